@@ -1,0 +1,13 @@
+import type { Ability, Finding, Gateway, Mapper, MultiaddrText, Notice, Relay, Witness } from './contract.js'
+
+export const isNotice = (finding: Finding): finding is Notice => finding.kind === 'notice'
+export const isMapper = (ability: Ability): ability is Mapper => ability.kind === 'mapper'
+export const isRelay = (ability: Ability): ability is Relay => ability.kind === 'relay'
+export const isWitness = (ability: Ability): ability is Witness => ability.kind === 'witness'
+
+/** Whether a value has the outer form of a multiaddr. Says nothing of its parts. */
+export const isMultiaddrText = (value: unknown): value is MultiaddrText =>
+  typeof value === 'string' && value.length > 1 && value.startsWith('/')
+
+/** Whether there is a next hop to talk to. A route into a point-to-point link has none. */
+export const hasNextHop = (gateway: Gateway): boolean => gateway.address !== '0.0.0.0' && gateway.address !== '::'

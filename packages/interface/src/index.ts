@@ -1,0 +1,54 @@
+/**
+ * The contract between NAT traversal strategies and what uses them.
+ *
+ * A strategy discovers abilities. An ability has one verb. What a verb grants is a lease. This package holds the types
+ * of that sentence, the registry of error codes, guards, and address classes. It does no I/O.
+ *
+ * @packageDocumentation
+ */
+export type { AddressClass } from './addresses.js'
+export {
+  canonicalAddress,
+  classOf,
+  containerBridgeOf,
+  familyOf,
+  isGlobal,
+  isVpnInterface,
+  isWildcard,
+  networkOf
+} from './addresses.js'
+export type {
+  Ability,
+  Behaviour,
+  CallOptions,
+  Clock,
+  DatagramTap,
+  Discovery,
+  Endpoint,
+  Evidence,
+  Family,
+  Finding,
+  Gateway,
+  Host,
+  Lease,
+  Logger,
+  Mapper,
+  MapRequest,
+  MultiaddrText,
+  NatError,
+  Network,
+  Notice,
+  Observation,
+  Observer,
+  Party,
+  Protocol,
+  Puncher,
+  Relay,
+  Strategy,
+  Witness
+} from './contract.js'
+export type { ErrorCode, ErrorMeaning } from './errors.js'
+export { errorCodes, isNatError, natError } from './errors.js'
+export { hasNextHop, isMapper, isMultiaddrText, isNotice, isRelay, isWitness } from './guards.js'
+export type { TransportAddress } from './multiaddr.js'
+export { formatMultiaddr, parseMultiaddr } from './multiaddr.js'

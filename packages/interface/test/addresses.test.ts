@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest'
+import {
+  canonicalAddress,
+  classOf,
+  containerBridgeOf,
+  familyOf,
+  isGlobal,
+  isVpnInterface,
+  networkOf
+} from '../src/index.js'
+
+describe('classOf', () => {
+  it.each([
+    ['8.8.8.8', 'global'],
+    ['11.0.0.1', 'global'],
+    ['10.0.0.1', 'private'],
+    ['172.31.255.255', 'private'],
+    ['172.32.0.0', 'global'],
+    ['192.168.1.1', 'private'],
+    ['100.64.0.1', 'carrier-grade'],
+    ['100.127.255.255', 'carrier-grade'],
+    ['100.128.0.0', 'global'],
+    ['127.0.0.1', 'loopback'],
+    ['169.254.1.1', 'link-local'],
+    ['0.0.0.0', 'unspecified'],
+    ['192.0.2.1', 'documentation'],
+    ['198.51.100.7', 'documentation'],
+    ['203.0.113.7', 'documentation'],
+    ['198.18.0.1', 'benchmarking'],
+    ['198.20.0.1', 'global'],
+    ['224.0.0.1', 'multicast'],
+    ['255.255.255.255', 'broadcast'],
+    ['240.0.0.1', 'reserved'],
+    ['192.0.0.4', 'reserved'],
+    ['::', 'unspecified'],
+    ['::1', 'loopback'],
+    ['fe80::1%eth0', 'link-local'],
+    ['fd00::1', 'private'],
+    ['ff02::1', 'multicast'],
+    ['2001:db8::1', 'documentation'],
+    ['3fff::1', 'documentation'],
+    ['2a00:1450::1', 'global'],
+    ['64:ff9b::808:808', 'translated'],
+    ['2002:808:808::1', 'translated'],
+    ['::ffff:10.0.0.1', 'private'],
+    ['::ffff:8.8.8.8', 'global']
+  ])('%s is %s', (address, expected) => {
+    expect(classOf(address)).toBe(expected)
+    expect(isGlobal(address)).toBe(expected === 'global')
+  })
+
+  it.each([
+    '',
+    '010.0.0.1',
+    '0x7f.1',
+    '1.2.3',
+    '1.2.3.4.5',
+    '256.1.1.1',
+    '2130706433',
+    ':',
+    ':::',
+    'fe80::1::2',
+    'localhost',
+    '1.2.3.4 ',
+    '::ffff:010.0.0.1'
+  ])('takes %j for no address', (text) => {
+    expect(familyOf(text)).toBeUndefined()
+    expect(classOf(text)).toBeUndefined()
+    expect(canonicalAddress(text)).toBeUndefined()
+    expect(networkOf(text)).toBeUndefined()
+  })
+})
+
+describe('canonicalAddress', () => {
+  it('has one form for one address', () => {
+    expect(canonicalAddress('2A00:0:0::1')).toBe('2a00::1')
+    expect(canonicalAddress('fe80::1%eth0')).toBe('fe80::1')
+    expect(canonicalAddress('::ffff:1.2.3.4')).toBe('1.2.3.4')
+  })
+})
+
+describe('networkOf', () => {
+  it('is the /16 of an IPv4 and the /32 of an IPv6 address', () => {
+    expect(networkOf('11.22.33.44')).toBe('11.22.0.0/16')
+    expect(networkOf('2a00:1450:4001::5')).toBe('2a00:1450::/32')
+  })
+})
+
+describe('what a link seems to be', () => {
+  it('knows container bridges by name and by default range', () => {
+    expect(containerBridgeOf({ address: '172.17.0.1', interface: 'eth0' })).toBe('Docker')
+    expect(containerBridgeOf({ address: '10.9.9.1', interface: 'br-0123456789ab' })).toBe('Docker')
+    expect(containerBridgeOf({ address: '10.88.0.1', interface: 'eth0' })).toBe('Podman')
+    expect(containerBridgeOf({ address: '192.168.1.1', interface: 'eth0' })).toBeUndefined()
+    expect(containerBridgeOf({ address: 'fe80::1', interface: 'wlan0' })).toBeUndefined()
+  })
+
+  it('knows VPN interfaces by name', () => {
+    expect(['tun0', 'wg0', 'utun3', 'tailscale0', 'ppp0'].every(isVpnInterface)).toBe(true)
+    expect(['eth0', 'wlan0', 'enp3s0', 'en0'].some(isVpnInterface)).toBe(false)
+  })
+})
