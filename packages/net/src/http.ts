@@ -1,0 +1,94 @@
+import { Agent, request } from 'node:http'
+import { type CallOptions, type Clock, isNatError, natError } from '@postern/interface'
+
+export interface HttpExchange {
+  readonly url: URL
+  /** @default 'GET' */
+  readonly method?: 'GET' | 'POST'
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+  /** A larger body is an error, and no more of it is read. */
+  readonly maxBytes: number
+  /** For the whole exchange, from connecting to the last byte, in ms. */
+  readonly timeoutMs: number
+  readonly clock: Clock
+}
+
+export interface HttpReply {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | undefined>>
+  readonly body: Uint8Array
+}
+
+/** One bounded HTTP exchange on a connection of its own: nothing is followed, nothing unpacked, nothing kept open.
+ *
+ * Rejects with `REFUSED`, `UNREACHABLE`, `NO_REPLY` (the deadline), `REPLY_TOO_LARGE`, `MALFORMED_REPLY`, or the signal's reason. */
+export type ExchangeHttp = (exchange: HttpExchange, call: CallOptions) => Promise<HttpReply>
+
+/** {@link ExchangeHttp} with real sockets. */
+export const exchangeHttp: ExchangeHttp = async (exchange, { signal }) => {
+  signal.throwIfAborted()
+  const { clock, timeoutMs, url } = exchange
+  const done = new AbortController()
+  const deadline = async (): Promise<never> => {
+    await clock.sleep(timeoutMs, { signal: AbortSignal.any([signal, done.signal]) })
+    throw natError('NO_REPLY', `no whole answer from ${url.host} within ${timeoutMs} ms`)
+  }
+  try {
+    return await Promise.race([converse(exchange, AbortSignal.any([signal, done.signal])), deadline()])
+  } catch (error) {
+    signal.throwIfAborted()
+    throw isNatError(error) ? error : asNatError(error, url)
+  } finally {
+    done.abort()
+  }
+}
+
+function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpReply> {
+  const { url, method = 'GET', headers, body, maxBytes } = exchange
+  return new Promise((resolve, reject) => {
+    const outgoing = request(url, {
+      method,
+      signal,
+      agent: new Agent({ keepAlive: false }),
+      maxHeaderSize: 8192,
+      // Routers put blanks before colons and leave out carriage returns.
+      insecureHTTPParser: true,
+      headers: {
+        Connection: 'close',
+        ...headers,
+        ...(body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) })
+      }
+    })
+    outgoing.on('error', reject)
+    outgoing.on('response', (response) => {
+      const chunks: Buffer[] = []
+      let length = 0
+      const finish = (): void => {
+        const flat = Object.entries(response.headers).map(([name, value]) => [
+          name,
+          Array.isArray(value) ? value.join(', ') : value
+        ])
+        resolve({ status: response.statusCode ?? 0, headers: Object.fromEntries(flat), body: Buffer.concat(chunks) })
+      }
+      response.on('data', (chunk: Buffer) => {
+        length += chunk.length
+        if (length <= maxBytes) return void chunks.push(chunk)
+        reject(natError('REPLY_TOO_LARGE', `${url.host} sends more than ${maxBytes} bytes`))
+        outgoing.destroy()
+      })
+      response.on('error', reject)
+      response.on('end', finish)
+    })
+    outgoing.end(body)
+  })
+}
+
+function asNatError(error: unknown, url: URL): Error {
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+  if (code === 'ECONNREFUSED') return natError('REFUSED', `${url.host} refuses the connection`, { cause: error })
+  if (code.startsWith('HPE_')) return natError('MALFORMED_REPLY', `${url.host} does not speak HTTP`, { cause: error })
+  if (code === 'ECONNRESET')
+    return natError('MALFORMED_REPLY', `${url.host} closed in the middle of its answer`, { cause: error })
+  return natError('UNREACHABLE', `${url.host} cannot be reached`, { cause: error })
+}

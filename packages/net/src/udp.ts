@@ -1,0 +1,132 @@
+import { createSocket } from 'node:dgram'
+import { type CallOptions, familyOf, type NatError, natError } from '@postern/interface'
+
+export interface SocketAddress {
+  readonly address: string
+  readonly port: number
+}
+
+/** A UDP socket that is open. It says nothing more once closed. */
+export interface UdpSocket {
+  readonly local: SocketAddress
+  /** `to` only where the socket is not connected. Failures are told to `onError`. */
+  send(bytes: Uint8Array, to?: SocketAddress): void
+  /** Twice is once. */
+  close(): void
+}
+
+export interface UdpOptions {
+  readonly family: 4 | 6
+  /** Connect to this peer: only its datagrams arrive then, and its refusals (ICMP) do too. */
+  readonly remote?: SocketAddress
+  /** Bind to this. Without it: any address, a random port. */
+  readonly local?: Partial<SocketAddress>
+  /** Hear what is sent to this group on the interface of this local address (IPv4) or name (IPv6). Shares the port. */
+  readonly multicast?: { readonly group: string; readonly interface: string }
+  readonly onMessage: (bytes: Uint8Array, from: SocketAddress) => void
+  /** What the network or the kernel said against us. The socket stays open. */
+  readonly onError: (error: NatError) => void
+}
+
+/** Opens a UDP socket. Rejects with a {@link NatError} (`PORT_TAKEN`, `UNREACHABLE`) or the signal's reason; closes the
+ * socket when the signal aborts. */
+export type OpenUdp = (options: UdpOptions, call: CallOptions) => Promise<UdpSocket>
+
+/** {@link OpenUdp} with real sockets. */
+export const openUdp: OpenUdp = async (options, { signal }) => {
+  signal.throwIfAborted()
+  const { family, remote, local, multicast, onMessage, onError } = options
+  const socket = createSocket({ type: `udp${family}`, reuseAddr: multicast !== undefined })
+  let open = true
+  const close = (): void => {
+    if (!open) return
+    open = false
+    signal.removeEventListener('abort', close)
+    socket.close()
+  }
+  signal.addEventListener('abort', close)
+
+  try {
+    await settled(signal, (done, failed) => {
+      socket.once('error', failed)
+      // Given a port or a peer, Node binds exclusively to this process; a cluster worker must not share it either.
+      socket.bind({ address: local?.address, port: local?.port ?? 0, exclusive: true }, () => {
+        socket.off('error', failed)
+        done()
+      })
+    })
+    if (multicast !== undefined) socket.addMembership(multicast.group, multicast.interface)
+    if (remote !== undefined) {
+      await settled(signal, (done, failed) => {
+        socket.connect(remote.port, remote.address, (error?: Error) => (error === undefined ? done() : failed(error)))
+      })
+    }
+    signal.throwIfAborted()
+  } catch (error) {
+    close()
+    signal.throwIfAborted()
+    throw asNatError(error)
+  }
+
+  socket.on('message', (bytes, from) => {
+    if (open) onMessage(bytes, { address: from.address, port: from.port })
+  })
+  socket.on('error', (error) => {
+    if (open) onError(asNatError(error))
+  })
+  return {
+    local: socket.address(),
+    send(bytes, to) {
+      if (!open) return
+      const sent = (error: Error | null): void => {
+        if (error !== null && open) onError(asNatError(error))
+      }
+      if (to === undefined) socket.send(bytes, sent)
+      else socket.send(bytes, to.port, to.address, sent)
+    },
+    close
+  }
+}
+
+/** Waits for a callback, but no longer than the signal lives. */
+function settled(
+  signal: AbortSignal,
+  start: (done: () => void, failed: (error: Error) => void) => void
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => reject(signal.reason)
+    signal.addEventListener('abort', aborted, { once: true })
+    const clear = (): void => signal.removeEventListener('abort', aborted)
+    start(
+      () => {
+        clear()
+        resolve()
+      },
+      (error) => {
+        clear()
+        reject(error)
+      }
+    )
+  })
+}
+
+/** What the kernel says, in this project's words. */
+function asNatError(error: unknown): NatError {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'ECONNREFUSED') return natError('REFUSED', 'the port is closed', { cause: error })
+  if (code === 'EADDRINUSE') return natError('PORT_TAKEN', 'the local port is in use', { cause: error })
+  return natError('UNREACHABLE', `cannot send: ${error instanceof Error ? error.message : String(error)}`, {
+    cause: error
+  })
+}
+
+/** Our own address on the way to a peer, as the kernel's routing table has it. Sends nothing.
+ * Rejects with `UNREACHABLE` where there is no way. */
+export async function localAddressTowards(address: string, call: CallOptions): Promise<string> {
+  const family = familyOf(address)
+  if (family === undefined) throw new TypeError(`not an IP address: ${address}`)
+  const nothing = (): void => undefined
+  const socket = await openUdp({ family, remote: { address, port: 9 }, onMessage: nothing, onError: nothing }, call)
+  socket.close()
+  return socket.local.address
+}
