@@ -22,6 +22,8 @@ export interface Host {
 export interface Discovery {
   /** The protocol's name in lower case, `nat-pmp` for example. It is what `--via` and the report call the strategy. */
   readonly name: string
+  /** The one gateway it asks, where its user named one. It is used then although it may not be the default route. */
+  readonly gateway?: string
   /**
    * Finds abilities. Changes nothing on the network.
    *
@@ -136,6 +138,8 @@ export interface Gateway {
   readonly interface: string
   /** Our own address on that link. */
   readonly localAddress: string
+  /** Its hardware address where the system tells it: two networks may use the same addresses. */
+  readonly mac?: string
 }
 
 /** Where this host stands. `gateways[0]` is the default route with the lowest metric. */

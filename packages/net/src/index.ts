@@ -4,6 +4,11 @@
  *
  * @packageDocumentation
  */
+export type { AnnouncementsOptions } from './announcements.js'
+export { hearAnnouncements } from './announcements.js'
+export { chooseGateways, interfaceOf } from './choose-gateways.js'
+export type { Hints } from './hints.js'
+export { spacedHints, untilAborted } from './hints.js'
 export type { ExchangeHttp, HttpExchange, HttpReply } from './http.js'
 export { exchangeHttp } from './http.js'
 export type { UdpRequest } from './request-udp.js'

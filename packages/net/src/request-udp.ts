@@ -1,4 +1,4 @@
-import { type CallOptions, type Clock, type NatError, natError } from '@postern/interface'
+import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
 import { type OpenUdp, openUdp, type SocketAddress } from './udp.js'
 
 export interface UdpRequest<T> {
@@ -9,7 +9,8 @@ export interface UdpRequest<T> {
   readonly bytes: Uint8Array
   /** How long to wait after each sending, in ms: as many sendings as there are entries. */
   readonly waitsMs: readonly number[]
-  /** The answer in these bytes; undefined where they answer something else, and the wait goes on. A throw ends it. */
+  /** The answer in these bytes. Undefined where they answer something else: the wait goes on. It goes on after a thrown
+   * `MALFORMED_REPLY` too, which is then the error if nothing better comes. Every other throw ends the request. */
   readonly match: (bytes: Uint8Array) => T | undefined
   readonly clock: Clock
   /** @default the real {@link openUdp} */
@@ -44,7 +45,8 @@ export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOpti
             const value = match(reply)
             if (value !== undefined) answer.resolve(value)
           } catch (error) {
-            answer.reject(error)
+            if (isNatError(error) && error.code === 'MALFORMED_REPLY') complaint = error
+            else answer.reject(error)
           }
         },
         onError(error) {

@@ -122,11 +122,15 @@ function asNatError(error: unknown): NatError {
 
 /** Our own address on the way to a peer, as the kernel's routing table has it. Sends nothing.
  * Rejects with `UNREACHABLE` where there is no way. */
-export async function localAddressTowards(address: string, call: CallOptions): Promise<string> {
+export async function localAddressTowards(
+  address: string,
+  call: CallOptions,
+  open: OpenUdp = openUdp
+): Promise<string> {
   const family = familyOf(address)
   if (family === undefined) throw new TypeError(`not an IP address: ${address}`)
   const nothing = (): void => undefined
-  const socket = await openUdp({ family, remote: { address, port: 9 }, onMessage: nothing, onError: nothing }, call)
+  const socket = await open({ family, remote: { address, port: 9 }, onMessage: nothing, onError: nothing }, call)
   socket.close()
   return socket.local.address
 }

@@ -1,0 +1,77 @@
+import type { CallOptions, Gateway, Host } from '@postern/interface'
+import { type OpenUdp, requestUdp } from '@postern/net'
+import {
+  decodeExternalAddressReply,
+  decodeMappingReply,
+  encodeExternalAddressRequest,
+  encodeMappingRequest,
+  type MappingReply,
+  type MappingRequest
+} from './codec.js'
+import { epochWatch } from './epoch.js'
+
+/** RFC 6886 §3.1: the first wait is 250 ms, each next one twice as long, nine in all. */
+export const waitsMs: readonly number[] = Array.from({ length: 9 }, (_, sending) => 250 * 2 ** sending)
+
+/** How long an external address that the router told is taken for its present one without asking again. */
+const addressFreshMs = 1000
+
+/** Talks to one gateway. RFC 6886 §3.1 allows one request at a time, so calls queue up. */
+export interface Client {
+  externalAddress(call: CallOptions, waits?: readonly number[]): Promise<string>
+  map(request: MappingRequest, call: CallOptions, waits?: readonly number[]): Promise<MappingReply>
+  /** The external address as last told, if that was a moment ago. */
+  freshAddress(): string | undefined
+}
+
+export interface ClientEvents {
+  restarted(): void
+  addressChanged(): void
+}
+
+export function createClient(host: Host, gateway: Gateway, port: number, open: OpenUdp, events: ClientEvents): Client {
+  const { clock } = host
+  const epochs = epochWatch()
+  let known: { readonly address: string; readonly atMs: number } | undefined
+  let last: Promise<unknown> = Promise.resolve()
+
+  function ask<T extends { readonly epochSeconds: number }>(
+    bytes: Uint8Array,
+    match: (reply: Uint8Array) => T | undefined,
+    waits: readonly number[],
+    { signal }: CallOptions
+  ): Promise<T> {
+    const send = async (): Promise<T> => {
+      const remote = { address: gateway.address, port }
+      const { localAddress } = gateway
+      const reply = await requestUdp(
+        { remote, family: 4, localAddress, bytes, waitsMs: waits, match, clock, open },
+        { signal }
+      )
+      if (epochs.hasRestarted(reply.epochSeconds, clock.monotonicMs())) {
+        known = undefined
+        events.restarted()
+      }
+      return reply
+    }
+    const turn = last.then(send, send)
+    last = turn
+    return turn
+  }
+
+  return {
+    async externalAddress(call, waits = waitsMs) {
+      const { address } = await ask(encodeExternalAddressRequest(), decodeExternalAddressReply, waits, call)
+      const before = known
+      known = { address, atMs: clock.monotonicMs() }
+      if (before !== undefined && before.address !== address) events.addressChanged()
+      return address
+    },
+    map(request, call, waits = waitsMs) {
+      return ask(encodeMappingRequest(request), (reply) => decodeMappingReply(reply, request), waits, call)
+    },
+    freshAddress() {
+      return known !== undefined && clock.monotonicMs() - known.atMs <= addressFreshMs ? known.address : undefined
+    }
+  }
+}

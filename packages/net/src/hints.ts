@@ -1,0 +1,41 @@
+import type { CallOptions, Clock } from '@postern/interface'
+
+/** Announcements are answered with at most one question in this time, however many come. */
+const spacingMs = 1000
+
+/** Turns hints that anybody can forge into questions to whoever they claim to come from. */
+export interface Hints {
+  take(): void
+  /** Resolves when no question is being asked. */
+  settled(): Promise<void>
+}
+
+/** Asks once per burst of hints: one question at a time, spaced, with at most one more waiting. Stops with the signal. */
+export function spacedHints(ask: () => Promise<unknown>, clock: Clock, { signal }: CallOptions): Hints {
+  let running: Promise<void> | undefined
+  let again = false
+  const run = async (): Promise<void> => {
+    while (again && !signal.aborted) {
+      again = false
+      await ask()
+      // An abort ends the pause early; the loop then ends by itself.
+      await clock.sleep(spacingMs, { signal }).catch(() => undefined)
+    }
+    running = undefined
+  }
+  return {
+    take() {
+      again = true
+      running ??= run()
+    },
+    settled: async () => running
+  }
+}
+
+/** Resolves when the signal aborts. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
