@@ -22,6 +22,8 @@ export interface Host {
 export interface Discovery {
   /** The protocol's name in lower case, `nat-pmp` for example. It is what `--via` and the report call the strategy. */
   readonly name: string
+  /** What it looks for, so that a report can tell before anything was found. */
+  readonly kind?: Ability['kind']
   /** The one gateway it asks, where its user named one. It is used then although it may not be the default route. */
   readonly gateway?: string
   /**

@@ -77,6 +77,7 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
 
     const discovery: Discovery = {
       name: 'nat-pmp',
+      kind: 'mapper',
       ...(named === undefined ? {} : { gateway: named }),
       async discover(network: Network, found, { signal }) {
         const gateways = await chooseGateways(network, named, 4, { signal }, openUdp)

@@ -1,0 +1,26 @@
+import type { Host, Network } from '@postern/interface'
+import type { Candidates } from './candidates.js'
+import type { Desks } from './desks.js'
+import type { Ledger } from './ledger.js'
+import type { MappingEvent } from './events.js'
+import type { MemoryBook } from './memory.js'
+import type { Policy } from './policy.js'
+import type { Roster } from './roster.js'
+
+/** What the parts of one traversal share. */
+export interface Context {
+  readonly host: Host
+  readonly policy: Policy
+  readonly roster: Roster
+  readonly desks: Desks
+  readonly memory: MemoryBook
+  readonly candidates: Candidates
+  readonly ledger: Ledger
+  readonly network: () => Network
+  /** Whether a strategy of this rank may be used, or must wait for better ones that are still searching. */
+  readonly mayUse: (rank: number) => boolean
+  readonly firstPassOver: () => boolean
+  readonly emit: (event: MappingEvent) => void
+  /** Something that the report shows has changed. */
+  readonly touched: () => void
+}

@@ -1,0 +1,71 @@
+import {
+  containerBridgeOf,
+  type Gateway,
+  hasNextHop,
+  isVpnInterface,
+  type NatError,
+  type Network
+} from '@postern/interface'
+import type { Candidate, Candidates } from './candidates.js'
+import type { CandidateReport, GatewayReport, StrategyReport, StrategyState } from './report.js'
+import type { Entry } from './roster.js'
+import { isOnPath } from './wants.js'
+
+/** The lines of the report for one strategy: its own, and one for each router that is found and not used. */
+export function describeStrategy(entry: Entry, network: Network, wanted: boolean): readonly StrategyReport[] {
+  const abilities = [...entry.abilities.values()]
+  const secondary = abilities.flatMap((ability) =>
+    ability.kind === 'mapper' && ability.gateway !== null && !isOnPath(ability, entry, network) ? [ability.gateway] : []
+  )
+  const onPath = abilities.length > secondary.length
+  const tookMs = entry.tookMs === null ? null : Math.round(entry.tookMs * 10) / 10
+  const { name, kind, rank } = entry
+  const skipped = [...new Map(secondary.map((gateway) => [gateway.address, gateway])).values()].map(
+    (gateway): StrategyReport => ({ name, kind, rank, state: 'skipped', tookMs, reason: skippedReason(gateway) })
+  )
+  if (!onPath && skipped.length > 0) return skipped
+  const [state, reason] = stateOf(entry, onPath, wanted)
+  const line = { name, kind, rank, state, tookMs, reason: reason === undefined ? null : pick(reason) }
+  return [line, ...skipped]
+}
+
+function stateOf(entry: Entry, found: boolean, wanted: boolean): readonly [StrategyState, NatError | undefined] {
+  if (entry.leases > 0) return ['active', entry.failure]
+  if (!found) return ['unavailable', entry.absence]
+  if (entry.failure !== undefined) return ['failed', entry.failure]
+  return [wanted ? 'standby' : 'available', undefined]
+}
+
+const pick = ({ code, message }: NatError): { code: string; message: string } => ({ code, message })
+
+const skippedReason = ({ address, interface: link }: Gateway): { code: string; message: string } => ({
+  code: 'SECONDARY_GATEWAY',
+  message: `the router ${address} on ${link || 'another link'} offers it too, but replies do not leave through it`
+})
+
+/** The default route in words, where its name or address gives it away. */
+export function describeGateway(gateway: Gateway): GatewayReport {
+  const software = containerBridgeOf(gateway)
+  const description = !hasNextHop(gateway)
+    ? `point-to-point link${isVpnInterface(gateway.interface) ? ' of a VPN' : ''}, no router`
+    : isVpnInterface(gateway.interface)
+      ? 'next hop of a VPN'
+      : software === undefined
+        ? null
+        : `container bridge of ${software}`
+  return { address: gateway.address, interface: gateway.interface, description }
+}
+
+export function describeCandidate(candidate: Candidate, candidates: Candidates): CandidateReport {
+  const { address, type, strategy, endpoint, expiresAt, evidence } = candidate
+  return {
+    address,
+    type,
+    strategy,
+    endpoint:
+      endpoint === null ? null : { protocol: endpoint.protocol, address: endpoint.address, port: endpoint.port },
+    state: candidates.state(candidate),
+    expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString(),
+    evidence
+  }
+}

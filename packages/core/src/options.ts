@@ -1,0 +1,56 @@
+import type { Host, Strategy } from '@postern/interface'
+import { systemHost } from './host.js'
+import { memoryStore, type Store } from './memory.js'
+import { type BackOff, defaultPolicy, type Policy, type RelayPolicy } from './policy.js'
+
+export interface TraversalOptions<H extends Host = Host> {
+  /** In rank order: the first is tried first. */
+  readonly strategies: readonly Strategy<H>[]
+  /** Clock, randomness and log.
+   * @default the machine's clock, `Math.random`, and no log */
+  readonly host?: H
+  /** What is remembered across runs.
+   * @default nothing */
+  readonly store?: Store
+  /** Replaces parts of {@link defaultPolicy}.
+   * @default the default policy */
+  readonly policy?: PolicyOptions
+}
+
+/** Like {@link TraversalOptions}, for strategies that need more than a plain host. */
+export interface HostedOptions<H extends Host> extends TraversalOptions<H> {
+  readonly host: H
+}
+
+export type PolicyOptions = Partial<Omit<Policy, 'relay'>> & { readonly relay?: Partial<RelayPolicy> }
+
+export interface WantOptions {
+  /** Aborted when the endpoint is no longer wanted: its mapping is given back then. */
+  readonly signal?: AbortSignal
+  /** The external port to ask for first. The only way to ask for one below 1024.
+   * @default the endpoint's own port */
+  readonly externalPort?: number
+  /** The lifetime to ask for, in ms.
+   * @default the policy's */
+  readonly lifetimeMs?: number
+}
+
+/** Reads the options once. Throws a TypeError for one that cannot be right. */
+export function readOptions(options: TraversalOptions): Required<TraversalOptions> & { readonly policy: Policy } {
+  const { strategies, host = systemHost, store = memoryStore(), policy = {} } = options
+  if (!Array.isArray(strategies) || strategies.some((strategy) => typeof strategy !== 'function')) {
+    throw new TypeError('strategies is not an array of strategies, such as [natPmp(), upnp()]')
+  }
+  const merged = { ...defaultPolicy, ...policy, relay: { ...defaultPolicy.relay, ...policy.relay } }
+  checkPolicy('policy', merged)
+  return { strategies, host, store, policy: merged }
+}
+
+function checkPolicy(path: string, values: Policy | RelayPolicy | BackOff): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (typeof value === 'object' && value !== null) checkPolicy(`${path}.${name}`, value)
+    else if (typeof value !== 'function' && !(typeof value === 'number' && value >= 0)) {
+      throw new TypeError(`${path}.${name} is not a number of 0 or more: ${String(value)}`)
+    }
+  }
+}

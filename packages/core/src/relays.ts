@@ -1,0 +1,186 @@
+import { type CallOptions, type Lease, type Relay } from '@postern/interface'
+import { asNatError, attempt } from './attempt.js'
+import { type Bell, createBell } from './bell.js'
+import type { Context } from './context.js'
+import { keep } from './keeper.js'
+import { backOffMs } from './policy.js'
+import type { Entry } from './roster.js'
+
+/** The safety net: reservations at relays, taken early and let go when they are not needed. */
+export interface Relays {
+  /** Takes, keeps and lets go until the signal aborts. */
+  run(call: CallOptions): Promise<void>
+  /** Relays came or went, or the verdict changed. */
+  look(): void
+  /** Lets go of all of them. */
+  release(): Promise<void>
+  readonly count: () => number
+}
+
+interface Reservation {
+  readonly entry: Entry
+  readonly relay: Relay
+  lease: Lease
+  readonly bell: Bell
+  readonly cut: AbortController
+}
+
+/** @param isPublic - since when, on the monotonic clock, the verdict is `public`; undefined while it is not
+ *  @param isTrusted - whether this gateway's address was verified within a day */
+export function createRelays(context: Context, isPublic: () => number | undefined, isTrusted: () => boolean): Relays {
+  const { host, policy, roster, candidates } = context
+  const { clock } = host
+  const bell = createBell(clock)
+  const held = new Map<string, Reservation>()
+  const rests = new Map<string, { readonly count: number; readonly untilMs: number }>()
+  const keeping = new Set<Promise<void>>()
+
+  function choose(): { readonly entry: Entry; readonly relay: Relay } | number {
+    const networks = new Set([...held.values()].map(({ relay }) => relay.party.network))
+    let waitMs = Number.POSITIVE_INFINITY
+    let best: { readonly entry: Entry; readonly relay: Relay } | undefined
+    for (const entry of roster.entries) {
+      for (const ability of entry.abilities.values()) {
+        if (ability.kind !== 'relay' || networks.has(ability.party.network)) continue
+        const restsMs = (rests.get(ability.party.id)?.untilMs ?? 0) - clock.monotonicMs()
+        if (restsMs > 0) waitMs = Math.min(waitMs, restsMs)
+        else if (best === undefined || rtt(ability) < rtt(best.relay)) best = { entry, relay: ability }
+      }
+    }
+    return best ?? waitMs
+  }
+
+  async function reserve(entry: Entry, relay: Relay, { signal }: CallOptions): Promise<void> {
+    const { id } = relay.party
+    try {
+      const late = (lease: Lease): void => {
+        void release(lease)
+      }
+      const lease = await attempt((call) => relay.reserve(call), policy.attemptMs, clock, { signal }, late)
+      rests.delete(id)
+      entry.failure = undefined
+      entry.leases++
+      const reservation: Reservation = { entry, relay, lease, bell: createBell(clock), cut: new AbortController() }
+      held.set(id, reservation)
+      publish(reservation)
+      const kept: Promise<void> = keepOne(reservation, { signal }).finally(() => keeping.delete(kept))
+      keeping.add(kept)
+    } catch (error) {
+      signal.throwIfAborted()
+      const failure = asNatError(error)
+      entry.failure = failure
+      rest(id, failure.retryAfterMs)
+      context.touched()
+    }
+  }
+
+  function rest(id: string, retryAfterMs = 0): void {
+    const count = (rests.get(id)?.count ?? 0) + 1
+    const waitMs = Math.max(backOffMs(policy.relay.rest, count), retryAfterMs)
+    rests.set(id, { count, untilMs: clock.monotonicMs() + waitMs })
+  }
+
+  function publish({ entry, lease }: Reservation): void {
+    const expiresAt = lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : clock.wallMs() + lease.lifetimeMs
+    for (const address of lease.addresses) {
+      candidates.put({ address, type: 'relayed', strategy: entry.name, endpoint: null, expiresAt })
+    }
+  }
+
+  async function keepOne(reservation: Reservation, { signal }: CallOptions): Promise<void> {
+    const { cut } = reservation
+    const call = { signal: AbortSignal.any([signal, cut.signal]) }
+    const options = {
+      clock,
+      random: host.random,
+      bell: reservation.bell,
+      spoiled: () => undefined,
+      // A relay that does not renew has let us go: a reservation lives by the connection.
+      forgotten: () => true,
+      pollAtMs: () => Number.POSITIVE_INFINITY,
+      renew: (lease: Lease, { signal: cancel }: CallOptions) =>
+        attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, { signal: cancel }),
+      onRenewed(lease: Lease, before: Lease) {
+        for (const address of before.addresses) if (!lease.addresses.includes(address)) candidates.withdraw(address)
+        reservation.lease = lease
+        publish(reservation)
+      },
+      onFailed: () => undefined
+    }
+    try {
+      await keep(reservation.lease, options, call)
+      drop(reservation)
+      bell.ring('look')
+    } catch (error) {
+      if (!call.signal.aborted) throw error
+      if (!signal.aborted) await letGo(reservation)
+    }
+  }
+
+  function drop(reservation: Reservation): void {
+    if (held.get(reservation.relay.party.id) !== reservation) return
+    held.delete(reservation.relay.party.id)
+    reservation.entry.leases--
+    for (const address of reservation.lease.addresses) candidates.withdraw(address)
+    context.touched()
+  }
+
+  async function letGo(reservation: Reservation): Promise<void> {
+    drop(reservation)
+    await release(reservation.lease)
+  }
+
+  async function release(lease: Lease): Promise<void> {
+    const call = { signal: new AbortController().signal }
+    await attempt((bounded) => lease.release(bounded), policy.attemptMs, clock, call).catch((error: unknown) =>
+      host.log.debug(`a reservation was not released: ${asNatError(error).message}`)
+    )
+  }
+
+  /** How many reservations there should be now, and when that may change. */
+  function target(startedMs: number): { readonly count: number; readonly waitMs: number } {
+    const now = clock.monotonicMs()
+    const publicSince = isPublic()
+    if (publicSince !== undefined) {
+      const leftMs = publicSince + policy.relay.letGoAfterMs - now
+      if (leftMs > 0) return { count: held.size, waitMs: leftMs }
+      return policy.relay.inUse()
+        ? { count: held.size, waitMs: policy.relay.letGoAfterMs }
+        : { count: 0, waitMs: Number.POSITIVE_INFINITY }
+    }
+    const patience = startedMs + (isTrusted() ? policy.relay.patienceMs : 0) - now
+    if (patience > 0) return { count: held.size, waitMs: patience }
+    const second = startedMs + policy.relay.secondAfterMs - now
+    if (second > 0) return { count: Math.min(1, policy.relay.count), waitMs: second }
+    return { count: policy.relay.count, waitMs: Number.POSITIVE_INFINITY }
+  }
+
+  return {
+    async run({ signal }) {
+      let startedMs = clock.monotonicMs()
+      let wasPublic = false
+      while (!signal.aborted) {
+        const publicNow = isPublic() !== undefined
+        // Losing the direct address starts the patience anew, but without any: it is needed now.
+        if (wasPublic && !publicNow) startedMs = clock.monotonicMs() - policy.relay.patienceMs
+        wasPublic = publicNow
+        const { count, waitMs } = target(startedMs)
+        const choice = held.size < count ? choose() : Number.POSITIVE_INFINITY
+        if (typeof choice !== 'number') {
+          await reserve(choice.entry, choice.relay, { signal }).catch(() => undefined)
+          continue
+        }
+        if (held.size > count) for (const reservation of held.values()) reservation.cut.abort()
+        await bell.wait(Math.min(waitMs, choice), { signal }).catch(() => undefined)
+      }
+      await Promise.all(keeping)
+    },
+    look: () => bell.ring('look'),
+    async release() {
+      await Promise.all([...held.values()].map(letGo))
+    },
+    count: () => held.size
+  }
+}
+
+const rtt = ({ party }: Relay): number => party.rttMs ?? Number.POSITIVE_INFINITY

@@ -1,0 +1,167 @@
+import {
+  type Ability,
+  canonicalAddress,
+  type Discovery,
+  type Finding,
+  type Gateway,
+  type Host,
+  isNotice,
+  type NatError,
+  type Network,
+  type Notice,
+  natError,
+  type Strategy
+} from '@postern/interface'
+import { asNatError } from './attempt.js'
+import type { Policy } from './policy.js'
+
+/** A strategy at work, and what it has found. */
+export interface Entry {
+  readonly name: string
+  readonly rank: number
+  /** What it looks for: as it says itself, else as what it found; null where neither tells. */
+  readonly kind: Ability['kind'] | null
+  /** The gateway its user named, if any. */
+  readonly named: string | undefined
+  readonly abilities: ReadonlyMap<string, Ability>
+  /** Why nothing was found so far. */
+  readonly absence: NatError | undefined
+  /** Whether it has said anything in this pass. */
+  readonly settled: boolean
+  readonly tookMs: number | null
+  /** What its abilities last failed with; undefined as long as they do what is asked. */
+  failure: NatError | undefined
+  /** How many leases live that its abilities granted. */
+  leases: number
+}
+
+export interface Roster {
+  readonly entries: readonly Entry[]
+  /** Searches on this network until the signal aborts. Resolves when every strategy has let go. */
+  search(network: Network, signal: AbortSignal): Promise<void>
+}
+
+export interface RosterEvents {
+  changed(entry: Entry): void
+  notice(entry: Entry, notice: Exclude<Notice, { what: 'absent' }>): void
+}
+
+/** More parties than this from one strategy are a mistake, or an attack on our memory. */
+const mostAbilities = 256
+
+type Working = { -readonly [key in keyof Entry]: Entry[key] } & {
+  readonly discovery: Discovery
+  readonly abilities: Map<string, Ability>
+  startedMs: number
+}
+
+export function createRoster<H extends Host>(
+  strategies: readonly Strategy<H>[],
+  host: H,
+  policy: Policy,
+  events: RosterEvents
+): Roster {
+  const { clock } = host
+  const entries = strategies.map((strategy, rank): Working => {
+    const discovery = strategy(host)
+    return {
+      discovery,
+      name: discovery.name,
+      rank,
+      kind: discovery.kind ?? null,
+      named: discovery.gateway,
+      abilities: new Map(),
+      absence: undefined,
+      settled: false,
+      tookMs: null,
+      failure: undefined,
+      leases: 0,
+      startedMs: 0
+    }
+  })
+
+  function settle(entry: Working, absence: NatError | undefined): void {
+    entry.settled = true
+    entry.absence = absence
+    entry.tookMs ??= clock.monotonicMs() - entry.startedMs
+    events.changed(entry)
+  }
+
+  function take(entry: Working, finding: Finding): void {
+    if (!isNotice(finding)) {
+      const key = abilityKey(finding)
+      if (!entry.abilities.has(key) && entry.abilities.size >= mostAbilities) return
+      entry.abilities.set(key, finding)
+      entry.kind ??= finding.kind
+      return settle(entry, undefined)
+    }
+    if (finding.what === 'absent') {
+      if (entry.abilities.size === 0) settle(entry, finding.reason)
+      return
+    }
+    if (finding.what === 'gone') entry.abilities.delete(abilityKey(finding.about))
+    events.notice(entry, finding)
+    if (finding.what === 'gone') settle(entry, natError('NO_SERVICE', 'it said that it is going away'))
+  }
+
+  /** One discovery; ends with the signal, when nothing more can come, or when it has found nothing for too long. */
+  async function discoverOnce(entry: Working, network: Network, signal: AbortSignal): Promise<void> {
+    const cut = new AbortController()
+    const stop = (): void => cut.abort(signal.reason)
+    signal.addEventListener('abort', stop)
+    const found = (finding: Finding): void => {
+      if (!cut.signal.aborted) take(entry, finding)
+    }
+    const barren = async (): Promise<void> => {
+      do await clock.sleep(policy.pollMs, { signal: cut.signal })
+      while (entry.abilities.size > 0)
+      cut.abort()
+    }
+    const again = barren().catch(() => undefined)
+    try {
+      await entry.discovery.discover(network, found, { signal: cut.signal })
+      if (!cut.signal.aborted && entry.abilities.size === 0) {
+        settle(entry, entry.absence ?? natError('NO_SERVICE', 'nothing was found'))
+      }
+    } catch (error) {
+      if (!cut.signal.aborted) settle(entry, asNatError(error))
+    } finally {
+      signal.removeEventListener('abort', stop)
+      // What it found lives on; only the wait for more is over.
+      if (cut.signal.aborted || entry.abilities.size === 0) cut.abort()
+    }
+    if (!cut.signal.aborted) await again
+  }
+
+  async function keepSearching(entry: Working, network: Network, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      entry.startedMs = clock.monotonicMs()
+      await discoverOnce(entry, network, signal)
+      await clock.sleep(policy.pollMs, { signal }).catch(() => undefined)
+    }
+  }
+
+  return {
+    entries,
+    async search(network, signal) {
+      for (const entry of entries) {
+        entry.abilities.clear()
+        entry.absence = undefined
+        entry.settled = false
+        entry.tookMs = null
+        entry.failure = undefined
+      }
+      await Promise.all(entries.map((entry) => keepSearching(entry, network, signal)))
+    }
+  }
+}
+
+/** A second find with the same key replaces the first. */
+function abilityKey(ability: Ability): string {
+  if (ability.kind === 'mapper')
+    return `mapper ${ability.gateway ? gatewayKey(ability.gateway) : '-'} ${ability.family}`
+  return ability.kind === 'puncher' ? 'puncher' : `${ability.kind} ${ability.party.id}`
+}
+
+/** Link-local addresses are the same on every link, so the interface belongs to the name of a gateway. */
+export const gatewayKey = ({ address, interface: link }: Gateway): string => `${canonicalAddress(address)}%${link}`

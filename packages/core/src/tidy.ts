@@ -1,0 +1,55 @@
+import type { CallOptions } from '@postern/interface'
+import { asNatError, attempt } from './attempt.js'
+import type { Context } from './context.js'
+import { keyBytes, type Memory } from './memory.js'
+import { isOnPath, isOurs } from './wants.js'
+
+/** How long a mapping that is only taken over to be deleted is asked for. */
+const momentMs = 120_000
+
+/**
+ * Deletes what an earlier run left behind and nobody wants any more: it is taken over with its own key and port, and
+ * released. What cannot be deleted lapses by itself.
+ */
+export async function tidy(
+  context: Context,
+  isWanted: (memory: Memory) => boolean,
+  { signal }: CallOptions
+): Promise<void> {
+  const { host, memory: book, roster, desks, policy, network } = context
+  for (const left of book.all()) {
+    signal.throwIfAborted()
+    if (isWanted(left)) continue
+    if (left.externalPort === null || (left.expiresAt !== null && left.expiresAt <= host.clock.wallMs())) {
+      book.forget(left)
+      continue
+    }
+    const entry = roster.entries.find(({ name }) => name === left.strategy)
+    const mapper = [...(entry?.abilities.values() ?? [])].find(
+      (ability) =>
+        ability.kind === 'mapper' &&
+        (ability.gateway?.address ?? '') === left.gateway.address &&
+        (ability.gateway?.mac ?? left.gateway.mac) === left.gateway.mac &&
+        ability.family === left.endpoint.family
+    )
+    if (entry === undefined || mapper?.kind !== 'mapper' || !isOnPath(mapper, entry, network())) continue
+    if (!isOurs(left.endpoint.address, network())) continue
+    const request = {
+      endpoint: left.endpoint,
+      suggestedExternalPort: left.externalPort,
+      lifetimeMs: momentMs,
+      key: keyBytes(left)
+    }
+    try {
+      await desks.of(mapper.gateway).serve(async () => {
+        const lease = await attempt((call) => mapper.map(request, call), policy.attemptMs, host.clock, { signal })
+        await attempt((call) => lease.release(call), policy.attemptMs, host.clock, { signal })
+      })
+      book.forget(left)
+      host.log.info(`${entry.name}: deleted a mapping of port ${left.externalPort} that an earlier run left`)
+    } catch (error) {
+      signal.throwIfAborted()
+      host.log.debug(`${entry.name}: a mapping that an earlier run left stays: ${asNatError(error).message}`)
+    }
+  }
+}

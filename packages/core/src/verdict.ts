@@ -1,0 +1,138 @@
+import {
+  classOf,
+  containerBridgeOf,
+  hasNextHop,
+  isVpnInterface,
+  type Network,
+  parseMultiaddr
+} from '@postern/interface'
+import { isLoopback, isOnPath, type Want } from './wants.js'
+import type { CandidateReport, Cause, Verdict } from './report.js'
+import type { Entry } from './roster.js'
+
+/** Everything a verdict follows from. */
+export interface Facts {
+  readonly network: Network
+  readonly wants: readonly Want[]
+  readonly entries: readonly Entry[]
+  readonly candidates: readonly CandidateReport[]
+  readonly relays: number
+  readonly firstPassOver: boolean
+  /** Whether a strategy is there to find witnesses. */
+  readonly hasWitnessStrategy: boolean
+  readonly witnessNetworks: number
+  readonly quorum: number
+  /** Whether witnesses have had time enough to be found. */
+  readonly witnessesOverdue: boolean
+}
+
+export interface Judgement {
+  readonly verdict: Verdict
+  readonly cause: Cause | null
+  readonly advice: readonly string[]
+}
+
+/** What is known of the node, and why. Pure. */
+export function judge(facts: Facts): Judgement {
+  const { candidates, firstPassOver, hasWitnessStrategy, relays } = facts
+  const direct = candidates.filter(({ type }) => type !== 'relayed')
+  const consistent = direct.some(({ state }) => state === 'consistent')
+  const unprovable = hasWitnessStrategy && facts.witnessesOverdue && facts.witnessNetworks < facts.quorum
+
+  if (direct.some(({ state }) => state === 'verified')) return conclude('public', null, facts)
+  if (consistent && !hasWitnessStrategy) return conclude('public', null, facts)
+  if (consistent && unprovable) return conclude('public', 'unverified', facts)
+  const cause = causeOf(facts, direct)
+  if (relays > 0) return conclude('relayed', cause, facts)
+  if (!firstPassOver || consistent) return conclude('unknown', cause === null || !firstPassOver ? null : cause, facts)
+  // Nothing was wanted and nothing stands in the way: there is nothing to say yet.
+  if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
+  return conclude('private', cause, facts)
+}
+
+/** Why the node is not reachable directly; null if nothing suggests a reason. */
+function causeOf(facts: Facts, direct: readonly CandidateReport[]): Cause | null {
+  const { network, wants, entries } = facts
+  const [gateway] = network.gateways
+  const reachable = direct.filter(({ state }) => state !== 'refuted')
+
+  if (wants.length > 0 && wants.every(({ endpoint }) => isLoopback(endpoint)) && direct.length === 0)
+    return 'loopback-only'
+  if (direct.some(({ state, type }) => state === 'refuted' && type === 'mapped')) return 'mapping-not-honoured'
+  if (direct.some(({ state }) => state === 'refuted')) return 'blocked'
+  if (reachable.some(({ state }) => state === 'consistent')) return null
+
+  const behind = reservedCause(entries, reachable)
+  if (behind !== null) return behind
+  const usable = entries.some((entry) => entry.named !== undefined || entry.abilities.size > 0)
+  if (gateway === undefined) return usable ? 'blocked' : 'no-route'
+  if (!hasNextHop(gateway) || isVpnInterface(gateway.interface)) return 'vpn-default-route'
+  const mappers = entries.filter((entry) =>
+    [...entry.abilities.values()].some((ability) => ability.kind === 'mapper' && isOnPath(ability, entry, network))
+  )
+  if (containerBridgeOf(gateway) !== undefined && mappers.length === 0) return 'container-bridge'
+  if (mappers.some(({ failure }) => failure !== undefined)) return 'gateway-refused'
+  return mappers.length === 0 ? 'no-mapping-service' : null
+}
+
+/** Codes by which a gateway says that it is not the last one, the most telling first. */
+const reservedCodes: readonly (readonly [string, Cause])[] = [
+  ['CARRIER_NAT', 'carrier-nat'],
+  ['DOUBLE_NAT', 'double-nat'],
+  ['ADDRESS_MISMATCH', 'double-nat'],
+  ['EXTERNAL_ADDRESS_RESERVED', 'reserved-external-address'],
+  ['NETWORK_FAILURE', 'reserved-external-address']
+]
+
+function reservedCause(entries: readonly Entry[], direct: readonly CandidateReport[]): Cause | null {
+  const classes = direct
+    .filter(({ type }) => type === 'mapped')
+    .map(({ address }) => classOf(parseMultiaddr(address)?.address ?? ''))
+  if (classes.includes('carrier-grade')) return 'carrier-nat'
+  if (classes.includes('private')) return 'double-nat'
+  const codes = new Set(entries.flatMap(({ absence, failure }) => [absence?.code, failure?.code]))
+  const told = reservedCodes.find(([code]) => codes.has(code))
+  if (told !== undefined) return told[1]
+  return classes.some((kind) => kind !== 'global') ? 'reserved-external-address' : null
+}
+
+const adviceFor: Readonly<Record<Cause, string>> = {
+  'no-route': 'Connect this machine to a network: it has no default route.',
+  'no-mapping-service':
+    'Turn on UPnP, NAT-PMP or PCP in the router, or forward the port there by hand and name it with manual.',
+  'gateway-refused': 'Allow port mapping for this machine in the router, or forward the port there by hand.',
+  'double-nat': 'Put one of the two routers into bridge mode, or forward the port in both.',
+  'carrier-nat':
+    'Ask the provider for a public IPv4 address, use IPv6, or add a relay: it translates for several customers at once.',
+  'reserved-external-address': 'Look for a second router before this one, or ask the provider for a public address.',
+  'mapping-not-honoured':
+    'Look for another router or a firewall behind this one: it grants mappings that nobody can use.',
+  blocked: 'Look for a firewall on this machine or at the provider that drops what comes from outside.',
+  unverified: 'Name a witness to have the address verified from outside: so far it is only what the router says.',
+  'vpn-default-route':
+    "Leave the VPN, use its provider's port forwarding, or name the router of the local network: replies leave through the VPN now.",
+  'container-bridge':
+    "Run the program in the host's network, or publish the port and give its external address with manual.",
+  'loopback-only':
+    'Let the program listen on 0.0.0.0 or on an address of the local network: nobody else can reach loopback.'
+}
+
+function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgement {
+  const advice = cause === null ? [] : [adviceFor[cause]]
+  const [gateway] = facts.network.gateways
+  const software = gateway === undefined ? undefined : containerBridgeOf(gateway)
+  if (software !== undefined && verdict !== 'public' && cause !== 'container-bridge') {
+    advice.push(
+      `The default route leads to what looks like the bridge of ${software}: its host translates before any router does.`
+    )
+  }
+  if (facts.network.gateways.length > 1 && hasSecondary(facts)) {
+    advice.push('Another router here grants mappings too; it is not used, because replies do not leave through it.')
+  }
+  return { verdict, cause, advice }
+}
+
+const hasSecondary = ({ entries, network }: Facts): boolean =>
+  entries.some((entry) =>
+    [...entry.abilities.values()].some((ability) => ability.kind === 'mapper' && !isOnPath(ability, entry, network))
+  )

@@ -1,0 +1,180 @@
+import {
+  type CallOptions,
+  isGlobal,
+  type MultiaddrText,
+  networkOf,
+  parseMultiaddr,
+  type Witness
+} from '@postern/interface'
+import { attempt } from './attempt.js'
+import { type Bell, createBell } from './bell.js'
+import type { Candidate } from './candidates.js'
+import type { Context } from './context.js'
+import { eventReason } from './events.js'
+import { backOffMs } from './policy.js'
+import type { EvidenceReport } from './report.js'
+
+/** Has witnesses try every candidate that could be reached, again and again. */
+export interface Verifier {
+  /** Starts on new candidates and lets go of those that went. */
+  review(call: CallOptions): void
+  /** There are other witnesses now, or a reason to doubt what is known. */
+  doubt(): void
+  /** On how many networks there are witnesses. */
+  witnessNetworks(): number
+}
+
+/** A witness that was outvoted so often is asked no more. */
+const mostDemerits = 3
+
+export function createVerifier(context: Context): Verifier {
+  const { host, policy, roster, candidates } = context
+  const { clock } = host
+  const running = new Map<MultiaddrText, { readonly bell: Bell; readonly cut: AbortController }>()
+  const busy = new Map<string, Promise<unknown>>()
+  const askedMs = new Map<string, readonly number[]>()
+  const demerits = new Map<string, number>()
+
+  const witnesses = (): readonly Witness[] =>
+    roster.entries
+      .flatMap(({ abilities }) => [...abilities.values()])
+      .filter((ability) => ability.kind === 'witness')
+      .filter(({ party }) => (demerits.get(party.id) ?? 0) < mostDemerits)
+      .sort((a, b) => (a.party.rttMs ?? Number.POSITIVE_INFINITY) - (b.party.rttMs ?? Number.POSITIVE_INFINITY))
+
+  const recently = (id: string): readonly number[] =>
+    (askedMs.get(id) ?? []).filter((at) => at > clock.monotonicMs() - 60_000)
+
+  /** Asks one witness about one address: one question at a time, and not too many a minute. */
+  async function ask(witness: Witness, address: MultiaddrText, call: CallOptions): Promise<EvidenceReport> {
+    const { id, network } = witness.party
+    const turn = (busy.get(id) ?? Promise.resolve()).then(async () => {
+      const asked = recently(id)
+      const oldest = asked[0]
+      if (asked.length >= policy.askedPerMinute && oldest !== undefined) {
+        await clock.sleep(oldest + 60_000 - clock.monotonicMs(), call)
+      }
+      askedMs.set(id, [...recently(id), clock.monotonicMs()])
+      return attempt((bounded) => witness.verify(address, bounded), policy.verifyMs, clock, call)
+    })
+    busy.set(
+      id,
+      turn.catch(() => undefined)
+    )
+    // A witness that fails to answer has said nothing.
+    const outcome = await turn.then(
+      (evidence) => evidence.outcome,
+      () => 'inconclusive' as const
+    )
+    call.signal.throwIfAborted()
+    return { party: id, network, outcome, at: new Date(clock.wallMs()).toISOString() }
+  }
+
+  /** Asks until a quorum of distinct networks agrees, or nobody is left to ask. */
+  async function round(address: MultiaddrText, call: CallOptions): Promise<Candidate['ruling']> {
+    const evidence: EvidenceReport[] = []
+    const own = networkOf(parseMultiaddr(address)?.address ?? '')
+    const votes = (outcome: EvidenceReport['outcome']): number =>
+      new Set(evidence.filter((each) => each.outcome === outcome).map(({ network }) => network)).size
+
+    for (;;) {
+      const [yes, no] = [votes('reachable'), votes('unreachable')]
+      const ruling = yes >= policy.quorum ? 'verified' : no >= policy.quorum ? 'refuted' : undefined
+      const voted = new Set(evidence.map(({ network }) => network))
+      const left = policy.witnessesPerRound - evidence.length
+      const next = distinct(witnesses().filter(({ party }) => !voted.has(party.network) && party.network !== own))
+      const asking = next.slice(0, Math.min(left, policy.quorum - Math.max(yes, no)))
+      if (ruling !== undefined) for (const each of evidence) judge(each, ruling)
+      candidates.rule(address, { evidence: [...evidence] })
+      if (ruling !== undefined || asking.length === 0) return ruling
+      evidence.push(...(await Promise.all(asking.map((witness) => ask(witness, address, call)))))
+    }
+  }
+
+  function judge({ party, outcome }: EvidenceReport, ruling: 'verified' | 'refuted'): void {
+    if (outcome === 'inconclusive') return
+    const agreed = (outcome === 'reachable') === (ruling === 'verified')
+    demerits.set(party, agreed ? 0 : (demerits.get(party) ?? 0) + 1)
+  }
+
+  async function watch(address: MultiaddrText, bell: Bell, call: CallOptions): Promise<void> {
+    let verified = 0
+    let refuted = 0
+    for (;;) {
+      const ruling = await round(address, call)
+      const before = candidates.get(address)?.ruling
+      if (ruling !== undefined) candidates.rule(address, { ruling })
+      if (ruling === 'verified') {
+        verified++
+        refuted = Math.max(0, refuted - 1)
+        const waitMs = backOffMs(policy.reverify, verified) * (0.8 + host.random() * 0.4)
+        if (before !== 'verified') announce('verified', address)
+        if ((await bell.wait(waitMs, call)) !== 'time') verified = 0
+      } else if (ruling === 'refuted') {
+        refuted++
+        verified = 0
+        if (before !== 'refuted') announce('refuted', address)
+        // Held down: nobody is asked again, and so nothing announced, before this has passed.
+        await clock.sleep(backOffMs(policy.holdDown, refuted), call)
+      } else {
+        await bell.wait(backOffMs(policy.holdDown, 1), call)
+      }
+    }
+  }
+
+  function announce(event: 'verified' | 'refuted', address: MultiaddrText): void {
+    const candidate = candidates.get(address)
+    const external = parseMultiaddr(address)
+    if (candidate === undefined || external === undefined) return
+    const lapses = candidate.expiresAt
+    const { endpoint, strategy } = candidate
+    const unreachable = { name: 'NatError', code: 'NO_REPLY', message: 'witnesses could not reach it' }
+    context.emit({
+      event,
+      strategy,
+      protocol: external.protocol,
+      internal: { address: endpoint?.address ?? external.address, port: endpoint?.port ?? external.port },
+      external: { address: external.address, port: external.port },
+      lifetimeSeconds: lapses === null ? null : Math.max(0, (lapses - clock.wallMs()) / 1000),
+      ...(event === 'refuted' ? { reasons: [eventReason(strategy ?? 'local', unreachable)] } : {})
+    })
+  }
+
+  return {
+    review({ signal }) {
+      const wanted = new Set(
+        candidates
+          .all()
+          .filter(canBeTried)
+          .map(({ address }) => address)
+      )
+      for (const [address, { cut }] of running) if (!wanted.has(address)) cut.abort()
+      for (const address of wanted) {
+        if (running.has(address)) continue
+        const cut = new AbortController()
+        const bell = createBell(clock)
+        running.set(address, { bell, cut })
+        watch(address, bell, { signal: AbortSignal.any([signal, cut.signal]) })
+          .catch((error: unknown) => {
+            if (!signal.aborted && !cut.signal.aborted) host.log.info(`verification failed: ${String(error)}`)
+          })
+          .finally(() => running.delete(address))
+      }
+    },
+    doubt() {
+      for (const { bell } of running.values()) bell.ring('check')
+    },
+    witnessNetworks: () => distinct(witnesses()).length
+  }
+}
+
+/** Private and relayed addresses are nobody's to try. */
+const canBeTried = ({ address, type }: Candidate): boolean =>
+  type !== 'relayed' && isGlobal(parseMultiaddr(address)?.address ?? '')
+
+/** The first witness of each network. */
+function distinct(witnesses: readonly Witness[]): readonly Witness[] {
+  const first = new Map<string, Witness>()
+  for (const witness of witnesses) if (!first.has(witness.party.network)) first.set(witness.party.network, witness)
+  return [...first.values()]
+}

@@ -1,0 +1,87 @@
+import {
+  canonicalAddress,
+  classOf,
+  type Endpoint,
+  familyOf,
+  type Gateway,
+  hasNextHop,
+  isWildcard,
+  type Mapper,
+  type Network
+} from '@postern/interface'
+import type { Entry } from './roster.js'
+
+/** An endpoint that somebody wants to be reachable. */
+export interface Want {
+  /** As it was given: the address may be a wildcard. */
+  readonly endpoint: Endpoint
+  /** The external port to ask for first; undefined leaves the choice to the ladder. */
+  readonly externalPort: number | undefined
+  readonly lifetimeMs: number
+}
+
+/** Throws a TypeError for an endpoint that nobody can listen on. */
+export function checkEndpoint({ protocol, family, address, port }: Endpoint): void {
+  if (protocol !== 'tcp' && protocol !== 'udp')
+    throw new TypeError(`protocol is neither tcp nor udp: ${String(protocol)}`)
+  if (familyOf(address) !== family) throw new TypeError(`not an IPv${family} address: ${address}`)
+  checkPort('port', port)
+}
+
+export function checkPort(name: string, port: number): void {
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TypeError(`${name} is not in 1…65535: ${port}`)
+}
+
+export const wantKey = ({ protocol, family, address, port }: Endpoint): string =>
+  `${protocol} ${family} ${canonicalAddress(address)} ${port}`
+
+export const isLoopback = ({ address }: Endpoint): boolean => classOf(address) === 'loopback'
+
+/** The gateway that replies of this family leave through. */
+export const primaryGateway = ({ gateways }: Network, family: 4 | 6): Gateway | undefined =>
+  gateways.find(({ address }) => familyOf(address) === family)
+
+/**
+ * Whether a mapper's gateway carries our replies. A mapping on any other one is granted and stays unreachable.
+ *
+ * A gateway that its user named is believed. An IPv6 mapper that was found through the IPv4 address of the router is on
+ * the right router if that address is.
+ */
+export function isOnPath(mapper: Mapper, entry: Pick<Entry, 'named'>, network: Network): boolean {
+  if (mapper.gateway === null || entry.named !== undefined) return true
+  const family = familyOf(mapper.gateway.address)
+  const primary = family === undefined ? undefined : primaryGateway(network, family)
+  if (primary === undefined || !hasNextHop(primary)) return false
+  return (
+    canonicalAddress(primary.address) === canonicalAddress(mapper.gateway.address) &&
+    primary.interface === mapper.gateway.interface
+  )
+}
+
+/** The endpoint as a mapper must see it, without wildcards; undefined where the mapper cannot serve it. */
+export function endpointFor(want: Want, mapper: Mapper, network: Network): Endpoint | undefined {
+  const { endpoint } = want
+  if (mapper.family !== endpoint.family || !mapper.protocols.includes(endpoint.protocol)) return undefined
+  const ours = mapper.gateway?.localAddress ?? localAddress(network, endpoint.family)
+  if (isWildcard(endpoint.address)) return ours === undefined ? undefined : { ...endpoint, address: ours }
+  // A router cannot send to a loopback address, unless it is on loopback itself.
+  if (isLoopback(endpoint) && mapper.gateway !== null && classOf(mapper.gateway.localAddress) !== 'loopback')
+    return undefined
+  return endpoint
+}
+
+export function localAddress(network: Network, family: 4 | 6): string | undefined {
+  return (
+    primaryGateway(network, family)?.localAddress ?? network.addresses.find((address) => familyOf(address) === family)
+  )
+}
+
+/** Whether an address is still one of this host's. */
+export const isOurs = (address: string, { addresses, gateways }: Network): boolean =>
+  classOf(address) === 'loopback' ||
+  [...addresses, ...gateways.map((gateway) => gateway.localAddress)].some(
+    (ours) => canonicalAddress(ours) === canonicalAddress(address)
+  )
+
+/** The port to ask for where nobody chose one. Ports below 1024 are only ever asked for by somebody who names them. */
+export const ownPort = (port: number): number => (port < 1024 ? 49_152 + port : port)
