@@ -1,0 +1,118 @@
+import { networkInterfaces } from 'node:os'
+import {
+  type CallOptions,
+  canonicalAddress,
+  classOf,
+  type Family,
+  familyOf,
+  type Gateway,
+  type Network
+} from '@postern/interface'
+import ipaddr from 'ipaddr.js'
+import { interfaceOf } from './choose-gateways.js'
+import type { FindRoutes, Route } from './route.js'
+import { darwinRoutes } from './routes-darwin.js'
+import { linuxRoutes, linuxUnfitAddresses } from './routes-linux.js'
+import { windowsRoutes } from './routes-windows.js'
+import { localAddressTowards } from './udp.js'
+
+/** The addresses of an interface, as `os.networkInterfaces()` gives them. */
+export type Interfaces = Readonly<
+  Record<
+    string,
+    readonly { readonly address: string; readonly cidr: string | null; readonly internal: boolean }[] | undefined
+  >
+>
+
+export interface FindNetworkOptions {
+  /** @default what this platform's own tools or files say; none on other platforms than Linux, macOS and Windows */
+  readonly findRoutes?: FindRoutes
+  /** @default `os.networkInterfaces` */
+  readonly interfaces?: () => Interfaces
+  /** IPv6 addresses that are not for incoming connections (temporary, deprecated, tentative).
+   * @default what /proc says on Linux, none elsewhere */
+  readonly findUnfit?: () => Promise<ReadonlySet<string>>
+  /** Our own address as the kernel picks it for the internet of a family; undefined where it would not send. Sees policy
+   * routing, which no table of default routes shows. Sends nothing.
+   * @default asked of the kernel */
+  readonly findSource?: (family: Family) => Promise<string | undefined>
+}
+
+const platformRoutes: Readonly<Record<string, FindRoutes | undefined>> = {
+  linux: linuxRoutes,
+  darwin: darwinRoutes,
+  win32: windowsRoutes
+}
+
+/** Addresses that nobody has (RFC 5737, RFC 3849): what is routed like them is routed like the internet. */
+const somewhere: Readonly<Record<Family, string>> = { 4: '198.51.100.1', 6: '2001:db8::1' }
+
+/**
+ * Where this host stands: its default routes, IPv4 before IPv6 and the lowest metric first, and its addresses, without
+ * loopback and link-local ones.
+ *
+ * Rejects with the signal's reason, or with what a platform's own tool fails with.
+ */
+export async function findNetwork(call: CallOptions, options: FindNetworkOptions = {}): Promise<Network> {
+  const {
+    findRoutes = platformRoutes[process.platform] ?? (async () => []),
+    interfaces = networkInterfaces,
+    findUnfit = process.platform === 'linux' ? linuxUnfitAddresses : async () => new Set<string>(),
+    findSource = async (family) => localAddressTowards(somewhere[family], call).catch(() => undefined)
+  } = options
+  const [routes, unfit, source4, source6] = await Promise.all([findRoutes(), findUnfit(), findSource(4), findSource(6)])
+  call.signal.throwIfAborted()
+  const held = interfaces()
+  const unfitAddresses = new Set([...unfit].map(canonicalAddress))
+  const addresses = Object.values(held)
+    .flatMap((each = []) => each)
+    .filter(({ address, internal }) => !internal && classOf(address) !== 'link-local')
+    .map(({ address }) => address)
+  const gateways = ([4, 6] as const).flatMap((family) => {
+    const ordered = routes.filter((route) => route.family === family).toSorted((a, b) => a.metric - b.metric)
+    const found = ordered.flatMap((route) => gatewayOf(route, held, unfitAddresses))
+    return viaPolicy(found, family === 4 ? source4 : source6, held)
+  })
+  return { gateways, addresses }
+}
+
+function gatewayOf(route: Route, held: Interfaces, unfit: ReadonlySet<string | undefined>): readonly Gateway[] {
+  const { family, interface: link, mac } = route
+  const hop = route.gateway ?? (family === 4 ? '0.0.0.0' : '::')
+  const ours = (held[link] ?? []).filter(({ address }) => familyOf(address) === family)
+  const near = ours.find(({ cidr }) => cidr !== null && family === 4 && contains(cidr, hop))
+  const global = ours.find(({ address }) => classOf(address) === 'global' && !unfit.has(canonicalAddress(address)))
+  const routable = ours.find(({ address }) => classOf(address) !== 'link-local')
+  const local = near ?? global ?? routable ?? ours[0]
+  if (local === undefined) return []
+  const address = classOf(hop) === 'link-local' && family === 6 ? `${hop}%${link}` : hop
+  return [
+    { address: compact(address), interface: link, localAddress: local.address, ...(mac === undefined ? {} : { mac }) }
+  ]
+}
+
+/** Where policy routing sends the internet's packets out of another interface than the first default route says, that
+ * one comes first: its next hop is in a table that cannot be read, so it counts as having none. */
+function viaPolicy(found: readonly Gateway[], source: string | undefined, held: Interfaces): readonly Gateway[] {
+  if (source === undefined || classOf(source) === 'loopback') return found
+  const link =
+    Object.keys(held).find((name) => held[name]?.some(({ address }) => address === source)) ?? interfaceOf(source)
+  const [first] = found
+  if (link === undefined || first?.interface === link) return found
+  const same = found.find((gateway) => gateway.interface === link)
+  if (same !== undefined) return [same, ...found.filter((gateway) => gateway !== same)]
+  const address = familyOf(source) === 4 ? '0.0.0.0' : '::'
+  return [{ address, interface: link, localAddress: source }, ...found]
+}
+
+function contains(cidr: string, address: string): boolean {
+  const parsed = ipaddr.parse(address)
+  const [base, bits] = ipaddr.parseCIDR(cidr)
+  return parsed.kind() === base.kind() && parsed.match(base, bits)
+}
+
+/** An address in its short form, with its zone. */
+function compact(address: string): string {
+  const [bare = '', zone] = address.split('%')
+  return zone === undefined ? ipaddr.parse(bare).toString() : `${ipaddr.parse(bare).toString()}%${zone}`
+}

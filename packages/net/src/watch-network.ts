@@ -1,0 +1,46 @@
+import type { CallOptions, Clock, Network } from '@postern/interface'
+import { findNetwork } from './network.js'
+
+export interface WatchNetworkOptions {
+  readonly clock: Clock
+  /** Called at once with the network as it is, then whenever it changed, and when the machine woke from sleep. */
+  readonly changed: (network: Network) => void
+  /** How often to look, in ms. A look reads four small files.
+   * @default 2000 */
+  readonly intervalMs?: number
+  /** @default the real {@link findNetwork} */
+  readonly find?: (call: CallOptions) => Promise<Network>
+}
+
+/** A difference between the two clocks that no correction makes: the machine slept. */
+const sleptMs = 5000
+
+/**
+ * Watches the network until the signal aborts. Node has no way to be told of changes, so it looks.
+ *
+ * Resolves when the signal aborts. A look that fails is tried again at the next interval.
+ */
+export async function watchNetwork(options: WatchNetworkOptions, { signal }: CallOptions): Promise<void> {
+  const { clock, changed, intervalMs = 2000, find = findNetwork } = options
+  let last = ''
+  let aheadMs = clock.wallMs() - clock.monotonicMs()
+  while (!signal.aborted) {
+    const network = await find({ signal }).catch(() => undefined)
+    if (signal.aborted) return
+    const nowAheadMs = clock.wallMs() - clock.monotonicMs()
+    const slept = nowAheadMs - aheadMs > sleptMs
+    aheadMs = nowAheadMs
+    const text = JSON.stringify(withoutMacs(network))
+    if (network !== undefined && (slept || text !== last)) {
+      last = text
+      changed(network)
+    }
+    await clock.sleep(intervalMs, { signal }).catch(() => undefined)
+  }
+}
+
+/** Hardware addresses come and go with the neighbour table, which is no change of the network. */
+const withoutMacs = (network: Network | undefined): unknown => ({
+  ...network,
+  gateways: network?.gateways.map(({ mac: _, ...gateway }) => gateway)
+})
