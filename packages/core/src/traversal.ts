@@ -32,6 +32,8 @@ export interface Traversal extends TypedEvents<TraversalEvents> {
   stop(): Promise<void>
   /** Resolves when everything that can be tried at once has been, or at `stop`. */
   firstPass(): Promise<void>
+  /** Asks every gateway again for what it granted. `renewed`, `changed` or `lost` tell what came of it. */
+  recheck(): void
   report(): Report
 }
 
@@ -247,7 +249,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       if (open.cut.signal.aborted) return
       // Not wanted any more, while everything else goes on.
       open.holdings.delete(key)
-      await release(holding, open.cut.signal)
+      await release(holding, new AbortController().signal)
       touched()
     }
     track(open, run())
@@ -378,6 +380,9 @@ export function createTraversal(options: TraversalOptions): Traversal {
     async firstPass() {
       await starting
       await session?.firstPass.promise
+    },
+    recheck() {
+      for (const holding of session?.holdings.values() ?? []) holding.ring('check')
     },
     report: describe
   }

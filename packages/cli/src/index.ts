@@ -1,0 +1,136 @@
+/**
+ * `postern`: is this machine reachable, if not why, and what now? And a port mapping from the command line.
+ *
+ * @packageDocumentation
+ */
+import { readFileSync } from 'node:fs'
+import { fileStore, ladderGrammar, parseLadder } from '@postern/node'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import type { Strategy } from '@postern/interface'
+import { doctor } from './doctor.js'
+import { exitCodes } from './exit-codes.js'
+import { map } from './map.js'
+import { line } from './output.js'
+import { parseDuration, type PortArgument, parsePort, parsePortNumber } from './parse.js'
+
+const codesText = `
+Exit codes:
+  0   success; doctor: public
+  1   failed
+  2   the command line was not understood
+  10  doctor: reachable through a relay only
+  11  doctor: private
+  12  doctor: unknown`
+
+const viaText = `strategies in rank order: ${ladderGrammar}`
+
+interface MapFlags {
+  readonly via: readonly Strategy[]
+  readonly lifetime: number
+  readonly externalPort?: number
+  readonly once: boolean
+  readonly json: boolean
+}
+
+interface DoctorFlags {
+  readonly via: readonly Strategy[]
+  readonly json: boolean
+  readonly dryRun: boolean
+}
+
+/** Runs the command line and sets the process's exit code. */
+export async function run(args: readonly string[]): Promise<void> {
+  const output = { out: process.stdout, err: process.stderr }
+  const finish = (code: number): void => {
+    process.exitCode = code
+  }
+  const program = new Command('postern')
+    .description('Makes this machine reachable from outside its router, and says why when it is not.')
+    .version(version(), '-V, --version')
+    .option('--no-color', 'no colours (as the environment variable NO_COLOR)')
+    .exitOverride()
+    .showHelpAfterError('(postern --help tells more)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ postern doctor                     is this machine reachable, and if not, why?
+  $ postern map 8080                   map TCP port 8080 until Ctrl-C
+  $ postern map 4001/udp --json        the same for UDP, as one JSON object a line
+${codesText}`
+    )
+
+  program
+    .command('doctor')
+    .description('Tries with a temporary port how reachable this machine is: verdict, cause, and what to do next.')
+    .option('--via <strategies>', viaText, parseVia, parseVia('any'))
+    .option('--dry-run', 'only look for routers and services; map nothing', false)
+    .option('--json', 'the report as JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ postern doctor
+  $ postern doctor --dry-run           changes nothing in the router
+  $ postern doctor --json | jq .verdict
+  $ postern doctor --via manual:203.0.113.7:8080,upnp
+${codesText}`
+    )
+    .action(async ({ via, json, dryRun }: DoctorFlags) => {
+      finish(await doctor({ strategies: via, json, dryRun }, output))
+    })
+
+  program
+    .command('map')
+    .description('Maps a port of this host in the router, keeps it mapped, and releases it at Ctrl-C.')
+    .argument('<port>', 'the port, with /tcp or /udp; tcp if neither is given', parsePort)
+    .option('--via <strategies>', viaText, parseVia, parseVia('any'))
+    .option('--lifetime <time>', 'the lifetime to ask for: 90s, 30m, 2h', parseDuration, parseDuration('2h'))
+    .option('--external-port <port>', 'the external port to ask for first (default: the same port)', parsePortNumber)
+    .option('--once', 'exit after the first outcome and leave the mapping to lapse', false)
+    .option('--json', 'one JSON object a line', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ postern map 8080
+  $ postern map 4001/udp --via pcp,upnp
+  $ postern map 22 --external-port 2222 --lifetime 1h
+  $ postern map 8080 --once --json
+${codesText}`
+    )
+    .action(async (argument: PortArgument, flags: MapFlags) => {
+      const { via, lifetime, externalPort = argument.port, once, json } = flags
+      const warn = (error: Error): void => line(process.stderr, `! ${error.message}`)
+      const store = fileStore({ app: `map-${argument.port}-${argument.protocol}`, warn })
+      try {
+        finish(await map(argument, { strategies: via, lifetimeMs: lifetime, externalPort, once, json, store }, output))
+      } finally {
+        await store.close()
+      }
+    })
+
+  try {
+    await program.parseAsync(args, { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    finish(error.exitCode === 0 ? exitCodes.success : exitCodes.usage)
+  }
+  // `--once` leaves a mapping behind on purpose, and with it timers that would renew it.
+  await new Promise<void>((resolve) => void process.stdout.write('', () => resolve()))
+  process.exit()
+}
+
+function parseVia(text: string): readonly Strategy[] {
+  try {
+    return parseLadder(text)
+  } catch (error) {
+    if (error instanceof TypeError) throw new InvalidArgumentError(error.message)
+    throw error
+  }
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : ''
+}

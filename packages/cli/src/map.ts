@@ -1,0 +1,96 @@
+import { createTraversal, type MappingEvent, type MappingEventName, type Store, systemHost } from '@postern/core'
+import { type Endpoint, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
+import { findNetwork, watchNetwork } from '@postern/net'
+import { exitCodes } from './exit-codes.js'
+import { line, type Output, untilInterrupted } from './output.js'
+import type { PortArgument } from './parse.js'
+import { someoneListens } from './someone-listens.js'
+import { colorsFor, formatEvent, formatStrategy } from './terminal.js'
+
+export interface MapOptions {
+  readonly strategies: readonly Strategy[]
+  readonly lifetimeMs: number
+  readonly externalPort: number
+  /** Exit after the first outcome, and leave the mapping to lapse. */
+  readonly once: boolean
+  readonly json: boolean
+  readonly store: Store
+}
+
+const outcomes: readonly MappingEventName[] = [
+  'mapped',
+  'renewed',
+  'changed',
+  'lost',
+  'verified',
+  'refuted',
+  'failed',
+  'released'
+]
+
+/** Maps a port until interrupted, or once. Resolves to the exit code. */
+export async function map(argument: PortArgument, options: MapOptions, { out, err }: Output): Promise<number> {
+  const { strategies, lifetimeMs, externalPort, once, json, store } = options
+  const colors = colorsFor(out)
+  const interrupt = untilInterrupted()
+  const { signal } = interrupt
+  const { clock } = systemHost
+  const traversal = createTraversal({ strategies, store, policy: { lifetimeMs } })
+  const waiting = new Set<string>()
+  const outcome = Promise.withResolvers<number>()
+  let failed = false
+
+  const tell = (event: MappingEvent): void => {
+    if (json) line(out, JSON.stringify(event))
+    else line(out, formatEvent(event, colors))
+    if (event.event === 'failed') failed = true
+    if (event.event === 'mapped' || event.event === 'failed') waiting.delete(familyKey(event))
+    if (once && waiting.size === 0) outcome.resolve(failed ? exitCodes.failed : exitCodes.success)
+  }
+  for (const name of outcomes) traversal.addEventListener(name, ({ detail }) => tell(detail))
+  if (!json) {
+    traversal.addEventListener('strategy', ({ detail }) => {
+      if (detail.tookMs !== null) line(err, colorsFor(err).dim(`  ${formatStrategy(detail, colorsFor(err))}`))
+    })
+  }
+
+  const network = await findNetwork({ signal })
+  for (const endpoint of endpoints(argument, network)) {
+    waiting.add(endpoint.family === 4 ? '4' : '6')
+    traversal.want(endpoint, { externalPort })
+  }
+  if (
+    !(await someoneListens(
+      argument.protocol,
+      argument.port,
+      network.addresses.filter((each) => familyOf(each) === 4)
+    ))
+  ) {
+    line(
+      err,
+      `${colorsFor(err).yellow('!')} nobody listens on ${argument.protocol} port ${argument.port} of this host yet`
+    )
+  }
+  traversal.networkIs(network)
+  await traversal.start()
+  const stopWatching = new AbortController()
+  const watching = watchNetwork({ clock, changed: (next) => traversal.networkIs(next) }, stopWatching)
+  if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
+  signal.addEventListener('abort', () => outcome.resolve(exitCodes.success))
+
+  const code = await outcome.promise
+  stopWatching.abort()
+  await watching
+  if (!once || signal.aborted) await traversal.stop()
+  interrupt.done()
+  return code
+}
+
+/** IPv4 always; IPv6 where this host has an address that the internet can reach. */
+function endpoints({ port, protocol }: PortArgument, { addresses }: Network): readonly Endpoint[] {
+  const ipv4: Endpoint = { protocol, family: 4, address: '0.0.0.0', port }
+  const hasIpv6 = addresses.some((address) => familyOf(address) === 6 && isGlobal(address))
+  return hasIpv6 ? [ipv4, { protocol, family: 6, address: '::', port }] : [ipv4]
+}
+
+const familyKey = ({ internal }: MappingEvent): string => String(familyOf(internal.address) ?? '4')

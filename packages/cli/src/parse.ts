@@ -1,0 +1,34 @@
+import type { Protocol } from '@postern/interface'
+import { InvalidArgumentError } from 'commander'
+
+export interface PortArgument {
+  readonly port: number
+  readonly protocol: Protocol
+}
+
+/** `8080`, `8080/tcp`, `4001/udp`. */
+export function parsePort(text: string): PortArgument {
+  const match = /^(\d{1,5})(?:\/(tcp|udp))?$/i.exec(text)
+  const port = Number(match?.[1])
+  if (match === null || port < 1 || port > 65_535)
+    throw new InvalidArgumentError('give a port as 8080, 8080/tcp or 4001/udp')
+  return { port, protocol: match[2]?.toLowerCase() === 'udp' ? 'udp' : 'tcp' }
+}
+
+export function parsePortNumber(text: string): number {
+  const port = Number(text)
+  if (!/^\d{1,5}$/.test(text) || port < 1 || port > 65_535) throw new InvalidArgumentError('give a port in 1…65535')
+  return port
+}
+
+const units: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** `90s`, `30m`, `2h`, `1d`, or bare seconds; in ms. */
+export function parseDuration(text: string): number {
+  const match = /^(\d{1,7})([smhd]?)$/.exec(text)
+  const ms = Number(match?.[1]) * (units[match?.[2] || 's'] ?? 0)
+  if (match === null || ms < 1000 || ms > 86_400_000) {
+    throw new InvalidArgumentError('give a time from 1s to 1d, such as 90s, 30m or 2h')
+  }
+  return ms
+}

@@ -1,0 +1,70 @@
+import type { MappingEvent, StrategyReport } from '@postern/core'
+import pc from 'picocolors'
+
+/** Colours as the terminal wants them: none when piped, or with NO_COLOR. */
+export type Colors = ReturnType<typeof pc.createColors>
+
+export const colorsFor = (stream: { readonly isTTY?: boolean }): Colors => {
+  const forced = process.env['FORCE_COLOR'] !== undefined && process.env['FORCE_COLOR'] !== '0'
+  const refused =
+    (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb' || process.argv.includes('--no-color')
+  return pc.createColors(!refused && (forced || stream.isTTY === true))
+}
+
+export const formatMs = (ms: number | null): string =>
+  ms === null ? '' : ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`
+
+/** `2 h`, `90 s`. */
+export function formatSeconds(seconds: number | null): string {
+  if (seconds === null) return 'for good'
+  if (seconds >= 7200 && seconds % 3600 === 0) return `for ${seconds / 3600} h`
+  if (seconds >= 120 && seconds % 60 === 0) return `for ${seconds / 60} min`
+  return `for ${Math.round(seconds)} s`
+}
+
+export const formatSocket = ({ address, port }: { readonly address: string; readonly port: number }): string =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+
+/** One line about one event. */
+export function formatEvent(event: MappingEvent, colors: Colors): string {
+  const { external, internal, lifetimeSeconds, protocol, reasons = [], strategy } = event
+  const there = external === null ? '' : ` → ${formatSocket(external)}`
+  const what = `${protocol} ${formatSocket(internal)}${there}`
+  const why = reasons.map(({ strategy: by, message }) => `${by}: ${message}`).join('; ')
+  const label = event.event.padEnd(8)
+  switch (event.event) {
+    case 'mapped':
+    case 'changed':
+      return `${colors.green('✔')} ${colors.bold(label)} ${what} by ${strategy}, ${formatSeconds(lifetimeSeconds)}`
+    case 'verified':
+      return `${colors.green('✔')} ${colors.bold(label)} ${what} from outside`
+    case 'renewed':
+      return colors.dim(`  ${label} ${what} by ${strategy}, ${formatSeconds(lifetimeSeconds)}`)
+    case 'released':
+      return `  ${label} ${what}`
+    default:
+      return `${colors.red('✘')} ${colors.bold(label)} ${what}${why === '' ? '' : `: ${why}`}`
+  }
+}
+
+const paint = (colors: Colors): Readonly<Record<StrategyReport['state'], (text: string) => string>> => ({
+  active: colors.green,
+  standby: colors.cyan,
+  available: colors.cyan,
+  unavailable: colors.dim,
+  failed: colors.red,
+  skipped: colors.yellow
+})
+
+/** One line about one strategy: name, state, time, reason. */
+export function formatStrategy({ name, state, tookMs, reason }: StrategyReport, colors: Colors): string {
+  const time = formatMs(tookMs).padStart(8)
+  const text = reason === null ? '' : `  ${reason.message}`
+  return `${name.padEnd(10)} ${paint(colors)[state](state.padEnd(11))} ${time}${colors.dim(text)}`
+}
+
+/** The strategies as a table. */
+export function formatStrategies(strategies: readonly StrategyReport[], colors: Colors): string {
+  const head = colors.dim(`${'strategy'.padEnd(10)} ${'state'.padEnd(11)} ${'time'.padStart(8)}  what it says`)
+  return [head, ...strategies.map((each) => formatStrategy(each, colors))].join('\n')
+}

@@ -1,0 +1,60 @@
+import {
+  classOf,
+  type Family,
+  familyOf,
+  isMultiaddrText,
+  type MultiaddrText,
+  parseMultiaddr,
+  type Protocol
+} from '@postern/interface'
+
+export interface ManualOptions {
+  /** The external address that was forwarded, as `/ip4/<address>/tcp/<port>` (or `ip6`, or `udp`), or as
+   * `/ip4/<address>` with `port`, for both protocols.
+   * @default this host's own global address, with `port` */
+  readonly address?: MultiaddrText
+  /** The external port that was forwarded. Alone where the address is this host's own: a machine in a data centre, or one
+   * that the public address was handed on to.
+   * @default the port of `address` */
+  readonly port?: number
+}
+
+/** What was forwarded. Without an address it is this host's own. */
+export interface Forward {
+  readonly address: string | undefined
+  readonly family: Family | undefined
+  readonly protocols: readonly Protocol[]
+  readonly port: number
+}
+
+/** Reads the options once. Throws a TypeError for one that cannot be right. */
+export function readOptions({ address, port }: ManualOptions): Forward {
+  if (port !== undefined && (!Number.isInteger(port) || port < 1 || port > 65_535)) {
+    throw new TypeError(`port is not in 1…65535: ${port}`)
+  }
+  if (address === undefined) {
+    if (port === undefined) throw new TypeError('manual() needs an address such as /ip4/<address>/tcp/8080, or a port')
+    return { address: undefined, family: undefined, protocols: ['tcp', 'udp'], port }
+  }
+  const named = parseAddress(address)
+  const both = port ?? named?.port
+  if (named === undefined || both === undefined || both === 0) {
+    throw new TypeError(`address is not of the form /ip4/<address>/tcp/<port>, or /ip4/<address> with port: ${address}`)
+  }
+  if (named.port !== undefined && both !== named.port)
+    throw new TypeError(`port is ${port}, and the address says ${named.port}`)
+  if (classOf(named.address) === 'unspecified') throw new TypeError(`address is no particular one: ${address}`)
+  return { ...named, port: both }
+}
+
+function parseAddress(
+  text: string
+): (Omit<Forward, 'port' | 'address'> & { address: string; port: number | undefined }) | undefined {
+  if (!isMultiaddrText(text)) return undefined
+  const whole = parseMultiaddr(text)
+  if (whole !== undefined) return whole.rest === '' ? { ...whole, protocols: [whole.protocol] } : undefined
+  const [, version, address = ''] = /^\/ip([46])\/([^/]+)$/.exec(text) ?? []
+  const family = familyOf(address)
+  if (family === undefined || String(family) !== version) return undefined
+  return { address, family, protocols: ['tcp', 'udp'], port: undefined }
+}

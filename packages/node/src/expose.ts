@@ -1,0 +1,151 @@
+import {
+  createTraversal,
+  type PolicyOptions,
+  type Report,
+  type Store,
+  systemHost,
+  type Traversal,
+  type TraversalEvents,
+  type TypedEvents
+} from '@postern/core'
+import type { Host, Network, Strategy } from '@postern/interface'
+import { findNetwork, watchNetwork } from '@postern/net'
+import { checkServer, type ExposableServer, endpointsOf, listening } from './endpoints.js'
+import { fileStore } from './file-store.js'
+import { defaultStrategies, parseLadder } from './ladder.js'
+import { closeOnSignals } from './signals.js'
+
+export interface ExposeOptions {
+  /** The strategies in rank order, as such or as text (`'pcp,upnp'`, `'any,manual:203.0.113.7:8080'`).
+   * @default PCP, NAT-PMP, UPnP */
+  readonly strategies?: readonly Strategy[] | string
+  /** What is remembered across runs, so that a run that was killed takes its own mapping back.
+   * @default a file of this program's in `$XDG_STATE_HOME/postern` */
+  readonly store?: Store
+  /** Replaces parts of the default policy.
+   * @default the default policy */
+  readonly policy?: PolicyOptions
+  /** Aborted when the server need not be reachable any more: as `close()`.
+   * @default never */
+  readonly signal?: AbortSignal
+  /** The external port to ask for first. The only way to ask for one below 1024.
+   * @default the server's own port */
+  readonly externalPort?: number
+  /** Release the mappings when the process is told to end (SIGINT, SIGTERM), then let it end.
+   * @default false */
+  readonly releaseOnExit?: boolean
+  /** Listeners that hear what happens before `expose` resolves, too.
+   * @default none */
+  readonly on?: Listeners
+  /** Clock, randomness and log.
+   * @default the machine's, and no log */
+  readonly host?: Host
+  /** How the network is looked at.
+   * @default this machine's own routes and interfaces */
+  readonly findNetwork?: (call: { readonly signal: AbortSignal }) => Promise<Network>
+}
+
+export type Listeners = {
+  readonly [Name in keyof TraversalEvents]?: (event: TraversalEvents[Name]) => void
+}
+
+export interface Exposure extends TypedEvents<TraversalEvents> {
+  /** The external addresses at this moment, as multiaddr text. */
+  readonly addresses: readonly string[]
+  report(): Report
+  /** Gives back every mapping. The server stays open. Resolves when nothing of it runs any more. Twice is once. */
+  close(): Promise<void>
+}
+
+/** However long the strategies take, the caller does not wait longer, in ms. */
+const patienceMs = 5000
+
+/**
+ * Makes a server reachable from outside, and keeps it so.
+ *
+ * Waits until the server listens. Resolves after the first pass over the strategies, at most 5 s later, whatever came of
+ * it: `report()` tells. Ends when the server closes, the signal aborts, or `close()` is called. Throws a TypeError for
+ * arguments that cannot be right, and nothing else.
+ */
+export async function expose(server: ExposableServer, options: ExposeOptions = {}): Promise<Exposure> {
+  checkServer(server)
+  const { policy, externalPort, releaseOnExit = false, host = systemHost, findNetwork: find = findNetwork } = options
+  const strategies = readStrategies(options.strategies)
+  const ownStore = options.store === undefined ? fileStore() : undefined
+  const store = options.store ?? ownStore
+  const ended = new AbortController()
+  const traversal = createTraversal({
+    strategies,
+    host,
+    ...(store === undefined ? {} : { store }),
+    ...(policy === undefined ? {} : { policy })
+  })
+  attach(traversal, options.on ?? {})
+  const exposure = handle(traversal, async () => {
+    ended.abort()
+    await watching
+    await traversal.stop()
+    await ownStore?.close()
+  })
+  let watching: Promise<void> | undefined
+  const end = (): void => void exposure.close()
+  options.signal?.addEventListener('abort', end, { once: true })
+  if (options.signal?.aborted === true) return exposure
+
+  await listening(server, ended.signal)
+  if (ended.signal.aborted) return exposure
+  for (const endpoint of endpointsOf(server)) {
+    traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
+  }
+  server.once('close', end)
+  ended.signal.addEventListener('abort', () => server.off('close', end))
+  if (releaseOnExit) closeOnSignals(() => exposure.close(), ended.signal)
+
+  const known = Promise.withResolvers<void>()
+  const changed = (network: Network): void => {
+    traversal.networkIs(network)
+    known.resolve()
+  }
+  watching = watchNetwork({ clock: host.clock, changed, find }, ended)
+  // A platform that cannot tell its routes still has its own addresses, and named gateways.
+  const patience = new AbortController()
+  await Promise.race([known.promise, host.clock.sleep(patienceMs, patience)])
+  await traversal.start()
+  await Promise.race([traversal.firstPass(), host.clock.sleep(patienceMs, patience)])
+  patience.abort()
+  return exposure
+}
+
+function handle(traversal: Traversal, stop: () => Promise<void>): Exposure {
+  let closed: Promise<void> | undefined
+  return {
+    addEventListener: traversal.addEventListener,
+    removeEventListener: traversal.removeEventListener,
+    get addresses() {
+      return traversal.report().externalAddresses
+    },
+    report: () => traversal.report(),
+    close() {
+      closed ??= stop()
+      return closed
+    }
+  }
+}
+
+function attach(
+  traversal: Traversal,
+  { mapped, renewed, changed, lost, verified, refuted, failed, released, strategy, verdict }: Listeners
+): void {
+  const outcomes = { mapped, renewed, changed, lost, verified, refuted, failed, released }
+  for (const name of ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released'] as const) {
+    const listener = outcomes[name]
+    if (listener !== undefined) traversal.addEventListener(name, listener)
+  }
+  if (strategy !== undefined) traversal.addEventListener('strategy', strategy)
+  if (verdict !== undefined) traversal.addEventListener('verdict', verdict)
+}
+
+function readStrategies(strategies: ExposeOptions['strategies']): readonly Strategy[] {
+  if (strategies === undefined) return defaultStrategies()
+  return typeof strategies === 'string' ? parseLadder(strategies) : strategies
+}

@@ -1,0 +1,11 @@
+/**
+ * Makes a server of Node's reachable from outside: `expose(server)` for `net`, `http`, `https`, `tls` and `dgram`.
+ *
+ * @packageDocumentation
+ */
+export type { ExposableServer } from './endpoints.js'
+export type { ExposeOptions, Exposure, Listeners } from './expose.js'
+export { expose } from './expose.js'
+export type { FileStore, FileStoreOptions } from './file-store.js'
+export { fileStore } from './file-store.js'
+export { defaultStrategies, ladderGrammar, parseLadder } from './ladder.js'

@@ -1,0 +1,50 @@
+import { familyOf, type Strategy } from '@postern/interface'
+import { manual } from '@postern/manual'
+import { natPmp } from '@postern/nat-pmp'
+import { pcp } from '@postern/pcp'
+import { upnp } from '@postern/upnp'
+
+/** The strategies for any Node program, in their default rank. */
+export const defaultStrategies = (): readonly Strategy[] => [pcp(), natPmp(), upnp()]
+
+/** What the parts of a ladder are called in text, with what may follow the colon. */
+export const ladderGrammar =
+  'any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port>, joined by commas'
+
+/**
+ * Reads strategies from text, in rank order: `any`, `none`, `pcp`, `nat-pmp:192.168.1.1`, `upnp`, `manual:<ip>:<port>`,
+ * joined by commas. An IPv6 address stands in brackets before a port: `manual:[2001:db8::1]:8080`.
+ *
+ * Throws a TypeError that quotes the part it does not understand.
+ */
+export function parseLadder(text: string): readonly Strategy[] {
+  const parts = text.split(',').map((part) => part.trim())
+  return parts.flatMap((part): readonly Strategy[] => {
+    const colon = part.indexOf(':')
+    const name = colon < 0 ? part : part.slice(0, colon)
+    const rest = colon < 0 ? undefined : part.slice(colon + 1)
+    if (name === 'manual' && rest !== undefined) return [manualForward(rest, part)]
+    if (name === 'any' && rest === undefined) return defaultStrategies()
+    if (name === 'none' && rest === undefined && parts.length === 1) return []
+    const gateway = rest === undefined ? {} : { gateway: bare(rest) }
+    if (rest !== undefined && familyOf(bare(rest)) === undefined)
+      throw new TypeError(`"${part}": ${rest} is no IP address`)
+    if (name === 'pcp') return [pcp(gateway)]
+    if (name === 'nat-pmp') return [natPmp(gateway)]
+    if (name === 'upnp') return [upnp(gateway)]
+    throw new TypeError(`"${part}" is none of: ${ladderGrammar}`)
+  })
+}
+
+function manualForward(rest: string, part: string): Strategy {
+  const match = /^(?:(.+):)?(\d{1,5})$/.exec(rest)
+  const port = Number(match?.[2])
+  if (match === null || port < 1 || port > 65_535) throw new TypeError(`"${part}": give it as manual:<ip>:<port>`)
+  const address = match[1] === undefined ? undefined : bare(match[1])
+  if (address === undefined) return manual({ port })
+  const family = familyOf(address)
+  if (family === undefined) throw new TypeError(`"${part}": ${address} is no IP address`)
+  return manual({ address: `/ip${family}/${address}`, port })
+}
+
+const bare = (address: string): string => address.replace(/^\[(.*)\]$/, '$1')
