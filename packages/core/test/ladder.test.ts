@@ -1,0 +1,437 @@
+import { natError } from '@postern/interface'
+import { virtualClock } from '@postern/testkit'
+import { describe, expect, it } from 'vitest'
+import { createTraversal, memoryStore } from '../src/index.js'
+import { absent, begin, end, home, router, type Scripted, scripted, stage, web } from './support.js'
+
+describe('acquiring', () => {
+  it('asks the best-ranked strategy only, and says so', async () => {
+    const each = stage((trace, clock) => [
+      scripted('pcp', trace, clock).strategy,
+      scripted('upnp', trace, clock).strategy
+    ])
+    each.traversal.want(web)
+    await begin(each)
+    expect(each.trace).toEqual(['map pcp 8080'])
+    expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080'])
+    const report = each.traversal.report()
+    expect(report).toMatchObject({ verdict: 'public', cause: null, externalAddresses: ['/ip4/11.0.0.2/tcp/8080'] })
+    expect(report.strategies.map(({ name, state }) => [name, state])).toEqual([
+      ['pcp', 'active'],
+      ['upnp', 'standby']
+    ])
+    await end(each)
+    expect(each.trace).toEqual(['map pcp 8080', 'release pcp 8080'])
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('starts at once when nothing better is still searching', async () => {
+    const each = stage((trace, clock) => [
+      scripted('pcp', trace, clock, { foundAfterMs: 3 }).strategy,
+      scripted('upnp', trace, clock, { foundAfterMs: 900 }).strategy
+    ])
+    each.traversal.want(web)
+    await begin(each, 5)
+    expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080'])
+    await end(each)
+  })
+
+  it('waits 250 ms for a better one that is searching, and no longer', async () => {
+    const each = stage((trace, clock) => [
+      scripted('pcp', trace, clock, { foundAfterMs: 800 }).strategy,
+      scripted('upnp', trace, clock).strategy
+    ])
+    each.traversal.want(web)
+    await begin(each, 249)
+    expect(each.trace).toEqual([])
+    await each.clock.advance(10)
+    expect(each.told()).toEqual(['mapped upnp 11.0.0.2:8080'])
+    // A working lease is never swapped for a better-ranked one.
+    await each.clock.advance(5000)
+    expect(each.trace).toEqual(['map upnp 8080'])
+    await end(each)
+  })
+
+  it('goes to the next one when the first refuses, and keeps the reason', async () => {
+    const refuse = (): never => {
+      throw natError('NOT_AUTHORIZED', 'no')
+    }
+    const each = stage((trace, clock) => [
+      scripted('pcp', trace, clock, { grant: refuse }).strategy,
+      scripted('upnp', trace, clock).strategy
+    ])
+    each.traversal.want(web)
+    await begin(each)
+    expect(each.told()).toEqual(['mapped upnp 11.0.0.2:8080'])
+    expect(each.traversal.report().strategies[0]).toMatchObject({
+      state: 'failed',
+      reason: { code: 'NOT_AUTHORIZED', message: 'no' }
+    })
+    await end(each)
+  })
+
+  it('gives a strategy that hangs 2 s, has it undo, and goes on', async () => {
+    const each = stage((trace, clock) => [
+      scripted('pcp', trace, clock, { takesMs: 1e9 }).strategy,
+      scripted('upnp', trace, clock).strategy
+    ])
+    each.traversal.want(web)
+    await begin(each, 1999)
+    expect(each.told()).toEqual([])
+    await each.clock.advance(10)
+    expect(each.told()).toEqual(['mapped upnp 11.0.0.2:8080'])
+    expect(each.traversal.report().strategies[0]).toMatchObject({
+      state: 'failed',
+      reason: { code: 'ATTEMPT_TIMEOUT' }
+    })
+    await end(each)
+  })
+
+  it('never has two requests at one gateway at a time', async () => {
+    let busy = 0
+    let most = 0
+    const each = stage((trace, clock) => {
+      const one = scripted('pcp', trace, clock, {
+        takesMs: 10,
+        grant: (request) => {
+          busy--
+          return request.suggestedExternalPort
+        }
+      })
+      return [
+        (host) => {
+          const discovery = one.strategy(host)
+          return {
+            ...discovery,
+            discover: (network, found, call) =>
+              discovery.discover(
+                network,
+                (finding) =>
+                  found(
+                    finding.kind === 'mapper'
+                      ? {
+                          ...finding,
+                          map: (request, inner) => ((most = Math.max(most, ++busy)), finding.map(request, inner))
+                        }
+                      : finding
+                  ),
+                call
+              )
+          }
+        }
+      ]
+    })
+    for (let port = 9000; port < 9010; port++) each.traversal.want({ ...web, port })
+    await begin(each)
+    expect(each.told()).toHaveLength(10)
+    expect(most).toBe(1)
+    await end(each)
+  })
+
+  it('keeps away for as long as the gateway asked', async () => {
+    const refuse = (): never => {
+      throw natError('OUT_OF_RESOURCES', 'full', { retryAfterMs: 1_800_000 })
+    }
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock, { grant: refuse }).strategy])
+    each.traversal.want(web)
+    await begin(each, 1_799_000)
+    expect(each.trace).toEqual(['map pcp 8080'])
+    await each.clock.advance(2000)
+    expect(each.trace).toEqual(['map pcp 8080', 'map pcp 8080'])
+    await end(each)
+  })
+
+  it('says once that nothing worked, with every reason', async () => {
+    const each = stage((_, clock) => [absent('pcp', clock), absent('upnp', clock, 'REFUSED', 20)])
+    each.traversal.want(web)
+    await begin(each, 60_000)
+    expect(each.events).toHaveLength(1)
+    expect(each.events[0]).toMatchObject({
+      event: 'failed',
+      strategy: null,
+      external: null,
+      lifetimeSeconds: null,
+      reasons: [
+        { strategy: 'pcp', code: 'NO_REPLY' },
+        { strategy: 'upnp', code: 'REFUSED' }
+      ]
+    })
+    expect(each.traversal.report()).toMatchObject({ verdict: 'private', cause: 'no-mapping-service' })
+    await end(each)
+  })
+
+  it('asks for no port below 1024 that nobody named', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
+    each.traversal.want({ ...web, port: 80 })
+    each.traversal.want({ ...web, port: 443 }, { externalPort: 443 })
+    await begin(each)
+    expect(each.trace.toSorted()).toEqual(['map pcp 443', 'map pcp 49232'])
+    await end(each)
+  })
+
+  it('maps on no gateway that replies do not leave through, and reports it', async () => {
+    const other = { ...router, address: '192.168.1.254' }
+    const each = stage((trace, clock) => [scripted('upnp', trace, clock, { gateway: other }).strategy], {
+      network: { ...home, gateways: [router, other] }
+    })
+    each.traversal.want(web)
+    await begin(each)
+    expect(each.trace).toEqual([])
+    expect(each.traversal.report().strategies).toMatchObject([
+      { state: 'skipped', reason: { code: 'SECONDARY_GATEWAY' } }
+    ])
+    await end(each)
+  })
+
+  it('uses a gateway that its user named, whatever the routes say', async () => {
+    const other = { ...router, address: '10.9.9.9' }
+    const each = stage((trace, clock) => {
+      const { strategy } = scripted('pcp', trace, clock, { gateway: other })
+      return [(host) => ({ ...strategy(host), gateway: '10.9.9.9' })]
+    })
+    each.traversal.want(web)
+    await begin(each)
+    expect(each.trace).toEqual(['map pcp 8080'])
+    await end(each)
+  })
+})
+
+describe('keeping', () => {
+  it('renews between 1/2 and 5/8 of the granted lifetime', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock, { lifetimeMs: 600_000 }).strategy])
+    each.traversal.want(web)
+    await begin(each, 299_000)
+    expect(each.trace).toHaveLength(1)
+    await each.clock.advance(80_000)
+    expect(each.trace).toEqual(['map pcp 8080', 'renew pcp 8080'])
+    expect(each.told().at(-1)).toBe('renewed pcp 11.0.0.2:8080')
+    await end(each)
+  })
+
+  it('withdraws the address the moment the lease lapses, and asks again', async () => {
+    let dead = false
+    const refuse = (request: { suggestedExternalPort: number }): number => {
+      if (dead) throw natError('NO_REPLY', 'gone')
+      return request.suggestedExternalPort
+    }
+    const each = stage((trace, clock) => [
+      scripted('pcp', trace, clock, {
+        lifetimeMs: 120_000,
+        grant: refuse,
+        renew: () => {
+          throw natError('NO_REPLY', 'gone')
+        }
+      }).strategy
+    ])
+    each.traversal.want(web)
+    await begin(each)
+    dead = true
+    await each.clock.advance(118_600 - 1500 + 1000)
+    expect(each.traversal.report().externalAddresses).toHaveLength(1)
+    await each.clock.advance(1000)
+    expect(each.told()).toContain('lost pcp 11.0.0.2:8080')
+    expect(each.traversal.report().externalAddresses).toEqual([])
+    dead = false
+    await each.clock.advance(30_000)
+    expect(each.told().at(-1)).toBe('mapped pcp 11.0.0.2:8080')
+    await end(each)
+  })
+
+  it('renews within 5.5 s of a restart, one lease after the other', async () => {
+    let pcp: Scripted | undefined
+    const each = stage((trace, clock) => [(pcp = scripted('pcp', trace, clock)).strategy], { random: () => 0.999 })
+    each.traversal.want(web)
+    each.traversal.want({ ...web, port: 9090 })
+    await begin(each)
+    each.trace.length = 0
+    pcp?.say((about) => ({ kind: 'notice', what: 'restarted', about }))
+    await each.clock.advance(5600)
+    expect(each.trace).toEqual(['renew pcp 8080', 'renew pcp 9090'])
+    await end(each)
+  })
+
+  it('tells the new address when the external one changed, and withdraws the old', async () => {
+    let pcp: Scripted | undefined
+    const each = stage((trace, clock) => [(pcp = scripted('pcp', trace, clock)).strategy])
+    each.traversal.want(web)
+    await begin(each)
+    if (pcp !== undefined) pcp.externalAddress = '11.0.0.77'
+    pcp?.say((about) => ({ kind: 'notice', what: 'address-changed', about }))
+    await each.clock.advance(600)
+    expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080', 'changed pcp 11.0.0.77:8080'])
+    expect(each.traversal.report().externalAddresses).toEqual(['/ip4/11.0.0.77/tcp/8080'])
+    await end(each)
+  })
+
+  it('recovers at most once in 10 s, however often it is told', async () => {
+    let pcp: Scripted | undefined
+    const each = stage((trace, clock) => [(pcp = scripted('pcp', trace, clock)).strategy], { random: () => 0 })
+    each.traversal.want(web)
+    await begin(each)
+    each.trace.length = 0
+    for (let tenths = 0; tenths < 95; tenths++) {
+      pcp?.say((about) => ({ kind: 'notice', what: 'address-changed', about }))
+      await each.clock.advance(100)
+    }
+    expect(each.trace).toEqual(['renew pcp 8080'])
+    await end(each)
+  })
+
+  it('maps anew from a new address of this host, and leaves the old mapping to lapse', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
+    each.traversal.want({ ...web, address: '192.168.1.2' })
+    each.traversal.want({ ...web, port: 9090 })
+    await begin(each)
+    each.trace.length = 0
+    each.traversal.networkIs({ gateways: [{ ...router, localAddress: '192.168.1.9' }], addresses: ['192.168.1.9'] })
+    await each.clock.advance(1000)
+    expect(each.told()).toContain('lost pcp 11.0.0.2:9090')
+    expect(each.trace.filter((line) => line.startsWith('release'))).toEqual([])
+    await end(each)
+  })
+
+  it('renews at once when the wall clock shows that the machine slept', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
+    each.traversal.want(web)
+    await begin(each)
+    each.trace.length = 0
+    each.clock.jumpWall(3_000_000)
+    each.traversal.networkIs(home)
+    await each.clock.advance(1000)
+    expect(each.trace).toEqual(['renew pcp 8080'])
+    await end(each)
+  })
+})
+
+describe('stopping', () => {
+  it('releases everything within its bound, and leaves no timer', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
+    for (let port = 9000; port < 9010; port++) each.traversal.want({ ...web, port })
+    await begin(each)
+    await end(each)
+    expect(each.trace.filter((line) => line.startsWith('release'))).toHaveLength(10)
+    expect(each.told().filter((line) => line.startsWith('released'))).toHaveLength(10)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('has a mapping undone that was under way', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock, { takesMs: 500 }).strategy])
+    each.traversal.want(web)
+    await begin(each, 100)
+    await end(each)
+    await each.clock.advance(10_000)
+    expect(each.told()).toEqual([])
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('may come twice, and before the start', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
+    await each.traversal.stop()
+    each.traversal.want(web)
+    await begin(each)
+    await end(each)
+    await each.traversal.stop()
+    expect(each.trace).toEqual(['map pcp 8080', 'release pcp 8080'])
+  })
+
+  it('can be followed by another start', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
+    each.traversal.want(web)
+    for (let round = 0; round < 3; round++) {
+      await begin(each)
+      await end(each)
+    }
+    expect(each.trace).toEqual(Array.from({ length: 3 }, () => ['map pcp 8080', 'release pcp 8080']).flat())
+  })
+
+  it('gives back one endpoint that is no longer wanted, and keeps the others', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
+    const unwanted = new AbortController()
+    each.traversal.want(web, unwanted)
+    each.traversal.want({ ...web, port: 9090 })
+    await begin(each)
+    unwanted.abort()
+    await each.clock.advance(100)
+    expect(each.told().at(-1)).toBe('released pcp 11.0.0.2:8080')
+    expect(each.traversal.report().externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/9090'])
+    await end(each)
+  })
+})
+
+describe('remembering', () => {
+  it('writes key and endpoint before the request leaves', async () => {
+    const store = memoryStore()
+    const seen: number[] = []
+    const each = stage(
+      (trace, clock) => [
+        scripted('pcp', trace, clock, {
+          grant: (request) => {
+            void store.load().then((memories) => seen.push(memories.length))
+            return request.suggestedExternalPort
+          }
+        }).strategy
+      ],
+      { store }
+    )
+    each.traversal.want(web)
+    await begin(each)
+    expect(seen).toEqual([1])
+    await end(each)
+    expect(await store.load()).toEqual([])
+  })
+
+  it('takes the old mapping back after a crash: same key, same external port', async () => {
+    const store = memoryStore()
+    const clock = virtualClock()
+    let first: Scripted | undefined
+    const crashed = stage((trace) => [(first = scripted('pcp', trace, clock, { grant: () => 9999 })).strategy], {
+      store,
+      clock
+    })
+    crashed.traversal.want(web)
+    await begin(crashed)
+    const kept = memoryStore(await store.load())
+    let second: Scripted | undefined
+    const again = stage((trace) => [(second = scripted('pcp', trace, clock)).strategy], { store: kept, clock })
+    again.traversal.want(web)
+    await begin(again)
+    expect(second?.requests[0]?.suggestedExternalPort).toBe(9999)
+    expect(second?.requests[0]?.key).toEqual(first?.requests[0]?.key)
+    await end(again)
+    await end(crashed)
+  })
+
+  it('deletes what an earlier run left and nobody wants any more', async () => {
+    const store = memoryStore()
+    const clock = virtualClock()
+    const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
+    crashed.traversal.want({ ...web, port: 7777 })
+    await begin(crashed)
+    const kept = memoryStore(await store.load())
+    const again = stage((trace) => [scripted('pcp', trace, clock).strategy], { store: kept, clock })
+    again.traversal.want(web)
+    await begin(again, 12_000)
+    expect(again.trace).toEqual(['map pcp 8080', 'map pcp 7777', 'release pcp 7777'])
+    await end(again)
+    await end(crashed)
+  })
+})
+
+describe('arguments', () => {
+  it.each([
+    { ...web, port: 0 },
+    { ...web, port: 70_000 },
+    { ...web, address: 'localhost' },
+    { ...web, address: '::' }
+  ])('%j is no endpoint', (endpoint) => {
+    const { traversal } = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
+    expect(() => traversal.want(endpoint)).toThrow(TypeError)
+  })
+
+  it('names the part of a policy that cannot be', () => {
+    expect(() => createTraversal({ strategies: [], policy: { attemptMs: -1 } })).toThrow('policy.attemptMs')
+    expect(() => createTraversal({ strategies: [], policy: { relay: { count: Number.NaN } } })).toThrow(
+      'policy.relay.count'
+    )
+  })
+})

@@ -1,0 +1,256 @@
+import {
+  type Endpoint,
+  type Finding,
+  formatMultiaddr,
+  type Gateway,
+  type Lease,
+  type Mapper,
+  type MapRequest,
+  natError,
+  type Network,
+  type Party,
+  type Relay,
+  type Strategy,
+  type Witness
+} from '@postern/interface'
+import { type VirtualClock, virtualClock } from '@postern/testkit'
+import {
+  createTraversal,
+  type MappingEvent,
+  type MappingEventName,
+  type PolicyOptions,
+  type Store,
+  type Traversal
+} from '../src/index.js'
+
+export const router: Gateway = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }
+export const home: Network = { gateways: [router], addresses: ['192.168.1.2'] }
+export const web: Endpoint = { protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 }
+
+const eventNames: readonly MappingEventName[] = [
+  'mapped',
+  'renewed',
+  'changed',
+  'lost',
+  'verified',
+  'refuted',
+  'failed',
+  'released'
+]
+
+/** One traversal on a virtual clock, with everything that it says. */
+export interface Stage {
+  readonly clock: VirtualClock
+  readonly traversal: Traversal
+  readonly events: readonly MappingEvent[]
+  /** `mapped pcp 11.0.0.2:8080`, in order. */
+  readonly told: () => readonly string[]
+  readonly trace: string[]
+}
+
+export interface StageOptions {
+  readonly clock?: VirtualClock
+  readonly policy?: PolicyOptions
+  readonly store?: Store
+  readonly random?: () => number
+  readonly network?: Network
+}
+
+/** Stages the strategies, with the network known. Not started. */
+export function stage(
+  strategies: (trace: string[], clock: VirtualClock) => readonly Strategy[],
+  options: StageOptions = {}
+): Stage {
+  const { clock = virtualClock(), policy = {}, random = () => 0.5, network = home } = options
+  const trace: string[] = []
+  const traversal = createTraversal({
+    strategies: strategies(trace, clock),
+    host: { clock, random, log: { debug: () => undefined, info: () => undefined } },
+    policy,
+    ...(options.store === undefined ? {} : { store: options.store })
+  })
+  const events: MappingEvent[] = []
+  for (const name of eventNames) traversal.addEventListener(name, ({ detail }) => events.push(detail))
+  traversal.networkIs(network)
+  const told = (): readonly string[] =>
+    events.map(({ event, strategy, external }) => `${event} ${strategy} ${external?.address}:${external?.port}`)
+  return { clock, traversal, events, told, trace }
+}
+
+/** Starts, and lets the first pass happen. */
+export async function begin({ traversal, clock }: Stage, ms = 1500): Promise<void> {
+  await traversal.start()
+  await clock.advance(ms)
+}
+
+/** Stops while virtual time passes. */
+export async function end({ traversal, clock }: Stage): Promise<void> {
+  const stopped = traversal.stop()
+  let over = false
+  void stopped.then(() => {
+    over = true
+  })
+  for (let passed = 0; !over && passed < 60_000; passed += 100) await clock.advance(passed === 0 ? 0 : 100)
+  await stopped
+}
+
+export interface ScriptedOptions {
+  readonly gateway?: Gateway | null
+  readonly family?: 4 | 6
+  readonly foundAfterMs?: number
+  readonly takesMs?: number
+  readonly lifetimeMs?: number
+  readonly externalAddress?: string
+  /** Throws or returns what the router grants; by default what was suggested. */
+  readonly grant?: (request: MapRequest, count: number) => number
+  readonly renew?: (count: number) => void
+}
+
+export interface Scripted {
+  readonly strategy: Strategy
+  /** Says something as the strategy. */
+  say(finding: (mapper: Mapper) => Finding): void
+  readonly requests: readonly MapRequest[]
+  /** External ports that are mapped now. */
+  readonly mapped: ReadonlySet<number>
+  externalAddress: string
+}
+
+/** A mapper that does what its options say, and writes down what it is asked: `map pcp 8080`. */
+export function scripted(name: string, trace: string[], clock: VirtualClock, options: ScriptedOptions = {}): Scripted {
+  const { gateway = router, family = 4, foundAfterMs = 0, takesMs = 1, lifetimeMs, grant, renew } = options
+  const requests: MapRequest[] = []
+  const mapped = new Set<number>()
+  let tell: ((finding: Finding) => void) | undefined
+  let maps = 0
+  let renewals = 0
+
+  const leaseOf = (request: MapRequest, port: number): Lease => ({
+    addresses: [formatMultiaddr(result.externalAddress, request.endpoint.protocol, port)],
+    lifetimeMs: lifetimeMs ?? request.lifetimeMs,
+    async renew(call) {
+      trace.push(`renew ${name} ${port}`)
+      await clock.sleep(takesMs, call)
+      renew?.(++renewals)
+      mapped.add(port)
+      return leaseOf(request, port)
+    },
+    async release(call) {
+      trace.push(`release ${name} ${port}`)
+      await clock.sleep(takesMs, call)
+      mapped.delete(port)
+    }
+  })
+  const mapper: Mapper = {
+    kind: 'mapper',
+    gateway,
+    family,
+    protocols: ['tcp', 'udp'],
+    async map(request, call) {
+      trace.push(`map ${name} ${request.suggestedExternalPort}`)
+      requests.push(request)
+      await clock.sleep(takesMs, call)
+      const port = grant === undefined ? request.suggestedExternalPort : grant(request, ++maps)
+      mapped.add(port)
+      return leaseOf(request, port)
+    }
+  }
+  const result: Scripted = {
+    externalAddress: options.externalAddress ?? '11.0.0.2',
+    requests,
+    mapped,
+    say: (finding) => tell?.(finding(mapper)),
+    strategy: () => ({
+      name,
+      kind: 'mapper',
+      async discover(_network, found, call) {
+        tell = found
+        await clock.sleep(foundAfterMs, call)
+        found(mapper)
+        await clock.sleep(1e12, call).catch(() => undefined)
+      }
+    })
+  }
+  return result
+}
+
+/** A strategy that finds nothing, and says so after a while. */
+export const absent =
+  (name: string, clock: VirtualClock, code: Parameters<typeof natError>[0] = 'NO_REPLY', afterMs = 10): Strategy =>
+  () => ({
+    name,
+    kind: 'mapper',
+    async discover(_network, found, call) {
+      await clock.sleep(afterMs, call)
+      found({ kind: 'notice', what: 'absent', gateway: router, reason: natError(code, `${name} says ${code}`) })
+      await clock.sleep(1e12, call).catch(() => undefined)
+    }
+  })
+
+export const party = (id: string, network: string): Party => ({ id, network })
+
+/** Witnesses that answer as told. */
+export const witnesses =
+  (
+    answers: Readonly<Record<string, 'reachable' | 'unreachable' | 'inconclusive' | 'silent'>>,
+    clock: VirtualClock,
+    asked: string[] = []
+  ): Strategy =>
+  () => ({
+    name: 'autonat',
+    kind: 'witness',
+    async discover(_network, found, call) {
+      for (const [index, id] of Object.keys(answers).entries()) {
+        const witness: Witness = {
+          kind: 'witness',
+          party: party(id, `${20 + index}.0.0.0/16`),
+          async verify(address, each) {
+            asked.push(`${id} ${address}`)
+            await clock.sleep(5, each)
+            const outcome = answers[id] ?? 'inconclusive'
+            if (outcome === 'silent') await clock.sleep(1e9, each)
+            return { outcome: outcome === 'silent' ? 'inconclusive' : outcome }
+          }
+        }
+        found(witness)
+      }
+      await clock.sleep(1e12, call).catch(() => undefined)
+    }
+  })
+
+/** Relays that reserve, or refuse. */
+export const relays =
+  (
+    ids: readonly string[],
+    clock: VirtualClock,
+    trace: string[],
+    refuses: (id: string) => boolean = () => false
+  ): Strategy =>
+  () => ({
+    name: 'relay',
+    kind: 'relay',
+    async discover(_network, found, call) {
+      for (const [index, id] of ids.entries()) {
+        const relay: Relay = {
+          kind: 'relay',
+          party: party(id, `${40 + index}.0.0.0/16`),
+          async reserve(each) {
+            trace.push(`reserve ${id}`)
+            await clock.sleep(2, each)
+            if (refuses(id)) throw natError('OUT_OF_RESOURCES', 'full')
+            const lease: Lease = {
+              addresses: [`/ip4/40.${index}.0.1/tcp/4001/p2p/${id}/p2p-circuit`],
+              lifetimeMs: 3_600_000,
+              renew: async () => lease,
+              async release() {
+                trace.push(`let go ${id}`)
+              }
+            }
+            return lease
+          }
+        }
+        found(relay)
+      }
+      await clock.sleep(1e12, call).catch(() => undefined)
+    }
+  })
