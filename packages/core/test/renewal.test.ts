@@ -1,0 +1,39 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { leastSpacingMs, renewalMs } from '../src/renewal.js'
+
+const hour = 3_600_000
+
+describe('the renewal schedule (RFC 6887 §11.2.1)', () => {
+  it.each([
+    [0, 1 / 2, 5 / 8],
+    [1, 3 / 4, 13 / 16],
+    [2, 7 / 8, 29 / 32]
+  ])('sends attempt %i in its window', (attempt, from, to) => {
+    expect(renewalMs(hour, attempt, undefined, () => 0)).toBe(from * hour)
+    expect(renewalMs(hour, attempt, undefined, () => 1)).toBe(to * hour)
+  })
+
+  it('never sends two within 4 s, nor one after the end', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 86_400_000 }),
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        (lifetimeMs, jitter) => {
+          let sentMs: number | undefined
+          for (let attempt = 0; attempt < 40; attempt++) {
+            const at = renewalMs(lifetimeMs, attempt, sentMs, () => jitter)
+            if (at === undefined) return
+            expect(at).toBeLessThan(lifetimeMs)
+            if (sentMs !== undefined) expect(at - sentMs).toBeGreaterThanOrEqual(leastSpacingMs)
+            sentMs = at
+          }
+        }
+      )
+    )
+  })
+
+  it('has nothing to do for a lease that never lapses', () => {
+    expect(renewalMs(Number.POSITIVE_INFINITY, 0, undefined, () => 0)).toBeUndefined()
+  })
+})

@@ -1,0 +1,131 @@
+import { natError, type Gateway, type Mapper, type Network } from '@postern/interface'
+import { describe, expect, it } from 'vitest'
+import type { CandidateReport } from '../src/index.js'
+import type { Entry } from '../src/roster.js'
+import { type Facts, judge } from '../src/verdict.js'
+import { home, router, web } from './support.js'
+
+const entry = (changes: Partial<Entry> = {}): Entry => ({
+  name: 'pcp',
+  rank: 0,
+  kind: 'mapper',
+  named: undefined,
+  abilities: new Map(),
+  absence: undefined,
+  settled: true,
+  tookMs: 1,
+  failure: undefined,
+  leases: 0,
+  ...changes
+})
+const failing = (code: Parameters<typeof natError>[0]): Entry => entry({ absence: natError(code, 'x') })
+const mapperOn = (gateway: Gateway): Mapper => ({
+  kind: 'mapper',
+  gateway,
+  family: 4,
+  protocols: ['tcp'],
+  map: () => Promise.reject(new Error('not asked'))
+})
+const candidate = (changes: Partial<CandidateReport> = {}): CandidateReport => ({
+  address: '/ip4/11.0.0.2/tcp/8080',
+  type: 'mapped',
+  strategy: 'pcp',
+  endpoint: null,
+  state: 'consistent',
+  expiresAt: null,
+  evidence: [],
+  ...changes
+})
+const facts = (changes: Partial<Facts> = {}): Facts => ({
+  network: home,
+  wants: [{ endpoint: web, externalPort: undefined, lifetimeMs: 1 }],
+  entries: [failing('NO_REPLY')],
+  candidates: [],
+  relays: 0,
+  firstPassOver: true,
+  hasWitnessStrategy: false,
+  witnessNetworks: 0,
+  quorum: 2,
+  witnessesOverdue: false,
+  ...changes
+})
+const via = (gateway: Gateway): Network => ({ gateways: [gateway], addresses: [gateway.localAddress] })
+
+describe('the verdict', () => {
+  it.each([
+    ['public: verified', { candidates: [candidate({ state: 'verified' })], hasWitnessStrategy: true }, 'public', null],
+    ['public: consistent, and nobody to ask', { candidates: [candidate()] }, 'public', null],
+    [
+      'unknown: consistent, and witnesses still to come',
+      { candidates: [candidate()], hasWitnessStrategy: true },
+      'unknown',
+      null
+    ],
+    [
+      'public but unverified: too few witnesses after 10 s',
+      { candidates: [candidate()], hasWitnessStrategy: true, witnessesOverdue: true, witnessNetworks: 1 },
+      'public',
+      'unverified'
+    ],
+    [
+      'unknown: enough witnesses, undecided',
+      { candidates: [candidate()], hasWitnessStrategy: true, witnessesOverdue: true, witnessNetworks: 2 },
+      'unknown',
+      null
+    ],
+    ['relayed: nothing direct, a relay', { relays: 1 }, 'relayed', 'no-mapping-service'],
+    ['unknown: the first pass is not over', { firstPassOver: false }, 'unknown', null],
+    ['private: nothing', {}, 'private', 'no-mapping-service']
+  ] as const)('is %s', (_, changes, verdict, cause) => {
+    expect(judge(facts(changes))).toMatchObject({ verdict, cause })
+  })
+})
+
+describe('the cause', () => {
+  const refuted = candidate({ state: 'refuted' })
+  it.each([
+    ['carrier-nat', { entries: [failing('NETWORK_FAILURE'), failing('CARRIER_NAT')] }],
+    ['double-nat', { entries: [failing('EXTERNAL_ADDRESS_RESERVED'), failing('DOUBLE_NAT')] }],
+    ['double-nat', { entries: [failing('ADDRESS_MISMATCH')] }],
+    ['reserved-external-address', { entries: [failing('NETWORK_FAILURE')] }],
+    ['carrier-nat', { candidates: [candidate({ address: '/ip4/100.64.0.2/tcp/1', state: 'claimed' })] }],
+    ['double-nat', { candidates: [candidate({ address: '/ip4/10.0.0.2/tcp/1', state: 'claimed' })] }],
+    ['reserved-external-address', { candidates: [candidate({ address: '/ip4/198.18.0.2/tcp/1', state: 'claimed' })] }],
+    ['mapping-not-honoured', { candidates: [refuted] }],
+    ['blocked', { candidates: [{ ...refuted, type: 'manual' }] }],
+    ['no-route', { network: { gateways: [], addresses: [] } }],
+    ['vpn-default-route', { network: via({ address: '0.0.0.0', interface: 'tun0', localAddress: '10.8.0.2' }) }],
+    ['vpn-default-route', { network: via({ address: '10.8.0.1', interface: 'wg0', localAddress: '10.8.0.2' }) }],
+    ['container-bridge', { network: via({ address: '172.17.0.1', interface: 'eth0', localAddress: '172.17.0.2' }) }],
+    [
+      'loopback-only',
+      { wants: [{ endpoint: { ...web, address: '127.0.0.1' }, externalPort: undefined, lifetimeMs: 1 }] }
+    ],
+    [
+      'gateway-refused',
+      { entries: [entry({ abilities: new Map([['m', mapperOn(router)]]), failure: natError('NOT_AUTHORIZED', 'no') })] }
+    ],
+    ['no-mapping-service', {}]
+  ] as const)('%s', (cause, changes) => {
+    const { verdict, advice, ...rest } = judge(facts(changes))
+    expect(rest.cause).toBe(cause)
+    expect(verdict).toBe('private')
+    expect(advice[0]).toMatch(/^[A-Z].+[^.]\.$/)
+  })
+
+  it('is not looked for where the host is reachable', () => {
+    const entries = [failing('CARRIER_NAT')]
+    expect(judge(facts({ entries, candidates: [candidate({ type: 'local' })] }))).toMatchObject({
+      verdict: 'public',
+      cause: null,
+      advice: []
+    })
+  })
+
+  it('mentions a second router that is not used', () => {
+    const other = { ...router, address: '192.168.1.254' }
+    const entries = [entry({ abilities: new Map([['m', mapperOn(other)]]) })]
+    const { advice } = judge(facts({ entries, network: { ...home, gateways: [router, other] } }))
+    expect(advice.join(' ')).toContain('Another router')
+  })
+})

@@ -1,0 +1,163 @@
+import { virtualClock } from '@postern/testkit'
+import { describe, expect, it } from 'vitest'
+import { absent, begin, end, relays, scripted, type Stage, stage, web, witnesses } from './support.js'
+
+type Answer = 'reachable' | 'unreachable' | 'inconclusive' | 'silent'
+
+/** A mapped endpoint and witnesses with these answers. */
+function court(
+  answers: Readonly<Record<string, Answer>>
+): Stage & { readonly asked: string[]; readonly answers: Record<string, Answer> } {
+  const asked: string[] = []
+  const live = { ...answers }
+  const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy, witnesses(live, clock, asked)])
+  each.traversal.want(web)
+  return { ...each, asked, answers: live }
+}
+
+describe('verification', () => {
+  it('takes two witnesses on distinct networks, and asks no more', async () => {
+    const each = court({ a: 'reachable', b: 'reachable', c: 'reachable' })
+    await begin(each, 100)
+    expect(each.asked).toHaveLength(2)
+    expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080', 'verified pcp 11.0.0.2:8080'])
+    expect(each.traversal.report()).toMatchObject({ verdict: 'public', cause: null })
+    expect(each.traversal.report().candidates[0]?.evidence).toHaveLength(2)
+    await end(each)
+  })
+
+  it('asks one more per disagreement, so that a liar is outvoted', async () => {
+    const each = court({ liar: 'unreachable', b: 'reachable', c: 'reachable', d: 'reachable' })
+    await begin(each, 100)
+    expect(each.asked).toHaveLength(3)
+    expect(each.traversal.report().candidates[0]?.state).toBe('verified')
+    await end(each)
+  })
+
+  it('never verifies on one vote, nor on witnesses that say nothing', async () => {
+    const each = court({ a: 'reachable', b: 'inconclusive', c: 'silent' })
+    await begin(each, 200_000)
+    expect(each.traversal.report().candidates[0]?.state).toBe('consistent')
+    expect(each.traversal.report().verdict).toBe('unknown')
+    expect(each.told()).not.toContain('verified pcp 11.0.0.2:8080')
+    await end(each)
+  })
+
+  it('refutes by a quorum, withdraws the address, and says why', async () => {
+    const each = court({ a: 'unreachable', b: 'unreachable', c: 'reachable' })
+    await begin(each)
+    expect(each.told()).toContain('refuted pcp 11.0.0.2:8080')
+    expect(each.traversal.report()).toMatchObject({
+      verdict: 'private',
+      cause: 'mapping-not-honoured',
+      externalAddresses: []
+    })
+    await end(each)
+  })
+
+  it('announces a refuted address again only after the hold-down and a new quorum', async () => {
+    const each = court({ a: 'unreachable', b: 'unreachable' })
+    await begin(each)
+    Object.assign(each.answers, { a: 'reachable', b: 'reachable' })
+    await each.clock.advance(28_000)
+    expect(each.traversal.report().externalAddresses).toEqual([])
+    await each.clock.advance(2000)
+    expect(each.told().at(-1)).toBe('verified pcp 11.0.0.2:8080')
+    await end(each)
+  })
+
+  it('goes on after 10 min, doubling to 1 h', async () => {
+    const each = court({ a: 'reachable', b: 'reachable' })
+    await begin(each, 590_000)
+    expect(each.asked).toHaveLength(2)
+    await each.clock.advance(20_000)
+    expect(each.asked).toHaveLength(4)
+    await each.clock.advance(1_180_000)
+    expect(each.asked).toHaveLength(4)
+    await each.clock.advance(30_000)
+    expect(each.asked).toHaveLength(6)
+    await end(each)
+  })
+
+  it('takes the router’s word after 10 s where there are too few witnesses, and says so', async () => {
+    const each = court({ a: 'reachable' })
+    await begin(each, 9000)
+    expect(each.traversal.report().verdict).toBe('unknown')
+    await each.clock.advance(1500)
+    expect(each.traversal.report()).toMatchObject({ verdict: 'public', cause: 'unverified' })
+    await end(each)
+  })
+
+  it('asks one witness at most four times a minute', async () => {
+    const asked: string[] = []
+    const each = stage((trace, clock) => [
+      scripted('pcp', trace, clock).strategy,
+      witnesses({ a: 'reachable', b: 'reachable' }, clock, asked)
+    ])
+    for (let port = 9000; port < 9010; port++) each.traversal.want({ ...web, port })
+    await begin(each, 50_000)
+    expect(asked.filter((line) => line.startsWith('a '))).toHaveLength(4)
+    await each.clock.advance(60_000)
+    expect(asked.filter((line) => line.startsWith('a '))).toHaveLength(8)
+    await end(each)
+  })
+})
+
+describe('relays', () => {
+  it('are reserved at once, a second one after 5 s without public', async () => {
+    const each = stage((trace, clock) => [absent('pcp', clock), relays(['r1', 'r2', 'r3'], clock, trace)])
+    each.traversal.want(web)
+    await begin(each, 1500)
+    expect(each.trace).toEqual(['reserve r1'])
+    expect(each.traversal.report()).toMatchObject({ verdict: 'relayed', cause: 'no-mapping-service' })
+    await each.clock.advance(5000)
+    expect(each.trace).toEqual(['reserve r1', 'reserve r2'])
+    await end(each)
+    expect(each.trace.filter((line) => line.startsWith('let go'))).toHaveLength(2)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('are let go after 60 s of public, and taken back when the address is refuted', async () => {
+    const clock = virtualClock()
+    const asked: string[] = []
+    const answers: Record<string, Answer> = { a: 'reachable', b: 'reachable' }
+    const each = stage(
+      (trace) => [
+        scripted('pcp', trace, clock).strategy,
+        relays(['r1'], clock, trace),
+        witnesses(answers, clock, asked)
+      ],
+      { clock }
+    )
+    each.traversal.want(web)
+    await begin(each, 59_000)
+    expect(each.trace).toEqual(['reserve r1', 'map pcp 8080'])
+    await clock.advance(2000)
+    expect(each.trace.at(-1)).toBe('let go r1')
+    Object.assign(answers, { a: 'unreachable', b: 'unreachable' })
+    await clock.advance(610_000)
+    expect(each.trace.at(-1)).toBe('reserve r1')
+    expect(each.traversal.report().verdict).toBe('relayed')
+    await end(each)
+  })
+
+  it('are kept while a circuit is in use', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy, relays(['r1'], clock, trace)], {
+      policy: { relay: { inUse: () => true } }
+    })
+    each.traversal.want(web)
+    await begin(each, 300_000)
+    expect(each.trace).not.toContain('let go r1')
+    await end(each)
+  })
+
+  it('rest at least 60 s when they refuse', async () => {
+    const each = stage((trace, clock) => [relays(['r1'], clock, trace, () => true)])
+    each.traversal.want(web)
+    await begin(each, 59_000)
+    expect(each.trace).toEqual(['reserve r1'])
+    await each.clock.advance(2000)
+    expect(each.trace).toEqual(['reserve r1', 'reserve r1'])
+    await end(each)
+  })
+})
