@@ -1,4 +1,4 @@
-import { canonicalAddress, type Endpoint, isGlobal, type MultiaddrText, parseMultiaddr } from '@postern/interface'
+import { canonicalAddress, type Endpoint, familyOf, isGlobal, type MultiaddrText, parseMultiaddr } from '@postern/interface'
 import type { CandidateReport, CandidateState, EvidenceReport } from './report.js'
 
 /** An external address that might reach an endpoint. */
@@ -12,8 +12,9 @@ export interface Candidate {
   readonly evidence: readonly EvidenceReport[]
   /** What witnesses said in the last round that came to an end. */
   readonly ruling: 'verified' | 'refuted' | undefined
-  /** While it is in the past, or undefined, the address may be announced: monotonic ms. */
-  readonly heldDownUntilMs: number | undefined
+  /** The IP address in it, and whether hosts on the internet could send to that. */
+  readonly host: string | undefined
+  readonly isGlobal: boolean
 }
 
 export interface Candidates {
@@ -22,7 +23,7 @@ export interface Candidates {
   /** Adds a candidate, or replaces the one of the same address and keeps what witnesses said of it. */
   put(candidate: Pick<Candidate, 'address' | 'type' | 'strategy' | 'endpoint' | 'expiresAt'>): void
   withdraw(address: string): void
-  rule(address: string, changes: Partial<Pick<Candidate, 'evidence' | 'ruling' | 'heldDownUntilMs'>>): void
+  rule(address: string, changes: Partial<Pick<Candidate, 'evidence' | 'ruling'>>): void
   state(candidate: Candidate): CandidateState
 }
 
@@ -34,13 +35,9 @@ export function createCandidates(changed: () => void): Candidates {
     get: (address) => table.get(address),
     put(candidate) {
       const before = table.get(candidate.address)
-      table.set(candidate.address, {
-        evidence: [],
-        ruling: undefined,
-        heldDownUntilMs: undefined,
-        ...before,
-        ...candidate
-      })
+      const host = parseMultiaddr(candidate.address)?.address
+      const fresh = { evidence: [], ruling: undefined, host: canonicalAddress(host ?? ''), isGlobal: isGlobal(host ?? '') }
+      table.set(candidate.address, { ...fresh, ...before, ...candidate })
       changed()
     },
     withdraw(address) {
@@ -57,19 +54,13 @@ export function createCandidates(changed: () => void): Candidates {
 }
 
 /** Globally routable, and contradicted by nothing known. */
-function isConsistent(candidate: Candidate, all: readonly Candidate[]): boolean {
-  const ours = parseMultiaddr(candidate.address)
-  if (ours === undefined || !isGlobal(ours.address)) return false
+function isConsistent({ host, isGlobal: global, type }: Candidate, all: readonly Candidate[]): boolean {
+  if (!global || host === undefined) return false
+  const isIpv4 = familyOf(host) === 4
   // A global IPv6 address says nothing of the firewall before it: without a pinhole it is only a claim.
-  if (candidate.type === 'local') return ours.family === 4
-  if (candidate.type !== 'manual') return true
+  if (type === 'local') return isIpv4
+  if (type !== 'manual') return true
   // The router knows its external address better than whoever typed one in.
-  const told = all
-    .filter(({ type }) => type === 'mapped')
-    .map(({ address }) => parseMultiaddr(address))
-    .filter((mapped) => mapped?.family === ours.family && isGlobal(mapped.address))
-  return (
-    told.length === 0 ||
-    told.some((mapped) => canonicalAddress(mapped?.address ?? '') === canonicalAddress(ours.address))
-  )
+  const told = all.filter((other) => other.type === 'mapped' && other.isGlobal && (familyOf(other.host ?? '') === 4) === isIpv4)
+  return told.length === 0 || told.some((other) => other.host === host)
 }

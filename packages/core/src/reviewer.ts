@@ -1,7 +1,9 @@
 import type { CallOptions, Clock } from '@postern/interface'
 
-/** Between two looks at what has changed, in ms: with thousands of endpoints each look takes a while. */
+/** The least time between two looks at what has changed, in ms. */
 const spacingMs = 20
+/** With thousands of endpoints a look takes a while. It may take one part in so many of the time. */
+const share = 20
 
 /** Runs a review soon after something changed, once for changes that come together. */
 export interface Reviewer {
@@ -21,8 +23,9 @@ export function createReviewer(clock: Clock, review: () => void): Reviewer {
       // What happens in this turn of the event loop is one change.
       await Promise.resolve()
       if (call.signal.aborted) break
+      const startedMs = clock.monotonicMs()
       review()
-      await clock.sleep(spacingMs, call).catch(() => undefined)
+      await clock.sleep(Math.max(spacingMs, (clock.monotonicMs() - startedMs) * share), call).catch(() => undefined)
     }
     waiting = false
   }

@@ -1,6 +1,5 @@
 import {
   type CallOptions,
-  isGlobal,
   type MultiaddrText,
   networkOf,
   parseMultiaddr,
@@ -16,7 +15,7 @@ import type { EvidenceReport } from './report.js'
 
 /** Has witnesses try every candidate that could be reached, again and again. */
 export interface Verifier {
-  /** Starts on new candidates and lets go of those that went. */
+  /** Starts on new candidates and lets go of those that went. Private and relayed addresses are nobody's to try. */
   review(call: CallOptions): void
   /** There are other witnesses now, or a reason to doubt what is known. */
   doubt(): void
@@ -100,6 +99,7 @@ export function createVerifier(context: Context): Verifier {
   async function watch(address: MultiaddrText, bell: Bell, call: CallOptions): Promise<void> {
     let verified = 0
     let refuted = 0
+    let undecided = 0
     for (;;) {
       const ruling = await round(address, call)
       const before = candidates.get(address)?.ruling
@@ -117,7 +117,8 @@ export function createVerifier(context: Context): Verifier {
         // Held down: nobody is asked again, and so nothing announced, before this has passed.
         await clock.sleep(backOffMs(policy.holdDown, refuted), call)
       } else {
-        await bell.wait(backOffMs(policy.holdDown, 1), call)
+        // Undecided: asked again later and later, or as soon as there is somebody else to ask.
+        undecided = (await bell.wait(backOffMs(policy.holdDown, undecided + 1), call)) === 'time' ? undecided + 1 : 0
       }
     }
   }
@@ -142,11 +143,9 @@ export function createVerifier(context: Context): Verifier {
 
   return {
     review({ signal }) {
+      const judged = witnesses().length > 0 ? candidates.all() : []
       const wanted = new Set(
-        candidates
-          .all()
-          .filter(canBeTried)
-          .map(({ address }) => address)
+        judged.filter(({ type, isGlobal }) => type !== 'relayed' && isGlobal).map(({ address }) => address)
       )
       for (const [address, { cut }] of running) if (!wanted.has(address)) cut.abort()
       for (const address of wanted) {
@@ -156,7 +155,7 @@ export function createVerifier(context: Context): Verifier {
         running.set(address, { bell, cut })
         watch(address, bell, { signal: AbortSignal.any([signal, cut.signal]) })
           .catch((error: unknown) => {
-            if (!signal.aborted && !cut.signal.aborted) host.log.info(`verification failed: ${String(error)}`)
+            if (!cut.signal.aborted && !signal.aborted) host.log.info(`verification failed: ${String(error)}`)
           })
           .finally(() => running.delete(address))
       }
@@ -167,10 +166,6 @@ export function createVerifier(context: Context): Verifier {
     witnessNetworks: () => distinct(witnesses()).length
   }
 }
-
-/** Private and relayed addresses are nobody's to try. */
-const canBeTried = ({ address, type }: Candidate): boolean =>
-  type !== 'relayed' && isGlobal(parseMultiaddr(address)?.address ?? '')
 
 /** The first witness of each network. */
 function distinct(witnesses: readonly Witness[]): readonly Witness[] {
