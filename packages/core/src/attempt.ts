@@ -3,6 +3,9 @@ import { type CallOptions, type Clock, isNatError, type NatError, natError } fro
 /** The contract's bound on undoing an aborted request, and as much again for a busy machine. */
 const graceMs = 1000
 
+/** Made once: an abort without a reason makes a new error with its stack. */
+const settled = new Error('the attempt is over')
+
 /**
  * Runs one verb of an ability within a bound. Whatever the ability does, this returns.
  *
@@ -45,7 +48,7 @@ export async function attempt<T>(
     throw asNatError(cut.signal.aborted ? cut.signal.reason : error)
   } finally {
     given = true
-    over.abort()
+    over.abort(settled)
     signal.removeEventListener('abort', stop)
   }
 }

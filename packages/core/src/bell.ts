@@ -10,6 +10,9 @@ export interface Bell {
   wait(ms: number, call: CallOptions): Promise<Ring>
 }
 
+/** Made once: an abort without a reason makes a new error with its stack. */
+const rang = new Error('rung')
+
 export function createBell(clock: Clock): Bell {
   let rung: 'look' | 'check' | undefined
   let wake: (() => void) | undefined
@@ -27,7 +30,7 @@ export function createBell(clock: Clock): Bell {
       signal.throwIfAborted()
       if (rung !== undefined) return take()
       const cut = new AbortController()
-      const stop = (): void => cut.abort()
+      const stop = (): void => cut.abort(rang)
       signal.addEventListener('abort', stop)
       wake = stop
       try {

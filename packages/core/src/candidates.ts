@@ -1,4 +1,11 @@
-import { canonicalAddress, type Endpoint, familyOf, isGlobal, type MultiaddrText, parseMultiaddr } from '@postern/interface'
+import {
+  canonicalAddress,
+  type Endpoint,
+  familyOf,
+  isGlobal,
+  type MultiaddrText,
+  parseMultiaddr
+} from '@postern/interface'
 import type { CandidateReport, CandidateState, EvidenceReport } from './report.js'
 
 /** An external address that might reach an endpoint. */
@@ -36,7 +43,12 @@ export function createCandidates(changed: () => void): Candidates {
     put(candidate) {
       const before = table.get(candidate.address)
       const host = parseMultiaddr(candidate.address)?.address
-      const fresh = { evidence: [], ruling: undefined, host: canonicalAddress(host ?? ''), isGlobal: isGlobal(host ?? '') }
+      const fresh = {
+        evidence: [],
+        ruling: undefined,
+        host: canonicalAddress(host ?? ''),
+        isGlobal: isGlobal(host ?? '')
+      }
       table.set(candidate.address, { ...fresh, ...before, ...candidate })
       changed()
     },
@@ -61,6 +73,8 @@ function isConsistent({ host, isGlobal: global, type }: Candidate, all: readonly
   if (type === 'local') return isIpv4
   if (type !== 'manual') return true
   // The router knows its external address better than whoever typed one in.
-  const told = all.filter((other) => other.type === 'mapped' && other.isGlobal && (familyOf(other.host ?? '') === 4) === isIpv4)
+  const told = all.filter(
+    (other) => other.type === 'mapped' && other.isGlobal && (familyOf(other.host ?? '') === 4) === isIpv4
+  )
   return told.length === 0 || told.some((other) => other.host === host)
 }

@@ -1,10 +1,4 @@
-import {
-  type CallOptions,
-  type MultiaddrText,
-  networkOf,
-  parseMultiaddr,
-  type Witness
-} from '@postern/interface'
+import { type CallOptions, type MultiaddrText, networkOf, parseMultiaddr, type Witness } from '@postern/interface'
 import { attempt } from './attempt.js'
 import { type Bell, createBell } from './bell.js'
 import type { Candidate } from './candidates.js'

@@ -81,22 +81,17 @@ export function networkOf(address: string): string | undefined {
   return `${ipaddr.IPv6.networkAddressFromCIDR(`${parsed}/32`)}/32`
 }
 
-const bridges: readonly { readonly software: string; readonly interfaces: RegExp; readonly range: string | null }[] = [
-  { software: 'Docker', interfaces: /^(docker\d+|br-[0-9a-f]{12})$/, range: '172.17.0.0/16' },
-  { software: 'Podman', interfaces: /^(podman|cni-podman)\d+$/, range: '10.88.0.0/16' },
-  { software: 'LXC', interfaces: /^lxc(br|dbr)\d+$/, range: '10.0.3.0/24' },
-  { software: 'libvirt', interfaces: /^virbr\d+$/, range: '192.168.122.0/24' }
+const bridges: readonly { readonly software: string; readonly interfaces: RegExp; readonly range: RegExp }[] = [
+  { software: 'Docker', interfaces: /^(docker\d+|br-[0-9a-f]{12})$/, range: /^172\.17\./ },
+  { software: 'Podman', interfaces: /^(podman|cni-podman)\d+$/, range: /^10\.88\./ },
+  { software: 'LXC', interfaces: /^lxc(br|dbr)\d+$/, range: /^10\.0\.3\./ },
+  { software: 'libvirt', interfaces: /^virbr\d+$/, range: /^192\.168\.122\./ }
 ]
 
 /** The software whose bridge a next hop seems to be, by its interface's name or by the range the software uses when
  * nobody configured another; undefined if nothing suggests one. A hint for people, not a fact. */
 export function containerBridgeOf(link: { readonly address: string; readonly interface: string }): string | undefined {
-  const family = familyOf(link.address)
-  return bridges.find(
-    ({ interfaces, range }) =>
-      interfaces.test(link.interface) ||
-      (family === 4 && range !== null && ipaddr.IPv4.parse(link.address).match(ipaddr.IPv4.parseCIDR(range)))
-  )?.software
+  return bridges.find(({ interfaces, range }) => interfaces.test(link.interface) || range.test(link.address))?.software
 }
 
 /** Whether an interface's name is one that VPN software gives. A hint for people, not a fact. */

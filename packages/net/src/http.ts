@@ -1,6 +1,9 @@
 import { Agent, request } from 'node:http'
 import { type CallOptions, type Clock, isNatError, natError } from '@postern/interface'
 
+/** Why what serves one exchange ends with it. Made once: an abort without a reason makes a new error with its stack. */
+const over = new Error('the exchange is over')
+
 export interface HttpExchange {
   readonly url: URL
   /** @default 'GET' */
@@ -30,17 +33,20 @@ export const exchangeHttp: ExchangeHttp = async (exchange, { signal }) => {
   signal.throwIfAborted()
   const { clock, timeoutMs, url } = exchange
   const done = new AbortController()
+  const aborted = (): void => done.abort(over)
+  signal.addEventListener('abort', aborted, { once: true })
   const deadline = async (): Promise<never> => {
-    await clock.sleep(timeoutMs, { signal: AbortSignal.any([signal, done.signal]) })
+    await clock.sleep(timeoutMs, done)
     throw natError('NO_REPLY', `no whole answer from ${url.host} within ${timeoutMs} ms`)
   }
   try {
-    return await Promise.race([converse(exchange, AbortSignal.any([signal, done.signal])), deadline()])
+    return await Promise.race([converse(exchange, done.signal), deadline()])
   } catch (error) {
     signal.throwIfAborted()
     throw isNatError(error) ? error : asNatError(error, url)
   } finally {
-    done.abort()
+    signal.removeEventListener('abort', aborted)
+    done.abort(over)
   }
 }
 

@@ -1,6 +1,9 @@
 import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
 import { type OpenUdp, openUdp, type SocketAddress } from './udp.js'
 
+/** Why what serves one request ends with it. Made once: an abort without a reason makes a new error with its stack. */
+const over = new Error('the request is over')
+
 export interface UdpRequest<T> {
   readonly remote: SocketAddress
   readonly family: 4 | 6
@@ -30,7 +33,10 @@ export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOpti
   const answer = Promise.withResolvers<T>()
   // Nobody may be waiting yet when it is rejected.
   answer.promise.catch(() => undefined)
-  const aborted = (): void => answer.reject(signal.reason)
+  const aborted = (): void => {
+    answer.reject(signal.reason)
+    done.abort(over)
+  }
   signal.addEventListener('abort', aborted, { once: true })
   let complaint: NatError | undefined
 
@@ -55,7 +61,7 @@ export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOpti
           else complaint = error
         }
       },
-      { signal: AbortSignal.any([signal, done.signal]) }
+      done
     )
     const sendings = async (): Promise<never> => {
       for (const waitMs of waitsMs) {
@@ -65,8 +71,11 @@ export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOpti
       throw complaint ?? natError('NO_REPLY', `no answer from ${remote.address} port ${remote.port}`)
     }
     return await Promise.race([answer.promise, sendings()])
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
   } finally {
     signal.removeEventListener('abort', aborted)
-    done.abort()
+    done.abort(over)
   }
 }

@@ -1,0 +1,48 @@
+import type { ChildProcess } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import type { Readable } from 'node:stream'
+
+/** How a program ended and what it wrote. */
+export interface Output {
+  /** Exit code; null where a signal ended it. */
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a program of this machine to its end. Rejects only where it cannot be started or `signal` aborts. */
+export async function exec(
+  command: string,
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv; readonly signal?: AbortSignal | undefined } = {}
+): Promise<Output> {
+  return collect(spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] }))
+}
+
+/** Waits for a child with piped output. Rejects with its `error` event. */
+export async function collect(child: ChildProcess): Promise<Output> {
+  const texts = Promise.all([text(child.stdout), text(child.stderr)])
+  const end = await ended(child)
+  const [stdout, stderr] = await texts
+  return { ...end, stdout, stderr }
+}
+
+/** Waits for a child to end and its pipes to close. Rejects with its `error` event. */
+export function ended(child: ChildProcess): Promise<Pick<Output, 'code' | 'signal'>> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => resolve({ code, signal }))
+  })
+}
+
+function text(stream: Readable | null): Promise<string> {
+  return new Promise((resolve) => {
+    let all = ''
+    stream?.setEncoding('utf8').on('data', (chunk: string) => {
+      all += chunk
+    })
+    if (stream === null) resolve('')
+    else stream.once('close', () => resolve(all))
+  })
+}

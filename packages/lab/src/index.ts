@@ -1,0 +1,19 @@
+/**
+ * Real NATs for tests: home routers, carrier NATs, firewalls and hosts in kernel namespaces, with a real gateway daemon
+ * (miniupnpd: UPnP IGD:1 and IGD:2, NAT-PMP, PCP). No root, nothing installed, several side by side, nothing left behind.
+ *
+ * @packageDocumentation
+ */
+export type { LabErrorCode } from './errors.js'
+export { LabError } from './errors.js'
+export type { Output } from './exec.js'
+export type { Lab, OpenLabOptions, RebootOptions, RunOptions } from './lab.js'
+export { openLab } from './lab.js'
+export type { Packets, Rule } from './rules.js'
+export type { Support } from './support.js'
+export { canRunLab } from './support.js'
+export type { Tools, ToolsOptions } from './tools.js'
+export { prepareTools } from './tools.js'
+export type { NamedTopology, TopologyName } from './topologies.js'
+export { findTopology, topologies } from './topologies.js'
+export type { DaemonPlan, HostPlan, LinkPlan, RoutePlan, RouterPlan, Topology } from './topology.js'

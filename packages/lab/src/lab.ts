@@ -1,0 +1,186 @@
+import type { ChildProcess, SpawnOptions } from 'node:child_process'
+import { LabError } from './errors.js'
+import type { Output } from './exec.js'
+import { collect } from './exec.js'
+import type { Facts, Router } from './facts.js'
+import { makeFacts, plainAddress } from './facts.js'
+import * as fault from './faults.js'
+import { Namespace } from './namespace.js'
+import { routerFolder } from './router-files.js'
+import type { Packets, Rule } from './rules.js'
+import { parsePackets, parseRules } from './rules.js'
+import { setupScript } from './setup-script.js'
+import { prepareTools } from './tools.js'
+import type { TopologyName } from './topologies.js'
+import { findTopology, topologies } from './topologies.js'
+import type { Topology } from './topology.js'
+
+export interface OpenLabOptions {
+  /** Aborts the opening; a lab that is open is closed with `close`. */
+  readonly signal?: AbortSignal
+  /** Lets the daemons write everything that they do to `log`. They answer more slowly: nothing for timing. @default false */
+  readonly debug?: boolean
+  /** Told one line at the start of each slow step of the first use on a machine. */
+  readonly onProgress?: (line: string) => void
+}
+
+export interface RunOptions {
+  /** Ends the command by SIGTERM. */
+  readonly signal?: AbortSignal
+  /** Added to this process's environment. */
+  readonly env?: NodeJS.ProcessEnv
+  /** What the command reads on standard input; without it, nothing. */
+  readonly input?: string
+  /** Ends the command by SIGTERM after so many milliseconds. @default no limit */
+  readonly timeoutMs?: number
+  /** @default this process's working directory */
+  readonly cwd?: string
+}
+
+export interface RebootOptions {
+  /** The TCP port of UPnP after the reboot, as some routers pick another one each time. @default the one before */
+  readonly controlPort?: number
+}
+
+/**
+ * A lab that is open. Host names that the topology does not have are a TypeError; the lab's own failures are a LabError
+ * (`LAB_COMMAND`, `LAB_SETUP`, `LAB_CLOSED`). Faults resolve when they are in force. Faults of one lab are not to overlap.
+ */
+export interface Lab extends AsyncDisposable {
+  readonly topology: Topology
+  readonly hosts: readonly string[]
+
+  /** The first IPv4 address of a host, now, on its first link or on the link named: `address('router', 'wan')`. */
+  address(host: string, link?: string): string
+  /** The same for IPv6. */
+  address6(host: string, link?: string): string
+  /** The TCP port of a router's UPnP description and control, now. */
+  controlPort(router?: string): number
+
+  /** Runs a command in a host to its end, whatever its exit code. Rejects where `signal` aborts. */
+  run(host: string, command: readonly string[], options?: RunOptions): Promise<Output>
+  /**
+   * Starts a command in a host, with the options of Node's `spawn` (`env` is added to this process's). `kill` reaches the
+   * command itself, which never survives the lab. `pid` is that of a program outside that waits for it: if that is killed, it dies too.
+   * An exit code from 129 to 192 shows as the signal that it stands for in a shell.
+   */
+  spawn(host: string, command: readonly string[], options?: SpawnOptions): ChildProcess
+
+  /** Port mappings and pinholes in force in the router's kernel, whatever its daemon says. */
+  rules(router?: string): Promise<Rule[]>
+  /** What hosts of the LAN sent to the router's mapping services so far. */
+  packets(router?: string): Promise<Packets>
+  /** What the router's daemon wrote; empty unless the lab was opened with `debug`. */
+  log(router?: string): Promise<string>
+
+  /** Power off and on: rules and leases gone, epoch at zero, no goodbye. */
+  reboot(router?: string, options?: RebootOptions): Promise<void>
+  /** Stops the daemon, which says goodbye; its rules stay. */
+  stopDaemon(router?: string): Promise<void>
+  /** Starts the daemon; it takes up its lease file where the rules were not lost. */
+  startDaemon(router?: string): Promise<void>
+  /** Deletes every mapping behind everybody's back, the daemon's included. */
+  flushRules(router?: string): Promise<void>
+  /** Gives the router another IPv4 WAN address, as in `11.0.0.77`; everyone on that network finds it there. */
+  changeWanAddress(router: string, address: string): Promise<void>
+  /** Gives a host another IPv4 address of the same network on its first link. */
+  changeHostAddress(host: string, address: string): Promise<void>
+  /** Takes the interface down: addresses stay, routes go. @param link - the first one without */
+  linkDown(host: string, link?: string): Promise<void>
+  /** Takes it up again with its addresses and routes. */
+  linkUp(host: string, link?: string): Promise<void>
+  /** Loses so many percent of the datagrams between the router and its LAN, both ways; 0 ends it. ARP and ICMPv6 pass. */
+  loss(router: string, percent: number): Promise<void>
+
+  /** Ends every process of the lab; resolves when all is gone. May be called twice. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens a lab: real routers and hosts in namespaces of their own, beside any other lab, gone with this process.
+ * Takes about 0.1 s (the first time on a machine some seconds more, for the tools).
+ * Rejects with a LabError: `LAB_UNSUPPORTED`, `LAB_TOOLS`, `LAB_SETUP` (ask `canRunLab` first whether it can work here);
+ * with a TypeError for an unknown name or a topology that cannot be built.
+ */
+export async function openLab(topology: TopologyName | Topology, options: OpenLabOptions = {}): Promise<Lab> {
+  const { debug = false, onProgress, signal } = options
+  const plan = typeof topology === 'string' ? topologyNamed(topology) : topology
+  const facts = makeFacts(plan)
+  if (process.platform !== 'linux') {
+    throw new LabError('LAB_UNSUPPORTED', `The lab needs Linux namespaces, and this is ${process.platform}.`)
+  }
+  const tools = await prepareTools({ signal, onProgress })
+  const script = setupScript(
+    plan,
+    [...facts.routers.values()].map((router) => router.files()),
+    debug
+  )
+  return makeLab(facts, await Namespace.open(script, tools, signal), debug)
+}
+
+function topologyNamed(name: string): Topology {
+  const topology = findTopology(name)
+  if (topology !== undefined) return topology
+  throw new TypeError(`No topology is named ${name}: take one of ${topologies.map((each) => each.name).join(', ')}`)
+}
+
+function makeLab(facts: Facts, namespace: Namespace, debug: boolean): Lab {
+  const router = (name: string): Router => facts.router(name)
+  const ground: fault.Ground = { facts, namespace, debug }
+  return {
+    topology: facts.topology,
+    hosts: Object.keys(facts.topology.hosts),
+
+    address: (host, link) => plainAddress(facts, host, link, 4),
+    address6: (host, link) => plainAddress(facts, host, link, 6),
+    controlPort: (name = 'router') => router(name).controlPort,
+
+    run: (host, command, options = {}) => run(namespace, facts.host(host).name, command, options),
+    spawn: (host, command, options) => namespace.spawn(facts.host(host).name, command, options),
+
+    async rules(name = 'router') {
+      const list = (chain: string): string => `nft -n list chain inet router ${chain}`
+      const script = `${list('prerouting_miniupnpd')}\necho --\n${list('miniupnpd')}`
+      const [nat = '', filter = ''] = (await namespace.script(router(name).name, script)).split('\n--\n')
+      return parseRules(nat, filter)
+    },
+    async packets(name = 'router') {
+      return parsePackets(await namespace.script(router(name).name, 'nft list counters table inet count'))
+    },
+    async log(name = 'router') {
+      return namespace.script(undefined, `cat ${routerFolder(router(name).name)}/log 2> /dev/null || true`)
+    },
+
+    reboot: (name = 'router', options = {}) => fault.reboot(ground, router(name), options.controlPort),
+    stopDaemon: (name = 'router') => fault.stopDaemon(ground, router(name)),
+    startDaemon: (name = 'router') => fault.startDaemon(ground, router(name)),
+    flushRules: (name = 'router') => fault.flushRules(ground, router(name)),
+    changeWanAddress: (name, address) => fault.changeAddress(ground, name, router(name).plan.wan, address),
+    changeHostAddress: (name, address) => fault.changeAddress(ground, name, facts.link(name).name, address),
+    linkDown: (host, link) => fault.linkDown(ground, host, link),
+    linkUp: (host, link) => fault.linkUp(ground, host, link),
+    loss: (name, percent) => fault.loss(ground, router(name), percent),
+
+    close: () => namespace.close(),
+    [Symbol.asyncDispose]: () => namespace.close()
+  }
+}
+
+async function run(
+  namespace: Namespace,
+  host: string,
+  command: readonly string[],
+  { signal, env, input, timeoutMs, cwd }: RunOptions
+): Promise<Output> {
+  signal?.throwIfAborted()
+  const child = namespace.spawn(host, command, {
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    ...(env && { env }),
+    ...(signal && { signal }),
+    ...(timeoutMs !== undefined && { timeout: timeoutMs }),
+    ...(cwd !== undefined && { cwd })
+  })
+  child.stdin?.on('error', () => {}) // a command need not read it all
+  child.stdin?.end(input)
+  return collect(child)
+}

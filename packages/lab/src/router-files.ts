@@ -1,0 +1,183 @@
+import type { HostPlan, RouterPlan } from './topology.js'
+
+/** What the files of one router are made from. */
+export interface RouterFacts {
+  readonly name: string
+  readonly plan: RouterPlan
+  /** IPv4 prefix of the LAN, as in `192.168.1.1/24`. */
+  readonly lanAddress: string
+  readonly controlPort: number
+}
+
+/** Where a router keeps its files, inside the lab. */
+export const routerFolder = (name: string): string => `/run/lab/${name}`
+
+export function routerFacts(name: string, host: HostPlan, controlPort: number): RouterFacts | undefined {
+  const plan = host.router
+  if (plan === undefined) return undefined
+  const addresses = host.links.find((link) => link.name === plan.lan)?.addresses ?? []
+  const lanAddress = addresses.find((address) => !address.includes(':'))
+  if (lanAddress === undefined)
+    throw new TypeError(`The router ${name} has no IPv4 address on its LAN link ${plan.lan}`)
+  return { name, plan, lanAddress, controlPort }
+}
+
+/** NAT, firewall and counters, as input for `nft -f`. miniupnpd adds its rules to the chains that bear its name. */
+export function nftRules({ plan, controlPort }: RouterFacts): string {
+  const { lan, wan } = plan
+  const unwanted = (chain: string): string =>
+    plan.wanInput === 'drop'
+      ? `iifname ${wan} drop`
+      : `iifname ${wan} meta l4proto tcp reject with tcp reset # ${chain}\n    iifname ${wan} reject`
+  return `
+table inet router {
+  chain miniupnpd {}
+  chain prerouting_miniupnpd {}
+  chain postrouting_miniupnpd {}
+
+  chain prerouting {
+    type nat hook prerouting priority dstnat
+    jump prerouting_miniupnpd
+  }
+  chain postrouting {
+    type nat hook postrouting priority srcnat
+    jump postrouting_miniupnpd
+    meta nfproto ipv4 oifname ${wan} masquerade${plan.nat === 'symmetric' ? ' fully-random' : ''}
+  }
+  chain forward {
+    type filter hook forward priority filter; policy drop
+    ct state established,related accept
+    iifname ${lan} oifname ${wan} accept
+    # Without ICMPv6 there is no neighbour discovery, no path MTU and, in tests, no clear cause.
+    meta l4proto ipv6-icmp accept
+    jump miniupnpd
+    ${unwanted('forward')}
+  }
+  chain input {
+    type filter hook input priority filter
+    ct state established,related accept
+    meta l4proto ipv6-icmp accept
+    ${unwanted('input')}
+    jump mapping
+  }
+  chain mapping {
+    ${mappingRules(plan, controlPort).join('\n    ')}
+  }
+}
+table inet count {
+  counter natpmp {}
+  counter ssdp {}
+  counter control {}
+  chain prerouting {
+    type filter hook prerouting priority raw
+    ${countRules(plan, controlPort).join('\n    ')}
+  }
+}
+`
+}
+
+/** Requests that are dropped unanswered. The first byte of a request to 5351 is its version: 0 NAT-PMP, 2 PCP. */
+function mappingRules({ lan, mapping }: RouterPlan, controlPort: number): string[] {
+  if (mapping === 'refused') return []
+  if (mapping === 'silent')
+    return [`iifname ${lan} udp dport { 1900, 5351 } drop`, `iifname ${lan} tcp dport ${controlPort} drop`]
+  if (mapping.natPmp === mapping.pcp) return []
+  return [`iifname ${lan} udp dport 5351 @th,64,8 ${mapping.pcp ? '0x00' : '0x02'} drop`]
+}
+
+function countRules({ lan }: RouterPlan, controlPort: number): string[] {
+  return [
+    `iifname ${lan} udp dport 5351 counter name "natpmp"`,
+    `iifname ${lan} udp dport 1900 counter name "ssdp"`,
+    `iifname ${lan} tcp dport ${controlPort} counter name "control"`
+  ]
+}
+
+/** Counts another control port from now on; the counters keep what they have. */
+export function recountRules({ plan, controlPort }: RouterFacts): string {
+  const add = (rule: string): string => `add rule inet count prerouting ${rule}`
+  return ['flush chain inet count prerouting', ...countRules(plan, controlPort).map(add)].join('\n')
+}
+
+/** miniupnpd.conf, or undefined where the router has no daemon. */
+export function daemonConfig({ name, plan, lanAddress, controlPort }: RouterFacts): string | undefined {
+  const { mapping } = plan
+  if (typeof mapping === 'string') return undefined
+  const yes = (value: boolean): string => (value ? 'yes' : 'no')
+  return `
+ext_ifname=${plan.wan}
+${mapping.claimedAddress === undefined ? '' : `ext_ip=${mapping.claimedAddress}`}
+listening_ip=${plan.lan}
+ipv6_disable=${yes(mapping.ipv6 !== true)}
+http_port=${controlPort}
+enable_upnp=${yes(mapping.upnp !== false)}
+force_igd_desc_v1=${yes(mapping.upnp === 'igd1')}
+enable_natpmp=${yes(mapping.natPmp || mapping.pcp)}
+secure_mode=yes
+# The epoch counts from the start of the daemon, so that a restart shows as what it stands for: a reboot.
+system_uptime=no
+min_lifetime=120
+max_lifetime=86400
+lease_file=${routerFolder(name)}/leases
+uuid=${uuid(name)}
+friendly_name=${name}
+upnp_table_name=router
+upnp_nat_table_name=router
+upnp_forward_chain=miniupnpd
+upnp_nat_chain=prerouting_miniupnpd
+upnp_nat_postrouting_chain=postrouting_miniupnpd
+allow 1024-65535 ${lanAddress} 1024-65535
+deny 0-65535 0.0.0.0/0 0-65535
+`.trim()
+}
+
+/** The same for a router of the same name, as a real one keeps its own. */
+function uuid(name: string): string {
+  const hex = Buffer.from(name).toString('hex').padStart(12, '0').slice(-12)
+  return `6c616200-0000-4000-8000-${hex}`
+}
+
+/** Starts the daemon and waits until every socket that it answers on is open. POSIX sh, in the router. */
+export function startScript({ name, plan, controlPort }: RouterFacts, debug: boolean): string {
+  const { mapping } = plan
+  if (typeof mapping === 'string') return ''
+  const folder = routerFolder(name)
+  const port = (number: number): string => `:${number.toString(16).toUpperCase().padStart(4, '0')} `
+  const conditions: string[] = []
+  for (const file of mapping.ipv6 === true ? ['udp', 'udp6'] : ['udp']) {
+    if (mapping.natPmp || mapping.pcp) conditions.push(`grep -qs '${port(5351)}' /proc/net/${file}`)
+    if (mapping.upnp !== false) conditions.push(`grep -qs '${port(1900)}' /proc/net/${file}`)
+  }
+  if (mapping.upnp !== false) {
+    conditions.push(`grep -qs '${port(controlPort)}' /proc/net/tcp /proc/net/tcp6`)
+  }
+  const program = `miniupnpd -f ${folder}/miniupnpd.conf -P ${folder}/pid`
+  // Without -d it goes to the background and logs to syslog only; with -d every request is slower.
+  const start = debug ? `${program} -d >> ${folder}/log 2>&1 < /dev/null &` : `${program} < /dev/null`
+  return `
+${start}
+tries=0
+until ${conditions.join(' && ')}; do
+  tries=$((tries + 1))
+  if [ $tries -gt 300 ]; then echo "miniupnpd of ${name} did not open its ports" >&2; exit 1; fi
+  sleep 0.01
+done`
+}
+
+/** Stops the daemon with a signal and waits until it is gone: KILL leaves as a power cut does, TERM says goodbye. */
+export function stopScript(name: string, signal: 'KILL' | 'TERM'): string {
+  const file = `${routerFolder(name)}/pid`
+  return `
+if [ -s ${file} ]; then
+  pid=$(cat ${file})
+  kill -${signal} "$pid" 2> /dev/null || true
+  tries=0
+  # Nobody collects it, so that it stays as a zombie: gone is what has no command line.
+  while [ -n "$(tr -d '\\0' 2> /dev/null < /proc/$pid/cmdline)" ]; do
+    tries=$((tries + 1))
+    if [ $tries -gt 500 ]; then echo "miniupnpd of ${name} did not stop" >&2; exit 1; fi
+    sleep 0.01
+  done
+  rm -f ${file}
+fi`
+}

@@ -1,0 +1,106 @@
+import type { RouterFacts } from './router-files.js'
+import { daemonConfig, nftRules, routerFolder, startScript } from './router-files.js'
+import type { HostPlan, LinkPlan, RoutePlan, Topology } from './topology.js'
+
+/** The bridge that is a network, and the port of each link on it, by `host/link`. Names must be short. */
+export interface Cabling {
+  readonly bridges: ReadonlyMap<string, string>
+  readonly ports: ReadonlyMap<string, string>
+}
+
+/** Numbers networks and links. */
+export function cable(topology: Topology): Cabling {
+  const bridges = new Map<string, string>()
+  const ports = new Map<string, string>()
+  for (const [host, { links }] of Object.entries(topology.hosts)) {
+    for (const { name, network } of links) {
+      if (!bridges.has(network)) bridges.set(network, `net${bridges.size}`)
+      ports.set(`${host}/${name}`, `port${ports.size}`)
+    }
+  }
+  return { bridges, ports }
+}
+
+/** The POSIX sh script that builds a topology in fresh namespaces. */
+export function setupScript(topology: Topology, routers: readonly RouterFacts[], debug: boolean): string {
+  const steps = [
+    mountSteps,
+    // The namespace of the cables is no host: it must not speak.
+    'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6',
+    heredoc('ip -batch -', cableBatch(topology))
+  ]
+  for (const [name, host] of Object.entries(topology.hosts)) {
+    const router = routers.find((facts) => facts.name === name)
+    steps.push(heredoc(`ip netns exec ${name} sh -e`, hostSteps(host, router, debug)))
+  }
+  return steps.join('\n')
+}
+
+/** What namespaces of any kind begin with; also what `canRunLab` tries. */
+export const mountSteps: string = `mount -t tmpfs -o mode=755 tmpfs /run
+mkdir /run/netns /run/lab
+mount -t proc proc /proc 2> /dev/null || true`
+
+function cableBatch(topology: Topology): string {
+  const { bridges, ports } = cable(topology)
+  const lines: string[] = []
+  for (const bridge of bridges.values()) {
+    lines.push(`link add ${bridge} type bridge mcast_snooping 0`, `link set ${bridge} up`)
+  }
+  for (const [host, { links }] of Object.entries(topology.hosts)) {
+    lines.push(`netns add ${host}`)
+    for (const { name, network } of links) {
+      const port = ports.get(`${host}/${name}`)
+      lines.push(`link add ${port} type veth peer name ${name} netns ${host}`)
+      lines.push(`link set ${port} master ${bridges.get(network)} up`)
+    }
+  }
+  return lines.join('\n')
+}
+
+function hostSteps(host: HostPlan, router: RouterFacts | undefined, debug: boolean): string {
+  const steps = [
+    // Addresses are good at once: nobody else has them.
+    'for conf in /proc/sys/net/ipv6/conf/*; do echo 0 > $conf/accept_dad; done',
+    'echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter'
+  ]
+  if (router !== undefined) {
+    steps.push('echo 1 > /proc/sys/net/ipv4/ip_forward', 'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding')
+    steps.push(heredoc('nft -f -', nftRules(router)))
+  }
+  const links = host.links.map((link) => linkBatch(link, host.routes))
+  steps.push(heredoc('ip -batch -', ['link set lo up', ...links].join('\n')))
+  if (router?.plan.proxyArp) {
+    steps.push(`echo 1 > /proc/sys/net/ipv4/conf/${router.plan.lan}/proxy_arp`)
+    // By default it thinks for up to 0.8 s.
+    steps.push(`echo 0 > /proc/sys/net/ipv4/neigh/${router.plan.lan}/proxy_delay`)
+  }
+  const config = router && daemonConfig(router)
+  if (router !== undefined) steps.push(`mkdir ${routerFolder(router.name)}`)
+  if (router !== undefined && config !== undefined) {
+    steps.push(heredoc(`cat > ${routerFolder(router.name)}/miniupnpd.conf`, config), startScript(router, debug))
+  }
+  return steps.join('\n')
+}
+
+/** Brings a link up with its addresses and the routes over it; does no harm where they are there. Input of `ip -batch`. */
+export function linkBatch(link: LinkPlan, routes: readonly RoutePlan[]): string {
+  const lines = [`link set ${link.name} up`]
+  for (const address of link.addresses) {
+    lines.push(`addr replace ${address} dev ${link.name}${address.includes(':') ? ' nodad' : ''}`)
+  }
+  for (const { to, via, metric } of routes.filter((route) => route.link === link.name)) {
+    const hop = via === undefined ? '' : ` via ${via}`
+    const cost = metric === undefined ? '' : ` metric ${metric}`
+    // `default` alone would be IPv4's; the next hop tells the family.
+    lines.push(`route replace ${to === 'default6' ? 'default' : to}${hop} dev ${link.name}${cost}`)
+  }
+  return lines.join('\n')
+}
+
+/** Feeds `text` to a command. Heredocs may stand in heredocs, so each has a delimiter of its own. */
+function heredoc(command: string, text: string): string {
+  let level = 0
+  while (text.includes(`END${level}`)) level += 1
+  return `${command} << 'END${level}'\n${text}\nEND${level}`
+}

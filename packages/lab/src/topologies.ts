@@ -1,0 +1,250 @@
+import type { DaemonPlan, HostPlan, RouterPlan, Topology } from './topology.js'
+
+// Addresses that look public are from 11.0.0.0/8 and 2a00::/16: routers grant nothing on addresses reserved for
+// documentation, and nothing leaves a lab.
+
+/** The names that `openLab` and `postern-lab run` take. */
+export type TopologyName =
+  | 'home'
+  | 'home-upnp'
+  | 'home-igd1'
+  | 'home-nat-pmp'
+  | 'home-pcp'
+  | 'home-reject'
+  | 'no-daemon'
+  | 'silent'
+  | 'symmetric'
+  | 'double-nat'
+  | 'double-nat-upnp'
+  | 'carrier-nat'
+  | 'carrier-nat-upnp'
+  | 'lying'
+  | 'two-gateways'
+  | 'two-default-routes'
+  | 'ipv6-firewall'
+  | 'container-bridge'
+  | 'vpn-default-route'
+
+export interface NamedTopology extends Topology {
+  readonly name: TopologyName
+}
+
+const all: DaemonPlan = { upnp: 'igd2', natPmp: true, pcp: true }
+const upnpOnly: DaemonPlan = { upnp: 'igd2', natPmp: false, pcp: false }
+
+/** A host with one interface, eth0, and a default route. */
+function host(network: string, address: string, gateway?: string): HostPlan {
+  return {
+    links: [{ name: 'eth0', network, addresses: [address] }],
+    routes: gateway === undefined ? [] : [{ to: 'default', via: gateway, link: 'eth0' }]
+  }
+}
+
+/** A router with the interfaces lan and wan. */
+function router(
+  lan: readonly [network: string, address: string],
+  wan: readonly [network: string, address: string, gateway: string],
+  plan: Partial<RouterPlan>
+): HostPlan {
+  return {
+    links: [
+      { name: 'lan', network: lan[0], addresses: [lan[1]] },
+      { name: 'wan', network: wan[0], addresses: [wan[1]] }
+    ],
+    routes: [{ to: 'default', via: wan[2], link: 'wan' }],
+    router: { lan: 'lan', wan: 'wan', nat: 'port-preserving', wanInput: 'drop', mapping: 'refused', ...plan }
+  }
+}
+
+const home = host('lan', '192.168.1.2/24', '192.168.1.1')
+const neighbour = host('lan', '192.168.1.3/24', '192.168.1.1')
+const internet = host('wan', '11.0.0.1/24')
+const homeRouter = (plan: Partial<RouterPlan>): HostPlan =>
+  router(['lan', '192.168.1.1/24'], ['wan', '11.0.0.2/24', '11.0.0.1'], plan)
+
+/** One router between the LAN and the internet. */
+const behindOne = (name: TopologyName, description: string, plan: Partial<RouterPlan>): NamedTopology => ({
+  name,
+  description,
+  hosts: { home, neighbour, router: homeRouter(plan), internet }
+})
+
+/** The home router's WAN is the LAN of an access provider's router, whose WAN is the internet. */
+const behindTwo = (
+  name: TopologyName,
+  description: string,
+  access: string,
+  mapping: RouterPlan['mapping']
+): NamedTopology => ({
+  name,
+  description,
+  hosts: {
+    home,
+    neighbour,
+    router: router(['lan', '192.168.1.1/24'], ['access', `${access}.2/24`, `${access}.1`], { mapping }),
+    isp: router(['access', `${access}.1/24`], ['wan', '11.0.0.2/24', '11.0.0.1'], {}),
+    internet
+  }
+})
+
+/** Every topology that comes with the lab, in the order in which `postern-lab list` shows them. */
+export const topologies: readonly NamedTopology[] = [
+  behindOne('home', 'A home router with UPnP (IGD:2), NAT-PMP and PCP.', { mapping: all }),
+  behindOne('home-upnp', 'A home router with UPnP (IGD:2) only.', { mapping: upnpOnly }),
+  behindOne('home-igd1', 'A home router with UPnP IGD:1 only.', { mapping: { ...upnpOnly, upnp: 'igd1' } }),
+  behindOne('home-nat-pmp', 'A home router with NAT-PMP only; PCP requests are dropped.', {
+    mapping: { upnp: false, natPmp: true, pcp: false }
+  }),
+  behindOne('home-pcp', 'A home router with PCP only; NAT-PMP requests are dropped.', {
+    mapping: { upnp: false, natPmp: false, pcp: true }
+  }),
+  behindOne('home-reject', 'As home, but what is unwanted from outside is refused instead of dropped.', {
+    mapping: all,
+    wanInput: 'reject'
+  }),
+  behindOne('no-daemon', 'A home router without a mapping service: its ports refuse.', { mapping: 'refused' }),
+  behindOne('silent', 'A home router that drops every mapping request without an answer.', { mapping: 'silent' }),
+  behindOne('symmetric', 'A symmetric NAT without a mapping service: a random port for each destination.', {
+    nat: 'symmetric'
+  }),
+  behindTwo('double-nat', 'A home router whose WAN address is private (10/8), behind another NAT.', '10.0.0', all),
+  behindTwo('double-nat-upnp', 'As double-nat, with UPnP only.', '10.0.0', upnpOnly),
+  behindTwo('carrier-nat', "A home router whose WAN address is a carrier's (100.64/10).", '100.64.0', all),
+  behindTwo('carrier-nat-upnp', 'As carrier-nat, with UPnP only.', '100.64.0', upnpOnly),
+  behindTwo('lying', 'As double-nat, but the router claims a public address, grants, and is not reachable.', '10.0.0', {
+    ...all,
+    claimedAddress: '11.0.0.2'
+  }),
+  {
+    name: 'two-gateways',
+    description: 'Two routers with mapping services on one LAN; the default route leads through the first.',
+    hosts: {
+      home: {
+        links: [{ name: 'eth0', network: 'lan', addresses: ['192.168.1.2/24'] }],
+        routes: [
+          { to: 'default', via: '192.168.1.1', link: 'eth0' },
+          { to: 'default', via: '192.168.1.254', link: 'eth0', metric: 200 }
+        ]
+      },
+      neighbour,
+      router: homeRouter({ mapping: all }),
+      'second-router': router(['lan', '192.168.1.254/24'], ['wan', '11.0.0.3/24', '11.0.0.1'], { mapping: all }),
+      internet
+    }
+  },
+  {
+    name: 'two-default-routes',
+    description: 'A host with two interfaces on two LANs, a router with mapping services on each.',
+    hosts: {
+      home: {
+        links: [
+          { name: 'eth0', network: 'lan', addresses: ['192.168.1.2/24'] },
+          { name: 'wlan0', network: 'lan2', addresses: ['192.168.2.2/24'] }
+        ],
+        routes: [
+          { to: 'default', via: '192.168.1.1', link: 'eth0', metric: 100 },
+          { to: 'default', via: '192.168.2.1', link: 'wlan0', metric: 600 }
+        ]
+      },
+      router: homeRouter({ mapping: all }),
+      'second-router': router(['lan2', '192.168.2.1/24'], ['wan', '11.0.0.3/24', '11.0.0.1'], { mapping: all }),
+      internet
+    }
+  },
+  {
+    name: 'ipv6-firewall',
+    description: 'Dual stack: as home for IPv4; IPv6 is routed behind a firewall with pinholes by PCP and UPnP.',
+    hosts: {
+      home: dualStackHost('192.168.1.2/24', '2a00:1::2/64'),
+      neighbour: dualStackHost('192.168.1.3/24', '2a00:1::3/64'),
+      router: {
+        links: [
+          { name: 'lan', network: 'lan', addresses: ['192.168.1.1/24', '2a00:1::1/64', 'fe80::1/64'] },
+          { name: 'wan', network: 'wan', addresses: ['11.0.0.2/24', '2a00:2::2/64'] }
+        ],
+        routes: [
+          { to: 'default', via: '11.0.0.1', link: 'wan' },
+          { to: 'default6', via: '2a00:2::1', link: 'wan' }
+        ],
+        router: {
+          lan: 'lan',
+          wan: 'wan',
+          nat: 'port-preserving',
+          wanInput: 'drop',
+          mapping: { ...all, ipv6: true }
+        }
+      },
+      internet: {
+        links: [{ name: 'eth0', network: 'wan', addresses: ['11.0.0.1/24', '2a00:2::1/64'] }],
+        routes: [{ to: '2a00:1::/64', via: '2a00:2::2', link: 'eth0' }]
+      }
+    }
+  },
+  {
+    name: 'container-bridge',
+    description: 'A container on a bridge (172.17/16) of a machine behind a home router with mapping services.',
+    hosts: {
+      home: host('bridge', '172.17.0.2/16', '172.17.0.1'),
+      machine: {
+        links: [
+          { name: 'docker0', network: 'bridge', addresses: ['172.17.0.1/16'] },
+          { name: 'eth0', network: 'lan', addresses: ['192.168.1.2/24'] }
+        ],
+        routes: [{ to: 'default', via: '192.168.1.1', link: 'eth0' }],
+        router: { lan: 'docker0', wan: 'eth0', nat: 'port-preserving', wanInput: 'reject', mapping: 'refused' }
+      },
+      neighbour,
+      router: homeRouter({ mapping: all }),
+      internet
+    }
+  },
+  {
+    name: 'vpn-default-route',
+    description: 'A home whose default route is a tunnel without a next hop; the LAN router still maps.',
+    hosts: {
+      home: {
+        links: [
+          { name: 'eth0', network: 'lan', addresses: ['192.168.1.2/24'] },
+          { name: 'tun0', network: 'tunnel', addresses: ['10.8.0.2/32'] }
+        ],
+        routes: [
+          { to: 'default', link: 'tun0', metric: 50 },
+          { to: 'default', via: '192.168.1.1', link: 'eth0', metric: 600 }
+        ]
+      },
+      neighbour,
+      router: homeRouter({ mapping: all }),
+      vpn: {
+        links: [
+          { name: 'tunnel', network: 'tunnel', addresses: ['10.8.0.1/24'] },
+          { name: 'eth0', network: 'wan', addresses: ['11.0.0.8/24'] }
+        ],
+        routes: [{ to: 'default', via: '11.0.0.1', link: 'eth0' }],
+        router: {
+          lan: 'tunnel',
+          wan: 'eth0',
+          nat: 'port-preserving',
+          wanInput: 'drop',
+          mapping: 'silent',
+          proxyArp: true
+        }
+      },
+      internet
+    }
+  }
+]
+
+function dualStackHost(ipv4: string, ipv6: string): HostPlan {
+  return {
+    links: [{ name: 'eth0', network: 'lan', addresses: [ipv4, ipv6] }],
+    routes: [
+      { to: 'default', via: '192.168.1.1', link: 'eth0' },
+      { to: 'default6', via: 'fe80::1', link: 'eth0' }
+    ]
+  }
+}
+
+/** Finds a topology by name; undefined where there is none of that name. */
+export function findTopology(name: string): NamedTopology | undefined {
+  return topologies.find((topology) => topology.name === name)
+}

@@ -1,0 +1,121 @@
+import { once } from 'node:events'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { Lab, TopologyName } from '../src/index.js'
+import { canRunLab, openLab } from '../src/index.js'
+import { natPmpMap, pcpMap, serve, upnpMap, visit } from './support/programs.js'
+
+const support = await canRunLab()
+
+describe.skipIf(!support.ok)(`faults${support.ok ? '' : ` (skipped: ${support.reason})`}`, { timeout: 15_000 }, () => {
+  const open: Lab[] = []
+  const enter = async (name: TopologyName): Promise<Lab> => {
+    const lab = await openLab(name)
+    open.push(lab)
+    return lab
+  }
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((lab) => lab.close()))
+  })
+
+  it('a reboot flushes rules and leases, resets the epoch and may move the control port', async () => {
+    const lab = await enter('home')
+    await natPmpMap(lab, 4000)
+    await expect.poll(() => pcpMap(lab, '192.168.1.1', 'tcp', 4000), { timeout: 5000 }).toHaveProperty('epoch', 2)
+    await lab.reboot('router', { controlPort: 5123 })
+    expect(await lab.rules()).toEqual([])
+    expect(await pcpMap(lab, '192.168.1.1', 'tcp', 4001)).toMatchObject({ result: 0, epoch: 0 })
+    expect((await lab.rules()).map((rule) => rule.externalPort)).toEqual([4001])
+    expect(await visit(lab, 'home', 'http://192.168.1.1:5000/rootDesc.xml')).toBe('ECONNREFUSED')
+    expect(await upnpMap(lab, 4002)).toContain('is redirected to')
+    expect((await lab.packets()).control).toBeGreaterThan(5)
+  })
+
+  it('a daemon that is stopped refuses, keeps its rules, and comes back with them', async () => {
+    const lab = await enter('home')
+    await natPmpMap(lab, 4000)
+    await lab.stopDaemon()
+    await lab.stopDaemon()
+    expect(await pcpMap(lab, '192.168.1.1', 'tcp', 4001)).toBe('ECONNREFUSED')
+    expect(await lab.rules()).toHaveLength(1)
+    await lab.startDaemon()
+    expect(await pcpMap(lab, '192.168.1.1', 'tcp', 4001)).toMatchObject({ result: 0 })
+    expect(await lab.rules()).toHaveLength(2)
+  })
+
+  it('flushed rules are gone while the daemon goes on', async () => {
+    const lab = await enter('home')
+    await serve(lab, 'home', 4000)
+    await natPmpMap(lab, 4000)
+    await lab.flushRules()
+    expect(await lab.rules()).toEqual([])
+    expect(await visit(lab, 'internet', 'http://11.0.0.2:4000/')).toBe('TIMEOUT')
+    expect(await natPmpMap(lab, 4000)).toContain('Mapped')
+  })
+
+  it.each(['11.0.0.77', '12.9.8.7'])(
+    'a WAN address changed to %s is told by the daemon and reached',
+    async (address) => {
+      const lab = await enter('home')
+      await serve(lab, 'home', 4000)
+      await lab.changeWanAddress('router', address)
+      expect(lab.address('router', 'wan')).toBe(address)
+      expect(await natPmpMap(lab, 4000)).toContain(`Public IP address : ${address}`)
+      expect(await visit(lab, 'internet', `http://${address}:4000/`)).toContain('from home')
+      expect(await visit(lab, 'internet', 'http://11.0.0.2:4000/')).not.toContain('from home')
+    }
+  )
+
+  it('a host that changed its address and a link that was down get out as before', async () => {
+    const lab = await enter('home')
+    await serve(lab, 'internet', 80)
+    await lab.changeHostAddress('home', '192.168.1.9')
+    expect(lab.address('home')).toBe('192.168.1.9')
+    expect(await visit(lab, 'home', 'http://11.0.0.1/')).toContain('from internet')
+    expect(await pcpMap(lab, '192.168.1.1', 'tcp', 4000)).toMatchObject({ result: 0 })
+
+    await lab.linkDown('home')
+    expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe('ENETUNREACH')
+    await lab.linkUp('home')
+    expect(await visit(lab, 'home', 'http://11.0.0.1/')).toContain('from internet')
+  })
+
+  it('a loss of all or nothing between the LAN and its router leaves neighbours alone', async () => {
+    const lab = await enter('home')
+    await Promise.all([serve(lab, 'internet', 80), serve(lab, 'neighbour', 80)])
+    await lab.loss('router', 100)
+    expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe('TIMEOUT')
+    expect(await visit(lab, 'home', `http://${lab.address('neighbour')}/`)).toContain('from neighbour')
+    await lab.loss('router', 0)
+    expect(await visit(lab, 'home', 'http://11.0.0.1/')).toContain('from internet')
+  })
+
+  it('what a daemon does is logged where the lab was opened for debugging', async () => {
+    const lab = await openLab('home', { debug: true })
+    open.push(lab)
+    await natPmpMap(lab, 4000)
+    expect(await lab.log()).toContain('NAT-PMP port mapping request : 4000->192.168.1.2:4000')
+    await lab.reboot()
+    expect(await natPmpMap(lab, 4000)).toContain('Mapped')
+  })
+
+  it('names that the topology does not have are refused with those that it has', async () => {
+    const lab = await enter('no-daemon')
+    expect(() => lab.address('castle')).toThrow('home, neighbour, router, internet')
+    expect(() => lab.address('router', 'eth7')).toThrow('lan, wan')
+    expect(() => lab.address6('home')).toThrow('no IPv6 address')
+    expect(() => lab.loss('internet', 5)).toThrow('is no router')
+    await expect(lab.startDaemon()).rejects.toThrow('no daemon')
+    await expect(lab.loss('router', 101)).rejects.toThrow('0 to 100')
+    await expect(openLab('castle' as TopologyName)).rejects.toThrow('home-upnp')
+  })
+
+  it('after closing, commands are refused and a command that ran has ended', async () => {
+    const lab = await openLab('home')
+    const child = lab.spawn('home', ['sleep', '100'])
+    const ended = once(child, 'exit')
+    await Promise.all([lab.close(), lab.close()])
+    await ended
+    await lab.close()
+    expect(() => lab.spawn('home', ['true'])).toThrow('closed')
+  })
+})

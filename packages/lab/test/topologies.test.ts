@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest'
+import { draw } from '../src/draw.js'
+import { makeFacts } from '../src/facts.js'
+import { setupScript } from '../src/setup-script.js'
+import { findTopology, topologies } from '../src/topologies.js'
+import type { Topology } from '../src/topology.js'
+
+describe('topologies', () => {
+  it('have different names and descriptions of one line', () => {
+    expect(new Set(topologies.map(({ name }) => name)).size).toBe(topologies.length)
+    for (const { description } of topologies) expect(description).toMatch(/^[^\n]{20,110}\.$/)
+  })
+
+  it('have a home and an internet each, and are found by name', () => {
+    for (const topology of topologies) {
+      expect(Object.keys(topology.hosts)).toEqual(expect.arrayContaining(['home', 'internet']))
+      expect(findTopology(topology.name)).toBe(topology)
+    }
+    expect(findTopology('castle')).toBeUndefined()
+  })
+
+  it.each(topologies.map(({ name, hosts }) => ({ name, hosts })))(
+    '$name gives no address twice on a network, and routes only over links that exist',
+    ({ hosts }) => {
+      const seen = new Set<string>()
+      for (const { links, routes, router } of Object.values(hosts)) {
+        const names = links.map((link) => link.name)
+        for (const { name, network, addresses } of links) {
+          expect(name.length).toBeLessThanOrEqual(15)
+          for (const address of addresses) {
+            expect(seen).not.toContain(`${network} ${address}`)
+            seen.add(`${network} ${address}`)
+          }
+        }
+        for (const route of routes) expect(names).toContain(route.link)
+        if (router !== undefined) expect(names).toEqual(expect.arrayContaining([router.lan, router.wan]))
+      }
+    }
+  )
+
+  it('are drawn with every host and address', () => {
+    const picture = draw(findTopology('carrier-nat') as Topology)
+    for (const text of ['home', 'isp', '100.64.0.2/24', 'NAT-PMP', '11.0.0.1/24']) expect(picture).toContain(text)
+  })
+
+  it('are refused with the name of the culprit where they cannot be built', () => {
+    const host = (link: string, address: string): Topology => ({
+      name: 'own',
+      description: '',
+      hosts: { home: { links: [{ name: link, network: 'lan', addresses: [address] }], routes: [] } }
+    })
+    expect(() => makeFacts(host('eth0; reboot', '10.0.0.1/8'))).toThrow('eth0; reboot')
+    expect(() => makeFacts(host('eth0', '10.0.0.1'))).toThrow('10.0.0.1')
+    expect(() => makeFacts({ ...host('eth0', '10.0.0.1/8'), hosts: { 'a b': { links: [], routes: [] } } })).toThrow(
+      'a b'
+    )
+  })
+
+  it('become a script whose nested heredocs all end', () => {
+    for (const topology of topologies) {
+      const routers = [...makeFacts(topology).routers.values()].map((router) => router.files())
+      const script = setupScript(topology, routers, false)
+      const begun = [...script.matchAll(/<< '(END\d+)'/g)].length
+      expect([...script.matchAll(/^END\d+$/gm)].length).toBe(begun)
+    }
+  })
+})

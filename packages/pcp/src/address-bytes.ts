@@ -1,0 +1,30 @@
+import { canonicalAddress, type Family, familyOf } from '@postern/interface'
+
+/** RFC 6887 §5: "any address" of a family, for a client without a preference. */
+export const anyAddress: Readonly<Record<Family, string>> = { 4: '0.0.0.0', 6: '::' }
+
+/** An address as the 16 bytes that PCP carries; IPv4 is IPv4-mapped (RFC 6887 §5). Zones are left out. */
+export function encodeAddress(address: string): Uint8Array {
+  const text = canonicalAddress(address)
+  if (text === undefined) throw new TypeError(`not an IP address: ${address}`)
+  const bytes = new Uint8Array(16)
+  if (familyOf(text) === 4) {
+    bytes.set([0xff, 0xff, ...text.split('.').map(Number)], 10)
+    return bytes
+  }
+  const view = new DataView(bytes.buffer)
+  const [head = [], tail = []] = text.split('::').map((half) => (half === '' ? [] : half.split(':')))
+  const groups = [...head, ...Array.from({ length: 8 - head.length - tail.length }, () => '0'), ...tail]
+  for (const [index, group] of groups.entries()) view.setUint16(index * 2, Number.parseInt(group, 16))
+  return bytes
+}
+
+/** The address in 16 bytes, in its shortest form; an IPv4-mapped one as IPv4. */
+export function decodeAddress(bytes: Uint8Array): string {
+  const groups = Array.from({ length: 8 }, (_, index) => {
+    const [high = 0, low = 0] = bytes.subarray(index * 2, index * 2 + 2)
+    return (high * 256 + low).toString(16)
+  })
+  const text = groups.join(':')
+  return canonicalAddress(text) ?? text
+}

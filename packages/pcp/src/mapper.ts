@@ -1,0 +1,179 @@
+import {
+  type CallOptions,
+  classOf,
+  type Endpoint,
+  type Family,
+  familyOf,
+  formatMultiaddr,
+  type Gateway,
+  isNatError,
+  type Lease,
+  type Mapper,
+  type MapRequest,
+  type NatError,
+  natError
+} from '@postern/interface'
+import { anyAddress } from './address-bytes.js'
+import type { Client } from './client.js'
+import { type MappingReply, type MappingRequest, result } from './codec.js'
+import { mappingRefusal } from './results.js'
+
+/** RFC 6887 §15 lets clients cap what they are granted: nobody should rely for longer on a rule that is never asked for. */
+const longestLifetimeSeconds = 24 * 60 * 60
+/** An aborted request is undone within the 500 ms that the contract allows. */
+const undoWaitsMs = [100, 150, 200]
+/** RFC 6887 §11.1. */
+const nonceBytes = 12
+
+/** What identifies a mapping to the server, and where to ask from. */
+interface Subject {
+  readonly endpoint: Endpoint
+  readonly nonce: Uint8Array
+  readonly lifetimeSeconds: number
+}
+
+interface External {
+  readonly address: string
+  readonly port: number
+}
+
+/** The mapper of one server: glue between the contract and the client. */
+export function createMapper(client: Client, gateway: Gateway, family: Family, addressChanged: () => void): Mapper {
+  let lastChange = ''
+  /** Every lease of the server tells the same change. */
+  const noteAddress = (before: External, after: External): void => {
+    const change = `${before.address} ${after.address}`
+    if (before.address === after.address || change === lastChange) return
+    lastChange = change
+    addressChanged()
+  }
+
+  const lease = (subject: Subject, external: External, lifetimeSeconds: number): Lease => ({
+    addresses: [formatMultiaddr(external.address, subject.endpoint.protocol, external.port)],
+    lifetimeMs: Math.min(lifetimeSeconds, longestLifetimeSeconds) * 1000,
+    renew: (call) =>
+      client.inTurn(async () => {
+        // §11.2.1: what to suggest is what was assigned.
+        const granted = await acquire(client, subject, external, call)
+        const renewed = { address: granted.externalAddress, port: granted.externalPort }
+        noteAddress(external, renewed)
+        return lease(subject, renewed, granted.lifetimeSeconds)
+      }, call),
+    release: released(client, subject, external)
+  })
+
+  return {
+    kind: 'mapper',
+    gateway,
+    family,
+    protocols: ['tcp', 'udp'],
+    async map(request, call) {
+      const subject = subjectOf(request, family)
+      return client.inTurn(async () => {
+        try {
+          const suggested = { address: anyAddress[family], port: request.suggestedExternalPort }
+          const granted = await acquire(client, subject, suggested, call)
+          const external = { address: granted.externalAddress, port: granted.externalPort }
+          return lease(subject, external, granted.lifetimeSeconds)
+        } catch (error) {
+          // It may have been carried out although nobody will use it: whatever it made is taken back.
+          if (call.signal.aborted || isUncertain(error)) await undo(client, subject)
+          throw error
+        }
+      }, call)
+    }
+  }
+}
+
+function subjectOf({ endpoint, key, lifetimeMs }: MapRequest, family: Family): Subject {
+  if (endpoint.family !== family)
+    throw new TypeError(`an IPv${endpoint.family} endpoint was given to an IPv${family} mapper`)
+  if (key.length < nonceBytes) throw new TypeError(`the key has ${key.length} bytes, and the nonce takes ${nonceBytes}`)
+  const lifetimeSeconds = Math.min(Math.max(1, Math.ceil(lifetimeMs / 1000)), longestLifetimeSeconds)
+  return { endpoint, nonce: key.slice(0, nonceBytes), lifetimeSeconds }
+}
+
+async function acquire(
+  client: Client,
+  subject: Subject,
+  suggested: External,
+  call: CallOptions
+): Promise<MappingReply> {
+  const { endpoint, lifetimeSeconds } = subject
+  const asked = requestFor(subject, suggested, lifetimeSeconds)
+  const reply = await client.map(asked, endpoint.address, call)
+  // RouterOS refuses to choose a port; 0 leaves the choice to the server (§11.1), so the internal one is as good.
+  if (reply.result === result.cannotProvideExternal && suggested.port === 0)
+    return acquire(client, subject, { ...suggested, port: endpoint.port }, call)
+  if (reply.result !== result.success) throw mappingRefusal(reply, asked)
+  const { externalAddress, externalPort } = reply
+  if (externalPort === 0 || reply.lifetimeSeconds === 0 || classOf(externalAddress) === 'unspecified') {
+    throw natError(
+      'GRANT_INVALID',
+      `the router granted ${externalAddress} port ${externalPort} for ${reply.lifetimeSeconds} s to a request for ${lifetimeSeconds} s`
+    )
+  }
+  return reply
+}
+
+const requestFor = ({ endpoint, nonce }: Subject, suggested: External, lifetimeSeconds: number): MappingRequest => ({
+  protocol: endpoint.protocol,
+  internalPort: endpoint.port,
+  nonce,
+  suggestedExternalPort: suggested.port,
+  suggestedExternalAddress: suggested.address,
+  lifetimeSeconds
+})
+
+/** RFC 6887 §15.1 as erratum 3621 has it: port 0, and the all-zeros address of the external address's family. */
+const deletion = (subject: Subject, family: Family): MappingRequest =>
+  requestFor(subject, { address: anyAddress[family], port: 0 }, 0)
+
+function released(client: Client, subject: Subject, external: External): Lease['release'] {
+  let done = false
+  return (call) => {
+    if (done) return Promise.resolve()
+    return client.inTurn(async () => {
+      if (done) return
+      const asked = deletion(subject, familyOf(external.address) ?? subject.endpoint.family)
+      const reply = await client.map(asked, subject.endpoint.address, call)
+      // §15.1: deleting what is gone succeeds. miniupnpd answers NO_RESOURCES then, which no deletion can mean.
+      if (reply.result === result.success || reply.result === result.noResources) done = true
+      else throw await lapsing(client, subject, external, mappingRefusal(reply, asked), call)
+    }, call)
+  }
+}
+
+/** miniupnpd before 2.3.6 forgets the nonce of a pinhole when it is renewed, and nobody can delete it then. Renewing goes
+ * on working, so the pinhole is renewed for as short a time as the server allows, and the refusal tells. */
+async function lapsing(
+  client: Client,
+  subject: Subject,
+  external: External,
+  refused: NatError,
+  call: CallOptions
+): Promise<NatError> {
+  if (refused.code !== 'NOT_AUTHORIZED') return refused
+  const reply = await client.map(requestFor(subject, external, 1), subject.endpoint.address, call)
+  if (reply.result !== result.success) return refused
+  const message = `the router does not delete the mapping; it lapses in ${reply.lifetimeSeconds} s`
+  const { retryAfterMs } = refused
+  return natError('NOT_AUTHORIZED', message, {
+    cause: refused,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs })
+  })
+}
+
+/** Whether the server may have made a mapping although the request failed. */
+const isUncertain = (error: unknown): boolean =>
+  isNatError(error) && ['NO_REPLY', 'MALFORMED_REPLY', 'GRANT_INVALID'].includes(error.code)
+
+async function undo(client: Client, subject: Subject): Promise<void> {
+  const { endpoint } = subject
+  const call = { signal: new AbortController().signal }
+  try {
+    await client.map(deletion(subject, endpoint.family), endpoint.address, call, undoWaitsMs)
+  } catch {
+    // No answer to the deletion either: what there may be lapses by itself.
+  }
+}

@@ -1,0 +1,23 @@
+import ipaddr from 'ipaddr.js'
+
+const known = new Map<string, Uint8Array>()
+
+/** An address as the 16 bytes that PCP writes: IPv4 as IPv4-mapped IPv6 (RFC 6887 §5). The zone is left out. */
+export function bytesOfAddress(text: string): Uint8Array {
+  const found = known.get(text)
+  if (found !== undefined) return found
+  const parsed = ipaddr.parse(text.replace(/%.*$/, ''))
+  const bytes = Uint8Array.from(
+    parsed instanceof ipaddr.IPv4 ? parsed.toIPv4MappedAddress().toByteArray() : parsed.toByteArray()
+  )
+  // Simulations ask for the same few addresses millions of times.
+  if (known.size < 10_000) known.set(text, bytes)
+  return bytes
+}
+
+/** The reverse of {@link bytesOfAddress}: IPv4-mapped addresses as IPv4. */
+export const addressOfBytes = (bytes: Uint8Array): string =>
+  ipaddr.process(ipaddr.fromByteArray([...bytes]).toString()).toString()
+
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((byte, index) => byte === b[index])

@@ -1,0 +1,155 @@
+import { isNotice } from '@postern/interface'
+import { type BrokenStrategy, withDiscovery, withMapper } from './change.js'
+import { referenceMapper } from './reference-mapper.js'
+import type { ReferenceWish } from './reference-table.js'
+
+const never = new AbortController().signal
+
+/** Strategies that discover in a way they must not. */
+export const brokenDiscoveries: readonly BrokenStrategy[] = [
+  {
+    name: 'works when it is made',
+    breaks: 'construct-does-nothing',
+    strategy: (table) => (host) => {
+      table.probe({ signal: never }).catch(() => undefined)
+      return referenceMapper(table)(host)
+    }
+  },
+  {
+    name: 'has a name that nobody can type',
+    breaks: 'name-is-lower-case',
+    strategy: withDiscovery((honest) => ({ ...honest, name: 'Reference Mapper' }))
+  },
+  {
+    name: 'finds another kind of thing than it says',
+    breaks: 'discover-finds-the-declared-kind',
+    strategy: withDiscovery((honest) => ({ ...honest, kind: 'relay' }))
+  },
+  {
+    name: 'discovers by mapping something',
+    breaks: 'discover-changes-nothing',
+    strategy: withDiscovery((honest, table) => ({
+      ...honest,
+      async discover(network, found, call) {
+        const trial: ReferenceWish = {
+          protocol: 'udp',
+          internalAddress: '192.168.1.10',
+          internalPort: 9,
+          suggestedExternalPort: 9,
+          lifetimeMs: 60_000,
+          key: new Uint8Array(16)
+        }
+        await table.map(trial, call)
+        await table.unmap(trial, call)
+        await honest.discover(network, found, call)
+      }
+    }))
+  },
+  {
+    name: 'keeps what it has found to itself for a minute',
+    breaks: 'discover-finds-at-once',
+    strategy: withDiscovery((honest, _, host) => ({
+      ...honest,
+      discover: (network, found, call) =>
+        honest.discover(
+          network,
+          (finding) => {
+            host.clock.sleep(60_000, call).then(
+              () => found(finding),
+              () => undefined
+            )
+          },
+          call
+        )
+    }))
+  },
+  {
+    name: 'finds the same again and again',
+    breaks: 'discover-finds-once',
+    strategy: withDiscovery((honest, _, host) => ({
+      ...honest,
+      discover: (network, found, call) =>
+        honest.discover(
+          network,
+          (finding) => {
+            const again = async (): Promise<void> => {
+              for (;;) {
+                found(isNotice(finding) ? finding : { ...finding })
+                await host.clock.sleep(1000, call)
+              }
+            }
+            again().catch(() => undefined)
+          },
+          call
+        )
+    }))
+  },
+  {
+    name: 'finds something after the end',
+    breaks: 'discover-finds-nothing-after-abort',
+    strategy: withDiscovery((honest) => ({
+      ...honest,
+      discover: (network, found, call) =>
+        honest.discover(
+          network,
+          (finding) => {
+            call.signal.addEventListener('abort', () => queueMicrotask(() => found(finding)), { once: true })
+            found(finding)
+          },
+          call
+        )
+    }))
+  },
+  {
+    name: 'never comes to an end',
+    breaks: 'discover-settles-on-abort',
+    strategy: withDiscovery((honest) => ({
+      ...honest,
+      async discover(network, found, call) {
+        await honest.discover(network, found, call)
+        if (network.gateways.length > 0) await new Promise<never>(() => undefined)
+      }
+    }))
+  },
+  {
+    name: 'keeps its socket',
+    breaks: 'discover-holds-no-socket-after-abort',
+    strategy: withDiscovery((honest, table) => ({
+      ...honest,
+      async discover(network, found, call) {
+        table.openSocket()
+        await honest.discover(network, found, call)
+      }
+    }))
+  },
+  {
+    name: 'goes on sleeping',
+    breaks: 'discover-leaves-no-timer',
+    strategy: withDiscovery((honest, _, host) => ({
+      ...honest,
+      async discover(network, found, call) {
+        host.clock.sleep(86_400_000, { signal: never }).catch(() => undefined)
+        await honest.discover(network, found, call)
+      }
+    }))
+  },
+  {
+    name: 'says in no known words why it cannot work',
+    breaks: 'discover-rejects-with-nat-error',
+    strategy: withDiscovery((honest) => ({
+      ...honest,
+      async discover(network, found, call) {
+        if (network.gateways.length === 0) throw new Error('no gateway')
+        await honest.discover(network, found, call)
+      }
+    }))
+  },
+  {
+    name: 'finds a gateway that is not there',
+    breaks: 'mapper-gateway-is-of-the-network',
+    strategy: withMapper((honest) => ({
+      ...honest,
+      gateway: { address: '192.168.1.254', interface: 'eth9', localAddress: '192.168.1.10' }
+    }))
+  }
+]

@@ -1,0 +1,7 @@
+import type { BrokenStrategy } from './change.js'
+import { brokenDiscoveries } from './discoveries.js'
+import { brokenLeases } from './leases.js'
+import { brokenMaps } from './maps.js'
+
+/** Strategies that each break one rule of the contract: what a test suite for strategies is tested with. */
+export const brokenStrategies: readonly BrokenStrategy[] = [...brokenDiscoveries, ...brokenMaps, ...brokenLeases]

@@ -1,0 +1,177 @@
+import { natError } from '@postern/interface'
+import { type BrokenStrategy, withLease, withMap } from './change.js'
+import { wishOf } from './reference-mapper.js'
+
+const never = new AbortController().signal
+
+/** Strategies that map in a way they must not. */
+export const brokenMaps: readonly BrokenStrategy[] = [
+  {
+    name: 'declares UDP and does not do it',
+    breaks: 'map-grants-declared-protocols',
+    strategy: withMap(async (map, _, request, call) => {
+      if (request.endpoint.protocol === 'udp') throw natError('UNSUPPORTED', 'no UDP here')
+      return await map(request, call)
+    })
+  },
+  {
+    name: 'says yes and maps nothing',
+    breaks: 'map-makes-a-rule',
+    strategy: withMap(async (map, { table }, request, call) => {
+      const lease = await map(request, call)
+      const hadNone = table.log.filter((text) => text.startsWith('map ')).length === 1
+      if (hadNone) await table.unmap(wishOf(request), call)
+      return lease
+    })
+  },
+  {
+    name: 'makes up a key of its own',
+    breaks: 'map-takes-its-mapping-back',
+    strategy: withMap((map, { table }, request, call) => {
+      const key = request.key.slice()
+      // The first time nobody notices.
+      key[15] = table.log.filter((text) => text.startsWith('map ')).length
+      return map({ ...request, key }, call)
+    })
+  },
+  {
+    name: 'changes the request',
+    breaks: 'map-leaves-the-request-alone',
+    strategy: withMap((map, _, request, call) => {
+      const answer = map(request, call)
+      request.key.fill(0)
+      return answer
+    })
+  },
+  {
+    name: 'writes the key into the log',
+    breaks: 'map-logs-no-key',
+    strategy: withMap((map, { host }, request, call) => {
+      host.log.debug(`mapping with key ${Buffer.from(request.key).toString('hex')}`)
+      return map(request, call)
+    })
+  },
+  {
+    name: 'keeps listening to the signal',
+    breaks: 'map-leaves-no-listener',
+    strategy: withMap((map, _, request, call) => {
+      call.signal.addEventListener('abort', () => undefined)
+      return map(request, call)
+    })
+  },
+  {
+    name: 'sends although it was aborted before',
+    breaks: 'map-aborted-before-sends-nothing',
+    strategy: withMap((map, { table }, request, call) => {
+      if (call.signal.aborted) table.unmap(wishOf(request), { signal: never }).catch(() => undefined)
+      return map(request, call)
+    })
+  },
+  {
+    name: 'does not hear that it is aborted',
+    breaks: 'abort-rejects-map',
+    strategy: withMap(async (map, { table }, request, call) => {
+      call.signal.throwIfAborted()
+      const lease = await map(request, { signal: never })
+      // It even cleans up, and then says that all is well.
+      if (call.signal.aborted) await table.unmap(wishOf(request), { signal: never })
+      return lease
+    })
+  },
+  {
+    name: 'rejects with a reason of its own',
+    breaks: 'abort-keeps-the-reason',
+    strategy: withMap((map, _, request, call) =>
+      map(request, call).catch((error: unknown) => {
+        throw call.signal.aborted ? new Error('aborted') : error
+      })
+    )
+  },
+  {
+    name: 'leaves the mapping when it is aborted',
+    breaks: 'abort-undoes-map',
+    strategy: withMap(async (map, { table, host }, request, call) => {
+      try {
+        return await map(request, call)
+      } catch (error) {
+        if (call.signal.aborted && table.log.includes(`map ${request.endpoint.protocol} ${request.endpoint.port}`)) {
+          // The undoing was lost on the way.
+          await table.map(wishOf(request), { signal: never })
+          await host.clock.sleep(0, { signal: never })
+        }
+        throw error
+      }
+    })
+  },
+  {
+    name: 'takes its time to undo',
+    breaks: 'abort-undoes-in-time',
+    strategy: withMap(async (map, { host }, request, call) => {
+      call.signal.throwIfAborted()
+      try {
+        return await map(request, call)
+      } catch (error) {
+        if (call.signal.aborted) await host.clock.sleep(2000, { signal: never })
+        throw error
+      }
+    })
+  },
+  {
+    name: 'fails in no known words',
+    breaks: 'map-rejects-with-nat-error',
+    strategy: withMap((map, _, request, call) =>
+      map(request, call).catch((error: unknown) => {
+        if (call.signal.aborted) throw error
+        throw new Error('mapping failed')
+      })
+    )
+  },
+  {
+    name: 'keeps time by itself',
+    breaks: 'uses-the-clock-of-the-host',
+    strategy: withMap((map, _, request, call) => {
+      setTimeout(() => undefined, 1).unref()
+      return map(request, call)
+    })
+  },
+  {
+    name: 'says which port it asked for',
+    breaks: 'lease-has-the-granted-port',
+    strategy: withLease((honest, { request }) => ({
+      ...honest,
+      addresses: honest.addresses.map((text): `/${string}` => {
+        const asked = text.replace(/\d+$/, String(request.suggestedExternalPort))
+        return `/${asked.slice(1)}`
+      })
+    }))
+  },
+  {
+    name: 'says its own address',
+    breaks: 'lease-has-the-external-address',
+    strategy: withLease((honest, { request }) => ({
+      ...honest,
+      addresses: honest.addresses.map((text): `/${string}` => `/ip4/${request.endpoint.address}/${rest(text)}`)
+    }))
+  },
+  {
+    name: 'says any address',
+    breaks: 'lease-has-the-external-address',
+    strategy: withLease((honest) => ({
+      ...honest,
+      addresses: honest.addresses.map((text): `/${string}` => `/ip4/0.0.0.0/${rest(text)}`)
+    }))
+  },
+  {
+    name: 'says how long it asked for',
+    breaks: 'lease-has-the-granted-lifetime',
+    strategy: withLease((honest, { request }) => ({ ...honest, lifetimeMs: request.lifetimeMs }))
+  },
+  {
+    name: 'counts in seconds',
+    breaks: 'lease-lifetime-is-in-ms',
+    strategy: withLease((honest) => ({ ...honest, lifetimeMs: honest.lifetimeMs / 1000 }))
+  }
+]
+
+/** Everything behind the address. */
+const rest = (text: string): string => text.replace(/^\/ip4\/[^/]*\//, '')

@@ -1,0 +1,32 @@
+/**
+ * A gateway to test against: it speaks PCP, NAT-PMP and UPnP, is strict, and is as broken as a test wants it. With it a
+ * virtual clock and an in-memory network, so that a month of renewals takes seconds.
+ *
+ * @packageDocumentation
+ */
+export type { AnnounceOptions } from './announce.js'
+export type { BrokenStrategy } from './broken/change.js'
+export { brokenStrategies } from './broken/index.js'
+export { referenceMapper } from './broken/reference-mapper.js'
+export type {
+  ReferenceGrant,
+  ReferenceMood,
+  ReferenceRule,
+  ReferenceTable,
+  ReferenceTableOptions,
+  ReferenceWish
+} from './broken/reference-table.js'
+export { referenceTable } from './broken/reference-table.js'
+export type { VirtualClock, VirtualClockOptions } from './clock.js'
+export { systemClock, virtualClock } from './clock.js'
+export type { Counters, ServiceCounters } from './counters.js'
+export type { Fault, FaultKind, FaultOf, FaultScope, ReplyContext, Service } from './faults.js'
+export type { FakeGateway, GatewayOptions } from './gateway.js'
+export { createGateway } from './gateway.js'
+export type { ListeningGateway, ListenOptions } from './listen.js'
+export { listen } from './listen.js'
+export type { GatewayProtocol, Mapping, PortRange } from './mapping-table.js'
+export type { MemoryHost, MemoryNetwork, MemoryNetworkOptions } from './memory-network.js'
+export { memoryNetwork } from './memory-network.js'
+export type { HttpAnswer, HttpRequest, Line, Outlet, OutgoingDatagram } from './transport.js'
+export type { UpnpOptions, WanService } from './upnp-device.js'

@@ -1,0 +1,230 @@
+import { type Clock, familyOf, natError } from '@postern/interface'
+import type { ExchangeHttp, OpenUdp, SocketAddress, UdpOptions, UdpSocket } from '@postern/net'
+import type { FakeGateway } from './gateway.js'
+import { exchangeInMemory } from './memory-http.js'
+import type { Line, Outlet } from './transport.js'
+
+export interface MemoryNetworkOptions {
+  readonly clock: Clock
+  /** Decides which datagrams are lost. @default `Math.random` */
+  readonly random?: () => number
+  /** How many of a hundred datagrams are lost. @default 0 */
+  readonly lossPercent?: number
+  /** How long a datagram is under way. @default 0: it arrives before anything else happens */
+  readonly delayMs?: number
+}
+
+/** Takes the place of the sockets of `@postern/net`, for one host. */
+export interface MemoryHost {
+  readonly openUdp: OpenUdp
+  readonly exchangeHttp: ExchangeHttp
+}
+
+/** A link without wires: hosts and gateways on it, datagrams lost and late as wanted, all on one clock. */
+export interface MemoryNetwork {
+  /** A host with these addresses, at most one of each family. */
+  host(...addresses: readonly string[]): MemoryHost
+  /** Puts a gateway on the link; returns what takes it off. A gateway may have an address of each family. */
+  attach(gateway: FakeGateway, address: string, options?: { readonly httpPort?: number }): () => void
+  /** Datagrams so far: those that arrived nowhere are among the lost. */
+  readonly sent: number
+  readonly lost: number
+  /** Sockets that are open: 0 after a test that leaks none. */
+  readonly openSockets: number
+}
+
+interface Attached {
+  readonly line: Line
+  httpPort: number
+}
+
+interface Socket {
+  readonly local: SocketAddress
+  readonly options: UdpOptions
+  readonly close: () => void
+}
+
+const portMappingPort = 5351
+const ssdpPort = 1900
+
+/** Makes an empty network. */
+export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
+  const { clock, random = Math.random, lossPercent = 0, delayMs = 0 } = options
+  const gateways = new Map<string, Attached>()
+  const hosts = new Set<string>()
+  const sockets = new Map<string, Socket>()
+  const groups = new Map<string, Set<Socket>>()
+  const never = new AbortController().signal
+  let sent = 0
+  let lost = 0
+  let nextPort = 49_152
+
+  /** Lets a datagram arrive, or not. */
+  function carry(arrive: () => void): void {
+    sent += 1
+    if (lossPercent > 0 && random() * 100 < lossPercent) {
+      lost += 1
+      return
+    }
+    if (delayMs > 0) clock.sleep(delayMs, { signal: never }).then(arrive, () => undefined)
+    else queueMicrotask(arrive)
+  }
+
+  function hear(socket: Socket, bytes: Uint8Array, from: SocketAddress): void {
+    const { remote, onMessage } = socket.options
+    // A connected socket hears its peer only.
+    if (remote !== undefined && (remote.address !== from.address || remote.port !== from.port)) return
+    if (sockets.get(keyOf(socket.local)) === socket || groupsOf(socket)?.has(socket) === true) onMessage(bytes, from)
+  }
+
+  const groupsOf = (socket: Socket): Set<Socket> | undefined =>
+    socket.options.multicast === undefined
+      ? undefined
+      : groups.get(keyOf({ address: socket.options.multicast.group, port: socket.local.port }))
+
+  function deliver(bytes: Uint8Array, from: SocketAddress, to: SocketAddress): void {
+    const socket = sockets.get(keyOf(to))
+    if (socket !== undefined) hear(socket, bytes, from)
+    else for (const each of groups.get(keyOf(to)) ?? []) hear(each, bytes, from)
+  }
+
+  /** A datagram of a host. */
+  function transmit(socket: Socket, bytes: Uint8Array, to: SocketAddress): void {
+    const copy = bytes.slice()
+    const from = socket.local
+    carry(() => {
+      const port = to.port === portMappingPort ? 'port-mapping' : to.port === ssdpPort ? 'ssdp' : undefined
+      if (isMulticast(to.address)) {
+        if (port !== undefined) {
+          const family = familyOf(to.address)
+          for (const [address, { line }] of gateways) {
+            if (familyOf(address) === family && line.isOpen(port)) line.datagram(port, copy, from, 'multicast')
+          }
+        }
+        for (const each of groups.get(keyOf(to)) ?? []) if (each !== socket) hear(each, copy, from)
+        return
+      }
+      const gateway = gateways.get(to.address)
+      if (gateway !== undefined && port !== undefined && gateway.line.isOpen(port))
+        return gateway.line.datagram(port, copy, from, 'unicast')
+      if (sockets.has(keyOf(to))) return deliver(copy, from, to)
+      // The host is there and the port is closed: ICMP says so, to connected sockets.
+      if ((gateway !== undefined || hosts.has(to.address)) && socket.options.remote !== undefined) {
+        carry(() => {
+          if (sockets.get(keyOf(from)) === socket) socket.options.onError(natError('REFUSED', 'the port is closed'))
+        })
+      }
+    })
+  }
+
+  function open(addresses: readonly string[], udp: UdpOptions, signal: AbortSignal): UdpSocket {
+    signal.throwIfAborted()
+    const own = addresses.find((address) => familyOf(address) === udp.family)
+    if (own === undefined) throw natError('UNREACHABLE', `cannot send: no address of family ${udp.family}`)
+    const asked = udp.local?.address
+    if (asked !== undefined && !isAny(asked) && !addresses.includes(asked) && asked !== udp.multicast?.group)
+      throw natError('UNREACHABLE', `cannot send: ${asked} is no address of this host`)
+    const shared = udp.multicast !== undefined
+    let port = udp.local?.port ?? 0
+    if (port === 0) {
+      do {
+        port = nextPort
+        nextPort = nextPort === 65_535 ? 49_152 : nextPort + 1
+      } while (sockets.has(keyOf({ address: own, port })))
+    }
+    const local = { address: own, port }
+    if (!shared && sockets.has(keyOf(local))) throw natError('PORT_TAKEN', 'the local port is in use')
+
+    const close = (): void => {
+      signal.removeEventListener('abort', close)
+      if (shared) groupsOf(socket)?.delete(socket)
+      else if (sockets.get(keyOf(local)) === socket) sockets.delete(keyOf(local))
+    }
+    const socket: Socket = { local, options: udp, close }
+    if (udp.multicast === undefined) sockets.set(keyOf(local), socket)
+    else {
+      const key = keyOf({ address: udp.multicast.group, port })
+      const members = groups.get(key) ?? new Set()
+      groups.set(key, members.add(socket))
+    }
+    signal.addEventListener('abort', close, { once: true })
+    const isOpen = (): boolean => sockets.get(keyOf(local)) === socket || groupsOf(socket)?.has(socket) === true
+    return {
+      local,
+      send(bytes, to) {
+        const target = to ?? udp.remote
+        if (isOpen() && target !== undefined) transmit(socket, bytes, target)
+      },
+      close
+    }
+  }
+
+  function attach(gateway: FakeGateway, address: string, httpPort: number): () => void {
+    const outlet: Outlet = {
+      address,
+      httpPort: () => attached.httpPort,
+      send({ bytes, to, from, disguise }) {
+        const port = from === 'ssdp' ? ssdpPort : portMappingPort
+        const source = {
+          address: disguise === 'address' ? strangerOf(address) : address,
+          port: disguise === 'port' ? port + 1 : port
+        }
+        if (familyOf(to.address) === familyOf(address)) carry(() => deliver(bytes, source, to))
+      },
+      changed: () => undefined,
+      rebooted(port) {
+        attached.httpPort = port ?? attached.httpPort
+      }
+    }
+    const attached: Attached = { line: gateway.connect(outlet), httpPort }
+    gateways.set(address, attached)
+    return () => {
+      attached.line.close()
+      if (gateways.get(address) === attached) gateways.delete(address)
+    }
+  }
+
+  return {
+    host(...addresses) {
+      for (const address of addresses) {
+        if (familyOf(address) === undefined) throw new TypeError(`not an IP address: ${address}`)
+        hosts.add(address)
+      }
+      return {
+        openUdp: async (udp, { signal }) => open(addresses, udp, signal),
+        exchangeHttp: (exchange, call) =>
+          exchangeInMemory(exchange, call, {
+            addresses,
+            delayMs,
+            find: (address, port) => {
+              const gateway = gateways.get(address)
+              if (gateway === undefined) return hosts.has(address) ? 'refused' : undefined
+              return gateway.httpPort === port && gateway.line.isOpen('http') ? gateway.line : 'refused'
+            }
+          })
+      }
+    },
+    attach: (gateway, address, { httpPort = 49_000 } = {}) => attach(gateway, address, httpPort),
+    get sent() {
+      return sent
+    },
+    get lost() {
+      return lost
+    },
+    get openSockets() {
+      let count = sockets.size
+      for (const members of groups.values()) count += members.size
+      return count
+    }
+  }
+}
+
+const keyOf = ({ address, port }: SocketAddress): string => `${address} ${port}`
+
+const isMulticast = (address: string): boolean => /^(22[4-9]|23\d)\.|^ff/i.test(address)
+
+const isAny = (address: string): boolean => address === '0.0.0.0' || address === '::'
+
+/** Another address that looks like a neighbour's. */
+const strangerOf = (address: string): string =>
+  address.includes(':') ? `${address.replace(/[^:]*$/, '')}bad` : address.replace(/\d+$/, '254')

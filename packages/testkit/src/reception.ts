@@ -1,0 +1,132 @@
+import { spoil } from './byte-faults.js'
+import type { Engine } from './engine.js'
+import type { Service } from './faults.js'
+import { answerHttp } from './http-server.js'
+import { answerNatPmp, unsupportedVersion } from './nat-pmp-server.js'
+import { answerPcp } from './pcp-server.js'
+import { answerSearch } from './ssdp-server.js'
+import type { Cast, DatagramPort, HttpAnswer, HttpRequest, Outlet, Sender } from './transport.js'
+
+/** A link, from the gateway's side. */
+export interface Link {
+  readonly outlet: Outlet
+  readonly closed: AbortController
+}
+
+/** What comes in from the links, and how the faults change what goes back. */
+export interface Reception {
+  datagram(link: Link, port: DatagramPort, bytes: Uint8Array, from: Sender, cast: Cast): void
+  exchange(request: HttpRequest, from: Sender): HttpAnswer
+  /** What is under way is forgotten: the gateway was rebooted. */
+  reset(): void
+}
+
+export function createReception(engine: Engine): Reception {
+  const { clock, faults, protocols, random } = engine
+  let busyUntil = Number.NEGATIVE_INFINITY
+  /** Requests whose answer is on its way, by sender and service. */
+  const outstanding = new Map<string, { readonly request: Uint8Array; readonly untilMs: number }>()
+
+  /** Which service a datagram is for: the first byte is the version, and whoever is there answers the unknown ones. */
+  function serviceOf(port: DatagramPort, bytes: Uint8Array): Service {
+    if (port === 'ssdp') return 'ssdp'
+    if (!protocols.includes('pcp')) return 'nat-pmp'
+    return bytes[0] === 0 && protocols.includes('nat-pmp') ? 'nat-pmp' : 'pcp'
+  }
+
+  function answer(link: Link, service: Service, bytes: Uint8Array, from: Sender, cast: Cast): readonly Uint8Array[] {
+    if (service === 'ssdp') {
+      const { outlet } = link
+      return answerSearch(engine, bytes, from, cast, { address: outlet.address, port: outlet.httpPort() })
+    }
+    if (service === 'pcp' && faults.strike('downgrade', 'pcp') !== undefined) {
+      engine.counters.pcp.errors += 1
+      return [unsupportedVersion(engine)]
+    }
+    const reply = service === 'pcp' ? answerPcp(engine, bytes, from) : answerNatPmp(engine, bytes, from)
+    return reply === undefined ? [] : [reply]
+  }
+
+  function datagram(link: Link, port: DatagramPort, bytes: Uint8Array, from: Sender, cast: Cast): void {
+    const service = serviceOf(port, bytes)
+    const counters = engine.counters[service]
+    counters.requests += 1
+    if (bytes.length < 2) engine.violation(`${service}: datagram of ${bytes.length} bytes`)
+    noteParallel(service, bytes, from)
+    const now = clock.monotonicMs()
+    const slow = faults.strike('one-at-a-time', service)
+    if (slow !== undefined && now < busyUntil) return
+    const silent = faults.strike('silent', service)
+    if (silent !== undefined && silent.carriedOut !== true) return
+    const replies = answer(link, service, bytes, from, cast).flatMap((reply) =>
+      spoil(faults, reply, { service, request: bytes, from }, random)
+    )
+    if (silent !== undefined || replies.length === 0) return
+    const searchMs = service === 'ssdp' ? engine.upnp.searchDelayMs : 0
+    const delayMs = searchMs + (slow?.busyMs ?? 0) + (faults.strike('late', service)?.ms ?? 0)
+    if (slow !== undefined) busyUntil = now + slow.busyMs
+    // A client that has waited 250 ms may have given up and gone on; before that it has not (RFC 6886 §3.1).
+    if (delayMs > 0)
+      outstanding.set(`${service} ${from.address}`, { request: bytes, untilMs: now + Math.min(delayMs, 250) })
+
+    const disguise = faults.strike('wrong-source', service)?.what
+    const duplicate = faults.strike('duplicate', service)
+    const copies = duplicate === undefined ? 1 : (duplicate.copies ?? 2)
+    later(link.closed.signal, delayMs, () => {
+      for (const reply of replies) {
+        for (let copy = 0; copy < copies; copy += 1) {
+          counters.replies += 1
+          link.outlet.send({ bytes: reply, to: from, from: port, disguise, cast: 'unicast' })
+        }
+      }
+    })
+  }
+
+  function noteParallel(service: Service, bytes: Uint8Array, from: Sender): void {
+    if (outstanding.size === 0 || service === 'ssdp') return
+    const key = `${service} ${from.address}`
+    const earlier = outstanding.get(key)
+    if (earlier === undefined) return
+    if (earlier.untilMs <= clock.monotonicMs()) outstanding.delete(key)
+    else if (Buffer.compare(earlier.request, bytes) !== 0)
+      engine.violation(
+        `${service}: another request from ${from.address} while one is unanswered; RFC 6886 §3.1 wants one at a time`
+      )
+  }
+
+  function later(signal: AbortSignal, delayMs: number, then: () => void): void {
+    if (delayMs <= 0) return then()
+    clock.sleep(delayMs, { signal }).then(then, () => undefined)
+  }
+
+  function exchange(request: HttpRequest, from: Sender): HttpAnswer {
+    const service: Service = request.path.startsWith('/ctl/') ? 'control' : 'description'
+    const now = clock.monotonicMs()
+    const slow = faults.strike('one-at-a-time', service)
+    if (slow !== undefined && now < busyUntil) {
+      engine.counters[service].requests += 1
+      engine.counters[service].errors += 1
+      const dropped = (slow.answer ?? 503) === 'drop'
+      const headers = [['Content-Length', '0']] as const
+      return { status: 503, headers, body: new Uint8Array(0), delayMs: 0, manner: dropped ? 'reset' : 'plain' }
+    }
+    const silent = faults.strike('silent', service)
+    if (silent !== undefined && silent.carriedOut !== true) {
+      engine.counters[service].requests += 1
+      return { status: 200, headers: [], body: new Uint8Array(0), delayMs: 0, manner: 'hang' }
+    }
+    const answered = answerHttp(engine, request, from)
+    if (slow !== undefined) busyUntil = now + slow.busyMs
+    const delayMs = answered.delayMs + (slow?.busyMs ?? 0)
+    return { ...answered, delayMs, manner: silent === undefined ? answered.manner : 'hang' }
+  }
+
+  return {
+    datagram,
+    exchange,
+    reset() {
+      busyUntil = Number.NEGATIVE_INFINITY
+      outstanding.clear()
+    }
+  }
+}

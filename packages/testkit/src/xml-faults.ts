@@ -1,0 +1,45 @@
+import type { FaultOf } from './faults.js'
+
+/** A document with something wrong in it. */
+export function spoilXml(document: string, what: FaultOf<'xml'>['what']): string {
+  switch (what) {
+    case 'doctype':
+      return withDoctype(document, '')
+    case 'external-entity':
+      return inside(withDoctype(document, ' [<!ENTITY xxe SYSTEM "file:///etc/hostname">]'), '<note>&xxe;</note>')
+    case 'bomb': {
+      // Ten levels of ten: ten thousand million copies.
+      const levels = Array.from({ length: 10 }, (_, level) => {
+        const text = level === 0 ? 'ha' : `&e${level - 1};`.repeat(10)
+        return `<!ENTITY e${level} "${text}">`
+      })
+      return inside(withDoctype(document, ` [${levels.join('')}]`), '<note>&e9;</note>')
+    }
+    case 'deep':
+      // Small enough for any limit on size, so that it is the depth that is tested.
+      return inside(document, `${'<a>'.repeat(2000)}${'</a>'.repeat(2000)}`)
+    case 'proto':
+      return inside(
+        document,
+        '<__proto__><polluted>yes</polluted></__proto__><constructor><prototype><polluted>yes</polluted></prototype></constructor>'
+      )
+    case 'blank-before-declaration':
+      return `\r\n ${document}`
+    case 'byte-order-mark':
+      return `\uFEFF${document}`
+    case 'bare-ampersand':
+      return inside(document, '<note>Tom & Jerry</note>')
+    case 'junk-after-root':
+      return `${document}\r\n0\r\n\r\nfor (;;) { & <`
+    case 'unclosed-tags':
+      // The root is never closed.
+      return document.replace(/<\/[^>]*>\s*$/, '')
+  }
+}
+
+const withDoctype = (document: string, subset: string): string =>
+  document.replace(/^(<\?xml[^>]*>)?\s*/, (declaration) => `${declaration}<!DOCTYPE root${subset}>`)
+
+/** Puts something where the interesting part begins. */
+const inside = (document: string, addition: string): string =>
+  document.replace(/<device>|<u:\w+Response[^>]*>|<UPnPError[^>]*>/, (tag) => `${tag}${addition}`)

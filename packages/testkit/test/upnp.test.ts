@@ -1,0 +1,354 @@
+import type { HttpReply } from '@postern/net'
+import { expect, test } from 'vitest'
+import { createGateway, type GatewayOptions, memoryNetwork, virtualClock } from '../src/index.js'
+import { never } from './helpers.js'
+
+const igd1 = 'urn:schemas-upnp-org:device:InternetGatewayDevice:1'
+const igd2 = 'urn:schemas-upnp-org:device:InternetGatewayDevice:2'
+const wan1 = 'urn:schemas-upnp-org:service:WANIPConnection:1'
+const wan2 = 'urn:schemas-upnp-org:service:WANIPConnection:2'
+const firewall = 'urn:schemas-upnp-org:service:WANIPv6FirewallControl:1'
+
+function home(options: GatewayOptions = {}) {
+  const clock = virtualClock()
+  const network = memoryNetwork({ clock })
+  const gateway = createGateway({ clock, externalAddress: '203.0.113.9', random: () => 0.5, ...options })
+  network.attach(gateway, '192.168.1.1')
+  network.attach(gateway, 'fe80::1')
+  const host = (address = '192.168.1.10') => {
+    const { openUdp, exchangeHttp } = network.host(address)
+    const base = address.includes(':') ? 'http://[fe80::1]:49000' : 'http://192.168.1.1:49000'
+    const get = (path: string, maxBytes = 65_536): Promise<HttpReply> =>
+      exchangeHttp({ url: new URL(`${base}${path}`), maxBytes, timeoutMs: 5000, clock }, { signal: never })
+    /** The answer's values, or its error code. */
+    async function call(path: string, type: string, action: string, values: Record<string, string | number> = {}) {
+      const fields = Object.entries(values).map(([name, value]) => `<${name}>${value}</${name}>`)
+      const { status, body } = await exchangeHttp(
+        {
+          url: new URL(`${base}${path}`),
+          method: 'POST',
+          headers: { 'Content-Type': 'text/xml; charset="utf-8"', SOAPAction: `"${type}#${action}"` },
+          body: `<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" s:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/"><s:Body><u:${action} xmlns:u="${type}">${fields.join('')}</u:${action}></s:Body></s:Envelope>`,
+          maxBytes: 16_384,
+          timeoutMs: 5000,
+          clock
+        },
+        { signal: never }
+      )
+      const document = Buffer.from(body).toString()
+      if (status === 500) return Number(/<errorCode>(\d+)</.exec(document)?.[1])
+      expect(document).toContain(`<u:${action}Response xmlns:u="${type}">`)
+      return Object.fromEntries([...document.matchAll(/<(\w+)>([^<]*)<\/\1>/g)].map(([, name, value]) => [name, value]))
+    }
+    const wan = (action: string, values?: Record<string, string | number>) => call('/ctl/wan0', wan2, action, values)
+    async function search(target: string, to = '192.168.1.1', lines = 'MAN: "ssdp:discover"\r\nMX: 1\r\n') {
+      const replies: string[] = []
+      const socket = await openUdp(
+        { family: 4, onMessage: (bytes) => replies.push(Buffer.from(bytes).toString()), onError: () => undefined },
+        { signal: never }
+      )
+      socket.send(Buffer.from(`M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\n${lines}ST: ${target}\r\n\r\n`), {
+        address: to,
+        port: 1900
+      })
+      await clock.advance(0)
+      socket.close()
+      return replies
+    }
+    return { get, call, wan, search, openUdp }
+  }
+  return { clock, network, gateway, host }
+}
+
+const entry = (change: Record<string, string | number> = {}): Record<string, string | number> => ({
+  NewRemoteHost: '',
+  NewExternalPort: 8080,
+  NewProtocol: 'TCP',
+  NewInternalPort: 8080,
+  NewInternalClient: '192.168.1.10',
+  NewEnabled: 1,
+  NewPortMappingDescription: 'test',
+  NewLeaseDuration: 3600,
+  ...change
+})
+const key = { NewRemoteHost: '', NewExternalPort: 8080, NewProtocol: 'TCP' }
+
+test('answers searches for itself and its parts, one way or the other', async () => {
+  const { gateway, host } = home()
+  const { search } = host()
+  expect(await search(igd2)).toEqual([
+    'HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age=120\r\n' +
+      `ST: ${igd2}\r\nUSN: uuid:5f0c1a2e-7d34-4b6f-9a10-888888888888::${igd2}\r\n` +
+      'EXT: \r\nSERVER: Postern/1.0 UPnP/1.1 Testkit/1.0\r\n' +
+      'LOCATION: http://192.168.1.1:49000/rootDesc.xml\r\nBOOTID.UPNP.ORG: 1\r\nCONFIGID.UPNP.ORG: 1337\r\n\r\n'
+  ])
+  // A later version answers for the earlier one.
+  expect((await search(igd1, '239.255.255.250'))[0]).toContain(`ST: ${igd1}\r\n`)
+  for (const target of ['upnp:rootdevice', wan1, wan2, firewall]) expect(await search(target)).toHaveLength(1)
+  expect(await search('ssdp:all')).toHaveLength(8)
+  expect(await search('urn:schemas-upnp-org:device:MediaServer:1')).toEqual([])
+  expect(gateway.violations).toEqual([])
+})
+
+test('notices searches that break UDA 1.1', async () => {
+  const { gateway, host } = home()
+  const { search } = host()
+  expect(await search(igd2, '192.168.1.1', 'MAN: ssdp:discover\r\n')).toEqual([])
+  expect(await search(igd2, '239.255.255.250', 'MAN: "ssdp:discover"\r\n')).toEqual([])
+  expect(gateway.violations).toEqual([
+    'ssdp: search from 192.168.1.10 has MAN ssdp:discover',
+    'ssdp: search from 192.168.1.10 has MX missing'
+  ])
+})
+
+test('announces that it comes and goes', async () => {
+  const { gateway, host, clock } = home({ protocols: ['upnp'] })
+  const heard: string[] = []
+  await host().openUdp(
+    {
+      family: 4,
+      local: { port: 1900 },
+      multicast: { group: '239.255.255.250', interface: '192.168.1.10' },
+      onMessage: (bytes) => heard.push(Buffer.from(bytes).toString()),
+      onError: () => undefined
+    },
+    { signal: never }
+  )
+  gateway.reboot({ upnpPort: 50_000 })
+  gateway.announce()
+  gateway.announce({ upnp: 'byebye' })
+  await clock.advance(0)
+  expect(heard).toHaveLength(16)
+  expect(heard[0]).toMatch(/^NOTIFY \* HTTP\/1\.1\r\nHOST: 239\.255\.255\.250:1900\r\n/)
+  expect(heard[0]).toContain('NTS: ssdp:alive\r\n')
+  expect(heard[0]).toContain('LOCATION: http://192.168.1.1:50000/rootDesc.xml\r\n')
+  expect(heard[0]).toContain('BOOTID.UPNP.ORG: 2\r\n')
+  expect(heard[8]).toContain('NTS: ssdp:byebye\r\n')
+})
+
+test('maps, tells what it mapped, and deletes', async () => {
+  const { clock, gateway, host } = home()
+  const { wan } = host()
+  expect(await wan('GetExternalIPAddress')).toEqual({ NewExternalIPAddress: '203.0.113.9' })
+  expect(await wan('GetStatusInfo')).toMatchObject({ NewConnectionStatus: 'Connected', NewUptime: '0' })
+  expect(await wan('GetSpecificPortMappingEntry', key)).toBe(714)
+  expect(await wan('AddPortMapping', entry({ NewPortMappingDescription: 'a &amp; b' }))).toEqual({})
+  await clock.advance(600_000)
+  const told = {
+    NewInternalPort: '8080',
+    NewInternalClient: '192.168.1.10',
+    NewEnabled: '1',
+    NewPortMappingDescription: 'a &amp; b',
+    NewLeaseDuration: '3000'
+  }
+  expect(await wan('GetSpecificPortMappingEntry', key)).toEqual(told)
+  expect(await wan('GetGenericPortMappingEntry', { NewPortMappingIndex: 0 })).toMatchObject(told)
+  expect(await wan('GetGenericPortMappingEntry', { NewPortMappingIndex: 1 })).toBe(713)
+  expect(gateway.mappings).toMatchObject([{ via: 'upnp', description: 'a & b', expiresAt: 3_600_000 }])
+  expect(await wan('DeletePortMapping', key)).toEqual({})
+  expect(await wan('DeletePortMapping', key)).toBe(714)
+  expect(gateway.violations).toEqual([])
+  expect(gateway.counters.control).toMatchObject({
+    requests: 9,
+    maps: 1,
+    deletes: 1,
+    errors: 3,
+    operations: { AddPortMapping: 1, DeletePortMapping: 2 }
+  })
+})
+
+test('keeps the port of another host, and offers another one in IGD:2', async () => {
+  const { gateway, host } = home()
+  await host().wan('AddPortMapping', entry())
+  const { wan } = host('192.168.1.11')
+  const own = entry({ NewInternalClient: '192.168.1.11' })
+  expect(await wan('AddPortMapping', own)).toBe(718)
+  expect(await wan('AddAnyPortMapping', own)).toEqual({ NewReservedPort: '8081' })
+  expect(await wan('DeletePortMapping', key)).toBe(606)
+  expect(gateway.mappings.map(({ internalAddress, externalPort }) => [internalAddress, externalPort])).toEqual([
+    ['192.168.1.10', 8080],
+    ['192.168.1.11', 8081]
+  ])
+  expect(gateway.violations).toEqual(['upnp: DeletePortMapping with the mapping of 192.168.1.10 from 192.168.1.11'])
+})
+
+test.each([
+  [606, { NewInternalClient: '192.168.1.99' }],
+  [716, { NewExternalPort: 0 }],
+  [732, { NewInternalPort: 0 }],
+  [726, { NewRemoteHost: '198.51.100.1' }],
+  [402, { NewLeaseDuration: 3_600_000 }],
+  [402, { NewProtocol: 'tcp' }],
+  [402, { NewExternalPort: 65_536 }]
+])('answers %s to %o, and notes it', async (code, change) => {
+  const { gateway, host } = home()
+  expect(await host().wan('AddPortMapping', entry(change))).toBe(code)
+  expect(gateway.mappings).toEqual([])
+  expect(gateway.violations).toHaveLength(1)
+})
+
+test('lets a host re-point its own mapping, as the standard does, and notes it', async () => {
+  const { gateway, host } = home()
+  const { wan } = host()
+  await wan('AddPortMapping', entry())
+  expect(await wan('AddPortMapping', entry({ NewInternalPort: 9000 }))).toEqual({})
+  expect(gateway.mappings).toMatchObject([{ internalPort: 9000 }])
+  expect(gateway.violations).toEqual(['upnp: AddPortMapping re-points tcp port 8080 from 8080 to 9000'])
+})
+
+test('keeps lease 0 for ever as IGD:1, and a week as IGD:2', async () => {
+  const first = home({ upnp: { version: 1 } })
+  await first.host().call('/ctl/wan0', wan1, 'AddPortMapping', entry({ NewLeaseDuration: 0 }))
+  expect(first.gateway.mappings).toMatchObject([{ expiresAt: Number.POSITIVE_INFINITY }])
+  expect(await first.host().call('/ctl/wan0', wan1, 'GetSpecificPortMappingEntry', key)).toMatchObject({
+    NewLeaseDuration: '0'
+  })
+  expect(await first.host().call('/ctl/wan0', wan1, 'AddAnyPortMapping', entry())).toBe(401)
+  const second = home()
+  await second.host().wan('AddPortMapping', entry({ NewLeaseDuration: 0 }))
+  expect(second.gateway.mappings).toMatchObject([{ expiresAt: 604_800_000 }])
+})
+
+test('describes its services in order', async () => {
+  const { host, gateway } = home({
+    upnp: { version: 1, wan: [{ type: 'WANPPPConnection', status: 'Disconnected' }, { type: 'WANIPConnection' }] }
+  })
+  const document = Buffer.from((await host().get('/rootDesc.xml')).body).toString()
+  expect(
+    [...document.matchAll(/<serviceType>[^<]*:(\w+:\d)<.*?<controlURL>([^<]*)</g)].map(([, ...rest]) => rest)
+  ).toEqual([
+    ['WANCommonInterfaceConfig:1', '/ctl/cif'],
+    ['WANPPPConnection:1', '/ctl/wan0'],
+    ['WANIPConnection:1', '/ctl/wan1']
+  ])
+  const ppp = 'urn:schemas-upnp-org:service:WANPPPConnection:1'
+  expect(await host().call('/ctl/wan0', ppp, 'GetStatusInfo')).toMatchObject({ NewConnectionStatus: 'Disconnected' })
+  expect(await host().call('/ctl/wan0', ppp, 'AddPortMapping', entry())).toBe(501)
+  expect(gateway.violations).toEqual([])
+})
+
+test('opens, extends and closes pinholes for the host that asks', async () => {
+  const { clock, gateway, host } = home()
+  const { call } = host('2001:db8::10')
+  const hole = {
+    RemoteHost: '',
+    RemotePort: 0,
+    InternalClient: '2001:db8::10',
+    InternalPort: 8080,
+    Protocol: 6,
+    LeaseTime: 3600
+  }
+  const ask = (action: string, values?: Record<string, string | number>) =>
+    call('/ctl/firewall', firewall, action, values)
+  expect(await ask('GetFirewallStatus')).toEqual({ FirewallEnabled: '1', InboundPinholeAllowed: '1' })
+  expect(await ask('AddPinhole', hole)).toEqual({ UniqueID: '1' })
+  expect(await ask('AddPinhole', { ...hole, InternalClient: '2001:db8::11' })).toBe(606)
+  await clock.advance(1_000_000)
+  expect(await ask('UpdatePinhole', { UniqueID: 1, NewLeaseTime: 3600 })).toEqual({})
+  expect(gateway.mappings).toMatchObject([{ family: 6, externalAddress: '2001:db8::10', expiresAt: 4_600_000 }])
+  expect(await ask('CheckPinholeWorking', { UniqueID: 1 })).toEqual({ IsWorking: '1' })
+  expect(await ask('DeletePinhole', { UniqueID: 1 })).toEqual({})
+  expect(await ask('DeletePinhole', { UniqueID: 1 })).toBe(704)
+})
+
+test('says that its firewall lets nobody through', async () => {
+  const { host } = home({ upnp: { firewall: { enabled: true, pinholesAllowed: false } } })
+  expect(await host('2001:db8::10').call('/ctl/firewall', firewall, 'GetFirewallStatus')).toEqual({
+    FirewallEnabled: '1',
+    InboundPinholeAllowed: '0'
+  })
+})
+
+test.each([
+  [{ kind: 'soap-fault', code: 501, action: 'AddPortMapping' }, 501, {}],
+  [{ kind: 'soap-fault', code: 718 }, 718, {}],
+  [{ kind: 'only-permanent' }, 725, {}],
+  [{ kind: 'only-permanent', code: 402 }, 402, {}],
+  [{ kind: 'only-permanent' }, {}, { NewLeaseDuration: 0 }],
+  [{ kind: 'no-permanent' }, 402, { NewLeaseDuration: 0 }],
+  [{ kind: 'same-port' }, 724, { NewExternalPort: 8081 }],
+  [{ kind: 'reserved-external-address' }, 501, {}],
+  [{ kind: 'lie' }, {}, {}]
+] as const)('answers as %o wants: %o', async (fault, expected, change) => {
+  const { gateway, host } = home()
+  gateway.inject(fault)
+  expect(await host().wan('AddPortMapping', entry(change))).toEqual(expected)
+})
+
+test.each([
+  ['bomb', /<!ENTITY e9 /],
+  ['doctype', /^<\?xml[^>]*>\s*<!DOCTYPE root>/],
+  ['external-entity', /SYSTEM.*&xxe;/],
+  ['deep', /(<a>){2000}/],
+  ['proto', /<__proto__>/],
+  ['blank-before-declaration', /^\s+<\?xml/],
+  ['byte-order-mark', /^\uFEFF<\?xml/],
+  ['bare-ampersand', /Tom & Jerry/],
+  ['junk-after-root', /<\/root>\s+0\s+for/],
+  ['unclosed-tags', /<\/device>$/]
+] as const)('spoils its description: %s', async (what, pattern) => {
+  const { gateway, host } = home()
+  gateway.inject({ kind: 'xml', what, on: 'description' })
+  const document = Buffer.from((await host().get('/rootDesc.xml')).body).toString()
+  expect(document).toMatch(pattern)
+  expect(document.length).toBeLessThan(65_536)
+})
+
+test('sends clients elsewhere', async () => {
+  const { gateway, host } = home()
+  gateway.inject({ kind: 'location', location: 'http://user@{address}:{port}/x', times: 1 })
+  expect((await host().search(igd2))[0]).toContain('LOCATION: http://user@192.168.1.1:49000/x\r\n')
+  gateway.inject({ kind: 'http', what: 'redirect', to: 'http://10.0.0.1/' })
+  expect(await host().get('/rootDesc.xml')).toMatchObject({ status: 302, headers: { location: 'http://10.0.0.1/' } })
+})
+
+test.each([
+  [{ kind: 'bytes', bytes: 'oversized' }, 'REPLY_TOO_LARGE'],
+  [{ kind: 'http', what: 'endless' }, 'REPLY_TOO_LARGE'],
+  [{ kind: 'http', what: 'not-http' }, 'MALFORMED_REPLY'],
+  [{ kind: 'http', what: 'hang' }, 'NO_REPLY'],
+  [{ kind: 'http', what: 'drip' }, 'NO_REPLY'],
+  [{ kind: 'silent' }, 'NO_REPLY'],
+  [{ kind: 'refuse', on: 'description' }, 'REFUSED']
+] as const)('fails an exchange as %o wants', async (fault, code) => {
+  const { clock, gateway, host } = home()
+  gateway.inject(fault)
+  const outcome = host()
+    .get('/rootDesc.xml')
+    .catch((error: unknown) => error)
+  await clock.advance(5000)
+  expect(await outcome).toMatchObject({ code })
+})
+
+test('handles one request at a time, and answers 503 to the others', async () => {
+  const { clock, gateway, host } = home()
+  gateway.inject({ kind: 'one-at-a-time', busyMs: 100, on: ['control', 'description'] })
+  const { get } = host()
+  const first = get('/rootDesc.xml')
+  const second = get('/rootDesc.xml')
+  await clock.advance(100)
+  expect([(await first).status, (await second).status]).toEqual([200, 503])
+  expect((await Promise.all([get('/rootDesc.xml'), clock.advance(100)]))[0].status).toBe(200)
+})
+
+test('notices who subscribes, and sends what is no SOAP', async () => {
+  const { gateway, host, clock, network } = home()
+  await host().call('/ctl/wan0', wan2, 'AddPortMapping', { NewExternalPort: 8080 })
+  const { exchangeHttp } = network.host('192.168.1.10')
+  await exchangeHttp(
+    {
+      url: new URL('http://192.168.1.1:49000/ctl/wan0'),
+      method: 'POST',
+      headers: { 'Content-Type': 'text/xml', SOAPAction: `"${wan2}#GetStatusInfo"` },
+      body: '<s:Envelope><s:Body></s:Envelope>',
+      maxBytes: 1000,
+      timeoutMs: 1000,
+      clock
+    },
+    { signal: never }
+  )
+  expect(gateway.violations).toEqual([
+    'upnp: AddPortMapping with arguments NewExternalPort',
+    'upnp: the body is no XML: </s:Envelope> closes nothing'
+  ])
+})

@@ -1,0 +1,98 @@
+import { type CallOptions, isNatError } from '@postern/interface'
+import type { Service } from './description.js'
+import { callAction, type Device, type Web } from './device.js'
+import { orAborted } from './or-aborted.js'
+import { faultError, type SoapArguments, type SoapReply } from './soap.js'
+
+/** go-ethereum found routers that answer 500 to calls that follow each other faster (issue 21370). */
+const gapMs = 200
+
+/** Calls actions of one device: one at a time, since several routers handle no second request meanwhile. */
+export interface Client {
+  /** What is known of the device now. */
+  readonly device: Device
+  /** Goes on with the device where, and as, it was found again. */
+  move(device: Device): void
+  /** Rejects with what went wrong on the way; a fault of the device is an answer. */
+  call(kind: Service['kind'], action: string, values: SoapArguments, call: CallOptions): Promise<SoapReply>
+}
+
+export interface ClientOptions {
+  readonly web: Web
+  readonly device: Device
+  /** Searches for the device: it refuses connections where it was. */
+  readonly lookAgain: (call: CallOptions) => Promise<Device>
+  /** The address that requests have to come from. */
+  readonly localAddress?: string
+}
+
+/** Calling these twice could make two of what is wanted once. */
+const once: ReadonlySet<string> = new Set(['AddAnyPortMapping', 'AddPinhole'])
+
+export function createClient({ web, device: first, lookAgain, localAddress }: ClientOptions): Client {
+  let device = first
+  let chokes = false
+  let last: Promise<unknown> = Promise.resolve()
+
+  async function ask(
+    kind: Service['kind'],
+    action: string,
+    values: SoapArguments,
+    call: CallOptions
+  ): Promise<SoapReply> {
+    const service = device[kind]
+    // The device may come back without the service, after an update of its firmware for example.
+    if (service === undefined) throw faultError(action, 401, '')
+    if (chokes) await web.clock.sleep(gapMs, call)
+    return callAction(web, service, action, values, call, localAddress)
+  }
+
+  async function askPatiently(...request: Parameters<Client['call']>): Promise<SoapReply> {
+    const [, action, , call] = request
+    call.signal.throwIfAborted()
+    try {
+      return await ask(...request)
+    } catch (error) {
+      call.signal.throwIfAborted()
+      if (!isNatError(error)) throw error
+      if (error.code === 'REFUSED') {
+        // The control port changes when the router starts again. Once, or it would go on for ever.
+        device = await lookAgain(call).catch((reason: unknown) => {
+          call.signal.throwIfAborted()
+          if (isNatError(reason)) throw error
+          throw reason
+        })
+        return ask(...request)
+      }
+      // A status that says no is certain that nothing was done; with the others it may have been.
+      const choked = once.has(action)
+        ? error.code === 'GATEWAY_FAULT'
+        : ['GATEWAY_FAULT', 'MALFORMED_REPLY', 'NO_REPLY', 'UNREACHABLE'].includes(error.code)
+      if (!choked || chokes) throw error
+      chokes = true
+      try {
+        return await ask(...request)
+      } catch (again) {
+        // Slower is no better: it fails for another reason.
+        chokes = false
+        throw again
+      }
+    }
+  }
+
+  return {
+    get device() {
+      return device
+    },
+    move(found) {
+      device = found
+    },
+    call(...request) {
+      const [, , , call] = request
+      const turn = last.then(() => askPatiently(...request))
+      last = turn.catch(() => undefined)
+      // Whoever gives up does not wait for the calls of others before.
+      return orAborted(turn, call)
+    }
+  }
+}

@@ -1,0 +1,157 @@
+import {
+  type CallOptions,
+  type Clock,
+  classOf,
+  type ErrorCode,
+  isNatError,
+  type NatError,
+  natError
+} from '@postern/interface'
+import type { ExchangeHttp, HttpExchange } from '@postern/net'
+import { decodeDescription, type Service } from './description.js'
+import { decodeReply, encodeCall, faultError, type SoapArguments, type SoapReply } from './soap.js'
+
+const maxDescriptionBytes = 64 * 1024
+const maxReplyBytes = 16 * 1024
+/** Routers answer in a few ms, at most in some hundreds. */
+const descriptionTimeoutMs = 3000
+/** Adding a mapping can restart a firewall, which takes seconds on small machines. */
+const actionTimeoutMs = 5000
+
+/** What talking HTTP to a device takes. */
+export interface Web {
+  readonly clock: Clock
+  readonly exchangeHttp: ExchangeHttp
+}
+
+/** A device that can open ports, as it was when last looked at. */
+export interface Device {
+  readonly location: URL
+  readonly uuid: string | undefined
+  readonly bootId: number | undefined
+  /** For people. */
+  readonly name: string
+  /** The service that maps IPv4 ports. */
+  readonly connection: Service | undefined
+  /** The service that opens IPv6 pinholes. */
+  readonly firewall: Service | undefined
+  /** Why it cannot map IPv4 ports although it has the service. */
+  readonly reason: NatError | undefined
+}
+
+/** Fetches the description and decides which of its services to use: one that is connected and has an external address
+ * which the internet can reach, where there are several. Throws what is wrong with the device. */
+export async function examineDevice(
+  web: Web,
+  location: URL,
+  identity: Pick<Device, 'uuid' | 'bootId'>,
+  call: CallOptions
+): Promise<Device> {
+  const { clock } = web
+  const reply = await web.exchangeHttp(
+    { url: location, maxBytes: maxDescriptionBytes, timeoutMs: descriptionTimeoutMs, clock },
+    call
+  )
+  // A redirect is not followed: it could lead anywhere.
+  if (reply.status !== 200) {
+    throw natError('MALFORMED_REPLY', `the router answers with status ${reply.status} instead of its description`)
+  }
+  const { name, services } = decodeDescription(reply.body, location)
+  const connections = services.filter(({ kind }) => kind === 'connection')
+  const { service, reason } = await chooseConnection(web, connections, call)
+  return {
+    location,
+    uuid: identity.uuid,
+    bootId: identity.bootId,
+    name,
+    connection: service,
+    firewall: services.find(({ kind }) => kind === 'firewall'),
+    reason
+  }
+}
+
+interface Choice {
+  readonly service: Service | undefined
+  readonly reason: NatError | undefined
+}
+
+async function chooseConnection(web: Web, services: readonly Service[], call: CallOptions): Promise<Choice> {
+  let best: (Choice & { readonly score: number }) | undefined
+  // The newest version first: a service that is listed as :1 and as :2 is the same one.
+  for (const service of services.toSorted((a, b) => b.version - a.version)) {
+    const reason = await whyUnusable(web, service, call)
+    const isUp = services.length === 1 || (await isConnected(web, service, call))
+    const score = (reason === undefined ? 2 : 0) + (isUp ? 1 : 0)
+    if (best === undefined || score > best.score) best = { service, reason, score }
+    if (score === 3) break
+  }
+  return best ?? { service: undefined, reason: natError('NO_SERVICE', 'the device does not map IPv4 ports') }
+}
+
+async function whyUnusable(web: Web, service: Service, call: CallOptions): Promise<NatError | undefined> {
+  try {
+    readExternalAddress(await callAction(web, service, 'GetExternalIPAddress', {}, call))
+    return undefined
+  } catch (error) {
+    if (!isNatError(error)) throw error
+    if (error.code !== 'NETWORK_FAILURE' || !(await isConnected(web, service, call))) return error
+    // Connected without an address: this is how miniupnpd hides one that is reserved.
+    const message = 'the router is connected and tells no external address, as routers with a reserved one do'
+    return natError('EXTERNAL_ADDRESS_RESERVED', message)
+  }
+}
+
+async function isConnected(web: Web, service: Service, call: CallOptions): Promise<boolean> {
+  try {
+    const reply = await callAction(web, service, 'GetStatusInfo', {}, call)
+    return reply.ok && reply.values.get('newconnectionstatus')?.toLowerCase() === 'connected'
+  } catch (error) {
+    if (isNatError(error)) return false
+    throw error
+  }
+}
+
+/** The router's external address, if the internet can reach it; throws why it cannot. */
+export function readExternalAddress(reply: SoapReply): string {
+  if (!reply.ok) throw faultError('GetExternalIPAddress', reply.fault, reply.description)
+  const address = reply.values.get('newexternalipaddress') ?? ''
+  const kind = classOf(address)
+  if (kind === 'global') return address
+  if (address === '' || kind === 'unspecified') {
+    throw natError('NETWORK_FAILURE', 'the router tells no external address: it has none, or a reserved one')
+  }
+  if (kind === undefined) throw natError('MALFORMED_REPLY', 'the external address that the router tells is none')
+  const [code, what] = reservedAs[kind] ?? ['EXTERNAL_ADDRESS_RESERVED', kind]
+  throw natError(code, `the router's external address ${address} is ${what}`)
+}
+
+const reservedAs: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  'carrier-grade': ['CARRIER_NAT', "the provider's own (100.64.0.0/10)"],
+  private: ['DOUBLE_NAT', 'private']
+}
+
+/** One action, once. */
+export async function callAction(
+  web: Web,
+  service: Service,
+  action: string,
+  values: SoapArguments,
+  call: CallOptions,
+  localAddress?: string
+): Promise<SoapReply> {
+  const exchange: HttpExchange & { readonly localAddress?: string } = {
+    url: service.controlUrl,
+    method: 'POST',
+    headers: { 'Content-Type': 'text/xml; charset="utf-8"', SOAPAction: `"${service.type}#${action}"` },
+    body: encodeCall(service.type, action, values),
+    maxBytes: maxReplyBytes,
+    timeoutMs: actionTimeoutMs,
+    clock: web.clock,
+    ...(localAddress === undefined ? {} : { localAddress })
+  }
+  const { status, body } = await web.exchangeHttp(exchange, call)
+  // Faults come with 500 by the standard, and with 200 from some.
+  if (status === 200 || (status === 500 && body.length > 0)) return decodeReply(body, action)
+  if (status === 401 || status === 403) throw natError('NOT_AUTHORIZED', `${action}: the router wants a login`)
+  throw natError('GATEWAY_FAULT', `${action}: the router answers with status ${status}`)
+}

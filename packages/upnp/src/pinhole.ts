@@ -1,0 +1,118 @@
+import {
+  type CallOptions,
+  formatMultiaddr,
+  type Gateway,
+  type Host,
+  type Lease,
+  type Mapper,
+  type MapRequest,
+  natError,
+  type Protocol
+} from '@postern/interface'
+import type { Client } from './client.js'
+import { orAborted } from './or-aborted.js'
+import { faultError, type SoapReply } from './soap.js'
+import { type Change, startChange, undoChanges } from './undo.js'
+
+/** WANIPv6FirewallControl:1 §2.3.8. */
+const longestLeaseSeconds = 86_400
+/** IANA protocol numbers. */
+const protocolNumbers: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17 }
+/** WANIPv6FirewallControl:1 §2.5.4: NoSuchEntry. */
+const noSuchEntry = 704
+
+interface Pinholes {
+  readonly host: Host
+  /** The device, asked from the address that the pinhole is to lead to. */
+  readonly clientFor: (address: string, call: CallOptions) => Promise<Client>
+}
+
+/** Opens IPv6 pinholes on one device. */
+export function createPinholeMapper(gateway: Gateway, pinholes: Pinholes): Mapper {
+  return {
+    kind: 'mapper',
+    gateway,
+    family: 6,
+    protocols: ['tcp', 'udp'],
+    map: (request, call) => open(pinholes, request, call)
+  }
+}
+
+async function open(pinholes: Pinholes, request: MapRequest, { signal }: CallOptions): Promise<Lease> {
+  signal.throwIfAborted()
+  const { address, port, protocol } = request.endpoint
+  const client = await pinholes.clientFor(address, { signal })
+  const leaseSeconds = askedSeconds(request)
+  const change = startChange((own) =>
+    client.call(
+      'firewall',
+      'AddPinhole',
+      {
+        // Anybody, from any port. We cannot know who will connect.
+        RemoteHost: '',
+        RemotePort: 0,
+        InternalClient: address,
+        InternalPort: port,
+        Protocol: protocolNumbers[protocol],
+        LeaseTime: leaseSeconds
+      },
+      own
+    )
+  )
+  try {
+    const reply = await orAborted(change.answer, { signal })
+    if (!reply.ok) throw faultError('AddPinhole', reply.fault, reply.description)
+    const id = uniqueId(reply)
+    if (id === undefined) throw natError('GRANT_INVALID', 'the router opened a pinhole and does not say which')
+    return grant(pinholes, client, request, id, leaseSeconds)
+  } catch (error) {
+    await undo(pinholes, client, change)
+    signal.throwIfAborted()
+    throw error
+  }
+}
+
+function grant(pinholes: Pinholes, client: Client, request: MapRequest, id: number, leaseSeconds: number): Lease {
+  const { address, port, protocol } = request.endpoint
+  let released = false
+  return {
+    addresses: [formatMultiaddr(address, protocol, port)],
+    // The service has no action that reads the lease back, and must not shorten it (§2.5.2).
+    lifetimeMs: leaseSeconds * 1000,
+    async renew(call) {
+      const values = { UniqueID: id, NewLeaseTime: leaseSeconds }
+      const reply = await client.call('firewall', 'UpdatePinhole', values, call)
+      if (reply.ok) return grant(pinholes, client, request, id, leaseSeconds)
+      if (reply.fault === noSuchEntry) return open(pinholes, request, call)
+      throw faultError('UpdatePinhole', reply.fault, reply.description)
+    },
+    async release(call) {
+      if (released) return
+      await close(client, id, call)
+      released = true
+    }
+  }
+}
+
+/** What is closed already is fine. */
+async function close(client: Client, id: number, call: CallOptions): Promise<void> {
+  const reply = await client.call('firewall', 'DeletePinhole', { UniqueID: id }, call)
+  if (!reply.ok && reply.fault !== noSuchEntry) throw faultError('DeletePinhole', reply.fault, reply.description)
+}
+
+/** Only the answer tells the id. Where none comes in time the pinhole lapses by itself. */
+async function undo({ host }: Pinholes, client: Client, change: Change<SoapReply>): Promise<void> {
+  await undoChanges(host.clock, [change], async (_change, reply, call) => {
+    const id = reply === undefined ? undefined : uniqueId(reply)
+    if (id !== undefined) await close(client, id, call)
+  })
+}
+
+const askedSeconds = ({ lifetimeMs }: MapRequest): number =>
+  Math.min(Math.max(1, Math.ceil(lifetimeMs / 1000)), longestLeaseSeconds)
+
+/** WANIPv6FirewallControl:1 §2.3.9: 16 bits. */
+function uniqueId(reply: SoapReply): number | undefined {
+  const text = reply.ok ? (reply.values.get('uniqueid') ?? '') : ''
+  return /^\d{1,5}$/.test(text) ? Number(text) : undefined
+}

@@ -1,0 +1,39 @@
+import type { Discovery, Host, Network, Strategy } from '@postern/interface'
+import { chooseGateways } from '@postern/net'
+import { offerPinholes } from './ipv6.js'
+import { readOptions, type UpnpOptions } from './options.js'
+import { watchGateway } from './watch.js'
+
+/**
+ * UPnP Internet Gateway Device, versions 1 and 2: asks the default gateway, or the one named, for external IPv4 ports,
+ * and for IPv6 pinholes where it opens them.
+ *
+ * Throws a TypeError for a bad option; does nothing else until `discover` is called.
+ */
+export function upnp(options: UpnpOptions = {}): Strategy {
+  const settings = readOptions(options)
+  const { named, openUdp } = settings
+
+  return (host: Host) => {
+    const discovery: Discovery = {
+      name: 'upnp',
+      ...(named === undefined ? {} : { gateway: named }),
+      async discover(network: Network, found, { signal }) {
+        const gateways = await chooseGateways(network, named, 4, { signal }, openUdp)
+        const watch = (gateway: (typeof gateways)[number]): Promise<void> =>
+          watchGateway({
+            host,
+            settings,
+            gateway,
+            others: gateways,
+            found,
+            offerMore: (client, offer) =>
+              offerPinholes({ host, settings, network, gateway, client, found: offer, notice: found }, { signal }),
+            signal
+          })
+        await Promise.all(gateways.map(watch))
+      }
+    }
+    return discovery
+  }
+}

@@ -1,0 +1,358 @@
+import { natError } from '@postern/interface'
+import { createGateway, memoryNetwork, virtualClock } from '@postern/testkit'
+import { describe, expect, it } from 'vitest'
+import { upnp } from '../src/index.js'
+import { bench, external, home, ours, request, router } from './bench.js'
+
+describe('upnp', () => {
+  it.each([
+    ['a gateway that is no address', { gateway: 'router.local' }],
+    ['a gateway that is an IPv6 address', { gateway: 'fe80::1' }],
+    ['port 0', { ssdpPort: 0 }],
+    ['a port that is no number', { ssdpPort: Number.NaN }],
+    ['no description', { description: '' }],
+    ['a description that is too long', { description: 'x'.repeat(31) }],
+    ['a description in other letters', { description: 'größe' }]
+  ])('throws a TypeError for %s', (_name, options) => {
+    expect(() => upnp(options)).toThrow(TypeError)
+  })
+
+  it('does nothing until it is asked to discover', async () => {
+    let opened = 0
+    const log = { debug: () => undefined, info: () => undefined }
+    const { clock, link } = await bench()
+    const openUdp = async (): Promise<never> => {
+      opened += 1
+      throw new Error('a socket was opened')
+    }
+    const discovery = upnp({ openUdp, gateway: router })({ clock, random: Math.random, log })
+    expect(discovery).toMatchObject({ name: 'upnp', gateway: router })
+    expect(opened).toBe(0)
+    expect(link.openSockets).toBeGreaterThan(0)
+  })
+})
+
+describe('discovery', () => {
+  it('finds an IGD:2 with one search that changes nothing', async () => {
+    const { gateway, found, mapper } = await bench()
+    expect(found).toHaveLength(1)
+    expect(mapper()).toMatchObject({ family: 4, protocols: ['tcp', 'udp'], gateway: home.gateways[0] })
+    expect(gateway.counters.ssdp.operations).toEqual({ 'M-SEARCH': 1 })
+    expect(gateway.counters.control.operations).toEqual({ GetExternalIPAddress: 1 })
+  })
+
+  it('finds an IGD:1 with the second search', async () => {
+    const { clock, mapper, gateway } = await bench({ gateway: { upnp: { version: 1 } } })
+    await clock.advance(100)
+    expect(mapper().gateway?.address).toBe(router)
+    expect(gateway.counters.ssdp.operations).toEqual({ 'M-SEARCH': 2 })
+  })
+
+  it('finds a router that only hears multicast', async () => {
+    const { clock, mapper } = await bench({ prepare: (each) => each.inject({ kind: 'hears-only', cast: 'multicast' }) })
+    await clock.advance(300)
+    expect(mapper()).toBeDefined()
+  })
+
+  it('finds a router that only answers searches for everything', async () => {
+    const { clock, mapper } = await bench({
+      prepare: (each) => each.inject({ kind: 'search-targets', only: ['ssdp:all'] })
+    })
+    await clock.advance(400)
+    expect(mapper()).toBeDefined()
+  })
+
+  it.each(['address', 'port'] as const)('finds a router that answers from another %s of its own', async (what) => {
+    const { clock, mapper } = await bench({ prepare: (each) => each.inject({ kind: 'wrong-source', what }) })
+    await clock.advance(400)
+    expect(mapper().gateway?.address).toBe(router)
+  })
+
+  it('hears an answer that comes after the first round', async () => {
+    const { clock, notices, mapper } = await bench({ gateway: { upnp: { searchDelayMs: 1500 } } })
+    await clock.advance(1600)
+    expect(notices()).toEqual(['NO_REPLY'])
+    expect(mapper()).toBeDefined()
+    // The router goes on answering what it was asked before.
+    await clock.advance(5000)
+  })
+
+  it('says NO_REPLY after 800 ms and goes on, ever less often', async () => {
+    const { clock, gateway, notices } = await bench({ prepare: (each) => each.inject({ kind: 'silent' }) })
+    await clock.advance(799)
+    expect(notices()).toEqual([])
+    await clock.advance(1)
+    expect(notices()).toEqual(['NO_REPLY'])
+    const round = gateway.counters.ssdp.requests
+    await clock.advance(3600_000)
+    expect(notices()).toEqual(['NO_REPLY'])
+    const rounds = gateway.counters.ssdp.requests / round
+    expect(rounds).toBeGreaterThan(10)
+    expect(rounds).toBeLessThan(25)
+  })
+
+  it('finds a router that is turned on later', async () => {
+    const { clock, gateway, mapper } = await bench({ prepare: (each) => each.inject({ kind: 'silent' }) })
+    await clock.advance(10_000)
+    gateway.clearFaults()
+    await clock.advance(10_000)
+    expect(mapper()).toBeDefined()
+  })
+
+  it('says REFUSED at once where the port is closed, and goes on', async () => {
+    const { clock, gateway, notices, mapper } = await bench({
+      prepare: (each) => each.inject({ kind: 'refuse', on: 'ssdp' })
+    })
+    expect(notices()).toEqual(['REFUSED'])
+    gateway.clearFaults()
+    await clock.advance(4000)
+    expect(notices()).toEqual(['REFUSED'])
+    expect(mapper()).toBeDefined()
+  })
+
+  it.each([
+    ['another host', 'http://192.168.1.77:80/x.xml'],
+    ['a service of this machine', 'http://127.0.0.1:631/'],
+    ['a name', 'http://router.local:{port}/rootDesc.xml'],
+    ['the internet', 'http://11.9.9.9/'],
+    ['HTTPS', 'https://{address}:{port}/rootDesc.xml'],
+    ['credentials', 'http://a:b@{address}:{port}/rootDesc.xml']
+  ])('does not follow a location on %s', async (_name, location) => {
+    const { gateway, notices } = await bench({ prepare: (each) => each.inject({ kind: 'location', location }) })
+    expect(notices()).toEqual(['UNTRUSTED_REPLY'])
+    expect(gateway.counters.description.requests).toBe(0)
+  })
+
+  it('looks at ten locations of a round and no more', async () => {
+    const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+    const mangle = (reply: Uint8Array): readonly Uint8Array[] =>
+      Array.from({ length: 50 }, (_, index) =>
+        new TextEncoder().encode(decode(reply).replace(':49000', `:${index + 1}`))
+      )
+    const asked: string[] = []
+    await bench({
+      prepare: (each) => each.inject({ kind: 'mangle', on: 'ssdp', mangle }),
+      upnp: {
+        exchangeHttp: async ({ url }) => {
+          asked.push(url.port)
+          throw natError('NO_REPLY', 'nobody there')
+        }
+      }
+    })
+    expect(asked).toHaveLength(10)
+  })
+})
+
+describe('what comes back', () => {
+  it.each([
+    ['a redirect', { kind: 'http', on: 'description', what: 'redirect', to: 'http://127.0.0.1/' }, 'MALFORMED_REPLY'],
+    ['an error', { kind: 'http', on: 'description', what: 'status', status: 404 }, 'MALFORMED_REPLY'],
+    ['no end', { kind: 'http', on: 'description', what: 'endless' }, 'REPLY_TOO_LARGE'],
+    ['10 MB', { kind: 'bytes', on: 'description', bytes: 'oversized' }, 'REPLY_TOO_LARGE'],
+    ['nothing', { kind: 'bytes', on: 'description', bytes: 'empty' }, 'MALFORMED_REPLY'],
+    ['one byte', { kind: 'bytes', on: 'description', bytes: 'one-byte' }, 'MALFORMED_REPLY'],
+    ['random bytes', { kind: 'bytes', on: 'description', bytes: 'random' }, 'MALFORMED_REPLY'],
+    ['a closed connection', { kind: 'http', on: 'description', what: 'reset' }, 'MALFORMED_REPLY'],
+    ['another protocol', { kind: 'http', on: 'description', what: 'not-http' }, 'MALFORMED_REPLY'],
+    ['an XML bomb', { kind: 'xml', on: 'description', what: 'bomb' }, 'MALFORMED_REPLY'],
+    ['a document type', { kind: 'xml', on: 'description', what: 'doctype' }, 'MALFORMED_REPLY'],
+    ['an external entity', { kind: 'xml', on: 'description', what: 'external-entity' }, 'MALFORMED_REPLY'],
+    ['deep nesting', { kind: 'xml', on: 'description', what: 'deep' }, 'MALFORMED_REPLY'],
+    ['dangerous names', { kind: 'xml', on: 'description', what: 'proto' }, 'MALFORMED_REPLY'],
+    ['a closed port', { kind: 'refuse', on: 'description' }, 'REFUSED'],
+    ['garbage over UDP', { kind: 'bytes', on: 'ssdp', bytes: 'random' }, 'MALFORMED_REPLY'],
+    ['an action that fails', { kind: 'soap-fault', on: 'control', code: 501 }, 'GATEWAY_FAULT'],
+    ['an action that is not allowed', { kind: 'soap-fault', on: 'control', code: 606 }, 'NOT_AUTHORIZED']
+  ] as const)('survives %s', async (_name, fault, code) => {
+    const { clock, gateway, notices, mapper } = await bench({ prepare: (each) => each.inject(fault) })
+    await clock.advance(800)
+    expect(notices()).toEqual([code])
+    gateway.clearFaults()
+    await clock.advance(10_000)
+    expect(mapper()).toBeDefined()
+  })
+
+  it.each(['drip', 'hang', 'slow-headers'] as const)(
+    'gives a description up that takes too long (%s)',
+    async (what) => {
+      const { clock, gateway, notices, mapper } = await bench({
+        prepare: (each) => each.inject({ kind: 'http', on: 'description', what })
+      })
+      await clock.advance(3000)
+      expect(notices()).toEqual(['NO_REPLY'])
+      gateway.clearFaults()
+      await clock.advance(10_000)
+      expect(mapper()).toBeDefined()
+    }
+  )
+
+  it.each([
+    'blank-before-declaration',
+    'bare-ampersand',
+    'junk-after-root',
+    'unclosed-tags',
+    'byte-order-mark'
+  ] as const)('understands XML with %s', async (what) => {
+    const { mapper } = await bench({ prepare: (each) => each.inject({ kind: 'xml', what }) })
+    expect(mapper()).toBeDefined()
+  })
+
+  it.each(['lower-case-headers', 'no-content-length'] as const)('understands HTTP with %s', async (what) => {
+    const { mapper } = await bench({ prepare: (each) => each.inject({ kind: 'http', what }) })
+    expect(mapper()).toBeDefined()
+  })
+})
+
+describe('the external address', () => {
+  it.each([
+    ['100.64.0.9', 'CARRIER_NAT'],
+    ['10.0.0.2', 'DOUBLE_NAT'],
+    ['192.0.2.1', 'EXTERNAL_ADDRESS_RESERVED'],
+    ['127.0.0.1', 'EXTERNAL_ADDRESS_RESERVED'],
+    ['0.0.0.0', 'EXTERNAL_ADDRESS_RESERVED'],
+    ['nonsense', 'MALFORMED_REPLY']
+  ])('%s makes the router %s', async (address, code) => {
+    const { notices, found } = await bench({ gateway: { externalAddress: address } })
+    expect(notices()).toEqual([code])
+    expect(found).toHaveLength(1)
+  })
+
+  it('that is not told by a connected router is reserved, as with miniupnpd', async () => {
+    const { notices } = await bench({ prepare: (each) => each.inject({ kind: 'reserved-external-address' }) })
+    expect(notices()).toEqual(['EXTERNAL_ADDRESS_RESERVED'])
+  })
+
+  it('that is missing while the router is not connected is a network failure, until it is', async () => {
+    const wan = [{ type: 'WANIPConnection', status: 'Disconnected' }] as const
+    const { notices } = await bench({ gateway: { upnp: { wan } } })
+    expect(notices()).toEqual(['NETWORK_FAILURE'])
+  })
+
+  it('that becomes usable makes the router usable', async () => {
+    const { clock, gateway, mapper } = await bench({ gateway: { externalAddress: '10.0.0.2' } })
+    gateway.setExternalAddress(external)
+    await clock.advance(5000)
+    expect(mapper()).toBeDefined()
+  })
+
+  it('decides between several services', async () => {
+    const wan = [
+      { type: 'WANIPConnection', status: 'Disconnected' },
+      { type: 'WANIPConnection', externalAddress: '10.0.0.2' },
+      { type: 'WANPPPConnection' }
+    ] as const
+    const { map } = await bench({ gateway: { upnp: { wan } } })
+    expect((await map(request)).addresses).toEqual([`/ip4/${external}/tcp/8080`])
+  })
+})
+
+describe('other gateways', () => {
+  it('finds a device that is no gateway of this host with its own gateway', async () => {
+    const { clock, found } = await bench({ addresses: ['192.168.1.254'] })
+    await clock.advance(800)
+    const mapper = found.find(({ kind }) => kind === 'mapper')
+    expect(mapper).toMatchObject({ gateway: { address: '192.168.1.254', interface: 'eth0', localAddress: ours } })
+  })
+
+  it('asks nobody else when one is named', async () => {
+    const { clock, notices } = await bench({ addresses: ['192.168.1.254'], upnp: { gateway: router } })
+    await clock.advance(800)
+    expect(notices()).toEqual(['NO_REPLY'])
+  })
+})
+
+describe('announcements', () => {
+  it('of another boot mean that it has restarted, once', async () => {
+    const { clock, gateway, notices, map } = await bench()
+    gateway.reboot({ upnpPort: 49_100 })
+    gateway.announce()
+    await clock.advance(5000)
+    expect(notices()).toEqual(['restarted'])
+    expect((await map(request)).addresses).toEqual([`/ip4/${external}/tcp/8080`])
+  })
+
+  it('of the same boot mean nothing', async () => {
+    const { clock, gateway, notices } = await bench()
+    gateway.announce()
+    await clock.advance(5000)
+    expect(notices()).toEqual([])
+    expect(gateway.counters.description.requests).toBe(1)
+  })
+
+  it('of leaving mean that it is gone, and it is searched for again', async () => {
+    const { clock, gateway, notices, found } = await bench()
+    gateway.inject({ kind: 'refuse' })
+    gateway.announce({ upnp: 'byebye' })
+    await clock.advance(0)
+    expect(notices()).toEqual(['gone', 'REFUSED'])
+    gateway.clearFaults()
+    gateway.reboot()
+    gateway.announce()
+    await clock.advance(0)
+    expect(found.at(-1)).toMatchObject({ kind: 'mapper' })
+  })
+
+  it('of others than the gateway mean nothing', async () => {
+    const { clock, gateway, link, notices } = await bench()
+    const other = createGateway({ clock, protocols: ['upnp'] })
+    link.attach(other, '192.168.1.66')
+    other.announce()
+    other.announce({ upnp: 'byebye' })
+    await clock.advance(5000)
+    expect(notices()).toEqual([])
+    expect(gateway.counters.description.requests).toBe(1)
+    expect(other.counters.description.requests).toBe(0)
+  })
+
+  it('may be missed where the port is taken', async () => {
+    const { mapper, notices } = await bench({
+      wrap: (openUdp) => async (options, call) => {
+        if (options.multicast !== undefined) throw natError('PORT_TAKEN', 'the local port is in use')
+        return openUdp(options, call)
+      }
+    })
+    expect(mapper()).toBeDefined()
+    expect(notices()).toEqual([])
+  })
+})
+
+describe('the end', () => {
+  it('comes at any moment, a thousand times, and leaves nothing open', async () => {
+    const clock = virtualClock()
+    const link = memoryNetwork({ clock })
+    const gateway = createGateway({ clock, protocols: ['upnp'] })
+    link.attach(gateway, router)
+    const log = { debug: () => undefined, info: () => undefined }
+    const strategy = upnp(link.host(ours))
+    for (let round = 0; round < 1000; round += 1) {
+      const end = new AbortController()
+      let findings = 0
+      const running = strategy({ clock, random: Math.random, log }).discover(home, () => (findings += 1), end)
+      for (let turn = 0; turn < round % 100; turn += 1) await Promise.resolve()
+      end.abort()
+      const before = findings
+      await clock.advance(0)
+      await running.catch((error: unknown) => expect(error).toBe(end.signal.reason))
+      expect(findings).toBe(before)
+    }
+    expect(link.openSockets).toBe(0)
+    expect(clock.pending).toBe(0)
+    expect(gateway.violations).toEqual([])
+  })
+
+  it('comes before the beginning', async () => {
+    const clock = virtualClock()
+    const log = { debug: () => undefined, info: () => undefined }
+    const link = memoryNetwork({ clock })
+    const discovery = upnp(link.host(ours))({ clock, random: Math.random, log })
+    await discovery.discover(home, () => expect.unreachable(), { signal: AbortSignal.abort() })
+    expect(link.sent).toBe(0)
+  })
+
+  it('comes at once where there is no gateway', async () => {
+    const clock = virtualClock()
+    const log = { debug: () => undefined, info: () => undefined }
+    const discovery = upnp(memoryNetwork({ clock }).host(ours))({ clock, random: Math.random, log })
+    await discovery.discover({ gateways: [], addresses: [] }, () => expect.unreachable(), new AbortController())
+  })
+})

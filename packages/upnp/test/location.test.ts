@@ -1,0 +1,74 @@
+import { isNatError } from '@postern/interface'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { trustLocation } from '../src/location.js'
+
+const gateway = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }
+const gateway6 = { address: 'fe80::1%eth0', interface: 'eth0', localAddress: '2a00:1::2' }
+
+describe('trustLocation', () => {
+  it.each([
+    ['the router itself', 'http://192.168.1.1:5000/rootDesc.xml', '192.168.1.1', gateway],
+    ['the default port', 'http://192.168.1.1/igd.xml', '192.168.1.1', gateway],
+    ['the router, from another of its addresses', 'http://192.168.1.1:80/', '192.168.1.254', gateway],
+    ['another gateway that speaks for itself', 'http://192.168.1.254:80/', '192.168.1.254', gateway],
+    [
+      'loopback from that loopback address',
+      'http://127.0.5.1:5000/',
+      '127.0.5.1',
+      { ...gateway, address: '127.0.5.1' }
+    ],
+    ['a global address on our /64 from the next hop', 'http://[2a00:1::1]:5000/', 'fe80::1%eth0', gateway6],
+    ['a link-local address', 'http://169.254.1.1/', '169.254.1.1', gateway]
+  ])('takes %s', (_name, location, sender, asked) => {
+    expect(trustLocation(location, { sender, gateway: asked }).href).toContain('http://')
+  })
+
+  it.each([
+    ['another host', 'http://192.168.1.9:80/', '192.168.1.1', gateway],
+    ['a service of this machine', 'http://127.0.0.1:631/', '192.168.1.1', gateway],
+    ['loopback as a number', 'http://2130706433/', '192.168.1.1', gateway],
+    ['another loopback address', 'http://127.0.0.1:80/', '127.0.5.1', { ...gateway, address: '127.0.5.1' }],
+    ['a name', 'http://router.local/igd.xml', '192.168.1.1', gateway],
+    ['the internet', 'http://11.0.0.9/', '11.0.0.9', gateway],
+    ['HTTPS', 'https://192.168.1.1/', '192.168.1.1', gateway],
+    ['another scheme', 'file:///etc/passwd', '192.168.1.1', gateway],
+    ['credentials', 'http://admin:admin@192.168.1.1/', '192.168.1.1', gateway],
+    ['a name that starts like the router', 'http://192.168.1.1.evil.example/', '192.168.1.1', gateway],
+    ['an IPv6 address beyond our /64', 'http://[2a00:2::1]:5000/', 'fe80::1%eth0', gateway6],
+    ['an IPv6 address on our /64 from anybody else', 'http://[2a00:1::1]:5000/', 'fe80::2%eth0', gateway6]
+  ])('refuses %s', (_name, location, sender, asked) => {
+    expect(() => trustLocation(location, { sender, gateway: asked })).toThrow(
+      expect.objectContaining({ code: 'UNTRUSTED_REPLY' })
+    )
+  })
+
+  it.each([undefined, '', '/rootDesc.xml', 'http://', 'http://192.168.1.1:99999/'])(
+    'finds no URL in %s',
+    (location) => {
+      expect(() => trustLocation(location, { sender: '192.168.1.1', gateway })).toThrow(
+        expect.objectContaining({ code: 'MALFORMED_REPLY' })
+      )
+    }
+  )
+
+  it('never leads anywhere but to the sender or the router', () => {
+    const sender = '192.168.1.77'
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.webUrl(),
+          fc.ipV4().map((host) => `http://${host}/`),
+          fc.string()
+        ),
+        (location) => {
+          try {
+            expect([sender, gateway.address]).toContain(trustLocation(location, { sender, gateway }).hostname)
+          } catch (error) {
+            if (!isNatError(error)) throw error
+          }
+        }
+      )
+    )
+  })
+})

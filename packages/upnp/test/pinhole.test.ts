@@ -1,0 +1,111 @@
+import type { MapRequest, Network } from '@postern/interface'
+import type { GatewayOptions } from '@postern/testkit'
+import { describe, expect, it } from 'vitest'
+import { type Bench, bench, call, ours, router } from './bench.js'
+
+const router6 = '2a00:1::1'
+const ours6 = '2a00:1::2'
+const dual: Network = {
+  gateways: [
+    { address: router, interface: 'eth0', localAddress: ours },
+    { address: router6, interface: 'eth0', localAddress: ours6 }
+  ],
+  addresses: [ours, ours6]
+}
+const wish: MapRequest = {
+  endpoint: { protocol: 'tcp', family: 6, address: ours6, port: 8080 },
+  suggestedExternalPort: 8080,
+  lifetimeMs: 7_200_000,
+  key: new Uint8Array(16)
+}
+
+const dualStack = (gateway: GatewayOptions = {}): Promise<Bench> =>
+  bench({ network: dual, addresses: [router, router6], gateway })
+
+describe('IPv6 pinholes', () => {
+  it.each(['tcp', 'udp'] as const)('are opened, renewed and closed for %s', async (protocol) => {
+    const home = await dualStack()
+    expect(home.mapper(6)).toMatchObject({ family: 6, protocols: ['tcp', 'udp'], gateway: dual.gateways[1] })
+    const request = { ...wish, endpoint: { ...wish.endpoint, protocol } }
+    const lease = await home.within(home.mapper(6).map(request, call()))
+    expect(lease).toMatchObject({ addresses: [`/ip6/${ours6}/${protocol}/8080`], lifetimeMs: 7_200_000 })
+    expect(home.gateway.mappings).toMatchObject([{ family: 6, protocol, internalAddress: ours6, internalPort: 8080 }])
+    const next = await home.within(lease.renew(call()))
+    expect(home.gateway.counters.control).toMatchObject({ maps: 1, renewals: 1 })
+    await home.within(next.release(call()))
+    await home.within(next.release(call()))
+    expect(home.gateway.mappings).toEqual([])
+  })
+
+  it('are opened again where the router has forgotten them', async () => {
+    const home = await dualStack()
+    const lease = await home.within(home.mapper(6).map(wish, call()))
+    home.gateway.forget()
+    expect((await home.within(lease.renew(call()))).addresses).toEqual(lease.addresses)
+    expect(home.gateway.mappings).toHaveLength(1)
+  })
+
+  it('that are gone already are closed', async () => {
+    const home = await dualStack()
+    const lease = await home.within(home.mapper(6).map(wish, call()))
+    home.gateway.forget()
+    await home.within(lease.release(call()))
+    expect(home.gateway.counters.control.deletes).toBe(0)
+  })
+
+  it('last a day at most', async () => {
+    const home = await dualStack()
+    const lease = await home.within(home.mapper(6).map({ ...wish, lifetimeMs: 7 * 86_400_000 }, call()))
+    expect(lease.lifetimeMs).toBe(86_400_000)
+  })
+
+  it('are not offered where they are not allowed, and it is said why', async () => {
+    const home = await dualStack({ upnp: { firewall: { enabled: true, pinholesAllowed: false } } })
+    expect(home.notices()).toEqual(['PINHOLES_DISABLED'])
+    expect(() => home.mapper(6)).toThrow('no mapper was found')
+  })
+
+  it.each([{ enabled: false, pinholesAllowed: true }, null])('are not offered without a firewall', async (firewall) => {
+    const home = await dualStack({ upnp: { firewall } })
+    expect(home.notices()).toEqual([])
+    expect(() => home.mapper(6)).toThrow('no mapper was found')
+  })
+
+  it('are not offered to a host without a global IPv6 address', async () => {
+    const home = await bench()
+    expect(home.gateway.counters.control.operations.GetFirewallStatus).toBeUndefined()
+    expect(() => home.mapper(6)).toThrow('no mapper was found')
+  })
+
+  it('are offered although the IPv4 address is of no use', async () => {
+    const home = await dualStack({ externalAddress: '100.64.0.9' })
+    expect(home.notices()).toEqual(['CARRIER_NAT'])
+    expect((await home.within(home.mapper(6).map(wish, call()))).addresses).toEqual([`/ip6/${ours6}/tcp/8080`])
+  })
+
+  it.each([
+    [606, 'NOT_AUTHORIZED'],
+    [701, 'OUT_OF_RESOURCES'],
+    [705, 'UNSUPPORTED']
+  ])('that are refused with %i are %s', async (code, expected) => {
+    const home = await dualStack()
+    home.gateway.inject({ kind: 'soap-fault', code, action: 'AddPinhole' })
+    await expect(home.within(home.mapper(6).map(wish, call()))).rejects.toMatchObject({ code: expected })
+  })
+
+  it.each(Array.from({ length: 40 }, (_, turns) => turns * 2))('aborted after %i turns are closed', async (turns) => {
+    const home = await dualStack()
+    const end = new AbortController()
+    const reason = new Error('enough')
+    const lease = home.mapper(6).map(wish, end)
+    lease.catch(() => undefined)
+    for (let turn = 0; turn < turns; turn += 1) await Promise.resolve()
+    end.abort(reason)
+    const outcome = await home.within(lease).then(
+      async (granted) => home.within(granted.release(call())),
+      (error: unknown) => error
+    )
+    expect([undefined, reason]).toContain(outcome)
+    expect(home.gateway.mappings).toEqual([])
+  })
+})
