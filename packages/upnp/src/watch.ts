@@ -6,6 +6,8 @@ import { trustLocation } from './location.js'
 import type { Settings } from './options.js'
 import { createPortMapper } from './port-mapping.js'
 import { seekDevice, type Seeking } from './seek.js'
+import { concerns, hasRestarted, isNews } from './news.js'
+import { orAborted } from './or-aborted.js'
 import { decodeSsdp, isAboutGateway, ssdpGroup, type SsdpMessage } from './ssdp.js'
 
 export interface WatchOptions {
@@ -54,7 +56,7 @@ export async function watchGateway(options: WatchOptions): Promise<void> {
         try {
           const again = await seek(1, nothing, call.signal).device
           // Where it moved it has started again, and may have lost everything.
-          if (made === client && hasMoved(again, made.device)) tellAll('restarted')
+          if (made === client && hasRestarted(again, made.device)) tellAll('restarted')
           return again
         } catch (error) {
           if (isNatError(error) && made === client) lost?.()
@@ -110,23 +112,34 @@ export async function watchGateway(options: WatchOptions): Promise<void> {
     extras.push(offered)
   }
 
-  /** An announcement is a hint: the device is asked before anything is said. */
+  /** An announcement is a hint, and can be forged: the device is asked before anything is said. */
   async function recheck(): Promise<void> {
     const message = announced
     if (client === undefined || message === undefined || !isNews(message, client.device)) return
+    const device =
+      (await lookAt(message.location, message)) ?? (await lookAt(client.device.location.href, client.device))
+    if (client === undefined || signal.aborted) return
+    // It may be back and its internet connection not yet: then it is searched for until there is one.
+    if (device === undefined || device.reason !== undefined) return lost?.()
+    const before = client.device
+    client.move(device)
+    if (!hasRestarted(device, before)) return
+    host.log.info(`upnp: ${gateway.address} has started again`)
+    tellAll('restarted')
+  }
+
+  async function lookAt(
+    text: string | undefined,
+    identity: Parameters<typeof examineDevice>[2]
+  ): Promise<Device | undefined> {
     try {
-      const location = trustLocation(message.location, { sender: gateway.address, gateway })
-      const device = await examineDevice(web, location, message, { signal })
-      client.move(device)
-      // It is back, and its internet connection is not yet.
-      if (device.reason !== undefined) return lost?.()
-      host.log.info(`upnp: ${gateway.address} has started again`)
-      tellAll('restarted')
+      const location = trustLocation(text, { sender: gateway.address, gateway })
+      return await examineDevice(web, location, identity, { signal })
     } catch (error) {
-      if (signal.aborted) return
+      if (signal.aborted) return undefined
       if (!isNatError(error)) throw error
       host.log.debug(`upnp: ${gateway.address} announced itself and cannot be asked: ${error.message}`)
-      lost?.()
+      return undefined
     }
   }
 
@@ -150,11 +163,11 @@ export async function watchGateway(options: WatchOptions): Promise<void> {
     } else if (message.kind === 'byebye') {
       host.log.info(`upnp: ${gateway.address} says goodbye`)
       lost()
-    } else if (device.bootId === undefined && message.location === device.location.href) {
-      client?.move({ ...device, bootId: message.bootId })
     } else if (isNews(message, device)) {
       announced = message
       hint()
+    } else if (device.bootId === undefined) {
+      client?.move({ ...device, bootId: message.bootId })
     }
   }
 
@@ -201,8 +214,7 @@ export async function watchGateway(options: WatchOptions): Promise<void> {
       })
       offer(mapper)
       if (isNew) offerMore(client)
-      await untilEither(gone.promise, signal)
-      signal.throwIfAborted()
+      await orAborted(gone.promise, { signal })
       lost = undefined
       tellAll('gone')
       mappers.clear()
@@ -216,26 +228,4 @@ export async function watchGateway(options: WatchOptions): Promise<void> {
   }
 }
 
-/** Whether the message is about the device itself: a router may be several, an IGD:1 and an IGD:2 for example. */
-const concerns = (message: SsdpMessage, device: Device): boolean =>
-  message.uuid !== undefined && device.uuid !== undefined ? message.uuid === device.uuid : isAboutGateway(message)
-
-const isNews = (message: SsdpMessage, device: Device): boolean =>
-  message.location !== device.location.href || message.bootId !== device.bootId
-
-const hasMoved = (now: Device, before: Device): boolean =>
-  now.location.href !== before.location.href || now.bootId !== before.bootId
-
 const nothing = (): void => undefined
-
-function untilEither(done: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      signal.removeEventListener('abort', end)
-      resolve()
-    }
-    void done.then(end)
-    if (signal.aborted) end()
-    else signal.addEventListener('abort', end, { once: true })
-  })
-}

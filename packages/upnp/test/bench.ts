@@ -51,6 +51,8 @@ export interface BenchOptions {
   readonly network?: Network
   /** Where the gateway is on the link. */
   readonly addresses?: readonly string[]
+  /** Where it serves its description. */
+  readonly httpPort?: number
   /** Stands between the strategy and the sockets. */
   readonly wrap?: (openUdp: OpenUdp) => OpenUdp
   /** Called before anything is sent. */
@@ -76,7 +78,7 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
   const clock = virtualClock()
   const link = memoryNetwork({ clock })
   const gateway = createGateway({ clock, externalAddress: external, protocols: ['upnp'], ...options.gateway })
-  for (const address of addresses) link.attach(gateway, address)
+  for (const address of addresses) link.attach(gateway, address, { httpPort: options.httpPort ?? 49_000 })
   options.prepare?.(gateway, link, clock)
   const found: Finding[] = []
   const end = new AbortController()

@@ -279,6 +279,43 @@ describe('announcements', () => {
     expect(gateway.counters.description.requests).toBe(1)
   })
 
+  it('of the same place in other words mean nothing', async () => {
+    const { clock, gateway, notices } = await bench({ httpPort: 80 })
+    gateway.announce()
+    await clock.advance(5000)
+    expect(notices()).toEqual([])
+    expect(gateway.counters.description.requests).toBe(1)
+  })
+
+  it('that are forged do no harm', async () => {
+    const heard: ((text: string) => void)[] = []
+    const { clock, gateway, notices, mapper } = await bench({
+      wrap: (openUdp) => (options, call) => {
+        const { onMessage, multicast } = options
+        if (multicast !== undefined)
+          heard.push((text) => onMessage(new TextEncoder().encode(text), { address: router, port: 1900 }))
+        return openUdp(options, call)
+      }
+    })
+    const before = mapper()
+    const type = 'urn:schemas-upnp-org:device:InternetGatewayDevice:2'
+    const notify = (location: string, bootId: number): string =>
+      `NOTIFY * HTTP/1.1\r\nNT: ${type}\r\nNTS: ssdp:alive\r\nLOCATION: ${location}\r\nBOOTID.UPNP.ORG: ${bootId}\r\n\r\n`
+    const { requests } = gateway.counters.control
+    for (let count = 0; count < 1000; count += 1) {
+      for (const hear of heard) {
+        hear(notify('http://127.0.0.1:631/', 7))
+        hear(notify(`http://${router}:9/x.xml`, 1000 + count))
+        hear('NOTIFY')
+      }
+      await clock.advance(10)
+    }
+    expect(heard).toHaveLength(1)
+    expect(notices()).toEqual([])
+    expect(mapper()).toBe(before)
+    expect(gateway.counters.control.requests - requests).toBeLessThanOrEqual(11)
+  })
+
   it('of leaving mean that it is gone, and it is searched for again', async () => {
     const { clock, gateway, notices, found } = await bench()
     gateway.inject({ kind: 'refuse' })

@@ -1,0 +1,48 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { epochWatch } from '../src/epoch.js'
+
+/** Whether the second value, so many seconds after the first, means a restart. */
+function restarted(first: number, second: number, seconds: number): boolean {
+  const epochs = epochWatch()
+  epochs.hasRestarted(first, 0)
+  return epochs.hasRestarted(second, seconds * 1000)
+}
+
+test('has nothing to say of the first value', () => {
+  expect(epochWatch().hasRestarted(0, 1_000_000)).toBe(false)
+})
+
+test.each([
+  ['going on', 100, 110, 10, false],
+  ['one second back, as answers that overtake each other are', 100, 99, 0, false],
+  ['two seconds back', 100, 98, 0, true],
+  ['back to zero', 100, 0, 10, true],
+  ['2, then 5 after a restart ten seconds later, which is not smaller than before', 2, 5, 10, true],
+  ['2 s slow, which is rounding', 100, 108, 10, false],
+  ['2 s and a sixteenth slow', 100, 1590, 1592, false],
+  ['a sixteenth slow over an hour', 100, 100 + 3375, 3600, false],
+  ['more than 2 s and a sixteenth slow over an hour', 100, 100 + 3372, 3600, true],
+  ['a sixteenth fast over an hour', 100, 100 + 3825, 3600, false],
+  ['more than 2 s and a sixteenth fast over an hour', 100, 100 + 3850, 3600, true],
+  ['far ahead: it is another server', 100, 5000, 10, true],
+  ['still, as a server without a clock', 0, 0, 3600, true]
+])('judges an epoch that is %s (RFC 6887 §8.5)', (_, first, second, seconds, expected) => {
+  expect(restarted(first, second, seconds)).toBe(expected)
+})
+
+test('compares with the last value, restarted or not', () => {
+  const epochs = epochWatch()
+  epochs.hasRestarted(1000, 0)
+  expect(epochs.hasRestarted(0, 10_000)).toBe(true)
+  expect(epochs.hasRestarted(10, 20_000)).toBe(false)
+})
+
+test('never suspects a server whose clock is right', () => {
+  const seconds = fc.double({ min: 0, max: 10_000_000, noNaN: true })
+  fc.assert(
+    fc.property(fc.nat(2_000_000_000), seconds, (first, passed) => {
+      expect(restarted(first, Math.floor(first + passed), passed)).toBe(false)
+    })
+  )
+})
