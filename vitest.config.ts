@@ -7,7 +7,7 @@ process.env.XDG_DATA_HOME = join(import.meta.dirname, 'node_modules', '.cache')
 
 export default defineConfig({
   test: {
-    projects: ['packages/*'],
+    projects: ['packages/*', 'test'],
     reporters: ['default', tally]
   }
 })

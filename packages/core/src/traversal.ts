@@ -350,7 +350,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       )
     },
     networkIs(next) {
-      const same = JSON.stringify(next) === JSON.stringify(network)
+      const same = isSameNetwork(next, network)
       network = next
       if (session === undefined) return
       const { seen } = session
@@ -386,6 +386,14 @@ export function createTraversal(options: TraversalOptions): Traversal {
     },
     report: describe
   }
+}
+
+/** A hardware address that is only now known, or no longer, is no change; another one is. */
+function isSameNetwork(one: Network, other: Network): boolean {
+  const known = one.gateways.every(({ mac }, index) => mac !== undefined && other.gateways[index]?.mac !== undefined)
+  const comparable = ({ gateways, addresses }: Network): string =>
+    JSON.stringify([gateways.map(({ mac, ...gateway }) => (known ? { ...gateway, mac } : gateway)), addresses])
+  return comparable(one) === comparable(other)
 }
 
 /** Strategies that look for parties elsewhere hold nobody back: they take seconds. */

@@ -10,6 +10,9 @@ export interface HttpExchange {
   readonly method?: 'GET' | 'POST'
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
+  /** Our own address, where it matters which one the peer sees.
+   * @default the kernel's choice */
+  readonly localAddress?: string
   /** A larger body is an error, and no more of it is read. */
   readonly maxBytes: number
   /** For the whole exchange, from connecting to the last byte, in ms. */
@@ -51,11 +54,12 @@ export const exchangeHttp: ExchangeHttp = async (exchange, { signal }) => {
 }
 
 function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpReply> {
-  const { url, method = 'GET', headers, body, maxBytes } = exchange
+  const { url, method = 'GET', headers, body, localAddress, maxBytes } = exchange
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {
       method,
       signal,
+      localAddress,
       agent: new Agent({ keepAlive: false }),
       maxHeaderSize: 8192,
       // Routers put blanks before colons and leave out carriage returns.

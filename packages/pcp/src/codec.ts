@@ -1,9 +1,9 @@
 import { type NatError, natError, type Protocol } from '@postern/interface'
 import { decodeAddress, encodeAddress } from './address-bytes.js'
 
-/** RFC 6887 §19.5: requests go to this port of the server. */
+/** RFC 6887 §19: requests go to this port of the server. */
 export const pcpPort = 5351
-/** RFC 6887 §19.5: announcements come to this port. */
+/** RFC 6887 §19: announcements come to this port. */
 export const announcementPort = 5350
 
 const version = 2 // §7.1
@@ -51,7 +51,7 @@ export interface MappingReply extends Reply {
   readonly externalPort: number
 }
 
-/** RFC 6887 §14.1.1: asks for the epoch, and whether a PCP server is there at all. Changes nothing. */
+/** RFC 6887 §14.1: asks for the epoch, and whether a PCP server is there at all. Changes nothing. */
 export const encodeAnnounceRequest = (clientAddress: string): Uint8Array =>
   encodeHeader(headerBytes, announce, 0, clientAddress)
 
@@ -112,13 +112,14 @@ function encodeHeader(length: number, opcode: number, lifetimeSeconds: number, c
 function decodeHeader(bytes: Uint8Array, opcode: number): DataView | undefined {
   if (bytes.length < 4) throw malformed(`${bytes.length} bytes`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (view.getUint8(1) < response) throw malformed('it is a request')
-  if (view.getUint8(0) !== version) {
-    // §9, RFC 6886 §3.5: a server of another version names its own; 0 is NAT-PMP. Both have the result here.
-    if (view.getUint8(3) === result.unsupportedVersion && bytes.length <= longestBytes)
-      throw otherVersion(view.getUint8(0))
-    throw malformed(`version ${view.getUint8(0)}`)
-  }
+  const its = view.getUint8(0)
+  const isResponse = view.getUint8(1) >= response
+  // §9: a server of another version names its own. NAT-PMP, version 0, has the result in the same place and does not
+  // count that answer as one to an opcode: no R bit (RFC 6886 §3.5).
+  const refusesVersion = view.getUint8(3) === result.unsupportedVersion && bytes.length <= longestBytes
+  if (its !== version && refusesVersion && (isResponse || its === 0)) throw otherVersion(its)
+  if (!isResponse) throw malformed('it is a request')
+  if (its !== version) throw malformed(`version ${its}`)
   if (bytes.length < headerBytes || bytes.length > longestBytes || bytes.length % 4 !== 0)
     throw malformed(`${bytes.length} bytes`)
   return view.getUint8(1) === response + opcode ? view : undefined

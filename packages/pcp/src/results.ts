@@ -1,7 +1,7 @@
 import { classOf, type ErrorCode, type NatError, natError } from '@postern/interface'
 import { type MappingReply, type MappingRequest, type Reply, result } from './codec.js'
 
-/** RFC 6887 §7.4 calls every error long or short; §7.2 suggests these where it matters. Some servers say 0. */
+/** RFC 6887 §7.4 calls every error long or short and suggests these lifetimes. Some servers say 0. */
 const longSeconds = 30 * 60
 const shortSeconds = 30
 /** A day: what a server says beyond it is a mistake, or an attempt to be left alone for ever. */
@@ -53,8 +53,6 @@ export function mappingRefusal(reply: MappingReply, asked: MappingRequest): NatE
       return errorOf(meaning(reserved, shortSeconds, message), reply)
     }
   }
-  if (reply.result === result.cannotProvideExternal && asked.suggestedExternalPort === 0)
-    return errorOf(meaning('OUT_OF_RESOURCES', shortSeconds, 'the router has no external port left'), reply)
   return refusal(reply)
 }
 

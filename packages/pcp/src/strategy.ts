@@ -20,7 +20,7 @@ import { type PcpOptions, readOptions } from './options.js'
 const provisionalSendings = 2
 /** What is asked after an announcement. A router that is known gets less time, because mappings wait meanwhile. */
 const hintSendings = { known: 2, unknown: 4 }
-/** RFC 6887 §14.1.2: announcements go to all hosts of the link. */
+/** RFC 6887 §14.1: announcements go to all hosts of the link. */
 const groups: Readonly<Record<Family, string>> = { 4: '224.0.0.1', 6: 'ff02::1' }
 
 /** Answers, or none, after which it makes sense to go on asking: nobody has said that there is no PCP. */

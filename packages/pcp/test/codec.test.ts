@@ -175,7 +175,8 @@ test('reads an error that is no longer than the header', () => {
 })
 
 test.each([
-  ['NAT-PMP (RFC 6886 §3.5), which is shorter than any PCP answer', '00 80 0001 00000e10'],
+  ['NAT-PMP (RFC 6886 §3.5), which is shorter than any PCP answer', '00 00 0001 00000e10'],
+  ['NAT-PMP as miniupnpd has it, which repeats the opcode', '00 81 0001 00000e10'],
   ['a later PCP', '03 81 00 01 00000708 00000e10 000000000000000000000000']
 ])('recognises %s', (_, bytes) => {
   expect(map(hex(bytes))).toBe('UNSUPPORTED_VERSION')

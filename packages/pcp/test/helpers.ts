@@ -1,4 +1,13 @@
-import type { Ability, Finding, Lease, Mapper, MapRequest, NatError, Network, Notice } from '@postern/interface'
+import {
+  type Ability,
+  type Finding,
+  type Mapper,
+  type MapRequest,
+  type NatError,
+  natError,
+  type Network,
+  type Notice
+} from '@postern/interface'
 import { createGateway, type FakeGateway, type GatewayOptions, memoryNetwork, virtualClock } from '@postern/testkit'
 import { type PcpOptions, pcp } from '../src/index.js'
 
@@ -15,6 +24,8 @@ interface Home {
   readonly network?: Partial<Network>
   /** Where it is attached; null leaves nobody at the next hop. */
   readonly at?: string | null
+  /** Another program has the announcement port. */
+  readonly refuseMulticast?: boolean
 }
 
 const routes = {
@@ -23,12 +34,8 @@ const routes = {
 }
 
 /** A host at 192.168.1.10 and 2a00:1::10 behind a fake gateway, with the strategy at work. */
-export function home({
-  options = {},
-  gateway: gatewayOptions = {},
-  network: other = {},
-  at = '192.168.1.1'
-}: Home = {}) {
+export function home(setting: Home = {}) {
+  const { options = {}, gateway: gatewayOptions = {}, network: other = {}, at = '192.168.1.1' } = setting
   const clock = virtualClock()
   const link = memoryNetwork({ clock, random: () => 0.5 })
   const gateway: FakeGateway = createGateway({ clock, random: () => 0.5, protocols: ['pcp'], ...gatewayOptions })
@@ -41,6 +48,7 @@ export function home({
   /** Every datagram that the strategy sends. */
   const sent: Uint8Array[] = []
   const openUdp: NonNullable<PcpOptions['openUdp']> = async (udp, call) => {
+    if (setting.refuseMulticast === true && udp.multicast !== undefined) throw natError('PORT_TAKEN', 'taken')
     const socket = await host.openUdp(udp, call)
     return {
       ...socket,
@@ -121,5 +129,3 @@ export const request = (change: Partial<MapRequest> = {}): MapRequest => ({
 
 export const request6 = (): MapRequest =>
   request({ endpoint: { protocol: 'tcp', family: 6, address: globalAddress, port: 8080 } })
-
-export type { Lease }

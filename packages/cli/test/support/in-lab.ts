@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { MappingEvent, Report } from '@postern/core'
 import { canRunLab, type Lab, openLab, type TopologyName } from '@postern/lab'
-import { afterEach } from 'vitest'
+import { afterAll } from 'vitest'
 
 export const support: Awaited<ReturnType<typeof canRunLab>> = await canRunLab()
 /** For the title of what is skipped. */
@@ -17,18 +17,19 @@ const postern = file('../../bin/postern.js')
 const program = file('program.mjs')
 const cleanups: (() => Promise<void>)[] = []
 
-afterEach(async () => {
+// Tests run side by side, so what one of them opened stays until all have ended.
+afterAll(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
 })
 
-/** A lab that is gone after the test. */
+/** A lab that is gone after the tests. */
 export async function enter(name: TopologyName): Promise<Lab> {
   const lab = await openLab(name)
   cleanups.push(() => lab.close())
   return lab
 }
 
-/** A folder that is gone after the test. */
+/** A folder that is gone after the tests. */
 export async function folder(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'postern-'))
   cleanups.push(() => rm(path, { recursive: true, force: true }))

@@ -1,0 +1,113 @@
+import { equal, notEqual, ok } from 'node:assert/strict'
+import { told } from '../asking.js'
+import type { DiscoveryRule, OpenStage } from '../rule.js'
+import type { Run, Stage } from '../stage.js'
+
+/** When discovering is aborted: at once, before, while and after something is heard. */
+const momentsMs = [0, 1, 3, 7, 12, 20, 50, 200, 1000, 10_000]
+const realMomentsMs = [0, 1, 20]
+/** Start and stop so often that a leak of one in ten shows. */
+const rounds = 100
+
+/** How discovering ends. */
+export const discoveryEndRules: readonly DiscoveryRule[] = [
+  {
+    id: 'discover-aborted-before-does-nothing',
+    name: 'discovering with an aborted signal sends nothing and finds nothing',
+    needs: ['requests'],
+    async check(open) {
+      const stage = await open()
+      const run = await stage.discover({ signal: AbortSignal.abort() })
+      await stage.pass(1000)
+      equal(stage.world.requests?.(), 0, 'requests were sent although the signal had aborted')
+      equal(run.findings.length, 0, 'something was found although the signal had aborted')
+    }
+  },
+  {
+    id: 'discover-finds-nothing-after-abort',
+    name: 'nothing is found once the signal has aborted',
+    async check(open) {
+      await atEachMoment(open, async (stage, run) => {
+        run.stop()
+        const before = run.findings.length
+        await stage.pass(stage.isVirtual ? 60_000 : 50)
+        equal(run.findings.length, before, 'something was found after the signal had aborted')
+      })
+    }
+  },
+  {
+    id: 'discover-settles-on-abort',
+    name: 'discover ends within 500 ms of the abort: quietly, or with the reason of the signal',
+    async check(open) {
+      await atEachMoment(open, async (stage, run) => {
+        const reason = new Error('the test has had enough')
+        run.stop(reason)
+        const end = await stage.outcome(run.done, 500)
+        notEqual(end.state, 'pending', 'discover goes on 500 ms after the abort')
+        // One that had ended before has its own reason.
+        if (end.state === 'rejected' && run.findings.length > 0)
+          equal(end.reason, reason, `rejected with something else than the reason of the signal: ${told(end.reason)}`)
+      })
+    }
+  },
+  {
+    id: 'discover-holds-no-socket-after-abort',
+    name: 'no socket is left after starting and stopping a hundred times',
+    needs: ['openHandles'],
+    async check(open) {
+      const stage = await startAndStop(open)
+      equal(stage.world.openHandles?.(), 0, 'sockets are left over')
+    }
+  },
+  {
+    id: 'discover-leaves-no-timer',
+    name: 'no timer is left after starting and stopping a hundred times',
+    needs: ['sleepCount'],
+    async check(open) {
+      const stage = await startAndStop(open)
+      equal(stage.world.clock.pending, 0, 'timers are left over')
+    }
+  },
+  {
+    id: 'uses-the-random-of-the-host',
+    name: 'jitter comes from the host and never from Math.random',
+    async check(open) {
+      const stage = await open()
+      let used = 0
+      const real = Math.random
+      Math.random = () => {
+        used += 1
+        return real()
+      }
+      try {
+        const run = await stage.discover()
+        const found = await stage.findIn(run, () => true)
+        ok(found === undefined || used === 0, 'Math.random was used while discovering')
+      } finally {
+        Math.random = real
+      }
+    }
+  }
+]
+
+async function atEachMoment(open: OpenStage, check: (stage: Stage, run: Run) => Promise<void>): Promise<void> {
+  const { isVirtual } = await open()
+  for (const ms of isVirtual ? momentsMs : realMomentsMs) {
+    const stage = await open()
+    const run = await stage.discover()
+    if (ms > 0) await stage.pass(ms)
+    await check(stage, run)
+  }
+}
+
+async function startAndStop(open: OpenStage): Promise<Stage> {
+  const stage = await open()
+  for (let round = 0; round < rounds; round += 1) {
+    const run = await stage.discover()
+    if (round % 3 > 0) await stage.pass(round % 3 === 1 ? 3 : 50)
+    run.stop()
+    await stage.outcome(run.done, 500)
+  }
+  await stage.pass(stage.isVirtual ? 1000 : 200)
+  return stage
+}

@@ -1,0 +1,25 @@
+import type { Rule } from '../rule.js'
+import { abilityRules } from './ability.js'
+import { abortRules } from './abort.js'
+import { discoveryEndRules } from './discovery-end.js'
+import { discoveryRules } from './discovery.js'
+import { leaseRules } from './lease.js'
+import { mapRules } from './map.js'
+import { neighbourRules } from './neighbours.js'
+import { releaseRules } from './release.js'
+import { renewRules } from './renew.js'
+import { verbRules } from './verbs.js'
+
+/** Every rule of the contract that a test can show, in the order in which a strategy meets them. */
+export const rules: readonly Rule[] = [
+  ...discoveryRules,
+  ...discoveryEndRules,
+  ...abilityRules,
+  ...mapRules,
+  ...neighbourRules,
+  ...abortRules,
+  ...leaseRules,
+  ...renewRules,
+  ...releaseRules,
+  ...verbRules
+]

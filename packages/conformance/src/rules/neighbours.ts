@@ -1,0 +1,95 @@
+import { deepEqual, equal, fail, ok } from 'node:assert/strict'
+import { isNatError } from '@postern/interface'
+import { call, leaseFrom, mapped, mapperOf, mappingsOf, otherKey, requestFor, told } from '../asking.js'
+import type { AbilityRule } from '../rule.js'
+import type { Stage } from '../stage.js'
+import type { OutsideMapping } from '../subject.js'
+import type { Target } from '../target.js'
+
+const abilities = ['mapper'] as const
+/** A pinhole opens the port that the host listens on: there is nothing to choose and nobody to share with. */
+const exempt = ({ family }: Target): string | undefined =>
+  family === 6 ? 'an IPv6 pinhole has no external port of its own' : undefined
+
+/** How a mapper deals with ports that others want too. */
+export const neighbourRules: readonly AbilityRule[] = [
+  {
+    id: 'map-honours-the-suggested-port',
+    name: 'the suggested external port is granted where it is free',
+    abilities,
+    needs: ['mappings'],
+    exempt,
+    async check(open, target) {
+      const stage = await open()
+      const { request } = await mapped(stage, target, { suggestedExternalPort: 9234 })
+      for (const { externalPort } of mappingsOf(stage, request)) equal(externalPort, 9234, 'the external port')
+    }
+  },
+  {
+    id: 'map-leaves-others-alone',
+    name: 'a port that belongs to another host stays its own: another port is granted, or none',
+    abilities,
+    needs: ['mappings', 'occupy'],
+    exempt,
+    async check(open, target) {
+      const stage = await open()
+      const mapper = await mapperOf(stage, target)
+      const request = requestFor(stage, mapper)
+      await stage.world.faults?.occupy?.(request.endpoint.protocol, request.suggestedExternalPort)
+      const before = ends(stage)
+      const outcome = await stage.outcome(mapper.map(request, call()))
+      if (outcome.state === 'rejected') typed(outcome.reason)
+      deepEqual(
+        ends(stage).filter((each) => before.includes(each)),
+        before,
+        'the mapping of another host was touched'
+      )
+    }
+  },
+  {
+    id: 'map-leaves-other-processes-alone',
+    name: 'another process of this host that wants the same external port gets another one, or none',
+    abilities,
+    needs: ['mappings'],
+    exempt,
+    async check(open, target) {
+      const stage = await open()
+      const { request } = await mapped(stage, target)
+      const before = mappingsOf(stage, request).map(describe)
+      const mapper = await mapperOf(stage, target)
+      const { suggestedExternalPort } = request
+      const theirs = requestFor(stage, mapper, { port: 9090, suggestedExternalPort, key: otherKey })
+      const outcome = await stage.outcome(mapper.map(theirs, call()))
+      if (outcome.state === 'rejected') typed(outcome.reason)
+      deepEqual(mappingsOf(stage, request).map(describe), before, 'the mapping of the first process was touched')
+    }
+  },
+  {
+    id: 'release-removes-nothing-else',
+    name: 'releasing one lease leaves the others, and those of other hosts',
+    abilities,
+    needs: ['mappings'],
+    async check(open, target) {
+      const stage = await open()
+      const { lease, mapper, request } = await mapped(stage, target)
+      if (request.endpoint.family === 4) await stage.world.faults?.occupy?.(request.endpoint.protocol, 7070)
+      const other = requestFor(stage, mapper, { port: 9090 })
+      await leaseFrom(stage, mapper.map(other, call()))
+      const before = ends(stage).filter((each) => !mappingsOf(stage, request).map(describe).includes(each))
+      await stage.outcome(lease.release(call()))
+      const missing = before.filter((each) => !ends(stage).includes(each))
+      deepEqual(missing, [], 'releasing one lease removed others')
+    }
+  }
+]
+
+function typed(reason: unknown): void {
+  if (!(reason instanceof Error)) fail(`rejected with something that is no error: ${String(reason)}`)
+  // Whether every failure has a code is the subject of another test; this one may only not be a mistake of ours.
+  ok(isNatError(reason) || !(reason instanceof TypeError), `the request is right, and yet: ${told(reason)}`)
+}
+
+const ends = (stage: Stage): readonly string[] => (stage.world.mappings?.() ?? []).map(describe)
+
+const describe = ({ protocol, externalPort, internalAddress, internalPort }: OutsideMapping): string =>
+  `${protocol} ${externalPort} to ${internalAddress} port ${internalPort}`

@@ -1,0 +1,29 @@
+import type { Ability, Family } from '@postern/interface'
+import type { AbilityKind } from './subject.js'
+
+/** One ability that the strategy was seen to find. Each test finds it anew, in a world of its own. */
+export interface Target {
+  /** The same for what replaces each other. */
+  readonly key: string
+  readonly kind: AbilityKind
+  /** Of a mapper. */
+  readonly family?: Family
+  /** What it declares, in a mapper; both protocols in others, where there is nothing to declare. */
+  readonly protocols: readonly string[]
+  /** Its name in messages. */
+  readonly label: string
+}
+
+export function targetOf(ability: Ability): Target {
+  const { kind } = ability
+  if (kind === 'mapper') {
+    const { family, gateway, protocols } = ability
+    const where = gateway === null ? 'no gateway' : gateway.address
+    return { key: `mapper ${family} ${where}`, kind, family, protocols, label: `IPv${family} mapper of ${where}` }
+  }
+  const who = kind === 'puncher' ? kind : `${kind} ${ability.party.id}`
+  return { key: who, kind, protocols: ['tcp', 'udp'], label: who }
+}
+
+/** What stands for abilities that were never found, so that the tests fail with words. */
+export const missingTarget = (kind: AbilityKind): Target => ({ key: kind, kind, protocols: [], label: kind })

@@ -1,0 +1,163 @@
+import { expect, test } from 'vitest'
+import { home, never, request } from './helpers.js'
+
+const long = 30 * 60_000
+const short = 30_000
+
+test.each([
+  [1, 'UNSUPPORTED_VERSION', long],
+  [2, 'NOT_AUTHORIZED', long],
+  [3, 'MALFORMED_REQUEST', long],
+  [4, 'UNSUPPORTED', long],
+  [5, 'UNSUPPORTED', long],
+  [6, 'MALFORMED_REQUEST', long],
+  [7, 'NETWORK_FAILURE', short],
+  [8, 'OUT_OF_RESOURCES', short],
+  [9, 'UNSUPPORTED', long],
+  [10, 'QUOTA_EXCEEDED', short],
+  [11, 'CONFLICT', short],
+  [12, 'ADDRESS_MISMATCH', long],
+  [13, 'OUT_OF_RESOURCES', long],
+  [200, 'GATEWAY_FAULT', short]
+])('calls result %i %s (RFC 6887 §7.4)', async (code, expected, retryAfterMs) => {
+  const { mapper, gateway, fails } = home()
+  const found = await mapper()
+  // miniupnpd says 0 with every long error.
+  gateway.inject({ kind: 'result', code, lifetimeSeconds: 0, on: 'pcp' })
+  expect(await fails(found.map(request(), never))).toMatchObject({ code: expected, retryAfterMs })
+  expect(gateway.counters.pcp.requests).toBe(2)
+})
+
+test.each([
+  [1, 1000],
+  [600, 600_000],
+  [2 ** 32 - 1, 86_400_000]
+])('honours an error lifetime of %i s, up to a day', async (lifetimeSeconds, retryAfterMs) => {
+  const { mapper, gateway, fails } = home()
+  const found = await mapper()
+  gateway.inject({ kind: 'result', code: 2, lifetimeSeconds, on: 'pcp' })
+  expect(await fails(found.map(request(), never))).toMatchObject({ code: 'NOT_AUTHORIZED', retryAfterMs })
+})
+
+test.each([
+  ['100.64.0.2', 'CARRIER_NAT'],
+  ['10.0.0.2', 'DOUBLE_NAT'],
+  ['192.168.0.2', 'DOUBLE_NAT'],
+  ['198.51.100.7', 'EXTERNAL_ADDRESS_RESERVED'],
+  ['198.18.0.1', 'EXTERNAL_ADDRESS_RESERVED'],
+  ['169.254.0.1', 'EXTERNAL_ADDRESS_RESERVED'],
+  ['0.0.0.0', 'OUT_OF_RESOURCES'],
+  ['1.2.3.4', 'OUT_OF_RESOURCES']
+])('tells from %s in a refusal that it is %s', async (externalAddress, code) => {
+  const { mapper, gateway, fails } = home({ gateway: { externalAddress } })
+  const found = await mapper()
+  gateway.inject({ kind: 'reserved-external-address', on: 'pcp' })
+  expect(await fails(found.map(request(), never))).toMatchObject({ code, retryAfterMs: 30_000 })
+})
+
+test('does not take its own suggestion in a refusal for the address of the router', async () => {
+  const { mapper, gateway, fails, run } = home({ gateway: { externalAddress: '10.0.0.2' } })
+  const lease = await run((await mapper()).map(request(), never))
+  expect(lease.addresses).toEqual(['/ip4/10.0.0.2/tcp/9000'])
+  gateway.inject({ kind: 'result', code: 8, on: 'pcp' })
+  expect(await fails(lease.renew(never))).toMatchObject({ code: 'OUT_OF_RESOURCES' })
+})
+
+test('asks for the internal port where a router does not choose one', async () => {
+  const { mapper, gateway, run, fails } = home()
+  const found = await mapper()
+  gateway.inject({ kind: 'no-any-port', on: 'pcp' })
+  const lease = await run(found.map(request({ suggestedExternalPort: 0 }), never))
+  expect(lease.addresses).toEqual(['/ip4/1.2.3.4/tcp/8080'])
+  gateway.inject({ kind: 'result', code: 11, on: 'pcp' })
+  const other = request({ suggestedExternalPort: 0, endpoint: { ...request().endpoint, port: 8081 } })
+  expect(await fails(found.map(other, never))).toMatchObject({ code: 'CONFLICT' })
+  expect(gateway.counters.pcp.requests).toBe(5)
+})
+
+test.each([
+  ['no port', { externalPort: 0 }],
+  ['no time', { lifetimeSeconds: 0 }],
+  ['no address', { externalAddress: '0.0.0.0' }]
+])('rejects a grant of %s and takes it back', async (_, grant) => {
+  const { mapper, gateway, fails } = home()
+  const found = await mapper()
+  gateway.inject({ kind: 'grant', on: 'pcp', times: 1, ...grant })
+  expect(await fails(found.map(request(), never))).toMatchObject({ code: 'GRANT_INVALID' })
+  expect(gateway.mappings).toEqual([])
+})
+
+test.each(['nonce', 'internal-port', 'protocol', 'opcode', 'response-bit', 'version'] as const)(
+  'waits on after an answer with a wrong %s',
+  async (field) => {
+    const { mapper, gateway, run } = home()
+    const found = await mapper()
+    gateway.inject({ kind: 'wrong-field', field, times: 1, on: 'pcp' })
+    expect(await run(found.map(request(), never), 250)).toMatchObject({ addresses: ['/ip4/1.2.3.4/tcp/9000'] })
+  }
+)
+
+test('survives an answer that is cut off anywhere', async () => {
+  for (let length = 0; length < 60; length += 1) {
+    const { mapper, gateway, run } = home()
+    const found = await mapper()
+    gateway.inject({ kind: 'truncate', length, times: 1, on: 'pcp' })
+    expect(await run(found.map(request(), never), 250)).toMatchObject({ lifetimeMs: 7_200_000 })
+  }
+})
+
+test('takes a mapping back that no usable answer came for', async () => {
+  const { mapper, gateway, fails } = home()
+  const found = await mapper()
+  gateway.inject({ kind: 'silent', carriedOut: true, times: 9, on: 'pcp' })
+  expect(await fails(found.map(request(), never), 130_000)).toMatchObject({ code: 'NO_REPLY' })
+  expect(gateway.mappings).toEqual([])
+})
+
+test('does not mind duplicates', async () => {
+  const { mapper, gateway, run } = home()
+  gateway.inject({ kind: 'duplicate', copies: 3, on: 'pcp' })
+  const lease = await run((await mapper()).map(request(), never))
+  await run(lease.release(never))
+  expect(gateway.counters.pcp).toMatchObject({ maps: 1, deletes: 1 })
+})
+
+test('takes a refusal for lack of resources to delete a mapping as its being gone, as miniupnpd means it', async () => {
+  const { mapper, gateway, run } = home()
+  const lease = await run((await mapper()).map(request(), never))
+  gateway.inject({ kind: 'result', code: 8, on: 'pcp' })
+  await run(lease.release(never))
+  await run(lease.release(never))
+  expect(gateway.counters.pcp.requests).toBe(3)
+})
+
+test('surfaces other refusals to delete, and tries again when it is asked again', async () => {
+  const { mapper, gateway, run, fails } = home()
+  const lease = await run((await mapper()).map(request(), never))
+  gateway.inject({ kind: 'result', code: 12, on: 'pcp', times: 1 })
+  expect(await fails(lease.release(never))).toMatchObject({ code: 'ADDRESS_MISMATCH' })
+  await run(lease.release(never))
+  expect(gateway.mappings).toEqual([])
+})
+
+test('lets a mapping lapse that the router renews but does not delete, as miniupnpd 2.3.1 in IPv6', async () => {
+  const { mapper, gateway, run, fails, clock } = home()
+  const lease = await run((await mapper()).map(request(), never))
+  await clock.advance(5000)
+  gateway.inject({ kind: 'result', code: 2, on: 'pcp', times: 1 })
+  expect(await fails(lease.release(never))).toMatchObject({
+    code: 'NOT_AUTHORIZED',
+    message: 'the router does not delete the mapping; it lapses in 120 s'
+  })
+  expect(gateway.mappings).toMatchObject([{ expiresAt: 125_000 }])
+})
+
+test('leaves it at the refusal where the mapping is another one’s', async () => {
+  const { mapper, gateway, run, fails } = home()
+  const lease = await run((await mapper()).map(request(), never))
+  gateway.inject({ kind: 'result', code: 2, on: 'pcp' })
+  expect(await fails(lease.release(never))).toMatchObject({
+    code: 'NOT_AUTHORIZED',
+    message: 'the router does not allow this mapping to this host'
+  })
+})
