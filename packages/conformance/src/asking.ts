@@ -82,7 +82,9 @@ export async function mapped(
 export async function leaseFrom(stage: Stage, pending: Promise<Lease>): Promise<Lease> {
   const outcome = await stage.outcome(pending)
   if (outcome.state === 'fulfilled') return outcome.value
-  return fail(outcome.state === 'pending' ? 'nothing is granted within 10 s' : `nothing is granted: ${told(outcome.reason)}`)
+  return fail(
+    outcome.state === 'pending' ? 'nothing is granted within 10 s' : `nothing is granted: ${told(outcome.reason)}`
+  )
 }
 
 /** What is mapped outside for the endpoint of a request. */

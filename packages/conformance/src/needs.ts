@@ -1,28 +1,37 @@
 import type { World } from './subject.js'
 
-/** What a test needs of the world, and what is said where it is missing. */
-const needs = {
-  mappings: { has: (world: World) => world.mappings, missing: 'the world does not tell what is mapped outside' },
-  requests: { has: (world: World) => world.requests, missing: 'the world does not count requests' },
-  changes: { has: (world: World) => world.changes, missing: 'the world does not count requests that change something' },
-  violations: { has: (world: World) => world.violations, missing: 'the world does not watch the protocol' },
-  openHandles: { has: (world: World) => world.openHandles, missing: 'the world does not count open handles' },
-  virtualClock: { has: (world: World) => world.clock.advance, missing: 'the clock is a real one' },
-  sleepCount: { has: (world: World) => world.clock.pending, missing: 'the clock does not count sleeps' },
-  silence: { has: (world: World) => world.faults?.silence, missing: 'nothing in this world can fall silent' },
-  refuse: { has: (world: World) => world.faults?.refuse, missing: 'nothing in this world can refuse' },
-  occupy: { has: (world: World) => world.faults?.occupy, missing: 'no other host in this world can take a port' },
-  reboot: { has: (world: World) => world.faults?.reboot, missing: 'nothing in this world can lose its mappings' },
-  move: { has: (world: World) => world.faults?.move, missing: 'the external address of this world does not change' },
-  address: { has: (world: World) => world.address, missing: 'the world has no address to try' },
-  tap: { has: (world: World) => world.tap, missing: 'the world has no socket to lend' },
-  peerId: { has: (world: World) => world.peerId, missing: 'the world has no peer to get through to' }
-} as const
+/** What a test needs of the world. */
+export type Need =
+  | Exclude<keyof World, 'clock' | 'network' | 'faults' | 'close'>
+  | keyof NonNullable<World['faults']>
+  | 'virtualClock'
+  | 'sleepCount'
 
-export type Need = keyof typeof needs
+/** What is said where it is missing. */
+const reasons: Readonly<Record<Need, string>> = {
+  mappings: 'the world does not tell what is mapped outside',
+  requests: 'the world does not count requests',
+  changes: 'the world does not count requests that change something',
+  violations: 'the world does not watch the protocol',
+  openHandles: 'the world does not count open handles',
+  virtualClock: 'the clock is a real one',
+  sleepCount: 'the clock does not count sleeps',
+  silence: 'nothing in this world can fall silent',
+  refuse: 'nothing in this world can refuse',
+  occupy: 'no other host in this world can take a port',
+  reboot: 'nothing in this world can lose its mappings',
+  move: 'the external address of this world does not change',
+  address: 'the world has no address to try',
+  tap: 'the world has no socket to lend',
+  peerId: 'the world has no peer to get through to'
+}
 
 /** Why a test that needs this cannot run in the world; undefined if it can. */
-export const missingIn = (world: World, needed: readonly Need[] = []): string | undefined => {
-  const need = needed.find((each) => needs[each].has(world) === undefined)
-  return need === undefined ? undefined : needs[need].missing
+export function missingIn(world: World, needed: readonly Need[] = []): string | undefined {
+  const { clock, faults, network: _network, close: _close, ...seen } = world
+  const there = new Set(Object.keys({ ...seen, ...faults }))
+  if (clock.advance !== undefined) there.add('virtualClock')
+  if (clock.pending !== undefined) there.add('sleepCount')
+  const missing = needed.find((each) => !there.has(each))
+  return missing === undefined ? undefined : reasons[missing]
 }

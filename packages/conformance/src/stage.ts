@@ -107,7 +107,8 @@ export async function openStage<W extends World>(subject: Subject<W>): Promise<S
     await pass(0)
     const limit = isVirtual ? limitMs : Math.min(limitMs, realLimitMs)
     const over = clock.monotonicMs() + limit
-    for (let waited = 0; find() === undefined && clock.monotonicMs() < over; waited += 1) await pass(waited < 100 ? 10 : 250)
+    for (let waited = 0; find() === undefined && clock.monotonicMs() < over; waited += 1)
+      await pass(waited < 100 ? 10 : 250)
     return find()
   }
 
@@ -121,7 +122,9 @@ export async function openStage<W extends World>(subject: Subject<W>): Promise<S
     findIn,
     async ability(target) {
       const run = await discover()
-      return (await findIn(run, (each) => targetOf(each).key === target.key)) ?? fail(`discover finds no ${target.label}`)
+      return (
+        (await findIn(run, (each) => targetOf(each).key === target.key)) ?? fail(`discover finds no ${target.label}`)
+      )
     },
     pass,
     outcome,

@@ -29,7 +29,8 @@ export const mapRules: readonly AbilityRule[] = [
     id: 'map-refuses-other-protocols',
     name: 'a protocol that a mapper does not declare is refused',
     abilities,
-    exempt: ({ protocols }) => (both.every((each) => protocols.includes(each)) ? 'it declares both protocols' : undefined),
+    exempt: ({ protocols }) =>
+      both.every((each) => protocols.includes(each)) ? 'it declares both protocols' : undefined,
     async check(open, target) {
       const stage = await open()
       const mapper = await mapperOf(stage, target)
@@ -125,7 +126,8 @@ export const mapRules: readonly AbilityRule[] = [
     name: 'no socket stays open for a mapping',
     abilities,
     needs: ['openHandles', 'mappings'],
-    exempt: ({ key }) => (key.endsWith('no gateway') ? 'without a gateway it may be the connection that maps' : undefined),
+    exempt: ({ key }) =>
+      key.endsWith('no gateway') ? 'without a gateway it may be the connection that maps' : undefined,
     async check(open, target) {
       const stage = await open()
       const mapper = await mapperOf(stage, target)
@@ -197,4 +199,3 @@ function refused(outcome: Outcome<unknown>, what: string): void {
   const { reason } = outcome
   ok(isNatError(reason) || reason instanceof TypeError, `neither a NatError nor a TypeError: ${told(reason)}`)
 }
-

@@ -55,13 +55,13 @@ export const neighbourRules: readonly AbilityRule[] = [
     async check(open, target) {
       const stage = await open()
       const { request } = await mapped(stage, target)
-      const before = mappingsOf(stage, request).map(describe)
+      const before = mappingsOf(stage, request).map(inWords)
       const mapper = await mapperOf(stage, target)
       const { suggestedExternalPort } = request
       const theirs = requestFor(stage, mapper, { port: 9090, suggestedExternalPort, key: otherKey })
       const outcome = await stage.outcome(mapper.map(theirs, call()))
       if (outcome.state === 'rejected') typed(outcome.reason)
-      deepEqual(mappingsOf(stage, request).map(describe), before, 'the mapping of the first process was touched')
+      deepEqual(mappingsOf(stage, request).map(inWords), before, 'the mapping of the first process was touched')
     }
   },
   {
@@ -75,7 +75,7 @@ export const neighbourRules: readonly AbilityRule[] = [
       if (request.endpoint.family === 4) await stage.world.faults?.occupy?.(request.endpoint.protocol, 7070)
       const other = requestFor(stage, mapper, { port: 9090 })
       await leaseFrom(stage, mapper.map(other, call()))
-      const before = ends(stage).filter((each) => !mappingsOf(stage, request).map(describe).includes(each))
+      const before = ends(stage).filter((each) => !mappingsOf(stage, request).map(inWords).includes(each))
       await stage.outcome(lease.release(call()))
       const missing = before.filter((each) => !ends(stage).includes(each))
       deepEqual(missing, [], 'releasing one lease removed others')
@@ -89,7 +89,7 @@ function typed(reason: unknown): void {
   ok(isNatError(reason) || !(reason instanceof TypeError), `the request is right, and yet: ${told(reason)}`)
 }
 
-const ends = (stage: Stage): readonly string[] => (stage.world.mappings?.() ?? []).map(describe)
+const ends = (stage: Stage): readonly string[] => (stage.world.mappings?.() ?? []).map(inWords)
 
-const describe = ({ protocol, externalPort, internalAddress, internalPort }: OutsideMapping): string =>
+const inWords = ({ protocol, externalPort, internalAddress, internalPort }: OutsideMapping): string =>
   `${protocol} ${externalPort} to ${internalAddress} port ${internalPort}`

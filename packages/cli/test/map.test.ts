@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest'
+import { command, enter, externalOf, folder, posternIn, serve, support, visit, why } from './support/in-lab.js'
+
+describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }, () => {
+  it.each(['SIGINT', 'SIGTERM'] as const)('maps until %s, then releases and exits 0', async (signal) => {
+    const lab = await enter('home')
+    await serve(lab, 'home', 8080)
+    const map = command(lab, ['map', '8080', '--json'], await folder())
+    expect(await map.next('mapped')).toEqual({
+      event: 'mapped',
+      strategy: 'pcp',
+      protocol: 'tcp',
+      internal: { address: '192.168.1.2', port: 8080 },
+      external: { address: '11.0.0.2', port: 8080 },
+      lifetimeSeconds: 7200
+    })
+    expect(await visit(lab, '11.0.0.2', 8080)).toBe('hello from home')
+    map.child.kill(signal)
+    await map.next('released')
+    expect(await map.ended).toBe(0)
+    expect(await lab.rules()).toEqual([])
+  })
+
+  it('takes its mapping back after kill -9', async () => {
+    const lab = await enter('home')
+    const state = await folder()
+    const first = command(lab, ['map', '8080/udp', '--json', '--external-port', '9999'], state)
+    await first.next('mapped')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    first.child.kill('SIGKILL')
+    await first.ended
+    const second = command(lab, ['map', '8080/udp', '--json'], state)
+    expect(externalOf(await second.next('mapped')).port).toBe(9999)
+    expect(await lab.rules()).toHaveLength(1)
+  })
+
+  it('with --once exits 0 after the first outcome and leaves the mapping', async () => {
+    const lab = await enter('home-upnp')
+    const { code, stdout, stderr } = await posternIn(lab, ['map', '8080', '--once', '--json', '--lifetime', '10m'])
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ event: 'mapped', strategy: 'upnp', lifetimeSeconds: 600 })
+    expect(stderr).toContain('nobody listens on tcp port 8080')
+    expect(await lab.rules()).toHaveLength(1)
+  })
+
+  it('with --once exits 1 when nothing works, with every reason', async () => {
+    const lab = await enter('no-daemon')
+    const { code, stdout } = await posternIn(lab, ['map', '8080', '--once', '--json'])
+    expect(code).toBe(1)
+    expect(JSON.parse(stdout)).toMatchObject({
+      event: 'failed',
+      strategy: null,
+      external: null,
+      lifetimeSeconds: null,
+      reasons: [{ strategy: 'pcp' }, { strategy: 'nat-pmp' }, { strategy: 'upnp' }]
+    })
+  })
+
+  it('uses the strategies that --via names, in that order', async () => {
+    const lab = await enter('home')
+    const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--json', '--via', 'upnp:192.168.1.1,pcp'])
+    expect(JSON.parse(stdout)).toMatchObject({ event: 'mapped', strategy: 'upnp' })
+  })
+
+  it('shows people what happens', async () => {
+    const lab = await enter('home')
+    const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--via', 'nat-pmp'])
+    expect(stdout).toBe('✔ mapped   tcp 192.168.1.2:8080 → 11.0.0.2:8080 by nat-pmp, for 2 h\n')
+  })
+})

@@ -1,0 +1,114 @@
+import { deepEqual, equal, notEqual, ok } from 'node:assert/strict'
+import { mapperOf, mappingsOf, requestFor, told } from '../asking.js'
+import { type AbortedMap, abortedMaps } from '../moments.js'
+import type { AbilityRule, OpenStage } from '../rule.js'
+import type { Target } from '../target.js'
+
+const abilities = ['mapper'] as const
+/** The contract: undone within 500 ms. */
+const undoMs = 500
+
+/** What `map` does when it is aborted: before the call, and at every moment until it has an answer. */
+export const abortRules: readonly AbilityRule[] = [
+  {
+    id: 'map-aborted-before-sends-nothing',
+    name: 'a map whose signal has aborted already sends nothing',
+    abilities,
+    needs: ['requests'],
+    async check(open, target) {
+      const stage = await open()
+      const mapper = await mapperOf(stage, target)
+      // Whatever discovering still asks is not meant.
+      const before = stage.world.changes?.() ?? stage.world.requests?.()
+      const signal = AbortSignal.abort(new Error('before it began'))
+      await stage.outcome(mapper.map(requestFor(stage, mapper), { signal }))
+      await stage.pass(stage.isVirtual ? 1000 : 100)
+      equal(stage.world.changes?.() ?? stage.world.requests?.(), before, 'requests were sent although it was aborted')
+    }
+  },
+  {
+    id: 'abort-rejects-map',
+    name: 'an aborted map rejects, whenever it is aborted',
+    abilities,
+    async check(open, target) {
+      const stage = await open()
+      const mapper = await mapperOf(stage, target)
+      const before = await stage.outcome(mapper.map(requestFor(stage, mapper), { signal: AbortSignal.abort() }))
+      equal(before.state, 'rejected', 'a map that was aborted before the call')
+      await eachMoment(open, target, ({ outcome, isLate, when }) => {
+        notEqual(outcome.state, 'pending', `still not settled after 10 s: ${when}`)
+        ok(isLate || outcome.state === 'rejected', `granted although it was ${when}`)
+      })
+    }
+  },
+  {
+    id: 'abort-keeps-the-reason',
+    name: 'an aborted map rejects with the reason of the signal',
+    abilities,
+    async check(open, target) {
+      const stage = await open()
+      const mapper = await mapperOf(stage, target)
+      const early = new Error('before it began')
+      const before = await stage.outcome(mapper.map(requestFor(stage, mapper), { signal: AbortSignal.abort(early) }))
+      if (before.state === 'rejected') equal(before.reason, early, `another reason: ${told(before.reason)}`)
+      await eachMoment(open, target, ({ outcome, reason, when }) => {
+        if (outcome.state === 'rejected')
+          equal(outcome.reason, reason, `${when}, and rejected with ${told(outcome.reason)}`)
+      })
+    }
+  },
+  {
+    id: 'abort-undoes-map',
+    name: 'an aborted map leaves nothing mapped',
+    abilities,
+    needs: ['mappings'],
+    async check(open, target) {
+      await eachMoment(open, target, async ({ stage, request, outcome, abortedAtMs, isLate, when }) => {
+        // Requests that are on the way may still arrive.
+        const untilMs = stage.isVirtual ? Math.max(1, abortedAtMs + undoMs - stage.host.clock.monotonicMs()) : 50
+        await stage.pass(untilMs)
+        if (isLate && outcome.state === 'fulfilled') return
+        deepEqual(mappingsOf(stage, request), [], `something is still mapped ${undoMs} ms after it was ${when}`)
+      })
+    }
+  },
+  {
+    id: 'abort-undoes-in-time',
+    name: 'an aborted map is settled within 500 ms',
+    abilities,
+    async check(open, target) {
+      await eachMoment(open, target, ({ outcome, abortedAtMs, when }) => {
+        if (outcome.state === 'pending') return
+        const tookMs = outcome.atMs - abortedAtMs
+        ok(tookMs <= undoMs, `settled only ${tookMs} ms later: ${when}`)
+      })
+    }
+  },
+  {
+    id: 'abort-undoes-in-silence',
+    name: 'a map of which no answer was heard is undone as well, within 500 ms, as far as one can know',
+    abilities,
+    needs: ['silence'],
+    async check(open, target) {
+      const stage = await open()
+      const mapper = await mapperOf(stage, target)
+      await stage.world.faults?.silence?.()
+      const controller = new AbortController()
+      const pending = mapper.map(requestFor(stage, mapper), { signal: controller.signal })
+      pending.catch(() => undefined)
+      await stage.pass(stage.isVirtual ? 1000 : 100)
+      controller.abort(new Error('the test has had enough'))
+      // Whoever takes longer when all is well has failed another test. Ten times as long is for ever.
+      const outcome = await stage.outcome(pending, 10 * undoMs)
+      notEqual(outcome.state, 'pending', 'waits for an answer that does not come, although it was aborted')
+    }
+  }
+]
+
+async function eachMoment(
+  open: OpenStage,
+  target: Target,
+  check: (aborted: AbortedMap) => void | Promise<void>
+): Promise<void> {
+  for await (const aborted of abortedMaps(open, target)) await check(aborted)
+}
