@@ -1,5 +1,6 @@
 import {
   type Ability,
+  type CallOptions,
   canonicalAddress,
   type Discovery,
   type Finding,
@@ -13,6 +14,7 @@ import {
   type Strategy
 } from '@postern/interface'
 import { asNatError } from './attempt.js'
+import { ended } from './bell.js'
 import type { Policy } from './policy.js'
 
 /** A strategy at work, and what it has found. */
@@ -45,6 +47,9 @@ export interface RosterEvents {
   changed(entry: Entry): void
   notice(entry: Entry, notice: Exclude<Notice, { what: 'absent' }>): void
 }
+
+/** How long a strategy may take to let go of its sockets, in ms. */
+const graceMs = 1000
 
 /** More parties than this from one strategy are a mistake, or an attack on our memory. */
 const mostAbilities = 256
@@ -119,18 +124,31 @@ export function createRoster<H extends Host>(
     }
     const again = barren().catch(() => undefined)
     try {
-      await entry.discovery.discover(network, found, { signal: cut.signal })
+      await letGo((call) => entry.discovery.discover(network, found, call), cut.signal)
       if (!cut.signal.aborted && entry.abilities.size === 0) {
         settle(entry, entry.absence ?? natError('NO_SERVICE', 'nothing was found'))
       }
     } catch (error) {
       if (!cut.signal.aborted) settle(entry, asNatError(error))
-    } finally {
-      signal.removeEventListener('abort', stop)
-      // What it found lives on; only the wait for more is over.
-      if (cut.signal.aborted || entry.abilities.size === 0) cut.abort()
     }
-    if (!cut.signal.aborted) await again
+    // What it found lives on; where that is nothing, there is nothing to wait for.
+    if (entry.abilities.size === 0) cut.abort()
+    await again
+    signal.removeEventListener('abort', stop)
+  }
+
+  /** Runs a discovery; once the signal has aborted it does not wait for a strategy that holds on. */
+  async function letGo(discover: (call: CallOptions) => Promise<void>, signal: AbortSignal): Promise<void> {
+    const done = new AbortController()
+    const bound = async (): Promise<void> => {
+      await ended(signal)
+      await clock.sleep(graceMs, done).catch(() => undefined)
+    }
+    try {
+      await Promise.race([discover({ signal }), bound()])
+    } finally {
+      done.abort()
+    }
   }
 
   async function keepSearching(entry: Working, network: Network, signal: AbortSignal): Promise<void> {

@@ -435,3 +435,35 @@ describe('arguments', () => {
     )
   })
 })
+
+describe('strategies that misbehave', () => {
+  it('may resolve at once with what they found, and stopping does not wait for them', async () => {
+    const each = stage((trace, clock) => {
+      const { strategy } = scripted('manual', trace, clock, { gateway: null })
+      return [
+        (host) => ({
+          name: 'manual',
+          discover: async (network, found) => {
+            const end = new AbortController()
+            const searching = strategy(host).discover(network, found, end)
+            await Promise.resolve()
+            end.abort()
+            await searching.catch(() => undefined)
+          }
+        })
+      ]
+    })
+    each.traversal.want(web)
+    await begin(each)
+    await end(each)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('may go on after the abort, and stopping does not wait for them', async () => {
+    const each = stage(() => [() => ({ name: 'deaf', kind: 'mapper', discover: () => new Promise(() => undefined) })])
+    each.traversal.want(web)
+    await begin(each)
+    await end(each)
+    expect(each.clock.pending).toBe(0)
+  })
+})
