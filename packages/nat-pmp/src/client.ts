@@ -1,5 +1,5 @@
 import type { CallOptions, Gateway, Host } from '@postern/interface'
-import { type OpenUdp, requestUdp } from '@postern/net'
+import { createQueue, type OpenUdp, type Queue, requestUdp } from '@postern/net'
 import {
   decodeExternalAddressReply,
   decodeMappingReply,
@@ -16,10 +16,13 @@ export const waitsMs: readonly number[] = Array.from({ length: 9 }, (_, sending)
 /** How long an external address that the router told is taken for its present one without asking again. */
 const addressFreshMs = 1000
 
-/** Talks to one gateway. RFC 6886 §3.1 allows one request at a time, so calls queue up. */
+/** Talks to one gateway. */
 export interface Client {
+  /** RFC 6886 §3.1 allows one request at a time. */
+  readonly inTurn: Queue
   externalAddress(call: CallOptions, waits?: readonly number[]): Promise<string>
-  map(request: MappingRequest, call: CallOptions, waits?: readonly number[]): Promise<MappingReply>
+  /** `from` is the address to send from, and the one that is mapped. */
+  map(request: MappingRequest, from: string, call: CallOptions, waits?: readonly number[]): Promise<MappingReply>
   /** The external address as last told, if that was a moment ago. */
   freshAddress(): string | undefined
 }
@@ -33,42 +36,36 @@ export function createClient(host: Host, gateway: Gateway, port: number, open: O
   const { clock } = host
   const epochs = epochWatch()
   let known: { readonly address: string; readonly atMs: number } | undefined
-  let last: Promise<unknown> = Promise.resolve()
 
-  function ask<T extends { readonly epochSeconds: number }>(
+  async function ask<T extends { readonly epochSeconds: number }>(
     bytes: Uint8Array,
+    localAddress: string,
     match: (reply: Uint8Array) => T | undefined,
     waits: readonly number[],
-    { signal }: CallOptions
+    call: CallOptions
   ): Promise<T> {
-    const send = async (): Promise<T> => {
-      const remote = { address: gateway.address, port }
-      const { localAddress } = gateway
-      const reply = await requestUdp(
-        { remote, family: 4, localAddress, bytes, waitsMs: waits, match, clock, open },
-        { signal }
-      )
-      if (epochs.hasRestarted(reply.epochSeconds, clock.monotonicMs())) {
-        known = undefined
-        events.restarted()
-      }
-      return reply
+    const remote = { address: gateway.address, port }
+    const reply = await requestUdp({ remote, family: 4, localAddress, bytes, waitsMs: waits, match, clock, open }, call)
+    if (epochs.hasRestarted(reply.epochSeconds, clock.monotonicMs())) {
+      known = undefined
+      events.restarted()
     }
-    const turn = last.then(send, send)
-    last = turn
-    return turn
+    return reply
   }
 
   return {
+    inTurn: createQueue(),
     async externalAddress(call, waits = waitsMs) {
-      const { address } = await ask(encodeExternalAddressRequest(), decodeExternalAddressReply, waits, call)
+      const request = encodeExternalAddressRequest()
+      const { address } = await ask(request, gateway.localAddress, decodeExternalAddressReply, waits, call)
       const before = known
       known = { address, atMs: clock.monotonicMs() }
       if (before !== undefined && before.address !== address) events.addressChanged()
       return address
     },
-    map(request, call, waits = waitsMs) {
-      return ask(encodeMappingRequest(request), (reply) => decodeMappingReply(reply, request), waits, call)
+    map(request, from, call, waits = waitsMs) {
+      const match = (reply: Uint8Array): MappingReply | undefined => decodeMappingReply(reply, request)
+      return ask(encodeMappingRequest(request), from, match, waits, call)
     },
     freshAddress() {
       return known !== undefined && clock.monotonicMs() - known.atMs <= addressFreshMs ? known.address : undefined

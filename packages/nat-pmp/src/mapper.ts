@@ -2,18 +2,21 @@ import {
   type CallOptions,
   formatMultiaddr,
   type Gateway,
+  isNatError,
   type Lease,
   type Mapper,
   type MapRequest,
   natError
 } from '@postern/interface'
 import type { Client } from './client.js'
-import type { MappingRequest } from './codec.js'
+import type { MappingReply, MappingRequest } from './codec.js'
 
 /** RFC 6886 gives no upper bound. More than a day is a router that counts in another unit, or is never asked again. */
 const longestLifetimeSeconds = 24 * 60 * 60
 /** An aborted request is undone within the 500 ms that the contract allows. */
 const undoWaitsMs = [100, 150, 200]
+/** Failures after which the router may have made the mapping all the same. */
+const uncertain: ReadonlySet<string> = new Set(['NO_REPLY', 'MALFORMED_REPLY', 'GRANT_INVALID', 'NETWORK_FAILURE'])
 
 /** The mapper of one gateway: glue between the contract and the client. */
 export function createMapper(client: Client, gateway: Gateway): Mapper {
@@ -22,15 +25,17 @@ export function createMapper(client: Client, gateway: Gateway): Mapper {
     gateway,
     family: 4,
     protocols: ['tcp', 'udp'],
-    async map(request, { signal }) {
-      signal.throwIfAborted()
-      try {
-        return await acquire(client, request, request.suggestedExternalPort, { signal })
-      } catch (error) {
-        // The request may have left, and its answer be on the way: whatever it made is taken back.
-        if (signal.aborted) await undo(client, request)
-        throw error
-      }
+    async map(request, call) {
+      if (request.endpoint.family !== 4) throw new TypeError('NAT-PMP maps IPv4 only')
+      return client.inTurn(async () => {
+        try {
+          return await acquire(client, request, request.suggestedExternalPort, call)
+        } catch (error) {
+          // It may have been carried out although nobody will use it: whatever it made is taken back.
+          if (call.signal.aborted || (isNatError(error) && uncertain.has(error.code))) await undo(client, request)
+          throw error
+        }
+      }, call)
     }
   }
 }
@@ -42,7 +47,7 @@ async function acquire(client: Client, request: MapRequest, suggested: number, c
     suggestedExternalPort: suggested,
     lifetimeSeconds: Math.min(Math.max(1, Math.ceil(request.lifetimeMs / 1000)), longestLifetimeSeconds)
   }
-  const granted = await client.map(asked, call)
+  const granted = await askFor(client, asked, request.endpoint.address, call)
   if (granted.externalPort === 0 || granted.lifetimeSeconds === 0) {
     throw natError(
       'GRANT_INVALID',
@@ -54,32 +59,45 @@ async function acquire(client: Client, request: MapRequest, suggested: number, c
     addresses: [formatMultiaddr(address, asked.protocol, granted.externalPort)],
     lifetimeMs: Math.min(granted.lifetimeSeconds, longestLifetimeSeconds) * 1000,
     // RFC 6886 §3.3: the port to suggest is the one that was assigned.
-    renew: (again) => acquire(client, request, granted.externalPort, again),
-    release: released(client, asked)
+    renew: (again) => client.inTurn(() => acquire(client, request, granted.externalPort, again), again),
+    release: released(client, request)
+  }
+}
+
+/** RouterOS refuses to choose a port itself. The internal one is as good as any. */
+async function askFor(client: Client, asked: MappingRequest, from: string, call: CallOptions): Promise<MappingReply> {
+  try {
+    return await client.map(asked, from, call)
+  } catch (error) {
+    if (asked.suggestedExternalPort !== 0 || !isNatError(error) || error.code !== 'NOT_AUTHORIZED') throw error
+    return client.map({ ...asked, suggestedExternalPort: asked.internalPort }, from, call)
   }
 }
 
 /** RFC 6886 §3.4: lifetime 0 and external port 0, by internal port and protocol. Deleting what is gone succeeds. */
-const deletion = (asked: Pick<MappingRequest, 'protocol' | 'internalPort'>): MappingRequest => ({
-  protocol: asked.protocol,
-  internalPort: asked.internalPort,
+const deletion = ({ endpoint }: MapRequest): MappingRequest => ({
+  protocol: endpoint.protocol,
+  internalPort: endpoint.port,
   suggestedExternalPort: 0,
   lifetimeSeconds: 0
 })
 
-function released(client: Client, asked: MappingRequest): Lease['release'] {
+function released(client: Client, request: MapRequest): Lease['release'] {
   let done = false
   return async (call) => {
     if (done) return
-    await client.map(deletion(asked), call)
-    done = true
+    await client.inTurn(async () => {
+      if (done) return
+      await client.map(deletion(request), request.endpoint.address, call)
+      done = true
+    }, call)
   }
 }
 
-async function undo(client: Client, { endpoint }: MapRequest): Promise<void> {
-  const asked = { protocol: endpoint.protocol, internalPort: endpoint.port }
+async function undo(client: Client, request: MapRequest): Promise<void> {
   try {
-    await client.map(deletion(asked), { signal: new AbortController().signal }, undoWaitsMs)
+    const call = { signal: new AbortController().signal }
+    await client.map(deletion(request), request.endpoint.address, call, undoWaitsMs)
   } catch {
     // No answer to the deletion either: what there may be lapses by itself.
   }

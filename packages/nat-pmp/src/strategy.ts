@@ -6,18 +6,12 @@ import {
   type Host,
   isNatError,
   type Mapper,
-  type Network,
   type Strategy
 } from '@postern/interface'
-import { chooseGateways, hearAnnouncements, spacedHints, untilAborted } from '@postern/net'
+import { chooseGateways, seek } from '@postern/net'
 import { createClient, waitsMs } from './client.js'
 import { createMapper } from './mapper.js'
 import { type NatPmpOptions, readOptions } from './options.js'
-
-/** Silence for so many sendings (750 ms) is reported as absence, while the others go on. */
-const provisionalSendings = 2
-/** What is asked after an announcement: a router that just spoke is there. */
-const hintWaitsMs = waitsMs.slice(0, 4)
 
 /**
  * NAT-PMP (RFC 6886): asks the default gateway, or the one named, for external IPv4 ports.
@@ -25,7 +19,7 @@ const hintWaitsMs = waitsMs.slice(0, 4)
  * Throws a TypeError for a bad option; does nothing else until `discover` is called.
  */
 export function natPmp(options: NatPmpOptions = {}): Strategy {
-  const { gateway: named, port, announcementPort, openUdp } = readOptions(options)
+  const { gateway: named, port, announcementPort, openUdp: open } = readOptions(options)
 
   return (host: Host) => {
     async function discoverOn(
@@ -37,50 +31,43 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
       const tell = (what: 'restarted' | 'address-changed'): void => {
         if (mapper !== undefined && !signal.aborted) found({ kind: 'notice', what, about: mapper })
       }
-      const client = createClient(host, gateway, port, openUdp, {
+      const client = createClient(host, gateway, port, open, {
         restarted: () => tell('restarted'),
         addressChanged: () => tell('address-changed')
       })
 
-      const probe = async (waits: readonly number[]): Promise<string | undefined> => {
+      const ask = async (waits: readonly number[], call: CallOptions): Promise<void> => {
         try {
-          await client.externalAddress({ signal }, waits)
-          if (mapper === undefined) found((mapper = createMapper(client, gateway)))
-          return undefined
+          await client.inTurn(() => client.externalAddress(call, waits), call)
+          if (mapper !== undefined || signal.aborted) return
+          mapper = createMapper(client, gateway)
+          found(mapper)
         } catch (error) {
-          if (signal.aborted) return undefined
-          if (!isNatError(error)) throw error
-          if (mapper === undefined) found({ kind: 'notice', what: 'absent', gateway, reason: error })
-          return error.code
+          if (mapper === undefined && isNatError(error) && !call.signal.aborted) {
+            found({ kind: 'notice', what: 'absent', gateway, reason: error })
+          }
+          throw error
         }
       }
-
-      const hints = spacedHints(() => probe(hintWaitsMs), host.clock, { signal })
       const family = 4
-      const hearing = hearAnnouncements(
-        {
-          gateway,
-          family,
-          group: '224.0.0.1',
-          port: announcementPort,
-          fromPort: port,
-          heard: hints.take,
-          open: openUdp
-        },
-        { signal }
-      )
-      const refused = (await probe(waitsMs.slice(0, provisionalSendings))) === 'REFUSED'
-      if (mapper === undefined && !refused && !signal.aborted) await probe(waitsMs.slice(provisionalSendings))
-      if (await hearing) await untilAborted(signal)
-      await hints.settled()
+      const announcements = {
+        gateway,
+        family,
+        group: '224.0.0.1',
+        port: announcementPort,
+        fromPort: port,
+        open
+      } as const
+      const isFound = (): boolean => mapper !== undefined
+      await seek({ clock: host.clock, ask, isFound, waitsMs, announcements }, { signal })
     }
 
     const discovery: Discovery = {
       name: 'nat-pmp',
       kind: 'mapper',
       ...(named === undefined ? {} : { gateway: named }),
-      async discover(network: Network, found, { signal }) {
-        const gateways = await chooseGateways(network, named, 4, { signal }, openUdp)
+      async discover(network, found, { signal }) {
+        const gateways = await chooseGateways(network, named, 4, { signal }, open)
         await Promise.all(gateways.map((gateway) => discoverOn(gateway, found, { signal })))
       }
     }

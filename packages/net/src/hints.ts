@@ -15,13 +15,16 @@ export function spacedHints(ask: () => Promise<unknown>, clock: Clock, { signal 
   let running: Promise<void> | undefined
   let again = false
   const run = async (): Promise<void> => {
-    while (again && !signal.aborted) {
-      again = false
-      await ask()
-      // An abort ends the pause early; the loop then ends by itself.
-      await clock.sleep(spacingMs, { signal }).catch(() => undefined)
+    try {
+      while (again && !signal.aborted) {
+        again = false
+        await ask()
+        // An abort ends the pause early; the loop then ends by itself.
+        await clock.sleep(spacingMs, { signal }).catch(() => undefined)
+      }
+    } finally {
+      running = undefined
     }
-    running = undefined
   }
   return {
     take() {

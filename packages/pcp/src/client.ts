@@ -1,5 +1,5 @@
 import { type CallOptions, type Family, type Gateway, type Host, isNatError, type NatError } from '@postern/interface'
-import { type OpenUdp, requestUdp } from '@postern/net'
+import { createQueue, type OpenUdp, type Queue, requestUdp } from '@postern/net'
 import {
   decodeAnnounceReply,
   decodeMappingReply,
@@ -11,7 +11,6 @@ import {
   result
 } from './codec.js'
 import { epochWatch } from './epoch.js'
-import { createQueue, type Queue } from './queue.js'
 import { refusal } from './results.js'
 
 /**

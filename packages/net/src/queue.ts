@@ -1,7 +1,7 @@
 import type { CallOptions } from '@postern/interface'
 
-/** Waits for its turn, then does it. Rejects at once, without a turn, if it is aborted while it waits; an abort
- * during the turn is the turn's own matter. */
+/** Waits for its turn, then does it. Rejects at once, without a turn, if it is aborted while it waits; an abort during the
+ * turn is the turn's own matter. */
 export type Queue = <T>(turn: () => Promise<T>, call: CallOptions) => Promise<T>
 
 /** One at a time, in the order in which they came. */

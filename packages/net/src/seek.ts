@@ -1,0 +1,75 @@
+import { type CallOptions, type Clock, isNatError, type NatError } from '@postern/interface'
+import { type AnnouncementsOptions, hearAnnouncements } from './announcements.js'
+import { spacedHints, untilAborted } from './hints.js'
+
+export interface SeekOptions {
+  readonly clock: Clock
+  /** Asks the service whether it is there, waiting so long after each sending. What it finds, and that it is absent, is
+   * its own to tell. Rejects with the reason for absence. */
+  readonly ask: (waitsMs: readonly number[], call: CallOptions) => Promise<void>
+  /** Whether the service is known at present. */
+  readonly isFound: () => boolean
+  /** The whole schedule. */
+  readonly waitsMs: readonly number[]
+  /** Where the service announces itself. */
+  readonly announcements: Omit<AnnouncementsOptions, 'heard'>
+}
+
+/** Silence for so many sendings is worth telling, while the others go on. */
+const provisionalSendings = 2
+/** What is asked after an announcement. A service that is known gets less time, because requests wait meanwhile. */
+const hintSendings = { known: 2, unknown: 4 }
+/** Answers, or none, after which it makes sense to go on asking: nobody has said that the service is not there. */
+const undecided: ReadonlySet<string> = new Set(['NO_REPLY', 'MALFORMED_REPLY', 'UNREACHABLE'])
+
+/**
+ * Looks for a service that answers one question and announces itself, as NAT-PMP and PCP do, until the signal aborts or
+ * nothing more can come: asks on the whole schedule, and again whenever it announces itself. An announcement cuts a long
+ * wait short.
+ */
+export async function seek(options: SeekOptions, { signal }: CallOptions): Promise<void> {
+  const { clock, ask, isFound, waitsMs, announcements } = options
+  let reason: NatError | undefined
+  let patience: AbortController | undefined
+
+  async function probe(waits: readonly number[], call: CallOptions): Promise<void> {
+    try {
+      await ask(waits, call)
+      reason = undefined
+    } catch (error) {
+      if (call.signal.aborted) return
+      if (!isNatError(error)) throw error
+      reason = error
+    }
+  }
+  const hinted = async (): Promise<void> => {
+    // RFC 6887 §7.4: a NAT between us and the router does not go away because the router says something.
+    if (reason?.code === 'ADDRESS_MISMATCH') return
+    patience?.abort()
+    await probe(waitsMs.slice(0, isFound() ? hintSendings.known : hintSendings.unknown), { signal })
+  }
+  const hints = spacedHints(hinted, clock, { signal })
+  const isUndecided = (): boolean => !isFound() && !signal.aborted && undecided.has(reason?.code ?? 'NO_REPLY')
+
+  async function wholeSchedule(): Promise<void> {
+    await probe(waitsMs.slice(0, provisionalSendings), { signal })
+    let again = true
+    while (again && isUndecided()) {
+      patience = new AbortController()
+      await probe(waitsMs.slice(provisionalSendings), { signal: AbortSignal.any([signal, patience.signal]) })
+      again = patience.signal.aborted
+      if (again) await hints.settled()
+    }
+    patience = undefined
+  }
+
+  try {
+    const hearing = hearAnnouncements({ ...announcements, heard: hints.take }, { signal })
+    const [hears] = await Promise.all([hearing, wholeSchedule()])
+    // What was found goes on telling what the answers to its requests reveal.
+    if (hears || isFound()) await untilAborted(signal)
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+  await hints.settled()
+}
