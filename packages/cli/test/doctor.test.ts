@@ -31,14 +31,17 @@ describe.skipIf(!support.ok).concurrent(`postern doctor${why}`, { timeout: 30_00
     if (lab.hosts.includes('router')) expect(await lab.rules()).toEqual([])
   })
 
-  it.each(['two-gateways', 'two-default-routes'] as const)('in %s reports the second router, and does not use it', async (topology) => {
-    const lab = await enter(topology)
-    const { verdict, gateway, strategies, advice } = await doctorReport(lab)
-    expect({ verdict, gateway: gateway?.address }).toEqual({ verdict: 'public', gateway: '192.168.1.1' })
-    expect(strategies.filter(({ state }) => state === 'skipped')[0]?.reason?.code).toBe('SECONDARY_GATEWAY')
-    expect(advice.join(' ')).toContain('Another router')
-    expect(await lab.rules('second-router')).toEqual([])
-  })
+  it.each(['two-gateways', 'two-default-routes'] as const)(
+    'in %s reports the second router, and does not use it',
+    async (topology) => {
+      const lab = await enter(topology)
+      const { verdict, gateway, strategies, advice } = await doctorReport(lab)
+      expect({ verdict, gateway: gateway?.address }).toEqual({ verdict: 'public', gateway: '192.168.1.1' })
+      expect(strategies.filter(({ state }) => state === 'skipped')[0]?.reason?.code).toBe('SECONDARY_GATEWAY')
+      expect(advice.join(' ')).toContain('Another router')
+      expect(await lab.rules('second-router')).toEqual([])
+    }
+  )
 
   it('with --dry-run changes nothing in the router', async () => {
     const lab = await enter('home')
@@ -55,7 +58,10 @@ describe.skipIf(!support.ok).concurrent(`postern doctor${why}`, { timeout: 30_00
   it('checks a forward that was made by hand', async () => {
     const lab = await enter('no-daemon')
     const wrong = await doctorReport(lab, '--via', 'manual:192.168.1.2:8080')
-    expect(wrong).toMatchObject({ verdict: 'private', strategies: [{ name: 'manual', reason: { code: 'ADDRESS_NOT_ROUTABLE' } }] })
+    expect(wrong).toMatchObject({
+      verdict: 'private',
+      strategies: [{ name: 'manual', reason: { code: 'ADDRESS_NOT_ROUTABLE' } }]
+    })
     const right = await doctorReport(lab, '--via', 'manual:11.0.0.2:8080')
     expect(right.candidates).toMatchObject([{ type: 'manual', state: 'consistent', address: '/ip4/11.0.0.2/tcp/8080' }])
   })

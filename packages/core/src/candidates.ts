@@ -6,6 +6,7 @@ import {
   type MultiaddrText,
   parseMultiaddr
 } from '@postern/interface'
+import type { Doubts } from './doubts.js'
 import type { CandidateReport, CandidateState, EvidenceReport } from './report.js'
 
 /** An external address that might reach an endpoint. */
@@ -34,7 +35,7 @@ export interface Candidates {
   state(candidate: Candidate): CandidateState
 }
 
-export function createCandidates(changed: () => void): Candidates {
+export function createCandidates(doubts: Doubts, changed: () => void): Candidates {
   const table = new Map<string, Candidate>()
   const all = (): readonly Candidate[] => [...table.values()]
   return {
@@ -61,17 +62,17 @@ export function createCandidates(changed: () => void): Candidates {
       table.set(address, { ...before, ...changes })
       changed()
     },
-    state: (candidate) => candidate.ruling ?? (isConsistent(candidate, all()) ? 'consistent' : 'claimed')
+    state: (candidate) => candidate.ruling ?? (isConsistent(candidate, all(), doubts) ? 'consistent' : 'claimed')
   }
 }
 
 /** Globally routable, and contradicted by nothing known. */
-function isConsistent({ host, isGlobal: global, type }: Candidate, all: readonly Candidate[]): boolean {
+function isConsistent({ host, isGlobal: global, type }: Candidate, all: readonly Candidate[], doubts: Doubts): boolean {
   if (!global || host === undefined) return false
   const isIpv4 = familyOf(host) === 4
   // A global IPv6 address says nothing of the firewall before it: without a pinhole it is only a claim.
   if (type === 'local') return isIpv4
-  if (type !== 'manual') return true
+  if (type !== 'manual') return doubts.clears(host)
   // The router knows its external address better than whoever typed one in.
   const told = all.filter(
     (other) => other.type === 'mapped' && other.isGlobal && (familyOf(other.host ?? '') === 4) === isIpv4

@@ -1,6 +1,7 @@
 import type { Host, Network } from '@postern/interface'
 import type { Candidates } from './candidates.js'
 import type { Desks } from './desks.js'
+import type { Doubts } from './doubts.js'
 import type { Ledger } from './ledger.js'
 import type { MappingEvent } from './events.js'
 import type { MemoryBook } from './memory.js'
@@ -15,6 +16,7 @@ export interface Context {
   readonly desks: Desks
   readonly memory: MemoryBook
   readonly candidates: Candidates
+  readonly doubts: Doubts
   readonly ledger: Ledger
   readonly network: () => Network
   /** Whether a strategy of this rank may be used, or must wait for better ones that are still searching. */

@@ -52,7 +52,7 @@ interface Failure {
 }
 
 export function createHolding(want: Want, context: Context): Holding {
-  const { host, policy, roster, desks, memory, candidates, ledger, emit } = context
+  const { host, policy, roster, desks, memory, candidates, doubts, ledger, emit } = context
   const { clock } = host
   const bell: Bell = createBell(clock)
   const failures = new Map<string, Failure>()
@@ -146,18 +146,23 @@ export function createHolding(want: Want, context: Context): Holding {
     )
   }
 
-  function publish(next: Held, before: Held | undefined): void {
+  function publish(next: Held, before: Held | undefined, { signal }: CallOptions): void {
     held = next
     if (before === undefined) next.entry.leases++
     for (const address of next.lease.addresses) ledger.take(address, next.holder)
     if (before !== undefined) withdraw(before, next)
+    const external = externalOf(next.lease)
+    // A router that was named, or is none, need not be the next hop: its address may well lie beyond that.
+    if (external?.family === 4 && next.mapper.gateway !== null && next.entry.named === undefined) {
+      doubts.examine(external.address, { signal })
+    }
     const wall = clock.wallMs()
     const expiresAt = next.lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : wall + next.lease.lifetimeMs
     for (const address of next.lease.addresses) {
       const type = next.mapper.gateway === null ? 'manual' : 'mapped'
       candidates.put({ address, type, strategy: next.entry.name, endpoint: next.endpoint, expiresAt })
     }
-    const externalPort = externalOf(next.lease)?.port ?? null
+    const externalPort = external?.port ?? null
     memory.note(next.memory, { strategy: next.entry.name, externalPort, expiresAt })
     const changed = before !== undefined && before.lease.addresses.join() !== next.lease.addresses.join()
     complained = ''
@@ -220,7 +225,7 @@ export function createHolding(want: Want, context: Context): Holding {
   }
 
   async function hold(first: Held, call: CallOptions): Promise<void> {
-    publish(first, undefined)
+    publish(first, undefined, call)
     const error = await keep(
       first.lease,
       {
@@ -246,7 +251,7 @@ export function createHolding(want: Want, context: Context): Holding {
         onRenewed(lease) {
           forgotten = false
           first.entry.failure = undefined
-          publish({ ...first, lease }, held)
+          publish({ ...first, lease }, held, call)
         },
         onFailed(failure) {
           first.entry.failure = failure

@@ -4,6 +4,7 @@
  *
  * @packageDocumentation
  */
+export type { Doubt } from './doubts.js'
 export type { EventReason, MappingEvent, MappingEventName, TraversalEvents, TypedEvents } from './events.js'
 export { systemClock, systemHost } from './host.js'
 export type { Memory, Store } from './memory.js'

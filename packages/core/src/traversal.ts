@@ -1,8 +1,10 @@
 import { canonicalAddress, type Endpoint, type Host, isWildcard, type Network } from '@postern/interface'
+import { attempt } from './attempt.js'
 import { createCandidates } from './candidates.js'
 import type { Context } from './context.js'
 import { describeCandidate, describeGateway, describeStrategy } from './describe.js'
 import { createDesks } from './desks.js'
+import { createDoubts } from './doubts.js'
 import { createEvents, type MappingEvent, type TraversalEvents, type TypedEvents } from './events.js'
 import { createHolding, heldAt, type Holding } from './holding.js'
 import { elapsedMs } from './keeper.js'
@@ -56,7 +58,7 @@ const dayMs = 24 * 60 * 60 * 1000
 export function createTraversal(options: TraversalOptions): Traversal
 export function createTraversal<H extends Host>(options: HostedOptions<H>): Traversal
 export function createTraversal(options: TraversalOptions): Traversal {
-  const { strategies, host, store, policy } = readOptions(options)
+  const { strategies, host, store, policy, doubt } = readOptions(options)
   const { clock } = host
   const { target, fire } = createEvents()
   const wanted = new Map<string, Wanted>()
@@ -79,7 +81,11 @@ export function createTraversal(options: TraversalOptions): Traversal {
   }
 
   const desks = createDesks()
-  const candidates = createCandidates(() => touched())
+  const doubts = createDoubts(
+    doubt && ((address, call) => attempt((bounded) => doubt(address, bounded), policy.attemptMs, clock, call)),
+    () => touched()
+  )
+  const candidates = createCandidates(doubts, () => touched())
   const memory = createMemoryBook(store, clock, (error) => host.log.info(`memory: ${String(error)}`))
   const roster = createRoster(strategies, host, policy, {
     changed(entry) {
@@ -106,6 +112,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     desks,
     memory,
     candidates,
+    doubts,
     ledger: createLedger(),
     network: () => network,
     mayUse(rank) {
@@ -156,7 +163,12 @@ export function createTraversal(options: TraversalOptions): Traversal {
     const { holdings, searchedMs } = session
     const elapsed = clock.monotonicMs() - searchedMs
     const settled = roster.entries.every((entry) => entry.settled || isNoMapper(entry)) || elapsed >= policy.firstPassMs
-    if (!session.passOver && settled && [...holdings.values()].every((holding) => holding.atRest())) {
+    if (
+      !session.passOver &&
+      settled &&
+      !doubts.isLooking() &&
+      [...holdings.values()].every((holding) => holding.atRest())
+    ) {
       session.passOver = true
       session.firstPass.resolve()
       for (const holding of holdings.values()) holding.ring('look')
@@ -188,6 +200,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       entries: roster.entries,
       candidates: described,
       relays: relays.count(),
+      doubts: doubts.reasons(),
       firstPassOver: session?.passOver ?? false,
       hasWitnessStrategy: roster.entries.some(({ kind }) => kind === 'witness'),
       witnessNetworks: verifier.witnessNetworks(),
@@ -220,6 +233,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     open.search = new AbortController()
     const { signal } = open.search
     open.searchedMs = clock.monotonicMs()
+    doubts.reset()
     open.passOver = false
     track(open, roster.search(network, AbortSignal.any([signal, open.cut.signal])))
     for (const afterMs of [policy.windowMs, policy.firstPassMs, policy.unverifiedAfterMs]) {

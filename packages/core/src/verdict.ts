@@ -3,6 +3,7 @@ import {
   containerBridgeOf,
   hasNextHop,
   isVpnInterface,
+  type NatError,
   type Network,
   parseMultiaddr
 } from '@postern/interface'
@@ -17,6 +18,8 @@ export interface Facts {
   readonly entries: readonly Entry[]
   readonly candidates: readonly CandidateReport[]
   readonly relays: number
+  /** What speaks against the external addresses that were claimed. */
+  readonly doubts: readonly NatError[]
   readonly firstPassOver: boolean
   /** Whether a strategy is there to find witnesses. */
   readonly hasWitnessStrategy: boolean
@@ -62,7 +65,7 @@ function causeOf(facts: Facts, direct: readonly CandidateReport[]): Cause | null
   if (direct.some(({ state }) => state === 'refuted')) return 'blocked'
   if (reachable.some(({ state }) => state === 'consistent')) return null
 
-  const behind = reservedCause(entries, reachable)
+  const behind = reservedCause(facts, reachable)
   if (behind !== null) return behind
   const usable = entries.some((entry) => entry.named !== undefined || entry.abilities.size > 0)
   if (gateway === undefined) return usable ? 'blocked' : 'no-route'
@@ -84,13 +87,15 @@ const reservedCodes: readonly (readonly [string, Cause])[] = [
   ['NETWORK_FAILURE', 'reserved-external-address']
 ]
 
-function reservedCause(entries: readonly Entry[], direct: readonly CandidateReport[]): Cause | null {
+function reservedCause({ doubts, entries }: Facts, direct: readonly CandidateReport[]): Cause | null {
   const classes = direct
     .filter(({ type }) => type === 'mapped')
     .map(({ address }) => classOf(parseMultiaddr(address)?.address ?? ''))
   if (classes.includes('carrier-grade')) return 'carrier-nat'
   if (classes.includes('private')) return 'double-nat'
-  const codes = new Set(entries.flatMap(({ absence, failure }) => [absence?.code, failure?.code]))
+  const codes = new Set(
+    [...doubts, ...entries.flatMap(({ absence, failure }) => [absence, failure])].map((each) => each?.code)
+  )
   const told = reservedCodes.find(([code]) => codes.has(code))
   if (told !== undefined) return told[1]
   return classes.some((kind) => kind !== 'global') ? 'reserved-external-address' : null

@@ -467,3 +467,31 @@ describe('strategies that misbehave', () => {
     expect(each.clock.pending).toBe(0)
   })
 })
+
+describe('an external address that this side of the router speaks against', () => {
+  it('is not taken for reachable, and the reason becomes the cause', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], {
+      doubt: async (address) => natError('DOUBLE_NAT', `${address} lies beyond the router`)
+    })
+    each.traversal.want(web)
+    await begin(each)
+    expect(each.traversal.report()).toMatchObject({
+      verdict: 'private',
+      cause: 'double-nat',
+      candidates: [{ state: 'claimed' }]
+    })
+    await end(each)
+  })
+
+  it('is looked at before the first pass is over', async () => {
+    const cleared = Promise.withResolvers<undefined>()
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { doubt: () => cleared.promise })
+    each.traversal.want(web)
+    await begin(each, 500)
+    expect(each.traversal.report().verdict).toBe('unknown')
+    cleared.resolve(undefined)
+    await each.clock.advance(50)
+    expect(each.traversal.report().verdict).toBe('public')
+    await end(each)
+  })
+})

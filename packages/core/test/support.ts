@@ -16,6 +16,7 @@ import {
 import { type VirtualClock, virtualClock } from '@postern/testkit'
 import {
   createTraversal,
+  type Doubt,
   type MappingEvent,
   type MappingEventName,
   type PolicyOptions,
@@ -54,6 +55,7 @@ export interface StageOptions {
   readonly store?: Store
   readonly random?: () => number
   readonly network?: Network
+  readonly doubt?: Doubt
 }
 
 /** Stages the strategies, with the network known. Not started. */
@@ -67,6 +69,7 @@ export function stage(
     strategies: strategies(trace, clock),
     host: { clock, random, log: { debug: () => undefined, info: () => undefined } },
     policy,
+    ...(options.doubt === undefined ? {} : { doubt: options.doubt }),
     ...(options.store === undefined ? {} : { store: options.store })
   })
   const events: MappingEvent[] = []

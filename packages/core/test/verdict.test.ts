@@ -42,6 +42,7 @@ const facts = (changes: Partial<Facts> = {}): Facts => ({
   entries: [failing('NO_REPLY')],
   candidates: [],
   relays: 0,
+  doubts: [],
   firstPassOver: true,
   hasWitnessStrategy: false,
   witnessNetworks: 0,

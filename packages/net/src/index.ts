@@ -7,6 +7,8 @@
 export type { AnnouncementsOptions } from './announcements.js'
 export { hearAnnouncements } from './announcements.js'
 export { chooseGateways, interfaceOf } from './choose-gateways.js'
+export type { FirstHopOptions } from './first-hop.js'
+export { isOnFirstHop, parseTimeExceeded } from './first-hop.js'
 export type { Hints } from './hints.js'
 export { spacedHints, untilAborted } from './hints.js'
 export type { ExchangeHttp, HttpExchange, HttpReply } from './http.js'

@@ -10,6 +10,7 @@ import {
 } from '@postern/core'
 import type { Host, Network, Strategy } from '@postern/interface'
 import { findNetwork, watchNetwork } from '@postern/net'
+import { doubtBeyondFirstHop } from './doubt.js'
 import { checkServer, type ExposableServer, endpointsOf, listening } from './endpoints.js'
 import { fileStore } from './file-store.js'
 import { defaultStrategies, parseLadder } from './ladder.js'
@@ -77,6 +78,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   const traversal = createTraversal({
     strategies,
     host,
+    doubt: doubtBeyondFirstHop(host.clock),
     ...(store === undefined ? {} : { store }),
     ...(policy === undefined ? {} : { policy })
   })

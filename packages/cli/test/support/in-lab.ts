@@ -36,7 +36,9 @@ export async function folder(): Promise<string> {
   return path
 }
 
-export type Told = (MappingEvent | { readonly event: 'first-pass' | 'report' | 'stopped' }) & { readonly report?: Report }
+export type Told = (MappingEvent | { readonly event: 'first-pass' | 'report' | 'stopped' }) & {
+  readonly report?: Report
+}
 
 /** A command at work, and what it says, a JSON object a line. */
 export interface Running {
@@ -123,12 +125,19 @@ export function command(lab: Lab, args: readonly string[], state: string, host =
 }
 
 /** Runs `postern` in a host to its end. */
-export async function posternIn(lab: Lab, args: readonly string[], host = 'home'): Promise<{ code: number | null; stdout: string; stderr: string }> {
+export async function posternIn(
+  lab: Lab,
+  args: readonly string[],
+  host = 'home'
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const env = { XDG_STATE_HOME: await folder(), NO_COLOR: '1' }
   return lab.run(host, [process.execPath, postern, ...args], { env, timeoutMs: 20_000 })
 }
 
-export async function doctorReport(lab: Lab, ...args: readonly string[]): Promise<Report & { readonly exit: number | null }> {
+export async function doctorReport(
+  lab: Lab,
+  ...args: readonly string[]
+): Promise<Report & { readonly exit: number | null }> {
   const { code, stdout, stderr } = await posternIn(lab, ['doctor', '--json', ...args])
   if (stdout === '') throw new Error(`the doctor said nothing: ${stderr}`)
   return { ...(JSON.parse(stdout) as Report), exit: code }
@@ -139,7 +148,11 @@ const udpServer = `const s = require('node:dgram').createSocket({ type: 'udp6' }
 
 /** A server in a host that says who it is. */
 export async function serve(lab: Lab, host: string, port: number, protocol: 'tcp' | 'udp' = 'tcp'): Promise<void> {
-  const child = lab.spawn(host, [process.execPath, '-e', protocol === 'tcp' ? tcpServer : udpServer, host, String(port)], { stdio: 'pipe' })
+  const child = lab.spawn(
+    host,
+    [process.execPath, '-e', protocol === 'tcp' ? tcpServer : udpServer, host, String(port)],
+    { stdio: 'pipe' }
+  )
   await new Promise<void>((resolve, reject) => {
     child.stdout?.once('data', () => resolve())
     child.once('close', () => reject(new Error('the server did not start')))
@@ -150,8 +163,20 @@ const tcpVisit = `const s = require('node:net').connect({ host: process.argv[1],
 const udpVisit = `const [, h, p] = process.argv; const s = require('node:dgram').createSocket(h.includes(':') ? 'udp6' : 'udp4'); s.on('message', (d) => { console.log(String(d)); s.close() }); s.send('hello', +p, h); setTimeout(() => process.exit(), 1500)`
 
 /** What a host on the internet is told at an address; empty if nothing. */
-export async function visit(lab: Lab, address: string, port: number, protocol: 'tcp' | 'udp' = 'tcp', host = 'internet'): Promise<string> {
-  const { stdout } = await lab.run(host, [process.execPath, '-e', protocol === 'tcp' ? tcpVisit : udpVisit, address, String(port)])
+export async function visit(
+  lab: Lab,
+  address: string,
+  port: number,
+  protocol: 'tcp' | 'udp' = 'tcp',
+  host = 'internet'
+): Promise<string> {
+  const { stdout } = await lab.run(host, [
+    process.execPath,
+    '-e',
+    protocol === 'tcp' ? tcpVisit : udpVisit,
+    address,
+    String(port)
+  ])
   return stdout.trim()
 }
 

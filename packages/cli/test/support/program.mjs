@@ -15,7 +15,10 @@ for (const name of ['mapped', 'renewed', 'changed', 'lost', 'failed', 'released'
 const end = new AbortController()
 const { clock } = await import('@postern/core').then(({ systemHost }) => systemHost)
 traversal.networkIs(await findNetwork(end))
-traversal.want({ protocol, family, address: family === 4 ? '0.0.0.0' : '::', port }, externalPort ? { externalPort } : {})
+traversal.want(
+  { protocol, family, address: family === 4 ? '0.0.0.0' : '::', port },
+  externalPort ? { externalPort } : {}
+)
 await traversal.start()
 const watching = watchNetwork({ clock, changed: (network) => traversal.networkIs(network), intervalMs: 250 }, end)
 await traversal.firstPass()
