@@ -76,6 +76,7 @@ function createWorld(besides: GatewayOptions | undefined, ipv6: boolean): Gatewa
         gateway.inject({ kind: 'soap-fault', code: 606 })
       },
       occupy: (protocol, port) => occupy(protocol, port),
+      shorten: () => void gateway.inject({ kind: 'grant', lifetimeSeconds: 600 }),
       reboot: () => gateway.reboot(),
       move: () => gateway.setExternalAddress('1.2.3.5')
     }

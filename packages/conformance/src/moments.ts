@@ -1,5 +1,5 @@
 import type { Lease, MapRequest } from '@postern/interface'
-import { call, mapperOf, requestFor } from './asking.js'
+import { call, mapperOf, mappingsOf, requestFor } from './asking.js'
 import type { OpenStage } from './rule.js'
 import type { Outcome, Stage } from './stage.js'
 import type { Target } from './target.js'
@@ -11,6 +11,8 @@ export interface AbortedMap {
   readonly reason: Error
   readonly outcome: Outcome<Lease>
   readonly abortedAtMs: number
+  /** Whether something is mapped when nobody aborts. */
+  readonly isMappedElse: boolean
   /** The answer may have been there already: then a lease is as good an outcome as the reason. */
   readonly isLate: boolean
   /** `12 ms and 3 turns after the call` */
@@ -25,25 +27,27 @@ const realInstants = 4
 
 /** Maps again and again, each time in a new world, and aborts at another moment each time. */
 export async function* abortedMaps(open: OpenStage, target: Target): AsyncGenerator<AbortedMap> {
-  const { stage, durationMs } = await undisturbed(open, target)
+  const { stage, durationMs, isMapped } = await undisturbed(open, target)
   const count = stage.isVirtual ? instants : realInstants
   const steps = Array.from({ length: count }, (_, index) => (durationMs * index) / count)
   // The instant of the answer too: whatever follows it is still to be undone.
-  for (const ms of [...new Set([...steps, durationMs])])
+  for (const ms of new Set([...steps, durationMs]))
     for (const turn of stage.isVirtual ? turns : realTurns)
-      yield await abortedAt(await open(), target, ms, turn, durationMs)
+      yield { ...(await abortedAt(await open(), target, ms, turn, durationMs)), isMappedElse: isMapped }
 }
 
 /** How long it takes when nobody aborts. */
 async function undisturbed(
   open: OpenStage,
   target: Target
-): Promise<{ readonly stage: Stage; readonly durationMs: number }> {
+): Promise<{ readonly stage: Stage; readonly durationMs: number; readonly isMapped: boolean }> {
   const stage = await open()
   const mapper = await mapperOf(stage, target)
+  const request = requestFor(stage, mapper)
   const before = stage.host.clock.monotonicMs()
-  const outcome = await stage.outcome(mapper.map(requestFor(stage, mapper), call()))
-  return { stage, durationMs: outcome.state === 'pending' ? 100 : outcome.atMs - before }
+  const outcome = await stage.outcome(mapper.map(request, call()))
+  const isMapped = mappingsOf(stage, request).length > 0
+  return { stage, durationMs: outcome.state === 'pending' ? 100 : outcome.atMs - before, isMapped }
 }
 
 async function abortedAt(
@@ -52,7 +56,7 @@ async function abortedAt(
   ms: number,
   turn: number,
   durationMs: number
-): Promise<AbortedMap> {
+): Promise<Omit<AbortedMap, 'isMappedElse'>> {
   const mapper = await mapperOf(stage, target)
   const request = requestFor(stage, mapper)
   const reason = new Error('the test has had enough')

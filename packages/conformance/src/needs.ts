@@ -19,6 +19,7 @@ const reasons: Readonly<Record<Need, string>> = {
   silence: 'nothing in this world can fall silent',
   refuse: 'nothing in this world can refuse',
   occupy: 'no other host in this world can take a port',
+  shorten: 'nothing in this world grants less than is asked for',
   reboot: 'nothing in this world can lose its mappings',
   move: 'the external address of this world does not change',
   address: 'the world has no address to try',

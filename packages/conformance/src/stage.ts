@@ -29,20 +29,26 @@ export interface Stage {
   readonly lines: readonly string[]
   /** Makes the strategy, as another process would do. */
   create(): Promise<Discovery>
-  discover(options?: { readonly network?: Network; readonly signal?: AbortSignal }): Promise<Run>
+  /** Begins to discover, with what `create` made before or with a new one. */
+  discover(options?: {
+    readonly discovery?: Discovery
+    readonly network?: Network
+    readonly signal?: AbortSignal
+  }): Promise<Run>
   /** Discovers and waits for what is to be tested. */
   ability(target: Target): Promise<Ability>
   /** Waits for an ability of a discovery under way. */
   findIn(run: Run, wanted: (ability: Ability) => boolean, limitMs?: number): Promise<Ability | undefined>
-  /** Lets time pass. */
+  /** Lets time pass; in real time a moment of it at most. */
   pass(ms: number): Promise<void>
   /** Lets time pass until the promise is settled, or the limit is reached. */
   outcome<T>(promise: Promise<T>, limitMs?: number): Promise<Outcome<T>>
   close(): Promise<void>
 }
 
-/** In real time nobody waits longer. */
+/** In real time nobody waits longer for something to happen, nor to see that nothing does. */
 const realLimitMs = 10_000
+const realPassMs = 100
 
 /** Opens a world of the subject. */
 export async function openStage<W extends World>(subject: Subject<W>): Promise<Stage> {
@@ -58,40 +64,40 @@ export async function openStage<W extends World>(subject: Subject<W>): Promise<S
 
   const pass: Stage['pass'] = async (ms) => {
     if (clock.advance !== undefined) await clock.advance(ms)
-    else await clock.sleep(ms, { signal: new AbortController().signal })
+    else await clock.sleep(Math.min(ms, realPassMs), { signal: new AbortController().signal })
   }
 
   const outcome = async <T>(promise: Promise<T>, limitMs = 10_000): Promise<Outcome<T>> => {
-    let settled: Outcome<T> | undefined
+    const state: { settled: Outcome<T> } = { settled: { state: 'pending' } }
     const over = new AbortController()
-    const watched = promise.then(
-      (value) => {
-        settled = { state: 'fulfilled', value, atMs: clock.monotonicMs() }
-        over.abort()
-      },
-      (reason: unknown) => {
-        settled = { state: 'rejected', reason, atMs: clock.monotonicMs() }
-        over.abort()
+    const watch = async (): Promise<void> => {
+      try {
+        const value = await promise
+        state.settled = { state: 'fulfilled', value, atMs: clock.monotonicMs() }
+      } catch (reason) {
+        state.settled = { state: 'rejected', reason, atMs: clock.monotonicMs() }
       }
-    )
+      over.abort()
+    }
+    const watching = watch()
     if (isVirtual) {
       await pass(0)
-      for (let waited = 0, step = 10; settled === undefined && waited < limitMs; waited += step) {
+      for (let waited = 0, step = 10; state.settled.state === 'pending' && waited < limitMs; waited += step) {
         step = waited < 1000 ? 10 : 250
         await pass(step)
       }
     } else {
       const limit = clock.sleep(Math.min(limitMs, realLimitMs), { signal: over.signal }).catch(() => undefined)
-      await Promise.race([watched, limit])
+      await Promise.race([watching, limit])
       over.abort()
     }
-    return settled ?? { state: 'pending' }
+    return state.settled
   }
 
   const create: Stage['create'] = async () => (await subject.create(world))(host)
 
-  const discover: Stage['discover'] = async ({ network = ownNetwork, signal } = {}) => {
-    const discovery = await create()
+  const discover: Stage['discover'] = async ({ discovery: made, network = ownNetwork, signal } = {}) => {
+    const discovery = made ?? (await create())
     const controller = new AbortController()
     runs.add(controller)
     const findings: Finding[] = []

@@ -55,6 +55,8 @@ export interface WorldFaults {
   refuse?(): void | Promise<void>
   /** Another host gets this external port. */
   occupy?(protocol: Protocol, externalPort: number): void | Promise<void>
+  /** Mappings are granted for ten minutes at most. */
+  shorten?(): void | Promise<void>
   /** All mappings are lost. */
   reboot?(): void | Promise<void>
   /** The external IPv4 address becomes another one. Mappings stay. */

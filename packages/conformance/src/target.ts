@@ -8,6 +8,8 @@ export interface Target {
   readonly kind: AbilityKind
   /** Of a mapper. */
   readonly family?: Family
+  /** Of a mapper: null in the contract is `none`. */
+  readonly gateway?: string
   /** What it declares, in a mapper; both protocols in others, where there is nothing to declare. */
   readonly protocols: readonly string[]
   /** Its name in messages. */
@@ -18,8 +20,9 @@ export function targetOf(ability: Ability): Target {
   const { kind } = ability
   if (kind === 'mapper') {
     const { family, gateway, protocols } = ability
-    const where = gateway === null ? 'no gateway' : gateway.address
-    return { key: `mapper ${family} ${where}`, kind, family, protocols, label: `IPv${family} mapper of ${where}` }
+    const where = gateway?.address ?? 'none'
+    const label = `IPv${family} mapper of ${gateway?.address ?? 'no gateway'}`
+    return { key: `mapper ${family} ${where}`, kind, family, gateway: where, protocols, label }
   }
   const who = kind === 'puncher' ? kind : `${kind} ${ability.party.id}`
   return { key: who, kind, protocols: ['tcp', 'udp'], label: who }

@@ -19,6 +19,7 @@ export const referenceSubject = (strategy: (table: ReferenceTable) => Strategy):
       mappings: () => table.rules.map((rule) => ({ ...rule, externalAddress: table.externalAddress })),
       requests: () => table.log.length,
       changes: () => table.log.filter((each) => each !== 'probe').length,
+      violations: () => table.log.filter((each) => each.endsWith(' 0')),
       openHandles: () => table.openSockets,
       faults: {
         silence: () => table.behave('silent'),

@@ -3,7 +3,7 @@ import { isNotice, natError, type Strategy } from '@postern/interface'
 /** The strategies of the testkit, which trust in being asked for IPv4 only and wait for an answer in silence: with the two
  * things besides that the suite wants of a strategy for real routers. */
 export const sound =
-  (strategy: Strategy): Strategy =>
+  (strategy: Strategy, { absence: tells = true, family: minds = true } = {}): Strategy =>
   (host) => {
     const discovery = strategy(host)
     return {
@@ -15,7 +15,7 @@ export const sound =
           const gateway = network.gateways[0] ?? null
           found({ kind: 'notice', what: 'absent', gateway, reason: natError('NO_REPLY', 'no answer so far') })
         }
-        absence().catch(() => undefined)
+        if (tells) absence().catch(() => undefined)
         const ended = discovery.discover(
           network,
           (finding) => {
@@ -25,7 +25,7 @@ export const sound =
             found({
               ...finding,
               async map(request, call) {
-                if (request.endpoint.family !== family) throw new TypeError('an endpoint of the other family')
+                if (minds && request.endpoint.family !== family) throw new TypeError('an endpoint of the other family')
                 return map(request, call)
               }
             })

@@ -51,12 +51,12 @@ type Listener<E> = ((event: E) => void) | { handleEvent(event: E): void } | null
 
 /** An EventTarget that knows its events. */
 export interface TypedEvents<Events extends object> {
-  addEventListener<Name extends keyof Events & string>(
+  addEventListener<Name extends string & keyof Events>(
     name: Name,
     listener: Listener<Events[Name]>,
     options?: boolean | AddEventListenerOptions
   ): void
-  removeEventListener<Name extends keyof Events & string>(
+  removeEventListener<Name extends string & keyof Events>(
     name: Name,
     listener: Listener<Events[Name]>,
     options?: boolean | EventListenerOptions
@@ -77,10 +77,7 @@ interface EventListenerOptions {
 /** Makes a target, and what fires its events. */
 export function createEvents(): {
   readonly target: TypedEvents<TraversalEvents>
-  readonly fire: <Name extends keyof TraversalEvents & string>(
-    name: Name,
-    detail: TraversalEvents[Name]['detail']
-  ) => void
+  readonly fire: <Name extends keyof TraversalEvents>(name: Name, detail: TraversalEvents[Name]['detail']) => void
 } {
   const target = new EventTarget()
   return {

@@ -320,9 +320,15 @@ export function createHolding(want: Want, context: Context): Holding {
       held = undefined
       last.entry.leases--
       if (!withdraw(last) || forfeited) return
-      await desks
-        .of(last.mapper.gateway)
-        .serve(() => attempt((call) => last.lease.release(call), policy.attemptMs, clock, { signal }))
+      const release = (): Promise<void> =>
+        attempt((call) => last.lease.release(call), policy.attemptMs, clock, { signal })
+      try {
+        await desks.of(last.mapper.gateway).serve(release)
+      } catch (error) {
+        // It stays in memory too: the next run deletes it, or it lapses.
+        tell('failed', last, asNatError(error))
+        throw error
+      }
       memory.forget(last.memory)
       tell('released', last)
     }

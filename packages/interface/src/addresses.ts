@@ -77,8 +77,9 @@ export function canonicalAddress(address: string): string | undefined {
 export function networkOf(address: string): string | undefined {
   if (familyOf(address) === undefined) return undefined
   const parsed = ipaddr.process(address.replace(/%.*$/, ''))
-  if (parsed instanceof ipaddr.IPv4) return `${ipaddr.IPv4.networkAddressFromCIDR(`${parsed}/16`)}/16`
-  return `${ipaddr.IPv6.networkAddressFromCIDR(`${parsed}/32`)}/32`
+  if (parsed instanceof ipaddr.IPv4)
+    return `${ipaddr.IPv4.networkAddressFromCIDR(`${parsed.toString()}/16`).toString()}/16`
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${parsed.toString()}/32`).toString()}/32`
 }
 
 const bridges: readonly { readonly software: string; readonly interfaces: RegExp; readonly range: RegExp }[] = [

@@ -69,6 +69,9 @@ function mapperFor(address: string, family: Family, forward: Forward): Mapper {
     protocols: forward.protocols,
     async map({ endpoint }, { signal }) {
       signal.throwIfAborted()
+      if (endpoint.family !== family || !forward.protocols.includes(endpoint.protocol)) {
+        throw new TypeError(`the forward is not for ${endpoint.protocol} over IPv${endpoint.family}`)
+      }
       return leaseOf(address, forward.port, endpoint)
     }
   }

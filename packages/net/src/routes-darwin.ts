@@ -9,8 +9,8 @@ import { halvesMetric, type Route } from './route.js'
 export function parseNetstat(text: string): readonly Route[] {
   let family: 4 | 6 = 4
   return text.split('\n').flatMap((line, order): Route[] => {
-    if (/^Internet6:/.test(line)) family = 6
-    else if (/^Internet:/.test(line)) family = 4
+    if (line.startsWith('Internet6:')) family = 6
+    else if (line.startsWith('Internet:')) family = 4
     const [destination, gateway, flags, link] = line.trim().split(/\s+/)
     const whole = destination === 'default'
     // OpenVPN and others cover the default route with its two halves.

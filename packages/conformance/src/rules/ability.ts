@@ -35,7 +35,7 @@ export const abilityRules: readonly AbilityRule[] = [
       ok(family === 4 || family === 6, `there is no family ${String(family)}`)
       ok(protocols.length > 0, 'no protocol is declared')
       equal(new Set(protocols).size, protocols.length, `a protocol is declared twice: ${protocols.join()}`)
-      for (const each of protocols) ok(each === 'tcp' || each === 'udp', `there is no protocol ${String(each)}`)
+      for (const each of protocols) ok(each === 'tcp' || each === 'udp', `there is no protocol ${each}`)
     }
   },
   {

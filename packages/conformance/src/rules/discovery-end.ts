@@ -17,9 +17,12 @@ export const discoveryEndRules: readonly DiscoveryRule[] = [
     needs: ['requests'],
     async check(open) {
       const stage = await open()
-      const run = await stage.discover({ signal: AbortSignal.abort() })
+      const discovery = await stage.create()
       await stage.pass(1000)
-      equal(stage.world.requests?.(), 0, 'requests were sent although the signal had aborted')
+      const before = stage.world.requests?.()
+      const run = await stage.discover({ discovery, signal: AbortSignal.abort() })
+      await stage.pass(1000)
+      equal(stage.world.requests?.(), before, 'requests were sent although the signal had aborted')
       equal(run.findings.length, 0, 'something was found although the signal had aborted')
     }
   },

@@ -42,6 +42,7 @@ export async function sourcePorts(lab: Lab, from: string, to: string): Promise<[
   const child = lab.spawn(to, [node, '-e', receiver], { stdio: ['ignore', 'pipe', 'pipe'] })
   let bound = ''
   for await (const chunk of child.stderr ?? []) if ((bound += String(chunk)).match(/bound/g)?.length === 2) break
+  if (child.stdout === null) throw new Error('the receiver has no output')
   const [[data]] = await Promise.all([once(child.stdout, 'data'), lab.run(from, [node, '-e', sender])])
   return JSON.parse(String(data)) as [number, number]
 }

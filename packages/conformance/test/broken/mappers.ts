@@ -1,0 +1,220 @@
+import { type Discovery, type Host, isNotice, type Lease, type Mapper, type Strategy } from '@postern/interface'
+import { type BrokenStrategy, type ReferenceTable, referenceMapper } from '@postern/testkit'
+import { sound } from '../sound.js'
+
+type Make = (table: ReferenceTable) => Strategy
+
+const never = { signal: new AbortController().signal }
+const honest: Make = (table) => sound(referenceMapper(table))
+
+const withDiscovery =
+  (change: (discovery: Discovery, table: ReferenceTable, host: Host) => Discovery): Make =>
+  (table) =>
+  (host) =>
+    change(honest(table)(host), table, host)
+
+const withMapper = (change: (mapper: Mapper, table: ReferenceTable, host: Host) => Mapper): Make =>
+  withDiscovery((discovery, table, host) => ({
+    ...discovery,
+    discover: (network, found, call) =>
+      discovery.discover(
+        network,
+        (finding) => found(!isNotice(finding) && finding.kind === 'mapper' ? change(finding, table, host) : finding),
+        call
+      )
+  }))
+
+const withMap = (
+  map: (mapper: Mapper, table: ReferenceTable, ...args: Parameters<Mapper['map']>) => Promise<Lease>
+): Make => withMapper((mapper, table) => ({ ...mapper, map: (request, call) => map(mapper, table, request, call) }))
+
+const withLease = (change: (lease: Lease, table: ReferenceTable, wish: Wish) => Lease): Make =>
+  withMap(async (mapper, table, request, call) => change(await mapper.map(request, call), table, wishOf(request)))
+
+type Wish = Parameters<ReferenceTable['map']>[0]
+const wishOf = ({ endpoint, ...rest }: Parameters<Mapper['map']>[0]): Wish => ({
+  ...rest,
+  protocol: endpoint.protocol,
+  internalAddress: endpoint.address,
+  internalPort: endpoint.port
+})
+
+/** Mappers that break the rules which those of the testkit keep. */
+export const brokenMappers: readonly BrokenStrategy[] = [
+  {
+    name: 'asks although it was aborted before',
+    breaks: 'discover-aborted-before-does-nothing',
+    strategy: withDiscovery((discovery, table) => ({
+      ...discovery,
+      async discover(network, found, call) {
+        if (call.signal.aborted) table.probe(never).catch(() => undefined)
+        await discovery.discover(network, found, call)
+      }
+    }))
+  },
+  { name: 'says nothing of silence', breaks: 'discover-says-why-it-finds-nothing', strategy: familyOnly },
+  {
+    name: 'finds something the first time only',
+    breaks: 'discover-works-again',
+    strategy: withDiscovery((discovery) => {
+      let times = 0
+      return {
+        ...discovery,
+        async discover(network, found, call) {
+          times += 1
+          await discovery.discover(network, times === 1 ? found : () => undefined, call)
+        }
+      }
+    })
+  },
+  {
+    name: 'throws its own dice',
+    breaks: 'uses-the-random-of-the-host',
+    strategy: withDiscovery((discovery) => ({
+      ...discovery,
+      async discover(network, found, call) {
+        Math.random()
+        await discovery.discover(network, found, call)
+      }
+    }))
+  },
+  {
+    name: 'can reserve too',
+    breaks: 'ability-has-one-verb',
+    strategy: withMapper((mapper) => ({ ...mapper, reserve: () => Promise.resolve() }))
+  },
+  {
+    name: 'declares a protocol twice',
+    breaks: 'mapper-declares-family-and-protocols',
+    strategy: withMapper((mapper) => ({ ...mapper, protocols: ['tcp', 'udp', 'tcp'] }))
+  },
+  {
+    name: 'grants what it does not declare',
+    breaks: 'map-refuses-other-protocols',
+    strategy: withMapper((mapper) => ({ ...mapper, protocols: ['tcp'] }))
+  },
+  { name: 'grants IPv4 to IPv6', breaks: 'map-refuses-other-families', strategy: familyBlind },
+  {
+    name: 'keeps a socket for a mapping',
+    breaks: 'map-holds-no-socket',
+    strategy: withMap((mapper, table, request, call) => {
+      table.openSocket()
+      return mapper.map(request, call)
+    })
+  },
+  {
+    name: 'asks for port 0',
+    breaks: 'map-keeps-the-protocol',
+    strategy: withMap(async (mapper, table, request, call) => {
+      const lease = await mapper.map(request, call)
+      // The table of the tests calls this a violation.
+      table.unmap({ ...wishOf(request), internalPort: 0 }, never).catch(() => undefined)
+      return lease
+    })
+  },
+  {
+    name: 'asks for the next port',
+    breaks: 'map-honours-the-suggested-port',
+    strategy: withMap((mapper, _, request, call) =>
+      mapper.map(
+        {
+          ...request,
+          suggestedExternalPort: request.suggestedExternalPort === 9234 ? 9235 : request.suggestedExternalPort
+        },
+        call
+      )
+    )
+  },
+  {
+    name: 'clears the table for its port',
+    breaks: 'map-leaves-others-alone',
+    strategy: withMap((mapper, table, request, call) => {
+      if (
+        table.rules.some(({ externalPort, key }) => externalPort === request.suggestedExternalPort && key === 'other')
+      )
+        table.reboot()
+      return mapper.map(request, call)
+    })
+  },
+  {
+    name: 'takes the port of another process',
+    breaks: 'map-leaves-other-processes-alone',
+    strategy: withMap((mapper, table, request, call) => {
+      const own = Buffer.from(request.key).toString('hex')
+      const isTheirs = ({ externalPort, key }: (typeof table.rules)[number]): boolean =>
+        externalPort === request.suggestedExternalPort && key !== own && key !== 'other'
+      if (table.rules.some(isTheirs)) table.reboot()
+      return mapper.map(request, call)
+    })
+  },
+  {
+    name: 'waits without an end for what it undoes',
+    breaks: 'abort-undoes-in-silence',
+    strategy: withMap(async (mapper, table, request, call) => {
+      try {
+        return await mapper.map(request, call)
+      } catch (error) {
+        if (call.signal.aborted && table.log.length > 1) await table.probe(never)
+        throw error
+      }
+    })
+  },
+  {
+    name: 'grants a lease without an address',
+    breaks: 'lease-has-addresses',
+    strategy: withLease((lease) => ({ ...lease, addresses: [] }))
+  },
+  {
+    name: 'grants a lease with a URL',
+    breaks: 'lease-has-addresses',
+    strategy: withLease((lease) => ({ ...lease, addresses: ['/dns4/example.com/tcp/8080'] }))
+  },
+  {
+    name: 'only looks whether the router is there when it renews',
+    breaks: 'renew-extends-the-mapping',
+    strategy: withLease((lease, table) => ({
+      ...lease,
+      async renew(call) {
+        // An honest one after a change of address or a reboot.
+        if (!lease.addresses[0]?.includes(table.externalAddress) || table.rules.length === 0) return lease.renew(call)
+        await table.probe(call)
+        return { ...lease }
+      }
+    }))
+  },
+  {
+    name: 'renews more than it has',
+    breaks: 'renew-keeps-one-mapping',
+    strategy: withLease((lease, table, wish) => ({
+      ...lease,
+      async renew(call) {
+        const next = await lease.renew(call)
+        await table.map({ ...wish, internalPort: 9, suggestedExternalPort: 9 }, call)
+        return next
+      }
+    }))
+  },
+  {
+    name: 'takes an aborted release for done',
+    breaks: 'release-can-be-tried-again',
+    strategy: withLease((lease) => {
+      let done = false
+      return {
+        ...lease,
+        async release(call) {
+          if (done) return
+          done = true
+          await lease.release(call)
+        }
+      }
+    })
+  }
+]
+
+function familyOnly(table: ReferenceTable): Strategy {
+  return sound(referenceMapper(table), { absence: false })
+}
+
+function familyBlind(table: ReferenceTable): Strategy {
+  return sound(referenceMapper(table), { family: false })
+}

@@ -1,0 +1,20 @@
+// Stands for ssh and for the server it connects to: a forwarded port is a file in the folder that FAKE_SSH_FOLDER names.
+import fs from 'node:fs'
+import path from 'node:path'
+
+const forward = process.argv.find((each) => each.startsWith('*:')) ?? ''
+const [, port] = forward.split(':')
+const file = path.join(process.env.FAKE_SSH_FOLDER, port)
+process.on('SIGTERM', () => {
+  fs.rmSync(file)
+  process.exit(255)
+})
+try {
+  fs.writeFileSync(file, forward, { flag: 'wx' })
+} catch {
+  process.stderr.write(`Error: remote port forwarding failed for listen port ${port}\n`)
+  process.exit(255)
+}
+process.stderr.write('debug1: Authentication succeeded (none).\ndebug1: remote forward succ')
+setTimeout(() => process.stderr.write(`ess for: listen *:${port}, connect ${forward}\n`), 2)
+setInterval(() => process.stderr.write('debug1: still here\n'), 1000)

@@ -1,0 +1,15 @@
+import { virtualClock } from '@postern/testkit'
+import { describe, it } from 'vitest'
+import { conformance } from '../../conformance/src/index.js'
+import { manual } from '../src/index.js'
+
+/** Nothing is asked of anybody, and what somebody mapped by hand cannot be seen. */
+const subject = {
+  create: () => manual({ address: '/ip4/1.2.3.4', port: 8080 }),
+  world: () => ({ clock: virtualClock(), network: { gateways: [], addresses: ['192.168.1.10'] }, requests: () => 0 })
+}
+
+describe('the contract', async () => {
+  for (const { id, name, skip, run } of await conformance(subject))
+    it.skipIf(skip !== undefined)(`${id}: ${skip ?? name}`, run)
+})

@@ -1,0 +1,148 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { createServer as createHttpServer } from 'node:http'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { memoryStore } from '@postern/core'
+import type { Strategy } from '@postern/interface'
+import { createGateway, type FakeGateway, listen } from '@postern/testkit'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type ExposeOptions, type Exposure, expose } from '../src/index.js'
+
+const cleanups: (() => unknown)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+})
+
+/** A gateway on loopback, and what `expose` needs to use it alone. */
+async function router(): Promise<{ readonly gateway: FakeGateway; readonly options: ExposeOptions }> {
+  const gateway = createGateway({ externalAddress: '11.0.0.2' })
+  const listening = await listen(gateway)
+  cleanups.push(() => listening.close())
+  const { address } = listening
+  return { gateway, options: { strategies: `pcp:${address},nat-pmp:${address},upnp:${address}`, store: memoryStore() } }
+}
+
+async function exposed(...args: Parameters<typeof expose>): Promise<Exposure> {
+  const exposure = await expose(...args)
+  cleanups.push(() => exposure.close())
+  return exposure
+}
+
+const portOf = (bound: unknown): number =>
+  typeof bound === 'object' && bound !== null && 'port' in bound ? Number(bound.port) : 0
+
+describe('expose', () => {
+  it('makes an HTTP server on loopback reachable through the gateway there, and gives back what it mapped', async () => {
+    const { gateway, options } = await router()
+    const server = createHttpServer((_request, response) => response.end('hello')).listen(0, '127.0.0.1')
+    cleanups.push(() => server.close())
+    const exposure = await exposed(server, options)
+    const port = portOf(server.address())
+    expect(exposure.addresses).toEqual([`/ip4/11.0.0.2/tcp/${port}`])
+    expect(gateway.mappings).toMatchObject([
+      { protocol: 'tcp', internalAddress: '127.0.0.1', internalPort: port, via: 'pcp' }
+    ])
+    const told: string[] = []
+    exposure.addEventListener('released', ({ detail }) => told.push(detail.event))
+    await exposure.close()
+    await exposure.close()
+    expect(told).toEqual(['released'])
+    expect(gateway.mappings).toEqual([])
+    expect(gateway.violations).toEqual([])
+    expect(server.listening).toBe(true)
+  })
+
+  it('waits until the server listens', async () => {
+    const { gateway, options } = await router()
+    const server = createServer()
+    cleanups.push(() => server.close())
+    const exposing = exposed(server, options)
+    server.listen(0, '127.0.0.1')
+    await exposing
+    expect(gateway.mappings).toHaveLength(1)
+  })
+
+  it('serves a UDP socket', async () => {
+    const { gateway, options } = await router()
+    const socket = createSocket('udp4').bind(0, '127.0.0.1')
+    cleanups.push(() => socket.close())
+    const exposure = await exposed(socket, options)
+    expect(gateway.mappings).toMatchObject([{ protocol: 'udp' }])
+    expect(exposure.report().verdict).toBe('public')
+  })
+
+  it('ends when the server closes', async () => {
+    const { gateway, options } = await router()
+    const server = createServer().listen(0, '127.0.0.1')
+    const exposure = await exposed(server, options)
+    server.close()
+    await once(server, 'close')
+    await exposure.close()
+    expect(gateway.mappings).toEqual([])
+  })
+
+  it('ends when its signal aborts, also before the server listens', async () => {
+    const { gateway, options } = await router()
+    const abort = new AbortController()
+    const server = createServer().listen(0, '127.0.0.1')
+    cleanups.push(() => server.close())
+    const exposure = await exposed(server, { ...options, signal: abort.signal })
+    abort.abort()
+    await exposure.close()
+    expect(gateway.mappings).toEqual([])
+    const never = createServer()
+    const late = new AbortController()
+    const waiting = exposed(never, { ...options, signal: late.signal })
+    late.abort()
+    expect((await waiting).addresses).toEqual([])
+  })
+
+  it('resolves whatever the verdict, with the reason', async () => {
+    const { options } = await router()
+    const server = createServer().listen(0, '127.0.0.1')
+    cleanups.push(() => server.close())
+    const nowhere = async (): Promise<{ gateways: []; addresses: [] }> => ({ gateways: [], addresses: [] })
+    const exposure = await exposed(server, { store: memoryStore(), findNetwork: nowhere, strategies: [] })
+    expect(exposure.report()).toMatchObject({ verdict: 'private', cause: 'loopback-only' })
+    expect(options.strategies).toBeDefined()
+  })
+
+  it('tells listeners what happens before it resolves', async () => {
+    const { options } = await router()
+    const server = createServer().listen(0, '127.0.0.1')
+    cleanups.push(() => server.close())
+    const told: string[] = []
+    await exposed(server, {
+      ...options,
+      on: { mapped: ({ detail }) => told.push(detail.event), verdict: ({ detail }) => told.push(detail.verdict) }
+    })
+    expect(told).toContain('mapped')
+    expect(told).toContain('public')
+  })
+
+  it('throws TypeErrors for what cannot be', async () => {
+    await expect(expose(Object.assign({}))).rejects.toThrow(TypeError)
+    const server = createServer().listen(0, '127.0.0.1')
+    cleanups.push(() => server.close())
+    await expect(expose(server, { strategies: 'carrier-pigeon' })).rejects.toThrow(TypeError)
+    await expect(expose(server, { policy: { attemptMs: -1 } })).rejects.toThrow(TypeError)
+    const pipe = createServer().listen(join(tmpdir(), `postern-${process.pid}.sock`))
+    cleanups.push(() => pipe.close())
+    await expect(expose(pipe, { strategies: [], store: memoryStore() })).rejects.toThrow(TypeError)
+  })
+
+  it('accepts no strategy at compile time that needs more than a plain host', () => {
+    interface RichHost {
+      readonly clock: never
+      readonly random: () => number
+      readonly log: never
+      readonly components: { readonly peerId: string }
+    }
+    const rich: Strategy<RichHost> = () => ({ name: 'rich', discover: () => Promise.resolve() })
+    // @ts-expect-error -- a Strategy of a richer host is no Strategy
+    const options: ExposeOptions = { strategies: [rich] }
+    expect(options.strategies).toHaveLength(1)
+  })
+})

@@ -1,0 +1,102 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Memory } from '@postern/core'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { fileStore } from '../src/index.js'
+
+const memory: Memory = {
+  gateway: { address: '192.168.1.1', mac: null },
+  endpoint: { protocol: 'tcp', family: 4, address: '192.168.1.2', port: 8080 },
+  strategy: 'pcp',
+  key: '00112233445566778899aabbccddeeff',
+  externalPort: 8080,
+  expiresAt: 1_900_000_000_000,
+  verifiedAt: null
+}
+
+let folder = ''
+let path = ''
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'postern-'))
+  path = join(folder, 'deep', 'state.json')
+})
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** A store, and what it warned of. */
+function open(): { readonly store: ReturnType<typeof fileStore>; readonly warnings: Error[] } {
+  const warnings: Error[] = []
+  return { store: fileStore({ path, warn: (error) => warnings.push(error) }), warnings }
+}
+
+describe('the file store', () => {
+  it('begins empty, and gives back what was saved', async () => {
+    const { store, warnings } = open()
+    expect(await store.load()).toEqual([])
+    await store.save([memory])
+    expect(await store.load()).toEqual([memory])
+    await store.close()
+    expect(await open().store.load()).toEqual([memory])
+    expect(warnings).toEqual([])
+  })
+
+  it('is readable by its owner alone', async () => {
+    const { store } = open()
+    await store.save([memory])
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    await store.close()
+  })
+
+  it.each([
+    ['no JSON', '{'],
+    ['another format', '{"format":2,"memories":[]}'],
+    ['a damaged entry', JSON.stringify({ format: 1, memories: [{ ...memory, key: '../../etc' }] })],
+    ['an impossible port', JSON.stringify({ format: 1, memories: [{ ...memory, externalPort: 70_000 }] })],
+    ['nothing', '']
+  ])('sets a file with %s aside, warns once, and goes on', async (_, text) => {
+    const first = open()
+    await first.store.save([])
+    await first.store.close()
+    await writeFile(path, text)
+    const { store, warnings } = open()
+    expect(await store.load()).toEqual([])
+    expect(warnings).toMatchObject([{ code: 'STORE_UNUSABLE' }])
+    const aside = (await readdir(join(folder, 'deep'))).find((name) => name.includes('.damaged-'))
+    expect(await readFile(join(folder, 'deep', aside ?? ''), 'utf8')).toBe(text)
+    await store.save([memory])
+    expect(await store.load()).toEqual([memory])
+    await store.close()
+  })
+
+  it('belongs to one process: another one starts with empty memory and leaves it alone', async () => {
+    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000); console.log("up")'], {
+      stdio: ['ignore', 'pipe', 'ignore']
+    })
+    await once(other.stdout, 'data')
+    const { store: mine } = open()
+    await mine.save([memory])
+    await writeFile(`${path}.lock`, `${other.pid}\n`)
+    const { store, warnings } = open()
+    expect(await store.load()).toEqual([])
+    await store.save([])
+    expect(warnings).toMatchObject([{ code: 'STORE_UNUSABLE', message: expect.stringContaining(String(other.pid)) }])
+    expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ memories: [memory] })
+    other.kill('SIGKILL')
+    await once(other, 'exit')
+    // Its owner is gone, so the file is free.
+    expect(await open().store.load()).toEqual([memory])
+  })
+
+  it('that cannot be written to is no reason to fail', async () => {
+    await writeFile(join(folder, 'file'), '')
+    const warnings: Error[] = []
+    const store = fileStore({ path: join(folder, 'file', 'state.json'), warn: (error) => warnings.push(error) })
+    expect(await store.load()).toEqual([])
+    await store.save([memory])
+    expect(warnings).toHaveLength(1)
+  })
+})

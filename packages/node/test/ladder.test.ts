@@ -1,0 +1,47 @@
+import type { Host } from '@postern/interface'
+import { systemHost } from '@postern/core'
+import { describe, expect, it } from 'vitest'
+import { parseLadder } from '../src/index.js'
+
+const host: Host = systemHost
+const names = (text: string): readonly string[] =>
+  parseLadder(text).map((strategy) => {
+    const { name, gateway } = strategy(host)
+    return gateway === undefined ? name : `${name}:${gateway}`
+  })
+
+describe('a ladder as text', () => {
+  it.each([
+    ['any', ['pcp', 'nat-pmp', 'upnp']],
+    ['none', []],
+    ['upnp', ['upnp']],
+    ['upnp,pcp', ['upnp', 'pcp']],
+    [' nat-pmp , upnp ', ['nat-pmp', 'upnp']],
+    ['nat-pmp:192.168.1.1', ['nat-pmp:192.168.1.1']],
+    ['pcp:fe80::1', ['pcp:fe80::1']],
+    ['pcp:[2a00::1]', ['pcp:2a00::1']],
+    ['manual:11.0.0.2:8080,any', ['manual', 'pcp', 'nat-pmp', 'upnp']],
+    ['manual:[2a00::1]:8080', ['manual']],
+    ['manual:8080', ['manual']]
+  ])('%j', (text, expected) => {
+    expect(names(text)).toEqual(expected)
+  })
+
+  it.each([
+    '',
+    'any,',
+    'none,pcp',
+    'PCP',
+    'pcp:',
+    'pcp:router',
+    'nat-pmp:2a00::1',
+    'manual',
+    'manual:',
+    'manual:1.2.3:80',
+    'manual:11.0.0.2:0',
+    'manual:11.0.0.2:99999',
+    'any:1'
+  ])('%j is a TypeError that quotes it', (text) => {
+    expect(() => parseLadder(text)).toThrow(TypeError)
+  })
+})

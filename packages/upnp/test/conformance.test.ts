@@ -1,0 +1,10 @@
+import { describe, it } from 'vitest'
+import { conformance, gatewayWorld } from '../../conformance/src/index.js'
+import { upnp } from '../src/index.js'
+
+const subject = gatewayWorld({ ipv6: true, create: ({ openUdp, exchangeHttp }) => upnp({ openUdp, exchangeHttp }) })
+
+describe('the contract', async () => {
+  for (const { id, name, skip, run } of await conformance(subject))
+    it.skipIf(skip !== undefined)(`${id}: ${skip ?? name}`, run)
+})
