@@ -23,10 +23,13 @@ process.chdir(root)
 const exitCode = (code, signal) => code ?? 128 + constants.signals[signal]
 const modified = (file) => fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
 
+/** Runs a step of the set-up. What it prints is shown only if it fails. */
 function must(cwd, command, ...args) {
-  const { error, signal, status } = spawnSync(command, args, { cwd, shell: windows, stdio: 'inherit' })
+  const { error, signal, status, stdout, stderr } = spawnSync(command, args, { cwd, shell: windows, encoding: 'utf8' })
   if (error) throw error
-  if (status !== 0) process.exit(exitCode(status, signal))
+  if (status === 0) return
+  process.stderr.write(`${stdout}${stderr}`)
+  process.exit(exitCode(status, signal))
 }
 
 const stale = modified('toolchain/package-lock.json') > modified('toolchain/node_modules/.package-lock.json')
@@ -47,14 +50,11 @@ process.env.PATH = [path.join(tools, '.bin'), bin, process.env.PATH].join(path.d
 process.env.DO_NOT_TRACK = '1' // turbo's telemetry
 process.env.NODE_COMPILE_CACHE = path.join(root, 'node_modules', '.cache', 'node') // not the system's temporary folder
 process.env.NODE_USE_SYSTEM_CA = '1' // the machine's certificates, whichever Node runs
-must(
-  '.',
-  'pnpm',
-  'install',
-  process.env.POSTERN_UPDATE_LOCK ? '--no-frozen-lockfile' : '--frozen-lockfile',
-  '--prefer-offline',
-  '--reporter=append-only'
-)
+// Says nothing where there is nothing to do.
+const first = !fs.existsSync(path.join('node_modules', '.modules.yaml'))
+if (first) console.log('Setting up: dependencies, a few seconds more.')
+const lock = process.env.POSTERN_UPDATE_LOCK ? '--no-frozen-lockfile' : '--frozen-lockfile'
+must('.', 'pnpm', 'install', lock, '--prefer-offline', '--reporter=append-only')
 
 // A program in .bin runs with the Node beside it, if there is one, before the one on PATH.
 const link = path.join(bin, exe)

@@ -1,9 +1,11 @@
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { systemClock } from '@postern/testkit'
-import { describe, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { ssh } from '../../../examples/custom-strategy/ssh.js'
 import { conformance, type Subject, type World } from '../src/index.js'
 
@@ -13,13 +15,14 @@ interface SshWorld extends World {
 }
 
 const program = join(import.meta.dirname, 'fake-ssh.mjs')
+const example = join(import.meta.dirname, '..', '..', '..', 'examples', 'custom-strategy')
 
 /** A server that the fake ssh forwards ports of, and the processes of ours that hold them. */
 const subject: Subject<SshWorld> = {
   create: ({ start }) => ssh('me@server.example', '1.2.3.4', start),
   world() {
     const folder = mkdtempSync(join(tmpdir(), 'fake-ssh-'))
-    const running = new Set<object>()
+    const running = new Set<ChildProcess>()
     let started = 0
     return {
       clock: systemClock,
@@ -40,7 +43,12 @@ const subject: Subject<SshWorld> = {
       faults: {
         occupy: (_protocol, port) => writeFileSync(join(folder, String(port)), `*:${port}:192.168.1.99:${port}`)
       },
-      close: () => rmSync(folder, { recursive: true, force: true })
+      async close() {
+        const ended = [...running].map((child) => once(child, 'exit'))
+        for (const child of running) child.kill()
+        await Promise.all(ended)
+        rmSync(folder, { recursive: true, force: true })
+      }
     }
   }
 }
@@ -60,4 +68,55 @@ function mappingIn(file: string) {
 describe('the example of a strategy of your own', async () => {
   for (const { id, name, skip, run } of await conformance(subject))
     it.skipIf(skip !== undefined)(`${id}: ${skip ?? name}`, { timeout: 30_000 }, run)
+})
+
+describe('the example', () => {
+  it('compiles as strictly as the packages do', { timeout: 60_000 }, () => {
+    const tsc = fileURLToPath(import.meta.resolve('typescript/bin/tsc'))
+    const strict = ['strict', 'noUncheckedIndexedAccess', 'exactOptionalPropertyTypes', 'erasableSyntaxOnly']
+    const other = ['noEmit', 'skipLibCheck', 'allowImportingTsExtensions', 'ignoreConfig']
+    const flags = [...strict, ...other].map((each) => `--${each}`)
+    const target = ['--target', 'es2024', '--module', 'nodenext', '--types', 'node']
+    const files = ['ssh.ts', 'start.ts']
+    const { stdout, status } = spawnSync(process.execPath, [tsc, ...flags, ...target, ...files], {
+      cwd: example,
+      encoding: 'utf8'
+    })
+    expect(stdout).toBe('')
+    expect(status).toBe(0)
+  })
+
+  it.skipIf(process.platform === 'win32')(
+    'makes a server public, and gives the port back',
+    { timeout: 30_000 },
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'custom-strategy-'))
+      const [bin, ports] = [join(folder, 'bin'), join(folder, 'ports')]
+      for (const each of [bin, ports]) mkdirSync(each)
+      writeFileSync(join(bin, 'ssh'), `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`, { mode: 0o755 })
+      const env = {
+        ...process.env,
+        FAKE_SSH_FOLDER: ports,
+        PATH: `${bin}:${process.env.PATH}`,
+        PORT: '0',
+        XDG_STATE_HOME: folder
+      }
+      const child = spawn(process.execPath, ['start.ts', 'me@server.example', '1.2.3.4'], {
+        cwd: example,
+        env,
+        stdio: ['ignore', 'pipe', 'inherit']
+      })
+      try {
+        const [line] = await once(child.stdout, 'data')
+        const [port] = readdirSync(ports)
+        expect(String(line)).toBe(`public /ip4/1.2.3.4/tcp/${port}\n`)
+        child.kill('SIGINT')
+        await once(child, 'exit')
+        expect(readdirSync(ports)).toEqual([])
+      } finally {
+        child.kill()
+        rmSync(folder, { recursive: true, force: true })
+      }
+    }
+  )
 })

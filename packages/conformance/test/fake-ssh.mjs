@@ -5,10 +5,12 @@ import path from 'node:path'
 const forward = process.argv.find((each) => each.startsWith('*:')) ?? ''
 const [, port] = forward.split(':')
 const file = path.join(process.env.FAKE_SSH_FOLDER, port)
-process.on('SIGTERM', () => {
-  fs.rmSync(file)
-  process.exit(255)
-})
+for (const signal of ['SIGTERM', 'SIGINT']) {
+  process.on(signal, () => {
+    fs.rmSync(file, { force: true })
+    process.exit(255)
+  })
+}
 try {
   fs.writeFileSync(file, forward, { flag: 'wx' })
 } catch {

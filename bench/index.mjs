@@ -1,0 +1,72 @@
+// npm run bench: everything that docs/bench.md says of speed and size, measured.
+import { parseArgs } from 'node:util'
+import { canRunLab } from '@postern/lab'
+import { writeDocument } from './document.mjs'
+import { machineFacts } from './machine.mjs'
+import { sections } from './sections/index.mjs'
+import { aimsTable, formatText } from './tables.mjs'
+
+const usage = `node bench/index.mjs [--only ${sections.map(({ name }) => name).join(',')}] [--json]
+
+Without --only it runs everything, about four minutes, and writes docs/bench.md.`
+
+const options = { only: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean' } }
+
+// A program that is used for the first time has no compile cache.
+delete process.env.NODE_COMPILE_CACHE
+
+const interrupted = new AbortController()
+process.once('SIGINT', () => interrupted.abort())
+process.once('SIGTERM', () => interrupted.abort())
+
+try {
+  process.exitCode = await main(parseArgs({ options }).values)
+} catch (error) {
+  clearProgress()
+  if (!interrupted.signal.aborted) throw error
+  console.error('Interrupted.')
+  process.exitCode = 130
+}
+
+async function main({ only, json = false, help = false }) {
+  const names = only?.split(',')
+  const unknown = names?.filter((name) => !sections.some((each) => each.name === name)) ?? []
+  if (help || unknown.length > 0) {
+    console.log(usage)
+    return unknown.length > 0 ? 2 : 0
+  }
+  const chosen = sections.filter(({ name }) => names === undefined || names.includes(name))
+  const machine = machineFacts()
+  const support = chosen.some(({ needsLab }) => needsLab) ? await canRunLab() : { ok: true }
+  if (!support.ok) console.error(`Without the lab: ${support.reason}`)
+
+  const done = []
+  for (const { name, needsLab, run } of chosen) {
+    if (needsLab && !support.ok) continue
+    const startedMs = performance.now()
+    const section = await run({ signal: interrupted.signal, progress: (text) => showProgress(`${name}: ${text}`) })
+    clearProgress()
+    console.error(`${name}: ${((performance.now() - startedMs) / 1000).toFixed(0)} s`)
+    done.push(section)
+    if (!json) printSection(section)
+  }
+  if (json) console.log(JSON.stringify({ date: new Date().toISOString(), machine, sections: done }, undefined, 1))
+  else console.log(`\n${formatText(aimsTable(done))}`)
+  if (only === undefined && support.ok && !json) await writeDocument(machine, done)
+  return 0
+}
+
+function printSection({ title, notes, tables }) {
+  console.log(`\n# ${title}\n`)
+  for (const table of tables) console.log(`${formatText(table)}\n`)
+  for (const note of notes) console.log(note)
+}
+
+function showProgress(text) {
+  interrupted.signal.throwIfAborted()
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text.slice(0, process.stderr.columns - 1)}`)
+}
+
+function clearProgress() {
+  if (process.stderr.isTTY) process.stderr.write('\r\u001b[K')
+}

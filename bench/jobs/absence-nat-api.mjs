@@ -1,0 +1,10 @@
+// @silentbot1/nat-api where there is nothing: `map` resolves to false.
+import NatAPI from '@silentbot1/nat-api'
+import { runJob } from './job.mjs'
+
+await runJob({
+  async call(port) {
+    const mapped = await new NatAPI().map({ publicPort: port, privatePort: port, protocol: 'TCP' })
+    if (mapped) throw new Error('map() resolves to true')
+  }
+})

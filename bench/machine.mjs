@@ -1,0 +1,12 @@
+import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
+
+/** What numbers depend on, without what identifies a machine. */
+export const machineFacts = () => ({
+  system: `${process.platform} ${/^[\d.]*\d/.exec(release())?.[0] ?? ''}, ${process.arch}`,
+  processor: cpus()[0]?.model.trim() ?? 'unknown',
+  cores: availableParallelism(),
+  memoryGib: Math.round(totalmem() / 2 ** 30),
+  node: process.version,
+  /** Whether something else was running. */
+  loadAtStart: Number(loadavg()[0]?.toFixed(2))
+})

@@ -1,0 +1,73 @@
+// "Nothing here": time to the first word of it, and to the verdict.
+import { postern } from '../programs.mjs'
+import { aim, resultOf, takeTurns, tableOf } from '../rounds.mjs'
+import { Stage } from '../stage.mjs'
+import { spreadOfKnown } from '../stats.mjs'
+
+const ladder = 'Postern, the ladder: the verdict'
+const strategyOf = (protocol) => `Postern, ${protocol}: the first word`
+const protocols = ['pcp', 'nat-pmp', 'upnp']
+
+const ours = [
+  ...protocols.map((protocol) => ({ name: strategyOf(protocol), job: 'absence-strategy', args: [protocol] })),
+  { name: ladder, job: 'absence-traversal' },
+  { name: 'postern map --once, whole process', command: (port) => postern('map', String(port), '--once'), fails: true }
+]
+
+/** Peers that give up at all: a call that fails is their way to say it. */
+const peers = [
+  { name: 'natpmpc, whole process', command: (port) => ['natpmpc', '-a', String(port), String(port), 'tcp'], fails: true },
+  {
+    name: 'upnpc, whole process',
+    command: (port) => ['upnpc', '-a', '192.168.1.2', String(port), String(port), 'tcp'],
+    fails: true
+  },
+  { name: '@silentbot1/nat-api', job: 'absence-nat-api' },
+  { name: '@achingbrain/nat-port-mapper, NAT-PMP', job: 'absence-nat-port-mapper', args: ['nat-pmp', '{router}'] },
+  { name: '@achingbrain/nat-port-mapper, UPnP', job: 'absence-nat-port-mapper', args: ['upnp', '{router}'] }
+]
+
+const scenes = [
+  { topology: 'silent', caption: 'A router that drops every request' },
+  { topology: 'no-daemon', caption: 'A router whose ports are closed' }
+]
+const rounds = { ours: 5, peers: 1 }
+
+/** @returns {Promise<import('../tables.mjs').Section>} */
+export async function absence({ signal, progress }) {
+  const results = {}
+  for (const { topology } of scenes) {
+    const turns = async (contenders, count) => {
+      const stage = await Stage.open(topology, signal)
+      try {
+        const sample = (contender) => stage.sample(contender)
+        return await takeTurns(contenders, count, sample, (text) => progress(`${topology}: ${text}`))
+      } finally {
+        await stage.close()
+      }
+    }
+    const own = await turns(ours, rounds.ours)
+    // They wait for seconds and do nothing: all at once, each in a lab of its own.
+    const others = await Promise.all(peers.map((peer) => turns([peer], rounds.peers)))
+    results[topology] = [...own, ...others.flat()]
+  }
+  return {
+    name: 'absence',
+    title: 'Where there is nothing',
+    notes: [
+      'What Postern says here is provisional: the protocols’ own schedules go on, up to 127 s, and a router that answers late is used.',
+      'The peers wait for seconds, so they are asked once, side by side, each in a lab of its own. What has said nothing after 10 s is not waited for.'
+    ],
+    tables: scenes.map(({ topology, caption }) => tableOf(caption, results[topology], ladder)),
+    aims: [
+      ...aimsOf('silent', results.silent, 1000, protocols),
+      ...aimsOf('closed ports', results['no-daemon'], 50, protocols)
+    ],
+    data: results
+  }
+}
+
+const aimsOf = (where, results, limitMs, names) =>
+  [...names.map(strategyOf), ladder].map((name) =>
+    aim(`${where}, ≤ ${limitMs} ms: ${name}`, spreadOfKnown(resultOf(results, name).first), ' ms', (ms) => ms <= limitMs)
+  )

@@ -1,0 +1,56 @@
+// Time that an import adds to a fresh process.
+import { spawn } from 'node:child_process'
+import { readdir } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { formatSpread, spreadOf } from '../stats.mjs'
+
+const folder = fileURLToPath(new URL('..', import.meta.url))
+const packages = new URL('../../packages/', import.meta.url)
+const tools = ['conformance', 'lab', 'testkit']
+const peers = ['@achingbrain/nat-port-mapper', '@silentbot1/nat-api']
+const rounds = 10
+
+/** @returns {Promise<import('../tables.mjs').Section>} */
+export async function imports({ signal, progress }) {
+  const own = (await readdir(packages)).filter((name) => !tools.includes(name)).toSorted()
+  const specifiers = [...own.map((name) => `@postern/${name}`), ...peers]
+  const empty = []
+  const added = new Map(specifiers.map((specifier) => [specifier, []]))
+  for (let round = 0; round < rounds; round++) {
+    progress(`round ${round + 1} of ${rounds}`)
+    const emptyMs = await timeProcess('', signal)
+    empty.push(emptyMs)
+    for (const [specifier, times] of added) {
+      times.push((await timeProcess(`await import('${specifier}')`, signal)) - emptyMs)
+    }
+  }
+  return {
+    name: 'imports',
+    title: 'Import time',
+    notes: ['A fresh process that imports the package and ends, less an empty one of the same round; no compile cache.'],
+    tables: [
+      {
+        caption: 'Time that an import adds',
+        columns: ['', 'ms'],
+        rows: [
+          ['an empty process', formatSpread(spreadOf(empty))],
+          ...[...added].map(([specifier, times]) => [specifier, formatSpread(spreadOf(times))])
+        ]
+      }
+    ],
+    aims: [],
+    data: { empty, ...Object.fromEntries(added) }
+  }
+}
+
+function timeProcess(code, signal) {
+  return new Promise((resolve, reject) => {
+    const startedMs = performance.now()
+    const child = spawn(process.execPath, ['--input-type=module', '-e', code], { cwd: folder, stdio: 'ignore', signal })
+    child.once('error', reject)
+    child.once('exit', (status) => {
+      if (status === 0) resolve(performance.now() - startedMs)
+      else reject(new Error(`exit code ${status}: ${code}`))
+    })
+  })
+}

@@ -1,0 +1,14 @@
+import { absence } from './absence.mjs'
+import { imports } from './imports.mjs'
+import { mapping } from './mapping.mjs'
+import { sizes } from './sizes.mjs'
+import { stop } from './stop.mjs'
+
+/** In the order in which they run. */
+export const sections = [
+  { name: 'mapping', needsLab: true, run: mapping },
+  { name: 'absence', needsLab: true, run: absence },
+  { name: 'stop', needsLab: true, run: stop },
+  { name: 'imports', needsLab: false, run: imports },
+  { name: 'sizes', needsLab: false, run: sizes }
+]

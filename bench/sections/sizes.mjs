@@ -1,0 +1,66 @@
+// Minified and compressed size of each package.
+import { readdir } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import { build } from 'esbuild'
+
+const packages = new URL('../../packages/', import.meta.url)
+/** For development only: nobody ships them. */
+const tools = ['conformance', 'lab', 'testkit']
+
+/** @returns {Promise<import('../tables.mjs').Section>} */
+export async function sizes({ progress }) {
+  const names = (await readdir(packages)).filter((name) => !tools.includes(name)).toSorted()
+  const rows = []
+  for (const name of names) {
+    progress(name)
+    rows.push({
+      name,
+      own: await sizeOf(name, { packages: 'external' }),
+      withLibraries: await sizeOf(name, { external: ['@postern/*'] }),
+      whole: await sizeOf(name, {})
+    })
+  }
+  const core = rows.find(({ name }) => name === 'core').whole.gzip / 1000
+  const coreWithoutLibraries = ['core', 'interface']
+    .map((each) => rows.find(({ name }) => name === each).own.gzip / 1000)
+    .reduce((sum, each) => sum + each)
+  return {
+    name: 'sizes',
+    title: 'Size',
+    notes: [
+      'Bundled by esbuild for Node as an ES module, minified, then compressed by gzip at level 9; kB are 1000 bytes. “Alone” leaves out everything that is imported, “with libraries” only the other packages of Postern; “whole” leaves out nothing but Node.',
+      `core and interface, each alone, together: ${kilobytes(coreWithoutLibraries * 1000)} kB; as one bundle, with ipaddr.js: ${kilobytes(core * 1000)} kB.`
+    ],
+    tables: [
+      {
+        caption: 'Size of each package, minified / compressed, kB',
+        columns: ['package', 'alone', 'with libraries', 'whole'],
+        rows: rows.map(({ name, own, withLibraries, whole }) => [
+          `@postern/${name}`,
+          ...[own, withLibraries, whole].map((size) => `${kilobytes(size.minified)} / ${kilobytes(size.gzip)}`)
+        ])
+      }
+    ],
+    aims: [{ text: 'core with interface ≤ 12 kB compressed', measured: `${core.toFixed(1)} kB`, met: core <= 12 }],
+    data: rows
+  }
+}
+
+const kilobytes = (bytes) => (bytes / 1000).toFixed(1)
+
+async function sizeOf(name, options) {
+  const { outputFiles } = await build({
+    entryPoints: [new URL(`${name}/dist/index.js`, packages).pathname],
+    bundle: true,
+    minify: true,
+    write: false,
+    platform: 'node',
+    format: 'esm',
+    legalComments: 'none',
+    ...options
+  })
+  const [{ contents }] = outputFiles
+  const compressed = await promisify(gzip)(contents, { level: 9 })
+  return { minified: contents.length, gzip: compressed.length }
+}

@@ -1,0 +1,154 @@
+import { existsSync } from 'node:fs'
+import { builtinModules } from 'node:module'
+import { join } from 'node:path'
+import ts from 'typescript'
+import { describe, expect, it } from 'vitest'
+import { type Package, packages, read, readJson, root, sourcesOf } from './workspace.js'
+
+const strategies = ['manual', 'pcp', 'nat-pmp', 'upnp']
+
+/** Who may depend on whom. A package that is new has to be given its place here. */
+const arrows: Readonly<Record<string, readonly string[]>> = {
+  interface: [],
+  net: ['interface'],
+  ...Object.fromEntries(strategies.map((name) => [name, ['interface', 'net']])),
+  core: ['interface'],
+  node: ['interface', 'core', 'net', ...strategies],
+  cli: ['interface', 'core', 'net', 'node', ...strategies],
+  testkit: ['interface', 'net'],
+  conformance: ['interface', 'net', 'testkit'],
+  lab: ['interface']
+}
+
+/** `@postern/net` and `@postern/net/x` to `net`; undefined for everything else. */
+const ownName = (specifier: string): string | undefined => /^@postern\/([^/]+)/.exec(specifier)?.[1]
+
+const dependenciesOf = ({ manifest }: Package): readonly string[] => [
+  ...Object.keys(manifest.dependencies ?? {}),
+  ...Object.keys(manifest.peerDependencies ?? {}),
+  ...Object.keys(manifest.optionalDependencies ?? {})
+]
+
+const importsOf = (each: Package): readonly (readonly [file: string, specifier: string])[] =>
+  sourcesOf(each).flatMap((file) =>
+    ts.preProcessFile(read(file)).importedFiles.map(({ fileName }) => [file, fileName] as const)
+  )
+
+/** `write-file-atomic/lib` is of write-file-atomic. */
+const packageOf = (specifier: string): string =>
+  specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/')
+
+const isBare = (specifier: string): boolean => !specifier.startsWith('.') && !specifier.startsWith('node:')
+
+it('knows the place of every package', () => {
+  expect(packages.map(({ folder }) => folder).toSorted()).toEqual(Object.keys(arrows).toSorted())
+})
+
+describe.each(packages)('$manifest.name', (each) => {
+  const { folder, manifest } = each
+  const allowed = arrows[folder] ?? []
+
+  it('depends only on packages that its place allows', () => {
+    const own = dependenciesOf(each).flatMap((name) => ownName(name) ?? [])
+    expect(own.filter((name) => !allowed.includes(name))).toEqual([])
+  })
+
+  it('imports only from packages that its place allows', () => {
+    const wrong = importsOf(each).filter(([, specifier]) => {
+      const name = ownName(specifier)
+      return name !== undefined && !allowed.includes(name)
+    })
+    expect(wrong).toEqual([])
+  })
+
+  it('declares what it imports, and imports what it declares', () => {
+    const imported = new Set(
+      importsOf(each).flatMap(([, specifier]) => (isBare(specifier) ? [packageOf(specifier)] : []))
+    )
+    expect([...imported].toSorted()).toEqual(dependenciesOf(each).toSorted())
+  })
+
+  it('imports built-in modules by their node: names, and its own files by theirs', () => {
+    const wrong = importsOf(each).filter(
+      ([, specifier]) =>
+        builtinModules.includes(specifier) || (specifier.startsWith('.') && !/^\.\.?\/[^.].*\.js$/.test(specifier))
+    )
+    expect(wrong).toEqual([])
+  })
+
+  it('names what it exports, one by one, and leaves nothing to be done', () => {
+    const wrong = sourcesOf(each).filter((file) => /export \*|export default|TODO|FIXME|XXX/.test(read(file)))
+    expect(wrong).toEqual([])
+  })
+
+  it('has the fields of a package that can be published', () => {
+    expect(manifest).toMatchObject({
+      name: `@postern/${folder}`,
+      version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+      description: expect.stringMatching(/^.{20,}[^.]$/),
+      license: 'Apache-2.0 OR MIT',
+      type: 'module',
+      sideEffects: false,
+      engines: { node: '>=22' },
+      publishConfig: { access: 'public' }
+    })
+    expect(manifest['exports']).toEqual({ '.': { types: './dist/index.d.ts', default: './dist/index.js' } })
+    expect(manifest).not.toHaveProperty('private')
+    expect(manifest).not.toHaveProperty('scripts.install')
+    expect(manifest).not.toHaveProperty('scripts.postinstall')
+  })
+
+  it('packs what was built, its source, and its programs', () => {
+    const bin = manifest['bin'] === undefined ? [] : ['bin']
+    expect(manifest['files']).toEqual([...bin, 'dist', 'src', '!dist/.tsbuildinfo'])
+    for (const program of Object.values(manifest['bin'] ?? {})) {
+      expect(read(join('packages', folder, String(program)))).toMatch(/^#!\/usr\/bin\/env node\n/)
+    }
+  })
+
+  it('takes the other packages as they are here, and pins everything else', () => {
+    const wrong = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies }).filter(([name, range]) =>
+      ownName(name) === undefined ? !/^\d+\.\d+\.\d+$/.test(range) : range !== 'workspace:^'
+    )
+    expect(wrong).toEqual([])
+  })
+
+  it('says where it comes from in the same words as the others', () => {
+    const { repository, homepage, bugs } = manifest
+    const directory = repository === undefined ? {} : { repository: { directory: `packages/${folder}` } }
+    expect(manifest).toMatchObject(directory)
+    const first = packages[0]?.manifest ?? {}
+    const url = (value: unknown): unknown => JSON.stringify(value)?.replaceAll(/packages\/[\w-]+/g, 'packages/…')
+    expect([repository, homepage, bugs].map(url)).toEqual(
+      [first['repository'], first['homepage'], first['bugs']].map(url)
+    )
+  })
+
+  it('has a README, is built with the others, and has its documentation in the index', () => {
+    expect(existsSync(join(root, 'packages', folder, 'README.md'))).toBe(true)
+    expect(readJson('tsconfig.json')).toMatchObject({
+      references: expect.arrayContaining([{ path: `packages/${folder}` }])
+    })
+    expect(read(`packages/${folder}/src/index.ts`)).toMatch(/^\/\*\*[^]*@packageDocumentation/)
+  })
+})
+
+it('has a change noted for every package that was never released', () => {
+  const { baseBranch, access, fixed, linked, changelog } = readJson('.changeset/config.json') as Record<string, unknown>
+  expect({ baseBranch, access, fixed, linked }).toEqual({ baseBranch: 'main', access: 'public', fixed: [], linked: [] })
+  expect(changelog).toBe('@changesets/cli/changelog')
+  const unreleased = packages.filter(({ manifest }) => manifest['version'] === '0.0.0')
+  if (unreleased.length > 0) {
+    const [, header = ''] = read('.changeset/first-release.md').split('---\n')
+    const named = header.split('\n').flatMap((line) => /^'(.+)': minor$/.exec(line)?.[1] ?? [])
+    expect(named.toSorted()).toEqual(unreleased.map(({ manifest }) => manifest.name).toSorted())
+  }
+})
+
+it('gives both licences in full', () => {
+  expect(read('LICENSE-MIT')).toContain('The Postern contributors')
+  expect(read('LICENSE-APACHE')).toContain('Version 2.0, January 2004')
+})

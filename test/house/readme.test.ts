@@ -1,0 +1,151 @@
+import { join } from 'node:path'
+import ts from 'typescript'
+import { describe, expect, it } from 'vitest'
+import { errorCodes } from '@postern/interface'
+import { compilerOptions, packages, read, root } from './workspace.js'
+
+/** What examples may take as given: everything else they import or declare. */
+const given = `
+declare global {
+  const server: import('node:http').Server
+  const socket: import('node:dgram').Socket
+  const host: import('@postern/interface').Host
+  const network: import('@postern/interface').Network
+  const clock: import('@postern/interface').Clock
+  const log: import('@postern/interface').Logger
+  const key: Uint8Array
+  const signal: AbortSignal
+  function mapPort8080(options: { gateway: string }): Promise<void>
+}
+export {}
+`
+
+interface Example {
+  readonly readme: string
+  /** Where its first line stands in the README, counted from 0. */
+  readonly line: number
+  readonly text: string
+}
+
+function examplesOf(readme: string): readonly Example[] {
+  const text = read(readme)
+  return [...text.matchAll(/^```(?:js|ts|javascript|typescript)\n([^]*?)^```/gm)].map((match) => ({
+    readme,
+    line: text.slice(0, match.index).split('\n').length,
+    text: match[1] ?? ''
+  }))
+}
+
+/** The imports of a text, one name each. */
+function importsOf(text: string): ReadonlyMap<string, string> {
+  const source = ts.createSourceFile('example.mts', text, ts.ScriptTarget.Latest)
+  const names = source.statements.flatMap((each) => {
+    const bindings = ts.isImportDeclaration(each) ? each.importClause?.namedBindings : undefined
+    if (!ts.isImportDeclaration(each) || bindings === undefined || !ts.isNamedImports(bindings)) return []
+    const from = ts.isStringLiteral(each.moduleSpecifier) ? each.moduleSpecifier.text : ''
+    return bindings.elements.map(({ name }) => [name.text, `import { ${name.text} } from '${from}'`] as const)
+  })
+  return new Map(names)
+}
+
+/** An example goes on from those before it in the same README: it need not import again what they did. */
+function textOf({ readme, line, text }: Example): string {
+  const own = importsOf(text)
+  const before = examples.filter((each) => each.readme === readme && each.line < line)
+  const carried = new Map(before.flatMap((each) => [...importsOf(each.text)]).filter(([name]) => !own.has(name)))
+  return `${[...carried.values()].join(';')};${text}\nexport {}\n`
+}
+
+const readmes = packages.map(({ folder }) => `packages/${folder}/README.md`)
+const examples = readmes.flatMap(examplesOf)
+// Beside this file, so that vitest and Node's types are found.
+const fileOf = (example: Example): string => join(import.meta.dirname, `example-${examples.indexOf(example)}.mts`)
+const virtual = new Map([
+  [join(import.meta.dirname, 'given.d.mts'), given],
+  ...examples.map((example) => [fileOf(example), textOf(example)] as const)
+])
+
+/** Everything is checked in one program, which takes a second. */
+function check(): ts.Program {
+  const host = ts.createCompilerHost(compilerOptions)
+  const { fileExists, readFile } = host
+  host.fileExists = (file) => virtual.has(file) || fileExists(file)
+  host.readFile = (file) => virtual.get(file) ?? readFile(file)
+  const { getSourceFile } = host
+  host.getSourceFile = (file, options, ...rest) => {
+    const text = virtual.get(file)
+    return text === undefined ? getSourceFile(file, options, ...rest) : ts.createSourceFile(file, text, options)
+  }
+  return ts.createProgram([...virtual.keys()], compilerOptions, host)
+}
+
+const program = check()
+
+function complaintsAbout(example: Example): readonly string[] {
+  const source = program.getSourceFile(fileOf(example))
+  return ts.getPreEmitDiagnostics(program, source).map(({ file, start = 0, messageText }) => {
+    const line = file === undefined ? 0 : file.getLineAndCharacterOfPosition(start).line
+    return `${example.readme}:${example.line + line + 1}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`
+  })
+}
+
+describe.each(packages)('the README of $manifest.name', ({ folder, manifest }) => {
+  const readme = `packages/${folder}/README.md`
+  const text = read(readme)
+
+  it('has an example that compiles', () => {
+    const own = examples.filter((example) => example.readme === readme)
+    expect(own.length > 0 || folder === 'cli').toBe(true)
+    expect(own.flatMap(complaintsAbout)).toEqual([])
+  })
+
+  it('has its name, how to install it, when not to use it, and the licence', () => {
+    expect(text).toMatch(new RegExp(`^# ${manifest.name}\n`))
+    expect(text).toMatch(new RegExp(`npm install .*${manifest.name}`))
+    expect(text).toMatch(/When not|Do not use it/)
+    expect(text.trimEnd()).toMatch(/Apache-2\.0 OR MIT$/)
+  })
+
+  it('says why each dependency is there', () => {
+    const silent = Object.keys(manifest.dependencies ?? {}).filter((name) => !text.includes(`\`${name}\``))
+    expect(silent).toEqual([])
+  })
+
+  it('knows no error code that does not exist', () => {
+    const codes = [...text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, code = '']) => code)
+    const known = Object.keys(errorCodes)
+    const unknown = codes.filter((code) => !known.includes(code) && !/^(LAB|POSTERN|XDG|NO_COLOR)/.test(code))
+    expect(unknown).toEqual([])
+  })
+
+  it('links to files that exist', () => {
+    const links = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, link = '']) =>
+      join('packages', folder, link)
+    )
+    expect(links.filter((link) => !ts.sys.fileExists(join(root, link)))).toEqual([])
+  })
+})
+
+/** The options of a package, and where they are declared. */
+const options: readonly (readonly [folder: string, file: string, type: string])[] = [
+  ['manual', 'options.ts', 'ManualOptions'],
+  ['nat-pmp', 'options.ts', 'NatPmpOptions'],
+  ['pcp', 'options.ts', 'PcpOptions'],
+  ['upnp', 'options.ts', 'UpnpOptions'],
+  ['core', 'options.ts', 'TraversalOptions'],
+  ['core', 'options.ts', 'WantOptions'],
+  ['node', 'expose.ts', 'ExposeOptions'],
+  ['node', 'file-store.ts', 'FileStoreOptions']
+]
+
+it.each(options)('the README of %s has a row for each option in %s: %s', (folder, file, type) => {
+  const source = ts.createSourceFile(file, read(`packages/${folder}/src/${file}`), ts.ScriptTarget.Latest, true)
+  const declared = source.statements.find((each) => ts.isInterfaceDeclaration(each) && each.name.text === type)
+  const members = declared !== undefined && ts.isInterfaceDeclaration(declared) ? declared.members : []
+  const rows = read(`packages/${folder}/README.md`).match(/^\|[^|]*\|/gm) ?? []
+  const missing = members
+    .map((member) => `\`${member.name?.getText(source)}\``)
+    .filter((name) => !rows.some((row) => row.includes(name)))
+  expect(members.length).toBeGreaterThan(0)
+  expect(missing).toEqual([])
+})

@@ -1,0 +1,50 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import ts from 'typescript'
+
+export const root = join(import.meta.dirname, '..', '..')
+export const read = (file: string): string => readFileSync(join(root, file), 'utf8')
+export const readJson = (file: string): unknown => JSON.parse(read(file))
+
+export interface Manifest {
+  readonly [field: string]: unknown
+  readonly name: string
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly devDependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+  readonly optionalDependencies?: Readonly<Record<string, string>>
+}
+
+/** A published package. */
+export interface Package {
+  /** Its folder in packages/, and its name without the scope. */
+  readonly folder: string
+  readonly manifest: Manifest
+}
+
+export const packages: readonly Package[] = readdirSync(join(root, 'packages'))
+  .filter((folder) => existsSync(join(root, 'packages', folder, 'package.json')))
+  .map((folder) => ({ folder, manifest: readJson(`packages/${folder}/package.json`) as Manifest }))
+
+/** The TypeScript files of a package's src, relative to the root. */
+export const sourcesOf = ({ folder }: Package): readonly string[] =>
+  readdirSync(join(root, 'packages', folder, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => `packages/${folder}/src/${file}`)
+    .toSorted()
+
+/** Checks as the packages are checked, against what was built of them. */
+export const compilerOptions: ts.CompilerOptions = {
+  strict: true,
+  noEmit: true,
+  target: ts.ScriptTarget.ES2023,
+  lib: ['lib.es2024.d.ts'],
+  module: ts.ModuleKind.NodeNext,
+  moduleResolution: ts.ModuleResolutionKind.NodeNext,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  skipLibCheck: true,
+  types: ['node'],
+  typeRoots: [join(root, 'node_modules', '@types')],
+  paths: { '@postern/*': [join(root, 'packages', '*', 'dist', 'index.d.ts')] }
+}
