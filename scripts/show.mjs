@@ -19,7 +19,7 @@ try {
 }
 process.exitCode = code
 
-async function show({ introduction, start, fetchFromOutside, rules }) {
+async function show({ introduction, who, start, fetchFromOutside, rules }) {
   console.log(`${introduction}\n`)
   const home = start()
   const lines = createInterface({ input: home.stdout })
@@ -36,9 +36,7 @@ async function show({ introduction, start, fetchFromOutside, rules }) {
   if (address !== undefined) {
     const page = await fetchFromOutside(host, Number(outerPort))
     proven = page.includes('Hello from behind the NAT.')
-    console.log(
-      `\nA host on the internet fetches http://${host}:${outerPort}/ and reads: ${page.trim() || 'nothing'}\n`
-    )
+    console.log(`\n${who} http://${host}:${outerPort}/ and reads: ${page.trim() || 'nothing'}\n`)
   }
   home.stdin.end()
   await once(home, 'exit')
@@ -75,6 +73,7 @@ async function labStage() {
   ]
   return {
     introduction: `A home in namespaces of this machine, with a real router (miniupnpd on a kernel NAT):\n\n  internet ${internet} ─── ${wan} router ${lan} ─── ${home} home`,
+    who: 'A host on the internet fetches',
     start: () => lab.spawn('home', [process.execPath, program, String(port)], { stdio: ['pipe', 'pipe', 'inherit'] }),
     fetchFromOutside: async (host, to) => (await outside(host, to)).stdout,
     rules: async () => (await lab.rules()).length,
@@ -88,6 +87,7 @@ async function loopbackStage(reason) {
   const listening = await listen(gateway)
   return {
     introduction: `Without namespaces (${reason}): the testkit's gateway on loopback, ${listening.address}, instead of a real router.`,
+    who: "This process plays the internet by the gateway's table, fetches",
     start: () =>
       spawn(process.execPath, [program, String(port), listening.address], { stdio: ['pipe', 'pipe', 'inherit'] }),
     fetchFromOutside: async (_host, to) => {
