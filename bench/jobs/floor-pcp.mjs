@@ -6,13 +6,14 @@ import { runJob } from './job.mjs'
 
 const [, , router] = process.argv
 const address = ownAddress()
+const nonce = crypto.getRandomValues(new Uint8Array(12))
 
 await runJob({
   async call(port) {
     const request = {
       protocol: 'tcp',
       internalPort: port,
-      nonce: crypto.getRandomValues(new Uint8Array(12)),
+      nonce,
       suggestedExternalPort: port,
       suggestedExternalAddress: '::ffff:0:0',
       lifetimeSeconds: 7200

@@ -1,5 +1,7 @@
 import { absence } from './absence.mjs'
+import { exchanges } from './exchanges.mjs'
 import { imports } from './imports.mjs'
+import { leases } from './leases.mjs'
 import { mapping } from './mapping.mjs'
 import { sizes } from './sizes.mjs'
 import { stop } from './stop.mjs'
@@ -9,6 +11,8 @@ export const sections = [
   { name: 'mapping', needsLab: true, run: mapping },
   { name: 'absence', needsLab: true, run: absence },
   { name: 'stop', needsLab: true, run: stop },
+  { name: 'exchanges', needsLab: false, run: exchanges },
+  { name: 'leases', needsLab: false, run: leases },
   { name: 'imports', needsLab: false, run: imports },
   { name: 'sizes', needsLab: false, run: sizes }
 ]

@@ -40,6 +40,7 @@ export function createPinholeMapper(gateway: Gateway, pinholes: Pinholes): Mappe
 
 async function open(pinholes: Pinholes, request: MapRequest, { signal }: CallOptions): Promise<Lease> {
   signal.throwIfAborted()
+  if (request.endpoint.family !== 6) throw new TypeError('a pinhole is for IPv6')
   const { address, port, protocol } = request.endpoint
   const client = await pinholes.clientFor(address, { signal })
   const leaseSeconds = askedSeconds(request)

@@ -60,8 +60,9 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
     gateway,
     family: 4,
     protocols: ['tcp', 'udp'],
-    map(request, call) {
+    async map(request, call) {
       const { endpoint, suggestedExternalPort: suggested } = request
+      if (endpoint.family !== 4) throw new TypeError('a port mapping of UPnP is for IPv4')
       // External port 0 would open every port (WANIPConnection:1 §2.2.18).
       const externalPort =
         Number.isInteger(suggested) && suggested > 0 && suggested < 65_536 ? suggested : endpoint.port

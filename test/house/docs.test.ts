@@ -1,0 +1,244 @@
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { MappingEvent, Report } from '@postern/core'
+import { errorCodes, natError } from '@postern/interface'
+import { virtualClock } from '@postern/testkit'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import ts from 'typescript'
+import { describe, expect, it } from 'vitest'
+import { exitCodes } from '../../packages/cli/src/exit-codes.js'
+import {
+  absent,
+  begin,
+  end,
+  relays,
+  router,
+  scripted,
+  type Stage,
+  stage,
+  web,
+  witnesses
+} from '../../packages/core/test/support.js'
+import { type Json, plain, schemaOfType } from './schema-of-type.js'
+import { packages, read, readJson, root, sourcesOf } from './workspace.js'
+
+describe('the pages that are written from the code', () => {
+  it('are in step with it', () => {
+    const { stderr, status } = spawnSync(process.execPath, ['scripts/docs.mjs', '--check'], {
+      cwd: root,
+      encoding: 'utf8'
+    })
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
+  })
+
+  it('have a row for every error code, and no other', () => {
+    const rows = [...read('docs/errors.md').matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code)
+    expect(rows).toEqual(Object.keys(errorCodes))
+  })
+})
+
+/** In the registry for strategies of others; nothing here has a use for them. */
+const unused = ['NO_GATEWAY', 'NOT_NEEDED']
+
+describe('the registry of error codes', () => {
+  it('has the codes of the type, in its order', () => {
+    const source = ts.createSourceFile(
+      'errors.ts',
+      read('packages/interface/src/errors.ts'),
+      ts.ScriptTarget.Latest,
+      true
+    )
+    const declared = source.statements.find(ts.isTypeAliasDeclaration)
+    const members = declared !== undefined && ts.isUnionTypeNode(declared.type) ? declared.type.types : []
+    expect(members.map((member) => member.getText().slice(1, -1))).toEqual(Object.keys(errorCodes))
+  })
+
+  it('has no code that nothing gives', () => {
+    const sources = packages
+      .filter(({ folder }) => !['interface', 'testkit', 'conformance', 'lab'].includes(folder))
+      .flatMap(sourcesOf)
+      .map(read)
+    const silent = Object.keys(errorCodes).filter((code) => !sources.some((text) => text.includes(`'${code}'`)))
+    expect(silent.filter((code) => !unused.includes(code))).toEqual([])
+  })
+})
+
+const schema = readJson('docs/report.schema.json') as { readonly [key: string]: Json }
+const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, allErrors: true })
+ajv.addFormat('date-time', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+const validate = ajv.compile(schema)
+
+/** What is wrong with a report, as it is after a way through JSON. */
+function faultsOf(report: Report): readonly string[] {
+  validate(JSON.parse(JSON.stringify(report)))
+  return (validate.errors ?? []).map(({ instancePath, message, params }) =>
+    [instancePath, message, JSON.stringify(params)].join(' ')
+  )
+}
+
+describe('docs/report.schema.json', () => {
+  it('is the type Report, with all its causes, states and fields, and nothing more', () => {
+    expect(plain(schema)).toEqual(schemaOfType('core', 'Report'))
+  })
+
+  it('refuses a report with a cause that does not exist, a field too many, or one too few', () => {
+    const good: unknown = stage(() => []).traversal.report()
+    expect(faultsOf(good as Report)).toEqual([])
+    const { nat: _, ...less } = good as Report
+    for (const bad of [{ ...(good as Report), cause: 'weather' }, { ...(good as Report), extra: 1 }, less]) {
+      expect(faultsOf(bad as Report)).not.toEqual([])
+    }
+  })
+
+  const refuse = (): never => {
+    throw natError('NOT_AUTHORIZED', 'no')
+  }
+  const scenes: Readonly<Record<string, () => Stage>> = {
+    'a mapping and a strategy that was not needed': () =>
+      stage((trace, clock) => [
+        scripted('pcp', trace, clock).strategy,
+        scripted('upnp', trace, clock).strategy,
+        absent('nat-pmp', clock)
+      ]),
+    'a verified address': () => {
+      const clock = virtualClock()
+      const seen = witnesses({ ann: 'reachable', ben: 'reachable', cy: 'unreachable' }, clock)
+      return stage((trace) => [scripted('pcp', trace, clock).strategy, seen], { clock })
+    },
+    'a refuted address': () => {
+      const clock = virtualClock()
+      const seen = witnesses({ ann: 'unreachable', ben: 'unreachable', cy: 'inconclusive' }, clock)
+      return stage((trace) => [scripted('pcp', trace, clock).strategy, seen], { clock })
+    },
+    'a relay behind a carrier': () =>
+      stage((trace, clock) => [
+        scripted('pcp', trace, clock, { externalAddress: '100.64.1.2' }).strategy,
+        relays(['rho'], clock, trace)
+      ]),
+    'a refusal': () => stage((trace, clock) => [scripted('pcp', trace, clock, { grant: refuse }).strategy]),
+    'a permanent mapping without a router': () =>
+      stage((trace, clock) => [
+        scripted('manual', trace, clock, { gateway: null, lifetimeMs: Number.POSITIVE_INFINITY }).strategy
+      ]),
+    'a second router': () => {
+      const gateways = [router, { ...router, address: '192.168.1.254' }]
+      return stage(
+        (trace, clock) => [
+          scripted('upnp', trace, clock, { gateway: { ...router, address: '192.168.1.254' } }).strategy
+        ],
+        { network: { gateways, addresses: ['192.168.1.2'] } }
+      )
+    },
+    'no network': () => stage((_, clock) => [absent('pcp', clock)], { network: { gateways: [], addresses: [] } }),
+    'a container bridge': () =>
+      stage((_, clock) => [absent('pcp', clock)], {
+        network: {
+          gateways: [{ address: '172.17.0.1', interface: 'eth0', localAddress: '172.17.0.2' }],
+          addresses: ['172.17.0.2']
+        }
+      })
+  }
+
+  it.each(Object.entries(scenes))('accepts what a traversal reports of %s', async (_, play) => {
+    const each = play()
+    each.traversal.want(web)
+    expect(faultsOf(each.traversal.report())).toEqual([])
+    await begin(each, 0)
+    expect(faultsOf(each.traversal.report())).toEqual([])
+    await each.clock.advance(20_000)
+    expect(faultsOf(each.traversal.report())).toEqual([])
+    await end(each)
+    expect(faultsOf(each.traversal.report())).toEqual([])
+  })
+})
+
+describe('docs/events.md', () => {
+  const page = read('docs/events.md')
+  const [, lines = ''] = /^```json\n([^]*?)^```/m.exec(page) ?? []
+  const examples = lines.trimEnd().split('\n')
+  const rowsOf = (heading: string): readonly string[] => {
+    const [, section = ''] = new RegExp(`^## ${heading}\n([^]*?)(?=^## |\\Z)`, 'm').exec(`${page}\n## `) ?? []
+    return [...section.matchAll(/^\| `(\w+)` \|/gm)].map(([, name = '']) => name)
+  }
+
+  it('has a row for every event', () => {
+    expect({ enum: rowsOf('Events').toSorted() }).toEqual(schemaOfType('core', 'MappingEventName'))
+  })
+
+  it('has a row for every field', () => {
+    const fields = rowsOf('Fields')
+    const { properties, required } = schemaOfType('core', 'MappingEvent') as Record<string, object>
+    expect(fields).toEqual(Object.keys(properties ?? {}))
+    expect(fields.filter((name) => name !== 'reasons').toSorted()).toEqual(required)
+  })
+
+  it('shows lines that could be written', () => {
+    expect(examples.length).toBeGreaterThan(3)
+    for (const line of examples) {
+      const event = JSON.parse(line) as MappingEvent
+      expect(JSON.stringify(event)).toBe(line)
+      expect(rowsOf('Events')).toContain(event.event)
+      expect(Object.keys(event).filter((key) => key !== 'reasons')).toEqual(
+        rowsOf('Fields').filter((name) => name !== 'reasons')
+      )
+      for (const { code } of event.reasons ?? []) expect(Object.keys(errorCodes)).toContain(code)
+    }
+  })
+
+  it('shows the fields that a traversal really gives, in their order', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
+    each.traversal.want(web)
+    await begin(each)
+    await end(each)
+    expect(each.events.map(({ event }) => event)).toEqual(['mapped', 'released'])
+    for (const event of each.events) expect(Object.keys(event)).toEqual(Object.keys(JSON.parse(examples[0] ?? '{}')))
+  })
+})
+
+describe('the exit codes', () => {
+  const all = Object.entries(exitCodes).map(([name, code]) => `${code} ${name}`)
+
+  it('stand in docs/exit-codes.md', () => {
+    const rows = [...read('docs/exit-codes.md').matchAll(/^\| (\d+) \| (\w+) \|/gm)]
+    expect(rows.map(([, code, name]) => `${code} ${name}`)).toEqual(all)
+  })
+
+  it('stand in the README and in the help', () => {
+    const codes = Object.values(exitCodes).map(String)
+    const inReadme = [...read('packages/cli/README.md').matchAll(/^\| (\d+) \|/gm)].map(([, code]) => code)
+    const [, help = ''] = /Exit codes:\n([^`]*)`/.exec(read('packages/cli/src/index.ts')) ?? []
+    expect(inReadme).toEqual(codes)
+    expect([...help.matchAll(/^ {2}(\d+)/gm)].map(([, code]) => code)).toEqual(codes)
+  })
+})
+
+describe('docs/guide.md', () => {
+  const page = read('docs/guide.md')
+  const rows = [...page.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name = '']) => name)
+
+  it.each(['Verdict', 'Cause', 'CandidateState', 'StrategyState'])('says what each %s means', (type) => {
+    const { enum: values } = schemaOfType('core', type) as { readonly enum: readonly string[] }
+    expect(values.filter((value) => !rows.includes(value))).toEqual([])
+  })
+
+  it('explains nothing that does not exist', () => {
+    const known = ['Verdict', 'Cause', 'CandidateState', 'StrategyState'].flatMap(
+      (type) => (schemaOfType('core', type) as { readonly enum: readonly string[] }).enum
+    )
+    expect(rows.filter((name) => !known.includes(name))).toEqual([])
+  })
+})
+
+const pages = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.md'))
+  .map((file) => `docs/${file}`)
+
+it.each(pages)('%s links to files that exist', (file) => {
+  const links = [...read(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, link = '']) =>
+    join(dirname(file), link)
+  )
+  expect(
+    links.filter((link) => !ts.sys.fileExists(join(root, link)) && !ts.sys.directoryExists(join(root, link)))
+  ).toEqual([])
+})
