@@ -120,7 +120,7 @@ describe.each(packages)('$manifest.name', (each) => {
     const { repository, homepage, bugs } = manifest
     const directory = repository === undefined ? {} : { repository: { directory: `packages/${folder}` } }
     expect(manifest).toMatchObject(directory)
-    const first = packages[0]?.manifest ?? {}
+    const first = packages[0]?.manifest ?? manifest
     const url = (value: unknown): unknown => JSON.stringify(value)?.replaceAll(/packages\/[\w-]+/g, 'packages/…')
     expect([repository, homepage, bugs].map(url)).toEqual(
       [first['repository'], first['homepage'], first['bugs']].map(url)

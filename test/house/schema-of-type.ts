@@ -75,7 +75,7 @@ export function plain(schema: Json, whole: Json = schema): Json {
     const required = at(schema, 'required')
     return {
       properties: Object.fromEntries(Object.entries(properties).map(([name, each]) => [name, plain(each, whole)])),
-      required: Array.isArray(required) ? required.toSorted() : []
+      required: Array.isArray(required) ? required.map(String).toSorted() : []
     }
   }
   return plainUnion([type].flat().map((each) => ({ type: [each ?? null] })))
@@ -91,9 +91,11 @@ function plainUnion(parts: readonly Json[]): Json {
   const types = collect('type')
   const rest = parts.filter((part) => typeof part === 'object' && part !== null && !('enum' in part || 'type' in part))
   const all = [
-    ...(values.length > 0 ? [{ enum: values.toSorted() }] : []),
-    ...(types.length > 0 ? [{ type: types.toSorted() }] : []),
+    ...(values.length > 0 ? [{ enum: values.toSorted(byText) }] : []),
+    ...(types.length > 0 ? [{ type: types.toSorted(byText) }] : []),
     ...rest
   ]
   return all.length === 1 && all[0] !== undefined ? all[0] : { anyOf: all }
 }
+
+const byText = (one: Json, other: Json): number => String(one).localeCompare(String(other), 'en')

@@ -1,6 +1,6 @@
 import { virtualClock } from '@postern/testkit'
 import { describe, it } from 'vitest'
-import { conformance } from '../../conformance/src/index.js'
+import { conformance } from '@postern/conformance'
 import { manual } from '../src/index.js'
 
 /** Nothing is asked of anybody, and what somebody mapped by hand cannot be seen. */

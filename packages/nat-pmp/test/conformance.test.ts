@@ -1,5 +1,5 @@
 import { describe, it } from 'vitest'
-import { conformance, gatewayWorld } from '../../conformance/src/index.js'
+import { conformance, gatewayWorld } from '@postern/conformance'
 import { natPmp } from '../src/index.js'
 
 const subject = gatewayWorld({ create: ({ openUdp }) => natPmp({ openUdp }) })

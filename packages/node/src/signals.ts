@@ -5,16 +5,28 @@ const signals = ['SIGINT', 'SIGTERM'] as const
  * the signal itself, ending is left to it.
  */
 export function closeOnSignals(close: () => Promise<void>, until: AbortSignal): void {
+  let taken: NodeJS.Signals | undefined
   const stop = (): void => {
     for (const name of signals) process.off(name, take)
   }
-  const take = (name: NodeJS.Signals): void => {
+  const end = (): void => {
     stop()
-    const alone = process.listenerCount(name) === 0
-    void close().finally(() => {
-      if (alone) process.kill(process.pid, name)
-    })
+    // Who listens now is the program itself: libraries that guard a file while they write it have let go.
+    if (taken !== undefined && process.listenerCount(taken) === 0) process.kill(process.pid, taken)
+  }
+  // It goes on listening until all is closed: else a guard of that kind would take itself for the last one, and end the
+  // process before anything is released.
+  const take = (name: NodeJS.Signals): void => {
+    const again = taken !== undefined
+    taken ??= name
+    if (!again) close().then(end, end)
   }
   for (const name of signals) process.on(name, take)
-  until.addEventListener('abort', stop, { once: true })
+  until.addEventListener(
+    'abort',
+    () => {
+      if (taken === undefined) stop()
+    },
+    { once: true }
+  )
 }

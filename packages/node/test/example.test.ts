@@ -11,10 +11,15 @@ const support = await canRunLab()
 const example = fileURLToPath(new URL('../../../examples/plain-http/index.js', import.meta.url))
 
 describe.skipIf(!support.ok)(`examples/plain-http${support.ok ? '' : ` (skipped: ${support.reason})`}`, () => {
-  it('is reached from outside its router, and leaves nothing there when it is told to end', { timeout: 20_000 }, async () => {
+  it('is reached from outside its router, and leaves nothing there when it is told to end', {
+    timeout: 20_000
+  }, async () => {
     await using lab = await openLab('home')
     const state = await mkdtemp(join(tmpdir(), 'postern-'))
-    const child = lab.spawn('home', [process.execPath, example], { stdio: ['ignore', 'pipe', 'inherit'], env: { XDG_STATE_HOME: state } })
+    const child = lab.spawn('home', [process.execPath, example], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { XDG_STATE_HOME: state }
+    })
     if (child.stdout === null) throw new Error('the example has no output')
     const [line] = await once(createInterface({ input: child.stdout }), 'line')
     expect(line).toBe('public  /ip4/11.0.0.2/tcp/8080')
