@@ -14,8 +14,7 @@ export const instantMapper = (gateway) => () => ({
       gateway,
       family: 4,
       protocols: ['tcp', 'udp'],
-      map: async ({ endpoint: { protocol, port }, lifetimeMs }) =>
-        lease(`/ip4/1.2.3.4/${protocol}/${port}`, lifetimeMs)
+      map: async ({ endpoint: { protocol, port }, lifetimeMs }) => lease(`/ip4/1.2.3.4/${protocol}/${port}`, lifetimeMs)
     })
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
   }

@@ -16,7 +16,11 @@ const ours = [
 
 /** Peers that give up at all: a call that fails is their way to say it. */
 const peers = [
-  { name: 'natpmpc, whole process', command: (port) => ['natpmpc', '-a', String(port), String(port), 'tcp'], fails: true },
+  {
+    name: 'natpmpc, whole process',
+    command: (port) => ['natpmpc', '-a', String(port), String(port), 'tcp'],
+    fails: true
+  },
   {
     name: 'upnpc, whole process',
     command: (port) => ['upnpc', '-a', '192.168.1.2', String(port), String(port), 'tcp'],
@@ -73,5 +77,10 @@ export async function absence({ signal, progress }) {
 
 const aimsOf = (where, results, limitMs, names) =>
   [...names.map(strategyOf), ladder].map((name) =>
-    aim(`${where}, ≤ ${limitMs} ms: ${name}`, spreadOfKnown(resultOf(results, name).first), ' ms', (ms) => ms <= limitMs)
+    aim(
+      `${where}, ≤ ${limitMs} ms: ${name}`,
+      spreadOfKnown(resultOf(results, name).first),
+      ' ms',
+      (ms) => ms <= limitMs
+    )
   )

@@ -50,7 +50,12 @@ async function count(name) {
   let before = [0, 0]
   const note = () => {
     const now = requestsOf(gateway.counters)
-    made.push(now.map((each, index) => each - before[index]).join(' + ').replace(/^0 \+ /, ''))
+    made.push(
+      now
+        .map((each, index) => each - before[index])
+        .join(' + ')
+        .replace(/^0 \+ /, '')
+    )
     before = now
   }
   const mapper = await found.promise

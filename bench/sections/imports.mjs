@@ -27,7 +27,9 @@ export async function imports({ signal, progress }) {
   return {
     name: 'imports',
     title: 'Import time',
-    notes: ['A fresh process that imports the package and ends, less an empty one of the same round; no compile cache.'],
+    notes: [
+      'A fresh process that imports the package and ends, less an empty one of the same round; no compile cache.'
+    ],
     tables: [
       {
         caption: 'Time that an import adds',

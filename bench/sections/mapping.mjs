@@ -117,9 +117,21 @@ function aimsOf(results) {
     ...['@achingbrain/nat-port-mapper', '@silentbot1/nat-api', wholeOf('natpmpc')].map((peer) =>
       against(`NAT-PMP not slower than ${peer}`, natPmp, peer, bare, atLeast(1))
     ),
-    against('natpmpc against postern map, whole processes', natPmp, wholeOf('natpmpc'), wholeOf('postern map --once'), atLeast(1)),
+    against(
+      'natpmpc against postern map, whole processes',
+      natPmp,
+      wholeOf('natpmpc'),
+      wholeOf('postern map --once'),
+      atLeast(1)
+    ),
     against('UPnP ≥ 10× faster than upnpc', upnp, wholeOf('upnpc'), bare, atLeast(10)),
-    against('… whole process against whole process', upnp, wholeOf('upnpc'), wholeOf('postern map --once'), atLeast(10)),
+    against(
+      '… whole process against whole process',
+      upnp,
+      wholeOf('upnpc'),
+      wholeOf('postern map --once'),
+      atLeast(10)
+    ),
     ...['@achingbrain/nat-port-mapper', '@silentbot1/nat-api'].map((peer) =>
       against(`UPnP faster than ${peer}`, upnp, peer, bare, atLeast(1))
     ),

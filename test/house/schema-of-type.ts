@@ -1,15 +1,20 @@
 import { join } from 'node:path'
 import ts from 'typescript'
-import { compilerOptions, root } from './workspace.js'
+import { compilerOptions, packages, root } from './workspace.js'
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
+const entryOf = (folder: string): string => join(root, 'packages', folder, 'dist', 'index.d.ts')
+/** Made once: it takes most of a second. */
+const program = ts.createProgram(
+  packages.map(({ folder }) => entryOf(folder)),
+  compilerOptions
+)
+
 /** The JSON schema of an exported type of a package, in the plainest form: no references, descriptions or limits. */
 export function schemaOfType(folder: string, name: string): Json {
-  const entry = join(root, 'packages', folder, 'dist', 'index.d.ts')
-  const program = ts.createProgram([entry], compilerOptions)
   const checker = program.getTypeChecker()
-  const source = program.getSourceFile(entry)
+  const source = program.getSourceFile(entryOf(folder))
   const module = source && checker.getSymbolAtLocation(source)
   const symbol = module && checker.getExportsOfModule(module).find((each) => each.name === name)
   if (symbol === undefined) throw new TypeError(`@postern/${folder} exports no ${name}`)
@@ -98,4 +103,4 @@ function plainUnion(parts: readonly Json[]): Json {
   return all.length === 1 && all[0] !== undefined ? all[0] : { anyOf: all }
 }
 
-const byText = (one: Json, other: Json): number => String(one).localeCompare(String(other), 'en')
+const byText = (one: Json, other: Json): number => (JSON.stringify(one) < JSON.stringify(other) ? -1 : 1)

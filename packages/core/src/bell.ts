@@ -6,6 +6,8 @@ export type Ring = 'time' | 'look' | 'check'
 /** Wakes the one who waits at it. Rings that nobody waits for are kept; `check` outweighs `look`. */
 export interface Bell {
   ring(why: 'look' | 'check'): void
+  /** Forgets the rings that nobody has waited for. */
+  silence(): void
   /** Resolves after `ms`, or when rung. Rejects with the signal's reason. */
   wait(ms: number, call: CallOptions): Promise<Ring>
 }
@@ -25,6 +27,9 @@ export function createBell(clock: Clock): Bell {
     ring(why) {
       if (rung !== 'check') rung = why
       wake?.()
+    },
+    silence() {
+      rung = undefined
     },
     async wait(ms, { signal }) {
       signal.throwIfAborted()

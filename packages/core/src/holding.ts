@@ -225,6 +225,8 @@ export function createHolding(want: Want, context: Context): Holding {
   }
 
   async function hold(first: Held, call: CallOptions): Promise<void> {
+    // What was just granted need not be looked at.
+    bell.silence()
     publish(first, undefined, call)
     const error = await keep(
       first.lease,
@@ -240,6 +242,8 @@ export function createHolding(want: Want, context: Context): Holding {
         },
         async renew(lease, { signal }) {
           const desk = desks.of(first.mapper.gateway)
+          // Claimed before the answer, so that one lease of a gateway is asked about at a poll, and not each of them.
+          desk.heardMs.set(first.entry.name, clock.monotonicMs())
           const next = await desk.serve(() =>
             // A renewal that comes too late is the same mapping, still held: releasing it would end what is kept.
             attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, { signal })

@@ -28,6 +28,9 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
   let sentMs: number | undefined
   let notBeforeMs = 0
   let failure: NatError | undefined
+  /** When to ask because somebody doubts the lease. What was granted a moment ago is asked for again only if it is known
+   * to be forgotten. */
+  let checkAtMs = Number.POSITIVE_INFINITY
 
   for (;;) {
     const lapsesMs = since.monotonicMs + lease.lifetimeMs
@@ -36,14 +39,16 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
       notBeforeMs,
       scheduled === undefined ? Number.POSITIVE_INFINITY : since.monotonicMs + scheduled
     )
-    const dueMs = Math.min(renewAtMs, Math.max(notBeforeMs, pollAtMs()), lapsesMs)
+    const dueMs = Math.min(renewAtMs, Math.max(notBeforeMs, pollAtMs()), checkAtMs, lapsesMs)
     const why = await bell.wait(dueMs - clock.monotonicMs(), call)
 
     const ended = spoiled()
     if (ended !== undefined) return ended
     // The wall clock goes on while the machine sleeps, and so does the router's.
     if (elapsedMs(clock, since) >= lease.lifetimeMs) return failure
-    if (why === 'look' || (why === 'time' && clock.monotonicMs() < Math.min(renewAtMs, pollAtMs()))) continue
+    if (why === 'check') checkAtMs = forgotten() ? 0 : since.monotonicMs + leastSpacingMs
+    if (why === 'look' || clock.monotonicMs() < Math.min(renewAtMs, pollAtMs(), checkAtMs)) continue
+    checkAtMs = Number.POSITIVE_INFINITY
 
     attempts++
     sentMs = clock.monotonicMs() - since.monotonicMs

@@ -19,7 +19,8 @@ export function renewalMs(
   if (lifetimeMs === Number.POSITIVE_INFINITY) return undefined
   const left = lifetimeMs / 2 ** (attempt + 1)
   const scheduled = lifetimeMs - left + random() * (left / 4)
-  const earliest = sentMs === undefined ? 0 : sentMs + leastSpacingMs
+  // The grant was the answer to a request, too.
+  const earliest = (sentMs ?? 0) + leastSpacingMs
   const at = Math.max(scheduled, earliest)
   return at < lifetimeMs ? at : undefined
 }

@@ -254,7 +254,7 @@ describe('keeping', () => {
     let pcp: Scripted | undefined
     const each = stage((trace, clock) => [(pcp = scripted('pcp', trace, clock)).strategy])
     each.traversal.want(web)
-    await begin(each)
+    await begin(each, 5000)
     if (pcp !== undefined) pcp.externalAddress = '11.0.0.77'
     pcp?.say((about) => ({ kind: 'notice', what: 'address-changed', about }))
     await each.clock.advance(600)
@@ -293,7 +293,7 @@ describe('keeping', () => {
   it('renews at once when the wall clock shows that the machine slept', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     each.traversal.want(web)
-    await begin(each)
+    await begin(each, 5000)
     each.trace.length = 0
     each.clock.jumpWall(3_000_000)
     each.traversal.networkIs(home)
@@ -492,6 +492,18 @@ describe('an external address that this side of the router speaks against', () =
     cleared.resolve(undefined)
     await each.clock.advance(50)
     expect(each.traversal.report().verdict).toBe('public')
+    await end(each)
+  })
+})
+
+describe('polling', () => {
+  it('asks about one lease of a gateway, not about each of them', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
+    for (const port of [9001, 9002, 9003]) each.traversal.want({ ...web, port })
+    await begin(each, 5000)
+    each.trace.length = 0
+    await each.clock.advance(15 * 60_000)
+    expect(each.trace).toHaveLength(1)
     await end(each)
   })
 })

@@ -33,7 +33,6 @@ export type ErrorCode =
   | 'NO_GATEWAY'
   | 'ATTEMPT_TIMEOUT'
   | 'SECONDARY_GATEWAY'
-  | 'NOT_NEEDED'
   | 'LEASE_LAPSED'
   | 'STRATEGY_FAULT'
   | 'STORE_UNUSABLE'
@@ -181,10 +180,6 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   SECONDARY_GATEWAY: {
     meaning: 'This router would grant a mapping, but our replies leave through another one.',
     advice: 'Make it the default route if it is the one that should be used.'
-  },
-  NOT_NEEDED: {
-    meaning: 'Not tried: nothing that is wanted needs it.',
-    advice: 'None needed.'
   },
   LEASE_LAPSED: {
     meaning: 'The lease could not be renewed before its time ran out.',

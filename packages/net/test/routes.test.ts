@@ -137,7 +137,7 @@ describe('findNetwork', () => {
     tun0: [{ address: '10.8.0.2', cidr: '10.8.0.2/24', internal: false }]
   })
   const eth0: Route = { family: 4, gateway: '192.168.1.1', interface: 'eth0', metric: 100 }
-  const find = (routes: readonly Route[], source: string | undefined = undefined) =>
+  const find = (routes: readonly Route[], source?: string) =>
     findNetwork(call, {
       interfaces,
       findRoutes: async () => routes,
