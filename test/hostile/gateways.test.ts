@@ -31,7 +31,7 @@ describe.each(strategyNames)('%s with a mapping, and a gateway that', (name) => 
 
     // It ends: everything that is wanted is there again by its next renewal, however long the router asked to be left alone.
     gateway.clearFaults()
-    await clock.advance(80 * minute)
+    await clock.advance(100 * minute)
     expect(hasRule(wanted)).toBe(true)
     expect(hasRule(held)).toBe(true)
 
