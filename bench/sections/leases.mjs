@@ -35,12 +35,13 @@ export async function leases({ signal, progress }) {
     tables: [
       {
         caption: 'By the number of leases',
-        columns: ['leases', 'granting one, µs', 'renewing one, µs', 'growth', 'heap for one, kB'],
+        columns: ['leases', 'granting one, µs', 'renewing one, µs', 'growth', 'a report, ms', 'heap for one, kB'],
         rows: counts.map((count) => [
           count.toLocaleString('en'),
           formatSpread(column(count, 'grantUs')),
           formatSpread(column(count, 'renewUs')),
           formatNumber(growth(count)),
+          formatSpread(column(count, 'reportMs')),
           formatNumber(column(count, 'bytes').median / 1000)
         ])
       }

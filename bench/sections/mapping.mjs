@@ -1,7 +1,6 @@
 // Time from the call to the mapping.
-import { aim, compare, resultOf, takeTurns, tableOf } from '../rounds.mjs'
+import { aim, compare, tableOf, takeTurns } from '../rounds.mjs'
 import { Stage } from '../stage.mjs'
-import { spreadOfKnown } from '../stats.mjs'
 import { postern } from '../programs.mjs'
 
 const expect = 'mapped'

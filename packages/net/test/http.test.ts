@@ -1,0 +1,126 @@
+import { once } from 'node:events'
+import { createServer, type Server, type Socket } from 'node:net'
+import type { Clock } from '@postern/interface'
+import { afterEach, describe, expect, it } from 'vitest'
+import { exchangeHttp, type HttpExchange } from '../src/index.js'
+
+const clock: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  sleep: (ms, { signal }) =>
+    new Promise((resolve, reject) => {
+      const timer = setTimeout(resolve, ms)
+      signal.addEventListener('abort', () => {
+        clearTimeout(timer)
+        reject(signal.reason)
+      })
+    })
+}
+const call = { signal: new AbortController().signal }
+const servers = new Set<Server>()
+const sockets = new Set<Socket>()
+afterEach(() => {
+  for (const socket of sockets) socket.destroy()
+  for (const server of servers) server.close()
+})
+
+/** A server of raw bytes: what it says to a request, and what it heard. */
+async function serve(say: (socket: Socket, heard: string) => void): Promise<string> {
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined)
+    socket.on('data', (data) => say(socket, String(data)))
+  })
+  servers.add(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const bound = server.address()
+  return `http://127.0.0.1:${typeof bound === 'object' ? bound?.port : 0}/x`
+}
+
+const exchange = (url: string, changes: Partial<HttpExchange> = {}): HttpExchange => ({
+  url: new URL(url),
+  maxBytes: 100,
+  timeoutMs: 2000,
+  clock,
+  ...changes
+})
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
+
+describe('an exchange over HTTP', () => {
+  it('sends the length in bytes, closes the connection, and gives status, headers and body', async () => {
+    let heard = ''
+    const url = await serve((socket, request) => {
+      heard += request
+      socket.end('HTTP/1.1 200 OK\r\nX-A: b\r\n\r\nhello')
+    })
+    const reply = await exchangeHttp(
+      exchange(url, { method: 'POST', body: 'grüße', headers: { SOAPAction: '"x#y"' } }),
+      call
+    )
+    expect({ ...reply, body: text(reply.body) }).toEqual({ status: 200, headers: { 'x-a': 'b' }, body: 'hello' })
+    expect(heard).toContain('Content-Length: 7\r\n')
+    expect(heard).toContain('Connection: close\r\n')
+    expect(heard).toContain('SOAPAction: "x#y"\r\n')
+  })
+
+  it('follows no redirect', async () => {
+    const url = await serve((socket) =>
+      socket.end('HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n')
+    )
+    expect((await exchangeHttp(exchange(url), call)).status).toBe(302)
+  })
+
+  it('unpacks nothing: a body that claims to be gzip is given as it is', async () => {
+    const url = await serve((socket) =>
+      socket.end('HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc')
+    )
+    expect(text((await exchangeHttp(exchange(url), call)).body)).toBe('abc')
+  })
+
+  it('stops reading at its bound', async () => {
+    const url = await serve((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+      const chunk = `400\r\n${'a'.repeat(1024)}\r\n`
+      const more = (): void => {
+        while (!socket.destroyed && socket.write(chunk));
+      }
+      socket.on('drain', more)
+      more()
+    })
+    await expect(exchangeHttp(exchange(url), call)).rejects.toMatchObject({ code: 'REPLY_TOO_LARGE' })
+  })
+
+  it.each([
+    ['says nothing', ''],
+    ['drips its headers', 'HTTP/1.1 200 OK\r\nX-'],
+    ['never ends its body', 'HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nabc']
+  ])('does not wait for a server that %s', async (_, bytes) => {
+    const url = await serve((socket) => void socket.write(bytes))
+    await expect(exchangeHttp(exchange(url, { timeoutMs: 60 }), call)).rejects.toMatchObject({ code: 'NO_REPLY' })
+  })
+
+  it.each([
+    ['something else than HTTP', 'SSH-2.0-OpenSSH_9.2\r\n'],
+    ['headers without an end', `HTTP/1.1 200 OK\r\n${'X-A: b\r\n'.repeat(5000)}`],
+    ['half a body', 'HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nabc']
+  ])('takes %s for malformed', async (_, bytes) => {
+    const url = await serve((socket) => socket.end(bytes))
+    await expect(exchangeHttp(exchange(url), call)).rejects.toMatchObject({ code: 'MALFORMED_REPLY' })
+  })
+
+  it('is refused by a closed port', async () => {
+    const url = await serve(() => undefined)
+    for (const server of servers) server.close()
+    await expect(exchangeHttp(exchange(url), call)).rejects.toMatchObject({ code: 'REFUSED' })
+  })
+
+  it('ends with the reason of its signal', async () => {
+    const url = await serve(() => undefined)
+    const abort = new AbortController()
+    const running = exchangeHttp(exchange(url), abort)
+    abort.abort(new Error('enough'))
+    await expect(running).rejects.toThrow('enough')
+    await expect(exchangeHttp(exchange(url), abort)).rejects.toThrow('enough')
+  })
+})
