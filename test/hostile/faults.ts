@@ -24,12 +24,10 @@ const truncated = [...Array.from({ length: 16 }, (_, length) => length), 23, 24,
 const wrongFields = (['version', 'opcode', 'response-bit', 'nonce', 'internal-port', 'protocol'] as const).map(
   (field) => make(`answers with a wrong ${field}`, { kind: 'wrong-field', field }, binary)
 )
-const results = [...Array.from({ length: 14 }, (_, code) => code), 255]
-  .filter((code) => code > 0)
-  .flatMap((code) => [
-    make(`answers with result ${code} for 30 s`, { kind: 'result', code, lifetimeSeconds: 30 }, binary),
-    make(`answers with result ${code} for 30 min`, { kind: 'result', code, lifetimeSeconds: 1800 }, binary)
-  ])
+const results = [...Array.from({ length: 13 }, (_, index) => index + 1), 255].flatMap((code) => [
+  make(`answers with result ${code} for 30 s`, { kind: 'result', code, lifetimeSeconds: 30 }, binary),
+  make(`answers with result ${code} for 30 min`, { kind: 'result', code, lifetimeSeconds: 1800 }, binary)
+])
 const grants = [
   make('grants no time', { kind: 'grant', lifetimeSeconds: 0 }, binary),
   make('grants one second', { kind: 'grant', lifetimeSeconds: 1 }, all, false),
