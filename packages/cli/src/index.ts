@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { fileStore, ladderGrammar, parseLadder } from '@postern/node'
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { Strategy } from '@postern/interface'
 import { doctor } from './doctor.js'
 import { exitCodes } from './exit-codes.js'
@@ -28,14 +28,14 @@ interface MapFlags {
   readonly via: readonly Strategy[]
   readonly lifetime: number
   readonly externalPort?: number
-  readonly once: boolean
-  readonly json: boolean
+  readonly once?: boolean
+  readonly json?: boolean
 }
 
 interface DoctorFlags {
   readonly via: readonly Strategy[]
-  readonly json: boolean
-  readonly dryRun: boolean
+  readonly json?: boolean
+  readonly dryRun?: boolean
 }
 
 /** Runs the command line and sets the process's exit code. */
@@ -47,7 +47,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const program = new Command('postern')
     .description('Makes this machine reachable from outside its router, and says why when it is not.')
     .version(version(), '-V, --version')
-    .option('--no-color', 'no colours (as the environment variable NO_COLOR)')
+    .addOption(colorOption())
     .exitOverride()
     .showHelpAfterError('(postern --help tells more)')
     .addHelpText(
@@ -63,9 +63,10 @@ ${codesText}`
   program
     .command('doctor')
     .description('Tries with a temporary port how reachable this machine is: verdict, cause, and what to do next.')
-    .option('--via <strategies>', viaText, parseVia, parseVia('any'))
-    .option('--dry-run', 'only look for routers and services; map nothing', false)
-    .option('--json', 'the report as JSON', false)
+    .addOption(viaOption())
+    .addOption(colorOption())
+    .option('--dry-run', 'only look for routers and services; map nothing')
+    .option('--json', 'the report as JSON')
     .addHelpText(
       'after',
       `
@@ -76,7 +77,7 @@ Examples:
   $ postern doctor --via manual:203.0.113.7:8080,upnp
 ${codesText}`
     )
-    .action(async ({ via, json, dryRun }: DoctorFlags) => {
+    .action(async ({ via, json = false, dryRun = false }: DoctorFlags) => {
       finish(await doctor({ strategies: via, json, dryRun }, output))
     })
 
@@ -84,11 +85,12 @@ ${codesText}`
     .command('map')
     .description('Maps a port of this host in the router, keeps it mapped, and releases it at Ctrl-C.')
     .argument('<port>', 'the port, with /tcp or /udp; tcp if neither is given', parsePort)
-    .option('--via <strategies>', viaText, parseVia, parseVia('any'))
-    .option('--lifetime <time>', 'the lifetime to ask for: 90s, 30m, 2h', parseDuration, parseDuration('2h'))
+    .addOption(viaOption())
+    .addOption(colorOption())
+    .addOption(lifetimeOption())
     .option('--external-port <port>', 'the external port to ask for first (default: the same port)', parsePortNumber)
-    .option('--once', 'exit after the first outcome and leave the mapping to lapse', false)
-    .option('--json', 'one JSON object a line', false)
+    .option('--once', 'exit after the first outcome and leave the mapping to lapse')
+    .option('--json', 'one JSON object a line')
     .addHelpText(
       'after',
       `
@@ -100,7 +102,7 @@ Examples:
 ${codesText}`
     )
     .action(async (argument: PortArgument, flags: MapFlags) => {
-      const { via, lifetime, externalPort = argument.port, once, json } = flags
+      const { via, lifetime, externalPort = argument.port, once = false, json = false } = flags
       const warn = (error: Error): void => line(process.stderr, `! ${error.message}`)
       const store = fileStore({ app: `map-${argument.port}-${argument.protocol}`, warn })
       try {
@@ -120,6 +122,15 @@ ${codesText}`
   await new Promise<void>((resolve) => void process.stdout.write('', () => resolve()))
   process.exit()
 }
+
+const viaOption = (): Option =>
+  new Option('--via <strategies>', viaText).argParser(parseVia).default(parseVia('any'), 'any')
+const lifetimeOption = (): Option =>
+  new Option('--lifetime <time>', 'the lifetime to ask for: 90s, 30m, 2h')
+    .argParser(parseDuration)
+    .default(parseDuration('2h'), '2h')
+/** What writes reads it from the command line itself: colours are decided before anything is parsed. */
+const colorOption = (): Option => new Option('--no-color', 'no colours (as the environment variable NO_COLOR)')
 
 function parseVia(text: string): readonly Strategy[] {
   try {
