@@ -1,7 +1,7 @@
 import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
 
 /** The contract's bound on undoing an aborted request, and as much again for a busy machine. */
-const graceMs = 1000
+export const graceMs = 1000
 
 /** Made once: an abort without a reason makes a new error with its stack. */
 const settled = new Error('the attempt is over')
@@ -12,46 +12,55 @@ const settled = new Error('the attempt is over')
  * Rejects with a NatError (`ATTEMPT_TIMEOUT` when the time is up, `STRATEGY_FAULT` for anything that is none), or the
  * signal's reason. A result that comes when nobody waits for it any more goes to `late`.
  */
-export async function attempt<T>(
+export function attempt<T>(
   verb: (call: CallOptions) => Promise<T>,
   timeoutMs: number,
   clock: Clock,
   { signal }: CallOptions,
   late: (result: T) => void = () => undefined
 ): Promise<T> {
-  signal.throwIfAborted()
-  const cut = new AbortController()
-  const over = new AbortController()
-  const stop = (): void => cut.abort(signal.reason)
-  signal.addEventListener('abort', stop, { once: true })
-  let given = false
-
-  const work = (async () => verb({ signal: cut.signal }))()
-  work.then(
-    (result) => {
-      if (given) late(result)
-    },
-    () => undefined
-  )
-  const bound = async (): Promise<never> => {
-    await clock.sleep(timeoutMs, { signal: AbortSignal.any([over.signal, cut.signal]) }).catch(() => undefined)
-    if (!over.signal.aborted) {
-      if (!cut.signal.aborted) cut.abort(natError('ATTEMPT_TIMEOUT', `no outcome within ${timeoutMs} ms`))
-      await clock.sleep(graceMs, { signal: over.signal }).catch(() => undefined)
+  // Callbacks and no races: of an outcome and a bound at the same moment one wins, and the other one knows.
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
+    const cut = new AbortController()
+    const over = new AbortController()
+    let open = true
+    const close = (): void => {
+      open = false
+      signal.removeEventListener('abort', stop)
+      over.abort(settled)
     }
-    throw cut.signal.reason
-  }
-  try {
-    return await Promise.race([work, bound()])
-  } catch (error) {
-    signal.throwIfAborted()
-    throw asNatError(cut.signal.aborted ? cut.signal.reason : error)
-  } finally {
-    given = true
-    over.abort(settled)
-    signal.removeEventListener('abort', stop)
-  }
+    const fail = (error: unknown): void => {
+      if (!open) return
+      close()
+      reject(signal.aborted ? signal.reason : asNatError(cut.signal.aborted ? cut.signal.reason : error))
+    }
+    const interrupt = (reason: unknown): void => {
+      if (!open || cut.signal.aborted) return
+      cut.abort(reason)
+      clock.sleep(graceMs, over).then(() => fail(reason), ignore)
+    }
+    const stop = (): void => interrupt(signal.reason)
+
+    signal.addEventListener('abort', stop)
+    clock
+      .sleep(timeoutMs, over)
+      .then(() => interrupt(natError('ATTEMPT_TIMEOUT', `no outcome within ${timeoutMs} ms`)), ignore)
+    const take = (result: T): void => {
+      if (!open) return late(result)
+      close()
+      resolve(result)
+    }
+    start(verb, cut).then(take, fail)
+  })
 }
+
+/** Calls a verb. One that throws before it returns a promise has rejected. */
+async function start<T>(verb: (call: CallOptions) => Promise<T>, call: CallOptions): Promise<T> {
+  return verb({ signal: call.signal })
+}
+
+const ignore = (): void => undefined
 
 /** What an ability threw, as the contract wants it. */
 export function asNatError(error: unknown): NatError {

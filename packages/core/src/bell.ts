@@ -6,10 +6,10 @@ export type Ring = 'time' | 'look' | 'check'
 /** Wakes the one who waits at it. Rings that nobody waits for are kept; `check` outweighs `look`. */
 export interface Bell {
   ring(why: 'look' | 'check'): void
-  /** Forgets the rings that nobody has waited for. */
-  silence(): void
   /** Resolves after `ms`, or when rung. Rejects with the signal's reason. */
   wait(ms: number, call: CallOptions): Promise<Ring>
+  /** Forgets the rings that nobody has waited for. */
+  silence(): void
 }
 
 /** Made once: an abort without a reason makes a new error with its stack. */
@@ -31,24 +31,41 @@ export function createBell(clock: Clock): Bell {
     silence() {
       rung = undefined
     },
-    async wait(ms, { signal }) {
-      signal.throwIfAborted()
-      if (rung !== undefined) return take()
-      const cut = new AbortController()
-      const stop = (): void => cut.abort(rang)
-      signal.addEventListener('abort', stop)
-      wake = stop
-      try {
-        if (ms === Number.POSITIVE_INFINITY) await ended(cut.signal)
-        else await clock.sleep(Math.max(0, ms), { signal: cut.signal })
-      } catch (error) {
-        if (!cut.signal.aborted) throw error
-      } finally {
-        wake = undefined
-        signal.removeEventListener('abort', stop)
-      }
-      signal.throwIfAborted()
-      return take()
+    wait(ms, { signal }) {
+      return new Promise((resolve, reject) => {
+        if (signal.aborted) return reject(signal.reason)
+        if (rung !== undefined) return resolve(take())
+        const cut = new AbortController()
+        const settle = (): void => {
+          wake = undefined
+          signal.removeEventListener('abort', aborted)
+        }
+        const aborted = (): void => {
+          settle()
+          cut.abort(rang)
+          reject(signal.reason)
+        }
+        wake = () => {
+          settle()
+          cut.abort(rang)
+          resolve(take())
+        }
+        signal.addEventListener('abort', aborted)
+        if (ms === Number.POSITIVE_INFINITY) return
+        clock.sleep(Math.max(0, ms), cut).then(
+          () => {
+            // Rung at the very moment at which the time was up.
+            if (cut.signal.aborted) return
+            settle()
+            resolve(take())
+          },
+          (error: unknown) => {
+            if (cut.signal.aborted) return
+            settle()
+            reject(error)
+          }
+        )
+      })
     }
   }
 }

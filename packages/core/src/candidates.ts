@@ -17,6 +17,8 @@ export interface Candidate {
   readonly endpoint: Endpoint | null
   /** Unix ms; null for what never lapses. */
   readonly expiresAt: number | null
+  /** Tells it from one that was withdrawn before under the same address. */
+  readonly since: number
   readonly evidence: readonly EvidenceReport[]
   /** What witnesses said in the last round that came to an end. */
   readonly ruling: 'verified' | 'refuted' | undefined
@@ -30,52 +32,72 @@ export interface Candidates {
   get(address: string): Candidate | undefined
   /** Adds a candidate, or replaces the one of the same address and keeps what witnesses said of it. */
   put(candidate: Pick<Candidate, 'address' | 'type' | 'strategy' | 'endpoint' | 'expiresAt'>): void
+  /** The lease behind it lives on for longer. */
+  extend(address: string, expiresAt: number | null): void
   withdraw(address: string): void
-  rule(address: string, changes: Partial<Pick<Candidate, 'evidence' | 'ruling'>>): void
+  /** Notes what witnesses said, if it is still the candidate that they were asked about. */
+  rule(address: string, since: number, changes: Partial<Pick<Candidate, 'evidence' | 'ruling'>>): void
   state(candidate: Candidate): CandidateState
+  readonly size: () => number
 }
 
 export function createCandidates(doubts: Doubts, changed: () => void): Candidates {
   const table = new Map<string, Candidate>()
-  const all = (): readonly Candidate[] => [...table.values()]
+  let count = 0
+  let told: readonly Candidate[] | undefined
+
+  function set(candidate: Candidate): void {
+    table.set(candidate.address, candidate)
+    told = undefined
+    changed()
+  }
+  /** What routers say of their own external addresses. */
+  const mapped = (): readonly Candidate[] =>
+    (told ??= [...table.values()].filter((each) => each.type === 'mapped' && each.isGlobal))
+
+  /** Globally routable, and contradicted by nothing known. */
+  function isConsistent({ host, isGlobal: global, type }: Candidate): boolean {
+    if (!global || host === undefined) return false
+    const isIpv4 = familyOf(host) === 4
+    // A global IPv6 address says nothing of the firewall before it: without a pinhole it is only a claim.
+    if (type === 'local') return isIpv4
+    if (type !== 'manual') return doubts.clears(host)
+    // The router knows its external address better than whoever typed one in.
+    const same = mapped().filter((other) => (familyOf(other.host ?? '') === 4) === isIpv4)
+    return same.length === 0 || same.some((other) => other.host === host)
+  }
+
   return {
-    all,
+    all: () => [...table.values()],
     get: (address) => table.get(address),
     put(candidate) {
       const before = table.get(candidate.address)
+      if (before !== undefined) return set({ ...before, ...candidate })
       const host = parseMultiaddr(candidate.address)?.address
-      const fresh = {
+      set({
+        ...candidate,
+        since: ++count,
         evidence: [],
         ruling: undefined,
         host: canonicalAddress(host ?? ''),
         isGlobal: isGlobal(host ?? '')
-      }
-      table.set(candidate.address, { ...fresh, ...before, ...candidate })
-      changed()
+      })
+    },
+    extend(address, expiresAt) {
+      const before = table.get(address)
+      // Nothing that anybody has to be told of, and with thousands of leases it happens all the time.
+      if (before !== undefined) table.set(address, { ...before, expiresAt })
     },
     withdraw(address) {
-      if (table.delete(address)) changed()
-    },
-    rule(address, changes) {
-      const before = table.get(address)
-      if (before === undefined) return
-      table.set(address, { ...before, ...changes })
+      if (!table.delete(address)) return
+      told = undefined
       changed()
     },
-    state: (candidate) => candidate.ruling ?? (isConsistent(candidate, all(), doubts) ? 'consistent' : 'claimed')
+    rule(address, since, changes) {
+      const before = table.get(address)
+      if (before?.since === since) set({ ...before, ...changes })
+    },
+    state: (candidate) => candidate.ruling ?? (isConsistent(candidate) ? 'consistent' : 'claimed'),
+    size: () => table.size
   }
-}
-
-/** Globally routable, and contradicted by nothing known. */
-function isConsistent({ host, isGlobal: global, type }: Candidate, all: readonly Candidate[], doubts: Doubts): boolean {
-  if (!global || host === undefined) return false
-  const isIpv4 = familyOf(host) === 4
-  // A global IPv6 address says nothing of the firewall before it: without a pinhole it is only a claim.
-  if (type === 'local') return isIpv4
-  if (type !== 'manual') return doubts.clears(host)
-  // The router knows its external address better than whoever typed one in.
-  const told = all.filter(
-    (other) => other.type === 'mapped' && other.isGlobal && (familyOf(other.host ?? '') === 4) === isIpv4
-  )
-  return told.length === 0 || told.some((other) => other.host === host)
 }

@@ -2,8 +2,9 @@ import type { Host, Network } from '@postern/interface'
 import type { Candidates } from './candidates.js'
 import type { Desks } from './desks.js'
 import type { Doubts } from './doubts.js'
-import type { Ledger } from './ledger.js'
 import type { MappingEvent } from './events.js'
+import type { Ledger } from './ledger.js'
+import type { Locals } from './local.js'
 import type { MemoryBook } from './memory.js'
 import type { Policy } from './policy.js'
 import type { Roster } from './roster.js'
@@ -16,6 +17,7 @@ export interface Context {
   readonly desks: Desks
   readonly memory: MemoryBook
   readonly candidates: Candidates
+  readonly locals: Locals
   readonly doubts: Doubts
   readonly ledger: Ledger
   readonly network: () => Network
@@ -25,4 +27,6 @@ export interface Context {
   readonly emit: (event: MappingEvent) => void
   /** Something that the report shows has changed. */
   readonly touched: () => void
+  /** A gateway grants something else than before. */
+  readonly gatewayChanged: (gateway: string) => void
 }

@@ -6,8 +6,8 @@ import {
   type NatError,
   type Network
 } from '@postern/interface'
-import type { Candidate, Candidates } from './candidates.js'
-import type { CandidateReport, GatewayReport, StrategyReport, StrategyState } from './report.js'
+import type { Candidate } from './candidates.js'
+import type { CandidateReport, CandidateState, GatewayReport, StrategyReport, StrategyState } from './report.js'
 import type { Entry } from './roster.js'
 import { isOnPath } from './wants.js'
 
@@ -56,7 +56,10 @@ export function describeGateway(gateway: Gateway): GatewayReport {
   return { address: gateway.address, interface: gateway.interface, description }
 }
 
-export function describeCandidate(candidate: Candidate, candidates: Candidates): CandidateReport {
+/** The last moment that a date can tell (ECMA-262 §21.4.1.1). */
+const latestDateMs = 8.64e15
+
+export function describeCandidate(candidate: Candidate, state: CandidateState): CandidateReport {
   const { address, type, strategy, endpoint, expiresAt, evidence } = candidate
   return {
     address,
@@ -64,8 +67,8 @@ export function describeCandidate(candidate: Candidate, candidates: Candidates):
     strategy,
     endpoint:
       endpoint === null ? null : { protocol: endpoint.protocol, address: endpoint.address, port: endpoint.port },
-    state: candidates.state(candidate),
-    expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString(),
+    state,
+    expiresAt: expiresAt === null || expiresAt > latestDateMs ? null : new Date(expiresAt).toISOString(),
     evidence
   }
 }

@@ -6,9 +6,11 @@ import { gatewayKey } from './roster.js'
 export interface Desk {
   /** Runs a verb when all before it have ended. */
   serve<T>(verb: () => Promise<T>): Promise<T>
+  /** Whether a verb would have to wait. */
+  isBusy(): boolean
   /** Until when, on the monotonic clock, a strategy must not ask this gateway for anything new. */
   readonly restsUntil: Map<string, number>
-  /** When a strategy was last answered here. */
+  /** When a strategy last asked here. */
   readonly heardMs: Map<string, number>
 }
 
@@ -19,7 +21,7 @@ export interface Desks {
 
 export function createDesks(): Desks {
   const desks = new Map<string, Desk>()
-  const open: Desk = { serve: (verb) => verb(), restsUntil: new Map(), heardMs: new Map() }
+  const open: Desk = { serve: (verb) => verb(), isBusy: () => false, restsUntil: new Map(), heardMs: new Map() }
   return {
     of(gateway) {
       if (gateway === null) return open
@@ -33,12 +35,22 @@ export function createDesks(): Desks {
 
 function createDesk(): Desk {
   let last: Promise<unknown> = Promise.resolve()
+  let count = 0
   return {
     serve(verb) {
-      const turn = last.then(verb, verb)
+      count++
+      const begin = async (): ReturnType<typeof verb> => {
+        try {
+          return await verb()
+        } finally {
+          count--
+        }
+      }
+      const turn = last.then(begin, begin)
       last = turn
       return turn
     },
+    isBusy: () => count > 0,
     restsUntil: new Map(),
     heardMs: new Map()
   }

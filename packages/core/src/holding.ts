@@ -1,27 +1,19 @@
-import {
-  type CallOptions,
-  type Endpoint,
-  type Lease,
-  type Mapper,
-  type NatError,
-  natError,
-  parseMultiaddr
-} from '@postern/interface'
-import { asNatError, attempt } from './attempt.js'
+import { type CallOptions, type Endpoint, type Lease, type Mapper, type NatError, natError } from '@postern/interface'
+import { asNatError, attempt, graceMs } from './attempt.js'
 import { type Bell, createBell } from './bell.js'
 import type { Context } from './context.js'
-import { eventReason, type MappingEvent, type MappingEventName } from './events.js'
+import { eventReason } from './events.js'
+import { createFailures } from './failures.js'
 import { keep } from './keeper.js'
 import type { Holder } from './ledger.js'
 import { keyBytes, type Memory } from './memory.js'
-import { backOffMs } from './policy.js'
+import { checkGrant, createPublisher, type Grant, type Held } from './publisher.js'
 import { leastSpacingMs } from './renewal.js'
 import { type Entry, gatewayKey } from './roster.js'
 import { endpointFor, isOnPath, isOurs, ownPort, type Want } from './wants.js'
 
 /** What is held for one want: nothing, or one lease. */
 export interface Holding {
-  readonly want: Want
   readonly held: () => Held | undefined
   /** Whether everything that could be tried by now has been. */
   readonly atRest: () => boolean
@@ -29,33 +21,24 @@ export interface Holding {
   ring(why: 'look' | 'check'): void
   /** The gateway is known to have forgotten the lease. */
   gatewayForgot(): void
-  /** Maps and keeps until the signal aborts. */
-  run(call: CallOptions): Promise<void>
-  /** Gives back what is held. Rejects if that fails. */
-  release(call: CallOptions): Promise<void>
+  /** Maps and keeps until the signal aborts; then gives back what is held, as long as the other one does not. */
+  run(call: CallOptions, last: CallOptions): Promise<void>
 }
 
-export interface Held {
-  readonly lease: Lease
+interface Choice {
   readonly entry: Entry
   readonly mapper: Mapper
   readonly endpoint: Endpoint
-  readonly memory: Memory
-  readonly holder: Holder
-}
-
-interface Failure {
-  readonly mapper: Mapper
-  readonly error: NatError
-  readonly count: number
-  readonly untilMs: number
 }
 
 export function createHolding(want: Want, context: Context): Holding {
-  const { host, policy, roster, desks, memory, candidates, doubts, ledger, emit } = context
+  const { host, policy, roster, desks, memory, ledger, doubts } = context
   const { clock } = host
   const bell: Bell = createBell(clock)
-  const failures = new Map<string, Failure>()
+  const publisher = createPublisher(context)
+  const failures = createFailures(context)
+  /** What goes on although nothing here waits for its outcome. */
+  const strays = new Set<Promise<void>>()
   let held: Held | undefined
   let trying = true
   let forgotten = false
@@ -64,7 +47,7 @@ export function createHolding(want: Want, context: Context): Holding {
   let complained = ''
 
   /** The best mapper that may be asked now, or how long to wait for one. */
-  function choose(): { readonly entry: Entry; readonly mapper: Mapper; readonly endpoint: Endpoint } | number {
+  function choose(): Choice | number {
     const now = clock.monotonicMs()
     let waitMs = Number.POSITIVE_INFINITY
     for (const entry of roster.entries) {
@@ -72,10 +55,7 @@ export function createHolding(want: Want, context: Context): Holding {
         if (ability.kind !== 'mapper' || !isOnPath(ability, entry, context.network())) continue
         const endpoint = endpointFor(want, ability, context.network())
         if (endpoint === undefined) continue
-        const rests = desks.of(ability.gateway).restsUntil.get(entry.name) ?? 0
-        const failure = failures.get(entry.name)
-        // A mapper that was found anew has not failed yet.
-        const readyMs = Math.max(rests, failure?.mapper === ability ? failure.untilMs : 0, notBeforeMs)
+        const readyMs = Math.max(failures.readyMs(entry, ability), notBeforeMs)
         if (readyMs > now) waitMs = Math.min(waitMs, readyMs - now)
         else if (context.mayUse(entry.rank)) return { entry, mapper: ability, endpoint }
       }
@@ -83,190 +63,166 @@ export function createHolding(want: Want, context: Context): Holding {
     return waitMs
   }
 
-  async function acquire(
-    entry: Entry,
-    mapper: Mapper,
-    endpoint: Endpoint,
-    { signal }: CallOptions
-  ): Promise<Held | undefined> {
-    // Written before the request leaves, so that a run that is killed now finds its mapping again.
-    const remembered = await memory.recall(mapper.gateway, endpoint)
-    const request = {
-      endpoint,
-      suggestedExternalPort: remembered.externalPort ?? want.externalPort ?? ownPort(endpoint.port),
-      lifetimeMs: want.lifetimeMs,
-      key: keyBytes(remembered)
-    }
+  /** Undefined where nothing was granted. Rejects with the signal's reason. */
+  async function acquire(choice: Choice, call: CallOptions, last: CallOptions): Promise<Held | undefined> {
+    const { entry, mapper, endpoint } = choice
     const desk = desks.of(mapper.gateway)
+    const holder: Holder = { endpoint, forfeit }
+    // Written before the request leaves, so that a run that is killed now finds its mapping again.
+    let remembered = await memory.recall(mapper.gateway, endpoint, call)
     try {
-      const lease = await desk.serve(() =>
-        attempt(
-          (call) => mapper.map(request, call),
-          policy.attemptMs,
-          clock,
-          { signal },
-          (late) => void giveBack(late)
-        )
-      )
-      checkGrant(lease)
+      const granted = await desk.serve(async () => {
+        call.signal.throwIfAborted()
+        // Another holder of the same endpoint has released it meanwhile.
+        if (!memory.has(remembered)) remembered = await memory.recall(mapper.gateway, endpoint, call)
+        const map = (bounded: CallOptions): Promise<Lease> => mapper.map(requestFor(endpoint, remembered), bounded)
+        const lease = await attempt(map, policy.attemptMs, clock, call, (late) => stray(giveBack(mapper, late, last)))
+        try {
+          const good = checkGrant(lease)
+          publisher.take(good.lease, holder)
+          return good
+        } catch (error) {
+          await attempt((bounded) => lease.release(bounded), policy.attemptMs, clock, last).catch(() => undefined)
+          throw error
+        }
+      })
       desk.heardMs.set(entry.name, clock.monotonicMs())
-      failures.delete(entry.name)
+      failures.clear(entry)
       entry.failure = undefined
-      return { lease, entry, mapper, endpoint, memory: remembered, holder: { endpoint, forfeit } }
+      return { ...granted, entry, mapper, endpoint, memory: remembered, holder }
     } catch (error) {
-      signal.throwIfAborted()
-      fail(entry, mapper, asNatError(error))
+      call.signal.throwIfAborted()
+      failures.add(entry, mapper, asNatError(error))
       return undefined
     }
   }
+
+  const requestFor = (endpoint: Endpoint, remembered: Memory): Parameters<Mapper['map']>[0] => ({
+    endpoint,
+    suggestedExternalPort: remembered.externalPort ?? want.externalPort ?? ownPort(endpoint.port),
+    lifetimeMs: want.lifetimeMs,
+    key: keyBytes(remembered)
+  })
 
   function forfeit(): void {
     forfeited = true
     bell.ring('look')
   }
 
-  function fail(entry: Entry, mapper: Mapper, error: NatError): void {
-    const count = (failures.get(entry.name)?.count ?? 0) + 1
-    const now = clock.monotonicMs()
-    failures.set(entry.name, { mapper, error, count, untilMs: now + backOffMs(policy.retry, count) })
-    if (error.retryAfterMs !== undefined) {
-      desks.of(mapper.gateway).restsUntil.set(entry.name, now + Math.min(error.retryAfterMs, longestRestMs))
-    }
-    entry.failure = error
-    context.touched()
-    host.log.debug(`${entry.name}: ${error.code}: ${error.message}`)
+  function stray(work: Promise<void>): void {
+    const kept: Promise<void> = work.finally(() => strays.delete(kept))
+    strays.add(kept)
   }
 
-  /** A lease nobody waits for any more. */
-  async function giveBack(lease: Lease): Promise<void> {
-    await attempt((call) => lease.release(call), policy.attemptMs, clock, {
-      signal: new AbortController().signal
-    }).catch((error: unknown) =>
-      host.log.debug(`a lease that came too late was not released: ${asNatError(error).message}`)
-    )
-  }
-
-  function publish(next: Held, before: Held | undefined, { signal }: CallOptions): void {
-    held = next
-    if (before === undefined) next.entry.leases++
-    for (const address of next.lease.addresses) ledger.take(address, next.holder)
-    if (before !== undefined) withdraw(before, next)
-    const external = externalOf(next.lease)
-    // A router that was named, or is none, need not be the next hop: its address may well lie beyond that.
-    if (external?.family === 4 && next.mapper.gateway !== null && next.entry.named === undefined) {
-      doubts.examine(external.address, { signal })
+  /** A lease that nobody waits for any more. One that is the same mapping as a live one is only forgotten. */
+  async function giveBack(mapper: Mapper, lease: Lease, last: CallOptions): Promise<void> {
+    const release = async (): Promise<void> => {
+      if (lease.addresses.some(ledger.isHeld)) return
+      await attempt((call) => lease.release(call), policy.attemptMs, clock, last)
     }
-    const wall = clock.wallMs()
-    const expiresAt = next.lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : wall + next.lease.lifetimeMs
-    for (const address of next.lease.addresses) {
-      const type = next.mapper.gateway === null ? 'manual' : 'mapped'
-      candidates.put({ address, type, strategy: next.entry.name, endpoint: next.endpoint, expiresAt })
-    }
-    const externalPort = external?.port ?? null
-    memory.note(next.memory, { strategy: next.entry.name, externalPort, expiresAt })
-    const changed = before !== undefined && before.lease.addresses.join() !== next.lease.addresses.join()
-    complained = ''
-    tell(before === undefined ? 'mapped' : changed ? 'changed' : 'renewed', next)
-  }
-
-  /** True if the mapping was nobody else's too. */
-  function withdraw(old: Held, next?: Held): boolean {
-    const gone = old.lease.addresses.filter((address) => next?.lease.addresses.includes(address) !== true)
-    const last = gone.filter((address) => ledger.leave(address, old.holder))
-    for (const address of last) candidates.withdraw(address)
-    return last.length === gone.length
-  }
-
-  function tell(event: MappingEventName, about: Held, error?: NatError): void {
-    const external = externalOf(about.lease)
-    const details: MappingEvent = {
-      event,
-      strategy: about.entry.name,
-      protocol: about.endpoint.protocol,
-      internal: { address: about.endpoint.address, port: about.endpoint.port },
-      external: external === undefined ? null : { address: external.address, port: external.port },
-      lifetimeSeconds: about.lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : about.lease.lifetimeMs / 1000,
-      ...(error === undefined ? {} : { reasons: [eventReason(about.entry.name, error)] })
-    }
-    emit(details)
+    await desks
+      .of(mapper.gateway)
+      .serve(release)
+      .catch((error: unknown) => host.log.debug(`a lease that came too late was not released: ${String(error)}`))
   }
 
   /** Says that nothing works, once for each new set of reasons. */
   function complain(): void {
     if (!context.firstPassOver()) return
     const reasons = roster.entries.flatMap((entry) => {
-      const error = failures.get(entry.name)?.error ?? entry.absence
+      const error = failures.of(entry) ?? entry.absence
       return error === undefined ? [] : [eventReason(entry.name, error)]
     })
     const text = reasons.map(({ strategy, code }) => `${strategy} ${code}`).join()
     if (text === complained) return
     complained = text
-    const { protocol, address, port } = want.endpoint
-    emit({
-      event: 'failed',
-      strategy: null,
-      protocol,
-      internal: { address, port },
-      external: null,
-      lifetimeSeconds: null,
-      reasons
-    })
+    publisher.complain(want, reasons)
   }
 
-  function spoiled(): NatError | undefined {
-    if (held === undefined) return undefined
-    if (forfeited) return natError('MAPPING_LOST', 'the mapping points to another endpoint now')
-    if (!isOurs(held.endpoint.address, context.network())) {
-      return natError('MAPPING_LOST', `${held.endpoint.address} is no longer an address of this host`)
+  function publish(next: Held, before: Held | undefined): void {
+    held = next
+    complained = ''
+    publisher.publish(next, before)
+    // A router that was named, or is none, need not be the next hop: its address may well lie beyond that.
+    const { external, mapper, entry } = next
+    if (external.family === 4 && mapper.gateway !== null && entry.named === undefined) doubts.examine(external.address)
+  }
+
+  function createSpoiled({ endpoint, mapper, entry }: Held): () => NatError | undefined {
+    let looked: ReturnType<Context['network']> | undefined
+    let elsewhere: NatError | undefined
+    return () => {
+      if (forfeited) return natError('MAPPING_LOST', 'the mapping points to another endpoint now')
+      const network = context.network()
+      if (network === looked) return elsewhere
+      looked = network
+      if (!isOurs(endpoint.address, network)) {
+        elsewhere = natError('MAPPING_LOST', `${endpoint.address} is no longer an address of this host`)
+      } else if (!isOnPath(mapper, entry, network)) {
+        elsewhere = natError('SECONDARY_GATEWAY', 'replies leave through another router now')
+      } else elsewhere = undefined
+      return elsewhere
     }
-    return isOnPath(held.mapper, held.entry, context.network())
-      ? undefined
-      : natError('SECONDARY_GATEWAY', 'replies leave through another router now')
   }
 
-  async function hold(first: Held, call: CallOptions): Promise<void> {
+  async function hold(first: Held, call: CallOptions, last: CallOptions): Promise<void> {
+    publish(first, undefined)
     // What was just granted need not be looked at.
     bell.silence()
-    publish(first, undefined, call)
+    const { entry, mapper, holder } = first
+    const desk = desks.of(mapper.gateway)
+    // A mapper of an earlier network tells nobody any more what its answers reveal, so each of its leases is asked about.
+    const isShared = (): boolean => isAmong(entry.abilities.values(), mapper)
+    let latest: Grant = first
+    let isOver = false
     const error = await keep(
       first.lease,
       {
         clock,
         random: host.random,
         bell,
-        spoiled,
+        pollMs: mapper.gateway === null ? Number.POSITIVE_INFINITY : policy.pollMs,
+        heardMs: () => (isShared() ? (desk.heardMs.get(entry.name) ?? 0) : 0),
+        spoiled: createSpoiled(first),
         forgotten: () => forgotten,
-        pollAtMs: () => {
-          if (first.mapper.gateway === null) return Number.POSITIVE_INFINITY
-          return (desks.of(first.mapper.gateway).heardMs.get(first.entry.name) ?? 0) + policy.pollMs
-        },
-        async renew(lease, { signal }) {
-          const desk = desks.of(first.mapper.gateway)
+        mayOutlast: (ms) => desk.isBusy() || ms <= policy.attemptMs + graceMs,
+        renew(lease) {
           // Claimed before the answer, so that one lease of a gateway is asked about at a poll, and not each of them.
-          desk.heardMs.set(first.entry.name, clock.monotonicMs())
-          const next = await desk.serve(() =>
+          if (isShared()) desk.heardMs.set(entry.name, clock.monotonicMs())
+          return desk.serve(async () => {
+            if (isOver) throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
             // A renewal that comes too late is the same mapping, still held: releasing it would end what is kept.
-            attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, { signal })
-          )
-          checkGrant(next)
-          desk.heardMs.set(first.entry.name, clock.monotonicMs())
-          return next
+            const next = await attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, call)
+            latest = checkGrant(next, latest)
+            if (!isOver) publisher.take(latest.lease, holder)
+            return latest.lease
+          })
         },
-        onRenewed(lease) {
+        abandon: (renewal) =>
+          stray(
+            renewal.then(
+              (lease) => giveBack(mapper, lease, last),
+              () => undefined
+            )
+          ),
+        onRenewed() {
           forgotten = false
-          first.entry.failure = undefined
-          publish({ ...first, lease }, held, call)
+          if (entry.failure !== undefined) context.touched()
+          entry.failure = undefined
+          publish({ ...first, ...latest }, held)
         },
         onFailed(failure) {
-          first.entry.failure = failure
+          entry.failure = failure
+          failures.rest(entry, mapper, failure)
           context.touched()
         }
       },
       call
     )
+    isOver = true
     // It lapsed, or is worth nothing here: nobody can be asked to delete it.
     const why = error ?? natError('LEASE_LAPSED', 'it was not renewed in time')
-    if (forfeited) fail(first.entry, first.mapper, why)
+    if (forfeited) failures.add(entry, mapper, why)
     lose(why)
   }
 
@@ -278,12 +234,55 @@ export function createHolding(want: Want, context: Context): Holding {
     notBeforeMs = clock.monotonicMs() + (error.code === 'LEASE_LAPSED' ? leastSpacingMs : 0)
     if (lost === undefined) return
     lost.entry.leases--
-    withdraw(lost)
-    tell('lost', lost, error)
+    publisher.withdraw(lost)
+    publisher.tell('lost', lost, error)
+  }
+
+  async function pursue(call: CallOptions, last: CallOptions): Promise<void> {
+    while (!call.signal.aborted) {
+      const choice = choose()
+      if (typeof choice === 'number') {
+        trying = false
+        context.touched()
+        complain()
+        await bell.wait(choice, call)
+        continue
+      }
+      trying = true
+      const granted = await acquire(choice, call, last)
+      if (granted === undefined) continue
+      if (!call.signal.aborted) {
+        await hold(granted, call, last)
+        continue
+      }
+      // Granted at the very moment at which nobody wanted it any more.
+      if (publisher.withdraw(granted)) await giveBack(granted.mapper, granted.lease, last)
+    }
+  }
+
+  async function release(last: CallOptions): Promise<void> {
+    const old = held
+    if (old === undefined) return
+    held = undefined
+    old.entry.leases--
+    if (!publisher.withdraw(old) || forfeited) return
+    try {
+      const released = await desks.of(old.mapper.gateway).serve(async () => {
+        // Somebody has mapped the same again while this waited: releasing it would end what is wanted.
+        if (old.lease.addresses.some(ledger.isHeld)) return false
+        await attempt((call) => old.lease.release(call), policy.attemptMs, clock, last)
+        memory.forget(old.memory)
+        return true
+      })
+      if (released) publisher.tell('released', old)
+    } catch (error) {
+      // It stays in memory too: the next run deletes it, or it lapses.
+      publisher.tell('failed', old, asNatError(error))
+      host.log.info(`a mapping was not released and will lapse: ${String(error)}`)
+    }
   }
 
   return {
-    want,
     held: () => held,
     atRest: () => held !== undefined || !trying,
     ring(why) {
@@ -295,63 +294,23 @@ export function createHolding(want: Want, context: Context): Holding {
       failures.clear()
       bell.ring('check')
     },
-    async run({ signal }) {
-      while (!signal.aborted) {
-        const choice = choose()
-        if (typeof choice === 'number') {
-          trying = false
-          context.touched()
-          complain()
-          await bell.wait(choice, { signal }).catch(() => undefined)
-          continue
-        }
-        trying = true
-        const granted = await acquire(choice.entry, choice.mapper, choice.endpoint, { signal }).catch(() => undefined)
-        if (granted === undefined) continue
-        if (signal.aborted) {
-          held = granted
-          granted.entry.leases++
-          return
-        }
-        await hold(granted, { signal }).catch((error: unknown) => {
-          if (!signal.aborted) throw error
-        })
-      }
-    },
-    async release({ signal }) {
-      const last = held
-      if (last === undefined) return
-      held = undefined
-      last.entry.leases--
-      if (!withdraw(last) || forfeited) return
-      const release = (): Promise<void> =>
-        attempt((call) => last.lease.release(call), policy.attemptMs, clock, { signal })
-      try {
-        await desks.of(last.mapper.gateway).serve(release)
-      } catch (error) {
-        // It stays in memory too: the next run deletes it, or it lapses.
-        tell('failed', last, asNatError(error))
-        throw error
-      }
-      memory.forget(last.memory)
-      tell('released', last)
+    async run(call, last) {
+      await pursue(call, last).catch((error: unknown) => {
+        if (!call.signal.aborted) host.log.info(`a mapping is given up: ${String(error)}`)
+      })
+      await release(last)
+      while (strays.size > 0) await Promise.all(strays)
     }
   }
 }
 
-/** RFC 6887 §7.4: a longer error lifetime is not believed. */
-const longestRestMs = 24 * 60 * 60 * 1000
-
-/** What `gatewayKey` is to a holding: where its lease is. */
-export const heldAt = (holding: Holding, key: string): boolean => {
-  const gateway = holding.held()?.mapper.gateway
-  return gateway !== undefined && gateway !== null && gatewayKey(gateway) === key
+function isAmong<T>(all: Iterable<T>, one: T): boolean {
+  for (const each of all) if (each === one) return true
+  return false
 }
 
-const externalOf = (lease: Lease): ReturnType<typeof parseMultiaddr> =>
-  lease.addresses.map((address) => parseMultiaddr(address)).find((parsed) => parsed !== undefined)
-
-function checkGrant(lease: Lease): void {
-  if (externalOf(lease) === undefined) throw natError('GRANT_INVALID', 'the grant names no address')
-  if (!(lease.lifetimeMs > 0)) throw natError('GRANT_INVALID', `the grant is for ${lease.lifetimeMs} ms`)
+/** What `gatewayKey` is to a holding: where its lease is. */
+export const heldAt = (holding: Holding): string | undefined => {
+  const gateway = holding.held()?.mapper.gateway
+  return gateway === undefined || gateway === null ? undefined : gatewayKey(gateway)
 }

@@ -7,76 +7,124 @@ export interface KeepOptions {
   readonly clock: Clock
   readonly random: () => number
   readonly bell: Bell
+  /** How often to ask although no renewal is due, in ms; `Infinity` for never. */
+  readonly pollMs: number
+  /** When whoever granted it was last asked for another lease, on the monotonic clock: that was a poll as good as one for
+   * this lease. */
+  readonly heardMs: () => number
   /** Renews within the policy's bound. */
   readonly renew: (lease: Lease, call: CallOptions) => Promise<Lease>
+  /** Whether a renewal that is sent now may still be under way after so many ms. */
+  readonly mayOutlast: (ms: number) => boolean
+  /** The lease has lapsed while this renewal of it was under way. */
+  readonly abandon: (renewal: Promise<Lease>) => void
   readonly onRenewed: (lease: Lease, before: Lease) => void
   readonly onFailed: (error: NatError) => void
   /** Why the lease is worth nothing any more although its time has not run out; undefined while it is. */
   readonly spoiled: () => NatError | undefined
   /** Whether whoever granted it is known to have forgotten it. A renewal that fails then ends it at once. */
   readonly forgotten: () => boolean
-  /** When to ask although no renewal is due, on the monotonic clock; `Infinity` for never. */
-  readonly pollAtMs: () => number
 }
 
 /** Keeps a lease alive until it lapses, is spoiled or forgotten, or the signal aborts. Resolves with why it ended. */
 export async function keep(granted: Lease, options: KeepOptions, call: CallOptions): Promise<NatError | undefined> {
-  const { clock, random, bell, renew, onRenewed, onFailed, spoiled, forgotten, pollAtMs } = options
+  const { clock, random, bell, pollMs, heardMs, renew, mayOutlast, abandon, onRenewed, onFailed, spoiled, forgotten } =
+    options
   let lease = granted
   let since = stamp(clock)
   let attempts = 0
-  let sentMs: number | undefined
-  let notBeforeMs = 0
-  let failure: NatError | undefined
-  /** When to ask because somebody doubts the lease. What was granted a moment ago is asked for again only if it is known
-   * to be forgotten. */
+  let scheduled = renewalMs(lease.lifetimeMs, 0, undefined, random)
+  let failures = 0
+  /** When to ask again after a failure, apart from the schedule. */
+  let retryAtMs = 0
+  let notBeforeMs = since.monotonicMs + leastSpacingMs
+  let restsUntilMs = 0
+  /** When to ask because somebody doubts the lease. */
   let checkAtMs = Number.POSITIVE_INFINITY
+  let failure: NatError | undefined
+
+  /** A poll that fails says that something is wrong: the next one comes sooner, but not for ever. */
+  const pollAtMs = (): number => (failures > 0 ? retryAtMs : Math.max(since.monotonicMs, heardMs()) + pollMs)
 
   for (;;) {
     const lapsesMs = since.monotonicMs + lease.lifetimeMs
-    const scheduled = renewalMs(lease.lifetimeMs, attempts, sentMs, random)
-    const renewAtMs = Math.max(
-      notBeforeMs,
-      scheduled === undefined ? Number.POSITIVE_INFINITY : since.monotonicMs + scheduled
-    )
-    const dueMs = Math.min(renewAtMs, Math.max(notBeforeMs, pollAtMs()), checkAtMs, lapsesMs)
+    const renewAtMs =
+      scheduled === undefined ? Number.POSITIVE_INFINITY : Math.max(since.monotonicMs + scheduled, notBeforeMs)
+    const dueMs = Math.min(renewAtMs, Math.max(pollAtMs(), notBeforeMs), checkAtMs, lapsesMs)
     const why = await bell.wait(dueMs - clock.monotonicMs(), call)
 
     const ended = spoiled()
     if (ended !== undefined) return ended
     // The wall clock goes on while the machine sleeps, and so does the router's.
     if (elapsedMs(clock, since) >= lease.lifetimeMs) return failure
-    if (why === 'check') checkAtMs = forgotten() ? 0 : since.monotonicMs + leastSpacingMs
-    if (why === 'look' || clock.monotonicMs() < Math.min(renewAtMs, pollAtMs(), checkAtMs)) continue
-    checkAtMs = Number.POSITIVE_INFINITY
+    const now = clock.monotonicMs()
+    if (why === 'check') {
+      // What was granted a moment ago, or by somebody who wants to be left alone, is asked for again at once only if it is
+      // known to be forgotten.
+      checkAtMs = forgotten() ? 0 : Math.max(since.monotonicMs + leastSpacingMs, restsUntilMs)
+    }
+    if (now < Math.min(renewAtMs, Math.max(pollAtMs(), notBeforeMs), checkAtMs)) continue
 
-    attempts++
-    sentMs = clock.monotonicMs() - since.monotonicMs
+    checkAtMs = Number.POSITIVE_INFINITY
+    const isScheduled = now >= renewAtMs
+    const isTight = mayOutlast(lapsesMs - now)
+    const renewal = renew(lease, call)
     try {
+      const next = isTight ? await unlessLate(renewal, lapsesMs - now, clock) : await renewal
+      if (next === undefined) {
+        abandon(renewal)
+        return failure
+      }
       const before = lease
-      lease = await renew(lease, call)
+      lease = next
       since = stamp(clock)
       attempts = 0
-      sentMs = undefined
-      notBeforeMs = 0
+      failures = 0
+      scheduled = renewalMs(lease.lifetimeMs, 0, undefined, random)
+      notBeforeMs = since.monotonicMs + leastSpacingMs
+      restsUntilMs = 0
       failure = undefined
       onRenewed(lease, before)
     } catch (error) {
       call.signal.throwIfAborted()
       failure = asNatError(error)
-      notBeforeMs = clock.monotonicMs() + Math.max(leastSpacingMs, failure.retryAfterMs ?? 0)
+      failures++
+      const failedMs = clock.monotonicMs()
+      restsUntilMs = failedMs + (failure.retryAfterMs ?? 0)
+      notBeforeMs = Math.max(failedMs + leastSpacingMs, restsUntilMs)
+      retryAtMs = failedMs + Math.min(pollMs, leastSpacingMs * 2 ** (failures - 1))
+      // Only what the schedule wanted moves it on, or polls that fail would put off what is due.
+      if (isScheduled) {
+        attempts++
+        scheduled = renewalMs(lease.lifetimeMs, attempts, now - since.monotonicMs, random)
+      }
       onFailed(failure)
       if (forgotten()) return failure
     }
   }
 }
 
+/** What the renewal gives; undefined where the lease lapses before. */
+async function unlessLate(renewal: Promise<Lease>, leftMs: number, clock: Clock): Promise<Lease | undefined> {
+  const over = new AbortController()
+  const lapsed = clock.sleep(leftMs, over).then(() => undefined)
+  try {
+    return await Promise.race([renewal, lapsed])
+  } finally {
+    over.abort(inTime)
+    lapsed.catch(() => undefined)
+  }
+}
+
+/** Made once: an abort without a reason makes a new error with its stack. */
+const inTime = new Error('the renewal is over')
+
 interface Stamp {
   readonly monotonicMs: number
   readonly wallMs: number
 }
 
-const stamp = (clock: Clock): Stamp => ({ monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() })
+export const stamp = (clock: Clock): Stamp => ({ monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() })
 
 /** Whichever clock saw more time pass. A wall clock that was set back or forward by hand shows here too: a lease is then
  * at worst asked for again too early. */

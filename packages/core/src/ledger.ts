@@ -6,6 +6,8 @@ export interface Ledger {
   take(address: MultiaddrText, holder: Holder): void
   /** Notes that it does no more. True if nobody else's lease names the address: it may be released. */
   leave(address: MultiaddrText, holder: Holder): boolean
+  /** Whether anybody's lease names the address. */
+  isHeld(address: MultiaddrText): boolean
 }
 
 export interface Holder {
@@ -28,7 +30,8 @@ export function createLedger(): Ledger {
       if (current !== undefined && current.size > 0) return false
       holders.delete(address)
       return true
-    }
+    },
+    isHeld: (address) => holders.has(address)
   }
 }
 

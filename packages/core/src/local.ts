@@ -3,34 +3,82 @@ import {
   classOf,
   familyOf,
   formatMultiaddr,
+  isGlobal,
   type MultiaddrText,
-  type Network
+  type Network,
+  parseMultiaddr
 } from '@postern/interface'
 import type { Candidates } from './candidates.js'
 import type { Want } from './wants.js'
 
-/** Keeps the candidates that need nobody's help: endpoints on addresses that are global themselves. */
-export function refreshLocal(candidates: Candidates, wants: readonly Want[], network: Network): void {
-  const current = new Set<MultiaddrText>()
-  for (const { endpoint } of wants) {
-    const listens = (address: string): boolean =>
-      classOf(endpoint.address) === 'unspecified' || canonicalAddress(endpoint.address) === canonicalAddress(address)
-    for (const address of network.addresses) {
-      if (familyOf(address) !== endpoint.family || classOf(address) !== 'global' || !listens(address)) continue
-      const candidate = formatMultiaddr(address, endpoint.protocol, endpoint.port)
-      current.add(candidate)
-      const known = candidates.get(candidate)
-      if (known !== undefined) continue
-      candidates.put({
-        address: candidate,
-        type: 'local',
-        strategy: null,
-        endpoint: { ...endpoint, address },
-        expiresAt: null
-      })
+/** The candidates that need nobody's help: endpoints on addresses that are global themselves. */
+export interface Locals {
+  add(want: Want): void
+  remove(want: Want): void
+  /** The network is another one. */
+  refresh(): void
+  /** What else had the address as a candidate of its own has withdrawn it. */
+  restore(address: MultiaddrText): void
+  clear(): void
+}
+
+export function createLocals(candidates: Candidates, network: () => Network): Locals {
+  const byWant = new Map<Want, readonly MultiaddrText[]>()
+  /** An address may belong to two endpoints: a wildcard and the address itself. */
+  const wantsOf = new Map<MultiaddrText, Set<Want>>()
+
+  function put(address: MultiaddrText, { endpoint }: Want): void {
+    if (candidates.get(address) !== undefined) return
+    const own = parseMultiaddr(address)?.address ?? endpoint.address
+    candidates.put({ address, type: 'local', strategy: null, endpoint: { ...endpoint, address: own }, expiresAt: null })
+  }
+
+  function add(want: Want): void {
+    const addresses = addressesOf(want, network())
+    byWant.set(want, addresses)
+    for (const address of addresses) {
+      wantsOf.set(address, (wantsOf.get(address) ?? new Set()).add(want))
+      put(address, want)
     }
   }
-  for (const { address, type } of candidates.all()) {
-    if (type === 'local' && !current.has(address)) candidates.withdraw(address)
+
+  function remove(want: Want): void {
+    for (const address of byWant.get(want) ?? []) {
+      const wants = wantsOf.get(address)
+      wants?.delete(want)
+      if (wants === undefined || wants.size > 0) continue
+      wantsOf.delete(address)
+      if (candidates.get(address)?.type === 'local') candidates.withdraw(address)
+    }
+    byWant.delete(want)
   }
+
+  return {
+    add,
+    remove,
+    refresh() {
+      for (const want of Array.from(byWant.keys())) {
+        const before = byWant.get(want)?.join()
+        if (addressesOf(want, network()).join() === before) continue
+        remove(want)
+        add(want)
+      }
+    },
+    restore(address) {
+      const [want] = wantsOf.get(address) ?? []
+      if (want !== undefined) put(address, want)
+    },
+    clear() {
+      for (const want of Array.from(byWant.keys())) remove(want)
+    }
+  }
+}
+
+function addressesOf({ endpoint }: Want, { addresses }: Network): readonly MultiaddrText[] {
+  const own = canonicalAddress(endpoint.address)
+  const isAny = classOf(endpoint.address) === 'unspecified'
+  const listens = (address: string): boolean => isAny || own === canonicalAddress(address)
+  return addresses
+    .filter((address) => familyOf(address) === endpoint.family && isGlobal(address) && listens(address))
+    .map((address) => formatMultiaddr(address, endpoint.protocol, endpoint.port))
 }

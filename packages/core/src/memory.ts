@@ -1,4 +1,5 @@
-import { type Clock, type Endpoint, type Gateway, hasNextHop } from '@postern/interface'
+import { type CallOptions, type Clock, type Endpoint, type Gateway, hasNextHop } from '@postern/interface'
+import { createBell } from './bell.js'
 
 /** What is remembered of one mapping, across runs and across `kill -9`. JSON, times in Unix ms. */
 export interface Memory {
@@ -36,31 +37,43 @@ export function memoryStore(memories: readonly Memory[] = []): Store {
 export interface MemoryBook {
   open(): Promise<void>
   readonly all: () => readonly Memory[]
-  /** The memory of an endpoint at a gateway: the stored one, or a new one with a new key. Resolves when it is saved. */
-  recall(gateway: Gateway | null, endpoint: Endpoint): Promise<Memory>
-  /** Changes a memory. Saved soon; {@link MemoryBook.flush} waits for it. */
+  /** The memory of an endpoint at a gateway: the stored one, or a new one with a new key. Resolves when it is saved.
+   * Rejects with the signal's reason. */
+  recall(gateway: Gateway | null, endpoint: Endpoint, call: CallOptions): Promise<Memory>
+  /** Whether it has not been forgotten. */
+  has(memory: Memory): boolean
+  /** Changes a memory. Saved soon: what a later run cannot do without sooner than the rest. */
   note(memory: Memory, changes: Partial<Pick<Memory, 'strategy' | 'externalPort' | 'expiresAt' | 'verifiedAt'>>): void
   forget(memory: Memory): void
-  flush(): Promise<void>
   /** Saves what is not saved yet, and nothing after that. */
   close(): Promise<void>
 }
 
-/** Changes that need not be on disk before anything else happens are saved together, at most so often. */
-const notesMs = 250
+/** Changes that need not be on disk before anything else happens are saved together, at most so often, in ms; */
+const soonMs = 250
+/** and so much later for each memory, since all of them are written; */
+const perMemoryMs = 0.1
+/** and where only the time of a mapping was extended, so late. */
+const lazilyMs = 60_000
 
 export function createMemoryBook(store: Store, clock: Clock, complain: (error: unknown) => void): MemoryBook {
   const book = new Map<string, Memory>()
   // A hardware address may be known in one run and not in the next, so memories are found by address too.
   const byAddress = new Map<string, string>()
+  const keys = new WeakMap<Memory, string>()
   let dirty = false
   let saving: Promise<void> | undefined
   let noting: Promise<void> | undefined
-  const closed = new AbortController()
+  let savedMs = Number.NEGATIVE_INFINITY
+  let dueMs = Number.POSITIVE_INFINITY
+  let closed = new AbortController()
+  const bell = createBell(clock)
 
   async function save(): Promise<void> {
     while (dirty) {
       dirty = false
+      dueMs = Number.POSITIVE_INFINITY
+      savedMs = clock.monotonicMs()
       try {
         await store.save([...book.values()])
       } catch (error) {
@@ -73,26 +86,34 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
     if (dirty) saving ??= Promise.resolve().then(save)
     return saving ?? Promise.resolve()
   }
-  async function saveNotes(): Promise<void> {
-    while (dirty && !closed.signal.aborted) {
-      await flush()
-      await clock.sleep(notesMs, closed).catch(() => undefined)
+  async function saveNotes(call: CallOptions): Promise<void> {
+    while (dirty) {
+      const leftMs = Math.max(dueMs, savedMs + soonMs + book.size * perMemoryMs) - clock.monotonicMs()
+      if (leftMs > 0) await bell.wait(leftMs, call)
+      else await flush()
     }
-    noting = undefined
   }
-  function saveSoon(): void {
+  function saveWithin(ms: number): void {
     dirty = true
-    noting ??= saveNotes()
+    const before = dueMs
+    dueMs = Math.min(dueMs, clock.monotonicMs() + ms)
+    if (noting !== undefined) {
+      if (dueMs < before) bell.ring('look')
+      return
+    }
+    // What is still to be saved when it is closed, `close` saves.
+    noting = saveNotes(closed).then(
+      () => (noting = undefined),
+      () => (noting = undefined)
+    )
   }
   function keep(memory: Memory): void {
-    const key = bookKey(memory.gateway, memory.endpoint)
+    const key = keyOf(memory)
+    keys.set(memory, key)
     book.set(key, memory)
     byAddress.set(bookKey({ ...memory.gateway, mac: null }, memory.endpoint), key)
   }
-  function put(memory: Memory): void {
-    keep(memory)
-    dirty = true
-  }
+  const keyOf = (memory: Memory): string => keys.get(memory) ?? bookKey(memory.gateway, memory.endpoint)
   function find(gateway: Memory['gateway'], endpoint: Endpoint): Memory | undefined {
     const exact = book.get(bookKey(gateway, endpoint))
     if (exact !== undefined) return exact
@@ -102,6 +123,7 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
 
   return {
     async open() {
+      closed = new AbortController()
       try {
         for (const memory of await store.load()) keep(memory)
       } catch (error) {
@@ -109,15 +131,11 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
       }
     },
     all: () => [...book.values()],
-    async recall(gateway, endpoint) {
+    async recall(gateway, endpoint, call) {
       const at =
         gateway === null || !hasNextHop(gateway) ? nowhere : { address: gateway.address, mac: gateway.mac ?? null }
       const known = find(at, endpoint)
-      if (known !== undefined) {
-        await flush()
-        return known
-      }
-      const fresh: Memory = {
+      const memory = known ?? {
         gateway: at,
         endpoint,
         strategy: null,
@@ -126,26 +144,47 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
         expiresAt: null,
         verifiedAt: null
       }
-      put(fresh)
-      await flush()
-      return fresh
+      if (known === undefined) {
+        keep(memory)
+        dirty = true
+      }
+      // A known one may be so new that it is not saved yet; changes of it that can wait do not matter here.
+      const saved = known === undefined ? flush() : saving
+      if (saved !== undefined) await unlessAborted(saved, call)
+      return memory
     },
+    has: (memory) => book.has(keyOf(memory)),
     note(memory, changes) {
-      const current = book.get(bookKey(memory.gateway, memory.endpoint))
-      if (current === undefined) return
-      keep({ ...current, ...changes })
-      saveSoon()
+      const key = keyOf(memory)
+      const current = book.get(key) ?? memory
+      const next = { ...current, ...changes }
+      keys.set(next, key)
+      book.set(key, next)
+      const isOld = next.externalPort === current.externalPort && next.strategy === current.strategy
+      saveWithin(isOld ? lazilyMs : soonMs)
     },
     forget(memory) {
-      if (book.delete(bookKey(memory.gateway, memory.endpoint))) saveSoon()
+      if (book.delete(keyOf(memory))) saveWithin(soonMs)
     },
-    flush,
     async close() {
-      closed.abort()
+      closed.abort(over)
       await noting
       await flush()
     }
   }
+}
+
+/** Made once: an abort without a reason makes a new error with its stack. */
+const over = new Error('the book is closed')
+
+/** Waits for work, but no longer than the signal lives: whoever saves may hang. */
+function unlessAborted(work: Promise<void>, { signal }: CallOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
+    const aborted = (): void => reject(signal.reason)
+    signal.addEventListener('abort', aborted)
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
+  })
 }
 
 const nowhere = { address: '', mac: null }

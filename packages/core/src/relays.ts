@@ -1,19 +1,18 @@
-import { type CallOptions, type Lease, type Relay } from '@postern/interface'
-import { asNatError, attempt } from './attempt.js'
+import { type CallOptions, type Lease, natError, type Relay } from '@postern/interface'
+import { asNatError, attempt, graceMs } from './attempt.js'
 import { type Bell, createBell } from './bell.js'
 import type { Context } from './context.js'
 import { keep } from './keeper.js'
 import { backOffMs } from './policy.js'
+import { leastSpacingMs } from './renewal.js'
 import type { Entry } from './roster.js'
 
 /** The safety net: reservations at relays, taken early and let go when they are not needed. */
 export interface Relays {
-  /** Takes, keeps and lets go until the signal aborts. */
-  run(call: CallOptions): Promise<void>
+  /** Takes, keeps and lets go until the signal aborts; then lets go of all of them, as long as the other one does not. */
+  run(call: CallOptions, last: CallOptions): Promise<void>
   /** Relays came or went, or the verdict changed. */
   look(): void
-  /** Lets go of all of them. */
-  release(): Promise<void>
   readonly count: () => number
 }
 
@@ -24,6 +23,9 @@ interface Reservation {
   readonly bell: Bell
   readonly cut: AbortController
 }
+
+/** Made once: an abort without a reason makes a new error with its stack. */
+const notNeeded = new Error('the reservation is not needed')
 
 /** @param isPublic - since when, on the monotonic clock, the verdict is `public`; undefined while it is not
  *  @param isTrusted - whether this gateway's address was verified within a day */
@@ -50,21 +52,22 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     return best ?? waitMs
   }
 
-  async function reserve(entry: Entry, relay: Relay, { signal }: CallOptions): Promise<void> {
+  async function reserve(entry: Entry, relay: Relay, { signal }: CallOptions, last: CallOptions): Promise<void> {
     const { id } = relay.party
     try {
-      const late = (lease: Lease): void => {
-        void release(lease)
-      }
+      const late = (lease: Lease): void => track(release(lease, last))
       const lease = await attempt((call) => relay.reserve(call), policy.attemptMs, clock, { signal }, late)
+      if (lease.addresses.length === 0 || !(lease.lifetimeMs > 0)) {
+        await release(lease, last)
+        throw natError('GRANT_INVALID', 'the relay granted no address, or no time')
+      }
       rests.delete(id)
       entry.failure = undefined
       entry.leases++
       const reservation: Reservation = { entry, relay, lease, bell: createBell(clock), cut: new AbortController() }
       held.set(id, reservation)
       publish(reservation)
-      const kept: Promise<void> = keepOne(reservation, { signal }).finally(() => keeping.delete(kept))
-      keeping.add(kept)
+      track(keepOne(reservation, { signal }, last))
     } catch (error) {
       signal.throwIfAborted()
       const failure = asNatError(error)
@@ -72,6 +75,13 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       rest(id, failure.retryAfterMs)
       context.touched()
     }
+  }
+
+  function track(work: Promise<void>): void {
+    const kept: Promise<void> = work
+      .catch((error: unknown) => host.log.info(`a reservation is given up: ${String(error)}`))
+      .finally(() => keeping.delete(kept))
+    keeping.add(kept)
   }
 
   function rest(id: string, retryAfterMs = 0): void {
@@ -87,7 +97,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     }
   }
 
-  async function keepOne(reservation: Reservation, { signal }: CallOptions): Promise<void> {
+  async function keepOne(reservation: Reservation, { signal }: CallOptions, last: CallOptions): Promise<void> {
     const { cut } = reservation
     const call = { signal: AbortSignal.any([signal, cut.signal]) }
     const options = {
@@ -97,7 +107,16 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       spoiled: () => undefined,
       // A relay that does not renew has let us go: a reservation lives by the connection.
       forgotten: () => true,
-      pollAtMs: () => Number.POSITIVE_INFINITY,
+      pollMs: Number.POSITIVE_INFINITY,
+      heardMs: () => 0,
+      mayOutlast: (ms: number) => ms <= policy.attemptMs + graceMs,
+      abandon: (renewal: Promise<Lease>) =>
+        track(
+          renewal.then(
+            (lease) => release(lease, last),
+            () => undefined
+          )
+        ),
       renew: (lease: Lease, { signal: cancel }: CallOptions) =>
         attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, { signal: cancel }),
       onRenewed(lease: Lease, before: Lease) {
@@ -110,10 +129,13 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     try {
       await keep(reservation.lease, options, call)
       drop(reservation)
+      // Whoever grants it for a moment only is not asked all the time.
+      rests.set(reservation.relay.party.id, { count: 0, untilMs: clock.monotonicMs() + leastSpacingMs })
       bell.ring('look')
     } catch (error) {
       if (!call.signal.aborted) throw error
-      if (!signal.aborted) await letGo(reservation)
+      drop(reservation)
+      await release(reservation.lease, last)
     }
   }
 
@@ -125,14 +147,8 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     context.touched()
   }
 
-  async function letGo(reservation: Reservation): Promise<void> {
-    drop(reservation)
-    await release(reservation.lease)
-  }
-
-  async function release(lease: Lease): Promise<void> {
-    const call = { signal: new AbortController().signal }
-    await attempt((bounded) => lease.release(bounded), policy.attemptMs, clock, call).catch((error: unknown) =>
+  async function release(lease: Lease, last: CallOptions): Promise<void> {
+    await attempt((bounded) => lease.release(bounded), policy.attemptMs, clock, last).catch((error: unknown) =>
       host.log.debug(`a reservation was not released: ${asNatError(error).message}`)
     )
   }
@@ -151,12 +167,13 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     const patience = startedMs + (isTrusted() ? policy.relay.patienceMs : 0) - now
     if (patience > 0) return { count: held.size, waitMs: patience }
     const second = startedMs + policy.relay.secondAfterMs - now
-    if (second > 0) return { count: Math.min(1, policy.relay.count), waitMs: second }
+    // What is held already is kept: it may be the only way now.
+    if (second > 0) return { count: Math.max(held.size, Math.min(1, policy.relay.count)), waitMs: second }
     return { count: policy.relay.count, waitMs: Number.POSITIVE_INFINITY }
   }
 
   return {
-    async run({ signal }) {
+    async run({ signal }, last) {
       let startedMs = clock.monotonicMs()
       let wasPublic = false
       while (!signal.aborted) {
@@ -167,18 +184,15 @@ export function createRelays(context: Context, isPublic: () => number | undefine
         const { count, waitMs } = target(startedMs)
         const choice = held.size < count ? choose() : Number.POSITIVE_INFINITY
         if (typeof choice !== 'number') {
-          await reserve(choice.entry, choice.relay, { signal }).catch(() => undefined)
+          await reserve(choice.entry, choice.relay, { signal }, last).catch(() => undefined)
           continue
         }
-        if (held.size > count) for (const reservation of held.values()) reservation.cut.abort()
+        for (const { cut } of [...held.values()].slice(count)) cut.abort(notNeeded)
         await bell.wait(Math.min(waitMs, choice), { signal }).catch(() => undefined)
       }
-      await Promise.all(keeping)
+      while (keeping.size > 0) await Promise.all(keeping)
     },
     look: () => bell.ring('look'),
-    async release() {
-      await Promise.all([...held.values()].map(letGo))
-    },
     count: () => held.size
   }
 }

@@ -1,9 +1,10 @@
 import type { CallOptions, Clock } from '@postern/interface'
 
-/** The least time between two looks at what has changed, in ms. */
+/** The least time between two looks at what has changed, in ms; */
 const spacingMs = 20
-/** With thousands of endpoints a look takes a while. It may take one part in so many of the time. */
-const share = 20
+/** and so much more for each thing to look at: with thousands of endpoints a look takes a while, and may take a twentieth
+ * of the time. Not measured, so that the same events have the same consequences on every machine. */
+const perThingMs = 0.05
 
 /** Runs a review soon after something changed, once for changes that come together. */
 export interface Reviewer {
@@ -12,10 +13,11 @@ export interface Reviewer {
   isNews(summary: string): boolean
 }
 
-export function createReviewer(clock: Clock, review: () => void): Reviewer {
+/** @param review - returns how many things it has looked at */
+export function createReviewer(clock: Clock, review: () => number): Reviewer {
   let due = false
   let last = ''
-  let waiting = false
+  let running: AbortSignal | undefined
 
   async function run(call: CallOptions): Promise<void> {
     while (due) {
@@ -23,18 +25,17 @@ export function createReviewer(clock: Clock, review: () => void): Reviewer {
       // What happens in this turn of the event loop is one change.
       await Promise.resolve()
       if (call.signal.aborted) break
-      const startedMs = clock.monotonicMs()
-      review()
-      await clock.sleep(Math.max(spacingMs, (clock.monotonicMs() - startedMs) * share), call).catch(() => undefined)
+      const count = review()
+      await clock.sleep(spacingMs + count * perThingMs, call).catch(() => undefined)
     }
-    waiting = false
+    if (running === call.signal) running = undefined
   }
 
   return {
     soon(call) {
       due = true
-      if (waiting) return
-      waiting = true
+      if (running === call.signal) return
+      running = call.signal
       void run(call)
     },
     isNews(summary) {

@@ -13,7 +13,7 @@ import {
   natError,
   type Strategy
 } from '@postern/interface'
-import { asNatError } from './attempt.js'
+import { asNatError, graceMs } from './attempt.js'
 import { ended } from './bell.js'
 import type { Policy } from './policy.js'
 
@@ -47,9 +47,6 @@ export interface RosterEvents {
   changed(entry: Entry): void
   notice(entry: Entry, notice: Exclude<Notice, { what: 'absent' }>): void
 }
-
-/** How long a strategy may take to let go of its sockets, in ms. */
-const graceMs = 1000
 
 /** More parties than this from one strategy are a mistake, or an attack on our memory. */
 const mostAbilities = 256
@@ -94,6 +91,7 @@ export function createRoster<H extends Host>(
 
   function take(entry: Working, finding: Finding): void {
     if (!isNotice(finding)) {
+      checkAbility(finding)
       const key = abilityKey(finding)
       if (!entry.abilities.has(key) && entry.abilities.size >= mostAbilities) return
       entry.abilities.set(key, finding)
@@ -109,8 +107,9 @@ export function createRoster<H extends Host>(
     if (finding.what === 'gone') settle(entry, natError('NO_SERVICE', 'it said that it is going away'))
   }
 
-  /** One discovery; ends with the signal, when nothing more can come, or when it has found nothing for too long. */
-  async function discoverOnce(entry: Working, network: Network, signal: AbortSignal): Promise<void> {
+  /** One discovery; ends with the signal, when nothing more can come, or when it has found nothing for too long. True if
+   * it was still looking then. */
+  async function discoverOnce(entry: Working, network: Network, signal: AbortSignal): Promise<boolean> {
     const cut = new AbortController()
     const stop = (): void => cut.abort(signal.reason)
     signal.addEventListener('abort', stop)
@@ -131,10 +130,12 @@ export function createRoster<H extends Host>(
     } catch (error) {
       if (!cut.signal.aborted) settle(entry, asNatError(error))
     }
+    const isBarren = cut.signal.aborted
     // What it found lives on; where that is nothing, there is nothing to wait for.
     if (entry.abilities.size === 0) cut.abort()
     await again
     signal.removeEventListener('abort', stop)
+    return isBarren
   }
 
   /** Runs a discovery; once the signal has aborted it does not wait for a strategy that holds on. */
@@ -154,7 +155,8 @@ export function createRoster<H extends Host>(
   async function keepSearching(entry: Working, network: Network, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       entry.startedMs = clock.monotonicMs()
-      await discoverOnce(entry, network, signal)
+      // Whoever still listens for a router that comes later begins anew at once, and misses nothing.
+      if (await discoverOnce(entry, network, signal)) continue
       await clock.sleep(policy.pollMs, { signal }).catch(() => undefined)
     }
   }
@@ -172,6 +174,15 @@ export function createRoster<H extends Host>(
       await Promise.all(entries.map((entry) => keepSearching(entry, network, signal)))
     }
   }
+}
+
+/** Strategies come from anywhere: what they find is not what the types promise, and one must not spoil the others. */
+function checkAbility(ability: Ability): void {
+  if (ability.kind !== 'mapper') return
+  const { gateway, protocols, map } = ability
+  const isGateway = gateway === null || (typeof gateway === 'object' && typeof gateway.address === 'string')
+  if (!isGateway || !Array.isArray(protocols) || typeof map !== 'function')
+    throw new TypeError('what was found is no mapper: its gateway, protocols or map are not what they must be')
 }
 
 /** A second find with the same key replaces the first. */

@@ -1,4 +1,4 @@
-import type { CallOptions } from '@postern/interface'
+import type { CallOptions, Lease } from '@postern/interface'
 import { asNatError, attempt } from './attempt.js'
 import type { Context } from './context.js'
 import { keyBytes, type Memory } from './memory.js'
@@ -40,11 +40,18 @@ export async function tidy(
       lifetimeMs: momentMs,
       key: keyBytes(left)
     }
+    const release = (lease: Lease): Promise<void> =>
+      attempt((call) => lease.release(call), policy.attemptMs, host.clock, { signal })
     try {
-      await desks.of(mapper.gateway).serve(async () => {
-        const lease = await attempt((call) => mapper.map(request, call), policy.attemptMs, host.clock, { signal })
-        await attempt((call) => lease.release(call), policy.attemptMs, host.clock, { signal })
+      const deleted = await desks.of(mapper.gateway).serve(async () => {
+        // It may have become wanted while others were served; then it is mapped already, and must stay so.
+        if (isWanted(left)) return false
+        const late = (lease: Lease): void => void release(lease).catch(() => undefined)
+        const map = (call: CallOptions): Promise<Lease> => mapper.map(request, call)
+        await release(await attempt(map, policy.attemptMs, host.clock, { signal }, late))
+        return true
       })
+      if (!deleted) continue
       book.forget(left)
       host.log.info(`${entry.name}: deleted a mapping of port ${left.externalPort} that an earlier run left`)
     } catch (error) {

@@ -1,26 +1,25 @@
-import { canonicalAddress, type Endpoint, type Host, isWildcard, type Network } from '@postern/interface'
-import { attempt } from './attempt.js'
+import type { Endpoint, Host, Network } from '@postern/interface'
+import { ended } from './bell.js'
 import { createCandidates } from './candidates.js'
 import type { Context } from './context.js'
-import { describeCandidate, describeGateway, describeStrategy } from './describe.js'
 import { createDesks } from './desks.js'
 import { createDoubts } from './doubts.js'
 import { createEvents, type MappingEvent, type TraversalEvents, type TypedEvents } from './events.js'
-import { createHolding, heldAt, type Holding } from './holding.js'
-import { elapsedMs } from './keeper.js'
+import { heldAt } from './holding.js'
+import { elapsedMs, stamp } from './keeper.js'
 import { createLedger } from './ledger.js'
-import { refreshLocal } from './local.js'
+import { createLocals } from './local.js'
 import { createMemoryBook, type Memory } from './memory.js'
 import { type HostedOptions, readOptions, type TraversalOptions, type WantOptions } from './options.js'
 import { createRecoveries } from './recovery.js'
 import { createRelays } from './relays.js'
 import type { Report } from './report.js'
+import { createReporter } from './reporter.js'
 import { createReviewer } from './reviewer.js'
-import { createRoster, type Entry, gatewayKey } from './roster.js'
-import { tidy } from './tidy.js'
-import { judge } from './verdict.js'
+import { createRoster, gatewayKey } from './roster.js'
+import { createSession, isNoMapper, type Session } from './session.js'
 import { createVerifier } from './verifier.js'
-import { checkEndpoint, checkPort, type Want, wantKey } from './wants.js'
+import { checkEndpoint, checkPort, isSameNetwork, type Want, wantKey } from './wants.js'
 
 export interface Traversal extends TypedEvents<TraversalEvents> {
   /** Makes an endpoint reachable, as long as it is wanted. The address may be a wildcard. Throws a TypeError for an
@@ -39,12 +38,6 @@ export interface Traversal extends TypedEvents<TraversalEvents> {
   report(): Report
 }
 
-interface Wanted {
-  readonly want: Want
-  readonly cut: AbortController
-  users: number
-}
-
 /** A difference between the two clocks that no correction makes: the machine slept. */
 const sleptMs = 5000
 const dayMs = 24 * 60 * 60 * 1000
@@ -61,86 +54,76 @@ export function createTraversal(options: TraversalOptions): Traversal {
   const { strategies, host, store, policy, doubt } = readOptions(options)
   const { clock } = host
   const { target, fire } = createEvents()
-  const wanted = new Map<string, Wanted>()
+  const wanted = new Map<string, { readonly want: Want; users: number }>()
   let network: Network = { gateways: [], addresses: [] }
   let session: Session | undefined
-  let stopping: Promise<void> | undefined
-  let starting: Promise<void> | undefined
-  let lines = new Map<Entry, string>()
+  let opening: AbortController | undefined
+  let isOn = false
+  /** Starts and stops, one after the other. */
+  let turn: Promise<void> = Promise.resolve()
+  let publicSinceMs: number | undefined
+  let seen = stamp(clock)
 
-  interface Session {
-    readonly cut: AbortController
-    readonly holdings: Map<string, Holding>
-    readonly running: Set<Promise<unknown>>
-    readonly firstPass: PromiseWithResolvers<void>
-    search: AbortController
-    searchedMs: number
-    passOver: boolean
-    publicSinceMs: number | undefined
-    seen: { monotonicMs: number; wallMs: number }
-  }
-
-  const desks = createDesks()
-  const doubts = createDoubts(
-    doubt && ((address, call) => attempt((bounded) => doubt(address, bounded), policy.attemptMs, clock, call)),
-    () => touched()
-  )
-  const candidates = createCandidates(doubts, () => touched())
+  const doubts = createDoubts(doubt, policy.attemptMs, clock, touched)
+  const candidates = createCandidates(doubts, touched)
   const memory = createMemoryBook(store, clock, (error) => host.log.info(`memory: ${String(error)}`))
   const roster = createRoster(strategies, host, policy, {
     changed(entry) {
-      if (session === undefined) return
-      for (const holding of session.holdings.values()) holding.ring('look')
+      for (const holding of session?.holdings() ?? []) holding.ring('look')
       relays.look()
       if (entry.kind === 'witness') verifier.doubt()
       touched()
     },
-    notice(entry, notice) {
-      const { about, what } = notice
+    notice(entry, { about, what }) {
       if (session === undefined || what === 'gone') return
       host.log.info(`${entry.name}: the ${about.kind} says: ${what}`)
-      if (about.kind === 'mapper' && about.gateway !== null) {
-        const why = what === 'restarted' ? 'restarted' : 'hint'
-        recoveries.trigger(gatewayKey(about.gateway), why, session.search)
-      }
+      if (about.kind !== 'mapper' || about.gateway === null) return
+      recoveries.trigger(gatewayKey(about.gateway), what === 'restarted' ? 'restarted' : 'hint', session)
     }
   })
   const context: Context = {
     host,
     policy,
     roster,
-    desks,
+    desks: createDesks(),
     memory,
     candidates,
+    locals: createLocals(candidates, () => network),
     doubts,
     ledger: createLedger(),
     network: () => network,
     mayUse(rank) {
       if (session === undefined) return false
-      if (clock.monotonicMs() - session.searchedMs >= policy.windowMs) return true
+      if (clock.monotonicMs() - session.searchedMs() >= policy.windowMs) return true
       return roster.entries.every((entry) => entry.rank >= rank || entry.settled || isNoMapper(entry))
     },
-    firstPassOver: () => session?.passOver ?? false,
+    firstPassOver: () => session?.isPassOver() ?? false,
     emit(event) {
       if (event.event === 'verified') rememberVerified(event)
       fire(event.event, event)
-      touched()
     },
-    touched: () => touched()
+    touched,
+    gatewayChanged: (gateway) => recoveries.confirm(gateway)
   }
   const verifier = createVerifier(context)
   const relays = createRelays(
     context,
-    () => session?.publicSinceMs,
+    () => publicSinceMs,
     () => memory.all().some(({ verifiedAt }) => verifiedAt !== null && clock.wallMs() - verifiedAt < dayMs)
   )
   const recoveries = createRecoveries(host, policy, (gateway, why) => {
-    for (const holding of session?.holdings.values() ?? []) {
-      if (holding.held() !== undefined && !heldAt(holding, gateway)) continue
+    for (const holding of session?.holdings() ?? []) {
+      if (holding.held() !== undefined && heldAt(holding) !== gateway) continue
       if (why === 'restarted') holding.gatewayForgot()
       else holding.ring('check')
     }
     verifier.doubt()
+  })
+  const reporter = createReporter(context, {
+    wants: () => [...wanted.values()].map(({ want }) => want),
+    relays: () => relays.count(),
+    witnessNetworks: () => verifier.witnessNetworks(),
+    searchedMs: () => session?.searchedMs()
   })
   const reviewer = createReviewer(clock, review)
 
@@ -154,188 +137,71 @@ export function createTraversal(options: TraversalOptions): Traversal {
   }
 
   function touched(): void {
-    if (session !== undefined) reviewer.soon(session.cut)
+    if (session !== undefined) reviewer.soon(session)
   }
 
   /** Looks at what has changed: whether the first pass is over, the verdict, who is to be verified. */
-  function review(): void {
-    if (session === undefined) return
-    const { holdings, searchedMs } = session
-    const elapsed = clock.monotonicMs() - searchedMs
-    const settled = roster.entries.every((entry) => entry.settled || isNoMapper(entry)) || elapsed >= policy.firstPassMs
-    if (
-      !session.passOver &&
-      settled &&
-      !doubts.isLooking() &&
-      [...holdings.values()].every((holding) => holding.atRest())
-    ) {
-      session.passOver = true
-      session.firstPass.resolve()
-      for (const holding of holdings.values()) holding.ring('look')
-    }
-    verifier.review(session.cut)
-    for (const entry of roster.entries) {
-      const described = describeStrategy(entry, network, wanted.size > 0)
-      const text = JSON.stringify(described)
-      if (lines.get(entry) === text) continue
-      lines.set(entry, text)
-      for (const line of described) fire('strategy', line)
-    }
-    const report = describe()
-    if (report.verdict !== 'public') session.publicSinceMs = undefined
-    else session.publicSinceMs ??= clock.monotonicMs()
-    const { verdict, cause, externalAddresses } = report
+  function review(): number {
+    if (session === undefined) return 0
+    session.review()
+    verifier.review(session)
+    for (const line of reporter.news()) fire('strategy', line)
+    const { verdict, cause, externalAddresses } = reporter.summary()
+    if (verdict !== 'public') publicSinceMs = undefined
+    else publicSinceMs ??= clock.monotonicMs()
     if (reviewer.isNews(JSON.stringify([verdict, cause, externalAddresses]))) {
       relays.look()
-      fire('verdict', report)
+      fire('verdict', reporter.report())
     }
-  }
-
-  function describe(): Report {
-    const described = candidates.all().map((candidate) => describeCandidate(candidate, candidates))
-    const [gateway] = network.gateways
-    const judgement = judge({
-      network,
-      wants: [...wanted.values()].map(({ want }) => want),
-      entries: roster.entries,
-      candidates: described,
-      relays: relays.count(),
-      doubts: doubts.reasons(),
-      firstPassOver: session?.passOver ?? false,
-      hasWitnessStrategy: roster.entries.some(({ kind }) => kind === 'witness'),
-      witnessNetworks: verifier.witnessNetworks(),
-      quorum: policy.quorum,
-      witnessesOverdue: session !== undefined && clock.monotonicMs() - session.searchedMs >= policy.unverifiedAfterMs
-    })
-    return {
-      schemaVersion: 1,
-      ...judgement,
-      gateway: gateway === undefined ? null : describeGateway(gateway),
-      externalAddresses: described.filter(({ state }) => state !== 'refuted').map(({ address }) => address),
-      nat: null,
-      strategies: roster.entries.flatMap((entry) => describeStrategy(entry, network, wanted.size > 0)),
-      candidates: described
-    }
-  }
-
-  function track(open: Session, work: Promise<unknown>): void {
-    const kept: Promise<unknown> = work
-      .catch((error: unknown) => {
-        if (!open.cut.signal.aborted) host.log.info(`a part of the ladder failed: ${String(error)}`)
-      })
-      .finally(() => open.running.delete(kept))
-    open.running.add(kept)
-  }
-
-  /** Looks at the network anew: what was found on the old one counts no more. */
-  function search(open: Session): void {
-    open.search.abort()
-    open.search = new AbortController()
-    const { signal } = open.search
-    open.searchedMs = clock.monotonicMs()
-    doubts.reset()
-    open.passOver = false
-    track(open, roster.search(network, AbortSignal.any([signal, open.cut.signal])))
-    for (const afterMs of [policy.windowMs, policy.firstPassMs, policy.unverifiedAfterMs]) {
-      const wake = async (): Promise<void> => {
-        await clock.sleep(afterMs, { signal: AbortSignal.any([signal, open.cut.signal]) })
-        for (const holding of open.holdings.values()) holding.ring('look')
-        relays.look()
-        touched()
-      }
-      track(
-        open,
-        wake().catch(() => undefined)
-      )
-    }
-    refreshLocal(
-      candidates,
-      [...wanted.values()].map(({ want }) => want),
-      network
-    )
-  }
-
-  function hold(open: Session, key: string, { want, cut }: Wanted): void {
-    const holding = createHolding(want, context)
-    open.holdings.set(key, holding)
-    const run = async (): Promise<void> => {
-      await holding.run({ signal: AbortSignal.any([open.cut.signal, cut.signal]) })
-      if (open.cut.signal.aborted) return
-      // Not wanted any more, while everything else goes on.
-      open.holdings.delete(key)
-      await release(holding, new AbortController().signal)
-      touched()
-    }
-    track(open, run())
-  }
-
-  async function release(holding: Holding, signal: AbortSignal): Promise<void> {
-    await holding.release({ signal }).catch((error: unknown) => {
-      host.log.info(`a mapping was not released and will lapse: ${String(error)}`)
-    })
-  }
-
-  function isWanted({ endpoint }: Memory): boolean {
-    return [...wanted.values()].some(
-      ({ want }) =>
-        want.endpoint.protocol === endpoint.protocol &&
-        want.endpoint.port === endpoint.port &&
-        (isWildcard(want.endpoint.address) ||
-          canonicalAddress(want.endpoint.address) === canonicalAddress(endpoint.address))
-    )
+    return wanted.size + candidates.size()
   }
 
   async function begin(): Promise<void> {
-    await stopping
-    if (session !== undefined) return
-    const open: Session = {
-      cut: new AbortController(),
-      holdings: new Map(),
-      running: new Set(),
-      firstPass: Promise.withResolvers(),
-      search: new AbortController(),
-      searchedMs: 0,
-      passOver: false,
-      publicSinceMs: undefined,
-      seen: { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() }
+    const cut = new AbortController()
+    opening = cut
+    // Whoever is stopped meanwhile does not wait for a store that hangs.
+    await Promise.race([memory.open(), ended(cut.signal)])
+    opening = undefined
+    if (cut.signal.aborted) return
+    reporter.reset()
+    seen = stamp(clock)
+    const wants = (): readonly Want[] => [...wanted.values()].map(({ want }) => want)
+    const isWanted = ({ endpoint }: Memory): boolean => {
+      const wildcard = endpoint.family === 4 ? '0.0.0.0' : '::'
+      return wanted.has(wantKey(endpoint)) || wanted.has(wantKey({ ...endpoint, address: wildcard }))
     }
-    await memory.open()
+    const open = createSession({ context, relays, recoveries, verifier, wants, isWanted }, cut)
     session = open
-    lines = new Map()
-    search(open)
-    for (const [key, each] of wanted) hold(open, key, each)
-    track(open, relays.run(open.cut))
-    const tidyUp = async (): Promise<void> => {
-      await clock.sleep(policy.tidyAfterMs, open.cut)
-      await tidy(context, isWanted, open.cut)
-    }
-    track(
-      open,
-      tidyUp().catch(() => undefined)
-    )
-    touched()
+    for (const want of wants()) context.locals.add(want)
+    open.begin()
   }
 
-  async function end(open: Session): Promise<void> {
-    open.cut.abort()
-    open.search.abort()
-    await Promise.all(open.running)
-    const bound = new AbortController()
-    const over = new AbortController()
-    const limit = clock.sleep(policy.stopMs, over).then(
-      () => bound.abort(),
-      () => undefined
-    )
-    await Promise.all([
-      ...[...open.holdings.values()].map((holding) => release(holding, bound.signal)),
-      relays.release()
-    ])
-    over.abort()
-    await limit
-    await memory.close()
-    for (const { address } of candidates.all()) candidates.withdraw(address)
-    open.firstPass.resolve()
+  async function end(): Promise<void> {
+    const open = session
+    if (open === undefined) return
     session = undefined
+    publicSinceMs = undefined
+    await open.end()
+    const over = new AbortController()
+    await Promise.race([memory.close(), clock.sleep(policy.stopMs, over).catch(() => undefined)])
+    over.abort()
+    context.locals.clear()
+    for (const { address } of candidates.all()) candidates.withdraw(address)
+  }
+
+  /** Whatever came of the step before, this one comes after it. */
+  function inTurn(step: () => Promise<void>): Promise<void> {
+    turn = turn.then(step, step)
+    return turn
+  }
+
+  function letGo(key: string): void {
+    const entry = wanted.get(key)
+    if (entry === undefined || --entry.users > 0) return
+    wanted.delete(key)
+    context.locals.remove(entry.want)
+    session?.drop(entry.want)
+    touched()
   }
 
   return {
@@ -346,69 +212,41 @@ export function createTraversal(options: TraversalOptions): Traversal {
       if (signal?.aborted === true) return
       const key = wantKey(endpoint)
       const known = wanted.get(key)
-      const entry = known ?? { want: { endpoint, externalPort, lifetimeMs }, cut: new AbortController(), users: 0 }
-      entry.users++
-      signal?.addEventListener('abort', () => {
-        if (--entry.users > 0) return
-        wanted.delete(key)
-        entry.cut.abort()
-      })
-      if (known !== undefined) return
-      wanted.set(key, entry)
+      signal?.addEventListener('abort', () => letGo(key), { once: true })
+      if (known !== undefined) return void known.users++
+      const want = { endpoint, externalPort, lifetimeMs }
+      wanted.set(key, { want, users: 1 })
       if (session === undefined) return
-      hold(session, key, entry)
-      refreshLocal(
-        candidates,
-        [...wanted.values()].map(({ want }) => want),
-        network
-      )
+      context.locals.add(want)
+      session.hold(want)
     },
     networkIs(next) {
-      const same = isSameNetwork(next, network)
+      const before = network
+      const isSame = isSameNetwork(next, before)
       network = next
-      if (session === undefined) return
-      const { seen } = session
       const slept = elapsedMs(clock, seen) - (clock.monotonicMs() - seen.monotonicMs) > sleptMs
-      session.seen = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() }
-      if (!same) {
-        search(session)
-        for (const holding of session.holdings.values()) holding.ring('look')
-      }
-      if (same && !slept) return
-      for (const gateway of network.gateways) recoveries.trigger(gatewayKey(gateway), 'hint', session.search)
+      seen = stamp(clock)
+      if (session !== undefined && (slept || !isSame)) session.networkChanged(before, isSame)
     },
     start() {
-      starting ??= begin()
-      return starting
+      if (isOn) return turn
+      isOn = true
+      return inTurn(begin)
     },
-    async stop() {
-      await starting
-      starting = undefined
-      if (session === undefined) return
-      const open = session
-      stopping ??= end(open).finally(() => {
-        stopping = undefined
-      })
-      await stopping
+    stop() {
+      if (!isOn) return turn
+      isOn = false
+      opening?.abort()
+      session?.abort()
+      return inTurn(end)
     },
     async firstPass() {
-      await starting
-      await session?.firstPass.promise
+      await turn
+      await session?.firstPass
     },
     recheck() {
-      for (const holding of session?.holdings.values() ?? []) holding.ring('check')
+      for (const holding of session?.holdings() ?? []) holding.ring('check')
     },
-    report: describe
+    report: () => reporter.report()
   }
 }
-
-/** A hardware address that is only now known, or no longer, is no change; another one is. */
-function isSameNetwork(one: Network, other: Network): boolean {
-  const known = one.gateways.every(({ mac }, index) => mac !== undefined && other.gateways[index]?.mac !== undefined)
-  const comparable = ({ gateways, addresses }: Network): string =>
-    JSON.stringify([gateways.map(({ mac, ...gateway }) => (known ? { ...gateway, mac } : gateway)), addresses])
-  return comparable(one) === comparable(other)
-}
-
-/** Strategies that look for parties elsewhere hold nobody back: they take seconds. */
-const isNoMapper = ({ kind }: Entry): boolean => kind !== null && kind !== 'mapper'

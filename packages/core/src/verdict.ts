@@ -16,7 +16,7 @@ export interface Facts {
   readonly network: Network
   readonly wants: readonly Want[]
   readonly entries: readonly Entry[]
-  readonly candidates: readonly CandidateReport[]
+  readonly candidates: readonly CandidateFact[]
   readonly relays: number
   /** What speaks against the external addresses that were claimed. */
   readonly doubts: readonly NatError[]
@@ -28,6 +28,9 @@ export interface Facts {
   /** Whether witnesses have had time enough to be found. */
   readonly witnessesOverdue: boolean
 }
+
+/** What a verdict follows from in a candidate. */
+export type CandidateFact = Pick<CandidateReport, 'address' | 'type' | 'state'>
 
 export interface Judgement {
   readonly verdict: Verdict
@@ -54,7 +57,7 @@ export function judge(facts: Facts): Judgement {
 }
 
 /** Why the node is not reachable directly; null if nothing suggests a reason. */
-function causeOf(facts: Facts, direct: readonly CandidateReport[]): Cause | null {
+function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
   const { network, wants, entries } = facts
   const [gateway] = network.gateways
   const reachable = direct.filter(({ state }) => state !== 'refuted')
@@ -87,7 +90,7 @@ const reservedCodes: readonly (readonly [string, Cause])[] = [
   ['NETWORK_FAILURE', 'reserved-external-address']
 ]
 
-function reservedCause({ doubts, entries }: Facts, direct: readonly CandidateReport[]): Cause | null {
+function reservedCause({ doubts, entries }: Facts, direct: readonly CandidateFact[]): Cause | null {
   const classes = direct
     .filter(({ type }) => type === 'mapped')
     .map(({ address }) => classOf(parseMultiaddr(address)?.address ?? ''))

@@ -15,7 +15,21 @@ export interface Verifier {
   doubt(): void
   /** On how many networks there are witnesses. */
   witnessNetworks(): number
+  /** Resolves when nobody is being asked, nor anybody going to be. */
+  settled(): Promise<void>
 }
+
+/** One of the candidates that have had an address. */
+type Subject = Pick<Candidate, 'address' | 'since'>
+
+interface Watch {
+  readonly since: number
+  readonly bell: Bell
+  readonly cut: AbortController
+}
+
+/** Made once: an abort without a reason makes a new error with its stack. */
+const withdrawn = new Error('the candidate was withdrawn')
 
 /** A witness that was outvoted so often is asked no more. */
 const mostDemerits = 3
@@ -23,7 +37,8 @@ const mostDemerits = 3
 export function createVerifier(context: Context): Verifier {
   const { host, policy, roster, candidates } = context
   const { clock } = host
-  const running = new Map<MultiaddrText, { readonly bell: Bell; readonly cut: AbortController }>()
+  const running = new Map<MultiaddrText, Watch>()
+  const watching = new Set<Promise<void>>()
   const busy = new Map<string, Promise<unknown>>()
   const askedMs = new Map<string, readonly number[]>()
   const demerits = new Map<string, number>()
@@ -42,6 +57,7 @@ export function createVerifier(context: Context): Verifier {
   async function ask(witness: Witness, address: MultiaddrText, call: CallOptions): Promise<EvidenceReport> {
     const { id, network } = witness.party
     const turn = (busy.get(id) ?? Promise.resolve()).then(async () => {
+      call.signal.throwIfAborted()
       const asked = recently(id)
       const oldest = asked[0]
       if (asked.length >= policy.askedPerMinute && oldest !== undefined) {
@@ -64,7 +80,7 @@ export function createVerifier(context: Context): Verifier {
   }
 
   /** Asks until a quorum of distinct networks agrees, or nobody is left to ask. */
-  async function round(address: MultiaddrText, call: CallOptions): Promise<Candidate['ruling']> {
+  async function round({ address, since }: Subject, call: CallOptions): Promise<Candidate['ruling']> {
     const evidence: EvidenceReport[] = []
     const own = networkOf(parseMultiaddr(address)?.address ?? '')
     const votes = (outcome: EvidenceReport['outcome']): number =>
@@ -78,7 +94,7 @@ export function createVerifier(context: Context): Verifier {
       const next = distinct(witnesses().filter(({ party }) => !voted.has(party.network) && party.network !== own))
       const asking = next.slice(0, Math.min(left, policy.quorum - Math.max(yes, no)))
       if (ruling !== undefined) for (const each of evidence) judge(each, ruling)
-      candidates.rule(address, { evidence: [...evidence] })
+      candidates.rule(address, since, { evidence: [...evidence] })
       if (ruling !== undefined || asking.length === 0) return ruling
       evidence.push(...(await Promise.all(asking.map((witness) => ask(witness, address, call)))))
     }
@@ -90,14 +106,17 @@ export function createVerifier(context: Context): Verifier {
     demerits.set(party, agreed ? 0 : (demerits.get(party) ?? 0) + 1)
   }
 
-  async function watch(address: MultiaddrText, bell: Bell, call: CallOptions): Promise<void> {
+  async function watch(subject: Subject, bell: Bell, call: CallOptions): Promise<void> {
+    const { address, since } = subject
     let verified = 0
     let refuted = 0
     let undecided = 0
     for (;;) {
-      const ruling = await round(address, call)
-      const before = candidates.get(address)?.ruling
-      if (ruling !== undefined) candidates.rule(address, { ruling })
+      const ruling = await round(subject, call)
+      const current = candidates.get(address)
+      if (current?.since !== since) return
+      const before = current.ruling
+      if (ruling !== undefined) candidates.rule(address, since, { ruling })
       if (ruling === 'verified') {
         verified++
         refuted = Math.max(0, refuted - 1)
@@ -138,26 +157,42 @@ export function createVerifier(context: Context): Verifier {
   return {
     review({ signal }) {
       const judged = witnesses().length > 0 ? candidates.all() : []
-      const wanted = new Set(
-        judged.filter(({ type, isGlobal }) => type !== 'relayed' && isGlobal).map(({ address }) => address)
+      const wanted = new Map(
+        judged
+          .filter(({ type, isGlobal }) => type !== 'relayed' && isGlobal)
+          .map(({ address, since }) => [address, since])
       )
-      for (const [address, { cut }] of running) if (!wanted.has(address)) cut.abort()
-      for (const address of wanted) {
+      // One that came back under the same address has to be verified as if it had never been there.
+      for (const [address, { since, cut }] of running) {
+        if (wanted.get(address) === since) continue
+        running.delete(address)
+        cut.abort(withdrawn)
+      }
+      for (const [address, since] of wanted) {
         if (running.has(address)) continue
         const cut = new AbortController()
-        const bell = createBell(clock)
-        running.set(address, { bell, cut })
-        watch(address, bell, { signal: AbortSignal.any([signal, cut.signal]) })
+        const each: Watch = { since, bell: createBell(clock), cut }
+        running.set(address, each)
+        const over: Promise<void> = watch({ address, since }, each.bell, {
+          signal: AbortSignal.any([signal, cut.signal])
+        })
           .catch((error: unknown) => {
             if (!cut.signal.aborted && !signal.aborted) host.log.info(`verification failed: ${String(error)}`)
           })
-          .finally(() => running.delete(address))
+          .finally(() => {
+            watching.delete(over)
+            if (running.get(address) === each) running.delete(address)
+          })
+        watching.add(over)
       }
     },
     doubt() {
       for (const { bell } of running.values()) bell.ring('check')
     },
-    witnessNetworks: () => distinct(witnesses()).length
+    witnessNetworks: () => distinct(witnesses()).length,
+    async settled() {
+      await Promise.all([...watching, ...busy.values()])
+    }
   }
 }
 

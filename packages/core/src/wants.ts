@@ -85,3 +85,12 @@ export const isOurs = (address: string, { addresses, gateways }: Network): boole
 
 /** The port to ask for where nobody chose one. Ports below 1024 are only ever asked for by somebody who names them. */
 export const ownPort = (port: number): number => (port < 1024 ? 49_152 + port : port)
+
+/** Whether it is the network it was. A hardware address that is only now known, or no longer, is no change; another one
+ * is. */
+export function isSameNetwork(one: Network, other: Network): boolean {
+  const known = one.gateways.every(({ mac }, index) => mac !== undefined && other.gateways[index]?.mac !== undefined)
+  const comparable = ({ gateways, addresses }: Network): string =>
+    JSON.stringify([gateways.map(({ mac, ...gateway }) => (known ? { ...gateway, mac } : gateway)), addresses])
+  return comparable(one) === comparable(other)
+}

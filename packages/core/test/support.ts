@@ -107,6 +107,8 @@ export interface ScriptedOptions {
   /** Throws or returns what the router grants; by default what was suggested. */
   readonly grant?: (request: MapRequest, count: number) => number
   readonly renew?: (count: number) => void
+  /** What becomes of a lease, and of its successors. */
+  readonly shape?: (lease: Lease) => Lease
 }
 
 export interface Scripted {
@@ -128,7 +130,9 @@ export function scripted(name: string, trace: string[], clock: VirtualClock, opt
   let maps = 0
   let renewals = 0
 
-  const leaseOf = (request: MapRequest, port: number): Lease => ({
+  const { shape = (lease) => lease } = options
+  const leaseOf = (request: MapRequest, port: number): Lease => shape(plainLease(request, port))
+  const plainLease = (request: MapRequest, port: number): Lease => ({
     addresses: [formatMultiaddr(result.externalAddress, request.endpoint.protocol, port)],
     lifetimeMs: lifetimeMs ?? request.lifetimeMs,
     async renew(call) {

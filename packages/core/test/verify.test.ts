@@ -1,6 +1,7 @@
+import { type Lease, natError } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { absent, begin, end, relays, scripted, type Stage, stage, web, witnesses } from './support.js'
+import { absent, begin, end, home, party, relays, scripted, type Stage, stage, web, witnesses } from './support.js'
 
 type Answer = 'reachable' | 'unreachable' | 'inconclusive' | 'silent'
 
@@ -158,6 +159,90 @@ describe('relays', () => {
     expect(each.trace).toEqual(['reserve r1'])
     await each.clock.advance(2000)
     expect(each.trace).toEqual(['reserve r1', 'reserve r1'])
+    await end(each)
+  })
+
+  it('that grant for a moment only are not asked all the time', async () => {
+    const clock = virtualClock()
+    const reserved: number[] = []
+    const each = stage(
+      () => [
+        () => ({
+          name: 'relay',
+          kind: 'relay',
+          async discover(_network, found, call) {
+            const lease: Lease = {
+              addresses: ['/ip4/40.0.0.1/tcp/4001/p2p/r1/p2p-circuit'],
+              lifetimeMs: 1000,
+              renew: async () => lease,
+              release: async () => undefined
+            }
+            const reserve = async (): Promise<Lease> => (reserved.push(clock.monotonicMs()), lease)
+            found({ kind: 'relay', party: party('r1', '40.0.0.0/16'), reserve })
+            await clock.sleep(1e12, call).catch(() => undefined)
+          }
+        })
+      ],
+      { clock }
+    )
+    each.traversal.want(web)
+    await begin(each, 60_000)
+    expect(reserved.length).toBeGreaterThan(5)
+    for (const [index, at] of reserved.slice(1).entries()) expect(at - (reserved[index] ?? 0)).toBe(5000)
+    await end(each)
+  })
+
+  it('are all kept where the direct address is lost before they were let go', async () => {
+    const clock = virtualClock()
+    const answers: Record<string, Answer> = { a: 'inconclusive', b: 'inconclusive' }
+    const each = stage(
+      (trace) => [
+        scripted('pcp', trace, clock).strategy,
+        relays(['r1', 'r2'], clock, trace),
+        witnesses(answers, clock)
+      ],
+      { clock }
+    )
+    each.traversal.want(web)
+    await begin(each, 20_000)
+    expect(each.trace).toEqual(['reserve r1', 'map pcp 8080', 'reserve r2'])
+    Object.assign(answers, { a: 'reachable', b: 'reachable' })
+    await clock.advance(50_000)
+    expect(each.traversal.report().verdict).toBe('public')
+    Object.assign(answers, { a: 'unreachable', b: 'unreachable' })
+    each.traversal.networkIs({ ...home, addresses: ['192.168.1.2', '192.168.1.3'] })
+    await clock.advance(5000)
+    expect(each.traversal.report().verdict).toBe('relayed')
+    expect(each.trace.filter((line) => line.startsWith('let go'))).toEqual([])
+    await end(each)
+  })
+})
+
+describe('an address that was lost', () => {
+  it('is verified anew when it comes back, however soon', async () => {
+    const clock = virtualClock()
+    const asked: string[] = []
+    const trace: string[] = []
+    const pcp = scripted('pcp', trace, clock, {
+      takesMs: 1,
+      renew() {
+        throw natError('NO_REPLY', 'it was starting again')
+      }
+    })
+    const each = stage(() => [pcp.strategy, witnesses({ a: 'reachable', b: 'reachable' }, clock, asked)], { clock })
+    each.traversal.want(web)
+    await begin(each)
+    expect(asked).toHaveLength(2)
+    pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
+    await clock.advance(6000)
+    expect(each.told()).toEqual([
+      'mapped pcp 11.0.0.2:8080',
+      'verified pcp 11.0.0.2:8080',
+      'lost pcp 11.0.0.2:8080',
+      'mapped pcp 11.0.0.2:8080',
+      'verified pcp 11.0.0.2:8080'
+    ])
+    expect(asked).toHaveLength(6)
     await end(each)
   })
 })

@@ -69,7 +69,9 @@ export const isWildcard = (address: string): boolean => classOf(address) === 'un
 
 /** The address in its one canonical form: lower case, shortest, IPv4-mapped as IPv4, without zone. Undefined if it is none. */
 export function canonicalAddress(address: string): string | undefined {
-  if (familyOf(address) === undefined) return undefined
+  const family = familyOf(address)
+  // Four decimal numbers without leading zeros: there is no other form of it.
+  if (family === undefined || family === 4) return family && address
   return ipaddr.process(address.replace(/%.*$/, '')).toString()
 }
 

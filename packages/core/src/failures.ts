@@ -1,0 +1,60 @@
+import type { Mapper, NatError } from '@postern/interface'
+import type { Context } from './context.js'
+import { backOffMs } from './policy.js'
+import type { Entry } from './roster.js'
+
+/** Why mappers did not grant one want what it asked for, and until when they are left alone. */
+export interface Failures {
+  add(entry: Entry, mapper: Mapper, error: NatError): void
+  /** Keeps away for as long as the gateway asked, whatever for. */
+  rest(entry: Entry, mapper: Mapper, error: NatError): void
+  of(entry: Entry): NatError | undefined
+  /** When this mapper may be asked, on the monotonic clock. */
+  readyMs(entry: Entry, mapper: Mapper): number
+  /** Of one strategy, or of all. */
+  clear(entry?: Entry): void
+}
+
+interface Failure {
+  readonly mapper: Mapper
+  readonly error: NatError
+  readonly count: number
+  readonly untilMs: number
+}
+
+/** RFC 6887 §7.4: a longer error lifetime is not believed. */
+const longestRestMs = 24 * 60 * 60 * 1000
+
+export function createFailures({ host, policy, desks, touched }: Context): Failures {
+  const { clock, log } = host
+  const failures = new Map<Entry, Failure>()
+
+  function rest(entry: Entry, mapper: Mapper, { retryAfterMs }: NatError): void {
+    if (retryAfterMs === undefined) return
+    const untilMs = clock.monotonicMs() + Math.min(retryAfterMs, longestRestMs)
+    desks.of(mapper.gateway).restsUntil.set(entry.name, untilMs)
+  }
+
+  return {
+    rest,
+    add(entry, mapper, error) {
+      const count = (failures.get(entry)?.count ?? 0) + 1
+      failures.set(entry, { mapper, error, count, untilMs: clock.monotonicMs() + backOffMs(policy.retry, count) })
+      rest(entry, mapper, error)
+      entry.failure = error
+      touched()
+      log.debug(`${entry.name}: ${error.code}: ${error.message}`)
+    },
+    of: (entry) => failures.get(entry)?.error,
+    readyMs(entry, mapper) {
+      const failure = failures.get(entry)
+      const restsMs = desks.of(mapper.gateway).restsUntil.get(entry.name) ?? 0
+      // A mapper that was found anew has not failed yet.
+      return Math.max(restsMs, failure?.mapper === mapper ? failure.untilMs : 0)
+    },
+    clear(entry) {
+      if (entry === undefined) failures.clear()
+      else failures.delete(entry)
+    }
+  }
+}

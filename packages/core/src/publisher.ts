@@ -1,0 +1,124 @@
+import { type Endpoint, type Lease, type Mapper, type NatError, natError, parseMultiaddr } from '@postern/interface'
+import type { Context } from './context.js'
+import { eventReason, type EventReason, type MappingEvent, type MappingEventName } from './events.js'
+import type { Holder } from './ledger.js'
+import type { Memory } from './memory.js'
+import { type Entry, gatewayKey } from './roster.js'
+import type { Want } from './wants.js'
+
+/** A lease that can be used, and the external address that it names first. */
+export interface Grant {
+  readonly lease: Lease
+  readonly external: NonNullable<ReturnType<typeof parseMultiaddr>>
+}
+
+/** A lease that is held, and where it came from. */
+export interface Held extends Grant {
+  readonly entry: Entry
+  readonly mapper: Mapper
+  readonly endpoint: Endpoint
+  readonly memory: Memory
+  readonly holder: Holder
+}
+
+/** Makes known what is held: in the ledger, among the candidates, to the memory and to whoever listens. */
+export interface Publisher {
+  /** Notes who holds the lease's addresses. To be called before any other verb of the gateway can run. */
+  take(lease: Lease, holder: Holder): void
+  /** Tells of a lease that was taken: a new one, or the successor of one before. */
+  publish(next: Held, before: Held | undefined): void
+  /** Withdraws the addresses that the next lease does not have. True if the mapping was nobody else's too. */
+  withdraw(old: Held, next?: Held): boolean
+  tell(event: MappingEventName, about: Held, error?: NatError): void
+  /** Says that nothing works. */
+  complain(want: Want, reasons: readonly EventReason[]): void
+}
+
+export function createPublisher(context: Context): Publisher {
+  const { host, memory, candidates, ledger, locals, emit } = context
+
+  function withdraw(old: Held, next?: Held): boolean {
+    const gone = old.lease.addresses.filter((address) => next?.lease.addresses.includes(address) !== true)
+    const last = gone.filter((address) => ledger.leave(address, old.holder))
+    for (const address of last) {
+      candidates.withdraw(address)
+      locals.restore(address)
+    }
+    return last.length === gone.length
+  }
+
+  function tell(event: MappingEventName, about: Held, error?: NatError): void {
+    const { entry, endpoint, external, lease } = about
+    const details: MappingEvent = {
+      event,
+      strategy: entry.name,
+      protocol: endpoint.protocol,
+      internal: { address: endpoint.address, port: endpoint.port },
+      external: { address: external.address, port: external.port },
+      lifetimeSeconds: lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : lease.lifetimeMs / 1000,
+      ...(error === undefined ? {} : { reasons: [eventReason(entry.name, error)] })
+    }
+    emit(details)
+  }
+
+  return {
+    withdraw,
+    tell,
+    take(lease, holder) {
+      for (const address of lease.addresses) ledger.take(address, holder)
+    },
+    publish(next, before) {
+      const { lease, entry, mapper, endpoint } = next
+      if (before === undefined) entry.leases++
+      const isSame = before !== undefined && isSameList(before.lease.addresses, lease.addresses)
+      if (before !== undefined && !isSame) withdraw(before, next)
+      const expiresAt = lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : host.clock.wallMs() + lease.lifetimeMs
+      for (const address of lease.addresses) {
+        const type = mapper.gateway === null ? 'manual' : 'mapped'
+        if (isSame && candidates.get(address)?.type === type) candidates.extend(address, expiresAt)
+        else candidates.put({ address, type, strategy: entry.name, endpoint, expiresAt })
+      }
+      memory.note(next.memory, { strategy: entry.name, externalPort: next.external.port, expiresAt })
+      if (before !== undefined && !isSame && mapper.gateway !== null) context.gatewayChanged(gatewayKey(mapper.gateway))
+      tell(before === undefined ? 'mapped' : isSame ? 'renewed' : 'changed', next)
+    },
+    complain({ endpoint }, reasons) {
+      const { protocol, address, port } = endpoint
+      emit({
+        event: 'failed',
+        strategy: null,
+        protocol,
+        internal: { address, port },
+        external: null,
+        lifetimeSeconds: null,
+        reasons
+      })
+    }
+  }
+}
+
+/** Beyond this a lease counts as one that never lapses, and no date can tell when it does. */
+const longestMs = 100 * 365 * 24 * 60 * 60 * 1000
+
+/** What a lease grants, with a lifetime that can be. Throws `GRANT_INVALID`. */
+export function checkGrant(lease: Lease, before?: Grant): Grant {
+  const { addresses, lifetimeMs } = lease
+  const isSame = before !== undefined && isSameList(addresses, before.lease.addresses)
+  const external = isSame ? before.external : externalOf(lease)
+  if (external === undefined) throw natError('GRANT_INVALID', 'the grant names no address')
+  if (!(lifetimeMs > 0)) throw natError('GRANT_INVALID', `the grant is for ${lifetimeMs} ms`)
+  if (lifetimeMs <= longestMs || lifetimeMs === Number.POSITIVE_INFINITY) return { lease, external }
+  const endless: Lease = {
+    addresses,
+    lifetimeMs: Number.POSITIVE_INFINITY,
+    renew: (call) => lease.renew(call),
+    release: (call) => lease.release(call)
+  }
+  return { lease: endless, external }
+}
+
+const externalOf = ({ addresses }: Lease): ReturnType<typeof parseMultiaddr> =>
+  addresses.map((address) => parseMultiaddr(address)).find((parsed) => parsed !== undefined)
+
+const isSameList = (one: readonly string[], other: readonly string[]): boolean =>
+  one.length === other.length && one.every((text, index) => text === other[index])

@@ -1,0 +1,99 @@
+import type { Candidate } from './candidates.js'
+import type { Context } from './context.js'
+import { describeCandidate, describeGateway, describeStrategy } from './describe.js'
+import type { Report, StrategyReport } from './report.js'
+import type { Entry } from './roster.js'
+import { type CandidateFact, type Judgement, judge } from './verdict.js'
+import type { Want } from './wants.js'
+
+/** What a report needs besides the context. */
+export interface ReporterFacts {
+  readonly wants: () => readonly Want[]
+  readonly relays: () => number
+  readonly witnessNetworks: () => number
+  /** Since when, on the monotonic clock, this network is searched; undefined while nothing runs. */
+  readonly searchedMs: () => number | undefined
+}
+
+export interface Reporter {
+  report(): Report
+  /** The part that listeners are told of, which takes less time. */
+  summary(): Pick<Report, 'verdict' | 'cause' | 'externalAddresses'>
+  /** The strategies whose lines differ from the last time. */
+  news(): readonly StrategyReport[]
+  /** Another run: every line is news. */
+  reset(): void
+}
+
+export function createReporter(context: Context, facts: ReporterFacts): Reporter {
+  const { host, policy, roster, candidates, doubts, network } = context
+  const { clock } = host
+  const lines = new Map<Entry, string>()
+
+  /** One whose time has passed while the machine slept counts no more, although nobody has been woken for it yet. */
+  function live(): readonly Candidate[] {
+    const now = clock.wallMs()
+    return candidates.all().filter(({ expiresAt }) => expiresAt === null || expiresAt > now)
+  }
+
+  const factsOf = (all: readonly Candidate[]): readonly CandidateFact[] =>
+    all.map((candidate) => ({
+      address: candidate.address,
+      type: candidate.type,
+      state: candidates.state(candidate)
+    }))
+
+  function conclude(all: readonly CandidateFact[]): Judgement {
+    const searchedMs = facts.searchedMs()
+    return judge({
+      network: network(),
+      wants: facts.wants(),
+      entries: roster.entries,
+      candidates: all,
+      relays: facts.relays(),
+      doubts: doubts.reasons(),
+      firstPassOver: context.firstPassOver(),
+      hasWitnessStrategy: roster.entries.some(({ kind }) => kind === 'witness'),
+      witnessNetworks: facts.witnessNetworks(),
+      quorum: policy.quorum,
+      witnessesOverdue: searchedMs !== undefined && clock.monotonicMs() - searchedMs >= policy.unverifiedAfterMs
+    })
+  }
+
+  const isWanted = (): boolean => facts.wants().length > 0
+  const unrefuted = (all: readonly CandidateFact[]): readonly string[] =>
+    all.filter(({ state }) => state !== 'refuted').map(({ address }) => address)
+
+  return {
+    report() {
+      const known = live()
+      const all = factsOf(known)
+      const [gateway] = network().gateways
+      return {
+        schemaVersion: 1,
+        ...conclude(all),
+        gateway: gateway === undefined ? null : describeGateway(gateway),
+        externalAddresses: unrefuted(all),
+        nat: null,
+        strategies: roster.entries.flatMap((entry) => describeStrategy(entry, network(), isWanted())),
+        candidates: known.map((candidate) => describeCandidate(candidate, candidates.state(candidate)))
+      }
+    },
+    summary() {
+      const all = factsOf(live())
+      const { verdict, cause } = conclude(all)
+      return { verdict, cause, externalAddresses: unrefuted(all) }
+    },
+    news() {
+      const wanted = isWanted()
+      return roster.entries.flatMap((entry) => {
+        const described = describeStrategy(entry, network(), wanted)
+        const text = JSON.stringify(described)
+        if (lines.get(entry) === text) return []
+        lines.set(entry, text)
+        return described
+      })
+    },
+    reset: () => lines.clear()
+  }
+}

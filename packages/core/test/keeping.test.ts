@@ -1,0 +1,351 @@
+import { type Lease, natError } from '@postern/interface'
+import { virtualClock } from '@postern/testkit'
+import { describe, expect, it } from 'vitest'
+import { memoryStore, type Memory } from '../src/index.js'
+import {
+  begin,
+  end,
+  home,
+  router,
+  type Scripted,
+  scripted,
+  type Stage,
+  type StageOptions,
+  stage,
+  web
+} from './support.js'
+
+/** When the requests of a kind were made, in ms. */
+function timed(clock: Stage['clock'], trace: string[], what: string): readonly number[] {
+  const at: number[] = []
+  const push = trace.push.bind(trace)
+  trace.push = (...lines) => {
+    for (const line of lines) if (line.startsWith(what)) at.push(clock.monotonicMs())
+    return push(...lines)
+  }
+  return at
+}
+
+/** One mapper that does as it is told, and what is needed to drive it. */
+function keeper(
+  options: Parameters<typeof scripted>[3],
+  more: StageOptions = {}
+): Stage & { readonly pcp: Scripted; readonly renewals: readonly number[] } {
+  const clock = virtualClock()
+  const trace: string[] = []
+  const renewals = timed(clock, trace, 'renew')
+  const pcp = scripted('pcp', trace, clock, options)
+  const each = stage(() => [pcp.strategy], { ...more, clock })
+  return { ...each, trace, pcp, renewals }
+}
+
+describe('renewing', () => {
+  it('is never asked for sooner than 4 s after the grant, however short that is', async () => {
+    const each = keeper({ lifetimeMs: 1000 })
+    const maps = timed(each.clock, each.trace, 'map')
+    each.traversal.want(web)
+    await begin(each, 60_000)
+    expect(each.renewals).toEqual([])
+    for (const [index, at] of maps.slice(1).entries()) expect(at - (maps[index] ?? 0)).toBeGreaterThanOrEqual(4000)
+    expect(each.told().slice(0, 3)).toEqual([
+      'mapped pcp 11.0.0.2:8080',
+      'lost pcp 11.0.0.2:8080',
+      'mapped pcp 11.0.0.2:8080'
+    ])
+    await end(each)
+  })
+
+  it('keeps a lease of 6 s alive without a gap', async () => {
+    const each = keeper({ lifetimeMs: 6000 })
+    each.traversal.want(web)
+    await begin(each, 600_000)
+    expect(each.told()).not.toContain('lost pcp 11.0.0.2:8080')
+    for (const [index, at] of each.renewals.slice(1).entries()) {
+      expect(at - (each.renewals[index] ?? 0)).toBeGreaterThanOrEqual(4000)
+    }
+    await end(each)
+  })
+
+  it('that fails backs off inside what is left, and keeps to the schedule besides', async () => {
+    const fail = (): never => {
+      throw natError('NO_REPLY', 'gone')
+    }
+    const each = keeper({ renew: fail })
+    each.traversal.want(web)
+    await begin(each, 7_000_000)
+    // Polls begin after 15 min and come less and less often; before them was nothing.
+    expect(each.renewals[0]).toBeGreaterThanOrEqual(900_000)
+    expect(each.renewals.length).toBeLessThan(25)
+    // The last quarter of the lease is used too (RFC 6887 §11.2.1).
+    const late = each.renewals.filter((at) => at > 5_400_000)
+    expect(late.length).toBeGreaterThanOrEqual(3)
+    for (const [index, at] of each.renewals.slice(1).entries()) {
+      expect(at - (each.renewals[index] ?? 0)).toBeGreaterThanOrEqual(4000)
+    }
+    await end(each)
+  })
+
+  it('that fails at first loses nothing once the router is back', async () => {
+    let isDown = true
+    const each = keeper({
+      renew() {
+        if (isDown) throw natError('NO_REPLY', 'down')
+      }
+    })
+    each.traversal.want(web)
+    await begin(each, 1_200_000)
+    isDown = false
+    await each.clock.advance(900_000)
+    expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080', 'renewed pcp 11.0.0.2:8080'])
+    await end(each)
+  })
+
+  it('waits as long as the router asked, also when there is a hint', async () => {
+    const each = keeper({
+      renew(count) {
+        if (count === 1) throw natError('OUT_OF_RESOURCES', 'not now', { retryAfterMs: 1_800_000 })
+      }
+    })
+    each.traversal.want(web)
+    await begin(each, 5000)
+    each.traversal.recheck()
+    await each.clock.advance(1000)
+    expect(each.renewals).toHaveLength(1)
+    for (let count = 0; count < 5; count++) {
+      each.traversal.recheck()
+      each.traversal.networkIs({ ...home, addresses: ['192.168.1.2', `192.168.1.${10 + count}`] })
+      await each.clock.advance(300_000)
+    }
+    expect(each.renewals).toHaveLength(1)
+    await each.clock.advance(400_000)
+    expect(each.renewals).toHaveLength(2)
+    await end(each)
+  })
+
+  it('does not wait for a router that has started again since', async () => {
+    const each = keeper({
+      renew(count) {
+        if (count === 1) throw natError('OUT_OF_RESOURCES', 'not now', { retryAfterMs: 1_800_000 })
+      }
+    })
+    each.traversal.want(web)
+    await begin(each, 1000)
+    each.traversal.recheck()
+    await each.clock.advance(20_000)
+    each.pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
+    await each.clock.advance(6000)
+    expect(each.told().at(-1)).toBe('renewed pcp 11.0.0.2:8080')
+    await end(each)
+  })
+})
+
+describe('a lease that lapses', () => {
+  /** A mapper that grants, and then answers nothing any more. */
+  const dying = (lifetimeMs: number): ReturnType<typeof keeper> => {
+    const each = keeper({
+      lifetimeMs,
+      shape: (lease: Lease) => ({ ...lease, renew: (call) => each.clock.sleep(1e9, call).then(() => lease) })
+    })
+    return each
+  }
+
+  it('while its renewal is under way is withdrawn at that moment', async () => {
+    const each = dying(20_000)
+    each.traversal.want(web)
+    await begin(each, 20_000)
+    expect(each.traversal.report().externalAddresses).toHaveLength(1)
+    await each.clock.advance(1)
+    expect(each.traversal.report().externalAddresses).toEqual([])
+    expect(each.told().at(-1)).toBe('lost pcp 11.0.0.2:8080')
+    await end(each)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('while its renewal waits behind others is withdrawn at that moment', async () => {
+    const each = dying(60_000)
+    for (let port = 9000; port < 9100; port++) each.traversal.want({ ...web, port })
+    await begin(each, 60_000)
+    expect(each.traversal.report().externalAddresses).toHaveLength(100)
+    await each.clock.advance(100)
+    expect(each.traversal.report().externalAddresses).toEqual([])
+    expect(each.told().filter((line) => line.startsWith('lost'))).toHaveLength(100)
+    await end(each)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('while the machine sleeps is listed no more, even before anybody is told', async () => {
+    const each = keeper({})
+    each.traversal.want(web)
+    await begin(each)
+    each.clock.jumpWall(7_200_000)
+    expect(each.traversal.report()).toMatchObject({ externalAddresses: [], candidates: [] })
+    await end(each)
+  })
+
+  it('and whose renewal comes through after all is given back or mapped again, and is one mapping', async () => {
+    let delayMs = 1
+    const each = keeper({
+      lifetimeMs: 20_000,
+      shape: (lease: Lease) => ({
+        ...lease,
+        async renew(call) {
+          await each.clock.sleep(delayMs, { signal: new AbortController().signal })
+          return lease.renew(call)
+        }
+      })
+    })
+    each.traversal.want(web)
+    await begin(each, 9000)
+    delayMs = 1900
+    await each.clock.advance(100_000)
+    delayMs = 1
+    await each.clock.advance(20_000)
+    expect(each.traversal.report().externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/8080'])
+    expect([...each.pcp.mapped]).toEqual([8080])
+    await end(each)
+    expect([...each.pcp.mapped]).toEqual([])
+    expect(each.clock.pending).toBe(0)
+  })
+})
+
+describe('recoveries', () => {
+  const flood = async (each: ReturnType<typeof keeper>, seconds: number): Promise<void> => {
+    for (let second = 0; second < seconds; second++) {
+      each.pcp.say((about) => ({ kind: 'notice', what: 'address-changed', about }))
+      await each.clock.advance(1000)
+    }
+  }
+
+  it('keep a distance that doubles to 5 min while nothing comes of them', async () => {
+    const each = keeper({ lifetimeMs: 86_400_000 }, { policy: { pollMs: Number.POSITIVE_INFINITY } })
+    each.traversal.want(web)
+    await begin(each, 5000)
+    await flood(each, 2000)
+    const gaps = each.renewals.slice(1).map((at, index) => Math.round((at - (each.renewals[index] ?? 0)) / 1000))
+    expect(gaps).toEqual([10, 20, 40, 80, 160, 300, 300, 300, 300, 300])
+    await end(each)
+  })
+
+  it('come 10 s after the one before where that changed something', async () => {
+    const each = keeper({ lifetimeMs: 86_400_000 }, { policy: { pollMs: Number.POSITIVE_INFINITY } })
+    each.traversal.want(web)
+    await begin(each)
+    await flood(each, 200)
+    each.pcp.externalAddress = '11.0.0.50'
+    while (each.told().at(-1) !== 'changed pcp 11.0.0.50:8080') await flood(each, 1)
+    each.pcp.externalAddress = '11.0.0.51'
+    await flood(each, 12)
+    expect(each.told().at(-1)).toBe('changed pcp 11.0.0.51:8080')
+    await end(each)
+  })
+
+  it('from a restart come within 5.5 s, however many hints were forged before', async () => {
+    const each = keeper({ lifetimeMs: 86_400_000 }, { random: () => 0.999 })
+    each.traversal.want(web)
+    await begin(each)
+    await flood(each, 700)
+    const before = each.renewals.length
+    each.pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
+    await each.clock.advance(5600)
+    expect(each.renewals).toHaveLength(before + 1)
+    await end(each)
+  })
+
+  it('from a restart wait up to 5 s, also where a hint came just before', async () => {
+    const each = keeper({ lifetimeMs: 86_400_000 }, { random: () => 0.999 })
+    each.traversal.want(web)
+    await begin(each)
+    each.pcp.say((about) => ({ kind: 'notice', what: 'address-changed', about }))
+    await each.clock.advance(100)
+    each.pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
+    await each.clock.advance(5000)
+    expect(each.renewals).toEqual([])
+    await each.clock.advance(600)
+    expect(each.renewals).toHaveLength(1)
+    await end(each)
+  })
+
+  it('reach a gateway that its user named, which is no next hop', async () => {
+    const clock = virtualClock()
+    const trace: string[] = []
+    const pcp = scripted('pcp', trace, clock, { gateway: { ...router, address: '10.9.9.9' } })
+    const each = stage(() => [(host) => ({ ...pcp.strategy(host), gateway: '10.9.9.9' })], { clock })
+    each.traversal.want(web)
+    await begin(each, 5000)
+    clock.jumpWall(3_000_000)
+    each.traversal.networkIs(home)
+    await clock.advance(1000)
+    expect(trace).toEqual(['map pcp 8080', 'renew pcp 8080'])
+    await end(each)
+  })
+})
+
+describe('a discovery that has found nothing for 15 min', () => {
+  it('begins again at once, so that an announcement is heard at any time', async () => {
+    const clock = virtualClock()
+    const periods: [number, number][] = []
+    const each = stage(
+      () => [
+        () => ({
+          name: 'pcp',
+          kind: 'mapper',
+          async discover(_network, _found, call) {
+            const from = clock.monotonicMs()
+            await clock.sleep(1e12, call).catch(() => undefined)
+            periods.push([from, clock.monotonicMs()])
+          }
+        })
+      ],
+      { clock }
+    )
+    each.traversal.want(web)
+    await begin(each, 3_600_000)
+    await end(each)
+    for (const [index, [from]] of periods.slice(1).entries()) expect(from).toBe(periods[index]?.[1])
+    expect(periods.length).toBeGreaterThanOrEqual(4)
+  })
+})
+
+describe('what is remembered', () => {
+  it('is written at once where it is new, and at most once a minute where only the time was extended', async () => {
+    let saves = 0
+    let last: readonly Memory[] = []
+    const inner = memoryStore()
+    const store = { load: inner.load, save: async (all: readonly Memory[]) => void (saves++, (last = all)) }
+    const each = keeper({ lifetimeMs: 120_000 }, { store })
+    for (let port = 9000; port < 9100; port++) each.traversal.want({ ...web, port })
+    await begin(each)
+    expect(last.filter(({ externalPort }) => externalPort !== null)).toHaveLength(100)
+    const before = saves
+    await each.clock.advance(3_600_000)
+    // Six thousand renewals.
+    expect(each.renewals.length).toBeGreaterThan(4500)
+    expect(saves - before).toBeLessThanOrEqual(61)
+    const wall = each.clock.wallMs()
+    for (const { expiresAt } of last) expect(expiresAt).toBeGreaterThan(wall)
+    await end(each)
+    expect(last).toEqual([])
+  })
+
+  it('is not deleted by the tidying of a start where it became wanted just then', async () => {
+    const clock = virtualClock()
+    const store = memoryStore()
+    const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
+    crashed.traversal.want({ ...web, port: 7777 })
+    await begin(crashed)
+    const kept = memoryStore(await store.load())
+    const again = keeper({ takesMs: 900 }, { store: kept })
+    again.traversal.want(web)
+    again.traversal.want({ ...web, port: 8081 })
+    await begin(again, 9000)
+    // The gateway is busy when the tidying begins, and the endpoint is wanted when its turn comes.
+    again.traversal.recheck()
+    await again.clock.advance(1200)
+    again.traversal.want({ ...web, port: 7777 })
+    await again.clock.advance(10_000)
+    expect(again.pcp.mapped).toEqual(new Set([7777, 8080, 8081]))
+    expect(again.trace).not.toContain('release pcp 7777')
+    await end(again)
+    await end(crashed)
+  })
+})

@@ -1,0 +1,260 @@
+import { type Lease, natError } from '@postern/interface'
+import { virtualClock } from '@postern/testkit'
+import { describe, expect, it } from 'vitest'
+import { type Memory, memoryStore } from '../src/index.js'
+import { begin, end, home, scripted, stage, web } from './support.js'
+
+describe('an endpoint that is wanted again', () => {
+  it('at once stays mapped, and is released at the end', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock, { takesMs: 20 }).strategy])
+    const unwanted = new AbortController()
+    each.traversal.want(web, unwanted)
+    await begin(each)
+    unwanted.abort()
+    each.traversal.want(web)
+    await each.clock.advance(1000)
+    // Whatever the order of the two: what is wanted is mapped, and known to be.
+    const changes = each.trace.filter((line) => !line.startsWith('renew'))
+    expect(changes.lastIndexOf('map pcp 8080')).toBeGreaterThan(changes.lastIndexOf('release pcp 8080'))
+    expect(each.traversal.report().externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/8080'])
+    await end(each)
+    expect(each.trace.at(-1)).toBe('release pcp 8080')
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('while it is being released is remembered before the request leaves', async () => {
+    const store = memoryStore()
+    const known: (readonly Memory[])[] = []
+    const each = stage(
+      (trace, clock) => [
+        scripted('pcp', trace, clock, {
+          takesMs: 50,
+          grant(request) {
+            void store.load().then((all) => known.push(all))
+            return request.suggestedExternalPort
+          }
+        }).strategy
+      ],
+      { store }
+    )
+    const unwanted = new AbortController()
+    each.traversal.want(web, unwanted)
+    await begin(each)
+    unwanted.abort()
+    await each.clock.advance(10)
+    each.traversal.want(web)
+    await each.clock.advance(2000)
+    expect(known).toHaveLength(2)
+    expect(known[1]).toHaveLength(1)
+    expect(await store.load()).toMatchObject([{ externalPort: 8080 }])
+    await end(each)
+    expect(await store.load()).toEqual([])
+  })
+
+  it('again and again in a loop leaves one mapping, and none at the end', async () => {
+    const clock = virtualClock()
+    const trace: string[] = []
+    const pcp = scripted('pcp', trace, clock, { takesMs: 7 })
+    const each = stage(() => [pcp.strategy], { clock })
+    await begin(each)
+    for (let round = 0; round < 50; round++) {
+      const unwanted = new AbortController()
+      each.traversal.want(web, unwanted)
+      await clock.advance(round)
+      unwanted.abort()
+    }
+    each.traversal.want(web)
+    await clock.advance(5000)
+    expect([...pcp.mapped]).toEqual([8080])
+    await end(each)
+    expect([...pcp.mapped]).toEqual([])
+    expect(clock.pending).toBe(0)
+  })
+})
+
+describe('two wants of one mapping', () => {
+  it('keep it until both are gone', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
+    const [one, other] = [new AbortController(), new AbortController()]
+    each.traversal.want(web, one)
+    each.traversal.want({ ...web, address: '192.168.1.2' }, other)
+    await begin(each)
+    one.abort()
+    await each.clock.advance(1000)
+    expect(each.trace.filter((line) => line.startsWith('release'))).toEqual([])
+    expect(each.traversal.report().externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/8080'])
+    other.abort()
+    await each.clock.advance(1000)
+    expect(each.trace.filter((line) => line.startsWith('release'))).toEqual(['release pcp 8080'])
+    expect(each.traversal.report().externalAddresses).toEqual([])
+    await end(each)
+  })
+})
+
+describe('a grant that nobody waits for any more', () => {
+  /** A mapper whose first answer comes 3.5 s late, whatever it was told meanwhile. */
+  const late = (): ReturnType<typeof stage> & { readonly released: string[] } => {
+    const released: string[] = []
+    const each = stage((trace, clock) => {
+      let count = 0
+      const inner = scripted('pcp', trace, clock, {
+        shape: (lease: Lease) => ({
+          ...lease,
+          release: (call) => (released.push(lease.addresses.join()), lease.release(call))
+        })
+      })
+      return [
+        (host) => {
+          const discovery = inner.strategy(host)
+          return {
+            ...discovery,
+            discover: (network, found, call) =>
+              discovery.discover(
+                network,
+                (finding) => {
+                  if (finding.kind !== 'mapper') return found(finding)
+                  found({
+                    ...finding,
+                    async map(request, inTime) {
+                      if (++count > 1) return finding.map(request, inTime)
+                      await clock.sleep(3500, { signal: new AbortController().signal })
+                      return finding.map(request, { signal: new AbortController().signal })
+                    }
+                  })
+                },
+                call
+              )
+          }
+        }
+      ]
+    })
+    return { ...each, released }
+  }
+
+  it('is given back', async () => {
+    const { released, ...each } = late()
+    const unwanted = new AbortController()
+    each.traversal.want(web, unwanted)
+    await begin(each, 2500)
+    unwanted.abort()
+    await each.clock.advance(3000)
+    expect(released).toEqual(['/ip4/11.0.0.2/tcp/8080'])
+    await end(each)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('is only forgotten where the same was granted meanwhile', async () => {
+    const { released, ...each } = late()
+    each.traversal.want(web)
+    await begin(each, 100)
+    // The attempt ends at 3 s and would be repeated at 8 s; a restart has it repeated at once.
+    await each.clock.advance(2950)
+    each.traversal.recheck()
+    each.traversal.networkIs({ ...home, addresses: ['192.168.1.2', '192.168.1.3'] })
+    await each.clock.advance(2000)
+    expect(each.told()).toContain('mapped pcp 11.0.0.2:8080')
+    expect(each.told().filter((line) => line.startsWith('lost'))).toEqual([])
+    expect(released).toEqual([])
+    await end(each)
+    expect(released).toEqual(['/ip4/11.0.0.2/tcp/8080'])
+  })
+
+  it('is left to lapse after the end, when nothing runs any more', async () => {
+    const { released, ...each } = late()
+    each.traversal.want(web)
+    await begin(each, 100)
+    await end(each)
+    await each.clock.advance(10_000)
+    expect(released).toEqual([])
+    expect(each.clock.pending).toBe(0)
+  })
+})
+
+describe('a grant that cannot be used', () => {
+  it.each<[string, Partial<Lease>]>([
+    ['no address', { addresses: [] }],
+    ['a name', { addresses: ['/dns4/example.org/tcp/80'] }],
+    ['no time', { lifetimeMs: 0 }],
+    ['less than no time', { lifetimeMs: -1 }],
+    ['no number of ms', { lifetimeMs: Number.NaN }]
+  ])('because it is for %s is given back before the next strategy is asked', async (_, wrong) => {
+    const each = stage((trace, clock) => [
+      scripted('pcp', trace, clock, { shape: (lease) => ({ ...lease, ...wrong }) }).strategy,
+      scripted('upnp', trace, clock).strategy
+    ])
+    each.traversal.want(web)
+    await begin(each)
+    expect(each.trace).toEqual(['map pcp 8080', 'release pcp 8080', 'map upnp 8080'])
+    expect(each.traversal.report().strategies[0]).toMatchObject({ state: 'failed', reason: { code: 'GRANT_INVALID' } })
+    await end(each)
+  })
+
+  it('does not end the lease that it was to succeed', async () => {
+    const shapes = [{}, { addresses: [] }, { lifetimeMs: Number.NaN }, {}]
+    const each = stage((trace, clock) => [
+      scripted('pcp', trace, clock, {
+        lifetimeMs: 600_000,
+        shape: (lease) => ({ ...lease, ...shapes.shift() })
+      }).strategy
+    ])
+    each.traversal.want(web)
+    await begin(each, 590_000)
+    expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080', 'renewed pcp 11.0.0.2:8080'])
+    await end(each)
+    expect(each.trace.filter((line) => line.startsWith('release'))).toHaveLength(1)
+  })
+
+  it('may be for longer than any date can tell', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock, { lifetimeMs: 1e300 }).strategy])
+    each.traversal.want(web)
+    await begin(each)
+    expect(each.traversal.report().candidates).toMatchObject([{ expiresAt: null }])
+    expect(each.events[0]).toMatchObject({ event: 'mapped', lifetimeSeconds: null })
+    await end(each)
+    expect(each.trace.at(-1)).toBe('release pcp 8080')
+  })
+})
+
+describe('an endpoint on a global address of this host', () => {
+  const global = { gateways: home.gateways, addresses: ['192.168.1.2', '11.0.0.7', '2a00:1::7'] }
+
+  it('is a candidate as long as it is wanted', async () => {
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { network: global })
+    const unwanted = new AbortController()
+    await begin(each)
+    each.traversal.want(web, unwanted)
+    await each.clock.advance(100)
+    expect(each.traversal.report().externalAddresses).toEqual(['/ip4/11.0.0.7/tcp/8080', '/ip4/11.0.0.2/tcp/8080'])
+    unwanted.abort()
+    await each.clock.advance(100)
+    expect(each.traversal.report().externalAddresses).toEqual([])
+    await end(each)
+  })
+
+  it('is still one when the pinhole to it has gone', async () => {
+    const refuse = (): never => {
+      throw natError('NOT_AUTHORIZED', 'no')
+    }
+    let isOpen = true
+    const each = stage(
+      (trace, clock) => [
+        scripted('pcp', trace, clock, {
+          family: 6,
+          externalAddress: '2a00:1::7',
+          lifetimeMs: 60_000,
+          grant: ({ suggestedExternalPort }) => (isOpen ? suggestedExternalPort : refuse()),
+          renew: refuse
+        }).strategy
+      ],
+      { network: global }
+    )
+    each.traversal.want({ ...web, family: 6, address: '2a00:1::7' })
+    await begin(each)
+    expect(each.traversal.report().candidates).toMatchObject([{ type: 'mapped', state: 'consistent' }])
+    isOpen = false
+    await each.clock.advance(60_000)
+    expect(each.traversal.report().candidates).toMatchObject([{ type: 'local', state: 'claimed', strategy: null }])
+    await end(each)
+    expect(each.traversal.report().candidates).toEqual([])
+  })
+})
