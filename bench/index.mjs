@@ -1,6 +1,7 @@
 // npm run bench: everything that docs/bench.md says of speed and size, measured.
 import { parseArgs } from 'node:util'
 import { canRunLab } from '@postern/lab'
+import { builtMs } from './build.mjs'
 import { writeDocument } from './document.mjs'
 import { machineFacts } from './machine.mjs'
 import { sections } from './sections/index.mjs'
@@ -37,6 +38,7 @@ async function main({ only, json = false, help = false }) {
   }
   const chosen = sections.filter(({ name }) => names === undefined || names.includes(name))
   const machine = machineFacts()
+  const built = await builtMs()
   const support = chosen.some(({ needsLab }) => needsLab) ? await canRunLab() : { ok: true }
   if (!support.ok) console.error(`Without the lab: ${support.reason}`)
 
@@ -52,6 +54,12 @@ async function main({ only, json = false, help = false }) {
   }
   if (json) console.log(JSON.stringify({ date: new Date().toISOString(), machine, sections: done }, undefined, 1))
   else console.log(`\n${formatText(aimsTable(done))}`)
+  if ((await builtMs()) !== built) {
+    console.error(
+      'The packages were built anew meanwhile: these numbers belong to two builds, and none is written down.'
+    )
+    return 1
+  }
   if (only === undefined && support.ok && !json) await writeDocument(machine, done)
   return 0
 }

@@ -6,22 +6,25 @@ import { formatSpread, spreadOf } from '../stats.mjs'
 
 const folder = fileURLToPath(new URL('..', import.meta.url))
 const packages = new URL('../../packages/', import.meta.url)
-const tools = ['conformance', 'lab', 'testkit']
+const tools = new Set(['conformance', 'lab', 'testkit'])
 const peers = ['@achingbrain/nat-port-mapper', '@silentbot1/nat-api']
 const rounds = 10
 
 /** @returns {Promise<import('../tables.mjs').Section>} */
 export async function imports({ signal, progress }) {
-  const own = (await readdir(packages)).filter((name) => !tools.includes(name)).toSorted()
-  const specifiers = [...own.map((name) => `@postern/${name}`), ...peers]
+  const own = (await readdir(packages)).filter((name) => !tools.has(name)).toSorted()
+  const specifiers = new Map([
+    ...own.map((name) => [`@postern/${name}`, new URL(`${name}/dist/index.js`, packages).href]),
+    ...peers.map((name) => [name, name])
+  ])
   const empty = []
-  const added = new Map(specifiers.map((specifier) => [specifier, []]))
+  const added = new Map([...specifiers.keys()].map((name) => [name, []]))
   for (let round = 0; round < rounds; round++) {
     progress(`round ${round + 1} of ${rounds}`)
     const emptyMs = await timeProcess('', signal)
     empty.push(emptyMs)
-    for (const [specifier, times] of added) {
-      times.push((await timeProcess(`await import('${specifier}')`, signal)) - emptyMs)
+    for (const [name, specifier] of specifiers) {
+      added.get(name).push((await timeProcess(`await import('${specifier}')`, signal)) - emptyMs)
     }
   }
   return {
@@ -36,7 +39,7 @@ export async function imports({ signal, progress }) {
         columns: ['', 'ms'],
         rows: [
           ['an empty process', formatSpread(spreadOf(empty))],
-          ...[...added].map(([specifier, times]) => [specifier, formatSpread(spreadOf(times))])
+          ...[...added].map(([name, times]) => [name, formatSpread(spreadOf(times))])
         ]
       }
     ],

@@ -6,11 +6,11 @@ import { build } from 'esbuild'
 
 const packages = new URL('../../packages/', import.meta.url)
 /** For development only: nobody ships them. */
-const tools = ['conformance', 'lab', 'testkit']
+const tools = new Set(['conformance', 'lab', 'testkit'])
 
 /** @returns {Promise<import('../tables.mjs').Section>} */
 export async function sizes({ progress }) {
-  const names = (await readdir(packages)).filter((name) => !tools.includes(name)).toSorted()
+  const names = (await readdir(packages)).filter((name) => !tools.has(name)).toSorted()
   const rows = []
   for (const name of names) {
     progress(name)

@@ -102,7 +102,7 @@ Examples:
 ${codesText}`
     )
     .action(async (argument: PortArgument, flags: MapFlags) => {
-      const { via, lifetime, externalPort = argument.port, once = false, json = false } = flags
+      const { via, lifetime, externalPort = namedPort(argument.port), once = false, json = false } = flags
       const warn = (error: Error): void => line(process.stderr, `! ${error.message}`)
       const store = fileStore({ app: `map-${argument.port}-${argument.protocol}`, warn })
       try {
@@ -122,6 +122,9 @@ ${codesText}`
   await new Promise<void>((resolve) => void process.stdout.write('', () => resolve()))
   process.exit()
 }
+
+/** Whoever maps a port below 1024 by name has asked for it. */
+const namedPort = (port: number): number | undefined => (port < 1024 ? port : undefined)
 
 const viaOption = (): Option =>
   new Option('--via <strategies>', viaText).argParser(parseVia).default(parseVia('any'), 'any')

@@ -11,7 +11,7 @@ import { colorsFor, formatEvent, formatStrategy } from './terminal.js'
 export interface MapOptions {
   readonly strategies: readonly Strategy[]
   readonly lifetimeMs: number
-  readonly externalPort: number
+  readonly externalPort: number | undefined
   /** Exit after the first outcome, and leave the mapping to lapse. */
   readonly once: boolean
   readonly json: boolean
@@ -58,7 +58,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const network = await findNetwork({ signal })
   for (const endpoint of endpoints(argument, network)) {
     waiting.add(endpoint.family === 4 ? '4' : '6')
-    traversal.want(endpoint, { externalPort })
+    traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
   }
   if (
     !(await someoneListens(

@@ -15,11 +15,16 @@ async function anyAccepts(port: number, addresses: readonly string[]): Promise<b
 function accepts(port: number, host: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host, timeout: 500 })
-    const end = (answer: boolean) => (): void => {
+    socket.once('connect', () => {
+      // Left as politely as it was begun: many a server falls over a connection that is reset.
+      socket.resume().end()
+      resolve(true)
+    })
+    socket.on('error', () => resolve(false))
+    socket.once('timeout', () => {
       socket.destroy()
-      resolve(answer)
-    }
-    socket.once('connect', end(true)).once('error', end(false)).once('timeout', end(false))
+      resolve(false)
+    })
   })
 }
 

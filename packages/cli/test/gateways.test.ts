@@ -148,7 +148,7 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
     const lab = await enter('ipv6-firewall')
     await serve(lab, 'home', 8080)
     const ours = lab.address6('home')
-    expect(await visit(lab, ours, 8080)).toBe('')
+    expect(await visit(lab, ours, 8080)).toBe('timeout')
     const program = start(lab, { via, port: 8080, family: 6 })
     expect(externalOf(await program.next('mapped'))).toEqual({ address: ours, port: 8080 })
     expect(await visit(lab, ours, 8080)).toBe('hello from home')
@@ -159,6 +159,6 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
     }
     program.tell('stop')
     await program.next('released')
-    expect(await visit(lab, ours, 8080)).toBe('')
+    expect(await visit(lab, ours, 8080)).toBe('timeout')
   })
 })

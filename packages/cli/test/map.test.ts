@@ -58,8 +58,15 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
 
   it('uses the strategies that --via names, in that order', async () => {
     const lab = await enter('home')
-    const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--json', '--via', 'upnp:192.168.1.1,pcp'])
-    expect(JSON.parse(stdout)).toMatchObject({ event: 'mapped', strategy: 'upnp' })
+    const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--json', '--via', 'nat-pmp:192.168.1.1,pcp'])
+    expect(JSON.parse(stdout)).toMatchObject({ event: 'mapped', strategy: 'nat-pmp' })
+  })
+
+  it('leaves a server alone that falls over a connection which is reset', async () => {
+    const lab = await enter('home')
+    await serve(lab, 'home', 8080)
+    for (let count = 0; count < 5; count++) await posternIn(lab, ['map', '8080', '--once', '--json'])
+    expect(await visit(lab, '11.0.0.2', 8080)).toBe('hello from home')
   })
 
   it('shows people what happens', async () => {

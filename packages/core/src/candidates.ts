@@ -27,6 +27,14 @@ export interface Candidate {
   readonly isGlobal: boolean
 }
 
+const isSame = (one: Endpoint | null, other: Endpoint | null): boolean =>
+  one === other ||
+  (one !== null &&
+    other !== null &&
+    one.protocol === other.protocol &&
+    one.address === other.address &&
+    one.port === other.port)
+
 export interface Candidates {
   readonly all: () => readonly Candidate[]
   get(address: string): Candidate | undefined
@@ -72,7 +80,8 @@ export function createCandidates(doubts: Doubts, changed: () => void): Candidate
     get: (address) => table.get(address),
     put(candidate) {
       const before = table.get(candidate.address)
-      if (before !== undefined) return set({ ...before, ...candidate })
+      // What witnesses said of an address they said of the endpoint that it led to.
+      if (before !== undefined && isSame(before.endpoint, candidate.endpoint)) return set({ ...before, ...candidate })
       const host = parseMultiaddr(candidate.address)?.address
       set({
         ...candidate,

@@ -89,7 +89,7 @@ export function createHolding(want: Want, context: Context): Holding {
       desk.heardMs.set(entry.name, clock.monotonicMs())
       failures.clear(entry)
       entry.failure = undefined
-      return { ...granted, entry, mapper, endpoint, memory: remembered, holder }
+      return { ...granted, want, entry, mapper, endpoint, memory: remembered, holder }
     } catch (error) {
       call.signal.throwIfAborted()
       failures.add(entry, mapper, asNatError(error))
@@ -99,7 +99,7 @@ export function createHolding(want: Want, context: Context): Holding {
 
   const requestFor = (endpoint: Endpoint, remembered: Memory): Parameters<Mapper['map']>[0] => ({
     endpoint,
-    suggestedExternalPort: remembered.externalPort ?? want.externalPort ?? ownPort(endpoint.port),
+    suggestedExternalPort: portToAsk(want, remembered) ?? ownPort(endpoint.port),
     lifetimeMs: want.lifetimeMs,
     key: keyBytes(remembered)
   })
@@ -174,8 +174,24 @@ export function createHolding(want: Want, context: Context): Holding {
     // A mapper of an earlier network tells nobody any more what its answers reveal, so each of its leases is asked about.
     const isShared = (): boolean => isAmong(entry.abilities.values(), mapper)
     let latest: Grant = first
+    let successor: Lease | undefined
     let isOver = false
-    const error = await keep(
+    const take = (lease: Lease): Lease => {
+      latest = checkGrant(lease, latest)
+      publisher.take(latest.lease, holder)
+      return latest.lease
+    }
+    /** The same mapping, still held: releasing it would end what is kept. */
+    const adopt = (lease: Lease): void => {
+      if (isOver) return stray(giveBack(mapper, lease, last))
+      try {
+        successor = take(lease)
+        bell.ring('look')
+      } catch (error) {
+        host.log.debug(`${entry.name}: ${asNatError(error).message}`)
+      }
+    }
+    const keeping = keep(
       first.lease,
       {
         clock,
@@ -191,12 +207,14 @@ export function createHolding(want: Want, context: Context): Holding {
           if (isShared()) desk.heardMs.set(entry.name, clock.monotonicMs())
           return desk.serve(async () => {
             if (isOver) throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
-            // A renewal that comes too late is the same mapping, still held: releasing it would end what is kept.
-            const next = await attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, call)
-            latest = checkGrant(next, latest)
-            if (!isOver) publisher.take(latest.lease, holder)
-            return latest.lease
+            const next = await attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, call, adopt)
+            return isOver ? next : take(next)
           })
+        },
+        successor: () => {
+          const late = successor
+          successor = undefined
+          return late
         },
         abandon: (renewal) =>
           stray(
@@ -206,6 +224,7 @@ export function createHolding(want: Want, context: Context): Holding {
             )
           ),
         onRenewed() {
+          successor = undefined
           forgotten = false
           if (entry.failure !== undefined) context.touched()
           entry.failure = undefined
@@ -219,7 +238,13 @@ export function createHolding(want: Want, context: Context): Holding {
       },
       call
     )
-    isOver = true
+    const error = await keeping.finally(() => {
+      isOver = true
+      if (successor === undefined || held === undefined) return
+      const next = { ...held, ...latest }
+      publisher.withdraw(held, next)
+      held = next
+    })
     // It lapsed, or is worth nothing here: nobody can be asked to delete it.
     const why = error ?? natError('LEASE_LAPSED', 'it was not renewed in time')
     if (forfeited) failures.add(entry, mapper, why)
@@ -314,3 +339,9 @@ export const heldAt = (holding: Holding): string | undefined => {
   const gateway = holding.held()?.mapper.gateway
   return gateway === undefined || gateway === null ? undefined : gatewayKey(gateway)
 }
+
+/** The port that is remembered, so that a mapping is taken back; but not against a wish that was not there then. */
+const portToAsk = ({ externalPort }: Want, remembered: Memory): number | undefined =>
+  externalPort === undefined || remembered.wantedPort === externalPort
+    ? (remembered.externalPort ?? externalPort)
+    : externalPort

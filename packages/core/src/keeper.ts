@@ -16,6 +16,9 @@ export interface KeepOptions {
   readonly renew: (lease: Lease, call: CallOptions) => Promise<Lease>
   /** Whether a renewal that is sent now may still be under way after so many ms. */
   readonly mayOutlast: (ms: number) => boolean
+  /** What a renewal gave that nobody waited for any more, once: the lease is dead then, and this lives. The bell rings
+   * when there is one. */
+  readonly successor: () => Lease | undefined
   /** The lease has lapsed while this renewal of it was under way. */
   readonly abandon: (renewal: Promise<Lease>) => void
   readonly onRenewed: (lease: Lease, before: Lease) => void
@@ -28,8 +31,21 @@ export interface KeepOptions {
 
 /** Keeps a lease alive until it lapses, is spoiled or forgotten, or the signal aborts. Resolves with why it ended. */
 export async function keep(granted: Lease, options: KeepOptions, call: CallOptions): Promise<NatError | undefined> {
-  const { clock, random, bell, pollMs, heardMs, renew, mayOutlast, abandon, onRenewed, onFailed, spoiled, forgotten } =
-    options
+  const {
+    clock,
+    random,
+    bell,
+    pollMs,
+    heardMs,
+    renew,
+    mayOutlast,
+    successor,
+    abandon,
+    onRenewed,
+    onFailed,
+    spoiled,
+    forgotten
+  } = options
   let lease = granted
   let since = stamp(clock)
   let attempts = 0
@@ -46,6 +62,19 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
   /** A poll that fails says that something is wrong: the next one comes sooner, but not for ever. */
   const pollAtMs = (): number => (failures > 0 ? retryAtMs : Math.max(since.monotonicMs, heardMs()) + pollMs)
 
+  function accept(next: Lease): void {
+    const before = lease
+    lease = next
+    since = stamp(clock)
+    attempts = 0
+    failures = 0
+    scheduled = renewalMs(lease.lifetimeMs, 0, undefined, random)
+    notBeforeMs = since.monotonicMs + leastSpacingMs
+    restsUntilMs = 0
+    failure = undefined
+    onRenewed(lease, before)
+  }
+
   for (;;) {
     const lapsesMs = since.monotonicMs + lease.lifetimeMs
     const renewAtMs =
@@ -55,6 +84,11 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
 
     const ended = spoiled()
     if (ended !== undefined) return ended
+    const late = successor()
+    if (late !== undefined) {
+      accept(late)
+      continue
+    }
     // The wall clock goes on while the machine sleeps, and so does the router's.
     if (elapsedMs(clock, since) >= lease.lifetimeMs) return failure
     const now = clock.monotonicMs()
@@ -75,16 +109,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
         abandon(renewal)
         return failure
       }
-      const before = lease
-      lease = next
-      since = stamp(clock)
-      attempts = 0
-      failures = 0
-      scheduled = renewalMs(lease.lifetimeMs, 0, undefined, random)
-      notBeforeMs = since.monotonicMs + leastSpacingMs
-      restsUntilMs = 0
-      failure = undefined
-      onRenewed(lease, before)
+      accept(next)
     } catch (error) {
       call.signal.throwIfAborted()
       failure = asNatError(error)

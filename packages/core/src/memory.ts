@@ -10,6 +10,8 @@ export interface Memory {
   readonly key: string
   /** Null until one was granted. */
   readonly externalPort: number | null
+  /** The one that was wanted then: another wish is not answered with what an old one got. */
+  readonly wantedPort: number | null
   /** Null until something was granted, and for what never lapses. */
   readonly expiresAt: number | null
   /** When the address was last verified from outside. */
@@ -43,7 +45,10 @@ export interface MemoryBook {
   /** Whether it has not been forgotten. */
   has(memory: Memory): boolean
   /** Changes a memory. Saved soon: what a later run cannot do without sooner than the rest. */
-  note(memory: Memory, changes: Partial<Pick<Memory, 'strategy' | 'externalPort' | 'expiresAt' | 'verifiedAt'>>): void
+  note(
+    memory: Memory,
+    changes: Partial<Pick<Memory, 'strategy' | 'externalPort' | 'wantedPort' | 'expiresAt' | 'verifiedAt'>>
+  ): void
   forget(memory: Memory): void
   /** Saves what is not saved yet, and nothing after that. */
   close(): Promise<void>
@@ -141,6 +146,7 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
         strategy: null,
         key: hex(crypto.getRandomValues(new Uint8Array(16))),
         externalPort: null,
+        wantedPort: null,
         expiresAt: null,
         verifiedAt: null
       }

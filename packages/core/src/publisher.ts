@@ -14,6 +14,7 @@ export interface Grant {
 
 /** A lease that is held, and where it came from. */
 export interface Held extends Grant {
+  readonly want: Want
   readonly entry: Entry
   readonly mapper: Mapper
   readonly endpoint: Endpoint
@@ -78,7 +79,8 @@ export function createPublisher(context: Context): Publisher {
         if (isSame && candidates.get(address)?.type === type) candidates.extend(address, expiresAt)
         else candidates.put({ address, type, strategy: entry.name, endpoint, expiresAt })
       }
-      memory.note(next.memory, { strategy: entry.name, externalPort: next.external.port, expiresAt })
+      const wantedPort = next.want.externalPort ?? null
+      memory.note(next.memory, { strategy: entry.name, externalPort: next.external.port, wantedPort, expiresAt })
       if (before !== undefined && !isSame && mapper.gateway !== null) context.gatewayChanged(gatewayKey(mapper.gateway))
       tell(before === undefined ? 'mapped' : isSame ? 'renewed' : 'changed', next)
     },

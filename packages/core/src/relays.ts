@@ -109,6 +109,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       forgotten: () => true,
       pollMs: Number.POSITIVE_INFINITY,
       heardMs: () => 0,
+      successor: () => undefined,
       mayOutlast: (ms: number) => ms <= policy.attemptMs + graceMs,
       abandon: (renewal: Promise<Lease>) =>
         track(

@@ -401,6 +401,21 @@ describe('remembering', () => {
     await end(crashed)
   })
 
+  it('asks for a port that is named now, whatever an earlier run got', async () => {
+    const store = memoryStore()
+    const clock = virtualClock()
+    const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
+    crashed.traversal.want(web)
+    await begin(crashed)
+    const kept = memoryStore(await store.load())
+    const again = stage((trace) => [scripted('pcp', trace, clock).strategy], { store: kept, clock })
+    again.traversal.want(web, { externalPort: 443 })
+    await begin(again)
+    expect(again.trace).toEqual(['map pcp 443'])
+    await end(again)
+    await end(crashed)
+  })
+
   it('deletes what an earlier run left and nobody wants any more', async () => {
     const store = memoryStore()
     const clock = virtualClock()

@@ -122,7 +122,7 @@ export function parseMemories(text: string): readonly Memory[] {
 
 function isMemory(value: unknown): value is Memory {
   if (!isObject(value) || !isObject(value['gateway']) || !isObject(value['endpoint'])) return false
-  const { gateway, endpoint, strategy, key, externalPort, expiresAt, verifiedAt } = value
+  const { gateway, endpoint, strategy, key, externalPort, wantedPort, expiresAt, verifiedAt } = value
   return (
     typeof gateway['address'] === 'string' &&
     isOrNull(gateway['mac'], 'string') &&
@@ -135,6 +135,7 @@ function isMemory(value: unknown): value is Memory {
     typeof key === 'string' &&
     /^[0-9a-f]{32}$/.test(key) &&
     (externalPort === null || isPort(externalPort)) &&
+    (wantedPort === null || isPort(wantedPort)) &&
     isOrNull(expiresAt, 'number') &&
     isOrNull(verifiedAt, 'number')
   )

@@ -13,6 +13,7 @@ const memory: Memory = {
   strategy: 'pcp',
   key: '00112233445566778899aabbccddeeff',
   externalPort: 8080,
+  wantedPort: null,
   expiresAt: 1_900_000_000_000,
   verifiedAt: null
 }

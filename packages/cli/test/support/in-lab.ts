@@ -159,10 +159,20 @@ export async function serve(lab: Lab, host: string, port: number, protocol: 'tcp
   })
 }
 
-const tcpVisit = `const s = require('node:net').connect({ host: process.argv[1], port: +process.argv[2], timeout: 1500 }); s.on('data', (d) => console.log(String(d))).on('timeout', () => s.destroy()).on('error', () => {})`
-const udpVisit = `const [, h, p] = process.argv; const s = require('node:dgram').createSocket(h.includes(':') ? 'udp6' : 'udp4'); s.on('message', (d) => { console.log(String(d)); s.close() }); s.send('hello', +p, h); setTimeout(() => process.exit(), 1500)`
+const tcpVisit = `
+  const say = (text) => { console.log(text); process.exit() }
+  const [, host, port] = process.argv
+  require('node:net').connect({ host, port: +port, timeout: 3000 })
+    .on('data', (data) => say(String(data))).on('timeout', () => say('timeout'))
+    .on('error', (error) => say(error.code)).on('end', () => say('closed'))`
+const udpVisit = `
+  const [, host, port] = process.argv
+  const socket = require('node:dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4')
+  socket.on('message', (data) => { console.log(String(data)); process.exit() })
+  socket.send('hello', +port, host)
+  setTimeout(() => { console.log('timeout'); process.exit() }, 3000)`
 
-/** What a host on the internet is told at an address; empty if nothing. */
+/** What a host on the internet is told at an address: what the server says, or `timeout`, or an error's code. */
 export async function visit(
   lab: Lab,
   address: string,

@@ -1,0 +1,283 @@
+import {
+  type CallOptions,
+  type Endpoint,
+  type Finding,
+  formatMultiaddr,
+  type Gateway,
+  type Lease,
+  type Mapper,
+  type MapRequest,
+  type MultiaddrText,
+  natError,
+  type Strategy,
+  type Witness
+} from '@postern/interface'
+import type { VirtualClock } from '@postern/testkit'
+import { party } from './support.js'
+
+/** What a mapper does when it is asked. */
+export type Mood =
+  | { readonly kind: 'good'; readonly lifetimeMs: number }
+  /** Grants this external port to everybody. */
+  | { readonly kind: 'same-port'; readonly port: number }
+  | { readonly kind: 'refuse'; readonly retryAfterMs: number | undefined }
+  /** Rejects with what is no NatError, or throws before there is a promise. */
+  | { readonly kind: 'fault'; readonly sync: boolean }
+  /** Answers nothing until it is aborted, and takes so long to let go. */
+  | { readonly kind: 'hang'; readonly undoMs: number }
+  /** Does not listen to its signal, and grants so much later. */
+  | { readonly kind: 'deaf'; readonly afterMs: number }
+  | { readonly kind: 'useless'; readonly what: 'address' | 'time' | 'number' }
+
+/** One chain of leases, from the first grant on. */
+export interface Chain {
+  readonly strategy: string
+  readonly endpoint: Endpoint
+  readonly id: number
+  address: MultiaddrText
+  grantedMs: number
+  grantedWallMs: number
+  lifetimeMs: number
+  releases: number
+  /** Its strategy was aborted before it was granted, so that perhaps nobody ever saw it. */
+  readonly isLate: boolean
+}
+
+interface Verb {
+  readonly gateway: string
+  abortedMs: number | undefined
+}
+
+/** Mappers that do as they are told, and everything that was asked of them. */
+export interface Chaos {
+  readonly trace: string[]
+  readonly chains: readonly Chain[]
+  /** What must never happen, in words. */
+  readonly breaches: readonly string[]
+  /** Sleeps of strategies that do not listen. */
+  readonly deafSleeps: () => number
+  readonly answers: {
+    readonly address: string
+    readonly network: string
+    readonly outcome: string
+    readonly atMs: number
+  }[]
+  externalAddress: string
+  mood(strategy: string, mood: Mood): void
+  say(strategy: string, what: 'found' | 'absent' | 'gone' | 'restarted' | 'address-changed'): void
+  witnesses(outcome: 'reachable' | 'unreachable' | 'inconclusive' | 'silent', count: number): void
+  mapper(name: string, gateway: Gateway | null): Strategy
+  witness(count: number): Strategy
+}
+
+const graceMs = 1000
+
+export function createChaos(clock: VirtualClock): Chaos {
+  const trace: string[] = []
+  const breaches: string[] = []
+  const chains: Chain[] = []
+  const moods = new Map<string, Mood>()
+  const mappers = new Map<
+    string,
+    { readonly found: (finding: Finding) => void; readonly make: () => Mapper; last: Mapper }
+  >()
+  const verbs = new Set<Verb>()
+  const outcomes: ('reachable' | 'unreachable' | 'inconclusive' | 'silent')[] = []
+  const answers: Chaos['answers'] = []
+  const never = new AbortController()
+  let deafSleeps = 0
+
+  const note = (text: string): void => void trace.push(`${clock.monotonicMs()} ${text}`)
+
+  async function deafSleep(ms: number): Promise<void> {
+    deafSleeps++
+    await clock.sleep(ms, never)
+    deafSleeps--
+  }
+
+  /** Notes that a verb runs, and that no other does at its gateway which core still waits for. */
+  async function busy<T>(gateway: Gateway | null, { signal }: CallOptions, work: () => Promise<T>): Promise<T> {
+    if (gateway === null) return work()
+    for (const { gateway: where, abortedMs } of verbs) {
+      const isGivenUp = abortedMs !== undefined && clock.monotonicMs() - abortedMs >= graceMs
+      if (where === gateway.address && !isGivenUp) breaches.push(`two verbs at once at ${where}`)
+    }
+    const verb: Verb = { gateway: gateway.address, abortedMs: undefined }
+    const aborted = (): void => {
+      verb.abortedMs = clock.monotonicMs()
+    }
+    signal.addEventListener('abort', aborted)
+    verbs.add(verb)
+    try {
+      return await work()
+    } finally {
+      verbs.delete(verb)
+      signal.removeEventListener('abort', aborted)
+    }
+  }
+
+  /** Throws, or takes its time, as the mood wants. */
+  async function suffer(mood: Mood, call: CallOptions): Promise<void> {
+    await clock.sleep(3, call)
+    if (mood.kind === 'refuse') {
+      const { retryAfterMs } = mood
+      throw natError('OUT_OF_RESOURCES', 'no', retryAfterMs === undefined ? {} : { retryAfterMs })
+    }
+    if (mood.kind === 'fault') throw new Error('a bug')
+    if (mood.kind === 'hang') {
+      await clock.sleep(1e12, call).catch(() => undefined)
+      await deafSleep(mood.undoMs)
+      throw call.signal.reason
+    }
+    if (mood.kind === 'deaf') await deafSleep(mood.afterMs)
+  }
+
+  const live = (chain: Chain): boolean =>
+    chain.releases === 0 && clock.monotonicMs() - chain.grantedMs < chain.lifetimeMs
+
+  /** One table for all, as in most routers: a port of another endpoint is not given. */
+  function freePort(endpoint: Endpoint, suggested: number): number {
+    const isTaken = (port: number): boolean =>
+      chains.some(
+        (chain) =>
+          live(chain) &&
+          chain.address.endsWith(`/${endpoint.protocol}/${port}`) &&
+          (chain.endpoint.port !== endpoint.port || chain.endpoint.address !== endpoint.address)
+      )
+    let port = suggested
+    while (isTaken(port)) port++
+    return port
+  }
+
+  function lease(chain: Chain, mood: Mood, gateway: Gateway | null): Lease {
+    let isDead = false
+    let isReleased = false
+    const useless = mood.kind === 'useless' ? mood.what : undefined
+    const own: Lease = {
+      addresses: useless === 'address' ? [] : [chain.address],
+      lifetimeMs: useless === 'time' ? 0 : useless === 'number' ? Number.NaN : chain.lifetimeMs,
+      renew(call) {
+        note(`renew ${chain.strategy} ${chain.id}`)
+        if (isDead) breaches.push('a lease was renewed that has a successor')
+        if (isReleased) breaches.push('a lease was renewed after its release')
+        const now = moods.get(chain.strategy) ?? mood
+        return busy(gateway, call, async () => {
+          await suffer(now, call)
+          // Nobody can tell what such a grant would have been; the lease before it lives on.
+          if (now.kind === 'useless') return lease({ ...chain }, now, gateway)
+          isDead = true
+          const port = Number(chain.address.split('/').at(-1))
+          Object.assign(chain, {
+            address: formatMultiaddr(result.externalAddress, chain.endpoint.protocol, port),
+            grantedMs: clock.monotonicMs(),
+            grantedWallMs: clock.wallMs(),
+            releases: 0,
+            ...(now.kind === 'good' ? { lifetimeMs: now.lifetimeMs } : {})
+          })
+          return lease(chain, now, gateway)
+        })
+      },
+      release(call) {
+        note(`release ${chain.strategy} ${chain.id}`)
+        if (isDead) breaches.push('a lease was released that has a successor')
+        if (isReleased) breaches.push('a lease was released twice')
+        isReleased = true
+        chain.releases++
+        const now = moods.get(chain.strategy) ?? mood
+        return busy(gateway, call, () => suffer(now, call))
+      }
+    }
+    return own
+  }
+
+  function map(name: string, gateway: Gateway | null, request: MapRequest, call: CallOptions): Promise<Lease> {
+    const mood = moods.get(name) ?? { kind: 'good', lifetimeMs: request.lifetimeMs }
+    const { endpoint, suggestedExternalPort } = request
+    note(`map ${name} ${endpoint.address} ${endpoint.port} as ${suggestedExternalPort}`)
+    if (mood.kind === 'fault' && mood.sync) throw new Error('a bug')
+    return busy(gateway, call, async () => {
+      await suffer(mood, call)
+      const port = mood.kind === 'same-port' ? mood.port : freePort(endpoint, suggestedExternalPort)
+      const chain: Chain = {
+        strategy: name,
+        endpoint,
+        id: chains.length,
+        address: formatMultiaddr(result.externalAddress, endpoint.protocol, port),
+        grantedMs: clock.monotonicMs(),
+        grantedWallMs: clock.wallMs(),
+        lifetimeMs: mood.kind === 'good' ? mood.lifetimeMs : request.lifetimeMs,
+        releases: 0,
+        isLate: call.signal.aborted
+      }
+      chains.push(chain)
+      return lease(chain, mood, gateway)
+    })
+  }
+
+  const result: Chaos = {
+    trace,
+    chains,
+    breaches,
+    answers,
+    deafSleeps: () => deafSleeps,
+    externalAddress: '11.0.0.2',
+    mood: (strategy, mood) => void moods.set(strategy, mood),
+    say(strategy, what) {
+      const known = mappers.get(strategy)
+      if (known === undefined) return
+      if (what === 'found') return known.found((known.last = known.make()))
+      const { last, found } = known
+      if (what === 'absent') {
+        return found({ kind: 'notice', what, gateway: last.gateway, reason: natError('NO_REPLY', 'silence') })
+      }
+      found({ kind: 'notice', what, about: last })
+    },
+    witnesses(outcome, count) {
+      outcomes.length = 0
+      for (let index = 0; index < count; index++) outcomes.push(outcome)
+    },
+    mapper: (name, gateway) => () => ({
+      name,
+      kind: 'mapper',
+      async discover(_network, found, call) {
+        note(`discover ${name}`)
+        const make = (): Mapper => ({
+          kind: 'mapper',
+          gateway,
+          family: 4,
+          protocols: ['tcp', 'udp'],
+          map: (request, each) => map(name, gateway, request, each)
+        })
+        const known = { found, make, last: make() }
+        mappers.set(name, known)
+        await clock.sleep(5, call)
+        found(known.last)
+        await clock.sleep(1e12, call).catch(() => undefined)
+      }
+    }),
+    witness: (count) => () => ({
+      name: 'autonat',
+      kind: 'witness',
+      async discover(_network, found, call) {
+        for (let index = 0; index < count; index++) {
+          const network = `${20 + index}.0.0.0/16`
+          const each: Witness = {
+            kind: 'witness',
+            party: party(`w${index}`, network),
+            async verify(address, asked) {
+              note(`ask w${index} ${address}`)
+              await clock.sleep(7, asked)
+              const outcome = outcomes[index] ?? 'inconclusive'
+              if (outcome === 'silent') await clock.sleep(1e12, asked)
+              answers.push({ address, network, outcome, atMs: clock.monotonicMs() })
+              return { outcome: outcome === 'silent' ? 'inconclusive' : outcome }
+            }
+          }
+          found(each)
+        }
+        await clock.sleep(1e12, call).catch(() => undefined)
+      }
+    })
+  }
+  return result
+}
