@@ -29,7 +29,7 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
       expect(await program.ended).toBe(0)
     })
 
-    it('is mapped again by itself within 6 s after the router was rebooted', async () => {
+    it('is mapped again by itself soon after the router was rebooted', async () => {
       const lab = await enter(topology)
       await serve(lab, 'home', 8080)
       const program = start(lab, { via, port: 8080 })
@@ -38,7 +38,8 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
       await lab.reboot()
       const back = performance.now()
       await program.next('renewed')
-      expect(performance.now() - back).toBeLessThan(6000)
+      // 5.5 s at most by the policy, which a test on the virtual clock holds. The rest is for a machine that is busy.
+      expect(performance.now() - back).toBeLessThan(10_000)
       expect(await visit(lab, '11.0.0.2', 8080)).toBe('hello from home')
     })
 
