@@ -58,7 +58,7 @@ export async function findNetwork(call: CallOptions, options: FindNetworkOptions
     findRoutes = platformRoutes[process.platform] ?? (async () => []),
     interfaces = networkInterfaces,
     findUnfit = process.platform === 'linux' ? linuxUnfitAddresses : async () => new Set<string>(),
-    findSource = async (family) => localAddressTowards(somewhere[family], call).catch(() => undefined)
+    findSource = async (family) => sourceOf(family, interfaces(), call)
   } = options
   const [routes, unfit, source4, source6] = await Promise.all([findRoutes(), findUnfit(), findSource(4), findSource(6)])
   call.signal.throwIfAborted()
@@ -74,6 +74,15 @@ export async function findNetwork(call: CallOptions, options: FindNetworkOptions
     return viaPolicy(found, family === 4 ? source4 : source6, held)
   })
   return { gateways, addresses }
+}
+
+/** Asks the kernel, unless this host has no address of the family that could be the answer. */
+async function sourceOf(family: Family, held: Interfaces, call: CallOptions): Promise<string | undefined> {
+  const candidates = Object.values(held).flatMap((each = []) => each)
+  const useful = ({ address, internal }: (typeof candidates)[number]): boolean =>
+    !internal && familyOf(address) === family && classOf(address) !== 'link-local'
+  if (!candidates.some(useful)) return undefined
+  return localAddressTowards(somewhere[family], call).catch(() => undefined)
 }
 
 function gatewayOf(route: Route, held: Interfaces, unfit: ReadonlySet<string | undefined>): readonly Gateway[] {
