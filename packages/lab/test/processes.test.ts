@@ -54,7 +54,7 @@ describe.skipIf(!support.ok)(
     it('end at once by SIGKILL, and with their lab, and say so', async () => {
       const other = await openLab('no-daemon')
       const children = [0, 1].map(() => other.spawn('home', ['sh', '-c', 'trap "" TERM; echo up; sleep 100']))
-      await Promise.all(children.map((child) => child.stdout && once(child.stdout, 'data')))
+      await Promise.all(children.flatMap(({ stdout }) => (stdout === null ? [] : [once(stdout, 'data')])))
       const ends = Promise.all(children.map((child) => once(child, 'close')))
       children[0]?.kill('SIGKILL')
       const start = performance.now()
