@@ -15,8 +15,8 @@ import { upnp } from '@postern/upnp'
 export type StrategyName = 'pcp' | 'nat-pmp' | 'upnp'
 export const strategyNames: readonly StrategyName[] = ['pcp', 'nat-pmp', 'upnp']
 
-const router = '192.168.1.1'
-const ours = '192.168.1.2'
+export const router = '192.168.1.1'
+export const ours = '192.168.1.2'
 const names: readonly MappingEventName[] = ['mapped', 'renewed', 'changed', 'lost', 'failed', 'released']
 
 export const endpoint = (port: number): Endpoint => ({ protocol: 'tcp', family: 4, address: '0.0.0.0', port })

@@ -1,0 +1,97 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { createTraversal, type Report, type Traversal } from '@postern/core'
+import { natPmp } from '@postern/nat-pmp'
+import { pcp } from '@postern/pcp'
+import { createGateway, type Fault, listen } from '@postern/testkit'
+import { upnp } from '@postern/upnp'
+import { afterEach, describe, expect, it } from 'vitest'
+import { endpoint, openScene, strategyNames } from './scene.js'
+
+const cleanups: (() => unknown)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+})
+
+/** A gateway on loopback with these faults, and a traversal that knows it alone. */
+async function onLoopback(
+  ...faults: readonly Fault[]
+): Promise<{ readonly traversal: Traversal; readonly rules: () => number }> {
+  const gateway = createGateway({ externalAddress: '11.0.0.2' })
+  for (const fault of faults) gateway.inject(fault)
+  const { address, close } = await listen(gateway)
+  cleanups.push(close)
+  const options = { gateway: address }
+  const traversal = createTraversal({ strategies: [pcp(options), natPmp(options), upnp(options)] })
+  cleanups.push(() => traversal.stop())
+  traversal.networkIs({ gateways: [], addresses: [] })
+  traversal.want({ ...endpoint(8080), address: '127.0.0.1' })
+  return { traversal, rules: () => gateway.mappings.length }
+}
+
+async function firstReport(traversal: Traversal): Promise<Report> {
+  await traversal.start()
+  await traversal.firstPass()
+  return traversal.report()
+}
+
+describe('with real sockets', () => {
+  it('a port for announcements that another program has is no obstacle', async () => {
+    const other = createSocket({ type: 'udp4', reuseAddr: false })
+    cleanups.push(() => other.close())
+    other.on('error', () => undefined)
+    other.bind(5350)
+    await Promise.race([once(other, 'listening'), once(other, 'close')])
+    const { traversal, rules } = await onLoopback()
+    expect((await firstReport(traversal)).externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/8080'])
+    expect(rules()).toBe(1)
+  })
+
+  it.each([
+    ['a body of 10 MB', { kind: 'bytes', bytes: 'oversized', on: 'description' }],
+    ['a body without an end', { kind: 'http', what: 'endless' }],
+    ['headers that drip', { kind: 'http', what: 'slow-headers' }]
+  ] as const)('%s is not read to its end, and stopping does not wait for it', { timeout: 15_000 }, async (_, fault) => {
+    const { traversal } = await onLoopback({ kind: 'refuse', on: ['pcp', 'nat-pmp'] }, fault)
+    const udpSockets = (): number => process.getActiveResourcesInfo().filter((name) => name === 'UDPWrap').length
+    const before = udpSockets()
+    expect((await firstReport(traversal)).verdict).toBe('private')
+    await traversal.stop()
+    expect(udpSockets()).toBe(before)
+  })
+
+  it('nothing is left of 100 starts and stops', { timeout: 30_000 }, async () => {
+    const { traversal, rules } = await onLoopback()
+    const warnings: Error[] = []
+    const heed = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', heed)
+    await firstReport(traversal)
+    await traversal.stop()
+    const before = process.getActiveResourcesInfo().length
+    for (let round = 0; round < 100; round++) {
+      await firstReport(traversal)
+      await traversal.stop()
+    }
+    process.off('warning', heed)
+    expect(rules()).toBe(0)
+    expect(process.getActiveResourcesInfo().length).toBeLessThanOrEqual(before + 2)
+    expect(warnings).toEqual([])
+  })
+})
+
+describe.each(strategyNames)('%s in memory', (name) => {
+  it('leaves no socket, timer or mapping after 1,000 starts and stops', async () => {
+    const { clock, gateway, traversal, openSockets, stop } = openScene(name)
+    traversal.want(endpoint(8080))
+    for (let round = 0; round < 1000; round++) {
+      await traversal.start()
+      // Now at the start of a search, now in the middle of a mapping, now with one.
+      await clock.advance(round % 7)
+      await stop()
+    }
+    await clock.advance(10_000)
+    expect(gateway.mappings).toEqual([])
+    expect(openSockets()).toBe(0)
+    expect(clock.pending).toBe(0)
+  })
+})
