@@ -57,7 +57,7 @@ describe('with real sockets', () => {
     const before = udpSockets()
     expect((await firstReport(traversal)).verdict).toBe('private')
     await traversal.stop()
-    expect(udpSockets()).toBe(before)
+    expect(udpSockets()).toBeLessThanOrEqual(before)
   })
 
   it('nothing is left of 100 starts and stops', { timeout: 30_000 }, async () => {
