@@ -11,13 +11,15 @@ export interface Failures {
   of(entry: Entry): NatError | undefined
   /** When this mapper may be asked, on the monotonic clock. */
   readyMs(entry: Entry, mapper: Mapper): number
-  /** Of one strategy, or of all. */
+  /** It granted something: there is nothing to complain of. */
+  granted(entry: Entry): void
+  /** What it granted is good for something, or all may be different now: the next failure is the first one. */
   clear(entry?: Entry): void
 }
 
 interface Failure {
   readonly mapper: Mapper
-  readonly error: NatError
+  readonly error: NatError | undefined
   readonly count: number
   readonly untilMs: number
 }
@@ -51,6 +53,10 @@ export function createFailures({ host, policy, desks, touched }: Context): Failu
       const restsMs = desks.of(mapper.gateway).restsUntil.get(entry.name) ?? 0
       // A mapper that was found anew has not failed yet.
       return Math.max(restsMs, failure?.mapper === mapper ? failure.untilMs : 0)
+    },
+    granted(entry) {
+      const failure = failures.get(entry)
+      if (failure !== undefined) failures.set(entry, { ...failure, error: undefined, untilMs: 0 })
     },
     clear(entry) {
       if (entry === undefined) failures.clear()

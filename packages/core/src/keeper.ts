@@ -1,4 +1,4 @@
-import type { CallOptions, Clock, Lease, NatError } from '@postern/interface'
+import { type CallOptions, type Clock, type Lease, type NatError, natError } from '@postern/interface'
 import { asNatError } from './attempt.js'
 import type { Bell } from './bell.js'
 import { leastSpacingMs, renewalMs } from './renewal.js'
@@ -75,6 +75,28 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     onRenewed(lease, before)
   }
 
+  /** Undefined where the lease lapses before there is an outcome. Nobody waits for that then. */
+  async function renewInTime(leftMs: number): Promise<Lease | undefined> {
+    const cut = new AbortController()
+    const over = new AbortController()
+    const stop = (): void => cut.abort(call.signal.reason)
+    call.signal.addEventListener('abort', stop)
+    const renewal = renew(lease, cut)
+    const lapsed = clock.sleep(leftMs, over).then(
+      () => {
+        cut.abort(natError('LEASE_LAPSED', 'it lapsed while it was being renewed'))
+        abandon(renewal)
+      },
+      () => undefined
+    )
+    try {
+      return await Promise.race([renewal, lapsed.then(() => undefined)])
+    } finally {
+      over.abort(inTime)
+      call.signal.removeEventListener('abort', stop)
+    }
+  }
+
   for (;;) {
     const lapsesMs = since.monotonicMs + lease.lifetimeMs
     const renewAtMs =
@@ -102,13 +124,9 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     checkAtMs = Number.POSITIVE_INFINITY
     const isScheduled = now >= renewAtMs
     const isTight = mayOutlast(lapsesMs - now)
-    const renewal = renew(lease, call)
     try {
-      const next = isTight ? await unlessLate(renewal, lapsesMs - now, clock) : await renewal
-      if (next === undefined) {
-        abandon(renewal)
-        return failure
-      }
+      const next = await (isTight ? renewInTime(lapsesMs - now) : renew(lease, call))
+      if (next === undefined) return failure
       accept(next)
     } catch (error) {
       call.signal.throwIfAborted()
@@ -126,18 +144,6 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
       onFailed(failure)
       if (forgotten()) return failure
     }
-  }
-}
-
-/** What the renewal gives; undefined where the lease lapses before. */
-async function unlessLate(renewal: Promise<Lease>, leftMs: number, clock: Clock): Promise<Lease | undefined> {
-  const over = new AbortController()
-  const lapsed = clock.sleep(leftMs, over).then(() => undefined)
-  try {
-    return await Promise.race([renewal, lapsed])
-  } finally {
-    over.abort(inTime)
-    lapsed.catch(() => undefined)
   }
 }
 

@@ -14,6 +14,20 @@ export interface Holder {
   readonly endpoint: Endpoint
   /** The mapping points to somebody else now. */
   readonly forfeit: () => void
+  readonly isForfeit: () => boolean
+}
+
+/** @param lost - told when it is forfeit */
+export function createHolder(endpoint: Endpoint, lost: () => void): Holder {
+  let isForfeit = false
+  return {
+    endpoint,
+    isForfeit: () => isForfeit,
+    forfeit() {
+      isForfeit = true
+      lost()
+    }
+  }
 }
 
 export function createLedger(): Ledger {

@@ -1,0 +1,187 @@
+import { type CallOptions, type Lease, type Mapper, type NatError, natError } from '@postern/interface'
+import { asNatError, attempt, graceMs } from './attempt.js'
+import type { Bell } from './bell.js'
+import type { Context } from './context.js'
+import { keep } from './keeper.js'
+import { checkGrant, type Grant, type Held, type Publisher } from './publisher.js'
+import { isOnPath, isOurs } from './wants.js'
+
+/** One mapping, from its grant to its end. */
+export interface Tenure {
+  readonly held: () => Held
+  /** Keeps the lease alive. Resolves with why it ended, and then it is withdrawn. Rejects with the signal's reason. */
+  keep(call: CallOptions): Promise<NatError>
+  /** The gateway is known to have forgotten it. */
+  gatewayForgot(): void
+  /** Gives it back, if nobody else holds the same mapping. */
+  release(last: CallOptions): Promise<void>
+}
+
+export interface TenureParts {
+  readonly context: Context
+  readonly bell: Bell
+  readonly publisher: Publisher
+  /** The gateway has answered, or failed to. */
+  readonly answered: (error?: NatError) => void
+  /** A lease that nobody waits for any more. */
+  readonly giveBack: (mapper: Mapper, lease: Lease) => void
+  /** Work that goes on although nothing here waits for it. */
+  readonly stray: (work: Promise<void>) => void
+}
+
+/** Publishes what was granted. */
+export function createTenure(first: Held, parts: TenureParts): Tenure {
+  const { context, bell, publisher, answered, giveBack, stray } = parts
+  const { host, policy, desks, ledger, memory, doubts } = context
+  const { clock } = host
+  const { entry, mapper, holder } = first
+  const desk = desks.of(mapper.gateway)
+  let held = first
+  let latest: Grant = first
+  let successor: Lease | undefined
+  let phase: 'held' | 'leaving' | 'over' = 'held'
+  let forgotten = false
+
+  function publish(next: Held, before: Held | undefined): void {
+    held = next
+    publisher.publish(next, before)
+    // A router that was named, or is none, need not be the next hop: its address may well lie beyond that.
+    const { external } = next
+    if (external.family === 4 && mapper.gateway !== null && entry.named === undefined) doubts.examine(external.address)
+  }
+
+  function take(lease: Lease): Lease {
+    latest = checkGrant(lease, latest)
+    publisher.take(latest.lease, holder)
+    return latest.lease
+  }
+
+  /** A renewal that came when nobody waited for it any more: the same mapping, and the lease before is dead. */
+  function adopt(lease: Lease): void {
+    if (phase === 'over') return giveBack(mapper, lease)
+    try {
+      // What is about to be released is this one, then.
+      if (phase === 'leaving') latest = checkGrant(lease, latest)
+      else successor = take(lease)
+      bell.ring('look')
+    } catch (error) {
+      host.log.debug(`${entry.name}: ${asNatError(error).message}`)
+    }
+  }
+
+  /** A mapper of an earlier network tells nobody any more what its answers reveal, so each of its leases is asked about. */
+  function isShared(): boolean {
+    for (const ability of entry.abilities.values()) if (ability === mapper) return true
+    return false
+  }
+
+  function renew(lease: Lease, call: CallOptions): Promise<Lease> {
+    // Claimed before the answer, so that one lease of a gateway is asked about at a poll, and not each of them.
+    if (isShared()) desk.heardMs.set(entry.name, clock.monotonicMs())
+    return desk.serve(async () => {
+      if (phase !== 'held') throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
+      const next = await attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, call, adopt)
+      return phase === 'held' ? take(next) : next
+    })
+  }
+
+  let looked: ReturnType<Context['network']> | undefined
+  let elsewhere: NatError | undefined
+  function spoiled(): NatError | undefined {
+    if (holder.isForfeit()) return natError('MAPPING_LOST', 'the mapping points to another endpoint now')
+    const network = context.network()
+    if (network === looked) return elsewhere
+    looked = network
+    const { endpoint } = first
+    if (!isOurs(endpoint.address, network)) {
+      elsewhere = natError('MAPPING_LOST', `${endpoint.address} is no longer an address of this host`)
+    } else if (!isOnPath(mapper, entry, network)) {
+      elsewhere = natError('SECONDARY_GATEWAY', 'replies leave through another router now')
+    } else elsewhere = undefined
+    return elsewhere
+  }
+
+  publish(first, undefined)
+  // What was just granted need not be looked at.
+  bell.silence()
+
+  return {
+    held: () => held,
+    gatewayForgot() {
+      forgotten = true
+    },
+    async keep(call) {
+      const ended = await keep(
+        first.lease,
+        {
+          clock,
+          random: host.random,
+          bell,
+          pollMs: mapper.gateway === null ? Number.POSITIVE_INFINITY : policy.pollMs,
+          heardMs: () => (isShared() ? (desk.heardMs.get(entry.name) ?? 0) : 0),
+          spoiled,
+          forgotten: () => forgotten,
+          mayOutlast: (ms) => desk.isBusy() || ms <= policy.attemptMs + graceMs,
+          renew,
+          successor() {
+            const late = successor
+            successor = undefined
+            return late
+          },
+          abandon: (renewal) =>
+            stray(
+              renewal.then(
+                (lease) => giveBack(mapper, lease),
+                () => undefined
+              )
+            ),
+          onRenewed() {
+            successor = undefined
+            forgotten = false
+            answered()
+            publish({ ...held, ...latest }, held)
+          },
+          onFailed: answered
+        },
+        call
+      )
+      // It lapsed, or is worth nothing here: nobody can be asked to delete it.
+      const why = ended ?? natError('LEASE_LAPSED', 'it was not renewed in time')
+      phase = 'over'
+      entry.leases--
+      publisher.withdraw(held)
+      publisher.tell('lost', held, why)
+      return why
+    },
+    async release(last) {
+      if (phase !== 'held') return
+      phase = 'leaving'
+      entry.leases--
+      // One that nobody has made known yet.
+      if (successor !== undefined) {
+        const next = { ...held, ...latest }
+        publisher.withdraw(held, next)
+        held = next
+      }
+      try {
+        if (!publisher.withdraw(held) || holder.isForfeit()) return
+        const released = await desk.serve(async () => {
+          phase = 'over'
+          const { lease } = latest
+          // Somebody has mapped the same again while this waited: releasing it would end what is wanted.
+          if (lease.addresses.some(ledger.isHeld)) return false
+          await attempt((call) => lease.release(call), policy.attemptMs, clock, last)
+          memory.forget(held.memory)
+          return true
+        })
+        if (released) publisher.tell('released', held)
+      } catch (error) {
+        // It stays in memory too: the next run deletes it, or it lapses.
+        publisher.tell('failed', held, asNatError(error))
+        host.log.info(`a mapping was not released and will lapse: ${String(error)}`)
+      } finally {
+        phase = 'over'
+      }
+    }
+  }
+}
