@@ -6,6 +6,8 @@ import type { Entry } from './roster.js'
 /** Why mappers did not grant one want what it asked for, and until when they are left alone. */
 export interface Failures {
   add(entry: Entry, mapper: Mapper, error: NatError): void
+  /** What it granted was good for nothing: it is left alone as if it had failed, but there is nothing to complain of. */
+  defer(entry: Entry, mapper: Mapper): void
   /** Keeps away for as long as the gateway asked, whatever for. */
   rest(entry: Entry, mapper: Mapper, error: NatError): void
   of(entry: Entry): NatError | undefined
@@ -37,11 +39,16 @@ export function createFailures({ host, policy, desks, touched }: Context): Failu
     desks.of(mapper.gateway).restsUntil.set(entry.name, untilMs)
   }
 
+  function note(entry: Entry, mapper: Mapper, error?: NatError): void {
+    const count = (failures.get(entry)?.count ?? 0) + 1
+    failures.set(entry, { mapper, error, count, untilMs: clock.monotonicMs() + backOffMs(policy.retry, count) })
+  }
+
   return {
     rest,
+    defer: note,
     add(entry, mapper, error) {
-      const count = (failures.get(entry)?.count ?? 0) + 1
-      failures.set(entry, { mapper, error, count, untilMs: clock.monotonicMs() + backOffMs(policy.retry, count) })
+      note(entry, mapper, error)
       rest(entry, mapper, error)
       entry.failure = error
       touched()

@@ -141,6 +141,7 @@ export function createHolding(want: Want, context: Context): Holding {
       bell,
       publisher,
       stray,
+      askedLast: leaveAlone,
       giveBack: (where, lease) => stray(giveBack(where, lease, last)),
       answered(error) {
         if (entry.failure !== error) context.touched()
@@ -149,12 +150,19 @@ export function createHolding(want: Want, context: Context): Holding {
         else failures.rest(entry, mapper, error)
       }
     })
-    const why = await tenure.keep(call)
+    const { kind, why } = await tenure.keep(call)
     tenure = undefined
     // Whoever grants for a moment only, or the same to everybody, is asked less and less often.
-    const isLapsed = clock.monotonicMs() - sinceMs < policy.retry.mostMs && why.code === 'LEASE_LAPSED'
-    if (isLapsed || first.holder.isForfeit()) failures.add(entry, mapper, why)
-    notBeforeMs = clock.monotonicMs() + (why.code === 'LEASE_LAPSED' ? leastSpacingMs : 0)
+    const isShort = kind === 'lapsed' && clock.monotonicMs() - sinceMs < policy.retry.mostMs
+    if (isShort || first.holder.isForfeit()) failures.defer(entry, mapper)
+    if (kind === 'spoiled') return
+    entry.failure = why
+    leaveAlone()
+  }
+
+  /** Renewals keep a distance of 4 s (RFC 6887 §11.2.1), and the gateway may have heard the last one. */
+  function leaveAlone(): void {
+    notBeforeMs = clock.monotonicMs() + leastSpacingMs
   }
 
   async function pursue(call: CallOptions, last: CallOptions): Promise<void> {

@@ -29,8 +29,15 @@ export interface KeepOptions {
   readonly forgotten: () => boolean
 }
 
-/** Keeps a lease alive until it lapses, is spoiled or forgotten, or the signal aborts. Resolves with why it ended. */
-export async function keep(granted: Lease, options: KeepOptions, call: CallOptions): Promise<NatError | undefined> {
+/** How a lease has ended. */
+export interface Ending {
+  /** `spoiled`: worth nothing here any more; `forgotten`: by whoever granted it; `lapsed`: its time has run out. */
+  readonly kind: 'spoiled' | 'forgotten' | 'lapsed'
+  readonly why: NatError
+}
+
+/** Keeps a lease alive until it lapses, is spoiled or forgotten, or the signal aborts. Resolves with how it ended. */
+export async function keep(granted: Lease, options: KeepOptions, call: CallOptions): Promise<Ending> {
   const {
     clock,
     random,
@@ -62,6 +69,11 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
   /** A poll that fails says that something is wrong: the next one comes sooner, but not for ever. */
   const pollAtMs = (): number => (failures > 0 ? retryAtMs : Math.max(since.monotonicMs, heardMs()) + pollMs)
 
+  const lost = (kind: 'forgotten' | 'lapsed'): Ending => ({
+    kind,
+    why: failure ?? natError('LEASE_LAPSED', 'it was not renewed in time')
+  })
+
   function accept(next: Lease): void {
     const before = lease
     lease = next
@@ -77,23 +89,16 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
 
   /** Undefined where the lease lapses before there is an outcome. Nobody waits for that then. */
   async function renewInTime(leftMs: number): Promise<Lease | undefined> {
-    const cut = new AbortController()
     const over = new AbortController()
-    const stop = (): void => cut.abort(call.signal.reason)
-    call.signal.addEventListener('abort', stop)
-    const renewal = renew(lease, cut)
+    const renewal = renew(lease, call)
     const lapsed = clock.sleep(leftMs, over).then(
-      () => {
-        cut.abort(natError('LEASE_LAPSED', 'it lapsed while it was being renewed'))
-        abandon(renewal)
-      },
+      () => abandon(renewal),
       () => undefined
     )
     try {
       return await Promise.race([renewal, lapsed.then(() => undefined)])
     } finally {
       over.abort(inTime)
-      call.signal.removeEventListener('abort', stop)
     }
   }
 
@@ -105,14 +110,14 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     const why = await bell.wait(dueMs - clock.monotonicMs(), call)
 
     const ended = spoiled()
-    if (ended !== undefined) return ended
+    if (ended !== undefined) return { kind: 'spoiled', why: ended }
     const late = successor()
     if (late !== undefined) {
       accept(late)
       continue
     }
     // The wall clock goes on while the machine sleeps, and so does the router's.
-    if (elapsedMs(clock, since) >= lease.lifetimeMs) return failure
+    if (elapsedMs(clock, since) >= lease.lifetimeMs) return lost('lapsed')
     const now = clock.monotonicMs()
     if (why === 'check') {
       // What was granted a moment ago, or by somebody who wants to be left alone, is asked for again at once only if it is
@@ -126,7 +131,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     const isTight = mayOutlast(lapsesMs - now)
     try {
       const next = await (isTight ? renewInTime(lapsesMs - now) : renew(lease, call))
-      if (next === undefined) return failure
+      if (next === undefined) return lost('lapsed')
       accept(next)
     } catch (error) {
       call.signal.throwIfAborted()
@@ -142,7 +147,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
         scheduled = renewalMs(lease.lifetimeMs, attempts, now - since.monotonicMs, random)
       }
       onFailed(failure)
-      if (forgotten()) return failure
+      if (forgotten()) return lost('forgotten')
     }
   }
 }

@@ -2,15 +2,15 @@ import { type CallOptions, type Lease, type Mapper, type NatError, natError } fr
 import { asNatError, attempt, graceMs } from './attempt.js'
 import type { Bell } from './bell.js'
 import type { Context } from './context.js'
-import { keep } from './keeper.js'
+import { type Ending, keep } from './keeper.js'
 import { checkGrant, type Grant, type Held, type Publisher } from './publisher.js'
 import { isOnPath, isOurs } from './wants.js'
 
 /** One mapping, from its grant to its end. */
 export interface Tenure {
   readonly held: () => Held
-  /** Keeps the lease alive. Resolves with why it ended, and then it is withdrawn. Rejects with the signal's reason. */
-  keep(call: CallOptions): Promise<NatError>
+  /** Keeps the lease alive. Resolves with how it ended, and then it is withdrawn. Rejects with the signal's reason. */
+  keep(call: CallOptions): Promise<Ending>
   /** The gateway is known to have forgotten it. */
   gatewayForgot(): void
   /** Gives it back, if nobody else holds the same mapping. */
@@ -23,6 +23,8 @@ export interface TenureParts {
   readonly publisher: Publisher
   /** The gateway has answered, or failed to. */
   readonly answered: (error?: NatError) => void
+  /** It was being asked until now, although the lease has ended. */
+  readonly askedLast: () => void
   /** A lease that nobody waits for any more. */
   readonly giveBack: (mapper: Mapper, lease: Lease) => void
   /** Work that goes on although nothing here waits for it. */
@@ -31,7 +33,7 @@ export interface TenureParts {
 
 /** Publishes what was granted. */
 export function createTenure(first: Held, parts: TenureParts): Tenure {
-  const { context, bell, publisher, answered, giveBack, stray } = parts
+  const { context, bell, publisher, answered, askedLast, giveBack, stray } = parts
   const { host, policy, desks, ledger, memory, doubts } = context
   const { clock } = host
   const { entry, mapper, holder } = first
@@ -75,13 +77,19 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
     return false
   }
 
+  const isHeld = (): boolean => phase === 'held'
+
   function renew(lease: Lease, call: CallOptions): Promise<Lease> {
     // Claimed before the answer, so that one lease of a gateway is asked about at a poll, and not each of them.
     if (isShared()) desk.heardMs.set(entry.name, clock.monotonicMs())
     return desk.serve(async () => {
-      if (phase !== 'held') throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
-      const next = await attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, call, adopt)
-      return phase === 'held' ? take(next) : next
+      if (!isHeld()) throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
+      try {
+        const next = await attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, call, adopt)
+        return isHeld() ? take(next) : next
+      } finally {
+        if (!isHeld()) askedLast()
+      }
     })
   }
 
@@ -111,7 +119,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
       forgotten = true
     },
     async keep(call) {
-      const ended = await keep(
+      const ending = await keep(
         first.lease,
         {
           clock,
@@ -146,12 +154,11 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
         call
       )
       // It lapsed, or is worth nothing here: nobody can be asked to delete it.
-      const why = ended ?? natError('LEASE_LAPSED', 'it was not renewed in time')
       phase = 'over'
       entry.leases--
       publisher.withdraw(held)
-      publisher.tell('lost', held, why)
-      return why
+      publisher.tell('lost', held, ending.why)
+      return ending
     },
     async release(last) {
       if (phase !== 'held') return

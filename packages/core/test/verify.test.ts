@@ -234,7 +234,7 @@ describe('an address that was lost', () => {
     await begin(each)
     expect(asked).toHaveLength(2)
     pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
-    await clock.advance(6000)
+    await clock.advance(12_000)
     expect(each.told()).toEqual([
       'mapped pcp 11.0.0.2:8080',
       'verified pcp 11.0.0.2:8080',

@@ -13,8 +13,9 @@ import type { MappingReply, MappingRequest } from './codec.js'
 
 /** RFC 6886 gives no upper bound. More than a day is a router that counts in another unit, or is never asked again. */
 const longestLifetimeSeconds = 24 * 60 * 60
-/** An aborted request is undone within the 500 ms that the contract allows. */
-const undoWaitsMs = [100, 150, 200]
+/** An aborted request is undone within the 500 ms that the contract allows. The last wait is as long as that for any answer,
+ * so that the next request does not meet an unanswered one (RFC 6886 §3.1). */
+const undoWaitsMs = [75, 125, 250]
 /** Failures after which the router may have made the mapping all the same. */
 const uncertain: ReadonlySet<string> = new Set(['NO_REPLY', 'MALFORMED_REPLY', 'GRANT_INVALID', 'NETWORK_FAILURE'])
 

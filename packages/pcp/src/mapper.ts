@@ -20,8 +20,9 @@ import { mappingRefusal } from './results.js'
 
 /** RFC 6887 §15 lets clients cap what they are granted: nobody should rely for longer on a rule that is never asked for. */
 const longestLifetimeSeconds = 24 * 60 * 60
-/** An aborted request is undone within the 500 ms that the contract allows. */
-const undoWaitsMs = [100, 150, 200]
+/** An aborted request is undone within the 500 ms that the contract allows. The last wait is as long as that for any answer,
+ * so that the next request does not meet an unanswered one (RFC 6886 §3.1). */
+const undoWaitsMs = [75, 125, 250]
 /** RFC 6887 §11.1. */
 const nonceBytes = 12
 
