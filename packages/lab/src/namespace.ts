@@ -191,11 +191,13 @@ function reachInside(child: ChildProcess): void {
   }
 }
 
-/** The child of the program outside, once there is one. */
+/** The child of the program outside, once there is one that has become the command: as a shell that was just forked it
+ * still has that one's traps, and a signal could be lost on it. */
 function commandPid(pid: number): number | undefined {
   try {
     const first = Number.parseInt(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'), 10)
-    return Number.isNaN(first) ? undefined : first
+    if (Number.isNaN(first) || readFileSync(`/proc/${first}/cmdline`, 'utf8').includes(attend)) return undefined
+    return first
   } catch {
     return undefined
   }
