@@ -30,7 +30,7 @@ if (process.argv.includes('--check')) {
 
 /** The registry, in the groups that the comments of its source make. */
 function errorsPage() {
-  const source = parse('packages/interface/src/errors.ts')
+  const source = parse('packages/interface/src/error-meanings.ts')
   const table = find(source, (node) => ts.isVariableDeclaration(node) && node.name.getText() === 'errorCodes')
   const lines = [
     '# Error codes',
@@ -40,7 +40,7 @@ function errorsPage() {
     '`@postern/interface` tells whether a value is one. A programming mistake is a `TypeError` without a code.',
     '',
     'Reports and events carry the code with a message that says what happened this time. This page is written by',
-    '`scripts/docs.mjs` from `packages/interface/src/errors.ts`.'
+    '`scripts/docs.mjs` from `packages/interface/src/error-meanings.ts`.'
   ]
   for (const entry of table.initializer.properties) {
     const comment = ts.getLeadingCommentRanges(source.text, entry.getFullStart())?.[0]

@@ -30,7 +30,7 @@ export async function sizes({ progress }) {
     title: 'Size',
     notes: [
       'Bundled by esbuild for Node as an ES module, minified, then compressed by gzip at level 9; kB are 1000 bytes. “Alone” leaves out everything that is imported, “with libraries” only the other packages of Postern; “whole” leaves out nothing but Node.',
-      `core and interface, each alone, together: ${kilobytes(coreWithoutLibraries * 1000)} kB; as one bundle, with ipaddr.js: ${kilobytes(core * 1000)} kB.`
+      `core and interface, each alone, together: ${kilobytes(coreWithoutLibraries * 1000)} kB; as one bundle, ${kilobytes(core * 1000)} kB.`
     ],
     tables: [
       {
@@ -42,7 +42,8 @@ export async function sizes({ progress }) {
         ])
       }
     ],
-    aims: [{ text: 'core with interface ≤ 12 kB compressed', measured: `${core.toFixed(1)} kB`, met: core <= 12 }],
+    // Why not 12: docs/adr/0006-size-of-the-core.md
+    aims: [{ text: 'core with interface ≤ 20 kB compressed', measured: `${core.toFixed(1)} kB`, met: core <= 20 }],
     data: rows
   }
 }

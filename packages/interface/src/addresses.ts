@@ -1,4 +1,4 @@
-import ipaddr from 'ipaddr.js'
+import { BlockList, isIP, SocketAddress } from 'node:net'
 import type { Family } from './contract.js'
 
 /** What kind of address it is, by the IANA special-purpose registries (RFC 6890 and its updates). */
@@ -16,49 +16,49 @@ export type AddressClass =
   | 'translated'
   | 'reserved'
 
-/** ipaddr.js knows most ranges; these it calls merely reserved, or does not tell apart. */
-const documentation = ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24', '2001:db8::/32', '3fff::/20'].map((range) =>
-  ipaddr.parseCIDR(range)
-)
-const benchmarking = ['198.18.0.0/15', '2001:2::/48'].map((range) => ipaddr.parseCIDR(range))
-
-const classOfRange: Readonly<Record<string, AddressClass>> = {
-  unicast: 'global',
-  private: 'private',
-  uniqueLocal: 'private',
-  carrierGradeNat: 'carrier-grade',
-  loopback: 'loopback',
-  linkLocal: 'link-local',
-  unspecified: 'unspecified',
-  benchmarking: 'benchmarking',
-  multicast: 'multicast',
-  broadcast: 'broadcast',
+/** The special-purpose registries of IANA (RFC 6890 and its updates). The first line that holds an address names it. */
+const special: readonly (readonly [AddressClass, readonly string[]])[] = [
+  ['unspecified', ['0.0.0.0/32', '::/128']],
+  ['loopback', ['127.0.0.0/8', '::1/128']],
+  ['private', ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7']],
+  ['carrier-grade', ['100.64.0.0/10']],
+  ['link-local', ['169.254.0.0/16', 'fe80::/10']],
+  ['documentation', ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24', '2001:db8::/32', '3fff::/20']],
+  ['benchmarking', ['198.18.0.0/15', '2001:2::/48']],
+  ['multicast', ['224.0.0.0/4', 'ff00::/8']],
+  ['broadcast', ['255.255.255.255/32']],
   // A translator or a tunnel stands behind these: not an address of a host that could be dialled.
-  rfc6145: 'translated',
-  rfc6052: 'translated',
-  '6to4': 'translated',
-  teredo: 'translated'
+  ['translated', ['64:ff9b::/96', '64:ff9b:1::/48', '::ffff:0:0:0/96', '2002::/16', '2001::/32']],
+  ['reserved', ['0.0.0.0/8', '192.0.0.0/24', '192.88.99.0/24', '240.0.0.0/4', '2001::/23']],
+  ['global', ['0.0.0.0/0', '2000::/3']]
+]
+
+const classes = special.map(([name, ranges]) => {
+  const list = new BlockList()
+  for (const range of ranges) {
+    const [base = '', bits] = range.split('/')
+    list.addSubnet(base, Number(bits), kindOf(base))
+  }
+  return { name, list }
+})
+
+function kindOf(address: string): 'ipv4' | 'ipv6' {
+  return address.includes(':') ? 'ipv6' : 'ipv4'
 }
 
 /** The family of an address as text, with or without a zone; undefined if it is none. Octal, hexadecimal and short
  * forms are none: what `010.0.0.1` means depends on who reads it. */
 export function familyOf(address: string): Family | undefined {
-  if (ipaddr.IPv4.isValidFourPartDecimal(address)) return 4
-  if (!address.includes(':') || !ipaddr.IPv6.isValid(address)) return undefined
-  const tail = /[0-9.]+\.[0-9.]+(?=%|$)/.exec(address)
-  return tail === null || ipaddr.IPv4.isValidFourPartDecimal(tail[0]) ? 6 : undefined
+  const version = isIP(address)
+  return version === 4 || version === 6 ? version : undefined
 }
 
 /** Classes of an address. An IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) has the class of the IPv4 address in it.
  * Undefined if the text is no address. */
 export function classOf(address: string): AddressClass | undefined {
-  if (familyOf(address) === undefined) return undefined
-  const parsed = ipaddr.process(address)
-  const within = (ranges: readonly [ipaddr.IPv4 | ipaddr.IPv6, number][]): boolean =>
-    ranges.some(([base, bits]) => base.kind() === parsed.kind() && parsed.match(base, bits))
-  if (within(documentation)) return 'documentation'
-  if (within(benchmarking)) return 'benchmarking'
-  return classOfRange[parsed.range()] ?? 'reserved'
+  const plain = canonicalAddress(address)
+  if (plain === undefined) return undefined
+  return classes.find(({ list }) => list.check(plain, kindOf(plain)))?.name ?? 'reserved'
 }
 
 /** Whether hosts on the internet can send to the address, as far as the address itself tells. */
@@ -72,16 +72,18 @@ export function canonicalAddress(address: string): string | undefined {
   const family = familyOf(address)
   // Four decimal numbers without leading zeros: there is no other form of it.
   if (family === undefined || family === 4) return family && address
-  return ipaddr.process(address.replace(/%.*$/, '')).toString()
+  const text = new SocketAddress({ family: 'ipv6', address: address.replace(/%.*$/, '') }).address
+  return /^::ffff:([\d.]+)$/.exec(text)?.[1] ?? text
 }
 
 /** The part of the internet an address belongs to, for counting independent parties: its /16 (IPv4) or /32 (IPv6). */
 export function networkOf(address: string): string | undefined {
-  if (familyOf(address) === undefined) return undefined
-  const parsed = ipaddr.process(address.replace(/%.*$/, ''))
-  if (parsed instanceof ipaddr.IPv4)
-    return `${ipaddr.IPv4.networkAddressFromCIDR(`${parsed.toString()}/16`).toString()}/16`
-  return `${ipaddr.IPv6.networkAddressFromCIDR(`${parsed.toString()}/32`).toString()}/32`
+  const plain = canonicalAddress(address)
+  if (plain === undefined) return undefined
+  if (kindOf(plain) === 'ipv4') return `${plain.split('.', 2).join('.')}.0.0/16`
+  // What the canonical form leaves out are zeros, and never fewer than two groups.
+  const [first, second] = plain.replace(/::.*$/, '').split(':')
+  return `${canonicalAddress(`${first || 0}:${second ?? 0}::`)}/32`
 }
 
 const bridges: readonly { readonly software: string; readonly interfaces: RegExp; readonly range: RegExp }[] = [

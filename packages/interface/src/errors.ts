@@ -1,199 +1,47 @@
 import type { NatError } from './contract.js'
 
+/** Every code of the registry. What they mean is apart from them: who only compares codes need not carry the texts. */
+const codes = [
+  'NO_REPLY',
+  'REFUSED',
+  'UNREACHABLE',
+  'MALFORMED_REPLY',
+  'REPLY_TOO_LARGE',
+  'UNTRUSTED_REPLY',
+  'PORT_TAKEN',
+  'NO_SERVICE',
+  'UNSUPPORTED_VERSION',
+  'UNSUPPORTED',
+  'NOT_AUTHORIZED',
+  'NETWORK_FAILURE',
+  'OUT_OF_RESOURCES',
+  'QUOTA_EXCEEDED',
+  'MALFORMED_REQUEST',
+  'ADDRESS_MISMATCH',
+  'CONFLICT',
+  'ONLY_PERMANENT_LEASES',
+  'SAME_PORT_REQUIRED',
+  'PINHOLES_DISABLED',
+  'GATEWAY_FAULT',
+  'GRANT_INVALID',
+  'MAPPING_LOST',
+  'CARRIER_NAT',
+  'DOUBLE_NAT',
+  'EXTERNAL_ADDRESS_RESERVED',
+  'ADDRESS_NOT_ROUTABLE',
+  'EXTERNAL_ADDRESS_UNKNOWN',
+  'NO_GATEWAY',
+  'ATTEMPT_TIMEOUT',
+  'SECONDARY_GATEWAY',
+  'LEASE_LAPSED',
+  'STRATEGY_FAULT',
+  'STORE_UNUSABLE'
+] as const
+
 /** One of the registry's codes. */
-export type ErrorCode =
-  | 'NO_REPLY'
-  | 'REFUSED'
-  | 'UNREACHABLE'
-  | 'MALFORMED_REPLY'
-  | 'REPLY_TOO_LARGE'
-  | 'UNTRUSTED_REPLY'
-  | 'PORT_TAKEN'
-  | 'NO_SERVICE'
-  | 'UNSUPPORTED_VERSION'
-  | 'UNSUPPORTED'
-  | 'NOT_AUTHORIZED'
-  | 'NETWORK_FAILURE'
-  | 'OUT_OF_RESOURCES'
-  | 'QUOTA_EXCEEDED'
-  | 'MALFORMED_REQUEST'
-  | 'ADDRESS_MISMATCH'
-  | 'CONFLICT'
-  | 'ONLY_PERMANENT_LEASES'
-  | 'SAME_PORT_REQUIRED'
-  | 'PINHOLES_DISABLED'
-  | 'GATEWAY_FAULT'
-  | 'GRANT_INVALID'
-  | 'MAPPING_LOST'
-  | 'CARRIER_NAT'
-  | 'DOUBLE_NAT'
-  | 'EXTERNAL_ADDRESS_RESERVED'
-  | 'ADDRESS_NOT_ROUTABLE'
-  | 'EXTERNAL_ADDRESS_UNKNOWN'
-  | 'NO_GATEWAY'
-  | 'ATTEMPT_TIMEOUT'
-  | 'SECONDARY_GATEWAY'
-  | 'LEASE_LAPSED'
-  | 'STRATEGY_FAULT'
-  | 'STORE_UNUSABLE'
+export type ErrorCode = (typeof codes)[number]
 
-/** What a code means, and what a person can do about it. */
-export interface ErrorMeaning {
-  readonly meaning: string
-  readonly advice: string
-}
-
-/**
- * Every code that a {@link NatError} of this project can carry.
- * `docs/errors.md` is this table.
- */
-export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
-  // Nothing, or nothing usable, came back.
-  NO_REPLY: {
-    meaning: 'Nothing answered in time.',
-    advice: 'Check that the device is on and that no firewall on this machine drops its answers.'
-  },
-  REFUSED: {
-    meaning: 'The device is there and refuses: nothing listens on that port.',
-    advice: 'Turn the service on in the router, or use another strategy.'
-  },
-  UNREACHABLE: {
-    meaning: 'This machine could not send: no route, no permission, or the link is down.',
-    advice: 'Check the network connection and the local firewall.'
-  },
-  MALFORMED_REPLY: {
-    meaning: 'The answer breaks its protocol.',
-    advice: 'Update the router; if it stays so, leave this strategy out for it.'
-  },
-  REPLY_TOO_LARGE: {
-    meaning: 'The answer is larger than anything a well-behaved device sends.',
-    advice: 'Look at what answers there: it is no ordinary router.'
-  },
-  UNTRUSTED_REPLY: {
-    meaning: 'The answer points somewhere a router has no reason to point: another host, a name, a redirect.',
-    advice: 'Look for a misbehaving device on the local network.'
-  },
-  PORT_TAKEN: {
-    meaning: 'A local port that is needed is in use by another program.',
-    advice: 'Nothing, unless announcements of the router matter; polling goes on.'
-  },
-
-  // The gateway answered, and the answer is no.
-  NO_SERVICE: {
-    meaning: 'A device answers, but offers no port mapping.',
-    advice: 'Turn port mapping on in the router.'
-  },
-  UNSUPPORTED_VERSION: {
-    meaning: 'The router speaks another version of this protocol.',
-    advice: 'None needed: the other version is tried too.'
-  },
-  UNSUPPORTED: {
-    meaning: 'The router does not know this request, option or transport protocol.',
-    advice: 'Use another strategy for it.'
-  },
-  NOT_AUTHORIZED: {
-    meaning: 'The router is configured to refuse this mapping to this host.',
-    advice: "Allow it in the router's settings, or forward the port by hand."
-  },
-  NETWORK_FAILURE: {
-    meaning: 'The router says that it has no usable external address at the moment.',
-    advice: "Check the router's own internet connection."
-  },
-  OUT_OF_RESOURCES: {
-    meaning: 'The router has no room for another mapping.',
-    advice: 'Delete old mappings in the router, or restart it.'
-  },
-  QUOTA_EXCEEDED: {
-    meaning: 'This host holds as many mappings as the router allows it.',
-    advice: 'Release mappings that are no longer needed.'
-  },
-  MALFORMED_REQUEST: {
-    meaning: 'The router found our request malformed.',
-    advice: 'Report it, with the make and version of the router.'
-  },
-  ADDRESS_MISMATCH: {
-    meaning: 'The router sees another address than ours: something translates between us and it.',
-    advice: 'Ask the router that is nearest, or put the nearest one into bridge mode.'
-  },
-  CONFLICT: {
-    meaning: 'The external port belongs to another host or program.',
-    advice: 'Use another external port, or let one be chosen.'
-  },
-  ONLY_PERMANENT_LEASES: {
-    meaning: 'The router grants mappings only without an end.',
-    advice: 'None needed: one is asked for, and deleted at the end.'
-  },
-  SAME_PORT_REQUIRED: {
-    meaning: 'The router maps a port only to the same port.',
-    advice: 'None needed: the same port is asked for.'
-  },
-  PINHOLES_DISABLED: {
-    meaning: 'The router has an IPv6 firewall and does not let hosts open it.',
-    advice: 'Allow IPv6 pinholes in the router, or add a rule by hand.'
-  },
-  GATEWAY_FAULT: {
-    meaning: 'The router failed without saying why.',
-    advice: 'Restart the router if it goes on.'
-  },
-  GRANT_INVALID: {
-    meaning: 'The router granted something that cannot be used: no port, no time, or for somebody else.',
-    advice: 'Update the router; if it stays so, leave this strategy out for it.'
-  },
-  MAPPING_LOST: {
-    meaning: 'The mapping is no longer in the router although its time has not run out.',
-    advice: 'None needed: it is asked for again.'
-  },
-
-  // The gateway does what it can, and it is not enough.
-  CARRIER_NAT: {
-    meaning: "The router's external address is carrier-grade: the provider translates once more.",
-    advice: 'Ask the provider for a public IPv4 address, use IPv6, or use a relay.'
-  },
-  DOUBLE_NAT: {
-    meaning: "The router's external address is private: another router stands before it.",
-    advice: 'Put one of the two routers into bridge mode, or forward the port in both.'
-  },
-  EXTERNAL_ADDRESS_RESERVED: {
-    meaning: "The router's external address is not one that the internet can reach.",
-    advice: 'Look for a second router, or ask the provider for a public address.'
-  },
-
-  // Configuration meets the world.
-  ADDRESS_NOT_ROUTABLE: {
-    meaning: 'The address given by hand cannot be reached from the internet.',
-    advice: "Give the external address of the router, not this machine's own."
-  },
-  EXTERNAL_ADDRESS_UNKNOWN: {
-    meaning: 'A port was given by hand without an address, and nothing here tells the address.',
-    advice: 'Give the external address too, as /ip4/<address>/tcp/<port>.'
-  },
-  NO_GATEWAY: {
-    meaning: 'There is no default route, so there is no router to ask.',
-    advice: 'Connect to a network.'
-  },
-
-  // The ladder itself.
-  ATTEMPT_TIMEOUT: {
-    meaning: 'The attempt took longer than the policy allows; it was undone.',
-    advice: 'None needed: the next strategy is tried, and this one again later.'
-  },
-  SECONDARY_GATEWAY: {
-    meaning: 'This router would grant a mapping, but our replies leave through another one.',
-    advice: 'Make it the default route if it is the one that should be used.'
-  },
-  LEASE_LAPSED: {
-    meaning: 'The lease could not be renewed before its time ran out.',
-    advice: 'None needed: it is asked for again as soon as the router answers.'
-  },
-  STRATEGY_FAULT: {
-    meaning: 'A strategy failed in a way that it should not.',
-    advice: 'Report it to whoever wrote the strategy.'
-  },
-  STORE_UNUSABLE: {
-    meaning: 'The file that remembers mappings cannot be used: damaged, not ours, or in use by another process.',
-    advice: 'None needed: the run starts with empty memory. Give each program its own file.'
-  }
-}
+const known: ReadonlySet<unknown> = new Set(codes)
 
 /** Makes a {@link NatError}: an `Error` with a code of the registry. */
 export function natError(
@@ -209,7 +57,5 @@ export function natError(
 
 /** Whether a value is a {@link NatError} with a code of the registry, whichever copy of this package made it. */
 export function isNatError(value: unknown): value is NatError & { readonly code: ErrorCode } {
-  return (
-    value instanceof Error && 'code' in value && typeof value.code === 'string' && Object.hasOwn(errorCodes, value.code)
-  )
+  return value instanceof Error && 'code' in value && known.has(value.code)
 }

@@ -47,8 +47,10 @@ export type {
   Strategy,
   Witness
 } from './contract.js'
-export type { ErrorCode, ErrorMeaning } from './errors.js'
-export { errorCodes, isNatError, natError } from './errors.js'
+export type { ErrorMeaning } from './error-meanings.js'
+export { errorCodes } from './error-meanings.js'
+export type { ErrorCode } from './errors.js'
+export { isNatError, natError } from './errors.js'
 export { hasNextHop, isMapper, isMultiaddrText, isNotice, isRelay, isWitness } from './guards.js'
 export type { TransportAddress } from './multiaddr.js'
 export { formatMultiaddr, parseMultiaddr } from './multiaddr.js'

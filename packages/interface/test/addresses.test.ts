@@ -43,6 +43,14 @@ describe('classOf', () => {
     ['64:ff9b::808:808', 'translated'],
     ['2002:808:808::1', 'translated'],
     ['::ffff:10.0.0.1', 'private'],
+    ['192.88.99.1', 'reserved'],
+    ['2001:0:1::1', 'translated'],
+    ['2001:2::1', 'benchmarking'],
+    ['2001:10::1', 'reserved'],
+    ['2001:200::1', 'global'],
+    ['4000::1', 'reserved'],
+    ['::ffff:0:8.8.8.8', 'translated'],
+    ['::ffff:a00:1', 'private'],
     ['::ffff:8.8.8.8', 'global']
   ])('%s is %s', (address, expected) => {
     expect(classOf(address)).toBe(expected)
@@ -83,6 +91,9 @@ describe('networkOf', () => {
   it('is the /16 of an IPv4 and the /32 of an IPv6 address', () => {
     expect(networkOf('11.22.33.44')).toBe('11.22.0.0/16')
     expect(networkOf('2a00:1450:4001::5')).toBe('2a00:1450::/32')
+    expect(networkOf('2a00::5%eth0')).toBe('2a00::/32')
+    expect(networkOf('::5')).toBe('::/32')
+    expect(networkOf('::ffff:11.22.33.44')).toBe('11.22.0.0/16')
   })
 })
 

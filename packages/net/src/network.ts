@@ -1,3 +1,4 @@
+import { BlockList } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import {
   type CallOptions,
@@ -8,7 +9,6 @@ import {
   type Gateway,
   type Network
 } from '@postern/interface'
-import ipaddr from 'ipaddr.js'
 import { interfaceOf } from './choose-gateways.js'
 import type { FindRoutes, Route } from './route.js'
 import { darwinRoutes } from './routes-darwin.js'
@@ -115,13 +115,17 @@ function viaPolicy(found: readonly Gateway[], source: string | undefined, held: 
 }
 
 function contains(cidr: string, address: string): boolean {
-  const parsed = ipaddr.parse(address)
-  const [base, bits] = ipaddr.parseCIDR(cidr)
-  return parsed.kind() === base.kind() && parsed.match(base, bits)
+  const [base = '', bits] = cidr.split('/')
+  if (familyOf(base) !== familyOf(address)) return false
+  const kind = familyOf(base) === 4 ? 'ipv4' : 'ipv6'
+  const range = new BlockList()
+  range.addSubnet(base, Number(bits), kind)
+  return range.check(address.replace(/%.*$/, ''), kind)
 }
 
 /** An address in its short form, with its zone. */
 function compact(address: string): string {
   const [bare = '', zone] = address.split('%')
-  return zone === undefined ? ipaddr.parse(bare).toString() : `${ipaddr.parse(bare).toString()}%${zone}`
+  const short = canonicalAddress(bare) ?? bare
+  return zone === undefined ? short : `${short}%${zone}`
 }
