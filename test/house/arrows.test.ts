@@ -13,8 +13,11 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   net: ['interface'],
   ...Object.fromEntries(strategies.map((name) => [name, ['interface', 'net']])),
   core: ['interface'],
+  autonat: ['interface'],
+  relay: ['interface'],
+  libp2p: ['interface', 'core', 'net', ...strategies, 'autonat', 'relay'],
   node: ['interface', 'core', 'net', ...strategies],
-  cli: ['interface', 'core', 'net', 'node', ...strategies],
+  cli: ['interface', 'core', 'net', 'node', 'libp2p', ...strategies, 'autonat', 'relay'],
   testkit: ['interface', 'net'],
   conformance: ['interface', 'net', 'testkit'],
   lab: ['interface']

@@ -1,0 +1,6 @@
+/**
+ * AutoNAT: libp2p peers as witnesses.
+ *
+ * @packageDocumentation
+ */
+export type { AutonatComponents, AutonatHost } from './host.js'

@@ -1,0 +1,19 @@
+import type { AutonatComponents } from '@postern/autonat'
+import type { Host } from '@postern/interface'
+import type { RelayComponents } from '@postern/relay'
+import type { AddressManager } from '@libp2p/interface-internal'
+import type { ComponentLogger, Metrics, NodeInfo } from '@libp2p/interface'
+
+/** The parts of a libp2p node that this service and its strategies work with. */
+export interface Libp2pComponents extends AutonatComponents, RelayComponents {
+  readonly addressManager: AddressManager
+  readonly logger: ComponentLogger
+  readonly nodeInfo: NodeInfo
+  readonly metrics?: Metrics
+}
+
+/** What a strategy gets from {@link natTraversal}. One that needs it is a `Strategy<Libp2pHost>`, and nothing that
+ * `expose()` of `@postern/node` takes. */
+export interface Libp2pHost extends Host {
+  readonly components: Libp2pComponents
+}
