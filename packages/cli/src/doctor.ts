@@ -9,8 +9,7 @@ import {
   type Traversal
 } from '@postern/core'
 import { familyOf, isGlobal, type Network, parseMultiaddr, type Strategy } from '@postern/interface'
-import { findNetwork } from '@postern/net'
-import { doubtBeyondFirstHop } from '@postern/node'
+import { doubtBeyondFirstHop, findNetwork } from '@postern/net'
 import { codeOf } from './exit-codes.js'
 import { line, type Output, untilInterrupted } from './output.js'
 import { type Colors, colorsFor, formatStrategies, formatStrategy } from './terminal.js'
@@ -39,7 +38,7 @@ export async function doctor(options: DoctorOptions, { out, err }: Output): Prom
   const interrupt = untilInterrupted()
   const { signal } = interrupt
   const progress = colorsFor(err)
-  const traversal = createTraversal({ strategies, doubt: doubtBeyondFirstHop() })
+  const traversal = createTraversal({ strategies, doubt: doubtBeyondFirstHop(systemHost.clock) })
   if (!json) {
     line(err, progress.dim(dryRun ? 'Looking, and changing nothing …' : 'Trying with a port of this program …'))
     traversal.addEventListener('strategy', ({ detail }) => {

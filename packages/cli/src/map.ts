@@ -1,7 +1,6 @@
 import { createTraversal, type MappingEvent, type MappingEventName, type Store, systemHost } from '@postern/core'
 import { type Endpoint, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
-import { findNetwork, watchNetwork } from '@postern/net'
-import { doubtBeyondFirstHop } from '@postern/node'
+import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { exitCodes } from './exit-codes.js'
 import { line, type Output, untilInterrupted } from './output.js'
 import type { PortArgument } from './parse.js'
@@ -36,7 +35,12 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const interrupt = untilInterrupted()
   const { signal } = interrupt
   const { clock } = systemHost
-  const traversal = createTraversal({ strategies, store, doubt: doubtBeyondFirstHop(), policy: { lifetimeMs } })
+  const traversal = createTraversal({
+    strategies,
+    store,
+    doubt: doubtBeyondFirstHop(systemHost.clock),
+    policy: { lifetimeMs }
+  })
   const waiting = new Set<string>()
   const outcome = Promise.withResolvers<number>()
   let failed = false

@@ -9,6 +9,7 @@ export type { EventReason, MappingEvent, MappingEventName, TraversalEvents, Type
 export { systemClock, systemHost } from './host.js'
 export type { Memory, Store } from './memory.js'
 export { memoryStore } from './memory.js'
+export { formatMemories, parseMemories } from './memory-text.js'
 export type { HostedOptions, PolicyOptions, TraversalOptions, WantOptions } from './options.js'
 export type { BackOff, Policy, RelayPolicy } from './policy.js'
 export { defaultPolicy } from './policy.js'

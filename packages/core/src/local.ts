@@ -9,7 +9,7 @@ import {
   parseMultiaddr
 } from '@postern/interface'
 import type { Candidates } from './candidates.js'
-import type { Want } from './wants.js'
+import { type Want, withSuffix } from './wants.js'
 
 /** The candidates that need nobody's help: endpoints on addresses that are global themselves. */
 export interface Locals {
@@ -74,11 +74,12 @@ export function createLocals(candidates: Candidates, network: () => Network): Lo
   }
 }
 
-function addressesOf({ endpoint }: Want, { addresses }: Network): readonly MultiaddrText[] {
+function addressesOf(want: Want, { addresses }: Network): readonly MultiaddrText[] {
+  const { endpoint } = want
   const own = canonicalAddress(endpoint.address)
   const isAny = classOf(endpoint.address) === 'unspecified'
   const listens = (address: string): boolean => isAny || own === canonicalAddress(address)
   return addresses
     .filter((address) => familyOf(address) === endpoint.family && isGlobal(address) && listens(address))
-    .map((address) => formatMultiaddr(address, endpoint.protocol, endpoint.port))
+    .map((address) => withSuffix(formatMultiaddr(address, endpoint.protocol, endpoint.port), want))
 }

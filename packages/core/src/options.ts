@@ -38,6 +38,10 @@ export interface WantOptions {
   /** The lifetime to ask for, in ms.
    * @default the policy's */
   readonly lifetimeMs?: number
+  /** What follows the port in the endpoint's addresses, `/ws` or `/quic-v1` for example: they are reported, and verified,
+   * with it. The first one counts where an endpoint is wanted twice.
+   * @default nothing */
+  readonly suffix?: string
 }
 
 /** Reads the options once. Throws a TypeError for one that cannot be right. */

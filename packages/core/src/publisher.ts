@@ -4,7 +4,7 @@ import { eventReason, type EventReason, type MappingEvent, type MappingEventName
 import type { Holder } from './ledger.js'
 import type { Memory } from './memory.js'
 import { type Entry, gatewayKey } from './roster.js'
-import type { Want } from './wants.js'
+import { type Want, withSuffix } from './wants.js'
 
 /** A lease that can be used, and the external address that it names first. */
 export interface Grant {
@@ -42,8 +42,8 @@ export function createPublisher(context: Context): Publisher {
     const gone = old.lease.addresses.filter((address) => next?.lease.addresses.includes(address) !== true)
     const last = gone.filter((address) => ledger.leave(address, old.holder))
     for (const address of last) {
-      candidates.withdraw(address)
-      locals.restore(address)
+      candidates.withdraw(withSuffix(address, old.want))
+      locals.restore(withSuffix(address, old.want))
     }
     return last.length === gone.length
   }
@@ -74,7 +74,8 @@ export function createPublisher(context: Context): Publisher {
       const isSame = before !== undefined && isSameList(before.lease.addresses, lease.addresses)
       if (before !== undefined && !isSame) withdraw(before, next)
       const expiresAt = lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : host.clock.wallMs() + lease.lifetimeMs
-      for (const address of lease.addresses) {
+      for (const granted of lease.addresses) {
+        const address = withSuffix(granted, next.want)
         const type = mapper.gateway === null ? 'manual' : 'mapped'
         if (isSame && candidates.get(address)?.type === type) candidates.extend(address, expiresAt)
         else candidates.put({ address, type, strategy: entry.name, endpoint, expiresAt })

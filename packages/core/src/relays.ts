@@ -13,6 +13,8 @@ export interface Relays {
   run(call: CallOptions, last: CallOptions): Promise<void>
   /** Relays came or went, or the verdict changed. */
   look(): void
+  /** The relay is not there any more, and with it the reservation. */
+  gone(id: string): void
   readonly count: () => number
 }
 
@@ -26,6 +28,7 @@ interface Reservation {
 
 /** Made once: an abort without a reason makes a new error with its stack. */
 const notNeeded = new Error('the reservation is not needed')
+const relayGone = new Error('the relay is gone')
 
 /** @param isPublic - since when, on the monotonic clock, the verdict is `public`; undefined while it is not
  *  @param isTrusted - whether this gateway's address was verified within a day */
@@ -136,6 +139,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     } catch (error) {
       if (!call.signal.aborted) throw error
       drop(reservation)
+      bell.ring('look')
       await release(reservation.lease, last)
     }
   }
@@ -194,6 +198,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       while (keeping.size > 0) await Promise.all(keeping)
     },
     look: () => bell.ring('look'),
+    gone: (id) => held.get(id)?.cut.abort(relayGone),
     count: () => held.size
   }
 }

@@ -19,7 +19,7 @@ import { createReviewer } from './reviewer.js'
 import { createRoster, gatewayKey } from './roster.js'
 import { createSession, isNoMapper, type Session } from './session.js'
 import { createVerifier } from './verifier.js'
-import { checkEndpoint, checkPort, isSameNetwork, type Want, wantKey } from './wants.js'
+import { checkEndpoint, checkPort, checkSuffix, isSameNetwork, type Want, wantKey } from './wants.js'
 
 export interface Traversal extends TypedEvents<TraversalEvents> {
   /** Makes an endpoint reachable, as long as it is wanted. The address may be a wildcard. Throws a TypeError for an
@@ -75,7 +75,8 @@ export function createTraversal(options: TraversalOptions): Traversal {
       touched()
     },
     notice(entry, { about, what }) {
-      if (session === undefined || what === 'gone') return
+      if (session === undefined) return
+      if (what === 'gone') return about.kind === 'relay' ? relays.gone(about.party.id) : undefined
       host.log.info(`${entry.name}: the ${about.kind} says: ${what}`)
       if (about.kind !== 'mapper' || about.gateway === null) return
       recoveries.trigger(gatewayKey(about.gateway), what === 'restarted' ? 'restarted' : 'hint', session)
@@ -206,15 +207,16 @@ export function createTraversal(options: TraversalOptions): Traversal {
 
   return {
     ...target,
-    want(endpoint, { signal, externalPort, lifetimeMs = policy.lifetimeMs } = {}) {
+    want(endpoint, { signal, externalPort, lifetimeMs = policy.lifetimeMs, suffix = '' } = {}) {
       checkEndpoint(endpoint)
       if (externalPort !== undefined) checkPort('externalPort', externalPort)
+      checkSuffix(suffix)
       if (signal?.aborted === true) return
       const key = wantKey(endpoint)
       const known = wanted.get(key)
       signal?.addEventListener('abort', () => letGo(key), { once: true })
       if (known !== undefined) return void known.users++
-      const want = { endpoint, externalPort, lifetimeMs }
+      const want = { endpoint, externalPort, lifetimeMs, suffix }
       wanted.set(key, { want, users: 1 })
       if (session === undefined) return
       context.locals.add(want)

@@ -7,7 +7,9 @@ import {
   hasNextHop,
   isWildcard,
   type Mapper,
-  type Network
+  type MultiaddrText,
+  type Network,
+  parseMultiaddr
 } from '@postern/interface'
 import type { Entry } from './roster.js'
 
@@ -18,7 +20,13 @@ export interface Want {
   /** The external port to ask for first; undefined leaves the choice to the ladder. */
   readonly externalPort: number | undefined
   readonly lifetimeMs: number
+  /** What follows the port in the endpoint's addresses; empty for plain TCP and UDP. */
+  readonly suffix: string
 }
+
+/** An address of the endpoint's port as others have to dial it. One that says what follows the port is left as it is. */
+export const withSuffix = (address: MultiaddrText, { suffix }: Pick<Want, 'suffix'>): MultiaddrText =>
+  parseMultiaddr(address)?.rest === '' ? `${address}${suffix}` : address
 
 /** Throws a TypeError for an endpoint that nobody can listen on. */
 export function checkEndpoint({ protocol, family, address, port }: Endpoint): void {
@@ -30,6 +38,11 @@ export function checkEndpoint({ protocol, family, address, port }: Endpoint): vo
 
 export function checkPort(name: string, port: number): void {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TypeError(`${name} is not in 1…65535: ${port}`)
+}
+
+/** Throws a TypeError for what cannot follow a port in a multiaddr. */
+export function checkSuffix(suffix: string): void {
+  if (!/^(\/[^/\s]+)*$/.test(suffix)) throw new TypeError(`suffix is not like /ws or /quic-v1: ${suffix}`)
 }
 
 export const wantKey = ({ protocol, family, address, port }: Endpoint): string =>

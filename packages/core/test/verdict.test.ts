@@ -38,7 +38,7 @@ const candidate = (changes: Partial<CandidateReport> = {}): CandidateReport => (
 })
 const facts = (changes: Partial<Facts> = {}): Facts => ({
   network: home,
-  wants: [{ endpoint: web, externalPort: undefined, lifetimeMs: 1 }],
+  wants: [{ endpoint: web, externalPort: undefined, lifetimeMs: 1, suffix: '' }],
   entries: [failing('NO_REPLY')],
   candidates: [],
   relays: 0,
@@ -100,7 +100,7 @@ describe('the cause', () => {
     ['container-bridge', { network: via({ address: '172.17.0.1', interface: 'eth0', localAddress: '172.17.0.2' }) }],
     [
       'loopback-only',
-      { wants: [{ endpoint: { ...web, address: '127.0.0.1' }, externalPort: undefined, lifetimeMs: 1 }] }
+      { wants: [{ endpoint: { ...web, address: '127.0.0.1' }, externalPort: undefined, lifetimeMs: 1, suffix: '' }] }
     ],
     [
       'gateway-refused',

@@ -1,4 +1,4 @@
-import { type Lease, natError } from '@postern/interface'
+import { type Finding, type Lease, natError, type Relay } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { absent, begin, end, home, party, relays, scripted, type Stage, stage, web, witnesses } from './support.js'
@@ -189,6 +189,48 @@ describe('relays', () => {
     await begin(each, 60_000)
     expect(reserved.length).toBeGreaterThan(5)
     for (const [index, at] of reserved.slice(1).entries()) expect(at - (reserved[index] ?? 0)).toBe(5000)
+    await end(each)
+  })
+
+  it('are given up at once where the relay is gone, and taken again without a rest when it is back', async () => {
+    const clock = virtualClock()
+    const trace: string[] = []
+    let say: ((finding: Finding) => void) | undefined
+    const lease: Lease = {
+      addresses: ['/ip4/40.0.0.1/tcp/4001/p2p/r1/p2p-circuit'],
+      lifetimeMs: 3_600_000,
+      renew: async () => lease,
+      release: async () => void trace.push('let go')
+    }
+    const relay: Relay = {
+      kind: 'relay',
+      party: party('r1', '40.0.0.0/16'),
+      reserve: async () => (trace.push('reserve'), lease)
+    }
+    const each = stage(
+      () => [
+        () => ({
+          name: 'relay',
+          kind: 'relay',
+          async discover(_network, found, call) {
+            say = found
+            found(relay)
+            await clock.sleep(1e12, call).catch(() => undefined)
+          }
+        })
+      ],
+      { clock }
+    )
+    each.traversal.want(web)
+    await begin(each)
+    expect(each.traversal.report()).toMatchObject({ verdict: 'relayed', externalAddresses: lease.addresses })
+    say?.({ kind: 'notice', what: 'gone', about: relay })
+    await clock.advance(10)
+    expect(each.traversal.report()).toMatchObject({ verdict: 'private', externalAddresses: [] })
+    say?.(relay)
+    await clock.advance(10)
+    expect(each.traversal.report().verdict).toBe('relayed')
+    expect(trace).toEqual(['reserve', 'let go', 'reserve'])
     await end(each)
   })
 

@@ -2,7 +2,7 @@ import { type Lease, natError } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { type Memory, memoryStore } from '../src/index.js'
-import { begin, end, home, scripted, stage, web } from './support.js'
+import { begin, end, home, scripted, stage, web, witnesses } from './support.js'
 
 describe('an endpoint that is wanted again', () => {
   it('at once stays mapped, and is released at the end', async () => {
@@ -256,5 +256,36 @@ describe('an endpoint on a global address of this host', () => {
     expect(each.traversal.report().candidates).toMatchObject([{ type: 'local', state: 'claimed', strategy: null }])
     await end(each)
     expect(each.traversal.report().candidates).toEqual([])
+  })
+})
+
+describe('what follows the port', () => {
+  it('is in every address of the endpoint, mapped or its own, and witnesses are asked about it', async () => {
+    const asked: string[] = []
+    const network = { ...home, addresses: ['192.168.1.2', '12.0.0.9'] }
+    const each = stage(
+      (trace, clock) => [
+        scripted('pcp', trace, clock).strategy,
+        witnesses({ a: 'reachable', b: 'reachable' }, clock, asked)
+      ],
+      { network }
+    )
+    const unwanted = new AbortController()
+    each.traversal.want({ ...web, protocol: 'udp' }, { suffix: '/quic-v1', signal: unwanted.signal })
+    await begin(each)
+    const addresses = ['/ip4/12.0.0.9/udp/8080/quic-v1', '/ip4/11.0.0.2/udp/8080/quic-v1']
+    expect(each.traversal.report().externalAddresses).toEqual(addresses)
+    expect(asked.toSorted()).toEqual(addresses.flatMap((address) => [`a ${address}`, `b ${address}`]).toSorted())
+    expect(each.told()).toContain('verified pcp 11.0.0.2:8080')
+    unwanted.abort()
+    await each.clock.advance(1000)
+    expect(each.traversal.report().externalAddresses).toEqual([])
+    await end(each)
+  })
+
+  it('is nothing but parts of a multiaddr', () => {
+    const { traversal } = stage(() => [])
+    expect(() => traversal.want(web, { suffix: 'ws' })).toThrow(TypeError)
+    expect(() => traversal.want(web, { suffix: '/ws/' })).toThrow(TypeError)
   })
 })

@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
 import { readFile } from 'node:fs/promises'
-import { type CallOptions, type Clock, familyOf } from '@postern/interface'
+import { type CallOptions, type Clock, familyOf, type NatError, natError } from '@postern/interface'
 
 export interface FirstHopOptions {
   readonly clock: Clock
@@ -51,6 +51,16 @@ export async function isOnFirstHop(
   }
   return exceeded ? 'beyond' : 'unknown'
 }
+
+/** Doubts an external address that lies beyond the router which claims it: another router translates before it, or it
+ * lies. What it gives is the `doubt` of `createTraversal`; it resolves to undefined where nothing speaks against the
+ * address. */
+export const doubtBeyondFirstHop =
+  (clock: Clock): ((address: string, call: CallOptions) => Promise<NatError | undefined>) =>
+  async (address, call) => {
+    if ((await isOnFirstHop(address, { clock }, call)) !== 'beyond') return undefined
+    return natError('DOUBLE_NAT', `the router says that ${address} is its own, but that address lies beyond it`)
+  }
 
 /** `Icmp: … InTimeExcds …` names the columns, the next such line has the values. */
 export function parseTimeExceeded(snmp: string): number | undefined {

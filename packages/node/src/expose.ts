@@ -9,8 +9,7 @@ import {
   type TypedEvents
 } from '@postern/core'
 import type { Host, Network, Strategy } from '@postern/interface'
-import { findNetwork, watchNetwork } from '@postern/net'
-import { doubtBeyondFirstHop } from './doubt.js'
+import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { checkServer, type ExposableServer, endpointsOf, listening } from './endpoints.js'
 import { fileStore } from './file-store.js'
 import { defaultStrategies, parseLadder } from './ladder.js'

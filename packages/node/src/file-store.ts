@@ -1,8 +1,8 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, extname, join } from 'node:path'
-import type { Memory, Store } from '@postern/core'
-import { classOf, natError } from '@postern/interface'
+import { formatMemories, parseMemories, type Store } from '@postern/core'
+import { natError } from '@postern/interface'
 import writeFileAtomic from 'write-file-atomic'
 
 export interface FileStoreOptions {
@@ -23,8 +23,6 @@ export interface FileStore extends Store {
   /** Lets another process have the file. Twice is once. */
   close(): Promise<void>
 }
-
-const format = 1
 
 /**
  * Remembers mappings in a JSON file: written whole or not at all, readable by its owner alone.
@@ -74,7 +72,7 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
     async save(memories) {
       owner ??= own()
       if (!(await owner)) return
-      await writeFileAtomic(path, `${JSON.stringify({ format, memories }, undefined, 1)}\n`, { mode: 0o600 })
+      await writeFileAtomic(path, formatMemories(memories), { mode: 0o600 })
     },
     async close() {
       const owned = await owner
@@ -110,41 +108,6 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Reads the file's text. Throws for what this version did not write. */
-export function parseMemories(text: string): readonly Memory[] {
-  const parsed: unknown = JSON.parse(text)
-  if (!isObject(parsed) || parsed['format'] !== format || !Array.isArray(parsed['memories'])) {
-    throw new Error('not a memory file of this version')
-  }
-  if (!parsed['memories'].every(isMemory)) throw new Error('an entry is damaged')
-  return parsed['memories']
-}
-
-function isMemory(value: unknown): value is Memory {
-  if (!isObject(value) || !isObject(value['gateway']) || !isObject(value['endpoint'])) return false
-  const { gateway, endpoint, strategy, key, externalPort, wantedPort, expiresAt, verifiedAt } = value
-  return (
-    typeof gateway['address'] === 'string' &&
-    isOrNull(gateway['mac'], 'string') &&
-    (endpoint['protocol'] === 'tcp' || endpoint['protocol'] === 'udp') &&
-    (endpoint['family'] === 4 || endpoint['family'] === 6) &&
-    typeof endpoint['address'] === 'string' &&
-    classOf(endpoint['address']) !== undefined &&
-    isPort(endpoint['port']) &&
-    isOrNull(strategy, 'string') &&
-    typeof key === 'string' &&
-    /^[0-9a-f]{32}$/.test(key) &&
-    (externalPort === null || isPort(externalPort)) &&
-    (wantedPort === null || isPort(wantedPort)) &&
-    isOrNull(expiresAt, 'number') &&
-    isOrNull(verifiedAt, 'number')
-  )
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
-const isOrNull = (value: unknown, type: 'string' | 'number'): boolean => value === null || typeof value === type
-const isPort = (value: unknown): boolean =>
-  typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 65_536
 const isCode = (error: unknown, code: string): boolean =>
   error instanceof Error && 'code' in error && error.code === code
 const isMissing = (error: unknown): boolean => isCode(error, 'ENOENT')

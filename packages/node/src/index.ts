@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-export { doubtBeyondFirstHop } from './doubt.js'
+
 export type { ExposableServer } from './endpoints.js'
 export type { ExposeOptions, Exposure, Listeners } from './expose.js'
 export { expose } from './expose.js'
