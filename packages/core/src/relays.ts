@@ -1,4 +1,4 @@
-import { type CallOptions, type Lease, natError, type Relay } from '@postern/interface'
+import { type CallOptions, type Lease, natError, type Relay, type RelayLimits } from '@postern/interface'
 import { asNatError, attempt, graceMs } from './attempt.js'
 import { type Bell, createBell } from './bell.js'
 import type { Context } from './context.js'
@@ -16,6 +16,8 @@ export interface Relays {
   /** The relay is not there any more, and with it the reservation. */
   gone(id: string): void
   readonly count: () => number
+  /** What one connection through the relays that are used may carry; undefined where there are none, or no limits. */
+  readonly limits: () => RelayLimits | undefined
 }
 
 interface Reservation {
@@ -39,6 +41,12 @@ export function createRelays(context: Context, isPublic: () => number | undefine
   const held = new Map<string, Reservation>()
   const rests = new Map<string, { readonly count: number; readonly untilMs: number }>()
   const keeping = new Set<Promise<void>>()
+
+  /** What a user named counts more than the policy. */
+  function most(): number {
+    const counts = roster.entries.flatMap(({ kind, count }) => (kind === 'relay' && count !== undefined ? [count] : []))
+    return counts.length === 0 ? policy.relay.count : Math.max(...counts)
+  }
 
   function choose(): { readonly entry: Entry; readonly relay: Relay } | number {
     const networks = new Set([...held.values()].map(({ relay }) => relay.party.network))
@@ -173,8 +181,8 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     if (patience > 0) return { count: held.size, waitMs: patience }
     const second = startedMs + policy.relay.secondAfterMs - now
     // What is held already is kept: it may be the only way now.
-    if (second > 0) return { count: Math.max(held.size, Math.min(1, policy.relay.count)), waitMs: second }
-    return { count: policy.relay.count, waitMs: Number.POSITIVE_INFINITY }
+    if (second > 0) return { count: Math.max(held.size, Math.min(1, most())), waitMs: second }
+    return { count: most(), waitMs: Number.POSITIVE_INFINITY }
   }
 
   return {
@@ -199,7 +207,8 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     },
     look: () => bell.ring('look'),
     gone: (id) => held.get(id)?.cut.abort(relayGone),
-    count: () => held.size
+    count: () => held.size,
+    limits: () => [...held.values()].map(({ lease }) => lease.limits).find((limits) => limits !== undefined)
   }
 }
 

@@ -1,3 +1,4 @@
+import type { RelayLimits } from '@postern/interface'
 import type { Candidate } from './candidates.js'
 import type { Context } from './context.js'
 import { describeCandidate, describeGateway, describeStrategy } from './describe.js'
@@ -10,6 +11,7 @@ import type { Want } from './wants.js'
 export interface ReporterFacts {
   readonly wants: () => readonly Want[]
   readonly relays: () => number
+  readonly relayLimits: () => RelayLimits | undefined
   readonly witnessNetworks: () => number
   /** Since when, on the monotonic clock, this network is searched; undefined while nothing runs. */
   readonly searchedMs: () => number | undefined
@@ -51,12 +53,13 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       entries: roster.entries,
       candidates: all,
       relays: facts.relays(),
+      relayLimits: facts.relayLimits(),
       doubts: doubts.reasons(),
       firstPassOver: context.firstPassOver(),
       hasWitnessStrategy: roster.entries.some(({ kind }) => kind === 'witness'),
       witnessNetworks: facts.witnessNetworks(),
       quorum: policy.quorum,
-      witnessesOverdue: searchedMs !== undefined && clock.monotonicMs() - searchedMs >= policy.unverifiedAfterMs
+      partiesOverdue: searchedMs !== undefined && clock.monotonicMs() - searchedMs >= policy.unverifiedAfterMs
     })
   }
 

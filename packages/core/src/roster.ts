@@ -25,6 +25,8 @@ export interface Entry {
   readonly kind: Ability['kind'] | null
   /** The gateway its user named, if any. */
   readonly named: string | undefined
+  /** How many leases of it to hold, where its user named a number. */
+  readonly count: number | undefined
   readonly abilities: ReadonlyMap<string, Ability>
   /** Why nothing was found so far. */
   readonly absence: NatError | undefined
@@ -72,6 +74,7 @@ export function createRoster<H extends Host>(
       rank,
       kind: discovery.kind ?? null,
       named: discovery.gateway,
+      count: discovery.count,
       abilities: new Map(),
       absence: undefined,
       settled: false,

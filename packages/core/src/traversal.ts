@@ -123,6 +123,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
   const reporter = createReporter(context, {
     wants: () => [...wanted.values()].map(({ want }) => want),
     relays: () => relays.count(),
+    relayLimits: () => relays.limits(),
     witnessNetworks: () => verifier.witnessNetworks(),
     searchedMs: () => session?.searchedMs()
   })

@@ -5,7 +5,8 @@ import {
   isVpnInterface,
   type NatError,
   type Network,
-  parseMultiaddr
+  parseMultiaddr,
+  type RelayLimits
 } from '@postern/interface'
 import { isLoopback, isOnPath, type Want } from './wants.js'
 import type { CandidateReport, Cause, Verdict } from './report.js'
@@ -18,6 +19,7 @@ export interface Facts {
   readonly entries: readonly Entry[]
   readonly candidates: readonly CandidateFact[]
   readonly relays: number
+  readonly relayLimits: RelayLimits | undefined
   /** What speaks against the external addresses that were claimed. */
   readonly doubts: readonly NatError[]
   readonly firstPassOver: boolean
@@ -25,8 +27,8 @@ export interface Facts {
   readonly hasWitnessStrategy: boolean
   readonly witnessNetworks: number
   readonly quorum: number
-  /** Whether witnesses have had time enough to be found. */
-  readonly witnessesOverdue: boolean
+  /** Whether witnesses and relays have had time enough to be found. */
+  readonly partiesOverdue: boolean
 }
 
 /** What a verdict follows from in a candidate. */
@@ -43,7 +45,7 @@ export function judge(facts: Facts): Judgement {
   const { candidates, firstPassOver, hasWitnessStrategy, relays } = facts
   const direct = candidates.filter(({ type }) => type !== 'relayed')
   const consistent = direct.some(({ state }) => state === 'consistent')
-  const unprovable = hasWitnessStrategy && facts.witnessesOverdue && facts.witnessNetworks < facts.quorum
+  const unprovable = hasWitnessStrategy && facts.partiesOverdue && facts.witnessNetworks < facts.quorum
 
   if (direct.some(({ state }) => state === 'verified')) return conclude('public', null, facts)
   if (consistent && !hasWitnessStrategy) return conclude('public', null, facts)
@@ -51,10 +53,15 @@ export function judge(facts: Facts): Judgement {
   const cause = causeOf(facts, direct)
   if (relays > 0) return conclude('relayed', cause, facts)
   if (!firstPassOver || consistent) return conclude('unknown', cause === null || !firstPassOver ? null : cause, facts)
+  if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
   // Nothing was wanted and nothing stands in the way: there is nothing to say yet.
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
   return conclude('private', cause, facts)
 }
+
+/** Relays are elsewhere: finding one takes longer than finding out that the router does nothing. */
+const mayYetReserve = ({ kind, settled, abilities, failure }: Entry): boolean =>
+  kind === 'relay' && (!settled || (abilities.size > 0 && failure === undefined))
 
 /** Why the node is not reachable directly; null if nothing suggests a reason. */
 function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
@@ -134,10 +141,17 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
       `The default route leads to what looks like the bridge of ${software}: its host translates before any router does.`
     )
   }
+  if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
   if (facts.network.gateways.length > 1 && hasSecondary(facts)) {
     advice.push('Another router here grants mappings too; it is not used, because replies do not leave through it.')
   }
   return { verdict, cause, advice }
+}
+
+function describeLimits({ durationMs, bytes }: RelayLimits): string {
+  const time = durationMs === undefined ? [] : [`${Math.round(durationMs / 1000)} s`]
+  const data = bytes === undefined ? [] : [`${Math.round(bytes / 1024)} KiB`]
+  return `A connection through the relay ends after ${[...time, ...data].join(' or ')}: for more, a direct one is needed.`
 }
 
 const hasSecondary = ({ entries, network }: Facts): boolean =>

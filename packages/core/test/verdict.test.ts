@@ -42,12 +42,13 @@ const facts = (changes: Partial<Facts> = {}): Facts => ({
   entries: [failing('NO_REPLY')],
   candidates: [],
   relays: 0,
+  relayLimits: undefined,
   doubts: [],
   firstPassOver: true,
   hasWitnessStrategy: false,
   witnessNetworks: 0,
   quorum: 2,
-  witnessesOverdue: false,
+  partiesOverdue: false,
   ...changes
 })
 const via = (gateway: Gateway): Network => ({ gateways: [gateway], addresses: [gateway.localAddress] })
@@ -64,13 +65,13 @@ describe('the verdict', () => {
     ],
     [
       'public but unverified: too few witnesses after 10 s',
-      { candidates: [candidate()], hasWitnessStrategy: true, witnessesOverdue: true, witnessNetworks: 1 },
+      { candidates: [candidate()], hasWitnessStrategy: true, partiesOverdue: true, witnessNetworks: 1 },
       'public',
       'unverified'
     ],
     [
       'unknown: enough witnesses, undecided',
-      { candidates: [candidate()], hasWitnessStrategy: true, witnessesOverdue: true, witnessNetworks: 2 },
+      { candidates: [candidate()], hasWitnessStrategy: true, partiesOverdue: true, witnessNetworks: 2 },
       'unknown',
       null
     ],

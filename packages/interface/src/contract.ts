@@ -26,6 +26,8 @@ export interface Discovery {
   readonly kind?: Ability['kind']
   /** The one gateway it asks, where its user named one. It is used then although it may not be the default route. */
   readonly gateway?: string
+  /** How many leases to hold where its abilities are relays and its user named a number; the policy's where not. */
+  readonly count?: number
   /**
    * Finds abilities. Changes nothing on the network.
    *
@@ -110,9 +112,18 @@ export interface Lease {
   readonly addresses: readonly MultiaddrText[]
   /** As granted, counted from the moment the reply came. `Infinity` never lapses. */
   readonly lifetimeMs: number
+  /** What one connection through it may carry, where a relay says so. */
+  readonly limits?: RelayLimits
   renew(call: CallOptions): Promise<Lease>
   /** Twice is once. */
   release(call: CallOptions): Promise<void>
+}
+
+/** Beyond these a relay ends a connection. */
+export interface RelayLimits {
+  readonly durationMs?: number
+  /** In each direction. */
+  readonly bytes?: number
 }
 
 export interface Evidence {

@@ -44,6 +44,7 @@ export type {
   Protocol,
   Puncher,
   Relay,
+  RelayLimits,
   Strategy,
   Witness
 } from './contract.js'

@@ -2,13 +2,14 @@ import type { AutonatComponents } from '@postern/autonat'
 import type { Host } from '@postern/interface'
 import type { RelayComponents } from '@postern/relay'
 import type { AddressManager } from '@libp2p/interface-internal'
-import type { ComponentLogger, Metrics, NodeInfo } from '@libp2p/interface'
+import type { ComponentLogger, Metrics } from '@libp2p/interface'
+import type { Datastore } from 'interface-datastore'
 
 /** The parts of a libp2p node that this service and its strategies work with. */
 export interface Libp2pComponents extends AutonatComponents, RelayComponents {
   readonly addressManager: AddressManager
   readonly logger: ComponentLogger
-  readonly nodeInfo: NodeInfo
+  readonly datastore: Datastore
   readonly metrics?: Metrics
 }
 

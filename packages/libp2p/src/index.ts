@@ -4,3 +4,5 @@
  * @packageDocumentation
  */
 export type { Libp2pComponents, Libp2pHost } from './host.js'
+export type { NatTraversal, NatTraversalInit } from './nat-traversal.js'
+export { defaultStrategies, natTraversal } from './nat-traversal.js'

@@ -1,6 +1,8 @@
 /**
- * Circuit relay v2: reservations at libp2p relays.
+ * Circuit relay v2 as a strategy: reservations at libp2p relays, taken early, kept alive, watched, and taken again.
  *
  * @packageDocumentation
  */
 export type { RelayComponents, RelayHost } from './host.js'
+export type { RelayOptions } from './strategy.js'
+export { relay } from './strategy.js'

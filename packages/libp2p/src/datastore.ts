@@ -1,0 +1,23 @@
+import type { Datastore } from 'interface-datastore'
+import { Key } from 'interface-datastore'
+import { formatMemories, parseMemories, type Store } from '@postern/core'
+
+const key = new Key('/postern/memory')
+
+/** The node's datastore as a store of mappings. What cannot be read counts as nothing. */
+export function datastoreStore(datastore: Datastore, warn: (error: unknown) => void): Store {
+  return {
+    async load() {
+      try {
+        if (!(await datastore.has(key))) return []
+        return parseMemories(new TextDecoder().decode(await datastore.get(key)))
+      } catch (error) {
+        warn(error)
+        return []
+      }
+    },
+    async save(memories) {
+      await datastore.put(key, new TextEncoder().encode(formatMemories(memories)))
+    }
+  }
+}

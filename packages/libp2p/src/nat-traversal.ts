@@ -1,0 +1,167 @@
+import { serviceCapabilities, type Startable } from '@libp2p/interface'
+
+import {
+  createTraversal,
+  type PolicyOptions,
+  type Report,
+  type Store,
+  systemClock,
+  type Traversal,
+  type TraversalEvents,
+  type TypedEvents
+} from '@postern/core'
+import type { Clock, Network, Strategy } from '@postern/interface'
+import { natPmp } from '@postern/nat-pmp'
+import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
+import { pcp } from '@postern/pcp'
+import { relay } from '@postern/relay'
+import { upnp } from '@postern/upnp'
+import { createAnnouncer } from './announcer.js'
+import { datastoreStore } from './datastore.js'
+import type { Libp2pComponents, Libp2pHost } from './host.js'
+import { followListeners } from './listeners.js'
+import { registerMetrics } from './metrics.js'
+
+export interface NatTraversalInit {
+  /** The strategies in rank order.
+   * @default PCP, NAT-PMP, UPnP, relay, AutoNAT */
+  readonly strategies?: readonly Strategy<Libp2pHost>[]
+  /** Replaces parts of the default policy.
+   * @default the default policy; relays are kept while a relayed connection is open */
+  readonly policy?: PolicyOptions
+  /** What is remembered across runs, so that a run that was killed takes its own mappings back.
+   * @default the node's datastore */
+  readonly store?: Store
+  /** How the network is looked at.
+   * @default this machine's own routes and interfaces */
+  readonly findNetwork?: (call: { readonly signal: AbortSignal }) => Promise<Network>
+  /** @default the machine's */
+  readonly clock?: Clock
+}
+
+/** `node.services.nat`. */
+export interface NatTraversal extends TypedEvents<TraversalEvents> {
+  report(): Report
+  /** Asks every gateway again for what it granted. */
+  recheck(): void
+  /** Resolves when everything that can be tried at once has been, or when the node stops. */
+  firstPass(): Promise<void>
+}
+
+/** The full ladder for a libp2p node. */
+export const defaultStrategies = (): readonly Strategy<Libp2pHost>[] => [pcp(), natPmp(), upnp(), relay()]
+
+/**
+ * Makes a libp2p node reachable: `createLibp2p({ services: { nat: natTraversal() } })`.
+ *
+ * Maps the port of every listener, has the addresses verified by connected peers before they are announced, holds
+ * reservations at relays until then, and keeps all of it up. Releases everything before the node closes its connections.
+ *
+ * With `relay()` and `autonat()` the node needs `identify()`, with `relay()` also `circuitRelayTransport()`: a TypeError
+ * says so when the node is made, or started.
+ */
+export function natTraversal(init: NatTraversalInit = {}): (components: Libp2pComponents) => NatTraversal {
+  return (components) => new NatTraversalService(components, init)
+}
+
+/** However long it takes to look at the network, in ms. */
+const patienceMs = 5000
+
+class NatTraversalService implements NatTraversal, Startable {
+  readonly [Symbol.toStringTag] = '@postern/libp2p'
+  readonly [serviceCapabilities]: string[]
+  readonly addEventListener: NatTraversal['addEventListener']
+  readonly removeEventListener: NatTraversal['removeEventListener']
+  readonly #components: Libp2pComponents
+  readonly #traversal: Traversal
+  readonly #needsIdentify: boolean
+  readonly #clock: Clock
+  readonly #watch: (changed: (network: Network) => void, signal: AbortSignal) => Promise<void>
+  #running: { readonly cut: AbortController; readonly over: Promise<unknown> } | undefined
+
+  constructor(components: Libp2pComponents, init: NatTraversalInit) {
+    const { strategies = defaultStrategies(), policy = {}, clock = systemClock, findNetwork: find = findNetwork } = init
+    const log = components.logger.forComponent('postern')
+    const host: Libp2pHost = {
+      clock,
+      random: Math.random,
+      log: { debug: (text) => log.trace('%s', text), info: (text) => log('%s', text) },
+      components
+    }
+    const store = init.store ?? datastoreStore(components.datastore, (error) => log.error('memory is lost - %e', error))
+    const inUse = (): boolean => components.connectionManager.getConnections().some(({ direct }) => !direct)
+    const traversal = createTraversal({
+      strategies,
+      host,
+      store,
+      doubt: doubtBeyondFirstHop(clock),
+      policy: { ...policy, relay: { inUse, ...policy.relay } }
+    })
+    const kinds = new Set(traversal.report().strategies.map(({ kind }) => kind))
+    this.#components = components
+    this.#clock = clock
+    this.#needsIdentify = kinds.has('relay') || kinds.has('witness')
+    this[serviceCapabilities] = ['@libp2p/nat-traversal', ...(kinds.has('witness') ? ['@libp2p/autonat'] : [])]
+    this.#traversal = traversal
+    this.addEventListener = traversal.addEventListener
+    this.removeEventListener = traversal.removeEventListener
+    this.#watch = (changed, signal) => watchNetwork({ clock, changed, find }, { signal })
+    const announcer = createAnnouncer(components.addressManager, kinds.has('witness'))
+    const announce = (): void => announcer.update(traversal.report().candidates)
+    for (const event of ['verified', 'refuted', 'lost', 'changed', 'released', 'verdict'] as const) {
+      traversal.addEventListener(event, announce)
+    }
+    registerMetrics(components.metrics, traversal)
+  }
+
+  report(): Report {
+    return this.#traversal.report()
+  }
+
+  recheck(): void {
+    this.#traversal.recheck()
+  }
+
+  firstPass(): Promise<void> {
+    return this.#traversal.firstPass()
+  }
+
+  /** Has no part in it: the transports listen in the next phase. */
+  start(): void {}
+
+  /** Does not hold the node up: everything comes about in the background. */
+  afterStart(): void {
+    if (this.#needsIdentify && !this.#components.registrar.getProtocols().some((name) => name.endsWith('/id/1.0.0'))) {
+      throw new TypeError(
+        'natTraversal() with relay() or autonat() needs identify() of @libp2p/identify among the services'
+      )
+    }
+    const cut = new AbortController()
+    const follow = followListeners(this.#components, this.#traversal, cut.signal)
+    follow()
+    const known = Promise.withResolvers<void>()
+    const watching = this.#watch((network) => {
+      this.#traversal.networkIs(network)
+      follow()
+      known.resolve()
+    }, cut.signal)
+    // A platform that cannot tell its routes still has listeners, relays and named gateways.
+    const patience = this.#clock.sleep(patienceMs, cut).catch(() => undefined)
+    const begun = Promise.race([known.promise, patience]).then(() =>
+      cut.signal.aborted ? undefined : this.#traversal.start()
+    )
+    this.#running = { cut, over: Promise.all([watching, begun]) }
+  }
+
+  async beforeStop(): Promise<void> {
+    const running = this.#running
+    this.#running = undefined
+    // First given back, then no longer wanted: the other way round each would be waited for by nobody.
+    await this.#traversal.stop()
+    running?.cut.abort()
+    await running?.over
+    await this.#traversal.stop()
+  }
+
+  stop(): void {}
+}
