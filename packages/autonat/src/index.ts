@@ -1,6 +1,12 @@
 /**
- * AutoNAT: libp2p peers as witnesses.
+ * AutoNAT, versions 2 and 1: libp2p peers as witnesses that try an address of ours from outside; and a server that does
+ * it for others.
  *
  * @packageDocumentation
  */
 export type { AutonatComponents, AutonatHost } from './host.js'
+export type { AutonatOptions } from './options.js'
+export { autonat } from './strategy.js'
+export type { AutonatServer, AutonatServerComponents, AutonatServerCounters } from './server.js'
+export { autonatServer } from './server.js'
+export type { AutonatServerInit } from './server-options.js'

@@ -135,6 +135,16 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     advice: 'Connect to a network.'
   },
 
+  // Somebody was asked to try an address from outside, and nothing is known afterwards.
+  WITNESS_REFUSED: {
+    meaning: 'The witness did not try the address: it is busy, cannot dial such addresses, or asks too much for it.',
+    advice: 'None needed: another witness is asked.'
+  },
+  WITNESS_UNPROVEN: {
+    meaning: 'What the witness says is not proven: what only the one who reached the address can know did not arrive.',
+    advice: 'None needed: another witness is asked.'
+  },
+
   // The ladder itself.
   ATTEMPT_TIMEOUT: {
     meaning: 'The attempt took longer than the policy allows; it was undone.',

@@ -1,0 +1,97 @@
+import type { Connection } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import { type CallOptions, type Evidence, isNatError, type NatError, natError } from '@postern/interface'
+import { graceMs, type Question } from './ask.js'
+import { decodeDialResponseV1, encodeDialV1, protocolV1, statusOkV1 } from './codec-v1.js'
+import { messagesOf, openStream } from './messages.js'
+import { directRoute, fits, type Route, routeOf } from './route.js'
+import { within } from './within.js'
+
+const mostBytes = 8192
+
+/**
+ * Asks by AutoNAT v1, which has no nonce. A yes counts if a new connection came in from the server's address meanwhile.
+ * A no never counts: servers in JavaScript (@libp2p/autonat 3.0.28) say it to every peer that is connected, since they
+ * dial over the connection that they have.
+ */
+export async function askV1(question: Question, call: CallOptions): Promise<Evidence> {
+  const { host, connection, route } = question
+  const server = routeOf(connection.remoteAddr)
+  const arrival = watchArrivals(question.host.components, (each) => isDialBack(each, server, route))
+  try {
+    const failure = await converse(question, call).catch((error: unknown) => {
+      call.signal.throwIfAborted()
+      if (isNatError(error)) return error
+      throw error
+    })
+    if (failure !== undefined) return { outcome: 'inconclusive', reason: failure }
+    const late = (): NatError => natError('WITNESS_UNPROVEN', 'the witness says yes, and no connection came from it')
+    return await within(host.clock, graceMs, call, late, () => arrival.promise).then(
+      () => ({ outcome: 'reachable' }) as const,
+      (reason: unknown) => {
+        call.signal.throwIfAborted()
+        if (isNatError(reason)) return { outcome: 'inconclusive', reason } as const
+        throw reason
+      }
+    )
+  } finally {
+    arrival.stop()
+  }
+}
+
+function isDialBack(connection: Connection, server: Route | undefined, asked: Route): boolean {
+  const remote = directRoute(connection)
+  return (
+    connection.direction === 'inbound' && remote?.host === server?.host && remote !== undefined && fits(asked, remote)
+  )
+}
+
+function watchArrivals(
+  { events }: Question['host']['components'],
+  isWanted: (connection: Connection) => boolean
+): { readonly promise: Promise<void>; readonly stop: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const opened = ({ detail }: CustomEvent<Connection>): void => {
+    if (isWanted(detail)) resolve()
+  }
+  events.addEventListener('connection:open', opened)
+  return { promise, stop: () => events.removeEventListener('connection:open', opened) }
+}
+
+/** Why the answer says nothing; undefined for a yes. */
+async function converse(question: Question, call: CallOptions): Promise<NatError | undefined> {
+  const { host, connection, address, timeoutMs } = question
+  const { bytes } = multiaddr(address)
+  const late = (): NatError => natError('NO_REPLY', `the witness did not answer within ${timeoutMs} ms`)
+  return within(host.clock, timeoutMs, call, late, async (bounded) => {
+    const messages = messagesOf(await openStream(connection, protocolV1, bounded), mostBytes, host.clock)
+    const reset = (): void => messages.reset(new Error('enough'))
+    bounded.signal.addEventListener('abort', reset, { once: true })
+    try {
+      await messages.write(encodeDialV1(host.components.peerId.toMultihash().bytes, bytes), bounded)
+      const answer = decodeDialResponseV1(await messages.read(bounded))
+      await messages.finish(bounded)
+      if (answer.status !== statusOkV1) {
+        return natError(
+          'WITNESS_UNPROVEN',
+          `the witness says no (${answer.status}), which in AutoNAT v1 proves nothing`
+        )
+      }
+      // go-libp2p dials the address that it sees us at too, and "SHOULD include the address it successfully dialed".
+      if (answer.address.length > 0 && !isSame(answer.address, question.route)) {
+        return natError('WITNESS_UNPROVEN', 'the witness reached another address')
+      }
+      return undefined
+    } catch (error) {
+      reset()
+      throw error
+    } finally {
+      bounded.signal.removeEventListener('abort', reset)
+    }
+  })
+}
+
+function isSame(bytes: Uint8Array, asked: Route): boolean {
+  const dialled = routeOf(bytes)
+  return dialled?.host === asked.host && dialled.port === asked.port && dialled.transport === asked.transport
+}

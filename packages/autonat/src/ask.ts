@@ -1,0 +1,165 @@
+import type { Connection } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import {
+  type CallOptions,
+  type Evidence,
+  isNatError,
+  type MultiaddrText,
+  type NatError,
+  natError
+} from '@postern/interface'
+import {
+  decodeMessage,
+  dialRequestProtocol,
+  dialStatus,
+  encodeMessage,
+  type Message,
+  mostDataBytes,
+  responseStatus
+} from './codec.js'
+import type { DialBacks, Expected } from './dial-backs.js'
+import type { DialDataBudget } from './dial-data.js'
+import type { AutonatHost } from './host.js'
+import { type Messages, messagesOf, openStream } from './messages.js'
+import type { Route } from './route.js'
+import { within } from './within.js'
+
+/** One question to one witness. */
+export interface Question {
+  readonly host: AutonatHost
+  readonly connection: Connection
+  readonly address: MultiaddrText
+  readonly route: Route
+  readonly timeoutMs: number
+}
+
+/** What the witness says; the nonce says whether it is so. */
+type Claim = 'reached' | 'not reached'
+
+/** A response is a few bytes, a request for data too. */
+const mostBytes = 1024
+/** How long the witness may take to end its sentence once the nonce has come, and the nonce once it has ended. */
+export const graceMs = 1_000
+
+/**
+ * Asks by AutoNAT v2. Only our nonce on a connection that proves the address makes it reachable, whatever the witness
+ * says before or after; only the response that the dial failed makes it unreachable.
+ */
+export async function ask(
+  question: Question,
+  dialBacks: DialBacks,
+  budget: DialDataBudget,
+  call: CallOptions
+): Promise<Evidence> {
+  const { clock } = question.host
+  const expected = dialBacks.expect(question.route)
+  const enough = new AbortController()
+  const said = converse(question, expected, budget, { signal: AbortSignal.any([call.signal, enough.signal]) })
+  const politely = async (): Promise<void> => {
+    await expected.proof
+    await clock.sleep(graceMs, { signal: enough.signal })
+    enough.abort(natError('NO_REPLY', 'the witness reached the address and did not say so'))
+  }
+  politely().catch(() => undefined)
+  try {
+    const claim = await said.catch((error: unknown) => {
+      call.signal.throwIfAborted()
+      if (isNatError(error)) return error
+      throw error
+    })
+    // Its nonce may be slower than its response: they come over two connections.
+    if (claim === 'reached' && !expected.isProven) {
+      const late = (): NatError => natError('NO_REPLY', 'no nonce came')
+      await within(clock, graceMs, call, late, () => expected.proof).catch(() => call.signal.throwIfAborted())
+    }
+    return judge(claim, expected)
+  } finally {
+    expected.forget()
+    enough.abort()
+  }
+}
+
+function judge(claim: Claim | NatError, { isProven, unfit }: Expected): Evidence {
+  if (isProven) return { outcome: 'reachable' }
+  if (claim === 'not reached') return { outcome: 'unreachable' }
+  if (claim !== 'reached') return { outcome: 'inconclusive', reason: claim }
+  const reason = natError(
+    'WITNESS_UNPROVEN',
+    unfit ?? 'the witness says that it reached the address, and no nonce came'
+  )
+  return { outcome: 'inconclusive', reason }
+}
+
+async function converse(
+  { host, connection, address, timeoutMs }: Question,
+  { nonce }: Expected,
+  budget: DialDataBudget,
+  call: CallOptions
+): Promise<Claim> {
+  const late = (): NatError => natError('NO_REPLY', `the witness did not answer within ${timeoutMs} ms`)
+  return within(host.clock, timeoutMs, call, late, async (bounded) => {
+    const stream = await openStream(connection, dialRequestProtocol, bounded)
+    const messages = messagesOf(stream, mostBytes, host.clock)
+    const reset = (): void => messages.reset(new Error('enough'))
+    bounded.signal.addEventListener('abort', reset, { once: true })
+    try {
+      const request: Message = { kind: 'dial-request', addresses: [multiaddr(address).bytes], nonce }
+      await messages.write(encodeMessage(request), bounded)
+      let answer = decodeMessage(await messages.read(bounded))
+      if (answer.kind === 'dial-data-request') {
+        await sendData(messages, connection, answer, budget, bounded)
+        answer = decodeMessage(await messages.read(bounded))
+      }
+      const claim = claimOf(answer)
+      await messages.finish(bounded)
+      return claim
+    } catch (error) {
+      reset()
+      throw error
+    } finally {
+      bounded.signal.removeEventListener('abort', reset)
+    }
+  })
+}
+
+/** "The client transfers these bytes wrapped in DialDataResponse": what they are does not matter. */
+async function sendData(
+  messages: Messages,
+  connection: Connection,
+  { index, bytes: asked }: Extract<Message, { kind: 'dial-data-request' }>,
+  budget: DialDataBudget,
+  call: CallOptions
+): Promise<void> {
+  if (index !== 0) throw natError('MALFORMED_REPLY', `the witness names address ${index} of one`)
+  let left = budget.spend(connection.remotePeer.toString(), asked)
+  while (left > 0) {
+    const size = Math.min(left, mostDataBytes)
+    await messages.write(encodeMessage({ kind: 'dial-data-response', data: new Uint8Array(size) }), call)
+    left -= size
+  }
+}
+
+const refusals: Readonly<Record<number, string>> = {
+  [responseStatus.internalError]: 'the witness failed (E_INTERNAL_ERROR)',
+  [responseStatus.requestRejected]: 'the witness is asked too much (E_REQUEST_REJECTED)',
+  [responseStatus.dialRefused]: 'the witness does not dial such addresses (E_DIAL_REFUSED)'
+}
+
+/** Throws a NatError for a response that says nothing of the address. */
+function claimOf(answer: Message): Claim {
+  if (answer.kind !== 'dial-response') {
+    throw natError('MALFORMED_REPLY', `the witness sent a ${answer.kind} where its response should be`)
+  }
+  const { status, index, dialStatus: dialled } = answer
+  const refusal = refusals[status]
+  if (refusal !== undefined) throw natError('WITNESS_REFUSED', refusal)
+  // "Implementations MUST discard responses with status codes they do not understand."
+  if (status !== responseStatus.ok) throw natError('MALFORMED_REPLY', `the witness answers with status ${status}`)
+  if (index !== 0) throw natError('MALFORMED_REPLY', `the witness names address ${index} of one`)
+  if (dialled === dialStatus.ok) return 'reached'
+  if (dialled === dialStatus.dialError) return 'not reached'
+  if (dialled === dialStatus.dialBackError) {
+    throw natError('WITNESS_UNPROVEN', 'the witness reached something there, and could not deliver the nonce')
+  }
+  throw natError('MALFORMED_REPLY', `the witness answers with dial status ${dialled}`)
+}

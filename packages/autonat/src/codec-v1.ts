@@ -1,0 +1,49 @@
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
+import { natError } from '@postern/interface'
+import { readFields } from './protobuf.js'
+
+/** libp2p/specs autonat/autonat-v1.md, "AutoNAT Protocol". */
+export const protocolV1 = '/libp2p/autonat/1.0.0'
+
+/** `MessageType` and `ResponseStatus.OK` of the spec, "RPC messages". */
+const messageType = { dial: 0, dialResponse: 1 } as const
+export const statusOkV1 = 0
+
+export interface DialResponseV1 {
+  readonly status: number
+  readonly text: string
+  /** The multiaddr that was dialled, in bytes; empty where the server does not say. */
+  readonly address: Uint8Array
+}
+
+/** `Message` with a `Dial` in it: our peer id, as a multihash, and one address. proto2: the type is written although it
+ * is 0. */
+export function encodeDialV1(peerId: Uint8Array, address: Uint8Array): Uint8Array<ArrayBuffer> {
+  const writer = new BinaryWriter().tag(1, WireType.Varint).uint32(messageType.dial)
+  writer.tag(2, WireType.LengthDelimited).fork().tag(1, WireType.LengthDelimited).fork()
+  writer.tag(1, WireType.LengthDelimited).bytes(peerId).tag(2, WireType.LengthDelimited).bytes(address)
+  return writer.join().join().finish()
+}
+
+/** Throws a NatError, MALFORMED_REPLY, for everything that is no response. */
+export function decodeDialResponseV1(bytes: Uint8Array): DialResponseV1 {
+  let type: number | undefined
+  let inner: Uint8Array | undefined
+  readFields(bytes, {
+    1: { type: WireType.Varint, read: (value) => void (type = value.uint32()) },
+    3: { type: WireType.LengthDelimited, read: (value) => void (inner = value.bytes()) }
+  })
+  if (type !== messageType.dialResponse || inner === undefined) {
+    throw natError('MALFORMED_REPLY', 'a message of AutoNAT v1 that is no response')
+  }
+  let status: number | undefined
+  let text: Uint8Array = new Uint8Array()
+  let address: Uint8Array = new Uint8Array()
+  readFields(inner, {
+    1: { type: WireType.Varint, read: (value) => void (status = value.uint32()) },
+    2: { type: WireType.LengthDelimited, read: (value) => void (text = value.bytes()) },
+    3: { type: WireType.LengthDelimited, read: (value) => void (address = value.bytes()) }
+  })
+  if (status === undefined) throw natError('MALFORMED_REPLY', 'a response of AutoNAT v1 without a status')
+  return { status, text: new TextDecoder().decode(text), address }
+}

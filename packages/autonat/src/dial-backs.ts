@@ -1,0 +1,168 @@
+import { randomBytes } from 'node:crypto'
+import type { Connection, Stream } from '@libp2p/interface'
+import { decodeDialBack, dialBackProtocol, encodeDialBackResponse } from './codec.js'
+import type { AutonatHost } from './host.js'
+import { messagesOf } from './messages.js'
+import { directRoute, fits, type Route } from './route.js'
+import { within } from './within.js'
+import { natError } from '@postern/interface'
+
+/** The nonces that are expected, and the handler that they come to. */
+export interface DialBacks {
+  /** Registers the handler. Throws a TypeError if somebody else handles the protocol. */
+  handle(): Promise<void>
+  /** Removes the handler, at once: whoever wants it next may have it. What is under way is reset. */
+  unhandle(): Promise<void>
+  /** Makes a nonce for one question about one address. */
+  expect(asked: Route): Expected
+  readonly counters: DialBackCounters
+}
+
+export interface DialBackCounters {
+  /** Nonces that came as they should. */
+  proven: number
+  /** Nonces that nobody waits for: late, used, or never ours. */
+  foreign: number
+  /** Our nonces over a connection that proves nothing. */
+  unfit: number
+  /** Streams that brought no nonce, or came when nobody waited. */
+  dropped: number
+}
+
+export interface Expected {
+  readonly nonce: bigint
+  /** Resolves when the nonce has come over a connection that proves the address. */
+  readonly proof: Promise<void>
+  readonly isProven: boolean
+  /** Why a connection that brought the nonce proved nothing. */
+  readonly unfit: string | undefined
+  /** Nothing is expected any more. */
+  forget(): void
+}
+
+interface Waiting {
+  readonly asked: Route
+  /** The connections that there were when the question was asked. */
+  readonly before: ReadonlySet<string>
+  readonly prove: () => void
+  unfit: string | undefined
+}
+
+/** Nobody sends more than a nonce. */
+const mostBytes = 256
+const handlerMs = 5_000
+/** One server sends one. Whoever opens more wants something else. */
+const mostStreams = 32
+
+export function createDialBacks({ clock, log, components }: AutonatHost): DialBacks {
+  const { registrar, connectionManager } = components
+  const waiting = new Map<bigint, Waiting>()
+  const streams = new Set<AbortController>()
+  const counters: DialBackCounters = { proven: 0, foreign: 0, unfit: 0, dropped: 0 }
+
+  async function receive(stream: Stream, connection: Connection): Promise<void> {
+    if (waiting.size === 0 || streams.size >= mostStreams) {
+      counters.dropped += 1
+      stream.abort(new Error('no dial back is expected'))
+      return
+    }
+    const cut = new AbortController()
+    streams.add(cut)
+    const messages = messagesOf(stream, mostBytes, clock)
+    try {
+      const late = (): Error => natError('NO_REPLY', 'a dial back without a nonce')
+      await within(clock, handlerMs, cut, late, async (call) => {
+        const nonce = decodeDialBack(await messages.read(call))
+        match(nonce, connection)
+        await messages.write(encodeDialBackResponse(), call)
+        await messages.finish(call)
+      })
+    } catch (error) {
+      const reason = error instanceof Error ? error : new Error(String(error))
+      counters.dropped += 1
+      messages.reset(reason)
+      log.debug(`autonat: a dial back from ${connection.remoteAddr.toString()} came to nothing: ${reason.message}`)
+    } finally {
+      streams.delete(cut)
+    }
+  }
+
+  /** Throws for a nonce that proves nothing, so that the server learns that it was in vain. */
+  function match(nonce: bigint, connection: Connection): void {
+    const expected = waiting.get(nonce)
+    if (expected === undefined) {
+      counters.foreign += 1
+      throw new Error('a nonce that nobody waits for')
+    }
+    const unfit = unfitness(expected, connection)
+    if (unfit !== undefined) {
+      // The nonce stays good: a connection that proves something may still bring it.
+      counters.unfit += 1
+      expected.unfit = unfit
+      throw new Error(unfit)
+    }
+    // Once only.
+    waiting.delete(nonce)
+    counters.proven += 1
+    expected.prove()
+  }
+
+  return {
+    counters,
+    async handle() {
+      try {
+        await registrar.handle(dialBackProtocol, receive, { maxInboundStreams: 2, maxOutboundStreams: 1 })
+      } catch (error) {
+        if (!(error instanceof Error) || error.name !== 'DuplicateProtocolHandlerError') throw error
+        const message = `another service handles ${dialBackProtocol}: leave @libp2p/autonat-v2 out, or a second autonat()`
+        throw new TypeError(message, { cause: error })
+      }
+    },
+    async unhandle() {
+      for (const cut of streams) cut.abort(new Error('nothing is verified any more'))
+      waiting.clear()
+      await registrar.unhandle(dialBackProtocol)
+    },
+    expect(asked) {
+      const { promise: proof, resolve } = Promise.withResolvers<void>()
+      const nonce = randomBytes(8).readBigUInt64LE()
+      const before = new Set(connectionManager.getConnections().map(({ id }) => id))
+      let isProven = false
+      const prove = (): void => {
+        isProven = true
+        resolve()
+      }
+      const entry: Waiting = { asked, before, prove, unfit: undefined }
+      waiting.set(nonce, entry)
+      return {
+        nonce,
+        proof,
+        get isProven() {
+          return isProven
+        },
+        get unfit() {
+          return entry.unfit
+        },
+        forget: () => void waiting.delete(nonce)
+      }
+    }
+  }
+}
+
+/**
+ * Why a connection does not prove that the address was dialled; undefined if it does, as far as that can be seen.
+ *
+ * The spec has the client compare the local address of the connection. libp2p in JavaScript does not tell it, so what
+ * is left is what the remote end shows: a new connection, opened by the other side, direct, in the family and over the
+ * transport of the address. Any peer id will do: "the server is free to use a separate peerID for the dial backs".
+ */
+function unfitness({ asked, before }: Waiting, connection: Connection): string | undefined {
+  const route = directRoute(connection)
+  if (before.has(connection.id)) return 'the nonce came over a connection that was there before'
+  if (connection.direction !== 'inbound') return 'the nonce came over a connection that was opened from here'
+  if (route === undefined) return 'the nonce came over a relayed connection'
+  if (!fits(asked, route)) {
+    return `the nonce came over ${route.transport} and IPv${route.family}, not ${asked.transport} and IPv${asked.family}`
+  }
+  return undefined
+}

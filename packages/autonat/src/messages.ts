@@ -1,0 +1,110 @@
+import type { Connection, Stream } from '@libp2p/interface'
+import { type LengthPrefixedStream, lpStream } from '@libp2p/utils'
+import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
+import { orAborted } from './within.js'
+
+/** A stream of length-prefixed messages. What goes wrong with it is a {@link NatError}, or the reason of the signal. */
+export interface Messages {
+  read(call: CallOptions): Promise<Uint8Array>
+  write(bytes: Uint8Array, call: CallOptions): Promise<void>
+  /** Closes our end, and waits a moment for the other side to close its own; then resets the stream. */
+  finish(call: CallOptions): Promise<void>
+  /** Resets the stream. */
+  reset(reason: Error): void
+}
+
+/** How long the other side may take to close its end after we have closed ours. */
+const closeMs = 500
+
+/** Opens a stream. A stream that opens after the signal has aborted is reset. */
+export async function openStream(connection: Connection, protocol: string, { signal }: CallOptions): Promise<Stream> {
+  const opening = connection.newStream(protocol, { signal, runOnLimitedConnection: false })
+  opening.then(
+    (stream) => {
+      if (signal.aborted) stream.abort(new Error('nobody waits for it any more'))
+    },
+    () => undefined
+  )
+  try {
+    return await orAborted(opening, signal)
+  } catch (error) {
+    signal.throwIfAborted()
+    if (error instanceof Error && error.name === 'UnsupportedProtocolError') {
+      throw natError('UNSUPPORTED', `the peer does not speak ${protocol}`, { cause: error })
+    }
+    throw natError('NO_REPLY', `no stream could be opened for ${protocol}`, { cause: error })
+  }
+}
+
+/** Talks in messages of at most `mostBytes`, which bounds what is buffered too. */
+export function messagesOf(stream: Stream, mostBytes: number, clock: Clock): Messages {
+  const messages: LengthPrefixedStream<Stream> = lpStream(stream, {
+    maxDataLength: mostBytes,
+    maxLengthLength: mostLengthBytes,
+    // A peer may send a few at once; nobody has more to say before he is answered.
+    maxBufferSize: 4 * (mostBytes + mostLengthBytes),
+    lengthDecoder: (bytes) => decodeLength(bytes.subarray(), mostBytes)
+  })
+  return {
+    async read({ signal }) {
+      try {
+        const bytes = await messages.read({ signal })
+        return bytes.subarray()
+      } catch (error) {
+        signal.throwIfAborted()
+        throw streamError(error)
+      }
+    },
+    async write(bytes, { signal }) {
+      try {
+        await messages.write(bytes, { signal })
+      } catch (error) {
+        signal.throwIfAborted()
+        throw streamError(error)
+      }
+    },
+    async finish({ signal }) {
+      const closed = new AbortController()
+      const close = (): void => closed.abort()
+      stream.addEventListener('close', close)
+      try {
+        await stream.close({ signal })
+        if (stream.status !== 'closed') {
+          await clock.sleep(closeMs, { signal: AbortSignal.any([signal, closed.signal]) })
+        }
+      } catch {
+        // It closed, which is what was waited for, or it never will.
+      } finally {
+        stream.removeEventListener('close', close)
+        stream.abort(new Error('the other side did not close the stream'))
+      }
+    },
+    reset: (reason) => stream.abort(reason)
+  }
+}
+
+/** Enough for a length of two million. */
+const mostLengthBytes = 3
+
+/** An unsigned varint (multiformats unsigned-varint). Throws a RangeError, which is how the caller knows that more bytes
+ * are needed, or a NatError: without the second a peer could send bytes with the high bit set for ever. */
+export function decodeLength(bytes: Uint8Array, mostBytes: number): number {
+  let length = 0
+  for (const [index, byte] of bytes.entries()) {
+    length += (byte & 0x7f) * 2 ** (7 * index)
+    const isLast = byte < 0x80
+    if (length > mostBytes || (!isLast && index + 1 >= mostLengthBytes)) {
+      throw natError('REPLY_TOO_LARGE', `a message of more than ${mostBytes} bytes`)
+    }
+    if (isLast) return length
+  }
+  throw new RangeError('the length goes on')
+}
+
+function streamError(cause: unknown): NatError {
+  if (isNatError(cause)) return cause
+  const name = cause instanceof Error ? cause.name : ''
+  if (name === 'StreamBufferError') return natError('REPLY_TOO_LARGE', 'more was sent than was asked for', { cause })
+  const how = name === 'StreamResetError' ? 'reset' : 'closed'
+  return natError('NO_REPLY', `the stream was ${how} before the answer was complete`, { cause })
+}

@@ -1,0 +1,111 @@
+import type { Connection, PeerId } from '@libp2p/interface'
+import {
+  type CallOptions,
+  type Evidence,
+  isNatError,
+  type MultiaddrText,
+  natError,
+  networkOf,
+  type Party,
+  type Witness
+} from '@postern/interface'
+import { ask, type Question } from './ask.js'
+import { askV1 } from './ask-v1.js'
+import type { DialBacks } from './dial-backs.js'
+import type { DialDataBudget } from './dial-data.js'
+import type { AutonatHost } from './host.js'
+import type { Settings } from './options.js'
+import { directRoute, type Route, routeOf } from './route.js'
+
+/** The protocol that a witness is asked by. */
+export type Version = 1 | 2
+
+/** What all witnesses of one discovery share. */
+export interface Asking {
+  readonly host: AutonatHost
+  readonly settings: Settings
+  readonly dialBacks: DialBacks
+  readonly budget: DialDataBudget
+  /** Ends every question when the discovery ends. */
+  readonly ended: AbortSignal
+  /** The witness does not speak AutoNAT after all. */
+  readonly lost: () => void
+}
+
+/** The first direct connection to a peer at an address that may be asked. */
+export function findConnection(
+  connections: readonly Connection[],
+  mayAsk: (address: string) => boolean
+): { readonly connection: Connection; readonly route: Route } | undefined {
+  for (const connection of connections) {
+    const route = directRoute(connection)
+    if (route !== undefined && mayAsk(route.host)) return { connection, route }
+  }
+  return undefined
+}
+
+export function partyOf(peerId: PeerId, route: Route, rttMs: number | undefined): Party | undefined {
+  const network = networkOf(route.host)
+  if (network === undefined) return undefined
+  return { id: peerId.toString(), network, ...(rttMs === undefined ? {} : { rttMs }) }
+}
+
+/** A peer that can be asked. Every question goes over the connection that there is then. */
+export function createWitness(asking: Asking, peerId: PeerId, version: Version, party: Party): Witness {
+  const { host, settings, dialBacks, budget, ended } = asking
+  const { peerId: ownId, connectionManager } = host.components
+
+  return {
+    kind: 'witness',
+    party,
+    async verify(address, call) {
+      call.signal.throwIfAborted()
+      const route = ownRoute(address, ownId, settings.mayVerify)
+      const found = findConnection(connectionManager.getConnections(peerId), settings.mayAsk)
+      if (found === undefined || ended.aborted) {
+        return { outcome: 'inconclusive', reason: natError('NO_REPLY', 'the witness is no longer connected') }
+      }
+      const { connection } = found
+      const { timeoutMs } = settings
+      const plain: MultiaddrText = `/${address.replace(/\/p2p\/[^/]+$/, '').slice(1)}`
+      const question: Question = { host, connection, address: plain, route, timeoutMs }
+      const evidence = await untilEnd(ended, call, (bounded) =>
+        version === 2 ? ask(question, dialBacks, budget, bounded) : askV1(question, bounded)
+      )
+      if (evidence.reason?.code === 'UNSUPPORTED') asking.lost()
+      return evidence
+    }
+  }
+}
+
+/** Throws a NatError, ADDRESS_NOT_ROUTABLE, for an address that nobody is asked about. */
+function ownRoute(address: MultiaddrText, ownId: PeerId, mayVerify: (address: string) => boolean): Route {
+  const route = routeOf(address)
+  if (route === undefined || !mayVerify(route.host)) {
+    throw natError('ADDRESS_NOT_ROUTABLE', `${address} is not a direct address that the internet could reach`)
+  }
+  if (route.peerId !== undefined && route.peerId !== ownId.toString()) {
+    throw natError('ADDRESS_NOT_ROUTABLE', `${address} is the address of another peer`)
+  }
+  return route
+}
+
+async function untilEnd(
+  ended: AbortSignal,
+  call: CallOptions,
+  verify: (call: CallOptions) => Promise<Evidence>
+): Promise<Evidence> {
+  const reason = natError('NO_REPLY', 'nobody looks for witnesses any more')
+  const cut = new AbortController()
+  const stop = (): void => cut.abort(reason)
+  ended.addEventListener('abort', stop, { once: true })
+  try {
+    return await verify({ signal: AbortSignal.any([call.signal, cut.signal]) })
+  } catch (error) {
+    call.signal.throwIfAborted()
+    if (isNatError(error)) return { outcome: 'inconclusive', reason: error }
+    throw error
+  } finally {
+    ended.removeEventListener('abort', stop)
+  }
+}
