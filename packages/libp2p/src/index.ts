@@ -6,3 +6,6 @@
 export type { Libp2pComponents, Libp2pHost } from './host.js'
 export type { NatTraversal, NatTraversalInit } from './nat-traversal.js'
 export { defaultStrategies, natTraversal } from './nat-traversal.js'
+export type { PortMappingClient, PortMappingClientInit } from './port-mapping-client.js'
+export { portMappingClient } from './port-mapping-client.js'
+export type { PortMapping, PortMappingGateway, PortMappingOptions } from './port-mapping-gateway.js'

@@ -1,5 +1,6 @@
 import { serviceCapabilities, type Startable } from '@libp2p/interface'
 
+import { autonat } from '@postern/autonat'
 import {
   createTraversal,
   type PolicyOptions,
@@ -49,7 +50,7 @@ export interface NatTraversal extends TypedEvents<TraversalEvents> {
 }
 
 /** The full ladder for a libp2p node. */
-export const defaultStrategies = (): readonly Strategy<Libp2pHost>[] => [pcp(), natPmp(), upnp(), relay()]
+export const defaultStrategies = (): readonly Strategy<Libp2pHost>[] => [pcp(), natPmp(), upnp(), relay(), autonat()]
 
 /**
  * Makes a libp2p node reachable: `createLibp2p({ services: { nat: natTraversal() } })`.

@@ -1,0 +1,54 @@
+import type { MappingEvent, Traversal } from '@postern/core'
+import type { Endpoint } from '@postern/interface'
+import type { PortMapping } from './port-mapping-gateway.js'
+
+/** What becomes of an endpoint first. Rejects with every strategy's reason, or with the signal's. */
+export function outcomeOf(
+  traversal: Traversal,
+  { protocol, address, port }: Endpoint,
+  signal: AbortSignal
+): Promise<PortMapping> {
+  return new Promise((resolve, reject) => {
+    const heard = new AbortController()
+    const each = ({ detail }: CustomEvent<MappingEvent>): void => {
+      const { internal, external, event, reasons = [] } = detail
+      if (detail.protocol !== protocol || internal.address !== address || internal.port !== port) return
+      heard.abort()
+      if (event === 'mapped' && external !== null) {
+        resolve({
+          externalHost: external.address,
+          externalPort: external.port,
+          internalHost: address,
+          internalPort: port,
+          protocol: protocol === 'tcp' ? 'TCP' : 'UDP'
+        })
+      } else reject(new Error(reasons.map(({ strategy, message }) => `${strategy}: ${message}`).join('; ')))
+    }
+    traversal.addEventListener('mapped', each, { signal: heard.signal })
+    traversal.addEventListener('failed', each, { signal: heard.signal })
+    signal.addEventListener('abort', () => {
+      heard.abort()
+      reject(signal.reason)
+    })
+  })
+}
+
+/** Resolves when the mapping is no more. */
+export function releaseOf(traversal: Traversal, { internalHost, internalPort, protocol }: PortMapping): Promise<void> {
+  return new Promise((resolve) => {
+    const heard = new AbortController()
+    const each = ({ detail }: CustomEvent<MappingEvent>): void => {
+      const { internal } = detail
+      if (
+        detail.protocol.toUpperCase() !== protocol ||
+        internal.address !== internalHost ||
+        internal.port !== internalPort
+      )
+        return
+      heard.abort()
+      resolve()
+    }
+    for (const event of ['released', 'lost', 'failed'] as const)
+      traversal.addEventListener(event, each, { signal: heard.signal })
+  })
+}

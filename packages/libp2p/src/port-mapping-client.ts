@@ -1,0 +1,103 @@
+import { createTraversal, type PolicyOptions, type Store, systemHost } from '@postern/core'
+import { type Family, familyOf, type Host, hasNextHop, type Network, type Strategy } from '@postern/interface'
+import { natPmp } from '@postern/nat-pmp'
+import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
+import { pcp } from '@postern/pcp'
+import { upnp } from '@postern/upnp'
+import { aborted, createGateway, type Options, type PortMappingGateway } from './port-mapping-gateway.js'
+
+export interface PortMappingClientInit {
+  /** The strategies in rank order.
+   * @default PCP, NAT-PMP, UPnP */
+  readonly strategies?: readonly Strategy[]
+  /** Replaces parts of the default policy.
+   * @default the default policy */
+  readonly policy?: PolicyOptions
+  /** What is remembered across runs.
+   * @default nothing */
+  readonly store?: Store
+  /** How the network is looked at.
+   * @default this machine's own routes and interfaces */
+  readonly findNetwork?: (call: { readonly signal: AbortSignal }) => Promise<Network>
+  /** Clock, randomness and log.
+   * @default the machine's, and no log */
+  readonly host?: Host
+}
+
+/** What `uPnPNAT({ portMappingClient })` of `@libp2p/upnp-nat` takes. */
+export interface PortMappingClient {
+  findGateways(options?: Options): AsyncGenerator<PortMappingGateway, void, unknown>
+  getGateway(descriptor: URL, options?: Options): Promise<PortMappingGateway>
+}
+
+/**
+ * A port mapping client for `@libp2p/upnp-nat`, in the place of its own: its maps go through PCP, NAT-PMP and UPnP, are
+ * renewed on the granted lifetime, follow the router through reboots, and are deleted when the node stops.
+ */
+export function portMappingClient(init: PortMappingClientInit = {}): PortMappingClient {
+  const { strategies = [pcp(), natPmp(), upnp()], findNetwork: find = findNetwork, host = systemHost } = init
+  const { clock } = host
+  const traversal = createTraversal({
+    strategies,
+    host,
+    doubt: doubtBeyondFirstHop(clock),
+    ...(init.policy === undefined ? {} : { policy: init.policy }),
+    ...(init.store === undefined ? {} : { store: init.store })
+  })
+  const inUse = new Set<PortMappingGateway>()
+  let network: Network = { gateways: [], addresses: [] }
+  let running: { readonly cut: AbortController; readonly watching: Promise<void> } | undefined
+
+  async function start(signal: AbortSignal): Promise<void> {
+    if (running === undefined) {
+      const cut = new AbortController()
+      const known = Promise.withResolvers<void>()
+      const changed = (next: Network): void => {
+        network = next
+        traversal.networkIs(next)
+        known.resolve()
+      }
+      running = { cut, watching: watchNetwork({ clock, changed, find }, cut) }
+      await Promise.race([known.promise, aborted(signal)])
+      await traversal.start()
+    }
+    await Promise.race([traversal.firstPass(), aborted(signal)])
+  }
+
+  async function leave(gateway: PortMappingGateway): Promise<void> {
+    inUse.delete(gateway)
+    if (inUse.size > 0 || running === undefined) return
+    const { cut, watching } = running
+    running = undefined
+    await traversal.stop()
+    cut.abort()
+    await watching
+  }
+
+  function gatewayFor(family: Family): PortMappingGateway | undefined {
+    const found = network.gateways.find((each) => familyOf(each.address) === family)
+    const maps = traversal.report().strategies.some(({ kind, state }) => kind === 'mapper' && state !== 'unavailable')
+    if (found === undefined || !hasNextHop(found) || !maps) return undefined
+    const gateway = createGateway(traversal, found, family, () => leave(gateway))
+    inUse.add(gateway)
+    return gateway
+  }
+
+  return {
+    async *findGateways({ signal = new AbortController().signal } = {}) {
+      await start(signal)
+      for (const family of [4, 6] as const) {
+        if (signal.aborted) return
+        const gateway = [...inUse].find((each) => each.family === `IPv${family}`) ?? gatewayFor(family)
+        if (gateway !== undefined) yield gateway
+      }
+    },
+    async getGateway(descriptor, { signal = new AbortController().signal } = {}) {
+      await start(signal)
+      const gateway = gatewayFor(descriptor.hostname.startsWith('[') ? 6 : 4)
+      if (gateway === undefined)
+        throw new Error(`no router of this network maps ports; ${descriptor.hostname} was named`)
+      return gateway
+    }
+  }
+}

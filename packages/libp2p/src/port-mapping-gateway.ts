@@ -1,0 +1,147 @@
+import type { Traversal } from '@postern/core'
+import { type Endpoint, type Family, type Gateway, parseMultiaddr } from '@postern/interface'
+import { outcomeOf, releaseOf } from './outcomes.js'
+
+export interface Options {
+  readonly signal?: AbortSignal
+}
+
+export interface PortMappingOptions extends Options {
+  /** @default TCP */
+  readonly protocol?: 'tcp' | 'TCP' | 'udp' | 'UDP'
+  /** The external port to ask for first.
+   * @default the internal one */
+  readonly externalPort?: number
+  /** The lifetime to ask for, in ms. The mapping is renewed until it is unmapped.
+   * @default the policy's, 2 h */
+  readonly ttl?: number
+}
+
+export interface PortMapping {
+  externalHost: string
+  externalPort: number
+  internalHost: string
+  internalPort: number
+  protocol: 'TCP' | 'UDP'
+}
+
+/** A router, as `@achingbrain/nat-port-mapper` knows it. */
+export interface PortMappingGateway {
+  /** Address and interface. */
+  id: string
+  host: string
+  /** 0: several protocols, each with a port of its own. */
+  port: number
+  family: 'IPv4' | 'IPv6'
+  /** Resolves when the port is mapped; it is renewed from then on. Rejects with an Error that gives every strategy's reason. */
+  map(internalPort: number, internalHost: string, options?: PortMappingOptions): Promise<PortMapping>
+  /** Maps the port of this host's address towards the router. */
+  mapAll(internalPort: number, options?: PortMappingOptions): AsyncGenerator<PortMapping, void, unknown>
+  /** Resolves when the router has deleted what was mapped to the port. */
+  unmap(internalPort: number, options?: Options): Promise<void>
+  /** The address of a mapping that lives, or of one that is made for a moment to find it out. */
+  externalIp(options?: Options): Promise<string>
+  /** Gives back every mapping of this router. */
+  stop(options?: Options): Promise<void>
+}
+
+/** Where nothing is mapped yet, the external address is asked for so often at most, in ms. */
+const addressMs = 900_000
+
+/** One family of the router that the default route leads through.
+ *
+ * @param leave - called once every mapping of it is given back */
+export function createGateway(
+  traversal: Traversal,
+  { address, interface: link, localAddress }: Gateway,
+  family: Family,
+  leave: () => Promise<void>
+): PortMappingGateway {
+  const wants = new Map<string, { readonly mapping: Promise<PortMapping>; readonly unwanted: AbortController }>()
+  let told: { readonly host: string; readonly atMs: number } | undefined
+
+  function want(endpoint: Endpoint, { externalPort, ttl }: PortMappingOptions): Promise<PortMapping> {
+    const key = keyOf(endpoint)
+    const known = wants.get(key)
+    if (known !== undefined) return known.mapping
+    const unwanted = new AbortController()
+    const mapping = outcomeOf(traversal, endpoint, unwanted.signal)
+    wants.set(key, { mapping, unwanted })
+    mapping.then(
+      ({ externalHost }) => (told = { host: externalHost, atMs: performance.now() }),
+      () => {
+        wants.delete(key)
+        unwanted.abort()
+      }
+    )
+    traversal.want(endpoint, {
+      signal: unwanted.signal,
+      ...(externalPort === undefined ? {} : { externalPort }),
+      ...(ttl === undefined ? {} : { lifetimeMs: ttl })
+    })
+    return mapping
+  }
+
+  async function unwant(keys: readonly string[]): Promise<void> {
+    await Promise.all(
+      keys.map(async (key) => {
+        const entry = wants.get(key)
+        wants.delete(key)
+        const mapping = await entry?.mapping.catch(() => undefined)
+        if (entry === undefined || mapping === undefined) return
+        const over = releaseOf(traversal, mapping)
+        entry.unwanted.abort()
+        await over
+      })
+    )
+  }
+
+  const endpointOf = (port: number, host: string, protocol = 'tcp'): Endpoint => ({
+    protocol: protocol.toLowerCase() === 'udp' ? 'udp' : 'tcp',
+    family,
+    address: host,
+    port
+  })
+
+  return {
+    id: `${address}%${link}`,
+    host: address,
+    port: 0,
+    family: `IPv${family}`,
+    map: (port, host, options = {}) =>
+      Promise.race([want(endpointOf(port, host, options.protocol), options), aborted(options.signal)]),
+    async *mapAll(port, options = {}) {
+      yield await Promise.race([
+        want(endpointOf(port, localAddress, options.protocol), options),
+        aborted(options.signal)
+      ])
+    },
+    unmap: (port) => unwant([...wants.keys()].filter((key) => key.endsWith(` ${port}`))),
+    async externalIp({ signal } = {}) {
+      const live = traversal
+        .report()
+        .candidates.find(({ address, type }) => type === 'mapped' && parseMultiaddr(address)?.family === family)
+      const host = parseMultiaddr(live?.address ?? '')?.address
+      if (host !== undefined) return host
+      if (told !== undefined && performance.now() - told.atMs < addressMs) return told.host
+      // Not every protocol tells the address without a mapping, so one is made to a port where nobody listens.
+      const probe = endpointOf(49_152 + Math.floor(Math.random() * 16_384), localAddress, 'udp')
+      const { externalHost } = await Promise.race([want(probe, {}), aborted(signal)])
+      await unwant([keyOf(probe)])
+      return externalHost
+    },
+    async stop() {
+      await unwant([...wants.keys()])
+      await leave()
+    }
+  }
+}
+
+const keyOf = ({ protocol, address, port }: Endpoint): string => `${protocol} ${address} ${port}`
+
+export function aborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal?.aborted === true) reject(signal.reason)
+    signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+}

@@ -1,0 +1,102 @@
+// A libp2p node for tests, told what to be by one JSON argument. It says what happens in JSON lines on standard output,
+// and takes commands in JSON lines on standard input: {"id":1,"do":"dial","address":"/ip4/…"}.
+import { createInterface } from 'node:readline'
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { identify, identifyPush } from '@libp2p/identify'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { uPnPNAT } from '@libp2p/upnp-nat'
+import { webSockets } from '@libp2p/websockets'
+import { multiaddr } from '@multiformats/multiaddr'
+import { autonat, autonatServer } from '@postern/autonat'
+import { manual } from '@postern/manual'
+import { natPmp } from '@postern/nat-pmp'
+import { pcp } from '@postern/pcp'
+import { relay } from '@postern/relay'
+import { upnp } from '@postern/upnp'
+import { createLibp2p } from 'libp2p'
+import { natTraversal, portMappingClient } from '../../dist/index.js'
+import { lying } from './lying-autonat.mjs'
+
+const config = JSON.parse(process.argv[2] ?? '{}')
+const began = performance.now()
+const say = (line) =>
+  process.stdout.write(`${JSON.stringify({ ms: Math.round(performance.now() - began), ...line })}\n`)
+
+const factories = { autonat, manual, 'nat-pmp': natPmp, pcp, relay, upnp }
+const strategies = config.nat?.strategies?.map(([name, options]) => factories[name](options))
+
+const services = { identify: identify(), identifyPush: identifyPush(), ping: ping() }
+if (config.relayServer) services.relayServer = circuitRelayServer(config.relayServer)
+if (config.autonatServer) services.autonatServer = autonatServer()
+if (config.lies) services.lying = lying(config.lies)
+if (config.upnpNat) services.upnp = uPnPNAT({ ...config.upnpNat, portMappingClient: portMappingClient() })
+if (config.nat) services.nat = natTraversal({ ...config.nat, ...(strategies && { strategies }) })
+
+const node = await createLibp2p({
+  ...(config.seed && { privateKey: await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(config.seed)) }),
+  addresses: { listen: config.listen ?? [], announce: config.announce ?? [] },
+  transports: [tcp(), webSockets(), circuitRelayTransport()],
+  connectionEncrypters: [noise()],
+  streamMuxers: [yamux()],
+  services,
+  start: false
+})
+for (const name of ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released', 'verdict']) {
+  node.services.nat?.addEventListener(name, ({ detail }) =>
+    say(name === 'verdict' ? { event: name, ...detail } : detail)
+  )
+}
+// When an address can first be dialled, the node's own announcement is what counts.
+let told = ''
+const tell = () => {
+  const addresses = node.getMultiaddrs().map(String)
+  if (addresses.join() === told) return
+  told = addresses.join()
+  say({ event: 'addresses', addresses })
+}
+await node.start()
+say({ event: 'ready', peerId: node.peerId.toString(), addresses: node.getMultiaddrs().map(String) })
+const watching = setInterval(tell, 10)
+for (const address of config.connect ?? []) {
+  node.dial(multiaddr(address)).catch((error) => say({ event: 'not-connected', address, message: String(error) }))
+}
+
+const commands = {
+  async dial({ address }) {
+    const start = performance.now()
+    const connection = await node.dial(multiaddr(address), { force: true, signal: AbortSignal.timeout(10_000) })
+    return {
+      direct: connection.direct,
+      limited: connection.limits !== undefined,
+      remoteAddress: connection.remoteAddr.toString(),
+      rttMs: await node.services.ping.ping(connection.remotePeer),
+      ms: performance.now() - start
+    }
+  },
+  addresses: async () => node.getMultiaddrs().map(String),
+  report: async () => node.services.nat.report(),
+  peers: async () => node.getPeers().map(String),
+  listen: async ({ address }) => node.components.transportManager.listen([multiaddr(address)]),
+  hangUp: async ({ peer }) => node.hangUp(node.getPeers().find((each) => each.toString() === peer)),
+  recheck: async () => node.services.nat.recheck(),
+  async stop() {
+    clearInterval(watching)
+    await node.stop()
+    input.close()
+    return { resources: process.getActiveResourcesInfo() }
+  }
+}
+
+const input = createInterface({ input: process.stdin })
+input.on('line', (line) => {
+  const { id, do: name, ...options } = JSON.parse(line)
+  commands[name](options).then(
+    (result) => say({ id, result }),
+    (error) => say({ id, error: `${error?.name}: ${error?.message}` })
+  )
+})
+input.on('close', () => process.stdin.destroy())

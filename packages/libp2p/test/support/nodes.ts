@@ -1,0 +1,129 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Report } from '@postern/core'
+import type { Lab } from '@postern/lab'
+
+/** What a node says of itself, one JSON line each. */
+export interface Said {
+  /** Since its process began. */
+  readonly ms: number
+  readonly event?: string
+  readonly [key: string]: unknown
+}
+
+export interface Dialled {
+  readonly direct: boolean
+  readonly limited: boolean
+  readonly remoteAddress: string
+  readonly rttMs: number
+  readonly ms: number
+}
+
+/** A libp2p node in a host of the lab. */
+export interface LabNode extends AsyncDisposable {
+  readonly peerId: string
+  readonly said: readonly Said[]
+  readonly process: ChildProcess
+  /** The first line for which it is true, said already or later. Rejects after 20 s with what was said instead. */
+  until(isIt: (line: Said) => boolean): Promise<Said>
+  dial(address: string): Promise<Dialled>
+  report(): Promise<Report>
+  addresses(): Promise<readonly string[]>
+  listen(address: string): Promise<void>
+  recheck(): Promise<void>
+  peers(): Promise<readonly string[]>
+  /** Stops the node, then tells what keeps its process alive. */
+  stop(): Promise<{ readonly resources: readonly string[] }>
+  kill(): Promise<void>
+}
+
+export interface NodeConfig {
+  readonly listen?: readonly string[]
+  readonly announce?: readonly string[]
+  /** Makes the same peer id each time. */
+  readonly seed?: number
+  readonly connect?: readonly string[]
+  readonly relayServer?: { readonly reservations?: Record<string, unknown> }
+  readonly autonatServer?: boolean
+  readonly lies?: 'reachable' | 'unreachable' | 'silent'
+  /** `@libp2p/upnp-nat` with our client. */
+  readonly upnpNat?: { readonly autoConfirmAddress?: boolean }
+  readonly nat?: {
+    readonly strategies?: readonly (readonly [name: string, options?: unknown])[]
+    readonly policy?: Record<string, unknown>
+  }
+}
+
+const program = join(import.meta.dirname, 'node.mjs')
+const waitMs = 20_000
+
+/** Starts a node in a host, and waits until it listens. */
+export async function startNode(lab: Lab, host: string, config: NodeConfig): Promise<LabNode> {
+  const child = lab.spawn(host, [process.execPath, program, JSON.stringify(config)], {
+    stdio: ['pipe', 'pipe', 'inherit']
+  })
+  const said: Said[] = []
+  const waiting = new Set<() => void>()
+  const { stdin, stdout } = child
+  if (stdin === null || stdout === null) throw new Error('no pipes')
+  createInterface({ input: stdout }).on('line', (line) => {
+    said.push(JSON.parse(line) as Said)
+    for (const look of waiting) look()
+  })
+  stdin.on('error', () => undefined)
+  const exited = once(child, 'exit')
+  let commands = 0
+
+  function until(isIt: (line: Said) => boolean): Promise<Said> {
+    return new Promise((resolve, reject) => {
+      const stop = (): void => {
+        clearTimeout(timer)
+        waiting.delete(look)
+      }
+      const look = (): void => {
+        const found = said.find(isIt)
+        if (found === undefined) return
+        stop()
+        resolve(found)
+      }
+      const timer = setTimeout(() => {
+        stop()
+        reject(new Error(`${host} did not say that; it said:\n${said.map((line) => JSON.stringify(line)).join('\n')}`))
+      }, waitMs)
+      waiting.add(look)
+      look()
+    })
+  }
+
+  async function command<T>(name: string, options: Record<string, unknown> = {}): Promise<T> {
+    const id = ++commands
+    stdin?.write(`${JSON.stringify({ id, do: name, ...options })}\n`)
+    const { result, error } = await until((line) => line['id'] === id)
+    if (error !== undefined) throw new Error(String(error))
+    return result as T
+  }
+
+  async function kill(): Promise<void> {
+    child.kill('SIGKILL')
+    await exited
+  }
+
+  const ready = await until(({ event }) => event === 'ready')
+  return {
+    peerId: String(ready['peerId']),
+    said,
+    process: child,
+    until,
+    dial: (address) => command('dial', { address }),
+    report: () => command('report'),
+    addresses: () => command('addresses'),
+    listen: (address) => command('listen', { address }),
+    recheck: () => command('recheck'),
+    peers: () => command('peers'),
+    stop: () => command('stop'),
+    kill,
+    [Symbol.asyncDispose]: kill
+  }
+}
