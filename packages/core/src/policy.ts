@@ -40,6 +40,9 @@ export interface Policy {
   /** How long a witness may take, in ms.
    * @default 15000 */
   readonly verifyMs: number
+  /** After so long another witness is asked beside one that has not answered, in ms.
+   * @default 2000 */
+  readonly slowWitnessMs: number
   /** When a verified address is verified again, in ms: at first, and at most. It doubles in between, ± 20 %.
    * @default { firstMs: 600000, mostMs: 3600000 } */
   readonly reverify: BackOff
@@ -99,6 +102,7 @@ export const defaultPolicy: Policy = {
   witnessesPerRound: 5,
   askedPerMinute: 4,
   verifyMs: 15_000,
+  slowWitnessMs: 2000,
   reverify: { firstMs: 600_000, mostMs: 3_600_000 },
   holdDown: { firstMs: 30_000, mostMs: 600_000 },
   unverifiedAfterMs: 10_000,

@@ -71,7 +71,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     changed(entry) {
       for (const holding of session?.holdings() ?? []) holding.ring('look')
       relays.look()
-      if (entry.kind === 'witness') verifier.doubt()
+      if (entry.kind === 'witness') verifier.look()
       touched()
     },
     notice(entry, { about, what }) {

@@ -11,8 +11,10 @@ import type { EvidenceReport } from './report.js'
 export interface Verifier {
   /** Starts on new candidates and lets go of those that went. Private and relayed addresses are nobody's to try. */
   review(call: CallOptions): void
-  /** There are other witnesses now, or a reason to doubt what is known. */
+  /** There is a reason to doubt what is known: everything is verified again. */
   doubt(): void
+  /** There are other witnesses now: they are asked where those before could not decide. */
+  look(): void
   /** On how many networks there are witnesses. */
   witnessNetworks(): number
   /** Resolves when nobody is being asked, nor anybody going to be. */
@@ -30,6 +32,10 @@ interface Watch {
 
 /** Made once: an abort without a reason makes a new error with its stack. */
 const withdrawn = new Error('the candidate was withdrawn')
+const decided = new Error('the round is over')
+
+/** Longer than any witness may take. */
+const longestMs = 86_400_000
 
 /** A witness that was outvoted so often is asked no more. */
 const mostDemerits = 3
@@ -79,24 +85,63 @@ export function createVerifier(context: Context): Verifier {
     return { party: id, network, outcome, at: new Date(clock.wallMs()).toISOString() }
   }
 
-  /** Asks until a quorum of distinct networks agrees, or nobody is left to ask. */
-  async function round({ address, since }: Subject, call: CallOptions): Promise<Candidate['ruling']> {
+  /** Asks until a quorum of distinct networks agrees, or nobody is left to ask. Whoever takes long is not waited for where
+   * there is somebody else. */
+  async function round({ address, since }: Subject, { signal }: CallOptions): Promise<Candidate['ruling']> {
     const evidence: EvidenceReport[] = []
     const own = networkOf(parseMultiaddr(address)?.address ?? '')
+    const asked = new Set<string>()
+    const asking = new Set<Promise<void>>()
+    const over = new AbortController()
+    const call = { signal: AbortSignal.any([signal, over.signal]) }
+    let slow = 0
     const votes = (outcome: EvidenceReport['outcome']): number =>
       new Set(evidence.filter((each) => each.outcome === outcome).map(({ network }) => network)).size
+    const start = (witness: Witness): void => {
+      asked.add(witness.party.network)
+      const question: Promise<void> = ask(witness, address, call)
+        .then((answer) => void evidence.push(answer))
+        .finally(() => asking.delete(question))
+      // The round may be over when it fails.
+      question.catch(() => undefined)
+      asking.add(question)
+    }
 
-    for (;;) {
-      const [yes, no] = [votes('reachable'), votes('unreachable')]
-      const ruling = yes >= policy.quorum ? 'verified' : no >= policy.quorum ? 'refuted' : undefined
-      const voted = new Set(evidence.map(({ network }) => network))
-      const left = policy.witnessesPerRound - evidence.length
-      const next = distinct(witnesses().filter(({ party }) => !voted.has(party.network) && party.network !== own))
-      const asking = next.slice(0, Math.min(left, policy.quorum - Math.max(yes, no)))
-      if (ruling !== undefined) for (const each of evidence) judge(each, ruling)
-      candidates.rule(address, since, { evidence: [...evidence] })
-      if (ruling !== undefined || asking.length === 0) return ruling
-      evidence.push(...(await Promise.all(asking.map((witness) => ask(witness, address, call)))))
+    try {
+      for (;;) {
+        signal.throwIfAborted()
+        const [yes, no] = [votes('reachable'), votes('unreachable')]
+        const ruling = yes >= policy.quorum ? 'verified' : no >= policy.quorum ? 'refuted' : undefined
+        if (ruling !== undefined) for (const each of evidence) judge(each, ruling)
+        // What was known before counts until there is something newer.
+        if (evidence.length > 0) candidates.rule(address, since, { evidence: [...evidence] })
+        if (ruling !== undefined) return ruling
+        const left = policy.witnessesPerRound - asked.size
+        const open = asking.size - Math.min(slow, asking.size)
+        const others = distinct(witnesses().filter(({ party }) => !asked.has(party.network) && party.network !== own))
+        const next = others.slice(0, Math.max(0, Math.min(left, policy.quorum - Math.max(yes, no) - open)))
+        next.forEach(start)
+        if (asking.size === 0) return undefined
+        const isMore = others.length > next.length && left > next.length
+        if (!(await anyWithin(asking, isMore ? policy.slowWitnessMs : Number.POSITIVE_INFINITY, call)))
+          slow = asking.size
+      }
+    } finally {
+      over.abort(decided)
+    }
+  }
+
+  /** Whether one of them is done before the time is up. */
+  async function anyWithin(work: Iterable<Promise<void>>, ms: number, call: CallOptions): Promise<boolean> {
+    const enough = new AbortController()
+    const limit = clock.sleep(Math.min(ms, longestMs), { signal: AbortSignal.any([call.signal, enough.signal]) }).then(
+      () => false,
+      () => true
+    )
+    try {
+      return await Promise.race([limit, ...Array.from(work, (each) => each.then(() => true))])
+    } finally {
+      enough.abort(decided)
     }
   }
 
@@ -122,7 +167,7 @@ export function createVerifier(context: Context): Verifier {
         refuted = Math.max(0, refuted - 1)
         const waitMs = backOffMs(policy.reverify, verified) * (0.8 + host.random() * 0.4)
         if (before !== 'verified') announce('verified', address)
-        if ((await bell.wait(waitMs, call)) !== 'time') verified = 0
+        if (await doubted(bell, waitMs, call)) verified = 0
       } else if (ruling === 'refuted') {
         refuted++
         verified = 0
@@ -133,6 +178,15 @@ export function createVerifier(context: Context): Verifier {
         // Undecided: asked again later and later, or as soon as there is somebody else to ask.
         undecided = (await bell.wait(backOffMs(policy.holdDown, undecided + 1), call)) === 'time' ? undecided + 1 : 0
       }
+    }
+  }
+
+  /** Waits until it is time to verify again, and whether that is because of a doubt. */
+  async function doubted(bell: Bell, waitMs: number, call: CallOptions): Promise<boolean> {
+    const untilMs = clock.monotonicMs() + waitMs
+    for (;;) {
+      const why = await bell.wait(untilMs - clock.monotonicMs(), call)
+      if (why !== 'look') return why === 'check'
     }
   }
 
@@ -188,6 +242,9 @@ export function createVerifier(context: Context): Verifier {
     },
     doubt() {
       for (const { bell } of running.values()) bell.ring('check')
+    },
+    look() {
+      for (const { bell } of running.values()) bell.ring('look')
     },
     witnessNetworks: () => distinct(witnesses()).length,
     async settled() {

@@ -35,6 +35,46 @@ describe('verification', () => {
     await end(each)
   })
 
+  it('does not wait for a witness that stalls where there is another', async () => {
+    const each = court({ a: 'silent', b: 'reachable', c: 'reachable' })
+    await begin(each, 2100)
+    expect(each.asked).toHaveLength(3)
+    expect(each.told().at(-1)).toBe('verified pcp 11.0.0.2:8080')
+    await end(each)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('asks nobody again because more witnesses came, once it is decided', async () => {
+    const clock = virtualClock()
+    const asked: string[] = []
+    let come: (() => void) | undefined
+    const each = stage(
+      (trace) => [
+        scripted('pcp', trace, clock).strategy,
+        (host) => ({
+          ...witnesses({ a: 'reachable', b: 'reachable' }, clock, asked)(host),
+          async discover(network, found, call) {
+            come = () =>
+              found({
+                kind: 'witness',
+                party: party('late', '99.0.0.0/16'),
+                verify: async () => ({ outcome: 'reachable' })
+              })
+            await witnesses({ a: 'reachable', b: 'reachable' }, clock, asked)(host).discover(network, found, call)
+          }
+        })
+      ],
+      { clock }
+    )
+    each.traversal.want(web)
+    await begin(each, 100)
+    come?.()
+    await clock.advance(60_000)
+    expect(asked).toHaveLength(2)
+    expect(each.traversal.report().candidates[0]?.evidence).toHaveLength(2)
+    await end(each)
+  })
+
   it('never verifies on one vote, nor on witnesses that say nothing', async () => {
     const each = court({ a: 'reachable', b: 'inconclusive', c: 'silent' })
     await begin(each, 200_000)
