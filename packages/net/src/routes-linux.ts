@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { halvesMetric, type Route } from './route.js'
 
 const up = 0x0001 // RTF_UP in linux/route.h
@@ -63,22 +63,21 @@ export function parseProcIfInet6(text: string): ReadonlySet<string> {
 
 /** Default routes from /proc. Where it cannot be read there are none. */
 export async function linuxRoutes(): Promise<readonly Route[]> {
-  const [route, route6, arp] = await Promise.all(['route', 'ipv6_route', 'arp'].map(readProc))
-  const macs = parseProcArp(arp ?? '')
-  return [...parseProcRoute(route ?? ''), ...parseProcIpv6Route(route6 ?? '')].map((each) => {
+  const macs = parseProcArp(readProc('arp'))
+  return [...parseProcRoute(readProc('route')), ...parseProcIpv6Route(readProc('ipv6_route'))].map((each) => {
     const mac = macs.get(`${each.gateway}%${each.interface}`)
     return mac === undefined ? each : { ...each, mac }
   })
 }
 
 /** IPv6 addresses of this machine that are not for incoming connections. */
-export const linuxUnfitAddresses = async (): Promise<ReadonlySet<string>> =>
-  parseProcIfInet6(await readProc('if_inet6'))
+export const linuxUnfitAddresses = async (): Promise<ReadonlySet<string>> => parseProcIfInet6(readProc('if_inet6'))
 
-/** A file of /proc/net; empty where the kernel has none, as for IPv6 where it is off. */
-async function readProc(name: string): Promise<string> {
+/** A file of /proc/net; empty where the kernel has none, as for IPv6 where it is off. Read at once: the kernel writes it
+ * while it is read and nothing waits for a disk, so the threads that promises of files take cost more than they save. */
+function readProc(name: string): string {
   try {
-    return await readFile(`/proc/self/net/${name}`, 'utf8')
+    return readFileSync(`/proc/self/net/${name}`, 'utf8')
   } catch {
     return ''
   }
