@@ -23,7 +23,8 @@ export interface DoctorOptions {
 
 /** Nothing is worth waiting longer for, in ms. */
 const patienceMs = 10_000
-const readBackMs = 3000
+/** Renewals keep a distance of 4 s (RFC 6887 §11.2.1), and a try may take 2 s. */
+const readBackMs = 6500
 const hairpinMs = 1500
 
 /** What a trial mapping has shown beyond the report. */
@@ -83,11 +84,13 @@ async function examine(traversal: Traversal, listener: Server, signal: AbortSign
     traversal.addEventListener(name, ({ detail }) => answer.resolve(detail))
   }
   traversal.recheck()
-  const event = await bounded(answer.promise, readBackMs, signal)
+  const external = parseMultiaddr(mapped.address)
+  const [event, hairpin] = await Promise.all([
+    bounded(answer.promise, readBackMs, signal),
+    external?.family === 4 ? dial(external.address, external.port, listener, signal) : ('unknown' as const)
+  ])
   const readBack =
     event === undefined ? undefined : event.event === 'renewed' ? 'same' : event.event === 'lost' ? 'lost' : 'other'
-  const external = parseMultiaddr(mapped.address)
-  const hairpin = external?.family === 4 ? await dial(external.address, external.port, listener, signal) : 'unknown'
   return { readBack, hairpin }
 }
 

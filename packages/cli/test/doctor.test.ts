@@ -43,6 +43,14 @@ describe.skipIf(!support.ok).concurrent(`postern doctor${why}`, { timeout: 30_00
     }
   )
 
+  it.each(['home-pcp', 'home-nat-pmp', 'home-upnp'] as const)(
+    'in %s asks for the mapping again, and tells what it was told',
+    async (topology) => {
+      const { stdout } = await posternIn(await enter(topology), ['doctor'])
+      expect(stdout).toContain('Mapping: asked again, and the mapping is the same\n')
+    }
+  )
+
   it('with --dry-run changes nothing in the router', async () => {
     const lab = await enter('home')
     const { strategies, candidates } = await doctorReport(lab, '--dry-run')
