@@ -85,7 +85,7 @@ export class Stage {
   }
 
   async #sampleCommand({ command, fails = false, expect }, port, timeoutMs) {
-    const env = { XDG_STATE_HOME: this.#folder, NO_COLOR: '1' }
+    const env = { XDG_STATE_HOME: this.#folder, XDG_CACHE_HOME: this.#folder, NO_COLOR: '1' }
     this.#stopwatch.say(JSON.stringify({ command: command(port), env, timeoutMs }))
     const told = await this.#stopwatch.hear(timeoutMs + 5000)
     if (told === undefined) throw new Error('the stopwatch does not answer')

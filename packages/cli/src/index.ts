@@ -4,12 +4,9 @@
  * @packageDocumentation
  */
 import { readFileSync } from 'node:fs'
-import { fileStore, ladderGrammar, parseLadder } from '@postern/node'
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import type { Strategy } from '@postern/interface'
-import { doctor } from './doctor.js'
 import { exitCodes } from './exit-codes.js'
-import { map } from './map.js'
 import { line } from './output.js'
 import { parseDuration, type PortArgument, parsePort, parsePortNumber } from './parse.js'
 
@@ -22,10 +19,12 @@ Exit codes:
   11  doctor: private
   12  doctor: unknown`
 
-const viaText = `strategies in rank order: ${ladderGrammar}`
+/** What `parseLadder` of @postern/node reads, which is not loaded for a text; a test compares the two. */
+const viaText =
+  'strategies in rank order: any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port>, joined by commas'
 
 interface MapFlags {
-  readonly via: readonly Strategy[]
+  readonly via: string
   readonly lifetime: number
   readonly externalPort?: number
   readonly once?: boolean
@@ -33,12 +32,12 @@ interface MapFlags {
 }
 
 interface DoctorFlags {
-  readonly via: readonly Strategy[]
+  readonly via: string
   readonly json?: boolean
   readonly dryRun?: boolean
 }
 
-/** Runs the command line and sets the process's exit code. */
+/** Runs the command line and sets the process's exit code. What a command needs is loaded for that command only. */
 export async function run(args: readonly string[]): Promise<void> {
   const output = { out: process.stdout, err: process.stderr }
   const finish = (code: number): void => {
@@ -77,8 +76,9 @@ Examples:
   $ postern doctor --via manual:203.0.113.7:8080,upnp
 ${codesText}`
     )
-    .action(async ({ via, json = false, dryRun = false }: DoctorFlags) => {
-      finish(await doctor({ strategies: via, json, dryRun }, output))
+    .action(async ({ via, json = false, dryRun = false }: DoctorFlags, command: Command) => {
+      const { doctor } = await import('./doctor.js')
+      finish(await doctor({ strategies: await readVia(via, command), json, dryRun }, output))
     })
 
   program
@@ -101,12 +101,14 @@ Examples:
   $ postern map 8080 --once --json
 ${codesText}`
     )
-    .action(async (argument: PortArgument, flags: MapFlags) => {
+    .action(async (argument: PortArgument, flags: MapFlags, command: Command) => {
       const { via, lifetime, externalPort = namedPort(argument.port), once = false, json = false } = flags
+      const [{ map }, { fileStore }] = await Promise.all([import('./map.js'), import('@postern/node')])
+      const strategies = await readVia(via, command)
       const warn = (error: Error): void => line(process.stderr, `! ${error.message}`)
       const store = fileStore({ app: `map-${argument.port}-${argument.protocol}`, warn })
       try {
-        finish(await map(argument, { strategies: via, lifetimeMs: lifetime, externalPort, once, json, store }, output))
+        finish(await map(argument, { strategies, lifetimeMs: lifetime, externalPort, once, json, store }, output))
       } finally {
         await store.close()
       }
@@ -126,8 +128,7 @@ ${codesText}`
 /** Whoever maps a port below 1024 by name has asked for it. */
 const namedPort = (port: number): number | undefined => (port < 1024 ? port : undefined)
 
-const viaOption = (): Option =>
-  new Option('--via <strategies>', viaText).argParser(parseVia).default(parseVia('any'), 'any')
+const viaOption = (): Option => new Option('--via <strategies>', viaText).default('any', 'any')
 const lifetimeOption = (): Option =>
   new Option('--lifetime <time>', 'the lifetime to ask for: 90s, 30m, 2h')
     .argParser(parseDuration)
@@ -135,12 +136,13 @@ const lifetimeOption = (): Option =>
 /** What writes reads it from the command line itself: colours are decided before anything is parsed. */
 const colorOption = (): Option => new Option('--no-color', 'no colours (as the environment variable NO_COLOR)')
 
-function parseVia(text: string): readonly Strategy[] {
+async function readVia(text: string, command: Command): Promise<readonly Strategy[]> {
+  const { parseLadder } = await import('@postern/node')
   try {
     return parseLadder(text)
   } catch (error) {
-    if (error instanceof TypeError) throw new InvalidArgumentError(error.message)
-    throw error
+    if (!(error instanceof TypeError)) throw error
+    command.error(`error: option '--via <strategies>' argument '${text}' is invalid. ${error.message}`)
   }
 }
 

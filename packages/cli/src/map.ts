@@ -64,18 +64,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     waiting.add(endpoint.family === 4 ? '4' : '6')
     traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
   }
-  if (
-    !(await someoneListens(
-      argument.protocol,
-      argument.port,
-      network.addresses.filter((each) => familyOf(each) === 4)
-    ))
-  ) {
-    line(
-      err,
-      `${colorsFor(err).yellow('!')} nobody listens on ${argument.protocol} port ${argument.port} of this host yet`
-    )
-  }
+  const looked = warnOfSilence(argument, network, err)
   traversal.networkIs(network)
   await traversal.start()
   const stopWatching = new AbortController()
@@ -84,11 +73,23 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   signal.addEventListener('abort', () => outcome.resolve(exitCodes.success))
 
   const code = await outcome.promise
+  await looked
   stopWatching.abort()
   await watching
   if (!once || signal.aborted) await traversal.stop()
   interrupt.done()
   return code
+}
+
+/** Mapped all the same: whoever names a port may start the server later. */
+async function warnOfSilence(
+  { port, protocol }: PortArgument,
+  { addresses }: Network,
+  err: Output['err']
+): Promise<void> {
+  const ipv4 = addresses.filter((each) => familyOf(each) === 4)
+  if (await someoneListens(protocol, port, ipv4)) return
+  line(err, `${colorsFor(err).yellow('!')} nobody listens on ${protocol} port ${port} of this host yet`)
 }
 
 /** IPv4 always; IPv6 where this host has an address that the internet can reach. */

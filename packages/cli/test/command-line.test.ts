@@ -1,15 +1,25 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { ladderGrammar } from '@postern/node'
 import { describe, expect, it } from 'vitest'
 
 const bin = fileURLToPath(new URL('../bin/postern.js', import.meta.url))
 
-const run = (...args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
+interface Outcome {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const runWith = (env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Outcome> =>
   new Promise((resolve) => {
-    const child = execFile(process.execPath, [bin, ...args], (_error, stdout, stderr) => {
+    const options = { env: { ...process.env, ...env } }
+    const child = execFile(process.execPath, [bin, ...args], options, (_error, stdout, stderr) => {
       resolve({ code: child.exitCode ?? -1, stdout, stderr })
     })
   })
+
+const run = (...args: readonly string[]): Promise<Outcome> => runWith({}, ...args)
 
 describe('the command line', () => {
   it.each([[], ['doctor'], ['map']])('explains itself with examples and exit codes: %s --help', async (...args) => {
@@ -19,8 +29,23 @@ describe('the command line', () => {
     expect(stdout).toContain('Exit codes:')
   })
 
+  it.each(['doctor', 'map'])('says what can be named with --via: %s --help', async (command) => {
+    const { stdout } = await run(command, '--help')
+    // The help is broken into lines, and a word of the grammar never is.
+    expect(stdout.replace(/\s+/g, ' ')).toContain(`strategies in rank order: ${ladderGrammar}`)
+  })
+
   it('tells its version', async () => {
     expect((await run('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+  })
+
+  it.each([
+    ['is no folder', { XDG_CACHE_HOME: '/dev/null' }],
+    ['has no place', { XDG_CACHE_HOME: '', HOME: '/dev/null' }]
+  ])('starts all the same where the folder for compiled code %s', async (_, env) => {
+    const { code, stdout, stderr } = await runWith({ ...env, NODE_COMPILE_CACHE: '' }, '--version')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
 
   it.each([
