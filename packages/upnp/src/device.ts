@@ -24,6 +24,12 @@ export interface Web {
   readonly exchangeHttp: ExchangeHttp
 }
 
+/** The router's external address, and when it told it on the monotonic clock. */
+export interface External {
+  readonly address: string
+  readonly atMs: number
+}
+
 /** A device that can open ports, as it was when last looked at. */
 export interface Device {
   readonly location: URL
@@ -33,6 +39,8 @@ export interface Device {
   readonly name: string
   /** The service that maps IPv4 ports. */
   readonly connection: Service | undefined
+  /** What that service told; undefined where there is a reason. */
+  readonly external: External | undefined
   /** The service that opens IPv6 pinholes. */
   readonly firewall: Service | undefined
   /** Why it cannot map IPv4 ports although it has the service. */
@@ -58,46 +66,54 @@ export async function examineDevice(
   }
   const { name, services } = decodeDescription(reply.body, location)
   const connections = services.filter(({ kind }) => kind === 'connection')
-  const { service, reason } = await chooseConnection(web, connections, call)
+  const { service, external, reason } = await chooseConnection(web, connections, call)
   return {
     location,
     uuid: identity.uuid,
     bootId: identity.bootId,
     name,
     connection: service,
+    external,
     firewall: services.find(({ kind }) => kind === 'firewall'),
     reason
   }
 }
 
-interface Choice {
+interface Choice extends Pick<Device, 'external' | 'reason'> {
   readonly service: Service | undefined
-  readonly reason: NatError | undefined
 }
 
 async function chooseConnection(web: Web, services: readonly Service[], call: CallOptions): Promise<Choice> {
   let best: (Choice & { readonly score: number }) | undefined
   // The newest version first: a service that is listed as :1 and as :2 is the same one.
   for (const service of services.toSorted((a, b) => b.version - a.version)) {
-    const reason = await whyUnusable(web, service, call)
+    const { external, reason } = await askExternal(web, service, call)
     const isUp = services.length === 1 || (await isConnected(web, service, call))
     const score = (reason === undefined ? 2 : 0) + (isUp ? 1 : 0)
-    if (best === undefined || score > best.score) best = { service, reason, score }
+    if (best === undefined || score > best.score) best = { service, external, reason, score }
     if (score === 3) break
   }
-  return best ?? { service: undefined, reason: natError('NO_SERVICE', 'the device does not map IPv4 ports') }
+  if (best !== undefined) return best
+  const reason = natError('NO_SERVICE', 'the device does not map IPv4 ports')
+  return { service: undefined, external: undefined, reason }
 }
 
-async function whyUnusable(web: Web, service: Service, call: CallOptions): Promise<NatError | undefined> {
+async function askExternal(
+  web: Web,
+  service: Service,
+  call: CallOptions
+): Promise<Pick<Device, 'external' | 'reason'>> {
   try {
-    readExternalAddress(await callAction(web, service, 'GetExternalIPAddress', {}, call))
-    return undefined
+    const address = readExternalAddress(await callAction(web, service, 'GetExternalIPAddress', {}, call))
+    return { external: { address, atMs: web.clock.monotonicMs() }, reason: undefined }
   } catch (error) {
     if (!isNatError(error)) throw error
-    if (error.code !== 'NETWORK_FAILURE' || !(await isConnected(web, service, call))) return error
+    if (error.code !== 'NETWORK_FAILURE' || !(await isConnected(web, service, call))) {
+      return { external: undefined, reason: error }
+    }
     // Connected without an address: this is how miniupnpd hides one that is reserved.
     const message = 'the router is connected and tells no external address, as routers with a reserved one do'
-    return natError('EXTERNAL_ADDRESS_RESERVED', message)
+    return { external: undefined, reason: natError('EXTERNAL_ADDRESS_RESERVED', message) }
   }
 }
 

@@ -10,8 +10,7 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
-import type { Client } from './client.js'
-import { readExternalAddress } from './device.js'
+import { createExternalAddress, type ExternalAddress, type ExternalAddressOptions } from './external-address.js'
 import { askedLeaseSeconds, lifetimeOf } from './lease-time.js'
 import { orAborted } from './or-aborted.js'
 import { deleteEntry, entryArguments, isOurs, type Reading, readEntry, removeEntry } from './port-entry.js'
@@ -23,17 +22,13 @@ const maxTries = 8
 /** RFC 6335 §6: the ports that belong to nobody. */
 const firstRandomPort = 49_152
 
-export interface PortMapping {
-  readonly client: Client
-  readonly host: Host
+export interface PortMapping extends ExternalAddressOptions {
   readonly description: string
-  /** The external address is another one than when it was last asked for. */
-  readonly addressChanged: () => void
 }
 
 /** A mapping that is wanted. */
 interface Wish extends PortMapping {
-  readonly heardExternal: (address: string) => void
+  readonly external: ExternalAddress
   readonly request: MapRequest
   /** The external port to try first. */
   readonly externalPort: number
@@ -49,12 +44,7 @@ interface Addition extends Change<SoapReply> {
 
 /** Maps IPv4 ports on one device. */
 export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper {
-  let lastExternal: string | undefined
-  const heardExternal = (address: string): void => {
-    const before = lastExternal
-    lastExternal = address
-    if (before !== undefined && before !== address) mapping.addressChanged()
-  }
+  const external = createExternalAddress(mapping)
   return {
     kind: 'mapper',
     gateway,
@@ -66,19 +56,23 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
       // External port 0 would open every port (WANIPConnection:1 §2.2.18).
       const externalPort =
         Number.isInteger(suggested) && suggested > 0 && suggested < 65_536 ? suggested : endpoint.port
-      return acquire({ ...mapping, heardExternal, request, externalPort, permanent: false, knownAs: undefined }, call)
+      const wish = { ...mapping, external, request, externalPort, permanent: false, knownAs: undefined }
+      return acquire(wish, external.fresh, call)
     }
   }
 }
 
 /** Makes or refreshes a mapping. Whatever it added is taken back if it fails or is aborted. */
-async function acquire(wish: Wish, { signal }: CallOptions): Promise<Lease> {
+async function acquire(
+  wish: Wish,
+  tellExternal: (call: CallOptions) => Promise<string>,
+  { signal }: CallOptions
+): Promise<Lease> {
   signal.throwIfAborted()
   const { client, host } = wish
   const additions: Addition[] = []
   try {
-    const external = readExternalAddress(await client.call('connection', 'GetExternalIPAddress', {}, { signal }))
-    wish.heardExternal(external)
+    const external = await tellExternal({ signal })
     return await tryPorts(wish, external, additions, { signal })
   } catch (error) {
     await undoChanges(host.clock, additions, ({ externalPort }, reply, call) => {
@@ -212,7 +206,8 @@ function grant(
   return {
     addresses: [formatMultiaddr(external, endpoint.protocol, externalPort)],
     lifetimeMs: lifetimeOf(leaseSeconds, reading),
-    renew: (call) => acquire(held, call),
+    // Renewing is how a new address is noticed.
+    renew: (call) => acquire(held, held.external.ask, call),
     async release(call) {
       if (released) return
       await removeEntry(wish.client, endpoint, externalPort, knownAs, call)

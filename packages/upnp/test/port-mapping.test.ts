@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { type Bench, bench, call, entries, external, occupy, ours, request } from './bench.js'
 
 const versions = [1, 2] as const
+/** So long a map takes the external address for what it was when it was last told. */
+const freshMs = 10_000
 const udp: MapRequest = { ...request, endpoint: { ...request.endpoint, protocol: 'udp' } }
 
 describe.each(versions)('on an IGD:%i', (version) => {
@@ -181,9 +183,36 @@ describe.each(versions)('on an IGD:%i', (version) => {
     ['10.0.0.2', 'DOUBLE_NAT']
   ])('adds nothing once the external address is %s', async (address, code) => {
     const home = await igd()
+    await home.clock.advance(freshMs)
     home.gateway.setExternalAddress(address)
     await expect(home.map(request)).rejects.toMatchObject({ code })
     expect(entries(home)).toEqual([])
+  })
+
+  it('does not ask again for the external address that it was told a moment ago', async () => {
+    const home = await igd()
+    const asked = (): number => home.gateway.counters.control.operations['GetExternalIPAddress'] ?? 0
+    expect(asked()).toBe(1)
+    await home.map(request)
+    await home.clock.advance(freshMs - 1000)
+    const lease = await home.map(udp)
+    expect(asked()).toBe(1)
+    await home.within(lease.renew(call()))
+    await home.map({ ...udp, endpoint: { ...udp.endpoint, port: 8081 } })
+    expect(asked()).toBe(2)
+    await home.clock.advance(freshMs)
+    await home.map({ ...udp, endpoint: { ...udp.endpoint, port: 8082 } })
+    expect(asked()).toBe(3)
+    expect(home.notices()).toEqual([])
+  })
+
+  it('goes on with the newest external address that it was told', async () => {
+    const home = await igd()
+    const lease = await home.map(request)
+    home.gateway.setExternalAddress('11.0.0.77')
+    await home.within(lease.renew(call()))
+    expect((await home.map(udp)).addresses).toEqual(['/ip4/11.0.0.77/udp/8080'])
+    expect(home.notices()).toEqual(['address-changed'])
   })
 
   it('renews with the new external address, and tells that it is new', async () => {
@@ -300,7 +329,7 @@ describe('an aborted map', () => {
 describe('a failed map', () => {
   it('is undone where the answer to the add is lost', async () => {
     const home = await bench()
-    home.gateway.inject({ kind: 'silent', on: 'control', carriedOut: true, after: 2, times: 1 })
+    home.gateway.inject({ kind: 'silent', on: 'control', carriedOut: true, after: 1, times: 1 })
     await expect(home.map(request)).rejects.toMatchObject({ code: 'NO_REPLY' })
     expect(entries(home)).toEqual([])
   })
