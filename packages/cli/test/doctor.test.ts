@@ -51,6 +51,12 @@ describe.skipIf(!support.ok).concurrent(`postern doctor${why}`, { timeout: 30_00
     }
   )
 
+  it('does not know how reachable this host is where it may try nothing', async () => {
+    const { verdict, cause, advice, exit } = await doctorReport(await enter('no-daemon'), '--via', 'none')
+    expect({ verdict, cause, exit }).toEqual({ verdict: 'unknown', cause: null, exit: 12 })
+    expect(advice).toEqual([expect.stringMatching(/^Name a strategy/)])
+  })
+
   it('with --dry-run changes nothing in the router', async () => {
     const lab = await enter('home')
     const { strategies, candidates } = await doctorReport(lab, '--dry-run')

@@ -56,6 +56,10 @@ export function judge(facts: Facts): Judgement {
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
   // Nothing was wanted and nothing stands in the way: there is nothing to say yet.
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
+  // Nobody was asked; only these two show without asking.
+  if (facts.entries.length === 0 && cause !== 'no-route' && cause !== 'loopback-only') {
+    return conclude('unknown', null, facts)
+  }
   return conclude('private', cause, facts)
 }
 
@@ -134,6 +138,9 @@ const adviceFor: Readonly<Record<Cause, string>> = {
 
 function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgement {
   const advice = cause === null ? [] : [adviceFor[cause]]
+  if (verdict === 'unknown' && facts.entries.length === 0) {
+    advice.push('Name a strategy, such as upnp, nat-pmp, pcp or manual: without one nothing is tried.')
+  }
   const [gateway] = facts.network.gateways
   const software = gateway === undefined ? undefined : containerBridgeOf(gateway)
   if (software !== undefined && verdict !== 'public' && cause !== 'container-bridge') {

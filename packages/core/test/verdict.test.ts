@@ -77,7 +77,20 @@ describe('the verdict', () => {
     ],
     ['relayed: nothing direct, a relay', { relays: 1 }, 'relayed', 'no-mapping-service'],
     ['unknown: the first pass is not over', { firstPassOver: false }, 'unknown', null],
-    ['private: nothing', {}, 'private', 'no-mapping-service']
+    ['private: nothing', {}, 'private', 'no-mapping-service'],
+    ['unknown: no strategies', { entries: [] }, 'unknown', null],
+    [
+      'public: no strategies, but an address of its own',
+      { entries: [], candidates: [candidate({ type: 'local' })] },
+      'public',
+      null
+    ],
+    [
+      'private: no strategies, and no route either',
+      { entries: [], network: { gateways: [], addresses: [] } },
+      'private',
+      'no-route'
+    ]
   ] as const)('is %s', (_, changes, verdict, cause) => {
     expect(judge(facts(changes))).toMatchObject({ verdict, cause })
   })
@@ -122,6 +135,11 @@ describe('the cause', () => {
       cause: null,
       advice: []
     })
+  })
+
+  it('asks for a strategy where there is none', () => {
+    const { advice } = judge(facts({ entries: [] }))
+    expect(advice).toEqual([expect.stringMatching(/^Name a strategy/)])
   })
 
   it('mentions a second router that is not used', () => {
