@@ -104,11 +104,15 @@ describe.each(packages)('$manifest.name', (each) => {
     expect(manifest).not.toHaveProperty('scripts.postinstall')
   })
 
-  it('packs what was built, its source, and its programs', () => {
+  it('packs what was built, its source, its programs, and the licences', () => {
     const bin = manifest['bin'] === undefined ? [] : ['bin']
-    expect(manifest['files']).toEqual([...bin, 'dist', 'src', '!dist/.tsbuildinfo'])
+    expect(manifest['files']).toEqual([...bin, 'dist', 'src', 'LICENSE-*', '!dist/.tsbuildinfo'])
     for (const program of Object.values(manifest['bin'] ?? {})) {
       expect(read(join('packages', folder, String(program)))).toMatch(/^#!\/usr\/bin\/env node\n/)
+    }
+    // Copies: what is packed has to lie in the folder, and links are left out.
+    for (const licence of ['LICENSE-APACHE', 'LICENSE-MIT']) {
+      expect(read(join('packages', folder, licence))).toBe(read(licence))
     }
   })
 
