@@ -1,4 +1,4 @@
-import type { Host, Network } from '@postern/interface'
+import type { CallOptions, Host, Network } from '@postern/interface'
 import type { Candidates } from './candidates.js'
 import type { Desks } from './desks.js'
 import type { Doubts } from './doubts.js'
@@ -29,4 +29,10 @@ export interface Context {
   readonly touched: () => void
   /** A gateway grants something else than before. */
   readonly gatewayChanged: (gateway: string) => void
+}
+
+/** What may still be done once nothing new is begun: as long as the signal does not abort. */
+export interface Closing extends CallOptions {
+  /** Work that nobody waits for, but the end of it all. */
+  readonly track: (work: Promise<void>) => void
 }

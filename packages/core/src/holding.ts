@@ -1,7 +1,7 @@
 import type { CallOptions, Endpoint, Lease, Mapper } from '@postern/interface'
 import { asNatError, attempt } from './attempt.js'
 import { type Bell, createBell } from './bell.js'
-import type { Context } from './context.js'
+import type { Closing, Context } from './context.js'
 import { eventReason } from './events.js'
 import { createFailures } from './failures.js'
 import { createHolder } from './ledger.js'
@@ -22,7 +22,7 @@ export interface Holding {
   /** The gateway is known to have forgotten the lease. */
   gatewayForgot(): void
   /** Maps and keeps until the signal aborts; then gives back what is held, as long as the other one does not. */
-  run(call: CallOptions, last: CallOptions): Promise<void>
+  run(call: CallOptions, last: Closing): Promise<void>
 }
 
 interface Choice {
@@ -37,8 +37,6 @@ export function createHolding(want: Want, context: Context): Holding {
   const bell: Bell = createBell(clock)
   const publisher = createPublisher(context)
   const failures = createFailures(context)
-  /** What goes on although nothing here waits for its outcome. */
-  const strays = new Set<Promise<void>>()
   let tenure: Tenure | undefined
   let trying = true
   let notBeforeMs = 0
@@ -62,7 +60,7 @@ export function createHolding(want: Want, context: Context): Holding {
   }
 
   /** Undefined where nothing was granted. Rejects with the signal's reason. */
-  async function acquire(choice: Choice, call: CallOptions, last: CallOptions): Promise<Held | undefined> {
+  async function acquire(choice: Choice, call: CallOptions, last: Closing): Promise<Held | undefined> {
     const { entry, mapper, endpoint } = choice
     const desk = desks.of(mapper.gateway)
     const holder = createHolder(endpoint, () => bell.ring('look'))
@@ -74,7 +72,9 @@ export function createHolding(want: Want, context: Context): Holding {
         // Another holder of the same endpoint has released it meanwhile.
         if (!memory.has(remembered)) remembered = await memory.recall(mapper.gateway, endpoint, call)
         const map = (bounded: CallOptions): Promise<Lease> => mapper.map(requestFor(endpoint, remembered), bounded)
-        const lease = await attempt(map, policy.attemptMs, clock, call, (late) => stray(giveBack(mapper, late, last)))
+        const lease = await attempt(map, policy.attemptMs, clock, call, (late) =>
+          last.track(giveBack(mapper, late, last))
+        )
         try {
           const good = checkGrant(lease)
           publisher.take(good.lease, holder)
@@ -102,13 +102,8 @@ export function createHolding(want: Want, context: Context): Holding {
     key: keyBytes(remembered)
   })
 
-  function stray(work: Promise<void>): void {
-    const kept: Promise<void> = work.finally(() => strays.delete(kept))
-    strays.add(kept)
-  }
-
   /** A lease that nobody waits for any more. One that is the same mapping as a live one is only forgotten. */
-  async function giveBack(mapper: Mapper, lease: Lease, last: CallOptions): Promise<void> {
+  async function giveBack(mapper: Mapper, lease: Lease, last: Closing): Promise<void> {
     const release = async (): Promise<void> => {
       if (lease.addresses.some(ledger.isHeld)) return
       await attempt((call) => lease.release(call), policy.attemptMs, clock, last)
@@ -132,7 +127,7 @@ export function createHolding(want: Want, context: Context): Holding {
     publisher.complain(want, reasons)
   }
 
-  async function hold(first: Held, call: CallOptions, last: CallOptions): Promise<void> {
+  async function hold(first: Held, call: CallOptions, last: Closing): Promise<void> {
     const { entry, mapper } = first
     const sinceMs = clock.monotonicMs()
     complained = ''
@@ -140,9 +135,9 @@ export function createHolding(want: Want, context: Context): Holding {
       context,
       bell,
       publisher,
-      stray,
+      track: last.track,
       askedLast: leaveAlone,
-      giveBack: (where, lease) => stray(giveBack(where, lease, last)),
+      giveBack: (where, lease) => last.track(giveBack(where, lease, last)),
       answered(error) {
         if (entry.failure !== error) context.touched()
         entry.failure = error
@@ -165,7 +160,7 @@ export function createHolding(want: Want, context: Context): Holding {
     notBeforeMs = clock.monotonicMs() + leastSpacingMs
   }
 
-  async function pursue(call: CallOptions, last: CallOptions): Promise<void> {
+  async function pursue(call: CallOptions, last: Closing): Promise<void> {
     while (!call.signal.aborted) {
       const choice = choose()
       if (typeof choice === 'number') {
@@ -205,7 +200,6 @@ export function createHolding(want: Want, context: Context): Holding {
       })
       await tenure?.release(last)
       tenure = undefined
-      while (strays.size > 0) await Promise.all(strays)
     }
   }
 }

@@ -1,7 +1,7 @@
 import { type CallOptions, type Lease, natError, type Relay, type RelayLimits } from '@postern/interface'
 import { asNatError, attempt, graceMs } from './attempt.js'
 import { type Bell, createBell } from './bell.js'
-import type { Context } from './context.js'
+import type { Closing, Context } from './context.js'
 import { keep } from './keeper.js'
 import { backOffMs } from './policy.js'
 import { leastSpacingMs } from './renewal.js'
@@ -10,7 +10,7 @@ import type { Entry } from './roster.js'
 /** The safety net: reservations at relays, taken early and let go when they are not needed. */
 export interface Relays {
   /** Takes, keeps and lets go until the signal aborts; then lets go of all of them, as long as the other one does not. */
-  run(call: CallOptions, last: CallOptions): Promise<void>
+  run(call: CallOptions, last: Closing): Promise<void>
   /** Relays came or went, or the verdict changed. */
   look(): void
   /** The relay is not there any more, and with it the reservation. */
@@ -40,7 +40,6 @@ export function createRelays(context: Context, isPublic: () => number | undefine
   const bell = createBell(clock)
   const held = new Map<string, Reservation>()
   const rests = new Map<string, { readonly count: number; readonly untilMs: number }>()
-  const keeping = new Set<Promise<void>>()
 
   /** What a user named counts more than the policy. */
   function most(): number {
@@ -63,10 +62,10 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     return best ?? waitMs
   }
 
-  async function reserve(entry: Entry, relay: Relay, { signal }: CallOptions, last: CallOptions): Promise<void> {
+  async function reserve(entry: Entry, relay: Relay, { signal }: CallOptions, last: Closing): Promise<void> {
     const { id } = relay.party
     try {
-      const late = (lease: Lease): void => track(release(lease, last))
+      const late = (lease: Lease): void => last.track(release(lease, last))
       const lease = await attempt((call) => relay.reserve(call), policy.attemptMs, clock, { signal }, late)
       if (lease.addresses.length === 0 || !(lease.lifetimeMs > 0)) {
         await release(lease, last)
@@ -78,7 +77,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       const reservation: Reservation = { entry, relay, lease, bell: createBell(clock), cut: new AbortController() }
       held.set(id, reservation)
       publish(reservation)
-      track(keepOne(reservation, { signal }, last))
+      last.track(keepOne(reservation, { signal }, last))
     } catch (error) {
       signal.throwIfAborted()
       const failure = asNatError(error)
@@ -86,13 +85,6 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       rest(id, failure.retryAfterMs)
       context.touched()
     }
-  }
-
-  function track(work: Promise<void>): void {
-    const kept: Promise<void> = work
-      .catch((error: unknown) => host.log.info(`a reservation is given up: ${String(error)}`))
-      .finally(() => keeping.delete(kept))
-    keeping.add(kept)
   }
 
   function rest(id: string, retryAfterMs = 0): void {
@@ -108,7 +100,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     }
   }
 
-  async function keepOne(reservation: Reservation, { signal }: CallOptions, last: CallOptions): Promise<void> {
+  async function keepOne(reservation: Reservation, { signal }: CallOptions, last: Closing): Promise<void> {
     const { cut } = reservation
     const call = { signal: AbortSignal.any([signal, cut.signal]) }
     const options = {
@@ -123,7 +115,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       successor: () => undefined,
       mayOutlast: (ms: number) => ms <= policy.attemptMs + graceMs,
       abandon: (renewal: Promise<Lease>) =>
-        track(
+        last.track(
           renewal.then(
             (lease) => release(lease, last),
             () => undefined
@@ -160,7 +152,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     context.touched()
   }
 
-  async function release(lease: Lease, last: CallOptions): Promise<void> {
+  async function release(lease: Lease, last: Closing): Promise<void> {
     await attempt((bounded) => lease.release(bounded), policy.attemptMs, clock, last).catch((error: unknown) =>
       host.log.debug(`a reservation was not released: ${asNatError(error).message}`)
     )
@@ -203,7 +195,6 @@ export function createRelays(context: Context, isPublic: () => number | undefine
         for (const { cut } of [...held.values()].slice(count)) cut.abort(notNeeded)
         await bell.wait(Math.min(waitMs, choice), { signal }).catch(() => undefined)
       }
-      while (keeping.size > 0) await Promise.all(keeping)
     },
     look: () => bell.ring('look'),
     gone: (id) => held.get(id)?.cut.abort(relayGone),

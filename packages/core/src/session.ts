@@ -1,5 +1,5 @@
 import { type CallOptions, hasNextHop, natError, type Network } from '@postern/interface'
-import type { Context } from './context.js'
+import type { Closing, Context } from './context.js'
 import { createHolding, heldAt, type Holding } from './holding.js'
 import type { Memory } from './memory.js'
 import type { Recoveries } from './recovery.js'
@@ -67,6 +67,8 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     running.add(kept)
   }
 
+  const last: Closing = { signal: bound.signal, track }
+
   function later(ms: number, call: CallOptions, then: () => void): void {
     track(clock.sleep(ms, call).then(then, () => undefined))
   }
@@ -110,7 +112,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     const own = new AbortController()
     holdings.set(want, { holding, cut: own })
     track(
-      holding.run(own, bound).finally(() => {
+      holding.run(own, last).finally(() => {
         holdings.delete(want)
         context.touched()
       })
@@ -138,7 +140,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     begin() {
       search()
       for (const want of parts.wants()) hold(want)
-      track(relays.run(cut, bound))
+      track(relays.run(cut, last))
       later(policy.tidyAfterMs, cut, () => track(tidy(context, parts.isWanted, cut)))
       context.touched()
     },

@@ -1,7 +1,7 @@
 import { type CallOptions, type Lease, type Mapper, type NatError, natError } from '@postern/interface'
 import { asNatError, attempt, graceMs } from './attempt.js'
 import type { Bell } from './bell.js'
-import type { Context } from './context.js'
+import type { Closing, Context } from './context.js'
 import { type Ending, keep } from './keeper.js'
 import { checkGrant, type Grant, type Held, type Publisher } from './publisher.js'
 import { isOnPath, isOurs } from './wants.js'
@@ -27,13 +27,12 @@ export interface TenureParts {
   readonly askedLast: () => void
   /** A lease that nobody waits for any more. */
   readonly giveBack: (mapper: Mapper, lease: Lease) => void
-  /** Work that goes on although nothing here waits for it. */
-  readonly stray: (work: Promise<void>) => void
+  readonly track: Closing['track']
 }
 
 /** Publishes what was granted. */
 export function createTenure(first: Held, parts: TenureParts): Tenure {
-  const { context, bell, publisher, answered, askedLast, giveBack, stray } = parts
+  const { context, bell, publisher, answered, askedLast, giveBack, track } = parts
   const { host, policy, desks, ledger, memory, doubts } = context
   const { clock } = host
   const { entry, mapper, holder } = first
@@ -137,7 +136,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
             return late
           },
           abandon: (renewal) =>
-            stray(
+            track(
               renewal.then(
                 (lease) => giveBack(mapper, lease),
                 () => undefined

@@ -93,14 +93,18 @@ describe('two wants of one mapping', () => {
 
 describe('a grant that nobody waits for any more', () => {
   /** A mapper whose first answer comes 3.5 s late, whatever it was told meanwhile. */
-  const late = (): ReturnType<typeof stage> & { readonly released: string[] } => {
+  const late = (takesMs = 1): ReturnType<typeof stage> & { readonly released: string[] } => {
     const released: string[] = []
     const each = stage((trace, clock) => {
       let count = 0
       const inner = scripted('pcp', trace, clock, {
+        takesMs,
         shape: (lease: Lease) => ({
           ...lease,
-          release: (call) => (released.push(lease.addresses.join()), lease.release(call))
+          async release(call) {
+            await lease.release(call)
+            released.push(lease.addresses.join())
+          }
         })
       })
       return [
@@ -140,6 +144,20 @@ describe('a grant that nobody waits for any more', () => {
     await each.clock.advance(3000)
     expect(released).toEqual(['/ip4/11.0.0.2/tcp/8080'])
     await end(each)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('is given back before a stop is over, although what wanted it is long gone', async () => {
+    const { released, ...each } = late(200)
+    const unwanted = new AbortController()
+    each.traversal.want(web, unwanted)
+    await begin(each, 100)
+    unwanted.abort()
+    // The answer comes after 3.7 s, and giving back what it grants takes until 3.9 s.
+    await each.clock.advance(3700)
+    expect(released).toEqual([])
+    await end(each)
+    expect(released).toEqual(['/ip4/11.0.0.2/tcp/8080'])
     expect(each.clock.pending).toBe(0)
   })
 
