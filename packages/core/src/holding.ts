@@ -19,8 +19,8 @@ export interface Holding {
   readonly atRest: () => boolean
   /** Something is to be looked at again: `look` at what strategies there are, `check` the lease at its gateway. */
   ring(why: 'look' | 'check'): void
-  /** The gateway is known to have forgotten the lease. */
-  gatewayForgot(): void
+  /** The gateway is known to have forgotten what it granted before this moment, on the monotonic clock. */
+  gatewayForgot(beforeMs: number): void
   /** Maps and keeps until the signal aborts; then gives back what is held, as long as the other one does not. */
   run(call: CallOptions, last: Closing): Promise<void>
 }
@@ -189,8 +189,9 @@ export function createHolding(want: Want, context: Context): Holding {
       if (tenure === undefined) trying = true
       bell.ring(why)
     },
-    gatewayForgot() {
-      tenure?.gatewayForgot()
+    gatewayForgot(beforeMs) {
+      // The answer that told of it may have been the one to this very lease.
+      if (tenure !== undefined && !tenure.gatewayForgot(beforeMs)) return
       failures.clear()
       bell.ring('check')
     },

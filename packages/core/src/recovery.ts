@@ -14,7 +14,7 @@ export interface Recoveries {
 
 interface Pace {
   /** Why the next recovery comes, and when at the earliest; undefined while none is to come. */
-  pending: { readonly why: Why; readonly dueMs: number; readonly call: CallOptions } | undefined
+  pending: { readonly why: Why; readonly dueMs: number; toldMs: number; readonly call: CallOptions } | undefined
   readonly bell: Bell
   lastMs: number
   /** How many recoveries in a row changed nothing. */
@@ -23,9 +23,17 @@ interface Pace {
   restarts: number
 }
 
-/** Triggers that come together are one; recoveries of one gateway keep a distance that grows while nothing comes of them:
- * anybody on the link can forge hints. */
-export function createRecoveries(host: Host, policy: Policy, recover: (gateway: string, why: Why) => void): Recoveries {
+/**
+ * Triggers that come together are one; recoveries of one gateway keep a distance that grows while nothing comes of them:
+ * anybody on the link can forge hints.
+ *
+ * @param recover - is told, too, when the last trigger came, on the monotonic clock: what was granted since then is new
+ */
+export function createRecoveries(
+  host: Host,
+  policy: Policy,
+  recover: (gateway: string, why: Why, toldMs: number) => void
+): Recoveries {
   const { clock } = host
   const paces = new Map<string, Pace>()
 
@@ -50,7 +58,7 @@ export function createRecoveries(host: Host, policy: Policy, recover: (gateway: 
 
   async function run(gateway: string, pace: Pace, call: CallOptions): Promise<void> {
     while (pace.pending !== undefined) {
-      const { why, dueMs } = pace.pending
+      const { why, dueMs, toldMs } = pace.pending
       const leftMs = Math.max(dueMs, allowedMs(pace, why)) - clock.monotonicMs()
       if (leftMs > 0) {
         await pace.bell.wait(leftMs, call)
@@ -65,7 +73,7 @@ export function createRecoveries(host: Host, policy: Policy, recover: (gateway: 
         pace.restartedMs = now
       }
       pace.pending = undefined
-      recover(gateway, why)
+      recover(gateway, why, toldMs)
     }
   }
 
@@ -73,10 +81,12 @@ export function createRecoveries(host: Host, policy: Policy, recover: (gateway: 
     trigger(gateway, why, call) {
       const pace = paceOf(gateway)
       const waiting = pace.pending !== undefined && !pace.pending.call.signal.aborted ? pace.pending : undefined
+      const toldMs = clock.monotonicMs()
+      if (waiting?.why === why) waiting.toldMs = toldMs
       if (waiting?.why === why || waiting?.why === 'restarted') return
       // RFC 6886 §3.7, RFC 6887 §14.1.3: after a restart every host of the network wakes up at once.
       const jitterMs = why === 'restarted' ? host.random() * policy.restartJitterMs : 0
-      pace.pending = { why, dueMs: clock.monotonicMs() + policy.coalesceMs + jitterMs, call }
+      pace.pending = { why, dueMs: toldMs + policy.coalesceMs + jitterMs, toldMs, call }
       if (waiting !== undefined) return pace.bell.ring('look')
       run(gateway, pace, call).catch(() => {
         if (pace.pending?.call === call) pace.pending = undefined

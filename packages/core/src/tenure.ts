@@ -11,8 +11,8 @@ export interface Tenure {
   readonly held: () => Held
   /** Keeps the lease alive. Resolves with how it ended, and then it is withdrawn. Rejects with the signal's reason. */
   keep(call: CallOptions): Promise<Ending>
-  /** The gateway is known to have forgotten it. */
-  gatewayForgot(): void
+  /** The gateway is known to have forgotten what it granted before this moment. False if this is newer. */
+  gatewayForgot(beforeMs: number): boolean
   /** Gives it back, if nobody else holds the same mapping. */
   release(last: CallOptions): Promise<void>
 }
@@ -42,9 +42,11 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   let successor: Lease | undefined
   let phase: 'held' | 'leaving' | 'over' = 'held'
   let forgotten = false
+  let grantedMs = 0
 
   function publish(next: Held, before: Held | undefined): void {
     held = next
+    grantedMs = clock.monotonicMs()
     publisher.publish(next, before)
     // A router that was named, or is none, need not be the next hop: its address may well lie beyond that.
     const { external } = next
@@ -114,8 +116,10 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
 
   return {
     held: () => held,
-    gatewayForgot() {
+    gatewayForgot(beforeMs) {
+      if (grantedMs >= beforeMs) return false
       forgotten = true
+      return true
     },
     async keep(call) {
       const ending = await keep(

@@ -112,10 +112,10 @@ export function createTraversal(options: TraversalOptions): Traversal {
     () => publicSinceMs,
     () => memory.all().some(({ verifiedAt }) => verifiedAt !== null && clock.wallMs() - verifiedAt < dayMs)
   )
-  const recoveries = createRecoveries(host, policy, (gateway, why) => {
+  const recoveries = createRecoveries(host, policy, (gateway, why, toldMs) => {
     for (const holding of session?.holdings() ?? []) {
       if (holding.held() !== undefined && heldAt(holding) !== gateway) continue
-      if (why === 'restarted') holding.gatewayForgot()
+      if (why === 'restarted') holding.gatewayForgot(toldMs)
       else holding.ring('check')
     }
     verifier.doubt()

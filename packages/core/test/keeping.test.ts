@@ -263,6 +263,38 @@ describe('recoveries', () => {
     await end(each)
   })
 
+  it('from a restart leave alone what was renewed since: the answer that told of it, for one', async () => {
+    const trace: string[] = []
+    const clock = virtualClock()
+    const pcp = scripted('pcp', trace, clock, {
+      renew(count) {
+        if (count === 1) pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
+      }
+    })
+    const each = stage(() => [pcp.strategy], { clock })
+    for (const port of [9001, 9002, 9003]) each.traversal.want({ ...web, port })
+    await begin(each, 5000)
+    trace.length = 0
+    await clock.advance(15 * 60_000 + 5500)
+    expect(trace).toEqual(['renew pcp 9001', 'renew pcp 9002', 'renew pcp 9003'])
+    await end(each)
+  })
+
+  it('from a second restart in the meantime concern what was renewed between the two', async () => {
+    const each = keeper({ lifetimeMs: 86_400_000 }, { random: () => 0.999 })
+    const restarted = (): void => each.pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
+    each.traversal.want(web)
+    await begin(each, 5000)
+    restarted()
+    each.traversal.recheck()
+    await each.clock.advance(100)
+    expect(each.renewals).toHaveLength(1)
+    restarted()
+    await each.clock.advance(5500)
+    expect(each.renewals).toHaveLength(2)
+    await end(each)
+  })
+
   it('reach a gateway that its user named, which is no next hop', async () => {
     const clock = virtualClock()
     const trace: string[] = []
