@@ -42,6 +42,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   let successor: Lease | undefined
   let phase: 'held' | 'leaving' | 'over' = 'held'
   let forgotten = false
+  let isFailing = false
   let grantedMs = 0
 
   function publish(next: Held, before: Held | undefined): void {
@@ -81,8 +82,9 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   const isHeld = (): boolean => phase === 'held'
 
   function renew(lease: Lease, call: CallOptions): Promise<Lease> {
-    // Claimed before the answer, so that one lease of a gateway is asked about at a poll, and not each of them.
-    if (isShared()) desk.heardMs.set(entry.name, clock.monotonicMs())
+    // Claimed before the answer, so that one lease of a gateway is asked about at a poll, and not each of them: the one
+    // that was granted longest ago. Trying again what has failed is no poll, or nobody else would ever have a turn.
+    if (isShared() && !isFailing) desk.heardMs.set(entry.name, clock.monotonicMs())
     return desk.serve(async () => {
       if (!isHeld()) throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
       try {
@@ -149,10 +151,14 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
           onRenewed() {
             successor = undefined
             forgotten = false
+            isFailing = false
             answered()
             publish({ ...held, ...latest }, held)
           },
-          onFailed: answered
+          onFailed(error) {
+            isFailing = true
+            answered(error)
+          }
         },
         call
       )

@@ -512,13 +512,36 @@ describe('an external address that this side of the router speaks against', () =
 })
 
 describe('polling', () => {
-  it('asks about one lease of a gateway, not about each of them', async () => {
+  const poll = 15 * 60_000
+  const ports = [9001, 9002, 9003]
+
+  it('asks about one lease of a gateway, not about each of them, and about another one each time', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
-    for (const port of [9001, 9002, 9003]) each.traversal.want({ ...web, port })
+    for (const port of ports) each.traversal.want({ ...web, port })
     await begin(each, 5000)
     each.trace.length = 0
-    await each.clock.advance(15 * 60_000)
-    expect(each.trace).toHaveLength(1)
+    for (let polls = 1; polls <= 6; polls++) {
+      await each.clock.advance(poll)
+      expect(each.trace).toHaveLength(polls)
+    }
+    expect(each.trace).toEqual([...ports, ...ports].map((port) => `renew pcp ${port}`))
+    await end(each)
+  })
+
+  it('goes on with the others while one lease is refused each time', async () => {
+    const each = stage((trace, clock) => [
+      scripted('pcp', trace, clock, {
+        renew() {
+          if (trace.at(-1) === 'renew pcp 9001') throw natError('CONFLICT', 'somebody else has it')
+        }
+      }).strategy
+    ])
+    for (const port of ports) each.traversal.want({ ...web, port })
+    await begin(each, 5000)
+    each.trace.length = 0
+    // Less than the time after which they would be renewed anyway.
+    await each.clock.advance(3.5 * poll)
+    expect(each.trace).toEqual(expect.arrayContaining(['renew pcp 9001', 'renew pcp 9002', 'renew pcp 9003']))
     await end(each)
   })
 })
