@@ -19,6 +19,9 @@ export interface SeekOptions {
 const provisionalSendings = 2
 /** What is asked after an announcement. A service that is known gets less time, because requests wait meanwhile. */
 const hintSendings = { known: 2, unknown: 4 }
+/** A service that has just announced itself and does not answer is asked again after these pauses: datagrams are lost, and
+ * nothing else may tell for a long time. */
+const hintPausesMs = [1000, 2000, 4000]
 /** Answers, or none, after which it makes sense to go on asking: nobody has said that the service is not there. */
 const undecided: ReadonlySet<string> = new Set(['NO_REPLY', 'MALFORMED_REPLY', 'UNREACHABLE'])
 
@@ -46,7 +49,13 @@ export async function seek(options: SeekOptions, { signal }: CallOptions): Promi
     // RFC 6887 §7.4: a NAT between us and the router does not go away because the router says something.
     if (reason?.code === 'ADDRESS_MISMATCH') return
     patience?.abort()
-    await probe(waitsMs.slice(0, isFound() ? hintSendings.known : hintSendings.unknown), { signal })
+    if (!isFound()) return probe(waitsMs.slice(0, hintSendings.unknown), { signal })
+    for (const pauseMs of [0, ...hintPausesMs]) {
+      if (pauseMs > 0) await clock.sleep(pauseMs, { signal }).catch(() => undefined)
+      if (signal.aborted) return
+      await probe(waitsMs.slice(0, hintSendings.known), { signal })
+      if (reason?.code !== 'NO_REPLY') return
+    }
   }
   const hints = spacedHints(hinted, clock, { signal })
   const isUndecided = (): boolean => !isFound() && !signal.aborted && undecided.has(reason?.code ?? 'NO_REPLY')
