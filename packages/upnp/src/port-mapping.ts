@@ -24,6 +24,8 @@ const firstRandomPort = 49_152
 
 export interface PortMapping extends ExternalAddressOptions {
   readonly description: string
+  /** An entry was gone before its time: the router has started again, or lost its list. */
+  readonly forgot: () => void
 }
 
 /** A mapping that is wanted. */
@@ -32,6 +34,8 @@ interface Wish extends PortMapping {
   readonly request: MapRequest
   /** The external port to try first. */
   readonly externalPort: number
+  /** It was granted, and its time has not run out. */
+  readonly isHeld: boolean
   /** The router has said that it grants nothing that ends. */
   readonly permanent: boolean
   /** What the router calls this host, where that is no address. */
@@ -56,7 +60,7 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
       // External port 0 would open every port (WANIPConnection:1 §2.2.18).
       const externalPort =
         Number.isInteger(suggested) && suggested > 0 && suggested < 65_536 ? suggested : endpoint.port
-      const wish = { ...mapping, external, request, externalPort, permanent: false, knownAs: undefined }
+      const wish = { ...mapping, external, request, externalPort, isHeld: false, permanent: false, knownAs: undefined }
       return acquire(wish, external.fresh, call)
     }
   }
@@ -95,6 +99,7 @@ async function tryPorts(wish: Wish, external: string, additions: Addition[], cal
     tried.add(externalPort)
     const before = await readEntry(client, endpoint, externalPort, call)
     const known = isOurs(before, endpoint, knownAs)
+    if (wish.isHeld && before === 'absent' && externalPort === wish.externalPort) wish.forgot()
     if (!known && before !== 'absent' && before !== 'unreadable') {
       // miniupnpd would let us re-point the entry of another program of this host, old firmware that of anybody.
       complaint = natError('CONFLICT', `the external port ${externalPort} is mapped to somebody else`)
@@ -201,7 +206,7 @@ function grant(
   knownAs: string | undefined
 ): Lease {
   const { endpoint } = wish.request
-  const held: Wish = { ...wish, externalPort, knownAs }
+  const held: Wish = { ...wish, externalPort, isHeld: true, knownAs }
   let released = false
   return {
     addresses: [formatMultiaddr(external, endpoint.protocol, externalPort)],

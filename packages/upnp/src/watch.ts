@@ -10,6 +10,9 @@ import { concerns, hasRestarted, isNews } from './news.js'
 import { orAborted } from './or-aborted.js'
 import { decodeSsdp, isAboutGateway, ssdpGroup, type SsdpMessage } from './ssdp.js'
 
+/** Within this time after a restart was told every mapping has been renewed. */
+const sameRestartMs = 60_000
+
 export interface WatchOptions {
   readonly host: Host
   readonly settings: Settings
@@ -35,11 +38,13 @@ export async function watchGateway(options: WatchOptions): Promise<void> {
   let client: Client | undefined
   let lost: (() => void) | undefined
   let announced: SsdpMessage | undefined
+  let restartedMs = Number.NEGATIVE_INFINITY
 
   const tell = (finding: Finding): void => {
     if (!signal.aborted) found(finding)
   }
   const tellAll = (what: 'gone' | 'restarted'): void => {
+    if (what === 'restarted') restartedMs = host.clock.monotonicMs()
     for (const about of mappers) tell({ kind: 'notice', what, about })
   }
 
@@ -91,7 +96,9 @@ export async function watchGateway(options: WatchOptions): Promise<void> {
       }
     })
     host.log.info(`upnp: ${owner} maps ports too, and is no gateway of this host`)
-    tell(createPortMapper(itsGateway, { client: itsClient, host, description, addressChanged: nothing }))
+    tell(
+      createPortMapper(itsGateway, { client: itsClient, host, description, addressChanged: nothing, forgot: nothing })
+    )
   }
 
   /** Without a usable IPv4 address IPv6 may still be all right. */
@@ -210,7 +217,11 @@ export async function watchGateway(options: WatchOptions): Promise<void> {
         client,
         host,
         description,
-        addressChanged: () => tell({ kind: 'notice', what: 'address-changed', about: mapper })
+        addressChanged: () => tell({ kind: 'notice', what: 'address-changed', about: mapper }),
+        forgot() {
+          // What is renewed after a restart that was told already is gone for the same reason.
+          if (host.clock.monotonicMs() - restartedMs > sameRestartMs) tellAll('restarted')
+        }
       })
       offer(mapper)
       if (isNew) offerMore(client)

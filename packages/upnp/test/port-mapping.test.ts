@@ -71,6 +71,19 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(entries(home)).toHaveLength(1)
   })
 
+  it('tells once that the router has restarted where entries are gone before their time', async () => {
+    const home = await igd()
+    const leases = [await home.map(request), await home.map(udp)]
+    await home.clock.advance(900_000)
+    for (const lease of leases) await home.within(lease.renew(call()))
+    expect(home.notices()).toEqual([])
+    home.gateway.forget()
+    await home.clock.advance(900_000)
+    for (const lease of leases) await home.within(lease.renew(call()))
+    expect(home.notices()).toEqual(['restarted'])
+    expect(entries(home)).toHaveLength(2)
+  })
+
   it('renews on another port where somebody else has taken the port meanwhile', async () => {
     const home = await igd()
     const lease = await home.map(request)
