@@ -1,17 +1,15 @@
 import { type Discovery, type Host, isNotice, type Lease, type Mapper, type Strategy } from '@postern/interface'
 import { type BrokenStrategy, type ReferenceTable, referenceMapper } from '@postern/testkit'
-import { sound } from '../sound.js'
 
 type Make = (table: ReferenceTable) => Strategy
 
 const never = { signal: new AbortController().signal }
-const honest: Make = (table) => sound(referenceMapper(table))
 
 const withDiscovery =
   (change: (discovery: Discovery, table: ReferenceTable, host: Host) => Discovery): Make =>
   (table) =>
   (host) =>
-    change(honest(table)(host), table, host)
+    change(referenceMapper(table)(host), table, host)
 
 const withMapper = (change: (mapper: Mapper, table: ReferenceTable, host: Host) => Mapper): Make =>
   withDiscovery((discovery, table, host) => ({
@@ -52,7 +50,21 @@ export const brokenMappers: readonly BrokenStrategy[] = [
       }
     }))
   },
-  { name: 'says nothing of silence', breaks: 'discover-says-why-it-finds-nothing', strategy: familyOnly },
+  {
+    name: 'says nothing of silence',
+    breaks: 'discover-says-why-it-finds-nothing',
+    strategy: withDiscovery((discovery) => ({
+      ...discovery,
+      discover: (network, found, call) =>
+        discovery.discover(
+          network,
+          (finding) => {
+            if (!isNotice(finding)) found(finding)
+          },
+          call
+        )
+    }))
+  },
   {
     name: 'finds something the first time only',
     breaks: 'discover-works-again',
@@ -93,7 +105,13 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     breaks: 'map-refuses-other-protocols',
     strategy: withMapper((mapper) => ({ ...mapper, protocols: ['tcp'] }))
   },
-  { name: 'grants IPv4 to IPv6', breaks: 'map-refuses-other-families', strategy: familyBlind },
+  {
+    name: 'grants IPv4 to IPv6',
+    breaks: 'map-refuses-other-families',
+    strategy: withMap((mapper, _, request, call) =>
+      mapper.map({ ...request, endpoint: { ...request.endpoint, family: 4 } }, call)
+    )
+  },
   {
     name: 'keeps a socket for a mapping',
     breaks: 'map-holds-no-socket',
@@ -210,11 +228,3 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     })
   }
 ]
-
-function familyOnly(table: ReferenceTable): Strategy {
-  return sound(referenceMapper(table), { absence: false })
-}
-
-function familyBlind(table: ReferenceTable): Strategy {
-  return sound(referenceMapper(table), { family: false })
-}

@@ -39,9 +39,21 @@ export const brokenDiscoveries: readonly BrokenStrategy[] = [
           lifetimeMs: 60_000,
           key: new Uint8Array(16)
         }
-        await table.map(trial, call)
-        await table.unmap(trial, call)
-        await honest.discover(network, found, call)
+        const tryOut = async (): Promise<void> => {
+          await table.map(trial, call)
+          await table.unmap(trial, call)
+        }
+        await honest.discover(
+          network,
+          (finding) => {
+            if (isNotice(finding)) return found(finding)
+            tryOut().then(
+              () => found(finding),
+              () => undefined
+            )
+          },
+          call
+        )
       }
     }))
   },
@@ -54,6 +66,7 @@ export const brokenDiscoveries: readonly BrokenStrategy[] = [
         honest.discover(
           network,
           (finding) => {
+            if (isNotice(finding)) return found(finding)
             host.clock.sleep(60_000, call).then(
               () => found(finding),
               () => undefined

@@ -1,4 +1,4 @@
-import { natError } from '@postern/interface'
+import { isNatError, natError } from '@postern/interface'
 import { type BrokenStrategy, withLease, withMap } from './change.js'
 import { wishOf } from './reference-mapper.js'
 
@@ -121,8 +121,7 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     breaks: 'map-rejects-with-nat-error',
     strategy: withMap((map, _, request, call) =>
       map(request, call).catch((error: unknown) => {
-        if (call.signal.aborted) throw error
-        throw new Error('mapping failed')
+        throw call.signal.aborted || !isNatError(error) ? error : new Error('mapping failed')
       })
     )
   },

@@ -13,6 +13,8 @@ import type { ReferenceGrant, ReferenceTable, ReferenceWish } from './reference-
 
 /** Undoing an aborted request must not take longer than 500 ms. */
 const undoMs = 400
+/** Whoever waits for longer than this wants to know why. */
+const silenceMs = 1000
 
 /** The honest strategy: it keeps every rule of the contract, on a {@link ReferenceTable}. The broken ones are this one
  * with a single change. */
@@ -28,13 +30,21 @@ export function referenceMapper(table: ReferenceTable): Strategy {
       const aborted = Promise.withResolvers<void>()
       const abort = (): void => aborted.resolve()
       signal.addEventListener('abort', abort, { once: true })
+      const answered = new AbortController()
+      const silence = async (): Promise<void> => {
+        await host.clock.sleep(silenceMs, { signal: AbortSignal.any([signal, answered.signal]) })
+        found({ kind: 'notice', what: 'absent', gateway, reason: natError('NO_REPLY', 'no answer so far') })
+      }
+      silence().catch(() => undefined)
       try {
         await Promise.race([table.probe({ signal }), aborted.promise])
+        answered.abort()
         if (!signal.aborted) found(mapperOn(table, host, gateway))
         await aborted.promise
       } catch (error) {
         if (!signal.aborted) throw error
       } finally {
+        answered.abort()
         signal.removeEventListener('abort', abort)
         close()
       }
@@ -49,6 +59,7 @@ function mapperOn(table: ReferenceTable, host: Host, gateway: Gateway): Mapper {
     family: 4,
     protocols: ['tcp', 'udp'],
     async map(request, { signal }) {
+      if (request.endpoint.family !== 4) throw new TypeError('the reference maps IPv4 only')
       const wish = wishOf(request)
       signal.throwIfAborted()
       try {
