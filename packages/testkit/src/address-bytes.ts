@@ -16,8 +16,11 @@ export function bytesOfAddress(text: string): Uint8Array {
 }
 
 /** The reverse of {@link bytesOfAddress}: IPv4-mapped addresses as IPv4. */
-export const addressOfBytes = (bytes: Uint8Array): string =>
-  ipaddr.process(ipaddr.fromByteArray([...bytes]).toString()).toString()
+export function addressOfBytes(bytes: Uint8Array): string {
+  const isMapped = bytes.subarray(0, 12).every((byte, index) => byte === (index < 10 ? 0 : 0xff))
+  if (isMapped && bytes.length === 16) return bytes.subarray(12).join('.')
+  return ipaddr.process(ipaddr.fromByteArray([...bytes]).toString()).toString()
+}
 
 export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, index) => byte === b[index])

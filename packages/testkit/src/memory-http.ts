@@ -11,6 +11,9 @@ interface MemoryHttpOptions {
 
 let nextPort = 32_768
 
+/** Made once: an abort without a reason makes a new error with its stack. */
+const over = new Error('the exchange is over')
+
 /** One HTTP exchange without a connection, with the outcomes that the real one has. */
 export async function exchangeInMemory(
   exchange: HttpExchange,
@@ -67,6 +70,6 @@ export async function exchangeInMemory(
   try {
     return await Promise.race([converse(), deadline()])
   } finally {
-    done.abort(signal.aborted ? signal.reason : undefined)
+    done.abort(signal.aborted ? signal.reason : over)
   }
 }
