@@ -62,6 +62,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
   let retryAtMs = 0
   let notBeforeMs = since.monotonicMs + leastSpacingMs
   let restsUntilMs = 0
+  let failedMs = Number.NEGATIVE_INFINITY
   /** When to ask because somebody doubts the lease. */
   let checkAtMs = Number.POSITIVE_INFINITY
   let failure: NatError | undefined
@@ -83,6 +84,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     scheduled = renewalMs(lease.lifetimeMs, 0, undefined, random)
     notBeforeMs = since.monotonicMs + leastSpacingMs
     restsUntilMs = 0
+    failedMs = Number.NEGATIVE_INFINITY
     failure = undefined
     onRenewed(lease, before)
   }
@@ -121,8 +123,8 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     const now = clock.monotonicMs()
     if (why === 'check') {
       // What was granted a moment ago, or by somebody who wants to be left alone, is asked for again at once only if it is
-      // known to be forgotten.
-      checkAtMs = forgotten() ? 0 : Math.max(since.monotonicMs + leastSpacingMs, restsUntilMs)
+      // known to be forgotten. Where the last attempt has just failed it may have been carried out since.
+      checkAtMs = forgotten() ? failedMs + leastSpacingMs : Math.max(since.monotonicMs + leastSpacingMs, restsUntilMs)
     }
     if (now < Math.min(renewAtMs, Math.max(pollAtMs(), notBeforeMs), checkAtMs)) continue
 
@@ -137,7 +139,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
       call.signal.throwIfAborted()
       failure = asNatError(error)
       failures++
-      const failedMs = clock.monotonicMs()
+      failedMs = clock.monotonicMs()
       restsUntilMs = failedMs + (failure.retryAfterMs ?? 0)
       notBeforeMs = Math.max(failedMs + leastSpacingMs, restsUntilMs)
       retryAtMs = failedMs + Math.min(pollMs, leastSpacingMs * 2 ** (failures - 1))

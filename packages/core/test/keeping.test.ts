@@ -137,6 +137,29 @@ describe('renewing', () => {
   })
 })
 
+describe('a router that has started again', () => {
+  it('is not asked within 4 s after an attempt that failed: that may have been carried out', async () => {
+    const each = keeper(
+      {
+        renew(count) {
+          if (count === 1) throw natError('NO_REPLY', 'the answer was lost')
+        }
+      },
+      { random: () => 0 }
+    )
+    each.traversal.want(web)
+    await begin(each, 5000)
+    each.traversal.recheck()
+    await each.clock.advance(100)
+    each.pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
+    await each.clock.advance(6000)
+    const [failed = 0, again = 0] = each.renewals
+    expect(again - failed).toBeGreaterThanOrEqual(4000)
+    expect(again - failed).toBeLessThan(4100)
+    await end(each)
+  })
+})
+
 describe('a lease that lapses', () => {
   /** A mapper that grants, and then answers nothing any more. */
   const dying = (lifetimeMs: number): ReturnType<typeof keeper> => {
