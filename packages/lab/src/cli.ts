@@ -5,19 +5,25 @@ import { draw } from './draw.js'
 import { LabError } from './errors.js'
 import { ended } from './exec.js'
 import { openLab } from './lab.js'
+import { withPeers } from './peers.js'
 import { canRunLab } from './support.js'
 import { prepareTools } from './tools.js'
-import type { NamedTopology } from './topologies.js'
 import { findTopology, topologies } from './topologies.js'
+import type { Topology } from './topology.js'
 
 const examples = `
 Examples:
   postern-lab list
   postern-lab run home -- natpmpc -a 4000 4000 tcp 60
   postern-lab run carrier-nat --host router -- ip address
-  postern-lab run home -- sh                          a shell behind a home router
+  postern-lab run home --peers --host alpha -- sh     a shell on a public host of its internet
 
 Exit codes of run: the command's own; 1 where no lab can be had here; 2 for a wrong name or option.`
+
+const peersOption = ['--peers', 'with the public hosts alpha, bravo, charlie and outsider on the internet'] as const
+interface PeersOption {
+  readonly peers?: true
+}
 
 /** Ends the program with a message and an exit code. */
 class Stop extends Error {
@@ -50,7 +56,8 @@ program
   .command('show')
   .description('a picture of one topology')
   .argument('<topology>')
-  .action((name: string) => print(draw(topologyNamed(name))))
+  .option(...peersOption)
+  .action((name: string, { peers }: PeersOption) => print(draw(topologyNamed(name, peers))))
 
 program
   .command('setup')
@@ -68,8 +75,9 @@ program
   .argument('<topology>', 'a name from `postern-lab list`')
   .argument('<command...>', 'the command and its arguments, after --')
   .option('--host <name>', 'the host to run it in', 'home')
-  .action(async (name: string, command: string[], { host }: { host: string }) => {
-    const topology = topologyNamed(name)
+  .option(...peersOption)
+  .action(async (name: string, command: string[], { host, peers }: PeersOption & { host: string }) => {
+    const topology = topologyNamed(name, peers)
     const hosts = Object.keys(topology.hosts)
     if (!hosts.includes(host)) throw new Stop(2, `${name} has no host ${host}. It has: ${hosts.join(', ')}`)
     const support = await canRunLab({ onProgress: (line) => void process.stderr.write(`${line}\n`) })
@@ -83,9 +91,9 @@ program
     }
   })
 
-function topologyNamed(name: string): NamedTopology {
+function topologyNamed(name: string, peers = false): Topology {
   const topology = findTopology(name)
-  if (topology !== undefined) return topology
+  if (topology !== undefined) return peers ? withPeers(topology) : topology
   throw new Stop(2, `No topology is named ${name}. There are: ${topologies.map((each) => each.name).join(', ')}`)
 }
 

@@ -46,6 +46,24 @@ export async function flushRules({ namespace }: Ground, { name }: Router): Promi
   await namespace.script(name, flush)
 }
 
+// A table that is declared exists, so that it can be deleted whether it was there or not.
+const unblock = 'table inet block {}\ndelete table inet block'
+
+/** Before the router's own rules, of which the daemon's are some. */
+export async function blockInbound({ namespace }: Ground, { name, plan }: Router): Promise<void> {
+  const block = `table inet block {
+  chain forward {
+    type filter hook forward priority filter - 1
+    iifname ${plan.wan} ct state new drop
+  }
+}`
+  await namespace.script(name, `nft -f - << 'END'\n${unblock}\n${block}\nEND`)
+}
+
+export async function unblockInbound({ namespace }: Ground, { name }: Router): Promise<void> {
+  await namespace.script(name, `nft -f - << 'END'\n${unblock}\nEND`)
+}
+
 /** The order matters to whoever watches: the old address goes, the new one comes, then the routes. */
 export async function changeAddress(
   { facts, namespace }: Ground,

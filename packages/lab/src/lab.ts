@@ -12,7 +12,7 @@ import { parsePackets, parseRules } from './rules.js'
 import { setupScript } from './setup-script.js'
 import { prepareTools } from './tools.js'
 import type { TopologyName } from './topologies.js'
-import { findTopology, topologies } from './topologies.js'
+import { getTopology } from './topologies.js'
 import type { Topology } from './topology.js'
 
 export interface OpenLabOptions {
@@ -81,6 +81,10 @@ export interface Lab extends AsyncDisposable {
   startDaemon(router?: string): Promise<void>
   /** Deletes every mapping behind everybody's back, the daemon's included. */
   flushRules(router?: string): Promise<void>
+  /** From now on nothing new from outside passes the router, whatever it has granted; what is connected stays so. */
+  blockInbound(router?: string): Promise<void>
+  /** What is mapped is reached from outside again. */
+  unblockInbound(router?: string): Promise<void>
   /** Gives the router another IPv4 WAN address, as in `11.0.0.77`; everyone on that network finds it there. */
   changeWanAddress(router: string, address: string): Promise<void>
   /** Gives a host another IPv4 address of the same network on its first link. */
@@ -104,7 +108,7 @@ export interface Lab extends AsyncDisposable {
  */
 export async function openLab(topology: TopologyName | Topology, options: OpenLabOptions = {}): Promise<Lab> {
   const { debug = false, onProgress, signal } = options
-  const plan = typeof topology === 'string' ? topologyNamed(topology) : topology
+  const plan = typeof topology === 'string' ? getTopology(topology) : topology
   const facts = makeFacts(plan)
   if (process.platform !== 'linux') {
     throw new LabError('LAB_UNSUPPORTED', `The lab needs Linux namespaces, and this is ${process.platform}.`)
@@ -116,12 +120,6 @@ export async function openLab(topology: TopologyName | Topology, options: OpenLa
     debug
   )
   return makeLab(facts, await Namespace.open(script, tools, signal), debug)
-}
-
-function topologyNamed(name: string): Topology {
-  const topology = findTopology(name)
-  if (topology !== undefined) return topology
-  throw new TypeError(`No topology is named ${name}: take one of ${topologies.map((each) => each.name).join(', ')}`)
 }
 
 function makeLab(facts: Facts, namespace: Namespace, debug: boolean): Lab {
@@ -155,6 +153,8 @@ function makeLab(facts: Facts, namespace: Namespace, debug: boolean): Lab {
     stopDaemon: (name = 'router') => fault.stopDaemon(ground, router(name)),
     startDaemon: (name = 'router') => fault.startDaemon(ground, router(name)),
     flushRules: (name = 'router') => fault.flushRules(ground, router(name)),
+    blockInbound: (name = 'router') => fault.blockInbound(ground, router(name)),
+    unblockInbound: (name = 'router') => fault.unblockInbound(ground, router(name)),
     changeWanAddress: (name, address) => fault.changeAddress(ground, name, router(name).plan.wan, address),
     changeHostAddress: (name, address) => fault.changeAddress(ground, name, facts.link(name).name, address),
     linkDown: (host, link) => fault.linkDown(ground, host, link),

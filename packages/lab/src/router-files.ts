@@ -47,7 +47,7 @@ table inet router {
   chain forward {
     type filter hook forward priority filter; policy drop
     ct state established,related accept
-    iifname ${lan} oifname ${wan} accept
+    iifname ${lan} oifname ${wan}${plan.forwards === 'tcp' ? ' meta l4proto tcp' : ''} accept
     # Without ICMPv6 there is no neighbour discovery, no path MTU and, in tests, no clear cause.
     meta l4proto ipv6-icmp accept
     jump miniupnpd

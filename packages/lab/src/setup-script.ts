@@ -92,8 +92,8 @@ export function linkBatch(link: LinkPlan, routes: readonly RoutePlan[]): string 
   for (const { to, via, metric } of routes.filter((route) => route.link === link.name)) {
     const hop = via === undefined ? '' : ` via ${via}`
     const cost = metric === undefined ? '' : ` metric ${metric}`
-    // `default` alone would be IPv4's; the next hop tells the family.
-    lines.push(`route replace ${to === 'default6' ? 'default' : to}${hop} dev ${link.name}${cost}`)
+    // `default` would be IPv4's where no next hop tells the family.
+    lines.push(`route replace ${to === 'default6' ? '::/0' : to}${hop} dev ${link.name}${cost}`)
   }
   return lines.join('\n')
 }

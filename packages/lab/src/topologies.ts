@@ -1,7 +1,7 @@
 import type { DaemonPlan, HostPlan, RouterPlan, Topology } from './topology.js'
 
-// Addresses that look public are from 11.0.0.0/8 and 2a00::/16: routers grant nothing on addresses reserved for
-// documentation, and nothing leaves a lab.
+// Addresses that look public are from 11.0.0.0/8, 12.0.0.0/8 and 2a00::/16: routers grant nothing on addresses reserved
+// for documentation, and nothing leaves a lab.
 
 /** The names that `openLab` and `postern-lab run` take. */
 export type TopologyName =
@@ -13,6 +13,7 @@ export type TopologyName =
   | 'home-reject'
   | 'no-daemon'
   | 'silent'
+  | 'udp-blocked'
   | 'symmetric'
   | 'double-nat'
   | 'double-nat-upnp'
@@ -21,6 +22,7 @@ export type TopologyName =
   | 'lying'
   | 'two-gateways'
   | 'two-default-routes'
+  | 'two-homes'
   | 'ipv6-firewall'
   | 'container-bridge'
   | 'vpn-default-route'
@@ -61,6 +63,12 @@ const neighbour = host('lan', '192.168.1.3/24', '192.168.1.1')
 const internet = host('wan', '11.0.0.1/24')
 const homeRouter = (plan: Partial<RouterPlan>): HostPlan =>
   router(['lan', '192.168.1.1/24'], ['wan', '11.0.0.2/24', '11.0.0.1'], plan)
+
+/** A router that has the other network on its segment too. */
+const besides = (plan: HostPlan, network: string): HostPlan => ({
+  ...plan,
+  routes: [...plan.routes, { to: network, link: 'wan' }]
+})
 
 /** One router between the LAN and the internet. */
 const behindOne = (name: TopologyName, description: string, plan: Partial<RouterPlan>): NamedTopology => ({
@@ -104,6 +112,10 @@ export const topologies: readonly NamedTopology[] = [
   }),
   behindOne('no-daemon', 'A home router without a mapping service: its ports refuse.', { mapping: 'refused' }),
   behindOne('silent', 'A home router that drops every mapping request without an answer.', { mapping: 'silent' }),
+  behindOne('udp-blocked', 'A home router that forwards TCP only and drops every mapping request.', {
+    mapping: 'silent',
+    forwards: 'tcp'
+  }),
   behindOne('symmetric', 'A symmetric NAT without a mapping service: a random port for each destination.', {
     nat: 'symmetric'
   }),
@@ -149,6 +161,20 @@ export const topologies: readonly NamedTopology[] = [
       router: homeRouter({ mapping: all }),
       'second-router': router(['lan2', '192.168.2.1/24'], ['wan', '11.0.0.3/24', '11.0.0.1'], { mapping: all }),
       internet
+    }
+  },
+  {
+    name: 'two-homes',
+    description: 'Two homes of two access providers, each behind a router with mapping services.',
+    hosts: {
+      home,
+      router: besides(homeRouter({ mapping: all }), '12.0.0.0/8'),
+      home2: host('lan2', '192.168.2.2/24', '192.168.2.1'),
+      router2: besides(
+        router(['lan2', '192.168.2.1/24'], ['wan', '12.0.0.2/24', '12.0.0.1'], { mapping: all }),
+        '11.0.0.0/8'
+      ),
+      internet: { links: [{ name: 'eth0', network: 'wan', addresses: ['11.0.0.1/24', '12.0.0.1/24'] }], routes: [] }
     }
   },
   {
@@ -242,6 +268,13 @@ function dualStackHost(ipv4: string, ipv6: string): HostPlan {
       { to: 'default6', via: 'fe80::1', link: 'eth0' }
     ]
   }
+}
+
+/** Throws a TypeError that lists the names that exist. */
+export function getTopology(name: string): NamedTopology {
+  const topology = findTopology(name)
+  if (topology !== undefined) return topology
+  throw new TypeError(`No topology is named ${name}: take one of ${topologies.map((each) => each.name).join(', ')}`)
 }
 
 /** Finds a topology by name; undefined where there is none of that name. */

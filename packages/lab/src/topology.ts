@@ -45,6 +45,8 @@ export interface RouterPlan {
   readonly wanInput: 'drop' | 'reject'
   /** What happens to the mapping protocols of the LAN; a daemon, nothing there (refused), or no answer at all. */
   readonly mapping: DaemonPlan | 'refused' | 'silent'
+  /** What hosts of the LAN may send to the outside. @default 'all' */
+  readonly forwards?: 'all' | 'tcp'
   /** Answers ARP for everything, for links whose hosts have a route without next hop. @default false */
   readonly proxyArp?: boolean
 }

@@ -52,6 +52,20 @@ describe.skipIf(!support.ok)(`faults${support.ok ? '' : ` (skipped: ${support.re
     expect(await natPmpMap(lab, 4000)).toContain('Mapped')
   })
 
+  it('a router that blocks grants as before and lets nothing new in, until it does no more', async () => {
+    const lab = await enter('home')
+    await Promise.all([serve(lab, 'home', 4000), serve(lab, 'internet', 80)])
+    await lab.blockInbound()
+    await lab.blockInbound()
+    expect(await natPmpMap(lab, 4000)).toContain('Mapped')
+    expect(await lab.rules()).toHaveLength(1)
+    expect(await visit(lab, 'internet', 'http://11.0.0.2:4000/')).toBe('TIMEOUT')
+    expect(await visit(lab, 'home', 'http://11.0.0.1/')).toContain('from internet')
+    await lab.unblockInbound()
+    await lab.unblockInbound()
+    expect(await visit(lab, 'internet', 'http://11.0.0.2:4000/')).toContain('from home')
+  })
+
   it.each(['11.0.0.77', '12.9.8.7'])(
     'a WAN address changed to %s is told by the daemon and reached',
     async (address) => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Lab, TopologyName } from '../src/index.js'
 import { canRunLab, openLab } from '../src/index.js'
-import { natPmpMap, pcpMap, serve, sourcePorts, upnpMap, visit } from './support/programs.js'
+import { datagramReturns, natPmpMap, pcpMap, serve, sourcePorts, upnpMap, visit } from './support/programs.js'
 
 const support = await canRunLab()
 
@@ -75,6 +75,15 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
     expect(await visit(refusing, 'home', 'http://192.168.1.1:5000/')).toBe('ECONNREFUSED')
     expect(await pcpMap(silent, '192.168.1.1', 'tcp', 4000)).toBe('TIMEOUT')
     expect(await visit(silent, 'home', 'http://192.168.1.1:5000/')).toBe('TIMEOUT')
+  })
+
+  it('udp-blocked: TCP gets out, UDP does not, and no mapping service answers', async () => {
+    const lab = await enter('udp-blocked')
+    await serve(lab, 'internet', 80)
+    expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe('from internet, to 11.0.0.2')
+    expect(await datagramReturns(lab, 'home', 'neighbour')).toBe(true)
+    expect(await datagramReturns(lab, 'home', 'internet')).toBe(false)
+    expect(await pcpMap(lab, '192.168.1.1', 'tcp', 4000)).toBe('TIMEOUT')
   })
 
   it('symmetric: the source port depends on the destination; it is kept elsewhere', async () => {

@@ -181,6 +181,14 @@ describe.skipIf(!support.ok)(
         expect.objectContaining({ name: 'symmetric' })
       )
       expect((await call('show', 'double-nat')).stdout).toContain('10.0.0.2/24')
+      expect((await call('show', 'home', '--peers')).stdout).toContain('21.0.0.1/8')
+    })
+
+    it('runs a command on a public peer where there are peers', async () => {
+      const route = ['ip', '-4', 'route', 'get', '31.0.0.1']
+      const result = await call('run', 'home', '--peers', '--host', 'alpha', '--', ...route)
+      expect(result).toMatchObject({ code: 0, stdout: expect.stringContaining('src 21.0.0.1') as string })
+      expect(await call('run', 'home', '--host', 'alpha', '--', 'true')).toMatchObject({ code: 2 })
     })
 
     it('runs a command with its options in a host and passes on its exit code', async () => {

@@ -99,10 +99,47 @@ function addressBytes(address: string): Uint8Array {
   return bytes
 }
 
-/** What natpmpc says to a request for a mapping of a TCP port of `home`. */
-export async function natPmpMap(lab: Lab, port: number, gateway = '192.168.1.1'): Promise<string> {
+/** What natpmpc says to a request for a mapping of a TCP port of a host. */
+export async function natPmpMap(lab: Lab, port: number, gateway = '192.168.1.1', host = 'home'): Promise<string> {
   const command = ['natpmpc', '-g', gateway, '-a', String(port), String(port), 'tcp', '100']
-  return (await lab.run('home', command, { timeoutMs: 600 })).stdout
+  return (await lab.run(host, command, { timeoutMs: 600 })).stdout
+}
+
+/** Two datagrams with a TTL of 1 from `home`: how many routers said that it was exceeded, or the error that came. */
+export async function lowTtl(lab: Lab, address: string): Promise<number | string> {
+  const program = `
+    const exceeded = () => {
+      const [names, values] = require('node:fs').readFileSync('/proc/self/net/snmp', 'utf8').match(/^Icmp:.*$/gm).map((line) => line.split(' '))
+      return values[names.indexOf('InTimeExcds')]
+    }
+    const say = (value) => { console.log(JSON.stringify(value)); process.exit() }
+    const before = exceeded()
+    for (const port of [33434, 33435]) {
+      const socket = require('node:dgram').createSocket('udp4')
+      socket.on('error', (error) => { if (error.code === 'ECONNREFUSED') say(error.code) })
+      socket.connect(port, '${address}', () => { socket.setTTL(1); socket.send('') })
+    }
+    setTimeout(() => say(exceeded() - before), 100)`
+  return JSON.parse((await lab.run('home', [node, '-e', program])).stdout) as number | string
+}
+
+/** Whether a datagram from one host comes back from another, whatever is between them, within 300 ms. */
+export async function datagramReturns(lab: Lab, from: string, to: string): Promise<boolean> {
+  const echo = `
+    const socket = require('node:dgram').createSocket('udp4')
+    socket.on('message', (text, { port, address }) => socket.send(text, port, address))
+    socket.bind(7000, () => console.log('bound'))`
+  const sender = `
+    const socket = require('node:dgram').createSocket('udp4')
+    socket.on('message', () => process.exit(0))
+    socket.send('x', 7000, '${lab.address(to)}')
+    setTimeout(() => process.exit(1), 300)`
+  const child = lab.spawn(to, [node, '-e', echo], { stdio: ['ignore', 'pipe', 'inherit'] })
+  if (child.stdout === null) throw new Error('the echo has no output')
+  await once(child.stdout, 'data')
+  const { code } = await lab.run(from, [node, '-e', sender])
+  child.kill()
+  return code === 0
 }
 
 /** What upnpc says to a request for a mapping of a TCP port of `home`; it takes 2 s to look for routers. */
