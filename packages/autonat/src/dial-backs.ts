@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import type { Connection, Stream } from '@libp2p/interface'
+import { type CallOptions, natError } from '@postern/interface'
 import { decodeDialBack, dialBackProtocol, encodeDialBackResponse } from './codec.js'
 import type { AutonatHost } from './host.js'
 import { messagesOf } from './messages.js'
 import { directRoute, fits, type Route } from './route.js'
 import { within } from './within.js'
-import { natError } from '@postern/interface'
 
 /** The nonces that are expected, and the handler that they come to. */
 export interface DialBacks {
@@ -25,7 +25,7 @@ export interface DialBackCounters {
   foreign: number
   /** Our nonces over a connection that proves nothing. */
   unfit: number
-  /** Streams that brought no nonce, or came when nobody waited. */
+  /** Streams that came to nothing, those of the two above among them. */
   dropped: number
 }
 
@@ -42,7 +42,8 @@ export interface Expected {
 
 interface Waiting {
   readonly asked: Route
-  /** The connections that there were when the question was asked. */
+  /** The connections that there were when the question was asked. One whose handshake was under way then is not among
+   * them: it was dialled a moment before, at most as long as libp2p lets a handshake take. */
   readonly before: ReadonlySet<string>
   readonly prove: () => void
   unfit: string | undefined
@@ -57,23 +58,29 @@ const mostStreams = 32
 export function createDialBacks({ clock, log, components }: AutonatHost): DialBacks {
   const { registrar, connectionManager } = components
   const waiting = new Map<bigint, Waiting>()
-  const streams = new Set<AbortController>()
+  const receiving = new Map<AbortController, Promise<void>>()
+  let isHandling = false
   const counters: DialBackCounters = { proven: 0, foreign: 0, unfit: 0, dropped: 0 }
 
-  async function receive(stream: Stream, connection: Connection): Promise<void> {
-    if (waiting.size === 0 || streams.size >= mostStreams) {
+  function accept(stream: Stream, connection: Connection): void {
+    if (waiting.size === 0 || receiving.size >= mostStreams) {
       counters.dropped += 1
       stream.abort(new Error('no dial back is expected'))
       return
     }
     const cut = new AbortController()
-    streams.add(cut)
+    receiving.set(
+      cut,
+      receive(stream, connection, cut).finally(() => receiving.delete(cut))
+    )
+  }
+
+  async function receive(stream: Stream, connection: Connection, whole: CallOptions): Promise<void> {
     const messages = messagesOf(stream, mostBytes, clock)
+    const late = (): Error => natError('NO_REPLY', 'a dial back without a nonce')
     try {
-      const late = (): Error => natError('NO_REPLY', 'a dial back without a nonce')
-      await within(clock, handlerMs, cut, late, async (call) => {
-        const nonce = decodeDialBack(await messages.read(call))
-        match(nonce, connection)
+      await within(clock, handlerMs, whole, late, async (call) => {
+        match(decodeDialBack(await messages.read(call)), connection)
         await messages.write(encodeDialBackResponse(), call)
         await messages.finish(call)
       })
@@ -82,8 +89,6 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
       counters.dropped += 1
       messages.reset(reason)
       log.debug(`autonat: a dial back from ${connection.remoteAddr.toString()} came to nothing: ${reason.message}`)
-    } finally {
-      streams.delete(cut)
     }
   }
 
@@ -110,18 +115,20 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
   return {
     counters,
     async handle() {
-      try {
-        await registrar.handle(dialBackProtocol, receive, { maxInboundStreams: 2, maxOutboundStreams: 1 })
-      } catch (error) {
-        if (!(error instanceof Error) || error.name !== 'DuplicateProtocolHandlerError') throw error
-        const message = `another service handles ${dialBackProtocol}: leave @libp2p/autonat-v2 out, or a second autonat()`
-        throw new TypeError(message, { cause: error })
+      if (registrar.getProtocols().includes(dialBackProtocol)) {
+        throw new TypeError(
+          `another service handles ${dialBackProtocol}: leave @libp2p/autonat-v2 out, or the second autonat()`
+        )
       }
+      isHandling = true
+      await registrar.handle(dialBackProtocol, accept, { maxInboundStreams: 2, maxOutboundStreams: 1 })
     },
     async unhandle() {
-      for (const cut of streams) cut.abort(new Error('nothing is verified any more'))
+      if (!isHandling) return
+      isHandling = false
+      for (const cut of receiving.keys()) cut.abort(new Error('nothing is verified any more'))
       waiting.clear()
-      await registrar.unhandle(dialBackProtocol)
+      await Promise.all([registrar.unhandle(dialBackProtocol), ...receiving.values()])
     },
     expect(asked) {
       const { promise: proof, resolve } = Promise.withResolvers<void>()

@@ -36,13 +36,17 @@ export async function openStream(connection: Connection, protocol: string, { sig
   }
 }
 
-/** Talks in messages of at most `mostBytes`, which bounds what is buffered too. */
-export function messagesOf(stream: Stream, mostBytes: number, clock: Clock): Messages {
+/** Talks in messages of at most `mostBytes`. What comes faster than it is read is buffered, `mostBuffered` at most. */
+export function messagesOf(
+  stream: Stream,
+  mostBytes: number,
+  clock: Clock,
+  mostBuffered: number = 4 * (mostBytes + mostLengthBytes)
+): Messages {
   const messages: LengthPrefixedStream<Stream> = lpStream(stream, {
     maxDataLength: mostBytes,
     maxLengthLength: mostLengthBytes,
-    // A peer may send a few at once; nobody has more to say before he is answered.
-    maxBufferSize: 4 * (mostBytes + mostLengthBytes),
+    maxBufferSize: mostBuffered,
     lengthDecoder: (bytes) => decodeLength(bytes.subarray(), mostBytes)
   })
   return {

@@ -20,7 +20,7 @@ export interface AutonatServerInit {
   /** How long a dial may take, in ms.
    * @default 10_000 */
   readonly dialTimeoutMs?: number
-  /** How many bytes a peer has to send before another address than its own is dialled.
+  /** How many bytes a peer has to send before another address than its own is dialled; at most 200_000.
    * @default a random number from 30_000 to 100_000 */
   readonly dialDataBytes?: () => number
   /** The IP addresses of this machine: they are not dialled on a port that this node listens on, and without one of IPv6

@@ -52,8 +52,11 @@ export interface AutonatServer extends Startable {
   readonly counters: Readonly<AutonatServerCounters>
 }
 
-/** A message as the spec has it: 50 addresses are well below that. */
+/** Fifty addresses are well below that. */
 const mostBytes = 8192
+/** All the dial data that a request can cost, since a peer sends it as fast as it can. */
+const mostBuffered = 262_144
+const mostDialData = 200_000
 const requestMs = 5_000
 const dialDataMs = 15_000
 const answerMs = 5_000
@@ -91,11 +94,11 @@ function createServer(components: AutonatServerComponents, settings: ServerSetti
 
   async function serve(stream: Stream, connection: Connection, call: CallOptions): Promise<void> {
     counters.requests += 1
-    const messages = messagesOf(stream, mostBytes, clock)
-    const reset = (): void => messages.reset(new Error('the server stops'))
-    call.signal.addEventListener('abort', reset, { once: true })
     const from = directRoute(connection)
     const leave = from && limits.findPlace(connection.remotePeer.toString())
+    const messages = messagesOf(stream, mostBytes, clock, leave && mostBuffered)
+    const reset = (): void => messages.reset(new Error('the server stops'))
+    call.signal.addEventListener('abort', reset, { once: true })
     try {
       const answer = from && leave ? await work(messages, connection, from, call) : rejected
       await respond(messages, answer, call)
@@ -124,7 +127,7 @@ function createServer(components: AutonatServerComponents, settings: ServerSetti
 
   /** Asks for data, and says whether it came. Without it a peer could have others flooded at no cost. */
   async function isPaidFor(messages: Messages, { index }: Choice, call: CallOptions): Promise<boolean> {
-    const wanted = settings.dialDataBytes()
+    const wanted = Math.min(settings.dialDataBytes(), mostDialData)
     const mostMessages = Math.ceil(wanted / leastDataBytes)
     const late = (): Error => natError('NO_REPLY', 'the dial data did not come in time')
     try {

@@ -37,9 +37,8 @@ export function autonat(options: AutonatOptions = {}): Strategy<AutonatHost> {
         // At once and not a turn later: the next discovery may begin before this one has ended.
         const stop = (): void => end(dialBacks.unhandle())
         try {
-          await dialBacks.handle()
           signal.addEventListener('abort', stop, { once: true })
-          if (signal.aborted) stop()
+          await dialBacks.handle()
           const unwatch = watchPeers(host, table)
           try {
             await table.fill()

@@ -1,0 +1,134 @@
+import type { Connection } from '@libp2p/interface'
+import { lpStream } from '@libp2p/utils'
+import { multiaddr } from '@multiformats/multiaddr'
+import { describe, expect, it } from 'vitest'
+import { dialRequestProtocol } from '../src/codec.js'
+import { protocolV1 } from '../src/codec-v1.js'
+import { watchedClock, type WatchedClock } from './fakes.js'
+import { call, type Node, search, startNode } from './nodes.js'
+
+interface Talk {
+  readonly connection: Connection
+  readonly say: (bytes: Uint8Array) => Promise<void>
+  readonly dial: (address: string) => Promise<void>
+}
+
+const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s/g, ''), 'hex'))
+/** `DIAL_RESPONSE` with a status alone. */
+const yes = hex('0801 1a02 0800')
+
+async function startV1(answer: (talk: Talk) => Promise<void>, options: object = {}): Promise<Node> {
+  const node = await startNode(options)
+  await node.libp2p.handle(protocolV1, async (stream, connection) => {
+    const messages = lpStream(stream)
+    await messages.read()
+    await answer({
+      connection,
+      say: async (bytes) => messages.write(bytes),
+      dial: async (address) => {
+        const target = multiaddr(`${address}/p2p/${connection.remotePeer.toString()}`)
+        const dialled = await node.components.connectionManager.openConnection(target, { force: true })
+        await dialled.close()
+      }
+    })
+    await stream.close()
+  })
+  return node
+}
+
+async function scene(answer: (talk: Talk) => Promise<void>): Promise<{
+  readonly node: Node
+  readonly time: WatchedClock
+  readonly verify: (address?: string) => Promise<string>
+}> {
+  const time = watchedClock()
+  const server = await startV1(answer)
+  const node = await startNode()
+  await node.libp2p.dial(server.libp2p.getMultiaddrs())
+  const witness = await search(node.components, {}, time.clock).witness()
+  return {
+    node,
+    time,
+    async verify(address = node.plain) {
+      const { outcome, reason } = await witness.verify(address as `/${string}`, call())
+      return [outcome, ...(reason ? [reason.code] : [])].join(' ')
+    }
+  }
+}
+
+describe('a server of version 1', () => {
+  it('is believed a yes with which a connection came from it', async () => {
+    const { verify, node, time } = await scene(async ({ dial, say }) => {
+      await dial(node.plain)
+      await say(yes)
+    })
+    expect(await verify()).toBe('reachable')
+    expect(time.pending()).toBe(0)
+  })
+
+  it('is not believed a yes without a connection', async () => {
+    const { verify, time } = await scene(async ({ say }) => say(yes))
+    const pending = verify()
+    await time.asked(1_000)
+    await time.advance(1_000)
+    expect(await pending).toBe('inconclusive WITNESS_UNPROVEN')
+    expect(time.pending()).toBe(0)
+  })
+
+  it('is not believed a yes for another address', async () => {
+    const other = multiaddr('/ip4/127.0.0.1/tcp/9').bytes
+    const { verify, node } = await scene(async ({ dial, say }) => {
+      await dial(node.plain)
+      await say(Uint8Array.of(8, 1, 26, 4 + other.length, 8, 0, 26, other.length, ...other))
+    })
+    expect(await verify()).toBe('inconclusive WITNESS_UNPROVEN')
+  })
+
+  it('is not believed a yes with which another transport was used', async () => {
+    const { verify, node, time } = await scene(async ({ dial, say }) => {
+      await dial(node.plain)
+      await say(yes)
+    })
+    const pending = verify(`${node.plain}/ws`)
+    await time.asked(1_000)
+    await time.advance(1_000)
+    expect(await pending).toBe('inconclusive WITNESS_UNPROVEN')
+  })
+
+  it.each([
+    ['E_DIAL_ERROR', '0801 1a02 0864', 'WITNESS_UNPROVEN'],
+    ['E_DIAL_REFUSED', '0801 1a02 0865', 'WITNESS_UNPROVEN'],
+    ['nonsense', 'ffff', 'MALFORMED_REPLY']
+  ])('says nothing with %s', async (_, bytes, code) => {
+    const { verify } = await scene(async ({ say }) => say(hex(bytes)))
+    expect(await verify()).toBe(`inconclusive ${code}`)
+  })
+
+  it('says nothing by closing, nor by silence', async () => {
+    let count = 0
+    const { verify, time } = await scene(async () => {
+      count += 1
+      if (count === 2) await new Promise(() => undefined)
+    })
+    expect(await verify()).toBe('inconclusive NO_REPLY')
+    const pending = verify()
+    await time.asked(15_000)
+    await time.advance(15_000)
+    expect(await pending).toBe('inconclusive NO_REPLY')
+    expect(time.pending()).toBe(0)
+  })
+
+  it('is asked by version 2 where it speaks both', async () => {
+    let asked = 0
+    const server = await startV1(async () => undefined)
+    await server.libp2p.handle(dialRequestProtocol, async (stream) => {
+      asked += 1
+      await stream.close()
+    })
+    const node = await startNode()
+    await node.libp2p.dial(server.libp2p.getMultiaddrs())
+    const witness = await search(node.components).witness()
+    await witness.verify(node.plain, call())
+    expect(asked).toBe(1)
+  })
+})
