@@ -86,7 +86,8 @@ const commands = {
   async stop() {
     clearInterval(watching)
     await node.stop()
-    input.close()
+    // What was closed just now is counted until the next turn.
+    await new Promise((resolve) => setTimeout(resolve, 50))
     return { resources: process.getActiveResourcesInfo() }
   }
 }

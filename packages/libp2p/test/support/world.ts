@@ -1,36 +1,55 @@
-import { findTopology, type HostPlan, type Lab, openLab, type Topology, type TopologyName } from '@postern/lab'
+import { canRunLab, type Lab, openLab, type Topology, type TopologyName, withPeers } from '@postern/lab'
 import { type LabNode, type NodeConfig, startNode } from './nodes.js'
 
-const wide = (address: string): HostPlan => ({
-  links: [{ name: 'eth0', network: 'wan', addresses: [address] }],
-  routes: [{ to: 'default', link: 'eth0' }]
-})
+export const support = await canRunLab()
+/** Why a test in the lab is skipped here, for its name. */
+export const skipped = support.ok ? '' : ` (${support.reason})`
 
-export function withPeers(name: TopologyName): Topology {
-  const topology = findTopology(name)
-  if (topology === undefined) throw new Error(name)
-  const hosts = Object.fromEntries(
-    Object.entries(topology.hosts).map(([host, plan]) => [
-      host,
-      {
-        ...plan,
-        routes: plan.routes.map((route) => {
-          if (route.via !== '11.0.0.1') return route
-          const { via: _, ...rest } = route
-          return rest
-        })
-      }
-    ])
-  )
-  return {
-    ...topology,
-    hosts: {
-      ...hosts,
-      internet: wide('11.0.0.1/24'),
-      alpha: wide('21.0.0.1/24'),
-      bravo: wide('31.0.0.1/24'),
-      charlie: wide('41.0.0.1/24'),
-      outsider: wide('51.0.0.1/24')
+export const peerHosts = ['alpha', 'bravo', 'charlie'] as const
+export type PeerHost = (typeof peerHosts)[number]
+
+/** A lab with three public libp2p nodes, each a relay and an AutoNAT server. */
+export interface World extends AsyncDisposable {
+  readonly lab: Lab
+  readonly peers: Readonly<Record<PeerHost, LabNode>>
+  /** What a node needs to be told of all three. */
+  readonly peerAddresses: readonly string[]
+  /** Starts a peer again, under the same peer id. */
+  restart(host: PeerHost): Promise<void>
+  /** A node behind the router that listens on port 4001 and is connected to the three from the start. */
+  startHome(config?: NodeConfig, host?: string): Promise<LabNode>
+}
+
+export async function openWorld(
+  topology: TopologyName | Topology,
+  changes: Partial<Record<PeerHost, NodeConfig>> = {}
+): Promise<World> {
+  const lab = await openLab(withPeers(topology))
+  const start = (host: PeerHost): Promise<LabNode> => {
+    const address = `/ip4/${lab.address(host)}/tcp/4001`
+    const config: NodeConfig = {
+      seed: 1 + peerHosts.indexOf(host),
+      listen: [address],
+      announce: [address],
+      relayServer: {},
+      autonatServer: true,
+      ...changes[host]
     }
+    return startNode(lab, host, config)
+  }
+  const [alpha, bravo, charlie] = await Promise.all([start('alpha'), start('bravo'), start('charlie')])
+  const peers = { alpha, bravo, charlie }
+  const peerAddresses = peerHosts.map((host) => `/ip4/${lab.address(host)}/tcp/4001/p2p/${peers[host].peerId}`)
+  return {
+    lab,
+    peers,
+    peerAddresses,
+    async restart(host) {
+      await peers[host].kill()
+      peers[host] = await start(host)
+    },
+    startHome: (config = {}, host = 'home') =>
+      startNode(lab, host, { listen: ['/ip4/0.0.0.0/tcp/4001'], connect: peerAddresses, nat: {}, ...config }),
+    [Symbol.asyncDispose]: () => lab.close()
   }
 }
