@@ -1,0 +1,47 @@
+import type { Cause } from '@postern/core'
+import type { TopologyName } from '@postern/lab'
+import { describe, expect, it } from 'vitest'
+import { openWorld, skipped, support } from './support/world.js'
+
+const cases: readonly (readonly [TopologyName, Cause])[] = [
+  ['carrier-nat', 'carrier-nat'],
+  ['carrier-nat-upnp', 'reserved-external-address'],
+  ['symmetric', 'no-mapping-service'],
+  ['udp-blocked', 'no-mapping-service'],
+  ['lying', 'mapping-not-honoured']
+]
+
+describe.skipIf(!support.ok).concurrent(`where no direct address can be had${skipped}`, { timeout: 60_000 }, () => {
+  it.each(cases)('behind %s a node is relayed, because of %s, and announces nothing else', async (topology, cause) => {
+    await using world = await openWorld(topology)
+    await using home = await world.startHome()
+    await home.until((line) => line.event === 'verdict' && line['verdict'] === 'relayed' && line['cause'] === cause)
+    const announced = (await home.addresses()).filter((address) => !/^\/ip4\/(127|192)\./.test(address))
+    expect(announced.length).toBeGreaterThan(0)
+    expect(announced.filter((address) => !address.includes('/p2p-circuit'))).toEqual([])
+    expect(home.said.some(({ event }) => event === 'verified')).toBe(false)
+  })
+})
+
+describe.skipIf(!support.ok)(`a forward made by hand${skipped}`, { timeout: 60_000 }, () => {
+  const strategies = [['manual', { address: '/ip4/11.0.0.2/tcp/4001' }], ['relay'], ['autonat']] as const
+
+  it('is verified where it was made', async () => {
+    await using world = await openWorld('home-nat-pmp')
+    await world.lab.run('home', ['natpmpc', '-a', '4001', '4001', 'tcp', '3600'])
+    await using home = await world.startHome({ nat: { strategies } })
+    await home.until(({ event }) => event === 'verified')
+    expect(await home.addresses()).toContain(`/ip4/11.0.0.2/tcp/4001/p2p/${home.peerId}`)
+  })
+
+  it('is refuted where it was not, with advice', async () => {
+    await using world = await openWorld('no-daemon')
+    await using home = await world.startHome({ nat: { strategies } })
+    await home.until(({ event }) => event === 'refuted')
+    await home.until(({ event, verdict }) => event === 'verdict' && verdict === 'relayed')
+    const { cause, advice } = await home.report()
+    expect(cause).toBe('blocked')
+    expect(advice.length).toBeGreaterThan(0)
+    expect((await home.addresses()).some((address) => address.startsWith('/ip4/11.'))).toBe(false)
+  })
+})
