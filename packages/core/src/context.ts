@@ -29,6 +29,8 @@ export interface Context {
   readonly touched: () => void
   /** A gateway grants something else than before. */
   readonly gatewayChanged: (gateway: string) => void
+  /** What was verified may not be so any more. */
+  readonly doubt: () => void
 }
 
 /** What may still be done once nothing new is begun: as long as the signal does not abort. */

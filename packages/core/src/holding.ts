@@ -140,6 +140,8 @@ export function createHolding(want: Want, context: Context): Holding {
       giveBack: (where, lease) => last.track(giveBack(where, lease, last)),
       answered(error) {
         if (entry.failure !== error) context.touched()
+        // Whether it still works although its gateway does not answer any more, witnesses can tell.
+        if (error !== undefined && entry.failure === undefined) context.doubt()
         entry.failure = error
         if (error === undefined) failures.clear(entry)
         else failures.rest(entry, mapper, error)

@@ -104,7 +104,8 @@ export function createTraversal(options: TraversalOptions): Traversal {
       fire(event.event, event)
     },
     touched,
-    gatewayChanged: (gateway) => recoveries.confirm(gateway)
+    gatewayChanged: (gateway) => recoveries.confirm(gateway),
+    doubt: () => verifier.doubt()
   }
   const verifier = createVerifier(context)
   const relays = createRelays(

@@ -300,6 +300,31 @@ describe('relays', () => {
   })
 })
 
+describe('an address whose gateway does not answer any more', () => {
+  it('is verified again at once, and withdrawn where witnesses cannot reach it', async () => {
+    const clock = virtualClock()
+    const answers: Record<string, Answer> = { a: 'reachable', b: 'reachable' }
+    const each = stage(
+      (trace) => [
+        scripted('pcp', trace, clock, {
+          renew() {
+            throw natError('REFUSED', 'the daemon is gone')
+          }
+        }).strategy,
+        witnesses(answers, clock)
+      ],
+      { clock }
+    )
+    each.traversal.want(web)
+    await begin(each, 10_000)
+    Object.assign(answers, { a: 'unreachable', b: 'unreachable' })
+    each.traversal.recheck()
+    await clock.advance(1000)
+    expect(each.told().at(-1)).toBe('refuted pcp 11.0.0.2:8080')
+    await end(each)
+  })
+})
+
 describe('an address that was lost', () => {
   it('is verified anew when it comes back, however soon', async () => {
     const clock = virtualClock()

@@ -11,11 +11,13 @@ describe.skipIf(!support.ok).concurrent(`a libp2p node behind a real router${ski
     const direct = `/ip4/11.0.0.2/tcp/4001/p2p/${home.peerId}`
     await home.until(({ event, addresses }) => event === 'addresses' && (addresses as string[]).includes(direct))
     // Nothing was announced that was not proven, not for a moment.
-    const announced = home.said.flatMap(({ event, addresses }) => (event === 'addresses' ? (addresses as string[]) : []))
-    const verifiedAt = home.said.findIndex(({ event }) => event === 'verified')
-    expect(home.said.findIndex(({ addresses }) => (addresses as string[] | undefined)?.includes(direct))).toBeGreaterThan(
-      verifiedAt
+    const announced = home.said.flatMap(({ event, addresses }) =>
+      event === 'addresses' ? (addresses as string[]) : []
     )
+    const verifiedAt = home.said.findIndex(({ event }) => event === 'verified')
+    expect(
+      home.said.findIndex(({ addresses }) => (addresses as string[] | undefined)?.includes(direct))
+    ).toBeGreaterThan(verifiedAt)
     expect(new Set(announced.filter((address) => address.startsWith('/ip4/11.')))).toEqual(new Set([direct]))
 
     await using outsider = await startNode(world.lab, 'outsider', {})
@@ -46,7 +48,9 @@ describe.skipIf(!support.ok).concurrent(`a libp2p node behind a real router${ski
       event === 'addresses' && String(addresses).includes('p2p-circuit')
     await home.until(isRelayed)
     await home.until(({ event }) => event === 'verified')
-    await home.until((line) => line.event === 'addresses' && !isRelayed(line) && String(line['addresses']).includes('/11.'))
+    await home.until(
+      (line) => line.event === 'addresses' && !isRelayed(line) && String(line['addresses']).includes('/11.')
+    )
     expect((await home.report()).externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/4001'])
   })
 

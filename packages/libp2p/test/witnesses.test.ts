@@ -30,7 +30,9 @@ describe.skipIf(!support.ok).concurrent(`AutoNAT servers that lie${skipped}`, { 
     await world.lab.blockInbound()
     await using home = await world.startHome()
     await home.until(isVerdict('relayed'))
-    await home.until(({ event, candidates }) => event === 'verdict' && JSON.stringify(candidates).includes('inconclusive'))
+    await home.until(
+      ({ event, candidates }) => event === 'verdict' && JSON.stringify(candidates).includes('inconclusive')
+    )
     const { candidates } = await home.report()
     expect(candidates.find(({ type }) => type === 'mapped')).toMatchObject({ state: 'consistent' })
     expect((await home.addresses()).some((address) => address.includes('11.0.0.2'))).toBe(false)
