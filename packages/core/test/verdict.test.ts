@@ -10,6 +10,7 @@ const entry = (changes: Partial<Entry> = {}): Entry => ({
   rank: 0,
   kind: 'mapper',
   named: undefined,
+  count: undefined,
   abilities: new Map(),
   absence: undefined,
   settled: true,

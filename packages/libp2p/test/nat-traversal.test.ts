@@ -1,0 +1,210 @@
+import type { AddressManager, TransportManager } from '@libp2p/interface-internal'
+import { prometheusMetrics } from '@libp2p/prometheus-metrics'
+import { tcp } from '@libp2p/tcp'
+import { multiaddr } from '@multiformats/multiaddr'
+import { relay } from '@postern/relay'
+import { virtualClock } from '@postern/testkit'
+import { MemoryDatastore } from 'datastore-core'
+import { Key } from 'interface-datastore'
+import { createLibp2p } from 'libp2p'
+import { Registry } from 'prom-client'
+import { describe, expect, it } from 'vitest'
+import { natTraversal } from '../src/index.js'
+import { announced, createNode, pass, scriptedRouter, scriptedWitnesses, type TestNode } from './support/scripted.js'
+
+const hourMs = 3_600_000
+
+/** What a node keeps to itself, and services get. */
+const componentsOf = (
+  node: TestNode
+): { readonly transportManager: TransportManager; readonly addressManager: AddressManager } =>
+  (node as unknown as { readonly components: ReturnType<typeof componentsOf> }).components
+
+/** The port that the node listens on. */
+const portOf = (addresses: readonly { toString(): string }[]): string =>
+  /\/tcp\/(\d+)/.exec(String(addresses[0]))?.[1] ?? ''
+
+describe('over a day', () => {
+  it('goes on renewing and verifying, and withdraws an address the moment it lapses', async () => {
+    const clock = virtualClock()
+    const router = scriptedRouter()
+    const asked = { count: 0 }
+    const node = await createNode(clock, { strategies: [router.strategy, scriptedWitnesses(asked)] })
+    await node.start()
+    await pass(clock, 2000)
+    const address = `/ip4/11.0.0.2/tcp/${portOf(node.getMultiaddrs())}`
+    expect(announced(node)).toEqual([address])
+
+    for (let hour = 0; hour < 24; hour++) {
+      await pass(clock, hourMs)
+      expect(announced(node)).toEqual([address])
+    }
+    expect(router.renewals).toBeGreaterThanOrEqual(24)
+    // Two witnesses, at least once an hour.
+    expect(asked.count).toBeGreaterThanOrEqual(2 * 24)
+
+    router.isThere = false
+    await pass(clock, 2 * hourMs)
+    expect(announced(node)).toEqual([])
+    expect(node.services.nat.report()).toMatchObject({ verdict: 'private', externalAddresses: [] })
+
+    router.isThere = true
+    await pass(clock, 600_000)
+    expect(announced(node)).toEqual([address])
+    await node.stop()
+    expect(router.mapped.size).toBe(0)
+    expect(clock.pending).toBe(0)
+  })
+})
+
+describe('what it announces', () => {
+  it('is withdrawn when witnesses refute it, and announced again when they reach it', async () => {
+    const clock = virtualClock()
+    const router = scriptedRouter()
+    let outcome: 'reachable' | 'unreachable' = 'reachable'
+    const node = await createNode(clock, {
+      strategies: [router.strategy, scriptedWitnesses({ count: 0 }, () => outcome)]
+    })
+    await node.start()
+    await pass(clock, 2000)
+    expect(announced(node)).toHaveLength(1)
+    outcome = 'unreachable'
+    await pass(clock, hourMs, 60_000)
+    expect(announced(node)).toEqual([])
+    outcome = 'reachable'
+    await pass(clock, hourMs, 60_000)
+    expect(announced(node)).toHaveLength(1)
+    await node.stop()
+  })
+
+  it('follows listeners that come and go', async () => {
+    const clock = virtualClock()
+    const router = scriptedRouter()
+    const node = await createNode(clock, { strategies: [router.strategy, scriptedWitnesses({ count: 0 })] })
+    await node.start()
+    await pass(clock, 2000)
+    const { transportManager } = componentsOf(node)
+    const before = new Set(transportManager.getListeners())
+    await transportManager.listen([multiaddr('/ip4/127.0.0.1/tcp/0')])
+    await pass(clock, 2000)
+    expect(announced(node)).toHaveLength(2)
+    await transportManager
+      .getListeners()
+      .find((listener) => !before.has(listener))
+      ?.close()
+    // The listener says so in its own time.
+    await expect.poll(async () => (await pass(clock, 1000), router.mapped.size)).toBe(1)
+    expect(announced(node)).toHaveLength(1)
+    await node.stop()
+  })
+
+  it('is left to the AutoNAT service of the node where no strategy verifies', async () => {
+    const clock = virtualClock()
+    const node = await createNode(clock, { strategies: [scriptedRouter().strategy] })
+    await node.start()
+    await pass(clock, 2000)
+    expect(announced(node)).toEqual([])
+    const { addressManager } = componentsOf(node)
+    const mapped = addressManager.getAddressesWithMetadata().filter(({ type }) => type === 'ip-mapping')
+    expect(mapped).toMatchObject([{ verified: false }])
+    addressManager.confirmObservedAddr(mapped[0]?.multiaddr ?? multiaddr('/ip4/11.0.0.2/tcp/1'))
+    expect(announced(node)).toHaveLength(1)
+    await node.stop()
+  })
+
+  it('is bounded, with a hundred listeners: one mapping each, and no witness asked more than four times a minute', async () => {
+    const clock = virtualClock()
+    const router = scriptedRouter()
+    const asked = { count: 0 }
+    const node = await createNode(
+      clock,
+      { strategies: [router.strategy, scriptedWitnesses(asked)] },
+      { listen: Array.from({ length: 100 }, () => '/ip4/127.0.0.1/tcp/0') }
+    )
+    await node.start()
+    await pass(clock, 60_000, 1000)
+    expect(router.mapped.size).toBe(100)
+    expect(asked.count).toBeLessThanOrEqual(2 * 4)
+    await pass(clock, hourMs, 10_000)
+    expect(announced(node)).toHaveLength(100)
+    expect(asked.count).toBeLessThanOrEqual(2 * 4 * 61)
+    await node.stop()
+    expect(router.mapped.size).toBe(0)
+  })
+})
+
+describe('memory', () => {
+  it('is kept in the datastore: after a kill the next run asks with the same key', async () => {
+    const key = new Key('/postern/memory')
+    const left = new MemoryDatastore()
+    const keys: string[] = []
+    for (const datastore of [new MemoryDatastore(), left]) {
+      const clock = virtualClock()
+      const router = scriptedRouter()
+      const node = await createNode(
+        clock,
+        { strategies: [router.strategy] },
+        { datastore, listen: ['/ip4/127.0.0.1/tcp/45671'] }
+      )
+      await node.start()
+      await pass(clock, 2000)
+      keys.push(...router.keys)
+      // What a kill would leave.
+      if (datastore !== left) await left.put(key, await datastore.get(key))
+      await node.stop()
+    }
+    expect(keys).toHaveLength(2)
+    expect(keys[1]).toBe(keys[0])
+  })
+
+  it('counts as nothing where it is damaged', async () => {
+    const datastore = new MemoryDatastore()
+    await datastore.put(new Key('/postern/memory'), new TextEncoder().encode('{"format":1,"memories":[{}]}'))
+    const clock = virtualClock()
+    const router = scriptedRouter()
+    const node = await createNode(clock, { strategies: [router.strategy] }, { datastore })
+    await node.start()
+    await pass(clock, 2000)
+    expect(router.mapped.size).toBe(1)
+    await node.stop()
+  })
+})
+
+describe('a node that lacks what the strategies need', () => {
+  it('is refused with a TypeError: no circuitRelayTransport()', async () => {
+    await expect(
+      createLibp2p({ transports: [tcp()], services: { nat: natTraversal({ strategies: [relay()] }) } })
+    ).rejects.toThrow(
+      new TypeError('relay() needs circuitRelayTransport() of @libp2p/circuit-relay-v2 among the transports')
+    )
+  })
+
+  it('is refused with a TypeError: no identify()', async () => {
+    await expect(
+      createLibp2p({
+        transports: [tcp()],
+        services: { nat: natTraversal({ strategies: [scriptedWitnesses({ count: 0 })] }) }
+      })
+    ).rejects.toThrow(/needs identify\(\)/)
+  })
+})
+
+describe('metrics', () => {
+  it('tell verdict, candidates and events', async () => {
+    const clock = virtualClock()
+    const registry = new Registry()
+    const node = await createNode(
+      clock,
+      { strategies: [scriptedRouter().strategy, scriptedWitnesses({ count: 0 })] },
+      { metrics: prometheusMetrics({ registry, collectDefaultMetrics: false }) }
+    )
+    await node.start()
+    await pass(clock, 2000)
+    const text = await registry.metrics()
+    expect(text).toContain('postern_verdict{verdict="public"} 1\n')
+    expect(text).toContain('postern_verdict{verdict="relayed"} 0\n')
+    expect(text).toContain('postern_candidates{state="verified"} 1\n')
+    expect(text).toContain('postern_events_total{event="mapped"} 1\n')
+    await node.stop()
+  })
+})
