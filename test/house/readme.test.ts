@@ -134,6 +134,11 @@ const options: readonly (readonly [folder: string, file: string, type: string])[
   ['upnp', 'options.ts', 'UpnpOptions'],
   ['core', 'options.ts', 'TraversalOptions'],
   ['core', 'options.ts', 'WantOptions'],
+  ['autonat', 'options.ts', 'AutonatOptions'],
+  ['autonat', 'server-options.ts', 'AutonatServerInit'],
+  ['relay', 'strategy.ts', 'RelayOptions'],
+  ['libp2p', 'nat-traversal.ts', 'NatTraversalInit'],
+  ['libp2p', 'port-mapping-client.ts', 'PortMappingClientInit'],
   ['node', 'expose.ts', 'ExposeOptions'],
   ['node', 'file-store.ts', 'FileStoreOptions']
 ]

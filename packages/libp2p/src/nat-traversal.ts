@@ -36,7 +36,8 @@ export interface NatTraversalInit {
   /** How the network is looked at.
    * @default this machine's own routes and interfaces */
   readonly findNetwork?: (call: { readonly signal: AbortSignal }) => Promise<Network>
-  /** @default the machine's */
+  /** What every wait goes by.
+   * @default the machine's */
   readonly clock?: Clock
 }
 
