@@ -132,6 +132,8 @@ const options: readonly (readonly [folder: string, file: string, type: string])[
   ['nat-pmp', 'options.ts', 'NatPmpOptions'],
   ['pcp', 'options.ts', 'PcpOptions'],
   ['upnp', 'options.ts', 'UpnpOptions'],
+  ['autonat', 'options.ts', 'AutonatOptions'],
+  ['autonat', 'server-options.ts', 'AutonatServerInit'],
   ['core', 'options.ts', 'TraversalOptions'],
   ['core', 'options.ts', 'WantOptions'],
   ['autonat', 'options.ts', 'AutonatOptions'],

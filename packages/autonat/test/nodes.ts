@@ -1,7 +1,7 @@
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { identify } from '@libp2p/identify'
-import type { Libp2p } from '@libp2p/interface'
+import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { type Clock, type Finding, isNotice, type MultiaddrText, type Network, type Witness } from '@postern/interface'
 import { systemClock } from '@postern/testkit'
@@ -21,7 +21,7 @@ const isText = (text: string): text is MultiaddrText => text.startsWith('/')
 
 export interface Node {
   readonly libp2p: Libp2p
-  readonly components: AutonatComponents & AutonatServerComponents
+  readonly components: Parts
   /** With its peer id. */
   readonly address: MultiaddrText
   /** Without. */
@@ -29,23 +29,29 @@ export interface Node {
   readonly id: string
 }
 
-type Parts = AutonatComponents & AutonatServerComponents
+type Parts = AutonatComponents & AutonatServerComponents & { readonly privateKey: PrivateKey }
 
 interface NodeOptions {
   readonly services?: Record<string, (components: Parts) => unknown>
   readonly listen?: readonly string[]
-  /** Where it dials from. */
-  readonly localAddress?: string
+  /** Who it is. */
+  readonly privateKey?: PrivateKey
 }
 
 /** A real node on loopback, stopped when the test is over. */
-export async function startNode({ services = {}, listen, localAddress }: NodeOptions = {}): Promise<Node> {
-  // Handed on to net.connect, although the types do not know it.
-  const dialOpts = localAddress === undefined ? {} : { dialOpts: { localAddress } as object }
+export async function startNode(options: NodeOptions = {}): Promise<Node> {
+  const node = await createNode(options)
+  onTestFinished(async () => node.libp2p.stop())
+  return node
+}
+
+/** A real node on loopback, for the caller to stop. */
+export async function createNode({ services = {}, listen, privateKey }: NodeOptions = {}): Promise<Node> {
   const parts: { components?: Parts } = {}
   const libp2p = await createLibp2p({
+    ...(privateKey === undefined ? {} : { privateKey }),
     addresses: { listen: [...(listen ?? ['/ip4/127.0.0.1/tcp/0'])] },
-    transports: [tcp(dialOpts)],
+    transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionMonitor: { enabled: false },
@@ -58,7 +64,6 @@ export async function startNode({ services = {}, listen, localAddress }: NodeOpt
       }
     }
   })
-  onTestFinished(async () => libp2p.stop())
   const { components } = parts
   if (components === undefined) throw new Error('the node has no components')
   const address = String(libp2p.getMultiaddrs()[0])
@@ -135,7 +140,7 @@ export function search(
 
 /** A signal of a call that nobody aborts. */
 export const call = (): { readonly signal: AbortSignal } => new AbortController()
-export const isGone = (finding: Finding): finding is Extract<Finding, { what: 'gone' }> =>
-  isNotice(finding) && finding.what === 'gone'
-export const isAbsent = (finding: Finding): finding is Extract<Finding, { what: 'absent' }> =>
-  isNotice(finding) && finding.what === 'absent'
+type About = Extract<Finding, { readonly about: unknown }>
+type Absent = Extract<Finding, { readonly what: 'absent' }>
+export const isGone = (finding: Finding): finding is About => isNotice(finding) && finding.what === 'gone'
+export const isAbsent = (finding: Finding): finding is Absent => isNotice(finding) && finding.what === 'absent'
