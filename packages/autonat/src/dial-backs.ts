@@ -15,10 +15,9 @@ export interface DialBacks {
   unhandle(): Promise<void>
   /** Makes a nonce for one question about one address. */
   expect(asked: Route): Expected
-  readonly counters: DialBackCounters
 }
 
-export interface DialBackCounters {
+interface DialBackCounters {
   /** Nonces that came as they should. */
   proven: number
   /** Nonces that nobody waits for: late, used, or never ours. */
@@ -113,7 +112,6 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
   }
 
   return {
-    counters,
     async handle() {
       if (registrar.getProtocols().includes(dialBackProtocol)) {
         throw new TypeError(
@@ -129,6 +127,8 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
       for (const cut of receiving.keys()) cut.abort(new Error('nothing is verified any more'))
       waiting.clear()
       await Promise.all([registrar.unhandle(dialBackProtocol), ...receiving.values()])
+      const { proven, foreign, unfit, dropped } = counters
+      log.debug(`autonat: dial backs: ${proven} proven, ${foreign} foreign, ${unfit} unfit, ${dropped} came to nothing`)
     },
     expect(asked) {
       const { promise: proof, resolve } = Promise.withResolvers<void>()

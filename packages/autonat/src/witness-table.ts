@@ -40,6 +40,9 @@ export function createWitnessTable(
   const { connectionManager, peerStore } = asking.host.components
   const { mayAsk } = asking.settings
   const entries = new Map<string, Entry>()
+  /** Peers that turned out not to speak it, while they are connected: libp2p notes a protocol for whoever opens a stream
+   * of it to us, which the clients of a server do. */
+  const mute = new Set<string>()
   /** Somebody found no place, and would take one that becomes free. */
   let isAnyoneWaiting = true
   let filling: Promise<void> | undefined
@@ -71,7 +74,7 @@ export function createWitnessTable(
       if (asking.ended.aborted) return
       const id = peerId.toString()
       const entry = entries.get(id)
-      const version = versionOf(protocols)
+      const version = mute.has(id) ? undefined : versionOf(protocols)
       const party = version && (entry?.witness.party ?? findParty(peerId))
       if (version === undefined || party === undefined) {
         if (entry !== undefined) letGo(entry)
@@ -84,7 +87,9 @@ export function createWitnessTable(
       }
       const lost = (): void => {
         const now = entries.get(id)
-        if (now?.witness === witness && !asking.ended.aborted) letGo(now)
+        if (now?.witness !== witness || asking.ended.aborted) return
+        mute.add(id)
+        letGo(now)
       }
       const witness = createWitness({ ...asking, lost }, peerId, version, party)
       entries.set(id, { peerId, version, witness })
@@ -92,8 +97,9 @@ export function createWitnessTable(
     },
     disconnected(peerId) {
       const entry = entries.get(peerId.toString())
-      if (entry === undefined || asking.ended.aborted || findParty(peerId) !== undefined) return
-      letGo(entry)
+      if (asking.ended.aborted || findParty(peerId) !== undefined) return
+      mute.delete(peerId.toString())
+      if (entry !== undefined) letGo(entry)
     },
     fill
   }

@@ -118,6 +118,9 @@ describe('a witness is gone', () => {
     const evidence = await witness.verify(node.plain, { signal: new AbortController().signal })
     expect(evidence).toMatchObject({ outcome: 'inconclusive', reason: { code: 'UNSUPPORTED' } })
     expect((await looking.finding(isGone)).about).toBe(witness)
+    // It opens such a stream itself, and libp2p notes the protocol for it.
+    await node.components.peerStore.merge(peer.libp2p.peerId, { protocols: [protocolV1] })
+    expect(looking.witnesses()).toHaveLength(1)
   })
 })
 

@@ -1,0 +1,284 @@
+import { lpStream } from '@libp2p/utils'
+import { describe, expect, it } from 'vitest'
+import { dialBackProtocol } from '../src/codec.js'
+import { dialError, ok, type Talk } from './fakes.js'
+import { type Node, startNode } from './nodes.js'
+import { scene, told } from './scene.js'
+
+describe('what makes an address reachable', () => {
+  it('is the nonce on a new connection, and OK', async () => {
+    const { verify, time, streams } = await scene(async ({ dialBack, say }) => {
+      await dialBack()
+      await say(ok)
+    })
+    expect(await verify()).toEqual({ outcome: 'reachable' })
+    expect(time.pending()).toBe(0)
+    expect(streams()).toBe(0)
+  })
+
+  it('is the nonce, whatever the server says then', async () => {
+    const { verify } = await scene(async ({ dialBack, say }) => {
+      await dialBack()
+      await say(dialError)
+    })
+    expect(told(await verify())).toBe('reachable')
+  })
+
+  it('is the nonce although the server then says nothing', async () => {
+    const { verify, time, streams } = await scene(async ({ dialBack, hear }) => {
+      await dialBack()
+      await hear()
+    })
+    const pending = verify()
+    await time.asked(1_000)
+    await time.advance(1_000)
+    expect(told(await pending)).toBe('reachable')
+    expect(time.pending()).toBe(0)
+    expect(streams()).toBe(0)
+  })
+
+  it('is the nonce from another peer than the server', async () => {
+    const dialer = await startNode()
+    const { verify } = await scene(async ({ dialBack, say }) => {
+      await dialBack({ from: dialer })
+      await say(ok)
+    })
+    expect(told(await verify())).toBe('reachable')
+  })
+
+  it('is a nonce that comes a moment after OK', async () => {
+    const { verify, time } = await scene(async ({ dialBack, say, stream }) => {
+      await say(ok)
+      await stream.close()
+      await time.asked(1_000)
+      await dialBack()
+    })
+    expect(told(await verify())).toBe('reachable')
+  })
+
+  it('is the nonce on a second connection, where the first proved nothing', async () => {
+    const { verify } = await scene(async ({ bring, connection, dialBack, say }) => {
+      await expect(bring(connection)).rejects.toThrow(/reset|EOF/i)
+      await dialBack()
+      await say(ok)
+    })
+    expect(told(await verify())).toBe('reachable')
+  })
+})
+
+describe('what makes an address unreachable', () => {
+  it('is the response that it could not be dialled', async () => {
+    const { verify, time } = await scene(async ({ say }) => say(dialError))
+    expect(await verify()).toEqual({ outcome: 'unreachable' })
+    expect(time.pending()).toBe(0)
+  })
+})
+
+describe('what says nothing of an address', () => {
+  const answers: readonly (readonly [string, string, (talk: Talk) => Promise<void>])[] = [
+    ['E_DIAL_BACK_ERROR', 'WITNESS_UNPROVEN', async ({ say }) => say({ ...ok, dialStatus: 101 })],
+    ['E_REQUEST_REJECTED', 'WITNESS_REFUSED', async ({ say }) => say({ ...ok, status: 100 })],
+    ['E_DIAL_REFUSED', 'WITNESS_REFUSED', async ({ say }) => say({ ...ok, status: 101 })],
+    ['E_INTERNAL_ERROR', 'WITNESS_REFUSED', async ({ say }) => say({ ...ok, status: 0 })],
+    ['a status that nobody knows', 'MALFORMED_REPLY', async ({ say }) => say({ ...ok, status: 201 })],
+    ['a dial status that nobody knows', 'MALFORMED_REPLY', async ({ say }) => say({ ...ok, dialStatus: 201 })],
+    ['OK without a dial', 'MALFORMED_REPLY', async ({ say }) => say({ ...ok, dialStatus: 0 })],
+    [
+      'an error of an address that was not asked for',
+      'MALFORMED_REPLY',
+      async ({ say }) => say({ ...dialError, index: 1 })
+    ],
+    [
+      'data for an address that was not asked for',
+      'MALFORMED_REPLY',
+      async ({ say }) => say({ kind: 'dial-data-request', index: 1, bytes: 9n })
+    ],
+    [
+      '10 MB of dial data',
+      'WITNESS_REFUSED',
+      async ({ say }) => say({ kind: 'dial-data-request', index: 0, bytes: 10_000_000n })
+    ],
+    [
+      'dial data without end',
+      'WITNESS_REFUSED',
+      async ({ say }) => say({ kind: 'dial-data-request', index: 0, bytes: 2n ** 64n - 1n })
+    ],
+    [
+      'a request for data, twice',
+      'MALFORMED_REPLY',
+      async ({ say, hear }) => {
+        await say({ kind: 'dial-data-request', index: 0, bytes: 1n })
+        await hear()
+        await say({ kind: 'dial-data-request', index: 0, bytes: 1n })
+      }
+    ],
+    ['our own request', 'MALFORMED_REPLY', async ({ say }) => say({ kind: 'dial-request', addresses: [], nonce: 1n })],
+    ['bytes that are no message', 'MALFORMED_REPLY', async ({ sayBytes }) => sayBytes(Uint8Array.of(3, 255, 255, 255))],
+    [
+      'a message of 1 MB',
+      'REPLY_TOO_LARGE',
+      async ({ sayBytes, hear }) => {
+        await sayBytes(Uint8Array.of(0x80, 0x80, 0x40))
+        await hear()
+      }
+    ],
+    [
+      'a length without an end',
+      'REPLY_TOO_LARGE',
+      async ({ sayBytes, hear }) => {
+        await sayBytes(new Uint8Array(5_000).fill(0x80))
+        await hear()
+      }
+    ],
+    ['a closed stream', 'NO_REPLY', async () => undefined],
+    ['half a message and a closed stream', 'NO_REPLY', async ({ sayBytes }) => sayBytes(Uint8Array.of(8, 18))],
+    ['a reset stream', 'NO_REPLY', async () => Promise.reject(new Error('reset'))],
+    ['a connection that is cut', 'NO_REPLY', async ({ connection }) => connection.abort(new Error('cut'))]
+  ]
+
+  it.each(answers)('is %s', async (_, code, answer) => {
+    const { verify, time, streams } = await scene(answer)
+    expect(told(await verify())).toBe(`inconclusive ${code}`)
+    expect(time.pending()).toBe(0)
+    expect(streams()).toBe(0)
+  })
+
+  const lies: readonly (readonly [string, (talk: Talk) => Promise<void>])[] = [
+    ['OK without a nonce', async ({ say }) => say(ok)],
+    ['OK twice without a nonce', async ({ say }) => say(ok).then(() => say(ok))],
+    [
+      'OK and another nonce',
+      async ({ say, nonce, dialBack }) => {
+        await expect(dialBack({ nonce: nonce ^ 1n })).rejects.toThrow(/reset|EOF/i)
+        await say(ok)
+      }
+    ],
+    [
+      'the nonce over the connection that we opened',
+      async ({ bring, connection, say }) => {
+        await expect(bring(connection)).rejects.toThrow(/reset|EOF/i)
+        await say(ok)
+      }
+    ]
+  ]
+
+  it.each(lies)('is %s', async (_, answer) => {
+    const { verify, time, streams } = await scene(answer)
+    const pending = verify()
+    await time.asked(1_000)
+    await time.advance(1_000)
+    expect(told(await pending)).toBe('inconclusive WITNESS_UNPROVEN')
+    expect(time.pending()).toBe(0)
+    expect(streams()).toBe(0)
+  })
+
+  it('is the nonce over an inbound connection that was there before', async () => {
+    const { verify, time, node, fake } = await scene(async ({ bring, node: self, say }) => {
+      const inbound = self.libp2p.getConnections().find(({ direction }) => direction === 'outbound')
+      if (inbound === undefined) throw new Error('not connected both ways')
+      await expect(bring(inbound)).rejects.toThrow(/reset|EOF/i)
+      await say(ok)
+    })
+    const { promise: isOpen, resolve } = Promise.withResolvers<unknown>()
+    node.libp2p.addEventListener('connection:open', resolve)
+    await fake.libp2p.dial(node.libp2p.getMultiaddrs(), { force: true })
+    await isOpen
+    const pending = verify()
+    await time.asked(1_000)
+    await time.advance(1_000)
+    expect(await pending).toMatchObject({ reason: { message: expect.stringContaining('there before') } })
+  })
+
+  it.each([
+    ['another transport', (node: Node) => `${node.plain}/ws`, 'not tcp/ws'],
+    ['another family', (node: Node) => node.plain.replace('/ip4/127.0.0.1', '/ip6/::1'), 'IPv6']
+  ])('is the nonce over a connection of %s', async (_, ask, message) => {
+    const { verify, time, node } = await scene(async ({ dialBack, say }) => {
+      await expect(dialBack({ address: node.plain })).rejects.toThrow(/reset|EOF/i)
+      await say(ok)
+    })
+    const pending = verify(ask(node))
+    await time.asked(1_000)
+    await time.advance(1_000)
+    expect(await pending).toMatchObject({ reason: { message: expect.stringContaining(message) } })
+  })
+
+  it('is silence until the time is over', async () => {
+    const { verify, time, streams } = await scene(async ({ hear }) => void (await hear()))
+    const pending = verify()
+    await time.asked(15_000)
+    await time.advance(15_000)
+    expect(told(await pending)).toBe('inconclusive NO_REPLY')
+    expect(time.pending()).toBe(0)
+    expect(streams()).toBe(0)
+  })
+
+  it('is an answer that drips until the time is over', async () => {
+    const { verify, time } = await scene(async ({ sayBytes, hear }) => {
+      for (const byte of [8, 18, 6, 8]) await sayBytes(Uint8Array.of(byte))
+      await hear()
+    })
+    const pending = verify()
+    await time.asked(15_000)
+    await time.advance(15_000)
+    expect(told(await pending)).toBe('inconclusive NO_REPLY')
+  })
+
+  it('is the nonce of an earlier question', async () => {
+    const nonces: bigint[] = []
+    const { verify, time } = await scene(async ({ nonce, dialBack, say }) => {
+      nonces.push(nonce)
+      if (nonces.length === 1) await dialBack()
+      else await expect(dialBack({ nonce: nonces[0] ?? 0n })).rejects.toThrow(/reset|EOF/i)
+      await say(ok)
+    })
+    expect(told(await verify())).toBe('reachable')
+    const pending = verify()
+    await time.asked(1_000)
+    await time.advance(1_000)
+    expect(told(await pending)).toBe('inconclusive WITNESS_UNPROVEN')
+    expect(new Set(nonces).size).toBe(2)
+  })
+})
+
+describe('a nonce', () => {
+  it('is good once', async () => {
+    const { verify } = await scene(async ({ dialBack, say }) => {
+      await dialBack()
+      await expect(dialBack()).rejects.toThrow(/reset|EOF/i)
+      await say(ok)
+    })
+    expect(told(await verify())).toBe('reachable')
+  })
+
+  it('that comes when nobody waits disturbs nobody', async () => {
+    const {
+      verify,
+      fake,
+      node,
+      search: looking
+    } = await scene(async ({ dialBack, say }) => {
+      await dialBack()
+      await say(ok)
+    })
+    const connection = await fake.libp2p.dial(node.libp2p.getMultiaddrs(), { force: true })
+    const read = async (): Promise<unknown> => lpStream(await connection.newStream(dialBackProtocol)).read()
+    await expect(read()).rejects.toThrow(/reset|EOF/i)
+    expect(told(await verify())).toBe('reachable')
+    expect(looking.witnesses()).toHaveLength(1)
+    await looking.stop()
+    expect(looking.lines.at(-1)).toBe('autonat: dial backs: 1 proven, 0 foreign, 0 unfit, 1 came to nothing')
+  })
+
+  it('that is foreign or proves nothing is counted', async () => {
+    const { verify, search: looking } = await scene(async ({ bring, connection, dialBack, nonce, say }) => {
+      await expect(bring(connection)).rejects.toThrow(/reset|EOF/i)
+      await expect(dialBack({ nonce: nonce ^ 1n })).rejects.toThrow(/reset|EOF/i)
+      await dialBack()
+      await say(ok)
+    })
+    expect(told(await verify())).toBe('reachable')
+    await looking.stop()
+    expect(looking.lines.at(-1)).toBe('autonat: dial backs: 1 proven, 1 foreign, 1 unfit, 2 came to nothing')
+  })
+})

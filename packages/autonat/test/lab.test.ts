@@ -1,0 +1,90 @@
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { canRunLab, findTopology, type Lab, openLab, type Topology } from '@postern/lab'
+import { describe, expect, it, onTestFinished } from 'vitest'
+
+const support = await canRunLab()
+const skip = support.ok ? undefined : support.reason
+const program = join(import.meta.dirname, 'support', 'node.mjs')
+
+interface Line {
+  readonly [field: string]: unknown
+  readonly address?: string
+}
+
+interface Running {
+  /** The next line that has this field. */
+  readonly line: (field: string) => Promise<Line>
+  readonly lines: readonly Line[]
+  /** Ends it, and gives what it says then. */
+  readonly end: () => Promise<Line>
+}
+
+function start(lab: Lab, host: string, setting: object): Running {
+  const child = lab.spawn(host, [process.execPath, program, JSON.stringify(setting)], {
+    stdio: ['pipe', 'pipe', 'inherit']
+  })
+  onTestFinished(() => void child.kill())
+  const lines: Line[] = []
+  const waiting = new Set<() => void>()
+  if (child.stdout === null) throw new Error('no standard output')
+  createInterface({ input: child.stdout }).on('line', (text) => {
+    lines.push(JSON.parse(text) as Line)
+    for (const look of waiting) look()
+  })
+  const line: Running['line'] = async (field) =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        const match = lines.find((each) => field in each)
+        if (match !== undefined) resolve(match)
+      }
+      waiting.add(look)
+      look()
+    })
+  return {
+    line,
+    lines,
+    async end() {
+      child.stdin?.end()
+      return line('counters')
+    }
+  }
+}
+
+/** A home behind NAT whose router refuses what is unwanted, and two public hosts. */
+function street(): Topology {
+  const home = findTopology('home-reject')
+  if (home === undefined) throw new Error('no such topology')
+  const links = [{ name: 'eth0', network: 'wan', addresses: ['11.0.0.3/24'] }]
+  return { ...home, hosts: { ...home.hosts, other: { links, routes: [] } } }
+}
+
+describe.skipIf(skip !== undefined)(`through a real NAT${skip === undefined ? '' : `: ${skip}`}`, () => {
+  it('our server and the one of js-libp2p tell the mapped port from one that is not', { timeout: 60_000 }, async () => {
+    await using lab = await openLab(street())
+    const ours = start(lab, 'internet', { listen: '/ip4/11.0.0.1/tcp/4001' })
+    const { address: ourAddress } = await ours.line('address')
+    const stock = start(lab, 'other', { listen: '/ip4/11.0.0.3/tcp/4001', stock: true, dial: [ourAddress] })
+    const { address: stockAddress } = await stock.line('address')
+    await lab.run('home', ['natpmpc', '-a', '4001', '4001', 'tcp', '600'])
+
+    const [mapped, unmapped] = ['/ip4/11.0.0.2/tcp/4001', '/ip4/11.0.0.2/tcp/4002']
+    const home = start(lab, 'home', {
+      listen: '/ip4/192.168.1.2/tcp/4001',
+      dial: [ourAddress, stockAddress],
+      ask: [mapped, unmapped]
+    })
+    await home.line('asked')
+    const outcomes = (address: string): readonly unknown[] =>
+      home.lines
+        .filter((each) => each['witness'] !== undefined && each.address === address)
+        .map((each) => each['outcome'])
+    expect(outcomes(mapped)).toEqual(['reachable', 'reachable'])
+    expect(outcomes(unmapped)).toEqual(['unreachable', 'unreachable'])
+
+    // And the other way round: js-libp2p has its address verified by our server.
+    expect((await stock.line('verified'))['verified']).toEqual(['/ip4/11.0.0.3/tcp/4001'])
+    expect((await ours.end())['counters']).toMatchObject({ reached: 2, dialErrors: 1, rejected: 0, refused: 0 })
+    await Promise.all([home.end(), stock.end()])
+  })
+})
