@@ -1,3 +1,4 @@
+import type { Connection } from '@libp2p/interface'
 import { lpStream } from '@libp2p/utils'
 import { describe, expect, it } from 'vitest'
 import { dialBackProtocol } from '../src/codec.js'
@@ -187,6 +188,22 @@ describe('what says nothing of an address', () => {
     await time.asked(1_000)
     await time.advance(1_000)
     expect(await pending).toMatchObject({ reason: { message: expect.stringContaining('there before') } })
+  })
+
+  it('is the nonce over a new connection that was opened from here', async () => {
+    const { verify, time, node } = await scene(async ({ bring, connection, node: self, say }) => {
+      const { promise, resolve } = Promise.withResolvers<Connection>()
+      self.libp2p.addEventListener('connection:open', ({ detail }) => resolve(detail))
+      await node.libp2p.dial(self.libp2p.getMultiaddrs(), { force: true })
+      const opened = await promise
+      expect(opened.id).not.toBe(connection.id)
+      await expect(bring(opened)).rejects.toThrow(/reset|EOF/i)
+      await say(ok)
+    })
+    const pending = verify()
+    await time.asked(1_000)
+    await time.advance(1_000)
+    expect(await pending).toMatchObject({ reason: { message: expect.stringContaining('opened from here') } })
   })
 
   it.each([

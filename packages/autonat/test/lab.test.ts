@@ -84,7 +84,9 @@ describe.skipIf(skip !== undefined)(`through a real NAT${skip === undefined ? ''
 
     // And the other way round: js-libp2p has its address verified by our server.
     expect((await stock.line('verified'))['verified']).toEqual(['/ip4/11.0.0.3/tcp/4001'])
-    expect((await ours.end())['counters']).toMatchObject({ reached: 2, dialErrors: 1, rejected: 0, refused: 0 })
+    // It asks anew over every new connection, those of our dial backs too: how often is its own affair.
+    const { counters } = await ours.end()
+    expect(counters).toMatchObject({ dialErrors: 1, refused: 0, failed: 0 })
     await Promise.all([home.end(), stock.end()])
   })
 })
