@@ -3,6 +3,8 @@ import { exchanges } from './exchanges.mjs'
 import { imports } from './imports.mjs'
 import { leases } from './leases.mjs'
 import { mapping } from './mapping.mjs'
+import { reach } from './reach.mjs'
+import { recovery } from './recovery.mjs'
 import { sizes } from './sizes.mjs'
 import { stop } from './stop.mjs'
 
@@ -11,6 +13,8 @@ export const sections = [
   { name: 'mapping', needsLab: true, run: mapping },
   { name: 'absence', needsLab: true, run: absence },
   { name: 'stop', needsLab: true, run: stop },
+  { name: 'reach', needsLab: true, run: reach },
+  { name: 'recovery', needsLab: true, run: recovery },
   { name: 'exchanges', needsLab: false, run: exchanges },
   { name: 'leases', needsLab: false, run: leases },
   { name: 'imports', needsLab: false, run: imports },

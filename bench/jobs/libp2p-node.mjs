@@ -1,0 +1,73 @@
+// A libp2p node at home. Arguments: `ours`, `stock` or `stock-again`, and the addresses of the public peers as JSON. Says on
+// standard output what it announces, one JSON line for each change, with the time since createLibp2p() was called.
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { autoNATv2 } from '@libp2p/autonat-v2'
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { identify, identifyPush } from '@libp2p/identify'
+import { tcp } from '@libp2p/tcp'
+import { uPnPNAT } from '@libp2p/upnp-nat'
+import { multiaddr } from '@multiformats/multiaddr'
+import { autonat } from '@postern/autonat'
+import { natPmp } from '@postern/nat-pmp'
+import { natTraversal } from '@postern/libp2p'
+import { pcp } from '@postern/pcp'
+import { relay } from '@postern/relay'
+import { upnp } from '@postern/upnp'
+import { createLibp2p } from 'libp2p'
+
+const [kind, json] = process.argv.slice(2)
+const peers = JSON.parse(json)
+const isStock = kind !== 'ours'
+
+const began = performance.now()
+const node = await createLibp2p({
+  addresses: {
+    // The stock relay transport takes named relays as addresses to listen on.
+    listen: ['/ip4/0.0.0.0/tcp/4001', ...(isStock ? peers.slice(0, 2).map((each) => `${each}/p2p-circuit`) : [])]
+  },
+  // With less concurrency than relays, stock reservations clear each other from the queue, and start() never ends.
+  transports: [tcp(), circuitRelayTransport(isStock ? { reservationConcurrency: 2 } : {})],
+  connectionEncrypters: [noise()],
+  streamMuxers: [yamux()],
+  services: {
+    identify: identify(),
+    identifyPush: identifyPush(),
+    ...(isStock
+      ? { autoNAT: autoNATv2(), upnp: uPnPNAT() }
+      : { nat: natTraversal({ strategies: [pcp(), natPmp(), upnp(), relay({ relays: peers.slice(0, 2) }), autonat()] }) })
+  },
+  start: false
+})
+let told = ''
+const tell = () => {
+  const addresses = node.getMultiaddrs().map(String)
+  if (addresses.join() === told) return
+  told = addresses.join()
+  console.log(JSON.stringify({ ms: performance.now() - began, addresses }))
+}
+let watching = setInterval(tell, 5)
+// Whoever measures what the node costs does not want to measure that.
+setTimeout(() => {
+  clearInterval(watching)
+  watching = setInterval(tell, 1000)
+}, 60_000).unref()
+await node.start()
+const connect = () => Promise.allSettled(peers.map((each) => node.dial(multiaddr(each))))
+await connect()
+// Its AutoNAT asks peers only when they connect: those that were there before the mapping are never asked.
+if (kind === 'stock-again') {
+  const { addressManager } = node.components
+  const isMapped = () => addressManager.getAddressesWithMetadata().some(({ type }) => type === 'ip-mapping')
+  while (!isMapped()) await new Promise((resolve) => setTimeout(resolve, 20))
+  await Promise.allSettled(node.getPeers().map((each) => node.hangUp(each)))
+  await connect()
+}
+process.stdin.on('data', () => {
+  console.log(JSON.stringify({ cpu: process.cpuUsage(), memory: process.memoryUsage() }))
+})
+process.stdin.on('end', async () => {
+  clearInterval(watching)
+  await node.stop()
+  process.exit()
+})

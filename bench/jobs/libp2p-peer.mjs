@@ -1,0 +1,28 @@
+// A public libp2p node: relay and AutoNAT server. Arguments: its address, a number for its key.
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { circuitRelayServer } from '@libp2p/circuit-relay-v2'
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { identify } from '@libp2p/identify'
+import { tcp } from '@libp2p/tcp'
+import { autonatServer } from '@postern/autonat'
+import { createLibp2p } from 'libp2p'
+
+const [address, seed] = process.argv.slice(2)
+const node = await createLibp2p({
+  privateKey: await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(Number(seed))),
+  addresses: { listen: [address], announce: [address] },
+  transports: [tcp()],
+  connectionEncrypters: [noise()],
+  streamMuxers: [yamux()],
+  connectionMonitor: { enabled: false },
+  services: {
+    identify: identify(),
+    // Every round is another peer from the same address.
+    relay: circuitRelayServer({ reservations: { maxReservations: 10_000 } }),
+    autonat: autonatServer({ requestsPerMinute: 10_000 })
+  }
+})
+console.log(JSON.stringify({ address: node.getMultiaddrs()[0].toString() }))
+process.stdin.resume()
+process.stdin.on('end', () => process.exit())

@@ -1,0 +1,160 @@
+// A home behind a real router, with three public libp2p peers.
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { openLab, withPeers } from '@postern/lab'
+import { buildGoPeer } from '../interop/build.mjs'
+
+const jobs = fileURLToPath(new URL('jobs/', import.meta.url))
+const hosts = ['alpha', 'bravo', 'charlie']
+
+/** How a stack is started in a home: the command. */
+export const stacks = [
+  { name: 'Postern', command: (peers) => [process.execPath, `${jobs}libp2p-node.mjs`, 'ours', JSON.stringify(peers)] },
+  {
+    name: 'js-libp2p: upnp-nat, autonat-v2, relays',
+    command: (peers) => [process.execPath, `${jobs}libp2p-node.mjs`, 'stock', JSON.stringify(peers)]
+  },
+  {
+    name: 'the same, peers connected again once mapped',
+    command: (peers) => [process.execPath, `${jobs}libp2p-node.mjs`, 'stock-again', JSON.stringify(peers)]
+  }
+]
+
+/** go-libp2p's own, or why it cannot be had here. */
+export async function goStack(progress) {
+  const go = await buildGoPeer(progress)
+  if (!go.ok) return { reason: go.reason }
+  const options = (peers) => [
+    ...peers.slice(0, 2).flatMap((each) => ['-relay', each]),
+    ...peers.flatMap((each) => ['-peer', each])
+  ]
+  return {
+    stack: {
+      name: 'go-libp2p: NATPortMap, AutoNAT v2, AutoRelay',
+      command: (peers) => [go.path, 'node', '-listen', '/ip4/0.0.0.0/tcp/4001', ...options(peers)]
+    }
+  }
+}
+
+/** A program in a host, heard line by line. */
+export class Talker {
+  #child
+  #lines = []
+  #waiting = new Set()
+  #exited
+
+  constructor(lab, host, command) {
+    this.#child = lab.spawn(host, command, { stdio: ['pipe', 'pipe', 'ignore'] })
+    this.#exited = once(this.#child, 'close').catch(() => {})
+    this.#child.stdin.on('error', () => {})
+    createInterface({ input: this.#child.stdout }).on('line', (line) => {
+      this.#lines.push({ at: performance.now(), ...JSON.parse(line) })
+      for (const look of this.#waiting) look()
+    })
+  }
+
+  get heard() {
+    return this.#lines.length
+  }
+
+  /** The first line from number `from` on that fits; undefined if there is none in time. */
+  hear(fits, timeoutMs, from = 0) {
+    return new Promise((resolve) => {
+      const settle = (line) => {
+        clearTimeout(timer)
+        this.#waiting.delete(look)
+        resolve(line)
+      }
+      const look = () => {
+        const found = this.#lines.slice(from).find(fits)
+        if (found !== undefined) settle(found)
+      }
+      const timer = setTimeout(() => settle(undefined), timeoutMs)
+      this.#waiting.add(look)
+      look()
+    })
+  }
+
+  /** The last line that fits, of those heard so far. */
+  last(fits) {
+    return this.#lines.findLast(fits)
+  }
+
+  say(line) {
+    this.#child.stdin.write(`${line}\n`)
+  }
+
+  async end() {
+    this.#child.stdin.end()
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 3000)
+    // Go's ends with a signal.
+    this.#child.kill('SIGTERM')
+    await this.#exited
+    clearTimeout(timer)
+  }
+
+  async kill() {
+    this.#child.kill('SIGKILL')
+    await this.#exited
+  }
+}
+
+export class World {
+  peers = []
+  #talkers = new Map()
+
+  static async open(topology, signal) {
+    const world = new World()
+    world.lab = await openLab(withPeers(topology), { signal })
+    try {
+      world.peers = await Promise.all(hosts.map((host) => world.startPeer(host)))
+    } catch (error) {
+      await world.close()
+      throw error
+    }
+    return world
+  }
+
+  /** Resolves with its address. */
+  async startPeer(host) {
+    const address = `/ip4/${this.lab.address(host)}/tcp/4001`
+    const talker = new Talker(this.lab, host, [
+      process.execPath,
+      `${jobs}libp2p-peer.mjs`,
+      address,
+      String(1 + hosts.indexOf(host))
+    ])
+    this.#talkers.set(host, talker)
+    const ready = await talker.hear((line) => line.address, 10_000)
+    if (ready === undefined) throw new Error(`the peer in ${host} does not start`)
+    return ready.address
+  }
+
+  killPeer(host) {
+    return this.#talkers.get(host).kill()
+  }
+
+  startHome({ command }) {
+    return new Talker(this.lab, 'home', command(this.peers))
+  }
+
+  close() {
+    return this.lab.close()
+  }
+}
+
+/** Addresses that a line announces, of either of the two ways of saying it. */
+const announced = ({ addresses, event, addrs }) => addresses ?? (event === 'addresses' ? addrs : undefined) ?? []
+
+export const isRelayed = (line) => announced(line).some((each) => each.includes('/p2p-circuit'))
+
+/** The mapped address, verified: js-libp2p announces no other, go-libp2p tells it apart. */
+export const isVerified = (line) =>
+  line.event === undefined
+    ? announced(line).some((each) => each.startsWith('/ip4/11.0.0.2/tcp/'))
+    : line.event === 'reachability-v2' && line.reachable.some((each) => each.startsWith('/ip4/11.0.0.2/tcp/'))
+
+/** An address that somebody outside can use: go-libp2p announces direct ones unverified, and others have to try. */
+export const isDialable = (line) =>
+  isRelayed(line) || announced(line).some((each) => each.startsWith('/ip4/11.0.0.2/tcp/'))
