@@ -7,7 +7,7 @@ process.env.XDG_DATA_HOME = join(import.meta.dirname, 'node_modules', '.cache')
 
 export default defineConfig({
   test: {
-    projects: ['packages/*', 'test'],
+    projects: ['packages/*', 'test', 'interop'],
     reporters: ['default', tally]
   }
 })

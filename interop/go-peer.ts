@@ -1,0 +1,123 @@
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { canRunLab, type Lab } from '@postern/lab'
+import { buildGoPeer } from './build.mjs'
+
+interface Connection {
+  readonly peerId: string
+  readonly address: string
+  readonly inbound: boolean
+  /** Not through a relay. */
+  readonly direct: boolean
+}
+
+interface Addresses {
+  readonly addrs: readonly string[]
+}
+
+/** What the peer tells, by the name of the event. The README says when. */
+interface Told {
+  readonly ready: Addresses & { readonly peerId: string }
+  readonly connection: Connection
+  readonly disconnection: Connection
+  readonly reserve: { readonly peerId: string; readonly address: string }
+  readonly circuit: { readonly from: string; readonly address: string; readonly to: string }
+  /** `limited`: the relay ends the connection after some time or traffic. */
+  readonly connected: Omit<Connection, 'inbound'> & { readonly limited: boolean; readonly rttMs: number }
+  readonly 'first-address': { readonly kind: 'direct' | 'relayed'; readonly address: string }
+  readonly addresses: Addresses
+  readonly relays: Addresses
+  readonly reachability: { readonly reachability: 'public' | 'private' | 'unknown' }
+  readonly 'reachability-v2': {
+    readonly reachable: readonly string[]
+    readonly unreachable: readonly string[]
+    readonly unknown: readonly string[]
+  }
+  readonly unreached: { readonly peerId: string; readonly error: string }
+  readonly failed: { readonly error: string }
+}
+
+type Line = { [Name in keyof Told]: { readonly event: Name; readonly ms: number } & Told[Name] }[keyof Told]
+
+/** A line of the peer's output; `ms` since it was started. */
+export type GoEvent<Name extends keyof Told = keyof Told> = Extract<Line, { readonly event: Name }>
+
+/** A Go peer at work in a host of a lab. It dies with the lab. */
+export interface GoPeer {
+  /** What it has told so far. */
+  readonly events: readonly GoEvent[]
+  /** The first event of that name that is accepted, past or to come. Rejects when the peer ends first, or in time. */
+  wait<Name extends keyof Told>(
+    name: Name,
+    accepts?: (event: GoEvent<Name>) => boolean,
+    timeoutMs?: number
+  ): Promise<GoEvent<Name>>
+  /** Resolves with the exit code. */
+  readonly ended: Promise<number | null>
+  /** Sends SIGTERM and resolves with the exit code. */
+  stop(): Promise<number | null>
+}
+
+/** Whether there can be Go peers in labs here, and where the program is. Builds it where it was not yet. */
+export async function findGoPeer(): ReturnType<typeof buildGoPeer> {
+  const support = await canRunLab()
+  return support.ok ? buildGoPeer() : support
+}
+
+/** Starts the program in a host: `'serve', '-listen', …`, `'dial', …` or `'node', …`. */
+export function startGoPeer(lab: Lab, program: string, host: string, ...args: readonly string[]): GoPeer {
+  const child = lab.spawn(host, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  if (child.stdout === null) throw new Error('the peer has no output')
+  const events: GoEvent[] = []
+  const watchers = new Set<() => void>()
+  let [errors, over] = ['', false]
+  const wake = (): void => {
+    for (const watcher of watchers) watcher()
+  }
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    events.push(JSON.parse(line) as GoEvent)
+    wake()
+  })
+  child.stderr?.on('data', (data) => (errors += String(data)))
+  const ended = once(child, 'close').then(([code]) => {
+    over = true
+    wake()
+    return code as number | null
+  })
+
+  return {
+    events,
+    ended,
+    wait<Name extends keyof Told>(
+      name: Name,
+      accepts: (event: GoEvent<Name>) => boolean = () => true,
+      timeoutMs = 10_000
+    ): Promise<GoEvent<Name>> {
+      const isNamed = (each: GoEvent): each is GoEvent<Name> => each.event === name
+      return new Promise((resolve, reject) => {
+        const end = (): void => {
+          watchers.delete(look)
+          clearTimeout(timer)
+        }
+        const fail = (what: string): void => {
+          end()
+          reject(new Error(`${host}: ${what} "${name}". ${JSON.stringify(events)} ${errors}`))
+        }
+        const look = (): void => {
+          const found = events.filter(isNamed).find(accepts)
+          if (found !== undefined) {
+            end()
+            resolve(found)
+          } else if (over) fail('ended without')
+        }
+        const timer = setTimeout(() => fail(`${timeoutMs} ms without`), timeoutMs)
+        watchers.add(look)
+        look()
+      })
+    },
+    stop() {
+      child.kill()
+      return ended
+    }
+  }
+}
