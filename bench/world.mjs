@@ -32,7 +32,10 @@ export async function goStack(progress) {
   return {
     stack: {
       name: 'go-libp2p: NATPortMap, AutoNAT v2, AutoRelay',
-      command: (peers) => [go.path, 'node', '-listen', '/ip4/0.0.0.0/tcp/4001', ...options(peers)]
+      command: (peers, known) => [
+        ...[go.path, 'node', '-listen', '/ip4/0.0.0.0/tcp/4001', ...options(peers)],
+        ...(known === 'private' ? ['-private'] : [])
+      ]
     }
   }
 }
@@ -135,8 +138,9 @@ export class World {
     return this.#talkers.get(host).kill()
   }
 
-  startHome({ command }) {
-    return new Talker(this.lab, 'home', command(this.peers))
+  /** @param {'private'} [known] - that it is unreachable */
+  startHome({ command }, known) {
+    return new Talker(this.lab, 'home', command(this.peers, known))
   }
 
   close() {

@@ -35,7 +35,9 @@ const node = await createLibp2p({
     identifyPush: identifyPush(),
     ...(isStock
       ? { autoNAT: autoNATv2(), upnp: uPnPNAT() }
-      : { nat: natTraversal({ strategies: [pcp(), natPmp(), upnp(), relay({ relays: peers.slice(0, 2) }), autonat()] }) })
+      : {
+          nat: natTraversal({ strategies: [pcp(), natPmp(), upnp(), relay({ relays: peers.slice(0, 2) }), autonat()] })
+        })
   },
   start: false
 })

@@ -40,8 +40,18 @@ export async function reach({ signal, progress }) {
       tableOf('To the first direct address that was verified', verified, ours)
     ],
     aims: [
-      aim('relayed or direct within 1 s of start', spreadOfKnown(resultOf(dialable, ours).first), ' ms', (ms) => ms <= 1000),
-      aim('direct and verified within 2 s of start', spreadOfKnown(resultOf(verified, ours).first), ' ms', (ms) => ms <= 2000),
+      aim(
+        'relayed or direct within 1 s of start',
+        spreadOfKnown(resultOf(dialable, ours).first),
+        ' ms',
+        (ms) => ms <= 1000
+      ),
+      aim(
+        'direct and verified within 2 s of start',
+        spreadOfKnown(resultOf(verified, ours).first),
+        ' ms',
+        (ms) => ms <= 2000
+      ),
       ...others.flatMap((name) => [
         aim(`first address, against ${name}`, compare(dialable, name, ours, 'first'), '×', (ratio) => ratio > 1),
         aimOrNever(`verified address, against ${name}`, verified, name)
