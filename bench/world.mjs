@@ -33,7 +33,11 @@ export async function goStack(progress) {
     stack: {
       name: 'go-libp2p: NATPortMap, AutoNAT v2, AutoRelay',
       command: (peers, known) => [
-        ...[go.path, 'node', '-listen', '/ip4/0.0.0.0/tcp/4001', ...options(peers)],
+        go.path,
+        'node',
+        '-listen',
+        '/ip4/0.0.0.0/tcp/4001',
+        ...options(peers),
         ...(known === 'private' ? ['-private'] : [])
       ]
     }

@@ -68,8 +68,7 @@ if (kind === 'stock-again') {
 process.stdin.on('data', () => {
   console.log(JSON.stringify({ cpu: process.cpuUsage(), memory: process.memoryUsage() }))
 })
-process.stdin.on('end', async () => {
+process.stdin.on('end', () => {
   clearInterval(watching)
-  await node.stop()
-  process.exit()
+  void node.stop().finally(() => process.exit())
 })

@@ -69,7 +69,7 @@ describe.skipIf(!support.ok).concurrent(`a libp2p node behind a real router${ski
     const isVerified =
       (family: string) =>
       ({ event, external }: { event?: string; external?: unknown }): boolean =>
-        event === 'verified' && String((external as { address: string }).address).startsWith(family)
+        event === 'verified' && (external as { address: string }).address.startsWith(family)
     await home.until(isVerified('11.'))
     expect((await home.report()).externalAddresses).toContain('/ip4/11.0.0.2/tcp/4002/ws')
     await home.listen('/ip4/0.0.0.0/tcp/4003')

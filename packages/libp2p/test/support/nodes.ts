@@ -101,7 +101,7 @@ export async function startNode(lab: Lab, host: string, config: NodeConfig): Pro
     const id = ++commands
     stdin?.write(`${JSON.stringify({ id, do: name, ...options })}\n`)
     const { result, error } = await until((line) => line['id'] === id)
-    if (error !== undefined) throw new Error(String(error))
+    if (typeof error === 'string') throw new Error(error)
     return result as T
   }
 
