@@ -63,7 +63,7 @@ describe.skipIf(!support.ok).concurrent(`a libp2p node behind a real router${ski
     expect(await other.dial(`/ip4/11.0.0.2/tcp/4001/p2p/${one.peerId}`)).toMatchObject({ direct: true })
   })
 
-  it('maps WebSockets, and listeners that come later; and IPv6 where the firewall opens', async () => {
+  it('maps WebSockets, and listeners that come later; and IPv6, where the firewall opens', async () => {
     await using world = await openWorld('ipv6-firewall')
     await using home = await world.startHome({ listen: ['/ip4/0.0.0.0/tcp/4002/ws'] })
     const isVerified =
@@ -72,14 +72,19 @@ describe.skipIf(!support.ok).concurrent(`a libp2p node behind a real router${ski
         event === 'verified' && (external as { address: string }).address.startsWith(family)
     await home.until(isVerified('11.'))
     expect((await home.report()).externalAddresses).toContain('/ip4/11.0.0.2/tcp/4002/ws')
+    await home.listen('/ip6/::/tcp/4004')
+    await home.until(isVerified('2a00:1:'))
     await home.listen('/ip4/0.0.0.0/tcp/4003')
     await home.until(({ event, external }) => event === 'verified' && (external as { port: number }).port === 4003)
     expect(await home.addresses()).toEqual(
       expect.arrayContaining([
         `/ip4/11.0.0.2/tcp/4002/ws/p2p/${home.peerId}`,
-        `/ip4/11.0.0.2/tcp/4003/p2p/${home.peerId}`
+        `/ip4/11.0.0.2/tcp/4003/p2p/${home.peerId}`,
+        `/ip6/2a00:1::2/tcp/4004/p2p/${home.peerId}`
       ])
     )
+    await using outsider = await startNode(world.lab, 'outsider', {})
+    expect(await outsider.dial(`/ip6/2a00:1::2/tcp/4004/p2p/${home.peerId}`)).toMatchObject({ direct: true })
   })
 
   it('stops without leaving a mapping, a reservation, a socket or a timer', async () => {

@@ -26,11 +26,12 @@ export async function openWorld(
 ): Promise<World> {
   const lab = await openLab(withPeers(topology))
   const start = (host: PeerHost): Promise<LabNode> => {
-    const address = `/ip4/${lab.address(host)}/tcp/4001`
+    const links = lab.topology.hosts[host]?.links.flatMap(({ addresses }) => addresses) ?? []
+    const addresses = links.map((each) => `/ip${each.includes(':') ? 6 : 4}/${each.replace(/\/.*/, '')}/tcp/4001`)
     const config: NodeConfig = {
       seed: 1 + peerHosts.indexOf(host),
-      listen: [address],
-      announce: [address],
+      listen: addresses,
+      announce: addresses,
       relayServer: {},
       autonatServer: true,
       ...changes[host]
