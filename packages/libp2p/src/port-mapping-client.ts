@@ -64,8 +64,8 @@ export function portMappingClient(init: PortMappingClientInit = {}): PortMapping
     await Promise.race([traversal.firstPass(), aborted(signal)])
   }
 
-  async function leave(gateway: PortMappingGateway): Promise<void> {
-    inUse.delete(gateway)
+  /** Nothing runs where nobody has a gateway: who found none has nothing to stop. */
+  async function stopUnused(): Promise<void> {
     if (inUse.size > 0 || running === undefined) return
     const { cut, watching } = running
     running = undefined
@@ -78,26 +78,36 @@ export function portMappingClient(init: PortMappingClientInit = {}): PortMapping
     const found = network.gateways.find((each) => familyOf(each.address) === family)
     const maps = traversal.report().strategies.some(({ kind, state }) => kind === 'mapper' && state !== 'unavailable')
     if (found === undefined || !hasNextHop(found) || !maps) return undefined
-    const gateway = createGateway(traversal, found, family, () => leave(gateway))
+    const gateway = createGateway(traversal, found, family, () => {
+      inUse.delete(gateway)
+      return stopUnused()
+    })
     inUse.add(gateway)
     return gateway
   }
 
   return {
     async *findGateways({ signal = new AbortController().signal } = {}) {
-      await start(signal)
-      for (const family of [4, 6] as const) {
-        if (signal.aborted) return
-        const gateway = [...inUse].find((each) => each.family === `IPv${family}`) ?? gatewayFor(family)
-        if (gateway !== undefined) yield gateway
+      try {
+        await start(signal)
+        for (const family of [4, 6] as const) {
+          if (signal.aborted) return
+          const gateway = [...inUse].find((each) => each.family === `IPv${family}`) ?? gatewayFor(family)
+          if (gateway !== undefined) yield gateway
+        }
+      } finally {
+        await stopUnused()
       }
     },
     async getGateway(descriptor, { signal = new AbortController().signal } = {}) {
-      await start(signal)
+      await start(signal).catch(async (error: unknown) => {
+        await stopUnused()
+        throw error
+      })
       const gateway = gatewayFor(descriptor.hostname.startsWith('[') ? 6 : 4)
-      if (gateway === undefined)
-        throw new Error(`no router of this network maps ports; ${descriptor.hostname} was named`)
-      return gateway
+      if (gateway !== undefined) return gateway
+      await stopUnused()
+      throw new Error(`no router of this network maps ports; ${descriptor.hostname} was named`)
     }
   }
 }

@@ -1,5 +1,7 @@
 import { uPnPNAT } from '@libp2p/upnp-nat'
 import { canRunLab, openLab, type TopologyName } from '@postern/lab'
+import { natPmp } from '@postern/nat-pmp'
+import { createGateway, memoryNetwork, virtualClock } from '@postern/testkit'
 import { expect, it } from 'vitest'
 import { portMappingClient } from '../src/index.js'
 import { startNode } from './support/nodes.js'
@@ -28,3 +30,63 @@ it.skipIf(!lab.ok).each(['home', 'home-pcp', 'home-nat-pmp', 'home-igd1'] satisf
     expect(await router.rules()).toEqual([])
   }
 )
+
+it('renews what it mapped, gives the same mapping when asked twice, and unmaps', async () => {
+  const clock = virtualClock()
+  const network = memoryNetwork({ clock })
+  const router = createGateway({ clock, protocols: ['nat-pmp'] })
+  network.attach(router, '192.168.1.1')
+  const { openUdp } = network.host('192.168.1.2')
+  const gateways = [{ address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }]
+  const client = portMappingClient({
+    strategies: [natPmp({ openUdp })],
+    host: { clock, random: () => 0.5, log: { debug: () => undefined, info: () => undefined } },
+    findNetwork: async () => ({ gateways, addresses: ['192.168.1.2'] })
+  })
+  /** Lets virtual time pass until it is done. */
+  const done = async <T>(work: Promise<T>): Promise<T> => {
+    let isOver = false
+    const over = work.finally(() => (isOver = true))
+    over.catch(() => undefined)
+    while (!isOver) await clock.advance(50)
+    return over
+  }
+
+  const { value: gateway } = await done(client.findGateways().next())
+  if (gateway === undefined) throw new Error('no gateway')
+  expect(gateway).toMatchObject({ id: '192.168.1.1%eth0', host: '192.168.1.1', family: 'IPv4' })
+  const external = await done(gateway.externalIp())
+  expect(router.mappings).toEqual([])
+
+  const mapping = await done(gateway.map(4001, '192.168.1.2', { protocol: 'TCP' }))
+  expect(mapping).toEqual({
+    externalHost: external,
+    externalPort: 4001,
+    internalHost: '192.168.1.2',
+    internalPort: 4001,
+    protocol: 'TCP'
+  })
+  expect(await done(gateway.map(4001, '192.168.1.2'))).toEqual(mapping)
+  await clock.advance(24 * 3_600_000)
+  expect(router.mappings).toMatchObject([{ protocol: 'tcp', externalPort: 4001, internalPort: 4001 }])
+  expect(router.violations).toEqual([])
+
+  await done(gateway.map(4002, '192.168.1.2', { protocol: 'udp' }))
+  await done(gateway.unmap(4001))
+  expect(router.mappings).toMatchObject([{ protocol: 'udp', internalPort: 4002 }])
+  await done(gateway.stop())
+  expect(router.mappings).toEqual([])
+  expect(clock.pending).toBe(0)
+})
+
+it('says why where nothing maps', async () => {
+  const client = portMappingClient({
+    strategies: [],
+    findNetwork: async () => ({ gateways: [], addresses: [] })
+  })
+  const found = client.findGateways({ signal: AbortSignal.timeout(5000) })
+  expect(await found.next()).toMatchObject({ done: true })
+  await expect(client.getGateway(new URL('http://192.168.1.1/'))).rejects.toThrow(
+    'no router of this network maps ports'
+  )
+})
