@@ -1,4 +1,4 @@
-import { type CallOptions, type Lease, natError, type Relay, type RelayLimits } from '@postern/interface'
+import { type CallOptions, type Lease, type NatError, natError, type Relay, type RelayLimits } from '@postern/interface'
 import { asNatError, attempt, graceMs } from './attempt.js'
 import { type Bell, createBell } from './bell.js'
 import type { Closing, Context } from './context.js'
@@ -31,6 +31,8 @@ interface Reservation {
 /** Made once: an abort without a reason makes a new error with its stack. */
 const notNeeded = new Error('the reservation is not needed')
 const relayGone = new Error('the relay is gone')
+
+const awayCodes: ReadonlySet<string> = new Set(['NO_REPLY', 'UNREACHABLE', 'ATTEMPT_TIMEOUT'])
 
 /** @param isPublic - since when, on the monotonic clock, the verdict is `public`; undefined while it is not
  *  @param isTrusted - whether this gateway's address was verified within a day */
@@ -82,14 +84,16 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       signal.throwIfAborted()
       const failure = asNatError(error)
       entry.failure = failure
-      rest(id, failure.retryAfterMs)
+      rest(id, failure)
       context.touched()
     }
   }
 
-  function rest(id: string, retryAfterMs = 0): void {
+  /** One that refused is left alone for longer than one that was away. */
+  function rest(id: string, { code, retryAfterMs = 0 }: NatError): void {
     const count = (rests.get(id)?.count ?? 0) + 1
-    const waitMs = Math.max(backOffMs(policy.relay.rest, count), retryAfterMs)
+    const isAway = awayCodes.has(code)
+    const waitMs = Math.max(backOffMs(isAway ? policy.retry : policy.relay.rest, count), retryAfterMs)
     rests.set(id, { count, untilMs: clock.monotonicMs() + waitMs })
   }
 

@@ -232,6 +232,40 @@ describe('relays', () => {
     await end(each)
   })
 
+  it('are asked again soon where the relay did not answer, and late where it refused', async () => {
+    for (const [code, againMs] of [
+      ['NO_REPLY', 5000],
+      ['OUT_OF_RESOURCES', 60_000]
+    ] as const) {
+      const clock = virtualClock()
+      const asked: number[] = []
+      const each = stage(
+        () => [
+          () => ({
+            name: 'relay',
+            kind: 'relay',
+            async discover(_network, found, call) {
+              found({
+                kind: 'relay',
+                party: party('r1', '40.0.0.0/16'),
+                async reserve() {
+                  asked.push(clock.monotonicMs())
+                  throw natError(code, 'no')
+                }
+              })
+              await clock.sleep(1e12, call).catch(() => undefined)
+            }
+          })
+        ],
+        { clock }
+      )
+      each.traversal.want(web)
+      await begin(each, 70_000)
+      expect((asked[1] ?? 0) - (asked[0] ?? 0)).toBe(againMs)
+      await end(each)
+    }
+  })
+
   it('are given up at once where the relay is gone, and taken again without a rest when it is back', async () => {
     const clock = virtualClock()
     const trace: string[] = []

@@ -11,7 +11,7 @@ const cases: readonly (readonly [TopologyName, Cause])[] = [
   ['lying', 'mapping-not-honoured']
 ]
 
-describe.skipIf(!support.ok).concurrent(`where no direct address can be had${skipped}`, { timeout: 60_000 }, () => {
+describe.skipIf(!support.ok)(`where no direct address can be had${skipped}`, { timeout: 60_000 }, () => {
   it.each(cases)('behind %s a node is relayed, because of %s, and announces nothing else', async (topology, cause) => {
     await using world = await openWorld(topology)
     await using home = await world.startHome()

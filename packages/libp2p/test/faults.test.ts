@@ -17,7 +17,7 @@ const announces =
   ({ event, addresses }: Said): boolean =>
     event === 'addresses' && (addresses as string[]).some((address) => address.includes(part)) === isIt
 
-describe.skipIf(!support.ok).concurrent(`a libp2p node stays reachable${skipped}`, { timeout: 60_000 }, () => {
+describe.skipIf(!support.ok)(`a libp2p node stays reachable${skipped}`, { timeout: 60_000 }, () => {
   it('when its mapping is deleted behind its back', async () => {
     await using world = await openWorld('home-pcp')
     await using home = await world.startHome()

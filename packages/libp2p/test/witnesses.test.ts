@@ -6,7 +6,7 @@ const isVerdict =
   ({ event, verdict }: { readonly event?: string; readonly verdict?: unknown }): boolean =>
     event === 'verdict' && verdict === wanted
 
-describe.skipIf(!support.ok).concurrent(`AutoNAT servers that lie${skipped}`, { timeout: 60_000 }, () => {
+describe.skipIf(!support.ok)(`AutoNAT servers that lie${skipped}`, { timeout: 60_000 }, () => {
   it('are outvoted: one that says unreachable of a good address', async () => {
     await using world = await openWorld('home', { alpha: { autonatServer: false, lies: 'unreachable' } })
     await using home = await world.startHome()
