@@ -79,7 +79,9 @@ class NatTraversalService implements NatTraversal, Startable {
   readonly #needsIdentify: boolean
   readonly #clock: Clock
   readonly #watch: (changed: (network: Network) => void, signal: AbortSignal) => Promise<void>
-  #running: { readonly cut: AbortController; readonly over: Promise<unknown> } | undefined
+  #running:
+    | { readonly cut: AbortController; readonly begun: Promise<void>; readonly over: Promise<unknown> }
+    | undefined
 
   constructor(components: Libp2pComponents, init: NatTraversalInit) {
     const { strategies = defaultStrategies(), policy = {}, clock = systemClock, findNetwork: find = findNetwork } = init
@@ -124,8 +126,9 @@ class NatTraversalService implements NatTraversal, Startable {
     this.#traversal.recheck()
   }
 
-  firstPass(): Promise<void> {
-    return this.#traversal.firstPass()
+  async firstPass(): Promise<void> {
+    await this.#running?.begun
+    await this.#traversal.firstPass()
   }
 
   /** Has no part in it: the transports listen in the next phase. */
@@ -152,7 +155,7 @@ class NatTraversalService implements NatTraversal, Startable {
     const begun = Promise.race([known.promise, patience]).then(() =>
       cut.signal.aborted ? undefined : this.#traversal.start()
     )
-    this.#running = { cut, over: Promise.all([watching, begun]) }
+    this.#running = { cut, begun, over: Promise.all([watching, begun]) }
   }
 
   async beforeStop(): Promise<void> {
