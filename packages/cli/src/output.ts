@@ -6,6 +6,11 @@ export interface Output {
   readonly err: Writable & { readonly isTTY?: boolean }
 }
 
+/** Something that the user can do something about: the message says what. The program ends with 1. */
+export class Failure extends Error {
+  override readonly name = 'Failure'
+}
+
 export const line = (stream: Writable, text = ''): void => {
   stream.write(`${text}\n`)
 }

@@ -1,0 +1,55 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { MultiaddrText, Strategy } from '@postern/interface'
+import type { Output } from '../output.js'
+
+/** What a command has of the process it runs in. */
+export interface Shell {
+  readonly output: Output
+  /** What the process is to end with. */
+  readonly finish: (code: number) => void
+}
+
+export const codesText = `
+Exit codes:
+  0   success; doctor: public
+  1   failed
+  2   the command line was not understood
+  10  doctor: reachable through a relay only
+  11  doctor: private
+  12  doctor: unknown`
+
+/** What `parseLadder` of @postern/node reads, which is not loaded for a text; a test compares the two. */
+const viaText =
+  'strategies in rank order: any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port>, joined by commas'
+
+export const viaOption = (): Option => new Option('--via <strategies>', viaText).default('any', 'any')
+/** What writes reads it from the command line itself: colours are decided before anything is parsed. */
+export const colorOption = (): Option => new Option('--no-color', 'no colours (as the environment variable NO_COLOR)')
+
+/** An option that takes a multiaddr, and may be given several times. */
+export const addressesOption = (flags: string, text: string): Option =>
+  new Option(flags, `${text}; may be repeated`).argParser(collectAddress)
+
+/** Only the first look: the library that reads multiaddrs is loaded by the command that needs it. */
+function collectAddress(text: string, before: readonly MultiaddrText[] | undefined): readonly MultiaddrText[] {
+  if (!text.startsWith('/') || text.length < 2) {
+    throw new InvalidArgumentError('give a multiaddr, such as /ip4/203.0.113.7/tcp/4001/p2p/<peer id>')
+  }
+  return [...(before ?? []), `/${text.slice(1)}`]
+}
+
+export async function readVia(text: string, command: Command): Promise<readonly Strategy[]> {
+  const { parseLadder } = await import('@postern/node')
+  return orUsageError(command, '--via <strategies>', () => parseLadder(text), text)
+}
+
+/** What `read` gives. A TypeError of it is the user's: it names the option and ends the command. */
+export function orUsageError<T>(command: Command, option: string, read: () => T, text?: string): T {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+    const argument = text === undefined ? '' : ` argument '${text}'`
+    return command.error(`error: option '${option}'${argument} is invalid. ${error.message}`)
+  }
+}

@@ -1,0 +1,55 @@
+import { type Command, Option } from 'commander'
+import { line } from '../output.js'
+import { parseDuration, type PortArgument, parsePort, parsePortNumber } from '../parse.js'
+import { codesText, colorOption, readVia, type Shell, viaOption } from './common.js'
+
+interface MapFlags {
+  readonly via: string
+  readonly lifetime: number
+  readonly externalPort?: number
+  readonly once?: boolean
+  readonly json?: boolean
+}
+
+export function addMap(program: Command, { output, finish }: Shell): void {
+  program
+    .command('map')
+    .description('Maps a port of this host in the router, keeps it mapped, and releases it at Ctrl-C.')
+    .argument('<port>', 'the port, with /tcp or /udp; tcp if neither is given', parsePort)
+    .addOption(viaOption())
+    .addOption(colorOption())
+    .addOption(lifetimeOption())
+    .option('--external-port <port>', 'the external port to ask for first (default: the same port)', parsePortNumber)
+    .option('--once', 'exit after the first outcome and leave the mapping to lapse')
+    .option('--json', 'one JSON object a line')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ postern map 8080
+  $ postern map 4001/udp --via pcp,upnp
+  $ postern map 22 --external-port 2222 --lifetime 1h
+  $ postern map 8080 --once --json
+${codesText}`
+    )
+    .action(async (argument: PortArgument, flags: MapFlags, command: Command) => {
+      const { via, lifetime, externalPort = namedPort(argument.port), once = false, json = false } = flags
+      const [{ map }, { fileStore }] = await Promise.all([import('../map.js'), import('@postern/node')])
+      const strategies = await readVia(via, command)
+      const warn = (error: Error): void => line(output.err, `! ${error.message}`)
+      const store = fileStore({ app: `map-${argument.port}-${argument.protocol}`, warn })
+      try {
+        finish(await map(argument, { strategies, lifetimeMs: lifetime, externalPort, once, json, store }, output))
+      } finally {
+        await store.close()
+      }
+    })
+}
+
+/** Whoever maps a port below 1024 by name has asked for it. */
+const namedPort = (port: number): number | undefined => (port < 1024 ? port : undefined)
+
+const lifetimeOption = (): Option =>
+  new Option('--lifetime <time>', 'the lifetime to ask for: 90s, 30m, 2h')
+    .argParser(parseDuration)
+    .default(parseDuration('2h'), '2h')

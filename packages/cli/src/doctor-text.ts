@@ -1,0 +1,60 @@
+import type { Report } from '@postern/core'
+import type { Shown } from './doctor.js'
+import { type Colors, formatStrategies } from './terminal.js'
+import type { NamedWitness } from './trial.js'
+
+/** What a doctor has found out. */
+export interface Findings {
+  readonly report: Report
+  readonly shown: Shown
+  readonly witnesses: readonly NamedWitness[]
+  readonly dryRun: boolean
+}
+
+const readBackText = {
+  same: 'asked again, and the mapping is the same',
+  other: 'asked again, and the mapping became another one',
+  lost: 'asked again, and the mapping was gone'
+} as const
+
+/** The findings for people. */
+export function describe({ report, shown, witnesses, dryRun }: Findings, colors: Colors): string {
+  const { verdict, cause, gateway, externalAddresses, candidates, advice } = report
+  const paint = verdict === 'public' ? colors.green : verdict === 'private' ? colors.red : colors.yellow
+  const lines = [`${colors.bold('Verdict:')} ${paint(colors.bold(verdict))}${cause === null ? '' : ` (${cause})`}`]
+  if (gateway === null) lines.push('Gateway: none, there is no default route')
+  else
+    lines.push(
+      `Gateway: ${gateway.address} on ${gateway.interface}${gateway.description === null ? '' : `, ${gateway.description}`}`
+    )
+  for (const address of externalAddresses) {
+    const state = candidates.find((candidate) => candidate.address === address)?.state
+    lines.push(`Address: ${address} (${state})`)
+  }
+  for (const witness of witnesses) {
+    for (const answer of answersOf(witness, report)) lines.push(`Witness: ${witness.peer}: ${answer}`)
+  }
+  if (shown.readBack !== undefined) lines.push(`Mapping: ${readBackText[shown.readBack]}`)
+  if (shown.hairpin !== 'unknown') lines.push(`Hairpin: ${shown.hairpin} (from inside; says nothing of outside)`)
+  lines.push('', formatStrategies(report.strategies, colors))
+  if (advice.length > 0) lines.push('', ...advice.map((text) => `${colors.cyan('→')} ${text}`))
+  if (dryRun) lines.push('', colors.dim('Nothing was mapped (--dry-run), so what a router would grant is not known.'))
+  return lines.join('\n')
+}
+
+const outcomeText = {
+  reachable: 'reached it from outside',
+  unreachable: 'could not reach it',
+  inconclusive: 'did not say'
+} as const
+
+/** What a peer said of each address that it was asked about, or why it said nothing. */
+export function answersOf({ id, failure }: NamedWitness, { candidates }: Report): readonly string[] {
+  const answers = candidates.flatMap(({ address, evidence }) =>
+    evidence.filter(({ party }) => party === id).map(({ outcome }) => `${outcomeText[outcome]} (${address})`)
+  )
+  if (answers.length > 0) return answers
+  if (failure !== null) return [`not connected: ${failure}`]
+  const wereOthersAsked = candidates.some(({ evidence }) => evidence.length > 0)
+  return [wereOthersAsked ? 'not asked, or no answer: others were enough' : 'not asked']
+}

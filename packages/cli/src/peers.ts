@@ -1,0 +1,29 @@
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { isGlobal, type MultiaddrText } from '@postern/interface'
+
+/** Reads a multiaddr. Throws a TypeError that quotes what is none. */
+export function readAddress(text: string): Multiaddr {
+  try {
+    // By way of its bytes: only they show that the peer id is one.
+    return multiaddr(multiaddr(text).bytes)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new TypeError(`not a multiaddr: ${text} (${why})`, { cause })
+  }
+}
+
+/** The id at the end of a peer's multiaddr. Throws a TypeError where there is none. */
+export function peerIdOf(text: string): string {
+  const last = readAddress(text).getComponents().at(-1)
+  if (last?.name !== 'p2p' || last.value === undefined) {
+    throw new TypeError(`a peer is named by its address and its id, as /ip4/…/tcp/…/p2p/<peer id>: ${text}`)
+  }
+  return last.value
+}
+
+/** Whether a peer may be asked about an address: not through a relay, and not from inside the own network. */
+export function isWitness(peer: MultiaddrText): boolean {
+  const [host] = readAddress(peer).getComponents()
+  if (peer.includes('/p2p-circuit') || host?.value === undefined) return false
+  return host.name.startsWith('dns') || isGlobal(host.value)
+}

@@ -1,0 +1,42 @@
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import type { Libp2pOptions } from 'libp2p'
+import { version } from './version.js'
+
+/** What every node of this program has in common. */
+export const stack = (): Pick<Libp2pOptions, 'nodeInfo' | 'connectionEncrypters' | 'streamMuxers'> => ({
+  // Not the name of js-libp2p: others take limits from those for milliseconds, where this program tells seconds.
+  nodeInfo: { name: 'postern', version: version() },
+  connectionEncrypters: [noise()],
+  streamMuxers: [yamux()]
+})
+
+/** What went wrong, in a line. libp2p says some of it in many. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    return [...new Set(error.errors.map(reasonOf))].join('; ')
+  }
+  if (!(error instanceof Error)) return String(error)
+  if (error.name === 'TimeoutError') return 'no answer in time'
+  return error.message.split('\n')[0] ?? error.name
+}
+
+/** Why a node does not start, and what to do. libp2p tells of addresses that cannot be listened on in text only. */
+export function listenFailure(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  const lines = text.split('\n').flatMap((each): readonly string[] => {
+    const failure = /^\s*(\/\S+): (?:\w*Error: )?listen (E[A-Z]+)/.exec(each)
+    return failure === null ? [] : [`cannot listen on ${failure[1]}: ${adviceFor(failure[2] ?? '')}`]
+  })
+  if (lines.length > 0) return lines.join('\n  ')
+  const taken = /^listen (E[A-Z]+): .* (\S+)$/.exec(text)
+  return taken === null ? reasonOf(error) : `cannot listen on ${taken[2]}: ${adviceFor(taken[1] ?? '')}`
+}
+
+const advice: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program has the port. End that one, or choose another port',
+  EADDRNOTAVAIL: 'this machine does not have that address',
+  EACCES: 'ports below 1024 need more rights. Choose another port'
+}
+
+const adviceFor = (code: string): string => advice[code] ?? code

@@ -1,0 +1,80 @@
+import { once } from 'node:events'
+import { connect, createServer, type Server } from 'node:net'
+import { createTraversal, systemHost, type Traversal } from '@postern/core'
+import { type CallOptions, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
+import { doubtBeyondFirstHop } from '@postern/net'
+
+/** The ladder at work on a port of this program, for a while. */
+export interface Trial extends Pick<Traversal, 'addEventListener' | 'report' | 'recheck' | 'firstPass'> {
+  start(): Promise<void>
+  /** Whether a connection to that address and port comes in at the port of this program. */
+  arrives(address: string, port: number, call: CallOptions): Promise<boolean>
+  /** The peers that were named, and what became of the connections to them. Empty where nobody was. */
+  witnesses(): readonly NamedWitness[]
+  /** Releases what was mapped. */
+  stop(): Promise<void>
+}
+
+export type OpenTrial = (network: Network) => Promise<Trial>
+
+/** A peer that the user named. */
+export interface NamedWitness {
+  readonly peer: string
+  readonly id: string
+  /** Why it is not connected; null once it is. */
+  readonly failure: string | null
+}
+
+/** A trial with a port that accepts connections and ends them; without one where nothing is to be mapped. */
+export const plainTrial =
+  (strategies: readonly Strategy[], dryRun: boolean): OpenTrial =>
+  async (network) => {
+    const traversal = createTraversal({ strategies, doubt: doubtBeyondFirstHop(systemHost.clock) })
+    const server = dryRun ? undefined : createServer((socket) => socket.on('error', () => undefined).end())
+
+    return {
+      addEventListener: traversal.addEventListener,
+      report: () => traversal.report(),
+      recheck: () => traversal.recheck(),
+      firstPass: () => traversal.firstPass(),
+      async start() {
+        if (server !== undefined) {
+          server.listen(0)
+          await once(server, 'listening')
+          wantAll(traversal, network, portOf(server))
+        }
+        traversal.networkIs(network)
+        await traversal.start()
+      },
+      async arrives(address, port, { signal }) {
+        if (server === undefined) return false
+        const arrived = once(server, 'connection', { signal }).then(
+          () => true,
+          () => false
+        )
+        const socket = connect({ host: address, port })
+        const refused = new Promise<boolean>((resolve) => socket.once('error', () => resolve(false)))
+        const outcome = await Promise.race([arrived, refused])
+        socket.destroy()
+        return outcome
+      },
+      witnesses: () => [],
+      async stop() {
+        await traversal.stop()
+        server?.close()
+      }
+    }
+  }
+
+function wantAll(traversal: Traversal, network: Network, port: number): void {
+  traversal.want({ protocol: 'tcp', family: 4, address: '0.0.0.0', port })
+  if (hasGlobalIpv6(network)) traversal.want({ protocol: 'tcp', family: 6, address: '::', port })
+}
+
+export const hasGlobalIpv6 = ({ addresses }: Network): boolean =>
+  addresses.some((address) => familyOf(address) === 6 && isGlobal(address))
+
+function portOf(server: Server): number {
+  const bound = server.address()
+  return typeof bound === 'object' && bound !== null ? bound.port : 0
+}

@@ -1,0 +1,84 @@
+import { connect } from 'node:net'
+import { identify } from '@libp2p/identify'
+import { tcp } from '@libp2p/tcp'
+import { webSockets } from '@libp2p/websockets'
+import { autonat } from '@postern/autonat'
+import type { CallOptions, MultiaddrText, Strategy } from '@postern/interface'
+import { natTraversal } from '@postern/libp2p'
+import { createLibp2p } from 'libp2p'
+import { peerIdOf, readAddress } from './peers.js'
+import { reasonOf, stack } from './stack.js'
+import { hasGlobalIpv6, type NamedWitness, type OpenTrial } from './trial.js'
+
+/** However long a peer takes to answer, in ms. */
+const dialMs = 5000
+
+/**
+ * A trial with a libp2p node, whose addresses those peers are asked to dial from outside. Nobody else is asked.
+ *
+ * Throws a TypeError for a peer that cannot be a witness.
+ */
+export function witnessedTrial(strategies: readonly Strategy[], peers: readonly MultiaddrText[]): OpenTrial {
+  const named = [...new Set(peers)].map((peer) => ({ peer, id: peerIdOf(peer) }))
+  const witness = autonat({ peers: named.map(({ peer }) => peer) })
+
+  return async (network) => {
+    const failures = new Map<string, string>()
+    const stopping = new AbortController()
+    const node = await createLibp2p({
+      ...stack(),
+      start: false,
+      addresses: { listen: ['/ip4/0.0.0.0/tcp/0', ...(hasGlobalIpv6(network) ? ['/ip6/::/tcp/0'] : [])] },
+      transports: [tcp(), webSockets()],
+      services: { identify: identify(), nat: natTraversal({ strategies: [...strategies, witness] }) }
+    })
+    const { nat } = node.services
+
+    async function meet({ peer }: { readonly peer: string }): Promise<void> {
+      const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(dialMs)])
+      await node.dial(readAddress(peer), { signal }).then(
+        () => failures.set(peer, 'the connection was lost'),
+        (error: unknown) => failures.set(peer, reasonOf(error))
+      )
+    }
+
+    return {
+      addEventListener: nat.addEventListener,
+      report: () => nat.report(),
+      recheck: () => nat.recheck(),
+      firstPass: () => nat.firstPass(),
+      async start() {
+        await node.start()
+        for (const each of named) void meet(each)
+      },
+      arrives: speaksMultistream,
+      witnesses: () =>
+        named.map(({ peer, id }): NamedWitness => {
+          const isConnected = node.getConnections().some(({ remotePeer }) => remotePeer.toString() === id)
+          return { peer, id, failure: isConnected ? null : (failures.get(peer) ?? 'no answer in time') }
+        }),
+      async stop() {
+        stopping.abort()
+        await node.stop()
+      }
+    }
+  }
+}
+
+/** The first words of a libp2p connection, which the other side repeats (libp2p/specs, multistream-select). */
+const greeting = '\u0013/multistream/1.0.0\n'
+
+/** Whether a libp2p node answers there. The node does not tell of a connection that is not secured in the end. */
+function speaksMultistream(host: string, port: number, { signal }: CallOptions): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port })
+    const end = (outcome: boolean) => (): void => {
+      socket.destroy()
+      resolve(outcome)
+    }
+    socket.once('connect', () => socket.write(greeting))
+    socket.once('data', (data) => end(data.toString('latin1').startsWith(greeting))())
+    for (const name of ['error', 'close']) socket.once(name, end(false))
+    signal.addEventListener('abort', end(false), { once: true })
+  })
+}
