@@ -32,3 +32,22 @@ export function parseDuration(text: string): number {
   }
   return ms
 }
+
+/** 1 and more. */
+export function parseCount(text: string): number {
+  const count = Number(text)
+  if (!/^\d{1,7}$/.test(text) || count < 1) throw new InvalidArgumentError('give a number from 1 on')
+  return count
+}
+
+const sizes: Readonly<Record<string, number>> = { '': 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3 }
+
+/** `131072`, `128KiB`, `1MiB`, `2GiB`; in bytes. */
+export function parseSize(text: string): number {
+  const match = /^(\d{1,12})(|kib|mib|gib)$/i.exec(text)
+  const bytes = Number(match?.[1]) * (sizes[match?.[2]?.toLowerCase() ?? ''] ?? 0)
+  if (match === null || bytes < 1024 || bytes > 1024 ** 4) {
+    throw new InvalidArgumentError('give a size from 1KiB on, such as 131072, 128KiB or 1MiB')
+  }
+  return bytes
+}

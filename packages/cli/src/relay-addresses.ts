@@ -1,0 +1,18 @@
+import { familyOf, isGlobal, isWildcard, parseMultiaddr } from '@postern/interface'
+
+/**
+ * The addresses to announce for listeners on these addresses, of a machine that has those. Empty where nobody on the
+ * internet could use any: the machine has no public address, or the port is not known before it listens. Pure.
+ */
+export function announceOf(listen: readonly string[], addresses: readonly string[]): readonly string[] {
+  const own = addresses.filter(isGlobal)
+  return listen.flatMap((text) => {
+    const listener = parseMultiaddr(text)
+    if (listener === undefined || listener.port === 0) return []
+    const { family, protocol, address, port, rest } = listener
+    const hosts = isWildcard(address)
+      ? own.filter((each) => familyOf(each) === family)
+      : own.filter((each) => each === address)
+    return hosts.map((host) => `/ip${family}/${host}/${protocol}/${port}${rest}`)
+  })
+}

@@ -1,0 +1,71 @@
+import type { Metrics } from '@libp2p/interface'
+import type { AutonatServer } from '@postern/autonat'
+import type { RelayServer } from './relay-server.js'
+
+/** Tells what the two services have done, whenever the metrics are read. */
+export function registerRelayMetrics(metrics: Metrics, relay: RelayServer, autonat: AutonatServer): void {
+  metrics.registerMetric('postern_relay_reservations', {
+    help: 'Reservations that live',
+    calculate: () => relay.reservations
+  })
+  metrics.registerMetric('postern_relay_connections', {
+    help: 'Relayed connections that are open',
+    calculate: () => relay.open
+  })
+  metrics.registerCounter('postern_relay_reservations_total', {
+    help: 'Reservations that were given, renewals not counted',
+    calculate: sinceLast(() => relay.counters.reservations)
+  })
+  metrics.registerCounter('postern_relay_connections_total', {
+    help: 'Connections that were relayed',
+    calculate: sinceLast(() => relay.counters.relayed)
+  })
+  metrics.registerCounterGroup('postern_relay_reservations_refused_total', {
+    label: 'reason',
+    help: 'Reservations that were refused: the limit of the IP address, of its network, of all; or no IP address',
+    calculate: eachSinceLast(() => ({ ...relay.counters.refused }))
+  })
+  metrics.registerCounterGroup('postern_relay_connections_refused_total', {
+    label: 'reason',
+    help: 'Connections that were not relayed: no reservation there, the limit of a peer, or the peer did not answer',
+    calculate: eachSinceLast(() => ({ ...relay.counters.unrelayed }))
+  })
+  const counters = (): Record<string, number> => {
+    const { requests: _, dials: __, dialDataBytes: ___, ...answers } = autonat.counters
+    return answers
+  }
+  metrics.registerCounter('postern_autonat_requests_total', {
+    help: 'AutoNAT v2 requests',
+    calculate: sinceLast(() => autonat.counters.requests)
+  })
+  metrics.registerCounter('postern_autonat_dials_total', {
+    help: 'Addresses that were dialled for others',
+    calculate: sinceLast(() => autonat.counters.dials)
+  })
+  metrics.registerCounterGroup('postern_autonat_answers_total', {
+    label: 'answer',
+    help: 'Answers to AutoNAT v2 requests',
+    calculate: eachSinceLast(counters)
+  })
+}
+
+/** A counter that is calculated is told what has come in addition. */
+function sinceLast(read: () => number): () => number {
+  let before = 0
+  return () => {
+    const now = read()
+    const more = now - before
+    before = now
+    return more
+  }
+}
+
+function eachSinceLast(read: () => Readonly<Record<string, number>>): () => Record<string, number> {
+  let before: Readonly<Record<string, number>> = {}
+  return () => {
+    const now = read()
+    const more = Object.fromEntries(Object.entries(now).map(([key, value]) => [key, value - (before[key] ?? 0)]))
+    before = now
+    return more
+  }
+}

@@ -1,0 +1,128 @@
+import { networkInterfaces } from 'node:os'
+import { identify, identifyPush } from '@libp2p/identify'
+import type { PrivateKey } from '@libp2p/interface'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { webSockets } from '@libp2p/websockets'
+import { type AutonatServer, autonatServer } from '@postern/autonat'
+import { systemHost } from '@postern/core'
+import { createLibp2p } from 'libp2p'
+import { exitCodes } from './exit-codes.js'
+import { Failure, line, type Output, untilInterrupted } from './output.js'
+import { announceOf } from './relay-addresses.js'
+import { registerRelayMetrics } from './relay-metrics.js'
+import { type RelayServer, type RelayServerInit, relayServer } from './relay-server.js'
+import { listenFailure, stack } from './stack.js'
+import { stopWithin } from './stop.js'
+import { colorsFor } from './terminal.js'
+
+export interface RelayOptions extends RelayServerInit {
+  readonly listen: readonly string[]
+  /** Empty: the public addresses of this machine. */
+  readonly announce: readonly string[]
+  readonly privateKey: PrivateKey
+  /** Port on loopback. */
+  readonly metrics: number | undefined
+  readonly json: boolean
+}
+
+/** How often it says what it has done, if anything. */
+const statusMs = 60_000
+
+/** Serves as a relay and AutoNAT server until interrupted. Resolves to the exit code. */
+export async function relay(options: RelayOptions, { out, err }: Output): Promise<number> {
+  const { listen, privateKey, json } = options
+  const { bold, dim, green, yellow } = colorsFor(out)
+  const interrupt = untilInterrupted()
+  const { signal } = interrupt
+  const tell = (event: Readonly<Record<string, unknown>>, text: string): void =>
+    line(out, json ? JSON.stringify(event) : text)
+
+  const announce = options.announce.length > 0 ? options.announce : announceOf(listen, ownAddresses())
+  const exposition = options.metrics === undefined ? undefined : (await import('./metrics.js')).nodeMetrics()
+  const node = await createLibp2p({
+    ...stack(),
+    privateKey,
+    start: false,
+    addresses: { listen: [...listen], announce: [...announce] },
+    transports: [tcp(), webSockets()],
+    // Each reservation is held by a connection; besides there are those who come to be relayed, and who ask AutoNAT.
+    connectionManager: { maxConnections: 2 * options.maxReservations + 256 },
+    ...(exposition === undefined ? {} : { metrics: exposition.metrics }),
+    services: {
+      identify: identify(),
+      identifyPush: identifyPush(),
+      ping: ping(),
+      relay: relayServer(options),
+      autonat: autonatServer()
+    }
+  })
+  const { relay, autonat } = node.services
+  if (node.metrics !== undefined) registerRelayMetrics(node.metrics, relay, autonat)
+
+  try {
+    if (options.metrics !== undefined) await exposition?.listen(options.metrics)
+    await node.start()
+  } catch (error) {
+    exposition?.close()
+    await stopWithin(node, err)
+    throw new Failure(listenFailure(error))
+  }
+
+  const addresses = node.getMultiaddrs().map(String)
+  tell(
+    { event: 'listening', peerId: node.peerId.toString(), addresses },
+    [
+      `${green('✔')} ${bold('Relay and AutoNAT server')} ${node.peerId.toString()}`,
+      ...addresses.map((each) => `  ${each}`)
+    ].join('\n')
+  )
+  if (exposition?.url() !== undefined)
+    tell({ event: 'metrics', url: exposition.url() }, `  Metrics: ${exposition.url()}`)
+  if (announce.length === 0) {
+    line(
+      err,
+      `${yellow('!')} this machine has no public address, so peers elsewhere are told none: name it with --announce`
+    )
+  }
+  if (!json) line(err, dim('  Ctrl-C ends it.'))
+
+  let told = ''
+  while (!signal.aborted) {
+    await systemHost.clock.sleep(statusMs, { signal }).catch(() => undefined)
+    const status = statusOf(relay, autonat)
+    if (JSON.stringify(status) === told) continue
+    told = JSON.stringify(status)
+    tell({ event: 'status', ...status }, dim(`  ${describeStatus(status)}`))
+  }
+  if (!json) line(err, 'Stopping: reservations end, and relayed connections with them.')
+  await stopWithin(node, err)
+  exposition?.close()
+  tell({ event: 'stopped' }, 'Stopped.')
+  interrupt.done()
+  return exitCodes.success
+}
+
+const ownAddresses = (): readonly string[] =>
+  Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address))
+
+/** A line a minute at most, however many peers come. */
+const statusOf = (relay: RelayServer, autonat: AutonatServer): Status => ({
+  reservations: relay.reservations,
+  connections: relay.open,
+  refused: Object.values(relay.counters.refused).reduce((sum, each) => sum + each, 0),
+  relayed: relay.counters.relayed,
+  verified: autonat.counters.reached
+})
+
+interface Status {
+  readonly reservations: number
+  readonly connections: number
+  /** Since the start, as all that follow. */
+  readonly refused: number
+  readonly relayed: number
+  readonly verified: number
+}
+
+const describeStatus = ({ reservations, connections, refused, relayed, verified }: Status): string =>
+  `now ${reservations} reservations, ${connections} relayed connections; so far ${relayed} relayed, ${refused} reservations refused, ${verified} addresses verified`

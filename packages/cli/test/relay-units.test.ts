@@ -1,0 +1,131 @@
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { loadKey } from '../src/identity.js'
+import { announceOf } from '../src/relay-addresses.js'
+import { findRefusal, type Holder } from '../src/reservation-limits.js'
+import { listenFailure } from '../src/stack.js'
+
+const limits = { perIp: 4, perNetwork: 32 }
+const holders = (count: number, address: (index: number) => string): readonly Holder[] =>
+  Array.from({ length: count }, (_, index) => ({ peer: `peer${index}`, address: address(index) }))
+const someone = (address: string): Holder => ({ peer: 'new', address })
+
+describe('reservations', () => {
+  it('are four at one IP address, and not five', () => {
+    const at = (): string => '203.0.113.7'
+    expect(findRefusal(holders(3, at), someone('203.0.113.7'), limits)).toBe(undefined)
+    expect(findRefusal(holders(4, at), someone('203.0.113.7'), limits)).toBe('ip')
+    expect(findRefusal(holders(4, at), someone('::ffff:203.0.113.7'), limits)).toBe('ip')
+    expect(findRefusal(holders(4, at), someone('203.0.113.8'), limits)).toBe(undefined)
+  })
+
+  it('are 32 in one /16, whatever their addresses', () => {
+    const live = holders(32, (index) => `203.0.${index}.7`)
+    expect(findRefusal(live.slice(1), someone('203.0.200.1'), limits)).toBe(undefined)
+    expect(findRefusal(live, someone('203.0.200.1'), limits)).toBe('network')
+    expect(findRefusal(live, someone('203.1.200.1'), limits)).toBe(undefined)
+  })
+
+  it.each([
+    ['2001:db8:1:2::9', 'ip'],
+    ['2001:db8:1:2:3:4:5:6', 'ip'],
+    ['2001:db8:1:3::9', undefined],
+    ['2001:db8:1::9', undefined]
+  ])('count a /64 of IPv6 as one address: %s is refused for %s', (address, reason) => {
+    const live = holders(4, (index) => `2001:db8:1:2:${index}::1`)
+    expect(findRefusal(live, someone(address), limits)).toBe(reason)
+  })
+
+  it('are 32 in one /32 of IPv6', () => {
+    const live = holders(32, (index) => `2001:db8:${index}::1`)
+    expect(findRefusal(live, someone('2001:db8:ffff::1'), limits)).toBe('network')
+    expect(findRefusal(live, someone('2001:db9::1'), limits)).toBe(undefined)
+  })
+
+  it('are not counted twice for a peer that renews, or comes from elsewhere', () => {
+    const live = holders(4, () => '203.0.113.7')
+    expect(findRefusal(live, { peer: 'peer2', address: '203.0.113.7' }, limits)).toBe(undefined)
+    expect(findRefusal(live, { peer: 'peer2', address: '203.0.113.8' }, limits)).toBe(undefined)
+  })
+
+  it('are refused where there is no IP address to count by', () => {
+    expect(findRefusal([], someone('relay.example.org'), limits)).toBe('address')
+    expect(findRefusal([], someone(''), limits)).toBe('address')
+  })
+})
+
+describe('the addresses that a relay announces', () => {
+  const own = ['127.0.0.1', '::1', '192.168.1.2', '8.8.4.4', '2606:4700::1', 'fe80::1']
+
+  it.each([
+    ['/ip4/0.0.0.0/tcp/4001', ['/ip4/8.8.4.4/tcp/4001']],
+    ['/ip4/0.0.0.0/tcp/4002/ws', ['/ip4/8.8.4.4/tcp/4002/ws']],
+    ['/ip6/::/tcp/4001', ['/ip6/2606:4700::1/tcp/4001']],
+    ['/ip4/8.8.4.4/tcp/4001', ['/ip4/8.8.4.4/tcp/4001']],
+    ['/ip4/192.168.1.2/tcp/4001', []],
+    ['/ip4/0.0.0.0/tcp/0', []]
+  ])('are public ones of this machine: %s gives %j', (listen, announced) => {
+    expect(announceOf([listen], own)).toEqual(announced)
+  })
+
+  it('are none where the machine has no public address', () => {
+    expect(announceOf(['/ip4/0.0.0.0/tcp/4001'], ['127.0.0.1', '10.0.0.2'])).toEqual([])
+  })
+})
+
+describe('the key of a node', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-'))
+  afterAll(() => rm(folder, { recursive: true, force: true }))
+  const warnings: string[] = []
+  const load = (name: string): ReturnType<typeof loadKey> => loadKey(join(folder, name), (text) => warnings.push(text))
+
+  it('is made once, for its owner alone, and is the same ever after', async () => {
+    const made = await load('new/relay.key')
+    expect((await stat(join(folder, 'new/relay.key'))).mode & 0o777).toBe(0o600)
+    expect((await stat(join(folder, 'new'))).mode & 0o777).toBe(0o700)
+    expect((await load('new/relay.key')).equals(made)).toBe(true)
+    expect(warnings).toEqual([])
+  })
+
+  it('that others can read is used with a warning', async () => {
+    await load('open.key')
+    await chmod(join(folder, 'open.key'), 0o644)
+    await load('open.key')
+    expect(warnings.splice(0)).toEqual([expect.stringContaining('chmod 600')])
+  })
+
+  it('is never written over where a file holds something else', async () => {
+    await writeFile(join(folder, 'other.key'), 'not a key', { mode: 0o600 })
+    await expect(load('other.key')).rejects.toThrow('Move it away')
+    expect(await readFile(join(folder, 'other.key'), 'utf8')).toBe('not a key')
+  })
+
+  it('that cannot be written says where else it could be', async () => {
+    await expect(loadKey('/dev/null/relay.key', () => undefined)).rejects.toThrow('--key')
+  })
+})
+
+describe('what is said of an address that cannot be listened on', () => {
+  it('names each of them, and what to do', () => {
+    const text = `Some configured addresses failed to be listened on:
+
+  /ip4/0.0.0.0/tcp/4001: Error: listen EADDRINUSE: address already in use 0.0.0.0:4001
+      at Server.setupListenHandle [as _listen2] (node:net:2328:16)
+
+  /ip4/7.7.7.7/tcp/80/ws: Error: listen EADDRNOTAVAIL: address not available 7.7.7.7:80
+`
+    expect(listenFailure(new Error(text))).toBe(
+      [
+        'cannot listen on /ip4/0.0.0.0/tcp/4001: another program has the port. End that one, or choose another port',
+        '  cannot listen on /ip4/7.7.7.7/tcp/80/ws: this machine does not have that address'
+      ].join('\n')
+    )
+  })
+
+  it('names the port of the metrics', () => {
+    const error = new Error('listen EADDRINUSE: address already in use 127.0.0.1:9464')
+    expect(listenFailure(error)).toMatch(/^cannot listen on 127\.0\.0\.1:9464: another program has the port\./)
+  })
+})

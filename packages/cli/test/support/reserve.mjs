@@ -1,0 +1,28 @@
+// Asks a relay for reservations with several nodes, one after the other, and prints what each of them was told, as JSON:
+// {"duration":120,"data":131072} as the relay wrote it, or {"refused":"… (status 200)"}.
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { identify } from '@libp2p/identify'
+import { tcp } from '@libp2p/tcp'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+import { requestReservation } from '../../../relay/dist/reserve.js'
+
+const [relay, count] = process.argv.slice(2)
+const answers = []
+for (let index = 0; index < Number(count); index++) {
+  const node = await createLibp2p({
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    services: { identify: identify() }
+  })
+  const connection = await node.dial(multiaddr(relay))
+  try {
+    answers.push((await requestReservation(connection, { signal: AbortSignal.timeout(5000) })).limit)
+  } catch ({ message }) {
+    answers.push({ refused: message })
+  }
+}
+console.log(JSON.stringify(answers))
+process.exit()
