@@ -8,6 +8,7 @@ import { Command, CommanderError } from 'commander'
 import { codesText, colorOption, type Shell } from './commands/common.js'
 import { addDoctor } from './commands/doctor.js'
 import { addMap } from './commands/map.js'
+import { addNode } from './commands/node.js'
 import { addRelay } from './commands/relay.js'
 import { exitCodes } from './exit-codes.js'
 import { Failure, line } from './output.js'
@@ -36,9 +37,10 @@ Examples:
   $ postern map 8080                   map TCP port 8080 until Ctrl-C
   $ postern map 4001/udp --json        the same for UDP, as one JSON object a line
   $ postern relay --metrics 9464       a public relay and AutoNAT server, for machines that are not reachable
+  $ postern node --relay <multiaddr>   a libp2p node that makes itself reachable, to try things out
 ${codesText}`
     )
-  for (const add of [addDoctor, addMap, addRelay]) add(program, shell)
+  for (const add of [addDoctor, addMap, addRelay, addNode]) add(program, shell)
 
   try {
     await program.parseAsync(args, { from: 'user' })

@@ -19,17 +19,22 @@ const runWith = (env: Readonly<Record<string, string>>, ...args: readonly string
     })
   })
 
+const peerId = '12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
+
 const run = (...args: readonly string[]): Promise<Outcome> => runWith({}, ...args)
 
 describe('the command line', () => {
-  it.each([[], ['doctor'], ['map']])('explains itself with examples and exit codes: %s --help', async (...args) => {
-    const { code, stdout } = await run(...args.flat(), '--help')
-    expect(code).toBe(0)
-    expect(stdout).toContain('Examples:')
-    expect(stdout).toContain('Exit codes:')
-  })
+  it.each([[], ['doctor'], ['map'], ['relay'], ['node']])(
+    'explains itself with examples and exit codes: %s --help',
+    async (...args) => {
+      const { code, stdout } = await run(...args.flat(), '--help')
+      expect(code).toBe(0)
+      expect(stdout).toContain('Examples:')
+      expect(stdout).toContain('Exit codes:')
+    }
+  )
 
-  it.each(['doctor', 'map'])('says what can be named with --via: %s --help', async (command) => {
+  it.each(['doctor', 'map', 'node'])('says what can be named with --via: %s --help', async (command) => {
     const { stdout } = await run(command, '--help')
     // The help is broken into lines, and a word of the grammar never is.
     expect(stdout.replace(/\s+/g, ' ')).toContain(`strategies in rank order: ${ladderGrammar}`)
@@ -37,6 +42,12 @@ describe('the command line', () => {
 
   it('tells its version', async () => {
     expect((await run('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+  })
+
+  it('says what to do where a key is none, and ends with 1', async () => {
+    const { code, stdout, stderr } = await run('relay', '--key', bin)
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(/✘ .* holds no private key of libp2p\. Move it away/)
   })
 
   it.each([
@@ -59,7 +70,22 @@ describe('the command line', () => {
     [['map', '8080', '--via', 'pcp:router'], 'no IP address'],
     [['map', '8080', '--via', 'manual:1.2.3.4'], 'manual:<ip>:<port>'],
     [['map', '8080', '--external-port', 'x'], '65535'],
-    [['doctor', '--frobnicate'], 'frobnicate']
+    [['doctor', '--frobnicate'], 'frobnicate'],
+    [['doctor', '--peer', '21.0.0.1:4001'], 'give a multiaddr'],
+    [['doctor', '--peer', '/ip4/21.0.0.1/tcp/4001'], '/p2p/<peer id>'],
+    [['doctor', '--peer', '/ip4/21.0.0.1/tcp/4001/p2p/nobody'], 'not a multiaddr'],
+    [['doctor', '--peer', `/ip4/192.168.1.2/tcp/4001/p2p/${peerId}`], 'may not be asked'],
+    [['doctor', '--peer', `/ip4/21.0.0.1/tcp/4001/p2p/${peerId}`, '--dry-run'], '--dry-run'],
+    [['relay', '--listen', '/ip4/999.0.0.1/tcp/4001'], 'not a multiaddr'],
+    [['relay', '--announce', '/relay.example.org'], 'not a multiaddr'],
+    [['relay', '--per-ip', '0'], 'a number from 1 on'],
+    [['relay', '--data', '128 kB'], '128KiB'],
+    [['relay', '--duration', 'soon'], '30m'],
+    [['relay', '--metrics', '0'], '65535'],
+    [['node', '--peer', '/ip4/21.0.0.1/tcp/4001'], '/p2p/<peer id>'],
+    [['node', '--relay', '/ip4/21.0.0.1/tcp/4001'], '/p2p/<peer id>'],
+    [['node', '--dial', '/ip4/21.0.0.1'], '/p2p/<peer id>'],
+    [['node', '--via', 'carrier-pigeon'], 'carrier-pigeon']
   ])('%j is a usage error: exit 2, and says what is wanted', async (args, mention) => {
     const { code, stdout, stderr } = await run(...args)
     expect(code).toBe(2)

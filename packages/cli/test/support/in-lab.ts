@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { MappingEvent, Report } from '@postern/core'
-import { canRunLab, type Lab, openLab, type TopologyName } from '@postern/lab'
+import { canRunLab, type Lab, openLab, type Topology, type TopologyName } from '@postern/lab'
 import { afterAll } from 'vitest'
 
 export const support: Awaited<ReturnType<typeof canRunLab>> = await canRunLab()
@@ -23,7 +23,7 @@ afterAll(async () => {
 })
 
 /** A lab that is gone after the tests. */
-export async function enter(name: TopologyName): Promise<Lab> {
+export async function enter(name: TopologyName | Topology): Promise<Lab> {
   const lab = await openLab(name)
   cleanups.push(() => lab.close())
   return lab
@@ -36,9 +36,25 @@ export async function folder(): Promise<string> {
   return path
 }
 
-export type Told = (MappingEvent | { readonly event: 'first-pass' | 'report' | 'stopped' }) & {
+export type Told = (MappingEvent | { readonly event: OtherEvent }) & {
   readonly report?: Report
+  readonly addresses?: readonly string[]
+  readonly direct?: boolean
 }
+
+type OtherEvent =
+  | 'first-pass'
+  | 'report'
+  | 'stopped'
+  | 'listening'
+  | 'metrics'
+  | 'status'
+  | 'ready'
+  | 'addresses'
+  | 'verdict'
+  | 'dialled'
+  | 'not-dialled'
+  | 'not-connected'
 
 /** A command at work, and what it says, a JSON object a line. */
 export interface Running {

@@ -1,0 +1,153 @@
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { identify, identifyPush } from '@libp2p/identify'
+import type { PrivateKey } from '@libp2p/interface'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { webSockets } from '@libp2p/websockets'
+import { type Libp2pHost, natTraversal } from '@postern/libp2p'
+import type { MappingEvent } from '@postern/core'
+import { classOf, parseMultiaddr, type Strategy } from '@postern/interface'
+import { createLibp2p } from 'libp2p'
+import { dialOnce, formatDialled } from './dial.js'
+import { exitCodes } from './exit-codes.js'
+import { Failure, line, type Output, untilInterrupted } from './output.js'
+import { readAddress } from './peers.js'
+import { listenFailure, reasonOf, stack } from './stack.js'
+import { stopWithin } from './stop.js'
+import { type Colors, colorsFor, formatEvent, formatStrategy } from './terminal.js'
+
+export interface NodeOptions {
+  readonly strategies: readonly Strategy<Libp2pHost>[]
+  readonly listen: readonly string[]
+  /** Peers to connect to. */
+  readonly peers: readonly string[]
+  /** Peers to connect to once, and to measure. */
+  readonly dial: readonly string[]
+  /** Undefined: a new one. */
+  readonly privateKey: PrivateKey | undefined
+  readonly json: boolean
+}
+
+const mappingEvents = ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released'] as const
+/** However long a peer takes to answer, in ms. */
+const dialMs = 10_000
+
+/** A libp2p node with the whole ladder, until interrupted. Resolves to the exit code. */
+export async function node(options: NodeOptions, { out, err }: Output): Promise<number> {
+  const { strategies, listen, peers, dial, privateKey, json } = options
+  const colors = colorsFor(out)
+  const remarks = colorsFor(err)
+  const interrupt = untilInterrupted()
+  const { signal } = interrupt
+  const tell = (event: object, text: string): void => line(out, json ? JSON.stringify(event) : text)
+
+  const node = await createLibp2p({
+    ...stack(),
+    ...(privateKey === undefined ? {} : { privateKey }),
+    start: false,
+    addresses: { listen: [...listen] },
+    transports: [tcp(), webSockets(), circuitRelayTransport()],
+    services: {
+      identify: identify(),
+      identifyPush: identifyPush(),
+      ping: ping(),
+      nat: natTraversal({ strategies })
+    }
+  })
+  const { nat, ping: pings } = node.services
+
+  const tellMapping = (event: MappingEvent): void => tell(event, formatEvent(event, colors))
+  for (const name of mappingEvents) nat.addEventListener(name, ({ detail }) => tellMapping(detail))
+  let concluded = ''
+  nat.addEventListener('verdict', ({ detail: { verdict, cause } }) => {
+    if (concluded === `${verdict} ${cause}`) return
+    concluded = `${verdict} ${cause}`
+    tell(
+      { event: 'verdict', verdict, cause },
+      `${colors.bold('Verdict:')} ${verdict}${cause === null ? '' : ` (${cause})`}`
+    )
+  })
+  if (!json) {
+    nat.addEventListener('strategy', ({ detail }) => {
+      if (detail.tookMs !== null) line(err, remarks.dim(`  ${formatStrategy(detail, remarks)}`))
+    })
+  }
+  let told: readonly string[] = []
+  const tellAddresses = (): void => {
+    const addresses = node.getMultiaddrs().map(String).filter(isForOthers)
+    if (addresses.join() === told.join()) return
+    told = addresses
+    tell({ event: 'addresses', addresses }, describeAddresses(addresses, colors))
+  }
+  node.addEventListener('self:peer:update', tellAddresses)
+  // A mapping that is withdrawn is no news to libp2p.
+  for (const name of [...mappingEvents, 'verdict'] as const) nat.addEventListener(name, tellAddresses)
+
+  const meet = async (address: string): Promise<void> => {
+    await node
+      .dial(readAddress(address), { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) })
+      .catch((error: unknown) => {
+        const message = reasonOf(error)
+        if (!signal.aborted)
+          tell(
+            { event: 'not-connected', address, message },
+            `${colors.yellow('!')} ${address} is not connected: ${message}`
+          )
+      })
+  }
+  const measure = async (address: string): Promise<void> => {
+    try {
+      const dialled = await dialOnce(node, pings, address, {
+        signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)])
+      })
+      tell({ event: 'dialled', ...dialled }, `${colors.green('✔')} ${formatDialled(dialled)}`)
+    } catch (error) {
+      const message = reasonOf(error)
+      if (!signal.aborted)
+        tell({ event: 'not-dialled', address, message }, `${colors.red('✘')} ${address} cannot be dialled: ${message}`)
+    }
+  }
+
+  /** One after the other: two dials of one peer at the same time may end up in one connection. */
+  async function measureAll(): Promise<void> {
+    for (const address of dial) await measure(address)
+  }
+
+  try {
+    await node.start()
+  } catch (error) {
+    await stopWithin(node, err)
+    throw new Failure(listenFailure(error))
+  }
+  const peerId = node.peerId.toString()
+  tell({ event: 'listening', peerId, addresses: node.getMultiaddrs().map(String) }, `${colors.bold('Node')} ${peerId}`)
+  tellAddresses()
+  if (!json) line(err, remarks.dim('  Ctrl-C releases everything and ends.'))
+  const talks = Promise.all([...peers.map(meet), measureAll()])
+
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+  await stopWithin(node, err)
+  await talks
+  interrupt.done()
+  return exitCodes.success
+}
+
+/** Only this machine can use the other ones. */
+const isForOthers = (address: string): boolean => classOf(parseMultiaddr(address)?.address ?? '') !== 'loopback'
+
+function describeAddresses(addresses: readonly string[], colors: Colors): string {
+  if (addresses.length === 0) return `${colors.bold('Addresses')} none that others could dial`
+  return [
+    `${colors.bold('Addresses')} that others can dial`,
+    ...addresses.map((address) => `  ${address} ${colors.dim(reachOf(address))}`)
+  ].join('\n')
+}
+
+function reachOf(address: string): string {
+  if (address.includes('/p2p-circuit')) return '(through a relay)'
+  const host = parseMultiaddr(address)?.address
+  return host === undefined || classOf(host) === 'global' ? '' : '(in the own network only)'
+}

@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest'
+import { withPeers } from '../../libp2p/test/support/world.js'
+import { doctorReport, enter, posternIn, support, why } from './support/in-lab.js'
+import { pasted, startRelay } from './support/relays.js'
+
+const peer = (address: string): readonly string[] => ['--peer', address]
+/** Nobody is there. */
+const away = '/ip4/41.0.0.1/tcp/9/p2p/12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
+
+describe.skipIf(!support.ok).concurrent(`postern doctor --peer${why}`, { timeout: 40_000 }, () => {
+  it('has the address verified by peers on two networks, and says who said what', async () => {
+    const lab = await enter(withPeers('home'))
+    const relays = await Promise.all(['alpha', 'bravo', 'charlie'].map((host) => startRelay(lab, host)))
+    const { verdict, cause, exit, candidates } = await doctorReport(
+      lab,
+      ...relays.flatMap((each) => peer(pasted(each)))
+    )
+    expect({ verdict, cause, exit }).toEqual({ verdict: 'public', cause: null, exit: 0 })
+    const mapped = candidates.find(({ type }) => type === 'mapped')
+    expect(mapped).toMatchObject({
+      state: 'verified',
+      address: expect.stringMatching(/^\/ip4\/11\.0\.0\.2\/tcp\/\d+$/)
+    })
+    const yes = mapped?.evidence.filter(({ outcome }) => outcome === 'reachable') ?? []
+    expect(new Set(yes.map(({ network }) => network)).size).toBeGreaterThanOrEqual(2)
+    expect(relays.map(({ peerId }) => peerId)).toEqual(expect.arrayContaining(yes.map(({ party }) => party)))
+    expect(await lab.rules()).toEqual([])
+  })
+
+  it('with one peer only says that the address is not verified, and what the peer said', async () => {
+    const lab = await enter(withPeers('home'))
+    const alpha = await startRelay(lab, 'alpha')
+    const { stdout, stderr, code } = await posternIn(lab, ['doctor', ...peer(pasted(alpha)), ...peer(away)])
+    expect(code).toBe(0)
+    expect(stdout).toContain('Verdict: public (unverified)\n')
+    expect(stdout).toMatch(/^Witness: \/ip4\/21\.0\.0\.1.*: reached it from outside \(\/ip4\/11\.0\.0\.2\/tcp\/\d+\)$/m)
+    expect(stdout).toMatch(/^Witness: \/ip4\/41\.0\.0\.1.*: not connected: /m)
+    expect(stderr).toContain(`! ${away} is not connected: `)
+  })
+
+  it('says private where there is nothing to verify', async () => {
+    const lab = await enter(withPeers('no-daemon'))
+    const relays = await Promise.all(['alpha', 'bravo'].map((host) => startRelay(lab, host)))
+    const report = await doctorReport(lab, ...relays.flatMap((each) => peer(pasted(each))))
+    expect(report).toMatchObject({ verdict: 'private', cause: 'no-mapping-service', exit: 11 })
+  })
+})

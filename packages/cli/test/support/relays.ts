@@ -1,0 +1,29 @@
+import type { Lab } from '@postern/lab'
+import { command, folder, type Running } from './in-lab.js'
+
+/** `postern relay` at work in a host. */
+export interface LabRelay {
+  readonly running: Running
+  readonly peerId: string
+  /** As it tells them itself. */
+  readonly addresses: readonly string[]
+}
+
+/** Starts `postern relay` in a host, and waits until it listens. */
+export async function startRelay(lab: Lab, host: string, ...args: readonly string[]): Promise<LabRelay> {
+  const running = command(lab, ['relay', '--json', '--listen', '/ip4/0.0.0.0/tcp/4001', ...args], await folder(), host)
+  const told = await running.next('listening')
+  return { running, ...readListening(told) }
+}
+
+function readListening(told: object): { readonly peerId: string; readonly addresses: readonly string[] } {
+  if (!('peerId' in told) || !('addresses' in told) || !Array.isArray(told.addresses)) throw new Error('not listening')
+  return { peerId: String(told.peerId), addresses: told.addresses.map(String) }
+}
+
+/** The first address of a relay, as a user would paste it. */
+export function pasted({ addresses }: LabRelay): string {
+  const [first] = addresses
+  if (first === undefined) throw new Error('the relay tells no address')
+  return first
+}
