@@ -200,7 +200,7 @@ describe('the exit codes', () => {
   it('stand in the README and in the help', () => {
     const codes = Object.values(exitCodes).map(String)
     const inReadme = [...read('packages/cli/README.md').matchAll(/^\| (\d+) \|/gm)].map(([, code]) => code)
-    const [, help = ''] = /Exit codes:\n([^`]*)`/.exec(read('packages/cli/src/index.ts')) ?? []
+    const [, help = ''] = /Exit codes:\n([^`]*)`/.exec(read('packages/cli/src/commands/common.ts')) ?? []
     expect(inReadme).toEqual(codes)
     expect([...help.matchAll(/^ {2}(\d+)/gm)].map(([, code]) => code)).toEqual(codes)
   })

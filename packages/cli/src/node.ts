@@ -75,7 +75,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   let told: readonly string[] = []
   const tellAddresses = (): void => {
     const addresses = node.getMultiaddrs().map(String).filter(isForOthers)
-    if (addresses.join() === told.join()) return
+    if (signal.aborted || addresses.join() === told.join()) return
     told = addresses
     tell({ event: 'addresses', addresses }, describeAddresses(addresses, colors))
   }
@@ -142,12 +142,12 @@ function describeAddresses(addresses: readonly string[], colors: Colors): string
   if (addresses.length === 0) return `${colors.bold('Addresses')} none that others could dial`
   return [
     `${colors.bold('Addresses')} that others can dial`,
-    ...addresses.map((address) => `  ${address} ${colors.dim(reachOf(address))}`)
+    ...addresses.map((address) => `  ${address}${colors.dim(reachOf(address))}`)
   ].join('\n')
 }
 
 function reachOf(address: string): string {
-  if (address.includes('/p2p-circuit')) return '(through a relay)'
+  if (address.includes('/p2p-circuit')) return ' (through a relay)'
   const host = parseMultiaddr(address)?.address
-  return host === undefined || classOf(host) === 'global' ? '' : '(in the own network only)'
+  return host === undefined || classOf(host) === 'global' ? '' : ' (in the own network only)'
 }

@@ -87,11 +87,11 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
   }
   if (!json) line(err, dim('  Ctrl-C ends it.'))
 
-  let told = ''
+  let told = JSON.stringify(statusOf(relay, autonat))
   while (!signal.aborted) {
     await systemHost.clock.sleep(statusMs, { signal }).catch(() => undefined)
     const status = statusOf(relay, autonat)
-    if (JSON.stringify(status) === told) continue
+    if (signal.aborted || JSON.stringify(status) === told) continue
     told = JSON.stringify(status)
     tell({ event: 'status', ...status }, dim(`  ${describeStatus(status)}`))
   }
