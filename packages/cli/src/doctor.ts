@@ -63,11 +63,11 @@ export async function doctor({ openTrial, json, dryRun }: DoctorOptions, { out, 
     interrupt.done()
   }
   if (signal.aborted && !json) line(err, 'Interrupted; what was mapped is released.')
-  for (const { peer, failure } of witnesses) {
-    if (failure !== null) line(err, `${progress.yellow('!')} ${peer} is not connected: ${failure}`)
-  }
-  if (json) line(out, JSON.stringify(report))
-  else line(out, describe({ report, shown, witnesses, dryRun }, colorsFor(out)))
+  if (json) {
+    // The report knows those who answered only.
+    for (const { peer, failure } of witnesses) if (failure !== null) line(err, `! ${peer} is not connected: ${failure}`)
+    line(out, JSON.stringify(report))
+  } else line(out, describe({ report, shown, witnesses, dryRun }, colorsFor(out)))
   return codeOf(report.verdict)
 }
 

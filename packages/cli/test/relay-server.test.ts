@@ -1,0 +1,89 @@
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { identify } from '@libp2p/identify'
+import type { Connection, Libp2p } from '@libp2p/interface'
+import { tcp } from '@libp2p/tcp'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p, type Libp2pOptions } from 'libp2p'
+import { afterEach, describe, expect, it } from 'vitest'
+import { relayServer, type RelayServer } from '../src/relay-server.js'
+
+const nodes: Libp2p[] = []
+afterEach(async () => {
+  for (const node of nodes.splice(0)) await node.stop()
+})
+
+async function open<T extends Record<string, unknown>>(options: Libp2pOptions<T>): Promise<Libp2p<T>> {
+  const node = await createLibp2p<T>({
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    ...options
+  })
+  nodes.push(node)
+  return node
+}
+
+const limits = {
+  maxReservations: 8,
+  perPeer: 2,
+  perIp: 4,
+  perNetwork: 32,
+  reservationTtlMs: 60_000,
+  durationMs: 1500,
+  dataBytes: 65_536
+}
+
+/** A relay on loopback, a node that is reached through it, and where that is. */
+async function scene(): Promise<{ readonly relay: RelayServer; readonly target: Libp2p; readonly through: string }> {
+  const server = await open({
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    transports: [tcp()],
+    services: { identify: identify(), relay: relayServer(limits) }
+  })
+  const address = String(server.getMultiaddrs()[0])
+  const target = await client([`${address}/p2p-circuit`])
+  return {
+    relay: server.services.relay,
+    target,
+    through: `${address}/p2p-circuit/p2p/${target.peerId.toString()}`
+  }
+}
+
+const client = (listen: readonly string[] = []): Promise<Libp2p> =>
+  open({
+    addresses: { listen: [...listen] },
+    transports: [tcp(), circuitRelayTransport()],
+    services: { identify: identify() }
+  })
+
+const closed = (connection: Connection): Promise<void> =>
+  new Promise((resolve) => connection.addEventListener('close', () => resolve()))
+
+describe('the relay server', { timeout: 15_000 }, () => {
+  it('tells the duration in seconds, and cuts the connection when it is over and not before', async () => {
+    const { relay, through } = await scene()
+    const began = performance.now()
+    const connection = await (await client()).dial(multiaddr(through))
+    expect(connection.limits?.seconds).toBe(2)
+    await closed(connection)
+    expect(performance.now() - began).toBeGreaterThan(1400)
+    expect(performance.now() - began).toBeLessThan(5000)
+    expect(relay.counters.relayed).toBeGreaterThan(0)
+  })
+
+  it('relays so many connections of one peer at a time', async () => {
+    const { relay, through } = await scene()
+    for (const node of [await client(), await client()]) await node.dial(multiaddr(through))
+    expect(relay.open).toBe(2)
+    await expect((await client()).dial(multiaddr(through))).rejects.toThrow('RESOURCE_LIMIT_EXCEEDED')
+    expect(relay.counters.unrelayed.peer).toBe(1)
+  })
+
+  it('ends a reservation with the connection', async () => {
+    const { relay, target } = await scene()
+    expect({ live: relay.reservations, given: relay.counters.reservations }).toEqual({ live: 1, given: 1 })
+    await target.stop()
+    await expect.poll(() => relay.reservations).toBe(0)
+  })
+})
