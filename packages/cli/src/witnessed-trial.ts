@@ -12,6 +12,8 @@ import { hasGlobalIpv6, type NamedWitness, type OpenTrial } from './trial.js'
 
 /** However long a peer takes to answer, in ms. */
 const dialMs = 5000
+/** Who is not connected by then will not be: nobody but those peers is waited for. */
+const unverifiedAfterMs = 7000
 
 /**
  * A trial with a libp2p node, whose addresses those peers are asked to dial from outside. Nobody else is asked.
@@ -30,7 +32,10 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
       start: false,
       addresses: { listen: ['/ip4/0.0.0.0/tcp/0', ...(hasGlobalIpv6(network) ? ['/ip6/::/tcp/0'] : [])] },
       transports: [tcp(), webSockets()],
-      services: { identify: identify(), nat: natTraversal({ strategies: [...strategies, witness] }) }
+      services: {
+        identify: identify(),
+        nat: natTraversal({ strategies: [...strategies, witness], policy: { unverifiedAfterMs } })
+      }
     })
     const { nat } = node.services
 
