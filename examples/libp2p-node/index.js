@@ -1,0 +1,67 @@
+// node index.js <address of a public peer>…
+//
+// A chat between two homes. Each prints its addresses as they are announced. A line that is an address dials it; every
+// other line goes to whoever is connected.
+import { createInterface } from 'node:readline'
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { identify, identifyPush } from '@libp2p/identify'
+import { tcp } from '@libp2p/tcp'
+import { lpStream } from '@libp2p/utils'
+import { multiaddr } from '@multiformats/multiaddr'
+import { natTraversal } from '@postern/libp2p'
+import { createLibp2p } from 'libp2p'
+
+const protocol = '/postern-chat/1.0.0'
+// A relayed connection carries a chat, too, though relays may end it after two minutes.
+const relayedToo = { runOnLimitedConnection: true }
+
+const node = await createLibp2p({
+  addresses: { listen: [`/ip4/0.0.0.0/tcp/${process.env.PORT ?? 4001}`] },
+  transports: [tcp(), circuitRelayTransport()],
+  connectionEncrypters: [noise()],
+  streamMuxers: [yamux()],
+  services: { identify: identify(), identifyPush: identifyPush(), nat: natTraversal() }
+})
+
+/** By peer, what a line is sent through. */
+const others = new Map()
+
+async function chat(stream, { remotePeer, remoteAddr, direct }) {
+  const messages = lpStream(stream)
+  others.set(remotePeer.toString(), messages)
+  console.log(direct ? 'direct:' : 'relayed:', remoteAddr.toString())
+  try {
+    for (;;) console.log('<', new TextDecoder().decode((await messages.read()).subarray()))
+  } catch {
+    console.log('gone:', remotePeer.toString())
+  } finally {
+    if (others.get(remotePeer.toString()) === messages) others.delete(remotePeer.toString())
+  }
+}
+
+let told = ''
+node.addEventListener('self:peer:update', () => {
+  const addresses = node.getMultiaddrs().map(String)
+  if (addresses.join() === told) return
+  told = addresses.join()
+  for (const address of addresses) console.log('address:', address)
+})
+node.services.nat.addEventListener('verdict', ({ detail: { verdict, cause } }) =>
+  console.log('verdict:', verdict, cause ?? '')
+)
+await node.handle(protocol, chat, relayedToo)
+const dial = (address) => node.dial(multiaddr(address)).catch((error) => console.log('not reached:', error.message))
+await Promise.all(process.argv.slice(2).map(dial))
+
+createInterface({ input: process.stdin }).on('line', async (line) => {
+  if (!line.startsWith('/')) {
+    for (const messages of others.values()) messages.write(new TextEncoder().encode(line)).catch(() => undefined)
+    return
+  }
+  const connection = await dial(line)
+  if (connection !== undefined) chat(await connection.newStream(protocol, relayedToo), connection)
+})
+
+for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => node.stop().then(() => process.exit(0)))
