@@ -1,0 +1,26 @@
+// node index.js
+//
+// A node that uses @libp2p/upnp-nat already keeps it, and gets a client that also speaks PCP and NAT-PMP.
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { tcp } from '@libp2p/tcp'
+import { uPnPNAT } from '@libp2p/upnp-nat'
+import { portMappingClient } from '@postern/libp2p'
+import { createLibp2p } from 'libp2p'
+
+const node = await createLibp2p({
+  addresses: { listen: [`/ip4/0.0.0.0/tcp/${process.env.PORT ?? 4001}`] },
+  transports: [tcp()],
+  connectionEncrypters: [noise()],
+  streamMuxers: [yamux()],
+  services: {
+    // Nobody verifies here. With an AutoNAT service beside it, leave autoConfirmAddress out.
+    upnp: uPnPNAT({ portMappingClient: portMappingClient(), autoConfirmAddress: true })
+  }
+})
+node.addEventListener('self:peer:update', () => {
+  for (const address of node.getMultiaddrs()) console.log(address.toString())
+})
+
+// Stopping deletes the mapping.
+for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => node.stop().then(() => process.exit(0)))
