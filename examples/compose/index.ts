@@ -1,0 +1,78 @@
+// node index.ts [port]
+//
+// A ladder put together by hand, as a framework would: own rank, own policy, and a strategy wrapped around another.
+import { createServer } from 'node:http'
+import { createTraversal, systemClock, systemHost } from '@postern/core'
+import { familyOf, type Host, type Strategy } from '@postern/interface'
+import { natPmp } from '@postern/nat-pmp'
+import { doubtBeyondFirstHop, watchNetwork } from '@postern/net'
+import { pcp } from '@postern/pcp'
+import { upnp } from '@postern/upnp'
+
+/** The same strategy without IPv6. Abilities are passed on as they are: notices name them by identity. */
+const withoutIpv6 =
+  (strategy: Strategy): Strategy =>
+  (host) => {
+    const inner = strategy(host)
+    return {
+      ...inner,
+      discover({ gateways, addresses }, found, call) {
+        const isOld = (address: string): boolean => familyOf(address) === 4
+        const network = {
+          gateways: gateways.filter(({ address }) => isOld(address)),
+          addresses: addresses.filter(isOld)
+        }
+        return inner.discover(
+          network,
+          (finding) => {
+            if (finding.kind === 'mapper' && finding.family === 6) host.log.info(`${inner.name}: IPv6 is left out`)
+            else found(finding)
+          },
+          call
+        )
+      }
+    }
+  }
+
+const host: Host = { ...systemHost, log: { debug: () => undefined, info: (text) => console.log(text) } }
+const traversal = createTraversal({
+  host,
+  // The order is the rank: UPnP first here, because its mappings can be seen in the router's settings.
+  strategies: [upnp(), natPmp(), pcp()].map(withoutIpv6),
+  doubt: doubtBeyondFirstHop(systemClock),
+  policy: {
+    windowMs: 3000, // UPnP is slow to be found: the others wait for it so long
+    lifetimeMs: 3_600_000,
+    quorum: 3,
+    relay: { count: 1, letGoAfterMs: 10_000 }
+  }
+})
+for (const name of ['mapped', 'renewed', 'changed', 'lost', 'failed', 'released'] as const) {
+  traversal.addEventListener(name, ({ detail: { event, strategy, external } }) =>
+    console.log(event, strategy ?? '', external === null ? '' : `${external.address}:${external.port}`)
+  )
+}
+traversal.addEventListener('verdict', ({ detail: { verdict, cause } }) => console.log('verdict', verdict, cause ?? ''))
+
+const port = Number(process.argv[2] ?? 8080)
+const server = createServer((_request, response) => response.end('Hello from a ladder of your own\n'))
+server.listen(port, () => {
+  for (const [family, address] of [
+    [4, '0.0.0.0'],
+    [6, '::']
+  ] as const) {
+    traversal.want({ protocol: 'tcp', family, address, port })
+  }
+})
+const ended = new AbortController()
+const watching = watchNetwork({ clock: systemClock, changed: (network) => traversal.networkIs(network) }, ended)
+await traversal.start()
+
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(name, async () => {
+    ended.abort()
+    await watching
+    await traversal.stop()
+    server.close()
+  })
+}
