@@ -36,10 +36,19 @@ if (config.lies) services.lying = lying(config.lies)
 if (config.upnpNat) services.upnp = uPnPNAT({ ...config.upnpNat, portMappingClient: portMappingClient() })
 if (config.nat) services.nat = natTraversal({ ...config.nat, ...(strategies && { strategies }) })
 
+const transports = [tcp(), webSockets(), circuitRelayTransport()]
+// Native code, which not every test has to load.
+if (config.quic) transports.push((await import('@chainsafe/libp2p-quic')).quic())
+if (config.webRtc) {
+  // Nobody is asked for an address: the listener's own is what counts.
+  const { webRTCDirect } = await import('@libp2p/webrtc')
+  transports.push(webRTCDirect({ rtcConfiguration: { iceServers: [] } }))
+}
+
 const node = await createLibp2p({
   ...(config.seed && { privateKey: await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(config.seed)) }),
   addresses: { listen: config.listen ?? [], announce: config.announce ?? [] },
-  transports: [tcp(), webSockets(), circuitRelayTransport()],
+  transports,
   connectionEncrypters: [noise()],
   streamMuxers: [yamux()],
   services,

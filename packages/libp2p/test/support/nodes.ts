@@ -36,6 +36,10 @@ export interface LabNode extends AsyncDisposable {
   peers(): Promise<readonly string[]>
   /** Stops the node, then tells what keeps its process alive. */
   stop(): Promise<{ readonly resources: readonly string[] }>
+  /** Adds a block, and tells its CID. Of Helia only, as is the next. */
+  add(text: string): Promise<string>
+  /** Dials an address, and fetches a block from there. */
+  fetch(cid: string, from: string): Promise<string>
   kill(): Promise<void>
 }
 
@@ -44,6 +48,9 @@ export interface NodeConfig {
   readonly announce?: readonly string[]
   /** Makes the same peer id each time. */
   readonly seed?: number
+  /** Whether it speaks QUIC, too; and WebRTC-direct. */
+  readonly quic?: boolean
+  readonly webRtc?: boolean
   readonly connect?: readonly string[]
   readonly relayServer?: { readonly reservations?: Record<string, unknown> }
   readonly autonatServer?: boolean
@@ -56,12 +63,16 @@ export interface NodeConfig {
   }
 }
 
-const program = join(import.meta.dirname, 'node.mjs')
 const waitMs = 20_000
 
 /** Starts a node in a host, and waits until it listens. */
-export async function startNode(lab: Lab, host: string, config: NodeConfig): Promise<LabNode> {
-  const child = lab.spawn(host, [process.execPath, program, JSON.stringify(config)], {
+export async function startNode(
+  lab: Lab,
+  host: string,
+  config: NodeConfig,
+  program: 'node.mjs' | 'helia.mjs' = 'node.mjs'
+): Promise<LabNode> {
+  const child = lab.spawn(host, [process.execPath, join(import.meta.dirname, program), JSON.stringify(config)], {
     stdio: ['pipe', 'pipe', 'inherit']
   })
   const said: Said[] = []
@@ -123,6 +134,8 @@ export async function startNode(lab: Lab, host: string, config: NodeConfig): Pro
     recheck: () => command('recheck'),
     peers: () => command('peers'),
     stop: () => command('stop'),
+    add: (text) => command('add', { text }),
+    fetch: (cid, from) => command('fetch', { cid, from }),
     kill,
     [Symbol.asyncDispose]: kill
   }
