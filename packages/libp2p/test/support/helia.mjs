@@ -1,0 +1,89 @@
+// A Helia node for tests, told what to be by one JSON argument; it says what happens in JSON lines, as node.mjs does.
+// Everything is Helia's default, but for the two services that natTraversal() does the work of, and what would ask
+// somebody on the real internet.
+import { createInterface } from 'node:readline'
+import { libp2pDefaults } from '@helia/libp2p'
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { tcp } from '@libp2p/tcp'
+import { webRTC, webRTCDirect } from '@libp2p/webrtc'
+import { webSockets } from '@libp2p/websockets'
+import { multiaddr } from '@multiformats/multiaddr'
+import { natTraversal } from '../../dist/index.js'
+import { createHelia } from 'helia'
+import { CID } from 'multiformats/cid'
+import * as raw from 'multiformats/codecs/raw'
+import { sha256 } from 'multiformats/hashes/sha2'
+
+const config = JSON.parse(process.argv[2] ?? '{}')
+const began = performance.now()
+const say = (line) =>
+  process.stdout.write(`${JSON.stringify({ ms: Math.round(performance.now() - began), ...line })}\n`)
+
+const libp2p = libp2pDefaults()
+libp2p.addresses = { listen: config.listen ?? libp2p.addresses.listen }
+const rtcConfiguration = { iceServers: [] }
+libp2p.transports = [
+  circuitRelayTransport(),
+  tcp(),
+  webRTC({ rtcConfiguration }),
+  webRTCDirect({ rtcConfiguration }),
+  webSockets()
+]
+libp2p.peerDiscovery = []
+delete libp2p.services.delegatedPeerRouting
+delete libp2p.services.delegatedContentRouting
+if (config.nat) {
+  delete libp2p.services.upnp
+  delete libp2p.services.autoNAT
+  libp2p.services.nat = natTraversal(config.nat)
+}
+
+const helia = createHelia({ libp2p })
+await helia.start()
+const node = helia.libp2p
+const tell = () => node.getMultiaddrs().map(String)
+node.addEventListener('self:peer:update', () => say({ event: 'addresses', addresses: tell() }))
+for (const name of ['mapped', 'verified', 'refuted', 'lost', 'failed', 'released', 'verdict']) {
+  node.services.nat?.addEventListener(name, ({ detail }) =>
+    say(name === 'verdict' ? { event: name, ...detail } : detail)
+  )
+}
+say({ event: 'ready', peerId: node.peerId.toString(), addresses: tell() })
+for (const address of config.connect ?? []) {
+  node.dial(multiaddr(address)).catch((error) => say({ event: 'not-connected', address, message: String(error) }))
+}
+
+const commands = {
+  addresses: async () => tell(),
+  report: async () => node.services.nat.report(),
+  async add({ text }) {
+    const bytes = new TextEncoder().encode(text)
+    const cid = CID.createV1(raw.code, await sha256.digest(bytes))
+    await helia.blockstore.put(cid, bytes)
+    return cid.toString()
+  },
+  async fetch({ cid, from }) {
+    await node.dial(multiaddr(from))
+    const parts = []
+    for await (const part of helia.blockstore.get(CID.parse(cid), { signal: AbortSignal.timeout(15_000) })) {
+      parts.push(part)
+    }
+    return Buffer.concat(parts).toString()
+  },
+  async stop() {
+    await helia.stop()
+    // What was closed just now is counted until the next turn.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    return { resources: process.getActiveResourcesInfo() }
+  }
+}
+
+const input = createInterface({ input: process.stdin })
+input.on('line', (line) => {
+  const { id, do: name, ...options } = JSON.parse(line)
+  commands[name](options).then(
+    (result) => say({ id, result }),
+    (error) => say({ id, error: `${error?.name}: ${error?.message}` })
+  )
+})
+input.on('close', () => process.stdin.destroy())
