@@ -140,6 +140,8 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       // Whoever grants it for a moment only is not asked all the time.
       rests.set(reservation.relay.party.id, { count: 0, untilMs: clock.monotonicMs() + leastSpacingMs })
       bell.ring('look')
+      // The relay may have forgotten it; whoever listens through it here has not.
+      await release(reservation.lease, last)
     } catch (error) {
       if (!call.signal.aborted) throw error
       drop(reservation)

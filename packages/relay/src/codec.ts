@@ -1,4 +1,4 @@
-import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire'
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import { natError } from '@postern/interface'
 
 /** The protocol in which a relay is asked for a reservation (circuit relay v2, "hop protocol"). */
@@ -7,11 +7,11 @@ export const hopProtocol = '/libp2p/circuit/relay/0.2.0/hop'
 /** Relays answer with their addresses and a signed voucher, both short. */
 export const mostBytes = 16_384
 
-/** HopMessage.Type */
+/** HopMessage.Type (circuit relay v2, "Protobuf") */
 const reserve = 0
 const status = 2
 
-/** Status, as far as an answer to RESERVE can carry it. */
+/** Status (circuit relay v2, "Status codes and errors"), as far as an answer to RESERVE can carry it. */
 export const hopStatus = {
   ok: 100,
   reservationRefused: 200,
@@ -33,6 +33,21 @@ export interface ReserveReply {
 /** `HopMessage { type: RESERVE }` */
 export const encodeReserve = (): Uint8Array => new BinaryWriter().tag(1, 0).int32(reserve).finish()
 
+/** The varint before a message (multiformats unsigned-varint). Throws a RangeError where more bytes are needed, which is how
+ * the reader of the stream knows; a peer that goes on for ever gets `REPLY_TOO_LARGE`. */
+export function decodeLength(bytes: Uint8Array): number {
+  let length = 0
+  for (const [index, byte] of bytes.entries()) {
+    length += (byte & 0x7f) * 2 ** (7 * index)
+    const isLast = byte < 0x80
+    if (length > mostBytes || (!isLast && index >= 2)) {
+      throw natError('REPLY_TOO_LARGE', `the relay sends more than ${mostBytes} bytes`)
+    }
+    if (isLast) return length
+  }
+  throw new RangeError('the length goes on')
+}
+
 /** Reads the answer to RESERVE. Throws `MALFORMED_REPLY`. What it does not need (peer, addresses, voucher) is passed over. */
 export function decodeReserveReply(bytes: Uint8Array): ReserveReply {
   try {
@@ -47,13 +62,11 @@ function readReply(bytes: Uint8Array): ReserveReply {
   let code: number | undefined
   let expireSeconds: number | undefined
   let limit: ReserveReply['limit']
-  eachField(bytes, (field, reader) => {
-    if (field === 1) type = reader.int32()
-    else if (field === 3) expireSeconds = readExpire(reader.bytes())
-    else if (field === 4) limit = readLimit(reader.bytes())
-    else if (field === 5) code = reader.int32()
-    else return false
-    return true
+  readFields(bytes, {
+    1: { type: WireType.Varint, read: (reader) => void (type = reader.int32()) },
+    3: { type: WireType.LengthDelimited, read: (reader) => void (expireSeconds = readExpire(reader.bytes())) },
+    4: { type: WireType.LengthDelimited, read: (reader) => void (limit = readLimit(reader.bytes())) },
+    5: { type: WireType.Varint, read: (reader) => void (code = reader.int32()) }
   })
   if (type !== status || code === undefined) throw new Error('no STATUS')
   return { status: code, expireSeconds, limit }
@@ -61,31 +74,34 @@ function readReply(bytes: Uint8Array): ReserveReply {
 
 function readExpire(bytes: Uint8Array): number | undefined {
   let expire: number | undefined
-  eachField(bytes, (field, reader) => {
-    if (field !== 1) return false
-    expire = Number(reader.uint64())
-    return true
-  })
+  readFields(bytes, { 1: { type: WireType.Varint, read: (reader) => void (expire = Number(reader.uint64())) } })
   return expire
 }
 
 function readLimit(bytes: Uint8Array): NonNullable<ReserveReply['limit']> {
   let duration: number | undefined
   let data: number | undefined
-  eachField(bytes, (field, reader) => {
-    if (field === 1) duration = reader.uint32()
-    else if (field === 2) data = Number(reader.uint64())
-    else return false
-    return true
+  readFields(bytes, {
+    1: { type: WireType.Varint, read: (reader) => void (duration = reader.uint32()) },
+    2: { type: WireType.Varint, read: (reader) => void (data = Number(reader.uint64())) }
   })
   return { duration, data }
 }
 
-/** Gives every field of a message to `read`, and passes over those that it does not take. */
-function eachField(bytes: Uint8Array, read: (field: number, reader: BinaryReader) => boolean): void {
+/** How each known field is read, by its number and the wire type that it must have. */
+type Fields = Readonly<Record<number, { readonly type: WireType; readonly read: (reader: BinaryReader) => void }>>
+
+/** Known fields in any order, the last of each counts, and unknown ones are skipped, as protobuf wants it. Throws for
+ * everything else. */
+function readFields(bytes: Uint8Array, fields: Fields): void {
   const reader = new BinaryReader(bytes)
   while (reader.pos < reader.len) {
-    const [field, wireType] = reader.tag()
-    if (!read(field, reader)) reader.skip(wireType, field)
+    const [number, type] = reader.tag()
+    const field = fields[number]
+    // Groups nest without end, and neither proto3 nor these messages have any.
+    if (type === WireType.StartGroup || type === WireType.EndGroup) throw new Error('a group')
+    if (field === undefined) reader.skip(type, number)
+    else if (field.type === type) field.read(reader)
+    else throw new Error(`field ${number} has wire type ${type}`)
   }
 }

@@ -1,13 +1,32 @@
 import type { Connection } from '@libp2p/interface'
-import { networkOf } from '@postern/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { isGlobal, networkOf } from '@postern/interface'
 
-/** The part of the internet that the other end of a connection is in; undefined where its address is none. */
-export function networkOfConnection({ remoteAddr }: Connection): string | undefined {
-  const host = remoteAddr.getComponents()[0]
-  if (host?.value === undefined) return undefined
-  return host.name === 'ip4' || host.name === 'ip6' ? networkOf(host.value) : host.value
+/** No relay stands between. */
+export const isDirect = ({ direct, limits, status }: Connection): boolean =>
+  direct && limits === undefined && status === 'open'
+
+/** Whether it was us who dialled, too: only then is the other end's address one that others can dial. */
+export const isDialledDirectly = (connection: Connection): boolean =>
+  connection.direction === 'outbound' && isDirect(connection)
+
+/**
+ * The part of the internet that the other end of a connection is in; undefined where its address is none.
+ *
+ * One that was dialled by name counts as being where it says it has an address, and as a network of its own where it says
+ * nothing.
+ *
+ * @param told - the addresses that the peer says it has
+ */
+export function networkOfConnection({ remoteAddr }: Connection, told: readonly Multiaddr[]): string | undefined {
+  const host = hostOf(remoteAddr)
+  if (host === undefined || host.isAddress) return host && networkOf(host.text)
+  const global = told.map(hostOf).find((each) => each?.isAddress === true && isGlobal(each.text))
+  return networkOf(global?.text ?? '') ?? host.text
 }
 
-/** Whether it was us who dialled, and no relay stands between: only then is its address one that others can dial. */
-export const isDialledDirectly = ({ direction, direct, limits, status }: Connection): boolean =>
-  direction === 'outbound' && direct && limits === undefined && status === 'open'
+function hostOf(address: Multiaddr): { readonly text: string; readonly isAddress: boolean } | undefined {
+  const first = address.getComponents().find(({ name }) => name !== 'ip6zone')
+  if (first?.value === undefined) return undefined
+  return { text: first.value, isAddress: first.name === 'ip4' || first.name === 'ip6' }
+}

@@ -4,5 +4,5 @@
  * @packageDocumentation
  */
 export type { RelayComponents, RelayHost } from './host.js'
-export type { RelayOptions } from './strategy.js'
+export type { RelayOptions } from './options.js'
 export { relay } from './strategy.js'

@@ -1,50 +1,82 @@
-import type { Connection, IdentifyResult, PeerId } from '@libp2p/interface'
+import type { Connection, IdentifyResult, PeerId, PeerUpdate } from '@libp2p/interface'
 import { hopProtocol } from './codec.js'
 import { isDialledDirectly } from './direct.js'
 import type { RelayComponents } from './host.js'
 
-/** Peers that serve as relays and that we are connected to. */
-export interface RelayPeers {
-  /** Told of each one that is or becomes connected, and of each that is not any more, until the signal aborts. */
-  watch(came: (connection: Connection) => void, went: (peer: string) => void, signal: AbortSignal): Promise<void>
+/** More than anybody needs to choose from; strangers can connect in any number. */
+const mostStrangers = 32
+
+export interface PeerEvents {
+  /** Serves as a relay, and we have dialled it. */
+  readonly came: (connection: Connection) => void
+  /** Is not connected any more, or does not serve any more. */
+  readonly went: (peer: string) => void
+  /** Serves as a relay, and has dialled us: from a port that tells nothing of where it listens. */
+  readonly called: (peer: PeerId) => void
 }
 
-/** More than anybody needs to choose from; strangers can connect in any number. */
-const mostPeers = 32
+/** Looks for connected peers that serve as relays until the signal aborts. Resolves when it has seen those who are there. */
+export async function watchPeers(
+  { peerId, connectionManager, peerStore, events }: RelayComponents,
+  isNamed: (peer: string) => boolean,
+  { came, went, called }: PeerEvents,
+  signal: AbortSignal
+): Promise<void> {
+  const known = new Set<string>()
+  let isFilling = false
 
-export function createRelayPeers({ connectionManager, peerStore, events }: RelayComponents): RelayPeers {
-  const connectionTo = (peer: PeerId): Connection | undefined =>
-    connectionManager.getConnections(peer).find(isDialledDirectly)
+  const isFull = (): boolean => [...known].filter((each) => !isNamed(each)).length >= mostStrangers
 
-  return {
-    async watch(came, went, signal) {
-      const known = new Set<string>()
-      const consider = (peer: PeerId, protocols: readonly string[]): void => {
-        const connection = connectionTo(peer)
-        if (signal.aborted || connection === undefined || !protocols.includes(hopProtocol)) return
-        if (known.has(peer.toString()) || known.size >= mostPeers) return
-        known.add(peer.toString())
-        came(connection)
-      }
-      const forget = (peer: PeerId): void => {
-        if (connectionTo(peer) === undefined && known.delete(peer.toString())) went(peer.toString())
-      }
-      const identified = ({ detail }: CustomEvent<IdentifyResult>): void => consider(detail.peerId, detail.protocols)
-      const closed = ({ detail }: CustomEvent<Connection>): void => forget(detail.remotePeer)
-      events.addEventListener('peer:identify', identified)
-      events.addEventListener('connection:close', closed)
-      signal.addEventListener(
-        'abort',
-        () => {
-          events.removeEventListener('peer:identify', identified)
-          events.removeEventListener('connection:close', closed)
-        },
-        { once: true }
-      )
-      for (const { remotePeer } of connectionManager.getConnections()) {
-        const peer = await peerStore.get(remotePeer).catch(() => undefined)
-        if (peer !== undefined) consider(remotePeer, peer.protocols)
-      }
+  function consider(peer: PeerId, protocols: readonly string[]): void {
+    const id = peer.toString()
+    if (signal.aborted || peer.equals(peerId)) return
+    const connections = connectionManager.getConnections(peer)
+    const connection = connections.find(isDialledDirectly)
+    if (!protocols.includes(hopProtocol) || connection === undefined) {
+      if (known.delete(id)) went(id)
+      if (protocols.includes(hopProtocol) && connections.some(({ status }) => status === 'open')) called(peer)
+      return
     }
+    if (known.has(id) || (isFull() && !isNamed(id))) return
+    known.add(id)
+    came(connection)
   }
+
+  async function fill(): Promise<void> {
+    if (isFilling) return
+    isFilling = true
+    for (const { remotePeer } of connectionManager.getConnections()) {
+      if (signal.aborted) break
+      if (known.has(remotePeer.toString()) || (isFull() && !isNamed(remotePeer.toString()))) continue
+      const peer = await peerStore.get(remotePeer).catch(() => undefined)
+      if (peer !== undefined) consider(remotePeer, peer.protocols)
+    }
+    isFilling = false
+  }
+
+  const identified = ({ detail }: CustomEvent<IdentifyResult>): void => consider(detail.peerId, detail.protocols)
+  const updated = ({ detail: { peer } }: CustomEvent<PeerUpdate>): void => {
+    if (peer.protocols.includes(hopProtocol) !== known.has(peer.id.toString())) consider(peer.id, peer.protocols)
+  }
+  const closed = ({ detail: { remotePeer } }: CustomEvent<Connection>): void => {
+    const id = remotePeer.toString()
+    if (!known.has(id) || connectionManager.getConnections(remotePeer).some(isDialledDirectly)) return
+    const wasFull = isFull()
+    known.delete(id)
+    went(id)
+    if (wasFull) void fill()
+  }
+  events.addEventListener('peer:identify', identified)
+  events.addEventListener('peer:update', updated)
+  events.addEventListener('connection:close', closed)
+  signal.addEventListener(
+    'abort',
+    () => {
+      events.removeEventListener('peer:identify', identified)
+      events.removeEventListener('peer:update', updated)
+      events.removeEventListener('connection:close', closed)
+    },
+    { once: true }
+  )
+  await fill()
 }

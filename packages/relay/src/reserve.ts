@@ -1,50 +1,90 @@
 import type { Connection } from '@libp2p/interface'
 import { lpStream } from '@libp2p/utils'
-import { type CallOptions, type ErrorCode, natError } from '@postern/interface'
-import { decodeReserveReply, encodeReserve, hopProtocol, hopStatus, mostBytes, type ReserveReply } from './codec.js'
+import { type CallOptions, type Clock, type ErrorCode, isNatError, type NatError, natError } from '@postern/interface'
+import {
+  decodeLength,
+  decodeReserveReply,
+  encodeReserve,
+  hopProtocol,
+  hopStatus,
+  mostBytes,
+  type ReserveReply
+} from './codec.js'
+import { finish, openStream } from './streams.js'
+import { within } from './within.js'
 
 /** What a relay has granted. */
 export interface Reservation {
-  /** Unix ms. */
-  readonly expiresAt: number
+  /** From the moment of the answer. */
+  readonly lifetimeMs: number
   readonly limit: ReserveReply['limit']
 }
+
+/** How long a relay may take, in ms. It has nothing to do but to look into its book. */
+const answerMs = 10_000
+
+/** How long a grant is believed, in ms. Relays grant an hour or two, and tell when it ends by their clock: where ours is
+ * behind, that seems to be later than it is. More renewals than needed cost little. */
+const mostLifetimeMs = 2 * 3_600_000
 
 /**
  * Asks a relay for a reservation, or to renew the one it has given (circuit relay v2, "Reservation").
  *
  * Rejects with `OUT_OF_RESOURCES`, `NOT_AUTHORIZED`, `MALFORMED_REQUEST`, `GATEWAY_FAULT`, `GRANT_INVALID`,
- * `MALFORMED_REPLY`, `UNSUPPORTED`, `NO_REPLY`, or with the signal's reason.
+ * `MALFORMED_REPLY`, `REPLY_TOO_LARGE`, `UNSUPPORTED`, `NO_REPLY`, or with the signal's reason.
  */
-export async function requestReservation(connection: Connection, { signal }: CallOptions): Promise<Reservation> {
-  const reply = await exchange(connection, { signal })
-  if (reply.status !== hopStatus.ok) throw refusal(reply.status)
-  if (reply.expireSeconds === undefined) throw natError('GRANT_INVALID', 'the relay does not say how long it reserves')
-  return { expiresAt: reply.expireSeconds * 1000, limit: reply.limit }
+export async function requestReservation(
+  connection: Connection,
+  clock: Clock,
+  { signal }: CallOptions
+): Promise<Reservation> {
+  const late = (): NatError => natError('NO_REPLY', `the relay did not answer within ${answerMs} ms`)
+  return within(clock, answerMs, { signal }, late, async (call) => {
+    const reply = await exchange(connection, clock, call)
+    if (reply.status !== hopStatus.ok) throw refusal(reply.status)
+    return { lifetimeMs: lifetimeOf(reply.expireSeconds, clock), limit: reply.limit }
+  })
 }
 
-async function exchange(connection: Connection, { signal }: CallOptions): Promise<ReserveReply> {
-  const stream = await connection.newStream(hopProtocol, { signal }).catch((error: unknown) => {
-    signal.throwIfAborted()
-    const isUnknown = error instanceof Error && error.name === 'UnsupportedProtocolError'
-    throw natError(isUnknown ? 'UNSUPPORTED' : 'NO_REPLY', 'the relay opens no stream for it', { cause: error })
-  })
+async function exchange(connection: Connection, clock: Clock, { signal }: CallOptions): Promise<ReserveReply> {
+  const stream = await openStream(connection, hopProtocol, { signal })
   try {
-    const messages = lpStream(stream, { maxDataLength: mostBytes })
+    const messages = lpStream(stream, {
+      maxDataLength: mostBytes,
+      maxBufferSize: 4 * mostBytes,
+      lengthDecoder: (bytes) => decodeLength(bytes.subarray())
+    })
     await messages.write(encodeReserve(), { signal })
     const reply = await messages.read({ signal })
-    return decodeReserveReply(reply.subarray())
+    const decoded = decodeReserveReply(reply.subarray())
+    await finish(stream, clock, { signal })
+    return decoded
   } catch (error) {
+    stream.abort(new Error('the reservation failed'))
     signal.throwIfAborted()
-    if (error instanceof Error && 'code' in error && error.code === 'MALFORMED_REPLY') throw error
-    throw natError('NO_REPLY', 'the relay did not answer', { cause: error })
-  } finally {
-    // One question and one answer: whatever the relay would still send is not waited for.
-    stream.abort(new Error('the reservation is over'))
+    throw isNatError(error) ? error : streamError(error)
   }
 }
 
-function refusal(status: number): Error {
+function streamError(cause: unknown): NatError {
+  const isFlood = cause instanceof Error && cause.name === 'StreamBufferError'
+  if (isFlood) return natError('REPLY_TOO_LARGE', 'the relay sent more than it was asked for', { cause })
+  return natError('NO_REPLY', 'the stream ended before the relay had answered', { cause })
+}
+
+function lifetimeOf(expireSeconds: number | undefined, clock: Clock): number {
+  if (expireSeconds === undefined) throw natError('GRANT_INVALID', 'the relay does not say how long it reserves')
+  const lifetimeMs = expireSeconds * 1000 - clock.wallMs()
+  if (lifetimeMs <= 0) {
+    throw natError(
+      'GRANT_INVALID',
+      'the reservation is over already, if the clocks of the relay and this host are right'
+    )
+  }
+  return Math.min(lifetimeMs, mostLifetimeMs)
+}
+
+function refusal(status: number): NatError {
   const [code, what] = refusals.get(status) ?? ['GATEWAY_FAULT', 'refused']
   return natError(code, `the relay ${what} (status ${status})`)
 }

@@ -1,34 +1,26 @@
 import type { Connection, PeerId } from '@libp2p/interface'
-import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import {
   type CallOptions,
   type Finding,
+  isNatError,
   type Lease,
-  type MultiaddrText,
   natError,
+  type Party,
   type Relay,
+  type RelayLimits,
   type Strategy
 } from '@postern/interface'
-import { createCircuit } from './circuit.js'
+import { type Acceptance, createCircuit } from './circuit.js'
 import { isDialledDirectly, networkOfConnection } from './direct.js'
 import type { RelayHost } from './host.js'
+import { measureRtt } from './latency.js'
 import { limitsOf } from './limits.js'
-import { createRelayPeers } from './peers.js'
-import { redialMs } from './redial.js'
+import { keepConnected } from './named.js'
+import { createOffers } from './offers.js'
+import { type RelayOptions, readOptions } from './options.js'
+import { watchPeers } from './peers.js'
 import { requestReservation } from './reserve.js'
-import { walk } from './walk.js'
-
-export interface RelayOptions {
-  /** Relays to use, as multiaddr text that ends in `/p2p/<peer id>`. They are dialled and kept connected.
-   * @default none: peers that are connected and serve as relays */
-  readonly relays?: readonly MultiaddrText[]
-  /** How many reservations to hold, on distinct networks.
-   * @default 2 */
-  readonly count?: number
-  /** Whether to look for more relays by peer routing where fewer than `count` are connected.
-   * @default true */
-  readonly discover?: boolean
-}
+import { createCallers, walk } from './walk.js'
 
 /**
  * Reservations at circuit relays (libp2p circuit relay v2), through `circuitRelayTransport()`.
@@ -38,128 +30,133 @@ export interface RelayOptions {
  * when the ladder is made on a node without `circuitRelayTransport()`.
  */
 export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
-  const { relays = [], count = 2, discover = true } = options
-  if (!Number.isInteger(count) || count < 1) throw new TypeError(`count is not 1 or more: ${count}`)
-  const named = relays.map(parseRelay)
+  const { named, count, discover } = readOptions(options)
+  const names = new Set(named.map(({ id }) => id))
+  const isNamed = (id: string): boolean => names.has(id)
+
   return (host) => {
-    const { components } = host
-    const circuit = createCircuit(components)
-    const peers = createRelayPeers(components)
+    const { clock, components } = host
+    const { connectionManager, peerStore } = components
+    const circuit = createCircuit(host)
 
     return {
       name: 'relay',
       kind: 'relay',
       count,
       async discover(_network, found, { signal }) {
-        const offered = new Map<string, Relay>()
+        if (signal.aborted) return
+        const tell = (finding: Finding): void => {
+          if (!signal.aborted) found(finding)
+        }
+        const offers = createOffers(tell, count, named.length === 0)
+        const callers = createCallers(host, offers.enough, { signal })
+        const meeting = new Set<Promise<void>>()
+        const connections = new Map<string, Connection>()
+
+        /** Nearer relays are offered earlier. One that is slow to tell how near it is does not wait for that. */
+        async function meet(connection: Connection): Promise<void> {
+          const { remotePeer } = connection
+          const measured = measureRtt(connection, clock, { signal }).catch(() => undefined)
+          const soon = new AbortController()
+          const first = await Promise.race([
+            measured,
+            clock.sleep(measureMs, { signal: AbortSignal.any([signal, soon.signal]) }).catch(() => undefined)
+          ])
+          soon.abort(enough)
+          const peer = await peerStore.get(remotePeer).catch(() => undefined)
+          const told = peer?.addresses.map(({ multiaddr }) => multiaddr) ?? []
+          const network = networkOfConnection(connection, told)
+          const offer = (rttMs: number | undefined): void => {
+            // It may have gone meanwhile, and come again.
+            if (network === undefined || connections.get(remotePeer.toString()) !== connection) return
+            const party = { id: remotePeer.toString(), network, ...(rttMs === undefined ? {} : { rttMs }) }
+            offers.put(abilityOf(remotePeer, party, offers.answered), isNamed(party.id))
+          }
+          offer(first ?? undefined)
+          const second = await measured
+          if (second !== undefined && second !== first) offer(second)
+        }
+
         const came = (connection: Connection): void => {
-          const id = connection.remotePeer.toString()
-          const ability = abilityOf(connection)
-          if (ability === undefined || id === components.peerId.toString()) return
-          offered.set(id, ability)
-          found(ability)
+          connections.set(connection.remotePeer.toString(), connection)
+          const work: Promise<void> = meet(connection).finally(() => meeting.delete(work))
+          meeting.add(work)
         }
         const went = (id: string): void => {
-          const ability = offered.get(id)
-          if (ability === undefined) return
-          offered.delete(id)
-          found({ kind: 'notice', what: 'gone', about: ability })
+          connections.delete(id)
+          offers.drop(id)
         }
-        circuit.onLost((id) => lost(id, offered, found), signal)
-        await peers.watch(came, went, signal)
-        const enough = (): boolean => offered.size >= count
+        circuit.watch((id) => offers.lost(id, isThere(id)), signal)
+        const called = discover ? callers.called : () => undefined
+        const watching = watchPeers(components, isNamed, { came, went, called }, signal)
+        const patience = clock.sleep(patienceMs, { signal }).then(
+          () => {
+            offers.openToAll()
+            if (offers.isEmpty()) tell(nobody())
+          },
+          () => undefined
+        )
         await Promise.all([
-          ...named.map((address) => keepConnected(address, { signal })),
-          discover ? walk(host, enough, { signal }) : undefined,
-          host.clock.sleep(patienceMs, { signal }).then(
-            () => (offered.size === 0 ? found(nobody()) : undefined),
-            () => undefined
-          ),
-          untilAborted(signal)
+          watching,
+          patience,
+          ...named.map((each) => keepConnected(host, each, { signal })),
+          discover ? walk(host, offers.enough, { signal }) : undefined,
+          aborted(signal)
         ])
+        await Promise.all([...meeting, callers.settled()])
       }
     }
 
-    /** The reservation ended, and the relay may still be there: it is asked again like one that has just been found. */
-    function lost(id: string, offered: ReadonlyMap<string, Relay>, found: (finding: Finding) => void): void {
-      const ability = offered.get(id)
-      if (ability === undefined) return
-      found({ kind: 'notice', what: 'gone', about: ability })
-      if (components.connectionManager.getConnections().some((each) => isTo(each, id))) found(ability)
+    function dialled(peer: PeerId): Connection | undefined {
+      return connectionManager.getConnections(peer).find(isDialledDirectly)
     }
 
-    /** Dials a relay whenever it is not connected. */
-    async function keepConnected(address: Multiaddr, { signal }: CallOptions): Promise<void> {
-      const id = peerIdOf(address)
-      let failures = 0
-      while (!signal.aborted) {
-        const connected = components.connectionManager.getConnections().some((each) => isTo(each, id))
-        if (connected) {
-          failures = 0
-          await disconnected(id, signal)
-          continue
-        }
-        const bounded = AbortSignal.any([signal, AbortSignal.timeout(dialMs)])
-        try {
-          await components.connectionManager.openConnection(address, { signal: bounded, priority: 75 })
-        } catch (error) {
-          host.log.debug(`relay ${id} cannot be dialled: ${String(error)}`)
-          await host.clock.sleep(redialMs(++failures) * (0.8 + host.random() * 0.4), { signal }).catch(() => undefined)
-        }
-      }
+    function isThere(id: string): boolean {
+      return connectionManager
+        .getConnections()
+        .some((each) => each.remotePeer.toString() === id && isDialledDirectly(each))
     }
 
-    function disconnected(id: string, signal: AbortSignal): Promise<void> {
-      return new Promise((resolve) => {
-        const over = new AbortController()
-        const end = (): void => {
-          over.abort()
-          resolve()
-        }
-        const closed = ({ detail }: CustomEvent<Connection>): void => {
-          if (detail.remotePeer.toString() === id) end()
-        }
-        components.events.addEventListener('connection:close', closed, { signal: over.signal })
-        signal.addEventListener('abort', end, { once: true, signal: over.signal })
-      })
-    }
-
-    function abilityOf(connection: Connection): Relay | undefined {
-      const network = networkOfConnection(connection)
-      if (network === undefined) return undefined
-      const { remotePeer, rtt } = connection
+    function abilityOf(peer: PeerId, party: Party, answered: (id: string, isGood: boolean) => void): Relay {
       return {
         kind: 'relay',
-        party: { id: remotePeer.toString(), network, ...(rtt === undefined ? {} : { rttMs: rtt }) },
+        party,
         async reserve(call) {
-          const lease = await reserveAt(remotePeer, call)
-          const addresses = await circuit.accept(remotePeer)
-          if (call.signal.aborted) await circuit.refuse(remotePeer)
-          call.signal.throwIfAborted()
-          return leaseOf(remotePeer, addresses, lease)
+          try {
+            const granted = await ask(peer, call)
+            // Asked first: the transport does not say why it was refused, and never asks some of those again.
+            const acceptance = await circuit.accept(peer, call)
+            answered(party.id, true)
+            return leaseOf(peer, granted, acceptance)
+          } catch (error) {
+            // Aborted because it took too long, or because it is not needed.
+            if (!call.signal.aborted || isNatError(call.signal.reason)) answered(party.id, false)
+            throw error
+          }
         }
       }
     }
 
-    async function reserveAt(peer: PeerId, call: CallOptions): Promise<Granted> {
-      const connection = components.connectionManager.getConnections(peer).find(isDialledDirectly)
+    async function ask(peer: PeerId, call: CallOptions): Promise<Granted> {
+      call.signal.throwIfAborted()
+      const connection = dialled(peer)
       if (connection === undefined) throw natError('NO_REPLY', 'the relay is not connected')
-      const { expiresAt, limit } = await requestReservation(connection, call)
-      const { metadata } = await components.peerStore.get(peer)
-      const agent = metadata.get('AgentVersion')
-      const limits = limitsOf(limit, agent === undefined ? undefined : new TextDecoder().decode(agent))
-      return { lifetimeMs: expiresAt - host.clock.wallMs(), limits }
+      const { lifetimeMs, limit } = await requestReservation(connection, clock, call)
+      const known = await peerStore.get(peer).catch(() => undefined)
+      const agent = known?.metadata.get('AgentVersion')
+      return { lifetimeMs, limits: limitsOf(limit, agent && new TextDecoder().decode(agent)) }
     }
 
-    function leaseOf(peer: PeerId, addresses: readonly MultiaddrText[], { lifetimeMs, limits }: Granted): Lease {
+    function leaseOf(peer: PeerId, { lifetimeMs, limits }: Granted, acceptance: Acceptance): Lease {
       let released: Promise<void> | undefined
       return {
-        addresses,
+        addresses: acceptance.addresses,
         lifetimeMs,
         ...(limits === undefined ? {} : { limits }),
-        renew: async (call) => leaseOf(peer, await circuit.accept(peer), await reserveAt(peer, call)),
-        release() {
-          released ??= circuit.refuse(peer)
+        // Also where the connection is another one by now, and the transport knows nothing of the reservation.
+        renew: async (call) => leaseOf(peer, await ask(peer, call), await acceptance.again(call)),
+        release(call) {
+          released ??= acceptance.refuse(call)
           return released
         }
       }
@@ -169,16 +166,16 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
 
 interface Granted {
   readonly lifetimeMs: number
-  readonly limits: Lease['limits']
+  readonly limits: RelayLimits | undefined
 }
 
+/** So long a relay is not offered while it is measured how near it is, in ms. */
+const measureMs = 500
 /** Peers are dialled, and tell what they speak, in less time than this, in ms. */
 const patienceMs = 2000
-/** A relay that does not answer for so long is away, in ms. */
-const dialMs = 5000
 
-const isTo = (connection: Connection, id: string): boolean =>
-  connection.remotePeer.toString() === id && isDialledDirectly(connection)
+/** Made once: an abort without a reason makes a new error with its stack. */
+const enough = new Error('it is known how near the relay is')
 
 const nobody = (): Finding => ({
   kind: 'notice',
@@ -187,23 +184,7 @@ const nobody = (): Finding => ({
   reason: natError('NO_SERVICE', 'no connected peer serves as a relay')
 })
 
-function parseRelay(text: MultiaddrText): Multiaddr {
-  let address: Multiaddr
-  try {
-    address = multiaddr(text)
-  } catch (cause) {
-    throw new TypeError(`not a multiaddr: ${text}`, { cause })
-  }
-  const parts = address.getComponents()
-  if (parts.length < 2 || parts.at(-1)?.name !== 'p2p' || parts.some(({ name }) => name === 'p2p-circuit')) {
-    throw new TypeError(`a relay is named by its address and peer id, as /ip4/…/tcp/…/p2p/<peer id>: ${text}`)
-  }
-  return address
-}
-
-const peerIdOf = (address: Multiaddr): string => address.getComponents().at(-1)?.value ?? ''
-
-const untilAborted = (signal: AbortSignal): Promise<void> =>
+const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal.aborted) return resolve()
     signal.addEventListener('abort', () => resolve(), { once: true })

@@ -1,0 +1,50 @@
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import type { MultiaddrText } from '@postern/interface'
+import type { Named } from './named.js'
+
+export interface RelayOptions {
+  /** Relays to use, as multiaddr text that ends in `/p2p/<peer id>`. They are dialled and kept connected; others are used
+   * only while too few of these can be.
+   * @default none: peers that are connected and serve as relays */
+  readonly relays?: readonly MultiaddrText[]
+  /** How many reservations to hold, on distinct networks.
+   * @default 2 */
+  readonly count?: number
+  /** Whether to meet more peers by peer routing, or dial relays that have dialled us, where fewer than `count` can be used.
+   * @default true */
+  readonly discover?: boolean
+}
+
+export interface Settings {
+  readonly named: readonly Named[]
+  readonly count: number
+  readonly discover: boolean
+}
+
+/** Throws a TypeError for what cannot be right. */
+export function readOptions({ relays = [], count = 2, discover = true }: RelayOptions): Settings {
+  if (!Array.isArray(relays)) throw new TypeError('relays is not an array of multiaddr text')
+  if (!Number.isInteger(count) || count < 1) throw new TypeError(`count is not 1 or more: ${String(count)}`)
+  if (typeof discover !== 'boolean') throw new TypeError(`discover is not true or false: ${String(discover)}`)
+  const named = new Map<string, Multiaddr[]>()
+  for (const { id, address } of relays.map(parseRelay)) named.set(id, [...(named.get(id) ?? []), address])
+  return { named: [...named].map(([id, addresses]) => ({ id, addresses })), count, discover }
+}
+
+function parseRelay(text: MultiaddrText): { readonly id: string; readonly address: Multiaddr } {
+  let address: Multiaddr
+  try {
+    // By way of the bytes: a peer id has two spellings, and connections have it in one.
+    address = multiaddr(multiaddr(text).bytes)
+  } catch (cause) {
+    throw new TypeError(`not a multiaddr: ${String(text)}`, { cause })
+  }
+  const parts = address.getComponents()
+  const last = parts.at(-1)
+  if (parts.length < 2 || last?.name !== 'p2p' || last.value === undefined || parts.some(isCircuit)) {
+    throw new TypeError(`a relay is named by its address and peer id, as /ip4/…/tcp/…/p2p/<peer id>: ${text}`)
+  }
+  return { id: last.value, address }
+}
+
+const isCircuit = ({ name }: { readonly name: string }): boolean => name === 'p2p-circuit'
