@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { withPeers } from '../../libp2p/test/support/world.js'
+import { withPeers } from '@postern/lab'
 import { doctorReport, enter, posternIn, support, why } from './support/in-lab.js'
 import { pasted, startRelay } from './support/relays.js'
 

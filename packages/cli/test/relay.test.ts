@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Lab } from '@postern/lab'
 import { describe, expect, it } from 'vitest'
-import { withPeers } from '../../libp2p/test/support/world.js'
+import { withPeers } from '@postern/lab'
 import { command, enter, folder, posternIn, type Running, support, why } from './support/in-lab.js'
 import { pasted, startRelay } from './support/relays.js'
 
