@@ -266,6 +266,40 @@ describe('relays', () => {
     }
   })
 
+  it('that do not renew are let go, or they would be listened to for ever', async () => {
+    const clock = virtualClock()
+    const trace: string[] = []
+    const each = stage(
+      () => [
+        () => ({
+          name: 'relay',
+          kind: 'relay',
+          async discover(_network, found, call) {
+            const lease: Lease = {
+              addresses: ['/ip4/40.0.0.1/tcp/4001/p2p/r1/p2p-circuit'],
+              lifetimeMs: 3_600_000,
+              renew: async () => Promise.reject(natError('OUT_OF_RESOURCES', 'full')),
+              release: async () => void trace.push('let go')
+            }
+            found({
+              kind: 'relay',
+              party: party('r1', '40.0.0.0/16'),
+              reserve: async () => (trace.push('reserve'), lease)
+            })
+            await clock.sleep(1e12, call).catch(() => undefined)
+          }
+        })
+      ],
+      { clock }
+    )
+    each.traversal.want(web)
+    await begin(each)
+    await clock.advance(2_400_000)
+    expect(trace).toEqual(['reserve', 'let go', 'reserve'])
+    await end(each)
+    expect(trace).toEqual(['reserve', 'let go', 'reserve', 'let go'])
+  })
+
   it('are given up at once where the relay is gone, and taken again without a rest when it is back', async () => {
     const clock = virtualClock()
     const trace: string[] = []

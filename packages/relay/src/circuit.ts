@@ -106,7 +106,7 @@ export function createCircuit({ clock, components }: RelayHost): Circuit {
       if (book.hasReservation(entry.relay)) {
         if (addressesThrough(idOf(entry)).length > 0) return
         // The transport believes that it is announced already, and would do nothing.
-        forget(entry.relay)
+        void forget(entry.relay)
       }
       const late = (): Error => natError('NO_REPLY', `circuitRelayTransport() was not done within ${listenMs} ms`)
       await within(clock, listenMs, never, late, () => listenOnce(entry))
@@ -122,7 +122,7 @@ export function createCircuit({ clock, components }: RelayHost): Circuit {
       .finally(() => {
         if (underWay.get(id) === work) underWay.delete(id)
         if (isHeld(entry)) return
-        if (!held.has(id)) forget(entry.relay)
+        if (!held.has(id)) void forget(entry.relay)
         if (entry.listener !== undefined) idle.set(entry.listener, id)
       })
     underWay.set(id, work)
@@ -169,7 +169,7 @@ export function createCircuit({ clock, components }: RelayHost): Circuit {
       if (!isUnwanted || relay === undefined) continue
       idle.set(listener, id)
       // It stays in the book until the transport renews it: or the relay would be asked for each one who comes.
-      if (made > 1) forget(relay)
+      if (made > 1) void forget(relay)
       else empty(relay)
     }
   }
@@ -197,7 +197,7 @@ export function createCircuit({ clock, components }: RelayHost): Circuit {
     const { length } = acceptance.addresses
     const isThere = isHeld(entry) && book.hasReservation(entry.relay)
     if (isThere && length > 0 && length <= mostAddresses) return acceptance
-    if (isHeld(entry)) letGo(entry)
+    if (isHeld(entry)) void letGo(entry)
     if (!isThere) throw natError('NO_REPLY', 'the reservation was lost at once')
     throw natError('GRANT_INVALID', `the relay reserved, and told ${length} addresses`)
   }
@@ -214,7 +214,7 @@ export function createCircuit({ clock, components }: RelayHost): Circuit {
       try {
         await orAborted(begin(entry), call.signal)
       } catch (error) {
-        if (isHeld(entry) && entry.holder === holder) letGo(entry)
+        if (isHeld(entry) && entry.holder === holder) void letGo(entry)
         return fail(error, call)
       }
       return check(entry, holder)

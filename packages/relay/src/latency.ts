@@ -1,7 +1,7 @@
 import type { Connection } from '@libp2p/interface'
 import { byteStream } from '@libp2p/utils'
 import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
-import { finish, openStream } from './streams.js'
+import { openStream } from './streams.js'
 import { within } from './within.js'
 
 /** libp2p/specs ping/ping.md: 32 bytes that come back. */
@@ -43,9 +43,9 @@ async function ping(connection: Connection, clock: Clock, { signal }: CallOption
     const tookMs = clock.monotonicMs() - startMs
     if (!sent.every((byte, index) => received.get(index) === byte))
       throw natError('MALFORMED_REPLY', 'not the same bytes')
-    await finish(stream, clock, { signal })
     return tookMs
   } finally {
+    // Nothing hangs on it any more: it is not waited for until the peer has closed its end, too.
     stream.abort(new Error('the ping is over'))
   }
 }

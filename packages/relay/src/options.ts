@@ -37,7 +37,7 @@ function parseRelay(text: MultiaddrText): { readonly id: string; readonly addres
     // By way of the bytes: a peer id has two spellings, and connections have it in one.
     address = multiaddr(multiaddr(text).bytes)
   } catch (cause) {
-    throw new TypeError(`not a multiaddr: ${String(text)}`, { cause })
+    throw new TypeError(`not a multiaddr: ${text}`, { cause })
   }
   const parts = address.getComponents()
   const last = parts.at(-1)

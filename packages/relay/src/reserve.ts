@@ -57,7 +57,8 @@ async function exchange(connection: Connection, clock: Clock, { signal }: CallOp
     await messages.write(encodeReserve(), { signal })
     const reply = await messages.read({ signal })
     const decoded = decodeReserveReply(reply.subarray())
-    await finish(stream, clock, { signal })
+    if (decoded.status === hopStatus.ok) await finish(stream, clock, { signal })
+    else stream.abort(new Error('the relay refused'))
     return decoded
   } catch (error) {
     stream.abort(new Error('the reservation failed'))

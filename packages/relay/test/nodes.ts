@@ -42,6 +42,13 @@ export interface NodeOptions extends Omit<Libp2pOptions, 'services' | 'addresses
 /** Nodes of the test that runs: they are stopped together, or each would wait for the others' connections. */
 const ended: Libp2p[] = []
 
+async function endAll(): Promise<void> {
+  const all = ended.splice(0)
+  // A stop waits half a second for streams that somebody holds open.
+  for (const connection of all.flatMap((each) => each.getConnections())) connection.abort(new Error('the test is over'))
+  await Promise.all(all.map(async (each) => each.stop()))
+}
+
 /** A real node on loopback, stopped when the test is over. */
 export async function startNode(options: NodeOptions = {}): Promise<Node> {
   const { services = {}, listen = [], isCircuit = true, ...rest } = options
@@ -65,8 +72,7 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
     }
   })
   ended.push(libp2p)
-  if (ended.length === 1)
-    onTestFinished(async () => void (await Promise.all(ended.splice(0).map((each) => each.stop()))))
+  if (ended.length === 1) onTestFinished(endAll)
   const { components } = held
   if (components === undefined) throw new Error('the node has no components')
   const through = (id: string): string => `/p2p/${id}/p2p-circuit`

@@ -1,0 +1,111 @@
+import { isNatError } from '@postern/interface'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { decodeLength, decodeReserveReply, encodeReserve } from '../src/codec.js'
+import { limitsOf } from '../src/limits.js'
+import { serverAnswer } from './hop.js'
+import { startNode, startRelay } from './nodes.js'
+
+const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s/g, ''), 'hex'))
+const codeOf = (run: () => unknown): unknown => {
+  try {
+    return run()
+  } catch (error) {
+    return isNatError(error) ? error.code : error
+  }
+}
+
+/** By hand from the messages of the spec: `libp2p/specs` relay/circuit-v2.md, "Protobuf". */
+describe('a hop message', () => {
+  it('asks for a reservation with its type, although that is 0', () => {
+    expect(Buffer.from(encodeReserve()).toString('hex')).toBe('0800')
+  })
+
+  it.each([
+    [
+      'OK, with an expiry of 1,700,000,000 s, addresses, a voucher, and limits of 120 s and 131,072 bytes',
+      '0802 1a18 08 80e2cfaa06 1208 0401020304060fa1 1206 0102030405 06 2206 0878 10808008 2864',
+      { status: 100, expireSeconds: 1_700_000_000, limit: { duration: 120, data: 131_072 } }
+    ],
+    ['OK without limits', '0802 1a06 08 80e2cfaa06 2864', { status: 100, expireSeconds: 1_700_000_000 }],
+    ['limits that say nothing', '0802 1a00 2200 2864', { status: 100, limit: {} }],
+    ['limits of 0', '0802 2204 0800 1000 2864', { status: 100, limit: { duration: 0, data: 0 } }],
+    ['the largest expiry', '0802 1a0b 08 ffffffffffffffffff01 2864', { status: 100, expireSeconds: 2 ** 64 }],
+    ['RESERVATION_REFUSED', '0802 28c801', { status: 200 }],
+    ['fields in another order, and unknown ones', '2864 7a026869 8001 05 0802', { status: 100 }],
+    ['a status that is negative', '0802 28 ffffffffffffffffff01', { status: -1 }]
+  ])('is read: %s', (_, bytes, expected) => {
+    expect(decodeReserveReply(hex(bytes))).toEqual({ expireSeconds: undefined, limit: undefined, ...expected })
+  })
+
+  it.each([
+    ['nothing', ''],
+    ['no type', '2864'],
+    ['a RESERVE', '0800 2864'],
+    ['no status', '0802'],
+    ['a length beyond the end', '0802 1a10 08'],
+    ['a status of another type', '0802 2a0164'],
+    ['a reservation of another type', '0802 1801 2864'],
+    ['a reservation that is none', '0802 1a01 08 2864'],
+    ['a group', '0802 2864 33 34'],
+    ['field 0', '0001'],
+    ['groups in groups', '33'.repeat(8000)]
+  ])('is not read out of %s', (_, bytes) => {
+    expect(codeOf(() => decodeReserveReply(hex(bytes)))).toBe('MALFORMED_REPLY')
+  })
+
+  it('or a NatError comes out of any bytes', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
+        const value = codeOf(() => decodeReserveReply(bytes))
+        expect(typeof value === 'string' ? value : Object.keys(value as object)).toEqual(
+          typeof value === 'string' ? 'MALFORMED_REPLY' : ['status', 'expireSeconds', 'limit']
+        )
+      })
+    )
+  })
+
+  it('is what a relay in JavaScript sends, of which nothing but the unit of its limits surprises', async () => {
+    const [relay, node] = await Promise.all([startRelay(), startNode()])
+    const before = Math.floor(Date.now() / 1000)
+    const reply = decodeReserveReply(await serverAnswer(node, relay, encodeReserve()))
+    expect(reply).toMatchObject({ status: 100, limit: { duration: 120_000, data: 131_072 } })
+    expect(reply.expireSeconds).toBeGreaterThanOrEqual(before + 7200)
+    expect(reply.expireSeconds).toBeLessThan(before + 7260)
+  })
+})
+
+describe('the length of a message', () => {
+  it.each([
+    ['00', 0],
+    ['7f', 127],
+    ['8001', 128],
+    ['80 80 01', 16_384]
+  ])('%s is %i', (bytes, length) => expect(decodeLength(hex(bytes))).toBe(length))
+
+  it('that is not whole wants more', () => expect(() => decodeLength(hex('8080'))).toThrow(RangeError))
+
+  it.each(['818001', '808080', 'ffffffffffff'])('%s is too much', (bytes) => {
+    expect(codeOf(() => decodeLength(hex(bytes)))).toBe('REPLY_TOO_LARGE')
+  })
+})
+
+describe('limits', () => {
+  const go = 'github.com/libp2p/go-libp2p@0.48.0'
+  const js = 'js-libp2p/3.3.11 node/24'
+  it.each([
+    ['seconds, from a relay in Go', 120, 131_072, go, { durationMs: 120_000, bytes: 131_072 }],
+    ['milliseconds, from a relay in JavaScript', 120_000, 131_072, js, { durationMs: 120_000, bytes: 131_072 }],
+    ['seconds, from a relay in JavaScript that learned it', 120, 131_072, js, { durationMs: 120_000, bytes: 131_072 }],
+    ['milliseconds, from somebody who names himself otherwise', 120_000, 0, 'mine', { durationMs: 120_000 }],
+    ['a day, at most', 86_400, 0, go, { durationMs: 86_400_000 }],
+    ['bytes alone', 0, 1000, undefined, { bytes: 1000 }],
+    ['a duration alone', 60, undefined, undefined, { durationMs: 60_000 }],
+    ['none, as zeros', 0, 0, go, undefined],
+    ['none, as nothing', undefined, undefined, js, undefined]
+  ])('are read as %s', (_, duration, data, agent, expected) => {
+    expect(limitsOf({ duration, data }, agent)).toEqual(expected)
+  })
+
+  it('are none where the relay says nothing of them', () => expect(limitsOf(undefined, js)).toBeUndefined())
+})

@@ -1,0 +1,81 @@
+import type { Connection, PeerId } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import { type VirtualClock, virtualClock } from '@postern/testkit'
+import { hopProtocol } from '../src/codec.js'
+import type { RelayComponents } from '../src/index.js'
+import { startNode } from './nodes.js'
+
+export interface Crowd {
+  readonly components: RelayComponents
+  readonly clock: VirtualClock
+  readonly disconnect: (id: string) => void
+  /** Lets peer routing know so many, none of them a relay; endlessly many have no address. */
+  readonly walkable: (count: number) => void
+  readonly dialled: () => number
+}
+
+/** A node that is connected to so many relays, each on a network of its own. Nothing of it is on a network. */
+export async function simulated(count: number): Promise<Crowd> {
+  // What is not simulated is that of a real node.
+  const { components } = await startNode()
+  const clock = virtualClock()
+  const peers = new Map(Array.from({ length: count }, (_, index) => [`relay-${index}`, connectionTo(index)]))
+  const events = new EventTarget()
+  let walkable = 0
+  let dials = 0
+  const ofPeer = (peer?: PeerId): readonly unknown[] =>
+    [...peers.values()].filter(({ remotePeer }) => peer === undefined || remotePeer.toString() === peer.toString())
+  const simulation = {
+    ...components,
+    peerId: components.peerId,
+    transportManager: components.transportManager,
+    events,
+    connectionManager: { getConnections: ofPeer, openConnection: async () => Promise.reject(new Error(`${++dials}`)) },
+    peerStore: { get: async () => ({ protocols: [hopProtocol], addresses: [], metadata: new Map() }) },
+    randomWalk: {
+      async *walk({ signal }: { signal: AbortSignal }) {
+        for (let index = 0; index < walkable && !signal.aborted; index++) {
+          await new Promise((resolve) => setImmediate(resolve))
+          const multiaddrs = walkable === Number.POSITIVE_INFINITY ? [] : [multiaddr('/ip4/11.0.0.1/tcp/1')]
+          yield { id: peerCalled(`stranger-${index}`), multiaddrs }
+          // As many without an address as anybody cares to look at.
+          if (walkable === Number.POSITIVE_INFINITY && index === 100) await forEver(signal)
+        }
+      }
+    }
+  }
+  return {
+    components: simulation as unknown as RelayComponents,
+    clock,
+    disconnect(id) {
+      const detail = peers.get(id)
+      peers.delete(id)
+      events.dispatchEvent(new CustomEvent('connection:close', { detail }))
+    },
+    walkable: (number) => {
+      walkable = number
+    },
+    dialled: () => dials
+  }
+}
+
+const forEver = async (signal: AbortSignal): Promise<void> =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+
+function peerCalled(id: string): PeerId {
+  return { toString: () => id, equals: (other: unknown) => String(other) === id } as unknown as PeerId
+}
+
+const connectionTo = (
+  index: number
+): Pick<Connection, 'remotePeer' | 'remoteAddr' | 'direction' | 'direct' | 'status'> => {
+  const connection = {
+    remotePeer: peerCalled(`relay-${index}`),
+    remoteAddr: multiaddr(`/ip4/11.${index >> 8}.${index & 255}.1/tcp/4001`),
+    direction: 'outbound',
+    direct: true,
+    status: 'open',
+    rtt: index
+  } as const
+  return connection
+}

@@ -1,0 +1,67 @@
+import type { Connection, Stream } from '@libp2p/interface'
+import { lpStream } from '@libp2p/utils'
+import { multiaddr } from '@multiformats/multiaddr'
+import { hopProtocol } from '../src/codec.js'
+import { type Node, type NodeOptions, startNode } from './nodes.js'
+
+/** What somebody who wrote his own relay can do with a request. */
+export interface Hop {
+  readonly stream: Stream
+  readonly connection: Connection
+  /** The first request of all is 1. */
+  readonly count: number
+  /** One message. */
+  readonly say: (bytes: Uint8Array) => Promise<void>
+  /** Bytes as they are. */
+  readonly raw: (bytes: Uint8Array) => void
+}
+
+export type Answer = (hop: Hop) => Promise<void> | void
+
+/** A real node with a relay written for a test. */
+export async function startHop(answer: Answer, options: NodeOptions = {}): Promise<Node & { asked: () => number }> {
+  const node = await startNode({ listen: ['/ip4/127.0.0.1/tcp/0'], isCircuit: false, ...options })
+  let count = 0
+  await node.libp2p.handle(hopProtocol, async (stream, connection) => {
+    count++
+    const messages = lpStream(stream)
+    await messages.read()
+    await answer({
+      stream,
+      connection,
+      count,
+      say: async (bytes) => messages.write(bytes),
+      raw: (bytes) => void stream.send(bytes)
+    })
+  })
+  return { ...node, asked: () => count }
+}
+
+/** `STATUS` with a reservation: what a relay says. */
+export function grant(expireSeconds: bigint, addresses: readonly string[] = []): Uint8Array {
+  const reservation = [
+    0x08,
+    ...varint(expireSeconds),
+    ...addresses.flatMap((each) => field(0x12, multiaddr(each).bytes))
+  ]
+  return Uint8Array.from([0x08, 0x02, ...field(0x1a, Uint8Array.from(reservation)), 0x28, 100])
+}
+
+export const refusal = (status: number): Uint8Array => Uint8Array.from([0x08, 0x02, 0x28, ...varint(BigInt(status))])
+
+export const inAnHour = (): bigint => BigInt(Math.floor(Date.now() / 1000) + 3600)
+
+const field = (tag: number, bytes: Uint8Array): readonly number[] => [tag, ...varint(BigInt(bytes.length)), ...bytes]
+
+function varint(value: bigint): readonly number[] {
+  return value < 128n ? [Number(value)] : [Number(value % 128n) + 128, ...varint(value / 128n)]
+}
+
+/** What a relay answers to these bytes, as they are. */
+export async function serverAnswer(node: Node, relay: Node, request: Uint8Array): Promise<Uint8Array> {
+  const connection = await node.libp2p.dial(multiaddr(relay.address))
+  const messages = lpStream(await connection.newStream(hopProtocol))
+  await messages.write(request)
+  const answer = await messages.read()
+  return answer.subarray()
+}

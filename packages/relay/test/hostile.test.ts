@@ -1,0 +1,325 @@
+import { multiaddr } from '@multiformats/multiaddr'
+import { natError, type Relay } from '@postern/interface'
+import { virtualClock } from '@postern/testkit'
+import { describe, expect, it } from 'vitest'
+import { type Answer, grant, inAnHour, refusal, startHop } from './hop.js'
+import { call, type Node, pair, search, type Search, startNode, startRelay, streamsOf, until } from './nodes.js'
+
+interface Scene {
+  readonly node: Node
+  readonly hop: Node & { asked: () => number }
+  readonly looking: Search
+  readonly ability: Relay
+  readonly clock: ReturnType<typeof virtualClock>
+}
+
+async function scene(answer: Answer): Promise<Scene> {
+  const clock = virtualClock({ wallMs: Date.now() })
+  const [hop, node] = await Promise.all([startHop(answer), startNode()])
+  await node.libp2p.dial(multiaddr(hop.address))
+  const looking = search(node.components, {}, clock)
+  return { node, hop, looking, ability: await looking.relay(hop), clock }
+}
+
+/** Nothing is announced, nothing open, and the transport holds nothing. */
+async function expectNothing({ node, hop }: Scene): Promise<void> {
+  expect(node.circuits()).toEqual([])
+  await until(() => streamsOf(node) === 0)
+  const { tags } = await node.components.peerStore.get(hop.libp2p.peerId)
+  expect([...tags.keys()].filter((tag) => tag.includes('relay'))).toEqual([])
+}
+
+const answers: readonly (readonly [string, string, Answer])[] = [
+  ['closes', 'NO_REPLY', async ({ stream }) => stream.close()],
+  ['resets', 'NO_REPLY', ({ stream }) => stream.abort(new Error('no'))],
+  ['says garbage', 'MALFORMED_REPLY', async ({ say }) => say(new Uint8Array(100).fill(0xff))],
+  ['says nothing in a message', 'MALFORMED_REPLY', async ({ say }) => say(new Uint8Array(0))],
+  ['has a RESERVE for an answer', 'MALFORMED_REPLY', async ({ say }) => say(Uint8Array.of(8, 0))],
+  [
+    'says half of a message and closes',
+    'NO_REPLY',
+    async ({ raw, stream }) => (raw(Uint8Array.of(9, 8)), stream.close())
+  ],
+  ['announces 10 MB', 'REPLY_TOO_LARGE', ({ raw }) => raw(Uint8Array.of(0x80, 0xad, 0xe2, 0x04, 1, 2, 3))],
+  ['sends 10 MB', 'REPLY_TOO_LARGE', ({ raw }) => raw(new Uint8Array(10_000_000).fill(0xff))],
+  ['never ends a length', 'REPLY_TOO_LARGE', ({ raw }) => raw(new Uint8Array(100).fill(0x80))],
+  ['is full', 'OUT_OF_RESOURCES', async ({ say }) => say(refusal(200))],
+  ['has reached a limit', 'OUT_OF_RESOURCES', async ({ say }) => say(refusal(201))],
+  ['denies it', 'NOT_AUTHORIZED', async ({ say }) => say(refusal(202))],
+  ['finds it malformed', 'MALFORMED_REQUEST', async ({ say }) => say(refusal(400))],
+  ['did not expect it', 'MALFORMED_REQUEST', async ({ say }) => say(refusal(401))],
+  ['says something of another protocol', 'GATEWAY_FAULT', async ({ say }) => say(refusal(204))],
+  ['says a status that nobody knows', 'GATEWAY_FAULT', async ({ say }) => say(refusal(0))],
+  [
+    'grants without saying until when',
+    'GRANT_INVALID',
+    async ({ say, stream }) => (await say(refusal(100)), stream.close())
+  ],
+  ['grants until 1970', 'GRANT_INVALID', async ({ say, stream }) => (await say(grant(0n)), stream.close())],
+  [
+    'grants until a minute ago',
+    'GRANT_INVALID',
+    async ({ say, stream }) => (await say(grant(inAnHour() - 3660n)), stream.close())
+  ]
+]
+
+describe('a relay that', () => {
+  it.each(answers)('%s is told as %s', async (_, code, answer) => {
+    const all = await scene(answer)
+    await expect(all.ability.reserve(call())).rejects.toMatchObject({ code })
+    expect(all.hop.asked()).toBe(1)
+    await expectNothing(all)
+  })
+
+  it('is silent is given up after ten seconds', async () => {
+    const all = await scene(() => undefined)
+    const reserved = all.ability.reserve(call())
+    reserved.catch(() => undefined)
+    await until(() => all.hop.asked() === 1)
+    await all.clock.advance(10_000)
+    await expect(reserved).rejects.toMatchObject({ code: 'NO_REPLY' })
+    await expectNothing(all)
+  })
+
+  it('sends a byte now and then is given up after ten seconds', async () => {
+    const all = await scene(async ({ raw, stream }) => {
+      raw(Uint8Array.of(200, 1))
+      while (stream.status === 'open') {
+        raw(Uint8Array.of(8))
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+    })
+    const reserved = all.ability.reserve(call())
+    reserved.catch(() => undefined)
+    await until(() => all.hop.asked() === 1)
+    await all.clock.advance(10_000)
+    await expect(reserved).rejects.toMatchObject({ code: 'NO_REPLY' })
+    await expectNothing(all)
+  })
+
+  it.each([
+    ['the end of time', 2n ** 64n - 1n],
+    ['next year', inAnHour() + 365n * 86_400n]
+  ])('grants until %s is believed for two hours, or not at all', async (_, expire) => {
+    const all = await scene(async ({ say, stream }) => {
+      await say(grant(expire))
+      await stream.close()
+    })
+    const lease = await all.ability.reserve(call()).catch((error: unknown) => error)
+    if (lease instanceof Error) {
+      expect(lease).toMatchObject({ code: 'NO_REPLY' })
+      await expectNothing(all)
+    } else expect(lease).toMatchObject({ lifetimeMs: 7_200_000 })
+  })
+
+  it('grants and tells no address is used by the one that it was dialled at', async () => {
+    const all = await scene(async ({ say, stream }) => {
+      await say(grant(inAnHour()))
+      await stream.close()
+    })
+    const lease = await all.ability.reserve(call())
+    expect(lease.addresses).toEqual([`${all.hop.address}/p2p-circuit`])
+    await lease.release(call())
+    await expectNothing(all)
+  })
+
+  it('does not close its end is waited for for a moment, and has granted', async () => {
+    const all = await scene(async ({ say }) => say(grant(inAnHour())))
+    const reserved = all.ability.reserve(call())
+    await until(() => all.hop.asked() === 1)
+    let isOver = false
+    void reserved.finally(() => {
+      isOver = true
+    })
+    while (!isOver) {
+      await all.clock.advance(50)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    expect((await reserved).addresses).toHaveLength(1)
+  })
+
+  it('tells addresses of others has those left out of the lease', async () => {
+    const stranger = await startNode({ listen: ['/ip4/127.0.0.1/tcp/0'] })
+    const all = await scene(async ({ say, stream }) => {
+      await say(grant(inAnHour(), [stranger.address, '/ip4/127.0.0.9/tcp/4001']))
+      await stream.close()
+    })
+    const lease = await all.ability.reserve(call())
+    expect(lease.addresses).toEqual([
+      `${all.hop.address}/p2p-circuit`,
+      `/ip4/127.0.0.9/tcp/4001/p2p/${all.hop.id}/p2p-circuit`
+    ])
+  })
+
+  it('tells a thousand addresses is not used', async () => {
+    const all = await scene(async ({ say, stream, count }) => {
+      const many = Array.from({ length: 1000 }, (_, index) => `/ip4/127.9.${index >> 8}.${index & 255}/tcp/4001`)
+      await say(grant(inAnHour(), count === 1 ? [] : many))
+      await stream.close()
+    })
+    await expect(all.ability.reserve(call())).rejects.toMatchObject({ code: 'GRANT_INVALID' })
+    await expectNothing(all)
+  })
+
+  it('tells addresses that are none, to the transport only, is not used', async () => {
+    const all = await scene(async ({ say, stream, count }) => {
+      const bytes = grant(inAnHour(), ['/ip4/127.0.0.9/tcp/4001'])
+      if (count > 1) bytes[bytes.indexOf(0x04, 10)] = 0xff
+      await say(bytes)
+      await stream.close()
+    })
+    await expect(all.ability.reserve(call())).rejects.toMatchObject({
+      code: expect.stringMatching(/NO_REPLY|GRANT_INVALID/)
+    })
+    await expectNothing(all)
+  })
+
+  it('grants once, and not when the transport asks, is not used', async () => {
+    const all = await scene(async ({ say, stream, count }) => {
+      await say(count === 1 ? grant(inAnHour()) : refusal(200))
+      await stream.close()
+    })
+    await expect(all.ability.reserve(call())).rejects.toMatchObject({ code: 'NO_REPLY' })
+    await expectNothing(all)
+  })
+
+  it('does not renew does not renew, and what it granted can be let go', async () => {
+    const all = await scene(async ({ say, stream, count }) => {
+      await say(count < 3 ? grant(inAnHour()) : refusal(200))
+      await stream.close()
+    })
+    const lease = await all.ability.reserve(call())
+    await expect(lease.renew(call())).rejects.toMatchObject({ code: 'OUT_OF_RESOURCES' })
+    await lease.release(call())
+    await expectNothing(all)
+  })
+})
+
+describe('a relay of js-libp2p', () => {
+  it('without a place refuses, and the place of somebody else is his', async () => {
+    const { relay, node, ability } = await pair({ server: { reservations: { maxReservations: 1 } } })
+    await ability.reserve(call())
+    const other = await startNode()
+    await other.libp2p.dial(multiaddr(relay.address))
+    const refused = (await search(other.components).relay(relay)).reserve(call())
+    await expect(refused).rejects.toMatchObject({ code: 'OUT_OF_RESOURCES' })
+    expect(relay.reserved()).toEqual([node.id])
+    expect(other.circuits()).toEqual([])
+  })
+
+  it('whose gater denies it refuses', async () => {
+    const { ability } = await pair({ connectionGater: { denyInboundRelayReservation: () => true } })
+    await expect(ability.reserve(call())).rejects.toMatchObject({ code: 'NOT_AUTHORIZED' })
+  })
+
+  it('that stops to be one says so by not knowing the protocol', async () => {
+    const { relay, ability, looking } = await pair()
+    relay.components.registrar.getProtocols = () => []
+    await relay.components.registrar.unhandle('/libp2p/circuit/relay/0.2.0/hop')
+    await expect(ability.reserve(call())).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+    await looking.stop()
+  })
+})
+
+describe('an aborted call', () => {
+  const reason = natError('ATTEMPT_TIMEOUT', 'too long')
+  const abortedWithin = async (work: Promise<unknown>): Promise<void> => {
+    const startMs = performance.now()
+    await expect(work).rejects.toBe(reason)
+    expect(performance.now() - startMs).toBeLessThan(500)
+  }
+
+  it('that was aborted before asks nobody', async () => {
+    const all = await scene(() => undefined)
+    await expect(all.ability.reserve({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+    expect(all.hop.asked()).toBe(0)
+  })
+
+  it('leaves nothing when the relay has not answered', async () => {
+    const all = await scene(() => undefined)
+    const cut = new AbortController()
+    const reserved = all.ability.reserve(cut)
+    await until(() => all.hop.asked() === 1)
+    cut.abort(reason)
+    await abortedWithin(reserved)
+    await expectNothing(all)
+    await all.looking.stop()
+    expect(all.clock.pending).toBe(0)
+  })
+
+  it('leaves nothing when the relay has granted, and the transport has not been answered yet', async () => {
+    let answer: (() => Promise<void>) | undefined
+    const all = await scene(async ({ say, stream, count }) => {
+      const speak = async (): Promise<void> => {
+        await say(grant(inAnHour()))
+        await stream.close()
+      }
+      if (count === 2) answer = speak
+      else await speak()
+    })
+    const cut = new AbortController()
+    const reserved = all.ability.reserve(cut)
+    await until(() => answer !== undefined)
+    cut.abort(reason)
+    await abortedWithin(reserved)
+    await answer?.()
+    await until(() => streamsOf(all.node) === 0)
+    await expectNothing(all)
+    // And the relay can be asked again.
+    const next = await all.ability.reserve(call())
+    expect(next.addresses).toHaveLength(1)
+    expect(all.node.circuits()).toHaveLength(1)
+  })
+
+  it('to renew leaves the lease to be let go', async () => {
+    const all = await scene(async ({ say, stream, count }) => {
+      if (count > 2) return
+      await say(grant(inAnHour()))
+      await stream.close()
+    })
+    const lease = await all.ability.reserve(call())
+    const cut = new AbortController()
+    const renewed = lease.renew(cut)
+    await until(() => all.hop.asked() === 3)
+    cut.abort(reason)
+    await abortedWithin(renewed)
+    await lease.release(call())
+    await expectNothing(all)
+  })
+
+  it('to release has released', async () => {
+    const { node, ability } = await pair()
+    const lease = await ability.reserve(call())
+    await lease.release({ signal: AbortSignal.abort(reason) })
+    expect(node.circuits()).toEqual([])
+  })
+
+  it('of the search leaves no listener', async () => {
+    const [relay, node] = await Promise.all([startRelay(), startNode()])
+    const counted = countListeners(node)
+    const before = counted()
+    const looking = search(node.components, { relays: [relay.address] })
+    await looking.relay(relay)
+    expect(counted()).toBeGreaterThan(before)
+    await looking.stop()
+    expect(counted()).toBe(before)
+  })
+})
+
+/** Listeners of the node's events and of the transport's book that were added and not taken off. */
+function countListeners(node: Node): () => number {
+  const { events, transportManager } = node.components
+  const transport = transportManager.getTransports().find((each) => 'reservationStore' in each)
+  const book = (transport as unknown as { reservationStore: EventTarget }).reservationStore
+  let count = 0
+  for (const target of [events as EventTarget, book]) {
+    const { addEventListener, removeEventListener } = target
+    target.addEventListener = (...args: Parameters<typeof addEventListener>) => (
+      count++, addEventListener.apply(target, args)
+    )
+    target.removeEventListener = (...args: Parameters<typeof removeEventListener>) => (
+      count--, removeEventListener.apply(target, args)
+    )
+  }
+  return () => count
+}

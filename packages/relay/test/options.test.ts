@@ -1,0 +1,64 @@
+import type { MultiaddrText } from '@postern/interface'
+import { describe, expect, it } from 'vitest'
+import { relay } from '../src/index.js'
+import { readOptions } from '../src/options.js'
+import { hostOf, startNode } from './nodes.js'
+
+const id = '12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln'
+
+describe('relay() throws a TypeError for', () => {
+  it.each<[string, MultiaddrText]>([
+    ['what is no multiaddr', '/nonsense'],
+    ['an address without a peer id', '/ip4/127.0.0.1/tcp/4001'],
+    ['a peer id without an address', `/p2p/${id}`],
+    ['a peer id that is none', '/ip4/127.0.0.1/tcp/4001/p2p/nobody'],
+    ['a relay behind a relay', `/ip4/127.0.0.1/tcp/4001/p2p/${id}/p2p-circuit/p2p/${id}`],
+    ['an address behind a relay', `/ip4/127.0.0.1/tcp/4001/p2p/${id}/p2p-circuit`]
+  ])('%s', (_, address) => expect(() => relay({ relays: [address] })).toThrow(TypeError))
+
+  it.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('a count of %d', (count) => {
+    expect(() => relay({ count })).toThrow(new TypeError(`count is not 1 or more: ${count}`))
+  })
+
+  it('what JavaScript lets through', () => {
+    expect(() => relay({ relays: `/ip4/127.0.0.1/tcp/4001/p2p/${id}` as never })).toThrow(TypeError)
+    expect(() => relay({ relays: [4001 as never] })).toThrow(TypeError)
+    expect(() => relay({ discover: 'no' as never })).toThrow(TypeError)
+  })
+
+  it('a node without circuitRelayTransport()', async () => {
+    const { components } = await startNode({ isCircuit: false })
+    expect(() => relay()(hostOf(components))).toThrow(
+      new TypeError('relay() needs circuitRelayTransport() of @libp2p/circuit-relay-v2 among the transports')
+    )
+  })
+})
+
+describe('relay() takes', () => {
+  it('names, and one relay at several addresses once', () => {
+    const { named } = readOptions({
+      relays: [
+        `/dns4/relay.example/tcp/443/tls/ws/p2p/${id}`,
+        `/ip6/2001:db8::1/udp/4001/quic-v1/p2p/${id}`,
+        `/dnsaddr/relay.example/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN`
+      ]
+    })
+    expect(named.map((each) => [each.id, each.addresses.length])).toEqual([
+      [id, 2],
+      ['QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN', 1]
+    ])
+  })
+
+  it('both spellings of a peer id for the same', () => {
+    const { named } = readOptions({
+      relays: ['/ip4/127.0.0.1/tcp/1/p2p/bafybeigweq4zr4x3ky2dvv7nanbkw6egutvrrvzw6g3h2rftp7gidyhtt4']
+    })
+    expect(named[0]?.id).toMatch(/^Qm/)
+  })
+
+  it('a count, which it tells core, and 2 without', async () => {
+    const { components } = await startNode()
+    expect(relay()(hostOf(components))).toMatchObject({ name: 'relay', kind: 'relay', count: 2 })
+    expect(relay({ count: 5 })(hostOf(components)).count).toBe(5)
+  })
+})
