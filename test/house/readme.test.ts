@@ -138,7 +138,7 @@ const options: readonly (readonly [folder: string, file: string, type: string])[
   ['core', 'options.ts', 'WantOptions'],
   ['autonat', 'options.ts', 'AutonatOptions'],
   ['autonat', 'server-options.ts', 'AutonatServerInit'],
-  ['relay', 'strategy.ts', 'RelayOptions'],
+  ['relay', 'options.ts', 'RelayOptions'],
   ['libp2p', 'nat-traversal.ts', 'NatTraversalInit'],
   ['libp2p', 'port-mapping-client.ts', 'PortMappingClientInit'],
   ['node', 'expose.ts', 'ExposeOptions'],
