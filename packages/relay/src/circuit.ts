@@ -1,20 +1,10 @@
-import type { Listener, PeerId, Transport } from '@libp2p/interface'
+import type { Listener, PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, isNatError, type MultiaddrText, natError } from '@postern/interface'
 import { isDirect } from './direct.js'
 import type { RelayHost } from './host.js'
+import { bookOf, keepAliveTag, type ReservationBook } from './reservation-book.js'
 import { orAborted, within } from './within.js'
-
-/** The part of circuitRelayTransport() that accepts what relays hand on, and has its own book of reservations. */
-interface CircuitTransport extends Transport {
-  readonly reservationStore: ReservationBook
-}
-
-interface ReservationBook extends EventTarget {
-  hasReservation(relay: PeerId): boolean
-  /** Forgets all of them. There is no way to forget one. */
-  cancelReservations(): void
-}
 
 /** Accepting connections through relays. */
 export interface Circuit {
@@ -49,20 +39,24 @@ const listenMs = 6000
 /** Of so many relays that were let go it is known that nobody here wants them. */
 const mostLeft = 64
 
+/** By the book that they work with: two strategies on one node would take each other's reservations for leftovers. */
+const circuits = new WeakMap<ReservationBook, Circuit>()
+
+/** The one of this node. Throws a TypeError where `circuitRelayTransport()` is missing. */
+export function circuitOf(host: RelayHost): Circuit {
+  const book = bookOf(host.components)
+  const circuit = circuits.get(book) ?? createCircuit(host, book)
+  circuits.set(book, circuit)
+  return circuit
+}
+
 /**
- * Throws a TypeError where `circuitRelayTransport()` is missing: without it nobody accepts what a relay hands on.
- *
- * Its listeners are never closed: closing one makes the transport forget its reservations with all relays, leaves event
+ * The transport's listeners are never closed: closing one makes it forget its reservations with all relays, leaves event
  * listeners behind, and a second close takes another listener out of the node's list. They are emptied instead, as they are
  * when the transport itself loses a relay, and used again.
  */
-export function createCircuit({ clock, components }: RelayHost): Circuit {
+function createCircuit({ clock, components }: RelayHost, book: ReservationBook): Circuit {
   const { transportManager, connectionManager, peerStore, events } = components
-  const transport = transportManager.getTransports().find(isCircuitTransport)
-  if (transport === undefined) {
-    throw new TypeError('relay() needs circuitRelayTransport() of @libp2p/circuit-relay-v2 among the transports')
-  }
-  const book = transport.reservationStore
   const held = new Map<string, Held>()
   const underWay = new Map<string, Promise<void>>()
   /** Listeners that nobody needs now, and the relay that each was for. */
@@ -71,6 +65,7 @@ export function createCircuit({ clock, components }: RelayHost): Circuit {
   const left = new Map<string, number>()
   let last: Promise<void> = Promise.resolve()
   let isOurDoing = false
+  let watchers = 0
 
   const isHeld = (entry: Held): boolean => held.get(idOf(entry)) === entry
   const addressesThrough = (relay: string): readonly Multiaddr[] =>
@@ -159,8 +154,13 @@ export function createCircuit({ clock, components }: RelayHost): Circuit {
     return restored
   }
 
+  function created(event: Event): void {
+    const made = left.get(relayOf(event))
+    if (made !== undefined) left.set(relayOf(event), made + 1)
+  }
+
   /** Where somebody comes through a reservation that the relay still has, the transport listens again by itself. */
-  function listening(listener: Listener): void {
+  function listening({ detail: listener }: CustomEvent<Listener>): void {
     for (const [id, made] of left) {
       const isUnwanted = !held.has(id) && !underWay.has(id) && listener.getAddrs().some(isThrough(id))
       const relay = connectionManager
@@ -223,23 +223,20 @@ export function createCircuit({ clock, components }: RelayHost): Circuit {
       const removed = (event: Event): void => {
         if (!isOurDoing) lost(relayOf(event))
       }
-      const created = (event: Event): void => {
-        const made = left.get(relayOf(event))
-        if (made !== undefined) left.set(relayOf(event), made + 1)
-      }
-      const heard = ({ detail }: CustomEvent<Listener>): void => listening(detail)
       book.addEventListener('relay:removed', removed)
-      book.addEventListener('relay:created-reservation', created)
-      events.addEventListener('transport:listening', heard)
-      signal.addEventListener(
-        'abort',
-        () => {
-          book.removeEventListener('relay:removed', removed)
-          book.removeEventListener('relay:created-reservation', created)
-          events.removeEventListener('transport:listening', heard)
-        },
-        { once: true }
-      )
+      watchers++
+      if (watchers === 1) {
+        book.addEventListener('relay:created-reservation', created)
+        events.addEventListener('transport:listening', listening)
+      }
+      const stop = (): void => {
+        book.removeEventListener('relay:removed', removed)
+        watchers--
+        if (watchers > 0) return
+        book.removeEventListener('relay:created-reservation', created)
+        events.removeEventListener('transport:listening', listening)
+      }
+      signal.addEventListener('abort', stop, { once: true })
     }
   }
 }
@@ -260,13 +257,3 @@ const isThrough =
   (relay: string) =>
   (address: Multiaddr): boolean =>
     address.toString().endsWith(`/p2p/${relay}/p2p-circuit`)
-
-/** What circuitRelayTransport() keeps the connection to a relay with. */
-const keepAliveTag = 'keep-alive-circuit-relay'
-
-const isCircuitTransport = (transport: Transport): transport is CircuitTransport =>
-  transport[Symbol.toStringTag] === '@libp2p/circuit-relay-v2-transport' &&
-  'reservationStore' in transport &&
-  transport.reservationStore instanceof EventTarget &&
-  'hasReservation' in transport.reservationStore &&
-  'cancelReservations' in transport.reservationStore

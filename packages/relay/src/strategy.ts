@@ -10,7 +10,7 @@ import {
   type RelayLimits,
   type Strategy
 } from '@postern/interface'
-import { type Acceptance, createCircuit } from './circuit.js'
+import { type Acceptance, circuitOf } from './circuit.js'
 import { isDialledDirectly, networkOfConnection } from './direct.js'
 import type { RelayHost } from './host.js'
 import { measureRtt } from './latency.js'
@@ -37,7 +37,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
   return (host) => {
     const { clock, components } = host
     const { connectionManager, peerStore } = components
-    const circuit = createCircuit(host)
+    const circuit = circuitOf(host)
 
     return {
       name: 'relay',

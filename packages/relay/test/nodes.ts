@@ -51,6 +51,14 @@ async function endAll(): Promise<void> {
 
 /** A real node on loopback, stopped when the test is over. */
 export async function startNode(options: NodeOptions = {}): Promise<Node> {
+  const node = await createNode(options)
+  ended.push(node.libp2p)
+  if (ended.length === 1) onTestFinished(endAll)
+  return node
+}
+
+/** A real node on loopback. */
+export async function createNode(options: NodeOptions = {}): Promise<Node> {
   const { services = {}, listen = [], isCircuit = true, ...rest } = options
   const held: { components?: Parts } = {}
   const libp2p = await createLibp2p({
@@ -71,8 +79,6 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
       }
     }
   })
-  ended.push(libp2p)
-  if (ended.length === 1) onTestFinished(endAll)
   const { components } = held
   if (components === undefined) throw new Error('the node has no components')
   const through = (id: string): string => `/p2p/${id}/p2p-circuit`

@@ -94,6 +94,7 @@ describe('a reservation', () => {
 
   it('that was let go and is still in the book of the relay lets people in, and is not announced', async () => {
     const { relay, node, ability } = await pair()
+    search(node.components)
     const lease = await ability.reserve(call())
     const [address = ''] = node.circuits()
     await lease.release(call())
@@ -135,6 +136,18 @@ describe('a reservation', () => {
     const [, next] = await Promise.all([lease.release(call()), again.reserve(call())])
     expect(node.circuits()).toHaveLength(1)
     await next.renew(call())
+    expect(node.circuits()).toHaveLength(1)
+  })
+
+  it('is not taken for a leftover by another strategy on the same node', async () => {
+    const { relay, node, ability } = await pair()
+    const other = await search(node.components).relay(relay)
+    const first = await ability.reserve(call())
+    await first.release(call())
+    const second = await other.reserve(call())
+    expect(node.circuits()).toHaveLength(1)
+    await second.renew(call())
+    await first.release(call())
     expect(node.circuits()).toHaveLength(1)
   })
 
