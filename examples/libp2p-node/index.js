@@ -1,7 +1,7 @@
 // node index.js <address of a public peer>…
 //
 // A chat between two homes. Each prints its addresses as they are announced. A line that is an address dials it; every
-// other line goes to whoever is connected.
+// other line goes to whoever is connected; /report shows how reachable this node is, and why.
 import { createInterface } from 'node:readline'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
@@ -52,16 +52,19 @@ node.services.nat.addEventListener('verdict', ({ detail: { verdict, cause } }) =
   console.log('verdict:', verdict, cause ?? '')
 )
 await node.handle(protocol, chat, relayedToo)
-const dial = (address) => node.dial(multiaddr(address)).catch((error) => console.log('not reached:', error.message))
-await Promise.all(process.argv.slice(2).map(dial))
 
-createInterface({ input: process.stdin }).on('line', async (line) => {
+async function say(line) {
+  if (line === '/report') return console.log(JSON.stringify(node.services.nat.report()))
   if (!line.startsWith('/')) {
-    for (const messages of others.values()) messages.write(new TextEncoder().encode(line)).catch(() => undefined)
+    await Promise.all([...others.values()].map((messages) => messages.write(new TextEncoder().encode(line))))
     return
   }
-  const connection = await dial(line)
-  if (connection !== undefined) chat(await connection.newStream(protocol, relayedToo), connection)
-})
+  const connection = await node.dial(multiaddr(line))
+  await chat(await connection.newStream(protocol, relayedToo), connection)
+}
+
+const complain = (error) => console.log('failed:', error.message)
+for (const address of process.argv.slice(2)) node.dial(multiaddr(address)).catch(complain)
+createInterface({ input: process.stdin }).on('line', (line) => void say(line).catch(complain))
 
 for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => node.stop().then(() => process.exit(0)))

@@ -1,3 +1,4 @@
+import type { Report } from '@postern/core'
 import { expect, it } from 'vitest'
 import { openWorld, skipped, support } from '../../packages/libp2p/test/support/world.js'
 import { startExample } from './program.js'
@@ -21,6 +22,11 @@ it.skipIf(!support.ok)(
     await other.until(/^< Is anybody there\?$/)
     other.tell('Yes, and nobody between us.')
     await one.until(/^< Yes, and nobody between us\.$/)
+    other.tell('/report')
+    const report = JSON.parse(await other.until(/^\{/)) as Report
+    expect(report).toMatchObject({ verdict: 'public', cause: null })
+    expect(report.candidates[0]).toMatchObject({ address: '/ip4/12.0.0.2/tcp/4001', state: 'verified' })
+    if (process.env['POSTERN_SHOW'] !== undefined) console.log(JSON.stringify(report, null, 2))
     expect(await one.end()).toBe(0)
     await other.until(/^gone:/)
     expect(await world.lab.rules('router')).toEqual([])
