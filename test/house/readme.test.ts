@@ -56,10 +56,25 @@ function textOf({ readme, line, text }: Example): string {
   return `${[...carried.values()].join(';')};${text}\nexport {}\n`
 }
 
+/** The examples of a guide are one program, in which each goes on from those before it. */
+function joined(readme: string): Example {
+  const lines: string[] = []
+  for (const { line, text } of examplesOf(readme)) {
+    while (lines.length < line) lines.push('')
+    lines.push(...text.split('\n'))
+  }
+  return { readme, line: 0, text: lines.join('\n') }
+}
+
 const readmes = packages.map(({ folder }) => `packages/${folder}/README.md`)
-const examples = readmes.flatMap(examplesOf)
-// Beside this file, so that vitest and Node's types are found.
-const fileOf = (example: Example): string => join(import.meta.dirname, `example-${examples.indexOf(example)}.mts`)
+const guides = ['docs/libp2p.md', 'docs/plain-node.md']
+const examples = [...readmes.flatMap(examplesOf), ...guides.map(joined)]
+// Beside this file, so that vitest and Node's types are found; where libp2p is installed, if it is about that.
+const fileOf = (example: Example): string =>
+  join(
+    example.readme === 'docs/libp2p.md' ? join(root, 'packages', 'libp2p', 'test') : import.meta.dirname,
+    `example-${examples.indexOf(example)}.mts`
+  )
 const virtual = new Map([
   [join(import.meta.dirname, 'given.d.mts'), given],
   ...examples.map((example) => [fileOf(example), textOf(example)] as const)
@@ -124,6 +139,12 @@ describe.each(packages)('the README of $manifest.name', ({ folder, manifest }) =
     )
     expect(links.filter((link) => !ts.sys.fileExists(join(root, link)))).toEqual([])
   })
+})
+
+it.each(guides)('%s has examples that compile', (page) => {
+  const own = examples.filter(({ readme }) => readme === page)
+  expect(own.length).toBeGreaterThan(0)
+  expect(own.flatMap(complaintsAbout)).toEqual([])
 })
 
 /** The options of a package, and where they are declared. */
