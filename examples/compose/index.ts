@@ -68,11 +68,11 @@ const ended = new AbortController()
 const watching = watchNetwork({ clock: systemClock, changed: (network) => traversal.networkIs(network) }, ended)
 await traversal.start()
 
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(name, async () => {
-    ended.abort()
-    await watching
-    await traversal.stop()
-    server.close()
-  })
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => void stop())
+
+async function stop(): Promise<void> {
+  ended.abort()
+  await watching
+  await traversal.stop()
+  server.close()
 }

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { readFile } from 'node:fs/promises'
+import { describe, expect, it, vi } from 'vitest'
 import { enter, externalOf, folder, serve, start, support, visit, why } from './support/in-lab.js'
 
 const alone = [
@@ -92,7 +93,10 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
       const first = start(lab, { via, port: 8080, statePath })
       const { port } = externalOf(await first.next('mapped'))
       await first.next('first-pass')
-      await pause(300)
+      // What was granted is written soon, not at once.
+      const isSaved = async (): Promise<void> =>
+        expect(await readFile(statePath, 'utf8')).toContain(`"externalPort": ${port}`)
+      await vi.waitFor(isSaved, { timeout: 10_000 })
       first.child.kill('SIGKILL')
       await first.ended
       const second = start(lab, { via, port: 8080, statePath })

@@ -6,6 +6,7 @@ import { identify } from '@libp2p/identify'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
+import { systemClock } from '@postern/core'
 import { requestReservation } from '../../../relay/dist/reserve.js'
 
 const [relay, count] = process.argv.slice(2)
@@ -19,7 +20,7 @@ for (let index = 0; index < Number(count); index++) {
   })
   const connection = await node.dial(multiaddr(relay))
   try {
-    answers.push((await requestReservation(connection, { signal: AbortSignal.timeout(5000) })).limit)
+    answers.push((await requestReservation(connection, systemClock, { signal: AbortSignal.timeout(5000) })).limit)
   } catch ({ message }) {
     answers.push({ refused: message })
   }
