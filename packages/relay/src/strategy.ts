@@ -58,9 +58,11 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
           const { remotePeer } = connection
           const measured = measureRtt(connection, clock, { signal }).catch(() => undefined)
           const soon = new AbortController()
+          // Where each of those that were named is needed there is nothing to choose.
+          const patienceMs = isNamed(remotePeer.toString()) && named.length <= count ? 0 : measureMs
           const first = await Promise.race([
             measured,
-            clock.sleep(measureMs, { signal: AbortSignal.any([signal, soon.signal]) }).catch(() => undefined)
+            clock.sleep(patienceMs, { signal: AbortSignal.any([signal, soon.signal]) }).catch(() => undefined)
           ])
           soon.abort(enough)
           const peer = await peerStore.get(remotePeer).catch(() => undefined)
