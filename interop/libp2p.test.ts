@@ -1,6 +1,7 @@
 import { type Lab, openLab, withPeers } from '@postern/lab'
 import { afterEach, describe, expect, it } from 'vitest'
-import { type NodeConfig, startNode } from '../packages/libp2p/test/support/nodes.js'
+import { pasted, startRelay } from '../packages/cli/test/support/relays.js'
+import { startNode } from '../packages/libp2p/test/support/nodes.js'
 import { findGoPeer, type GoPeer, startGoPeer } from './go-peer.js'
 
 const program = await findGoPeer()
@@ -23,16 +24,9 @@ describe.skipIf(!program.ok)(
           return (await peer.wait('ready')).addrs[0] ?? ''
         })
       )
-    /** Public servers of ours. */
+    /** Public servers of ours: `postern relay`. */
     const serveOurs = (hosts: readonly string[]): Promise<string[]> =>
-      Promise.all(
-        hosts.map(async (host) => {
-          const address = addressOf(host)
-          const config: NodeConfig = { listen: [address], announce: [address], relayServer: {}, autonatServer: true }
-          const { peerId } = await startNode(lab, host, config)
-          return `${address}/p2p/${peerId}`
-        })
-      )
+      Promise.all(hosts.map(async (host) => pasted(await startRelay(lab, host))))
 
     it('verify, relay and reach a node of ours', async () => {
       lab = await openLab(withPeers('home'))
