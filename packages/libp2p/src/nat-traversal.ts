@@ -165,6 +165,7 @@ class NatTraversalService implements NatTraversal, Startable {
     await this.#traversal.stop()
     running?.cut.abort()
     await running?.over
+    // It may have begun while the first stop was under way.
     await this.#traversal.stop()
   }
 
