@@ -1,5 +1,5 @@
-// Builds the peers of other implementations into .cache/interop, with everything that Go keeps in .cache too: nothing is
-// written to the home folder, and there need be none.
+// Builds the peers of other implementations into .cache/interop, with everything that Go keeps in .cache too: nothing but
+// counters of its telemetry is written to the home folder, and there need be none.
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
