@@ -1,11 +1,11 @@
 import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, type Evidence, isNatError, type NatError, natError } from '@postern/interface'
+import { within } from '@postern/net'
 import { graceMs, type Question } from './ask.js'
 import { decodeDialResponseV1, encodeDialV1, protocolV1, statusOkV1 } from './codec-v1.js'
 import { messagesOf, openStream } from './messages.js'
 import { directRoute, fits, type Route, routeOf } from './route.js'
-import { within } from './within.js'
 
 const mostBytes = 8192
 

@@ -8,6 +8,7 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
+import { within } from '@postern/net'
 import {
   decodeMessage,
   dialRequestProtocol,
@@ -22,7 +23,6 @@ import type { DialDataBudget } from './dial-data.js'
 import type { AutonatHost } from './host.js'
 import { type Messages, messagesOf, openStream } from './messages.js'
 import type { Route } from './route.js'
-import { within } from './within.js'
 
 /** One question to one witness. */
 export interface Question {

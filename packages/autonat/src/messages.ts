@@ -1,7 +1,7 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { type LengthPrefixedStream, lpStream } from '@libp2p/utils'
 import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
-import { orAborted } from './within.js'
+import { orAborted } from '@postern/net'
 
 /** A stream of length-prefixed messages. What goes wrong with it is a {@link NatError}, or the reason of the signal. */
 export interface Messages {
@@ -26,7 +26,7 @@ export async function openStream(connection: Connection, protocol: string, { sig
     () => undefined
   )
   try {
-    return await orAborted(opening, signal)
+    return await orAborted(opening, { signal })
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof Error && error.name === 'UnsupportedProtocolError') {

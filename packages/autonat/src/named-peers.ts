@@ -1,8 +1,8 @@
 import type { Connection } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, type MultiaddrText, natError } from '@postern/interface'
+import { orAborted, within } from '@postern/net'
 import type { AutonatHost } from './host.js'
-import { orAborted, within } from './within.js'
 
 /** How long a dial may take. */
 const dialMs = 10_000
@@ -55,7 +55,7 @@ async function closed(connection: Connection, { signal }: CallOptions): Promise<
   const close = (): void => resolve()
   connection.addEventListener('close', close)
   try {
-    if (connection.status === 'open') await orAborted(promise, signal)
+    if (connection.status === 'open') await orAborted(promise, { signal })
   } finally {
     connection.removeEventListener('close', close)
   }

@@ -1,5 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import { type CallOptions, natError } from '@postern/interface'
+import { within } from '@postern/net'
 import {
   decodeDialBackResponse,
   dialBackProtocol,
@@ -13,7 +14,6 @@ import { directRoute } from './route.js'
 import type { AutonatServerComponents } from './server.js'
 import type { Choice } from './server-choice.js'
 import type { ServerSettings } from './server-options.js'
-import { within } from './within.js'
 
 /** A response of one status of each kind. */
 export interface Verdict {

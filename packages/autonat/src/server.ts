@@ -1,6 +1,7 @@
 import type { Connection, Startable, Stream } from '@libp2p/interface'
 import type { AddressManager, ConnectionManager, Registrar, TransportManager } from '@libp2p/interface-internal'
 import { type CallOptions, natError } from '@postern/interface'
+import { within } from '@postern/net'
 import {
   decodeMessage,
   dialRequestProtocol,
@@ -15,7 +16,6 @@ import { type Choice, findChoice } from './server-choice.js'
 import { dialBack, encodeVerdict, refused, rejected, type Verdict } from './server-dial.js'
 import { createLimits } from './server-limits.js'
 import { type AutonatServerInit, readServerInit, type ServerSettings } from './server-options.js'
-import { within } from './within.js'
 
 /** The parts of a libp2p node that the server works with. */
 export interface AutonatServerComponents {

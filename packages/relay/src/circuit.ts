@@ -1,10 +1,10 @@
 import type { Listener, PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, isNatError, type MultiaddrText, natError } from '@postern/interface'
+import { orAborted, within } from '@postern/net'
 import { isDirect } from './direct.js'
 import type { RelayHost } from './host.js'
 import { bookOf, keepAliveTag, type ReservationBook } from './reservation-book.js'
-import { orAborted, within } from './within.js'
 
 /** Accepting connections through relays. */
 export interface Circuit {
@@ -182,12 +182,12 @@ function createCircuit({ clock, components }: RelayHost, book: ReservationBook):
       addresses: [...new Set(addresses)],
       async again(call) {
         if (!isMine()) throw natError('NO_REPLY', 'the reservation was let go')
-        await orAborted(begin(entry), call.signal).catch((error: unknown) => fail(error, call))
+        await orAborted(begin(entry), call).catch((error: unknown) => fail(error, call))
         return check(entry, holder)
       },
       async refuse({ signal }) {
         const restored = isMine() ? letGo(entry) : []
-        await orAborted(Promise.allSettled([underWay.get(id), ...restored]), signal).catch(() => undefined)
+        await orAborted(Promise.allSettled([underWay.get(id), ...restored]), { signal }).catch(() => undefined)
       }
     }
   }
@@ -212,7 +212,7 @@ function createCircuit({ clock, components }: RelayHost, book: ReservationBook):
       held.set(id, entry)
       left.delete(id)
       try {
-        await orAborted(begin(entry), call.signal)
+        await orAborted(begin(entry), call)
       } catch (error) {
         if (isHeld(entry) && entry.holder === holder) void letGo(entry)
         return fail(error, call)

@@ -1,9 +1,9 @@
 import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, type NatError, natError } from '@postern/interface'
+import { orAborted, within } from '@postern/net'
 import { isDialledDirectly } from './direct.js'
 import type { RelayHost } from './host.js'
-import { orAborted, within } from './within.js'
 
 /** A relay that was named, with all the addresses that it was named by. */
 export interface Named {
@@ -75,7 +75,7 @@ export async function keepConnected(host: RelayHost, relay: Named, { signal }: C
     connection.addEventListener('close', end)
     try {
       await peerStore.merge(connection.remotePeer, { tags: { [tag]: { value: 50 } } })
-      if (connection.status === 'open') await orAborted(closed, signal)
+      if (connection.status === 'open') await orAborted(closed, { signal })
     } finally {
       connection.removeEventListener('close', end)
       await peerStore.merge(connection.remotePeer, { tags: { [tag]: undefined } }).catch(() => undefined)

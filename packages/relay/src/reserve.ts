@@ -1,6 +1,7 @@
 import type { Connection } from '@libp2p/interface'
 import { lpStream } from '@libp2p/utils'
 import { type CallOptions, type Clock, type ErrorCode, isNatError, type NatError, natError } from '@postern/interface'
+import { within } from '@postern/net'
 import {
   decodeLength,
   decodeReserveReply,
@@ -11,7 +12,6 @@ import {
   type ReserveReply
 } from './codec.js'
 import { finish, openStream } from './streams.js'
-import { within } from './within.js'
 
 /** What a relay has granted. */
 export interface Reservation {

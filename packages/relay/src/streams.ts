@@ -1,6 +1,6 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { type CallOptions, type Clock, natError } from '@postern/interface'
-import { orAborted } from './within.js'
+import { orAborted } from '@postern/net'
 
 /** How long the other side may take to close its end after we have closed ours, in ms. */
 const closeMs = 250
@@ -16,7 +16,7 @@ export async function openStream(connection: Connection, protocol: string, { sig
     () => undefined
   )
   try {
-    return await orAborted(opening, signal)
+    return await orAborted(opening, { signal })
   } catch (error) {
     signal.throwIfAborted()
     if (isUnsupported(error)) throw natError('UNSUPPORTED', `the peer does not speak ${protocol}`, { cause: error })

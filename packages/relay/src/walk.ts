@@ -1,7 +1,7 @@
 import type { PeerId } from '@libp2p/interface'
 import { type CallOptions, type NatError, natError } from '@postern/interface'
+import { within } from '@postern/net'
 import type { RelayHost } from './host.js'
-import { within } from './within.js'
 
 /** How many strangers are dialled, and how many are looked at, in one walk at most. */
 const mostDials = 20

@@ -1,7 +1,7 @@
 import { type CallOptions, isNatError } from '@postern/interface'
+import { orAborted } from '@postern/net'
 import type { Service } from './description.js'
 import { callAction, type Device, type Web } from './device.js'
-import { orAborted } from './or-aborted.js'
 import { faultError, type SoapArguments, type SoapReply } from './soap.js'
 
 /** go-ethereum found routers that answer 500 to calls that follow each other faster (issue 21370). */

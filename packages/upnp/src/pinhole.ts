@@ -9,8 +9,8 @@ import {
   natError,
   type Protocol
 } from '@postern/interface'
+import { orAborted } from '@postern/net'
 import type { Client } from './client.js'
-import { orAborted } from './or-aborted.js'
 import { faultError, type SoapReply } from './soap.js'
 import { type Change, startChange, undoChanges } from './undo.js'
 

@@ -10,9 +10,9 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
+import { orAborted } from '@postern/net'
 import { createExternalAddress, type ExternalAddress, type ExternalAddressOptions } from './external-address.js'
 import { askedLeaseSeconds, lifetimeOf } from './lease-time.js'
-import { orAborted } from './or-aborted.js'
 import { deleteEntry, entryArguments, isOurs, type Reading, readEntry, removeEntry } from './port-entry.js'
 import { faultError, type SoapReply } from './soap.js'
 import { type Change, startChange, undoChanges } from './undo.js'

@@ -1,5 +1,5 @@
 import { canonicalAddress, type Finding, type Gateway, type Host, isNatError, type Mapper } from '@postern/interface'
-import { hearAnnouncements, spacedHints } from '@postern/net'
+import { hearAnnouncements, orAborted, spacedHints } from '@postern/net'
 import { type Client, createClient } from './client.js'
 import { type Device, examineDevice } from './device.js'
 import { trustLocation } from './location.js'
@@ -7,7 +7,6 @@ import type { Settings } from './options.js'
 import { createPortMapper } from './port-mapping.js'
 import { seekDevice, type Seeking } from './seek.js'
 import { concerns, hasRestarted, isNews } from './news.js'
-import { orAborted } from './or-aborted.js'
 import { decodeSsdp, isAboutGateway, ssdpGroup, type SsdpMessage } from './ssdp.js'
 
 /** Within this time after a restart was told every mapping has been renewed. */

@@ -21,24 +21,23 @@ export async function within<T>(
     () => undefined
   )
   try {
-    return await orAborted(run({ signal: cut.signal }), cut.signal)
+    return await orAborted(run({ signal: cut.signal }), cut)
   } finally {
     signal.removeEventListener('abort', follow)
-    done.abort()
+    done.abort(over)
   }
 }
 
-/** What the promise gives, or a rejection with the signal's reason as soon as it aborts. */
-export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let stop = (): void => undefined
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason)
-    if (signal.aborted) stop()
-    else signal.addEventListener('abort', stop, { once: true })
+/** Made once: an abort without a reason makes a new error with its stack. */
+const over = new Error('it was over in time')
+
+/** What the promise gives, or the signal's reason as soon as it aborts. */
+export function orAborted<T>(promise: Promise<T>, { signal }: CallOptions): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => reject(signal.reason)
+    const clear = (): void => signal.removeEventListener('abort', aborted)
+    promise.then(resolve, reject).finally(clear)
+    if (signal.aborted) aborted()
+    else signal.addEventListener('abort', aborted, { once: true })
   })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
 }
