@@ -33,7 +33,7 @@ export async function recovery({ signal, progress }) {
       if (ratio !== undefined) return aim(`${text}, against ${name}`, ratio, '×', (each) => each > 1)
       return {
         text: `${text}, against ${name}`,
-        measured: `it does not within ${capMs / 1000} s`,
+        measured: resultOf(results[scene], name).failures[0],
         met: resultOf(results[scene], ours).failures.length === 0
       }
     })
@@ -108,7 +108,7 @@ async function afterRelay(contender, signal) {
     if (
       (await node.hear((line) => isRelayed(line) === false && isAnnouncement(line), 10_000, node.heard)) === undefined
     )
-      return { failure: 'does not notice' }
+      return { failure: 'announces the dead one for 10 s and more' }
     const from = node.heard
     await world.startPeer('alpha')
     const startMs = performance.now()
