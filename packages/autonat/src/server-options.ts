@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
-import { type Clock, isGlobal } from '@postern/interface'
-import { systemClock } from './system-clock.js'
+import { type Clock, isGlobal, systemClock } from '@postern/interface'
 
 export interface AutonatServerInit {
   /** Whether an IP address may be dialled for somebody else. Private ones are those of this node's own network, where a

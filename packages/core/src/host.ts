@@ -1,33 +1,4 @@
-import type { Clock, Host } from '@postern/interface'
-
-/** The longest that `setTimeout` can wait, about 24 days. */
-const longestTimeoutMs = 2 ** 31 - 1
-
-/** The clock of the machine. */
-export const systemClock: Clock = {
-  monotonicMs: () => performance.now(),
-  wallMs: () => Date.now(),
-  sleep(ms, { signal }) {
-    return new Promise((resolve, reject) => {
-      let timer: ReturnType<typeof setTimeout> | undefined
-      const aborted = (): void => {
-        clearTimeout(timer)
-        reject(signal.reason)
-      }
-      const wait = (left: number): void => {
-        const now = Math.min(left, longestTimeoutMs)
-        timer = setTimeout(() => {
-          if (left > now) return wait(left - now)
-          signal.removeEventListener('abort', aborted)
-          resolve()
-        }, now)
-      }
-      if (signal.aborted) return aborted()
-      signal.addEventListener('abort', aborted, { once: true })
-      wait(Math.max(0, ms))
-    })
-  }
-}
+import { type Host, systemClock } from '@postern/interface'
 
 /** The host of a program that brings none: real time, `Math.random` for jitter, and no log. */
 export const systemHost: Host = {

@@ -4,9 +4,10 @@
  *
  * @packageDocumentation
  */
+export { systemClock } from '@postern/interface'
 export type { Doubt } from './doubts.js'
 export type { EventReason, MappingEvent, MappingEventName, TraversalEvents, TypedEvents } from './events.js'
-export { systemClock, systemHost } from './host.js'
+export { systemHost } from './host.js'
 export type { Memory, Store } from './memory.js'
 export { memoryStore } from './memory.js'
 export { formatMemories, parseMemories } from './memory-text.js'

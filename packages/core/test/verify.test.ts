@@ -1,5 +1,5 @@
-import { type Finding, type Lease, natError, type Relay } from '@postern/interface'
-import { virtualClock } from '@postern/testkit'
+import { type Finding, type Lease, natError, type Relay, type Strategy } from '@postern/interface'
+import { type VirtualClock, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { absent, begin, end, home, party, relays, scripted, type Stage, stage, web, witnesses } from './support.js'
 
@@ -144,6 +144,21 @@ describe('verification', () => {
   })
 })
 
+const oneRelay = (reserve: Relay['reserve']): Relay => ({ kind: 'relay', party: party('r1', '40.0.0.0/16'), reserve })
+
+/** A strategy that finds one relay, and hands over what it says things with. */
+const finding =
+  (clock: VirtualClock, relay: Relay, hand: (found: (finding: Finding) => void) => void = () => undefined): Strategy =>
+  () => ({
+    name: 'relay',
+    kind: 'relay',
+    async discover(_network, found, call) {
+      hand(found)
+      found(relay)
+      await clock.sleep(1e12, call).catch(() => undefined)
+    }
+  })
+
 describe('relays', () => {
   it('are reserved at once, a second one after 5 s without public', async () => {
     const each = stage((trace, clock) => [absent('pcp', clock), relays(['r1', 'r2', 'r3'], clock, trace)])
@@ -205,26 +220,14 @@ describe('relays', () => {
   it('that grant for a moment only are not asked all the time', async () => {
     const clock = virtualClock()
     const reserved: number[] = []
-    const each = stage(
-      () => [
-        () => ({
-          name: 'relay',
-          kind: 'relay',
-          async discover(_network, found, call) {
-            const lease: Lease = {
-              addresses: ['/ip4/40.0.0.1/tcp/4001/p2p/r1/p2p-circuit'],
-              lifetimeMs: 1000,
-              renew: async () => lease,
-              release: async () => undefined
-            }
-            const reserve = async (): Promise<Lease> => (reserved.push(clock.monotonicMs()), lease)
-            found({ kind: 'relay', party: party('r1', '40.0.0.0/16'), reserve })
-            await clock.sleep(1e12, call).catch(() => undefined)
-          }
-        })
-      ],
-      { clock }
-    )
+    const lease: Lease = {
+      addresses: ['/ip4/40.0.0.1/tcp/4001/p2p/r1/p2p-circuit'],
+      lifetimeMs: 1000,
+      renew: async () => lease,
+      release: async () => undefined
+    }
+    const relay = oneRelay(async () => (reserved.push(clock.monotonicMs()), lease))
+    const each = stage(() => [finding(clock, relay)], { clock })
     each.traversal.want(web)
     await begin(each, 60_000)
     expect(reserved.length).toBeGreaterThan(5)
@@ -239,26 +242,11 @@ describe('relays', () => {
     ] as const) {
       const clock = virtualClock()
       const asked: number[] = []
-      const each = stage(
-        () => [
-          () => ({
-            name: 'relay',
-            kind: 'relay',
-            async discover(_network, found, call) {
-              found({
-                kind: 'relay',
-                party: party('r1', '40.0.0.0/16'),
-                async reserve() {
-                  asked.push(clock.monotonicMs())
-                  throw natError(code, 'no')
-                }
-              })
-              await clock.sleep(1e12, call).catch(() => undefined)
-            }
-          })
-        ],
-        { clock }
-      )
+      const relay = oneRelay(async () => {
+        asked.push(clock.monotonicMs())
+        throw natError(code, 'no')
+      })
+      const each = stage(() => [finding(clock, relay)], { clock })
       each.traversal.want(web)
       await begin(each, 70_000)
       expect((asked[1] ?? 0) - (asked[0] ?? 0)).toBe(againMs)
@@ -269,29 +257,14 @@ describe('relays', () => {
   it('that do not renew are let go, or they would be listened to for ever', async () => {
     const clock = virtualClock()
     const trace: string[] = []
-    const each = stage(
-      () => [
-        () => ({
-          name: 'relay',
-          kind: 'relay',
-          async discover(_network, found, call) {
-            const lease: Lease = {
-              addresses: ['/ip4/40.0.0.1/tcp/4001/p2p/r1/p2p-circuit'],
-              lifetimeMs: 3_600_000,
-              renew: async () => Promise.reject(natError('OUT_OF_RESOURCES', 'full')),
-              release: async () => void trace.push('let go')
-            }
-            found({
-              kind: 'relay',
-              party: party('r1', '40.0.0.0/16'),
-              reserve: async () => (trace.push('reserve'), lease)
-            })
-            await clock.sleep(1e12, call).catch(() => undefined)
-          }
-        })
-      ],
-      { clock }
-    )
+    const lease: Lease = {
+      addresses: ['/ip4/40.0.0.1/tcp/4001/p2p/r1/p2p-circuit'],
+      lifetimeMs: 3_600_000,
+      renew: async () => Promise.reject(natError('OUT_OF_RESOURCES', 'full')),
+      release: async () => void trace.push('let go')
+    }
+    const relay = oneRelay(async () => (trace.push('reserve'), lease))
+    const each = stage(() => [finding(clock, relay)], { clock })
     each.traversal.want(web)
     await begin(each)
     await clock.advance(2_400_000)
@@ -310,25 +283,8 @@ describe('relays', () => {
       renew: async () => lease,
       release: async () => void trace.push('let go')
     }
-    const relay: Relay = {
-      kind: 'relay',
-      party: party('r1', '40.0.0.0/16'),
-      reserve: async () => (trace.push('reserve'), lease)
-    }
-    const each = stage(
-      () => [
-        () => ({
-          name: 'relay',
-          kind: 'relay',
-          async discover(_network, found, call) {
-            say = found
-            found(relay)
-            await clock.sleep(1e12, call).catch(() => undefined)
-          }
-        })
-      ],
-      { clock }
-    )
+    const relay = oneRelay(async () => (trace.push('reserve'), lease))
+    const each = stage(() => [finding(clock, relay, (found) => (say = found))], { clock })
     each.traversal.want(web)
     await begin(each)
     expect(each.traversal.report()).toMatchObject({ verdict: 'relayed', externalAddresses: lease.addresses })

@@ -130,27 +130,3 @@ export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
 
 /** A turn of the event loop: every chain of promises that can go on has gone on when it ends. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
-
-/** The clock of this machine. Its sleeps keep the process alive. */
-export const systemClock: Clock = {
-  monotonicMs: () => performance.now(),
-  wallMs: () => Date.now(),
-  sleep(ms, { signal }) {
-    if (signal.aborted) return Promise.reject(signal.reason)
-    return new Promise((resolve, reject) => {
-      const aborted = (): void => {
-        clearTimeout(timer)
-        reject(signal.reason)
-      }
-      const timer = setTimeout(
-        () => {
-          signal.removeEventListener('abort', aborted)
-          resolve()
-        },
-        // What setTimeout cannot hold it takes for 1 ms.
-        Math.min(Math.max(0, ms), 2 ** 31 - 1)
-      )
-      signal.addEventListener('abort', aborted, { once: true })
-    })
-  }
-}

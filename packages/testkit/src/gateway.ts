@@ -1,6 +1,5 @@
-import type { Clock } from '@postern/interface'
+import { type Clock, systemClock } from '@postern/interface'
 import { type AnnounceOptions, announceOn } from './announce.js'
-import { systemClock } from './clock.js'
 import { type Counters, createCounters } from './counters.js'
 import type { Engine } from './engine.js'
 import { createFaultList, type Fault, type Service } from './faults.js'

@@ -1,7 +1,6 @@
 // A Helia node for tests, told what to be by one JSON argument; it says what happens in JSON lines, as node.mjs does.
 // Everything is Helia's default, but for the two services that natTraversal() does the work of, and what would ask
 // somebody on the real internet.
-import { createInterface } from 'node:readline'
 import { libp2pDefaults } from '@helia/libp2p'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { tcp } from '@libp2p/tcp'
@@ -9,6 +8,7 @@ import { webRTC, webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { multiaddr } from '@multiformats/multiaddr'
 import { natTraversal } from '../../dist/index.js'
+import { resourcesLeft, serveCommands } from './commands.mjs'
 import { createHelia } from 'helia'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
@@ -72,18 +72,8 @@ const commands = {
   },
   async stop() {
     await helia.stop()
-    // What was closed just now is counted until the next turn.
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    return { resources: process.getActiveResourcesInfo() }
+    return { resources: await resourcesLeft() }
   }
 }
 
-const input = createInterface({ input: process.stdin })
-input.on('line', (line) => {
-  const { id, do: name, ...options } = JSON.parse(line)
-  commands[name](options).then(
-    (result) => say({ id, result }),
-    (error) => say({ id, error: `${error?.name}: ${error?.message}` })
-  )
-})
-input.on('close', () => process.stdin.destroy())
+serveCommands(commands, say)

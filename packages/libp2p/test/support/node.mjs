@@ -1,6 +1,5 @@
 // A libp2p node for tests, told what to be by one JSON argument. It says what happens in JSON lines on standard output,
 // and takes commands in JSON lines on standard input: {"id":1,"do":"dial","address":"/ip4/…"}.
-import { createInterface } from 'node:readline'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
@@ -20,6 +19,7 @@ import { upnp } from '@postern/upnp'
 import { createLibp2p } from 'libp2p'
 import { natTraversal, portMappingClient } from '../../dist/index.js'
 import { lying } from './lying-autonat.mjs'
+import { resourcesLeft, serveCommands } from './commands.mjs'
 
 const config = JSON.parse(process.argv[2] ?? '{}')
 const began = performance.now()
@@ -95,18 +95,8 @@ const commands = {
   async stop() {
     clearInterval(watching)
     await node.stop()
-    // What was closed just now is counted until the next turn.
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    return { resources: process.getActiveResourcesInfo() }
+    return { resources: await resourcesLeft() }
   }
 }
 
-const input = createInterface({ input: process.stdin })
-input.on('line', (line) => {
-  const { id, do: name, ...options } = JSON.parse(line)
-  commands[name](options).then(
-    (result) => say({ id, result }),
-    (error) => say({ id, error: `${error?.name}: ${error?.message}` })
-  )
-})
-input.on('close', () => process.stdin.destroy())
+serveCommands(commands, say)
