@@ -79,9 +79,7 @@ class NatTraversalService implements NatTraversal, Startable {
   readonly #needsIdentify: boolean
   readonly #clock: Clock
   readonly #watch: (changed: (network: Network) => void, signal: AbortSignal) => Promise<void>
-  #running:
-    | { readonly cut: AbortController; readonly begun: Promise<void>; readonly over: Promise<unknown> }
-    | undefined
+  #running: Running | undefined
 
   constructor(components: Libp2pComponents, init: NatTraversalInit) {
     const { strategies = defaultStrategies(), policy = {}, clock = systemClock, findNetwork: find = findNetwork } = init
@@ -131,31 +129,35 @@ class NatTraversalService implements NatTraversal, Startable {
     await this.#traversal.firstPass()
   }
 
-  /** Has no part in it: the transports listen in the next phase. */
-  start(): void {}
-
-  /** Does not hold the node up: everything comes about in the background. */
-  afterStart(): void {
-    if (this.#needsIdentify && !this.#components.registrar.getProtocols().some((name) => name.endsWith('/id/1.0.0'))) {
-      throw new TypeError(
-        'natTraversal() with relay() or autonat() needs identify() of @libp2p/identify among the services'
-      )
-    }
+  /** The transports listen in the next phase; meanwhile the network can be looked at. */
+  start(): void {
     const cut = new AbortController()
-    const follow = followListeners(this.#components, this.#traversal, cut.signal)
-    follow()
     const known = Promise.withResolvers<void>()
+    const follow = followListeners(this.#components, this.#traversal, cut.signal)
     const watching = this.#watch((network) => {
       this.#traversal.networkIs(network)
       follow()
       known.resolve()
     }, cut.signal)
+    this.#running = { cut, follow, known: known.promise, watching, begun: Promise.resolve() }
+  }
+
+  /** Does not hold the node up: everything comes about in the background. */
+  afterStart(): void {
+    const running = this.#running
+    if (running === undefined) return
+    if (this.#needsIdentify && !this.#components.registrar.getProtocols().some((name) => name.endsWith('/id/1.0.0'))) {
+      throw new TypeError(
+        'natTraversal() with relay() or autonat() needs identify() of @libp2p/identify among the services'
+      )
+    }
+    const { cut, follow, known } = running
+    follow()
     // A platform that cannot tell its routes still has listeners, relays and named gateways.
     const patience = this.#clock.sleep(patienceMs, cut).catch(() => undefined)
-    const begun = Promise.race([known.promise, patience]).then(() =>
+    running.begun = Promise.race([known, patience]).then(() =>
       cut.signal.aborted ? undefined : this.#traversal.start()
     )
-    this.#running = { cut, begun, over: Promise.all([watching, begun]) }
   }
 
   async beforeStop(): Promise<void> {
@@ -164,10 +166,21 @@ class NatTraversalService implements NatTraversal, Startable {
     // First given back, then no longer wanted: the other way round each would be waited for by nobody.
     await this.#traversal.stop()
     running?.cut.abort()
-    await running?.over
+    await Promise.all([running?.watching, running?.begun])
     // It may have begun while the first stop was under way.
     await this.#traversal.stop()
   }
 
   stop(): void {}
+}
+
+interface Running {
+  readonly cut: AbortController
+  /** Looks which listeners there are. */
+  readonly follow: () => void
+  /** The network has been looked at. */
+  readonly known: Promise<void>
+  readonly watching: Promise<void>
+  /** The ladder runs. */
+  begun: Promise<void>
 }

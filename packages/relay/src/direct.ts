@@ -10,6 +10,9 @@ export const isDirect = ({ direct, limits, status }: Connection): boolean =>
 export const isDialledDirectly = (connection: Connection): boolean =>
   connection.direction === 'outbound' && isDirect(connection)
 
+/** Whether the other end was dialled by its IP address, and not by a name. */
+export const isByAddress = ({ remoteAddr }: Connection): boolean => hostOf(remoteAddr)?.isAddress === true
+
 /**
  * The part of the internet that the other end of a connection is in; undefined where its address is none.
  *

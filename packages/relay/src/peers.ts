@@ -1,13 +1,13 @@
 import type { Connection, IdentifyResult, PeerId, PeerUpdate } from '@libp2p/interface'
 import { hopProtocol } from './codec.js'
-import { isDialledDirectly } from './direct.js'
+import { isByAddress, isDialledDirectly } from './direct.js'
 import type { RelayComponents } from './host.js'
 
 /** More than anybody needs to choose from; strangers can connect in any number. */
 const mostStrangers = 32
 
 export interface PeerEvents {
-  /** Serves as a relay, and we have dialled it. */
+  /** Serves as a relay, or was named as one, and we have dialled it. */
   readonly came: (connection: Connection) => void
   /** Is not connected any more, or does not serve any more. */
   readonly went: (peer: string) => void
@@ -23,6 +23,8 @@ export async function watchPeers(
   signal: AbortSignal
 ): Promise<void> {
   const known = new Set<string>()
+  /** Those of them that have not told yet what they speak. */
+  const unheard = new Set<string>()
   let isFilling = false
 
   const isFull = (): boolean => [...known].filter((each) => !isNamed(each)).length >= mostStrangers
@@ -30,6 +32,7 @@ export async function watchPeers(
   function consider(peer: PeerId, protocols: readonly string[]): void {
     const id = peer.toString()
     if (signal.aborted || peer.equals(peerId)) return
+    unheard.delete(id)
     const connections = connectionManager.getConnections(peer)
     const connection = connections.find(isDialledDirectly)
     if (!protocols.includes(hopProtocol) || connection === undefined) {
@@ -39,6 +42,16 @@ export async function watchPeers(
     }
     if (known.has(id) || (isFull() && !isNamed(id))) return
     known.add(id)
+    came(connection)
+  }
+
+  /** A relay that was named will be asked whatever it tells of itself: that would come a few round trips later. */
+  function opened(connection: Connection): void {
+    const id = connection.remotePeer.toString()
+    const isSure = isNamed(id) && isDialledDirectly(connection) && isByAddress(connection)
+    if (!isSure || known.has(id) || signal.aborted || connection.remotePeer.equals(peerId)) return
+    known.add(id)
+    unheard.add(id)
     came(connection)
   }
 
@@ -55,7 +68,9 @@ export async function watchPeers(
   }
 
   const identified = ({ detail }: CustomEvent<IdentifyResult>): void => consider(detail.peerId, detail.protocols)
+  const open = ({ detail }: CustomEvent<Connection>): void => opened(detail)
   const updated = ({ detail: { peer } }: CustomEvent<PeerUpdate>): void => {
+    if (unheard.has(peer.id.toString())) return
     if (peer.protocols.includes(hopProtocol) !== known.has(peer.id.toString())) consider(peer.id, peer.protocols)
   }
   const closed = ({ detail: { remotePeer } }: CustomEvent<Connection>): void => {
@@ -63,15 +78,18 @@ export async function watchPeers(
     if (!known.has(id) || connectionManager.getConnections(remotePeer).some(isDialledDirectly)) return
     const wasFull = isFull()
     known.delete(id)
+    unheard.delete(id)
     went(id)
     if (wasFull) void fill()
   }
+  events.addEventListener('connection:open', open)
   events.addEventListener('peer:identify', identified)
   events.addEventListener('peer:update', updated)
   events.addEventListener('connection:close', closed)
   signal.addEventListener(
     'abort',
     () => {
+      events.removeEventListener('connection:open', open)
       events.removeEventListener('peer:identify', identified)
       events.removeEventListener('peer:update', updated)
       events.removeEventListener('connection:close', closed)

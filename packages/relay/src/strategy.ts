@@ -10,8 +10,9 @@ import {
   type RelayLimits,
   type Strategy
 } from '@postern/interface'
+import { agentOf } from './agent.js'
 import { type Acceptance, circuitOf } from './circuit.js'
-import { isDialledDirectly, networkOfConnection } from './direct.js'
+import { isByAddress, isDialledDirectly, networkOfConnection } from './direct.js'
 import type { RelayHost } from './host.js'
 import { measureRtt } from './latency.js'
 import { limitsOf } from './limits.js'
@@ -19,7 +20,7 @@ import { keepConnected } from './named.js'
 import { createOffers } from './offers.js'
 import { type RelayOptions, readOptions } from './options.js'
 import { watchPeers } from './peers.js'
-import { requestReservation } from './reserve.js'
+import { type Reservation, requestReservation } from './reserve.js'
 import { createCallers, walk } from './walk.js'
 
 /**
@@ -56,27 +57,30 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
         /** Nearer relays are offered earlier. One that is slow to tell how near it is does not wait for that. */
         async function meet(connection: Connection): Promise<void> {
           const { remotePeer } = connection
+          const id = remotePeer.toString()
+          const offer = (network: string | undefined, rttMs: number | undefined): void => {
+            // It may have gone meanwhile, and come again.
+            if (network === undefined || connections.get(id) !== connection) return
+            const party = { id, network, ...(rttMs === undefined ? {} : { rttMs }) }
+            offers.put(abilityOf(remotePeer, party, offers.answered), isNamed(id))
+          }
+          // Where each of those that were named is needed there is nothing to choose, and nothing to measure.
+          if (isNamed(id) && named.length <= count && isByAddress(connection)) {
+            return offer(networkOfConnection(connection, []), connection.rtt)
+          }
           const measured = measureRtt(connection, clock, { signal }).catch(() => undefined)
           const soon = new AbortController()
-          // Where each of those that were named is needed there is nothing to choose.
-          const patienceMs = isNamed(remotePeer.toString()) && named.length <= count ? 0 : measureMs
           const first = await Promise.race([
             measured,
-            clock.sleep(patienceMs, { signal: AbortSignal.any([signal, soon.signal]) }).catch(() => undefined)
+            clock.sleep(measureMs, { signal: AbortSignal.any([signal, soon.signal]) }).catch(() => undefined)
           ])
           soon.abort(enough)
           const peer = await peerStore.get(remotePeer).catch(() => undefined)
           const told = peer?.addresses.map(({ multiaddr }) => multiaddr) ?? []
           const network = networkOfConnection(connection, told)
-          const offer = (rttMs: number | undefined): void => {
-            // It may have gone meanwhile, and come again.
-            if (network === undefined || connections.get(remotePeer.toString()) !== connection) return
-            const party = { id: remotePeer.toString(), network, ...(rttMs === undefined ? {} : { rttMs }) }
-            offers.put(abilityOf(remotePeer, party, offers.answered), isNamed(party.id))
-          }
-          offer(first ?? undefined)
+          offer(network, first ?? undefined)
           const second = await measured
-          if (second !== undefined && second !== first) offer(second)
+          if (second !== undefined && second !== first) offer(network, second)
         }
 
         const came = (connection: Connection): void => {
@@ -129,7 +133,12 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
             // Asked first: the transport does not say why it was refused, and never asks some of those again.
             const acceptance = await circuit.accept(peer, call)
             answered(party.id, true)
-            return leaseOf(peer, granted, acceptance)
+            return leaseOf(
+              peer,
+              granted,
+              acceptance,
+              await limitsTold(peer, granted, call).catch(undo(acceptance, call))
+            )
           } catch (error) {
             // Aborted because it took too long, or because it is not needed.
             if (!call.signal.aborted || isNatError(call.signal.reason)) answered(party.id, false)
@@ -139,24 +148,37 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
       }
     }
 
-    async function ask(peer: PeerId, call: CallOptions): Promise<Granted> {
+    async function ask(peer: PeerId, call: CallOptions): Promise<Reservation> {
       call.signal.throwIfAborted()
       const connection = dialled(peer)
       if (connection === undefined) throw natError('NO_REPLY', 'the relay is not connected')
-      const { lifetimeMs, limit } = await requestReservation(connection, clock, call)
-      const known = await peerStore.get(peer).catch(() => undefined)
-      const agent = known?.metadata.get('AgentVersion')
-      return { lifetimeMs, limits: limitsOf(limit, agent && new TextDecoder().decode(agent)) }
+      return requestReservation(connection, clock, call)
     }
 
-    function leaseOf(peer: PeerId, { lifetimeMs, limits }: Granted, acceptance: Acceptance): Lease {
+    async function limitsTold(
+      peer: PeerId,
+      { limit }: Reservation,
+      call: CallOptions
+    ): Promise<RelayLimits | undefined> {
+      return limit === undefined ? undefined : limitsOf(limit, await agentOf(host, peer, call))
+    }
+
+    function leaseOf(
+      peer: PeerId,
+      { lifetimeMs }: Reservation,
+      acceptance: Acceptance,
+      limits: RelayLimits | undefined
+    ): Lease {
       let released: Promise<void> | undefined
       return {
         addresses: acceptance.addresses,
         lifetimeMs,
         ...(limits === undefined ? {} : { limits }),
         // Also where the connection is another one by now, and the transport knows nothing of the reservation.
-        renew: async (call) => leaseOf(peer, await ask(peer, call), await acceptance.again(call)),
+        async renew(call) {
+          const granted = await ask(peer, call)
+          return leaseOf(peer, granted, await acceptance.again(call), await limitsTold(peer, granted, call))
+        },
         release(call) {
           released ??= acceptance.refuse(call)
           return released
@@ -166,15 +188,18 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
   }
 }
 
-interface Granted {
-  readonly lifetimeMs: number
-  readonly limits: RelayLimits | undefined
-}
-
 /** So long a relay is not offered while it is measured how near it is, in ms. */
 const measureMs = 500
 /** Peers are dialled, and tell what they speak, in less time than this, in ms. */
 const patienceMs = 2000
+
+/** Lets go what was accepted when it turns out that nobody waits for it any more. */
+const undo =
+  (acceptance: Acceptance, call: CallOptions) =>
+  async (reason: unknown): Promise<never> => {
+    await acceptance.refuse(call)
+    throw reason
+  }
 
 /** Made once: an abort without a reason makes a new error with its stack. */
 const enough = new Error('it is known how near the relay is')

@@ -6,7 +6,7 @@ import { hopProtocol } from '../src/codec.js'
 import { measureRtt } from '../src/latency.js'
 import { redialMs } from '../src/named.js'
 import { simulated } from './crowd.js'
-import { refusal, startHop } from './hop.js'
+import { grant, inAnHour, refusal, startHop } from './hop.js'
 import {
   call,
   dial,
@@ -277,9 +277,27 @@ describe('a relay that was named', () => {
     await looking.relay(relay)
     const isTagged = async (): Promise<boolean> =>
       (await node.components.peerStore.get(relay.libp2p.peerId)).tags.has('postern-relay')
-    expect(await isTagged()).toBe(true)
+    await expect.poll(isTagged).toBe(true)
     await looking.stop()
     expect(await isTagged()).toBe(false)
+  })
+
+  it('is asked before it tells what it speaks, and also where it never does', async () => {
+    const silent = { identify: () => ({}), identifyPush: () => ({}) }
+    const [node, hop] = await Promise.all([
+      startNode(),
+      startHop(async ({ say }) => say(grant(inAnHour(), ['/ip4/127.0.0.1/tcp/4001'])), { services: silent })
+    ])
+    const looking = search(node.components, { relays: [hop.address] })
+    const lease = await (await looking.relay(hop)).reserve(call())
+    expect(lease.addresses).toContain(`/ip4/127.0.0.1/tcp/4001/p2p/${hop.id}/p2p-circuit`)
+  })
+
+  it('is gone when it tells that it does not serve', async () => {
+    const [node, mute] = await Promise.all([startNode(), startNode({ listen: ['/ip4/127.0.0.1/tcp/0'] })])
+    const looking = search(node.components, { relays: [mute.address] })
+    await looking.relay(mute)
+    await looking.finding(isGone)
   })
 
   it('that is away is dialled often at first, then once a minute', () => {
