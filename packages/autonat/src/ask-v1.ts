@@ -1,10 +1,10 @@
 import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, type Evidence, isNatError, type NatError, natError } from '@postern/interface'
+import { messagesOf, openStream } from '@postern/messages'
 import { within } from '@postern/net'
 import { graceMs, type Question } from './ask.js'
 import { decodeDialResponseV1, encodeDialV1, protocolV1, statusOkV1 } from './codec-v1.js'
-import { messagesOf, openStream } from './messages.js'
 import { directRoute, fits, type Route, routeOf } from './route.js'
 
 const mostBytes = 8192

@@ -8,6 +8,7 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
+import { type Messages, messagesOf, openStream } from '@postern/messages'
 import { within } from '@postern/net'
 import {
   decodeMessage,
@@ -21,7 +22,6 @@ import {
 import type { DialBacks, Expected } from './dial-backs.js'
 import type { DialDataBudget } from './dial-data.js'
 import type { AutonatHost } from './host.js'
-import { type Messages, messagesOf, openStream } from './messages.js'
 import type { Route } from './route.js'
 
 /** One question to one witness. */

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Connection, Stream } from '@libp2p/interface'
 import { type CallOptions, natError } from '@postern/interface'
+import { messagesOf } from '@postern/messages'
 import { within } from '@postern/net'
 import { decodeDialBack, dialBackProtocol, encodeDialBackResponse } from './codec.js'
 import type { AutonatHost } from './host.js'
-import { messagesOf } from './messages.js'
 import { directRoute, fits, type Route } from './route.js'
 
 /** The nonces that are expected, and the handler that they come to. */

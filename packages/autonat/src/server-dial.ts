@@ -1,5 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import { type CallOptions, natError } from '@postern/interface'
+import { messagesOf, openStream } from '@postern/messages'
 import { within } from '@postern/net'
 import {
   decodeDialBackResponse,
@@ -9,7 +10,6 @@ import {
   encodeMessage,
   responseStatus
 } from './codec.js'
-import { messagesOf, openStream } from './messages.js'
 import { directRoute } from './route.js'
 import type { AutonatServerComponents } from './server.js'
 import type { Choice } from './server-choice.js'

@@ -1,6 +1,7 @@
 import type { Connection, Startable, Stream } from '@libp2p/interface'
 import type { AddressManager, ConnectionManager, Registrar, TransportManager } from '@libp2p/interface-internal'
 import { type CallOptions, natError } from '@postern/interface'
+import { type Messages, messagesOf } from '@postern/messages'
 import { within } from '@postern/net'
 import {
   decodeMessage,
@@ -10,7 +11,6 @@ import {
   mostDataBytes,
   responseStatus
 } from './codec.js'
-import { type Messages, messagesOf } from './messages.js'
 import { directRoute, type Route } from './route.js'
 import { type Choice, findChoice } from './server-choice.js'
 import { dialBack, encodeVerdict, refused, rejected, type Verdict } from './server-dial.js'

@@ -12,7 +12,6 @@ import {
   type Message
 } from '../src/codec.js'
 import { decodeDialResponseV1, encodeDialV1 } from '../src/codec-v1.js'
-import { decodeLength } from '../src/messages.js'
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s/g, ''), 'hex'))
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
@@ -119,22 +118,6 @@ describe('the messages of version 1', () => {
   ])('takes no response out of %s', (_, bytes) => {
     expect(code(() => decodeDialResponseV1(hex(bytes)))).toBe('MALFORMED_REPLY')
   })
-})
-
-describe('lengths', () => {
-  it('are read as far as they are complete', () => {
-    expect(decodeLength(hex('00'), 8192)).toBe(0)
-    expect(decodeLength(hex('8040'), 8192)).toBe(8192)
-    expect(() => decodeLength(hex('80'), 8192)).toThrow(RangeError)
-    expect(() => decodeLength(hex(''), 8192)).toThrow(RangeError)
-  })
-
-  it.each(['8140', 'ffff7f', '808080', '80808080808080808080'])(
-    'of too much, or without an end, are refused: %s',
-    (bytes) => {
-      expect(code(() => decodeLength(hex(bytes), 8192))).toBe('REPLY_TOO_LARGE')
-    }
-  )
 })
 
 it.each([

@@ -1,5 +1,6 @@
-import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import { natError } from '@postern/interface'
+import { readFields } from '@postern/messages'
 
 /** The protocol in which a relay is asked for a reservation (circuit relay v2, "hop protocol"). */
 export const hopProtocol = '/libp2p/circuit/relay/0.2.0/hop'
@@ -33,21 +34,6 @@ export interface ReserveReply {
 /** `HopMessage { type: RESERVE }` */
 export const encodeReserve = (): Uint8Array => new BinaryWriter().tag(1, 0).int32(reserve).finish()
 
-/** The varint before a message (multiformats unsigned-varint). Throws a RangeError where more bytes are needed, which is how
- * the reader of the stream knows; a peer that goes on for ever gets `REPLY_TOO_LARGE`. */
-export function decodeLength(bytes: Uint8Array): number {
-  let length = 0
-  for (const [index, byte] of bytes.entries()) {
-    length += (byte & 0x7f) * 2 ** (7 * index)
-    const isLast = byte < 0x80
-    if (length > mostBytes || (!isLast && index >= 2)) {
-      throw natError('REPLY_TOO_LARGE', `the relay sends more than ${mostBytes} bytes`)
-    }
-    if (isLast) return length
-  }
-  throw new RangeError('the length goes on')
-}
-
 /** Reads the answer to RESERVE. Throws `MALFORMED_REPLY`. What it does not need (peer, addresses, voucher) is passed over. */
 export function decodeReserveReply(bytes: Uint8Array): ReserveReply {
   try {
@@ -63,10 +49,10 @@ function readReply(bytes: Uint8Array): ReserveReply {
   let expireSeconds: number | undefined
   let limit: ReserveReply['limit']
   readFields(bytes, {
-    1: { type: WireType.Varint, read: (reader) => void (type = reader.int32()) },
-    3: { type: WireType.LengthDelimited, read: (reader) => void (expireSeconds = readExpire(reader.bytes())) },
-    4: { type: WireType.LengthDelimited, read: (reader) => void (limit = readLimit(reader.bytes())) },
-    5: { type: WireType.Varint, read: (reader) => void (code = reader.int32()) }
+    1: { type: WireType.Varint, read: (value) => void (type = value.int32()) },
+    3: { type: WireType.LengthDelimited, read: (value) => void (expireSeconds = readExpire(value.bytes())) },
+    4: { type: WireType.LengthDelimited, read: (value) => void (limit = readLimit(value.bytes())) },
+    5: { type: WireType.Varint, read: (value) => void (code = value.int32()) }
   })
   if (type !== status || code === undefined) throw new Error('no STATUS')
   return { status: code, expireSeconds, limit }
@@ -74,7 +60,7 @@ function readReply(bytes: Uint8Array): ReserveReply {
 
 function readExpire(bytes: Uint8Array): number | undefined {
   let expire: number | undefined
-  readFields(bytes, { 1: { type: WireType.Varint, read: (reader) => void (expire = Number(reader.uint64())) } })
+  readFields(bytes, { 1: { type: WireType.Varint, read: (value) => void (expire = Number(value.uint64())) } })
   return expire
 }
 
@@ -82,26 +68,8 @@ function readLimit(bytes: Uint8Array): NonNullable<ReserveReply['limit']> {
   let duration: number | undefined
   let data: number | undefined
   readFields(bytes, {
-    1: { type: WireType.Varint, read: (reader) => void (duration = reader.uint32()) },
-    2: { type: WireType.Varint, read: (reader) => void (data = Number(reader.uint64())) }
+    1: { type: WireType.Varint, read: (value) => void (duration = value.uint32()) },
+    2: { type: WireType.Varint, read: (value) => void (data = Number(value.uint64())) }
   })
   return { duration, data }
-}
-
-/** How each known field is read, by its number and the wire type that it must have. */
-type Fields = Readonly<Record<number, { readonly type: WireType; readonly read: (reader: BinaryReader) => void }>>
-
-/** Known fields in any order, the last of each counts, and unknown ones are skipped, as protobuf wants it. Throws for
- * everything else. */
-function readFields(bytes: Uint8Array, fields: Fields): void {
-  const reader = new BinaryReader(bytes)
-  while (reader.pos < reader.len) {
-    const [number, type] = reader.tag()
-    const field = fields[number]
-    // Groups nest without end, and neither proto3 nor these messages have any.
-    if (type === WireType.StartGroup || type === WireType.EndGroup) throw new Error('a group')
-    if (field === undefined) reader.skip(type, number)
-    else if (field.type === type) field.read(reader)
-    else throw new Error(`field ${number} has wire type ${type}`)
-  }
 }

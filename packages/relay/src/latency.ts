@@ -1,8 +1,8 @@
 import type { Connection } from '@libp2p/interface'
 import { byteStream } from '@libp2p/utils'
 import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
+import { openStream } from '@postern/messages'
 import { within } from '@postern/net'
-import { openStream } from './streams.js'
 
 /** libp2p/specs ping/ping.md: 32 bytes that come back. */
 const pingProtocol = '/ipfs/ping/1.0.0'

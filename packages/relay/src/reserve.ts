@@ -1,17 +1,8 @@
 import type { Connection } from '@libp2p/interface'
-import { lpStream } from '@libp2p/utils'
-import { type CallOptions, type Clock, type ErrorCode, isNatError, type NatError, natError } from '@postern/interface'
+import { type CallOptions, type Clock, type ErrorCode, type NatError, natError } from '@postern/interface'
+import { messagesOf, openStream } from '@postern/messages'
 import { within } from '@postern/net'
-import {
-  decodeLength,
-  decodeReserveReply,
-  encodeReserve,
-  hopProtocol,
-  hopStatus,
-  mostBytes,
-  type ReserveReply
-} from './codec.js'
-import { finish, openStream } from './streams.js'
+import { decodeReserveReply, encodeReserve, hopProtocol, hopStatus, mostBytes, type ReserveReply } from './codec.js'
 
 /** What a relay has granted. */
 export interface Reservation {
@@ -46,31 +37,18 @@ export async function requestReservation(
   })
 }
 
-async function exchange(connection: Connection, clock: Clock, { signal }: CallOptions): Promise<ReserveReply> {
-  const stream = await openStream(connection, hopProtocol, { signal })
+async function exchange(connection: Connection, clock: Clock, call: CallOptions): Promise<ReserveReply> {
+  const messages = messagesOf(await openStream(connection, hopProtocol, call), mostBytes, clock)
   try {
-    const messages = lpStream(stream, {
-      maxDataLength: mostBytes,
-      maxBufferSize: 4 * mostBytes,
-      lengthDecoder: (bytes) => decodeLength(bytes.subarray())
-    })
-    await messages.write(encodeReserve(), { signal })
-    const reply = await messages.read({ signal })
-    const decoded = decodeReserveReply(reply.subarray())
-    if (decoded.status === hopStatus.ok) await finish(stream, clock, { signal })
-    else stream.abort(new Error('the relay refused'))
-    return decoded
+    await messages.write(encodeReserve(), call)
+    const reply = decodeReserveReply(await messages.read(call))
+    if (reply.status === hopStatus.ok) await messages.finish(call)
+    else messages.reset(new Error('the relay refused'))
+    return reply
   } catch (error) {
-    stream.abort(new Error('the reservation failed'))
-    signal.throwIfAborted()
-    throw isNatError(error) ? error : streamError(error)
+    messages.reset(new Error('the reservation failed'))
+    throw error
   }
-}
-
-function streamError(cause: unknown): NatError {
-  const isFlood = cause instanceof Error && cause.name === 'StreamBufferError'
-  if (isFlood) return natError('REPLY_TOO_LARGE', 'the relay sent more than it was asked for', { cause })
-  return natError('NO_REPLY', 'the stream ended before the relay had answered', { cause })
 }
 
 function lifetimeOf(expireSeconds: number | undefined, clock: Clock): number {

@@ -1,7 +1,7 @@
 import { isNatError } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeLength, decodeReserveReply, encodeReserve } from '../src/codec.js'
+import { decodeReserveReply, encodeReserve } from '../src/codec.js'
 import { limitsOf } from '../src/limits.js'
 import { serverAnswer } from './hop.js'
 import { startNode, startRelay } from './nodes.js'
@@ -72,21 +72,6 @@ describe('a hop message', () => {
     expect(reply).toMatchObject({ status: 100, limit: { duration: 120_000, data: 131_072 } })
     expect(reply.expireSeconds).toBeGreaterThanOrEqual(before + 7200)
     expect(reply.expireSeconds).toBeLessThan(before + 7260)
-  })
-})
-
-describe('the length of a message', () => {
-  it.each([
-    ['00', 0],
-    ['7f', 127],
-    ['8001', 128],
-    ['80 80 01', 16_384]
-  ])('%s is %i', (bytes, length) => expect(decodeLength(hex(bytes))).toBe(length))
-
-  it('that is not whole wants more', () => expect(() => decodeLength(hex('8080'))).toThrow(RangeError))
-
-  it.each(['818001', '808080', 'ffffffffffff'])('%s is too much', (bytes) => {
-    expect(codeOf(() => decodeLength(hex(bytes)))).toBe('REPLY_TOO_LARGE')
   })
 })
 

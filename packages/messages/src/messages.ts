@@ -1,7 +1,7 @@
-import type { Connection, Stream } from '@libp2p/interface'
+import type { Stream } from '@libp2p/interface'
 import { type LengthPrefixedStream, lpStream } from '@libp2p/utils'
 import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
-import { orAborted } from '@postern/net'
+import { finishStream } from './streams.js'
 
 /** A stream of length-prefixed messages. What goes wrong with it is a {@link NatError}, or the reason of the signal. */
 export interface Messages {
@@ -11,29 +11,6 @@ export interface Messages {
   finish(call: CallOptions): Promise<void>
   /** Resets the stream. */
   reset(reason: Error): void
-}
-
-/** How long the other side may take to close its end after we have closed ours. */
-const closeMs = 500
-
-/** Opens a stream. A stream that opens after the signal has aborted is reset. */
-export async function openStream(connection: Connection, protocol: string, { signal }: CallOptions): Promise<Stream> {
-  const opening = connection.newStream(protocol, { signal, runOnLimitedConnection: false })
-  opening.then(
-    (stream) => {
-      if (signal.aborted) stream.abort(new Error('nobody waits for it any more'))
-    },
-    () => undefined
-  )
-  try {
-    return await orAborted(opening, { signal })
-  } catch (error) {
-    signal.throwIfAborted()
-    if (error instanceof Error && error.name === 'UnsupportedProtocolError') {
-      throw natError('UNSUPPORTED', `the peer does not speak ${protocol}`, { cause: error })
-    }
-    throw natError('NO_REPLY', `no stream could be opened for ${protocol}`, { cause: error })
-  }
 }
 
 /** Talks in messages of at most `mostBytes`. What comes faster than it is read is buffered, `mostBuffered` at most. */
@@ -67,22 +44,7 @@ export function messagesOf(
         throw streamError(error)
       }
     },
-    async finish({ signal }) {
-      const closed = new AbortController()
-      const close = (): void => closed.abort()
-      stream.addEventListener('close', close)
-      try {
-        await stream.close({ signal })
-        if (stream.status !== 'closed') {
-          await clock.sleep(closeMs, { signal: AbortSignal.any([signal, closed.signal]) })
-        }
-      } catch {
-        // It closed, which is what was waited for, or it never will.
-      } finally {
-        stream.removeEventListener('close', close)
-        stream.abort(new Error('the other side did not close the stream'))
-      }
-    },
+    finish: (call) => finishStream(stream, clock, call),
     reset: (reason) => stream.abort(reason)
   }
 }

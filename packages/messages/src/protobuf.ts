@@ -5,6 +5,8 @@ import { natError } from '@postern/interface'
 export interface FieldValue {
   readonly bytes: () => Uint8Array
   readonly uint32: () => number
+  /** Enumerations. */
+  readonly int32: () => number
   readonly uint64: () => bigint
   readonly fixed64: () => bigint
 }
@@ -22,6 +24,7 @@ export function readFields(bytes: Uint8Array, fields: Fields): void {
     const value: FieldValue = {
       bytes: () => reader.bytes(),
       uint32: () => reader.uint32(),
+      int32: () => reader.int32(),
       uint64: () => BigInt(reader.uint64()),
       fixed64: () => BigInt(reader.fixed64())
     }
@@ -35,6 +38,6 @@ export function readFields(bytes: Uint8Array, fields: Fields): void {
       else throw new Error(`field ${number} has wire type ${type}`)
     }
   } catch (cause) {
-    throw natError('MALFORMED_REPLY', 'bytes that are no message of AutoNAT', { cause })
+    throw natError('MALFORMED_REPLY', 'bytes that are no message of the protocol', { cause })
   }
 }

@@ -3,12 +3,21 @@ import { type CallOptions, type Clock, natError } from '@postern/interface'
 import { orAborted } from '@postern/net'
 
 /** How long the other side may take to close its end after we have closed ours, in ms. */
-const closeMs = 250
+const closeMs = 500
 
-/** Opens a stream. One that opens after the signal has aborted is reset. Rejects with `UNSUPPORTED`, `NO_REPLY`, or the
+export interface OpenStreamOptions extends CallOptions {
+  /** Whether it may go over a relayed connection, whose bytes and time are limited. @default false */
+  readonly runOnLimitedConnection?: boolean
+}
+
+/** Opens a stream. One that opens after the signal has aborted is reset. Rejects with `UNSUPPORTED`, `NO_REPLY`, or with the
  * signal's reason. */
-export async function openStream(connection: Connection, protocol: string, { signal }: CallOptions): Promise<Stream> {
-  const opening = connection.newStream(protocol, { signal })
+export async function openStream(
+  connection: Connection,
+  protocol: string,
+  { signal, runOnLimitedConnection = false }: OpenStreamOptions
+): Promise<Stream> {
+  const opening = connection.newStream(protocol, { signal, runOnLimitedConnection })
   opening.then(
     (stream) => {
       if (signal.aborted) stream.abort(new Error('nobody waits for it any more'))
@@ -24,16 +33,17 @@ export async function openStream(connection: Connection, protocol: string, { sig
   }
 }
 
+/** Whether libp2p says that the other side does not speak the protocol. */
 export const isUnsupported = (error: unknown): boolean =>
   error instanceof Error && error.name === 'UnsupportedProtocolError'
 
 /**
- * Closes our end, and waits a moment for the other side to close its own; then resets the stream.
+ * Closes our end, and waits half a second for the other side to close its own; then resets the stream.
  *
  * A reset at once can undo what was granted: a relay in JavaScript that is still about to close its end forgets the
  * reservation where it cannot.
  */
-export async function finish(stream: Stream, clock: Clock, { signal }: CallOptions): Promise<void> {
+export async function finishStream(stream: Stream, clock: Clock, { signal }: CallOptions): Promise<void> {
   const closed = new AbortController()
   const close = (): void => closed.abort()
   stream.addEventListener('close', close)
