@@ -1,5 +1,5 @@
 import type { NatError, Protocol } from '@postern/interface'
-import type { Report, StrategyReport } from './report.js'
+import type { PeerReport, Report, StrategyReport } from './report.js'
 
 export type MappingEventName =
   | 'mapped'
@@ -45,6 +45,8 @@ export type TraversalEvents = {
   readonly strategy: CustomEvent<StrategyReport>
   /** Verdict, cause or addresses have changed. */
   readonly verdict: CustomEvent<Report>
+  /** A peer that is connected through a relay has come nearer to a direct connection, or will have none. */
+  readonly upgrade: CustomEvent<PeerReport>
 }
 
 type Listener<E> = ((event: E) => void) | { handleEvent(event: E): void } | null

@@ -21,6 +21,7 @@ export type {
   EvidenceReport,
   GatewayReport,
   NatReport,
+  PeerReport,
   Report,
   StrategyReport,
   StrategyState,

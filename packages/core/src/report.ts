@@ -15,6 +15,9 @@ export interface Report {
   /** In rank order. */
   readonly strategies: readonly StrategyReport[]
   readonly candidates: readonly CandidateReport[]
+  /** Peers that were connected through a relay, the latest news last, 256 at most. Only where a strategy upgrades
+   * connections. */
+  readonly peers?: readonly PeerReport[]
 }
 
 export type Verdict = 'public' | 'relayed' | 'private' | 'unknown'
@@ -79,5 +82,17 @@ export interface EvidenceReport {
   readonly party: string
   readonly network: string
   readonly outcome: 'reachable' | 'unreachable' | 'inconclusive'
+  readonly at: string
+}
+
+/** How far a peer is on its way from a relayed connection to a direct one. */
+export interface PeerReport {
+  readonly peer: string
+  readonly state: 'relayed' | 'punching' | 'direct' | 'failed'
+  readonly strategy: string
+  /** Of the direct connection, its other end. */
+  readonly address: string | null
+  /** Why there is no direct one: `symmetric-both`, `refused`, `timeout` and others, as the strategy names it. */
+  readonly cause: string | null
   readonly at: string
 }

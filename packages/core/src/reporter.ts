@@ -2,7 +2,7 @@ import type { RelayLimits } from '@postern/interface'
 import type { Candidate } from './candidates.js'
 import type { Context } from './context.js'
 import { describeCandidate, describeGateway, describeStrategy } from './describe.js'
-import type { Report, StrategyReport } from './report.js'
+import type { PeerReport, Report, StrategyReport } from './report.js'
 import type { Entry } from './roster.js'
 import { type CandidateFact, type Judgement, judge } from './verdict.js'
 import type { Want } from './wants.js'
@@ -15,6 +15,7 @@ export interface ReporterFacts {
   readonly witnessNetworks: () => number
   /** Since when, on the monotonic clock, this network is searched; undefined while nothing runs. */
   readonly searchedMs: () => number | undefined
+  readonly peers: () => readonly PeerReport[] | undefined
 }
 
 export interface Reporter {
@@ -72,6 +73,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       const known = live()
       const all = factsOf(known)
       const [gateway] = network().gateways
+      const peers = facts.peers()
       return {
         schemaVersion: 1,
         ...conclude(all),
@@ -79,7 +81,8 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
         externalAddresses: unrefuted(all),
         nat: null,
         strategies: roster.entries.flatMap((entry) => describeStrategy(entry, network(), isWanted())),
-        candidates: known.map((candidate) => describeCandidate(candidate, candidates.state(candidate)))
+        candidates: known.map((candidate) => describeCandidate(candidate, candidates.state(candidate))),
+        ...(peers === undefined ? {} : { peers })
       }
     },
     summary() {

@@ -1,4 +1,4 @@
-import type { Endpoint, Host, Network } from '@postern/interface'
+import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@postern/interface'
 import { ended } from './bell.js'
 import { createCandidates } from './candidates.js'
 import type { Context } from './context.js'
@@ -18,6 +18,7 @@ import { createReporter } from './reporter.js'
 import { createReviewer } from './reviewer.js'
 import { createRoster, gatewayKey } from './roster.js'
 import { createSession, isNoMapper, type Session } from './session.js'
+import { createUpgrades } from './upgrades.js'
 import { createVerifier } from './verifier.js'
 import { checkEndpoint, checkPort, checkSuffix, isSameNetwork, type Want, wantKey } from './wants.js'
 
@@ -35,6 +36,9 @@ export interface Traversal extends TypedEvents<TraversalEvents> {
   firstPass(): Promise<void>
   /** Asks every gateway again for what it granted. `renewed`, `changed` or `lost` tell what came of it. */
   recheck(): void
+  /** Resolves with the other end of a direct connection to the peer, made out of a relayed one where there is none yet.
+   * Rejects with a NatError that says why there is none, or with the signal's reason. */
+  upgrade(peerId: string, call: CallOptions): Promise<MultiaddrText>
   report(): Report
 }
 
@@ -74,14 +78,21 @@ export function createTraversal(options: TraversalOptions): Traversal {
       if (entry.kind === 'witness') verifier.look()
       touched()
     },
-    notice(entry, { about, what }) {
+    notice(entry, notice) {
       if (session === undefined) return
+      if (notice.what === 'upgrade') return upgrades.heard(entry, notice)
+      const { about, what } = notice
       if (what === 'gone') return about.kind === 'relay' ? relays.gone(about.party.id) : undefined
       host.log.info(`${entry.name}: the ${about.kind} says: ${what}`)
       if (about.kind !== 'mapper' || about.gateway === null) return
       recoveries.trigger(gatewayKey(about.gateway), what === 'restarted' ? 'restarted' : 'hint', session)
     }
   })
+  const upgrades = createUpgrades(
+    () => roster,
+    clock,
+    (report) => fire('upgrade', report)
+  )
   const context: Context = {
     host,
     policy,
@@ -126,7 +137,8 @@ export function createTraversal(options: TraversalOptions): Traversal {
     relays: () => relays.count(),
     relayLimits: () => relays.limits(),
     witnessNetworks: () => verifier.witnessNetworks(),
-    searchedMs: () => session?.searchedMs()
+    searchedMs: () => session?.searchedMs(),
+    peers: () => upgrades.report()
   })
   const reviewer = createReviewer(clock, review)
 
@@ -189,6 +201,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     await Promise.race([memory.close(), clock.sleep(policy.stopMs, over).catch(() => undefined)])
     over.abort()
     context.locals.clear()
+    upgrades.clear()
     for (const { address } of candidates.all()) candidates.withdraw(address)
   }
 
@@ -251,6 +264,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     recheck() {
       for (const holding of session?.holdings() ?? []) holding.ring('check')
     },
+    upgrade: (peerId, call) => upgrades.upgrade(peerId, call),
     report: () => reporter.report()
   }
 }

@@ -96,6 +96,21 @@ export type Notice =
       readonly what: 'gone' | 'restarted' | 'address-changed'
       readonly about: Ability
     }
+  | UpgradeNotice
+
+/** How far a peer is on its way from a relayed connection to a direct one. */
+export interface UpgradeNotice {
+  readonly kind: 'notice'
+  readonly what: 'upgrade'
+  readonly about: Puncher
+  readonly peer: string
+  /** `relayed`: connected through a relay, and looked after. `punching`: the two sides agree on how to meet. */
+  readonly state: 'relayed' | 'punching' | 'direct' | 'failed'
+  /** Only with `direct`: the other end of the connection. */
+  readonly address?: MultiaddrText
+  /** Only with `failed`: why, in the strategy's own words, in kebab-case. */
+  readonly cause?: string
+}
 
 export interface MapRequest {
   readonly endpoint: Endpoint

@@ -165,5 +165,11 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   STORE_UNUSABLE: {
     meaning: 'The file that remembers mappings cannot be used: damaged, not ours, or in use by another process.',
     advice: 'None needed: the run starts with empty memory. Give each program its own file.'
+  },
+
+  // Between two peers.
+  SYMMETRIC_NAT: {
+    meaning: 'A NAT takes another port for each destination, so that nobody can know where to meet.',
+    advice: 'Map a port on either side, or stay with the relay. On one side only, `birthday` of hole punching may do.'
   }
 }

@@ -37,7 +37,8 @@ const codes = [
   'SECONDARY_GATEWAY',
   'LEASE_LAPSED',
   'STRATEGY_FAULT',
-  'STORE_UNUSABLE'
+  'STORE_UNUSABLE',
+  'SYMMETRIC_NAT'
 ] as const
 
 /** One of the registry's codes. */

@@ -46,6 +46,7 @@ export type {
   Relay,
   RelayLimits,
   Strategy,
+  UpgradeNotice,
   Witness
 } from './contract.js'
 export type { ErrorMeaning } from './error-meanings.js'

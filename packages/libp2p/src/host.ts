@@ -1,4 +1,5 @@
 import type { AutonatComponents } from '@postern/autonat'
+import type { HolePunchComponents } from '@postern/hole-punch'
 import type { Host } from '@postern/interface'
 import type { RelayComponents } from '@postern/relay'
 import type { AddressManager } from '@libp2p/interface-internal'
@@ -6,7 +7,7 @@ import type { ComponentLogger, Metrics } from '@libp2p/interface'
 import type { Datastore } from 'interface-datastore'
 
 /** The parts of a libp2p node that this service and its strategies work with. */
-export interface Libp2pComponents extends AutonatComponents, RelayComponents {
+export interface Libp2pComponents extends AutonatComponents, HolePunchComponents, RelayComponents {
   readonly addressManager: AddressManager
   readonly logger: ComponentLogger
   readonly datastore: Datastore

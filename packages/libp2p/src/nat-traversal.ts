@@ -1,4 +1,4 @@
-import { serviceCapabilities, type Startable } from '@libp2p/interface'
+import { type Connection, type PeerId, serviceCapabilities, type Startable } from '@libp2p/interface'
 
 import { autonat } from '@postern/autonat'
 import {
@@ -11,7 +11,8 @@ import {
   type TraversalEvents,
   type TypedEvents
 } from '@postern/core'
-import type { Clock, Network, Strategy } from '@postern/interface'
+import { holePunch, isDirect } from '@postern/hole-punch'
+import { type CallOptions, type Clock, natError, type Network, type Strategy } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
 import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
@@ -25,7 +26,7 @@ import { registerMetrics } from './metrics.js'
 
 export interface NatTraversalInit {
   /** The strategies in rank order.
-   * @default PCP, NAT-PMP, UPnP, relay, AutoNAT */
+   * @default PCP, NAT-PMP, UPnP, relay, AutoNAT, hole punching */
   readonly strategies?: readonly Strategy<Libp2pHost>[]
   /** Replaces parts of the default policy.
    * @default the default policy; relays are kept while a relayed connection is open */
@@ -48,10 +49,25 @@ export interface NatTraversal extends TypedEvents<TraversalEvents> {
   recheck(): void
   /** Resolves when everything that can be tried at once has been, or when the node stops. */
   firstPass(): Promise<void>
+  /**
+   * Resolves with a direct connection to the peer: the one there is, or one made out of a relayed connection. A peer that
+   * is not connected is dialled first.
+   *
+   * Rejects with a NatError that says why there is none, with libp2p's error where the peer cannot be dialled at all, or
+   * with the signal's reason.
+   */
+  direct(peer: PeerId, call: CallOptions): Promise<Connection>
 }
 
 /** The full ladder for a libp2p node. */
-export const defaultStrategies = (): readonly Strategy<Libp2pHost>[] => [pcp(), natPmp(), upnp(), relay(), autonat()]
+export const defaultStrategies = (): readonly Strategy<Libp2pHost>[] => [
+  pcp(),
+  natPmp(),
+  upnp(),
+  relay(),
+  autonat(),
+  holePunch()
+]
 
 /**
  * Makes a libp2p node reachable: `createLibp2p({ services: { nat: natTraversal() } })`.
@@ -127,6 +143,15 @@ class NatTraversalService implements NatTraversal, Startable {
   async firstPass(): Promise<void> {
     await this.#running?.begun
     await this.#traversal.firstPass()
+  }
+
+  async direct(peer: PeerId, call: CallOptions): Promise<Connection> {
+    const { connectionManager } = this.#components
+    if (connectionManager.getConnections(peer).length === 0) await connectionManager.openConnection(peer, call)
+    await this.#traversal.upgrade(peer.toString(), call)
+    const connection = connectionManager.getConnections(peer).find(isDirect)
+    if (connection === undefined) throw natError('UNREACHABLE', 'the direct connection was closed at once')
+    return connection
   }
 
   /** The transports listen in the next phase; meanwhile the network can be looked at. */

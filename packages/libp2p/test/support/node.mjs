@@ -11,6 +11,7 @@ import { uPnPNAT } from '@libp2p/upnp-nat'
 import { webSockets } from '@libp2p/websockets'
 import { multiaddr } from '@multiformats/multiaddr'
 import { autonat, autonatServer } from '@postern/autonat'
+import { holePunch } from '@postern/hole-punch'
 import { manual } from '@postern/manual'
 import { natPmp } from '@postern/nat-pmp'
 import { pcp } from '@postern/pcp'
@@ -26,7 +27,7 @@ const began = performance.now()
 const say = (line) =>
   process.stdout.write(`${JSON.stringify({ ms: Math.round(performance.now() - began), ...line })}\n`)
 
-const factories = { autonat, manual, 'nat-pmp': natPmp, pcp, relay, upnp }
+const factories = { autonat, 'hole-punch': holePunch, manual, 'nat-pmp': natPmp, pcp, relay, upnp }
 const strategies = config.nat?.strategies?.map(([name, options]) => factories[name](options))
 
 const services = { identify: identify(), identifyPush: identifyPush(), ping: ping() }
@@ -59,6 +60,7 @@ for (const name of ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted
     say(name === 'verdict' ? { event: name, ...detail } : detail)
   )
 }
+node.services.nat?.addEventListener('upgrade', ({ detail }) => say({ event: 'upgrade', ...detail }))
 // When an address can first be dialled, the node's own announcement is what counts.
 let told = ''
 const tell = () => {
@@ -86,6 +88,26 @@ const commands = {
       ms: performance.now() - start
     }
   },
+  async direct({ peer }) {
+    const start = performance.now()
+    const found = node.getPeers().find((each) => each.toString() === peer)
+    const connection = await node.services.nat.direct(found, { signal: AbortSignal.timeout(15_000) })
+    return {
+      direct: connection.direct,
+      limited: connection.limits !== undefined,
+      remoteAddress: connection.remoteAddr.toString(),
+      rttMs: await node.services.ping.ping(connection.remotePeer),
+      ms: performance.now() - start
+    }
+  },
+  connections: async ({ peer }) =>
+    node
+      .getConnections()
+      .flatMap(({ remotePeer, remoteAddr, limits, direction, streams }) =>
+        remotePeer.toString() === peer
+          ? [{ address: remoteAddr.toString(), limited: limits !== undefined, direction, streams: streams.length }]
+          : []
+      ),
   addresses: async () => node.getMultiaddrs().map(String),
   report: async () => node.services.nat.report(),
   peers: async () => node.getPeers().map(String),

@@ -1,0 +1,17 @@
+import type { Budget } from './budget.js'
+import type { Mapping } from './codec.js'
+import type { HolePunchHost } from './host.js'
+import type { Settings } from './options.js'
+
+/** What all punches of one search share. */
+export interface Context {
+  readonly host: HolePunchHost
+  readonly settings: Settings
+  readonly budget: Budget
+  /** IP addresses of this host, inside and outside: nobody can have us dial those. */
+  readonly own: () => ReadonlySet<string>
+  /** Remembers where this host seems to be. */
+  readonly seen: (external: string) => void
+  /** How our NAT maps ports, as soon as it is known. */
+  readonly mapping: () => Mapping | undefined
+}

@@ -1,0 +1,11 @@
+/**
+ * Hole punching for libp2p as a Postern strategy: direct connections between two homes, over TCP, as DCUtR specifies.
+ *
+ * @packageDocumentation
+ */
+export type { UpgradeCause } from './causes.js'
+export type { HolePunchComponents, HolePunchHost } from './host.js'
+export type { HolePunchOptions } from './options.js'
+export { isDirect } from './relayed.js'
+export type { Connect } from './sockets.js'
+export { holePunch } from './strategy.js'

@@ -1,0 +1,155 @@
+import { randomInt } from 'node:crypto'
+import type { Connection, IdentifyResult } from '@libp2p/interface'
+import { type CallOptions, isNatError, natError } from '@postern/interface'
+import { within } from '@postern/net'
+import type { Mapping } from './codec.js'
+import type { HolePunchHost } from './host.js'
+import type { PortObserver } from './observers.js'
+import { type Connect, connectFrom } from './sockets.js'
+import { type Target, targetOf } from './targets.js'
+import { upgradeSocket } from './upgrade.js'
+
+/** A local port that nobody listens on, and where it can be met from outside. */
+export interface PunchPort {
+  readonly localPort: number
+  readonly external: Target
+}
+
+/** Ports for one round. */
+export interface PunchPorts {
+  readonly ports: readonly PunchPort[]
+  /** Lets go of what keeps the mappings of the NAT alive. */
+  release(): void
+}
+
+/** Below the ports that systems give out by themselves, and above those of services. */
+const firstPort = 20_000
+const lastPort = 32_000
+/** A connection, its three negotiations and identify: some five round trips, in ms. */
+const observeMs = 6000
+const mostTries = 3
+
+/**
+ * Shows fresh local ports to a peer, which says where they come from.
+ *
+ * Fresh, because a port that listens cannot be dialled from, and because what an earlier round has left on the routers would
+ * be in the way. Rejects with `EXTERNAL_ADDRESS_UNKNOWN` where nobody tells, or with the signal's reason.
+ */
+export async function preparePorts(
+  host: HolePunchHost,
+  connect: Connect,
+  observers: readonly PortObserver[],
+  count: number,
+  call: CallOptions
+): Promise<PunchPorts> {
+  const shown = await Promise.allSettled(
+    Array.from({ length: count }, () => showFreshPort(host, connect, observers, call))
+  )
+  const seen = shown.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+  const release = (): void => {
+    for (const { connection } of seen) connection.abort(new Error('the port was seen'))
+  }
+  if (call.signal.aborted) release()
+  call.signal.throwIfAborted()
+  if (seen.length > 0) return { ports: seen.map(({ port }) => port), release }
+  const [first] = shown
+  throw natError('EXTERNAL_ADDRESS_UNKNOWN', 'no connected peer tells where a port of this host comes from', {
+    cause: first?.status === 'rejected' ? first.reason : undefined
+  })
+}
+
+interface Seen {
+  readonly port: PunchPort
+  readonly connection: Connection
+}
+
+async function showFreshPort(
+  host: HolePunchHost,
+  connect: Connect,
+  observers: readonly PortObserver[],
+  call: CallOptions
+): Promise<Seen> {
+  let last: unknown
+  for (const observer of observers.slice(0, mostTries)) {
+    try {
+      return await showPort(host, connect, observer, randomInt(firstPort, lastPort), call)
+    } catch (error) {
+      call.signal.throwIfAborted()
+      last = error
+    }
+  }
+  throw last ?? natError('NO_SERVICE', 'there is nobody to show a port to')
+}
+
+async function showPort(
+  host: HolePunchHost,
+  connect: Connect,
+  { peer, target }: PortObserver,
+  localPort: number,
+  { signal }: CallOptions
+): Promise<Seen> {
+  const { clock, components } = host
+  const told = new Map<Connection, IdentifyResult>()
+  let look = (): void => undefined
+  const identified = ({ detail }: CustomEvent<IdentifyResult>): void => {
+    if (!detail.peerId.equals(peer)) return
+    told.set(detail.connection, detail)
+    look()
+  }
+  const late = (): Error => natError('NO_REPLY', `a peer did not tell within ${observeMs} ms where a port comes from`)
+  components.events.addEventListener('peer:identify', identified)
+  try {
+    return await within(clock, observeMs, { signal }, late, async (call) => {
+      const socket = await connectFrom(connect, { localPort, target }, call)
+      const connection = await upgradeSocket(host, socket, peer, 'client', call)
+      const { promise: result, resolve } = Promise.withResolvers<IdentifyResult>()
+      look = () => {
+        const found = told.get(connection)
+        if (found !== undefined) resolve(found)
+      }
+      look()
+      call.signal.addEventListener('abort', () => connection.abort(new Error('nobody waits for it any more')))
+      const { observedAddr } = await result
+      const external = observedAddr && targetOf(observedAddr.bytes)
+      if (external !== undefined && external.family === target.family)
+        return { port: { localPort, external }, connection }
+      connection.abort(new Error('it does not tell where the port comes from'))
+      throw natError('EXTERNAL_ADDRESS_UNKNOWN', 'a peer does not tell where a port comes from')
+    })
+  } finally {
+    components.events.removeEventListener('peer:identify', identified)
+  }
+}
+
+/**
+ * How the NAT maps one local port for two destinations (RFC 4787 §4.1, RFC 5382 §4.1): whether both see it at the same
+ * place. Undefined where there are no two observers on distinct networks, or they do not tell.
+ */
+export async function findMapping(
+  host: HolePunchHost,
+  connect: Connect,
+  observers: readonly PortObserver[],
+  call: CallOptions
+): Promise<Mapping | undefined> {
+  const [first] = observers
+  const second = observers.find(
+    ({ network, target }) => network !== first?.network && target.family === first?.target.family
+  )
+  if (first === undefined || second === undefined) return undefined
+  const localPort = randomInt(firstPort, lastPort)
+  const seen: Seen[] = []
+  try {
+    for (const observer of [first, second]) seen.push(await showPort(host, connect, observer, localPort, call))
+    const [one, other] = seen.map(({ port }) => port.external)
+    const isSame = one?.host === other?.host && one?.port === other?.port
+    return isSame ? 'endpoint-independent' : 'address-and-port-dependent'
+  } catch (error) {
+    call.signal.throwIfAborted()
+    host.log.debug(
+      `hole-punch: it cannot be told how the NAT maps ports: ${isNatError(error) ? error.message : String(error)}`
+    )
+    return undefined
+  } finally {
+    for (const { connection } of seen) connection.abort(new Error('the port was seen'))
+  }
+}

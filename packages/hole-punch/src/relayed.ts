@@ -1,0 +1,17 @@
+import type { Connection } from '@libp2p/interface'
+
+/** A connection through a relay, whether or not the relay limits it. WebRTC is only arranged through one. */
+export function isRelayed({ limits, remoteAddr, status }: Connection): boolean {
+  const names = remoteAddr.getComponents().map(({ name }) => name)
+  return status === 'open' && (limits !== undefined || (names.includes('p2p-circuit') && !names.includes('webrtc')))
+}
+
+/** Whether a connection is open, and no relay stands between. */
+export const isDirect = (connection: Connection): boolean => connection.status === 'open' && !isRelayed(connection)
+
+/** The peer id of the relay; undefined where the address does not name it. */
+export function relayOf({ remoteAddr }: Connection): string | undefined {
+  const components = remoteAddr.getComponents()
+  const circuit = components.findIndex(({ name }) => name === 'p2p-circuit')
+  return components.slice(0, circuit).findLast(({ name }) => name === 'p2p')?.value
+}

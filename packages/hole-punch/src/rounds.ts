@@ -1,0 +1,160 @@
+import type { Connection, Stream } from '@libp2p/interface'
+import { type CallOptions, isNatError, type NatError, natError } from '@postern/interface'
+import { within } from '@postern/net'
+import type { Mapping } from './codec.js'
+import type { Context } from './context.js'
+import { answerRound, type Offer, offerRound, type Told } from './exchange.js'
+import { manyPlaces, manyPorts, pairsOf } from './pairs.js'
+import type { PunchPort } from './ports.js'
+import { punchRound, type Round } from './round.js'
+import type { Pair } from './sockets.js'
+import { createSupply } from './supply.js'
+import { targetsOf } from './targets.js'
+
+/** What came of the rounds, where none of them led to a connection. */
+export interface Outcome {
+  readonly errors: readonly NatError[]
+  readonly theirs: Mapping | undefined
+}
+
+/** A SYN that is lost is sent again after one and three seconds (RFC 6298): a round has time for both, in ms. */
+const roundMs = 4000
+/** A client that cannot be sure to be one listens so long for a server that takes itself for a client, in ms. */
+const clientListensMs = 200
+/** A server waits longer than that, and the way twice. */
+const serverListensMs = 1000
+/** Behind routers without any delay between them 20 dials of a pair were the middle, and 186 the most. */
+const mostDials = 200
+/** How long the side that dialled waits for the other one to begin, or to begin again, in ms. */
+const patienceMs = 15_000
+
+/** The side that the relayed connection came to. Resolves with the direct connection, or with why there is none. */
+export async function beginRounds(
+  context: Context,
+  relayed: Connection,
+  began: () => void,
+  call: CallOptions
+): Promise<Connection | Outcome> {
+  const { clock } = context.host
+  const supply = createSupply(context, relayed, call)
+  const errors: NatError[] = []
+  let theirs: Mapping | undefined
+  try {
+    for (let round = 1; round <= context.settings.rounds; round++) {
+      try {
+        const { ports } = await supply.take()
+        began()
+        const agreed = await offerRound(relayed, offerOf(context, ports), clock, call)
+        theirs = agreed.mapping ?? theirs
+        // SYNC needs as long to the other side.
+        await clock.sleep(agreed.rttMs / 2, call)
+        const listenMs = serverListensMs + 2 * agreed.rttMs
+        return await meet(context, relayed, ports, agreed, round, { role: 'server', listenMs }, call)
+      } catch (error) {
+        errors.push(errorOf(error, call))
+        if (isFinal(errors.at(-1))) break
+      }
+    }
+    return { errors, theirs }
+  } finally {
+    supply.end()
+  }
+}
+
+/** The side that dialled the relayed connection; the other one opens a stream for each round. */
+export async function answerRounds(
+  context: Context,
+  relayed: Connection,
+  next: (call: CallOptions) => Promise<Stream>,
+  began: () => void,
+  call: CallOptions
+): Promise<Connection | Outcome> {
+  const { clock } = context.host
+  const supply = createSupply(context, relayed, call)
+  const errors: NatError[] = []
+  let theirs: Mapping | undefined
+  const late = (): Error => natError('NO_REPLY', `the other side did not begin within ${patienceMs} ms`)
+  try {
+    let coming = within(clock, patienceMs, call, late, next)
+    for (let round = 1; round <= context.settings.rounds; round++) {
+      const over = new AbortController()
+      const stream = await coming.catch((error: unknown) => void errors.push(errorOf(error, call)))
+      if (stream === undefined) break
+      try {
+        began()
+        // Where the other side was refused sooner it begins again, and this round is over for both.
+        coming = within(clock, patienceMs, call, late, next)
+        coming.then(
+          () => over.abort(natError('REFUSED', 'the other side has given this round up')),
+          () => undefined
+        )
+        const bounded = { signal: AbortSignal.any([call.signal, over.signal]) }
+        const taken = supply.take()
+        const told = await answerRound(stream, async () => offerOf(context, (await taken).ports), clock, bounded)
+        theirs = told.mapping ?? theirs
+        const { ports } = await taken
+        const listenMs = round === 1 ? 0 : clientListensMs
+        return await meet(context, relayed, ports, told, round, { role: 'client', listenMs }, bounded)
+      } catch (error) {
+        errors.push(errorOf(error, call))
+        if (isFinal(errors.at(-1))) break
+      }
+    }
+    return { errors, theirs }
+  } finally {
+    supply.end()
+  }
+}
+
+const offerOf = ({ mapping, settings }: Context, ports: readonly PunchPort[]): Offer => ({
+  ports,
+  mapping: mapping(),
+  birthday: settings.birthday
+})
+
+async function meet(
+  context: Context,
+  { remotePeer }: Connection,
+  ports: readonly PunchPort[],
+  told: Told,
+  round: number,
+  part: Pick<Round, 'role' | 'listenMs'>,
+  call: CallOptions
+): Promise<Connection> {
+  const { host, settings, budget, own } = context
+  const targets = targetsOf(told.addresses, own())
+  const [target] = targets
+  if (target === undefined) throw natError('GRANT_INVALID', 'the peer named no public address to meet at')
+  const isBirthday = round > 1 && settings.birthday && told.birthday
+  const guessing = isBirthday ? guesses(context.mapping(), told.mapping, ports, target) : undefined
+  const pairs = guessing ?? pairsOf(ports, targets)
+  return punchRound(
+    host,
+    settings.connect,
+    budget,
+    { peer: remotePeer, pairs, ...part, mostDials: guessing === undefined ? mostDials : 1, timeoutMs: roundMs },
+    call
+  )
+}
+
+/** Undefined where meeting is better: both NATs keep a port for all destinations, or neither does. */
+function guesses(
+  own: Mapping | undefined,
+  theirs: Mapping | undefined,
+  [port]: readonly PunchPort[],
+  target: Parameters<typeof manyPorts>[0]
+): readonly Pair[] | undefined {
+  if (own === 'address-and-port-dependent' && theirs === 'endpoint-independent') return manyPorts(target)
+  if (own === 'endpoint-independent' && theirs === 'address-and-port-dependent' && port !== undefined)
+    return manyPlaces(port, target)
+  return undefined
+}
+
+function errorOf(error: unknown, call: CallOptions): NatError {
+  call.signal.throwIfAborted()
+  return isNatError(error) ? error : natError('NO_REPLY', 'the round failed', { cause: error })
+}
+
+/** Another round would meet with the same. */
+const isFinal = (error: NatError | undefined): boolean =>
+  error !== undefined && ['UNSUPPORTED', 'EXTERNAL_ADDRESS_UNKNOWN', 'QUOTA_EXCEEDED'].includes(error.code)

@@ -1,0 +1,45 @@
+import { multiaddr } from '@multiformats/multiaddr'
+import { canonicalAddress, type Family, familyOf, isGlobal } from '@postern/interface'
+
+/** Where a socket can be connected to. */
+export interface Target {
+  readonly host: string
+  readonly port: number
+  readonly family: Family
+}
+
+/** Whoever offers more has prepared more than can be used. */
+const mostTargets = 8
+
+/** The place of a multiaddr that is plain TCP on an IP address; undefined for every other, and for what is none. */
+export function targetOf(address: Uint8Array | string): Target | undefined {
+  try {
+    const [ip, tcp, ...above] = multiaddr(address)
+      .getComponents()
+      .filter(({ name }) => name !== 'ip6zone')
+    const host = canonicalAddress(ip?.value ?? '')
+    const family = familyOf(host ?? '')
+    const port = Number(tcp?.value)
+    const isPlain = tcp?.name === 'tcp' && above.every(({ name }) => name === 'p2p')
+    if (!isPlain || host === undefined || family === undefined || port < 1) return undefined
+    return { host, port, family }
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * The addresses of a peer that may be punched: public ones that are not ours. A peer could name the router of our own
+ * home, a service on this host, or somebody whom it wants to see flooded.
+ *
+ * @param own - addresses of this host, and those that it has outside
+ */
+export function targetsOf(addresses: readonly Uint8Array[], own: ReadonlySet<string>): readonly Target[] {
+  const targets = new Map<string, Target>()
+  for (const address of addresses) {
+    const target = targetOf(address)
+    if (target === undefined || !isGlobal(target.host) || own.has(target.host)) continue
+    if (targets.size < mostTargets) targets.set(`${target.host} ${target.port}`, target)
+  }
+  return [...targets.values()]
+}

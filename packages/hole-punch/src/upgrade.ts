@@ -1,0 +1,59 @@
+import type { Socket } from 'node:net'
+import type { Connection, PeerId } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import { type CallOptions, type Clock, formatMultiaddr, natError } from '@postern/interface'
+import { within } from '@postern/net'
+import type { HolePunchHost } from './host.js'
+import { SocketConnection } from './socket-connection.js'
+
+/** Who speaks first in multistream, noise and yamux (DCUtR, "connect with the correct role"). */
+export type Role = 'client' | 'server'
+
+/** Three negotiations of a round trip or two each, in ms. */
+const upgradeMs = 5000
+
+/** Makes a libp2p connection of a socket, to that peer and no other. Rejects with `NO_REPLY`, with libp2p's error, or with
+ * the signal's reason; then the socket is reset. */
+export async function upgradeSocket(
+  { clock, components: { upgrader, logger } }: HolePunchHost,
+  socket: Socket,
+  peer: PeerId,
+  role: Role,
+  { signal }: CallOptions
+): Promise<Connection> {
+  const { remoteAddress, remotePort } = socket
+  if (remoteAddress === undefined || remotePort === undefined) {
+    socket.destroy()
+    throw natError('NO_REPLY', 'the connection was closed at once')
+  }
+  const address = multiaddr(`${formatMultiaddr(remoteAddress, 'tcp', remotePort)}/p2p/${peer.toString()}`)
+  const direction = role === 'client' ? 'outbound' : 'inbound'
+  const raw = new SocketConnection(socket, address, direction, logger.forComponent('postern:hole-punch'))
+  const late = (): Error => natError('NO_REPLY', `no libp2p connection within ${upgradeMs} ms`)
+  try {
+    // Without `initiator` libp2p takes whoever dials for the client, and here both do.
+    return await within(clock, upgradeMs, { signal }, late, (call) =>
+      upgrader.upgradeOutbound(raw, { ...call, initiator: role === 'client' })
+    )
+  } catch (error) {
+    raw.abort(error instanceof Error ? error : new Error(String(error)))
+    throw error
+  }
+}
+
+/** Whether the other side speaks within that time. Takes nothing of what it says. */
+export async function speaks(socket: Socket, ms: number, clock: Clock, { signal }: CallOptions): Promise<boolean> {
+  const heard = new AbortController()
+  const hear = (): void => heard.abort()
+  socket.once('readable', hear)
+  socket.once('close', hear)
+  try {
+    if (socket.readableLength > 0) return true
+    await clock.sleep(ms, { signal: AbortSignal.any([signal, heard.signal]) }).catch(() => undefined)
+    signal.throwIfAborted()
+    return socket.readableLength > 0
+  } finally {
+    socket.removeListener('readable', hear)
+    socket.removeListener('close', hear)
+  }
+}
