@@ -1,3 +1,4 @@
+import type { Delay } from './delays.js'
 import type { RouterFacts } from './router-files.js'
 import { routerFacts } from './router-files.js'
 import type { HostPlan, LinkPlan, RouterPlan, Topology } from './topology.js'
@@ -85,10 +86,18 @@ function checkNames(name: string, { links }: HostPlan): void {
   for (const link of links) {
     if (!/^[a-z][a-z\d-]{0,14}$/.test(link.name))
       throw new TypeError(`A link of ${name} cannot be named "${link.name}"`)
+    checkDelay({ delayMs: link.delayMs ?? 0, jitterMs: link.jitterMs ?? 0 })
     for (const address of link.addresses) {
       if (!/^[\da-f.:]+\/\d+$/.test(address))
         throw new TypeError(`"${address}" of ${name} needs the form 192.168.1.2/24`)
     }
+  }
+}
+
+/** Throws a TypeError where a delay is none. */
+export function checkDelay({ delayMs, jitterMs }: Delay): void {
+  for (const ms of [delayMs, jitterMs]) {
+    if (!(ms >= 0 && ms <= 60_000)) throw new TypeError(`A delay is 0 to 60000 milliseconds, not ${ms}`)
   }
 }
 

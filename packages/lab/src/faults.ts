@@ -1,16 +1,19 @@
 import { isIPv4 } from 'node:net'
+import type { DelayedCables } from './delays.js'
 import type { Facts, Router } from './facts.js'
 import { forgetNotes } from './filtering.js'
-import { mirrorSteps } from './hairpin.js'
+import { mirrorSteps, turnsRound } from './hairpin.js'
 import type { Namespace } from './namespace.js'
 import { daemonConfig, recountRules, routerFolder, startScript, stopScript } from './router-files.js'
-import { cable, linkBatch } from './setup-script.js'
+import { linkBatch } from './setup-script.js'
+import type { LinkPlan } from './topology.js'
 
 /** What faults work on. */
 export interface Ground {
   readonly facts: Facts
   readonly namespace: Namespace
   readonly debug: boolean
+  readonly delayed: DelayedCables
 }
 
 const flush = `nft 'flush chain inet router miniupnpd
@@ -70,12 +73,8 @@ export async function unblockInbound({ namespace }: Ground, { name }: Router): P
 }
 
 /** The order matters to whoever watches: the old address goes, the new one comes, then the routes. */
-export async function changeAddress(
-  { facts, namespace }: Ground,
-  host: string,
-  link: string,
-  address: string
-): Promise<void> {
+export async function changeAddress(ground: Ground, host: string, link: string, address: string): Promise<void> {
+  const { facts, namespace } = ground
   if (!isIPv4(address)) throw new TypeError(`"${address}" is no IPv4 address; give one without prefix length`)
   const { addresses, network } = facts.link(host, link)
   const old = addresses.find((each) => !each.includes(':'))
@@ -83,7 +82,6 @@ export async function changeAddress(
   const [oldAddress = '', prefixLength = ''] = old.split('/')
   const near = samePrefix(oldAddress, address, Number(prefixLength))
   const changed = [near ? `${address}/${prefixLength}` : `${address}/32`, ...addresses.filter((each) => each !== old)]
-  const routes = facts.host(host).plan.routes
 
   const lines = [`addr del ${old} dev ${link}`, `addr add ${changed[0]} dev ${link}`]
   if (!near) {
@@ -95,44 +93,28 @@ export async function changeAddress(
       await namespace.script(other.host, `ip route replace ${address} dev ${other.link.name}`)
     }
   }
-  lines.push(linkBatch({ name: link, network, addresses: changed }, routes))
   facts.setAddresses(host, link, changed)
-  await batch(namespace, host, lines.join('\n'))
+  await raise(ground, host, facts.link(host, link), lines)
 }
 
 export async function linkDown({ facts, namespace }: Ground, host: string, link: string | undefined): Promise<void> {
   await batch(namespace, host, `link set ${facts.link(host, link).name} down`)
 }
 
-export async function linkUp({ facts, namespace }: Ground, host: string, link: string | undefined): Promise<void> {
-  const { routes, router } = facts.host(host).plan
-  const plan = facts.link(host, link)
-  await batch(namespace, host, linkBatch(plan, routes))
-  if (router?.hairpin && router.wan === plan.name) await namespace.script(host, mirrorSteps(router.wan))
+export async function linkUp(ground: Ground, host: string, link: string | undefined): Promise<void> {
+  await raise(ground, host, ground.facts.link(host, link), [])
 }
 
-/** On the cable, not in the router: dropping there would tell the sender (EPERM), which a real network does not. */
-export async function loss({ facts, namespace }: Ground, router: Router, percent: number): Promise<void> {
-  if (!(percent >= 0 && percent <= 100)) throw new TypeError(`A loss is 0 to 100 percent, not ${percent}`)
-  const port = cable(facts.topology).ports.get(`${router.name}/${router.plan.lan}`)
-  const permille = Math.round(percent * 10)
-  const chance = permille === 1000 ? 'drop' : `numgen random mod 1000 < ${permille} drop`
-  const rules = permille === 0 ? '' : `iifname ${port} ${chance}\n    oifname ${port} ${chance}`
-  await namespace.script(
-    undefined,
-    `nft -f - << 'END'
-table bridge loss_${port} {}
-delete table bridge loss_${port}
-table bridge loss_${port} {
-  chain forward {
-    type filter hook forward priority 0
-    ether type arp accept
-    meta l4proto ipv6-icmp accept
-    ${rules}
-  }
-}
-END`
-  )
+/** Brings a link up as it is to be, after the lines given; whatever went with its last address or state is said again. */
+async function raise(
+  { facts, namespace }: Ground,
+  host: string,
+  link: LinkPlan,
+  lines: readonly string[]
+): Promise<void> {
+  const { routes, router } = facts.host(host).plan
+  await batch(namespace, host, [...lines, linkBatch(link, routes)].join('\n'))
+  if (turnsRound(router, link.name)) await namespace.script(host, mirrorSteps(link.name))
 }
 
 async function batch(namespace: Namespace, host: string, lines: string): Promise<void> {

@@ -15,6 +15,11 @@ export function hairpinRules({ hairpin = false, lan }: RouterPlan): string {
   }`
 }
 
+/** Whether the bridge is to send back over a link of the router what came from there. */
+export function turnsRound(router: RouterPlan | undefined, link: string): boolean {
+  return router?.hairpin === true && router.wan === link
+}
+
 /**
  * Sends what is marked out of the WAN side, where the bridge turns it round, so that it is translated, filtered and
  * mapped as if it came from outside, whoever wrote the rules: RFC 4787, section 6, "external source IP address and

@@ -1,11 +1,13 @@
 import type { ChildProcess, SpawnOptions } from 'node:child_process'
+import { DelayedCables } from './delays.js'
 import { LabError } from './errors.js'
 import type { Output } from './exec.js'
 import { collect } from './exec.js'
-import type { Facts, Router } from './facts.js'
+import type { Router } from './facts.js'
 import { makeFacts, plainAddress } from './facts.js'
 import * as fault from './faults.js'
 import { Namespace } from './namespace.js'
+import * as path from './path-faults.js'
 import { routerFolder } from './router-files.js'
 import type { Packets, Rule } from './rules.js'
 import { parsePackets, parseRules } from './rules.js'
@@ -40,6 +42,13 @@ export interface RunOptions {
 export interface RebootOptions {
   /** The TCP port of UPnP after the reboot, as some routers pick another one each time. @default the one before */
   readonly controlPort?: number
+}
+
+export interface DelayOptions {
+  /** Each datagram takes up to so many milliseconds longer, at random. @default 0 */
+  readonly jitterMs?: number
+  /** @default a router's link outwards, another host's first */
+  readonly link?: string
 }
 
 /**
@@ -93,8 +102,23 @@ export interface Lab extends AsyncDisposable {
   linkDown(host: string, link?: string): Promise<void>
   /** Takes it up again with its addresses and routes. */
   linkUp(host: string, link?: string): Promise<void>
-  /** Loses so many percent of the datagrams between the router and its LAN, both ways; 0 ends it. ARP and ICMPv6 pass. */
-  loss(router: string, percent: number): Promise<void>
+  /**
+   * Loses so many percent of the datagrams over a link of the router, both ways; 0 ends it. ARP and ICMPv6 pass.
+   * @param link - the one to its LAN without
+   */
+  loss(router: string, percent: number, link?: string): Promise<void>
+  /**
+   * From now on whatever goes over the cable takes `delayMs` longer, each way, and keeps its order; 0 ends it. Costs some
+   * 0.1 s the first time. A LabError `LAB_UNSUPPORTED` where the kernel cannot (ask `canDelay`).
+   */
+  delay(host: string, delayMs: number, options?: DelayOptions): Promise<void>
+  /**
+   * From now on nothing passes the cable, and nobody is told: the interface stays up, as when the provider has a fault.
+   * @param link - a router's link outwards without, another host's first
+   */
+  outageBegins(host: string, link?: string): Promise<void>
+  /** The cable carries again. */
+  outageEnds(host: string, link?: string): Promise<void>
 
   /** Ends every process of the lab; resolves when all is gone. May be called twice. */
   close(): Promise<void>
@@ -119,12 +143,20 @@ export async function openLab(topology: TopologyName | Topology, options: OpenLa
     [...facts.routers.values()].map((router) => router.files()),
     debug
   )
-  return makeLab(facts, await Namespace.open(script, tools, signal), debug)
+  const namespace = await Namespace.open(script, tools, signal)
+  const ground: fault.Ground = { facts, namespace, debug, delayed: new DelayedCables(namespace) }
+  try {
+    await path.delayAsPlanned(ground)
+  } catch (error) {
+    await namespace.close()
+    throw error
+  }
+  return makeLab(ground)
 }
 
-function makeLab(facts: Facts, namespace: Namespace, debug: boolean): Lab {
+function makeLab(ground: fault.Ground): Lab {
+  const { facts, namespace } = ground
   const router = (name: string): Router => facts.router(name)
-  const ground: fault.Ground = { facts, namespace, debug }
   return {
     topology: facts.topology,
     hosts: Object.keys(facts.topology.hosts),
@@ -159,7 +191,10 @@ function makeLab(facts: Facts, namespace: Namespace, debug: boolean): Lab {
     changeHostAddress: (name, address) => fault.changeAddress(ground, name, facts.link(name).name, address),
     linkDown: (host, link) => fault.linkDown(ground, host, link),
     linkUp: (host, link) => fault.linkUp(ground, host, link),
-    loss: (name, percent) => fault.loss(ground, router(name), percent),
+    loss: (name, percent, link) => path.loss(ground, router(name), percent, link),
+    delay: (host, delayMs, { jitterMs = 0, link } = {}) => path.delay(ground, host, link, { delayMs, jitterMs }),
+    outageBegins: (host, link) => path.outage(ground, host, link, true),
+    outageEnds: (host, link) => path.outage(ground, host, link, false),
 
     close: () => namespace.close(),
     [Symbol.asyncDispose]: () => namespace.close()

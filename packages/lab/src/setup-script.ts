@@ -1,4 +1,5 @@
-import { hairpinSteps } from './hairpin.js'
+import { plugSteps } from './delays.js'
+import { hairpinSteps, turnsRound } from './hairpin.js'
 import type { RouterFacts } from './router-files.js'
 import { daemonConfig, nftRules, routerFolder, startScript } from './router-files.js'
 import { stunSteps } from './stun-server.js'
@@ -52,10 +53,9 @@ function cableBatch(topology: Topology): string {
   for (const [host, { links, router }] of Object.entries(topology.hosts)) {
     lines.push(`netns add ${host}`)
     for (const { name, network } of links) {
-      const port = ports.get(`${host}/${name}`)
+      const port = ports.get(`${host}/${name}`) ?? ''
       lines.push(`link add ${port} type veth peer name ${name} netns ${host}`)
-      lines.push(`link set ${port} master ${bridges.get(network)} up`)
-      if (router?.hairpin && router.wan === name) lines.push(`link set ${port} type bridge_slave hairpin on`)
+      lines.push(plugSteps(port, bridges.get(network) ?? '', turnsRound(router, name)))
     }
   }
   return lines.join('\n')

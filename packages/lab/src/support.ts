@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { delayTrial } from './delays.js'
 import { LabError } from './errors.js'
 import type { Output } from './exec.js'
 import { exec } from './exec.js'
@@ -40,6 +41,17 @@ export async function canRunLab(options: ToolsOptions = {}): Promise<Support> {
   if (code === 0) return { ok: true }
   const step = stdout.trim().split('\n').at(-1)
   return no(`This machine gives user namespaces but refuses ${step} in them: ${oneLine(stderr)}.`)
+}
+
+/**
+ * Tries whether cables of a lab can have delay here, which takes VXLAN devices of the kernel, and whether there can be a
+ * lab at all. Never rejects, unless `signal` aborts.
+ */
+export async function canDelay(options: ToolsOptions = {}): Promise<Support> {
+  const support = await canRunLab(options)
+  if (!support.ok) return support
+  const { code, stderr } = await attempt(delayTrial, await prepareTools(options), options)
+  return code === 0 ? support : no(`A lab can be had here, but without delay, for lack of VXLAN: ${oneLine(stderr)}.`)
 }
 
 const no = (reason: string): Support => ({ ok: false, reason })

@@ -27,6 +27,10 @@ export interface LinkPlan {
   readonly network: string
   /** Addresses with prefix length, as in `192.168.1.2/24`. */
   readonly addresses: readonly string[]
+  /** How long everything takes over this cable, in milliseconds, each way. @default 0 */
+  readonly delayMs?: number
+  /** Each datagram takes up to so much longer, at random, in order. @default 0 */
+  readonly jitterMs?: number
 }
 
 export interface RoutePlan {

@@ -105,6 +105,7 @@ describe.skipIf(!support.ok)(
       const program = `
       import { openLab } from '${path.join(import.meta.dirname, '..', 'dist', 'index.js')}'
       const lab = await openLab('home')
+      await lab.delay('router', 1).catch(() => {}) // where it can be had, its forwarder is to go too
       lab.spawn('home', ['sh', '-c', 'sleep 100 & setsid sleep 100 & wait # ${marker}'])
       await lab.run('home', ['sh', '-c', '(sleep 1000; exit) > /dev/null 2>&1 & # ${marker}'])
       console.log((await lab.run('router', ['readlink', '/proc/self/ns/pid'])).stdout)`
@@ -132,7 +133,8 @@ describe.skipIf(!support.ok)(
     it('do not keep a program alive that forgot to close its lab', async () => {
       const program = `
       import { openLab } from '${path.join(import.meta.dirname, '..', 'dist', 'index.js')}'
-      await openLab('no-daemon')`
+      const lab = await openLab('no-daemon')
+      await lab.delay('router', 1).catch(() => {})`
       const opener = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: 'inherit' })
       expect(await once(opener, 'exit')).toEqual([0, null])
     })

@@ -123,8 +123,8 @@ export async function lowTtl(lab: Lab, address: string): Promise<number | string
   return JSON.parse((await lab.run('home', [node, '-e', program])).stdout) as number | string
 }
 
-/** Whether a datagram from one host comes back from another, whatever is between them, within 300 ms. */
-export async function datagramReturns(lab: Lab, from: string, to: string): Promise<boolean> {
+/** Whether a datagram of `size` bytes from one host comes back from another, whatever is between them, within 300 ms. */
+export async function datagramReturns(lab: Lab, from: string, to: string, size = 1): Promise<boolean> {
   const echo = `
     const socket = require('node:dgram').createSocket('udp4')
     socket.on('message', (text, { port, address }) => socket.send(text, port, address))
@@ -132,7 +132,7 @@ export async function datagramReturns(lab: Lab, from: string, to: string): Promi
   const sender = `
     const socket = require('node:dgram').createSocket('udp4')
     socket.on('message', () => process.exit(0))
-    socket.send('x', 7000, '${lab.address(to)}')
+    socket.send('x'.repeat(${size}), 7000, '${lab.address(to)}')
     setTimeout(() => process.exit(1), 300)`
   const child = lab.spawn(to, [node, '-e', echo], { stdio: ['ignore', 'pipe', 'inherit'] })
   if (child.stdout === null) throw new Error('the echo has no output')

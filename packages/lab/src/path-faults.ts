@@ -1,0 +1,78 @@
+import type { Cable, Delay } from './delays.js'
+import type { Facts, Router } from './facts.js'
+import { checkDelay } from './facts.js'
+import type { Ground } from './faults.js'
+import { turnsRound } from './hairpin.js'
+import { cable } from './setup-script.js'
+
+// What befalls a cable, not a host on it: dropping in a host would tell the sender (EPERM), which a real network does not.
+
+export async function loss(
+  ground: Ground,
+  router: Router,
+  percent: number,
+  link: string = router.plan.lan
+): Promise<void> {
+  if (!(percent >= 0 && percent <= 100)) throw new TypeError(`A loss is 0 to 100 percent, not ${percent}`)
+  const permille = Math.round(percent * 10)
+  const chance = permille === 1000 ? 'drop' : `numgen random mod 1000 < ${permille} drop`
+  const spared = ['ether type arp accept', 'meta l4proto ipv6-icmp accept']
+  await onCable(ground, 'loss', router.name, link, permille === 0 ? undefined : { spared, fate: chance })
+}
+
+export async function outage(ground: Ground, host: string, link: string | undefined, begins: boolean): Promise<void> {
+  await onCable(ground, 'outage', host, link, begins ? { spared: [], fate: 'drop' } : undefined)
+}
+
+export async function delay(
+  { facts, delayed }: Ground,
+  host: string,
+  link: string | undefined,
+  how: Delay
+): Promise<void> {
+  checkDelay(how)
+  await delayed.set(findCable(facts, host, link), how)
+}
+
+/** The delays that the topology names. */
+export async function delayAsPlanned(ground: Ground): Promise<void> {
+  for (const [host, { links }] of Object.entries(ground.facts.topology.hosts)) {
+    for (const { name, delayMs = 0, jitterMs = 0 } of links) {
+      if (delayMs > 0 || jitterMs > 0) await delay(ground, host, name, { delayMs, jitterMs })
+    }
+  }
+}
+
+/** Replaces the rules of one kind for what passes the cable either way; without `rules` there are none. */
+async function onCable(
+  { facts, namespace }: Ground,
+  kind: string,
+  host: string,
+  link: string | undefined,
+  rules: { readonly spared: readonly string[]; readonly fate: string } | undefined
+): Promise<void> {
+  const { port } = findCable(facts, host, link)
+  const all = rules && [...rules.spared, `iifname ${port} ${rules.fate}`, `oifname ${port} ${rules.fate}`]
+  await namespace.script(
+    undefined,
+    `nft -f - << 'END'
+table bridge ${kind}_${port} {}
+delete table bridge ${kind}_${port}
+table bridge ${kind}_${port} {
+  chain forward {
+    type filter hook forward priority 0
+    ${all?.join('\n    ') ?? ''}
+  }
+}
+END`
+  )
+}
+
+/** The cable of a link; without a name that of a router's outer side, of another host's first link. */
+function findCable(facts: Facts, host: string, link: string | undefined): Cable {
+  const { router } = facts.host(host).plan
+  const { name, network } = facts.link(host, link ?? router?.wan)
+  const { bridges, ports } = cable(facts.topology)
+  const port = ports.get(`${host}/${name}`) ?? ''
+  return { port, bridge: bridges.get(network) ?? '', hairpin: turnsRound(router, name) }
+}

@@ -1,0 +1,124 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import type { Lab, Topology, TopologyName } from '../src/index.js'
+import { canDelay, canRunLab, openLab, withPeers } from '../src/index.js'
+import { behind } from './support/behind.js'
+import { hearsItself } from './support/datagrams.js'
+import { datagramReturns, natPmpMap, serve, visit } from './support/programs.js'
+import { arrivesWhole, burst, connectMs, talk } from './support/streams.js'
+
+const open: Lab[] = []
+const enter = async (topology: TopologyName | Topology): Promise<Lab> => {
+  const lab = await openLab(topology)
+  open.push(lab)
+  return lab
+}
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((lab) => lab.close()))
+})
+
+// Longer than anybody here waits.
+const forever = 60_000
+const delays = await canDelay()
+
+describe.skipIf(!delays.ok)(`delay${delays.ok ? '' : ` (skipped: ${delays.reason})`}`, { timeout: 15_000 }, () => {
+  it('is added each way on the cable of a router to the outside, and on no other', async () => {
+    const lab = await enter('home')
+    await Promise.all([serve(lab, 'internet', 80), serve(lab, 'neighbour', 80)])
+    await lab.delay('router', 20)
+    expect(await connectMs(lab, 'home', lab.address('internet'), 80)).toBeGreaterThanOrEqual(40)
+    await lab.delay('router', forever)
+    expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe('TIMEOUT')
+    expect(await visit(lab, 'home', `http://${lab.address('neighbour')}/`)).toContain('from neighbour')
+    await lab.delay('router', 0)
+    expect(await visit(lab, 'home', 'http://11.0.0.1/')).toContain('from internet')
+    await lab.delay('home', forever)
+    expect(await visit(lab, 'home', `http://${lab.address('neighbour')}/`)).toBe('TIMEOUT')
+    expect(await visit(lab, 'neighbour', 'http://11.0.0.1/')).toContain('from internet')
+  })
+
+  it('of two homes adds up, and is there from the start where the topology says so', async () => {
+    const { hosts, ...rest } = withPeers('two-homes')
+    const slow = Object.entries(hosts).map(([name, plan]) => {
+      const links = plan.links.map((link) => (link.name === 'wan' ? { ...link, delayMs: 10 } : link))
+      return [name, { ...plan, links }] as const
+    })
+    const lab = await enter({ ...rest, hosts: Object.fromEntries(slow) })
+    await Promise.all([serve(lab, 'home2', 4000), serve(lab, 'alpha', 80)])
+    await natPmpMap(lab, 4000, '192.168.2.1', 'home2')
+    expect(await connectMs(lab, 'home', '21.0.0.1', 80)).toBeGreaterThanOrEqual(20)
+    expect(await connectMs(lab, 'home', '12.0.0.2', 4000)).toBeGreaterThanOrEqual(40)
+  })
+
+  it('changes no byte of a stream, takes large datagrams, and keeps the order of a burst', async () => {
+    const lab = await enter('home')
+    await lab.delay('router', 5, { jitterMs: 10 })
+    expect(await arrivesWhole(lab, 'home', 'internet', 5_000_000)).toBe(true)
+    expect(await datagramReturns(lab, 'home', 'internet', 4000)).toBe(true)
+    expect(await burst(lab, 'home', 'internet', 30)).toEqual([...Array(30).keys()])
+  })
+
+  it('leaves mappings, hairpin and a change of address as they are', async () => {
+    const lab = await enter(withPeers(behind('home', { hairpin: true })))
+    await lab.delay('router', 1)
+    await serve(lab, 'home', 4000)
+    expect(await natPmpMap(lab, 4000)).toContain('Mapped')
+    expect(await visit(lab, 'alpha', 'http://11.0.0.2:4000/')).toBe('from home, to 21.0.0.1')
+    await lab.changeWanAddress('router', '11.0.0.77')
+    expect(await hearsItself(lab, 'me')).toBe('me from 11.0.0.77:6001')
+    await lab.delay('router', 0)
+    expect(await hearsItself(lab, 'me')).toBe('me from 11.0.0.77:6001')
+  })
+
+  it('is there for IPv6', async () => {
+    const lab = await enter('ipv6-firewall')
+    await serve(lab, 'internet', 80, '::')
+    await lab.delay('router', 20)
+    expect(await connectMs(lab, 'home', lab.address6('internet'), 80)).toBeGreaterThanOrEqual(40)
+  })
+
+  it('is refused where it is none', async () => {
+    const lab = await enter('home')
+    await expect(lab.delay('router', -1)).rejects.toThrow('0 to 60000')
+    await expect(lab.delay('router', 1, { jitterMs: Number.NaN })).rejects.toThrow('not NaN')
+    await expect(lab.delay('router', 1, { link: 'eth7' })).rejects.toThrow('lan, wan')
+  })
+})
+
+const support = await canRunLab()
+
+describe.skipIf(!support.ok)(`cables${support.ok ? '' : ` (skipped: ${support.reason})`}`, { timeout: 15_000 }, () => {
+  it('an outage is silent, and a connection goes on after it', async () => {
+    const lab = await enter('home')
+    const { say, hear } = await talk(lab, 'home', 'internet')
+    expect(await say('before')).toBe('before')
+    await lab.outageBegins('router')
+    expect(await say('during')).toBe(false)
+    expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe('TIMEOUT')
+    const { stdout } = await lab.run('router', ['cat', '/sys/class/net/wan/carrier'])
+    expect(stdout.trim()).toBe('1')
+    const heard = hear()
+    await lab.outageEnds('router')
+    expect(await heard).toBe('during')
+  })
+
+  it('an outage of one host leaves the others alone, and begins and ends as often as it is told', async () => {
+    const lab = await enter('home')
+    await serve(lab, 'internet', 80)
+    for (const [begin, seen] of [
+      [true, 'TIMEOUT'],
+      [false, 'from internet, to 11.0.0.2']
+    ] as const) {
+      for (const _ of [1, 2]) await (begin ? lab.outageBegins('home') : lab.outageEnds('home'))
+      expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe(seen)
+      expect(await visit(lab, 'neighbour', 'http://11.0.0.1/')).toBe('from internet, to 11.0.0.2')
+    }
+  })
+
+  it('a loss is on the link that is named', async () => {
+    const lab = await enter('home')
+    await Promise.all([serve(lab, 'internet', 80), serve(lab, 'neighbour', 80)])
+    await lab.loss('router', 100, 'wan')
+    expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe('TIMEOUT')
+    expect(await natPmpMap(lab, 4000)).toContain('Mapped')
+  })
+})
