@@ -1,12 +1,13 @@
 import type { ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import { draw } from './draw.js'
 import { LabError } from './errors.js'
 import { ended } from './exec.js'
 import { openLab } from './lab.js'
-import { withPeers } from './peers.js'
+import { peerNames, withPeers, withStun } from './peers.js'
 import { canRunLab } from './support.js'
+import { findTiers, tiers } from './tiers.js'
 import { prepareTools } from './tools.js'
 import { findTopology, topologies } from './topologies.js'
 import type { Topology } from './topology.js'
@@ -17,12 +18,15 @@ Examples:
   postern-lab run home -- natpmpc -a 4000 4000 tcp 60
   postern-lab run carrier-nat --host router -- ip address
   postern-lab run home --peers --host alpha -- sh     a shell on a public host of its internet
+  postern-lab run home-and-symmetric --delay 25 --host home2 -- sh     two homes, 50 ms apart
 
 Exit codes of run: the command's own; 1 where no lab can be had here; 2 for a wrong name or option.`
 
 const peersOption = ['--peers', 'with the public hosts alpha, bravo, charlie and outsider on the internet'] as const
-interface PeersOption {
-  readonly peers?: true
+const stunOption = ['--stun', 'the same, with STUN servers on alpha (21.0.0.1, 21.0.0.2) and bravo (31.0.0.1)'] as const
+interface TopologyOptions {
+  readonly peers?: boolean
+  readonly stun?: boolean
 }
 
 /** Ends the program with a message and an exit code. */
@@ -50,6 +54,7 @@ program
     if (json) return print(JSON.stringify(topologies, undefined, 2))
     const width = Math.max(...topologies.map(({ name }) => name.length))
     for (const { name, description } of topologies) print(`${name.padEnd(width)}  ${description}`)
+    print(`\nTwo homes: <tier>-and-<tier>, as in home-and-symmetric. Tiers: ${tiers.join(', ')}.`)
   })
 
 program
@@ -57,7 +62,8 @@ program
   .description('a picture of one topology')
   .argument('<topology>')
   .option(...peersOption)
-  .action((name: string, { peers }: PeersOption) => print(draw(topologyNamed(name, peers))))
+  .option(...stunOption)
+  .action((name: string, options: TopologyOptions) => print(draw(topologyNamed(name, options))))
 
 program
   .command('setup')
@@ -76,8 +82,11 @@ program
   .argument('<command...>', 'the command and its arguments, after --')
   .option('--host <name>', 'the host to run it in', 'home')
   .option(...peersOption)
-  .action(async (name: string, command: string[], { host, peers }: PeersOption & { host: string }) => {
-    const topology = topologyNamed(name, peers)
+  .option(...stunOption)
+  .option('--delay <ms>', 'one-way delay on the links of home, or of both homes, to the internet', parseMs)
+  .action(async (name: string, command: string[], options: TopologyOptions & { host: string; delay?: number }) => {
+    const { host, delay = 0 } = options
+    const topology = topologyNamed(name, options)
     const hosts = Object.keys(topology.hosts)
     if (!hosts.includes(host)) throw new Stop(2, `${name} has no host ${host}. It has: ${hosts.join(', ')}`)
     const support = await canRunLab({ onProgress: (line) => void process.stderr.write(`${line}\n`) })
@@ -85,16 +94,36 @@ program
 
     const lab = await openLab(topology)
     try {
+      if (delay > 0) for (const each of atInternet(topology)) await lab.delay(each, delay)
       process.exitCode = await follow(lab.spawn(host, command, { stdio: 'inherit' }))
     } finally {
       await lab.close()
     }
   })
 
-function topologyNamed(name: string, peers = false): Topology {
-  const topology = findTopology(name)
+function topologyNamed(name: string, { peers = false, stun = false }: TopologyOptions): Topology {
+  const topology = findTopology(name) ?? findTiers(name)
+  if (topology !== undefined && stun) return withStun(topology)
   if (topology !== undefined) return peers ? withPeers(topology) : topology
   throw new Stop(2, `No topology is named ${name}. There are: ${topologies.map((each) => each.name).join(', ')}`)
+}
+
+/** Hosts whose link outwards is on the internet, without the internet's own. */
+function atInternet({ hosts }: Topology): string[] {
+  const own = new Set(['internet', ...peerNames])
+  const network = hosts['internet']?.links[0]?.network
+  return Object.entries(hosts)
+    .filter(([name, { links, router }]) => {
+      const outwards = links.find((link) => link.name === router?.wan) ?? links[0]
+      return !own.has(name) && outwards?.network === network
+    })
+    .map(([name]) => name)
+}
+
+function parseMs(text: string): number {
+  const ms = Number(text)
+  if (text.trim() === '' || !(ms >= 0 && ms <= 60_000)) throw new InvalidArgumentError('Take 0 to 60000.')
+  return ms
 }
 
 /** Passes signals on to a command and resolves with its exit code. */

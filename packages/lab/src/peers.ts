@@ -5,6 +5,8 @@ import type { HostPlan, LinkPlan, RoutePlan, Topology } from './topology.js'
 /** Each is in a network that no other host is in, whether by first octet, /16 or /32: 21.0.0.1 and 2a21::1. */
 const peers = { alpha: 21, bravo: 31, charlie: 41, outsider: 51 } as const
 
+export const peerNames: readonly string[] = Object.keys(peers)
+
 const addressesOf = (number: number, dual: boolean): string[] =>
   dual ? [`${number}.0.0.1/8`, `2a${number}::1/32`] : [`${number}.0.0.1/8`]
 

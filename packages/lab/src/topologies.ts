@@ -1,4 +1,5 @@
-import type { DaemonPlan, HostPlan, RouterPlan, Topology } from './topology.js'
+import { all, besides, dualStackHost, host, router, upnpOnly } from './plans.js'
+import type { HostPlan, RouterPlan, Topology } from './topology.js'
 
 // Addresses that look public are from 11.0.0.0/8, 12.0.0.0/8 and 2a00::/16: routers grant nothing on addresses reserved
 // for documentation, and nothing leaves a lab.
@@ -31,44 +32,11 @@ export interface NamedTopology extends Topology {
   readonly name: TopologyName
 }
 
-const all: DaemonPlan = { upnp: 'igd2', natPmp: true, pcp: true }
-const upnpOnly: DaemonPlan = { upnp: 'igd2', natPmp: false, pcp: false }
-
-/** A host with one interface, eth0, and a default route. */
-function host(network: string, address: string, gateway?: string): HostPlan {
-  return {
-    links: [{ name: 'eth0', network, addresses: [address] }],
-    routes: gateway === undefined ? [] : [{ to: 'default', via: gateway, link: 'eth0' }]
-  }
-}
-
-/** A router with the interfaces lan and wan. */
-function router(
-  lan: readonly [network: string, address: string],
-  wan: readonly [network: string, address: string, gateway: string],
-  plan: Partial<RouterPlan>
-): HostPlan {
-  return {
-    links: [
-      { name: 'lan', network: lan[0], addresses: [lan[1]] },
-      { name: 'wan', network: wan[0], addresses: [wan[1]] }
-    ],
-    routes: [{ to: 'default', via: wan[2], link: 'wan' }],
-    router: { lan: 'lan', wan: 'wan', nat: 'port-preserving', wanInput: 'drop', mapping: 'refused', ...plan }
-  }
-}
-
 const home = host('lan', '192.168.1.2/24', '192.168.1.1')
 const neighbour = host('lan', '192.168.1.3/24', '192.168.1.1')
 const internet = host('wan', '11.0.0.1/24')
 const homeRouter = (plan: Partial<RouterPlan>): HostPlan =>
   router(['lan', '192.168.1.1/24'], ['wan', '11.0.0.2/24', '11.0.0.1'], plan)
-
-/** A router that has the other network on its segment too. */
-const besides = (plan: HostPlan, network: string): HostPlan => ({
-  ...plan,
-  routes: [...plan.routes, { to: network, link: 'wan' }]
-})
 
 /** One router between the LAN and the internet. */
 const behindOne = (name: TopologyName, description: string, plan: Partial<RouterPlan>): NamedTopology => ({
@@ -259,16 +227,6 @@ export const topologies: readonly NamedTopology[] = [
     }
   }
 ]
-
-function dualStackHost(ipv4: string, ipv6: string): HostPlan {
-  return {
-    links: [{ name: 'eth0', network: 'lan', addresses: [ipv4, ipv6] }],
-    routes: [
-      { to: 'default', via: '192.168.1.1', link: 'eth0' },
-      { to: 'default6', via: 'fe80::1', link: 'eth0' }
-    ]
-  }
-}
 
 /** Throws a TypeError that lists the names that exist. */
 export function getTopology(name: string): NamedTopology {

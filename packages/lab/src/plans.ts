@@ -1,0 +1,48 @@
+import type { DaemonPlan, HostPlan, RouterPlan } from './topology.js'
+
+// What topologies are put together from.
+
+/** Every mapping protocol. */
+export const all: DaemonPlan = { upnp: 'igd2', natPmp: true, pcp: true }
+export const upnpOnly: DaemonPlan = { upnp: 'igd2', natPmp: false, pcp: false }
+
+/** A host with one interface, eth0, and a default route. */
+export function host(network: string, address: string, gateway?: string): HostPlan {
+  return {
+    links: [{ name: 'eth0', network, addresses: [address] }],
+    routes: gateway === undefined ? [] : [{ to: 'default', via: gateway, link: 'eth0' }]
+  }
+}
+
+/** A router with the interfaces lan and wan. */
+export function router(
+  lan: readonly [network: string, address: string],
+  wan: readonly [network: string, address: string, gateway: string],
+  plan: Partial<RouterPlan>
+): HostPlan {
+  return {
+    links: [
+      { name: 'lan', network: lan[0], addresses: [lan[1]] },
+      { name: 'wan', network: wan[0], addresses: [wan[1]] }
+    ],
+    routes: [{ to: 'default', via: wan[2], link: 'wan' }],
+    router: { lan: 'lan', wan: 'wan', nat: 'port-preserving', wanInput: 'drop', mapping: 'refused', ...plan }
+  }
+}
+
+/** A host or router that has the other network on its segment too. */
+export const besides = (plan: HostPlan, network: string, link = 'wan'): HostPlan => ({
+  ...plan,
+  routes: [...plan.routes, { to: network, link }]
+})
+
+/** A host with IPv4 and IPv6 on the LAN of such a router. */
+export function dualStackHost(ipv4: string, ipv6: string): HostPlan {
+  return {
+    links: [{ name: 'eth0', network: 'lan', addresses: [ipv4, ipv6] }],
+    routes: [
+      { to: 'default', via: '192.168.1.1', link: 'eth0' },
+      { to: 'default6', via: 'fe80::1', link: 'eth0' }
+    ]
+  }
+}

@@ -1,0 +1,109 @@
+import type { Delay } from './delays.js'
+import { besides, host, router } from './plans.js'
+import type { HostPlan, RouterPlan, Topology } from './topology.js'
+
+/**
+ * What may be between a home and the internet, from easy to hard.
+ *
+ * - `open`: nothing; the host has a public address
+ * - `home`: a router that keeps ports and lets answers in only (RFC 4787: endpoint-independent mapping, address and
+ *   port-dependent filtering), as most homes have
+ * - `symmetric`: a router that takes a random port for each destination, as offices and phone networks have
+ * - `carrier`: as `home`, behind a carrier's NAT of the same kind, in 100.64/10 (RFC 6598)
+ */
+export type Tier = 'open' | 'home' | 'symmetric' | 'carrier'
+
+export const tiers: readonly Tier[] = ['open', 'home', 'symmetric', 'carrier']
+
+/** What is particular about one of the two homes. Nothing but the delay concerns a home that is `open`. */
+export interface HomeOptions extends Partial<Delay> {
+  /** What the router of the LAN offers; behind a carrier's NAT it grants nothing. @default 'refused' */
+  readonly mapping?: RouterPlan['mapping']
+  /** Of every NAT of this home. @default 'drop' */
+  readonly wanInput?: RouterPlan['wanInput']
+  /** Of every NAT of this home. @default 'address-and-port-dependent' */
+  readonly filtering?: NonNullable<RouterPlan['filtering']>
+  /** Of every NAT of this home. @default false */
+  readonly hairpin?: boolean
+  /** `tcp`: UDP is blocked. @default 'all' */
+  readonly forwards?: NonNullable<RouterPlan['forwards']>
+}
+
+export interface TiersOptions {
+  readonly home?: HomeOptions
+  readonly home2?: HomeOptions
+}
+
+/**
+ * Two homes of two access providers, each on its tier: `home`, with `router` and `isp` where there are some, and `home2`,
+ * `router2`, `isp2`. Seen from the internet the homes are 11.0.0.2 and 12.0.0.2. A delay is on the link of each home to
+ * the internet: between the homes both count. `withPeers` and `withStun` take what this returns.
+ */
+export function betweenTiers(one: Tier, other: Tier, options: TiersOptions = {}): Topology {
+  const { home = {}, home2 = {} } = options
+  return {
+    name: `${one}-and-${other}`,
+    description: `Two homes of two access providers, the one ${phrases[one]}, the other ${phrases[other]}.`,
+    hosts: {
+      ...homeOn(one, home, { suffix: '', lan: '192.168.1', access: '100.64.1', wan: '11.0.0', others: '12.0.0.0/8' }),
+      ...homeOn(other, home2, {
+        suffix: '2',
+        lan: '192.168.2',
+        access: '100.64.2',
+        wan: '12.0.0',
+        others: '11.0.0.0/8'
+      }),
+      internet: { links: [{ name: 'eth0', network: 'wan', addresses: ['11.0.0.1/24', '12.0.0.1/24'] }], routes: [] }
+    }
+  }
+}
+
+/** The topology of a name such as `home-and-symmetric`; undefined where the name is none of these. */
+export function findTiers(name: string): Topology | undefined {
+  const [one, other, ...rest] = name.split('-and-').map((part) => tiers.find((tier) => tier === part))
+  return one === undefined || other === undefined || rest.length > 0 ? undefined : betweenTiers(one, other)
+}
+
+const phrases: Readonly<Record<Tier, string>> = {
+  open: 'public',
+  home: 'behind a NAT',
+  symmetric: 'behind a symmetric NAT',
+  carrier: 'behind two NATs'
+}
+
+/** The names and networks of one home; prefixes without their last byte. */
+interface Place {
+  readonly suffix: '' | '2'
+  readonly lan: string
+  readonly access: string
+  readonly wan: string
+  /** The network of the other home's provider. */
+  readonly others: string
+}
+
+function homeOn(tier: Tier, { delayMs = 0, jitterMs = 0, ...of }: HomeOptions, place: Place): Record<string, HostPlan> {
+  const { suffix, lan, access, wan, others } = place
+  const [lanNetwork, accessNetwork] = [`lan${suffix}`, `access${suffix}`]
+  const { mapping: _, ...ofCarrier } = of
+  const inside = host(lanNetwork, `${lan}.2/24`, `${lan}.1`)
+  /** Who stands at the internet also reaches the other provider's customers there, in the time that its cable takes. */
+  const outermost = (plan: HostPlan, link: string): HostPlan =>
+    besides(
+      { ...plan, links: plan.links.map((each) => (each.name === link ? { ...each, delayMs, jitterMs } : each)) },
+      others,
+      link
+    )
+
+  if (tier === 'open') return { [`home${suffix}`]: outermost(host('wan', `${wan}.2/24`, `${wan}.1`), 'eth0') }
+  const lanSide = [lanNetwork, `${lan}.1/24`] as const
+  const wanSide = ['wan', `${wan}.2/24`, `${wan}.1`] as const
+  if (tier === 'carrier') {
+    return {
+      [`home${suffix}`]: inside,
+      [`router${suffix}`]: router(lanSide, [accessNetwork, `${access}.2/24`, `${access}.1`], of),
+      [`isp${suffix}`]: outermost(router([accessNetwork, `${access}.1/24`], wanSide, ofCarrier), 'wan')
+    }
+  }
+  const nat = tier === 'symmetric' ? 'symmetric' : 'port-preserving'
+  return { [`home${suffix}`]: inside, [`router${suffix}`]: outermost(router(lanSide, wanSide, { ...of, nat }), 'wan') }
+}
