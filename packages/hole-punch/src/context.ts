@@ -1,3 +1,4 @@
+import type { CallOptions } from '@postern/interface'
 import type { Budget } from './budget.js'
 import type { Mapping } from './codec.js'
 import type { HolePunchHost } from './host.js'
@@ -14,4 +15,6 @@ export interface Context {
   readonly seen: (external: string) => void
   /** How our NAT maps ports, as soon as it is known. */
   readonly mapping: () => Mapping | undefined
+  /** Resolves when it is known, or will not be, or when it has been waited for long enough. */
+  readonly mappingLearned: (call: CallOptions) => Promise<void>
 }

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { Connection, IdentifyResult } from '@libp2p/interface'
-import { type CallOptions, isNatError, natError } from '@postern/interface'
+import { type CallOptions, natError } from '@postern/interface'
 import { within } from '@postern/net'
 import type { Mapping } from './codec.js'
 import type { HolePunchHost } from './host.js'
@@ -137,19 +137,12 @@ export async function findMapping(
   )
   if (first === undefined || second === undefined) return undefined
   const localPort = randomInt(firstPort, lastPort)
-  const seen: Seen[] = []
-  try {
-    for (const observer of [first, second]) seen.push(await showPort(host, connect, observer, localPort, call))
-    const [one, other] = seen.map(({ port }) => port.external)
-    const isSame = one?.host === other?.host && one?.port === other?.port
-    return isSame ? 'endpoint-independent' : 'address-and-port-dependent'
-  } catch (error) {
-    call.signal.throwIfAborted()
-    host.log.debug(
-      `hole-punch: it cannot be told how the NAT maps ports: ${isNatError(error) ? error.message : String(error)}`
-    )
-    return undefined
-  } finally {
-    for (const { connection } of seen) connection.abort(new Error('the port was seen'))
-  }
+  const shown = await Promise.allSettled(
+    [first, second].map((observer) => showPort(host, connect, observer, localPort, call))
+  )
+  const seen = shown.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+  for (const { connection } of seen) connection.abort(new Error('the port was seen'))
+  const [one, other] = seen.map(({ port }) => port.external)
+  if (one === undefined || other === undefined) return undefined
+  return one.host === other.host && one.port === other.port ? 'endpoint-independent' : 'address-and-port-dependent'
 }

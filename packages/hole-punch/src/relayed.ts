@@ -2,8 +2,8 @@ import type { Connection } from '@libp2p/interface'
 
 /** A connection through a relay, whether or not the relay limits it. WebRTC is only arranged through one. */
 export function isRelayed({ limits, remoteAddr, status }: Connection): boolean {
-  const names = remoteAddr.getComponents().map(({ name }) => name)
-  return status === 'open' && (limits !== undefined || (names.includes('p2p-circuit') && !names.includes('webrtc')))
+  const names = new Set(remoteAddr.getComponents().map(({ name }) => name))
+  return status === 'open' && (limits !== undefined || (names.has('p2p-circuit') && !names.has('webrtc')))
 }
 
 /** Whether a connection is open, and no relay stands between. */

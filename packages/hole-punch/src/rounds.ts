@@ -25,8 +25,9 @@ const clientListensMs = 200
 const serverListensMs = 1000
 /** Behind routers without any delay between them 20 dials of a pair were the middle, and 186 the most. */
 const mostDials = 200
-/** How long the side that dialled waits for the other one to begin, or to begin again, in ms. */
+/** How long the side that dialled waits for the other one to begin, in ms, and to begin again after a round. */
 const patienceMs = 15_000
+const againMs = 6000
 
 /** The side that the relayed connection came to. Resolves with the direct connection, or with why there is none. */
 export async function beginRounds(
@@ -38,24 +39,25 @@ export async function beginRounds(
   const { clock } = context.host
   const supply = createSupply(context, relayed, call)
   const errors: NatError[] = []
-  let theirs: Mapping | undefined
+  let told: Told | undefined
   try {
     for (let round = 1; round <= context.settings.rounds; round++) {
       try {
         const { ports } = await supply.take()
+        await context.mappingLearned(call)
         began()
         const agreed = await offerRound(relayed, offerOf(context, ports), clock, call)
-        theirs = agreed.mapping ?? theirs
+        told = agreed
         // SYNC needs as long to the other side.
         await clock.sleep(agreed.rttMs / 2, call)
         const listenMs = serverListensMs + 2 * agreed.rttMs
-        return await meet(context, relayed, ports, agreed, round, { role: 'server', listenMs }, call)
+        return await meet(context, relayed, ports, agreed, { role: 'server', listenMs }, call)
       } catch (error) {
         errors.push(errorOf(error, call))
-        if (isFinal(errors.at(-1))) break
+        if (isFinal(errors.at(-1)) || isHopeless(context, told)) break
       }
     }
-    return { errors, theirs }
+    return { errors, theirs: told?.mapping }
   } finally {
     supply.end()
   }
@@ -72,8 +74,8 @@ export async function answerRounds(
   const { clock } = context.host
   const supply = createSupply(context, relayed, call)
   const errors: NatError[] = []
-  let theirs: Mapping | undefined
-  const late = (): Error => natError('NO_REPLY', `the other side did not begin within ${patienceMs} ms`)
+  let told: Told | undefined
+  const late = (): Error => natError('NO_REPLY', 'the other side did not begin')
   try {
     let coming = within(clock, patienceMs, call, late, next)
     for (let round = 1; round <= context.settings.rounds; round++) {
@@ -83,24 +85,28 @@ export async function answerRounds(
       try {
         began()
         // Where the other side was refused sooner it begins again, and this round is over for both.
-        coming = within(clock, patienceMs, call, late, next)
+        coming = within(clock, roundMs + againMs, call, late, next)
         coming.then(
           () => over.abort(natError('REFUSED', 'the other side has given this round up')),
           () => undefined
         )
         const bounded = { signal: AbortSignal.any([call.signal, over.signal]) }
         const taken = supply.take()
-        const told = await answerRound(stream, async () => offerOf(context, (await taken).ports), clock, bounded)
-        theirs = told.mapping ?? theirs
+        const prepare = async (): Promise<Offer> => {
+          const { ports } = await taken
+          await context.mappingLearned(bounded)
+          return offerOf(context, ports)
+        }
+        told = await answerRound(stream, prepare, clock, bounded)
         const { ports } = await taken
         const listenMs = round === 1 ? 0 : clientListensMs
-        return await meet(context, relayed, ports, told, round, { role: 'client', listenMs }, bounded)
+        return await meet(context, relayed, ports, told, { role: 'client', listenMs }, bounded)
       } catch (error) {
         errors.push(errorOf(error, call))
-        if (isFinal(errors.at(-1))) break
+        if (isFinal(errors.at(-1)) || isHopeless(context, told)) break
       }
     }
-    return { errors, theirs }
+    return { errors, theirs: told?.mapping }
   } finally {
     supply.end()
   }
@@ -117,7 +123,6 @@ async function meet(
   { remotePeer }: Connection,
   ports: readonly PunchPort[],
   told: Told,
-  round: number,
   part: Pick<Round, 'role' | 'listenMs'>,
   call: CallOptions
 ): Promise<Connection> {
@@ -125,8 +130,8 @@ async function meet(
   const targets = targetsOf(told.addresses, own())
   const [target] = targets
   if (target === undefined) throw natError('GRANT_INVALID', 'the peer named no public address to meet at')
-  const isBirthday = round > 1 && settings.birthday && told.birthday
-  const guessing = isBirthday ? guesses(context.mapping(), told.mapping, ports, target) : undefined
+  const isWanted = settings.birthday && told.birthday
+  const guessing = isWanted ? guesses(context.mapping(), told.mapping, ports, target) : undefined
   const pairs = guessing ?? pairsOf(ports, targets)
   return punchRound(
     host,
@@ -158,3 +163,9 @@ function errorOf(error: unknown, call: CallOptions): NatError {
 /** Another round would meet with the same. */
 const isFinal = (error: NatError | undefined): boolean =>
   error !== undefined && ['UNSUPPORTED', 'EXTERNAL_ADDRESS_UNKNOWN', 'QUOTA_EXCEEDED'].includes(error.code)
+
+/** With a NAT that takes another port for each destination the rounds after the first meet nobody, either. */
+function isHopeless({ mapping, settings }: Context, told: Told | undefined): boolean {
+  const isGuessing = settings.birthday && told?.birthday === true
+  return !isGuessing && [mapping(), told?.mapping].includes('address-and-port-dependent')
+}

@@ -11,6 +11,9 @@ import { createPunches } from './punches.js'
 import { isRelayed } from './relayed.js'
 import { targetOf } from './targets.js'
 
+/** Two peers tell how our NAT maps ports about as fast as one tells of a port; nobody is kept waiting for longer, in ms. */
+const learnMs = 250
+
 /** SYNs a minute that somebody else can have us send. Three rounds of one port are 600 at most. */
 const limits = { perAddress: 800, perNetwork: 2400, inAll: 8000 }
 /** With the many guesses that the user has asked for. */
@@ -43,7 +46,14 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
         budget: createBudget(clock, settings.birthday ? birthdayLimits : limits),
         own: () => ownAddresses(components, network, outside),
         seen: (external) => void outside.add(external),
-        mapping: () => mapping
+        mapping: () => mapping,
+        async mappingLearned({ signal }) {
+          const known = new AbortController()
+          const enough = AbortSignal.any([signal, known.signal])
+          void learning?.then(() => known.abort())
+          if (learning !== undefined) await clock.sleep(learnMs, { signal: enough }).catch(() => undefined)
+          signal.throwIfAborted()
+        }
       }
       const puncher: Puncher = { kind: 'puncher', upgrade: (peerId, bounded) => punches.upgrade(peerId, bounded) }
       const punches = createPunches(
@@ -58,8 +68,8 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
       }
       const opened = ({ detail }: CustomEvent<Connection>): void => {
         if (!isRelayed(detail)) return
-        punches.opened(detail)
         learning ??= learn(detail).catch(() => undefined)
+        punches.opened(detail)
       }
 
       await handle(components, (stream, connection) => punches.answer(stream, connection), log)
