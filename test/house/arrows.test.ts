@@ -16,9 +16,10 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   messages: ['interface', 'net'],
   autonat: ['interface', 'net', 'messages'],
   relay: ['interface', 'net', 'messages'],
-  libp2p: ['interface', 'core', 'net', ...strategies, 'autonat', 'relay'],
+  'hole-punch': ['interface', 'net', 'messages'],
+  libp2p: ['interface', 'core', 'net', ...strategies, 'autonat', 'relay', 'hole-punch'],
   node: ['interface', 'core', 'net', ...strategies],
-  cli: ['interface', 'core', 'net', 'node', 'libp2p', ...strategies, 'autonat', 'relay'],
+  cli: ['interface', 'core', 'net', 'node', 'libp2p', ...strategies, 'autonat', 'relay', 'hole-punch'],
   testkit: ['interface', 'net'],
   conformance: ['interface', 'net', 'testkit'],
   lab: ['interface']

@@ -1,4 +1,4 @@
-import type { Connection, IdentifyResult, PeerId } from '@libp2p/interface'
+import type { Connection, IdentifyResult } from '@libp2p/interface'
 import { type CallOptions, natError } from '@postern/interface'
 import { openStream } from '@postern/messages'
 import { orAborted, within } from '@postern/net'
@@ -69,7 +69,3 @@ async function answers(direct: Connection, call: CallOptions): Promise<void> {
   const stream = await openStream(direct, identifyProtocol, call)
   stream.abort(new Error('it carries traffic'))
 }
-
-/** All connections to a peer that are not relayed. */
-export const directTo = ({ host: { components } }: Context, peer: PeerId): Connection | undefined =>
-  components.connectionManager.getConnections(peer).find(isDirect)

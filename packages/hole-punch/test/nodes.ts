@@ -1,0 +1,135 @@
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { identify } from '@libp2p/identify'
+import type { Libp2p } from '@libp2p/interface'
+import { tcp } from '@libp2p/tcp'
+import { multiaddr } from '@multiformats/multiaddr'
+import {
+  type Clock,
+  type Finding,
+  isNotice,
+  type Network,
+  type Puncher,
+  systemClock,
+  type UpgradeNotice
+} from '@postern/interface'
+import { createLibp2p } from 'libp2p'
+import { expect, onTestFinished } from 'vitest'
+import { type HolePunchComponents, type HolePunchHost, type HolePunchOptions, holePunch } from '../src/index.js'
+
+export const nowhere: Network = { gateways: [], addresses: [] }
+
+export interface Node {
+  readonly libp2p: Libp2p
+  readonly components: HolePunchComponents
+  readonly id: string
+  readonly address: string
+}
+
+/** A real node on loopback. Whoever made it stops it. */
+export async function createNode(
+  services: object = {},
+  listen: readonly string[] = ['/ip4/127.0.0.1/tcp/0']
+): Promise<Node> {
+  const held: { components?: HolePunchComponents } = {}
+  const libp2p = await createLibp2p({
+    addresses: { listen: [...listen] },
+    transports: [tcp(), circuitRelayTransport()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionMonitor: { enabled: false },
+    connectionGater: { denyDialMultiaddr: () => false },
+    services: {
+      identify: identify(),
+      ...services,
+      parts: (components: unknown) => {
+        held.components = components as HolePunchComponents
+        return {}
+      }
+    }
+  })
+  const { components } = held
+  if (components === undefined) throw new Error('the node has no components')
+  return { libp2p, components, id: libp2p.peerId.toString(), address: String(libp2p.getMultiaddrs()[0] ?? '') }
+}
+
+export async function stopNodes(...nodes: readonly Node[]): Promise<void> {
+  // A stop waits half a second for streams that somebody holds open.
+  for (const each of nodes.flatMap(({ libp2p }) => libp2p.getConnections())) each.abort(new Error('the test is over'))
+  await Promise.all(nodes.map(async ({ libp2p }) => libp2p.stop()))
+}
+
+/** A relay, somebody who has a reservation there, and somebody who has none. All stop when the test is over. */
+export async function trio(services: { readonly ours?: object } = {}): Promise<{
+  readonly relay: Node
+  readonly ours: Node
+  readonly other: Node
+}> {
+  const relay = await createNode({ relay: circuitRelayServer() })
+  const through = [`${relay.address}/p2p-circuit`]
+  const [ours, other] = await Promise.all([createNode(services.ours, through), createNode({}, through)])
+  onTestFinished(async () => stopNodes(ours, other, relay))
+  return { relay, ours, other }
+}
+
+/** Dials through the relay, also where there is a direct way. Resolves when both sides have the connection. */
+export async function dialThrough(relay: Node, from: Node, to: Node): Promise<void> {
+  await from.libp2p.dial(multiaddr(`${relay.address}/p2p-circuit/p2p/${to.id}`), { force: true })
+  await expect.poll(() => to.libp2p.getConnections(from.libp2p.peerId).length, { interval: 5 }).toBeGreaterThan(0)
+}
+
+export const hostOf = (
+  components: HolePunchComponents,
+  clock: Clock = systemClock,
+  lines: string[] = []
+): HolePunchHost => {
+  const write = (line: string): void => void lines.push(line)
+  return { clock, random: () => 0.5, log: { debug: write, info: write }, components }
+}
+
+export interface Search {
+  readonly findings: readonly Finding[]
+  readonly lines: readonly string[]
+  readonly puncher: () => Promise<Puncher>
+  /** The first news that fit, as soon as they are told. */
+  readonly news: (state: UpgradeNotice['state']) => Promise<UpgradeNotice>
+  readonly stop: () => Promise<void>
+}
+
+/** holePunch() at work on a node, until the test is over. */
+export function search(node: Node, options: HolePunchOptions = {}, clock: Clock = systemClock): Search {
+  const stopping = new AbortController()
+  const findings: Finding[] = []
+  const lines: string[] = []
+  const waiting = new Set<() => void>()
+  const found = (finding: Finding): void => {
+    findings.push(finding)
+    for (const look of waiting) look()
+  }
+  const done = holePunch(options)(hostOf(node.components, clock, lines)).discover(nowhere, found, stopping)
+  const stop = async (): Promise<void> => {
+    stopping.abort()
+    await done
+  }
+  onTestFinished(stop)
+  const first = async <T extends Finding>(fits: (finding: Finding) => finding is T): Promise<T> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        const match = findings.find(fits)
+        if (match === undefined) return
+        waiting.delete(look)
+        resolve(match)
+      }
+      waiting.add(look)
+      look()
+    })
+  return {
+    findings,
+    lines,
+    stop,
+    puncher: () => first((each): each is Puncher => each.kind === 'puncher'),
+    news: (state) =>
+      first((each): each is UpgradeNotice => isNotice(each) && each.what === 'upgrade' && each.state === state)
+  }
+}

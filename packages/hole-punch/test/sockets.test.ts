@@ -1,0 +1,183 @@
+import { once } from 'node:events'
+import net, { type AddressInfo, type Server, type Socket } from 'node:net'
+import { virtualClock, systemClock } from '@postern/testkit'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { type Connect, connectFrom, dialAgain, systemConnect } from '../src/sockets.js'
+import { speaks } from '../src/upgrade.js'
+
+const call = (): AbortController => new AbortController()
+const plenty = { take: () => true }
+
+async function listen(port = 0): Promise<Server> {
+  const server = net.createServer((socket) => void socket.on('error', () => undefined))
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  return server
+}
+
+const portOf = (server: Server): number => (server.address() as AddressInfo).port
+
+/** A port that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const port = portOf(server)
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+const pairTo = async (port: number) => ({
+  localPort: await freePort(),
+  target: { host: '127.0.0.1', port, family: 4 as const }
+})
+
+const codeOf = async (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => 'nothing',
+    (error: { code?: unknown }) => error.code
+  )
+
+describe('a socket', () => {
+  it('leaves from the port that it was given', async () => {
+    const server = await listen()
+    const pair = await pairTo(portOf(server))
+    const [[inbound], socket] = await Promise.all([
+      once(server, 'connection') as Promise<[Socket]>,
+      connectFrom(systemConnect, pair, call())
+    ])
+    expect(inbound.remotePort).toBe(pair.localPort)
+    socket.destroy()
+  })
+
+  it('is gone when the call was aborted', async () => {
+    const sockets: Socket[] = []
+    const hanging: Connect = () => {
+      const socket = new net.Socket()
+      sockets.push(socket)
+      return socket
+    }
+    const cut = call()
+    const dialling = connectFrom(hanging, await pairTo(1), cut)
+    const reason = new Error('enough')
+    cut.abort(reason)
+    await expect(dialling).rejects.toBe(reason)
+    expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true])
+  })
+
+  it('does not end the process when it fails later', async () => {
+    const server = await listen()
+    const socket = await connectFrom(systemConnect, await pairTo(portOf(server)), call())
+    const closed = new Promise((resolve) => void socket.once('close', resolve))
+    socket.destroy(new Error('late'))
+    expect(await closed).toBe(true)
+  })
+})
+
+describe('dialling again', () => {
+  it('connects from the same port when the other side is there at last', async () => {
+    const port = await freePort()
+    const pair = await pairTo(port)
+    let dials = 0
+    const counting: Connect = (options) => {
+      dials++
+      // The real refusals of a real port; at the third dial somebody listens.
+      if (dials === 3)
+        net
+          .createServer((socket) => void socket.on('error', () => undefined))
+          .listen(port, '127.0.0.1')
+          .unref()
+      return systemConnect(options)
+    }
+    const socket = await dialAgain(counting, pair, 200, systemClock, plenty, call())
+    expect(dials).toBeGreaterThanOrEqual(3)
+    expect(socket.localPort).toBe(pair.localPort)
+    socket.destroy()
+  })
+
+  it('ends after as many refusals as may be, and not before', async () => {
+    let dials = 0
+    const counting: Connect = (options) => {
+      dials++
+      return systemConnect(options)
+    }
+    const dialling = dialAgain(counting, await pairTo(await freePort()), 20, systemClock, plenty, call())
+    expect(await codeOf(dialling)).toBe('REFUSED')
+    expect(dials).toBe(20)
+  })
+
+  it('pauses when it was refused a hundred times', async () => {
+    const clock = virtualClock()
+    let dials = 0
+    const counting: Connect = (options) => {
+      dials++
+      return systemConnect(options)
+    }
+    const cut = call()
+    const dialling = codeOf(dialAgain(counting, await pairTo(await freePort()), 200, clock, plenty, cut))
+    await expect.poll(() => clock.pending, { timeout: 5000 }).toBe(1)
+    expect(dials).toBe(100)
+    cut.abort(new Error('enough'))
+    await dialling
+  })
+
+  it('sends nothing more when the budget is spent', async () => {
+    let left = 3
+    const dialling = dialAgain(
+      systemConnect,
+      await pairTo(await freePort()),
+      200,
+      systemClock,
+      { take: () => left-- > 0 },
+      call()
+    )
+    expect(await codeOf(dialling)).toBe('QUOTA_EXCEEDED')
+    expect(left).toBe(-1)
+  })
+
+  it('does not dial again what the system cannot dial at all', async () => {
+    const failing: Connect = () => {
+      const socket = new net.Socket()
+      queueMicrotask(() => socket.destroy(Object.assign(new Error('no'), { code: 'EAFNOSUPPORT' })))
+      return socket
+    }
+    expect(await codeOf(dialAgain(failing, await pairTo(1), 200, systemClock, plenty, call()))).toBe('UNREACHABLE')
+  })
+})
+
+describe('listening who speaks first', () => {
+  async function connected(): Promise<readonly [ours: Socket, theirs: Socket]> {
+    const server = await listen()
+    const [[theirs], ours] = await Promise.all([
+      once(server, 'connection') as Promise<[Socket]>,
+      connectFrom(systemConnect, await pairTo(portOf(server)), call())
+    ])
+    onTestFinished(() => void [ours, theirs].map((each) => each.destroy()))
+    return [ours, theirs]
+  }
+
+  it('hears the other side, and leaves what it said where it is', async () => {
+    const [ours, theirs] = await connected()
+    theirs.write('hello')
+    expect(await speaks(ours, 60_000, systemClock, call())).toBe(true)
+    const [said] = (await once(ours.resume(), 'data')) as [Buffer]
+    expect(said.toString()).toBe('hello')
+  })
+
+  it('hears nothing within the time', async () => {
+    const [ours] = await connected()
+    const clock = virtualClock()
+    const listening = speaks(ours, 200, clock, call())
+    await clock.advance(200)
+    expect(await listening).toBe(false)
+  })
+
+  it('does not wait for one that has closed', async () => {
+    const [ours, theirs] = await connected()
+    const listening = speaks(ours, 60_000, virtualClock(), call())
+    theirs.destroy()
+    ours.resume()
+    expect(await listening).toBe(false)
+  })
+})
