@@ -1,4 +1,4 @@
-import type { HostPlan, Topology } from './topology.js'
+import type { HostPlan, LinkPlan, RouterPlan, Topology } from './topology.js'
 
 /** A picture of a topology in text: networks from the inside out, below each who is on it, with addresses. */
 export function draw({ name, description, hosts }: Topology): string {
@@ -9,7 +9,7 @@ export function draw({ name, description, hosts }: Topology): string {
     for (const [host, plan] of Object.entries(hosts)) {
       for (const link of plan.links.filter((each) => each.network === network)) {
         lines.push(
-          `   ├─ ${host.padEnd(14)} ${link.name.padEnd(8)} ${link.addresses.join('  ')}${role(plan, link.name)}`
+          `   ├─ ${host.padEnd(14)} ${link.name.padEnd(8)} ${link.addresses.join('  ')}${role(plan, link.name)}${state(link)}`
         )
       }
     }
@@ -17,16 +17,32 @@ export function draw({ name, description, hosts }: Topology): string {
   return lines.join('\n')
 }
 
-function role({ router, routes }: HostPlan, link: string): string {
+function role({ router, routes, stun }: HostPlan, link: string): string {
+  if (stun !== undefined) return stun === 'plain' ? '  STUN' : '  STUN, with behaviour discovery'
   if (router?.lan === link) return `  (${mapping(router.mapping)})`
-  if (router?.wan === link) return `  (NAT: ${router.nat}, unwanted: ${router.wanInput})`
+  if (router?.wan === link) return `  (${nat(router)})`
   const next = routes
     .filter((route) => route.link === link && route.to.startsWith('default'))
     .map(({ via, metric }) => `${via ?? 'the link itself'}${metric === undefined ? '' : `, metric ${metric}`}`)
   return next.length === 0 ? '' : `  default via ${next.join('; ')}`
 }
 
-function mapping(plan: NonNullable<HostPlan['router']>['mapping']): string {
+function state({ delayMs = 0, down = false }: LinkPlan): string {
+  return `${down ? '  (not plugged in)' : ''}${delayMs > 0 ? `  (${delayMs} ms)` : ''}`
+}
+
+function nat({ nat, filtering, hairpin = false, wanInput, forwards = 'all' }: RouterPlan): string {
+  const parts = [
+    `NAT: ${nat}`,
+    filtering !== undefined && `filtering: ${filtering}`,
+    hairpin && 'hairpin',
+    `unwanted: ${wanInput}`,
+    forwards === 'tcp' && 'TCP only'
+  ]
+  return parts.filter((each) => each !== false).join(', ')
+}
+
+function mapping(plan: RouterPlan['mapping']): string {
   if (plan === 'refused') return 'no mapping service'
   if (plan === 'silent') return 'mapping requests dropped'
   const names = [

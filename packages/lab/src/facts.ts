@@ -11,9 +11,11 @@ export interface Facts {
   /** Throws a TypeError for a name that the topology does not have; so do the next two. */
   host(name: string): { readonly name: string; readonly plan: HostPlan }
   router(name: string): Router
+  /** Without a name, the link that the host has gone over to, else its first. */
   link(host: string, link?: string): LinkPlan
   /** Hosts with a link on the network. */
   on(network: string): { readonly host: string; readonly link: LinkPlan }[]
+  setUplink(host: string, link: string): void
   setAddresses(host: string, link: string, addresses: readonly string[]): void
 }
 
@@ -27,6 +29,7 @@ export interface Router {
 /** Checks a topology and prepares the facts of a lab on it. Throws a TypeError where it cannot be built. */
 export function makeFacts(topology: Topology): Facts {
   const addresses = new Map<string, readonly string[]>()
+  const uplinks = new Map<string, string>()
   const routers = new Map<string, Router>()
 
   const host = (name: string): { name: string; plan: HostPlan } => {
@@ -66,7 +69,7 @@ export function makeFacts(topology: Topology): Facts {
         throw new TypeError(`${name} is no router: take one of ${[...routers.keys()].join(', ')}`)
       return router
     },
-    link(name, link) {
+    link(name, link = uplinks.get(name)) {
       const { links } = host(name).plan
       const found = link === undefined ? links[0] : links.find((each) => each.name === link)
       if (found !== undefined) return now(name, found)
@@ -76,6 +79,7 @@ export function makeFacts(topology: Topology): Facts {
       Object.entries(topology.hosts).flatMap(([name, { links }]) =>
         links.filter((link) => link.network === network).map((link) => ({ host: name, link: now(name, link) }))
       ),
+    setUplink: (name, link) => void uplinks.set(name, link),
     setAddresses: (name, link, list) => void addresses.set(`${name}/${link}`, list)
   }
 }

@@ -101,6 +101,18 @@ export async function linkDown({ facts, namespace }: Ground, host: string, link:
   await batch(namespace, host, `link set ${facts.link(host, link).name} down`)
 }
 
+/** The old network is gone, with its address and routes, before the new one is there. */
+export async function switchUplink(ground: Ground, host: string, to: string | undefined): Promise<void> {
+  const { facts } = ground
+  const { links } = facts.host(host).plan
+  const from = facts.link(host)
+  const next = links[(links.findIndex(({ name }) => name === from.name) + 1) % links.length]
+  const link = facts.link(host, to ?? next?.name)
+  if (link.name === from.name) throw new TypeError(`${host} is on ${from.name} and has no other link to go over to`)
+  await raise(ground, host, link, [`addr flush dev ${from.name}`, `link set ${from.name} down`])
+  facts.setUplink(host, link.name)
+}
+
 export async function linkUp(ground: Ground, host: string, link: string | undefined): Promise<void> {
   await raise(ground, host, ground.facts.link(host, link), [])
 }

@@ -59,7 +59,7 @@ export interface Lab extends AsyncDisposable {
   readonly topology: Topology
   readonly hosts: readonly string[]
 
-  /** The first IPv4 address of a host, now, on its first link or on the link named: `address('router', 'wan')`. */
+  /** The first IPv4 address of a host, now, on its uplink (the first link) or on the link named: `address('router', 'wan')`. */
   address(host: string, link?: string): string
   /** The same for IPv6. */
   address6(host: string, link?: string): string
@@ -102,6 +102,11 @@ export interface Lab extends AsyncDisposable {
   linkDown(host: string, link?: string): Promise<void>
   /** Takes it up again with its addresses and routes. */
   linkUp(host: string, link?: string): Promise<void>
+  /**
+   * Moves a host to another network, as a laptop from Wi-Fi to cable: the link that it used loses its address and goes
+   * down, then the next of its links, or the one named, comes up. A TypeError where there is no other.
+   */
+  switchUplink(host: string, link?: string): Promise<void>
   /**
    * Loses so many percent of the datagrams over a link of the router, both ways; 0 ends it. ARP and ICMPv6 pass.
    * @param link - the one to its LAN without
@@ -191,6 +196,7 @@ function makeLab(ground: fault.Ground): Lab {
     changeHostAddress: (name, address) => fault.changeAddress(ground, name, facts.link(name).name, address),
     linkDown: (host, link) => fault.linkDown(ground, host, link),
     linkUp: (host, link) => fault.linkUp(ground, host, link),
+    switchUplink: (host, link) => fault.switchUplink(ground, host, link),
     loss: (name, percent, link) => path.loss(ground, router(name), percent, link),
     delay: (host, delayMs, { jitterMs = 0, link } = {}) => path.delay(ground, host, link, { delayMs, jitterMs }),
     outageBegins: (host, link) => path.outage(ground, host, link, true),

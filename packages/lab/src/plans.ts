@@ -36,6 +36,12 @@ export const besides = (plan: HostPlan, network: string, link = 'wan'): HostPlan
   routes: [...plan.routes, { to: network, link }]
 })
 
+/** The host `internet` of two providers. */
+export const twoProviders: HostPlan = {
+  links: [{ name: 'eth0', network: 'wan', addresses: ['11.0.0.1/24', '12.0.0.1/24'] }],
+  routes: []
+}
+
 /** A host with IPv4 and IPv6 on the LAN of such a router. */
 export function dualStackHost(ipv4: string, ipv6: string): HostPlan {
   return {
@@ -46,3 +52,10 @@ export function dualStackHost(ipv4: string, ipv6: string): HostPlan {
     ]
   }
 }
+
+// The most usual home, its router and what is beyond.
+export const home: HostPlan = host('lan', '192.168.1.2/24', '192.168.1.1')
+export const neighbour: HostPlan = host('lan', '192.168.1.3/24', '192.168.1.1')
+export const internet: HostPlan = host('wan', '11.0.0.1/24')
+export const homeRouter = (plan: Partial<RouterPlan>): HostPlan =>
+  router(['lan', '192.168.1.1/24'], ['wan', '11.0.0.2/24', '11.0.0.1'], plan)

@@ -71,7 +71,7 @@ function hostSteps(name: string, host: HostPlan, router: RouterFacts | undefined
     steps.push('echo 1 > /proc/sys/net/ipv4/ip_forward', 'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding')
     steps.push(heredoc('nft -f -', nftRules(router)))
   }
-  const links = host.links.map((link) => linkBatch(link, host.routes))
+  const links = host.links.filter(({ down }) => down !== true).map((link) => linkBatch(link, host.routes))
   steps.push(heredoc('ip -batch -', ['link set lo up', ...links].join('\n')))
   if (router?.plan.proxyArp) {
     steps.push(`echo 1 > /proc/sys/net/ipv4/conf/${router.plan.lan}/proxy_arp`)

@@ -1,5 +1,5 @@
 import type { Delay } from './delays.js'
-import { besides, host, router } from './plans.js'
+import { besides, host, router, twoProviders } from './plans.js'
 import type { HostPlan, RouterPlan, Topology } from './topology.js'
 
 /**
@@ -53,7 +53,7 @@ export function betweenTiers(one: Tier, other: Tier, options: TiersOptions = {})
         wan: '12.0.0',
         others: '11.0.0.0/8'
       }),
-      internet: { links: [{ name: 'eth0', network: 'wan', addresses: ['11.0.0.1/24', '12.0.0.1/24'] }], routes: [] }
+      internet: twoProviders
     }
   }
 }

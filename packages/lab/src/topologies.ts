@@ -1,5 +1,6 @@
-import { all, besides, dualStackHost, host, router, upnpOnly } from './plans.js'
-import type { HostPlan, RouterPlan, Topology } from './topology.js'
+import { all, dualStackHost, home, homeRouter, host, internet, neighbour, router, upnpOnly } from './plans.js'
+import type { RouterPlan, Topology } from './topology.js'
+import { twoRouters } from './two-routers.js'
 
 // Addresses that look public are from 11.0.0.0/8, 12.0.0.0/8 and 2a00::/16: routers grant nothing on addresses reserved
 // for documentation, and nothing leaves a lab.
@@ -23,6 +24,7 @@ export type TopologyName =
   | 'lying'
   | 'two-gateways'
   | 'two-default-routes'
+  | 'two-uplinks'
   | 'two-homes'
   | 'ipv6-firewall'
   | 'container-bridge'
@@ -31,12 +33,6 @@ export type TopologyName =
 export interface NamedTopology extends Topology {
   readonly name: TopologyName
 }
-
-const home = host('lan', '192.168.1.2/24', '192.168.1.1')
-const neighbour = host('lan', '192.168.1.3/24', '192.168.1.1')
-const internet = host('wan', '11.0.0.1/24')
-const homeRouter = (plan: Partial<RouterPlan>): HostPlan =>
-  router(['lan', '192.168.1.1/24'], ['wan', '11.0.0.2/24', '11.0.0.1'], plan)
 
 /** One router between the LAN and the internet. */
 const behindOne = (name: TopologyName, description: string, plan: Partial<RouterPlan>): NamedTopology => ({
@@ -95,56 +91,7 @@ export const topologies: readonly NamedTopology[] = [
     ...all,
     claimedAddress: '11.0.0.2'
   }),
-  {
-    name: 'two-gateways',
-    description: 'Two routers with mapping services on one LAN; the default route leads through the first.',
-    hosts: {
-      home: {
-        links: [{ name: 'eth0', network: 'lan', addresses: ['192.168.1.2/24'] }],
-        routes: [
-          { to: 'default', via: '192.168.1.1', link: 'eth0' },
-          { to: 'default', via: '192.168.1.254', link: 'eth0', metric: 200 }
-        ]
-      },
-      neighbour,
-      router: homeRouter({ mapping: all }),
-      'second-router': router(['lan', '192.168.1.254/24'], ['wan', '11.0.0.3/24', '11.0.0.1'], { mapping: all }),
-      internet
-    }
-  },
-  {
-    name: 'two-default-routes',
-    description: 'A host with two interfaces on two LANs, a router with mapping services on each.',
-    hosts: {
-      home: {
-        links: [
-          { name: 'eth0', network: 'lan', addresses: ['192.168.1.2/24'] },
-          { name: 'wlan0', network: 'lan2', addresses: ['192.168.2.2/24'] }
-        ],
-        routes: [
-          { to: 'default', via: '192.168.1.1', link: 'eth0', metric: 100 },
-          { to: 'default', via: '192.168.2.1', link: 'wlan0', metric: 600 }
-        ]
-      },
-      router: homeRouter({ mapping: all }),
-      'second-router': router(['lan2', '192.168.2.1/24'], ['wan', '11.0.0.3/24', '11.0.0.1'], { mapping: all }),
-      internet
-    }
-  },
-  {
-    name: 'two-homes',
-    description: 'Two homes of two access providers, each behind a router with mapping services.',
-    hosts: {
-      home,
-      router: besides(homeRouter({ mapping: all }), '12.0.0.0/8'),
-      home2: host('lan2', '192.168.2.2/24', '192.168.2.1'),
-      router2: besides(
-        router(['lan2', '192.168.2.1/24'], ['wan', '12.0.0.2/24', '12.0.0.1'], { mapping: all }),
-        '11.0.0.0/8'
-      ),
-      internet: { links: [{ name: 'eth0', network: 'wan', addresses: ['11.0.0.1/24', '12.0.0.1/24'] }], routes: [] }
-    }
-  },
+  ...twoRouters,
   {
     name: 'ipv6-firewall',
     description: 'Dual stack: as home for IPv4; IPv6 is routed behind a firewall with pinholes by PCP and UPnP.',

@@ -8,7 +8,7 @@ export interface Topology {
 }
 
 export interface HostPlan {
-  /** The first link is the one that `address(host)` speaks of. */
+  /** The first link is the one that `address(host)` speaks of, until `switchUplink`. */
   readonly links: readonly LinkPlan[]
   readonly routes: readonly RoutePlan[]
   /** Present where the host forwards for others. */
@@ -27,6 +27,8 @@ export interface LinkPlan {
   readonly network: string
   /** Addresses with prefix length, as in `192.168.1.2/24`. */
   readonly addresses: readonly string[]
+  /** Not plugged in at first, until `switchUplink` or `linkUp`. @default false */
+  readonly down?: boolean
   /** How long everything takes over this cable, in milliseconds, each way. @default 0 */
   readonly delayMs?: number
   /** Each datagram takes up to so much longer, at random, in order. @default 0 */

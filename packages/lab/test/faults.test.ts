@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { Lab, TopologyName } from '../src/index.js'
 import { canRunLab, openLab } from '../src/index.js'
 import { natPmpMap, pcpMap, serve, upnpMap, visit } from './support/programs.js'
+import { talk } from './support/streams.js'
 
 const support = await canRunLab()
 
@@ -91,6 +92,37 @@ describe.skipIf(!support.ok)(`faults${support.ok ? '' : ` (skipped: ${support.re
     expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe('ENETUNREACH')
     await lab.linkUp('home')
     expect(await visit(lab, 'home', 'http://11.0.0.1/')).toContain('from internet')
+  })
+
+  it('a host that goes over to another network has its address, gateway and provider, and goes back', async () => {
+    const lab = await enter('two-uplinks')
+    await serve(lab, 'internet', 80)
+    const seen = async (): Promise<string[]> => [
+      lab.address('home'),
+      await visit(lab, 'home', 'http://11.0.0.1/'),
+      (await lab.run('home', ['ip', '-4', '-o', 'address', 'show', 'scope', 'global'])).stdout.trim().split(/\s+/)[3] ??
+        ''
+    ]
+    const first = ['192.168.1.2', 'from internet, to 11.0.0.2', '192.168.1.2/24']
+    expect(await seen()).toEqual(first)
+    await lab.switchUplink('home')
+    expect(await seen()).toEqual(['192.168.2.2', 'from internet, to 12.0.0.2', '192.168.2.2/24'])
+    expect(await natPmpMap(lab, 4000, '192.168.2.1')).toContain('Public IP address : 12.0.0.2')
+    expect(await natPmpMap(lab, 4000, '192.168.1.1')).not.toContain('Mapped')
+    await lab.switchUplink('home', 'wlan0')
+    expect(await seen()).toEqual(first)
+    await expect(lab.switchUplink('home', 'wlan0')).rejects.toThrow('no other link')
+    await expect(lab.switchUplink('internet')).rejects.toThrow('no other link')
+  })
+
+  it('a connection of a host that went over to another network is dead, and the next one is not', async () => {
+    const lab = await enter('two-uplinks')
+    const before = await talk(lab, 'home', 'internet')
+    expect(await before.say('before')).toBe('before')
+    await lab.switchUplink('home')
+    expect(await before.say('after')).toBe(false)
+    const after = await talk(lab, 'home', 'internet', 9002)
+    expect(await after.say('after')).toBe('after')
   })
 
   it('a loss of all or nothing between the LAN and its router leaves neighbours alone', async () => {

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { draw } from '../src/draw.js'
 import { makeFacts } from '../src/facts.js'
+import { withStun } from '../src/peers.js'
 import { setupScript } from '../src/setup-script.js'
+import { betweenTiers } from '../src/tiers.js'
 import { findTopology, topologies } from '../src/topologies.js'
 import type { Topology } from '../src/topology.js'
 
@@ -41,6 +43,15 @@ describe('topologies', () => {
   it('are drawn with every host and address', () => {
     const picture = draw(findTopology('carrier-nat') as Topology)
     for (const text of ['home', 'isp', '100.64.0.2/24', 'NAT-PMP', '11.0.0.1/24']) expect(picture).toContain(text)
+  })
+
+  it('are drawn with what is particular about NATs, links and servers', () => {
+    const home = { filtering: 'endpoint-independent', hairpin: true, forwards: 'tcp', delayMs: 25 } as const
+    const pair = draw(withStun(betweenTiers('home', 'open', { home })))
+    for (const text of ['filtering: endpoint-independent, hairpin', 'TCP only', '(25 ms)', 'STUN, with behaviour']) {
+      expect(pair).toContain(text)
+    }
+    expect(draw(findTopology('two-uplinks') as Topology)).toContain('(not plugged in)')
   })
 
   it('are refused with the name of the culprit where they cannot be built', () => {

@@ -56,10 +56,10 @@ export interface Talk {
   hear(): Promise<string>
 }
 
-export async function talk(lab: Lab, from: string, to: string): Promise<Talk> {
-  const echo = `require('node:net').createServer((socket) => socket.pipe(socket)).listen(9001, () => console.log('listening'))`
+export async function talk(lab: Lab, from: string, to: string, port = 9001): Promise<Talk> {
+  const echo = `require('node:net').createServer((socket) => socket.pipe(socket)).listen(${port}, () => console.log('listening'))`
   const program = `
-    const socket = require('node:net').connect(9001, '${lab.address(to)}', () => console.log('connected'))
+    const socket = require('node:net').connect(${port}, '${lab.address(to)}', () => console.log('connected'))
     socket.setNoDelay().pipe(process.stdout)
     process.stdin.pipe(socket)`
   const server = lab.spawn(to, [node, '-e', echo], { stdio: ['ignore', 'pipe', 'inherit'] })

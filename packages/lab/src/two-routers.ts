@@ -1,0 +1,77 @@
+import { all, besides, home, homeRouter, host, internet, neighbour, router, twoProviders } from './plans.js'
+import type { NamedTopology } from './topologies.js'
+
+const secondProvider = besides(
+  router(['lan2', '192.168.2.1/24'], ['wan', '12.0.0.2/24', '12.0.0.1'], { mapping: all }),
+  '11.0.0.0/8'
+)
+
+/** Topologies where it matters which of two routers is used, or whose home is behind which. */
+export const twoRouters: readonly NamedTopology[] = [
+  {
+    name: 'two-gateways',
+    description: 'Two routers with mapping services on one LAN; the default route leads through the first.',
+    hosts: {
+      home: {
+        links: [{ name: 'eth0', network: 'lan', addresses: ['192.168.1.2/24'] }],
+        routes: [
+          { to: 'default', via: '192.168.1.1', link: 'eth0' },
+          { to: 'default', via: '192.168.1.254', link: 'eth0', metric: 200 }
+        ]
+      },
+      neighbour,
+      router: homeRouter({ mapping: all }),
+      'second-router': router(['lan', '192.168.1.254/24'], ['wan', '11.0.0.3/24', '11.0.0.1'], { mapping: all }),
+      internet
+    }
+  },
+  {
+    name: 'two-default-routes',
+    description: 'A host with two interfaces on two LANs, a router with mapping services on each.',
+    hosts: {
+      home: {
+        links: [
+          { name: 'eth0', network: 'lan', addresses: ['192.168.1.2/24'] },
+          { name: 'wlan0', network: 'lan2', addresses: ['192.168.2.2/24'] }
+        ],
+        routes: [
+          { to: 'default', via: '192.168.1.1', link: 'eth0', metric: 100 },
+          { to: 'default', via: '192.168.2.1', link: 'wlan0', metric: 600 }
+        ]
+      },
+      router: homeRouter({ mapping: all }),
+      'second-router': router(['lan2', '192.168.2.1/24'], ['wan', '11.0.0.3/24', '11.0.0.1'], { mapping: all }),
+      internet
+    }
+  },
+  {
+    name: 'two-uplinks',
+    description: 'A laptop on one of two LANs at a time, each with a provider and a router with mapping services.',
+    hosts: {
+      home: {
+        links: [
+          { name: 'wlan0', network: 'lan', addresses: ['192.168.1.2/24'] },
+          { name: 'eth0', network: 'lan2', addresses: ['192.168.2.2/24'], down: true }
+        ],
+        routes: [
+          { to: 'default', via: '192.168.1.1', link: 'wlan0' },
+          { to: 'default', via: '192.168.2.1', link: 'eth0' }
+        ]
+      },
+      router: besides(homeRouter({ mapping: all }), '12.0.0.0/8'),
+      'second-router': secondProvider,
+      internet: twoProviders
+    }
+  },
+  {
+    name: 'two-homes',
+    description: 'Two homes of two access providers, each behind a router with mapping services.',
+    hosts: {
+      home,
+      router: besides(homeRouter({ mapping: all }), '12.0.0.0/8'),
+      home2: host('lan2', '192.168.2.2/24', '192.168.2.1'),
+      router2: secondProvider,
+      internet: twoProviders
+    }
+  }
+]
