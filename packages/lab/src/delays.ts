@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process'
-import { Socket } from 'node:net'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { LabError } from './errors.js'
 import type { Namespace } from './namespace.js'
+import { letGo } from './namespace.js'
 
 /** How long a frame takes over a cable, one way; the same both ways. */
 export interface Delay {
@@ -28,37 +28,54 @@ export interface Cable {
 export class DelayedCables {
   readonly #namespace: Namespace
   readonly #numbers = new Map<string, number>()
+  #last = 0
   #forwarder: Promise<Forwarder> | undefined
 
   constructor(namespace: Namespace) {
     this.#namespace = namespace
   }
 
-  /** Sets the delay of a cable; two zeros make it a plain one again. Rejects with a LabError. */
-  async set(cable: Cable, { delayMs, jitterMs }: Delay): Promise<void> {
-    const number = this.#numbers.get(cable.port)
-    if (delayMs === 0 && jitterMs === 0) {
-      if (number === undefined) return
-      this.#numbers.delete(cable.port)
-      await this.#namespace.script(undefined, plainSteps(cable, number))
-      return
+  /** Sets the delays of cables; two zeros make one a plain one again. Rejects with a LabError. */
+  async set(wishes: readonly { readonly cable: Cable; readonly delay: Delay }[]): Promise<void> {
+    const steps: string[] = []
+    const orders: string[] = []
+    for (const { cable, delay } of wishes) {
+      const { delayMs, jitterMs } = delay
+      const number = this.#numbers.get(cable.port)
+      if (delayMs === 0 && jitterMs === 0) {
+        if (number !== undefined) steps.push(plainSteps(cable, number))
+        this.#numbers.delete(cable.port)
+        continue
+      }
+      // Numbers are not given twice: frames of a cable that was there before may still be under way.
+      const chosen = number ?? ++this.#last
+      if (number === undefined) steps.push(delayedSteps(cable, chosen))
+      this.#numbers.set(cable.port, chosen)
+      orders.push(`${2 * chosen} ${2 * chosen + 1} ${delayMs} ${jitterMs}`)
     }
-    this.#forwarder ??= startForwarder(this.#namespace)
+    if (orders.length > 0 && this.#forwarder === undefined) await this.#prepare()
+    await Promise.all([this.#tell(orders), this.#namespace.script(undefined, steps.join('\n'))])
+  }
+
+  async #tell(orders: readonly string[]): Promise<void> {
     const forwarder = await this.#forwarder
-    // Numbers are not given twice: frames of a cable that was there before may still be under way.
-    const chosen = number ?? forwarder.nextNumber()
-    await forwarder.tell(`${2 * chosen} ${2 * chosen + 1} ${delayMs} ${jitterMs}`)
-    if (number !== undefined) return
-    this.#numbers.set(cable.port, chosen)
-    await this.#namespace.script(undefined, delayedSteps(cable, chosen))
+    for (const order of orders) await forwarder?.(order)
+  }
+
+  /** Makes room for the forwarder and starts it, where the kernel has what it takes. */
+  async #prepare(): Promise<void> {
+    try {
+      await this.#namespace.script(undefined, `${delayTrial}\n${roomSteps}`)
+    } catch (cause) {
+      if (cause instanceof LabError && cause.code === 'LAB_CLOSED') throw cause
+      throw new LabError('LAB_UNSUPPORTED', 'This kernel has no VXLAN, which a lab needs for delay.', { cause })
+    }
+    this.#forwarder = startForwarder(this.#namespace)
   }
 }
 
-interface Forwarder {
-  /** Gives it one line and resolves when it has obeyed. */
-  tell(line: string): Promise<void>
-  nextNumber(): number
-}
+/** Gives it one line and resolves when it has obeyed; not to be called again before that. */
+type Forwarder = (line: string) => Promise<void>
 
 // Hosts cannot be named so. Link-local addresses, which no topology uses.
 const room = '_forwarder'
@@ -82,31 +99,20 @@ export const delayTrial: string = `ip link add trial0 type vxlan id 1 local ${ke
 ethtool -K trial0 tx off > /dev/null`
 
 async function startForwarder(namespace: Namespace): Promise<Forwarder> {
-  try {
-    await namespace.script(undefined, `${delayTrial}\nip link del trial0`)
-  } catch (cause) {
-    if (cause instanceof LabError && cause.code === 'LAB_CLOSED') throw cause
-    throw new LabError('LAB_UNSUPPORTED', 'This kernel has no VXLAN, which a lab needs for delay.', { cause })
-  }
-  await namespace.script(undefined, roomSteps)
   // From the sources as from what they are compiled to, this is the compiled one.
   const program = path.join(import.meta.dirname, '..', 'dist', 'forwarder.js')
   const command = [process.execPath, program, kernelSide, String(port)]
   const child = namespace.spawn(room, command, { stdio: ['pipe', 'pipe', 'ignore'], cwd: '/' })
+  child.stdin?.on('error', () => {}) // it may die first, with its lab
   const answers = lines(child)
   if ((await answers.next()).done) throw new LabError('LAB_SETUP', `The forwarder of the lab did not start: ${program}`)
-  child.stdin?.on('error', () => {}) // it may die first, with its lab
   letGo(child)
-  let numbers = 0
-  return {
-    nextNumber: () => ++numbers,
-    async tell(line) {
-      child.ref()
-      child.stdin?.write(`${line}\n`)
-      const { done } = await answers.next()
-      child.unref()
-      if (done) throw new LabError('LAB_CLOSED', 'The forwarder of the lab has ended.')
-    }
+  return async (line) => {
+    child.ref()
+    child.stdin?.write(`${line}\n`)
+    const { done } = await answers.next()
+    child.unref()
+    if (done) throw new LabError('LAB_CLOSED', 'The forwarder of the lab has ended.')
   }
 }
 
@@ -149,10 +155,4 @@ export function plugSteps(end: string, bridge: string, hairpin: boolean): string
 function lines({ stdout }: ChildProcess): AsyncIterator<string> {
   if (stdout === null) throw new TypeError('The program has no output')
   return createInterface({ input: stdout })[Symbol.asyncIterator]()
-}
-
-/** The lab dies with what opened it; it must not keep that alive. */
-function letGo(child: ChildProcess): void {
-  child.unref()
-  for (const stream of child.stdio) if (stream instanceof Socket) stream.unref()
 }

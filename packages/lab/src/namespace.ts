@@ -56,8 +56,7 @@ export class Namespace {
     this.#supervisor.stdin.on('error', () => {})
     this.#exited = once(this.#supervisor, 'close').catch(() => {})
     // A lab that nobody closed must not keep the runner alive; without it the lab dies by itself.
-    this.#supervisor.unref()
-    for (const stream of this.#supervisor.stdio) if (stream instanceof Socket) stream.unref()
+    letGo(this.#supervisor)
   }
 
   async #ready(): Promise<void> {
@@ -143,8 +142,23 @@ export class Namespace {
     this.#supervisor.ref()
     this.#supervisor.stdin.end()
     await this.#exited
-    await Promise.all([...this.#children].map((child) => once(child, 'close').catch(() => {})))
+    const gone = [...this.#children].map((child) => {
+      holdOn(child)
+      return once(child, 'close').catch(() => {})
+    })
+    await Promise.all(gone)
   }
+}
+
+/** The lab dies with what opened it; neither it nor a program of its own may keep that alive. */
+export function letGo(child: ChildProcess): void {
+  child.unref()
+  for (const stream of child.stdio) if (stream instanceof Socket) stream.unref()
+}
+
+function holdOn(child: ChildProcess): void {
+  child.ref()
+  for (const stream of child.stdio) if (stream instanceof Socket) stream.ref()
 }
 
 // Last, for callers whose PATH lacks sbin.

@@ -31,16 +31,18 @@ export async function delay(
   how: Delay
 ): Promise<void> {
   checkDelay(how)
-  await delayed.set(findCable(facts, host, link), how)
+  await delayed.set([{ cable: findCable(facts, host, link), delay: how }])
 }
 
 /** The delays that the topology names. */
-export async function delayAsPlanned(ground: Ground): Promise<void> {
-  for (const [host, { links }] of Object.entries(ground.facts.topology.hosts)) {
-    for (const { name, delayMs = 0, jitterMs = 0 } of links) {
-      if (delayMs > 0 || jitterMs > 0) await delay(ground, host, name, { delayMs, jitterMs })
-    }
-  }
+export async function delayAsPlanned({ facts, delayed }: Ground): Promise<void> {
+  const wishes = Object.entries(facts.topology.hosts).flatMap(([host, { links }]) =>
+    links.map(({ name, delayMs = 0, jitterMs = 0 }) => ({
+      cable: findCable(facts, host, name),
+      delay: { delayMs, jitterMs }
+    }))
+  )
+  if (wishes.some(({ delay: { delayMs, jitterMs } }) => delayMs > 0 || jitterMs > 0)) await delayed.set(wishes)
 }
 
 /** Replaces the rules of one kind for what passes the cable either way; without `rules` there are none. */

@@ -139,6 +139,18 @@ describe.skipIf(!support.ok)(
       expect(await once(opener, 'exit')).toEqual([0, null])
     })
 
+    it('of a lab with delay let a program end that closes it, and not before', async () => {
+      const program = `
+      import { openLab } from '${path.join(import.meta.dirname, '..', 'dist', 'index.js')}'
+      for (const _ of [1, 2, 3]) {
+        await using lab = await openLab('no-daemon')
+        await lab.delay('router', 1).catch(() => {})
+      }`
+      const opener = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: 'inherit' })
+      // An exit code of 13 would say that it waits for what nothing can bring.
+      expect(await once(opener, 'exit')).toEqual([0, null])
+    })
+
     it('are none where the opening was aborted', async () => {
       await expect(openLab('home', { signal: AbortSignal.abort() })).rejects.toThrow('aborted')
       const abort = new AbortController()
