@@ -161,6 +161,7 @@ const options: readonly (readonly [folder: string, file: string, type: string])[
   ['autonat', 'server-options.ts', 'AutonatServerInit'],
   ['relay', 'options.ts', 'RelayOptions'],
   ['hole-punch', 'options.ts', 'HolePunchOptions'],
+  ['lab', 'tiers.ts', 'HomeOptions'],
   ['libp2p', 'nat-traversal.ts', 'NatTraversalInit'],
   ['libp2p', 'port-mapping-client.ts', 'PortMappingClientInit'],
   ['node', 'expose.ts', 'ExposeOptions'],

@@ -17,9 +17,13 @@ interface Way {
   readonly to: number
   delayMs: number
   jitterMs: number
+  waiting: number
   first?: Waiting | undefined
   last?: Waiting | undefined
 }
+
+/** A burst fits, a flood does not: about 30 MB. */
+const mostWaiting = 20_000
 
 const [address = '', port = ''] = process.argv.slice(2)
 const ways = new Map<number, Way>()
@@ -30,7 +34,7 @@ receiver.on('message', (frame) => {
   // RFC 7348, section 5: flags with bit 3 set, 24 bits reserved, the 24 bits of the identifier, 8 reserved; the frame.
   if (frame.length < 8 || frame[0] !== 8) return
   const way = ways.get(frame.readUIntBE(4, 3))
-  if (way === undefined) return
+  if (way === undefined || way.waiting >= mostWaiting) return
   frame.writeUIntBE(way.to, 4, 3)
   const wish = performance.now() + way.delayMs + Math.random() * way.jitterMs
   // A cable keeps the order: none is due before the one in front of it.
@@ -40,6 +44,7 @@ receiver.on('message', (frame) => {
     wait(way, waiting)
   } else way.last.next = waiting
   way.last = waiting
+  way.waiting += 1
 })
 
 /** Sends what is due, now or when the first one is. */
@@ -53,6 +58,7 @@ function deliver(way: Way): void {
   while (way.first !== undefined && way.first.dueMs <= now) {
     sender.send(way.first.frame)
     way.first = way.first.next
+    way.waiting -= 1
   }
   if (way.first === undefined) way.last = undefined
   else wait(way, way.first)
@@ -65,7 +71,7 @@ function obey(line: string): void {
     [one, other],
     [other, one]
   ] as const) {
-    const way = ways.get(from) ?? { to, delayMs, jitterMs }
+    const way = ways.get(from) ?? { to, delayMs, jitterMs, waiting: 0 }
     ways.set(from, Object.assign(way, { delayMs, jitterMs }))
   }
   process.stdout.write('done\n')

@@ -69,6 +69,16 @@ describe.skipIf(!delays.ok)(`delay${delays.ok ? '' : ` (skipped: ${delays.reason
     expect(await hearsItself(lab, 'me')).toBe('me from 11.0.0.77:6001')
   })
 
+  it('and loss on the same cable are both in force', async () => {
+    const lab = await enter('home')
+    await serve(lab, 'internet', 80)
+    await lab.loss('router', 100, 'wan')
+    await lab.delay('router', 20)
+    expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe('TIMEOUT')
+    await lab.loss('router', 0, 'wan')
+    expect(await connectMs(lab, 'home', '11.0.0.1', 80)).toBeGreaterThanOrEqual(40)
+  })
+
   it('is there for IPv6', async () => {
     const lab = await enter('ipv6-firewall')
     await serve(lab, 'internet', 80, '::')

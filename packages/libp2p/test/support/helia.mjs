@@ -35,6 +35,7 @@ delete libp2p.services.delegatedContentRouting
 if (config.nat) {
   delete libp2p.services.upnp
   delete libp2p.services.autoNAT
+  delete libp2p.services.dcutr
   libp2p.services.nat = natTraversal(config.nat)
 }
 
