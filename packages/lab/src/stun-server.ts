@@ -3,6 +3,10 @@ import type { HostPlan } from './topology.js'
 /** The ports of a STUN server in a lab: RFC 8489's, and the alternate one of RFC 5780. */
 const ports = [3478, 3479] as const
 
+// Up to 4.6 the default with two addresses, and no option; later an option, and not the default.
+const askForDiscovery = `discovery=
+if turnserver -h 2>&1 | grep -qE '(^| )--rfc5780'; then discovery=--rfc5780; fi`
+
 /**
  * Starts coturn on every address of a host and waits until it listens. It serves STUN only, on UDP and TCP, and asks
  * nobody who they are. Behaviour discovery needs two addresses of a family. POSIX sh, in the host with its links up.
@@ -16,7 +20,7 @@ export function stunSteps(name: string, { links, stun }: HostPlan): string {
     '-n --stun-only --no-tls --no-dtls --no-cli --relay-threads 1 --daemon',
     `--listening-port ${ports[0]} --alt-listening-port ${ports[1]}`,
     ...addresses.map((address) => `--listening-ip ${address}`),
-    ...(full ? [] : ['--no-rfc5780']),
+    full ? '$discovery' : '--no-rfc5780',
     `--userdb ${folder}/turn.db --pidfile ${folder}/turn.pid`,
     `--log-file ${folder}/turn.log --simple-log --no-stdout-log`
   ]
@@ -25,6 +29,7 @@ export function stunSteps(name: string, { links, stun }: HostPlan): string {
   const hex = ports.map((port) => port.toString(16).toUpperCase().padStart(4, '0')).join('|')
   return `
 mkdir -p ${folder}
+${full ? askForDiscovery : ''}
 turnserver ${options.join(' ')} < /dev/null > /dev/null 2>&1
 tries=0
 until [ "$(cat /proc/net/udp /proc/net/udp6 | grep -cE ':(${hex}) 0')" -ge ${expected} ]; do
