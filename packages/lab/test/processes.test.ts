@@ -4,9 +4,10 @@ import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Lab } from '../src/index.js'
-import { canRunLab, openLab } from '../src/index.js'
+import { canDelay, canRunLab, openLab } from '../src/index.js'
 
 const support = await canRunLab()
+const delays = await canDelay()
 const cli = path.join(import.meta.dirname, '..', 'bin', 'postern-lab.js')
 
 /** Processes of this machine whose command line contains the marker, without those that end at this moment. */
@@ -196,6 +197,7 @@ describe.skipIf(!support.ok)(
       )
       expect((await call('show', 'double-nat')).stdout).toContain('10.0.0.2/24')
       expect((await call('show', 'home', '--peers')).stdout).toContain('21.0.0.1/8')
+      expect((await call('show', 'home-and-carrier', '--stun')).stdout).toMatch(/isp2 .*\n.*\n.*STUN, with behaviour/)
     })
 
     it('runs a command on a public peer where there are peers', async () => {
@@ -204,6 +206,19 @@ describe.skipIf(!support.ok)(
       expect(result).toMatchObject({ code: 0, stdout: expect.stringContaining('src 21.0.0.1') as string })
       expect(await call('run', 'home', '--host', 'alpha', '--', 'true')).toMatchObject({ code: 2 })
     })
+
+    it.skipIf(!delays.ok)(
+      `delays the links of both homes${delays.ok ? '' : ` (skipped: ${delays.reason})`}`,
+      async () => {
+        const program = `
+        const start = performance.now()
+        require('node:net').connect(80, '12.0.0.2').on('error', ({ code }) => console.log(code, performance.now() - start >= 80))`
+        const command = ['--', process.execPath, '-e', program]
+        const result = await call('run', 'open-and-open', '--delay', '20', '--host', 'home', ...command)
+        expect(result).toMatchObject({ code: 0, stdout: 'ECONNREFUSED true\n' })
+        expect(await call('run', 'home', '--delay', 'much', '--', 'true')).toMatchObject({ code: 2 })
+      }
+    )
 
     it('runs a command with its options in a host and passes on its exit code', async () => {
       const result = await call(

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Lab, Tier, TiersOptions } from '../src/index.js'
 import { betweenTiers, canDelay, canRunLab, findTiers, openLab, tiers, withPeers } from '../src/index.js'
+import { meet } from './support/datagrams.js'
 import { datagramReturns, natPmpMap, serve, sourcePorts, visit } from './support/programs.js'
 import { connectMs } from './support/streams.js'
 
@@ -64,6 +65,18 @@ describe.skipIf(!support.ok)(
       const [one, two] = await sourcePorts(lab, 'home', 'alpha')
       if (tier === 'symmetric') expect(one).not.toBe(two)
       else expect([one, two]).toEqual([6000, 6000])
+    })
+
+    it.each([
+      ['home', 'home', true],
+      ['home', 'carrier', true],
+      ['carrier', 'carrier', true],
+      ['open', 'symmetric', true],
+      ['home', 'symmetric', false],
+      ['symmetric', 'symmetric', false]
+    ] as const)('%s and %s: datagrams sent both ways at once come through: %s', async (one, other, through) => {
+      const lab = await enter(one, other)
+      expect(await meet(lab, { home: '12.0.0.2', home2: '11.0.0.2' })).toBe(through)
     })
 
     it('a home with a mapping service is reached through it, and behind a carrier NAT it is granted nothing', async () => {

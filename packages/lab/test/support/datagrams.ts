@@ -97,3 +97,21 @@ export async function hearsItself(lab: Lab, text: string): Promise<string> {
   alpha.kill()
   return stdout.trim()
 }
+
+/** Whether two hosts that send to each other's port 6000 both hear the other, at the address where that comes from. */
+export async function meet(lab: Lab, towards: Readonly<Record<string, string>>): Promise<boolean> {
+  const program = (address: string): string => `
+    const socket = require('node:dgram').createSocket('udp4')
+    let [text, to] = ['hello', [6000, '${address}']]
+    const end = (answered) => { console.log(answered); process.exit() }
+    socket.on('message', (said, { port, address }) => {
+      [text, to] = ['heard', [port, address]]
+      if (String(said) === 'heard') setTimeout(end, 100, true) // the other is to hear it too
+    })
+    socket.bind(6000, () => setInterval(() => socket.send(text, ...to), 10))
+    setTimeout(end, 1000, false)`
+  const both = await Promise.all(
+    Object.entries(towards).map(([host, address]) => lab.run(host, [node, '-e', program(address)]))
+  )
+  return both.every(({ stdout }) => stdout.trim() === 'true')
+}
