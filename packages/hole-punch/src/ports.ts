@@ -101,14 +101,16 @@ async function showPort(
   try {
     return await within(clock, observeMs, { signal }, late, async (call) => {
       const socket = await connectFrom(connect, { localPort, target }, call)
-      const connection = await upgradeSocket(host, socket, peer, 'client', call)
+      const connection = await upgradeSocket(host, socket, peer, 'client', () => undefined, call)
       const { promise: result, resolve } = Promise.withResolvers<IdentifyResult>()
       look = () => {
         const found = told.get(connection)
         if (found !== undefined) resolve(found)
       }
       look()
-      call.signal.addEventListener('abort', () => connection.abort(new Error('nobody waits for it any more')))
+      const drop = (): void => connection.abort(new Error('nobody waits for it any more'))
+      call.signal.addEventListener('abort', drop, { once: true })
+      if (call.signal.aborted) drop()
       const { observedAddr } = await result
       const external = observedAddr && targetOf(observedAddr.bytes)
       if (external !== undefined && external.family === target.family)

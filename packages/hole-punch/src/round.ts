@@ -55,10 +55,10 @@ export async function punchRound(
   async function finish(socket: Socket, bounded: CallOptions): Promise<void> {
     bounded.signal.throwIfAborted()
     const role = await roleOn(socket, bounded)
-    const connection = await upgradeSocket(host, socket, round.peer, role, bounded)
+    const opened = (): void => void open.delete(socket)
+    const connection = await upgradeSocket(host, socket, round.peer, role, opened, bounded)
     if (isWon) return connection.abort(new Error('another one is there already'))
     isWon = true
-    open.delete(socket)
     win(connection)
   }
 

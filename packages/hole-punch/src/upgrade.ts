@@ -12,13 +12,19 @@ export type Role = 'client' | 'server'
 /** Three negotiations of a round trip or two each, in ms. */
 const upgradeMs = 5000
 
-/** Makes a libp2p connection of a socket, to that peer and no other. Rejects with `NO_REPLY`, with libp2p's error, or with
- * the signal's reason; then the socket is reset. */
+/**
+ * Makes a libp2p connection of a socket, to that peer and no other. Rejects with `NO_REPLY`, with libp2p's error, or with
+ * the signal's reason; then the socket is reset.
+ *
+ * @param opened - called in the moment when libp2p announces the connection: whoever hears of it then may abort what is
+ *   under way, and this socket is not to be reset any more
+ */
 export async function upgradeSocket(
-  { clock, components: { upgrader, logger } }: HolePunchHost,
+  { clock, components: { events, upgrader, logger } }: HolePunchHost,
   socket: Socket,
   peer: PeerId,
   role: Role,
+  opened: () => void,
   { signal }: CallOptions
 ): Promise<Connection> {
   const { remoteAddress, remotePort } = socket
@@ -30,14 +36,24 @@ export async function upgradeSocket(
   const direction = role === 'client' ? 'outbound' : 'inbound'
   const raw = new SocketConnection(socket, address, direction, logger.forComponent('postern:hole-punch'))
   const late = (): Error => natError('NO_REPLY', `no libp2p connection within ${upgradeMs} ms`)
+  let made: Connection | undefined
+  const open = ({ detail }: CustomEvent<Connection>): void => {
+    if (detail.direction !== direction || !detail.remoteAddr.equals(address)) return
+    made = detail
+    opened()
+  }
+  events.addEventListener('connection:open', open)
   try {
     // Without `initiator` libp2p takes whoever dials for the client, and here both do.
     return await within(clock, upgradeMs, { signal }, late, (call) =>
       upgrader.upgradeOutbound(raw, { ...call, initiator: role === 'client' })
     )
   } catch (error) {
+    if (made !== undefined) return made
     raw.abort(error instanceof Error ? error : new Error(String(error)))
     throw error
+  } finally {
+    events.removeEventListener('connection:open', open)
   }
 }
 

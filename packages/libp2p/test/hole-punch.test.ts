@@ -1,37 +1,116 @@
+import { canDelay } from '@postern/lab'
 import { describe, expect, it } from 'vitest'
 import type { LabNode } from './support/nodes.js'
-import { openWorld, skipped, support, type World } from './support/world.js'
+import { openTwoHomes } from './support/two-homes.js'
+import { skipped, support } from './support/world.js'
 
-/** Nothing is mapped: what is direct was punched. */
-const nat = (world: World) => ({
-  strategies: [
-    ['relay', { relays: world.peerAddresses.slice(0, 2) }],
-    ['autonat', {}],
-    ['hole-punch', {}]
-  ] as const
-})
+const delays = await canDelay()
+const direct = { state: 'direct', cause: null }
 
-const relayedAddress = async (node: LabNode): Promise<string> => {
-  const { addresses } = await node.until(
-    ({ event, addresses: all }) => event === 'addresses' && String(all).includes('/p2p-circuit')
-  )
-  return (addresses as string[]).find((each) => each.includes('/p2p-circuit')) ?? ''
+/** Connections that are left when those through the relay were let go. */
+async function settled(node: LabNode, peer: string): Promise<readonly string[]> {
+  await expect
+    .poll(async () => (await node.connections(peer)).some(({ limited }) => limited), { timeout: 15_000 })
+    .toBe(false)
+  return (await node.connections(peer)).map(({ address }) => address.replace(/\/p2p\/.*/, ''))
 }
 
-describe.skipIf(!support.ok)(`two homes${skipped}`, () => {
-  it('are connected directly as soon as one has dialled the other through a relay, and let the relay go', async () => {
-    await using world = await openWorld('two-homes')
-    const home = await world.startHome({ nat: nat(world) })
-    const other = await world.startHome({ nat: nat(world) }, 'home2')
-    const dialled = await other.dial(await relayedAddress(home))
-    expect(dialled).toMatchObject({ limited: true })
-    const line = await other.until(({ event, state }) => event === 'upgrade' && state === 'direct')
-    const seen = await home.until(({ event, state }) => event === 'upgrade' && state === 'direct')
-    console.log(
-      other.said.filter(({ event }) => event === 'upgrade'),
-      home.said.filter(({ event }) => event === 'upgrade')
-    )
-    expect(line['address']).toMatch(/^\/ip4\/11\.0\.0\.2\/tcp\//)
-    expect(seen['address']).toMatch(/^\/ip4\/12\.0\.0\.2\/tcp\//)
+describe.skipIf(!support.ok)(`two homes whose routers map nothing${skipped}`, { timeout: 60_000 }, () => {
+  it('are connected directly once one has dialled the other through a relay, and let the relay go', async () => {
+    await using homes = await openTwoHomes('home', 'home')
+    const { home, home2 } = homes
+    await homes.dialThroughRelay()
+    expect(await homes.outcomes()).toMatchObject([direct, direct])
+    expect(await settled(home2, home.peerId)).toEqual([expect.stringMatching(/^\/ip4\/11\.0\.0\.2\/tcp\/\d+$/)])
+    expect(await settled(home, home2.peerId)).toEqual([expect.stringMatching(/^\/ip4\/12\.0\.0\.2\/tcp\/\d+$/)])
+    expect(await home.ping(home2.peerId)).toBeGreaterThanOrEqual(0)
+    expect((await home2.report()).peers).toMatchObject([{ peer: home.peerId, state: 'direct', strategy: 'hole-punch' }])
+  })
+
+  it('meet behind routers that answer with RST, with ICMP, or not at all', async () => {
+    await using homes = await openTwoHomes('home', 'home', {
+      home: { wanInput: 'reject' },
+      home2: { wanInput: 'icmp-prohibited' }
+    })
+    await homes.dialThroughRelay()
+    expect(await homes.outcomes()).toMatchObject([direct, direct])
+  })
+
+  it.skipIf(!delays.ok)('meet over a way that is long, and loses packets', async () => {
+    await using homes = await openTwoHomes('home', 'carrier', {
+      both: { wanInput: 'reject', delayMs: 20, jitterMs: 3 }
+    })
+    await homes.world.lab.loss('router', 3, 'wan')
+    await homes.dialThroughRelay()
+    expect(await homes.outcomes()).toMatchObject([direct, direct])
+  })
+
+  it('meet behind carriers’ NATs, and through UDP that is blocked', async () => {
+    await using homes = await openTwoHomes('carrier', 'carrier', { both: { forwards: 'tcp' } })
+    await homes.dialThroughRelay()
+    expect(await homes.outcomes()).toMatchObject([direct, direct])
+  })
+
+  it('stay relayed behind two symmetric NATs, and say so', async () => {
+    await using homes = await openTwoHomes('symmetric', 'symmetric')
+    const { home, home2 } = homes
+    await homes.dialThroughRelay()
+    const failed = { state: 'failed', cause: 'symmetric-both' }
+    expect(await homes.outcomes()).toMatchObject([failed, failed])
+    expect(await home2.connections(home.peerId)).toMatchObject([{ limited: true }])
+    expect(await home2.ping(home.peerId)).toBeGreaterThanOrEqual(0)
+    await expect(home.direct(home2.peerId)).rejects.toThrow('another port for each destination')
+  })
+
+  it('meet by many guesses where one NAT is symmetric, and both want it', async () => {
+    await using homes = await openTwoHomes('symmetric', 'home', { punch: { birthday: true } })
+    await homes.dialThroughRelay()
+    // One attempt in fifty misses, and there are three.
+    expect(await homes.outcomes()).toMatchObject([direct, direct])
+  })
+
+  it('can be waited for until they are connected directly', async () => {
+    await using homes = await openTwoHomes('home', 'carrier')
+    const { home, home2 } = homes
+    await homes.dialThroughRelay()
+    expect(await home2.direct(home.peerId)).toMatchObject({ direct: true, limited: false })
+  })
+
+  it('leave nothing behind when one stops in the middle of it', async () => {
+    await using homes = await openTwoHomes('symmetric', 'symmetric')
+    const { home, home2 } = homes
+    await homes.dialThroughRelay()
+    await home2.until(({ state }) => state === 'punching')
+    expect((await home2.stop()).resources).toEqual([])
+    expect(await home.until(({ state }) => state === 'failed')).toBeDefined()
+  })
+
+  it('stay connected through an outage of five seconds', async () => {
+    await using homes = await openTwoHomes('home', 'home')
+    const { home, home2, world } = homes
+    await homes.dialThroughRelay()
+    expect(await homes.outcomes()).toMatchObject([direct, direct])
+    await settled(home2, home.peerId)
+    await world.lab.outageBegins('router', 'wan')
+    // A real five seconds: the kernels of both homes count them.
+    await new Promise((resolve) => setTimeout(resolve, 5000))
+    await world.lab.outageEnds('router', 'wan')
+    await expect.poll(async () => home2.ping(home.peerId), { timeout: 20_000 }).toBeGreaterThanOrEqual(0)
+    expect(await home2.connections(home.peerId)).toMatchObject([{ limited: false }])
+  })
+})
+
+describe.skipIf(!support.ok)(`a home that is mapped${skipped}`, { timeout: 60_000 }, () => {
+  it('is dialled at that address, also from behind a symmetric NAT, by either side', async () => {
+    const mapping = { upnp: 'igd2', natPmp: true, pcp: true } as const
+    for (const [one, other] of [
+      ['home', 'symmetric'],
+      ['symmetric', 'home']
+    ] as const) {
+      await using homes = await openTwoHomes(one, other, { both: { mapping }, mappers: ['pcp'] })
+      await (one === 'home' ? homes.home : homes.home2).until(({ event }) => event === 'verified')
+      await homes.dialThroughRelay()
+      expect(await homes.outcomes()).toMatchObject([direct, direct])
+    }
   })
 })

@@ -76,38 +76,31 @@ for (const address of config.connect ?? []) {
   node.dial(multiaddr(address)).catch((error) => say({ event: 'not-connected', address, message: String(error) }))
 }
 
+const peerOf = (id) => node.getPeers().find((each) => each.toString() === id)
+const describe = async (connection, start) => ({
+  direct: connection.direct,
+  limited: connection.limits !== undefined,
+  remoteAddress: connection.remoteAddr.toString(),
+  rttMs: await node.services.ping.ping(connection.remotePeer),
+  ms: performance.now() - start
+})
+
 const commands = {
   async dial({ address }) {
     const start = performance.now()
-    const connection = await node.dial(multiaddr(address), { force: true, signal: AbortSignal.timeout(10_000) })
-    return {
-      direct: connection.direct,
-      limited: connection.limits !== undefined,
-      remoteAddress: connection.remoteAddr.toString(),
-      rttMs: await node.services.ping.ping(connection.remotePeer),
-      ms: performance.now() - start
-    }
+    return describe(await node.dial(multiaddr(address), { force: true, signal: AbortSignal.timeout(10_000) }), start)
   },
   async direct({ peer }) {
     const start = performance.now()
-    const found = node.getPeers().find((each) => each.toString() === peer)
-    const connection = await node.services.nat.direct(found, { signal: AbortSignal.timeout(15_000) })
-    return {
-      direct: connection.direct,
-      limited: connection.limits !== undefined,
-      remoteAddress: connection.remoteAddr.toString(),
-      rttMs: await node.services.ping.ping(connection.remotePeer),
-      ms: performance.now() - start
-    }
+    return describe(await node.services.nat.direct(peerOf(peer), { signal: AbortSignal.timeout(15_000) }), start)
   },
   connections: async ({ peer }) =>
-    node
-      .getConnections()
-      .flatMap(({ remotePeer, remoteAddr, limits, direction, streams }) =>
-        remotePeer.toString() === peer
-          ? [{ address: remoteAddr.toString(), limited: limits !== undefined, direction, streams: streams.length }]
-          : []
-      ),
+    node.getConnections(peerOf(peer)).map(({ remoteAddr, limits, direction }) => ({
+      address: remoteAddr.toString(),
+      limited: limits !== undefined,
+      direction
+    })),
+  ping: async ({ peer }) => node.services.ping.ping(peerOf(peer)),
   addresses: async () => node.getMultiaddrs().map(String),
   report: async () => node.services.nat.report(),
   peers: async () => node.getPeers().map(String),

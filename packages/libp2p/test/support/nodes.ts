@@ -21,6 +21,12 @@ export interface Dialled {
   readonly ms: number
 }
 
+export interface Connected {
+  readonly address: string
+  readonly limited: boolean
+  readonly direction: 'inbound' | 'outbound'
+}
+
 /** A libp2p node in a host of the lab. */
 export interface LabNode extends AsyncDisposable {
   readonly peerId: string
@@ -29,6 +35,11 @@ export interface LabNode extends AsyncDisposable {
   /** The first line for which it is true, said already or later. Rejects after 20 s with what was said instead. */
   until(isIt: (line: Said) => boolean): Promise<Said>
   dial(address: string): Promise<Dialled>
+  /** A direct connection to a peer that is connected. */
+  direct(peer: string): Promise<Dialled>
+  /** What there is to a peer. */
+  connections(peer: string): Promise<readonly Connected[]>
+  ping(peer: string): Promise<number>
   report(): Promise<Report>
   addresses(): Promise<readonly string[]>
   listen(address: string): Promise<void>
@@ -128,6 +139,9 @@ export async function startNode(
     process: child,
     until,
     dial: (address) => command('dial', { address }),
+    direct: (peer) => command('direct', { peer }),
+    connections: (peer) => command('connections', { peer }),
+    ping: (peer) => command('ping', { peer }),
     report: () => command('report'),
     addresses: () => command('addresses'),
     listen: (address) => command('listen', { address }),

@@ -1,0 +1,63 @@
+import { type HomeOptions, type Tier, betweenTiers } from '@postern/lab'
+import type { LabNode, NodeConfig, Said } from './nodes.js'
+import { openWorld, type World } from './world.js'
+
+/** Two homes and three public peers, which both know. */
+export interface TwoHomes extends AsyncDisposable {
+  readonly world: World
+  /** Behind 11.0.0.2. */
+  readonly home: LabNode
+  /** Behind 12.0.0.2. */
+  readonly home2: LabNode
+  /** Has `home2` dial `home` through a relay, whatever else there is. */
+  dialThroughRelay(): Promise<void>
+  /** What the hole punching of both has come to. */
+  outcomes(): Promise<readonly [home: Said, home2: Said]>
+}
+
+export interface TwoHomesOptions {
+  /** Of both routers. */
+  readonly both?: HomeOptions
+  readonly home?: HomeOptions
+  readonly home2?: HomeOptions
+  /** Options of holePunch(). */
+  readonly punch?: Record<string, unknown>
+  /** Before the others, in rank. @default none: what is direct was punched, or is public */
+  readonly mappers?: readonly string[]
+  readonly node?: NodeConfig
+}
+
+export async function openTwoHomes(one: Tier, other: Tier, options: TwoHomesOptions = {}): Promise<TwoHomes> {
+  const { both = {}, punch = {}, mappers = [], node = {} } = options
+  const topology = betweenTiers(one, other, {
+    home: { ...both, ...options.home },
+    home2: { ...both, ...options.home2 }
+  })
+  const world = await openWorld(topology)
+  const strategies: NonNullable<NonNullable<NodeConfig['nat']>['strategies']> = [
+    ...mappers.map((name) => [name] as const),
+    ['relay', { relays: world.peerAddresses.slice(0, 2) }],
+    ['autonat'],
+    ['hole-punch', punch]
+  ]
+  const start = (host: string): Promise<LabNode> => world.startHome({ ...node, nat: { strategies } }, host)
+  const [home, home2] = await Promise.all([start('home'), start('home2')])
+
+  return {
+    world,
+    home,
+    home2,
+    async dialThroughRelay() {
+      const { addresses } = await home.until(isRelayed)
+      const address = (addresses as readonly string[]).find((each) => each.includes('/p2p-circuit'))
+      await home2.dial(address ?? '')
+    },
+    outcomes: () => Promise.all([home.until(isOutcome), home2.until(isOutcome)]),
+    [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]()
+  }
+}
+
+const isRelayed = ({ event, addresses }: Said): boolean =>
+  event === 'addresses' && String(addresses).includes('/p2p-circuit')
+
+const isOutcome = ({ event, state }: Said): boolean => event === 'upgrade' && (state === 'direct' || state === 'failed')
