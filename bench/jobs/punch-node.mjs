@@ -73,7 +73,10 @@ await node.start()
 await Promise.allSettled(peers.map((each) => node.dial(multiaddr(each))))
 say({ event: 'ready', peerId: node.peerId.toString() })
 const watching = setInterval(() => {
-  const address = node.getMultiaddrs().map(String).find((each) => each.includes('/p2p-circuit'))
+  const address = node
+    .getMultiaddrs()
+    .map(String)
+    .find((each) => each.includes('/p2p-circuit'))
   if (address === undefined) return
   clearInterval(watching)
   say({ event: 'relayed', address })
