@@ -11,7 +11,7 @@ export async function writeDocument({ system, processor, cores, memoryGib, node,
     'Written by this command, every number by the same run; nothing here is edited by hand:',
     '```sh\nnpm run bench\n```',
     `${date}, Node ${node.slice(1)} on ${system}: ${processor}, ${cores} cores, ${memoryGib} GiB; load ${loadAtStart} at the start.`,
-    'Times are the middle of several rounds, with the least and the greatest in parentheses. Who is compared takes turns in the same run, so a ratio tells more than a time; “× ours” is how many times as long it took as the line marked 1, round by round. The routers are real ones (miniupnpd on a kernel NAT) in the lab, without any delay on the links.',
+    'Times are the middle of several rounds, with the least and the greatest in parentheses. Who is compared takes turns in the same run, so a ratio tells more than a time; “× ours” is how many times as long it took as the line marked 1, round by round. The routers are real ones (miniupnpd on a kernel NAT) in the lab, without any delay on the links where none is named.',
     formatMarkdown(aimsTable(sections)),
     ...sections.flatMap(({ title, notes, tables }) => [`## ${title}`, ...tables.map(formatMarkdown), ...notes])
   ]

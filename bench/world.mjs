@@ -44,6 +44,15 @@ export async function goStack(progress) {
   }
 }
 
+/** A node of ours in one of two homes: the command. @param {'punching' | 'relayed'} kind */
+export const punchNode = (kind, port, peers) => [
+  process.execPath,
+  `${jobs}punch-node.mjs`,
+  kind,
+  String(port),
+  JSON.stringify(peers)
+]
+
 /** A program in a host, heard line by line. */
 export class Talker {
   #child
@@ -110,9 +119,12 @@ export class Talker {
 export class World {
   peers = []
   #talkers = new Map()
+  #relays
 
-  static async open(topology, signal) {
+  /** @param {'stock' | 'generous'} [relays] - what they let through a connection */
+  static async open(topology, signal, relays = 'stock') {
     const world = new World()
+    world.#relays = relays
     world.lab = await openLab(withPeers(topology), { signal })
     try {
       world.peers = await Promise.all(hosts.map((host) => world.startPeer(host)))
@@ -130,7 +142,8 @@ export class World {
       process.execPath,
       `${jobs}libp2p-peer.mjs`,
       address,
-      String(1 + hosts.indexOf(host))
+      String(1 + hosts.indexOf(host)),
+      this.#relays
     ])
     this.#talkers.set(host, talker)
     const ready = await talker.hear((line) => line.address, 10_000)

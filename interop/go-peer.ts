@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { canRunLab, type Lab } from '@postern/lab'
-import { buildGoPeer } from './build.mjs'
+import { buildGoPeer, buildGoPunch } from './build.mjs'
 
 interface Connection {
   readonly peerId: string
@@ -35,6 +35,12 @@ interface Told {
   }
   readonly unreached: { readonly peerId: string; readonly error: string }
   readonly failed: { readonly error: string }
+  readonly able: object
+  readonly relayed: { readonly address: string }
+  /** Of go-libp2p's own hole punching. */
+  readonly trace: { readonly type: string; readonly detail: string }
+  /** `open`: the addresses of all connections to the peer. */
+  readonly pinged: { readonly rttMs: number; readonly open: readonly string[] }
 }
 
 type Line = { [Name in keyof Told]: { readonly event: Name; readonly ms: number } & Told[Name] }[keyof Told]
@@ -52,6 +58,8 @@ export interface GoPeer {
     accepts?: (event: GoEvent<Name>) => boolean,
     timeoutMs?: number
   ): Promise<GoEvent<Name>>
+  /** A line for a program that takes commands. */
+  say(line: string): void
   /** Resolves with the exit code. */
   readonly ended: Promise<number | null>
   /** Sends SIGTERM and resolves with the exit code. */
@@ -64,10 +72,18 @@ export async function findGoPeer(): ReturnType<typeof buildGoPeer> {
   return support.ok ? buildGoPeer() : support
 }
 
-/** Starts the program in a host: `'serve', '-listen', …`, `'dial', …` or `'node', …`. */
+/** The same for a home that punches holes. */
+export async function findGoPunch(version: Parameters<typeof buildGoPunch>[0]): ReturnType<typeof buildGoPunch> {
+  const support = await canRunLab()
+  return support.ok ? buildGoPunch(version) : support
+}
+
+/** Starts the program in a host: `'serve', '-listen', …`, `'dial', …` or `'node', …`; the README has the other's options. */
 export function startGoPeer(lab: Lab, program: string, host: string, ...args: readonly string[]): GoPeer {
-  const child = lab.spawn(host, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-  if (child.stdout === null) throw new Error('the peer has no output')
+  const child = lab.spawn(host, [program, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+  if (child.stdout === null || child.stdin === null) throw new Error('the peer has no pipes')
+  const { stdin } = child
+  stdin.on('error', () => undefined)
   const events: GoEvent[] = []
   const watchers = new Set<() => void>()
   let [errors, over] = ['', false]
@@ -87,6 +103,7 @@ export function startGoPeer(lab: Lab, program: string, host: string, ...args: re
 
   return {
     events,
+    say: (line) => void stdin.write(`${line}\n`),
     ended,
     wait<Name extends keyof Told>(
       name: Name,

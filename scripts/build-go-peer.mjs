@@ -1,7 +1,12 @@
-// The Go peer that interop tests run against, built where its sources changed. Where it cannot be, it says so and goes on.
+// The Go peers that interop tests run against, built where their sources changed. Where they cannot be, it says so and goes on.
 import { canRunLab } from '@postern/lab'
-import { buildGoPeer } from '../interop/build.mjs'
+import { buildGoPeer, buildGoPunch, punchVersions } from '../interop/build.mjs'
 
+const builds = [buildGoPeer, ...punchVersions.map((version) => (progress) => buildGoPunch(version, progress))]
 const support = await canRunLab()
-const peer = support.ok ? await buildGoPeer((line) => console.log(line)) : support
-if (!peer.ok) console.log(`Interop tests cannot run here: ${peer.reason}`)
+for (const build of builds) {
+  const peer = support.ok ? await build((line) => console.log(line)) : support
+  if (peer.ok) continue
+  console.log(`Interop tests cannot run here: ${peer.reason}`)
+  break
+}

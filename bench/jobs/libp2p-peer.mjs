@@ -1,4 +1,5 @@
-// A public libp2p node: relay and AutoNAT server. Arguments: its address, a number for its key.
+// A public libp2p node: relay and AutoNAT server. Arguments: its address, a number for its key, and whether
+// its relay is `stock` or `generous`: without limits that a bench would meet.
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { circuitRelayServer } from '@libp2p/circuit-relay-v2'
@@ -8,7 +9,8 @@ import { tcp } from '@libp2p/tcp'
 import { autonatServer } from '@postern/autonat'
 import { createLibp2p } from 'libp2p'
 
-const [address, seed] = process.argv.slice(2)
+const [address, seed, relays] = process.argv.slice(2)
+const generous = { defaultDataLimit: 1n << 40n, defaultDurationLimit: 3_600_000 }
 const node = await createLibp2p({
   privateKey: await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(Number(seed))),
   addresses: { listen: [address], announce: [address] },
@@ -19,7 +21,7 @@ const node = await createLibp2p({
   services: {
     identify: identify(),
     // Every round is another peer from the same address.
-    relay: circuitRelayServer({ reservations: { maxReservations: 10_000 } }),
+    relay: circuitRelayServer({ reservations: { maxReservations: 10_000, ...(relays === 'generous' && generous) } }),
     autonat: autonatServer({ requestsPerMinute: 10_000 })
   }
 })

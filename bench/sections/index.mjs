@@ -1,8 +1,10 @@
 import { absence } from './absence.mjs'
 import { exchanges } from './exchanges.mjs'
+import { flow } from './flow.mjs'
 import { imports } from './imports.mjs'
 import { leases } from './leases.mjs'
 import { mapping } from './mapping.mjs'
+import { punch } from './punch.mjs'
 import { reach } from './reach.mjs'
 import { recovery } from './recovery.mjs'
 import { sizes } from './sizes.mjs'
@@ -15,6 +17,8 @@ export const sections = [
   { name: 'stop', needsLab: true, run: stop },
   { name: 'reach', needsLab: true, run: reach },
   { name: 'recovery', needsLab: true, run: recovery },
+  { name: 'punch', needsLab: true, run: punch },
+  { name: 'flow', needsLab: true, run: flow },
   { name: 'exchanges', needsLab: false, run: exchanges },
   { name: 'leases', needsLab: false, run: leases },
   { name: 'imports', needsLab: false, run: imports },

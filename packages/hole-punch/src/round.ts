@@ -5,7 +5,7 @@ import { within } from '@postern/net'
 import type { Budget } from './budget.js'
 import type { HolePunchHost } from './host.js'
 import { type Connect, dialAgain, type Pair } from './sockets.js'
-import { type Role, speaks, upgradeSocket } from './upgrade.js'
+import { proposes, type Role, upgradeSocket } from './upgrade.js'
 
 /** One simultaneous open: both sides dial each other at the same moment. */
 export interface Round {
@@ -64,10 +64,10 @@ export async function punchRound(
 
   async function roleOn(socket: Socket, bounded: CallOptions): Promise<Role> {
     if (round.listenMs === 0) return round.role
-    const heard = await speaks(socket, round.listenMs, clock, bounded)
-    // Whoever speaks is the client, whatever the spec calls it: go-libp2p had the roles reversed until 0.40, and has them
-    // in the third round since 0.48. A client that hears nothing speaks; a server that hears nothing does, too.
-    return heard ? 'server' : 'client'
+    const isClient = await proposes(socket, round.listenMs, clock, bounded)
+    // Whoever proposes a protocol is the client, whatever the spec calls it: go-libp2p had the roles reversed until 0.40,
+    // and has them in the third round since 0.48. Who hears no proposal makes one, a client and a server alike.
+    return isClient ? 'server' : 'client'
   }
 
   const late = (): Error => natError('NO_REPLY', `nobody met within ${timeoutMs} ms`)

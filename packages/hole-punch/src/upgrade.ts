@@ -57,19 +57,29 @@ export async function upgradeSocket(
   }
 }
 
-/** Whether the other side speaks within that time. Takes nothing of what it says. */
-export async function speaks(socket: Socket, ms: number, clock: Clock, { signal }: CallOptions): Promise<boolean> {
+/**
+ * What a server may say unasked, in bytes: go-libp2p sends the name of multistream with its length before it hears anything
+ * (multistream-select 1.0). A client proposes a protocol after it.
+ */
+const greetingBytes = '\u0013/multistream/1.0.0\n'.length
+
+/** Whether the other side speaks as a client does within that time. Takes nothing of what it says. */
+export async function proposes(socket: Socket, ms: number, clock: Clock, { signal }: CallOptions): Promise<boolean> {
   const heard = new AbortController()
-  const hear = (): void => heard.abort()
-  socket.once('readable', hear)
-  socket.once('close', hear)
+  const hasProposed = (): boolean => socket.readableLength > greetingBytes
+  const look = (): void => {
+    if (hasProposed()) heard.abort()
+  }
+  const closed = (): void => heard.abort()
+  socket.on('readable', look)
+  socket.once('close', closed)
   try {
-    if (socket.readableLength > 0) return true
+    if (hasProposed()) return true
     await clock.sleep(ms, { signal: AbortSignal.any([signal, heard.signal]) }).catch(() => undefined)
     signal.throwIfAborted()
-    return socket.readableLength > 0
+    return hasProposed()
   } finally {
-    socket.removeListener('readable', hear)
-    socket.removeListener('close', hear)
+    socket.removeListener('readable', look)
+    socket.removeListener('close', closed)
   }
 }

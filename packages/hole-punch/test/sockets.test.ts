@@ -3,7 +3,7 @@ import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { virtualClock, systemClock } from '@postern/testkit'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Connect, connectFrom, dialAgain, systemConnect } from '../src/sockets.js'
-import { speaks } from '../src/upgrade.js'
+import { proposes } from '../src/upgrade.js'
 
 const call = (): AbortController => new AbortController()
 const plenty = { take: () => true }
@@ -146,7 +146,10 @@ describe('dialling again', () => {
   })
 })
 
-describe('listening who speaks first', () => {
+const greeting = '\u0013/multistream/1.0.0\n'
+const proposal = `${greeting}\u0007/noise\n`
+
+describe('listening who is the client', () => {
   async function connected(): Promise<readonly [ours: Socket, theirs: Socket]> {
     const server = await listen()
     const [[theirs], ours] = await Promise.all([
@@ -159,23 +162,42 @@ describe('listening who speaks first', () => {
 
   it('hears the other side, and leaves what it said where it is', async () => {
     const [ours, theirs] = await connected()
-    theirs.write('hello')
-    expect(await speaks(ours, 60_000, systemClock, call())).toBe(true)
+    theirs.write(proposal)
+    expect(await proposes(ours, 60_000, systemClock, call())).toBe(true)
     const [said] = (await once(ours.resume(), 'data')) as [Buffer]
-    expect(said.toString()).toBe('hello')
+    expect(said.toString()).toBe(proposal)
+  })
+
+  it('takes one for a server that says what multistream it speaks, and no more', async () => {
+    const [ours, theirs] = await connected()
+    const clock = virtualClock()
+    const listening = proposes(ours, 1000, clock, call())
+    theirs.write(greeting)
+    await expect.poll(() => ours.readableLength).toBe(greeting.length)
+    await clock.advance(1000)
+    expect(await listening).toBe(false)
+  })
+
+  it('hears a proposal that comes after the greeting', async () => {
+    const [ours, theirs] = await connected()
+    const listening = proposes(ours, 60_000, virtualClock(), call())
+    theirs.write(greeting)
+    await expect.poll(() => ours.readableLength).toBe(greeting.length)
+    theirs.write(proposal.slice(greeting.length))
+    expect(await listening).toBe(true)
   })
 
   it('hears nothing within the time', async () => {
     const [ours] = await connected()
     const clock = virtualClock()
-    const listening = speaks(ours, 200, clock, call())
+    const listening = proposes(ours, 200, clock, call())
     await clock.advance(200)
     expect(await listening).toBe(false)
   })
 
   it('does not wait for one that has closed', async () => {
     const [ours, theirs] = await connected()
-    const listening = speaks(ours, 60_000, virtualClock(), call())
+    const listening = proposes(ours, 60_000, virtualClock(), call())
     theirs.destroy()
     ours.resume()
     expect(await listening).toBe(false)
