@@ -55,16 +55,18 @@ function addConnect(tunnel: Command, { output, finish }: Shell): void {
     .description("Offers a peer's service on a port of this machine. <peer>: its id, with --relay; or its multiaddr.")
     .option('--bind <address>', 'the local address that takes connections', '127.0.0.1')
     .addHelpText('after', examples)
-    .action(async (text: string, localPort: string, flags: CommonFlags & { readonly bind: string }, command: Command) => {
-      const [{ connect }, { readPeer }] = await Promise.all([
-        import('../tunnel/connect.js'),
-        import('../tunnel/peer.js')
-      ])
-      const port = orUsageError(command, '<localPort>', () => readPort(localPort))
-      const common = await readCommon(flags, 'connect', command, output)
-      const { peer, addresses } = orUsageError(command, '<peer>', () => readPeer(text, common.relays))
-      finish(await connect({ ...common, peer, addresses, local: { address: flags.bind, port } }, output))
-    })
+    .action(
+      async (text: string, localPort: string, flags: CommonFlags & { readonly bind: string }, command: Command) => {
+        const [{ connect }, { readPeer }] = await Promise.all([
+          import('../tunnel/connect.js'),
+          import('../tunnel/peer.js')
+        ])
+        const port = orUsageError(command, '<localPort>', () => readPort(localPort))
+        const { peer, addresses } = orUsageError(command, '<peer>', () => readPeer(text, flags.relay ?? []))
+        const common = await readCommon(flags, 'connect', command, output)
+        finish(await connect({ ...common, peer, addresses, local: { address: flags.bind, port } }, output))
+      }
+    )
 }
 
 function addId(tunnel: Command, { output, finish }: Shell): void {

@@ -55,10 +55,12 @@ export async function connect(options: ConnectOptions, { out, err }: Output): Pr
   }
   // Whom the hole puncher asks where its ports come from; the peer itself is dialled below.
   for (const address of new Set([...relays, ...witnesses])) {
-    node.dial(readAddress(address), { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) }).catch((error) => {
-      const message = reasonOf(error)
-      tell({ event: 'not-connected', address, message }, `${colors.yellow('!')} ${address}: ${message}`)
-    })
+    node
+      .dial(readAddress(address), { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) })
+      .catch((error) => {
+        const message = reasonOf(error)
+        tell({ event: 'not-connected', address, message }, `${colors.yellow('!')} ${address}: ${message}`)
+      })
   }
   let keeper: Keeper | undefined
   const toldKept = (news: Kept): void => {

@@ -46,10 +46,7 @@ export async function listen(options: ListenOptions, { out, err }: Output): Prom
     const addresses = node.getMultiaddrs().map(String)
     if (signal.aborted || addresses.join() === announced) return
     announced = addresses.join()
-    tell(
-      { event: 'addresses', addresses },
-      ['Addresses', ...addresses.map((address) => `  ${address}`)].join('\n')
-    )
+    tell({ event: 'addresses', addresses }, ['Addresses', ...addresses.map((address) => `  ${address}`)].join('\n'))
   }
   node.addEventListener('self:peer:update', tellAddresses)
 
