@@ -10,6 +10,7 @@ import { addDoctor } from './commands/doctor.js'
 import { addMap } from './commands/map.js'
 import { addNode } from './commands/node.js'
 import { addRelay } from './commands/relay.js'
+import { addTunnel } from './commands/tunnel.js'
 import { exitCodes } from './exit-codes.js'
 import { Failure, line } from './output.js'
 import { colorsFor } from './terminal.js'
@@ -38,9 +39,10 @@ Examples:
   $ postern map 4001/udp --json        the same for UDP, as one JSON object a line
   $ postern relay --metrics 9464       a public relay and AutoNAT server, for machines that are not reachable
   $ postern node --relay <multiaddr>   a libp2p node that makes itself reachable, to try things out
+  $ postern tunnel listen 22 --allow <peer id>   port 22 for one peer of another home
 ${codesText}`
     )
-  for (const add of [addDoctor, addMap, addRelay, addNode]) add(program, shell)
+  for (const add of [addDoctor, addMap, addRelay, addNode, addTunnel]) add(program, shell)
 
   try {
     await program.parseAsync(args, { from: 'user' })

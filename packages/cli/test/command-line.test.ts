@@ -24,7 +24,7 @@ const peerId = '12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
 const run = (...args: readonly string[]): Promise<Outcome> => runWith({}, ...args)
 
 describe('the command line', () => {
-  it.each([[], ['doctor'], ['map'], ['relay'], ['node']])(
+  it.each([[], ['doctor'], ['map'], ['relay'], ['node'], ['tunnel'], ['tunnel', 'listen'], ['tunnel', 'connect']])(
     'explains itself with examples and exit codes: %s --help',
     async (...args) => {
       const { code, stdout } = await run(...args.flat(), '--help')
@@ -85,7 +85,11 @@ describe('the command line', () => {
     [['node', '--peer', '/ip4/21.0.0.1/tcp/4001'], '/p2p/<peer id>'],
     [['node', '--relay', '/ip4/21.0.0.1/tcp/4001'], '/p2p/<peer id>'],
     [['node', '--dial', '/ip4/21.0.0.1'], '/p2p/<peer id>'],
-    [['node', '--via', 'carrier-pigeon'], 'carrier-pigeon']
+    [['node', '--via', 'carrier-pigeon'], 'carrier-pigeon'],
+    [['tunnel', 'listen', '0'], '<host>:<port>'],
+    [['tunnel', 'listen', '22', '--allow', 'nobody'], 'not a peer id'],
+    [['tunnel', 'connect', peerId, '2222'], '--relay'],
+    [['tunnel', 'connect', peerId, 'ssh'], '65535']
   ])('%j is a usage error: exit 2, and says what is wanted', async (args, mention) => {
     const { code, stdout, stderr } = await run(...args)
     expect(code).toBe(2)

@@ -16,7 +16,8 @@ Exit codes:
   2   the command line was not understood
   10  doctor: reachable through a relay only
   11  doctor: private
-  12  doctor: unknown`
+  12  doctor: unknown
+  13  tunnel connect: the other side does not let this peer in`
 
 /** What `parseLadder` of @postern/node reads, which is not loaded for a text; a test compares the two. */
 const viaText =

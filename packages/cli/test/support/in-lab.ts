@@ -55,6 +55,12 @@ type OtherEvent =
   | 'dialled'
   | 'not-dialled'
   | 'not-connected'
+  | 'connected'
+  | 'upgraded'
+  | 'not-direct'
+  | 'lost'
+  | 'refused'
+  | 'failed'
 
 /** A command at work, and what it says, a JSON object a line. */
 export interface Running {

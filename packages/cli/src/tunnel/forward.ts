@@ -1,0 +1,63 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import type { Connection, Stream } from '@libp2p/interface'
+import { type Answer, decodeAnswer, firstByte, tunnelProtocol, type Wish, wishes } from './protocol.js'
+import type { Keeper } from './keep.js'
+import { createPlaces } from './places.js'
+import { splice } from './splice.js'
+
+/** TCP connections at a time. */
+const most = 128
+/** However long a TCP connection waits for the other side, in ms. */
+const patienceMs = 20_000
+
+/** Opens a tunnel, and says what it was answered. Rejects when the peer speaks no such protocol, or does not answer. */
+export async function openTunnel(
+  connection: Connection,
+  wish: Wish,
+  { signal }: { readonly signal: AbortSignal }
+): Promise<{ readonly answer: Answer; readonly stream: Stream }> {
+  const stream = await connection.newStream(tunnelProtocol, { runOnLimitedConnection: true, signal })
+  try {
+    stream.send(Uint8Array.of(wishes[wish]))
+    const answer = decodeAnswer(await firstByte(stream, { signal }))
+    if (answer !== 'accepted' || wish === 'ask') stream.abort(new Error('there is nothing more to say'))
+    return { answer, stream }
+  } catch (error) {
+    stream.abort(error instanceof Error ? error : new Error(String(error)))
+    throw error
+  }
+}
+
+/** A server whose TCP connections each go through a tunnel of their own. It does not listen yet. */
+export function forwardServer(
+  keeper: Keeper,
+  told: (reason: Exclude<Answer, 'accepted'> | 'no-peer', error?: unknown) => void,
+  signal: AbortSignal
+): Server {
+  const places = createPlaces(most, most)
+  async function carry(socket: Socket): Promise<void> {
+    const release = places.take('')
+    if (release === undefined) {
+      told('too-many')
+      socket.resetAndDestroy()
+      return
+    }
+    const ignored = (): void => undefined
+    socket.on('error', ignored)
+    const cut = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)])
+    try {
+      const { answer, stream } = await openTunnel(await keeper.best({ signal: cut }), 'connect', { signal: cut })
+      if (answer === 'accepted') {
+        await splice(socket, stream)
+        return
+      }
+      told(answer)
+    } catch (error) {
+      if (!signal.aborted) told('no-peer', error)
+    } finally {
+      release()
+      if (!socket.destroyed) socket.resetAndDestroy()
+    }
+  }
+  return createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => void carry(socket))
+}

@@ -1,0 +1,125 @@
+import type { Connection, PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { systemHost } from '@postern/core'
+import { isNatError } from '@postern/interface'
+import { reasonOf } from '../stack.js'
+import type { TunnelNode } from './make-node.js'
+
+export type Kept =
+  | { readonly event: 'connected'; readonly via: 'direct' | 'relayed'; readonly address: string }
+  | { readonly event: 'upgraded'; readonly address: string }
+  | { readonly event: 'not-direct'; readonly code: string | null; readonly message: string }
+  | { readonly event: 'lost' }
+  | { readonly event: 'not-connected'; readonly message: string; readonly retryMs: number }
+
+export interface Keeper {
+  /**
+   * The connection for the next tunnel: a direct one, also where one comes about within 2 s; else the relayed one.
+   * Rejects with the signal's reason when there is none by then.
+   */
+  best(call: { readonly signal: AbortSignal }): Promise<Connection>
+}
+
+/** A relay of the stock kind ends a connection after 128 KiB or 2 min: a direct one is worth that wait, in ms. */
+const directWaitMs = 2000
+const closingMs = 50
+const dialMs = 15_000
+const upgradeMs = 30_000
+/** Between attempts, doubling, in ms. */
+const retry = { firstMs: 500, mostMs: 30_000 } as const
+
+export const isDirect = ({ direct, limits }: Connection): boolean => direct && limits === undefined
+
+/** Keeps a peer connected until the signal aborts, and makes the connection direct where that can be. */
+export function keepConnected(
+  node: TunnelNode,
+  peer: PeerId,
+  addresses: readonly Multiaddr[],
+  told: (news: Kept) => void,
+  signal: AbortSignal
+): Keeper {
+  const { clock } = systemHost
+  let settled = Promise.withResolvers<void>()
+  let waiting = Promise.withResolvers<void>()
+
+  const open = (): readonly Connection[] => node.getConnections(peer).filter(({ status }) => status === 'open')
+
+  async function upgrade(): Promise<void> {
+    try {
+      const { remoteAddr } = await node.services.nat.direct(peer, {
+        signal: AbortSignal.any([signal, AbortSignal.timeout(upgradeMs)])
+      })
+      told({ event: 'upgraded', address: remoteAddr.toString() })
+    } catch (error) {
+      if (signal.aborted || open().length === 0) return
+      told({ event: 'not-direct', code: isNatError(error) ? error.code : null, message: reasonOf(error) })
+    }
+  }
+
+  /** Resolves when no connection is left. */
+  const gone = (): Promise<void> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        if (!signal.aborted && open().length > 0) return
+        node.removeEventListener('connection:close', look)
+        signal.removeEventListener('abort', look)
+        resolve()
+      }
+      node.addEventListener('connection:close', look)
+      signal.addEventListener('abort', look)
+      look()
+    })
+
+  async function once(): Promise<void> {
+    await node.dial([...addresses], { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) })
+    const [first] = open().toSorted((one, other) => Number(isDirect(other)) - Number(isDirect(one)))
+    if (first === undefined) throw new Error('the connection was closed at once')
+    const via = isDirect(first) ? 'direct' : 'relayed'
+    told({ event: 'connected', via, address: first.remoteAddr.toString() })
+    const upgraded = via === 'direct' ? Promise.resolve() : upgrade()
+    void Promise.race([upgraded, clock.sleep(directWaitMs, { signal }).catch(() => undefined)]).then(settled.resolve)
+    waiting.resolve()
+    await gone()
+    settled = Promise.withResolvers()
+    waiting = Promise.withResolvers()
+    if (!signal.aborted) told({ event: 'lost' })
+  }
+
+  async function keep(): Promise<void> {
+    let retryMs: number = retry.firstMs
+    while (!signal.aborted) {
+      try {
+        await once()
+        retryMs = retry.firstMs
+      } catch (error) {
+        if (signal.aborted) return
+        told({ event: 'not-connected', message: reasonOf(error), retryMs })
+        await clock.sleep(retryMs, { signal }).catch(() => undefined)
+        retryMs = Math.min(2 * retryMs, retry.mostMs)
+      }
+    }
+  }
+  void keep()
+
+  return {
+    async best(call) {
+      for (;;) {
+        await orAborted(waiting.promise, call.signal)
+        await orAborted(settled.promise, call.signal)
+        const [best] = open().toSorted((one, other) => Number(isDirect(other)) - Number(isDirect(one)))
+        if (best !== undefined) return best
+        // The last one is closing, and has not been told of yet.
+        await clock.sleep(closingMs, call)
+      }
+    }
+  }
+}
+
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => reject(signal.reason)
+    signal.addEventListener('abort', aborted, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
+  })
+}

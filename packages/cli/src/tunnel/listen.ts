@@ -1,0 +1,84 @@
+import { exitCodes } from '../exit-codes.js'
+import { Failure, line, type Output, untilInterrupted } from '../output.js'
+import { readAddress } from '../peers.js'
+import { listenFailure, reasonOf } from '../stack.js'
+import { stopWithin } from '../stop.js'
+import { colorsFor, formatSocket } from '../terminal.js'
+import { makeNode, type TunnelNodeOptions } from './make-node.js'
+import { type Served, serveTunnels } from './serve.js'
+import { untilAborted } from './until.js'
+
+export interface ListenOptions extends Omit<TunnelNodeOptions, 'reserves'> {
+  readonly target: { readonly host: string; readonly port: number }
+  readonly allow: readonly string[]
+  readonly most: number
+  readonly mostPerPeer: number
+  readonly json: boolean
+}
+
+/** Answers tunnels of allowed peers until interrupted. Resolves to the exit code. */
+export async function listen(options: ListenOptions, { out, err }: Output): Promise<number> {
+  const { json, target, allow, most, mostPerPeer, relays, witnesses } = options
+  const colors = colorsFor(out)
+  const interrupt = untilInterrupted()
+  const { signal } = interrupt
+  const tell = (event: object, text: string): void => line(out, json ? JSON.stringify(event) : text)
+  const node = await makeNode({ ...options, reserves: true })
+  const peerId = node.peerId.toString()
+
+  const refusals = new Set<string>()
+  const told = (news: Served): void => {
+    if (signal.aborted) return
+    if (news.event !== 'refused') {
+      tell(news, colors.dim(`  ${news.event.padEnd(9)} ${news.peer} ${news.direct ? 'directly' : 'through a relay'}`))
+      return
+    }
+    // Once for each peer and reason: whoever is refused can ask as often as it likes.
+    const known = `${news.peer} ${news.reason}`
+    if (refusals.has(known) || refusals.size >= mostRefusals) return
+    refusals.add(known)
+    const what = news.reason === 'not-allowed' ? `it would get in with --allow ${news.peer}` : String(news.reason)
+    tell(news, `${colors.yellow('!')} ${colors.bold('refused')}   ${news.peer}: ${what}`)
+  }
+
+  let announced = ''
+  const tellAddresses = (): void => {
+    const addresses = node.getMultiaddrs().map(String)
+    if (signal.aborted || addresses.join() === announced) return
+    announced = addresses.join()
+    tell({ event: 'addresses', addresses }, ['Addresses', ...addresses.map((address) => `  ${address}`)].join('\n'))
+  }
+  node.addEventListener('self:peer:update', tellAddresses)
+
+  try {
+    await serveTunnels(node, { target, allow: new Set(allow), most, mostPerPeer, told })
+    await node.start()
+  } catch (error) {
+    await stopWithin(node, err)
+    throw new Failure(listenFailure(error))
+  }
+  tell(
+    { event: 'listening', peerId, target: { address: target.host, port: target.port }, allowed: allow },
+    `${colors.bold('Tunnel')} to ${formatSocket({ address: target.host, port: target.port })} for ${allow.length} peers\n` +
+      `  there: postern tunnel connect ${peerId} ${target.port}${relays.map((each) => ` --relay ${each}`).join('')}`
+  )
+  if (allow.length === 0) line(err, '! nobody gets in: name peers with --allow <peer id>')
+  const meetings = [...new Set([...relays, ...witnesses])].map(async (address) => {
+    try {
+      await node.dial(readAddress(address), { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) })
+    } catch (error) {
+      const message = reasonOf(error)
+      if (!signal.aborted) tell({ event: 'not-connected', address, message }, `! ${address}: ${message}`)
+    }
+  })
+  await untilAborted(signal)
+  await stopWithin(node, err)
+  await Promise.all(meetings)
+  tell({ event: 'stopped' }, 'Stopped')
+  interrupt.done()
+  return exitCodes.success
+}
+
+const dialMs = 10_000
+/** Of as many peers it is told that they were refused. */
+const mostRefusals = 1000

@@ -1,0 +1,36 @@
+import type { PeerId, PrivateKey } from '@libp2p/interface'
+import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { peerIdOf, readAddress } from '../peers.js'
+
+export const idOf = (key: PrivateKey): string => peerIdFromPrivateKey(key).toString()
+
+/** Throws a TypeError that quotes what is none. */
+export function readPeerId(text: string): PeerId {
+  try {
+    return peerIdFromString(text)
+  } catch (cause) {
+    throw new TypeError(`not a peer id: ${text}`, { cause })
+  }
+}
+
+/** A peer by its id, which is sought through the relays, or by its multiaddr. Throws a TypeError where it is neither. */
+export function readPeer(
+  text: string,
+  relays: readonly string[]
+): { readonly peer: PeerId; readonly addresses: readonly Multiaddr[] } {
+  const isAddress = text.startsWith('/')
+  const peer = readPeerId(isAddress ? peerIdOf(text) : text)
+  const through = relays.map((relay) => readAddress(`${relay}/p2p-circuit/p2p/${peer.toString()}`))
+  const addresses = isAddress ? [readAddress(text), ...through] : through
+  if (addresses.length === 0) throw new TypeError('where is it? Name a relay with --relay, or give its whole multiaddr')
+  return { peer, addresses }
+}
+
+/** `22`, `192.168.1.5:80`, `[fe80::1]:80`, `nas.local:445`. Throws a TypeError. */
+export function readTarget(text: string): { readonly host: string; readonly port: number } {
+  const match = /^(?:(?:\[([\da-fA-F:.%\w]+)\]|([^\s:/[\]]+)):)?(\d{1,5})$/.exec(text)
+  const port = Number(match?.[3])
+  if (match === null || port < 1 || port > 65_535) throw new TypeError(`give a port, or <host>:<port>: ${text}`)
+  return { host: match[1] ?? match[2] ?? '127.0.0.1', port }
+}

@@ -1,0 +1,109 @@
+import { connect, type Socket } from 'node:net'
+import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import { type Answer, answers, decodeWish, firstByte, tunnelProtocol } from './protocol.js'
+import { createPlaces } from './places.js'
+import { splice } from './splice.js'
+
+export interface ServeOptions {
+  /** The only place that a tunnel leads to. */
+  readonly target: { readonly host: string; readonly port: number }
+  /** Ids of the peers that may come in. Empty: nobody. */
+  readonly allow: ReadonlySet<string>
+  /** TCP connections in all, and of one peer. */
+  readonly most: number
+  readonly mostPerPeer: number
+  readonly told: (news: Served) => void
+}
+
+export interface Served {
+  readonly event: 'opened' | 'closed' | 'refused'
+  readonly peer: string
+  readonly direct: boolean
+  readonly reason?: Exclude<Answer, 'accepted'>
+  readonly bytesIn?: number
+  readonly bytesOut?: number
+}
+
+/** However long a peer takes to say what it wants, the target to take a connection, and a refused peer to go, in ms. */
+const patienceMs = 10_000
+/** Streams of one connection that are open at a time. Those beyond are reset by libp2p before anything is read. */
+const streamsPerConnection = 256
+
+/** Answers tunnels of allowed peers, until the node stops. Nobody else has anything connected, or learns the target. */
+export async function serveTunnels(node: Libp2p, options: ServeOptions): Promise<void> {
+  const { target, allow, told } = options
+  const places = createPlaces(options.most, options.mostPerPeer)
+
+  async function answer(stream: Stream, connection: Connection): Promise<void> {
+    const peer = connection.remotePeer.toString()
+    const about = { peer, direct: connection.limits === undefined && connection.direct }
+    const refuse = async (reason: Exclude<Answer, 'accepted'>): Promise<void> => {
+      told({ event: 'refused', ...about, reason })
+      await say(stream, reason)
+      await leave(stream)
+    }
+    if (!allow.has(peer)) return refuse('not-allowed')
+    const wish = decodeWish(await firstByte(stream, { signal: AbortSignal.timeout(patienceMs) }))
+    if (wish === 'ask') {
+      await say(stream, 'accepted')
+      return leave(stream)
+    }
+    const release = places.take(peer)
+    if (release === undefined) return refuse('too-many')
+    try {
+      const socket = await open(target)
+      if (socket === undefined) return await refuse('target-unreachable')
+      told({ event: 'opened', ...about })
+      await say(stream, 'accepted')
+      const { toSocket, toStream } = await splice(socket, stream)
+      told({ event: 'closed', ...about, bytesIn: toSocket, bytesOut: toStream })
+    } finally {
+      release()
+    }
+  }
+
+  await node.handle(
+    tunnelProtocol,
+    (stream, connection) => answer(stream, connection).catch((error: unknown) => stream.abort(asError(error))),
+    { runOnLimitedConnection: true, maxInboundStreams: streamsPerConnection }
+  )
+}
+
+async function say(stream: Stream, answer: Answer): Promise<void> {
+  if (!stream.send(Uint8Array.of(answers[answer]))) await stream.onDrain({ signal: AbortSignal.timeout(patienceMs) })
+}
+
+/** Ends a stream, also where the other side does not end it. */
+async function leave(stream: Stream): Promise<void> {
+  const signal = AbortSignal.timeout(patienceMs)
+  const late = (): void => stream.abort(new Error('the peer did not end its tunnel'))
+  signal.addEventListener('abort', late, { once: true })
+  stream.addEventListener('close', () => signal.removeEventListener('abort', late))
+  // Read and thrown away: what is kept unread would hold up the end.
+  stream.addEventListener('message', () => undefined)
+  if (stream.readStatus === 'paused') stream.resume()
+  await stream.close({ signal })
+}
+
+/** Undefined: nobody took the connection. */
+function open({ host, port }: ServeOptions['target']): Promise<Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, allowHalfOpen: true, noDelay: true, timeout: patienceMs })
+    const failed = (): void => {
+      socket.destroy()
+      resolve(undefined)
+    }
+    socket.once('error', failed)
+    socket.once('timeout', failed)
+    socket.once('connect', () => {
+      socket.off('error', failed)
+      socket.off('timeout', failed)
+      socket.setTimeout(0)
+      // Nothing is lost before it is spliced.
+      socket.pause()
+      resolve(socket)
+    })
+  })
+}
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))

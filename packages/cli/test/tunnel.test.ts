@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest'
+import { support, why } from './support/in-lab.js'
+import { openTunnelHomes, sendThrough, serveEcho } from './support/tunnels.js'
+
+describe.skipIf(!support.ok)(`postern tunnel${why}`, { timeout: 60_000 }, () => {
+  it('carries 5 MB both ways, directly, between homes that map nothing, and ends cleanly at SIGTERM', async () => {
+    const homes = await openTunnelHomes('home', 'home')
+    await serveEcho(homes.lab, 'home', 2200)
+    const { running, peerId } = await homes.listen('2200', '--allow', homes.guest)
+    const guest = homes.connect(peerId)
+    expect(await guest.next('connected')).toMatchObject({ via: 'relayed' })
+    expect(await guest.next('upgraded')).toMatchObject({ address: expect.stringMatching(/^\/ip4\/11\.0\.0\.2\/tcp\//) })
+    expect(await sendThrough(homes.lab, 5_000_000)).toBe('same 5000000')
+    for (const { child, ended } of [guest, running]) {
+      child.kill('SIGTERM')
+      expect(await ended).toBe(0)
+    }
+    expect(guest.told.at(-1)).toEqual({ event: 'stopped' })
+  })
+
+  it('carries a little through the relay where both routers are symmetric, and says why', async () => {
+    const homes = await openTunnelHomes('symmetric', 'symmetric')
+    await serveEcho(homes.lab, 'home', 2200)
+    const { peerId } = await homes.listen('2200', '--allow', homes.guest)
+    const guest = homes.connect(peerId)
+    await guest.next('connected')
+    expect(await sendThrough(homes.lab, 10_000)).toBe('same 10000')
+    expect(await guest.next('not-direct')).toMatchObject({ code: 'SYMMETRIC_NAT' })
+  })
+
+  it('lets nobody in who is not allowed, and tells both what to do', async () => {
+    const homes = await openTunnelHomes('home', 'home')
+    const { running, peerId } = await homes.listen('2200')
+    const guest = homes.connect(peerId)
+    expect(await guest.next('refused')).toMatchObject({
+      code: 'NOT_AUTHORIZED',
+      hint: `postern tunnel listen <port> --allow ${homes.guest}`
+    })
+    expect(await guest.ended).toBe(13)
+    expect(await running.next('refused')).toMatchObject({ peer: homes.guest, reason: 'not-allowed' })
+  })
+
+  it('finds the peer again after a restart, and says when nobody takes the connection there', async () => {
+    const homes = await openTunnelHomes('home', 'home')
+    const { running, peerId } = await homes.listen('2200', '--allow', homes.guest)
+    const guest = homes.connect(peerId)
+    await guest.next('upgraded')
+    expect(await sendThrough(homes.lab, 10)).toBe('ECONNRESET')
+    expect(await guest.next('failed')).toMatchObject({ reason: 'target-unreachable' })
+    running.child.kill('SIGKILL')
+    await guest.next('lost')
+    await serveEcho(homes.lab, 'home', 2200)
+    await homes.listen('2200', '--allow', homes.guest)
+    await guest.next('connected')
+    expect(await sendThrough(homes.lab, 10_000)).toBe('same 10000')
+  })
+})
