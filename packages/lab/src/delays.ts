@@ -12,6 +12,9 @@ export interface Delay {
   readonly jitterMs: number
 }
 
+/** Whether it is one at all. */
+export const isDelay = ({ delayMs, jitterMs }: Delay): boolean => delayMs > 0 || jitterMs > 0
+
 /** A cable between a port of the lab and the bridge that is its network. */
 export interface Cable {
   readonly port: string
@@ -37,12 +40,13 @@ export class DelayedCables {
 
   /** Sets the delays of cables; two zeros make one a plain one again. Rejects with a LabError. */
   async set(wishes: readonly { readonly cable: Cable; readonly delay: Delay }[]): Promise<void> {
+    if (this.#forwarder === undefined && wishes.some(({ delay }) => isDelay(delay))) await this.#prepare()
     const steps: string[] = []
     const orders: string[] = []
     for (const { cable, delay } of wishes) {
       const { delayMs, jitterMs } = delay
       const number = this.#numbers.get(cable.port)
-      if (delayMs === 0 && jitterMs === 0) {
+      if (!isDelay(delay)) {
         if (number !== undefined) steps.push(plainSteps(cable, number))
         this.#numbers.delete(cable.port)
         continue
@@ -53,8 +57,8 @@ export class DelayedCables {
       this.#numbers.set(cable.port, chosen)
       orders.push(`${2 * chosen} ${2 * chosen + 1} ${delayMs} ${jitterMs}`)
     }
-    if (orders.length > 0 && this.#forwarder === undefined) await this.#prepare()
-    await Promise.all([this.#tell(orders), this.#namespace.script(undefined, steps.join('\n'))])
+    const plugged = steps.length === 0 ? undefined : this.#namespace.script(undefined, steps.join('\n'))
+    await Promise.all([this.#tell(orders), plugged])
   }
 
   async #tell(orders: readonly string[]): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Cable, Delay } from './delays.js'
+import { isDelay } from './delays.js'
 import type { Facts, Router } from './facts.js'
 import { checkDelay } from './facts.js'
 import type { Ground } from './faults.js'
@@ -42,7 +43,7 @@ export async function delayAsPlanned({ facts, delayed }: Ground): Promise<void> 
       delay: { delayMs, jitterMs }
     }))
   )
-  if (wishes.some(({ delay: { delayMs, jitterMs } }) => delayMs > 0 || jitterMs > 0)) await delayed.set(wishes)
+  if (wishes.some((wish) => isDelay(wish.delay))) await delayed.set(wishes)
 }
 
 /** Replaces the rules of one kind for what passes the cable either way; without `rules` there are none. */

@@ -96,7 +96,7 @@ async function makePartial(cache: string): Promise<string> {
 }
 
 async function unpack(partial: string, { onProgress, signal }: ToolsOptions): Promise<void> {
-  onProgress?.('Fetching the lab tools (miniupnpd, nftables, iproute2, coturn): about 15 MB, once.')
+  onProgress?.('Fetching the lab tools (miniupnpd, nftables, iproute2, coturn): about 14 MB, once.')
   const [archives, root] = [path.join(partial, 'archives'), path.join(partial, 'root')]
   const [bin, lib] = [path.join(partial, 'tools', 'bin'), path.join(partial, 'tools', 'lib')]
   for (const folder of [archives, root, bin, lib]) await mkdir(folder, { recursive: true })

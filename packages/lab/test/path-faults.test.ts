@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { DelayedCables } from '../src/delays.js'
 import type { Lab, Topology, TopologyName } from '../src/index.js'
-import { canDelay, canRunLab, openLab, withPeers } from '../src/index.js'
+import { canDelay, canRunLab, LabError, openLab, withPeers } from '../src/index.js'
+import type { Namespace } from '../src/namespace.js'
 import { behind } from './support/behind.js'
 import { hearsItself } from './support/datagrams.js'
 import { datagramReturns, natPmpMap, serve, visit } from './support/programs.js'
@@ -14,6 +16,23 @@ const enter = async (topology: TopologyName | Topology): Promise<Lab> => {
 }
 afterEach(async () => {
   await Promise.all(open.splice(0).map((lab) => lab.close()))
+})
+
+it('a delay that the kernel cannot give is an error that says so, each time', async () => {
+  const refusing = {
+    script: () => Promise.reject(new LabError('LAB_COMMAND', 'Unknown device type.'))
+  } as unknown as Namespace
+  const cables = new DelayedCables(refusing)
+  const wish = {
+    cable: { port: 'port0', bridge: 'net0', hairpin: false },
+    delay: { delayMs: 1, jitterMs: 0 }
+  }
+  for (const _ of [1, 2]) {
+    await expect(cables.set([wish])).rejects.toMatchObject({
+      code: 'LAB_UNSUPPORTED',
+      message: expect.stringContaining('VXLAN') as string
+    })
+  }
 })
 
 // Longer than anybody here waits.
