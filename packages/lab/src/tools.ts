@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
@@ -19,18 +20,18 @@ export interface ToolsOptions {
   readonly onProgress?: ((line: string) => void) | undefined
 }
 
-const packages = ['miniupnpd-nftables', 'nftables', 'iproute2', 'natpmpc', 'miniupnpc']
-const programs = ['miniupnpd', 'nft', 'ip', 'ss', 'natpmpc', 'upnpc']
+const packages = ['miniupnpd-nftables', 'nftables', 'iproute2', 'natpmpc', 'miniupnpc', 'coturn', 'ethtool']
+const programs = ['miniupnpd', 'nft', 'ip', 'ss', 'natpmpc', 'upnpc', 'turnserver', 'ethtool']
 
 /**
- * Finds the lab's tools in the cache folder, or unpacks them there: about 2 s with a package mirror near, a millisecond
+ * Finds the lab's tools in the cache folder, or unpacks them there: about 3 s with a package mirror near, a millisecond
  * the second time. Installs nothing. Safe to call from several processes at once.
  * The cache is `POSTERN_LAB_CACHE`, else `.cache/postern-lab` in the outermost folder above with a package.json.
  * Rejects with a LabError `LAB_TOOLS`.
  */
 export async function prepareTools(options: ToolsOptions = {}): Promise<Tools> {
   const cache = cacheFolder()
-  const folder = path.join(cache, await systemName())
+  const folder = path.join(cache, `${await systemName()}-${listMark()}`)
   const tools: Tools = { bin: path.join(folder, 'bin'), lib: path.join(folder, 'lib') }
   if (existsSync(tools.bin)) return tools
 
@@ -64,6 +65,14 @@ async function systemName(): Promise<string> {
   return [field('ID') || process.platform, field('VERSION_ID') || 'rolling', process.arch].join('-')
 }
 
+/** Another list of programs is another folder: two versions of the lab may share a cache. */
+function listMark(): string {
+  return createHash('sha256')
+    .update([...packages, ...programs].join())
+    .digest('hex')
+    .slice(0, 8)
+}
+
 async function makePartial(cache: string): Promise<string> {
   try {
     await mkdir(cache, { recursive: true })
@@ -87,7 +96,7 @@ async function makePartial(cache: string): Promise<string> {
 }
 
 async function unpack(partial: string, { onProgress, signal }: ToolsOptions): Promise<void> {
-  onProgress?.('Fetching the lab tools (miniupnpd, nftables, iproute2): about 5 MB, once.')
+  onProgress?.('Fetching the lab tools (miniupnpd, nftables, iproute2, coturn): about 15 MB, once.')
   const [archives, root] = [path.join(partial, 'archives'), path.join(partial, 'root')]
   const [bin, lib] = [path.join(partial, 'tools', 'bin'), path.join(partial, 'tools', 'lib')]
   for (const folder of [archives, root, bin, lib]) await mkdir(folder, { recursive: true })
