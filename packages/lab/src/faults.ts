@@ -1,5 +1,7 @@
 import { isIPv4 } from 'node:net'
 import type { Facts, Router } from './facts.js'
+import { forgetNotes } from './filtering.js'
+import { mirrorSteps } from './hairpin.js'
 import type { Namespace } from './namespace.js'
 import { daemonConfig, recountRules, routerFolder, startScript, stopScript } from './router-files.js'
 import { cable, linkBatch } from './setup-script.js'
@@ -16,8 +18,11 @@ flush chain inet router prerouting_miniupnpd
 flush chain inet router postrouting_miniupnpd'`
 
 export async function reboot(ground: Ground, router: Router, controlPort: number = router.controlPort): Promise<void> {
-  const { name } = router
-  await ground.namespace.script(name, `${stopScript(name, 'KILL')}\n${flush}\nrm -f ${routerFolder(name)}/leases`)
+  const { name, plan } = router
+  await ground.namespace.script(
+    name,
+    `${stopScript(name, 'KILL')}\n${flush}\n${forgetNotes(plan)}\nrm -f ${routerFolder(name)}/leases`
+  )
   router.controlPort = controlPort
   await startDaemon(ground, router)
 }
@@ -100,7 +105,10 @@ export async function linkDown({ facts, namespace }: Ground, host: string, link:
 }
 
 export async function linkUp({ facts, namespace }: Ground, host: string, link: string | undefined): Promise<void> {
-  await batch(namespace, host, linkBatch(facts.link(host, link), facts.host(host).plan.routes))
+  const { routes, router } = facts.host(host).plan
+  const plan = facts.link(host, link)
+  await batch(namespace, host, linkBatch(plan, routes))
+  if (router?.hairpin && router.wan === plan.name) await namespace.script(host, mirrorSteps(router.wan))
 }
 
 /** On the cable, not in the router: dropping there would tell the sender (EPERM), which a real network does not. */

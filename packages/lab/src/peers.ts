@@ -36,6 +36,32 @@ export function withPeers(topology: TopologyName | Topology): Topology {
   }
 }
 
+/**
+ * The topology with public peers (`withPeers`) and STUN servers on two of them: `alpha` has a second address,
+ * 21.0.0.2 (and 2a21::2), and tells about the behaviour of NATs (RFC 5780); `bravo` only what address it sees.
+ * Throws a TypeError as `withPeers` does.
+ */
+export function withStun(topology: TopologyName | Topology): Topology {
+  const { name, description, hosts } = withPeers(topology)
+  const servers = Object.entries(hosts).map(([host, plan]): [string, HostPlan] => {
+    if (host === 'alpha') return [host, { ...withSecondAddress(plan), stun: 'behaviour-discovery' }]
+    return [host, host === 'bravo' ? { ...plan, stun: 'plain' } : plan]
+  })
+  return {
+    name: name.replace('+peers', '+stun'),
+    description: description.replace('With public peers.', 'With public peers and STUN servers.'),
+    hosts: Object.fromEntries(servers)
+  }
+}
+
+function withSecondAddress(plan: HostPlan): HostPlan {
+  const links = plan.links.map((link) => ({
+    ...link,
+    addresses: link.addresses.flatMap((address) => [address, address.replace(/1\//, '2/')])
+  }))
+  return { ...plan, links }
+}
+
 /** Routes to the peers' networks for a host on their segment; whatever is behind it follows its own default route. */
 function knowingPeers(plan: HostPlan, network: string, dual: boolean): HostPlan {
   const networks = Object.values(peers).flatMap((number) => networksOf(number, dual))

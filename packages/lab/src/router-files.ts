@@ -1,3 +1,5 @@
+import { filteringRules } from './filtering.js'
+import { hairpinRules } from './hairpin.js'
 import type { HostPlan, RouterPlan } from './topology.js'
 
 /** What the files of one router are made from. */
@@ -25,6 +27,7 @@ export function routerFacts(name: string, host: HostPlan, controlPort: number): 
 /** NAT, firewall and counters, as input for `nft -f`. miniupnpd adds its rules to the chains that bear its name. */
 export function nftRules({ plan, controlPort }: RouterFacts): string {
   const { lan, wan } = plan
+  const filtering = filteringRules(plan)
   const unwanted = (chain: string): string =>
     plan.wanInput === 'drop'
       ? `iifname ${wan} drop`
@@ -33,11 +36,12 @@ export function nftRules({ plan, controlPort }: RouterFacts): string {
 table inet router {
   chain miniupnpd {}
   chain prerouting_miniupnpd {}
-  chain postrouting_miniupnpd {}
+  chain postrouting_miniupnpd {}${filtering.table}${hairpinRules(plan)}
 
   chain prerouting {
     type nat hook prerouting priority dstnat
     jump prerouting_miniupnpd
+    ${filtering.prerouting}
   }
   chain postrouting {
     type nat hook postrouting priority srcnat
@@ -51,6 +55,7 @@ table inet router {
     # Without ICMPv6 there is no neighbour discovery, no path MTU and, in tests, no clear cause.
     meta l4proto ipv6-icmp accept
     jump miniupnpd
+    ${filtering.forward}
     ${unwanted('forward')}
   }
   chain input {

@@ -1,5 +1,7 @@
+import { hairpinSteps } from './hairpin.js'
 import type { RouterFacts } from './router-files.js'
 import { daemonConfig, nftRules, routerFolder, startScript } from './router-files.js'
+import { stunSteps } from './stun-server.js'
 import type { HostPlan, LinkPlan, RoutePlan, Topology } from './topology.js'
 
 /** The bridge that is a network, and the port of each link on it, by `host/link`. Names must be short. */
@@ -31,7 +33,7 @@ export function setupScript(topology: Topology, routers: readonly RouterFacts[],
   ]
   for (const [name, host] of Object.entries(topology.hosts)) {
     const router = routers.find((facts) => facts.name === name)
-    steps.push(heredoc(`ip netns exec ${name} sh -e`, hostSteps(host, router, debug)))
+    steps.push(heredoc(`ip netns exec ${name} sh -e`, hostSteps(name, host, router, debug)))
   }
   return steps.join('\n')
 }
@@ -47,18 +49,19 @@ function cableBatch(topology: Topology): string {
   for (const bridge of bridges.values()) {
     lines.push(`link add ${bridge} type bridge mcast_snooping 0`, `link set ${bridge} up`)
   }
-  for (const [host, { links }] of Object.entries(topology.hosts)) {
+  for (const [host, { links, router }] of Object.entries(topology.hosts)) {
     lines.push(`netns add ${host}`)
     for (const { name, network } of links) {
       const port = ports.get(`${host}/${name}`)
       lines.push(`link add ${port} type veth peer name ${name} netns ${host}`)
       lines.push(`link set ${port} master ${bridges.get(network)} up`)
+      if (router?.hairpin && router.wan === name) lines.push(`link set ${port} type bridge_slave hairpin on`)
     }
   }
   return lines.join('\n')
 }
 
-function hostSteps(host: HostPlan, router: RouterFacts | undefined, debug: boolean): string {
+function hostSteps(name: string, host: HostPlan, router: RouterFacts | undefined, debug: boolean): string {
   const steps = [
     // Addresses are good at once: nobody else has them.
     'for conf in /proc/sys/net/ipv6/conf/*; do echo 0 > $conf/accept_dad; done',
@@ -75,6 +78,8 @@ function hostSteps(host: HostPlan, router: RouterFacts | undefined, debug: boole
     // By default it thinks for up to 0.8 s.
     steps.push(`echo 0 > /proc/sys/net/ipv4/neigh/${router.plan.lan}/proxy_delay`)
   }
+  if (router !== undefined) steps.push(hairpinSteps(router.plan))
+  steps.push(stunSteps(name, host))
   const config = router && daemonConfig(router)
   if (router !== undefined) steps.push(`mkdir ${routerFolder(router.name)}`)
   if (router !== undefined && config !== undefined) {

@@ -13,6 +13,11 @@ export interface HostPlan {
   readonly routes: readonly RoutePlan[]
   /** Present where the host forwards for others. */
   readonly router?: RouterPlan
+  /**
+   * A STUN server (coturn) on every address of the host, UDP and TCP port 3478. `behaviour-discovery`: RFC 5780 too, with
+   * the alternate port 3479; it takes two addresses of a family. @default none
+   */
+  readonly stun?: 'plain' | 'behaviour-discovery'
 }
 
 /** A cable between an interface of the host and a network; whatever names the same network is on one segment. */
@@ -41,6 +46,13 @@ export interface RouterPlan {
   readonly wan: string
   /** `port-preserving`: `masquerade`, the mapping does not depend on the destination. `symmetric`: a random port for each. */
   readonly nat: 'port-preserving' | 'symmetric'
+  /**
+   * Whose datagrams come in through a UDP mapping that one outwards made (RFC 4787, section 5): anybody's, those of
+   * addresses that were sent something, or of addresses and ports. @default 'address-and-port-dependent'
+   */
+  readonly filtering?: 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent'
+  /** Whether what the LAN sends to the IPv4 address of the outer side goes round as if from outside. @default false */
+  readonly hairpin?: boolean
   /** What is done with unwanted datagrams and connections from outside. */
   readonly wanInput: 'drop' | 'reject'
   /** What happens to the mapping protocols of the LAN; a daemon, nothing there (refused), or no answer at all. */
