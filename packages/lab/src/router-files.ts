@@ -28,10 +28,7 @@ export function routerFacts(name: string, host: HostPlan, controlPort: number): 
 export function nftRules({ plan, controlPort }: RouterFacts): string {
   const { lan, wan } = plan
   const filtering = filteringRules(plan)
-  const unwanted = (chain: string): string =>
-    plan.wanInput === 'drop'
-      ? `iifname ${wan} drop`
-      : `iifname ${wan} meta l4proto tcp reject with tcp reset # ${chain}\n    iifname ${wan} reject`
+  const unwanted = unwantedRules(plan).join('\n    ')
   return `
 table inet router {
   chain miniupnpd {}
@@ -56,13 +53,13 @@ table inet router {
     meta l4proto ipv6-icmp accept
     jump miniupnpd
     ${filtering.forward}
-    ${unwanted('forward')}
+    ${unwanted}
   }
   chain input {
     type filter hook input priority filter
     ct state established,related accept
     meta l4proto ipv6-icmp accept
-    ${unwanted('input')}
+    ${unwanted}
     jump mapping
   }
   chain mapping {
@@ -79,6 +76,15 @@ table inet count {
   }
 }
 `
+}
+
+/** What happens to what comes from outside and nobody wants. `icmpx` is ICMP or ICMPv6, whichever it is. */
+function unwantedRules({ wan, wanInput }: RouterPlan): string[] {
+  const rule = (rest: string): string => `iifname ${wan} ${rest}`
+  if (wanInput === 'drop') return [rule('drop')]
+  if (wanInput === 'icmp-prohibited') return [rule('reject with icmpx type admin-prohibited')]
+  const datagrams = rule('reject with icmpx type port-unreachable')
+  return wanInput === 'icmp' ? [datagrams] : [rule('meta l4proto tcp reject with tcp reset'), datagrams]
 }
 
 /** Requests that are dropped unanswered. The first byte of a request to 5351 is its version: 0 NAT-PMP, 2 PCP. */

@@ -53,8 +53,11 @@ export interface RouterPlan {
   readonly filtering?: 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent'
   /** Whether what the LAN sends to the IPv4 address of the outer side goes round as if from outside. @default false */
   readonly hairpin?: boolean
-  /** What is done with unwanted datagrams and connections from outside. */
-  readonly wanInput: 'drop' | 'reject'
+  /**
+   * What is done with unwanted datagrams and connections from outside. `reject`: RST for TCP, ICMP port unreachable for
+   * the rest; `icmp`: port unreachable for TCP too; `icmp-prohibited`: administratively prohibited for everything.
+   */
+  readonly wanInput: 'drop' | 'reject' | 'icmp' | 'icmp-prohibited'
   /** What happens to the mapping protocols of the LAN; a daemon, nothing there (refused), or no answer at all. */
   readonly mapping: DaemonPlan | 'refused' | 'silent'
   /** What hosts of the LAN may send to the outside. @default 'all' */

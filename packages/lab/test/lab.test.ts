@@ -1,13 +1,24 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Lab, TopologyName } from '../src/index.js'
+import type { Lab, Topology, TopologyName } from '../src/index.js'
 import { canRunLab, openLab } from '../src/index.js'
-import { datagramReturns, natPmpMap, pcpMap, serve, sourcePorts, upnpMap, visit } from './support/programs.js'
+import { behind } from './support/behind.js'
+import {
+  datagramError,
+  datagramReturns,
+  natPmpMap,
+  pcpMap,
+  serve,
+  sourcePorts,
+  unreachables,
+  upnpMap,
+  visit
+} from './support/programs.js'
 
 const support = await canRunLab()
 
 describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reason})`}`, { timeout: 15_000 }, () => {
   const open: Lab[] = []
-  const enter = async (name: TopologyName): Promise<Lab> => {
+  const enter = async (name: TopologyName | Topology): Promise<Lab> => {
     const lab = await openLab(name)
     open.push(lab)
     return lab
@@ -67,6 +78,19 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
   it('home-reject: what is unwanted from outside is refused at once', async () => {
     const lab = await enter('home-reject')
     expect(await visit(lab, 'internet', `http://${lab.address('router', 'wan')}:4000/`)).toBe('ECONNREFUSED')
+  })
+
+  it.each([
+    { wanInput: 'drop', tcp: 'TIMEOUT', udp: 'TIMEOUT', icmp: 0 },
+    { wanInput: 'reject', tcp: 'ECONNREFUSED', udp: 'ECONNREFUSED', icmp: 1 },
+    { wanInput: 'icmp', tcp: 'ECONNREFUSED', udp: 'ECONNREFUSED', icmp: 2 },
+    { wanInput: 'icmp-prohibited', tcp: 'EHOSTUNREACH', udp: 'EHOSTUNREACH', icmp: 2 }
+  ] as const)('unwanted from outside, $wanInput: TCP sees $tcp, UDP $udp', async ({ wanInput, tcp, udp, icmp }) => {
+    const lab = await enter(behind('no-daemon', { wanInput }))
+    const address = lab.address('router', 'wan')
+    expect(await visit(lab, 'internet', `http://${address}:4000/`)).toBe(tcp)
+    expect(await datagramError(lab, 'internet', address)).toBe(udp)
+    expect(await unreachables(lab, 'internet')).toBe(icmp)
   })
 
   it('no-daemon refuses and silent says nothing', async () => {

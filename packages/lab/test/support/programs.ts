@@ -149,3 +149,20 @@ export async function upnpMap(lab: Lab, port: number): Promise<string> {
   const { stdout, stderr } = await lab.run('home', command)
   return stdout + stderr
 }
+
+/** ICMP destination-unreachable messages that a host has been sent; a RST is none. */
+export async function unreachables(lab: Lab, host: string): Promise<number> {
+  const { stdout } = await lab.run(host, ['grep', '^Icmp:', '/proc/self/net/snmp'])
+  const [names = [], values = []] = stdout.split('\n').map((line) => line.split(' '))
+  return Number(values[names.indexOf('InDestUnreachs')])
+}
+
+/** The error that a connected UDP socket of a host gets for a datagram, or `TIMEOUT` after 300 ms. */
+export async function datagramError(lab: Lab, host: string, address: string): Promise<string> {
+  const program = `
+    const socket = require('node:dgram').createSocket('udp4')
+    socket.on('error', (error) => { console.log(error.code); process.exit() })
+    socket.connect(7000, '${address}', () => socket.send('x'))
+    setTimeout(() => { console.log('TIMEOUT'); process.exit() }, 300)`
+  return (await lab.run(host, [node, '-e', program])).stdout.trim()
+}
