@@ -44,6 +44,7 @@ const facts = (changes: Partial<Facts> = {}): Facts => ({
   candidates: [],
   relays: 0,
   relayLimits: undefined,
+  nat: { nat: null, dispute: undefined, isSilent: false },
   doubts: [],
   firstPassOver: true,
   hasWitnessStrategy: false,
