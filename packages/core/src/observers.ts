@@ -110,7 +110,8 @@ export function createObservers(context: Context): Observers {
   function tell(entry: Entry, { outcomes }: Lent): void {
     const own = [...outcomes].flatMap(([id, outcome]) => (entry.abilities.has(`observer ${id}`) ? [outcome] : []))
     const failures = own.flatMap((outcome) => ('failure' in outcome ? [outcome.failure] : []))
-    entry.failure = failures.length === own.length ? failures[0] : knowledge().dispute
+    entry.hasTold = failures.length < own.length
+    entry.failure = entry.hasTold ? knowledge().dispute : failures[0]
     context.touched()
   }
 

@@ -13,7 +13,7 @@ import {
 } from '@postern/core'
 import type { Clock, Network, Strategy } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
-import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
+import { doubtBeyondFirstHop, findNetwork, ownTap, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
 import { relay } from '@postern/relay'
 import { upnp } from '@postern/upnp'
@@ -78,6 +78,7 @@ class NatTraversalService implements NatTraversal, Startable {
   readonly #traversal: Traversal
   readonly #needsIdentify: boolean
   readonly #clock: Clock
+  #network: Network = { gateways: [], addresses: [] }
   readonly #watch: (changed: (network: Network) => void, signal: AbortSignal) => Promise<void>
   #running:
     | { readonly cut: AbortController; readonly begun: Promise<void>; readonly over: Promise<unknown> }
@@ -116,6 +117,7 @@ class NatTraversalService implements NatTraversal, Startable {
       traversal.addEventListener(event, announce)
     }
     registerMetrics(components.metrics, traversal)
+    traversal.lend(ownTap(() => this.#network))
   }
 
   report(): Report {
@@ -146,6 +148,7 @@ class NatTraversalService implements NatTraversal, Startable {
     follow()
     const known = Promise.withResolvers<void>()
     const watching = this.#watch((network) => {
+      this.#network = network
       this.#traversal.networkIs(network)
       follow()
       known.resolve()

@@ -1,4 +1,14 @@
-import { type CallOptions, canonicalAddress, type DatagramTap, type Family } from '@postern/interface'
+import type { Socket } from 'node:dgram'
+import {
+  type CallOptions,
+  canonicalAddress,
+  type DatagramTap,
+  type Endpoint,
+  type Family,
+  familyOf,
+  natError,
+  type Network
+} from '@postern/interface'
 import { type OpenUdp, openUdp, type SocketAddress } from './udp.js'
 
 export interface OpenTapOptions {
@@ -23,14 +33,12 @@ type Hear = Parameters<DatagramTap['receive']>[0]
  * lost, as datagrams are. */
 export async function openTap(options: OpenTapOptions, call: CallOptions): Promise<OwnTap> {
   const { family, address, port = 0, open = openUdp } = options
-  const hearing = new Set<Hear>()
+  const hearers = new Set<Hear>()
   const socket = await open(
     {
       family,
       local: { address, port },
-      onMessage(bytes, from) {
-        for (const each of hearing) each(bytes, from)
-      },
+      onMessage: (bytes, from) => tell(hearers, bytes, from),
       onError: () => undefined
     },
     call
@@ -38,18 +46,70 @@ export async function openTap(options: OpenTapOptions, call: CallOptions): Promi
   return {
     endpoint: { protocol: 'udp', family, address: canonicalAddress(address) ?? address, port: socket.local.port },
     send: (bytes, to: SocketAddress) => socket.send(bytes, to),
-    receive: (each, { signal }) => hearUntil(hearing, each, signal),
+    receive: (each, { signal }) => hearUntil(hearers, each, signal),
     close() {
-      hearing.clear()
+      hearers.clear()
       socket.close()
     }
   }
 }
 
-function hearUntil(hearing: Set<Hear>, each: Hear, signal: AbortSignal): void {
+/** Opens a small UDP socket where the default route leads, IPv4 before IPv6: for programs that have none to lend. Rejects
+ * with `UNREACHABLE` where this machine has no address. */
+export function ownTap(network: () => Network, open?: OpenUdp): (call: CallOptions) => Promise<OwnTap> {
+  return async (call) => {
+    const { gateways, addresses } = network()
+    const ours = [...gateways.map(({ localAddress }) => localAddress), ...addresses]
+    const address = ours.find((each) => familyOf(each) === 4) ?? ours[0]
+    const family = address === undefined ? undefined : familyOf(address)
+    if (address === undefined || family === undefined) throw natError('UNREACHABLE', 'this machine has no address')
+    return openTap({ family, address, ...(open === undefined ? {} : { open }) }, call)
+  }
+}
+
+/**
+ * Lends a socket of Node's that a program uses itself. Its own listeners hear everything, as before; on it there is one more
+ * listener as long as somebody here listens.
+ *
+ * @param endpoint - where the socket is bound, with a concrete address
+ */
+export function tapOf(socket: Socket, endpoint: Endpoint): DatagramTap {
+  const hearers = new Set<Hear>()
+  const listen = (bytes: Uint8Array, { address, port }: SocketAddress): void =>
+    tell(hearers, bytes, { address: canonicalAddress(address) ?? address, port })
+  // A socket on :: takes IPv4 in this form only.
+  const isSix = familyOf(socket.address().address) === 6
+  return {
+    endpoint,
+    send(bytes, { address, port }) {
+      // Told to the callback, not to the error listeners of the program.
+      socket.send(bytes, port, isSix && familyOf(address) === 4 ? `::ffff:${address}` : address, () => undefined)
+    },
+    receive(each, { signal }) {
+      if (signal.aborted) return
+      if (hearers.size === 0) socket.on('message', listen)
+      hearUntil(hearers, each, signal, () => {
+        if (hearers.size === 0) socket.off('message', listen)
+      })
+    }
+  }
+}
+
+function tell(hearers: ReadonlySet<Hear>, bytes: Uint8Array, from: SocketAddress): void {
+  for (const each of hearers) each(bytes, from)
+}
+
+function hearUntil(hearers: Set<Hear>, each: Hear, signal: AbortSignal, ended: () => void = () => undefined): void {
   if (signal.aborted) return
   // The same function may be given twice: each has its own end.
   const own: Hear = (bytes, from) => each(bytes, from)
-  hearing.add(own)
-  signal.addEventListener('abort', () => hearing.delete(own), { once: true })
+  hearers.add(own)
+  signal.addEventListener(
+    'abort',
+    () => {
+      hearers.delete(own)
+      ended()
+    },
+    { once: true }
+  )
 }

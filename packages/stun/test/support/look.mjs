@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { createSocket } from 'node:dgram'
 import { systemClock } from '@postern/interface'
-import { openTap } from '@postern/net'
+import { openTap, tapOf } from '@postern/net'
 import { discoverBehaviour, discoverLifetime, observeTcp, stun } from '@postern/stun'
 
 const [, , task, text = '{}'] = process.argv
@@ -22,17 +22,8 @@ const tasks = {
   async observe({ servers, address, requests = 4 }) {
     const socket = createSocket('udp4').bind(6000, address)
     await once(socket, 'listening')
-    const heard = []
-    socket.on('message', (bytes) => heard.push(String(bytes)))
-    const tap = {
-      endpoint: { protocol: 'udp', family: 4, address, port: 6000 },
-      send: (bytes, to) => socket.send(bytes, to.port, to.address),
-      receive(each, call) {
-        const hear = (bytes, { address, port }) => each(bytes, { address, port })
-        socket.on('message', hear)
-        call.signal.addEventListener('abort', () => socket.off('message', hear))
-      }
-    }
+    socket.on('message', () => undefined)
+    const tap = tapOf(socket, { protocol: 'udp', family: 4, address, port: 6000 })
     const found = []
     await stun({ servers, requests })(host).discover({ gateways: [], addresses: [] }, (each) => found.push(each), {
       signal
