@@ -30,11 +30,9 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --stun${why}`, { timeout
   })
 
   it('beside peers that dial, tells both', async () => {
-    const { nat } = await doctorReport(
-      await enter(withStun('no-daemon')),
-      ...['--stun', '21.0.0.1', '--peer'],
-      '/ip4/41.0.0.1/tcp/4001/p2p/12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln'
-    )
+    const lab = await enter(withStun('no-daemon'))
+    const peer = '/ip4/41.0.0.1/tcp/4001/p2p/12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln'
+    const { nat } = await doctorReport(lab, '--stun', '21.0.0.1', '--peer', peer)
     expect(nat?.mapping).toBe('endpoint-independent')
   })
 

@@ -1,13 +1,16 @@
 import {
+  type Behaviour,
   type CallOptions,
   type DatagramTap,
   type Endpoint,
+  type MultiaddrText,
   natError,
   type Observation,
   type Observer,
   type Strategy
 } from '@postern/interface'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Report } from '../src/index.js'
 import { begin, end, home, party, router, scripted, type Stage, stage, web, witnesses } from './support.js'
@@ -299,6 +302,57 @@ describe('what observers see is never reachability', () => {
     expect(each.traversal.report().cause).toBe('no-mapping-service')
     await end(each)
   })
+})
+
+it('whatever observers say, and however often networks change: never reachable, and nothing is left behind', async () => {
+  const behaviour = fc.option(
+    fc.constantFrom<Behaviour>('endpoint-independent', 'address-dependent', 'address-and-port-dependent'),
+    { nil: undefined }
+  )
+  const observation = fc
+    .record({
+      address: fc.constantFrom<MultiaddrText>(
+        seen,
+        '/ip4/66.0.0.6/udp/1',
+        '/ip4/192.168.1.2/udp/6000',
+        '/ip6/::1/udp/1',
+        '/'
+      ),
+      mapping: behaviour,
+      filtering: behaviour,
+      hairpin: fc.constantFrom('works' as const, 'fails' as const)
+    })
+    .map(
+      ({ mapping, filtering, ...rest }): Observation => ({
+        ...rest,
+        ...(mapping && { mapping }),
+        ...(filtering && { filtering })
+      })
+    )
+  const answer: fc.Arbitrary<Answer> = fc.oneof(observation, fc.constantFrom('NO_REPLY', 'CARRIER_NAT', 'stall'))
+  const step = fc.oneof(fc.nat(4), fc.constantFrom('wait', 'network'))
+  const property = fc.asyncProperty(
+    fc.array(answer, { minLength: 1, maxLength: 5 }),
+    fc.array(step, { maxLength: 12 }),
+    async (answers, steps) => {
+      const each = court(Object.fromEntries(answers.map((said, index) => [`o${index}`, said])))
+      each.traversal.want(game)
+      await begin(each)
+      for (const [index, what] of steps.entries()) {
+        if (typeof what === 'number') each.answers[`o${what}`] = answers[index % answers.length] ?? 'NO_REPLY'
+        if (what === 'network')
+          each.traversal.networkIs(index % 2 === 0 ? { gateways: [], addresses: ['192.168.1.2'] } : home)
+        await each.clock.advance(7000)
+        const { verdict, externalAddresses, candidates } = each.traversal.report()
+        expect(['private', 'unknown']).toContain(verdict)
+        expect(externalAddresses).toEqual([])
+        expect(candidates.every(({ state, type }) => state === 'claimed' && type === 'observed')).toBe(true)
+      }
+      await end(each)
+      expect([each.clock.pending, each.opened.filter(({ signal }) => !signal.aborted)]).toEqual([0, []])
+    }
+  )
+  await fc.assert(property, { numRuns: 60 })
 })
 
 describe('the advice of observers', () => {

@@ -17,6 +17,7 @@ const entry = (changes: Partial<Entry> = {}): Entry => ({
   tookMs: 1,
   failure: undefined,
   leases: 0,
+  hasTold: false,
   ...changes
 })
 const failing = (code: Parameters<typeof natError>[0]): Entry => entry({ absence: natError(code, 'x') })

@@ -10,8 +10,7 @@ export interface StunOptions {
   /** Whether to find out more than the address where a server can tell: mapping, filtering and hairpin (RFC 5780).
    * @default true */
   readonly behaviour?: boolean
-  /** How often a question is sent before a server counts as silent. The last wait is as long as all before it: 4 are
-   * 7.5 s, 7 are the 39.5 s of RFC 8489.
+  /** How often a question is sent before a server counts as silent: 4 take 7.5 s, 7 the 39.5 s of RFC 8489 §6.2.1.
    * @default 4 */
   readonly requests?: number
   /** How the names of servers are looked up.
