@@ -1,4 +1,4 @@
-import type { CallOptions, Endpoint } from '@postern/interface'
+import type { CallOptions } from '@postern/interface'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
 import type { StunAddress } from '../src/address-codec.js'
 import { type FakeNat, fakeNat, type NatPlan } from './fake-nat.js'
@@ -22,8 +22,6 @@ export function scene(plan: NatPlan = plainNat): Scene {
 
 /** A call that nobody aborts. */
 export const call = (): CallOptions => ({ signal: new AbortController().signal })
-
-export const endpoint: Endpoint = { protocol: 'udp', family: 4, address: '192.168.1.2', port: 6000 }
 
 /** What becomes of a promise while virtual time passes: its value, or the code of its error; and when. */
 export async function outcome<T>(
