@@ -7,8 +7,14 @@ import { type Want, withSuffix } from './wants.js'
  * The external addresses that observers see wanted endpoints at. They stand in the report and nowhere else: what a server
  * sees is where answers to us go, and never a reason to think that others get through. So they are `claimed` for good,
  * nobody is asked to verify them, and they are no external addresses of ours.
+ *
+ * @param known - addresses that stand in the report for a better reason
  */
-export function observedCandidates(sightings: readonly Sighting[], wants: readonly Want[]): readonly CandidateReport[] {
+export function observedCandidates(
+  sightings: readonly Sighting[],
+  wants: readonly Want[],
+  known: ReadonlySet<string>
+): readonly CandidateReport[] {
   const found = new Map<MultiaddrText, CandidateReport>()
   for (const { endpoint, observation, strategy } of sightings) {
     const want = wants.find(
@@ -20,8 +26,10 @@ export function observedCandidates(sightings: readonly Sighting[], wants: readon
     )
     if (want === undefined) continue
     const { protocol, address, port } = endpoint
-    found.set(observation.address, {
-      address: withSuffix(observation.address, want),
+    const seen = withSuffix(observation.address, want)
+    if (known.has(seen)) continue
+    found.set(seen, {
+      address: seen,
       type: 'observed',
       strategy,
       endpoint: { protocol, address, port },

@@ -88,7 +88,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
         strategies: roster.entries.flatMap((entry) => describeStrategy(entry, network(), isWanted())),
         candidates: [
           ...known.map((candidate) => describeCandidate(candidate, candidates.state(candidate))),
-          ...observedCandidates(facts.sightings(), facts.wants())
+          ...observedCandidates(facts.sightings(), facts.wants(), new Set(known.map(({ address }) => address)))
         ]
       }
     },

@@ -115,6 +115,19 @@ describe('observers', () => {
     expect(each.clock.pending).toBe(0)
   })
 
+  it('do not list again what a router has mapped, and list with its suffix what is dialled with one', async () => {
+    const mapped = court({ alpha: even }, { more: ({ trace, clock }) => [scripted('pcp', trace, clock).strategy] })
+    mapped.traversal.want(game)
+    await begin(mapped)
+    expect(mapped.traversal.report().candidates).toMatchObject([{ address: seen, type: 'mapped', state: 'consistent' }])
+    await end(mapped)
+    const quic = court({ alpha: even })
+    quic.traversal.want(game, { suffix: '/quic-v1' })
+    await begin(quic)
+    expect(quic.traversal.report().candidates).toMatchObject([{ address: `${seen}/quic-v1`, type: 'observed' }])
+    await end(quic)
+  })
+
   it('are asked once, about a socket that is open no longer than that', async () => {
     const each = court({ alpha: even, bravo: { address: seen } })
     await begin(each, 86_400_000)
