@@ -30,7 +30,8 @@ export interface Observers {
   settled(): Promise<void>
 }
 
-type Outcome = { readonly sighting: Sighting } | { readonly failure: NatError }
+/** What came of asking an observer that a strategy found. */
+type Outcome = { readonly entry: Entry } & ({ readonly sighting: Sighting } | { readonly failure: NatError })
 
 /** One socket that is lent, and what was said of it in this network. */
 interface Lent {
@@ -47,6 +48,8 @@ interface Lent {
 /** Made once: an abort without a reason makes a new error with its stack. */
 const replaced = new Error('the network is another one')
 const answered = new Error('the observers have answered')
+
+const minuteMs = 60_000
 
 export function createObservers(context: Context): Observers {
   const { host, policy, roster } = context
@@ -65,10 +68,10 @@ export function createObservers(context: Context): Observers {
         clock,
         call
       )
-      return { sighting: { party, strategy: entry.name, endpoint: tap.endpoint, observation } }
+      return { entry, sighting: { party, strategy: entry.name, endpoint: tap.endpoint, observation } }
     } catch (error) {
       call.signal.throwIfAborted()
-      return { failure: asNatError(error) }
+      return { entry, failure: asNatError(error) }
     }
   }
 
@@ -87,28 +90,33 @@ export function createObservers(context: Context): Observers {
       for (const { observer } of found) each.asked.add(observer.party.id)
       await Promise.all(
         found.map(async (one) => {
-          each.outcomes.set(one.observer.party.id, await ask(one, tap, { signal }))
+          const outcome = await ask(one, tap, { signal })
+          // It may have been seen in the network before.
+          signal.throwIfAborted()
+          each.outcomes.set(one.observer.party.id, outcome)
           known = undefined
           context.touched()
         })
       )
-      for (const entry of new Set(found.map((one) => one.entry))) tell(entry, each)
+      for (const entry of new Set(found.map((one) => one.entry))) tell(entry)
     } finally {
       over.abort(answered)
     }
   }
 
   async function pace({ party: { id } }: Observer, call: CallOptions): Promise<void> {
-    const recently = (askedMs.get(id) ?? []).filter((at) => at > clock.monotonicMs() - 60_000)
+    const isRecent = (at: number): boolean => at > clock.monotonicMs() - minuteMs
+    for (const [other, times] of askedMs) if (!times.some(isRecent)) askedMs.delete(other)
+    const recently = (askedMs.get(id) ?? []).filter(isRecent)
     const [oldest] = recently
     if (recently.length >= policy.askedPerMinute && oldest !== undefined)
-      await clock.sleep(oldest + 60_000 - clock.monotonicMs(), call)
+      await clock.sleep(oldest + minuteMs - clock.monotonicMs(), call)
     askedMs.set(id, [...recently, clock.monotonicMs()])
   }
 
   /** Notes in the strategy's line what all of its observers failed with, or what is wrong with what they say. */
-  function tell(entry: Entry, { outcomes }: Lent): void {
-    const own = [...outcomes].flatMap(([id, outcome]) => (entry.abilities.has(`observer ${id}`) ? [outcome] : []))
+  function tell(entry: Entry): void {
+    const own = outcomesOf().filter((outcome) => outcome.entry === entry)
     const failures = own.flatMap((outcome) => ('failure' in outcome ? [outcome.failure] : []))
     entry.hasTold = failures.length < own.length
     entry.failure = entry.hasTold ? knowledge().dispute : failures[0]
@@ -176,6 +184,7 @@ export function createObservers(context: Context): Observers {
   function forget(each: Lent): void {
     each.cut?.abort(replaced)
     each.cut = undefined
+    each.family = undefined
     each.outcomes.clear()
     each.asked.clear()
     each.bell.silence()

@@ -188,6 +188,46 @@ describe('observers', () => {
     await end(each)
   })
 
+  it('that answer too late, when the network is another one, have said nothing about that', async () => {
+    const [asked, clock] = [[] as string[], virtualClock()]
+    const slow: Strategy = () => ({
+      name: 'stun',
+      kind: 'observer',
+      async discover(_network, found) {
+        const party = { id: 'slow', network: '21.0.0.0/16' }
+        found({
+          kind: 'observer',
+          party,
+          // Deaf to the signal.
+          async observe() {
+            asked.push('slow')
+            await clock.sleep(asked.length === 1 ? 800 : 1e9, { signal: new AbortController().signal })
+            return even
+          }
+        })
+      }
+    })
+    const each = stage(() => [slow], { clock })
+    each.traversal.lend(() => tapOf({ ...game, address: '192.168.1.2' }))
+    await begin(each, 600)
+    each.traversal.networkIs({ gateways: [], addresses: ['192.168.1.2'] })
+    await clock.advance(5000)
+    expect([asked, natIn(each)]).toEqual([['slow', 'slow'], null])
+    await end(each)
+  })
+
+  it('that one of two sockets cannot be seen by do not fail for the other', async () => {
+    const each = court({ alpha: even })
+    const six: Endpoint = { protocol: 'udp', family: 6, address: '2001:db8::1', port: 6000 }
+    each.traversal.lend(() => tapOf(six))
+    each.traversal.lend(() => tapOf({ ...game, address: '192.168.1.2', port: 6001 }))
+    await begin(each)
+    expect(each.asked.map((text) => text.split(' ').at(-1))).toEqual(['6000', '6001'])
+    expect(each.traversal.report().strategies[0]).toMatchObject({ state: 'active', reason: null })
+    await end(each)
+    expect(each.clock.pending).toBe(0)
+  })
+
   it('are asked again after a doubt, but not sooner than the policy says', async () => {
     const [asked, clock] = [[] as string[], virtualClock()]
     const pcp = scripted('pcp', [], clock)
