@@ -20,12 +20,15 @@ export const ladderGrammar =
  */
 export function parseLadder(text: string): readonly Strategy[] {
   const parts = text.split(',').map((part) => part.trim())
-  return parts.flatMap((part): readonly Strategy[] => {
+  const isServer = (part: string): boolean => part.startsWith('stun:')
+  return parts.flatMap((part, index): readonly Strategy[] => {
     const colon = part.indexOf(':')
     const name = colon < 0 ? part : part.slice(0, colon)
     const rest = colon < 0 ? undefined : part.slice(colon + 1)
     if (name === 'manual' && rest !== undefined) return [manualForward(rest, part)]
-    if (name === 'stun' && rest !== undefined) return [stun({ servers: [part] })]
+    // Servers are compared with each other: all are one strategy, in the place of the first.
+    if (name === 'stun' && rest !== undefined)
+      return index === parts.findIndex(isServer) ? [stun({ servers: parts.filter(isServer) })] : []
     if (name === 'any' && rest === undefined) return defaultStrategies()
     if (name === 'none' && rest === undefined && parts.length === 1) return []
     const gateway = rest === undefined ? {} : { gateway: bare(rest) }

@@ -24,7 +24,7 @@ describe('a ladder as text', () => {
     ['manual:[2a00::1]:8080', ['manual']],
     ['manual:8080', ['manual']],
     ['any,stun:stun.example.org', ['pcp', 'nat-pmp', 'upnp', 'stun']],
-    ['stun:203.0.113.1:3479,stun:[2a00::1]', ['stun', 'stun']]
+    ['stun:203.0.113.1:3479,upnp,stun:[2a00::1],stun:203.0.113.1:3479', ['stun', 'upnp']]
   ])('%j', (text, expected) => {
     expect(names(text)).toEqual(expected)
   })
