@@ -5,7 +5,7 @@ import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
 import { type Package, packages, read, readJson, root, sourcesOf } from './workspace.js'
 
-const strategies = ['manual', 'pcp', 'nat-pmp', 'upnp']
+const strategies = ['manual', 'pcp', 'nat-pmp', 'upnp', 'stun']
 
 /** Who may depend on whom. A package that is new has to be given its place here. */
 const arrows: Readonly<Record<string, readonly string[]>> = {

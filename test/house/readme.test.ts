@@ -150,6 +150,7 @@ it.each(guides)('%s has examples that compile', (page) => {
 /** The options of a package, and where they are declared. */
 const options: readonly (readonly [folder: string, file: string, type: string])[] = [
   ['manual', 'options.ts', 'ManualOptions'],
+  ['stun', 'options.ts', 'StunOptions'],
   ['nat-pmp', 'options.ts', 'NatPmpOptions'],
   ['pcp', 'options.ts', 'PcpOptions'],
   ['upnp', 'options.ts', 'UpnpOptions'],

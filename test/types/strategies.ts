@@ -8,12 +8,13 @@ import { defaultStrategies, type Libp2pHost, natTraversal, portMappingClient } f
 import { expose } from '@postern/node'
 import { pcp } from '@postern/pcp'
 import { relay } from '@postern/relay'
+import { stun } from '@postern/stun'
 
 declare const server: Server
 declare const forLibp2p: Strategy<Libp2pHost>
 
 // One that needs only a host is good for all of them.
-void expose(server, { strategies: [pcp()] })
+void expose(server, { strategies: [pcp(), stun({ servers: ['stun.example.org'] })] })
 createTraversal({ strategies: [pcp()] })
 natTraversal({ strategies: [pcp(), forLibp2p, relay(), autonat()] })
 

@@ -31,6 +31,7 @@ export function describe({ report, shown, witnesses, dryRun }: Findings, colors:
     const state = candidates.find((candidate) => candidate.address === address)?.state
     lines.push(`Address: ${address} (${state})`)
   }
+  if (report.strategies.some(({ kind }) => kind === 'observer')) lines.push(`NAT: ${natText(report)}`)
   for (const witness of witnesses) {
     for (const answer of answersOf(witness, report)) lines.push(`Witness: ${witness.peer}: ${answer}`)
   }
@@ -40,6 +41,15 @@ export function describe({ report, shown, witnesses, dryRun }: Findings, colors:
   if (advice.length > 0) lines.push('', ...advice.map((text) => `${colors.cyan('→')} ${text}`))
   if (dryRun) lines.push('', colors.dim('Nothing was mapped (--dry-run), so what a router would grant is not known.'))
   return lines.join('\n')
+}
+
+/** What STUN servers have shown of the NAT. */
+function natText({ nat, strategies }: Report): string {
+  if (nat?.mapping == null && nat?.filtering == null) {
+    const isSilent = strategies.every(({ kind, state }) => kind !== 'observer' || state !== 'active')
+    return isSilent ? 'unknown, no STUN server was of use' : 'unknown, one address of one STUN server does not show it'
+  }
+  return `mapping ${nat.mapping ?? 'unknown'}, filtering ${nat.filtering ?? 'unknown'} (UDP, as STUN servers see it)`
 }
 
 const outcomeText = {

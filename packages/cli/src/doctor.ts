@@ -25,6 +25,8 @@ export interface Shown {
 const patienceMs = 10_000
 /** Peers are dialled, dial back, and are dialled again when they were not there, in ms. */
 const witnessMs = 14_000
+/** STUN servers are given up after 7.5 s, and what a NAT lets in is waited for. */
+const observeMs = 9000
 /** Renewals keep a distance of 4 s (RFC 6887 §11.2.1), and a try may take 2 s. */
 const readBackMs = 6500
 const hairpinMs = 1500
@@ -53,7 +55,8 @@ export async function doctor({ openTrial, json, dryRun }: DoctorOptions, { out, 
     if (isAsking && !json) line(err, progress.dim('Asking the peers to dial this port from outside …'))
     const [examined] = await Promise.all([
       dryRun || signal.aborted ? shown : examine(trial, signal),
-      isAsking ? bounded(decided(trial), began + witnessMs - systemHost.clock.monotonicMs(), signal) : undefined
+      isAsking ? bounded(decided(trial), began + witnessMs - systemHost.clock.monotonicMs(), signal) : undefined,
+      bounded(observed(trial), began + observeMs - systemHost.clock.monotonicMs(), signal)
     ])
     shown = examined
     report = withHairpin(trial.report(), shown)
@@ -78,6 +81,18 @@ function decided(trial: Trial): Promise<void> {
       if (trial.report().verdict !== 'unknown') resolve()
     }
     trial.addEventListener('verdict', look)
+    look()
+  })
+}
+
+/** Resolves when every STUN server has been asked, and has answered or not. */
+function observed(trial: Trial): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      const { strategies } = trial.report()
+      if (strategies.every(({ kind, state }) => kind !== 'observer' || state !== 'available')) resolve()
+    }
+    trial.addEventListener('strategy', look)
     look()
   })
 }

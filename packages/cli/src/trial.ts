@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
 import { createTraversal, systemHost, type Traversal } from '@postern/core'
 import { type CallOptions, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
-import { doubtBeyondFirstHop } from '@postern/net'
+import { doubtBeyondFirstHop, ownTap } from '@postern/net'
 
 /** The ladder at work on a port of this program, for a while. */
 export interface Trial extends Pick<Traversal, 'addEventListener' | 'report' | 'recheck' | 'firstPass'> {
@@ -43,6 +43,7 @@ export const plainTrial =
           await once(server, 'listening')
           wantAll(traversal, network, portOf(server))
         }
+        traversal.lend(ownTap(() => network))
         traversal.networkIs(network)
         await traversal.start()
       },

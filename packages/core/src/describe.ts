@@ -33,6 +33,7 @@ function stateOf(entry: Entry, found: boolean, wanted: boolean): readonly [Strat
   if (entry.leases > 0) return ['active', entry.failure]
   if (!found) return ['unavailable', entry.absence]
   if (entry.failure !== undefined) return ['failed', entry.failure]
+  if (entry.kind === 'observer') return [entry.hasTold ? 'active' : 'available', undefined]
   return [wanted ? 'standby' : 'available', undefined]
 }
 

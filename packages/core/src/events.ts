@@ -43,7 +43,7 @@ export type TraversalEvents = {
 } & {
   /** A strategy's line in the report has changed. */
   readonly strategy: CustomEvent<StrategyReport>
-  /** Verdict, cause or addresses have changed. */
+  /** Verdict, cause, addresses, or what is known of the NAT have changed. */
   readonly verdict: CustomEvent<Report>
   /** A peer that is connected through a relay has come nearer to a direct connection, or will have none. */
   readonly upgrade: CustomEvent<PeerReport>

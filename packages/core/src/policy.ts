@@ -34,7 +34,7 @@ export interface Policy {
   /** How many witnesses are asked in one round at most.
    * @default 5 */
   readonly witnessesPerRound: number
-  /** How many addresses one witness is asked about per minute at most.
+  /** How many addresses one witness is asked about per minute at most, and how often one observer is asked.
    * @default 4 */
   readonly askedPerMinute: number
   /** How long a witness may take, in ms.
@@ -52,6 +52,16 @@ export interface Policy {
   /** After this time without enough witnesses a consistent address counts as it is, in ms.
    * @default 10000 */
   readonly unverifiedAfterMs: number
+  /** How many observers are asked about one socket, on distinct networks where there are some.
+   * @default 3 */
+  readonly observers: number
+  /** How long an observer may take, in ms. One that shows how the NAT behaves waits for what does not come.
+   * @default 30000 */
+  readonly observeMs: number
+  /** How far apart questions to observers are in one network, in ms: at first, and at most. It doubles while the answers stay
+   * the same. Without a doubt nobody is asked twice; after a failure the first wait is that of `retry`.
+   * @default { firstMs: 300000, mostMs: 3600000 } */
+  readonly reobserve: BackOff
   /** When relays are asked and let go. */
   readonly relay: RelayPolicy
   /** How long `stop` takes at most, in ms.
@@ -106,6 +116,9 @@ export const defaultPolicy: Policy = {
   reverify: { firstMs: 600_000, mostMs: 3_600_000 },
   holdDown: { firstMs: 30_000, mostMs: 600_000 },
   unverifiedAfterMs: 10_000,
+  observers: 3,
+  observeMs: 30_000,
+  reobserve: { firstMs: 300_000, mostMs: 3_600_000 },
   relay: {
     count: 2,
     patienceMs: 2000,

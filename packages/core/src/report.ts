@@ -60,7 +60,7 @@ export interface StrategyReport {
   readonly reason: { readonly code: string; readonly message: string } | null
 }
 
-/** `active`: something that lives was granted by it. `standby`: found, and another one serves. `available`: found, and
+/** `active`: something that lives was granted by it, or observers of it have told what they see. `standby`: found, and another one serves. `available`: found, and
  * nothing asked of it yet. `unavailable`: not here. `failed`: asked, and failed. `skipped`: not to be used here. */
 export type StrategyState = 'active' | 'standby' | 'available' | 'unavailable' | 'failed' | 'skipped'
 

@@ -2,8 +2,11 @@ import type { RelayLimits } from '@postern/interface'
 import type { Candidate } from './candidates.js'
 import type { Context } from './context.js'
 import { describeCandidate, describeGateway, describeStrategy } from './describe.js'
+import type { NatFacts } from './nat-advice.js'
+import { observedCandidates } from './observed.js'
 import type { PeerReport, Report, StrategyReport } from './report.js'
 import type { Entry } from './roster.js'
+import type { Sighting } from './sightings.js'
 import { type CandidateFact, type Judgement, judge } from './verdict.js'
 import type { Want } from './wants.js'
 
@@ -16,12 +19,15 @@ export interface ReporterFacts {
   /** Since when, on the monotonic clock, this network is searched; undefined while nothing runs. */
   readonly searchedMs: () => number | undefined
   readonly peers: () => readonly PeerReport[] | undefined
+  /** What observers say of the NAT, and what they see. */
+  readonly nat: () => NatFacts
+  readonly sightings: () => readonly Sighting[]
 }
 
 export interface Reporter {
   report(): Report
   /** The part that listeners are told of, which takes less time. */
-  summary(): Pick<Report, 'verdict' | 'cause' | 'externalAddresses'>
+  summary(): Pick<Report, 'verdict' | 'cause' | 'externalAddresses' | 'nat'>
   /** The strategies whose lines differ from the last time. */
   news(): readonly StrategyReport[]
   /** Another run: every line is news. */
@@ -55,6 +61,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       candidates: all,
       relays: facts.relays(),
       relayLimits: facts.relayLimits(),
+      nat: facts.nat(),
       doubts: doubts.reasons(),
       firstPassOver: context.firstPassOver(),
       hasWitnessStrategy: roster.entries.some(({ kind }) => kind === 'witness'),
@@ -79,16 +86,19 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
         ...conclude(all),
         gateway: gateway === undefined ? null : describeGateway(gateway),
         externalAddresses: unrefuted(all),
-        nat: null,
+        nat: facts.nat().nat,
         strategies: roster.entries.flatMap((entry) => describeStrategy(entry, network(), isWanted())),
-        candidates: known.map((candidate) => describeCandidate(candidate, candidates.state(candidate))),
+        candidates: [
+          ...known.map((candidate) => describeCandidate(candidate, candidates.state(candidate))),
+          ...observedCandidates(facts.sightings(), facts.wants(), new Set(known.map(({ address }) => address)))
+        ],
         ...(peers === undefined ? {} : { peers })
       }
     },
     summary() {
       const all = factsOf(live())
       const { verdict, cause } = conclude(all)
-      return { verdict, cause, externalAddresses: unrefuted(all) }
+      return { verdict, cause, externalAddresses: unrefuted(all), nat: facts.nat().nat }
     },
     news() {
       const wanted = isWanted()

@@ -37,6 +37,8 @@ export interface Entry {
   failure: NatError | undefined
   /** How many leases live that its abilities granted. */
   leases: number
+  /** Whether its observers have answered. */
+  hasTold: boolean
 }
 
 export interface Roster {
@@ -81,6 +83,7 @@ export function createRoster<H extends Host>(
       tookMs: null,
       failure: undefined,
       leases: 0,
+      hasTold: false,
       startedMs: 0
     }
   })
@@ -173,6 +176,7 @@ export function createRoster<H extends Host>(
         entry.settled = false
         entry.tookMs = null
         entry.failure = undefined
+        entry.hasTold = false
       }
       await Promise.all(entries.map((entry) => keepSearching(entry, network, signal)))
     }

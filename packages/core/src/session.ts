@@ -2,6 +2,7 @@ import { type CallOptions, hasNextHop, natError, type Network } from '@postern/i
 import type { Closing, Context } from './context.js'
 import { createHolding, heldAt, type Holding } from './holding.js'
 import type { Memory } from './memory.js'
+import type { Observers } from './observers.js'
 import type { Recoveries } from './recovery.js'
 import type { Relays } from './relays.js'
 import { gatewayKey } from './roster.js'
@@ -33,6 +34,7 @@ export interface SessionParts {
   readonly relays: Relays
   readonly recoveries: Recoveries
   readonly verifier: Verifier
+  readonly observers: Observers
   readonly wants: () => Iterable<Want>
   /** Whether the endpoint is wanted, itself or through a wildcard. */
   readonly isWanted: (memory: Memory) => boolean
@@ -45,7 +47,7 @@ const replaced = new Error('the network is another one')
 
 /** Starts it. The session must be known to the context when `begin` is called. */
 export function createSession(parts: SessionParts, cut: AbortController): Session & { begin(): void } {
-  const { context, relays, recoveries, verifier } = parts
+  const { context, relays, recoveries, verifier, observers } = parts
   const { host, policy, roster, locals, doubts, network } = context
   const { clock } = host
   /** Aborted when giving back has taken long enough. */
@@ -85,6 +87,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     searchedMs = clock.monotonicMs()
     isPassOver = false
     doubts.reset(cut)
+    observers.reset()
     track(roster.search(network(), searching.signal))
     for (const afterMs of [policy.windowMs, policy.firstPassMs, policy.unverifiedAfterMs]) {
       later(afterMs, searching, () => {
@@ -178,7 +181,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
         () => undefined
       )
       while (running.size > 0) await Promise.all(running)
-      await Promise.all([verifier.settled(), doubts.settled()])
+      await Promise.all([verifier.settled(), observers.settled(), doubts.settled()])
       over.abort(stopped)
       await limit
       bound.abort(late)

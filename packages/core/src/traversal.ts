@@ -14,6 +14,7 @@ import { type HostedOptions, readOptions, type TraversalOptions, type WantOption
 import { createRecoveries } from './recovery.js'
 import { createRelays } from './relays.js'
 import type { Report } from './report.js'
+import { createObservers, type LendTap } from './observers.js'
 import { createReporter } from './reporter.js'
 import { createReviewer } from './reviewer.js'
 import { createRoster, gatewayKey } from './roster.js'
@@ -26,6 +27,9 @@ export interface Traversal extends TypedEvents<TraversalEvents> {
   /** Makes an endpoint reachable, as long as it is wanted. The address may be a wildcard. Throws a TypeError for an
    * endpoint that cannot be. Before or after `start`. */
   want(endpoint: Endpoint, options?: WantOptions): void
+  /** Lends a UDP socket to observers until the signal aborts. Called whenever they are asked: once in each network, and
+   * after a doubt. What they see stands in the report as `nat`, and as candidates where the endpoint is wanted. */
+  lend(open: LendTap, options?: Partial<CallOptions>): void
   /** Tells where this host stands, now and whenever that changes, or may have changed (after sleep, for example). */
   networkIs(network: Network): void
   /** Starts. Resolves once it runs; {@link Traversal.firstPass} tells when there is something to see. Twice is once. */
@@ -76,6 +80,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       for (const holding of session?.holdings() ?? []) holding.ring('look')
       relays.look()
       if (entry.kind === 'witness') verifier.look()
+      if (entry.kind === 'observer') observers.look()
       touched()
     },
     notice(entry, notice) {
@@ -116,9 +121,11 @@ export function createTraversal(options: TraversalOptions): Traversal {
     },
     touched,
     gatewayChanged: (gateway) => recoveries.confirm(gateway),
-    doubt: () => verifier.doubt()
+    doubt: doubtAll,
+    nat: () => observers.facts().nat
   }
   const verifier = createVerifier(context)
+  const observers = createObservers(context)
   const relays = createRelays(
     context,
     () => publicSinceMs,
@@ -130,7 +137,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       if (why === 'restarted') holding.gatewayForgot(toldMs)
       else holding.ring('check')
     }
-    verifier.doubt()
+    doubtAll()
   })
   const reporter = createReporter(context, {
     wants: () => [...wanted.values()].map(({ want }) => want),
@@ -138,7 +145,9 @@ export function createTraversal(options: TraversalOptions): Traversal {
     relayLimits: () => relays.limits(),
     witnessNetworks: () => verifier.witnessNetworks(),
     searchedMs: () => session?.searchedMs(),
-    peers: () => upgrades.report()
+    peers: () => upgrades.report(),
+    nat: () => observers.facts(),
+    sightings: () => observers.sightings()
   })
   const reviewer = createReviewer(clock, review)
 
@@ -151,6 +160,11 @@ export function createTraversal(options: TraversalOptions): Traversal {
     }
   }
 
+  function doubtAll(): void {
+    verifier.doubt()
+    observers.doubt()
+  }
+
   function touched(): void {
     if (session !== undefined) reviewer.soon(session)
   }
@@ -160,11 +174,12 @@ export function createTraversal(options: TraversalOptions): Traversal {
     if (session === undefined) return 0
     session.review()
     verifier.review(session)
+    observers.review(session)
     for (const line of reporter.news()) fire('strategy', line)
-    const { verdict, cause, externalAddresses } = reporter.summary()
+    const { verdict, cause, externalAddresses, nat } = reporter.summary()
     if (verdict !== 'public') publicSinceMs = undefined
     else publicSinceMs ??= clock.monotonicMs()
-    if (reviewer.isNews(JSON.stringify([verdict, cause, externalAddresses]))) {
+    if (reviewer.isNews(JSON.stringify([verdict, cause, externalAddresses, nat]))) {
       relays.look()
       fire('verdict', reporter.report())
     }
@@ -185,7 +200,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       const wildcard = endpoint.family === 4 ? '0.0.0.0' : '::'
       return wanted.has(wantKey(endpoint)) || wanted.has(wantKey({ ...endpoint, address: wildcard }))
     }
-    const open = createSession({ context, relays, recoveries, verifier, wants, isWanted }, cut)
+    const open = createSession({ context, relays, recoveries, verifier, observers, wants, isWanted }, cut)
     session = open
     for (const want of wants()) context.locals.add(want)
     open.begin()
@@ -197,6 +212,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     session = undefined
     publicSinceMs = undefined
     await open.end()
+    observers.reset()
     const over = new AbortController()
     await Promise.race([memory.close(), clock.sleep(policy.stopMs, over).catch(() => undefined)])
     over.abort()
@@ -237,6 +253,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       context.locals.add(want)
       session.hold(want)
     },
+    lend: (open, call = {}) => observers.lend(open, call),
     networkIs(next) {
       const before = network
       const isSame = isSameNetwork(next, before)

@@ -9,6 +9,7 @@ import {
   type RelayLimits
 } from '@postern/interface'
 import { isLoopback, isOnPath, type Want } from './wants.js'
+import { natAdvice, type NatFacts } from './nat-advice.js'
 import type { CandidateReport, Cause, Verdict } from './report.js'
 import type { Entry } from './roster.js'
 
@@ -20,6 +21,8 @@ export interface Facts {
   readonly candidates: readonly CandidateFact[]
   readonly relays: number
   readonly relayLimits: RelayLimits | undefined
+  /** What observers say: it goes into the advice, and never into the verdict. */
+  readonly nat: NatFacts
   /** What speaks against the external addresses that were claimed. */
   readonly doubts: readonly NatError[]
   readonly firstPassOver: boolean
@@ -81,7 +84,10 @@ function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
 
   const behind = reservedCause(facts, reachable)
   if (behind !== null) return behind
-  const usable = entries.some((entry) => entry.named !== undefined || entry.abilities.size > 0)
+  // An observer is named, not found: that there is one says nothing of the network.
+  const usable = entries.some(
+    ({ kind, named, abilities }) => named !== undefined || (kind !== 'observer' && abilities.size > 0)
+  )
   if (gateway === undefined) return usable ? 'blocked' : 'no-route'
   if (!hasNextHop(gateway) || isVpnInterface(gateway.interface)) return 'vpn-default-route'
   const mappers = entries.filter((entry) =>
@@ -108,7 +114,10 @@ function reservedCause({ doubts, entries }: Facts, direct: readonly CandidateFac
   if (classes.includes('carrier-grade')) return 'carrier-nat'
   if (classes.includes('private')) return 'double-nat'
   const codes = new Set(
-    [...doubts, ...entries.flatMap(({ absence, failure }) => [absence, failure])].map((each) => each?.code)
+    [
+      ...doubts,
+      ...entries.flatMap(({ kind, absence, failure }) => (kind === 'observer' ? [] : [absence, failure]))
+    ].map((each) => each?.code)
   )
   const told = reservedCodes.find(([code]) => codes.has(code))
   if (told !== undefined) return told[1]
@@ -148,6 +157,7 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
       `The default route leads to what looks like the bridge of ${software}: its host translates before any router does.`
     )
   }
+  advice.push(...natAdvice(facts.nat, verdict))
   if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
   if (facts.network.gateways.length > 1 && hasSecondary(facts)) {
     advice.push('Another router here grants mappings too; it is not used, because replies do not leave through it.')

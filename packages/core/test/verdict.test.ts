@@ -17,6 +17,7 @@ const entry = (changes: Partial<Entry> = {}): Entry => ({
   tookMs: 1,
   failure: undefined,
   leases: 0,
+  hasTold: false,
   ...changes
 })
 const failing = (code: Parameters<typeof natError>[0]): Entry => entry({ absence: natError(code, 'x') })
@@ -44,6 +45,7 @@ const facts = (changes: Partial<Facts> = {}): Facts => ({
   candidates: [],
   relays: 0,
   relayLimits: undefined,
+  nat: { nat: null, dispute: undefined, isSilent: false },
   doubts: [],
   firstPassOver: true,
   hasWitnessStrategy: false,

@@ -146,9 +146,16 @@ export interface Evidence {
   readonly reason?: NatError
 }
 
+/** What one server saw, and what it found out about the NAT where it can answer from other addresses (RFC 5780). A hint
+ * for people and for hole punching: that somebody sees an address does not make it one that can be reached. */
 export interface Observation {
   readonly address: MultiaddrText
+  /** How the external port depends on the destination. Left out where the server has one address only. */
+  readonly mapping?: Behaviour
+  /** Whose datagrams come in. Left out where the server cannot answer from elsewhere. */
   readonly filtering?: Behaviour
+  /** Whether what is sent to the external address from inside comes back in. Left out where it was not tried. */
+  readonly hairpin?: 'works' | 'fails'
 }
 
 /** A local listening socket. The address is a concrete one wherever a strategy sees it, never `0.0.0.0` or `::`. */

@@ -145,6 +145,21 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     advice: 'None needed: another witness is asked.'
   },
 
+  // A STUN server was asked which address it sees.
+  OBSERVER_REFUSED: {
+    meaning: 'The STUN server answered that it will not tell.',
+    advice: 'Name another server.'
+  },
+  OBSERVERS_DISAGREE: {
+    meaning:
+      'STUN servers saw this host at different external addresses: one of them is wrong, or the NAT has several.',
+    advice: 'Name a third server. Nothing is concluded about the NAT meanwhile.'
+  },
+  NAME_NOT_RESOLVED: {
+    meaning: 'The name of a server leads to no address.',
+    advice: 'Check the name, and the DNS of this machine.'
+  },
+
   // The ladder itself.
   ATTEMPT_TIMEOUT: {
     meaning: 'The attempt took longer than the policy allows; it was undone.',

@@ -1,8 +1,9 @@
-import type { Ability, Finding, Gateway, Mapper, MultiaddrText, Notice, Relay, Witness } from './contract.js'
+import type { Ability, Finding, Gateway, Mapper, MultiaddrText, Notice, Observer, Relay, Witness } from './contract.js'
 
 export const isNotice = (finding: Finding): finding is Notice => finding.kind === 'notice'
 export const isMapper = (ability: Ability): ability is Mapper => ability.kind === 'mapper'
 export const isRelay = (ability: Ability): ability is Relay => ability.kind === 'relay'
+export const isObserver = (ability: Ability): ability is Observer => ability.kind === 'observer'
 export const isWitness = (ability: Ability): ability is Witness => ability.kind === 'witness'
 
 /** Whether a value has the outer form of a multiaddr. Says nothing of its parts. */

@@ -42,7 +42,9 @@ export function createAnnouncer(addressManager: AddressManager, verifies: boolea
       const wanted = new Map(
         candidates
           .filter(
-            ({ type, state }) => type !== 'relayed' && (state === 'verified' || (!verifies && state !== 'refuted'))
+            ({ type, state }) =>
+              // What a STUN server sees is where answers go, and no way in.
+              type !== 'relayed' && type !== 'observed' && (state === 'verified' || (!verifies && state !== 'refuted'))
           )
           .map((candidate) => [`${candidate.address} ${candidate.endpoint?.address}`, candidate])
       )

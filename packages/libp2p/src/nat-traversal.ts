@@ -14,7 +14,7 @@ import {
 import { holePunch, isDirect } from '@postern/hole-punch'
 import { type CallOptions, type Clock, natError, type Network, type Strategy } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
-import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
+import { doubtBeyondFirstHop, findNetwork, ownTap, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
 import { relay } from '@postern/relay'
 import { upnp } from '@postern/upnp'
@@ -94,6 +94,7 @@ class NatTraversalService implements NatTraversal, Startable {
   readonly #traversal: Traversal
   readonly #needsIdentify: boolean
   readonly #clock: Clock
+  #network: Network = { gateways: [], addresses: [] }
   readonly #watch: (changed: (network: Network) => void, signal: AbortSignal) => Promise<void>
   #running: Running | undefined
 
@@ -130,6 +131,7 @@ class NatTraversalService implements NatTraversal, Startable {
       traversal.addEventListener(event, announce)
     }
     registerMetrics(components.metrics, traversal)
+    traversal.lend(ownTap(() => this.#network))
   }
 
   report(): Report {
@@ -160,6 +162,7 @@ class NatTraversalService implements NatTraversal, Startable {
     const known = Promise.withResolvers<void>()
     const follow = followListeners(this.#components, this.#traversal, cut.signal)
     const watching = this.#watch((network) => {
+      this.#network = network
       this.#traversal.networkIs(network)
       follow()
       known.resolve()

@@ -25,6 +25,8 @@ export { parseProcArp, parseProcIfInet6, parseProcIpv6Route, parseProcRoute } fr
 export { parseGetNetRoute } from './routes-windows.js'
 export type { SeekOptions } from './seek.js'
 export { seek } from './seek.js'
+export type { OpenTapOptions, OwnTap } from './tap.js'
+export { openTap, ownTap, tapOf } from './tap.js'
 export type { OpenUdp, SocketAddress, UdpOptions, UdpSocket } from './udp.js'
 export { localAddressTowards, openUdp } from './udp.js'
 export type { WatchNetworkOptions } from './watch-network.js'

@@ -13,6 +13,7 @@ import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { checkServer, type ExposableServer, endpointsOf, listening } from './endpoints.js'
 import { fileStore } from './file-store.js'
 import { defaultStrategies, parseLadder } from './ladder.js'
+import { lendTo } from './lend.js'
 import { closeOnSignals } from './signals.js'
 
 export interface ExposeOptions {
@@ -103,7 +104,10 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   if (releaseOnExit) closeOnSignals(() => exposure.close(), ended.signal)
 
   const known = Promise.withResolvers<void>()
+  let where: Network = { gateways: [], addresses: [] }
+  lendTo(traversal, server, () => where, ended)
   const changed = (network: Network): void => {
+    where = network
     traversal.networkIs(network)
     known.resolve()
   }

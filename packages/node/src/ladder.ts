@@ -2,6 +2,7 @@ import { familyOf, type Strategy } from '@postern/interface'
 import { manual } from '@postern/manual'
 import { natPmp } from '@postern/nat-pmp'
 import { pcp } from '@postern/pcp'
+import { stun } from '@postern/stun'
 import { upnp } from '@postern/upnp'
 
 /** The strategies for any Node program, in their default rank. */
@@ -9,21 +10,25 @@ export const defaultStrategies = (): readonly Strategy[] => [pcp(), natPmp(), up
 
 /** What the parts of a ladder are called in text, with what may follow the colon. */
 export const ladderGrammar =
-  'any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port>, joined by commas'
+  'any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>], joined by commas'
 
 /**
  * Reads strategies from text, in rank order: `any`, `none`, `pcp`, `nat-pmp:192.168.1.1`, `upnp`, `manual:<ip>:<port>`,
- * joined by commas. An IPv6 address stands in brackets before a port: `manual:[2001:db8::1]:8080`.
+ * `stun:<host>:<port>`, joined by commas. An IPv6 address stands in brackets before a port: `manual:[2001:db8::1]:8080`.
  *
  * Throws a TypeError that quotes the part it does not understand.
  */
 export function parseLadder(text: string): readonly Strategy[] {
   const parts = text.split(',').map((part) => part.trim())
-  return parts.flatMap((part): readonly Strategy[] => {
+  const isServer = (part: string): boolean => part.startsWith('stun:')
+  return parts.flatMap((part, index): readonly Strategy[] => {
     const colon = part.indexOf(':')
     const name = colon < 0 ? part : part.slice(0, colon)
     const rest = colon < 0 ? undefined : part.slice(colon + 1)
     if (name === 'manual' && rest !== undefined) return [manualForward(rest, part)]
+    // Servers are compared with each other: all are one strategy, in the place of the first.
+    if (name === 'stun' && rest !== undefined)
+      return index === parts.findIndex(isServer) ? [stun({ servers: parts.filter(isServer) })] : []
     if (name === 'any' && rest === undefined) return defaultStrategies()
     if (name === 'none' && rest === undefined && parts.length === 1) return []
     const gateway = rest === undefined ? {} : { gateway: bare(rest) }

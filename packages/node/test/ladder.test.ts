@@ -22,7 +22,9 @@ describe('a ladder as text', () => {
     ['pcp:[2a00::1]', ['pcp:2a00::1']],
     ['manual:11.0.0.2:8080,any', ['manual', 'pcp', 'nat-pmp', 'upnp']],
     ['manual:[2a00::1]:8080', ['manual']],
-    ['manual:8080', ['manual']]
+    ['manual:8080', ['manual']],
+    ['any,stun:stun.example.org', ['pcp', 'nat-pmp', 'upnp', 'stun']],
+    ['stun:203.0.113.1:3479,upnp,stun:[2a00::1],stun:203.0.113.1:3479', ['stun', 'upnp']]
   ])('%j', (text, expected) => {
     expect(names(text)).toEqual(expected)
   })
@@ -40,7 +42,11 @@ describe('a ladder as text', () => {
     'manual:1.2.3:80',
     'manual:11.0.0.2:0',
     'manual:11.0.0.2:99999',
-    'any:1'
+    'any:1',
+    'stun',
+    'stun:',
+    'stun:a b',
+    'stuns:stun.example.org'
   ])('%j is a TypeError that quotes it', (text) => {
     expect(() => parseLadder(text)).toThrow(TypeError)
   })

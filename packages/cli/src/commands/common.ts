@@ -21,7 +21,7 @@ Exit codes:
 
 /** What `parseLadder` of @postern/node reads, which is not loaded for a text; a test compares the two. */
 const viaText =
-  'strategies in rank order: any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port>, joined by commas'
+  'strategies in rank order: any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>], joined by commas'
 
 export const viaOption = (): Option => new Option('--via <strategies>', viaText).default('any', 'any')
 /** What writes reads it from the command line itself: colours are decided before anything is parsed. */

@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { MultiaddrText, Strategy } from '@postern/interface'
 import type { OpenTrial } from '../trial.js'
 import { addressesOption, codesText, colorOption, orUsageError, readVia, type Shell, viaOption } from './common.js'
@@ -6,6 +6,7 @@ import { addressesOption, codesText, colorOption, orUsageError, readVia, type Sh
 interface DoctorFlags {
   readonly via: string
   readonly peer?: readonly MultiaddrText[]
+  readonly stun?: readonly string[]
   readonly json?: boolean
   readonly dryRun?: boolean
 }
@@ -21,6 +22,12 @@ export function addDoctor(program: Command, { output, finish }: Shell): void {
         'a libp2p peer that dials the address from outside and says whether it can be reached (AutoNAT); two on distinct networks are needed'
       ).conflicts('dryRun')
     )
+    .addOption(
+      new Option(
+        '--stun <host[:port]>',
+        'a STUN server that tells which address it sees, and how the NAT behaves; may be repeated'
+      ).argParser(collectText)
+    )
     .addOption(colorOption())
     .option('--dry-run', 'only look for routers and services; map nothing')
     .option('--json', 'the report as JSON')
@@ -32,14 +39,31 @@ Examples:
   $ postern doctor --dry-run           changes nothing in the router
   $ postern doctor --json | jq .verdict
   $ postern doctor --via manual:203.0.113.7:8080,upnp
+  $ postern doctor --stun stun.example.org --stun 203.0.113.1:3478
   $ postern doctor --peer /dns4/relay.example.org/tcp/4001/p2p/<peer id> --peer <another one>
 ${codesText}`
     )
-    .action(async ({ via, peer = [], json = false, dryRun = false }: DoctorFlags, command: Command) => {
-      const [{ doctor }, strategies] = await Promise.all([import('../doctor.js'), readVia(via, command)])
+    .action(async ({ via, peer = [], stun = [], json = false, dryRun = false }: DoctorFlags, command: Command) => {
+      const [{ doctor }, ladder, observers] = await Promise.all([
+        import('../doctor.js'),
+        readVia(via, command),
+        observing(stun, command)
+      ])
+      const strategies = [...ladder, ...observers]
       const openTrial = peer.length === 0 ? await plain(strategies, dryRun) : await witnessed(strategies, peer, command)
       finish(await doctor({ openTrial, json, dryRun }, output))
     })
+}
+
+const collectText = (text: string, before: readonly string[] | undefined): readonly string[] => [
+  ...(before ?? []),
+  text
+]
+
+async function observing(servers: readonly string[], command: Command): Promise<readonly Strategy[]> {
+  if (servers.length === 0) return []
+  const { stun } = await import('@postern/stun')
+  return [orUsageError(command, '--stun <host[:port]>', () => stun({ servers }))]
 }
 
 async function plain(strategies: readonly Strategy[], dryRun: boolean): Promise<OpenTrial> {

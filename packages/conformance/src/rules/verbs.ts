@@ -15,6 +15,11 @@ function verbOf(stage: Stage, ability: Ability): ((options: CallOptions) => Prom
 }
 
 const abilities = ['relay', 'witness', 'observer', 'puncher'] as const
+const behaviours: ReadonlySet<string> = new Set([
+  'endpoint-independent',
+  'address-dependent',
+  'address-and-port-dependent'
+])
 const outcomes: ReadonlySet<string> = new Set(['reachable', 'unreachable', 'inconclusive'])
 
 /** What the verbs of relays, witnesses, observers and punchers do. Leases of relays are tested with those of mappers. */
@@ -90,7 +95,7 @@ export const verbRules: readonly AbilityRule[] = [
   },
   {
     id: 'observe-gives-an-observation',
-    name: 'an observer tells an address with a port, of the family and protocol of the socket',
+    name: 'an observer tells an address with a port, of the family and protocol of the socket, and behaviours in words of RFC 4787',
     abilities: ['observer'],
     needs: ['tap'],
     async check(open, target) {
@@ -103,6 +108,10 @@ export const verbRules: readonly AbilityRule[] = [
       const parsed = parseMultiaddr(outcome.value.address) ?? fail(`not an address: ${outcome.value.address}`)
       equal(parsed.family, tap.endpoint.family, `the family of ${outcome.value.address}`)
       equal(parsed.protocol, 'udp', `the protocol of ${outcome.value.address}`)
+      const { mapping, filtering, hairpin } = outcome.value
+      for (const said of [mapping, filtering])
+        if (said !== undefined) ok(behaviours.has(said), `not a behaviour of RFC 4787: ${said}`)
+      if (hairpin !== undefined) ok(hairpin === 'works' || hairpin === 'fails', `not what a hairpin does: ${hairpin}`)
     }
   },
   {

@@ -4,6 +4,7 @@ import {
   type DatagramTap,
   type Lease,
   natError,
+  type Observation,
   type Party,
   type Strategy
 } from '@postern/interface'
@@ -180,6 +181,21 @@ export const brokenParties: readonly BrokenParty[] = [
         ? {
             ...ability,
             observe: async (lent, call) => ({ ...(await ability.observe(lent, call)), address: '/1.2.3.4:9' })
+          }
+        : ability
+    )
+  },
+  {
+    name: 'observer that has a word of its own for a symmetric NAT',
+    breaks: 'observe-gives-an-observation',
+    subject: partySubject('observer', (ability) =>
+      ability.kind === 'observer'
+        ? {
+            ...ability,
+            observe: async (lent, call) => {
+              const said: Record<string, unknown> = { ...(await ability.observe(lent, call)), mapping: 'symmetric' }
+              return said as unknown as Observation
+            }
           }
         : ability
     )

@@ -1,0 +1,142 @@
+import {
+  type Behaviour,
+  type DatagramTap,
+  type Endpoint,
+  familyOf,
+  type NatError,
+  natError,
+  type Observation,
+  type Party,
+  parseMultiaddr
+} from '@postern/interface'
+import type { NatReport } from './report.js'
+
+/** What one observer saw of one socket. */
+export interface Sighting {
+  readonly party: Party
+  /** The strategy that found the observer. */
+  readonly strategy: string
+  /** The socket that was lent. */
+  readonly endpoint: Endpoint
+  readonly observation: Observation
+}
+
+/** What all observers together say of the NAT. */
+export interface NatKnowledge {
+  /** Null as long as nobody has seen anything. */
+  readonly nat: NatReport | null
+  /** Why less is concluded than was said. */
+  readonly dispute: NatError | undefined
+}
+
+const unknown: NatReport = { mapping: null, filtering: null, hairpin: 'unknown' }
+
+/** From the least to the most that a NAT asks of those who want to get through. */
+const strictness: readonly Behaviour[] = ['endpoint-independent', 'address-dependent', 'address-and-port-dependent']
+
+/**
+ * What follows from sightings. Pure, and careful: one server tells an address only, unless it has two; where servers
+ * contradict each other nothing is concluded; and where what they say of one thing differs, the worse is believed.
+ */
+export function natOf(sightings: readonly Sighting[]): NatKnowledge {
+  if (sightings.length === 0) return { nat: null, dispute: undefined }
+  // Translation is a matter of IPv4. Where nobody was asked over it, IPv6 tells at least of a firewall.
+  const four = sightings.filter(({ endpoint }) => endpoint.family === 4)
+  const judged = [...bySocket(four.length > 0 ? four : sightings).values()].map(judge)
+  const nats = judged.flatMap(({ nat }) => nat ?? [])
+  return {
+    nat: {
+      mapping: worst(nats.map(({ mapping }) => mapping)),
+      filtering: worst(nats.map(({ filtering }) => filtering)),
+      hairpin: agreed(nats.map(({ hairpin }) => hairpin))
+    },
+    dispute: judged.find(({ dispute }) => dispute !== undefined)?.dispute
+  }
+}
+
+function bySocket(sightings: readonly Sighting[]): ReadonlyMap<string, readonly Sighting[]> {
+  const sockets = new Map<string, Sighting[]>()
+  for (const each of sightings) {
+    const key = `${each.endpoint.address} ${each.endpoint.port}`
+    sockets.set(key, [...(sockets.get(key) ?? []), each])
+  }
+  return sockets
+}
+
+/** One socket. */
+function judge(sightings: readonly Sighting[]): NatKnowledge {
+  const address = majority(sightings, ({ observation }) => parseMultiaddr(observation.address)?.address ?? '')
+  if (address === undefined)
+    return { nat: unknown, dispute: disagreement(sightings, 'at different external addresses') }
+  const heard = sightings.filter(({ observation }) => parseMultiaddr(observation.address)?.address === address)
+  // Whoever is outvoted is not believed in anything else, and named.
+  const dispute =
+    heard.length < sightings.length ? disagreement(sightings, 'at different external addresses') : undefined
+  const seen = heard.map(({ observation }) => observation)
+  const mapping = mappingOf(heard)
+  const rest = {
+    filtering: worst(seen.map(({ filtering }) => filtering)),
+    hairpin: agreed(seen.map(({ hairpin }) => hairpin))
+  }
+  if (mapping === 'disputed')
+    return { nat: { mapping: null, ...rest }, dispute: disagreement(sightings, 'at ports that contradict each other') }
+  return { nat: { mapping, ...rest }, dispute }
+}
+
+/** What mappings depend on, as several servers see the port, or one that has two addresses. */
+function mappingOf(sightings: readonly Sighting[]): Behaviour | 'disputed' | null {
+  const ports = new Set(sightings.map(({ observation }) => parseMultiaddr(observation.address)?.port))
+  const told = sightings.flatMap(({ observation }) => observation.mapping ?? [])
+  if (ports.size > 1) {
+    // Two addresses of one server saw the same port, and another server another one: that is no NAT.
+    if (told.includes('endpoint-independent')) return 'disputed'
+    // Two addresses cannot tell what else it depends on; it makes no difference to those who want to get through.
+    return worst(told) ?? 'address-and-port-dependent'
+  }
+  return networksOf(sightings).size > 1 ? 'endpoint-independent' : worst(told)
+}
+
+const networksOf = (sightings: readonly Sighting[]): ReadonlySet<string> =>
+  new Set(sightings.map(({ party }) => party.network))
+
+/** What the most networks say; undefined where two things are said by as many. */
+function majority(sightings: readonly Sighting[], of: (sighting: Sighting) => string): string | undefined {
+  const values = [...new Set(sightings.map(of))]
+  const counted = values
+    .map((value) => ({ value, count: networksOf(sightings.filter((each) => of(each) === value)).size }))
+    .toSorted((a, b) => b.count - a.count)
+  const [first, second] = counted
+  return first !== undefined && first.count > (second?.count ?? 0) ? first.value : undefined
+}
+
+function worst(behaviours: readonly (Behaviour | null | undefined)[]): Behaviour | null {
+  return strictness.findLast((each) => behaviours.includes(each)) ?? null
+}
+
+/** What all say who say anything. */
+function agreed(values: readonly (NatReport['hairpin'] | undefined)[]): NatReport['hairpin'] {
+  const said = [...new Set(values.filter((each) => each !== undefined && each !== 'unknown'))]
+  return (said.length === 1 ? said[0] : undefined) ?? 'unknown'
+}
+
+function disagreement(sightings: readonly Sighting[], how: string): NatError {
+  const each = sightings.map(({ party, observation }) => `${party.id} sees ${observation.address}`)
+  return natError('OBSERVERS_DISAGREE', `STUN servers see this host ${how}: ${each.join(', ')}`)
+}
+
+/** Strategies come from anywhere: what they observe is not what the types promise. Throws a TypeError. */
+export function checkObservation(observation: Observation, { endpoint }: DatagramTap): Observation {
+  const { address, mapping, filtering, hairpin } = observation
+  const parsed = parseMultiaddr(address)
+  const isBehaviour = (value: unknown): boolean => value === undefined || strictness.some((each) => each === value)
+  const isRight =
+    parsed !== undefined &&
+    parsed.protocol === 'udp' &&
+    parsed.rest === '' &&
+    familyOf(parsed.address) === endpoint.family &&
+    isBehaviour(mapping) &&
+    isBehaviour(filtering) &&
+    (hairpin === undefined || hairpin === 'works' || hairpin === 'fails')
+  if (!isRight) throw new TypeError('what was observed is no observation')
+  return observation
+}

@@ -1,0 +1,454 @@
+import {
+  type Behaviour,
+  type CallOptions,
+  type DatagramTap,
+  type Endpoint,
+  type MultiaddrText,
+  natError,
+  type Observation,
+  type Observer,
+  type Strategy
+} from '@postern/interface'
+import { type VirtualClock, virtualClock } from '@postern/testkit'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Report } from '../src/index.js'
+import { begin, end, home, party, router, scripted, type Stage, stage, web, witnesses } from './support.js'
+
+const game: Endpoint = { protocol: 'udp', family: 4, address: '0.0.0.0', port: 6000 }
+const seen = '/ip4/11.0.0.2/udp/6000'
+const even: Observation = {
+  address: seen,
+  mapping: 'endpoint-independent',
+  filtering: 'address-dependent',
+  hairpin: 'fails'
+}
+const symmetric: Observation = { address: seen, mapping: 'address-and-port-dependent' }
+
+/** What an observer answers, or the code of what it fails with; `stall` for nothing at all. */
+type Answer = Observation | 'NO_REPLY' | 'CARRIER_NAT' | 'stall'
+
+/** Observers, each in a network of its own, that answer after 20 ms. */
+const observers =
+  (
+    answers: Readonly<Record<string, Answer>>,
+    clock: VirtualClock,
+    asked: string[],
+    later: Record<string, number> = {}
+  ): Strategy =>
+  () => ({
+    name: 'stun',
+    kind: 'observer',
+    async discover(_network, found, call) {
+      for (const [index, id] of Object.keys(answers).entries()) {
+        const observer: Observer = {
+          kind: 'observer',
+          party: party(id, `${20 + index}.0.0.0/16`),
+          async observe({ endpoint }, each) {
+            asked.push(`${clock.monotonicMs()} ${id} ${endpoint.port}`)
+            await clock.sleep(20, each)
+            const answer = answers[id] ?? 'NO_REPLY'
+            if (answer === 'stall') await clock.sleep(1e9, each)
+            if (typeof answer === 'string')
+              throw natError(answer === 'stall' ? 'NO_REPLY' : answer, `${id} says nothing`)
+            return answer
+          }
+        }
+        await clock.sleep(later[id] ?? 0, call)
+        found(observer)
+      }
+      await clock.sleep(1e12, call).catch(() => undefined)
+    }
+  })
+
+interface Court extends Stage {
+  readonly asked: string[]
+  readonly answers: Record<string, Answer>
+  readonly opened: CallOptions[]
+}
+
+function court(
+  given: Readonly<Record<string, Answer>>,
+  options: {
+    readonly more?: (stage: { trace: string[]; clock: VirtualClock }) => Strategy[]
+    readonly later?: Record<string, number>
+    readonly policy?: object
+  } = {}
+): Court {
+  const asked: string[] = []
+  const opened: CallOptions[] = []
+  const answers = { ...given }
+  const { more = () => [], later = {}, policy = {} } = options
+  const each = stage((trace, clock) => [...more({ trace, clock }), observers(answers, clock, asked, later)], { policy })
+  each.traversal.lend((call) => {
+    opened.push(call)
+    return tapOf({ ...game, address: '192.168.1.2' })
+  })
+  return { ...each, asked, answers, opened }
+}
+
+const tapOf = (endpoint: Endpoint): DatagramTap => ({ endpoint, send: () => undefined, receive: () => undefined })
+const natIn = ({ traversal }: Stage): Report['nat'] => traversal.report().nat
+
+describe('observers', () => {
+  it('fill the report with what they found out, and with the address of a wanted endpoint', async () => {
+    const each = court({ alpha: even })
+    each.traversal.want(game)
+    expect(natIn(each)).toBe(null)
+    await begin(each)
+    const { nat, candidates, externalAddresses } = each.traversal.report()
+    expect(nat).toEqual({ mapping: 'endpoint-independent', filtering: 'address-dependent', hairpin: 'fails' })
+    expect(candidates).toEqual([
+      {
+        address: seen,
+        type: 'observed',
+        strategy: 'stun',
+        endpoint: { protocol: 'udp', address: '192.168.1.2', port: 6000 },
+        state: 'claimed',
+        expiresAt: null,
+        evidence: []
+      }
+    ])
+    expect(externalAddresses).toEqual([])
+    await end(each)
+    expect(natIn(each)).toBe(null)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('do not list again what a router has mapped, and list with its suffix what is dialled with one', async () => {
+    const mapped = court({ alpha: even }, { more: ({ trace, clock }) => [scripted('pcp', trace, clock).strategy] })
+    mapped.traversal.want(game)
+    await begin(mapped)
+    expect(mapped.traversal.report().candidates).toMatchObject([{ address: seen, type: 'mapped', state: 'consistent' }])
+    await end(mapped)
+    const quic = court({ alpha: even })
+    quic.traversal.want(game, { suffix: '/quic-v1' })
+    await begin(quic)
+    expect(quic.traversal.report().candidates).toMatchObject([{ address: `${seen}/quic-v1`, type: 'observed' }])
+    await end(quic)
+  })
+
+  it('are asked once, about a socket that is open no longer than that', async () => {
+    const each = court({ alpha: even, bravo: { address: seen } })
+    await begin(each, 86_400_000)
+    expect(each.asked).toEqual(['20 alpha 6000', '20 bravo 6000'])
+    expect(each.opened.map(({ signal }) => signal.aborted)).toEqual([true])
+    await end(each)
+  })
+
+  it('are not asked where no socket is lent, nor is a socket opened where there are none', async () => {
+    const asked: string[] = []
+    const alone = stage((_, clock) => [observers({ alpha: even }, clock, asked)])
+    await begin(alone, 60_000)
+    expect(asked).toEqual([])
+    await end(alone)
+    const nobody = court({})
+    await begin(nobody, 60_000)
+    expect(nobody.opened).toEqual([])
+    await end(nobody)
+  })
+
+  it('that are found later are asked then, and the others not again', async () => {
+    const each = court({ alpha: { address: seen }, bravo: { address: seen } }, { later: { bravo: 3000 } })
+    await begin(each, 10_000)
+    expect(each.asked).toEqual(['20 alpha 6000', '3000 bravo 6000'])
+    expect(natIn(each)?.mapping).toBe('endpoint-independent')
+    await end(each)
+  })
+
+  it('are three at most, of distinct networks', async () => {
+    const each = court({ a: even, b: even, c: even, d: even, e: even })
+    await begin(each)
+    expect(each.asked).toHaveLength(3)
+    await end(each)
+    const one = court({ a: even, b: even }, { policy: { observers: 1 } })
+    await begin(one)
+    expect(one.asked).toHaveLength(1)
+    await end(one)
+  })
+
+  it('are asked again in another network, whose NAT is another one, four times a minute at most', async () => {
+    const each = court({ alpha: even })
+    await begin(each)
+    each.answers['alpha'] = symmetric
+    const other = {
+      gateways: [{ ...router, address: '192.168.2.1', localAddress: '192.168.2.2' }],
+      addresses: ['192.168.2.2']
+    }
+    each.traversal.networkIs(other)
+    expect(natIn(each)).toBe(null)
+    await each.clock.advance(2000)
+    expect([each.asked.length, natIn(each)?.mapping]).toEqual([2, 'address-and-port-dependent'])
+    for (let change = 0; change < 20; change += 1) {
+      each.traversal.networkIs(change % 2 === 0 ? home : other)
+      await each.clock.advance(1000)
+    }
+    const firstMinute = each.asked.filter((text) => Number.parseFloat(text) < 60_000)
+    expect(firstMinute.length).toBeLessThanOrEqual(4)
+    await end(each)
+  })
+
+  it('that answer too late, when the network is another one, have said nothing about that', async () => {
+    const [asked, clock] = [[] as string[], virtualClock()]
+    const slow: Strategy = () => ({
+      name: 'stun',
+      kind: 'observer',
+      async discover(_network, found) {
+        const party = { id: 'slow', network: '21.0.0.0/16' }
+        found({
+          kind: 'observer',
+          party,
+          // Deaf to the signal.
+          async observe() {
+            asked.push('slow')
+            await clock.sleep(asked.length === 1 ? 800 : 1e9, { signal: new AbortController().signal })
+            return even
+          }
+        })
+      }
+    })
+    const each = stage(() => [slow], { clock })
+    each.traversal.lend(() => tapOf({ ...game, address: '192.168.1.2' }))
+    await begin(each, 600)
+    each.traversal.networkIs({ gateways: [], addresses: ['192.168.1.2'] })
+    await clock.advance(5000)
+    expect([asked, natIn(each)]).toEqual([['slow', 'slow'], null])
+    await end(each)
+  })
+
+  it('that one of two sockets cannot be seen by do not fail for the other', async () => {
+    const each = court({ alpha: even })
+    const six: Endpoint = { protocol: 'udp', family: 6, address: '2001:db8::1', port: 6000 }
+    each.traversal.lend(() => tapOf(six))
+    each.traversal.lend(() => tapOf({ ...game, address: '192.168.1.2', port: 6001 }))
+    await begin(each)
+    expect(each.asked.map((text) => text.split(' ').at(-1))).toEqual(['6000', '6001'])
+    expect(each.traversal.report().strategies[0]).toMatchObject({ state: 'active', reason: null })
+    await end(each)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('are asked again after a doubt, but not sooner than the policy says', async () => {
+    const [asked, clock] = [[] as string[], virtualClock()]
+    const pcp = scripted('pcp', [], clock)
+    const each = stage(() => [pcp.strategy, observers({ alpha: even }, clock, asked)], { clock })
+    each.traversal.lend(() => tapOf({ ...game, address: '192.168.1.2' }))
+    await begin(each)
+    for (let hint = 0; hint < 10; hint += 1) {
+      pcp.say((mapper) => ({ kind: 'notice', what: 'address-changed', about: mapper }))
+      await clock.advance(60_000)
+    }
+    expect(asked).toEqual(['20 alpha 6000', '300040 alpha 6000'])
+    await end(each)
+  })
+
+  it('that do not answer are tried again, less and less often, until one does', async () => {
+    const each = court({ alpha: 'NO_REPLY' })
+    await begin(each, 60_000)
+    expect(each.asked.map((text) => Number.parseFloat(text))).toEqual([20, 5040, 15_060, 35_080])
+    each.answers['alpha'] = even
+    await each.clock.advance(60_000)
+    expect(natIn(each)?.mapping).toBe('endpoint-independent')
+    await each.clock.advance(86_400_000)
+    expect(each.asked).toHaveLength(5)
+    await end(each)
+  })
+
+  it('that stall are given up, hold nobody back, and leave nothing behind', async () => {
+    const each = court({ alpha: 'stall', bravo: even })
+    await begin(each, 100)
+    expect(natIn(each)?.filtering).toBe('address-dependent')
+    await each.clock.advance(31_000)
+    await end(each)
+    expect(each.clock.pending).toBe(0)
+    const stalled = court({ alpha: 'stall' }, { policy: { observeMs: 1000 } })
+    await begin(stalled, 1500)
+    expect(stalled.traversal.report().strategies[0]).toMatchObject({
+      state: 'failed',
+      reason: { code: 'ATTEMPT_TIMEOUT' }
+    })
+    await end(stalled)
+    expect(stalled.clock.pending).toBe(0)
+  })
+
+  it('are asked no more about a socket that is taken back', async () => {
+    const each = stage((_, clock) => [observers({ alpha: even }, clock, [])])
+    const cut = new AbortController()
+    each.traversal.lend(() => tapOf({ ...game, address: '192.168.1.2' }), cut)
+    await begin(each)
+    expect(natIn(each)?.mapping).toBe('endpoint-independent')
+    cut.abort()
+    expect(natIn(each)).toBe(null)
+    await end(each)
+  })
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('closed')
+      }
+    ],
+    ['rejects', async () => Promise.reject(new Error('closed'))],
+    ['hangs', () => new Promise<DatagramTap>(() => undefined)]
+  ] as const)('wait where lending %s, and the ladder goes on', async (_, open) => {
+    const each = stage((trace, clock) => [
+      scripted('pcp', trace, clock).strategy,
+      observers({ alpha: even }, clock, [])
+    ])
+    each.traversal.lend(open)
+    each.traversal.want(web)
+    await begin(each, 600_000)
+    expect(each.traversal.report()).toMatchObject({ verdict: 'public', nat: null })
+    await end(each)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('tell listeners when what is known changes', async () => {
+    const each = court({ alpha: even })
+    const told: unknown[] = []
+    each.traversal.addEventListener('verdict', ({ detail }) => told.push(detail.nat?.mapping))
+    await begin(each)
+    expect(told).toContain('endpoint-independent')
+    await end(each)
+  })
+})
+
+describe('what observers see is never reachability', () => {
+  const open: Observation = {
+    address: seen,
+    mapping: 'endpoint-independent',
+    filtering: 'endpoint-independent',
+    hairpin: 'works'
+  }
+
+  it.each([
+    ['without witnesses', (): Strategy[] => []],
+    [
+      'with witnesses that would say yes to everything',
+      ({ clock }: { clock: VirtualClock }) => [witnesses({ a: 'reachable', b: 'reachable' }, clock)]
+    ]
+  ] as const)('%s the verdict stays private, whatever they say', async (_, more) => {
+    const each = court({ alpha: open, bravo: open }, { more })
+    each.traversal.want(game)
+    await begin(each, 3_600_000)
+    const { verdict, externalAddresses, candidates } = each.traversal.report()
+    expect([verdict, externalAddresses]).toEqual(['private', []])
+    expect(candidates.map(({ state }) => state)).toEqual(['claimed'])
+    expect(each.events).toEqual([])
+    await end(each)
+  })
+
+  it('that there are observers does not hide that there is no route', async () => {
+    const each = court({ alpha: even })
+    each.traversal.networkIs({ gateways: [], addresses: [] })
+    each.traversal.want(web)
+    await begin(each)
+    expect(each.traversal.report()).toMatchObject({ verdict: 'private', cause: 'no-route' })
+    await end(each)
+  })
+
+  it('and what they fail with is no cause: a server cannot put us behind a carrier', async () => {
+    const each = court({ alpha: 'CARRIER_NAT' })
+    each.traversal.want(web)
+    await begin(each, 12_000)
+    expect(each.traversal.report().cause).toBe('no-mapping-service')
+    await end(each)
+  })
+})
+
+it('whatever observers say, and however often networks change: never reachable, and nothing is left behind', async () => {
+  const behaviour = fc.option(
+    fc.constantFrom<Behaviour>('endpoint-independent', 'address-dependent', 'address-and-port-dependent'),
+    { nil: undefined }
+  )
+  const observation = fc
+    .record({
+      address: fc.constantFrom<MultiaddrText>(
+        seen,
+        '/ip4/66.0.0.6/udp/1',
+        '/ip4/192.168.1.2/udp/6000',
+        '/ip6/::1/udp/1',
+        '/'
+      ),
+      mapping: behaviour,
+      filtering: behaviour,
+      hairpin: fc.constantFrom('works' as const, 'fails' as const)
+    })
+    .map(
+      ({ mapping, filtering, ...rest }): Observation => ({
+        ...rest,
+        ...(mapping && { mapping }),
+        ...(filtering && { filtering })
+      })
+    )
+  const answer: fc.Arbitrary<Answer> = fc.oneof(observation, fc.constantFrom('NO_REPLY', 'CARRIER_NAT', 'stall'))
+  const step = fc.oneof(fc.nat(4), fc.constantFrom('wait', 'network'))
+  const property = fc.asyncProperty(
+    fc.array(answer, { minLength: 1, maxLength: 5 }),
+    fc.array(step, { maxLength: 12 }),
+    async (answers, steps) => {
+      const each = court(Object.fromEntries(answers.map((said, index) => [`o${index}`, said])))
+      each.traversal.want(game)
+      await begin(each)
+      for (const [index, what] of steps.entries()) {
+        if (typeof what === 'number') each.answers[`o${what}`] = answers[index % answers.length] ?? 'NO_REPLY'
+        if (what === 'network')
+          each.traversal.networkIs(index % 2 === 0 ? { gateways: [], addresses: ['192.168.1.2'] } : home)
+        await each.clock.advance(7000)
+        const { verdict, externalAddresses, candidates } = each.traversal.report()
+        expect(['private', 'unknown']).toContain(verdict)
+        expect(externalAddresses).toEqual([])
+        expect(candidates.every(({ state, type }) => state === 'claimed' && type === 'observed')).toBe(true)
+      }
+      await end(each)
+      expect([each.clock.pending, each.opened.filter(({ signal }) => !signal.aborted)]).toEqual([0, []])
+    }
+  )
+  await fc.assert(property, { numRuns: 60 })
+})
+
+describe('the advice of observers', () => {
+  const adviceOf = async (
+    given: Readonly<Record<string, Answer>>,
+    more?: Parameters<typeof court>[1]
+  ): Promise<string> => {
+    const each = court(given, more)
+    each.traversal.want(web)
+    await begin(each, 12_000)
+    const { advice } = each.traversal.report()
+    await end(each)
+    return advice.join(' ')
+  }
+
+  it('says behind a symmetric NAT that hole punching does not get through, and what does', async () => {
+    expect(await adviceOf({ alpha: symmetric })).toMatch(/hole punching does not get through.*IPv6 or a relay/)
+  })
+
+  it('says elsewhere that it does', async () => {
+    expect(await adviceOf({ alpha: even })).toMatch(/hole punching over a relay can/)
+  })
+
+  it('says where nobody answers that UDP may be blocked, and that nothing is known', async () => {
+    expect(await adviceOf({ alpha: 'NO_REPLY', bravo: 'NO_REPLY' })).toMatch(
+      /is unknown: look for a firewall that blocks UDP/
+    )
+  })
+
+  it('says that servers contradict each other, and their line says how', async () => {
+    const given = { alpha: even, bravo: { address: '/ip4/66.0.0.6/udp/1' } } as const
+    expect(await adviceOf(given)).toMatch(/contradict each other/)
+    const each = court(given)
+    await begin(each)
+    const [line] = each.traversal.report().strategies
+    expect(line).toMatchObject({ state: 'failed', reason: { code: 'OBSERVERS_DISAGREE' } })
+    await end(each)
+  })
+
+  it('says nothing where the host is public', async () => {
+    const more = ({ trace, clock }: { trace: string[]; clock: VirtualClock }) => [
+      scripted('pcp', trace, clock).strategy
+    ]
+    expect(await adviceOf({ alpha: symmetric }, { more })).toBe('')
+  })
+})

@@ -1,0 +1,99 @@
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { familyOf } from '@postern/interface'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { openTap, ownTap, tapOf } from '../src/index.js'
+
+async function bound(type: 'udp4' | 'udp6', address: string): Promise<Socket> {
+  const socket = createSocket(type).bind(0, address)
+  await once(socket, 'listening')
+  onTestFinished(() => void socket.close())
+  return socket
+}
+
+/** Sends back whatever comes. */
+async function echo(): Promise<{ readonly address: string; readonly port: number }> {
+  const socket = await bound('udp4', '127.0.0.1')
+  socket.on('message', (bytes, { address, port }) => socket.send(bytes, port, address))
+  return socket.address()
+}
+
+const call = (): AbortController => {
+  const controller = new AbortController()
+  onTestFinished(() => controller.abort())
+  return controller
+}
+
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+const bytes = new TextEncoder().encode('hello')
+
+describe('a socket that a program lends', () => {
+  it('is heard by the program and by whoever it is lent to, and by the program alone afterwards', async () => {
+    const [socket, there, cut] = [await bound('udp4', '127.0.0.1'), await echo(), call()]
+    const heard: string[] = []
+    socket.on('message', (message) => heard.push(`program ${text(message)}`))
+    const { port } = socket.address()
+    const tap = tapOf(socket, { protocol: 'udp', family: 4, address: '127.0.0.1', port })
+    for (const who of ['one', 'two'])
+      tap.receive((message, from) => heard.push(`${who} ${text(message)} ${from.port}`), cut)
+    expect(socket.listenerCount('message')).toBe(2)
+    tap.send(bytes, there)
+    await once(socket, 'message')
+    expect(heard).toEqual(['program hello', `one hello ${there.port}`, `two hello ${there.port}`])
+    cut.abort()
+    expect(socket.listenerCount('message')).toBe(1)
+  })
+
+  it('on :: reaches IPv4, and tells its addresses as such', async () => {
+    const [socket, there] = [await bound('udp6', '::'), await echo()]
+    const { port } = socket.address()
+    const tap = tapOf(socket, { protocol: 'udp', family: 4, address: '127.0.0.1', port })
+    const heard = new Promise((resolve) => {
+      tap.receive((_, from) => resolve(from), call())
+    })
+    tap.send(bytes, there)
+    expect(await heard).toEqual({ address: there.address, port: there.port })
+  })
+
+  it('that cannot send says nothing to the error listeners of the program', async () => {
+    const socket = await bound('udp4', '127.0.0.1')
+    const errors: unknown[] = []
+    socket.on('error', (error) => errors.push(error))
+    const { port } = socket.address()
+    tapOf(socket, { protocol: 'udp', family: 4, address: '127.0.0.1', port }).send(bytes, {
+      address: '255.255.255.255',
+      port: 9
+    })
+    const [other, there] = [await bound('udp4', '127.0.0.1'), await echo()]
+    other.send(bytes, there.port, there.address)
+    await once(other, 'message')
+    expect(errors).toEqual([])
+  })
+})
+
+describe('a socket of our own', () => {
+  it('is where the default route leads, and is closed with the signal', async () => {
+    const there = await echo()
+    const cut = call()
+    const network = {
+      gateways: [{ address: '127.0.0.2', interface: 'lo', localAddress: '127.0.0.1' }],
+      addresses: ['::1']
+    }
+    const tap = await ownTap(() => network)(cut)
+    expect(tap.endpoint).toMatchObject({ protocol: 'udp', family: 4, address: '127.0.0.1' })
+    const heard = new Promise((resolve) => {
+      tap.receive((message) => resolve(text(message)), call())
+    })
+    tap.send(bytes, there)
+    expect(await heard).toBe('hello')
+    cut.abort()
+    const again = await openTap({ family: 4, address: '127.0.0.1', port: tap.endpoint.port }, call())
+    expect(familyOf(again.endpoint.address)).toBe(4)
+    again.close()
+    again.close()
+  })
+
+  it('does not exist where there is no address', async () => {
+    await expect(ownTap(() => ({ gateways: [], addresses: [] }))(call())).rejects.toMatchObject({ code: 'UNREACHABLE' })
+  })
+})

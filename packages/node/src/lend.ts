@@ -1,0 +1,37 @@
+import type { LendTap, Traversal } from '@postern/core'
+import {
+  type CallOptions,
+  type DatagramTap,
+  type Endpoint,
+  familyOf,
+  isWildcard,
+  natError,
+  type Network
+} from '@postern/interface'
+import { ownTap, tapOf } from '@postern/net'
+import { type ExposableServer, endpointsOf, isDatagram } from './endpoints.js'
+
+/** Lends to observers what shows how a server fares: a datagram socket itself, for others a small socket that is open while
+ * they are asked. Where no strategy observes, nothing is opened. */
+export function lendTo(traversal: Traversal, server: ExposableServer, network: () => Network, call: CallOptions): void {
+  if (!isDatagram(server)) return traversal.lend(ownTap(network), call)
+  for (const endpoint of endpointsOf(server)) {
+    const taps = new Map<string, DatagramTap>()
+    const lend: LendTap = () => {
+      const address = concrete(endpoint, network())
+      const tap = taps.get(address) ?? tapOf(server, { ...endpoint, address })
+      taps.set(address, tap)
+      return tap
+    }
+    traversal.lend(lend, call)
+  }
+}
+
+/** Our own address that a socket is reached at. */
+function concrete({ address, family }: Endpoint, { gateways, addresses }: Network): string {
+  if (!isWildcard(address)) return address
+  const ours = [...gateways.map(({ localAddress }) => localAddress), ...addresses]
+  const found = ours.find((each) => familyOf(each) === family)
+  if (found === undefined) throw natError('UNREACHABLE', `this machine has no IPv${family} address`)
+  return found
+}

@@ -1,0 +1,21 @@
+/**
+ * STUN (RFC 8489) as a strategy: which external address a server sees, and how the NAT before a socket behaves (RFC 5780).
+ * Its functions can be used alone: over a UDP socket that somebody lends, and over TCP.
+ *
+ * @packageDocumentation
+ */
+export type { StunAddress } from './address-codec.js'
+export type { Answer, AskOptions } from './ask.js'
+export { askServer } from './ask.js'
+export type { BehaviourOptions, NatBehaviour } from './behaviour.js'
+export { discoverBehaviour } from './behaviour.js'
+export { isStunMessage } from './codec.js'
+export type { LifetimeOptions, MappingLifetime } from './lifetime.js'
+export { discoverLifetime } from './lifetime.js'
+export type { Lookup } from './lookup.js'
+export type { StunOptions } from './options.js'
+export type { ServerName } from './server-name.js'
+export { parseServer } from './server-name.js'
+export { stun } from './strategy.js'
+export type { ConnectTcp, ObserveTcpOptions, TcpObservation } from './tcp.js'
+export { observeTcp } from './tcp.js'

@@ -1,0 +1,54 @@
+import {
+  canonicalAddress,
+  type DatagramTap,
+  familyOf,
+  formatMultiaddr,
+  type Host,
+  natError,
+  networkOf,
+  type Observer
+} from '@postern/interface'
+import type { StunAddress } from './address-codec.js'
+import { askServer } from './ask.js'
+import { discoverBehaviour } from './behaviour.js'
+import type { Settings } from './options.js'
+import { waitsFor } from './schedule.js'
+
+/** RFC 4787 §4.3 (REQ-5): after so long no NAT need remember that something was sent to an address. */
+const forgottenMs = 5 * 60_000
+
+/** The observer of one server at one address: glue between the contract and the client. */
+export function createObserver({ clock }: Host, server: StunAddress, settings: Settings): Observer {
+  const { behaviour, requests, openUdp } = settings
+  const address = canonicalAddress(server.address) ?? server.address
+  /** When a socket was last used to look at the behaviour: the server's other address was sent something then. */
+  const lookedAtMs = new WeakMap<DatagramTap, number>()
+
+  return {
+    kind: 'observer',
+    party: {
+      id: address.includes(':') ? `[${address}]:${server.port}` : `${address}:${server.port}`,
+      network: networkOf(address) ?? ''
+    },
+    async observe(tap, call) {
+      call.signal.throwIfAborted()
+      if (tap.endpoint.family !== familyOf(address))
+        throw natError('UNSUPPORTED', `the STUN server ${address} is not of the family of this socket`)
+      if (!behaviour) {
+        const { mapped } = await askServer({ clock, tap, server, waitsMs: waitsFor(requests) }, call)
+        return { address: formatMultiaddr(mapped.address, 'udp', mapped.port) }
+      }
+      const before = lookedAtMs.get(tap)
+      const filtering = before === undefined || clock.monotonicMs() - before >= forgottenMs
+      lookedAtMs.set(tap, clock.monotonicMs())
+      const found = await discoverBehaviour({ clock, tap, server, requests, filtering, openUdp }, call)
+      const { mapped, mapping, filtering: filters, hairpin } = found
+      return {
+        address: formatMultiaddr(mapped.address, 'udp', mapped.port),
+        ...(mapping === undefined ? {} : { mapping }),
+        ...(filters === undefined ? {} : { filtering: filters }),
+        ...(hairpin === undefined ? {} : { hairpin })
+      }
+    }
+  }
+}

@@ -1,0 +1,175 @@
+import { isNatError } from '@postern/interface'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { decodeBinding, encodeBindingRequest, isStunMessage } from '../src/codec.js'
+import { addressBytes, message } from './fake-server.js'
+
+const bytesOf = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replaceAll(/\s/g, ''), 'hex'))
+const id = bytesOf('b7e7a701bc34d686fa87dfae')
+
+/** RFC 5769 §2.1: a request with SOFTWARE, PRIORITY, ICE-CONTROLLED, USERNAME, MESSAGE-INTEGRITY, FINGERPRINT. */
+const sampleRequest = bytesOf(`
+  00010058 2112a442 b7e7a701bc34d686fa87dfae
+  80220010 5354554e207465737420636c69656e74
+  00240004 6e0001ff
+  80290008 932ff9b151263b36
+  00060009 6576746a3a68367659202020
+  00080014 9aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a2
+  80280004 e57a3bcf`)
+/** RFC 5769 §2.2: an answer with 192.0.2.1:32853. */
+const sampleIpv4 = bytesOf(`
+  0101003c 2112a442 b7e7a701bc34d686fa87dfae
+  8022000b 7465737420766563746f7220
+  00200008 0001a147e112a643
+  00080014 2b91f599fd9e90c38c7489f92af9ba53f06be7d7
+  80280004 c07d4c96`)
+/** RFC 5769 §2.3: an answer with [2001:db8:1234:5678:11:2233:4455:6677]:32853. */
+const sampleIpv6 = bytesOf(`
+  01010048 2112a442 b7e7a701bc34d686fa87dfae
+  8022000b 7465737420766563746f7220
+  00200014 0002a1470113a9faa5d3f179bc25f4b5bed2b9d9
+  00080014 a382954e4be67bf11784c97c8292c275bfe3ed41
+  80280004 c8fb0b4c`)
+
+describe('the samples of RFC 5769', () => {
+  it('2.1: a request of an ICE agent, with an attribute that must be understood', () => {
+    expect(decodeBinding(sampleRequest)).toEqual({ kind: 'request', id, unknown: [0x24], software: 'STUN test client' })
+  })
+
+  it('2.2: an answer with an IPv4 address', () => {
+    const mapped = { address: '192.0.2.1', port: 32_853 }
+    expect(decodeBinding(sampleIpv4)).toEqual({ kind: 'success', id, unknown: [], software: 'test vector', mapped })
+  })
+
+  it('2.3: an answer with an IPv6 address', () => {
+    const mapped = { address: '2001:db8:1234:5678:11:2233:4455:6677', port: 32_853 }
+    expect(decodeBinding(sampleIpv6)).toEqual({ kind: 'success', id, unknown: [], software: 'test vector', mapped })
+  })
+
+  it.each([
+    ['2.1', sampleRequest],
+    ['2.2', sampleIpv4],
+    ['2.3', sampleIpv6]
+  ])('%s: with one bit changed the fingerprint does not fit', (_, sample) => {
+    for (let at = 20; at < sample.length - 8; at += 1) {
+      const spoiled = sample.slice()
+      spoiled[at] = (spoiled[at] ?? 0) ^ 1
+      expect(() => decodeBinding(spoiled), `byte ${at}`).toThrow(expect.objectContaining({ code: 'MALFORMED_REPLY' }))
+    }
+  })
+})
+
+describe('a request', () => {
+  it('is a header and a fingerprint', () => {
+    const bytes = encodeBindingRequest({ id })
+    expect(Buffer.from(bytes).toString('hex')).toBe(
+      `000100082112a442${Buffer.from(id).toString('hex')}80280004fdf6ae02`
+    )
+    expect(decodeBinding(bytes)).toEqual({ kind: 'request', id, unknown: [] })
+  })
+
+  it('asks for an answer from elsewhere with the flags of RFC 5780, and for one to another port', () => {
+    const body = (bytes: Uint8Array): string => Buffer.from(bytes.subarray(20, -8)).toString('hex')
+    expect(body(encodeBindingRequest({ id, change: { ip: true, port: true } }))).toBe('0003000400000006')
+    expect(body(encodeBindingRequest({ id, change: { ip: false, port: true } }))).toBe('0003000400000002')
+    expect(body(encodeBindingRequest({ id, responsePort: 40_000 }))).toBe('002700049c400000')
+  })
+})
+
+describe('an answer', () => {
+  const [one, two] = [
+    { address: '11.0.0.2', port: 1 },
+    { address: '11.0.0.3', port: 2 }
+  ]
+  const xored = (address: typeof one): Uint8Array =>
+    addressBytes(address, Uint8Array.from([0x21, 0x12, 0xa4, 0x42, ...id]))
+
+  it('of an old server has the address as it is', () => {
+    expect(decodeBinding(message(0x101, id, [[1, addressBytes(one)]]))?.mapped).toEqual(one)
+  })
+
+  it('counts the first attribute of a type, and the XORed address before the plain one', () => {
+    const plain = [1, addressBytes(two)] as const
+    expect(decodeBinding(message(0x101, id, [plain, [0x20, xored(one)], [0x20, xored(two)]]))?.mapped).toEqual(one)
+  })
+
+  it('ends where a checksum ends it: anybody can add to what follows', () => {
+    const seal = [8, new Uint8Array(20)] as const
+    expect(decodeBinding(message(0x101, id, [seal, [0x20, xored(one)]]))?.mapped).toBeUndefined()
+  })
+
+  it('may be an error, with what was not understood', () => {
+    const error = message(0x111, id, [
+      [9, Uint8Array.of(0, 0, 4, 20)],
+      [0x0a, Uint8Array.of(0, 3, 0, 0x27)]
+    ])
+    expect(decodeBinding(error)).toMatchObject({ kind: 'error', errorCode: 420, notUnderstood: [3, 0x27] })
+  })
+
+  it('tells its software in printable ASCII, and not at length', () => {
+    const text = Uint8Array.from({ length: 700 }, (_, at) => at % 256)
+    expect(decodeBinding(message(0x101, id, [[0x8022, text]]))?.software).toMatch(/^[\x20-\x7e]{64}$/)
+  })
+
+  it.each([
+    ['an address of no family', [0x20, Uint8Array.of(0, 3, 0, 0, 1, 2, 3, 4)]],
+    ['an address that is too short', [0x20, Uint8Array.of(0, 1, 0, 0, 1, 2, 3)]],
+    ['an IPv4 address in the length of an IPv6 one', [0x20, Uint8Array.of(0, 1, ...new Uint8Array(18))]],
+    ['an error code that does not exist', [9, Uint8Array.of(0, 0, 7, 0)]],
+    ['an error code that is cut off', [9, Uint8Array.of(0, 0, 4)]],
+    ['a fingerprint that is too short', [0x8028, Uint8Array.of(1, 2)]]
+  ] as const)('with %s is malformed', (_, attribute) => {
+    expect(() => decodeBinding(message(0x101, id, [attribute]))).toThrow(
+      expect.objectContaining({ code: 'MALFORMED_REPLY' })
+    )
+  })
+
+  it('with a thousand attributes, or an absurd size, is refused', () => {
+    const many = Array.from({ length: 300 }, () => [0x9999, new Uint8Array(0)] as const)
+    expect(() => decodeBinding(message(0x101, id, many))).toThrow(expect.objectContaining({ code: 'MALFORMED_REPLY' }))
+    expect(() => decodeBinding(message(0x101, id, [[0x9999, new Uint8Array(4000)]]))).toThrow(
+      expect.objectContaining({ code: 'REPLY_TOO_LARGE' })
+    )
+  })
+})
+
+describe('any bytes', () => {
+  const decode = (bytes: Uint8Array): void => {
+    try {
+      decodeBinding(bytes)
+    } catch (error) {
+      expect(isNatError(error)).toBe(true)
+    }
+  }
+
+  it('give a value or a NatError', () => {
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), decode), { numRuns: 2000 })
+  })
+
+  it('after a good header give a value or a NatError', () => {
+    const attribute = fc.tuple(
+      fc.oneof(fc.constantFrom(1, 3, 6, 8, 9, 10, 0x20, 0x26, 0x27, 0x8022, 0x8028, 0x802b, 0x802c), fc.nat(65_535)),
+      fc.uint8Array({ maxLength: 24 })
+    )
+    const type = fc.constantFrom(1, 0x11, 0x101, 0x111, 3)
+    const cut = fc.nat(8)
+    fc.assert(
+      fc.property(type, fc.array(attribute, { maxLength: 8 }), cut, (kind, attributes, less) => {
+        const bytes = message(kind, id, attributes)
+        decode(bytes)
+        const short = bytes.slice(0, bytes.length - less)
+        if (short.length >= 4) new DataView(short.buffer).setUint16(2, Math.max(0, short.length - 20))
+        decode(short)
+      }),
+      { numRuns: 3000 }
+    )
+  })
+
+  it('that a program sends itself are not taken for STUN', () => {
+    expect(isStunMessage(new TextEncoder().encode('a datagram of the game, longer than a header'))).toBe(false)
+    expect(isStunMessage(sampleIpv4)).toBe(true)
+    expect(isStunMessage(sampleIpv4.subarray(0, 40))).toBe(false)
+    // RTP (RFC 7983): the first two bits are not zero.
+    expect(isStunMessage(Uint8Array.from(sampleIpv4, (byte, at) => (at === 0 ? byte | 0x80 : byte)))).toBe(false)
+  })
+})

@@ -1,0 +1,176 @@
+import type { Finding, Observer } from '@postern/interface'
+import { describe, expect, it } from 'vitest'
+import { parseServer, stun, type StunOptions } from '../src/index.js'
+import { fakeServer } from './fake-server.js'
+import { alpha, alphaOther, bravo, call, outcome, plainNat, scene, type Scene } from './scene.js'
+
+describe('a server', () => {
+  it.each([
+    ['stun.example.org', 'stun.example.org', 3478],
+    ['stun.example.org:19302', 'stun.example.org', 19_302],
+    ['stun:stun.example.org', 'stun.example.org', 3478],
+    ['STUN:stun.example.org:1', 'stun.example.org', 1],
+    ['localhost', 'localhost', 3478],
+    ['203.0.113.1', '203.0.113.1', 3478],
+    ['stun:203.0.113.1:3479', '203.0.113.1', 3479],
+    ['2001:db8::1', '2001:db8::1', 3478],
+    ['stun:[2001:db8::1]:3479', '2001:db8::1', 3479]
+  ])('%s is understood', (text, host, port) => {
+    expect(parseServer(text)).toEqual({ host, port })
+  })
+
+  it.each([
+    '',
+    'stun:',
+    'stuns:stun.example.org',
+    'turn:stun.example.org',
+    'stun://stun.example.org',
+    'a:0',
+    'a:65536',
+    'a:b',
+    '300.1.1.1',
+    '010.0.0.1',
+    '[203.0.113.1]',
+    '[::1',
+    'a b',
+    'user@a',
+    'a/b',
+    'a?transport=udp',
+    '-a',
+    'a..b'
+  ])('%s is none', (text) => {
+    expect(() => parseServer(text)).toThrow(TypeError)
+  })
+
+  it('that cannot be right is a TypeError when the strategy is made, and so are other options', () => {
+    expect(() => stun({ servers: ['a b'] })).toThrow(/"a b"/)
+    expect(() => stun({ servers: [] })).toThrow(TypeError)
+    expect(() => stun({ servers: Array.from({ length: 9 }, () => 'a') })).toThrow(TypeError)
+    expect(() => stun({ servers: ['a'], requests: 0 })).toThrow(/requests/)
+    expect(() => stun({ servers: ['a'], requests: 8 })).toThrow(/requests/)
+  })
+})
+
+async function search(
+  here: Scene,
+  options: StunOptions,
+  ms = 0
+): Promise<{ readonly findings: Finding[]; readonly done: Promise<void>; stop(): void }> {
+  const findings: Finding[] = []
+  const cut = new AbortController()
+  const host = { clock: here.clock, random: () => 0.5, log: { debug: () => undefined, info: () => undefined } }
+  const discovery = stun({ openUdp: here.nat.openUdp, ...options })(host)
+  const done = discovery.discover({ gateways: [], addresses: [] }, (finding) => findings.push(finding), cut)
+  await here.clock.advance(ms)
+  return { findings, done, stop: () => cut.abort() }
+}
+
+const observersIn = (findings: readonly Finding[]): Observer[] =>
+  findings.filter((finding): finding is Observer => finding.kind === 'observer')
+
+describe('discover', () => {
+  it('finds an observer for each server and family, and asks nobody', async () => {
+    const here = scene()
+    const lookup = async (host: string): Promise<string[]> => [alpha.address, '21.0.0.9', `2001:db8::${host.length}`]
+    const { findings, done } = await search(here, { servers: ['alpha', '31.0.0.1:9'], lookup })
+    await done
+    expect(observersIn(findings).map(({ party }) => party)).toEqual([
+      { id: '31.0.0.1:9', network: '31.0.0.0/16' },
+      { id: '21.0.0.1:3478', network: '21.0.0.0/16' },
+      { id: '[2001:db8::5]:3478', network: '2001:db8::/32' }
+    ])
+    expect([here.nat.sent, here.clock.pending]).toEqual([[], 0])
+  })
+
+  it('says of a name that leads nowhere that it does, and looks it up again, less and less often', async () => {
+    const here = scene()
+    const at: number[] = []
+    const lookup = async (): Promise<string[]> => {
+      at.push(here.clock.monotonicMs())
+      if (at.length < 5) throw new Error('ENOTFOUND')
+      return [alpha.address]
+    }
+    const { findings, done } = await search(here, { servers: ['alpha'], lookup }, 100_000)
+    await done
+    expect(at).toEqual([0, 5000, 15_000, 35_000, 75_000])
+    expect(findings[0]).toMatchObject({ kind: 'notice', what: 'absent', reason: { code: 'NAME_NOT_RESOLVED' } })
+    expect(observersIn(findings)).toHaveLength(1)
+  })
+
+  it('is not held up by a resolver that hangs when it is to end', async () => {
+    const here = scene()
+    const { done, stop } = await search(here, { servers: ['alpha'], lookup: () => new Promise(() => undefined) })
+    stop()
+    await done
+    expect(here.clock.pending).toBe(0)
+  })
+})
+
+describe('an observer', () => {
+  async function observerOf(here: Scene, options: Partial<StunOptions> = {}): Promise<Observer> {
+    const { findings } = await search(here, { servers: ['21.0.0.1'], ...options })
+    const [observer] = observersIn(findings)
+    if (observer === undefined) throw new Error('there is no observer')
+    return observer
+  }
+
+  it('tells all that the server can show', async () => {
+    const here = scene({ ...plainNat, filtering: 'address-dependent', hairpin: true })
+    fakeServer(here.nat, alpha, { other: alphaOther })
+    const { value } = await outcome(here.clock, (await observerOf(here)).observe(here.nat.lend(6000).tap, call()))
+    const mapping = 'endpoint-independent'
+    expect(value).toEqual({
+      address: '/ip4/11.0.0.2/udp/40000',
+      mapping,
+      filtering: 'address-dependent',
+      hairpin: 'works'
+    })
+  })
+
+  it('tells the address alone where nobody wants more', async () => {
+    const here = scene()
+    const { requests } = fakeServer(here.nat, alpha, { other: alphaOther })
+    const observer = await observerOf(here, { behaviour: false })
+    const { value } = await outcome(here.clock, observer.observe(here.nat.lend(6000).tap, call()))
+    expect([value, requests()]).toEqual([{ address: '/ip4/11.0.0.2/udp/40000' }, 1])
+  })
+
+  it('looks at the filtering of a socket once in five minutes: what it sent lets the other address in', async () => {
+    const here = scene()
+    fakeServer(here.nat, alpha, { other: alphaOther })
+    const [observer, { tap }] = [await observerOf(here), here.nat.lend(6000)]
+    const filtering = async (): Promise<unknown> =>
+      (await outcome(here.clock, observer.observe(tap, call()))).value?.filtering
+    expect(await filtering()).toBe('address-and-port-dependent')
+    expect(await filtering()).toBeUndefined()
+    await here.clock.advance(300_000)
+    expect(await filtering()).toBeDefined()
+  })
+
+  it('gives up after as many sendings as it was told', async () => {
+    const here = scene()
+    const give = async (requests: number): Promise<unknown> =>
+      outcome(here.clock, (await observerOf(here, { requests })).observe(here.nat.lend(6000).tap, call()))
+    expect(await give(4)).toMatchObject({ code: 'NO_REPLY', tookMs: 7500 })
+    expect(await give(7)).toMatchObject({ code: 'NO_REPLY', tookMs: 39_500 })
+  })
+
+  it('does not ask over the other family', async () => {
+    const here = scene()
+    const { tap } = here.nat.lend(6000)
+    const six = { ...tap, endpoint: { ...tap.endpoint, family: 6, address: '2001:db8::1' } } as const
+    expect(await outcome(here.clock, (await observerOf(here)).observe(six, call()))).toMatchObject({
+      code: 'UNSUPPORTED'
+    })
+    expect(here.nat.sent).toEqual([])
+  })
+
+  it('of a server on another port is another one', async () => {
+    const here = scene()
+    fakeServer(here.nat, { ...bravo, port: 9 })
+    const observer = await observerOf(here, { servers: ['31.0.0.1:9'] })
+    expect((await outcome(here.clock, observer.observe(here.nat.lend(6000).tap, call()))).value?.address).toContain(
+      '11.0.0.2'
+    )
+  })
+})
