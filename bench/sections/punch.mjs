@@ -10,6 +10,8 @@ const rounds = 5
 const capMs = 10_000
 /** A home has its reservation within this time, and go-libp2p its address from four peers; or both are started anew. */
 const readyMs = 5000
+/** Nobody is dialled in his first moment: what a stack finds out of its NAT beforehand, it has found out by then, in ms. */
+const settleMs = 2000
 const mostStarts = 4
 const ours = 'Postern'
 
@@ -60,7 +62,7 @@ export async function punch({ signal, progress }) {
     name: 'punch',
     title: 'From relayed to direct between two homes',
     notes: [
-      'Both homes are on the same stack. Time runs from the first relayed connection that either side tells of until both have told of a direct one; an attempt without one for 10 s has failed. The routers map nothing. A delay is one way on the link of each home, so that 10 ms are 40 ms there and back between the homes; without any delay is the worst case for the routers, which exists between no two homes. Every round has a new lab; the processes are new for each attempt, so that JavaScript runs uncompiled, as it does the first time in an application.',
+      'Both homes are on the same stack. Both have held their reservations for two seconds. Time runs from the first relayed connection that either side tells of until both have told of a direct one; an attempt without one for 10 s has failed. The routers map nothing. A delay is one way on the link of each home, so that 10 ms are 40 ms there and back between the homes; without any delay is the worst case for the routers, which exists between no two homes. Every round has a new lab; the processes are new for each attempt, so that JavaScript runs uncompiled, as it does the first time in an application.',
       'Ours is TCP only. Go-libp2p is measured with TCP only, and as it comes, with QUIC too; four peers tell it its address first, as it wants.',
       ...(go.ok ? [] : [`go-libp2p was not measured: ${go.reason}`]),
       ...(delays.ok ? [] : [`There was no delay: ${delays.reason}`])
@@ -111,6 +113,7 @@ async function startHomes(lab, { name, command }, peers) {
       homes.map((each) => Promise.all(events.map((event) => each.hear((line) => line.event === event, readyMs))))
     )
     if (!heard.flat().includes(undefined)) {
+      await new Promise((resolve) => setTimeout(resolve, settleMs))
       const [[{ peerId }, { address }], [{ peerId: peerId2 }]] = heard
       return { homes, address, others: [peerId2, peerId] }
     }

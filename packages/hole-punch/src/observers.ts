@@ -21,10 +21,10 @@ const mostObservers = 4
  */
 export async function findObservers(
   components: HolePunchComponents,
-  relayed: Connection,
+  relayed: Connection | undefined,
   family: Family | undefined
 ): Promise<readonly PortObserver[]> {
-  const relay = relayOf(relayed)
+  const relay = relayed && relayOf(relayed)
   const direct = components.connectionManager.getConnections().filter(isDirect)
   const ordered = [
     ...direct.filter(({ remotePeer }) => remotePeer.toString() === relay),

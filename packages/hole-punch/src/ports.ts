@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { Connection, IdentifyResult } from '@libp2p/interface'
-import { type CallOptions, natError } from '@postern/interface'
+import { type CallOptions, type Family, natError } from '@postern/interface'
 import { within } from '@postern/net'
 import type { Mapping } from './codec.js'
 import type { HolePunchHost } from './host.js'
@@ -123,16 +123,23 @@ async function showPort(
   }
 }
 
+/** One port, as two peers see it. */
+export interface Compared {
+  readonly mapping: Mapping
+  /** As the first of them sees it. */
+  readonly port: PunchPort
+}
+
 /**
  * How the NAT maps one local port for two destinations (RFC 4787 §4.1, RFC 5382 §4.1): whether both see it at the same
  * place. Undefined where there are no two observers on distinct networks, or they do not tell.
  */
-export async function findMapping(
+export async function comparePort(
   host: HolePunchHost,
   connect: Connect,
   observers: readonly PortObserver[],
   call: CallOptions
-): Promise<Mapping | undefined> {
+): Promise<Compared | undefined> {
   const [first] = observers
   const second = observers.find(
     ({ network, target }) => network !== first?.network && target.family === first?.target.family
@@ -144,7 +151,17 @@ export async function findMapping(
   )
   const seen = shown.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
   for (const { connection } of seen) connection.abort(new Error('the port was seen'))
-  const [one, other] = seen.map(({ port }) => port.external)
+  const [one, other] = seen.map(({ port }) => port)
   if (one === undefined || other === undefined) return undefined
-  return one.host === other.host && one.port === other.port ? 'endpoint-independent' : 'address-and-port-dependent'
+  const isSame = one.external.host === other.external.host && one.external.port === other.external.port
+  return { mapping: isSame ? 'endpoint-independent' : 'address-and-port-dependent', port: one }
+}
+
+/** Ports that nobody was shown, where the NAT is known to keep their numbers: they are there at once. */
+export function keptPorts(host: string, family: Family, count: number): PunchPorts {
+  const ports = Array.from({ length: count }, (): PunchPort => {
+    const localPort = randomInt(firstPort, lastPort)
+    return { localPort, external: { host, port: localPort, family } }
+  })
+  return { ports, release: () => undefined }
 }

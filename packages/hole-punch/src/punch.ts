@@ -77,7 +77,7 @@ async function tryAll(
   /** After TCP: its sockets are dearer, and what it needs of the routers is not the same. At once where TCP is hopeless. */
   async function webRtcAfter(met: Promise<unknown>): Promise<Connection> {
     if (direction === 'inbound') throw natError('NO_SERVICE', 'the other side dials')
-    if (context.mapping() !== 'address-and-port-dependent') await met.catch(() => undefined)
+    if (context.knowledge.mapping() !== 'address-and-port-dependent') await met.catch(() => undefined)
     if (!(await canWebRtc(host, peer))) throw natError('NO_SERVICE', 'one of the two does not speak WebRTC')
     return dialWebRtc(host, relayed, bounded)
   }
@@ -88,7 +88,7 @@ async function tryAll(
     const announced = dialAnnounced(host, peer, context.own, bounded)
     const first = Promise.any([met, announced, webRtcAfter(met)])
     return await Promise.race([
-      first.catch(() => causeOf(outcome.errors, [context.mapping(), outcome.theirs])),
+      first.catch(() => causeOf(outcome.errors, [context.knowledge.mapping(), outcome.theirs])),
       watching
     ])
   } finally {

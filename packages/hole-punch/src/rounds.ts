@@ -44,7 +44,7 @@ export async function beginRounds(
     for (let round = 1; round <= context.settings.rounds; round++) {
       try {
         const { ports } = await supply.take()
-        await context.mappingLearned(call)
+        await context.knowledge.learned(call)
         began()
         const agreed = await offerRound(relayed, offerOf(context, ports), clock, call)
         told = agreed
@@ -94,7 +94,7 @@ export async function answerRounds(
         const taken = supply.take()
         const prepare = async (): Promise<Offer> => {
           const { ports } = await taken
-          await context.mappingLearned(bounded)
+          await context.knowledge.learned(bounded)
           return offerOf(context, ports)
         }
         told = await answerRound(stream, prepare, clock, bounded)
@@ -112,9 +112,9 @@ export async function answerRounds(
   }
 }
 
-const offerOf = ({ mapping, settings }: Context, ports: readonly PunchPort[]): Offer => ({
+const offerOf = ({ knowledge, settings }: Context, ports: readonly PunchPort[]): Offer => ({
   ports,
-  mapping: mapping(),
+  mapping: knowledge.mapping(),
   birthday: settings.birthday
 })
 
@@ -131,7 +131,7 @@ async function meet(
   const [target] = targets
   if (target === undefined) throw natError('GRANT_INVALID', 'the peer named no public address to meet at')
   const isWanted = settings.birthday && told.birthday
-  const guessing = isWanted ? guesses(context.mapping(), told.mapping, ports, target) : undefined
+  const guessing = isWanted ? guesses(context.knowledge.mapping(), told.mapping, ports, target) : undefined
   const pairs = guessing ?? pairsOf(ports, targets)
   return punchRound(
     host,
@@ -165,7 +165,7 @@ const isFinal = (error: NatError | undefined): boolean =>
   error !== undefined && ['UNSUPPORTED', 'EXTERNAL_ADDRESS_UNKNOWN', 'QUOTA_EXCEEDED'].includes(error.code)
 
 /** With a NAT that takes another port for each destination the rounds after the first meet nobody, either. */
-function isHopeless({ mapping, settings }: Context, told: Told | undefined): boolean {
+function isHopeless({ knowledge, settings }: Context, told: Told | undefined): boolean {
   const isGuessing = settings.birthday && told?.birthday === true
-  return !isGuessing && [mapping(), told?.mapping].includes('address-and-port-dependent')
+  return !isGuessing && [knowledge.mapping(), told?.mapping].includes('address-and-port-dependent')
 }

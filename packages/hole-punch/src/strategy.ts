@@ -1,18 +1,14 @@
 import { type CallOptions, type Finding, type Network, natError, type Puncher, type Strategy } from '@postern/interface'
 import type { Connection, Stream } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import { createBudget } from './budget.js'
-import { dcutrProtocol, type Mapping } from './codec.js'
+import { dcutrProtocol } from './codec.js'
 import type { Context } from './context.js'
 import type { HolePunchComponents, HolePunchHost } from './host.js'
-import { findObservers } from './observers.js'
+import { createKnowledge } from './knowledge.js'
 import { type HolePunchOptions, readOptions } from './options.js'
-import { findMapping } from './ports.js'
 import { createPunches } from './punches.js'
 import { isRelayed } from './relayed.js'
-import { targetOf } from './targets.js'
-
-/** Two peers tell how our NAT maps ports about as fast as one tells of a port; nobody is kept waiting for longer, in ms. */
-const learnMs = 250
 
 /** SYNs a minute that somebody else can have us send. Three rounds of one port are 600 at most. */
 const limits = { perAddress: 800, perNetwork: 2400, inAll: 8000 }
@@ -34,26 +30,22 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
     async discover(network, found, call) {
       if (call.signal.aborted) return
       const { components, clock, log } = host
+      const { transportManager } = components
       const tell = (finding: Finding): void => {
         if (!call.signal.aborted) found(finding)
       }
       const outside = new Set<string>()
-      let mapping: Mapping | undefined
-      let learning: Promise<void> | undefined
+      const knowledge = createKnowledge(host, settings.connect, call)
       const context: Context = {
         host,
         settings,
         budget: createBudget(clock, settings.birthday ? birthdayLimits : limits),
         own: () => ownAddresses(components, network, outside),
-        seen: (external) => void outside.add(external),
-        mapping: () => mapping,
-        async mappingLearned({ signal }) {
-          const known = new AbortController()
-          const enough = AbortSignal.any([signal, known.signal])
-          void learning?.then(() => known.abort())
-          if (learning !== undefined) await clock.sleep(learnMs, { signal: enough }).catch(() => undefined)
-          signal.throwIfAborted()
-        }
+        seen(port) {
+          outside.add(port.external.host)
+          knowledge.seen(port)
+        },
+        knowledge
       }
       const puncher: Puncher = { kind: 'puncher', upgrade: (peerId, bounded) => punches.upgrade(peerId, bounded) }
       const punches = createPunches(
@@ -62,26 +54,28 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
         call
       )
 
-      async function learn(relayed: Connection): Promise<void> {
-        const observers = await findObservers(components, relayed, targetOf(relayed.remoteAddr.bytes)?.family)
-        mapping = await findMapping(host, settings.connect, observers, call)
-      }
       const opened = ({ detail }: CustomEvent<Connection>): void => {
         if (!isRelayed(detail)) return
-        learning ??= learn(detail).catch(() => undefined)
+        knowledge.learn(detail)
         punches.opened(detail)
+      }
+      const listening = (): void => {
+        if (transportManager.getAddrs().some(isThroughRelay)) knowledge.learnSoon()
       }
 
       await handle(components, (stream, connection) => punches.answer(stream, connection), log)
       components.events.addEventListener('connection:open', opened)
+      components.events.addEventListener('transport:listening', listening)
       tell(puncher)
+      listening()
       for (const connection of components.connectionManager.getConnections()) {
         opened(new CustomEvent('connection:open', { detail: connection }))
       }
       await aborted(call)
       components.events.removeEventListener('connection:open', opened)
+      components.events.removeEventListener('transport:listening', listening)
       await components.registrar.unhandle(dcutrProtocol)
-      await Promise.all([punches.ended(), learning])
+      await Promise.all([punches.ended(), knowledge.ended()])
     }
   })
 }
@@ -114,10 +108,13 @@ function ownAddresses(
   const hosts = listening.flatMap((address) => {
     const components = address.getComponents()
     // The first address of a relayed one is the relay's.
-    return components.some(({ name }) => name === 'p2p-circuit') ? [] : (components[0]?.value ?? [])
+    return isThroughRelay(address) ? [] : (components[0]?.value ?? [])
   })
   return new Set([...network.addresses, ...outside, ...hosts])
 }
+
+const isThroughRelay = (address: Multiaddr): boolean =>
+  address.getComponents().some(({ name }) => name === 'p2p-circuit')
 
 const aborted = ({ signal }: CallOptions): Promise<void> =>
   new Promise((resolve) => {

@@ -2,7 +2,7 @@ import type { Connection } from '@libp2p/interface'
 import type { CallOptions } from '@postern/interface'
 import type { Context } from './context.js'
 import { findObservers } from './observers.js'
-import { type PunchPorts, preparePorts } from './ports.js'
+import { keptPorts, type PunchPorts, preparePorts } from './ports.js'
 import { targetOf } from './targets.js'
 
 /** Ports for the rounds of one punch. Each round takes fresh ones, and those of the next are shown while it lasts. */
@@ -13,10 +13,21 @@ export interface Supply {
   end(): void
 }
 
+/** Rounds that succeed do so sooner, most of the time, and then there is no next one, in ms. */
+const laterMs = 500
+
 /** Begins at once: what the other side waits for between two messages it takes for the way. */
-export function createSupply({ host, settings, seen }: Context, relayed: Connection, call: CallOptions): Supply {
+export function createSupply(
+  { host, settings, knowledge, seen }: Context,
+  relayed: Connection,
+  call: CallOptions
+): Supply {
+  // The two sides of a relay can be of different families; the one that the relay was dialled with is sure to work.
+  const family = targetOf(relayed.remoteAddr.bytes)?.family
   const all: Promise<PunchPorts>[] = []
-  let next = show()
+  const keptAt = knowledge.keptPortsAt(family ?? 4)
+  // Should the NAT not keep them this time, the next round has ports that were seen.
+  let next = keptAt === undefined ? show() : Promise.resolve(keptPorts(keptAt, family ?? 4, settings.ports))
 
   function show(): Promise<PunchPorts> {
     const shown = prepare()
@@ -27,18 +38,17 @@ export function createSupply({ host, settings, seen }: Context, relayed: Connect
   }
 
   async function prepare(): Promise<PunchPorts> {
-    // The two sides of a relay can be of different families; the one that the relay was dialled with is sure to work.
-    const family = targetOf(relayed.remoteAddr.bytes)?.family
     const observers = await findObservers(host.components, relayed, family)
     const ready = await preparePorts(host, settings.connect, observers, settings.ports, call)
-    for (const { external } of ready.ports) seen(external.host)
+    for (const port of ready.ports) seen(port)
     return ready
   }
 
   return {
     take() {
       const taken = next
-      next = taken.then(show, show)
+      // The round that begins now has the processor first.
+      next = host.clock.sleep(laterMs, call).then(show)
       next.catch(() => undefined)
       return taken
     },

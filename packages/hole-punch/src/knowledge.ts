@@ -1,0 +1,85 @@
+import type { Connection } from '@libp2p/interface'
+import type { CallOptions, Family } from '@postern/interface'
+import type { Mapping } from './codec.js'
+import type { HolePunchHost } from './host.js'
+import { findObservers } from './observers.js'
+import { comparePort, type PunchPort } from './ports.js'
+import type { Connect } from './sockets.js'
+import { targetOf } from './targets.js'
+
+/** What is known of our NAT, and found out once on each network. */
+export interface Knowledge {
+  /** How it maps ports. */
+  mapping(): Mapping | undefined
+  /** The address outside under which a port has the number that it has here; undefined where it has not, or nobody knows. */
+  keptPortsAt(family: Family): string | undefined
+  /** Finds out, unless that was done. */
+  learn(relayed: Connection | undefined): void
+  /** Finds out some time after a reservation was made: who is reached through it then has everything ready. */
+  learnSoon(): void
+  /** Resolves when it is known, or will not be, or when it has been waited for long enough. */
+  learned(call: CallOptions): Promise<void>
+  /** A port was shown, and seen there. */
+  seen(port: PunchPort): void
+  /** Resolves when nothing is found out any more; the signal has aborted. */
+  ended(): Promise<void>
+}
+
+/** Two peers tell how our NAT maps ports about as fast as one tells of a port; nobody is kept waiting for longer, in ms. */
+const waitMs = 250
+/** The first moments of a node are for being reachable at all, in ms. */
+const soonMs = 1000
+
+export function createKnowledge(host: HolePunchHost, connect: Connect, call: CallOptions): Knowledge {
+  const { clock, components } = host
+  const kept = new Map<Family, string>()
+  let mapping: Mapping | undefined
+  let learning: Promise<void> | undefined
+
+  async function findOut(relayed: Connection | undefined): Promise<void> {
+    const family = relayed === undefined ? undefined : targetOf(relayed.remoteAddr.bytes)?.family
+    const observers = await findObservers(components, relayed, family)
+    const seen = await comparePort(host, connect, observers, call)
+    // Somebody else may be there to tell when it is needed.
+    if (seen === undefined) learning = undefined
+    mapping = seen?.mapping
+    if (seen?.mapping === 'endpoint-independent') note(seen.port)
+  }
+
+  function note({ localPort, external }: PunchPort): void {
+    if (external.port === localPort) kept.set(external.family, external.host)
+  }
+
+  function learn(relayed: Connection | undefined): void {
+    if (call.signal.aborted) return
+    learning ??= findOut(relayed).catch(() => undefined)
+  }
+
+  return {
+    mapping: () => mapping,
+    keptPortsAt: (family) => kept.get(family),
+    learn,
+    learnSoon() {
+      learning ??= clock
+        .sleep(soonMs, call)
+        .then(() => findOut(undefined))
+        .catch(() => undefined)
+    },
+    async learned({ signal }) {
+      if (learning === undefined) return
+      const known = new AbortController()
+      void learning.then(() => known.abort())
+      await clock.sleep(waitMs, { signal: AbortSignal.any([signal, known.signal]) }).catch(() => undefined)
+      signal.throwIfAborted()
+    },
+    seen(port) {
+      const { external, localPort } = port
+      // Another address, or another port: what was known is over.
+      if (external.port !== localPort) kept.delete(external.family)
+      else if (kept.has(external.family)) note(port)
+    },
+    async ended() {
+      await learning
+    }
+  }
+}

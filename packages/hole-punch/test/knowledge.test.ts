@@ -1,0 +1,62 @@
+import { virtualClock } from '@postern/testkit'
+import { describe, expect, it } from 'vitest'
+import { createKnowledge } from '../src/knowledge.js'
+import { keptPorts } from '../src/ports.js'
+import { systemConnect } from '../src/sockets.js'
+import { hostOf, trio } from './nodes.js'
+
+const port = (localPort: number, host: string, number: number) => ({
+  localPort,
+  external: { host, port: number, family: 4 as const }
+})
+
+describe('what is known of the NAT', () => {
+  it('is nothing where only one peer could tell, and is asked again when there may be another', async () => {
+    const { ours } = await trio()
+    const cut = new AbortController()
+    const knowledge = createKnowledge(hostOf(ours.components), systemConnect, cut)
+    knowledge.learn(undefined)
+    await knowledge.learned(cut)
+    expect([knowledge.mapping(), knowledge.keptPortsAt(4)]).toEqual([undefined, undefined])
+    knowledge.learn(undefined)
+    cut.abort()
+    await knowledge.ended()
+  })
+
+  it('is not waited for longer than a quarter of a second', async () => {
+    const { ours } = await trio()
+    const clock = virtualClock()
+    const cut = new AbortController()
+    const knowledge = createKnowledge(hostOf(ours.components, clock), systemConnect, cut)
+    knowledge.learnSoon()
+    let isOver = false
+    const waiting = knowledge.learned(cut).then(() => void (isOver = true))
+    await clock.advance(249)
+    expect(isOver).toBe(false)
+    await clock.advance(1)
+    await waiting
+    cut.abort()
+    await knowledge.ended()
+    expect(clock.pending).toBe(0)
+  })
+
+  it('does not come from a port that was seen once, on its own', async () => {
+    const { ours } = await trio()
+    const knowledge = createKnowledge(hostOf(ours.components), systemConnect, new AbortController())
+    knowledge.seen(port(20_001, '11.0.0.2', 20_001))
+    expect(knowledge.keptPortsAt(4)).toBeUndefined()
+  })
+})
+
+describe('ports that the NAT keeps', () => {
+  it('are there at once, with the number that they have here', () => {
+    const { ports, release } = keptPorts('11.0.0.2', 4, 3)
+    expect(ports).toHaveLength(3)
+    for (const { localPort, external } of ports) {
+      expect(external).toEqual({ host: '11.0.0.2', port: localPort, family: 4 })
+      expect(localPort).toBeGreaterThanOrEqual(20_000)
+      expect(localPort).toBeLessThan(32_000)
+    }
+    release()
+  })
+})
