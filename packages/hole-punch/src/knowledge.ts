@@ -35,6 +35,7 @@ export function createKnowledge(host: HolePunchHost, connect: Connect, call: Cal
   const kept = new Map<Family, string>()
   let mapping: Mapping | undefined
   let learning: Promise<void> | undefined
+  let soon: Promise<void> | undefined
 
   async function findOut(relayed: Connection | undefined): Promise<void> {
     const family = relayed === undefined ? undefined : targetOf(relayed.remoteAddr.bytes)?.family
@@ -60,10 +61,11 @@ export function createKnowledge(host: HolePunchHost, connect: Connect, call: Cal
     keptPortsAt: (family) => kept.get(family),
     learn,
     learnSoon() {
-      learning ??= clock
+      soon ??= clock
         .sleep(soonMs, call)
-        .then(() => findOut(undefined))
+        .then(() => learn(undefined))
         .catch(() => undefined)
+        .finally(() => (soon = undefined))
     },
     async learned({ signal }) {
       if (learning === undefined) return
@@ -79,6 +81,7 @@ export function createKnowledge(host: HolePunchHost, connect: Connect, call: Cal
       else if (kept.has(external.family)) note(port)
     },
     async ended() {
+      await soon
       await learning
     }
   }

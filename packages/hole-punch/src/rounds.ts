@@ -164,8 +164,10 @@ function errorOf(error: unknown, call: CallOptions): NatError {
 const isFinal = (error: NatError | undefined): boolean =>
   error !== undefined && ['UNSUPPORTED', 'EXTERNAL_ADDRESS_UNKNOWN', 'QUOTA_EXCEEDED'].includes(error.code)
 
-/** With a NAT that takes another port for each destination the rounds after the first meet nobody, either. */
+/** With a NAT that takes another port for each destination the rounds after the first meet nobody, either. As long as one
+ * side has not told, the next round will. */
 function isHopeless({ knowledge, settings }: Context, told: Told | undefined): boolean {
+  const mappings = new Set([knowledge.mapping(), told?.mapping])
   const isGuessing = settings.birthday && told?.birthday === true
-  return !isGuessing && [knowledge.mapping(), told?.mapping].includes('address-and-port-dependent')
+  return !isGuessing && !mappings.has(undefined) && mappings.has('address-and-port-dependent')
 }

@@ -1,9 +1,11 @@
+import { Socket } from 'node:net'
+import { multiaddr } from '@multiformats/multiaddr'
 import { virtualClock } from '@postern/testkit'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { createKnowledge } from '../src/knowledge.js'
 import { keptPorts } from '../src/ports.js'
-import { systemConnect } from '../src/sockets.js'
-import { hostOf, trio } from './nodes.js'
+import { type Connect, systemConnect } from '../src/sockets.js'
+import { createNode, hostOf, stopNodes, trio } from './nodes.js'
 
 const port = (localPort: number, host: string, number: number) => ({
   localPort,
@@ -25,10 +27,15 @@ describe('what is known of the NAT', () => {
 
   it('is not waited for longer than a quarter of a second', async () => {
     const { ours } = await trio()
+    const far = await createNode({}, ['/ip4/127.2.0.1/tcp/0'])
+    onTestFinished(async () => stopNodes(far))
+    await ours.libp2p.dial(multiaddr(far.address))
     const clock = virtualClock()
     const cut = new AbortController()
-    const knowledge = createKnowledge(hostOf(ours.components, clock), systemConnect, cut)
-    knowledge.learnSoon()
+    // Two peers could tell, if any socket came to be connected.
+    const hanging: Connect = () => new Socket()
+    const knowledge = createKnowledge(hostOf(ours.components, clock), hanging, cut)
+    knowledge.learn(undefined)
     let isOver = false
     const waiting = knowledge.learned(cut).then(() => void (isOver = true))
     await clock.advance(249)
