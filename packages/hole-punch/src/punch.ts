@@ -6,7 +6,7 @@ import type { Context } from './context.js'
 import { isDirect } from './relayed.js'
 import { answerRounds, beginRounds, type Outcome } from './rounds.js'
 import { dialAnnounced } from './unilateral.js'
-import { canWebRtc, dialWebRtc } from './webrtc.js'
+import { canWebRtc, dialWebRtc, iceMs } from './webrtc.js'
 
 /** The attempt to get one peer connected directly. */
 export interface Punch {
@@ -76,10 +76,12 @@ async function tryAll(
 
   /** After TCP: its sockets are dearer, and what it needs of the routers is not the same. At once where TCP is hopeless. */
   async function webRtcAfter(met: Promise<unknown>): Promise<Connection> {
-    if (direction === 'inbound') throw natError('NO_SERVICE', 'the other side dials')
     if (context.knowledge.mapping() !== 'address-and-port-dependent') await met.catch(() => undefined)
     if (!(await canWebRtc(host, peer))) throw natError('NO_SERVICE', 'one of the two does not speak WebRTC')
-    return dialWebRtc(host, relayed, bounded)
+    if (direction === 'outbound') return dialWebRtc(host, relayed, bounded)
+    // The other side dials, and is given as long; whoever watches sees the connection.
+    await host.clock.sleep(iceMs, bounded)
+    throw natError('NO_REPLY', 'the other side did not come by WebRTC')
   }
 
   const watching = watch(context, relayed, bounded)

@@ -6,7 +6,7 @@ import type { HolePunchHost } from './host.js'
 import { isDirect } from './relayed.js'
 
 /** ICE tries its candidates for some seconds, in ms. */
-const iceMs = 20_000
+export const iceMs = 20_000
 
 /** Whether this node can speak WebRTC with a peer behind a relay, and the peer says that it can, too. */
 export async function canWebRtc({ components }: HolePunchHost, peer: PeerId): Promise<boolean> {

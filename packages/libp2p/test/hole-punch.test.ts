@@ -69,6 +69,25 @@ describe.skipIf(!support.ok)(`two homes whose routers map nothing${skipped}`, { 
     expect(await homes.outcomes()).toMatchObject([direct, direct])
   })
 
+  it('meet by WebRTC where both have it, and the routers let no TCP through between them', async () => {
+    const node = { iceServer: 'stun:31.0.0.1:3478', listen: ['/ip4/0.0.0.0/tcp/4001', '/webrtc'] }
+    await using homes = await openTwoHomes('home', 'home', { node })
+    const { home, home2, world } = homes
+    for (const words of [
+      'add table ip strict',
+      'add chain ip strict forward { type filter hook forward priority -10 ; }',
+      'add rule ip strict forward ip daddr 12.0.0.2 meta l4proto tcp drop'
+    ]) {
+      const { code, stderr } = await world.lab.run('router', ['nft', ...words.split(' ')])
+      expect(code, stderr).toBe(0)
+    }
+    await homes.dialThroughRelay()
+    expect(await homes.outcomes()).toMatchObject([direct, direct])
+    expect((await home2.connections(home.peerId)).map(({ address }) => address)).toContainEqual(
+      expect.stringContaining('/webrtc')
+    )
+  })
+
   it('can be waited for until they are connected directly', async () => {
     await using homes = await openTwoHomes('home', 'carrier')
     const { home, home2 } = homes

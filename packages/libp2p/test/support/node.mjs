@@ -45,6 +45,10 @@ if (config.webRtc) {
   const { webRTCDirect } = await import('@libp2p/webrtc')
   transports.push(webRTCDirect({ rtcConfiguration: { iceServers: [] } }))
 }
+if (config.iceServer) {
+  const { webRTC } = await import('@libp2p/webrtc')
+  transports.push(webRTC({ rtcConfiguration: { iceServers: [{ urls: config.iceServer }] } }))
+}
 
 const node = await createLibp2p({
   ...(config.seed && { privateKey: await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(config.seed)) }),

@@ -62,6 +62,8 @@ export interface NodeConfig {
   /** Whether it speaks QUIC, too; and WebRTC-direct. */
   readonly quic?: boolean
   readonly webRtc?: boolean
+  /** A STUN server: it speaks WebRTC through relays. */
+  readonly iceServer?: string
   readonly connect?: readonly string[]
   readonly relayServer?: { readonly reservations?: Record<string, unknown> }
   readonly autonatServer?: boolean

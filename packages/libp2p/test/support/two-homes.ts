@@ -33,7 +33,7 @@ export async function openTwoHomes(one: Tier, other: Tier, options: TwoHomesOpti
     home: { ...both, ...options.home },
     home2: { ...both, ...options.home2 }
   })
-  const world = await openWorld(topology)
+  const world = await openWorld(topology, {}, node.iceServer !== undefined)
   const strategies: NonNullable<NonNullable<NodeConfig['nat']>['strategies']> = [
     ...mappers.map((name) => [name] as const),
     ['relay', { relays: world.peerAddresses.slice(0, 2) }],

@@ -1,4 +1,4 @@
-import { canRunLab, type Lab, openLab, type Topology, type TopologyName, withPeers } from '@postern/lab'
+import { canRunLab, type Lab, openLab, type Topology, type TopologyName, withPeers, withStun } from '@postern/lab'
 import { type LabNode, type NodeConfig, startNode } from './nodes.js'
 
 export const support = await canRunLab()
@@ -22,9 +22,10 @@ export interface World extends AsyncDisposable {
 
 export async function openWorld(
   topology: TopologyName | Topology,
-  changes: Partial<Record<PeerHost, NodeConfig>> = {}
+  changes: Partial<Record<PeerHost, NodeConfig>> = {},
+  hasStun = false
 ): Promise<World> {
-  const lab = await openLab(withPeers(topology))
+  const lab = await openLab(hasStun ? withStun(topology) : withPeers(topology))
   const start = (host: PeerHost): Promise<LabNode> => {
     const links = lab.topology.hosts[host]?.links.flatMap(({ addresses }) => addresses) ?? []
     const addresses = links.map((each) => `/ip${each.includes(':') ? 6 : 4}/${each.replace(/\/.*/, '')}/tcp/4001`)
