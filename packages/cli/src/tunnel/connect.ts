@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { natError } from '@postern/interface'
+import { natError, systemClock as clock } from '@postern/interface'
 import { exitCodes } from '../exit-codes.js'
 import { Failure, line, type Output, untilInterrupted } from '../output.js'
 import { readAddress } from '../peers.js'
@@ -78,7 +78,7 @@ export async function connect(options: ConnectOptions, { out, err }: Output): Pr
       tell({ event: 'no-tunnel', message }, `${colors.yellow('!')} the peer does not answer for a tunnel: ${message}`)
     }
   }
-  keeper = keepConnected(node, peer, addresses, toldKept, signal)
+  keeper = keepConnected(node, peer, addresses, toldKept, { clock, signal })
   const server = forwardServer(
     keeper,
     (reason, error) => {
@@ -86,7 +86,7 @@ export async function connect(options: ConnectOptions, { out, err }: Output): Pr
       const message = error === undefined ? reason : reasonOf(error)
       tell({ event: 'failed', reason, message }, `${colors.red('✘')} a TCP connection was refused: ${message}`)
     },
-    signal
+    { clock, signal }
   )
   try {
     server.listen(local.port, local.address)

@@ -1,5 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Connection, Stream } from '@libp2p/interface'
+import { type Clock, natError } from '@postern/interface'
+import { within } from '@postern/net'
 import { type Answer, decodeAnswer, firstByte, tunnelProtocol, type Wish, wishes } from './protocol.js'
 import type { Keeper } from './keep.js'
 import { createPlaces } from './places.js'
@@ -32,7 +34,7 @@ export async function openTunnel(
 export function forwardServer(
   keeper: Keeper,
   told: (reason: Exclude<Answer, 'accepted'> | 'no-peer', error?: unknown) => void,
-  signal: AbortSignal
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal }
 ): Server {
   const places = createPlaces(most, most)
   async function carry(socket: Socket): Promise<void> {
@@ -44,11 +46,12 @@ export function forwardServer(
     }
     const ignored = (): void => undefined
     socket.on('error', ignored)
-    const cut = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)])
     try {
-      const { answer, stream } = await openTunnel(await keeper.best({ signal: cut }), 'connect', { signal: cut })
+      const { answer, stream } = await within(clock, patienceMs, { signal }, late, async (call) =>
+        openTunnel(await keeper.best(call), 'connect', call)
+      )
       if (answer === 'accepted') {
-        await splice(socket, stream)
+        await splice(socket, stream, { signal })
         return
       }
       told(answer)
@@ -61,3 +64,5 @@ export function forwardServer(
   }
   return createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => void carry(socket))
 }
+
+const late = (): Error => natError('NO_REPLY', 'no answer in time')

@@ -1,7 +1,7 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { systemHost } from '@postern/core'
-import { isNatError } from '@postern/interface'
+import { type Clock, isNatError, natError } from '@postern/interface'
+import { orAborted, within } from '@postern/net'
 import { reasonOf } from '../stack.js'
 import type { TunnelNode } from './make-node.js'
 
@@ -36,9 +36,8 @@ export function keepConnected(
   peer: PeerId,
   addresses: readonly Multiaddr[],
   told: (news: Kept) => void,
-  signal: AbortSignal
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal }
 ): Keeper {
-  const { clock } = systemHost
   let settled = Promise.withResolvers<void>()
   let waiting = Promise.withResolvers<void>()
 
@@ -46,9 +45,9 @@ export function keepConnected(
 
   async function upgrade(): Promise<void> {
     try {
-      const { remoteAddr } = await node.services.nat.direct(peer, {
-        signal: AbortSignal.any([signal, AbortSignal.timeout(upgradeMs)])
-      })
+      const { remoteAddr } = await within(clock, upgradeMs, { signal }, late, (call) =>
+        node.services.nat.direct(peer, call)
+      )
       told({ event: 'upgraded', address: remoteAddr.toString() })
     } catch (error) {
       if (signal.aborted || open().length === 0) return
@@ -71,7 +70,7 @@ export function keepConnected(
     })
 
   async function once(): Promise<void> {
-    await node.dial([...addresses], { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) })
+    await within(clock, dialMs, { signal }, late, (call) => node.dial([...addresses], call))
     const [first] = open().toSorted((one, other) => Number(isDirect(other)) - Number(isDirect(one)))
     if (first === undefined) throw new Error('the connection was closed at once')
     const via = isDirect(first) ? 'direct' : 'relayed'
@@ -104,8 +103,8 @@ export function keepConnected(
   return {
     async best(call) {
       for (;;) {
-        await orAborted(waiting.promise, call.signal)
-        await orAborted(settled.promise, call.signal)
+        await orAborted(waiting.promise, call)
+        await orAborted(settled.promise, call)
         const [best] = open().toSorted((one, other) => Number(isDirect(other)) - Number(isDirect(one)))
         if (best !== undefined) return best
         // The last one is closing, and has not been told of yet.
@@ -115,11 +114,4 @@ export function keepConnected(
   }
 }
 
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  return new Promise((resolve, reject) => {
-    const aborted = (): void => reject(signal.reason)
-    signal.addEventListener('abort', aborted, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
-  })
-}
+const late = (): Error => natError('NO_REPLY', 'no answer in time')

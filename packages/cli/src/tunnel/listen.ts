@@ -1,3 +1,4 @@
+import { systemClock } from '@postern/interface'
 import { exitCodes } from '../exit-codes.js'
 import { Failure, line, type Output, untilInterrupted } from '../output.js'
 import { readAddress } from '../peers.js'
@@ -51,7 +52,7 @@ export async function listen(options: ListenOptions, { out, err }: Output): Prom
   node.addEventListener('self:peer:update', tellAddresses)
 
   try {
-    await serveTunnels(node, { target, allow: new Set(allow), most, mostPerPeer, told })
+    await serveTunnels(node, { target, allow: new Set(allow), most, mostPerPeer, told, clock: systemClock, signal })
     await node.start()
   } catch (error) {
     await stopWithin(node, err)

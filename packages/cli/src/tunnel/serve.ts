@@ -1,5 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import { type CallOptions, type Clock, natError } from '@postern/interface'
+import { within } from '@postern/net'
 import { type Answer, answers, decodeWish, firstByte, tunnelProtocol } from './protocol.js'
 import { createPlaces } from './places.js'
 import { splice } from './splice.js'
@@ -13,6 +15,9 @@ export interface ServeOptions {
   readonly most: number
   readonly mostPerPeer: number
   readonly told: (news: Served) => void
+  readonly clock: Clock
+  /** Resets every tunnel. */
+  readonly signal: AbortSignal
 }
 
 export interface Served {
@@ -31,22 +36,24 @@ const streamsPerConnection = 256
 
 /** Answers tunnels of allowed peers, until the node stops. Nobody else has anything connected, or learns the target. */
 export async function serveTunnels(node: Libp2p, options: ServeOptions): Promise<void> {
-  const { target, allow, told } = options
+  const { target, allow, told, clock, signal } = options
   const places = createPlaces(options.most, options.mostPerPeer)
+  const inTime = <T>(run: (call: CallOptions) => Promise<T>): Promise<T> =>
+    within(clock, patienceMs, { signal }, () => natError('NO_REPLY', 'the peer is too slow'), run)
 
   async function answer(stream: Stream, connection: Connection): Promise<void> {
     const peer = connection.remotePeer.toString()
     const about = { peer, direct: connection.limits === undefined && connection.direct }
     const refuse = async (reason: Exclude<Answer, 'accepted'>): Promise<void> => {
       told({ event: 'refused', ...about, reason })
-      await say(stream, reason)
-      await leave(stream)
+      await inTime((call) => say(stream, reason, call))
+      await inTime((call) => leave(stream, call))
     }
     if (!allow.has(peer)) return refuse('not-allowed')
-    const wish = decodeWish(await firstByte(stream, { signal: AbortSignal.timeout(patienceMs) }))
+    const wish = decodeWish(await inTime((call) => firstByte(stream, call)))
     if (wish === 'ask') {
-      await say(stream, 'accepted')
-      return leave(stream)
+      await inTime((call) => say(stream, 'accepted', call))
+      return inTime((call) => leave(stream, call))
     }
     const release = places.take(peer)
     if (release === undefined) return refuse('too-many')
@@ -54,8 +61,8 @@ export async function serveTunnels(node: Libp2p, options: ServeOptions): Promise
       const socket = await open(target)
       if (socket === undefined) return await refuse('target-unreachable')
       told({ event: 'opened', ...about })
-      await say(stream, 'accepted')
-      const { toSocket, toStream } = await splice(socket, stream)
+      await inTime((call) => say(stream, 'accepted', call))
+      const { toSocket, toStream } = await splice(socket, stream, { signal })
       told({ event: 'closed', ...about, bytesIn: toSocket, bytesOut: toStream })
     } finally {
       release()
@@ -69,20 +76,19 @@ export async function serveTunnels(node: Libp2p, options: ServeOptions): Promise
   )
 }
 
-async function say(stream: Stream, answer: Answer): Promise<void> {
-  if (!stream.send(Uint8Array.of(answers[answer]))) await stream.onDrain({ signal: AbortSignal.timeout(patienceMs) })
+async function say(stream: Stream, answer: Answer, call: CallOptions): Promise<void> {
+  if (!stream.send(Uint8Array.of(answers[answer]))) await stream.onDrain(call)
 }
 
-/** Ends a stream, also where the other side does not end it. */
-async function leave(stream: Stream): Promise<void> {
-  const signal = AbortSignal.timeout(patienceMs)
-  const late = (): void => stream.abort(new Error('the peer did not end its tunnel'))
-  signal.addEventListener('abort', late, { once: true })
-  stream.addEventListener('close', () => signal.removeEventListener('abort', late))
+/** Ends a stream, and waits until the other side has. */
+async function leave(stream: Stream, call: CallOptions): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  stream.addEventListener('close', () => resolve())
   // Read and thrown away: what is kept unread would hold up the end.
   stream.addEventListener('message', () => undefined)
   if (stream.readStatus === 'paused') stream.resume()
-  await stream.close({ signal })
+  await stream.close(call)
+  if (stream.status === 'open') await promise
 }
 
 /** Undefined: nobody took the connection. */

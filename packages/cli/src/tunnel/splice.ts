@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Stream } from '@libp2p/interface'
+import type { CallOptions } from '@postern/interface'
 
 /** What a spliced pair has carried, in bytes. */
 export interface Carried {
@@ -14,9 +15,10 @@ export interface Carried {
  *
  * Each side's end is passed on by itself (half-close), a reset as a reset. Whoever is slow holds the other one up: the
  * stream is paused while the socket is full, and the socket while the stream's window is. The socket must be made with
- * `allowHalfOpen`. Never rejects.
+ * `allowHalfOpen`. When the signal aborts both are reset, which must come before the node stops: that ends its streams as
+ * if all had been said. Never rejects.
  */
-export function splice(socket: Socket, stream: Stream): Promise<Carried> {
+export function splice(socket: Socket, stream: Stream, { signal }: CallOptions): Promise<Carried> {
   return new Promise((resolve) => {
     let toStream = 0
     let toSocket = 0
@@ -27,6 +29,7 @@ export function splice(socket: Socket, stream: Stream): Promise<Carried> {
     const finish = (whole: boolean): void => {
       if (over) return
       over = true
+      signal.removeEventListener('abort', stopped)
       resolve({ toStream, toSocket, whole })
     }
     const cut = (error: Error): void => {
@@ -34,6 +37,8 @@ export function splice(socket: Socket, stream: Stream): Promise<Carried> {
       if (!socket.destroyed) socket.resetAndDestroy()
       finish(false)
     }
+
+    const stopped = (): void => cut(new Error('the tunnel is closed here'))
 
     socket.on('data', (chunk) => {
       toStream += chunk.byteLength
@@ -80,6 +85,8 @@ export function splice(socket: Socket, stream: Stream): Promise<Carried> {
       if (error !== undefined) cut(error)
       else if (!remoteEnded) cut(new Error('the stream was cut'))
     })
+    signal.addEventListener('abort', stopped, { once: true })
+    if (signal.aborted) return stopped()
     if (stream.status !== 'open' && stream.readBufferLength === 0 && !remoteEnded) {
       cut(new Error('the stream was cut'))
       return

@@ -1,0 +1,79 @@
+// node index.js listen <port> <address of a public peer>…
+// node index.js connect <port> <address of a public peer>…
+//
+// A TCP service of one home, used from another. To `listen`, type the ids of peers that may use the service on <port>; to
+// `connect`, the address of whoever listens: then <port> here is that service. Directly where that can be, or relayed.
+import { connect, createServer } from 'node:net'
+import { createInterface } from 'node:readline'
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { identify, identifyPush } from '@libp2p/identify'
+import { tcp } from '@libp2p/tcp'
+import { multiaddr } from '@multiformats/multiaddr'
+import { natTraversal } from '@postern/libp2p'
+import { createLibp2p } from 'libp2p'
+
+const [role, port, ...peers] = process.argv.slice(2)
+const protocol = '/postern-example-tunnel/1.0.0'
+const relayedToo = { runOnLimitedConnection: true }
+const local = { host: '127.0.0.1', port: Number(port), allowHalfOpen: true }
+
+const node = await createLibp2p({
+  addresses: { listen: ['/ip4/0.0.0.0/tcp/0'] },
+  transports: [tcp(), circuitRelayTransport()],
+  connectionEncrypters: [noise()],
+  streamMuxers: [yamux()],
+  services: { identify: identify(), identifyPush: identifyPush(), nat: natTraversal() }
+})
+
+/** Carries bytes both ways. An end is passed on as an end, and whatever is cut as a reset. */
+function join(socket, stream) {
+  if (stream.status !== 'open') return socket.resetAndDestroy()
+  let ended = false
+  const cut = (error) => {
+    stream.abort(error)
+    socket.resetAndDestroy()
+  }
+  socket.on('data', (bytes) => {
+    if (stream.send(bytes)) return
+    socket.pause()
+    stream.onDrain().then(() => socket.resume(), cut)
+  })
+  socket.on('end', () => stream.close().catch(cut)).on('error', cut)
+  socket.on('drain', () => stream.readStatus === 'paused' && stream.resume()).resume()
+  stream.addEventListener('message', ({ data }) => socket.write(data.subarray()) || stream.pause())
+  stream.addEventListener('remoteCloseWrite', () => (ended = true))
+  // The end of the connection below is told as an end, too.
+  stream.addEventListener('end', () => (ended ? socket.end() : cut(new Error('cut'))))
+  stream.addEventListener('close', ({ error }) => error && cut(error))
+}
+
+const allowed = new Set()
+const complain = (error) => console.log('failed:', error.message)
+const serve = (stream, { remotePeer }) => {
+  if (allowed.has(remotePeer.toString())) return join(connect(local), stream)
+  stream.abort(new Error('not allowed'))
+  console.log('refused:', remotePeer.toString())
+}
+async function offer(address) {
+  const relayed = await node.dial(multiaddr(address))
+  const direct = node.services.nat.direct(relayed.remotePeer, { signal: AbortSignal.timeout(10_000) })
+  const best = await direct.catch((error) => complain(error) ?? relayed)
+  const carry = (socket) =>
+    best.newStream(protocol, relayedToo).then(
+      (stream) => join(socket, stream),
+      () => socket.resetAndDestroy()
+    )
+  createServer({ allowHalfOpen: true, pauseOnConnect: true }, carry).listen(local.port, local.host, () =>
+    console.log(best.limits === undefined ? 'direct:' : 'relayed:', best.remoteAddr.toString())
+  )
+}
+
+if (role === 'listen') await node.handle(protocol, serve, relayedToo)
+node.addEventListener('self:peer:update', () => console.log('addresses:', node.getMultiaddrs().join(' ')))
+console.log('id:', node.peerId.toString())
+for (const address of peers) node.dial(multiaddr(address)).catch(complain)
+const take = async (line) => (role === 'listen' ? allowed.add(line) : offer(line))
+createInterface({ input: process.stdin }).on('line', (line) => take(line).catch(complain))
+for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => node.stop().then(() => process.exit(0)))

@@ -1,0 +1,165 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import { tcp } from '@libp2p/tcp'
+import { virtualClock, type VirtualClock } from '@postern/testkit'
+import { createLibp2p } from 'libp2p'
+import { onTestFinished } from 'vitest'
+import { tunnelProtocol } from '../../src/tunnel/protocol.js'
+import { type Served, serveTunnels } from '../../src/tunnel/serve.js'
+import { type Carried, splice } from '../../src/tunnel/splice.js'
+
+const options = { allowHalfOpen: true, noDelay: true } as const
+
+/** A real node on loopback, until the test is over. */
+export async function tunnelNode(): Promise<Libp2p> {
+  const node = await createLibp2p({
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: windowBytes } })],
+    connectionMonitor: { enabled: false },
+    connectionGater: { denyDialMultiaddr: () => false }
+  })
+  onTestFinished(async () => {
+    // A stop waits half a second for streams that somebody holds open.
+    for (const each of node.getConnections()) each.abort(new Error('the test is over'))
+    await node.stop()
+  })
+  return node
+}
+
+/** What a stream may send before it is read. */
+export const windowBytes: number = 1024 * 1024
+
+/** A TCP server on loopback, until the test is over. */
+export async function localServer(): Promise<{
+  readonly server: Server
+  readonly port: number
+  readonly sockets: readonly Socket[]
+  readonly next: () => Promise<Socket>
+}> {
+  const sockets: Socket[] = []
+  const server = createServer({ ...options, pauseOnConnect: true }, (socket) => {
+    sockets.push(socket.on('error', () => undefined))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.close()
+    for (const each of sockets) each.destroy()
+  })
+  let seen = 0
+  const next = async (): Promise<Socket> => {
+    const at = seen++
+    for (;;) {
+      const found = sockets[at]
+      if (found !== undefined) return found
+      await once(server, 'connection')
+    }
+  }
+  return { server, port: (server.address() as AddressInfo).port, sockets, next }
+}
+
+/** A TCP connection to loopback, paused, until the test is over. */
+export async function dialLocal(port: number): Promise<Socket> {
+  const socket = connect({ ...options, host: '127.0.0.1', port }).on('error', () => undefined)
+  onTestFinished(() => void socket.destroy())
+  await once(socket, 'connect')
+  return socket
+}
+
+/** Somebody's TCP connection, spliced to a stream of a libp2p connection to somebody far away. */
+export async function spliced(): Promise<{
+  readonly app: Socket
+  readonly socket: Socket
+  readonly near: Stream
+  readonly far: Stream
+  readonly connection: Connection
+  readonly farConnection: Connection
+  readonly carried: Promise<Carried>
+  readonly stop: () => void
+}> {
+  const [here, there, local] = await Promise.all([tunnelNode(), tunnelNode(), localServer()])
+  const opened = Promise.withResolvers<readonly [Stream, Connection]>()
+  await there.handle('/test/far', (stream, connection) => {
+    stream.pause()
+    opened.resolve([stream, connection])
+  })
+  const connection = await here.dial(there.getMultiaddrs())
+  const near = await connection.newStream('/test/far')
+  near.pause()
+  const [app, socket] = await Promise.all([dialLocal(local.port), local.next()])
+  const ended = new AbortController()
+  const carried = splice(socket, near, ended)
+  const [far, farConnection] = await opened.promise
+  return { app, socket, near, far, connection, farConnection, carried, stop: () => ended.abort() }
+}
+
+/** A service that is served to a guest, and a guest that is let in unless it is told otherwise. */
+export async function served(
+  given: { readonly allowed?: boolean; readonly most?: number; readonly mostPerPeer?: number } = {}
+): Promise<{
+  readonly local: Awaited<ReturnType<typeof localServer>>
+  readonly clock: VirtualClock
+  readonly news: readonly Served[]
+  readonly guest: Libp2p
+  readonly connection: Connection
+  /** That of whoever serves. */
+  readonly inbound: () => Connection
+}> {
+  const { allowed = true, most = 128, mostPerPeer = 64 } = given
+  const [host, guest, local] = await Promise.all([tunnelNode(), tunnelNode(), localServer()])
+  const clock = virtualClock()
+  const news: Served[] = []
+  const ended = new AbortController()
+  onTestFinished(() => ended.abort())
+  await serveTunnels(host, {
+    target: { host: '127.0.0.1', port: local.port },
+    allow: new Set(allowed ? [guest.peerId.toString()] : []),
+    most,
+    mostPerPeer,
+    told: (each) => void news.push(each),
+    clock,
+    signal: ended.signal
+  })
+  const connection = await guest.dial(host.getMultiaddrs())
+  const inbound = (): Connection => {
+    const [found] = host.getConnections(guest.peerId)
+    if (found === undefined) throw new Error('the guest is not connected')
+    return found
+  }
+  return { local, clock, news, guest, connection, inbound }
+}
+
+/** A stream of the protocol, on which nothing was said. */
+export const bare = (connection: Connection, maxOutboundStreams = 64): Promise<Stream> =>
+  connection.newStream(tunnelProtocol, { maxOutboundStreams })
+
+/** Resolves when a stream is over; with true where that was a reset. */
+export const isReset = (stream: Stream): Promise<boolean> =>
+  new Promise((resolve) => {
+    if (stream.status !== 'open') return resolve(stream.status === 'reset' || stream.status === 'aborted')
+    stream.addEventListener('close', ({ error }) => resolve(error !== undefined))
+  })
+
+/** Everything until the other side has ended, as text, or the code of what cut it. */
+export const heard = (socket: Socket): Promise<string> =>
+  new Promise((resolve) => {
+    const chunks: Buffer[] = []
+    socket.on('data', (chunk: Buffer) => void chunks.push(chunk))
+    socket.on('end', () => resolve(Buffer.concat(chunks).toString()))
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
+    socket.resume()
+  })
+
+/** The same of a stream. */
+export const heardOn = (stream: Stream): Promise<string> =>
+  new Promise((resolve) => {
+    const chunks: Uint8Array[] = []
+    stream.addEventListener('message', ({ data }) => void chunks.push(data.subarray()))
+    stream.addEventListener('end', () => resolve(Buffer.concat(chunks).toString()))
+    if (stream.readStatus === 'paused') stream.resume()
+  })

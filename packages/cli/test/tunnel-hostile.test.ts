@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto'
+import { isNatError } from '@postern/interface'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { openTunnel } from '../src/tunnel/forward.js'
+import { answers, decodeAnswer, decodeWish, firstByte, tunnelProtocol, wishes } from '../src/tunnel/protocol.js'
+import { bare, heard, heardOn, isReset, served, tunnelNode } from './support/tunnel-nodes.js'
+
+const call = { signal: new AbortController().signal }
+
+describe('the bytes of a tunnel', () => {
+  it('are a wish or an answer, or a NatError', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: -1, max: 255 }), (byte) => {
+        for (const [decode, known] of [
+          [decodeWish, wishes],
+          [decodeAnswer, answers]
+        ] as const) {
+          try {
+            expect(Object.keys(known)).toContain(decode(byte))
+          } catch (error) {
+            expect(isNatError(error) && error.code).toBe('MALFORMED_REPLY')
+          }
+        }
+      })
+    )
+  })
+})
+
+describe('a peer that is allowed', () => {
+  it('may say its first bytes at once: none of them is lost', async () => {
+    const { local, connection } = await served()
+    const stream = await bare(connection)
+    stream.send(Buffer.concat([Buffer.of(wishes.connect), Buffer.from('early')]))
+    const socket = await local.next()
+    const there = heard(socket)
+    const here = heardOn(stream)
+    await stream.close()
+    expect(await there).toBe('early')
+    socket.end('late')
+    expect(await here).toBe(`${String.fromCodePoint(answers.accepted)}late`)
+  })
+
+  it.each([
+    ['with a byte that is no wish', Buffer.of(200)],
+    ['with garbage', Buffer.concat([Buffer.of(255), randomBytes(64 * 1024)])]
+  ])('and begins %s is reset, and nothing is connected', async (_, bytes) => {
+    const { local, news, connection } = await served()
+    const stream = await bare(connection)
+    const reset = isReset(stream)
+    stream.send(bytes)
+    expect(await reset).toBe(true)
+    expect({ sockets: local.sockets.length, news }).toEqual({ sockets: 0, news: [] })
+  })
+
+  it('and says nothing is reset after 10 s', async () => {
+    const { local, clock, connection } = await served()
+    const stream = await bare(connection)
+    const reset = isReset(stream)
+    await expect.poll(() => clock.pending, { interval: 5 }).toBe(1)
+    await clock.advance(9_999)
+    expect(stream.status).toBe('open')
+    await clock.advance(1)
+    expect(await reset).toBe(true)
+    expect(local.sockets).toEqual([])
+  })
+
+  it('and ends before it began is reset at once', async () => {
+    const { local, clock, connection } = await served()
+    const stream = await bare(connection)
+    const reset = isReset(stream)
+    await stream.close()
+    expect(await reset).toBe(true)
+    expect({ sockets: local.sockets.length, pending: clock.pending }).toEqual({ sockets: 0, pending: 0 })
+  })
+
+  it('has as many connections as it may, is refused more, and gets a place back', async () => {
+    const { local, news, connection } = await served({ mostPerPeer: 3 })
+    const opened = await Promise.all(Array.from({ length: 10 }, () => openTunnel(connection, 'connect', call)))
+    const accepted = opened.filter(({ answer }) => answer === 'accepted')
+    expect(opened.filter(({ answer }) => answer === 'too-many')).toHaveLength(7)
+    expect(accepted).toHaveLength(3)
+    await expect.poll(() => local.sockets.length, { interval: 5 }).toBe(3)
+    accepted[0]?.stream.abort(new Error('done'))
+    await expect.poll(() => news.some(({ event }) => event === 'closed'), { interval: 5 }).toBe(true)
+    expect(await openTunnel(connection, 'connect', call)).toMatchObject({ answer: 'accepted' })
+  })
+
+  it('cannot hold more than 256 streams open by saying nothing', { timeout: 30_000 }, async () => {
+    const { local, clock, connection, inbound } = await served()
+    const held = (): number => inbound().streams.filter(({ protocol }) => protocol === tunnelProtocol).length
+    for (let opened = 0; opened < 400; opened += 5) {
+      await Promise.allSettled(Array.from({ length: 5 }, () => bare(connection, 2000)))
+    }
+    await expect.poll(() => clock.pending, { interval: 5 }).toBe(256)
+    expect(held()).toBeLessThanOrEqual(256)
+    await clock.advance(10_000)
+    await expect.poll(held, { interval: 5 }).toBe(0)
+    expect({ pending: clock.pending, sockets: local.sockets.length }).toEqual({ pending: 0, sockets: 0 })
+    expect(await openTunnel(connection, 'connect', call)).toMatchObject({ answer: 'accepted' })
+  })
+
+  it('and asks for 10,000 connections at once gets no more than it may', { timeout: 30_000 }, async () => {
+    const { local, clock, guest, connection } = await served({ mostPerPeer: 3 })
+    const flood = Array.from({ length: 10_000 }, async () => {
+      const stream = await bare(connection, 20_000)
+      stream.send(Buffer.of(wishes.connect))
+    })
+    await Promise.allSettled(flood)
+    expect(local.sockets.length).toBeLessThanOrEqual(3)
+    connection.abort(new Error('enough'))
+    await expect.poll(() => clock.pending, { interval: 5 }).toBe(0)
+    const again = await guest.dial(connection.remoteAddr)
+    expect(await openTunnel(again, 'ask', call)).toMatchObject({ answer: 'accepted' })
+  })
+})
+
+describe('a peer that is not allowed', () => {
+  it.each(['ask', 'connect'] as const)('is told so, and nothing is connected: %s', async (wish) => {
+    const { local, news, connection, guest } = await served({ allowed: false })
+    expect(await openTunnel(connection, wish, call)).toMatchObject({ answer: 'not-allowed' })
+    expect(news).toEqual([{ event: 'refused', peer: guest.peerId.toString(), direct: true, reason: 'not-allowed' }])
+    expect(local.sockets).toEqual([])
+  })
+
+  it('cannot keep a stream by never ending it', async () => {
+    const { local, clock, connection } = await served({ allowed: false })
+    const stream = await bare(connection)
+    const reset = isReset(stream)
+    expect(await firstByte(stream, call)).toBe(answers['not-allowed'])
+    stream.send(Buffer.concat([Buffer.of(wishes.connect), randomBytes(4096)]))
+    await expect.poll(() => clock.pending, { interval: 5 }).toBe(1)
+    await clock.advance(10_000)
+    expect(await reset).toBe(true)
+    expect(local.sockets).toEqual([])
+  })
+})
+
+describe('whoever asks for a tunnel', () => {
+  it.each([
+    ['an answer that is none', Buffer.of(77)],
+    ['garbage', Buffer.concat([Buffer.of(254), randomBytes(4096)])]
+  ])('gets %s as a NatError', async (_, bytes) => {
+    const [here, there] = await Promise.all([tunnelNode(), tunnelNode()])
+    await there.handle(tunnelProtocol, (stream) => void stream.send(bytes))
+    const connection = await here.dial(there.getMultiaddrs())
+    await expect(openTunnel(connection, 'connect', call)).rejects.toMatchObject({ code: 'MALFORMED_REPLY' })
+    expect(connection.streams.filter(({ protocol }) => protocol === tunnelProtocol)).toEqual([])
+  })
+})

@@ -1,0 +1,119 @@
+import { once } from 'node:events'
+import { describe, expect, it } from 'vitest'
+import { heard, heardOn, isReset, spliced, windowBytes } from './support/tunnel-nodes.js'
+
+const total = 32 * 1024 * 1024
+const chunk = Buffer.alloc(64 * 1024, 'a')
+
+describe('a TCP connection that is spliced to a stream', () => {
+  it('says that it has no more, and still hears the rest', async () => {
+    const { app, far, carried } = await spliced()
+    const [atApp, atFar] = [heard(app), heardOn(far)]
+    app.end('question')
+    expect(await atFar).toBe('question')
+    far.send(Buffer.from('answer'))
+    await far.close()
+    expect(await atApp).toBe('answer')
+    expect(await carried).toEqual({ toStream: 8, toSocket: 6, whole: true })
+  })
+
+  it('hears that there is no more, and still says the rest', async () => {
+    const { app, far, carried } = await spliced()
+    const [atApp, atFar] = [heard(app), heardOn(far)]
+    far.send(Buffer.from('question'))
+    await far.close()
+    expect(await atApp).toBe('question')
+    app.end('answer')
+    expect(await atFar).toBe('answer')
+    expect(await carried).toEqual({ toStream: 6, toSocket: 8, whole: true })
+  })
+
+  it('is reset when the stream is, although all that came was read', async () => {
+    const { app, far, carried } = await spliced()
+    const atApp = heard(app)
+    far.send(Buffer.from('half of it'))
+    await once(app, 'data')
+    far.abort(new Error('no more'))
+    expect(await atApp).toBe('ECONNRESET')
+    expect(await carried).toMatchObject({ toSocket: 10, whole: false })
+  })
+
+  it('resets the stream when it is reset', async () => {
+    const { app, far, carried } = await spliced()
+    const reset = isReset(far)
+    far.resume()
+    app.resetAndDestroy()
+    expect(await reset).toBe(true)
+    expect(await carried).toMatchObject({ whole: false })
+  })
+
+  it.each(['near', 'far'] as const)(
+    'is reset, not ended, when the %s end of the connection below is gone',
+    async (end) => {
+      const { app, far, connection, farConnection, carried } = await spliced()
+      const atApp = heard(app)
+      far.send(Buffer.from('half of it'))
+      await once(app, 'data')
+      if (end === 'near') connection.abort(new Error('gone'))
+      else farConnection.abort(new Error('gone'))
+      expect(await atApp).toBe('ECONNRESET')
+      expect(await carried).toMatchObject({ whole: false })
+    }
+  )
+
+  it('is reset on both sides by a program that stops, which then closes its connections in good order', async () => {
+    const { app, far, connection, carried, stop } = await spliced()
+    const [atApp, atFar] = [heard(app), isReset(far)]
+    far.resume()
+    far.send(Buffer.from('half of it'))
+    await once(app, 'data')
+    stop()
+    await connection.close()
+    expect([await atApp, await atFar]).toEqual(['ECONNRESET', true])
+    expect(await carried).toMatchObject({ whole: false })
+  })
+
+  it('holds a far sender up while it does not read, and keeps little', async () => {
+    const { app, socket, near, far, carried } = await spliced()
+    app.pause()
+    let kept = 0
+    near.addEventListener('message', () => {
+      kept = Math.max(kept, socket.writableLength + near.readBufferLength)
+    })
+    let sent = 0
+    const sending = (async () => {
+      for (; sent < total; sent += chunk.byteLength) if (!far.send(chunk)) await far.onDrain()
+      await far.close()
+    })()
+    await expect.poll(() => near.readStatus, { interval: 5 }).toBe('paused')
+    let received = 0
+    app.on('data', (data: Buffer) => {
+      received += data.byteLength
+    })
+    app.once('end', () => app.end())
+    far.resume()
+    app.resume()
+    await sending
+    expect(await carried).toEqual({ toStream: 0, toSocket: total, whole: true })
+    expect(received).toBe(total)
+    expect(kept).toBeLessThan(2 * windowBytes)
+  })
+
+  it('is held up while the far side does not read, and little of it is kept', async () => {
+    const { app, socket, near, far, carried } = await spliced()
+    for (let sent = 0; sent < total; sent += chunk.byteLength) app.write(chunk)
+    app.end()
+    await expect.poll(() => socket.isPaused(), { interval: 5 }).toBe(true)
+    const kept = near.writeBufferLength + far.readBufferLength
+    expect(kept).toBeLessThan(4 * windowBytes)
+    let received = 0
+    far.addEventListener('message', ({ data }) => {
+      received += data.byteLength
+    })
+    far.resume()
+    await far.close()
+    app.resume()
+    expect(await carried).toEqual({ toStream: total, toSocket: 0, whole: true })
+    expect(received).toBe(total)
+  })
+})
