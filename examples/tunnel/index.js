@@ -29,8 +29,8 @@ const node = await createLibp2p({
 
 /** Carries bytes both ways. An end is passed on as an end, and whatever is cut as a reset. */
 function join(socket, stream) {
-  if (stream.status !== 'open') return socket.resetAndDestroy()
   let ended = false
+  if (stream.status !== 'open') return socket.resetAndDestroy()
   const cut = (error) => {
     stream.abort(error)
     socket.resetAndDestroy()
@@ -60,11 +60,9 @@ async function offer(address) {
   const relayed = await node.dial(multiaddr(address))
   const direct = node.services.nat.direct(relayed.remotePeer, { signal: AbortSignal.timeout(10_000) })
   const best = await direct.catch((error) => complain(error) ?? relayed)
+  const refuse = (socket) => () => socket.resetAndDestroy()
   const carry = (socket) =>
-    best.newStream(protocol, relayedToo).then(
-      (stream) => join(socket, stream),
-      () => socket.resetAndDestroy()
-    )
+    void best.newStream(protocol, relayedToo).then((stream) => join(socket, stream), refuse(socket))
   createServer({ allowHalfOpen: true, pauseOnConnect: true }, carry).listen(local.port, local.host, () =>
     console.log(best.limits === undefined ? 'direct:' : 'relayed:', best.remoteAddr.toString())
   )
@@ -75,5 +73,5 @@ node.addEventListener('self:peer:update', () => console.log('addresses:', node.g
 console.log('id:', node.peerId.toString())
 for (const address of peers) node.dial(multiaddr(address)).catch(complain)
 const take = async (line) => (role === 'listen' ? allowed.add(line) : offer(line))
-createInterface({ input: process.stdin }).on('line', (line) => take(line).catch(complain))
+createInterface({ input: process.stdin }).on('line', (line) => void take(line).catch(complain))
 for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => node.stop().then(() => process.exit(0)))

@@ -3,7 +3,7 @@ import { support, why } from './support/in-lab.js'
 import { openTunnelHomes, sendThrough, serveEcho } from './support/tunnels.js'
 
 describe.skipIf(!support.ok)(`postern tunnel${why}`, { timeout: 60_000 }, () => {
-  it('carries 5 MB both ways, directly, between homes that map nothing, and ends cleanly at SIGTERM', async () => {
+  it('carries 5 MB both ways, directly, between homes that map nothing, and ends cleanly at SIGINT and SIGTERM', async () => {
     const homes = await openTunnelHomes('home', 'home')
     await serveEcho(homes.lab, 'home', 2200)
     const { running, peerId } = await homes.listen('2200', '--allow', homes.guest)
@@ -11,10 +11,10 @@ describe.skipIf(!support.ok)(`postern tunnel${why}`, { timeout: 60_000 }, () => 
     expect(await guest.next('connected')).toMatchObject({ via: 'relayed' })
     expect(await guest.next('upgraded')).toMatchObject({ address: expect.stringMatching(/^\/ip4\/11\.0\.0\.2\/tcp\//) })
     expect(await sendThrough(homes.lab, 5_000_000)).toBe('same 5000000')
-    for (const { child, ended } of [guest, running]) {
-      child.kill('SIGTERM')
-      expect(await ended).toBe(0)
-    }
+    guest.child.kill('SIGINT')
+    expect(await guest.ended).toBe(0)
+    running.child.kill('SIGTERM')
+    expect(await running.ended).toBe(0)
     expect(guest.told.at(-1)).toEqual({ event: 'stopped' })
   })
 
@@ -26,6 +26,18 @@ describe.skipIf(!support.ok)(`postern tunnel${why}`, { timeout: 60_000 }, () => 
     await guest.next('connected')
     expect(await sendThrough(homes.lab, 10_000)).toBe('same 10000')
     expect(await guest.next('not-direct')).toMatchObject({ code: 'SYMMETRIC_NAT' })
+  })
+
+  it('is reset, not ended, where a relay lets no more than 128 KiB through', async () => {
+    const homes = await openTunnelHomes('symmetric', 'symmetric')
+    await serveEcho(homes.lab, 'home', 2200)
+    const { peerId } = await homes.listen('2200', '--allow', homes.guest)
+    const guest = homes.connect(peerId)
+    await guest.next('connected')
+    expect(await sendThrough(homes.lab, 500_000)).toBe('ECONNRESET')
+    await guest.next('lost')
+    await guest.next('connected')
+    expect(await sendThrough(homes.lab, 10_000)).toBe('same 10000')
   })
 
   it('lets nobody in who is not allowed, and tells both what to do', async () => {

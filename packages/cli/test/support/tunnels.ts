@@ -1,4 +1,4 @@
-import { betweenTiers, type HomeOptions, type Lab, type Tier, withPeers } from '@postern/lab'
+import { betweenTiers, type Lab, type Tier, type TiersOptions, withPeers } from '@postern/lab'
 import { command, enter, folder, posternIn, type Running } from './in-lab.js'
 import { pasted, startRelay } from './relays.js'
 
@@ -12,8 +12,8 @@ export interface TunnelHomes {
   connect(peerId: string, ...args: readonly string[]): Running
 }
 
-export async function openTunnelHomes(one: Tier, other: Tier, both: HomeOptions = {}): Promise<TunnelHomes> {
-  const lab = await enter(withPeers(betweenTiers(one, other, { home: both, home2: both })))
+export async function openTunnelHomes(one: Tier, other: Tier, options: TiersOptions = {}): Promise<TunnelHomes> {
+  const lab = await enter(withPeers(betweenTiers(one, other, options)))
   const relays = (await Promise.all([startRelay(lab, 'alpha'), startRelay(lab, 'bravo')])).map(pasted)
   const named = relays.flatMap((relay) => ['--relay', relay])
   const [there, here] = [await folder(), await folder()]
