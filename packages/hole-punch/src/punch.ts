@@ -78,7 +78,8 @@ async function tryAll(
   async function webRtcAfter(met: Promise<unknown>): Promise<Connection> {
     if (context.knowledge.mapping() !== 'address-and-port-dependent') await met.catch(() => undefined)
     if (!(await canWebRtc(host, peer))) throw natError('NO_SERVICE', 'one of the two does not speak WebRTC')
-    if (direction === 'outbound') return dialWebRtc(host, relayed, bounded)
+    bounded.signal.throwIfAborted()
+    if (direction === 'outbound') return dialWebRtc(host, relayed, call)
     // The other side dials, and is given as long; whoever watches sees the connection.
     await host.clock.sleep(iceMs, bounded)
     throw natError('NO_REPLY', 'the other side did not come by WebRTC')
@@ -87,7 +88,7 @@ async function tryAll(
   const watching = watch(context, relayed, bounded)
   try {
     const met = meet()
-    const announced = dialAnnounced(host, peer, context.own, bounded)
+    const announced = dialAnnounced(host, peer, context.own, bounded, call)
     const first = Promise.any([met, announced, webRtcAfter(met)])
     return await Promise.race([
       first.catch(() => causeOf(outcome.errors, [context.knowledge.mapping(), outcome.theirs])),

@@ -16,16 +16,21 @@ const toldMs = 5000
  * Dials what the peer announces: a mapped port or a public host needs nobody to meet. Through libp2p, and therefore with
  * every transport that the node has.
  *
- * Rejects with `NO_SERVICE` where the peer announces nothing public, with libp2p's error, or with the signal's reason.
+ * Rejects with `NO_SERVICE` where the peer announces nothing public, with libp2p's error, or with a signal's reason.
+ *
+ * @param waiting - as long as something is to be dialled. A dial that has begun is left to itself: libp2p announces the
+ *   connection before it has done with it, and whoever hears of it would end it
  */
 export async function dialAnnounced(
   host: HolePunchHost,
   peer: PeerId,
   own: () => ReadonlySet<string>,
+  waiting: CallOptions,
   call: CallOptions
 ): Promise<Connection> {
   const { clock, components } = host
-  const addresses = await findAnnounced(host, peer, own, call)
+  const addresses = await findAnnounced(host, peer, own, waiting)
+  waiting.signal.throwIfAborted()
   const late = (): Error => natError('NO_REPLY', `no announced address answered within ${dialMs} ms`)
   const connection = await within(clock, dialMs, call, late, (bounded) =>
     // There is a connection already, and it is the relayed one.

@@ -130,6 +130,8 @@ describe.skipIf(!support.ok)(`a home that is mapped${skipped}`, { timeout: 60_00
       await (one === 'home' ? homes.home : homes.home2).until(({ event }) => event === 'verified')
       await homes.dialThroughRelay()
       expect(await homes.outcomes()).toMatchObject([direct, direct])
+      expect(await settled(homes.home2, homes.home.peerId)).not.toEqual([])
+      expect(await homes.home.ping(homes.home2.peerId)).toBeGreaterThanOrEqual(0)
     }
   })
 })
