@@ -7,7 +7,6 @@ import type { Ledger } from './ledger.js'
 import type { Locals } from './local.js'
 import type { MemoryBook } from './memory.js'
 import type { Policy } from './policy.js'
-import type { NatReport } from './report.js'
 import type { Roster } from './roster.js'
 
 /** What the parts of one traversal share. */
@@ -32,8 +31,6 @@ export interface Context {
   readonly gatewayChanged: (gateway: string) => void
   /** What was verified may not be so any more. */
   readonly doubt: () => void
-  /** How the NAT behaves, as far as observers have shown: a hint for whoever wants to get through it. */
-  readonly nat: () => NatReport | null
 }
 
 /** What may still be done once nothing new is begun: as long as the signal does not abort. */

@@ -121,8 +121,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     },
     touched,
     gatewayChanged: (gateway) => recoveries.confirm(gateway),
-    doubt: doubtAll,
-    nat: () => observers.facts().nat
+    doubt: doubtAll
   }
   const verifier = createVerifier(context)
   const observers = createObservers(context)

@@ -1,5 +1,5 @@
 import { type ErrorCode, type NatError, natError } from '@postern/interface'
-import type { Mapping } from './codec.js'
+import type { Mapping } from './mapping.js'
 
 /** Why a peer is not connected directly. */
 export type UpgradeCause =

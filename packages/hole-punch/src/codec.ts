@@ -1,6 +1,7 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
-import { type Behaviour, natError } from '@postern/interface'
+import { natError } from '@postern/interface'
 import { readFields } from '@postern/messages'
+import type { Mapping } from './mapping.js'
 
 /** libp2p/specs relay/DCUtR.md */
 export const dcutrProtocol = '/libp2p/dcutr'
@@ -13,9 +14,6 @@ const mostAddresses = 32
 
 /** `HolePunch.Type` of the spec. */
 const typeOf = { connect: 100, sync: 300 } as const
-
-/** What a NAT does with the source port of one socket: the same for all destinations, or another for each. */
-export type Mapping = Extract<Behaviour, 'endpoint-independent' | 'address-and-port-dependent'>
 
 const mappingNumbers: Readonly<Record<Mapping, number>> = {
   'endpoint-independent': 1,

@@ -3,7 +3,8 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, type Clock, formatMultiaddr, natError } from '@postern/interface'
 import { type Messages, messagesOf, openStream } from '@postern/messages'
 import { within } from '@postern/net'
-import { dcutrProtocol, decodeMessage, encodeMessage, type Mapping, type Message, mostBytes } from './codec.js'
+import { dcutrProtocol, decodeMessage, encodeMessage, type Message, mostBytes } from './codec.js'
+import type { Mapping } from './mapping.js'
 import type { PunchPort } from './ports.js'
 
 /** What one side tells the other before they dial each other. */

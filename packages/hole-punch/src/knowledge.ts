@@ -1,15 +1,15 @@
 import type { Connection } from '@libp2p/interface'
 import type { CallOptions, Family } from '@postern/interface'
-import type { Mapping } from './codec.js'
 import type { HolePunchHost } from './host.js'
+import { type Mapping, mappingFrom } from './mapping.js'
 import { findObservers } from './observers.js'
-import { comparePort, type PunchPort } from './ports.js'
+import { comparePort, type PunchPort, preparePorts } from './ports.js'
 import type { Connect } from './sockets.js'
 import { targetOf } from './targets.js'
 
 /** What is known of our NAT, and found out once on each network. */
 export interface Knowledge {
-  /** How it maps ports. */
+  /** How it maps ports: as peers see it, or else as STUN servers do. */
   mapping(): Mapping | undefined
   /** The address outside under which a port has the number that it has here; undefined where it has not, or nobody knows. */
   keptPortsAt(family: Family): string | undefined
@@ -33,7 +33,7 @@ const soonMs = 1000
 export function createKnowledge(host: HolePunchHost, connect: Connect, call: CallOptions): Knowledge {
   const { clock, components } = host
   const kept = new Map<Family, string>()
-  let mapping: Mapping | undefined
+  let observed: Mapping | undefined
   let learning: Promise<void> | undefined
   let soon: Promise<void> | undefined
 
@@ -41,10 +41,21 @@ export function createKnowledge(host: HolePunchHost, connect: Connect, call: Cal
     const family = relayed === undefined ? undefined : targetOf(relayed.remoteAddr.bytes)?.family
     const observers = await findObservers(components, relayed, family)
     const seen = await comparePort(host, connect, observers, call)
-    // Somebody else may be there to tell when it is needed.
-    if (seen === undefined) learning = undefined
-    mapping = seen?.mapping
+    observed = seen?.mapping
     if (seen?.mapping === 'endpoint-independent') note(seen.port)
+    if (seen !== undefined) return
+    // Somebody else may be there to tell when it is needed.
+    learning = undefined
+    if (mapping() !== 'endpoint-independent' || kept.size > 0) return
+    // What STUN servers cannot tell is whether ports of TCP keep their numbers. One peer can.
+    const shown = await preparePorts(host, connect, observers, 1, call)
+    shown.ports.forEach(note)
+    shown.release()
+  }
+
+  function mapping(): Mapping | undefined {
+    const told = host.nat?.()?.mapping ?? undefined
+    return observed ?? (told && mappingFrom(told))
   }
 
   function note({ localPort, external }: PunchPort): void {
@@ -57,7 +68,7 @@ export function createKnowledge(host: HolePunchHost, connect: Connect, call: Cal
   }
 
   return {
-    mapping: () => mapping,
+    mapping,
     keptPortsAt: (family) => kept.get(family),
     learn,
     learnSoon() {
@@ -78,7 +89,7 @@ export function createKnowledge(host: HolePunchHost, connect: Connect, call: Cal
       const { external, localPort } = port
       // Another address, or another port: what was known is over.
       if (external.port !== localPort) kept.delete(external.family)
-      else if (kept.has(external.family)) note(port)
+      else if (kept.has(external.family) || mapping() === 'endpoint-independent') note(port)
     },
     async ended() {
       await soon

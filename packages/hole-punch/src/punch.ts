@@ -1,10 +1,12 @@
 import type { Connection, Stream } from '@libp2p/interface'
-import { type CallOptions, natError } from '@postern/interface'
+import { type CallOptions, type NatError, natError } from '@postern/interface'
 import { orAborted } from '@postern/net'
 import { causeOf, type UpgradeCause } from './causes.js'
 import type { Context } from './context.js'
+import { type Mapping, passBy } from './mapping.js'
+import type { Told } from './exchange.js'
 import { isDirect } from './relayed.js'
-import { answerRounds, beginRounds, type Outcome } from './rounds.js'
+import { answerRounds, beginRounds } from './rounds.js'
 import { dialAnnounced } from './unilateral.js'
 import { canWebRtc, dialWebRtc, iceMs } from './webrtc.js'
 
@@ -58,25 +60,36 @@ async function tryAll(
   began: () => void,
   call: CallOptions
 ): Promise<Connection | UpgradeCause> {
-  const { host } = context
+  const { host, knowledge } = context
   const { remotePeer: peer, direction } = relayed
   const over = new AbortController()
   const bounded = { signal: AbortSignal.any([call.signal, over.signal]) }
-  let outcome: Outcome = { errors: [], theirs: undefined }
+  const hopeless = Promise.withResolvers<void>()
+  let errors: readonly NatError[] = []
+  let theirs: Mapping | undefined
+  const watcher = {
+    began,
+    heard({ mapping }: Told) {
+      theirs = mapping
+      if (passBy(knowledge.mapping(), theirs)) hopeless.resolve()
+    }
+  }
 
   async function meet(): Promise<Connection> {
     const met =
       direction === 'inbound'
-        ? await beginRounds(context, relayed, began, bounded)
-        : await answerRounds(context, relayed, next, began, bounded)
+        ? await beginRounds(context, relayed, watcher, bounded)
+        : await answerRounds(context, relayed, next, watcher, bounded)
     if (isConnection(met)) return met
-    outcome = met
-    throw met.errors.at(-1) ?? natError('NO_REPLY', 'the rounds led nowhere')
+    errors = met
+    throw met.at(-1) ?? natError('NO_REPLY', 'the rounds led nowhere')
   }
 
-  /** After TCP: its sockets are dearer, and what it needs of the routers is not the same. At once where TCP is hopeless. */
+  /** After TCP: its sockets are dearer, and what it needs of the routers is not the same. At once where TCP is hopeless, by
+   * what is known of our NAT, or of both. */
   async function webRtcAfter(met: Promise<unknown>): Promise<Connection> {
-    if (context.knowledge.mapping() !== 'address-and-port-dependent') await met.catch(() => undefined)
+    if (knowledge.mapping() !== 'address-and-port-dependent')
+      await Promise.race([met.catch(() => undefined), hopeless.promise])
     if (!(await canWebRtc(host, peer))) throw natError('NO_SERVICE', 'one of the two does not speak WebRTC')
     bounded.signal.throwIfAborted()
     if (direction === 'outbound') return dialWebRtc(host, relayed, call)
@@ -90,10 +103,7 @@ async function tryAll(
     const met = meet()
     const announced = dialAnnounced(host, peer, context.own, bounded, call)
     const first = Promise.any([met, announced, webRtcAfter(met)])
-    return await Promise.race([
-      first.catch(() => causeOf(outcome.errors, [context.knowledge.mapping(), outcome.theirs])),
-      watching
-    ])
+    return await Promise.race([first.catch(() => causeOf(errors, [knowledge.mapping(), theirs])), watching])
   } finally {
     over.abort(natError('NO_REPLY', 'it was decided otherwise'))
     call.signal.throwIfAborted()
@@ -133,4 +143,4 @@ function watch(
   return promise
 }
 
-const isConnection = (met: Connection | Outcome): met is Connection => 'remotePeer' in met
+const isConnection = (met: Connection | readonly NatError[]): met is Connection => 'remotePeer' in met

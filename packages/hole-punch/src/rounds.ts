@@ -1,9 +1,9 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { type CallOptions, isNatError, type NatError, natError } from '@postern/interface'
 import { within } from '@postern/net'
-import type { Mapping } from './codec.js'
 import type { Context } from './context.js'
 import { answerRound, type Offer, offerRound, type Told } from './exchange.js'
+import { type Mapping, passBy } from './mapping.js'
 import { manyPlaces, manyPorts, pairsOf } from './pairs.js'
 import type { PunchPort } from './ports.js'
 import { punchRound, type Round } from './round.js'
@@ -11,10 +11,12 @@ import type { Pair } from './sockets.js'
 import { createSupply } from './supply.js'
 import { targetsOf } from './targets.js'
 
-/** What came of the rounds, where none of them led to a connection. */
-export interface Outcome {
-  readonly errors: readonly NatError[]
-  readonly theirs: Mapping | undefined
+/** Who wants to know how far the rounds are. */
+export interface Watcher {
+  /** The two sides begin to agree. */
+  began(): void
+  /** What the other side has told in this round. */
+  heard(told: Told): void
 }
 
 /** A SYN that is lost is sent again after one and three seconds (RFC 6298): a round has time for both, in ms. */
@@ -29,13 +31,14 @@ const mostDials = 200
 const patienceMs = 15_000
 const againMs = 6000
 
-/** The side that the relayed connection came to. Resolves with the direct connection, or with why there is none. */
+/** The side that the relayed connection came to. Resolves with the direct connection, or with what each round
+ * failed with. */
 export async function beginRounds(
   context: Context,
   relayed: Connection,
-  began: () => void,
+  watcher: Watcher,
   call: CallOptions
-): Promise<Connection | Outcome> {
+): Promise<Connection | readonly NatError[]> {
   const { clock } = context.host
   const supply = createSupply(context, relayed, call)
   const errors: NatError[] = []
@@ -45,9 +48,10 @@ export async function beginRounds(
       try {
         const { ports } = await supply.take()
         await context.knowledge.learned(call)
-        began()
+        watcher.began()
         const agreed = await offerRound(relayed, offerOf(context, ports), clock, call)
         told = agreed
+        watcher.heard(agreed)
         // SYNC needs as long to the other side.
         await clock.sleep(agreed.rttMs / 2, call)
         const listenMs = serverListensMs + 2 * agreed.rttMs
@@ -57,7 +61,7 @@ export async function beginRounds(
         if (isFinal(errors.at(-1)) || isHopeless(context, told)) break
       }
     }
-    return { errors, theirs: told?.mapping }
+    return errors
   } finally {
     supply.end()
   }
@@ -68,9 +72,9 @@ export async function answerRounds(
   context: Context,
   relayed: Connection,
   next: (call: CallOptions) => Promise<Stream>,
-  began: () => void,
+  watcher: Watcher,
   call: CallOptions
-): Promise<Connection | Outcome> {
+): Promise<Connection | readonly NatError[]> {
   const { clock } = context.host
   const supply = createSupply(context, relayed, call)
   const errors: NatError[] = []
@@ -83,7 +87,7 @@ export async function answerRounds(
       const stream = await coming.catch((error: unknown) => void errors.push(errorOf(error, call)))
       if (stream === undefined) break
       try {
-        began()
+        watcher.began()
         // Where the other side was refused sooner it begins again, and this round is over for both.
         coming = within(clock, roundMs + againMs, call, late, next)
         coming.then(
@@ -98,6 +102,7 @@ export async function answerRounds(
           return offerOf(context, ports)
         }
         told = await answerRound(stream, prepare, clock, bounded)
+        watcher.heard(told)
         const { ports } = await taken
         const listenMs = round === 1 ? 0 : clientListensMs
         return await meet(context, relayed, ports, told, { role: 'client', listenMs }, bounded)
@@ -106,7 +111,7 @@ export async function answerRounds(
         if (isFinal(errors.at(-1)) || isHopeless(context, told)) break
       }
     }
-    return { errors, theirs: told?.mapping }
+    return errors
   } finally {
     supply.end()
   }
@@ -167,7 +172,6 @@ const isFinal = (error: NatError | undefined): boolean =>
 /** With a NAT that takes another port for each destination the rounds after the first meet nobody, either. As long as one
  * side has not told, the next round will. */
 function isHopeless({ knowledge, settings }: Context, told: Told | undefined): boolean {
-  const mappings = new Set([knowledge.mapping(), told?.mapping])
   const isGuessing = settings.birthday && told?.birthday === true
-  return !isGuessing && !mappings.has(undefined) && mappings.has('address-and-port-dependent')
+  return !isGuessing && passBy(knowledge.mapping(), told?.mapping)
 }

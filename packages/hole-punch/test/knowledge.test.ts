@@ -1,5 +1,6 @@
 import { Socket } from 'node:net'
 import { multiaddr } from '@multiformats/multiaddr'
+import type { Behaviour } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createKnowledge } from '../src/knowledge.js'
@@ -21,6 +22,37 @@ describe('what is known of the NAT', () => {
     await knowledge.learned(cut)
     expect([knowledge.mapping(), knowledge.keptPortsAt(4)]).toEqual([undefined, undefined])
     knowledge.learn(undefined)
+    cut.abort()
+    await knowledge.ended()
+  })
+
+  it('comes from STUN servers where only one peer could tell, and that one tells whether ports are kept', async () => {
+    const { ours } = await trio()
+    const told = { mapping: 'endpoint-independent' as Behaviour | null }
+    const cut = new AbortController()
+    const knowledge = createKnowledge({ ...hostOf(ours.components), nat: () => told }, systemConnect, cut)
+    expect([knowledge.mapping(), knowledge.keptPortsAt(4)]).toEqual(['endpoint-independent', undefined])
+    knowledge.learn(undefined)
+    await expect.poll(() => knowledge.keptPortsAt(4)).toBe('127.0.0.1')
+    told.mapping = 'address-dependent'
+    expect(knowledge.mapping()).toBe('address-and-port-dependent')
+    told.mapping = null
+    expect(knowledge.mapping()).toBeUndefined()
+    cut.abort()
+    await knowledge.ended()
+  })
+
+  it('is what two peers see of TCP, whatever STUN servers say', async () => {
+    const { ours } = await trio()
+    const far = await createNode({}, ['/ip4/127.2.0.1/tcp/0'])
+    onTestFinished(async () => stopNodes(far))
+    await ours.libp2p.dial(multiaddr(far.address))
+    const cut = new AbortController()
+    const nat = (): { readonly mapping: Behaviour } => ({ mapping: 'address-and-port-dependent' })
+    const knowledge = createKnowledge({ ...hostOf(ours.components), nat }, systemConnect, cut)
+    expect(knowledge.mapping()).toBe('address-and-port-dependent')
+    knowledge.learn(undefined)
+    await expect.poll(() => knowledge.mapping()).toBe('endpoint-independent')
     cut.abort()
     await knowledge.ended()
   })

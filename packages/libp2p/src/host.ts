@@ -1,6 +1,5 @@
 import type { AutonatComponents } from '@postern/autonat'
-import type { HolePunchComponents } from '@postern/hole-punch'
-import type { Host } from '@postern/interface'
+import type { HolePunchComponents, HolePunchHost } from '@postern/hole-punch'
 import type { RelayComponents } from '@postern/relay'
 import type { AddressManager } from '@libp2p/interface-internal'
 import type { ComponentLogger, Metrics } from '@libp2p/interface'
@@ -16,6 +15,6 @@ export interface Libp2pComponents extends AutonatComponents, HolePunchComponents
 
 /** What a strategy gets from {@link natTraversal}. One that needs it is a `Strategy<Libp2pHost>`, and nothing that
  * `expose()` of `@postern/node` takes. */
-export interface Libp2pHost extends Host {
+export interface Libp2pHost extends HolePunchHost {
   readonly components: Libp2pComponents
 }

@@ -105,7 +105,8 @@ class NatTraversalService implements NatTraversal, Startable {
       clock,
       random: Math.random,
       log: { debug: (text) => log.trace('%s', text), info: (text) => log('%s', text) },
-      components
+      components,
+      nat: () => traversal.report().nat
     }
     const store = init.store ?? datastoreStore(components.datastore, (error) => log.error('memory is lost - %e', error))
     const inUse = (): boolean => components.connectionManager.getConnections().some(({ direct }) => !direct)

@@ -62,6 +62,17 @@ describe.skipIf(!support.ok)(`two homes whose routers map nothing${skipped}`, { 
     await expect(home.direct(home2.peerId)).rejects.toThrow('another port for each destination')
   })
 
+  it('know what their NATs are from STUN servers where they have one peer alone, and give up at once', async () => {
+    const stunServers = ['21.0.0.1', '31.0.0.1']
+    await using homes = await openTwoHomes('symmetric', 'carrier', { peers: 1, stunServers })
+    const mapping = async (node: LabNode) => (await node.report()).nat?.mapping
+    await expect.poll(() => mapping(homes.home), { timeout: 15_000 }).toBe('address-and-port-dependent')
+    await expect.poll(() => mapping(homes.home2), { timeout: 15_000 }).toBe('endpoint-independent')
+    await homes.dialThroughRelay()
+    const failed = { state: 'failed', cause: 'symmetric-one' }
+    expect(await homes.outcomes()).toMatchObject([failed, failed])
+  })
+
   it('meet by many guesses where one NAT is symmetric, and both want it', async () => {
     await using homes = await openTwoHomes('symmetric', 'home', { punch: { birthday: true } })
     await homes.dialThroughRelay()

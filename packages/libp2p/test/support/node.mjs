@@ -16,6 +16,7 @@ import { manual } from '@postern/manual'
 import { natPmp } from '@postern/nat-pmp'
 import { pcp } from '@postern/pcp'
 import { relay } from '@postern/relay'
+import { stun } from '@postern/stun'
 import { upnp } from '@postern/upnp'
 import { createLibp2p } from 'libp2p'
 import { natTraversal, portMappingClient } from '../../dist/index.js'
@@ -27,7 +28,7 @@ const began = performance.now()
 const say = (line) =>
   process.stdout.write(`${JSON.stringify({ ms: Math.round(performance.now() - began), ...line })}\n`)
 
-const factories = { autonat, 'hole-punch': holePunch, manual, 'nat-pmp': natPmp, pcp, relay, upnp }
+const factories = { autonat, 'hole-punch': holePunch, manual, 'nat-pmp': natPmp, pcp, relay, stun, upnp }
 const strategies = config.nat?.strategies?.map(([name, options]) => factories[name](options))
 
 const services = { identify: identify(), identifyPush: identifyPush(), ping: ping() }

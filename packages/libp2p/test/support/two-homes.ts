@@ -24,23 +24,29 @@ export interface TwoHomesOptions {
   readonly punch?: Record<string, unknown>
   /** Before the others, in rank. @default none: what is direct was punched, or is public */
   readonly mappers?: readonly string[]
+  /** Peers that both know, at which they have reservations as far as there are two. @default all three */
+  readonly peers?: number
+  /** STUN servers that both ask. */
+  readonly stunServers?: readonly string[]
   readonly node?: NodeConfig
 }
 
 export async function openTwoHomes(one: Tier, other: Tier, options: TwoHomesOptions = {}): Promise<TwoHomes> {
-  const { both = {}, punch = {}, mappers = [], node = {} } = options
+  const { both = {}, punch = {}, mappers = [], peers, stunServers, node = {} } = options
   const topology = betweenTiers(one, other, {
     home: { ...both, ...options.home },
     home2: { ...both, ...options.home2 }
   })
-  const world = await openWorld(topology, {}, node.iceServer !== undefined)
+  const world = await openWorld(topology, {}, (node.iceServer ?? stunServers) !== undefined)
+  const connect = world.peerAddresses.slice(0, peers)
   const strategies: NonNullable<NonNullable<NodeConfig['nat']>['strategies']> = [
     ...mappers.map((name) => [name] as const),
-    ['relay', { relays: world.peerAddresses.slice(0, 2) }],
+    ['relay', { relays: connect.slice(0, 2) }],
     ['autonat'],
+    ...(stunServers === undefined ? [] : [['stun', { servers: stunServers }] as const]),
     ['hole-punch', punch]
   ]
-  const start = (host: string): Promise<LabNode> => world.startHome({ ...node, nat: { strategies } }, host)
+  const start = (host: string): Promise<LabNode> => world.startHome({ connect, ...node, nat: { strategies } }, host)
   const [home, home2] = await Promise.all([start('home'), start('home2')])
 
   return {
