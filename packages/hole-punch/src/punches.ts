@@ -15,6 +15,8 @@ export type UpgradeState =
 export interface Punches {
   /** A relayed connection has opened. */
   opened(relayed: Connection): void
+  /** A direct connection has opened, however it came about: where a punch had failed, it is news. */
+  cameDirect(direct: Connection): void
   /** The peer begins a round on a relayed connection that we have dialled. */
   answer(stream: Stream, connection: Connection): void
   /** Gets the peer connected directly, now. Rejects with a NatError, or with the signal's reason. */
@@ -65,9 +67,13 @@ export function createPunches(
       if (failedMs.size > mostFailed) failedMs.delete([...failedMs.keys()][0] ?? id)
       return tell(id, { state: 'failed', cause: outcome })
     }
+    await succeed(id, outcome)
+  }
+
+  async function succeed(id: string, direct: Connection): Promise<void> {
     failedMs.delete(id)
-    tell(id, { state: 'direct', address: addressOf(outcome) })
-    await letRelayGo(context, outcome, call)
+    tell(id, { state: 'direct', address: addressOf(direct) })
+    await letRelayGo(context, direct, call)
   }
 
   const isResting = (id: string): boolean => clock.monotonicMs() - (failedMs.get(id) ?? -restMs) < restMs
@@ -78,6 +84,10 @@ export function createPunches(
       if (components.connectionManager.getConnections(remotePeer).some(isDirect) || isResting(remotePeer.toString()))
         return
       begin(relayed)
+    },
+    cameDirect(direct) {
+      const id = direct.remotePeer.toString()
+      if (failedMs.has(id) && !running.has(id)) work(succeed(id, direct))
     },
     answer(stream, connection) {
       // Whom the connection came to begins; everything else is refused, as go-libp2p does.

@@ -8,7 +8,8 @@ import type { HolePunchComponents, HolePunchHost } from './host.js'
 import { createKnowledge } from './knowledge.js'
 import { type HolePunchOptions, readOptions } from './options.js'
 import { createPunches } from './punches.js'
-import { isRelayed } from './relayed.js'
+import { isDirect, isRelayed } from './relayed.js'
+import { endRival } from './rival.js'
 
 /** SYNs a minute that somebody else can have us send. Three rounds of one port are 600 at most. */
 const limits = { perAddress: 800, perNetwork: 2400, inAll: 8000 }
@@ -29,7 +30,7 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
     kind: 'puncher',
     async discover(network, found, call) {
       if (call.signal.aborted) return
-      const { components, clock, log } = host
+      const { components, clock } = host
       const { transportManager } = components
       const tell = (finding: Finding): void => {
         if (!call.signal.aborted) found(finding)
@@ -55,6 +56,7 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
       )
 
       const opened = ({ detail }: CustomEvent<Connection>): void => {
+        if (isDirect(detail)) return punches.cameDirect(detail)
         if (!isRelayed(detail)) return
         knowledge.learn(detail)
         punches.opened(detail)
@@ -63,7 +65,8 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
         if (transportManager.getAddrs().some(isThroughRelay)) knowledge.learnSoon()
       }
 
-      await handle(components, (stream, connection) => punches.answer(stream, connection), log)
+      await endRival(host)
+      await handle(components, (stream, connection) => punches.answer(stream, connection))
       components.events.addEventListener('connection:open', opened)
       components.events.addEventListener('transport:listening', listening)
       tell(puncher)
@@ -83,14 +86,8 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
 /** Nobody else may serve the protocol: the other side would get answers of two. */
 async function handle(
   { registrar }: HolePunchComponents,
-  answer: (stream: Stream, connection: Connection) => void,
-  log: HolePunchHost['log']
+  answer: (stream: Stream, connection: Connection) => void
 ): Promise<void> {
-  if (registrar.getProtocols().includes(dcutrProtocol)) {
-    log.info(
-      'hole-punch: another service, @libp2p/dcutr for example, is configured for /libp2p/dcutr too. It is replaced; take it out of the services.'
-    )
-  }
   try {
     await registrar.handle(dcutrProtocol, answer, { force: true, runOnLimitedConnection: true, maxInboundStreams: 2 })
   } catch (cause) {

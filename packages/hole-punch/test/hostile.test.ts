@@ -1,5 +1,6 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
+import { dcutr } from '@libp2p/dcutr'
 import { lpStream } from '@libp2p/utils'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
@@ -220,12 +221,44 @@ describe('an upgrade', () => {
   })
 })
 
+describe('a direct connection that comes about after a failure', () => {
+  it('is news, and the relay is let go', async () => {
+    const { relay, ours, other } = await trio()
+    const looking = search(ours, { graceMs: 0 })
+    await looking.puncher()
+    await dialThrough(relay, other, ours)
+    await looking.news('failed')
+    const { transportManager } = other.components
+    await transportManager.listen([multiaddr('/ip4/127.0.0.1/tcp/0')])
+    const place = transportManager.getAddrs().find((each) => !each.toString().includes('p2p-circuit'))
+    await ours.libp2p.dial(multiaddr(`${String(place)}/p2p/${other.id}`), { force: true })
+    expect(await looking.news('direct')).toMatchObject({ peer: other.id })
+    await expect.poll(() => ours.libp2p.getConnections(other.libp2p.peerId).length, { timeout: 10_000 }).toBe(1)
+  })
+})
+
 describe('another service for the protocol', () => {
-  it('is replaced, which is said', async () => {
+  it('of @libp2p/dcutr is stopped, which is said: it begins no rounds of its own', async () => {
+    const { ours, relay, other } = await trio({ ours: { anyName: dcutr() } })
+    const { registrar } = ours.components
+    expect(registrar.getTopologies(dcutrProtocol)).toHaveLength(1)
+    const asked = await answering(other, (stream) => stream.abort(new Error('no')))
+    const looking = search(ours)
+    await looking.puncher()
+    expect(looking.lines.join()).toContain('@libp2p/dcutr')
+    expect(registrar.getTopologies(dcutrProtocol)).toEqual([])
+    expect(registrar.getProtocols()).toContain(dcutrProtocol)
+    await dialThrough(relay, other, ours)
+    await looking.news('failed')
+    // Ours, and no others.
+    expect(asked()).toBe(3)
+  })
+
+  it('of anybody else is replaced, which is said', async () => {
     const { ours } = await trio()
     await ours.libp2p.handle(dcutrProtocol, () => undefined)
     const looking = search(ours)
     await looking.puncher()
-    expect(looking.lines.join()).toContain('@libp2p/dcutr')
+    expect(looking.lines.join()).toContain('another service')
   })
 })
