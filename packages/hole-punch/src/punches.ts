@@ -1,4 +1,4 @@
-import type { Connection, Stream } from '@libp2p/interface'
+import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import type { CallOptions, MultiaddrText } from '@postern/interface'
 import { errorOf, type UpgradeCause } from './causes.js'
 import type { Context } from './context.js'
@@ -17,6 +17,8 @@ export interface Punches {
   opened(relayed: Connection): void
   /** A direct connection has opened, however it came about: where a punch had failed, it is news. */
   cameDirect(direct: Connection): void
+  /** A connection to this peer has ended: if that leaves it a relayed one alone, a way is looked for again. */
+  closed(peer: PeerId): void
   /** The peer begins a round on a relayed connection that we have dialled. */
   answer(stream: Stream, connection: Connection): void
   /** Gets the peer connected directly, now. Rejects with a NatError, or with the signal's reason. */
@@ -76,14 +78,20 @@ export function createPunches(
     await letRelayGo(context, direct, call)
   }
 
+  function opened(relayed: Connection): void {
+    const { remotePeer } = relayed
+    if (components.connectionManager.getConnections(remotePeer).some(isDirect) || isResting(remotePeer.toString()))
+      return
+    begin(relayed)
+  }
+
   const isResting = (id: string): boolean => clock.monotonicMs() - (failedMs.get(id) ?? -restMs) < restMs
 
   return {
-    opened(relayed) {
-      const { remotePeer } = relayed
-      if (components.connectionManager.getConnections(remotePeer).some(isDirect) || isResting(remotePeer.toString()))
-        return
-      begin(relayed)
+    opened,
+    closed(peer) {
+      const relayed = components.connectionManager.getConnections(peer).find(isRelayed)
+      if (relayed !== undefined) opened(relayed)
     },
     cameDirect(direct) {
       const id = direct.remotePeer.toString()

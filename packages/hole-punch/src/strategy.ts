@@ -61,6 +61,7 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
         knowledge.learn(detail)
         punches.opened(detail)
       }
+      const closed = ({ detail }: CustomEvent<Connection>): void => punches.closed(detail.remotePeer)
       const listening = (): void => {
         if (transportManager.getAddrs().some(isThroughRelay)) knowledge.learnSoon()
       }
@@ -68,6 +69,7 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
       await endRival(host)
       await handle(components, (stream, connection) => punches.answer(stream, connection))
       components.events.addEventListener('connection:open', opened)
+      components.events.addEventListener('connection:close', closed)
       components.events.addEventListener('transport:listening', listening)
       tell(puncher)
       listening()
@@ -76,6 +78,7 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
       }
       await aborted(call)
       components.events.removeEventListener('connection:open', opened)
+      components.events.removeEventListener('connection:close', closed)
       components.events.removeEventListener('transport:listening', listening)
       await components.registrar.unhandle(dcutrProtocol)
       await Promise.all([punches.ended(), knowledge.ended()])

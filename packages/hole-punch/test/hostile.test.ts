@@ -221,17 +221,34 @@ describe('an upgrade', () => {
   })
 })
 
-describe('a direct connection that comes about after a failure', () => {
-  it('is news, and the relay is let go', async () => {
+/** `trio()` listens through its relay alone. */
+async function dialDirectly(from: Node, to: Node): Promise<Connection> {
+  const { transportManager } = to.components
+  await transportManager.listen([multiaddr('/ip4/127.0.0.1/tcp/0')])
+  const place = transportManager.getAddrs().find((each) => !each.toString().includes('p2p-circuit'))
+  return from.libp2p.dial(multiaddr(`${String(place)}/p2p/${to.id}`), { force: true })
+}
+
+describe('a direct connection', () => {
+  it('that ends beside a relayed one is looked for again', async () => {
+    const { relay, ours, other } = await trio()
+    const looking = search(ours)
+    await looking.puncher()
+    const direct = await dialDirectly(ours, other)
+    await dialThrough(relay, other, ours)
+    await expect.poll(() => ours.libp2p.getConnections(other.libp2p.peerId).length).toBe(2)
+    expect(looking.findings.filter(({ kind }) => kind === 'notice')).toEqual([])
+    direct.abort(new Error('the network is another one'))
+    expect(await looking.news('relayed')).toMatchObject({ peer: other.id })
+  })
+
+  it('that comes about after a failure is news, and the relay is let go', async () => {
     const { relay, ours, other } = await trio()
     const looking = search(ours, { graceMs: 0 })
     await looking.puncher()
     await dialThrough(relay, other, ours)
     await looking.news('failed')
-    const { transportManager } = other.components
-    await transportManager.listen([multiaddr('/ip4/127.0.0.1/tcp/0')])
-    const place = transportManager.getAddrs().find((each) => !each.toString().includes('p2p-circuit'))
-    await ours.libp2p.dial(multiaddr(`${String(place)}/p2p/${other.id}`), { force: true })
+    await dialDirectly(ours, other)
     expect(await looking.news('direct')).toMatchObject({ peer: other.id })
     await expect.poll(() => ours.libp2p.getConnections(other.libp2p.peerId).length, { timeout: 10_000 }).toBe(1)
   })

@@ -1,7 +1,8 @@
 import { canDelay } from '@postern/lab'
 import { describe, expect, it } from 'vitest'
 import type { LabNode } from './support/nodes.js'
-import { openTwoHomes } from './support/two-homes.js'
+import { ipv6Homes, laptopAndHome } from './support/homes.js'
+import { openNodes, openTwoHomes } from './support/two-homes.js'
 import { skipped, support } from './support/world.js'
 
 const delays = await canDelay()
@@ -127,6 +128,39 @@ describe.skipIf(!support.ok)(`two homes whose routers map nothing${skipped}`, { 
     await world.lab.outageEnds('router', 'wan')
     await expect.poll(async () => home2.ping(home.peerId), { timeout: 20_000 }).toBeGreaterThanOrEqual(0)
     expect(await home2.connections(home.peerId)).toMatchObject([{ limited: false }])
+  })
+})
+
+describe.skipIf(!support.ok)(`two homes of another kind${skipped}`, { timeout: 90_000 }, () => {
+  it('with firewalls and IPv6 alone meet in the same way', async () => {
+    const node = { listen: ['/ip6/::/tcp/4001'] }
+    await using homes = await openNodes(ipv6Homes, { family: 6, node })
+    const { home, home2 } = homes
+    await homes.dialThroughRelay()
+    expect(await homes.outcomes()).toMatchObject([direct, direct])
+    expect(await settled(home2, home.peerId)).toEqual([expect.stringMatching(/^\/ip6\/2a00:1::2\/tcp\/\d+$/)])
+    expect(await settled(home, home2.peerId)).toEqual([expect.stringMatching(/^\/ip6\/2a00:2::2\/tcp\/\d+$/)])
+    expect(await home.ping(home2.peerId)).toBeGreaterThanOrEqual(0)
+  })
+
+  it('meet again when one has gone over to another network', async () => {
+    await using homes = await openNodes(laptopAndHome)
+    const { home, home2, world } = homes
+    await homes.dialThroughRelay()
+    expect(await homes.outcomes()).toMatchObject([direct, direct])
+    expect(await settled(home2, home.peerId)).toEqual([expect.stringMatching(/^\/ip4\/11\.0\.0\.2\/tcp\/\d+$/)])
+
+    await world.lab.switchUplink('home')
+    // Nobody tells: libp2p asks every 10 s whether a connection lives.
+    await expect.poll(async () => home2.connections(home.peerId), { timeout: 40_000 }).toEqual([])
+    await expect
+      .poll(async () => (await home.addresses()).join(), { timeout: 20_000 })
+      .toMatch(/192\.168\.2\.2.*p2p-circuit/)
+    await homes.dialThroughRelay()
+    await expect
+      .poll(async () => (await home2.connections(home.peerId)).map(({ address }) => address), { timeout: 20_000 })
+      .toContainEqual(expect.stringMatching(/^\/ip4\/12\.0\.0\.2\/tcp\/\d+/))
+    expect(await home2.ping(home.peerId)).toBeGreaterThanOrEqual(0)
   })
 })
 

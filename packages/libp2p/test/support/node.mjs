@@ -82,6 +82,7 @@ for (const address of config.connect ?? []) {
 }
 
 const peerOf = (id) => node.getPeers().find((each) => each.toString() === id)
+const connectionsOf = (id) => node.getConnections().filter(({ remotePeer }) => remotePeer.toString() === id)
 const describe = async (connection, start) => ({
   direct: connection.direct,
   limited: connection.limits !== undefined,
@@ -100,7 +101,7 @@ const commands = {
     return describe(await node.services.nat.direct(peerOf(peer), { signal: AbortSignal.timeout(15_000) }), start)
   },
   connections: async ({ peer }) =>
-    node.getConnections(peerOf(peer)).map(({ remoteAddr, limits, direction }) => ({
+    connectionsOf(peer).map(({ remoteAddr, limits, direction }) => ({
       address: remoteAddr.toString(),
       limited: limits !== undefined,
       direction

@@ -1,4 +1,4 @@
-import { type HomeOptions, type Tier, betweenTiers } from '@postern/lab'
+import { type HomeOptions, type Tier, type Topology, betweenTiers } from '@postern/lab'
 import type { LabNode, NodeConfig, Said } from './nodes.js'
 import { openWorld, type World } from './world.js'
 
@@ -15,30 +15,37 @@ export interface TwoHomes extends AsyncDisposable {
   outcomes(): Promise<readonly [home: Said, home2: Said]>
 }
 
-export interface TwoHomesOptions {
+export interface TwoHomesOptions extends NodesOptions {
   /** Of both routers. */
   readonly both?: HomeOptions
   readonly home?: HomeOptions
   readonly home2?: HomeOptions
+}
+
+export interface NodesOptions {
   /** Options of holePunch(). */
   readonly punch?: Record<string, unknown>
   /** Before the others, in rank. @default none: what is direct was punched, or is public */
   readonly mappers?: readonly string[]
   /** Peers that both know, at which they have reservations as far as there are two. @default all three */
   readonly peers?: number
+  /** How they are reached. @default 4 */
+  readonly family?: 4 | 6
   /** STUN servers that both ask. */
   readonly stunServers?: readonly string[]
   readonly node?: NodeConfig
 }
 
 export async function openTwoHomes(one: Tier, other: Tier, options: TwoHomesOptions = {}): Promise<TwoHomes> {
-  const { both = {}, punch = {}, mappers = [], peers, stunServers, node = {} } = options
-  const topology = betweenTiers(one, other, {
-    home: { ...both, ...options.home },
-    home2: { ...both, ...options.home2 }
-  })
+  const { both = {}, home, home2, ...rest } = options
+  return openNodes(betweenTiers(one, other, { home: { ...both, ...home }, home2: { ...both, ...home2 } }), rest)
+}
+
+/** The same in any topology with a `home` and a `home2`. */
+export async function openNodes(topology: Topology, options: NodesOptions = {}): Promise<TwoHomes> {
+  const { punch = {}, mappers = [], peers, family = 4, stunServers, node = {} } = options
   const world = await openWorld(topology, {}, (node.iceServer ?? stunServers) !== undefined)
-  const connect = world.peerAddresses.slice(0, peers)
+  const connect = (family === 4 ? world.peerAddresses : world.peerAddresses6).slice(0, peers)
   const strategies: NonNullable<NonNullable<NodeConfig['nat']>['strategies']> = [
     ...mappers.map((name) => [name] as const),
     ['relay', { relays: connect.slice(0, 2) }],

@@ -14,6 +14,8 @@ export interface World extends AsyncDisposable {
   readonly peers: Readonly<Record<PeerHost, LabNode>>
   /** What a node needs to be told of all three. */
   readonly peerAddresses: readonly string[]
+  /** The same over IPv6; none where the internet of the topology has no IPv6. */
+  readonly peerAddresses6: readonly string[]
   /** Starts a peer again, under the same peer id. */
   restart(host: PeerHost): Promise<void>
   /** A node behind the router that listens on port 4001 and is connected to the three from the start. */
@@ -26,9 +28,12 @@ export async function openWorld(
   hasStun = false
 ): Promise<World> {
   const lab = await openLab(hasStun ? withStun(topology) : withPeers(topology))
-  const start = (host: PeerHost): Promise<LabNode> => {
+  const placesOf = (host: PeerHost): readonly string[] => {
     const links = lab.topology.hosts[host]?.links.flatMap(({ addresses }) => addresses) ?? []
-    const addresses = links.map((each) => `/ip${each.includes(':') ? 6 : 4}/${each.replace(/\/.*/, '')}/tcp/4001`)
+    return links.map((each) => `/ip${each.includes(':') ? 6 : 4}/${each.replace(/\/.*/, '')}/tcp/4001`)
+  }
+  const start = (host: PeerHost): Promise<LabNode> => {
+    const addresses = placesOf(host)
     const config: NodeConfig = {
       seed: 1 + peerHosts.indexOf(host),
       listen: addresses,
@@ -42,10 +47,17 @@ export async function openWorld(
   const [alpha, bravo, charlie] = await Promise.all([start('alpha'), start('bravo'), start('charlie')])
   const peers = { alpha, bravo, charlie }
   const peerAddresses = peerHosts.map((host) => `/ip4/${lab.address(host)}/tcp/4001/p2p/${peers[host].peerId}`)
+  const peerAddresses6 = peerHosts.flatMap((host) =>
+    placesOf(host)
+      .filter((each) => each.startsWith('/ip6/'))
+      .slice(0, 1)
+      .map((each) => `${each}/p2p/${peers[host].peerId}`)
+  )
   return {
     lab,
     peers,
     peerAddresses,
+    peerAddresses6,
     async restart(host) {
       await peers[host].kill()
       peers[host] = await start(host)
