@@ -1,13 +1,13 @@
 import { type CallOptions, hasNextHop, natError, type Network } from '@postern/interface'
 import type { Closing, Context } from './context.js'
 import { createHolding, heldAt, type Holding } from './holding.js'
-import type { Memory } from './memory.js'
 import type { Observers } from './observers.js'
 import type { Recoveries } from './recovery.js'
 import type { Relays } from './relays.js'
 import { gatewayKey } from './roster.js'
 import { tidy } from './tidy.js'
 import type { Verifier } from './verifier.js'
+import type { Wanted } from './wanted.js'
 import type { Want } from './wants.js'
 
 /** One run of the ladder, from `start` to `stop`. */
@@ -35,9 +35,7 @@ export interface SessionParts {
   readonly recoveries: Recoveries
   readonly verifier: Verifier
   readonly observers: Observers
-  readonly wants: () => Iterable<Want>
-  /** Whether the endpoint is wanted, itself or through a wildcard. */
-  readonly isWanted: (memory: Memory) => boolean
+  readonly wanted: Wanted
 }
 
 /** Made once: an abort without a reason makes a new error with its stack. */
@@ -47,7 +45,7 @@ const replaced = new Error('the network is another one')
 
 /** Starts it. The session must be known to the context when `begin` is called. */
 export function createSession(parts: SessionParts, cut: AbortController): Session & { begin(): void } {
-  const { context, relays, recoveries, verifier, observers } = parts
+  const { context, relays, recoveries, verifier, observers, wanted } = parts
   const { host, policy, roster, locals, doubts, network } = context
   const { clock } = host
   /** Aborted when giving back has taken long enough. */
@@ -142,9 +140,9 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     abort,
     begin() {
       search()
-      for (const want of parts.wants()) hold(want)
+      for (const want of wanted.all()) hold(want)
       track(relays.run(cut, last))
-      later(policy.tidyAfterMs, cut, () => track(tidy(context, parts.isWanted, cut)))
+      later(policy.tidyAfterMs, cut, () => track(tidy(context, wanted, cut)))
       context.touched()
     },
     networkChanged(before, isSame) {

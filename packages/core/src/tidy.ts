@@ -1,7 +1,8 @@
 import type { CallOptions, Lease } from '@postern/interface'
 import { asNatError, attempt } from './attempt.js'
 import type { Context } from './context.js'
-import { keyBytes, type Memory } from './memory.js'
+import { keyBytes } from './memory.js'
+import type { Wanted } from './wanted.js'
 import { isOnPath, isOurs } from './wants.js'
 
 /** How long a mapping that is only taken over to be deleted is asked for. */
@@ -11,15 +12,11 @@ const momentMs = 120_000
  * Deletes what an earlier run left behind and nobody wants any more: it is taken over with its own key and port, and
  * released. What cannot be deleted lapses by itself.
  */
-export async function tidy(
-  context: Context,
-  isWanted: (memory: Memory) => boolean,
-  { signal }: CallOptions
-): Promise<void> {
+export async function tidy(context: Context, wanted: Wanted, { signal }: CallOptions): Promise<void> {
   const { host, memory: book, roster, desks, policy, network } = context
   for (const left of book.all()) {
     signal.throwIfAborted()
-    if (isWanted(left)) continue
+    if (wanted.includes(left.endpoint)) continue
     if (left.externalPort === null || (left.expiresAt !== null && left.expiresAt <= host.clock.wallMs())) {
       book.forget(left)
       continue
@@ -45,7 +42,7 @@ export async function tidy(
     try {
       const deleted = await desks.of(mapper.gateway).serve(async () => {
         // It may have become wanted while others were served; then it is mapped already, and must stay so.
-        if (isWanted(left)) return false
+        if (wanted.includes(left.endpoint)) return false
         const late = (lease: Lease): void => void release(lease).catch(() => undefined)
         const map = (call: CallOptions): Promise<Lease> => mapper.map(request, call)
         await release(await attempt(map, policy.attemptMs, host.clock, { signal }, late))

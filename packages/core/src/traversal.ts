@@ -4,12 +4,12 @@ import { createCandidates } from './candidates.js'
 import type { Context } from './context.js'
 import { createDesks } from './desks.js'
 import { createDoubts } from './doubts.js'
-import { createEvents, type MappingEvent, type TraversalEvents, type TypedEvents } from './events.js'
+import { createEvents, type TraversalEvents, type TypedEvents } from './events.js'
 import { heldAt } from './holding.js'
 import { elapsedMs, stamp } from './keeper.js'
 import { createLedger } from './ledger.js'
 import { createLocals } from './local.js'
-import { createMemoryBook, type Memory } from './memory.js'
+import { createMemoryBook } from './memory.js'
 import { type HostedOptions, readOptions, type TraversalOptions, type WantOptions } from './options.js'
 import { createRecoveries } from './recovery.js'
 import { createRelays } from './relays.js'
@@ -19,9 +19,11 @@ import { createReporter } from './reporter.js'
 import { createReviewer } from './reviewer.js'
 import { createRoster, gatewayKey } from './roster.js'
 import { createSession, isNoMapper, type Session } from './session.js'
+import { noteVerified, wasVerified } from './track-record.js'
 import { createUpgrades } from './upgrades.js'
 import { createVerifier } from './verifier.js'
-import { checkEndpoint, checkPort, checkSuffix, isSameNetwork, type Want, wantKey } from './wants.js'
+import { createWanted } from './wanted.js'
+import { isSameNetwork } from './wants.js'
 
 export interface Traversal extends TypedEvents<TraversalEvents> {
   /** Makes an endpoint reachable, as long as it is wanted. The address may be a wildcard. Throws a TypeError for an
@@ -48,7 +50,6 @@ export interface Traversal extends TypedEvents<TraversalEvents> {
 
 /** A difference between the two clocks that no correction makes: the machine slept. */
 const sleptMs = 5000
-const dayMs = 24 * 60 * 60 * 1000
 
 /**
  * The ladder: tries the strategies in rank order for every endpoint that is wanted, keeps what they grant, has it
@@ -62,7 +63,6 @@ export function createTraversal(options: TraversalOptions): Traversal {
   const { strategies, host, store, policy, doubt } = readOptions(options)
   const { clock } = host
   const { target, fire } = createEvents()
-  const wanted = new Map<string, { readonly want: Want; users: number }>()
   let network: Network = { gateways: [], addresses: [] }
   let session: Session | undefined
   let opening: AbortController | undefined
@@ -116,7 +116,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     },
     firstPassOver: () => session?.isPassOver() ?? false,
     emit(event) {
-      if (event.event === 'verified') rememberVerified(event)
+      if (event.event === 'verified') noteVerified(memory, clock, event)
       fire(event.event, event)
     },
     touched,
@@ -128,7 +128,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
   const relays = createRelays(
     context,
     () => publicSinceMs,
-    () => memory.all().some(({ verifiedAt }) => verifiedAt !== null && clock.wallMs() - verifiedAt < dayMs)
+    () => wasVerified(memory, clock)
   )
   const recoveries = createRecoveries(host, policy, (gateway, why, toldMs) => {
     for (const holding of session?.holdings() ?? []) {
@@ -139,7 +139,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     doubtAll()
   })
   const reporter = createReporter(context, {
-    wants: () => [...wanted.values()].map(({ want }) => want),
+    wants: () => wanted.all(),
     relays: () => relays.count(),
     relayLimits: () => relays.limits(),
     witnessNetworks: () => verifier.witnessNetworks(),
@@ -149,15 +149,19 @@ export function createTraversal(options: TraversalOptions): Traversal {
     sightings: () => observers.sightings()
   })
   const reviewer = createReviewer(clock, review)
-
-  function rememberVerified({ protocol, internal }: MappingEvent): void {
-    for (const each of memory.all()) {
-      const { endpoint } = each
-      if (endpoint.protocol !== protocol || endpoint.address !== internal.address || endpoint.port !== internal.port)
-        continue
-      memory.note(each, { verifiedAt: clock.wallMs() })
+  const wanted = createWanted(
+    policy.lifetimeMs,
+    (want) => {
+      if (session === undefined) return
+      context.locals.add(want)
+      session.hold(want)
+    },
+    (want) => {
+      context.locals.remove(want)
+      session?.drop(want)
+      touched()
     }
-  }
+  )
 
   function doubtAll(): void {
     verifier.doubt()
@@ -182,7 +186,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       relays.look()
       fire('verdict', reporter.report())
     }
-    return wanted.size + candidates.size()
+    return wanted.size() + candidates.size()
   }
 
   async function begin(): Promise<void> {
@@ -194,14 +198,9 @@ export function createTraversal(options: TraversalOptions): Traversal {
     if (cut.signal.aborted) return
     reporter.reset()
     seen = stamp(clock)
-    const wants = (): readonly Want[] => [...wanted.values()].map(({ want }) => want)
-    const isWanted = ({ endpoint }: Memory): boolean => {
-      const wildcard = endpoint.family === 4 ? '0.0.0.0' : '::'
-      return wanted.has(wantKey(endpoint)) || wanted.has(wantKey({ ...endpoint, address: wildcard }))
-    }
-    const open = createSession({ context, relays, recoveries, verifier, observers, wants, isWanted }, cut)
+    const open = createSession({ context, relays, recoveries, verifier, observers, wanted }, cut)
     session = open
-    for (const want of wants()) context.locals.add(want)
+    for (const want of wanted.all()) context.locals.add(want)
     open.begin()
   }
 
@@ -226,32 +225,9 @@ export function createTraversal(options: TraversalOptions): Traversal {
     return turn
   }
 
-  function letGo(key: string): void {
-    const entry = wanted.get(key)
-    if (entry === undefined || --entry.users > 0) return
-    wanted.delete(key)
-    context.locals.remove(entry.want)
-    session?.drop(entry.want)
-    touched()
-  }
-
   return {
     ...target,
-    want(endpoint, { signal, externalPort, lifetimeMs = policy.lifetimeMs, suffix = '' } = {}) {
-      checkEndpoint(endpoint)
-      if (externalPort !== undefined) checkPort('externalPort', externalPort)
-      checkSuffix(suffix)
-      if (signal?.aborted === true) return
-      const key = wantKey(endpoint)
-      const known = wanted.get(key)
-      signal?.addEventListener('abort', () => letGo(key), { once: true })
-      if (known !== undefined) return void known.users++
-      const want = { endpoint, externalPort, lifetimeMs, suffix }
-      wanted.set(key, { want, users: 1 })
-      if (session === undefined) return
-      context.locals.add(want)
-      session.hold(want)
-    },
+    want: (endpoint, options = {}) => wanted.add(endpoint, options),
     lend: (open, call = {}) => observers.lend(open, call),
     networkIs(next) {
       const before = network

@@ -1,0 +1,47 @@
+import type { Endpoint } from '@postern/interface'
+import type { WantOptions } from './options.js'
+import { checkEndpoint, checkPort, checkSuffix, type Want, wantKey } from './wants.js'
+
+/** The endpoints that are wanted, each once, however many want it. */
+export interface Wanted {
+  /** Until the signal aborts. Throws a TypeError for what nobody can want. */
+  add(endpoint: Endpoint, options: WantOptions): void
+  all(): readonly Want[]
+  /** Whether the very endpoint is wanted, or its port on every address. */
+  includes(endpoint: Endpoint): boolean
+  size(): number
+}
+
+/** @param lifetimeMs - where nobody says how long */
+export function createWanted(lifetimeMs: number, added: (want: Want) => void, removed: (want: Want) => void): Wanted {
+  const entries = new Map<string, { readonly want: Want; users: number }>()
+
+  function letGo(key: string): void {
+    const entry = entries.get(key)
+    if (entry === undefined || --entry.users > 0) return
+    entries.delete(key)
+    removed(entry.want)
+  }
+
+  return {
+    add(endpoint, { signal, externalPort, lifetimeMs: wantedMs = lifetimeMs, suffix = '' }) {
+      checkEndpoint(endpoint)
+      if (externalPort !== undefined) checkPort('externalPort', externalPort)
+      checkSuffix(suffix)
+      if (signal?.aborted === true) return
+      const key = wantKey(endpoint)
+      const known = entries.get(key)
+      signal?.addEventListener('abort', () => letGo(key), { once: true })
+      if (known !== undefined) return void known.users++
+      const want = { endpoint, externalPort, lifetimeMs: wantedMs, suffix }
+      entries.set(key, { want, users: 1 })
+      added(want)
+    },
+    all: () => [...entries.values()].map(({ want }) => want),
+    includes(endpoint) {
+      const wildcard = endpoint.family === 4 ? '0.0.0.0' : '::'
+      return entries.has(wantKey(endpoint)) || entries.has(wantKey({ ...endpoint, address: wildcard }))
+    },
+    size: () => entries.size
+  }
+}
