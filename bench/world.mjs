@@ -121,11 +121,14 @@ export class World {
   #talkers = new Map()
   #relays
 
-  /** @param {'stock' | 'generous'} [relays] - what they let through a connection */
-  static async open(topology, signal, relays = 'stock') {
+  /**
+   * @param {'stock' | 'generous'} [relays] - what they let through a connection
+   * @param {Readonly<Record<string, number>>} [delaysMs] - how far peers are from the internet, one way
+   */
+  static async open(topology, signal, relays = 'stock', delaysMs = {}) {
     const world = new World()
     world.#relays = relays
-    world.lab = await openLab(withPeers(topology), { signal })
+    world.lab = await openLab(further(withPeers(topology), delaysMs), { signal })
     try {
       world.peers = await Promise.all(hosts.map((host) => world.startPeer(host)))
     } catch (error) {
@@ -163,6 +166,14 @@ export class World {
   close() {
     return this.lab.close()
   }
+}
+
+function further(topology, delaysMs) {
+  const moved = Object.entries(topology.hosts).map(([host, plan]) => [
+    host,
+    host in delaysMs ? { ...plan, links: plan.links.map((link) => ({ ...link, delayMs: delaysMs[host] })) } : plan
+  ])
+  return { ...topology, hosts: Object.fromEntries(moved) }
 }
 
 /** Addresses that a line announces, of either of the two ways of saying it. */
