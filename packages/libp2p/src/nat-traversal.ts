@@ -19,6 +19,7 @@ import { pcp } from '@postern/pcp'
 import { relay } from '@postern/relay'
 import { upnp } from '@postern/upnp'
 import { createAnnouncer } from './announcer.js'
+import { endDeadConnections } from './dead-connections.js'
 import { datastoreStore } from './datastore.js'
 import type { Libp2pComponents, Libp2pHost } from './host.js'
 import { followListeners } from './listeners.js'
@@ -162,12 +163,16 @@ class NatTraversalService implements NatTraversal, Startable {
     const cut = new AbortController()
     const known = Promise.withResolvers<void>()
     const follow = followListeners(this.#components, this.#traversal, cut.signal)
+    let isFirst = true
+    let ending: Promise<void> | undefined
     const watching = this.#watch((network) => {
+      if (!isFirst) ending = endDeadConnections(this.#components, this.#clock, cut)
+      isFirst = false
       this.#network = network
       this.#traversal.networkIs(network)
       follow()
       known.resolve()
-    }, cut.signal)
+    }, cut.signal).then(() => ending)
     this.#running = { cut, follow, known: known.promise, watching, begun: Promise.resolve() }
   }
 

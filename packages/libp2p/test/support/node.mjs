@@ -58,6 +58,7 @@ const node = await createLibp2p({
   connectionEncrypters: [noise()],
   streamMuxers: [yamux()],
   services,
+  ...(config.monitored === false && { connectionMonitor: { enabled: false } }),
   start: false
 })
 for (const name of ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released', 'verdict']) {

@@ -37,6 +37,7 @@ export interface LabNode extends AsyncDisposable {
   dial(address: string): Promise<Dialled>
   /** A direct connection to a peer that is connected. */
   direct(peer: string): Promise<Dialled>
+  hangUp(peer: string): Promise<void>
   /** What there is to a peer. */
   connections(peer: string): Promise<readonly Connected[]>
   ping(peer: string): Promise<number>
@@ -63,6 +64,8 @@ export interface NodeConfig {
   readonly quic?: boolean
   readonly webRtc?: boolean
   /** A STUN server: it speaks WebRTC through relays. */
+  /** Whether libp2p looks every 10 s at connections that are silent. @default true */
+  readonly monitored?: boolean
   readonly iceServer?: string
   readonly connect?: readonly string[]
   readonly relayServer?: { readonly reservations?: Record<string, unknown> }
@@ -142,6 +145,7 @@ export async function startNode(
     until,
     dial: (address) => command('dial', { address }),
     direct: (peer) => command('direct', { peer }),
+    hangUp: (peer) => command('hangUp', { peer }),
     connections: (peer) => command('connections', { peer }),
     ping: (peer) => command('ping', { peer }),
     report: () => command('report'),
