@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openTunnel } from '../src/tunnel/forward.js'
 import { answers, decodeAnswer, decodeWish, firstByte, tunnelProtocol, wishes } from '../src/tunnel/protocol.js'
-import { bare, heard, heardOn, isReset, served, tunnelNode } from './support/tunnel-nodes.js'
+import { recordsOf } from '../src/tunnel/records.js'
+import { bare, endOn, heard, heardOn, isReset, served, tunnelNode } from './support/tunnel-nodes.js'
 
 const call = { signal: new AbortController().signal }
 
@@ -31,14 +32,16 @@ describe('a peer that is allowed', () => {
   it('may say its first bytes at once: none of them is lost', async () => {
     const { local, connection } = await served()
     const stream = await bare(connection)
-    stream.send(Buffer.concat([Buffer.of(wishes.connect), Buffer.from('early')]))
-    const socket = await local.next()
-    const there = heard(socket)
+    stream.send(
+      Buffer.concat([Buffer.of(wishes.connect), ...recordsOf(Buffer.from('early')).map((each) => each.subarray())])
+    )
+    const there = heard(await local.next())
+    expect(await firstByte(stream, call)).toBe(answers.accepted)
     const here = heardOn(stream)
-    await stream.close()
+    await endOn(stream)
     expect(await there).toBe('early')
-    socket.end('late')
-    expect(await here).toBe(`${String.fromCodePoint(answers.accepted)}late`)
+    local.sockets[0]?.end('late')
+    expect(await here).toBe('late')
   })
 
   it.each([

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
-import { heard, heardOn, isReset, spliced, windowBytes } from './support/tunnel-nodes.js'
+import { createRecordReader } from '../src/tunnel/records.js'
+import { endOn, heard, heardOn, isReset, sayOn, spliced, windowBytes } from './support/tunnel-nodes.js'
 
 const total = 32 * 1024 * 1024
 const chunk = Buffer.alloc(64 * 1024, 'a')
@@ -11,8 +12,8 @@ describe('a TCP connection that is spliced to a stream', () => {
     const [atApp, atFar] = [heard(app), heardOn(far)]
     app.end('question')
     expect(await atFar).toBe('question')
-    far.send(Buffer.from('answer'))
-    await far.close()
+    sayOn(far, 'answer')
+    await endOn(far)
     expect(await atApp).toBe('answer')
     expect(await carried).toEqual({ toStream: 8, toSocket: 6, whole: true })
   })
@@ -20,8 +21,8 @@ describe('a TCP connection that is spliced to a stream', () => {
   it('hears that there is no more, and still says the rest', async () => {
     const { app, far, carried } = await spliced()
     const [atApp, atFar] = [heard(app), heardOn(far)]
-    far.send(Buffer.from('question'))
-    await far.close()
+    sayOn(far, 'question')
+    await endOn(far)
     expect(await atApp).toBe('question')
     app.end('answer')
     expect(await atFar).toBe('answer')
@@ -31,7 +32,7 @@ describe('a TCP connection that is spliced to a stream', () => {
   it('is reset when the stream is, although all that came was read', async () => {
     const { app, far, carried } = await spliced()
     const atApp = heard(app)
-    far.send(Buffer.from('half of it'))
+    sayOn(far, 'half of it')
     await once(app, 'data')
     far.abort(new Error('no more'))
     expect(await atApp).toBe('ECONNRESET')
@@ -52,7 +53,7 @@ describe('a TCP connection that is spliced to a stream', () => {
     async (end) => {
       const { app, far, connection, farConnection, carried } = await spliced()
       const atApp = heard(app)
-      far.send(Buffer.from('half of it'))
+      sayOn(far, 'half of it')
       await once(app, 'data')
       if (end === 'near') connection.abort(new Error('gone'))
       else farConnection.abort(new Error('gone'))
@@ -61,11 +62,49 @@ describe('a TCP connection that is spliced to a stream', () => {
     }
   )
 
+  it.each(['near', 'far'] as const)(
+    'is reset, not ended, when the %s end closes the connection in good order',
+    async (end) => {
+      const { app, far, connection, farConnection, carried } = await spliced()
+      const atApp = heard(app)
+      far.resume()
+      sayOn(far, 'half of it')
+      await once(app, 'data')
+      await (end === 'near' ? connection : farConnection).close()
+      expect(await atApp).toBe('ECONNRESET')
+      expect(await carried).toMatchObject({ whole: false })
+    }
+  )
+
+  it('is reset when the other side has said all, and the connection is closed before it has itself', async () => {
+    const { app, far, farConnection, carried } = await spliced()
+    sayOn(far, 'all of it')
+    await endOn(far)
+    app.resume()
+    await once(app, 'end')
+    far.resume()
+    app.write('half')
+    await farConnection.close()
+    expect(await carried).toMatchObject({ whole: false })
+  })
+
+  it.each([
+    ['a record that is longer than any may be', Buffer.from([0, 1, 0, 1])],
+    ['a byte after the end', Buffer.from([0, 0, 0, 0, 0])]
+  ])('is reset on both sides by %s', async (_, bytes) => {
+    const { app, far, carried } = await spliced()
+    const [atApp, atFar] = [heard(app), isReset(far)]
+    far.resume()
+    far.send(bytes)
+    expect([await atApp, await atFar]).toEqual(['ECONNRESET', true])
+    expect(await carried).toMatchObject({ whole: false })
+  })
+
   it('is reset on both sides by a program that stops, which then closes its connections in good order', async () => {
     const { app, far, connection, carried, stop } = await spliced()
     const [atApp, atFar] = [heard(app), isReset(far)]
     far.resume()
-    far.send(Buffer.from('half of it'))
+    sayOn(far, 'half of it')
     await once(app, 'data')
     stop()
     await connection.close()
@@ -82,8 +121,8 @@ describe('a TCP connection that is spliced to a stream', () => {
     })
     let sent = 0
     const sending = (async () => {
-      for (; sent < total; sent += chunk.byteLength) if (!far.send(chunk)) await far.onDrain()
-      await far.close()
+      for (; sent < total; sent += chunk.byteLength) if (!sayOn(far, chunk)) await far.onDrain()
+      await endOn(far)
     })()
     await expect.poll(() => near.readStatus, { interval: 5 }).toBe('paused')
     let received = 0
@@ -107,11 +146,12 @@ describe('a TCP connection that is spliced to a stream', () => {
     const kept = near.writeBufferLength + far.readBufferLength
     expect(kept).toBeLessThan(4 * windowBytes)
     let received = 0
+    const reader = createRecordReader()
     far.addEventListener('message', ({ data }) => {
-      received += data.byteLength
+      for (const part of reader.read(data.subarray())) received += part.byteLength
     })
     far.resume()
-    await far.close()
+    await endOn(far)
     app.resume()
     expect(await carried).toEqual({ toStream: total, toSocket: 0, whole: true })
     expect(received).toBe(total)

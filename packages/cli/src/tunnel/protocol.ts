@@ -3,7 +3,7 @@ import { natError } from '@postern/interface'
 
 /**
  * One stream a TCP connection. Who opens it writes one byte, what it wants; the other side answers with one, and after
- * `accepted` to `connect` the bytes of the TCP connection follow both ways. There is no place for a host or a port.
+ * `accepted` to `connect` the bytes of the TCP connection follow both ways, in records. There is no place for a host or a port.
  */
 export const tunnelProtocol = '/postern/tunnel/1'
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Stream } from '@libp2p/interface'
 import type { CallOptions } from '@postern/interface'
+import { createRecordReader, endRecord, recordsOf } from './records.js'
 
 /** What a spliced pair has carried, in bytes. */
 export interface Carried {
@@ -13,17 +14,17 @@ export interface Carried {
 /**
  * Carries bytes between a TCP connection and a stream that is paused, until both have ended or one is cut.
  *
- * Each side's end is passed on by itself (half-close), a reset as a reset. Whoever is slow holds the other one up: the
+ * Each side's end is passed on by itself (half-close), and whatever is cut as a reset, also where libp2p ends the stream in
+ * good order before the other side has said that there are no more bytes. Whoever is slow holds the other one up: the
  * stream is paused while the socket is full, and the socket while the stream's window is. The socket must be made with
- * `allowHalfOpen`. When the signal aborts both are reset, which must come before the node stops: that ends its streams as
- * if all had been said. Never rejects.
+ * `allowHalfOpen`. When the signal aborts both are reset, Never rejects.
  */
 export function splice(socket: Socket, stream: Stream, { signal }: CallOptions): Promise<Carried> {
   return new Promise((resolve) => {
     let toStream = 0
     let toSocket = 0
-    let remoteEnded = stream.remoteWriteStatus === 'closed' && stream.status === 'open'
-    let received = false
+    const reader = createRecordReader()
+    let hasSaidAll = false
     let over = false
 
     const finish = (whole: boolean): void => {
@@ -42,8 +43,10 @@ export function splice(socket: Socket, stream: Stream, { signal }: CallOptions):
 
     socket.on('data', (chunk) => {
       toStream += chunk.byteLength
+      let isRoom = true
       try {
-        if (stream.send(chunk)) return
+        for (const record of recordsOf(chunk)) isRoom = stream.send(record)
+        if (isRoom) return
       } catch (error) {
         cut(asError(error))
         return
@@ -55,44 +58,48 @@ export function splice(socket: Socket, stream: Stream, { signal }: CallOptions):
       )
     })
     socket.on('end', () => {
-      stream.close().catch((error: unknown) => cut(asError(error)))
+      try {
+        stream.send(endRecord())
+        hasSaidAll = true
+        stream.close().catch((error: unknown) => cut(asError(error)))
+      } catch (error) {
+        cut(asError(error))
+      }
     })
     socket.on('drain', () => {
       if (stream.readStatus === 'paused') stream.resume()
     })
     socket.on('error', cut)
     socket.on('close', () => {
-      if (socket.readableEnded && received) finish(true)
+      if (hasSaidAll && reader.hasEnded) finish(true)
       else cut(new Error('the TCP connection was cut'))
     })
 
     stream.addEventListener('message', ({ data }) => {
-      toSocket += data.byteLength
-      if (!socket.writable) return
-      if (!socket.write(data.subarray()) && stream.readStatus === 'readable') stream.pause()
-    })
-    stream.addEventListener('remoteCloseWrite', () => {
-      remoteEnded = true
+      try {
+        for (const part of reader.read(data.subarray())) {
+          toSocket += part.byteLength
+          if (socket.writable && !socket.write(part) && stream.readStatus === 'readable') stream.pause()
+        }
+      } catch (error) {
+        cut(asError(error))
+        return
+      }
+      if (reader.hasEnded) socket.end()
     })
     const ended = (): void => {
-      // libp2p tells an end, too, where the connection below is gone: what came then is not all there was.
-      if (!remoteEnded) return cut(new Error('the stream was cut'))
-      received = true
-      socket.end()
+      if (!reader.hasEnded) cut(new Error('the stream was cut'))
     }
     stream.addEventListener('end', ended)
     stream.addEventListener('close', ({ error }) => {
       if (error !== undefined) cut(error)
-      else if (!remoteEnded) cut(new Error('the stream was cut'))
+      else if (!hasSaidAll) cut(new Error('the stream was cut'))
+      else ended()
     })
     signal.addEventListener('abort', stopped, { once: true })
     if (signal.aborted) return stopped()
-    if (stream.status !== 'open' && stream.readBufferLength === 0 && !remoteEnded) {
-      cut(new Error('the stream was cut'))
-      return
-    }
-    if (stream.readableEnded) ended()
-    else if (stream.readStatus === 'paused') stream.resume()
+    if (stream.readableEnded || (stream.status !== 'open' && stream.readBufferLength === 0)) return ended()
+    if (stream.readStatus === 'paused') stream.resume()
     socket.resume()
   })
 }

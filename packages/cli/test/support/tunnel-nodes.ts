@@ -8,6 +8,7 @@ import { virtualClock, type VirtualClock } from '@postern/testkit'
 import { createLibp2p } from 'libp2p'
 import { onTestFinished } from 'vitest'
 import { tunnelProtocol } from '../../src/tunnel/protocol.js'
+import { createRecordReader, endRecord, recordsOf } from '../../src/tunnel/records.js'
 import { type Served, serveTunnels } from '../../src/tunnel/serve.js'
 import { type Carried, splice } from '../../src/tunnel/splice.js'
 
@@ -155,11 +156,24 @@ export const heard = (socket: Socket): Promise<string> =>
     socket.resume()
   })
 
-/** The same of a stream. */
+/** What the records of a stream carry, as text, until it says that there are no more; or that it was cut. */
 export const heardOn = (stream: Stream): Promise<string> =>
   new Promise((resolve) => {
+    const reader = createRecordReader()
     const chunks: Uint8Array[] = []
-    stream.addEventListener('message', ({ data }) => void chunks.push(data.subarray()))
-    stream.addEventListener('end', () => resolve(Buffer.concat(chunks).toString()))
+    stream.addEventListener('message', ({ data }) => void chunks.push(...reader.read(data.subarray())))
+    stream.addEventListener('end', () => resolve(reader.hasEnded ? Buffer.concat(chunks).toString() : 'cut'))
     if (stream.readStatus === 'paused') stream.resume()
   })
+
+/** Says something in a record, and whether more may be said at once. */
+export const sayOn = (stream: Stream, bytes: string | Uint8Array): boolean =>
+  recordsOf(Buffer.from(bytes))
+    .map((record) => stream.send(record))
+    .at(-1) ?? true
+
+/** Says that there is no more. */
+export async function endOn(stream: Stream): Promise<void> {
+  stream.send(endRecord())
+  await stream.close()
+}

@@ -1,0 +1,45 @@
+import { isNatError } from '@postern/interface'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createRecordReader, endRecord, mostRecordBytes, recordsOf } from '../src/tunnel/records.js'
+
+describe('records', () => {
+  it('carry any bytes, however they are cut on the way', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 8 }),
+        fc.integer({ min: 1, max: 50 }),
+        (chunks, size) => {
+          const sent = Buffer.concat([...chunks.flatMap(recordsOf).map((each) => each.subarray()), endRecord()])
+          const reader = createRecordReader()
+          const heard: Uint8Array[] = []
+          for (let at = 0; at < sent.byteLength; at += size) {
+            expect(reader.hasEnded).toBe(false)
+            heard.push(...reader.read(sent.subarray(at, at + size)))
+          }
+          expect(reader.hasEnded).toBe(true)
+          expect(Buffer.concat(heard)).toEqual(Buffer.concat(chunks))
+        }
+      )
+    )
+  })
+
+  it('have 64 KiB at most: more bytes are several', () => {
+    const lengths = recordsOf(new Uint8Array(2 * mostRecordBytes + 1)).map(({ byteLength }) => byteLength - 4)
+    expect(lengths).toEqual([mostRecordBytes, mostRecordBytes, 1])
+    expect(Buffer.from(recordsOf(Buffer.from('abc'))[0]?.subarray() ?? []).toString('hex')).toBe('00000003616263')
+  })
+
+  it('are read as bytes or a NatError, whatever comes', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
+        try {
+          const parts = createRecordReader().read(bytes)
+          expect(Buffer.concat(parts).byteLength).toBeLessThan(bytes.byteLength + 1)
+        } catch (error) {
+          expect(isNatError(error) && error.code).toBe('MALFORMED_REPLY')
+        }
+      })
+    )
+  })
+})
