@@ -16,6 +16,9 @@ export function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) {
     return [...new Set(error.errors.map(reasonOf))].join('; ')
   }
+  // libp2p rejects with the event that it waited for in vain, such as the end of a stream.
+  if (error instanceof Event)
+    return 'error' in error && error.error ? reasonOf(error.error) : 'the connection was closed'
   if (!(error instanceof Error)) return String(error)
   if (error.name === 'TimeoutError') return 'no answer in time'
   return error.message.split('\n')[0] ?? error.name

@@ -2,15 +2,16 @@ import { once } from 'node:events'
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { natError, systemClock as clock } from '@postern/interface'
+import { within } from '@postern/net'
 import { exitCodes } from '../exit-codes.js'
 import { Failure, line, type Output, untilInterrupted } from '../output.js'
-import { readAddress } from '../peers.js'
 import { listenFailure, reasonOf } from '../stack.js'
 import { stopWithin } from '../stop.js'
 import { type Colors, colorsFor, formatSocket } from '../terminal.js'
 import { forwardServer, openTunnel } from './forward.js'
 import { type Keeper, type Kept, keepConnected } from './keep.js'
 import { makeNode, type TunnelNodeOptions } from './make-node.js'
+import { late, meet, meetMs } from './meet.js'
 import { untilAborted } from './until.js'
 
 export interface ConnectOptions extends Omit<TunnelNodeOptions, 'reserves'> {
@@ -54,24 +55,25 @@ export async function connect(options: ConnectOptions, { out, err }: Output): Pr
     throw new Failure(listenFailure(error))
   }
   // Whom the hole puncher asks where its ports come from; the peer itself is dialled below.
-  for (const address of new Set([...relays, ...witnesses])) {
-    node
-      .dial(readAddress(address), { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) })
-      .catch((error) => {
-        const message = reasonOf(error)
-        tell({ event: 'not-connected', address, message }, `${colors.yellow('!')} ${address}: ${message}`)
-      })
-  }
+  const meeting = meet(
+    node,
+    [...relays, ...witnesses],
+    (address, message) =>
+      tell({ event: 'not-connected', address, message }, `${colors.yellow('!')} ${address}: ${message}`),
+    { clock, signal }
+  )
   let keeper: Keeper | undefined
   const toldKept = (news: Kept): void => {
     tell(news, describe(news, colors))
     if (news.event === 'connected') void ask()
   }
   async function ask(): Promise<void> {
-    if (keeper === undefined) return
+    const kept = keeper
+    if (kept === undefined) return
     try {
-      const call = { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) }
-      const { answer } = await openTunnel(await keeper.best(call), 'ask', call)
+      const { answer } = await within(clock, meetMs, { signal }, late, async (call) =>
+        openTunnel(await kept.best(call), 'ask', call)
+      )
       if (answer === 'not-allowed') refused(answer)
     } catch (error) {
       const message = reasonOf(error)
@@ -103,12 +105,11 @@ export async function connect(options: ConnectOptions, { out, err }: Output): Pr
   await untilAborted(signal)
   server.close()
   await stopWithin(node, err)
+  await meeting
   if (!ended.signal.aborted) line(out, json ? JSON.stringify({ event: 'stopped' }) : 'Stopped')
   interrupt.done()
   return code
 }
-
-const dialMs = 10_000
 
 function describe(news: Kept, colors: Colors): string {
   switch (news.event) {

@@ -1,9 +1,10 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Connection, Stream } from '@libp2p/interface'
-import { type Clock, natError } from '@postern/interface'
+import type { Clock } from '@postern/interface'
 import { within } from '@postern/net'
 import { type Answer, decodeAnswer, firstByte, tunnelProtocol, type Wish, wishes } from './protocol.js'
 import type { Keeper } from './keep.js'
+import { late } from './meet.js'
 import { createPlaces } from './places.js'
 import { splice } from './splice.js'
 
@@ -64,5 +65,3 @@ export function forwardServer(
   }
   return createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => void carry(socket))
 }
-
-const late = (): Error => natError('NO_REPLY', 'no answer in time')

@@ -1,9 +1,10 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { type Clock, isNatError, natError } from '@postern/interface'
+import { type Clock, isNatError } from '@postern/interface'
 import { orAborted, within } from '@postern/net'
 import { reasonOf } from '../stack.js'
 import type { TunnelNode } from './make-node.js'
+import { late } from './meet.js'
 
 export type Kept =
   | { readonly event: 'connected'; readonly via: 'direct' | 'relayed'; readonly address: string }
@@ -113,5 +114,3 @@ export function keepConnected(
     }
   }
 }
-
-const late = (): Error => natError('NO_REPLY', 'no answer in time')

@@ -1,11 +1,11 @@
 import { systemClock } from '@postern/interface'
 import { exitCodes } from '../exit-codes.js'
 import { Failure, line, type Output, untilInterrupted } from '../output.js'
-import { readAddress } from '../peers.js'
-import { listenFailure, reasonOf } from '../stack.js'
+import { listenFailure } from '../stack.js'
 import { stopWithin } from '../stop.js'
 import { colorsFor, formatSocket } from '../terminal.js'
 import { makeNode, type TunnelNodeOptions } from './make-node.js'
+import { meet } from './meet.js'
 import { type Served, serveTunnels } from './serve.js'
 import { untilAborted } from './until.js'
 
@@ -64,22 +64,19 @@ export async function listen(options: ListenOptions, { out, err }: Output): Prom
       `  there: postern tunnel connect ${peerId} ${target.port}${relays.map((each) => ` --relay ${each}`).join('')}`
   )
   if (allow.length === 0) line(err, '! nobody gets in: name peers with --allow <peer id>')
-  const meetings = [...new Set([...relays, ...witnesses])].map(async (address) => {
-    try {
-      await node.dial(readAddress(address), { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) })
-    } catch (error) {
-      const message = reasonOf(error)
-      if (!signal.aborted) tell({ event: 'not-connected', address, message }, `! ${address}: ${message}`)
-    }
-  })
+  const meeting = meet(
+    node,
+    [...relays, ...witnesses],
+    (address, message) => tell({ event: 'not-connected', address, message }, `! ${address}: ${message}`),
+    { clock: systemClock, signal }
+  )
   await untilAborted(signal)
   await stopWithin(node, err)
-  await Promise.all(meetings)
+  await meeting
   tell({ event: 'stopped' }, 'Stopped')
   interrupt.done()
   return exitCodes.success
 }
 
-const dialMs = 10_000
 /** Of as many peers it is told that they were refused. */
 const mostRefusals = 1000

@@ -1,0 +1,28 @@
+import { type CallOptions, type Clock, type MultiaddrText, natError } from '@postern/interface'
+import { within } from '@postern/net'
+import { readAddress } from '../peers.js'
+import { reasonOf } from '../stack.js'
+import type { TunnelNode } from './make-node.js'
+
+/** Three negotiations through whatever is between, in ms. */
+export const meetMs = 10_000
+
+/** What `within` rejects with. */
+export const late = (): Error => natError('NO_REPLY', 'no answer in time')
+
+/** Connects a node to public peers, each once. Resolves when each is connected or was told of. */
+export async function meet(
+  node: TunnelNode,
+  addresses: readonly MultiaddrText[],
+  failed: (address: MultiaddrText, message: string) => void,
+  { clock, signal }: CallOptions & { readonly clock: Clock }
+): Promise<void> {
+  const meetings = [...new Set(addresses)].map(async (address) => {
+    try {
+      await within(clock, meetMs, { signal }, late, (call) => node.dial(readAddress(address), call))
+    } catch (error) {
+      if (!signal.aborted) failed(address, reasonOf(error))
+    }
+  })
+  await Promise.all(meetings)
+}
