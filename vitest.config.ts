@@ -2,8 +2,9 @@ import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import tally from './scripts/tally.mjs'
 
-// Vitest keeps a token there: in the clone, not in the home folder.
+// Vitest keeps a token there, and `postern` what Node has compiled: in the clone, not in the home folder.
 process.env.XDG_DATA_HOME = join(import.meta.dirname, 'node_modules', '.cache')
+process.env.XDG_CACHE_HOME = join(import.meta.dirname, '.cache')
 
 export default defineConfig({
   test: {

@@ -17,12 +17,14 @@ export async function flow({ signal, progress }) {
   try {
     const [near, far, ...others] = world.peers
     const pairs = [
-      ['relayed, the relay next door', 'relayed', [near, far, ...others]],
-      ...(delays ? [[`relayed, the relay ${delayMs} ms off`, 'relayed', [far, near, ...others]]] : []),
-      ['direct, punched', 'punching', [near, far, ...others]]
+      { name: 'relayed, the relay next door', kind: 'relayed', peers: [near, far, ...others] },
+      ...(delays
+        ? [{ name: `relayed, the relay ${delayMs} ms off`, kind: 'relayed', peers: [far, near, ...others] }]
+        : []),
+      { name: 'direct, punched', kind: 'punching', peers: [near, far, ...others] }
     ]
     const ways = []
-    for (const [index, [name, kind, peers]] of pairs.entries()) {
+    for (const [index, { name, kind, peers }] of pairs.entries()) {
       const pair = await connect(world.lab, kind, 4001 + index, peers)
       ways.push({ name, pair, direct: kind === 'punching', rtt: [], speed: [] })
     }

@@ -27,6 +27,8 @@ const node = await createLibp2p({
   services: { identify: identify(), identifyPush: identifyPush(), nat: natTraversal() }
 })
 
+const cuts = new Set()
+
 /** Carries bytes both ways. An end is passed on as an end, and whatever is cut as a reset. */
 function join(socket, stream) {
   let ended = false
@@ -35,6 +37,8 @@ function join(socket, stream) {
     stream.abort(error)
     socket.resetAndDestroy()
   }
+  cuts.add(cut)
+  socket.on('close', () => cuts.delete(cut))
   socket.on('data', (bytes) => {
     if (stream.send(bytes)) return
     socket.pause()
@@ -74,4 +78,9 @@ console.log('id:', node.peerId.toString())
 for (const address of peers) node.dial(multiaddr(address)).catch(complain)
 const take = async (line) => (role === 'listen' ? allowed.add(line) : offer(line))
 createInterface({ input: process.stdin }).on('line', (line) => void take(line).catch(complain))
-for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => node.stop().then(() => process.exit(0)))
+function stop() {
+  // Before the node stops, which ends its streams as if all had been said.
+  for (const cut of cuts) cut(new Error('interrupted'))
+  node.stop().then(() => process.exit(0))
+}
+for (const name of ['SIGINT', 'SIGTERM']) process.once(name, stop)

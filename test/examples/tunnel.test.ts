@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { betweenTiers } from '@postern/lab'
 import { expect, it } from 'vitest'
 import { openWorld, skipped, support } from '../../packages/libp2p/test/support/world.js'
@@ -10,6 +11,11 @@ const visit = `
   socket.on('data', (data) => { count += data.length })
     .on('end', () => console.log('whole ' + count)).on('error', ({ code }) => console.log(code))
   socket.end(Buffer.alloc(1_000_000))`
+
+const hold = `
+  const socket = require('node:net').connect({ host: '127.0.0.1', port: 2222 })
+  socket.on('data', () => console.log('begun')).on('end', () => console.log('ended')).on('error', ({ code }) => console.log(code))
+  socket.write('x')`
 
 it.skipIf(!support.ok)(
   `examples/tunnel carries a service between homes that map nothing, directly, for whom it allows${skipped}`,
@@ -31,7 +37,13 @@ it.skipIf(!support.ok)(
     expect(await there.until(/^refused: /)).toBe(`refused: ${guest}`)
     there.tell(guest)
     await expect.poll(use).toBe('whole 1000000')
-    expect(await here.end()).toBe(0)
+
+    const { stdout } = lab.spawn('home2', [process.execPath, '-e', hold], { stdio: 'pipe' })
+    if (stdout === null) throw new Error('nothing to read')
+    expect(String((await once(stdout, 'data'))[0])).toBe('begun\n')
+    const rest = once(stdout, 'data')
     expect(await there.end()).toBe(0)
+    expect(String((await rest)[0])).toBe('ECONNRESET\n')
+    expect(await here.end()).toBe(0)
   }
 )

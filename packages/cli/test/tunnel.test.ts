@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { support, why } from './support/in-lab.js'
-import { openTunnelHomes, sendThrough, serveEcho } from './support/tunnels.js'
+import { mappedAddress, openTunnelHomes, readThrough, sendThrough, serveEcho, serveEndless } from './support/tunnels.js'
 
 describe.skipIf(!support.ok)(`postern tunnel${why}`, { timeout: 60_000 }, () => {
   it('carries 5 MB both ways, directly, between homes that map nothing, and ends cleanly at SIGINT and SIGTERM', async () => {
@@ -39,6 +39,41 @@ describe.skipIf(!support.ok)(`postern tunnel${why}`, { timeout: 60_000 }, () => 
     await guest.next('connected')
     expect(await sendThrough(homes.lab, 10_000)).toBe('same 10000')
   })
+
+  it('comes in through a mapped port where the other router is symmetric, whether or not it was told the port', async () => {
+    const mapping = { upnp: 'igd2', natPmp: true, pcp: true } as const
+    const homes = await openTunnelHomes('home', 'symmetric', { home: { mapping } })
+    await serveEcho(homes.lab, 'home', 2200)
+    const { running, peerId } = await homes.listen('2200', '--allow', homes.guest)
+    const mapped = await mappedAddress(running)
+    const guest = homes.connect(peerId)
+    expect(await guest.next('connected')).toMatchObject({ via: 'relayed' })
+    expect(await guest.next('upgraded')).toMatchObject({ address: expect.stringContaining(mapped) })
+    expect(await sendThrough(homes.lab, 1_000_000)).toBe('same 1000000')
+    guest.child.kill('SIGINT')
+    expect(await guest.ended).toBe(0)
+    const told = homes.connect(`${mapped}/p2p/${peerId}`)
+    expect(await told.next('connected')).toMatchObject({ via: 'direct', address: expect.stringContaining(mapped) })
+    expect(await sendThrough(homes.lab, 1_000_000)).toBe('same 1000000')
+  })
+
+  it.each(['listen', 'connect'] as const)(
+    'has what is under way reset, not ended, when `tunnel %s` is interrupted',
+    async (side) => {
+      const homes = await openTunnelHomes('home', 'home')
+      await serveEndless(homes.lab, 'home', 2200)
+      const { running, peerId } = await homes.listen('2200', '--allow', homes.guest)
+      const guest = homes.connect(peerId)
+      await guest.next('upgraded')
+      const reader = readThrough(homes.lab)
+      await reader.begun
+      const stopped = side === 'listen' ? running : guest
+      stopped.child.kill('SIGINT')
+      expect(await reader.end).toBe('ECONNRESET')
+      expect(await stopped.ended).toBe(0)
+      expect(stopped.told.at(-1)).toEqual({ event: 'stopped' })
+    }
+  )
 
   it('lets nobody in who is not allowed, and tells both what to do', async () => {
     const homes = await openTunnelHomes('home', 'home')

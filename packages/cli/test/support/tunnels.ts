@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { betweenTiers, type Lab, type Tier, type TiersOptions, withPeers } from '@postern/lab'
 import { command, enter, folder, posternIn, type Running } from './in-lab.js'
 import { pasted, startRelay } from './relays.js'
@@ -39,9 +40,16 @@ export async function openTunnelHomes(one: Tier, other: Tier, options: TiersOpti
 
 const echo = `require('node:net').createServer({ allowHalfOpen: true }, (s) => s.on('error', () => {}).pipe(s)).listen(+process.argv[1], '127.0.0.1', () => console.log('ready'))`
 
+const endless = `require('node:net').createServer((s) => { const more = () => { while (s.write(Buffer.alloc(65536))); }; s.on('error', () => {}).on('drain', more); more() }).listen(+process.argv[1], '127.0.0.1', () => console.log('ready'))`
+
 /** A server that says back what it hears, and ends when the other side has. */
-export async function serveEcho(lab: Lab, host: string, port: number): Promise<void> {
-  const child = lab.spawn(host, [process.execPath, '-e', echo, String(port)], { stdio: 'pipe' })
+export const serveEcho = (lab: Lab, host: string, port: number): Promise<void> => serve(lab, host, port, echo)
+
+/** A server that says more and more. */
+export const serveEndless = (lab: Lab, host: string, port: number): Promise<void> => serve(lab, host, port, endless)
+
+async function serve(lab: Lab, host: string, port: number, program: string): Promise<void> {
+  const child = lab.spawn(host, [process.execPath, '-e', program, String(port)], { stdio: 'pipe' })
   await new Promise<void>((resolve, reject) => {
     child.stdout?.once('data', () => resolve())
     child.once('close', () => reject(new Error('the server did not start')))
@@ -63,4 +71,38 @@ const send = `
 export async function sendThrough(lab: Lab, bytes: number): Promise<string> {
   const { stdout } = await lab.run('home2', [process.execPath, '-e', send, String(bytes)], { timeoutMs: 30_000 })
   return stdout.trim()
+}
+
+const read = `
+  let count = 0
+  require('node:net').connect({ host: '127.0.0.1', port: 2222 })
+    .on('data', (data) => { if (count === 0) console.log('begun'); count += data.length })
+    .on('end', () => { console.log('ended'); process.exit() })
+    .on('error', (error) => { console.log(error.code); process.exit() })`
+
+/** Reads what comes through the tunnel: when it has begun to come, and how it ends: `ended`, or an error's code. */
+export function readThrough(lab: Lab): { readonly begun: Promise<unknown>; readonly end: Promise<string> } {
+  const child = lab.spawn('home2', [process.execPath, '-e', read], { stdio: 'pipe' })
+  const { stdout } = child
+  if (stdout === null) throw new Error('nothing to read')
+  let said = ''
+  stdout.on('data', (data: Buffer) => {
+    said += data.toString()
+  })
+  const end = new Promise<string>((resolve) => {
+    child.once('close', () => resolve(said.trim().split('\n').at(-1) ?? ''))
+  })
+  return { begun: once(stdout, 'data'), end }
+}
+
+/** The first address of `tunnel listen` that no relay is in, once it is announced: it was verified then. */
+export async function mappedAddress(running: Running): Promise<string> {
+  const isMapped = (address: string): boolean =>
+    address.startsWith('/ip4/11.0.0.2/tcp/') && !address.includes('p2p-circuit')
+  for (const { addresses } of running.told) {
+    const found = addresses?.find(isMapped)
+    if (found !== undefined) return found.replace(/\/p2p\/.*/, '')
+  }
+  await running.next('addresses')
+  return mappedAddress(running)
 }
