@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import type { ConnectionManager } from '@libp2p/interface-internal'
-import { type CallOptions, type Clock, natError } from '@postern/interface'
+import { type CallOptions, type Clock, type Network, natError } from '@postern/interface'
 import { within } from '@postern/net'
 
 /** Every libp2p peer answers whether it speaks this. */
@@ -9,8 +9,22 @@ const askedProtocol = '/ipfs/id/1.0.0'
 const answerMs = 2000
 
 /**
- * Ends the connections on which nobody answers within 2 s. For a host that has lost an address, or slept: the system sends
- * again for minutes, libp2p looks every 10 s, and until then nobody gets through the relays that seem to be connected.
+ * Tells of each network whether this host has come there from another one: an address is gone, and there is a way out without
+ * it. Where there is none the address may come back, and what is connected over it with it.
+ */
+export function createMoves(): (network: Network) => boolean {
+  let before: readonly string[] = []
+  return ({ gateways, addresses }) => {
+    if (gateways.length === 0) return false
+    const isGone = before.some((each) => !addresses.includes(each))
+    before = addresses
+    return isGone
+  }
+}
+
+/**
+ * Ends the connections on which nobody answers within 2 s. For a host that has lost an address: the system sends again for
+ * minutes, libp2p looks every 10 s, and until then nobody gets through the relays that seem to be connected.
  */
 export async function endDeadConnections(
   { connectionManager }: { readonly connectionManager: ConnectionManager },

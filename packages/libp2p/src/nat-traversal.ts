@@ -19,7 +19,7 @@ import { pcp } from '@postern/pcp'
 import { relay } from '@postern/relay'
 import { upnp } from '@postern/upnp'
 import { createAnnouncer } from './announcer.js'
-import { endDeadConnections } from './dead-connections.js'
+import { createMoves, endDeadConnections } from './dead-connections.js'
 import { datastoreStore } from './datastore.js'
 import type { Libp2pComponents, Libp2pHost } from './host.js'
 import { followListeners } from './listeners.js'
@@ -163,11 +163,10 @@ class NatTraversalService implements NatTraversal, Startable {
     const cut = new AbortController()
     const known = Promise.withResolvers<void>()
     const follow = followListeners(this.#components, this.#traversal, cut.signal)
-    let isFirst = true
+    const moved = createMoves()
     let ending: Promise<void> | undefined
     const watching = this.#watch((network) => {
-      if (!isFirst) ending = endDeadConnections(this.#components, this.#clock, cut)
-      isFirst = false
+      if (moved(network)) ending = endDeadConnections(this.#components, this.#clock, cut)
       this.#network = network
       this.#traversal.networkIs(network)
       follow()
