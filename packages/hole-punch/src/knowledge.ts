@@ -4,8 +4,8 @@ import type { HolePunchHost } from './host.js'
 import { type Mapping, mappingFrom } from './mapping.js'
 import { findObservers } from './observers.js'
 import { comparePort, type PunchPort, preparePorts } from './ports.js'
+import { familyOfRelay } from './relayed.js'
 import type { Connect } from './sockets.js'
-import { targetOf } from './targets.js'
 
 /** What is known of our NAT, and found out once on each network. */
 export interface Knowledge {
@@ -30,23 +30,26 @@ const waitMs = 250
 /** The first moments of a node are for being reachable at all, in ms. */
 const soonMs = 1000
 
+/** After it was not found out, in ms. */
+const restMs = 5000
+
 export function createKnowledge(host: HolePunchHost, connect: Connect, call: CallOptions): Knowledge {
   const { clock, components } = host
   const kept = new Map<Family, string>()
   let observed: Mapping | undefined
+  let isKnown = false
+  let notBeforeMs = Number.NEGATIVE_INFINITY
   let learning: Promise<void> | undefined
   let soon: Promise<void> | undefined
 
   async function findOut(relayed: Connection | undefined): Promise<void> {
-    const family = relayed === undefined ? undefined : targetOf(relayed.remoteAddr.bytes)?.family
+    const family = relayed && familyOfRelay(relayed)
     const observers = await findObservers(components, relayed, family)
     const seen = await comparePort(host, connect, observers, call)
     observed = seen?.mapping
     if (seen?.mapping === 'endpoint-independent') note(seen.port)
-    if (seen !== undefined) return
-    // Somebody else may be there to tell when it is needed.
-    learning = undefined
-    if (mapping() !== 'endpoint-independent' || kept.size > 0) return
+    isKnown = seen !== undefined
+    if (isKnown || mapping() !== 'endpoint-independent' || kept.has(family ?? 4)) return
     // What STUN servers cannot tell is whether ports of TCP keep their numbers. One peer can.
     const shown = await preparePorts(host, connect, observers, 1, call)
     shown.ports.forEach(note)
@@ -63,8 +66,14 @@ export function createKnowledge(host: HolePunchHost, connect: Connect, call: Cal
   }
 
   function learn(relayed: Connection | undefined): void {
-    if (call.signal.aborted) return
-    learning ??= findOut(relayed).catch(() => undefined)
+    if (call.signal.aborted || isKnown || learning !== undefined || clock.monotonicMs() < notBeforeMs) return
+    // Somebody else may be there to tell when it is needed, but not whenever a stranger comes through the relay.
+    learning = findOut(relayed)
+      .catch(() => undefined)
+      .finally(() => {
+        learning = undefined
+        notBeforeMs = clock.monotonicMs() + restMs
+      })
   }
 
   return {

@@ -1,6 +1,6 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { type Family, networkOf } from '@postern/interface'
+import { type Family, isGlobal, networkOf } from '@postern/interface'
 import type { HolePunchComponents } from './host.js'
 import { isDirect, relayOf } from './relayed.js'
 import { type Target, targetOf } from './targets.js'
@@ -59,6 +59,6 @@ async function findTarget(
   const known = await peerStore.get(remotePeer).catch(() => undefined)
   const here = targetOf(remoteAddr.bytes)?.host
   const told = known?.addresses.flatMap(({ multiaddr }) => fits(multiaddr) ?? []) ?? []
-  // It is there: of all that it tells, that host is the one that answers.
-  return told.find(({ host }) => host === here) ?? told[0]
+  // It is there: of all that it tells, that host is the one that answers. Whatever else it names could be anybody's.
+  return told.find(({ host }) => host === here) ?? told.find(({ host }) => isGlobal(host))
 }

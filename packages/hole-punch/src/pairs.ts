@@ -1,20 +1,24 @@
 import { randomInt } from 'node:crypto'
+import type { Family } from '@postern/interface'
 import type { PunchPort } from './ports.js'
 import type { Pair } from './sockets.js'
 import type { Target } from './targets.js'
 
+const families: readonly Family[] = [4, 6]
 /** Sockets that one round may open. */
 const mostPairs = 16
 
 /** Which port dials which place: one each where both sides have as many, everyone with everyone where not. */
 export function pairsOf(ports: readonly PunchPort[], targets: readonly Target[]): readonly Pair[] {
-  const isEven = ports.length === targets.length
-  const pairs = ports.flatMap(({ localPort, external }, index) =>
-    targets
-      .filter(({ family }, other) => family === external.family && (!isEven || other === index))
-      .map((target) => ({ localPort, target }))
+  return families.flatMap((each) => ofFamily(ports, targets, each)).slice(0, mostPairs)
+}
+
+function ofFamily(ports: readonly PunchPort[], targets: readonly Target[], each: Family): readonly Pair[] {
+  const from = ports.filter(({ external }) => external.family === each)
+  const to = targets.filter(({ family }) => family === each)
+  return from.flatMap(({ localPort }, index) =>
+    (from.length === to.length ? to.slice(index, index + 1) : to).map((target) => ({ localPort, target }))
   )
-  return pairs.slice(0, mostPairs)
 }
 
 /** So many sockets on the side whose NAT takes another port for each, and so many guesses on the other: with a thousand

@@ -28,6 +28,8 @@ const lastPort = 32_000
 /** A connection, its three negotiations and identify: some five round trips, in ms. */
 const observeMs = 6000
 const mostTries = 3
+/** The other side waits for 15 s until this one begins, in ms. */
+const showMs = 10_000
 
 /**
  * Shows fresh local ports to a peer, which says where they come from.
@@ -70,15 +72,21 @@ async function showFreshPort(
   call: CallOptions
 ): Promise<Seen> {
   let last: unknown
-  for (const observer of observers.slice(0, mostTries)) {
-    try {
-      return await showPort(host, connect, observer, randomInt(firstPort, lastPort), call)
-    } catch (error) {
-      call.signal.throwIfAborted()
-      last = error
+  const [first] = observers
+  // A port can be taken, and a packet lost: whoever is alone is asked once more.
+  const asked = first !== undefined && observers.length === 1 ? [first, first] : observers.slice(0, mostTries)
+  const late = (): Error => natError('NO_REPLY', `no peer told within ${showMs} ms where a port comes from`)
+  return within(host.clock, showMs, call, late, async (bounded) => {
+    for (const observer of asked) {
+      try {
+        return await showPort(host, connect, observer, randomInt(firstPort, lastPort), bounded)
+      } catch (error) {
+        bounded.signal.throwIfAborted()
+        last = error
+      }
     }
-  }
-  throw last ?? natError('NO_SERVICE', 'there is nobody to show a port to')
+    throw last ?? natError('NO_SERVICE', 'there is nobody to show a port to')
+  })
 }
 
 async function showPort(
@@ -158,10 +166,9 @@ export async function comparePort(
 }
 
 /** Ports that nobody was shown, where the NAT is known to keep their numbers: they are there at once. */
-export function keptPorts(host: string, family: Family, count: number): PunchPorts {
-  const ports = Array.from({ length: count }, (): PunchPort => {
+export function keptPorts(host: string, family: Family, count: number): readonly PunchPort[] {
+  return Array.from({ length: count }, () => {
     const localPort = randomInt(firstPort, lastPort)
     return { localPort, external: { host, port: localPort, family } }
   })
-  return { ports, release: () => undefined }
 }

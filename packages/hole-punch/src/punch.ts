@@ -1,20 +1,21 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { type CallOptions, type NatError, natError } from '@postern/interface'
-import { orAborted } from '@postern/net'
 import { causeOf, type UpgradeCause } from './causes.js'
 import type { Context } from './context.js'
-import { type Mapping, passBy } from './mapping.js'
 import type { Told } from './exchange.js'
-import { isDirect } from './relayed.js'
+import { createInbox } from './inbox.js'
+import { type Mapping, passBy } from './mapping.js'
+import { isDirect, isRelayed } from './relayed.js'
 import { answerRounds, beginRounds } from './rounds.js'
 import { dialAnnounced } from './unilateral.js'
 import { canWebRtc, dialWebRtc, iceMs } from './webrtc.js'
 
 /** The attempt to get one peer connected directly. */
 export interface Punch {
-  readonly relayed: Connection
-  /** Takes a stream on which the peer begins a round. */
-  answer(stream: Stream): void
+  /** Another relayed connection to the peer: when both sides have dialled, each has one that it begins rounds on. */
+  join(relayed: Connection): void
+  /** Takes a stream on which the peer begins a round, on a relayed connection that we have dialled. */
+  answer(stream: Stream, relayed: Connection): void
   /** The direct connection, or why there is none. Rejects with the reason of the signal only. */
   readonly outcome: Promise<Connection | UpgradeCause>
 }
@@ -26,47 +27,58 @@ export interface Punch {
  * @param began - called when the two sides begin to agree
  */
 export function createPunch(context: Context, relayed: Connection, began: () => void, call: CallOptions): Punch {
-  const streams: Stream[] = []
-  let waiting: ((stream: Stream) => void) | undefined
+  const inbox = createInbox()
+  const over = new AbortController()
+  const bounded = { signal: AbortSignal.any([call.signal, over.signal]) }
+  const rounds = createMeeting(context, inbox.take, began, bounded)
 
-  function next({ signal }: CallOptions): Promise<Stream> {
-    const ready = streams.shift()
-    if (ready !== undefined) return Promise.resolve(ready)
-    const { promise, resolve } = Promise.withResolvers<Stream>()
-    waiting = resolve
-    return orAborted(promise, { signal })
-  }
+  const own = context.host.components.peerId.toString()
 
+  if (relayed.direction === 'inbound') rounds.begin(relayed)
+  else rounds.answer(relayed)
   return {
-    relayed,
-    answer(stream) {
-      // One is being served, and one may wait: a peer that opens more has lost count.
-      if (waiting === undefined && streams.length > 0) return stream.abort(new Error('one round after the other'))
-      const take = waiting
-      waiting = undefined
-      if (take === undefined) streams.push(stream)
-      else take(stream)
+    join(other) {
+      // Both have dialled, and each could begin: the lesser id does.
+      if (!over.signal.aborted && other.direction === 'inbound' && own < other.remotePeer.toString())
+        rounds.begin(other)
     },
-    outcome: tryAll(context, relayed, next, began, call).finally(() => {
-      for (const stream of streams) stream.abort(new Error('it is over'))
+    answer(stream, other) {
+      if (!over.signal.aborted) rounds.answer(other)
+      inbox.put(stream)
+    },
+    outcome: tryAll(context, relayed, rounds, bounded, call).finally(() => {
+      over.abort(natError('NO_REPLY', 'it was decided otherwise'))
+      inbox.end()
     })
   }
 }
 
-async function tryAll(
+/** The rounds on one side, or on both. */
+interface Meeting {
+  begin(relayed: Connection): void
+  answer(relayed: Connection): void
+  /** Rejects when all that were begun and answered led nowhere. */
+  readonly met: Promise<Connection>
+  /** Resolves when it is known that sockets of TCP pass by each other. */
+  readonly hopeless: Promise<void>
+  cause(): UpgradeCause
+}
+
+function createMeeting(
   context: Context,
-  relayed: Connection,
   next: (call: CallOptions) => Promise<Stream>,
   began: () => void,
   call: CallOptions
-): Promise<Connection | UpgradeCause> {
-  const { host, knowledge } = context
-  const { remotePeer: peer, direction } = relayed
-  const over = new AbortController()
-  const bounded = { signal: AbortSignal.any([call.signal, over.signal]) }
+): Meeting {
+  const { knowledge } = context
+  const { promise: met, resolve, reject } = Promise.withResolvers<Connection>()
   const hopeless = Promise.withResolvers<void>()
-  let errors: readonly NatError[] = []
+  const errors: NatError[] = []
   let theirs: Mapping | undefined
+  let running = 0
+  let isBegun = false
+  let isAnswering = false
+  const patience = new AbortController()
   const watcher = {
     began,
     heard({ mapping }: Told) {
@@ -75,21 +87,53 @@ async function tryAll(
     }
   }
 
-  async function meet(): Promise<Connection> {
-    const met =
-      direction === 'inbound'
-        ? await beginRounds(context, relayed, watcher, bounded)
-        : await answerRounds(context, relayed, next, watcher, bounded)
-    if (isConnection(met)) return met
-    errors = met
-    throw met.at(-1) ?? natError('NO_REPLY', 'the rounds led nowhere')
+  function run(part: Promise<Connection | readonly NatError[]>): void {
+    running++
+    part.then((outcome) => {
+      running--
+      if (isConnection(outcome)) return resolve(outcome)
+      errors.push(...outcome)
+      if (running === 0) reject(errors.at(-1) ?? natError('NO_REPLY', 'the rounds led nowhere'))
+    }, reject)
   }
+
+  return {
+    begin(relayed) {
+      if (isBegun) return
+      isBegun = true
+      run(beginRounds(context, relayed, watcher, call))
+      // Nobody begins on the other side, unless that is under way.
+      patience.abort()
+    },
+    answer(relayed) {
+      if (isAnswering) return
+      isAnswering = true
+      // There is a stream already, or nobody has begun yet.
+      const waiting = isBegun ? new AbortController().signal : patience.signal
+      run(answerRounds(context, relayed, next, watcher, waiting, call).finally(() => (isAnswering = false)))
+    },
+    met,
+    hopeless: hopeless.promise,
+    cause: () => causeOf(errors, [knowledge.mapping(), theirs])
+  }
+}
+
+async function tryAll(
+  context: Context,
+  relayed: Connection,
+  rounds: Meeting,
+  bounded: CallOptions,
+  call: CallOptions
+): Promise<Connection | UpgradeCause> {
+  const { host, knowledge, budget, own } = context
+  const { remotePeer: peer, direction } = relayed
+  const { met } = rounds
 
   /** After TCP: its sockets are dearer, and what it needs of the routers is not the same. At once where TCP is hopeless, by
    * what is known of our NAT, or of both. */
-  async function webRtcAfter(met: Promise<unknown>): Promise<Connection> {
+  async function webRtc(): Promise<Connection> {
     if (knowledge.mapping() !== 'address-and-port-dependent')
-      await Promise.race([met.catch(() => undefined), hopeless.promise])
+      await Promise.race([met.catch(() => undefined), rounds.hopeless])
     if (!(await canWebRtc(host, peer))) throw natError('NO_SERVICE', 'one of the two does not speak WebRTC')
     bounded.signal.throwIfAborted()
     if (direction === 'outbound') return dialWebRtc(host, relayed, call)
@@ -99,47 +143,44 @@ async function tryAll(
   }
 
   const watching = watch(context, relayed, bounded)
+  const announced = dialAnnounced(host, peer, own, budget, bounded, call)
+  const first = Promise.any([met, announced, webRtc()])
   try {
-    const met = meet()
-    const announced = dialAnnounced(host, peer, context.own, bounded, call)
-    const first = Promise.any([met, announced, webRtcAfter(met)])
-    return await Promise.race([first.catch(() => causeOf(errors, [knowledge.mapping(), theirs])), watching])
+    return await Promise.race([first.catch(() => rounds.cause()), watching])
   } finally {
-    over.abort(natError('NO_REPLY', 'it was decided otherwise'))
     call.signal.throwIfAborted()
   }
 }
 
-/** A direct connection can come about in any way, also by the other side; and the relayed one can end. */
+/** A direct connection can come about in any way, also by the other side; and the relayed ones can end. */
 function watch(
   { host: { components } }: Context,
-  relayed: Connection,
+  { remotePeer: peer }: Connection,
   { signal }: CallOptions
 ): Promise<Connection | UpgradeCause> {
   const { events, connectionManager } = components
-  const { remotePeer: peer } = relayed
   const { promise, resolve } = Promise.withResolvers<Connection | UpgradeCause>()
-  const find = (): Connection | undefined => connectionManager.getConnections(peer).find(isDirect)
+  const all = (): readonly Connection[] => connectionManager.getConnections(peer)
   const opened = ({ detail }: CustomEvent<Connection>): void => {
     if (detail.remotePeer.equals(peer) && isDirect(detail)) resolve(detail)
   }
-  const closed = ({ detail }: CustomEvent<Connection>): void => {
-    if (detail === relayed) resolve(find() ?? 'disconnected')
+  const look = (): void => {
+    if (!all().some(isRelayed)) resolve(all().find(isDirect) ?? 'disconnected')
   }
   events.addEventListener('connection:open', opened)
-  events.addEventListener('connection:close', closed)
+  events.addEventListener('connection:close', look)
   signal.addEventListener(
     'abort',
     () => {
       events.removeEventListener('connection:open', opened)
-      events.removeEventListener('connection:close', closed)
+      events.removeEventListener('connection:close', look)
       resolve('disconnected')
     },
     { once: true }
   )
-  const there = find()
+  const there = all().find(isDirect)
   if (there !== undefined) resolve(there)
-  else if (relayed.status !== 'open') resolve('disconnected')
+  else look()
   return promise
 }
 

@@ -1,10 +1,11 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
-import type { CallOptions, MultiaddrText } from '@postern/interface'
+import { type CallOptions, type MultiaddrText, natError } from '@postern/interface'
+import { orAborted } from '@postern/net'
 import { errorOf, type UpgradeCause } from './causes.js'
 import type { Context } from './context.js'
 import { createPunch, type Punch } from './punch.js'
 import { isDirect, isRelayed } from './relayed.js'
-import { letRelayGo } from './settle.js'
+import { carriesTraffic, letRelayGo } from './settle.js'
 
 /** How far a peer is on the way from the relay to a direct connection. */
 export type UpgradeState =
@@ -17,7 +18,7 @@ export interface Punches {
   opened(relayed: Connection): void
   /** A direct connection has opened, however it came about: where a punch had failed, it is news. */
   cameDirect(direct: Connection): void
-  /** A connection to this peer has ended: if that leaves it a relayed one alone, a way is looked for again. */
+  /** A connection to this peer has ended: if that leaves it relayed ones alone, a way is looked for again. */
   closed(peer: PeerId): void
   /** The peer begins a round on a relayed connection that we have dialled. */
   answer(stream: Stream, connection: Connection): void
@@ -27,10 +28,12 @@ export interface Punches {
   ended(): Promise<void>
 }
 
-/** After a failure the peer is left alone for so long, unless somebody asks, in ms. */
+/** So long after a punch has begun the peer is left alone, unless somebody asks, in ms. */
 const restMs = 30_000
-/** Of so many peers it is remembered when they failed. */
-const mostFailed = 256
+/** Of so many peers it is remembered when they were punched for. */
+const mostRemembered = 256
+/** A direct connection that is there answers within that, in ms; one of a host that has gone elsewhere does not. */
+const proofMs = 2000
 
 /** One punch a peer, and a bounded number of them at a time. */
 export function createPunches(
@@ -39,83 +42,132 @@ export function createPunches(
   call: CallOptions
 ): Punches {
   const { host, settings } = context
-  const { clock, components } = host
+  const { clock } = host
+  const { connectionManager } = host.components
   const running = new Map<string, Punch>()
-  const failedMs = new Map<string, number>()
+  const beganMs = new Map<string, number>()
+  const failed = new Set<string>()
+  /** Peers who are relayed, and whose turn has not come. */
+  const due = new Set<string>()
   const working = new Set<Promise<void>>()
+  let looking: Promise<void> | undefined
 
-  function work(task: Promise<void>): void {
+  function work(task: Promise<void>): Promise<void> {
     const tracked = task.catch(() => undefined).finally(() => working.delete(tracked))
     working.add(tracked)
+    return tracked
   }
+
+  const connectionsTo = (id: string): readonly Connection[] =>
+    connectionManager.getConnections().filter(({ remotePeer }) => remotePeer.toString() === id)
 
   function begin(relayed: Connection): Punch | undefined {
     const id = relayed.remotePeer.toString()
     const known = running.get(id)
     if (known !== undefined) return known
     if (call.signal.aborted || running.size >= settings.mostPeers) return undefined
+    due.delete(id)
+    remember(beganMs, id, clock.monotonicMs())
     tell(id, { state: 'relayed' })
     const punch = createPunch(context, relayed, () => tell(id, { state: 'punching' }), call)
     running.set(id, punch)
-    work(follow(id, punch))
+    void work(follow(id, punch))
     return punch
   }
 
   async function follow(id: string, punch: Punch): Promise<void> {
     const outcome = await punch.outcome.finally(() => running.delete(id))
-    if (typeof outcome === 'string') {
-      failedMs.delete(id)
-      failedMs.set(id, clock.monotonicMs())
-      if (failedMs.size > mostFailed) failedMs.delete([...failedMs.keys()][0] ?? id)
-      return tell(id, { state: 'failed', cause: outcome })
-    }
-    await succeed(id, outcome)
+    lookSoon()
+    if (typeof outcome !== 'string') return succeed(id, outcome)
+    failed.add(id)
+    if (failed.size > mostRemembered) failed.delete([...failed][0] ?? id)
+    tell(id, { state: 'failed', cause: outcome })
   }
 
   async function succeed(id: string, direct: Connection): Promise<void> {
-    failedMs.delete(id)
+    failed.delete(id)
     tell(id, { state: 'direct', address: addressOf(direct) })
     await letRelayGo(context, direct, call)
   }
 
-  function opened(relayed: Connection): void {
-    const { remotePeer } = relayed
-    if (components.connectionManager.getConnections(remotePeer).some(isDirect) || isResting(remotePeer.toString()))
-      return
-    begin(relayed)
+  const isResting = (id: string): boolean => clock.monotonicMs() - (beganMs.get(id) ?? -restMs) < restMs
+
+  /** Begins now, or when the peer has rested and there is a place. */
+  function want(relayed: Connection): void {
+    const id = relayed.remotePeer.toString()
+    const punch = running.get(id)
+    if (punch !== undefined) return punch.join(relayed)
+    if (!isResting(id) && begin(relayed) !== undefined) return
+    due.add(id)
+    lookSoon()
   }
 
-  const isResting = (id: string): boolean => clock.monotonicMs() - (failedMs.get(id) ?? -restMs) < restMs
+  /** Looks after those whose turn has not come: now, and as long as there are any. */
+  function lookSoon(): void {
+    for (const id of due) {
+      const all = connectionsTo(id)
+      const relayed = all.find(isRelayed)
+      if (relayed === undefined || all.some(isDirect)) due.delete(id)
+      else if (!isResting(id)) begin(relayed)
+    }
+    if (due.size === 0 || call.signal.aborted) return
+    looking ??= work(clock.sleep(lookMs, call)).then(() => {
+      looking = undefined
+      lookSoon()
+    })
+  }
+
+  /** Whether nothing is to be done: a direct connection is there, and answers. One that does not is ended. */
+  async function isDirectWith(peer: PeerId): Promise<boolean> {
+    const direct = connectionManager.getConnections(peer).find(isDirect)
+    if (direct === undefined) return false
+    if (await carriesTraffic(context, direct, call, proofMs)) return true
+    direct.abort(natError('NO_REPLY', 'the peer came through a relay, and does not answer here'))
+    return connectionManager.getConnections(peer).some(isDirect)
+  }
 
   return {
-    opened,
+    opened(relayed) {
+      if (!connectionManager.getConnections(relayed.remotePeer).some(isDirect)) return want(relayed)
+      // It would not have come through the relay, most likely, if the direct connection were alive.
+      void work(
+        isDirectWith(relayed.remotePeer).then((isAlive) => {
+          if (!isAlive && isRelayed(relayed)) want(relayed)
+        })
+      )
+    },
     closed(peer) {
-      const relayed = components.connectionManager.getConnections(peer).find(isRelayed)
-      if (relayed !== undefined) opened(relayed)
+      const all = connectionManager.getConnections(peer)
+      const relayed = all.find(isRelayed)
+      if (relayed !== undefined && !all.some(isDirect) && !running.has(peer.toString())) want(relayed)
     },
     cameDirect(direct) {
       const id = direct.remotePeer.toString()
-      if (failedMs.has(id) && !running.has(id)) work(succeed(id, direct))
+      if (failed.has(id) && !running.has(id)) void work(succeed(id, direct))
     },
     answer(stream, connection) {
+      const refuse = (): void => stream.abort(new Error('no round is due on this connection'))
       // Whom the connection came to begins; everything else is refused, as go-libp2p does.
-      const isOurs = isRelayed(connection) && connection.direction === 'outbound'
-      const punch = isOurs ? begin(connection) : undefined
-      if (punch === undefined) stream.abort(new Error('no round is due on this connection'))
-      else punch.answer(stream)
+      if (!isRelayed(connection) || connection.direction !== 'outbound') return refuse()
+      const take = (): void => {
+        const punch = isRelayed(connection) ? begin(connection) : undefined
+        if (punch === undefined) refuse()
+        else punch.answer(stream, connection)
+      }
+      const { remotePeer } = connection
+      if (!connectionManager.getConnections(remotePeer).some(isDirect)) return take()
+      void work(isDirectWith(remotePeer).then((isAlive) => (isAlive ? refuse() : take()), refuse))
     },
-    async upgrade(peerId, { signal }) {
-      signal.throwIfAborted()
-      const connections = components.connectionManager
-        .getConnections()
-        .filter(({ remotePeer }) => remotePeer.toString() === peerId)
+    async upgrade(peerId, bounded) {
+      bounded.signal.throwIfAborted()
+      const connections = connectionsTo(peerId)
       const direct = connections.find(isDirect)
       if (direct !== undefined) return addressOf(direct)
       const relayed = connections.find(isRelayed)
       if (relayed === undefined) throw errorOf('disconnected')
       const punch = begin(relayed)
       if (punch === undefined) throw errorOf('too-many')
-      const outcome = await Promise.race([punch.outcome, rejected(signal)])
+      const outcome = await orAborted(punch.outcome, bounded)
       if (typeof outcome === 'string') throw errorOf(outcome)
       return addressOf(outcome)
     },
@@ -125,10 +177,13 @@ export function createPunches(
   }
 }
 
-const addressOf = ({ remoteAddr }: Connection): MultiaddrText => `/${remoteAddr.toString().slice(1)}`
+/** How often it is looked whether somebody's turn has come, in ms. */
+const lookMs = 5000
 
-const rejected = (signal: AbortSignal): Promise<never> =>
-  new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason)
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
+function remember(times: Map<string, number>, id: string, ms: number): void {
+  times.delete(id)
+  times.set(id, ms)
+  if (times.size > mostRemembered) times.delete([...times.keys()][0] ?? id)
+}
+
+const addressOf = ({ remoteAddr }: Connection): MultiaddrText => `/${remoteAddr.toString().slice(1)}`

@@ -1,4 +1,5 @@
 import type { Connection } from '@libp2p/interface'
+import type { Family } from '@postern/interface'
 
 /** A connection through a relay, whether or not the relay limits it. WebRTC is only arranged through one. */
 export function isRelayed({ limits, remoteAddr, status }: Connection): boolean {
@@ -8,6 +9,12 @@ export function isRelayed({ limits, remoteAddr, status }: Connection): boolean {
 
 /** Whether a connection is open, and no relay stands between. */
 export const isDirect = (connection: Connection): boolean => connection.status === 'open' && !isRelayed(connection)
+
+/** Of the address under which the relay was dialled, here or by the other side; undefined where that is a name. */
+export function familyOfRelay({ remoteAddr }: Connection): Family | undefined {
+  const name = remoteAddr.getComponents().find((each) => each.name !== 'ip6zone')?.name
+  return name === 'ip4' ? 4 : name === 'ip6' ? 6 : undefined
+}
 
 /** The peer id of the relay; undefined where the address does not name it. */
 export function relayOf({ remoteAddr }: Connection): string | undefined {

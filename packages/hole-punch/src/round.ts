@@ -21,6 +21,9 @@ export interface Round {
   readonly timeoutMs: number
 }
 
+/** Who answers nothing, such as another service at an address that was named, does not keep the others waiting, in ms. */
+const turnMs = 1500
+
 /**
  * Punches: resolves with the one direct connection that came of it. Every other socket is reset.
  *
@@ -47,8 +50,9 @@ export async function punchRound(
   async function attempt(pair: Pair, bounded: CallOptions): Promise<void> {
     const socket = await dialAgain(connect, pair, round.mostDials, clock, budget, bounded)
     open.add(socket)
-    const upgrading = round.role === 'client' ? turn.then(() => finish(socket, bounded)) : finish(socket, bounded)
-    turn = upgrading.catch(() => undefined)
+    if (round.role === 'server') return finish(socket, bounded)
+    const upgrading = turn.then(() => finish(socket, bounded))
+    turn = turn.then(() => Promise.race([upgrading, clock.sleep(turnMs, bounded)])).catch(() => undefined)
     await upgrading
   }
 
@@ -72,7 +76,8 @@ export async function punchRound(
 
   const late = (): Error => natError('NO_REPLY', `nobody met within ${timeoutMs} ms`)
   try {
-    return await within(clock, timeoutMs, { signal: AbortSignal.any([call.signal, over.signal]) }, late, (bounded) => {
+    return await within(clock, timeoutMs, call, late, (timed) => {
+      const bounded = { signal: AbortSignal.any([timed.signal, over.signal]) }
       const attempts = pairs.map((pair) =>
         attempt(pair, bounded).catch((error: unknown) => {
           if (isNatError(error)) failures.push(error)

@@ -67,12 +67,17 @@ export async function beginRounds(
   }
 }
 
-/** The side that dialled the relayed connection; the other one opens a stream for each round. */
+/**
+ * The side that dialled the relayed connection; the other one opens a stream for each round.
+ *
+ * @param patience - as long as it is waited for the first round
+ */
 export async function answerRounds(
   context: Context,
   relayed: Connection,
   next: (call: CallOptions) => Promise<Stream>,
   watcher: Watcher,
+  patience: AbortSignal,
   call: CallOptions
 ): Promise<Connection | readonly NatError[]> {
   const { clock } = context.host
@@ -80,16 +85,22 @@ export async function answerRounds(
   const errors: NatError[] = []
   let told: Told | undefined
   const late = (): Error => natError('NO_REPLY', 'the other side did not begin')
+  const done = new AbortController()
+  const waiting = { signal: AbortSignal.any([call.signal, done.signal]) }
+  const first = { signal: AbortSignal.any([waiting.signal, patience]) }
+  let coming = within(clock, patienceMs, first, late, next)
   try {
-    let coming = within(clock, patienceMs, call, late, next)
     for (let round = 1; round <= context.settings.rounds; round++) {
       const over = new AbortController()
-      const stream = await coming.catch((error: unknown) => void errors.push(errorOf(error, call)))
+      const stream = await coming.catch((error: unknown) => {
+        if (round > 1 || !patience.aborted) errors.push(errorOf(error, call))
+        return undefined
+      })
       if (stream === undefined) break
       try {
         watcher.began()
         // Where the other side was refused sooner it begins again, and this round is over for both.
-        coming = within(clock, roundMs + againMs, call, late, next)
+        coming = within(clock, roundMs + againMs, waiting, late, next)
         coming.then(
           () => over.abort(natError('REFUSED', 'the other side has given this round up')),
           () => undefined
@@ -113,6 +124,11 @@ export async function answerRounds(
     }
     return errors
   } finally {
+    done.abort(new Error('no more rounds are answered'))
+    coming.then(
+      (stream) => stream.abort(new Error('no more rounds are answered')),
+      () => undefined
+    )
     supply.end()
   }
 }

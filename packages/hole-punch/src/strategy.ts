@@ -1,20 +1,22 @@
-import { type CallOptions, type Finding, type Network, natError, type Puncher, type Strategy } from '@postern/interface'
-import type { Connection, Stream } from '@libp2p/interface'
+import { type CallOptions, type Finding, type Network, type Puncher, type Strategy } from '@postern/interface'
+import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { createBudget } from './budget.js'
-import { dcutrProtocol } from './codec.js'
 import type { Context } from './context.js'
 import type { HolePunchComponents, HolePunchHost } from './host.js'
 import { createKnowledge } from './knowledge.js'
 import { type HolePunchOptions, readOptions } from './options.js'
 import { createPunches } from './punches.js'
 import { isDirect, isRelayed } from './relayed.js'
-import { endRival } from './rival.js'
+import { serveRounds } from './serving.js'
 
 /** SYNs a minute that somebody else can have us send. Three rounds of one port are 600 at most. */
 const limits = { perAddress: 800, perNetwork: 2400, inAll: 8000 }
 /** With the many guesses that the user has asked for. */
 const birthdayLimits = { perAddress: 4000, perNetwork: 8000, inAll: 16_000 }
+
+/** Addresses of this host at which somebody has seen it; more than that somebody makes up. */
+const mostOutside = 8
 
 /**
  * Direct connections to peers that are connected through a relay (libp2p/specs relay/DCUtR.md), over TCP.
@@ -41,9 +43,11 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
         host,
         settings,
         budget: createBudget(clock, settings.birthday ? birthdayLimits : limits),
-        own: () => ownAddresses(components, network, outside),
+        own: () => ownAddresses(components, network, [...outside, knowledge.keptPortsAt(4), knowledge.keptPortsAt(6)]),
         seen(port) {
+          outside.delete(port.external.host)
           outside.add(port.external.host)
+          if (outside.size > mostOutside) outside.delete([...outside][0] ?? '')
           knowledge.seen(port)
         },
         knowledge
@@ -66,8 +70,7 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
         if (transportManager.getAddrs().some(isThroughRelay)) knowledge.learnSoon()
       }
 
-      await endRival(host)
-      await handle(components, (stream, connection) => punches.answer(stream, connection))
+      const unserve = await serveRounds(host, (stream, connection) => punches.answer(stream, connection))
       components.events.addEventListener('connection:open', opened)
       components.events.addEventListener('connection:close', closed)
       components.events.addEventListener('transport:listening', listening)
@@ -80,29 +83,17 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
       components.events.removeEventListener('connection:open', opened)
       components.events.removeEventListener('connection:close', closed)
       components.events.removeEventListener('transport:listening', listening)
-      await components.registrar.unhandle(dcutrProtocol)
+      await unserve()
       await Promise.all([punches.ended(), knowledge.ended()])
     }
   })
-}
-
-/** Nobody else may serve the protocol: the other side would get answers of two. */
-async function handle(
-  { registrar }: HolePunchComponents,
-  answer: (stream: Stream, connection: Connection) => void
-): Promise<void> {
-  try {
-    await registrar.handle(dcutrProtocol, answer, { force: true, runOnLimitedConnection: true, maxInboundStreams: 2 })
-  } catch (cause) {
-    throw natError('CONFLICT', 'the protocol /libp2p/dcutr cannot be served', { cause })
-  }
 }
 
 /** What nobody can have us dial: every address that is, or seems to be, this host's own. */
 function ownAddresses(
   { addressManager, transportManager }: HolePunchComponents,
   network: Network,
-  outside: ReadonlySet<string>
+  outside: readonly (string | undefined)[]
 ): ReadonlySet<string> {
   const listening = [...addressManager.getAddresses(), ...transportManager.getAddrs()]
   const hosts = listening.flatMap((address) => {
@@ -110,7 +101,7 @@ function ownAddresses(
     // The first address of a relayed one is the relay's.
     return isThroughRelay(address) ? [] : (components[0]?.value ?? [])
   })
-  return new Set([...network.addresses, ...outside, ...hosts])
+  return new Set([...network.addresses, ...outside.filter((each) => each !== undefined), ...hosts])
 }
 
 const isThroughRelay = (address: Multiaddr): boolean =>

@@ -1,9 +1,9 @@
 import type { Connection } from '@libp2p/interface'
-import type { CallOptions } from '@postern/interface'
+import type { CallOptions, Family } from '@postern/interface'
 import type { Context } from './context.js'
 import { findObservers } from './observers.js'
 import { keptPorts, type PunchPorts, preparePorts } from './ports.js'
-import { targetOf } from './targets.js'
+import { familyOfRelay } from './relayed.js'
 
 /** Ports for the rounds of one punch. Each round takes fresh ones, and those of the next are shown while it lasts. */
 export interface Supply {
@@ -13,6 +13,7 @@ export interface Supply {
   end(): void
 }
 
+const families: readonly Family[] = [4, 6]
 /** Rounds that succeed do so sooner, most of the time, and then there is no next one, in ms. */
 const laterMs = 500
 
@@ -22,12 +23,22 @@ export function createSupply(
   relayed: Connection,
   call: CallOptions
 ): Supply {
+  const over = new AbortController()
+  const bounded = { signal: AbortSignal.any([call.signal, over.signal]) }
   // The two sides of a relay can be of different families; the one that the relay was dialled with is sure to work.
-  const family = targetOf(relayed.remoteAddr.bytes)?.family
+  const family = familyOfRelay(relayed)
   const all: Promise<PunchPorts>[] = []
-  const keptAt = knowledge.keptPortsAt(family ?? 4)
   // Should the NAT not keep them this time, the next round has ports that were seen.
-  let next = keptAt === undefined ? show() : Promise.resolve(keptPorts(keptAt, family ?? 4, settings.ports))
+  let next = knowledge.keptPortsAt(family ?? 4) === undefined ? show() : Promise.resolve(kept())
+
+  /** Of both families where that is known: what the other side has is not. */
+  function kept(): PunchPorts {
+    const ports = families.flatMap((each) => {
+      const host = knowledge.keptPortsAt(each)
+      return host === undefined ? [] : keptPorts(host, each, settings.ports)
+    })
+    return { ports, release: () => undefined }
+  }
 
   function show(): Promise<PunchPorts> {
     const shown = prepare()
@@ -39,7 +50,7 @@ export function createSupply(
 
   async function prepare(): Promise<PunchPorts> {
     const observers = await findObservers(host.components, relayed, family)
-    const ready = await preparePorts(host, settings.connect, observers, settings.ports, call)
+    const ready = await preparePorts(host, settings.connect, observers, settings.ports, bounded)
     for (const port of ready.ports) seen(port)
     return ready
   }
@@ -48,11 +59,12 @@ export function createSupply(
     take() {
       const taken = next
       // The round that begins now has the processor first.
-      next = host.clock.sleep(laterMs, call).then(show)
+      next = host.clock.sleep(laterMs, bounded).then(show)
       next.catch(() => undefined)
       return taken
     },
     end() {
+      over.abort(new Error('no more ports are needed'))
       for (const each of all) {
         each.then(
           (ports) => ports.release(),

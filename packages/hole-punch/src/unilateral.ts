@@ -2,6 +2,7 @@ import type { Connection, IdentifyResult, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, canonicalAddress, familyOf, isGlobal, natError } from '@postern/interface'
 import { orAborted, within } from '@postern/net'
+import type { Budget } from './budget.js'
 import type { HolePunchHost } from './host.js'
 import { isDirect } from './relayed.js'
 
@@ -25,17 +26,20 @@ export async function dialAnnounced(
   host: HolePunchHost,
   peer: PeerId,
   own: () => ReadonlySet<string>,
+  budget: Budget,
   waiting: CallOptions,
   call: CallOptions
 ): Promise<Connection> {
   const { clock, components } = host
-  const addresses = await findAnnounced(host, peer, own, waiting)
+  const announced = await findAnnounced(host, peer, own, waiting)
+  const addresses = announced.filter((address) => budget.take(hostOf(address) ?? ''))
   waiting.signal.throwIfAborted()
   const late = (): Error => natError('NO_REPLY', `no announced address answered within ${dialMs} ms`)
   const connection = await within(clock, dialMs, call, late, (bounded) =>
     // There is a connection already, and it is the relayed one.
     components.connectionManager.openConnection([...addresses], { ...bounded, force: true })
   )
+  if (!connection.remotePeer.equals(peer)) throw natError('NO_SERVICE', 'somebody else has the announced address')
   if (!isDirect(connection)) throw natError('UNREACHABLE', 'only another relayed connection came of it')
   return connection
 }
@@ -48,7 +52,8 @@ async function findAnnounced(
 ): Promise<readonly Multiaddr[]> {
   const read = async (): Promise<readonly Multiaddr[]> => {
     const known = await peerStore.get(peer).catch(() => undefined)
-    return known?.addresses.map(({ multiaddr }) => multiaddr).filter((each) => isPublic(each, own())) ?? []
+    const all = known?.addresses.map(({ multiaddr }) => multiaddr).filter((each) => isPublic(each, own())) ?? []
+    return all.flatMap((each) => asOf(peer, each) ?? [])
   }
   const { promise: told, resolve } = Promise.withResolvers<void>()
   const identified = ({ detail }: CustomEvent<IdentifyResult>): void => {
@@ -73,6 +78,16 @@ async function findAnnounced(
 function isPublic(address: Multiaddr, own: ReadonlySet<string>): boolean {
   const components = address.getComponents().filter(({ name }) => name !== 'ip6zone')
   if (components.some(({ name }) => name === 'p2p-circuit' || name === 'webrtc')) return false
-  const host = canonicalAddress(components[0]?.value ?? '')
+  const host = hostOf(address)
   return host !== undefined && familyOf(host) !== undefined && isGlobal(host) && !own.has(host)
+}
+
+const hostOf = (address: Multiaddr): string | undefined =>
+  canonicalAddress(address.getComponents().find(({ name }) => name !== 'ip6zone')?.value ?? '')
+
+/** Whoever answers there has to be the peer; undefined where the address says that it is somebody else's. */
+function asOf(peer: PeerId, address: Multiaddr): Multiaddr | undefined {
+  const named = address.getComponents().find(({ name }) => name === 'p2p')?.value
+  if (named === undefined) return address.encapsulate(`/p2p/${peer.toString()}`)
+  return named === peer.toString() ? address : undefined
 }

@@ -6,7 +6,7 @@ import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { dcutrProtocol, encodeMessage, mostBytes } from '../src/codec.js'
 import { type Connect, systemConnect } from '../src/sockets.js'
-import { dialThrough, type Node, search, trio } from './nodes.js'
+import { dialDirectly, dialThrough, type Node, search, trio } from './nodes.js'
 
 const connectTo = (...addresses: readonly string[]): Uint8Array =>
   encodeMessage({ kind: 'connect', addresses: addresses.map((each) => multiaddr(each).bytes) })
@@ -220,14 +220,6 @@ describe('an upgrade', () => {
     await expect(puncher.upgrade(other.id, new AbortController())).rejects.toMatchObject({ code: 'UNSUPPORTED' })
   })
 })
-
-/** `trio()` listens through its relay alone. */
-async function dialDirectly(from: Node, to: Node): Promise<Connection> {
-  const { transportManager } = to.components
-  await transportManager.listen([multiaddr('/ip4/127.0.0.1/tcp/0')])
-  const place = transportManager.getAddrs().find((each) => !each.toString().includes('p2p-circuit'))
-  return from.libp2p.dial(multiaddr(`${String(place)}/p2p/${to.id}`), { force: true })
-}
 
 describe('a direct connection', () => {
   it('that ends beside a relayed one is looked for again', async () => {

@@ -2,7 +2,7 @@ import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify } from '@libp2p/identify'
-import type { Libp2p } from '@libp2p/interface'
+import type { Connection, Libp2p } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import {
@@ -39,6 +39,8 @@ export async function createNode(
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionMonitor: { enabled: false },
+    // All are one host here.
+    connectionManager: { inboundConnectionThreshold: 1000 },
     connectionGater: { denyDialMultiaddr: () => false },
     services: {
       identify: identify(),
@@ -77,6 +79,14 @@ export async function trio(services: { readonly ours?: object } = {}): Promise<{
 export async function dialThrough(relay: Node, from: Node, to: Node): Promise<void> {
   await from.libp2p.dial(multiaddr(`${relay.address}/p2p-circuit/p2p/${to.id}`), { force: true })
   await expect.poll(() => to.libp2p.getConnections(from.libp2p.peerId).length, { interval: 5 }).toBeGreaterThan(0)
+}
+
+/** Past the relay, through which alone the nodes of `trio()` listen. */
+export async function dialDirectly(from: Node, to: Node): Promise<Connection> {
+  const { transportManager } = to.components
+  await transportManager.listen([multiaddr('/ip4/127.0.0.1/tcp/0')])
+  const place = transportManager.getAddrs().find((each) => !each.toString().includes('p2p-circuit'))
+  return from.libp2p.dial(multiaddr(`${String(place)}/p2p/${to.id}`), { force: true })
 }
 
 export const hostOf = (
