@@ -112,7 +112,6 @@ const commands = {
   report: async () => node.services.nat.report(),
   peers: async () => node.getPeers().map(String),
   listen: async ({ address }) => node.components.transportManager.listen([multiaddr(address)]),
-  hangUp: async ({ peer }) => node.hangUp(node.getPeers().find((each) => each.toString() === peer)),
   recheck: async () => node.services.nat.recheck(),
   async stop() {
     clearInterval(watching)

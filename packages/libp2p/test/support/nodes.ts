@@ -37,7 +37,6 @@ export interface LabNode extends AsyncDisposable {
   dial(address: string): Promise<Dialled>
   /** A direct connection to a peer that is connected. */
   direct(peer: string): Promise<Dialled>
-  hangUp(peer: string): Promise<void>
   /** What there is to a peer. */
   connections(peer: string): Promise<readonly Connected[]>
   ping(peer: string): Promise<number>
@@ -145,7 +144,6 @@ export async function startNode(
     until,
     dial: (address) => command('dial', { address }),
     direct: (peer) => command('direct', { peer }),
-    hangUp: (peer) => command('hangUp', { peer }),
     connections: (peer) => command('connections', { peer }),
     ping: (peer) => command('ping', { peer }),
     report: () => command('report'),
