@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { canRunLab, type Lab } from '@postern/lab'
-import { buildGoPeer, buildGoPunch } from './build.mjs'
+import { buildGoPeer, buildGoPunch, buildRustPunch } from './build.mjs'
 
 interface Connection {
   readonly peerId: string
@@ -37,7 +37,7 @@ interface Told {
   readonly failed: { readonly error: string }
   readonly able: object
   readonly relayed: { readonly address: string }
-  /** Of go-libp2p's own hole punching. */
+  /** Of the other's own hole punching. */
   readonly trace: { readonly type: string; readonly detail: string }
   /** `open`: the addresses of all connections to the peer. */
   readonly pinged: { readonly rttMs: number; readonly open: readonly string[] }
@@ -76,6 +76,12 @@ export async function findGoPeer(): ReturnType<typeof buildGoPeer> {
 export async function findGoPunch(version: Parameters<typeof buildGoPunch>[0]): ReturnType<typeof buildGoPunch> {
   const support = await canRunLab()
   return support.ok ? buildGoPunch(version) : support
+}
+
+/** The same on rust-libp2p: it takes the options and commands of Go's, and tells the same. */
+export async function findRustPunch(): ReturnType<typeof buildRustPunch> {
+  const support = await canRunLab()
+  return support.ok ? buildRustPunch() : support
 }
 
 /** Starts the program in a host: `'serve', '-listen', …`, `'dial', …` or `'node', …`; the README has the other's options. */

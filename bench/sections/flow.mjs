@@ -57,10 +57,13 @@ export async function flow({ signal, progress }) {
           ])
         }
       ],
-      aims: [
-        aim(`direct answers sooner than ${relayed.name}`, sooner, '×', (ratio) => ratio > 1),
-        aim(`direct carries more than ${relayed.name}`, faster, '×', (ratio) => ratio > 1)
-      ],
+      // A relay that is no way off is no relay.
+      aims: delays
+        ? [
+            aim(`direct answers sooner than ${relayed.name}`, sooner, '×', (ratio) => ratio > 1),
+            aim(`direct carries more than ${relayed.name}`, faster, '×', (ratio) => ratio > 1)
+          ]
+        : [],
       data: ways.map(({ name, rtt, speed }) => ({ name, rtt, speed }))
     }
   } finally {

@@ -49,7 +49,7 @@ export async function preparePorts(
   )
   const seen = shown.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
   const release = (): void => {
-    for (const { connection } of seen) connection.abort(new Error('the port was seen'))
+    for (const { connection } of seen) connection?.abort(new Error('the port was seen'))
   }
   if (call.signal.aborted) release()
   call.signal.throwIfAborted()
@@ -62,7 +62,8 @@ export async function preparePorts(
 
 interface Seen {
   readonly port: PunchPort
-  readonly connection: Connection
+  /** What keeps the mapping of the NAT alive, where that is needed. */
+  readonly connection: Connection | undefined
 }
 
 async function showFreshPort(
@@ -121,8 +122,14 @@ async function showPort(
       if (call.signal.aborted) drop()
       const { observedAddr } = await result
       const external = observedAddr && targetOf(observedAddr.bytes)
-      if (external !== undefined && external.family === target.family)
-        return { port: { localPort, external }, connection }
+      if (external !== undefined && external.family === target.family) {
+        const port = { localPort, external }
+        if (external.port !== localPort) return { port, connection }
+        // A NAT that keeps the number gives it again. And libp2p pings every connection at the same moment: of more than two
+        // go-libp2p resets a ping, and js-libp2p ends the connection where that happens, which can be the relay's own.
+        connection.abort(new Error('the port was seen'))
+        return { port, connection: undefined }
+      }
       connection.abort(new Error('it does not tell where the port comes from'))
       throw natError('EXTERNAL_ADDRESS_UNKNOWN', 'a peer does not tell where a port comes from')
     })
@@ -158,7 +165,7 @@ export async function comparePort(
     [first, second].map((observer) => showPort(host, connect, observer, localPort, call))
   )
   const seen = shown.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
-  for (const { connection } of seen) connection.abort(new Error('the port was seen'))
+  for (const { connection } of seen) connection?.abort(new Error('the port was seen'))
   const [one, other] = seen.map(({ port }) => port)
   if (one === undefined || other === undefined) return undefined
   const isSame = one.external.host === other.external.host && one.external.port === other.external.port

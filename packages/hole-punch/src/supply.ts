@@ -41,15 +41,20 @@ export function createSupply(
   }
 
   function show(): Promise<PunchPorts> {
-    const shown = prepare()
+    const shown = prepare(all.length)
     // Taken later, or never.
     shown.catch(() => undefined)
+    // Those of the round before this one are over.
+    letGo(all.at(-2))
     all.push(shown)
     return shown
   }
 
-  async function prepare(): Promise<PunchPorts> {
-    const observers = await findObservers(host.components, relayed, family)
+  /** Nobody is shown two in a row, if there is a choice: what is kept open adds up at the observers. */
+  async function prepare(before: number): Promise<PunchPorts> {
+    const found = await findObservers(host.components, relayed, family)
+    const turn = before % Math.max(1, found.length)
+    const observers = [...found.slice(turn), ...found.slice(0, turn)]
     const ready = await preparePorts(host, settings.connect, observers, settings.ports, bounded)
     for (const port of ready.ports) seen(port)
     return ready
@@ -65,12 +70,14 @@ export function createSupply(
     },
     end() {
       over.abort(new Error('no more ports are needed'))
-      for (const each of all) {
-        each.then(
-          (ports) => ports.release(),
-          () => undefined
-        )
-      }
+      for (const each of all) letGo(each)
     }
   }
+}
+
+function letGo(shown: Promise<PunchPorts> | undefined): void {
+  shown?.then(
+    (ports) => ports.release(),
+    () => undefined
+  )
 }

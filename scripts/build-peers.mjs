@@ -1,0 +1,13 @@
+// The peers that interop tests run against, built where their sources changed. Where they cannot be, it says so and goes on.
+import { canRunLab } from '@postern/lab'
+import { buildGoPeer, buildGoPunch, buildRustPunch, punchVersions } from '../interop/build.mjs'
+
+const goPunches = punchVersions.map((version) => (progress) => buildGoPunch(version, progress))
+const builds = [buildGoPeer, ...goPunches, buildRustPunch]
+const support = await canRunLab()
+const reasons = new Set()
+for (const build of builds) {
+  const peer = support.ok ? await build((line) => console.log(line)) : support
+  if (!peer.ok) reasons.add(peer.reason)
+}
+for (const reason of reasons) console.log(`Some interop tests cannot run here: ${reason}`)
