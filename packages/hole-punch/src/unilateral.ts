@@ -39,7 +39,10 @@ export async function dialAnnounced(
     // There is a connection already, and it is the relayed one.
     components.connectionManager.openConnection([...addresses], { ...bounded, force: true })
   )
-  if (!connection.remotePeer.equals(peer)) throw natError('NO_SERVICE', 'somebody else has the announced address')
+  if (!connection.remotePeer.equals(peer)) {
+    connection.abort(new Error('it is not the peer that was meant'))
+    throw natError('NO_SERVICE', 'somebody else has the announced address')
+  }
   if (!isDirect(connection)) throw natError('UNREACHABLE', 'only another relayed connection came of it')
   return connection
 }
@@ -53,7 +56,7 @@ async function findAnnounced(
   const read = async (): Promise<readonly Multiaddr[]> => {
     const known = await peerStore.get(peer).catch(() => undefined)
     const all = known?.addresses.map(({ multiaddr }) => multiaddr).filter((each) => isPublic(each, own())) ?? []
-    return all.flatMap((each) => asOf(peer, each) ?? [])
+    return all.flatMap((each) => unnamed(peer, each) ?? [])
   }
   const { promise: told, resolve } = Promise.withResolvers<void>()
   const identified = ({ detail }: CustomEvent<IdentifyResult>): void => {
@@ -85,9 +88,12 @@ function isPublic(address: Multiaddr, own: ReadonlySet<string>): boolean {
 const hostOf = (address: Multiaddr): string | undefined =>
   canonicalAddress(address.getComponents().find(({ name }) => name !== 'ip6zone')?.value ?? '')
 
-/** Whoever answers there has to be the peer; undefined where the address says that it is somebody else's. */
-function asOf(peer: PeerId, address: Multiaddr): Multiaddr | undefined {
+/**
+ * The address without the name of the peer; undefined where it is somebody else's. With the name libp2p would take the relayed
+ * dial, where that is not quite over yet, for the same thing.
+ */
+function unnamed(peer: PeerId, address: Multiaddr): Multiaddr | undefined {
   const named = address.getComponents().find(({ name }) => name === 'p2p')?.value
-  if (named === undefined) return address.encapsulate(`/p2p/${peer.toString()}`)
-  return named === peer.toString() ? address : undefined
+  if (named === undefined) return address
+  return named === peer.toString() ? address.decapsulate(`/p2p/${named}`) : undefined
 }

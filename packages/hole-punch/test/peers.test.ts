@@ -110,9 +110,10 @@ describe('an announced address', () => {
     return { peer: ours.libp2p.peerId, stranger: other.libp2p.peerId }
   }
 
-  it('is dialled as that of the peer, and nobody else’s', async () => {
+  it('is dialled unless it is somebody else’s, who is hung up where he answers', async () => {
     const { peer, stranger } = await peerOf()
     const dialled: string[] = []
+    let ended = 0
     const addresses = [
       '/ip4/21.0.0.1/tcp/1',
       `/ip4/31.0.0.1/tcp/2/p2p/${stranger.toString()}`,
@@ -124,7 +125,7 @@ describe('an announced address', () => {
       connectionManager: {
         openConnection: async (all: readonly unknown[]) => {
           dialled.push(...all.map(String))
-          return { remotePeer: stranger, status: 'open', remoteAddr: multiaddr('/ip4/21.0.0.1/tcp/1') }
+          return { remotePeer: stranger, abort: () => ended++ }
         }
       }
     } as unknown as Context['host']['components']
@@ -132,7 +133,7 @@ describe('an announced address', () => {
     const budget = createBudget(virtualClock(), { perAddress: 1, perNetwork: 1, inAll: 2 })
     const dial = (): Promise<Connection> => dialAnnounced(hostOf(components), peer, () => new Set(), budget, cut, cut)
     await expect(dial()).rejects.toThrow('somebody else has the announced address')
-    expect(dialled).toEqual([`/ip4/21.0.0.1/tcp/1/p2p/${peer.toString()}`, addresses[2]])
+    expect({ dialled, ended }).toEqual({ dialled: ['/ip4/21.0.0.1/tcp/1', '/ip4/41.0.0.1/tcp/3'], ended: 1 })
     // Of the bounds on what others can have this node dial nothing is left.
     await expect(dial()).rejects.toMatchObject({ code: 'NO_SERVICE' })
     expect(dialled).toHaveLength(2)
