@@ -32,8 +32,6 @@ export interface Punches {
 const restMs = 30_000
 /** Of so many peers it is remembered when they were punched for. */
 const mostRemembered = 256
-/** A direct connection that is there answers within that, in ms; one of a host that has gone elsewhere does not. */
-const proofMs = 2000
 
 /** One punch a peer, and a bounded number of them at a time. */
 export function createPunches(
@@ -121,7 +119,7 @@ export function createPunches(
   async function isDirectWith(peer: PeerId): Promise<boolean> {
     const direct = connectionManager.getConnections(peer).find(isDirect)
     if (direct === undefined) return false
-    if (await carriesTraffic(context, direct, call, proofMs)) return true
+    if (await carriesTraffic(context, direct, call)) return true
     direct.abort(natError('NO_REPLY', 'the peer came through a relay, and does not answer here'))
     return connectionManager.getConnections(peer).some(isDirect)
   }

@@ -13,7 +13,7 @@ const housekeeping: ReadonlySet<string> = new Set([
   '/ipfs/ping/1.0.0'
 ])
 const identifyProtocol = '/ipfs/id/1.0.0'
-/** A connection that works carries a few bytes within that time, in ms. */
+/** A connection that works carries a few bytes within that time, also one that is full, in ms. */
 const proofMs = 5000
 const closeMs = 5000
 /** How often it is looked whether the relayed connection is still in use, in ms, and for how long: relays end it anyway. */
@@ -55,8 +55,7 @@ const isUsed = ({ streams }: Connection): boolean => streams.some(({ protocol })
 export async function carriesTraffic(
   { host: { clock, components } }: Pick<Context, 'host'>,
   direct: Connection,
-  call: CallOptions,
-  ms: number = proofMs
+  call: CallOptions
 ): Promise<boolean> {
   const { promise: told, resolve } = Promise.withResolvers<void>()
   const identified = ({ detail }: CustomEvent<IdentifyResult>): void => {
@@ -65,7 +64,7 @@ export async function carriesTraffic(
   components.events.addEventListener('peer:identify', identified)
   const late = (): Error => natError('NO_REPLY', 'nothing came over the direct connection')
   try {
-    await within(clock, ms, call, late, (bounded) =>
+    await within(clock, proofMs, call, late, (bounded) =>
       // While libp2p's own identify is under way a second stream for it is refused: that proves nothing.
       Promise.any([orAborted(told, bounded), answers(direct, bounded)])
     )

@@ -75,7 +75,7 @@ describe('a peer', () => {
     direct.newStream = () => new Promise(() => undefined)
     await dialThrough(relay, other, ours)
     await expect.poll(() => ours.libp2p.getConnections(other.libp2p.peerId).length).toBe(2)
-    await clock.advance(1999)
+    await clock.advance(4999)
     expect({ status: direct.status, states: states(looking, other.id) }).toEqual({ status: 'open', states: [] })
     await clock.advance(1)
     await expect.poll(() => states(looking, other.id)).toContain('relayed')

@@ -5,8 +5,8 @@ import { within } from '@postern/net'
 
 /** Every libp2p peer answers whether it speaks this. */
 const askedProtocol = '/ipfs/id/1.0.0'
-/** From the other side of the world, over a bad link, in ms. */
-const answerMs = 2000
+/** From the other side of the world, over a link that is full, in ms. */
+const answerMs = 3000
 
 /**
  * Tells of each network whether this host has come there from another one: an address is gone, and there is a way out without
@@ -23,7 +23,7 @@ export function createMoves(): (network: Network) => boolean {
 }
 
 /**
- * Ends the connections on which nobody answers within 2 s. For a host that has lost an address: the system sends again for
+ * Ends the connections on which nobody answers within 3 s. For a host that has lost an address: the system sends again for
  * minutes, libp2p looks every 10 s, and until then nobody gets through the relays that seem to be connected.
  */
 export async function endDeadConnections(
