@@ -3,7 +3,7 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { LabError } from './errors.js'
 import type { Namespace } from './namespace.js'
-import { letGo } from './namespace.js'
+import { holdOn, letGo } from './namespace.js'
 
 /** How long a frame takes over a cable, one way; the same both ways. */
 export interface Delay {
@@ -112,10 +112,10 @@ async function startForwarder(namespace: Namespace): Promise<Forwarder> {
   if ((await answers.next()).done) throw new LabError('LAB_SETUP', `The forwarder of the lab did not start: ${program}`)
   letGo(child)
   return async (line) => {
-    child.ref()
+    holdOn(child)
     child.stdin?.write(`${line}\n`)
     const { done } = await answers.next()
-    child.unref()
+    letGo(child)
     if (done) throw new LabError('LAB_CLOSED', 'The forwarder of the lab has ended.')
   }
 }

@@ -61,7 +61,7 @@ export class Namespace {
 
   async #ready(): Promise<void> {
     const supervisor = this.#supervisor
-    supervisor.ref()
+    holdOn(supervisor)
     let complaint = ''
     supervisor.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       complaint = (complaint + chunk).slice(-4000)
@@ -79,7 +79,7 @@ export class Namespace {
       })
     })
     const opened = await Promise.race([ready, failed])
-    supervisor.unref()
+    letGo(supervisor)
     if (opened === true) return
     // unshare itself complains, or is not there: nothing of the script has run.
     const code = /^(unshare:|spawn )/.test(complaint) ? 'LAB_UNSUPPORTED' : 'LAB_SETUP'
@@ -139,7 +139,7 @@ export class Namespace {
 
   /** Ends everything inside and resolves when it is gone. May be called twice. */
   async close(): Promise<void> {
-    this.#supervisor.ref()
+    holdOn(this.#supervisor)
     this.#supervisor.stdin.end()
     await this.#exited
     const gone = [...this.#children].map((child) => {
@@ -156,7 +156,8 @@ export function letGo(child: ChildProcess): void {
   for (const stream of child.stdio) if (stream instanceof Socket) stream.unref()
 }
 
-function holdOn(child: ChildProcess): void {
+/** While something is awaited of it, also that it ends: that is known only when its pipes have closed. */
+export function holdOn(child: ChildProcess): void {
   child.ref()
   for (const stream of child.stdio) if (stream instanceof Socket) stream.ref()
 }
