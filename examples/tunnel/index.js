@@ -13,6 +13,7 @@ import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
+import { cutAll, join } from './join.js'
 
 const [role, port, ...peers] = process.argv.slice(2)
 const protocol = '/postern-example-tunnel/1.0.0'
@@ -26,32 +27,6 @@ const node = await createLibp2p({
   streamMuxers: [yamux()],
   services: { identify: identify(), identifyPush: identifyPush(), nat: natTraversal() }
 })
-
-const cuts = new Set()
-
-/** Carries bytes both ways. An end is passed on as an end, and whatever is cut as a reset. */
-function join(socket, stream) {
-  let ended = false
-  if (stream.status !== 'open') return socket.resetAndDestroy()
-  const cut = (error) => {
-    stream.abort(error)
-    socket.resetAndDestroy()
-  }
-  cuts.add(cut)
-  socket.on('close', () => cuts.delete(cut))
-  socket.on('data', (bytes) => {
-    if (stream.send(bytes)) return
-    socket.pause()
-    stream.onDrain().then(() => socket.resume(), cut)
-  })
-  socket.on('end', () => stream.close().catch(cut)).on('error', cut)
-  socket.on('drain', () => stream.readStatus === 'paused' && stream.resume()).resume()
-  stream.addEventListener('message', ({ data }) => socket.write(data.subarray()) || stream.pause())
-  stream.addEventListener('remoteCloseWrite', () => (ended = true))
-  // The end of the connection below is told as an end, too.
-  stream.addEventListener('end', () => (ended ? socket.end() : cut(new Error('cut'))))
-  stream.addEventListener('close', ({ error }) => error && cut(error))
-}
 
 const allowed = new Set()
 const complain = (error) => console.log('failed:', error.message)
@@ -79,8 +54,7 @@ for (const address of peers) node.dial(multiaddr(address)).catch(complain)
 const take = async (line) => (role === 'listen' ? allowed.add(line) : offer(line))
 createInterface({ input: process.stdin }).on('line', (line) => void take(line).catch(complain))
 function stop() {
-  // Before the node stops, which ends its streams as if all had been said.
-  for (const cut of cuts) cut(new Error('interrupted'))
+  cutAll(new Error('interrupted'))
   node.stop().then(() => process.exit(0))
 }
 for (const name of ['SIGINT', 'SIGTERM']) process.once(name, stop)
