@@ -1,6 +1,6 @@
 // A libp2p node in one of two homes. Arguments: `punching` or `relayed`, the port that it listens on, the addresses of the
-// public peers as JSON. Says on standard output what happens, in JSON lines; takes `dial <address>`, `echo <peer>` and
-// `send <peer>`, a line each, on standard input.
+// public peers as JSON. Says on standard output what happens, in JSON lines; takes `dial <address>`, `hangup <peer>`,
+// `echo <peer>` and `send <peer>`, a line each, on standard input.
 import { createInterface } from 'node:readline'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
@@ -93,6 +93,10 @@ async function open(id, protocol) {
 const commands = {
   async dial(address) {
     await node.dial(multiaddr(address))
+  },
+  async hangup(id) {
+    const connections = node.getConnections().filter(({ remotePeer }) => remotePeer.toString() === id)
+    await Promise.all(connections.map((each) => each.close()))
   },
   /** Round trips of 32 bytes on one stream; the first one also opens it. */
   async echo(id) {

@@ -2,7 +2,7 @@
 // It compiles with versions of go-libp2p since 0.40, which differ in who is client: a go-*.mod for each.
 //
 // Standard output has JSON only, one object a line: {"event": …, "ms": since the start, …}. Standard input takes
-// `dial <multiaddr>` and `ping <peer ID>`, a line each; its end is the program's.
+// `dial <multiaddr>`, `ping <peer ID>` and `hangup <peer ID>`, a line each; its end is the program's.
 package main
 
 import (
@@ -105,6 +105,8 @@ func main() {
 			go connect(h, argument)
 		case "ping":
 			go pingDirectly(h, argument)
+		case "hangup":
+			go hangUp(h, argument)
 		}
 	}
 }
@@ -156,6 +158,13 @@ func connect(h host.Host, addr string) {
 	if err := h.Connect(network.WithAllowLimitedConn(ctx, "dial"), *info); err != nil {
 		emit("unreached", fields{"peerId": info.ID.String(), "error": err.Error()})
 	}
+}
+
+// hangUp closes every connection to a peer, also the relayed ones.
+func hangUp(h host.Host, id string) {
+	other, err := peer.Decode(id)
+	check(err)
+	check(h.Network().ClosePeer(other))
 }
 
 // pingDirectly never goes through a relay: without leave a stream is not opened on a limited connection.

@@ -30,6 +30,8 @@ export interface Punches {
 
 /** So long after a punch has begun the peer is left alone, unless somebody asks, in ms. */
 const restMs = 30_000
+/** A direct connection that has lasted so long was worth its punch: after it the next one need not wait, in ms. */
+const steadyMs = 5000
 /** Of so many peers it is remembered when they were punched for. */
 const mostRemembered = 256
 
@@ -85,7 +87,10 @@ export function createPunches(
   async function succeed(id: string, direct: Connection): Promise<void> {
     failed.delete(id)
     tell(id, { state: 'direct', address: addressOf(direct) })
-    await letRelayGo(context, direct, call)
+    const lasting = clock.sleep(steadyMs, call).then(() => {
+      if (direct.status === 'open') beganMs.delete(id)
+    })
+    await Promise.all([lasting, letRelayGo(context, direct, call)])
   }
 
   const isResting = (id: string): boolean => clock.monotonicMs() - (beganMs.get(id) ?? -restMs) < restMs

@@ -66,6 +66,23 @@ describe('a peer', () => {
     await expect.poll(begun).toBe(2)
   })
 
+  it('whose direct connection had lasted is punched for at once when that has ended', async () => {
+    const { relay, ours, other } = await trio()
+    const clock = virtualClock()
+    const looking = search(ours, {}, clock)
+    await looking.puncher()
+    const begun = (): number => states(looking, other.id).filter((each) => each === 'relayed').length
+    await dialThrough(relay, other, ours)
+    await expect.poll(begun).toBe(1)
+    const direct = await dialDirectly(ours, other)
+    await expect.poll(() => states(looking, other.id)).toContain('direct')
+    await clock.advance(5000)
+    // The relayed one has been let go by then, or is about to be: the peer comes again.
+    direct.abort(new Error('the laptop sleeps'))
+    await dialThrough(relay, other, ours)
+    await expect.poll(begun).toBe(2)
+  })
+
   it('that comes through the relay while its direct connection is silent has that ended, and is punched for', async () => {
     const { relay, ours, other } = await trio()
     const clock = virtualClock()
