@@ -60,7 +60,7 @@ export async function listen(options: ListenOptions, { out, err }: Output): Prom
   }
   tell(
     { event: 'listening', peerId, target: { address: target.host, port: target.port }, allowed: allow },
-    `${colors.bold('Tunnel')} to ${formatSocket({ address: target.host, port: target.port })} for ${allow.length} peers\n` +
+    `${colors.bold('Tunnel')} to ${formatSocket({ address: target.host, port: target.port })} for ${allow.length} ${allow.length === 1 ? 'peer' : 'peers'}\n` +
       `  there: postern tunnel connect ${peerId} ${target.port}${relays.map((each) => ` --relay ${each}`).join('')}`
   )
   if (allow.length === 0) line(err, '! nobody gets in: name peers with --allow <peer id>')
