@@ -95,8 +95,7 @@ const commands = {
     await node.dial(multiaddr(address))
   },
   async hangup(id) {
-    const connections = node.getConnections().filter(({ remotePeer }) => remotePeer.toString() === id)
-    await Promise.all(connections.map((each) => each.close()))
+    await node.hangUp(node.getPeers().find((each) => each.toString() === id))
   },
   /** Round trips of 32 bytes on one stream; the first one also opens it. */
   async echo(id) {

@@ -4,13 +4,12 @@ import type { PunchPort } from './ports.js'
 import type { Pair } from './sockets.js'
 import type { Target } from './targets.js'
 
-const families: readonly Family[] = [4, 6]
 /** Sockets that one round may open. */
 const mostPairs = 16
 
 /** Which port dials which place: one each where both sides have as many, everyone with everyone where not. */
 export function pairsOf(ports: readonly PunchPort[], targets: readonly Target[]): readonly Pair[] {
-  return families.flatMap((each) => ofFamily(ports, targets, each)).slice(0, mostPairs)
+  return ([4, 6] as const).flatMap((each) => ofFamily(ports, targets, each)).slice(0, mostPairs)
 }
 
 function ofFamily(ports: readonly PunchPort[], targets: readonly Target[], each: Family): readonly Pair[] {

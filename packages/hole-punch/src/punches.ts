@@ -3,6 +3,7 @@ import { type CallOptions, type MultiaddrText, natError } from '@postern/interfa
 import { orAborted } from '@postern/net'
 import { errorOf, type UpgradeCause } from './causes.js'
 import type { Context } from './context.js'
+import { forgetOldest } from './forget.js'
 import { createPunch, type Punch } from './punch.js'
 import { isDirect, isRelayed } from './relayed.js'
 import { carriesTraffic, letRelayGo } from './settle.js'
@@ -67,7 +68,9 @@ export function createPunches(
     if (known !== undefined) return known
     if (call.signal.aborted || running.size >= settings.mostPeers) return undefined
     due.delete(id)
-    remember(beganMs, id, clock.monotonicMs())
+    beganMs.delete(id)
+    beganMs.set(id, clock.monotonicMs())
+    forgetOldest(beganMs, mostRemembered)
     tell(id, { state: 'relayed' })
     const punch = createPunch(context, relayed, () => tell(id, { state: 'punching' }), call)
     running.set(id, punch)
@@ -80,7 +83,7 @@ export function createPunches(
     lookSoon()
     if (typeof outcome !== 'string') return succeed(id, outcome)
     failed.add(id)
-    if (failed.size > mostRemembered) failed.delete([...failed][0] ?? id)
+    forgetOldest(failed, mostRemembered)
     tell(id, { state: 'failed', cause: outcome })
   }
 
@@ -182,11 +185,5 @@ export function createPunches(
 
 /** How often it is looked whether somebody's turn has come, in ms. */
 const lookMs = 5000
-
-function remember(times: Map<string, number>, id: string, ms: number): void {
-  times.delete(id)
-  times.set(id, ms)
-  if (times.size > mostRemembered) times.delete([...times.keys()][0] ?? id)
-}
 
 const addressOf = ({ remoteAddr }: Connection): MultiaddrText => `/${remoteAddr.toString().slice(1)}`

@@ -1,5 +1,6 @@
 import type { Connection } from '@libp2p/interface'
-import type { Family } from '@postern/interface'
+import { type Family, familyOf } from '@postern/interface'
+import { hostOf } from './targets.js'
 
 /** A connection through a relay, whether or not the relay limits it. WebRTC is only arranged through one. */
 export function isRelayed({ limits, remoteAddr, status }: Connection): boolean {
@@ -11,10 +12,7 @@ export function isRelayed({ limits, remoteAddr, status }: Connection): boolean {
 export const isDirect = (connection: Connection): boolean => connection.status === 'open' && !isRelayed(connection)
 
 /** Of the address under which the relay was dialled, here or by the other side; undefined where that is a name. */
-export function familyOfRelay({ remoteAddr }: Connection): Family | undefined {
-  const name = remoteAddr.getComponents().find((each) => each.name !== 'ip6zone')?.name
-  return name === 'ip4' ? 4 : name === 'ip6' ? 6 : undefined
-}
+export const familyOfRelay = ({ remoteAddr }: Connection): Family | undefined => familyOf(hostOf(remoteAddr) ?? '')
 
 /** The peer id of the relay; undefined where the address does not name it. */
 export function relayOf({ remoteAddr }: Connection): string | undefined {

@@ -3,12 +3,14 @@ import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { createBudget } from './budget.js'
 import type { Context } from './context.js'
+import { forgetOldest } from './forget.js'
 import type { HolePunchComponents, HolePunchHost } from './host.js'
 import { createKnowledge } from './knowledge.js'
 import { type HolePunchOptions, readOptions } from './options.js'
 import { createPunches } from './punches.js'
 import { isDirect, isRelayed } from './relayed.js'
 import { serveRounds } from './serving.js'
+import { hostOf } from './targets.js'
 
 /** SYNs a minute that somebody else can have us send. Three rounds of one port are 600 at most. */
 const limits = { perAddress: 800, perNetwork: 2400, inAll: 8000 }
@@ -47,7 +49,7 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
         seen(port) {
           outside.delete(port.external.host)
           outside.add(port.external.host)
-          if (outside.size > mostOutside) outside.delete([...outside][0] ?? '')
+          forgetOldest(outside, mostOutside)
           knowledge.seen(port)
         },
         knowledge
@@ -96,11 +98,8 @@ function ownAddresses(
   outside: readonly (string | undefined)[]
 ): ReadonlySet<string> {
   const listening = [...addressManager.getAddresses(), ...transportManager.getAddrs()]
-  const hosts = listening.flatMap((address) => {
-    const components = address.getComponents()
-    // The first address of a relayed one is the relay's.
-    return isThroughRelay(address) ? [] : (components[0]?.value ?? [])
-  })
+  // The first address of a relayed one is the relay's.
+  const hosts = listening.flatMap((address) => (isThroughRelay(address) ? [] : (hostOf(address) ?? [])))
   return new Set([...network.addresses, ...outside.filter((each) => each !== undefined), ...hosts])
 }
 

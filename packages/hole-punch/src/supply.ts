@@ -1,5 +1,5 @@
 import type { Connection } from '@libp2p/interface'
-import type { CallOptions, Family } from '@postern/interface'
+import type { CallOptions } from '@postern/interface'
 import type { Context } from './context.js'
 import { findObservers } from './observers.js'
 import { keptPorts, type PunchPorts, preparePorts } from './ports.js'
@@ -13,7 +13,6 @@ export interface Supply {
   end(): void
 }
 
-const families: readonly Family[] = [4, 6]
 /** Rounds that succeed do so sooner, most of the time, and then there is no next one, in ms. */
 const laterMs = 500
 
@@ -33,7 +32,7 @@ export function createSupply(
 
   /** Of both families where that is known: what the other side has is not. */
   function kept(): PunchPorts {
-    const ports = families.flatMap((each) => {
+    const ports = ([4, 6] as const).flatMap((each) => {
       const host = knowledge.keptPortsAt(each)
       return host === undefined ? [] : keptPorts(host, each, settings.ports)
     })

@@ -1,4 +1,4 @@
-import { multiaddr } from '@multiformats/multiaddr'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { canonicalAddress, type Family, familyOf, isGlobal } from '@postern/interface'
 
 /** Where a socket can be connected to. */
@@ -27,6 +27,10 @@ export function targetOf(address: Uint8Array | string): Target | undefined {
     return undefined
   }
 }
+
+/** The IP address with which a multiaddr begins; undefined where that is a name. */
+export const hostOf = (address: Multiaddr): string | undefined =>
+  canonicalAddress(address.getComponents().find(({ name }) => name !== 'ip6zone')?.value ?? '')
 
 /**
  * The addresses of a peer that may be punched: public ones that are not ours. A peer could name the router of our own

@@ -1,10 +1,11 @@
 import type { Connection, IdentifyResult, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, canonicalAddress, familyOf, isGlobal, natError } from '@postern/interface'
+import { type CallOptions, familyOf, isGlobal, natError } from '@postern/interface'
 import { orAborted, within } from '@postern/net'
 import type { Budget } from './budget.js'
 import type { HolePunchHost } from './host.js'
 import { isDirect } from './relayed.js'
+import { hostOf } from './targets.js'
 
 /** Addresses of one peer that are tried. Verified ones come first in what peers announce. */
 const mostAddresses = 8
@@ -79,14 +80,10 @@ async function findAnnounced(
 
 /** A peer could name anybody's address: private ones and ours are never dialled. */
 function isPublic(address: Multiaddr, own: ReadonlySet<string>): boolean {
-  const components = address.getComponents().filter(({ name }) => name !== 'ip6zone')
-  if (components.some(({ name }) => name === 'p2p-circuit' || name === 'webrtc')) return false
+  if (address.getComponents().some(({ name }) => name === 'p2p-circuit' || name === 'webrtc')) return false
   const host = hostOf(address)
   return host !== undefined && familyOf(host) !== undefined && isGlobal(host) && !own.has(host)
 }
-
-const hostOf = (address: Multiaddr): string | undefined =>
-  canonicalAddress(address.getComponents().find(({ name }) => name !== 'ip6zone')?.value ?? '')
 
 /**
  * The address without the name of the peer; undefined where it is somebody else's. With the name libp2p would take the relayed

@@ -54,6 +54,7 @@ export class Namespace {
       env: this.environment()
     })
     this.#supervisor.stdin.on('error', () => {})
+    // Where it could not be started, #ready says so; here it only matters that it is gone.
     this.#exited = once(this.#supervisor, 'close').catch(() => {})
     // A lab that nobody closed must not keep the runner alive; without it the lab dies by itself.
     letGo(this.#supervisor)
@@ -144,6 +145,7 @@ export class Namespace {
     await this.#exited
     const gone = [...this.#children].map((child) => {
       holdOn(child)
+      // Whoever started it hears of what it failed with.
       return once(child, 'close').catch(() => {})
     })
     await Promise.all(gone)

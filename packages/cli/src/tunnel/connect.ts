@@ -11,8 +11,8 @@ import { type Colors, colorsFor, formatSocket } from '../terminal.js'
 import { forwardServer, openTunnel } from './forward.js'
 import { type Keeper, type Kept, keepConnected } from './keep.js'
 import { makeNode, type TunnelNodeOptions } from './make-node.js'
-import { late, meet, meetMs } from './meet.js'
-import { untilAborted } from './until.js'
+import { meet, meetMs } from './meet.js'
+import { late, untilAborted } from './until.js'
 
 export interface ConnectOptions extends Omit<TunnelNodeOptions, 'reserves'> {
   readonly peer: PeerId

@@ -4,9 +4,9 @@ import type { Clock } from '@postern/interface'
 import { within } from '@postern/net'
 import { type Answer, decodeAnswer, firstByte, tunnelProtocol, type Wish, wishes } from './protocol.js'
 import type { Keeper } from './keep.js'
-import { late } from './meet.js'
 import { createPlaces } from './places.js'
 import { splice } from './splice.js'
+import { late } from './until.js'
 
 /** TCP connections at a time. */
 const most = 128

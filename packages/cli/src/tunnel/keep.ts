@@ -4,7 +4,7 @@ import { type Clock, isNatError } from '@postern/interface'
 import { orAborted, within } from '@postern/net'
 import { reasonOf } from '../stack.js'
 import type { TunnelNode } from './make-node.js'
-import { late } from './meet.js'
+import { late } from './until.js'
 
 export type Kept =
   | { readonly event: 'connected'; readonly via: 'direct' | 'relayed'; readonly address: string }

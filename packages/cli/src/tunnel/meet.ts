@@ -1,14 +1,12 @@
-import { type CallOptions, type Clock, type MultiaddrText, natError } from '@postern/interface'
+import type { CallOptions, Clock, MultiaddrText } from '@postern/interface'
 import { within } from '@postern/net'
 import { readAddress } from '../peers.js'
 import { reasonOf } from '../stack.js'
 import type { TunnelNode } from './make-node.js'
+import { late } from './until.js'
 
 /** Three negotiations through whatever is between, in ms. */
 export const meetMs = 10_000
-
-/** What `within` rejects with. */
-export const late = (): Error => natError('NO_REPLY', 'no answer in time')
 
 /** Connects a node to public peers, each once. Resolves when each is connected or was told of. */
 export async function meet(

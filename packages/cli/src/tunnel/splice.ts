@@ -17,7 +17,7 @@ export interface Carried {
  * Each side's end is passed on by itself (half-close), and whatever is cut as a reset, also where libp2p ends the stream in
  * good order before the other side has said that there are no more bytes. Whoever is slow holds the other one up: the
  * stream is paused while the socket is full, and the socket while the stream's window is. The socket must be made with
- * `allowHalfOpen`. When the signal aborts both are reset, Never rejects.
+ * `allowHalfOpen`. When the signal aborts both are reset. Never rejects.
  */
 export function splice(socket: Socket, stream: Stream, { signal }: CallOptions): Promise<Carried> {
   return new Promise((resolve) => {

@@ -62,9 +62,9 @@ export interface NodeConfig {
   /** Whether it speaks QUIC, too; and WebRTC-direct. */
   readonly quic?: boolean
   readonly webRtc?: boolean
-  /** A STUN server: it speaks WebRTC through relays. */
   /** Whether libp2p looks every 10 s at connections that are silent. @default true */
   readonly monitored?: boolean
+  /** A STUN server: it speaks WebRTC through relays. */
   readonly iceServer?: string
   readonly connect?: readonly string[]
   readonly relayServer?: { readonly reservations?: Record<string, unknown> }
