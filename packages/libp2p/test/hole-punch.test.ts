@@ -188,4 +188,20 @@ describe.skipIf(!support.ok)(`a home that is mapped${skipped}`, { timeout: 60_00
       expect(await homes.home.ping(homes.home2.peerId)).toBeGreaterThanOrEqual(0)
     }
   })
+
+  it('is dialled with QUIC where it listens for nothing else', async () => {
+    const node = { quic: true, listen: ['/ip4/0.0.0.0/udp/4001/quic-v1'] }
+    const home = { mapping: { upnp: 'igd2', natPmp: true, pcp: true } } as const
+    await using homes = await openTwoHomes('home', 'symmetric', {
+      home,
+      mappers: ['pcp'],
+      node,
+      publicNode: { quic: true }
+    })
+    await homes.home.until(({ event }) => event === 'verified')
+    await homes.dialThroughRelay()
+    expect(await homes.outcomes()).toMatchObject([direct, direct])
+    expect(await settled(homes.home2, homes.home.peerId)).toEqual(['/ip4/11.0.0.2/udp/4001/quic-v1'])
+    expect(await homes.home2.ping(homes.home.peerId)).toBeGreaterThanOrEqual(0)
+  })
 })

@@ -34,6 +34,8 @@ export interface NodesOptions {
   /** STUN servers that both ask. */
   readonly stunServers?: readonly string[]
   readonly node?: NodeConfig
+  /** What each of the public peers is, too. */
+  readonly publicNode?: NodeConfig
 }
 
 export async function openTwoHomes(one: Tier, other: Tier, options: TwoHomesOptions = {}): Promise<TwoHomes> {
@@ -43,8 +45,9 @@ export async function openTwoHomes(one: Tier, other: Tier, options: TwoHomesOpti
 
 /** The same in any topology with a `home` and a `home2`. */
 export async function openNodes(topology: Topology, options: NodesOptions = {}): Promise<TwoHomes> {
-  const { punch = {}, mappers = [], peers, family = 4, stunServers, node = {} } = options
-  const world = await openWorld(topology, {}, (node.iceServer ?? stunServers) !== undefined)
+  const { punch = {}, mappers = [], peers, family = 4, stunServers, node = {}, publicNode = {} } = options
+  const changes = { alpha: publicNode, bravo: publicNode, charlie: publicNode }
+  const world = await openWorld(topology, changes, (node.iceServer ?? stunServers) !== undefined)
   const connect = (family === 4 ? world.peerAddresses : world.peerAddresses6).slice(0, peers)
   const strategies: NonNullable<NonNullable<NodeConfig['nat']>['strategies']> = [
     ...mappers.map((name) => [name] as const),
