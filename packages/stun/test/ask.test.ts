@@ -136,7 +136,8 @@ describe('a server', () => {
     here.nat.at(alpha, (request, from, reply) => {
       for (let forged = 0; forged < 100; forged += 1) {
         reply(success(request, { address: '66.6.6.6', port: 6 }), bravo)
-        reply(success(request.with(9, forged), { address: '66.6.6.6', port: 6 }), alpha)
+        // Never the right one: one of 256 would be.
+        reply(success(request.with(9, (request[9] ?? 0) ^ (1 + forged)), { address: '66.6.6.6', port: 6 }), alpha)
         reply(message(0x101, request.subarray(8, 20), [[0x20, Uint8Array.of(forged)]]), alpha)
       }
       reply(success(request, from), alpha)
