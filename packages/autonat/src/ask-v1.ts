@@ -5,21 +5,23 @@ import { messagesOf, openStream } from '@postern/messages'
 import { within } from '@postern/net'
 import { graceMs, type Question } from './ask.js'
 import { decodeDialResponseV1, encodeDialV1, protocolV1, statusOkV1 } from './codec-v1.js'
+import type { Closers } from './closers.js'
 import { directRoute, fits, type Route, routeOf } from './route.js'
 
 const mostBytes = 8192
 
 /**
  * Asks by AutoNAT v1, which has no nonce. A yes counts if a new connection came in from the server's address meanwhile.
- * A no never counts: servers in JavaScript (@libp2p/autonat 3.0.28) say it to every peer that is connected, since they
- * dial over the connection that they have.
+ * A no never counts: there are servers that say it to every peer that is connected, since they dial over the connection
+ * that they have.
  */
-export async function askV1(question: Question, call: CallOptions): Promise<Evidence> {
+export async function askV1(question: Question, closers: Closers, call: CallOptions): Promise<Evidence> {
   const { host, connection, route } = question
   const server = routeOf(connection.remoteAddr)
   const arrival = watchArrivals(question.host.components, (each) => isDialBack(each, server, route))
   try {
-    const failure = await converse(question, call).catch((error: unknown) => {
+    const said = closers.watch(connection, () => converse(question, call))
+    const failure = await said.catch((error: unknown) => {
       call.signal.throwIfAborted()
       if (isNatError(error)) return error
       throw error

@@ -1,10 +1,12 @@
 import type { Connection, IdentifyResult, PeerUpdate } from '@libp2p/interface'
 import { type Discovery, type Finding, natError, type Strategy } from '@postern/interface'
+import { createClosers } from './closers.js'
 import { createDialBacks } from './dial-backs.js'
 import { createDialDataBudget } from './dial-data.js'
 import type { AutonatHost } from './host.js'
 import { keepConnected, peerIdOf } from './named-peers.js'
 import { type AutonatOptions, readOptions } from './options.js'
+import { identifiedSpeaker, storedSpeaker } from './speaker.js'
 import { createWitnessTable, type WitnessTable } from './witness-table.js'
 
 /**
@@ -18,8 +20,9 @@ export function autonat(options: AutonatOptions = {}): Strategy<AutonatHost> {
   const settings = readOptions(options)
 
   return (host: AutonatHost) => {
-    // What was sent stays sent when a discovery ends and the next begins.
+    // What was sent stays sent, and who closes connections does, when a discovery ends and the next begins.
     const budget = createDialDataBudget(host.clock)
+    const closers = createClosers(host.clock)
 
     const discovery: Discovery = {
       name: 'autonat',
@@ -31,7 +34,7 @@ export function autonat(options: AutonatOptions = {}): Strategy<AutonatHost> {
           if (!signal.aborted) found(finding)
         }
         const named = new Set(settings.peers.map(peerIdOf))
-        const asking = { host, settings, dialBacks, budget, ended: signal, lost: () => undefined }
+        const asking = { host, settings, dialBacks, budget, closers, ended: signal }
         const table = createWitnessTable(asking, named, tell)
         const { promise: ended, resolve: end } = Promise.withResolvers<void>()
         // At once and not a turn later: the next discovery may begin before this one has ended.
@@ -62,9 +65,9 @@ const nobody = (): Error & { readonly code: string } =>
 /** Tells the table who comes and goes. Events and not a topology: those are not told of a peer that is connected
  * already, nor which connection of several was lost. */
 function watchPeers({ components: { events } }: AutonatHost, table: WitnessTable): () => void {
-  const identified = ({ detail }: CustomEvent<IdentifyResult>): void => table.consider(detail.peerId, detail.protocols)
-  const updated = ({ detail: { peer } }: CustomEvent<PeerUpdate>): void => table.consider(peer.id, peer.protocols)
-  const closed = ({ detail }: CustomEvent<Connection>): void => table.disconnected(detail.remotePeer)
+  const identified = ({ detail }: CustomEvent<IdentifyResult>): void => table.consider(identifiedSpeaker(detail))
+  const updated = ({ detail: { peer } }: CustomEvent<PeerUpdate>): void => table.consider(storedSpeaker(peer))
+  const closed = ({ detail }: CustomEvent<Connection>): void => table.closed(detail)
   events.addEventListener('peer:identify', identified)
   events.addEventListener('peer:update', updated)
   events.addEventListener('connection:close', closed)

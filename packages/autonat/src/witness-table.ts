@@ -1,16 +1,15 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import { type Finding, type Party, type Witness } from '@postern/interface'
-import { dialRequestProtocol } from './codec.js'
-import { protocolV1 } from './codec-v1.js'
-import { type Asking, createWitness, findConnection, partyOf, type Version } from './witness.js'
+import { type Speaker, storedSpeaker, type Version, versionOf } from './speaker.js'
+import { type Asking, createWitness, findConnection, partyOf } from './witness.js'
 
 /** The peers that can be asked at the moment. Bounded, however many there are. */
 export interface WitnessTable {
   readonly size: number
-  /** Takes a peer in, changes it, or lets it go, by the protocols that it speaks now. */
-  consider(peerId: PeerId, protocols: readonly string[]): void
+  /** Takes a peer in, changes it, or lets it go, by what it speaks now. */
+  consider(speaker: Speaker): void
   /** Lets a peer go that is no longer connected. */
-  disconnected(peerId: PeerId): void
+  closed(connection: Connection): void
   /** Looks through all who are connected, as far as there are places. */
   fill(): Promise<void>
 }
@@ -24,11 +23,6 @@ interface Entry {
 const mostWitnesses = 64
 /** As many peers as one likes can be started in one network. */
 const mostPerNetwork = 4
-
-const versionOf = (protocols: readonly string[]): Version | undefined => {
-  if (protocols.includes(dialRequestProtocol)) return 2
-  return protocols.includes(protocolV1) ? 1 : undefined
-}
 
 /** `named` are the peers of the options: their places are kept free, and they are taken in however many are in their
  * network. */
@@ -66,15 +60,22 @@ export function createWitnessTable(
     if (isAnyoneWaiting) void fill()
   }
 
+  function findVersion(speaker: Speaker): Version | undefined {
+    const id = speaker.peerId.toString()
+    const version = mute.has(id) ? undefined : versionOf(speaker)
+    return version === 1 && asking.closers.has(id) ? undefined : version
+  }
+
   const table: WitnessTable = {
     get size() {
       return entries.size
     },
-    consider(peerId, protocols) {
+    consider(speaker) {
       if (asking.ended.aborted) return
+      const { peerId } = speaker
       const id = peerId.toString()
       const entry = entries.get(id)
-      const version = mute.has(id) ? undefined : versionOf(protocols)
+      const version = findVersion(speaker)
       const party = version && (entry?.witness.party ?? findParty(peerId))
       if (version === undefined || party === undefined) {
         if (entry !== undefined) letGo(entry)
@@ -91,11 +92,13 @@ export function createWitnessTable(
         mute.add(id)
         letGo(now)
       }
-      const witness = createWitness({ ...asking, lost }, peerId, version, party)
+      const witness = createWitness(asking, { peerId, version, party, lost })
       entries.set(id, { peerId, version, witness })
       found(witness)
     },
-    disconnected(peerId) {
+    closed(connection) {
+      const { remotePeer: peerId } = connection
+      asking.closers.closed(connection)
       const entry = entries.get(peerId.toString())
       if (asking.ended.aborted || findParty(peerId) !== undefined) return
       mute.delete(peerId.toString())
@@ -118,18 +121,15 @@ export function createWitnessTable(
       if (asking.ended.aborted) return
       const party = entries.has(peerId.toString()) ? undefined : findParty(peerId)
       if (party === undefined) continue
-      if (hasPlace(party)) table.consider(peerId, await protocolsOf(peerId))
+      if (hasPlace(party)) await considerStored(peerId)
       else isAnyoneWaiting = true
     }
   }
 
-  async function protocolsOf(peerId: PeerId): Promise<readonly string[]> {
-    try {
-      return (await peerStore.get(peerId)).protocols
-    } catch {
-      // Nothing is known of it yet: identify will tell.
-      return []
-    }
+  async function considerStored(peerId: PeerId): Promise<void> {
+    // Where nothing is known of it yet, identify will tell.
+    const peer = await peerStore.get(peerId).catch(() => undefined)
+    if (peer !== undefined) table.consider(storedSpeaker(peer))
   }
 
   return table

@@ -11,14 +11,13 @@ import {
 } from '@postern/interface'
 import { ask, type Question } from './ask.js'
 import { askV1 } from './ask-v1.js'
+import type { Closers } from './closers.js'
 import type { DialBacks } from './dial-backs.js'
 import type { DialDataBudget } from './dial-data.js'
 import type { AutonatHost } from './host.js'
 import type { Settings } from './options.js'
 import { directRoute, type Route, routeOf } from './route.js'
-
-/** The protocol that a witness is asked by. */
-export type Version = 1 | 2
+import type { Version } from './speaker.js'
 
 /** What all witnesses of one discovery share. */
 export interface Asking {
@@ -26,9 +25,17 @@ export interface Asking {
   readonly settings: Settings
   readonly dialBacks: DialBacks
   readonly budget: DialDataBudget
+  readonly closers: Closers
   /** Ends every question when the discovery ends. */
   readonly ended: AbortSignal
-  /** The witness does not speak AutoNAT after all. */
+}
+
+/** Who is asked, and who wants to know how it went. */
+export interface Asked {
+  readonly peerId: PeerId
+  readonly version: Version
+  readonly party: Party
+  /** It does not speak AutoNAT after all. */
   readonly lost: () => void
 }
 
@@ -51,8 +58,8 @@ export function partyOf(peerId: PeerId, route: Route, rttMs: number | undefined)
 }
 
 /** A peer that can be asked. Every question goes over the connection that there is then. */
-export function createWitness(asking: Asking, peerId: PeerId, version: Version, party: Party): Witness {
-  const { host, settings, dialBacks, budget, ended } = asking
+export function createWitness(asking: Asking, { peerId, version, party, lost }: Asked): Witness {
+  const { host, settings, dialBacks, budget, closers, ended } = asking
   const { peerId: ownId, connectionManager } = host.components
 
   return {
@@ -70,9 +77,9 @@ export function createWitness(asking: Asking, peerId: PeerId, version: Version, 
       const plain: MultiaddrText = `/${address.replace(/\/p2p\/[^/]+$/, '').slice(1)}`
       const question: Question = { host, connection, address: plain, route, timeoutMs }
       const evidence = await untilEnd(ended, call, (bounded) =>
-        version === 2 ? ask(question, dialBacks, budget, bounded) : askV1(question, bounded)
+        version === 2 ? ask(question, dialBacks, budget, bounded) : askV1(question, closers, bounded)
       )
-      if (evidence.reason?.code === 'UNSUPPORTED') asking.lost()
+      if (evidence.reason?.code === 'UNSUPPORTED') lost()
       return evidence
     }
   }

@@ -4,10 +4,10 @@ import { dialBackProtocol, dialRequestProtocol } from '../src/codec.js'
 import { protocolV1 } from '../src/codec-v1.js'
 import { autonat, type AutonatOptions } from '../src/index.js'
 import { watchedClock } from './fakes.js'
-import { anywhere, hostOf, isAbsent, isGone, type Node, nowhere, search, startNode } from './nodes.js'
+import { anywhere, goAgent, hostOf, isAbsent, isGone, type Node, nowhere, search, startNode } from './nodes.js'
 
 async function startPeer(protocol: string = dialRequestProtocol, options: object = {}): Promise<Node> {
-  const peer = await startNode(options)
+  const peer = await startNode({ agent: goAgent, ...options })
   await peer.libp2p.handle(protocol, async (stream) => stream.close())
   return peer
 }

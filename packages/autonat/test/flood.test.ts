@@ -20,9 +20,9 @@ function crowd() {
         [...connections.values()].filter(({ remotePeer }) => peerId === undefined || remotePeer === peerId)
     },
     peerStore: {
-      get: async () => {
+      get: async (id: PeerId) => {
         asked += 1
-        return { protocols: [dialRequestProtocol] }
+        return { id, protocols: [dialRequestProtocol], metadata: new Map() }
       }
     }
   } as unknown as AutonatComponents

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { canRunLab, findTopology, type Lab, openLab, type Topology } from '@postern/lab'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { goAgent } from './nodes.js'
 
 const support = await canRunLab()
 const skip = support.ok ? undefined : support.reason
@@ -64,7 +65,7 @@ describe.skipIf(skip !== undefined)(`through a real NAT${skip === undefined ? ''
     await using lab = await openLab(street())
     const ours = start(lab, 'internet', { listen: '/ip4/11.0.0.1/tcp/4001' })
     const { address: ourAddress } = await ours.line('address')
-    const stock = start(lab, 'other', { listen: '/ip4/11.0.0.3/tcp/4001', stock: true, dial: [ourAddress] })
+    const stock = start(lab, 'other', { listen: '/ip4/11.0.0.3/tcp/4001', stock: 'v2', dial: [ourAddress] })
     const { address: stockAddress } = await stock.line('address')
     await lab.run('home', ['natpmpc', '-a', '4001', '4001', 'tcp', '600'])
 
@@ -87,6 +88,21 @@ describe.skipIf(skip !== undefined)(`through a real NAT${skip === undefined ? ''
     // It asks anew over every new connection, those of our dial backs too: how often is its own affair.
     const { counters } = await ours.end()
     expect(counters).toMatchObject({ dialErrors: 1, refused: 0, failed: 0 })
+    await Promise.all([home.end(), stock.end()])
+  })
+  it('js-libp2p closes the connection that it is asked over by version 1, if one takes it for another', {
+    timeout: 60_000
+  }, async () => {
+    await using lab = await openLab(street())
+    const stock = start(lab, 'other', { listen: '/ip4/11.0.0.3/tcp/4001', stock: 'v1', agent: goAgent })
+    const { address } = await stock.line('address')
+    const home = start(lab, 'home', {
+      listen: '/ip4/192.168.1.2/tcp/4001',
+      dial: [address],
+      ask: ['/ip4/11.0.0.2/tcp/4001']
+    })
+    expect(await home.line('witness')).toMatchObject({ outcome: 'inconclusive' })
+    expect((await home.line('closed'))['closed']).toBe(address)
     await Promise.all([home.end(), stock.end()])
   })
 })

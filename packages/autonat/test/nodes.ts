@@ -31,11 +31,16 @@ export interface Node {
 
 type Parts = AutonatComponents & AutonatServerComponents & { readonly privateKey: PrivateKey }
 
+/** Of a server of version 1 that is not written in JavaScript. */
+export const goAgent = 'kubo/0.29.0/3f0947b'
+
 interface NodeOptions {
   readonly services?: Record<string, (components: Parts) => unknown>
   readonly listen?: readonly string[]
   /** Who it is. */
   readonly privateKey?: PrivateKey
+  /** What it says it is, by identify. @default libp2p in JavaScript */
+  readonly agent?: string
 }
 
 /** A real node on loopback, stopped when the test is over. */
@@ -46,10 +51,11 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
 }
 
 /** A real node on loopback, for the caller to stop. */
-export async function createNode({ services = {}, listen, privateKey }: NodeOptions = {}): Promise<Node> {
+export async function createNode({ services = {}, listen, privateKey, agent }: NodeOptions = {}): Promise<Node> {
   const parts: { components?: Parts } = {}
   const libp2p = await createLibp2p({
     ...(privateKey === undefined ? {} : { privateKey }),
+    ...(agent === undefined ? {} : { nodeInfo: { userAgent: agent } }),
     addresses: { listen: [...(listen ?? ['/ip4/127.0.0.1/tcp/0'])] },
     transports: [tcp()],
     connectionEncrypters: [noise()],

@@ -1,16 +1,18 @@
 import type { Connection } from '@libp2p/interface'
 import { lpStream } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
+import type { Witness } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
 import { dialRequestProtocol } from '../src/codec.js'
 import { protocolV1 } from '../src/codec-v1.js'
 import { watchedClock, type WatchedClock } from './fakes.js'
-import { call, type Node, search, startNode } from './nodes.js'
+import { call, goAgent, isGone, type Node, search, startNode } from './nodes.js'
 
 interface Talk {
   readonly connection: Connection
   readonly say: (bytes: Uint8Array) => Promise<void>
   readonly dial: (address: string) => Promise<void>
+  readonly end: () => Promise<void>
 }
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s/g, ''), 'hex'))
@@ -18,12 +20,13 @@ const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.repla
 const yes = hex('0801 1a02 0800')
 
 async function startV1(answer: (talk: Talk) => Promise<void>, options: object = {}): Promise<Node> {
-  const node = await startNode(options)
+  const node = await startNode({ agent: goAgent, ...options })
   await node.libp2p.handle(protocolV1, async (stream, connection) => {
     const messages = lpStream(stream)
     await messages.read()
     await answer({
       connection,
+      end: async () => stream.close(),
       say: async (bytes) => messages.write(bytes),
       dial: async (address) => {
         const target = multiaddr(`${address}/p2p/${connection.remotePeer.toString()}`)
@@ -31,7 +34,7 @@ async function startV1(answer: (talk: Talk) => Promise<void>, options: object = 
         await dialled.close()
       }
     })
-    await stream.close()
+    await stream.close().catch(() => undefined)
   })
   return node
 }
@@ -130,5 +133,66 @@ describe('a server of version 1', () => {
     const witness = await search(node.components).witness()
     await witness.verify(node.plain, call())
     expect(asked).toBe(1)
+  })
+})
+
+describe('a server of version 1 that closes the connection it is asked over', () => {
+  const once = async (node: Node, type: 'peer:identify' | 'connection:close'): Promise<void> =>
+    new Promise((resolve) => {
+      node.libp2p.addEventListener(type, () => resolve(), { once: true })
+    })
+
+  it.each([
+    ['libp2p in JavaScript', undefined],
+    ['an application on it', 'our-app/1.0.0 node/24.21.0'],
+    ['Helia in a browser', 'helia/7.1.15 js-libp2p/3.3.11 browser/Mozilla/5.0'],
+    ['an application on libp2p 1 in JavaScript', 'our-app/1.0.0 UserAgent=v20.1.0']
+  ])('is not asked where its agent is %s', async (_, agent) => {
+    const [node, other] = await Promise.all([startNode(), startV1(async () => undefined)])
+    const closer = await startV1(async () => undefined, { agent })
+    const looking = search(node.components)
+    const identified = once(node, 'peer:identify')
+    await node.libp2p.dial(closer.libp2p.getMultiaddrs())
+    await identified
+    await node.libp2p.dial(other.libp2p.getMultiaddrs())
+    await looking.witness(other.id)
+    expect(looking.witnesses()).toHaveLength(1)
+  })
+
+  it.each([
+    ['at once', async ({ connection }: Talk) => connection.close()],
+    ['after its stream', async ({ connection, end }: Talk) => end().then(() => connection.close())]
+  ])('is not asked again, where that is not known of it: %s', async (_, close) => {
+    const [node, closer] = await Promise.all([startNode(), startV1(close)])
+    const looking = search(node.components)
+    await node.libp2p.dial(closer.libp2p.getMultiaddrs())
+    const witness = await looking.witness()
+    expect(await witness.verify(node.plain, call())).toMatchObject({ outcome: 'inconclusive' })
+    await looking.finding(isGone)
+    const identified = once(node, 'peer:identify')
+    await node.libp2p.dial(closer.libp2p.getMultiaddrs())
+    await identified
+    expect(looking.witnesses()).toHaveLength(1)
+  })
+
+  it.each([
+    ['is lost', async ({ connection }: Talk) => connection.abort(new Error('the line is cut'))],
+    [
+      'is closed after the answer',
+      async ({ connection, say, end }: Talk) => {
+        await say(hex('0801 1a02 0864'))
+        await end()
+        await connection.close()
+      }
+    ]
+  ])('is not taken for one where the connection %s', async (_, answer) => {
+    const [node, server] = await Promise.all([startNode(), startV1(answer)])
+    const looking = search(node.components)
+    await node.libp2p.dial(server.libp2p.getMultiaddrs())
+    const witness = await looking.witness()
+    await witness.verify(node.plain, call())
+    await looking.finding(isGone)
+    await node.libp2p.dial(server.libp2p.getMultiaddrs())
+    await looking.finding((each): each is Witness => each.kind === 'witness' && each !== witness)
   })
 })

@@ -1,6 +1,7 @@
 // A Helia node for tests, told what to be by one JSON argument; it says what happens in JSON lines, as node.mjs does.
 // Everything is Helia's default, but for the two services that natTraversal() does the work of, and what would ask
 // somebody on the real internet.
+import { ownTimersLeft } from './own-timers.mjs'
 import { libp2pDefaults } from '@helia/libp2p'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { tcp } from '@libp2p/tcp'
@@ -72,8 +73,10 @@ const commands = {
     return Buffer.concat(parts).toString()
   },
   async stop() {
+    const before = ownTimersLeft()
     await helia.stop()
-    return { resources: await resourcesLeft() }
+    const resources = await resourcesLeft()
+    return { resources, timers: { before, left: ownTimersLeft() } }
   }
 }
 

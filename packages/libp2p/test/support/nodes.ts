@@ -27,6 +27,12 @@ export interface Connected {
   readonly direction: 'inbound' | 'outbound'
 }
 
+/** The stack that each was started with. */
+interface Timers {
+  readonly before: readonly string[]
+  readonly left: readonly string[]
+}
+
 /** A libp2p node in a host of the lab. */
 export interface LabNode extends AsyncDisposable {
   readonly peerId: string
@@ -45,8 +51,8 @@ export interface LabNode extends AsyncDisposable {
   listen(address: string): Promise<void>
   recheck(): Promise<void>
   peers(): Promise<readonly string[]>
-  /** Stops the node, then tells what keeps its process alive. */
-  stop(): Promise<{ readonly resources: readonly string[] }>
+  /** Stops the node, then tells what keeps its process alive; of Helia also which timers of ours. */
+  stop(): Promise<{ readonly resources: readonly string[]; readonly timers?: Timers }>
   /** Adds a block, and tells its CID. Of Helia only, as is the next. */
   add(text: string): Promise<string>
   /** Dials an address, and fetches a block from there. */
