@@ -58,13 +58,20 @@ const outcomeText = {
   inconclusive: 'did not say'
 } as const
 
+/** Null for a peer that could be asked. */
+export function whyNotAsked({ failure, isWitness }: NamedWitness): string | null {
+  if (failure !== null) return `not connected: ${failure}`
+  return isWitness ? null : 'not asked: it does not offer AutoNAT v2 (`postern relay` does)'
+}
+
 /** What a peer said of each address that it was asked about, or why it said nothing. */
-export function answersOf({ id, failure }: NamedWitness, { candidates }: Report): readonly string[] {
+export function answersOf(named: NamedWitness, { candidates }: Report): readonly string[] {
   const answers = candidates.flatMap(({ address, evidence }) =>
-    evidence.filter(({ party }) => party === id).map(({ outcome }) => `${outcomeText[outcome]} (${address})`)
+    evidence.filter(({ party }) => party === named.id).map(({ outcome }) => `${outcomeText[outcome]} (${address})`)
   )
   if (answers.length > 0) return answers
-  if (failure !== null) return [`not connected: ${failure}`]
+  const why = whyNotAsked(named)
+  if (why !== null) return [why]
   const wereOthersAsked = candidates.some(({ evidence }) => evidence.length > 0)
   return [wereOthersAsked ? 'not asked, or no answer: others were enough' : 'not asked']
 }

@@ -1,7 +1,7 @@
 import { type MappingEvent, type NatReport, type Report, systemHost } from '@postern/core'
 import { parseMultiaddr } from '@postern/interface'
 import { findNetwork } from '@postern/net'
-import { describe } from './doctor-text.js'
+import { describe, whyNotAsked } from './doctor-text.js'
 import { codeOf } from './exit-codes.js'
 import { line, type Output, untilInterrupted } from './output.js'
 import { colorsFor, formatStrategy } from './terminal.js'
@@ -68,7 +68,10 @@ export async function doctor({ openTrial, json, dryRun }: DoctorOptions, { out, 
   if (signal.aborted && !json) line(err, 'Interrupted; what was mapped is released.')
   if (json) {
     // The report knows those who answered only.
-    for (const { peer, failure } of witnesses) if (failure !== null) line(err, `! ${peer} is not connected: ${failure}`)
+    for (const named of witnesses) {
+      const why = whyNotAsked(named)
+      if (why !== null) line(err, `! ${named.peer} is ${why}`)
+    }
     line(out, JSON.stringify(report))
   } else line(out, describe({ report, shown, witnesses, dryRun }, colorsFor(out)))
   return codeOf(report.verdict)

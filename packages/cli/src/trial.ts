@@ -23,6 +23,8 @@ export interface NamedWitness {
   readonly id: string
   /** Why it is not connected; null once it is. */
   readonly failure: string | null
+  /** Whether it offers AutoNAT in a version that it can be asked by. */
+  readonly isWitness: boolean
 }
 
 /** A trial with a port that accepts connections and ends them; without one where nothing is to be mapped. */

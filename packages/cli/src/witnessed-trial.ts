@@ -3,7 +3,7 @@ import { identify } from '@libp2p/identify'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
 import { autonat } from '@postern/autonat'
-import type { CallOptions, MultiaddrText, Strategy } from '@postern/interface'
+import type { CallOptions, Finding, Host, MultiaddrText, Strategy } from '@postern/interface'
 import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
 import { peerIdOf, readAddress } from './peers.js'
@@ -22,7 +22,10 @@ const unverifiedAfterMs = 7000
  */
 export function witnessedTrial(strategies: readonly Strategy[], peers: readonly MultiaddrText[]): OpenTrial {
   const named = [...new Set(peers)].map((peer) => ({ peer, id: peerIdOf(peer) }))
-  const witness = autonat({ peers: named.map(({ peer }) => peer) })
+  const found = new Set<string>()
+  const witness = tellingOf(autonat({ peers: named.map(({ peer }) => peer) }), (finding) => {
+    if (finding.kind === 'witness') found.add(finding.party.id)
+  })
 
   return async (network) => {
     const failures = new Map<string, string>()
@@ -60,7 +63,8 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
       witnesses: () =>
         named.map(({ peer, id }): NamedWitness => {
           const isConnected = node.getConnections().some(({ remotePeer }) => remotePeer.toString() === id)
-          return { peer, id, failure: isConnected ? null : (failures.get(peer) ?? 'no answer in time') }
+          const failure = isConnected ? null : (failures.get(peer) ?? 'no answer in time')
+          return { peer, id, failure, isWitness: found.has(id) }
         }),
       async stop() {
         stopping.abort()
@@ -69,6 +73,25 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
     }
   }
 }
+
+/** The same strategy, whose findings somebody else is told of, too. */
+const tellingOf =
+  <T extends Host>(strategy: Strategy<T>, tell: (finding: Finding) => void): Strategy<T> =>
+  (host) => {
+    const discovery = strategy(host)
+    return {
+      ...discovery,
+      discover: (network, found, call) =>
+        discovery.discover(
+          network,
+          (finding) => {
+            tell(finding)
+            found(finding)
+          },
+          call
+        )
+    }
+  }
 
 /** The first words of a libp2p connection, which the other side repeats (libp2p/specs, multistream-select). */
 const greeting = '\u0013/multistream/1.0.0\n'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { withPeers } from '@postern/lab'
 import { doctorReport, enter, posternIn, support, why } from './support/in-lab.js'
-import { pasted, startRelay } from './support/relays.js'
+import { pasted, startPublicNode, startRelay } from './support/relays.js'
 
 const peer = (address: string): readonly string[] => ['--peer', address]
 /** Nobody is there. */
@@ -27,13 +27,15 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --peer${why}`, { timeout
     expect(await lab.rules()).toEqual([])
   })
 
-  it('with one peer only says that the address is not verified, and what the peer said', async () => {
+  it('with one peer only says that the address is not verified, and what each said, or why nothing', async () => {
     const lab = await enter(withPeers('home'))
-    const alpha = await startRelay(lab, 'alpha')
-    const { stdout, code } = await posternIn(lab, ['doctor', ...peer(pasted(alpha)), ...peer(away)])
+    const [alpha, bravo] = await Promise.all([startRelay(lab, 'alpha'), startPublicNode(lab, 'bravo')])
+    const named = [pasted(alpha), `/ip4/31.0.0.1/tcp/4001/p2p/${bravo.peerId}`, away]
+    const { stdout, code } = await posternIn(lab, ['doctor', ...named.flatMap(peer)])
     expect(code).toBe(0)
     expect(stdout).toContain('Verdict: public (unverified)\n')
     expect(stdout).toMatch(/^Witness: \/ip4\/21\.0\.0\.1.*: reached it from outside \(\/ip4\/11\.0\.0\.2\/tcp\/\d+\)$/m)
+    expect(stdout).toMatch(/^Witness: \/ip4\/31\.0\.0\.1.*: not asked: it does not offer AutoNAT v2/m)
     expect(stdout).toMatch(/^Witness: \/ip4\/41\.0\.0\.1.*: not connected: /m)
   })
 

@@ -1,7 +1,7 @@
 import type { Lab } from '@postern/lab'
 import { command, folder, type Running } from './in-lab.js'
 
-/** `postern relay` at work in a host. */
+/** `postern relay` or `postern node` at work in a host. */
 export interface LabRelay {
   readonly running: Running
   readonly peerId: string
@@ -10,8 +10,15 @@ export interface LabRelay {
 }
 
 /** Starts `postern relay` in a host, and waits until it listens. */
-export async function startRelay(lab: Lab, host: string, ...args: readonly string[]): Promise<LabRelay> {
-  const running = command(lab, ['relay', '--json', '--listen', '/ip4/0.0.0.0/tcp/4001', ...args], await folder(), host)
+export const startRelay = (lab: Lab, host: string, ...args: readonly string[]): Promise<LabRelay> =>
+  listening(lab, host, 'relay', args)
+
+/** Starts `postern node` in a host that needs no mapping, and waits until it listens. */
+export const startPublicNode = (lab: Lab, host: string): Promise<LabRelay> =>
+  listening(lab, host, 'node', ['--via', 'none'])
+
+async function listening(lab: Lab, host: string, what: string, args: readonly string[]): Promise<LabRelay> {
+  const running = command(lab, [what, '--json', '--listen', '/ip4/0.0.0.0/tcp/4001', ...args], await folder(), host)
   const told = await running.next('listening')
   return { running, ...readListening(told) }
 }
