@@ -35,13 +35,19 @@ async function firstReport(traversal: Traversal): Promise<Report> {
   return traversal.report()
 }
 
+async function udpSockets(): Promise<number> {
+  // What was closed just now is counted until the next turn has ended.
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve))
+  return process.getActiveResourcesInfo().filter((name) => name === 'UDPWrap').length
+}
+
 describe('with real sockets', () => {
   it('a port for announcements that another program has is no obstacle', async () => {
     const other = createSocket({ type: 'udp4', reuseAddr: false })
     cleanups.push(() => other.close())
-    other.on('error', () => undefined)
     other.bind(5350)
-    await Promise.race([once(other, 'listening'), once(other, 'close')])
+    // Where somebody on this machine has the port already, all the better.
+    await once(other, 'listening').catch((error: NodeJS.ErrnoException) => expect(error.code).toBe('EADDRINUSE'))
     const { traversal, rules } = await onLoopback()
     expect((await firstReport(traversal)).externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/8080'])
     expect(rules()).toBe(1)
@@ -53,11 +59,10 @@ describe('with real sockets', () => {
     ['headers that drip', { kind: 'http', what: 'slow-headers' }]
   ] as const)('%s is not read to its end, and stopping does not wait for it', { timeout: 15_000 }, async (_, fault) => {
     const { traversal } = await onLoopback({ kind: 'refuse', on: ['pcp', 'nat-pmp'] }, fault)
-    const udpSockets = (): number => process.getActiveResourcesInfo().filter((name) => name === 'UDPWrap').length
-    const before = udpSockets()
+    const before = await udpSockets()
     expect((await firstReport(traversal)).verdict).toBe('private')
     await traversal.stop()
-    expect(udpSockets()).toBeLessThanOrEqual(before)
+    expect(await udpSockets()).toBe(before)
   })
 
   it('nothing is left of 100 starts and stops', { timeout: 30_000 }, async () => {
