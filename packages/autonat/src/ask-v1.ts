@@ -20,8 +20,7 @@ export async function askV1(question: Question, closers: Closers, call: CallOpti
   const server = routeOf(connection.remoteAddr)
   const arrival = watchArrivals(question.host.components, (each) => isDialBack(each, server, route))
   try {
-    const said = closers.watch(connection, () => converse(question, call))
-    const failure = await said.catch((error: unknown) => {
+    const failure = await converse(question, closers, call).catch((error: unknown) => {
       call.signal.throwIfAborted()
       if (isNatError(error)) return error
       throw error
@@ -61,7 +60,7 @@ function watchArrivals(
 }
 
 /** Why the answer says nothing; undefined for a yes. */
-async function converse(question: Question, call: CallOptions): Promise<NatError | undefined> {
+async function converse(question: Question, closers: Closers, call: CallOptions): Promise<NatError | undefined> {
   const { host, connection, address, timeoutMs } = question
   const { bytes } = multiaddr(address)
   const late = (): NatError => natError('NO_REPLY', `the witness did not answer within ${timeoutMs} ms`)
@@ -70,8 +69,10 @@ async function converse(question: Question, call: CallOptions): Promise<NatError
     const reset = (): void => messages.reset(new Error('enough'))
     bounded.signal.addEventListener('abort', reset, { once: true })
     try {
-      await messages.write(encodeDialV1(host.components.peerId.toMultihash().bytes, bytes), bounded)
-      const answer = decodeDialResponseV1(await messages.read(bounded))
+      const answer = await closers.watch(connection, async () => {
+        await messages.write(encodeDialV1(host.components.peerId.toMultihash().bytes, bytes), bounded)
+        return decodeDialResponseV1(await messages.read(bounded))
+      })
       await messages.finish(bounded)
       if (answer.status !== statusOkV1) {
         return natError(

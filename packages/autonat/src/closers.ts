@@ -34,7 +34,7 @@ export function createClosers(clock: Clock): Closers {
     },
     closed(connection) {
       const isBlamed = clock.monotonicMs() < (blamedUntilMs.get(connection) ?? 0)
-      // One that broke ('reset') or was given up here ('aborted') was not closed by the peer.
+      // One that broke or was given up here is 'aborted' or 'reset'.
       if (!isBlamed || connection.status !== 'closed') return
       if (ids.size === mostClosers) ids.clear()
       ids.add(connection.remotePeer.toString())

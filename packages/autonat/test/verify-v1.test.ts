@@ -1,4 +1,4 @@
-import type { Connection } from '@libp2p/interface'
+import type { Connection, MultiaddrConnection } from '@libp2p/interface'
 import { lpStream } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Witness } from '@postern/interface'
@@ -12,7 +12,13 @@ interface Talk {
   readonly connection: Connection
   readonly say: (bytes: Uint8Array) => Promise<void>
   readonly dial: (address: string) => Promise<void>
+  /** Closes the stream, and waits for the other side to. */
   readonly end: () => Promise<void>
+}
+
+/** What a connection of libp2p has beneath it. */
+interface Layered {
+  readonly maConn: MultiaddrConnection
 }
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s/g, ''), 'hex'))
@@ -26,7 +32,11 @@ async function startV1(answer: (talk: Talk) => Promise<void>, options: object = 
     await messages.read()
     await answer({
       connection,
-      end: async () => stream.close(),
+      async end() {
+        const closed = new Promise((resolve) => stream.addEventListener('close', resolve, { once: true }))
+        await stream.close()
+        await closed
+      },
       say: async (bytes) => messages.write(bytes),
       dial: async (address) => {
         const target = multiaddr(`${address}/p2p/${connection.remotePeer.toString()}`)
@@ -161,7 +171,8 @@ describe('a server of version 1 that closes the connection it is asked over', ()
 
   it.each([
     ['at once', async ({ connection }: Talk) => connection.close()],
-    ['after its stream', async ({ connection, end }: Talk) => end().then(() => connection.close())]
+    ['after its stream', async ({ connection, end }: Talk) => end().then(() => connection.close())],
+    ['under its streams', async ({ connection }: Talk) => (connection as unknown as Layered).maConn.close()]
   ])('is not asked again, where that is not known of it: %s', async (_, close) => {
     const [node, closer] = await Promise.all([startNode(), startV1(close)])
     const looking = search(node.components)
