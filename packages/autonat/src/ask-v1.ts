@@ -4,8 +4,8 @@ import { type CallOptions, type Evidence, isNatError, type NatError, natError } 
 import { messagesOf, openStream } from '@postern/messages'
 import { within } from '@postern/net'
 import { graceMs, type Question } from './ask.js'
-import { decodeDialResponseV1, encodeDialV1, protocolV1, statusOkV1 } from './codec-v1.js'
 import type { Closers } from './closers.js'
+import { decodeDialResponseV1, encodeDialV1, protocolV1, statusOkV1 } from './codec-v1.js'
 import { directRoute, fits, type Route, routeOf } from './route.js'
 
 const mostBytes = 8192

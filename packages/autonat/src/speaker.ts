@@ -33,7 +33,7 @@ export function versionOf({ protocols, agent }: Speaker): Version | undefined {
 }
 
 /** `@libp2p/autonat` 3.0.28 takes the connection that there is for its dial, says no, and closes it. libp2p in JavaScript
- * ends its user agent with the runtime, or, before its version 2, with `UserAgent=`. */
+ * ends its user agent with the runtime; older versions did with `UserAgent=`. */
 function closesWhatItIsAskedOver(agent: string): boolean {
   return /\bjs-libp2p\/|\s(?:(?:node|deno|bun|electron|browser|react-native)\/|UserAgent=)/.test(agent)
 }

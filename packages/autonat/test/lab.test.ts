@@ -90,6 +90,7 @@ describe.skipIf(skip !== undefined)(`through a real NAT${skip === undefined ? ''
     expect(counters).toMatchObject({ dialErrors: 1, refused: 0, failed: 0 })
     await Promise.all([home.end(), stock.end()])
   })
+
   it('js-libp2p closes the connection that it is asked over by version 1, if one takes it for another', {
     timeout: 60_000
   }, async () => {

@@ -3,7 +3,7 @@ import { identify } from '@libp2p/identify'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
 import { autonat } from '@postern/autonat'
-import type { CallOptions, Finding, Host, MultiaddrText, Strategy } from '@postern/interface'
+import type { CallOptions, Finding, MultiaddrText, Strategy } from '@postern/interface'
 import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
 import { peerIdOf, readAddress } from './peers.js'
@@ -22,13 +22,24 @@ const unverifiedAfterMs = 7000
  */
 export function witnessedTrial(strategies: readonly Strategy[], peers: readonly MultiaddrText[]): OpenTrial {
   const named = [...new Set(peers)].map((peer) => ({ peer, id: peerIdOf(peer) }))
-  const found = new Set<string>()
-  const witness = tellingOf(autonat({ peers: named.map(({ peer }) => peer) }), (finding) => {
-    if (finding.kind === 'witness') found.add(finding.party.id)
-  })
+  const asking = autonat({ peers: named.map(({ peer }) => peer) })
 
   return async (network) => {
     const failures = new Map<string, string>()
+    const witnesses = new Set<string>()
+    const witness: typeof asking = (host) => {
+      const discovery = asking(host)
+      return {
+        ...discovery,
+        discover(where, found, call) {
+          const note = (finding: Finding): void => {
+            if (finding.kind === 'witness') witnesses.add(finding.party.id)
+            found(finding)
+          }
+          return discovery.discover(where, note, call)
+        }
+      }
+    }
     const stopping = new AbortController()
     const node = await createLibp2p({
       ...stack(),
@@ -64,7 +75,7 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
         named.map(({ peer, id }): NamedWitness => {
           const isConnected = node.getConnections().some(({ remotePeer }) => remotePeer.toString() === id)
           const failure = isConnected ? null : (failures.get(peer) ?? 'no answer in time')
-          return { peer, id, failure, isWitness: found.has(id) }
+          return { peer, id, failure, isWitness: witnesses.has(id) }
         }),
       async stop() {
         stopping.abort()
@@ -73,25 +84,6 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
     }
   }
 }
-
-/** The same strategy, whose findings somebody else is told of, too. */
-const tellingOf =
-  <T extends Host>(strategy: Strategy<T>, tell: (finding: Finding) => void): Strategy<T> =>
-  (host) => {
-    const discovery = strategy(host)
-    return {
-      ...discovery,
-      discover: (network, found, call) =>
-        discovery.discover(
-          network,
-          (finding) => {
-            tell(finding)
-            found(finding)
-          },
-          call
-        )
-    }
-  }
 
 /** The first words of a libp2p connection, which the other side repeats (libp2p/specs, multistream-select). */
 const greeting = '\u0013/multistream/1.0.0\n'
