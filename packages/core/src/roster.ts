@@ -6,6 +6,7 @@ import {
   type Finding,
   type Gateway,
   type Host,
+  isNatError,
   isNotice,
   type NatError,
   type Network,
@@ -15,7 +16,7 @@ import {
 } from '@postern/interface'
 import { asNatError, graceMs } from './attempt.js'
 import { ended } from './bell.js'
-import type { Policy } from './policy.js'
+import { backOffMs, type Policy } from './policy.js'
 
 /** A strategy at work, and what it has found. */
 export interface Entry {
@@ -54,6 +55,9 @@ export interface RosterEvents {
 
 /** More parties than this from one strategy are a mistake, or an attack on our memory. */
 const mostAbilities = 256
+
+/** How a discovery ended: nothing more can come, it still looked and had found nothing, or a fault of its own. */
+type End = 'done' | 'barren' | 'broken'
 
 type Working = { -readonly [key in keyof Entry]: Entry[key] } & {
   readonly discovery: Discovery
@@ -113,9 +117,8 @@ export function createRoster<H extends Host>(
     if (finding.what === 'gone') settle(entry, natError('NO_SERVICE', 'it said that it is going away'))
   }
 
-  /** One discovery; ends with the signal, when nothing more can come, or when it has found nothing for too long. True if
-   * it was still looking then. */
-  async function discoverOnce(entry: Working, network: Network, signal: AbortSignal): Promise<boolean> {
+  /** One discovery; ends with the signal, when nothing more can come, or when it has found nothing for too long. */
+  async function discoverOnce(entry: Working, network: Network, signal: AbortSignal): Promise<End> {
     const cut = new AbortController()
     const stop = (): void => cut.abort(signal.reason)
     signal.addEventListener('abort', stop)
@@ -128,20 +131,32 @@ export function createRoster<H extends Host>(
       cut.abort()
     }
     const again = barren().catch(() => undefined)
+    let isBroken = false
     try {
       await letGo((call) => entry.discovery.discover(network, found, call), cut.signal)
       if (!cut.signal.aborted && entry.abilities.size === 0) {
         settle(entry, entry.absence ?? natError('NO_SERVICE', 'nothing was found'))
       }
     } catch (error) {
-      if (!cut.signal.aborted) settle(entry, asNatError(error))
+      if (!cut.signal.aborted) {
+        isBroken = !isNatError(error)
+        if (isBroken) report(entry, asNatError(error))
+        else settle(entry, asNatError(error))
+      }
     }
     const isBarren = cut.signal.aborted
-    // What it found lives on; where that is nothing, there is nothing to wait for.
-    if (entry.abilities.size === 0) cut.abort()
+    // What it found lives on; where that is nothing, or the strategy is to start again, there is nothing to wait for.
+    if (isBroken || entry.abilities.size === 0) cut.abort()
     await again
     signal.removeEventListener('abort', stop)
-    return isBarren
+    return isBroken ? 'broken' : isBarren ? 'barren' : 'done'
+  }
+
+  /** A fault in the strategy's own code. What it found before stays in use: the router has not said anything new. */
+  function report(entry: Working, fault: NatError): void {
+    host.log.info(`${entry.name}: ${fault.message}; it is started again`)
+    entry.failure = fault
+    settle(entry, fault)
   }
 
   /** Runs a discovery; once the signal has aborted it does not wait for a strategy that holds on. */
@@ -159,11 +174,16 @@ export function createRoster<H extends Host>(
   }
 
   async function keepSearching(entry: Working, network: Network, signal: AbortSignal): Promise<void> {
+    let faults = 0
     while (!signal.aborted) {
       entry.startedMs = clock.monotonicMs()
-      // Whoever still listens for a router that comes later begins anew at once, and misses nothing.
-      if (await discoverOnce(entry, network, signal)) continue
-      await clock.sleep(policy.pollMs, { signal }).catch(() => undefined)
+      const end = await discoverOnce(entry, network, signal)
+      // A strategy that still listens for a router that comes later begins anew at once, and misses nothing.
+      if (end === 'barren') continue
+      if (clock.monotonicMs() - entry.startedMs >= policy.pollMs) faults = 0
+      if (end === 'broken') faults += 1
+      const waitMs = end === 'broken' ? Math.min(backOffMs(policy.retry, faults), policy.pollMs) : policy.pollMs
+      await clock.sleep(waitMs, { signal }).catch(() => undefined)
     }
   }
 

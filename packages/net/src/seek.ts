@@ -1,6 +1,7 @@
 import { type CallOptions, type Clock, isNatError, type NatError } from '@postern/interface'
 import { type AnnouncementsOptions, hearAnnouncements } from './announcements.js'
 import { spacedHints, untilAborted } from './hints.js'
+import { type TaskGroup, taskGroup } from './task-group.js'
 
 export interface SeekOptions {
   readonly clock: Clock
@@ -30,7 +31,15 @@ const undecided: ReadonlySet<string> = new Set(['NO_REPLY', 'MALFORMED_REPLY', '
  * nothing more can come: asks on the whole schedule, and again whenever it announces itself. An announcement cuts a long
  * wait short.
  */
-export async function seek(options: SeekOptions, { signal }: CallOptions): Promise<void> {
+export async function seek(options: SeekOptions, call: CallOptions): Promise<void> {
+  try {
+    await taskGroup(call, (group) => seekUntil(options, group))
+  } catch (error) {
+    if (!call.signal.aborted) throw error
+  }
+}
+
+async function seekUntil(options: SeekOptions, { signal, fail }: TaskGroup): Promise<void> {
   const { clock, ask, isFound, waitsMs, announcements } = options
   let reason: NatError | undefined
   let patience: AbortController | undefined
@@ -57,7 +66,7 @@ export async function seek(options: SeekOptions, { signal }: CallOptions): Promi
       if (reason?.code !== 'NO_REPLY') return
     }
   }
-  const hints = spacedHints(hinted, clock, { signal })
+  const hints = spacedHints(hinted, clock, { signal }, fail)
   const isUndecided = (): boolean => !isFound() && !signal.aborted && undecided.has(reason?.code ?? 'NO_REPLY')
 
   async function wholeSchedule(): Promise<void> {
@@ -78,7 +87,7 @@ export async function seek(options: SeekOptions, { signal }: CallOptions): Promi
     // What was found goes on telling what the answers to its requests reveal.
     if (hears || isFound()) await untilAborted(signal)
   } catch (error) {
-    if (!signal.aborted) throw error
+    if (!signal.aborted) fail(error)
   }
   await hints.settled()
 }

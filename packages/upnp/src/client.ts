@@ -57,11 +57,14 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
       if (!isNatError(error)) throw error
       if (error.code === 'REFUSED') {
         // The control port changes when the router starts again. Once, or it would go on for ever.
-        device = await lookAgain(call).catch((reason: unknown) => {
+        const before = device
+        const again = await lookAgain(call).catch((reason: unknown) => {
           call.signal.throwIfAborted()
           if (isNatError(reason)) throw error
           throw reason
         })
+        // An announcement may have led to the device meanwhile; that is the later news.
+        if (device === before) device = again
         return ask(...request)
       }
       // A status that says no is certain that nothing was done; with the others it may have been.

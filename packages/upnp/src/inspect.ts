@@ -15,6 +15,8 @@ export interface InspectorOptions {
   readonly found: (device: Device, owner: string) => void
   /** Why something that came from the router, or claims to, is of no use. */
   readonly failed: (reason: NatError) => void
+  /** Gets whatever else is thrown while a location is looked at, which nothing awaits. */
+  readonly broke: (error: unknown) => void
 }
 
 /** Makes devices out of datagrams. */
@@ -27,7 +29,7 @@ export interface Inspector {
   settled(): Promise<void>
 }
 
-export function createInspector({ web, gateway, signal, found, failed }: InspectorOptions): Inspector {
+export function createInspector({ web, gateway, signal, found, failed, broke }: InspectorOptions): Inspector {
   const router = canonicalAddress(gateway.address)
   const seen = new Set<string>()
   /** One device answers one request at a time; a slow one does not hold up the others. */
@@ -63,7 +65,7 @@ export function createInspector({ web, gateway, signal, found, failed }: Inspect
     const owner = source === router || host === router ? (router ?? '') : host
     turns.set(
       host,
-      (turns.get(host) ?? Promise.resolve()).then(() => examine(message, location, owner))
+      (turns.get(host) ?? Promise.resolve()).then(() => examine(message, location, owner)).catch(broke)
     )
   }
 
@@ -75,8 +77,8 @@ export function createInspector({ web, gateway, signal, found, failed }: Inspect
         const message = decodeSsdp(bytes)
         if (message?.kind === 'answer') consider(message, sender)
       } catch (error) {
-        if (!isNatError(error)) throw error
-        if (canonicalAddress(sender) === router) failed(error)
+        if (!isNatError(error)) broke(error)
+        else if (canonicalAddress(sender) === router) failed(error)
       }
     },
     forget: () => seen.clear(),

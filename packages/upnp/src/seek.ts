@@ -46,6 +46,8 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
   const whole = AbortSignal.any([signal, ended.signal])
   const reasons = rankReasons(absent)
   const good = Promise.withResolvers<Device>()
+  // It may be rejected after the search has ended, when nothing awaits it.
+  good.promise.catch(() => undefined)
   let pause = new AbortController()
 
   const inspector = createInspector({
@@ -53,6 +55,7 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
     gateway,
     signal: whole,
     failed: reasons.add,
+    broke: good.reject,
     found(device, owner) {
       if (isSought(device, owner)) good.resolve(device)
       else if (device.reason !== undefined && owner === canonicalAddress(gateway.address)) reasons.add(device.reason)

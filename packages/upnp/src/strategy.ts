@@ -27,8 +27,8 @@ export function upnp(options: UpnpOptions = {}): Strategy {
             gateway,
             others: gateways,
             found,
-            offerMore: (client, offer) =>
-              offerPinholes({ host, settings, network, gateway, client, found: offer, notice: found }, { signal }),
+            offerMore: (client, offer, notice, call) =>
+              offerPinholes({ host, settings, network, gateway, client, found: offer, notice }, call),
             signal
           })
         await Promise.all(gateways.map(watch))

@@ -1,5 +1,5 @@
-import { canonicalAddress, type Finding, type Gateway, type Host, isNatError, type Mapper } from '@postern/interface'
-import { hearAnnouncements, orAborted, spacedHints } from '@postern/net'
+import { type CallOptions, canonicalAddress, type Finding, type Gateway, type Host, isNatError, type Mapper, type Notice } from '@postern/interface'
+import { hearAnnouncements, orAborted, spacedHints, type TaskGroup, taskGroup } from '@postern/net'
 import { type Client, createClient } from './client.js'
 import { type Device, examineDevice } from './device.js'
 import { trustLocation } from './location.js'
@@ -20,55 +20,82 @@ export interface WatchOptions {
   readonly others: readonly Gateway[]
   readonly found: (finding: Finding) => void
   /** Looks for what the device can do besides mapping IPv4 ports. */
-  readonly offerMore: (client: Client, found: (mapper: Mapper) => void) => Promise<void>
+  readonly offerMore: (
+    client: Client,
+    found: (mapper: Mapper) => void,
+    notice: (notice: Notice) => void,
+    call: CallOptions
+  ) => Promise<void>
   readonly signal: AbortSignal
 }
 
-/** Finds the device of one gateway, again and again if need be, until the signal aborts. */
+/** The device in use, from when it was found until it is lost. Code that awaits keeps the one that it began with, and
+ * compares it with the current one afterwards. */
+interface Holding {
+  readonly client: Client
+  readonly mappers: Set<Mapper>
+  /** Resolves when the device is lost. */
+  readonly gone: Promise<void>
+  lose(): void
+}
+
+/** Finds the device of one gateway, again and again if need be, until the signal aborts. Rejects with the first error that
+ * is not an answer of the network, after every part of it has ended. */
 export async function watchGateway(options: WatchOptions): Promise<void> {
-  const { host, settings, gateway, found, signal } = options
+  try {
+    await taskGroup(options, (group) => watch(options, group))
+  } catch (error) {
+    if (!options.signal.aborted) throw error
+  }
+}
+
+async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
+  const { host, settings, gateway, found } = options
+  const { signal, fail } = group
   const { exchangeHttp, ssdpPort, openUdp, description } = settings
   const web = { clock: host.clock, exchangeHttp }
   const router = canonicalAddress(gateway.address)
-  const mappers = new Set<Mapper>()
   const strangers = new Set<string>()
-  const extras: Promise<void>[] = []
   let seeking: Seeking | undefined
-  let client: Client | undefined
-  let lost: (() => void) | undefined
+  /** The device that maps ports. Without one, `pinholes` may still be there. */
+  let held: Holding | undefined
+  let pinholes: Holding | undefined
   let announced: SsdpMessage | undefined
   let restartedMs = Number.NEGATIVE_INFINITY
 
   const tell = (finding: Finding): void => {
     if (!signal.aborted) found(finding)
   }
-  const tellAll = (what: 'gone' | 'restarted'): void => {
+  const isCurrent = (holding: Holding): boolean => !signal.aborted && (holding === held || holding === pinholes)
+  const tellAll = (holding: Holding, what: 'gone' | 'restarted'): void => {
     if (what === 'restarted') restartedMs = host.clock.monotonicMs()
-    for (const about of mappers) tell({ kind: 'notice', what, about })
+    for (const about of holding.mappers) tell({ kind: 'notice', what, about })
   }
 
-  function offer(mapper: Mapper): void {
-    mappers.add(mapper)
+  function offer(holding: Holding, mapper: Mapper): void {
+    holding.mappers.add(mapper)
     tell(mapper)
   }
 
-  function clientOf(device: Device): Client {
-    const made: Client = createClient({
+  function hold(device: Device): Holding {
+    const { promise: gone, resolve: lose } = Promise.withResolvers<void>()
+    const client = createClient({
       web,
       device,
       async lookAgain(call) {
         try {
           const again = await seek(1, nothing, call.signal).device
           // Where it moved it has started again, and may have lost everything.
-          if (made === client && hasRestarted(again, made.device)) tellAll('restarted')
+          if (isCurrent(holding) && hasRestarted(again, client.device)) tellAll(holding, 'restarted')
           return again
         } catch (error) {
-          if (isNatError(error) && made === client) lost?.()
+          if (isNatError(error) && holding === held) lose()
           throw error
         }
       }
     })
-    return made
+    const holding: Holding = { client, mappers: new Set(), gone, lose }
+    return holding
   }
 
   function seek(rounds: number, absent: Parameters<typeof seekDevice>[0]['absent'], until: AbortSignal): Seeking {
@@ -102,36 +129,45 @@ export async function watchGateway(options: WatchOptions): Promise<void> {
 
   /** Without a usable IPv4 address IPv6 may still be all right. */
   function meetPinholesOnly(device: Device): void {
-    if (client !== undefined || device.firewall === undefined) return
-    client = clientOf(device)
-    offerMore(client)
+    if (held !== undefined || pinholes !== undefined || device.firewall === undefined) return
+    pinholes = hold(device)
+    offerMore(pinholes)
   }
 
-  function offerMore(of: Client): void {
-    const offered = options.offerMore(of, offer).catch((error: unknown) => {
-      if (signal.aborted) return
-      if (!isNatError(error)) throw error
-      host.log.debug(`upnp: no IPv6 pinholes on ${gateway.address}: ${error.message}`)
+  /** Resolves in the background. Nothing is offered of a device that was lost meanwhile. */
+  function offerMore(holding: Holding): void {
+    group.start(async () => {
+      try {
+        await options.offerMore(
+          holding.client,
+          (mapper) => isCurrent(holding) && offer(holding, mapper),
+          (notice) => isCurrent(holding) && tell(notice),
+          { signal }
+        )
+      } catch (error) {
+        if (signal.aborted) return
+        if (!isNatError(error)) throw error
+        host.log.debug(`upnp: no IPv6 pinholes on ${gateway.address}: ${error.message}`)
+      }
     })
-    // Awaited at the end; until then nobody must be told that nobody listens.
-    offered.catch(() => undefined)
-    extras.push(offered)
   }
 
   /** An announcement is a hint, and can be forged: the device is asked before anything is said. */
   async function recheck(): Promise<void> {
     const message = announced
-    if (client === undefined || message === undefined || !isNews(message, client.device)) return
-    const device =
-      (await lookAt(message.location, message)) ?? (await lookAt(client.device.location.href, client.device))
-    if (client === undefined || signal.aborted) return
+    const holding = held
+    if (holding === undefined || message === undefined || !isNews(message, holding.client.device)) return
+    const known = holding.client.device
+    const device = (await lookAt(message.location, message)) ?? (await lookAt(known.location.href, known))
+    // Meanwhile the device may have been lost, and even found again: then this answer is about the past.
+    if (holding !== held || signal.aborted) return
     // It may be back and its internet connection not yet: then it is searched for until there is one.
-    if (device === undefined || device.reason !== undefined) return lost?.()
-    const before = client.device
-    client.move(device)
+    if (device === undefined || device.reason !== undefined) return holding.lose()
+    const before = holding.client.device
+    holding.client.move(device)
     if (!hasRestarted(device, before)) return
     host.log.info(`upnp: ${gateway.address} has started again`)
-    tellAll('restarted')
+    tellAll(holding, 'restarted')
   }
 
   async function lookAt(
@@ -149,50 +185,50 @@ export async function watchGateway(options: WatchOptions): Promise<void> {
     }
   }
 
-  function hear(bytes: Uint8Array, hint: () => void): void {
-    let message: SsdpMessage | undefined
+  /** Called by the socket: what it throws would end the process. */
+  function hear(bytes: Uint8Array): void {
     try {
-      message = decodeSsdp(bytes)
+      const message = decodeSsdp(bytes)
+      if (message !== undefined && message.kind !== 'answer') heard(message)
     } catch (error) {
-      if (isNatError(error)) return
-      throw error
+      if (!isNatError(error)) fail(error)
     }
-    if (message === undefined || message.kind === 'answer') return
-    const device = client?.device
-    if (lost === undefined || device === undefined) {
+  }
+
+  function heard(message: SsdpMessage): void {
+    if (held === undefined) {
       if (message.kind === 'alive' && isAboutGateway(message)) {
         seeking?.inspector.consider(message, gateway.address)
         seeking?.hurry()
       }
-    } else if (!concerns(message, device)) {
       return
-    } else if (message.kind === 'byebye') {
+    }
+    const { device } = held.client
+    if (!concerns(message, device)) return
+    if (message.kind === 'byebye') {
       host.log.info(`upnp: ${gateway.address} says goodbye`)
-      lost()
+      held.lose()
     } else if (isNews(message, device)) {
       announced = message
-      hint()
+      hints.take()
     } else if (device.bootId === undefined) {
-      client?.move({ ...device, bootId: message.bootId })
+      held.client.move({ ...device, bootId: message.bootId })
     }
   }
 
-  const hints = spacedHints(recheck, host.clock, { signal })
-  const hearing = hearAnnouncements(
-    {
+  const hints = spacedHints(recheck, host.clock, { signal }, fail)
+  group.start(async () => {
+    const announcements = {
       gateway,
       family: 4,
       group: ssdpGroup,
       port: ssdpPort,
-      heard: (bytes) => hear(bytes, () => hints.take()),
+      heard: hear,
       open: openUdp
-    },
-    { signal }
-  )
-  hearing.then(
-    (heard) => heard || host.log.debug(`upnp: port ${ssdpPort} is taken, so announcements are not heard`),
-    () => undefined
-  )
+    } as const
+    if (await hearAnnouncements(announcements, { signal })) return
+    host.log.debug(`upnp: port ${ssdpPort} is taken, so announcements are not heard`)
+  })
 
   try {
     for (;;) {
@@ -206,35 +242,30 @@ export async function watchGateway(options: WatchOptions): Promise<void> {
       )
       const device = await seeking.device
       seeking = undefined
-      const gone = Promise.withResolvers<void>()
-      lost = () => gone.resolve()
-      const isNew = client === undefined
-      client ??= clientOf(device)
-      client.move(device)
+      const isNew = pinholes === undefined
+      const holding = pinholes ?? hold(device)
+      held = holding
+      pinholes = undefined
+      holding.client.move(device)
       host.log.info(`upnp: ${device.name || 'a router'} on ${gateway.address} maps ports`)
       const mapper: Mapper = createPortMapper(gateway, {
-        client,
+        client: holding.client,
         host,
         description,
         addressChanged: () => tell({ kind: 'notice', what: 'address-changed', about: mapper }),
         forgot() {
           // What is renewed after a restart that was told already is gone for the same reason.
-          if (host.clock.monotonicMs() - restartedMs > sameRestartMs) tellAll('restarted')
+          if (host.clock.monotonicMs() - restartedMs > sameRestartMs) tellAll(holding, 'restarted')
         }
       })
-      offer(mapper)
-      if (isNew) offerMore(client)
-      await orAborted(gone.promise, { signal })
-      lost = undefined
-      tellAll('gone')
-      mappers.clear()
-      client = undefined
+      offer(holding, mapper)
+      if (isNew) offerMore(holding)
+      await orAborted(holding.gone, { signal })
+      held = undefined
+      tellAll(holding, 'gone')
     }
-  } catch (error) {
-    if (!signal.aborted) throw error
   } finally {
-    await Promise.allSettled([hearing, hints.settled()])
-    await Promise.all(extras)
+    await hints.settled()
   }
 }
 
