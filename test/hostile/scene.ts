@@ -42,7 +42,8 @@ export interface Scene {
   readonly stop: () => Promise<void>
 }
 
-export function openScene(name: StrategyName): Scene {
+/** `between` stands between the strategy and its sockets. */
+export function openScene(name: StrategyName, between: (host: MemoryHost) => MemoryHost = (host) => host): Scene {
   const clock = virtualClock()
   const link = memoryNetwork({ clock, delayMs: 1 })
   const gateway = createGateway({ clock, externalAddress: '11.0.0.2', epochSeconds: 10_000 })
@@ -53,7 +54,8 @@ export function openScene(name: StrategyName): Scene {
     seed = (seed * 1_664_525 + 1_013_904_223) % 2 ** 32
     return seed / 2 ** 32
   }
-  const traversal = createTraversal({ strategies: [strategyOf(name, link.host(ours))], host: { clock, random, log } })
+  const strategies = [strategyOf(name, between(link.host(ours)))]
+  const traversal = createTraversal({ strategies, host: { clock, random, log } })
   const events: MappingEvent[] = []
   for (const each of names) traversal.addEventListener(each, ({ detail }) => events.push(detail))
   traversal.networkIs({ gateways: [{ address: router, interface: 'eth0', localAddress: ours }], addresses: [ours] })
