@@ -1,4 +1,4 @@
-import { isGlobal, isMultiaddrText, type MultiaddrText } from '@postern/interface'
+import { isDialable, isGlobal, isMultiaddrText, type MultiaddrText } from '@postern/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { routeOf } from './route.js'
 
@@ -39,7 +39,8 @@ export function readOptions(options: AutonatOptions): Settings {
 
 function checkPeer(peer: unknown, mayAsk: (address: string) => boolean): void {
   const names = namesOf(peer)
-  if (!isMultiaddrText(peer) || names.at(-1) !== 'p2p' || names.length < 2 || names.includes('p2p-circuit')) {
+  const isDirect = names.at(-1) === 'p2p' && names.length > 1 && !names.includes('p2p-circuit')
+  if (!isMultiaddrText(peer) || !isDirect || !isDialable(multiaddr(peer).toString())) {
     throw new TypeError(`a peer is not of the form /ip4/<address>/tcp/<port>/p2p/<peer id>: ${String(peer)}`)
   }
   // A name is judged when its address is known.

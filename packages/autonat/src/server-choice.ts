@@ -1,6 +1,6 @@
 import type { PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { canonicalAddress, familyOf } from '@postern/interface'
+import { canonicalAddress, familyOf, parseDialAddress } from '@postern/interface'
 import type { AutonatServerComponents } from './server.js'
 import type { ServerSettings } from './server-options.js'
 import { type Route, routeOf } from './route.js'
@@ -17,7 +17,8 @@ export interface Choice {
 const mostAddresses = 50
 
 /** The first address that this node is willing to dial for a peer: "The server MUST NOT dial any address other than this
- * one." Names are not dialled: they may point anywhere, and elsewhere the next moment. */
+ * one." Names are not dialled: they may point anywhere, and elsewhere the next moment. What is dialled is built from the
+ * parts that were checked, so that nothing else in the peer's bytes can lead anywhere. */
 export function findChoice(
   addresses: readonly Uint8Array[],
   peerId: PeerId,
@@ -28,16 +29,27 @@ export function findChoice(
   const canDial6 = settings.hostAddresses().some((each) => familyOf(each) === 6 && settings.mayDial(each))
 
   for (const [index, bytes] of addresses.slice(0, mostAddresses).entries()) {
-    const route = routeOf(bytes)
-    if (route === undefined || !settings.mayDial(route.host) || isOwn(route)) continue
+    const text = textOf(bytes)
+    const place = text === undefined ? undefined : parseDialAddress(text)
+    const route = place === undefined ? undefined : routeOf(place.text)
+    if (place === undefined || route === undefined || !settings.mayDial(route.host) || isOwn(route)) continue
     if (route.family === 6 && !canDial6) continue
     if (route.peerId !== undefined && route.peerId !== peerId.toString()) continue
-    const named = multiaddr(bytes)
+    const named = multiaddr(place.text)
     const address = route.peerId === undefined ? named.encapsulate(`/p2p/${peerId.toString()}`) : named
     if (components.transportManager.dialTransportForMultiaddr(address) === undefined) continue
     return { index, address, route }
   }
   return undefined
+}
+
+/** The text of a multiaddr; undefined for bytes that are none. */
+function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return multiaddr(bytes).toString()
+  } catch {
+    return undefined
+  }
 }
 
 /** Whether a route leads to this node itself. */

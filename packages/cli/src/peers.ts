@@ -1,15 +1,23 @@
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { isGlobal, type MultiaddrText } from '@postern/interface'
+import { isDialable, isGlobal, type MultiaddrText } from '@postern/interface'
 
-/** Reads a multiaddr. Throws a TypeError that quotes what is none. */
+/** Reads a multiaddr that can be dialled. Throws a TypeError that quotes what is none, or that names a second place behind
+ * its port (`/sni`, `/http-path`). */
 export function readAddress(text: string): Multiaddr {
+  let address: Multiaddr
   try {
     // By way of its bytes: only they show that the peer id is one.
-    return multiaddr(multiaddr(text).bytes)
+    address = multiaddr(multiaddr(text).bytes)
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new TypeError(`not a multiaddr: ${text} (${why})`, { cause })
   }
+  if (!isDialable(address.toString())) {
+    throw new TypeError(
+      `cannot be dialled: ${text}. Name one host, one port and a transport, as /dns4/<name>/tcp/443/tls/ws/p2p/<peer id>`
+    )
+  }
+  return address
 }
 
 /** The id at the end of a peer's multiaddr. Throws a TypeError where there is none. */

@@ -1,15 +1,25 @@
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { isDialable } from '@postern/interface'
 import type { Libp2pOptions } from 'libp2p'
 import { version } from './version.js'
 
 /** What every node of this program has in common. */
-export const stack = (): Pick<Libp2pOptions, 'nodeInfo' | 'connectionEncrypters' | 'streamMuxers'> => ({
+export const stack = (): Pick<
+  Libp2pOptions,
+  'nodeInfo' | 'connectionEncrypters' | 'streamMuxers' | 'connectionGater'
+> => ({
   // Not the name of js-libp2p: others take limits from those for milliseconds, where this program tells seconds.
   nodeInfo: { name: 'postern', version: version() },
   connectionEncrypters: [noise()],
-  streamMuxers: [yamux()]
+  streamMuxers: [yamux()],
+  connectionGater: { denyDialMultiaddr }
 })
+
+/** Refuses to dial an address that names a second place behind its port. Peers tell such addresses, a peer store keeps
+ * them, and a transport would connect to that place. */
+export const denyDialMultiaddr = (address: Multiaddr): boolean => !isDialable(address.toString())
 
 /** What went wrong, in a line. libp2p says some of it in many. */
 export function reasonOf(error: unknown): string {

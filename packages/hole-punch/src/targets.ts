@@ -1,5 +1,5 @@
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { canonicalAddress, type Family, familyOf, isGlobal } from '@postern/interface'
+import { canonicalAddress, type Family, isGlobal, parseDialAddress } from '@postern/interface'
 
 /** Where a socket can be connected to. */
 export interface Target {
@@ -14,15 +14,9 @@ const mostTargets = 8
 /** The place of a multiaddr that is plain TCP on an IP address; undefined for every other, and for what is none. */
 export function targetOf(address: Uint8Array | string): Target | undefined {
   try {
-    const [ip, tcp, ...above] = multiaddr(address)
-      .getComponents()
-      .filter(({ name }) => name !== 'ip6zone')
-    const host = canonicalAddress(ip?.value ?? '')
-    const family = familyOf(host ?? '')
-    const port = Number(tcp?.value)
-    const isPlain = tcp?.name === 'tcp' && above.every(({ name }) => name === 'p2p')
-    if (!isPlain || host === undefined || family === undefined || port < 1) return undefined
-    return { host, port, family }
+    const place = parseDialAddress(multiaddr(address).toString())
+    if (place === undefined || place.transport !== 'tcp') return undefined
+    return { host: place.address, port: place.port, family: place.family }
   } catch {
     return undefined
   }

@@ -1,6 +1,6 @@
 import type { Connection, IdentifyResult, PeerId } from '@libp2p/interface'
-import type { Multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, familyOf, isGlobal, natError } from '@postern/interface'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { type CallOptions, isGlobal, natError, parseDialAddress } from '@postern/interface'
 import { orAborted, within } from '@postern/net'
 import type { Budget } from './budget.js'
 import type { HolePunchHost } from './host.js'
@@ -56,8 +56,7 @@ async function findAnnounced(
 ): Promise<readonly Multiaddr[]> {
   const read = async (): Promise<readonly Multiaddr[]> => {
     const known = await peerStore.get(peer).catch(() => undefined)
-    const all = known?.addresses.map(({ multiaddr }) => multiaddr).filter((each) => isPublic(each, own())) ?? []
-    return all.flatMap((each) => unnamed(peer, each) ?? [])
+    return known?.addresses.flatMap((each) => publicAddress(peer, each.multiaddr, own()) ?? []) ?? []
   }
   const { promise: told, resolve } = Promise.withResolvers<void>()
   const identified = ({ detail }: CustomEvent<IdentifyResult>): void => {
@@ -78,19 +77,17 @@ async function findAnnounced(
   }
 }
 
-/** A peer could name anybody's address: private ones and ours are never dialled. */
-function isPublic(address: Multiaddr, own: ReadonlySet<string>): boolean {
-  if (address.getComponents().some(({ name }) => name === 'p2p-circuit' || name === 'webrtc')) return false
-  const host = hostOf(address)
-  return host !== undefined && familyOf(host) !== undefined && isGlobal(host) && !own.has(host)
-}
-
 /**
- * The address without the name of the peer; undefined where it is somebody else's. With the name libp2p would take the relayed
- * dial, where that is not quite over yet, for the same thing.
+ * A public address of the peer, built from the parts that were checked; undefined for every other one. A peer could name the
+ * address of a third party: private addresses and our own are never dialled.
+ *
+ * The id of the peer is left out. With it libp2p would take the relayed dial, where that is not quite over yet, for the
+ * same one.
  */
-function unnamed(peer: PeerId, address: Multiaddr): Multiaddr | undefined {
-  const named = address.getComponents().find(({ name }) => name === 'p2p')?.value
-  if (named === undefined) return address
-  return named === peer.toString() ? address.decapsulate(`/p2p/${named}`) : undefined
+function publicAddress(peer: PeerId, told: Multiaddr, own: ReadonlySet<string>): Multiaddr | undefined {
+  const place = parseDialAddress(told.toString())
+  if (place === undefined || !isGlobal(place.address) || own.has(place.address)) return undefined
+  const { peerId, text } = place
+  if (peerId === undefined) return multiaddr(text)
+  return peerId === peer.toString() ? multiaddr(text.slice(0, -`/p2p/${peerId}`.length)) : undefined
 }

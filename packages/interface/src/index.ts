@@ -49,6 +49,8 @@ export type {
   UpgradeNotice,
   Witness
 } from './contract.js'
+export type { DialAddress, DialTransport } from './dial-address.js'
+export { isDialable, parseDialAddress } from './dial-address.js'
 export type { ErrorMeaning } from './error-meanings.js'
 export { errorCodes } from './error-meanings.js'
 export type { ErrorCode } from './errors.js'

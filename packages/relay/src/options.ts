@@ -1,5 +1,5 @@
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import type { MultiaddrText } from '@postern/interface'
+import { isDialable, type MultiaddrText } from '@postern/interface'
 import type { Named } from './named.js'
 
 export interface RelayOptions {
@@ -41,7 +41,13 @@ function parseRelay(text: MultiaddrText): { readonly id: string; readonly addres
   }
   const parts = address.getComponents()
   const last = parts.at(-1)
-  if (parts.length < 2 || last?.name !== 'p2p' || last.value === undefined || parts.some(isCircuit)) {
+  if (
+    parts.length < 2 ||
+    last?.name !== 'p2p' ||
+    last.value === undefined ||
+    parts.some(isCircuit) ||
+    !isDialable(address.toString())
+  ) {
     throw new TypeError(`a relay is named by its address and peer id, as /ip4/…/tcp/…/p2p/<peer id>: ${text}`)
   }
   return { id: last.value, address }

@@ -1,11 +1,14 @@
 import type { PeerId } from '@libp2p/interface'
-import { type CallOptions, type NatError, natError } from '@postern/interface'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { type CallOptions, isGlobal, type NatError, natError, parseDialAddress } from '@postern/interface'
 import { within } from '@postern/net'
 import type { RelayHost } from './host.js'
 
 /** How many strangers are dialled, and how many are looked at, in one walk at most. */
 const mostDials = 20
 const mostMet = 200
+/** How many addresses of one stranger are dialled at most. */
+const maxAddresses = 10
 /** How long a walk takes at most, in ms. Routing that knows nobody would walk on the spot, as fast as it can. */
 const walkMs = 30_000
 const dialMs = 5000
@@ -33,9 +36,10 @@ export async function walk(host: RelayHost, enough: () => boolean, { signal }: C
     let dials = 0
     let met = 0
     for await (const { id, multiaddrs } of components.randomWalk.walk(call)) {
-      if (multiaddrs.length > 0 && components.connectionManager.getConnections(id).length === 0) {
+      const addresses = dialable(id, multiaddrs, isGlobal)
+      if (addresses.length > 0 && components.connectionManager.getConnections(id).length === 0) {
         dials++
-        await dialStranger(host, id, false, call)
+        await dialStranger(host, id, addresses, false, call)
       }
       if (enough() || ++met >= mostMet || dials >= mostDials || call.signal.aborted) return
     }
@@ -57,25 +61,56 @@ export function createCallers(
     called(peer) {
       if (signal.aborted || seen.has(peer.toString()) || seen.size >= mostCallers || enough()) return
       seen.add(peer.toString())
-      last = last.then(async () =>
-        enough() || signal.aborted ? undefined : dialStranger(host, peer, true, { signal })
-      )
+      last = last.then(() => dialCaller(peer))
     },
     settled: () => last
   }
+
+  async function dialCaller(peer: PeerId): Promise<void> {
+    if (enough() || signal.aborted) return
+    const { connectionManager, peerStore } = host.components
+    const known = await peerStore.get(peer).catch(() => undefined)
+    if (enough() || signal.aborted) return
+    // In the own network a relay is at the address from which it has dialled us.
+    const here = new Set(
+      connectionManager
+        .getConnections(peer)
+        .flatMap(({ limits, remoteAddr }) => (limits === undefined ? (hostOf(remoteAddr) ?? []) : []))
+    )
+    const told = known?.addresses.map(({ multiaddr }) => multiaddr) ?? []
+    const addresses = dialable(peer, told, (address) => isGlobal(address) || here.has(address))
+    if (addresses.length > 0) await dialStranger(host, peer, addresses, true, { signal })
+  }
+}
+
+const hostOf = (address: Multiaddr): string | undefined => parseDialAddress(address.toString())?.address
+
+/** The addresses that a stranger tells and that may be dialled, built from the parts that were checked. */
+function dialable(
+  peer: PeerId,
+  told: readonly Multiaddr[],
+  mayDial: (address: string) => boolean
+): readonly Multiaddr[] {
+  const id = peer.toString()
+  return told
+    .flatMap((each) => parseDialAddress(each.toString()) ?? [])
+    .filter(({ address, peerId }) => mayDial(address) && (peerId === undefined || peerId === id))
+    .slice(0, maxAddresses)
+    .map(({ text, peerId }) => multiaddr(peerId === undefined ? `${text}/p2p/${id}` : text))
 }
 
 /** Whether it is a relay, identify tells. */
 async function dialStranger(
   { components, clock, log }: RelayHost,
   peer: PeerId,
+  addresses: readonly Multiaddr[],
   force: boolean,
   call: CallOptions
 ): Promise<void> {
   const late = (): NatError => natError('NO_REPLY', `not connected within ${dialMs} ms`)
   try {
     await within(clock, dialMs, call, late, (bounded) =>
-      components.connectionManager.openConnection(peer, { ...bounded, force })
+      components.connectionManager.openConnection([...addresses], { ...bounded, force })
     )
   } catch (error) {
     if (!call.signal.aborted) log.debug(`${peer.toString()} cannot be dialled: ${String(error)}`)

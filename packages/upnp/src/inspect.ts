@@ -63,10 +63,7 @@ export function createInspector({ web, gateway, signal, found, failed, broke }: 
     const host = addressOf(location) ?? ''
     // Some answer from another address than they serve on; the rules for locations have checked the two.
     const owner = source === router || host === router ? (router ?? '') : host
-    turns.set(
-      host,
-      (turns.get(host) ?? Promise.resolve()).then(() => examine(message, location, owner)).catch(broke)
-    )
+    turns.set(host, (turns.get(host) ?? Promise.resolve()).then(() => examine(message, location, owner)).catch(broke))
   }
 
   return {

@@ -1,4 +1,13 @@
-import { type CallOptions, canonicalAddress, type Finding, type Gateway, type Host, isNatError, type Mapper, type Notice } from '@postern/interface'
+import {
+  type CallOptions,
+  canonicalAddress,
+  type Finding,
+  type Gateway,
+  type Host,
+  isNatError,
+  type Mapper,
+  type Notice
+} from '@postern/interface'
 import { hearAnnouncements, orAborted, spacedHints, type TaskGroup, taskGroup } from '@postern/net'
 import { type Client, createClient } from './client.js'
 import { type Device, examineDevice } from './device.js'
