@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { type CallOptions, type Clock, natError } from '@postern/interface'
+import { untilWritable } from '@postern/messages'
 import { within } from '@postern/net'
 import { type Answer, answers, decodeWish, firstByte, tunnelProtocol } from './protocol.js'
 import { createPlaces } from './places.js'
@@ -77,7 +78,7 @@ export async function serveTunnels(node: Libp2p, options: ServeOptions): Promise
 }
 
 async function say(stream: Stream, answer: Answer, call: CallOptions): Promise<void> {
-  if (!stream.send(Uint8Array.of(answers[answer]))) await stream.onDrain(call)
+  if (!stream.send(Uint8Array.of(answers[answer]))) await untilWritable(stream, call)
 }
 
 /** Ends a stream, and waits until the other side has. */

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Stream } from '@libp2p/interface'
 import type { CallOptions } from '@postern/interface'
+import { untilWritable } from '@postern/messages'
 import { createRecordReader, endRecord, recordsOf } from './records.js'
 
 /** What a spliced pair has carried, in bytes. */
@@ -52,7 +53,7 @@ export function splice(socket: Socket, stream: Stream, { signal }: CallOptions):
         return
       }
       socket.pause()
-      stream.onDrain().then(
+      untilWritable(stream, { signal }).then(
         () => socket.resume(),
         (error: unknown) => cut(asError(error))
       )
