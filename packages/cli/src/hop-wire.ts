@@ -1,5 +1,7 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { CircuitRelayService } from '@libp2p/circuit-relay-v2'
-import type { AbortOptions, Connection } from '@libp2p/interface'
+import type { AbortOptions, Connection, Stream } from '@libp2p/interface'
+import { joinStreams } from './join-streams.js'
 
 /** What goes on between the relay and who asks it. */
 export interface HopWatch {
@@ -17,13 +19,19 @@ export interface HopWatch {
  * The spec has seconds there (circuit relay v2, "Limit"): others read 33 hours for its two minutes. And whom a connection
  * gater turns away it tells PERMISSION_DENIED, where others say that there is no place.
  *
- * There is no option for either. These are methods that are not in its interface; the version is pinned, and a test
+ * It joins the two streams of a circuit in a way that keeps every relayed byte in memory until the circuit ends: its `pipe()`
+ * names the first stream twice, and what the second mention buffers is never read. {@link joinStreams} carries the bytes
+ * instead, and the server is given stand-ins, which carry none and pass on its `abort()`.
+ *
+ * There is no option for any of it. These are methods that are not in its interface; the version is pinned, and a test
  * compares what a peer reads. Throws where they are not there.
  */
 export function onTheWire(server: CircuitRelayService, watch: HopWatch): void {
   if (!hasInternals(server)) throw new Error('this version of @libp2p/circuit-relay-v2 is not known here')
   const handleHopProtocol = server.handleHopProtocol.bind(server)
   const stopHop = server.stopHop.bind(server)
+  /** The far end of the circuit that is being made, from `stopHop` to `unwrap`. */
+  const making = new AsyncLocalStorage<Partial<FarEnd>>()
 
   server.handleHopProtocol = (hop, options) => {
     const { connection, request, stream } = hop
@@ -38,13 +46,64 @@ export function onTheWire(server: CircuitRelayService, watch: HopWatch): void {
       const messages = stream.pb(codec)
       return { ...messages, write: (message, call) => messages.write(put(message), call) }
     }
-    return handleHopProtocol({ ...hop, stream: { ...stream, pb } }, options).finally(() => watch.over(connection))
+    const unwrap = (): Stream | StandIn => {
+      const near = stream.unwrap()
+      const { far, standIn: farStandIn, maxBytes } = making.getStore() ?? {}
+      if (near instanceof StandIn || far === undefined || farStandIn === undefined) return near
+      const nearStandIn = new StandIn(near)
+      const ended = (): void => {
+        nearStandIn.end()
+        farStandIn.end()
+      }
+      joinStreams(near, far, { maxBytes, ended })
+      return nearStandIn
+    }
+    const wrapped = { ...hop, stream: { ...stream, pb, unwrap } }
+    return making.run({}, () => handleHopProtocol(wrapped, options)).finally(() => watch.over(connection))
   }
-  server.stopHop = (stop, options) => stopHop({ ...stop, request: inSeconds(stop.request) }, options)
+  server.stopHop = async (stop, options) => {
+    const far = await stopHop({ ...stop, request: inSeconds(stop.request) }, options)
+    const circuit = making.getStore()
+    if (far === undefined || far instanceof StandIn || circuit === undefined) return far
+    const standIn = new StandIn(far)
+    const data = stop.request.limit?.data
+    Object.assign(circuit, { far, standIn, maxBytes: data === undefined ? undefined : Number(data) })
+    return standIn
+  }
+}
+
+interface FarEnd {
+  readonly far: Stream
+  readonly standIn: StandIn
+  readonly maxBytes: number | undefined
+}
+
+/** What the server pipes in the place of a stream: no message comes out of it, and it ends when the circuit has. */
+class StandIn extends EventTarget {
+  readonly #stream: Stream
+  writeStatus: 'writable' | 'closed' = 'writable'
+
+  constructor(stream: Stream) {
+    super()
+    this.#stream = stream
+  }
+  send(): boolean {
+    return true
+  }
+  async close(): Promise<void> {
+    this.writeStatus = 'closed'
+  }
+  /** The server aborts a circuit whose time is over, or when it stops. */
+  abort(error: Error): void {
+    this.#stream.abort(error)
+  }
+  end(): void {
+    this.dispatchEvent(new Event('close'))
+  }
 }
 
 interface Limited {
-  readonly limit?: { readonly duration?: number }
+  readonly limit?: { readonly duration?: number; readonly data?: bigint }
 }
 
 interface HopMessage extends Limited {
@@ -53,6 +112,7 @@ interface HopMessage extends Limited {
 
 interface HopStream {
   pb(codec: unknown): { write(message: HopMessage, call?: AbortOptions): Promise<void> }
+  unwrap(): Stream | StandIn
 }
 
 interface Hop {
@@ -63,7 +123,10 @@ interface Hop {
 
 interface Internals {
   handleHopProtocol(hop: Hop, options: AbortOptions): Promise<void>
-  stopHop(stop: { readonly connection: Connection; readonly request: Limited }, options: AbortOptions): Promise<unknown>
+  stopHop(
+    stop: { readonly connection: Connection; readonly request: Limited },
+    options: AbortOptions
+  ): Promise<Stream | StandIn | undefined>
 }
 
 const hasInternals = (server: object): server is Internals =>

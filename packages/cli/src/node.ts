@@ -11,7 +11,7 @@ import { createLibp2p } from 'libp2p'
 import { dialOnce, formatDialled } from './dial.js'
 import { exitCodes } from './exit-codes.js'
 import { Failure, line, type Output, untilInterrupted } from './output.js'
-import { readAddress } from './peers.js'
+import { readDialAddress } from './peers.js'
 import { listenFailure, reasonOf, stack } from './stack.js'
 import { stopWithin } from './stop.js'
 import { type Colors, colorsFor, formatEvent, formatStrategy } from './terminal.js'
@@ -85,7 +85,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
 
   const meet = async (address: string): Promise<void> => {
     await node
-      .dial(readAddress(address), { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) })
+      .dial(readDialAddress(address), { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) })
       .catch((error: unknown) => {
         const message = reasonOf(error)
         if (!signal.aborted)

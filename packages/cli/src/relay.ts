@@ -26,6 +26,9 @@ export interface RelayOptions extends RelayServerInit {
   readonly json: boolean
 }
 
+/** Two of these are what a circuit keeps in memory at most, when its far end does not read. */
+const circuitWindowBytes = 256 * 1024
+
 /** How often it says what it has done, if anything. */
 const statusMs = 60_000
 
@@ -41,7 +44,7 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
   const announce = options.announce.length > 0 ? options.announce : announceOf(listen, ownAddresses())
   const exposition = options.metrics === undefined ? undefined : (await import('./metrics.js')).nodeMetrics()
   const node = await createLibp2p({
-    ...stack(),
+    ...stack(circuitWindowBytes),
     privateKey,
     start: false,
     addresses: { listen: [...listen], announce: [...announce] },

@@ -5,15 +5,18 @@ import { isDialable } from '@postern/interface'
 import type { Libp2pOptions } from 'libp2p'
 import { version } from './version.js'
 
+/** What a peer may send on one stream before it is read. libp2p resets a stream on which more than 4 MiB wait unread, which is
+ * less than the largest window of yamux: a slow reader would lose its stream. */
+const windowBytes = 2 * 1024 * 1024
+
 /** What every node of this program has in common. */
-export const stack = (): Pick<
-  Libp2pOptions,
-  'nodeInfo' | 'connectionEncrypters' | 'streamMuxers' | 'connectionGater'
-> => ({
+export const stack = (
+  maxStreamWindowBytes: number = windowBytes
+): Pick<Libp2pOptions, 'nodeInfo' | 'connectionEncrypters' | 'streamMuxers' | 'connectionGater'> => ({
   // Not the name of js-libp2p: others take limits from those for milliseconds, where this program tells seconds.
   nodeInfo: { name: 'postern', version: version() },
   connectionEncrypters: [noise()],
-  streamMuxers: [yamux()],
+  streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: maxStreamWindowBytes } })],
   connectionGater: { denyDialMultiaddr }
 })
 
