@@ -161,7 +161,17 @@ describe('a request', () => {
     ['private addresses', ['/ip4/192.168.1.1/tcp/4001', '/ip4/127.0.0.1/tcp/4001', '/ip6/fd00::1/tcp/4001']],
     ['relayed addresses', ['/ip4/11.0.0.1/tcp/1/p2p/12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln/p2p-circuit']],
     ['addresses that it has no transport for', ['/ip4/11.0.0.1/udp/4001/quic-v1']],
-    ['names', ['/dns4/example.com/tcp/4001']]
+    ['names', ['/dns4/example.com/tcp/4001']],
+    [
+      'an address that is none for a peer, or is one beside a second place',
+      [
+        '/ip4/11.0.0.1/tcp/443/tls/sni/127.0.0.1/ws',
+        '/ip4/11.0.0.1/tcp/443/tls/sni/localhost/tls/ws',
+        '/ip4/11.0.0.1/tcp/80/ws/http-path/x',
+        '/ip4/11.0.0.1/tcp/4001/ip4/127.0.0.1/tcp/22',
+        '/ip4/11.0.0.1/tcp/4001/dns4/localhost'
+      ]
+    ]
   ])('with %s is refused', async (_, addresses) => {
     const { ask, server } = await scene({ mayDial: isGlobal })
     expect(await ask(addresses)).toEqual([response(101)])
