@@ -32,7 +32,7 @@ export interface ExposeOptions {
   /** The external port to ask for first. The only way to ask for one below 1024.
    * @default the server's own port */
   readonly externalPort?: number
-  /** Release the mappings when the process is told to end (SIGINT, SIGTERM), then let it end.
+  /** Release the mappings when the process is told to end (SIGINT, SIGTERM, SIGHUP), then let it end.
    * @default false */
   readonly releaseOnExit?: boolean
   /** Listeners that hear what happens before `expose` resolves, too.
