@@ -119,6 +119,9 @@ async function refill(path: string, warn: (text: string) => void): Promise<Uint8
 }
 
 const unwritable = (path: string, error: unknown): Failure =>
-  new Failure(`the key ${path} cannot be written, ${explainFileError(error)}. Then start this again, or name another place with --key`, {
-    cause: error
-  })
+  new Failure(
+    `the key ${path} cannot be written, ${explainFileError(error)}. Then start this again, or name another place with --key`,
+    {
+      cause: error
+    }
+  )

@@ -84,15 +84,18 @@ describe('a key', () => {
 })
 
 const mounts = spawnSync('unshare', ['-rm', 'true']).status === 0
-it.skipIf(!mounts)(`a full disk leaves no key, and the next start makes one${mounts ? '' : ' (skipped: unshare is not permitted here)'}`, () => {
-  const script = `
+it.skipIf(!mounts)(
+  `a full disk leaves no key, and the next start makes one${mounts ? '' : ' (skipped: unshare is not permitted here)'}`,
+  () => {
+    const script = `
     mount -t tmpfs -o size=64k tmpfs "$0" && cd "$0" && mkdir deep
     dd if=/dev/zero of=ballast bs=4096 count=64 2>/dev/null
     "$1" "$2" tunnel id --key deep/a.key; echo "code $?"; ls -A deep
     rm ballast; "$1" "$2" tunnel id --key deep/a.key > id; echo "code $?"
     "$1" "$2" tunnel id --key deep/a.key | cmp - id && echo same; ls -A deep`
-  const run = spawnSync('unshare', ['-rm', 'sh', '-c', script, folder, process.execPath, bin], { encoding: 'utf8' })
-  expect(run.stdout.trim().split('\n')).toEqual(['code 1', 'code 0', 'same', 'a.key'])
-  expect(run.stderr).toContain('the disk is full: free some space (ENOSPC)')
-  expect(run.stderr).not.toContain('    at ')
-})
+    const run = spawnSync('unshare', ['-rm', 'sh', '-c', script, folder, process.execPath, bin], { encoding: 'utf8' })
+    expect(run.stdout.trim().split('\n')).toEqual(['code 1', 'code 0', 'same', 'a.key'])
+    expect(run.stderr).toContain('the disk is full: free some space (ENOSPC)')
+    expect(run.stderr).not.toContain('    at ')
+  }
+)

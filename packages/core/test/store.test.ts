@@ -129,7 +129,7 @@ describe('a store', () => {
     fails = false
     each.traversal.want({ ...web, port: 8081 })
     await each.clock.advance(1500)
-    expect(kept.map(({ endpoint }) => endpoint.port).toSorted()).toEqual([8080, 8081, 9090])
+    expect(new Set(kept.map(({ endpoint }) => endpoint.port))).toEqual(new Set([8080, 8081, 9090]))
     fails = true
     await end(each)
     expect(kept).toHaveLength(3)

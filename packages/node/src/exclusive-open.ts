@@ -63,6 +63,9 @@ async function readHolder(lock: string): Promise<number | undefined> {
 
 async function placeFor(lock: string): Promise<string> {
   const { dev, ino } = await stat(dirname(lock), { bigint: true })
-  const name = createHash('sha256').update(`${dev} ${ino} ${basename(lock)}`).digest('hex').slice(0, 32)
+  const name = createHash('sha256')
+    .update(`${dev} ${ino} ${basename(lock)}`)
+    .digest('hex')
+    .slice(0, 32)
   return join(tmpdir(), `postern-${name}.lock`)
 }

@@ -77,7 +77,8 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
     const over = new AbortController()
     systemClock.sleep(answerMs, over).then(
       () => {
-        if (!isSlow) warn(natError('STORE_UNUSABLE', `${path} does not answer: this run goes on without it until it does`))
+        if (!isSlow)
+          warn(natError('STORE_UNUSABLE', `${path} does not answer: this run goes on without it until it does`))
         isSlow = true
       },
       () => undefined
@@ -108,7 +109,8 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
     try {
       if ((await take()) === 'none') return []
     } catch (error) {
-      if (!hasCode(error, ...unwritableCodes)) return refuse(`${path} cannot be used, ${explainFileError(error)}`, error)
+      if (!hasCode(error, ...unwritableCodes))
+        return refuse(`${path} cannot be used, ${explainFileError(error)}`, error)
       // Where nothing can be written there may be something to read. Each `save` tries again to get the lock.
       use = 'reads'
     }
@@ -167,7 +169,9 @@ const unwritableCodes = ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EIO', 
 
 const nameOf = ({ holder }: Holder): string => {
   if (holder === undefined) return 'another process'
-  return holder === process.pid ? `process ${holder}, which is this one or has its id in another container` : `process ${holder}`
+  return holder === process.pid
+    ? `process ${holder}, which is this one or has its id in another container`
+    : `process ${holder}`
 }
 
 const defaultPath = (app: string): string => stateFile(`${app}.json`) ?? ''

@@ -5,4 +5,12 @@
  */
 export type { FileLock, Holder } from './file-lock.js'
 export { isHolder, takeLock } from './file-lock.js'
-export { createFile, explainFileError, makeFolder, readRegularFile, removeLeftovers, replaceFile, stateFile } from './files.js'
+export {
+  createFile,
+  explainFileError,
+  makeFolder,
+  readRegularFile,
+  removeLeftovers,
+  replaceFile,
+  stateFile
+} from './files.js'

@@ -91,9 +91,8 @@ export async function makeFolder(path: string): Promise<void> {
 
 /** Where a file of this user's state belongs; undefined if there is no home folder. */
 export function stateFile(name: string): string | undefined {
-  const state = process.env['XDG_STATE_HOME'] ?? ''
-  // The specification of XDG wants a relative path to be ignored.
-  if (isAbsolute(state)) return join(state, 'postern', name)
+  const state = process.env['XDG_STATE_HOME']
+  if (state !== undefined && state !== '') return join(state, 'postern', name)
   try {
     const home = homedir()
     return isAbsolute(home) ? join(home, '.local', 'state', 'postern', name) : undefined

@@ -204,7 +204,11 @@ async function enter(place: Place, own: Announced): Promise<FileLock> {
   async function leave(): Promise<void> {
     await rm(marker, { force: true }).catch(() => undefined)
     await rm(`${path}.lock`, { force: true }).catch(() => undefined)
-    await own.end().finally(() => place.close())
+    try {
+      await own.end()
+    } finally {
+      await place.close()
+    }
   }
   return {
     isHeld: () => (released === undefined ? exists(join(folder, own.name)) : Promise.resolve(false)),

@@ -103,7 +103,9 @@ describe('of processes that start together', { timeout: 60_000 }, () => {
     for (const each of all) await kill(each)
     const next = await Promise.all(Array.from({ length: 6 }, start))
     const file = join(folder, '0.json')
-    const answers = await Promise.all(next.map((each) => tell(each, { does: 'load', path: file, atMs: Date.now() + 15 })))
+    const answers = await Promise.all(
+      next.map((each) => tell(each, { does: 'load', path: file, atMs: Date.now() + 15 }))
+    )
     expect(answers.filter(isOwner)).toHaveLength(1)
   })
 })
@@ -168,7 +170,7 @@ describe('a file', () => {
   it('belongs to one worker of a cluster, not to the process that they share', async () => {
     cluster.setupPrimary({ exec: program })
     const workers = [cluster.fork(), cluster.fork()]
-    for (const each of workers) children.push(each.process as ChildProcess)
+    for (const each of workers) children.push(each.process)
     await Promise.all(workers.map((each) => once(each, 'message')))
     const answers: Answer[] = []
     for (const each of workers) {
@@ -205,8 +207,14 @@ describe.skipIf(!namespaces)(`in a container${namespaces ? '' : ' (skipped: unsh
     console.log(process.pid + ' ' + known.length)
     await store.save([${JSON.stringify(memory)}])
     ${ending}`
-  const args = (ending: string): readonly string[] =>
-    ['-fp', '--mount-proc', process.execPath, '--input-type=module', '-e', text(ending)]
+  const args = (ending: string): readonly string[] => [
+    '-fp',
+    '--mount-proc',
+    process.execPath,
+    '--input-type=module',
+    '-e',
+    text(ending)
+  ]
 
   it('a file is free after kill -9, though the next process has the same id', () => {
     const run = (): string =>
@@ -239,7 +247,13 @@ describe.skipIf(process.platform !== 'linux')('of sockets beside a file', () => 
     expect(await store.load()).toEqual([memory])
     const names = (await readdir(folder)).map((name) => name.replace(/\d+-[0-9a-f]{16}/, 'N'))
     expect(names.toSorted()).toEqual(
-      ['state.json', 'state.json.damaged-1', 'state.json.lock', 'state.json.lock-N', 'state.json.lock-N-owner'].toSorted()
+      [
+        'state.json',
+        'state.json.damaged-1',
+        'state.json.lock',
+        'state.json.lock-N',
+        'state.json.lock-N-owner'
+      ].toSorted()
     )
     expect(await readFile(`${path}.lock`, 'utf8')).toBe(`${process.pid}\n`)
     await store.close()

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtemp, type open, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import type * as promises from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -8,7 +9,7 @@ import { createFile, removeLeftovers, replaceFile } from '../src/files-entry.js'
 /** What a test lets fail: the call, and the error. */
 const faults = vi.hoisted(() => ({ call: '', code: '' }))
 vi.mock('node:fs/promises', async (original) => {
-  const real = await original<typeof import('node:fs/promises')>()
+  const real = await original<typeof promises>()
   const fail = (call: string): void => {
     if (faults.call === call) throw Object.assign(new Error(`${faults.code}: injected, ${call}`), { code: faults.code })
   }
@@ -59,17 +60,17 @@ afterEach(async () => {
 })
 
 describe.each([
-  ['open', 'ENOSPC'],
-  ['write', 'ENOSPC'],
-  ['write', 'EIO'],
-  ['short', ''],
-  ['sync', 'EDQUOT'],
-  ['close', 'ENOSPC']
-])('where the disk fails at %s (%s)', (call, code) => {
+  ['open', 'ENOSPC', 'injected, open'],
+  ['write', 'ENOSPC', 'injected, write'],
+  ['write', 'EIO', 'injected, write'],
+  ['short', '', '4 bytes of'],
+  ['sync', 'EDQUOT', 'injected, sync'],
+  ['close', 'ENOSPC', 'injected, close']
+])('where the disk fails at %s (%s)', (call, code, said) => {
   it('the old file survives, nothing is left over, and the error is told', async () => {
     await replaceFile(path, 'good')
     Object.assign(faults, { call, code })
-    await expect(replaceFile(path, 'the new text')).rejects.toThrow()
+    await expect(replaceFile(path, 'the new text')).rejects.toThrow(said)
     expect(await readdir(folder)).toEqual(['a.key'])
     expect(await readFile(path, 'utf8')).toBe('good')
     faults.call = ''
@@ -79,7 +80,7 @@ describe.each([
 
   it('a new file is not there at all, and can be made afterwards', async () => {
     Object.assign(faults, { call, code })
-    await expect(createFile(path, 'a whole key')).rejects.toThrow()
+    await expect(createFile(path, 'a whole key')).rejects.toThrow(said)
     expect(await readdir(folder)).toEqual([])
     faults.call = ''
     expect(await createFile(path, 'a whole key')).toBe(true)
@@ -125,8 +126,10 @@ it('removes what writers that were killed left, of a given age, and nothing else
 })
 
 const mounts = spawnSync('unshare', ['-rm', 'true']).status === 0
-it.skipIf(!mounts)(`survives every fill level of a small disk${mounts ? '' : ' (skipped: unshare is not permitted here)'}`, () => {
-  const script = `
+it.skipIf(!mounts)(
+  `survives every fill level of a small disk${mounts ? '' : ' (skipped: unshare is not permitted here)'}`,
+  () => {
+    const script = `
     import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
     import { replaceFile } from ${JSON.stringify(new URL('../dist/files-entry.js', import.meta.url).href)}
     const path = '${folder}/a.json'
@@ -141,11 +144,12 @@ it.skipIf(!mounts)(`survives every fill level of a small disk${mounts ? '' : ' (
       levels.push(told + ' ' + isWhole + ' ' + readdirSync('${folder}').length)
     }
     console.log(JSON.stringify(levels))`
-  const shell = 'mount -t tmpfs -o size=256k tmpfs "$0" && exec "$1" --input-type=module -e "$2"'
-  const { stdout, stderr } = spawnSync('unshare', ['-rm', 'sh', '-c', shell, folder, process.execPath, script], {
-    encoding: 'utf8'
-  })
-  expect(stderr).toBe('')
-  const levels = JSON.parse(stdout) as readonly string[]
-  expect(new Set(levels)).toEqual(new Set(['ENOSPC true 2', 'written true 2']))
-})
+    const shell = 'mount -t tmpfs -o size=256k tmpfs "$0" && exec "$1" --input-type=module -e "$2"'
+    const { stdout, stderr } = spawnSync('unshare', ['-rm', 'sh', '-c', shell, folder, process.execPath, script], {
+      encoding: 'utf8'
+    })
+    expect(stderr).toBe('')
+    const levels = JSON.parse(stdout) as readonly string[]
+    expect(new Set(levels)).toEqual(new Set(['ENOSPC true 2', 'written true 2']))
+  }
+)

@@ -3,7 +3,7 @@ import { parentPort } from 'node:worker_threads'
 import { fileStore } from '../../dist/index.js'
 
 const port = parentPort ?? process
-const tell = (message) => (parentPort === null ? process.send(message) : parentPort.postMessage(message))
+const tell = parentPort === null ? (message) => process.send(message) : parentPort.postMessage.bind(parentPort)
 const stores = new Map()
 
 port.on('message', async ({ does, path, atMs = 0, memories = [] }) => {
