@@ -37,7 +37,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   const { strategies, listen, peers, dial, privateKey, json } = options
   const colors = colorsFor(out)
   const remarks = colorsFor(err)
-  const interrupt = untilInterrupted()
+  const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const tell = (event: object, text: string): void => line(out, json ? JSON.stringify(event) : text)
 

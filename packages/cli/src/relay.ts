@@ -36,7 +36,7 @@ const statusMs = 60_000
 export async function relay(options: RelayOptions, { out, err }: Output): Promise<number> {
   const { listen, privateKey, json } = options
   const { bold, dim, green, yellow } = colorsFor(out)
-  const interrupt = untilInterrupted()
+  const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const tell = (event: Readonly<Record<string, unknown>>, text: string): void =>
     line(out, json ? JSON.stringify(event) : text)

@@ -27,7 +27,7 @@ export interface ConnectOptions extends Omit<TunnelNodeOptions, 'reserves'> {
 export async function connect(options: ConnectOptions, { out, err }: Output): Promise<number> {
   const { json, peer, addresses, local, relays, witnesses } = options
   const colors = colorsFor(out)
-  const interrupt = untilInterrupted()
+  const interrupt = untilInterrupted(err)
   const ended = new AbortController()
   const signal = AbortSignal.any([interrupt.signal, ended.signal])
   const tell = (event: object, text: string): void => {
@@ -94,9 +94,12 @@ export async function connect(options: ConnectOptions, { out, err }: Output): Pr
     server.listen(local.port, local.address)
     await once(server, 'listening', { signal })
   } catch (error) {
-    ended.abort()
-    await stopWithin(node, err)
-    throw new Failure(listenFailure(error))
+    // Interrupted while it began is no failure: it ends below.
+    if (!signal.aborted) {
+      ended.abort()
+      await stopWithin(node, err)
+      throw new Failure(listenFailure(error))
+    }
   }
   tell(
     { event: 'listening', peerId: own, local },

@@ -21,7 +21,7 @@ export interface ListenOptions extends Omit<TunnelNodeOptions, 'reserves'> {
 export async function listen(options: ListenOptions, { out, err }: Output): Promise<number> {
   const { json, target, allow, most, mostPerPeer, relays, witnesses } = options
   const colors = colorsFor(out)
-  const interrupt = untilInterrupted()
+  const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const tell = (event: object, text: string): void => line(out, json ? JSON.stringify(event) : text)
   const node = await makeNode({ ...options, reserves: true })
