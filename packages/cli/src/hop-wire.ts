@@ -1,13 +1,23 @@
 import type { CircuitRelayService } from '@libp2p/circuit-relay-v2'
-import type { AbortOptions, Connection } from '@libp2p/interface'
+import type { AbortOptions, Connection, Stream } from '@libp2p/interface'
 
-/** What goes on between the relay and who asks it. */
+/** A request of a peer to the relay. */
+export interface Ask {
+  readonly connection: Connection
+  /** RESERVE or CONNECT, if the peer asks for something that there is. */
+  readonly type: string | undefined
+}
+
+/** What goes on between the relay and the peers that ask it. */
 export interface HopWatch {
-  asked(connection: Connection): void
-  /** It has been answered, or never will be. */
-  over(connection: Connection): void
-  /** What the server is about to answer to RESERVE or CONNECT. Gives what is to be answered. */
-  answering(connection: Connection, request: string, status: string): string
+  /** The server reads the request next: until this function and the server's next await are over, no other is read. */
+  asked(ask: Ask): void
+  /** The request has been answered, or never will be. */
+  over(ask: Ask): void
+  /** The stream of the request becomes one end of a relayed connection. */
+  carries(ask: Ask, stream: Stream): void
+  /** What the server is about to answer to RESERVE or CONNECT. Returns what is to be answered. */
+  answering(ask: Ask, status: string): string
 }
 
 /**
@@ -28,17 +38,23 @@ export function onTheWire(server: CircuitRelayService, watch: HopWatch): void {
   server.handleHopProtocol = (hop, options) => {
     const { connection, request, stream } = hop
     const { type } = request
-    watch.asked(connection)
+    const ask: Ask = { connection, type }
+    watch.asked(ask)
     const put = (message: HopMessage): HopMessage => {
       const { status } = message
-      const answer = status === undefined || type === undefined ? status : watch.answering(connection, type, status)
+      const answer = status === undefined || type === undefined ? status : watch.answering(ask, status)
       return { ...inSeconds(message), ...(answer === undefined ? {} : { status: answer }) }
     }
     const pb: HopStream['pb'] = (codec) => {
       const messages = stream.pb(codec)
       return { ...messages, write: (message, call) => messages.write(put(message), call) }
     }
-    return handleHopProtocol({ ...hop, stream: { ...stream, pb } }, options).finally(() => watch.over(connection))
+    const unwrap = (): Stream => {
+      const carried = stream.unwrap()
+      watch.carries(ask, carried)
+      return carried
+    }
+    return handleHopProtocol({ ...hop, stream: { ...stream, pb, unwrap } }, options).finally(() => watch.over(ask))
   }
   server.stopHop = (stop, options) => stopHop({ ...stop, request: inSeconds(stop.request) }, options)
 }
@@ -53,6 +69,7 @@ interface HopMessage extends Limited {
 
 interface HopStream {
   pb(codec: unknown): { write(message: HopMessage, call?: AbortOptions): Promise<void> }
+  unwrap(): Stream
 }
 
 interface Hop {

@@ -6,8 +6,11 @@ import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
 import { type AutonatServer, autonatServer } from '@postern/autonat'
 import { systemHost } from '@postern/core'
-import { createLibp2p } from 'libp2p'
+import { createLibp2p, type Libp2pOptions } from 'libp2p'
+import { type AdmissionLimits, createAdmission } from './admission.js'
 import { exitCodes } from './exit-codes.js'
+import { forgetPeers } from './forget-peers.js'
+import { guardedTransport } from './listener-guard.js'
 import { Failure, line, type Output, untilInterrupted } from './output.js'
 import { announceOf } from './relay-addresses.js'
 import { registerRelayMetrics } from './relay-metrics.js'
@@ -16,7 +19,14 @@ import { listenFailure, stack } from './stack.js'
 import { stopWithin } from './stop.js'
 import { colorsFor } from './terminal.js'
 
-export interface RelayOptions extends RelayServerInit {
+/** How much the peers may use: see `postern relay --help`. */
+export interface RelayLimits extends RelayServerInit {
+  readonly admission: AdmissionLimits
+  /** Streams that a peer may have open towards us over one connection. */
+  readonly maxStreams: number
+}
+
+export interface RelayOptions extends RelayLimits {
   readonly listen: readonly string[]
   /** Empty: the public addresses of this machine. */
   readonly announce: readonly string[]
@@ -39,26 +49,34 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
     line(out, json ? JSON.stringify(event) : text)
 
   const announce = options.announce.length > 0 ? options.announce : announceOf(listen, ownAddresses())
+  const admission = createAdmission(options.admission, systemHost.clock)
   const exposition = options.metrics === undefined ? undefined : (await import('./metrics.js')).nodeMetrics()
   const node = await createLibp2p({
-    ...stack(),
+    ...stack({ maxInboundStreams: options.maxStreams }),
     privateKey,
     start: false,
     addresses: { listen: [...listen], announce: [...announce] },
-    transports: [tcp(), webSockets()],
-    // Each reservation is held by a connection; besides there are those who come to be relayed, and who ask AutoNAT.
-    connectionManager: { maxConnections: 2 * options.maxReservations + 256 },
+    transports: [
+      guardedTransport(tcp(), 'tcp', admission.guard),
+      guardedTransport(webSockets(), 'ws', admission.guard)
+    ],
+    connectionGater: admission.gater,
+    connectionManager: beyond(options.admission),
+    // A relay dials no address that a peer tells of itself: identify may have none remembered.
+    peerStore: { addressFilter: () => false },
     ...(exposition === undefined ? {} : { metrics: exposition.metrics }),
     services: {
       identify: identify(),
       identifyPush: identifyPush(),
       ping: ping(),
+      forgetPeers: forgetPeers(),
       relay: relayServer(options),
       autonat: autonatServer()
     }
   })
   const { relay, autonat } = node.services
-  if (node.metrics !== undefined) registerRelayMetrics(node.metrics, relay, autonat)
+  admission.watch(node, (connection) => relay.isUsing(connection), signal)
+  if (node.metrics !== undefined) registerRelayMetrics(node.metrics, relay, autonat, admission)
 
   try {
     if (options.metrics !== undefined) await exposition?.listen(options.metrics)
@@ -102,6 +120,21 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
   interrupt.done()
   return exitCodes.success
 }
+
+/** The limits of libp2p, which know no prefixes: where they are never reached, ours are the ones that count. */
+const beyond = ({
+  connections,
+  handshakes,
+  handshakeTimeoutMs
+}: AdmissionLimits): NonNullable<Libp2pOptions['connectionManager']> => ({
+  maxConnections: connections.total + handshakes.total + maxOwnDials,
+  maxIncomingPendingConnections: handshakes.total + 1,
+  inboundConnectionThreshold: Number.MAX_SAFE_INTEGER,
+  inboundUpgradeTimeout: handshakeTimeoutMs
+})
+
+/** More than the AutoNAT server dials at a time. */
+const maxOwnDials = 256
 
 const ownAddresses = (): readonly string[] =>
   Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address))

@@ -3,12 +3,21 @@ import { yamux } from '@chainsafe/libp2p-yamux'
 import type { Libp2pOptions } from 'libp2p'
 import { version } from './version.js'
 
+export interface StackOptions {
+  /** Streams that a peer may have open towards us over one connection.
+   * @default 128 */
+  readonly maxInboundStreams?: number
+}
+
 /** What every node of this program has in common. */
-export const stack = (): Pick<Libp2pOptions, 'nodeInfo' | 'connectionEncrypters' | 'streamMuxers'> => ({
+export const stack = ({
+  maxInboundStreams = 128
+}: StackOptions = {}): Pick<Libp2pOptions, 'nodeInfo' | 'connectionEncrypters' | 'streamMuxers'> => ({
   // Not the name of js-libp2p: others take limits from those for milliseconds, where this program tells seconds.
   nodeInfo: { name: 'postern', version: version() },
   connectionEncrypters: [noise()],
-  streamMuxers: [yamux()]
+  // Each stream may fill a window of 256 KiB before the program reads it.
+  streamMuxers: [yamux({ maxInboundStreams })]
 })
 
 /** What went wrong, in a line. libp2p says some of it in many. */
