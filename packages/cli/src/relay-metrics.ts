@@ -62,6 +62,11 @@ export function registerRelayMetrics(
     help: 'AutoNAT v2 requests',
     calculate: sinceLast(() => autonat.counters.requests)
   })
+  metrics.registerCounterGroup('postern_autonat_limited_total', {
+    label: 'limit',
+    help: 'AutoNAT v2 requests that a limit turned away: of requests at a time, or of those of a minute',
+    calculate: eachSinceLast(() => ({ ...autonat.limited }))
+  })
   metrics.registerCounter('postern_autonat_dials_total', {
     help: 'Addresses that were dialled for others',
     calculate: sinceLast(() => autonat.counters.dials)

@@ -4,7 +4,7 @@ import type { PrivateKey } from '@libp2p/interface'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
-import { type AutonatServer, autonatServer } from '@postern/autonat'
+import { type AutonatServer, type AutonatServerInit, autonatServer } from '@postern/autonat'
 import { systemHost } from '@postern/core'
 import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { type AdmissionLimits, createAdmission } from './admission.js'
@@ -22,6 +22,10 @@ import { colorsFor } from './terminal.js'
 /** How much the peers may use: see `postern relay --help`. */
 export interface RelayLimits extends RelayServerInit {
   readonly admission: AdmissionLimits
+  readonly autonat: Pick<
+    AutonatServerInit,
+    'requestsPerMinute' | 'requestsPerPeer' | 'requestsPerIp' | 'requestsPerSubnet' | 'concurrency'
+  >
   /** Streams that a peer may have open towards us over one connection. */
   readonly maxStreams: number
 }
@@ -71,11 +75,11 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
       ping: ping(),
       forgetPeers: forgetPeers(),
       relay: relayServer(options),
-      autonat: autonatServer()
+      autonat: autonatServer(options.autonat)
     }
   })
   const { relay, autonat } = node.services
-  admission.watch(node, (connection) => relay.isUsing(connection), signal)
+  admission.watch(node, (each) => relay.isUsing(each) || autonat.isServing(each), signal)
   if (node.metrics !== undefined) registerRelayMetrics(node.metrics, relay, autonat, admission)
 
   try {

@@ -170,6 +170,8 @@ function compare(one: readonly number[], other: readonly number[]): number {
 
 /** A bounded number of events in a time, shared between prefixes as {@link Places} are. */
 export interface Rate {
+  /** Returns why an event would be one too many, or undefined. Counts nothing. */
+  findRefusal(party: Party): PlaceRefusal | undefined
   /** Counts an event, or returns why it is one too many. */
   take(party: Party): PlaceRefusal | undefined
 }
@@ -180,12 +182,20 @@ export function createRate(limits: PlaceLimits, windowMs: number, clock: Clock):
   /** In the order in which they end. What is refused is not remembered. */
   const taken: { readonly event: object; readonly endsMs: number }[] = []
 
+  function forgetEnded(nowMs: number): void {
+    const live = taken.findIndex(({ endsMs }) => endsMs > nowMs)
+    const ended = taken.splice(0, live === -1 ? taken.length : live)
+    for (const { event } of ended) places.free(event)
+  }
+
   return {
+    findRefusal(party) {
+      forgetEnded(clock.monotonicMs())
+      return places.findRefusal(party)
+    },
     take(party) {
       const nowMs = clock.monotonicMs()
-      const live = taken.findIndex(({ endsMs }) => endsMs > nowMs)
-      const ended = taken.splice(0, live === -1 ? taken.length : live)
-      for (const { event } of ended) places.free(event)
+      forgetEnded(nowMs)
       const event = {}
       const refusal = places.take(event, party)
       if (refusal === undefined) taken.push({ event, endsMs: nowMs + windowMs })

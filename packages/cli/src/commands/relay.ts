@@ -28,6 +28,11 @@ interface RelayFlags {
   readonly handshakesPerIp: number
   readonly handshakesPerSubnet: number
   readonly handshakeTimeout: number
+  readonly autonatRequests: number
+  readonly autonatRequestsPerPeer: number
+  readonly autonatRequestsPerIp: number
+  readonly autonatRequestsPerSubnet: number
+  readonly autonatConcurrency: number
   readonly maxStreams: number
   readonly reservationTtl: number
   readonly duration: number
@@ -78,6 +83,12 @@ export function addRelay(program: Command, { output, finish }: Shell): void {
     .addOption(count('--handshakes-per-ip <count>', 'of one IP address (IPv6: one /64), not established yet', 8))
     .addOption(count('--handshakes-per-subnet <count>', 'of one subnet (/24, /48), not established yet', 32))
     .addOption(time('--handshake-timeout <time>', 'how long one may take to be established', '5s'))
+    .optionsGroup('AutoNAT requests that an address is dialled for:')
+    .addOption(count('--autonat-requests <count>', 'in a minute', 60))
+    .addOption(count('--autonat-requests-per-peer <count>', 'of one peer in a minute', 12))
+    .addOption(count('--autonat-requests-per-ip <count>', 'of one IP address (IPv6: one /64) in a minute', 24))
+    .addOption(count('--autonat-requests-per-subnet <count>', 'of one subnet (/24, /48) in a minute', 30))
+    .addOption(count('--autonat-concurrency <count>', 'at the same time', 16))
     .optionsGroup('Output:')
     .option('--metrics <port>', 'metrics for Prometheus on this port of 127.0.0.1 (default: none)', parsePortNumber)
     .option('--json', 'one JSON object a line')
@@ -125,6 +136,13 @@ const limitsOf = (flags: RelayFlags): RelayLimits => ({
   durationMs: flags.duration,
   dataBytes: flags.data,
   maxStreams: flags.maxStreams,
+  autonat: {
+    requestsPerMinute: flags.autonatRequests,
+    requestsPerPeer: flags.autonatRequestsPerPeer,
+    requestsPerIp: flags.autonatRequestsPerIp,
+    requestsPerSubnet: flags.autonatRequestsPerSubnet,
+    concurrency: flags.autonatConcurrency
+  },
   admission: {
     connections: {
       total: flags.maxConnections ?? 2 * flags.maxReservations + 256,
