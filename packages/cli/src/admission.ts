@@ -4,10 +4,12 @@ import type {
   ConnectionGater,
   Libp2pEvents,
   MultiaddrConnection,
+  Stream,
   TypedEventTarget
 } from '@libp2p/interface'
 import { canonicalAddress, type Clock } from '@postern/interface'
 import { createPlaces, createRate, type Party, type PlaceLimits, type PlaceRefusal, type Places } from '@postern/net'
+import { onStream } from './connection-streams.js'
 import { ipOf } from './ip-of.js'
 import type { ListenerKind, SocketGuard } from './listener-guard.js'
 
@@ -19,6 +21,8 @@ export interface AdmissionLimits {
   readonly handshakes: PlaceLimits
   /** Sockets that may come within a second. */
   readonly socketsPerSecond: PlaceLimits
+  /** Streams that peers have opened. */
+  readonly streams: PlaceLimits
   /** How long a socket may take to become a connection. */
   readonly handshakeTimeoutMs: number
 }
@@ -29,6 +33,7 @@ export type AdmissionRefusal = PlaceRefusal | 'rate' | 'timeout' | 'evicted'
 export interface AdmissionCounters {
   readonly handshakes: Record<AdmissionRefusal, number>
   readonly connections: Record<AdmissionRefusal, number>
+  readonly streams: Record<AdmissionRefusal, number>
 }
 
 /** Bounds what comes in to a libp2p node, by prefix. */
@@ -37,6 +42,8 @@ export interface Admission {
   /** Sockets that are not a connection yet. */
   readonly handshakes: number
   readonly connections: number
+  /** Streams that peers have opened and that are not closed. */
+  readonly streams: number
   /** For the listeners: see {@link guardedTransport}. */
   readonly guard: SocketGuard
   /** For `createLibp2p({ connectionGater })`. */
@@ -58,8 +65,9 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
   const { handshakeTimeoutMs } = limits
   const handshakes = createPlaces<Entry>(limits.handshakes)
   const connections = createPlaces<Entry>(limits.connections)
+  const streams = createPlaces<Stream>(limits.streams)
   const rate = createRate(limits.socketsPerSecond, 1000, clock)
-  const counters: AdmissionCounters = { handshakes: noRefusals(), connections: noRefusals() }
+  const counters: AdmissionCounters = { handshakes: noRefusals(), connections: noRefusals(), streams: noRefusals() }
   /** By the remote end of the socket, which is what libp2p knows of it later. */
   const entries = new Map<string, Entry>()
   let isBusy: (connection: Connection) => boolean = () => false
@@ -119,6 +127,16 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     return true
   }
 
+  function admitStream(stream: Stream, party: Party): void {
+    const refusal = streams.take(stream, party)
+    if (refusal === undefined) {
+      stream.addEventListener('close', () => streams.free(stream), { once: true })
+      return
+    }
+    counters.streams[refusal]++
+    stream.abort(new Error('too many streams'))
+  }
+
   const entryOf = (remote: Pick<MultiaddrConnection, 'remoteAddr'>): Entry | undefined => {
     const names = remote.remoteAddr.getComponents()
     const port = Number(names.find(({ name }) => name === 'tcp')?.value)
@@ -133,6 +151,9 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     },
     get connections() {
       return connections.used
+    },
+    get streams() {
+      return streams.used
     },
     guard,
     gater: {
@@ -152,7 +173,10 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
         'connection:open',
         ({ detail }) => {
           const entry = detail.direction === 'inbound' ? entryOf(detail) : undefined
-          if (entry !== undefined) entry.connection = detail
+          if (entry === undefined) return
+          entry.connection = detail
+          const party = { address: entry.address, peer: detail.remotePeer.toString() }
+          onStream(detail, (stream) => admitStream(stream, party))
         },
         { signal }
       )

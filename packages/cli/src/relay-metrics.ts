@@ -18,6 +18,15 @@ export function registerRelayMetrics(
     help: 'Sockets that peers have opened and that are not a connection yet',
     calculate: () => admission.handshakes
   })
+  metrics.registerMetric('postern_inbound_streams', {
+    help: 'Streams that peers have opened and that are not closed',
+    calculate: () => admission.streams
+  })
+  metrics.registerCounterGroup('postern_inbound_streams_refused_total', {
+    label: 'reason',
+    help: 'Streams that were refused, by the limit',
+    calculate: eachSinceLast(() => ({ ...admission.counters.streams }))
+  })
   metrics.registerCounterGroup('postern_inbound_connections_closed_total', {
     label: 'reason',
     help: 'Connections that were refused, by the limit, or closed for one of a prefix that holds less: evicted',

@@ -1,6 +1,7 @@
 import { type CircuitRelayServerComponents, circuitRelayServer, RELAY_V2_STOP_CODEC } from '@libp2p/circuit-relay-v2'
 import type { Connection, Libp2pEvents, PeerId, Startable, Stream, TypedEventTarget } from '@libp2p/interface'
 import { createPlaces, type PlaceLimits, type PlaceRefusal } from '@postern/net'
+import { boundedRegistrar, createHopBounds } from './hop-bounds.js'
 import { type Ask, onTheWire } from './hop-wire.js'
 import { ipOf } from './ip-of.js'
 
@@ -78,6 +79,7 @@ export const relayServer =
       if (reason !== undefined && current !== undefined) reasons.set(current, reason)
       return reason !== undefined
     }
+    const hops = createHopBounds()
     const server = circuitRelayServer({
       hopTimeout: hopTimeoutMs,
       maxInboundHopStreams: init.circuitEnds.peer + spareHopStreams,
@@ -89,7 +91,7 @@ export const relayServer =
         defaultDataLimit: BigInt(init.dataBytes)
       }
     })({
-      registrar,
+      registrar: boundedRegistrar(registrar, hops),
       peerStore,
       addressManager,
       peerId,
@@ -140,6 +142,7 @@ export const relayServer =
         forgetUnlessReserved(ask.connection.remotePeer)
       },
       carries(ask, stream) {
+        hops.carries(stream)
         // It may have been reset while the other peer was asked.
         if (stream.status !== 'open' && stream.status !== 'closing') return
         isCarried.add(ask)

@@ -26,8 +26,8 @@ export interface RelayLimits extends RelayServerInit {
     AutonatServerInit,
     'requestsPerMinute' | 'requestsPerPeer' | 'requestsPerIp' | 'requestsPerSubnet' | 'concurrency'
   >
-  /** Streams that a peer may have open towards us over one connection. */
-  readonly maxStreams: number
+  /** Streams that a peer may have opened over one connection. */
+  readonly streamsPerConnection: number
 }
 
 export interface RelayOptions extends RelayLimits {
@@ -56,7 +56,7 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
   const admission = createAdmission(options.admission, systemHost.clock)
   const exposition = options.metrics === undefined ? undefined : (await import('./metrics.js')).nodeMetrics()
   const node = await createLibp2p({
-    ...stack({ maxInboundStreams: options.maxStreams }),
+    ...stack({ maxInboundStreams: options.streamsPerConnection }),
     privateKey,
     start: false,
     addresses: { listen: [...listen], announce: [...announce] },
@@ -134,7 +134,8 @@ const beyond = ({
   maxConnections: connections.total + handshakes.total + maxOwnDials,
   maxIncomingPendingConnections: handshakes.total + 1,
   inboundConnectionThreshold: Number.MAX_SAFE_INTEGER,
-  inboundUpgradeTimeout: handshakeTimeoutMs
+  inboundUpgradeTimeout: handshakeTimeoutMs,
+  inboundStreamProtocolNegotiationTimeout: handshakeTimeoutMs
 })
 
 /** More than the AutoNAT server dials at a time. */

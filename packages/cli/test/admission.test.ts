@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { identify } from '@libp2p/identify'
-import type { Connection, Libp2p } from '@libp2p/interface'
+import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
@@ -18,6 +18,7 @@ const roomy: AdmissionLimits = {
   connections: plenty,
   handshakes: plenty,
   socketsPerSecond: plenty,
+  streams: plenty,
   handshakeTimeoutMs: 5000
 }
 
@@ -212,5 +213,24 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     for (const each of flood) each.destroy()
     await clock.advance(1000)
     expect((await dial(await peer('127.0.0.2'))).status).toBe('open')
+  })
+
+  it('may open so many streams, of one peer and in all, and others find some left', async () => {
+    const { node, admission, peer, dial } = await scene({ streams: { total: 8, peer: 3 } })
+    await node.handle('/silent', () => undefined, { maxInboundStreams: 100 })
+    const open = async (connection: Connection): Promise<Stream> => {
+      const stream = await connection.newStream('/silent', { maxOutboundStreams: 100 })
+      stream.send(new Uint8Array(1))
+      return stream
+    }
+    const hog = await dial(await peer('127.0.0.2'))
+    await expect.poll(() => admission.streams).toBe(0)
+    const streams = [await open(hog), await open(hog), await open(hog)]
+    expect(admission.streams).toBe(3)
+    await expect(open(hog)).rejects.toThrow(/reset|closed/)
+    expect(admission.counters.streams.peer).toBe(1)
+    await expect(open(await dial(await peer('127.0.9.1')))).resolves.toMatchObject({ status: 'open' })
+    for (const each of streams) each.abort(new Error('enough'))
+    await expect.poll(() => admission.streams).toBe(1)
   })
 })

@@ -1,6 +1,6 @@
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
-import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { circuitRelayTransport, RELAY_V2_HOP_CODEC } from '@libp2p/circuit-relay-v2'
 import { identify } from '@libp2p/identify'
 import type { Connection, Libp2p } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
@@ -116,6 +116,18 @@ describe('the relay server', { timeout: 15_000 }, () => {
     const isUsing = (peer: Libp2p): readonly boolean[] =>
       server.getConnections(peer.peerId).map((each) => relay.isUsing(each))
     await expect.poll(() => [target, caller, idle].map(isUsing)).toEqual([[true], [true], [false]])
+  })
+
+  it('reads no more of a request than a message can have', async () => {
+    const { address } = await scene()
+    const connection = await (await client()).dial(multiaddr(address))
+    const stream = await connection.newStream(RELAY_V2_HOP_CODEC)
+    const ended = new Promise<void>((resolve) => stream.addEventListener('close', () => resolve()))
+    // The length says that 3.9 MB follow.
+    stream.send(Uint8Array.of(0xe0, 0x84, 0xee, 0x01))
+    stream.send(new Uint8Array(65_536))
+    await ended
+    expect(stream.status).toBe('reset')
   })
 
   it('ends a reservation with the connection', async () => {

@@ -34,6 +34,10 @@ interface RelayFlags {
   readonly autonatRequestsPerSubnet: number
   readonly autonatConcurrency: number
   readonly maxStreams: number
+  readonly streamsPerConnection: number
+  readonly streamsPerPeer: number
+  readonly streamsPerIp: number
+  readonly streamsPerSubnet: number
   readonly reservationTtl: number
   readonly duration: number
   readonly data: number
@@ -74,7 +78,12 @@ export function addRelay(program: Command, { output, finish }: Shell): void {
     .addOption(count('--connections-per-peer <count>', 'of one peer', 8))
     .addOption(count('--connections-per-ip <count>', 'of one IP address (IPv6: one /64)', 32))
     .addOption(count('--connections-per-subnet <count>', 'of one subnet (/24 of IPv4, /48 of IPv6)', 128))
-    .addOption(count('--max-streams <count>', 'streams that a peer opens over one connection', 64))
+    .optionsGroup('Streams that peers open:')
+    .addOption(count('--max-streams <count>', 'of all peers', 8192))
+    .addOption(count('--streams-per-connection <count>', 'over one connection', 64))
+    .addOption(count('--streams-per-peer <count>', 'of one peer', 128))
+    .addOption(count('--streams-per-ip <count>', 'of one IP address (IPv6: one /64)', 512))
+    .addOption(count('--streams-per-subnet <count>', 'of one subnet (/24 of IPv4, /48 of IPv6)', 1024))
     .optionsGroup('Connections that come in:')
     .addOption(count('--connection-rate <count>', 'new ones in a second', 200))
     .addOption(count('--connection-rate-per-ip <count>', 'of one IP address (IPv6: one /64) in a second', 10))
@@ -135,7 +144,7 @@ const limitsOf = (flags: RelayFlags): RelayLimits => ({
   reservationTtlMs: flags.reservationTtl,
   durationMs: flags.duration,
   dataBytes: flags.data,
-  maxStreams: flags.maxStreams,
+  streamsPerConnection: flags.streamsPerConnection,
   autonat: {
     requestsPerMinute: flags.autonatRequests,
     requestsPerPeer: flags.autonatRequestsPerPeer,
@@ -149,6 +158,12 @@ const limitsOf = (flags: RelayFlags): RelayLimits => ({
       subnet: flags.connectionsPerSubnet,
       ip: flags.connectionsPerIp,
       peer: flags.connectionsPerPeer
+    },
+    streams: {
+      total: flags.maxStreams,
+      subnet: flags.streamsPerSubnet,
+      ip: flags.streamsPerIp,
+      peer: flags.streamsPerPeer
     },
     handshakes: { total: flags.maxHandshakes, subnet: flags.handshakesPerSubnet, ip: flags.handshakesPerIp },
     socketsPerSecond: {
