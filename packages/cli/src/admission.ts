@@ -1,9 +1,9 @@
-import type { Socket } from 'node:net'
 import type {
   Connection,
   ConnectionGater,
   Libp2pEvents,
   MultiaddrConnection,
+  PeerId,
   Stream,
   TypedEventTarget
 } from '@libp2p/interface'
@@ -53,7 +53,9 @@ export interface Admission {
 }
 
 interface Entry {
-  readonly socket: Socket
+  /** Closes it at once. */
+  readonly end: () => void
+  readonly hasEnded: () => boolean
   readonly address: string
   /** Ends the timeout of the handshake. */
   readonly settled: AbortController
@@ -90,20 +92,43 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
       }
       count.evicted++
       places.free(victim)
-      victim.socket.destroy()
+      victim.end()
     }
   }
 
   const isIdle = ({ connection }: Entry): boolean => connection === undefined || !isBusy(connection)
 
-  async function endAfterTimeout({ socket, settled }: Entry): Promise<void> {
+  async function endAfterTimeout({ end, settled }: Entry): Promise<void> {
     try {
       await clock.sleep(handshakeTimeoutMs, settled)
     } catch {
       return // It has become a connection, or is closed.
     }
     counters.handshakes.timeout++
-    socket.destroy()
+    end()
+  }
+
+  /** Remembers an entry. Returns what forgets it and gives its places back. */
+  function keep(key: string, entry: Entry): () => void {
+    entries.set(key, entry)
+    return () => {
+      entry.settled.abort()
+      handshakes.free(entry)
+      connections.free(entry)
+      if (entries.get(key) === entry) entries.delete(key)
+    }
+  }
+
+  /** What came in through no listener of ours: through a relay, or as the passive side of a hole punch. */
+  function keepOther(peer: PeerId, remote: MultiaddrConnection): Entry {
+    const entry: Entry = {
+      end: () => remote.abort(new Error('the place is needed for another peer')),
+      hasEnded: () => remote.status !== 'open',
+      address: ipOf(remote),
+      settled: new AbortController()
+    }
+    remote.addEventListener('close', keep(keyOfOther(peer, remote), entry), { once: true })
+    return entry
   }
 
   const guard: SocketGuard = (socket, kind) => {
@@ -113,16 +138,10 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
       counters.handshakes.rate++
       return false
     }
-    const entry: Entry = { socket, address, settled: new AbortController() }
+    const settled = new AbortController()
+    const entry: Entry = { end: () => socket.destroy(), hasEnded: () => socket.destroyed, address, settled }
     if (take(handshakes, counters.handshakes, entry, { address }, () => true) !== undefined) return false
-    const key = keyOf(kind, remotePort, address)
-    entries.set(key, entry)
-    socket.once('close', () => {
-      entry.settled.abort()
-      handshakes.free(entry)
-      connections.free(entry)
-      if (entries.get(key) === entry) entries.delete(key)
-    })
+    socket.once('close', keep(keyOf(kind, remotePort, address), entry))
     void endAfterTimeout(entry)
     return true
   }
@@ -137,11 +156,13 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     stream.abort(new Error('too many streams'))
   }
 
-  const entryOf = (remote: Pick<MultiaddrConnection, 'remoteAddr'>): Entry | undefined => {
+  function entryOf(peer: PeerId, remote: Pick<MultiaddrConnection, 'remoteAddr'>): Entry | undefined {
     const names = remote.remoteAddr.getComponents()
     const port = Number(names.find(({ name }) => name === 'tcp')?.value)
     const kind = names.some(({ name }) => name === 'ws') ? 'ws' : 'tcp'
-    return entries.get(keyOf(kind, port, ipOf(remote)))
+    const isRelayed = names.some(({ name }) => name === 'p2p-circuit')
+    const own = isRelayed ? undefined : entries.get(keyOf(kind, port, ipOf(remote)))
+    return own ?? entries.get(keyOfOther(peer, remote))
   }
 
   return {
@@ -158,8 +179,8 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     guard,
     gater: {
       denyInboundUpgradedConnection(peer, remote) {
-        const entry = entryOf(remote)
-        if (entry === undefined || entry.socket.destroyed) return true
+        const entry = entryOf(peer, remote) ?? keepOther(peer, remote)
+        if (entry.hasEnded()) return true
         const party = { address: entry.address, peer: peer.toString() }
         if (take(connections, counters.connections, entry, party, isIdle) !== undefined) return true
         handshakes.free(entry)
@@ -172,7 +193,7 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
       events.addEventListener(
         'connection:open',
         ({ detail }) => {
-          const entry = detail.direction === 'inbound' ? entryOf(detail) : undefined
+          const entry = detail.direction === 'inbound' ? entryOf(detail.remotePeer, detail) : undefined
           if (entry === undefined) return
           entry.connection = detail
           const party = { address: entry.address, peer: detail.remotePeer.toString() }
@@ -186,6 +207,10 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
 
 const keyOf = (kind: ListenerKind, port: number, address: string): string =>
   `${kind} ${port} ${canonicalAddress(address) ?? address}`
+
+/** libp2p adds the peer id to the address of a connection that has none. */
+const keyOfOther = (peer: PeerId, { remoteAddr }: Pick<MultiaddrConnection, 'remoteAddr'>): string =>
+  `${remoteAddr.toString().replace(/\/p2p\/[^/]+$/, '')} ${peer.toString()}`
 
 const noRefusals = (): Record<AdmissionRefusal, number> => ({
   peer: 0,

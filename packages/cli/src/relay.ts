@@ -2,15 +2,13 @@ import { networkInterfaces } from 'node:os'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { PrivateKey } from '@libp2p/interface'
 import { ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
-import { webSockets } from '@libp2p/websockets'
 import { type AutonatServer, type AutonatServerInit, autonatServer } from '@postern/autonat'
 import { systemHost } from '@postern/core'
-import { createLibp2p, type Libp2pOptions } from 'libp2p'
+import { createLibp2p } from 'libp2p'
 import { type AdmissionLimits, createAdmission } from './admission.js'
+import { beyond, boundedTransports } from './bounded-node.js'
 import { exitCodes } from './exit-codes.js'
 import { forgetPeers } from './forget-peers.js'
-import { guardedTransport } from './listener-guard.js'
 import { Failure, line, type Output, untilInterrupted } from './output.js'
 import { announceOf } from './relay-addresses.js'
 import { registerRelayMetrics } from './relay-metrics.js'
@@ -60,10 +58,7 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
     privateKey,
     start: false,
     addresses: { listen: [...listen], announce: [...announce] },
-    transports: [
-      guardedTransport(tcp(), 'tcp', admission.guard),
-      guardedTransport(webSockets(), 'ws', admission.guard)
-    ],
+    transports: boundedTransports(admission),
     connectionGater: admission.gater,
     connectionManager: beyond(options.admission),
     // A relay dials no address that a peer tells of itself: identify may have none remembered.
@@ -124,22 +119,6 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
   interrupt.done()
   return exitCodes.success
 }
-
-/** The limits of libp2p, which know no prefixes: where they are never reached, ours are the ones that count. */
-const beyond = ({
-  connections,
-  handshakes,
-  handshakeTimeoutMs
-}: AdmissionLimits): NonNullable<Libp2pOptions['connectionManager']> => ({
-  maxConnections: connections.total + handshakes.total + maxOwnDials,
-  maxIncomingPendingConnections: handshakes.total + 1,
-  inboundConnectionThreshold: Number.MAX_SAFE_INTEGER,
-  inboundUpgradeTimeout: handshakeTimeoutMs,
-  inboundStreamProtocolNegotiationTimeout: handshakeTimeoutMs
-})
-
-/** More than the AutoNAT server dials at a time. */
-const maxOwnDials = 256
 
 const ownAddresses = (): readonly string[] =>
   Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address))

@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { identify } from '@libp2p/identify'
-import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import type { Connection, Libp2p, MultiaddrConnection, Stream } from '@libp2p/interface'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
@@ -203,6 +203,29 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     await dial(hog).catch(() => undefined)
     expect([used, other, another, late].map(({ status }) => status)).toEqual(['open', 'open', 'open', 'open'])
     expect(admission.connections).toBe(4)
+  })
+
+  it('is counted at the address of the relay where it came through one', async () => {
+    const admission = createAdmission({ ...roomy, connections: { total: 100, ip: 2 } }, virtualClock())
+    const relay = '/ip4/11.0.0.1/tcp/4001/p2p/12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln/p2p-circuit'
+    const aborted: number[] = []
+    const arrive = async (index: number): Promise<boolean | undefined> => {
+      const { peerId } = await createLibp2p({ start: false })
+      const remote = Object.assign(new EventTarget(), {
+        remoteAddr: multiaddr(`${relay}/p2p/${peerId.toString()}`),
+        status: 'open',
+        abort() {
+          aborted.push(index)
+          remote.dispatchEvent(new Event('close'))
+        }
+      })
+      return admission.gater.denyInboundUpgradedConnection?.(peerId, remote as unknown as MultiaddrConnection)
+    }
+    expect([await arrive(0), await arrive(1)]).toEqual([false, false])
+    expect(admission.connections).toBe(2)
+    expect(await arrive(2)).toBe(false)
+    expect(aborted).toEqual([0])
+    expect(admission.connections).toBe(2)
   })
 
   it('comes at a rate that one address cannot use up', async () => {
