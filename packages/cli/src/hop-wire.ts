@@ -3,13 +3,23 @@ import type { CircuitRelayService } from '@libp2p/circuit-relay-v2'
 import type { AbortOptions, Connection, Stream } from '@libp2p/interface'
 import { joinStreams } from './join-streams.js'
 
-/** What goes on between the relay and who asks it. */
+/** A request of a peer to the relay. */
+export interface Ask {
+  readonly connection: Connection
+  /** RESERVE or CONNECT, if the peer asks for something that there is. */
+  readonly type: string | undefined
+}
+
+/** What goes on between the relay and the peers that ask it. */
 export interface HopWatch {
-  asked(connection: Connection): void
-  /** It has been answered, or never will be. */
-  over(connection: Connection): void
-  /** What the server is about to answer to RESERVE or CONNECT. Gives what is to be answered. */
-  answering(connection: Connection, request: string, status: string): string
+  /** The server reads the request next: until this function and the server's next await are over, no other is read. */
+  asked(ask: Ask): void
+  /** The request has been answered, or never will be. */
+  over(ask: Ask): void
+  /** The stream of the request becomes one end of a relayed connection. */
+  carries(ask: Ask, stream: Stream): void
+  /** What the server is about to answer to RESERVE or CONNECT. Returns what is to be answered. */
+  answering(ask: Ask, status: string): string
 }
 
 /**
@@ -36,10 +46,11 @@ export function onTheWire(server: CircuitRelayService, watch: HopWatch): void {
   server.handleHopProtocol = (hop, options) => {
     const { connection, request, stream } = hop
     const { type } = request
-    watch.asked(connection)
+    const ask: Ask = { connection, type }
+    watch.asked(ask)
     const put = (message: HopMessage): HopMessage => {
       const { status } = message
-      const answer = status === undefined || type === undefined ? status : watch.answering(connection, type, status)
+      const answer = status === undefined || type === undefined ? status : watch.answering(ask, status)
       return { ...inSeconds(message), ...(answer === undefined ? {} : { status: answer }) }
     }
     const pb: HopStream['pb'] = (codec) => {
@@ -48,8 +59,10 @@ export function onTheWire(server: CircuitRelayService, watch: HopWatch): void {
     }
     const unwrap = (): Stream | StandIn => {
       const near = stream.unwrap()
+      if (near instanceof StandIn) return near
+      watch.carries(ask, near)
       const { far, standIn: farStandIn, maxBytes } = making.getStore() ?? {}
-      if (near instanceof StandIn || far === undefined || farStandIn === undefined) return near
+      if (far === undefined || farStandIn === undefined) return near
       const nearStandIn = new StandIn(near)
       const ended = (): void => {
         nearStandIn.end()
@@ -59,7 +72,7 @@ export function onTheWire(server: CircuitRelayService, watch: HopWatch): void {
       return nearStandIn
     }
     const wrapped = { ...hop, stream: { ...stream, pb, unwrap } }
-    return making.run({}, () => handleHopProtocol(wrapped, options)).finally(() => watch.over(connection))
+    return making.run({}, () => handleHopProtocol(wrapped, options)).finally(() => watch.over(ask))
   }
   server.stopHop = async (stop, options) => {
     const far = await stopHop({ ...stop, request: inSeconds(stop.request) }, options)

@@ -14,7 +14,7 @@ import { makeNode, type TunnelNodeOptions } from './make-node.js'
 import { meet, meetMs } from './meet.js'
 import { late, untilAborted } from './until.js'
 
-export interface ConnectOptions extends Omit<TunnelNodeOptions, 'reserves'> {
+export interface ConnectOptions extends Omit<TunnelNodeOptions, 'reserves' | 'trusted' | 'signal'> {
   readonly peer: PeerId
   /** Where the peer may be, in any order. */
   readonly addresses: readonly Multiaddr[]
@@ -33,7 +33,7 @@ export async function connect(options: ConnectOptions, { out, err }: Output): Pr
   const tell = (event: object, text: string): void => {
     if (!signal.aborted) line(out, json ? JSON.stringify(event) : text)
   }
-  const node = await makeNode({ ...options, reserves: false })
+  const node = await makeNode({ ...options, reserves: false, trusted: new Set([peer.toString()]), signal })
   const own = node.peerId.toString()
 
   let code: number = exitCodes.success
