@@ -12,7 +12,7 @@ import { addNode } from './commands/node.js'
 import { addRelay } from './commands/relay.js'
 import { addTunnel } from './commands/tunnel.js'
 import { exitCodes } from './exit-codes.js'
-import { Failure, line } from './output.js'
+import { Failure, harmless, line } from './output.js'
 import { colorsFor } from './terminal.js'
 import { version } from './version.js'
 
@@ -29,6 +29,7 @@ export async function run(args: readonly string[]): Promise<void> {
     .version(version(), '-V, --version')
     .addOption(colorOption())
     .exitOverride()
+    .configureOutput({ writeErr: (text) => void process.stderr.write(harmless(text, false)) })
     .showHelpAfterError('(postern --help tells more)')
     .addHelpText(
       'after',
@@ -52,7 +53,11 @@ ${codesText}`
       shell.finish(exitCodes.failed)
     } else if (error instanceof CommanderError) {
       shell.finish(error.exitCode === 0 ? exitCodes.success : exitCodes.usage)
-    } else throw error
+    } else {
+      // Node would write the text as it is, whatever a peer put into it.
+      line(process.stderr, error instanceof Error ? (error.stack ?? error.message) : String(error))
+      shell.finish(exitCodes.failed)
+    }
   }
   // `--once` leaves a mapping behind on purpose, and with it timers that would renew it.
   await new Promise<void>((resolve) => void process.stdout.write('', () => resolve()))

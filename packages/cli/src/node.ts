@@ -6,7 +6,7 @@ import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
 import { type Libp2pHost, natTraversal } from '@postern/libp2p'
 import type { MappingEvent } from '@postern/core'
-import { classOf, parseMultiaddr, type Strategy } from '@postern/interface'
+import { classOf, parseMultiaddr, type Strategy, printable } from '@postern/interface'
 import { createLibp2p } from 'libp2p'
 import { dialOnce, formatDialled } from './dial.js'
 import { exitCodes } from './exit-codes.js'
@@ -74,7 +74,10 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   }
   let told: readonly string[] = []
   const tellAddresses = (): void => {
-    const addresses = node.getMultiaddrs().map(String).filter(isForOthers)
+    const addresses = node
+      .getMultiaddrs()
+      .map((each) => printable(each.toString()))
+      .filter(isForOthers)
     if (signal.aborted || addresses.join() === told.join()) return
     told = addresses
     tell({ event: 'addresses', addresses }, describeAddresses(addresses, colors))
@@ -120,7 +123,10 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     throw new Failure(listenFailure(error))
   }
   const peerId = node.peerId.toString()
-  tell({ event: 'listening', peerId, addresses: node.getMultiaddrs().map(String) }, `${colors.bold('Node')} ${peerId}`)
+  tell(
+    { event: 'listening', peerId, addresses: node.getMultiaddrs().map((each) => printable(each.toString())) },
+    `${colors.bold('Node')} ${peerId}`
+  )
   tellAddresses()
   if (!json) line(err, remarks.dim('  Ctrl-C releases everything and ends.'))
   const talks = Promise.all([...peers.map(meet), measureAll()])

@@ -1,3 +1,4 @@
+import { printable } from '@postern/interface'
 import { networkInterfaces } from 'node:os'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { PrivateKey } from '@libp2p/interface'
@@ -69,7 +70,7 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
     throw new Failure(listenFailure(error))
   }
 
-  const addresses = node.getMultiaddrs().map(String)
+  const addresses = node.getMultiaddrs().map((each) => printable(each.toString()))
   tell(
     { event: 'listening', peerId: node.peerId.toString(), addresses },
     [

@@ -8,7 +8,8 @@ import {
   type Mapper,
   type Network,
   natError,
-  type Notice
+  type Notice,
+  printable
 } from '@postern/interface'
 import { interfaceOf } from '@postern/net'
 import { type Client, createClient } from './client.js'
@@ -83,7 +84,9 @@ async function clientOverIpv6(options: Ipv6Client, call: CallOptions): Promise<C
     return createClient({ web, device, lookAgain: seek, localAddress: address })
   } catch (error) {
     call.signal.throwIfAborted()
-    host.log.debug(`upnp: ${link.address} does not answer over IPv6: ${error instanceof Error ? error.message : ''}`)
+    host.log.debug(
+      `upnp: ${link.address} does not answer over IPv6: ${error instanceof Error ? printable(error.message) : ''}`
+    )
     return otherwise
   }
 }
