@@ -24,6 +24,8 @@ export interface RelayOptions extends RelayServerInit {
   readonly privateKey: PrivateKey
   /** Port on loopback. */
   readonly metrics: number | undefined
+  /** Names besides loopback's that the metrics may be asked for by. */
+  readonly metricsHosts: readonly string[]
   readonly json: boolean
 }
 
@@ -40,7 +42,8 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
     line(out, json ? JSON.stringify(event) : text)
 
   const announce = options.announce.length > 0 ? options.announce : announceOf(listen, ownAddresses())
-  const exposition = options.metrics === undefined ? undefined : (await import('./metrics.js')).nodeMetrics()
+  const exposition =
+    options.metrics === undefined ? undefined : (await import('./metrics.js')).nodeMetrics(options.metricsHosts)
   const node = await createLibp2p({
     ...stack(),
     privateKey,

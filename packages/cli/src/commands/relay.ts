@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { MultiaddrText } from '@postern/interface'
 import { line } from '../output.js'
 import { parseCount, parseDuration, parsePortNumber, parseSize } from '../parse.js'
@@ -16,6 +16,7 @@ interface RelayFlags {
   readonly duration: number
   readonly data: number
   readonly metrics?: number
+  readonly metricsHost?: readonly string[]
   readonly json?: boolean
 }
 
@@ -42,6 +43,11 @@ export function addRelay(program: Command, { output, finish }: Shell): void {
         .default(parseSize('128KiB'), '128KiB')
     )
     .option('--metrics <port>', 'metrics for Prometheus on this port of 127.0.0.1 (default: none)', parsePortNumber)
+    .option(
+      '--metrics-host <name>',
+      'a name besides localhost by which the metrics may be asked for, as through a reverse proxy; may be repeated',
+      collectHost
+    )
     .option('--json', 'one JSON object a line')
     .addOption(colorOption())
     .addHelpText(
@@ -60,14 +66,31 @@ ${codesText}`
         import('../peers.js'),
         import('../identity.js')
       ])
-      const { listen = defaultListen, announce = [], key = defaultKeyPath('relay'), json = false, metrics } = flags
+      const {
+        listen = defaultListen,
+        announce = [],
+        key = defaultKeyPath('relay'),
+        json = false,
+        metrics,
+        metricsHost
+      } = flags
       orUsageError(command, '--listen <multiaddr>', () => listen.map(readAddress))
       orUsageError(command, '--announce <multiaddr>', () => announce.map(readAddress))
       const { reservationTtl, duration, data, ...limits } = flags
       const privateKey = await loadKey(key, (text) => line(output.err, `! ${text}`))
       const lengths = { reservationTtlMs: reservationTtl, durationMs: duration, dataBytes: data }
-      finish(await relay({ ...limits, ...lengths, listen, announce, privateKey, metrics, json }, output))
+      finish(
+        await relay(
+          { ...limits, ...lengths, listen, announce, privateKey, metrics, metricsHosts: metricsHost ?? [], json },
+          output
+        )
+      )
     })
+}
+
+function collectHost(text: string, before: readonly string[] | undefined): readonly string[] {
+  if (!/^[a-z0-9._-]{1,253}$/i.test(text)) throw new InvalidArgumentError('give a host name without a port')
+  return [...(before ?? []), text.toLowerCase()]
 }
 
 const count = (flags: string, text: string, initial: number): Option =>
