@@ -10,16 +10,23 @@ import {
 } from '@postern/interface'
 import { hearAnnouncements, orAborted, spacedHints, type TaskGroup, taskGroup } from '@postern/net'
 import { type Client, createClient } from './client.js'
-import { type Device, examineDevice } from './device.js'
+import { type Device, examineDevice, fetchDescription } from './device.js'
 import { trustLocation } from './location.js'
 import type { Settings } from './options.js'
 import { createPortMapper } from './port-mapping.js'
 import { seekDevice, type Seeking } from './seek.js'
 import { concerns, hasRestarted, isNews } from './news.js'
+import { strangerAt } from './stranger.js'
 import { decodeSsdp, isAboutGateway, ssdpGroup, type SsdpMessage } from './ssdp.js'
 
 /** Within this time after a restart was told every mapping has been renewed. */
 const sameRestartMs = 60_000
+/** Gateways besides ours that are told of. Forged answers can name any number. */
+const maxStrangers = 4
+/** What is announced where nothing was found is looked for at once, then ever less often, in ms. */
+const hurryMs = { first: 1000, longest: 30_000 } as const
+/** A goodbye is asked about twice: a router that shuts down may answer the first time. */
+const goodbyeQuestions = 2
 
 export interface WatchOptions {
   readonly host: Host
@@ -63,13 +70,17 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
   const { signal, fail } = group
   const { exchangeHttp, ssdpPort, openUdp, description } = settings
   const web = { clock: host.clock, exchangeHttp }
-  const router = canonicalAddress(gateway.address)
   const strangers = new Set<string>()
   let seeking: Seeking | undefined
   /** The device that maps ports. Without one, `pinholes` may still be there. */
   let held: Holding | undefined
   let pinholes: Holding | undefined
   let announced: SsdpMessage | undefined
+  /** The last one that was announced while there was none in use. */
+  let appeared: SsdpMessage | undefined
+  /** Questions that are still to be asked because of a goodbye. */
+  let farewells = 0
+  let nextHurryMs: number = hurryMs.first
   let restartedMs = Number.NEGATIVE_INFINITY
 
   const tell = (finding: Finding): void => {
@@ -108,32 +119,23 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
   }
 
   function seek(rounds: number, absent: Parameters<typeof seekDevice>[0]['absent'], until: AbortSignal): Seeking {
-    const isSought = (device: Device, owner: string): boolean => {
-      if (owner !== router) meetStranger(device, owner)
-      else if (device.reason !== undefined) meetPinholesOnly(device)
-      return owner === router && device.reason === undefined
+    const isSought = (device: Device): boolean => {
+      if (device.reason !== undefined) meetPinholesOnly(device)
+      return device.reason === undefined
     }
-    return seekDevice({ host, settings, gateway, rounds, absent, isSought }, { signal: until })
+    return seekDevice({ host, settings, gateway, rounds, absent, isSought, met: meetStranger }, { signal: until })
   }
 
-  /** A gateway that is not ours to use, unless the user names it. Core says so. */
-  function meetStranger(device: Device, owner: string): void {
+  /** A gateway that is not ours to use, unless the user names it. Core says so. It has not been asked anything: its answer may
+   * be forged, and the address that of any host. */
+  function meetStranger(owner: string): void {
     const isOther = options.others.some(({ address }) => canonicalAddress(address) === owner)
-    if (settings.named !== undefined || isOther || strangers.has(owner) || device.reason !== undefined) return
+    if (settings.named !== undefined || isOther || strangers.has(owner) || strangers.size >= maxStrangers) return
     strangers.add(owner)
-    const itsGateway = { address: owner, interface: gateway.interface, localAddress: gateway.localAddress }
-    const itsClient = createClient({
-      web,
-      device,
-      lookAgain: (call) => {
-        const isSought = (_again: Device, whose: string): boolean => whose === owner
-        return seekDevice({ host, settings, gateway: itsGateway, rounds: 1, absent: nothing, isSought }, call).device
-      }
-    })
-    host.log.info(`upnp: ${owner} maps ports too, and is no gateway of this host`)
-    tell(
-      createPortMapper(itsGateway, { client: itsClient, host, description, addressChanged: nothing, forgot: nothing })
+    host.log.info(
+      `upnp: ${owner} says that it maps ports too, and is no gateway of this host: --via upnp:${owner} asks it`
     )
+    tell(strangerAt({ address: owner, interface: gateway.interface, localAddress: gateway.localAddress }))
   }
 
   /** Without a usable IPv4 address IPv6 may still be all right. */
@@ -163,10 +165,15 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
 
   /** An announcement is a hint, and can be forged: the device is asked before anything is said. */
   async function recheck(): Promise<void> {
-    const message = announced
     const holding = held
-    if (holding === undefined || message === undefined || !isNews(message, holding.client.device)) return
+    if (holding === undefined) return
+    const message = announced
+    announced = undefined
     const known = holding.client.device
+    if (message === undefined || !isNews(message, known)) return farewells > 0 ? askWhetherGone(holding) : undefined
+    // Where it answers at its place, another place that is told is a forgery, or another of its addresses.
+    const isSameBoot = message.bootId === undefined || message.bootId === known.bootId
+    if (isSameBoot && (await isThere(known))) return
     const device = (await lookAt(message.location, message)) ?? (await lookAt(known.location.href, known))
     // Meanwhile the device may have been lost, and even found again: then this answer is about the past.
     if (holding !== held || signal.aborted) return
@@ -177,6 +184,39 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
     if (!hasRestarted(device, before)) return
     host.log.info(`upnp: ${gateway.address} has started again`)
     tellAll(holding, 'restarted')
+  }
+
+  async function askWhetherGone(holding: Holding): Promise<void> {
+    farewells--
+    const isStill = await isThere(holding.client.device)
+    if (holding !== held || signal.aborted) return
+    if (isStill) return farewells > 0 ? hints.take() : undefined
+    host.log.info(`upnp: ${gateway.address} has said goodbye`)
+    holding.lose()
+  }
+
+  /** One request, which changes nothing. */
+  async function isThere({ location }: Device): Promise<boolean> {
+    try {
+      await fetchDescription(web, location, { signal })
+      return true
+    } catch (error) {
+      if (!signal.aborted && !isNatError(error)) throw error
+      return false
+    }
+  }
+
+  /** Nothing was found so far, and the gateway seems to be there now. */
+  async function hurry(): Promise<void> {
+    const message = appeared
+    appeared = undefined
+    if (message === undefined || seeking === undefined) return
+    seeking.inspector.consider(message, gateway.address)
+    seeking.hurry()
+    // What is forged again and again makes the search no quicker than it is by itself.
+    const waitMs = nextHurryMs - hurryMs.first
+    nextHurryMs = Math.min(2 * nextHurryMs, hurryMs.longest)
+    if (waitMs > 0) await host.clock.sleep(waitMs, { signal }).catch(() => undefined)
   }
 
   async function lookAt(
@@ -205,27 +245,26 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
   }
 
   function heard(message: SsdpMessage): void {
-    if (held === undefined) {
-      if (message.kind === 'alive' && isAboutGateway(message)) {
-        seeking?.inspector.consider(message, gateway.address)
-        seeking?.hurry()
-      }
-      return
+    const device = held?.client.device
+    if (device === undefined) {
+      if (message.kind !== 'alive' || !isAboutGateway(message)) return
+      appeared = message
+      return hurries.take()
     }
-    const { device } = held.client
     if (!concerns(message, device)) return
     if (message.kind === 'byebye') {
-      host.log.info(`upnp: ${gateway.address} says goodbye`)
-      held.lose()
+      farewells = goodbyeQuestions
+      hints.take()
     } else if (isNews(message, device)) {
       announced = message
       hints.take()
     } else if (device.bootId === undefined) {
-      held.client.move({ ...device, bootId: message.bootId })
+      held?.client.move({ ...device, bootId: message.bootId })
     }
   }
 
   const hints = spacedHints(recheck, host.clock, { signal }, fail)
+  const hurries = spacedHints(hurry, host.clock, { signal }, fail)
   group.start(async () => {
     const announcements = {
       gateway,
@@ -255,6 +294,9 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
       const holding = pinholes ?? hold(device)
       held = holding
       pinholes = undefined
+      announced = undefined
+      farewells = 0
+      nextHurryMs = hurryMs.first
       holding.client.move(device)
       host.log.info(`upnp: ${device.name || 'a router'} on ${gateway.address} maps ports`)
       const mapper: Mapper = createPortMapper(gateway, {
@@ -274,7 +316,7 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
       tellAll(holding, 'gone')
     }
   } finally {
-    await hints.settled()
+    await Promise.all([hints.settled(), hurries.settled()])
   }
 }
 
