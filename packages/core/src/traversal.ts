@@ -73,7 +73,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
   let publicSinceMs: number | undefined
   let seen = stamp(clock)
 
-  const doubts = createDoubts(doubt, policy.attemptMs, clock, touched)
+  const doubts = createDoubts(doubt, clock, touched)
   const candidates = createCandidates(doubts, touched)
   const memory = createMemoryBook(store, clock, (error) => host.log.info(`memory: ${printable(String(error))}`))
   const roster = createRoster(strategies, host, policy, {
