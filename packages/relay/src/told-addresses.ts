@@ -1,25 +1,16 @@
 import type { Connection } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { canonicalAddress, isMultiaddrText } from '@postern/interface'
+import { parseDialAddress } from '@postern/interface'
 import { isDirect } from './direct.js'
 import type { ReservationBook } from './reservation-book.js'
 
 /** A relay has a handful of addresses. All of them are told to every peer. */
 const maxAddresses = 16
 
-/** What may follow the host of an address that is announced: no names (SNI, paths), which lead elsewhere. */
-const transports: ReadonlySet<string> = new Set([
-  'tcp',
-  'tcp/ws',
-  'tcp/wss',
-  'tcp/tls/ws',
-  'udp/quic-v1',
-  'udp/quic-v1/webtransport',
-  'udp/webrtc-direct'
-])
-const hosts: ReadonlySet<string> = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6'])
-/** Two certificates at a time, and as many that come next. */
-const maxCerthashes = 4
+/** A host name as it begins an address. */
+const nameFirst = /^\/dns[46]?\/([a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63}){0,20})\.?(?=\/)/i
+/** What stands for a name while the rest is read. */
+const placeholder = '/ip4/192.0.2.1'
 
 /**
  * Those of the addresses told by a relay that may be announced as ours, with its peer id at the end.
@@ -33,7 +24,7 @@ const maxCerthashes = 4
  * @param relay - peer id
  * @param told - addresses as the relay wrote them
  * @param reached - addresses at which we are connected to it
- * @param named - addresses by which the user named it: these may be of any shape
+ * @param named - addresses by which the user named it
  */
 export function acceptedAddresses(
   relay: string,
@@ -41,53 +32,25 @@ export function acceptedAddresses(
   reached: readonly Multiaddr[],
   named: readonly Multiaddr[]
 ): readonly Multiaddr[] {
-  const known = new Set([
-    ...reached.flatMap((address) => readAddress(address, relay)?.host ?? []),
-    ...named.flatMap((address) => hostOf(address) ?? [])
-  ])
-  const namedTexts = new Set(named.map((address) => withoutId(address, relay)))
-  const accepted = new Map<string, Multiaddr>()
+  const known = new Set([...reached, ...named].flatMap((address) => readAddress(address.toString(), relay)?.host ?? []))
+  const accepted = new Set<string>()
   for (const bytes of told) {
-    const address = decode(bytes)
-    if (address === undefined) continue
-    const read = readAddress(address, relay)
-    const isNamed = namedTexts.has(withoutId(address, relay))
-    const text = isNamed ? `${withoutId(address, relay)}/p2p/${relay}` : read?.text
-    if (text === undefined || accepted.has(text) || !(isNamed || known.has(read?.host ?? ''))) continue
-    accepted.set(text, multiaddr(text))
+    const read = readAddress(decode(bytes)?.toString() ?? '', relay)
+    if (read !== undefined && known.has(read.host)) accepted.add(read.text)
     if (accepted.size === maxAddresses) break
   }
-  return [...accepted.values()]
+  return [...accepted].map((text) => multiaddr(text))
 }
 
-const withoutId = (address: Multiaddr, relay: string): string =>
-  address.toString().replace(new RegExp(`/p2p/${relay}$`), '')
-
-/** The host that an address begins with, in one form; undefined where it begins with none. */
-function hostOf(address: Multiaddr): string | undefined {
-  const [host] = address.getComponents()
-  if (host?.value === undefined || !hosts.has(host.name)) return undefined
-  if (!host.name.startsWith('dns')) return canonicalAddress(host.value)
-  if (!/^(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?$/i.test(host.value)) return undefined
-  return host.value.toLowerCase().replace(/\.$/, '')
-}
-
-/** Text of an address of an allowed shape, with the relay's id at its end, and its host in one form. */
-function readAddress(address: Multiaddr, relay: string): { readonly text: string; readonly host: string } | undefined {
-  const [host, ...rest] = address.getComponents()
-  const last = rest.at(-1)?.name === 'p2p' ? rest.pop() : undefined
-  const canonical = hostOf(address)
-  if (host === undefined || canonical === undefined) return undefined
-  if (last !== undefined && last.value !== relay) return undefined
-  const certhashes = rest.filter(({ name }) => name === 'certhash')
-  const transport = rest.filter(({ name }) => name !== 'certhash').map(({ name }) => name)
-  if (!transports.has(transport.join('/')) || certhashes.length > maxCerthashes) return undefined
-  if (certhashes.length > 0 && !['webtransport', 'webrtc-direct'].includes(transport.at(-1) ?? '')) return undefined
-  const port = Number(rest[0]?.value)
-  if (!(port > 0 && port < 65_536)) return undefined
-  const own = [host, ...rest].map(({ name, value }) => `/${name}${value === undefined ? '' : `/${value}`}`).join('')
-  const text = `${own}/p2p/${relay}`
-  return isMultiaddrText(text) ? { text, host: canonical } : undefined
+/** Text of an address of one host and one port, with the relay's id at its end, and its host in one form. Undefined for any
+ * other address: names in SNI, paths and further relays lead elsewhere. */
+function readAddress(address: string, relay: string): { readonly text: string; readonly host: string } | undefined {
+  const [begin, name] = nameFirst.exec(address) ?? []
+  const parsed = parseDialAddress(begin === undefined ? address : address.replace(begin, placeholder))
+  if (parsed === undefined || (parsed.peerId !== undefined && parsed.peerId !== relay)) return undefined
+  const own = begin === undefined ? parsed.text : parsed.text.replace(placeholder, begin)
+  const text = parsed.peerId === undefined ? `${own}/p2p/${relay}` : own
+  return { text, host: name?.toLowerCase() ?? parsed.address }
 }
 
 function decode(bytes: Uint8Array): Multiaddr | undefined {

@@ -51,14 +51,18 @@ describe('an address that a relay tells', () => {
     expect(accepted([text])).toEqual([])
   })
 
-  it('is accepted where it was named, in the very shape and at the host of it', () => {
-    const named = [`/dns4/relay.example/tcp/443/tls/sni/relay.example/ws/p2p/${id}`, `/ip6/2001:db8::1/tcp/1/p2p/${id}`]
+  it('is accepted at a host that it was named by', () => {
+    const named = [`/dns4/relay.example/tcp/443/tls/ws/p2p/${id}`, `/ip6/2001:db8::1/tcp/1/p2p/${id}`]
     const told = [
+      '/dns4/Relay.Example./tcp/443/tls/ws',
       '/dns4/relay.example/tcp/443/tls/sni/relay.example/ws',
       '/ip6/2001:db8::1/tcp/4001',
       '/dns4/x.example/tcp/1'
     ]
-    expect(accepted(told, [], named)).toEqual([named[0], `/ip6/2001:db8::1/tcp/4001/p2p/${id}`])
+    expect(accepted(told, [], named)).toEqual([
+      `/dns4/Relay.Example./tcp/443/tls/ws/p2p/${id}`,
+      `/ip6/2001:db8::1/tcp/4001/p2p/${id}`
+    ])
   })
 
   it('of a connection by a name in SNI proves no IP address', () => {
