@@ -13,6 +13,7 @@ export {
   containerBridgeOf,
   familyOf,
   isGlobal,
+  isNeverExternal,
   isVpnInterface,
   isWildcard,
   networkOf

@@ -8,25 +8,21 @@ import {
   type Mapper,
   type Notice
 } from '@postern/interface'
-import { hearAnnouncements, orAborted, spacedHints, type TaskGroup, taskGroup } from '@postern/net'
+import { hearAnnouncements, orAborted, type TaskGroup, taskGroup } from '@postern/net'
 import { type Client, createClient } from './client.js'
-import { type Device, examineDevice, fetchDescription } from './device.js'
-import { trustLocation } from './location.js'
+import type { Device } from './device.js'
+import { heedAnnouncements } from './heed.js'
 import type { Settings } from './options.js'
 import { createPortMapper } from './port-mapping.js'
 import { seekDevice, type Seeking } from './seek.js'
-import { concerns, hasRestarted, isNews } from './news.js'
+import { hasRestarted } from './news.js'
 import { strangerAt } from './stranger.js'
-import { decodeSsdp, isAboutGateway, ssdpGroup, type SsdpMessage } from './ssdp.js'
+import { ssdpGroup } from './ssdp.js'
 
 /** Within this time after a restart was told every mapping has been renewed. */
 const sameRestartMs = 60_000
 /** Gateways besides ours that are told of. Forged answers can name any number. */
 const maxStrangers = 4
-/** What is announced where nothing was found is looked for at once, then ever less often, in ms. */
-const hurryMs = { first: 1000, longest: 30_000 } as const
-/** A goodbye is asked about twice: a router that shuts down may answer the first time. */
-const goodbyeQuestions = 2
 
 export interface WatchOptions {
   readonly host: Host
@@ -75,12 +71,6 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
   /** The device that maps ports. Without one, `pinholes` may still be there. */
   let held: Holding | undefined
   let pinholes: Holding | undefined
-  let announced: SsdpMessage | undefined
-  /** The last one that was announced while there was none in use. */
-  let appeared: SsdpMessage | undefined
-  /** Questions that are still to be asked because of a goodbye. */
-  let farewells = 0
-  let nextHurryMs: number = hurryMs.first
   let restartedMs = Number.NEGATIVE_INFINITY
 
   const tell = (finding: Finding): void => {
@@ -163,115 +153,25 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
     })
   }
 
-  /** An announcement is a hint, and can be forged: the device is asked before anything is said. */
-  async function recheck(): Promise<void> {
-    const holding = held
-    if (holding === undefined) return
-    const message = announced
-    announced = undefined
-    const known = holding.client.device
-    if (message === undefined || !isNews(message, known)) return farewells > 0 ? askWhetherGone(holding) : undefined
-    // Where it answers at its place, another place that is told is a forgery, or another of its addresses.
-    const isSameBoot = message.bootId === undefined || message.bootId === known.bootId
-    if (isSameBoot && (await isThere(known))) return
-    const device = (await lookAt(message.location, message)) ?? (await lookAt(known.location.href, known))
-    // Meanwhile the device may have been lost, and even found again: then this answer is about the past.
-    if (holding !== held || signal.aborted) return
-    // It may be back and its internet connection not yet: then it is searched for until there is one.
-    if (device === undefined || device.reason !== undefined) return holding.lose()
-    const before = holding.client.device
-    holding.client.move(device)
-    if (!hasRestarted(device, before)) return
-    host.log.info(`upnp: ${gateway.address} has started again`)
-    tellAll(holding, 'restarted')
-  }
-
-  async function askWhetherGone(holding: Holding): Promise<void> {
-    farewells--
-    const isStill = await isThere(holding.client.device)
-    if (holding !== held || signal.aborted) return
-    if (isStill) return farewells > 0 ? hints.take() : undefined
-    host.log.info(`upnp: ${gateway.address} has said goodbye`)
-    holding.lose()
-  }
-
-  /** One request, which changes nothing. */
-  async function isThere({ location }: Device): Promise<boolean> {
-    try {
-      await fetchDescription(web, location, { signal })
-      return true
-    } catch (error) {
-      if (!signal.aborted && !isNatError(error)) throw error
-      return false
-    }
-  }
-
-  /** Nothing was found so far, and the gateway seems to be there now. */
-  async function hurry(): Promise<void> {
-    const message = appeared
-    appeared = undefined
-    if (message === undefined || seeking === undefined) return
-    seeking.inspector.consider(message, gateway.address)
-    seeking.hurry()
-    // What is forged again and again makes the search no quicker than it is by itself.
-    const waitMs = nextHurryMs - hurryMs.first
-    nextHurryMs = Math.min(2 * nextHurryMs, hurryMs.longest)
-    if (waitMs > 0) await host.clock.sleep(waitMs, { signal }).catch(() => undefined)
-  }
-
-  async function lookAt(
-    text: string | undefined,
-    identity: Parameters<typeof examineDevice>[2]
-  ): Promise<Device | undefined> {
-    try {
-      const location = trustLocation(text, { sender: gateway.address, gateway })
-      return await examineDevice(web, location, identity, { signal })
-    } catch (error) {
-      if (signal.aborted) return undefined
-      if (!isNatError(error)) throw error
-      host.log.debug(`upnp: ${gateway.address} announced itself and cannot be asked: ${error.message}`)
-      return undefined
-    }
-  }
-
-  /** Called by the socket: what it throws would end the process. */
-  function hear(bytes: Uint8Array): void {
-    try {
-      const message = decodeSsdp(bytes)
-      if (message !== undefined && message.kind !== 'answer') heard(message)
-    } catch (error) {
-      if (!isNatError(error)) fail(error)
-    }
-  }
-
-  function heard(message: SsdpMessage): void {
-    const device = held?.client.device
-    if (device === undefined) {
-      if (message.kind !== 'alive' || !isAboutGateway(message)) return
-      appeared = message
-      return hurries.take()
-    }
-    if (!concerns(message, device)) return
-    if (message.kind === 'byebye') {
-      farewells = goodbyeQuestions
-      hints.take()
-    } else if (isNews(message, device)) {
-      announced = message
-      hints.take()
-    } else if (device.bootId === undefined) {
-      held?.client.move({ ...device, bootId: message.bootId })
-    }
-  }
-
-  const hints = spacedHints(recheck, host.clock, { signal }, fail)
-  const hurries = spacedHints(hurry, host.clock, { signal }, fail)
+  const heed = heedAnnouncements<Holding>(
+    {
+      host,
+      gateway,
+      web,
+      inUse: () => held,
+      seeking: () => seeking,
+      restarted: (holding) => tellAll(holding, 'restarted'),
+      fail
+    },
+    { signal }
+  )
   group.start(async () => {
     const announcements = {
       gateway,
       family: 4,
       group: ssdpGroup,
       port: ssdpPort,
-      heard: hear,
+      heard: (bytes: Uint8Array) => heed.hear(bytes),
       open: openUdp
     } as const
     if (await hearAnnouncements(announcements, { signal })) return
@@ -294,9 +194,7 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
       const holding = pinholes ?? hold(device)
       held = holding
       pinholes = undefined
-      announced = undefined
-      farewells = 0
-      nextHurryMs = hurryMs.first
+      heed.begin()
       holding.client.move(device)
       host.log.info(`upnp: ${device.name || 'a router'} on ${gateway.address} maps ports`)
       const mapper: Mapper = createPortMapper(gateway, {
@@ -316,7 +214,7 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
       tellAll(holding, 'gone')
     }
   } finally {
-    await Promise.all([hints.settled(), hurries.settled()])
+    await heed.settled()
   }
 }
 
