@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Connection, Stream } from '@libp2p/interface'
-import { type CallOptions, natError } from '@postern/interface'
+import { type CallOptions, natError, printable } from '@postern/interface'
 import { messagesOf } from '@postern/messages'
 import { createPlaces, within } from '@postern/net'
 import { decodeDialBack, dialBackProtocol, encodeDialBackResponse } from './codec.js'
@@ -103,7 +103,9 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
       const reason = error instanceof Error ? error : new Error(String(error))
       counters.dropped += 1
       messages.reset(reason)
-      log.debug(`autonat: a dial back from ${connection.remoteAddr.toString()} came to nothing: ${reason.message}`)
+      log.debug(
+        `autonat: a dial back from ${printable(connection.remoteAddr.toString())} came to nothing: ${reason.message}`
+      )
     }
   }
 

@@ -1,4 +1,5 @@
 import type { AbortOptions, Libp2p, PeerId } from '@libp2p/interface'
+import { printable } from '@postern/interface'
 import { readDialAddress } from './peers.js'
 import { formatMs } from './terminal.js'
 
@@ -36,7 +37,7 @@ export async function dialOnce(
   return {
     address,
     peerId: remotePeer.toString(),
-    remoteAddress: remoteAddr.toString(),
+    remoteAddress: printable(remoteAddr.toString()),
     direct: direct && limits === undefined,
     limits: limits === undefined ? null : { seconds, bytes: bytes === null ? null : Number(bytes) },
     connectMs,

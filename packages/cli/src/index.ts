@@ -12,7 +12,8 @@ import { addNode } from './commands/node.js'
 import { addRelay } from './commands/relay.js'
 import { addTunnel } from './commands/tunnel.js'
 import { exitCodes } from './exit-codes.js'
-import { Failure, line, outliveReaders } from './output.js'
+import { keepGoing } from './last-defence.js'
+import { Failure, harmless, line, outliveReaders } from './output.js'
 import { colorsFor } from './terminal.js'
 import { version } from './version.js'
 
@@ -25,11 +26,13 @@ export async function run(args: readonly string[]): Promise<void> {
     }
   }
   const results = outliveReaders(shell.output)
+  const defence = keepGoing(shell.output)
   const program = new Command('postern')
     .description('Makes this machine reachable from outside its router, and says why when it is not.')
     .version(version(), '-V, --version')
     .addOption(colorOption())
     .exitOverride()
+    .configureOutput({ writeErr: (text) => void process.stderr.write(harmless(text, false)) })
     .showHelpAfterError('(postern --help tells more)')
     .addHelpText(
       'after',
@@ -53,10 +56,14 @@ ${codesText}`
       shell.finish(exitCodes.failed)
     } else if (error instanceof CommanderError) {
       shell.finish(error.exitCode === 0 ? exitCodes.success : exitCodes.usage)
-    } else throw error
+    } else {
+      // Node would write the text as it is, whatever a peer put into it.
+      line(process.stderr, error instanceof Error ? (error.stack ?? error.message) : String(error))
+      shell.finish(exitCodes.failed)
+    }
   }
   await new Promise<void>((resolve) => void process.stdout.write('', () => resolve()))
-  if (results.failure() !== undefined) process.exitCode ||= exitCodes.failed
+  if (results.failure() !== undefined || defence.hasFailed()) process.exitCode ||= exitCodes.failed
   // `--once` leaves a mapping behind on purpose, and with it timers that would renew it.
   process.exit()
 }

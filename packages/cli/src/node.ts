@@ -4,7 +4,7 @@ import type { PrivateKey } from '@libp2p/interface'
 import { ping } from '@libp2p/ping'
 import { type Libp2pHost, natTraversal } from '@postern/libp2p'
 import type { MappingEvent } from '@postern/core'
-import { classOf, parseMultiaddr, type Strategy, systemClock } from '@postern/interface'
+import { classOf, parseMultiaddr, printable, type Strategy, systemClock } from '@postern/interface'
 import { createLibp2p } from 'libp2p'
 import { createAdmission } from './admission.js'
 import { beyond, boundedTransports, homeLimits } from './bounded-node.js'
@@ -79,7 +79,10 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   }
   let told: readonly string[] = []
   const tellAddresses = (): void => {
-    const addresses = node.getMultiaddrs().map(String).filter(isForOthers)
+    const addresses = node
+      .getMultiaddrs()
+      .map((each) => printable(each.toString()))
+      .filter(isForOthers)
     if (signal.aborted || addresses.join() === told.join()) return
     told = addresses
     tell({ event: 'addresses', addresses }, describeAddresses(addresses, colors))
@@ -125,7 +128,10 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     throw new Failure(listenFailure(error))
   }
   const peerId = node.peerId.toString()
-  tell({ event: 'listening', peerId, addresses: node.getMultiaddrs().map(String) }, `${colors.bold('Node')} ${peerId}`)
+  tell(
+    { event: 'listening', peerId, addresses: node.getMultiaddrs().map((each) => printable(each.toString())) },
+    `${colors.bold('Node')} ${peerId}`
+  )
   tellAddresses()
   if (!json) line(err, remarks.dim('  Ctrl-C releases everything and ends.'))
   const talks = Promise.all([...peers.map(meet), measureAll()])

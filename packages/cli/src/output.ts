@@ -1,4 +1,6 @@
 import type { Writable } from 'node:stream'
+import { printable } from '@postern/interface'
+import { colorsFor } from './terminal.js'
 
 /** Where a command writes: results to `out`, remarks to `err`. */
 export interface Output {
@@ -11,11 +13,25 @@ export class Failure extends Error {
   override readonly name = 'Failure'
 }
 
-export const line = (stream: Writable, text = ''): void => {
+/** Writes lines of text. What quotes the network has been made printable where it came in; here, once more, everything
+ * becomes harmless to a terminal. JSON keeps its meaning: what is escaped is escaped as JSON escapes it. */
+export const line = (stream: Output['out'], text = ''): void => {
   // Its reader is gone: see `outliveReaders`.
   if (stream.destroyed) return
-  stream.write(`${text}\n`)
+  stream.write(`${harmless(text, colorsFor(stream).isColorSupported)}\n`)
 }
+
+/** Exactly those that {@link colorsFor} makes. */
+const ownColors = new RegExp(`(${String.fromCharCode(27)}\\[(?:1|2|22|3[1-69])m|\n)`)
+
+/** Text with every character escaped that is not printable, but line feeds and, where they are wanted, own colours. */
+export const harmless = (text: string, isColored: boolean): string =>
+  text
+    .split(ownColors)
+    .map((part, index) =>
+      index % 2 === 1 && (isColored || part === '\n') ? part : printable(part, Number.POSITIVE_INFINITY)
+    )
+    .join('')
 
 /** What became of the results of this process. */
 export interface Results {

@@ -1,3 +1,4 @@
+import { printable } from '@postern/interface'
 import { networkInterfaces } from 'node:os'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { PrivateKey } from '@libp2p/interface'
@@ -35,6 +36,8 @@ export interface RelayOptions extends RelayLimits {
   readonly privateKey: PrivateKey
   /** Port on loopback. */
   readonly metrics: number | undefined
+  /** Names besides loopback's that the metrics may be asked for by. */
+  readonly metricsHosts: readonly string[]
   readonly json: boolean
 }
 
@@ -55,7 +58,8 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
 
   const announce = options.announce.length > 0 ? options.announce : announceOf(listen, ownAddresses())
   const admission = createAdmission(options.admission, systemHost.clock)
-  const exposition = options.metrics === undefined ? undefined : (await import('./metrics.js')).nodeMetrics()
+  const exposition =
+    options.metrics === undefined ? undefined : (await import('./metrics.js')).nodeMetrics(options.metricsHosts)
   const node = await createLibp2p({
     ...stack({ maxInboundStreams: options.streamsPerConnection, maxStreamWindowBytes: circuitWindowBytes }),
     privateKey,
@@ -89,7 +93,7 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
     throw new Failure(listenFailure(error))
   }
 
-  const addresses = node.getMultiaddrs().map(String)
+  const addresses = node.getMultiaddrs().map((each) => printable(each.toString()))
   tell(
     { event: 'listening', peerId: node.peerId.toString(), addresses },
     [

@@ -1,7 +1,7 @@
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { isDialable } from '@postern/interface'
+import { isDialable, printable } from '@postern/interface'
 import type { Libp2pOptions } from 'libp2p'
 import { version } from './version.js'
 
@@ -35,13 +35,14 @@ export const stack = ({
 export const denyDialMultiaddr = (address: Multiaddr): boolean => !isDialable(address.toString())
 
 /** What went wrong, in a line. libp2p says some of it in many. */
-export function reasonOf(error: unknown): string {
+export const reasonOf = (error: unknown): string => printable(textOf(error))
+
+function textOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) {
-    return [...new Set(error.errors.map(reasonOf))].join('; ')
+    return [...new Set(error.errors.map(textOf))].join('; ')
   }
   // libp2p rejects with the event that it waited for in vain, such as the end of a stream.
-  if (error instanceof Event)
-    return 'error' in error && error.error ? reasonOf(error.error) : 'the connection was closed'
+  if (error instanceof Event) return 'error' in error && error.error ? textOf(error.error) : 'the connection was closed'
   if (!(error instanceof Error)) return String(error)
   if (error.name === 'TimeoutError') return 'no answer in time'
   return error.message.split('\n')[0] ?? error.name

@@ -4,7 +4,8 @@ import {
   hasNextHop,
   isVpnInterface,
   type NatError,
-  type Network
+  type Network,
+  printable
 } from '@postern/interface'
 import type { Candidate } from './candidates.js'
 import type { CandidateReport, CandidateState, GatewayReport, StrategyReport, StrategyState } from './report.js'
@@ -37,7 +38,7 @@ function stateOf(entry: Entry, found: boolean, wanted: boolean): readonly [Strat
   return [wanted ? 'standby' : 'available', undefined]
 }
 
-const pick = ({ code, message }: NatError): { code: string; message: string } => ({ code, message })
+const pick = ({ code, message }: NatError): { code: string; message: string } => ({ code, message: printable(message) })
 
 const skippedReason = ({ address, interface: link }: Gateway): { code: string; message: string } => ({
   code: 'SECONDARY_GATEWAY',
@@ -70,6 +71,6 @@ export function describeCandidate(candidate: Candidate, state: CandidateState): 
       endpoint === null ? null : { protocol: endpoint.protocol, address: endpoint.address, port: endpoint.port },
     state,
     expiresAt: expiresAt === null || expiresAt > latestDateMs ? null : new Date(expiresAt).toISOString(),
-    evidence
+    evidence: evidence.map((each) => ({ ...each, party: printable(each.party), network: printable(each.network) }))
   }
 }

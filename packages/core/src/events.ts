@@ -1,3 +1,4 @@
+import { printable } from '@postern/interface'
 import type { NatError, Protocol } from '@postern/interface'
 import type { PeerReport, Report, StrategyReport } from './report.js'
 
@@ -35,7 +36,7 @@ export interface EventReason {
 export const eventReason = (strategy: string, error: NatError): EventReason => ({
   strategy,
   code: error.code,
-  message: error.message
+  message: printable(error.message)
 })
 
 export type TraversalEvents = {

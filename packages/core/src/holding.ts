@@ -1,3 +1,4 @@
+import { printable } from '@postern/interface'
 import type { CallOptions, Endpoint, Lease, Mapper } from '@postern/interface'
 import { asNatError, attempt } from './attempt.js'
 import { type Bell, createBell } from './bell.js'
@@ -111,7 +112,9 @@ export function createHolding(want: Want, context: Context): Holding {
     await desks
       .of(mapper.gateway)
       .serve(release)
-      .catch((error: unknown) => host.log.debug(`a lease that came too late was not released: ${String(error)}`))
+      .catch((error: unknown) =>
+        host.log.debug(`a lease that came too late was not released: ${printable(String(error))}`)
+      )
   }
 
   /** Says that nothing works, once for each new set of reasons. */
@@ -199,7 +202,7 @@ export function createHolding(want: Want, context: Context): Holding {
     },
     async run(call, last) {
       await pursue(call, last).catch((error: unknown) => {
-        if (!call.signal.aborted) host.log.info(`a mapping is given up: ${String(error)}`)
+        if (!call.signal.aborted) host.log.info(`a mapping is given up: ${printable(String(error))}`)
       })
       await tenure?.release(last)
       tenure = undefined

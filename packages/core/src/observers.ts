@@ -1,4 +1,11 @@
-import { type CallOptions, type DatagramTap, type Family, type NatError, type Observer } from '@postern/interface'
+import {
+  type CallOptions,
+  type DatagramTap,
+  type Family,
+  type NatError,
+  type Observer,
+  printable
+} from '@postern/interface'
 import { asNatError, attempt } from './attempt.js'
 import { type Bell, createBell } from './bell.js'
 import type { Context } from './context.js'
@@ -172,7 +179,7 @@ export function createObservers(context: Context): Observers {
     each.cut = cut
     const work: Promise<void> = watch(each, { signal: AbortSignal.any([signal, cut.signal]) })
       .catch((error: unknown) => {
-        if (!cut.signal.aborted && !signal.aborted) host.log.info(`observing failed: ${String(error)}`)
+        if (!cut.signal.aborted && !signal.aborted) host.log.info(`observing failed: ${printable(String(error))}`)
       })
       .finally(() => {
         running.delete(work)

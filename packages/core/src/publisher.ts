@@ -1,4 +1,12 @@
-import { type Endpoint, type Lease, type Mapper, type NatError, natError, parseMultiaddr } from '@postern/interface'
+import {
+  type Endpoint,
+  type Lease,
+  type Mapper,
+  type NatError,
+  natError,
+  parseMultiaddr,
+  isMultiaddrText
+} from '@postern/interface'
 import type { Context } from './context.js'
 import { eventReason, type EventReason, type MappingEvent, type MappingEventName } from './events.js'
 import type { Holder } from './ledger.js'
@@ -108,6 +116,7 @@ export function checkGrant(lease: Lease, before?: Grant): Grant {
   const { addresses, lifetimeMs } = lease
   const isSame = before !== undefined && isSameList(addresses, before.lease.addresses)
   const external = isSame ? before.external : externalOf(lease)
+  if (!addresses.every(isMultiaddrText)) throw natError('GRANT_INVALID', 'the grant names an address that is none')
   if (external === undefined) throw natError('GRANT_INVALID', 'the grant names no address')
   if (!(lifetimeMs > 0)) throw natError('GRANT_INVALID', `the grant is for ${lifetimeMs} ms`)
   if (lifetimeMs <= longestMs || lifetimeMs === Number.POSITIVE_INFINITY) return { lease, external }

@@ -1,4 +1,12 @@
-import { type CallOptions, type Lease, type NatError, natError, type Relay, type RelayLimits } from '@postern/interface'
+import {
+  type CallOptions,
+  type Lease,
+  type NatError,
+  natError,
+  type Relay,
+  type RelayLimits,
+  isMultiaddrText
+} from '@postern/interface'
 import { asNatError, attempt, graceMs } from './attempt.js'
 import { type Bell, createBell } from './bell.js'
 import type { Closing, Context } from './context.js'
@@ -69,9 +77,9 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     try {
       const late = (lease: Lease): void => last.track(release(lease, last))
       const lease = await attempt((call) => relay.reserve(call), policy.attemptMs, clock, { signal }, late)
-      if (lease.addresses.length === 0 || !(lease.lifetimeMs > 0)) {
+      if (lease.addresses.length === 0 || !lease.addresses.every(isMultiaddrText) || !(lease.lifetimeMs > 0)) {
         await release(lease, last)
-        throw natError('GRANT_INVALID', 'the relay granted no address, or no time')
+        throw natError('GRANT_INVALID', 'the relay granted no address that can be one, or no time')
       }
       rests.delete(id)
       entry.failure = undefined

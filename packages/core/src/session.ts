@@ -1,4 +1,4 @@
-import { type CallOptions, hasNextHop, natError, type Network } from '@postern/interface'
+import { type CallOptions, hasNextHop, natError, type Network, printable } from '@postern/interface'
 import type { Closing, Context } from './context.js'
 import { createHolding, heldAt, type Holding } from './holding.js'
 import type { Observers } from './observers.js'
@@ -61,7 +61,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
   function track(work: Promise<unknown>): void {
     const kept: Promise<unknown> = work
       .catch((error: unknown) => {
-        if (!cut.signal.aborted) host.log.info(`a part of the ladder failed: ${String(error)}`)
+        if (!cut.signal.aborted) host.log.info(`a part of the ladder failed: ${printable(String(error))}`)
       })
       .finally(() => running.delete(kept))
     running.add(kept)

@@ -1,4 +1,4 @@
-import { type CallOptions, type Lease, type Mapper, type NatError, natError } from '@postern/interface'
+import { type CallOptions, type Lease, type Mapper, type NatError, natError, printable } from '@postern/interface'
 import { asNatError, attempt, graceMs } from './attempt.js'
 import type { Bell } from './bell.js'
 import type { Closing, Context } from './context.js'
@@ -194,7 +194,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
       } catch (error) {
         // It stays in memory too: the next run deletes it, or it lapses.
         publisher.tell('failed', held, asNatError(error))
-        host.log.info(`a mapping was not released and will lapse: ${String(error)}`)
+        host.log.info(`a mapping was not released and will lapse: ${printable(String(error))}`)
       } finally {
         phase = 'over'
       }

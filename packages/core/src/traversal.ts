@@ -1,3 +1,4 @@
+import { printable } from '@postern/interface'
 import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@postern/interface'
 import { createCandidates } from './candidates.js'
 import type { Context } from './context.js'
@@ -71,9 +72,9 @@ export function createTraversal(options: TraversalOptions): Traversal {
   let publicSinceMs: number | undefined
   let seen = stamp(clock)
 
-  const doubts = createDoubts(doubt, policy.attemptMs, clock, touched)
+  const doubts = createDoubts(doubt, clock, touched)
   const candidates = createCandidates(doubts, touched)
-  const memory = createMemoryBook(store, clock, (error) => host.log.info(`memory: ${String(error)}`))
+  const memory = createMemoryBook(store, clock, (error) => host.log.info(`memory: ${printable(String(error))}`))
   const roster = createRoster(strategies, host, policy, {
     changed(entry) {
       for (const holding of session?.holdings() ?? []) holding.ring('look')

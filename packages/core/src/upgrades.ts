@@ -6,7 +6,8 @@ import {
   type NatError,
   natError,
   type Puncher,
-  type UpgradeNotice
+  type UpgradeNotice,
+  printable
 } from '@postern/interface'
 import { asNatError } from './attempt.js'
 import type { PeerReport } from './report.js'
@@ -32,7 +33,14 @@ export function createUpgrades(roster: () => Roster, clock: Clock, fire: (report
   return {
     heard(entry, { peer, state, address = null, cause = null }) {
       const at = new Date(clock.wallMs()).toISOString()
-      const report: PeerReport = { peer, state, strategy: entry.name, address, cause, at }
+      const report: PeerReport = {
+        peer: printable(peer),
+        state,
+        strategy: entry.name,
+        address: address === null ? null : printable(address),
+        cause: cause === null ? null : printable(cause),
+        at
+      }
       peers.delete(peer)
       peers.set(peer, report)
       for (const oldest of peers.keys()) {

@@ -1,4 +1,11 @@
-import { type CallOptions, type MultiaddrText, networkOf, parseMultiaddr, type Witness } from '@postern/interface'
+import {
+  type CallOptions,
+  type MultiaddrText,
+  networkOf,
+  parseMultiaddr,
+  type Witness,
+  printable
+} from '@postern/interface'
 import { attempt } from './attempt.js'
 import { type Bell, createBell } from './bell.js'
 import type { Candidate } from './candidates.js'
@@ -231,7 +238,8 @@ export function createVerifier(context: Context): Verifier {
           signal: AbortSignal.any([signal, cut.signal])
         })
           .catch((error: unknown) => {
-            if (!cut.signal.aborted && !signal.aborted) host.log.info(`verification failed: ${String(error)}`)
+            if (!cut.signal.aborted && !signal.aborted)
+              host.log.info(`verification failed: ${printable(String(error))}`)
           })
           .finally(() => {
             watching.delete(over)

@@ -498,6 +498,50 @@ describe('an external address that this side of the router speaks against', () =
     await end(each)
   })
 
+  it('is looked at again, and taken for reachable once nothing speaks against it any more', async () => {
+    const trues = ['1', '1', '', '1', '', '']
+    const looks: number[] = []
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], {
+      doubt: async () => {
+        looks.push(each.clock.monotonicMs())
+        return (trues[looks.length - 1] ?? '') === '' ? undefined : natError('DOUBLE_NAT', 'it lies beyond the router')
+      }
+    })
+    each.traversal.want(web)
+    await begin(each)
+    expect(each.traversal.report().verdict).toBe('private')
+    await each.clock.advance(60_000 + 120_000)
+    // One look that found nothing, and the one that confirms it found something.
+    await each.clock.advance(15_000)
+    expect(each.traversal.report().verdict).toBe('private')
+    expect(looks).toHaveLength(4)
+    await each.clock.advance(260_000)
+    expect(looks).toHaveLength(6)
+    expect(each.traversal.report()).toMatchObject({ verdict: 'public', candidates: [{ state: 'consistent' }] })
+    await each.clock.advance(3_600_000)
+    expect(looks).toHaveLength(6)
+    await end(each)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('is looked at no more in the network before when the network is another one', async () => {
+    let looks = 0
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], {
+      doubt: async () => {
+        looks++
+        return natError('DOUBLE_NAT', 'it lies beyond the router')
+      }
+    })
+    each.traversal.want(web)
+    await begin(each)
+    each.traversal.networkIs({ gateways: [], addresses: [] })
+    await each.clock.advance(1000)
+    const before = looks
+    await each.clock.advance(3_600_000)
+    expect(looks).toBe(before)
+    await end(each)
+  })
+
   it('is looked at before the first pass is over', async () => {
     const cleared = Promise.withResolvers<undefined>()
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { doubt: () => cleared.promise })

@@ -67,6 +67,18 @@ export const isGlobal = (address: string): boolean => classOf(address) === 'glob
 /** Whether the address stands for every address of the host. */
 export const isWildcard = (address: string): boolean => classOf(address) === 'unspecified'
 
+const neverExternal: ReadonlySet<AddressClass> = new Set([
+  'unspecified',
+  'loopback',
+  'link-local',
+  'multicast',
+  'broadcast'
+])
+
+/** Whether no router can have the address on its outer side, as far as the address itself tells; true for what is none. A private
+ * or reserved one it can have: behind another router. */
+export const isNeverExternal = (address: string): boolean => neverExternal.has(classOf(address) ?? 'unspecified')
+
 /** The address in its one canonical form: lower case, shortest, IPv4-mapped as IPv4, without zone. Undefined if it is none. */
 export function canonicalAddress(address: string): string | undefined {
   const family = familyOf(address)

@@ -1,4 +1,5 @@
 import type { NatError } from './contract.js'
+import { printable, printableCause } from './printable.js'
 
 /** Every code of the registry. What they mean is apart from them: who only compares codes need not carry the texts. */
 const codes = [
@@ -49,14 +50,15 @@ export type ErrorCode = (typeof codes)[number]
 
 const known: ReadonlySet<unknown> = new Set(codes)
 
-/** Makes a {@link NatError}: an `Error` with a code of the registry. */
+/** Makes a {@link NatError}: an `Error` with a code of the registry. Its message and its cause are made printable, since both
+ * may quote the network. */
 export function natError(
   code: ErrorCode,
   message: string,
   details: { readonly cause?: unknown; readonly retryAfterMs?: number } = {}
 ): NatError {
   const { cause, retryAfterMs } = details
-  const error = new Error(message, cause === undefined ? undefined : { cause })
+  const error = new Error(printable(message), cause === undefined ? undefined : { cause: printableCause(cause) })
   error.name = 'NatError'
   return Object.assign(error, { code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
 }

@@ -13,6 +13,7 @@ export {
   containerBridgeOf,
   familyOf,
   isGlobal,
+  isNeverExternal,
   isVpnInterface,
   isWildcard,
   networkOf
@@ -58,4 +59,5 @@ export { isNatError, natError } from './errors.js'
 export { hasNextHop, isMapper, isMultiaddrText, isNotice, isObserver, isRelay, isWitness } from './guards.js'
 export type { TransportAddress } from './multiaddr.js'
 export { formatMultiaddr, parseMultiaddr } from './multiaddr.js'
+export { isPrintable, printable } from './printable.js'
 export { systemClock } from './system-clock.js'

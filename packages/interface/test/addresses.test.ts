@@ -5,6 +5,7 @@ import {
   containerBridgeOf,
   familyOf,
   isGlobal,
+  isNeverExternal,
   isVpnInterface,
   networkOf
 } from '../src/index.js'
@@ -110,4 +111,23 @@ describe('what a link seems to be', () => {
     expect(['tun0', 'wg0', 'utun3', 'tailscale0', 'ppp0'].every(isVpnInterface)).toBe(true)
     expect(['eth0', 'wlan0', 'enp3s0', 'en0'].some(isVpnInterface)).toBe(false)
   })
+})
+
+describe('isNeverExternal', () => {
+  it.each([
+    '0.0.0.0',
+    '::',
+    '127.0.0.1',
+    '::1',
+    '169.254.1.1',
+    'fe80::1',
+    '224.0.0.1',
+    '255.255.255.255',
+    'ff02::1',
+    'x'
+  ])('holds for %s', (address) => expect(isNeverExternal(address)).toBe(true))
+
+  it.each(['11.0.0.2', '10.0.0.1', '100.64.0.1', '2a00::1'])('does not hold for %s', (address) =>
+    expect(isNeverExternal(address)).toBe(false)
+  )
 })

@@ -1,7 +1,7 @@
 import type { AddressManager } from '@libp2p/interface-internal'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { CandidateReport } from '@postern/core'
-import { parseMultiaddr } from '@postern/interface'
+import { isGlobal, parseMultiaddr } from '@postern/interface'
 
 /** Tells the node's AddressManager which direct addresses to announce. */
 export interface Announcer {
@@ -31,6 +31,8 @@ export function createAnnouncer(addressManager: AddressManager, verifies: boolea
       return () => addressManager.removeObservedAddr(ma)
     }
     if (type === 'local') return undefined
+    // What a router says without being reached there is handed on only where the internet could reach it.
+    if (type === 'mapped' && state !== 'verified' && !isGlobal(external.address)) return undefined
     const mapping = [endpoint.address, endpoint.port, external.address, external.port, external.protocol] as const
     addressManager.addPublicAddressMapping(...mapping)
     if (state === 'verified') addressManager.confirmObservedAddr(ma, { type: 'ip-mapping' })

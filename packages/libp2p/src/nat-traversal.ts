@@ -12,7 +12,7 @@ import {
   type TypedEvents
 } from '@postern/core'
 import { holePunch, isDirect } from '@postern/hole-punch'
-import { type CallOptions, type Clock, natError, type Network, type Strategy } from '@postern/interface'
+import { type CallOptions, type Clock, natError, type Network, type Strategy, printable } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
 import { doubtBeyondFirstHop, findNetwork, ownTap, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
@@ -105,7 +105,7 @@ class NatTraversalService implements NatTraversal, Startable {
     const host: Libp2pHost = {
       clock,
       random: Math.random,
-      log: { debug: (text) => log.trace('%s', text), info: (text) => log('%s', text) },
+      log: { debug: (text) => log.trace('%s', printable(text)), info: (text) => log('%s', printable(text)) },
       components,
       nat: () => traversal.report().nat
     }

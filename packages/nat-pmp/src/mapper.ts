@@ -3,6 +3,7 @@ import {
   formatMultiaddr,
   type Gateway,
   isNatError,
+  isNeverExternal,
   type Lease,
   type Mapper,
   type MapRequest,
@@ -56,6 +57,8 @@ async function acquire(client: Client, request: MapRequest, suggested: number, c
     )
   }
   const address = client.freshAddress() ?? (await client.externalAddress(call))
+  if (isNeverExternal(address))
+    throw natError('GRANT_INVALID', `the router says that its external address is ${address}`)
   return {
     addresses: [formatMultiaddr(address, asked.protocol, granted.externalPort)],
     lifetimeMs: Math.min(granted.lifetimeSeconds, longestLifetimeSeconds) * 1000,

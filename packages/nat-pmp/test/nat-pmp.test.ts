@@ -243,6 +243,21 @@ describe('a mapping', () => {
   })
 })
 
+describe('an external address that no router can have', () => {
+  it.each(['127.0.0.1', '239.1.1.1', '169.254.1.1', '255.255.255.255'])(
+    'is not granted: %s',
+    async (externalAddress) => {
+      const { clock, gateway, mapper } = bench(undefined, { externalAddress })
+      await clock.advance(1000)
+      const mapped = mapper().map(request, { signal: new AbortController().signal })
+      mapped.catch(() => undefined)
+      await clock.advance(2000)
+      await expect(mapped).rejects.toMatchObject({ code: 'GRANT_INVALID' })
+      expect(gateway.mappings).toEqual([])
+    }
+  )
+})
+
 describe('options', () => {
   it.each([{ gateway: 'router' }, { gateway: '::1' }, { port: 0 }, { port: 65_536 }, { announcementPort: 1.5 }])(
     '%j is a TypeError at construction',

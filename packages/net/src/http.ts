@@ -18,6 +18,10 @@ export interface HttpExchange {
   /** Our own address, where it matters which one the peer sees.
    * @default the kernel's choice */
   readonly localAddress?: string
+  /** The address that is connected to, with its zone if it needs one, where that is not the host of the URL: a link-local
+   * address has no place in a URL.
+   * @default the host of the URL */
+  readonly connectTo?: string
   /** A larger body is an error, and no more of it is read. */
   readonly maxBytes: number
   /** For the whole exchange, from connecting to the last byte, in ms. */
@@ -59,18 +63,20 @@ export const exchangeHttp: ExchangeHttp = async (exchange, { signal }) => {
 }
 
 function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpReply> {
-  const { url, method = 'GET', headers, body, localAddress, maxBytes } = exchange
+  const { url, method = 'GET', headers, body, localAddress, connectTo, maxBytes } = exchange
   const { Agent, request } = http()
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {
       method,
       signal,
       localAddress,
+      ...(connectTo === undefined ? {} : { hostname: connectTo }),
       agent: new Agent({ keepAlive: false }),
       maxHeaderSize: 8192,
       // Routers put blanks before colons and leave out carriage returns.
       insecureHTTPParser: true,
       headers: {
+        Host: url.host,
         Connection: 'close',
         ...headers,
         ...(body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) })

@@ -69,31 +69,78 @@ describe('watching the network', () => {
 
 describe('the next hop', () => {
   const call = { signal: new AbortController().signal }
-  const look = async (refuses: boolean, exceeded: readonly (number | undefined)[]): Promise<string> => {
+
+  interface Scene {
+    /** Answers of the router to so many datagrams. */
+    readonly answers?: (count: number) => number
+    /** Messages of others by the end of window number so and so. */
+    readonly forged?: (window: number) => number
+    readonly refuses?: boolean
+    readonly isSilentSystem?: boolean
+    readonly random?: (bound: number) => number
+  }
+
+  async function look(scene: Scene): Promise<{ readonly outcome: string; readonly sent: readonly number[] }> {
+    const { answers = () => 0, forged = () => 0, refuses = false, isSilentSystem = false, random } = scene
     const clock = handClock()
-    const counts = [...exceeded]
-    const probe = (_address: string, _count: number, { signal }: { signal: AbortSignal }): Promise<boolean> =>
-      refuses ? Promise.resolve(true) : new Promise((resolve) => signal.addEventListener('abort', () => resolve(false)))
-    const looking = isOnFirstHop('11.0.0.2', { clock, probe, timeExceeded: async () => counts.shift() }, call)
-    await clock.advance(1000)
-    return looking
+    const sent: number[] = []
+    let total = 5
+    let reads = 0
+    const probe = (_address: string, count: number, { signal }: { signal: AbortSignal }): Promise<boolean> => {
+      sent.push(count)
+      total += answers(count)
+      return refuses
+        ? Promise.resolve(true)
+        : new Promise((resolve) => signal.addEventListener('abort', () => resolve(false)))
+    }
+    const timeExceeded = async (): Promise<number | undefined> => {
+      reads++
+      if (reads % 2 === 0) total += forged(reads / 2 - 1)
+      return isSilentSystem ? undefined : total
+    }
+    const options = { clock, probe, timeExceeded, ...(random === undefined ? {} : { random }) }
+    const looking = isOnFirstHop('11.0.0.2', options, call)
+    // Windows, and the pause between the two looks.
+    for (let step = 0; step < 50; step++) await clock.advance(100)
+    return { outcome: await looking, sent }
   }
 
   it('holds an address that answers', async () => {
-    expect(await look(true, [0, 0, 0, 0])).toBe('held')
+    expect((await look({ refuses: true })).outcome).toBe('held')
   })
 
-  it('does not hold one for which exactly our datagrams exceeded their time to live', async () => {
-    expect(await look(false, [5, 7, 7, 10])).toBe('beyond')
+  it('does not hold one for which exactly our datagrams exceeded their time to live, twice', async () => {
+    const { outcome, sent } = await look({ answers: (count) => count })
+    expect(outcome).toBe('beyond')
+    // As many as Linux answers.
+    expect(sent.reduce((sum, count) => sum + count, 0)).toBe(8)
   })
 
-  it.each([
-    ['nothing came back', [5, 5, 5, 5]],
-    ['somebody else traces routes too', [5, 9, 9, 12]],
-    ['the second count does not fit', [5, 7, 7, 9]],
-    ['the system does not tell', [undefined, undefined, undefined, undefined]]
-  ])('is not known to when %s', async (_, exceeded) => {
-    expect(await look(false, exceeded)).toBe('unknown')
+  it('asks in another way each time', async () => {
+    const all = await Promise.all(Array.from({ length: 20 }, async () => look({ answers: (count) => count })))
+    expect(new Set(all.map(({ sent }) => sent.join())).size).toBeGreaterThan(5)
+  })
+
+  it.each<readonly [string, Scene]>([
+    ['nothing came back', {}],
+    ['another program traces routes too', { answers: (count) => count, forged: (window) => (window === 3 ? 1 : 0) }],
+    ['one answer is lost', { answers: (count) => Math.max(0, count - 1) }],
+    ['the system does not tell', { answers: (count) => count, isSilentSystem: true }],
+    ['a neighbour floods', { forged: () => 3 }],
+    ['a neighbour floods where the router answers, too', { answers: (count) => count, forged: () => 2 }],
+    ['a neighbour forges two and three in turn', { forged: (window) => 2 + (window % 2) }],
+    ['a neighbour forges one a window', { forged: () => 1 }],
+    ['a neighbour forges in the second look', { answers: (count) => count, forged: (window) => (window === 8 ? 1 : 0) }]
+  ])('is not known to when %s', async (_, scene) => {
+    expect((await look(scene)).outcome).toBe('unknown')
+  })
+
+  it('is not known to whatever a neighbour forges beforehand', async () => {
+    const choose = seeded(101)
+    for (let run = 0; run < 300; run++) {
+      const plan = Array.from({ length: 12 }, () => choose(4))
+      expect((await look({ forged: (window) => plan[window] ?? 0 })).outcome).toBe('unknown')
+    }
   })
 
   it('is read from /proc/net/snmp', () => {
@@ -104,6 +151,15 @@ describe('the next hop', () => {
     expect(parseTimeExceeded('Icmp: InMsgs\nIcmp: x\n')).toBeUndefined()
   })
 })
+
+/** Numbers that are the same in each run. */
+function seeded(seed: number): (bound: number) => number {
+  let state = seed
+  return (bound) => {
+    state = (state * 48_271) % 2_147_483_647
+    return state % bound
+  }
+}
 
 describe('hints', () => {
   it('are asked about once a burst, spaced, and survive an answer that fails', async () => {

@@ -1,6 +1,6 @@
 import {
   type CallOptions,
-  classOf,
+  isNeverExternal,
   type Endpoint,
   type Family,
   familyOf,
@@ -108,7 +108,7 @@ async function acquire(
     return acquire(client, subject, { ...suggested, port: endpoint.port }, call)
   if (reply.result !== result.success) throw mappingRefusal(reply, asked)
   const { externalAddress, externalPort } = reply
-  if (externalPort === 0 || reply.lifetimeSeconds === 0 || classOf(externalAddress) === 'unspecified') {
+  if (externalPort === 0 || reply.lifetimeSeconds === 0 || isNeverExternal(externalAddress)) {
     throw natError(
       'GRANT_INVALID',
       `the router granted ${externalAddress} port ${externalPort} for ${reply.lifetimeSeconds} s to a request for ${lifetimeSeconds} s`

@@ -78,7 +78,9 @@ test('asks for the internal port where a router does not choose one', async () =
 test.each([
   ['no port', { externalPort: 0 }],
   ['no time', { lifetimeSeconds: 0 }],
-  ['no address', { externalAddress: '0.0.0.0' }]
+  ['no address', { externalAddress: '0.0.0.0' }],
+  ['the address of the host itself', { externalAddress: '127.0.0.1' }],
+  ['a group of hosts', { externalAddress: '239.1.1.1' }]
 ])('rejects a grant of %s and takes it back', async (_, grant) => {
   const { mapper, gateway, fails } = home()
   const found = await mapper()

@@ -4,10 +4,14 @@ import { type CallOptions, isNatError, type MultiaddrText, natError } from '@pos
 import { orAborted, within } from '@postern/net'
 import { isDirect } from './direct.js'
 import type { RelayHost } from './host.js'
+import type { Named } from './named.js'
 import { bookOf, keepAliveTag, type ReservationBook } from './reservation-book.js'
+import { screenReservations } from './told-addresses.js'
 
 /** Accepting connections through relays. */
 export interface Circuit {
+  /** Notes by which addresses the user has named relays: these may be announced, whatever a relay tells. */
+  name(relays: readonly Named[]): void
   /** Has connections through the relay accepted, and its addresses announced. Rejects with `NO_REPLY`, `GRANT_INVALID`,
    * or with the signal's reason; then none are. */
   accept(relay: PeerId, call: CallOptions): Promise<Acceptance>
@@ -32,8 +36,6 @@ interface Held {
   holder: object
 }
 
-/** A relay has a handful of addresses. All of them are told to every peer. */
-const mostAddresses = 64
 /** The transport gives up after 5 s; if it has not, it never will. In ms. */
 const listenMs = 6000
 /** Of so many relays that were let go it is known that nobody here wants them. */
@@ -66,6 +68,13 @@ function createCircuit({ clock, components }: RelayHost, book: ReservationBook):
   let last: Promise<void> = Promise.resolve()
   let isOurDoing = false
   let watchers = 0
+  /** By relay, the addresses that it was named by. */
+  const named = new Map<string, readonly Multiaddr[]>()
+  screenReservations(
+    book,
+    (relay) => connectionManager.getConnections().filter(({ remotePeer }) => remotePeer.toString() === relay),
+    (relay) => named.get(relay) ?? []
+  )
 
   const isHeld = (entry: Held): boolean => held.get(idOf(entry)) === entry
   const addressesThrough = (relay: string): readonly Multiaddr[] =>
@@ -196,13 +205,16 @@ function createCircuit({ clock, components }: RelayHost, book: ReservationBook):
     const acceptance = acceptanceOf(entry, holder)
     const { length } = acceptance.addresses
     const isThere = isHeld(entry) && book.hasReservation(entry.relay)
-    if (isThere && length > 0 && length <= mostAddresses) return acceptance
+    if (isThere && length > 0) return acceptance
     if (isHeld(entry)) void letGo(entry)
     if (!isThere) throw natError('NO_REPLY', 'the reservation was lost at once')
-    throw natError('GRANT_INVALID', `the relay reserved, and told ${length} addresses`)
+    throw natError('GRANT_INVALID', 'the relay reserved, and told no address that it was reached at or named by')
   }
 
   return {
+    name(relays) {
+      for (const { id, addresses } of relays) named.set(id, [...(named.get(id) ?? []), ...addresses])
+    },
     async accept(relay, call) {
       call.signal.throwIfAborted()
       const id = relay.toString()

@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, type NatError, natError } from '@postern/interface'
+import { type CallOptions, type NatError, natError, printable } from '@postern/interface'
 import { orAborted, within } from '@postern/net'
 import { isDialledDirectly } from './direct.js'
 import type { RelayHost } from './host.js'
@@ -48,7 +48,7 @@ export async function keepConnected(host: RelayHost, relay: Named, { signal }: C
     } catch (error) {
       if (signal.aborted) return
       failures++
-      log.debug(`the relay ${relay.id} cannot be reached: ${String(error)}`)
+      log.debug(`the relay ${relay.id} cannot be reached: ${printable(String(error))}`)
     }
     if (failures > 0) await clock.sleep(redialMs(failures) * (0.8 + random() * 0.4), { signal }).catch(() => undefined)
   }

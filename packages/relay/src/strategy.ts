@@ -39,6 +39,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
     const { clock, components } = host
     const { connectionManager, peerStore } = components
     const circuit = circuitOf(host)
+    circuit.name(named)
 
     return {
       name: 'relay',

@@ -1,6 +1,6 @@
 import type { PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, isGlobal, type NatError, natError, parseDialAddress } from '@postern/interface'
+import { type CallOptions, isGlobal, type NatError, natError, parseDialAddress, printable } from '@postern/interface'
 import { within } from '@postern/net'
 import type { RelayHost } from './host.js'
 
@@ -26,7 +26,7 @@ export async function walk(host: RelayHost, enough: () => boolean, { signal }: C
   for (let pause = pauseMs; !signal.aborted; pause = Math.min(mostPauseMs, pause * 2)) {
     if (!enough()) {
       await within(clock, walkMs, { signal }, late, meet).catch((error: unknown) => {
-        if (!signal.aborted) log.debug(`peer routing leads to no relay: ${String(error)}`)
+        if (!signal.aborted) log.debug(`peer routing leads to no relay: ${printable(String(error))}`)
       })
     }
     await rest(pause)
@@ -113,6 +113,6 @@ async function dialStranger(
       components.connectionManager.openConnection([...addresses], { ...bounded, force })
     )
   } catch (error) {
-    if (!call.signal.aborted) log.debug(`${peer.toString()} cannot be dialled: ${String(error)}`)
+    if (!call.signal.aborted) log.debug(`${peer.toString()} cannot be dialled: ${printable(String(error))}`)
   }
 }

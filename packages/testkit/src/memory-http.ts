@@ -30,7 +30,7 @@ export async function exchangeInMemory(
   }
 
   async function converse(): Promise<HttpReply> {
-    const address = url.hostname.replace(/^\[|\]$/g, '')
+    const address = exchange.connectTo ?? url.hostname.replace(/^\[|\]$/g, '')
     const from = addresses.find((each) => familyOf(each) === familyOf(address))
     // Connecting takes a round trip, and so does the exchange.
     await pause(2 * delayMs)

@@ -1,5 +1,5 @@
 import { natError } from '@postern/interface'
-import { addressOf } from './location.js'
+import { addressOf, isSanePort } from './location.js'
 import { findElements, findText, parseXml, type XmlElement } from './xml.js'
 
 /** A service of the device that can open ports. */
@@ -66,6 +66,14 @@ function baseOf(document: XmlElement, location: URL): URL {
   return isOnDevice(base, location) ? base : location
 }
 
+/** Longer than the path of any service. */
+const maxUrlLength = 512
+
 /** The port may be another one: some serve descriptions and control apart. */
 const isOnDevice = (url: URL, location: URL): boolean =>
-  url.protocol === 'http:' && url.username === '' && url.password === '' && addressOf(url) === addressOf(location)
+  url.protocol === 'http:' &&
+  url.username === '' &&
+  url.password === '' &&
+  url.href.length <= maxUrlLength &&
+  isSanePort(url) &&
+  addressOf(url) === addressOf(location)

@@ -55,16 +55,7 @@ export async function examineDevice(
   identity: Pick<Device, 'uuid' | 'bootId'>,
   call: CallOptions
 ): Promise<Device> {
-  const { clock } = web
-  const reply = await web.exchangeHttp(
-    { url: location, maxBytes: maxDescriptionBytes, timeoutMs: descriptionTimeoutMs, clock },
-    call
-  )
-  // A redirect is not followed: it could lead anywhere.
-  if (reply.status !== 200) {
-    throw natError('MALFORMED_REPLY', `the router answers with status ${reply.status} instead of its description`)
-  }
-  const { name, services } = decodeDescription(reply.body, location)
+  const { name, services } = decodeDescription(await fetchDescription(web, location, call), location)
   const connections = services.filter(({ kind }) => kind === 'connection')
   const { service, external, reason } = await chooseConnection(web, connections, call)
   return {
@@ -77,6 +68,20 @@ export async function examineDevice(
     firewall: services.find(({ kind }) => kind === 'firewall'),
     reason
   }
+}
+
+/** The bytes of a description, not looked at. Rejects with `MALFORMED_REPLY` where something else is answered. */
+export async function fetchDescription(web: Web, location: URL, call: CallOptions): Promise<Uint8Array> {
+  const { clock } = web
+  const reply = await web.exchangeHttp(
+    { url: location, maxBytes: maxDescriptionBytes, timeoutMs: descriptionTimeoutMs, clock },
+    call
+  )
+  // A redirect is not followed: it could lead anywhere.
+  if (reply.status !== 200) {
+    throw natError('MALFORMED_REPLY', `the router answers with status ${reply.status} instead of its description`)
+  }
+  return reply.body
 }
 
 interface Choice extends Pick<Device, 'external' | 'reason'> {

@@ -1,4 +1,4 @@
-import { canonicalAddress, type Gateway, isNatError, type NatError } from '@postern/interface'
+import { canonicalAddress, classOf, type Gateway, isNatError, type NatError } from '@postern/interface'
 import { type Device, examineDevice, type Web } from './device.js'
 import { addressOf, trustLocation } from './location.js'
 import { decodeSsdp, isAboutGateway, type SsdpMessage } from './ssdp.js'
@@ -11,8 +11,10 @@ export interface InspectorOptions {
   /** The router that was asked. */
   readonly gateway: Gateway
   readonly signal: AbortSignal
-  /** A device of the router, or of somebody else on the link, that answered and can be talked to. */
-  readonly found: (device: Device, owner: string) => void
+  /** A device of the router that answered and can be talked to. */
+  readonly found: (device: Device) => void
+  /** Another host of the link claims to be a gateway, or another host claims so for it: nothing of it has been asked. */
+  readonly met: (address: string) => void
   /** Why something that came from the router, or claims to, is of no use. */
   readonly failed: (reason: NatError) => void
   /** Gets whatever else is thrown while a location is looked at, which nothing awaits. */
@@ -29,20 +31,20 @@ export interface Inspector {
   settled(): Promise<void>
 }
 
-export function createInspector({ web, gateway, signal, found, failed, broke }: InspectorOptions): Inspector {
+export function createInspector({ web, gateway, signal, found, met, failed, broke }: InspectorOptions): Inspector {
   const router = canonicalAddress(gateway.address)
   const seen = new Set<string>()
-  /** One device answers one request at a time; a slow one does not hold up the others. */
-  const turns = new Map<string, Promise<void>>()
+  /** The router answers one request at a time. */
+  let turn = Promise.resolve()
 
-  async function examine(message: SsdpMessage, location: URL, owner: string): Promise<void> {
+  async function examine(message: SsdpMessage, location: URL): Promise<void> {
     if (signal.aborted) return
     try {
-      found(await examineDevice(web, location, message, { signal }), owner)
+      found(await examineDevice(web, location, message, { signal }))
     } catch (error) {
       if (signal.aborted) return
       if (!isNatError(error)) throw error
-      if (owner === router) failed(error)
+      failed(error)
     }
   }
 
@@ -50,20 +52,20 @@ export function createInspector({ web, gateway, signal, found, failed, broke }: 
     const source = canonicalAddress(sender)
     // Televisions and printers answer too when everything is searched for.
     if (source !== router && !isAboutGateway(message)) return
-    const key = message.location ?? ''
-    if (seen.has(key) || seen.size >= maxLocations) return
-    seen.add(key)
     let location: URL
     try {
       location = trustLocation(message.location, { sender, gateway })
     } catch (error) {
       if (!isNatError(error)) throw error
-      return failed(error)
+      const owner = ownerOf(message.location)
+      if (source !== router && owner !== undefined && owner === source) met(owner)
+      else failed(error)
+      return
     }
-    const host = addressOf(location) ?? ''
-    // Some answer from another address than they serve on; the rules for locations have checked the two.
-    const owner = source === router || host === router ? (router ?? '') : host
-    turns.set(host, (turns.get(host) ?? Promise.resolve()).then(() => examine(message, location, owner)).catch(broke))
+    // What is refused costs nothing, and takes no place of what is not.
+    if (seen.has(location.href) || seen.size >= maxLocations) return
+    seen.add(location.href)
+    turn = turn.then(() => examine(message, location)).catch(broke)
   }
 
   return {
@@ -80,7 +82,15 @@ export function createInspector({ web, gateway, signal, found, failed, broke }: 
     },
     forget: () => seen.clear(),
     async settled() {
-      await Promise.all(turns.values())
+      await turn
     }
   }
+}
+
+/** The host of the link that a location is on. */
+function ownerOf(location: string | undefined): string | undefined {
+  if (location === undefined || !URL.canParse(location)) return undefined
+  const owner = addressOf(new URL(location))
+  const kind = owner === undefined ? undefined : classOf(owner)
+  return kind === 'private' || kind === 'link-local' ? owner : undefined
 }

@@ -8,7 +8,8 @@ import {
   type Mapper,
   type Network,
   natError,
-  type Notice
+  type Notice,
+  printable
 } from '@postern/interface'
 import { interfaceOf } from '@postern/net'
 import { type Client, createClient } from './client.js'
@@ -72,18 +73,26 @@ interface Ipv6Client {
 async function clientOverIpv6(options: Ipv6Client, call: CallOptions): Promise<Client> {
   const { host, settings, link, address, otherwise } = options
   if (familyOf(link.address) !== 6) return otherwise
+  // Its answer can be forged, and names any host of the link: whatever it names, the router itself is connected to.
+  const exchangeHttp: Settings['exchangeHttp'] = (exchange, own) =>
+    settings.exchangeHttp({ ...exchange, connectTo: link.address }, own)
   const seek = (own: CallOptions): ReturnType<typeof seekDevice>['device'] => {
     const gateway = { ...link, localAddress: address }
     const isSought = ({ firewall }: Client['device']): boolean => firewall !== undefined
-    return seekDevice({ host, settings, gateway, rounds: 1, absent: () => undefined, isSought }, own).device
+    return seekDevice(
+      { host, settings: { ...settings, exchangeHttp }, gateway, rounds: 1, absent: () => undefined, isSought },
+      own
+    ).device
   }
   try {
     const device = await seek(call)
-    const web = { clock: host.clock, exchangeHttp: settings.exchangeHttp }
+    const web = { clock: host.clock, exchangeHttp }
     return createClient({ web, device, lookAgain: seek, localAddress: address })
   } catch (error) {
     call.signal.throwIfAborted()
-    host.log.debug(`upnp: ${link.address} does not answer over IPv6: ${error instanceof Error ? error.message : ''}`)
+    host.log.debug(
+      `upnp: ${link.address} does not answer over IPv6: ${error instanceof Error ? printable(error.message) : ''}`
+    )
     return otherwise
   }
 }

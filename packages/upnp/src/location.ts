@@ -7,13 +7,16 @@ export interface LocationContext {
   readonly gateway: Gateway
 }
 
+/** A description has a short path. */
+const maxLength = 512
+
 /**
- * The URL of a device's description, if it may be fetched.
+ * The URL of the description of the gateway's device, if it may be fetched.
  *
- * Whoever answers a search chooses a URL that we then ask: without these rules a neighbour could make us send requests
- * to services of this machine, of the LAN, or of the internet. So: plain HTTP, an address and no name, no credentials,
- * and the address is the sender's own or the router's. It is private or link-local; loopback only where the sender is
- * that same address.
+ * An answer to a search chooses a URL that we then ask, and its UDP source can be forged: without these rules a neighbour could
+ * make us send requests to any service of this machine, of the LAN, or of the internet. So: plain HTTP, an address and no
+ * name, no credentials, port 80 or one that needs no privileges, and the address is that of the gateway itself, which is
+ * the next hop or was named by the user. It is private or link-local; loopback only where the gateway is that same address.
  *
  * Throws `UNTRUSTED_REPLY`, or `MALFORMED_REPLY` where there is no URL.
  */
@@ -22,27 +25,29 @@ export function trustLocation(text: string | undefined, { sender, gateway }: Loc
   const url = new URL(text)
   if (url.protocol !== 'http:') throw refusal('UNTRUSTED_REPLY', 'is not plain HTTP')
   if (url.username !== '' || url.password !== '') throw refusal('UNTRUSTED_REPLY', 'carries credentials')
+  if (url.href.length > maxLength) throw refusal('UNTRUSTED_REPLY', `is longer than ${maxLength} characters`)
+  if (!isSanePort(url)) throw refusal('UNTRUSTED_REPLY', 'is at a port of another service')
   const host = addressOf(url)
   if (host === undefined) throw refusal('UNTRUSTED_REPLY', 'is a name and not an address')
 
   const source = canonicalAddress(sender)
   const router = canonicalAddress(gateway.address)
-  if (host !== source && host !== router && !isRouterItself(host, source, router, gateway)) {
-    throw refusal('UNTRUSTED_REPLY', 'leads to another host')
-  }
+  if (isRouterItself(host, source, router, gateway)) return url
+  if (host !== router) throw refusal('UNTRUSTED_REPLY', 'leads to another host')
   const kind = classOf(host)
   const near = kind === 'private' || kind === 'link-local' || (kind === 'loopback' && host === source)
-  if (!near && !isRouterItself(host, source, router, gateway)) {
-    throw refusal('UNTRUSTED_REPLY', 'leads away from the local network')
-  }
+  if (!near) throw refusal('UNTRUSTED_REPLY', 'leads away from the local network')
   return url
 }
+
+/** Whether HTTP of a router may be there: not on the ports of SSH, mail and the like. */
+export const isSanePort = ({ port }: URL): boolean => port === '' || Number(port) === 80 || Number(port) >= 1024
 
 /** The address in a URL, in canonical form; undefined for a name. */
 export const addressOf = (url: URL): string | undefined => canonicalAddress(url.hostname.replace(/^\[|\]$/g, ''))
 
 /** IPv6 routers answer from their link-local address, which is the next hop, and serve on their global one: the link's
- * /64 tells that it is on the same link. */
+ * /64 tells that it is on the same link. Any host of the link is in it, so what is connected to is the next hop. */
 function isRouterItself(
   host: string,
   source: string | undefined,

@@ -1,6 +1,5 @@
 import {
   type CallOptions,
-  canonicalAddress,
   type ErrorCode,
   type Gateway,
   type Host,
@@ -25,8 +24,10 @@ export interface SeekOptions {
   readonly rounds: number
   /** Why there is nothing so far: told as soon as it is known, and again only when it is something else. */
   readonly absent: (reason: NatError) => void
-  /** A device that can be talked to; true if it is what is sought. */
-  readonly isSought: (device: Device, owner: string) => boolean
+  /** A device of the gateway that can be talked to; true if it is what is sought. */
+  readonly isSought: (device: Device) => boolean
+  /** Another host of the link seems to be a gateway. */
+  readonly met?: (address: string) => void
 }
 
 export interface Seeking {
@@ -39,7 +40,7 @@ export interface Seeking {
 
 /** Searches for a device at a gateway until there is one, ever less often. Holds no socket afterwards. */
 export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeking {
-  const { host, settings, gateway, rounds, absent, isSought } = options
+  const { host, settings, gateway, rounds, absent, isSought, met = () => undefined } = options
   const { clock } = host
   const { openUdp, exchangeHttp, ssdpPort } = settings
   const ended = new AbortController()
@@ -56,9 +57,10 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
     signal: whole,
     failed: reasons.add,
     broke: good.reject,
-    found(device, owner) {
-      if (isSought(device, owner)) good.resolve(device)
-      else if (device.reason !== undefined && owner === canonicalAddress(gateway.address)) reasons.add(device.reason)
+    met,
+    found(device) {
+      if (isSought(device)) good.resolve(device)
+      else if (device.reason !== undefined) reasons.add(device.reason)
     }
   })
 

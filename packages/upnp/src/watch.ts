@@ -8,18 +8,21 @@ import {
   type Mapper,
   type Notice
 } from '@postern/interface'
-import { hearAnnouncements, orAborted, spacedHints, type TaskGroup, taskGroup } from '@postern/net'
+import { hearAnnouncements, orAborted, type TaskGroup, taskGroup } from '@postern/net'
 import { type Client, createClient } from './client.js'
-import { type Device, examineDevice } from './device.js'
-import { trustLocation } from './location.js'
+import type { Device } from './device.js'
+import { heedAnnouncements } from './heed.js'
 import type { Settings } from './options.js'
 import { createPortMapper } from './port-mapping.js'
 import { seekDevice, type Seeking } from './seek.js'
-import { concerns, hasRestarted, isNews } from './news.js'
-import { decodeSsdp, isAboutGateway, ssdpGroup, type SsdpMessage } from './ssdp.js'
+import { hasRestarted } from './news.js'
+import { strangerAt } from './stranger.js'
+import { ssdpGroup } from './ssdp.js'
 
 /** Within this time after a restart was told every mapping has been renewed. */
 const sameRestartMs = 60_000
+/** Gateways besides ours that are told of. Forged answers can name any number. */
+const maxStrangers = 4
 
 export interface WatchOptions {
   readonly host: Host
@@ -63,13 +66,11 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
   const { signal, fail } = group
   const { exchangeHttp, ssdpPort, openUdp, description } = settings
   const web = { clock: host.clock, exchangeHttp }
-  const router = canonicalAddress(gateway.address)
   const strangers = new Set<string>()
   let seeking: Seeking | undefined
   /** The device that maps ports. Without one, `pinholes` may still be there. */
   let held: Holding | undefined
   let pinholes: Holding | undefined
-  let announced: SsdpMessage | undefined
   let restartedMs = Number.NEGATIVE_INFINITY
 
   const tell = (finding: Finding): void => {
@@ -108,32 +109,23 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
   }
 
   function seek(rounds: number, absent: Parameters<typeof seekDevice>[0]['absent'], until: AbortSignal): Seeking {
-    const isSought = (device: Device, owner: string): boolean => {
-      if (owner !== router) meetStranger(device, owner)
-      else if (device.reason !== undefined) meetPinholesOnly(device)
-      return owner === router && device.reason === undefined
+    const isSought = (device: Device): boolean => {
+      if (device.reason !== undefined) meetPinholesOnly(device)
+      return device.reason === undefined
     }
-    return seekDevice({ host, settings, gateway, rounds, absent, isSought }, { signal: until })
+    return seekDevice({ host, settings, gateway, rounds, absent, isSought, met: meetStranger }, { signal: until })
   }
 
-  /** A gateway that is not ours to use, unless the user names it. Core says so. */
-  function meetStranger(device: Device, owner: string): void {
+  /** A gateway that is not ours to use, unless the user names it. Core says so. It has not been asked anything: its answer may
+   * be forged, and the address that of any host. */
+  function meetStranger(owner: string): void {
     const isOther = options.others.some(({ address }) => canonicalAddress(address) === owner)
-    if (settings.named !== undefined || isOther || strangers.has(owner) || device.reason !== undefined) return
+    if (settings.named !== undefined || isOther || strangers.has(owner) || strangers.size >= maxStrangers) return
     strangers.add(owner)
-    const itsGateway = { address: owner, interface: gateway.interface, localAddress: gateway.localAddress }
-    const itsClient = createClient({
-      web,
-      device,
-      lookAgain: (call) => {
-        const isSought = (_again: Device, whose: string): boolean => whose === owner
-        return seekDevice({ host, settings, gateway: itsGateway, rounds: 1, absent: nothing, isSought }, call).device
-      }
-    })
-    host.log.info(`upnp: ${owner} maps ports too, and is no gateway of this host`)
-    tell(
-      createPortMapper(itsGateway, { client: itsClient, host, description, addressChanged: nothing, forgot: nothing })
+    host.log.info(
+      `upnp: ${owner} says that it maps ports too, and is no gateway of this host: --via upnp:${owner} asks it`
     )
+    tell(strangerAt({ address: owner, interface: gateway.interface, localAddress: gateway.localAddress }))
   }
 
   /** Without a usable IPv4 address IPv6 may still be all right. */
@@ -161,78 +153,25 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
     })
   }
 
-  /** An announcement is a hint, and can be forged: the device is asked before anything is said. */
-  async function recheck(): Promise<void> {
-    const message = announced
-    const holding = held
-    if (holding === undefined || message === undefined || !isNews(message, holding.client.device)) return
-    const known = holding.client.device
-    const device = (await lookAt(message.location, message)) ?? (await lookAt(known.location.href, known))
-    // Meanwhile the device may have been lost, and even found again: then this answer is about the past.
-    if (holding !== held || signal.aborted) return
-    // It may be back and its internet connection not yet: then it is searched for until there is one.
-    if (device === undefined || device.reason !== undefined) return holding.lose()
-    const before = holding.client.device
-    holding.client.move(device)
-    if (!hasRestarted(device, before)) return
-    host.log.info(`upnp: ${gateway.address} has started again`)
-    tellAll(holding, 'restarted')
-  }
-
-  async function lookAt(
-    text: string | undefined,
-    identity: Parameters<typeof examineDevice>[2]
-  ): Promise<Device | undefined> {
-    try {
-      const location = trustLocation(text, { sender: gateway.address, gateway })
-      return await examineDevice(web, location, identity, { signal })
-    } catch (error) {
-      if (signal.aborted) return undefined
-      if (!isNatError(error)) throw error
-      host.log.debug(`upnp: ${gateway.address} announced itself and cannot be asked: ${error.message}`)
-      return undefined
-    }
-  }
-
-  /** Called by the socket: what it throws would end the process. */
-  function hear(bytes: Uint8Array): void {
-    try {
-      const message = decodeSsdp(bytes)
-      if (message !== undefined && message.kind !== 'answer') heard(message)
-    } catch (error) {
-      if (!isNatError(error)) fail(error)
-    }
-  }
-
-  function heard(message: SsdpMessage): void {
-    if (held === undefined) {
-      if (message.kind === 'alive' && isAboutGateway(message)) {
-        seeking?.inspector.consider(message, gateway.address)
-        seeking?.hurry()
-      }
-      return
-    }
-    const { device } = held.client
-    if (!concerns(message, device)) return
-    if (message.kind === 'byebye') {
-      host.log.info(`upnp: ${gateway.address} says goodbye`)
-      held.lose()
-    } else if (isNews(message, device)) {
-      announced = message
-      hints.take()
-    } else if (device.bootId === undefined) {
-      held.client.move({ ...device, bootId: message.bootId })
-    }
-  }
-
-  const hints = spacedHints(recheck, host.clock, { signal }, fail)
+  const heed = heedAnnouncements<Holding>(
+    {
+      host,
+      gateway,
+      web,
+      inUse: () => held,
+      seeking: () => seeking,
+      restarted: (holding) => tellAll(holding, 'restarted'),
+      fail
+    },
+    { signal }
+  )
   group.start(async () => {
     const announcements = {
       gateway,
       family: 4,
       group: ssdpGroup,
       port: ssdpPort,
-      heard: hear,
+      heard: (bytes: Uint8Array) => heed.hear(bytes),
       open: openUdp
     } as const
     if (await hearAnnouncements(announcements, { signal })) return
@@ -255,6 +194,7 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
       const holding = pinholes ?? hold(device)
       held = holding
       pinholes = undefined
+      heed.begin()
       holding.client.move(device)
       host.log.info(`upnp: ${device.name || 'a router'} on ${gateway.address} maps ports`)
       const mapper: Mapper = createPortMapper(gateway, {
@@ -274,7 +214,7 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
       tellAll(holding, 'gone')
     }
   } finally {
-    await hints.settled()
+    await heed.settled()
   }
 }
 

@@ -2,7 +2,7 @@ import { natError } from '@postern/interface'
 import { createGateway, memoryNetwork, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { upnp } from '../src/index.js'
-import { bench, external, home, ours, request, router } from './bench.js'
+import { bench, type BenchOptions, call, external, home, ours, request, router } from './bench.js'
 
 describe('upnp', () => {
   it.each([
@@ -127,7 +127,7 @@ describe('discovery', () => {
     const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
     const mangle = (reply: Uint8Array): readonly Uint8Array[] =>
       Array.from({ length: 50 }, (_, index) =>
-        new TextEncoder().encode(decode(reply).replace(':49000', `:${index + 1}`))
+        new TextEncoder().encode(decode(reply).replace(':49000', `:${index + 2000}`))
       )
     const asked: string[] = []
     await bench({
@@ -247,11 +247,45 @@ describe('the external address', () => {
 })
 
 describe('other gateways', () => {
-  it('finds a device that is no gateway of this host with its own gateway', async () => {
-    const { clock, found } = await bench({ addresses: ['192.168.1.254'] })
+  it('tells of a device that is no gateway of this host by its address, and asks it nothing', async () => {
+    const { clock, found, gateway } = await bench({ addresses: ['192.168.1.254'] })
     await clock.advance(800)
     const mapper = found.find(({ kind }) => kind === 'mapper')
     expect(mapper).toMatchObject({ gateway: { address: '192.168.1.254', interface: 'eth0', localAddress: ours } })
+    expect(gateway.counters.description.requests).toBe(0)
+    expect(gateway.counters.control.requests).toBe(0)
+    if (mapper?.kind === 'mapper')
+      await expect(mapper.map(request, call())).rejects.toMatchObject({ code: 'SECONDARY_GATEWAY' })
+  })
+
+  it('tells of four of them at most, and fetches nothing, however many answers are forged', async () => {
+    const answers: ((text: string, address: string) => void)[] = []
+    const asked: string[] = []
+    const { clock, found } = await bench({
+      addresses: [],
+      wrap: (openUdp) => (options, own) => {
+        if (options.multicast === undefined)
+          answers.push((text, address) => options.onMessage(new TextEncoder().encode(text), { address, port: 1900 }))
+        return openUdp(options, own)
+      },
+      upnp: {
+        exchangeHttp: async ({ url }) => {
+          asked.push(url.href)
+          throw natError('NO_REPLY', 'nobody there')
+        }
+      }
+    })
+    const type = 'urn:schemas-upnp-org:device:InternetGatewayDevice:1'
+    for (let host = 3; host < 200; host++) {
+      for (const location of [`http://192.168.1.${host}/_shutdown`, `http://192.168.1.${host}:8080/admin/reboot.cgi`])
+        for (const answer of answers)
+          answer(`HTTP/1.1 200 OK\r\nST: ${type}\r\nLOCATION: ${location}\r\n\r\n`, `192.168.1.${host}`)
+    }
+    for (const answer of answers)
+      answer(`HTTP/1.1 200 OK\r\nST: ${type}\r\nLOCATION: http://169.254.169.254/\r\n\r\n`, '169.254.169.254')
+    await clock.advance(3000)
+    expect(asked).toEqual([])
+    expect(found.filter(({ kind }) => kind === 'mapper')).toHaveLength(4)
   })
 
   it('asks nobody else when one is named', async () => {
@@ -261,7 +295,105 @@ describe('other gateways', () => {
   })
 })
 
+const type = 'urn:schemas-upnp-org:device:InternetGatewayDevice:2'
+const notify = (kind: string, location: string, bootId?: number): string =>
+  `NOTIFY * HTTP/1.1\r\nNT: ${type}\r\nNTS: ssdp:${kind}\r\nLOCATION: ${location}\r\n${bootId === undefined ? '' : `BOOTID.UPNP.ORG: ${bootId}\r\n`}\r\n`
+
+/** Sends announcements in the router's name, and notes the requests that they lead to. */
+function forger(): {
+  readonly wrap: NonNullable<BenchOptions['wrap']>
+  readonly tell: (text: string) => void
+} {
+  const heard: ((text: string) => void)[] = []
+  return {
+    wrap: (openUdp) => (options, own) => {
+      const { onMessage, multicast } = options
+      if (multicast !== undefined)
+        heard.push((text) => onMessage(new TextEncoder().encode(text), { address: router, port: 1900 }))
+      return openUdp(options, own)
+    },
+    tell: (text) => {
+      for (const hear of heard) hear(text)
+    }
+  }
+}
+
+describe('forged announcements', () => {
+  it('of leaving cost one request a second, and no event', async () => {
+    const { wrap, tell } = forger()
+    const { clock, gateway, notices, mapper } = await bench({ wrap })
+    const before = mapper()
+    const requests = (): number => gateway.counters.description.requests + gateway.counters.control.requests
+    const first = requests()
+    for (let count = 0; count < 2000; count++) {
+      tell(notify('byebye', 'http://x/'))
+      await clock.advance(5)
+    }
+    expect(requests() - first).toBeLessThanOrEqual(11)
+    await clock.advance(5000)
+    expect(requests() - first).toBeLessThanOrEqual(13)
+    expect(notices()).toEqual([])
+    expect(mapper()).toBe(before)
+  })
+
+  it('of another place of the router cost one request a second, and no event', async () => {
+    const { wrap, tell } = forger()
+    const { clock, gateway, notices } = await bench({ wrap })
+    const { requests } = gateway.counters.description
+    for (let count = 0; count < 2000; count++) {
+      tell(notify('alive', `http://${router}:49000/rootDesc.xml?${count}`))
+      await clock.advance(5)
+    }
+    expect(gateway.counters.description.requests - requests).toBeLessThanOrEqual(11)
+    expect(notices()).toEqual([])
+  })
+
+  it('where nothing was found make the search no quicker for long', async () => {
+    const { wrap, tell } = forger()
+    const asked: number[] = []
+    const made = await bench({
+      wrap,
+      addresses: [],
+      upnp: {
+        exchangeHttp: async () => {
+          asked.push(made.clock.monotonicMs())
+          throw natError('REFUSED', 'nothing there')
+        }
+      }
+    })
+    await made.clock.advance(9000)
+    for (let count = 0; count < 12_000; count++) {
+      tell(notify('alive', `http://${router}:5000/${count}`))
+      await made.clock.advance(5)
+    }
+    expect(asked.length).toBeLessThanOrEqual(8)
+    expect(made.notices().length).toBeLessThanOrEqual(12)
+  })
+
+  it('do not keep a router that appears then from being found', async () => {
+    const { wrap, tell } = forger()
+    const { clock, gateway, mapper } = await bench({ wrap, prepare: (each) => each.inject({ kind: 'refuse' }) })
+    for (let count = 0; count < 2000; count++) {
+      tell(notify('alive', `http://${router}:5000/${count}`))
+      await clock.advance(5)
+    }
+    gateway.clearFaults()
+    await clock.advance(31_000)
+    expect(mapper()).toBeDefined()
+  })
+})
+
 describe('announcements', () => {
+  it('of leaving are asked about once more where the router still answers', async () => {
+    const { clock, gateway, notices } = await bench()
+    gateway.announce({ upnp: 'byebye' })
+    await clock.advance(500)
+    expect(notices()).toEqual([])
+    gateway.inject({ kind: 'refuse' })
+    await clock.advance(600)
+    expect(notices()).toEqual(['gone', 'REFUSED'])
+  })
+
   it('of another boot mean that it has restarted, once', async () => {
     const { clock, gateway, notices, map } = await bench()
     gateway.reboot({ upnpPort: 49_100 })

@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { MultiaddrText } from '@postern/interface'
 import type { RelayLimits } from '../relay.js'
 import { line } from '../output.js'
@@ -42,6 +42,7 @@ interface RelayFlags {
   readonly duration: number
   readonly data: number
   readonly metrics?: number
+  readonly metricsHost?: readonly string[]
   readonly json?: boolean
 }
 
@@ -100,6 +101,11 @@ export function addRelay(program: Command, { output, finish }: Shell): void {
     .addOption(count('--autonat-concurrency <count>', 'at the same time', 16))
     .optionsGroup('Output:')
     .option('--metrics <port>', 'metrics for Prometheus on this port of 127.0.0.1 (default: none)', parsePortNumber)
+    .option(
+      '--metrics-host <name>',
+      'a name besides localhost by which the metrics may be asked for, as through a reverse proxy; may be repeated',
+      collectHost
+    )
     .option('--json', 'one JSON object a line')
     .addOption(colorOption())
     .addHelpText(
@@ -119,11 +125,23 @@ ${codesText}`
         import('../peers.js'),
         import('../identity.js')
       ])
-      const { listen = defaultListen, announce = [], key = defaultKeyPath('relay'), json = false, metrics } = flags
+      const {
+        listen = defaultListen,
+        announce = [],
+        key = defaultKeyPath('relay'),
+        json = false,
+        metrics,
+        metricsHost
+      } = flags
       orUsageError(command, '--listen <multiaddr>', () => listen.map(readAddress))
       orUsageError(command, '--announce <multiaddr>', () => announce.map(readAddress))
       const privateKey = await loadKey(key, (text) => line(output.err, `! ${text}`))
-      finish(await relay({ ...limitsOf(flags), listen, announce, privateKey, metrics, json }, output))
+      finish(
+        await relay(
+          { ...limitsOf(flags), listen, announce, privateKey, metrics, metricsHosts: metricsHost ?? [], json },
+          output
+        )
+      )
     })
 }
 
@@ -174,6 +192,11 @@ const limitsOf = (flags: RelayFlags): RelayLimits => ({
     handshakeTimeoutMs: flags.handshakeTimeout
   }
 })
+
+function collectHost(text: string, before: readonly string[] | undefined): readonly string[] {
+  if (!/^[a-z0-9._-]{1,253}$/i.test(text)) throw new InvalidArgumentError('give a host name without a port')
+  return [...(before ?? []), text.toLowerCase()]
+}
 
 const count = (flags: string, text: string, initial: number): Option =>
   new Option(flags, text).argParser(parseCount).default(initial)

@@ -1,6 +1,6 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { type Clock, isNatError } from '@postern/interface'
+import { type Clock, isNatError, printable } from '@postern/interface'
 import { orAborted, within } from '@postern/net'
 import { reasonOf } from '../stack.js'
 import type { TunnelNode } from './make-node.js'
@@ -49,7 +49,7 @@ export function keepConnected(
       const { remoteAddr } = await within(clock, upgradeMs, { signal }, late, (call) =>
         node.services.nat.direct(peer, call)
       )
-      told({ event: 'upgraded', address: remoteAddr.toString() })
+      told({ event: 'upgraded', address: printable(remoteAddr.toString()) })
     } catch (error) {
       if (signal.aborted || open().length === 0) return
       told({ event: 'not-direct', code: isNatError(error) ? error.code : null, message: reasonOf(error) })
@@ -75,7 +75,7 @@ export function keepConnected(
     const [first] = open().toSorted((one, other) => Number(isDirect(other)) - Number(isDirect(one)))
     if (first === undefined) throw new Error('the connection was closed at once')
     const via = isDirect(first) ? 'direct' : 'relayed'
-    told({ event: 'connected', via, address: first.remoteAddr.toString() })
+    told({ event: 'connected', via, address: printable(first.remoteAddr.toString()) })
     const upgraded = via === 'direct' ? Promise.resolve() : upgrade()
     void Promise.race([upgraded, clock.sleep(directWaitMs, { signal }).catch(() => undefined)]).then(settled.resolve)
     waiting.resolve()

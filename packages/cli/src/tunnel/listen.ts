@@ -1,4 +1,4 @@
-import { systemClock } from '@postern/interface'
+import { systemClock, printable } from '@postern/interface'
 import { exitCodes } from '../exit-codes.js'
 import { Failure, line, type Output, untilInterrupted } from '../output.js'
 import { listenFailure } from '../stack.js'
@@ -44,7 +44,7 @@ export async function listen(options: ListenOptions, { out, err }: Output): Prom
 
   let announced = ''
   const tellAddresses = (): void => {
-    const addresses = node.getMultiaddrs().map(String)
+    const addresses = node.getMultiaddrs().map((each) => printable(each.toString()))
     if (signal.aborted || addresses.join() === announced) return
     announced = addresses.join()
     tell({ event: 'addresses', addresses }, ['Addresses', ...addresses.map((address) => `  ${address}`)].join('\n'))

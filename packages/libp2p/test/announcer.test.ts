@@ -1,0 +1,47 @@
+import type { AddressManager } from '@libp2p/interface-internal'
+import type { CandidateReport } from '@postern/core'
+import { describe, expect, it } from 'vitest'
+import { createAnnouncer } from '../src/announcer.js'
+
+const candidate = (
+  address: string,
+  type: CandidateReport['type'],
+  state: CandidateReport['state']
+): CandidateReport => ({
+  address,
+  type,
+  strategy: 'pcp',
+  endpoint: { protocol: 'tcp', address: '192.168.1.2', port: 4001 },
+  state,
+  expiresAt: null,
+  evidence: []
+})
+
+/** What the node is told of candidates where nobody verifies. */
+function told(...candidates: readonly CandidateReport[]): readonly string[] {
+  const hosts: string[] = []
+  const manager: Partial<AddressManager> = {
+    addPublicAddressMapping: (...[, , externalIp]) => void hosts.push(externalIp),
+    removePublicAddressMapping: () => undefined,
+    confirmObservedAddr: () => undefined,
+    removeObservedAddr: () => undefined
+  }
+  createAnnouncer(manager as AddressManager, false).update(candidates)
+  return hosts
+}
+
+describe('an unverified external address', () => {
+  it('is handed to the node where the internet could reach it', () => {
+    expect(told(candidate('/ip4/11.0.0.2/tcp/4001', 'mapped', 'consistent'))).toEqual(['11.0.0.2'])
+  })
+
+  it.each(['10.0.0.2', '192.168.1.1', '127.0.0.1', '169.254.169.254', '100.64.0.1', '224.0.0.1', '0.0.0.0'])(
+    'is not where a router says %s',
+    (host) => expect(told(candidate(`/ip4/${host}/tcp/4001`, 'mapped', 'claimed'))).toEqual([])
+  )
+
+  it('is not where a relay tells it, or an observer sees it', () => {
+    expect(told(candidate('/ip4/11.0.0.9/tcp/1', 'relayed', 'consistent'))).toEqual([])
+    expect(told(candidate('/ip4/11.0.0.9/tcp/1', 'observed', 'claimed'))).toEqual([])
+  })
+})
