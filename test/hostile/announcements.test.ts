@@ -61,11 +61,9 @@ describe.each(strategyNames)('%s, with a mapping that is held', (name) => {
           await scene.clock.advance(15 * 60_000)
 
           const what = `${kinds.indexOf(first)} then ${kinds.indexOf(second)}, at moment ${moment} and ${apart} later`
-          expect([unheard, scene.strangeCodes()], what).toEqual([[], []])
-          expect(scene.traversal.report().externalAddresses, what).toEqual(['/ip4/11.0.0.2/tcp/8080'])
-          expect(scene.hasRule(8080), what).toBe(true)
+          expect({ what, ...stateOf(scene) }).toEqual({ what, ...good })
           await scene.stop()
-          expect([scene.hasRule(8080), scene.openSockets(), unheard], what).toEqual([false, 0, []])
+          expect({ what, ...stateOf(scene) }).toEqual({ what, ...stopped })
           runs++
         }
       }
@@ -85,13 +83,21 @@ describe.each(strategyNames)('%s, while it searches', (name) => {
       wasReached = ether.moments() > moment
       await scene.clock.advance(15 * 60_000)
 
-      expect([unheard, scene.strangeCodes()], `at moment ${moment}`).toEqual([[], []])
-      expect(scene.traversal.report().externalAddresses, `at moment ${moment}`).toEqual(['/ip4/11.0.0.2/tcp/8080'])
+      expect({ moment, ...stateOf(scene) }).toEqual({ moment, ...good })
       await scene.stop()
-      expect([scene.hasRule(8080), scene.openSockets()], `at moment ${moment}`).toEqual([false, 0])
+      expect({ moment, ...stateOf(scene) }).toEqual({ moment, ...stopped })
     }
   })
 })
+
+const stateOf = (scene: Scene): object => ({
+  unheard,
+  strangeCodes: scene.strangeCodes(),
+  addresses: scene.traversal.report().externalAddresses,
+  hasRule: scene.hasRule(8080)
+})
+const good = { unheard: [], strangeCodes: [], addresses: ['/ip4/11.0.0.2/tcp/8080'], hasRule: true }
+const stopped = { ...good, addresses: [], hasRule: false }
 
 async function map({ traversal, clock }: Scene): Promise<void> {
   traversal.want(endpoint(8080))

@@ -19,7 +19,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'hole-punch': ['interface', 'net', 'messages'],
   libp2p: ['interface', 'core', 'net', ...strategies, 'autonat', 'relay', 'hole-punch'],
   node: ['interface', 'core', 'net', ...strategies],
-  cli: ['interface', 'core', 'net', 'node', 'libp2p', ...strategies, 'autonat', 'relay', 'hole-punch'],
+  cli: ['interface', 'core', 'net', 'messages', 'node', 'libp2p', ...strategies, 'autonat', 'relay', 'hole-punch'],
   testkit: ['interface', 'net'],
   conformance: ['interface', 'net', 'testkit'],
   lab: ['interface']
