@@ -10,7 +10,7 @@ import {
   replaceFile,
   stateFile,
   takeLock
-} from '@postern/node/files'
+} from '@postern/node'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stat } from 'node:fs/promises'
 import { Failure } from './output.js'
