@@ -10,7 +10,7 @@ import {
   replaceFile,
   stateFile,
   takeLock
-} from '@postern/node/files'
+} from '@postern/node'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stat } from 'node:fs/promises'
 import { Failure } from './output.js'
@@ -60,7 +60,7 @@ function parse(bytes: Uint8Array, path: string): PrivateKey {
     return privateKeyFromProtobuf(bytes)
   } catch {
     throw new Failure(
-      `${path} holds no private key of libp2p, or a part of one. Move it away (mv ${path} ${path}.old) for a new one, or name another one with --key`
+      `${path} holds no private key of libp2p. Move it away for a new one (mv ${path} ${path}.old), or name another one with --key`
     )
   }
 }

@@ -1,8 +1,3 @@
-/**
- * Files that are written whole or not at all, and read without waiting for anything.
- *
- * @packageDocumentation
- */
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'

@@ -7,6 +7,17 @@
 export type { ExposableServer } from './endpoints.js'
 export type { ExposeOptions, Exposure, Listeners } from './expose.js'
 export { expose } from './expose.js'
+export type { FileLock, Holder } from './file-lock.js'
+export { isHolder, takeLock } from './file-lock.js'
 export type { FileStore, FileStoreOptions } from './file-store.js'
 export { fileStore } from './file-store.js'
+export {
+  createFile,
+  explainFileError,
+  makeFolder,
+  readRegularFile,
+  removeLeftovers,
+  replaceFile,
+  stateFile
+} from './files.js'
 export { defaultStrategies, ladderGrammar, parseLadder } from './ladder.js'

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { memoryStore } from '@postern/core'
 import type { Strategy } from '@postern/interface'
-import { createGateway, type FakeGateway, listen } from '@postern/testkit'
+import { createGateway, type FakeGateway, listen, virtualClock } from '@postern/testkit'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type ExposeOptions, type Exposure, expose } from '../src/index.js'
 
@@ -23,6 +23,10 @@ async function router(): Promise<{ readonly gateway: FakeGateway; readonly optio
   const { address } = listening
   return { gateway, options: { strategies: `pcp:${address},nat-pmp:${address},upnp:${address}`, store: memoryStore() } }
 }
+
+/** A network that is never told. */
+const silent: NonNullable<ExposeOptions['findNetwork']> = ({ signal }) =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
 
 async function exposed(...args: Parameters<typeof expose>): Promise<Exposure> {
   const exposure = await expose(...args)
@@ -107,6 +111,25 @@ describe('expose', () => {
     const exposure = await exposed(server, { store: memoryStore(), findNetwork: nowhere, strategies: [] })
     expect(exposure.report()).toMatchObject({ verdict: 'private', cause: 'loopback-only' })
     expect(options.strategies).toBeDefined()
+  })
+
+  it.each([
+    ['the store hangs', {}],
+    ['neither the store nor the network answers', { findNetwork: silent }]
+  ])('resolves within 5 s where %s, and closes', async (_, more) => {
+    const clock = virtualClock()
+    const server = createServer().listen(0, '127.0.0.1')
+    cleanups.push(() => server.close())
+    await once(server, 'listening')
+    const hangs = { load: () => new Promise<never>(() => undefined), save: () => new Promise<never>(() => undefined) }
+    const host = { clock, random: Math.random, log: { debug: () => undefined, info: () => undefined } }
+    const waiting = expose(server, { strategies: [], store: hangs, host, ...more })
+    await clock.advance(5000)
+    const exposure = await waiting
+    let isClosed = false
+    void exposure.close().then(() => (isClosed = true))
+    await clock.advance(5000)
+    expect(isClosed).toBe(true)
   })
 
   it('tells listeners what happens before it resolves', async () => {

@@ -159,7 +159,7 @@ describe('a file', () => {
     await Promise.all(threads.map((each) => once(each, 'message')))
     const answers: Answer[] = []
     for (const each of threads) {
-      each.postMessage({ does: 'load', path })
+      each.postMessage({ does: 'load', path }, [])
       answers.push((await once(each, 'message'))[0])
     }
     expect(answers.map(isOwner)).toEqual([true, false])

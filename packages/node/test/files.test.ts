@@ -4,7 +4,7 @@ import type * as promises from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createFile, removeLeftovers, replaceFile } from '../src/files-entry.js'
+import { createFile, removeLeftovers, replaceFile } from '../src/files.js'
 
 /** What a test lets fail: the call, and the error. */
 const faults = vi.hoisted(() => ({ call: '', code: '' }))
@@ -131,7 +131,7 @@ it.skipIf(!mounts)(
   () => {
     const script = `
     import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-    import { replaceFile } from ${JSON.stringify(new URL('../dist/files-entry.js', import.meta.url).href)}
+    import { replaceFile } from ${JSON.stringify(new URL('../dist/files.js', import.meta.url).href)}
     const path = '${folder}/a.json'
     const levels = []
     for (let free = 0; free < 10; free++) {
