@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -111,6 +112,22 @@ describe.skipIf(!onLinux)('a mapping', { timeout: 30_000 }, () => {
     command.child.kill('SIGINT')
     expect(await command.ended).toBe(130)
     expect(command.said()).toContain('ended before everything was released')
+  })
+
+  it('is not asked for after a signal that comes while the store is read', async () => {
+    // Another contender for the file, which keeps this one looking.
+    const folder = join(state, 'postern')
+    await mkdir(folder)
+    const contender = createServer()
+    contender.listen(join(folder, 'map-8080-tcp.json.lock-77-0123456789abcdef'))
+    contender.unref()
+    await once(contender, 'listening')
+    const command = run(map('--json'))
+    await once(contender, 'connection')
+    command.child.kill('SIGTERM')
+    expect(await command.ended).toBe(0)
+    expect(gateway.mappings).toHaveLength(0)
+    contender.close()
   })
 
   it('is never left behind by a signal that comes while it begins', { timeout: 120_000 }, async () => {
