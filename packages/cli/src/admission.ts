@@ -47,7 +47,7 @@ export interface Admission {
   /** For the listeners: see {@link guardedTransport}. */
   readonly guard: SocketGuard
   /** For `createLibp2p({ connectionGater })`. */
-  readonly gater: Pick<ConnectionGater, 'denyInboundUpgradedConnection'>
+  readonly gater: Pick<ConnectionGater, 'denyInboundConnection' | 'denyInboundUpgradedConnection'>
   /** Listens to the events of the node until the signal aborts. `isBusy` says of which connections none may be closed. */
   watch(events: TypedEventTarget<Libp2pEvents>, isBusy: (connection: Connection) => boolean, signal: AbortSignal): void
 }
@@ -72,6 +72,8 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
   const counters: AdmissionCounters = { handshakes: noRefusals(), connections: noRefusals(), streams: noRefusals() }
   /** By the remote end of the socket, which is what libp2p knows of it later. */
   const entries = new Map<string, Entry>()
+  /** What has no socket of its own. */
+  const others = new WeakMap<MultiaddrConnection, Entry>()
   let isBusy: (connection: Connection) => boolean = () => false
 
   /** Takes a place, which another entry may have to give up. */
@@ -111,23 +113,31 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
   /** Remembers an entry. Returns what forgets it and gives its places back. */
   function keep(key: string, entry: Entry): () => void {
     entries.set(key, entry)
+    const ended = forget(entry)
     return () => {
-      entry.settled.abort()
-      handshakes.free(entry)
-      connections.free(entry)
+      ended()
       if (entries.get(key) === entry) entries.delete(key)
     }
   }
 
+  /** Returns what gives the places of an entry back. */
+  const forget = (entry: Entry) => (): void => {
+    entry.settled.abort()
+    handshakes.free(entry)
+    connections.free(entry)
+  }
+
   /** What came in through no listener of ours: through a relay, or as the passive side of a hole punch. */
-  function keepOther(peer: PeerId, remote: MultiaddrConnection): Entry {
+  function otherOf(remote: MultiaddrConnection): Entry {
+    const known = others.get(remote)
+    if (known !== undefined) return known
     const entry: Entry = {
       end: () => remote.abort(new Error('the place is needed for another peer')),
       hasEnded: () => remote.status !== 'open',
       address: ipOf(remote),
       settled: new AbortController()
     }
-    remote.addEventListener('close', keep(keyOfOther(peer, remote), entry), { once: true })
+    others.set(remote, entry)
     return entry
   }
 
@@ -156,14 +166,16 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     stream.abort(new Error('too many streams'))
   }
 
-  function entryOf(peer: PeerId, remote: Pick<MultiaddrConnection, 'remoteAddr'>): Entry | undefined {
+  function socketOf(remote: Pick<MultiaddrConnection, 'remoteAddr'>): Entry | undefined {
     const names = remote.remoteAddr.getComponents()
     const port = Number(names.find(({ name }) => name === 'tcp')?.value)
     const kind = names.some(({ name }) => name === 'ws') ? 'ws' : 'tcp'
     const isRelayed = names.some(({ name }) => name === 'p2p-circuit')
-    const own = isRelayed ? undefined : entries.get(keyOf(kind, port, ipOf(remote)))
-    return own ?? entries.get(keyOfOther(peer, remote))
+    return isRelayed ? undefined : entries.get(keyOf(kind, port, ipOf(remote)))
   }
+
+  const openedOf = (connection: Connection): Entry | undefined =>
+    socketOf(connection) ?? entries.get(keyOfOther(connection.remotePeer, connection))
 
   return {
     counters,
@@ -178,13 +190,23 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     },
     guard,
     gater: {
+      denyInboundConnection(remote) {
+        // A socket has its place since the guard has seen it.
+        if (socketOf(remote) !== undefined) return false
+        const entry = otherOf(remote)
+        if (take(handshakes, counters.handshakes, entry, entry, () => true) !== undefined) return true
+        remote.addEventListener('close', forget(entry), { once: true })
+        void endAfterTimeout(entry)
+        return false
+      },
       denyInboundUpgradedConnection(peer, remote) {
-        const entry = entryOf(peer, remote) ?? keepOther(peer, remote)
+        const entry = socketOf(remote) ?? otherOf(remote)
         if (entry.hasEnded()) return true
         const party = { address: entry.address, peer: peer.toString() }
         if (take(connections, counters.connections, entry, party, isIdle) !== undefined) return true
         handshakes.free(entry)
         entry.settled.abort()
+        if (others.has(remote)) remote.addEventListener('close', keep(keyOfOther(peer, remote), entry), { once: true })
         return false
       }
     },
@@ -193,7 +215,7 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
       events.addEventListener(
         'connection:open',
         ({ detail }) => {
-          const entry = detail.direction === 'inbound' ? entryOf(detail.remotePeer, detail) : undefined
+          const entry = detail.direction === 'inbound' ? openedOf(detail) : undefined
           if (entry === undefined) return
           entry.connection = detail
           const party = { address: entry.address, peer: detail.remotePeer.toString() }

@@ -205,27 +205,40 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     expect(admission.connections).toBe(4)
   })
 
-  it('is counted at the address of the relay where it came through one', async () => {
-    const admission = createAdmission({ ...roomy, connections: { total: 100, ip: 2 } }, virtualClock())
+  it('is counted at the address of the relay where it comes through one, before and after it is a connection', async () => {
+    const clock = virtualClock()
+    const limits = { ...roomy, handshakes: { total: 100, ip: 3 }, connections: { total: 100, ip: 2 } }
+    const admission = createAdmission(limits, clock)
     const relay = '/ip4/11.0.0.1/tcp/4001/p2p/12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln/p2p-circuit'
     const aborted: number[] = []
-    const arrive = async (index: number): Promise<boolean | undefined> => {
+    const arrivals = Array.from({ length: 5 }, async (_, index) => {
       const { peerId } = await createLibp2p({ start: false })
       const remote = Object.assign(new EventTarget(), {
         remoteAddr: multiaddr(`${relay}/p2p/${peerId.toString()}`),
         status: 'open',
         abort() {
           aborted.push(index)
+          remote.status = 'aborted'
           remote.dispatchEvent(new Event('close'))
         }
       })
-      return admission.gater.denyInboundUpgradedConnection?.(peerId, remote as unknown as MultiaddrConnection)
-    }
-    expect([await arrive(0), await arrive(1)]).toEqual([false, false])
-    expect(admission.connections).toBe(2)
-    expect(await arrive(2)).toBe(false)
-    expect(aborted).toEqual([0])
-    expect(admission.connections).toBe(2)
+      const connection = remote as unknown as MultiaddrConnection
+      return {
+        begins: () => admission.gater.denyInboundConnection?.(connection),
+        isUpgraded: () => admission.gater.denyInboundUpgradedConnection?.(peerId, connection)
+      }
+    })
+    const [a, b, c, d, e] = await Promise.all(arrivals)
+    expect([a, b, c, d, e].map((each) => each?.begins())).toEqual([false, false, false, false, false])
+    expect({ aborted, pending: admission.handshakes }).toEqual({ aborted: [0, 1], pending: 3 })
+    expect([a, c, d, e].map((each) => each?.isUpgraded())).toEqual([true, false, false, false])
+    expect({ aborted, pending: admission.handshakes, connections: admission.connections }).toEqual({
+      aborted: [0, 1, 2],
+      pending: 0,
+      connections: 2
+    })
+    await clock.advance(10_000)
+    expect({ aborted, connections: admission.connections }).toEqual({ aborted: [0, 1, 2], connections: 2 })
   })
 
   it('comes at a rate that one address cannot use up', async () => {
