@@ -68,7 +68,7 @@ const ended = new AbortController()
 const watching = watchNetwork({ clock: systemClock, changed: (network) => traversal.networkIs(network) }, ended)
 await traversal.start()
 
-for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => void stop())
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => void stop())
 
 async function stop(): Promise<void> {
   ended.abort()

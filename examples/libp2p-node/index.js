@@ -67,4 +67,4 @@ const complain = (error) => console.log('failed:', error.message)
 for (const address of process.argv.slice(2)) node.dial(multiaddr(address)).catch(complain)
 createInterface({ input: process.stdin }).on('line', (line) => void say(line).catch(complain))
 
-for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => node.stop().then(() => process.exit(0)))
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(name, () => node.stop().then(() => process.exit(0)))

@@ -57,4 +57,4 @@ function stop() {
   cutAll(new Error('interrupted'))
   node.stop().then(() => process.exit(0))
 }
-for (const name of ['SIGINT', 'SIGTERM']) process.once(name, stop)
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(name, stop)

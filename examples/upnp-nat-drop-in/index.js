@@ -23,4 +23,4 @@ node.addEventListener('self:peer:update', () => {
 })
 
 // Stopping deletes the mapping.
-for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => node.stop().then(() => process.exit(0)))
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(name, () => node.stop().then(() => process.exit(0)))

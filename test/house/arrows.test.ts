@@ -39,7 +39,7 @@ const importsOf = (each: Package): readonly (readonly [file: string, specifier: 
     ts.preProcessFile(read(file)).importedFiles.map(({ fileName }) => [file, fileName] as const)
   )
 
-/** `write-file-atomic/lib` is of write-file-atomic. */
+/** `prom-client/lib` is of prom-client. */
 const packageOf = (specifier: string): string =>
   specifier
     .split('/')

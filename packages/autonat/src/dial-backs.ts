@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Connection, Stream } from '@libp2p/interface'
 import { type CallOptions, natError, printable } from '@postern/interface'
 import { messagesOf } from '@postern/messages'
-import { within } from '@postern/net'
+import { createPlaces, within } from '@postern/net'
 import { decodeDialBack, dialBackProtocol, encodeDialBackResponse } from './codec.js'
 import type { AutonatHost } from './host.js'
 import { directRoute, fits, type Route } from './route.js'
@@ -51,27 +51,43 @@ interface Waiting {
 /** Nobody sends more than a nonce. */
 const mostBytes = 256
 const handlerMs = 5_000
-/** One server sends one. Whoever opens more wants something else. */
-const mostStreams = 32
+/** Streams at a time. One server sends one; a peer that opens more wants something else. */
+const maxStreams = { total: 32, subnet: 32, ip: 32, peer: 2 }
 
 export function createDialBacks({ clock, log, components }: AutonatHost): DialBacks {
   const { registrar, connectionManager } = components
   const waiting = new Map<bigint, Waiting>()
   const receiving = new Map<AbortController, Promise<void>>()
+  const places = createPlaces<AbortController>(maxStreams)
   let isHandling = false
   const counters: DialBackCounters = { proven: 0, foreign: 0, unfit: 0, dropped: 0 }
 
   function accept(stream: Stream, connection: Connection): void {
-    if (waiting.size === 0 || receiving.size >= mostStreams) {
+    const cut = new AbortController()
+    if (waiting.size === 0 || !enter(cut, connection)) {
       counters.dropped += 1
       stream.abort(new Error('no dial back is expected'))
       return
     }
-    const cut = new AbortController()
     receiving.set(
       cut,
-      receive(stream, connection, cut).finally(() => receiving.delete(cut))
+      receive(stream, connection, cut).finally(() => {
+        receiving.delete(cut)
+        places.free(cut)
+      })
     )
+  }
+
+  /** Returns whether there is a place. One that a prefix with more holds is taken away, so that silence keeps no proof out. */
+  function enter(cut: AbortController, connection: Connection): boolean {
+    const party = { address: ipOf(connection), peer: connection.remotePeer.toString() }
+    const refusal = places.take(cut, party)
+    if (refusal === undefined) return true
+    const victim = refusal === 'peer' ? undefined : places.findVictim(party, refusal, () => true)
+    if (victim === undefined) return false
+    places.free(victim)
+    victim.abort(new Error('the place is needed for another peer'))
+    return places.take(cut, party) === undefined
   }
 
   async function receive(stream: Stream, connection: Connection, whole: CallOptions): Promise<void> {
@@ -157,6 +173,10 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
     }
   }
 }
+
+/** The IP address that a connection comes from: of a relayed one, that of the relay. */
+const ipOf = ({ remoteAddr }: Connection): string =>
+  remoteAddr.getComponents().find(({ name }) => name === 'ip4' || name === 'ip6')?.value ?? ''
 
 /**
  * Why a connection does not prove that the address was dialled; undefined if it does, as far as that can be seen.

@@ -1,31 +1,92 @@
+import { createPlaces, createRate, type Party, type PlaceRefusal } from '@postern/net'
 import type { ServerSettings } from './server-options.js'
 
-/** Who may still ask. */
+/** Why a request is turned away: `minute` is the number of requests in a minute, the others that of requests at a time. */
+export type LimitRefusal = PlaceRefusal | `minute-${PlaceRefusal}`
+
+/** A request that was let in. */
+export interface Admitted {
+  /** Returns why no address may be dialled for it, and takes nothing. */
+  findRefusal(): LimitRefusal | undefined
+  /** Takes a dial out of the budget. From then on the request is not given up for another one. */
+  takeDial(): LimitRefusal | undefined
+  /** Gives the places back. */
+  leave(): void
+}
+
+/** Which peers may still ask. */
 export interface Limits {
-  /** A place, to be given back when the request is over; undefined if there is none. */
-  findPlace(peerId: string): (() => void) | undefined
+  /** Lets a request in, or returns why not. Calls `giveUp` when a request of a prefix that has fewer needs the place. */
+  admit(party: Party, giveUp: () => void): Admitted | LimitRefusal
 }
 
 const minuteMs = 60_000
 /** Beyond one at a time, so that a second question does not have to wait for a dial that hangs. */
-const mostAtOncePerPeer = 2
+const maxAtOncePerPeer = 2
+/** Requests that are read, or paid for with data, at a time: each holds a stream and 256 KiB at most, for 20 s. */
+const reading = { total: 64, subnet: 16, ip: 8, peer: maxAtOncePerPeer }
+/** Requests that are read in a minute. Most of them lead to no dial: what is not dialled for has a budget of its own. */
+const readPerMinute = { total: 1200, subnet: 240, ip: 120, peer: 60 }
 
-/** Only what was let in is remembered, so that the tables are never larger than the limits. */
-export function createLimits({ clock, requestsPerPeer, requestsPerMinute, concurrency }: ServerSettings): Limits {
-  let admitted: readonly { readonly peerId: string; readonly atMs: number }[] = []
-  const working: string[] = []
-  const countOf = (list: readonly string[], peerId: string): number => list.filter((each) => each === peerId).length
+export function createLimits(settings: ServerSettings): Limits {
+  const { clock, requestsPerPeer, requestsPerIp, requestsPerSubnet, requestsPerMinute, concurrency } = settings
+  const readers = createPlaces<Reader>(reading)
+  const reads = createRate(readPerMinute, minuteMs, clock)
+  const dialling = createPlaces<Reader>({
+    total: concurrency,
+    // No bound of their own, but the share of newcomers.
+    subnet: concurrency,
+    ip: concurrency,
+    peer: maxAtOncePerPeer
+  })
+  const dials = createRate(
+    { total: requestsPerMinute, subnet: requestsPerSubnet, ip: requestsPerIp, peer: requestsPerPeer },
+    minuteMs,
+    clock
+  )
+
+  function enter(reader: Reader): PlaceRefusal | undefined {
+    const { party } = reader
+    const refusal = readers.take(reader, party)
+    if (refusal === undefined) return undefined
+    const isOther = (each: Reader): boolean => each.party.address !== party.address && !dialling.has(each)
+    const victim = readers.findVictim(party, refusal, isOther)
+    if (victim === undefined) return refusal
+    readers.free(victim)
+    victim.giveUp()
+    return readers.take(reader, party)
+  }
 
   return {
-    findPlace(peerId) {
-      const nowMs = clock.monotonicMs()
-      admitted = admitted.filter(({ atMs }) => atMs > nowMs - minuteMs)
-      const ofPeer = admitted.filter((each) => each.peerId === peerId)
-      if (admitted.length >= requestsPerMinute || ofPeer.length >= requestsPerPeer) return undefined
-      if (working.length >= concurrency || countOf(working, peerId) >= mostAtOncePerPeer) return undefined
-      admitted = [...admitted, { peerId, atMs: nowMs }]
-      working.push(peerId)
-      return () => void working.splice(working.indexOf(peerId), 1)
+    admit(party, giveUp) {
+      const reader = { party, giveUp }
+      const tooMany = reads.take(party)
+      if (tooMany !== undefined) return `minute-${tooMany}`
+      const full = enter(reader)
+      if (full !== undefined) return full
+      return {
+        findRefusal() {
+          const spent = dials.findRefusal(party)
+          return spent === undefined ? dialling.findRefusal(party) : `minute-${spent}`
+        },
+        takeDial() {
+          const busy = dialling.take(reader, party)
+          if (busy !== undefined) return busy
+          const spent = dials.take(party)
+          if (spent === undefined) return undefined
+          dialling.free(reader)
+          return `minute-${spent}`
+        },
+        leave() {
+          readers.free(reader)
+          dialling.free(reader)
+        }
+      }
     }
   }
+}
+
+interface Reader {
+  readonly party: Party
+  readonly giveUp: () => void
 }

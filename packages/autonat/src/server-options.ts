@@ -7,14 +7,20 @@ export interface AutonatServerInit {
    * stranger must not have anything dialled.
    * @default `isGlobal` of `@postern/interface` */
   readonly mayDial?: (address: string) => boolean
-  /** Requests that one peer may make within a minute.
+  /** Requests within a minute that an address is dialled for, of one peer.
    * @default 12 */
   readonly requestsPerPeer?: number
-  /** Requests that all peers together may make within a minute.
+  /** The same of one IPv4 address, or one /64 of IPv6.
+   * @default 24 */
+  readonly requestsPerIp?: number
+  /** The same of one /24 of IPv4, or one /48 of IPv6.
+   * @default 30 */
+  readonly requestsPerSubnet?: number
+  /** The same of all peers together. An IP address gets no more of them than are left for others.
    * @default 60 */
   readonly requestsPerMinute?: number
-  /** Requests that are worked on at the same time; of one peer at most two.
-   * @default 8 */
+  /** Addresses that are dialled at the same time; of one peer at most two requests, dialled one after the other.
+   * @default 16 */
   readonly concurrency?: number
   /** How long a dial may take, in ms.
    * @default 10_000 */
@@ -38,15 +44,24 @@ export function readServerInit(init: AutonatServerInit): ServerSettings {
   const {
     mayDial = isGlobal,
     requestsPerPeer = 12,
+    requestsPerIp = 24,
+    requestsPerSubnet = 30,
     requestsPerMinute = 60,
-    concurrency = 8,
+    concurrency = 16,
     dialTimeoutMs = 10_000,
     // "servers SHOULD ask for 30k to 100k bytes" (autonat-v2, Amplification Attack Prevention)
     dialDataBytes = () => randomInt(30_000, 100_001),
     hostAddresses = interfaceAddresses,
     clock = systemClock
   } = init
-  const numbers = { requestsPerPeer, requestsPerMinute, concurrency, dialTimeoutMs }
+  const numbers = {
+    requestsPerPeer,
+    requestsPerIp,
+    requestsPerSubnet,
+    requestsPerMinute,
+    concurrency,
+    dialTimeoutMs
+  }
   for (const [name, value] of Object.entries(numbers)) {
     if (!Number.isInteger(value) || value < 1)
       throw new TypeError(`${name} is not a whole number of 1 or more: ${value}`)

@@ -14,7 +14,8 @@ import {
 import { directRoute, type Route } from './route.js'
 import { type Choice, findChoice } from './server-choice.js'
 import { dialBack, encodeVerdict, refused, rejected, type Verdict } from './server-dial.js'
-import { createLimits } from './server-limits.js'
+import { type Admitted, createLimits, type LimitRefusal } from './server-limits.js'
+import { createTally, createTurns } from './server-turns.js'
 import { type AutonatServerInit, readServerInit, type ServerSettings } from './server-options.js'
 
 /** The parts of a libp2p node that the server works with. */
@@ -50,12 +51,16 @@ export interface AutonatServerCounters {
 /** A libp2p service: an AutoNAT v2 server. */
 export interface AutonatServer extends Startable {
   readonly counters: Readonly<AutonatServerCounters>
+  /** Requests that were rejected by a limit, by its name: see {@link LimitRefusal}. */
+  readonly limited: Readonly<Partial<Record<LimitRefusal, number>>>
+  /** Returns whether a request that came over the connection is being worked on. */
+  isServing(connection: Connection): boolean
 }
 
 /** Fifty addresses are well below that. */
-const mostBytes = 8192
+const maxBytes = 8192
 /** All the dial data that a request can cost, since a peer sends it as fast as it can. */
-const mostBuffered = 262_144
+const maxBuffered = 262_144
 const mostDialData = 200_000
 const requestMs = 5_000
 const dialDataMs = 15_000
@@ -78,7 +83,10 @@ export function autonatServer(init: AutonatServerInit = {}): (components: Autona
 function createServer(components: AutonatServerComponents, settings: ServerSettings): AutonatServer {
   const { clock } = settings
   const limits = createLimits(settings)
+  const limited: Partial<Record<LimitRefusal, number>> = {}
   const working = new Set<Promise<void>>()
+  const serving = createTally<string>()
+  const turns = createTurns()
   const counters: AutonatServerCounters = {
     requests: 0,
     rejected: 0,
@@ -95,22 +103,41 @@ function createServer(components: AutonatServerComponents, settings: ServerSetti
   async function serve(stream: Stream, connection: Connection, call: CallOptions): Promise<void> {
     counters.requests += 1
     const from = directRoute(connection)
-    const leave = from && limits.findPlace(connection.remotePeer.toString())
-    const messages = messagesOf(stream, mostBytes, clock, leave && mostBuffered)
-    const reset = (): void => messages.reset(new Error('the server stops'))
-    call.signal.addEventListener('abort', reset, { once: true })
+    const givenUp = new AbortController()
+    const peer = connection.remotePeer.toString()
+    const decision = from && limits.admit({ address: from.host, peer }, () => givenUp.abort(new Error('no place')))
+    const admitted = typeof decision === 'object' ? decision : undefined
+    const messages = messagesOf(stream, maxBytes, clock, admitted && maxBuffered)
+    const reset = (): void => messages.reset(new Error('the server stops, or has no place'))
+    const signal = AbortSignal.any([call.signal, givenUp.signal])
+    signal.addEventListener('abort', reset, { once: true })
+    if (admitted) serving.add(connection.id)
     try {
-      const answer = from && leave ? await work(messages, connection, from, call) : rejected
-      await respond(messages, answer, call)
+      const answer =
+        from && admitted ? await work(messages, connection, from, admitted, { signal }) : turnedAway(decision)
+      await respond(messages, answer, { signal })
     } catch (error) {
       messages.reset(error instanceof Error ? error : new Error(String(error)))
     } finally {
-      leave?.()
-      call.signal.removeEventListener('abort', reset)
+      if (admitted) serving.remove(connection.id)
+      admitted?.leave()
+      signal.removeEventListener('abort', reset)
     }
   }
 
-  async function work(messages: Messages, connection: Connection, from: Route, call: CallOptions): Promise<Answer> {
+  /** Counts a limit that was reached. A peer that is relayed has reached none. */
+  function turnedAway(refusal: LimitRefusal | Admitted | undefined): Verdict {
+    if (typeof refusal === 'string') limited[refusal] = (limited[refusal] ?? 0) + 1
+    return rejected
+  }
+
+  async function work(
+    messages: Messages,
+    connection: Connection,
+    from: Route,
+    admitted: Admitted,
+    call: CallOptions
+  ): Promise<Answer> {
     const late = (): Error => natError('NO_REPLY', 'no request')
     const request = await within(clock, requestMs, call, late, async (bounded) =>
       decodeMessage(await messages.read(bounded))
@@ -119,10 +146,17 @@ function createServer(components: AutonatServerComponents, settings: ServerSetti
     if (request?.kind !== 'dial-request') return rejected
     const choice = findChoice(request.addresses, connection.remotePeer, components, settings)
     if (choice === undefined) return refused
+    const refusal = admitted.findRefusal()
+    if (refusal !== undefined) return turnedAway(refusal)
     // "If this selected address has an IP address different from the requesting node's observed IP address"
     if (choice.route.host !== from.host && !(await isPaidFor(messages, choice, call))) return rejected
-    counters.dials += 1
-    return { ...(await dialBack(choice, request.nonce, components, settings, call)), index: choice.index }
+    const spent = admitted.takeDial()
+    if (spent !== undefined) return turnedAway(spent)
+    // libp2p joins dials to the same peer: the second question would get the connection of the first.
+    return turns(connection.remotePeer.toString(), call, async () => {
+      counters.dials += 1
+      return { ...(await dialBack(choice, request.nonce, components, settings, call)), index: choice.index }
+    })
   }
 
   /** Asks for data, and says whether it came. Without it a peer could have others flooded at no cost. */
@@ -161,6 +195,8 @@ function createServer(components: AutonatServerComponents, settings: ServerSetti
 
   return {
     counters,
+    limited,
+    isServing: ({ id }) => serving.has(id),
     async start() {
       if (running !== undefined) return
       const stopping = new AbortController()

@@ -161,7 +161,17 @@ describe('a request', () => {
     ['private addresses', ['/ip4/192.168.1.1/tcp/4001', '/ip4/127.0.0.1/tcp/4001', '/ip6/fd00::1/tcp/4001']],
     ['relayed addresses', ['/ip4/11.0.0.1/tcp/1/p2p/12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln/p2p-circuit']],
     ['addresses that it has no transport for', ['/ip4/11.0.0.1/udp/4001/quic-v1']],
-    ['names', ['/dns4/example.com/tcp/4001']]
+    ['names', ['/dns4/example.com/tcp/4001']],
+    [
+      'an address that is none for a peer, or is one beside a second place',
+      [
+        '/ip4/11.0.0.1/tcp/443/tls/sni/127.0.0.1/ws',
+        '/ip4/11.0.0.1/tcp/443/tls/sni/localhost/tls/ws',
+        '/ip4/11.0.0.1/tcp/80/ws/http-path/x',
+        '/ip4/11.0.0.1/tcp/4001/ip4/127.0.0.1/tcp/22',
+        '/ip4/11.0.0.1/tcp/4001/dns4/localhost'
+      ]
+    ]
   ])('with %s is refused', async (_, addresses) => {
     const { ask, server } = await scene({ mayDial: isGlobal })
     expect(await ask(addresses)).toEqual([response(101)])
@@ -290,11 +300,23 @@ describe('the limits', () => {
     expect(await readAll(messages)).toEqual([response(100)])
   })
 
-  it('are so many at the same time', async () => {
-    const { open, ask, client } = await scene({ concurrency: 1 })
-    const slow = await open()
-    await slow.write(new Uint8Array())
+  it('are so many dials at the same time', async () => {
+    const { open, client, ask, time, server } = await scene({ concurrency: 1 })
+    await client.libp2p.unhandle(dialBackProtocol)
+    await client.libp2p.handle(dialBackProtocol, () => undefined)
+    const hanging = await open()
+    await hanging.write(request([client.plain]))
+    await time.asked(10_000)
     expect(await ask([client.plain])).toEqual([response(100)])
+    expect(server.limited).toEqual({ ip: 1 })
+  })
+
+  it('do not hold requests that lead to no dial against those that do', async () => {
+    const { ask, client, server } = await scene({ requestsPerPeer: 1, requestsPerMinute: 1 })
+    for (let count = 0; count < 3; count += 1) expect(await ask([])).toEqual([response(101)])
+    expect(await ask([client.plain])).toEqual([response(200, 200)])
+    expect(await ask([client.plain])).toEqual([response(100)])
+    expect(server.limited).toEqual({ 'minute-peer': 1 })
   })
 
   it('are two at the same time for one peer', async () => {
@@ -302,6 +324,31 @@ describe('the limits', () => {
     const slow = await Promise.all([open(), open()])
     expect(slow).toHaveLength(2)
     expect(await ask([client.plain])).toEqual([response(100)])
+  })
+
+  it('let two questions of one peer be answered at the same time, about two addresses, each with its own nonce', async () => {
+    const listen = ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0']
+    const { ask, client, server, dialBacks } = await scene({}, { listen })
+    const [one = '', other = ''] = client.libp2p.getMultiaddrs().map(String)
+    // A node takes five connections a second of one address.
+    for (let round = 0n; round < 2n; round += 1n) {
+      const both = [ask([one], 2n * round), ask([other], 2n * round + 1n)]
+      expect(await Promise.all(both)).toEqual([[response(200, 200)], [response(200, 200)]])
+    }
+    expect(new Set(dialBacks.map(({ nonce }) => nonce))).toEqual(new Set([0n, 1n, 2n, 3n]))
+    expect(server.counters).toMatchObject({ reached: 4, failed: 0 })
+  })
+
+  it('tell over which connections something is asked', async () => {
+    const { open, server, host, connection, time } = await scene()
+    const isServing = (): readonly boolean[] => host.libp2p.getConnections().map((each) => server.isServing(each))
+    await expect.poll(isServing).toEqual([false])
+    const slow = await open()
+    await time.asked(5_000)
+    expect(isServing()).toEqual([true])
+    slow.unwrap().abort(new Error('it changed its mind'))
+    await expect.poll(isServing).toEqual([false])
+    expect(connection.status).toBe('open')
   })
 
   it('of a dial are as long as dialTimeoutMs says', async () => {
@@ -351,6 +398,8 @@ describe('the service', () => {
   it.each([
     [{ requestsPerPeer: 0 }],
     [{ requestsPerMinute: 1.5 }],
+    [{ requestsPerIp: 0 }],
+    [{ requestsPerSubnet: Number.POSITIVE_INFINITY }],
     [{ concurrency: -1 }],
     [{ dialTimeoutMs: Number.NaN }],
     [{ mayDial: true as unknown as () => boolean }]

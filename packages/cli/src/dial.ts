@@ -1,6 +1,6 @@
 import type { AbortOptions, Libp2p, PeerId } from '@libp2p/interface'
 import { printable } from '@postern/interface'
-import { readAddress } from './peers.js'
+import { readDialAddress } from './peers.js'
 import { formatMs } from './terminal.js'
 
 /** What a connection to a peer is like. */
@@ -30,7 +30,7 @@ export async function dialOnce(
   { signal }: { readonly signal: AbortSignal }
 ): Promise<Dialled> {
   const began = performance.now()
-  const connection = await node.dial(readAddress(address), { force: true, signal })
+  const connection = await node.dial(readDialAddress(address), { force: true, signal })
   const connectMs = Math.round(performance.now() - began)
   const { limits, direct, remoteAddr, remotePeer } = connection
   const { seconds = null, bytes = null } = limits ?? {}

@@ -2,8 +2,8 @@ import { type MappingEvent, type NatReport, type Report, systemHost } from '@pos
 import { parseMultiaddr } from '@postern/interface'
 import { findNetwork } from '@postern/net'
 import { describe, whyNotAsked } from './doctor-text.js'
-import { codeOf } from './exit-codes.js'
-import { line, type Output, untilInterrupted } from './output.js'
+import { codeOf, exitCodes } from './exit-codes.js'
+import { line, type Output, unlessAborted, untilInterrupted } from './output.js'
 import { colorsFor, formatStrategy } from './terminal.js'
 import type { NamedWitness, OpenTrial, Trial } from './trial.js'
 
@@ -33,10 +33,15 @@ const hairpinMs = 1500
 
 /** Finds out how reachable this host is. Resolves to the exit code. */
 export async function doctor({ openTrial, json, dryRun }: DoctorOptions, { out, err }: Output): Promise<number> {
-  const interrupt = untilInterrupted()
+  const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const progress = colorsFor(err)
-  const network = await findNetwork({ signal })
+  const network = await findNetwork({ signal }).catch(unlessAborted(signal))
+  if (network === undefined) {
+    line(err, 'Interrupted; nothing was mapped.')
+    interrupt.done()
+    return exitCodes.unknown
+  }
   const trial = await openTrial(network)
   if (!json) {
     line(err, progress.dim(dryRun ? 'Looking, and changing nothing …' : 'Trying with a port of this program …'))

@@ -1,13 +1,25 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { CircuitRelayService } from '@libp2p/circuit-relay-v2'
-import type { AbortOptions, Connection } from '@libp2p/interface'
+import type { AbortOptions, Connection, Stream } from '@libp2p/interface'
+import { joinStreams } from './join-streams.js'
 
-/** What goes on between the relay and who asks it. */
+/** A request of a peer to the relay. */
+export interface Ask {
+  readonly connection: Connection
+  /** RESERVE or CONNECT, if the peer asks for something that there is. */
+  readonly type: string | undefined
+}
+
+/** What goes on between the relay and the peers that ask it. */
 export interface HopWatch {
-  asked(connection: Connection): void
-  /** It has been answered, or never will be. */
-  over(connection: Connection): void
-  /** What the server is about to answer to RESERVE or CONNECT. Gives what is to be answered. */
-  answering(connection: Connection, request: string, status: string): string
+  /** The server reads the request next: until this function and the server's next await are over, no other is read. */
+  asked(ask: Ask): void
+  /** The request has been answered, or never will be. */
+  over(ask: Ask): void
+  /** The stream of the request becomes one end of a relayed connection. */
+  carries(ask: Ask, stream: Stream): void
+  /** What the server is about to answer to RESERVE or CONNECT. Returns what is to be answered. */
+  answering(ask: Ask, status: string): string
 }
 
 /**
@@ -17,34 +29,94 @@ export interface HopWatch {
  * The spec has seconds there (circuit relay v2, "Limit"): others read 33 hours for its two minutes. And whom a connection
  * gater turns away it tells PERMISSION_DENIED, where others say that there is no place.
  *
- * There is no option for either. These are methods that are not in its interface; the version is pinned, and a test
+ * It joins the two streams of a circuit in a way that keeps every relayed byte in memory until the circuit ends: its `pipe()`
+ * names the first stream twice, and what the second mention buffers is never read. {@link joinStreams} carries the bytes
+ * instead, and the server is given stand-ins, which carry none and pass on its `abort()`.
+ *
+ * There is no option for any of it. These are methods that are not in its interface; the version is pinned, and a test
  * compares what a peer reads. Throws where they are not there.
  */
 export function onTheWire(server: CircuitRelayService, watch: HopWatch): void {
   if (!hasInternals(server)) throw new Error('this version of @libp2p/circuit-relay-v2 is not known here')
   const handleHopProtocol = server.handleHopProtocol.bind(server)
   const stopHop = server.stopHop.bind(server)
+  /** The far end of the circuit that is being made, from `stopHop` to `unwrap`. */
+  const making = new AsyncLocalStorage<Partial<FarEnd>>()
 
   server.handleHopProtocol = (hop, options) => {
     const { connection, request, stream } = hop
     const { type } = request
-    watch.asked(connection)
+    const ask: Ask = { connection, type }
+    watch.asked(ask)
     const put = (message: HopMessage): HopMessage => {
       const { status } = message
-      const answer = status === undefined || type === undefined ? status : watch.answering(connection, type, status)
+      const answer = status === undefined || type === undefined ? status : watch.answering(ask, status)
       return { ...inSeconds(message), ...(answer === undefined ? {} : { status: answer }) }
     }
     const pb: HopStream['pb'] = (codec) => {
       const messages = stream.pb(codec)
       return { ...messages, write: (message, call) => messages.write(put(message), call) }
     }
-    return handleHopProtocol({ ...hop, stream: { ...stream, pb } }, options).finally(() => watch.over(connection))
+    const unwrap = (): Stream | StandIn => {
+      const near = stream.unwrap()
+      if (near instanceof StandIn) return near
+      watch.carries(ask, near)
+      const { far, standIn: farStandIn, maxBytes } = making.getStore() ?? {}
+      if (far === undefined || farStandIn === undefined) return near
+      const nearStandIn = new StandIn(near)
+      const ended = (): void => {
+        nearStandIn.end()
+        farStandIn.end()
+      }
+      joinStreams(near, far, { maxBytes, ended })
+      return nearStandIn
+    }
+    const wrapped = { ...hop, stream: { ...stream, pb, unwrap } }
+    return making.run({}, () => handleHopProtocol(wrapped, options)).finally(() => watch.over(ask))
   }
-  server.stopHop = (stop, options) => stopHop({ ...stop, request: inSeconds(stop.request) }, options)
+  server.stopHop = async (stop, options) => {
+    const far = await stopHop({ ...stop, request: inSeconds(stop.request) }, options)
+    const circuit = making.getStore()
+    if (far === undefined || far instanceof StandIn || circuit === undefined) return far
+    const standIn = new StandIn(far)
+    const data = stop.request.limit?.data
+    Object.assign(circuit, { far, standIn, maxBytes: data === undefined ? undefined : Number(data) })
+    return standIn
+  }
+}
+
+interface FarEnd {
+  readonly far: Stream
+  readonly standIn: StandIn
+  readonly maxBytes: number | undefined
+}
+
+/** What the server pipes in the place of a stream: no message comes out of it, and it ends when the circuit has. */
+class StandIn extends EventTarget {
+  readonly #stream: Stream
+  writeStatus: 'writable' | 'closed' = 'writable'
+
+  constructor(stream: Stream) {
+    super()
+    this.#stream = stream
+  }
+  send(): boolean {
+    return true
+  }
+  async close(): Promise<void> {
+    this.writeStatus = 'closed'
+  }
+  /** The server aborts a circuit whose time is over, or when it stops. */
+  abort(error: Error): void {
+    this.#stream.abort(error)
+  }
+  end(): void {
+    this.dispatchEvent(new Event('close'))
+  }
 }
 
 interface Limited {
-  readonly limit?: { readonly duration?: number }
+  readonly limit?: { readonly duration?: number; readonly data?: bigint }
 }
 
 interface HopMessage extends Limited {
@@ -53,6 +125,7 @@ interface HopMessage extends Limited {
 
 interface HopStream {
   pb(codec: unknown): { write(message: HopMessage, call?: AbortOptions): Promise<void> }
+  unwrap(): Stream | StandIn
 }
 
 interface Hop {
@@ -63,7 +136,10 @@ interface Hop {
 
 interface Internals {
   handleHopProtocol(hop: Hop, options: AbortOptions): Promise<void>
-  stopHop(stop: { readonly connection: Connection; readonly request: Limited }, options: AbortOptions): Promise<unknown>
+  stopHop(
+    stop: { readonly connection: Connection; readonly request: Limited },
+    options: AbortOptions
+  ): Promise<Stream | StandIn | undefined>
 }
 
 const hasInternals = (server: object): server is Internals =>

@@ -1,53 +1,127 @@
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
-import { dirname, join } from 'node:path'
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
+import {
+  createFile,
+  explainFileError,
+  isHolder,
+  makeFolder,
+  readRegularFile,
+  removeLeftovers,
+  replaceFile,
+  stateFile,
+  takeLock
+} from '@postern/node/files'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { stat } from 'node:fs/promises'
 import { Failure } from './output.js'
 
-/** Where a key lies that nobody has given a place. */
-export const defaultKeyPath = (name: string): string =>
-  join(process.env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'postern', `${name}.key`)
+/** Where a key lies that the user has not given a place. Throws a {@link Failure} if there is no home folder. */
+export function defaultKeyPath(name: string): string {
+  const path = stateFile(`${name}.key`)
+  if (path === undefined) throw new Failure('there is no home folder for the key. Set HOME, or name a file with --key')
+  return path
+}
+
+/** A disk takes milliseconds. One that takes longer, in ms, is taken for one that is away. */
+const answerMs = 10_000
+/** A key is written in milliseconds. What is older, in ms, was left by a process that was killed. */
+const leftoverMs = 60_000
+/** Another process that makes the same key has so long for it. */
+const tries = { count: 60, pauseMs: 50 } as const
 
 /**
  * The private key in a file, as libp2p writes it (protobuf; kubo and go-libp2p read the same). Makes one, with mode 0600,
- * where there is no file.
+ * if there is no file, or an empty one: a full disk or a power cut leaves those, and they hold no key. Of two processes that
+ * make one at the same time, both get the same key.
  *
  * Rejects with an error that says what to do: a key that cannot be read is never written over.
  */
 export async function loadKey(path: string, warn: (text: string) => void): Promise<PrivateKey> {
-  const bytes = await readFile(path).catch((error: unknown) => {
-    if (isCode(error, 'ENOENT')) return undefined
-    throw new Failure(
-      `the key ${path} cannot be read: ${textOf(error)}. Make it readable, or name another one with --key`
-    )
+  const over = new AbortController()
+  const late = sleep(answerMs, undefined, { signal: over.signal }).then(() => {
+    throw new Failure(`the disk of the key ${path} does not answer. Name another place with --key`)
   })
-  if (bytes === undefined) return makeKey(path)
+  return Promise.race([readOrMake(path, warn), late]).finally(() => over.abort())
+}
+
+async function readOrMake(path: string, warn: (text: string) => void): Promise<PrivateKey> {
+  let bytes = (await read(path)) ?? (await make(path))
+  if (bytes.byteLength === 0) bytes = await refill(path, warn)
+  await removeLeftovers(path, leftoverMs)
   const { mode } = await stat(path)
   if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
     warn(`others can read the key ${path}: chmod 600 it`)
   }
+  return parse(bytes, path)
+}
+
+function parse(bytes: Uint8Array, path: string): PrivateKey {
   try {
     return privateKeyFromProtobuf(bytes)
   } catch {
-    throw new Failure(`${path} holds no private key of libp2p. Move it away, or name another one with --key`)
+    throw new Failure(
+      `${path} holds no private key of libp2p, or a part of one. Move it away (mv ${path} ${path}.old) for a new one, or name another one with --key`
+    )
   }
 }
 
-async function makeKey(path: string): Promise<PrivateKey> {
-  const key = await generateKeyPair('Ed25519')
+/** Undefined if there is no file. */
+async function read(path: string): Promise<Uint8Array | undefined> {
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    // Never over a file: two programs that start at the same time would end up with two keys.
-    await writeFile(path, privateKeyToProtobuf(key), { mode: 0o600, flag: 'wx' })
+    return await readRegularFile(path)
   } catch (error) {
-    throw new Failure(`the key ${path} cannot be written: ${textOf(error)}. Name another place with --key`, {
-      cause: error
-    })
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw new Failure(
+      `the key ${path} cannot be read, ${explainFileError(error)}. Make it readable, or name another one with --key`,
+      { cause: error }
+    )
   }
-  return key
 }
 
-const isCode = (error: unknown, code: string): boolean =>
-  error instanceof Error && 'code' in error && error.code === code
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+const newKey = async (): Promise<Uint8Array> => privateKeyToProtobuf(await generateKeyPair('Ed25519'))
+
+/** Resolves with the key that is in the file then: the new one, or the one of a process that was faster. */
+async function make(path: string): Promise<Uint8Array> {
+  const bytes = await newKey()
+  try {
+    await makeFolder(path)
+    if (await createFile(path, bytes)) return bytes
+  } catch (error) {
+    throw unwritable(path, error)
+  }
+  return (await read(path)) ?? bytes
+}
+
+/** Writes a key over an empty file, unless another process has done so. */
+async function refill(path: string, warn: (text: string) => void): Promise<Uint8Array> {
+  try {
+    for (let each = 0; each < tries.count; each++) {
+      const lock = await takeLock(path)
+      if (isHolder(lock)) {
+        await sleep(tries.pauseMs)
+        continue
+      }
+      try {
+        const now = await read(path)
+        if (now !== undefined && now.byteLength > 0) return now
+        const bytes = await newKey()
+        await replaceFile(path, bytes)
+        warn(`the key ${path} was empty: it is a new one, and so is the peer id`)
+        return bytes
+      } finally {
+        await lock.release()
+      }
+    }
+  } catch (error) {
+    throw error instanceof Failure ? error : unwritable(path, error)
+  }
+  throw new Failure(`the key ${path} is empty, and another process does not finish writing it. Start this again`)
+}
+
+const unwritable = (path: string, error: unknown): Failure =>
+  new Failure(
+    `the key ${path} cannot be written, ${explainFileError(error)}. Then start this again, or name another place with --key`,
+    {
+      cause: error
+    }
+  )

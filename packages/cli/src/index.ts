@@ -12,7 +12,7 @@ import { addNode } from './commands/node.js'
 import { addRelay } from './commands/relay.js'
 import { addTunnel } from './commands/tunnel.js'
 import { exitCodes } from './exit-codes.js'
-import { Failure, harmless, line } from './output.js'
+import { Failure, harmless, line, outliveReaders } from './output.js'
 import { colorsFor } from './terminal.js'
 import { version } from './version.js'
 
@@ -24,6 +24,7 @@ export async function run(args: readonly string[]): Promise<void> {
       process.exitCode = code
     }
   }
+  const results = outliveReaders(shell.output)
   const program = new Command('postern')
     .description('Makes this machine reachable from outside its router, and says why when it is not.')
     .version(version(), '-V, --version')
@@ -59,7 +60,8 @@ ${codesText}`
       shell.finish(exitCodes.failed)
     }
   }
-  // `--once` leaves a mapping behind on purpose, and with it timers that would renew it.
   await new Promise<void>((resolve) => void process.stdout.write('', () => resolve()))
+  if (results.failure() !== undefined) process.exitCode ||= exitCodes.failed
+  // `--once` leaves a mapping behind on purpose, and with it timers that would renew it.
   process.exit()
 }

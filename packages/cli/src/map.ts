@@ -2,10 +2,11 @@ import { createTraversal, type MappingEvent, type MappingEventName, type Store, 
 import { type Endpoint, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
 import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { exitCodes } from './exit-codes.js'
-import { line, type Output, untilInterrupted } from './output.js'
+import { line, type Output, unlessAborted, untilInterrupted } from './output.js'
 import type { PortArgument } from './parse.js'
 import { someoneListens } from './someone-listens.js'
 import { colorsFor, formatEvent, formatStrategy } from './terminal.js'
+import { untilAborted } from './tunnel/until.js'
 
 export interface MapOptions {
   readonly strategies: readonly Strategy[]
@@ -32,7 +33,7 @@ const outcomes: readonly MappingEventName[] = [
 export async function map(argument: PortArgument, options: MapOptions, { out, err }: Output): Promise<number> {
   const { strategies, lifetimeMs, externalPort, once, json, store } = options
   const colors = colorsFor(out)
-  const interrupt = untilInterrupted()
+  const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const { clock } = systemHost
   const traversal = createTraversal({
@@ -59,7 +60,11 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     })
   }
 
-  const network = await findNetwork({ signal })
+  const network = await findNetwork({ signal }).catch(unlessAborted(signal))
+  if (network === undefined) {
+    interrupt.done()
+    return exitCodes.success
+  }
   for (const endpoint of endpoints(argument, network)) {
     waiting.add(endpoint.family === 4 ? '4' : '6')
     traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
@@ -70,7 +75,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const stopWatching = new AbortController()
   const watching = watchNetwork({ clock, changed: (next) => traversal.networkIs(next) }, stopWatching)
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
-  signal.addEventListener('abort', () => outcome.resolve(exitCodes.success))
+  void untilAborted(signal).then(() => outcome.resolve(exitCodes.success))
 
   const code = await outcome.promise
   await looked

@@ -2,16 +2,16 @@ import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { PrivateKey } from '@libp2p/interface'
 import { ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
-import { webSockets } from '@libp2p/websockets'
 import { type Libp2pHost, natTraversal } from '@postern/libp2p'
 import type { MappingEvent } from '@postern/core'
-import { classOf, parseMultiaddr, type Strategy, printable } from '@postern/interface'
+import { classOf, parseMultiaddr, printable, type Strategy, systemClock } from '@postern/interface'
 import { createLibp2p } from 'libp2p'
+import { createAdmission } from './admission.js'
+import { beyond, boundedTransports, homeLimits } from './bounded-node.js'
 import { dialOnce, formatDialled } from './dial.js'
 import { exitCodes } from './exit-codes.js'
 import { Failure, line, type Output, untilInterrupted } from './output.js'
-import { readAddress } from './peers.js'
+import { readAddress, readDialAddress } from './peers.js'
 import { listenFailure, reasonOf, stack } from './stack.js'
 import { stopWithin } from './stop.js'
 import { type Colors, colorsFor, formatEvent, formatStrategy } from './terminal.js'
@@ -37,16 +37,19 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   const { strategies, listen, peers, dial, privateKey, json } = options
   const colors = colorsFor(out)
   const remarks = colorsFor(err)
-  const interrupt = untilInterrupted()
+  const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const tell = (event: object, text: string): void => line(out, json ? JSON.stringify(event) : text)
 
+  const admission = createAdmission(homeLimits, systemClock)
   const node = await createLibp2p({
     ...stack(),
     ...(privateKey === undefined ? {} : { privateKey }),
     start: false,
     addresses: { listen: [...listen] },
-    transports: [tcp(), webSockets(), circuitRelayTransport()],
+    transports: [...boundedTransports(admission), circuitRelayTransport()],
+    connectionGater: admission.gater,
+    connectionManager: beyond(homeLimits),
     services: {
       identify: identify(),
       identifyPush: identifyPush(),
@@ -55,6 +58,8 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     }
   })
   const { nat, ping: pings } = node.services
+  const named = new Set([...peers, ...dial].map((text) => readAddress(text).getComponents().at(-1)?.value))
+  admission.watch(node, ({ remotePeer }) => named.has(remotePeer.toString()), signal)
 
   const tellMapping = (event: MappingEvent): void => tell(event, formatEvent(event, colors))
   for (const name of mappingEvents) nat.addEventListener(name, ({ detail }) => tellMapping(detail))
@@ -88,7 +93,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
 
   const meet = async (address: string): Promise<void> => {
     await node
-      .dial(readAddress(address), { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) })
+      .dial(readDialAddress(address), { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) })
       .catch((error: unknown) => {
         const message = reasonOf(error)
         if (!signal.aborted)

@@ -1,28 +1,29 @@
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { isDialable, isGlobal, type MultiaddrText } from '@postern/interface'
 
-/** Reads a multiaddr that can be dialled. Throws a TypeError that quotes what is none, or that names a second place behind
- * its port (`/sni`, `/http-path`). */
+/** Reads a multiaddr. Throws a TypeError that quotes what is none. */
 export function readAddress(text: string): Multiaddr {
-  let address: Multiaddr
   try {
     // By way of its bytes: only they show that the peer id is one.
-    address = multiaddr(multiaddr(text).bytes)
+    return multiaddr(multiaddr(text).bytes)
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new TypeError(`not a multiaddr: ${text} (${why})`, { cause })
   }
-  if (!isDialable(address.toString())) {
-    throw new TypeError(
-      `cannot be dialled: ${text}. Name one host, one port and a transport, as /dns4/<name>/tcp/443/tls/ws/p2p/<peer id>`
-    )
-  }
-  return address
+}
+
+/** Reads a multiaddr that can be dialled. Throws a TypeError also for one that names a second place behind its port, such as
+ * `/sni` and `/http-path` do: a connection could go there. */
+export function readDialAddress(text: string): Multiaddr {
+  const address = readAddress(text)
+  if (isDialable(address.toString())) return address
+  const example = '/dns4/<name>/tcp/443/tls/ws/p2p/<peer id>'
+  throw new TypeError(`cannot be dialled: ${text}. Name one host, one port and one transport, as ${example}`)
 }
 
 /** The id at the end of a peer's multiaddr. Throws a TypeError where there is none. */
 export function peerIdOf(text: string): string {
-  const last = readAddress(text).getComponents().at(-1)
+  const last = readDialAddress(text).getComponents().at(-1)
   if (last?.name !== 'p2p' || last.value === undefined) {
     throw new TypeError(`a peer is named by its address and its id, as /ip4/…/tcp/…/p2p/<peer id>: ${text}`)
   }

@@ -1,9 +1,42 @@
 import type { Metrics } from '@libp2p/interface'
 import type { AutonatServer } from '@postern/autonat'
+import type { Admission } from './admission.js'
 import type { RelayServer } from './relay-server.js'
 
 /** Tells what the two services have done, whenever the metrics are read. */
-export function registerRelayMetrics(metrics: Metrics, relay: RelayServer, autonat: AutonatServer): void {
+export function registerRelayMetrics(
+  metrics: Metrics,
+  relay: RelayServer,
+  autonat: AutonatServer,
+  admission: Admission
+): void {
+  metrics.registerMetric('postern_inbound_connections', {
+    help: 'Connections that peers have made and that are open',
+    calculate: () => admission.connections
+  })
+  metrics.registerMetric('postern_inbound_handshakes', {
+    help: 'Sockets that peers have opened and that are not a connection yet',
+    calculate: () => admission.handshakes
+  })
+  metrics.registerMetric('postern_inbound_streams', {
+    help: 'Streams that peers have opened and that are not closed',
+    calculate: () => admission.streams
+  })
+  metrics.registerCounterGroup('postern_inbound_streams_refused_total', {
+    label: 'reason',
+    help: 'Streams that were refused, by the limit',
+    calculate: eachSinceLast(() => ({ ...admission.counters.streams }))
+  })
+  metrics.registerCounterGroup('postern_inbound_connections_closed_total', {
+    label: 'reason',
+    help: 'Connections that were refused, by the limit, or closed for one of a prefix that holds less: evicted',
+    calculate: eachSinceLast(() => ({ ...admission.counters.connections }))
+  })
+  metrics.registerCounterGroup('postern_inbound_handshakes_closed_total', {
+    label: 'reason',
+    help: 'Sockets that were refused, by the limit; closed for one of a prefix that holds less: evicted; or too slow',
+    calculate: eachSinceLast(() => ({ ...admission.counters.handshakes }))
+  })
   metrics.registerMetric('postern_relay_reservations', {
     help: 'Reservations that live',
     calculate: () => relay.reservations
@@ -22,12 +55,12 @@ export function registerRelayMetrics(metrics: Metrics, relay: RelayServer, auton
   })
   metrics.registerCounterGroup('postern_relay_reservations_refused_total', {
     label: 'reason',
-    help: 'Reservations that were refused: the limit of the IP address, of its network, of all; or no IP address',
+    help: 'Reservations that were refused, by the limit: of the IP address, of its prefixes, of all; or no IP address',
     calculate: eachSinceLast(() => ({ ...relay.counters.refused }))
   })
   metrics.registerCounterGroup('postern_relay_connections_refused_total', {
     label: 'reason',
-    help: 'Connections that were not relayed: no reservation there, the limit of a peer, or the peer did not answer',
+    help: 'Connections that were not relayed: no reservation there, a limit, or the peer did not answer',
     calculate: eachSinceLast(() => ({ ...relay.counters.unrelayed }))
   })
   const counters = (): Record<string, number> => {
@@ -37,6 +70,11 @@ export function registerRelayMetrics(metrics: Metrics, relay: RelayServer, auton
   metrics.registerCounter('postern_autonat_requests_total', {
     help: 'AutoNAT v2 requests',
     calculate: sinceLast(() => autonat.counters.requests)
+  })
+  metrics.registerCounterGroup('postern_autonat_limited_total', {
+    label: 'limit',
+    help: 'AutoNAT v2 requests that a limit turned away: of requests at a time, or of those of a minute',
+    calculate: eachSinceLast(() => ({ ...autonat.limited }))
   })
   metrics.registerCounter('postern_autonat_dials_total', {
     help: 'Addresses that were dialled for others',

@@ -1,19 +1,14 @@
-import {
-  type CircuitRelayServerComponents,
-  type CircuitRelayService,
-  circuitRelayServer,
-  RELAY_V2_HOP_CODEC,
-  RELAY_V2_STOP_CODEC
-} from '@libp2p/circuit-relay-v2'
-import type { Connection, Libp2pEvents, PeerId, Startable, TypedEventTarget } from '@libp2p/interface'
-import { onTheWire } from './hop-wire.js'
-import { findRefusal, type Holder, type Refusal, type ReservationLimits } from './reservation-limits.js'
+import { type CircuitRelayServerComponents, circuitRelayServer, RELAY_V2_STOP_CODEC } from '@libp2p/circuit-relay-v2'
+import type { Connection, Libp2pEvents, PeerId, Startable, Stream, TypedEventTarget } from '@libp2p/interface'
+import { createPlaces, type PlaceLimits, type PlaceRefusal } from '@postern/net'
+import { boundedRegistrar, createHopBounds } from './hop-bounds.js'
+import { type Ask, onTheWire } from './hop-wire.js'
+import { ipOf } from './ip-of.js'
 
-export interface RelayServerInit extends ReservationLimits {
-  /** Reservations of all peers together. */
-  readonly maxReservations: number
-  /** Relayed connections of one peer at the same time. */
-  readonly perPeer: number
+export interface RelayServerInit {
+  readonly reservations: PlaceLimits
+  /** Ends of relayed connections: each has two, and counts for the peers at both. */
+  readonly circuitEnds: PlaceLimits & { readonly peer: number }
   readonly reservationTtlMs: number
   /** How long one relayed connection may last. */
   readonly durationMs: number
@@ -25,12 +20,12 @@ export interface RelayServerInit extends ReservationLimits {
 export interface RelayCounters {
   /** Reservations that were given; renewals are not counted. */
   reservations: number
-  /** Reservations that were refused, by reason: `total` is all places taken. */
-  readonly refused: Record<Refusal | 'total', number>
+  /** Reservations that were refused, by reason. */
+  readonly refused: Record<PlaceRefusal, number>
   /** Connections that were relayed. */
   relayed: number
   /** Connections that were not relayed, by reason. */
-  readonly unrelayed: Record<'no-reservation' | 'peer' | 'failed', number>
+  readonly unrelayed: Record<PlaceRefusal | 'no-reservation' | 'failed', number>
 }
 
 /** A libp2p service: a circuit relay v2 server with limits. */
@@ -40,46 +35,63 @@ export interface RelayServer extends Startable {
   readonly reservations: number
   /** Relayed connections that are open. */
   readonly open: number
+  /** Returns whether a reservation or a relayed connection would end with this connection. */
+  isUsing(connection: Connection): boolean
 }
 
 export interface RelayServerComponents extends CircuitRelayServerComponents {
   readonly events: TypedEventTarget<Libp2pEvents>
 }
 
+/** How long a peer may take to say what it wants, and another one to accept a relayed connection. */
+const hopTimeoutMs = 10_000
+/** Streams of one connection beyond those that carry something: they are being asked over. */
+const spareHopStreams = 8
+
 /**
- * `circuitRelayServer()` with limits a peer, an IP address and a network; with reservations that end with the connection;
- * and with what it says about itself put right (see {@link onTheWire}).
+ * `circuitRelayServer()` with limits a peer, an IP address and its prefixes; with reservations that end with the
+ * connection; and with what it says about itself put right (see {@link onTheWire}).
  */
 export const relayServer =
   (init: RelayServerInit) =>
   (components: RelayServerComponents): RelayServer => {
     const { registrar, peerStore, addressManager, peerId, privateKey, connectionManager, logger, metrics } = components
     const { events } = components
-    /** Where a peer that is asking asks from. */
-    const asking = new Map<string, Connection>()
-    const reasons = new Map<string, Refusal | 'peer'>()
+    /** By peer id. */
+    const reservations = createPlaces<string>(init.reservations)
+    const ends = createPlaces<object>(init.circuitEnds)
+    /** The streams over which peers have asked for a connection and got it. */
+    const carrying = new WeakSet<Stream>()
+    const isCarried = new WeakSet<Ask>()
+    const reasons = new WeakMap<Ask, PlaceRefusal>()
+    /** The ends of the circuit that was asked for. */
+    const asked = new WeakMap<Ask, readonly object[]>()
+    /** The request that the server reads at this moment: what the gater is asked is asked for it. */
+    let current: Ask | undefined
     const counters: RelayCounters = {
       reservations: 0,
-      refused: { ip: 0, network: 0, address: 0, total: 0 },
+      refused: noRefusals(),
       relayed: 0,
-      unrelayed: { 'no-reservation': 0, peer: 0, failed: 0 }
+      unrelayed: { ...noRefusals(), 'no-reservation': 0, failed: 0 }
     }
 
-    const deny = (peer: PeerId, reason: Refusal | 'peer' | undefined): boolean => {
-      if (reason !== undefined) reasons.set(peer.toString(), reason)
+    const deny = (reason: PlaceRefusal | undefined): boolean => {
+      if (reason !== undefined && current !== undefined) reasons.set(current, reason)
       return reason !== undefined
     }
+    const hops = createHopBounds()
     const server = circuitRelayServer({
-      maxInboundHopStreams: init.perPeer + 8,
-      maxOutboundStopStreams: init.perPeer + 8,
+      hopTimeout: hopTimeoutMs,
+      maxInboundHopStreams: init.circuitEnds.peer + spareHopStreams,
+      maxOutboundStopStreams: init.circuitEnds.peer + spareHopStreams,
       reservations: {
-        maxReservations: init.maxReservations,
+        maxReservations: init.reservations.total,
         reservationTtl: init.reservationTtlMs,
         defaultDurationLimit: init.durationMs,
         defaultDataLimit: BigInt(init.dataBytes)
       }
     })({
-      registrar,
+      registrar: boundedRegistrar(registrar, hops),
       peerStore,
       addressManager,
       peerId,
@@ -88,66 +100,96 @@ export const relayServer =
       logger,
       ...(metrics === undefined ? {} : { metrics }),
       connectionGater: {
-        denyInboundRelayReservation(peer) {
-          const connection = asking.get(peer.toString())
-          const holder = { peer: peer.toString(), address: connection === undefined ? '' : ipOf(connection) }
-          return deny(peer, findRefusal(holders(server), holder, init))
-        },
-        // The stream that asks for it is open already.
-        denyOutboundRelayedConnection: (from, to) =>
-          deny(
-            from,
-            streamsOf(from, RELAY_V2_HOP_CODEC) > init.perPeer || circuitsTo(to) >= init.perPeer ? 'peer' : undefined
-          )
+        denyInboundRelayReservation: () => deny(current && takeReservation(current.connection)),
+        denyOutboundRelayedConnection: (from, to) => deny(takeEnds(from, to))
       }
     })
 
-    const streamsOf = (peer: PeerId | undefined, protocol: string): number =>
-      connectionManager
-        .getConnections(peer)
-        .reduce((sum, { streams }) => sum + streams.filter((stream) => stream.protocol === protocol).length, 0)
-    const circuitsTo = (peer?: PeerId): number => streamsOf(peer, RELAY_V2_STOP_CODEC)
+    function takeReservation(connection: Connection): PlaceRefusal | undefined {
+      const peer = connection.remotePeer.toString()
+      return reservations.take(peer, { address: ipOf(connection), peer })
+    }
+
+    /** Takes a place for each end of a relayed connection, or none. */
+    function takeEnds(from: PeerId, to: PeerId): PlaceRefusal | undefined {
+      const [destination] = connectionManager.getConnections(to)
+      if (current === undefined || destination === undefined) return undefined
+      const ask = current
+      const taken: object[] = []
+      for (const [peer, connection] of [[from, ask.connection] as const, [to, destination] as const]) {
+        const end = {}
+        const refusal = ends.take(end, { address: ipOf(connection), peer: peer.toString() })
+        if (refusal === undefined) taken.push(end)
+        else {
+          for (const each of taken) ends.free(each)
+          return refusal
+        }
+      }
+      asked.set(ask, taken)
+      return undefined
+    }
+
+    const release = (ask: Ask): void => {
+      for (const end of asked.get(ask) ?? []) ends.free(end)
+    }
 
     onTheWire(server, {
-      asked(connection) {
-        asking.set(connection.remotePeer.toString(), connection)
+      asked(ask) {
+        current = ask
       },
-      over({ remotePeer }) {
-        asking.delete(remotePeer.toString())
-        reasons.delete(remotePeer.toString())
+      over(ask) {
+        if (!isCarried.has(ask)) release(ask)
+        forgetUnlessReserved(ask.connection.remotePeer)
       },
-      answering(connection, request, status) {
-        const peer = connection.remotePeer
-        const reason = reasons.get(peer.toString())
-        if (request === 'RESERVE') return reserved(connection, status, reason)
+      carries(ask, stream) {
+        hops.carries(stream)
+        // It may have been reset while the other peer was asked.
+        if (stream.status !== 'open' && stream.status !== 'closing') return
+        isCarried.add(ask)
+        carrying.add(stream)
+        stream.addEventListener('close', () => release(ask), { once: true })
+      },
+      answering(ask, status) {
+        const reason = reasons.get(ask)
+        if (ask.type === 'RESERVE') return reserved(ask.connection, status, reason)
         if (status === 'OK') counters.relayed++
-        else
-          counters.unrelayed[reason === 'peer' ? 'peer' : status === 'NO_RESERVATION' ? 'no-reservation' : 'failed']++
-        return reason === 'peer' ? 'RESOURCE_LIMIT_EXCEEDED' : status
+        else counters.unrelayed[reason ?? (status === 'NO_RESERVATION' ? 'no-reservation' : 'failed')]++
+        return reason === undefined ? status : 'RESOURCE_LIMIT_EXCEEDED'
       }
     })
 
     const known = new WeakSet<object>()
-    function reserved(connection: Connection, status: string, reason: Refusal | 'peer' | undefined): string {
-      const reservation = server.reservations.get(connection.remotePeer)
+    function reserved(connection: Connection, status: string, reason: PlaceRefusal | undefined): string {
+      const peer = connection.remotePeer
+      const reservation = server.reservations.get(peer)
       if (status === 'OK' && reservation !== undefined) {
-        if (!known.has(reservation)) counters.reservations++
+        // Another request of the peer may have ended between the grant and here.
+        if (!reservations.has(peer.toString())) takeReservation(connection)
+        if (!known.has(reservation)) {
+          counters.reservations++
+          reservation.signal.addEventListener('abort', () => forgetUnlessReserved(peer), { once: true })
+        }
         known.add(reservation)
         // The library keeps the address of the first time.
         reservation.addr = connection.remoteAddr
       } else if (status === 'RESERVATION_REFUSED') counters.refused.total++
-      else if (reason !== undefined && reason !== 'peer') {
+      else if (reason !== undefined) {
         counters.refused[reason]++
         return 'RESERVATION_REFUSED'
       }
       return status
     }
 
-    /** Through a connection that is closed nobody is reached, and the place would be taken until the time is over. */
+    function forgetUnlessReserved(peer: PeerId): void {
+      if (!server.reservations.has(peer)) reservations.free(peer.toString())
+    }
+
+    /** Through a connection that is closed no peer is reached, and the place would be taken until the time is over. */
     const disconnected = ({ detail }: CustomEvent<PeerId>): void => {
       // Its timer would end the peer's next reservation.
       server.reservations.get(detail)?.signal.clear()
       server.reservations.delete(detail)
+      forgetUnlessReserved(detail)
     }
 
     return {
@@ -156,7 +198,16 @@ export const relayServer =
         return server.reservations.size
       },
       get open() {
-        return circuitsTo()
+        return ends.used / 2
+      },
+      isUsing(connection) {
+        const isRelaying = connection.streams.some(
+          (stream) => stream.protocol === RELAY_V2_STOP_CODEC || carrying.has(stream)
+        )
+        if (isRelaying) return true
+        const { remotePeer } = connection
+        // The server reaches the peer over the first of its connections.
+        return server.reservations.has(remotePeer) && connectionManager.getConnections(remotePeer)[0] === connection
       },
       async start() {
         events.addEventListener('peer:disconnect', disconnected)
@@ -169,13 +220,14 @@ export const relayServer =
     }
   }
 
-function* holders({ reservations }: CircuitRelayService): Iterable<Holder> {
-  for (const [peer, { addr }] of reservations.entries()) {
-    yield { peer: peer.toString(), address: addr.getComponents()[0]?.value ?? '' }
-  }
-}
-
-const ipOf = ({ remoteAddr }: Connection): string => remoteAddr.getComponents()[0]?.value ?? ''
+const noRefusals = (): Record<PlaceRefusal, number> => ({
+  peer: 0,
+  ip: 0,
+  subnet: 0,
+  network: 0,
+  total: 0,
+  address: 0
+})
 
 const isStartable = (service: object): service is Startable =>
   'start' in service && typeof service.start === 'function' && 'stop' in service && typeof service.stop === 'function'

@@ -3,21 +3,33 @@ import { networkInterfaces } from 'node:os'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { PrivateKey } from '@libp2p/interface'
 import { ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
-import { webSockets } from '@libp2p/websockets'
-import { type AutonatServer, autonatServer } from '@postern/autonat'
+import { type AutonatServer, type AutonatServerInit, autonatServer } from '@postern/autonat'
 import { systemHost } from '@postern/core'
 import { createLibp2p } from 'libp2p'
+import { type AdmissionLimits, createAdmission } from './admission.js'
+import { beyond, boundedTransports } from './bounded-node.js'
 import { exitCodes } from './exit-codes.js'
+import { forgetPeers } from './forget-peers.js'
 import { Failure, line, type Output, untilInterrupted } from './output.js'
 import { announceOf } from './relay-addresses.js'
 import { registerRelayMetrics } from './relay-metrics.js'
 import { type RelayServer, type RelayServerInit, relayServer } from './relay-server.js'
-import { listenFailure, stack } from './stack.js'
+import { denyDialMultiaddr, listenFailure, stack } from './stack.js'
 import { stopWithin } from './stop.js'
 import { colorsFor } from './terminal.js'
 
-export interface RelayOptions extends RelayServerInit {
+/** How much the peers may use: see `postern relay --help`. */
+export interface RelayLimits extends RelayServerInit {
+  readonly admission: AdmissionLimits
+  readonly autonat: Pick<
+    AutonatServerInit,
+    'requestsPerMinute' | 'requestsPerPeer' | 'requestsPerIp' | 'requestsPerSubnet' | 'concurrency'
+  >
+  /** Streams that a peer may have opened over one connection. */
+  readonly streamsPerConnection: number
+}
+
+export interface RelayOptions extends RelayLimits {
   readonly listen: readonly string[]
   /** Empty: the public addresses of this machine. */
   readonly announce: readonly string[]
@@ -29,6 +41,9 @@ export interface RelayOptions extends RelayServerInit {
   readonly json: boolean
 }
 
+/** Two of these are what a circuit keeps in memory at most, when its far end does not read. */
+const circuitWindowBytes = 256 * 1024
+
 /** How often it says what it has done, if anything. */
 const statusMs = 60_000
 
@@ -36,33 +51,38 @@ const statusMs = 60_000
 export async function relay(options: RelayOptions, { out, err }: Output): Promise<number> {
   const { listen, privateKey, json } = options
   const { bold, dim, green, yellow } = colorsFor(out)
-  const interrupt = untilInterrupted()
+  const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const tell = (event: Readonly<Record<string, unknown>>, text: string): void =>
     line(out, json ? JSON.stringify(event) : text)
 
   const announce = options.announce.length > 0 ? options.announce : announceOf(listen, ownAddresses())
+  const admission = createAdmission(options.admission, systemHost.clock)
   const exposition =
     options.metrics === undefined ? undefined : (await import('./metrics.js')).nodeMetrics(options.metricsHosts)
   const node = await createLibp2p({
-    ...stack(),
+    ...stack({ maxInboundStreams: options.streamsPerConnection, maxStreamWindowBytes: circuitWindowBytes }),
     privateKey,
     start: false,
     addresses: { listen: [...listen], announce: [...announce] },
-    transports: [tcp(), webSockets()],
-    // Each reservation is held by a connection; besides there are those who come to be relayed, and who ask AutoNAT.
-    connectionManager: { maxConnections: 2 * options.maxReservations + 256 },
+    transports: boundedTransports(admission),
+    connectionGater: { ...admission.gater, denyDialMultiaddr },
+    connectionManager: beyond(options.admission),
+    // A relay dials no address that a peer tells of itself: identify may have none remembered.
+    peerStore: { addressFilter: () => false },
     ...(exposition === undefined ? {} : { metrics: exposition.metrics }),
     services: {
       identify: identify(),
       identifyPush: identifyPush(),
       ping: ping(),
+      forgetPeers: forgetPeers(),
       relay: relayServer(options),
-      autonat: autonatServer()
+      autonat: autonatServer(options.autonat)
     }
   })
   const { relay, autonat } = node.services
-  if (node.metrics !== undefined) registerRelayMetrics(node.metrics, relay, autonat)
+  admission.watch(node, (each) => relay.isUsing(each) || autonat.isServing(each), signal)
+  if (node.metrics !== undefined) registerRelayMetrics(node.metrics, relay, autonat, admission)
 
   try {
     if (options.metrics !== undefined) await exposition?.listen(options.metrics)

@@ -5,15 +5,28 @@ import { isDialable, printable } from '@postern/interface'
 import type { Libp2pOptions } from 'libp2p'
 import { version } from './version.js'
 
+export interface StackOptions {
+  /** Streams that a peer may have open towards us over one connection.
+   * @default 128 */
+  readonly maxInboundStreams?: number
+  /** What a peer may send on one stream before it is read, in bytes; 256 KiB at least. libp2p resets a stream on which more
+   * than 4 MiB wait unread, which is less than the largest window of yamux: a slow reader would lose its stream.
+   * @default 2 MiB */
+  readonly maxStreamWindowBytes?: number
+}
+
 /** What every node of this program has in common. */
-export const stack = (): Pick<
+export const stack = ({
+  maxInboundStreams = 128,
+  maxStreamWindowBytes = 2 * 1024 * 1024
+}: StackOptions = {}): Pick<
   Libp2pOptions,
   'nodeInfo' | 'connectionEncrypters' | 'streamMuxers' | 'connectionGater'
 > => ({
   // Not the name of js-libp2p: others take limits from those for milliseconds, where this program tells seconds.
   nodeInfo: { name: 'postern', version: version() },
   connectionEncrypters: [noise()],
-  streamMuxers: [yamux()],
+  streamMuxers: [yamux({ maxInboundStreams, streamOptions: { maxStreamWindowSize: maxStreamWindowBytes } })],
   connectionGater: { denyDialMultiaddr }
 })
 

@@ -6,7 +6,7 @@ import { autonat } from '@postern/autonat'
 import type { CallOptions, Finding, MultiaddrText, Strategy } from '@postern/interface'
 import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
-import { peerIdOf, readAddress } from './peers.js'
+import { peerIdOf, readDialAddress } from './peers.js'
 import { reasonOf, stack } from './stack.js'
 import { hasGlobalIpv6, type NamedWitness, type OpenTrial } from './trial.js'
 
@@ -55,7 +55,7 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
 
     async function meet({ peer }: { readonly peer: string }): Promise<void> {
       const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(dialMs)])
-      await node.dial(readAddress(peer), { signal }).then(
+      await node.dial(readDialAddress(peer), { signal }).then(
         () => failures.set(peer, 'the connection was lost'),
         (error: unknown) => failures.set(peer, reasonOf(error))
       )

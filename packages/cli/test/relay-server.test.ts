@@ -1,6 +1,6 @@
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
-import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { circuitRelayTransport, RELAY_V2_HOP_CODEC } from '@libp2p/circuit-relay-v2'
 import { identify } from '@libp2p/identify'
 import type { Connection, Libp2p } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
@@ -25,26 +25,33 @@ async function open<T extends Record<string, unknown>>(options: Libp2pOptions<T>
 }
 
 const limits = {
-  maxReservations: 8,
-  perPeer: 2,
-  perIp: 4,
-  perNetwork: 32,
+  reservations: { total: 8, network: 32, ip: 4 },
+  circuitEnds: { total: 64, peer: 2 },
   reservationTtlMs: 60_000,
   durationMs: 1500,
   dataBytes: 65_536
 }
 
 /** A relay on loopback, a node that is reached through it, and where that is. */
-async function scene(): Promise<{ readonly relay: RelayServer; readonly target: Libp2p; readonly through: string }> {
+async function scene(): Promise<{
+  readonly relay: RelayServer
+  readonly server: Libp2p
+  readonly target: Libp2p
+  readonly address: string
+  readonly through: string
+}> {
   const server = await open({
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
     transports: [tcp()],
+    connectionManager: { inboundConnectionThreshold: 1000 },
     services: { identify: identify(), relay: relayServer(limits) }
   })
   const address = String(server.getMultiaddrs()[0])
   const target = await client([`${address}/p2p-circuit`])
   return {
     relay: server.services.relay,
+    server,
+    address,
     target,
     through: `${address}/p2p-circuit/p2p/${target.peerId.toString()}`
   }
@@ -78,6 +85,49 @@ describe('the relay server', { timeout: 15_000 }, () => {
     expect(relay.open).toBe(2)
     await expect((await client()).dial(multiaddr(through))).rejects.toThrow('RESOURCE_LIMIT_EXCEEDED')
     expect(relay.counters.unrelayed.peer).toBe(1)
+  })
+
+  it('counts an open connection at both its ends, until it is closed', async () => {
+    const { relay, through } = await scene()
+    const connection = await (await client()).dial(multiaddr(through))
+    expect(relay.open).toBe(1)
+    await connection.close()
+    await expect.poll(() => relay.open).toBe(0)
+  })
+
+  it('refuses the reservations of an address beyond its limit, and gives a place that is free again', async () => {
+    const { relay, target, address } = await scene()
+    const listen = [`${address}/p2p-circuit`]
+    for (let index = 0; index < 3; index++) await client(listen)
+    await expect(client(listen)).rejects.toThrow('RESERVATION_REFUSED')
+    expect({ live: relay.reservations, refused: relay.counters.refused.ip }).toEqual({ live: 4, refused: 1 })
+    await target.stop()
+    await expect.poll(() => relay.reservations).toBe(3)
+    await client(listen)
+    expect(relay.reservations).toBe(4)
+  })
+
+  it('uses the connection of a peer with a reservation, both ends of a relayed one, and no other', async () => {
+    const { relay, server, target, through, address } = await scene()
+    const idle = await client()
+    await idle.dial(multiaddr(address))
+    const caller = await client()
+    await caller.dial(multiaddr(through))
+    const isUsing = (peer: Libp2p): readonly boolean[] =>
+      server.getConnections(peer.peerId).map((each) => relay.isUsing(each))
+    await expect.poll(() => [target, caller, idle].map(isUsing)).toEqual([[true], [true], [false]])
+  })
+
+  it('reads no more of a request than a message can have', async () => {
+    const { address } = await scene()
+    const connection = await (await client()).dial(multiaddr(address))
+    const stream = await connection.newStream(RELAY_V2_HOP_CODEC)
+    const ended = new Promise<void>((resolve) => stream.addEventListener('close', () => resolve()))
+    // The length says that 3.9 MB follow.
+    stream.send(Uint8Array.of(0xe0, 0x84, 0xee, 0x01))
+    stream.send(new Uint8Array(65_536))
+    await ended
+    expect(stream.status).toBe('reset')
   })
 
   it('ends a reservation with the connection', async () => {

@@ -4,57 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { loadKey } from '../src/identity.js'
 import { announceOf } from '../src/relay-addresses.js'
-import { findRefusal, type Holder } from '../src/reservation-limits.js'
 import { listenFailure } from '../src/stack.js'
-
-const limits = { perIp: 4, perNetwork: 32 }
-const holders = (count: number, address: (index: number) => string): readonly Holder[] =>
-  Array.from({ length: count }, (_, index) => ({ peer: `peer${index}`, address: address(index) }))
-const someone = (address: string): Holder => ({ peer: 'new', address })
-
-describe('reservations', () => {
-  it('are four at one IP address, and not five', () => {
-    const at = (): string => '203.0.113.7'
-    expect(findRefusal(holders(3, at), someone('203.0.113.7'), limits)).toBe(undefined)
-    expect(findRefusal(holders(4, at), someone('203.0.113.7'), limits)).toBe('ip')
-    expect(findRefusal(holders(4, at), someone('::ffff:203.0.113.7'), limits)).toBe('ip')
-    expect(findRefusal(holders(4, at), someone('203.0.113.8'), limits)).toBe(undefined)
-  })
-
-  it('are 32 in one /16, whatever their addresses', () => {
-    const live = holders(32, (index) => `203.0.${index}.7`)
-    expect(findRefusal(live.slice(1), someone('203.0.200.1'), limits)).toBe(undefined)
-    expect(findRefusal(live, someone('203.0.200.1'), limits)).toBe('network')
-    expect(findRefusal(live, someone('203.1.200.1'), limits)).toBe(undefined)
-  })
-
-  it.each([
-    ['2001:db8:1:2::9', 'ip'],
-    ['2001:db8:1:2:3:4:5:6', 'ip'],
-    ['2001:db8:1:3::9', undefined],
-    ['2001:db8:1::9', undefined]
-  ])('count a /64 of IPv6 as one address: %s is refused for %s', (address, reason) => {
-    const live = holders(4, (index) => `2001:db8:1:2:${index}::1`)
-    expect(findRefusal(live, someone(address), limits)).toBe(reason)
-  })
-
-  it('are 32 in one /32 of IPv6', () => {
-    const live = holders(32, (index) => `2001:db8:${index}::1`)
-    expect(findRefusal(live, someone('2001:db8:ffff::1'), limits)).toBe('network')
-    expect(findRefusal(live, someone('2001:db9::1'), limits)).toBe(undefined)
-  })
-
-  it('are not counted twice for a peer that renews, or comes from elsewhere', () => {
-    const live = holders(4, () => '203.0.113.7')
-    expect(findRefusal(live, { peer: 'peer2', address: '203.0.113.7' }, limits)).toBe(undefined)
-    expect(findRefusal(live, { peer: 'peer2', address: '203.0.113.8' }, limits)).toBe(undefined)
-  })
-
-  it('are refused where there is no IP address to count by', () => {
-    expect(findRefusal([], someone('relay.example.org'), limits)).toBe('address')
-    expect(findRefusal([], someone(''), limits)).toBe('address')
-  })
-})
 
 describe('the addresses that a relay announces', () => {
   const own = ['127.0.0.1', '::1', '192.168.1.2', '8.8.4.4', '2606:4700::1', 'fe80::1']

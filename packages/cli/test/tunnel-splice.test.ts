@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
+import { gateOf } from '@postern/messages'
 import { createRecordReader } from '../src/tunnel/records.js'
 import { endOn, heard, heardOn, isReset, sayOn, spliced, windowBytes } from './support/tunnel-nodes.js'
 
@@ -155,5 +156,106 @@ describe('a TCP connection that is spliced to a stream', () => {
     app.resume()
     expect(await carried).toEqual({ toStream: total, toSocket: 0, whole: true })
     expect(received).toBe(total)
+  })
+})
+
+describe('a splice whose two sides are not equally fast', () => {
+  const whole = Buffer.alloc(total, 'b')
+
+  it('keeps no more than a chunk for a far end that reads nothing, and later little by little', async () => {
+    const { app, socket, near, far, carried } = await spliced()
+    const reader = createRecordReader()
+    let [read, unsent] = [0, 0]
+    far.addEventListener('close', ({ error }) => console.log('FAR', error))
+    near.addEventListener('close', ({ error }) => console.log('NEAR', error))
+    const gate = gateOf(far)
+    far.addEventListener('message', ({ data }) => {
+      for (const part of reader.read(data.subarray())) read += part.byteLength
+      gate.hold()
+    })
+    /** Both ends are in this process: what has not moved in so many turns of its loop does not move by itself. */
+    const standstill = async (): Promise<void> => {
+      for (let [still, before] = [0, -1]; still < 100; still++) {
+        await new Promise((go) => setImmediate(go))
+        unsent = Math.max(unsent, near.writeBufferLength)
+        if (socket.bytesRead !== before) [still, before] = [0, socket.bytesRead]
+      }
+    }
+    app.end(whole)
+    await standstill()
+    expect(socket.bytesRead).toBeLessThan(2 * windowBytes)
+    for (let step = 0; step < 5; step++) {
+      gate.release()
+      await standstill()
+    }
+    expect(socket.bytesRead - read).toBeLessThan(3 * windowBytes)
+    while (!reader.hasEnded) {
+      gate.release()
+      await new Promise((go) => setImmediate(go))
+      unsent = Math.max(unsent, near.writeBufferLength)
+    }
+    await endOn(far)
+    app.resume()
+
+    expect(read).toBe(total)
+    expect(unsent).toBeLessThanOrEqual(2 * chunk.byteLength)
+    expect(await carried).toMatchObject({ toStream: total, whole: true })
+  })
+
+  it('loses nothing of what a far end has said that ended long before a slow application has read it', async () => {
+    const { app, far, carried } = await spliced()
+    const atFar = heardOn(far)
+    app.end('question')
+    expect(await atFar).toBe('question')
+    let read = 0
+    const { promise: ended, resolve } = Promise.withResolvers<string>()
+    app.on('error', ({ message }) => resolve(message))
+    app.on('end', () => resolve('end'))
+    app.on('data', (bytes) => {
+      read += bytes.byteLength
+      app.pause()
+      setImmediate(() => app.resume())
+    })
+    sayOn(far, whole)
+    const closed = endOn(far)
+    app.resume()
+
+    expect([await ended, read]).toEqual(['end', total])
+    await closed
+    expect(await carried).toEqual({ toStream: 8, toSocket: total, whole: true })
+  })
+
+  it('keeps no more than a window for an application that reads nothing, and loses nothing of it later', async () => {
+    const { app, near, far, carried } = await spliced()
+    far.resume()
+    let unread = 0
+    const turn = async (): Promise<void> => {
+      await new Promise((go) => setImmediate(go))
+      unread = Math.max(unread, near.readBufferLength)
+    }
+    sayOn(far, whole)
+    const closed = endOn(far)
+    let read = 0
+    let isOver = false
+    app.on('end', () => (isOver = true))
+    app.on('data', (bytes) => (read += bytes.byteLength))
+    // A glance now and then: each opens the window anew.
+    for (let glance = 0; glance < 50; glance++) {
+      for (let still = 0, before = -1; still < 20; still++) {
+        if (before !== far.writeBufferLength) [still, before] = [0, far.writeBufferLength]
+        await turn()
+      }
+      app.resume()
+      await turn()
+      app.pause()
+    }
+    app.resume()
+    while (!isOver) await turn()
+
+    expect(read).toBe(total)
+    expect(unread).toBeLessThanOrEqual(2 * windowBytes)
+    await closed
+    app.end()
+    expect(await carried).toMatchObject({ toSocket: total, whole: true })
   })
 })

@@ -17,7 +17,8 @@ export function parseMemories(text: string): readonly Memory[] {
   return parsed['memories']
 }
 
-function isMemory(value: unknown): value is Memory {
+/** Whether a value is a memory with values that can be. */
+export function isMemory(value: unknown): value is Memory {
   if (!isObject(value) || !isObject(value['gateway']) || !isObject(value['endpoint'])) return false
   const { gateway, endpoint, strategy, key, externalPort, wantedPort, expiresAt, verifiedAt } = value
   return (

@@ -1,5 +1,7 @@
 import { type CallOptions, type Clock, type Endpoint, type Gateway, hasNextHop } from '@postern/interface'
 import { createBell } from './bell.js'
+import { isMemory } from './memory-text.js'
+import { createPatience, unlessAborted } from './patience.js'
 
 /** What is remembered of one mapping, across runs and across `kill -9`. JSON, times in Unix ms. */
 export interface Memory {
@@ -37,10 +39,11 @@ export function memoryStore(memories: readonly Memory[] = []): Store {
 }
 
 export interface MemoryBook {
-  open(): Promise<void>
+  /** Resolves when the store has been read, or does not answer in time: what it says later is added then. */
+  open(call: CallOptions): Promise<void>
   readonly all: () => readonly Memory[]
-  /** The memory of an endpoint at a gateway: the stored one, or a new one with a new key. Resolves when it is saved.
-   * Rejects with the signal's reason. */
+  /** The memory of an endpoint at a gateway: the stored one, or a new one with a new key. Resolves when it is saved, when
+   * that has failed, or when the store does not answer in time. Rejects with the signal's reason. */
   recall(gateway: Gateway | null, endpoint: Endpoint, call: CallOptions): Promise<Memory>
   /** Whether it has not been forgotten. */
   has(memory: Memory): boolean
@@ -60,6 +63,8 @@ const soonMs = 250
 const perMemoryMs = 0.1
 /** and where only the time of a mapping was extended, so late. */
 const lazilyMs = 60_000
+/** A store that takes longer, in ms, is not waited for: a disk that is away must not keep a host unreachable. */
+const patienceMs = 1500
 
 export function createMemoryBook(store: Store, clock: Clock, complain: (error: unknown) => void): MemoryBook {
   const book = new Map<string, Memory>()
@@ -67,6 +72,11 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
   const byAddress = new Map<string, string>()
   const keys = new WeakMap<Memory, string>()
   let dirty = false
+  let hasFailed = false
+  /** What has not been read yet is not written over. */
+  let reading: Promise<void> | undefined
+  let isOpening = false
+  const patience = createPatience(patienceMs, clock, complain)
   let saving: Promise<void> | undefined
   let noting: Promise<void> | undefined
   let savedMs = Number.NEGATIVE_INFINITY
@@ -81,21 +91,24 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
       savedMs = clock.monotonicMs()
       try {
         await store.save([...book.values()])
+        hasFailed = false
       } catch (error) {
+        hasFailed = true
         complain(error)
       }
     }
     saving = undefined
   }
   function flush(): Promise<void> {
-    if (dirty) saving ??= Promise.resolve().then(save)
+    if (dirty && reading === undefined) saving ??= Promise.resolve().then(save)
     return saving ?? Promise.resolve()
   }
   async function saveNotes(call: CallOptions): Promise<void> {
     while (dirty) {
-      const leftMs = Math.max(dueMs, savedMs + soonMs + book.size * perMemoryMs) - clock.monotonicMs()
+      // Whole ones: what is left of a fraction may be too little for a clock to go on by.
+      const leftMs = Math.ceil(Math.max(dueMs, savedMs + soonMs + book.size * perMemoryMs) - clock.monotonicMs())
       if (leftMs > 0) await bell.wait(leftMs, call)
-      else await flush()
+      else await (reading === undefined ? flush() : unlessAborted(reading, call))
     }
   }
   function saveWithin(ms: number): void {
@@ -126,14 +139,29 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
     return similar === undefined || (gateway.mac !== null && similar.gateway.mac !== null) ? undefined : similar
   }
 
+  /** Rejects for nothing. What comes late adds what is not known yet, and changes nothing that is. */
+  async function read(): Promise<void> {
+    try {
+      const stored: unknown = await store.load()
+      if (!Array.isArray(stored)) throw new TypeError('the store gave no array of memories')
+      const usable = stored.filter(isMemory)
+      if (usable.length < stored.length) complain(new TypeError('the store gave entries that are no memories'))
+      for (const memory of usable) if (isOpening || find(memory.gateway, memory.endpoint) === undefined) keep(memory)
+    } catch (error) {
+      complain(error)
+    }
+    reading = undefined
+    if (dirty && !closed.signal.aborted) saveWithin(0)
+  }
+
   return {
-    async open() {
+    async open(call) {
       closed = new AbortController()
-      try {
-        for (const memory of await store.load()) keep(memory)
-      } catch (error) {
-        complain(error)
-      }
+      isOpening = true
+      // In a later turn: a store that throws at once must not be over before it is noted.
+      reading ??= Promise.resolve().then(read)
+      await patience(reading, call).catch(() => undefined)
+      isOpening = false
     },
     all: () => [...book.values()],
     async recall(gateway, endpoint, call) {
@@ -156,7 +184,7 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
       }
       // A known one may be so new that it is not saved yet; changes of it that can wait do not matter here.
       const saved = known === undefined ? flush() : saving
-      if (saved !== undefined) await unlessAborted(saved, call)
+      if (saved !== undefined) await patience(saved, call)
       return memory
     },
     has: (memory) => book.has(keyOf(memory)),
@@ -174,24 +202,16 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
     },
     async close() {
       closed.abort(over)
-      await noting
-      await flush()
+      if (noting !== undefined) await patience(noting, unlimited)
+      if (hasFailed) dirty = true
+      await patience(flush(), unlimited)
     }
   }
 }
 
 /** Made once: an abort without a reason makes a new error with its stack. */
 const over = new Error('the book is closed')
-
-/** Waits for work, but no longer than the signal lives: whoever saves may hang. */
-function unlessAborted(work: Promise<void>, { signal }: CallOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
-    const aborted = (): void => reject(signal.reason)
-    signal.addEventListener('abort', aborted)
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
-  })
-}
+const unlimited: CallOptions = { signal: new AbortController().signal }
 
 const nowhere = { address: '', mac: null }
 

@@ -1,6 +1,5 @@
 import { printable } from '@postern/interface'
 import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@postern/interface'
-import { ended } from './bell.js'
 import { createCandidates } from './candidates.js'
 import type { Context } from './context.js'
 import { createDesks } from './desks.js'
@@ -193,8 +192,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
   async function begin(): Promise<void> {
     const cut = new AbortController()
     opening = cut
-    // Whoever is stopped meanwhile does not wait for a store that hangs.
-    await Promise.race([memory.open(), ended(cut.signal)])
+    await memory.open(cut)
     opening = undefined
     if (cut.signal.aborted) return
     reporter.reset()
@@ -212,9 +210,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     publicSinceMs = undefined
     await open.end()
     observers.reset()
-    const over = new AbortController()
-    await Promise.race([memory.close(), clock.sleep(policy.stopMs, over).catch(() => undefined)])
-    over.abort()
+    await memory.close()
     context.locals.clear()
     upgrades.clear()
     for (const { address } of candidates.all()) candidates.withdraw(address)

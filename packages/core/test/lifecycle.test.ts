@@ -36,9 +36,9 @@ describe('start and stop', () => {
     const store: Store = { load: async () => [], save: () => new Promise(() => undefined) }
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { store })
     each.traversal.want(web)
-    await begin(each)
+    await begin(each, 1000)
     await end(each)
-    // Nothing is asked for that a run after a crash would not know of.
+    // It is waited for a while, since a run after a crash should know of what is asked for.
     expect(each.trace).toEqual([])
     expect(each.clock.pending).toBe(0)
   })

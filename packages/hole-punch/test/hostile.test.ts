@@ -78,6 +78,7 @@ describe('a peer that was let in through the relay', () => {
 
   it.each([
     ['private and loopback ones', ['/ip4/192.168.1.1/tcp/80', '/ip4/127.0.0.1/tcp/22', '/ip6/::1/tcp/22']],
+    ['with a second place behind the port', ['/ip4/11.0.0.1/tcp/443/tls/sni/127.0.0.1/ws', '/dns4/localhost/tcp/22']],
     ['none', []]
   ])('and names no address but %s has nothing dialled', async (_, addresses) => {
     const { relay, ours, other } = await trio()

@@ -20,6 +20,10 @@ describe('an announced address', () => {
     const addresses = [
       '/ip4/21.0.0.1/tcp/1',
       `/ip4/31.0.0.1/tcp/2/p2p/${stranger.toString()}`,
+      '/ip4/51.0.0.1/tcp/443/tls/sni/127.0.0.1/ws',
+      '/ip4/51.0.0.1/tcp/80/ws/http-path/x',
+      '/ip6/::ffff:127.0.0.1/tcp/22',
+      '/dns4/localhost/tcp/22',
       `/ip4/41.0.0.1/tcp/3/p2p/${peer.toString()}`
     ]
     const components = {

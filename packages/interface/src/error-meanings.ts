@@ -178,8 +178,10 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     advice: 'Report it to whoever wrote the strategy.'
   },
   STORE_UNUSABLE: {
-    meaning: 'The file that remembers mappings cannot be used: damaged, not ours, or in use by another process.',
-    advice: 'None needed: the run starts with empty memory. Give each program its own file.'
+    meaning:
+      'The file that remembers mappings cannot be used: damaged, no regular file, in use by another process, or on a disk that is full or does not answer.',
+    advice:
+      'None needed: the run goes on, with empty memory if it could not be read. Give each program its own file, and the disk some space.'
   },
 
   // Between two peers.

@@ -39,6 +39,9 @@ class Stop extends Error {
   }
 }
 
+// A reader that has seen enough, as in `postern-lab list | head -1`.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+
 const program = new Command('postern-lab')
   .description(
     'Real NATs in kernel namespaces: run a command behind one. No root; nothing is installed or left behind.'

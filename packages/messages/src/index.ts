@@ -7,4 +7,4 @@
 export { decodeLength, type Messages, messagesOf } from './messages.js'
 export { type Fields, type FieldValue, readFields } from './protobuf.js'
 export { finishStream, isUnsupported, type OpenStreamOptions, openStream } from './streams.js'
-export { untilWritable } from './writable.js'
+export { gateOf, type StreamGate, untilWritable } from './writable.js'

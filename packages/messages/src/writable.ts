@@ -41,3 +41,34 @@ export function untilWritable(stream: Stream, { signal }: CallOptions): Promise<
     check()
   })
 }
+
+/** Holds the sender of a stream up, and lets it go on. */
+export interface StreamGate {
+  /** The stream hands over nothing more, after the messages that are being handed over now. */
+  hold(): void
+  release(): void
+}
+
+/**
+ * Pauses a stream in a way that its transport is told of. May be called from a `message` listener.
+ *
+ * A stream of `@libp2p/utils` 7.4 that is paused by a listener while it hands over what had waited (in `resume()`) tells the
+ * transport afterwards to go on: the sender sends, what it sends is kept, and at 4 MiB the stream is reset. So the pause
+ * comes a microtask later. What waits unread is then never more than one window of the transport.
+ */
+export function gateOf(stream: Stream): StreamGate {
+  let isHeld = false
+  const apply = (): void => {
+    if (isHeld && stream.readStatus === 'readable') stream.pause()
+  }
+  return {
+    hold() {
+      isHeld = true
+      queueMicrotask(apply)
+    },
+    release() {
+      isHeld = false
+      if (stream.readStatus === 'paused') stream.resume()
+    }
+  }
+}

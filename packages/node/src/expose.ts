@@ -32,7 +32,7 @@ export interface ExposeOptions {
   /** The external port to ask for first. The only way to ask for one below 1024.
    * @default the server's own port */
   readonly externalPort?: number
-  /** Release the mappings when the process is told to end (SIGINT, SIGTERM), then let it end.
+  /** Release the mappings when the process is told to end (SIGINT, SIGTERM, SIGHUP), then let it end.
    * @default false */
   readonly releaseOnExit?: boolean
   /** Listeners that hear what happens before `expose` resolves, too.
@@ -58,7 +58,7 @@ export interface Exposure extends TypedEvents<TraversalEvents> {
   close(): Promise<void>
 }
 
-/** However long the strategies take, the caller does not wait longer, in ms. */
+/** However long the network, the store and the strategies take, the caller does not wait longer, in ms. */
 const patienceMs = 5000
 
 /**
@@ -112,12 +112,17 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     known.resolve()
   }
   watching = watchNetwork({ clock: host.clock, changed, find }, ended)
-  // A platform that cannot tell its routes still has its own addresses, and named gateways.
-  const patience = new AbortController()
-  await Promise.race([known.promise, host.clock.sleep(patienceMs, patience)])
-  await traversal.start()
-  await Promise.race([traversal.firstPass(), host.clock.sleep(patienceMs, patience)])
-  patience.abort()
+  const over = new AbortController()
+  const limit = host.clock.sleep(patienceMs, over).catch(() => undefined)
+  const begun = async (): Promise<void> => {
+    // A platform that cannot tell its routes still has its own addresses, and named gateways.
+    await Promise.race([known.promise, limit])
+    if (ended.signal.aborted) return
+    await traversal.start()
+    await traversal.firstPass()
+  }
+  await Promise.race([begun(), limit])
+  over.abort()
   return exposure
 }
 

@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Memory } from '@postern/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { fileStore } from '../src/index.js'
@@ -73,23 +73,59 @@ describe('the file store', () => {
     await store.close()
   })
 
-  it('belongs to one process: another one starts with empty memory and leaves it alone', async () => {
-    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000); console.log("up")'], {
-      stdio: ['ignore', 'pipe', 'ignore']
-    })
-    await once(other.stdout, 'data')
+  it('belongs to one store: another one starts with empty memory and leaves it alone', async () => {
     const { store: mine } = open()
     await mine.save([memory])
-    await writeFile(`${path}.lock`, `${other.pid}\n`)
     const { store, warnings } = open()
     expect(await store.load()).toEqual([])
     await store.save([])
-    expect(warnings).toMatchObject([{ code: 'STORE_UNUSABLE', message: expect.stringContaining(String(other.pid)) }])
+    expect(warnings).toMatchObject([{ code: 'STORE_UNUSABLE', message: expect.stringContaining(String(process.pid)) }])
     expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ memories: [memory] })
-    other.kill('SIGKILL')
-    await once(other, 'exit')
-    // Its owner is gone, so the file is free.
+    await mine.close()
     expect(await open().store.load()).toEqual([memory])
+  })
+
+  it.skipIf(process.platform === 'win32')('leaves alone what is no regular file, and waits for none', async () => {
+    const fifo = join(folder, 'pipe')
+    execFileSync('mkfifo', [fifo])
+    for (const odd of [fifo, folder, '/dev/null', '/dev/zero']) {
+      const before = await stat(odd)
+      const warnings: Error[] = []
+      const store = fileStore({ path: odd, warn: (error) => warnings.push(error) })
+      expect(await store.load()).toEqual([])
+      await store.save([memory])
+      await store.close()
+      expect(warnings).toMatchObject([
+        { code: 'STORE_UNUSABLE', message: expect.stringContaining('not a regular file') }
+      ])
+      expect((await stat(odd)).ino).toBe(before.ino)
+    }
+  })
+
+  it.skipIf(process.platform !== 'linux')(
+    'in a folder that takes no files is read, and each save says why not',
+    async () => {
+      const warnings: Error[] = []
+      const store = fileStore({ path: '/proc/self/postern.json', warn: (error) => warnings.push(error) })
+      expect(await store.load()).toEqual([])
+      await store.save([memory]).catch(() => undefined)
+      await store.close()
+      expect(warnings).toMatchObject([{ code: 'STORE_UNUSABLE' }])
+    }
+  )
+
+  it('has no default place without a home folder, and says so', async () => {
+    const script = `
+      const { fileStore } = await import(${JSON.stringify(fileURLToPath(new URL('../dist/index.js', import.meta.url)))})
+      const store = fileStore({ warn: ({ message }) => console.log(message) })
+      await store.load()
+      await store.save([])
+      await store.close()`
+    const run = (env: NodeJS.ProcessEnv): string =>
+      spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', env, cwd: folder }).stdout
+    await writeFile(join(folder, 'file'), '')
+    expect(run({ HOME: 'relative', XDG_STATE_HOME: '' })).toContain('there is no home folder')
+    expect(run({ HOME: join(folder, 'file') })).toContain('a part of the path is not a folder')
   })
 
   it('that cannot be written to is no reason to fail', async () => {

@@ -12,6 +12,9 @@ export interface Crowd {
   /** Lets peer routing know so many, none of them a relay; endlessly many have no address. */
   readonly walkable: (count: number) => void
   readonly dialled: () => number
+  /** Where every stranger says that it is. */
+  readonly addressed: (addresses: readonly string[]) => void
+  readonly dialledAddresses: readonly string[]
 }
 
 /** A node that is connected to so many relays, each on a network of its own. Nothing of it is on a network. */
@@ -23,20 +26,26 @@ export async function simulated(count: number): Promise<Crowd> {
   const events = new EventTarget()
   let walkable = 0
   let dials = 0
+  let addresses: readonly string[] = ['/ip4/11.0.0.1/tcp/1']
+  const dialledAddresses: string[] = []
   const ofPeer = (peer?: PeerId): readonly unknown[] =>
     [...peers.values()].filter(({ remotePeer }) => peer === undefined || remotePeer.toString() === peer.toString())
+  const dial = async (told: readonly unknown[]): Promise<never> => {
+    dialledAddresses.push(...told.map(String))
+    throw new Error(`${++dials}`)
+  }
   const simulation = {
     ...components,
     peerId: components.peerId,
     transportManager: components.transportManager,
     events,
-    connectionManager: { getConnections: ofPeer, openConnection: async () => Promise.reject(new Error(`${++dials}`)) },
+    connectionManager: { getConnections: ofPeer, openConnection: dial },
     peerStore: { get: async () => ({ protocols: [hopProtocol], addresses: [], metadata: new Map() }) },
     randomWalk: {
       async *walk({ signal }: { signal: AbortSignal }) {
         for (let index = 0; index < walkable && !signal.aborted; index++) {
           await new Promise((resolve) => setImmediate(resolve))
-          const multiaddrs = walkable === Number.POSITIVE_INFINITY ? [] : [multiaddr('/ip4/11.0.0.1/tcp/1')]
+          const multiaddrs = walkable === Number.POSITIVE_INFINITY ? [] : addresses.map((each) => multiaddr(each))
           yield { id: peerCalled(`stranger-${index}`), multiaddrs }
           // As many without an address as anybody cares to look at.
           if (walkable === Number.POSITIVE_INFINITY && index === 100) await forEver(signal)
@@ -55,7 +64,11 @@ export async function simulated(count: number): Promise<Crowd> {
     walkable: (number) => {
       walkable = number
     },
-    dialled: () => dials
+    dialled: () => dials,
+    addressed(all) {
+      addresses = all
+    },
+    dialledAddresses
   }
 }
 

@@ -338,6 +338,27 @@ describe('looking for strangers', () => {
     expect(crowd.clock.pending).toBe(0)
   })
 
+  it('dials strangers at public addresses only, and at nothing that they have put behind these', async () => {
+    const crowd = await simulated(0)
+    const looking = search(crowd.components, { discover: true }, crowd.clock)
+    crowd.addressed([
+      '/ip4/127.0.0.1/tcp/6379',
+      '/ip4/192.168.1.1/tcp/80',
+      '/ip4/169.254.169.254/tcp/80',
+      '/dns4/localhost/tcp/22',
+      '/ip4/11.0.0.1/tcp/443/tls/sni/127.0.0.1/ws',
+      '/ip4/11.0.0.1/tcp/80/ws/http-path/x',
+      '/ip4/11.0.0.1/tcp/443/wss'
+    ])
+    crowd.walkable(1)
+    await crowd.clock.advance(2000)
+    await until(() => crowd.dialled() === 1)
+    expect(crowd.dialledAddresses).toEqual([
+      expect.stringMatching(/^\/ip4\/11\.0\.0\.1\/tcp\/443\/tls\/ws\/p2p\/[\w-]+$/)
+    ])
+    await looking.stop()
+  })
+
   it('is over after half a minute where peer routing leads nowhere', async () => {
     const crowd = await simulated(0)
     const looking = search(crowd.components, { discover: true }, crowd.clock)

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { MultiaddrText } from '@postern/interface'
+import type { RelayLimits } from '../relay.js'
 import { line } from '../output.js'
 import { parseCount, parseDuration, parsePortNumber, parseSize } from '../parse.js'
 import { addressesOption, codesText, colorOption, orUsageError, type Shell } from './common.js'
@@ -9,9 +10,34 @@ interface RelayFlags {
   readonly announce?: readonly MultiaddrText[]
   readonly key?: string
   readonly maxReservations: number
-  readonly perPeer: number
   readonly perIp: number
+  readonly perSubnet: number
   readonly perNetwork: number
+  readonly maxCircuits: number
+  readonly perPeer: number
+  readonly circuitsPerIp: number
+  readonly circuitsPerSubnet: number
+  readonly maxConnections?: number
+  readonly connectionsPerPeer: number
+  readonly connectionsPerIp: number
+  readonly connectionsPerSubnet: number
+  readonly connectionRate: number
+  readonly connectionRatePerIp: number
+  readonly connectionRatePerSubnet: number
+  readonly maxHandshakes: number
+  readonly handshakesPerIp: number
+  readonly handshakesPerSubnet: number
+  readonly handshakeTimeout: number
+  readonly autonatRequests: number
+  readonly autonatRequestsPerPeer: number
+  readonly autonatRequestsPerIp: number
+  readonly autonatRequestsPerSubnet: number
+  readonly autonatConcurrency: number
+  readonly maxStreams: number
+  readonly streamsPerConnection: number
+  readonly streamsPerPeer: number
+  readonly streamsPerIp: number
+  readonly streamsPerSubnet: number
   readonly reservationTtl: number
   readonly duration: number
   readonly data: number
@@ -31,17 +57,49 @@ export function addRelay(program: Command, { output, finish }: Shell): void {
       addressesOption('--announce <multiaddr>', "the address to tell peers (default: this machine's public addresses)")
     )
     .option('--key <file>', 'the private key, made if absent (default: $XDG_STATE_HOME/postern/relay.key)')
-    .addOption(count('--max-reservations <count>', 'reservations of all peers', 1024))
-    .addOption(count('--per-peer <count>', 'relayed connections of one peer at a time; it has one reservation', 16))
-    .addOption(count('--per-ip <count>', 'reservations of one IP address (IPv6: one /64)', 4))
-    .addOption(count('--per-network <count>', 'reservations of one network (/16 of IPv4, /32 of IPv6)', 32))
-    .addOption(time('--reservation-ttl <time>', 'how long a reservation lasts unless it is renewed', '1h'))
-    .addOption(time('--duration <time>', 'how long a relayed connection lasts at most', '2m'))
+    .optionsGroup('Reservations:')
+    .addOption(count('--max-reservations <count>', 'of all peers; a peer has one at most', 1024))
+    .addOption(count('--per-ip <count>', 'of one IP address (IPv6: one /64)', 4))
+    .addOption(count('--per-subnet <count>', 'of one subnet (/24 of IPv4, /48 of IPv6)', 16))
+    .addOption(count('--per-network <count>', 'of one network (/16 of IPv4, /32 of IPv6)', 32))
+    .addOption(time('--reservation-ttl <time>', 'how long one lasts unless it is renewed', '1h'))
+    .optionsGroup('Relayed connections:')
+    .addOption(count('--max-circuits <count>', 'of all peers', 1024))
+    .addOption(count('--per-peer <count>', 'to and from one peer', 16))
+    .addOption(count('--circuits-per-ip <count>', 'to and from one IP address (IPv6: one /64)', 32))
+    .addOption(count('--circuits-per-subnet <count>', 'to and from one subnet (/24 of IPv4, /48 of IPv6)', 128))
+    .addOption(time('--duration <time>', 'how long one lasts at most', '2m'))
     .addOption(
-      new Option('--data <size>', 'how much a relayed connection carries at most: bytes, 128KiB, 1MiB')
+      new Option('--data <size>', 'how much one carries at most: bytes, 128KiB, 1MiB')
         .argParser(parseSize)
         .default(parseSize('128KiB'), '128KiB')
     )
+    .optionsGroup('Connections to this node:')
+    .option('--max-connections <count>', 'of all peers (default: 2 × --max-reservations + 256)', parseCount)
+    .addOption(count('--connections-per-peer <count>', 'of one peer', 8))
+    .addOption(count('--connections-per-ip <count>', 'of one IP address (IPv6: one /64)', 32))
+    .addOption(count('--connections-per-subnet <count>', 'of one subnet (/24 of IPv4, /48 of IPv6)', 128))
+    .optionsGroup('Streams that peers open:')
+    .addOption(count('--max-streams <count>', 'of all peers', 8192))
+    .addOption(count('--streams-per-connection <count>', 'over one connection', 64))
+    .addOption(count('--streams-per-peer <count>', 'of one peer', 128))
+    .addOption(count('--streams-per-ip <count>', 'of one IP address (IPv6: one /64)', 512))
+    .addOption(count('--streams-per-subnet <count>', 'of one subnet (/24 of IPv4, /48 of IPv6)', 1024))
+    .optionsGroup('Connections that come in:')
+    .addOption(count('--connection-rate <count>', 'new ones in a second', 200))
+    .addOption(count('--connection-rate-per-ip <count>', 'of one IP address (IPv6: one /64) in a second', 10))
+    .addOption(count('--connection-rate-per-subnet <count>', 'of one subnet (/24, /48) in a second', 50))
+    .addOption(count('--max-handshakes <count>', 'that are not established yet', 256))
+    .addOption(count('--handshakes-per-ip <count>', 'of one IP address (IPv6: one /64), not established yet', 8))
+    .addOption(count('--handshakes-per-subnet <count>', 'of one subnet (/24, /48), not established yet', 32))
+    .addOption(time('--handshake-timeout <time>', 'how long one may take to be established', '5s'))
+    .optionsGroup('AutoNAT requests that an address is dialled for:')
+    .addOption(count('--autonat-requests <count>', 'in a minute', 60))
+    .addOption(count('--autonat-requests-per-peer <count>', 'of one peer in a minute', 12))
+    .addOption(count('--autonat-requests-per-ip <count>', 'of one IP address (IPv6: one /64) in a minute', 24))
+    .addOption(count('--autonat-requests-per-subnet <count>', 'of one subnet (/24, /48) in a minute', 30))
+    .addOption(count('--autonat-concurrency <count>', 'at the same time', 16))
+    .optionsGroup('Output:')
     .option('--metrics <port>', 'metrics for Prometheus on this port of 127.0.0.1 (default: none)', parsePortNumber)
     .option(
       '--metrics-host <name>',
@@ -58,6 +116,7 @@ Examples:
   $ postern relay --announce /dns4/relay.example.org/tcp/4001 --metrics 9464
   $ postern relay --listen /ip4/0.0.0.0/tcp/4001 --listen /ip6/::/tcp/4001
   $ postern relay --per-ip 2 --duration 10m --data 1MiB
+  $ postern relay --max-connections 500 --connections-per-ip 8
 ${codesText}`
     )
     .action(async (flags: RelayFlags, command: Command) => {
@@ -76,18 +135,59 @@ ${codesText}`
       } = flags
       orUsageError(command, '--listen <multiaddr>', () => listen.map(readAddress))
       orUsageError(command, '--announce <multiaddr>', () => announce.map(readAddress))
-      const { reservationTtl, duration, data, ...limits } = flags
       const privateKey = await loadKey(key, (text) => line(output.err, `! ${text}`))
-      const lengths = { reservationTtlMs: reservationTtl, durationMs: duration, dataBytes: data }
-      finish(
-        await relay(
-          { ...limits, ...lengths, listen, announce, privateKey, metrics, metricsHosts: metricsHost ?? [], json },
-          output
-        )
-      )
+      const metricsHosts = metricsHost ?? []
+      finish(await relay({ ...limitsOf(flags), listen, announce, privateKey, metrics, metricsHosts, json }, output))
     })
 }
 
+/** The limits that the flags name. */
+const limitsOf = (flags: RelayFlags): RelayLimits => ({
+  reservations: {
+    total: flags.maxReservations,
+    network: flags.perNetwork,
+    subnet: flags.perSubnet,
+    ip: flags.perIp
+  },
+  circuitEnds: {
+    total: 2 * flags.maxCircuits,
+    subnet: flags.circuitsPerSubnet,
+    ip: flags.circuitsPerIp,
+    peer: flags.perPeer
+  },
+  reservationTtlMs: flags.reservationTtl,
+  durationMs: flags.duration,
+  dataBytes: flags.data,
+  streamsPerConnection: flags.streamsPerConnection,
+  autonat: {
+    requestsPerMinute: flags.autonatRequests,
+    requestsPerPeer: flags.autonatRequestsPerPeer,
+    requestsPerIp: flags.autonatRequestsPerIp,
+    requestsPerSubnet: flags.autonatRequestsPerSubnet,
+    concurrency: flags.autonatConcurrency
+  },
+  admission: {
+    connections: {
+      total: flags.maxConnections ?? 2 * flags.maxReservations + 256,
+      subnet: flags.connectionsPerSubnet,
+      ip: flags.connectionsPerIp,
+      peer: flags.connectionsPerPeer
+    },
+    streams: {
+      total: flags.maxStreams,
+      subnet: flags.streamsPerSubnet,
+      ip: flags.streamsPerIp,
+      peer: flags.streamsPerPeer
+    },
+    handshakes: { total: flags.maxHandshakes, subnet: flags.handshakesPerSubnet, ip: flags.handshakesPerIp },
+    socketsPerSecond: {
+      total: flags.connectionRate,
+      subnet: flags.connectionRatePerSubnet,
+      ip: flags.connectionRatePerIp
+    },
+    handshakeTimeoutMs: flags.handshakeTimeout
+  }
+})
 function collectHost(text: string, before: readonly string[] | undefined): readonly string[] {
   if (!/^[a-z0-9._-]{1,253}$/i.test(text)) throw new InvalidArgumentError('give a host name without a port')
   return [...(before ?? []), text.toLowerCase()]

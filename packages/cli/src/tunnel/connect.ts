@@ -14,7 +14,7 @@ import { makeNode, type TunnelNodeOptions } from './make-node.js'
 import { meet, meetMs } from './meet.js'
 import { late, untilAborted } from './until.js'
 
-export interface ConnectOptions extends Omit<TunnelNodeOptions, 'reserves'> {
+export interface ConnectOptions extends Omit<TunnelNodeOptions, 'reserves' | 'trusted' | 'signal'> {
   readonly peer: PeerId
   /** Where the peer may be, in any order. */
   readonly addresses: readonly Multiaddr[]
@@ -27,13 +27,13 @@ export interface ConnectOptions extends Omit<TunnelNodeOptions, 'reserves'> {
 export async function connect(options: ConnectOptions, { out, err }: Output): Promise<number> {
   const { json, peer, addresses, local, relays, witnesses } = options
   const colors = colorsFor(out)
-  const interrupt = untilInterrupted()
+  const interrupt = untilInterrupted(err)
   const ended = new AbortController()
   const signal = AbortSignal.any([interrupt.signal, ended.signal])
   const tell = (event: object, text: string): void => {
     if (!signal.aborted) line(out, json ? JSON.stringify(event) : text)
   }
-  const node = await makeNode({ ...options, reserves: false })
+  const node = await makeNode({ ...options, reserves: false, trusted: new Set([peer.toString()]), signal })
   const own = node.peerId.toString()
 
   let code: number = exitCodes.success
@@ -94,9 +94,12 @@ export async function connect(options: ConnectOptions, { out, err }: Output): Pr
     server.listen(local.port, local.address)
     await once(server, 'listening', { signal })
   } catch (error) {
-    ended.abort()
-    await stopWithin(node, err)
-    throw new Failure(listenFailure(error))
+    // Interrupted while it began is no failure: it ends below.
+    if (!signal.aborted) {
+      ended.abort()
+      await stopWithin(node, err)
+      throw new Failure(listenFailure(error))
+    }
   }
   tell(
     { event: 'listening', peerId: own, local },

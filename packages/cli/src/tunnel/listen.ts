@@ -9,7 +9,7 @@ import { meet } from './meet.js'
 import { type Served, serveTunnels } from './serve.js'
 import { untilAborted } from './until.js'
 
-export interface ListenOptions extends Omit<TunnelNodeOptions, 'reserves'> {
+export interface ListenOptions extends Omit<TunnelNodeOptions, 'reserves' | 'trusted' | 'signal'> {
   readonly target: { readonly host: string; readonly port: number }
   readonly allow: readonly string[]
   readonly most: number
@@ -21,10 +21,10 @@ export interface ListenOptions extends Omit<TunnelNodeOptions, 'reserves'> {
 export async function listen(options: ListenOptions, { out, err }: Output): Promise<number> {
   const { json, target, allow, most, mostPerPeer, relays, witnesses } = options
   const colors = colorsFor(out)
-  const interrupt = untilInterrupted()
+  const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const tell = (event: object, text: string): void => line(out, json ? JSON.stringify(event) : text)
-  const node = await makeNode({ ...options, reserves: true })
+  const node = await makeNode({ ...options, reserves: true, trusted: new Set(allow), signal })
   const peerId = node.peerId.toString()
 
   const refusals = new Set<string>()

@@ -3,14 +3,16 @@ import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
-import { webSockets } from '@libp2p/websockets'
 import { autonat } from '@postern/autonat'
 import { holePunch } from '@postern/hole-punch'
-import type { MultiaddrText, Strategy } from '@postern/interface'
+import { type MultiaddrText, type Strategy, systemClock } from '@postern/interface'
 import { type Libp2pHost, type NatTraversal, natTraversal } from '@postern/libp2p'
 import { relay } from '@postern/relay'
 import { createLibp2p } from 'libp2p'
+import { createAdmission } from '../admission.js'
+import { beyond, boundedTransports, homeLimits } from '../bounded-node.js'
+import { forgetPeers } from '../forget-peers.js'
+import { peerIdOf } from '../peers.js'
 import { stack } from '../stack.js'
 
 export interface TunnelNodeOptions {
@@ -21,6 +23,10 @@ export interface TunnelNodeOptions {
   readonly privateKey: PrivateKey
   /** Whether others are to reach it through the relays, which then hold a place for it. */
   readonly reserves: boolean
+  /** Peers that the tunnel is for, by id: their connections are never closed for those of strangers. */
+  readonly trusted: ReadonlySet<string>
+  /** Ends the watch over what comes in. */
+  readonly signal: AbortSignal
 }
 
 export type TunnelNode = Libp2p<{ nat: NatTraversal }>
@@ -28,19 +34,28 @@ export type TunnelNode = Libp2p<{ nat: NatTraversal }>
 /** What a stream may send before it is read, in bytes: below what libp2p keeps for a stream that is paused (4 MiB). */
 const windowBytes = 1024 * 1024
 
+/** Streams that a peer may open over one connection: a tunnel each, and what libp2p asks. */
+const maxStreams = 288
+
 /** A libp2p node at one end of a tunnel, not started. A TypeError where a relay is none. */
-export const makeNode = (options: TunnelNodeOptions): Promise<TunnelNode> =>
-  createLibp2p({
+export async function makeNode(options: TunnelNodeOptions): Promise<TunnelNode> {
+  const { trusted, signal } = options
+  const admission = createAdmission(homeLimits, systemClock)
+  const named = new Set([...options.relays, ...options.witnesses].map(peerIdOf))
+  const node = await createLibp2p({
     ...stack(),
-    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: windowBytes } })],
+    streamMuxers: [yamux({ maxInboundStreams: maxStreams, streamOptions: { maxStreamWindowSize: windowBytes } })],
     privateKey: options.privateKey,
     start: false,
     addresses: { listen: ['/ip4/0.0.0.0/tcp/0'] },
-    transports: [tcp(), webSockets(), circuitRelayTransport()],
+    transports: [...boundedTransports(admission), circuitRelayTransport()],
+    connectionGater: admission.gater,
+    connectionManager: beyond(homeLimits),
     services: {
       identify: identify(),
       identifyPush: identifyPush(),
       ping: ping(),
+      forgetPeers: forgetPeers({ isKept: (peer) => trusted.has(peer.toString()) || named.has(peer.toString()) }),
       nat: natTraversal({
         strategies: [
           ...options.mappers,
@@ -51,3 +66,6 @@ export const makeNode = (options: TunnelNodeOptions): Promise<TunnelNode> =>
       })
     }
   })
+  admission.watch(node, ({ remotePeer }) => trusted.has(remotePeer.toString()), signal)
+  return node
+}

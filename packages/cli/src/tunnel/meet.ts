@@ -1,6 +1,6 @@
 import type { CallOptions, Clock, MultiaddrText } from '@postern/interface'
 import { within } from '@postern/net'
-import { readAddress } from '../peers.js'
+import { readDialAddress } from '../peers.js'
 import { reasonOf } from '../stack.js'
 import type { TunnelNode } from './make-node.js'
 import { late } from './until.js'
@@ -17,7 +17,7 @@ export async function meet(
 ): Promise<void> {
   const meetings = [...new Set(addresses)].map(async (address) => {
     try {
-      await within(clock, meetMs, { signal }, late, (call) => node.dial(readAddress(address), call))
+      await within(clock, meetMs, { signal }, late, (call) => node.dial(readDialAddress(address), call))
     } catch (error) {
       if (!signal.aborted) failed(address, reasonOf(error))
     }

@@ -1,7 +1,7 @@
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { peerIdOf, readAddress } from '../peers.js'
+import { peerIdOf, readDialAddress } from '../peers.js'
 
 export const idOf = (key: PrivateKey): string => peerIdFromPrivateKey(key).toString()
 
@@ -21,8 +21,8 @@ export function readPeer(
 ): { readonly peer: PeerId; readonly addresses: readonly Multiaddr[] } {
   const isAddress = text.startsWith('/')
   const peer = readPeerId(isAddress ? peerIdOf(text) : text)
-  const through = relays.map((relay) => readAddress(`${relay}/p2p-circuit/p2p/${peer.toString()}`))
-  const addresses = isAddress ? [readAddress(text), ...through] : through
+  const through = relays.map((relay) => readDialAddress(`${relay}/p2p-circuit/p2p/${peer.toString()}`))
+  const addresses = isAddress ? [readDialAddress(text), ...through] : through
   if (addresses.length === 0) throw new TypeError('where is it? Name a relay with --relay, or give its whole multiaddr')
   return { peer, addresses }
 }

@@ -2,7 +2,8 @@ import { connect, type Socket } from 'node:net'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { type CallOptions, type Clock, natError } from '@postern/interface'
 import { untilWritable } from '@postern/messages'
-import { within } from '@postern/net'
+import { createPlaces as createPlacesByPrefix, within } from '@postern/net'
+import { ipOf } from '../ip-of.js'
 import { type Answer, answers, decodeWish, firstByte, tunnelProtocol } from './protocol.js'
 import { createPlaces } from './places.js'
 import { splice } from './splice.js'
@@ -35,10 +36,14 @@ const patienceMs = 10_000
 /** Streams of one connection that are open at a time. Those beyond are reset by libp2p before anything is read. */
 const streamsPerConnection = 256
 
+/** Streams of peers that are not let in, which are told so at a time. Those beyond are reset. */
+const maxRefusing = { total: 64, subnet: 32, ip: 16, peer: 4 }
+
 /** Answers tunnels of allowed peers, until the node stops. Nobody else has anything connected, or learns the target. */
 export async function serveTunnels(node: Libp2p, options: ServeOptions): Promise<void> {
   const { target, allow, told, clock, signal } = options
   const places = createPlaces(options.most, options.mostPerPeer)
+  const refusing = createPlacesByPrefix<Stream>(maxRefusing)
   const inTime = <T>(run: (call: CallOptions) => Promise<T>): Promise<T> =>
     within(clock, patienceMs, { signal }, () => natError('NO_REPLY', 'the peer is too slow'), run)
 
@@ -50,7 +55,12 @@ export async function serveTunnels(node: Libp2p, options: ServeOptions): Promise
       await inTime((call) => say(stream, reason, call))
       await inTime((call) => leave(stream, call))
     }
-    if (!allow.has(peer)) return refuse('not-allowed')
+    if (!allow.has(peer)) {
+      // A peer that is not let in takes no more of this node than it needs to be told so.
+      if (refusing.take(stream, { peer, address: ipOf(connection) }) !== undefined)
+        throw new Error('too many strangers')
+      return refuse('not-allowed').finally(() => refusing.free(stream))
+    }
     const wish = decodeWish(await inTime((call) => firstByte(stream, call)))
     if (wish === 'ask') {
       await inTime((call) => say(stream, 'accepted', call))

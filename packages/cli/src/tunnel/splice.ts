@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Stream } from '@libp2p/interface'
 import type { CallOptions } from '@postern/interface'
-import { untilWritable } from '@postern/messages'
+import { gateOf, untilWritable } from '@postern/messages'
 import { createRecordReader, endRecord, recordsOf } from './records.js'
 
 /** What a spliced pair has carried, in bytes. */
@@ -25,6 +25,7 @@ export function splice(socket: Socket, stream: Stream, { signal }: CallOptions):
     let toStream = 0
     let toSocket = 0
     const reader = createRecordReader()
+    const gate = gateOf(stream)
     let hasSaidAll = false
     let over = false
 
@@ -67,9 +68,7 @@ export function splice(socket: Socket, stream: Stream, { signal }: CallOptions):
         cut(asError(error))
       }
     })
-    socket.on('drain', () => {
-      if (stream.readStatus === 'paused') stream.resume()
-    })
+    socket.on('drain', gate.release)
     socket.on('error', cut)
     socket.on('close', () => {
       if (hasSaidAll && reader.hasEnded) finish(true)
@@ -80,7 +79,7 @@ export function splice(socket: Socket, stream: Stream, { signal }: CallOptions):
       try {
         for (const part of reader.read(data.subarray())) {
           toSocket += part.byteLength
-          if (socket.writable && !socket.write(part) && stream.readStatus === 'readable') stream.pause()
+          if (socket.writable && !socket.write(part)) gate.hold()
         }
       } catch (error) {
         cut(asError(error))
@@ -95,12 +94,13 @@ export function splice(socket: Socket, stream: Stream, { signal }: CallOptions):
     stream.addEventListener('close', ({ error }) => {
       if (error !== undefined) cut(error)
       else if (!hasSaidAll) cut(new Error('the stream was cut'))
-      else ended()
+      // What waits unread is handed over when the socket takes more; `end` follows it.
+      else if (stream.readBufferLength === 0) ended()
     })
     signal.addEventListener('abort', stopped, { once: true })
     if (signal.aborted) return stopped()
     if (stream.readableEnded || (stream.status !== 'open' && stream.readBufferLength === 0)) return ended()
-    if (stream.readStatus === 'paused') stream.resume()
+    gate.release()
     socket.resume()
   })
 }

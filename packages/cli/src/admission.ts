@@ -1,0 +1,225 @@
+import type {
+  Connection,
+  ConnectionGater,
+  Libp2pEvents,
+  MultiaddrConnection,
+  PeerId,
+  Stream,
+  TypedEventTarget
+} from '@libp2p/interface'
+import { canonicalAddress, type Clock } from '@postern/interface'
+import { createPlaces, createRate, type Party, type PlaceLimits, type PlaceRefusal, type Places } from '@postern/net'
+import { onStream } from './connection-streams.js'
+import { ipOf } from './ip-of.js'
+import type { ListenerKind, SocketGuard } from './listener-guard.js'
+
+/** How much of the listeners of a node its peers may take. */
+export interface AdmissionLimits {
+  /** Connections that are established. */
+  readonly connections: PlaceLimits
+  /** Sockets that are not a connection yet: an HTTP upgrade, the encryption and the multiplexer are being agreed on. */
+  readonly handshakes: PlaceLimits
+  /** Sockets that may come within a second. */
+  readonly socketsPerSecond: PlaceLimits
+  /** Streams that peers have opened. */
+  readonly streams: PlaceLimits
+  /** How long a socket may take to become a connection. */
+  readonly handshakeTimeoutMs: number
+}
+
+/** Why a socket or a connection was closed by us: no place, no connection in time, or its place went to another one. */
+export type AdmissionRefusal = PlaceRefusal | 'rate' | 'timeout' | 'evicted'
+
+export interface AdmissionCounters {
+  readonly handshakes: Record<AdmissionRefusal, number>
+  readonly connections: Record<AdmissionRefusal, number>
+  readonly streams: Record<AdmissionRefusal, number>
+}
+
+/** Bounds what comes in to a libp2p node, by prefix. */
+export interface Admission {
+  readonly counters: AdmissionCounters
+  /** Sockets that are not a connection yet. */
+  readonly handshakes: number
+  readonly connections: number
+  /** Streams that peers have opened and that are not closed. */
+  readonly streams: number
+  /** For the listeners: see {@link guardedTransport}. */
+  readonly guard: SocketGuard
+  /** For `createLibp2p({ connectionGater })`. */
+  readonly gater: Pick<ConnectionGater, 'denyInboundUpgradedConnection'>
+  /** Listens to the events of the node until the signal aborts. `isBusy` says of which connections none may be closed. */
+  watch(events: TypedEventTarget<Libp2pEvents>, isBusy: (connection: Connection) => boolean, signal: AbortSignal): void
+}
+
+interface Entry {
+  /** Closes it at once. */
+  readonly end: () => void
+  readonly hasEnded: () => boolean
+  readonly address: string
+  /** Ends the timeout of the handshake. */
+  readonly settled: AbortController
+  connection?: Connection
+}
+
+/** Throws a TypeError for a limit that is not a whole number of 1 or more. */
+export function createAdmission(limits: AdmissionLimits, clock: Clock): Admission {
+  const { handshakeTimeoutMs } = limits
+  const handshakes = createPlaces<Entry>(limits.handshakes)
+  const connections = createPlaces<Entry>(limits.connections)
+  const streams = createPlaces<Stream>(limits.streams)
+  const rate = createRate(limits.socketsPerSecond, 1000, clock)
+  const counters: AdmissionCounters = { handshakes: noRefusals(), connections: noRefusals(), streams: noRefusals() }
+  /** By the remote end of the socket, which is what libp2p knows of it later. */
+  const entries = new Map<string, Entry>()
+  let isBusy: (connection: Connection) => boolean = () => false
+
+  /** Takes a place, which another entry may have to give up. */
+  function take(
+    places: Places<Entry>,
+    count: Record<AdmissionRefusal, number>,
+    entry: Entry,
+    party: Party,
+    mayGo: (entry: Entry) => boolean
+  ): PlaceRefusal | undefined {
+    for (;;) {
+      const refusal = places.take(entry, party)
+      if (refusal === undefined) return undefined
+      const victim = places.findVictim(party, refusal, mayGo)
+      if (victim === undefined) {
+        count[refusal]++
+        return refusal
+      }
+      count.evicted++
+      places.free(victim)
+      victim.end()
+    }
+  }
+
+  const isIdle = ({ connection }: Entry): boolean => connection === undefined || !isBusy(connection)
+
+  async function endAfterTimeout({ end, settled }: Entry): Promise<void> {
+    try {
+      await clock.sleep(handshakeTimeoutMs, settled)
+    } catch {
+      return // It has become a connection, or is closed.
+    }
+    counters.handshakes.timeout++
+    end()
+  }
+
+  /** Remembers an entry. Returns what forgets it and gives its places back. */
+  function keep(key: string, entry: Entry): () => void {
+    entries.set(key, entry)
+    return () => {
+      entry.settled.abort()
+      handshakes.free(entry)
+      connections.free(entry)
+      if (entries.get(key) === entry) entries.delete(key)
+    }
+  }
+
+  /** What came in through no listener of ours: through a relay, or as the passive side of a hole punch. */
+  function keepOther(peer: PeerId, remote: MultiaddrConnection): Entry {
+    const entry: Entry = {
+      end: () => remote.abort(new Error('the place is needed for another peer')),
+      hasEnded: () => remote.status !== 'open',
+      address: ipOf(remote),
+      settled: new AbortController()
+    }
+    remote.addEventListener('close', keep(keyOfOther(peer, remote), entry), { once: true })
+    return entry
+  }
+
+  const guard: SocketGuard = (socket, kind) => {
+    const { remoteAddress: address, remotePort } = socket
+    if (address === undefined || remotePort === undefined) return false
+    if (rate.take({ address }) !== undefined) {
+      counters.handshakes.rate++
+      return false
+    }
+    const settled = new AbortController()
+    const entry: Entry = { end: () => socket.destroy(), hasEnded: () => socket.destroyed, address, settled }
+    if (take(handshakes, counters.handshakes, entry, { address }, () => true) !== undefined) return false
+    socket.once('close', keep(keyOf(kind, remotePort, address), entry))
+    void endAfterTimeout(entry)
+    return true
+  }
+
+  function admitStream(stream: Stream, party: Party): void {
+    const refusal = streams.take(stream, party)
+    if (refusal === undefined) {
+      stream.addEventListener('close', () => streams.free(stream), { once: true })
+      return
+    }
+    counters.streams[refusal]++
+    stream.abort(new Error('too many streams'))
+  }
+
+  function entryOf(peer: PeerId, remote: Pick<MultiaddrConnection, 'remoteAddr'>): Entry | undefined {
+    const names = remote.remoteAddr.getComponents()
+    const port = Number(names.find(({ name }) => name === 'tcp')?.value)
+    const kind = names.some(({ name }) => name === 'ws') ? 'ws' : 'tcp'
+    const isRelayed = names.some(({ name }) => name === 'p2p-circuit')
+    const own = isRelayed ? undefined : entries.get(keyOf(kind, port, ipOf(remote)))
+    return own ?? entries.get(keyOfOther(peer, remote))
+  }
+
+  return {
+    counters,
+    get handshakes() {
+      return handshakes.used
+    },
+    get connections() {
+      return connections.used
+    },
+    get streams() {
+      return streams.used
+    },
+    guard,
+    gater: {
+      denyInboundUpgradedConnection(peer, remote) {
+        const entry = entryOf(peer, remote) ?? keepOther(peer, remote)
+        if (entry.hasEnded()) return true
+        const party = { address: entry.address, peer: peer.toString() }
+        if (take(connections, counters.connections, entry, party, isIdle) !== undefined) return true
+        handshakes.free(entry)
+        entry.settled.abort()
+        return false
+      }
+    },
+    watch(events, busy, signal) {
+      isBusy = busy
+      events.addEventListener(
+        'connection:open',
+        ({ detail }) => {
+          const entry = detail.direction === 'inbound' ? entryOf(detail.remotePeer, detail) : undefined
+          if (entry === undefined) return
+          entry.connection = detail
+          const party = { address: entry.address, peer: detail.remotePeer.toString() }
+          onStream(detail, (stream) => admitStream(stream, party))
+        },
+        { signal }
+      )
+    }
+  }
+}
+
+const keyOf = (kind: ListenerKind, port: number, address: string): string =>
+  `${kind} ${port} ${canonicalAddress(address) ?? address}`
+
+/** libp2p adds the peer id to the address of a connection that has none. */
+const keyOfOther = (peer: PeerId, { remoteAddr }: Pick<MultiaddrConnection, 'remoteAddr'>): string =>
+  `${remoteAddr.toString().replace(/\/p2p\/[^/]+$/, '')} ${peer.toString()}`
+
+const noRefusals = (): Record<AdmissionRefusal, number> => ({
+  peer: 0,
+  ip: 0,
+  subnet: 0,
+  network: 0,
+  total: 0,
+  address: 0,
+  rate: 0,
+  timeout: 0,
+  evicted: 0
+})

@@ -1,0 +1,259 @@
+import { connect, type Socket } from 'node:net'
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { identify } from '@libp2p/identify'
+import type { Connection, Libp2p, MultiaddrConnection, Stream } from '@libp2p/interface'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { webSockets } from '@libp2p/websockets'
+import { multiaddr } from '@multiformats/multiaddr'
+import { virtualClock, type VirtualClock } from '@postern/testkit'
+import { createLibp2p } from 'libp2p'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { type Admission, type AdmissionLimits, createAdmission } from '../src/admission.js'
+import { guardedTransport } from '../src/listener-guard.js'
+
+const plenty = { total: 1000 }
+const roomy: AdmissionLimits = {
+  connections: plenty,
+  handshakes: plenty,
+  socketsPerSecond: plenty,
+  streams: plenty,
+  handshakeTimeoutMs: 5000
+}
+
+interface Scene {
+  readonly admission: Admission
+  readonly node: Libp2p
+  readonly clock: VirtualClock
+  /** Port of each listener. */
+  readonly port: Readonly<Record<'tcp' | 'ws', number>>
+  /** Connections that may not be closed for others. */
+  readonly busy: Set<string>
+  /** Opens a socket from an address of loopback. */
+  readonly socket: (from: string, kind?: 'tcp' | 'ws') => Promise<Socket>
+  /** A peer that dials over TCP from an address of loopback. */
+  readonly peer: (from: string) => Promise<Libp2p>
+  /** Resolves when the node has the connection. */
+  readonly dial: (peer: Libp2p, kind?: 'tcp' | 'ws') => Promise<Connection>
+}
+
+async function scene(limits: Partial<AdmissionLimits> = {}): Promise<Scene> {
+  const clock = virtualClock()
+  const admission = createAdmission({ ...roomy, ...limits }, clock)
+  const busy = new Set<string>()
+  const ended = new AbortController()
+  const node = await createLibp2p({
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0/ws'] },
+    transports: [
+      guardedTransport(tcp(), 'tcp', admission.guard),
+      guardedTransport(webSockets(), 'ws', admission.guard)
+    ],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionGater: admission.gater,
+    connectionManager: {
+      maxConnections: 2000,
+      maxIncomingPendingConnections: 2000,
+      inboundConnectionThreshold: Number.MAX_SAFE_INTEGER
+    },
+    services: { identify: identify(), ping: ping() }
+  })
+  admission.watch(node, ({ id }) => busy.has(id), ended.signal)
+  const peers: Libp2p[] = []
+  const sockets: Socket[] = []
+  onTestFinished(async () => {
+    for (const each of sockets) each.destroy()
+    for (const each of [...peers, node]) await each.stop()
+    ended.abort()
+  })
+  const portOf = (isWs: boolean): number =>
+    Number(
+      node
+        .getMultiaddrs()
+        .find((each) => String(each).includes('/ws') === isWs)
+        ?.getComponents()
+        .find(({ name }) => name === 'tcp')?.value
+    )
+  const port = { tcp: portOf(false), ws: portOf(true) }
+  return {
+    admission,
+    node,
+    clock,
+    port,
+    busy,
+    async socket(from, kind = 'tcp') {
+      const socket = connect({ host: '127.0.0.1', port: port[kind], localAddress: from })
+      sockets.push(socket)
+      socket.on('error', () => undefined)
+      socket.resume()
+      await new Promise((resolve) => socket.once('connect', resolve))
+      return socket
+    },
+    async peer(from) {
+      // The transport hands it all to node:net.
+      const dialOpts = { noDelay: true, localAddress: from }
+      const peer = await createLibp2p({
+        transports: [tcp({ dialOpts }), webSockets()],
+        connectionEncrypters: [noise()],
+        streamMuxers: [yamux()],
+        services: { identify: identify() }
+      })
+      peers.push(peer)
+      return peer
+    },
+    async dial(peer, kind = 'tcp') {
+      const connection = await peer.dial(
+        multiaddr(`/ip4/127.0.0.1/tcp/${port[kind]}${kind === 'ws' ? '/ws' : ''}/p2p/${node.peerId.toString()}`),
+        { force: true }
+      )
+      // A dialler has its connection earlier than the listener does.
+      const stream = await connection.newStream('/ipfs/ping/1.0.0')
+      stream.abort(new Error('the connection is let in'))
+      return connection
+    }
+  }
+}
+
+const closed = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => (socket.closed ? resolve() : socket.once('close', () => resolve())))
+
+// Only Linux has all of 127.0.0.0/8 on loopback.
+describe.skipIf(process.platform !== 'linux')('what comes in', () => {
+  it.each(['tcp', 'ws'] as const)('is closed where it is no connection in time: a silent socket, %s', async (kind) => {
+    const { admission, clock, socket } = await scene()
+    const silent = await socket('127.0.0.2', kind)
+    await expect.poll(() => admission.handshakes).toBe(1)
+    await clock.advance(4999)
+    expect(admission.handshakes).toBe(1)
+    await clock.advance(1)
+    await closed(silent)
+    await expect.poll(() => admission.handshakes).toBe(0)
+    expect(admission.counters.handshakes.timeout).toBe(1)
+  })
+
+  it.each([
+    ['the HTTP request ends nowhere', 'ws', 'GET / HTTP/1.1\r\nHost: x\r\nX-A: '],
+    ['the HTTP request asks for no upgrade', 'ws', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['no protocol is agreed on', 'tcp', '\u0013/multistream/1.0.0'],
+    ['the encryption never comes', 'tcp', '\u0013/multistream/1.0.0\n\u0007/noise\n']
+  ] as const)('is closed in time where %s', async (_, kind, text) => {
+    const { admission, clock, socket } = await scene()
+    const slow = await socket('127.0.0.2', kind)
+    slow.write(text)
+    await expect.poll(() => admission.handshakes).toBe(1)
+    await clock.advance(5000)
+    await closed(slow)
+    expect(admission.counters.handshakes.timeout).toBe(1)
+  })
+
+  it('may be so many handshakes of one address, the oldest of which ends for a new one', async () => {
+    const { admission, socket, peer, dial } = await scene({ handshakes: { total: 100, ip: 3 } })
+    const first = await socket('127.0.0.2')
+    for (let index = 0; index < 3; index++) await socket('127.0.0.2')
+    await closed(first)
+    expect(admission.counters.handshakes.evicted).toBe(1)
+    expect(admission.handshakes).toBe(3)
+    const honest = await peer('127.0.0.2')
+    await expect(dial(honest)).resolves.toMatchObject({ status: 'open' })
+  })
+
+  it.each(['tcp', 'ws'] as const)('is let in while silent sockets hold every place: %s', async (kind) => {
+    const { admission, socket, peer, dial } = await scene({ handshakes: { total: 12, ip: 8 } })
+    for (let index = 0; index < 12; index++) await socket(`127.0.0.${20 + index}`, kind)
+    await expect.poll(() => admission.handshakes).toBe(12)
+    const connection = await dial(await peer('127.0.9.1'), kind)
+    expect(connection.status).toBe('open')
+    expect(admission.connections).toBe(1)
+  })
+
+  it('is counted once it is a connection, and no more when that is closed', async () => {
+    const { admission, peer, dial } = await scene()
+    const one = await peer('127.0.0.2')
+    const over = [await dial(one), await dial(one, 'ws')]
+    expect([admission.handshakes, admission.connections]).toEqual([0, 2])
+    for (const each of over) await each.close()
+    await expect.poll(() => admission.connections).toBe(0)
+  })
+
+  it('of one peer and of one address is so much: the oldest idle connection ends for a new one', async () => {
+    const { admission, peer, dial } = await scene({ connections: { total: 100, ip: 4, peer: 2 } })
+    const one = await peer('127.0.0.2')
+    const connections = [await dial(one), await dial(one), await dial(one)]
+    await expect.poll(() => connections.map(({ status }) => status === 'open')).toEqual([false, true, true])
+    const others = [await dial(await peer('127.0.0.2')), await dial(await peer('127.0.0.2'))]
+    const last = await dial(await peer('127.0.0.2'))
+    await expect.poll(() => connections.map(({ status }) => status === 'open')).toEqual([false, false, true])
+    expect([...others, last].map(({ status }) => status)).toEqual(['open', 'open', 'open'])
+    expect(admission.connections).toBe(4)
+    expect(admission.counters.connections.evicted).toBe(2)
+  })
+
+  it('never ends a connection that is in use, nor one of an address that holds less', async () => {
+    const { node, busy, admission, peer, dial } = await scene({ connections: { total: 4 } })
+    const hog = await peer('127.0.0.2')
+    const used = await dial(hog)
+    for (const { id } of node.getConnections()) busy.add(id)
+    const idle = await dial(hog)
+    const other = await dial(await peer('127.0.1.3'))
+    const another = await dial(await peer('127.0.2.4'))
+    const late = await dial(await peer('127.0.3.5'))
+    await expect.poll(() => idle.status === 'open').toBe(false)
+    expect([used, other, another, late].map(({ status }) => status)).toEqual(['open', 'open', 'open', 'open'])
+    await dial(hog).catch(() => undefined)
+    expect([used, other, another, late].map(({ status }) => status)).toEqual(['open', 'open', 'open', 'open'])
+    expect(admission.connections).toBe(4)
+  })
+
+  it('is counted at the address of the relay where it came through one', async () => {
+    const admission = createAdmission({ ...roomy, connections: { total: 100, ip: 2 } }, virtualClock())
+    const relay = '/ip4/11.0.0.1/tcp/4001/p2p/12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln/p2p-circuit'
+    const aborted: number[] = []
+    const arrive = async (index: number): Promise<boolean | undefined> => {
+      const { peerId } = await createLibp2p({ start: false })
+      const remote = Object.assign(new EventTarget(), {
+        remoteAddr: multiaddr(`${relay}/p2p/${peerId.toString()}`),
+        status: 'open',
+        abort() {
+          aborted.push(index)
+          remote.dispatchEvent(new Event('close'))
+        }
+      })
+      return admission.gater.denyInboundUpgradedConnection?.(peerId, remote as unknown as MultiaddrConnection)
+    }
+    expect([await arrive(0), await arrive(1)]).toEqual([false, false])
+    expect(admission.connections).toBe(2)
+    expect(await arrive(2)).toBe(false)
+    expect(aborted).toEqual([0])
+    expect(admission.connections).toBe(2)
+  })
+
+  it('comes at a rate that one address cannot use up', async () => {
+    const { admission, clock, socket, peer, dial } = await scene({ socketsPerSecond: { total: 20, ip: 5 } })
+    const flood = await Promise.all(Array.from({ length: 30 }, () => socket('127.0.0.2')))
+    await expect.poll(() => admission.counters.handshakes.rate).toBe(25)
+    expect((await dial(await peer('127.0.9.1'))).status).toBe('open')
+    for (const each of flood) each.destroy()
+    await clock.advance(1000)
+    expect((await dial(await peer('127.0.0.2'))).status).toBe('open')
+  })
+
+  it('may open so many streams, of one peer and in all, and others find some left', async () => {
+    const { node, admission, peer, dial } = await scene({ streams: { total: 8, peer: 3 } })
+    await node.handle('/silent', () => undefined, { maxInboundStreams: 100 })
+    const open = async (connection: Connection): Promise<Stream> => {
+      const stream = await connection.newStream('/silent', { maxOutboundStreams: 100 })
+      stream.send(new Uint8Array(1))
+      return stream
+    }
+    const hog = await dial(await peer('127.0.0.2'))
+    await expect.poll(() => admission.streams).toBe(0)
+    const streams = [await open(hog), await open(hog), await open(hog)]
+    expect(admission.streams).toBe(3)
+    await expect(open(hog)).rejects.toThrow(/reset|closed/)
+    expect(admission.counters.streams.peer).toBe(1)
+    await expect(open(await dial(await peer('127.0.9.1')))).resolves.toMatchObject({ status: 'open' })
+    for (const each of streams) each.abort(new Error('enough'))
+    await expect.poll(() => admission.streams).toBe(1)
+  })
+})

@@ -1,0 +1,101 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { loadKey } from '../src/identity.js'
+
+const bin = fileURLToPath(new URL('../bin/postern.js', import.meta.url))
+let folder = ''
+let path = ''
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'postern-'))
+  path = join(folder, 'deep', 'a.key')
+})
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true })
+})
+
+const idOf = async (): Promise<string> => (await loadKey(path, () => undefined)).publicKey.toString()
+
+/** What processes that start at the same moment say. */
+async function idsOf(count: number): Promise<readonly (readonly [id: string, error: string, code: unknown])[]> {
+  return Promise.all(
+    Array.from({ length: count }, async () => {
+      const child = spawn(process.execPath, [bin, 'tunnel', 'id', '--key', path])
+      let [out, err] = ['', '']
+      child.stdout.on('data', (data) => (out += String(data)))
+      child.stderr.on('data', (data) => (err += String(data)))
+      const [code] = await once(child, 'close')
+      return [out.trim(), err.trim(), code] as const
+    })
+  )
+}
+
+describe('a key', () => {
+  it('is made once, for its owner alone, and is the same at the next start', async () => {
+    const id = await idOf()
+    expect((await stat(path)).mode & 0o777).toBe(process.platform === 'win32' ? 0o666 : 0o600)
+    expect(await readdir(join(folder, 'deep'))).toEqual(['a.key'])
+    expect(await idOf()).toBe(id)
+  })
+
+  it.each([
+    ['no file', false],
+    ['an empty file of an earlier version', true]
+  ])('is the same for all programs that start together, with %s', { timeout: 60_000 }, async (_, isEmpty) => {
+    for (let round = 0; round < 2; round++) {
+      await rm(join(folder, 'deep'), { recursive: true, force: true })
+      await mkdir(join(folder, 'deep'))
+      if (isEmpty) await writeFile(path, '', { mode: 0o600 })
+      const all = await idsOf(5)
+      expect(all.map(([, , code]) => code)).toEqual([0, 0, 0, 0, 0])
+      expect(new Set(all.map(([id]) => id)).size).toBe(1)
+      expect(all.filter(([, err]) => err.includes('it is a new one'))).toHaveLength(isEmpty ? 1 : 0)
+      expect(await idOf()).toBe(all[0]?.[0])
+    }
+  })
+
+  it('that was cut is left alone, and the error says what to do', async () => {
+    await idOf()
+    const whole = await readFile(path)
+    for (const length of [1, 10, whole.byteLength - 1]) {
+      await writeFile(path, whole.subarray(0, length))
+      await expect(idOf()).rejects.toThrow(`mv ${path} ${path}.old`)
+      expect((await readFile(path)).byteLength).toBe(length)
+    }
+  })
+
+  it('is not waited for where something else lies in its place', async () => {
+    await mkdir(path, { recursive: true })
+    await expect(idOf()).rejects.toThrow('it is not a regular file')
+    await rm(path, { recursive: true })
+    if (spawnSync('mkfifo', [path]).status === 0) await expect(idOf()).rejects.toThrow('it is not a regular file')
+  })
+
+  it('that cannot be written says why, and nothing is left', async () => {
+    await writeFile(join(folder, 'file'), '')
+    path = join(folder, 'file', 'a.key')
+    await expect(idOf()).rejects.toThrow('a part of the path is not a folder')
+    expect(await readdir(folder)).toEqual(['file'])
+  })
+})
+
+const mounts = spawnSync('unshare', ['-rm', 'true']).status === 0
+it.skipIf(!mounts)(
+  `a full disk leaves no key, and the next start makes one${mounts ? '' : ' (skipped: unshare is not permitted here)'}`,
+  () => {
+    const script = `
+    mount -t tmpfs -o size=64k tmpfs "$0" && cd "$0" && mkdir deep
+    dd if=/dev/zero of=ballast bs=4096 count=64 2>/dev/null
+    "$1" "$2" tunnel id --key deep/a.key; echo "code $?"; ls -A deep
+    rm ballast; "$1" "$2" tunnel id --key deep/a.key > id; echo "code $?"
+    "$1" "$2" tunnel id --key deep/a.key | cmp - id && echo same; ls -A deep`
+    const run = spawnSync('unshare', ['-rm', 'sh', '-c', script, folder, process.execPath, bin], { encoding: 'utf8' })
+    expect(run.stdout.trim().split('\n')).toEqual(['code 1', 'code 0', 'same', 'a.key'])
+    expect(run.stderr).toContain('the disk is full: free some space (ENOSPC)')
+    expect(run.stderr).not.toContain('    at ')
+  }
+)

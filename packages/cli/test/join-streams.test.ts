@@ -1,0 +1,94 @@
+import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import { describe, expect, it } from 'vitest'
+import { joinStreams } from '../src/join-streams.js'
+import { isReset, tunnelNode, windowBytes } from './support/tunnel-nodes.js'
+
+const chunk = new Uint8Array(64 * 1024).fill(7)
+
+/** Two peers, and the two streams of one circuit in between. */
+async function circuit(maxBytes?: number): Promise<{
+  readonly one: Stream
+  readonly other: Stream
+  readonly near: Stream
+  readonly far: Stream
+  readonly ended: Promise<void>
+}> {
+  const [relay, from, to] = await Promise.all([tunnelNode(), tunnelNode(), tunnelNode()])
+  const [one, near] = await streamBetween(from, relay)
+  const [far, other] = await streamBetween(relay, to)
+  const { promise: ended, resolve } = Promise.withResolvers<void>()
+  joinStreams(near, far, { maxBytes, ended: resolve })
+  return { one, other, near, far, ended }
+}
+
+async function streamBetween(from: Libp2p, to: Libp2p): Promise<readonly [Stream, Stream]> {
+  const { promise: inbound, resolve } = Promise.withResolvers<Stream>()
+  await to.handle('/test/circuit', (stream) => {
+    stream.pause()
+    resolve(stream)
+  })
+  const connection: Connection = await from.dial(to.getMultiaddrs())
+  const outbound = await connection.newStream('/test/circuit')
+  return [outbound, await inbound]
+}
+
+const count = (stream: Stream): { bytes: number } => {
+  const read = { bytes: 0 }
+  stream.addEventListener('message', ({ data }) => (read.bytes += data.byteLength))
+  if (stream.readStatus === 'paused') stream.resume()
+  return read
+}
+
+const ends = (stream: Stream): Promise<void> =>
+  new Promise((resolve) => stream.addEventListener('end', () => resolve(), { once: true }))
+
+describe('two streams that are joined', () => {
+  it('carry everything both ways, end by end', async () => {
+    const { one, other, ended } = await circuit()
+    const [atOne, atOther] = [count(one), count(other)]
+    const [oneEnds, otherEnds] = [ends(one), ends(other)]
+    for (let sent = 0; sent < 64; sent++) one.send(chunk)
+    await one.close()
+    await otherEnds
+    expect(atOther.bytes).toBe(64 * chunk.byteLength)
+    other.send(chunk)
+    await other.close()
+    await oneEnds
+    expect(atOne.bytes).toBe(chunk.byteLength)
+    await ended
+  })
+
+  it('keep a window for a far end that reads nothing, and hand everything over when it does', async () => {
+    const { one, other, near, far } = await circuit()
+    const whole = 16 * windowBytes
+    for (let sent = 0; sent < whole; sent += chunk.byteLength) one.send(chunk)
+    for (let still = 0, before = -1; still < 100; still++) {
+      if (before !== one.writeBufferLength) [still, before] = [0, one.writeBufferLength]
+      await new Promise((go) => setImmediate(go))
+    }
+    expect(near.readBufferLength + far.writeBufferLength).toBeLessThanOrEqual(2 * windowBytes)
+    expect(one.writeBufferLength).toBeGreaterThan(whole / 2)
+
+    const closed = one.close()
+    const [atOther, otherEnds] = [count(other), ends(other)]
+    await otherEnds
+    expect(atOther.bytes).toBe(whole)
+    await closed
+  })
+
+  it('are both cut when more passes than may, or one of them is', async () => {
+    for (const maxBytes of [3 * chunk.byteLength - 1, undefined]) {
+      const { one, other, ended } = await circuit(maxBytes)
+      const resets = [isReset(one), isReset(other)]
+      count(one)
+      const atOther = count(other)
+      one.send(chunk)
+      other.send(chunk)
+      if (maxBytes === undefined) other.abort(new Error('no more'))
+      else one.send(chunk)
+      expect(await Promise.all(resets)).toEqual([true, true])
+      expect(atOther.bytes).toBeLessThanOrEqual(2 * chunk.byteLength)
+      await ended
+    }
+  })
+})

@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { openSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { createGateway, type FakeGateway, listen } from '@postern/testkit'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+
+const bin = fileURLToPath(new URL('../bin/postern.js', import.meta.url))
+const onLinux = process.platform === 'linux'
+
+let state = ''
+let gateway: FakeGateway
+let listening: Awaited<ReturnType<typeof listen>>
+const children: ChildProcess[] = []
+beforeEach(async () => {
+  state = await mkdtemp(join(tmpdir(), 'postern-'))
+  gateway = createGateway({ externalAddress: '11.0.0.2' })
+  listening = await listen(gateway)
+})
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  await listening.close()
+  await rm(state, { recursive: true, force: true })
+})
+
+interface Command {
+  readonly child: ChildProcess
+  readonly said: () => string
+  /** The code, or the signal. */
+  readonly ended: Promise<unknown>
+}
+
+function run(args: readonly string[], out: 'pipe' | number = 'pipe'): Command {
+  const env = { ...process.env, XDG_STATE_HOME: state, NO_COLOR: '1' }
+  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', out, 'pipe'], env })
+  children.push(child)
+  let said = ''
+  child.stderr?.on('data', (data) => (said += String(data)))
+  const ended = once(child, 'close').then(([code, signal]) => code ?? signal)
+  return { child, said: () => said, ended }
+}
+
+const map = (...more: readonly string[]): readonly string[] => [
+  'map',
+  '8080',
+  '--via',
+  `pcp:${listening.address}`,
+  ...more
+]
+const isMapped = async (): Promise<void> => {
+  while (gateway.mappings.length === 0) await sleep(5)
+}
+
+describe.skipIf(!onLinux)('a mapping', { timeout: 30_000 }, () => {
+  it.each([['--json'], []])(
+    'outlives the reader of the output, and is given back at SIGTERM (map %s)',
+    async (...more) => {
+      const command = run(map(...more))
+      command.child.stdout?.destroy()
+      await isMapped()
+      command.child.kill('SIGTERM')
+      expect(await command.ended).toBe(0)
+      expect(gateway.mappings).toHaveLength(0)
+      expect(command.said()).not.toContain('    at ')
+    }
+  )
+
+  it('is given back when the reader of the remarks is gone, too', async () => {
+    const command = run(map())
+    command.child.stdout?.destroy()
+    command.child.stderr?.destroy()
+    await isMapped()
+    command.child.kill('SIGTERM')
+    expect(await command.ended).toBe(0)
+    expect(gateway.mappings).toHaveLength(0)
+  })
+
+  it('is kept on a disk that is full, which is told', async () => {
+    const command = run(map('--json'), openSync('/dev/full', 'w'))
+    await isMapped()
+    command.child.kill('SIGINT')
+    expect(await command.ended).toBe(1)
+    expect(gateway.mappings).toHaveLength(0)
+    expect(command.said()).toContain('the output cannot be written: ENOSPC')
+    expect(command.said()).not.toContain('    at ')
+  })
+
+  it.each(['SIGHUP', 'SIGINT', 'SIGTERM'] as const)(
+    'is given back at %s, also when it comes twice at once',
+    async (signal) => {
+      const command = run(map('--json'))
+      await isMapped()
+      command.child.kill(signal)
+      command.child.kill(signal)
+      expect(await command.ended).toBe(0)
+      expect(gateway.mappings).toHaveLength(0)
+    }
+  )
+
+  it('that cannot be given back at once is named at the second SIGINT', async () => {
+    const command = run(map('--json'))
+    await isMapped()
+    gateway.inject({ kind: 'silent' })
+    command.child.kill('SIGINT')
+    // Two that come together are one.
+    await sleep(400)
+    command.child.kill('SIGINT')
+    expect(await command.ended).toBe(130)
+    expect(command.said()).toContain('ended before everything was released')
+  })
+
+  it('is never left behind by a signal that comes while it begins', { timeout: 120_000 }, async () => {
+    for (let afterMs = 0; afterMs <= 600; afterMs += 25) {
+      const signal = (['SIGINT', 'SIGTERM', 'SIGHUP'] as const)[(afterMs / 25) % 3] ?? 'SIGINT'
+      const command = run(map('--json'))
+      await sleep(afterMs)
+      command.child.kill(signal)
+      // The signal's name: it came before the program had begun to run.
+      expect([0, signal]).toContain(await command.ended)
+      expect([afterMs, gateway.mappings.length]).toEqual([afterMs, 0])
+      expect(command.said()).not.toContain('    at ')
+    }
+  })
+})
+
+describe.skipIf(!onLinux)('a command whose reader is gone', () => {
+  const commands: readonly (readonly [code: number, args: string])[] = [
+    [0, '--help'],
+    [0, '--version'],
+    [0, 'map --help'],
+    [2, 'map'],
+    [12, 'doctor --via none'],
+    [12, 'doctor --via none --json'],
+    [0, 'tunnel id']
+  ]
+  it.each(commands)('ends with %i and without a stack trace: %s', { timeout: 30_000 }, (code, args) => {
+    const env = { ...process.env, XDG_STATE_HOME: state }
+    const shell = '{ "$0" "$@" 2>&3; echo "code $?" >&3; } | true'
+    const { output } = spawnSync('sh', ['-c', shell, process.execPath, bin, ...args.split(' ')], {
+      encoding: 'utf8',
+      env,
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe']
+    })
+    expect(output[3]).toContain(`code ${code}\n`)
+    expect(output[3]).not.toContain('    at ')
+  })
+})

@@ -1,0 +1,150 @@
+import { describe, expect, it } from 'vitest'
+import { type Memory, memoryStore, type Store } from '../src/index.js'
+import { begin, end, scripted, type Stage, stage, web } from './support.js'
+
+const stored: Memory = {
+  gateway: { address: '192.168.1.1', mac: null },
+  endpoint: { protocol: 'tcp', family: 4, address: '192.168.1.2', port: 8080 },
+  strategy: 'pcp',
+  key: '00112233445566778899aabbccddeeff',
+  externalPort: 8080,
+  wantedPort: null,
+  expiresAt: null,
+  verifiedAt: null
+}
+const another: Memory = { ...stored, endpoint: { ...stored.endpoint, address: '192.168.1.77', port: 9090 } }
+const never = (): Promise<never> => new Promise(() => undefined)
+
+const withStore = (store: Store): Stage => {
+  const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { store })
+  each.traversal.want(web)
+  return each
+}
+
+async function isOver(each: Stage, work: Promise<unknown>, withinMs: number): Promise<boolean> {
+  let over = false
+  void work.then(() => (over = true))
+  await each.clock.advance(withinMs)
+  return over
+}
+
+describe('a store', () => {
+  const broken: readonly (readonly [string, Store])[] = [
+    ['whose load hangs', { load: never, save: async () => undefined }],
+    ['whose save hangs', { load: async () => [], save: never }],
+    ['that hangs', { load: never, save: never }],
+    [
+      'whose load throws',
+      {
+        load() {
+          throw new Error('no disk')
+        },
+        save: async () => undefined
+      }
+    ],
+    ['whose load rejects', { load: () => Promise.reject(new Error('no disk')), save: async () => undefined }],
+    [
+      'whose save throws',
+      {
+        load: async () => [],
+        save() {
+          throw new Error('no disk')
+        }
+      }
+    ],
+    ['whose save rejects', { load: async () => [], save: () => Promise.reject(new Error('no disk')) }],
+    ...[undefined, null, 7, 'text', {}, [null], ['text'], [{}], [{ ...stored, gateway: null }], [[]]].map(
+      (garbage): readonly [string, Store] => [
+        `that gives ${JSON.stringify(garbage)}`,
+        { load: async () => garbage as never, save: async () => undefined }
+      ]
+    )
+  ]
+  it.each(broken)('%s keeps no port unmapped, and no stop waiting', async (_, store) => {
+    const each = withStore(store)
+    const started = each.traversal.start()
+    expect(await isOver(each, started, 1600)).toBe(true)
+    await each.clock.advance(2500)
+    expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080'])
+    const stopped = each.traversal.stop()
+    expect(await isOver(each, stopped, 1600)).toBe(true)
+    expect(each.told().at(-1)).toBe('released pcp 11.0.0.2:8080')
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('that is slow to load is not written over before it was read, and what it says is added', async () => {
+    const late = Promise.withResolvers<readonly Memory[]>()
+    let kept: readonly Memory[] | undefined
+    const each = withStore({
+      load: () => late.promise,
+      async save(all) {
+        kept = all
+      }
+    })
+    void each.traversal.start()
+    await each.clock.advance(5000)
+    expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080'])
+    expect(kept).toBeUndefined()
+    late.resolve([stored, another])
+    await each.clock.advance(1000)
+    expect(kept).toHaveLength(2)
+    expect(kept).toContainEqual(another)
+    // The key that the router knows by now stays.
+    expect(kept?.find(({ endpoint }) => endpoint.port === 8080)?.key).not.toBe(stored.key)
+    await end(each)
+    expect(kept).toEqual([another])
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('that is read only after the stop is left as it was', async () => {
+    const late = Promise.withResolvers<readonly Memory[]>()
+    let saves = 0
+    const each = withStore({
+      load: () => late.promise,
+      async save() {
+        saves++
+      }
+    })
+    void each.traversal.start()
+    await each.clock.advance(5000)
+    await end(each)
+    late.resolve([another])
+    await each.clock.advance(5000)
+    expect(saves).toBe(0)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('that could not be written is written at the next change, at the stop at the latest', async () => {
+    let fails = true
+    let kept: readonly Memory[] = []
+    const each = withStore({
+      load: async () => [another],
+      async save(all) {
+        if (fails) throw new Error('the disk is full')
+        kept = all
+      }
+    })
+    await begin(each)
+    expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080'])
+    fails = false
+    each.traversal.want({ ...web, port: 8081 })
+    await each.clock.advance(1500)
+    expect(new Set(kept.map(({ endpoint }) => endpoint.port))).toEqual(new Set([8080, 8081, 9090]))
+    fails = true
+    await end(each)
+    expect(kept).toHaveLength(3)
+  })
+
+  it('that could not be written is written at the stop', async () => {
+    const inner = memoryStore()
+    let failures = 1
+    const each = withStore({
+      load: inner.load,
+      save: async (all) => (failures-- > 0 ? Promise.reject(new Error('the disk is full')) : inner.save(all))
+    })
+    await begin(each, 0)
+    await end(each)
+    expect(failures).toBeLessThan(0)
+    expect(await inner.load()).toEqual([expect.objectContaining({ externalPort: null })])
+  })
+})

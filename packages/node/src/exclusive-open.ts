@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, open, readFile, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import type { FileLock, Holder } from './file-lock.js'
+import { hasCode } from './files.js'
+
+/**
+ * `UV_FS_O_EXLOCK` of libuv, which `node:fs` does not name: the BSDs and macOS take it as `O_EXLOCK`, libuv turns it into
+ * an open that shares nothing on Windows.
+ */
+const exclusive = process.platform === 'win32' ? 0x10_00_00_00 : 0x20
+const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NONBLOCK ?? 0) | exclusive
+
+/**
+ * Takes a lock by opening a file that no other process can open in the same way. The file stays when the lock is
+ * released: a process that removed it could remove the one of another process.
+ */
+export async function takeByExclusiveOpen(lock: string): Promise<FileLock | Holder> {
+  try {
+    return await hold(lock)
+  } catch (error) {
+    if (hasCode(error, ...takenCodes)) return { holder: await readHolder(lock) }
+    if (!hasCode(error, 'ENOTSUP', 'EOPNOTSUPP', 'EINVAL', 'ENOSYS')) throw error
+    // A file system that has no locks. The temporary folder is this user's own, or shared by all who share the folder.
+    return hold(await placeFor(lock)).catch((other: unknown) => {
+      if (hasCode(other, ...takenCodes)) return { holder: undefined }
+      throw other
+    })
+  }
+}
+
+const takenCodes = ['EAGAIN', 'EWOULDBLOCK', 'EBUSY']
+
+async function hold(lock: string): Promise<FileLock> {
+  let file: FileHandle | undefined = await open(lock, flags, 0o600)
+  const { ino } = await file.stat()
+  await file.truncate(0).catch(() => undefined)
+  // For people. A disk that is full does not make the lock worth less.
+  await file.writeFile(`${process.pid}\n`).catch(() => undefined)
+  return {
+    isHeld: async () => file !== undefined && (await inode(lock)) === ino,
+    async release() {
+      const open = file
+      file = undefined
+      await open?.close()
+    }
+  }
+}
+
+const inode = (path: string): Promise<number | undefined> =>
+  stat(path).then(
+    ({ ino }) => ino,
+    () => undefined
+  )
+
+/** Where the lock can be read while it is held: not on Windows. */
+async function readHolder(lock: string): Promise<number | undefined> {
+  const pid = Number((await readFile(lock, 'utf8').catch(() => '')).trim())
+  return Number.isInteger(pid) && pid > 0 ? pid : undefined
+}
+
+async function placeFor(lock: string): Promise<string> {
+  const { dev, ino } = await stat(dirname(lock), { bigint: true })
+  const name = createHash('sha256')
+    .update(`${dev} ${ino} ${basename(lock)}`)
+    .digest('hex')
+    .slice(0, 32)
+  return join(tmpdir(), `postern-${name}.lock`)
+}
