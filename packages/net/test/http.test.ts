@@ -48,6 +48,18 @@ const exchange = (url: string, changes: Partial<HttpExchange> = {}): HttpExchang
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
 
 describe('an exchange over HTTP', () => {
+  it('connects to another address than that of the URL where it is told to, and names the host of the URL', async () => {
+    const heard: string[] = []
+    const url = await serve((socket, request) => {
+      heard.push(request)
+      socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    })
+    const { port } = new URL(url)
+    const reply = await exchangeHttp(exchange(`http://[2001:db8::1]:${port}/x`, { connectTo: '127.0.0.1' }), call)
+    expect(text(reply.body)).toBe('ok')
+    expect(heard.join('')).toMatch(new RegExp(`\\r\\nHost: \\[2001:db8::1\\]:${port}\\r\\n`, 'i'))
+  })
+
   it('sends the length in bytes, closes the connection, and gives status, headers and body', async () => {
     let heard = ''
     const url = await serve((socket, request) => {

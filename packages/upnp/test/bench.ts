@@ -1,5 +1,5 @@
 import type { Finding, Lease, Mapper, MapRequest, Network } from '@postern/interface'
-import type { OpenUdp } from '@postern/net'
+import type { ExchangeHttp, OpenUdp } from '@postern/net'
 import {
   createGateway,
   type FakeGateway,
@@ -55,6 +55,8 @@ export interface BenchOptions {
   readonly httpPort?: number
   /** Stands between the strategy and the sockets. */
   readonly wrap?: (openUdp: OpenUdp) => OpenUdp
+  /** Stands between the strategy and HTTP. */
+  readonly wrapHttp?: (exchangeHttp: ExchangeHttp) => ExchangeHttp
   /** Called before anything is sent. */
   readonly prepare?: (gateway: FakeGateway, link: MemoryNetwork, clock: VirtualClock) => void
 }
@@ -86,7 +88,8 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
   const own = network.gateways.map(({ localAddress }) => localAddress)
   const host = link.host(...new Set(own))
   const openUdp = options.wrap?.(host.openUdp) ?? host.openUdp
-  const discovery = upnp({ ...host, openUdp, ...options.upnp })({ clock, random: Math.random, log })
+  const exchangeHttp = options.wrapHttp?.(host.exchangeHttp) ?? host.exchangeHttp
+  const discovery = upnp({ ...host, openUdp, exchangeHttp, ...options.upnp })({ clock, random: Math.random, log })
   const running = discovery.discover(network, (finding) => found.push(finding), end)
   running.catch(() => undefined)
   const made: Bench = {

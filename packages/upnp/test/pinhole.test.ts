@@ -23,6 +23,22 @@ const dualStack = (gateway: GatewayOptions = {}): Promise<Bench> =>
   bench({ network: dual, addresses: [router, router6], gateway })
 
 describe('IPv6 pinholes', () => {
+  it('are asked for at the next hop itself, whatever host of the link an answer names', async () => {
+    const asked: (readonly [string, string | undefined])[] = []
+    const home = await bench({
+      network: dual,
+      addresses: [router, router6],
+      wrapHttp: (exchangeHttp) => (exchange, own) => {
+        asked.push([exchange.url.hostname, exchange.connectTo])
+        return exchangeHttp(exchange, own)
+      }
+    })
+    await home.within(home.mapper(6).map(wish, call()))
+    const overIpv6 = asked.filter(([host]) => host.startsWith('['))
+    expect(overIpv6.length).toBeGreaterThan(1)
+    expect(overIpv6.every(([, connectTo]) => connectTo === router6)).toBe(true)
+  })
+
   it.each(['tcp', 'udp'] as const)('are opened, renewed and closed for %s', async (protocol) => {
     const home = await dualStack()
     expect(home.mapper(6)).toMatchObject({ family: 6, protocols: ['tcp', 'udp'], gateway: dual.gateways[1] })

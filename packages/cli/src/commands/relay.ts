@@ -136,12 +136,8 @@ ${codesText}`
       orUsageError(command, '--listen <multiaddr>', () => listen.map(readAddress))
       orUsageError(command, '--announce <multiaddr>', () => announce.map(readAddress))
       const privateKey = await loadKey(key, (text) => line(output.err, `! ${text}`))
-      finish(
-        await relay(
-          { ...limitsOf(flags), listen, announce, privateKey, metrics, metricsHosts: metricsHost ?? [], json },
-          output
-        )
-      )
+      const metricsHosts = metricsHost ?? []
+      finish(await relay({ ...limitsOf(flags), listen, announce, privateKey, metrics, metricsHosts, json }, output))
     })
 }
 
