@@ -42,6 +42,8 @@ export function createHolding(want: Want, context: Context): Holding {
   let trying = true
   let notBeforeMs = 0
   let complained = ''
+  /** A mapping that the gateway has granted, and that a change of the network here has ended: it is there still. */
+  let parted: { readonly gateway: string; readonly address: string; readonly untilMs: number } | undefined
 
   /** The best mapper that may be asked now, or how long to wait for one. */
   function choose(): Choice | number {
@@ -52,12 +54,18 @@ export function createHolding(want: Want, context: Context): Holding {
         if (ability.kind !== 'mapper' || !isOnPath(ability, entry, context.network())) continue
         const endpoint = endpointFor(want, ability, context.network())
         if (endpoint === undefined) continue
-        const readyMs = Math.max(failures.readyMs(entry, ability), notBeforeMs)
+        const readyMs = Math.max(failures.readyMs(entry, ability), notBeforeMs, restMs(ability, endpoint))
         if (readyMs > now) waitMs = Math.min(waitMs, readyMs - now)
         else if (context.mayUse(entry.rank)) return { entry, mapper: ability, endpoint }
       }
     }
     return waitMs
+  }
+
+  /** Until when a gateway is not asked again for what it granted a moment ago (RFC 6887 §11.2.1): the cable was out and in. */
+  function restMs({ gateway }: Mapper, { address }: Endpoint): number {
+    if (parted === undefined || gateway === null) return 0
+    return gatewayKey(gateway) === parted.gateway && address === parted.address ? parted.untilMs : 0
   }
 
   /** Undefined where nothing was granted. Rejects with the signal's reason. */
@@ -151,11 +159,16 @@ export function createHolding(want: Want, context: Context): Holding {
       }
     })
     const { kind, why } = await tenure.keep(call)
+    const untilMs = tenure.grantedMs() + leastSpacingMs
     tenure = undefined
     // Whoever grants for a moment only, or the same to everybody, is asked less and less often.
     const isShort = kind === 'lapsed' && clock.monotonicMs() - sinceMs < policy.retry.mostMs
     if (isShort || first.holder.isForfeit()) failures.defer(entry, mapper)
-    if (kind === 'spoiled') return
+    if (kind === 'spoiled') {
+      const { gateway } = mapper
+      parted = gateway === null ? undefined : { gateway: gatewayKey(gateway), address: first.endpoint.address, untilMs }
+      return
+    }
     entry.failure = why
     leaveAlone()
   }
@@ -198,6 +211,7 @@ export function createHolding(want: Want, context: Context): Holding {
       // The answer that told of it may have been the one to this very lease.
       if (tenure !== undefined && !tenure.gatewayForgot(beforeMs)) return
       failures.clear()
+      parted = undefined
       bell.ring('check')
     },
     async run(call, last) {

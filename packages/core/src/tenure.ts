@@ -9,6 +9,8 @@ import { isOnPath, isOurs } from './wants.js'
 /** One mapping, from its grant to its end. */
 export interface Tenure {
   readonly held: () => Held
+  /** When it was last granted or renewed, on the monotonic clock. */
+  readonly grantedMs: () => number
   /** Keeps the lease alive. Resolves with how it ended, and then it is withdrawn. Rejects with the signal's reason. */
   keep(call: CallOptions): Promise<Ending>
   /** The gateway is known to have forgotten what it granted before this moment. False if this is newer. */
@@ -118,6 +120,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
 
   return {
     held: () => held,
+    grantedMs: () => grantedMs,
     gatewayForgot(beforeMs) {
       if (grantedMs >= beforeMs) return false
       forgotten = true
