@@ -79,13 +79,13 @@ async function countAnswers(
   return 'beyond'
 }
 
-/** How many datagrams each window gets. */
+/** How many datagrams each window gets. The first has one, since most routers answer for their own address at once. */
 function spread(total: number, random: (bound: number) => number): readonly number[] {
-  const counts = Array.from({ length: windows }, () => 0)
+  const counts: number[] = Array.from({ length: windows }, (_, index) => (index === 0 ? 1 : 0))
   const silent = new Set<number>()
-  while (silent.size < minSilent) silent.add(random(windows))
+  while (silent.size < minSilent) silent.add(1 + random(windows - 1))
   const open = [...counts.keys()].filter((index) => !silent.has(index))
-  for (let left = total; left > 0; left--) {
+  for (let left = total - 1; left > 0; left--) {
     const index = open[random(open.length)] ?? 0
     counts[index] = (counts[index] ?? 0) + 1
   }
