@@ -48,10 +48,13 @@ function checkPeer(peer: unknown, mayAsk: (address: string) => boolean): void {
   if (host !== undefined && !mayAsk(host)) throw new TypeError(`a peer is at an address that may not be asked: ${peer}`)
 }
 
+/** Reading a multiaddr takes time that grows faster than its length. */
+const maxAddressLength = 1024
+
 /** The protocols of a multiaddr; none for what is no multiaddr. */
 function namesOf(peer: unknown): readonly string[] {
   try {
-    return typeof peer === 'string'
+    return typeof peer === 'string' && peer.length <= maxAddressLength
       ? multiaddr(peer)
           .getComponents()
           .map(({ name }) => name)

@@ -17,8 +17,13 @@ export interface Route {
 /** What one end of a connection says and the other does not: certificates, names, and TLS, which a proxy may end. */
 const onlyHere: ReadonlySet<string> = new Set(['p2p', 'tls', 'sni', 'certhash', 'http', 'http-path', 'ip6zone'])
 
-/** Undefined for what is relayed, has no IP address, or is no multiaddr. */
+/** A multiaddr with every part that a libp2p transport knows has some 300 bytes. Reading one takes time that grows faster
+ * than its length. */
+const maxLength = 1024
+
+/** Undefined for what is relayed, has no IP address, or is no multiaddr. Longer than 1024 bytes, it is not looked at. */
 export function routeOf(address: Multiaddr | Uint8Array | string): Route | undefined {
+  if ((typeof address === 'string' || address instanceof Uint8Array) && address.length > maxLength) return undefined
   try {
     const parts = multiaddr(address).getComponents()
     const [ip, ...rest] = parts.filter(({ name }) => name !== 'ip6zone')

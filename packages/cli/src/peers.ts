@@ -1,8 +1,14 @@
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { isDialable, isGlobal, type MultiaddrText } from '@postern/interface'
 
+/** Reading a multiaddr takes time that grows faster than its length. */
+const maxAddressLength = 1024
+
 /** Reads a multiaddr. Throws a TypeError that quotes what is none. */
 export function readAddress(text: string): Multiaddr {
+  if (text.length > maxAddressLength) {
+    throw new TypeError(`a multiaddr has at most ${maxAddressLength} characters: ${text.slice(0, 80)}…`)
+  }
   try {
     // By way of its bytes: only they show that the peer id is one.
     return multiaddr(multiaddr(text).bytes)

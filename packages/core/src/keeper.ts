@@ -122,9 +122,11 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     if (elapsedMs(clock, since) >= lease.lifetimeMs) return lost('lapsed')
     const now = clock.monotonicMs()
     if (why === 'check') {
-      // What was granted a moment ago, or by somebody who wants to be left alone, is asked for again at once only if it is
-      // known to be forgotten. Where the last attempt has just failed it may have been carried out since.
-      checkAtMs = forgotten() ? failedMs + leastSpacingMs : Math.max(since.monotonicMs + leastSpacingMs, restsUntilMs)
+      // A restart is told more than once, by each protocol that the router speaks for example: what was granted a moment ago
+      // is not asked for again at once, even if it is said to be forgotten. An attempt that has just failed may have been
+      // carried out all the same. That the router wants to be left alone holds only for what it has not forgotten.
+      const spacedMs = Math.max(since.monotonicMs, failedMs) + leastSpacingMs
+      checkAtMs = forgotten() ? spacedMs : Math.max(spacedMs, restsUntilMs)
     }
     if (now < Math.min(renewAtMs, Math.max(pollAtMs(), notBeforeMs), checkAtMs)) continue
 

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import { natError } from '@postern/interface'
 import type { Route } from './route.js'
 
 const command = [
@@ -8,18 +9,29 @@ const command = [
   'ConvertTo-Json -Compress'
 ].join(' | ')
 
-/** The default routes that `Get-NetRoute … | ConvertTo-Json` prints: an object, an array of them, or nothing. */
+/** The default routes that `Get-NetRoute … | ConvertTo-Json` prints: an object, an array of them, or nothing. Rows that
+ * cannot be read are passed over. Throws `MALFORMED_REPLY` for text that is no JSON. */
 export function parseGetNetRoute(text: string): readonly Route[] {
   if (text.trim() === '') return []
-  const parsed: unknown = JSON.parse(text)
+  const parsed = parseJson(text)
   return (Array.isArray(parsed) ? parsed : [parsed]).flatMap((row: unknown): Route[] => {
     if (typeof row !== 'object' || row === null) return []
     const { NextHop, InterfaceAlias, RouteMetric, InterfaceMetric } = { ...emptyRow, ...row }
     if (typeof NextHop !== 'string' || typeof InterfaceAlias !== 'string') return []
+    const metric = Number(RouteMetric) + Number(InterfaceMetric)
+    if (!Number.isFinite(metric)) return []
     const family = NextHop.includes(':') ? 6 : 4
     const gateway = NextHop === '0.0.0.0' || NextHop === '::' ? undefined : NextHop
-    return [{ family, gateway, interface: InterfaceAlias, metric: Number(RouteMetric) + Number(InterfaceMetric) }]
+    return [{ family, gateway, interface: InterfaceAlias, metric }]
   })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw natError('MALFORMED_REPLY', 'PowerShell printed something that is no JSON', { cause })
+  }
 }
 
 const emptyRow: Readonly<Record<'NextHop' | 'InterfaceAlias' | 'RouteMetric' | 'InterfaceMetric', unknown>> = {

@@ -121,6 +121,17 @@ describe('Get-NetRoute of Windows', () => {
     ).toHaveLength(2)
     expect(parseGetNetRoute('')).toEqual([])
   })
+
+  it.each(['Get-NetRoute : Access is denied.', '[', '{"NextHop":'])('rejects what is no JSON: %s', (text) => {
+    expect(() => parseGetNetRoute(text)).toThrow(expect.objectContaining({ code: 'MALFORMED_REPLY' }))
+  })
+
+  it.each(['null', '1', '[[]]', '{"NextHop":"10.0.0.1","InterfaceAlias":"a","RouteMetric":"x","InterfaceMetric":1}'])(
+    'passes over a row that it cannot read: %s',
+    (text) => {
+      expect(parseGetNetRoute(text)).toEqual([])
+    }
+  )
 })
 
 describe('findNetwork', () => {

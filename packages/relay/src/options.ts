@@ -31,7 +31,13 @@ export function readOptions({ relays = [], count = 2, discover = true }: RelayOp
   return { named: [...named].map(([id, addresses]) => ({ id, addresses })), count, discover }
 }
 
+/** Reading a multiaddr takes time that grows faster than its length. */
+const maxAddressLength = 1024
+
 function parseRelay(text: MultiaddrText): { readonly id: string; readonly address: Multiaddr } {
+  if (typeof text === 'string' && text.length > maxAddressLength) {
+    throw new TypeError(`a relay's multiaddr has more than ${maxAddressLength} characters: ${text.slice(0, 80)}…`)
+  }
   let address: Multiaddr
   try {
     // By way of the bytes: a peer id has two spellings, and connections have it in one.

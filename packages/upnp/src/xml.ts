@@ -10,6 +10,11 @@ export interface XmlElement {
 
 /** Descriptions nest about 10 deep. Routers that forget closing tags get a bit deeper. */
 const maxDepth = 48
+/** The largest descriptions of routers have some 20 kB. */
+const maxBytes = 64 * 1024
+/** Opening and closing tags, comments and the like. A description with every service of IGD:2 has about 250. The parser
+ * takes far longer for a tag than for text: without this limit 64 KiB of `x<a/>` would keep the process busy for 0.3 s. */
+const maxTags = 1000
 
 const parser = new XMLParser({
   preserveOrder: true,
@@ -28,10 +33,13 @@ const parser = new XMLParser({
  * Reads XML as routers write it: with a byte order mark or blanks before the declaration, bare ampersands, junk behind
  * the root, closing tags that are missing. Returns an element that stands for the document.
  *
- * Throws `MALFORMED_REPLY` for a document type, for entities of its own, for nesting that no description has, for
- * elements named like JavaScript's own properties, and for what is no XML at all. The caller has capped the size already.
+ * Throws `REPLY_TOO_LARGE` for more bytes than a description has, and `MALFORMED_REPLY` for more tags; neither is parsed.
+ * Throws `MALFORMED_REPLY` for a document type, for entities of its own, for nesting that no description has, for elements
+ * named like JavaScript's own properties, and for what is no XML at all.
  */
 export function parseXml(bytes: Uint8Array): XmlElement {
+  if (bytes.length > maxBytes) throw natError('REPLY_TOO_LARGE', `XML of ${bytes.length} bytes, above ${maxBytes}`)
+  if (countTags(bytes) > maxTags) throw malformed(`it has more than ${maxTags} tags`)
   const text = new TextDecoder().decode(bytes)
   if (/<!\s*(?:DOCTYPE|ENTITY)/i.test(text)) throw malformed('it declares a document type')
   const start = text.indexOf('<')
@@ -46,6 +54,12 @@ export function parseXml(bytes: Uint8Array): XmlElement {
   const children = elementsOf(parsed)
   if (children.length === 0) throw malformed('it has no elements')
   return { name: '', text: '', children }
+}
+
+function countTags(bytes: Uint8Array): number {
+  let count = 0
+  for (const byte of bytes) if (byte === 0x3c) count++
+  return count
 }
 
 /** Every element of this name, wherever it is. One inside another of the same name, as missing closing tags make them,

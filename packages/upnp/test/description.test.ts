@@ -78,6 +78,20 @@ describe('decodeDescription', () => {
     expect(() => urls(text)).toThrow(expect.objectContaining({ code: 'MALFORMED_REPLY' }))
   })
 
+  it.each([
+    ['bytes', `<modelName>${'x'.repeat(64 * 1024)}</modelName>`, 'REPLY_TOO_LARGE', /above 65536$/],
+    ['empty elements', '<a/>'.repeat(1000), 'MALFORMED_REPLY', /more than 1000 tags$/],
+    ['elements between text', 'x<a/>'.repeat(1000), 'MALFORMED_REPLY', /more than 1000 tags$/],
+    ['comments', '<!---->'.repeat(1000), 'MALFORMED_REPLY', /more than 1000 tags$/]
+  ])('does not parse a description with too many %s', (_name, more, code, message) => {
+    const error = expect.objectContaining({ code, message: expect.stringMatching(message) })
+    expect(() => urls(description(ipConnection(), more))).toThrow(error)
+  })
+
+  it('reads a description with far more elements than the largest router has', () => {
+    expect(urls(description(ipConnection() + '<service><a>1</a></service>'.repeat(200)))).toHaveLength(1)
+  })
+
   it.each(['__proto__', 'x:__proto__', 'prototype'])('is not poisoned by an element named %s', (name) => {
     const evil = `<${name}><polluted>1</polluted></${name}>`
     expect(() => urls(description(ipConnection(), evil))).toThrow(expect.objectContaining({ code: 'MALFORMED_REPLY' }))

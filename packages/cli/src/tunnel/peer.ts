@@ -5,8 +5,12 @@ import { peerIdOf, readDialAddress } from '../peers.js'
 
 export const idOf = (key: PrivateKey): string => peerIdFromPrivateKey(key).toString()
 
+/** Decoding a peer id takes time that grows with the square of its length. */
+const maxPeerIdLength = 128
+
 /** Throws a TypeError that quotes what is none. */
 export function readPeerId(text: string): PeerId {
+  if (text.length > maxPeerIdLength) throw new TypeError(`not a peer id: ${text.slice(0, 80)}…`)
   try {
     return peerIdFromString(text)
   } catch (cause) {
