@@ -40,7 +40,7 @@ const certificateHash = /^u[\w-]{1,256}$/
 const peerIdText = /^[1-9A-Za-z]{1,128}$/
 
 /**
- * Reads the multiaddr of a peer that nobody vouches for. Undefined for every multiaddr that is not an IP address, a port, one
+ * Reads the multiaddr that an untrusted peer tells. Returns undefined for every multiaddr that is not an IP address, a port, one
  * transport of a closed list, and at most the id of the peer.
  *
  * Whether the address may be dialled at all (`isGlobal`, for example) is the caller's to decide, on `address`: a
