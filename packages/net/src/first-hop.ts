@@ -131,20 +131,26 @@ const maxBytes = 32
 /** One socket a datagram, so that a refusal is the answer to it. Ends with the first. Ports and bytes are others each time. */
 async function probeWithSockets(address: string, count: number, { signal }: CallOptions): Promise<boolean> {
   const sockets = Array.from({ length: count }, () => createSocket('udp4'))
+  let isOver = false
   try {
     return await new Promise((resolve) => {
       signal.addEventListener('abort', () => resolve(false), { once: true })
       for (const socket of sockets) {
-        socket.on('error', (error) => {
+        const failed = (error: Error): void => {
           if ('code' in error && error.code === 'ECONNREFUSED') resolve(true)
-        })
-        socket.connect(firstPort + randomInt(ports), address, () => {
+        }
+        socket.on('error', failed)
+        // Called with an error where there is no way to the address (any more), and after the socket was closed: what a
+        // callback throws ends the process.
+        socket.connect(firstPort + randomInt(ports), address, (error?: Error) => {
+          if (error !== undefined || isOver) return
           socket.setTTL(1)
-          socket.send(randomBytes(randomInt(maxBytes)))
+          socket.send(randomBytes(randomInt(maxBytes)), (unsent) => unsent && failed(unsent))
         })
       }
     })
   } finally {
+    isOver = true
     for (const socket of sockets) socket.close()
   }
 }

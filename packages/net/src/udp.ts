@@ -37,6 +37,8 @@ export const openUdp: OpenUdp = async (options, { signal }) => {
   signal.throwIfAborted()
   const { family, remote, local, multicast, onMessage, onError } = options
   const socket = createSocket({ type: `udp${family}`, reuseAddr: multicast !== undefined })
+  // For the moments in between the listeners below: an error that nothing hears ends the process.
+  socket.on('error', () => undefined)
   let open = true
   const close = (): void => {
     if (!open) return
@@ -69,7 +71,13 @@ export const openUdp: OpenUdp = async (options, { signal }) => {
   }
 
   socket.on('message', (bytes, from) => {
-    if (open) onMessage(bytes, { address: from.address, port: from.port })
+    if (!open) return
+    try {
+      onMessage(bytes, { address: from.address, port: from.port })
+    } catch (error) {
+      // A fault in the handler must not end the process, which any datagram could then do.
+      onError(natError('STRATEGY_FAULT', 'a datagram could not be handled', { cause: error }))
+    }
   })
   socket.on('error', (error) => {
     if (open) onError(asNatError(error))

@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import type { Clock } from '@postern/interface'
+import type { Clock, NatError } from '@postern/interface'
 import { afterEach, describe, expect, it } from 'vitest'
 import { localAddressTowards, openUdp, requestUdp, type UdpRequest } from '../src/index.js'
 
@@ -134,6 +134,24 @@ describe('a UDP socket', () => {
     const { port } = await peer(() => [])
     const options = { family: 4, local: { address: '127.0.0.1', port }, onMessage: nothing, onError: nothing } as const
     await expect(openUdp(options, call)).rejects.toMatchObject({ code: 'PORT_TAKEN' })
+  })
+
+  it('tells a fault in the handler of a datagram as an error, and stays open', async () => {
+    const { promise: told, resolve } = Promise.withResolvers<NatError>()
+    let handled = 0
+    const onMessage = (): void => {
+      handled++
+      throw new RangeError('bad luck')
+    }
+    const local = { address: '127.0.0.1' }
+    const abort = new AbortController()
+    const hearer = await openUdp({ family: 4, local, onMessage, onError: resolve }, abort)
+    const sender = await openUdp({ family: 4, local, onMessage: () => undefined, onError: () => undefined }, abort)
+    sender.send(Uint8Array.of(1), hearer.local)
+    expect(await told).toMatchObject({ code: 'STRATEGY_FAULT', cause: new RangeError('bad luck') })
+    sender.send(Uint8Array.of(2), hearer.local)
+    await expect.poll(() => handled).toBe(2)
+    abort.abort()
   })
 
   it('closes with its signal', async () => {

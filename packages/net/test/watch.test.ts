@@ -1,4 +1,4 @@
-import { type Clock, type Network, natError } from '@postern/interface'
+import { type Clock, type Network, natError, systemClock } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
 import { createQueue, isOnFirstHop, parseTimeExceeded, spacedHints, watchNetwork } from '../src/index.js'
 
@@ -34,6 +34,12 @@ function handClock(): Clock & { advance(ms: number): Promise<void>; jumpWall(ms:
 const gateway = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }
 
 describe('watching the network', () => {
+  it('survives an address that no socket can be connected to, as when the route has gone', async () => {
+    // The kernel refuses to connect to the broadcast address (EACCES), before anything is sent.
+    const looking = isOnFirstHop('255.255.255.255', { clock: systemClock, timeExceeded: async () => 0 }, call)
+    expect(await looking).toBe('unknown')
+  })
+
   it('tells it at once, then only when it changed or the machine slept', async () => {
     const clock = handClock()
     let network: Network = { gateways: [gateway], addresses: ['192.168.1.2'] }
