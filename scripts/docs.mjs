@@ -1,4 +1,4 @@
-// Writes what of the documentation is taken from the code: docs/errors.md, docs/policy.md, and the option tables of READMEs,
+// Writes what of the documentation is taken from the code: docs/errors.md, docs/policy.md, docs/reference/limits.md, and the option tables of READMEs,
 // which stand between <!-- options X --> and <!-- /options -->.
 //
 //   node scripts/run.mjs node scripts/docs.mjs            writes
@@ -6,6 +6,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
+import { limitsPage } from './limits.mjs'
 
 const root = path.dirname(import.meta.dirname)
 const read = (file) => readFileSync(path.join(root, file), 'utf8')
@@ -14,6 +15,7 @@ const parse = (file) => ts.createSourceFile(file, read(file), ts.ScriptTarget.La
 const files = new Map([
   ['docs/errors.md', errorsPage()],
   ['docs/policy.md', policyPage()],
+  ['docs/reference/limits.md', limitsPage({ root, parse, cell, textOf })],
   ...readdirSync(path.join(root, 'packages'))
     .filter((name) => existsSync(path.join(root, 'packages', name, 'README.md')))
     .map((name) => [`packages/${name}/README.md`, withOptions(name)])

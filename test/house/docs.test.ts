@@ -32,6 +32,19 @@ describe('the pages that are written from the code', () => {
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
   })
 
+  it('name the bounds of what comes from the network', () => {
+    const page = read('docs/reference/limits.md')
+    const names = ['upnp', 'autonat', 'relay', 'hole-punch', 'stun', 'messages', 'cli'].flatMap((folder) =>
+      packages
+        .filter((each) => each.folder === folder)
+        .flatMap(sourcesOf)
+        .flatMap((file) => [...read(file).matchAll(/^(?:export )?const ((?:max|most)[A-Z]\w*)(?:: \w+)? = [\d({]/gm)])
+        .map(([, name = '']) => name)
+    )
+    expect(names.length).toBeGreaterThan(20)
+    expect(names.filter((name) => !page.includes(`\`${name}\``))).toEqual([])
+  })
+
   it('have a row for every error code, and no other', () => {
     const rows = [...read('docs/errors.md').matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code)
     expect(rows).toEqual(Object.keys(errorCodes))

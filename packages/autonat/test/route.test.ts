@@ -27,6 +27,7 @@ describe('the route of an address', () => {
     `/ip4/11.0.0.1/tcp/4001/p2p/${peer}/p2p-circuit`,
     `/p2p/${peer}`,
     '/dns4/example.com/tcp/4001',
+    `/ip4/11.0.0.1/tcp/4001${'/ws'.repeat(400)}`,
     '/ip4/11.0.0.1',
     '/ip4/11.0.0.1/udp',
     '/memory/1',

@@ -318,6 +318,23 @@ describe('recoveries', () => {
     await end(each)
   })
 
+  it('from a restart that is told again leave a lease alone for 4 s after it was renewed', async () => {
+    const each = keeper({ lifetimeMs: 86_400_000 }, { random: () => 0 })
+    each.traversal.want(web)
+    await begin(each, 5000)
+    each.traversal.recheck()
+    await each.clock.advance(100)
+    expect(each.renewals).toHaveLength(1)
+    // Another protocol of the same router tells of it later than this one, whose answer renewed the lease.
+    each.pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
+    await each.clock.advance(6000)
+    const [first = 0, second = 0] = each.renewals
+    expect(each.renewals).toHaveLength(2)
+    expect(second - first).toBeGreaterThanOrEqual(4000)
+    expect(second - first).toBeLessThan(4100)
+    await end(each)
+  })
+
   it('reach a gateway that its user named, which is no next hop', async () => {
     const clock = virtualClock()
     const trace: string[] = []

@@ -16,6 +16,11 @@ describe('relay() throws a TypeError for', () => {
     ['an address behind a relay', `/ip4/127.0.0.1/tcp/4001/p2p/${id}/p2p-circuit`]
   ])('%s', (_, address) => expect(() => relay({ relays: [address] })).toThrow(TypeError))
 
+  it('an address that is longer than any, without reading it', () => {
+    const address: MultiaddrText = `/ip4/127.0.0.1/tcp/4001${'/ws'.repeat(100_000)}/p2p/${id}`
+    expect(() => relay({ relays: [address] })).toThrow(/more than 1024 characters/)
+  })
+
   it.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('a count of %d', (count) => {
     expect(() => relay({ count })).toThrow(new TypeError(`count is not 1 or more: ${count}`))
   })
