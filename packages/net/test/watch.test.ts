@@ -36,7 +36,11 @@ const gateway = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.
 describe('watching the network', () => {
   it('survives an address that no socket can be connected to, as when the route has gone', async () => {
     // The kernel refuses to connect to the broadcast address (EACCES), before anything is sent.
-    const looking = isOnFirstHop('255.255.255.255', { clock: systemClock, timeExceeded: async () => 0 }, call)
+    const looking = isOnFirstHop(
+      '255.255.255.255',
+      { clock: systemClock, timeExceeded: async () => 0 },
+      new AbortController()
+    )
     expect(await looking).toBe('unknown')
   })
 
