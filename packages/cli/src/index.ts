@@ -13,7 +13,7 @@ import { addRelay } from './commands/relay.js'
 import { addTunnel } from './commands/tunnel.js'
 import { exitCodes } from './exit-codes.js'
 import { keepGoing } from './last-defence.js'
-import { Failure, harmless, line, outliveReaders } from './output.js'
+import { Failure, harmless, line, outliveReaders, saidAll } from './output.js'
 import { colorsFor } from './terminal.js'
 import { version } from './version.js'
 
@@ -62,7 +62,7 @@ ${codesText}`
       shell.finish(exitCodes.failed)
     }
   }
-  await new Promise<void>((resolve) => void process.stdout.write('', () => resolve()))
+  await saidAll(shell.output)
   if (results.failure() !== undefined || defence.hasFailed()) process.exitCode ||= exitCodes.failed
   // `--once` leaves a mapping behind on purpose, and with it timers that would renew it.
   process.exit()

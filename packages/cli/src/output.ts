@@ -13,11 +13,14 @@ export class Failure extends Error {
   override readonly name = 'Failure'
 }
 
+/** What is kept in memory for a reader that does not read. */
+const maxUnreadBytes = 1024 * 1024
+
 /** Writes lines of text. What quotes the network has been made printable where it came in; here, once more, everything
  * becomes harmless to a terminal. JSON keeps its meaning: what is escaped is escaped as JSON escapes it. */
 export const line = (stream: Output['out'], text = ''): void => {
-  // Its reader is gone: see `outliveReaders`.
-  if (stream.destroyed) return
+  // Its reader is gone, or has long stopped reading: see `outliveReaders`.
+  if (stream.destroyed || stream.writableLength > maxUnreadBytes) return
   stream.write(`${harmless(text, colorsFor(stream).isColorSupported)}\n`)
 }
 
@@ -42,9 +45,13 @@ export interface Results {
 /**
  * Handles the errors of the two streams of the process: a reader that went away (EPIPE), a terminal that was closed (EIO), a
  * full disk (ENOSPC). What is said after that is lost, and a long-running command goes on: the mapping must outlive its reader.
+ *
+ * A reader that is there and does not read (a stopped pager, a terminal after Ctrl-S) must not stop the process either: Node
+ * writes to pipes and terminals synchronously, so that nothing would be renewed and no signal heard.
  */
 export function outliveReaders({ out, err }: Output): Results {
   let failure: string | undefined
+  for (const stream of [out, err]) writeInBackground(stream)
   out.on('error', (error) => {
     const code = 'code' in error ? String(error.code) : error.message
     if (code === 'EPIPE' || code === 'EIO') return
@@ -53,6 +60,29 @@ export function outliveReaders({ out, err }: Output): Results {
   })
   err.on('error', () => undefined)
   return { failure: () => failure }
+}
+
+/** Has no documented name in Node. Where it does not exist, writing stays as it is. */
+function writeInBackground(stream: Writable): void {
+  const handle: unknown = '_handle' in stream ? stream._handle : undefined
+  if (typeof handle !== 'object' || handle === null || !('setBlocking' in handle)) return
+  if (typeof handle.setBlocking === 'function') handle.setBlocking(false)
+}
+
+/** How long the end of a program waits for readers, in ms. */
+const lastWordsMs = 1000
+
+/** Resolves when everything has been written, or the readers have had a second for it. */
+export async function saidAll({ out, err }: Output): Promise<void> {
+  const written = (stream: Writable): Promise<void> =>
+    new Promise((resolve) => {
+      if (stream.destroyed) resolve()
+      else stream.write('', () => resolve())
+    })
+  const { promise: late, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, lastWordsMs)
+  await Promise.race([Promise.all([out, err].map(written)), late])
+  clearTimeout(timer)
 }
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const

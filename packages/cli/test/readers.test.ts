@@ -57,6 +57,19 @@ const isMapped = async (): Promise<void> => {
 }
 
 describe.skipIf(!onLinux)('a mapping', { timeout: 30_000 }, () => {
+  it('is given back at Ctrl-C where standard output is a full pipe that is not read', async () => {
+    const command = [process.execPath, bin, ...map('--json')].map((word) => `'${word}'`).join(' ')
+    const env = { ...process.env, XDG_STATE_HOME: state, NO_COLOR: '1' }
+    // The pipe holds 64 KiB, and its reader reads nothing.
+    const script = `{ head -c 65536 /dev/zero; exec ${command}; } | { trap '' INT; exec sleep 60; }`
+    const shell = spawn('bash', ['-c', script], { stdio: ['ignore', 'ignore', 'pipe'], env, detached: true })
+    children.push(shell)
+    await isMapped()
+    process.kill(-(shell.pid ?? 0), 'SIGINT')
+    await expect.poll(() => gateway.mappings.length, { timeout: 5000 }).toBe(0)
+    process.kill(-(shell.pid ?? 0), 'SIGKILL')
+  })
+
   it.each([['--json'], []])(
     'outlives the reader of the output, and is given back at SIGTERM (map %s)',
     async (...more) => {
