@@ -81,7 +81,34 @@ export async function removeLeftovers(path: string, minAgeMs = 0): Promise<void>
 
 /** Makes the folder of a file, for its owner alone. */
 export async function makeFolder(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await makeFolders(dirname(path))
+}
+
+/** What `mkdir` does with `recursive`, which in Node never ends where a file system says that what is there is not there
+ * (`/proc`, an automount). */
+async function makeFolders(folder: string): Promise<void> {
+  const make = (): Promise<void> => mkdir(folder, { mode: 0o700 })
+  try {
+    await make()
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return
+    const parent = dirname(folder)
+    if (hasCode(error, 'ENOENT') && parent !== folder) {
+      await makeFolders(parent)
+      return make().catch((again: unknown) => {
+        if (!hasCode(again, 'EEXIST')) throw again
+      })
+    }
+    // A folder that is there and may not be written, for example: whether it serves shows later.
+    if (
+      await stat(folder).then(
+        (found) => found.isDirectory(),
+        () => false
+      )
+    )
+      return
+    throw error
+  }
 }
 
 /** Where a file of this user's state belongs; undefined if there is no home folder. */

@@ -4,7 +4,7 @@ import type * as promises from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createFile, removeLeftovers, replaceFile } from '../src/files.js'
+import { createFile, makeFolder, removeLeftovers, replaceFile } from '../src/files.js'
 
 /** What a test lets fail: the call, and the error. */
 const faults = vi.hoisted(() => ({ call: '', code: '' }))
@@ -151,5 +151,13 @@ it.skipIf(!mounts)(
     expect(stderr).toBe('')
     const levels = JSON.parse(stdout) as readonly string[]
     expect(new Set(levels)).toEqual(new Set(['ENOSPC true 2', 'written true 2']))
+  }
+)
+
+it.skipIf(process.platform !== 'linux')(
+  'a folder that the file system makes nothing in is an error, and does not turn for ever',
+  async () => {
+    // mkdir answers ENOENT in /proc, although the folder above is there.
+    await expect(makeFolder('/proc/postern/state/app.json')).rejects.toMatchObject({ code: 'ENOENT' })
   }
 )

@@ -5,6 +5,8 @@ import { decodeSsdp, isAboutGateway, type SsdpMessage } from './ssdp.js'
 
 /** So many different locations of one round are looked at. An ordinary network has one or two. */
 const maxLocations = 10
+/** Of these, so many that came in answer to a multicast, or in an announcement. */
+const maxWideLocations = 5
 
 export interface InspectorOptions {
   readonly web: Web
@@ -23,7 +25,8 @@ export interface InspectorOptions {
 
 /** Makes devices out of datagrams. */
 export interface Inspector {
-  hear(bytes: Uint8Array, sender: string): void
+  /** `isDirect`: it came to a port that only the router has been told of. */
+  hear(bytes: Uint8Array, sender: string, isDirect: boolean): void
   consider(message: SsdpMessage, sender: string): void
   /** Looks at locations again that were looked at before. */
   forget(): void
@@ -33,12 +36,22 @@ export interface Inspector {
 
 export function createInspector({ web, gateway, signal, found, met, failed, broke }: InspectorOptions): Inspector {
   const router = canonicalAddress(gateway.address)
-  const seen = new Set<string>()
+  /** Locations that were looked at. A multicast search tells every host of the link where to send an answer in the router's
+   * name, so that what comes there leaves half of the places to the router's direct answers. */
+  const seen = { direct: new Set<string>(), wide: new Set<string>() }
+  const waiting: { readonly message: SsdpMessage; readonly location: URL; readonly isDirect: boolean }[] = []
   /** The router answers one request at a time. */
   let turn = Promise.resolve()
 
-  async function examine(message: SsdpMessage, location: URL): Promise<void> {
-    if (signal.aborted) return
+  /** Looks at what the router has answered directly before all else. */
+  async function examineNext(): Promise<void> {
+    const index = Math.max(
+      0,
+      waiting.findIndex(({ isDirect }) => isDirect)
+    )
+    const [next] = waiting.splice(index, 1)
+    if (next === undefined || signal.aborted) return
+    const { message, location } = next
     try {
       found(await examineDevice(web, location, message, { signal }))
     } catch (error) {
@@ -48,7 +61,7 @@ export function createInspector({ web, gateway, signal, found, met, failed, brok
     }
   }
 
-  function consider(message: SsdpMessage, sender: string): void {
+  function consider(message: SsdpMessage, sender: string, isDirect = false): void {
     const source = canonicalAddress(sender)
     // Televisions and printers answer too when everything is searched for.
     if (source !== router && !isAboutGateway(message)) return
@@ -63,24 +76,34 @@ export function createInspector({ web, gateway, signal, found, met, failed, brok
       return
     }
     // What is refused costs nothing, and takes no place of what is not.
-    if (seen.has(location.href) || seen.size >= maxLocations) return
-    seen.add(location.href)
-    turn = turn.then(() => examine(message, location)).catch(broke)
+    const { href } = location
+    const places = isDirect ? seen.direct : seen.wide
+    const isFull = seen.direct.size + seen.wide.size >= maxLocations || (!isDirect && places.size >= maxWideLocations)
+    if (seen.direct.has(href) || places.has(href) || isFull) return
+    places.add(href)
+    const same = waiting.findIndex((each) => each.location.href === href)
+    if (same >= 0) waiting.splice(same, 1)
+    else if (isDirect && seen.wide.has(href)) return
+    waiting.push({ message, location, isDirect })
+    turn = turn.then(examineNext).catch(broke)
   }
 
   return {
     consider,
-    hear(bytes, sender) {
+    hear(bytes, sender, isDirect) {
       if (signal.aborted) return
       try {
         const message = decodeSsdp(bytes)
-        if (message?.kind === 'answer') consider(message, sender)
+        if (message?.kind === 'answer') consider(message, sender, isDirect)
       } catch (error) {
         if (!isNatError(error)) broke(error)
         else if (canonicalAddress(sender) === router) failed(error)
       }
     },
-    forget: () => seen.clear(),
+    forget() {
+      seen.direct.clear()
+      seen.wide.clear()
+    },
     async settled() {
       await turn
     }

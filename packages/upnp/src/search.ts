@@ -15,7 +15,8 @@ export interface SearchOptions {
   readonly openUdp: OpenUdp
   readonly ssdpPort: number
   readonly gateway: Gateway
-  readonly heard: (bytes: Uint8Array, sender: string) => void
+  /** `isDirect`: it came to the port that only the gateway has been told of. */
+  readonly heard: (bytes: Uint8Array, sender: string, isDirect: boolean) => void
   /** The gateway's port is closed: only multicast can find anything now. */
   readonly failed: (error: NatError) => void
 }
@@ -50,7 +51,7 @@ export async function openSearch(options: SearchOptions, { signal }: CallOptions
           family,
           ...(to === undefined ? {} : { remote: to }),
           ...local,
-          onMessage: (bytes, from) => heard(bytes, from.address),
+          onMessage: (bytes, from) => heard(bytes, from.address, to !== undefined),
           onError(error) {
             if (error.code === 'REFUSED') refused?.abort()
             failed(error)

@@ -141,6 +141,24 @@ describe('discovery', () => {
     })
     expect(asked).toHaveLength(10)
   })
+
+  it('finds the router although a neighbour has answered the multicast first, in its name, with ten locations', async () => {
+    const forged = Array.from({ length: 10 }, (_, index) =>
+      new TextEncoder().encode(
+        `HTTP/1.1 200 OK\r\nST: ssdp:all\r\nUSN: uuid:${index}\r\nLOCATION: http://${router}:${index + 2000}/x.xml\r\n\r\n`
+      )
+    )
+    const { mapper } = await bench({
+      wrap: (openUdp) => async (options, call) => {
+        const socket = await openUdp(options, call)
+        // Only the socket that is not connected has sent a multicast, which the neighbour hears.
+        if (options.remote === undefined && options.multicast === undefined)
+          for (const bytes of forged) options.onMessage(bytes, { address: router, port: 1900 })
+        return socket
+      }
+    })
+    expect(mapper().family).toBe(4)
+  })
 })
 
 describe('what comes back', () => {
