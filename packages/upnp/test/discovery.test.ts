@@ -151,10 +151,19 @@ describe('discovery', () => {
     const { mapper } = await bench({
       wrap: (openUdp) => async (options, call) => {
         const socket = await openUdp(options, call)
-        // Only the socket that is not connected has sent a multicast, which the neighbour hears.
-        if (options.remote === undefined && options.multicast === undefined)
+        // What the socket that is not connected sends, the neighbour hears.
+        if (options.remote !== undefined || options.multicast !== undefined) return socket
+        const hear = (): void => {
           for (const bytes of forged) options.onMessage(bytes, { address: router, port: 1900 })
-        return socket
+        }
+        hear()
+        return {
+          ...socket,
+          send(bytes, to) {
+            hear()
+            socket.send(bytes, to)
+          }
+        }
       }
     })
     expect(mapper().family).toBe(4)
