@@ -69,15 +69,20 @@ async function measure() {
 }
 
 const input = createInterface({ input: process.stdin })
-input.on('line', async (line) => {
+input.on('line', (line) => void answer(line))
+input.on('close', () => void stop())
+
+async function answer(line) {
   if (line === 'meet') void meet()
   else console.log(JSON.stringify(await measure()))
-})
-input.on('close', async () => {
+}
+
+async function stop() {
   const began = performance.now()
   await Promise.all([exposure.close(), node.stop()])
   server.close()
   console.log(JSON.stringify({ stoppedMs: performance.now() - began }))
   process.stdin.destroy()
-})
+}
+
 console.log(JSON.stringify({ ready: true }))

@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url'
 const cli = fileURLToPath(new URL('../packages/cli/bin/postern.js', import.meta.url))
 const home = fileURLToPath(new URL('home.mjs', import.meta.url))
 
-/** A program in a host that says JSON lines. */
+/** A program in a host that says JSON lines. Ctrl-C at the terminal is not for it: it is still to be looked at. */
 function start(lab, host, args) {
-  const child = lab.spawn(host, [process.execPath, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
-  const closed = once(child, 'close')
+  const child = lab.spawn(host, [process.execPath, ...args], { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
+  const closed = once(child, 'close').catch(() => undefined)
   const waiting = []
   let errors = ''
   child.stdin.on('error', () => undefined)
@@ -40,7 +40,7 @@ function start(lab, host, args) {
         () => reject(new Error(`${host} did not say ${name} in ${timeoutMs} ms. ${errors}`)),
         timeoutMs
       )
-      closed.then(() => reject(new Error(`the program of ${host} has ended. ${errors}`)), reject)
+      void closed.then(() => reject(new Error(`the program of ${host} has ended. ${errors}`)))
       return promise.finally(() => clearTimeout(late))
     },
     say: (text) => child.stdin.write(`${text}\n`)

@@ -1,4 +1,5 @@
 // What peers, witnesses, relays and STUN servers send.
+import { multiaddr } from '@multiformats/multiaddr'
 import { familyOf } from '@postern/interface'
 import { decodeDialBack, decodeDialBackResponse, decodeMessage } from '../../packages/autonat/dist/codec.js'
 import { decodeDialResponseV1 } from '../../packages/autonat/dist/codec-v1.js'
@@ -9,11 +10,13 @@ import { decodeMessage as decodeHolePunch } from '../../packages/hole-punch/dist
 import { decodeLength } from '../../packages/messages/dist/messages.js'
 import { readFields } from '../../packages/messages/dist/protobuf.js'
 import { decodeReserveReply } from '../../packages/relay/dist/codec.js'
+import { acceptedAddresses } from '../../packages/relay/dist/told-addresses.js'
 import { decodeBinding, isStunMessage } from '../../packages/stun/dist/codec.js'
 import { bytesOf } from '../corpus/index.mjs'
 import { refusals } from '../decoders.mjs'
 import { isBytes, isIn, isIpText, isOptional, isUint, isUint64 } from './shapes.mjs'
 
+const relay = '12D3KooWKAQ4Yy1aBCK2bJoLiKKjuVLHwuWsrUNiGkeSihx4q9j1'
 const largestMessage = 16_384
 const isStunAddress = (value) => value === undefined || (isIpText(value.address) && isUint(value.port, 16))
 
@@ -87,6 +90,15 @@ export const peers = [
     run: (bytes) => decodeReserveReply(bytes),
     accepts: ({ status, expireSeconds, limit }) =>
       Number.isInteger(status) && isOptional(expireSeconds, 'number') && isOptional(limit, 'object')
+  },
+  {
+    name: 'relay-told-addresses',
+    corpus: bytesOf('multiaddrs'),
+    run: (bytes) => acceptedAddresses(relay, [bytes, bytes], [multiaddr('/ip4/11.0.0.7/tcp/4001')], []),
+    // A relay speaks for the host that it was reached at, and for no other.
+    accepts: (accepted) =>
+      accepted.every((each) => each.toString().startsWith('/ip4/11.0.0.7/') && !each.toString().includes('sni')),
+    refuses: refusals.never
   },
   {
     name: 'hole-punch',

@@ -61,6 +61,8 @@ export const system = [
   {
     name: 'lab-rules',
     corpus: textsOf('nft'),
+    // What nft prints of the lab's own rules.
+    largest: 64 * 1024,
     run: (text) => [parseRules(text, text), parsePackets(text)],
     accepts: ([rules]) => Array.isArray(rules),
     refuses: refusals.file

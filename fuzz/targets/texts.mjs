@@ -41,6 +41,13 @@ const addresses = [
         : contract.canonicalAddress(canonical) === canonical && isIn(kind, classes)
   },
   {
+    name: 'printable',
+    corpus: [...textsOf('ssdp'), ...multiaddrs, 'Router\u001b[2J\u202e of \ud83d\ude00'],
+    run: (text) => contract.printable(text, 80),
+    accepts: (value, text) =>
+      contract.isPrintable(value) && value.length <= 80 && (value === text || value.length > 0 || text === '')
+  },
+  {
     name: 'multiaddr',
     corpus: multiaddrs,
     run: (text) => contract.parseMultiaddr(text),

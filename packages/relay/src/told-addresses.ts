@@ -53,7 +53,11 @@ function readAddress(address: string, relay: string): { readonly text: string; r
   return { text, host: name?.toLowerCase() ?? parsed.address }
 }
 
+/** In bytes. Decoding takes time that grows faster than the length. */
+const maxAddressBytes = 1024
+
 function decode(bytes: Uint8Array): Multiaddr | undefined {
+  if (bytes.length > maxAddressBytes) return undefined
   try {
     return multiaddr(bytes)
   } catch {
