@@ -89,7 +89,11 @@ async function make(path: string): Promise<Uint8Array> {
   } catch (error) {
     throw unwritable(path, error)
   }
-  return (await read(path)) ?? bytes
+  const other = await read(path)
+  if (other !== undefined) return other
+  throw new Failure(
+    `the key ${path} is a link to a file that is not there. Remove it (rm ${path}), or name another one with --key`
+  )
 }
 
 /** Writes a key over an empty file, unless another process has done so. */

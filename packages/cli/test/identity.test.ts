@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -35,6 +35,12 @@ async function idsOf(count: number): Promise<readonly (readonly [id: string, err
 }
 
 describe('a key', () => {
+  it('is not made behind a link to a file that is not there, and the error says what to do', async () => {
+    await mkdir(join(folder, 'deep'))
+    await symlink('nowhere', path)
+    await expect(loadKey(path, () => undefined)).rejects.toThrow(`rm ${path}`)
+  })
+
   it('is made once, for its owner alone, and is the same at the next start', async () => {
     const id = await idOf()
     expect((await stat(path)).mode & 0o777).toBe(process.platform === 'win32' ? 0o666 : 0o600)

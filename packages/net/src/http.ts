@@ -6,6 +6,9 @@ import { type CallOptions, type Clock, isNatError, natError } from '@postern/int
  * eight times as long as all the rest of it. */
 const http = (): typeof Http => createRequire(import.meta.url)('node:http')
 
+/** Answers of the kind 1xx before the one that counts (RFC 9110 §15.2). Nothing bounds their number, and no body their size. */
+const maxInformational = 4
+
 /** Why what serves one exchange ends with it. Made once: an abort without a reason makes a new error with its stack. */
 const over = new Error('the exchange is over')
 
@@ -83,6 +86,13 @@ function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpRepl
       }
     })
     outgoing.on('error', reject)
+    let informational = 0
+    outgoing.on('information', () => {
+      informational += 1
+      if (informational <= maxInformational) return
+      reject(natError('MALFORMED_REPLY', `${url.host} sends one interim answer after the other`))
+      outgoing.destroy()
+    })
     outgoing.on('response', (response) => {
       const chunks: Buffer[] = []
       let length = 0

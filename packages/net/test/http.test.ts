@@ -48,6 +48,16 @@ const exchange = (url: string, changes: Partial<HttpExchange> = {}): HttpExchang
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
 
 describe('an exchange over HTTP', () => {
+  it('takes some interim answers before the one that counts, and not any number of them', async () => {
+    const interim = 'HTTP/1.1 103 Early Hints\r\n\r\n'
+    const some = await serve((socket) =>
+      socket.end(`${interim.repeat(4)}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`)
+    )
+    expect((await exchangeHttp(exchange(some), call)).status).toBe(200)
+    const many = await serve((socket) => void socket.write(interim.repeat(100)))
+    await expect(exchangeHttp(exchange(many), call)).rejects.toMatchObject({ code: 'MALFORMED_REPLY' })
+  })
+
   it('connects to another address than that of the URL where it is told to, and names the host of the URL', async () => {
     const heard: string[] = []
     const url = await serve((socket, request) => {

@@ -90,7 +90,10 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     await ownStore?.close()
   })
   let watching: Promise<void> | undefined
-  const end = (): void => void exposure.close()
+  // Nothing awaits this close: what it rejects with is for the callers of `close()`.
+  const end = (): void => {
+    exposure.close().catch((error: unknown) => host.log.info(`it was not closed in good order: ${String(error)}`))
+  }
   options.signal?.addEventListener('abort', end, { once: true })
   if (options.signal?.aborted === true) return exposure
 

@@ -157,7 +157,8 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
       const released = inTurn(async () => {
         const lock = use
         use = undefined
-        if (typeof lock === 'object') await lock.release()
+        // The kernel frees it at the end of the process, if not before.
+        if (typeof lock === 'object') await lock.release().catch(() => undefined)
       })
       const late = systemClock.sleep(closeMs, over).catch(() => undefined)
       await Promise.race([released, late]).finally(() => over.abort())

@@ -127,7 +127,7 @@ async function announce(place: Place): Promise<Announced> {
     name,
     async end() {
       // In this order: a name that is there and refuses counts as dead, and may be removed by others.
-      await rm(file, { force: true })
+      await rm(file, { force: true }).catch(() => undefined)
       await new Promise((resolve) => server.close(resolve))
     }
   }
@@ -211,15 +211,15 @@ async function enter(place: Place, own: Announced): Promise<FileLock> {
     }
   }
   return {
-    isHeld: () => (released === undefined ? exists(join(folder, own.name)) : Promise.resolve(false)),
+    isHeld: async () => released === undefined && !(await isGone(join(folder, own.name))),
     release: () => (released ??= leave())
   }
 
-  /** Sockets that were never renamed, markers without a socket, and whatever else has a name of ours. */
+  /** Sockets that were never renamed, and markers without a socket. */
   async function removeRest({ at }: Place, name: string): Promise<void> {
     const names = await readdir(folder).catch((): string[] => [])
     for (const other of names) {
-      if (!other.startsWith(prefix) || other.startsWith(name)) continue
+      if (!other.startsWith(prefix) || other.startsWith(name) || !ownName.test(other.slice(prefix.length))) continue
       const socket = other.endsWith(ownerSuffix) ? other.slice(0, -ownerSuffix.length) : other
       const isUsed = names.includes(socket) && (await isAlive(at(socket)).catch(() => true))
       if (!isUsed) await rm(join(folder, other), { force: true }).catch(() => undefined)
@@ -227,10 +227,14 @@ async function enter(place: Place, own: Announced): Promise<FileLock> {
   }
 }
 
-const exists = (path: string): Promise<boolean> =>
+/** What this module gives names to, behind the prefix. */
+const ownName = /^\d+-[0-9a-f]{16}(?:\.new|-owner)?$/
+
+/** Whether there is no file. A folder that cannot be entered for a moment says nothing of what is in it. */
+const isGone = (path: string): Promise<boolean> =>
   access(path).then(
-    () => true,
-    () => false
+    () => false,
+    (error: unknown) => hasCode(error, 'ENOENT', 'ENOTDIR')
   )
 
 /** A socket that has a name and no file: one for each folder and name, in this network namespace. */

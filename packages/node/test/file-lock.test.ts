@@ -267,3 +267,31 @@ describe.skipIf(process.platform !== 'linux')('of sockets beside a file', () => 
     expect((await load()).warnings).toEqual([])
   })
 })
+
+describe('the lock of a store', () => {
+  it('leaves files alone that only begin like its own', async () => {
+    const notes = `${path}.lock-notes.txt`
+    await writeFile(notes, 'mine')
+    const store = fileStore({ path })
+    await store.load()
+    await store.close()
+    expect(await readFile(notes, 'utf8')).toBe('mine')
+  })
+
+  it.skipIf(process.getuid?.() !== 0 || spawnSync('unshare', ['-m', 'true']).status !== 0)(
+    'is released without an error where the file system has become read-only',
+    async () => {
+      const code = `
+        import { execSync } from 'node:child_process'
+        import { fileStore } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}
+        execSync('mount -t tmpfs none ${folder}')
+        const store = fileStore({ path: '${path}', warn() {} })
+        await store.load()
+        execSync('mount -o remount,ro ${folder}')
+        await store.close()
+        console.log('closed')`
+      const args = ['-m', process.execPath, '--input-type=module', '-e', code]
+      expect(spawnSync('unshare', args, { encoding: 'utf8' })).toMatchObject({ status: 0, stdout: 'closed\n' })
+    }
+  )
+})

@@ -1,6 +1,7 @@
 import { systemClock, printable } from '@postern/interface'
 import { exitCodes } from '../exit-codes.js'
-import { Failure, line, type Output, untilInterrupted } from '../output.js'
+import { untilInterrupted } from '../interrupt.js'
+import { Failure, line, type Output } from '../output.js'
 import { listenFailure } from '../stack.js'
 import { stopWithin } from '../stop.js'
 import { colorsFor, formatSocket } from '../terminal.js'
