@@ -1,11 +1,31 @@
 #!/usr/bin/env node
+import { stat } from 'node:fs/promises'
 import module from 'node:module'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
+
+/** A home on a disk that is away would hold up the start for ever: Node reads its cache synchronously. */
+const answerMs = 200
+
+/** Whether the disk of a folder answers, whatever it answers. */
+async function answers(folder) {
+  let timer
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, answerMs, false)
+  })
+  const looked = stat(folder).then(
+    () => true,
+    () => true
+  )
+  return Promise.race([looked, late]).finally(() => clearTimeout(timer))
+}
 
 try {
-  // Not the shared temporary folder, where another user of this machine could put code that we would run.
-  module.enableCompileCache?.(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'postern'))
+  const { XDG_CACHE_HOME: named = '' } = process.env
+  const root = isAbsolute(named) ? named : join(homedir(), '.cache')
+  // Neither the shared temporary folder nor the working folder, where another user of this machine could put code that
+  // would be run.
+  if (isAbsolute(root) && (await answers(root))) module.enableCompileCache?.(join(root, 'postern'))
 } catch {
   // It starts slower.
 }

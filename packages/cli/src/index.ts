@@ -64,6 +64,16 @@ ${codesText}`
   }
   await saidAll(shell.output)
   if (results.failure() !== undefined || defence.hasFailed()) process.exitCode ||= exitCodes.failed
+  leave(shell.output)
+}
+
+/** Ends the process, also while a disk does not answer. */
+function leave({ err }: Shell['output']): never {
+  // `process.exit()` waits for threads that wait for the disk, and hears no signal meanwhile.
+  if (process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))) {
+    line(err, '! a disk does not answer, and the program ends without waiting for it')
+    process.kill(process.pid, 'SIGKILL')
+  }
   // `--once` leaves a mapping behind on purpose, and with it timers that would renew it.
   process.exit()
 }
