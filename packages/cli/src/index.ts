@@ -4,6 +4,7 @@
  *
  * @packageDocumentation
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, CommanderError } from 'commander'
 import { codesText, colorOption, type Shell } from './commands/common.js'
 import { addDoctor } from './commands/doctor.js'
@@ -64,13 +65,19 @@ ${codesText}`
   }
   await saidAll(shell.output)
   if (results.failure() !== undefined || defence.hasFailed()) process.exitCode ||= exitCodes.failed
-  leave(shell.output)
+  await leave(shell.output)
 }
 
+/** A disk answers within this time, in ms, or is away. */
+const diskMs = 1000
+
 /** Ends the process, also while a disk does not answer. */
-function leave({ err }: Shell['output']): never {
+async function leave({ err }: Shell['output']): Promise<never> {
+  const isReading = (): boolean => process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))
+  const untilMs = performance.now() + diskMs
+  while (isReading() && performance.now() < untilMs) await sleep(10)
   // `process.exit()` waits for threads that wait for the disk, and hears no signal meanwhile.
-  if (process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))) {
+  if (isReading()) {
     line(err, '! a disk does not answer, and the program ends without waiting for it')
     process.kill(process.pid, 'SIGKILL')
   }
