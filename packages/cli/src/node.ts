@@ -1,7 +1,6 @@
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { PrivateKey } from '@libp2p/interface'
-import { ping } from '@libp2p/ping'
 import { type Libp2pHost, natTraversal } from '@postern/libp2p'
 import type { MappingEvent } from '@postern/core'
 import { classOf, parseMultiaddr, printable, type Strategy, systemClock } from '@postern/interface'
@@ -14,6 +13,7 @@ import { untilInterrupted } from './interrupt.js'
 import { Failure, line, type Output } from './output.js'
 import { readAddress, readDialAddress } from './peers.js'
 import { listenFailure, reasonOf, stack } from './stack.js'
+import { boundedPing } from './bounded-ping.js'
 import { stopWithin } from './stop.js'
 import { type Colors, colorsFor, formatEvent, formatStrategy } from './terminal.js'
 
@@ -54,7 +54,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     services: {
       identify: identify(),
       identifyPush: identifyPush(),
-      ping: ping(),
+      ping: boundedPing(),
       nat: natTraversal({ strategies })
     }
   })

@@ -2,7 +2,6 @@ import { printable } from '@postern/interface'
 import { networkInterfaces } from 'node:os'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { PrivateKey } from '@libp2p/interface'
-import { ping } from '@libp2p/ping'
 import { type AutonatServer, type AutonatServerInit, autonatServer } from '@postern/autonat'
 import { systemHost } from '@postern/core'
 import { createLibp2p } from 'libp2p'
@@ -16,6 +15,7 @@ import { announceOf } from './relay-addresses.js'
 import { registerRelayMetrics } from './relay-metrics.js'
 import { type RelayServer, type RelayServerInit, relayServer } from './relay-server.js'
 import { denyDialMultiaddr, listenFailure, stack } from './stack.js'
+import { boundedPing } from './bounded-ping.js'
 import { stopWithin } from './stop.js'
 import { colorsFor } from './terminal.js'
 
@@ -75,7 +75,7 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
     services: {
       identify: identify(),
       identifyPush: identifyPush(),
-      ping: ping(),
+      ping: boundedPing(),
       forgetPeers: forgetPeers(),
       relay: relayServer(options),
       autonat: autonatServer(options.autonat)

@@ -3,6 +3,7 @@ import { yamux } from '@chainsafe/libp2p-yamux'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { isDialable, printable } from '@postern/interface'
 import type { Libp2pOptions } from 'libp2p'
+import { boundedMuxer } from './bounded-muxer.js'
 import { version } from './version.js'
 
 export interface StackOptions {
@@ -26,7 +27,9 @@ export const stack = ({
   // Not the name of js-libp2p: others take limits from those for milliseconds, where this program tells seconds.
   nodeInfo: { name: 'postern', version: version() },
   connectionEncrypters: [noise()],
-  streamMuxers: [yamux({ maxInboundStreams, streamOptions: { maxStreamWindowSize: maxStreamWindowBytes } })],
+  streamMuxers: [
+    boundedMuxer(yamux({ maxInboundStreams, streamOptions: { maxStreamWindowSize: maxStreamWindowBytes } }))
+  ],
   connectionGater: { denyDialMultiaddr }
 })
 

@@ -1,14 +1,13 @@
-import { yamux } from '@chainsafe/libp2p-yamux'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
-import { ping } from '@libp2p/ping'
 import { autonat } from '@postern/autonat'
 import { holePunch } from '@postern/hole-punch'
 import { type MultiaddrText, type Strategy, systemClock } from '@postern/interface'
 import { type Libp2pHost, type NatTraversal, natTraversal } from '@postern/libp2p'
 import { relay } from '@postern/relay'
 import { createLibp2p } from 'libp2p'
+import { boundedPing } from '../bounded-ping.js'
 import { createAdmission } from '../admission.js'
 import { beyond, boundedTransports, homeLimits } from '../bounded-node.js'
 import { forgetPeers } from '../forget-peers.js'
@@ -43,8 +42,7 @@ export async function makeNode(options: TunnelNodeOptions): Promise<TunnelNode> 
   const admission = createAdmission(homeLimits, systemClock)
   const named = new Set([...options.relays, ...options.witnesses].map(peerIdOf))
   const node = await createLibp2p({
-    ...stack(),
-    streamMuxers: [yamux({ maxInboundStreams: maxStreams, streamOptions: { maxStreamWindowSize: windowBytes } })],
+    ...stack({ maxInboundStreams: maxStreams, maxStreamWindowBytes: windowBytes }),
     privateKey: options.privateKey,
     start: false,
     addresses: { listen: ['/ip4/0.0.0.0/tcp/0'] },
@@ -54,7 +52,7 @@ export async function makeNode(options: TunnelNodeOptions): Promise<TunnelNode> 
     services: {
       identify: identify(),
       identifyPush: identifyPush(),
-      ping: ping(),
+      ping: boundedPing(),
       forgetPeers: forgetPeers({ isKept: (peer) => trusted.has(peer.toString()) || named.has(peer.toString()) }),
       nat: natTraversal({
         strategies: [
