@@ -4,14 +4,13 @@ import type {
   Libp2pEvents,
   MultiaddrConnection,
   PeerId,
-  Stream,
   TypedEventTarget
 } from '@libp2p/interface'
 import { canonicalAddress, type Clock } from '@postern/interface'
 import { createPlaces, createRate, type Party, type PlaceLimits, type PlaceRefusal, type Places } from '@postern/net'
-import { onStream } from './connection-streams.js'
 import { ipOf } from './ip-of.js'
 import type { ListenerKind, SocketGuard } from './listener-guard.js'
+import { createStreamPlaces } from './stream-places.js'
 
 /** How much of the listeners of a node its peers may take. */
 export interface AdmissionLimits {
@@ -67,9 +66,11 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
   const { handshakeTimeoutMs } = limits
   const handshakes = createPlaces<Entry>(limits.handshakes)
   const connections = createPlaces<Entry>(limits.connections)
-  const streams = createPlaces<Stream>(limits.streams)
   const rate = createRate(limits.socketsPerSecond, 1000, clock)
   const counters: AdmissionCounters = { handshakes: noRefusals(), connections: noRefusals(), streams: noRefusals() }
+  const streams = createStreamPlaces(limits.streams, (refusal) => {
+    counters.streams[refusal]++
+  })
   /** By the remote end of the socket, which is what libp2p knows of it later. */
   const entries = new Map<string, Entry>()
   /** What has no socket of its own. */
@@ -156,16 +157,6 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     return true
   }
 
-  function admitStream(stream: Stream, party: Party): void {
-    const refusal = streams.take(stream, party)
-    if (refusal === undefined) {
-      stream.addEventListener('close', () => streams.free(stream), { once: true })
-      return
-    }
-    counters.streams[refusal]++
-    stream.abort(new Error('too many streams'))
-  }
-
   function socketOf(remote: Pick<MultiaddrConnection, 'remoteAddr'>): Entry | undefined {
     const names = remote.remoteAddr.getComponents()
     const port = Number(names.find(({ name }) => name === 'tcp')?.value)
@@ -219,7 +210,7 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
           if (entry === undefined) return
           entry.connection = detail
           const party = { address: entry.address, peer: detail.remotePeer.toString() }
-          onStream(detail, (stream) => admitStream(stream, party))
+          streams.watch(detail, party)
         },
         { signal }
       )

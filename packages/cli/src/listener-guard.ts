@@ -1,5 +1,6 @@
 import { type Server, Server as NetServer, type Socket } from 'node:net'
 import type { Listener, Transport } from '@libp2p/interface'
+import { guardMessages } from './message-guard.js'
 
 /** Looks at each socket that a listener accepts, before a byte of it is read. Returns whether the listener gets it. */
 export type SocketGuard = (socket: Socket, kind: ListenerKind) => boolean
@@ -25,6 +26,7 @@ export function guardedTransport<Components>(
     transport.createListener = (options) => {
       const listener = createListener(options)
       guardServer(serverOf(listener), kind, guard)
+      if (kind === 'ws') guardMessages(listener)
       return listener
     }
     return transport

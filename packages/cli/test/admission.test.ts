@@ -12,6 +12,7 @@ import { createLibp2p } from 'libp2p'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Admission, type AdmissionLimits, createAdmission } from '../src/admission.js'
 import { guardedTransport } from '../src/listener-guard.js'
+import { maxMessageBytes } from '../src/message-guard.js'
 
 const plenty = { total: 1000 }
 const roomy: AdmissionLimits = {
@@ -145,6 +146,33 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     await clock.advance(5000)
     await closed(slow)
     expect(admission.counters.handshakes.timeout).toBe(1)
+  })
+
+  /** The start of a frame of a WebSocket, masked with zeroes; its length is in the 8 bytes at its end but for the mask. */
+  const frame = (first: number, bytes: number): Buffer => {
+    const header = Buffer.alloc(14)
+    header.set([first, 0xff])
+    header.writeBigUInt64BE(BigInt(bytes), 2)
+    return header
+  }
+
+  it.each([
+    ['a message that is larger than any of libp2p', frame(0x82, maxMessageBytes + 1)],
+    ['a frame of no kind', frame(0x8f, 1)],
+    ['a frame with a reserved bit', frame(0xf2, 1)]
+  ])('is closed where a WebSocket sends %s, by its first bytes', async (_, header) => {
+    const { socket, peer, dial } = await scene()
+    const hostile = await socket('127.0.0.2', 'ws')
+    const heard: Buffer[] = []
+    hostile.on('data', (data: Buffer) => heard.push(data))
+    hostile.write(
+      'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+        `Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\nSec-WebSocket-Version: 13\r\n\r\n`
+    )
+    await expect.poll(() => Buffer.concat(heard).toString('latin1')).toContain('101 Switching Protocols')
+    hostile.write(header)
+    await closed(hostile)
+    await expect(dial(await peer('127.0.0.3'), 'ws')).resolves.toMatchObject({ status: 'open' })
   })
 
   it('may be so many handshakes of one address, the oldest of which ends for a new one', async () => {
