@@ -18,6 +18,8 @@ export interface HopWatch {
   over(ask: Ask): void
   /** The stream of the request becomes one end of a relayed connection. */
   carries(ask: Ask, stream: Stream): void
+  /** Bytes have passed through the relayed connection. */
+  moved(ask: Ask): void
   /** What the server is about to answer to RESERVE or CONNECT. Returns what is to be answered. */
   answering(ask: Ask, status: string): string
 }
@@ -68,7 +70,7 @@ export function onTheWire(server: CircuitRelayService, watch: HopWatch): void {
         nearStandIn.end()
         farStandIn.end()
       }
-      joinStreams(near, far, { maxBytes, ended })
+      joinStreams(near, far, { maxBytes, moved: () => watch.moved(ask), ended })
       return nearStandIn
     }
     const wrapped = { ...hop, stream: { ...stream, pb, unwrap } }

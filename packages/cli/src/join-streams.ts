@@ -4,6 +4,8 @@ import { gateOf, untilWritable } from '@postern/messages'
 export interface JoinOptions {
   /** How many bytes may pass, both ways together. Undefined: any number. */
   readonly maxBytes: number | undefined
+  /** Called whenever bytes have come. */
+  readonly moved: () => void
   /** Called once, when both streams have ended or one was cut. */
   readonly ended: () => void
 }
@@ -14,7 +16,7 @@ export interface JoinOptions {
  * A slow reader holds the sender up: the one stream is paused while the other does not take more, so that a circuit keeps no
  * more in memory than the window of each of its two streams.
  */
-export function joinStreams(one: Stream, other: Stream, { maxBytes, ended }: JoinOptions): void {
+export function joinStreams(one: Stream, other: Stream, { maxBytes, moved, ended }: JoinOptions): void {
   const over = new AbortController()
   let leftBytes = maxBytes ?? Number.POSITIVE_INFINITY
   let open = 2
@@ -33,6 +35,7 @@ export function joinStreams(one: Stream, other: Stream, { maxBytes, ended }: Joi
     from.addEventListener('message', ({ data }) => {
       if (over.signal.aborted) return
       leftBytes -= data.byteLength
+      moved()
       if (leftBytes < 0) return cut(new Error(`more than the ${maxBytes} bytes of a circuit`))
       try {
         if (to.send(data) || isHeld) return

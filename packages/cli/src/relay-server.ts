@@ -1,13 +1,15 @@
 import { type CircuitRelayServerComponents, circuitRelayServer, RELAY_V2_STOP_CODEC } from '@libp2p/circuit-relay-v2'
 import type { Connection, Libp2pEvents, PeerId, Startable, Stream, TypedEventTarget } from '@libp2p/interface'
+import { systemClock } from '@postern/interface'
 import { createPlaces, type PlaceLimits, type PlaceRefusal } from '@postern/net'
+import { createCircuitPlaces } from './circuit-places.js'
 import { boundedRegistrar, createHopBounds } from './hop-bounds.js'
 import { type Ask, onTheWire } from './hop-wire.js'
 import { ipOf } from './ip-of.js'
 
 export interface RelayServerInit {
   readonly reservations: PlaceLimits
-  /** Ends of relayed connections: each has two, and counts for the peers at both. */
+  /** Relayed connections: twice as many in all, and those from one peer, IP address or subnet, and as many to one. */
   readonly circuitEnds: PlaceLimits & { readonly peer: number }
   readonly reservationTtlMs: number
   /** How long one relayed connection may last. */
@@ -59,13 +61,14 @@ export const relayServer =
     const { events } = components
     /** By peer id. */
     const reservations = createPlaces<string>(init.reservations)
-    const ends = createPlaces<object>(init.circuitEnds)
+    const circuits = createCircuitPlaces<Ask>(
+      { ...init.circuitEnds, total: Math.ceil(init.circuitEnds.total / 2) },
+      systemClock
+    )
     /** The streams over which peers have asked for a connection and got it. */
     const carrying = new WeakSet<Stream>()
     const isCarried = new WeakSet<Ask>()
     const reasons = new WeakMap<Ask, PlaceRefusal>()
-    /** The ends of the circuit that was asked for. */
-    const asked = new WeakMap<Ask, readonly object[]>()
     /** The request that the server reads at this moment: what the gater is asked is asked for it. */
     let current: Ask | undefined
     const counters: RelayCounters = {
@@ -101,7 +104,7 @@ export const relayServer =
       ...(metrics === undefined ? {} : { metrics }),
       connectionGater: {
         denyInboundRelayReservation: () => deny(current && takeReservation(current.connection)),
-        denyOutboundRelayedConnection: (from, to) => deny(takeEnds(from, to))
+        denyOutboundRelayedConnection: (from, to) => deny(takeCircuit(from, to))
       }
     })
 
@@ -110,27 +113,13 @@ export const relayServer =
       return reservations.take(peer, { address: ipOf(connection), peer })
     }
 
-    /** Takes a place for each end of a relayed connection, or none. */
-    function takeEnds(from: PeerId, to: PeerId): PlaceRefusal | undefined {
+    function takeCircuit(from: PeerId, to: PeerId): PlaceRefusal | undefined {
       const [destination] = connectionManager.getConnections(to)
       if (current === undefined || destination === undefined) return undefined
-      const ask = current
-      const taken: object[] = []
-      for (const [peer, connection] of [[from, ask.connection] as const, [to, destination] as const]) {
-        const end = {}
-        const refusal = ends.take(end, { address: ipOf(connection), peer: peer.toString() })
-        if (refusal === undefined) taken.push(end)
-        else {
-          for (const each of taken) ends.free(each)
-          return refusal
-        }
-      }
-      asked.set(ask, taken)
-      return undefined
-    }
-
-    const release = (ask: Ask): void => {
-      for (const end of asked.get(ask) ?? []) ends.free(end)
+      return circuits.take(current, {
+        from: { address: ipOf(current.connection), peer: from.toString() },
+        to: { address: ipOf(destination), peer: to.toString() }
+      })
     }
 
     onTheWire(server, {
@@ -138,7 +127,7 @@ export const relayServer =
         current = ask
       },
       over(ask) {
-        if (!isCarried.has(ask)) release(ask)
+        if (!isCarried.has(ask)) circuits.free(ask)
         forgetUnlessReserved(ask.connection.remotePeer)
       },
       carries(ask, stream) {
@@ -147,8 +136,10 @@ export const relayServer =
         if (stream.status !== 'open' && stream.status !== 'closing') return
         isCarried.add(ask)
         carrying.add(stream)
-        stream.addEventListener('close', () => release(ask), { once: true })
+        stream.addEventListener('close', () => circuits.free(ask), { once: true })
+        circuits.carries(ask, () => stream.abort(new Error('an idle circuit is cut for another one')))
       },
+      moved: circuits.moved,
       answering(ask, status) {
         const reason = reasons.get(ask)
         if (ask.type === 'RESERVE') return reserved(ask.connection, status, reason)
@@ -198,7 +189,7 @@ export const relayServer =
         return server.reservations.size
       },
       get open() {
-        return ends.used / 2
+        return circuits.used
       },
       isUsing(connection) {
         const isRelaying = connection.streams.some(

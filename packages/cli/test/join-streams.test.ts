@@ -17,7 +17,7 @@ async function circuit(maxBytes?: number): Promise<{
   const [one, near] = await streamBetween(from, relay)
   const [far, other] = await streamBetween(relay, to)
   const { promise: ended, resolve } = Promise.withResolvers<void>()
-  joinStreams(near, far, { maxBytes, ended: resolve })
+  joinStreams(near, far, { maxBytes, moved: () => undefined, ended: resolve })
   return { one, other, near, far, ended }
 }
 
