@@ -24,23 +24,38 @@ const minuteMs = 60_000
 /** Beyond one at a time, so that a second question does not have to wait for a dial that hangs. */
 const maxAtOncePerPeer = 2
 /** Requests that are read, or paid for with data, at a time: each holds a stream and 256 KiB at most, for 20 s. */
-const reading = { total: 64, subnet: 16, ip: 8, peer: maxAtOncePerPeer }
+const reading = { total: 64, network: 32, subnet: 16, ip: 8, peer: maxAtOncePerPeer }
 /** Requests that are read in a minute. Most of them lead to no dial: what is not dialled for has a budget of its own. */
-const readPerMinute = { total: 1200, subnet: 240, ip: 120, peer: 60 }
+const readPerMinute = { total: 1200, network: 600, subnet: 240, ip: 120, peer: 60 }
 
 export function createLimits(settings: ServerSettings): Limits {
-  const { clock, requestsPerPeer, requestsPerIp, requestsPerSubnet, requestsPerMinute, concurrency } = settings
+  const {
+    clock,
+    requestsPerPeer,
+    requestsPerIp,
+    requestsPerSubnet,
+    requestsPerNetwork,
+    requestsPerMinute,
+    concurrency
+  } = settings
   const readers = createPlaces<Reader>(reading)
   const reads = createRate(readPerMinute, minuteMs, clock)
   const dialling = createPlaces<Reader>({
     total: concurrency,
     // No bound of their own, but the share of newcomers.
+    network: concurrency,
     subnet: concurrency,
     ip: concurrency,
     peer: maxAtOncePerPeer
   })
   const dials = createRate(
-    { total: requestsPerMinute, subnet: requestsPerSubnet, ip: requestsPerIp, peer: requestsPerPeer },
+    {
+      total: requestsPerMinute,
+      network: requestsPerNetwork,
+      subnet: requestsPerSubnet,
+      ip: requestsPerIp,
+      peer: requestsPerPeer
+    },
     minuteMs,
     clock
   )

@@ -16,6 +16,9 @@ export interface AutonatServerInit {
   /** The same of one /24 of IPv4, or one /48 of IPv6.
    * @default 30 */
   readonly requestsPerSubnet?: number
+  /** The same of one /16 of IPv4, or one /32 of IPv6.
+   * @default half of `requestsPerMinute` */
+  readonly requestsPerNetwork?: number
   /** The same of all peers together. An IP address gets no more of them than are left for others.
    * @default 60 */
   readonly requestsPerMinute?: number
@@ -47,6 +50,7 @@ export function readServerInit(init: AutonatServerInit): ServerSettings {
     requestsPerIp = 24,
     requestsPerSubnet = 30,
     requestsPerMinute = 60,
+    requestsPerNetwork = Math.ceil(requestsPerMinute / 2),
     concurrency = 16,
     dialTimeoutMs = 10_000,
     // "servers SHOULD ask for 30k to 100k bytes" (autonat-v2, Amplification Attack Prevention)
@@ -58,6 +62,7 @@ export function readServerInit(init: AutonatServerInit): ServerSettings {
     requestsPerPeer,
     requestsPerIp,
     requestsPerSubnet,
+    requestsPerNetwork,
     requestsPerMinute,
     concurrency,
     dialTimeoutMs

@@ -52,6 +52,17 @@ describe('the budget of a minute', () => {
     expect(ask(party('2a01::1'))).toBe(undefined)
   })
 
+  it('is no more than half for one network, unless another bound is named', () => {
+    for (const [bound, expected] of [
+      [undefined, 30],
+      [7, 7]
+    ]) {
+      const { ask } = scene(bound === undefined ? {} : { requestsPerNetwork: bound })
+      const asked = Array.from({ length: 200 }, (_, n) => ask(party(`2a00:1:${n.toString(16)}::1`)))
+      expect(asked.filter((refusal) => refusal === undefined)).toHaveLength(expected ?? 0)
+    }
+  })
+
   it('counts by peer, by address and by subnet', () => {
     const { ask } = scene({ requestsPerPeer: 2, requestsPerIp: 3, requestsPerSubnet: 6 })
     const at = (address: string, peer: string) => ask(party(address, peer))

@@ -400,6 +400,7 @@ describe('the service', () => {
     [{ requestsPerMinute: 1.5 }],
     [{ requestsPerIp: 0 }],
     [{ requestsPerSubnet: Number.POSITIVE_INFINITY }],
+    [{ requestsPerNetwork: 0 }],
     [{ concurrency: -1 }],
     [{ dialTimeoutMs: Number.NaN }],
     [{ mayDial: true as unknown as () => boolean }]

@@ -7,9 +7,10 @@ import type {
   TypedEventTarget
 } from '@libp2p/interface'
 import { canonicalAddress, type Clock } from '@postern/interface'
-import { createPlaces, createRate, type Party, type PlaceLimits, type PlaceRefusal, type Places } from '@postern/net'
+import { createPlaces, type Party, type PlaceLimits, type PlaceRefusal, type Places } from '@postern/net'
 import { ipOf } from './ip-of.js'
 import type { ListenerKind, SocketGuard } from './listener-guard.js'
+import { createSocketRate } from './socket-rate.js'
 import { createStreamPlaces } from './stream-places.js'
 
 /** How much of the listeners of a node its peers may take. */
@@ -66,7 +67,7 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
   const { handshakeTimeoutMs } = limits
   const handshakes = createPlaces<Entry>(limits.handshakes)
   const connections = createPlaces<Entry>(limits.connections)
-  const rate = createRate(limits.socketsPerSecond, 1000, clock)
+  const rate = createSocketRate(limits.socketsPerSecond, clock)
   const counters: AdmissionCounters = { handshakes: noRefusals(), connections: noRefusals(), streams: noRefusals() }
   const streams = createStreamPlaces(limits.streams, (refusal) => {
     counters.streams[refusal]++

@@ -31,9 +31,9 @@ const maxOwnDials = 256
 
 /** For a node that is no server: what a home needs, and not more. Streams and connections of a peer are the caller's. */
 export const homeLimits: AdmissionLimits = {
-  connections: { total: 256, subnet: 64, ip: 32, peer: 8 },
-  handshakes: { total: 64, subnet: 16, ip: 8 },
-  socketsPerSecond: { total: 50, subnet: 20, ip: 10 },
-  streams: { total: 4096, subnet: 2048, ip: 1024, peer: 512 },
+  connections: { total: 256, network: 128, subnet: 64, ip: 32, peer: 8 },
+  handshakes: { total: 64, network: 32, subnet: 16, ip: 8 },
+  socketsPerSecond: { total: 50, network: 25, subnet: 20, ip: 10 },
+  streams: { total: 4096, network: 2048, subnet: 2048, ip: 1024, peer: 512 },
   handshakeTimeoutMs: 5_000
 }

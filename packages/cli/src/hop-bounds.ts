@@ -6,7 +6,7 @@ import { ipOf } from './ip-of.js'
 /** Four times what a message of the protocol may have (maxMessageSize of go-libp2p). */
 const maxBytes = 16_384
 /** Requests that are not answered yet. Each may have {@link maxBytes} in memory. */
-const maxRequests = { total: 1024, subnet: 256, ip: 128, peer: 64 }
+const maxRequests = { total: 1024, network: 512, subnet: 256, ip: 128, peer: 64 }
 
 type Registrar = CircuitRelayServerComponents['registrar']
 

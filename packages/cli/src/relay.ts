@@ -24,7 +24,12 @@ export interface RelayLimits extends RelayServerInit {
   readonly admission: AdmissionLimits
   readonly autonat: Pick<
     AutonatServerInit,
-    'requestsPerMinute' | 'requestsPerPeer' | 'requestsPerIp' | 'requestsPerSubnet' | 'concurrency'
+    | 'requestsPerMinute'
+    | 'requestsPerPeer'
+    | 'requestsPerIp'
+    | 'requestsPerSubnet'
+    | 'requestsPerNetwork'
+    | 'concurrency'
   >
   /** Streams that a peer may have opened over one connection. */
   readonly streamsPerConnection: number

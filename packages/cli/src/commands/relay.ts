@@ -17,27 +17,33 @@ interface RelayFlags {
   readonly perPeer: number
   readonly circuitsPerIp: number
   readonly circuitsPerSubnet: number
+  readonly circuitsPerNetwork?: number
   readonly maxConnections?: number
   readonly connectionsPerPeer: number
   readonly connectionsPerIp: number
   readonly connectionsPerSubnet: number
+  readonly connectionsPerNetwork?: number
   readonly connectionRate: number
   readonly connectionRatePerIp: number
   readonly connectionRatePerSubnet: number
+  readonly connectionRatePerNetwork?: number
   readonly maxHandshakes: number
   readonly handshakesPerIp: number
   readonly handshakesPerSubnet: number
+  readonly handshakesPerNetwork?: number
   readonly handshakeTimeout: number
   readonly autonatRequests: number
   readonly autonatRequestsPerPeer: number
   readonly autonatRequestsPerIp: number
   readonly autonatRequestsPerSubnet: number
+  readonly autonatRequestsPerNetwork?: number
   readonly autonatConcurrency: number
   readonly maxStreams: number
   readonly streamsPerConnection: number
   readonly streamsPerPeer: number
   readonly streamsPerIp: number
   readonly streamsPerSubnet: number
+  readonly streamsPerNetwork?: number
   readonly reservationTtl: number
   readonly duration: number
   readonly data: number
@@ -68,6 +74,7 @@ export function addRelay(program: Command, { output, finish }: Shell): void {
     .addOption(count('--per-peer <count>', 'to and from one peer', 16))
     .addOption(count('--circuits-per-ip <count>', 'to and from one IP address (IPv6: one /64)', 32))
     .addOption(count('--circuits-per-subnet <count>', 'to and from one subnet (/24 of IPv4, /48 of IPv6)', 128))
+    .option(...half('--circuits-per-network', 'to and from one network (/16, /32)', '2 × --max-circuits'))
     .addOption(time('--duration <time>', 'how long one lasts at most', '2m'))
     .addOption(
       new Option('--data <size>', 'how much one carries at most: bytes, 128KiB, 1MiB')
@@ -79,25 +86,30 @@ export function addRelay(program: Command, { output, finish }: Shell): void {
     .addOption(count('--connections-per-peer <count>', 'of one peer', 8))
     .addOption(count('--connections-per-ip <count>', 'of one IP address (IPv6: one /64)', 32))
     .addOption(count('--connections-per-subnet <count>', 'of one subnet (/24 of IPv4, /48 of IPv6)', 128))
+    .option(...half('--connections-per-network', 'of one network (/16, /32)', '--max-connections'))
     .optionsGroup('Streams that peers open:')
     .addOption(count('--max-streams <count>', 'of all peers', 8192))
     .addOption(count('--streams-per-connection <count>', 'over one connection', 64))
     .addOption(count('--streams-per-peer <count>', 'of one peer', 128))
     .addOption(count('--streams-per-ip <count>', 'of one IP address (IPv6: one /64)', 512))
     .addOption(count('--streams-per-subnet <count>', 'of one subnet (/24 of IPv4, /48 of IPv6)', 1024))
+    .option(...half('--streams-per-network', 'of one network (/16, /32)', '--max-streams'))
     .optionsGroup('Connections that come in:')
     .addOption(count('--connection-rate <count>', 'new ones in a second', 200))
     .addOption(count('--connection-rate-per-ip <count>', 'of one IP address (IPv6: one /64) in a second', 10))
     .addOption(count('--connection-rate-per-subnet <count>', 'of one subnet (/24, /48) in a second', 50))
+    .option(...half('--connection-rate-per-network', 'of one network (/16, /32) in a second', '--connection-rate'))
     .addOption(count('--max-handshakes <count>', 'that are not established yet', 256))
     .addOption(count('--handshakes-per-ip <count>', 'of one IP address (IPv6: one /64), not established yet', 8))
     .addOption(count('--handshakes-per-subnet <count>', 'of one subnet (/24, /48), not established yet', 32))
+    .option(...half('--handshakes-per-network', 'of one network (/16, /32), not established yet', '--max-handshakes'))
     .addOption(time('--handshake-timeout <time>', 'how long one may take to be established', '5s'))
     .optionsGroup('AutoNAT requests that an address is dialled for:')
     .addOption(count('--autonat-requests <count>', 'in a minute', 60))
     .addOption(count('--autonat-requests-per-peer <count>', 'of one peer in a minute', 12))
     .addOption(count('--autonat-requests-per-ip <count>', 'of one IP address (IPv6: one /64) in a minute', 24))
     .addOption(count('--autonat-requests-per-subnet <count>', 'of one subnet (/24, /48) in a minute', 30))
+    .option(...half('--autonat-requests-per-network', 'of one network (/16, /32) in a minute', '--autonat-requests'))
     .addOption(count('--autonat-concurrency <count>', 'at the same time', 16))
     .optionsGroup('Output:')
     .option('--metrics <port>', 'metrics for Prometheus on this port of 127.0.0.1 (default: none)', parsePortNumber)
@@ -151,6 +163,7 @@ const limitsOf = (flags: RelayFlags): RelayLimits => ({
   },
   circuitEnds: {
     total: 2 * flags.maxCircuits,
+    network: flags.circuitsPerNetwork ?? flags.maxCircuits,
     subnet: flags.circuitsPerSubnet,
     ip: flags.circuitsPerIp,
     peer: flags.perPeer
@@ -164,30 +177,44 @@ const limitsOf = (flags: RelayFlags): RelayLimits => ({
     requestsPerPeer: flags.autonatRequestsPerPeer,
     requestsPerIp: flags.autonatRequestsPerIp,
     requestsPerSubnet: flags.autonatRequestsPerSubnet,
+    requestsPerNetwork: flags.autonatRequestsPerNetwork ?? halfOf(flags.autonatRequests),
     concurrency: flags.autonatConcurrency
   },
   admission: {
     connections: {
-      total: flags.maxConnections ?? 2 * flags.maxReservations + 256,
+      total: connectionsOf(flags),
+      network: flags.connectionsPerNetwork ?? halfOf(connectionsOf(flags)),
       subnet: flags.connectionsPerSubnet,
       ip: flags.connectionsPerIp,
       peer: flags.connectionsPerPeer
     },
     streams: {
       total: flags.maxStreams,
+      network: flags.streamsPerNetwork ?? halfOf(flags.maxStreams),
       subnet: flags.streamsPerSubnet,
       ip: flags.streamsPerIp,
       peer: flags.streamsPerPeer
     },
-    handshakes: { total: flags.maxHandshakes, subnet: flags.handshakesPerSubnet, ip: flags.handshakesPerIp },
+    handshakes: {
+      total: flags.maxHandshakes,
+      network: flags.handshakesPerNetwork ?? halfOf(flags.maxHandshakes),
+      subnet: flags.handshakesPerSubnet,
+      ip: flags.handshakesPerIp
+    },
     socketsPerSecond: {
       total: flags.connectionRate,
+      network: flags.connectionRatePerNetwork ?? halfOf(flags.connectionRate),
       subnet: flags.connectionRatePerSubnet,
       ip: flags.connectionRatePerIp
     },
     handshakeTimeoutMs: flags.handshakeTimeout
   }
 })
+
+const connectionsOf = ({ maxConnections, maxReservations }: RelayFlags): number =>
+  maxConnections ?? 2 * maxReservations + 256
+
+const halfOf = (total: number): number => Math.ceil(total / 2)
 
 function collectHost(text: string, before: readonly string[] | undefined): readonly string[] {
   if (!/^[a-z0-9._-]{1,253}$/i.test(text)) throw new InvalidArgumentError('give a host name without a port')
@@ -196,6 +223,13 @@ function collectHost(text: string, before: readonly string[] | undefined): reado
 
 const count = (flags: string, text: string, initial: number): Option =>
   new Option(flags, text).argParser(parseCount).default(initial)
+
+/** An option whose default depends on that of another one. */
+const half = (name: string, text: string, of: string): [string, string, typeof parseCount] => [
+  `${name} <count>`,
+  `${text} (default: half of ${of})`,
+  parseCount
+]
 
 const time = (flags: string, text: string, initial: string): Option =>
   new Option(flags, text).argParser(parseDuration).default(parseDuration(initial), initial)

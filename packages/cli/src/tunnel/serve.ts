@@ -37,7 +37,7 @@ const patienceMs = 10_000
 const streamsPerConnection = 256
 
 /** Streams of peers that are not let in, which are told so at a time. Those beyond are reset. */
-const maxRefusing = { total: 64, subnet: 32, ip: 16, peer: 4 }
+const maxRefusing = { total: 64, network: 48, subnet: 32, ip: 16, peer: 4 }
 
 /** Answers tunnels of allowed peers, until the node stops. Nobody else has anything connected, or learns the target. */
 export async function serveTunnels(node: Libp2p, options: ServeOptions): Promise<void> {
