@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import { isNatError } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openTunnel } from '../src/tunnel/forward.js'
 import { answers, decodeAnswer, decodeWish, firstByte, tunnelProtocol, wishes } from '../src/tunnel/protocol.js'
 import { recordsOf } from '../src/tunnel/records.js'
+import type { Served } from '../src/tunnel/serve.js'
 import { bare, endOn, heard, heardOn, isReset, served, tunnelNode } from './support/tunnel-nodes.js'
 
 const call = { signal: new AbortController().signal }
@@ -75,6 +77,23 @@ describe('a peer that is allowed', () => {
     await stream.close()
     expect(await reset).toBe(true)
     expect({ sockets: local.sockets.length, pending: clock.pending }).toEqual({ sockets: 0, pending: 0 })
+  })
+
+  it('and resets its streams at any moment leaves no connection to the service, and has its places back', async () => {
+    const { local, news, connection } = await served({ mostPerPeer: 2 })
+    for (let turn = 0; turn < 30; turn++) {
+      const stream = await bare(connection)
+      stream.send(Buffer.of(wishes.connect))
+      for (let later = 0; later < turn % 6; later++) await setImmediate()
+      stream.abort(new Error('no more'))
+    }
+    const count = (event: Served['event']): number => news.filter((each) => each.event === event).length
+    await expect.poll(() => connection.streams.length, { interval: 5 }).toBe(0)
+    await expect.poll(() => count('opened') - count('closed'), { interval: 5 }).toBe(0)
+    for (const socket of local.sockets) socket.on('end', () => socket.end()).resume()
+    await expect.poll(() => local.sockets.filter(({ closed }) => !closed).length, { interval: 5 }).toBe(0)
+    const again = await Promise.all([1, 2].map(() => openTunnel(connection, 'connect', call)))
+    expect(again.map(({ answer }) => answer)).toEqual(['accepted', 'accepted'])
   })
 
   it('has as many connections as it may, is refused more, and gets a place back', async () => {

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { gateOf } from '@postern/messages'
 import { createRecordReader } from '../src/tunnel/records.js'
-import { endOn, heard, heardOn, isReset, sayOn, spliced, windowBytes } from './support/tunnel-nodes.js'
+import { splice } from '../src/tunnel/splice.js'
+import { dialLocal, endOn, heard, heardOn, isReset, sayOn, spliced, windowBytes } from './support/tunnel-nodes.js'
 
 const total = 32 * 1024 * 1024
 const chunk = Buffer.alloc(64 * 1024, 'a')
@@ -38,6 +39,17 @@ describe('a TCP connection that is spliced to a stream', () => {
     far.abort(new Error('no more'))
     expect(await atApp).toBe('ECONNRESET')
     expect(await carried).toMatchObject({ toSocket: 10, whole: false })
+  })
+
+  it('that was gone before resets the stream', async () => {
+    const { app, near, far } = await spliced()
+    const gone = await dialLocal(app.remotePort ?? 0)
+    gone.destroy()
+    await once(gone, 'close')
+    const reset = isReset(far)
+    far.resume()
+    expect(await splice(gone, near, new AbortController())).toEqual({ toStream: 0, toSocket: 0, whole: false })
+    expect(await reset).toBe(true)
   })
 
   it('resets the stream when it is reset', async () => {

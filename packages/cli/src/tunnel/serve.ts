@@ -69,14 +69,23 @@ export async function serveTunnels(node: Libp2p, options: ServeOptions): Promise
     const release = places.take(peer)
     if (release === undefined) return refuse('too-many')
     try {
-      const socket = await open(target)
+      const socket = await open(target, whileOpen(stream, signal))
       if (socket === undefined) return await refuse('target-unreachable')
-      told({ event: 'opened', ...about })
-      await inTime((call) => say(stream, 'accepted', call))
-      const { toSocket, toStream } = await splice(socket, stream, { signal })
-      told({ event: 'closed', ...about, bytesIn: toSocket, bytesOut: toStream })
+      await carry(socket)
     } finally {
       release()
+    }
+
+    async function carry(socket: Socket): Promise<void> {
+      let carried = { toSocket: 0, toStream: 0 }
+      told({ event: 'opened', ...about })
+      try {
+        await inTime((call) => say(stream, 'accepted', call))
+        carried = await splice(socket, stream, { signal })
+      } finally {
+        if (!socket.destroyed) socket.resetAndDestroy()
+        told({ event: 'closed', ...about, bytesIn: carried.toSocket, bytesOut: carried.toStream })
+      }
     }
   }
 
@@ -102,18 +111,35 @@ async function leave(stream: Stream, call: CallOptions): Promise<void> {
   if (stream.status === 'open') await promise
 }
 
-/** Undefined: nobody took the connection. */
-function open({ host, port }: ServeOptions['target']): Promise<Socket | undefined> {
-  return new Promise((resolve) => {
+/** Aborts with the signal, and when the peer leaves the stream. */
+function whileOpen(stream: Stream, signal: AbortSignal): CallOptions {
+  const gone = new AbortController()
+  const left = (): void => gone.abort(new Error('the peer has left'))
+  if (stream.status === 'open') stream.addEventListener('close', left, { once: true })
+  else left()
+  return { signal: AbortSignal.any([signal, gone.signal]) }
+}
+
+/** Undefined: the target took no connection. Rejects with the signal's reason; then no socket is left. */
+function open({ host, port }: ServeOptions['target'], { signal }: CallOptions): Promise<Socket | undefined> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted()
     const socket = connect({ host, port, allowHalfOpen: true, noDelay: true, timeout: patienceMs })
     const failed = (): void => {
+      signal.removeEventListener('abort', aborted)
       socket.destroy()
       resolve(undefined)
     }
-    socket.once('error', failed)
+    const aborted = (): void => {
+      socket.destroy()
+      reject(signal.reason)
+    }
+    signal.addEventListener('abort', aborted, { once: true })
+    // Also later: an error that has no listener would end the process.
+    socket.on('error', failed)
     socket.once('timeout', failed)
     socket.once('connect', () => {
-      socket.off('error', failed)
+      signal.removeEventListener('abort', aborted)
       socket.off('timeout', failed)
       socket.setTimeout(0)
       // Nothing is lost before it is spliced.

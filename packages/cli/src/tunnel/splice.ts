@@ -99,6 +99,8 @@ export function splice(socket: Socket, stream: Stream, { signal }: CallOptions):
     })
     signal.addEventListener('abort', stopped, { once: true })
     if (signal.aborted) return stopped()
+    // Its `close` may have been told already.
+    if (socket.destroyed) return cut(new Error('the TCP connection was cut'))
     if (stream.readableEnded || (stream.status !== 'open' && stream.readBufferLength === 0)) return ended()
     gate.release()
     socket.resume()
