@@ -153,6 +153,9 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
   const guard: SocketGuard = (socket, kind) => {
     const { remoteAddress: address, remotePort } = socket
     if (address === undefined || remotePort === undefined) return false
+    const key = keyOf(kind, remotePort, address)
+    // libp2p does not tell to which local address a connection came: two from one remote end would share their places.
+    if (entries.get(key)?.hasEnded() === false) return false
     if (rate.take({ address }) !== undefined) {
       counters.handshakes.rate++
       return false
@@ -166,7 +169,7 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
       pause: pausable(socket, clock)
     }
     if (take(handshakes, counters.handshakes, entry, { address }, () => true) !== undefined) return false
-    socket.once('close', keep(keyOf(kind, remotePort, address), entry))
+    socket.once('close', keep(key, entry))
     void endAfterTimeout(entry)
     return true
   }

@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net'
+import { connect, Socket } from 'node:net'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { identify } from '@libp2p/identify'
@@ -268,6 +268,24 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     })
     await clock.advance(10_000)
     expect({ aborted, connections: admission.connections }).toEqual({ aborted: [0, 1, 2], connections: 2 })
+  })
+
+  it('is one socket of a remote end at a time, whatever local address it came to', () => {
+    const { guard } = createAdmission(roomy, virtualClock())
+    const from = (remotePort: number) =>
+      Object.defineProperties(new Socket(), {
+        remoteAddress: { value: '127.0.0.2' },
+        remotePort: { value: remotePort }
+      })
+    const first = from(1)
+    expect([guard(first, 'tcp'), guard(from(1), 'tcp'), guard(from(1), 'ws'), guard(from(2), 'tcp')]).toEqual([
+      true,
+      false,
+      true,
+      true
+    ])
+    first.destroy()
+    expect(guard(from(1), 'tcp')).toBe(true)
   })
 
   it('comes at a rate that one address cannot use up', async () => {
