@@ -8,8 +8,10 @@ import type {
 } from '@libp2p/interface'
 import { canonicalAddress, type Clock } from '@postern/interface'
 import { createPlaces, type Party, type PlaceLimits, type PlaceRefusal, type Places } from '@postern/net'
+import { createFrameBudget, type FrameLimits } from './frame-budget.js'
 import { ipOf } from './ip-of.js'
 import type { ListenerKind, SocketGuard } from './listener-guard.js'
+import { pausable } from './pausable-socket.js'
 import { createSocketRate } from './socket-rate.js'
 import { createStreamPlaces } from './stream-places.js'
 
@@ -23,6 +25,8 @@ export interface AdmissionLimits {
   readonly socketsPerSecond: PlaceLimits
   /** Streams that peers have opened. */
   readonly streams: PlaceLimits
+  /** Frames that are processed. */
+  readonly frames: FrameLimits
   /** How long a socket may take to become a connection. */
   readonly handshakeTimeoutMs: number
 }
@@ -57,6 +61,8 @@ interface Entry {
   readonly end: () => void
   readonly hasEnded: () => boolean
   readonly address: string
+  /** Reads nothing for a time. */
+  readonly pause?: (ms: number) => void
   /** Ends the timeout of the handshake. */
   readonly settled: AbortController
   connection?: Connection
@@ -68,6 +74,7 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
   const handshakes = createPlaces<Entry>(limits.handshakes)
   const connections = createPlaces<Entry>(limits.connections)
   const rate = createSocketRate(limits.socketsPerSecond, clock)
+  const frames = createFrameBudget(limits.frames, clock)
   const counters: AdmissionCounters = { handshakes: noRefusals(), connections: noRefusals(), streams: noRefusals() }
   const streams = createStreamPlaces(limits.streams, (refusal) => {
     counters.streams[refusal]++
@@ -146,14 +153,23 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
   const guard: SocketGuard = (socket, kind) => {
     const { remoteAddress: address, remotePort } = socket
     if (address === undefined || remotePort === undefined) return false
+    const key = keyOf(kind, remotePort, address)
+    // libp2p does not tell to which local address a connection came: two from one remote end would share their places.
+    if (entries.get(key)?.hasEnded() === false) return false
     if (rate.take({ address }) !== undefined) {
       counters.handshakes.rate++
       return false
     }
     const settled = new AbortController()
-    const entry: Entry = { end: () => socket.destroy(), hasEnded: () => socket.destroyed, address, settled }
+    const entry: Entry = {
+      end: () => socket.destroy(),
+      hasEnded: () => socket.destroyed,
+      address,
+      settled,
+      pause: pausable(socket, clock)
+    }
     if (take(handshakes, counters.handshakes, entry, { address }, () => true) !== undefined) return false
-    socket.once('close', keep(keyOf(kind, remotePort, address), entry))
+    socket.once('close', keep(key, entry))
     void endAfterTimeout(entry)
     return true
   }
@@ -212,6 +228,8 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
           entry.connection = detail
           const party = { address: entry.address, peer: detail.remotePeer.toString() }
           streams.watch(detail, party)
+          // A connection without a socket of its own is read through one that has.
+          frames.watch(detail, entry.address, (ms) => entry.pause?.(ms))
         },
         { signal }
       )

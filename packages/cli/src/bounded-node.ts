@@ -29,11 +29,15 @@ export const beyond = ({
 /** Connections that a node dials itself. */
 const maxOwnDials = 256
 
+/** For a relay. A peer sends it a frame for each piece of data, and opens a stream for each connection that is relayed. */
+export const relayFrames: AdmissionLimits['frames'] = { ip: 2000, subnet: 4000, network: 8000, streams: 100 }
+
 /** For a node that is no server: what a home needs, and not more. Streams and connections of a peer are the caller's. */
 export const homeLimits: AdmissionLimits = {
   connections: { total: 256, network: 128, subnet: 64, ip: 32, peer: 8 },
   handshakes: { total: 64, network: 32, subnet: 16, ip: 8 },
   socketsPerSecond: { total: 50, network: 25, subnet: 20, ip: 10 },
   streams: { total: 4096, network: 2048, subnet: 2048, ip: 1024, peer: 512 },
+  frames: { ip: 10_000, subnet: 20_000, network: 40_000, streams: 1000 },
   handshakeTimeoutMs: 5_000
 }

@@ -6,7 +6,7 @@ import { type AutonatServer, type AutonatServerInit, autonatServer } from '@post
 import { systemHost } from '@postern/core'
 import { createLibp2p } from 'libp2p'
 import { type AdmissionLimits, createAdmission } from './admission.js'
-import { beyond, boundedTransports } from './bounded-node.js'
+import { beyond, boundedTransports, relayFrames } from './bounded-node.js'
 import { exitCodes } from './exit-codes.js'
 import { forgetPeers } from './forget-peers.js'
 import { untilInterrupted } from './interrupt.js'
@@ -21,7 +21,7 @@ import { colorsFor } from './terminal.js'
 
 /** How much the peers may use: see `postern relay --help`. */
 export interface RelayLimits extends RelayServerInit {
-  readonly admission: AdmissionLimits
+  readonly admission: Omit<AdmissionLimits, 'frames'>
   readonly autonat: Pick<
     AutonatServerInit,
     | 'requestsPerMinute'
@@ -63,7 +63,8 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
     line(out, json ? JSON.stringify(event) : text)
 
   const announce = options.announce.length > 0 ? options.announce : announceOf(listen, ownAddresses())
-  const admission = createAdmission(options.admission, systemHost.clock)
+  const limits = { ...options.admission, frames: relayFrames }
+  const admission = createAdmission(limits, systemHost.clock)
   const exposition =
     options.metrics === undefined ? undefined : (await import('./metrics.js')).nodeMetrics(options.metricsHosts)
   const node = await createLibp2p({
@@ -73,7 +74,7 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
     addresses: { listen: [...listen], announce: [...announce] },
     transports: boundedTransports(admission),
     connectionGater: { ...admission.gater, denyDialMultiaddr },
-    connectionManager: beyond(options.admission),
+    connectionManager: beyond(limits),
     // A relay dials no address that a peer tells of itself: identify may have none remembered.
     peerStore: { addressFilter: () => false },
     ...(exposition === undefined ? {} : { metrics: exposition.metrics }),

@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net'
+import { connect, Socket } from 'node:net'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { identify } from '@libp2p/identify'
@@ -20,6 +20,7 @@ const roomy: AdmissionLimits = {
   handshakes: plenty,
   socketsPerSecond: plenty,
   streams: plenty,
+  frames: { ip: 1000, subnet: 1000, network: 1000, streams: 100 },
   handshakeTimeoutMs: 5000
 }
 
@@ -269,6 +270,24 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     expect({ aborted, connections: admission.connections }).toEqual({ aborted: [0, 1, 2], connections: 2 })
   })
 
+  it('is one socket of a remote end at a time, whatever local address it came to', () => {
+    const { guard } = createAdmission(roomy, virtualClock())
+    const from = (remotePort: number) =>
+      Object.defineProperties(new Socket(), {
+        remoteAddress: { value: '127.0.0.2' },
+        remotePort: { value: remotePort }
+      })
+    const first = from(1)
+    expect([guard(first, 'tcp'), guard(from(1), 'tcp'), guard(from(1), 'ws'), guard(from(2), 'tcp')]).toEqual([
+      true,
+      false,
+      true,
+      true
+    ])
+    first.destroy()
+    expect(guard(from(1), 'tcp')).toBe(true)
+  })
+
   it('comes at a rate that one address cannot use up', async () => {
     const { admission, clock, socket, peer, dial } = await scene({ socketsPerSecond: { total: 20, ip: 5 } })
     const flood = await Promise.all(Array.from({ length: 30 }, () => socket('127.0.0.2')))
@@ -277,6 +296,52 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     for (const each of flood) each.destroy()
     await clock.advance(1000)
     expect((await dial(await peer('127.0.0.2'))).status).toBe('open')
+  })
+
+  /** Small frames of yamux, as many as are asked for: of a stream each that is opened, or that is not there. */
+  const smallFrames = (connection: Connection, flag: number, count: number): void => {
+    const bytes = new Uint8Array(12 * count)
+    for (let at = 0; at < count; at++) {
+      const id = 100_001 + 2 * at
+      bytes.set([0, 1, 0, flag, 0, id >> 16, (id >> 8) & 255, id & 255], 12 * at)
+    }
+    const { muxer } = connection as unknown as { muxer: { maConn: { send(data: Uint8Array): void } } }
+    muxer.maConn.send(bytes)
+  }
+
+  it('is closed where it opens too many streams in a second, and no other', async () => {
+    const { admission, peer, dial } = await scene()
+    const other = await dial(await peer('127.0.0.2'))
+    const hostile = await dial(await peer('127.0.0.2'))
+    smallFrames(hostile, 1, 200)
+    await expect.poll(() => hostile.status === 'open').toBe(false)
+    await expect.poll(() => admission.connections).toBe(1)
+    expect(other.status).toBe('open')
+  })
+
+  it.each(['tcp', 'ws'] as const)('is not read for a time after many small frames, others are: %s', async (kind) => {
+    const { clock, peer, dial } = await scene()
+    const [busy, other] = [await dial(await peer('127.0.0.2'), kind), await dial(await peer('127.1.0.2'), 'tcp')]
+    // More than a socket reads at once, so that what follows waits.
+    smallFrames(busy, 0, 20_000)
+    let isAnswered = false
+    const answered = busy.newStream('/ipfs/ping/1.0.0').then((stream) => {
+      isAnswered = true
+      stream.abort(new Error('enough'))
+    })
+    for (let count = 0; count < 5; count++) {
+      const stream = await other.newStream('/ipfs/ping/1.0.0')
+      stream.abort(new Error('enough'))
+    }
+    expect(isAnswered).toBe(false)
+    await expect
+      .poll(async () => {
+        await clock.advance(1000)
+        return isAnswered
+      })
+      .toBe(true)
+    await answered
+    expect(busy.status).toBe('open')
   })
 
   it('may open so many streams, of one peer and in all, and others find some left', async () => {

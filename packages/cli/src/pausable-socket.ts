@@ -1,0 +1,42 @@
+import type { Socket } from 'node:net'
+import type { Clock } from '@postern/interface'
+
+/**
+ * Returns what stops reading from a socket for a time, in ms; the longest that is asked for counts. What the socket has read
+ * is handed on. `pause()` of the socket does not do: its reader calls `resume()` when it likes.
+ */
+export function pausable(socket: Socket, clock: Clock): (ms: number) => void {
+  let pausedUntilMs = 0
+  let isPaused = false
+  let isWanted = false
+  const push = socket.push.bind(socket)
+  const read = socket._read.bind(socket)
+  // Where push returns false, nothing is read until _read is called.
+  socket.push = (chunk: unknown, encoding?: BufferEncoding) => push(chunk, encoding) && !isPaused
+  socket._read = (size) => {
+    if (isPaused) isWanted = true
+    else read(size)
+  }
+
+  const closed = new AbortController()
+  socket.once('close', () => closed.abort())
+
+  async function resumeInTime(): Promise<void> {
+    try {
+      for (let leftMs = 1; leftMs > 0; leftMs = pausedUntilMs - clock.monotonicMs()) await clock.sleep(leftMs, closed)
+    } catch {
+      return // It is closed.
+    }
+    isPaused = false
+    if (!isWanted) return
+    isWanted = false
+    read(0)
+  }
+
+  return (ms) => {
+    pausedUntilMs = Math.max(pausedUntilMs, clock.monotonicMs() + ms)
+    if (isPaused) return
+    isPaused = true
+    void resumeInTime()
+  }
+}
