@@ -1,6 +1,11 @@
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
+<<<<<<< HEAD
 import type { PrivateKey } from '@libp2p/interface'
+=======
+import type { PeerId, PrivateKey } from '@libp2p/interface'
+import { ping } from '@libp2p/ping'
+>>>>>>> 9977eaa (node: peers that have gone are forgotten, and no second place behind a port is dialled)
 import { type Libp2pHost, natTraversal } from '@postern/libp2p'
 import type { MappingEvent } from '@postern/core'
 import { classOf, parseMultiaddr, printable, type Strategy, systemClock } from '@postern/interface'
@@ -9,11 +14,16 @@ import { createAdmission } from './admission.js'
 import { beyond, boundedTransports, homeLimits } from './bounded-node.js'
 import { dialOnce, formatDialled } from './dial.js'
 import { exitCodes } from './exit-codes.js'
+import { forgetPeers } from './forget-peers.js'
 import { untilInterrupted } from './interrupt.js'
 import { Failure, line, type Output } from './output.js'
 import { readAddress, readDialAddress } from './peers.js'
+<<<<<<< HEAD
 import { listenFailure, reasonOf, stack } from './stack.js'
 import { boundedPing } from './bounded-ping.js'
+=======
+import { denyDialMultiaddr, listenFailure, reasonOf, stack } from './stack.js'
+>>>>>>> 9977eaa (node: peers that have gone are forgotten, and no second place behind a port is dialled)
 import { stopWithin } from './stop.js'
 import { type Colors, colorsFor, formatEvent, formatStrategy } from './terminal.js'
 
@@ -22,6 +32,8 @@ export interface NodeOptions {
   readonly listen: readonly string[]
   /** Peers to connect to. */
   readonly peers: readonly string[]
+  /** Relays that were named: what is known of them is kept, as of the peers. */
+  readonly relays: readonly string[]
   /** Peers to connect to once, and to measure. */
   readonly dial: readonly string[]
   /** Undefined: a new one. */
@@ -35,13 +47,15 @@ const dialMs = 10_000
 
 /** A libp2p node with the whole ladder, until interrupted. Resolves to the exit code. */
 export async function node(options: NodeOptions, { out, err }: Output): Promise<number> {
-  const { strategies, listen, peers, dial, privateKey, json } = options
+  const { strategies, listen, peers, relays, dial, privateKey, json } = options
   const colors = colorsFor(out)
   const remarks = colorsFor(err)
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const tell = (event: object, text: string): void => line(out, json ? JSON.stringify(event) : text)
 
+  const named = new Set([...peers, ...relays, ...dial].map((text) => readAddress(text).getComponents().at(-1)?.value))
+  const isKept = (peer: PeerId): boolean => named.has(peer.toString())
   const admission = createAdmission(homeLimits, systemClock)
   const node = await createLibp2p({
     ...stack(),
@@ -49,18 +63,18 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     start: false,
     addresses: { listen: [...listen] },
     transports: [...boundedTransports(admission), circuitRelayTransport()],
-    connectionGater: admission.gater,
+    connectionGater: { ...admission.gater, denyDialMultiaddr },
     connectionManager: beyond(homeLimits),
     services: {
       identify: identify(),
       identifyPush: identifyPush(),
       ping: boundedPing(),
+      forgetPeers: forgetPeers({ isKept }),
       nat: natTraversal({ strategies })
     }
   })
   const { nat, ping: pings } = node.services
-  const named = new Set([...peers, ...dial].map((text) => readAddress(text).getComponents().at(-1)?.value))
-  admission.watch(node, ({ remotePeer }) => named.has(remotePeer.toString()), signal)
+  admission.watch(node, ({ remotePeer }) => isKept(remotePeer), signal)
 
   const tellMapping = (event: MappingEvent): void => tell(event, formatEvent(event, colors))
   for (const name of mappingEvents) nat.addEventListener(name, ({ detail }) => tellMapping(detail))

@@ -1,7 +1,7 @@
 import type { PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, isGlobal, type NatError, natError, parseDialAddress, printable } from '@postern/interface'
-import { within } from '@postern/net'
+import { createRate, within } from '@postern/net'
 import type { RelayHost } from './host.js'
 
 /** How many strangers are dialled, and how many are looked at, in one walk at most. */
@@ -46,8 +46,12 @@ export async function walk(host: RelayHost, enough: () => boolean, { signal }: C
   }
 }
 
-/** How many relays that have dialled us are dialled in turn. They choose themselves, and what they say where they are. */
-const mostCallers = 16
+/**
+ * How many relays that have dialled us are dialled in turn, in that time. They choose themselves, and what they say where
+ * they are: peer ids cost nothing, so that each prefix from which they dial has a share.
+ */
+const maxCallers = { total: 16, network: 8, subnet: 4, ip: 2, peer: 1 }
+const callersMs = 600_000
 
 /** Dials those who serve as relays and have dialled us, one after the other: where they listen, others can dial them. */
 export function createCallers(
@@ -55,12 +59,18 @@ export function createCallers(
   enough: () => boolean,
   { signal }: CallOptions
 ): { readonly called: (peer: PeerId) => void; readonly settled: () => Promise<void> } {
-  const seen = new Set<string>()
+  const rate = createRate(maxCallers, callersMs, host.clock)
   let last = Promise.resolve()
+  /** Where the peer is connected from, itself. */
+  const hostsOf = (peer: PeerId): readonly string[] =>
+    host.components.connectionManager
+      .getConnections(peer)
+      .flatMap(({ limits, remoteAddr }) => (limits === undefined ? (hostOf(remoteAddr) ?? []) : []))
   return {
     called(peer) {
-      if (signal.aborted || seen.has(peer.toString()) || seen.size >= mostCallers || enough()) return
-      seen.add(peer.toString())
+      if (signal.aborted || enough()) return
+      const [address] = hostsOf(peer)
+      if (address === undefined || rate.take({ address, peer: peer.toString() }) !== undefined) return
       last = last.then(() => dialCaller(peer))
     },
     settled: () => last
@@ -68,15 +78,10 @@ export function createCallers(
 
   async function dialCaller(peer: PeerId): Promise<void> {
     if (enough() || signal.aborted) return
-    const { connectionManager, peerStore } = host.components
-    const known = await peerStore.get(peer).catch(() => undefined)
+    const known = await host.components.peerStore.get(peer).catch(() => undefined)
     if (enough() || signal.aborted) return
     // In the own network a relay is at the address from which it has dialled us.
-    const here = new Set(
-      connectionManager
-        .getConnections(peer)
-        .flatMap(({ limits, remoteAddr }) => (limits === undefined ? (hostOf(remoteAddr) ?? []) : []))
-    )
+    const here = new Set(hostsOf(peer))
     const told = known?.addresses.map(({ multiaddr }) => multiaddr) ?? []
     const addresses = dialable(peer, told, (address) => isGlobal(address) || here.has(address))
     if (addresses.length > 0) await dialStranger(host, peer, addresses, true, { signal })

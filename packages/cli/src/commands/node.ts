@@ -61,6 +61,6 @@ ${codesText}`
       ]
       const warn = (text: string): void => line(output.err, `! ${text}`)
       const privateKey = key === undefined ? undefined : await (await import('../identity.js')).loadKey(key, warn)
-      finish(await node({ strategies, listen, peers: peer, dial, privateKey, json }, output))
+      finish(await node({ strategies, listen, peers: peer, relays, dial, privateKey, json }, output))
     })
 }

@@ -12,7 +12,7 @@ import { createAdmission } from '../admission.js'
 import { beyond, boundedTransports, homeLimits } from '../bounded-node.js'
 import { forgetPeers } from '../forget-peers.js'
 import { peerIdOf } from '../peers.js'
-import { stack } from '../stack.js'
+import { denyDialMultiaddr, stack } from '../stack.js'
 
 export interface TunnelNodeOptions {
   /** Mappers, in rank order. */
@@ -47,7 +47,7 @@ export async function makeNode(options: TunnelNodeOptions): Promise<TunnelNode> 
     start: false,
     addresses: { listen: ['/ip4/0.0.0.0/tcp/0'] },
     transports: [...boundedTransports(admission), circuitRelayTransport()],
-    connectionGater: admission.gater,
+    connectionGater: { ...admission.gater, denyDialMultiaddr },
     connectionManager: beyond(homeLimits),
     services: {
       identify: identify(),

@@ -1,0 +1,73 @@
+import type { PeerId } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import { virtualClock } from '@postern/testkit'
+import { describe, expect, it } from 'vitest'
+import type { RelayHost } from '../src/index.js'
+import { createCallers } from '../src/walk.js'
+
+/** Peers by name, each connected from an address, and what is dialled of them. */
+function scene(): {
+  readonly called: (name: string, address: string) => Promise<void>
+  readonly dialled: Set<string>
+  readonly advance: (ms: number) => Promise<void>
+} {
+  const clock = virtualClock()
+  const from = new Map<string, string>()
+  const dialled = new Set<string>()
+  const components = {
+    connectionManager: {
+      getConnections: (peer: PeerId) => [{ remoteAddr: multiaddr(`/ip4/${from.get(peer.toString())}/tcp/5000`) }],
+      openConnection: async ([address]: readonly unknown[]) => {
+        dialled.add(String(address))
+        throw new Error('it does not answer')
+      }
+    },
+    peerStore: {
+      get: async (peer: PeerId) => ({
+        addresses: [{ multiaddr: multiaddr(`/ip4/${from.get(peer.toString())}/tcp/${4000 + dialled.size}`) }]
+      })
+    }
+  }
+  const log = { debug: () => undefined }
+  const host = { clock, log, components } as unknown as RelayHost
+  const callers = createCallers(host, () => false, new AbortController())
+  return {
+    dialled,
+    advance: (ms) => clock.advance(ms),
+    async called(name, address) {
+      from.set(name, address)
+      callers.called({ toString: () => name, equals: () => false } as unknown as PeerId)
+      await callers.settled()
+    }
+  }
+}
+
+const id = (index: number): string => `12D3KooW${index}`
+
+describe('relays that have dialled us', () => {
+  it('are dialled in turn whatever number of ids came from one address before', async () => {
+    const { called, dialled } = scene()
+    for (let index = 0; index < 100; index++) await called(id(index), '13.0.0.1')
+    expect(dialled.size).toBe(2)
+    await called('honest', '15.0.0.1')
+    expect([...dialled].at(-1)).toContain('/ip4/15.0.0.1/')
+    expect(dialled.size).toBe(3)
+  })
+
+  it('are sixteen at most in ten minutes, and others later', async () => {
+    const { called, dialled, advance } = scene()
+    for (let index = 0; index < 100; index++) await called(id(index), `${20 + index}.0.0.1`)
+    expect(dialled.size).toBe(16)
+    await called('honest', '15.0.0.1')
+    expect(dialled.size).toBe(16)
+    await advance(600_000)
+    await called('honest', '15.0.0.1')
+    expect(dialled.size).toBe(17)
+  })
+
+  it('are dialled once in that time', async () => {
+    const { called, dialled } = scene()
+    for (let again = 0; again < 3; again++) await called('honest', '15.0.0.1')
+    expect(dialled.size).toBe(1)
+  })
+})
