@@ -1,11 +1,6 @@
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
-<<<<<<< HEAD
-import type { PrivateKey } from '@libp2p/interface'
-=======
 import type { PeerId, PrivateKey } from '@libp2p/interface'
-import { ping } from '@libp2p/ping'
->>>>>>> 9977eaa (node: peers that have gone are forgotten, and no second place behind a port is dialled)
 import { type Libp2pHost, natTraversal } from '@postern/libp2p'
 import type { MappingEvent } from '@postern/core'
 import { classOf, parseMultiaddr, printable, type Strategy, systemClock } from '@postern/interface'
@@ -18,12 +13,8 @@ import { forgetPeers } from './forget-peers.js'
 import { untilInterrupted } from './interrupt.js'
 import { Failure, line, type Output } from './output.js'
 import { readAddress, readDialAddress } from './peers.js'
-<<<<<<< HEAD
-import { listenFailure, reasonOf, stack } from './stack.js'
-import { boundedPing } from './bounded-ping.js'
-=======
 import { denyDialMultiaddr, listenFailure, reasonOf, stack } from './stack.js'
->>>>>>> 9977eaa (node: peers that have gone are forgotten, and no second place behind a port is dialled)
+import { boundedPing } from './bounded-ping.js'
 import { stopWithin } from './stop.js'
 import { type Colors, colorsFor, formatEvent, formatStrategy } from './terminal.js'
 
