@@ -48,7 +48,7 @@ interface Waiting {
   unfit: string | undefined
 }
 
-/** Nobody sends more than a nonce. */
+/** A dial back carries a nonce and nothing else. */
 const mostBytes = 256
 const handlerMs = 5_000
 /** Streams at a time. One server sends one; a peer that opens more wants something else. */

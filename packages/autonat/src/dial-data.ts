@@ -10,7 +10,7 @@ export interface DialDataBudget {
 const mostPerRequest = 100_000
 const mostPerHour = 300_000
 const hourMs = 3_600_000
-/** More witnesses than there are at a time: whoever comes back has not forgotten what it had. */
+/** More witnesses than there are at a time: a witness that comes back finds its account again. */
 const mostWitnesses = 256
 
 export function createDialDataBudget(clock: Clock): DialDataBudget {

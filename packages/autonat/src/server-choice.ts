@@ -13,7 +13,7 @@ export interface Choice {
   readonly route: Route
 }
 
-/** Whoever sends more has no use for an answer. */
+/** A peer that sends more has no use for an answer. */
 const mostAddresses = 50
 
 /** The first address that this node is willing to dial for a peer: "The server MUST NOT dial any address other than this

@@ -65,7 +65,7 @@ const mostDialData = 200_000
 const requestMs = 5_000
 const dialDataMs = 15_000
 const answerMs = 5_000
-/** A message of data has 4096 bytes, and whoever sends fewer than 64 wants to keep this node busy. */
+/** A message of data has 4096 bytes, and a peer that sends fewer than 64 wants to keep this node busy. */
 const leastDataBytes = 64
 
 /**

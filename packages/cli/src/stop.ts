@@ -1,7 +1,7 @@
 import { systemHost } from '@postern/core'
 import { line, type Output } from './output.js'
 
-/** Whoever stops a service waits for so long at most, in ms. */
+/** How long the stop of a service may take, in ms. */
 const stopMs = 4500
 
 /** Stops a node, however slow its peers are. */

@@ -12,7 +12,7 @@ import { hasGlobalIpv6, type NamedWitness, type OpenTrial } from './trial.js'
 
 /** However long a peer takes to answer, in ms. */
 const dialMs = 5000
-/** Who is not connected by then will not be: nobody but those peers is waited for. */
+/** A peer that is not connected by then will not be; only the named peers are waited for. */
 const unverifiedAfterMs = 7000
 
 /**

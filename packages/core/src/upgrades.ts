@@ -24,7 +24,7 @@ export interface Upgrades {
   clear(): void
 }
 
-/** Of more peers nobody wants to read. */
+/** The report lists no more peers than this. */
 const mostPeers = 256
 
 export function createUpgrades(roster: () => Roster, clock: Clock, fire: (report: PeerReport) => void): Upgrades {

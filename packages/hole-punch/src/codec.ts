@@ -9,7 +9,7 @@ export const dcutrProtocol = '/libp2p/dcutr'
 /** "Implementations SHOULD refuse (encoded) RPC messages … larger than 4 KiB" */
 export const mostBytes = 4096
 
-/** More addresses than anybody has ports prepared; the rest is passed over. */
+/** More addresses than a peer has ports prepared; the rest is passed over. */
 const mostAddresses = 32
 
 /** `HolePunch.Type` of the spec. */

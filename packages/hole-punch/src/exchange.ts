@@ -27,7 +27,7 @@ export interface Agreed extends Told {
   readonly rttMs: number
 }
 
-/** A relayed path is slow at worst, and the other side may still show its ports to somebody, in ms. */
+/** A relayed path is slow at worst, and the other side may still show its ports to its observers, in ms. */
 const exchangeMs = 10_000
 
 /**

@@ -25,7 +25,7 @@ export interface Knowledge {
   ended(): Promise<void>
 }
 
-/** Two peers tell how our NAT maps ports about as fast as one tells of a port; nobody is kept waiting for longer, in ms. */
+/** Two peers tell how our NAT maps ports about as fast as one tells of a port; no punch waits longer for it, in ms. */
 const waitMs = 250
 /** The first moments of a node are for being reachable at all, in ms. */
 const soonMs = 1000

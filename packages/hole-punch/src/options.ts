@@ -15,8 +15,8 @@ export interface HolePunchOptions {
   /** Peers that are punched for at the same time.
    * @default 8 */
   readonly mostPeers?: number
-  /** How long the relayed connection is kept beside a direct one that carries traffic, in ms. `Infinity`: until somebody
-   * else closes it.
+  /** How long the relayed connection is kept beside a direct one that carries traffic, in ms. `Infinity`: until
+   * the peer or the application closes it.
    * @default 5000 */
   readonly graceMs?: number
   /** Makes the sockets, as `net.connect` does.

@@ -29,7 +29,7 @@ export interface Punches {
   ended(): Promise<void>
 }
 
-/** So long after a punch has begun the peer is left alone, unless somebody asks, in ms. */
+/** So long after a punch has begun the peer is left alone, unless the application asks, in ms. */
 const restMs = 30_000
 /** A direct connection that has lasted so long was worth its punch: after it the next one need not wait, in ms. */
 const steadyMs = 5000
@@ -183,7 +183,7 @@ export function createPunches(
   }
 }
 
-/** How often it is looked whether somebody's turn has come, in ms. */
+/** How often the queue of peers is looked at, in ms. */
 const lookMs = 5000
 
 const addressOf = ({ remoteAddr }: Connection): MultiaddrText => `/${remoteAddr.toString().slice(1)}`

@@ -17,7 +17,7 @@ const limits = { perAddress: 800, perNetwork: 2400, inAll: 8000 }
 /** With the many guesses that the user has asked for. */
 const birthdayLimits = { perAddress: 4000, perNetwork: 8000, inAll: 16_000 }
 
-/** Addresses of this host at which somebody has seen it; more than that somebody makes up. */
+/** Addresses at which peers have seen this host; more than that are made up. */
 const mostOutside = 8
 
 /**

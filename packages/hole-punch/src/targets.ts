@@ -8,7 +8,7 @@ export interface Target {
   readonly family: Family
 }
 
-/** Whoever offers more has prepared more than can be used. */
+/** A peer that offers more has prepared more than can be used. */
 const mostTargets = 8
 
 /** The place of a multiaddr that is plain TCP on an IP address; undefined for every other, and for what is none. */

@@ -18,7 +18,8 @@ import type { Client } from './client.js'
 import { type MappingReply, type MappingRequest, result } from './codec.js'
 import { mappingRefusal } from './results.js'
 
-/** RFC 6887 §15 lets clients cap what they are granted: nobody should rely for longer on a rule that is never asked for. */
+/** RFC 6887 §15 lets clients cap what they are granted: no program should rely
+ * for longer on a rule that it never asks for again. */
 const longestLifetimeSeconds = 24 * 60 * 60
 /** An aborted request is undone within the 500 ms that the contract allows. The last wait is as long as that for any answer,
  * so that the next request does not meet an unanswered one (RFC 6886 §3.1). */

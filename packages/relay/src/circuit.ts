@@ -38,7 +38,7 @@ interface Held {
 
 /** The transport gives up after 5 s; if it has not, it never will. In ms. */
 const listenMs = 6000
-/** Of so many relays that were let go it is known that nobody here wants them. */
+/** How many relays are remembered that were let go and are not wanted. */
 const mostLeft = 64
 
 /** By the book that they work with: two strategies on one node would take each other's reservations for leftovers. */

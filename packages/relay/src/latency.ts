@@ -7,7 +7,7 @@ import { within } from '@postern/net'
 /** libp2p/specs ping/ping.md: 32 bytes that come back. */
 const pingProtocol = '/ipfs/ping/1.0.0'
 const pingBytes = 32
-/** Whoever takes longer than this is as good as any other that does, in ms. */
+/** Relays that take longer than this are not told apart, in ms. */
 const mostMs = 10_000
 
 /**

@@ -3,7 +3,7 @@ import { hopProtocol } from './codec.js'
 import { isByAddress, isDialledDirectly } from './direct.js'
 import type { RelayComponents } from './host.js'
 
-/** More than anybody needs to choose from; strangers can connect in any number. */
+/** More than enough to choose from; strangers can connect in any number. */
 const mostStrangers = 32
 
 export interface PeerEvents {

@@ -9,7 +9,7 @@ const mostDials = 20
 const mostMet = 200
 /** How many addresses of one stranger are dialled at most. */
 const maxAddresses = 10
-/** How long a walk takes at most, in ms. Routing that knows nobody would walk on the spot, as fast as it can. */
+/** How long a walk takes at most, in ms. Routing that knows no peers would walk on the spot, as fast as it can. */
 const walkMs = 30_000
 const dialMs = 5000
 /** Connected peers, and the relays that were named, come first. */

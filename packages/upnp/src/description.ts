@@ -18,7 +18,7 @@ export interface Description {
   readonly services: readonly Service[]
 }
 
-/** Nobody has more; the list is walked for each of them. */
+/** No device has more; the list is walked for each of them. */
 const maxServices = 16
 
 /** UDA 1.1 §2.3. Throws `MALFORMED_REPLY` for what is no description, `NO_SERVICE` where nothing in it can open ports,

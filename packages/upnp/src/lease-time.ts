@@ -3,7 +3,7 @@ import type { Reading } from './port-entry.js'
 
 /** WANIPConnection:2 §2.3.16: a week is the longest. */
 const longestLeaseSeconds = 604_800
-/** A mapping without an end goes when the router restarts, or when somebody tidies up: it is looked at this often. */
+/** A mapping without an end goes when the router restarts, or when its owner tidies up: it is looked at this often. */
 const permanentLifetimeMs = 30 * 60 * 1000
 
 /** The lease to ask for, in the unit and the bounds of the service. */
