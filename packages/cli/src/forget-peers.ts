@@ -12,6 +12,9 @@ export interface ForgetPeersComponents {
   readonly connectionManager: { getConnections(peer: PeerId): Connection[] }
 }
 
+/** Identify, which tells of a peer, ends at most so long after the connection, in ms. */
+const afterwardsMs = 10_000
+
 /** A libp2p service that removes a peer from the peer store when its last connection is closed. */
 export interface ForgetPeers extends Startable {
   /** Peers that were removed. */
@@ -26,6 +29,8 @@ export const forgetPeers =
   ({ isKept = () => false }: ForgetPeersInit = {}) =>
   ({ events, peerStore, connectionManager }: ForgetPeersComponents): ForgetPeers => {
     let forgotten = 0
+    /** When peers have gone, those of the last seconds. */
+    const gone = new Map<string, number>()
 
     async function forget(peer: PeerId): Promise<void> {
       if (isKept(peer) || connectionManager.getConnections(peer).length > 0) return
@@ -37,9 +42,18 @@ export const forgetPeers =
         if (!(error instanceof Error)) throw error
       }
     }
-    const disconnected = ({ detail }: CustomEvent<PeerId>): void => void forget(detail)
-    /** What is told of a peer that has gone meanwhile: identify ends after the connection. */
-    const updated = ({ detail }: CustomEvent<{ readonly peer: Peer }>): void => void forget(detail.peer.id)
+    const disconnected = ({ detail }: CustomEvent<PeerId>): void => {
+      const nowMs = performance.now()
+      for (const [id, atMs] of gone) if (nowMs - atMs > afterwardsMs) gone.delete(id)
+      gone.set(detail.toString(), nowMs)
+      void forget(detail)
+    }
+    /** What is told of a peer that has gone meanwhile: identify ends after the connection. What is learned of a peer before
+     * it is dialled, the address of a relay for example, must stay. */
+    const updated = ({ detail }: CustomEvent<{ readonly peer: Peer }>): void => {
+      const atMs = gone.get(detail.peer.id.toString()) ?? Number.NEGATIVE_INFINITY
+      if (performance.now() - atMs <= afterwardsMs) void forget(detail.peer.id)
+    }
 
     return {
       get forgotten() {

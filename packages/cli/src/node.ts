@@ -45,7 +45,14 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   const { signal } = interrupt
   const tell = (event: object, text: string): void => line(out, json ? JSON.stringify(event) : text)
 
-  const named = new Set([...peers, ...relays, ...dial].map((text) => readAddress(text).getComponents().at(-1)?.value))
+  // Also the relay in the middle of an address.
+  const named = new Set(
+    [...peers, ...relays, ...dial].flatMap((text) =>
+      readAddress(text)
+        .getComponents()
+        .flatMap(({ name, value }) => (name === 'p2p' ? (value ?? []) : []))
+    )
+  )
   const isKept = (peer: PeerId): boolean => named.has(peer.toString())
   const admission = createAdmission(homeLimits, systemClock)
   const node = await createLibp2p({
