@@ -76,3 +76,14 @@ it('a peer that is needed stays', async () => {
   await visit(node, 1)
   await expect.poll(() => knownTo(node)).toEqual([stays.peerId.toString()])
 })
+
+it('the address of a peer that is learnt before it is dialled stays, and the peer can be dialled by its id', async () => {
+  const [node, relay] = await Promise.all([
+    open({ services: { identify: identify(), forgetPeers: forgetPeers() } }),
+    open({ addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] } })
+  ])
+  // As the circuit transport does with the relay of an address.
+  await node.peerStore.merge(relay.peerId, { multiaddrs: relay.getMultiaddrs() })
+  await new Promise((go) => setImmediate(go))
+  expect((await node.dial(relay.peerId)).remotePeer.equals(relay.peerId)).toBe(true)
+})
