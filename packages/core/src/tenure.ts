@@ -9,8 +9,9 @@ import { isOnPath, isOurs } from './wants.js'
 /** One mapping, from its grant to its end. */
 export interface Tenure {
   readonly held: () => Held
-  /** When it was last granted or renewed, on the monotonic clock. */
-  readonly grantedMs: () => number
+  /** When the gateway may last have granted it, on the monotonic clock: at the last answer, or at the end of a renewal
+   * that got none. */
+  readonly askedMs: () => number
   /** Keeps the lease alive. Resolves with how it ended, and then it is withdrawn. Rejects with the signal's reason. */
   keep(call: CallOptions): Promise<Ending>
   /** The gateway is known to have forgotten what it granted before this moment. False if this is newer. */
@@ -46,10 +47,12 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   let forgotten = false
   let isFailing = false
   let grantedMs = 0
+  let askedMs = 0
 
   function publish(next: Held, before: Held | undefined): void {
     held = next
     grantedMs = clock.monotonicMs()
+    askedMs = grantedMs
     publisher.publish(next, before)
     // A router that was named, or is none, need not be the next hop: its address may well lie beyond that.
     const { external } = next
@@ -93,6 +96,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
         const next = await attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, call, adopt)
         return isHeld() ? take(next) : next
       } finally {
+        askedMs = clock.monotonicMs()
         if (!isHeld()) askedLast()
       }
     })
@@ -120,7 +124,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
 
   return {
     held: () => held,
-    grantedMs: () => grantedMs,
+    askedMs: () => askedMs,
     gatewayForgot(beforeMs) {
       if (grantedMs >= beforeMs) return false
       forgotten = true
