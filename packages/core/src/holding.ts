@@ -133,7 +133,8 @@ export function createHolding(want: Want, context: Context): Holding {
       return error === undefined ? [] : [eventReason(entry.name, error)]
     })
     const text = reasons.map(({ strategy, code }) => `${strategy} ${code}`).join()
-    if (text === complained) return
+    // Without a strategy that maps, nothing was tried that could have failed.
+    if (text === complained || reasons.length === 0) return
     complained = text
     publisher.complain(want, reasons)
   }

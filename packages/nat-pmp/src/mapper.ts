@@ -61,7 +61,8 @@ async function acquire(client: Client, request: MapRequest, suggested: number, c
     throw natError('GRANT_INVALID', `the router says that its external address is ${address}`)
   return {
     addresses: [formatMultiaddr(address, asked.protocol, granted.externalPort)],
-    lifetimeMs: Math.min(granted.lifetimeSeconds, longestLifetimeSeconds) * 1000,
+    // What is beyond the request is not relied on: the router may count in another unit, or by another clock.
+    lifetimeMs: Math.min(granted.lifetimeSeconds, asked.lifetimeSeconds) * 1000,
     // RFC 6886 §3.3: the port to suggest is the one that was assigned.
     renew: (again) => client.inTurn(() => acquire(client, request, granted.externalPort, again), again),
     release: released(client, request)
