@@ -36,6 +36,10 @@ ${codesText}`
       const { via, lifetime, externalPort = namedPort(argument.port), once = false, json = false } = flags
       const [{ map }, { fileStore }] = await Promise.all([import('../map.js'), import('@postern/node')])
       const strategies = await readVia(via, command)
+      if (strategies.length === 0) {
+        const text = 'It maps nothing: leave the option out, or name strategies, such as --via pcp,nat-pmp,upnp.'
+        command.error(`error: option '--via <strategies>' argument '${via}' is invalid. ${text}`)
+      }
       const warn = (error: Error): void => line(output.err, `! ${error.message}`)
       const store = fileStore({ app: `map-${argument.port}-${argument.protocol}`, warn })
       try {
