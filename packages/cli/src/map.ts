@@ -47,13 +47,11 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const waiting = new Map<Family, Endpoint>()
   const outcome = Promise.withResolvers<number>()
   let failed = false
-  let mapped = false
 
   const tell = (event: MappingEvent): void => {
     if (json) line(out, JSON.stringify(event))
     else line(out, formatEvent(event, colors))
     if (event.event === 'failed') failed = true
-    if (event.event === 'mapped') mapped = true
     if (event.event === 'mapped' || event.event === 'failed') waiting.delete(familyIn(event))
     if (once && waiting.size === 0) outcome.resolve(failed ? exitCodes.failed : exitCodes.success)
   }
@@ -82,15 +80,12 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   void untilAborted(signal).then(() => outcome.resolve(exitCodes.success))
 
   const over = new AbortController()
-  /** A family that nothing maps is a failure where it is the only one. */
   const giveUp = (): void => {
     for (const [family, { protocol, address, port }] of waiting) {
       const reasons = reasonsForNothing(traversal.report(), network, family)
       const about = { protocol, internal: { address, port }, external: null, lifetimeSeconds: null, reasons }
-      if (mapped) line(err, `${colorsFor(err).yellow('!')} none of the strategies maps an IPv${family} port here`)
-      else tell({ event: 'failed', strategy: null, ...about })
+      tell({ event: 'failed', strategy: null, ...about })
     }
-    outcome.resolve(failed ? exitCodes.failed : exitCodes.success)
   }
   if (once) void untilNothingCanCome(traversal, clock, over).then(giveUp, () => undefined)
 

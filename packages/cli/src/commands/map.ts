@@ -20,7 +20,7 @@ export function addMap(program: Command, { output, finish }: Shell): void {
     .addOption(colorOption())
     .addOption(lifetimeOption())
     .option('--external-port <port>', 'the external port to ask for first (default: the same port)', parsePortNumber)
-    .option('--once', 'exit after the first outcome and leave the mapping to lapse')
+    .option('--once', 'exit after the first outcome, or when none can come, and leave the mapping to lapse')
     .option('--json', 'one JSON object a line')
     .addHelpText(
       'after',
