@@ -1,6 +1,9 @@
 import type { Gateway } from '@postern/interface'
 import { gatewayKey } from './roster.js'
 
+/** Gateways that are remembered. Others, which were asked longest ago, are forgotten: routes can be forged without end. */
+const maxDesks = 64
+
 /** Where the calls to one gateway queue up: its protocols share a table, and many routers fail on a second request
  * while they work on the first. */
 export interface Desk {
@@ -27,6 +30,11 @@ export function createDesks(): Desks {
       if (gateway === null) return open
       const key = gatewayKey(gateway)
       const desk = desks.get(key) ?? createDesk()
+      desks.delete(key)
+      for (const [other, { isBusy }] of desks) {
+        if (desks.size < maxDesks) break
+        if (!isBusy()) desks.delete(other)
+      }
       desks.set(key, desk)
       return desk
     }

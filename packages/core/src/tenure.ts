@@ -2,6 +2,7 @@ import { type CallOptions, type Lease, type Mapper, type NatError, natError, pri
 import { asNatError, attempt, graceMs } from './attempt.js'
 import type { Bell } from './bell.js'
 import type { Closing, Context } from './context.js'
+import type { Desk } from './desks.js'
 import { type Ending, keep } from './keeper.js'
 import { checkGrant, type Grant, type Held, type Publisher } from './publisher.js'
 import { isOnPath, isOurs } from './wants.js'
@@ -39,7 +40,8 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   const { host, policy, desks, ledger, memory, doubts } = context
   const { clock } = host
   const { entry, mapper, holder } = first
-  const desk = desks.of(mapper.gateway)
+  /** Asked for each time: one that has not been used for long is forgotten. */
+  const desk = (): Desk => desks.of(mapper.gateway)
   let held = first
   let latest: Grant = first
   let successor: Lease | undefined
@@ -89,8 +91,8 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   function renew(lease: Lease, call: CallOptions): Promise<Lease> {
     // Claimed before the answer, so that one lease of a gateway is asked about at a poll, and not each of them: the one
     // that was granted longest ago. Trying again what has failed is no poll, or nobody else would ever have a turn.
-    if (isShared() && !isFailing) desk.heardMs.set(entry.name, clock.monotonicMs())
-    return desk.serve(async () => {
+    if (isShared() && !isFailing) desk().heardMs.set(entry.name, clock.monotonicMs())
+    return desk().serve(async () => {
       if (!isHeld()) throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
       try {
         const next = await attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, call, adopt)
@@ -138,10 +140,10 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
           random: host.random,
           bell,
           pollMs: mapper.gateway === null ? Number.POSITIVE_INFINITY : policy.pollMs,
-          heardMs: () => (isShared() ? (desk.heardMs.get(entry.name) ?? 0) : 0),
+          heardMs: () => (isShared() ? (desk().heardMs.get(entry.name) ?? 0) : 0),
           spoiled,
           forgotten: () => forgotten,
-          mayOutlast: (ms) => desk.isBusy() || ms <= policy.attemptMs + graceMs,
+          mayOutlast: (ms) => desk().isBusy() || ms <= policy.attemptMs + graceMs,
           renew,
           successor() {
             const late = successor
@@ -188,7 +190,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
       }
       try {
         if (!publisher.withdraw(held) || holder.isForfeit()) return
-        const released = await desk.serve(async () => {
+        const released = await desk().serve(async () => {
           phase = 'over'
           const { lease } = latest
           // Somebody has mapped the same again while this waited: releasing it would end what is wanted.

@@ -33,7 +33,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     advice: 'Look at what answers there: it is no ordinary router.'
   },
   UNTRUSTED_REPLY: {
-    meaning: 'The answer points somewhere a router has no reason to point: another host, a name, a redirect.',
+    meaning:
+      'The answer points somewhere a router has no reason to point (another host, a name, a redirect), or seems to be forged.',
     advice: 'Look for a misbehaving device on the local network.'
   },
   PORT_TAKEN: {

@@ -45,7 +45,10 @@ export function createClient(host: Host, gateway: Gateway, port: number, open: O
     call: CallOptions
   ): Promise<T> {
     const remote = { address: gateway.address, port }
-    const reply = await requestUdp({ remote, family: 4, localAddress, bytes, waitsMs: waits, match, clock, open }, call)
+    const reply = await requestUdp(
+      { remote, family: 4, localAddress, bytes, waitsMs: waits, match, clock, isGuessable: true, open },
+      call
+    )
     if (epochs.hasRestarted(reply.epochSeconds, clock.monotonicMs())) {
       known = undefined
       events.restarted()
