@@ -50,7 +50,8 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
       const externalPort =
         Number.isInteger(suggested) && suggested > 0 && suggested < 65_536 ? suggested : endpoint.port
       const first = { isHeld: false, fullLeaseSeconds: 0, knownAs: undefined }
-      const wish = { ...mapping, ...first, external, quirks, request, externalPort }
+      const client = mapping.client.from(endpoint.address)
+      const wish = { ...mapping, ...first, client, external, quirks, request, externalPort }
       return acquire(wish, external.fresh, call)
     }
   }

@@ -91,6 +91,24 @@ describe.each(versions)('an IGD:%i', (version) => {
   })
 })
 
+describe('a host with more than one address', () => {
+  it('asks from the address that is to be mapped', async () => {
+    const from = new Set<string | undefined>()
+    const home = await bench({
+      wrapHttp: (exchangeHttp) => (exchange, own) => {
+        if (exchange.method === 'POST') from.add(exchange.localAddress)
+        return exchangeHttp(exchange, own)
+      }
+    })
+    await home.clock.advance(100)
+    from.clear()
+    const lease = await home.map(request)
+    const next = await home.within(lease.renew(call()))
+    await home.within(next.release(call()))
+    expect([...from]).toEqual([ours])
+  })
+})
+
 describe('an IGD:2 whose AddAnyPortMapping is broken', () => {
   it.each([402, 404, 501, 716])('with %i is asked by AddPortMapping, and the next time at once', async (code) => {
     const home = await bench({ gateway: { upnp: { version: 2 } } })
