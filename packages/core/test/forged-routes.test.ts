@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { createDesks } from '../src/desks.js'
 import { defaultPolicy } from '../src/policy.js'
 import { createRecoveries } from '../src/recovery.js'
-import { begin, end, home, router, scripted, type Stage, stage, web } from './support.js'
+import { begin, end, home, router, scripted, type Stage, stage, web, witnesses } from './support.js'
 
 const forged = (index: number): Gateway => ({
   address: `fe80::bad:${index.toString(16)}%eth0`,
@@ -104,23 +104,27 @@ describe('forged default routes', () => {
     await end(each)
   })
 
-  it('say nothing that counts: hints of a router that is not used ask no router again', async () => {
+  it('say nothing that counts: hints of a router that is not used raise no doubt', async () => {
     const clock = virtualClock()
     const trace: string[] = []
+    const asked: string[] = []
     const used = scripted('pcp', trace, clock)
     const other = scripted('nat-pmp', trace, clock, { gateway: { ...router, address: '192.168.1.66' } })
-    const each = stage(() => [used.strategy, other.strategy], { clock })
+    const parties = witnesses({ a: 'reachable', b: 'reachable' }, clock, asked)
+    const each = stage(() => [used.strategy, other.strategy, parties], { clock })
     each.traversal.want(web)
     await begin(each, 5000)
     trace.length = 0
-    for (let count = 0; count < 20; count++) {
+    asked.length = 0
+    for (let count = 0; count < 10; count++) {
       other.say((about) => ({ kind: 'notice', what: 'address-changed', about }))
       await clock.advance(10_000)
     }
-    expect(trace).toEqual([])
+    expect([trace, asked]).toEqual([[], []])
     used.say((about) => ({ kind: 'notice', what: 'address-changed', about }))
     await clock.advance(10_000)
     expect(trace).toEqual(['renew pcp 8080'])
+    expect(asked).not.toEqual([])
     await end(each)
   })
 })
