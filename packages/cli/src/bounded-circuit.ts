@@ -3,6 +3,7 @@ import type { MultiaddrConnection, Stream, Transport, Upgrader } from '@libp2p/i
 import { screenedCircuit } from '@postern/relay'
 import { boundedRegistrar, createRequestBounds, type RequestBounds } from './request-bounds.js'
 import { carriesBytes } from './stream-messages.js'
+import { withOverrides } from './with-overrides.js'
 
 /** Connections that relays are about to hand over. */
 const maxRequests = { total: 256, network: 128, subnet: 128, ip: 64, peer: 32 }
@@ -18,30 +19,19 @@ export const boundedCircuit = (): ((components: Components) => Transport) =>
     const requests = createRequestBounds(maxRequests)
     const registrar = boundedRegistrar(components.registrar, requests)
     const upgrader = freeing(components.upgrader, requests)
-    return circuitRelayTransport()(
-      // Read when they are needed: some components are made later.
-      new Proxy(components, {
-        get(target, key) {
-          if (key === 'registrar') return registrar
-          return key === 'upgrader' ? upgrader : Reflect.get(target, key)
-        }
-      })
-    )
+    return circuitRelayTransport()(withOverrides(components, { registrar, upgrader }))
   })
 
 /** An upgrader that has the stream of a relayed connection freed of the bounds of a request. */
 const freeing = (upgrader: Upgrader, requests: RequestBounds): Upgrader =>
-  new Proxy(upgrader, {
-    get(target, key) {
-      const value: unknown = Reflect.get(target, key)
-      if (typeof value !== 'function') return value
-      if (key !== 'upgradeInbound' && key !== 'upgradeOutbound') return value.bind(target)
-      return (connection: MultiaddrConnection, ...rest: readonly unknown[]): unknown => {
-        const stream = streamOf(connection)
-        if (key === 'upgradeInbound') requests.carries(stream)
-        else carriesBytes(stream)
-        return Reflect.apply(value, target, [connection, ...rest])
-      }
+  withOverrides(upgrader, {
+    upgradeInbound(connection, options) {
+      requests.carries(streamOf(connection))
+      return upgrader.upgradeInbound(connection, options)
+    },
+    upgradeOutbound(connection, options) {
+      carriesBytes(streamOf(connection))
+      return upgrader.upgradeOutbound(connection, options)
     }
   })
 

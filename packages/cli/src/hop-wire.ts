@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { CircuitRelayService } from '@libp2p/circuit-relay-v2'
 import type { AbortOptions, Connection, Stream } from '@libp2p/interface'
 import { joinStreams } from './join-streams.js'
+import { withOverrides } from './with-overrides.js'
 
 /** A request of a peer to the relay. */
 export interface Ask {
@@ -117,13 +118,7 @@ const telling = (connection: Connection, opened: (stream: Stream) => void): Conn
     opened(stream)
     return stream
   }
-  return new Proxy(connection, {
-    get(target, key) {
-      if (key === 'newStream') return newStream
-      const value: unknown = Reflect.get(target, key)
-      return typeof value === 'function' ? value.bind(target) : value
-    }
-  })
+  return withOverrides(connection, { newStream })
 }
 
 /** The circuit that is made for a request. */

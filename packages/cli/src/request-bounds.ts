@@ -4,6 +4,7 @@ import { createPlaces, type PlaceLimits } from '@postern/net'
 import { ipOf } from './ip-of.js'
 import { hasEnded, whenEnded } from './stream-end.js'
 import { boundMessages, carriesBytes } from './stream-messages.js'
+import { withOverrides } from './with-overrides.js'
 
 type Registrar = CircuitRelayServerComponents['registrar']
 
@@ -55,11 +56,5 @@ export const boundedRegistrar = (registrar: Registrar, bounds: RequestBounds): R
       },
       options
     )
-  return new Proxy(registrar, {
-    get(target, key) {
-      if (key === 'handle') return handle
-      const value: unknown = Reflect.get(target, key)
-      return typeof value === 'function' ? value.bind(target) : value
-    }
-  })
+  return withOverrides(registrar, { handle })
 }

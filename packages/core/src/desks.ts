@@ -1,8 +1,6 @@
 import type { Gateway } from '@postern/interface'
+import { remember } from './recent.js'
 import { gatewayKey } from './roster.js'
-
-/** Gateways that are remembered. Others, which were asked longest ago, are forgotten: routes can be forged without end. */
-const maxDesks = 64
 
 /** Where the calls to one gateway queue up: its protocols share a table, and many routers fail on a second request
  * while they work on the first. */
@@ -30,12 +28,7 @@ export function createDesks(): Desks {
       if (gateway === null) return open
       const key = gatewayKey(gateway)
       const desk = desks.get(key) ?? createDesk()
-      desks.delete(key)
-      for (const [other, { isBusy }] of desks) {
-        if (desks.size < maxDesks) break
-        if (!isBusy()) desks.delete(other)
-      }
-      desks.set(key, desk)
+      remember(desks, key, desk, ({ isBusy }) => isBusy())
       return desk
     }
   }

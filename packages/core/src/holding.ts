@@ -8,7 +8,7 @@ import { createFailures } from './failures.js'
 import { createHolder } from './ledger.js'
 import { keyBytes, type Memory } from './memory.js'
 import { checkGrant, createPublisher, type Held } from './publisher.js'
-import { leastSpacingMs } from './renewal.js'
+import { minSpacingMs } from './renewal.js'
 import { type Entry, gatewayKey } from './roster.js'
 import { createTenure, type Tenure } from './tenure.js'
 import { endpointFor, isOnPath, ownPort, type Want } from './wants.js'
@@ -65,7 +65,7 @@ export function createHolding(want: Want, context: Context): Holding {
   /** Until when a gateway is not asked again for what it granted a moment ago (RFC 6887 §11.2.1): the cable was out and in. */
   function restMs({ gateway }: Mapper, { address }: Endpoint): number {
     if (parted === undefined || gateway === null) return 0
-    return gatewayKey(gateway) === parted.gateway && address === parted.address ? parted.askedMs + leastSpacingMs : 0
+    return gatewayKey(gateway) === parted.gateway && address === parted.address ? parted.askedMs + minSpacingMs : 0
   }
 
   /** Undefined where nothing was granted. Rejects with the signal's reason. */
@@ -176,7 +176,7 @@ export function createHolding(want: Want, context: Context): Holding {
 
   /** Renewals keep a distance of 4 s (RFC 6887 §11.2.1), and the gateway may have heard the last one. */
   function leaveAlone(): void {
-    notBeforeMs = clock.monotonicMs() + leastSpacingMs
+    notBeforeMs = clock.monotonicMs() + minSpacingMs
   }
 
   async function pursue(call: CallOptions, last: Closing): Promise<void> {

@@ -1,7 +1,7 @@
 import { type CallOptions, type Clock, type Lease, type NatError, natError } from '@postern/interface'
 import { asNatError } from './attempt.js'
 import type { Bell } from './bell.js'
-import { leastSpacingMs, renewalMs } from './renewal.js'
+import { minSpacingMs, renewalMs } from './renewal.js'
 
 export interface KeepOptions {
   readonly clock: Clock
@@ -60,7 +60,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
   let failures = 0
   /** When to ask again after a failure, apart from the schedule. */
   let retryAtMs = 0
-  let notBeforeMs = since.monotonicMs + leastSpacingMs
+  let notBeforeMs = since.monotonicMs + minSpacingMs
   let restsUntilMs = 0
   let failedMs = Number.NEGATIVE_INFINITY
   /** When to ask because somebody doubts the lease. */
@@ -82,7 +82,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     attempts = 0
     failures = 0
     scheduled = renewalMs(lease.lifetimeMs, 0, undefined, random)
-    notBeforeMs = since.monotonicMs + leastSpacingMs
+    notBeforeMs = since.monotonicMs + minSpacingMs
     restsUntilMs = 0
     failedMs = Number.NEGATIVE_INFINITY
     failure = undefined
@@ -125,7 +125,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
       // A restart is told more than once, by each protocol that the router speaks for example: what was granted a moment ago
       // is not asked for again at once, even if it is said to be forgotten. An attempt that has just failed may have been
       // carried out all the same. That the router wants to be left alone holds only for what it has not forgotten.
-      const spacedMs = Math.max(since.monotonicMs, failedMs) + leastSpacingMs
+      const spacedMs = Math.max(since.monotonicMs, failedMs) + minSpacingMs
       checkAtMs = forgotten() ? spacedMs : Math.max(spacedMs, restsUntilMs)
     }
     if (now < Math.min(renewAtMs, Math.max(pollAtMs(), notBeforeMs), checkAtMs)) continue
@@ -143,8 +143,8 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
       failures++
       failedMs = clock.monotonicMs()
       restsUntilMs = failedMs + (failure.retryAfterMs ?? 0)
-      notBeforeMs = Math.max(failedMs + leastSpacingMs, restsUntilMs)
-      retryAtMs = failedMs + Math.min(pollMs, leastSpacingMs * 2 ** (failures - 1))
+      notBeforeMs = Math.max(failedMs + minSpacingMs, restsUntilMs)
+      retryAtMs = failedMs + Math.min(pollMs, minSpacingMs * 2 ** (failures - 1))
       // Only what the schedule wanted moves it on, or polls that fail would put off what is due.
       if (isScheduled) {
         attempts++

@@ -1,6 +1,7 @@
 import type { CallOptions, Host } from '@postern/interface'
 import { type Bell, createBell } from './bell.js'
 import { backOffMs, type Policy } from './policy.js'
+import { remember } from './recent.js'
 
 type Why = 'hint' | 'restarted'
 
@@ -11,9 +12,6 @@ export interface Recoveries {
   /** Something has changed there indeed: the next hint need not wait for long. */
   confirm(gateway: string): void
 }
-
-/** Gateways that are remembered. Others, whose turn was longest ago, are forgotten: routes can be forged without end. */
-const maxGateways = 64
 
 interface Pace {
   /** Why the next recovery comes, and when at the earliest; undefined while none is to come. */
@@ -49,18 +47,9 @@ export function createRecoveries(
       restartedMs: Number.NEGATIVE_INFINITY,
       restarts: 0
     }
-    paces.delete(gateway)
-    forgetOldest()
-    paces.set(gateway, pace)
+    // One that waits is kept: what it waits for is to happen.
+    remember(paces, gateway, pace, ({ pending }) => pending !== undefined)
     return pace
-  }
-
-  /** One that waits is kept: what it waits for is to happen. */
-  function forgetOldest(): void {
-    for (const [gateway, { pending }] of paces) {
-      if (paces.size < maxGateways) return
-      if (pending === undefined) paces.delete(gateway)
-    }
   }
 
   /** That it has started again is what the router itself said when it was asked: no hint before puts that off. */

@@ -12,7 +12,7 @@ import { type Bell, createBell } from './bell.js'
 import type { Closing, Context } from './context.js'
 import { keep } from './keeper.js'
 import { backOffMs } from './policy.js'
-import { leastSpacingMs } from './renewal.js'
+import { minSpacingMs } from './renewal.js'
 import type { Entry } from './roster.js'
 
 /** The safety net: reservations at relays, taken early and let go when they are not needed. */
@@ -146,7 +146,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       await keep(reservation.lease, options, call)
       drop(reservation)
       // Whoever grants it for a moment only is not asked all the time.
-      rests.set(reservation.relay.party.id, { count: 0, untilMs: clock.monotonicMs() + leastSpacingMs })
+      rests.set(reservation.relay.party.id, { count: 0, untilMs: clock.monotonicMs() + minSpacingMs })
       bell.ring('look')
       // The relay may have forgotten it; whoever listens through it here has not.
       await release(reservation.lease, last)

@@ -1,5 +1,5 @@
 /** RFC 6887 §11.2.1: renewals are never sent closer together than this. */
-export const leastSpacingMs = 4000
+export const minSpacingMs = 4000
 
 /**
  * When to renew, in ms after the grant (RFC 6887 §11.2.1): somewhere in [1/2, 5/8] of the lifetime, then in
@@ -20,7 +20,7 @@ export function renewalMs(
   const left = lifetimeMs / 2 ** (attempt + 1)
   const scheduled = lifetimeMs - left + random() * (left / 4)
   // The grant was the answer to a request, too.
-  const earliest = (sentMs ?? 0) + leastSpacingMs
+  const earliest = (sentMs ?? 0) + minSpacingMs
   const at = Math.max(scheduled, earliest)
   return at < lifetimeMs ? at : undefined
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { leastSpacingMs, renewalMs } from '../src/renewal.js'
+import { minSpacingMs, renewalMs } from '../src/renewal.js'
 
 const hour = 3_600_000
 
@@ -25,7 +25,7 @@ describe('the renewal schedule (RFC 6887 §11.2.1)', () => {
             const at = renewalMs(lifetimeMs, attempt, sentMs, () => jitter)
             if (at === undefined) return
             expect(at).toBeLessThan(lifetimeMs)
-            if (sentMs !== undefined) expect(at - sentMs).toBeGreaterThanOrEqual(leastSpacingMs)
+            if (sentMs !== undefined) expect(at - sentMs).toBeGreaterThanOrEqual(minSpacingMs)
             sentMs = at
           }
         }

@@ -33,7 +33,8 @@ export interface UdpRequest<T> {
  * Sends a request on a connected socket of its own (a random source port, nobody else's datagrams) until it is answered.
  *
  * Rejects with `NO_REPLY` after the last wait, `REFUSED` when the port is closed, `UNREACHABLE` when nothing can be
- * sent, `UNTRUSTED_REPLY` when answers seem to be forged, what `match` threw, or the signal's reason. Every socket is closed whichever way it ends.
+ * sent, `UNTRUSTED_REPLY` when answers seem to be forged, what `match` threw, or the signal's reason. Every socket is closed
+ * whichever way it ends.
  */
 export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOptions): Promise<T> {
   const { remote, family, localAddress, bytes, waitsMs, match, clock, isGuessable = false, open = openUdp } = request

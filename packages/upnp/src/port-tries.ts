@@ -35,6 +35,8 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
   let complaint: NatError | undefined
   let guesses = 0
   let conflicts = 0
+  /** A permanent lease is tried for this port alone. */
+  let permanentOnce = false
 
   /** Moves on after a refusal. False where nothing is left to try. */
   async function goOn(next: Next): Promise<boolean> {
@@ -66,9 +68,6 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     }
     return 'random'
   }
-
-  /** A permanent lease is tried for this port alone. */
-  let permanentOnce = false
 
   for (let attempt = 0; attempt < maxTries + guesses; attempt += 1) {
     tried.add(externalPort)
@@ -111,8 +110,7 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
         attempt -= 1
         continue
       }
-      // The list may be wrong, so what may be there is deleted.
-      await deleteEntry(client, endpoint, granted, call)
+      // The list may be wrong: what was added is undone, as after every failure.
       quirks.permanent = false
       throw natError('GRANT_INVALID', `the router says that it mapped port ${granted}, and its list says nothing`)
     }
