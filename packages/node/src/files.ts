@@ -112,11 +112,11 @@ async function makeFolders(folder: string): Promise<void> {
   }
 }
 
-/** Where a file of this user's state belongs; undefined if there is no home folder. As the XDG Base Directory Specification
- * says, a relative `XDG_STATE_HOME` is ignored: the working folder may belong to another user. */
+/** Where a file of this user's state belongs; undefined if there is no home folder. A relative `XDG_STATE_HOME` counts from the
+ * working folder. */
 export function stateFile(name: string): string | undefined {
   const { XDG_STATE_HOME: state = '' } = process.env
-  if (isAbsolute(state)) return join(state, 'postern', name)
+  if (state !== '') return join(state, 'postern', name)
   try {
     const home = homedir()
     return isAbsolute(home) ? join(home, '.local', 'state', 'postern', name) : undefined
