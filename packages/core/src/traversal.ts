@@ -102,7 +102,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     host,
     policy,
     roster,
-    desks: createDesks(),
+    desks: createDesks(clock, policy.attemptMs),
     memory,
     candidates,
     locals: createLocals(candidates, () => network),

@@ -1,4 +1,4 @@
-import { type CallOptions, canonicalAddress, type Endpoint } from '@postern/interface'
+import { type CallOptions, canonicalAddress, type Endpoint, isNatError } from '@postern/interface'
 import type { Client } from './client.js'
 import { faultError } from './soap.js'
 
@@ -63,17 +63,25 @@ export const isOurs = (reading: Reading, endpoint: Endpoint, knownAs?: string): 
   (canonicalAddress(reading.client) === canonicalAddress(endpoint.address) ||
     (knownAs !== undefined && reading.client === knownAs))
 
-/** Deletes the entry of an external port if it leads to us. What is absent is fine. */
-export async function removeEntry(
-  client: Client,
-  endpoint: Endpoint,
-  externalPort: number,
-  knownAs: string | undefined,
-  call: CallOptions
-): Promise<void> {
-  const reading = await readEntry(client, endpoint, externalPort, call)
-  // Where the list cannot be read, that we were granted the port has to be enough.
-  if (reading !== 'unreadable' && !isOurs(reading, endpoint, knownAs)) return
+export interface Removal {
+  readonly endpoint: Endpoint
+  readonly externalPort: number
+  /** What the router calls this host, where that is no address. */
+  readonly knownAs: string | undefined
+  /** The router was asked to add the entry, and has not refused it: where its list does not show it, that is no proof. */
+  readonly isAdded: boolean
+}
+
+/** Deletes the entry of an external port unless it leads to another endpoint. What is absent is fine. */
+export async function removeEntry(client: Client, removal: Removal, call: CallOptions): Promise<void> {
+  const { endpoint, externalPort, knownAs, isAdded } = removal
+  const reading = await readEntry(client, endpoint, externalPort, call).catch((error: unknown) => {
+    call.signal.throwIfAborted()
+    if (!isAdded || !isNatError(error)) throw error
+    return 'unreadable' as const
+  })
+  const isUnseen = reading === 'unreadable' || (reading === 'absent' && isAdded)
+  if (!isUnseen && !isOurs(reading, endpoint, knownAs)) return
   await deleteEntry(client, endpoint, externalPort, call)
 }
 

@@ -4,6 +4,7 @@ import {
   formatMultiaddr,
   type Gateway,
   type Host,
+  isNatError,
   type Lease,
   type Mapper,
   type MapRequest,
@@ -13,12 +14,16 @@ import {
 import { orAborted } from '@postern/net'
 import { createExternalAddress, type ExternalAddress, type ExternalAddressOptions } from './external-address.js'
 import { askedLeaseSeconds, lifetimeOf } from './lease-time.js'
+import { createOpenEnds, type OpenEnds } from './open-ends.js'
 import { deleteEntry, entryArguments, isOurs, type Reading, readEntry, removeEntry } from './port-entry.js'
 import { faultError, type SoapReply } from './soap.js'
-import { type Change, startChange, undoChanges } from './undo.js'
+import { type Addition, reservedPort, undoAdditions, undoMap } from './port-undo.js'
+import { startChange } from './undo.js'
 
 /** External ports tried: the suggested one and random ones. */
 const maxTries = 8
+/** What a verb may take, in ms: a dozen actions of a router that is as slow as can be. */
+const timeoutMs = 180_000
 /** RFC 6335 §6: the ports that belong to nobody. */
 const firstRandomPort = 49_152
 
@@ -31,6 +36,7 @@ export interface PortMapping extends ExternalAddressOptions {
 /** A mapping that is wanted. */
 interface Wish extends PortMapping {
   readonly external: ExternalAddress
+  readonly openEnds: OpenEnds
   readonly request: MapRequest
   /** The external port to try first. */
   readonly externalPort: number
@@ -42,13 +48,10 @@ interface Wish extends PortMapping {
   readonly knownAs: string | undefined
 }
 
-interface Addition extends Change<SoapReply> {
-  readonly externalPort: number
-}
-
 /** Maps IPv4 ports on one device. */
 export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper {
   const external = createExternalAddress(mapping)
+  const openEnds = createOpenEnds()
   return {
     kind: 'mapper',
     gateway,
@@ -60,9 +63,20 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
       // External port 0 would open every port (WANIPConnection:1 §2.2.18).
       const externalPort =
         Number.isInteger(suggested) && suggested > 0 && suggested < 65_536 ? suggested : endpoint.port
-      const wish = { ...mapping, external, request, externalPort, isHeld: false, permanent: false, knownAs: undefined }
+      const wish = {
+        ...mapping,
+        external,
+        openEnds,
+        request,
+        externalPort,
+        isHeld: false,
+        permanent: false,
+        knownAs: undefined
+      }
       return acquire(wish, external.fresh, call)
-    }
+    },
+    undo: (request, call) => undoMap({ ...mapping, openEnds, request }, call),
+    timeoutMs
   }
 }
 
@@ -73,18 +87,16 @@ async function acquire(
   { signal }: CallOptions
 ): Promise<Lease> {
   signal.throwIfAborted()
-  const { client, host } = wish
   const additions: Addition[] = []
   try {
     const external = await tellExternal({ signal })
     return await tryPorts(wish, external, additions, { signal })
   } catch (error) {
-    await undoChanges(host.clock, additions, ({ externalPort }, reply, call) => {
-      const added = (reply === undefined ? undefined : reservedPort(reply)) ?? externalPort
-      return removeEntry(client, wish.request.endpoint, added, wish.knownAs, call)
-    })
+    const isUndone = await undoAdditions(wish, additions, signal)
     signal.throwIfAborted()
-    throw error
+    throw isUndone || !isNatError(error)
+      ? error
+      : natError(error.code, error.message, { cause: error, mayRemain: true })
   }
 }
 
@@ -162,7 +174,7 @@ async function add(
   additions: Addition[],
   call: CallOptions
 ): Promise<SoapReply> {
-  const { client, request, description } = wish
+  const { client, host, request, description } = wish
   const { endpoint } = request
   const values = {
     ...entryArguments(endpoint, externalPort),
@@ -175,7 +187,8 @@ async function add(
   }
   if (isRefresh) return client.call('connection', 'AddPortMapping', values, call)
   const start = async (action: string): Promise<SoapReply> => {
-    const addition = { ...startChange((own) => client.call('connection', action, values, own)), externalPort }
+    const change = startChange((own) => client.call('connection', action, values, own))
+    const addition = { ...change, externalPort, sentMs: host.clock.monotonicMs() }
     additions.push(addition)
     const reply = await orAborted(addition.answer, call)
     if (!reply.ok) additions.pop()
@@ -188,13 +201,6 @@ async function add(
     if (reply.ok || (reply.fault !== 401 && reply.fault !== 602)) return reply
   }
   return start('AddPortMapping')
-}
-
-/** WANIPConnection:2 §2.5.22: the port that the router chose. Undefined where there is none, or a useless one. */
-function reservedPort(reply: SoapReply): number | undefined {
-  const text = reply.ok ? (reply.values.get('newreservedport') ?? '') : ''
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
-  return port > 0 && port < 65_536 ? port : undefined
 }
 
 function grant(
@@ -215,7 +221,7 @@ function grant(
     renew: (call) => acquire(held, held.external.ask, call),
     async release(call) {
       if (released) return
-      await removeEntry(wish.client, endpoint, externalPort, knownAs, call)
+      await removeEntry(wish.client, { endpoint, externalPort, knownAs, isAdded: true }, call)
       released = true
     }
   }

@@ -52,7 +52,7 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
   let pause = new AbortController()
 
   const inspector = createInspector({
-    web: { clock, exchangeHttp },
+    web: { clock, exchangeHttp, times: settings.timesOf(gateway.address) },
     gateway,
     signal: whole,
     failed: reasons.add,
@@ -72,7 +72,11 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
       inspector.forget()
       host.log.debug(`upnp: searching for ${gateway.address}, round ${round}`)
       await searching.round({ signal: whole })
-      const silence = natError('NO_REPLY', `no answer from ${gateway.address} to a UPnP search within ${roundMs} ms`)
+      const step = inspector.waitsFor()
+      const silence =
+        step === undefined
+          ? natError('NO_REPLY', `no answer from ${gateway.address} to a UPnP search within ${roundMs} ms`)
+          : natError('NO_REPLY', `${gateway.address} has answered a UPnP search, and not yet the request for ${step}`)
       reasons.endRound(silence)
       if (round >= rounds) throw silence
       pause = new AbortController()
@@ -124,8 +128,9 @@ function rankReasons(tell: (reason: NatError) => void): Reasons {
     return index === -1 ? leastTelling.length : index
   }
   const say = (reason: NatError): void => {
-    if (reason.code === told) return
-    told = reason.code
+    const text = `${reason.code} ${reason.message}`
+    if (text === told) return
+    told = text
     tell(reason)
   }
   return {
