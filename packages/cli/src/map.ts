@@ -45,15 +45,26 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   })
   const waiting = new Set<string>()
   const outcome = Promise.withResolvers<number>()
-  let failed = false
+  const failed = new Set<string>()
 
   const tell = (event: MappingEvent): void => {
     if (json) line(out, JSON.stringify(event))
     else line(out, formatEvent(event, colors))
-    if (event.event === 'failed') failed = true
-    if (event.event === 'mapped' || event.event === 'failed') waiting.delete(familyKey(event))
-    if (once && waiting.size === 0) outcome.resolve(failed ? exitCodes.failed : exitCodes.success)
+    if (event.event === 'failed') failed.add(familyKey(event))
+    if (event.event === 'mapped') {
+      waiting.delete(familyKey(event))
+      failed.delete(familyKey(event))
+    }
+    settle()
   }
+  /** A failure counts once no strategy waits for an answer of a slow router any more. */
+  function settle(): void {
+    if (!once || [...waiting].some((family) => !failed.has(family))) return
+    const isWaiting = traversal.report().strategies.some(({ waitingFor }) => waitingFor !== undefined)
+    if (failed.size > 0 && isWaiting) return
+    outcome.resolve(failed.size > 0 ? exitCodes.failed : exitCodes.success)
+  }
+  if (once) traversal.addEventListener('strategy', settle)
   for (const name of outcomes) traversal.addEventListener(name, ({ detail }) => tell(detail))
   if (!json) {
     traversal.addEventListener('strategy', ({ detail }) => {

@@ -103,12 +103,13 @@ function createDesk(clock: Clock, patienceMs: number): Desk {
       tickets.push(ticket)
       try {
         await untilFree(ticket)
-        ticket.startedMs = clock.monotonicMs()
-        return await verb()
+        const startedMs = clock.monotonicMs()
+        ticket.startedMs = startedMs
+        const result = await verb()
+        slowestMs = Math.max(slowestMs, clock.monotonicMs() - startedMs)
+        return result
       } finally {
         tickets.splice(tickets.indexOf(ticket), 1)
-        const tookMs = clock.monotonicMs() - (ticket.startedMs ?? clock.monotonicMs())
-        if (tookMs <= absentMs) slowestMs = Math.max(slowestMs, tookMs)
         change.abort(moved)
         change = new AbortController()
       }

@@ -83,7 +83,9 @@ export function createHolding(want: Want, context: Context): Holding {
     if (!context.firstPassOver() || acquiring.isUnderWay()) return
     const reasons = roster.entries.flatMap((entry) => {
       const error = failures.of(entry) ?? entry.absence
-      return error === undefined ? [] : [eventReason(entry.name, error)]
+      if (error === undefined) return []
+      const reason = eventReason(entry.name, error)
+      return context.isAwaited(entry) ? [{ ...reason, message: `${reason.message}; still searching` }] : [reason]
     })
     const text = reasons.map(({ strategy, code }) => `${strategy} ${code}`).join()
     if (text === complained) return

@@ -2,6 +2,7 @@ import { printable } from '@postern/interface'
 import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@postern/interface'
 import { createCandidates } from './candidates.js'
 import type { Context } from './context.js'
+import { awaited } from './describe.js'
 import { createDesks } from './desks.js'
 import { createDoubts } from './doubts.js'
 import { createEvents, type TraversalEvents, type TypedEvents } from './events.js'
@@ -115,6 +116,10 @@ export function createTraversal(options: TraversalOptions): Traversal {
       return roster.entries.every((entry) => entry.rank >= rank || entry.settled || isNoMapper(entry))
     },
     firstPassOver: () => session?.isPassOver() ?? false,
+    isAwaited(entry) {
+      if (session === undefined) return false
+      return awaited(entry, clock.monotonicMs() - session.searchedMs() < policy.searchMs) === 'search'
+    },
     emit(event) {
       if (event.event === 'verified') noteVerified(memory, clock, event)
       fire(event.event, event)

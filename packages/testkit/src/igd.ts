@@ -131,7 +131,8 @@ function add(engine: Engine, call: SoapCall, caller: Sender, service: WanService
         `upnp: ${call.action} re-points ${protocol} port ${port} from ${own.internalPort} to ${internalPort}`
       )
     counters.control.renewals += 1
-    table.change(own, change)
+    // The port tells retransmissions of NAT-PMP and PCP, which may still be under way.
+    table.change(own, { ...change, clientPort: own.clientPort })
   } else {
     counters.control.maps += 1
     table.add({

@@ -7,6 +7,7 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
+import { orAborted } from '@postern/net'
 import type { Device } from './device.js'
 import { createInspector, type Inspector } from './inspect.js'
 import type { Settings } from './options.js'
@@ -78,7 +79,11 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
           ? natError('NO_REPLY', `no answer from ${gateway.address} to a UPnP search within ${roundMs} ms`)
           : natError('NO_REPLY', `${gateway.address} has answered a UPnP search, and not yet the request for ${step}`)
       reasons.endRound(silence)
-      if (round >= rounds) throw silence
+      if (round >= rounds) {
+        // What has answered the search may take long for the rest.
+        await orAborted(inspector.settled(), { signal: whole })
+        throw silence
+      }
       pause = new AbortController()
       const jittered = pauseMs * (0.9 + 0.2 * host.random())
       await clock.sleep(jittered, { signal: AbortSignal.any([whole, pause.signal]) }).then(
