@@ -161,14 +161,18 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
       return false
     }
     const settled = new AbortController()
+    const pause = pausable(socket, clock)
     const entry: Entry = {
       end: () => socket.destroy(),
       hasEnded: () => socket.destroyed,
       address,
       settled,
-      pause: pausable(socket, clock)
+      pause
     }
     if (take(handshakes, counters.handshakes, entry, { address }, () => true) !== undefined) return false
+    // What it reads first is processed before it can be paused.
+    const waitMs = frames.waitMs(address)
+    if (waitMs > 0) pause(waitMs)
     socket.once('close', keep(key, entry))
     void endAfterTimeout(entry)
     return true

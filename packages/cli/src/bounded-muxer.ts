@@ -1,4 +1,5 @@
-import type { MessageStream, StreamMuxerFactory } from '@libp2p/interface'
+import type { MessageStream, Stream, StreamMuxerFactory } from '@libp2p/interface'
+import { boundMessages } from './stream-messages.js'
 
 /** The frames of yamux that carry no data of a stream ("Spec for the yamux protocol", Header). */
 const frame = { data: 0, ping: 2 } as const
@@ -9,6 +10,8 @@ interface Header {
 
 interface Muxer {
   sendFrame(header: Header, data?: unknown): boolean
+  createStream(...call: readonly unknown[]): Promise<Stream>
+  onRemoteStream(stream: Stream): void
 }
 
 /** What a peer that does not read may have sent to it besides data: 12 bytes each, and some 300 in memory. */
@@ -19,7 +22,8 @@ const maxUnreadFrames = 1024
  * and keeps the answers: a peer that only writes would fill the memory, 24 bytes for each that it sends.
  *
  * While the connection takes nothing, pings stay unanswered; a peer that has more than 1,024 other frames sent to it
- * meanwhile loses the connection. Data is bounded by the windows of its streams. Throws for a muxer that is not yamux 8.
+ * meanwhile loses the connection. Data is bounded by the windows of its streams, and messages as {@link boundMessages} says.
+ * Throws for a muxer that is not yamux 8.
  */
 export const boundedMuxer =
   <C>(make: (components: C) => StreamMuxerFactory) =>
@@ -41,9 +45,26 @@ export const boundedMuxer =
           }
           return send(header, data)
         }
+        const createStream = muxer.createStream.bind(muxer)
+        muxer.createStream = async (...call) => {
+          const stream = await createStream(...call)
+          boundMessages(stream)
+          return stream
+        }
+        const onRemoteStream = muxer.onRemoteStream.bind(muxer)
+        muxer.onRemoteStream = (stream) => {
+          boundMessages(stream)
+          onRemoteStream(stream)
+        }
         return muxer
       }
     })
   }
 
-const isMuxer = (muxer: object): muxer is Muxer => 'sendFrame' in muxer && typeof muxer.sendFrame === 'function'
+const isMuxer = (muxer: object): muxer is Muxer =>
+  'sendFrame' in muxer &&
+  typeof muxer.sendFrame === 'function' &&
+  'createStream' in muxer &&
+  typeof muxer.createStream === 'function' &&
+  'onRemoteStream' in muxer &&
+  typeof muxer.onRemoteStream === 'function'

@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import type { Clock } from '@postern/interface'
-import { prefixesOf } from '@postern/net'
+import { type Prefixes, prefixesOf } from '@postern/net'
 
 /** How many frames a peer may have processed. */
 export interface FrameLimits {
@@ -12,10 +12,18 @@ export interface FrameLimits {
   readonly streams: number
 }
 
-/** Bounds the time that small frames of peers take: one of 12 bytes costs as much as one that is full of data. */
+/**
+ * Bounds the time that small frames of peers take: one of 12 bytes costs as much as one that is full of data.
+ *
+ * What has been read from a socket is processed, so an address can send more than its share at once. What is beyond it
+ * the address pays for alone, with a pause. Its subnet and its network are charged for the share only, which is never more
+ * than what is free around it: of the rate of a subnet one address gets half at most, and two get a third each.
+ */
 export interface FrameBudget {
-  /** Counts the frames of a connection. Calls `pause` with a time in ms where a prefix has had more than its share. */
+  /** Counts the frames of a connection. Calls `pause` with a time in ms where its address has had more than its share. */
   watch(connection: Connection, address: string, pause: (ms: number) => void): void
+  /** Returns how long nothing is to be read from a new socket of the address, in ms. */
+  waitMs(address: string): number
 }
 
 /** A frame that carries more has its bytes limited by the window of its stream. */
@@ -23,44 +31,100 @@ const smallBytes = 1024
 /** What may come at once after a silence, in seconds of the rate. */
 const burstSeconds = 2
 const maxPauseMs = 60_000
-/** Buckets that are full again are forgotten when there are more. */
-const maxBuckets = 1024
+/** Prefixes that have sent nothing lately are forgotten when there are more. */
+const maxPrefixes = 1024
 
 const frame = { data: 0, ping: 2, syn: 1 } as const
 
-interface Bucket {
+/** The frames of a prefix. */
+interface Share {
   readonly rate: number
+  readonly capacity: number
+  /** Those that were within the shares. Decays, so that it is at each time the sum of the prefixes in it. */
+  used: number
+  /** Those that were not, less the rate. */
+  beyond: number
+  atMs: number
+}
+
+/** An IP address. */
+interface Account {
+  readonly share: Share
+  /** Frames that it may still send; below 0 the frames that it pays for with a pause. */
   left: number
   atMs: number
 }
 
 export function createFrameBudget(limits: FrameLimits, clock: Clock): FrameBudget {
-  const buckets = new Map<string, Bucket>()
+  const accounts = new Map<string, Account>()
+  const shares = new Map<string, Share>()
+  const burst = limits.ip * burstSeconds
 
-  function refill(bucket: Bucket, nowMs: number): void {
-    const { rate, left, atMs } = bucket
-    bucket.left = Math.min(rate * burstSeconds, left + ((nowMs - atMs) * rate) / 1000)
-    bucket.atMs = nowMs
+  function decay(share: Share, nowMs: number): Share {
+    const seconds = (nowMs - share.atMs) / 1000
+    share.used *= Math.exp(-seconds / burstSeconds)
+    share.beyond = Math.max(0, share.beyond - seconds * share.rate)
+    share.atMs = nowMs
+    return share
   }
 
-  function forgetFull(nowMs: number): void {
-    for (const [key, bucket] of buckets) {
-      refill(bucket, nowMs)
-      if (bucket.left >= bucket.rate * burstSeconds) buckets.delete(key)
-    }
+  function refill(account: Account, nowMs: number): Account {
+    account.left = Math.min(burst, account.left + ((nowMs - account.atMs) * limits.ip) / 1000)
+    account.atMs = nowMs
+    decay(account.share, nowMs)
+    return account
   }
 
-  /** Returns how long it takes, in ms, until the bucket has something again. */
-  function take(key: string, rate: number, nowMs: number): number {
-    let bucket = buckets.get(key)
-    if (bucket === undefined) {
-      if (buckets.size >= maxBuckets) forgetFull(nowMs)
-      bucket = { rate, left: rate * burstSeconds, atMs: nowMs }
-      buckets.set(key, bucket)
+  const newShare = (rate: number, nowMs: number): Share => ({
+    rate,
+    capacity: rate * burstSeconds,
+    used: 0,
+    beyond: 0,
+    atMs: nowMs
+  })
+
+  function shareOf(key: string, rate: number, nowMs: number): Share {
+    const known = shares.get(key)
+    if (known !== undefined) return decay(known, nowMs)
+    if (shares.size >= maxPrefixes) {
+      for (const [each, share] of shares) if (isIdle(decay(share, nowMs))) shares.delete(each)
     }
-    refill(bucket, nowMs)
-    bucket.left--
-    return bucket.left >= 0 ? 0 : (-bucket.left * 1000) / rate
+    const share = newShare(rate, nowMs)
+    shares.set(key, share)
+    return share
+  }
+
+  function accountOf(key: string, nowMs: number): Account {
+    const known = accounts.get(key)
+    if (known !== undefined) return refill(known, nowMs)
+    if (accounts.size >= maxPrefixes) {
+      for (const [each, account] of accounts) {
+        const { left, share } = refill(account, nowMs)
+        if (left >= burst && isIdle(share)) accounts.delete(each)
+      }
+    }
+    const account = { share: newShare(limits.ip, nowMs), left: burst, atMs: nowMs }
+    accounts.set(key, account)
+    return account
+  }
+
+  /** Counts a frame. Returns how long the address has to wait, in ms. */
+  function take({ ip, subnet, network }: Prefixes, nowMs: number): number {
+    const account = accountOf(ip, nowMs)
+    const inner = account.share
+    const middle = shareOf(`subnet ${subnet}`, limits.subnet, nowMs)
+    const outer = shareOf(`network ${network}`, limits.network, nowMs)
+    const isFree = inner.used + 1 <= middle.capacity - middle.used && middle.used + 1 <= outer.capacity - outer.used
+    if (account.left >= 1 && isFree) {
+      account.left--
+      for (const share of [inner, middle, outer]) share.used++
+      return 0
+    }
+    for (const share of [middle, outer]) share.beyond = Math.min(share.beyond + 1, (maxPauseMs * share.rate) / 1000)
+    // The more addresses of a prefix do this, the longer each of them waits, so that all together have no more than its rate.
+    const price = 1 + Math.max(middle.beyond / middle.capacity, outer.beyond / outer.capacity)
+    account.left = Math.max(Math.min(account.left, 0) - price, (-maxPauseMs * limits.ip) / 1000)
+    return (-account.left * 1000) / limits.ip
   }
 
   return {
@@ -87,18 +151,21 @@ export function createFrameBudget(limits: FrameLimits, clock: Clock): FrameBudge
         const nowMs = clock.monotonicMs()
         if (type !== frame.ping && (flag & frame.syn) !== 0) countStream(nowMs)
         if (prefixes !== undefined && (type !== frame.data || length < smallBytes)) {
-          const waitMs = Math.max(
-            take(`ip ${prefixes.ip}`, limits.ip, nowMs),
-            take(`subnet ${prefixes.subnet}`, limits.subnet, nowMs),
-            take(`network ${prefixes.network}`, limits.network, nowMs)
-          )
-          if (waitMs > 0) pause(Math.min(waitMs, maxPauseMs))
+          const waitMs = take(prefixes, nowMs)
+          if (waitMs > 0) pause(waitMs)
         }
         handle(received)
       }
+    },
+    waitMs(address) {
+      const account = accounts.get(prefixesOf(address)?.ip ?? '')
+      if (account === undefined) return 0
+      return Math.max(0, (-refill(account, clock.monotonicMs()).left * 1000) / limits.ip)
     }
   }
 }
+
+const isIdle = ({ used, beyond }: Share): boolean => used < 1 && beyond === 0
 
 interface Muxer {
   handleFrame(received: {

@@ -16,8 +16,10 @@ export interface HopWatch {
   asked(ask: Ask): void
   /** The request has been answered, or never will be. */
   over(ask: Ask): void
-  /** The stream of the request becomes one end of a relayed connection. */
-  carries(ask: Ask, stream: Stream): void
+  /** A stream to the far end is open: STOP is about to be asked over it. */
+  stopping(ask: Ask, far: Stream, connection: Connection): void
+  /** The stream of the request becomes one end of a relayed connection, and that of STOP the other. */
+  carries(ask: Ask, near: Stream, far: Stream): void
   /** Bytes have passed through the relayed connection. */
   moved(ask: Ask): void
   /** What the server is about to answer to RESERVE or CONNECT. Returns what is to be answered. */
@@ -35,6 +37,9 @@ export interface HopWatch {
  * names the first stream twice, and what the second mention buffers is never read. {@link joinStreams} carries the bytes
  * instead, and the server is given stand-ins, which carry none and pass on its `abort()`.
  *
+ * A stream to a far end that refuses, says nothing or breaks the protocol it closes, which ends one direction only, and one that
+ * the near end does not wait for any more it forgets. Both are reset here.
+ *
  * There is no option for any of it. These are methods that are not in its interface; the version is pinned, and a test
  * compares what a peer reads. Throws where they are not there.
  */
@@ -43,7 +48,7 @@ export function onTheWire(server: CircuitRelayService, watch: HopWatch): void {
   const handleHopProtocol = server.handleHopProtocol.bind(server)
   const stopHop = server.stopHop.bind(server)
   /** The far end of the circuit that is being made, from `stopHop` to `unwrap`. */
-  const making = new AsyncLocalStorage<Partial<FarEnd>>()
+  const making = new AsyncLocalStorage<Making>()
 
   server.handleHopProtocol = (hop, options) => {
     const { connection, request, stream } = hop
@@ -62,9 +67,11 @@ export function onTheWire(server: CircuitRelayService, watch: HopWatch): void {
     const unwrap = (): Stream | StandIn => {
       const near = stream.unwrap()
       if (near instanceof StandIn) return near
-      watch.carries(ask, near)
-      const { far, standIn: farStandIn, maxBytes } = making.getStore() ?? {}
-      if (far === undefined || farStandIn === undefined) return near
+      const circuit = making.getStore()
+      if (circuit?.end === undefined) return near
+      const { far, standIn: farStandIn, maxBytes } = circuit.end
+      circuit.end = undefined
+      watch.carries(ask, near, far)
       const nearStandIn = new StandIn(near)
       const ended = (): void => {
         nearStandIn.end()
@@ -74,17 +81,56 @@ export function onTheWire(server: CircuitRelayService, watch: HopWatch): void {
       return nearStandIn
     }
     const wrapped = { ...hop, stream: { ...stream, pb, unwrap } }
-    return making.run({}, () => handleHopProtocol(wrapped, options)).finally(() => watch.over(ask))
+    const circuit: Making = { ask, end: undefined }
+    return making
+      .run(circuit, () => handleHopProtocol(wrapped, options))
+      .finally(() => {
+        circuit.end?.far.abort(new Error('the near end of the circuit has gone'))
+        watch.over(ask)
+      })
   }
   server.stopHop = async (stop, options) => {
-    const far = await stopHop({ ...stop, request: inSeconds(stop.request) }, options)
     const circuit = making.getStore()
-    if (far === undefined || far instanceof StandIn || circuit === undefined) return far
+    if (circuit === undefined) throw new Error('STOP is asked for no request')
+    let opened: Stream | undefined
+    const connection = telling(stop.connection, (stream) => {
+      opened = stream
+      watch.stopping(circuit.ask, stream, stop.connection)
+    })
+    const far = await stopHop({ connection, request: inSeconds(stop.request) }, options).catch((error: unknown) => {
+      opened?.abort(new Error('STOP has failed', { cause: error }))
+      throw error
+    })
+    if (far === undefined) opened?.abort(new Error('the far end does not take the circuit'))
+    if (far === undefined || far instanceof StandIn) return far
     const standIn = new StandIn(far)
     const data = stop.request.limit?.data
-    Object.assign(circuit, { far, standIn, maxBytes: data === undefined ? undefined : Number(data) })
+    circuit.end = { far, standIn, maxBytes: data === undefined ? undefined : Number(data) }
     return standIn
   }
+}
+
+/** The connection, which tells of each stream that is opened over it. */
+const telling = (connection: Connection, opened: (stream: Stream) => void): Connection => {
+  const newStream: Connection['newStream'] = async (...call) => {
+    const stream = await connection.newStream(...call)
+    opened(stream)
+    return stream
+  }
+  return new Proxy(connection, {
+    get(target, key) {
+      if (key === 'newStream') return newStream
+      const value: unknown = Reflect.get(target, key)
+      return typeof value === 'function' ? value.bind(target) : value
+    }
+  })
+}
+
+/** The circuit that is made for a request. */
+interface Making {
+  readonly ask: Ask
+  /** Once the far end has taken it, and until the two are joined. */
+  end: FarEnd | undefined
 }
 
 interface FarEnd {

@@ -1,8 +1,9 @@
 import { createTraversal, type MappingEvent, type MappingEventName, type Store, systemHost } from '@postern/core'
-import { type Endpoint, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
+import { type Endpoint, type Family, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
 import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { exitCodes } from './exit-codes.js'
 import { untilInterrupted } from './interrupt.js'
+import { reasonsForNothing, untilNothingCanCome } from './map-once.js'
 import { line, type Output, unlessAborted } from './output.js'
 import type { PortArgument } from './parse.js'
 import { someoneListens } from './someone-listens.js'
@@ -43,23 +44,24 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     doubt: doubtBeyondFirstHop(systemHost.clock),
     policy: { lifetimeMs }
   })
-  const waiting = new Set<string>()
+  const waiting = new Map<Family, Endpoint>()
   const outcome = Promise.withResolvers<number>()
-  const failed = new Set<string>()
+  const failed = new Set<Family>()
 
   const tell = (event: MappingEvent): void => {
     if (json) line(out, JSON.stringify(event))
     else line(out, formatEvent(event, colors))
-    if (event.event === 'failed') failed.add(familyKey(event))
+    const family = familyIn(event)
+    if (event.event === 'failed') failed.add(family)
     if (event.event === 'mapped') {
-      waiting.delete(familyKey(event))
-      failed.delete(familyKey(event))
+      waiting.delete(family)
+      failed.delete(family)
     }
     settle()
   }
   /** A failure counts once no strategy waits for an answer of a slow router any more. */
   function settle(): void {
-    if (!once || [...waiting].some((family) => !failed.has(family))) return
+    if (!once || [...waiting.keys()].some((family) => !failed.has(family))) return
     const isWaiting = traversal.report().strategies.some(({ waitingFor }) => waitingFor !== undefined)
     if (failed.size > 0 && isWaiting) return
     outcome.resolve(failed.size > 0 ? exitCodes.failed : exitCodes.success)
@@ -78,7 +80,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     return exitCodes.success
   }
   for (const endpoint of endpoints(argument, network)) {
-    waiting.add(endpoint.family === 4 ? '4' : '6')
+    waiting.set(endpoint.family, endpoint)
     traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
   }
   const looked = warnOfSilence(argument, network, err)
@@ -89,7 +91,19 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
   void untilAborted(signal).then(() => outcome.resolve(exitCodes.success))
 
+  const over = new AbortController()
+  const giveUp = (): void => {
+    for (const [family, { protocol, address, port }] of waiting) {
+      if (failed.has(family)) continue
+      const reasons = reasonsForNothing(traversal.report(), network, family)
+      const about = { protocol, internal: { address, port }, external: null, lifetimeSeconds: null, reasons }
+      tell({ event: 'failed', strategy: null, ...about })
+    }
+  }
+  if (once) void untilNothingCanCome(traversal, clock, over).then(giveUp, () => undefined)
+
   const code = await outcome.promise
+  over.abort()
   await looked
   stopWatching.abort()
   await watching
@@ -116,4 +130,4 @@ function endpoints({ port, protocol }: PortArgument, { addresses }: Network): re
   return hasIpv6 ? [ipv4, { protocol, family: 6, address: '::', port }] : [ipv4]
 }
 
-const familyKey = ({ internal }: MappingEvent): string => String(familyOf(internal.address) ?? '4')
+const familyIn = ({ internal }: MappingEvent): Family => familyOf(internal.address) ?? 4

@@ -1,4 +1,3 @@
-import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import { type Libp2pHost, natTraversal } from '@postern/libp2p'
@@ -6,6 +5,7 @@ import type { MappingEvent } from '@postern/core'
 import { classOf, parseMultiaddr, printable, type Strategy, systemClock } from '@postern/interface'
 import { createLibp2p } from 'libp2p'
 import { createAdmission } from './admission.js'
+import { boundedCircuit } from './bounded-circuit.js'
 import { beyond, boundedTransports, homeLimits } from './bounded-node.js'
 import { dialOnce, formatDialled } from './dial.js'
 import { exitCodes } from './exit-codes.js'
@@ -60,7 +60,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     ...(privateKey === undefined ? {} : { privateKey }),
     start: false,
     addresses: { listen: [...listen] },
-    transports: [...boundedTransports(admission), circuitRelayTransport()],
+    transports: [...boundedTransports(admission), boundedCircuit()],
     connectionGater: { ...admission.gater, denyDialMultiaddr },
     connectionManager: beyond(homeLimits),
     services: {

@@ -3,9 +3,11 @@ import type { Connection, Libp2pEvents, PeerId, Startable, Stream, TypedEventTar
 import { systemClock } from '@postern/interface'
 import { createPlaces, type PlaceLimits, type PlaceRefusal } from '@postern/net'
 import { createCircuitPlaces } from './circuit-places.js'
-import { boundedRegistrar, createHopBounds } from './hop-bounds.js'
 import { type Ask, onTheWire } from './hop-wire.js'
 import { ipOf } from './ip-of.js'
+import { boundedRegistrar, createRequestBounds } from './request-bounds.js'
+import { hasEnded, whenEnded } from './stream-end.js'
+import { boundMessages, carriesBytes } from './stream-messages.js'
 
 export interface RelayServerInit {
   readonly reservations: PlaceLimits
@@ -49,6 +51,8 @@ export interface RelayServerComponents extends CircuitRelayServerComponents {
 const hopTimeoutMs = 10_000
 /** Streams of one connection beyond those that carry something: they are being asked over. */
 const spareHopStreams = 8
+/** Requests to the relay that are not answered yet. */
+const maxRequests = { total: 1024, network: 512, subnet: 256, ip: 128, peer: 64 }
 
 /**
  * `circuitRelayServer()` with limits a peer, an IP address and its prefixes; with reservations that end with the
@@ -67,7 +71,8 @@ export const relayServer =
     )
     /** The streams over which peers have asked for a connection and got it. */
     const carrying = new WeakSet<Stream>()
-    const isCarried = new WeakSet<Ask>()
+    /** The streams of each request for a circuit that have not ended. Its place is free when there are none. */
+    const streamsOf = new WeakMap<Ask, Set<Stream>>()
     const reasons = new WeakMap<Ask, PlaceRefusal>()
     /** The request that the server reads at this moment: what the gater is asked is asked for it. */
     let current: Ask | undefined
@@ -82,7 +87,7 @@ export const relayServer =
       if (reason !== undefined && current !== undefined) reasons.set(current, reason)
       return reason !== undefined
     }
-    const hops = createHopBounds()
+    const hops = createRequestBounds(maxRequests)
     const server = circuitRelayServer({
       hopTimeout: hopTimeoutMs,
       maxInboundHopStreams: init.circuitEnds.peer + spareHopStreams,
@@ -122,22 +127,35 @@ export const relayServer =
       })
     }
 
+    function hold(ask: Ask, stream: Stream, connection: Connection): void {
+      const streams = streamsOf.get(ask) ?? new Set()
+      streamsOf.set(ask, streams.add(stream))
+      whenEnded(stream, connection, () => {
+        streams.delete(stream)
+        if (streams.size === 0) circuits.free(ask)
+      })
+    }
+
     onTheWire(server, {
       asked(ask) {
         current = ask
       },
       over(ask) {
-        if (!isCarried.has(ask)) circuits.free(ask)
+        if ((streamsOf.get(ask)?.size ?? 0) === 0) circuits.free(ask)
         forgetUnlessReserved(ask.connection.remotePeer)
       },
-      carries(ask, stream) {
-        hops.carries(stream)
+      stopping(ask, far, connection) {
+        boundMessages(far)
+        hold(ask, far, connection)
+      },
+      carries(ask, near, far) {
+        hops.carries(near)
+        carriesBytes(far)
         // It may have been reset while the other peer was asked.
-        if (stream.status !== 'open' && stream.status !== 'closing') return
-        isCarried.add(ask)
-        carrying.add(stream)
-        stream.addEventListener('close', () => circuits.free(ask), { once: true })
-        circuits.carries(ask, () => stream.abort(new Error('an idle circuit is cut for another one')))
+        if (hasEnded(near)) return
+        carrying.add(near)
+        hold(ask, near, ask.connection)
+        circuits.carries(ask, () => near.abort(new Error('an idle circuit is cut for another one')))
       },
       moved: circuits.moved,
       answering(ask, status) {

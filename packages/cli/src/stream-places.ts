@@ -1,6 +1,7 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { createPlaces, type Party, type PlaceLimits, type PlaceRefusal } from '@postern/net'
 import { onStream } from './connection-streams.js'
+import { hasEnded } from './stream-end.js'
 
 /** Bounds the streams that peers open, by prefix. */
 export interface StreamPlaces {
@@ -18,7 +19,7 @@ export function createStreamPlaces(limits: PlaceLimits, refused: (refusal: Place
     },
     watch(connection, party) {
       const held = new Set<Stream>()
-      let isOver = connection.status === 'closed' || connection.status === 'aborted' || connection.status === 'reset'
+      let isOver = hasEnded(connection)
       const free = (stream: Stream): void => {
         held.delete(stream)
         places.free(stream)
@@ -47,5 +48,3 @@ export function createStreamPlaces(limits: PlaceLimits, refused: (refusal: Place
     }
   }
 }
-
-const hasEnded = ({ status }: Stream): boolean => status === 'closed' || status === 'aborted' || status === 'reset'

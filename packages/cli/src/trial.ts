@@ -51,7 +51,8 @@ export const plainTrial =
       },
       async arrives(address, port, { signal }) {
         if (server === undefined) return false
-        const arrived = once(server, 'connection', { signal }).then(
+        const over = new AbortController()
+        const arrived = once(server, 'connection', { signal: AbortSignal.any([signal, over.signal]) }).then(
           () => true,
           () => false
         )
@@ -59,6 +60,7 @@ export const plainTrial =
         const refused = new Promise<boolean>((resolve) => socket.once('error', () => resolve(false)))
         const outcome = await Promise.race([arrived, refused])
         socket.destroy()
+        over.abort()
         return outcome
       },
       witnesses: () => [],

@@ -92,13 +92,15 @@ const greeting = '\u0013/multistream/1.0.0\n'
 function speaksMultistream(host: string, port: number, { signal }: CallOptions): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port })
+    const over = new AbortController()
     const end = (outcome: boolean) => (): void => {
+      over.abort()
       socket.destroy()
       resolve(outcome)
     }
     socket.once('connect', () => socket.write(greeting))
     socket.once('data', (data) => end(data.toString('latin1').startsWith(greeting))())
     for (const name of ['error', 'close']) socket.once(name, end(false))
-    signal.addEventListener('abort', end(false), { once: true })
+    signal.addEventListener('abort', end(false), { signal: over.signal })
   })
 }

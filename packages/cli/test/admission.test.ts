@@ -336,12 +336,27 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     expect(isAnswered).toBe(false)
     await expect
       .poll(async () => {
-        await clock.advance(1000)
+        await clock.advance(10_000)
         return isAnswered
       })
       .toBe(true)
     await answered
     expect(busy.status).toBe('open')
+  })
+
+  it('is not read from the start where its address has sent too many small frames, others are', async () => {
+    const { clock, peer, dial } = await scene({ handshakeTimeoutMs: 600_000 })
+    const busy = await dial(await peer('127.0.0.2'))
+    smallFrames(busy, 0, 5000)
+    // Answered after the frames: the node has counted them.
+    await (await busy.newStream('/ipfs/ping/1.0.0')).close()
+    const came: string[] = []
+    const late = dial(await peer('127.0.0.2')).then(() => came.push('late'))
+    await dial(await peer('127.1.0.3')).then(() => came.push('other'))
+    expect(came).toEqual(['other'])
+    await clock.advance(60_000)
+    await late
+    expect(came).toEqual(['other', 'late'])
   })
 
   it('may open so many streams, of one peer and in all, and others find some left', async () => {

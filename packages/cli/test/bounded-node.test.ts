@@ -24,7 +24,11 @@ describe('a muxer whose peer does not read', () => {
       },
       abort: () => aborted++
     } as unknown as MessageStream
-    const muxer = { sendFrame: ({ type }: { type: number }) => sent.push(type) > 0 }
+    const muxer = {
+      sendFrame: ({ type }: { type: number }) => sent.push(type) > 0,
+      createStream: () => undefined,
+      onRemoteStream: () => undefined
+    }
     const factory = {
       protocol: '/yamux/1.0.0',
       createStreamMuxer: () => muxer as unknown as StreamMuxer

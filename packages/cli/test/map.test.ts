@@ -56,6 +56,28 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     })
   })
 
+  it('refuses --via none, which can map nothing', async () => {
+    const lab = await enter('home')
+    for (const more of [[], ['--once']]) {
+      const { code, stdout, stderr } = await posternIn(lab, ['map', '8080', '--via', 'none', ...more])
+      expect([code, stdout]).toEqual([2, ''])
+      expect(stderr).toContain('It maps nothing: leave the option out, or name strategies')
+    }
+  })
+
+  it('with --once exits 1 where no strategy that is named can map anything', async () => {
+    const lab = await enter('home')
+    const { code, stdout } = await posternIn(lab, ['map', '8080', '--once', '--json', '--via', 'stun:127.0.0.1'])
+    expect(code).toBe(1)
+    expect(JSON.parse(stdout)).toMatchObject({
+      event: 'failed',
+      strategy: null,
+      internal: { address: '0.0.0.0', port: 8080 },
+      external: null,
+      reasons: [{ strategy: 'stun', code: 'NO_SERVICE' }]
+    })
+  })
+
   it('uses the strategies that --via names, in that order', async () => {
     const lab = await enter('home')
     const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--json', '--via', 'nat-pmp:192.168.1.1,pcp'])

@@ -1,8 +1,8 @@
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
-import { circuitRelayTransport, RELAY_V2_HOP_CODEC } from '@libp2p/circuit-relay-v2'
+import { circuitRelayTransport, RELAY_V2_HOP_CODEC, RELAY_V2_STOP_CODEC } from '@libp2p/circuit-relay-v2'
 import { identify } from '@libp2p/identify'
-import type { Connection, Libp2p } from '@libp2p/interface'
+import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2pOptions } from 'libp2p'
@@ -63,6 +63,10 @@ const client = (listen: readonly string[] = []): Promise<Libp2p> =>
     transports: [tcp(), circuitRelayTransport()],
     services: { identify: identify() }
   })
+
+const hopStreamsOf = (node: Libp2p): number =>
+  node.getConnections().flatMap(({ streams }) => streams.filter(({ protocol }) => protocol === RELAY_V2_HOP_CODEC))
+    .length
 
 const closed = (connection: Connection): Promise<void> =>
   new Promise((resolve) => connection.addEventListener('close', () => resolve()))
@@ -135,5 +139,69 @@ describe('the relay server', { timeout: 15_000 }, () => {
     expect({ live: relay.reservations, given: relay.counters.reservations }).toEqual({ live: 1, given: 1 })
     await target.stop()
     await expect.poll(() => relay.reservations).toBe(0)
+  })
+
+  describe('that asks a far end which', () => {
+    const accept = Uint8Array.of(8, 1, 32, 100)
+    const refuse = Uint8Array.of(8, 1, 32, 0xca, 1)
+    const say = (stream: Stream, message: Uint8Array): void =>
+      void stream.send(Uint8Array.of(message.length, ...message))
+
+    /** A node with a reservation that answers STOP as it is told, and a request for a circuit to it. */
+    async function asked(answer: (stream: Stream, near: Stream) => Promise<void> | void) {
+      const { relay, server, address } = await scene()
+      const far = await open({ transports: [tcp()] })
+      const near = await open({ transports: [tcp()] })
+      const stops: Stream[] = []
+      const held: { near?: Stream } = {}
+      await far.handle(RELAY_V2_STOP_CODEC, async (stream) => {
+        stops.push(stream)
+        if (held.near !== undefined) await answer(stream, held.near)
+      })
+      const place = await (await far.dial(multiaddr(address))).newStream(RELAY_V2_HOP_CODEC)
+      say(place, Uint8Array.of(8, 0))
+      await expect.poll(() => relay.reservations).toBe(2)
+      held.near = await (await near.dial(multiaddr(address))).newStream(RELAY_V2_HOP_CODEC)
+      const id = far.peerId.toMultihash().bytes
+      const request = Uint8Array.of(8, 1, 18, id.length + 2, 10, id.length, ...id)
+      say(held.near, request)
+      return { relay, server, stops, near: held.near }
+    }
+
+    it('sends more than an answer can have resets the stream, and keeps no byte of it', async () => {
+      const { relay, stops } = await asked((stream) => {
+        // The length says that 3.9 MB follow.
+        stream.send(Uint8Array.of(0xe0, 0x84, 0xee, 0x01))
+        stream.send(new Uint8Array(65_536))
+      })
+      await expect.poll(() => stops.map(({ status }) => status)).toEqual(['reset'])
+      await expect.poll(() => relay.open).toBe(0)
+    })
+
+    it('refuses resets the stream, which the peer would hold open', async () => {
+      const { relay, stops } = await asked((stream) => say(stream, refuse))
+      await expect.poll(() => stops.map(({ status }) => status)).toEqual(['reset'])
+      await expect.poll(() => relay.open).toBe(0)
+    })
+
+    it('accepts when the near end has gone resets the stream', async () => {
+      const { relay, server, stops } = await asked(async (stream, near) => {
+        near.abort(new Error('changed my mind'))
+        await expect.poll(() => hopStreamsOf(server)).toBe(1)
+        say(stream, accept)
+      })
+      await expect.poll(() => stops.map(({ status }) => status)).toEqual(['reset'])
+      await expect.poll(() => relay.open).toBe(0)
+    })
+
+    it('holds its stream open keeps the place of the circuit', async () => {
+      const { relay, near, stops } = await asked((stream) => say(stream, accept))
+      await expect.poll(() => relay.counters.relayed).toBe(1)
+      await near.close()
+      await expect.poll(() => stops.map(({ remoteWriteStatus }) => remoteWriteStatus)).toEqual(['closed'])
+      expect(relay.open).toBe(1)
+      await stops[0]?.close()
+      await expect.poll(() => relay.open).toBe(0)
+    })
   })
 })

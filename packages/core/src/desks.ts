@@ -1,6 +1,9 @@
 import type { Clock, Gateway } from '@postern/interface'
 import { gatewayKey } from './roster.js'
 
+/** Gateways that are remembered. Others, which were asked longest ago, are forgotten: routes can be forged without end. */
+const maxDesks = 64
+
 /** Where the verbs of one gateway queue: its protocols share a table, and many routers fail on a second request while they
  * work on the first. */
 export interface Desk {
@@ -11,6 +14,8 @@ export interface Desk {
    * other strategies too, but not for one that takes longer than the patience: a slow UPnP must not hold up PCP.
    */
   serve<T>(strategy: string, verb: () => Promise<T>): Promise<T>
+  /** Whether a verb runs, or waits. */
+  isBusy(): boolean
   /** When the running verb of a strategy has taken longer than the patience, in ms from now. 0 or less: it has. Undefined:
    * none runs. */
   overdueInMs(strategy: string): number | undefined
@@ -37,6 +42,7 @@ export function createDesks(clock: Clock, patienceMs: number): Desks {
   const desks = new Map<string, Desk>()
   const open: Desk = {
     serve: (_strategy, verb) => verb(),
+    isBusy: () => false,
     overdueInMs: () => undefined,
     slowestMs: () => 0,
     restsUntil: new Map(),
@@ -47,6 +53,11 @@ export function createDesks(clock: Clock, patienceMs: number): Desks {
       if (gateway === null) return open
       const key = gatewayKey(gateway)
       const desk = desks.get(key) ?? createDesk(clock, patienceMs)
+      desks.delete(key)
+      for (const [other, { isBusy }] of desks) {
+        if (desks.size < maxDesks) break
+        if (!isBusy()) desks.delete(other)
+      }
       desks.set(key, desk)
       return desk
     },
@@ -98,6 +109,7 @@ function createDesk(clock: Clock, patienceMs: number): Desk {
 
   return {
     overdueInMs,
+    isBusy: () => tickets.length > 0,
     async serve(strategy, verb) {
       const ticket: Ticket = { strategy, startedMs: undefined }
       tickets.push(ticket)

@@ -44,7 +44,7 @@ export function createHolding(want: Want, context: Context): Holding {
   let notBeforeMs = 0
   let complained = ''
   /** A mapping that the gateway has granted, and that a change of the network here has ended: it is there still. */
-  let parted: { readonly gateway: string; readonly address: string; readonly untilMs: number } | undefined
+  let parted: { readonly gateway: string; readonly address: string; readonly askedMs: number } | undefined
 
   /** The best mapper that may be asked now, or how long to wait for one. */
   function choose(): Choice | number {
@@ -75,7 +75,7 @@ export function createHolding(want: Want, context: Context): Holding {
   /** Until when a gateway is not asked again for what it granted a moment ago (RFC 6887 §11.2.1): the cable was out and in. */
   function restMs({ gateway }: Mapper, { address }: Endpoint): number {
     if (parted === undefined || gateway === null) return 0
-    return gatewayKey(gateway) === parted.gateway && address === parted.address ? parted.untilMs : 0
+    return gatewayKey(gateway) === parted.gateway && address === parted.address ? parted.askedMs + leastSpacingMs : 0
   }
 
   /** Says that nothing works, once for each new set of reasons. Not while there may still be an answer. */
@@ -88,7 +88,8 @@ export function createHolding(want: Want, context: Context): Holding {
       return context.isAwaited(entry) ? [{ ...reason, message: `${reason.message}; still searching` }] : [reason]
     })
     const text = reasons.map(({ strategy, code }) => `${strategy} ${code}`).join()
-    if (text === complained) return
+    // Without a strategy that maps, nothing was tried that could have failed.
+    if (text === complained || reasons.length === 0) return
     complained = text
     publisher.complain(want, reasons)
   }
@@ -114,14 +115,14 @@ export function createHolding(want: Want, context: Context): Holding {
       }
     })
     const { kind, why } = await tenure.keep(call)
-    const untilMs = tenure.grantedMs() + leastSpacingMs
+    const askedMs = tenure.askedMs()
     tenure = undefined
     // Whoever grants for a moment only, or the same to everybody, is asked less and less often.
     const isShort = kind === 'lapsed' && clock.monotonicMs() - sinceMs < policy.retry.mostMs
     if (isShort || first.holder.isForfeit()) failures.defer(entry, mapper)
     if (kind === 'spoiled') {
       const { gateway } = mapper
-      parted = gateway === null ? undefined : { gateway: gatewayKey(gateway), address: first.endpoint.address, untilMs }
+      parted = gateway === null ? undefined : { gateway: gatewayKey(gateway), address: first.endpoint.address, askedMs }
       return
     }
     entry.failure = why
@@ -172,7 +173,7 @@ export function createHolding(want: Want, context: Context): Holding {
       // The answer that told of it may have been the one to this very lease.
       if (tenure !== undefined && !tenure.gatewayForgot(beforeMs)) return
       failures.clear()
-      parted = undefined
+      if (parted !== undefined && parted.askedMs < beforeMs) parted = undefined
       bell.ring('check')
     },
     async run(call, last) {

@@ -12,6 +12,9 @@ export interface Recoveries {
   confirm(gateway: string): void
 }
 
+/** Gateways that are remembered. Others, whose turn was longest ago, are forgotten: routes can be forged without end. */
+const maxGateways = 64
+
 interface Pace {
   /** Why the next recovery comes, and when at the earliest; undefined while none is to come. */
   pending: { readonly why: Why; readonly dueMs: number; toldMs: number; readonly call: CallOptions } | undefined
@@ -46,8 +49,18 @@ export function createRecoveries(
       restartedMs: Number.NEGATIVE_INFINITY,
       restarts: 0
     }
+    paces.delete(gateway)
+    forgetOldest()
     paces.set(gateway, pace)
     return pace
+  }
+
+  /** One that waits is kept: what it waits for is to happen. */
+  function forgetOldest(): void {
+    for (const [gateway, { pending }] of paces) {
+      if (paces.size < maxGateways) return
+      if (pending === undefined) paces.delete(gateway)
+    }
   }
 
   /** That it has started again is what the router itself said when it was asked: no hint before puts that off. */

@@ -1,14 +1,15 @@
-import { type CallOptions, hasNextHop, natError, type Network, printable } from '@postern/interface'
+import { type CallOptions, type Family, hasNextHop, natError, type Network, printable } from '@postern/interface'
 import type { Closing, Context } from './context.js'
 import { createHolding, heldAt, type Holding } from './holding.js'
 import type { Observers } from './observers.js'
 import type { Recoveries } from './recovery.js'
 import type { Relays } from './relays.js'
 import { gatewayKey } from './roster.js'
+import { createSearchPace } from './search-pace.js'
 import { tidy } from './tidy.js'
 import type { Verifier } from './verifier.js'
 import type { Wanted } from './wanted.js'
-import type { Want } from './wants.js'
+import { primaryGateway, type Want } from './wants.js'
 
 /** One run of the ladder, from `start` to `stop`. */
 export interface Session extends CallOptions {
@@ -19,8 +20,10 @@ export interface Session extends CallOptions {
   readonly holdings: () => Iterable<Holding>
   hold(want: Want): void
   drop(want: Want): void
-  /** The network is another one than before, or may be: the machine may have slept. */
-  networkChanged(before: Network, isSame: boolean): void
+  /** Whether a lease of this gateway is held. */
+  isHeldAt(gateway: string): boolean
+  /** The network is another one than before in these families; in none after the machine has slept. */
+  networkChanged(before: Network, changed: readonly Family[]): void
   /** Ends the first pass if everything that can be tried at once has been. */
   review(): void
   /** Whatever comes of it, nothing begins any more. */
@@ -59,7 +62,9 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
   let searching = new AbortController()
   let searchedMs = Number.NEGATIVE_INFINITY
   let isPassOver = false
-  let isSearchDue = false
+  const pace = createSearchPace(clock, policy)
+  /** Aborted when the search that is due begins, or one that is due sooner takes its place. */
+  let due: { readonly atMs: number; readonly cut: AbortController } | undefined
 
   function track(work: Promise<unknown>): void {
     const kept: Promise<unknown> = work
@@ -82,7 +87,9 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
 
   /** Looks at the network anew: what was found on the old one counts no more. */
   function search(): void {
-    isSearchDue = false
+    due?.cut.abort(replaced)
+    due = undefined
+    pace.searched()
     searching.abort(replaced)
     searching = new AbortController()
     searchedMs = clock.monotonicMs()
@@ -99,15 +106,16 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     }
   }
 
-  /** A network that flaps is not searched each time. One that has just come up is, at once. */
-  function searchSoon(before: Network): void {
-    const waitMs = searchedMs + policy.coalesceMs - clock.monotonicMs()
-    if (waitMs <= 0 || !before.gateways.some(hasNextHop)) return search()
-    if (isSearchDue) return
-    isSearchDue = true
-    later(waitMs, cut, () => {
-      if (isSearchDue) search()
-    })
+  /** A network that flaps is not searched each time. One that has just come up is, soon. */
+  function searchSoon(before: Network, changed: readonly Family[]): void {
+    const waitMs = pace.changed(changed, !before.gateways.some(hasNextHop))
+    if (waitMs <= 0) return search()
+    const atMs = clock.monotonicMs() + waitMs
+    if (due !== undefined && due.atMs <= atMs) return
+    due?.cut.abort(replaced)
+    const own = new AbortController()
+    due = { atMs, cut: own }
+    later(waitMs, { signal: own.signal }, search)
   }
 
   function hold(want: Want): void {
@@ -127,6 +135,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     if (cut.signal.aborted) return
     cut.abort(stopped)
     searching.abort(stopped)
+    due?.cut.abort(stopped)
     for (const each of holdings.values()) each.cut.abort(stopped)
   }
 
@@ -148,14 +157,16 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
       later(policy.tidyAfterMs, cut, () => track(tidy(context, wanted, cut)))
       context.touched()
     },
-    networkChanged(before, isSame) {
+    isHeldAt: (gateway) => [...holdings.values()].some(({ holding }) => heldAt(holding) === gateway),
+    networkChanged(before, changed) {
       if (cut.signal.aborted) return
-      if (!isSame) {
-        searchSoon(before)
+      if (changed.length > 0) {
+        searchSoon(before, changed)
         locals.refresh()
         ringAll('look')
       }
-      const gateways = new Set(network().gateways.map(gatewayKey))
+      const primary = ([4, 6] as const).flatMap((family) => primaryGateway(network(), family) ?? [])
+      const gateways = new Set(primary.map(gatewayKey))
       // Also those that were named, and are no next hops.
       for (const { holding } of holdings.values()) {
         const gateway = heldAt(holding)

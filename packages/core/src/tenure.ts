@@ -2,6 +2,7 @@ import { type CallOptions, type Lease, type NatError, natError, printable } from
 import { asNatError, attempt } from './attempt.js'
 import type { Bell } from './bell.js'
 import type { Closing, Context } from './context.js'
+import type { Desk } from './desks.js'
 import { type Ending, keep } from './keeper.js'
 import { checkGrant, type Grant, type Held, type Publisher } from './publisher.js'
 import { isOnPath, isOurs } from './wants.js'
@@ -9,8 +10,9 @@ import { isOnPath, isOurs } from './wants.js'
 /** One mapping, from its grant to its end. */
 export interface Tenure {
   readonly held: () => Held
-  /** When it was last granted or renewed, on the monotonic clock. */
-  readonly grantedMs: () => number
+  /** When the gateway may last have granted it, on the monotonic clock: at the last answer, or at the end of a renewal
+   * that got none. */
+  readonly askedMs: () => number
   /** Keeps the lease alive. Resolves with how it ended, and then it is withdrawn. Rejects with the signal's reason. */
   keep(call: CallOptions): Promise<Ending>
   /** The gateway is known to have forgotten what it granted before this moment. False if this is newer. */
@@ -38,8 +40,9 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   const { host, policy, desks, ledger, memory, doubts } = context
   const { clock } = host
   const { entry, mapper, holder } = first
-  const desk = desks.of(mapper.gateway)
   const limitMs = mapper.timeoutMs ?? policy.verbMs
+  /** Asked for each time: one that has not been used for long is forgotten. */
+  const desk = (): Desk => desks.of(mapper.gateway)
   let held = first
   let latest: Grant = first
   let successor: Lease | undefined
@@ -47,10 +50,12 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   let forgotten = false
   let isFailing = false
   let grantedMs = 0
+  let askedMs = 0
 
   function publish(next: Held, before: Held | undefined): void {
     held = next
     grantedMs = clock.monotonicMs()
+    askedMs = grantedMs
     publisher.publish(next, before)
     // A router that was named, or is none, need not be the next hop: its address may well lie beyond that.
     const { external } = next
@@ -87,13 +92,14 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   function renew(lease: Lease, call: CallOptions): Promise<Lease> {
     // Claimed before the answer, so that one lease of a gateway is asked about at a poll, and not each of them: the one
     // that was granted longest ago. Trying again what has failed is no poll, or nobody else would ever have a turn.
-    if (isShared() && !isFailing) desk.heardMs.set(entry.name, clock.monotonicMs())
-    return desk.serve(entry.name, async () => {
+    if (isShared() && !isFailing) desk().heardMs.set(entry.name, clock.monotonicMs())
+    return desk().serve(entry.name, async () => {
       if (!isHeld()) throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
       try {
         const next = await attempt((bounded) => lease.renew(bounded), limitMs, clock, call, adopt)
         return isHeld() ? take(next) : next
       } finally {
+        askedMs = clock.monotonicMs()
         if (!isHeld()) askedLast()
       }
     })
@@ -121,7 +127,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
 
   return {
     held: () => held,
-    grantedMs: () => grantedMs,
+    askedMs: () => askedMs,
     gatewayForgot(beforeMs) {
       if (grantedMs >= beforeMs) return false
       forgotten = true
@@ -135,7 +141,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
           random: host.random,
           bell,
           pollMs: mapper.gateway === null ? Number.POSITIVE_INFINITY : policy.pollMs,
-          heardMs: () => (isShared() ? (desk.heardMs.get(entry.name) ?? 0) : 0),
+          heardMs: () => (isShared() ? (desk().heardMs.get(entry.name) ?? 0) : 0),
           spoiled,
           forgotten: () => forgotten,
           renew,
@@ -184,7 +190,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
       }
       try {
         if (!publisher.withdraw(held) || holder.isForfeit()) return
-        const released = await desk.serve(entry.name, async () => {
+        const released = await desk().serve(entry.name, async () => {
           phase = 'over'
           const { lease } = latest
           // Somebody has mapped the same again while this waited: releasing it would end what is wanted.

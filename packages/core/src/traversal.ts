@@ -1,4 +1,4 @@
-import { printable } from '@postern/interface'
+import { boundGateways, printable } from '@postern/interface'
 import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@postern/interface'
 import { createCandidates } from './candidates.js'
 import type { Context } from './context.js'
@@ -24,7 +24,7 @@ import { noteVerified, wasVerified } from './track-record.js'
 import { createUpgrades } from './upgrades.js'
 import { createVerifier } from './verifier.js'
 import { createWanted } from './wanted.js'
-import { isSameNetwork } from './wants.js'
+import { changedFamilies, isOnPath } from './wants.js'
 
 export interface Traversal extends TypedEvents<TraversalEvents> {
   /** Makes an endpoint reachable, as long as it is wanted. The address may be a wildcard. Throws a TypeError for an
@@ -91,7 +91,10 @@ export function createTraversal(options: TraversalOptions): Traversal {
       if (what === 'gone') return about.kind === 'relay' ? relays.gone(about.party.id) : undefined
       host.log.info(`${entry.name}: the ${about.kind} says: ${what}`)
       if (about.kind !== 'mapper' || about.gateway === null) return
-      recoveries.trigger(gatewayKey(about.gateway), what === 'restarted' ? 'restarted' : 'hint', session)
+      const gateway = gatewayKey(about.gateway)
+      // What a router says that is not used changes nothing.
+      if (!isOnPath(about, entry, network) && !session.isHeldAt(gateway)) return
+      recoveries.trigger(gateway, what === 'restarted' ? 'restarted' : 'hint', session)
     }
   })
   const upgrades = createUpgrades(
@@ -233,11 +236,11 @@ export function createTraversal(options: TraversalOptions): Traversal {
     lend: (open, call = {}) => observers.lend(open, call),
     networkIs(next) {
       const before = network
-      const isSame = isSameNetwork(next, before)
-      network = next
+      network = { ...next, gateways: boundGateways(next.gateways) }
+      const changed = changedFamilies(network, before)
       const slept = elapsedMs(clock, seen) - (clock.monotonicMs() - seen.monotonicMs) > sleptMs
       seen = stamp(clock)
-      if (session !== undefined && (slept || !isSame)) session.networkChanged(before, isSame)
+      if (session !== undefined && (slept || changed.length > 0)) session.networkChanged(before, changed)
     },
     start() {
       if (isOn) return turn

@@ -2,6 +2,7 @@ import {
   canonicalAddress,
   classOf,
   type Endpoint,
+  type Family,
   familyOf,
   type Gateway,
   hasNextHop,
@@ -99,11 +100,20 @@ export const isOurs = (address: string, { addresses, gateways }: Network): boole
 /** The port to ask for where nobody chose one. Ports below 1024 are only ever asked for by somebody who names them. */
 export const ownPort = (port: number): number => (port < 1024 ? 49_152 + port : port)
 
-/** Whether it is the network it was. A hardware address that is only now known, or no longer, is no change; another one
- * is. */
-export function isSameNetwork(one: Network, other: Network): boolean {
-  const known = one.gateways.every(({ mac }, index) => mac !== undefined && other.gateways[index]?.mac !== undefined)
-  const comparable = ({ gateways, addresses }: Network): string =>
-    JSON.stringify([gateways.map(({ mac, ...gateway }) => (known ? { ...gateway, mac } : gateway)), addresses])
-  return comparable(one) === comparable(other)
+/** The families in which the network is another one: the gateway that replies leave through, or our addresses. Other default
+ * routes are not used, and any neighbour can add and remove them. A hardware address that is only now known, or no longer,
+ * is no change; another one is. */
+export function changedFamilies(one: Network, other: Network): readonly Family[] {
+  return families.filter((family) => {
+    const [before, after] = [primaryGateway(one, family), primaryGateway(other, family)]
+    const isMoved = before?.mac !== undefined && after?.mac !== undefined && before.mac !== after.mac
+    return isMoved || placeIn(one, before, family) !== placeIn(other, after, family)
+  })
+}
+
+const families: readonly Family[] = [4, 6]
+
+function placeIn({ addresses }: Network, gateway: Gateway | undefined, family: Family): string {
+  const ours = addresses.filter((address) => familyOf(address) === family).toSorted()
+  return JSON.stringify([gateway?.address, gateway?.interface, gateway?.localAddress, ours])
 }

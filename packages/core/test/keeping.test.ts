@@ -53,6 +53,32 @@ describe('renewing', () => {
     await end(each)
   })
 
+  it('keeps 4 s apart from the last request when the network went and came back, whether that had an answer or not', async () => {
+    const each = keeper({
+      renew() {
+        throw natError('NO_REPLY', 'the answer was lost')
+      }
+    })
+    const maps = timed(each.clock, each.trace, 'map')
+    each.traversal.want(web)
+    await begin(each, 1000)
+    const unplug = async (): Promise<void> => {
+      each.traversal.networkIs({ gateways: [], addresses: [] })
+      await each.clock.advance(100)
+      each.traversal.networkIs(home)
+    }
+    await unplug()
+    await each.clock.advance(10_000)
+    each.traversal.recheck()
+    while (each.renewals.length === 0) await each.clock.advance(100)
+    await unplug()
+    await each.clock.advance(10_000)
+    expect(maps).toHaveLength(3)
+    expect((maps[1] ?? 0) - (maps[0] ?? 0)).toBeGreaterThanOrEqual(4000)
+    expect((maps[2] ?? 0) - (each.renewals[0] ?? 0)).toBeGreaterThanOrEqual(4000)
+    await end(each)
+  })
+
   it('keeps a lease of 6 s alive without a gap', async () => {
     const each = keeper({ lifetimeMs: 6000 })
     each.traversal.want(web)

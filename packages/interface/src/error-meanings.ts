@@ -33,7 +33,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     advice: 'Look at what answers there: it is no ordinary router.'
   },
   UNTRUSTED_REPLY: {
-    meaning: 'The answer points somewhere a router has no reason to point: another host, a name, a redirect.',
+    meaning:
+      'The answer points somewhere a router has no reason to point (another host, a name, a redirect), or seems to be forged.',
     advice: 'Look for a misbehaving device on the local network.'
   },
   PORT_TAKEN: {
@@ -162,7 +163,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
 
   // The ladder itself.
   ATTEMPT_TIMEOUT: {
-    meaning: 'The attempt took longer than the policy allows; it was undone.',
+    meaning: 'The attempt took longer than its strategy or the policy allows; it is undone.',
     advice: 'None needed: the next strategy is tried, and this one again later.'
   },
   SECONDARY_GATEWAY: {

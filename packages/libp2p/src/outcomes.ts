@@ -26,10 +26,11 @@ export function outcomeOf(
     }
     traversal.addEventListener('mapped', each, { signal: heard.signal })
     traversal.addEventListener('failed', each, { signal: heard.signal })
-    signal.addEventListener('abort', () => {
+    const aborted = (): void => {
       heard.abort()
       reject(signal.reason)
-    })
+    }
+    signal.addEventListener('abort', aborted, { signal: heard.signal })
   })
 }
 

@@ -1,10 +1,10 @@
 import { createTraversal, type PolicyOptions, type Store, systemHost } from '@postern/core'
 import { type Family, familyOf, type Host, hasNextHop, type Network, type Strategy } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
-import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
+import { doubtBeyondFirstHop, findNetwork, orAborted, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
 import { upnp } from '@postern/upnp'
-import { aborted, createGateway, type Options, type PortMappingGateway } from './port-mapping-gateway.js'
+import { createGateway, type Options, type PortMappingGateway } from './port-mapping-gateway.js'
 
 export interface PortMappingClientInit {
   /** The strategies in rank order.
@@ -58,10 +58,10 @@ export function portMappingClient(init: PortMappingClientInit = {}): PortMapping
         known.resolve()
       }
       running = { cut, watching: watchNetwork({ clock, changed, find }, cut) }
-      await Promise.race([known.promise, aborted(signal)])
+      await orAborted(known.promise, { signal })
       await traversal.start()
     }
-    await Promise.race([traversal.firstPass(), aborted(signal)])
+    await orAborted(traversal.firstPass(), { signal })
   }
 
   /** Nothing runs where nobody has a gateway: who found none has nothing to stop. */

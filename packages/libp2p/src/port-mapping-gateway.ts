@@ -1,5 +1,6 @@
 import type { Traversal } from '@postern/core'
 import { type Endpoint, type Family, type Gateway, parseMultiaddr } from '@postern/interface'
+import { orAborted } from '@postern/net'
 import { outcomeOf, releaseOf } from './outcomes.js'
 
 export interface Options {
@@ -109,12 +110,9 @@ export function createGateway(
     port: 0,
     family: `IPv${family}`,
     map: (port, host, options = {}) =>
-      Promise.race([want(endpointOf(port, host, options.protocol), options), aborted(options.signal)]),
+      unlessAborted(want(endpointOf(port, host, options.protocol), options), options.signal),
     async *mapAll(port, options = {}) {
-      yield await Promise.race([
-        want(endpointOf(port, localAddress, options.protocol), options),
-        aborted(options.signal)
-      ])
+      yield await unlessAborted(want(endpointOf(port, localAddress, options.protocol), options), options.signal)
     },
     unmap: (port) => unwant([...wants.keys()].filter((key) => key.endsWith(` ${port}`))),
     async externalIp({ signal } = {}) {
@@ -126,7 +124,7 @@ export function createGateway(
       if (told !== undefined && performance.now() - told.atMs < addressMs) return told.host
       // Not every protocol tells the address without a mapping, so one is made to a port where nobody listens.
       const probe = endpointOf(49_152 + Math.floor(Math.random() * 16_384), localAddress, 'udp')
-      const { externalHost } = await Promise.race([want(probe, {}), aborted(signal)])
+      const { externalHost } = await unlessAborted(want(probe, {}), signal)
       await unwant([keyOf(probe)])
       return externalHost
     },
@@ -139,9 +137,5 @@ export function createGateway(
 
 const keyOf = ({ protocol, address, port }: Endpoint): string => `${protocol} ${address} ${port}`
 
-export function aborted(signal: AbortSignal | undefined): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal?.aborted === true) reject(signal.reason)
-    signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
-}
+const unlessAborted = <T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> =>
+  signal === undefined ? work : orAborted(work, { signal })

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { uPnPNAT } from '@libp2p/upnp-nat'
 import { canRunLab, openLab, type TopologyName } from '@postern/lab'
 import { natPmp } from '@postern/nat-pmp'
@@ -55,7 +56,8 @@ it('renews what it mapped, gives the same mapping when asked twice, and unmaps',
   const { value: gateway } = await done(client.findGateways().next())
   if (gateway === undefined) throw new Error('no gateway')
   expect(gateway).toMatchObject({ id: '192.168.1.1%eth0', host: '192.168.1.1', family: 'IPv4' })
-  const external = await done(gateway.externalIp())
+  const { signal } = new AbortController()
+  const external = await done(gateway.externalIp({ signal }))
   expect(router.mappings).toEqual([])
 
   const mapping = await done(gateway.map(4001, '192.168.1.2', { protocol: 'TCP' }))
@@ -66,7 +68,9 @@ it('renews what it mapped, gives the same mapping when asked twice, and unmaps',
     internalPort: 4001,
     protocol: 'TCP'
   })
-  expect(await done(gateway.map(4001, '192.168.1.2'))).toEqual(mapping)
+  expect(await done(gateway.map(4001, '192.168.1.2', { signal }))).toEqual(mapping)
+  // libp2p's signals may live as long as the node.
+  expect(getEventListeners(signal, 'abort')).toEqual([])
   await clock.advance(24 * 3_600_000)
   expect(router.mappings).toMatchObject([{ protocol: 'tcp', externalPort: 4001, internalPort: 4001 }])
   expect(router.violations).toEqual([])

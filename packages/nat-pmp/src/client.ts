@@ -58,7 +58,10 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
     call: CallOptions
   ): Promise<T> {
     const remote = { address: gateway.address, port }
-    const reply = await request({ remote, family: 4, localAddress, bytes, waitsMs: waits, match }, call)
+    const reply = await request(
+      { remote, family: 4, localAddress, bytes, waitsMs: waits, match, isGuessable: true },
+      call
+    )
     if (epochs.hasRestarted(reply.epochSeconds, clock.monotonicMs())) {
       known = undefined
       events.restarted()

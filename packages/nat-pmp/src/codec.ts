@@ -69,8 +69,12 @@ export function decodeMappingReply(
   request: Pick<MappingRequest, 'protocol' | 'internalPort'>
 ): MappingReply | undefined {
   const view = decodeHeader(bytes, opcodes[request.protocol], 16)
-  if (view === undefined || view.getUint16(8) !== request.internalPort) return undefined
-  return { epochSeconds: view.getUint32(4), externalPort: view.getUint16(10), lifetimeSeconds: view.getUint32(12) }
+  if (view === undefined) return undefined
+  const internalPort = view.getUint16(8)
+  const externalPort = view.getUint16(10)
+  // The gateways of some VPN providers name no internal port, or the external one in its place.
+  const isOurs = internalPort === request.internalPort || internalPort === 0 || internalPort === externalPort
+  return isOurs ? { epochSeconds: view.getUint32(4), externalPort, lifetimeSeconds: view.getUint32(12) } : undefined
 }
 
 /** The part that all answers share (§3.2, §3.3, §3.5). An error may be as short as the header itself. */

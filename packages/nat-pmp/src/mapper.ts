@@ -25,7 +25,7 @@ const abortedWaitsMs = [75, 125, 250]
 /** What a verb may take: two requests and undoing them, each as long as a slow router takes. */
 const timeoutMs = 75_000
 /** Failures after which the router may have made the mapping all the same. */
-const uncertain: ReadonlySet<string> = new Set(['NO_REPLY', 'MALFORMED_REPLY', 'GRANT_INVALID', 'NETWORK_FAILURE'])
+const uncertain: ReadonlySet<string> = new Set(['NO_REPLY', 'MALFORMED_REPLY', 'GRANT_INVALID', 'NETWORK_FAILURE', 'UNTRUSTED_REPLY'])
 
 /** The mapper of one gateway: glue between the contract and the client. */
 export function createMapper(client: Client, gateway: Gateway, clock: Clock): Mapper {
@@ -75,7 +75,8 @@ async function acquire(client: Client, request: MapRequest, suggested: number, c
     throw natError('GRANT_INVALID', `the router says that its external address is ${address}`)
   return {
     addresses: [formatMultiaddr(address, asked.protocol, granted.externalPort)],
-    lifetimeMs: Math.min(granted.lifetimeSeconds, longestLifetimeSeconds) * 1000,
+    // What is beyond the request is not relied on: the router may count in another unit, or by another clock.
+    lifetimeMs: Math.min(granted.lifetimeSeconds, asked.lifetimeSeconds) * 1000,
     // RFC 6886 §3.3: the port to suggest is the one that was assigned.
     renew: (again) => client.inTurn(() => acquire(client, request, granted.externalPort, again), again),
     release: released(client, request)

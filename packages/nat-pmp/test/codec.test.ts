@@ -51,6 +51,13 @@ describe('replies', () => {
   })
 
   it.each([
+    ['no internal port', '0082 0000 00000e10 0000 2382 00000e10'],
+    ['the external port in its place', '0082 0000 00000e10 2382 2382 00000e10']
+  ])('are understood that name %s', (_, text) => {
+    expect(decodeMappingReply(bytes(text), web)).toMatchObject({ externalPort: 9090 })
+  })
+
+  it.each([
     ['another opcode', '0081 0000 00000e10 1f90 2382 00000e10'],
     ['the other request', '0080 0000 00000e10 0b000002'],
     ['another internal port', '0082 0000 00000e10 1f91 2382 00000e10']

@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os'
 import {
+  boundGateways,
   type CallOptions,
   canonicalAddress,
   type Family,
@@ -11,7 +12,8 @@ import {
 import { localAddressTowards, type OpenUdp, openUdp } from './udp.js'
 
 /**
- * The gateways that a strategy should ask: the one its `gateway` option names, else every next hop of the network.
+ * The gateways that a strategy should ask: the one its `gateway` option names, else the next hops of the network, at most four
+ * of a family: each is asked and listened to on sockets of its own.
  *
  * A named gateway that is no next hop (another router, a test's own gateway) is looked up in the kernel's routes.
  * Rejects with `UNREACHABLE` if there is no way to it.
@@ -24,7 +26,7 @@ export async function chooseGateways(
   open: OpenUdp = openUdp
 ): Promise<readonly Gateway[]> {
   const nextHops = network.gateways.filter((gateway) => hasNextHop(gateway) && familyOf(gateway.address) === family)
-  if (named === undefined) return nextHops
+  if (named === undefined) return boundGateways(nextHops)
   if (familyOf(named) !== family) return []
   const known = nextHops.find(({ address }) => canonicalAddress(address) === canonicalAddress(named))
   if (known !== undefined) return [known]

@@ -1,12 +1,14 @@
 import { BlockList } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import {
+  boundGateways,
   type CallOptions,
   canonicalAddress,
   classOf,
   type Family,
   familyOf,
   type Gateway,
+  maxGatewaysPerFamily,
   type Network
 } from '@postern/interface'
 import { interfaceOf } from './choose-gateways.js'
@@ -49,7 +51,7 @@ const somewhere: Readonly<Record<Family, string>> = { 4: '198.51.100.1', 6: '200
 
 /**
  * Where this host stands: its default routes, IPv4 before IPv6 and the lowest metric first, and its addresses, without
- * loopback and link-local ones.
+ * loopback and link-local ones. At most {@link maxGatewaysPerFamily} routes of each family.
  *
  * Rejects with the signal's reason, or with what a platform's own tool fails with.
  */
@@ -70,10 +72,20 @@ export async function findNetwork(call: CallOptions, options: FindNetworkOptions
     .map(({ address }) => address)
   const gateways = ([4, 6] as const).flatMap((family) => {
     const ordered = routes.filter((route) => route.family === family).toSorted((a, b) => a.metric - b.metric)
-    const found = ordered.flatMap((route) => gatewayOf(route, held, unfitAddresses))
+    const found = firstOfEachInterface(ordered).flatMap((route) => gatewayOf(route, held, unfitAddresses))
     return viaPolicy(found, family === 4 ? source4 : source6, held)
   })
-  return { gateways, addresses }
+  return { gateways: boundGateways(gateways), addresses }
+}
+
+/** Only so many routes are looked at closely: a neighbour can forge thousands of router advertisements. */
+function firstOfEachInterface(ordered: readonly Route[]): readonly Route[] {
+  const counts = new Map<string, number>()
+  return ordered.filter(({ interface: link }) => {
+    const count = (counts.get(link) ?? 0) + 1
+    counts.set(link, count)
+    return count <= maxGatewaysPerFamily
+  })
 }
 
 /** Asks the kernel, unless this host has no address of the family that could be the answer. */

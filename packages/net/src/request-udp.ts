@@ -1,8 +1,13 @@
 import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
-import { type OpenUdp, openUdp, type SocketAddress } from './udp.js'
+import { createSprayGuard } from './spray-guard.js'
+import { type OpenUdp, openUdp, type SocketAddress, type UdpOptions, type UdpSocket } from './udp.js'
 
 /** Why what serves one request ends with it. Made once: an abort without a reason makes a new error with its stack. */
 const over = new Error('the request is over')
+/** A guessable answer within this time after a sending, in ms, is accepted at once. */
+const promptMs = 50
+/** A later one is accepted when no forged answer was heard for this time, in ms. */
+const holdMs = 250
 
 export interface UdpRequest<T> {
   readonly remote: SocketAddress
@@ -16,6 +21,10 @@ export interface UdpRequest<T> {
    * `MALFORMED_REPLY` too, which is then the error if nothing better comes. Every other throw ends the request. */
   readonly match: (bytes: Uint8Array) => T | undefined
   readonly clock: Clock
+  /** Whether an answer holds nothing that only its peer can know, such as a nonce: another host on the link may then send
+   * answers in the peer's name to every port. Where that is noticed the request ends with `UNTRUSTED_REPLY`.
+   * @default false */
+  readonly isGuessable?: boolean
   /** @default the real {@link openUdp} */
   readonly open?: OpenUdp
 }
@@ -24,10 +33,10 @@ export interface UdpRequest<T> {
  * Sends a request on a connected socket of its own (a random source port, nobody else's datagrams) until it is answered.
  *
  * Rejects with `NO_REPLY` after the last wait, `REFUSED` when the port is closed, `UNREACHABLE` when nothing can be
- * sent, what `match` threw, or the signal's reason. The socket is closed whichever way it ends.
+ * sent, `UNTRUSTED_REPLY` when answers seem to be forged, what `match` threw, or the signal's reason. Every socket is closed whichever way it ends.
  */
 export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOptions): Promise<T> {
-  const { remote, family, localAddress, bytes, waitsMs, match, clock, open = openUdp } = request
+  const { remote, family, localAddress, bytes, waitsMs, match, clock, isGuessable = false, open = openUdp } = request
   signal.throwIfAborted()
   const done = new AbortController()
   const answer = Promise.withResolvers<T>()
@@ -39,38 +48,63 @@ export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOpti
   }
   signal.addEventListener('abort', aborted, { once: true })
   let complaint: NatError | undefined
+  let sentMs = 0
+  let held: { readonly value: T } | undefined
+  const openOne = (handlers: Pick<UdpOptions, 'onMessage' | 'onError'>, call: CallOptions): Promise<UdpSocket> =>
+    open(
+      { family, remote, ...(localAddress === undefined ? {} : { local: { address: localAddress } }), ...handlers },
+      call
+    )
+  const guard = isGuessable ? createSprayGuard(remote, openOne, answer.reject, done) : undefined
+
+  /** Takes an answer, or holds it until it is known whether others like it go to every port. */
+  function take(value: T): void {
+    if (guard === undefined || !guard.isWatching() || clock.monotonicMs() - sentMs <= promptMs)
+      return answer.resolve(value)
+    if (held !== undefined) return
+    held = { value }
+    clock.sleep(holdMs, done).then(
+      () => answer.resolve(value),
+      () => undefined
+    )
+  }
+  const handlers: Pick<UdpOptions, 'onMessage' | 'onError'> = {
+    onMessage(reply) {
+      try {
+        const value = match(reply)
+        if (value === undefined) guard?.stray()
+        else take(value)
+      } catch (error) {
+        if (isNatError(error) && error.code === 'MALFORMED_REPLY') complaint = error
+        else answer.reject(error)
+      }
+    },
+    onError(error) {
+      // A refusal is final. Anything else (a full buffer, a link that is going up) may pass until the next sending.
+      if (error.code === 'REFUSED') answer.reject(error)
+      else complaint = error
+    }
+  }
+
+  async function sendings(socket: UdpSocket): Promise<T> {
+    for (const waitMs of waitsMs) {
+      socket.send(bytes)
+      sentMs = clock.monotonicMs()
+      // Most routers answer before the decoys are needed.
+      const pauseMs = guard?.isWatching() === false ? Math.min(promptMs, waitMs) : 0
+      if (pauseMs > 0) {
+        await clock.sleep(pauseMs, done)
+        await guard?.watch()
+      }
+      if (waitMs > pauseMs) await clock.sleep(waitMs - pauseMs, done)
+    }
+    if (held !== undefined) return held.value
+    throw complaint ?? natError('NO_REPLY', `no answer from ${remote.address} port ${remote.port}`)
+  }
 
   try {
-    const socket = await open(
-      {
-        family,
-        remote,
-        ...(localAddress === undefined ? {} : { local: { address: localAddress } }),
-        onMessage(reply) {
-          try {
-            const value = match(reply)
-            if (value !== undefined) answer.resolve(value)
-          } catch (error) {
-            if (isNatError(error) && error.code === 'MALFORMED_REPLY') complaint = error
-            else answer.reject(error)
-          }
-        },
-        onError(error) {
-          // A refusal is final. Anything else (a full buffer, a link that is going up) may pass until the next sending.
-          if (error.code === 'REFUSED') answer.reject(error)
-          else complaint = error
-        }
-      },
-      done
-    )
-    const sendings = async (): Promise<never> => {
-      for (const waitMs of waitsMs) {
-        socket.send(bytes)
-        await clock.sleep(waitMs, { signal: done.signal })
-      }
-      throw complaint ?? natError('NO_REPLY', `no answer from ${remote.address} port ${remote.port}`)
-    }
-    return await Promise.race([answer.promise, sendings()])
+    const socket = await openOne(handlers, done)
+    return await Promise.race([answer.promise, sendings(socket)])
   } catch (error) {
     signal.throwIfAborted()
     throw error

@@ -8,7 +8,7 @@ export type SpacedUdp = <T>(request: Omit<UdpRequest<T>, 'clock' | 'open'>, call
 
 /** RFC 6886 §3.1: a request that was not answered is outstanding for so long after it was sent last, in ms. */
 const outstandingMs = 250
-const silence: ReadonlySet<string> = new Set(['NO_REPLY', 'MALFORMED_REPLY', 'UNREACHABLE'])
+const silence: ReadonlySet<string> = new Set(['NO_REPLY', 'MALFORMED_REPLY', 'UNREACHABLE', 'UNTRUSTED_REPLY'])
 
 /**
  * {@link requestUdp} to one service. Where a sending of the request before has no answer of its own, since the request was

@@ -2,7 +2,7 @@ import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Clock, NatError } from '@postern/interface'
 import { afterEach, describe, expect, it } from 'vitest'
-import { localAddressTowards, openUdp, requestUdp, type UdpRequest } from '../src/index.js'
+import { localAddressTowards, openUdp, requestUdp, type UdpOptions, type UdpRequest } from '../src/index.js'
 
 const clock: Clock = {
   monotonicMs: () => performance.now(),
@@ -126,6 +126,138 @@ describe('a request over UDP', () => {
     const before = process.getActiveResourcesInfo().length
     for (let count = 0; count < 1000; count++) await requestUdp(request(port), call)
     expect(process.getActiveResourcesInfo().length).toBeLessThanOrEqual(before + 1)
+  })
+})
+
+describe('a request whose answer can be guessed', () => {
+  interface Opened extends UdpOptions {
+    isOpen: boolean
+    sent: number
+  }
+
+  /** Sockets that a test speaks through, on a clock that it moves. */
+  function wire(waitsMs: readonly number[], changes: Partial<UdpRequest<number>> = {}) {
+    let now = 0
+    const sleepers = new Set<{ readonly atMs: number; readonly wake: () => void }>()
+    const sockets: Opened[] = []
+    const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+    const result = requestUdp(
+      request(5351, {
+        waitsMs,
+        isGuessable: true,
+        clock: {
+          monotonicMs: () => now,
+          wallMs: () => now,
+          sleep: (ms, { signal }) =>
+            new Promise((resolve, reject) => {
+              sleepers.add({ atMs: now + ms, wake: resolve })
+              signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+            })
+        },
+        async open(options, { signal }) {
+          const opened: Opened = { ...options, isOpen: true, sent: 0 }
+          sockets.push(opened)
+          const close = (): void => void (opened.isOpen = false)
+          signal.addEventListener('abort', close)
+          return { local: { address: '127.0.0.1', port: sockets.length }, send: () => void opened.sent++, close }
+        },
+        ...changes
+      }),
+      call
+    )
+    const told = result.catch((error: NatError) => error.code)
+    return {
+      sockets,
+      told,
+      say: (index: number, byte: number) =>
+        sockets[index]?.onMessage(Uint8Array.of(byte), { address: '127.0.0.1', port: 5351 }),
+      async advance(ms: number) {
+        for (const end = now + ms; now < end; ) {
+          await settle()
+          now += 1
+          for (const each of sleepers) {
+            if (each.atMs > now) continue
+            sleepers.delete(each)
+            each.wake()
+          }
+        }
+        await settle()
+      }
+    }
+  }
+
+  it.each([0, 3, 7])(
+    'is not answered by a host that sends answers to every port (the real one as number %i)',
+    async (at) => {
+      const each = wire([250, 500, 1000])
+      await each.advance(400)
+      expect(each.sockets.map(({ sent }) => sent)).toEqual([2, 0, 0, 0, 0, 0, 0, 0])
+      const order = [1, 2, 3, 4, 5, 6, 7]
+      order.splice(at, 0, 0)
+      for (const index of order) each.say(index, 7)
+      expect(await each.told).toBe('UNTRUSTED_REPLY')
+      expect(each.sockets.filter(({ isOpen }) => isOpen)).toEqual([])
+    }
+  )
+
+  it('ends where one socket hears many answers to something else, and passes over a few', async () => {
+    const few = wire([250, 500])
+    await few.advance(20)
+    for (let count = 0; count < 7; count++) few.say(0, 9)
+    few.say(0, 7)
+    expect(await few.told).toBe(7)
+    const many = wire([250, 500])
+    await many.advance(20)
+    for (let count = 0; count < 8; count++) many.say(0, 9)
+    many.say(0, 7)
+    expect(await many.told).toBe('UNTRUSTED_REPLY')
+  })
+
+  it('opens no more sockets for a peer that answers promptly', async () => {
+    const each = wire([250, 500])
+    await each.advance(40)
+    each.say(0, 7)
+    expect([await each.told, each.sockets.length]).toEqual([7, 1])
+  })
+
+  it('is answered by a slow peer when nothing was forged for a while', async () => {
+    const each = wire([1000])
+    await each.advance(300)
+    each.say(0, 7)
+    let isOver = false
+    void each.told.then(() => (isOver = true))
+    await each.advance(249)
+    expect(isOver).toBe(false)
+    await each.advance(2)
+    expect(await each.told).toBe(7)
+  })
+
+  it('is answered by what came shortly before its last wait was over', async () => {
+    const each = wire([100, 200])
+    await each.advance(200)
+    each.say(0, 7)
+    await each.advance(100)
+    expect(await each.told).toBe(7)
+  })
+
+  it('goes on without decoys where they cannot be opened', async () => {
+    let opened = 0
+    const { told, advance } = wire([100, 200], {
+      open: async () => {
+        if (opened++ > 0) throw Object.assign(new Error('EMFILE'), { code: 'UNREACHABLE' })
+        return { local: { address: '127.0.0.1', port: 1 }, send: nothing, close: nothing }
+      }
+    })
+    await advance(301)
+    expect([await told, opened]).toEqual(['NO_REPLY', 8])
+  })
+
+  it('needs none of it where a nonce is in the answer', async () => {
+    const each = wire([250, 500], { isGuessable: false })
+    await each.advance(400)
+    for (let count = 0; count < 20; count++) each.say(0, 9)
+    each.say(0, 7)
+    expect([await each.told, each.sockets.length]).toEqual([7, 1])
   })
 })
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  chooseGateways,
   findNetwork,
   parseGetNetRoute,
   parseNetstat,
@@ -189,7 +190,46 @@ describe('findNetwork', () => {
     ])
   })
 
+  it('counts four routes of a family, each once, however many router advertisements were forged', async () => {
+    const forged = Array.from(
+      { length: 4000 },
+      (_, index): Route => ({
+        family: 6,
+        gateway: `fe80::bad:${(index + 1).toString(16)}`,
+        interface: 'eth0',
+        metric: 1024
+      })
+    )
+    const real: Route = { family: 6, gateway: 'fe80::1', interface: 'eth0', metric: 512 }
+    const { gateways } = await find([...forged, ...Array.from({ length: 9 }, () => eth0), real], '192.168.1.2')
+    expect(gateways.map(({ address }) => address)).toEqual([
+      '192.168.1.1',
+      'fe80::1%eth0',
+      'fe80::bad:1%eth0',
+      'fe80::bad:2%eth0',
+      'fe80::bad:3%eth0'
+    ])
+  })
+
+  it('finds the route that policy routing takes behind any number of forged ones', async () => {
+    const forged = Array.from({ length: 100 }, (_, index): Route => ({ ...eth0, gateway: `192.168.1.${index + 3}` }))
+    const { gateways } = await find([...forged, { ...eth0, gateway: '10.8.0.1', interface: 'tun0' }], '10.8.0.2')
+    expect(gateways.map(({ interface: link }) => link)).toEqual(['tun0', 'eth0', 'eth0', 'eth0'])
+    expect(gateways[0]?.address).toBe('10.8.0.1')
+  })
+
   it('leaves out a route on an interface without an address', async () => {
     expect((await find([{ ...eth0, interface: 'eth9' }])).gateways).toEqual([])
   })
+})
+
+it('a strategy asks at most four gateways of a family, wherever the network was learned', async () => {
+  const gateways = Array.from({ length: 100 }, (_, index) => ({
+    address: `fe80::${(index + 1).toString(16)}%eth0`,
+    interface: 'eth0',
+    localAddress: '2a00::5'
+  }))
+  const call = { signal: new AbortController().signal }
+  expect(await chooseGateways({ gateways, addresses: [] }, undefined, 6, call)).toEqual(gateways.slice(0, 4))
+  expect(await chooseGateways({ gateways, addresses: [] }, 'fe80::50', 6, call)).toEqual([gateways[0x4f]])
 })

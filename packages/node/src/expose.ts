@@ -94,8 +94,9 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   const end = (): void => {
     exposure.close().catch((error: unknown) => host.log.info(`it was not closed in good order: ${String(error)}`))
   }
-  options.signal?.addEventListener('abort', end, { once: true })
   if (options.signal?.aborted === true) return exposure
+  // The caller's signal may live as long as the process, and serve many exposures.
+  options.signal?.addEventListener('abort', end, { once: true, signal: ended.signal })
 
   await listening(server, ended.signal)
   if (ended.signal.aborted) return exposure

@@ -15,7 +15,7 @@ import {
 
 export interface FileStoreOptions {
   /** The file.
-   * @default `$XDG_STATE_HOME/postern/<app>.json`, with `~/.local/state` where that is not set */
+   * @default `$XDG_STATE_HOME/postern/<app>.json`, with `~/.local/state` where that is no absolute path */
   readonly path?: string
   /** The program's name in the default path.
    * @default the name of its main script */
@@ -105,7 +105,7 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
   }
 
   async function read(): Promise<readonly Memory[]> {
-    if (path === '') return refuse('there is no home folder for a file: set XDG_STATE_HOME or HOME')
+    if (path === '') return refuse('there is no home folder for a file: set XDG_STATE_HOME or HOME to an absolute path')
     try {
       if ((await take()) === 'none') return []
     } catch (error) {

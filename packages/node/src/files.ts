@@ -67,7 +67,8 @@ async function regular(file: FileHandle): Promise<Stats> {
   return found
 }
 
-/** Removes what writers that were killed left beside a file. The caller must be the only writer, or give a minimum age. */
+/** Removes what writers that were killed left beside a file: names that only {@link replaceFile} and {@link createFile} give,
+ * never a backup of the user's. The caller must be the only writer, or give a minimum age. */
 export async function removeLeftovers(path: string, minAgeMs = 0): Promise<void> {
   const folder = dirname(path)
   const names = await readdir(folder).catch((): string[] => [])
@@ -111,10 +112,11 @@ async function makeFolders(folder: string): Promise<void> {
   }
 }
 
-/** Where a file of this user's state belongs; undefined if there is no home folder. */
+/** Where a file of this user's state belongs; undefined if there is no home folder. As the XDG Base Directory Specification
+ * says, a relative `XDG_STATE_HOME` is ignored: the working folder may belong to another user. */
 export function stateFile(name: string): string | undefined {
-  const state = process.env['XDG_STATE_HOME']
-  if (state !== undefined && state !== '') return join(state, 'postern', name)
+  const { XDG_STATE_HOME: state = '' } = process.env
+  if (isAbsolute(state)) return join(state, 'postern', name)
   try {
     const home = homedir()
     return isAbsolute(home) ? join(home, '.local', 'state', 'postern', name) : undefined
@@ -148,11 +150,9 @@ export const hasCode = (error: unknown, ...codes: readonly string[]): boolean =>
 
 const noLinkCodes = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'UNKNOWN', 'EISDIR']
 
-/** `write-file-atomic`, which wrote these files before, named its own with at least six digits. */
-function isTemporary(name: string, base: string): boolean {
-  if (!name.startsWith(`${base}.`)) return false
-  return /^(?:tmp-[0-9a-f]{16}|\d{6,10})$/.test(name.slice(base.length + 1))
-}
+/** A suffix of digits alone would also match a backup with a date, such as `relay.key.20260101`. */
+const isTemporary = (name: string, base: string): boolean =>
+  name.startsWith(`${base}.`) && /^tmp-[0-9a-f]{16}$/.test(name.slice(base.length + 1))
 
 export const randomName = (): string => Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString('hex')
 

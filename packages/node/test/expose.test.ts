@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram'
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -36,6 +36,30 @@ async function exposed(...args: Parameters<typeof expose>): Promise<Exposure> {
 
 const portOf = (bound: unknown): number =>
   typeof bound === 'object' && bound !== null && 'port' in bound ? Number(bound.port) : 0
+
+it('leaves no listener on the signal and the server, whichever way it ended', async () => {
+  const { signal } = new AbortController()
+  for (let count = 0; count < 20; count++) {
+    const server = createServer().listen(0, '127.0.0.1')
+    const before = server.eventNames().map((name) => [name, server.listenerCount(name)])
+    const exposure = await expose(server, { strategies: 'none', store: memoryStore(), signal })
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    if (count % 2 === 0) await exposure.close()
+    expect(server.eventNames().map((name) => [name, server.listenerCount(name)])).toEqual(
+      count % 2 === 0 ? before : expect.anything()
+    )
+    server.close()
+    await once(server, 'close')
+    await exposure.close()
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+  }
+  const aborted = await expose(createServer(), {
+    strategies: 'none',
+    store: memoryStore(),
+    signal: AbortSignal.abort()
+  })
+  await aborted.close()
+})
 
 describe('expose', () => {
   it('makes an HTTP server on loopback reachable through the gateway there, and gives back what it mapped', async () => {

@@ -241,7 +241,7 @@ describe.skipIf(process.platform !== 'linux')('of sockets beside a file', () => 
     await writeFile(`${path}.lock-77-0123456789abcdef`, '')
     await writeFile(`${path}.lock-78-0123456789abcdef-owner`, '')
     await writeFile(`${path}.tmp-0123456789abcdef`, 'half a fi')
-    await writeFile(`${path}.4195022345`, 'half a fi')
+    await writeFile(`${path}.20260101`, 'a backup')
     await writeFile(`${path}.damaged-1`, 'kept')
     const store = fileStore({ path })
     expect(await store.load()).toEqual([memory])
@@ -249,6 +249,7 @@ describe.skipIf(process.platform !== 'linux')('of sockets beside a file', () => 
     expect(names.toSorted()).toEqual(
       [
         'state.json',
+        'state.json.20260101',
         'state.json.damaged-1',
         'state.json.lock',
         'state.json.lock-N',

@@ -4,7 +4,7 @@ import type * as promises from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createFile, makeFolder, removeLeftovers, replaceFile } from '../src/files.js'
+import { createFile, makeFolder, removeLeftovers, replaceFile, stateFile } from '../src/files.js'
 
 /** What a test lets fail: the call, and the error. */
 const faults = vi.hoisted(() => ({ call: '', code: '' }))
@@ -123,6 +123,70 @@ it('removes what writers that were killed left, of a given age, and nothing else
   await utimes(join(folder, 'a.key.tmp-0123456789abcdef'), then, then)
   await removeLeftovers(path, 60_000)
   expect((await readdir(folder)).toSorted()).toEqual(names.filter((name) => name !== names[1]).toSorted())
+})
+
+it('leaves every name that a user or another program may give a backup', async () => {
+  const suffixes = [
+    '.1',
+    '.123456',
+    '.20260101',
+    '.2026-01-01',
+    '.1767225600',
+    '.bak',
+    '.old',
+    '.orig',
+    '~',
+    '.tmp',
+    '.lock',
+    '.new'
+  ]
+  const backups = [
+    ...suffixes.map((suffix) => `a.key${suffix}`),
+    'a.key.tmp-20260101',
+    'a.key.tmp-0123456789abcdef.bak',
+    '#a.key#'
+  ]
+  for (const name of [...backups, 'a.key.tmp-0123456789abcdef']) await writeFile(join(folder, name), 'a backup')
+  await removeLeftovers(path)
+  expect((await readdir(folder)).toSorted()).toEqual(backups.toSorted())
+})
+
+it('removes what a write left whose process was killed in it', async () => {
+  const script = `
+    import { open } from 'node:fs/promises'
+    import { replaceFile } from ${JSON.stringify(new URL('../dist/files.js', import.meta.url).href)}
+    const file = await open(process.execPath)
+    Object.getPrototypeOf(file).sync = () => process.kill(process.pid, 'SIGKILL')
+    await replaceFile(process.argv[1], 'half')`
+  spawnSync(process.execPath, ['--input-type=module', '-e', script, path])
+  expect(await readdir(folder)).toEqual([expect.stringMatching(/^a\.key\.tmp-/)])
+  await removeLeftovers(path)
+  expect(await readdir(folder)).toEqual([])
+})
+
+describe('the place of the state', () => {
+  afterEach(() => vi.unstubAllEnvs())
+
+  it.each(['relative', './relative', '../relative', '.', '~/state', ''])(
+    'is the home folder where XDG_STATE_HOME is no absolute path: %j',
+    (state) => {
+      vi.stubEnv('HOME', folder)
+      vi.stubEnv('USERPROFILE', folder)
+      vi.stubEnv('XDG_STATE_HOME', state)
+      expect(stateFile('a.key')).toBe(join(folder, '.local', 'state', 'postern', 'a.key'))
+    }
+  )
+
+  it('is the folder that XDG_STATE_HOME names', () => {
+    vi.stubEnv('XDG_STATE_HOME', folder)
+    expect(stateFile('a.key')).toBe(join(folder, 'postern', 'a.key'))
+  })
+
+  it.skipIf(process.platform === 'win32')('is unknown without an absolute path', () => {
+    vi.stubEnv('HOME', 'relative')
+    vi.stubEnv('XDG_STATE_HOME', 'relative')
+    expect(stateFile('a.key')).toBeUndefined()
+  })
 })
 
 const mounts = spawnSync('unshare', ['-rm', 'true']).status === 0

@@ -66,7 +66,8 @@ export function createMapper({ client, gateway, family, clock, addressChanged }:
 
   const lease = (subject: Subject, external: External, lifetimeSeconds: number): Lease => ({
     addresses: [formatMultiaddr(external.address, subject.endpoint.protocol, external.port)],
-    lifetimeMs: Math.min(lifetimeSeconds, longestLifetimeSeconds) * 1000,
+    // What is beyond the request is not relied on: the server may count by another clock.
+    lifetimeMs: Math.min(lifetimeSeconds, subject.lifetimeSeconds) * 1000,
     renew: (call) =>
       client.inTurn(async () => {
         // §11.2.1: what to suggest is what was assigned.

@@ -5,7 +5,8 @@ import { orAborted, within } from '@postern/net'
 import { isDirect } from './direct.js'
 import type { RelayHost } from './host.js'
 import type { Named } from './named.js'
-import { bookOf, keepAliveTag, type ReservationBook } from './reservation-book.js'
+import { type CircuitTransport, circuitTransportOf, keepAliveTag, type ReservationBook } from './reservation-book.js'
+import { screenStops } from './screen-stops.js'
 import { screenReservations } from './told-addresses.js'
 
 /** Accepting connections through relays. */
@@ -46,9 +47,9 @@ const circuits = new WeakMap<ReservationBook, Circuit>()
 
 /** The one of this node. Throws a TypeError where `circuitRelayTransport()` is missing. */
 export function circuitOf(host: RelayHost): Circuit {
-  const book = bookOf(host.components)
-  const circuit = circuits.get(book) ?? createCircuit(host, book)
-  circuits.set(book, circuit)
+  const transport = circuitTransportOf(host.components)
+  const circuit = circuits.get(transport.reservationStore) ?? createCircuit(host, transport)
+  circuits.set(transport.reservationStore, circuit)
   return circuit
 }
 
@@ -57,7 +58,8 @@ export function circuitOf(host: RelayHost): Circuit {
  * listeners behind, and a second close takes another listener out of the node's list. They are emptied instead, as they are
  * when the transport itself loses a relay, and used again.
  */
-function createCircuit({ clock, components }: RelayHost, book: ReservationBook): Circuit {
+function createCircuit({ clock, components }: RelayHost, transport: CircuitTransport): Circuit {
+  const { reservationStore: book } = transport
   const { transportManager, connectionManager, peerStore, events } = components
   const held = new Map<string, Held>()
   const underWay = new Map<string, Promise<void>>()
@@ -70,6 +72,8 @@ function createCircuit({ clock, components }: RelayHost, book: ReservationBook):
   let watchers = 0
   /** By relay, the addresses that it was named by. */
   const named = new Map<string, readonly Multiaddr[]>()
+  // A relay that was let go may go on to hand connections over, as long as its book says so.
+  screenStops(transport, (relay) => held.has(relay) || left.has(relay))
   screenReservations(
     book,
     (relay) => connectionManager.getConnections().filter(({ remotePeer }) => remotePeer.toString() === relay),

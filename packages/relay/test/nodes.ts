@@ -17,7 +17,7 @@ import {
 import { systemClock } from '@postern/testkit'
 import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { onTestFinished } from 'vitest'
-import { type RelayComponents, type RelayHost, type RelayOptions, relay } from '../src/index.js'
+import { type RelayComponents, type RelayHost, type RelayOptions, relay, screenedCircuit } from '../src/index.js'
 
 export const nowhere: Network = { gateways: [], addresses: [] }
 
@@ -37,6 +37,8 @@ export interface NodeOptions extends Omit<Libp2pOptions, 'services' | 'addresses
   readonly services?: object
   readonly listen?: readonly string[]
   readonly isCircuit?: boolean
+  /** @default one that takes STOP from relays of the node only */
+  readonly circuit?: ReturnType<typeof circuitRelayTransport>
 }
 
 /** Nodes of the test that runs: they are stopped together, or each would wait for the others' connections. */
@@ -49,6 +51,8 @@ async function endAll(): Promise<void> {
   await Promise.all(all.map(async (each) => each.stop()))
 }
 
+const screened = (): ReturnType<typeof circuitRelayTransport> => screenedCircuit(circuitRelayTransport())
+
 /** A real node on loopback, stopped when the test is over. */
 export async function startNode(options: NodeOptions = {}): Promise<Node> {
   const node = await createNode(options)
@@ -59,11 +63,11 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
 
 /** A real node on loopback. */
 export async function createNode(options: NodeOptions = {}): Promise<Node> {
-  const { services = {}, listen = [], isCircuit = true, ...rest } = options
+  const { services = {}, listen = [], isCircuit = true, circuit = screened(), ...rest } = options
   const held: { components?: Parts } = {}
   const libp2p = await createLibp2p({
     addresses: { listen: [...listen] },
-    transports: isCircuit ? [tcp(), circuitRelayTransport()] : [tcp()],
+    transports: isCircuit ? [tcp(), circuit] : [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionMonitor: { enabled: false },

@@ -19,20 +19,26 @@ const binding = 0x001
 const classes = { request: 0x000, indication: 0x010, success: 0x100, error: 0x110 } as const
 type MessageClass = keyof typeof classes
 
-/** RFC 8489 §18.3 and RFC 5780 §9.1. */
+/** RFC 8489 §18.3 and RFC 5780 §9.1; of older servers RFC 3489 §11.2 and the drafts of RFC 5389. */
 const types = {
   mappedAddress: 0x0001, // RFC 8489 §14.1
+  responseAddress: 0x0002, // RFC 3489 §11.2.2
   changeRequest: 0x0003, // RFC 5780 §7.2
+  sourceAddress: 0x0004, // RFC 3489 §11.2.5: RESPONSE-ORIGIN today
+  changedAddress: 0x0005, // RFC 3489 §11.2.3: OTHER-ADDRESS today
   username: 0x0006,
+  password: 0x0007, // RFC 3489 §11.2.7
   messageIntegrity: 0x0008, // RFC 8489 §14.5
   errorCode: 0x0009, // RFC 8489 §14.8
   unknownAttributes: 0x000a, // RFC 8489 §14.10
+  reflectedFrom: 0x000b, // RFC 3489 §11.2.11
   realm: 0x0014,
   nonce: 0x0015,
   messageIntegritySha256: 0x001c,
   xorMappedAddress: 0x0020, // RFC 8489 §14.2
   padding: 0x0026, // RFC 5780 §7.6
   responsePort: 0x0027, // RFC 5780 §7.5
+  draftXorMappedAddress: 0x8020, // draft-ietf-behave-rfc3489bis-02 §10.2.12
   software: 0x8022, // RFC 8489 §14.14
   fingerprint: 0x8028, // RFC 8489 §14.7
   responseOrigin: 0x802b, // RFC 5780 §7.3
@@ -141,9 +147,12 @@ export function decodeBinding(bytes: Uint8Array): BindingMessage | undefined {
     const value = values.get(type)
     return value === undefined ? undefined : decodeAddress(value, xored ? bytes.subarray(4, headerLength) : undefined)
   }
-  const mapped = address(types.xorMappedAddress, true) ?? address(types.mappedAddress, false)
-  const other = address(types.otherAddress, false)
-  const origin = address(types.responseOrigin, false)
+  const mapped =
+    address(types.xorMappedAddress, true) ??
+    address(types.draftXorMappedAddress, true) ??
+    address(types.mappedAddress, false)
+  const other = address(types.otherAddress, false) ?? address(types.changedAddress, false)
+  const origin = address(types.responseOrigin, false) ?? address(types.sourceAddress, false)
   const error = values.get(types.errorCode)
   const notUnderstood = values.get(types.unknownAttributes)
   const software = values.get(types.software)

@@ -59,6 +59,33 @@ describe('the samples of RFC 5769', () => {
   })
 })
 
+describe('an answer of a server from before RFC 5389', () => {
+  const plain = (port: number, end: number): string =>
+    `0001${port.toString(16).padStart(4, '0')}c00002${end.toString(16).padStart(2, '0')}`
+  const answer = (attributes: string): Uint8Array =>
+    bytesOf(
+      `0101${(attributes.length / 2).toString(16).padStart(4, '0')}2112a442${Buffer.from(id).toString('hex')}${attributes}`
+    )
+  const attribute = (type: string, value: string): string => `${type}0008${value}`
+
+  it('is understood with all attributes of RFC 3489', () => {
+    const all = ['0001', '0002', '0004', '0005', '000b'].map((type, end) => attribute(type, plain(1000 + end, end)))
+    expect(decodeBinding(answer(all.join('')))).toEqual({
+      kind: 'success',
+      id,
+      unknown: [],
+      mapped: { address: '192.0.2.0', port: 1000 },
+      origin: { address: '192.0.2.2', port: 1002 },
+      other: { address: '192.0.2.3', port: 1003 }
+    })
+  })
+
+  it('is understood with XOR-MAPPED-ADDRESS by its number in the drafts', () => {
+    const mapped = { address: '192.0.2.1', port: 32_853 }
+    expect(decodeBinding(answer(attribute('8020', '0001a147e112a643')))).toMatchObject({ unknown: [], mapped })
+  })
+})
+
 describe('a request', () => {
   it('is a header and a fingerprint', () => {
     const bytes = encodeBindingRequest({ id })

@@ -65,12 +65,20 @@ export type Fault = FaultScope &
     | { readonly kind: 'no-permanent' }
     /** Takes only an external port equal to the internal one (724 in UPnP; in the others another port is not granted). */
     | { readonly kind: 'same-port' }
+    /** Maps an internal port to one external port only: 718 for another one (UPnP). */
+    | { readonly kind: 'one-external-port' }
     /** Rejects a suggested external port of 0 in NAT-PMP (2) and PCP (11), as RouterOS does. */
     | { readonly kind: 'no-any-port' }
     /** Behaves as miniupnpd does when its own external address is reserved: NAT-PMP 3 with 0.0.0.0, PCP 8 with the
      * address inside, UPnP connected with an empty address, and 501 for every mapping. */
     | { readonly kind: 'reserved-external-address' }
     // ---- answers that say yes
+    /** Says yes to a mapping that ends and makes none; one without an end it makes (UPnP). */
+    | { readonly kind: 'drops-leases' }
+    /** Shows no mapping in its list (UPnP). */
+    | { readonly kind: 'unlisted' }
+    /** Says yes to a renewal and lets the lease run on as it was (UPnP). */
+    | { readonly kind: 'unextended' }
     /** Grants this instead of what was asked for. */
     | {
         readonly kind: 'grant'

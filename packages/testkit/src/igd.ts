@@ -98,6 +98,14 @@ function add(engine: Engine, call: SoapCall, caller: Sender, service: WanService
   if (leaseSeconds === 0 && faults.strike('no-permanent', 'control') !== undefined) return { code: 402 }
   if (wantedPort !== internalPort && faults.strike('same-port', 'control') !== undefined) return { code: 724 }
 
+  const isElsewhere = (each: Mapping): boolean =>
+    each.protocol === protocol &&
+    each.internalAddress === client &&
+    each.internalPort === internalPort &&
+    each.externalPort !== wantedPort
+  if (table.list().some(isElsewhere) && faults.strike('one-external-port', 'control') !== undefined)
+    return { code: 718 }
+
   const holder = table.findByExternal(4, protocol, wantedPort)
   const granted = faults.strike('grant', 'control', (each) => each.externalAddress === undefined)
   const taken = holder !== undefined && holder.internalAddress !== caller.address
@@ -109,6 +117,7 @@ function add(engine: Engine, call: SoapCall, caller: Sender, service: WanService
   if (holder === undefined && table.list().length >= limits.maxMappings) return { code: 728 }
   const result = any ? ok({ NewReservedPort: port }) : ok({})
   if (faults.strike('lie', 'control') !== undefined) return result
+  if (leaseSeconds !== 0 && faults.strike('drops-leases', 'control') !== undefined) return result
 
   // WANIPConnection:2 §2.3.18 counts 0 as a week; in :1 it has no end.
   const seconds =
@@ -132,7 +141,8 @@ function add(engine: Engine, call: SoapCall, caller: Sender, service: WanService
       )
     counters.control.renewals += 1
     // The port tells retransmissions of NAT-PMP and PCP, which may still be under way.
-    table.change(own, { ...change, clientPort: own.clientPort })
+    const next = { ...change, clientPort: own.clientPort }
+    if (faults.strike('unextended', 'control') === undefined) table.change(own, next)
   } else {
     counters.control.maps += 1
     table.add({
@@ -162,7 +172,7 @@ function deleteMapping(engine: Engine, call: SoapCall, caller: Sender): SoapResu
 function specificEntry(engine: Engine, call: SoapCall): SoapResult {
   const found = entry(engine, call)
   if (found === 'unreadable') return bad(engine, call, 402, 'arguments that cannot be read')
-  if (found === undefined) return { code: 714 }
+  if (found === undefined || engine.faults.has('unlisted', 'control')) return { code: 714 }
   return ok(describe(engine, found))
 }
 
@@ -170,7 +180,7 @@ function genericEntry(engine: Engine, call: SoapCall): SoapResult {
   const index = readNumber(call, 'NewPortMappingIndex', 65_535)
   if (index === undefined) return bad(engine, call, 402, 'arguments that cannot be read')
   const found = engine.table.list().filter((each) => each.family === 4)[index]
-  if (found === undefined) return { code: 713 }
+  if (found === undefined || engine.faults.has('unlisted', 'control')) return { code: 713 }
   return ok({
     NewRemoteHost: '',
     NewExternalPort: found.externalPort,

@@ -31,7 +31,9 @@ export async function exchangeInMemory(
 
   async function converse(): Promise<HttpReply> {
     const address = exchange.connectTo ?? url.hostname.replace(/^\[|\]$/g, '')
-    const from = addresses.find((each) => familyOf(each) === familyOf(address))
+    const isFrom = (each: string): boolean =>
+      exchange.localAddress === undefined ? familyOf(each) === familyOf(address) : each === exchange.localAddress
+    const from = addresses.find(isFrom)
     // Connecting takes a round trip, and so does the exchange.
     await pause(2 * delayMs)
     const line = find(address, Number(url.port === '' ? '80' : url.port))

@@ -26,6 +26,8 @@ export function createReception(engine: Engine): Reception {
   let busyUntil = Number.NEGATIVE_INFINITY
   /** Requests whose answer is on its way, by sender and service. */
   const outstanding = new Map<string, { readonly request: Uint8Array; readonly untilMs: number }>()
+  /** The last request that was answered, by sender and service. */
+  const answered = new Map<string, Uint8Array>()
 
   /** Which service a datagram is for: the first byte is the version, and whoever is there answers the unknown ones. */
   function serviceOf(port: DatagramPort, bytes: Uint8Array): Service {
@@ -66,13 +68,16 @@ export function createReception(engine: Engine): Reception {
     const delayMs = searchMs + (slow?.busyMs ?? 0) + (faults.strike('late', service)?.ms ?? 0)
     if (slow !== undefined) busyUntil = now + slow.busyMs
     // A client that has waited 250 ms may have given up and gone on; before that it has not (RFC 6886 §3.1).
-    if (delayMs > 0)
-      outstanding.set(`${service} ${from.address}`, { request: bytes, untilMs: now + Math.min(delayMs, 250) })
+    // Nor is a copy unanswered that crossed the answer to an earlier one on its way.
+    const key = `${service} ${from.address}`
+    const isCopy = Buffer.compare(answered.get(key) ?? new Uint8Array(0), bytes) === 0
+    if (delayMs > 0 && !isCopy) outstanding.set(key, { request: bytes, untilMs: now + Math.min(delayMs, 250) })
 
     const disguise = faults.strike('wrong-source', service)?.what
     const duplicate = faults.strike('duplicate', service)
     const copies = duplicate === undefined ? 1 : (duplicate.copies ?? 2)
     later(link.closed.signal, delayMs, () => {
+      answered.set(key, bytes)
       for (const reply of replies) {
         for (let copy = 0; copy < copies; copy += 1) {
           counters.replies += 1
@@ -127,6 +132,7 @@ export function createReception(engine: Engine): Reception {
     reset() {
       busyUntil = Number.NEGATIVE_INFINITY
       outstanding.clear()
+      answered.clear()
     }
   }
 }

@@ -15,6 +15,8 @@ export interface Client {
   readonly device: Device
   /** Goes on with the device where, and as, it was found again. */
   move(device: Device): void
+  /** The same device, asked from another address of this host: routers map to the address that they are asked from. */
+  from(localAddress: string): Client
   /** Rejects with what went wrong on the way; a fault of the device is an answer. */
   call(kind: Service['kind'], action: string, values: SoapArguments, call: CallOptions): Promise<SoapReply>
 }
@@ -40,16 +42,17 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
     kind: Service['kind'],
     action: string,
     values: SoapArguments,
-    call: CallOptions
+    call: CallOptions,
+    from: string | undefined
   ): Promise<SoapReply> {
     const service = device[kind]
     // The device may come back without the service, after an update of its firmware for example.
     if (service === undefined) throw faultError(action, 401, '')
     if (chokes) await web.clock.sleep(gapMs, call)
-    return callAction(web, service, action, values, call, localAddress)
+    return callAction(web, service, action, values, call, from)
   }
 
-  async function askPatiently(...request: Parameters<Client['call']>): Promise<SoapReply> {
+  async function askPatiently(...request: Parameters<typeof ask>): Promise<SoapReply> {
     const [, action, , call] = request
     call.signal.throwIfAborted()
     try {
@@ -85,7 +88,7 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
     }
   }
 
-  return {
+  const view = (from: string | undefined): Client => ({
     times: web.times,
     get device() {
       return device
@@ -93,12 +96,13 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
     move(found) {
       device = found
     },
-    call(...request) {
-      const [, , , call] = request
-      const turn = last.then(() => askPatiently(...request))
+    from: view,
+    call(kind, action, values, call) {
+      const turn = last.then(() => askPatiently(kind, action, values, call, from))
       last = turn.catch(() => undefined)
-      // Whoever gives up does not wait for the calls of others before.
+      // A caller that gives up does not wait for the calls of others before.
       return orAborted(turn, call)
     }
-  }
+  })
+  return view(localAddress)
 }

@@ -10,12 +10,15 @@ const permanentLifetimeMs = 30 * 60 * 1000
 export const askedLeaseSeconds = ({ lifetimeMs }: MapRequest): number =>
   Math.min(Math.max(1, Math.ceil(lifetimeMs / 1000)), longestLeaseSeconds)
 
-/** The lease that was read back counts, not the one that was asked for: routers shorten, ignore and invent them. One
- * without an end, asked for or not, is not promised for ever: a restart of the router takes it away. */
+/** The shorter of what was asked for and what the list tells: routers shorten leases, and their lists show other clocks, the
+ * longest lease that there is, or no end. One without an end, asked for or not, is not promised for ever: a restart of the
+ * router takes it away. */
 export function lifetimeOf(askedSeconds: number, reading: Reading): number {
-  const seconds = typeof reading === 'object' ? reading.leaseSeconds : askedSeconds
-  if (seconds === 0) return permanentLifetimeMs
-  const lifetimeMs = Math.min(seconds, longestLeaseSeconds) * 1000
-  // miniupnpd makes a week of 0; the router that wanted 0 may do so too, or have misled us.
-  return askedSeconds === 0 ? Math.min(lifetimeMs, permanentLifetimeMs) : lifetimeMs
+  const told = typeof reading === 'object' ? reading.leaseSeconds : askedSeconds
+  const seconds = Math.min(
+    told === 0 ? longestLeaseSeconds : told,
+    askedSeconds === 0 ? longestLeaseSeconds : askedSeconds
+  )
+  const isPermanent = told === 0 || askedSeconds === 0
+  return isPermanent ? Math.min(seconds * 1000, permanentLifetimeMs) : seconds * 1000
 }

@@ -1,6 +1,6 @@
 import { type CallOptions, canonicalAddress, type Endpoint, isNatError } from '@postern/interface'
 import type { Client } from './client.js'
-import { faultError } from './soap.js'
+import { faultError, type SoapReply } from './soap.js'
 
 /** One line of the router's list of port mappings. */
 export interface PortEntry {
@@ -22,24 +22,76 @@ export async function readEntry(
   externalPort: number,
   call: CallOptions
 ): Promise<Reading> {
-  const action = 'GetSpecificPortMappingEntry'
-  const reply = await client.call('connection', action, entryArguments(endpoint, externalPort), call)
+  const reply = await ask(client, 'GetSpecificPortMappingEntry', entryArguments(endpoint, externalPort), call)
+  if (reply === undefined) return 'unreadable'
   if (!reply.ok) {
     if (isAbsent(reply.fault)) return 'absent'
-    // WANIPConnection:2 §2.5.20: who may not see an entry gets this.
-    if (reply.fault === 606) return 'foreign'
-    if ([401, 402, 501, 602].includes(reply.fault)) return 'unreadable'
-    throw faultError(action, reply.fault, reply.description)
+    // WANIPConnection:2 §2.5.20: for an entry that this host may not see.
+    return reply.fault === 606 ? 'foreign' : 'unreadable'
   }
+  // An answer without its values is none.
+  return reply.values.has('newinternalclient') ? entryOf(reply.values) : 'unreadable'
+}
+
+/** The list is a check: that it cannot be read is no reason to fail. Undefined where the question got no answer; a router
+ * that refuses connections is gone, and that is an error. */
+async function ask(
+  client: Client,
+  action: string,
+  values: Parameters<Client['call']>[2],
+  call: CallOptions
+): Promise<SoapReply | undefined> {
+  try {
+    return await client.call('connection', action, values, call)
+  } catch (error) {
+    call.signal.throwIfAborted()
+    if (!isNatError(error) || error.code === 'REFUSED' || error.code === 'STRATEGY_FAULT') throw error
+    return undefined
+  }
+}
+
+function entryOf(values: ReadonlyMap<string, string>): PortEntry {
   const number = (name: string): number => {
-    const value = reply.values.get(name) ?? ''
+    const value = values.get(name) ?? ''
     return /^\d{1,10}$/.test(value) ? Number(value) : 0
   }
   return {
-    client: reply.values.get('newinternalclient') ?? '',
+    client: values.get('newinternalclient') ?? '',
     port: number('newinternalport'),
     leaseSeconds: number('newleaseduration')
   }
+}
+
+/** More entries of a list are not read: a hostile one has no end. */
+const maxListed = 64
+
+/** What the list as a whole tells. */
+export interface Listing {
+  /** It tells of some mapping, so it can be believed of others. */
+  readonly hasEntries: boolean
+  /** The external port of an entry that leads to the endpoint already. */
+  readonly ownPort: number | undefined
+}
+
+/** Looks through the list for an entry that leads to the endpoint already. */
+export async function readList(
+  client: Client,
+  endpoint: Endpoint,
+  knownAs: string | undefined,
+  call: CallOptions
+): Promise<Listing> {
+  for (let index = 0; index < maxListed; index += 1) {
+    const reply = await ask(client, 'GetGenericPortMappingEntry', { NewPortMappingIndex: index }, call)
+    if (reply === undefined || !reply.ok || !reply.values.has('newinternalclient'))
+      return { hasEntries: index > 0, ownPort: undefined }
+    const { values } = reply
+    const port = Number(values.get('newexternalport') ?? 0)
+    const isSameProtocol = values.get('newprotocol')?.toLowerCase() === endpoint.protocol
+    const isPort = Number.isInteger(port) && port > 0 && port < 65_536
+    if (isSameProtocol && isPort && isOurs(entryOf(values), endpoint, knownAs))
+      return { hasEntries: true, ownPort: port }
+  }
+  return { hasEntries: true, ownPort: undefined }
 }
 
 /** 713 and 714 by the standard; 730 from firmware that mixes up its tables. */
@@ -68,20 +120,17 @@ export interface Removal {
   readonly externalPort: number
   /** What the router calls this host, where that is no address. */
   readonly knownAs: string | undefined
-  /** The router was asked to add the entry, and has not refused it: where its list does not show it, that is no proof. */
+  /** The router was asked to add the entry, and has not refused it. */
   readonly isAdded: boolean
 }
 
-/** Deletes the entry of an external port unless it leads to another endpoint. What is absent is fine. */
+/** Deletes the entry of an external port unless the list says that it leads to another endpoint. A list that does not show an
+ * entry that was added is not believed: the deletion of what is absent does no harm. */
 export async function removeEntry(client: Client, removal: Removal, call: CallOptions): Promise<void> {
   const { endpoint, externalPort, knownAs, isAdded } = removal
-  const reading = await readEntry(client, endpoint, externalPort, call).catch((error: unknown) => {
-    call.signal.throwIfAborted()
-    if (!isAdded || !isNatError(error)) throw error
-    return 'unreadable' as const
-  })
-  const isUnseen = reading === 'unreadable' || (reading === 'absent' && isAdded)
-  if (!isUnseen && !isOurs(reading, endpoint, knownAs)) return
+  const reading = await readEntry(client, endpoint, externalPort, call)
+  if (reading === 'foreign' || (reading === 'absent' && !isAdded)) return
+  if (typeof reading === 'object' && !isOurs(reading, endpoint, knownAs)) return
   await deleteEntry(client, endpoint, externalPort, call)
 }
 

@@ -2,18 +2,11 @@ import type { CallOptions, Host, MapRequest } from '@postern/interface'
 import type { Client } from './client.js'
 import type { OpenEnd, OpenEnds } from './open-ends.js'
 import { removeEntry } from './port-entry.js'
-import type { SoapReply } from './soap.js'
-import { abortedTime, type Change, undoChanges } from './undo.js'
+import { type Addition, reservedPort } from './port-addition.js'
+import { abortedTime, undoChanges } from './undo.js'
 
 /** After so long an addition that was not answered has been carried out, or never will be, in ms. */
 const carriedOutMs = 6000
-
-/** An entry that was asked for. */
-export interface Addition extends Change<SoapReply> {
-  readonly externalPort: number
-  /** On the monotonic clock. */
-  readonly sentMs: number
-}
 
 export interface Undoing {
   readonly client: Client
@@ -65,11 +58,4 @@ export async function undoMap(undoing: Undoing, call: CallOptions): Promise<void
     await remove(end.externalPort, end)
   }
   openEnds.clear(endpoint)
-}
-
-/** WANIPConnection:2 §2.5.22: the port that the router chose. Undefined where there is none, or a useless one. */
-export function reservedPort(reply: SoapReply): number | undefined {
-  const text = reply.ok ? (reply.values.get('newreservedport') ?? '') : ''
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
-  return port > 0 && port < 65_536 ? port : undefined
 }

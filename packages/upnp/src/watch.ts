@@ -90,6 +90,7 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
   function hold(device: Device): Holding {
     const { promise: gone, resolve: lose } = Promise.withResolvers<void>()
     const client = createClient({
+      localAddress: gateway.localAddress,
       web,
       device,
       async lookAgain(call) {

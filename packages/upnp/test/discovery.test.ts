@@ -534,7 +534,7 @@ describe('the end', () => {
     expect(link.openSockets).toBe(0)
     expect(clock.pending).toBe(0)
     expect(gateway.violations).toEqual([])
-  })
+  }, 30_000)
 
   it('comes before the beginning', async () => {
     const clock = virtualClock()

@@ -20,7 +20,7 @@ export function addMap(program: Command, { output, finish }: Shell): void {
     .addOption(colorOption())
     .addOption(lifetimeOption())
     .option('--external-port <port>', 'the external port to ask for first (default: the same port)', parsePortNumber)
-    .option('--once', 'exit after the first outcome and leave the mapping to lapse')
+    .option('--once', 'exit after the first outcome, or when none can come, and leave the mapping to lapse')
     .option('--json', 'one JSON object a line')
     .addHelpText(
       'after',
@@ -36,6 +36,10 @@ ${codesText}`
       const { via, lifetime, externalPort = namedPort(argument.port), once = false, json = false } = flags
       const [{ map }, { fileStore }] = await Promise.all([import('../map.js'), import('@postern/node')])
       const strategies = await readVia(via, command)
+      if (strategies.length === 0) {
+        const text = 'It maps nothing: leave the option out, or name strategies, such as --via pcp,nat-pmp,upnp.'
+        command.error(`error: option '--via <strategies>' argument '${via}' is invalid. ${text}`)
+      }
       const warn = (error: Error): void => line(output.err, `! ${error.message}`)
       const store = fileStore({ app: `map-${argument.port}-${argument.protocol}`, warn })
       try {

@@ -1,4 +1,3 @@
-import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { autonat } from '@postern/autonat'
@@ -9,6 +8,7 @@ import { relay } from '@postern/relay'
 import { createLibp2p } from 'libp2p'
 import { boundedPing } from '../bounded-ping.js'
 import { createAdmission } from '../admission.js'
+import { boundedCircuit } from '../bounded-circuit.js'
 import { beyond, boundedTransports, homeLimits } from '../bounded-node.js'
 import { forgetPeers } from '../forget-peers.js'
 import { peerIdOf } from '../peers.js'
@@ -46,7 +46,7 @@ export async function makeNode(options: TunnelNodeOptions): Promise<TunnelNode> 
     privateKey: options.privateKey,
     start: false,
     addresses: { listen: ['/ip4/0.0.0.0/tcp/0'] },
-    transports: [...boundedTransports(admission), circuitRelayTransport()],
+    transports: [...boundedTransports(admission), boundedCircuit()],
     connectionGater: { ...admission.gater, denyDialMultiaddr },
     connectionManager: beyond(homeLimits),
     services: {

@@ -1,0 +1,115 @@
+import type { Connection, Stream } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import { describe, expect, it } from 'vitest'
+import { createRequestBounds } from '../src/request-bounds.js'
+import { boundMessages, carriesBytes } from '../src/stream-messages.js'
+
+class Ends extends EventTarget {
+  status = 'open'
+  readonly remoteAddr = multiaddr('/ip4/11.0.0.1/tcp/4001')
+  readonly remotePeer = 'peer'
+  end(status = 'reset'): void {
+    this.status = status
+    this.dispatchEvent(new Event('close'))
+  }
+}
+
+class TestStream extends Ends {
+  protocol: string
+  received = 0
+  constructor(protocol = '/libp2p/circuit/relay/0.2.0/hop') {
+    super()
+    this.protocol = protocol
+  }
+  onData({ byteLength }: { readonly byteLength: number }): void {
+    if (this.status === 'open') this.received += byteLength
+  }
+  abort(): void {
+    this.end('aborted')
+  }
+}
+
+const asStream = (stream: TestStream): Stream => stream as unknown as Stream
+const asConnection = (connection: Ends): Connection => connection as unknown as Connection
+
+describe('places of requests', () => {
+  const scene = () => {
+    const bounds = createRequestBounds({ total: 2 })
+    const connection = new Ends()
+    return {
+      bounds,
+      connection,
+      enter: (stream: TestStream) => bounds.enter(asStream(stream), asConnection(connection))
+    }
+  }
+
+  it('are not taken by a stream that has been reset before its handler is called', () => {
+    const { bounds, enter } = scene()
+    const stream = new TestStream()
+    stream.end()
+    expect(enter(stream)).toBe(false)
+    expect(bounds.used).toBe(0)
+  })
+
+  it.each([
+    ['the stream ends', (stream: TestStream) => stream.end()],
+    ['the connection ends, and the stream says nothing', (_: TestStream, connection: Ends) => connection.end()]
+  ])('are given back when %s', (_, end) => {
+    const { bounds, connection, enter } = scene()
+    const stream = new TestStream()
+    expect([enter(stream), enter(new TestStream()), enter(new TestStream())]).toEqual([true, true, false])
+    end(stream, connection)
+    expect(bounds.used).toBeLessThan(2)
+  })
+
+  it('are given back when the stream carries a connection', () => {
+    const { bounds, enter } = scene()
+    const stream = new TestStream()
+    enter(stream)
+    bounds.carries(asStream(stream))
+    expect(bounds.used).toBe(0)
+  })
+})
+
+describe('what a peer sends on a stream', () => {
+  const send = (stream: TestStream, byteLength: number): string => {
+    stream.onData({ byteLength })
+    return stream.status
+  }
+  const bounded = (protocol: string): TestStream => {
+    const stream = new TestStream(protocol)
+    boundMessages(asStream(stream))
+    boundMessages(asStream(stream))
+    return stream
+  }
+
+  it.each([
+    ['', 65_536],
+    ['/libp2p/circuit/relay/0.2.0/hop', 16_384],
+    ['/libp2p/circuit/relay/0.2.0/stop', 16_384],
+    ['/ipfs/id/1.0.0', 98_304],
+    ['/ipfs/id/push/1.0.0', 98_304],
+    ['/libp2p/dcutr', 65_536]
+  ])('of the protocol %j is %i bytes at most', (protocol, most) => {
+    const stream = bounded(protocol)
+    expect([send(stream, most), send(stream, 1)]).toEqual(['open', 'aborted'])
+    expect(stream.received).toBe(most)
+  })
+
+  it('is not bounded where the protocol is not one of messages', () => {
+    expect(send(bounded('/ipfs/ping/1.0.0'), 10_000_000)).toBe('open')
+  })
+
+  it('before the protocol is agreed on counts when it is', () => {
+    const stream = bounded('')
+    expect(send(stream, 20_000)).toBe('open')
+    stream.protocol = '/libp2p/circuit/relay/0.2.0/stop'
+    expect(stream.status).toBe('aborted')
+  })
+
+  it('is not bounded once it carries a connection', () => {
+    const stream = bounded('/libp2p/circuit/relay/0.2.0/stop')
+    carriesBytes(asStream(stream))
+    expect(send(stream, 10_000_000)).toBe('open')
+  })
+})

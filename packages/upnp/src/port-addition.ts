@@ -1,0 +1,78 @@
+import { type CallOptions, isNatError } from '@postern/interface'
+import { orAborted } from '@postern/net'
+import { entryArguments } from './port-entry.js'
+import type { Wish } from './port-mapping.js'
+import type { SoapReply } from './soap.js'
+import { type Change, startChange } from './undo.js'
+
+/** What one router has shown that it cannot do. */
+export interface Quirks {
+  /** It grants nothing that ends, or drops such a mapping without a word. */
+  permanent: boolean
+  /** Its AddAnyPortMapping is missing or broken. */
+  noAddAny: boolean
+  /** Its list does not show what it has just mapped. */
+  unlisted: boolean
+}
+
+export const createQuirks = (): Quirks => ({ permanent: false, noAddAny: false, unlisted: false })
+
+export interface Addition extends Change<SoapReply> {
+  readonly externalPort: number
+  /** On the monotonic clock. */
+  readonly sentMs: number
+}
+
+/** Refusals of AddAnyPortMapping that AddPortMapping would meet as well. */
+const refusedEitherWay: ReadonlySet<number> = new Set([604, 605, 606, 718, 725, 728, 729])
+
+/** Adds or refreshes the entry. What it adds is noted, so that it can be undone. */
+export async function add(
+  wish: Wish,
+  externalPort: number,
+  leaseSeconds: number,
+  isRefresh: boolean,
+  additions: Addition[],
+  call: CallOptions
+): Promise<SoapReply> {
+  const { client, host, request, description, quirks } = wish
+  const { endpoint } = request
+  const values = {
+    ...entryArguments(endpoint, externalPort),
+    NewInternalPort: endpoint.port,
+    // Always ourselves. Miniupnpd and others refuse any other address.
+    NewInternalClient: endpoint.address,
+    NewEnabled: 1,
+    NewPortMappingDescription: description,
+    NewLeaseDuration: leaseSeconds
+  }
+  if (isRefresh) return client.call('connection', 'AddPortMapping', values, call)
+  const start = async (action: string): Promise<SoapReply> => {
+    const change = startChange((own) => client.call('connection', action, values, own))
+    const addition = { ...change, externalPort, sentMs: host.clock.monotonicMs() }
+    additions.push(addition)
+    const reply = await orAborted(addition.answer, call)
+    if (!reply.ok) additions.pop()
+    return reply
+  }
+  // AddAnyPortMapping could give us a second port beside our own, so it is for new entries. Some that call themselves
+  // version 2 do not have it, and with some it is broken: they close the connection, or answer 404 or 500.
+  if ((client.device.connection?.version ?? 1) < 2 || quirks.noAddAny) return start('AddPortMapping')
+  try {
+    const reply = await start('AddAnyPortMapping')
+    if (reply.ok || refusedEitherWay.has(reply.fault)) return reply
+  } catch (error) {
+    call.signal.throwIfAborted()
+    if (!isNatError(error)) throw error
+  }
+  const reply = await start('AddPortMapping')
+  if (reply.ok) quirks.noAddAny = true
+  return reply
+}
+
+/** WANIPConnection:2 §2.5.22: the port that the router chose. Undefined where there is none, or a useless one. */
+export function reservedPort(reply: SoapReply): number | undefined {
+  const text = reply.ok ? (reply.values.get('newreservedport') ?? '') : ''
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  return port > 0 && port < 65_536 ? port : undefined
+}

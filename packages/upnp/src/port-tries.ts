@@ -1,0 +1,172 @@
+import { type CallOptions, familyOf, type Host, type NatError, natError } from '@postern/interface'
+import { askedLeaseSeconds } from './lease-time.js'
+import { add, type Addition, reservedPort } from './port-addition.js'
+import { deleteEntry, isOurs, type Reading, readEntry, readList } from './port-entry.js'
+import type { Wish } from './port-mapping.js'
+import { faultError } from './soap.js'
+
+/** External ports tried: the suggested one and random ones. */
+const maxTries = 8
+/** Tries after refusals that name no reason: what helps has to be guessed. */
+const maxGuesses = 3
+/** RFC 6335 §6: the dynamic ports. */
+const firstRandomPort = 49_152
+
+/** Where a mapping was made. */
+export interface Placed {
+  readonly externalPort: number
+  /** As asked for. */
+  readonly leaseSeconds: number
+  /** What the list said afterwards. */
+  readonly reading: Reading
+  /** What the router calls this host, where that is no address. */
+  readonly knownAs: string | undefined
+}
+
+/** What to do after a refusal. */
+type Next = 'same' | 'internal' | 'random' | 'own' | 'stop'
+
+/** Makes or refreshes a mapping: a refusal leads to another lease or another port, a bounded number of times. */
+export async function tryPorts(wish: Wish, additions: Addition[], call: CallOptions): Promise<Placed> {
+  const { client, request, host, quirks } = wish
+  const { endpoint } = request
+  const tried = new Set<number>()
+  let { externalPort, knownAs } = wish
+  let complaint: NatError | undefined
+  let guesses = 0
+  let conflicts = 0
+  /** The lease is tried again after a permanent one was not in the list either. */
+  let isLast = false
+
+  /** Moves on after a refusal. False where nothing is left to try. */
+  async function goOn(next: Next): Promise<boolean> {
+    if (next === 'stop') return false
+    if (next === 'same') return true
+    if (next === 'internal' && !tried.has(endpoint.port)) externalPort = endpoint.port
+    else {
+      // Some map an internal port only once: an entry of a former life stands in the way, under another external port.
+      const own = next === 'own' ? (await readList(client, endpoint, knownAs, call)).ownPort : undefined
+      externalPort = own === undefined || tried.has(own) ? randomPort(host, tried) : own
+    }
+    return true
+  }
+
+  function afterFault(fault: number, isKnown: boolean): Next {
+    if (fault === 725 && !quirks.permanent) {
+      quirks.permanent = true
+      return 'same'
+    }
+    if (fault === 724) return tried.has(endpoint.port) ? 'stop' : 'internal'
+    if (fault === 718 || fault === 729) return ++conflicts === 2 && !isKnown ? 'own' : 'random'
+    if (hopeless.has(fault)) return 'stop'
+    // Some say 501 or 402 of a port that is taken, of a lease that ends, and of a port that they do not allow.
+    guesses += 1
+    if (guesses > maxGuesses) return 'stop'
+    if (guesses === 1 && !quirks.permanent && fault !== 606) {
+      permanentOnce = true
+      return 'same'
+    }
+    return 'random'
+  }
+
+  /** A permanent lease is tried for this port alone. */
+  let permanentOnce = false
+
+  for (let attempt = 0; attempt < maxTries + guesses; attempt += 1) {
+    tried.add(externalPort)
+    const before = await readEntry(client, endpoint, externalPort, call)
+    const known = isOurs(before, endpoint, knownAs)
+    if (wish.isHeld && before === 'absent' && externalPort === wish.externalPort && !quirks.unlisted) wish.forgot()
+    if (!known && before !== 'absent' && before !== 'unreadable') {
+      // miniupnpd would let us re-point the entry of another program of this host, old firmware that of anybody.
+      complaint = natError('CONFLICT', `the external port ${externalPort} is mapped to another host or port`)
+      externalPort = randomPort(host, tried)
+      continue
+    }
+    const isPermanent = (quirks.permanent || permanentOnce) && !isLast
+    if (known && isPermanent && typeof before === 'object' && before.leaseSeconds === 0)
+      return { externalPort, leaseSeconds: 0, reading: before, knownAs }
+
+    const leaseSeconds = isPermanent ? 0 : askedLeaseSeconds(request)
+    const reply = await add(wish, externalPort, leaseSeconds, known, additions, call)
+    if (!reply.ok) {
+      complaint = faultError('AddPortMapping', reply.fault, reply.description)
+      if (reply.fault === 718 && known) {
+        // Some do not let even the owner add an entry again. It is ours, so it may go first.
+        await deleteEntry(client, endpoint, externalPort, call)
+        continue
+      }
+      permanentOnce = false
+      if (await goOn(afterFault(reply.fault, known))) continue
+      throw complaint
+    }
+    if (permanentOnce) quirks.permanent = true
+
+    const granted = reservedPort(reply) ?? externalPort
+    const after = await readEntry(client, endpoint, granted, call)
+    const placed: Placed = { externalPort: granted, leaseSeconds, reading: after, knownAs }
+    if (after === 'unreadable' || (after === 'absent' && (isLast || quirks.unlisted))) {
+      if (after === 'unreadable' || quirks.unlisted) return placed
+      // It can be seen once more: a list that tells of other mappings and not of this one says that there is none.
+      const { hasEntries, ownPort } = await readList(client, endpoint, knownAs, call)
+      if (hasEntries && ownPort !== granted) {
+        throw natError('GRANT_INVALID', `the router says that it mapped port ${granted}, and its list says nothing`)
+      }
+      quirks.unlisted = true
+      return placed
+    }
+    if (after === 'absent') {
+      // Some drop a mapping that ends without a word, and keep one that does not. Some list nothing at all: then it is made
+      // with a lease, so that it ends even if this host goes away.
+      externalPort = granted
+      if (isPermanent) {
+        await deleteEntry(client, endpoint, granted, call)
+        quirks.permanent = false
+        isLast = true
+      } else permanentOnce = true
+      attempt -= 1
+      continue
+    }
+    // Where there was nothing before, an entry to a host with a name and to our port is the one that we just added.
+    if (!known && typeof after === 'object' && familyOf(after.client) === undefined && after.client !== '') {
+      knownAs = after.client
+    }
+    if (isOurs(after, endpoint, knownAs)) {
+      if (!known || !isNotExtended(before, after, wish)) return { ...placed, knownAs }
+      // Some say yes to a renewal and let the lease run out all the same. Without its entry it is a new one.
+      await deleteEntry(client, endpoint, granted, call)
+      continue
+    }
+    complaint = natError(
+      'GRANT_INVALID',
+      `the router says that it mapped port ${granted}, and its list says ${whatItSays(after)}`
+    )
+    // Orange's FunBox maps every external port to the same internal one: then only ours will do.
+    const isShifted = typeof after === 'object' && after.client === endpoint.address && after.port === granted
+    if (!isShifted) throw complaint
+    await deleteEntry(client, endpoint, granted, call)
+    if (tried.has(endpoint.port)) throw complaint
+    externalPort = endpoint.port
+  }
+  throw complaint ?? natError('CONFLICT', `none of ${maxTries} external ports is free`)
+}
+
+/** No other port or lease helps. */
+const hopeless: ReadonlySet<number> = new Set([401, 602, 604, 605, 725, 726, 727, 728, 732, 733])
+
+/** The lease runs on as if it had not been renewed. */
+function isNotExtended(before: Reading, after: Reading, { fullLeaseSeconds }: Wish): boolean {
+  if (typeof before !== 'object' || typeof after !== 'object' || after.leaseSeconds === 0) return false
+  return after.leaseSeconds <= before.leaseSeconds && after.leaseSeconds < fullLeaseSeconds - 1
+}
+
+/** A port that was not tried. The jitter of the host is good enough: the port need not be hard to guess. */
+function randomPort({ random }: Host, tried: ReadonlySet<number>): number {
+  const count = 65_536 - firstRandomPort
+  let port = firstRandomPort + (Math.floor(random() * count) % count)
+  while (tried.has(port)) port = port === 65_535 ? firstRandomPort : port + 1
+  return port
+}
+
+const whatItSays = (reading: Reading): string =>
+  typeof reading === 'object' ? `that it leads to another host or port` : reading === 'absent' ? 'nothing' : reading

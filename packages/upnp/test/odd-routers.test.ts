@@ -1,0 +1,122 @@
+import type { Fault } from '@postern/testkit'
+import { describe, expect, it } from 'vitest'
+import { type Bench, bench, call, entries, occupy, ours, request } from './bench.js'
+
+const versions = [1, 2] as const
+
+describe.each(versions)('an IGD:%i', (version) => {
+  const igd = async (...faults: readonly Fault[]): Promise<Bench> => {
+    const made = await bench({
+      gateway: { upnp: { version } },
+      prepare: (each) => faults.forEach((one) => each.inject(one))
+    })
+    await made.clock.advance(100)
+    return made
+  }
+
+  it('that drops leases without a word is asked for a mapping without an end, and from then on at once', async () => {
+    const home = await igd({ kind: 'drops-leases' })
+    const lease = await home.map(request)
+    expect(lease.lifetimeMs).toBe(1_800_000)
+    expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+    const { requests } = home.gateway.counters.control
+    await home.map(request)
+    // Read, add, read.
+    expect(home.gateway.counters.control.requests - requests).toBe(3)
+  })
+
+  it('that lists nothing is believed, with a lease that ends, and the mapping is deleted at the end', async () => {
+    const home = await igd({ kind: 'unlisted' })
+    const lease = await home.map(request)
+    expect(lease.lifetimeMs).toBe(7_200_000)
+    expect(home.gateway.mappings.map(({ expiresAt }) => Number.isFinite(expiresAt))).toEqual([true])
+    const next = await home.within(lease.renew(call()))
+    await home.within(next.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+
+  it.each([402, 501, 606, 716, 899])('that says %i of a taken port is asked for another one', async (code) => {
+    const home = await igd()
+    const refuse = (action: string, times: number): void => {
+      home.gateway.inject({ kind: 'soap-fault', code, action, times })
+    }
+    refuse('AddAnyPortMapping', 2)
+    refuse('AddPortMapping', 2)
+    const lease = await home.map(request)
+    expect(lease.addresses[0]).toMatch(/\/tcp\/\d+$/)
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+
+  it.each([401, 402, 404, 501, 602, 714])('whose list says %i all the time maps all the same', async (code) => {
+    const home = await igd()
+    for (const action of ['GetSpecificPortMappingEntry', 'GetGenericPortMappingEntry'])
+      home.gateway.inject({ kind: 'soap-fault', code, action })
+    const lease = await home.map(request)
+    expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+
+  it('that maps an internal port only once gives back the entry of a former life', async () => {
+    const home = await igd()
+    await home.map({ ...request, suggestedExternalPort: 40_001 })
+    home.gateway.inject({ kind: 'one-external-port' })
+    const lease = await home.map(request)
+    expect(lease.addresses[0]).toMatch(/\/tcp\/40001$/)
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+
+  it('that does not extend a lease is given a new mapping before the old one ends', async () => {
+    const home = await igd({ kind: 'unextended' })
+    const lease = await home.map(request)
+    await home.clock.advance(4_000_000)
+    const next = await home.within(lease.renew(call()))
+    expect(next.lifetimeMs).toBe(7_200_000)
+    expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
+  })
+
+  it('that has the port for another host is not asked to give it up', async () => {
+    const home = await igd({ kind: 'drops-leases' })
+    home.gateway.clearFaults()
+    await occupy(home, '192.168.1.3', 8080)
+    home.gateway.inject({ kind: 'drops-leases' })
+    const lease = await home.map(request)
+    expect(entries(home)).toContain('tcp 8080 192.168.1.3 8080')
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual(['tcp 8080 192.168.1.3 8080'])
+  })
+})
+
+describe('a host with more than one address', () => {
+  it('asks from the address that is to be mapped', async () => {
+    const from = new Set<string | undefined>()
+    const home = await bench({
+      wrapHttp: (exchangeHttp) => (exchange, own) => {
+        if (exchange.method === 'POST') from.add(exchange.localAddress)
+        return exchangeHttp(exchange, own)
+      }
+    })
+    await home.clock.advance(100)
+    from.clear()
+    const lease = await home.map(request)
+    const next = await home.within(lease.renew(call()))
+    await home.within(next.release(call()))
+    expect([...from]).toEqual([ours])
+  })
+})
+
+describe('an IGD:2 whose AddAnyPortMapping is broken', () => {
+  it.each([402, 404, 501, 716])('with %i is asked by AddPortMapping, and the next time at once', async (code) => {
+    const home = await bench({ gateway: { upnp: { version: 2 } } })
+    home.gateway.inject({ kind: 'soap-fault', code, action: 'AddAnyPortMapping' })
+    const lease = await home.map(request)
+    expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
+    await home.within(lease.release(call()))
+    await home.map(request)
+    expect(home.gateway.counters.control.operations.AddAnyPortMapping).toBe(1)
+  })
+})
