@@ -171,7 +171,7 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
   /** Deletes what failed attempts may have left. What another strategy holds may be the same entry of the router: it is left
    * until that is released. */
   function tidyUp(last: Closing): void {
-    if (!leftovers.isEmpty() && !isServed()) last.track(leftovers.removeAll(last, isServed).then(disturbed))
+    if (!leftovers.isEmpty() && !isServed()) last.track(leftovers.removeSome(last, isServed).then(disturbed))
   }
 
   async function fly(flight: Flight, call: CallOptions, last: Closing): Promise<void> {
@@ -242,7 +242,7 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
       await Promise.all([...flights.values()].map(({ done }) => done))
       const grant = this.take()
       if (grant !== undefined && publisher.withdraw(grant)) await giveBack(grant, grant.lease, last)
-      await leftovers.removeAll(last, () => false)
+      await leftovers.removeAll(last)
     }
   }
 }

@@ -24,9 +24,10 @@ export interface Leftover {
 export interface Leftovers {
   isEmpty(): boolean
   add(leftover: Leftover): void
-  /** Deletes all of them, each in the turn of its strategy, as long as `until` is false. What fails is tried again at the
-   * end, and by the next run. */
-  removeAll(call: CallOptions, until: () => boolean): Promise<void>
+  /** Deletes those for which it has not failed twice, each in the turn of its strategy, as long as `until` is false. */
+  removeSome(call: CallOptions, until: () => boolean): Promise<void>
+  /** Deletes all of them. Where that fails the next run tries again. */
+  removeAll(call: CallOptions): Promise<void>
   /** Remembers that a strategy was asked and has not answered. */
   note(strategy: string, asked: Asked): void
   /** It has answered, and made nothing. */
@@ -35,9 +36,14 @@ export interface Leftovers {
   taken(memory: Memory): void
 }
 
+/** After so many failures deleting waits for the end. */
+const maxFailures = 2
+
 export function createLeftovers({ host, memory: book, desks }: Context): Leftovers {
   const { clock } = host
   const leftovers = new Set<Leftover>()
+  /** How often in a row deleting has failed. */
+  const failures = new WeakMap<Mapper, number>()
   /** What was remembered before an attempt took long, by key. */
   const before = new Map<string, Memory>()
 
@@ -57,13 +63,26 @@ export function createLeftovers({ host, memory: book, desks }: Context): Leftove
   }
 
   async function remove(leftover: Leftover, call: CallOptions): Promise<void> {
-    const { strategy, asked } = leftover
+    const { strategy, mapper, asked } = leftover
     try {
       await leftover.remove(call)
       leftovers.delete(leftover)
+      failures.delete(mapper)
       if (asked !== undefined) settle(asked.memory)
     } catch (error) {
+      failures.set(mapper, (failures.get(mapper) ?? 0) + 1)
       host.log.info(`${strategy}: what it may have mapped is not deleted yet: ${printable(String(error))}`)
+    }
+  }
+
+  async function removeEach(call: CallOptions, isDue: (leftover: Leftover) => boolean): Promise<void> {
+    for (const leftover of leftovers) {
+      await desks
+        .of(leftover.mapper.gateway)
+        .serve(leftover.strategy, async () => {
+          if (leftovers.has(leftover) && isDue(leftover)) await remove(leftover, call)
+        })
+        .catch(() => undefined)
     }
   }
 
@@ -80,15 +99,8 @@ export function createLeftovers({ host, memory: book, desks }: Context): Leftove
       for (const each of leftovers) if (each.mapper === mapper && each.asked !== undefined) leftovers.delete(each)
       leftovers.add(leftover)
     },
-    async removeAll(call, until) {
-      for (const leftover of leftovers) {
-        await desks
-          .of(leftover.mapper.gateway)
-          .serve(leftover.strategy, async () => {
-            if (leftovers.has(leftover) && !until()) await remove(leftover, call)
-          })
-          .catch(() => undefined)
-      }
-    }
+    removeSome: (call, until) =>
+      removeEach(call, ({ mapper }) => !until() && (failures.get(mapper) ?? 0) < maxFailures),
+    removeAll: (call) => removeEach(call, () => true)
   }
 }

@@ -25,7 +25,13 @@ const abortedWaitsMs = [75, 125, 250]
 /** What a verb may take: two requests and undoing them, each as long as a slow router takes. */
 const timeoutMs = 75_000
 /** Failures after which the router may have made the mapping all the same. */
-const uncertain: ReadonlySet<string> = new Set(['NO_REPLY', 'MALFORMED_REPLY', 'GRANT_INVALID', 'NETWORK_FAILURE', 'UNTRUSTED_REPLY'])
+const uncertain: ReadonlySet<string> = new Set([
+  'NO_REPLY',
+  'MALFORMED_REPLY',
+  'GRANT_INVALID',
+  'NETWORK_FAILURE',
+  'UNTRUSTED_REPLY'
+])
 
 /** The mapper of one gateway: glue between the contract and the client. */
 export function createMapper(client: Client, gateway: Gateway, clock: Clock): Mapper {
