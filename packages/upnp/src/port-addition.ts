@@ -11,11 +11,9 @@ export interface Quirks {
   permanent: boolean
   /** Its AddAnyPortMapping is missing or broken. */
   noAddAny: boolean
-  /** Its list does not show what it has just mapped. */
-  unlisted: boolean
 }
 
-export const createQuirks = (): Quirks => ({ permanent: false, noAddAny: false, unlisted: false })
+export const createQuirks = (): Quirks => ({ permanent: false, noAddAny: false })
 
 export interface Addition extends Change<SoapReply> {
   readonly externalPort: number

@@ -65,33 +65,23 @@ function entryOf(values: ReadonlyMap<string, string>): PortEntry {
 /** More entries of a list are not read: a hostile one has no end. */
 const maxListed = 64
 
-/** What the list as a whole tells. */
-export interface Listing {
-  /** It tells of some mapping, so it can be believed of others. */
-  readonly hasEntries: boolean
-  /** The external port of an entry that leads to the endpoint already. */
-  readonly ownPort: number | undefined
-}
-
 /** Looks through the list for an entry that leads to the endpoint already. */
-export async function readList(
+export async function findOwnPort(
   client: Client,
   endpoint: Endpoint,
   knownAs: string | undefined,
   call: CallOptions
-): Promise<Listing> {
+): Promise<number | undefined> {
   for (let index = 0; index < maxListed; index += 1) {
     const reply = await ask(client, 'GetGenericPortMappingEntry', { NewPortMappingIndex: index }, call)
-    if (reply === undefined || !reply.ok || !reply.values.has('newinternalclient'))
-      return { hasEntries: index > 0, ownPort: undefined }
+    if (reply === undefined || !reply.ok) return undefined
     const { values } = reply
     const port = Number(values.get('newexternalport') ?? 0)
     const isSameProtocol = values.get('newprotocol')?.toLowerCase() === endpoint.protocol
     const isPort = Number.isInteger(port) && port > 0 && port < 65_536
-    if (isSameProtocol && isPort && isOurs(entryOf(values), endpoint, knownAs))
-      return { hasEntries: true, ownPort: port }
+    if (isSameProtocol && isPort && isOurs(entryOf(values), endpoint, knownAs)) return port
   }
-  return { hasEntries: true, ownPort: undefined }
+  return undefined
 }
 
 /** 713 and 714 by the standard; 730 from firmware that mixes up its tables. */

@@ -1,7 +1,7 @@
 import { type CallOptions, familyOf, type Host, type NatError, natError } from '@postern/interface'
 import { askedLeaseSeconds } from './lease-time.js'
 import { add, type Addition, reservedPort } from './port-addition.js'
-import { deleteEntry, isOurs, type Reading, readEntry, readList } from './port-entry.js'
+import { deleteEntry, findOwnPort, isOurs, type Reading, readEntry } from './port-entry.js'
 import type { Wish } from './port-mapping.js'
 import { faultError } from './soap.js'
 
@@ -35,8 +35,6 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
   let complaint: NatError | undefined
   let guesses = 0
   let conflicts = 0
-  /** The lease is tried again after a permanent one was not in the list either. */
-  let isLast = false
 
   /** Moves on after a refusal. False where nothing is left to try. */
   async function goOn(next: Next): Promise<boolean> {
@@ -45,7 +43,7 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     if (next === 'internal' && !tried.has(endpoint.port)) externalPort = endpoint.port
     else {
       // Some map an internal port only once: an entry of a former life stands in the way, under another external port.
-      const own = next === 'own' ? (await readList(client, endpoint, knownAs, call)).ownPort : undefined
+      const own = next === 'own' ? await findOwnPort(client, endpoint, knownAs, call) : undefined
       externalPort = own === undefined || tried.has(own) ? randomPort(host, tried) : own
     }
     return true
@@ -76,14 +74,14 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     tried.add(externalPort)
     const before = await readEntry(client, endpoint, externalPort, call)
     const known = isOurs(before, endpoint, knownAs)
-    if (wish.isHeld && before === 'absent' && externalPort === wish.externalPort && !quirks.unlisted) wish.forgot()
+    if (wish.isHeld && before === 'absent' && externalPort === wish.externalPort) wish.forgot()
     if (!known && before !== 'absent' && before !== 'unreadable') {
       // miniupnpd would let us re-point the entry of another program of this host, old firmware that of anybody.
       complaint = natError('CONFLICT', `the external port ${externalPort} is mapped to another host or port`)
       externalPort = randomPort(host, tried)
       continue
     }
-    const isPermanent = (quirks.permanent || permanentOnce) && !isLast
+    const isPermanent = quirks.permanent || permanentOnce
     if (known && isPermanent && typeof before === 'object' && before.leaseSeconds === 0)
       return { externalPort, leaseSeconds: 0, reading: before, knownAs }
 
@@ -100,32 +98,23 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
       if (await goOn(afterFault(reply.fault, known))) continue
       throw complaint
     }
-    if (permanentOnce) quirks.permanent = true
-
     const granted = reservedPort(reply) ?? externalPort
     const after = await readEntry(client, endpoint, granted, call)
+    if (permanentOnce && after !== 'absent') quirks.permanent = true
     const placed: Placed = { externalPort: granted, leaseSeconds, reading: after, knownAs }
-    if (after === 'unreadable' || (after === 'absent' && (isLast || quirks.unlisted))) {
-      if (after === 'unreadable' || quirks.unlisted) return placed
-      // It can be seen once more: a list that tells of other mappings and not of this one says that there is none.
-      const { hasEntries, ownPort } = await readList(client, endpoint, knownAs, call)
-      if (hasEntries && ownPort !== granted) {
-        throw natError('GRANT_INVALID', `the router says that it mapped port ${granted}, and its list says nothing`)
-      }
-      quirks.unlisted = true
-      return placed
-    }
+    if (after === 'unreadable') return placed
     if (after === 'absent') {
-      // Some drop a mapping that ends without a word, and keep one that does not. Some list nothing at all: then it is made
-      // with a lease, so that it ends even if this host goes away.
+      // Some drop a mapping that ends without a word, and keep one that does not.
       externalPort = granted
-      if (isPermanent) {
-        await deleteEntry(client, endpoint, granted, call)
-        quirks.permanent = false
-        isLast = true
-      } else permanentOnce = true
-      attempt -= 1
-      continue
+      if (!isPermanent) {
+        permanentOnce = true
+        attempt -= 1
+        continue
+      }
+      // The list may be wrong, so what may be there is deleted.
+      await deleteEntry(client, endpoint, granted, call)
+      quirks.permanent = false
+      throw natError('GRANT_INVALID', `the router says that it mapped port ${granted}, and its list says nothing`)
     }
     // Where there was nothing before, an entry to a host with a name and to our port is the one that we just added.
     if (!known && typeof after === 'object' && familyOf(after.client) === undefined && after.client !== '') {
