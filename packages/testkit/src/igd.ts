@@ -129,7 +129,8 @@ function add(engine: Engine, call: SoapCall, caller: Sender, service: WanService
     expiresAt: forgetfulExpiry(engine, 'control', now, seconds),
     description: call.values.get('NewPortMappingDescription') ?? '',
     grantedAt: now,
-    clientPort: caller.port
+    clientPort: caller.port,
+    lastVia: 'upnp' as const
   }
   const own = table.findByExternal(4, protocol, port)
   if (own !== undefined) {
@@ -140,9 +141,7 @@ function add(engine: Engine, call: SoapCall, caller: Sender, service: WanService
         `upnp: ${call.action} re-points ${protocol} port ${port} from ${own.internalPort} to ${internalPort}`
       )
     counters.control.renewals += 1
-    // The port tells retransmissions of NAT-PMP and PCP, which may still be under way.
-    const next = { ...change, clientPort: own.clientPort }
-    if (faults.strike('unextended', 'control') === undefined) table.change(own, next)
+    if (faults.strike('unextended', 'control') === undefined) table.change(own, change)
   } else {
     counters.control.maps += 1
     table.add({
