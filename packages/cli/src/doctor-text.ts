@@ -21,7 +21,12 @@ const readBackText = {
 export function describe({ report, shown, witnesses, dryRun }: Findings, colors: Colors): string {
   const { verdict, cause, gateway, externalAddresses, candidates, advice } = report
   const paint = verdict === 'public' ? colors.green : verdict === 'private' ? colors.red : colors.yellow
-  const lines = [`${colors.bold('Verdict:')} ${paint(colors.bold(verdict))}${cause === null ? '' : ` (${cause})`}`]
+  const waits = waitText(report.strategies)
+  const isFinal = waits === '' || verdict === 'public'
+  const lines = [
+    `${colors.bold(isFinal ? 'Verdict:' : 'So far:')} ${paint(colors.bold(verdict))}${cause === null ? '' : ` (${cause})`}`
+  ]
+  if (!isFinal) lines.push(`Waiting: ${waits}`)
   if (gateway === null) lines.push('Gateway: none, there is no default route')
   else
     lines.push(
@@ -42,6 +47,20 @@ export function describe({ report, shown, witnesses, dryRun }: Findings, colors:
   if (dryRun) lines.push('', colors.dim('Nothing was mapped (--dry-run), so what a router would grant is not known.'))
   return lines.join('\n')
 }
+
+/** What is waited for; empty where nothing is. */
+export const waitText = (strategies: Report['strategies']): string =>
+  strategies
+    .flatMap(({ name, waitingFor }) =>
+      waitingFor === undefined
+        ? []
+        : [
+            waitingFor === 'search'
+              ? `${name} (an answer to its search)`
+              : `${name} (an answer to its request for a mapping)`
+          ]
+    )
+    .join(', ')
 
 /** What STUN servers have shown of the NAT. */
 function natText({ nat, strategies }: Report): string {

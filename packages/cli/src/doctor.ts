@@ -1,7 +1,7 @@
 import { type MappingEvent, type NatReport, type Report, systemHost } from '@postern/core'
 import { parseMultiaddr } from '@postern/interface'
 import { findNetwork } from '@postern/net'
-import { describe, whyNotAsked } from './doctor-text.js'
+import { describe, waitText, whyNotAsked } from './doctor-text.js'
 import { codeOf, exitCodes } from './exit-codes.js'
 import { untilInterrupted } from './interrupt.js'
 import { line, type Output, unlessAborted } from './output.js'
@@ -13,6 +13,8 @@ export interface DoctorOptions {
   readonly json: boolean
   /** Only discover: map nothing. */
   readonly dryRun: boolean
+  /** Say what is known after the first look. */
+  readonly quick: boolean
 }
 
 /** What a trial mapping has shown beyond the report. */
@@ -24,6 +26,8 @@ export interface Shown {
 
 /** Nothing is worth waiting longer for, in ms. */
 const patienceMs = 10_000
+/** Routers that answer slowly are waited for so long, from the start, in ms. */
+const answerMs = 15_000
 /** Peers are dialled, dial back, and are dialled again when they were not there, in ms. */
 const witnessMs = 14_000
 /** STUN servers are given up after 7.5 s, and what a NAT lets in is waited for. */
@@ -33,7 +37,7 @@ const readBackMs = 6500
 const hairpinMs = 1500
 
 /** Finds out how reachable this host is. Resolves to the exit code. */
-export async function doctor({ openTrial, json, dryRun }: DoctorOptions, { out, err }: Output): Promise<number> {
+export async function doctor({ openTrial, json, dryRun, quick }: DoctorOptions, { out, err }: Output): Promise<number> {
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const progress = colorsFor(err)
@@ -57,6 +61,10 @@ export async function doctor({ openTrial, json, dryRun }: DoctorOptions, { out, 
     const began = systemHost.clock.monotonicMs()
     await trial.start()
     await bounded(trial.firstPass(), patienceMs, signal)
+    const told = (text: string): void => {
+      if (!json) line(err, progress.dim(text))
+    }
+    if (!quick) await bounded(answered(trial, told), began + answerMs - systemHost.clock.monotonicMs(), signal)
     const isAsking = trial.witnesses().length > 0
     if (isAsking && !json) line(err, progress.dim('Asking the peers to dial this port from outside …'))
     const [examined] = await Promise.all([
@@ -81,6 +89,23 @@ export async function doctor({ openTrial, json, dryRun }: DoctorOptions, { out, 
     line(out, JSON.stringify(report))
   } else line(out, describe({ report, shown, witnesses, dryRun }, colorsFor(out)))
   return codeOf(report.verdict)
+}
+
+/** Resolves when no strategy waits for an answer any more, or something is mapped. Tells what is waited for. */
+function answered(trial: Trial, told: (text: string) => void): Promise<void> {
+  return new Promise((resolve) => {
+    let text = ''
+    const look = (): void => {
+      const { verdict, strategies, candidates } = trial.report()
+      const isMapped = candidates.some(({ type }) => type === 'mapped' || type === 'manual')
+      const waits = waitText(strategies)
+      if (verdict === 'public' || isMapped || waits === '') return resolve()
+      if (waits !== text) told(`Waiting for slow routers, ${answerMs / 1000} s at most: ${waits} …`)
+      text = waits
+    }
+    for (const name of ['strategy', 'verdict', 'mapped'] as const) trial.addEventListener(name, look)
+    look()
+  })
 }
 
 /** Resolves when something can be said. */

@@ -46,15 +46,27 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   })
   const waiting = new Map<Family, Endpoint>()
   const outcome = Promise.withResolvers<number>()
-  let failed = false
+  const failed = new Set<Family>()
 
   const tell = (event: MappingEvent): void => {
     if (json) line(out, JSON.stringify(event))
     else line(out, formatEvent(event, colors))
-    if (event.event === 'failed') failed = true
-    if (event.event === 'mapped' || event.event === 'failed') waiting.delete(familyIn(event))
-    if (once && waiting.size === 0) outcome.resolve(failed ? exitCodes.failed : exitCodes.success)
+    const family = familyIn(event)
+    if (event.event === 'failed') failed.add(family)
+    if (event.event === 'mapped') {
+      waiting.delete(family)
+      failed.delete(family)
+    }
+    settle()
   }
+  /** A failure counts once no strategy waits for an answer of a slow router any more. */
+  function settle(): void {
+    if (!once || [...waiting.keys()].some((family) => !failed.has(family))) return
+    const isWaiting = traversal.report().strategies.some(({ waitingFor }) => waitingFor !== undefined)
+    if (failed.size > 0 && isWaiting) return
+    outcome.resolve(failed.size > 0 ? exitCodes.failed : exitCodes.success)
+  }
+  if (once) traversal.addEventListener('strategy', settle)
   for (const name of outcomes) traversal.addEventListener(name, ({ detail }) => tell(detail))
   if (!json) {
     traversal.addEventListener('strategy', ({ detail }) => {
@@ -82,6 +94,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const over = new AbortController()
   const giveUp = (): void => {
     for (const [family, { protocol, address, port }] of waiting) {
+      if (failed.has(family)) continue
       const reasons = reasonsForNothing(traversal.report(), network, family)
       const about = { protocol, internal: { address, port }, external: null, lifetimeSeconds: null, reasons }
       tell({ event: 'failed', strategy: null, ...about })

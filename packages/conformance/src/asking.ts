@@ -79,11 +79,13 @@ export async function mapped(
 }
 
 /** The lease that is granted, or a failed test. */
-export async function leaseFrom(stage: Stage, pending: Promise<Lease>): Promise<Lease> {
-  const outcome = await stage.outcome(pending)
+export async function leaseFrom(stage: Stage, pending: Promise<Lease>, limitMs = 10_000): Promise<Lease> {
+  const outcome = await stage.outcome(pending, limitMs)
   if (outcome.state === 'fulfilled') return outcome.value
   return fail(
-    outcome.state === 'pending' ? 'nothing is granted within 10 s' : `nothing is granted: ${told(outcome.reason)}`
+    outcome.state === 'pending'
+      ? `nothing is granted within ${limitMs / 1000} s`
+      : `nothing is granted: ${told(outcome.reason)}`
   )
 }
 

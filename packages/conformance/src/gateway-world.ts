@@ -77,6 +77,7 @@ function createWorld(besides: GatewayOptions | undefined, ipv6: boolean): Gatewa
       },
       occupy: (protocol, port) => occupy(protocol, port),
       shorten: () => void gateway.inject({ kind: 'grant', lifetimeSeconds: 600 }),
+      slow: (ms) => void gateway.inject({ kind: 'late', ms, on: ['pcp', 'nat-pmp', 'control'] }),
       reboot: () => gateway.reboot(),
       move: () => gateway.setExternalAddress('1.2.3.5')
     }

@@ -20,6 +20,7 @@ const reasons: Readonly<Record<Need, string>> = {
   refuse: 'nothing in this world can refuse',
   occupy: 'no other host in this world can take a port',
   shorten: 'nothing in this world grants less than is asked for',
+  slow: 'nothing in this world can be slow',
   reboot: 'nothing in this world can lose its mappings',
   move: 'the external address of this world does not change',
   address: 'the world has no address to try',

@@ -57,6 +57,8 @@ export interface WorldFaults {
   occupy?(protocol: Protocol, externalPort: number): void | Promise<void>
   /** Mappings are granted for ten minutes at most. */
   shorten?(): void | Promise<void>
+  /** Every answer comes so much later, in ms. */
+  slow?(ms: number): void | Promise<void>
   /** All mappings are lost. */
   reboot?(): void | Promise<void>
   /** The external IPv4 address becomes another one. Mappings stay. */

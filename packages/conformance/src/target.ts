@@ -12,6 +12,8 @@ export interface Target {
   readonly gateway?: string
   /** What it declares, in a mapper; both protocols in others, where there is nothing to declare. */
   readonly protocols: readonly string[]
+  /** Of a mapper: whether it undoes by itself what a failed `map` may have left. */
+  readonly undoes?: boolean
   /** Its name in messages. */
   readonly label: string
 }
@@ -22,7 +24,8 @@ export function targetOf(ability: Ability): Target {
     const { family, gateway, protocols } = ability
     const where = gateway?.address ?? 'none'
     const label = `IPv${family} mapper of ${gateway?.address ?? 'no gateway'}`
-    return { key: `mapper ${family} ${where}`, kind, family, gateway: where, protocols, label }
+    const undoes = ability.undo !== undefined
+    return { key: `mapper ${family} ${where}`, kind, family, gateway: where, protocols, undoes, label }
   }
   const who = kind === 'puncher' ? kind : `${kind} ${ability.party.id}`
   return { key: who, kind, protocols: ['tcp', 'udp'], label: who }

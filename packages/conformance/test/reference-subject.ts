@@ -25,6 +25,7 @@ export const referenceSubject = (strategy: (table: ReferenceTable) => Strategy):
         silence: () => table.behave('silent'),
         refuse: () => table.behave('refusing'),
         occupy: (protocol, port) => table.occupy(protocol, port),
+        slow: (ms) => table.delay(ms),
         reboot: () => table.reboot(),
         move: () => table.setExternalAddress('1.2.3.5')
       }

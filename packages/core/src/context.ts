@@ -7,7 +7,7 @@ import type { Ledger } from './ledger.js'
 import type { Locals } from './local.js'
 import type { MemoryBook } from './memory.js'
 import type { Policy } from './policy.js'
-import type { Roster } from './roster.js'
+import type { Entry, Roster } from './roster.js'
 
 /** What the parts of one traversal share. */
 export interface Context {
@@ -24,6 +24,8 @@ export interface Context {
   /** Whether a strategy of this rank may be used, or must wait for better ones that are still searching. */
   readonly mayUse: (rank: number) => boolean
   readonly firstPassOver: () => boolean
+  /** Whether a strategy that has found nothing may yet hear an answer within the schedule of its protocol. */
+  readonly isAwaited: (entry: Entry) => boolean
   readonly emit: (event: MappingEvent) => void
   /** Something that the report shows has changed. */
   readonly touched: () => void

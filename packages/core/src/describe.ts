@@ -13,7 +13,12 @@ import type { Entry } from './roster.js'
 import { isOnPath } from './wants.js'
 
 /** The lines of the report for one strategy: its own, and one for each router that is found and not used. */
-export function describeStrategy(entry: Entry, network: Network, wanted: boolean): readonly StrategyReport[] {
+export function describeStrategy(
+  entry: Entry,
+  network: Network,
+  wanted: boolean,
+  isSearchTime: boolean
+): readonly StrategyReport[] {
   const abilities = [...entry.abilities.values()]
   const secondary = abilities.flatMap((ability) =>
     ability.kind === 'mapper' && ability.gateway !== null && !isOnPath(ability, entry, network) ? [ability.gateway] : []
@@ -26,8 +31,30 @@ export function describeStrategy(entry: Entry, network: Network, wanted: boolean
   )
   if (!onPath && skipped.length > 0) return skipped
   const [state, reason] = stateOf(entry, onPath, wanted)
-  const line = { name, kind, rank, state, tookMs, reason: reason === undefined ? null : pick(reason) }
+  const waitingFor = awaited(entry, isSearchTime)
+  const line = {
+    name,
+    kind,
+    rank,
+    state,
+    tookMs,
+    reason: reason === undefined ? null : pick(reason),
+    ...(waitingFor === undefined ? {} : { waitingFor })
+  }
   return [line, ...skipped]
+}
+
+/** Whether a mapper has been asked, and nothing is known of what it does yet. */
+export const isAsked = ({ asking, leases, failure }: Entry): boolean =>
+  asking > 0 && leases === 0 && failure === undefined
+
+/** What a strategy still waits for within the schedule of its protocol. */
+export function awaited(entry: Entry, isSearchTime: boolean): StrategyReport['waitingFor'] {
+  if (isAsked(entry)) return 'grant'
+  const { kind, abilities, absence } = entry
+  const mayMap = kind === null || kind === 'mapper'
+  const isSilent = absence === undefined || absence.code === 'NO_REPLY'
+  return isSearchTime && mayMap && abilities.size === 0 && isSilent ? 'search' : undefined
 }
 
 function stateOf(entry: Entry, found: boolean, wanted: boolean): readonly [StrategyState, NatError | undefined] {

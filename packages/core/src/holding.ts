@@ -1,17 +1,15 @@
 import { printable } from '@postern/interface'
-import type { CallOptions, Endpoint, Lease, Mapper } from '@postern/interface'
-import { asNatError, attempt } from './attempt.js'
+import type { CallOptions, Endpoint, Mapper } from '@postern/interface'
+import { type Choice, createAcquiring } from './acquiring.js'
 import { type Bell, createBell } from './bell.js'
 import type { Closing, Context } from './context.js'
 import { eventReason } from './events.js'
 import { createFailures } from './failures.js'
-import { createHolder } from './ledger.js'
-import { keyBytes, type Memory } from './memory.js'
-import { checkGrant, createPublisher, type Held } from './publisher.js'
+import { createPublisher, type Held } from './publisher.js'
 import { minSpacingMs } from './renewal.js'
-import { type Entry, gatewayKey } from './roster.js'
+import { gatewayKey } from './roster.js'
 import { createTenure, type Tenure } from './tenure.js'
-import { endpointFor, isOnPath, ownPort, type Want } from './wants.js'
+import { endpointFor, isOnPath, type Want } from './wants.js'
 
 /** What is held for one want: nothing, or one lease. */
 export interface Holding {
@@ -26,18 +24,21 @@ export interface Holding {
   run(call: CallOptions, last: Closing): Promise<void>
 }
 
-interface Choice {
-  readonly entry: Entry
-  readonly mapper: Mapper
-  readonly endpoint: Endpoint
-}
-
 export function createHolding(want: Want, context: Context): Holding {
-  const { host, policy, roster, desks, memory, ledger } = context
+  const { host, policy, roster } = context
   const { clock } = host
   const bell: Bell = createBell(clock)
   const publisher = createPublisher(context)
   const failures = createFailures(context)
+  const acquiring = createAcquiring({
+    want,
+    context,
+    failures,
+    publisher,
+    bell,
+    holder: () => tenure?.held().entry,
+    disturbed: () => bell.ring(tenure === undefined ? 'look' : 'check')
+  })
   let tenure: Tenure | undefined
   let trying = true
   let notBeforeMs = 0
@@ -51,7 +52,8 @@ export function createHolding(want: Want, context: Context): Holding {
     let waitMs = Number.POSITIVE_INFINITY
     for (const entry of roster.entries) {
       for (const ability of entry.abilities.values()) {
-        if (ability.kind !== 'mapper' || !isOnPath(ability, entry, context.network())) continue
+        if (ability.kind !== 'mapper' || acquiring.isAsked(ability)) continue
+        if (!isOnPath(ability, entry, context.network())) continue
         const endpoint = endpointFor(want, ability, context.network())
         if (endpoint === undefined) continue
         const readyMs = Math.max(failures.readyMs(entry, ability), notBeforeMs, restMs(ability, endpoint))
@@ -62,75 +64,28 @@ export function createHolding(want: Want, context: Context): Holding {
     return waitMs
   }
 
+  /** Whether a mapper is of a network that this host has left, or cannot serve the want there any more. */
+  function isInVain({ entry, mapper, endpoint }: Choice): boolean {
+    const network = context.network()
+    if (![...entry.abilities.values()].some((ability) => ability === mapper) || !isOnPath(mapper, entry, network))
+      return true
+    return endpointFor(want, mapper, network)?.address !== endpoint.address
+  }
+
   /** Until when a gateway is not asked again for what it granted a moment ago (RFC 6887 §11.2.1): the cable was out and in. */
   function restMs({ gateway }: Mapper, { address }: Endpoint): number {
     if (parted === undefined || gateway === null) return 0
     return gatewayKey(gateway) === parted.gateway && address === parted.address ? parted.askedMs + minSpacingMs : 0
   }
 
-  /** Undefined where nothing was granted. Rejects with the signal's reason. */
-  async function acquire(choice: Choice, call: CallOptions, last: Closing): Promise<Held | undefined> {
-    const { entry, mapper, endpoint } = choice
-    const desk = desks.of(mapper.gateway)
-    const holder = createHolder(endpoint, () => bell.ring('look'))
-    // Written before the request leaves, so that a run that is killed now finds its mapping again.
-    let remembered = await memory.recall(mapper.gateway, endpoint, call)
-    try {
-      const granted = await desk.serve(async () => {
-        call.signal.throwIfAborted()
-        // Another holder of the same endpoint has released it meanwhile.
-        if (!memory.has(remembered)) remembered = await memory.recall(mapper.gateway, endpoint, call)
-        const map = (bounded: CallOptions): Promise<Lease> => mapper.map(requestFor(endpoint, remembered), bounded)
-        const lease = await attempt(map, policy.attemptMs, clock, call, (late) =>
-          last.track(giveBack(mapper, late, last))
-        )
-        try {
-          const good = checkGrant(lease)
-          publisher.take(good.lease, holder)
-          return good
-        } catch (error) {
-          await attempt((bounded) => lease.release(bounded), policy.attemptMs, clock, last).catch(() => undefined)
-          throw error
-        }
-      })
-      desk.heardMs.set(entry.name, clock.monotonicMs())
-      failures.granted(entry)
-      entry.failure = undefined
-      return { ...granted, want, entry, mapper, endpoint, memory: remembered, holder }
-    } catch (error) {
-      call.signal.throwIfAborted()
-      failures.add(entry, mapper, asNatError(error))
-      return undefined
-    }
-  }
-
-  const requestFor = (endpoint: Endpoint, remembered: Memory): Parameters<Mapper['map']>[0] => ({
-    endpoint,
-    suggestedExternalPort: portToAsk(want, remembered) ?? ownPort(endpoint.port),
-    lifetimeMs: want.lifetimeMs,
-    key: keyBytes(remembered)
-  })
-
-  /** A lease that nobody waits for any more. One that is the same mapping as a live one is only forgotten. */
-  async function giveBack(mapper: Mapper, lease: Lease, last: Closing): Promise<void> {
-    const release = async (): Promise<void> => {
-      if (lease.addresses.some(ledger.isHeld)) return
-      await attempt((call) => lease.release(call), policy.attemptMs, clock, last)
-    }
-    await desks
-      .of(mapper.gateway)
-      .serve(release)
-      .catch((error: unknown) =>
-        host.log.debug(`a lease that came too late was not released: ${printable(String(error))}`)
-      )
-  }
-
-  /** Says that nothing works, once for each new set of reasons. */
+  /** Says that nothing works, once for each new set of reasons. Not while there may still be an answer. */
   function complain(): void {
-    if (!context.firstPassOver()) return
+    if (!context.firstPassOver() || acquiring.isUnderWay()) return
     const reasons = roster.entries.flatMap((entry) => {
       const error = failures.of(entry) ?? entry.absence
-      return error === undefined ? [] : [eventReason(entry.name, error)]
+      if (error === undefined) return []
+      const reason = eventReason(entry.name, error)
+      return context.isAwaited(entry) ? [{ ...reason, message: `${reason.message}; still searching` }] : [reason]
     })
     const text = reasons.map(({ strategy, code }) => `${strategy} ${code}`).join()
     // Without a strategy that maps, nothing was tried that could have failed.
@@ -149,7 +104,7 @@ export function createHolding(want: Want, context: Context): Holding {
       publisher,
       track: last.track,
       askedLast: leaveAlone,
-      giveBack: (where, lease) => last.track(giveBack(where, lease, last)),
+      giveBack: (lease) => last.track(acquiring.giveBack(first, lease, last)),
       answered(error) {
         if (entry.failure !== error) context.touched()
         // Whether it still works although its gateway does not answer any more, witnesses can tell.
@@ -181,23 +136,29 @@ export function createHolding(want: Want, context: Context): Holding {
 
   async function pursue(call: CallOptions, last: Closing): Promise<void> {
     while (!call.signal.aborted) {
-      const choice = choose()
-      if (typeof choice === 'number') {
-        trying = false
-        context.touched()
-        complain()
-        await bell.wait(choice, call)
-        continue
-      }
-      trying = true
-      const granted = await acquire(choice, call, last)
-      if (granted === undefined) continue
-      if (!call.signal.aborted) {
+      const granted = acquiring.take()
+      if (granted !== undefined) {
         await hold(granted, call, last)
         continue
       }
-      // Granted at the very moment at which nobody wanted it any more.
-      if (publisher.withdraw(granted)) await giveBack(granted.mapper, granted.lease, last)
+      acquiring.abandon(isInVain)
+      const patienceMs = acquiring.patienceMs()
+      if (patienceMs > 0) {
+        trying = true
+        await bell.wait(patienceMs, call)
+        continue
+      }
+      const choice = choose()
+      if (typeof choice !== 'number') {
+        trying = true
+        acquiring.start(choice, call, last)
+        continue
+      }
+      trying = false
+      acquiring.remember()
+      context.touched()
+      complain()
+      await bell.wait(choice, call)
     }
   }
 
@@ -221,6 +182,7 @@ export function createHolding(want: Want, context: Context): Holding {
       })
       await tenure?.release(last)
       tenure = undefined
+      await acquiring.end(last)
     }
   }
 }
@@ -230,9 +192,3 @@ export const heldAt = (holding: Holding): string | undefined => {
   const gateway = holding.held()?.mapper.gateway
   return gateway === undefined || gateway === null ? undefined : gatewayKey(gateway)
 }
-
-/** The port that is remembered, so that a mapping is taken back; but not against a wish that was not there then. */
-const portToAsk = ({ externalPort }: Want, remembered: Memory): number | undefined =>
-  externalPort === undefined || remembered.wantedPort === externalPort
-    ? (remembered.externalPort ?? externalPort)
-    : externalPort

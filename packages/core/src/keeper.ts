@@ -14,8 +14,6 @@ export interface KeepOptions {
   readonly heardMs: () => number
   /** Renews within the policy's bound. */
   readonly renew: (lease: Lease, call: CallOptions) => Promise<Lease>
-  /** Whether a renewal that is sent now may still be under way after so many ms. */
-  readonly mayOutlast: (ms: number) => boolean
   /** What a renewal gave that nobody waited for any more, once: the lease is dead then, and this lives. The bell rings
    * when there is one. */
   readonly successor: () => Lease | undefined
@@ -38,21 +36,8 @@ export interface Ending {
 
 /** Keeps a lease alive until it lapses, is spoiled or forgotten, or the signal aborts. Resolves with how it ended. */
 export async function keep(granted: Lease, options: KeepOptions, call: CallOptions): Promise<Ending> {
-  const {
-    clock,
-    random,
-    bell,
-    pollMs,
-    heardMs,
-    renew,
-    mayOutlast,
-    successor,
-    abandon,
-    onRenewed,
-    onFailed,
-    spoiled,
-    forgotten
-  } = options
+  const { clock, random, bell, pollMs, heardMs, renew, successor, abandon, onRenewed, onFailed, spoiled, forgotten } =
+    options
   let lease = granted
   let since = stamp(clock)
   let attempts = 0
@@ -89,18 +74,33 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     onRenewed(lease, before)
   }
 
-  /** Undefined where the lease lapses before there is an outcome. Nobody waits for that then. */
-  async function renewInTime(leftMs: number): Promise<Lease | undefined> {
-    const over = new AbortController()
-    const renewal = renew(lease, call)
-    const lapsed = clock.sleep(leftMs, over).then(
-      () => abandon(renewal),
-      () => undefined
-    )
+  /** How it ended where that comes before there is an outcome: a slow router must not hold up what is known without it. */
+  async function renewInTime(lapsesMs: number): Promise<Lease | Ending> {
+    const cut = new AbortController()
+    const settled = new AbortController()
+    const renewal = renew(lease, { signal: AbortSignal.any([call.signal, cut.signal]) })
+    const settle = (): void => settled.abort(inTime)
+    renewal.then(settle, settle)
+    const waits = { signal: AbortSignal.any([call.signal, settled.signal]) }
+    let rung: 'look' | 'check' | undefined
     try {
-      return await Promise.race([renewal, lapsed.then(() => undefined)])
+      for (;;) {
+        const why = await bell.wait(lapsesMs - clock.monotonicMs(), waits).catch(() => undefined)
+        if (why === undefined) return await renewal
+        if (why === 'time') {
+          abandon(renewal)
+          return lost('lapsed')
+        }
+        if (rung !== 'check') rung = why
+        const ended = spoiled()
+        if (ended === undefined) continue
+        abandon(renewal)
+        cut.abort(ended)
+        return { kind: 'spoiled', why: ended }
+      }
     } finally {
-      over.abort(inTime)
+      // What was rung meanwhile is for what comes of it.
+      if (rung !== undefined) bell.ring(rung)
     }
   }
 
@@ -132,10 +132,9 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
 
     checkAtMs = Number.POSITIVE_INFINITY
     const isScheduled = now >= renewAtMs
-    const isTight = mayOutlast(lapsesMs - now)
     try {
-      const next = await (isTight ? renewInTime(lapsesMs - now) : renew(lease, call))
-      if (next === undefined) return lost('lapsed')
+      const next = await renewInTime(lapsesMs)
+      if ('kind' in next) return next
       accept(next)
     } catch (error) {
       call.signal.throwIfAborted()

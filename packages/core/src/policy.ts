@@ -6,9 +6,19 @@ export interface Policy {
   /** After this time the first pass is over even if strategies are still searching, in ms.
    * @default 1000 */
   readonly firstPassMs: number
-  /** How long one attempt to map, renew or reserve may take, in ms.
+  /** How long the ladder waits for one strategy before it asks the next one as well, and how long a relay may take to
+   * reserve, in ms. The first strategy is not given up: the first grant is kept.
    * @default 2000 */
   readonly attemptMs: number
+  /** How long one verb of a mapper may take at most where the strategy states no limit of its own, in ms.
+   * @default 30000 */
+  readonly verbMs: number
+  /** How long deleting may take that was not confirmed, in ms.
+   * @default 15000 */
+  readonly undoMs: number
+  /** How long a strategy that has found nothing so far counts as still searching, in ms.
+   * @default 15000 */
+  readonly searchMs: number
   /** The lifetime that is asked for, in ms. What is granted may differ.
    * @default 7200000 (2 h) */
   readonly lifetimeMs: number
@@ -67,6 +77,10 @@ export interface Policy {
   /** How long `stop` takes at most, in ms.
    * @default 2000 */
   readonly stopMs: number
+  /** How long `stop` takes at most where a router is known to be slow, in ms: three times as long as its slowest verb has
+   * taken, and no longer than this.
+   * @default 10000 */
+  readonly slowStopMs: number
   /** How long after the start leftovers of an earlier run are deleted, in ms.
    * @default 10000 */
   readonly tidyAfterMs: number
@@ -102,6 +116,9 @@ export const defaultPolicy: Policy = {
   windowMs: 250,
   firstPassMs: 1000,
   attemptMs: 2000,
+  verbMs: 30_000,
+  undoMs: 15_000,
+  searchMs: 15_000,
   lifetimeMs: 7_200_000,
   retry: { firstMs: 5000, mostMs: 300_000 },
   coalesceMs: 500,
@@ -128,6 +145,7 @@ export const defaultPolicy: Policy = {
     rest: { firstMs: 60_000, mostMs: 3_600_000 }
   },
   stopMs: 2000,
+  slowStopMs: 10_000,
   tidyAfterMs: 10_000
 }
 

@@ -7,7 +7,7 @@ import {
   type RelayLimits,
   isMultiaddrText
 } from '@postern/interface'
-import { asNatError, attempt, graceMs } from './attempt.js'
+import { asNatError, attempt } from './attempt.js'
 import { type Bell, createBell } from './bell.js'
 import type { Closing, Context } from './context.js'
 import { keep } from './keeper.js'
@@ -125,7 +125,6 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       pollMs: Number.POSITIVE_INFINITY,
       heardMs: () => 0,
       successor: () => undefined,
-      mayOutlast: (ms: number) => ms <= policy.attemptMs + graceMs,
       abandon: (renewal: Promise<Lease>) =>
         last.track(
           renewal.then(

@@ -58,6 +58,9 @@ export interface StrategyReport {
   /** From the start to the first outcome, in ms; null while there is none. */
   readonly tookMs: number | null
   readonly reason: { readonly code: string; readonly message: string } | null
+  /** Only while what is known of it may change by waiting: for an answer to its search, or to its request for a mapping. A
+   * router may take 10 s for one answer. */
+  readonly waitingFor?: 'search' | 'grant'
 }
 
 /** `active`: something that lives was granted by it, or observers of it have told what they see. `standby`: found, and another one serves. `available`: found, and

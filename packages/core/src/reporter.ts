@@ -71,6 +71,10 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
     })
   }
 
+  function isSearchTime(): boolean {
+    const searchedMs = facts.searchedMs()
+    return searchedMs !== undefined && clock.monotonicMs() - searchedMs < policy.searchMs
+  }
   const isWanted = (): boolean => facts.wants().length > 0
   const unrefuted = (all: readonly CandidateFact[]): readonly string[] =>
     all.filter(({ state }) => state !== 'refuted').map(({ address }) => address)
@@ -87,7 +91,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
         gateway: gateway === undefined ? null : describeGateway(gateway),
         externalAddresses: unrefuted(all),
         nat: facts.nat().nat,
-        strategies: roster.entries.flatMap((entry) => describeStrategy(entry, network(), isWanted())),
+        strategies: roster.entries.flatMap((entry) => describeStrategy(entry, network(), isWanted(), isSearchTime())),
         candidates: [
           ...known.map((candidate) => describeCandidate(candidate, candidates.state(candidate))),
           ...observedCandidates(facts.sightings(), facts.wants(), new Set(known.map(({ address }) => address)))
@@ -103,7 +107,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
     news() {
       const wanted = isWanted()
       return roster.entries.flatMap((entry) => {
-        const described = describeStrategy(entry, network(), wanted)
+        const described = describeStrategy(entry, network(), wanted, isSearchTime())
         const text = JSON.stringify(described)
         if (lines.get(entry) === text) return []
         lines.set(entry, text)

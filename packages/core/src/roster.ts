@@ -36,6 +36,8 @@ export interface Entry {
   readonly tookMs: number | null
   /** What its abilities last failed with; undefined as long as they do what is asked. */
   failure: NatError | undefined
+  /** How many verbs that may grant something its abilities have not answered yet. */
+  asking: number
   /** How many leases live that its abilities granted. */
   leases: number
   /** Whether its observers have answered. */
@@ -86,6 +88,7 @@ export function createRoster<H extends Host>(
       settled: false,
       tookMs: null,
       failure: undefined,
+      asking: 0,
       leases: 0,
       hasTold: false,
       startedMs: 0

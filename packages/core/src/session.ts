@@ -46,6 +46,9 @@ const stopped = new Error('the traversal was stopped')
 const unwanted = new Error('the endpoint is not wanted any more')
 const replaced = new Error('the network is another one')
 
+/** Releasing takes a router about as long as granting: so many times as long as its slowest answer is waited for. */
+const slowFactor = 3
+
 /** Starts it. The session must be known to the context when `begin` is called. */
 export function createSession(parts: SessionParts, cut: AbortController): Session & { begin(): void } {
   const { context, relays, recoveries, verifier, observers, wanted } = parts
@@ -94,7 +97,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     doubts.reset(cut)
     observers.reset()
     track(roster.search(network(), searching.signal))
-    for (const afterMs of [policy.windowMs, policy.firstPassMs, policy.unverifiedAfterMs]) {
+    for (const afterMs of [policy.windowMs, policy.firstPassMs, policy.unverifiedAfterMs, policy.searchMs]) {
       later(afterMs, searching, () => {
         ringAll('look')
         relays.look()
@@ -184,8 +187,9 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     async end() {
       abort()
       const over = new AbortController()
-      const late = natError('ATTEMPT_TIMEOUT', `the traversal was stopped, and ${policy.stopMs} ms are over`)
-      const limit = clock.sleep(policy.stopMs, over).then(
+      const stopMs = Math.max(policy.stopMs, Math.min(policy.slowStopMs, slowFactor * context.desks.slowestMs()))
+      const late = natError('ATTEMPT_TIMEOUT', `the traversal was stopped, and ${stopMs} ms are over`)
+      const limit = clock.sleep(stopMs, over).then(
         () => bound.abort(late),
         () => undefined
       )

@@ -1,5 +1,5 @@
-import { type CallOptions, type Lease, type Mapper, type NatError, natError, printable } from '@postern/interface'
-import { asNatError, attempt, graceMs } from './attempt.js'
+import { type CallOptions, type Lease, type NatError, natError, printable } from '@postern/interface'
+import { asNatError, attempt } from './attempt.js'
 import type { Bell } from './bell.js'
 import type { Closing, Context } from './context.js'
 import type { Desk } from './desks.js'
@@ -30,7 +30,7 @@ export interface TenureParts {
   /** It was being asked until now, although the lease has ended. */
   readonly askedLast: () => void
   /** A lease that nobody waits for any more. */
-  readonly giveBack: (mapper: Mapper, lease: Lease) => void
+  readonly giveBack: (lease: Lease) => void
   readonly track: Closing['track']
 }
 
@@ -40,6 +40,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   const { host, policy, desks, ledger, memory, doubts } = context
   const { clock } = host
   const { entry, mapper, holder } = first
+  const limitMs = mapper.timeoutMs ?? policy.verbMs
   /** Asked for each time: one that has not been used for long is forgotten. */
   const desk = (): Desk => desks.of(mapper.gateway)
   let held = first
@@ -69,7 +70,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
 
   /** A renewal that came when nobody waited for it any more: the same mapping, and the lease before is dead. */
   function adopt(lease: Lease): void {
-    if (phase === 'over') return giveBack(mapper, lease)
+    if (phase === 'over') return giveBack(lease)
     try {
       // What is about to be released is this one, then.
       if (phase === 'leaving') latest = checkGrant(lease, latest)
@@ -92,10 +93,10 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
     // Claimed before the answer, so that one lease of a gateway is asked about at a poll, and not each of them: the one
     // that was granted longest ago. Trying again what has failed is no poll, or nobody else would ever have a turn.
     if (isShared() && !isFailing) desk().heardMs.set(entry.name, clock.monotonicMs())
-    return desk().serve(async () => {
+    return desk().serve(entry.name, async () => {
       if (!isHeld()) throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
       try {
-        const next = await attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, call, adopt)
+        const next = await attempt((bounded) => lease.renew(bounded), limitMs, clock, call, adopt)
         return isHeld() ? take(next) : next
       } finally {
         askedMs = clock.monotonicMs()
@@ -143,7 +144,6 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
           heardMs: () => (isShared() ? (desk().heardMs.get(entry.name) ?? 0) : 0),
           spoiled,
           forgotten: () => forgotten,
-          mayOutlast: (ms) => desk().isBusy() || ms <= policy.attemptMs + graceMs,
           renew,
           successor() {
             const late = successor
@@ -153,7 +153,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
           abandon: (renewal) =>
             track(
               renewal.then(
-                (lease) => giveBack(mapper, lease),
+                (lease) => giveBack(lease),
                 () => undefined
               )
             ),
@@ -190,12 +190,12 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
       }
       try {
         if (!publisher.withdraw(held) || holder.isForfeit()) return
-        const released = await desk().serve(async () => {
+        const released = await desk().serve(entry.name, async () => {
           phase = 'over'
           const { lease } = latest
           // Somebody has mapped the same again while this waited: releasing it would end what is wanted.
           if (lease.addresses.some(ledger.isHeld)) return false
-          await attempt((call) => lease.release(call), policy.attemptMs, clock, last)
+          await attempt((call) => lease.release(call), limitMs, clock, last)
           memory.forget(held.memory)
           return true
         })

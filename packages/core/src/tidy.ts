@@ -31,6 +31,7 @@ export async function tidy(context: Context, wanted: Wanted, { signal }: CallOpt
     )
     if (entry === undefined || mapper?.kind !== 'mapper' || !isOnPath(mapper, entry, network())) continue
     if (!isOurs(left.endpoint.address, network())) continue
+    const limitMs = mapper.timeoutMs ?? policy.verbMs
     const request = {
       endpoint: left.endpoint,
       suggestedExternalPort: left.externalPort,
@@ -38,14 +39,14 @@ export async function tidy(context: Context, wanted: Wanted, { signal }: CallOpt
       key: keyBytes(left)
     }
     const release = (lease: Lease): Promise<void> =>
-      attempt((call) => lease.release(call), policy.attemptMs, host.clock, { signal })
+      attempt((call) => lease.release(call), limitMs, host.clock, { signal })
     try {
-      const deleted = await desks.of(mapper.gateway).serve(async () => {
+      const deleted = await desks.of(mapper.gateway).serve(entry.name, async () => {
         // It may have become wanted while others were served; then it is mapped already, and must stay so.
         if (wanted.includes(left.endpoint)) return false
         const late = (lease: Lease): void => void release(lease).catch(() => undefined)
         const map = (call: CallOptions): Promise<Lease> => mapper.map(request, call)
-        await release(await attempt(map, policy.attemptMs, host.clock, { signal }, late))
+        await release(await attempt(map, limitMs, host.clock, { signal }, late))
         return true
       })
       if (!deleted) continue

@@ -2,6 +2,7 @@ import { boundGateways, printable } from '@postern/interface'
 import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@postern/interface'
 import { createCandidates } from './candidates.js'
 import type { Context } from './context.js'
+import { awaited } from './describe.js'
 import { createDesks } from './desks.js'
 import { createDoubts } from './doubts.js'
 import { createEvents, type TraversalEvents, type TypedEvents } from './events.js'
@@ -105,7 +106,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     host,
     policy,
     roster,
-    desks: createDesks(),
+    desks: createDesks(clock, policy.attemptMs),
     memory,
     candidates,
     locals: createLocals(candidates, () => network),
@@ -118,6 +119,10 @@ export function createTraversal(options: TraversalOptions): Traversal {
       return roster.entries.every((entry) => entry.rank >= rank || entry.settled || isNoMapper(entry))
     },
     firstPassOver: () => session?.isPassOver() ?? false,
+    isAwaited(entry) {
+      if (session === undefined) return false
+      return awaited(entry, clock.monotonicMs() - session.searchedMs() < policy.searchMs) === 'search'
+    },
     emit(event) {
       if (event.event === 'verified') noteVerified(memory, clock, event)
       fire(event.event, event)

@@ -9,6 +9,7 @@ import {
   type RelayLimits
 } from '@postern/interface'
 import { isLoopback, isOnPath, type Want } from './wants.js'
+import { isAsked } from './describe.js'
 import { natAdvice, type NatFacts } from './nat-advice.js'
 import type { CandidateReport, Cause, Verdict } from './report.js'
 import type { Entry } from './roster.js'
@@ -56,6 +57,8 @@ export function judge(facts: Facts): Judgement {
   const cause = causeOf(facts, direct)
   if (relays > 0) return conclude('relayed', cause, facts)
   if (!firstPassOver || consistent) return conclude('unknown', cause === null || !firstPassOver ? null : cause, facts)
+  // A router that takes long for its answer has not refused.
+  if (direct.length === 0 && facts.entries.some(isAsked)) return conclude('unknown', null, facts)
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
   // Nothing was wanted and nothing stands in the way: there is nothing to say yet.
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
@@ -156,6 +159,10 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
     advice.push(
       `The default route leads to what looks like the bridge of ${software}: its host translates before any router does.`
     )
+  }
+  const asked = facts.entries.filter(isAsked).map(({ name }) => name)
+  if (verdict !== 'public' && asked.length > 0) {
+    advice.push(`Wait: the router has not answered yet whether it maps the port (${asked.join(', ')}). Some take 10 s.`)
   }
   advice.push(...natAdvice(facts.nat, verdict))
   if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))

@@ -44,7 +44,9 @@ export interface Chain {
 }
 
 interface Verb {
+  readonly strategy: string
   readonly gateway: string
+  readonly startedMs: number
   abortedMs: number | undefined
 }
 
@@ -71,6 +73,8 @@ export interface Chaos {
 }
 
 const graceMs = 1000
+/** How long core waits for one strategy before it asks the next one as well. */
+const patienceMs = 2000
 
 export function createChaos(clock: VirtualClock): Chaos {
   const trace: string[] = []
@@ -95,14 +99,22 @@ export function createChaos(clock: VirtualClock): Chaos {
     deafSleeps--
   }
 
-  /** Notes that a verb runs, and that no other does at its gateway which core still waits for. */
-  async function busy<T>(gateway: Gateway | null, { signal }: CallOptions, work: () => Promise<T>): Promise<T> {
+  /** Notes that a verb runs, and that no other does at its gateway which core still waits for: none of the same strategy, and
+   * none of another one that is not late. */
+  async function busy<T>(
+    strategy: string,
+    gateway: Gateway | null,
+    { signal }: CallOptions,
+    work: () => Promise<T>
+  ): Promise<T> {
     if (gateway === null) return work()
-    for (const { gateway: where, abortedMs } of verbs) {
-      const isGivenUp = abortedMs !== undefined && clock.monotonicMs() - abortedMs >= graceMs
-      if (where === gateway.address && !isGivenUp) breaches.push(`two verbs at once at ${where}`)
+    const now = clock.monotonicMs()
+    for (const { gateway: where, strategy: other, startedMs, abortedMs } of verbs) {
+      const isGivenUp = abortedMs !== undefined && now - abortedMs >= graceMs
+      const isLate = other !== strategy && now - startedMs >= patienceMs
+      if (where === gateway.address && !isGivenUp && !isLate) breaches.push(`two verbs at once at ${where}`)
     }
-    const verb: Verb = { gateway: gateway.address, abortedMs: undefined }
+    const verb: Verb = { strategy, gateway: gateway.address, startedMs: now, abortedMs: undefined }
     const aborted = (): void => {
       verb.abortedMs = clock.monotonicMs()
     }
@@ -161,7 +173,7 @@ export function createChaos(clock: VirtualClock): Chaos {
         if (isDead) breaches.push('a lease was renewed that has a successor')
         if (isReleased) breaches.push('a lease was renewed after its release')
         const now = moods.get(chain.strategy) ?? mood
-        return busy(gateway, call, async () => {
+        return busy(chain.strategy, gateway, call, async () => {
           await suffer(now, call)
           // Nobody can tell what such a grant would have been; the lease before it lives on.
           if (now.kind === 'useless') return lease({ ...chain }, now, gateway)
@@ -184,7 +196,7 @@ export function createChaos(clock: VirtualClock): Chaos {
         isReleased = true
         chain.releases++
         const now = moods.get(chain.strategy) ?? mood
-        return busy(gateway, call, () => suffer(now, call))
+        return busy(chain.strategy, gateway, call, () => suffer(now, call))
       }
     }
     return own
@@ -195,7 +207,7 @@ export function createChaos(clock: VirtualClock): Chaos {
     const { endpoint, suggestedExternalPort } = request
     note(`map ${name} ${endpoint.address} ${endpoint.port} as ${suggestedExternalPort}`)
     if (mood.kind === 'fault' && mood.sync) throw new Error('a bug')
-    return busy(gateway, call, async () => {
+    return busy(name, gateway, call, async () => {
       await suffer(mood, call)
       const port = mood.kind === 'same-port' ? mood.port : freePort(endpoint, suggestedExternalPort)
       const chain: Chain = {

@@ -131,10 +131,10 @@ describe('forged default routes', () => {
 
 describe('what is kept of a gateway', () => {
   it('is forgotten when many others were used since, unless a request is under way', async () => {
-    const desks = createDesks()
+    const desks = createDesks(virtualClock(), 2000)
     const busy = desks.of(forged(1))
     const done = Promise.withResolvers<void>()
-    const serving = busy.serve(() => done.promise)
+    const serving = busy.serve('pcp', () => done.promise)
     const idle = desks.of(forged(2))
     const used = desks.of(router)
     for (let count = 3; count < 1000; count++) {

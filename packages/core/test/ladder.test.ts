@@ -70,7 +70,7 @@ describe('acquiring', () => {
     await end(each)
   })
 
-  it('gives a strategy that hangs 2 s, has it undo, and goes on', async () => {
+  it('waits 2 s for a strategy that hangs, asks the next one as well, and gives the first up after 30 s', async () => {
     const each = stage((trace, clock) => [
       scripted('pcp', trace, clock, { takesMs: 1e9 }).strategy,
       scripted('upnp', trace, clock).strategy
@@ -80,6 +80,8 @@ describe('acquiring', () => {
     expect(each.told()).toEqual([])
     await each.clock.advance(10)
     expect(each.told()).toEqual(['mapped upnp 11.0.0.2:8080'])
+    expect(each.traversal.report().strategies[0]).toMatchObject({ state: 'standby', reason: null })
+    await each.clock.advance(30_000)
     expect(each.traversal.report().strategies[0]).toMatchObject({
       state: 'failed',
       reason: { code: 'ATTEMPT_TIMEOUT' }

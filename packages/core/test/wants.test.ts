@@ -1,7 +1,7 @@
 import { type Lease, natError } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { type Memory, memoryStore } from '../src/index.js'
+import { type Memory, memoryStore, type PolicyOptions } from '../src/index.js'
 import { begin, end, home, scripted, stage, web, witnesses } from './support.js'
 
 describe('an endpoint that is wanted again', () => {
@@ -93,45 +93,51 @@ describe('two wants of one mapping', () => {
 
 describe('a grant that nobody waits for any more', () => {
   /** A mapper whose first answer comes 3.5 s late, whatever it was told meanwhile. */
-  const late = (takesMs = 1): ReturnType<typeof stage> & { readonly released: string[] } => {
+  const late = (
+    takesMs = 1,
+    policy: PolicyOptions = {}
+  ): ReturnType<typeof stage> & { readonly released: string[] } => {
     const released: string[] = []
-    const each = stage((trace, clock) => {
-      let count = 0
-      const inner = scripted('pcp', trace, clock, {
-        takesMs,
-        shape: (lease: Lease) => ({
-          ...lease,
-          async release(call) {
-            await lease.release(call)
-            released.push(lease.addresses.join())
-          }
+    const each = stage(
+      (trace, clock) => {
+        let count = 0
+        const inner = scripted('pcp', trace, clock, {
+          takesMs,
+          shape: (lease: Lease) => ({
+            ...lease,
+            async release(call) {
+              await lease.release(call)
+              released.push(lease.addresses.join())
+            }
+          })
         })
-      })
-      return [
-        (host) => {
-          const discovery = inner.strategy(host)
-          return {
-            ...discovery,
-            discover: (network, found, call) =>
-              discovery.discover(
-                network,
-                (finding) => {
-                  if (finding.kind !== 'mapper') return found(finding)
-                  found({
-                    ...finding,
-                    async map(request, inTime) {
-                      if (++count > 1) return finding.map(request, inTime)
-                      await clock.sleep(3500, { signal: new AbortController().signal })
-                      return finding.map(request, { signal: new AbortController().signal })
-                    }
-                  })
-                },
-                call
-              )
+        return [
+          (host) => {
+            const discovery = inner.strategy(host)
+            return {
+              ...discovery,
+              discover: (network, found, call) =>
+                discovery.discover(
+                  network,
+                  (finding) => {
+                    if (finding.kind !== 'mapper') return found(finding)
+                    found({
+                      ...finding,
+                      async map(request, inTime) {
+                        if (++count > 1) return finding.map(request, inTime)
+                        await clock.sleep(3500, { signal: new AbortController().signal })
+                        return finding.map(request, { signal: new AbortController().signal })
+                      }
+                    })
+                  },
+                  call
+                )
+            }
           }
-        }
-      ]
-    })
+        ]
+      },
+      { policy }
+    )
     return { ...each, released }
   }
 
@@ -162,7 +168,7 @@ describe('a grant that nobody waits for any more', () => {
   })
 
   it('is only forgotten where the same was granted meanwhile', async () => {
-    const { released, ...each } = late()
+    const { released, ...each } = late(1, { verbMs: 2000 })
     each.traversal.want(web)
     await begin(each, 100)
     // The attempt ends at 3 s and would be repeated at 8 s; a restart has it repeated at once.

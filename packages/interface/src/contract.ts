@@ -52,6 +52,13 @@ export interface Mapper {
   /** Resolves with what was granted or rejects with a {@link NatError}. Aborted after its request has left, it first
    * undoes it, within 500 ms, and then rejects with the signal's reason. */
   map(request: MapRequest, call: CallOptions): Promise<Lease>
+  /** Deletes what a `map` of this request has made, or may have made although it failed or was aborted. Takes as long as the
+   * protocol needs to be sure. Resolves when nothing of it is left; what was never there is fine, and what belongs to
+   * another host or endpoint stays. Without it the caller trusts `map` to have undone everything. */
+  undo?(request: MapRequest, call: CallOptions): Promise<void>
+  /** How long one verb may take by the schedule of the protocol on a slow router, in ms.
+   * @default the limit of the caller */
+  readonly timeoutMs?: number
 }
 
 /** Forwards connections for us: one relay. */
@@ -223,6 +230,8 @@ export interface NatError extends Error {
   readonly code: string
   /** How long the other side asked to be left alone. */
   readonly retryAfterMs?: number
+  /** Of a `map`: the request was sent, no answer refused it, and deleting what it may have made was not confirmed. */
+  readonly mayRemain?: boolean
 }
 
 /** A multiaddr as text, `/ip4/203.0.113.7/tcp/8080` for example. */

@@ -163,7 +163,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
 
   // The ladder itself.
   ATTEMPT_TIMEOUT: {
-    meaning: 'The attempt took longer than the policy allows; it was undone.',
+    meaning: 'The attempt took longer than its strategy or the policy allows; it is undone.',
     advice: 'None needed: the next strategy is tried, and this one again later.'
   },
   SECONDARY_GATEWAY: {

@@ -55,12 +55,16 @@ const known: ReadonlySet<unknown> = new Set(codes)
 export function natError(
   code: ErrorCode,
   message: string,
-  details: { readonly cause?: unknown; readonly retryAfterMs?: number } = {}
+  details: { readonly cause?: unknown; readonly retryAfterMs?: number; readonly mayRemain?: boolean } = {}
 ): NatError {
-  const { cause, retryAfterMs } = details
+  const { cause, retryAfterMs, mayRemain } = details
   const error = new Error(printable(message), cause === undefined ? undefined : { cause: printableCause(cause) })
   error.name = 'NatError'
-  return Object.assign(error, { code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
+  return Object.assign(error, {
+    code,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(mayRemain === undefined ? {} : { mayRemain })
+  })
 }
 
 /** Whether a value is a {@link NatError} with a code of the registry, whichever copy of this package made it. */

@@ -1,5 +1,5 @@
 import type { CallOptions, Gateway, Host } from '@postern/interface'
-import { createQueue, type OpenUdp, type Queue, requestUdp } from '@postern/net'
+import { type AnswerTimes, createQueue, type OpenUdp, type Queue, spacedUdp, waitsFor } from '@postern/net'
 import {
   decodeExternalAddressReply,
   decodeMappingReply,
@@ -10,7 +10,8 @@ import {
 } from './codec.js'
 import { epochWatch } from './epoch.js'
 
-/** RFC 6886 §3.1: the first wait is 250 ms, each next one twice as long, nine in all. */
+/** RFC 6886 §3.1: the first wait is 250 ms, each next one twice as long, nine in all. For a gateway that was never heard: one
+ * that was is waited for as long as a slow router takes. */
 export const waitsMs: readonly number[] = Array.from({ length: 9 }, (_, sending) => 250 * 2 ** sending)
 
 /** How long an external address that the router told is taken for its present one without asking again. */
@@ -20,6 +21,8 @@ const addressFreshMs = 1000
 export interface Client {
   /** RFC 6886 §3.1 allows one request at a time. */
   readonly inTurn: Queue
+  /** How long the gateway took to answer. */
+  readonly times: AnswerTimes
   externalAddress(call: CallOptions, waits?: readonly number[]): Promise<string>
   /** `from` is the address to send from, and the one that is mapped. */
   map(request: MappingRequest, from: string, call: CallOptions, waits?: readonly number[]): Promise<MappingReply>
@@ -32,8 +35,18 @@ export interface ClientEvents {
   addressChanged(): void
 }
 
-export function createClient(host: Host, gateway: Gateway, port: number, open: OpenUdp, events: ClientEvents): Client {
+export interface ClientOptions {
+  readonly host: Host
+  readonly gateway: Gateway
+  readonly port: number
+  readonly open: OpenUdp
+  readonly times: AnswerTimes
+}
+
+export function createClient(options: ClientOptions, events: ClientEvents): Client {
+  const { host, gateway, port, open, times } = options
   const { clock } = host
+  const request = spacedUdp(clock, times, open)
   const epochs = epochWatch()
   let known: { readonly address: string; readonly atMs: number } | undefined
 
@@ -45,8 +58,8 @@ export function createClient(host: Host, gateway: Gateway, port: number, open: O
     call: CallOptions
   ): Promise<T> {
     const remote = { address: gateway.address, port }
-    const reply = await requestUdp(
-      { remote, family: 4, localAddress, bytes, waitsMs: waits, match, clock, isGuessable: true, open },
+    const reply = await request(
+      { remote, family: 4, localAddress, bytes, waitsMs: waits, match, isGuessable: true },
       call
     )
     if (epochs.hasRestarted(reply.epochSeconds, clock.monotonicMs())) {
@@ -58,17 +71,18 @@ export function createClient(host: Host, gateway: Gateway, port: number, open: O
 
   return {
     inTurn: createQueue(),
-    async externalAddress(call, waits = waitsMs) {
-      const request = encodeExternalAddressRequest()
-      const { address } = await ask(request, gateway.localAddress, decodeExternalAddressReply, waits, call)
+    times,
+    async externalAddress(call, waits = waitsFor(times.limitMs())) {
+      const asked = encodeExternalAddressRequest()
+      const { address } = await ask(asked, gateway.localAddress, decodeExternalAddressReply, waits, call)
       const before = known
       known = { address, atMs: clock.monotonicMs() }
       if (before !== undefined && before.address !== address) events.addressChanged()
       return address
     },
-    map(request, from, call, waits = waitsMs) {
-      const match = (reply: Uint8Array): MappingReply | undefined => decodeMappingReply(reply, request)
-      return ask(encodeMappingRequest(request), from, match, waits, call)
+    map(asked, from, call, waits = waitsFor(times.limitMs())) {
+      const match = (reply: Uint8Array): MappingReply | undefined => decodeMappingReply(reply, asked)
+      return ask(encodeMappingRequest(asked), from, match, waits, call)
     },
     freshAddress() {
       return known !== undefined && clock.monotonicMs() - known.atMs <= addressFreshMs ? known.address : undefined

@@ -1,5 +1,7 @@
 import {
   type CallOptions,
+  type Clock,
+  type ErrorCode,
   formatMultiaddr,
   type Gateway,
   isNatError,
@@ -7,21 +9,32 @@ import {
   type Lease,
   type Mapper,
   type MapRequest,
+  type NatError,
   natError
 } from '@postern/interface'
+import { waitsFor } from '@postern/net'
 import type { Client } from './client.js'
 import type { MappingReply, MappingRequest } from './codec.js'
 
 /** RFC 6886 gives no upper bound. More than a day is a router that counts in another unit, or is never asked again. */
 const longestLifetimeSeconds = 24 * 60 * 60
-/** An aborted request is undone within the 500 ms that the contract allows. The last wait is as long as that for any answer,
- * so that the next request does not meet an unanswered one (RFC 6886 §3.1). */
-const undoWaitsMs = [75, 125, 250]
+/** An aborted request is undone within the 500 ms that the contract allows. */
+const abortedUndoMs = 450
+/** Of these, how long to wait after each sending: what is left of them counts. */
+const abortedWaitsMs = [75, 125, 250]
+/** What a verb may take: two requests and undoing them, each as long as a slow router takes. */
+const timeoutMs = 75_000
 /** Failures after which the router may have made the mapping all the same. */
-const uncertain: ReadonlySet<string> = new Set(['NO_REPLY', 'MALFORMED_REPLY', 'GRANT_INVALID', 'NETWORK_FAILURE'])
+const uncertain: ReadonlySet<string> = new Set([
+  'NO_REPLY',
+  'MALFORMED_REPLY',
+  'GRANT_INVALID',
+  'NETWORK_FAILURE',
+  'UNTRUSTED_REPLY'
+])
 
 /** The mapper of one gateway: glue between the contract and the client. */
-export function createMapper(client: Client, gateway: Gateway): Mapper {
+export function createMapper(client: Client, gateway: Gateway, clock: Clock): Mapper {
   return {
     kind: 'mapper',
     gateway,
@@ -33,12 +46,19 @@ export function createMapper(client: Client, gateway: Gateway): Mapper {
         try {
           return await acquire(client, request, request.suggestedExternalPort, call)
         } catch (error) {
-          // It may have been carried out although nobody will use it: whatever it made is taken back.
-          if (call.signal.aborted || (isNatError(error) && uncertain.has(error.code))) await undo(client, request)
+          // It may have been carried out although nothing will use it: what it made is deleted.
+          if (call.signal.aborted) await undoAtOnce(client, request, clock)
+          else if (isNatError(error) && uncertain.has(error.code) && !(await isUndone(client, request, call)))
+            throw remaining(error)
           throw error
         }
       }, call)
-    }
+    },
+    undo: (request, call) =>
+      client.inTurn(async () => {
+        await client.map(deletion(request), request.endpoint.address, call)
+      }, call),
+    timeoutMs
   }
 }
 
@@ -99,11 +119,32 @@ function released(client: Client, request: MapRequest): Lease['release'] {
   }
 }
 
-async function undo(client: Client, request: MapRequest): Promise<void> {
+/** Deletes what a request may have made, whose signal has aborted. What takes longer is for `undo`. */
+async function undoAtOnce(client: Client, request: MapRequest, clock: Clock): Promise<void> {
+  const over = new AbortController()
+  const limit = clock.sleep(abortedUndoMs, over).then(
+    () => over.abort(tooLate),
+    () => undefined
+  )
+  await client.map(deletion(request), request.endpoint.address, over, abortedWaitsMs).catch(() => undefined)
+  over.abort(tooLate)
+  await limit
+}
+
+/** Made once: an abort without a reason makes a new error with its stack. */
+const tooLate = new Error('undoing takes too long')
+
+/** Deletes what a request may have made. Whether the router has confirmed it. */
+async function isUndone(client: Client, request: MapRequest, call: CallOptions): Promise<boolean> {
+  const { times } = client
   try {
-    const call = { signal: new AbortController().signal }
-    await client.map(deletion(request), request.endpoint.address, call, undoWaitsMs)
-  } catch {
-    // No answer to the deletion either: what there may be lapses by itself.
+    await client.map(deletion(request), request.endpoint.address, call, waitsFor(times.undoMs()))
+    return true
+  } catch (error) {
+    if (!isNatError(error) && !call.signal.aborted) throw error
+    return false
   }
 }
+
+const remaining = (error: NatError & { readonly code: ErrorCode }): NatError =>
+  natError(error.code, error.message, { cause: error, mayRemain: true })

@@ -8,7 +8,7 @@ import {
   type Mapper,
   type Strategy
 } from '@postern/interface'
-import { chooseGateways, seek } from '@postern/net'
+import { answerTimesByGateway, chooseGateways, longerWaits, seek, waitsFor } from '@postern/net'
 import { createClient, waitsMs } from './client.js'
 import { createMapper } from './mapper.js'
 import { type NatPmpOptions, readOptions } from './options.js'
@@ -22,6 +22,8 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
   const { gateway: named, port, announcementPort, openUdp: open } = readOptions(options)
 
   return (host: Host) => {
+    const timesOf = answerTimesByGateway()
+
     async function discoverOn(
       gateway: Gateway,
       found: (finding: Finding) => void,
@@ -31,16 +33,19 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
       const tell = (what: 'restarted' | 'address-changed'): void => {
         if (mapper !== undefined && !signal.aborted) found({ kind: 'notice', what, about: mapper })
       }
-      const client = createClient(host, gateway, port, open, {
-        restarted: () => tell('restarted'),
-        addressChanged: () => tell('address-changed')
-      })
+      const times = timesOf(gateway.address)
+      const client = createClient(
+        { host, gateway, port, open, times },
+        { restarted: () => tell('restarted'), addressChanged: () => tell('address-changed') }
+      )
 
       const ask = async (waits: readonly number[], call: CallOptions): Promise<void> => {
         try {
-          await client.inTurn(() => client.externalAddress(call, waits), call)
+          // A slow one that is known gets as long as it takes.
+          const enough = mapper === undefined ? waits : longerWaits(waits, waitsFor(3 * times.fastestMs()))
+          await client.inTurn(() => client.externalAddress(call, enough), call)
           if (mapper !== undefined || signal.aborted) return
-          mapper = createMapper(client, gateway)
+          mapper = createMapper(client, gateway, host.clock)
           found(mapper)
         } catch (error) {
           if (mapper === undefined && isNatError(error) && !call.signal.aborted) {

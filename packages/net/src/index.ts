@@ -6,6 +6,10 @@
  */
 export type { AnnouncementsOptions } from './announcements.js'
 export { hearAnnouncements } from './announcements.js'
+export type { AnswerTimes } from './answer-times.js'
+export { answerTimesByGateway, longerWaits, waitsFor } from './answer-times.js'
+export type { SpacedUdp } from './spaced-udp.js'
+export { spacedUdp } from './spaced-udp.js'
 export { chooseGateways, interfaceOf } from './choose-gateways.js'
 export type { FirstHopOptions } from './first-hop.js'
 export { doubtBeyondFirstHop, isOnFirstHop, parseTimeExceeded } from './first-hop.js'

@@ -1,5 +1,5 @@
 import { type CallOptions, type Family, type Gateway, type Host, isNatError, type NatError } from '@postern/interface'
-import { createQueue, type OpenUdp, type Queue, requestUdp } from '@postern/net'
+import { type AnswerTimes, createQueue, type OpenUdp, type Queue, spacedUdp, waitsFor } from '@postern/net'
 import {
   decodeAnnounceReply,
   decodeMappingReply,
@@ -23,6 +23,8 @@ export const waitsMs: readonly number[] = Array.from({ length: 9 }, (_, sending)
 export interface Client {
   /** One request at a time: servers in small routers drop what comes in meanwhile. */
   readonly inTurn: Queue
+  /** How long the server took to answer. */
+  readonly times: AnswerTimes
   /** Whether a server is there. Rejects if there is none for us. */
   announce(call: CallOptions, waits?: readonly number[]): Promise<void>
   /** The server's answer, which may be an error. `from` is the address to send from, and the one that is mapped. */
@@ -41,11 +43,13 @@ export interface ClientOptions {
   readonly family: Family
   readonly port: number
   readonly open: OpenUdp
+  readonly times: AnswerTimes
 }
 
 export function createClient(options: ClientOptions, events: ClientEvents): Client {
-  const { host, gateway, family, port, open } = options
+  const { host, gateway, family, port, open, times } = options
   const { clock } = host
+  const request = spacedUdp(clock, times, open)
   const epochs = epochWatch()
 
   async function ask<T extends Reply>(
@@ -57,7 +61,7 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
   ): Promise<T> {
     const remote = { address: gateway.address, port }
     try {
-      const reply = await requestUdp({ remote, family, localAddress, bytes, waitsMs: waits, match, clock, open }, call)
+      const reply = await request({ remote, family, localAddress, bytes, waitsMs: waits, match }, call)
       // §8.5: every answer counts, errors too.
       if (epochs.hasRestarted(reply.epochSeconds, clock.monotonicMs())) events.restarted()
       if (reply.result === result.unsupportedVersion) events.otherVersion(refusal(reply))
@@ -70,15 +74,16 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
 
   return {
     inTurn: createQueue(),
-    async announce(call, waits = waitsMs) {
+    times,
+    async announce(call, waits = waitsFor(times.limitMs())) {
       const from = gateway.localAddress
       const reply = await ask(encodeAnnounceRequest(from), from, decodeAnnounceReply, waits, call)
       // §14.1: whoever does not know ANNOUNCE, or has trouble just now, is a PCP server all the same.
       if (reply.result === result.unsupportedVersion || reply.result === result.addressMismatch) throw refusal(reply)
     },
-    map(request, from, call, waits = waitsMs) {
-      const match = (reply: Uint8Array): MappingReply | undefined => decodeMappingReply(reply, request)
-      return ask(encodeMappingRequest(request, from), from, match, waits, call)
+    map(asked, from, call, waits = waitsFor(times.limitMs())) {
+      const match = (reply: Uint8Array): MappingReply | undefined => decodeMappingReply(reply, asked)
+      return ask(encodeMappingRequest(asked, from), from, match, waits, call)
     }
   }
 }

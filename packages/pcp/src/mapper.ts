@@ -1,7 +1,9 @@
 import {
   type CallOptions,
+  type Clock,
   isNeverExternal,
   type Endpoint,
+  type ErrorCode,
   type Family,
   familyOf,
   formatMultiaddr,
@@ -13,6 +15,7 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
+import { waitsFor } from '@postern/net'
 import { anyAddress } from './address-bytes.js'
 import type { Client } from './client.js'
 import { type MappingReply, type MappingRequest, result } from './codec.js'
@@ -21,9 +24,12 @@ import { mappingRefusal } from './results.js'
 /** RFC 6887 §15 lets clients cap what they are granted: no program should rely
  * for longer on a rule that it never asks for again. */
 const longestLifetimeSeconds = 24 * 60 * 60
-/** An aborted request is undone within the 500 ms that the contract allows. The last wait is as long as that for any answer,
- * so that the next request does not meet an unanswered one (RFC 6886 §3.1). */
-const undoWaitsMs = [75, 125, 250]
+/** An aborted request is undone within the 500 ms that the contract allows. */
+const abortedUndoMs = 450
+/** Of these, how long to wait after each sending: what is left of them counts. */
+const abortedWaitsMs = [75, 125, 250]
+/** What a verb may take: two requests and undoing them, each as long as a slow router takes. */
+const timeoutMs = 75_000
 /** RFC 6887 §11.1. */
 const nonceBytes = 12
 
@@ -39,8 +45,16 @@ interface External {
   readonly port: number
 }
 
+export interface MapperOptions {
+  readonly client: Client
+  readonly gateway: Gateway
+  readonly family: Family
+  readonly clock: Clock
+  readonly addressChanged: () => void
+}
+
 /** The mapper of one server: glue between the contract and the client. */
-export function createMapper(client: Client, gateway: Gateway, family: Family, addressChanged: () => void): Mapper {
+export function createMapper({ client, gateway, family, clock, addressChanged }: MapperOptions): Mapper {
   let lastChange = ''
   /** Every lease of the server tells the same change. */
   const noteAddress = (before: External, after: External): void => {
@@ -79,12 +93,15 @@ export function createMapper(client: Client, gateway: Gateway, family: Family, a
           const external = { address: granted.externalAddress, port: granted.externalPort }
           return lease(subject, external, granted.lifetimeSeconds)
         } catch (error) {
-          // It may have been carried out although nobody will use it: whatever it made is taken back.
-          if (call.signal.aborted || isUncertain(error)) await undo(client, subject)
+          // It may have been carried out although nothing will use it: what it made is deleted.
+          if (call.signal.aborted) await undoAtOnce(client, subject, clock)
+          else if (isUncertain(error) && !(await isUndone(client, subject, call))) throw remaining(error)
           throw error
         }
       }, call)
-    }
+    },
+    undo: (request, call) => client.inTurn(() => undo(client, subjectOf(request, family), call), call),
+    timeoutMs
   }
 }
 
@@ -168,15 +185,43 @@ async function lapsing(
 }
 
 /** Whether the server may have made a mapping although the request failed. */
-const isUncertain = (error: unknown): boolean =>
+const isUncertain = (error: unknown): error is NatError & { readonly code: ErrorCode } =>
   isNatError(error) && ['NO_REPLY', 'MALFORMED_REPLY', 'GRANT_INVALID'].includes(error.code)
 
-async function undo(client: Client, subject: Subject): Promise<void> {
+/** Deletes what a request may have made. Rejects with the refusal of the server, or where it does not answer. */
+async function undo(client: Client, subject: Subject, call: CallOptions, waits?: readonly number[]): Promise<void> {
   const { endpoint } = subject
-  const call = { signal: new AbortController().signal }
+  const asked = deletion(subject, endpoint.family)
+  const reply = await client.map(asked, endpoint.address, call, waits)
+  if (reply.result !== result.success && reply.result !== result.noResources) throw mappingRefusal(reply, asked)
+}
+
+/** Deletes what a request may have made, whose signal has aborted. What takes longer is for `undo`. */
+async function undoAtOnce(client: Client, subject: Subject, clock: Clock): Promise<void> {
+  const over = new AbortController()
+  const limit = clock.sleep(abortedUndoMs, over).then(
+    () => over.abort(tooLate),
+    () => undefined
+  )
+  await undo(client, subject, over, abortedWaitsMs).catch(() => undefined)
+  over.abort(tooLate)
+  await limit
+}
+
+/** Made once: an abort without a reason makes a new error with its stack. */
+const tooLate = new Error('undoing takes too long')
+
+/** Deletes what a request may have made. Whether the server has confirmed it. */
+async function isUndone(client: Client, subject: Subject, call: CallOptions): Promise<boolean> {
+  const { times } = client
   try {
-    await client.map(deletion(subject, endpoint.family), endpoint.address, call, undoWaitsMs)
-  } catch {
-    // No answer to the deletion either: what there may be lapses by itself.
+    await undo(client, subject, call, waitsFor(times.undoMs()))
+    return true
+  } catch (error) {
+    if (!isNatError(error) && !call.signal.aborted) throw error
+    return false
   }
 }
+
+const remaining = (error: NatError & { readonly code: ErrorCode }): NatError =>
+  natError(error.code, error.message, { cause: error, mayRemain: true })

@@ -11,7 +11,7 @@ import {
   type NatError,
   type Strategy
 } from '@postern/interface'
-import { chooseGateways, seek } from '@postern/net'
+import { answerTimesByGateway, chooseGateways, longerWaits, seek, waitsFor } from '@postern/net'
 import { createClient, waitsMs } from './client.js'
 import { createMapper } from './mapper.js'
 import { type PcpOptions, readOptions } from './options.js'
@@ -28,6 +28,8 @@ export function pcp(options: PcpOptions = {}): Strategy {
   const { gateway: named, port, announcementPort, openUdp: open } = readOptions(options)
 
   return (host: Host) => {
+    const timesOf = answerTimesByGateway()
+
     async function discoverOn(
       gateway: Gateway,
       family: Family,
@@ -42,8 +44,9 @@ export function pcp(options: PcpOptions = {}): Strategy {
       const absent = (error: NatError): void => {
         if (mapper === undefined && !signal.aborted) found({ kind: 'notice', what: 'absent', gateway, reason: error })
       }
+      const times = timesOf(gateway.address)
       const client = createClient(
-        { host, gateway, family, port, open },
+        { host, gateway, family, port, open, times },
         {
           restarted: () => tell('restarted'),
           otherVersion(error) {
@@ -56,9 +59,17 @@ export function pcp(options: PcpOptions = {}): Strategy {
 
       const ask = async (waits: readonly number[], call: CallOptions): Promise<void> => {
         try {
-          await client.inTurn(() => client.announce(call, waits), call)
+          // A slow one that is known gets as long as it takes.
+          const enough = mapper === undefined ? waits : longerWaits(waits, waitsFor(3 * times.fastestMs()))
+          await client.inTurn(() => client.announce(call, enough), call)
           if (mapper !== undefined || signal.aborted) return
-          mapper = createMapper(client, gateway, family, () => tell('address-changed'))
+          mapper = createMapper({
+            client,
+            gateway,
+            family,
+            clock: host.clock,
+            addressChanged: () => tell('address-changed')
+          })
           found(mapper)
         } catch (error) {
           // Another version has been told already.

@@ -90,11 +90,12 @@ export function grant(engine: Engine, wish: Wish, service: Service): Grant | 'no
       via,
       description: '',
       grantedAt: now,
-      clientPort
+      clientPort,
+      lastVia: via
     })
   } else {
     counters[service].renewals += 1
-    if (hurried(engine, existing, clientPort))
+    if (existing.lastVia === via && hurried(engine, existing, clientPort))
       engine.violation(
         `${service}: asked for ${name(existing)} again ${Math.round(now - existing.grantedAt)} ms after it was granted; RFC 6887 §11.2.1 wants 4 s`
       )
@@ -104,6 +105,7 @@ export function grant(engine: Engine, wish: Wish, service: Service): Grant | 'no
       expiresAt,
       grantedAt: now,
       clientPort,
+      lastVia: via,
       ...(nonce === null ? {} : { nonce })
     })
   }

@@ -41,8 +41,8 @@ export type Fault = FaultScope &
     // ---- the right bytes in the wrong way
     /** Over UDP: answers from another address of the machine, or another port. */
     | { readonly kind: 'wrong-source'; readonly what: 'address' | 'port' }
-    /** Answers so much later. */
-    | { readonly kind: 'late'; readonly ms: number }
+    /** Answers so much later; over SOAP all actions, or this one. What was asked for has been done by then. */
+    | { readonly kind: 'late'; readonly ms: number; readonly action?: string }
     /** Sends each datagram so many times. @default 2 */
     | { readonly kind: 'duplicate'; readonly copies?: number }
     /** Flips every bit of one field in answers of NAT-PMP and PCP. */

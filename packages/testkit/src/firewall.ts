@@ -71,7 +71,8 @@ function addPinhole(engine: Engine, call: SoapCall, caller: Sender): SoapResult 
   const change = {
     expiresAt: forgetfulExpiry(engine, 'control', now, seconds),
     grantedAt: now,
-    clientPort: caller.port
+    clientPort: caller.port,
+    lastVia: 'upnp' as const
   }
   if (engine.faults.strike('lie', 'control') !== undefined) return ok({ UniqueID: 1 })
   // §2.4.2: the same pinhole again has the same identifier.

@@ -101,9 +101,15 @@ function finish(
     status: odd?.what === 'redirect' ? 302 : odd?.what === 'status' ? (odd.status ?? 500) : status,
     headers: odd?.what === 'lower-case-headers' ? headers.map(([name, value]) => [name.toLowerCase(), value]) : headers,
     body: Uint8Array.from(body),
-    delayMs: faults.strike('late', service)?.ms ?? 0,
+    delayMs: lateMs(engine, service, request),
     manner
   }
+}
+
+/** How much later a request is answered. */
+function lateMs({ faults }: Engine, service: Service, { headers }: HttpRequest): number {
+  const called = /#(\w+)/.exec(headers['soapaction'] ?? '')?.[1]
+  return faults.strike('late', service, ({ action }) => action === undefined || action === called)?.ms ?? 0
 }
 
 const manners: ReadonlyMap<string, HttpAnswer['manner']> = new Map([

@@ -129,7 +129,8 @@ function add(engine: Engine, call: SoapCall, caller: Sender, service: WanService
     expiresAt: forgetfulExpiry(engine, 'control', now, seconds),
     description: call.values.get('NewPortMappingDescription') ?? '',
     grantedAt: now,
-    clientPort: caller.port
+    clientPort: caller.port,
+    lastVia: 'upnp' as const
   }
   const own = table.findByExternal(4, protocol, port)
   if (own !== undefined) {

@@ -25,6 +25,8 @@ export interface Mapping {
   readonly grantedAt: number
   /** The port that the last grant was asked for from. */
   readonly clientPort: number
+  /** The protocol of the last grant: a client may ask through another one before it has an answer through the first. */
+  readonly lastVia: GatewayProtocol
 }
 
 /** The one table that the three protocols share. */

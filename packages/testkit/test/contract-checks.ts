@@ -208,6 +208,25 @@ export const checks: Readonly<Record<string, (make: Make, world: World) => Promi
     await world.clock.advance(5000)
     expect(world.table.rules).toEqual([])
   },
+  'map-waits-for-a-slow-router': async (make, world) => {
+    const mapper = await discovered(world, make)
+    world.table.delay(9500)
+    const mapping = mapper.map(request(), { signal: never() })
+    mapping.catch(() => undefined)
+    await world.clock.advance(20_000)
+    await expect(mapping).resolves.toBeDefined()
+  },
+  'undo-deletes-what-map-made': async (make, world) => {
+    const mapper = await discovered(world, make)
+    await world.run(mapper.map(request(), { signal: never() }))
+    const isUndone = await world.run(
+      Promise.resolve(mapper.undo?.(request(), { signal: never() })).then(
+        () => true,
+        () => false
+      )
+    )
+    if (isUndone) expect(world.table.rules).toEqual([])
+  },
   'abort-undoes-in-time': async (make, world) => {
     const { tookMs } = await abortedMap(make, world)
     expect(tookMs).toBeLessThanOrEqual(500)

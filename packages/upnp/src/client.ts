@@ -1,5 +1,5 @@
 import { type CallOptions, isNatError } from '@postern/interface'
-import { orAborted } from '@postern/net'
+import { type AnswerTimes, orAborted } from '@postern/net'
 import type { Service } from './description.js'
 import { callAction, type Device, type Web } from './device.js'
 import { faultError, type SoapArguments, type SoapReply } from './soap.js'
@@ -9,6 +9,8 @@ const gapMs = 200
 
 /** Calls actions of one device: one at a time, since several routers handle no second request meanwhile. */
 export interface Client {
+  /** How long the device took to answer. */
+  readonly times: AnswerTimes
   /** What is known of the device now. */
   readonly device: Device
   /** Goes on with the device where, and as, it was found again. */
@@ -73,7 +75,7 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
       // A status that says no is certain that nothing was done; with the others it may have been.
       const choked = once.has(action)
         ? error.code === 'GATEWAY_FAULT'
-        : ['GATEWAY_FAULT', 'MALFORMED_REPLY', 'NO_REPLY', 'UNREACHABLE'].includes(error.code)
+        : ['GATEWAY_FAULT', 'MALFORMED_REPLY', 'UNREACHABLE'].includes(error.code)
       if (!choked || chokes) throw error
       chokes = true
       try {
@@ -87,6 +89,7 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
   }
 
   const view = (from: string | undefined): Client => ({
+    times: web.times,
     get device() {
       return device
     },

@@ -7,21 +7,21 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
-import type { ExchangeHttp, HttpExchange } from '@postern/net'
+import type { AnswerTimes, ExchangeHttp, HttpExchange, HttpReply } from '@postern/net'
 import { decodeDescription, type Service } from './description.js'
 import { decodeReply, encodeCall, faultError, type SoapArguments, type SoapReply } from './soap.js'
 
 const maxDescriptionBytes = 64 * 1024
 const maxReplyBytes = 16 * 1024
-/** Routers answer in a few ms, at most in some hundreds. */
-const descriptionTimeoutMs = 3000
-/** Adding a mapping can restart a firewall, which takes seconds on small machines. */
-const actionTimeoutMs = 5000
+/** Whether a device is still there is found out so fast, in ms, unless it has taken longer before. */
+const checkTimeoutMs = 3000
 
 /** What talking HTTP to a device takes. */
 export interface Web {
   readonly clock: Clock
   readonly exchangeHttp: ExchangeHttp
+  /** How long the device took to answer. */
+  readonly times: AnswerTimes
 }
 
 /** The router's external address, and when it told it on the monotonic clock. */
@@ -53,9 +53,12 @@ export async function examineDevice(
   web: Web,
   location: URL,
   identity: Pick<Device, 'uuid' | 'bootId'>,
-  call: CallOptions
+  call: CallOptions,
+  step: (what: string) => void = () => undefined
 ): Promise<Device> {
+  step('its description')
   const { name, services } = decodeDescription(await fetchDescription(web, location, call), location)
+  step('its external address')
   const connections = services.filter(({ kind }) => kind === 'connection')
   const { service, external, reason } = await chooseConnection(web, connections, call)
   return {
@@ -70,13 +73,29 @@ export async function examineDevice(
   }
 }
 
+/** One exchange, which may take as long as a slow router does: adding a mapping can restart a firewall, and that takes
+ * seconds on small machines. */
+async function exchange(
+  { clock, exchangeHttp, times }: Web,
+  asked: Omit<HttpExchange, 'clock' | 'timeoutMs'>,
+  call: CallOptions,
+  timeoutMs: number = times.limitMs()
+): Promise<HttpReply> {
+  const beganMs = clock.monotonicMs()
+  const reply = await exchangeHttp({ ...asked, timeoutMs, clock }, call)
+  times.note(clock.monotonicMs() - beganMs)
+  return reply
+}
+
+/** Whether the device still serves its description. Sends one request, which changes nothing. Rejects with a NatError where
+ * it does not. */
+export async function checkDevice(web: Web, location: URL, call: CallOptions): Promise<void> {
+  await fetchDescription(web, location, call, Math.max(checkTimeoutMs, 3 * web.times.slowestMs()))
+}
+
 /** The bytes of a description, not looked at. Rejects with `MALFORMED_REPLY` where something else is answered. */
-export async function fetchDescription(web: Web, location: URL, call: CallOptions): Promise<Uint8Array> {
-  const { clock } = web
-  const reply = await web.exchangeHttp(
-    { url: location, maxBytes: maxDescriptionBytes, timeoutMs: descriptionTimeoutMs, clock },
-    call
-  )
+async function fetchDescription(web: Web, location: URL, call: CallOptions, limitMs?: number): Promise<Uint8Array> {
+  const reply = await exchange(web, { url: location, maxBytes: maxDescriptionBytes }, call, limitMs)
   // A redirect is not followed: it could lead anywhere.
   if (reply.status !== 200) {
     throw natError('MALFORMED_REPLY', `the router answers with status ${reply.status} instead of its description`)
@@ -160,17 +179,15 @@ export async function callAction(
   call: CallOptions,
   localAddress?: string
 ): Promise<SoapReply> {
-  const exchange: HttpExchange & { readonly localAddress?: string } = {
+  const asked = {
     url: service.controlUrl,
-    method: 'POST',
+    method: 'POST' as const,
     headers: { 'Content-Type': 'text/xml; charset="utf-8"', SOAPAction: `"${service.type}#${action}"` },
     body: encodeCall(service.type, action, values),
     maxBytes: maxReplyBytes,
-    timeoutMs: actionTimeoutMs,
-    clock: web.clock,
     ...(localAddress === undefined ? {} : { localAddress })
   }
-  const { status, body } = await web.exchangeHttp(exchange, call)
+  const { status, body } = await exchange(web, asked, call)
   // Faults come with 500 by the standard, and with 200 from some.
   if (status === 200 || (status === 500 && body.length > 0)) return decodeReply(body, action)
   if (status === 401 || status === 403) throw natError('NOT_AUTHORIZED', `${action}: the router wants a login`)

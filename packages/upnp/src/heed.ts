@@ -1,7 +1,7 @@
 import { type CallOptions, type Gateway, type Host, isNatError } from '@postern/interface'
 import { spacedHints } from '@postern/net'
 import type { Client } from './client.js'
-import { type Device, examineDevice, fetchDescription, type Web } from './device.js'
+import { type Device, examineDevice, checkDevice, type Web } from './device.js'
 import { trustLocation } from './location.js'
 import { concerns, hasRestarted, isNews } from './news.js'
 import type { Seeking } from './seek.js'
@@ -83,10 +83,9 @@ export function heedAnnouncements<T extends InUse>(options: HeedOptions<T>, { si
     holding.lose()
   }
 
-  /** Sends one request, which changes nothing. */
   async function isThere({ location }: Device): Promise<boolean> {
     try {
-      await fetchDescription(web, location, { signal })
+      await checkDevice(web, location, { signal })
       return true
     } catch (error) {
       if (!signal.aborted && !isNatError(error)) throw error

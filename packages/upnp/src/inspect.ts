@@ -7,6 +7,8 @@ import { decodeSsdp, isAboutGateway, type SsdpMessage } from './ssdp.js'
 const maxLocations = 10
 /** Of these, so many that came in answer to a multicast, or in an announcement. */
 const maxWideLocations = 5
+/** How long one location holds up the next one, in ms. */
+const patienceMs = 3000
 
 export interface InspectorOptions {
   readonly web: Web
@@ -28,6 +30,8 @@ export interface Inspector {
   /** `isDirect`: it came to a port that only the router has been told of. */
   hear(bytes: Uint8Array, sender: string, isDirect: boolean): void
   consider(message: SsdpMessage, sender: string): void
+  /** What the router is being asked for; undefined while nothing is. */
+  waitsFor(): string | undefined
   /** Looks at locations again that were looked at before. */
   forget(): void
   /** Resolves when nothing is being looked at. */
@@ -40,8 +44,23 @@ export function createInspector({ web, gateway, signal, found, met, failed, brok
    * name, so that what comes there leaves half of the places to the router's direct answers. */
   const seen = { direct: new Set<string>(), wide: new Set<string>() }
   const waiting: { readonly message: SsdpMessage; readonly location: URL; readonly isDirect: boolean }[] = []
-  /** The router answers one request at a time. */
+  /** Locations that are being looked at, and what they are asked for. */
+  const underWay = new Map<string, { readonly step: string; readonly sinceMs: number }>()
+  const running = new Set<Promise<void>>()
+  /** The router answers one request at a time; a location that takes long does not hold up the next one. */
   let turn = Promise.resolve()
+
+  async function takeTurn(): Promise<void> {
+    const examined = examineNext().catch(broke)
+    running.add(examined)
+    const over = new AbortController()
+    const end = (): void => {
+      running.delete(examined)
+      over.abort()
+    }
+    const done = examined.then(end)
+    await Promise.race([done, web.clock.sleep(patienceMs, over).catch(() => undefined)])
+  }
 
   /** Looks at what the router has answered directly before all else. */
   async function examineNext(): Promise<void> {
@@ -52,13 +71,23 @@ export function createInspector({ web, gateway, signal, found, met, failed, brok
     const [next] = waiting.splice(index, 1)
     if (next === undefined || signal.aborted) return
     const { message, location } = next
+    const sinceMs = web.clock.monotonicMs()
+    const step = (what: string): void => void underWay.set(location.href, { step: what, sinceMs })
     try {
-      found(await examineDevice(web, location, message, { signal }))
+      found(await examineDevice(web, location, message, { signal }, step))
     } catch (error) {
       if (signal.aborted) return
       if (!isNatError(error)) throw error
       failed(error)
+    } finally {
+      underWay.delete(location.href)
     }
+  }
+
+  /** One that has taken long may have been lost, and is asked again. */
+  function isBeingAsked(href: string): boolean {
+    const asked = underWay.get(href)
+    return asked !== undefined && web.clock.monotonicMs() - asked.sinceMs < patienceMs
   }
 
   function consider(message: SsdpMessage, sender: string, isDirect = false): void {
@@ -79,13 +108,13 @@ export function createInspector({ web, gateway, signal, found, met, failed, brok
     const { href } = location
     const places = isDirect ? seen.direct : seen.wide
     const isFull = seen.direct.size + seen.wide.size >= maxLocations || (!isDirect && places.size >= maxWideLocations)
-    if (seen.direct.has(href) || places.has(href) || isFull) return
+    if (seen.direct.has(href) || places.has(href) || isFull || isBeingAsked(href)) return
     places.add(href)
     const same = waiting.findIndex((each) => each.location.href === href)
     if (same >= 0) waiting.splice(same, 1)
     else if (isDirect && seen.wide.has(href)) return
     waiting.push({ message, location, isDirect })
-    turn = turn.then(examineNext).catch(broke)
+    turn = turn.then(takeTurn).catch(broke)
   }
 
   return {
@@ -104,8 +133,10 @@ export function createInspector({ web, gateway, signal, found, met, failed, brok
       seen.direct.clear()
       seen.wide.clear()
     },
+    waitsFor: () => [...underWay.values()].at(-1)?.step,
     async settled() {
       await turn
+      await Promise.all(running)
     }
   }
 }

@@ -86,7 +86,7 @@ async function clientOverIpv6(options: Ipv6Client, call: CallOptions): Promise<C
   }
   try {
     const device = await seek(call)
-    const web = { clock: host.clock, exchangeHttp }
+    const web = { clock: host.clock, exchangeHttp, times: settings.timesOf(link.address) }
     return createClient({ web, device, lookAgain: seek, localAddress: address })
   } catch (error) {
     call.signal.throwIfAborted()

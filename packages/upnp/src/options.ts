@@ -1,5 +1,5 @@
 import { familyOf } from '@postern/interface'
-import { type ExchangeHttp, exchangeHttp, type OpenUdp, openUdp } from '@postern/net'
+import { type AnswerTimes, type ExchangeHttp, exchangeHttp, type OpenUdp, openUdp } from '@postern/net'
 import { ssdpPort } from './ssdp.js'
 
 export interface UpnpOptions {
@@ -26,10 +26,12 @@ export interface Settings {
   readonly description: string
   readonly openUdp: OpenUdp
   readonly exchangeHttp: ExchangeHttp
+  /** How long the gateway of an address took to answer. */
+  readonly timesOf: (address: string) => AnswerTimes
 }
 
 /** Reads the options once. Throws a TypeError for one that cannot be right. */
-export function readOptions(options: UpnpOptions): Settings {
+export function readOptions(options: UpnpOptions): Omit<Settings, 'timesOf'> {
   const {
     gateway,
     ssdpPort: port = ssdpPort,

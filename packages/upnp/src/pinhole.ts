@@ -3,6 +3,7 @@ import {
   formatMultiaddr,
   type Gateway,
   type Host,
+  isNatError,
   type Lease,
   type Mapper,
   type MapRequest,
@@ -12,10 +13,14 @@ import {
 import { orAborted } from '@postern/net'
 import type { Client } from './client.js'
 import { faultError, type SoapReply } from './soap.js'
-import { type Change, startChange, undoChanges } from './undo.js'
+import { abortedTime, type Change, startChange, undoChanges, type UndoTime } from './undo.js'
 
 /** WANIPv6FirewallControl:1 §2.3.8. */
 const longestLeaseSeconds = 86_400
+/** What a verb may take, in ms: the device is searched over IPv6, asked, and asked to undo. */
+const timeoutMs = 90_000
+/** How long a pinhole is asked for that is closed at once, in ms. */
+const momentMs = 60_000
 /** IANA protocol numbers. */
 const protocolNumbers: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17 }
 /** WANIPv6FirewallControl:1 §2.5.4: NoSuchEntry. */
@@ -34,7 +39,9 @@ export function createPinholeMapper(gateway: Gateway, pinholes: Pinholes): Mappe
     gateway,
     family: 6,
     protocols: ['tcp', 'udp'],
-    map: (request, call) => open(pinholes, request, call)
+    map: (request, call) => open(pinholes, request, call),
+    undo: (request, call) => undoOpen(pinholes, { ...request, lifetimeMs: momentMs }, call),
+    timeoutMs
   }
 }
 
@@ -67,9 +74,10 @@ async function open(pinholes: Pinholes, request: MapRequest, { signal }: CallOpt
     if (id === undefined) throw natError('GRANT_INVALID', 'the router opened a pinhole and does not say which')
     return grant(pinholes, client, request, id, leaseSeconds)
   } catch (error) {
-    await undo(pinholes, client, change)
+    const isUndone = await undo(pinholes, client, change, signal.aborted ? abortedTime : longTime(client))
     signal.throwIfAborted()
-    throw error
+    const isOpen = !isUndone && isNatError(error)
+    throw isOpen ? natError(error.code, error.message, { cause: error, mayRemain: true }) : error
   }
 }
 
@@ -101,12 +109,24 @@ async function close(client: Client, id: number, call: CallOptions): Promise<voi
   if (!reply.ok && reply.fault !== noSuchEntry) throw faultError('DeletePinhole', reply.fault, reply.description)
 }
 
-/** Only the answer tells the id. Where none comes in time the pinhole lapses by itself. */
-async function undo({ host }: Pinholes, client: Client, change: Change<SoapReply>): Promise<void> {
-  await undoChanges(host.clock, [change], async (_change, reply, call) => {
+const longTime = ({ times }: Client): UndoTime => ({ answerMs: 0, undoMs: times.undoMs() })
+
+/** Only the answer tells the id. Whether it was told and the pinhole is closed, or the router has refused it. */
+async function undo({ host }: Pinholes, client: Client, change: Change<SoapReply>, time: UndoTime): Promise<boolean> {
+  let isKnown = false
+  const isUndone = await undoChanges(host.clock, [change], time, async (_change, reply, call) => {
     const id = reply === undefined ? undefined : uniqueId(reply)
+    isKnown = id !== undefined || reply?.ok === false
     if (id !== undefined) await close(client, id, call)
   })
+  return isUndone && isKnown
+}
+
+/** A pinhole that is asked for again is the same one (WANIPv6FirewallControl:1 §2.5.3): that tells the id of one whose
+ * answer was lost. */
+async function undoOpen(pinholes: Pinholes, request: MapRequest, call: CallOptions): Promise<void> {
+  const lease = await open(pinholes, request, call)
+  await lease.release(call)
 }
 
 const askedSeconds = ({ lifetimeMs }: MapRequest): number =>

@@ -17,6 +17,8 @@ export const createQuirks = (): Quirks => ({ permanent: false, noAddAny: false }
 
 export interface Addition extends Change<SoapReply> {
   readonly externalPort: number
+  /** On the monotonic clock. */
+  readonly sentMs: number
 }
 
 /** Refusals of AddAnyPortMapping that AddPortMapping would meet as well. */
@@ -31,7 +33,7 @@ export async function add(
   additions: Addition[],
   call: CallOptions
 ): Promise<SoapReply> {
-  const { client, request, description, quirks } = wish
+  const { client, host, request, description, quirks } = wish
   const { endpoint } = request
   const values = {
     ...entryArguments(endpoint, externalPort),
@@ -44,7 +46,8 @@ export async function add(
   }
   if (isRefresh) return client.call('connection', 'AddPortMapping', values, call)
   const start = async (action: string): Promise<SoapReply> => {
-    const addition = { ...startChange((own) => client.call('connection', action, values, own)), externalPort }
+    const change = startChange((own) => client.call('connection', action, values, own))
+    const addition = { ...change, externalPort, sentMs: host.clock.monotonicMs() }
     additions.push(addition)
     const reply = await orAborted(addition.answer, call)
     if (!reply.ok) additions.pop()

@@ -105,17 +105,22 @@ export const isOurs = (reading: Reading, endpoint: Endpoint, knownAs?: string): 
   (canonicalAddress(reading.client) === canonicalAddress(endpoint.address) ||
     (knownAs !== undefined && reading.client === knownAs))
 
-/** Deletes the entry of an external port that was granted to us, unless the list says that it leads to another endpoint now. A
- * list that does not show it is not believed: the deletion of what is absent does no harm. */
-export async function removeEntry(
-  client: Client,
-  endpoint: Endpoint,
-  externalPort: number,
-  knownAs: string | undefined,
-  call: CallOptions
-): Promise<void> {
+export interface Removal {
+  readonly endpoint: Endpoint
+  readonly externalPort: number
+  /** What the router calls this host, where that is no address. */
+  readonly knownAs: string | undefined
+  /** The router was asked to add the entry, and has not refused it. */
+  readonly isAdded: boolean
+}
+
+/** Deletes the entry of an external port unless the list says that it leads to another endpoint. A list that does not show an
+ * entry that was added is not believed: the deletion of what is absent does no harm. */
+export async function removeEntry(client: Client, removal: Removal, call: CallOptions): Promise<void> {
+  const { endpoint, externalPort, knownAs, isAdded } = removal
   const reading = await readEntry(client, endpoint, externalPort, call)
-  if (reading === 'foreign' || (typeof reading === 'object' && !isOurs(reading, endpoint, knownAs))) return
+  if (reading === 'foreign' || (reading === 'absent' && !isAdded)) return
+  if (typeof reading === 'object' && !isOurs(reading, endpoint, knownAs)) return
   await deleteEntry(client, endpoint, externalPort, call)
 }
 

@@ -2,16 +2,22 @@ import {
   type CallOptions,
   formatMultiaddr,
   type Gateway,
+  isNatError,
   type Lease,
   type Mapper,
-  type MapRequest
+  type MapRequest,
+  natError
 } from '@postern/interface'
 import { createExternalAddress, type ExternalAddress, type ExternalAddressOptions } from './external-address.js'
 import { lifetimeOf } from './lease-time.js'
-import { type Addition, createQuirks, type Quirks, reservedPort } from './port-addition.js'
+import { createOpenEnds, type OpenEnds } from './open-ends.js'
+import { type Addition, createQuirks, type Quirks } from './port-addition.js'
 import { removeEntry } from './port-entry.js'
 import { type Placed, tryPorts } from './port-tries.js'
-import { undoChanges } from './undo.js'
+import { undoAdditions, undoMap } from './port-undo.js'
+
+/** What a verb may take, in ms: a dozen actions of a router that is as slow as can be. */
+const timeoutMs = 180_000
 
 export interface PortMapping extends ExternalAddressOptions {
   readonly description: string
@@ -23,6 +29,7 @@ export interface PortMapping extends ExternalAddressOptions {
 export interface Wish extends PortMapping {
   readonly external: ExternalAddress
   readonly quirks: Quirks
+  readonly openEnds: OpenEnds
   readonly request: MapRequest
   /** The external port to try first. */
   readonly externalPort: number
@@ -38,6 +45,7 @@ export interface Wish extends PortMapping {
 export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper {
   const external = createExternalAddress(mapping)
   const quirks = createQuirks()
+  const openEnds = createOpenEnds()
   return {
     kind: 'mapper',
     gateway,
@@ -51,9 +59,12 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
         Number.isInteger(suggested) && suggested > 0 && suggested < 65_536 ? suggested : endpoint.port
       const first = { isHeld: false, fullLeaseSeconds: 0, knownAs: undefined }
       const client = mapping.client.from(endpoint.address)
-      const wish = { ...mapping, ...first, client, external, quirks, request, externalPort }
+      const wish = { ...mapping, ...first, client, external, quirks, openEnds, request, externalPort }
       return acquire(wish, external.fresh, call)
-    }
+    },
+    undo: (request, call) =>
+      undoMap({ ...mapping, client: mapping.client.from(request.endpoint.address), openEnds, request }, call),
+    timeoutMs
   }
 }
 
@@ -64,18 +75,16 @@ async function acquire(
   { signal }: CallOptions
 ): Promise<Lease> {
   signal.throwIfAborted()
-  const { client, host } = wish
   const additions: Addition[] = []
   try {
     const external = await tellExternal({ signal })
     return grant(wish, external, await tryPorts(wish, additions, { signal }))
   } catch (error) {
-    await undoChanges(host.clock, additions, ({ externalPort }, reply, call) => {
-      const added = (reply === undefined ? undefined : reservedPort(reply)) ?? externalPort
-      return removeEntry(client, wish.request.endpoint, added, wish.knownAs, call)
-    })
+    const isUndone = await undoAdditions(wish, additions, signal)
     signal.throwIfAborted()
-    throw error
+    throw isUndone || !isNatError(error)
+      ? error
+      : natError(error.code, error.message, { cause: error, mayRemain: true })
   }
 }
 
@@ -93,7 +102,7 @@ function grant(wish: Wish, external: string, placed: Placed): Lease {
     renew: (call) => acquire(held, held.external.ask, call),
     async release(call) {
       if (released) return
-      await removeEntry(wish.client, endpoint, externalPort, knownAs, call)
+      await removeEntry(wish.client, { endpoint, externalPort, knownAs, isAdded: true }, call)
       released = true
     }
   }

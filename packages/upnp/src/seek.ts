@@ -7,6 +7,7 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
+import { orAborted } from '@postern/net'
 import type { Device } from './device.js'
 import { createInspector, type Inspector } from './inspect.js'
 import type { Settings } from './options.js'
@@ -52,7 +53,7 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
   let pause = new AbortController()
 
   const inspector = createInspector({
-    web: { clock, exchangeHttp },
+    web: { clock, exchangeHttp, times: settings.timesOf(gateway.address) },
     gateway,
     signal: whole,
     failed: reasons.add,
@@ -72,9 +73,17 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
       inspector.forget()
       host.log.debug(`upnp: searching for ${gateway.address}, round ${round}`)
       await searching.round({ signal: whole })
-      const silence = natError('NO_REPLY', `no answer from ${gateway.address} to a UPnP search within ${roundMs} ms`)
+      const step = inspector.waitsFor()
+      const silence =
+        step === undefined
+          ? natError('NO_REPLY', `no answer from ${gateway.address} to a UPnP search within ${roundMs} ms`)
+          : natError('NO_REPLY', `${gateway.address} has answered a UPnP search, and not yet the request for ${step}`)
       reasons.endRound(silence)
-      if (round >= rounds) throw silence
+      if (round >= rounds) {
+        // What has answered the search may take long for the rest.
+        await orAborted(inspector.settled(), { signal: whole })
+        throw silence
+      }
       pause = new AbortController()
       const jittered = pauseMs * (0.9 + 0.2 * host.random())
       await clock.sleep(jittered, { signal: AbortSignal.any([whole, pause.signal]) }).then(
@@ -124,8 +133,9 @@ function rankReasons(tell: (reason: NatError) => void): Reasons {
     return index === -1 ? leastTelling.length : index
   }
   const say = (reason: NatError): void => {
-    if (reason.code === told) return
-    told = reason.code
+    const text = `${reason.code} ${reason.message}`
+    if (text === told) return
+    told = text
     tell(reason)
   }
   return {

@@ -1,5 +1,5 @@
 import type { Discovery, Host, Network, Strategy } from '@postern/interface'
-import { chooseGateways } from '@postern/net'
+import { answerTimesByGateway, chooseGateways } from '@postern/net'
 import { offerPinholes } from './ipv6.js'
 import { readOptions, type UpnpOptions } from './options.js'
 import { watchGateway } from './watch.js'
@@ -11,10 +11,11 @@ import { watchGateway } from './watch.js'
  * Throws a TypeError for a bad option; does nothing else until `discover` is called.
  */
 export function upnp(options: UpnpOptions = {}): Strategy {
-  const settings = readOptions(options)
-  const { named, openUdp } = settings
+  const given = readOptions(options)
+  const { named, openUdp } = given
 
   return (host: Host) => {
+    const settings = { ...given, timesOf: answerTimesByGateway() }
     const discovery: Discovery = {
       name: 'upnp',
       ...(named === undefined ? {} : { gateway: named }),

@@ -65,7 +65,7 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
   const { host, settings, gateway, found } = options
   const { signal, fail } = group
   const { exchangeHttp, ssdpPort, openUdp, description } = settings
-  const web = { clock: host.clock, exchangeHttp }
+  const web = { clock: host.clock, exchangeHttp, times: settings.timesOf(gateway.address) }
   const strangers = new Set<string>()
   let seeking: Seeking | undefined
   /** The device that maps ports. Without one, `pinholes` may still be there. */

@@ -342,7 +342,7 @@ describe('an aborted map', () => {
 describe('a failed map', () => {
   it('is undone where the answer to the add is lost', async () => {
     const home = await bench()
-    home.gateway.inject({ kind: 'silent', on: 'control', carriedOut: true, after: 1, times: 3 })
+    home.gateway.inject({ kind: 'silent', on: 'control', carriedOut: true, after: 1, times: 2 })
     await expect(home.map(request)).rejects.toMatchObject({ code: 'NO_REPLY' })
     expect(entries(home)).toEqual([])
   })

@@ -9,6 +9,7 @@ interface DoctorFlags {
   readonly stun?: readonly string[]
   readonly json?: boolean
   readonly dryRun?: boolean
+  readonly quick?: boolean
 }
 
 export function addDoctor(program: Command, { output, finish }: Shell): void {
@@ -30,6 +31,7 @@ export function addDoctor(program: Command, { output, finish }: Shell): void {
     )
     .addOption(colorOption())
     .option('--dry-run', 'only look for routers and services; map nothing')
+    .option('--quick', 'say what is known after the first look, and do not wait for routers that answer slowly')
     .option('--json', 'the report as JSON')
     .addHelpText(
       'after',
@@ -43,16 +45,22 @@ Examples:
   $ postern doctor --peer /dns4/relay.example.org/tcp/4001/p2p/<peer id> --peer <another one>
 ${codesText}`
     )
-    .action(async ({ via, peer = [], stun = [], json = false, dryRun = false }: DoctorFlags, command: Command) => {
-      const [{ doctor }, ladder, observers] = await Promise.all([
-        import('../doctor.js'),
-        readVia(via, command),
-        observing(stun, command)
-      ])
-      const strategies = [...ladder, ...observers]
-      const openTrial = peer.length === 0 ? await plain(strategies, dryRun) : await witnessed(strategies, peer, command)
-      finish(await doctor({ openTrial, json, dryRun }, output))
-    })
+    .action(
+      async (
+        { via, peer = [], stun = [], json = false, dryRun = false, quick = false }: DoctorFlags,
+        command: Command
+      ) => {
+        const [{ doctor }, ladder, observers] = await Promise.all([
+          import('../doctor.js'),
+          readVia(via, command),
+          observing(stun, command)
+        ])
+        const strategies = [...ladder, ...observers]
+        const openTrial =
+          peer.length === 0 ? await plain(strategies, dryRun) : await witnessed(strategies, peer, command)
+        finish(await doctor({ openTrial, json, dryRun, quick }, output))
+      }
+    )
 }
 
 const collectText = (text: string, before: readonly string[] | undefined): readonly string[] => [

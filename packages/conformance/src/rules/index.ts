@@ -8,6 +8,7 @@ import { mapRules } from './map.js'
 import { neighbourRules } from './neighbours.js'
 import { releaseRules } from './release.js'
 import { renewRules } from './renew.js'
+import { slowRules } from './slow.js'
 import { verbRules } from './verbs.js'
 
 /** Every rule of the contract that a test can show, in the order in which a strategy meets them. */
@@ -18,6 +19,7 @@ export const rules: readonly Rule[] = [
   ...mapRules,
   ...neighbourRules,
   ...abortRules,
+  ...slowRules,
   ...leaseRules,
   ...renewRules,
   ...releaseRules,

@@ -1,5 +1,5 @@
 import { isNatError, natError } from '@postern/interface'
-import { type BrokenStrategy, withLease, withMap } from './change.js'
+import { type BrokenStrategy, withLease, withMap, withMapper } from './change.js'
 import { wishOf } from './reference-mapper.js'
 
 const never = new AbortController().signal
@@ -102,6 +102,29 @@ export const brokenMaps: readonly BrokenStrategy[] = [
         throw error
       }
     })
+  },
+  {
+    name: 'takes a slow router for an absent one',
+    breaks: 'map-waits-for-a-slow-router',
+    strategy: withMap(async (map, { host }, request, call) => {
+      const over = new AbortController()
+      const bounded = { signal: AbortSignal.any([call.signal, over.signal]) }
+      const late = natError('NO_REPLY', 'no answer within 2 s')
+      host.clock.sleep(2000, bounded).then(
+        () => over.abort(late),
+        () => undefined
+      )
+      try {
+        return await map(request, bounded)
+      } finally {
+        over.abort(late)
+      }
+    })
+  },
+  {
+    name: 'says that it has undone, and has not',
+    breaks: 'undo-deletes-what-map-made',
+    strategy: withMapper((honest) => ({ ...honest, undo: async () => undefined }))
   },
   {
     name: 'takes its time to undo',

@@ -69,7 +69,8 @@ function mapperOn(table: ReferenceTable, host: Host, gateway: Gateway): Mapper {
         await undo(table, host, wish)
         throw signal.reason
       }
-    }
+    },
+    undo: (request, call) => table.unmap(wishOf(request), call)
   }
 }
 

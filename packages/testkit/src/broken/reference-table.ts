@@ -41,6 +41,8 @@ export interface ReferenceTable {
   readonly openSockets: number
   readonly externalAddress: string
   behave(mood: ReferenceMood): void
+  /** Answers come so much later than the round trip takes. */
+  delay(ms: number): void
   setExternalAddress(address: string): void
   /** Loses every rule. */
   reboot(): void
@@ -69,6 +71,7 @@ export function referenceTable(options: ReferenceTableOptions): ReferenceTable {
   const log: string[] = []
   let rules: readonly ReferenceRule[] = []
   let mood: ReferenceMood = 'normal'
+  let lateMs = 0
   let externalAddress = '1.2.3.4'
   let openSockets = 0
 
@@ -89,7 +92,7 @@ export function referenceTable(options: ReferenceTableOptions): ReferenceTable {
       try {
         if (mood === 'refusing') throw natError('OUT_OF_RESOURCES', 'the router has no room')
         const value = perform()
-        await clock.sleep(roundTripMs / 2, { signal: never })
+        await clock.sleep(roundTripMs / 2 + lateMs, { signal: never })
         if (mood !== 'mute') answer.resolve(value)
       } catch (error) {
         answer.reject(error)
@@ -150,6 +153,9 @@ export function referenceTable(options: ReferenceTableOptions): ReferenceTable {
     },
     behave(how) {
       mood = how
+    },
+    delay(ms) {
+      lateMs = ms
     },
     setExternalAddress(address) {
       externalAddress = address
