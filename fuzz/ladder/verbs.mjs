@@ -1,39 +1,49 @@
 /** What an aborted verb may take to undo its request: 500 ms by the contract, and the way. */
 const graceMs = 600
+/** How long core waits for one strategy before it asks the next one as well. */
+const patienceMs = 2000
 const never = new AbortController()
 
-/** Reports two verbs at once on the one gateway. */
+/** Reports two verbs at once on the one gateway: two of one strategy, or of two while core still waits for the first. */
 export function watchVerbs(clock, report) {
   const running = new Set()
+  let slowestMs = 0
 
   const watched =
-    (name, verb) =>
+    (strategy, name, verb) =>
     async (...args) => {
       const { signal } = args.at(-1)
-      for (const other of running) report(`two verbs at once: ${name} during ${other.name}`)
-      const mine = { name }
+      const startedMs = clock.monotonicMs()
+      for (const other of running) {
+        const isLate = other.strategy !== strategy && startedMs - other.startedMs >= patienceMs
+        if (!isLate) report(`two verbs at once: ${strategy} ${name} during ${other.strategy} ${other.name}`)
+      }
+      const mine = { strategy, name, startedMs }
       running.add(mine)
       // After it was aborted core does not wait for it for ever.
       const aborted = () => void clock.sleep(graceMs, never).then(() => running.delete(mine))
       signal.addEventListener('abort', aborted, { once: true })
       try {
-        return watchedLease(await verb(...args))
+        return watchedLease(strategy, await verb(...args))
       } finally {
         signal.removeEventListener('abort', aborted)
         running.delete(mine)
+        slowestMs = Math.max(slowestMs, clock.monotonicMs() - startedMs)
       }
     }
 
-  const watchedLease = (lease) =>
+  const watchedLease = (strategy, lease) =>
     lease === undefined
       ? lease
       : {
           ...lease,
-          renew: watched('renew', (call) => lease.renew(call)),
-          release: watched('release', (call) => lease.release(call))
+          renew: watched(strategy, 'renew', (call) => lease.renew(call)),
+          release: watched(strategy, 'release', (call) => lease.release(call))
         }
 
   return {
+    /** The longest that a verb has taken, in ms. */
+    slowestMs: () => slowestMs,
     watch: (strategy) => (host) => {
       const discovery = strategy(host)
       const known = new Map()
@@ -41,7 +51,7 @@ export function watchVerbs(clock, report) {
         if (finding.kind === 'notice')
           return { ...finding, ...(known.has(finding.about) ? { about: known.get(finding.about) } : {}) }
         if (finding.kind !== 'mapper') return finding
-        const mapper = { ...finding, map: watched('map', (request, call) => finding.map(request, call)) }
+        const mapper = { ...finding, map: watched(discovery.name, 'map', (request, call) => finding.map(request, call)) }
         known.set(finding, mapper)
         return mapper
       }

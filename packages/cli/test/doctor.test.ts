@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest'
 import { doctorReport, enter, posternIn, support, why } from './support/in-lab.js'
 
 const verdicts: readonly (readonly [TopologyName, string, string | null, number])[] = [
-  ['home', 'public', null, 0],
-  ['home-upnp', 'public', null, 0],
-  ['home-igd1', 'public', null, 0],
-  ['home-nat-pmp', 'public', null, 0],
-  ['home-pcp', 'public', null, 0],
+  ['home', 'public', 'unverified', 0],
+  ['home-upnp', 'public', 'unverified', 0],
+  ['home-igd1', 'public', 'unverified', 0],
+  ['home-nat-pmp', 'public', 'unverified', 0],
+  ['home-pcp', 'public', 'unverified', 0],
   ['carrier-nat', 'private', 'carrier-nat', 11],
   ['carrier-nat-upnp', 'private', 'reserved-external-address', 11],
   ['double-nat', 'private', 'double-nat', 11],
@@ -77,7 +77,8 @@ describe.skipIf(!support.ok).concurrent(`postern doctor${why}`, { timeout: 30_00
       strategies: [{ name: 'manual', reason: { code: 'ADDRESS_NOT_ROUTABLE' } }]
     })
     const right = await doctorReport(lab, '--via', 'manual:11.0.0.2:8080')
-    expect(right.candidates).toMatchObject([{ type: 'manual', state: 'consistent', address: '/ip4/11.0.0.2/tcp/8080' }])
+    expect(right.candidates).toMatchObject([{ type: 'manual', state: 'claimed', address: '/ip4/11.0.0.2/tcp/8080' }])
+    expect(right).toMatchObject({ verdict: 'unknown', cause: 'unverified' })
   })
 
   it('prints a verdict, a table and advice for people, without colours when piped', async () => {

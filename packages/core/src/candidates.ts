@@ -2,6 +2,7 @@ import {
   canonicalAddress,
   type Endpoint,
   familyOf,
+  type Gateway,
   isGlobal,
   type MultiaddrText,
   parseMultiaddr
@@ -15,6 +16,8 @@ export interface Candidate {
   readonly type: CandidateReport['type']
   readonly strategy: string | null
   readonly endpoint: Endpoint | null
+  /** The gateway that maps it, if one does. */
+  readonly gateway: Gateway | null
   /** Unix ms; null for what never lapses. */
   readonly expiresAt: number | null
   /** Tells it from one that was withdrawn before under the same address. */
@@ -39,40 +42,43 @@ export interface Candidates {
   readonly all: () => readonly Candidate[]
   get(address: string): Candidate | undefined
   /** Adds a candidate, or replaces the one of the same address and keeps what witnesses said of it. */
-  put(candidate: Pick<Candidate, 'address' | 'type' | 'strategy' | 'endpoint' | 'expiresAt'>): void
+  put(candidate: Pick<Candidate, 'address' | 'type' | 'strategy' | 'endpoint' | 'gateway' | 'expiresAt'>): void
   /** The lease behind it lives on for longer. */
   extend(address: string, expiresAt: number | null): void
   withdraw(address: string): void
   /** Notes what witnesses said, if it is still the candidate that they were asked about. */
   rule(address: string, since: number, changes: Partial<Pick<Candidate, 'evidence' | 'ruling'>>): void
   state(candidate: Candidate): CandidateState
+  /** Whether only the user says that an address leads here: the port is forwarded by hand, or the gateway that maps it is not on
+   * the default route. */
+  isClaim(candidate: Candidate): boolean
   readonly size: () => number
 }
 
-export function createCandidates(doubts: Doubts, changed: () => void): Candidates {
+/** The isOffRoute of a gateway: whether our replies do not leave through it. */
+export function createCandidates(
+  doubts: Doubts,
+  isOffRoute: (gateway: Gateway) => boolean,
+  changed: () => void
+): Candidates {
   const table = new Map<string, Candidate>()
   let count = 0
-  let told: readonly Candidate[] | undefined
 
   function set(candidate: Candidate): void {
     table.set(candidate.address, candidate)
-    told = undefined
     changed()
   }
-  /** What routers say of their own external addresses. */
-  const mapped = (): readonly Candidate[] =>
-    (told ??= [...table.values()].filter((each) => each.type === 'mapped' && each.isGlobal))
+
+  const isClaim = ({ isGlobal: global, type, gateway }: Candidate): boolean =>
+    global && (type === 'manual' || (gateway !== null && isOffRoute(gateway)))
 
   /** Globally routable, and contradicted by nothing known. */
-  function isConsistent({ host, isGlobal: global, type }: Candidate): boolean {
-    if (!global || host === undefined) return false
-    const isIpv4 = familyOf(host) === 4
+  function isConsistent(candidate: Candidate): boolean {
+    const { host, isGlobal: global, type } = candidate
+    if (!global || host === undefined || isClaim(candidate)) return false
     // A global IPv6 address says nothing of the firewall before it: without a pinhole it is only a claim.
-    if (type === 'local') return isIpv4
-    if (type !== 'manual') return doubts.clears(host)
-    // The router knows its external address better than whoever typed one in.
-    const same = mapped().filter((other) => (familyOf(other.host ?? '') === 4) === isIpv4)
-    return same.length === 0 || same.some((other) => other.host === host)
+    if (type === 'local') return familyOf(host) === 4
+    return doubts.clears(host)
   }
 
   return {
@@ -98,14 +104,13 @@ export function createCandidates(doubts: Doubts, changed: () => void): Candidate
       if (before !== undefined) table.set(address, { ...before, expiresAt })
     },
     withdraw(address) {
-      if (!table.delete(address)) return
-      told = undefined
-      changed()
+      if (table.delete(address)) changed()
     },
     rule(address, since, changes) {
       const before = table.get(address)
       if (before?.since === since) set({ ...before, ...changes })
     },
+    isClaim,
     state: (candidate) => candidate.ruling ?? (isConsistent(candidate) ? 'consistent' : 'claimed'),
     size: () => table.size
   }

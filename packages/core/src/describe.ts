@@ -10,7 +10,7 @@ import {
 import type { Candidate } from './candidates.js'
 import type { CandidateReport, CandidateState, GatewayReport, StrategyReport, StrategyState } from './report.js'
 import type { Entry } from './roster.js'
-import { isOnPath } from './wants.js'
+import { isOffRoute, isOnPath } from './wants.js'
 
 /** The lines of the report for one strategy: its own, and one for each router that is found and not used. */
 export function describeStrategy(
@@ -31,6 +31,12 @@ export function describeStrategy(
   )
   if (!onPath && skipped.length > 0) return skipped
   const [state, reason] = stateOf(entry, onPath, wanted)
+  const [offRoute] = abilities.flatMap((ability) =>
+    ability.kind === 'mapper' && ability.gateway !== null && isOffRoute(ability.gateway, network)
+      ? [ability.gateway]
+      : []
+  )
+  const doubted = reason === undefined ? offRoute && offRouteReason(offRoute) : pick(reason)
   const waitingFor = awaited(entry, isSearchTime)
   const line = {
     name,
@@ -38,7 +44,7 @@ export function describeStrategy(
     rank,
     state,
     tookMs,
-    reason: reason === undefined ? null : pick(reason),
+    reason: doubted ?? null,
     ...(waitingFor === undefined ? {} : { waitingFor })
   }
   return [line, ...skipped]
@@ -70,6 +76,11 @@ const pick = ({ code, message }: NatError): { code: string; message: string } =>
 const skippedReason = ({ address, interface: link }: Gateway): { code: string; message: string } => ({
   code: 'SECONDARY_GATEWAY',
   message: `the router ${address} on ${link || 'another link'} offers it too, but replies do not leave through it`
+})
+
+const offRouteReason = ({ address, interface: link }: Gateway): { code: string; message: string } => ({
+  code: 'SECONDARY_GATEWAY',
+  message: `replies do not leave through ${address} on ${link || 'another link'}: it works with policy routing only`
 })
 
 /** The default route in words, where its name or address gives it away. */

@@ -30,7 +30,14 @@ export function createLocals(candidates: Candidates, network: () => Network): Lo
   function put(address: MultiaddrText, { endpoint }: Want): void {
     if (candidates.get(address) !== undefined) return
     const own = parseMultiaddr(address)?.address ?? endpoint.address
-    candidates.put({ address, type: 'local', strategy: null, endpoint: { ...endpoint, address: own }, expiresAt: null })
+    candidates.put({
+      address,
+      type: 'local',
+      strategy: null,
+      endpoint: { ...endpoint, address: own },
+      gateway: null,
+      expiresAt: null
+    })
   }
 
   function add(want: Want): void {

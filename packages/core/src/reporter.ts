@@ -49,7 +49,8 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
     all.map((candidate) => ({
       address: candidate.address,
       type: candidate.type,
-      state: candidates.state(candidate)
+      state: candidates.state(candidate),
+      isClaim: candidates.isClaim(candidate)
     }))
 
   function conclude(all: readonly CandidateFact[]): Judgement {

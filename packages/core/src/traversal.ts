@@ -24,7 +24,7 @@ import { noteVerified, wasVerified } from './track-record.js'
 import { createUpgrades } from './upgrades.js'
 import { createVerifier } from './verifier.js'
 import { createWanted } from './wanted.js'
-import { changedFamilies, isOnPath } from './wants.js'
+import { changedFamilies, isOffRoute, isOnPath } from './wants.js'
 
 export interface Traversal extends TypedEvents<TraversalEvents> {
   /** Makes an endpoint reachable, as long as it is wanted. The address may be a wildcard. Throws a TypeError for an
@@ -74,7 +74,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
   let seen = stamp(clock)
 
   const doubts = createDoubts(doubt, clock, touched)
-  const candidates = createCandidates(doubts, touched)
+  const candidates = createCandidates(doubts, (gateway) => isOffRoute(gateway, network), touched)
   const memory = createMemoryBook(store, clock, (error) => host.log.info(`memory: ${printable(String(error))}`))
   const roster = createRoster(strategies, host, policy, {
     changed(entry) {

@@ -8,7 +8,7 @@ import {
   parseMultiaddr,
   type RelayLimits
 } from '@postern/interface'
-import { isLoopback, isOnPath, type Want } from './wants.js'
+import { isLoopback, isOffRoute, isOnPath, type Want } from './wants.js'
 import { isAsked } from './describe.js'
 import { natAdvice, type NatFacts } from './nat-advice.js'
 import type { CandidateReport, Cause, Verdict } from './report.js'
@@ -36,7 +36,10 @@ export interface Facts {
 }
 
 /** What a verdict follows from in a candidate. */
-export type CandidateFact = Pick<CandidateReport, 'address' | 'type' | 'state'>
+export interface CandidateFact extends Pick<CandidateReport, 'address' | 'type' | 'state'> {
+  /** Whether only the user says that it leads here. */
+  readonly isClaim?: boolean
+}
 
 export interface Judgement {
   readonly verdict: Verdict
@@ -52,10 +55,10 @@ export function judge(facts: Facts): Judgement {
   const unprovable = hasWitnessStrategy && facts.partiesOverdue && facts.witnessNetworks < facts.quorum
 
   if (direct.some(({ state }) => state === 'verified')) return conclude('public', null, facts)
-  if (consistent && !hasWitnessStrategy) return conclude('public', null, facts)
-  if (consistent && unprovable) return conclude('public', 'unverified', facts)
+  if (consistent && (!hasWitnessStrategy || unprovable)) return conclude('public', 'unverified', facts)
   const cause = causeOf(facts, direct)
   if (relays > 0) return conclude('relayed', cause, facts)
+  if (cause === 'unverified') return conclude('unknown', firstPassOver ? cause : null, facts)
   if (!firstPassOver || consistent) return conclude('unknown', cause === null || !firstPassOver ? null : cause, facts)
   // A router that takes long for its answer has not refused.
   if (direct.length === 0 && facts.entries.some(isAsked)) return conclude('unknown', null, facts)
@@ -87,12 +90,16 @@ function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
 
   const behind = reservedCause(facts, reachable)
   if (behind !== null) return behind
+  // Only the user says that it leads here. A witness may find out.
+  const claims = reachable.filter(({ isClaim }) => isClaim === true)
+  if (claims.some(({ type }) => type === 'manual')) return 'unverified'
   // An observer is named, not found: that there is one says nothing of the network.
   const usable = entries.some(
     ({ kind, named, abilities }) => named !== undefined || (kind !== 'observer' && abilities.size > 0)
   )
   if (gateway === undefined) return usable ? 'blocked' : 'no-route'
   if (!hasNextHop(gateway) || isVpnInterface(gateway.interface)) return 'vpn-default-route'
+  if (claims.length > 0) return 'unverified'
   const mappers = entries.filter((entry) =>
     [...entry.abilities.values()].some((ability) => ability.kind === 'mapper' && isOnPath(ability, entry, network))
   )
@@ -139,9 +146,10 @@ const adviceFor: Readonly<Record<Cause, string>> = {
   'mapping-not-honoured':
     'Look for another router or a firewall behind this one: it grants mappings that nobody can use.',
   blocked: 'Look for a firewall on this machine or at the provider that drops what comes from outside.',
-  unverified: 'Name a witness to have the address verified from outside: so far it is only what the router says.',
+  unverified:
+    'Name a witness to have the address verified from outside, or try it from a phone on mobile data: so far no host outside has.',
   'vpn-default-route':
-    "Leave the VPN, use its provider's port forwarding, or name the router of the local network: replies leave through the VPN now.",
+    "Leave the VPN, use its provider's port forwarding, or let this program's replies bypass the VPN (policy routing): they leave through the VPN now.",
   'container-bridge':
     "Run the program in the host's network, or publish the port and give its external address with manual.",
   'loopback-only':
@@ -164,12 +172,36 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
   if (verdict !== 'public' && asked.length > 0) {
     advice.push(`Wait: the router has not answered yet whether it maps the port (${asked.join(', ')}). Some take 10 s.`)
   }
-  advice.push(...natAdvice(facts.nat, verdict))
+  advice.push(...claimAdvice(facts, verdict), ...natAdvice(facts.nat, verdict))
   if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
   if (facts.network.gateways.length > 1 && hasSecondary(facts)) {
     advice.push('Another router here grants mappings too; it is not used, because replies do not leave through it.')
   }
   return { verdict, cause, advice }
+}
+
+/** Says which addresses are what the user told, and nothing more. */
+function claimAdvice({ candidates, entries, network }: Facts, verdict: Verdict): readonly string[] {
+  if (verdict === 'public') return []
+  const byHand = candidates.filter(
+    ({ isClaim, type, state }) => isClaim === true && type === 'manual' && state === 'claimed'
+  )
+  const offRoute = entries.flatMap(({ abilities, leases }) =>
+    [...abilities.values()].flatMap((ability) =>
+      leases > 0 && ability.kind === 'mapper' && ability.gateway !== null && isOffRoute(ability.gateway, network)
+        ? [ability.gateway.address]
+        : []
+    )
+  )
+  return [
+    ...(byHand.length === 0
+      ? []
+      : [`Only you say that ${byHand.map(({ address }) => address).join(', ')} leads here.`]),
+    ...[...new Set(offRoute)].map(
+      (address) =>
+        `${address} maps the port, but replies do not leave through it: without policy routing no connection comes about.`
+    )
+  ]
 }
 
 function describeLimits({ durationMs, bytes }: RelayLimits): string {

@@ -72,6 +72,21 @@ export function isOnPath(mapper: Mapper, entry: Pick<Entry, 'named'>, network: N
   )
 }
 
+/**
+ * Whether a gateway is known not to carry our replies, because the default route of its family leads elsewhere.
+ *
+ * A gateway on this host carries them, and nothing is known where the host has no default route of the family.
+ */
+export function isOffRoute(gateway: Gateway, network: Network): boolean {
+  const family = familyOf(gateway.address)
+  const primary = family === undefined ? undefined : primaryGateway(network, family)
+  if (primary === undefined || isOurs(gateway.address, network)) return false
+  if (!hasNextHop(primary)) return true
+  // A next hop of IPv6 is a link-local address: it may be the same router that was named by another address.
+  if (family === 6 && classOf(primary.address) !== classOf(gateway.address)) return false
+  return canonicalAddress(primary.address) !== canonicalAddress(gateway.address)
+}
+
 /** The endpoint as a mapper must see it, without wildcards; undefined where the mapper cannot serve it. */
 export function endpointFor(want: Want, mapper: Mapper, network: Network): Endpoint | undefined {
   const { endpoint } = want

@@ -1,8 +1,11 @@
-import { natError } from '@postern/interface'
-import { virtualClock } from '@postern/testkit'
+import { natError, type Network, type Strategy } from '@postern/interface'
+import { type VirtualClock, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { createTraversal, memoryStore } from '../src/index.js'
 import { absent, begin, end, home, router, type Scripted, scripted, stage, web } from './support.js'
+
+const noRoute: Network = { gateways: [], addresses: ['192.168.1.2'] }
+const vpn: Network = { gateways: [{ ...router, address: '0.0.0.0', interface: 'tun0' }], addresses: ['192.168.1.2'] }
 
 describe('acquiring', () => {
   it('asks the best-ranked strategy only, and says so', async () => {
@@ -15,7 +18,11 @@ describe('acquiring', () => {
     expect(each.trace).toEqual(['map pcp 8080'])
     expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080'])
     const report = each.traversal.report()
-    expect(report).toMatchObject({ verdict: 'public', cause: null, externalAddresses: ['/ip4/11.0.0.2/tcp/8080'] })
+    expect(report).toMatchObject({
+      verdict: 'public',
+      cause: 'unverified',
+      externalAddresses: ['/ip4/11.0.0.2/tcp/8080']
+    })
     expect(report.strategies.map(({ name, state }) => [name, state])).toEqual([
       ['pcp', 'active'],
       ['upnp', 'standby']
@@ -194,6 +201,46 @@ describe('acquiring', () => {
     each.traversal.want(web)
     await begin(each)
     expect(each.trace).toEqual(['map pcp 8080'])
+    await end(each)
+  })
+
+  it.each([
+    ['another router', '10.9.9.9', home, { verdict: 'unknown', state: 'claimed', reason: 'SECONDARY_GATEWAY' }],
+    [
+      'another router beside a VPN',
+      '10.9.9.9',
+      vpn,
+      { verdict: 'private', state: 'claimed', reason: 'SECONDARY_GATEWAY' }
+    ],
+    ['the next hop', router.address, home, { verdict: 'public', state: 'consistent' }],
+    ['this host', '127.0.0.1', home, { verdict: 'public', state: 'consistent' }],
+    ['any router, without a default route', '10.9.9.9', noRoute, { verdict: 'public', state: 'consistent' }]
+  ] as const)('takes what %s grants that the user named for what it is', async (_, address, network, expected) => {
+    const gateway = { ...router, address }
+    const stand = (trace: string[], clock: VirtualClock): readonly Strategy[] => {
+      const { strategy } = scripted('pcp', trace, clock, { gateway })
+      return [(host) => ({ ...strategy(host), gateway: address })]
+    }
+    const each = stage(stand, { network })
+    each.traversal.want(web)
+    await begin(each)
+    const { verdict, strategies, candidates, advice } = each.traversal.report()
+    expect({ verdict, state: candidates[0]?.state, reason: strategies[0]?.reason?.code }).toEqual(expected)
+    const isDoubted = 'reason' in expected
+    expect(advice.some((line) => line.startsWith(`${address} maps the port, but`))).toBe(isDoubted)
+    await end(each)
+  })
+
+  it('takes an address that only the user tells for no proof', async () => {
+    const each = stage((trace, clock) => [scripted('manual', trace, clock, { gateway: null }).strategy])
+    each.traversal.want(web)
+    await begin(each)
+    expect(each.traversal.report()).toMatchObject({
+      verdict: 'unknown',
+      cause: 'unverified',
+      candidates: [{ type: 'manual', state: 'claimed' }]
+    })
+    expect(each.traversal.report().advice).toContain('Only you say that /ip4/11.0.0.2/tcp/8080 leads here.')
     await end(each)
   })
 })

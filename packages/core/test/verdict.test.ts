@@ -2,7 +2,7 @@ import { natError, type Gateway, type Mapper, type Network } from '@postern/inte
 import { describe, expect, it } from 'vitest'
 import type { CandidateReport } from '../src/index.js'
 import type { Entry } from '../src/roster.js'
-import { type Facts, judge } from '../src/verdict.js'
+import { type CandidateFact, type Facts, judge } from '../src/verdict.js'
 import { home, router, web } from './support.js'
 
 const entry = (changes: Partial<Entry> = {}): Entry => ({
@@ -29,7 +29,7 @@ const mapperOn = (gateway: Gateway): Mapper => ({
   protocols: ['tcp'],
   map: () => Promise.reject(new Error('not asked'))
 })
-const candidate = (changes: Partial<CandidateReport> = {}): CandidateReport => ({
+const candidate = (changes: Partial<CandidateReport & CandidateFact> = {}): CandidateReport & CandidateFact => ({
   address: '/ip4/11.0.0.2/tcp/8080',
   type: 'mapped',
   strategy: 'pcp',
@@ -60,7 +60,28 @@ const via = (gateway: Gateway): Network => ({ gateways: [gateway], addresses: [g
 describe('the verdict', () => {
   it.each([
     ['public: verified', { candidates: [candidate({ state: 'verified' })], hasWitnessStrategy: true }, 'public', null],
-    ['public: consistent, and nobody to ask', { candidates: [candidate()] }, 'public', null],
+    ['public but unverified: consistent, and no witness to ask', { candidates: [candidate()] }, 'public', 'unverified'],
+    [
+      'unknown: only the user says that it leads here',
+      { candidates: [candidate({ type: 'manual', state: 'claimed', isClaim: true })] },
+      'unknown',
+      'unverified'
+    ],
+    [
+      'private: the user says that it leads here, and the router is behind a carrier',
+      {
+        candidates: [candidate({ type: 'manual', state: 'claimed', isClaim: true })],
+        entries: [failing('CARRIER_NAT')]
+      },
+      'private',
+      'carrier-nat'
+    ],
+    [
+      'relayed: only the user says that it leads here, and a relay carries',
+      { candidates: [candidate({ type: 'manual', state: 'claimed', isClaim: true })], relays: 1 },
+      'relayed',
+      'unverified'
+    ],
     [
       'unknown: consistent, and witnesses still to come',
       { candidates: [candidate()], hasWitnessStrategy: true },
@@ -84,10 +105,10 @@ describe('the verdict', () => {
     ['private: nothing', {}, 'private', 'no-mapping-service'],
     ['unknown: no strategies', { entries: [] }, 'unknown', null],
     [
-      'public: no strategies, but an address of its own',
+      'public but unverified: no strategies, but an address of its own',
       { entries: [], candidates: [candidate({ type: 'local' })] },
       'public',
-      null
+      'unverified'
     ],
     [
       'private: no strategies, and no route either',
@@ -136,8 +157,8 @@ describe('the cause', () => {
     const entries = [failing('CARRIER_NAT')]
     expect(judge(facts({ entries, candidates: [candidate({ type: 'local' })] }))).toMatchObject({
       verdict: 'public',
-      cause: null,
-      advice: []
+      cause: 'unverified',
+      advice: [expect.stringMatching(/^Name a witness/)]
     })
   })
 

@@ -22,7 +22,7 @@ describe.skipIf(!support.ok)(`examples/plain-http${support.ok ? '' : ` (skipped:
     })
     if (child.stdout === null) throw new Error('the example has no output')
     const [line] = await once(createInterface({ input: child.stdout }), 'line')
-    expect(line).toBe('public  /ip4/11.0.0.2/tcp/8080')
+    expect(line).toBe('public unverified /ip4/11.0.0.2/tcp/8080')
     const visitor = `fetch('http://11.0.0.2:8080/').then(async (reply) => console.log(await reply.text()))`
     const { stdout } = await lab.run('internet', [process.execPath, '-e', visitor])
     expect(stdout.trim()).toBe('Hello from behind the NAT')
