@@ -27,9 +27,9 @@ export interface NamedWitness {
   readonly isWitness: boolean
 }
 
-/** A trial with a port that accepts connections and ends them; without one where nothing is to be mapped. */
+/** A trial with a port, a free one by default, that accepts connections and ends them; without one where nothing is to be mapped. */
 export const plainTrial =
-  (strategies: readonly Strategy[], dryRun: boolean): OpenTrial =>
+  (strategies: readonly Strategy[], dryRun: boolean, port = 0): OpenTrial =>
   async (network) => {
     const traversal = createTraversal({ strategies, doubt: doubtBeyondFirstHop(systemHost.clock) })
     const server = dryRun ? undefined : createServer((socket) => socket.on('error', () => undefined).end())
@@ -41,7 +41,7 @@ export const plainTrial =
       firstPass: () => traversal.firstPass(),
       async start() {
         if (server !== undefined) {
-          server.listen(0)
+          server.listen(port)
           await once(server, 'listening')
           wantAll(traversal, network, portOf(server))
         }
@@ -49,14 +49,14 @@ export const plainTrial =
         traversal.networkIs(network)
         await traversal.start()
       },
-      async arrives(address, port, { signal }) {
+      async arrives(address, external, { signal }) {
         if (server === undefined) return false
         const over = new AbortController()
         const arrived = once(server, 'connection', { signal: AbortSignal.any([signal, over.signal]) }).then(
           () => true,
           () => false
         )
-        const socket = connect({ host: address, port })
+        const socket = connect({ host: address, port: external })
         const refused = new Promise<boolean>((resolve) => socket.once('error', () => resolve(false)))
         const outcome = await Promise.race([arrived, refused])
         socket.destroy()

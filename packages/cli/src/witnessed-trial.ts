@@ -20,7 +20,7 @@ const unverifiedAfterMs = 7000
  *
  * Throws a TypeError for a peer that cannot be a witness.
  */
-export function witnessedTrial(strategies: readonly Strategy[], peers: readonly MultiaddrText[]): OpenTrial {
+export function witnessedTrial(strategies: readonly Strategy[], peers: readonly MultiaddrText[], port = 0): OpenTrial {
   const named = [...new Set(peers)].map((peer) => ({ peer, id: peerIdOf(peer) }))
   const asking = autonat({ peers: named.map(({ peer }) => peer) })
 
@@ -44,7 +44,7 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
     const node = await createLibp2p({
       ...stack(),
       start: false,
-      addresses: { listen: ['/ip4/0.0.0.0/tcp/0', ...(hasGlobalIpv6(network) ? ['/ip6/::/tcp/0'] : [])] },
+      addresses: { listen: [`/ip4/0.0.0.0/tcp/${port}`, ...(hasGlobalIpv6(network) ? [`/ip6/::/tcp/${port}`] : [])] },
       transports: [tcp(), webSockets()],
       services: {
         identify: identify(),

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { withPeers } from '@postern/lab'
 import { doctorReport, enter, posternIn, support, why } from './support/in-lab.js'
@@ -47,5 +48,32 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --peer${why}`, { timeout
     expect(code).toBe(11)
     expect(JSON.parse(stdout)).toMatchObject({ verdict: 'private', cause: 'no-mapping-service' })
     expect(stderr).toContain(`! ${away} is not connected: `)
+  })
+  it('listens on the port that is forwarded by hand, so that peers reach it', async () => {
+    const lab = await enter(withPeers('no-daemon'))
+    const relays = await Promise.all(['alpha', 'bravo'].map((host) => startRelay(lab, host)))
+    const nft = ['nft', 'add', 'rule', 'inet', 'router', 'prerouting', 'iif', 'wan', 'tcp', 'dport', '8080']
+    await lab.run('router', [...nft, 'dnat', 'ip', 'to', '192.168.1.2:8080'])
+    const named = relays.map(pasted).flatMap(peer)
+    const via = ['--via', 'manual:11.0.0.2:8080']
+    const { verdict, cause, candidates } = await doctorReport(lab, ...via, ...named)
+    expect({ verdict, cause }).toEqual({ verdict: 'public', cause: null })
+    expect(candidates[0]).toMatchObject({ type: 'manual', state: 'verified', endpoint: { port: 8080 } })
+
+    const busy = lab.spawn('home', [
+      process.execPath,
+      '-e',
+      "require('net').createServer().listen(8080, () => console.log('on'))"
+    ])
+    await once(busy.stdout ?? busy, 'data')
+    const { stderr, code } = await posternIn(lab, ['doctor', ...via, ...named])
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringContaining('another program of this host listens on TCP port 8080')
+    })
+    const alone = await posternIn(lab, ['doctor', ...via])
+    expect(alone.stdout).toContain('Verdict: unknown (unverified)\n')
+    expect(alone.stderr).toContain('doctor cannot tell whether connections to it arrive')
+    busy.kill()
   })
 })

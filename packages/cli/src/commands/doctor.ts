@@ -1,6 +1,9 @@
 import { type Command, Option } from 'commander'
 import type { MultiaddrText, Strategy } from '@postern/interface'
+import { Failure, line, type Output } from '../output.js'
+import { parsePortNumber } from '../parse.js'
 import type { OpenTrial } from '../trial.js'
+import { forwardedPort, whyNotListening } from '../trial-port.js'
 import { addressesOption, codesText, colorOption, orUsageError, readVia, type Shell, viaOption } from './common.js'
 
 interface DoctorFlags {
@@ -10,6 +13,7 @@ interface DoctorFlags {
   readonly json?: boolean
   readonly dryRun?: boolean
   readonly quick?: boolean
+  readonly port?: number
 }
 
 export function addDoctor(program: Command, { output, finish }: Shell): void {
@@ -29,6 +33,14 @@ export function addDoctor(program: Command, { output, finish }: Shell): void {
         'a STUN server that tells which address it sees, and how the NAT behaves; may be repeated'
       ).argParser(collectText)
     )
+    .addOption(
+      new Option(
+        '--port <port>',
+        'the TCP port of this host to try; by default that of a forward by hand (--via manual:…), else a free one'
+      )
+        .argParser(parsePortNumber)
+        .conflicts('dryRun')
+    )
     .addOption(colorOption())
     .option('--dry-run', 'only look for routers and services; map nothing')
     .option('--quick', 'say what is known after the first look, and do not wait for routers that answer slowly')
@@ -41,13 +53,14 @@ Examples:
   $ postern doctor --dry-run           changes nothing in the router
   $ postern doctor --json | jq .verdict
   $ postern doctor --via manual:203.0.113.7:8080,upnp
+  $ postern doctor --via manual:203.0.113.7:443 --port 8443
   $ postern doctor --stun stun.example.org --stun 203.0.113.1:3478
   $ postern doctor --peer /dns4/relay.example.org/tcp/4001/p2p/<peer id> --peer <another one>
 ${codesText}`
     )
     .action(
       async (
-        { via, peer = [], stun = [], json = false, dryRun = false, quick = false }: DoctorFlags,
+        { via, peer = [], stun = [], json = false, dryRun = false, quick = false, port: named }: DoctorFlags,
         command: Command
       ) => {
         const [{ doctor }, ladder, observers] = await Promise.all([
@@ -56,11 +69,28 @@ ${codesText}`
           observing(stun, command)
         ])
         const strategies = [...ladder, ...observers]
+        const port = dryRun ? undefined : await portToTry(named, via, peer.length > 0, output)
         const openTrial =
-          peer.length === 0 ? await plain(strategies, dryRun) : await witnessed(strategies, peer, command)
+          peer.length === 0 ? await plain(strategies, dryRun, port) : await witnessed(strategies, peer, port, command)
         finish(await doctor({ openTrial, json, dryRun, quick }, output))
       }
     )
+}
+
+/** The port to listen on; undefined for a free one. Throws a Failure where peers would reach another program. */
+async function portToTry(
+  named: number | undefined,
+  via: string,
+  hasPeers: boolean,
+  { err }: Output
+): Promise<number | undefined> {
+  const port = named ?? forwardedPort(via)
+  const reason = port === undefined ? undefined : await whyNotListening(port)
+  if (port === undefined || reason === undefined) return port
+  const remedy = 'free the port for a moment, or name with --port the port of this host that the router forwards to'
+  if (named !== undefined || hasPeers) throw new Failure(`${reason}, so it cannot be tried: ${remedy}`)
+  line(err, `! ${reason}, so doctor cannot tell whether connections to it arrive: ${remedy}`)
+  return undefined
 }
 
 const collectText = (text: string, before: readonly string[] | undefined): readonly string[] => [
@@ -74,17 +104,18 @@ async function observing(servers: readonly string[], command: Command): Promise<
   return [orUsageError(command, '--stun <host[:port]>', () => stun({ servers }))]
 }
 
-async function plain(strategies: readonly Strategy[], dryRun: boolean): Promise<OpenTrial> {
+async function plain(strategies: readonly Strategy[], dryRun: boolean, port: number | undefined): Promise<OpenTrial> {
   const { plainTrial } = await import('../trial.js')
-  return plainTrial(strategies, dryRun)
+  return plainTrial(strategies, dryRun, port)
 }
 
 /** libp2p takes longer to load than all the rest: only who names a peer waits for it. */
 async function witnessed(
   strategies: readonly Strategy[],
   peers: readonly MultiaddrText[],
+  port: number | undefined,
   command: Command
 ): Promise<OpenTrial> {
   const { witnessedTrial } = await import('../witnessed-trial.js')
-  return orUsageError(command, '--peer <multiaddr>', () => witnessedTrial(strategies, peers))
+  return orUsageError(command, '--peer <multiaddr>', () => witnessedTrial(strategies, peers, port))
 }

@@ -1,0 +1,21 @@
+import { createServer } from 'node:net'
+
+/** The port of a forward by hand in the text of `--via`, if one is named: it leads to the same port of this host, unless the
+ * user says otherwise. */
+export function forwardedPort(via: string): number | undefined {
+  const found = /(?:^|,)\s*manual:(?:[^,]*:)?(\d{1,5})\s*(?:,|$)/.exec(via)?.[1]
+  return found === undefined ? undefined : Number(found)
+}
+
+/** Why this program cannot listen on a TCP port; undefined where it can. */
+export function whyNotListening(port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(`another program of this host listens on TCP port ${port}`)
+      else if (error.code === 'EACCES') resolve(`this user may not listen on TCP port ${port}`)
+      else resolve(error.message)
+    })
+    server.listen(port, () => server.close(() => resolve(undefined)))
+  })
+}
