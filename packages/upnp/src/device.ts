@@ -13,6 +13,13 @@ import { decodeReply, encodeCall, faultError, type SoapArguments, type SoapReply
 
 const maxDescriptionBytes = 64 * 1024
 const maxReplyBytes = 16 * 1024
+/** Some routers take one request a second, and close the connection of a second one. */
+export const slowGapMs = 1100
+
+/** Whether a call may have failed because it came too soon after another one. */
+export const mayChoke = ({ code }: NatError): boolean =>
+  ['GATEWAY_FAULT', 'MALFORMED_REPLY', 'UNREACHABLE'].includes(code)
+
 /** Whether a device is still there is found out so fast, in ms, unless it has taken longer before. */
 const checkTimeoutMs = 3000
 
@@ -128,7 +135,15 @@ async function askExternal(
   call: CallOptions
 ): Promise<Pick<Device, 'external' | 'reason'>> {
   try {
-    const address = readExternalAddress(await callAction(web, service, 'GetExternalIPAddress', {}, call))
+    const asked = (): Promise<SoapReply> => callAction(web, service, 'GetExternalIPAddress', {}, call)
+    const reply = await asked().catch(async (error: unknown) => {
+      call.signal.throwIfAborted()
+      if (!isNatError(error) || !mayChoke(error)) throw error
+      // It came right after the description.
+      await web.clock.sleep(slowGapMs, call)
+      return asked()
+    })
+    const address = readExternalAddress(reply)
     return { external: { address, atMs: web.clock.monotonicMs() }, reason: undefined }
   } catch (error) {
     if (!isNatError(error)) throw error

@@ -62,6 +62,15 @@ describe('discovery', () => {
     expect(mapper()).toBeDefined()
   })
 
+  it('finds a router that only answers searches for root devices, in the second round', async () => {
+    const { clock, notices, mapper } = await bench({
+      prepare: (each) => each.inject({ kind: 'search-targets', only: ['upnp:rootdevice'] })
+    })
+    await clock.advance(4000)
+    expect(notices()).toEqual(['NO_REPLY'])
+    expect(mapper()).toBeDefined()
+  })
+
   it.each(['address', 'port'] as const)('finds a router that answers from another %s of its own', async (what) => {
     const { clock, mapper } = await bench({ prepare: (each) => each.inject({ kind: 'wrong-source', what }) })
     await clock.advance(400)

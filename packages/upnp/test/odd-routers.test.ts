@@ -116,3 +116,38 @@ describe('an IGD:2 whose AddAnyPortMapping is broken', () => {
     expect(home.gateway.counters.control.operations.AddAnyPortMapping).toBe(1)
   })
 })
+
+describe('a router that takes one request a second', () => {
+  it('and closes the connection of a second one is asked that slowly, and maps', async () => {
+    const home = await bench({
+      prepare: (each) => each.inject({ kind: 'rate-limited', everyMs: 1000, on: ['description', 'control'] })
+    })
+    await home.clock.advance(2000)
+    const lease = await home.map(request)
+    expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
+    const { requests } = home.gateway.counters.control
+    await home.within(lease.renew(call()))
+    // The address, read, add, read: the pace is known by now.
+    expect(home.gateway.counters.control.requests - requests).toBe(4)
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+
+  it('is told from one whose list is broken at any pace, and that is not asked more slowly for it', async () => {
+    const home = await bench()
+    home.gateway.inject({
+      kind: 'http',
+      what: 'empty',
+      on: 'control',
+      action: 'GetSpecificPortMappingEntry'
+    })
+    const lease = await home.map(request)
+    const { requests } = home.gateway.counters.control
+    const beganMs = home.clock.monotonicMs()
+    await home.within(lease.renew(call()))
+    expect(home.gateway.counters.control.requests - requests).toBe(4)
+    expect(home.clock.monotonicMs() - beganMs).toBeLessThan(200)
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+})
