@@ -5,7 +5,7 @@ import { createGateway, type FakeGateway, type GatewayOptions, type RebootOption
 import type { GatewayProtocol } from '../mapping-table.js'
 import type { AttachOptions } from '../memory-network.js'
 
-/** A router that somebody has met, as data: what it speaks, what is wrong with it, and what a client makes of it. */
+/** A router of a public report, as data: what it speaks, what is odd about it, and what the ladder makes of it. */
 export interface Personality {
   /** In lower case, with hyphens. */
   readonly name: string

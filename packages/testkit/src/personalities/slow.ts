@@ -80,7 +80,7 @@ export const slow: readonly Personality[] = [
     source: 'https://github.com/ofekp/TinyUPnP/issues/70',
     gateway: upnpOnly,
     faults: [{ kind: 'rate-limited', everyMs: 1000, on: ['control', 'description'] }],
-    expected: mappedBy('upnp', 'A failed call is tried again later.')
+    expected: mappedBy('upnp', 'A call that failed is repeated a second later, and the later ones keep that pace.')
   },
   {
     name: 'answers-twice',
