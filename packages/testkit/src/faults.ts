@@ -45,6 +45,8 @@ export type Fault = FaultScope &
     | { readonly kind: 'late'; readonly ms: number; readonly action?: string }
     /** Sends each datagram so many times. @default 2 */
     | { readonly kind: 'duplicate'; readonly copies?: number }
+    /** Over UDP: sends its answer to the request before once more, when the next request comes and before it answers that. */
+    | { readonly kind: 'stale' }
     /** Flips every bit of one field in answers of NAT-PMP and PCP, or writes `value` into it, where it is a number. */
     | {
         readonly kind: 'wrong-field'

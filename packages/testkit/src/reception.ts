@@ -30,6 +30,8 @@ export function createReception(engine: Engine): Reception {
   const outstanding = new Map<string, { readonly request: Uint8Array; readonly untilMs: number }>()
   /** The last request that was answered, by sender and service. */
   const answered = new Map<string, Uint8Array>()
+  /** The last answer, and where it went, by sender and service. */
+  const lastAnswers = new Map<string, { readonly replies: readonly Uint8Array[]; readonly to: Sender }>()
 
   /** Which service a datagram is for: the first byte is the version, and whoever is there answers the unknown ones. */
   function serviceOf(port: DatagramPort, bytes: Uint8Array): Service {
@@ -76,6 +78,12 @@ export function createReception(engine: Engine): Reception {
     const isCopy = Buffer.compare(answered.get(key) ?? new Uint8Array(0), bytes) === 0
     if (delayMs > 0 && !isCopy) outstanding.set(key, { request: bytes, untilMs: now + Math.min(delayMs, 250) })
 
+    const previous = lastAnswers.get(key)
+    lastAnswers.set(key, { replies, to: from })
+    if (previous !== undefined && faults.strike('stale', service) !== undefined) {
+      for (const reply of previous.replies)
+        link.outlet.send({ bytes: reply, to: previous.to, from: port, disguise: undefined, cast: 'unicast' })
+    }
     const disguise = faults.strike('wrong-source', service)?.what
     const duplicate = faults.strike('duplicate', service)
     const copies = duplicate === undefined ? 1 : (duplicate.copies ?? 2)
@@ -154,6 +162,7 @@ export function createReception(engine: Engine): Reception {
       busyUntil = Number.NEGATIVE_INFINITY
       outstanding.clear()
       answered.clear()
+      lastAnswers.clear()
     }
   }
 }

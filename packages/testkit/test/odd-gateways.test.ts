@@ -139,3 +139,12 @@ test('tells which faults have struck', async () => {
   await ask(natPmpMap)
   expect([...gateway.struckFaults]).toEqual([late])
 })
+
+test('sends its last answer once more when the next request comes', async () => {
+  const { gateway, client } = udpHome()
+  gateway.inject({ kind: 'stale' })
+  const { ask, replies } = await client('192.168.1.10')
+  await ask(hex('00 00'))
+  await ask(natPmpMap)
+  expect(replies.map(({ bytes }) => bytes[1])).toEqual([128, 128, 130])
+})
