@@ -124,7 +124,8 @@ export type Fault = FaultScope &
          * - `slow-headers`: one byte of the headers each 100 ms, for ever
          * - `hang`: accepts and says nothing
          * - `reset`: closes in the middle of the body
-         * - `lower-case-headers`, `no-content-length`: unusual, but allowed
+         * - `lower-case-headers`, `tight-headers` (no blank after the colon), `no-content-length`, `chunked`: unusual, but
+         *   allowed
          * - `not-http`: a line of something else
          */
         readonly what:
@@ -137,7 +138,9 @@ export type Fault = FaultScope &
           | 'hang'
           | 'reset'
           | 'lower-case-headers'
+          | 'tight-headers'
           | 'no-content-length'
+          | 'chunked'
           | 'not-http'
         readonly to?: string
         /** @default 500 */

@@ -96,7 +96,8 @@ function finish(
   ]
   const manner = odd === undefined ? 'plain' : (manners.get(odd.what) ?? 'plain')
   if (odd?.what === 'redirect') headers.push(['Location', odd.to ?? 'http://192.0.2.1/rootDesc.xml'])
-  if (manner !== 'endless' && manner !== 'no-content-length') headers.push(['Content-Length', String(body.length)])
+  if (manner === 'chunked') headers.push(['Transfer-Encoding', 'chunked'])
+  else if (manner !== 'endless' && manner !== 'no-content-length') headers.push(['Content-Length', String(body.length)])
   engine.counters[service].replies += 1
   return {
     status:
@@ -123,6 +124,8 @@ const manners: ReadonlyMap<string, HttpAnswer['manner']> = new Map([
   ['hang', 'hang'],
   ['reset', 'reset'],
   ['no-content-length', 'no-content-length'],
+  ['chunked', 'chunked'],
+  ['tight-headers', 'tight-headers'],
   ['not-http', 'not-http']
 ])
 

@@ -1,6 +1,8 @@
 /** One WAN connection of the device, as clients find it in the description. */
 export interface WanService {
   readonly type: 'WANIPConnection' | 'WANPPPConnection'
+  /** Whose name the service has: the first routers have that of the DSL Forum. @default 'schemas-upnp-org' */
+  readonly organisation?: 'schemas-upnp-org' | 'dslforum-org'
   /** Of the service. @default that of the device, and 1 for WANPPPConnection, which was never given a second one */
   readonly version?: 1 | 2
   /** @default 'Connected' */
@@ -63,7 +65,7 @@ const schema = 'urn:schemas-upnp-org'
 export const firewallType: string = `${schema}:service:WANIPv6FirewallControl:1`
 
 export const wanType = (device: UpnpDevice, service: WanService): string =>
-  `${schema}:service:${service.type}:${service.version ?? (service.type === 'WANIPConnection' ? device.version : 1)}`
+  `urn:${service.organisation ?? 'schemas-upnp-org'}:service:${service.type}:${service.version ?? (service.type === 'WANIPConnection' ? device.version : 1)}`
 
 /** Each embedded device has a name of its own. */
 const uuids = ({ uuid }: UpnpDevice): readonly [string, string, string] => [

@@ -117,7 +117,7 @@ interface Choice extends Pick<Device, 'external' | 'reason'> {
 async function chooseConnection(web: Web, services: readonly Service[], call: CallOptions): Promise<Choice> {
   let best: (Choice & { readonly score: number }) | undefined
   // The newest version first: a service that is listed as :1 and as :2 is the same one.
-  for (const service of services.toSorted((a, b) => b.version - a.version)) {
+  for (const service of services.toSorted((a, b) => rank(b) - rank(a))) {
     const { external, reason } = await askExternal(web, service, call)
     const isUp = services.length === 1 || (await isConnected(web, service, call))
     const score = (reason === undefined ? 2 : 0) + (isUp ? 1 : 0)
@@ -128,6 +128,8 @@ async function chooseConnection(web: Web, services: readonly Service[], call: Ca
   const reason = natError('NO_SERVICE', 'the device does not map IPv4 ports')
   return { service: undefined, external: undefined, reason }
 }
+
+const rank = ({ version, isLegacy }: Service): number => (isLegacy ? 0 : version)
 
 async function askExternal(
   web: Web,

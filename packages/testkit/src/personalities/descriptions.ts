@@ -48,9 +48,28 @@ export const descriptions: readonly Personality[] = [
     expected: mappedBy('upnp', 'The case of header names means nothing.')
   },
   {
+    name: 'tight-headers',
+    oddity: 'A NETGEAR leaves out the blank after the colon of each header.',
+    source: 'https://github.com/libretro/RetroArch/pull/13399',
+    gateway: upnpOnly,
+    faults: [
+      { kind: 'http', what: 'tight-headers', on: 'ssdp' },
+      { kind: 'http', what: 'tight-headers', on: ['description', 'control'] }
+    ],
+    expected: mappedBy('upnp', 'The blank is optional.')
+  },
+  {
+    name: 'chunked',
+    oddity: 'A device with libupnp 1.6 sends its answers in chunks.',
+    source: 'https://github.com/lunarmodules/luasocket/issues/153',
+    gateway: upnpOnly,
+    faults: [{ kind: 'http', what: 'chunked', on: ['description', 'control'] }],
+    expected: mappedBy('upnp', 'The chunks are put together.')
+  },
+  {
     name: 'no-length',
     oddity: 'Its answers end with the connection, and tell no Content-Length.',
-    source: 'https://github.com/lunarmodules/luasocket/issues/153',
+    source: 'https://github.com/ofekp/TinyUPnP/pull/19',
     gateway: upnpOnly,
     faults: [{ kind: 'http', what: 'no-content-length', on: ['description', 'control'] }],
     expected: mappedBy('upnp', 'The end of the connection is the end of the answer.')
@@ -144,10 +163,24 @@ export const descriptions: readonly Personality[] = [
     expected: mappedBy('upnp', 'Both kinds of search are sent.')
   },
   {
+    name: 'names-of-the-dsl-forum',
+    oddity: 'Its services have the names of the DSL Forum, from before the UPnP Forum had its own.',
+    source: 'https://github.com/tailscale/tailscale/pull/10927',
+    gateway: {
+      protocols: ['upnp'],
+      upnp: { version: 1, wan: [{ type: 'WANPPPConnection', organisation: 'dslforum-org' }] }
+    },
+    expected: mappedBy('upnp', 'They are the same services, and the last choice.')
+  },
+  {
     name: 'tr-064-only',
-    oddity: 'A FRITZ!Box without UPnP lists the TR-064 services of the same names, which want a password.',
+    oddity: 'A FRITZ!Box without UPnP lists the services of TR-064, which want a login (401).',
     source: 'https://github.com/jhubig/FritzBoxShell/issues/35',
-    gateway: edited(['urn:schemas-upnp-org:service:', 'urn:dslforum-org:service:']),
-    expected: notMapped('no-mapping-service', 'These are other services, and are left alone.')
+    gateway: {
+      protocols: ['upnp'],
+      upnp: { version: 1, wan: [{ type: 'WANIPConnection', organisation: 'dslforum-org' }] }
+    },
+    faults: [{ kind: 'http', what: 'empty', status: 401, on: 'control' }],
+    expected: notMapped('no-mapping-service', 'It is told that the router wants a login.')
   }
 ]
