@@ -10,7 +10,8 @@ const titles = {
   descriptions: 'Hard to find, or described in their own way',
   wan: 'External addresses',
   'port-control': 'PCP and NAT-PMP',
-  restarts: 'Restarts and clocks'
+  restarts: 'Restarts and clocks',
+  ipv6: 'Pinholes for IPv6'
 }
 
 /** @param {{ root: string, cell: (text?: string) => string }} tools */
@@ -40,7 +41,7 @@ export async function routersPage({ root, cell }) {
 }
 
 function outcome({ mappedBy, reached, cause }) {
-  if (mappedBy === null) return `no: \`${cause}\``
+  if (mappedBy === null) return cause === null ? 'no' : `no: \`${cause}\``
   return reached ? mappedBy : `${mappedBy}, and not reached: \`${cause}\``
 }
 

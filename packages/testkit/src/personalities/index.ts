@@ -1,4 +1,5 @@
 import { descriptions } from './descriptions.js'
+import { ipv6 } from './ipv6.js'
 import { leases } from './leases.js'
 import { lists } from './lists.js'
 import type { Personality } from './personality.js'
@@ -17,7 +18,8 @@ export const personalityGroups: Readonly<Record<string, readonly Personality[]>>
   descriptions,
   wan,
   'port-control': portControl,
-  restarts
+  restarts,
+  ipv6
 }
 
 /** Every router of {@link personalityGroups}. */

@@ -1,4 +1,4 @@
-import type { Clock } from '@postern/interface'
+import type { Clock, Family } from '@postern/interface'
 import type { AnnounceOptions } from '../announce.js'
 import type { Fault } from '../faults.js'
 import { createGateway, type FakeGateway, type GatewayOptions, type RebootOptions } from '../gateway.js'
@@ -17,6 +17,8 @@ export interface Personality {
   readonly faults?: readonly Fault[]
   /** How it is put on the memory network. */
   readonly network?: AttachOptions
+  /** What is wanted. With 6 the host and the router have IPv6 addresses as well. @default 4 */
+  readonly family?: Family
   /** The TCP port of the host that is to be reached. @default 8080 */
   readonly port?: number
   /** What happens while the mapping lives. @default nothing */
@@ -46,7 +48,9 @@ export interface PersonalityOutcome {
   readonly minReachedPercent?: number
   /** Whether nothing is forwarded to the host after it has stopped. */
   readonly released: boolean
-  /** The cause in the report; null where the host is public. */
+  /** The violations of `FakeGateway` that are accepted. @default none */
+  readonly violations?: readonly string[]
+  /** The cause in the report; null where the host is public, or where no cause is told. */
   readonly cause: string | null
   /** What is done about the oddity, in one sentence. */
   readonly does: string
@@ -55,7 +59,13 @@ export interface PersonalityOutcome {
 }
 
 /** What the host and the router of a personality are called in its data. */
-export const personalityNetwork = { router: '192.168.1.1', host: '192.168.1.2', external: '11.0.0.2' } as const
+export const personalityNetwork = {
+  router: '192.168.1.1',
+  host: '192.168.1.2',
+  external: '11.0.0.2',
+  router6: '2a00:1::1',
+  host6: '2a00:1::2'
+} as const
 
 /** Makes the router of a personality, with its faults in force. */
 export function createPersonality(

@@ -3,6 +3,9 @@ import { mappedBy, notMapped, type Personality } from './personality.js'
 /** Opcode 0, result 1, an epoch, and an address of zeros: RFC 6886 §3.5 read as an answer for the external address. */
 const refusalOf12Bytes = Uint8Array.of(0, 128, 0, 1, 0, 0, 39, 16, 0, 0, 0, 0)
 
+/** Version 1, UNSUPP_VERSION, a lifetime of half an hour. */
+const refusalOfVersion1 = Uint8Array.of(1, 128, 0, 1, 0, 0, 7, 8, ...new Uint8Array(16))
+
 /** What PCP and NAT-PMP do to each other, and to their clients. */
 export const portControl: readonly Personality[] = [
   {
@@ -45,11 +48,19 @@ export const portControl: readonly Personality[] = [
   },
   {
     name: 'no-resources-at-renewal',
-    oddity: 'miniupnpd on FreeBSD grants a mapping, and refuses its renewals with NO_RESOURCES until it has ended.',
-    source: 'https://github.com/miniupnp/miniupnp/issues/744',
+    oddity: 'It grants a mapping through PCP, and refuses its renewals with NO_RESOURCES three times.',
+    source: 'https://github.com/bitcoin/bitcoin/pull/30043',
     gateway: { protocols: ['pcp'] },
     faults: [{ kind: 'result', code: 8, opcode: 1, on: 'pcp', after: 1, times: 3 }],
-    expected: mappedBy('pcp', 'It is asked again by the error lifetime, and mapped when it answers.')
+    expected: mappedBy('pcp', 'It is asked again by the error lifetime, well before the mapping ends.')
+  },
+  {
+    name: 'first-version-of-pcp',
+    oddity: 'It knows a draft of PCP, and refuses version 2 in the format of version 1.',
+    source: 'https://github.com/offbynull/portmapper/issues/3',
+    gateway: { protocols: ['pcp', 'nat-pmp'] },
+    faults: [{ kind: 'bytes', bytes: refusalOfVersion1, on: 'pcp' }],
+    expected: mappedBy('nat-pmp', 'NAT-PMP is next.')
   },
   {
     name: 'no-any-port',
