@@ -20,7 +20,7 @@ describe('the ladder at a router of the field', () => {
     for (const texts of [personalities.map(({ name }) => name), personalities.map(({ oddity }) => oddity)])
       expect(texts).toEqual([...new Set(texts)])
     expect(personalities.filter(({ name }) => !/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name))).toEqual([])
-    expect(personalities.filter(({ source }) => !/^https:\/\/\S+\/\S+$/.test(source))).toEqual([])
+    expect(personalities.filter(({ source }) => !/^https?:\/\/\S+\/\S+$/.test(source))).toEqual([])
     expect(personalities.filter(({ oddity, expected }) => ![oddity, expected.does].every(isSentence))).toEqual([])
   })
 })
@@ -28,12 +28,13 @@ describe('the ladder at a router of the field', () => {
 const isSentence = (text: string): boolean => /^[A-Zm].*\.$/.test(text) && !text.includes('\n')
 
 afterAll(() => {
-  const head = ['router', 'mapped', 'reached', 'released', 'advice']
-  const rows = outcomes.map(({ name, mappedBy, reached, reachedPercent, released, advice }) => [
+  const head = ['router', 'mapped', 'reached', 'released', 'asked', 'advice']
+  const rows = outcomes.map(({ name, mappedBy, reached, reachedPercent, released, asked, advice }) => [
     name,
     mappedBy ?? 'no',
     reached ? `${reachedPercent} %` : 'no',
     released ? 'yes' : 'no',
+    String(asked),
     advice.length > 60 ? `${advice.slice(0, 59)}…` : advice
   ])
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)))

@@ -23,6 +23,8 @@ export interface Outcome {
   readonly mappedBy: string | null
   /** Half a minute after the start, and at the end. */
   readonly reached: boolean
+  /** Requests of any kind in all, datagrams that were sent again among them. */
+  readonly asked: number
   /** Of all looks in between. */
   readonly reachedPercent: number
   readonly released: boolean
@@ -107,8 +109,10 @@ export async function liveWith(personality: Personality): Promise<Outcome> {
   // The last answers of the router are on their way.
   await clock.advance(12 * second)
   const forwarded = gateway.mappings.filter(({ internalAddress }) => internalAddress === own)
+  const asked = Object.values(gateway.counters).reduce((sum, { requests }) => sum + requests, 0)
   return {
     name: personality.name,
+    asked,
     mappedBy: early.mappedBy,
     reached: early.isReached && late.isReached,
     released: forwarded.length === 0,

@@ -80,6 +80,8 @@ export interface RebootOptions {
   readonly keepMappings?: boolean
   /** The epoch goes on, as with miniupnpd's `system_uptime=yes` where only the daemon starts again. @default false */
   readonly keepEpoch?: boolean
+  /** What the epoch starts at. @default 0 */
+  readonly epochSeconds?: number
 }
 
 /** Makes a gateway that is reachable nowhere yet. */
@@ -159,9 +161,9 @@ export function createGateway(options: GatewayOptions = {}): FakeGateway {
     struckFaults: faults.struck,
     inject: faults.inject,
     clearFaults: faults.clear,
-    reboot({ upnpPort, keepMappings = false, keepEpoch = false } = {}) {
+    reboot({ upnpPort, keepMappings = false, keepEpoch = false, epochSeconds: startsAt = 0 } = {}) {
       const atMs = clock.monotonicMs()
-      if (!keepEpoch) epoch = { seconds: 0, atMs }
+      if (!keepEpoch) epoch = { seconds: startsAt, atMs }
       engine.hintAt = atMs
       engine.upnp.bootId += 1
       reception.reset()

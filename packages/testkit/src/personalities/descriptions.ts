@@ -96,7 +96,7 @@ export const descriptions: readonly Personality[] = [
   {
     name: 'relative-control-address',
     oddity: 'Its control addresses are relative.',
-    source: 'https://github.com/bitletorg/weupnp/issues/24',
+    source: 'http://upnp.org/specs/arch/UPnP-arch-DeviceArchitecture-v1.1.pdf',
     gateway: edited(['<controlURL>/ctl/', '<controlURL>ctl/']),
     expected: mappedBy('upnp', 'They are resolved against the address of the description.')
   },
@@ -157,7 +157,7 @@ export const descriptions: readonly Personality[] = [
   {
     name: 'multicast-searches-only',
     oddity: 'It answers searches by multicast only, as UPnP 1.0 has it.',
-    source: 'https://github.com/ofekp/TinyUPnP/issues/35',
+    source: 'http://upnp.org/specs/arch/UPnP-arch-DeviceArchitecture-v1.1.pdf',
     gateway: upnpOnly,
     faults: [{ kind: 'hears-only', cast: 'multicast' }],
     expected: mappedBy('upnp', 'Both kinds of search are sent.')
@@ -175,7 +175,7 @@ export const descriptions: readonly Personality[] = [
   {
     name: 'tr-064-only',
     oddity: 'A FRITZ!Box without UPnP lists the services of TR-064, which want a login (401).',
-    source: 'https://github.com/jhubig/FritzBoxShell/issues/35',
+    source: 'https://github.com/kbr/fritzconnection/issues/236',
     gateway: {
       protocols: ['upnp'],
       upnp: { version: 1, wan: [{ type: 'WANIPConnection', organisation: 'dslforum-org' }] }

@@ -62,11 +62,25 @@ export const leases: readonly Personality[] = [
   },
   {
     name: 'leases-last-seconds',
-    oddity: 'DD-WRT lets a mapping that ends lapse after some seconds; one without an end stays.',
+    oddity: 'DD-WRT lets a mapping that ends lapse after some seconds, and shows it; one without an end stays.',
     source: 'https://github.com/kube-vip/kube-vip/issues/1349',
     gateway: upnpOnly,
     faults: [{ kind: 'forgetful', afterMs: 10_000, leasesOnly: true, on: 'control' }],
-    expected: mappedBy('upnp', 'The list shows the short lease, and it is renewed by that.')
+    expected: mappedBy('upnp', 'A lease below a minute leads to a mapping without an end.')
+  },
+  {
+    name: 'leases-last-seconds-unseen',
+    oddity: 'DD-WRT lets a mapping that ends lapse after some seconds, and shows the lease that was asked for.',
+    source: 'https://github.com/kube-vip/kube-vip/issues/1349',
+    gateway: upnpOnly,
+    faults: [
+      { kind: 'forgetful', afterMs: 60_000, leasesOnly: true, on: 'control' },
+      { kind: 'shown-lease', seconds: 7200 }
+    ],
+    expected: {
+      ...mappedBy('upnp', 'A mapping that is gone at two looks in a row is asked for without an end.'),
+      minReachedPercent: 80
+    }
   },
   {
     name: 'unlisted-and-permanent-only',

@@ -92,7 +92,7 @@ export const portControl: readonly Personality[] = [
   {
     name: 'answers-from-another-port',
     oddity: 'Its port mapping service answers from another port than 5351.',
-    source: 'https://www.rfc-editor.org/rfc/rfc6886.html#section-3.1',
+    source: 'https://www.rfc-editor.org/rfc/rfc6887#section-8.3',
     gateway: { protocols: ['pcp', 'nat-pmp'] },
     faults: [{ kind: 'wrong-source', what: 'port', on: ['pcp', 'nat-pmp'] }],
     expected: notMapped('no-mapping-service', 'An answer from another port than the one asked is no answer.')

@@ -60,23 +60,31 @@ export const restarts: readonly Personality[] = [
     }
   },
   {
-    name: 'epoch-stands-still',
-    oddity: 'Its clock stands still until it has the time from the internet.',
+    name: 'epoch-jumps',
+    oddity: 'Its clock has no battery, and its epoch jumps by years when it gets the time from the internet.',
     source: 'https://github.com/miniupnp/miniupnp/issues/288',
+    gateway: { protocols: ['pcp'] },
+    event: { afterMs, reboot: { keepMappings: true, epochSeconds: 1_500_000_000 }, announces: false },
+    expected: mappedBy('pcp', 'It looks like a restart, and the mapping is renewed.')
+  },
+  {
+    name: 'epoch-stands-still',
+    oddity: 'Its epoch stands still.',
+    source: 'https://www.rfc-editor.org/rfc/rfc6887#section-8.5',
     gateway: { protocols: ['pcp'], epochRate: 0 },
     expected: mappedBy('pcp', 'It looks like a restart at each answer; renewals stay spaced.')
   },
   {
     name: 'epoch-too-fast',
-    oddity: 'Its clock runs three times as fast as it should.',
-    source: 'https://github.com/miniupnp/miniupnp/issues/288',
+    oddity: 'Its epoch runs three times as fast as it should.',
+    source: 'https://www.rfc-editor.org/rfc/rfc6887#section-8.5',
     gateway: { protocols: ['nat-pmp'], epochRate: 3 },
     expected: mappedBy('nat-pmp', 'It looks like a restart at most answers; renewals stay spaced.')
   },
   {
     name: 'epoch-backwards',
-    oddity: 'Its clock runs backwards.',
-    source: 'https://github.com/miniupnp/miniupnp/issues/288',
+    oddity: 'Its epoch runs backwards.',
+    source: 'https://www.rfc-editor.org/rfc/rfc6887#section-8.5',
     gateway: { protocols: ['pcp'], epochSeconds: 100_000, epochRate: -1 },
     expected: mappedBy('pcp', 'It looks like a restart at each answer; renewals stay spaced.')
   }

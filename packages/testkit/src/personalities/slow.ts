@@ -23,7 +23,7 @@ export const slow: readonly Personality[] = [
   {
     name: 'slow-nat-pmp',
     oddity: 'It answers NAT-PMP after 1.5 s.',
-    source: 'https://github.com/UWNetworksLab/uProxy-p2p/issues/1812',
+    source: 'https://github.com/omf2097/openomf/pull/1145',
     gateway: { protocols: ['nat-pmp'] },
     faults: [{ kind: 'late', ms: 1500, on: 'nat-pmp' }],
     expected: mappedBy('nat-pmp', 'The schedule of RFC 6886 waits longer than that.')
@@ -52,7 +52,7 @@ export const slow: readonly Personality[] = [
   },
   {
     name: 'fast-then-slow',
-    oddity: 'It answers the first calls at once, and each later one after 3 s.',
+    oddity: 'It slows down under calls: the first are answered at once, later ones after 3 s.',
     source: 'https://github.com/RunOnFlux/flux/pull/1538',
     gateway: upnpOnly,
     faults: [{ kind: 'late', ms: 3000, on: 'control', after: 2 }],
