@@ -11,7 +11,7 @@ describe('the ladder at a router of the field', () => {
     const { mappedBy, reached, minReachedPercent = 99, released, cause } = personality.expected
     expect(outcome).toMatchObject({ mappedBy, reached, released, cause, complaints: [] })
     if (reached) expect(outcome.reachedPercent).toBeGreaterThanOrEqual(minReachedPercent)
-    // A host that is public needs no advice, and every other one does.
+    // A cause comes with what to do about it.
     expect(outcome.advice === '').toBe(cause === null)
   })
 

@@ -50,7 +50,7 @@ export interface PersonalityOutcome {
   readonly released: boolean
   /** The violations of `FakeGateway` that are accepted. @default none */
   readonly violations?: readonly string[]
-  /** The cause in the report; null where the host is public, or where no cause is told. */
+  /** The cause in the report: `unverified` where the host is public and no witness has tried; null where none is told. */
   readonly cause: string | null
   /** What is done about the oddity, in one sentence. */
   readonly does: string
@@ -95,7 +95,7 @@ export const mappedBy = (protocol: GatewayProtocol, does: string): PersonalityOu
   mappedBy: protocol,
   reached: true,
   released: true,
-  cause: null,
+  cause: 'unverified',
   does
 })
 
