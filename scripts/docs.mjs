@@ -1,5 +1,6 @@
-// Writes what of the documentation is taken from the code: docs/errors.md, docs/policy.md, docs/reference/limits.md, and the option tables of READMEs,
-// which stand between <!-- options X --> and <!-- /options -->.
+// Writes what of the documentation is taken from the code: docs/errors.md, docs/policy.md, docs/reference/limits.md,
+// docs/reference/routers.md (from the built testkit), and the option tables of READMEs, which stand between
+// <!-- options X --> and <!-- /options -->.
 //
 //   node scripts/run.mjs node scripts/docs.mjs            writes
 //   node scripts/run.mjs node scripts/docs.mjs --check    writes nothing; names what is out of step, and fails
@@ -7,6 +8,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
 import { limitsPage } from './limits.mjs'
+import { routersPage } from './routers.mjs'
 
 const root = path.dirname(import.meta.dirname)
 const read = (file) => readFileSync(path.join(root, file), 'utf8')
@@ -16,6 +18,7 @@ const files = new Map([
   ['docs/errors.md', errorsPage()],
   ['docs/policy.md', policyPage()],
   ['docs/reference/limits.md', limitsPage({ root, parse, cell, textOf })],
+  ['docs/reference/routers.md', await routersPage({ root, cell })],
   ...readdirSync(path.join(root, 'packages'))
     .filter((name) => existsSync(path.join(root, 'packages', name, 'README.md')))
     .map((name) => [`packages/${name}/README.md`, withOptions(name)])

@@ -51,7 +51,10 @@ export function watchVerbs(clock, report) {
         if (finding.kind === 'notice')
           return { ...finding, ...(known.has(finding.about) ? { about: known.get(finding.about) } : {}) }
         if (finding.kind !== 'mapper') return finding
-        const mapper = { ...finding, map: watched(discovery.name, 'map', (request, call) => finding.map(request, call)) }
+        const mapper = {
+          ...finding,
+          map: watched(discovery.name, 'map', (request, call) => finding.map(request, call))
+        }
         known.set(finding, mapper)
         return mapper
       }

@@ -11,7 +11,7 @@ export function spoil(
   if (faults.active.length === 0) return [reply]
   let bytes = reply
   const wrong = faults.strike('wrong-field', service)
-  if (wrong !== undefined) bytes = withWrongField(bytes, service, wrong.field)
+  if (wrong !== undefined) bytes = withWrongField(bytes, service, wrong.field, wrong.value)
   const epoch = faults.strike('epoch', service)
   if (epoch !== undefined) bytes = withEpoch(bytes, service, epoch.seconds)
   const instead = faults.strike('bytes', service)
@@ -41,13 +41,15 @@ const fieldsOf = {
   pcp: { version: [0, 1], opcode: [1, 2], nonce: [24, 36], protocol: [36, 37], 'internal-port': [40, 42], epoch: 8 }
 } as const
 
-function withWrongField(reply: Uint8Array, service: Service, field: string): Uint8Array {
+function withWrongField(reply: Uint8Array, service: Service, field: string, value?: number): Uint8Array {
   const bytes = reply.slice()
   const flip = (index: number, mask: number): void => {
     const byte = bytes[index]
     if (byte !== undefined) bytes[index] = byte ^ mask
   }
   if (service !== 'nat-pmp' && service !== 'pcp') return bytes
+  // The answer for the external address has no port.
+  if (service === 'nat-pmp' && field === 'internal-port' && bytes.length < 16) return bytes
   if (field === 'response-bit') flip(1, 0x80)
   // The opcode stays one of a response: the bit beside it has its own name.
   else if (field === 'opcode') flip(1, 0x7f)
@@ -57,7 +59,11 @@ function withWrongField(reply: Uint8Array, service: Service, field: string): Uin
     const range: readonly [number, number] | undefined = Object.entries(fieldsOf[service])
       .filter((entry): entry is [string, readonly [number, number]] => typeof entry[1] !== 'number')
       .find(([name]) => name === field)?.[1]
-    for (let index = range?.[0] ?? 0; index < (range?.[1] ?? 0); index += 1) flip(index, 0xff)
+    const [first = 0, end = 0] = range ?? []
+    for (let index = first; index < end; index += 1) {
+      if (value === undefined) flip(index, 0xff)
+      else if (index < bytes.length) bytes[index] = (value >>> (8 * (end - 1 - index))) & 0xff
+    }
   }
   return bytes
 }

@@ -118,7 +118,8 @@ function portFor(engine: Engine, wish: Wish, service: Service): number | undefin
   if (family === 6) return internalPort
   const same = engine.faults.strike('same-port', service) !== undefined
   const wanted = same ? internalPort : suggestedPort
-  const port = engine.table.freePort(protocol, internalAddress, wanted, internalPort)
+  const allowed = engine.faults.strike('allowed-ports', service)
+  const port = engine.table.freePort(protocol, internalAddress, wanted, internalPort, allowed)
   return (same || exactPort) && wanted !== 0 && port !== wanted ? undefined : port
 }
 
@@ -133,7 +134,9 @@ function hurried(engine: Engine, mapping: Mapping, clientPort: number): boolean 
 
 /** When a mapping of this lifetime is gone, which may be sooner than the client was told. */
 export function forgetfulExpiry(engine: Engine, service: Service, now: number, lifetimeSeconds: number): number {
-  const { afterMs = Number.POSITIVE_INFINITY } = engine.faults.strike('forgetful', service) ?? {}
+  const isPermanent = lifetimeSeconds === Number.POSITIVE_INFINITY
+  const fault = engine.faults.strike('forgetful', service, ({ leasesOnly }) => leasesOnly !== true || !isPermanent)
+  const { afterMs = Number.POSITIVE_INFINITY } = fault ?? {}
   return now + Math.min(lifetimeSeconds * 1000, afterMs)
 }
 

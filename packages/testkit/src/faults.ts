@@ -45,10 +45,13 @@ export type Fault = FaultScope &
     | { readonly kind: 'late'; readonly ms: number; readonly action?: string }
     /** Sends each datagram so many times. @default 2 */
     | { readonly kind: 'duplicate'; readonly copies?: number }
-    /** Flips every bit of one field in answers of NAT-PMP and PCP. */
+    /** Over UDP: sends its answer to the request before once more, when the next request comes and before it answers that. */
+    | { readonly kind: 'stale' }
+    /** Flips every bit of one field in answers of NAT-PMP and PCP, or writes `value` into it, where it is a number. */
     | {
         readonly kind: 'wrong-field'
         readonly field: 'version' | 'opcode' | 'response-bit' | 'nonce' | 'internal-port' | 'protocol'
+        readonly value?: number
       }
     /** Tells this number of seconds since its epoch in NAT-PMP and PCP. */
     | { readonly kind: 'epoch'; readonly seconds: number }
@@ -60,13 +63,16 @@ export type Fault = FaultScope &
     /** Answers actions with a SOAP fault; all, or this one. */
     | { readonly kind: 'soap-fault'; readonly code: number; readonly action?: string }
     /** Takes only mappings without an end. @default 725 */
-    | { readonly kind: 'only-permanent'; readonly code?: 402 | 725 }
+    | { readonly kind: 'only-permanent'; readonly code?: number }
     /** Takes only mappings with an end: the mirror image (402). */
     | { readonly kind: 'no-permanent' }
     /** Takes only an external port equal to the internal one (724 in UPnP; in the others another port is not granted). */
     | { readonly kind: 'same-port' }
     /** Maps an internal port to one external port only: 718 for another one (UPnP). */
     | { readonly kind: 'one-external-port' }
+    /** Maps external ports of this range only. UPnP refuses others with the code, NAT-PMP and PCP grant one of the range.
+     * @default 606 */
+    | { readonly kind: 'allowed-ports'; readonly first: number; readonly last: number; readonly code?: number }
     /** Rejects a suggested external port of 0 in NAT-PMP (2) and PCP (11), as RouterOS does. */
     | { readonly kind: 'no-any-port' }
     /** Behaves as miniupnpd does when its own external address is reserved: NAT-PMP 3 with 0.0.0.0, PCP 8 with the
@@ -77,6 +83,10 @@ export type Fault = FaultScope &
     | { readonly kind: 'drops-leases' }
     /** Shows no mapping in its list (UPnP). */
     | { readonly kind: 'unlisted' }
+    /** Shows every lease in its list with these seconds left (UPnP). */
+    | { readonly kind: 'shown-lease'; readonly seconds: number }
+    /** Maps each external port to the internal port of the same number, whatever was asked for (UPnP). */
+    | { readonly kind: 'ignores-internal-port' }
     /** Says yes to a renewal and lets the lease run on as it was (UPnP). */
     | { readonly kind: 'unextended' }
     /** Grants this instead of what was asked for. */
@@ -88,11 +98,13 @@ export type Fault = FaultScope &
       }
     /** Says yes to mappings and makes none. */
     | { readonly kind: 'lie' }
-    /** Makes mappings and loses them so much later. */
-    | { readonly kind: 'forgetful'; readonly afterMs: number }
+    /** Makes mappings and loses them so much later; with `leasesOnly` those without an end stay. */
+    | { readonly kind: 'forgetful'; readonly afterMs: number; readonly leasesOnly?: boolean }
     // ---- too slow or too simple
     /** Takes so long for each request, and drops what comes in meanwhile (HTTP: answers 503, or drops). */
     | { readonly kind: 'one-at-a-time'; readonly busyMs: number; readonly answer?: 'drop' | 503 }
+    /** Drops a request that comes sooner than this after the last one that it answered (HTTP: resets the connection). */
+    | { readonly kind: 'rate-limited'; readonly everyMs: number }
     // ---- UPnP discovery
     /** The LOCATION that SSDP answers with. `{port}` and `{address}` stand for the right ones. */
     | { readonly kind: 'location'; readonly location: string }
@@ -106,34 +118,43 @@ export type Fault = FaultScope &
         /**
          * - `redirect`: 302 to `to`
          * - `status`: that status with the normal body
+         * - `empty`: that status without a body
          * - `endless`: chunk after chunk without an end
          * - `drip`: the right body, one byte each 100 ms
          * - `slow-headers`: one byte of the headers each 100 ms, for ever
          * - `hang`: accepts and says nothing
          * - `reset`: closes in the middle of the body
-         * - `lower-case-headers`, `no-content-length`: unusual, but allowed
+         * - `lower-case-headers`, `tight-headers` (no blank after the colon), `no-content-length`, `chunked`: unusual, but
+         *   allowed
          * - `not-http`: a line of something else
          */
         readonly what:
           | 'redirect'
           | 'status'
+          | 'empty'
           | 'endless'
           | 'drip'
           | 'slow-headers'
           | 'hang'
           | 'reset'
           | 'lower-case-headers'
+          | 'tight-headers'
           | 'no-content-length'
+          | 'chunked'
           | 'not-http'
         readonly to?: string
+        /** @default 500 */
         readonly status?: number
+        /** Only answers to this SOAP action. @default everything over HTTP */
+        readonly action?: string
       }
     | {
         readonly kind: 'xml'
         /**
          * Hostile: `bomb` (nested entities), `doctype`, `external-entity`, `deep` (100,000 levels), `proto` (tags named
          * `__proto__`, `constructor`, `prototype`). Sloppy, as real routers are, and still to be understood:
-         * `blank-before-declaration`, `bare-ampersand`, `junk-after-root`, `unclosed-tags`, `byte-order-mark`.
+         * `blank-before-declaration`, `bare-ampersand`, `junk-after-root`, `unclosed-tags`, `byte-order-mark`,
+         * `trailing-nul`.
          */
         readonly what:
           | 'bomb'
@@ -146,6 +167,7 @@ export type Fault = FaultScope &
           | 'junk-after-root'
           | 'unclosed-tags'
           | 'byte-order-mark'
+          | 'trailing-nul'
       }
   )
 
@@ -155,6 +177,8 @@ export type FaultOf<K extends FaultKind> = Extract<Fault, { readonly kind: K }>
 /** The faults that are in force. */
 export interface FaultList {
   readonly active: readonly Fault[]
+  /** Those that have struck at least once. */
+  readonly struck: ReadonlySet<Fault>
   inject(fault: Fault): () => void
   /** The first fault of this kind that strikes now; counts as one strike. */
   strike<K extends FaultKind>(
@@ -170,6 +194,7 @@ export interface FaultList {
 /** An empty list. `changed` is called after each change. */
 export function createFaultList(changed: () => void): FaultList {
   const entries: { readonly fault: Fault; after: number; times: number }[] = []
+  const struck = new Set<Fault>()
 
   const covers = (fault: Fault, service: Service): boolean =>
     fault.on === undefined || (typeof fault.on === 'string' ? fault.on === service : fault.on.includes(service))
@@ -178,6 +203,7 @@ export function createFaultList(changed: () => void): FaultList {
     get active() {
       return entries.map(({ fault }) => fault)
     },
+    struck,
     inject(fault) {
       const entry = { fault, after: fault.after ?? 0, times: fault.times ?? Number.POSITIVE_INFINITY }
       entries.push(entry)
@@ -200,6 +226,7 @@ export function createFaultList(changed: () => void): FaultList {
           entry.after -= 1
           continue
         }
+        struck.add(fault)
         entry.times -= 1
         if (entry.times <= 0) {
           entries.splice(index, 1)
@@ -209,7 +236,11 @@ export function createFaultList(changed: () => void): FaultList {
       }
       return undefined
     },
-    has: (kind, service) => entries.some(({ fault }) => fault.kind === kind && covers(fault, service)),
+    has(kind, service) {
+      const found = entries.find(({ fault }) => fault.kind === kind && covers(fault, service))
+      if (found !== undefined) struck.add(found.fault)
+      return found !== undefined
+    },
     clear() {
       if (entries.length === 0) return
       entries.length = 0

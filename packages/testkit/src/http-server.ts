@@ -85,8 +85,9 @@ function finish(
   const sloppy = faults.strike('xml', service)
   const document = Buffer.from(sloppy === undefined ? text : spoilXml(text, sloppy.what))
   const context = { service, request: Buffer.from(request.body), from }
-  const body = Buffer.concat(spoil(faults, Uint8Array.from(document), context, engine.random))
-  const odd = faults.strike('http', service)
+  const whole = Buffer.concat(spoil(faults, Uint8Array.from(document), context, engine.random))
+  const odd = faults.strike('http', service, ({ action }) => action === undefined || action === calledAction(request))
+  const body = odd?.what === 'empty' ? Buffer.alloc(0) : whole
   const headers: (readonly [string, string])[] = [
     ['Content-Type', 'text/xml; charset="utf-8"'],
     ['Connection', 'close'],
@@ -95,10 +96,12 @@ function finish(
   ]
   const manner = odd === undefined ? 'plain' : (manners.get(odd.what) ?? 'plain')
   if (odd?.what === 'redirect') headers.push(['Location', odd.to ?? 'http://192.0.2.1/rootDesc.xml'])
-  if (manner !== 'endless' && manner !== 'no-content-length') headers.push(['Content-Length', String(body.length)])
+  if (manner === 'chunked') headers.push(['Transfer-Encoding', 'chunked'])
+  else if (manner !== 'endless' && manner !== 'no-content-length') headers.push(['Content-Length', String(body.length)])
   engine.counters[service].replies += 1
   return {
-    status: odd?.what === 'redirect' ? 302 : odd?.what === 'status' ? (odd.status ?? 500) : status,
+    status:
+      odd?.what === 'redirect' ? 302 : odd?.what === 'status' || odd?.what === 'empty' ? (odd.status ?? 500) : status,
     headers: odd?.what === 'lower-case-headers' ? headers.map(([name, value]) => [name.toLowerCase(), value]) : headers,
     body: Uint8Array.from(body),
     delayMs: lateMs(engine, service, request),
@@ -107,10 +110,12 @@ function finish(
 }
 
 /** How much later a request is answered. */
-function lateMs({ faults }: Engine, service: Service, { headers }: HttpRequest): number {
-  const called = /#(\w+)/.exec(headers['soapaction'] ?? '')?.[1]
+function lateMs({ faults }: Engine, service: Service, request: HttpRequest): number {
+  const called = calledAction(request)
   return faults.strike('late', service, ({ action }) => action === undefined || action === called)?.ms ?? 0
 }
+
+const calledAction = ({ headers }: HttpRequest): string | undefined => /#(\w+)/.exec(headers['soapaction'] ?? '')?.[1]
 
 const manners: ReadonlyMap<string, HttpAnswer['manner']> = new Map([
   ['endless', 'endless'],
@@ -119,6 +124,8 @@ const manners: ReadonlyMap<string, HttpAnswer['manner']> = new Map([
   ['hang', 'hang'],
   ['reset', 'reset'],
   ['no-content-length', 'no-content-length'],
+  ['chunked', 'chunked'],
+  ['tight-headers', 'tight-headers'],
   ['not-http', 'not-http']
 ])
 

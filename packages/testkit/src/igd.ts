@@ -106,13 +106,17 @@ function add(engine: Engine, call: SoapCall, caller: Sender, service: WanService
   if (table.list().some(isElsewhere) && faults.strike('one-external-port', 'control') !== undefined)
     return { code: 718 }
 
+  const allowed = faults.strike('allowed-ports', 'control')
+  const isAllowed = allowed === undefined || (wantedPort >= allowed.first && wantedPort <= allowed.last)
+  if (!isAllowed && !any) return { code: allowed.code ?? 606 }
+
   const holder = table.findByExternal(4, protocol, wantedPort)
   const granted = faults.strike('grant', 'control', (each) => each.externalAddress === undefined)
   const taken = holder !== undefined && holder.internalAddress !== caller.address
   if (taken && !any) return { code: 718 }
   const port =
     (any ? granted?.externalPort : undefined) ??
-    (taken ? table.freePort(protocol, caller.address, wantedPort, internalPort) : wantedPort)
+    (taken || !isAllowed ? table.freePort(protocol, caller.address, wantedPort, internalPort, allowed) : wantedPort)
   if (port === undefined) return { code: 728 }
   if (holder === undefined && table.list().length >= limits.maxMappings) return { code: 728 }
   const result = any ? ok({ NewReservedPort: port }) : ok({})
@@ -125,7 +129,7 @@ function add(engine: Engine, call: SoapCall, caller: Sender, service: WanService
     (leaseSeconds > 0 ? leaseSeconds : call.serviceType.endsWith(':2') ? wholeWeek : Number.POSITIVE_INFINITY)
   const now = engine.clock.monotonicMs()
   const change = {
-    internalPort,
+    internalPort: faults.strike('ignores-internal-port', 'control') === undefined ? internalPort : port,
     expiresAt: forgetfulExpiry(engine, 'control', now, seconds),
     description: call.values.get('NewPortMappingDescription') ?? '',
     grantedAt: now,
@@ -200,9 +204,9 @@ const describe = (engine: Engine, mapping: Mapping): Record<string, string | num
   NewInternalClient: mapping.internalAddress,
   NewEnabled: 1,
   NewPortMappingDescription: mapping.description,
-  NewLeaseDuration: Number.isFinite(mapping.expiresAt)
-    ? Math.ceil((mapping.expiresAt - engine.clock.monotonicMs()) / 1000)
-    : 0
+  NewLeaseDuration:
+    engine.faults.strike('shown-lease', 'control')?.seconds ??
+    (Number.isFinite(mapping.expiresAt) ? Math.ceil((mapping.expiresAt - engine.clock.monotonicMs()) / 1000) : 0)
 })
 
 /** A fault that the client has earned. */

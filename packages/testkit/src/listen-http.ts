@@ -71,17 +71,32 @@ function readRequest(bytes: Buffer): HttpRequest | undefined {
   return { method, path, headers, body: body.toString('utf8') }
 }
 
+/** Small, so that an answer has several chunks. */
+const chunkBytes = 100
+
 async function give(socket: Socket, answer: HttpAnswer, clock: Clock, signal: AbortSignal): Promise<void> {
   const { status, headers, body, delayMs, manner } = answer
   const pause = (ms: number): Promise<void> => clock.sleep(ms, { signal })
+  const colon = manner === 'tight-headers' ? ':' : ': '
   const head = (extra = ''): string =>
-    `HTTP/1.1 ${status} ${status < 400 ? 'OK' : 'Error'}\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}${extra}\r\n`
+    `HTTP/1.1 ${status} ${status < 400 ? 'OK' : 'Error'}\r\n${headers.map(([name, value]) => `${name}${colon}${value}\r\n`).join('')}${extra}\r\n`
   if (delayMs > 0) await pause(delayMs)
   switch (manner) {
     case 'plain':
+    case 'tight-headers':
     case 'no-content-length':
       socket.write(head())
       socket.end(body)
+      return
+    case 'chunked':
+      socket.write(head())
+      for (let start = 0; start < body.length; start += chunkBytes) {
+        const chunk = body.subarray(start, start + chunkBytes)
+        socket.write(`${chunk.length.toString(16)}\r\n`)
+        socket.write(chunk)
+        socket.write('\r\n')
+      }
+      socket.end('0\r\n\r\n')
       return
     case 'reset':
       socket.write(head())

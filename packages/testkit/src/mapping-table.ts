@@ -39,8 +39,15 @@ export interface MappingTable {
   add(draft: Omit<Mapping, 'id'>): Mapping
   change(mapping: Mapping, change: Partial<Omit<Mapping, 'id'>>): Mapping
   remove(mapping: Mapping): void
-  /** An external IPv4 port for this host: the suggested one if it is free, else its own, else the next free one. */
-  freePort(protocol: Protocol, owner: string, suggested: number, internalPort: number): number | undefined
+  /** An external IPv4 port for this host: the suggested one if it is free, else its own, else the next free one. Only
+   * one of `allowed`, where that is given. */
+  freePort(
+    protocol: Protocol,
+    owner: string,
+    suggested: number,
+    internalPort: number,
+    allowed?: PortRange
+  ): number | undefined
 }
 
 export interface PortRange {
@@ -126,13 +133,15 @@ export function createMappingTable(now: () => number, range: PortRange): Mapping
       return insert({ ...mapping, ...change })
     },
     remove,
-    freePort(protocol, owner, suggested, internalPort) {
+    freePort(protocol, owner, suggested, internalPort, allowed) {
       expire()
       const wanted = suggested === 0 ? internalPort : suggested
-      if (isFree(protocol, owner, wanted)) return wanted
-      const size = range.last - range.first + 1
+      const isAllowed = allowed === undefined || (wanted >= allowed.first && wanted <= allowed.last)
+      if (isAllowed && isFree(protocol, owner, wanted)) return wanted
+      const { first, last } = allowed ?? range
+      const size = last - first + 1
       for (let step = 1; step <= size; step += 1) {
-        const port = range.first + ((((wanted - range.first + step) % size) + size) % size)
+        const port = first + ((((wanted - first + step) % size) + size) % size)
         if (isFree(protocol, owner, port)) return port
       }
       return undefined

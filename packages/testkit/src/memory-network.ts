@@ -25,7 +25,7 @@ export interface MemoryNetwork {
   /** A host with these addresses, at most one of each family. */
   host(...addresses: readonly string[]): MemoryHost
   /** Puts a gateway on the link; returns what takes it off. A gateway may have an address of each family. */
-  attach(gateway: FakeGateway, address: string, options?: { readonly httpPort?: number }): () => void
+  attach(gateway: FakeGateway, address: string, options?: AttachOptions): () => void
   /** Datagrams so far: those that arrived nowhere are among the lost. */
   readonly sent: number
   readonly lost: number
@@ -33,8 +33,16 @@ export interface MemoryNetwork {
   readonly openSockets: number
 }
 
+export interface AttachOptions {
+  /** Where the description is served. @default 49000 */
+  readonly httpPort?: number
+  /** Another port where the gateway answers HTTP requests as well. @default none */
+  readonly controlPort?: number
+}
+
 interface Attached {
   readonly line: Line
+  readonly controlPort: number | undefined
   httpPort: number
 }
 
@@ -159,7 +167,11 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
     }
   }
 
-  function attach(gateway: FakeGateway, address: string, httpPort: number): () => void {
+  function attach(
+    gateway: FakeGateway,
+    address: string,
+    { httpPort = 49_000, controlPort }: AttachOptions
+  ): () => void {
     const outlet: Outlet = {
       address,
       httpPort: () => attached.httpPort,
@@ -176,7 +188,7 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
         attached.httpPort = port ?? attached.httpPort
       }
     }
-    const attached: Attached = { line: gateway.connect(outlet), httpPort }
+    const attached: Attached = { line: gateway.connect(outlet), httpPort, controlPort }
     gateways.set(address, attached)
     return () => {
       attached.line.close()
@@ -199,12 +211,13 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
             find: (address, port) => {
               const gateway = gateways.get(address)
               if (gateway === undefined) return hosts.has(address) ? 'refused' : undefined
-              return gateway.httpPort === port && gateway.line.isOpen('http') ? gateway.line : 'refused'
+              const isServed = gateway.httpPort === port || gateway.controlPort === port
+              return isServed && gateway.line.isOpen('http') ? gateway.line : 'refused'
             }
           })
       }
     },
-    attach: (gateway, address, { httpPort = 49_000 } = {}) => attach(gateway, address, httpPort),
+    attach: (gateway, address, options = {}) => attach(gateway, address, options),
     get sent() {
       return sent
     },

@@ -24,10 +24,14 @@ export interface Reception {
 export function createReception(engine: Engine): Reception {
   const { clock, faults, protocols, random } = engine
   let busyUntil = Number.NEGATIVE_INFINITY
+  /** When each service last answered, for those that limit the rate. */
+  const answeredAt = new Map<Service, number>()
   /** Requests whose answer is on its way, by sender and service. */
   const outstanding = new Map<string, { readonly request: Uint8Array; readonly untilMs: number }>()
   /** The last request that was answered, by sender and service. */
   const answered = new Map<string, Uint8Array>()
+  /** The last answer, and where it went, by sender and service. */
+  const lastAnswers = new Map<string, { readonly replies: readonly Uint8Array[]; readonly to: Sender }>()
 
   /** Which service a datagram is for: the first byte is the version, and whoever is there answers the unknown ones. */
   function serviceOf(port: DatagramPort, bytes: Uint8Array): Service {
@@ -58,6 +62,7 @@ export function createReception(engine: Engine): Reception {
     const now = clock.monotonicMs()
     const slow = faults.strike('one-at-a-time', service)
     if (slow !== undefined && now < busyUntil) return
+    if (isTooSoon(service)) return
     const silent = faults.strike('silent', service)
     if (silent !== undefined && silent.carriedOut !== true) return
     const replies = answer(link, service, bytes, from, cast).flatMap((reply) =>
@@ -69,10 +74,16 @@ export function createReception(engine: Engine): Reception {
     if (slow !== undefined) busyUntil = now + slow.busyMs
     // A client that has waited 250 ms may have given up and gone on; before that it has not (RFC 6886 §3.1).
     // Nor is a copy unanswered that crossed the answer to an earlier one on its way.
-    const key = `${service} ${from.address}`
+    const key = senderOf(service, bytes, from)
     const isCopy = Buffer.compare(answered.get(key) ?? new Uint8Array(0), bytes) === 0
     if (delayMs > 0 && !isCopy) outstanding.set(key, { request: bytes, untilMs: now + Math.min(delayMs, 250) })
 
+    const previous = lastAnswers.get(key)
+    lastAnswers.set(key, { replies, to: from })
+    if (previous !== undefined && faults.strike('stale', service) !== undefined) {
+      for (const reply of previous.replies)
+        link.outlet.send({ bytes: reply, to: previous.to, from: port, disguise: undefined, cast: 'unicast' })
+    }
     const disguise = faults.strike('wrong-source', service)?.what
     const duplicate = faults.strike('duplicate', service)
     const copies = duplicate === undefined ? 1 : (duplicate.copies ?? 2)
@@ -87,9 +98,13 @@ export function createReception(engine: Engine): Reception {
     })
   }
 
+  /** The versions of PCP and NAT-PMP are clients of their own: nothing keeps them from asking at the same time. */
+  const senderOf = (service: Service, bytes: Uint8Array, from: Sender): string =>
+    `${service} ${service === 'ssdp' ? '' : (bytes[0] ?? '')} ${from.address}`
+
   function noteParallel(service: Service, bytes: Uint8Array, from: Sender): void {
     if (outstanding.size === 0 || service === 'ssdp') return
-    const key = `${service} ${from.address}`
+    const key = senderOf(service, bytes, from)
     const earlier = outstanding.get(key)
     if (earlier === undefined) return
     if (earlier.untilMs <= clock.monotonicMs()) outstanding.delete(key)
@@ -97,6 +112,16 @@ export function createReception(engine: Engine): Reception {
       engine.violation(
         `${service}: another request from ${from.address} while one is unanswered; RFC 6886 §3.1 wants one at a time`
       )
+  }
+
+  /** Whether the limit on the rate drops what has just come in. */
+  function isTooSoon(service: Service): boolean {
+    const limit = faults.strike('rate-limited', service)
+    if (limit === undefined) return false
+    const now = clock.monotonicMs()
+    if (now - (answeredAt.get(service) ?? Number.NEGATIVE_INFINITY) < limit.everyMs) return true
+    answeredAt.set(service, now)
+    return false
   }
 
   function later(signal: AbortSignal, delayMs: number, then: () => void): void {
@@ -114,6 +139,10 @@ export function createReception(engine: Engine): Reception {
       const dropped = (slow.answer ?? 503) === 'drop'
       const headers = [['Content-Length', '0']] as const
       return { status: 503, headers, body: new Uint8Array(0), delayMs: 0, manner: dropped ? 'reset' : 'plain' }
+    }
+    if (isTooSoon(service)) {
+      engine.counters[service].requests += 1
+      return { status: 503, headers: [], body: new Uint8Array(0), delayMs: 0, manner: 'reset' }
     }
     const silent = faults.strike('silent', service)
     if (silent !== undefined && silent.carriedOut !== true) {
@@ -133,6 +162,7 @@ export function createReception(engine: Engine): Reception {
       busyUntil = Number.NEGATIVE_INFINITY
       outstanding.clear()
       answered.clear()
+      lastAnswers.clear()
     }
   }
 }

@@ -110,8 +110,11 @@ function location(engine: Engine, { address, port }: DescriptionPlace): string {
 
 function encode(engine: Engine, start: string, headers: readonly (readonly [string, string])[]): Uint8Array {
   const { bootId, configId } = engine.upnp
-  const lower = engine.faults.strike('http', 'ssdp', ({ what }) => what === 'lower-case-headers') !== undefined
+  const odd = engine.faults.strike('http', 'ssdp', ({ what }) => what.endsWith('-headers'))?.what
   const all = [...headers, ['BOOTID.UPNP.ORG', String(bootId)], ['CONFIGID.UPNP.ORG', String(configId)]] as const
-  const lines = all.map(([name, value]) => `${lower ? name?.toLowerCase() : name}: ${value}`)
+  const colon = odd === 'tight-headers' ? ':' : ': '
+  const lines = all.map(
+    ([name, value]) => `${odd === 'lower-case-headers' ? name?.toLowerCase() : name}${colon}${value}`
+  )
   return Uint8Array.from(Buffer.from(`${[start, ...lines].join('\r\n')}\r\n\r\n`, 'latin1'))
 }

@@ -46,7 +46,17 @@ export interface HttpAnswer {
   readonly headers: readonly (readonly [string, string])[]
   readonly body: Uint8Array
   readonly delayMs: number
-  readonly manner: 'plain' | 'endless' | 'drip' | 'slow-headers' | 'hang' | 'reset' | 'no-content-length' | 'not-http'
+  readonly manner:
+    | 'plain'
+    | 'endless'
+    | 'drip'
+    | 'slow-headers'
+    | 'hang'
+    | 'reset'
+    | 'no-content-length'
+    | 'chunked'
+    | 'tight-headers'
+    | 'not-http'
 }
 
 /** The gateway's end of an {@link Outlet}. */

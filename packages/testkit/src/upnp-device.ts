@@ -1,6 +1,10 @@
 /** One WAN connection of the device, as clients find it in the description. */
 export interface WanService {
   readonly type: 'WANIPConnection' | 'WANPPPConnection'
+  /** Whose name the service has: the first routers have that of the DSL Forum. @default 'schemas-upnp-org' */
+  readonly organisation?: 'schemas-upnp-org' | 'dslforum-org'
+  /** Of the service. @default that of the device, and 1 for WANPPPConnection, which was never given a second one */
+  readonly version?: 1 | 2
   /** @default 'Connected' */
   readonly status?: 'Connected' | 'Disconnected'
   /** @default the gateway's */
@@ -16,6 +20,8 @@ export interface UpnpOptions {
   readonly firewall?: { readonly enabled: boolean; readonly pinholesAllowed: boolean } | null
   /** Before a search is answered. @default 0 */
   readonly searchDelayMs?: number
+  /** What is written otherwise in the description: each first text is replaced by the second, everywhere. */
+  readonly edits?: readonly (readonly [from: string, to: string])[]
 }
 
 /** What the gateway is as a UPnP device. */
@@ -25,6 +31,7 @@ export interface UpnpDevice {
   readonly hasFirewall: boolean
   readonly firewall: { readonly enabled: boolean; readonly pinholesAllowed: boolean }
   readonly searchDelayMs: number
+  readonly edits: readonly (readonly [from: string, to: string])[]
   readonly uuid: string
   /** BOOTID.UPNP.ORG: another one after each reboot (UDA 1.1 §1.2.2). */
   bootId: number
@@ -38,7 +45,7 @@ export interface SearchTarget {
 }
 
 export function createUpnpDevice(options: UpnpOptions, random: () => number): UpnpDevice {
-  const { version = 2, wan = [{ type: 'WANIPConnection' }], searchDelayMs = 0 } = options
+  const { version = 2, wan = [{ type: 'WANIPConnection' }], searchDelayMs = 0, edits = [] } = options
   const { firewall = version === 2 ? { enabled: true, pinholesAllowed: true } : null } = options
   const digits = Array.from({ length: 12 }, () => Math.floor(random() * 16).toString(16)).join('')
   return {
@@ -47,6 +54,7 @@ export function createUpnpDevice(options: UpnpOptions, random: () => number): Up
     hasFirewall: firewall !== null,
     firewall: firewall ?? { enabled: false, pinholesAllowed: false },
     searchDelayMs,
+    edits,
     uuid: `5f0c1a2e-7d34-4b6f-9a10-${digits}`,
     bootId: 1,
     configId: 1337
@@ -56,9 +64,8 @@ export function createUpnpDevice(options: UpnpOptions, random: () => number): Up
 const schema = 'urn:schemas-upnp-org'
 export const firewallType: string = `${schema}:service:WANIPv6FirewallControl:1`
 
-/** WANPPPConnection was never given a second version. */
 export const wanType = (device: UpnpDevice, service: WanService): string =>
-  `${schema}:service:${service.type}:${service.type === 'WANIPConnection' ? device.version : 1}`
+  `urn:${service.organisation ?? 'schemas-upnp-org'}:service:${service.type}:${service.version ?? (service.type === 'WANIPConnection' ? device.version : 1)}`
 
 /** Each embedded device has a name of its own. */
 const uuids = ({ uuid }: UpnpDevice): readonly [string, string, string] => [
@@ -90,7 +97,7 @@ export function describeDevice(device: UpnpDevice): string {
     `<service><serviceType>${type}</serviceType><serviceId>urn:upnp-org:serviceId:${id}</serviceId><controlURL>/ctl/${path}</controlURL><eventSubURL>/evt/${path}</eventSubURL><SCPDURL>/${path}.xml</SCPDURL></service>`
   const opening = (kind: string, name: string, uuid: string): string =>
     `<device><deviceType>${schema}:device:${kind}:${device.version}</deviceType><friendlyName>${name}</friendlyName><manufacturer>Postern</manufacturer><manufacturerURL>https://example.org/</manufacturerURL><modelName>Fake gateway</modelName><UDN>${uuid}</UDN>`
-  return [
+  const document = [
     '<?xml version="1.0"?>\r\n',
     `<root xmlns="${schema}:device-1-0" configId="${device.configId}"><specVersion><major>1</major><minor>1</minor></specVersion>`,
     opening('InternetGatewayDevice', 'Fake &amp; strict router', root),
@@ -105,4 +112,8 @@ export function describeDevice(device: UpnpDevice): string {
     '</serviceList></device></deviceList></device></deviceList>',
     '<presentationURL>/</presentationURL></device></root>\r\n'
   ].join('')
+  return device.edits.reduce((text, [from, to]) => {
+    if (!text.includes(from)) throw new TypeError(`the description has no ${from} to be replaced`)
+    return text.replaceAll(from, to)
+  }, document)
 }

@@ -27,6 +27,8 @@ export function spoilXml(document: string, what: FaultOf<'xml'>['what']): string
       return `\r\n ${document}`
     case 'byte-order-mark':
       return `\uFEFF${document}`
+    case 'trailing-nul':
+      return `${document}\0`
     case 'bare-ampersand':
       return inside(document, '<note>Tom & Jerry</note>')
     case 'junk-after-root':

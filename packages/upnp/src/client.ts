@@ -1,11 +1,12 @@
-import { type CallOptions, isNatError } from '@postern/interface'
+import { type CallOptions, isNatError, type NatError } from '@postern/interface'
 import { type AnswerTimes, orAborted } from '@postern/net'
 import type { Service } from './description.js'
-import { callAction, type Device, type Web } from './device.js'
+import { callAction, type Device, mayChoke, slowGapMs, type Web } from './device.js'
 import { faultError, type SoapArguments, type SoapReply } from './soap.js'
 
-/** go-ethereum found routers that answer 500 to calls that follow each other faster (issue 21370). */
-const gapMs = 200
+/** go-ethereum found routers that answer 500 to calls that follow each other faster than the first (issue 21370). Others
+ * take one call a second and close the connection of a second one. */
+const gapsMs = [200, slowGapMs]
 
 /** Calls actions of one device: one at a time, since several routers handle no second request meanwhile. */
 export interface Client {
@@ -35,7 +36,10 @@ const once: ReadonlySet<string> = new Set(['AddAnyPortMapping', 'AddPinhole'])
 
 export function createClient({ web, device: first, lookAgain, localAddress }: ClientOptions): Client {
   let device = first
-  let chokes = false
+  /** How long each call waits. */
+  let gapMs = 0
+  /** Actions that fail however slowly they are called. */
+  const broken = new Set<string>()
   let last: Promise<unknown> = Promise.resolve()
 
   async function ask(
@@ -48,7 +52,7 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
     const service = device[kind]
     // The device may come back without the service, after an update of its firmware for example.
     if (service === undefined) throw faultError(action, 401, '')
-    if (chokes) await web.clock.sleep(gapMs, call)
+    if (gapMs > 0) await web.clock.sleep(gapMs, call)
     return callAction(web, service, action, values, call, from)
   }
 
@@ -73,19 +77,32 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
         return ask(...request)
       }
       // A status that says no is certain that nothing was done; with the others it may have been.
-      const choked = once.has(action)
-        ? error.code === 'GATEWAY_FAULT'
-        : ['GATEWAY_FAULT', 'MALFORMED_REPLY', 'UNREACHABLE'].includes(error.code)
-      if (!choked || chokes) throw error
-      chokes = true
+      const choked = once.has(action) ? error.code === 'GATEWAY_FAULT' : mayChoke(error)
+      if (!choked || broken.has(action)) throw error
+      return askMoreSlowly(error, request)
+    }
+  }
+
+  async function askMoreSlowly(failure: NatError, request: Parameters<typeof ask>): Promise<SoapReply> {
+    const [, action, , call] = request
+    const before = gapMs
+    let last = failure
+    for (const slower of gapsMs.filter((each) => each > before)) {
+      gapMs = slower
       try {
         return await ask(...request)
-      } catch (again) {
-        // Slower is no better: it fails for another reason.
-        chokes = false
-        throw again
+      } catch (error) {
+        gapMs = before
+        call.signal.throwIfAborted()
+        if (!isNatError(error) || !mayChoke(error)) throw error
+        last = error
+        // It may have done what must not be done twice.
+        if (once.has(action) && error.code !== 'GATEWAY_FAULT') throw error
       }
     }
+    // Slower is no better: it fails for another reason.
+    broken.add(action)
+    throw last
   }
 
   const view = (from: string | undefined): Client => ({

@@ -9,6 +9,8 @@ export interface Service {
   readonly type: string
   /** WANIPConnection:2 has AddAnyPortMapping. */
   readonly version: number
+  /** It has a name of the DSL Forum: the last choice. */
+  readonly isLegacy: boolean
   readonly controlUrl: URL
 }
 
@@ -43,17 +45,20 @@ export function decodeDescription(bytes: Uint8Array, location: URL): Description
   }
 }
 
-const types = /^urn:schemas-upnp-org:service:(WANIPConnection|WANPPPConnection|WANIPv6FirewallControl):(\d)$/i
+/** The DSL Forum's names are those of the first routers, and of TR-064, which wants a login. The actions are the same. */
+const types =
+  /^urn:(schemas-upnp-org|dslforum-org):service:(WANIPConnection|WANPPPConnection|WANIPv6FirewallControl):(\d)$/i
 
 function readService(element: XmlElement, base: URL): Service | undefined {
   const type = findText(element, 'servicetype') ?? ''
   const control = findText(element, 'controlurl') ?? ''
-  const [, name, version] = types.exec(type) ?? []
+  const [, organisation, name, version] = types.exec(type) ?? []
   if (name === undefined || control === '' || !URL.canParse(control, base.href)) return undefined
   return {
     kind: name.toLowerCase() === 'wanipv6firewallcontrol' ? 'firewall' : 'connection',
     type,
     version: Number(version),
+    isLegacy: organisation?.toLowerCase() === 'dslforum-org',
     controlUrl: new URL(control, base)
   }
 }

@@ -13,6 +13,13 @@ import { decodeReply, encodeCall, faultError, type SoapArguments, type SoapReply
 
 const maxDescriptionBytes = 64 * 1024
 const maxReplyBytes = 16 * 1024
+/** Some routers take one request a second, and close the connection of a second one. */
+export const slowGapMs = 1100
+
+/** Whether a call may have failed because it came too soon after another one. */
+export const mayChoke = ({ code }: NatError): boolean =>
+  ['GATEWAY_FAULT', 'MALFORMED_REPLY', 'UNREACHABLE'].includes(code)
+
 /** Whether a device is still there is found out so fast, in ms, unless it has taken longer before. */
 const checkTimeoutMs = 3000
 
@@ -110,7 +117,7 @@ interface Choice extends Pick<Device, 'external' | 'reason'> {
 async function chooseConnection(web: Web, services: readonly Service[], call: CallOptions): Promise<Choice> {
   let best: (Choice & { readonly score: number }) | undefined
   // The newest version first: a service that is listed as :1 and as :2 is the same one.
-  for (const service of services.toSorted((a, b) => b.version - a.version)) {
+  for (const service of services.toSorted((a, b) => rank(b) - rank(a))) {
     const { external, reason } = await askExternal(web, service, call)
     const isUp = services.length === 1 || (await isConnected(web, service, call))
     const score = (reason === undefined ? 2 : 0) + (isUp ? 1 : 0)
@@ -122,13 +129,23 @@ async function chooseConnection(web: Web, services: readonly Service[], call: Ca
   return { service: undefined, external: undefined, reason }
 }
 
+const rank = ({ version, isLegacy }: Service): number => (isLegacy ? 0 : version)
+
 async function askExternal(
   web: Web,
   service: Service,
   call: CallOptions
 ): Promise<Pick<Device, 'external' | 'reason'>> {
   try {
-    const address = readExternalAddress(await callAction(web, service, 'GetExternalIPAddress', {}, call))
+    const asked = (): Promise<SoapReply> => callAction(web, service, 'GetExternalIPAddress', {}, call)
+    const reply = await asked().catch(async (error: unknown) => {
+      call.signal.throwIfAborted()
+      if (!isNatError(error) || !mayChoke(error)) throw error
+      // It came right after the description.
+      await web.clock.sleep(slowGapMs, call)
+      return asked()
+    })
+    const address = readExternalAddress(reply)
     return { external: { address, atMs: web.clock.monotonicMs() }, reason: undefined }
   } catch (error) {
     if (!isNatError(error)) throw error

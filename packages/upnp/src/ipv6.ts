@@ -15,6 +15,7 @@ import { interfaceOf } from '@postern/net'
 import { type Client, createClient } from './client.js'
 import type { Settings } from './options.js'
 import { createPinholeMapper } from './pinhole.js'
+import { roundMs } from './search.js'
 import { seekDevice } from './seek.js'
 import { faultError } from './soap.js'
 
@@ -44,21 +45,32 @@ export async function offerPinholes(offer: PinholeOffer, call: CallOptions): Pro
     return notice({ kind: 'notice', what: 'absent', gateway: link, reason })
   }
 
+  /** A device that is slow over IPv4 is slow over IPv6 as well. */
+  const quickRounds = (): number => (2 * client.times.slowestMs() > roundMs ? patientRounds : 1)
   const clients = new Map<string, Promise<Client>>()
+  const clientFor = async (address: string, own: CallOptions, rounds: number): Promise<Client> => {
+    const made =
+      clients.get(address) ?? clientOverIpv6({ host, settings, link, address, otherwise: client, rounds }, own)
+    clients.set(address, made)
+    return made.catch((error: unknown) => {
+      clients.delete(address)
+      throw error
+    })
+  }
   found(
     createPinholeMapper(link, {
       host,
-      async clientFor(address, own) {
-        const made = clients.get(address) ?? clientOverIpv6({ host, settings, link, address, otherwise: client }, own)
-        clients.set(address, made)
-        return made.catch((error: unknown) => {
-          clients.delete(address)
-          throw error
-        })
+      clientFor: (address, own) => clientFor(address, own, quickRounds()),
+      async patientClientFor(address, own) {
+        if ((await clientFor(address, own, quickRounds())) === client) clients.delete(address)
+        return clientFor(address, own, patientRounds)
       }
     })
   )
 }
+
+/** Rounds of a search for a device that does not do over IPv4 what it is asked for: about 10 s. */
+const patientRounds = 4
 
 interface Ipv6Client {
   readonly host: Host
@@ -66,28 +78,30 @@ interface Ipv6Client {
   readonly link: Gateway
   readonly address: string
   readonly otherwise: Client
+  /** Of the search, at most. */
+  readonly rounds: number
 }
 
 /** WANIPv6FirewallControl:1 §2.3.7: who asks must be who the pinhole leads to, so the device is asked over IPv6, from that
  * address. A device that is not found over IPv6 is asked over IPv4, which some allow. */
 async function clientOverIpv6(options: Ipv6Client, call: CallOptions): Promise<Client> {
-  const { host, settings, link, address, otherwise } = options
+  const { host, settings, link, address, otherwise, rounds } = options
   if (familyOf(link.address) !== 6) return otherwise
   // Its answer can be forged, and names any host of the link: whatever it names, the router itself is connected to.
   const exchangeHttp: Settings['exchangeHttp'] = (exchange, own) =>
     settings.exchangeHttp({ ...exchange, connectTo: link.address }, own)
-  const seek = (own: CallOptions): ReturnType<typeof seekDevice>['device'] => {
+  const seek = (own: CallOptions, most = 1): ReturnType<typeof seekDevice>['device'] => {
     const gateway = { ...link, localAddress: address }
     const isSought = ({ firewall }: Client['device']): boolean => firewall !== undefined
     return seekDevice(
-      { host, settings: { ...settings, exchangeHttp }, gateway, rounds: 1, absent: () => undefined, isSought },
+      { host, settings: { ...settings, exchangeHttp }, gateway, rounds: most, absent: () => undefined, isSought },
       own
     ).device
   }
   try {
-    const device = await seek(call)
+    const device = await seek(call, rounds)
     const web = { clock: host.clock, exchangeHttp, times: settings.timesOf(link.address) }
-    return createClient({ web, device, lookAgain: seek, localAddress: address })
+    return createClient({ web, device, lookAgain: (own) => seek(own), localAddress: address })
   } catch (error) {
     call.signal.throwIfAborted()
     host.log.debug(

@@ -30,6 +30,8 @@ interface Pinholes {
   readonly host: Host
   /** The device, asked from the address that the pinhole is to lead to. */
   readonly clientFor: (address: string, call: CallOptions) => Promise<Client>
+  /** The same, after a refusal: searches for as long as a slow device takes to answer over IPv6. */
+  readonly patientClientFor: (address: string, call: CallOptions) => Promise<Client>
 }
 
 /** Opens IPv6 pinholes on one device. */
@@ -45,11 +47,29 @@ export function createPinholeMapper(gateway: Gateway, pinholes: Pinholes): Mappe
   }
 }
 
-async function open(pinholes: Pinholes, request: MapRequest, { signal }: CallOptions): Promise<Lease> {
-  signal.throwIfAborted()
+async function open(pinholes: Pinholes, request: MapRequest, call: CallOptions): Promise<Lease> {
+  call.signal.throwIfAborted()
   if (request.endpoint.family !== 6) throw new TypeError('a pinhole is for IPv6')
+  const { address } = request.endpoint
+  const client = await pinholes.clientFor(address, call)
+  try {
+    return await openBy(client, pinholes, request, call)
+  } catch (error) {
+    if (!isNatError(error) || error.code !== 'NOT_AUTHORIZED') throw error
+    // It may have been asked from another address than the pinhole's: a device that answers late over IPv6.
+    const other = await pinholes.patientClientFor(address, call)
+    if (other === client) throw error
+    return openBy(other, pinholes, request, call)
+  }
+}
+
+async function openBy(
+  client: Client,
+  pinholes: Pinholes,
+  request: MapRequest,
+  { signal }: CallOptions
+): Promise<Lease> {
   const { address, port, protocol } = request.endpoint
-  const client = await pinholes.clientFor(address, { signal })
   const leaseSeconds = askedSeconds(request)
   const change = startChange((own) =>
     client.call(

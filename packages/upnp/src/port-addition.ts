@@ -11,9 +11,18 @@ export interface Quirks {
   permanent: boolean
   /** Its AddAnyPortMapping is missing or broken. */
   noAddAny: boolean
+  /** It grants short leases only, and none without an end. */
+  shortOnly: boolean
+  /** When a mapping was last found to be gone before its time, on the monotonic clock. */
+  lostMs: number
 }
 
-export const createQuirks = (): Quirks => ({ permanent: false, noAddAny: false })
+export const createQuirks = (): Quirks => ({
+  permanent: false,
+  noAddAny: false,
+  shortOnly: false,
+  lostMs: Number.NEGATIVE_INFINITY
+})
 
 export interface Addition extends Change<SoapReply> {
   readonly externalPort: number

@@ -9,6 +9,12 @@ import { faultError } from './soap.js'
 const maxTries = 8
 /** Tries after refusals that name no reason: what helps has to be guessed. */
 const maxGuesses = 3
+/** A lease that is granted shorter than this, in seconds, keeps the router busy: DD-WRT gives some seconds, and keeps what
+ * has no end. */
+const minLeaseSeconds = 60
+/** A mapping that is gone twice within this time, in ms, is one that the router drops: it is looked at every 15 minutes, and
+ * hardly a router starts again that often. */
+const lossesMs = 20 * 60_000
 /** RFC 6335 §6: the dynamic ports. */
 const firstRandomPort = 49_152
 
@@ -37,6 +43,8 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
   let conflicts = 0
   /** A permanent lease is tried for this port alone. */
   let permanentOnce = false
+  /** A short lease that was granted, while a permanent one is tried. */
+  let short: Placed | undefined
 
   /** Moves on after a refusal. False where nothing is left to try. */
   async function goOn(next: Next): Promise<boolean> {
@@ -73,7 +81,12 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     tried.add(externalPort)
     const before = await readEntry(client, endpoint, externalPort, call)
     const known = isOurs(before, endpoint, knownAs)
-    if (wish.isHeld && before === 'absent' && externalPort === wish.externalPort) wish.forgot()
+    if (wish.isHeld && before === 'absent' && externalPort === wish.externalPort) {
+      const nowMs = host.clock.monotonicMs()
+      if (nowMs - quirks.lostMs < lossesMs) permanentOnce = true
+      quirks.lostMs = nowMs
+      wish.forgot()
+    }
     if (!known && before !== 'absent' && before !== 'unreadable') {
       // miniupnpd would let us re-point the entry of another program of this host, old firmware that of anybody.
       complaint = natError('CONFLICT', `the external port ${externalPort} is mapped to another host or port`)
@@ -86,6 +99,10 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
 
     const leaseSeconds = isPermanent ? 0 : askedLeaseSeconds(request)
     const reply = await add(wish, externalPort, leaseSeconds, known, additions, call)
+    if (!reply.ok && short !== undefined) {
+      quirks.shortOnly = true
+      return short
+    }
     if (!reply.ok) {
       complaint = faultError('AddPortMapping', reply.fault, reply.description)
       if (reply.fault === 718 && known) {
@@ -119,6 +136,12 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
       knownAs = after.client
     }
     if (isOurs(after, endpoint, knownAs)) {
+      if (short === undefined && !quirks.shortOnly && isShort(after, leaseSeconds)) {
+        short = { ...placed, knownAs }
+        externalPort = granted
+        permanentOnce = true
+        continue
+      }
       if (!known || !isNotExtended(before, after, wish)) return { ...placed, knownAs }
       // Some say yes to a renewal and let the lease run out all the same. Without its entry it is a new one.
       await deleteEntry(client, endpoint, granted, call)
@@ -140,6 +163,12 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
 
 /** No other port or lease helps. */
 const hopeless: ReadonlySet<number> = new Set([401, 602, 604, 605, 725, 726, 727, 728, 732, 733])
+
+const isShort = (after: Reading, leaseSeconds: number): boolean =>
+  typeof after === 'object' &&
+  after.leaseSeconds > 0 &&
+  after.leaseSeconds < minLeaseSeconds &&
+  leaseSeconds > minLeaseSeconds
 
 /** The lease runs on as if it had not been renewed. */
 function isNotExtended(before: Reading, after: Reading, { fullLeaseSeconds }: Wish): boolean {

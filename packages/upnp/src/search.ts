@@ -1,6 +1,6 @@
 import { type CallOptions, type Clock, familyOf, type Gateway, isNatError, type NatError } from '@postern/interface'
 import type { OpenUdp, SocketAddress, UdpSocket } from '@postern/net'
-import { encodeSearch, everything, igd1, igd2, ssdpGroup, ssdpGroup6 } from './ssdp.js'
+import { encodeSearch, everything, igd1, igd2, rootDevice, ssdpGroup, ssdpGroup6 } from './ssdp.js'
 
 /** miniupnpd takes about 50 ms for an answer. Searches follow one another, since several at once silence a FRITZ!Box. */
 const spacingMs = 100
@@ -68,6 +68,7 @@ export async function openSearch(options: SearchOptions, { signal }: CallOptions
   }
   const [direct, wide] = await Promise.all([open(remote), open()])
 
+  let rounds = 0
   const ask = (target: string): void => direct?.send(encodeSearch(target, hostOf(remote)))
   const askAll = (target: string): void => wide?.send(encodeSearch(target, hostOf(group), 1), group)
   const steps: readonly (() => void)[] = [
@@ -79,13 +80,16 @@ export async function openSearch(options: SearchOptions, { signal }: CallOptions
     },
     () => askAll(igd1),
     () => {
-      ask(everything)
-      askAll(everything)
+      // Some devices answer neither, and are found as a device like any other: asked for every second time.
+      const target = rounds % 2 === 1 ? everything : rootDevice
+      ask(target)
+      askAll(target)
     }
   ]
 
   return {
     async round(call) {
+      rounds += 1
       refused = new AbortController()
       for (const [index, step] of steps.entries()) {
         call.signal.throwIfAborted()

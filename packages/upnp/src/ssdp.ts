@@ -10,6 +10,8 @@ export const ssdpGroup6 = 'ff02::c'
 export const igd2 = 'urn:schemas-upnp-org:device:InternetGatewayDevice:2'
 export const igd1 = 'urn:schemas-upnp-org:device:InternetGatewayDevice:1'
 export const everything = 'ssdp:all'
+/** Every device that stands for itself answers this one. */
+export const rootDevice = 'upnp:rootdevice'
 
 /** An ordinary message is below 600 bytes. */
 const maxBytes = 4096

@@ -62,6 +62,34 @@ describe('discovery', () => {
     expect(mapper()).toBeDefined()
   })
 
+  it.each([
+    [[{ organisation: 'dslforum-org' }], 0],
+    [[{ organisation: 'dslforum-org' }, {}], 1],
+    [[{}, { organisation: 'dslforum-org' }], 0]
+  ] as const)('takes services with names of the DSL Forum for the last choice: %o', async (named, index) => {
+    const paths: string[] = []
+    const { clock, gateway, map } = await bench({
+      gateway: { upnp: { version: 1, wan: named.map((each) => ({ type: 'WANIPConnection', ...each })) } },
+      wrapHttp: (exchangeHttp) => (exchange, own) => {
+        if (exchange.method === 'POST') paths.push(exchange.url.pathname)
+        return exchangeHttp(exchange, own)
+      }
+    })
+    await clock.advance(300)
+    await map(request)
+    expect(gateway.mappings).toHaveLength(1)
+    expect(paths.at(-1)).toBe(`/ctl/wan${index}`)
+  })
+
+  it('finds a router that only answers searches for root devices, in the second round', async () => {
+    const { clock, notices, mapper } = await bench({
+      prepare: (each) => each.inject({ kind: 'search-targets', only: ['upnp:rootdevice'] })
+    })
+    await clock.advance(4000)
+    expect(notices()).toEqual(['NO_REPLY'])
+    expect(mapper()).toBeDefined()
+  })
+
   it.each(['address', 'port'] as const)('finds a router that answers from another %s of its own', async (what) => {
     const { clock, mapper } = await bench({ prepare: (each) => each.inject({ kind: 'wrong-source', what }) })
     await clock.advance(400)

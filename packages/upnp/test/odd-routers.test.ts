@@ -116,3 +116,96 @@ describe('an IGD:2 whose AddAnyPortMapping is broken', () => {
     expect(home.gateway.counters.control.operations.AddAnyPortMapping).toBe(1)
   })
 })
+
+describe('a router that takes one request a second', () => {
+  it('and closes the connection of a second one is asked that slowly, and maps', async () => {
+    const home = await bench({
+      prepare: (each) => each.inject({ kind: 'rate-limited', everyMs: 1000, on: ['description', 'control'] })
+    })
+    await home.clock.advance(2000)
+    const lease = await home.map(request)
+    expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
+    const { requests } = home.gateway.counters.control
+    await home.within(lease.renew(call()))
+    // The address, read, add, read: the pace is known by now.
+    expect(home.gateway.counters.control.requests - requests).toBe(4)
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+
+  it('is told from one whose list is broken at any pace, and that is not asked more slowly for it', async () => {
+    const home = await bench()
+    home.gateway.inject({
+      kind: 'http',
+      what: 'empty',
+      on: 'control',
+      action: 'GetSpecificPortMappingEntry'
+    })
+    const lease = await home.map(request)
+    const { requests } = home.gateway.counters.control
+    const beganMs = home.clock.monotonicMs()
+    await home.within(lease.renew(call()))
+    expect(home.gateway.counters.control.requests - requests).toBe(4)
+    expect(home.clock.monotonicMs() - beganMs).toBeLessThan(200)
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+})
+
+describe('a router whose leases last some seconds', () => {
+  const brief = { kind: 'forgetful', afterMs: 10_000, leasesOnly: true, on: 'control' } as const
+
+  it('is asked for a mapping without an end, and from then on at once', async () => {
+    const home = await bench({ gateway: { upnp: { version: 1 } } })
+    await home.clock.advance(100)
+    home.gateway.inject(brief)
+    const lease = await home.map(request)
+    expect(lease.lifetimeMs).toBe(1_800_000)
+    await home.clock.advance(60_000)
+    expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+    const { operations } = home.gateway.counters.control
+    const before = operations.AddPortMapping ?? 0
+    await home.map(request)
+    expect((home.gateway.counters.control.operations.AddPortMapping ?? 0) - before).toBe(1)
+  })
+
+  it('and that takes none without an end is believed, and asked for one only once', async () => {
+    const home = await bench({ gateway: { upnp: { version: 1 } } })
+    await home.clock.advance(100)
+    home.gateway.inject(brief)
+    home.gateway.inject({ kind: 'no-permanent' })
+    const lease = await home.map(request)
+    expect(lease.lifetimeMs).toBe(10_000)
+    const { errors } = home.gateway.counters.control
+    expect((await home.within(lease.renew(call()))).lifetimeMs).toBe(10_000)
+    expect(home.gateway.counters.control.errors).toBe(errors)
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+
+  it.each([
+    [15, true],
+    [25, false]
+  ])(
+    'and are shown longer is asked for one without an end after two losses %i minutes apart: %s',
+    async (minutes, isKept) => {
+      const home = await bench({ gateway: { upnp: { version: 1 } } })
+      await home.clock.advance(100)
+      home.gateway.inject({ ...brief, afterMs: 120_000 })
+      home.gateway.inject({ kind: 'shown-lease', seconds: 7200 })
+      let lease = await home.map(request)
+      for (let loss = 0; loss < 2; loss += 1) {
+        expect(lease.lifetimeMs).toBe(7_200_000)
+        await home.clock.advance(minutes * 60_000)
+        expect(entries(home)).toEqual([])
+        lease = await home.within(lease.renew(call()))
+      }
+      await home.clock.advance(300_000)
+      expect(entries(home)).toEqual(isKept ? [`tcp 8080 ${ours} 8080`] : [])
+      await home.within(lease.release(call()))
+      expect(entries(home)).toEqual([])
+    }
+  )
+})

@@ -69,6 +69,30 @@ describe('IPv6 pinholes', () => {
     expect(home.gateway.counters.control.deletes).toBe(0)
   })
 
+  it('are opened on a router that answers searches over IPv6 late, once it has refused over IPv4', async () => {
+    const home = await dualStack({ upnp: { version: 2 } })
+    home.gateway.inject({ kind: 'late', ms: 2500, on: 'ssdp' })
+    const lease = await home.within(home.mapper(6).map(wish, call()))
+    expect(lease.addresses).toEqual([`/ip6/${ours6}/tcp/8080`])
+    // Over IPv4, from an address that the pinhole does not lead to.
+    expect(home.gateway.violations).toEqual([`upnp: AddPinhole with InternalClient ${ours6} from ${ours}`])
+    await home.within(lease.release(call()))
+    expect(home.gateway.mappings).toEqual([])
+    home.pardon()
+    // The last answers to the search are on their way.
+    await home.clock.advance(3000)
+  })
+
+  it('are asked for over IPv6 at once on a router that is slow over IPv4', async () => {
+    const home = await bench({
+      network: dual,
+      addresses: [router, router6],
+      prepare: (each) => each.inject({ kind: 'late', ms: 1500 })
+    })
+    await home.clock.advance(20_000)
+    expect((await home.within(home.mapper(6).map(wish, call()))).addresses).toEqual([`/ip6/${ours6}/tcp/8080`])
+  })
+
   it('last a day at most', async () => {
     const home = await dualStack()
     const lease = await home.within(home.mapper(6).map({ ...wish, lifetimeMs: 7 * 86_400_000 }, call()))

@@ -1,11 +1,33 @@
 import type { Finding, Mapper } from '@postern/interface'
-import { createGateway, listen, systemClock } from '@postern/testkit'
+import {
+  createGateway,
+  createPersonality,
+  type FakeGateway,
+  listen,
+  personalities,
+  systemClock
+} from '@postern/testkit'
 import { expect, it } from 'vitest'
 import { upnp } from '../src/index.js'
 import { call } from './bench.js'
 
-it('maps through real sockets', async () => {
-  const gateway = createGateway({ externalAddress: '11.0.0.2', protocols: ['upnp'] })
+/** Documents and headers that only a real connection shows. */
+const written = personalities.filter(
+  ({ faults = [], expected }) =>
+    expected.mappedBy === 'upnp' &&
+    faults.length > 0 &&
+    faults.every(
+      ({ kind, action }: { kind: string; action?: string }) => ['http', 'xml'].includes(kind) && action === undefined
+    )
+)
+
+it('maps through real sockets', () => mapThrough(createGateway({ externalAddress: '11.0.0.2', protocols: ['upnp'] })))
+
+it.each(written.map((each) => [each.name, each] as const))('maps through real sockets: %s', (_name, personality) =>
+  mapThrough(createPersonality(personality, { clock: systemClock }))
+)
+
+async function mapThrough(gateway: FakeGateway): Promise<void> {
   const listening = await listen(gateway)
   const end = new AbortController()
   try {
@@ -41,4 +63,4 @@ it('maps through real sockets', async () => {
     end.abort()
     await listening.close()
   }
-})
+}

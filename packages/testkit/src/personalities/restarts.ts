@@ -1,0 +1,91 @@
+import { mappedBy, type Personality } from './personality.js'
+
+const hour = 3_600_000
+const afterMs = hour / 2
+/** The router is asked every 15 minutes at least, which are 8 of a hundred looks in three hours. */
+const silentPercent = 91
+
+/** Routers that start again, and clocks that hide it or pretend it. */
+export const restarts: readonly Personality[] = [
+  {
+    name: 'other-control-port',
+    oddity: 'miniupnpd is at another HTTP port after each start.',
+    source: 'https://github.com/ipfs/kubo/issues/9759',
+    gateway: { protocols: ['upnp'] },
+    event: { afterMs, reboot: { upnpPort: 56_583 }, announces: {} },
+    expected: mappedBy('upnp', 'Its announcement tells the new port.')
+  },
+  {
+    name: 'other-control-port-silently',
+    oddity: 'It is at another HTTP port after each start, and announces nothing.',
+    source: 'https://github.com/home-assistant/core/issues/39293',
+    gateway: { protocols: ['upnp'], upnp: { version: 1 } },
+    event: { afterMs, reboot: { upnpPort: 41_395 }, announces: false },
+    expected: {
+      ...mappedBy('upnp', 'At the next question, 15 minutes later at most, the closed port leads to a search.'),
+      minReachedPercent: silentPercent
+    }
+  },
+  {
+    name: 'no-announcements',
+    oddity: 'miniupnpd starts again and announces nothing.',
+    source: 'https://github.com/miniupnp/miniupnp/issues/254',
+    gateway: { protocols: ['pcp', 'nat-pmp'] },
+    event: { afterMs, reboot: {}, announces: false },
+    expected: {
+      ...mappedBy('pcp', 'The epoch of the next answer tells, 15 minutes later at most.'),
+      minReachedPercent: silentPercent
+    }
+  },
+  {
+    name: 'epoch-goes-on',
+    oddity: 'The daemon starts again while the router stays up, and the epoch is the uptime of the router.',
+    source: 'https://github.com/Ysurac/openmptcprouter/issues/4216',
+    gateway: { protocols: ['pcp'] },
+    event: { afterMs, reboot: { keepEpoch: true }, announces: { protocols: ['pcp'] } },
+    expected: {
+      ...mappedBy('pcp', 'It is noticed at the next question, 15 minutes later at most.'),
+      minReachedPercent: silentPercent
+    }
+  },
+  {
+    name: 'address-changes-silently',
+    oddity: 'Its external address changes, and its epoch goes on.',
+    source: 'https://github.com/miniupnp/miniupnp/issues/254',
+    gateway: { protocols: ['nat-pmp'] },
+    event: { afterMs, externalAddress: '11.0.0.9', announces: false },
+    expected: {
+      ...mappedBy('nat-pmp', 'The next answer tells the new address, 15 minutes later at most.'),
+      minReachedPercent: silentPercent
+    }
+  },
+  {
+    name: 'epoch-jumps',
+    oddity: 'Its clock has no battery, and its epoch jumps by years when it gets the time from the internet.',
+    source: 'https://github.com/miniupnp/miniupnp/issues/288',
+    gateway: { protocols: ['pcp'] },
+    event: { afterMs, reboot: { keepMappings: true, epochSeconds: 1_500_000_000 }, announces: false },
+    expected: mappedBy('pcp', 'It looks like a restart, and the mapping is renewed.')
+  },
+  {
+    name: 'epoch-stands-still',
+    oddity: 'Its epoch stands still.',
+    source: 'https://www.rfc-editor.org/rfc/rfc6887#section-8.5',
+    gateway: { protocols: ['pcp'], epochRate: 0 },
+    expected: mappedBy('pcp', 'It looks like a restart at each answer; renewals stay spaced.')
+  },
+  {
+    name: 'epoch-too-fast',
+    oddity: 'Its epoch runs three times as fast as it should.',
+    source: 'https://www.rfc-editor.org/rfc/rfc6887#section-8.5',
+    gateway: { protocols: ['nat-pmp'], epochRate: 3 },
+    expected: mappedBy('nat-pmp', 'It looks like a restart at most answers; renewals stay spaced.')
+  },
+  {
+    name: 'epoch-backwards',
+    oddity: 'Its epoch runs backwards.',
+    source: 'https://www.rfc-editor.org/rfc/rfc6887#section-8.5',
+    gateway: { protocols: ['pcp'], epochSeconds: 100_000, epochRate: -1 },
+    expected: mappedBy('pcp', 'It looks like a restart at each answer; renewals stay spaced.')
+  }
+]
