@@ -52,8 +52,10 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --peer${why}`, { timeout
   it('listens on the port that is forwarded by hand, so that peers reach it', async () => {
     const lab = await enter(withPeers('no-daemon'))
     const relays = await Promise.all(['alpha', 'bravo'].map((host) => startRelay(lab, host)))
-    const nft = ['nft', 'add', 'rule', 'inet', 'router', 'prerouting', 'iif', 'wan', 'tcp', 'dport', '8080']
-    await lab.run('router', [...nft, 'dnat', 'ip', 'to', '192.168.1.2:8080'])
+    const rule = (chain: string, ...words: readonly string[]): Promise<unknown> =>
+      lab.run('router', ['nft', 'add', 'rule', 'inet', 'router', chain, 'tcp', 'dport', '8080', ...words])
+    await rule('prerouting_miniupnpd', 'dnat', 'ip', 'to', '192.168.1.2:8080')
+    await rule('miniupnpd', 'accept')
     const named = relays.map(pasted).flatMap(peer)
     const via = ['--via', 'manual:11.0.0.2:8080']
     const { verdict, cause, candidates } = await doctorReport(lab, ...via, ...named)

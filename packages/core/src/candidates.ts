@@ -3,6 +3,7 @@ import {
   type Endpoint,
   familyOf,
   type Gateway,
+  type Mapper,
   isGlobal,
   type MultiaddrText,
   parseMultiaddr
@@ -16,8 +17,8 @@ export interface Candidate {
   readonly type: CandidateReport['type']
   readonly strategy: string | null
   readonly endpoint: Endpoint | null
-  /** The gateway that maps it, if one does. */
-  readonly gateway: Gateway | null
+  /** The mapper that granted it, if one did. */
+  readonly mapper: Mapper | null
   /** Unix ms; null for what never lapses. */
   readonly expiresAt: number | null
   /** Tells it from one that was withdrawn before under the same address. */
@@ -42,7 +43,7 @@ export interface Candidates {
   readonly all: () => readonly Candidate[]
   get(address: string): Candidate | undefined
   /** Adds a candidate, or replaces the one of the same address and keeps what witnesses said of it. */
-  put(candidate: Pick<Candidate, 'address' | 'type' | 'strategy' | 'endpoint' | 'gateway' | 'expiresAt'>): void
+  put(candidate: Pick<Candidate, 'address' | 'type' | 'strategy' | 'endpoint' | 'mapper' | 'expiresAt'>): void
   /** The lease behind it lives on for longer. */
   extend(address: string, expiresAt: number | null): void
   withdraw(address: string): void
@@ -69,8 +70,10 @@ export function createCandidates(
     changed()
   }
 
-  const isClaim = ({ isGlobal: global, type, gateway }: Candidate): boolean =>
-    global && (type === 'manual' || (gateway !== null && isOffRoute(gateway)))
+  const isClaim = ({ isGlobal: global, mapper }: Candidate): boolean => {
+    if (!global || mapper === null) return false
+    return mapper.isClaim === true || (mapper.gateway !== null && isOffRoute(mapper.gateway))
+  }
 
   /** Globally routable, and contradicted by nothing known. */
   function isConsistent(candidate: Candidate): boolean {

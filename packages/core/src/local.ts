@@ -35,7 +35,7 @@ export function createLocals(candidates: Candidates, network: () => Network): Lo
       type: 'local',
       strategy: null,
       endpoint: { ...endpoint, address: own },
-      gateway: null,
+      mapper: null,
       expiresAt: null
     })
   }

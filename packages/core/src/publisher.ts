@@ -86,7 +86,7 @@ export function createPublisher(context: Context): Publisher {
         const address = withSuffix(granted, next.want)
         const type = mapper.gateway === null ? 'manual' : 'mapped'
         if (isSame && candidates.get(address)?.type === type) candidates.extend(address, expiresAt)
-        else candidates.put({ address, type, strategy: entry.name, endpoint, gateway: mapper.gateway, expiresAt })
+        else candidates.put({ address, type, strategy: entry.name, endpoint, mapper, expiresAt })
       }
       const wantedPort = next.want.externalPort ?? null
       memory.note(next.memory, { strategy: entry.name, externalPort: next.external.port, wantedPort, expiresAt })

@@ -108,7 +108,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
   function publish({ entry, lease }: Reservation): void {
     const expiresAt = lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : clock.wallMs() + lease.lifetimeMs
     for (const address of lease.addresses) {
-      candidates.put({ address, type: 'relayed', strategy: entry.name, endpoint: null, gateway: null, expiresAt })
+      candidates.put({ address, type: 'relayed', strategy: entry.name, endpoint: null, mapper: null, expiresAt })
     }
   }
 

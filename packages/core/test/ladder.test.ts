@@ -231,8 +231,16 @@ describe('acquiring', () => {
     await end(each)
   })
 
+  it('takes what a service without a gateway grants as it takes what a router grants', async () => {
+    const each = stage((trace, clock) => [scripted('firewall', trace, clock, { gateway: null }).strategy])
+    each.traversal.want(web)
+    await begin(each)
+    expect(each.traversal.report()).toMatchObject({ verdict: 'public', cause: 'unverified' })
+    await end(each)
+  })
+
   it('takes an address that only the user tells for no proof', async () => {
-    const each = stage((trace, clock) => [scripted('manual', trace, clock, { gateway: null }).strategy])
+    const each = stage((trace, clock) => [scripted('manual', trace, clock, { gateway: null, isClaim: true }).strategy])
     each.traversal.want(web)
     await begin(each)
     expect(each.traversal.report()).toMatchObject({

@@ -99,6 +99,7 @@ export async function end({ traversal, clock }: Stage): Promise<void> {
 
 export interface ScriptedOptions {
   readonly gateway?: Gateway | null
+  readonly isClaim?: boolean
   readonly family?: 4 | 6
   readonly foundAfterMs?: number
   readonly takesMs?: number
@@ -151,6 +152,7 @@ export function scripted(name: string, trace: string[], clock: VirtualClock, opt
   const mapper: Mapper = {
     kind: 'mapper',
     gateway,
+    ...(options.isClaim === undefined ? {} : { isClaim: options.isClaim }),
     family,
     protocols: ['tcp', 'udp'],
     async map(request, call) {

@@ -59,6 +59,10 @@ export interface Mapper {
   /** How long one verb may take by the schedule of the protocol on a slow router, in ms.
    * @default the limit of the caller */
   readonly timeoutMs?: number
+  /** True where it asks no router or service, and only passes on what its user says: a forward that was made by hand. Such an
+   * address counts for nothing until a witness has reached it.
+   * @default false */
+  readonly isClaim?: boolean
 }
 
 /** Forwards connections for us: one relay. */

@@ -65,6 +65,7 @@ function mapperFor(address: string, family: Family, forward: Forward): Mapper {
   return {
     kind: 'mapper',
     gateway: null,
+    isClaim: true,
     family,
     protocols: forward.protocols,
     async map({ endpoint }, { signal }) {
