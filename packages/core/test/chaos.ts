@@ -66,7 +66,7 @@ export interface Chaos {
   }[]
   externalAddress: string
   mood(strategy: string, mood: Mood): void
-  say(strategy: string, what: 'found' | 'absent' | 'gone' | 'restarted' | 'address-changed'): void
+  say(strategy: string, what: 'found' | 'absent' | 'gone' | 'restarted' | 'address-changed' | 'announced'): void
   witnesses(outcome: 'reachable' | 'unreachable' | 'inconclusive' | 'silent', count: number): void
   mapper(name: string, gateway: Gateway | null): Strategy
   witness(count: number): Strategy

@@ -256,6 +256,18 @@ describe('a lease that lapses', () => {
 })
 
 describe('recoveries', () => {
+  it('ask for what a gateway granted within 6 s of its announcement', async () => {
+    const each = keeper({ lifetimeMs: 86_400_000 }, { policy: { pollMs: Number.POSITIVE_INFINITY } })
+    each.traversal.want(web)
+    await begin(each, 60_000)
+    const toldMs = each.clock.monotonicMs()
+    each.pcp.say((about) => ({ kind: 'notice', what: 'announced', about }))
+    await each.clock.advance(20_000)
+    expect(each.renewals).toHaveLength(1)
+    expect((each.renewals[0] ?? 0) - toldMs).toBeLessThanOrEqual(6000)
+    await end(each)
+  })
+
   const flood = async (each: ReturnType<typeof keeper>, seconds: number): Promise<void> => {
     for (let second = 0; second < seconds; second++) {
       each.pcp.say((about) => ({ kind: 'notice', what: 'address-changed', about }))

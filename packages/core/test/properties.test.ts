@@ -57,7 +57,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('say'),
       who,
-      what: fc.constantFrom('found', 'absent', 'gone', 'restarted', 'address-changed')
+      what: fc.constantFrom('found', 'absent', 'gone', 'restarted', 'address-changed', 'announced')
     })
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('mood'), who, mood }) },

@@ -103,8 +103,9 @@ export type Notice =
     }
   | {
       readonly kind: 'notice'
-      /** An ability went away, lost its state, or now has another external address. */
-      readonly what: 'gone' | 'restarted' | 'address-changed'
+      /** An ability went away, lost its state, now has another external address, or announced itself: it may have lost its state
+       * although its clock does not show that. */
+      readonly what: 'gone' | 'restarted' | 'address-changed' | 'announced'
       readonly about: Ability
     }
   | UpgradeNotice

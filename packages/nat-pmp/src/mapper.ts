@@ -33,8 +33,8 @@ const uncertain: ReadonlySet<string> = new Set([
   'UNTRUSTED_REPLY'
 ])
 
-/** The mapper of one gateway: glue between the contract and the client. */
-export function createMapper(client: Client, gateway: Gateway, clock: Clock): Mapper {
+/** The mapper of one gateway: glue between the contract and the client. Tells each first grant of a mapping. */
+export function createMapper(client: Client, gateway: Gateway, clock: Clock, granted: () => void): Mapper {
   return {
     kind: 'mapper',
     gateway,
@@ -44,7 +44,9 @@ export function createMapper(client: Client, gateway: Gateway, clock: Clock): Ma
       if (request.endpoint.family !== 4) throw new TypeError('NAT-PMP maps IPv4 only')
       return client.inTurn(async () => {
         try {
-          return await acquire(client, request, request.suggestedExternalPort, call)
+          const lease = await acquire(client, request, request.suggestedExternalPort, call)
+          granted()
+          return lease
         } catch (error) {
           // It may have been carried out although nothing will use it: what it made is deleted.
           if (call.signal.aborted) await undoAtOnce(client, request, clock)

@@ -30,7 +30,11 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
       { signal }: CallOptions
     ): Promise<void> {
       let mapper: Mapper | undefined
-      const tell = (what: 'restarted' | 'address-changed'): void => {
+      /** Whether the last question has shown something. */
+      let hasTold = false
+      let hasGranted = false
+      const tell = (what: 'restarted' | 'address-changed' | 'announced'): void => {
+        hasTold = true
         if (mapper !== undefined && !signal.aborted) found({ kind: 'notice', what, about: mapper })
       }
       const times = timesOf(gateway.address)
@@ -40,12 +44,15 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
       )
 
       const ask = async (waits: readonly number[], call: CallOptions): Promise<void> => {
+        hasTold = false
         try {
           // A slow one that is known gets as long as it takes.
           const enough = mapper === undefined ? waits : longerWaits(waits, waitsFor(3 * times.fastestMs()))
           await client.inTurn(() => client.externalAddress(call, enough), call)
           if (mapper !== undefined || signal.aborted) return
-          mapper = createMapper(client, gateway, host.clock)
+          mapper = createMapper(client, gateway, host.clock, () => {
+            hasGranted = true
+          })
           found(mapper)
         } catch (error) {
           if (mapper === undefined && isNatError(error) && !call.signal.aborted) {
@@ -63,8 +70,11 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
         fromPort: port,
         open
       } as const
+      const announced = (): void => {
+        if (hasGranted && !hasTold) tell('announced')
+      }
       const isFound = (): boolean => mapper !== undefined
-      await seek({ clock: host.clock, ask, isFound, waitsMs, announcements }, { signal })
+      await seek({ clock: host.clock, ask, isFound, announced, waitsMs, announcements }, { signal })
     }
 
     const discovery: Discovery = {

@@ -152,6 +152,19 @@ describe('discovery', () => {
     const notices = found.flatMap((finding) => (finding.kind === 'notice' ? [finding.what] : []))
     expect(notices).toEqual(['address-changed', 'restarted'])
   })
+
+  it('tells of an announcement once something was granted, whatever epoch it shows', async () => {
+    const { clock, gateway, found } = bench((each) => void each, { epochSeconds: 5000 })
+    await clock.advance(0)
+    const [mapper] = found
+    if (mapper?.kind !== 'mapper') throw new Error('no mapper was found')
+    const granted = mapper.map(request, { signal: new AbortController().signal })
+    await clock.advance(10_000)
+    await granted
+    gateway.announce()
+    await clock.advance(5000)
+    expect(found.flatMap((finding) => (finding.kind === 'notice' ? [finding.what] : []))).toEqual(['announced'])
+  })
 })
 
 describe('a mapping', () => {

@@ -10,6 +10,9 @@ export interface SeekOptions {
   readonly ask: (waitsMs: readonly number[], call: CallOptions) => Promise<void>
   /** Whether the service is known at present. */
   readonly isFound: () => boolean
+  /** Told when a known service has announced itself and has answered the question that follows. A service that has lost what
+   * it granted may go on with its old epoch, so the answer alone does not show it. */
+  readonly announced?: () => void
   /** The whole schedule. */
   readonly waitsMs: readonly number[]
   /** Where the service announces itself. */
@@ -40,7 +43,7 @@ export async function seek(options: SeekOptions, call: CallOptions): Promise<voi
 }
 
 async function seekUntil(options: SeekOptions, { signal, fail }: TaskGroup): Promise<void> {
-  const { clock, ask, isFound, waitsMs, announcements } = options
+  const { clock, ask, isFound, announced, waitsMs, announcements } = options
   let reason: NatError | undefined
   let patience: AbortController | undefined
 
@@ -63,6 +66,7 @@ async function seekUntil(options: SeekOptions, { signal, fail }: TaskGroup): Pro
       if (pauseMs > 0) await clock.sleep(pauseMs, { signal }).catch(() => undefined)
       if (signal.aborted) return
       await probe(waitsMs.slice(0, hintSendings.known), { signal })
+      if (reason === undefined && isFound()) announced?.()
       if (reason?.code !== 'NO_REPLY') return
     }
   }

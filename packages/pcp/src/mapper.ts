@@ -51,10 +51,12 @@ export interface MapperOptions {
   readonly family: Family
   readonly clock: Clock
   readonly addressChanged: () => void
+  /** A mapping was granted that is no renewal. */
+  readonly granted: () => void
 }
 
 /** The mapper of one server: glue between the contract and the client. */
-export function createMapper({ client, gateway, family, clock, addressChanged }: MapperOptions): Mapper {
+export function createMapper({ client, gateway, family, clock, addressChanged, granted: told }: MapperOptions): Mapper {
   let lastChange = ''
   /** Every lease of the server tells the same change. */
   const noteAddress = (before: External, after: External): void => {
@@ -91,6 +93,7 @@ export function createMapper({ client, gateway, family, clock, addressChanged }:
           const suggested = { address: anyAddress[family], port: request.suggestedExternalPort }
           const granted = await acquire(client, subject, suggested, call)
           const external = { address: granted.externalAddress, port: granted.externalPort }
+          told()
           return lease(subject, external, granted.lifetimeSeconds)
         } catch (error) {
           // It may have been carried out although nothing will use it: what it made is deleted.

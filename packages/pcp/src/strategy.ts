@@ -37,8 +37,12 @@ export function pcp(options: PcpOptions = {}): Strategy {
       { signal }: CallOptions
     ): Promise<void> {
       let mapper: Mapper | undefined
+      /** Whether the last question has shown something. */
+      let hasTold = false
+      let hasGranted = false
 
-      const tell = (what: 'restarted' | 'address-changed' | 'gone'): void => {
+      const tell = (what: 'restarted' | 'address-changed' | 'announced' | 'gone'): void => {
+        hasTold = true
         if (mapper !== undefined && !signal.aborted) found({ kind: 'notice', what, about: mapper })
       }
       const absent = (error: NatError): void => {
@@ -58,6 +62,7 @@ export function pcp(options: PcpOptions = {}): Strategy {
       )
 
       const ask = async (waits: readonly number[], call: CallOptions): Promise<void> => {
+        hasTold = false
         try {
           // A slow one that is known gets as long as it takes.
           const enough = mapper === undefined ? waits : longerWaits(waits, waitsFor(3 * times.fastestMs()))
@@ -68,6 +73,9 @@ export function pcp(options: PcpOptions = {}): Strategy {
             gateway,
             family,
             clock: host.clock,
+            granted() {
+              hasGranted = true
+            },
             addressChanged: () => tell('address-changed')
           })
           found(mapper)
@@ -78,8 +86,11 @@ export function pcp(options: PcpOptions = {}): Strategy {
         }
       }
       const announcements = { gateway, family, group: groups[family], port: announcementPort, fromPort: port, open }
+      const announced = (): void => {
+        if (hasGranted && !hasTold) tell('announced')
+      }
       const isFound = (): boolean => mapper !== undefined
-      await seek({ clock: host.clock, ask, isFound, waitsMs, announcements }, { signal })
+      await seek({ clock: host.clock, ask, isFound, announced, waitsMs, announcements }, { signal })
     }
 
     const discovery: Discovery = {

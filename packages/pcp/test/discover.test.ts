@@ -187,6 +187,15 @@ test('tells nothing of an announcement that the gateway does not confirm', async
   expect(sent).toHaveLength(2)
 })
 
+test('tells of an announcement once something was granted, whatever epoch it shows', async () => {
+  const { mapper, clock, gateway, notices, run } = home()
+  await run((await mapper()).map(request(), never))
+  await clock.advance(100_000)
+  gateway.announce()
+  await clock.advance(5000)
+  expect(notices()).toEqual(['announced'])
+})
+
 test('tells of a restart that only the answer to a renewal shows', async () => {
   const { mapper, clock, gateway, notices, run } = home()
   const lease = await run((await mapper()).map(request(), never))

@@ -43,10 +43,15 @@ export const restarts: readonly Personality[] = [
     source: 'https://github.com/Ysurac/openmptcprouter/issues/4216',
     gateway: { protocols: ['pcp'] },
     event: { afterMs, reboot: { keepEpoch: true }, announces: { protocols: ['pcp'] } },
-    expected: {
-      ...mappedBy('pcp', 'It is noticed at the next question, 15 minutes later at most.'),
-      minReachedPercent: silentPercent
-    }
+    expected: mappedBy('pcp', 'Its announcement leads to a renewal within 6 s.')
+  },
+  {
+    name: 'uptime-goes-on',
+    oddity: 'The same with NAT-PMP: the seconds since start of epoch are the uptime of the router.',
+    source: 'https://github.com/Ysurac/openmptcprouter/issues/4216',
+    gateway: { protocols: ['nat-pmp'] },
+    event: { afterMs, reboot: { keepEpoch: true }, announces: { protocols: ['nat-pmp'] } },
+    expected: mappedBy('nat-pmp', 'Its announcement leads to a renewal within 6 s.')
   },
   {
     name: 'address-changes-silently',
