@@ -1,5 +1,6 @@
 import {
   createTraversal,
+  type EndpointOwners,
   type PolicyOptions,
   type Report,
   type Store,
@@ -12,6 +13,7 @@ import { type CallOptions, type Host, type Network, printable, type Strategy } f
 import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { checkServer, type ExposableServer, endpointsOf, isListening, listening } from './endpoints.js'
 import { fileStore } from './file-store.js'
+import { endpointOwners } from './endpoint-owners.js'
 import { defaultStrategies, parseLadder } from './ladder.js'
 import { lendTo } from './lend.js'
 import { closeOnSignals } from './signals.js'
@@ -23,6 +25,9 @@ export interface ExposeOptions {
   /** What is remembered across runs, so that a run that was killed takes its own mapping back.
    * @default a file of this program's in `$XDG_STATE_HOME/postern` */
   readonly store?: Store
+  /** The programs of this host that may have the same port mapped: they share one mapping, and the last one deletes it.
+   * @default all programs of this user, by files in `$XDG_STATE_HOME/postern/endpoints` */
+  readonly owners?: EndpointOwners
   /** Replaces parts of the default policy.
    * @default the default policy */
   readonly policy?: PolicyOptions
@@ -79,6 +84,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     strategies,
     host,
     doubt: doubtBeyondFirstHop(host.clock),
+    owners: options.owners ?? endpointOwners(),
     ...(store === undefined ? {} : { store }),
     ...(policy === undefined ? {} : { policy })
   })
@@ -185,10 +191,11 @@ function handle(traversal: Traversal, trouble: () => string | undefined, stop: (
 
 function attach(
   traversal: Traversal,
-  { mapped, renewed, changed, lost, verified, refuted, failed, released, strategy, verdict }: Listeners
+  { mapped, renewed, changed, lost, verified, refuted, failed, released, shared, strategy, verdict }: Listeners
 ): void {
-  const outcomes = { mapped, renewed, changed, lost, verified, refuted, failed, released }
-  for (const name of ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released'] as const) {
+  const outcomes = { mapped, renewed, changed, lost, verified, refuted, failed, released, shared }
+  const names = ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released', 'shared'] as const
+  for (const name of names) {
     const listener = outcomes[name]
     if (listener !== undefined) traversal.addEventListener(name, listener)
   }
