@@ -1,4 +1,11 @@
-import { createTraversal, type MappingEvent, type MappingEventName, type Store, systemHost } from '@postern/core'
+import {
+  createTraversal,
+  type EndpointOwners,
+  type MappingEvent,
+  type MappingEventName,
+  type Store,
+  systemHost
+} from '@postern/core'
 import { type Endpoint, type Family, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
 import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { exitCodes } from './exit-codes.js'
@@ -18,6 +25,7 @@ export interface MapOptions {
   readonly once: boolean
   readonly json: boolean
   readonly store: Store
+  readonly owners: EndpointOwners
 }
 
 const outcomes: readonly MappingEventName[] = [
@@ -28,12 +36,13 @@ const outcomes: readonly MappingEventName[] = [
   'verified',
   'refuted',
   'failed',
-  'released'
+  'released',
+  'shared'
 ]
 
 /** Maps a port until interrupted, or once. Resolves to the exit code. */
 export async function map(argument: PortArgument, options: MapOptions, { out, err }: Output): Promise<number> {
-  const { strategies, lifetimeMs, externalPort, once, json, store } = options
+  const { strategies, lifetimeMs, externalPort, once, json, store, owners } = options
   const colors = colorsFor(out)
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
@@ -41,6 +50,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const traversal = createTraversal({
     strategies,
     store,
+    owners,
     doubt: doubtBeyondFirstHop(systemHost.clock),
     policy: { lifetimeMs }
   })
@@ -85,7 +95,8 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   }
   const looked = warnOfSilence(argument, network, err)
   traversal.networkIs(network)
-  await traversal.start()
+  // A store that hangs must not hold up the end.
+  await Promise.race([traversal.start(), untilAborted(signal)])
   const stopWatching = new AbortController()
   const watching = watchNetwork({ clock, changed: (next) => traversal.networkIs(next) }, stopWatching)
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
@@ -104,7 +115,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
 
   const code = await outcome.promise
   over.abort()
-  await looked
+  await Promise.race([looked, untilAborted(signal)])
   stopWatching.abort()
   await watching
   if (!once || signal.aborted) await traversal.stop()

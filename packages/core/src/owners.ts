@@ -35,6 +35,13 @@ export interface EndpointClaim {
   end(): Promise<void>
 }
 
+interface Known {
+  readonly claim: EndpointClaim
+  readonly wants: Set<Want>
+  /** As it was told last. */
+  others: readonly Owner[]
+}
+
 /** The claims of one traversal: one for each endpoint, however many mappers are asked for it. */
 export interface Claims {
   /** Resolves with the key to ask the gateway with. */
@@ -48,7 +55,9 @@ export interface Claims {
 }
 
 /** Longer, in ms, it is not waited for: a state folder that is away must not keep a host unreachable. */
-const patienceMs = 2500
+const patienceMs = 2000
+/** At the end there is less time: the router has to be asked still, in ms. */
+const leavingMs = 1000
 
 /** @param changed - told of an endpoint whose mapping is to be asked for again */
 export function createClaims(
@@ -56,13 +65,12 @@ export function createClaims(
   clock: Clock,
   changed: (endpoint: Endpoint) => void
 ): Claims {
-  const claims = new Map<string, { readonly claim: EndpointClaim; readonly wants: Set<Want> }>()
-  const none: readonly Owner[] = []
+  const claims = new Map<string, Known>()
 
   /** What it gives, or `otherwise` where it takes too long. */
-  async function soon<T>(work: Promise<T>, otherwise: T): Promise<T> {
+  async function soon<T>(work: Promise<T>, otherwise: T, ms = patienceMs): Promise<T> {
     const over = new AbortController()
-    const late = clock.sleep(patienceMs, over).then(
+    const late = clock.sleep(ms, over).then(
       () => otherwise,
       () => otherwise
     )
@@ -73,7 +81,11 @@ export function createClaims(
     async agree(want, endpoint, gateway, key, { signal }) {
       if (owners === undefined) return key
       const id = keyOf(endpoint)
-      const known = claims.get(id) ?? { claim: owners.join(endpoint, () => changed(endpoint)), wants: new Set() }
+      const known: Known = claims.get(id) ?? {
+        claim: owners.join(endpoint, () => changed(endpoint)),
+        wants: new Set(),
+        others: []
+      }
       claims.set(id, known)
       known.wants.add(want)
       const agreed = await soon(known.claim.agree(gateway, key), key)
@@ -82,19 +94,21 @@ export function createClaims(
     },
     holds: (endpoint, addresses) => claims.get(keyOf(endpoint))?.claim.holds(addresses),
     async others(endpoint, addresses) {
-      if (owners === undefined) return none
-      const claim = claims.get(keyOf(endpoint))?.claim
-      return soon(claim === undefined ? owners.holders(endpoint) : claim.others(addresses), none)
+      if (owners === undefined) return []
+      const known = claims.get(keyOf(endpoint))
+      if (known === undefined) return soon(owners.holders(endpoint), [])
+      known.others = await soon(known.claim.others(addresses), known.others)
+      return known.others
     },
     async leave(endpoint, addresses) {
-      const claim = claims.get(keyOf(endpoint))?.claim
-      return claim === undefined ? none : soon(claim.leave(addresses), none)
+      const known = claims.get(keyOf(endpoint))
+      return known === undefined ? [] : soon(known.claim.leave(addresses), known.others, leavingMs)
     },
     async drop(want) {
       for (const [id, { claim, wants }] of claims) {
         if (!wants.delete(want) || wants.size > 0) continue
         claims.delete(id)
-        await soon(claim.end(), undefined)
+        await soon(claim.end(), undefined, leavingMs)
       }
     }
   }

@@ -179,7 +179,7 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
       },
       holds(addresses) {
         local.addresses = addresses
-        void onDisk(publish)
+        if (locals.has(local)) void onDisk(publish)
       },
       async others(addresses) {
         await onDisk(look)
