@@ -26,6 +26,9 @@ export interface MapOptions {
   readonly json: boolean
   readonly store: Store
   readonly owners: EndpointOwners
+  /** How the network is looked at.
+   * @default this machine's own routes and interfaces */
+  readonly findNetwork?: typeof findNetwork
 }
 
 const outcomes: readonly MappingEventName[] = [
@@ -42,7 +45,7 @@ const outcomes: readonly MappingEventName[] = [
 
 /** Maps a port until interrupted, or once. Resolves to the exit code. */
 export async function map(argument: PortArgument, options: MapOptions, { out, err }: Output): Promise<number> {
-  const { strategies, lifetimeMs, externalPort, once, json, store, owners } = options
+  const { strategies, lifetimeMs, externalPort, once, json, store, owners, findNetwork: find = findNetwork } = options
   const colors = colorsFor(out)
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
@@ -84,7 +87,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     })
   }
 
-  const network = await findNetwork({ signal }).catch(unlessAborted(signal))
+  const network = await find({ signal }).catch(unlessAborted(signal))
   if (network === undefined) {
     interrupt.done()
     return exitCodes.success
@@ -98,7 +101,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   // A store that hangs must not hold up the end.
   await Promise.race([traversal.start(), untilAborted(signal)])
   const stopWatching = new AbortController()
-  const watching = watchNetwork({ clock, changed: (next) => traversal.networkIs(next) }, stopWatching)
+  const watching = watchNetwork({ clock, changed: (next) => traversal.networkIs(next), find }, stopWatching)
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
   void untilAborted(signal).then(() => outcome.resolve(exitCodes.success))
 
