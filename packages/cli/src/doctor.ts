@@ -5,6 +5,7 @@ import { describe, waitText, whyNotAsked } from './doctor-text.js'
 import { codeOf, exitCodes } from './exit-codes.js'
 import { untilInterrupted } from './interrupt.js'
 import { line, type Output, unlessAborted } from './output.js'
+import { stopWithin } from './stop.js'
 import { colorsFor, formatStrategy } from './terminal.js'
 import type { NamedWitness, OpenTrial, Trial } from './trial.js'
 
@@ -24,6 +25,8 @@ export interface Shown {
   readonly hairpin: NatReport['hairpin']
 }
 
+/** Sockets are opened and a store is read in less, in ms. */
+const startMs = 5000
 /** Nothing is worth waiting longer for, in ms. */
 const patienceMs = 10_000
 /** Routers that answer slowly are waited for so long, from the start, in ms. */
@@ -59,7 +62,8 @@ export async function doctor({ openTrial, json, dryRun, quick }: DoctorOptions, 
   let witnesses: readonly NamedWitness[] = []
   try {
     const began = systemHost.clock.monotonicMs()
-    await trial.start()
+    // Interrupted while it was being opened: nothing is mapped any more.
+    if (!signal.aborted) await bounded(trial.start(), startMs, signal)
     await bounded(trial.firstPass(), patienceMs, signal)
     const told = (text: string): void => {
       if (!json) line(err, progress.dim(text))
@@ -76,7 +80,7 @@ export async function doctor({ openTrial, json, dryRun, quick }: DoctorOptions, 
     report = withHairpin(trial.report(), shown)
     witnesses = trial.witnesses()
   } finally {
-    await trial.stop()
+    await stopWithin(trial, err)
     interrupt.done()
   }
   if (signal.aborted && !json) line(err, 'Interrupted; what was mapped is released.')

@@ -1,4 +1,11 @@
-import { createTraversal, type MappingEvent, type MappingEventName, type Store, systemHost } from '@postern/core'
+import {
+  createTraversal,
+  type EndpointOwners,
+  type MappingEvent,
+  type MappingEventName,
+  type Store,
+  systemHost
+} from '@postern/core'
 import { type Endpoint, type Family, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
 import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { exitCodes } from './exit-codes.js'
@@ -18,6 +25,10 @@ export interface MapOptions {
   readonly once: boolean
   readonly json: boolean
   readonly store: Store
+  readonly owners: EndpointOwners
+  /** How the network is looked at.
+   * @default this machine's own routes and interfaces */
+  readonly findNetwork?: typeof findNetwork
 }
 
 const outcomes: readonly MappingEventName[] = [
@@ -28,12 +39,13 @@ const outcomes: readonly MappingEventName[] = [
   'verified',
   'refuted',
   'failed',
-  'released'
+  'released',
+  'shared'
 ]
 
 /** Maps a port until interrupted, or once. Resolves to the exit code. */
 export async function map(argument: PortArgument, options: MapOptions, { out, err }: Output): Promise<number> {
-  const { strategies, lifetimeMs, externalPort, once, json, store } = options
+  const { strategies, lifetimeMs, externalPort, once, json, store, owners, findNetwork: find = findNetwork } = options
   const colors = colorsFor(out)
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
@@ -41,6 +53,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const traversal = createTraversal({
     strategies,
     store,
+    owners,
     doubt: doubtBeyondFirstHop(systemHost.clock),
     policy: { lifetimeMs }
   })
@@ -74,7 +87,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     })
   }
 
-  const network = await findNetwork({ signal }).catch(unlessAborted(signal))
+  const network = await find({ signal }).catch(unlessAborted(signal))
   if (network === undefined) {
     interrupt.done()
     return exitCodes.success
@@ -85,9 +98,10 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   }
   const looked = warnOfSilence(argument, network, err)
   traversal.networkIs(network)
-  await traversal.start()
+  // A store that hangs must not hold up the end.
+  await Promise.race([traversal.start(), untilAborted(signal)])
   const stopWatching = new AbortController()
-  const watching = watchNetwork({ clock, changed: (next) => traversal.networkIs(next) }, stopWatching)
+  const watching = watchNetwork({ clock, changed: (next) => traversal.networkIs(next), find }, stopWatching)
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
   void untilAborted(signal).then(() => outcome.resolve(exitCodes.success))
 
@@ -104,7 +118,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
 
   const code = await outcome.promise
   over.abort()
-  await looked
+  await Promise.race([looked, untilAborted(signal)])
   stopWatching.abort()
   await watching
   if (!once || signal.aborted) await traversal.stop()

@@ -40,11 +40,17 @@ export function formatEvent(event: MappingEvent, colors: Colors): string {
       return `${colors.green('✔')} ${colors.bold(label)} ${what} from outside`
     case 'renewed':
       return colors.dim(`  ${label} ${what} by ${strategy}, ${formatSeconds(lifetimeSeconds)}`)
+    case 'shared':
+      return `${colors.yellow('!')} ${colors.bold(label)} ${what} with ${formatOwners(event.owners)}: the last one that ends gives it back`
     case 'released':
       return `  ${label} ${what}`
     default:
       return `${colors.red('✘')} ${colors.bold(label)} ${what}${why === '' ? '' : `: ${why}`}`
   }
+}
+
+function formatOwners(owners: MappingEvent['owners'] = []): string {
+  return owners.map(({ pid, program }) => `process ${pid} (${program})`).join(' and ')
 }
 
 const paint = (colors: Colors): Readonly<Record<StrategyReport['state'], (text: string) => string>> => ({

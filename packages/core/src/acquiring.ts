@@ -14,6 +14,7 @@ import type { Failures } from './failures.js'
 import { createHolder } from './ledger.js'
 import { createLeftovers } from './leftovers.js'
 import { keyBytes, type Memory } from './memory.js'
+import { agreeOn } from './owners.js'
 import { checkGrant, type Grant, type Held, type Publisher } from './publisher.js'
 import type { Entry } from './roster.js'
 import { ownPort, type Want } from './wants.js'
@@ -72,7 +73,7 @@ export interface AcquiringParts {
 
 export function createAcquiring(parts: AcquiringParts): Acquiring {
   const { want, context, failures, publisher, bell, holder: holding, disturbed } = parts
-  const { host, policy, desks, memory, ledger } = context
+  const { host, policy, desks, memory, ledger, claims } = context
   const { clock } = host
   const flights = new Map<Mapper, Flight>()
   const leftovers = createLeftovers(context)
@@ -98,18 +99,20 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
   }
 
   /** To be called in the turn of the strategy. */
-  async function release({ entry, mapper }: Choice, lease: Lease, last: Closing): Promise<void> {
+  async function release({ entry, mapper, endpoint }: Choice, lease: Lease, last: Closing): Promise<void> {
     const bounded = (call: CallOptions): Promise<void> =>
       attempt((own) => lease.release(own), limitOf(mapper), clock, call)
     const isSame = lease.addresses.some(ledger.isHeld)
     // The same mapping as the live one. Of another strategy it may be an entry of its own.
     if (isSame && heldBy() === entry) return
-    if (isSame) return leftovers.add({ strategy: entry.name, mapper, remove: bounded, asked: undefined })
+    if (isSame) return leftovers.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
+    // It is the mapping of another program of this host.
+    if ((await claims.others(endpoint, lease.addresses)).length > 0) return
     try {
       await bounded(last)
     } catch (error) {
       host.log.debug(`${entry.name}: a lease that came too late was not released: ${printable(String(error))}`)
-      leftovers.add({ strategy: entry.name, mapper, remove: bounded, asked: undefined })
+      leftovers.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
     }
     disturbed()
   }
@@ -121,11 +124,13 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
     const desk = desks.of(mapper.gateway)
     const holder = createHolder(endpoint, () => bell.ring('look'))
     // Written before the request leaves, so that a run that is killed now finds its mapping again.
-    let remembered = await memory.recall(mapper.gateway, endpoint, call)
+    const recall = async (): Promise<Memory> =>
+      agreeOn(await memory.recall(mapper.gateway, endpoint, call), { claims, book: memory, want }, call)
+    let remembered = await recall()
     return desk.serve(entry.name, async () => {
       call.signal.throwIfAborted()
       // Another holder of the same endpoint has released it meanwhile.
-      if (!memory.has(remembered)) remembered = await memory.recall(mapper.gateway, endpoint, call)
+      if (!memory.has(remembered)) remembered = await recall()
       const request = requestFor(endpoint, remembered)
       flight.remembered = remembered
       flight.startedMs = clock.monotonicMs()
@@ -155,7 +160,7 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
   }
 
   /** Notes that a request may have made something. */
-  function leave({ entry, mapper }: Choice, request: MapRequest, about: Memory): void {
+  function leave({ entry, mapper, endpoint }: Choice, request: MapRequest, about: Memory): void {
     if (mapper.undo === undefined) return
     const { suggestedExternalPort: port, lifetimeMs } = request
     const remove = (call: CallOptions): Promise<void> =>
@@ -163,6 +168,7 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
     leftovers.add({
       strategy: entry.name,
       mapper,
+      endpoint,
       remove,
       asked: isServed() ? undefined : { memory: about, port, lifetimeMs }
     })

@@ -6,6 +6,7 @@ import type { MappingEvent } from './events.js'
 import type { Ledger } from './ledger.js'
 import type { Locals } from './local.js'
 import type { MemoryBook } from './memory.js'
+import type { Claims } from './owners.js'
 import type { Policy } from './policy.js'
 import type { Entry, Roster } from './roster.js'
 
@@ -20,6 +21,8 @@ export interface Context {
   readonly locals: Locals
   readonly doubts: Doubts
   readonly ledger: Ledger
+  /** What other programs of this host have to do with the endpoints. */
+  readonly claims: Claims
   readonly network: () => Network
   /** Whether a strategy of this rank may be used, or must wait for better ones that are still searching. */
   readonly mayUse: (rank: number) => boolean

@@ -1,5 +1,6 @@
 import { printable } from '@postern/interface'
 import type { NatError, Protocol } from '@postern/interface'
+import type { Owner } from './owners.js'
 import type { PeerReport, Report, StrategyReport } from './report.js'
 
 export type MappingEventName =
@@ -11,6 +12,7 @@ export type MappingEventName =
   | 'refuted'
   | 'failed'
   | 'released'
+  | 'shared'
 
 /** What became of one wanted endpoint. `postern --json` prints it as it is. */
 export interface MappingEvent {
@@ -25,6 +27,8 @@ export interface MappingEvent {
   readonly lifetimeSeconds: number | null
   /** Only with `failed`, `lost` and `refuted`: why, one entry a strategy. */
   readonly reasons?: readonly EventReason[]
+  /** Only with `shared`: the other programs of this host that have the mapping. */
+  readonly owners?: readonly Owner[]
 }
 
 export interface EventReason {

@@ -14,6 +14,8 @@ import { endpointFor, isOnPath, type Want } from './wants.js'
 /** What is held for one want: nothing, or one lease. */
 export interface Holding {
   readonly held: () => Held | undefined
+  /** Whether an endpoint without wildcards is the one that is wanted. */
+  isOf(endpoint: Endpoint): boolean
   /** Whether everything that could be tried by now has been. */
   readonly atRest: () => boolean
   /** Something is to be looked at again: `look` at what strategies there are, `check` the lease at its gateway. */
@@ -164,6 +166,8 @@ export function createHolding(want: Want, context: Context): Holding {
 
   return {
     held: () => tenure?.held(),
+    isOf: ({ protocol, family, port }) =>
+      protocol === want.endpoint.protocol && family === want.endpoint.family && port === want.endpoint.port,
     atRest: () => tenure !== undefined || !trying,
     ring(why) {
       if (tenure === undefined) trying = true
@@ -183,6 +187,7 @@ export function createHolding(want: Want, context: Context): Holding {
       await tenure?.release(last)
       tenure = undefined
       await acquiring.end(last)
+      await context.claims.drop(want)
     }
   }
 }

@@ -13,6 +13,7 @@ export { memoryStore } from './memory.js'
 export { formatMemories, parseMemories } from './memory-text.js'
 export type { LendTap } from './observers.js'
 export type { HostedOptions, PolicyOptions, TraversalOptions, WantOptions } from './options.js'
+export type { EndpointClaim, EndpointOwners, Owner } from './owners.js'
 export type { BackOff, Policy, RelayPolicy } from './policy.js'
 export { defaultPolicy } from './policy.js'
 export type {

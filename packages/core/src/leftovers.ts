@@ -1,4 +1,4 @@
-import { type CallOptions, type Mapper, printable } from '@postern/interface'
+import { type CallOptions, type Endpoint, type Mapper, printable } from '@postern/interface'
 import type { Context } from './context.js'
 import type { Memory } from './memory.js'
 
@@ -14,6 +14,7 @@ export interface Asked {
 export interface Leftover {
   readonly strategy: string
   readonly mapper: Mapper
+  readonly endpoint: Endpoint
   /** Deletes it. */
   readonly remove: (call: CallOptions) => Promise<void>
   /** Remembered until it is deleted. Undefined where the memory of the endpoint is of another mapping. */
@@ -39,7 +40,7 @@ export interface Leftovers {
 /** After so many failures deleting waits for the end. */
 const maxFailures = 2
 
-export function createLeftovers({ host, memory: book, desks }: Context): Leftovers {
+export function createLeftovers({ host, memory: book, desks, claims }: Context): Leftovers {
   const { clock } = host
   const leftovers = new Set<Leftover>()
   /** How often in a row deleting has failed. */
@@ -65,7 +66,8 @@ export function createLeftovers({ host, memory: book, desks }: Context): Leftove
   async function remove(leftover: Leftover, call: CallOptions): Promise<void> {
     const { strategy, mapper, asked } = leftover
     try {
-      await leftover.remove(call)
+      // Where another program of this host has a mapping of the endpoint, this may be the same.
+      if ((await claims.others(leftover.endpoint)).length === 0) await leftover.remove(call)
       leftovers.delete(leftover)
       failures.delete(mapper)
       if (asked !== undefined) settle(asked.memory)

@@ -45,6 +45,8 @@ export interface MemoryBook {
   /** The memory of an endpoint at a gateway: the stored one, or a new one with a new key. Resolves when it is saved, when
    * that has failed, or when the store does not answer in time. Rejects with the signal's reason. */
   recall(gateway: Gateway | null, endpoint: Endpoint, call: CallOptions): Promise<Memory>
+  /** Gives a memory another key, which other programs of this host use. Resolves and rejects as `recall`. */
+  rekey(memory: Memory, key: string, call: CallOptions): Promise<Memory>
   /** Whether it has not been forgotten. */
   has(memory: Memory): boolean
   /** Changes a memory. Saved soon: what a later run cannot do without sooner than the rest. */
@@ -186,6 +188,13 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
       const saved = known === undefined ? flush() : saving
       if (saved !== undefined) await patience(saved, call)
       return memory
+    },
+    async rekey(memory, key, call) {
+      const next = { ...(book.get(keyOf(memory)) ?? memory), key }
+      keep(next)
+      dirty = true
+      await patience(flush(), call)
+      return next
     },
     has: (memory) => book.has(keyOf(memory)),
     note(memory, changes) {

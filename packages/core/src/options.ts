@@ -1,6 +1,7 @@
 import type { Host, Strategy } from '@postern/interface'
 import { systemHost } from './host.js'
 import { memoryStore, type Store } from './memory.js'
+import type { EndpointOwners } from './owners.js'
 import type { Doubt } from './doubts.js'
 import { type BackOff, defaultPolicy, type Policy, type RelayPolicy } from './policy.js'
 
@@ -13,6 +14,10 @@ export interface TraversalOptions<H extends Host = Host> {
   /** What is remembered across runs.
    * @default nothing */
   readonly store?: Store
+  /** The programs of this host that may want the same endpoint mapped: they share one mapping, and the last one that leaves
+   * deletes it.
+   * @default none are known: each program deletes its mappings when it leaves */
+  readonly owners?: EndpointOwners
   /** Looks from this side for what speaks against an external IPv4 address that the default router claims. An address
    * that is doubted is not taken for reachable unless witnesses verify it.
    * @default nothing is looked for */
@@ -45,16 +50,18 @@ export interface WantOptions {
 }
 
 /** Reads the options once. Throws a TypeError for one that cannot be right. */
-export function readOptions(
-  options: TraversalOptions
-): Required<Omit<TraversalOptions, 'doubt'>> & { readonly policy: Policy; readonly doubt: Doubt | undefined } {
-  const { strategies, host = systemHost, store = memoryStore(), policy = {}, doubt } = options
+export function readOptions(options: TraversalOptions): Required<Omit<TraversalOptions, 'doubt' | 'owners'>> & {
+  readonly policy: Policy
+  readonly doubt: Doubt | undefined
+  readonly owners: EndpointOwners | undefined
+} {
+  const { strategies, host = systemHost, store = memoryStore(), policy = {}, doubt, owners } = options
   if (!Array.isArray(strategies) || strategies.some((strategy) => typeof strategy !== 'function')) {
     throw new TypeError('strategies is not an array of strategies, such as [natPmp(), upnp()]')
   }
   const merged = { ...defaultPolicy, ...policy, relay: { ...defaultPolicy.relay, ...policy.relay } }
   checkPolicy('policy', merged)
-  return { strategies, host, store, policy: merged, doubt }
+  return { strategies, host, store, policy: merged, doubt, owners }
 }
 
 function checkPolicy(path: string, values: Policy | RelayPolicy | BackOff): void {

@@ -11,6 +11,7 @@ import type { Context } from './context.js'
 import { eventReason, type EventReason, type MappingEvent, type MappingEventName } from './events.js'
 import type { Holder } from './ledger.js'
 import type { Memory } from './memory.js'
+import type { Owner } from './owners.js'
 import { type Entry, gatewayKey } from './roster.js'
 import { type Want, withSuffix } from './wants.js'
 
@@ -39,6 +40,8 @@ export interface Publisher {
   /** Withdraws the addresses that the next lease does not have. True if the mapping was nobody else's too. */
   withdraw(old: Held, next?: Held): boolean
   tell(event: MappingEventName, about: Held, error?: NatError): void
+  /** Says that other programs of this host have the same mapping, if any do. */
+  tellOwners(about: Held, owners: readonly Owner[]): void
   /** Says that nothing works. */
   complain(want: Want, reasons: readonly EventReason[]): void
 }
@@ -56,7 +59,7 @@ export function createPublisher(context: Context): Publisher {
     return last.length === gone.length
   }
 
-  function tell(event: MappingEventName, about: Held, error?: NatError): void {
+  function tell(event: MappingEventName, about: Held, error?: NatError, owners: readonly Owner[] = []): void {
     const { entry, endpoint, external, lease } = about
     const details: MappingEvent = {
       event,
@@ -65,7 +68,8 @@ export function createPublisher(context: Context): Publisher {
       internal: { address: endpoint.address, port: endpoint.port },
       external: { address: external.address, port: external.port },
       lifetimeSeconds: lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : lease.lifetimeMs / 1000,
-      ...(error === undefined ? {} : { reasons: [eventReason(entry.name, error)] })
+      ...(error === undefined ? {} : { reasons: [eventReason(entry.name, error)] }),
+      ...(owners.length === 0 ? {} : { owners })
     }
     emit(details)
   }
@@ -73,6 +77,9 @@ export function createPublisher(context: Context): Publisher {
   return {
     withdraw,
     tell,
+    tellOwners(about, owners) {
+      if (owners.length > 0) tell('shared', about, undefined, owners)
+    },
     take(lease, holder) {
       for (const address of lease.addresses) ledger.take(address, holder)
     },
@@ -80,6 +87,7 @@ export function createPublisher(context: Context): Publisher {
       const { lease, entry, mapper, endpoint } = next
       if (before === undefined) entry.leases++
       const isSame = before !== undefined && isSameList(before.lease.addresses, lease.addresses)
+      if (!isSame) context.claims.holds(endpoint, lease.addresses)
       if (before !== undefined && !isSame) withdraw(before, next)
       const expiresAt = lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : host.clock.wallMs() + lease.lifetimeMs
       for (const granted of lease.addresses) {

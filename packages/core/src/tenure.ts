@@ -4,6 +4,7 @@ import type { Bell } from './bell.js'
 import type { Closing, Context } from './context.js'
 import type { Desk } from './desks.js'
 import { type Ending, keep } from './keeper.js'
+import type { Owner } from './owners.js'
 import { checkGrant, type Grant, type Held, type Publisher } from './publisher.js'
 import { isOnPath, isOurs } from './wants.js'
 
@@ -37,7 +38,7 @@ export interface TenureParts {
 /** Publishes what was granted. */
 export function createTenure(first: Held, parts: TenureParts): Tenure {
   const { context, bell, publisher, answered, askedLast, giveBack, track } = parts
-  const { host, policy, desks, ledger, memory, doubts } = context
+  const { host, policy, desks, ledger, memory, doubts, claims } = context
   const { clock } = host
   const { entry, mapper, holder } = first
   const limitMs = mapper.timeoutMs ?? policy.verbMs
@@ -122,6 +123,11 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   }
 
   publish(first, undefined)
+  const { endpoint: mapped, lease: granted } = first
+  const tellOwners = (owners: readonly Owner[]): void => {
+    if (isHeld()) publisher.tellOwners(held, owners)
+  }
+  track(claims.others(mapped, granted.addresses).then(tellOwners))
   // What was just granted need not be looked at.
   bell.silence()
 
@@ -175,6 +181,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
       phase = 'over'
       entry.leases--
       publisher.withdraw(held)
+      claims.holds(held.endpoint, [])
       publisher.tell('lost', held, ending.why)
       return ending
     },
@@ -195,6 +202,10 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
           const { lease } = latest
           // Somebody has mapped the same again while this waited: releasing it would end what is wanted.
           if (lease.addresses.some(ledger.isHeld)) return false
+          // Another program of this host has the same mapping: the last one deletes it.
+          const owners = await claims.leave(held.endpoint, lease.addresses)
+          publisher.tellOwners(held, owners)
+          if (owners.length > 0) return false
           await attempt((call) => lease.release(call), limitMs, clock, last)
           memory.forget(held.memory)
           return true

@@ -17,6 +17,8 @@ export async function tidy(context: Context, wanted: Wanted, { signal }: CallOpt
   for (const left of book.all()) {
     signal.throwIfAborted()
     if (wanted.includes(left.endpoint)) continue
+    // Another program of this host has it now.
+    if ((await context.claims.others(left.endpoint)).length > 0) continue
     if (left.externalPort === null || (left.expiresAt !== null && left.expiresAt <= host.clock.wallMs())) {
       book.forget(left)
       continue
@@ -43,7 +45,7 @@ export async function tidy(context: Context, wanted: Wanted, { signal }: CallOpt
     try {
       const deleted = await desks.of(mapper.gateway).serve(entry.name, async () => {
         // It may have become wanted while others were served; then it is mapped already, and must stay so.
-        if (wanted.includes(left.endpoint)) return false
+        if (wanted.includes(left.endpoint) || (await context.claims.others(left.endpoint)).length > 0) return false
         const late = (lease: Lease): void => void release(lease).catch(() => undefined)
         const map = (call: CallOptions): Promise<Lease> => mapper.map(request, call)
         await release(await attempt(map, limitMs, host.clock, { signal }, late))

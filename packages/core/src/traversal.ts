@@ -12,6 +12,7 @@ import { createLedger } from './ledger.js'
 import { createLocals } from './local.js'
 import { createMemoryBook } from './memory.js'
 import { type HostedOptions, readOptions, type TraversalOptions, type WantOptions } from './options.js'
+import { createClaims } from './owners.js'
 import { createRecoveries } from './recovery.js'
 import { createRelays } from './relays.js'
 import type { Report } from './report.js'
@@ -61,7 +62,7 @@ const sleptMs = 5000
 export function createTraversal(options: TraversalOptions): Traversal
 export function createTraversal<H extends Host>(options: HostedOptions<H>): Traversal
 export function createTraversal(options: TraversalOptions): Traversal {
-  const { strategies, host, store, policy, doubt } = readOptions(options)
+  const { strategies, host, store, policy, doubt, owners } = readOptions(options)
   const { clock } = host
   const { target, fire } = createEvents()
   let network: Network = { gateways: [], addresses: [] }
@@ -112,6 +113,9 @@ export function createTraversal(options: TraversalOptions): Traversal {
     locals: createLocals(candidates, () => network),
     doubts,
     ledger: createLedger(),
+    claims: createClaims(owners, clock, (endpoint) => {
+      for (const holding of session?.holdings() ?? []) if (holding.isOf(endpoint)) holding.ring('check')
+    }),
     network: () => network,
     mayUse(rank) {
       if (session === undefined) return false

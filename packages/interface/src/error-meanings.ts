@@ -182,7 +182,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     meaning:
       'The file that remembers mappings cannot be used: damaged, no regular file, in use by another process, or on a disk that is full or does not answer.',
     advice:
-      'None needed: the run goes on, with empty memory if it could not be read. Give each program its own file, and the disk some space.'
+      'None needed: the run goes on, with empty memory if it could not be read. Give each program its own file (`fileStore({ app })`), and the disk some space.'
   },
 
   // Between two peers.

@@ -1,15 +1,18 @@
 import type { Socket } from 'node:dgram'
+import { errorMonitor } from 'node:events'
 import type { Server } from 'node:net'
-import { classOf, type Endpoint, familyOf } from '@postern/interface'
+import { type CallOptions, classOf, type Endpoint, familyOf } from '@postern/interface'
+import { takesIpv4 } from './takes-ipv4.js'
 
 /** Anything of Node's that listens on a port: `net.Server` with all that inherits from it (`http`, `https`, `tls`), and
  * `dgram.Socket`. */
 export type ExposableServer = Server | Socket
 
-/** Where a server listens. A wildcard IPv6 server takes IPv4 connections too, so it is two endpoints.
+/** Resolves with where a server listens. An IPv6 server on `::` takes IPv4 connections too, unless it was told not to
+ * (`ipv6Only`): then it is one endpoint, else two.
  *
- * Throws a TypeError for a server on a pipe. */
-export function endpointsOf(server: ExposableServer): readonly Endpoint[] {
+ * Rejects with a TypeError for a server on a pipe. */
+export async function endpointsOf(server: ExposableServer): Promise<readonly Endpoint[]> {
   const protocol = isDatagram(server) ? 'udp' : 'tcp'
   const bound = server.address()
   if (bound === null || typeof bound === 'string') {
@@ -19,44 +22,55 @@ export function endpointsOf(server: ExposableServer): readonly Endpoint[] {
   const family = familyOf(address)
   if (family === undefined) throw new TypeError(`the server listens on ${address}, which is no IP address`)
   const endpoint: Endpoint = { protocol, family, address, port }
-  if (address !== '::' || classOf(address) !== 'unspecified') return [endpoint]
+  if (family !== 6 || classOf(address) !== 'unspecified' || !(await takesIpv4(protocol, port))) return [endpoint]
   return [{ protocol, family: 4, address: '0.0.0.0', port }, endpoint]
 }
 
 export const isDatagram = (server: ExposableServer): server is Socket => 'bind' in server && 'addMembership' in server
 
-/** Throws a TypeError for what is no server of Node's. */
+/** Throws a TypeError for what is no server of Node's: a socket that is connected has an address, too. */
 export function checkServer(server: unknown): asserts server is ExposableServer {
-  const usable =
+  const has = (...names: readonly string[]): boolean =>
     typeof server === 'object' &&
     server !== null &&
-    'address' in server &&
-    typeof server.address === 'function' &&
-    'on' in server
-  if (!usable) throw new TypeError('expose() takes a net.Server, http.Server, https.Server or dgram.Socket')
+    names.every((name) => typeof Reflect.get(server, name) === 'function')
+  if (has('address', 'on') && (has('listen') || has('bind', 'addMembership'))) return
+  throw new TypeError(
+    'expose() takes a net.Server, http.Server, https.Server or dgram.Socket: what listen() of a framework gives, for example'
+  )
 }
 
-/** Resolves once the server listens, or when the signal aborts. */
-export function listening(server: ExposableServer, signal: AbortSignal): Promise<void> {
+/**
+ * Resolves once the server listens, or when the signal aborts. A server that cannot listen may try again, so its error is
+ * told and waiting goes on; the error stays unhandled if the program does not handle it.
+ */
+export function listening(
+  server: ExposableServer,
+  { signal }: CallOptions,
+  failed: (error: unknown) => void
+): Promise<void> {
+  const emitter: NodeJS.EventEmitter = server
   return new Promise((resolve) => {
     if (isListening(server) || signal.aborted) return resolve()
     const done = (): void => {
       server.off('listening', done)
+      emitter.off(errorMonitor, failed)
       signal.removeEventListener('abort', done)
       resolve()
     }
     server.once('listening', done)
+    emitter.on(errorMonitor, failed)
     signal.addEventListener('abort', done, { once: true })
   })
 }
 
-function isListening(server: ExposableServer): boolean {
+export function isListening(server: ExposableServer): boolean {
   if (!isDatagram(server)) return server.listening
   try {
     server.address()
     return true
   } catch {
-    // dgram throws until the socket is bound.
+    // dgram throws until the socket is bound, and when it is closed.
     return false
   }
 }

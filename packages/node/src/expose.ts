@@ -1,5 +1,6 @@
 import {
   createTraversal,
+  type EndpointOwners,
   type PolicyOptions,
   type Report,
   type Store,
@@ -8,10 +9,11 @@ import {
   type TraversalEvents,
   type TypedEvents
 } from '@postern/core'
-import type { Host, Network, Strategy } from '@postern/interface'
+import { type CallOptions, type Host, type Network, printable, type Strategy } from '@postern/interface'
 import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
-import { checkServer, type ExposableServer, endpointsOf, listening } from './endpoints.js'
+import { checkServer, type ExposableServer, endpointsOf, isListening, listening } from './endpoints.js'
 import { fileStore } from './file-store.js'
+import { endpointOwners } from './endpoint-owners.js'
 import { defaultStrategies, parseLadder } from './ladder.js'
 import { lendTo } from './lend.js'
 import { closeOnSignals } from './signals.js'
@@ -23,6 +25,9 @@ export interface ExposeOptions {
   /** What is remembered across runs, so that a run that was killed takes its own mapping back.
    * @default a file of this program's in `$XDG_STATE_HOME/postern` */
   readonly store?: Store
+  /** The programs of this host that may have the same port mapped: they share one mapping, and the last one deletes it.
+   * @default all programs of this user, by files in `$XDG_STATE_HOME/postern/endpoints` */
+  readonly owners?: EndpointOwners
   /** Replaces parts of the default policy.
    * @default the default policy */
   readonly policy?: PolicyOptions
@@ -64,9 +69,9 @@ const patienceMs = 5000
 /**
  * Makes a server reachable from outside, and keeps it so.
  *
- * Waits until the server listens. Resolves after the first pass over the strategies, at most 5 s later, whatever came of
- * it: `report()` tells. Ends when the server closes, the signal aborts, or `close()` is called. Throws a TypeError for
- * arguments that cannot be right, and nothing else.
+ * Resolves after the first pass over the strategies, at most 5 s later, whatever came of it: `report()` tells. A server that
+ * does not listen by then, or that cannot, is exposed when it does. Ends when the server closes, the signal aborts, or
+ * `close()` is called. Throws a TypeError for arguments that cannot be right, and nothing else.
  */
 export async function expose(server: ExposableServer, options: ExposeOptions = {}): Promise<Exposure> {
   checkServer(server)
@@ -79,17 +84,24 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     strategies,
     host,
     doubt: doubtBeyondFirstHop(host.clock),
+    owners: options.owners ?? endpointOwners(),
     ...(store === undefined ? {} : { store }),
     ...(policy === undefined ? {} : { policy })
   })
   attach(traversal, options.on ?? {})
-  const exposure = handle(traversal, async () => {
-    ended.abort()
-    await watching
-    await traversal.stop()
-    await ownStore?.close()
-  })
   let watching: Promise<void> | undefined
+  /** Why nothing can be exposed yet. */
+  let trouble: string | undefined = 'The server does not listen yet: it is exposed once it does.'
+  const exposure = handle(
+    traversal,
+    () => trouble,
+    async () => {
+      ended.abort()
+      await watching
+      await traversal.stop()
+      await ownStore?.close()
+    }
+  )
   // Nothing awaits this close: what it rejects with is for the callers of `close()`.
   const end = (): void => {
     exposure.close().catch((error: unknown) => host.log.info(`it was not closed in good order: ${String(error)}`))
@@ -98,39 +110,67 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   // The caller's signal may live as long as the process, and serve many exposures.
   options.signal?.addEventListener('abort', end, { once: true, signal: ended.signal })
 
-  await listening(server, ended.signal)
-  if (ended.signal.aborted) return exposure
-  for (const endpoint of endpointsOf(server)) {
-    traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
-  }
-  server.once('close', end)
-  ended.signal.addEventListener('abort', () => server.off('close', end))
-  if (releaseOnExit) closeOnSignals(() => exposure.close(), ended.signal)
-
-  const known = Promise.withResolvers<void>()
-  let where: Network = { gateways: [], addresses: [] }
-  lendTo(traversal, server, () => where, ended)
-  const changed = (network: Network): void => {
-    where = network
-    traversal.networkIs(network)
-    known.resolve()
-  }
-  watching = watchNetwork({ clock: host.clock, changed, find }, ended)
   const over = new AbortController()
   const limit = host.clock.sleep(patienceMs, over).catch(() => undefined)
-  const begun = async (): Promise<void> => {
+  const cannotListen = Promise.withResolvers<void>()
+
+  async function begin(): Promise<void> {
+    await listening(server, ended, (error) => {
+      trouble = `The server cannot listen: ${printable(String(error))}.`
+      cannotListen.resolve()
+    })
+    if (ended.signal.aborted) return
+    const endpoints = await endpointsOf(server)
+    if (ended.signal.aborted) return
+    // It was closed meanwhile.
+    if (!isListening(server)) return end()
+    trouble = undefined
+    for (const endpoint of endpoints) traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
+    server.once('close', end)
+    ended.signal.addEventListener('abort', () => server.off('close', end))
+
+    const known = Promise.withResolvers<void>()
+    let where: Network = { gateways: [], addresses: [] }
+    lendTo(traversal, server, endpoints, () => where, ended)
+    const changed = (network: Network): void => {
+      where = network
+      traversal.networkIs(network)
+      known.resolve()
+    }
+    watching = watchNetwork({ clock: host.clock, changed, find }, ended)
     // A platform that cannot tell its routes still has its own addresses, and named gateways.
-    await Promise.race([known.promise, limit])
+    const late = new AbortController()
+    await Promise.race([known.promise, host.clock.sleep(patienceMs, late).catch(() => undefined), aborted(ended)])
+    late.abort()
     if (ended.signal.aborted) return
     await traversal.start()
     await traversal.firstPass()
   }
-  await Promise.race([begun(), limit])
-  over.abort()
+
+  if (releaseOnExit) closeOnSignals(() => exposure.close(), ended.signal)
+  const begun = begin()
+  try {
+    await Promise.race([begun, limit, cannotListen.promise])
+  } catch (error) {
+    await exposure.close()
+    throw error
+  } finally {
+    over.abort()
+  }
+  begun.catch((error: unknown) => {
+    trouble = `${error instanceof Error ? error.message : String(error)}.`
+    host.log.info(`nothing is exposed: ${trouble}`)
+  })
   return exposure
 }
 
-function handle(traversal: Traversal, stop: () => Promise<void>): Exposure {
+const aborted = ({ signal }: CallOptions): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+function handle(traversal: Traversal, trouble: () => string | undefined, stop: () => Promise<void>): Exposure {
   let closed: Promise<void> | undefined
   return {
     addEventListener: traversal.addEventListener,
@@ -138,7 +178,10 @@ function handle(traversal: Traversal, stop: () => Promise<void>): Exposure {
     get addresses() {
       return traversal.report().externalAddresses
     },
-    report: () => traversal.report(),
+    report() {
+      const text = trouble()
+      return text === undefined ? traversal.report() : { ...traversal.report(), advice: [text] }
+    },
     close() {
       closed ??= stop()
       return closed
@@ -148,10 +191,11 @@ function handle(traversal: Traversal, stop: () => Promise<void>): Exposure {
 
 function attach(
   traversal: Traversal,
-  { mapped, renewed, changed, lost, verified, refuted, failed, released, strategy, verdict }: Listeners
+  { mapped, renewed, changed, lost, verified, refuted, failed, released, shared, strategy, verdict }: Listeners
 ): void {
-  const outcomes = { mapped, renewed, changed, lost, verified, refuted, failed, released }
-  for (const name of ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released'] as const) {
+  const outcomes = { mapped, renewed, changed, lost, verified, refuted, failed, released, shared }
+  const names = ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released', 'shared'] as const
+  for (const name of names) {
     const listener = outcomes[name]
     if (listener !== undefined) traversal.addEventListener(name, listener)
   }

@@ -5,6 +5,8 @@
  */
 
 export type { ExposableServer } from './endpoints.js'
+export type { EndpointOwnersOptions } from './endpoint-owners.js'
+export { endpointOwners } from './endpoint-owners.js'
 export type { ExposeOptions, Exposure, Listeners } from './expose.js'
 export { expose } from './expose.js'
 export type { FileLock, Holder } from './file-lock.js'

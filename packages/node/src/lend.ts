@@ -9,13 +9,19 @@ import {
   type Network
 } from '@postern/interface'
 import { ownTap, tapOf } from '@postern/net'
-import { type ExposableServer, endpointsOf, isDatagram } from './endpoints.js'
+import { type ExposableServer, isDatagram } from './endpoints.js'
 
 /** Lends to observers what shows how a server fares: a datagram socket itself, for others a small socket that is open while
  * they are asked. Where no strategy observes, nothing is opened. */
-export function lendTo(traversal: Traversal, server: ExposableServer, network: () => Network, call: CallOptions): void {
+export function lendTo(
+  traversal: Traversal,
+  server: ExposableServer,
+  endpoints: readonly Endpoint[],
+  network: () => Network,
+  call: CallOptions
+): void {
   if (!isDatagram(server)) return traversal.lend(ownTap(network), call)
-  for (const endpoint of endpointsOf(server)) {
+  for (const endpoint of endpoints) {
     const taps = new Map<string, DatagramTap>()
     const lend: LendTap = () => {
       const address = concrete(endpoint, network())

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { Memory } from '@postern/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { fileStore } from '../src/index.js'
+import { fileStore, takeLock } from '../src/index.js'
 
 const program = fileURLToPath(new URL('support/owner.mjs', import.meta.url))
 const memory: Memory = {
@@ -185,7 +185,7 @@ describe('a file', () => {
     await store.save([memory])
     await rm(join(folder, 'gone'), { recursive: true })
     await store.save([memory])
-    expect((await load(store.path)).warnings).toEqual([expect.stringContaining('in use')])
+    expect(await takeLock(store.path)).toEqual({ holder: process.pid })
     await store.close()
     expect(await load(store.path)).toEqual(free)
   })

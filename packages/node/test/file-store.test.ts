@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Memory } from '@postern/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { fileStore } from '../src/index.js'
+import { fileStore, isHolder, takeLock } from '../src/index.js'
 
 const memory: Memory = {
   gateway: { address: '192.168.1.1', mac: null },
@@ -73,16 +73,43 @@ describe('the file store', () => {
     await store.close()
   })
 
-  it('belongs to one store: another one starts with empty memory and leaves it alone', async () => {
+  it('belongs to one process: another one starts with empty memory and leaves it alone', async () => {
     const { store: mine } = open()
     await mine.save([memory])
+    await mine.close()
+    // The lock as another process has it.
+    const lock = await takeLock(path)
+    if (isHolder(lock)) throw new Error('the lock is not free')
     const { store, warnings } = open()
     expect(await store.load()).toEqual([])
     await store.save([])
     expect(warnings).toMatchObject([{ code: 'STORE_UNUSABLE', message: expect.stringContaining(String(process.pid)) }])
     expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ memories: [memory] })
-    await mine.close()
+    await lock.release()
     expect(await open().store.load()).toEqual([memory])
+    await store.close()
+  })
+
+  it('is one for all stores of a process: each saves what it has changed, and the last one releases it', async () => {
+    const other: Memory = { ...memory, endpoint: { ...memory.endpoint, port: 8443 } }
+    const one = open()
+    const two = open()
+    expect(await one.store.load()).toEqual([])
+    expect(await two.store.load()).toEqual([])
+    await one.store.save([memory])
+    await two.store.save([other])
+    expect(await two.store.load()).toEqual([memory, other])
+    // What the other one has changed since stays, also where this one would remove it.
+    await one.store.save([{ ...memory, externalPort: 9000 }])
+    await two.store.save([])
+    expect(await one.store.load()).toEqual([{ ...memory, externalPort: 9000 }])
+    await one.store.close()
+    expect(await takeLock(path)).toEqual({ holder: process.pid })
+    await two.store.close()
+    const lock = await takeLock(path)
+    expect(isHolder(lock)).toBe(false)
+    if (!isHolder(lock)) await lock.release()
+    expect([...one.warnings, ...two.warnings]).toEqual([])
   })
 
   it.skipIf(process.platform === 'win32')('leaves alone what is no regular file, and waits for none', async () => {

@@ -176,7 +176,8 @@ async function lapsing(
   refused: NatError,
   call: CallOptions
 ): Promise<NatError> {
-  if (refused.code !== 'NOT_AUTHORIZED') return refused
+  // On IPv4 another nonce means another owner, and asking again would map anew.
+  if (refused.code !== 'NOT_AUTHORIZED' || subject.endpoint.family === 4) return refused
   const reply = await client.map(requestFor(subject, external, 1), subject.endpoint.address, call)
   if (reply.result !== result.success) return refused
   const message = `the router does not delete the mapping; it lapses in ${reply.lifetimeSeconds} s`

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { home, never, request } from './helpers.js'
+import { home, never, request, request6 } from './helpers.js'
 
 const long = 30 * 60_000
 const short = 30_000
@@ -142,9 +142,9 @@ test('surfaces other refusals to delete, and tries again when it is asked again'
   expect(gateway.mappings).toEqual([])
 })
 
-test('lets a mapping lapse that the router renews but does not delete, as miniupnpd 2.3.1 in IPv6', async () => {
-  const { mapper, gateway, run, fails, clock } = home()
-  const lease = await run((await mapper()).map(request(), never))
+test('lets a pinhole lapse that the router renews but does not delete, as miniupnpd 2.3.1', async () => {
+  const { mapper, gateway, run, fails, clock } = home({ at: 'fe80::1%eth0' })
+  const lease = await run((await mapper()).map(request6(), never))
   await clock.advance(5000)
   gateway.inject({ kind: 'result', code: 2, on: 'pcp', times: 1 })
   expect(await fails(lease.release(never))).toMatchObject({
@@ -152,6 +152,16 @@ test('lets a mapping lapse that the router renews but does not delete, as miniup
     message: 'the router does not delete the mapping; it lapses in 120 s'
   })
   expect(gateway.mappings).toMatchObject([{ expiresAt: 125_000 }])
+})
+
+test('maps nothing anew where another owner of the port has deleted the mapping and the deletion is refused', async () => {
+  const { mapper, gateway, run, fails, clock } = home()
+  const lease = await run((await mapper()).map(request(), never))
+  await clock.advance(5000)
+  gateway.forget()
+  gateway.inject({ kind: 'result', code: 2, on: 'pcp', times: 1 })
+  expect(await fails(lease.release(never))).toMatchObject({ code: 'NOT_AUTHORIZED' })
+  expect(gateway.mappings).toEqual([])
 })
 
 test('leaves it at the refusal where the mapping is another one’s', async () => {

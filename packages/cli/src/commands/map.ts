@@ -34,7 +34,7 @@ ${codesText}`
     )
     .action(async (argument: PortArgument, flags: MapFlags, command: Command) => {
       const { via, lifetime, externalPort = namedPort(argument.port), once = false, json = false } = flags
-      const [{ map }, { fileStore }] = await Promise.all([import('../map.js'), import('@postern/node')])
+      const [{ map }, { endpointOwners, fileStore }] = await Promise.all([import('../map.js'), import('@postern/node')])
       const strategies = await readVia(via, command)
       if (strategies.length === 0) {
         const text = 'It maps nothing: leave the option out, or name strategies, such as --via pcp,nat-pmp,upnp.'
@@ -42,8 +42,11 @@ ${codesText}`
       }
       const warn = (error: Error): void => line(output.err, `! ${error.message}`)
       const store = fileStore({ app: `map-${argument.port}-${argument.protocol}`, warn })
+      const owners = endpointOwners({ program: 'postern map', warn })
       try {
-        finish(await map(argument, { strategies, lifetimeMs: lifetime, externalPort, once, json, store }, output))
+        finish(
+          await map(argument, { strategies, lifetimeMs: lifetime, externalPort, once, json, store, owners }, output)
+        )
       } finally {
         await store.close()
       }

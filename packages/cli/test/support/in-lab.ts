@@ -37,6 +37,7 @@ export async function folder(): Promise<string> {
 }
 
 export type Told = (MappingEvent | { readonly event: OtherEvent }) & {
+  readonly owners?: MappingEvent['owners']
   readonly report?: Report
   readonly addresses?: readonly string[]
   readonly direct?: boolean
@@ -72,7 +73,7 @@ export interface Running {
   readonly ended: Promise<number | null>
 }
 
-function follow(child: ChildProcess): Running {
+export function follow(child: ChildProcess): Running {
   const told: Told[] = []
   let seen = 0
   const waiting = new Set<() => void>()

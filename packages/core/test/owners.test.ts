@@ -1,0 +1,144 @@
+import type { Lease, Mapper, MapRequest, Strategy } from '@postern/interface'
+import { type VirtualClock, virtualClock } from '@postern/testkit'
+import { expect, it } from 'vitest'
+import {
+  createTraversal,
+  type EndpointOwners,
+  type Memory,
+  memoryStore,
+  type MappingEvent,
+  type Owner,
+  type Traversal
+} from '../src/index.js'
+
+const other: Owner = { pid: 4711, program: 'server' }
+const key = 'ab'.repeat(16)
+const router = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }
+
+interface Told {
+  readonly asked: MapRequest[]
+  released: number
+  readonly events: MappingEvent[]
+}
+
+/** A traversal that wants port 8080 of a router that grants everything. */
+async function run(
+  clock: VirtualClock,
+  owners: EndpointOwners,
+  memories: readonly Memory[] = []
+): Promise<Told & { traversal: Traversal }> {
+  const told: Told = { asked: [], released: 0, events: [] }
+  const grant = (port: number): Lease => ({
+    addresses: [`/ip4/11.0.0.2/tcp/${port}`],
+    lifetimeMs: 7_200_000,
+    renew: async () => grant(port),
+    release: async () => void told.released++
+  })
+  const mapper: Mapper = {
+    kind: 'mapper',
+    gateway: router,
+    family: 4,
+    protocols: ['tcp', 'udp'],
+    async map(request) {
+      told.asked.push(request)
+      return grant(request.suggestedExternalPort)
+    }
+  }
+  const strategy: Strategy = () => ({ name: 'granting', discover: async (_, found) => found(mapper) })
+  const host = { clock, random: () => 0.5, log: { debug: () => undefined, info: () => undefined } }
+  const traversal = createTraversal({ strategies: [strategy], host, owners, store: memoryStore(memories) })
+  for (const name of ['mapped', 'renewed', 'released', 'shared'] as const) {
+    traversal.addEventListener(name, ({ detail }) => told.events.push(detail))
+  }
+  traversal.want({ protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 })
+  traversal.networkIs({ gateways: [router], addresses: ['192.168.1.2'] })
+  await traversal.start()
+  await clock.advance(5000)
+  return Object.assign(told, { traversal })
+}
+
+async function stop(clock: VirtualClock, traversal: Traversal): Promise<void> {
+  const stopped = traversal.stop()
+  await clock.advance(10_000)
+  await stopped
+  expect(clock.pending).toBe(0)
+}
+
+/** Owners of which one more holds everything, as long as `here` is not empty. */
+function sharing(here: { owners: readonly Owner[]; changed?: () => void; ended?: number }): EndpointOwners {
+  return {
+    holders: async () => here.owners,
+    join(_, changed) {
+      here.changed = changed
+      return {
+        agree: async (_gateway, own) => (here.owners.length > 0 ? key : own),
+        holds: () => undefined,
+        others: async () => here.owners,
+        leave: async () => here.owners,
+        end: async () => void (here.ended = (here.ended ?? 0) + 1)
+      }
+    }
+  }
+}
+
+it('asks with the key of the other owners, tells of them, and leaves them the mapping', async () => {
+  const clock = virtualClock()
+  const here: Parameters<typeof sharing>[0] = { owners: [other] }
+  const told = await run(clock, sharing(here))
+  expect(told.asked.map((each) => Buffer.from(each.key).toString('hex'))).toEqual([key])
+  expect(told.events.map(({ event, owners }) => [event, owners])).toEqual([
+    ['mapped', undefined],
+    ['shared', [other]]
+  ])
+  await stop(clock, told.traversal)
+  expect(told.released).toBe(0)
+  expect(told.events.at(-1)).toMatchObject({ event: 'shared', owners: [other] })
+  expect(here.ended).toBe(1)
+})
+
+it('asks for the mapping again when another owner has left, and deletes it as the last one', async () => {
+  const clock = virtualClock()
+  const here: Parameters<typeof sharing>[0] = { owners: [other] }
+  const told = await run(clock, sharing(here))
+  here.owners = []
+  here.changed?.()
+  await clock.advance(5000)
+  expect(told.events.map(({ event }) => event)).toEqual(['mapped', 'shared', 'renewed'])
+  await stop(clock, told.traversal)
+  expect(told.released).toBe(1)
+  expect(told.events.at(-1)?.event).toBe('released')
+})
+
+it('leaves alone what an earlier run left where another owner has it now', async () => {
+  const left: Memory = {
+    gateway: { address: router.address, mac: null },
+    endpoint: { protocol: 'tcp', family: 4, address: '192.168.1.2', port: 9090 },
+    strategy: 'granting',
+    key,
+    externalPort: 9090,
+    wantedPort: null,
+    expiresAt: null,
+    verifiedAt: null
+  }
+  for (const owners of [[other], []]) {
+    const clock = virtualClock()
+    const told = await run(clock, sharing({ owners }), [left])
+    await clock.advance(60_000)
+    const ports = told.asked.map(({ endpoint }) => endpoint.port)
+    expect(ports).toEqual(owners.length > 0 ? [8080] : [8080, 9090])
+    await stop(clock, told.traversal)
+  }
+})
+
+it('maps and ends without owners that do not answer', async () => {
+  const clock = virtualClock()
+  const never = (): Promise<never> => new Promise(() => undefined)
+  const silent: EndpointOwners = {
+    holders: never,
+    join: () => ({ agree: never, holds: () => undefined, others: never, leave: never, end: never })
+  }
+  const told = await run(clock, silent)
+  expect(told.events.map(({ event }) => event)).toEqual(['mapped'])
+  await stop(clock, told.traversal)
+  expect(told.released).toBe(1)
+})

@@ -1,0 +1,211 @@
+import { rename } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { formatMemories, type Memory, parseMemories } from '@postern/core'
+import { natError, systemClock } from '@postern/interface'
+import { type FileLock, type Holder, isHolder, takeLock } from './file-lock.js'
+import { explainFileError, hasCode, makeFolder, readRegularFile, removeLeftovers, replaceFile } from './files.js'
+import { type MemoryMap, mapOf, mergeMemories } from './merge-memories.js'
+
+/** A local disk takes milliseconds. One that takes longer than this, in ms, is told as one that does not answer. */
+const answerMs = 3000
+/** `close` waits for the disk at most so long, in ms. The file is released later, if the disk comes back. */
+const closeMs = 1000
+
+/** What the file is to this run: it has the lock, it can only read, or it must not use the file. */
+type Use = FileLock | 'reads' | 'none'
+
+/** A file of memories that this process has open, for all stores on its path. */
+export interface MemoryFile {
+  load(user: FileUser): Promise<readonly Memory[]>
+  /** Writes what one user has changed since `base`, and leaves the rest as it is. */
+  save(user: FileUser, base: MemoryMap, next: MemoryMap): Promise<void>
+  /** Releases the file when no other store of this process uses it. */
+  close(user: FileUser): Promise<void>
+}
+
+export interface FileUser {
+  readonly warn: (error: Error) => void
+  /** A path under which an earlier version kept the same, and that is read where there is no file yet; undefined where the
+   * user has named the file. */
+  readonly earlier: string | undefined
+}
+
+/** State of the process: what the kernel locks for it can be had once. */
+const openFiles = new Map<string, MemoryFile>()
+
+export function openMemoryFile(path: string): MemoryFile {
+  const file = openFiles.get(path) ?? createMemoryFile(path, () => openFiles.delete(path))
+  openFiles.set(path, file)
+  return file
+}
+
+function createMemoryFile(path: string, closed: () => void): MemoryFile {
+  const users = new Set<FileUser>()
+  let current: MemoryMap = new Map()
+  let use: Use | undefined
+  let isTold = false
+  let isSlow = false
+  let isFailing = false
+  /** What was asked of the disk last. */
+  let turn: Promise<unknown> = Promise.resolve()
+
+  function warn(error: Error): void {
+    for (const each of new Set([...users].map((user) => user.warn))) each(error)
+  }
+  function tell(message: string, cause?: unknown): void {
+    if (isTold) return
+    isTold = true
+    warn(natError('STORE_UNUSABLE', message, { cause }))
+  }
+  function refuse(message: string, cause?: unknown): readonly Memory[] {
+    use = 'none'
+    tell(`${message}: this run remembers nothing`, cause)
+    return []
+  }
+
+  /** One call of the disk at a time, so that a disk that is away blocks one thread and not all. Tells if it is slow. */
+  async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = turn.then(work, work)
+    turn = next.catch(() => undefined)
+    const over = new AbortController()
+    systemClock.sleep(answerMs, over).then(
+      () => {
+        if (!isSlow)
+          warn(natError('STORE_UNUSABLE', `${path} does not answer: this run goes on without it until it does`))
+        isSlow = true
+      },
+      () => undefined
+    )
+    return await next.finally(() => over.abort())
+  }
+
+  async function take(): Promise<Use> {
+    if (use === 'none') return use
+    if (typeof use === 'object') {
+      if (await use.isHeld()) return use
+      // The folder was removed, and with it the lock.
+      await use.release()
+    }
+    await makeFolder(path)
+    const taken = await takeLock(path)
+    if (isHolder(taken)) {
+      const isOurName = [...users].some(({ earlier }) => earlier !== undefined)
+      const remedy = isOurName ? ". Give each program a file of its own: fileStore({ app: 'a-name' })" : ''
+      use = 'none'
+      tell(`${path} is in use by ${nameOf(taken)}: this run remembers nothing${remedy}`)
+      return 'none'
+    }
+    use = taken
+    await removeLeftovers(path)
+    return taken
+  }
+
+  async function read(): Promise<readonly Memory[]> {
+    if (path === '') return refuse('there is no home folder for a file: set XDG_STATE_HOME or HOME')
+    try {
+      if ((await take()) === 'none') return []
+    } catch (error) {
+      if (!hasCode(error, ...unwritableCodes))
+        return refuse(`${path} cannot be used, ${explainFileError(error)}`, error)
+      // Where nothing can be written there may be something to read. Each `save` tries again to get the lock.
+      use = 'reads'
+    }
+    let text: string
+    try {
+      text = (await readRegularFile(path)).toString('utf8')
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) return await readEarlier()
+      return refuse(`${path} cannot be used, ${explainFileError(error)}`, error)
+    }
+    try {
+      return parseMemories(text)
+    } catch (error) {
+      const aside = `${path}.damaged-${Date.now()}`
+      const isAside = await rename(path, aside).then(
+        () => true,
+        () => false
+      )
+      tell(`${path} is damaged${isAside ? ` and was set aside as ${basename(aside)}` : ''}`, error)
+      return []
+    }
+  }
+
+  /** What an earlier version kept under another name, unless a process of it still does. The file stays where it is: another
+   * program may have had the same name. */
+  async function readEarlier(): Promise<readonly Memory[]> {
+    const earlier = [...users].map((user) => user.earlier).find((each) => each !== undefined && each !== path)
+    if (earlier === undefined) return []
+    const text = await readRegularFile(earlier).catch(() => undefined)
+    if (text === undefined) return []
+    const lock = await takeLock(earlier).catch(() => undefined)
+    if (lock === undefined || isHolder(lock)) return []
+    await lock.release()
+    try {
+      return parseMemories(text.toString('utf8'))
+    } catch {
+      // It is of another program, or damaged: nothing is lost that this name has ever had.
+      return []
+    }
+  }
+
+  async function write(base: MemoryMap, next: MemoryMap): Promise<void> {
+    try {
+      if ((await take()) === 'none') return
+      const merged = mergeMemories(current, base, next)
+      await replaceFile(path, formatMemories([...merged.values()]))
+      current = merged
+      isFailing = false
+    } catch (error) {
+      const message = `${path} cannot be written, ${explainFileError(error)}. What it held stays; the next change tries again`
+      const failure = natError('STORE_UNUSABLE', message, { cause: error })
+      if (!isFailing) warn(failure)
+      isFailing = true
+      throw failure
+    }
+  }
+
+  return {
+    load(user) {
+      // What an earlier store found may not be so any more.
+      if (!users.has(user) && use === 'none') {
+        use = undefined
+        isTold = false
+      }
+      users.add(user)
+      return inTurn(async () => {
+        const memories = await read()
+        current = mapOf(memories)
+        return memories
+      })
+    },
+    save(user, base, next) {
+      users.add(user)
+      return inTurn(() => write(base, next))
+    },
+    async close(user) {
+      if (!users.delete(user) || users.size > 0) return
+      const over = new AbortController()
+      const released = inTurn(async () => {
+        // Another store has opened it meanwhile.
+        if (users.size > 0) return
+        const lock = use
+        use = undefined
+        isTold = false
+        // The kernel frees it at the end of the process, if not before.
+        if (typeof lock === 'object') await lock.release().catch(() => undefined)
+        if (users.size === 0) closed()
+      })
+      const late = systemClock.sleep(closeMs, over).catch(() => undefined)
+      await Promise.race([released, late]).finally(() => over.abort())
+    }
+  }
+}
+
+const unwritableCodes = ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EIO', 'EMFILE', 'ENFILE']
+
+const nameOf = ({ holder }: Holder): string => {
+  if (holder === undefined) return 'another process'
+  return holder === process.pid
+    ? `process ${holder}, which is this one or has its id in another container`
+    : `process ${holder}`
+}

@@ -1,0 +1,55 @@
+import type { Owner } from '@postern/core'
+import type { Endpoint } from '@postern/interface'
+
+/** An endpoint that a process wants mapped. */
+export interface OwnedEndpoint extends Pick<Endpoint, 'protocol' | 'address' | 'port'> {
+  /** By the address of the gateway: the key that it is asked with. A secret, as in the file of memories. */
+  readonly keys: Readonly<Record<string, string>>
+  /** The external addresses that it holds. */
+  readonly addresses: readonly string[]
+}
+
+/** What one process tells the others. */
+export interface OwnerRecord extends Owner {
+  /** The machine and network stack that the addresses belong to. */
+  readonly place: string
+  readonly endpoints: readonly OwnedEndpoint[]
+}
+
+const format = 1
+
+export const formatRecord = (record: OwnerRecord): string => `${JSON.stringify({ format, ...record })}\n`
+
+/** Returns undefined for what is no record. */
+export function parseRecord(text: string): OwnerRecord | undefined {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (!isObject(parsed) || parsed['format'] !== format) return undefined
+  const { pid, program, place, endpoints } = parsed
+  if (typeof pid !== 'number' || typeof program !== 'string' || typeof place !== 'string') return undefined
+  if (!Array.isArray(endpoints) || !endpoints.every(isOwned)) return undefined
+  return { pid, program, place, endpoints }
+}
+
+export const isSameEndpoint = (one: Omit<OwnedEndpoint, 'keys' | 'addresses'>, other: typeof one): boolean =>
+  one.protocol === other.protocol && one.address === other.address && one.port === other.port
+
+function isOwned(value: unknown): value is OwnedEndpoint {
+  if (!isObject(value)) return false
+  const { protocol, address, port, keys, addresses } = value
+  return (
+    (protocol === 'tcp' || protocol === 'udp') &&
+    typeof address === 'string' &&
+    typeof port === 'number' &&
+    isObject(keys) &&
+    Object.values(keys).every((key) => typeof key === 'string' && /^[0-9a-f]{32}$/.test(key)) &&
+    Array.isArray(addresses) &&
+    addresses.every((each) => typeof each === 'string')
+  )
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null

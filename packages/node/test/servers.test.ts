@@ -1,0 +1,121 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { createServer as createHttpServer } from 'node:http'
+import { createSecureServer, createServer as createHttp2Server } from 'node:http2'
+import { createServer, Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
+import { memoryStore } from '@postern/core'
+import { virtualClock } from '@postern/testkit'
+import { afterEach, describe, expect, it } from 'vitest'
+import { endpointsOf } from '../src/endpoints.js'
+import { type ExposableServer, type ExposeOptions, type Exposure, expose } from '../src/index.js'
+
+const cleanups: (() => unknown)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+})
+
+const nowhere: ExposeOptions = {
+  strategies: 'none',
+  store: memoryStore(),
+  findNetwork: () => Promise.resolve({ gateways: [], addresses: [] })
+}
+
+/** What `expose` gives, on a clock that is 5 s later. */
+async function exposedLate(server: ExposableServer): Promise<Exposure> {
+  const clock = virtualClock()
+  const host = { clock, random: Math.random, log: { debug: () => undefined, info: () => undefined } }
+  const waiting = expose(server, { ...nowhere, host })
+  await clock.advance(5000)
+  const exposure = await waiting
+  cleanups.push(() => exposure.close())
+  return exposure
+}
+
+async function bound<S extends ExposableServer>(server: S): Promise<S> {
+  cleanups.push(() => server.close())
+  await once(server, 'listening')
+  return server
+}
+
+describe('expose settles', () => {
+  it.each([
+    ['net', () => createServer()],
+    ['http', () => createHttpServer()],
+    ['http2', () => createHttp2Server()],
+    ['https', () => createSecureServer()],
+    ['tls', () => createTlsServer()],
+    ['dgram', () => createSocket('udp4')]
+  ])('within 5 s for a server of %s that never listens, and says so', async (_, create) => {
+    const exposure = await exposedLate(create())
+    expect(exposure.report()).toMatchObject({ verdict: 'unknown', advice: [expect.stringContaining('not listen yet')] })
+  })
+
+  it('within 5 s for servers that were closed before', async () => {
+    const server = createServer().listen(0)
+    const socket = createSocket('udp4').bind(0)
+    await Promise.all([once(server, 'listening'), once(socket, 'listening')])
+    server.close()
+    socket.close()
+    await Promise.all([once(server, 'close'), once(socket, 'close')])
+    expect((await exposedLate(server)).addresses).toEqual([])
+    expect((await exposedLate(socket)).addresses).toEqual([])
+  })
+
+  it('at once where the port is taken, and exposes the server when it listens in the end', async () => {
+    const first = await bound(createServer().listen(0, '127.0.0.1'))
+    const address = first.address()
+    const port = typeof address === 'object' && address !== null ? address.port : 0
+    const second = createServer().listen(port, '127.0.0.1')
+    const errors: unknown[] = []
+    second.on('error', (error) => errors.push(error))
+    const exposure = await expose(second, nowhere)
+    cleanups.push(() => exposure.close())
+    expect(errors).toHaveLength(1)
+    expect(exposure.report().advice).toEqual([expect.stringContaining('EADDRINUSE')])
+    const verdict = new Promise((resolve) => exposure.addEventListener('verdict', resolve))
+    second.close()
+    second.listen(0, '127.0.0.1')
+    await bound(second)
+    await verdict
+    expect(exposure.report().cause).toBe('loopback-only')
+    expect(second.listenerCount('error')).toBe(1)
+  })
+
+  it('with the TypeError of a server on a pipe, and leaves nothing that runs', async () => {
+    const socket = new Socket()
+    await expect(expose(Object.assign(socket))).rejects.toThrow(TypeError)
+    await expect(expose(Object.assign(new EventTarget(), { listen: () => undefined }) as never)).rejects.toThrow(
+      TypeError
+    )
+  })
+
+  it('when it is closed while it waits', async () => {
+    const end = new AbortController()
+    const waiting = expose(createServer(), { ...nowhere, signal: end.signal })
+    end.abort()
+    await (await waiting).close()
+  })
+})
+
+describe('the endpoints of a server', () => {
+  const families = async (server: ExposableServer): Promise<readonly number[]> =>
+    (await endpointsOf(await bound(server))).map(({ family }) => family)
+
+  it.each([
+    ['net', (ipv6Only: boolean) => createServer().listen({ host: '::', port: 0, ipv6Only })],
+    ['http', (ipv6Only: boolean) => createHttpServer().listen({ host: '::', port: 0, ipv6Only })],
+    ['dgram', (ipv6Only: boolean) => createSocket({ type: 'udp6', ipv6Only }).bind(0, '::')]
+  ])('of %s on :: are of both families, unless it takes IPv6 alone', async (_, create) => {
+    expect(await families(create(false))).toEqual([4, 6])
+    expect(await families(create(true))).toEqual([6])
+  })
+
+  it.runIf(process.platform === 'linux')('are of IPv6 where another program has the port on IPv4', async () => {
+    const own = await bound(createServer().listen({ host: '::', port: 0, ipv6Only: true }))
+    const address = own.address()
+    const port = typeof address === 'object' && address !== null ? address.port : 0
+    await bound(createServer().listen(port, '0.0.0.0'))
+    expect((await endpointsOf(own)).map(({ family }) => family)).toEqual([6])
+  })
+})
