@@ -1,7 +1,7 @@
 import { rename } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
 import { formatMemories, type Memory, parseMemories, type Store } from '@postern/core'
-import { natError, systemClock } from '@postern/interface'
+import { checkOptions, natError, systemClock } from '@postern/interface'
 import { type FileLock, type Holder, isHolder, takeLock } from './file-lock.js'
 import {
   explainFileError,
@@ -40,6 +40,12 @@ const closeMs = 1000
 /** What the file is to this run: it has the lock, it can only read, or it must not use the file. */
 type Use = FileLock | 'reads' | 'none'
 
+/** It is a part of a path: another folder is named with `path`. */
+function checkApp(app: string | undefined): void {
+  if (app === undefined || /^[^/\\\0]+$/.test(app)) return
+  throw new TypeError(`fileStore(): app is a name without slashes, and not "${app}": name another folder with path`)
+}
+
 /**
  * Remembers mappings in a JSON file: written whole or not at all, readable by its owner alone.
  *
@@ -50,6 +56,8 @@ type Use = FileLock | 'reads' | 'none'
  * `save` tries again. A disk that does not answer holds up `load` and `save`, but blocks one thread of the process at most.
  */
 export function fileStore(options: FileStoreOptions = {}): FileStore {
+  checkOptions('fileStore()', options, { path: 'string', app: 'string', warn: 'function' })
+  checkApp(options.app)
   const { app = mainScript(), warn = (error) => process.emitWarning(error) } = options
   const { path = defaultPath(app) } = options
   let use: Use | undefined
