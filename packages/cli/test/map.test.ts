@@ -94,6 +94,6 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
   it('shows people what happens', async () => {
     const lab = await enter('home')
     const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--via', 'nat-pmp'])
-    expect(stdout).toBe('✔ mapped   tcp 192.168.1.2:8080 → 11.0.0.2:8080 by nat-pmp, for 2 h\n')
+    expect(stdout).toBe('✔ mapped   tcp 192.168.1.2:8080 → 11.0.0.2:8080 by nat-pmp, for 2 h\nVerdict: public\n')
   })
 })

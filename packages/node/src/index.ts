@@ -4,6 +4,8 @@
  * @packageDocumentation
  */
 
+import './node-version.js'
+
 export type { ExposableServer } from './endpoints.js'
 export type { ExposeOptions, Exposure, Listeners } from './expose.js'
 export { expose } from './expose.js'
