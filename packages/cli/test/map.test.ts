@@ -106,8 +106,12 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     expect(code).toBe(0)
     expect(stdout).toMatch(/^! mapped .*\nVerdict: private \(double-nat\)\n→ /)
     expect(stdout).toContain('postern doctor')
-    const { stdout: told } = await posternIn(lab, ['map', '8080', '--once', '--json'])
-    expect(JSON.parse(told)).toMatchObject({ event: 'mapped', verdict: 'private', cause: 'double-nat' })
+  })
+
+  it('tells a program what speaks against the address', async () => {
+    const lab = await enter('lying')
+    const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--json'])
+    expect(JSON.parse(stdout)).toMatchObject({ event: 'mapped', verdict: 'private', cause: 'double-nat' })
   })
 
   it('says that the router gave another port', async () => {

@@ -28,6 +28,7 @@ export function checkOptions<Options extends object>(
   const table: Readonly<Record<string, OptionKind>> = kinds
   for (const [name, value] of Object.entries(options)) {
     const kind = Object.hasOwn(table, name) ? table[name] : undefined
+    if (kind === undefined && plumbing.includes(name) && typeof value === 'function') continue
     if (kind === undefined) {
       throw new TypeError(`${place} has no option "${name}".${didYouMean(name, names) || ` ${listed(names)}`}`)
     }
@@ -35,6 +36,9 @@ export function checkOptions<Options extends object>(
     throw new TypeError(`${place}: ${name} is not ${articles[kind]}: ${quote(value)}`)
   }
 }
+
+/** The sockets of a test network are passed to every strategy alike, whichever of them it uses. */
+const plumbing: readonly string[] = ['openUdp', 'exchangeHttp']
 
 /** ` Did you mean "natpmp"?`, or the empty text where no name is like it. */
 export function didYouMean(word: string, names: readonly string[]): string {

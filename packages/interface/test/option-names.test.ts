@@ -30,6 +30,7 @@ describe('checkOptions', () => {
     const { signal } = new AbortController()
     check({ gateway: '', port: 0, quick: false, open: () => undefined, part: {}, list: [], signal, other: null })
     check({ gateway: undefined, signal: undefined })
+    check({ openUdp: () => undefined, exchangeHttp: () => undefined })
     check({})
   })
 
