@@ -1,4 +1,4 @@
-import { isDialable, isGlobal, isMultiaddrText, type MultiaddrText } from '@postern/interface'
+import { checkOptions, isDialable, isGlobal, isMultiaddrText, type MultiaddrText } from '@postern/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { routeOf } from './route.js'
 
@@ -25,6 +25,7 @@ const mostPeers = 32
 
 /** Reads the options once. Throws a TypeError for one that cannot be right. */
 export function readOptions(options: AutonatOptions): Settings {
+  checkOptions('autonat()', options, { peers: 'any', mayAsk: 'any', mayVerify: 'any', timeoutMs: 'number' })
   const { peers = [], mayAsk = isGlobal, mayVerify = isGlobal, timeoutMs = 15_000 } = options
   if (!Array.isArray(peers) || peers.length > mostPeers) {
     throw new TypeError(`peers is not an array of at most ${mostPeers} multiaddrs`)

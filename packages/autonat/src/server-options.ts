@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
-import { type Clock, isGlobal, systemClock } from '@postern/interface'
+import { checkOptions, type Clock, isGlobal, systemClock } from '@postern/interface'
 
 export interface AutonatServerInit {
   /** Whether an IP address may be dialled for somebody else. Private ones are those of this node's own network, where a
@@ -44,6 +44,19 @@ export type ServerSettings = Required<AutonatServerInit>
 
 /** Reads the options once. Throws a TypeError for one that cannot be right. */
 export function readServerInit(init: AutonatServerInit): ServerSettings {
+  checkOptions('autonatServer()', init, {
+    mayDial: 'any',
+    requestsPerPeer: 'any',
+    requestsPerIp: 'any',
+    requestsPerSubnet: 'any',
+    requestsPerNetwork: 'any',
+    requestsPerMinute: 'any',
+    concurrency: 'any',
+    dialTimeoutMs: 'any',
+    dialDataBytes: 'any',
+    hostAddresses: 'any',
+    clock: 'object'
+  })
   const {
     mayDial = isGlobal,
     requestsPerPeer = 12,

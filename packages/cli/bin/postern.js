@@ -4,6 +4,14 @@ import module from 'node:module'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 
+const major = Number.parseInt(process.versions.node, 10)
+if (major < 22) {
+  process.stderr.write(
+    `postern needs Node.js 22 or later, and this is Node.js ${process.versions.node}: https://nodejs.org\n`
+  )
+  process.exit(1)
+}
+
 /** A home on a disk that is away would hold up the start for ever: Node reads its cache synchronously. */
 const answerMs = 200
 

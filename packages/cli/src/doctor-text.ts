@@ -1,6 +1,6 @@
 import type { Report } from '@postern/core'
 import type { Shown } from './doctor.js'
-import { type Colors, formatStrategies } from './terminal.js'
+import { type Colors, formatStrategies, formatVerdict } from './terminal.js'
 import type { NamedWitness } from './trial.js'
 
 /** What a doctor has found out. */
@@ -20,12 +20,9 @@ const readBackText = {
 /** The findings for people. */
 export function describe({ report, shown, witnesses, dryRun }: Findings, colors: Colors): string {
   const { verdict, cause, gateway, externalAddresses, candidates, advice } = report
-  const paint = verdict === 'public' ? colors.green : verdict === 'private' ? colors.red : colors.yellow
   const waits = waitText(report.strategies)
   const isFinal = waits === '' || verdict === 'public'
-  const lines = [
-    `${colors.bold(isFinal ? 'Verdict:' : 'So far:')} ${paint(colors.bold(verdict))}${cause === null ? '' : ` (${cause})`}`
-  ]
+  const lines = [formatVerdict({ verdict, cause }, colors, isFinal ? 'Verdict:' : 'So far:')]
   if (!isFinal) lines.push(`Waiting: ${waits}`)
   if (gateway === null) lines.push('Gateway: none, there is no default route')
   else

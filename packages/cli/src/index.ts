@@ -30,10 +30,13 @@ export async function run(args: readonly string[]): Promise<void> {
   const defence = keepGoing(shell.output)
   const program = new Command('postern')
     .description('Makes this machine reachable from outside its router, and says why when it is not.')
-    .version(version(), '-V, --version')
+    .version(version(), '-v, --version')
     .addOption(colorOption())
     .exitOverride()
-    .configureOutput({ writeErr: (text) => void process.stderr.write(harmless(text, false)) })
+    .configureOutput({
+      writeErr: (text) => void process.stderr.write(harmless(text, false)),
+      outputError: (text, write) => write(plainError(text))
+    })
     .showHelpAfterError('(postern --help tells more)')
     .addHelpText(
       'after',
@@ -45,12 +48,12 @@ Examples:
   $ postern relay --metrics 9464       a public relay and AutoNAT server, for machines that are not reachable
   $ postern node --relay <multiaddr>   a libp2p node that makes itself reachable, to try things out
   $ postern tunnel listen 22 --allow <peer id>   port 22 for one peer of another home
-${codesText}`
+${codesText('all')}`
     )
   for (const add of [addDoctor, addMap, addRelay, addNode, addTunnel]) add(program, shell)
 
   try {
-    await program.parseAsync(args, { from: 'user' })
+    await program.parseAsync(args[0] === '-V' ? ['-v'] : args, { from: 'user' })
   } catch (error) {
     if (error instanceof Failure) {
       line(process.stderr, `${colorsFor(process.stderr).red('✘')} ${error.message}`)
@@ -67,6 +70,12 @@ ${codesText}`
   if (results.failure() !== undefined || defence.hasFailed()) process.exitCode ||= exitCodes.failed
   await leave(shell.output)
 }
+
+/** Commander's words for an argument that is wrong: `option '--lifetime <time>' argument '5x' is invalid. Give …`. */
+const plainError = (text: string): string =>
+  text
+    .replace(/option '(--[\w-]+)[^']*' argument '(.*)' is invalid\. /s, "$1 '$2': ")
+    .replace(/command-argument value '(.*)' is invalid for argument '([^']*)'\. /s, "<$2> '$1': ")
 
 /** A disk answers within this time, in ms, or is away. */
 const diskMs = 1000

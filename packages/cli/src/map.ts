@@ -10,17 +10,21 @@ import { type Endpoint, type Family, familyOf, isGlobal, type Network, type Stra
 import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { exitCodes } from './exit-codes.js'
 import { untilInterrupted } from './interrupt.js'
+import { createMapVoice } from './map-voice.js'
 import { reasonsForNothing, untilNothingCanCome } from './map-once.js'
+import { nextSteps } from './next-steps.js'
 import { line, type Output, unlessAborted } from './output.js'
 import type { PortArgument } from './parse.js'
-import { someoneListens } from './someone-listens.js'
-import { colorsFor, formatEvent, formatStrategy } from './terminal.js'
+import { isUnused } from './unused-port.js'
+import { colorsFor, formatStrategy } from './terminal.js'
 import { untilAborted } from './tunnel/until.js'
 
 export interface MapOptions {
   readonly strategies: readonly Strategy[]
   readonly lifetimeMs: number
   readonly externalPort: number | undefined
+  /** What `--via` was given. */
+  readonly via: string
   /** Exit after the first outcome, and leave the mapping to lapse. */
   readonly once: boolean
   readonly json: boolean
@@ -43,10 +47,15 @@ const outcomes: readonly MappingEventName[] = [
   'shared'
 ]
 
+/** An address that was granted is looked at within this time, in ms. */
+const momentMs = 30
+/** After its first outcome a mapping is told, whether or not it is known by then what it is worth, in ms. */
+const patienceMs = 6000
+
 /** Maps a port until interrupted, or once. Resolves to the exit code. */
 export async function map(argument: PortArgument, options: MapOptions, { out, err }: Output): Promise<number> {
-  const { strategies, lifetimeMs, externalPort, once, json, store, owners, findNetwork: find = findNetwork } = options
-  const colors = colorsFor(out)
+  const { strategies, via, lifetimeMs, externalPort, once, json, store, owners } = options
+  const { findNetwork: find = findNetwork } = options
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const { clock } = systemHost
@@ -61,25 +70,59 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const outcome = Promise.withResolvers<number>()
   const failed = new Set<Family>()
 
+  const over = new AbortController()
+  let patience: Promise<void> | undefined
+  let isOverdue = false
+  let network: Network = { gateways: [], addresses: [] }
+  const voice = createMapVoice(
+    {
+      report: () => traversal.report(),
+      requestedPort: externalPort ?? argument.port,
+      once,
+      json,
+      isOver: () => signal.aborted,
+      nextSteps: (report) => nextSteps(report, { command: 'map', via, network, port: argument.port })
+    },
+    { out, err }
+  )
+
   const tell = (event: MappingEvent): void => {
-    if (json) line(out, JSON.stringify(event))
-    else line(out, formatEvent(event, colors))
+    voice.event(event)
+    look()
+    patience ??= clock.sleep(patienceMs, over).then(
+      () => {
+        isOverdue = true
+        voice.finish()
+        settle()
+      },
+      () => undefined
+    )
     const family = familyIn(event)
     if (event.event === 'failed') failed.add(family)
     if (event.event === 'mapped') {
       waiting.delete(family)
       failed.delete(family)
     }
-    settle()
   }
   /** A failure counts once no strategy waits for an answer of a slow router any more. */
   function settle(): void {
     if (!once || [...waiting.keys()].some((family) => !failed.has(family))) return
     const isWaiting = traversal.report().strategies.some(({ waitingFor }) => waitingFor !== undefined)
     if (failed.size > 0 && isWaiting) return
+    if (!isOverdue && (voice.isHolding() || traversal.report().verdict === 'unknown')) return
     outcome.resolve(failed.size > 0 ? exitCodes.failed : exitCodes.success)
   }
-  if (once) traversal.addEventListener('strategy', settle)
+  const look = (): void => {
+    void clock.sleep(momentMs, over).then(
+      () => {
+        voice.look()
+        settle()
+      },
+      () => undefined
+    )
+  }
+  traversal.addEventListener('strategy', look)
+  traversal.addEventListener('verdict', look)
   for (const name of outcomes) traversal.addEventListener(name, ({ detail }) => tell(detail))
   if (!json) {
     traversal.addEventListener('strategy', ({ detail }) => {
@@ -87,11 +130,12 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     })
   }
 
-  const network = await find({ signal }).catch(unlessAborted(signal))
-  if (network === undefined) {
+  const found = await find({ signal }).catch(unlessAborted(signal))
+  if (found === undefined) {
     interrupt.done()
     return exitCodes.success
   }
+  network = found
   for (const endpoint of endpoints(argument, network)) {
     waiting.set(endpoint.family, endpoint)
     traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
@@ -105,7 +149,6 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
   void untilAborted(signal).then(() => outcome.resolve(exitCodes.success))
 
-  const over = new AbortController()
   const giveUp = (): void => {
     for (const [family, { protocol, address, port }] of waiting) {
       if (failed.has(family)) continue
@@ -118,6 +161,8 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
 
   const code = await outcome.promise
   over.abort()
+  await Promise.race([patience, untilAborted(signal)])
+  voice.finish()
   await Promise.race([looked, untilAborted(signal)])
   stopWatching.abort()
   await watching
@@ -126,14 +171,13 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   return code
 }
 
-/** Mapped all the same: whoever names a port may start the server later. */
+/** The port is mapped all the same: the server may be started later. */
 async function warnOfSilence(
   { port, protocol }: PortArgument,
   { addresses }: Network,
   err: Output['err']
 ): Promise<void> {
-  const ipv4 = addresses.filter((each) => familyOf(each) === 4)
-  if (await someoneListens(protocol, port, ipv4)) return
+  if (!(await isUnused(protocol, port, addresses))) return
   line(err, `${colorsFor(err).yellow('!')} nobody listens on ${protocol} port ${port} of this host yet`)
 }
 

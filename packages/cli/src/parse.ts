@@ -23,10 +23,10 @@ export function parsePortNumber(text: string): number {
 
 const units: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** `90s`, `30m`, `2h`, `1d`, or bare seconds; in ms. */
+/** `90s`, `30m`, `2h`, `1d`; in ms. A number without its unit is refused: 5 may be meant in minutes. */
 export function parseDuration(text: string): number {
-  const match = /^(\d{1,7})([smhd]?)$/.exec(text)
-  const ms = Number(match?.[1]) * (units[match?.[2] || 's'] ?? 0)
+  const match = /^(\d{1,7})([smhd])$/.exec(text)
+  const ms = Number(match?.[1]) * (units[match?.[2] ?? ''] ?? 0)
   if (match === null || ms < 1000 || ms > 86_400_000) {
     throw new InvalidArgumentError('give a time from 1s to 1d, such as 90s, 30m or 2h')
   }

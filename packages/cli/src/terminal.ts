@@ -1,4 +1,5 @@
-import type { MappingEvent, StrategyReport } from '@postern/core'
+import type { MappingEvent, Report, StrategyReport } from '@postern/core'
+import { isWildcard } from '@postern/interface'
 import pc from 'picocolors'
 
 /** Colours as the terminal wants them: none when piped, or with NO_COLOR. */
@@ -25,17 +26,32 @@ export function formatSeconds(seconds: number | null): string {
 export const formatSocket = ({ address, port }: { readonly address: string; readonly port: number }): string =>
   address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 
-/** One line about one event. */
-export function formatEvent(event: MappingEvent, colors: Colors): string {
+/** The verdict with its cause. */
+export function formatVerdict(
+  { verdict, cause }: Pick<Report, 'verdict' | 'cause'>,
+  colors: Colors,
+  label = 'Verdict:'
+): string {
+  const paint = verdict === 'public' ? colors.green : verdict === 'private' ? colors.red : colors.yellow
+  return `${colors.bold(label)} ${paint(colors.bold(verdict))}${cause === null ? '' : ` (${cause})`}`
+}
+
+/** A wildcard stands for every address of this host: its port says it all. */
+const formatInternal = (internal: MappingEvent['internal']): string =>
+  isWildcard(internal.address) ? `port ${internal.port}` : formatSocket(internal)
+
+/** One event: a line, and one more for each reason. `isDoubted`: what was granted is not believed to be of use. */
+export function formatEvent(event: MappingEvent, colors: Colors, isDoubted = false): string {
   const { external, internal, lifetimeSeconds, protocol, reasons = [], strategy } = event
   const there = external === null ? '' : ` → ${formatSocket(external)}`
-  const what = `${protocol} ${formatSocket(internal)}${there}`
-  const why = reasons.map(({ strategy: by, message }) => `${by}: ${message}`).join('; ')
+  const what = `${protocol} ${formatInternal(internal)}${there}`
+  const why = reasons.map(({ strategy: by, message }) => `\n  ${by.padEnd(10)} ${message}`).join('')
+  const tick = isDoubted ? colors.yellow('!') : colors.green('✔')
   const label = event.event.padEnd(8)
   switch (event.event) {
     case 'mapped':
     case 'changed':
-      return `${colors.green('✔')} ${colors.bold(label)} ${what} by ${strategy}, ${formatSeconds(lifetimeSeconds)}`
+      return `${tick} ${colors.bold(label)} ${what} by ${strategy}, ${formatSeconds(lifetimeSeconds)}`
     case 'verified':
       return `${colors.green('✔')} ${colors.bold(label)} ${what} from outside`
     case 'renewed':
@@ -45,7 +61,7 @@ export function formatEvent(event: MappingEvent, colors: Colors): string {
     case 'released':
       return `  ${label} ${what}`
     default:
-      return `${colors.red('✘')} ${colors.bold(label)} ${what}${why === '' ? '' : `: ${why}`}`
+      return `${colors.red('✘')} ${colors.bold(label)} ${what}${why}`
   }
 }
 

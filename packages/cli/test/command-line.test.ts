@@ -41,7 +41,7 @@ describe('the command line', () => {
   })
 
   it('tells its version', async () => {
-    expect((await run('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+    for (const flag of ['--version', '-v', '-V']) expect((await run(flag)).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
 
   it('says what to do where a key is none, and ends with 1', async () => {
@@ -66,6 +66,9 @@ describe('the command line', () => {
     [['map', '65536'], '8080/tcp'],
     [['map', '80/sctp'], '8080/tcp'],
     [['map', '8080', '--lifetime', '2 weeks'], '30m'],
+    [['map', '8080', '--lifetime', '5'], "--lifetime '5': give a time"],
+    [['map', 'abc'], "<port> 'abc': give a port"],
+    [['map', '80', '--via', 'PCP'], 'Did you mean "pcp"?'],
     [['map', '8080', '--via', 'upnp,carrier-pigeon'], 'carrier-pigeon'],
     [['map', '8080', '--via', 'pcp:router'], 'no IP address'],
     [['map', '8080', '--via', 'manual:1.2.3.4'], 'manual:<ip>:<port>'],

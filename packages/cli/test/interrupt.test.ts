@@ -82,7 +82,7 @@ describe('a signal at any moment', { timeout: 60_000 }, () => {
     let most = 0
     for (let turns = 0; turns < 60; turns++) {
       const { strategy, held, granted } = counted()
-      const options = { lifetimeMs: 7_200_000, externalPort: undefined, once: false, json: true }
+      const options = { via: 'any', lifetimeMs: 7_200_000, externalPort: undefined, once: false, json: true }
       const run = (): Promise<number> =>
         map(
           { port: 8080, protocol: 'tcp' },

@@ -94,6 +94,31 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
   it('shows people what happens', async () => {
     const lab = await enter('home')
     const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--via', 'nat-pmp'])
-    expect(stdout).toBe('✔ mapped   tcp 192.168.1.2:8080 → 11.0.0.2:8080 by nat-pmp, for 2 h\n')
+    expect(stdout.split('\n').slice(0, 2)).toEqual([
+      '✔ mapped   tcp 192.168.1.2:8080 → 11.0.0.2:8080 by nat-pmp, for 2 h',
+      'Verdict: public (unverified)'
+    ])
+  })
+
+  it('puts no tick before an address that something speaks against, and says why', async () => {
+    const lab = await enter('lying')
+    const { code, stdout } = await posternIn(lab, ['map', '8080', '--once'])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^! mapped .*\nVerdict: private \(double-nat\)\n→ /)
+    expect(stdout).toContain('postern doctor')
+  })
+
+  it('tells a program what speaks against the address', async () => {
+    const lab = await enter('lying')
+    const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--json'])
+    expect(JSON.parse(stdout)).toMatchObject({ event: 'mapped', verdict: 'private', cause: 'double-nat' })
+  })
+
+  it('says that the router gave another port', async () => {
+    const lab = await enter('home')
+    const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--external-port', '443'])
+    expect(stdout).toContain('! port 443 was asked for, and the router gave port 1024')
+    const { stdout: told } = await posternIn(lab, ['map', '8081', '--once', '--json', '--external-port', '443'])
+    expect(JSON.parse(told)).toMatchObject({ event: 'mapped', requestedPort: 443 })
   })
 })

@@ -1,9 +1,10 @@
-import type { Host, Strategy } from '@postern/interface'
+import { checkOptions, type Host, type Strategy } from '@postern/interface'
+import { checkedObject, checkHost, checkPolicy, checkStore, checkStrategies } from './check-options.js'
 import { systemHost } from './host.js'
 import { memoryStore, type Store } from './memory.js'
 import type { EndpointOwners } from './owners.js'
 import type { Doubt } from './doubts.js'
-import { type BackOff, defaultPolicy, type Policy, type RelayPolicy } from './policy.js'
+import { defaultPolicy, type Policy, type RelayPolicy } from './policy.js'
 
 export interface TraversalOptions<H extends Host = Host> {
   /** In rank order: the first is tried first. */
@@ -55,20 +56,25 @@ export function readOptions(options: TraversalOptions): Required<Omit<TraversalO
   readonly doubt: Doubt | undefined
   readonly owners: EndpointOwners | undefined
 } {
+  checkOptions<TraversalOptions>('createTraversal()', options, {
+    strategies: 'any',
+    host: 'any',
+    store: 'any',
+    owners: 'any',
+    doubt: 'function',
+    policy: 'any'
+  })
   const { strategies, host = systemHost, store = memoryStore(), policy = {}, doubt, owners } = options
-  if (!Array.isArray(strategies) || strategies.some((strategy) => typeof strategy !== 'function')) {
-    throw new TypeError('strategies is not an array of strategies, such as [natPmp(), upnp()]')
+  checkStrategies(strategies)
+  checkHost(host)
+  checkStore(store)
+  // A wait of its own needs both of its parts, and the relay policy does not.
+  const { relay = {}, ...rest } = checkedObject('policy', policy)
+  const merged = {
+    ...defaultPolicy,
+    ...rest,
+    relay: { ...defaultPolicy.relay, ...checkedObject('policy.relay', relay) }
   }
-  const merged = { ...defaultPolicy, ...policy, relay: { ...defaultPolicy.relay, ...policy.relay } }
-  checkPolicy('policy', merged)
+  checkPolicy(merged)
   return { strategies, host, store, policy: merged, doubt, owners }
-}
-
-function checkPolicy(path: string, values: Policy | RelayPolicy | BackOff): void {
-  for (const [name, value] of Object.entries(values)) {
-    if (typeof value === 'object' && value !== null) checkPolicy(`${path}.${name}`, value)
-    else if (typeof value !== 'function' && !(typeof value === 'number' && value >= 0)) {
-      throw new TypeError(`${path}.${name} is not a number of 0 or more: ${String(value)}`)
-    }
-  }
 }

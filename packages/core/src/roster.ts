@@ -16,6 +16,7 @@ import {
 } from '@postern/interface'
 import { asNatError, graceMs } from './attempt.js'
 import { ended } from './bell.js'
+import { checkDiscovery } from './check-options.js'
 import { backOffMs, type Policy } from './policy.js'
 
 /** A strategy at work, and what it has found. */
@@ -76,6 +77,7 @@ export function createRoster<H extends Host>(
   const { clock } = host
   const entries = strategies.map((strategy, rank): Working => {
     const discovery = strategy(host)
+    checkDiscovery(discovery, rank)
     return {
       discovery,
       name: discovery.name,

@@ -1,4 +1,4 @@
-import type { Endpoint } from '@postern/interface'
+import { checkOptions, type Endpoint } from '@postern/interface'
 import type { WantOptions } from './options.js'
 import { checkEndpoint, checkPort, checkSuffix, type Want, wantKey } from './wants.js'
 
@@ -24,7 +24,9 @@ export function createWanted(lifetimeMs: number, added: (want: Want) => void, re
   }
 
   return {
-    add(endpoint, { signal, externalPort, lifetimeMs: wantedMs = lifetimeMs, suffix = '' }) {
+    add(endpoint, options) {
+      checkOptions('want()', options, { signal: 'signal', externalPort: 'any', lifetimeMs: 'number', suffix: 'string' })
+      const { signal, externalPort, lifetimeMs: wantedMs = lifetimeMs, suffix = '' } = options
       checkEndpoint(endpoint)
       if (externalPort !== undefined) checkPort('externalPort', externalPort)
       checkSuffix(suffix)

@@ -1,3 +1,4 @@
+import { checkOptions } from '@postern/interface'
 import { type Connect, systemConnect } from './sockets.js'
 
 export interface HolePunchOptions {
@@ -28,6 +29,14 @@ export type Settings = Required<HolePunchOptions>
 
 /** Throws a TypeError for what cannot be right. */
 export function readOptions(options: HolePunchOptions): Settings {
+  checkOptions('holePunch()', options, {
+    ports: 'any',
+    rounds: 'any',
+    birthday: 'any',
+    mostPeers: 'any',
+    graceMs: 'any',
+    connect: 'any'
+  })
   const { ports = 1, rounds = 3, birthday = false, mostPeers = 8, graceMs = 5000, connect = systemConnect } = options
   checkCount('ports', ports, 4)
   checkCount('rounds', rounds, 10)

@@ -12,7 +12,15 @@ import {
   type TypedEvents
 } from '@postern/core'
 import { holePunch, isDirect } from '@postern/hole-punch'
-import { type CallOptions, type Clock, natError, type Network, type Strategy, printable } from '@postern/interface'
+import {
+  type CallOptions,
+  checkOptions,
+  type Clock,
+  natError,
+  type Network,
+  type Strategy,
+  printable
+} from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
 import { doubtBeyondFirstHop, findNetwork, ownTap, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
@@ -80,6 +88,13 @@ export const defaultStrategies = (): readonly Strategy<Libp2pHost>[] => [
  * says so when the node is made, or started.
  */
 export function natTraversal(init: NatTraversalInit = {}): (components: Libp2pComponents) => NatTraversal {
+  checkOptions('natTraversal()', init, {
+    strategies: 'any',
+    policy: 'object',
+    store: 'any',
+    findNetwork: 'function',
+    clock: 'object'
+  })
   return (components) => new NatTraversalService(components, init)
 }
 

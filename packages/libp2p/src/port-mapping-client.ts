@@ -1,5 +1,13 @@
 import { createTraversal, type PolicyOptions, type Store, systemHost } from '@postern/core'
-import { type Family, familyOf, type Host, hasNextHop, type Network, type Strategy } from '@postern/interface'
+import {
+  checkOptions,
+  type Family,
+  familyOf,
+  type Host,
+  hasNextHop,
+  type Network,
+  type Strategy
+} from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
 import { doubtBeyondFirstHop, findNetwork, orAborted, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
@@ -35,6 +43,13 @@ export interface PortMappingClient {
  * renewed on the granted lifetime, follow the router through reboots, and are deleted when the node stops.
  */
 export function portMappingClient(init: PortMappingClientInit = {}): PortMappingClient {
+  checkOptions('portMappingClient()', init, {
+    strategies: 'any',
+    policy: 'object',
+    store: 'any',
+    findNetwork: 'function',
+    host: 'object'
+  })
   const { strategies = [pcp(), natPmp(), upnp()], findNetwork: find = findNetwork, host = systemHost } = init
   const { clock } = host
   const traversal = createTraversal({

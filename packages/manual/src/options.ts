@@ -1,4 +1,5 @@
 import {
+  checkOptions,
   classOf,
   type Family,
   familyOf,
@@ -28,7 +29,9 @@ export interface Forward {
 }
 
 /** Reads the options once. Throws a TypeError for one that cannot be right. */
-export function readOptions({ address, port }: ManualOptions): Forward {
+export function readOptions(options: ManualOptions): Forward {
+  checkOptions('manual()', options, { address: 'any', port: 'any' })
+  const { address, port } = options
   if (port !== undefined && (!Number.isInteger(port) || port < 1 || port > 65_535)) {
     throw new TypeError(`port is not in 1…65535: ${port}`)
   }

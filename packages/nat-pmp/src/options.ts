@@ -1,4 +1,4 @@
-import { familyOf } from '@postern/interface'
+import { checkOptions, familyOf } from '@postern/interface'
 import { type OpenUdp, openUdp } from '@postern/net'
 import { announcementPort, natPmpPort } from './codec.js'
 
@@ -21,6 +21,7 @@ export interface NatPmpOptions {
 export function readOptions(
   options: NatPmpOptions
 ): Required<Omit<NatPmpOptions, 'gateway'>> & Pick<NatPmpOptions, 'gateway'> {
+  checkOptions('natPmp()', options, { gateway: 'string', port: 'any', announcementPort: 'any', openUdp: 'function' })
   const {
     gateway,
     port = natPmpPort,

@@ -9,7 +9,7 @@ import {
   type TraversalEvents,
   type TypedEvents
 } from '@postern/core'
-import { type CallOptions, type Host, type Network, printable, type Strategy } from '@postern/interface'
+import { type CallOptions, checkOptions, type Host, type Network, printable, type Strategy } from '@postern/interface'
 import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { checkServer, type ExposableServer, endpointsOf, isListening, listening } from './endpoints.js'
 import { fileStore } from './file-store.js'
@@ -75,10 +75,11 @@ const patienceMs = 5000
  */
 export async function expose(server: ExposableServer, options: ExposeOptions = {}): Promise<Exposure> {
   checkServer(server)
+  checkExposeOptions(options)
   const { policy, externalPort, releaseOnExit = false, host = systemHost, findNetwork: find = findNetwork } = options
   const strategies = readStrategies(options.strategies)
   const ownStore = options.store === undefined ? fileStore() : undefined
-  const store = options.store ?? ownStore
+  const store = options.store === undefined ? ownStore : options.store
   const ended = new AbortController()
   const traversal = createTraversal({
     strategies,
@@ -189,21 +190,60 @@ function handle(traversal: Traversal, trouble: () => string | undefined, stop: (
   }
 }
 
-function attach(
-  traversal: Traversal,
-  { mapped, renewed, changed, lost, verified, refuted, failed, released, shared, strategy, verdict }: Listeners
-): void {
+function attach(traversal: Traversal, listeners: Listeners): void {
+  const { mapped, renewed, changed, lost, verified, refuted, failed, released, shared } = listeners
   const outcomes = { mapped, renewed, changed, lost, verified, refuted, failed, released, shared }
   const names = ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released', 'shared'] as const
   for (const name of names) {
     const listener = outcomes[name]
     if (listener !== undefined) traversal.addEventListener(name, listener)
   }
+  const { strategy, verdict, upgrade } = listeners
   if (strategy !== undefined) traversal.addEventListener('strategy', strategy)
   if (verdict !== undefined) traversal.addEventListener('verdict', verdict)
+  if (upgrade !== undefined) traversal.addEventListener('upgrade', upgrade)
+}
+
+function checkExposeOptions(options: ExposeOptions): void {
+  checkOptions('expose()', options, {
+    strategies: 'any',
+    store: 'any',
+    policy: 'object',
+    signal: 'signal',
+    externalPort: 'any',
+    releaseOnExit: 'boolean',
+    on: 'object',
+    host: 'object',
+    owners: 'object',
+    findNetwork: 'function'
+  })
+  const { externalPort } = options
+  if (externalPort !== undefined && !(Number.isInteger(externalPort) && externalPort > 0 && externalPort < 65_536)) {
+    throw new TypeError(`externalPort is not in 1…65535: ${externalPort}`)
+  }
+  if (typeof options.store === 'string') {
+    throw new TypeError(`store is a text: pass fileStore({ path: ${JSON.stringify(options.store)} })`)
+  }
+  checkOptions<Listeners>("expose()'s on", options.on ?? {}, {
+    mapped: 'function',
+    renewed: 'function',
+    changed: 'function',
+    lost: 'function',
+    verified: 'function',
+    refuted: 'function',
+    failed: 'function',
+    released: 'function',
+    shared: 'function',
+    strategy: 'function',
+    verdict: 'function',
+    upgrade: 'function'
+  })
 }
 
 function readStrategies(strategies: ExposeOptions['strategies']): readonly Strategy[] {
   if (strategies === undefined) return defaultStrategies()
+  const isText =
+    Array.isArray(strategies) && strategies.length > 0 && strategies.every((each) => typeof each === 'string')
+  if (isText) throw new TypeError(`strategies is an array of text: pass one text, '${strategies.join()}'`)
   return typeof strategies === 'string' ? parseLadder(strategies) : strategies
 }

@@ -1,5 +1,6 @@
 import { isAbsolute, resolve } from 'node:path'
 import type { Memory, Store } from '@postern/core'
+import { checkOptions } from '@postern/interface'
 import { stateFile } from './files.js'
 import { type MemoryMap, mapOf } from './merge-memories.js'
 import { programName, scriptName } from './program-name.js'
@@ -24,6 +25,12 @@ export interface FileStore extends Store {
   close(): Promise<void>
 }
 
+/** It is a part of a path: another folder is named with `path`. */
+function checkApp(app: string | undefined): void {
+  if (app === undefined || /^[^/\\\0]+$/.test(app)) return
+  throw new TypeError(`fileStore(): app is a name without slashes, and not "${app}": name another folder with path`)
+}
+
 /**
  * Remembers mappings in a JSON file: written whole or not at all, readable by its owner alone.
  *
@@ -35,6 +42,8 @@ export interface FileStore extends Store {
  * `save` tries again. A disk that does not answer holds up `load` and `save`, but blocks one thread of the process at most.
  */
 export function fileStore(options: FileStoreOptions = {}): FileStore {
+  checkOptions('fileStore()', options, { path: 'string', app: 'string', warn: 'function' })
+  checkApp(options.app)
   const { app, warn = emitWarning } = options
   const { path = defaultPath(app ?? programName()) } = options
   const isDefault = app === undefined && options.path === undefined

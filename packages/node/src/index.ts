@@ -4,6 +4,8 @@
  * @packageDocumentation
  */
 
+import './node-version.js'
+
 export type { ExposableServer } from './endpoints.js'
 export type { EndpointOwnersOptions } from './endpoint-owners.js'
 export { endpointOwners } from './endpoint-owners.js'

@@ -1,4 +1,4 @@
-import { familyOf, type Strategy } from '@postern/interface'
+import { didYouMean, familyOf, type Strategy } from '@postern/interface'
 import { manual } from '@postern/manual'
 import { natPmp } from '@postern/nat-pmp'
 import { pcp } from '@postern/pcp'
@@ -11,6 +11,8 @@ export const defaultStrategies = (): readonly Strategy[] => [pcp(), natPmp(), up
 /** What the parts of a ladder are called in text, with what may follow the colon. */
 export const ladderGrammar =
   'any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>], joined by commas'
+
+const names = ['any', 'none', 'pcp', 'nat-pmp', 'upnp', 'manual', 'stun']
 
 /**
  * Reads strategies from text, in rank order: `any`, `none`, `pcp`, `nat-pmp:192.168.1.1`, `upnp`, `manual:<ip>:<port>`,
@@ -31,13 +33,14 @@ export function parseLadder(text: string): readonly Strategy[] {
       return index === parts.findIndex(isServer) ? [stun({ servers: parts.filter(isServer) })] : []
     if (name === 'any' && rest === undefined) return defaultStrategies()
     if (name === 'none' && rest === undefined && parts.length === 1) return []
+    if (!['pcp', 'nat-pmp', 'upnp'].includes(name))
+      throw new TypeError(`"${part}" is none of: ${ladderGrammar}.${didYouMean(name, names)}`)
     const gateway = rest === undefined ? {} : { gateway: bare(rest) }
     if (rest !== undefined && familyOf(bare(rest)) === undefined)
       throw new TypeError(`"${part}": ${rest} is no IP address`)
     if (name === 'pcp') return [pcp(gateway)]
     if (name === 'nat-pmp') return [natPmp(gateway)]
-    if (name === 'upnp') return [upnp(gateway)]
-    throw new TypeError(`"${part}" is none of: ${ladderGrammar}`)
+    return [upnp(gateway)]
   })
 }
 

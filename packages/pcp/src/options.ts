@@ -1,4 +1,4 @@
-import { familyOf } from '@postern/interface'
+import { checkOptions, familyOf } from '@postern/interface'
 import { type OpenUdp, openUdp } from '@postern/net'
 import { announcementPort, pcpPort } from './codec.js'
 
@@ -19,6 +19,7 @@ export interface PcpOptions {
 
 /** Reads the options once. Throws a TypeError for one that cannot be right. */
 export function readOptions(options: PcpOptions): Required<Omit<PcpOptions, 'gateway'>> & Pick<PcpOptions, 'gateway'> {
+  checkOptions('pcp()', options, { gateway: 'string', port: 'any', announcementPort: 'any', openUdp: 'function' })
   const {
     gateway,
     port = pcpPort,

@@ -1,5 +1,5 @@
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { isDialable, type MultiaddrText } from '@postern/interface'
+import { checkOptions, isDialable, type MultiaddrText } from '@postern/interface'
 import type { Named } from './named.js'
 
 export interface RelayOptions {
@@ -22,7 +22,9 @@ export interface Settings {
 }
 
 /** Throws a TypeError for what cannot be right. */
-export function readOptions({ relays = [], count = 2, discover = true }: RelayOptions): Settings {
+export function readOptions(options: RelayOptions): Settings {
+  checkOptions('relay()', options, { relays: 'any', count: 'any', discover: 'any' })
+  const { relays = [], count = 2, discover = true } = options
   if (!Array.isArray(relays)) throw new TypeError('relays is not an array of multiaddr text')
   if (!Number.isInteger(count) || count < 1) throw new TypeError(`count is not 1 or more: ${String(count)}`)
   if (typeof discover !== 'boolean') throw new TypeError(`discover is not true or false: ${String(discover)}`)

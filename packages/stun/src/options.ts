@@ -1,3 +1,4 @@
+import { checkOptions } from '@postern/interface'
 import { type OpenUdp, openUdp } from '@postern/net'
 import { type Lookup, systemNames } from './lookup.js'
 import { parseServer, type ServerName } from './server-name.js'
@@ -35,9 +36,19 @@ const mostRequests = 7
 
 /** Reads the options once. Throws a TypeError for one that cannot be right. */
 export function readOptions(options: StunOptions): Settings {
+  checkOptions('stun()', options, {
+    servers: 'any',
+    behaviour: 'boolean',
+    requests: 'any',
+    lookup: 'function',
+    openUdp: 'function'
+  })
   const { servers, behaviour = true, requests = 4, lookup = systemNames, openUdp: open = openUdp } = options
   if (!Array.isArray(servers) || servers.length === 0 || servers.length > mostServers)
     throw new TypeError(`servers is not an array of 1 to ${mostServers} STUN servers`)
+  const other: unknown = servers.find((server) => typeof server !== 'string')
+  if (other !== undefined)
+    throw new TypeError(`a STUN server is named by text such as stun.example.org:3478, and not by ${typeof other}`)
   if (!Number.isInteger(requests) || requests < 1 || requests > mostRequests)
     throw new TypeError(`requests is not in 1…${mostRequests}: ${requests}`)
   return { servers: servers.map(parseServer), behaviour, requests, lookup, openUdp: open }

@@ -1,4 +1,4 @@
-import { familyOf } from '@postern/interface'
+import { checkOptions, familyOf } from '@postern/interface'
 import { type AnswerTimes, type ExchangeHttp, exchangeHttp, type OpenUdp, openUdp } from '@postern/net'
 import { ssdpPort } from './ssdp.js'
 
@@ -32,6 +32,13 @@ export interface Settings {
 
 /** Reads the options once. Throws a TypeError for one that cannot be right. */
 export function readOptions(options: UpnpOptions): Omit<Settings, 'timesOf'> {
+  checkOptions('upnp()', options, {
+    gateway: 'string',
+    ssdpPort: 'any',
+    description: 'string',
+    openUdp: 'function',
+    exchangeHttp: 'function'
+  })
   const {
     gateway,
     ssdpPort: port = ssdpPort,

@@ -9,7 +9,8 @@ export interface Shell {
   readonly finish: (code: number) => void
 }
 
-export const codesText = `
+const codes: Readonly<Record<'all' | 'doctor' | 'map' | 'others' | 'connect', string>> = {
+  all: `
 Exit codes:
   0   success; doctor: public
   1   failed
@@ -17,7 +18,35 @@ Exit codes:
   10  doctor: reachable through a relay only
   11  doctor: private
   12  doctor: unknown
+  13  tunnel connect: the other side does not let this peer in`,
+  doctor: `
+Exit codes:
+  0   public
+  1   failed
+  2   the command line was not understood
+  10  reachable through a relay only
+  11  private
+  12  unknown`,
+  map: `
+Exit codes:
+  0   ended by Ctrl-C, and released; with --once: mapped
+  1   failed; with --once: not mapped
+  2   the command line was not understood`,
+  others: `
+Exit codes:
+  0   success
+  1   failed
+  2   the command line was not understood`,
+  connect: `
+Exit codes:
+  0   success
+  1   failed
+  2   the command line was not understood
   13  tunnel connect: the other side does not let this peer in`
+}
+
+/** The exit codes that a command can end with. */
+export const codesText = (command: keyof typeof codes): string => codes[command]
 
 /** What `parseLadder` of @postern/node reads, which is not loaded for a text; a test compares the two. */
 const viaText =
@@ -50,7 +79,7 @@ export function orUsageError<T>(command: Command, option: string, read: () => T,
     return read()
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
-    const argument = text === undefined ? '' : ` argument '${text}'`
-    return command.error(`error: option '${option}'${argument} is invalid. ${error.message}`)
+    const argument = text === undefined ? '' : ` '${text}'`
+    return command.error(`error: ${option.replace(/ <.*/, '')}${argument}: ${error.message}`)
   }
 }

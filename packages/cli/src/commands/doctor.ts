@@ -56,7 +56,7 @@ Examples:
   $ postern doctor --via manual:203.0.113.7:443 --port 8443
   $ postern doctor --stun stun.example.org --stun 203.0.113.1:3478
   $ postern doctor --peer /dns4/relay.example.org/tcp/4001/p2p/<peer id> --peer <another one>
-${codesText}`
+${codesText('doctor')}`
     )
     .action(
       async (

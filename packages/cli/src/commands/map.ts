@@ -30,7 +30,7 @@ Examples:
   $ postern map 4001/udp --via pcp,upnp
   $ postern map 22 --external-port 2222 --lifetime 1h
   $ postern map 8080 --once --json
-${codesText}`
+${codesText('map')}`
     )
     .action(async (argument: PortArgument, flags: MapFlags, command: Command) => {
       const { via, lifetime, externalPort = namedPort(argument.port), once = false, json = false } = flags
@@ -38,15 +38,14 @@ ${codesText}`
       const strategies = await readVia(via, command)
       if (strategies.length === 0) {
         const text = 'It maps nothing: leave the option out, or name strategies, such as --via pcp,nat-pmp,upnp.'
-        command.error(`error: option '--via <strategies>' argument '${via}' is invalid. ${text}`)
+        command.error(`error: --via '${via}': ${text}`)
       }
       const warn = (error: Error): void => line(output.err, `! ${error.message}`)
       const store = fileStore({ app: `map-${argument.port}-${argument.protocol}`, warn })
       const owners = endpointOwners({ program: 'postern map', warn })
       try {
-        finish(
-          await map(argument, { strategies, lifetimeMs: lifetime, externalPort, once, json, store, owners }, output)
-        )
+        const asked = { strategies, via, lifetimeMs: lifetime, externalPort, once, json, store, owners }
+        finish(await map(argument, asked, output))
       } finally {
         await store.close()
       }

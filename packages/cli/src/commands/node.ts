@@ -39,7 +39,7 @@ Examples:
   $ postern node --relay /ip4/203.0.113.7/tcp/4001/p2p/<peer id> --peer <another one>
   $ postern node --via none --relay /dns4/relay.example.org/tcp/4001/p2p/<peer id>
   $ postern node --dial /ip4/203.0.113.7/tcp/4001/p2p/<relay>/p2p-circuit/p2p/<peer id>
-${codesText}`
+${codesText('others')}`
     )
     .action(async (flags: NodeFlags, command: Command) => {
       const { via, listen = defaultListen, peer = [], relay: relays = [], dial = [], key, json = false } = flags

@@ -129,7 +129,7 @@ Examples:
   $ postern relay --listen /ip4/0.0.0.0/tcp/4001 --listen /ip6/::/tcp/4001
   $ postern relay --per-ip 2 --duration 10m --data 1MiB
   $ postern relay --max-connections 500 --connections-per-ip 8
-${codesText}`
+${codesText('others')}`
     )
     .action(async (flags: RelayFlags, command: Command) => {
       const [{ relay }, { readAddress }, { defaultKeyPath, loadKey }] = await Promise.all([

@@ -22,7 +22,7 @@ export function addTunnel(program: Command, shell: Shell): void {
   const tunnel = program
     .command('tunnel')
     .description('Carries a TCP service of this home to one peer of another home, and to nobody else.')
-    .addHelpText('after', examples)
+    .addHelpText('after', examples('connect'))
   addListen(tunnel, shell)
   addConnect(tunnel, shell)
   addId(tunnel, shell)
@@ -34,7 +34,7 @@ function addListen(tunnel: Command, { output, finish }: Shell): void {
     .option('--allow <peer id>', 'a peer that may come in; may be repeated (default: nobody)', collect)
     .addOption(new Option('--most <count>', 'TCP connections in all').argParser(parseCount).default(128))
     .addOption(new Option('--most-per-peer <count>', 'TCP connections of one peer').argParser(parseCount).default(64))
-    .addHelpText('after', examples)
+    .addHelpText('after', examples('others'))
     .action(async (text: string, flags: ListenFlags, command: Command) => {
       const [{ listen }, { readPeerId, readTarget }] = await Promise.all([
         import('../tunnel/listen.js'),
@@ -54,7 +54,7 @@ function addConnect(tunnel: Command, { output, finish }: Shell): void {
   withCommon(tunnel.command('connect <peer> <localPort>'), 'connect')
     .description("Offers a peer's service on a port of this machine. <peer>: its id, with --relay; or its multiaddr.")
     .option('--bind <address>', 'the local address that takes connections', '127.0.0.1')
-    .addHelpText('after', examples)
+    .addHelpText('after', examples('connect'))
     .action(
       async (text: string, localPort: string, flags: CommonFlags & { readonly bind: string }, command: Command) => {
         const [{ connect }, { readPeer }] = await Promise.all([
@@ -122,10 +122,10 @@ function readPort(text: string): number {
   }
 }
 
-const examples = `
+const examples = (side: 'others' | 'connect'): string => `
 Examples:
   $ postern tunnel id                                        here: the id to allow there
   $ postern tunnel listen 22 --allow <peer id> --relay <multiaddr>
   $ postern tunnel connect <peer id> 2222 --relay <multiaddr>
   $ ssh -p 2222 localhost
-${codesText}`
+${codesText(side)}`

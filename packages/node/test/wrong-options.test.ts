@@ -1,0 +1,107 @@
+import { createServer } from 'node:net'
+import { createTraversal } from '@postern/core'
+import { manual } from '@postern/manual'
+import { natPmp } from '@postern/nat-pmp'
+import { expose, fileStore, parseLadder } from '@postern/node'
+import { pcp } from '@postern/pcp'
+import { stun } from '@postern/stun'
+import { upnp } from '@postern/upnp'
+import { describe, expect, it } from 'vitest'
+
+/** As a caller without a compiler passes them. */
+type Call = (options: never) => unknown
+
+const makers: Readonly<Record<string, Call>> = {
+  'expose()': (options) => expose(createServer(), options),
+  'createTraversal()': (options) => createTraversal(options),
+  'fileStore()': (options) => fileStore(options),
+  'pcp()': (options) => pcp(options),
+  'natPmp()': (options) => natPmp(options),
+  'upnp()': (options) => upnp(options),
+  'manual()': (options) => manual(options),
+  'stun()': (options) => stun(options)
+}
+
+async function messageOf(call: Call, options: unknown): Promise<string> {
+  try {
+    await call(options as never)
+  } catch (error) {
+    expect(error).toBeInstanceOf(TypeError)
+    return String(error)
+  }
+  return 'nothing was thrown'
+}
+
+describe.each(Object.keys(makers))('%s', (name) => {
+  const call = makers[name] ?? expect.fail()
+
+  it.each([null, 'pcp', 5, true, []])('refuses %j in the place of options, and says what it takes', async (options) => {
+    expect(await messageOf(call, options)).toContain(`${name} takes an object of options`)
+  })
+
+  it('refuses an option with an unknown name', async () => {
+    expect(await messageOf(call, { unheardOf: 1 })).toContain(`${name} has no option "unheardOf"`)
+  })
+})
+
+describe('wrong options', () => {
+  it.each<readonly [string, unknown, string]>([
+    ['expose()', { strategy: 'pcp' }, 'Did you mean "strategies"?'],
+    ['expose()', { strategies: ['pcp', 'upnp'] }, "pass one text, 'pcp,upnp'"],
+    ['expose()', { strategies: [pcp] }, 'call pcp() and pass what it returns'],
+    ['expose()', { strategies: [() => pcp()] }, 'strategies[0] gives no discovery'],
+    ['expose()', { strategies: 'PCP' }, 'Did you mean "pcp"?'],
+    ['expose()', { strategies: 'natpmp' }, 'Did you mean "nat-pmp"?'],
+    ['expose()', { strategies: null }, 'strategies is not an array of strategies'],
+    ['expose()', { store: './x.json' }, 'fileStore({ path: "./x.json" })'],
+    ['expose()', { store: {} }, 'store has no load() and save()'],
+    ['expose()', { store: true }, 'store has no load() and save()'],
+    ['expose()', { store: null }, 'store has no load() and save()'],
+    ['expose()', { policy: null }, 'policy is not an object'],
+    ['expose()', { policy: { quorom: 1 } }, 'Did you mean "quorum"?'],
+    ['expose()', { policy: { relay: { counts: 1 } } }, 'policy.relay has no option "counts". Did you mean "count"?'],
+    ['expose()', { policy: { relay: null } }, 'policy.relay is not an object'],
+    ['expose()', { policy: { retry: { firstMs: 1 } } }, 'policy.retry.mostMs is not a number'],
+    ['expose()', { policy: { retry: 5 } }, 'policy.retry is not an object'],
+    ['expose()', { policy: { quorum: () => 2 } }, 'policy.quorum is not a number'],
+    ['expose()', { policy: { relay: { inUse: 5 } } }, 'policy.relay.inUse is not a function'],
+    ['expose()', { signal: true }, 'signal is not an AbortSignal'],
+    ['expose()', { host: {} }, 'host.clock.monotonicMs is not a function'],
+    ['expose()', { host: null }, 'host is not an object'],
+    ['expose()', { findNetwork: 1 }, 'findNetwork is not a function'],
+    ['expose()', { releaseOnExit: 'yes' }, 'releaseOnExit is not true or false'],
+    ['expose()', { externalPort: 0 }, 'externalPort is not in 1…65535'],
+    ['expose()', { externalPort: '80' }, 'externalPort is not in 1…65535'],
+    ['expose()', { on: { maped: () => undefined } }, 'Did you mean "mapped"?'],
+    ['expose()', { on: { mapped: 1 } }, 'mapped is not a function'],
+    ['expose()', { on: () => undefined }, 'on is not an object'],
+    ['fileStore()', { app: '../../x' }, 'app is a name without slashes'],
+    ['fileStore()', { app: 'a\\b' }, 'app is a name without slashes'],
+    ['fileStore()', { app: '' }, 'app is a name without slashes'],
+    ['fileStore()', { path: 5 }, 'path is not a text'],
+    ['createTraversal()', { strategies: [], policy: [] }, 'policy is not an object'],
+    ['createTraversal()', { strategies: [], doubt: {} }, 'doubt is not a function'],
+    ['pcp()', { gatway: '192.168.1.1' }, 'Did you mean "gateway"?'],
+    ['pcp()', { port: '5351' }, 'port is no port'],
+    ['upnp()', { description: 5 }, 'description is not a text'],
+    ['stun()', { server: 'x' }, 'Did you mean "servers"?'],
+    ['stun()', { servers: [5] }, 'a STUN server is named by text'],
+    ['manual()', { address: 5 }, 'address is not of the form']
+  ])('%s with %j', async (name, options, text) => {
+    expect(await messageOf(makers[name] ?? expect.fail(), options)).toContain(text)
+  })
+
+  it('checks what is wanted, too', () => {
+    const traversal = createTraversal({ strategies: [] })
+    const endpoint = { protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 } as const
+    const want = (options: unknown): void => traversal.want(endpoint, options as object)
+    expect(() => want({ externalport: 80 })).toThrow('Did you mean "externalPort"?')
+    expect(() => want({ signal: 5 })).toThrow('signal is not an AbortSignal')
+    expect(() => want({ lifetimeMs: '2h' })).toThrow('lifetimeMs is not a number')
+    expect(() => want(null)).toThrow('takes an object of options')
+  })
+
+  it('parts of a ladder are suggested by name', () => {
+    expect(() => parseLadder('upnp,Manul:1')).toThrow('Did you mean "manual"?')
+  })
+})
