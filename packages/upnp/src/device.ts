@@ -2,7 +2,8 @@ import {
   type CallOptions,
   type Clock,
   classOf,
-  type ErrorCode,
+  isGlobal,
+  isNeverExternal,
   isNatError,
   type NatError,
   natError
@@ -120,9 +121,10 @@ async function chooseConnection(web: Web, services: readonly Service[], call: Ca
   for (const service of services.toSorted((a, b) => rank(b) - rank(a))) {
     const { external, reason } = await askExternal(web, service, call)
     const isUp = services.length === 1 || (await isConnected(web, service, call))
-    const score = (reason === undefined ? 2 : 0) + (isUp ? 1 : 0)
+    const isPublic = external !== undefined && isGlobal(external.address)
+    const score = (isPublic ? 4 : 0) + (reason === undefined ? 2 : 0) + (isUp ? 1 : 0)
     if (best === undefined || score > best.score) best = { service, external, reason, score }
-    if (score === 3) break
+    if (score === 7) break
   }
   if (best !== undefined) return best
   const reason = natError('NO_SERVICE', 'the device does not map IPv4 ports')
@@ -168,23 +170,23 @@ async function isConnected(web: Web, service: Service, call: CallOptions): Promi
   }
 }
 
-/** The router's external address, if the internet can reach it; throws why it cannot. */
+/**
+ * The router's external address; throws where no router can have such a one on its outer side.
+ *
+ * A private, carrier-grade or reserved one is used, as with NAT-PMP and PCP: a router in front of this one may forward
+ * everything to it. Core takes such an address for a claim.
+ */
 export function readExternalAddress(reply: SoapReply): string {
   if (!reply.ok) throw faultError('GetExternalIPAddress', reply.fault, reply.description)
   const address = reply.values.get('newexternalipaddress') ?? ''
   const kind = classOf(address)
-  if (kind === 'global') return address
   if (address === '' || kind === 'unspecified') {
     throw natError('NETWORK_FAILURE', 'the router tells no external address: it has none, or a reserved one')
   }
   if (kind === undefined) throw natError('MALFORMED_REPLY', 'the external address that the router tells is none')
-  const [code, what] = reservedAs[kind] ?? ['EXTERNAL_ADDRESS_RESERVED', kind]
-  throw natError(code, `the router's external address ${address} is ${what}`)
-}
-
-const reservedAs: Readonly<Record<string, readonly [ErrorCode, string]>> = {
-  'carrier-grade': ['CARRIER_NAT', "the provider's own (100.64.0.0/10)"],
-  private: ['DOUBLE_NAT', 'private']
+  if (isNeverExternal(address))
+    throw natError('EXTERNAL_ADDRESS_RESERVED', `the router's external address ${address} is ${kind}`)
+  return address
 }
 
 /** One action, once. */

@@ -260,9 +260,9 @@ describe('what comes back', () => {
 
 describe('the external address', () => {
   it.each([
-    ['100.64.0.9', 'CARRIER_NAT'],
-    ['10.0.0.2', 'DOUBLE_NAT'],
-    ['192.0.2.1', 'EXTERNAL_ADDRESS_RESERVED'],
+    ['224.0.0.9', 'EXTERNAL_ADDRESS_RESERVED'],
+    ['169.254.3.4', 'EXTERNAL_ADDRESS_RESERVED'],
+    ['255.255.255.255', 'EXTERNAL_ADDRESS_RESERVED'],
     ['127.0.0.1', 'EXTERNAL_ADDRESS_RESERVED'],
     ['0.0.0.0', 'EXTERNAL_ADDRESS_RESERVED'],
     ['nonsense', 'MALFORMED_REPLY']
@@ -271,6 +271,14 @@ describe('the external address', () => {
     expect(notices()).toEqual([code])
     expect(found).toHaveLength(1)
   })
+
+  it.each(['100.64.0.9', '10.0.0.2', '192.0.2.1'])(
+    '%s lies behind another NAT, and is mapped all the same',
+    async (address) => {
+      const { map } = await bench({ gateway: { externalAddress: address } })
+      expect((await map(request)).addresses).toEqual([`/ip4/${address}/tcp/8080`])
+    }
+  )
 
   it('that is not told by a connected router is reserved, as with miniupnpd', async () => {
     const { notices } = await bench({ prepare: (each) => each.inject({ kind: 'reserved-external-address' }) })
@@ -284,7 +292,7 @@ describe('the external address', () => {
   })
 
   it('that becomes usable makes the router usable', async () => {
-    const { clock, gateway, mapper } = await bench({ gateway: { externalAddress: '10.0.0.2' } })
+    const { clock, gateway, mapper } = await bench({ gateway: { externalAddress: '0.0.0.0' } })
     gateway.setExternalAddress(external)
     await clock.advance(5000)
     expect(mapper()).toBeDefined()

@@ -118,8 +118,8 @@ describe('IPv6 pinholes', () => {
   })
 
   it('are offered although the IPv4 address is of no use', async () => {
-    const home = await dualStack({ externalAddress: '100.64.0.9' })
-    expect(home.notices()).toEqual(['CARRIER_NAT'])
+    const home = await dualStack({ externalAddress: '127.0.0.1' })
+    expect(home.notices()).toEqual(['EXTERNAL_ADDRESS_RESERVED'])
     expect((await home.within(home.mapper(6).map(wish, call()))).addresses).toEqual([`/ip6/${ours6}/tcp/8080`])
   })
 

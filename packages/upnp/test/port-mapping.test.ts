@@ -192,8 +192,8 @@ describe.each(versions)('on an IGD:%i', (version) => {
   })
 
   it.each([
-    ['100.64.0.9', 'CARRIER_NAT'],
-    ['10.0.0.2', 'DOUBLE_NAT']
+    ['0.0.0.0', 'NETWORK_FAILURE'],
+    ['127.0.0.1', 'EXTERNAL_ADDRESS_RESERVED']
   ])('adds nothing once the external address is %s', async (address, code) => {
     const home = await igd()
     await home.clock.advance(freshMs)

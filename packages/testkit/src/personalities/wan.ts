@@ -61,14 +61,18 @@ export const wan: readonly Personality[] = [
     oddity: 'An access point in front of the router maps to a private address through UPnP.',
     source: 'https://github.com/syncthing/syncthing/issues/9324',
     gateway: { ...upnpOnly, externalAddress: '192.168.201.90' },
-    expected: notMapped('double-nat', 'A private external address is of no use, and the report says so.')
+    expected: behind('upnp', 'double-nat', 'The mapping is made, and the report says that another router is in front.')
   },
   {
     name: 'carrier-nat',
     oddity: "A TP-Link in a carrier's NAT maps to 100.96.12.181.",
     source: 'https://github.com/miniupnp/miniupnp/issues/242',
     gateway: { ...upnpOnly, externalAddress: '100.96.12.181' },
-    expected: notMapped('carrier-nat', 'The report says that the provider translates as well.')
+    expected: behind(
+      'upnp',
+      'carrier-nat',
+      'The mapping is made, and the report says that the provider translates as well.'
+    )
   },
   {
     name: 'carrier-nat-refused',
