@@ -3,12 +3,14 @@ import {
   containerBridgeOf,
   hasNextHop,
   isVpnInterface,
+  type Mapper,
   type NatError,
   type Network,
   parseMultiaddr,
   type RelayLimits
 } from '@postern/interface'
 import { isLoopback, isOffRoute, isOnPath, type Want } from './wants.js'
+import { absenceAdvice, secondaryAdvice } from './diagnosis.js'
 import { isAsked } from './describe.js'
 import { natAdvice, type NatFacts } from './nat-advice.js'
 import type { CandidateReport, Cause, Verdict } from './report.js'
@@ -100,8 +102,13 @@ function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
   if (gateway === undefined) return usable ? 'blocked' : 'no-route'
   if (!hasNextHop(gateway) || isVpnInterface(gateway.interface)) return 'vpn-default-route'
   if (claims.length > 0) return 'unverified'
+  const isFor = ({ family, protocols }: Mapper): boolean =>
+    wants.length === 0 ||
+    wants.some(({ endpoint }) => endpoint.family === family && protocols.includes(endpoint.protocol))
   const mappers = entries.filter((entry) =>
-    [...entry.abilities.values()].some((ability) => ability.kind === 'mapper' && isOnPath(ability, entry, network))
+    [...entry.abilities.values()].some(
+      (ability) => ability.kind === 'mapper' && isFor(ability) && isOnPath(ability, entry, network)
+    )
   )
   if (containerBridgeOf(gateway) !== undefined && mappers.length === 0) return 'container-bridge'
   if (mappers.some(({ failure }) => failure !== undefined)) return 'gateway-refused'
@@ -157,7 +164,8 @@ const adviceFor: Readonly<Record<Cause, string>> = {
 }
 
 function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgement {
-  const advice = cause === null ? [] : [adviceFor[cause]]
+  const specific = cause === 'no-mapping-service' ? absenceAdvice(facts.entries) : undefined
+  const advice = cause === null ? [] : [specific ?? adviceFor[cause]]
   if (verdict === 'unknown' && facts.entries.length === 0) {
     advice.push('Name a strategy, such as upnp, nat-pmp, pcp or manual: without one nothing is tried.')
   }
@@ -174,9 +182,7 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
   }
   advice.push(...claimAdvice(facts, verdict), ...natAdvice(facts.nat, verdict))
   if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
-  if (facts.network.gateways.length > 1 && hasSecondary(facts)) {
-    advice.push('Another router here grants mappings too; it is not used, because replies do not leave through it.')
-  }
+  advice.push(...secondaryAdvice(facts.entries, facts.network))
   return { verdict, cause, advice }
 }
 
@@ -209,8 +215,3 @@ function describeLimits({ durationMs, bytes }: RelayLimits): string {
   const data = bytes === undefined ? [] : [`${Math.round(bytes / 1024)} KiB`]
   return `A connection through the relay ends after ${[...time, ...data].join(' or ')}: for more, a direct one is needed.`
 }
-
-const hasSecondary = ({ entries, network }: Facts): boolean =>
-  entries.some((entry) =>
-    [...entry.abilities.values()].some((ability) => ability.kind === 'mapper' && !isOnPath(ability, entry, network))
-  )

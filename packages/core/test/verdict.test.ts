@@ -167,6 +167,26 @@ describe('the cause', () => {
     expect(advice).toEqual([expect.stringMatching(/^Name a strategy/)])
   })
 
+  it.each([
+    ['NO_REPLY', 'Turn on UPnP'],
+    ['REFUSED', 'Turn on UPnP'],
+    ['NOT_AUTHORIZED', 'Allow this machine to use pcp'],
+    ['MALFORMED_REPLY', "Update the router's firmware"],
+    ['GATEWAY_FAULT', "Update the router's firmware"],
+    ['NO_SERVICE', "Look in the router's settings"],
+    ['UNTRUSTED_REPLY', 'Look at what pcp says above']
+  ] as const)('tells what to do about %s', (code, start) => {
+    const { cause, advice } = judge(facts({ entries: [failing(code)] }))
+    expect({ cause, starts: advice[0]?.startsWith(start) }).toEqual({ cause: 'no-mapping-service', starts: true })
+  })
+
+  it('names the second router, and how to use it', () => {
+    const other = { ...router, address: '192.168.1.254' }
+    const entries = [entry({ abilities: new Map([['m', mapperOn(other)]]) })]
+    const { advice } = judge(facts({ entries }))
+    expect(advice.join(' ')).toContain('--via pcp:192.168.1.254')
+  })
+
   it('mentions a second router that is not used', () => {
     const other = { ...router, address: '192.168.1.254' }
     const entries = [entry({ abilities: new Map([['m', mapperOn(other)]]) })]

@@ -8,7 +8,7 @@ export const ipv6: readonly Personality[] = [
     source: 'https://github.com/kbr/fritzconnection/issues/161',
     family: 6,
     gateway: { protocols: ['upnp'], upnp: { firewall: { enabled: true, pinholesAllowed: false } } },
-    expected: { ...notMapped('', 'No pinhole is asked for, and the report names no cause.'), cause: null }
+    expected: notMapped('no-mapping-service', 'No pinhole is asked for, and the report says why.')
   },
   {
     name: 'pinhole-refused',
