@@ -1,5 +1,16 @@
-import { describe, expect, it } from 'vitest'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it, vi } from 'vitest'
 import { command, enter, externalOf, folder, posternIn, serve, support, visit, why } from './support/in-lab.js'
+
+/** The text of all files in a folder and below. */
+async function textIn(folder: string): Promise<string> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile())
+  const read = ({ parentPath, name }: (typeof files)[number]): Promise<string> =>
+    readFile(join(parentPath, name), 'utf8')
+  return (await Promise.all(files.map((file) => read(file).catch(() => '')))).join('\n')
+}
 
 describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }, () => {
   it.each(['SIGINT', 'SIGTERM'] as const)('maps until %s, then releases and exits 0', async (signal) => {
@@ -26,7 +37,8 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     const state = await folder()
     const first = command(lab, ['map', '8080/udp', '--json', '--external-port', '9999'], state)
     await first.next('mapped')
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    // What was granted is written soon, not at once.
+    await vi.waitFor(async () => expect(await textIn(state)).toContain('"externalPort": 9999'), { timeout: 10_000 })
     first.child.kill('SIGKILL')
     await first.ended
     const second = command(lab, ['map', '8080/udp', '--json'], state)
