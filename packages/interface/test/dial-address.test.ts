@@ -113,7 +113,7 @@ describe('the address to dial', () => {
     expect(read).toBeGreaterThan(100)
   })
 
-  it('is none for any text, or one that reads back as itself', () => {
+  it('is none for any text, or one that reads back as itself', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 2000, unit: 'binary' }), (text) => {
         const place = parseDialAddress(text)
