@@ -3,6 +3,7 @@ import type { PeerId, PrivateKey } from '@libp2p/interface'
 import { type Libp2pHost, natTraversal } from '@postern/libp2p'
 import type { MappingEvent } from '@postern/core'
 import { classOf, parseMultiaddr, printable, type Strategy, systemClock } from '@postern/interface'
+import { endpointOwners } from '@postern/node'
 import { createLibp2p } from 'libp2p'
 import { createAdmission } from './admission.js'
 import { boundedCircuit } from './bounded-circuit.js'
@@ -32,7 +33,17 @@ export interface NodeOptions {
   readonly json: boolean
 }
 
-const mappingEvents = ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released'] as const
+const mappingEvents = [
+  'mapped',
+  'renewed',
+  'changed',
+  'lost',
+  'verified',
+  'refuted',
+  'failed',
+  'released',
+  'shared'
+] as const
 /** However long a peer takes to answer, in ms. */
 const dialMs = 10_000
 
@@ -68,7 +79,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
       identifyPush: identifyPush(),
       ping: boundedPing(),
       forgetPeers: forgetPeers({ isKept }),
-      nat: natTraversal({ strategies })
+      nat: natTraversal({ strategies, owners: endpointOwners({ program: 'postern node' }) })
     }
   })
   const { nat, ping: pings } = node.services

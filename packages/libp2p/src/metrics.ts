@@ -1,14 +1,14 @@
 import type { Metrics } from '@libp2p/interface'
 import type { Traversal } from '@postern/core'
 
-const events = ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released'] as const
+const events = ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released', 'shared'] as const
 
 /** Counts events, and tells verdict and candidates whenever the node's metrics are read. */
 export function registerMetrics(metrics: Metrics | undefined, traversal: Traversal): void {
   if (metrics === undefined) return
   const counters = metrics.registerCounterGroup('postern_events_total', {
     label: 'event',
-    help: 'What became of mappings: mapped, renewed, changed, lost, verified, refuted, failed, released'
+    help: 'What became of mappings: mapped, renewed, changed, lost, verified, refuted, failed, released, shared'
   })
   for (const name of events) traversal.addEventListener(name, () => counters.increment({ [name]: true }))
   metrics.registerMetricGroup('postern_verdict', {

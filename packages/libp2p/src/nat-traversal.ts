@@ -3,6 +3,7 @@ import { type Connection, type PeerId, serviceCapabilities, type Startable } fro
 import { autonat } from '@postern/autonat'
 import {
   createTraversal,
+  type EndpointOwners,
   type PolicyOptions,
   type Report,
   type Store,
@@ -43,6 +44,10 @@ export interface NatTraversalInit {
   /** What is remembered across runs, so that a run that was killed takes its own mappings back.
    * @default the node's datastore */
   readonly store?: Store
+  /** The programs of this host that may have the same port mapped: they share one mapping, and the last one deletes it.
+   * `endpointOwners()` of `@postern/node` knows all programs of this user.
+   * @default none are known */
+  readonly owners?: EndpointOwners
   /** How the network is looked at.
    * @default this machine's own routes and interfaces */
   readonly findNetwork?: (call: { readonly signal: AbortSignal }) => Promise<Network>
@@ -130,6 +135,7 @@ class NatTraversalService implements NatTraversal, Startable {
       strategies,
       host,
       store,
+      ...(init.owners === undefined ? {} : { owners: init.owners }),
       doubt: doubtBeyondFirstHop(clock),
       policy: { ...policy, relay: { inUse, ...policy.relay } }
     })

@@ -4,6 +4,7 @@ import { autonat } from '@postern/autonat'
 import { holePunch } from '@postern/hole-punch'
 import { type MultiaddrText, type Strategy, systemClock } from '@postern/interface'
 import { type Libp2pHost, type NatTraversal, natTraversal } from '@postern/libp2p'
+import { endpointOwners } from '@postern/node'
 import { relay } from '@postern/relay'
 import { createLibp2p } from 'libp2p'
 import { boundedPing } from '../bounded-ping.js'
@@ -55,6 +56,7 @@ export async function makeNode(options: TunnelNodeOptions): Promise<TunnelNode> 
       ping: boundedPing(),
       forgetPeers: forgetPeers({ isKept: (peer) => trusted.has(peer.toString()) || named.has(peer.toString()) }),
       nat: natTraversal({
+        owners: endpointOwners({ program: 'postern tunnel' }),
         strategies: [
           ...options.mappers,
           ...(options.reserves ? [relay({ relays: options.relays, discover: false })] : []),
