@@ -1,7 +1,7 @@
 import { identify, identifyPush } from '@libp2p/identify'
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import { type Libp2pHost, natTraversal } from '@postern/libp2p'
-import type { MappingEvent } from '@postern/core'
+import type { MappingEvent, PeerReport } from '@postern/core'
 import { classOf, parseMultiaddr, printable, type Strategy, systemClock } from '@postern/interface'
 import { endpointOwners } from '@postern/node'
 import { createLibp2p } from 'libp2p'
@@ -17,7 +17,7 @@ import { readAddress, readDialAddress } from './peers.js'
 import { denyDialMultiaddr, listenFailure, reasonOf, stack } from './stack.js'
 import { boundedPing } from './bounded-ping.js'
 import { stopWithin } from './stop.js'
-import { type Colors, colorsFor, formatEvent, formatStrategy } from './terminal.js'
+import { type Colors, colorsFor, formatEvent, formatStrategy, formatUnmapped } from './terminal.js'
 
 export interface NodeOptions {
   readonly strategies: readonly Strategy<Libp2pHost>[]
@@ -85,7 +85,9 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   const { nat, ping: pings } = node.services
   admission.watch(node, ({ remotePeer }) => isKept(remotePeer), signal)
 
-  const tellMapping = (event: MappingEvent): void => tell(event, formatEvent(event, colors))
+  // Without a mapping the node may be reached all the same: the verdict tells.
+  const tellMapping = (event: MappingEvent): void =>
+    tell(event, event.event === 'failed' ? formatUnmapped(event, colors) : formatEvent(event, colors))
   for (const name of mappingEvents) nat.addEventListener(name, ({ detail }) => tellMapping(detail))
   let concluded = ''
   nat.addEventListener('verdict', ({ detail: { verdict, cause } }) => {
@@ -96,6 +98,9 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
       `${colors.bold('Verdict:')} ${verdict}${cause === null ? '' : ` (${cause})`}`
     )
   })
+  nat.addEventListener('upgrade', ({ detail }) =>
+    tell({ event: 'upgrade', ...detail }, describeUpgrade(detail, colors))
+  )
   if (!json) {
     nat.addEventListener('strategy', ({ detail }) => {
       if (detail.tookMs !== null) line(err, remarks.dim(`  ${formatStrategy(detail, remarks)}`))
@@ -179,6 +184,17 @@ function describeAddresses(addresses: readonly string[], colors: Colors): string
     `${colors.bold('Addresses')} that others can dial`,
     ...addresses.map((address) => `  ${address}${colors.dim(reachOf(address))}`)
   ].join('\n')
+}
+
+function describeUpgrade({ peer, state, address, cause }: PeerReport, colors: Colors): string {
+  switch (state) {
+    case 'direct':
+      return `${colors.green('✔')} ${colors.bold('direct')}   to ${peer}${address === null ? '' : ` at ${address}`}`
+    case 'failed':
+      return `${colors.yellow('!')} ${colors.bold('relayed')}  to ${peer}: no direct connection${cause === null ? '' : ` (${cause})`}`
+    default:
+      return colors.dim(`  ${state.padEnd(8)} to ${peer}`)
+  }
 }
 
 function reachOf(address: string): string {

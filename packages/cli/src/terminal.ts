@@ -45,7 +45,7 @@ export function formatEvent(event: MappingEvent, colors: Colors, isDoubted = fal
   const { external, internal, lifetimeSeconds, protocol, reasons = [], strategy } = event
   const there = external === null ? '' : ` → ${formatSocket(external)}`
   const what = `${protocol} ${formatInternal(internal)}${there}`
-  const why = reasons.map(({ strategy: by, message }) => `\n  ${by.padEnd(10)} ${message}`).join('')
+  const why = formatReasons(reasons)
   const tick = isDoubted ? colors.yellow('!') : colors.green('✔')
   const label = event.event.padEnd(8)
   switch (event.event) {
@@ -64,6 +64,13 @@ export function formatEvent(event: MappingEvent, colors: Colors, isDoubted = fal
       return `${colors.red('✘')} ${colors.bold(label)} ${what}${why}`
   }
 }
+
+/** `failed` of a node that other ways may reach: a remark, no error. */
+export const formatUnmapped = ({ protocol, internal, reasons = [] }: MappingEvent, colors: Colors): string =>
+  colors.dim(`  no mapping of ${protocol} ${formatInternal(internal)}${formatReasons(reasons)}`)
+
+const formatReasons = (reasons: NonNullable<MappingEvent['reasons']>): string =>
+  reasons.map(({ strategy, message }) => `\n  ${strategy.padEnd(10)} ${message}`).join('')
 
 function formatOwners(owners: MappingEvent['owners'] = []): string {
   return owners.map(({ pid, program }) => `process ${pid} (${program})`).join(' and ')

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { describe as describeFindings } from '../src/doctor-text.js'
 import { line } from '../src/output.js'
 import { reasonOf } from '../src/stack.js'
-import { colorsFor, formatEvent, formatStrategy } from '../src/terminal.js'
+import { colorsFor, formatEvent, formatStrategy, formatUnmapped } from '../src/terminal.js'
 
 /** A terminal, or a pipe, that keeps what it is written. */
 function screen(isTTY: boolean): {
@@ -91,6 +91,7 @@ describe('what is written', () => {
           traversal.addEventListener(name, ({ detail }) => {
             line(stream, JSON.stringify(detail))
             line(stream, formatEvent(detail, colors))
+            line(stream, formatUnmapped(detail, colors))
             for (const { message } of detail.reasons ?? []) expect(isPrintable(message)).toBe(true)
           })
         }

@@ -84,6 +84,8 @@ export function createHolding(want: Want, context: Context): Holding {
   function complain(): void {
     if (!context.firstPassOver() || acquiring.isUnderWay()) return
     const reasons = roster.entries.flatMap((entry) => {
+      // That a witness or a relay is missing is no reason why nothing is mapped.
+      if (entry.kind !== null && entry.kind !== 'mapper') return []
       const error = failures.of(entry) ?? entry.absence
       if (error === undefined) return []
       const reason = eventReason(entry.name, error)

@@ -169,6 +169,28 @@ describe('acquiring', () => {
     await end(each)
   })
 
+  it.each(['witness', 'relay', 'observer', 'puncher'] as const)(
+    'reports no failure where only a %s is missing',
+    async (kind) => {
+      const each = stage((_, clock) => [(host) => ({ ...absent('other', clock)(host), kind })])
+      each.traversal.want(web)
+      await begin(each, 60_000)
+      expect(each.events).toEqual([])
+      await end(each)
+    }
+  )
+
+  it('leaves a witness that is missing out of the reasons why nothing is mapped', async () => {
+    const each = stage((_, clock) => [
+      absent('pcp', clock),
+      (host) => ({ ...absent('autonat', clock)(host), kind: 'witness' })
+    ])
+    each.traversal.want(web)
+    await begin(each, 60_000)
+    expect(each.events).toMatchObject([{ event: 'failed', reasons: [{ strategy: 'pcp', code: 'NO_REPLY' }] }])
+    await end(each)
+  })
+
   it('asks for no port below 1024 that nobody named', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     each.traversal.want({ ...web, port: 80 })

@@ -43,13 +43,15 @@ ${codesText('others')}`
     )
     .action(async (flags: NodeFlags, command: Command) => {
       const { via, listen = defaultListen, peer = [], relay: relays = [], dial = [], key, json = false } = flags
-      const [mappers, { node }, { isWitness, readAddress, peerIdOf }, { relay }, { autonat }] = await Promise.all([
-        readVia(via, command),
-        import('../node.js'),
-        import('../peers.js'),
-        import('@postern/relay'),
-        import('@postern/autonat')
-      ])
+      const [mappers, { node }, { isWitness, readAddress, peerIdOf }, { relay }, { autonat }, { holePunch }] =
+        await Promise.all([
+          readVia(via, command),
+          import('../node.js'),
+          import('../peers.js'),
+          import('@postern/relay'),
+          import('@postern/autonat'),
+          import('@postern/hole-punch')
+        ])
       orUsageError(command, '--listen <multiaddr>', () => listen.map(readAddress))
       orUsageError(command, '--peer <multiaddr>', () => peer.map(peerIdOf))
       orUsageError(command, '--dial <multiaddr>', () => dial.map(peerIdOf))
@@ -57,7 +59,8 @@ ${codesText('others')}`
         ...mappers,
         orUsageError(command, '--relay <multiaddr>', () => relay({ relays, discover: false })),
         // A peer in the own network sees no more than that: it is connected, and not asked.
-        orUsageError(command, '--peer <multiaddr>', () => autonat({ peers: peer.filter(isWitness) }))
+        orUsageError(command, '--peer <multiaddr>', () => autonat({ peers: peer.filter(isWitness) })),
+        holePunch()
       ]
       const warn = (text: string): void => line(output.err, `! ${text}`)
       const privateKey = key === undefined ? undefined : await (await import('../identity.js')).loadKey(key, warn)

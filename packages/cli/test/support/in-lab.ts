@@ -41,6 +41,8 @@ export type Told = (MappingEvent | { readonly event: OtherEvent }) & {
   readonly report?: Report
   readonly addresses?: readonly string[]
   readonly direct?: boolean
+  readonly state?: string
+  readonly address?: string | null
 }
 
 type OtherEvent =
@@ -58,6 +60,7 @@ type OtherEvent =
   | 'not-connected'
   | 'connected'
   | 'upgraded'
+  | 'upgrade'
   | 'not-direct'
   | 'lost'
   | 'refused'
