@@ -1,40 +1,12 @@
 import { createTraversal, type MappingEventName } from '@postern/core'
-import type { Family, Strategy } from '@postern/interface'
-import { natPmp } from '@postern/nat-pmp'
-import { pcp } from '@postern/pcp'
-import { createGateway, type Fault, type MemoryHost, memoryNetwork, type Service, virtualClock } from '@postern/testkit'
-import { upnp } from '@postern/upnp'
+import { createGateway, type Fault, memoryNetwork, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
+import { type Subject, subjects } from './subjects.js'
 
 const second = 1000
 const hour = 3600 * second
 const router = { 4: '192.168.1.1', 6: '2a00:1::1' }
 const ours = { 4: '192.168.1.2', 6: '2a00:1::2' }
-
-interface Subject {
-  readonly title: string
-  readonly family: Family
-  readonly protocol: 'pcp' | 'nat-pmp' | 'upnp'
-  readonly make: (host: MemoryHost) => Strategy
-  /** What answers. */
-  readonly services: readonly Service[]
-  /** What answers over UDP, where answers are repeated and overtake each other. */
-  readonly datagrams: readonly Service[]
-}
-
-const subjects: readonly Subject[] = [
-  { title: 'pcp over IPv4', family: 4, protocol: 'pcp', make: pcp, services: ['pcp'], datagrams: ['pcp'] },
-  { title: 'pcp over IPv6', family: 6, protocol: 'pcp', make: pcp, services: ['pcp'], datagrams: ['pcp'] },
-  { title: 'nat-pmp', family: 4, protocol: 'nat-pmp', make: natPmp, services: ['nat-pmp'], datagrams: ['nat-pmp'] },
-  ...([4, 6] as const).map((family) => ({
-    title: `upnp over IPv${family}`,
-    family,
-    protocol: 'upnp' as const,
-    make: upnp,
-    services: ['ssdp', 'description', 'control'] as const,
-    datagrams: ['ssdp'] as const
-  }))
-]
 
 /** How answers come, beside being late. */
 const manners: readonly (readonly [string, (subject: Subject, lateMs: number) => readonly Fault[]])[] = [

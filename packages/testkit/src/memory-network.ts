@@ -127,11 +127,12 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
 
   function open(addresses: readonly string[], udp: UdpOptions, signal: AbortSignal): UdpSocket {
     signal.throwIfAborted()
-    const own = addresses.find((address) => familyOf(address) === udp.family)
-    if (own === undefined) throw natError('UNREACHABLE', `cannot send: no address of family ${udp.family}`)
+    const first = addresses.find((address) => familyOf(address) === udp.family)
+    if (first === undefined) throw natError('UNREACHABLE', `cannot send: no address of family ${udp.family}`)
     const asked = udp.local?.address
     if (asked !== undefined && !isAny(asked) && !addresses.includes(asked) && asked !== udp.multicast?.group)
       throw natError('UNREACHABLE', `cannot send: ${asked} is no address of this host`)
+    const own = asked !== undefined && addresses.includes(asked) ? asked : first
     const shared = udp.multicast !== undefined
     let port = udp.local?.port ?? 0
     if (port === 0) {
