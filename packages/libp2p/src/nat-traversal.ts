@@ -97,6 +97,7 @@ export function natTraversal(init: NatTraversalInit = {}): (components: Libp2pCo
     strategies: 'any',
     policy: 'object',
     store: 'any',
+    owners: 'object',
     findNetwork: 'function',
     clock: 'object'
   })
