@@ -6,9 +6,8 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { memoryStore } from '@postern/core'
+import { type EndpointOwners, memoryStore } from '@postern/core'
 import type { Lease, Network, Strategy } from '@postern/interface'
-import { endpointOwners } from '@postern/node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { doctor } from '../src/doctor.js'
 import { map } from '../src/map.js'
@@ -56,6 +55,17 @@ function counted(): { readonly strategy: Strategy; readonly held: () => number; 
 }
 
 const home = async (): Promise<Network> => ({ gateways: [], addresses: ['192.168.1.2'] })
+/** No other program, and no disk that is asked. */
+const alone: EndpointOwners = {
+  holders: async () => [],
+  join: () => ({
+    agree: async (_, key) => key,
+    holds: () => undefined,
+    others: async () => [],
+    leave: async () => [],
+    end: async () => undefined
+  })
+}
 const silent = (): Output => ({ out: new PassThrough().resume(), err: new PassThrough().resume() })
 
 /** Runs a command, and interrupts it so many turns of the event loop and microtasks after its start. The listeners are called
@@ -78,7 +88,6 @@ async function interrupted(
 
 describe('a signal at any moment', { timeout: 60_000 }, () => {
   it('ends `map`, which has given back what it mapped', async () => {
-    const owners = endpointOwners({ folder })
     let most = 0
     for (let turns = 0; turns < 240; turns += turns < 60 ? 1 : 5) {
       const { strategy, held, granted } = counted()
@@ -86,7 +95,7 @@ describe('a signal at any moment', { timeout: 60_000 }, () => {
       const run = (): Promise<number> =>
         map(
           { port: 8080, protocol: 'tcp' },
-          { ...options, strategies: [strategy], store: memoryStore(), owners, findNetwork: home },
+          { ...options, strategies: [strategy], store: memoryStore(), owners: alone, findNetwork: home },
           silent()
         )
       expect(await interrupted(run, signals[turns % 3] ?? 'SIGINT', turns, turns % 7)).toBe(0)
