@@ -98,7 +98,8 @@ export function natTraversal(init: NatTraversalInit = {}): (components: Libp2pCo
     policy: 'object',
     store: 'any',
     findNetwork: 'function',
-    clock: 'object'
+    clock: 'object',
+    owners: 'object'
   })
   return (components) => new NatTraversalService(components, init)
 }
