@@ -77,6 +77,11 @@ const fileOf = (example: Example): string =>
   )
 const virtual = new Map([
   [join(import.meta.dirname, 'given.d.mts'), given],
+  // The strategy of the interface's README is tested by the example in that of the suite.
+  [
+    join(import.meta.dirname, 'firewall.ts'),
+    examples.find(({ readme }) => readme === 'packages/interface/README.md')?.text ?? ''
+  ],
   ...examples.map((example) => [fileOf(example), textOf(example)] as const)
 ])
 

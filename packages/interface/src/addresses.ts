@@ -1,5 +1,5 @@
-import { BlockList, isIP, SocketAddress } from 'node:net'
 import type { Family } from './contract.js'
+import { formatGroups, groupsOf, hasPrefix, octetsOf } from './ip-text.js'
 
 /** What kind of address it is, by the IANA special-purpose registries (RFC 6890 and its updates). */
 export type AddressClass =
@@ -33,14 +33,18 @@ const special: readonly (readonly [AddressClass, readonly string[]])[] = [
   ['global', ['0.0.0.0/0', '2000::/3']]
 ]
 
-const classes = special.map(([name, ranges]) => {
-  const list = new BlockList()
-  for (const range of ranges) {
-    const [base = '', bits] = range.split('/')
-    list.addSubnet(base, Number(bits), kindOf(base))
+const classes = special.map(([name, ranges]) => ({ name, holds: ranges.map(rangeOf) }))
+
+/** Whether an address without zone is in the range, `<address>/<bits>`. */
+function rangeOf(range: string): (address: string) => boolean {
+  const [base = '', bits] = range.split('/')
+  const [read, width] = kindOf(base) === 'ipv4' ? ([octetsOf, 8] as const) : ([groupsOf, 16] as const)
+  const prefix = read(base) ?? []
+  return (address) => {
+    const parts = read(address)
+    return parts !== undefined && hasPrefix(parts, prefix, Number(bits), width)
   }
-  return { name, list }
-})
+}
 
 function kindOf(address: string): 'ipv4' | 'ipv6' {
   return address.includes(':') ? 'ipv6' : 'ipv4'
@@ -49,8 +53,8 @@ function kindOf(address: string): 'ipv4' | 'ipv6' {
 /** The family of an address as text, with or without a zone; undefined if it is none. Octal, hexadecimal and short
  * forms are none: what `010.0.0.1` means depends on who reads it. */
 export function familyOf(address: string): Family | undefined {
-  const version = isIP(address)
-  return version === 4 || version === 6 ? version : undefined
+  if (octetsOf(address) !== undefined) return 4
+  return groupsOf(address) === undefined ? undefined : 6
 }
 
 /** Classes of an address. An IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) has the class of the IPv4 address in it.
@@ -58,7 +62,7 @@ export function familyOf(address: string): Family | undefined {
 export function classOf(address: string): AddressClass | undefined {
   const plain = canonicalAddress(address)
   if (plain === undefined) return undefined
-  return classes.find(({ list }) => list.check(plain, kindOf(plain)))?.name ?? 'reserved'
+  return classes.find(({ holds }) => holds.some((each) => each(plain)))?.name ?? 'reserved'
 }
 
 /** Whether hosts on the internet can send to the address, as far as the address itself tells. */
@@ -81,10 +85,11 @@ export const isNeverExternal = (address: string): boolean => neverExternal.has(c
 
 /** The address in its one canonical form: lower case, shortest, IPv4-mapped as IPv4, without zone. Undefined if it is none. */
 export function canonicalAddress(address: string): string | undefined {
-  const family = familyOf(address)
   // Four decimal numbers without leading zeros: there is no other form of it.
-  if (family === undefined || family === 4) return family && address
-  const text = new SocketAddress({ family: 'ipv6', address: address.replace(/%.*$/, '') }).address
+  if (octetsOf(address) !== undefined) return address
+  const groups = groupsOf(address)
+  if (groups === undefined) return undefined
+  const text = formatGroups(groups)
   return /^::ffff:([\d.]+)$/.exec(text)?.[1] ?? text
 }
 

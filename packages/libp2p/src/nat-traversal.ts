@@ -99,7 +99,8 @@ export function natTraversal(init: NatTraversalInit = {}): (components: Libp2pCo
     store: 'any',
     owners: 'object',
     findNetwork: 'function',
-    clock: 'object'
+    clock: 'object',
+    owners: 'object'
   })
   return (components) => new NatTraversalService(components, init)
 }

@@ -2,7 +2,7 @@ import { deepEqual, equal, fail, ok } from 'node:assert/strict'
 import { isNatError } from '@postern/interface'
 import { call, leaseFrom, mapped, mapperOf, mappingsOf, otherKey, requestFor, told } from '../asking.js'
 import type { AbilityRule } from '../rule.js'
-import type { Stage } from '../stage.js'
+import type { Outcome, Stage } from '../stage.js'
 import type { OutsideMapping } from '../subject.js'
 import type { Target } from '../target.js'
 
@@ -15,14 +15,26 @@ const exempt = ({ family }: Target): string | undefined =>
 export const neighbourRules: readonly AbilityRule[] = [
   {
     id: 'map-honours-the-suggested-port',
-    name: 'the suggested external port is granted where it is free',
+    name: 'the suggested external port is granted where it is free; a mapper that changes no ports grants the own one',
     abilities,
     needs: ['mappings'],
     exempt,
     async check(open, target) {
       const stage = await open()
-      const { request } = await mapped(stage, target, { suggestedExternalPort: 9234 })
-      for (const { externalPort } of mappingsOf(stage, request)) equal(externalPort, 9234, 'the external port')
+      const mapper = await mapperOf(stage, target)
+      const request = requestFor(stage, mapper, { suggestedExternalPort: 9234 })
+      const outcome = await stage.outcome(mapper.map(request, call()))
+      const granted = mappingsOf(stage, request).map(({ externalPort }) => externalPort)
+      const { port } = request.endpoint
+      if (!isSamePortRequired(outcome) && !granted.includes(port)) {
+        if (outcome.state !== 'fulfilled') fail(`the suggested port is not granted: ${inState(outcome)}`)
+        for (const externalPort of granted) equal(externalPort, 9234, 'the external port')
+        return
+      }
+      // A 1:1 NAT or a firewall: every endpoint has the external port that is its own.
+      const other = requestFor(stage, mapper, { port: 9090, key: otherKey })
+      await leaseFrom(stage, mapper.map(other, call()))
+      for (const { externalPort } of mappingsOf(stage, other)) equal(externalPort, 9090, 'the external port')
     }
   },
   {
@@ -93,3 +105,10 @@ const ends = (stage: Stage): readonly string[] => (stage.world.mappings?.() ?? [
 
 const inWords = ({ protocol, externalPort, internalAddress, internalPort }: OutsideMapping): string =>
   `${protocol} ${externalPort} to ${internalAddress} port ${internalPort}`
+
+/** Whether the refusal says that a port is mapped to the same port only. */
+const isSamePortRequired = (outcome: Outcome<unknown>): boolean =>
+  outcome.state === 'rejected' && isNatError(outcome.reason) && outcome.reason.code === 'SAME_PORT_REQUIRED'
+
+const inState = (outcome: Outcome<unknown>): string =>
+  outcome.state === 'rejected' ? told(outcome.reason) : outcome.state
