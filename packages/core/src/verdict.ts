@@ -15,6 +15,7 @@ import { isAsked } from './describe.js'
 import { natAdvice, type NatFacts } from './nat-advice.js'
 import type { CandidateReport, Cause, Verdict } from './report.js'
 import type { Entry } from './roster.js'
+import { waitAdvice } from './wait-advice.js'
 
 /** Everything a verdict follows from. */
 export interface Facts {
@@ -62,15 +63,15 @@ export function judge(facts: Facts): Judgement {
   if (relays > 0) return conclude('relayed', cause, facts)
   if (cause === 'unverified') return conclude('unknown', firstPassOver ? cause : null, facts)
   if (!firstPassOver || consistent) return conclude('unknown', cause === null || !firstPassOver ? null : cause, facts)
+  // A program that listens on loopback alone cannot be reached, whatever a router still answers.
+  if (cause === 'loopback-only') return conclude('private', cause, facts)
   // A router that takes long for its answer has not refused.
   if (direct.length === 0 && facts.entries.some(isAsked)) return conclude('unknown', null, facts)
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
   // Nothing was wanted and nothing stands in the way: there is nothing to say yet.
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
-  // Nobody was asked; only these two show without asking.
-  if (facts.entries.length === 0 && cause !== 'no-route' && cause !== 'loopback-only') {
-    return conclude('unknown', null, facts)
-  }
+  // Nobody was asked; only this shows without asking.
+  if (facts.entries.length === 0 && cause !== 'no-route') return conclude('unknown', null, facts)
   return conclude('private', cause, facts)
 }
 
@@ -148,7 +149,7 @@ const adviceFor: Readonly<Record<Cause, string>> = {
   'gateway-refused': 'Allow port mapping for this machine in the router, or forward the port there by hand.',
   'double-nat': 'Put one of the two routers into bridge mode, or forward the port in both.',
   'carrier-nat':
-    'Ask the provider for a public IPv4 address, use IPv6, or add a relay: it translates for several customers at once.',
+    'Ask the provider for a public IPv4 address, use IPv6, or add a relay: the provider shares one address among several customers.',
   'reserved-external-address': 'Look for a second router before this one, or ask the provider for a public address.',
   'mapping-not-honoured':
     'Look for another router or a firewall behind this one: it grants mappings that nobody can use.',
@@ -163,9 +164,16 @@ const adviceFor: Readonly<Record<Cause, string>> = {
     'Let the program listen on 0.0.0.0 or on an address of the local network: nobody else can reach loopback.'
 }
 
+/** A relay is not proposed to a node that has one. */
+const adviceOf = (cause: Cause, { relays }: Facts): string =>
+  cause === 'carrier-nat' && relays > 0
+    ? 'Ask the provider for a public IPv4 address, or use IPv6: the provider shares one address among several customers.'
+    : adviceFor[cause]
+
 function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgement {
   const specific = cause === 'no-mapping-service' ? absenceAdvice(facts.entries) : undefined
-  const advice = cause === null ? [] : [specific ?? adviceFor[cause]]
+  const advice = cause === null ? [] : [specific ?? adviceOf(cause, facts)]
+  if (verdict === 'unknown' && cause === null) advice.push(...waitAdvice(facts))
   if (verdict === 'unknown' && facts.entries.length === 0) {
     advice.push('Name a strategy, such as upnp, nat-pmp, pcp or manual: without one nothing is tried.')
   }

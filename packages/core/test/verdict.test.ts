@@ -187,6 +187,63 @@ describe('the cause', () => {
     expect(advice.join(' ')).toContain('--via pcp:192.168.1.254')
   })
 
+  it.each<readonly [string, Partial<Facts>, RegExp]>([
+    ['nothing listens', { wants: [], firstPassOver: false }, /No port of this program listens/],
+    [
+      'strategies have not answered',
+      { firstPassOver: false, entries: [entry({ settled: false })] },
+      /still asking \(pcp\)/
+    ],
+    [
+      'a relay is looked for',
+      {
+        entries: [
+          entry({ abilities: new Map([['m', mapperOn(router)]]) }),
+          entry({ kind: 'relay', abilities: new Map([['r', mapperOn(router)]]) })
+        ]
+      },
+      /no relay/
+    ],
+    [
+      'no witness is connected',
+      { candidates: [candidate()], hasWitnessStrategy: true },
+      /No witness is connected yet: .*8080 .*A witness is/
+    ],
+    [
+      'one witness of two is connected',
+      { candidates: [candidate()], hasWitnessStrategy: true, witnessNetworks: 1 },
+      /on 1 of 2 networks/
+    ],
+    [
+      'witnesses dial',
+      { candidates: [candidate()], hasWitnessStrategy: true, witnessNetworks: 2 },
+      /Wait: witnesses are dialling/
+    ],
+    [
+      'a router is asked',
+      { entries: [entry({ asking: 1, abilities: new Map([['m', mapperOn(router)]]) })] },
+      /has not answered/
+    ],
+    ['there is no strategy', { entries: [] }, /Name a strategy/]
+  ])('is unknown without a cause, and one sentence says what is missing: %s', (_, changes, sentence) => {
+    const { verdict, cause, advice } = judge(facts(changes))
+    expect({ verdict, cause }).toEqual({ verdict: 'unknown', cause: null })
+    expect(advice).toEqual([expect.stringMatching(sentence)])
+  })
+
+  it('is loopback-only, whatever is still looked for', () => {
+    const wants = [{ endpoint: { ...web, address: '127.0.0.1' }, externalPort: undefined, lifetimeMs: 1, suffix: '' }]
+    const entries = [entry({ kind: 'relay', settled: false })]
+    expect(judge(facts({ wants, entries }))).toMatchObject({ verdict: 'private', cause: 'loopback-only' })
+  })
+
+  it('proposes no relay to a node that has one', () => {
+    const { verdict, advice } = judge(facts({ relays: 1, entries: [failing('CARRIER_NAT')] }))
+    expect(verdict).toBe('relayed')
+    expect(advice[0]).toMatch(/^Ask the provider/)
+    expect(advice[0]).not.toContain('relay')
+  })
+
   it('mentions a second router that is not used', () => {
     const other = { ...router, address: '192.168.1.254' }
     const entries = [entry({ abilities: new Map([['m', mapperOn(other)]]) })]

@@ -33,6 +33,8 @@ import { datastoreStore } from './datastore.js'
 import type { Libp2pComponents, Libp2pHost } from './host.js'
 import { followListeners } from './listeners.js'
 import { registerMetrics } from './metrics.js'
+import { checkServices, ownTag, withoutIdentify } from './other-services.js'
+import { announcingAdvice } from './announcing-advice.js'
 
 export interface NatTraversalInit {
   /** The strategies in rank order.
@@ -90,7 +92,8 @@ export const defaultStrategies = (): readonly Strategy<Libp2pHost>[] => [
  * reservations at relays until then, and keeps all of it up. Releases everything before the node closes its connections.
  *
  * With `relay()` and `autonat()` the node needs `identify()`, with `relay()` also `circuitRelayTransport()`: a TypeError
- * says so when the node is made, or started.
+ * says so when the node is made, or started. So it does where a service such as `@libp2p/dcutr`, `@libp2p/upnp-nat`,
+ * `@libp2p/autonat`, `@libp2p/autonat-v2` or a second `natTraversal()` does the work of one of the strategies.
  */
 export function natTraversal(init: NatTraversalInit = {}): (components: Libp2pComponents) => NatTraversal {
   checkOptions('natTraversal()', init, {
@@ -109,13 +112,12 @@ export function natTraversal(init: NatTraversalInit = {}): (components: Libp2pCo
 const patienceMs = 5000
 
 class NatTraversalService implements NatTraversal, Startable {
-  readonly [Symbol.toStringTag] = '@postern/libp2p'
-  readonly [serviceCapabilities]: string[]
+  readonly [Symbol.toStringTag] = ownTag
   readonly addEventListener: NatTraversal['addEventListener']
   readonly removeEventListener: NatTraversal['removeEventListener']
   readonly #components: Libp2pComponents
   readonly #traversal: Traversal
-  readonly #needsIdentify: boolean
+  readonly #kinds: ReadonlySet<string>
   readonly #clock: Clock
   #network: Network = { gateways: [], addresses: [] }
   readonly #watch: (changed: (network: Network) => void, signal: AbortSignal) => Promise<void>
@@ -141,11 +143,10 @@ class NatTraversalService implements NatTraversal, Startable {
       doubt: doubtBeyondFirstHop(clock),
       policy: { ...policy, relay: { inUse, ...policy.relay } }
     })
-    const kinds = new Set(traversal.report().strategies.map(({ kind }) => kind))
+    const kinds = new Set(traversal.report().strategies.flatMap(({ kind }) => kind ?? []))
     this.#components = components
     this.#clock = clock
-    this.#needsIdentify = kinds.has('relay') || kinds.has('witness')
-    this[serviceCapabilities] = ['@libp2p/nat-traversal', ...(kinds.has('witness') ? ['@libp2p/autonat'] : [])]
+    this.#kinds = kinds
     this.#traversal = traversal
     this.addEventListener = traversal.addEventListener
     this.removeEventListener = traversal.removeEventListener
@@ -159,8 +160,17 @@ class NatTraversalService implements NatTraversal, Startable {
     traversal.lend(ownTap(() => this.#network))
   }
 
+  /** libp2p asks for this when all services have been made, and before it looks for what they need: the first moment at which
+   * they can be checked. */
+  get [serviceCapabilities](): string[] {
+    checkServices(this, this.#components, this.#kinds)
+    return ['@libp2p/nat-traversal', ...(this.#kinds.has('witness') ? ['@libp2p/autonat'] : [])]
+  }
+
   report(): Report {
-    return this.#traversal.report()
+    const report = this.#traversal.report()
+    if (this.#kinds.has('witness')) return report
+    return { ...report, advice: [...report.advice, ...announcingAdvice(report, this.#components.addressManager)] }
   }
 
   recheck(): void {
@@ -202,10 +212,9 @@ class NatTraversalService implements NatTraversal, Startable {
   afterStart(): void {
     const running = this.#running
     if (running === undefined) return
-    if (this.#needsIdentify && !this.#components.registrar.getProtocols().some((name) => name.endsWith('/id/1.0.0'))) {
-      throw new TypeError(
-        'natTraversal() with relay() or autonat() needs identify() of @libp2p/identify among the services'
-      )
+    const needsIdentify = this.#kinds.has('relay') || this.#kinds.has('witness')
+    if (needsIdentify && !this.#components.registrar.getProtocols().some((name) => name.endsWith('/id/1.0.0'))) {
+      throw new TypeError(withoutIdentify)
     }
     const { cut, follow, known } = running
     follow()

@@ -1,0 +1,37 @@
+import { isAsked } from './describe.js'
+import type { Facts } from './verdict.js'
+
+/**
+ * Says what an `unknown` without a cause waits for, and what would end it. Empty without strategies, and while a router is
+ * asked for a port: other sentences say that. Pure.
+ */
+export function waitAdvice({
+  candidates,
+  entries,
+  firstPassOver,
+  quorum,
+  wants,
+  witnessNetworks
+}: Facts): readonly string[] {
+  if (entries.length === 0 || entries.some(isAsked)) return []
+  if (wants.length === 0) return ['No port of this program listens at the moment: there is nothing to make reachable.']
+  const consistent = candidates.filter(({ type, state }) => type !== 'relayed' && state === 'consistent')
+  if (consistent.length > 0) return [describeWitnesses(consistent[0]?.address ?? '', witnessNetworks, quorum)]
+  const unsettled = entries.filter(({ settled }) => !settled).map(({ name }) => name)
+  if (unsettled.length > 0) return [`Wait: still asking (${unsettled.join(', ')}).`]
+  if (!firstPassOver) return ['Wait: not everything has been tried yet.']
+  if (entries.some(({ kind }) => kind === 'relay')) {
+    return ['Wait: no relay has been found yet. A relay is a connected peer that passes connections on to this one.']
+  }
+  return ['Wait: no strategy has found an external address yet.']
+}
+
+/** Explains the word at its first use: a new user meets it here. */
+function describeWitnesses(address: string, networks: number, quorum: number): string {
+  const what = 'A witness is a connected peer that dials the address from outside.'
+  if (networks === 0) return `No witness is connected yet: ${address} stays unverified without one. ${what}`
+  if (networks < quorum) {
+    return `Witnesses on ${networks} of ${quorum} networks are connected: ${address} stays unverified until there are more. ${what}`
+  }
+  return `Wait: witnesses are dialling ${address}.`
+}
