@@ -33,7 +33,7 @@ const reachedBy = (party: string): Report['candidates'] => [
     endpoint: null,
     state: 'consistent',
     expiresAt: null,
-    evidence: [{ party, network: '21.0.0.0/16', outcome: 'reachable', observedAt: '2026-01-01T00:00:00.000Z' }]
+    evidence: [{ party, network: '21.0.0.0/16', outcome: 'reachable', at: '2026-01-01T00:00:00.000Z' }]
   }
 ]
 const witness = (changes: Partial<NamedWitness> = {}): NamedWitness => ({
