@@ -1,6 +1,7 @@
 import type { Report } from '@postern/core'
 import type { Shown } from './doctor.js'
-import { type Colors, formatStrategies, formatVerdict } from './terminal.js'
+import { describeNext } from './next-steps.js'
+import { type Colors, formatStrategies, formatVerdict, wrap } from './terminal.js'
 import type { NamedWitness } from './trial.js'
 
 /** What a doctor has found out. */
@@ -9,6 +10,10 @@ export interface Findings {
   readonly shown: Shown
   readonly witnesses: readonly NamedWitness[]
   readonly dryRun: boolean
+  /** Command lines to run next. */
+  readonly steps?: readonly string[]
+  /** The width of the terminal; undefined where lines are as long as they are. */
+  readonly columns?: number | undefined
 }
 
 const readBackText = {
@@ -18,7 +23,7 @@ const readBackText = {
 } as const
 
 /** The findings for people. */
-export function describe({ report, shown, witnesses, dryRun }: Findings, colors: Colors): string {
+export function describe({ report, shown, witnesses, dryRun, steps = [], columns }: Findings, colors: Colors): string {
   const { verdict, cause, gateway, externalAddresses, candidates, advice } = report
   const waits = waitText(report.strategies)
   const isFinal = waits === '' || verdict === 'public'
@@ -39,8 +44,9 @@ export function describe({ report, shown, witnesses, dryRun }: Findings, colors:
   }
   if (shown.readBack !== undefined) lines.push(`Mapping: ${readBackText[shown.readBack]}`)
   if (shown.hairpin !== 'unknown') lines.push(`Hairpin: ${shown.hairpin} (from inside; says nothing of outside)`)
-  lines.push('', formatStrategies(report.strategies, colors))
-  if (advice.length > 0) lines.push('', ...advice.map((text) => `${colors.cyan('→')} ${text}`))
+  lines.push('', formatStrategies(report.strategies, colors, columns))
+  if (advice.length > 0) lines.push('', ...advice.map((text) => `${colors.cyan('→')} ${wrap(text, columns)}`))
+  if (steps.length > 0) lines.push(...describeNext(steps, colors))
   if (dryRun) lines.push('', colors.dim('Nothing was mapped (--dry-run), so what a router would grant is not known.'))
   return lines.join('\n')
 }

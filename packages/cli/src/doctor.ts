@@ -3,6 +3,8 @@ import { parseMultiaddr } from '@postern/interface'
 import { findNetwork } from '@postern/net'
 import { describe, waitText, whyNotAsked } from './doctor-text.js'
 import { codeOf, exitCodes } from './exit-codes.js'
+import { nextSteps, withRightGateway } from './next-steps.js'
+import { codeOfWitnesses, withWitnessAdvice } from './witness-advice.js'
 import { untilInterrupted } from './interrupt.js'
 import { line, type Output, unlessAborted } from './output.js'
 import { stopWithin } from './stop.js'
@@ -16,6 +18,10 @@ export interface DoctorOptions {
   readonly dryRun: boolean
   /** Say what is known after the first look. */
   readonly quick: boolean
+  /** What `--via` was given. */
+  readonly via: string
+  /** The port that is tried; undefined for any. */
+  readonly port: number | undefined
 }
 
 /** What a trial mapping has shown beyond the report. */
@@ -40,7 +46,10 @@ const readBackMs = 6500
 const hairpinMs = 1500
 
 /** Finds out how reachable this host is. Resolves to the exit code. */
-export async function doctor({ openTrial, json, dryRun, quick }: DoctorOptions, { out, err }: Output): Promise<number> {
+export async function doctor(
+  { openTrial, json, dryRun, quick, via, port }: DoctorOptions,
+  { out, err }: Output
+): Promise<number> {
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const progress = colorsFor(err)
@@ -51,10 +60,12 @@ export async function doctor({ openTrial, json, dryRun, quick }: DoctorOptions, 
     return exitCodes.unknown
   }
   const trial = await openTrial(network)
+  // Where both are one terminal, the table at the end says the same again.
+  const showsProgress = err.isTTY === true && out.isTTY !== true
   if (!json) {
     line(err, progress.dim(dryRun ? 'Looking, and changing nothing …' : 'Trying with a port of this program …'))
     trial.addEventListener('strategy', ({ detail }) => {
-      if (detail.tookMs !== null && err.isTTY === true) line(err, `  ${formatStrategy(detail, progress)}`)
+      if (detail.tookMs !== null && showsProgress) line(err, `  ${formatStrategy(detail, progress)}`)
     })
   }
   let report: Report
@@ -77,8 +88,9 @@ export async function doctor({ openTrial, json, dryRun, quick }: DoctorOptions, 
       bounded(observed(trial), began + observeMs - systemHost.clock.monotonicMs(), signal)
     ])
     shown = examined
-    report = withHairpin(trial.report(), shown)
     witnesses = trial.witnesses()
+    const found = withRightGateway(withHairpin(trial.report(), shown), via, network)
+    report = withWitnessAdvice(found, witnesses)
   } finally {
     await stopWithin(trial, err)
     interrupt.done()
@@ -91,8 +103,12 @@ export async function doctor({ openTrial, json, dryRun, quick }: DoctorOptions, 
       if (why !== null) line(err, `! ${named.peer} is ${why}`)
     }
     line(out, JSON.stringify(report))
-  } else line(out, describe({ report, shown, witnesses, dryRun }, colorsFor(out)))
-  return codeOf(report.verdict)
+  } else {
+    const steps = nextSteps(report, { command: 'doctor', via, network, port })
+    const columns = out.isTTY === true && 'columns' in out && typeof out.columns === 'number' ? out.columns : undefined
+    line(out, describe({ report, shown, witnesses, dryRun, steps, columns }, colorsFor(out)))
+  }
+  return codeOfWitnesses(report, witnesses) ?? codeOf(report.verdict)
 }
 
 /** Resolves when no strategy waits for an answer any more, or something is mapped. Tells what is waited for. */

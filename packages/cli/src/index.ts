@@ -33,6 +33,8 @@ export async function run(args: readonly string[]): Promise<void> {
     .version(version(), '-v, --version')
     .addOption(colorOption())
     .exitOverride()
+    // Texts wrap in a terminal of 40 columns too.
+    .configureHelp({ minWidthToWrap: 10 })
     .configureOutput({
       writeErr: (text) => void process.stderr.write(harmless(text, false)),
       outputError: (text, write) => write(plainError(text))

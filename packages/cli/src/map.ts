@@ -81,7 +81,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
       once,
       json,
       isOver: () => signal.aborted,
-      nextSteps: (report) => nextSteps(report, { command: 'map', via, network, port: argument.port })
+      nextSteps: (report) => nextSteps(report, { command: 'map', via, network, port: argument.port, externalPort })
     },
     { out, err }
   )

@@ -10,13 +10,15 @@ export interface Situation {
   readonly network: Network
   /** The port that the person wants to be reachable; undefined where a command tries any. */
   readonly port: number | undefined
+  /** The external port that was asked for, if it is another one. */
+  readonly externalPort?: number | undefined
 }
 
 /**
  * The command lines that a person can run next, each with a few words before it. They hold this machine's addresses where
  * these are known, and a word in capitals where only the person knows.
  */
-export function nextSteps(report: Report, { command, via, network, port }: Situation): readonly string[] {
+export function nextSteps(report: Report, { command, via, network, port, externalPort }: Situation): readonly string[] {
   const { cause, verdict, gateway } = report
   const wrong = wrongGateway(report, via, network)
   if (wrong !== undefined) return [wrong]
@@ -38,11 +40,23 @@ export function nextSteps(report: Report, { command, via, network, port }: Situa
       `For one peer of another home, through a relay: postern tunnel listen ${there} --relay RELAY --allow PEER-ID`
     )
   }
-  if (cause === 'unverified') {
+  if (command === 'map' && port !== undefined && (externalPort ?? port) < 1024 && verdict !== 'public') {
+    steps.push(
+      `Many routers map no external port below 1024; try another one: postern map ${port} --external-port ${port + 8000}`
+    )
+  }
+  // Where peers were named, the advice is about them.
+  if (cause === 'unverified' && report.advice.some((text) => text.startsWith('Name a witness'))) {
     steps.push('Have two peers on other networks dial this machine: postern doctor --peer ADDRESS --peer ADDRESS')
   }
   if (command !== 'doctor' && verdict !== 'public') steps.push(`For the whole report: postern doctor${quotedVia(via)}`)
   return steps
+}
+
+/** The report without the advice to turn something on in a gateway that is not the router: {@link nextSteps} names the right one. */
+export function withRightGateway(report: Report, via: string, network: Network): Report {
+  if (report.cause !== 'no-mapping-service' || wrongGateway(report, via, network) === undefined) return report
+  return { ...report, advice: report.advice.slice(1) }
 }
 
 /** A gateway that was named, is silent, and is not the router of this machine. */

@@ -85,15 +85,35 @@ const paint = (colors: Colors): Readonly<Record<StrategyReport['state'], (text: 
   skipped: colors.yellow
 })
 
-/** One line about one strategy: name, state, time, reason. */
-export function formatStrategy({ name, state, tookMs, reason }: StrategyReport, colors: Colors): string {
+/** Text in lines of a narrow terminal, the second and all others indented by two. Wide terminals wrap by themselves. */
+export function wrap(text: string, columns: number | undefined): string {
+  if (columns === undefined || columns >= minTableColumns) return text
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)
+    if (last === undefined || last.length + 1 + word.length > columns - 2) lines.push(word)
+    else lines[lines.length - 1] = `${last} ${word}`
+  }
+  return lines.join('\n  ')
+}
+
+/** In fewer columns reasons stand below what they are about. */
+const minTableColumns = 80
+
+/** One line about one strategy: name, state, time, reason; several in a narrow terminal. */
+export function formatStrategy(
+  { name, state, tookMs, reason }: StrategyReport,
+  colors: Colors,
+  columns?: number
+): string {
   const time = formatMs(tookMs).padStart(8)
-  const text = reason === null ? '' : `  ${reason.message}`
+  const isNarrow = columns !== undefined && columns < minTableColumns
+  const text = reason === null ? '' : isNarrow ? `\n  ${wrap(reason.message, columns)}` : `  ${reason.message}`
   return `${name.padEnd(10)} ${paint(colors)[state](state.padEnd(11))} ${time}${colors.dim(text)}`
 }
 
 /** The strategies as a table. */
-export function formatStrategies(strategies: readonly StrategyReport[], colors: Colors): string {
+export function formatStrategies(strategies: readonly StrategyReport[], colors: Colors, columns?: number): string {
   const head = colors.dim(`${'strategy'.padEnd(10)} ${'state'.padEnd(11)} ${'time'.padStart(8)}  what it says`)
-  return [head, ...strategies.map((each) => formatStrategy(each, colors))].join('\n')
+  return [head, ...strategies.map((each) => formatStrategy(each, colors, columns))].join('\n')
 }

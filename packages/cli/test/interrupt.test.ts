@@ -111,7 +111,8 @@ describe('a signal at any moment', { timeout: 60_000 }, () => {
     for (let turns = 0; turns < 60; turns++) {
       const { strategy, held, granted } = counted()
       const openTrial = plainTrial([strategy], false)
-      const run = (): Promise<number> => doctor({ openTrial, json: true, dryRun: false, quick: false }, silent())
+      const run = (): Promise<number> =>
+        doctor({ openTrial, json: true, dryRun: false, quick: false, via: 'any', port: undefined }, silent())
       expect([0, 11, 12]).toContain(await interrupted(run, signals[turns % 3] ?? 'SIGINT', turns, turns % 7))
       expect(held()).toBe(0)
       most = Math.max(most, granted())

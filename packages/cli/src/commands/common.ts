@@ -22,7 +22,7 @@ Exit codes:
   doctor: `
 Exit codes:
   0   public
-  1   failed
+  1   failed; with --peer: mapped, and no named peer could be asked
   2   the command line was not understood
   10  reachable through a relay only
   11  private

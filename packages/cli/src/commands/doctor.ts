@@ -72,7 +72,7 @@ ${codesText('doctor')}`
         const port = dryRun ? undefined : await portToTry(named, via, peer.length > 0, output)
         const openTrial =
           peer.length === 0 ? await plain(strategies, dryRun, port) : await witnessed(strategies, peer, port, command)
-        finish(await doctor({ openTrial, json, dryRun, quick }, output))
+        finish(await doctor({ openTrial, json, dryRun, quick, via, port }, output))
       }
     )
 }

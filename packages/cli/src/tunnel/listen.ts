@@ -18,6 +18,16 @@ export interface ListenOptions extends Omit<TunnelNodeOptions, 'reserves' | 'tru
   readonly json: boolean
 }
 
+/**
+ * The command line for the other home. Ports below 1024 need more rights there, so it names another one; without a relay the
+ * peer has to be told the address of one, or of this machine.
+ */
+export function connectCommand(peerId: string, port: number, relays: readonly string[]): string {
+  const localPort = port < 1024 ? port + 8000 : port
+  const through = relays.length === 0 ? ['RELAY'] : relays
+  return `postern tunnel connect ${peerId} ${localPort}${through.map((each) => ` --relay ${each}`).join('')}`
+}
+
 /** Answers tunnels of allowed peers until interrupted. Resolves to the exit code. */
 export async function listen(options: ListenOptions, { out, err }: Output): Promise<number> {
   const { json, target, allow, most, mostPerPeer, relays, witnesses } = options
@@ -62,8 +72,18 @@ export async function listen(options: ListenOptions, { out, err }: Output): Prom
   tell(
     { event: 'listening', peerId, target: { address: target.host, port: target.port }, allowed: allow },
     `${colors.bold('Tunnel')} to ${formatSocket({ address: target.host, port: target.port })} for ${allow.length} ${allow.length === 1 ? 'peer' : 'peers'}\n` +
-      `  there: postern tunnel connect ${peerId} ${target.port}${relays.map((each) => ` --relay ${each}`).join('')}`
+      `  there: ${connectCommand(peerId, target.port, relays)}`
   )
+  if (relays.length === 0) {
+    line(
+      err,
+      '! no relay is named: start `postern relay` on a public machine and give the address that it prints as --relay here and there,'
+    )
+    line(
+      err,
+      '  or have the peer connect to one of the addresses of this machine in the place of its id, without --relay'
+    )
+  }
   if (allow.length === 0) line(err, '! nobody gets in: name peers with --allow <peer id>')
   const meeting = meet(
     node,
