@@ -40,6 +40,8 @@ export interface Traversal extends TypedEvents<TraversalEvents> {
   start(): Promise<void>
   /** Releases everything and stops. Nothing runs once it has resolved. Twice is once. */
   stop(): Promise<void>
+  /** As `stop()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
   /** Resolves when everything that can be tried at once has been, or at `stop`. */
   firstPass(): Promise<void>
   /** Asks every gateway again for what it granted. `renewed`, `changed` or `lost` tell what came of it. */
@@ -234,6 +236,14 @@ export function createTraversal(options: TraversalOptions): Traversal {
     return turn
   }
 
+  function stop(): Promise<void> {
+    if (!isOn) return turn
+    isOn = false
+    opening?.abort()
+    session?.abort()
+    return inTurn(end)
+  }
+
   return {
     ...target,
     want: (endpoint, options = {}) => wanted.add(endpoint, options),
@@ -251,13 +261,8 @@ export function createTraversal(options: TraversalOptions): Traversal {
       isOn = true
       return inTurn(begin)
     },
-    stop() {
-      if (!isOn) return turn
-      isOn = false
-      opening?.abort()
-      session?.abort()
-      return inTurn(end)
-    },
+    stop,
+    [Symbol.asyncDispose]: stop,
     async firstPass() {
       await turn
       await session?.firstPass

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export type { Cause, Report, Verdict } from '@postern/core'
 export type { Libp2pComponents, Libp2pHost } from './host.js'
 export type { NatTraversal, NatTraversalInit } from './nat-traversal.js'
 export { defaultStrategies, natTraversal } from './nat-traversal.js'

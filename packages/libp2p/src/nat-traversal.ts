@@ -102,8 +102,7 @@ export function natTraversal(init: NatTraversalInit = {}): (components: Libp2pCo
     store: 'any',
     owners: 'object',
     findNetwork: 'function',
-    clock: 'object',
-    owners: 'object'
+    clock: 'object'
   })
   return (components) => new NatTraversalService(components, init)
 }

@@ -15,6 +15,7 @@ import { checkServer, type ExposableServer, endpointsOf, isListening, listening 
 import { fileStore } from './file-store.js'
 import { endpointOwners } from './endpoint-owners.js'
 import { defaultStrategies, parseLadder } from './ladder.js'
+import { announceable, type ExternalEndpoint, externalEndpoints } from './external-endpoints.js'
 import { lendTo } from './lend.js'
 import { closeOnSignals } from './signals.js'
 
@@ -56,11 +57,16 @@ export type Listeners = {
 }
 
 export interface Exposure extends TypedEvents<TraversalEvents> {
-  /** The external addresses at this moment, as multiaddr text. */
+  /** The external addresses to announce at this moment, as multiaddr text. While the verdict is `private`, what is doubted is left
+   * out: `report().externalAddresses` has it. */
   readonly addresses: readonly string[]
+  /** The same addresses as host and port, with a URL where the server is one of `node:http` or `node:https`. */
+  readonly endpoints: readonly ExternalEndpoint[]
   report(): Report
   /** Gives back every mapping. The server stays open. Resolves when nothing of it runs any more. Twice is once. */
   close(): Promise<void>
+  /** As `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /** However long the network, the store and the strategies take, the caller does not wait longer, in ms. */
@@ -95,6 +101,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   let trouble: string | undefined = 'The server does not listen yet: it is exposed once it does.'
   const exposure = handle(
     traversal,
+    server,
     () => trouble,
     async () => {
       ended.abort()
@@ -127,8 +134,12 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     if (!isListening(server)) return end()
     trouble = undefined
     for (const endpoint of endpoints) traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
-    server.once('close', end)
-    ended.signal.addEventListener('abort', () => server.off('close', end))
+    const serverClosed = (): void => {
+      trouble = 'The server has closed, and its mappings are given back: call expose() again once it listens again.'
+      end()
+    }
+    server.once('close', serverClosed)
+    ended.signal.addEventListener('abort', () => server.off('close', serverClosed))
 
     const known = Promise.withResolvers<void>()
     let where: Network = { gateways: [], addresses: [] }
@@ -171,22 +182,29 @@ const aborted = ({ signal }: CallOptions): Promise<void> =>
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 
-function handle(traversal: Traversal, trouble: () => string | undefined, stop: () => Promise<void>): Exposure {
+function handle(
+  traversal: Traversal,
+  server: ExposableServer,
+  trouble: () => string | undefined,
+  stop: () => Promise<void>
+): Exposure {
   let closed: Promise<void> | undefined
+  const close = (): Promise<void> => (closed ??= stop())
   return {
     addEventListener: traversal.addEventListener,
     removeEventListener: traversal.removeEventListener,
     get addresses() {
-      return traversal.report().externalAddresses
+      return announceable(traversal.report())
+    },
+    get endpoints() {
+      return externalEndpoints(announceable(traversal.report()), server)
     },
     report() {
       const text = trouble()
       return text === undefined ? traversal.report() : { ...traversal.report(), advice: [text] }
     },
-    close() {
-      closed ??= stop()
-      return closed
-    }
+    close,
+    [Symbol.asyncDispose]: close
   }
 }
 

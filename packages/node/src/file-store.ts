@@ -23,6 +23,8 @@ export interface FileStore extends Store {
   readonly path: string
   /** Releases the file for another process. Idempotent. */
   close(): Promise<void>
+  /** As `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /** It is a part of a path: another folder is named with `path`. */
@@ -51,6 +53,7 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
   const user = { warn, earlier: isDefault ? defaultPath(scriptName()) : undefined }
   /** What this store knows to be in the file. */
   let base: MemoryMap = new Map()
+  const close = (): Promise<void> => file.close(user)
 
   return {
     path,
@@ -64,7 +67,8 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
       await file.save(user, base, next)
       base = next
     },
-    close: () => file.close(user)
+    close,
+    [Symbol.asyncDispose]: close
   }
 }
 

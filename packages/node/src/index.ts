@@ -6,7 +6,11 @@
 
 import './node-version.js'
 
+export type { Cause, Report, Verdict } from '@postern/core'
+export { parseMultiaddr } from '@postern/interface'
+export type { TransportAddress } from '@postern/interface'
 export type { ExposableServer } from './endpoints.js'
+export type { ExternalEndpoint } from './external-endpoints.js'
 export type { EndpointOwnersOptions } from './endpoint-owners.js'
 export { endpointOwners } from './endpoint-owners.js'
 export type { ExposeOptions, Exposure, Listeners } from './expose.js'

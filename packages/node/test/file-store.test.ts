@@ -152,6 +152,7 @@ describe('the file store', () => {
       spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', env, cwd: folder }).stdout
     await writeFile(join(folder, 'file'), '')
     expect(run({ HOME: 'relative', XDG_STATE_HOME: '' })).toContain('there is no home folder')
+    expect(run({ HOME: '', XDG_STATE_HOME: '' })).toContain('there is no home folder')
     expect(run({ HOME: join(folder, 'file') })).toContain('a part of the path is not a folder')
   })
 

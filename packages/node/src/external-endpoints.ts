@@ -1,0 +1,34 @@
+import { Server as HttpServer } from 'node:http'
+import { Server as HttpsServer } from 'node:https'
+import type { Report } from '@postern/core'
+import { parseMultiaddr, type Protocol } from '@postern/interface'
+import type { ExposableServer } from './endpoints.js'
+
+/** Where a server can be reached from outside. */
+export interface ExternalEndpoint {
+  readonly protocol: Protocol
+  /** An IP address, without brackets. */
+  readonly host: string
+  readonly port: number
+  /** For a server of `node:http` or `node:https`: `http://203.0.113.7:8080`, with IPv6 addresses in brackets. */
+  readonly url?: string
+}
+
+/** Returns the external addresses without those that are doubted while the verdict is `private`. */
+export function announceable({ verdict, externalAddresses, candidates }: Report): readonly string[] {
+  if (verdict !== 'private') return externalAddresses
+  const sound = candidates.filter(({ state }) => state === 'consistent' || state === 'verified')
+  return externalAddresses.filter((address) => sound.some((candidate) => candidate.address === address))
+}
+
+/** Returns addresses as host and port, in the same order. */
+export function externalEndpoints(addresses: readonly string[], server: ExposableServer): readonly ExternalEndpoint[] {
+  const scheme = server instanceof HttpsServer ? 'https' : server instanceof HttpServer ? 'http' : undefined
+  return addresses.flatMap((text) => {
+    const parsed = parseMultiaddr(text)
+    if (parsed === undefined) return []
+    const { protocol, address: host, port, family } = parsed
+    const authority = `${family === 6 ? `[${host}]` : host}:${port}`
+    return [{ protocol, host, port, ...(scheme === undefined ? {} : { url: `${scheme}://${authority}` }) }]
+  })
+}

@@ -1,0 +1,84 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import { createServer } from 'node:net'
+import { createTraversal, memoryStore, type Report } from '@postern/core'
+import { expect, it, onTestFinished } from 'vitest'
+import { announceable, externalEndpoints } from '../src/external-endpoints.js'
+import { type ExposeOptions, expose, fileStore, parseMultiaddr } from '../src/index.js'
+
+const nowhere: ExposeOptions = {
+  strategies: 'none',
+  store: memoryStore(),
+  findNetwork: () => Promise.resolve({ gateways: [], addresses: [] })
+}
+
+it.each([
+  ['http', createHttpServer(), 'http://203.0.113.7:8080', 'http://[2001:db8::2]:443'],
+  ['https', createHttpsServer(), 'https://203.0.113.7:8080', 'https://[2001:db8::2]:443'],
+  ['net', createServer(), undefined, undefined]
+])('gives hosts, ports and URLs of a server of node:%s', (_, server, ...urls) => {
+  const found = externalEndpoints(['/ip4/203.0.113.7/tcp/8080', '/ip6/2001:db8::2/tcp/443'], server)
+  expect(found).toMatchObject([
+    { protocol: 'tcp', host: '203.0.113.7', port: 8080 },
+    { protocol: 'tcp', host: '2001:db8::2', port: 443 }
+  ])
+  expect(found.map(({ url }) => url)).toEqual(urls)
+})
+
+it('gives no URL of a socket', () => {
+  const socket = createSocket('udp4')
+  onTestFinished(() => void socket.close())
+  expect(externalEndpoints(['/ip4/203.0.113.7/udp/8080'], socket)).toEqual([
+    { protocol: 'udp', host: '203.0.113.7', port: 8080 }
+  ])
+})
+
+it('announces nothing that is doubted while the verdict is private', () => {
+  const report = createTraversal({ strategies: [] }).report()
+  const [doubted, sound] = ['/ip4/10.0.0.2/tcp/80', '/ip4/203.0.113.7/tcp/80']
+  const candidateOf = (address: string, state: 'claimed' | 'consistent'): Report['candidates'][number] => ({
+    address,
+    type: 'mapped',
+    strategy: 'pcp',
+    endpoint: { protocol: 'tcp', address: '192.168.1.2', port: 80 },
+    state,
+    expiresAt: null,
+    evidence: []
+  })
+  const candidates = [candidateOf(doubted, 'claimed'), candidateOf(sound, 'consistent')]
+  const given = { ...report, externalAddresses: [doubted, sound], candidates }
+  expect(announceable({ ...given, verdict: 'private' })).toEqual([sound])
+  for (const verdict of ['public', 'relayed', 'unknown'] as const)
+    expect(announceable({ ...given, verdict })).toEqual([doubted, sound])
+})
+
+it('ends where it is disposed of', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  onTestFinished(() => void server.close())
+  const exposure = await expose(server, nowhere)
+  expect(exposure[Symbol.asyncDispose]).toBe(exposure.close)
+  await exposure[Symbol.asyncDispose]()
+  expect(server.listening).toBe(true)
+  await fileStore({ path: 'never-opened.json' })[Symbol.asyncDispose]()
+})
+
+it('says what to do once the server has closed', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  const exposure = await expose(server, nowhere)
+  server.close()
+  await once(server, 'close')
+  await exposure.close()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  expect(exposure.report()).toMatchObject({
+    verdict: 'unknown',
+    advice: [expect.stringContaining('call expose() again')]
+  })
+})
+
+it('exports what reads an address', () => {
+  expect(parseMultiaddr('/ip4/203.0.113.7/tcp/8080')).toMatchObject({ address: '203.0.113.7', port: 8080 })
+})
