@@ -89,7 +89,8 @@ export async function doctor(
     ])
     shown = examined
     witnesses = trial.witnesses()
-    const found = withRightGateway(withHairpin(trial.report(), shown), via, network)
+    const seen = withHairpin(trial.report(), shown)
+    const found = withRightGateway(dryRun ? withoutPortAdvice(seen) : seen, via, network)
     report = withWitnessAdvice(found, witnesses)
   } finally {
     await stopWithin(trial, err)
@@ -183,6 +184,12 @@ async function dialOurselves(
   over.abort()
   return outcome === true ? 'works' : 'fails'
 }
+
+/** With `--dry-run` nothing is to be made reachable, on purpose. */
+const withoutPortAdvice = (report: Report): Report => ({
+  ...report,
+  advice: report.advice.filter((text) => !text.startsWith('No port of this program listens'))
+})
 
 const withHairpin = (report: Report, { hairpin }: Shown): Report =>
   hairpin === 'unknown' ? report : { ...report, nat: { mapping: null, filtering: null, ...report.nat, hairpin } }

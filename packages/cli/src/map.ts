@@ -81,7 +81,15 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
       once,
       json,
       isOver: () => signal.aborted,
-      nextSteps: (report) => nextSteps(report, { command: 'map', via, network, port: argument.port, externalPort })
+      nextSteps: (report) =>
+        nextSteps(report, {
+          command: 'map',
+          via,
+          network,
+          port: argument.port,
+          protocol: argument.protocol,
+          externalPort
+        })
     },
     { out, err }
   )
@@ -92,6 +100,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     patience ??= clock.sleep(patienceMs, over).then(
       () => {
         isOverdue = true
+        patience = undefined
         voice.finish()
         settle()
       },
@@ -145,7 +154,11 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   // A store that hangs must not hold up the end.
   await Promise.race([traversal.start(), untilAborted(signal)])
   const stopWatching = new AbortController()
-  const watching = watchNetwork({ clock, changed: (next) => traversal.networkIs(next), find }, stopWatching)
+  const changed = (next: Network): void => {
+    network = next
+    traversal.networkIs(next)
+  }
+  const watching = watchNetwork({ clock, changed, find }, stopWatching)
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
   void untilAborted(signal).then(() => outcome.resolve(exitCodes.success))
 

@@ -1,5 +1,5 @@
 import type { Report } from '@postern/core'
-import { containerBridgeOf, familyOf, type Network, parseMultiaddr } from '@postern/interface'
+import { classOf, containerBridgeOf, familyOf, type Network, parseMultiaddr } from '@postern/interface'
 import type { Colors } from './terminal.js'
 
 /** What the person has typed, and where the machine stands. */
@@ -10,6 +10,8 @@ export interface Situation {
   readonly network: Network
   /** The port that the person wants to be reachable; undefined where a command tries any. */
   readonly port: number | undefined
+  /** @default tcp, which is what doctor tries */
+  readonly protocol?: 'tcp' | 'udp'
   /** The external port that was asked for, if it is another one. */
   readonly externalPort?: number | undefined
 }
@@ -18,7 +20,10 @@ export interface Situation {
  * The command lines that a person can run next, each with a few words before it. They hold this machine's addresses where
  * these are known, and a word in capitals where only the person knows.
  */
-export function nextSteps(report: Report, { command, via, network, port, externalPort }: Situation): readonly string[] {
+export function nextSteps(
+  report: Report,
+  { command, via, network, port, protocol = 'tcp', externalPort }: Situation
+): readonly string[] {
   const { cause, verdict, gateway } = report
   const wrong = wrongGateway(report, via, network)
   if (wrong !== undefined) return [wrong]
@@ -26,23 +31,24 @@ export function nextSteps(report: Report, { command, via, network, port, externa
   const host = network.addresses.find((address) => familyOf(address) === 4)
   const known = publicAddress(report) ?? 'PUBLIC-ADDRESS'
   const there = port ?? 8080
-  if (gateway !== null && (cause === 'no-mapping-service' || cause === 'gateway-refused')) {
+  const suffix = protocol === 'udp' ? '/udp' : ''
+  if (gateway !== null && protocol === 'tcp' && (cause === 'no-mapping-service' || cause === 'gateway-refused')) {
     steps.push(
       `Once port ${there} is forwarded in the router (${gateway.address}) to ${host ?? 'this machine'}: postern doctor --via manual:${known}:${there}`
     )
   }
   if (cause === 'container-bridge' && gateway !== null && containerBridgeOf(gateway) === 'Docker') {
     steps.push(`Start the container on the host's network: docker run --network host IMAGE`)
-    steps.push(`Or publish the port and name it: docker run --publish ${there}:${there} IMAGE`)
+    steps.push(`Or publish the port and name it: docker run --publish ${there}:${there}${suffix} IMAGE`)
   }
-  if (cause === 'carrier-nat' || cause === 'double-nat') {
+  if (protocol === 'tcp' && (cause === 'carrier-nat' || cause === 'double-nat')) {
     steps.push(
       `For one peer of another home, through a relay: postern tunnel listen ${there} --relay RELAY --allow PEER-ID`
     )
   }
   if (command === 'map' && port !== undefined && (externalPort ?? port) < 1024 && verdict !== 'public') {
     steps.push(
-      `Many routers map no external port below 1024; try another one: postern map ${port} --external-port ${port + 8000}`
+      `Many routers map no external port below 1024; try another one: postern map ${port}${suffix} --external-port ${port + (port > 57_000 ? -8000 : 8000)}`
     )
   }
   // Where peers were named, the advice is about them.
@@ -60,13 +66,16 @@ export function withRightGateway(report: Report, via: string, network: Network):
 }
 
 /** A gateway that was named, is silent, and is not the router of this machine. */
-function wrongGateway({ candidates }: Report, via: string, { gateways }: Network): string | undefined {
+function wrongGateway({ candidates, strategies }: Report, via: string, { gateways }: Network): string | undefined {
   if (candidates.some(({ type }) => type === 'mapped')) return undefined
+  if (strategies.some(({ waitingFor }) => waitingFor !== undefined)) return undefined
   const routers = gateways.map(({ address }) => address)
   for (const part of via.split(',')) {
     const [, name, named = ''] = /^\s*(pcp|nat-pmp|upnp):\[?([^\]]*)\]?\s*$/.exec(part) ?? []
     const router = routers.find((address) => familyOf(address) === familyOf(named))
     if (name === undefined || router === undefined || routers.includes(named)) continue
+    // A next hop of IPv6 is a link-local address: it may be the same router that was named by another address.
+    if (familyOf(named) === 6 && classOf(named) !== classOf(router)) continue
     return `${named} does not map ports for this machine, whose router is ${router}: postern doctor --via ${name}:${router}`
   }
   return undefined

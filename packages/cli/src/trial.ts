@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
-import { createTraversal, systemHost, type Traversal } from '@postern/core'
+import { createTraversal, type EndpointOwners, systemHost, type Traversal } from '@postern/core'
 import { type CallOptions, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
+import { endpointOwners } from '@postern/node'
 import { doubtBeyondFirstHop, ownTap } from '@postern/net'
 
 /** The ladder at work on a port of this program, for a while. */
@@ -31,7 +32,11 @@ export interface NamedWitness {
 export const plainTrial =
   (strategies: readonly Strategy[], dryRun: boolean, port = 0): OpenTrial =>
   async (network) => {
-    const traversal = createTraversal({ strategies, doubt: doubtBeyondFirstHop(systemHost.clock) })
+    const traversal = createTraversal({
+      strategies,
+      owners: trialOwners(),
+      doubt: doubtBeyondFirstHop(systemHost.clock)
+    })
     const server = dryRun ? undefined : createServer((socket) => socket.on('error', () => undefined).end())
 
     return {
@@ -70,6 +75,9 @@ export const plainTrial =
       }
     }
   }
+
+/** A port that the user names may be mapped by another program of this host already: it keeps its mapping. */
+export const trialOwners = (): EndpointOwners => endpointOwners({ program: 'postern doctor', warn: () => undefined })
 
 function wantAll(traversal: Traversal, network: Network, port: number): void {
   traversal.want({ protocol: 'tcp', family: 4, address: '0.0.0.0', port })

@@ -8,7 +8,7 @@ import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
 import { peerIdOf, readDialAddress } from './peers.js'
 import { reasonOf, stack } from './stack.js'
-import { hasGlobalIpv6, type NamedWitness, type OpenTrial } from './trial.js'
+import { hasGlobalIpv6, type NamedWitness, type OpenTrial, trialOwners } from './trial.js'
 
 /** However long a peer takes to answer, in ms. */
 const dialMs = 5000
@@ -48,7 +48,11 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
       transports: [tcp(), webSockets()],
       services: {
         identify: identify(),
-        nat: natTraversal({ strategies: [...strategies, witness], policy: { unverifiedAfterMs } })
+        nat: natTraversal({
+          owners: trialOwners(),
+          strategies: [...strategies, witness],
+          policy: { unverifiedAfterMs }
+        })
       }
     })
     const { nat } = node.services

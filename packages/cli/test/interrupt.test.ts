@@ -108,7 +108,7 @@ describe('a signal at any moment', { timeout: 60_000 }, () => {
 
   it('ends `doctor`, which has given back what it mapped', async () => {
     let most = 0
-    for (let turns = 0; turns < 60; turns++) {
+    for (let turns = 0; turns < 240; turns += turns < 60 ? 1 : 5) {
       const { strategy, held, granted } = counted()
       const openTrial = plainTrial([strategy], false)
       const run = (): Promise<number> =>

@@ -108,6 +108,12 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
     if (isSame) return leftovers.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
     // It is the mapping of another program of this host.
     if ((await claims.others(endpoint, lease.addresses)).length > 0) return
+    // Another strategy was granted the same meanwhile.
+    if (lease.addresses.some(ledger.isHeld)) {
+      if (heldBy() !== entry)
+        leftovers.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
+      return
+    }
     try {
       await bounded(last)
     } catch (error) {

@@ -63,11 +63,14 @@ export function createLeftovers({ host, memory: book, desks, claims }: Context):
     book.note(memory, { strategy, externalPort, expiresAt })
   }
 
-  async function remove(leftover: Leftover, call: CallOptions): Promise<void> {
+  async function remove(leftover: Leftover, call: CallOptions, isDue: (leftover: Leftover) => boolean): Promise<void> {
     const { strategy, mapper, asked } = leftover
     try {
       // Where another program of this host has a mapping of the endpoint, this may be the same.
-      if ((await claims.others(leftover.endpoint)).length === 0) await leftover.remove(call)
+      const isOthers = (await claims.others(leftover.endpoint)).length > 0
+      // It may have been granted meanwhile.
+      if (!isDue(leftover)) return
+      if (!isOthers) await leftover.remove(call)
       leftovers.delete(leftover)
       failures.delete(mapper)
       if (asked !== undefined) settle(asked.memory)
@@ -82,7 +85,7 @@ export function createLeftovers({ host, memory: book, desks, claims }: Context):
       await desks
         .of(leftover.mapper.gateway)
         .serve(leftover.strategy, async () => {
-          if (leftovers.has(leftover) && isDue(leftover)) await remove(leftover, call)
+          if (leftovers.has(leftover) && isDue(leftover)) await remove(leftover, call, isDue)
         })
         .catch(() => undefined)
     }

@@ -66,7 +66,8 @@ export function judge(facts: Facts): Judgement {
   // A program that listens on loopback alone cannot be reached, whatever a router still answers.
   if (cause === 'loopback-only') return conclude('private', cause, facts)
   // A router that takes long for its answer has not refused.
-  if (direct.length === 0 && facts.entries.some(isAsked)) return conclude('unknown', null, facts)
+  if (!direct.some(({ type }) => type === 'mapped' || type === 'manual') && facts.entries.some(isAsked))
+    return conclude('unknown', null, facts)
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
   // Nothing was wanted and nothing stands in the way: there is nothing to say yet.
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)

@@ -21,10 +21,14 @@ export interface EndpointOwnersOptions {
 /** An owner in this process. */
 interface Local extends Pick<Endpoint, 'protocol' | 'address' | 'port'> {
   readonly keys: Record<string, string>
+  /** The gateways that were asked, or are to be, with the key that is agreed. */
+  readonly settled: Set<string>
   addresses: readonly string[]
   readonly changed: () => void
 }
 
+/** So many endpoints of ended processes are remembered. */
+const maxAbandoned = 64
 /** A disk that takes longer, in ms, is away: what is known without it has to do. */
 const answerMs = 1500
 /** A process that was killed says nothing, and the mapping that it renewed last may be a short one: looked for so often, in ms,
@@ -56,6 +60,10 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
   let known = nothing
   let isTold = false
   let isAway = false
+  /** Whether the disk was away when something was to be written. */
+  let isStale = false
+  /** What processes that have ended left, with the keys that they asked with. */
+  const abandoned: OwnedEndpoint[] = []
   let hears = false
   let polling: ReturnType<typeof setInterval> | undefined
   /** One call of the disk at a time, so that a disk that is away blocks one thread and not all. */
@@ -66,12 +74,20 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
     isTold = true
     const why = explainFileError(cause)
     const message = `${path} cannot be used, ${why}: other programs of this host that map the same port are not known`
-    warn(natError('STORE_UNUSABLE', message, { cause }))
+    try {
+      warn(natError('STORE_UNUSABLE', message, { cause }))
+    } catch {
+      // What the caller does with a warning is its own, and says nothing of the disk.
+    }
   }
 
   /** What the work gives; undefined where the disk fails or does not answer in time. */
   async function onDisk<T>(work: (folder: OwnerFolder) => Promise<T>): Promise<T | undefined> {
-    if (path === '' || isAway) return undefined
+    if (path === '') return undefined
+    if (isAway) {
+      isStale = true
+      return undefined
+    }
     const step = async (): Promise<T | undefined> => {
       folder ??= openOwnerFolder(path, program)
       const open = folder
@@ -88,15 +104,31 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
     const late = new Promise<undefined>((done) => {
       timer = setTimeout(() => {
         isAway = true
-        void next.then(() => (isAway = false))
+        void next.then(isBack)
         done(undefined)
       }, answerMs)
     })
     return Promise.race([next, late]).finally(() => clearTimeout(timer))
   }
 
-  /** Reads what the others say, and tells the owners here of those that have left. Gives what dead ones have left. */
-  async function look(open: OwnerFolder): Promise<OtherRecords['left']> {
+  /** What was to be written meanwhile is written now. */
+  function isBack(): void {
+    isAway = false
+    if (!isStale) return
+    isStale = false
+    void onDisk(locals.size > 0 ? publish : shut)
+  }
+
+  async function shut(open: OwnerFolder): Promise<void> {
+    clearInterval(polling)
+    polling = undefined
+    known = nothing
+    folder = undefined
+    await open.close()
+  }
+
+  /** Reads what the others say, and tells the owners here of those that have left. Notes what dead ones have left. */
+  async function look(open: OwnerFolder): Promise<void> {
     const before = known
     known = await open.others()
     const now = known
@@ -105,7 +137,8 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
       const gone = endpoints.filter((each) => !still.some((other) => isSameEndpoint(each, other)))
       for (const local of locals) if (gone.some((each) => isSameEndpoint(each, local))) local.changed()
     }
-    return now.left
+    abandoned.push(...now.left.flatMap(({ endpoints }) => endpoints))
+    abandoned.splice(0, Math.max(0, abandoned.length - maxAbandoned))
   }
 
   function watch(open: OwnerFolder): void {
@@ -141,37 +174,33 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
   }
 
   function join({ protocol, address, port }: Endpoint, changed: () => void): EndpointClaim {
-    const local: Local = { protocol, address, port, keys: {}, addresses: [], changed }
+    const local: Local = { protocol, address, port, keys: {}, settled: new Set(), addresses: [], changed }
     locals.add(local)
     let ended: Promise<void> | undefined
 
     async function leaveAll(): Promise<void> {
       locals.delete(local)
       for (const other of locals) if (isSameEndpoint(other, local)) other.changed()
-      await onDisk(async (open) => {
-        if (locals.size > 0) return publish(open)
-        clearInterval(polling)
-        polling = undefined
-        known = nothing
-        folder = undefined
-        await open.close()
-      })
+      await onDisk((open) => (locals.size > 0 ? publish(open) : shut(open)))
     }
 
     return {
       async agree(gateway, key) {
         const common = (owned: readonly Pick<OwnedEndpoint, 'keys'>[]): string | undefined =>
           owned.map(({ keys }) => keys[gateway]).find((each) => each !== undefined)
-        let agreed = local.keys[gateway] ?? common(here(local, local))
+        const same = (): readonly Local[] => [...locals].filter((each) => isSameEndpoint(each, local))
         // Known before the first wait, so that another exposure of this process finds it.
-        local.keys[gateway] = agreed ?? key
+        local.keys[gateway] ??= common(here(local, local)) ?? key
         await onDisk(async (open) => {
-          const left = (await look(open)).flatMap(({ endpoints }) =>
-            endpoints.filter((each) => isSameEndpoint(each, local))
-          )
-          agreed ??= common(elsewhere(local)) ?? common(left)
-          for (const each of locals)
-            if (agreed !== undefined && isSameEndpoint(each, local)) each.keys[gateway] = agreed
+          await look(open)
+          // What is settled here has been asked with; what is only proposed here gives way to the others.
+          const settled = common(same().filter((each) => each.settled.has(gateway)))
+          const left = abandoned.filter((each) => isSameEndpoint(each, local))
+          const agreed = settled ?? common(elsewhere(local)) ?? common(left) ?? common(same()) ?? key
+          for (const each of same()) {
+            each.keys[gateway] = agreed
+            each.settled.add(gateway)
+          }
           await publish(open)
           watch(open)
         })

@@ -34,12 +34,12 @@ export interface FileUser {
 const openFiles = new Map<string, MemoryFile>()
 
 export function openMemoryFile(path: string): MemoryFile {
-  const file = openFiles.get(path) ?? createMemoryFile(path, () => openFiles.delete(path))
+  const file = openFiles.get(path) ?? createMemoryFile(path)
   openFiles.set(path, file)
   return file
 }
 
-function createMemoryFile(path: string, closed: () => void): MemoryFile {
+function createMemoryFile(path: string): MemoryFile {
   const users = new Set<FileUser>()
   let current: MemoryMap = new Map()
   let use: Use | undefined
@@ -193,7 +193,6 @@ function createMemoryFile(path: string, closed: () => void): MemoryFile {
         isTold = false
         // The kernel frees it at the end of the process, if not before.
         if (typeof lock === 'object') await lock.release().catch(() => undefined)
-        if (users.size === 0) closed()
       })
       const late = systemClock.sleep(closeMs, over).catch(() => undefined)
       await Promise.race([released, late]).finally(() => over.abort())

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
 
 /** Files of that name are made by npm and by hand: a few kilobytes. */
@@ -33,8 +33,10 @@ function packageName(folder: string): string | undefined {
 
 function nameIn(path: string): string | undefined {
   try {
-    const text = readFileSync(path, 'utf8')
-    const manifest: unknown = text.length > maxManifestChars ? undefined : JSON.parse(text)
+    const file = statSync(path)
+    // A pipe of that name would hold up the program.
+    if (!file.isFile() || file.size > maxManifestChars) return undefined
+    const manifest: unknown = JSON.parse(readFileSync(path, 'utf8'))
     if (typeof manifest !== 'object' || manifest === null || !('name' in manifest)) return undefined
     const { name } = manifest
     if (typeof name !== 'string') return undefined
