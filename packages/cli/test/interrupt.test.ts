@@ -89,7 +89,7 @@ async function interrupted(
 describe('a signal at any moment', { timeout: 60_000 }, () => {
   it('ends `map`, which has given back what it mapped', async () => {
     let most = 0
-    for (let turns = 0; turns < 240; turns += turns < 60 ? 1 : 5) {
+    for (let turns = 0; turns < 20_000; turns += turns < 60 ? 1 : Math.ceil(turns / 10)) {
       const { strategy, held, granted } = counted()
       const options = { via: 'any', lifetimeMs: 7_200_000, externalPort: undefined, once: false, json: true }
       const run = (): Promise<number> =>
@@ -108,7 +108,7 @@ describe('a signal at any moment', { timeout: 60_000 }, () => {
 
   it('ends `doctor`, which has given back what it mapped', async () => {
     let most = 0
-    for (let turns = 0; turns < 240; turns += turns < 60 ? 1 : 5) {
+    for (let turns = 0; turns < 20_000; turns += turns < 60 ? 1 : Math.ceil(turns / 10)) {
       const { strategy, held, granted } = counted()
       const openTrial = plainTrial([strategy], false)
       const run = (): Promise<number> =>
