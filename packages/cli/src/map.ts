@@ -1,16 +1,10 @@
-import {
-  createTraversal,
-  type EndpointOwners,
-  type MappingEvent,
-  type MappingEventName,
-  type Store,
-  systemHost
-} from '@postern/core'
+import { createTraversal, type EndpointOwners, type MappingEvent, type Store, systemHost } from '@postern/core'
 import { type Endpoint, type Family, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
 import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { exitCodes } from './exit-codes.js'
 import { untilInterrupted } from './interrupt.js'
 import { createMapVoice } from './map-voice.js'
+import { mappingEvents } from './mapping-events.js'
 import { reasonsForNothing, untilNothingCanCome } from './map-once.js'
 import { nextSteps } from './next-steps.js'
 import { line, type Output, unlessAborted } from './output.js'
@@ -34,18 +28,6 @@ export interface MapOptions {
    * @default this machine's own routes and interfaces */
   readonly findNetwork?: typeof findNetwork
 }
-
-const outcomes: readonly MappingEventName[] = [
-  'mapped',
-  'renewed',
-  'changed',
-  'lost',
-  'verified',
-  'refuted',
-  'failed',
-  'released',
-  'shared'
-]
 
 /** An address that was granted is looked at within this time, in ms. */
 const momentMs = 30
@@ -132,7 +114,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   }
   traversal.addEventListener('strategy', look)
   traversal.addEventListener('verdict', look)
-  for (const name of outcomes) traversal.addEventListener(name, ({ detail }) => tell(detail))
+  for (const name of mappingEvents) traversal.addEventListener(name, ({ detail }) => tell(detail))
   if (!json) {
     traversal.addEventListener('strategy', ({ detail }) => {
       if (detail.tookMs !== null) line(err, colorsFor(err).dim(`  ${formatStrategy(detail, colorsFor(err))}`))

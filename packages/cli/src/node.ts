@@ -5,6 +5,7 @@ import type { MappingEvent, PeerReport } from '@postern/core'
 import { classOf, parseMultiaddr, printable, type Strategy, systemClock } from '@postern/interface'
 import { endpointOwners } from '@postern/node'
 import { createLibp2p } from 'libp2p'
+import { mappingEvents } from './mapping-events.js'
 import { createAdmission } from './admission.js'
 import { boundedCircuit } from './bounded-circuit.js'
 import { beyond, boundedTransports, homeLimits } from './bounded-node.js'
@@ -33,17 +34,6 @@ export interface NodeOptions {
   readonly json: boolean
 }
 
-const mappingEvents = [
-  'mapped',
-  'renewed',
-  'changed',
-  'lost',
-  'verified',
-  'refuted',
-  'failed',
-  'released',
-  'shared'
-] as const
 /** However long a peer takes to answer, in ms. */
 const dialMs = 10_000
 
