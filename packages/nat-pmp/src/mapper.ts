@@ -12,16 +12,12 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
-import { waitsFor } from '@postern/net'
+import { type Undo, isUndone, undoAtOnce, waitsFor } from '@postern/net'
 import type { Client } from './client.js'
 import type { MappingReply, MappingRequest } from './codec.js'
 
 /** RFC 6886 gives no upper bound. More than a day is a router that counts in another unit, or is never asked again. */
 const longestLifetimeSeconds = 24 * 60 * 60
-/** An aborted request is undone within the 500 ms that the contract allows. */
-const abortedUndoMs = 450
-/** Of these, how long to wait after each sending: what is left of them counts. */
-const abortedWaitsMs = [75, 125, 250]
 /** What a verb may take: two requests and undoing them, each as long as a slow router takes. */
 const timeoutMs = 75_000
 /** Failures after which the router may have made the mapping all the same. */
@@ -49,8 +45,12 @@ export function createMapper(client: Client, gateway: Gateway, clock: Clock, gra
           return lease
         } catch (error) {
           // It may have been carried out although nothing will use it: what it made is deleted.
-          if (call.signal.aborted) await undoAtOnce(client, request, clock)
-          else if (isNatError(error) && uncertain.has(error.code) && !(await isUndone(client, request, call)))
+          if (call.signal.aborted) await undoAtOnce(undoing(client, request), clock)
+          else if (
+            isNatError(error) &&
+            uncertain.has(error.code) &&
+            !(await isUndone(undoing(client, request), call, waitsFor(client.times.undoMs())))
+          )
             throw remaining(error)
           throw error
         }
@@ -121,32 +121,10 @@ function released(client: Client, request: MapRequest): Lease['release'] {
   }
 }
 
-/** Deletes what a request may have made, whose signal has aborted. What takes longer is for `undo`. */
-async function undoAtOnce(client: Client, request: MapRequest, clock: Clock): Promise<void> {
-  const over = new AbortController()
-  const limit = clock.sleep(abortedUndoMs, over).then(
-    () => over.abort(tooLate),
-    () => undefined
-  )
-  await client.map(deletion(request), request.endpoint.address, over, abortedWaitsMs).catch(() => undefined)
-  over.abort(tooLate)
-  await limit
-}
-
-/** Made once: an abort without a reason makes a new error with its stack. */
-const tooLate = new Error('undoing takes too long')
-
-/** Deletes what a request may have made. Whether the router has confirmed it. */
-async function isUndone(client: Client, request: MapRequest, call: CallOptions): Promise<boolean> {
-  const { times } = client
-  try {
-    await client.map(deletion(request), request.endpoint.address, call, waitsFor(times.undoMs()))
-    return true
-  } catch (error) {
-    if (!isNatError(error) && !call.signal.aborted) throw error
-    return false
-  }
-}
+const undoing =
+  (client: Client, request: MapRequest): Undo =>
+  (call, waits) =>
+    client.map(deletion(request), request.endpoint.address, call, waits)
 
 const remaining = (error: NatError & { readonly code: ErrorCode }): NatError =>
   natError(error.code, error.message, { cause: error, mayRemain: true })

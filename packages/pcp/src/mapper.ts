@@ -15,7 +15,7 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
-import { waitsFor } from '@postern/net'
+import { type Undo, isUndone, undoAtOnce, waitsFor } from '@postern/net'
 import { anyAddress } from './address-bytes.js'
 import type { Client } from './client.js'
 import { type MappingReply, type MappingRequest, result } from './codec.js'
@@ -24,10 +24,6 @@ import { mappingRefusal } from './results.js'
 /** RFC 6887 §15 lets clients cap what they are granted: no program should rely
  * for longer on a rule that it never asks for again. */
 const longestLifetimeSeconds = 24 * 60 * 60
-/** An aborted request is undone within the 500 ms that the contract allows. */
-const abortedUndoMs = 450
-/** Of these, how long to wait after each sending: what is left of them counts. */
-const abortedWaitsMs = [75, 125, 250]
 /** What a verb may take: two requests and undoing them, each as long as a slow router takes. */
 const timeoutMs = 75_000
 /** RFC 6887 §11.1. */
@@ -97,8 +93,12 @@ export function createMapper({ client, gateway, family, clock, addressChanged, g
           return lease(subject, external, granted.lifetimeSeconds)
         } catch (error) {
           // It may have been carried out although nothing will use it: what it made is deleted.
-          if (call.signal.aborted) await undoAtOnce(client, subject, clock)
-          else if (isUncertain(error) && !(await isUndone(client, subject, call))) throw remaining(error)
+          if (call.signal.aborted) await undoAtOnce(undoing(client, subject), clock)
+          else if (
+            isUncertain(error) &&
+            !(await isUndone(undoing(client, subject), call, waitsFor(client.times.undoMs())))
+          )
+            throw remaining(error)
           throw error
         }
       }, call)
@@ -200,32 +200,10 @@ async function undo(client: Client, subject: Subject, call: CallOptions, waits?:
   if (reply.result !== result.success && reply.result !== result.noResources) throw mappingRefusal(reply, asked)
 }
 
-/** Deletes what a request may have made, whose signal has aborted. What takes longer is for `undo`. */
-async function undoAtOnce(client: Client, subject: Subject, clock: Clock): Promise<void> {
-  const over = new AbortController()
-  const limit = clock.sleep(abortedUndoMs, over).then(
-    () => over.abort(tooLate),
-    () => undefined
-  )
-  await undo(client, subject, over, abortedWaitsMs).catch(() => undefined)
-  over.abort(tooLate)
-  await limit
-}
-
-/** Made once: an abort without a reason makes a new error with its stack. */
-const tooLate = new Error('undoing takes too long')
-
-/** Deletes what a request may have made. Whether the server has confirmed it. */
-async function isUndone(client: Client, subject: Subject, call: CallOptions): Promise<boolean> {
-  const { times } = client
-  try {
-    await undo(client, subject, call, waitsFor(times.undoMs()))
-    return true
-  } catch (error) {
-    if (!isNatError(error) && !call.signal.aborted) throw error
-    return false
-  }
-}
+const undoing =
+  (client: Client, subject: Subject): Undo =>
+  (call, waits) =>
+    undo(client, subject, call, waits)
 
 const remaining = (error: NatError & { readonly code: ErrorCode }): NatError =>
   natError(error.code, error.message, { cause: error, mayRemain: true })
