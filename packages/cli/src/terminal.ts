@@ -40,10 +40,14 @@ export function formatVerdict(
 const formatInternal = (internal: MappingEvent['internal']): string =>
   isWildcard(internal.address) ? `port ${internal.port}` : formatSocket(internal)
 
+/** The router grants the port, and may not tell its address. */
+const formatExternal = (external: NonNullable<MappingEvent['external']>): string =>
+  isWildcard(external.address) ? `port ${external.port} of the router` : formatSocket(external)
+
 /** One event: a line, and one more for each reason. `isDoubted`: what was granted is not believed to be of use. */
 export function formatEvent(event: MappingEvent, colors: Colors, isDoubted = false): string {
   const { external, internal, lifetimeSeconds, protocol, reasons = [], strategy } = event
-  const there = external === null ? '' : ` → ${formatSocket(external)}`
+  const there = external === null ? '' : ` → ${formatExternal(external)}`
   const what = `${protocol} ${formatInternal(internal)}${there}`
   const why = formatReasons(reasons)
   const tick = isDoubted ? colors.yellow('!') : colors.green('✔')

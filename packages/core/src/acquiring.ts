@@ -83,12 +83,16 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
   const isServed = (): boolean => heldBy() !== undefined
   const limitOf = ({ timeoutMs }: Mapper): number => timeoutMs ?? policy.verbMs
 
-  const requestFor = (endpoint: Endpoint, remembered: Memory): MapRequest => ({
-    endpoint,
-    suggestedExternalPort: portToAsk(want, remembered) ?? ownPort(endpoint.port),
-    lifetimeMs: want.lifetimeMs,
-    key: keyBytes(remembered)
-  })
+  function requestFor({ endpoint, entry, mapper }: Choice, remembered: Memory): MapRequest {
+    const quirks = memory.quirks(mapper.gateway, entry.name)
+    return {
+      endpoint,
+      suggestedExternalPort: portToAsk(want, remembered) ?? ownPort(endpoint.port),
+      lifetimeMs: want.lifetimeMs,
+      key: keyBytes(remembered),
+      ...(quirks.length === 0 ? {} : { quirks })
+    }
+  }
 
   function giveBack(choice: Choice, lease: Lease, last: Closing): Promise<void> {
     const { entry, mapper } = choice
@@ -137,7 +141,7 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
       call.signal.throwIfAborted()
       // Another holder of the same endpoint has released it meanwhile.
       if (!memory.has(remembered)) remembered = await recall()
-      const request = requestFor(endpoint, remembered)
+      const request = requestFor(choice, remembered)
       flight.remembered = remembered
       flight.startedMs = clock.monotonicMs()
       try {
@@ -241,7 +245,7 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
     remember() {
       for (const { choice, remembered } of flights.values()) {
         if (remembered === undefined || isServed()) continue
-        const { suggestedExternalPort: port, lifetimeMs } = requestFor(choice.endpoint, remembered)
+        const { suggestedExternalPort: port, lifetimeMs } = requestFor(choice, remembered)
         leftovers.note(choice.entry.name, { memory: remembered, port, lifetimeMs })
       }
     },

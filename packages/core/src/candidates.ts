@@ -5,6 +5,7 @@ import {
   type Gateway,
   type Mapper,
   isGlobal,
+  isWildcard,
   type MultiaddrText,
   parseMultiaddr
 } from '@postern/interface'
@@ -30,6 +31,10 @@ export interface Candidate {
   readonly host: string | undefined
   readonly isGlobal: boolean
 }
+
+/** Whether a router has granted a port, and does not tell the address it is on. */
+export const isAddressUnknown = (address: string): boolean =>
+  isWildcard(parseMultiaddr(address)?.address ?? '')
 
 const isSame = (one: Endpoint | null, other: Endpoint | null): boolean =>
   one === other ||

@@ -64,7 +64,7 @@ export function awaited(entry: Entry, isSearchTime: boolean): StrategyReport['wa
 }
 
 function stateOf(entry: Entry, found: boolean, wanted: boolean): readonly [StrategyState, NatError | undefined] {
-  if (entry.leases > 0) return ['active', entry.failure]
+  if (entry.leases > 0) return ['active', entry.failure ?? entry.caveat]
   if (!found) return ['unavailable', entry.absence]
   if (entry.failure !== undefined) return ['failed', entry.failure]
   if (entry.kind === 'observer') return [entry.hasTold ? 'active' : 'available', undefined]

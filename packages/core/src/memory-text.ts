@@ -1,5 +1,6 @@
 import { classOf } from '@postern/interface'
 import type { Memory } from './memory.js'
+import { areQuirks } from './quirks.js'
 
 const format = 1
 
@@ -20,7 +21,7 @@ export function parseMemories(text: string): readonly Memory[] {
 /** Whether a value is a memory with values that can be. */
 export function isMemory(value: unknown): value is Memory {
   if (!isObject(value) || !isObject(value['gateway']) || !isObject(value['endpoint'])) return false
-  const { gateway, endpoint, strategy, key, externalPort, wantedPort, expiresAt, verifiedAt } = value
+  const { gateway, endpoint, strategy, key, externalPort, wantedPort, expiresAt, verifiedAt, quirks } = value
   return (
     typeof gateway['address'] === 'string' &&
     isOrNull(gateway['mac'], 'string') &&
@@ -35,7 +36,8 @@ export function isMemory(value: unknown): value is Memory {
     (externalPort === null || isPort(externalPort)) &&
     (wantedPort === null || isPort(wantedPort)) &&
     isOrNull(expiresAt, 'number') &&
-    isOrNull(verifiedAt, 'number')
+    isOrNull(verifiedAt, 'number') &&
+    areQuirks(quirks)
   )
 }
 

@@ -1,7 +1,8 @@
-import { type CallOptions, type Clock, type Endpoint, type Gateway, hasNextHop } from '@postern/interface'
+import { type CallOptions, type Clock, type Endpoint, type Gateway, hasNextHop, type MapRequest } from '@postern/interface'
 import { createBell } from './bell.js'
 import { isMemory } from './memory-text.js'
 import { createPatience, unlessAborted } from './patience.js'
+import { isSameQuirks, knownQuirks, noteOf, quirksAfter, surplusNotes } from './quirks.js'
 
 /** What is remembered of one mapping, across runs and across `kill -9`. JSON, times in Unix ms. */
 export interface Memory {
@@ -18,6 +19,9 @@ export interface Memory {
   readonly expiresAt: number | null
   /** When the address was last verified from outside. */
   readonly verifiedAt: number | null
+  /** What strategies found the router to do otherwise than their protocols say, as `upnp:only-permanent-leases`. Outlives the
+   * mapping: see {@link MapRequest}. */
+  readonly quirks?: readonly string[]
 }
 
 /** Where memories are kept. `load` gives an empty array where there is nothing yet, or nothing usable. */
@@ -49,11 +53,17 @@ export interface MemoryBook {
   rekey(memory: Memory, key: string, call: CallOptions): Promise<Memory>
   /** Whether it has not been forgotten. */
   has(memory: Memory): boolean
+  /** What is remembered of a router that a strategy maps on, from this run and earlier ones. */
+  quirks(gateway: Gateway | null, strategy: string): readonly string[]
   /** Changes a memory. Saved soon: what a later run cannot do without sooner than the rest. */
   note(
     memory: Memory,
-    changes: Partial<Pick<Memory, 'strategy' | 'externalPort' | 'wantedPort' | 'expiresAt' | 'verifiedAt'>>
+    changes: Partial<Pick<Memory, 'strategy' | 'externalPort' | 'wantedPort' | 'expiresAt' | 'verifiedAt'>> & {
+      /** The quirks that the strategy tells of. */
+      readonly told?: readonly string[]
+    }
   ): void
+  /** The quirks of its router stay, under another key. */
   forget(memory: Memory): void
   /** Saves what is not saved yet, and nothing after that. */
   close(): Promise<void>
@@ -167,14 +177,13 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
     },
     all: () => [...book.values()],
     async recall(gateway, endpoint, call) {
-      const at =
-        gateway === null || !hasNextHop(gateway) ? nowhere : { address: gateway.address, mac: gateway.mac ?? null }
+      const at = placeOf(gateway)
       const known = find(at, endpoint)
       const memory = known ?? {
         gateway: at,
         endpoint,
         strategy: null,
-        key: hex(crypto.getRandomValues(new Uint8Array(16))),
+        key: newKey(),
         externalPort: null,
         wantedPort: null,
         expiresAt: null,
@@ -196,18 +205,31 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
       await patience(flush(), call)
       return next
     },
-    has: (memory) => book.has(keyOf(memory)),
-    note(memory, changes) {
+    // One that was forgotten may live on as a note, under another key.
+    has: (memory) => book.get(keyOf(memory))?.key === memory.key,
+    quirks: (gateway, strategy) => knownQuirks(book.values(), placeOf(gateway), strategy),
+    note(memory, { told, ...changes }) {
       const key = keyOf(memory)
       const current = book.get(key) ?? memory
-      const next = { ...current, ...changes }
+      const quirks = told && quirksAfter(current.quirks, changes.strategy ?? '', told)
+      const next = { ...current, ...changes, ...(quirks === undefined ? {} : { quirks }) }
       keys.set(next, key)
       book.set(key, next)
-      const isOld = next.externalPort === current.externalPort && next.strategy === current.strategy
+      const isOld =
+        next.externalPort === current.externalPort &&
+        next.strategy === current.strategy &&
+        isSameQuirks(next.quirks, current.quirks)
       saveWithin(isOld ? lazilyMs : soonMs)
     },
     forget(memory) {
-      if (book.delete(keyOf(memory))) saveWithin(soonMs)
+      const key = keyOf(memory)
+      const known = book.get(key)
+      if (known === undefined) return
+      book.delete(key)
+      const note = noteOf(known, book.values(), newKey())
+      if (note !== undefined) keep(note)
+      for (const surplus of surplusNotes(book.values())) book.delete(keyOf(surplus))
+      saveWithin(soonMs)
     },
     async close() {
       closed.abort(over)
@@ -223,6 +245,9 @@ const over = new Error('the book is closed')
 const unlimited: CallOptions = { signal: new AbortController().signal }
 
 const nowhere = { address: '', mac: null }
+const placeOf = (gateway: Gateway | null): Memory['gateway'] =>
+  gateway === null || !hasNextHop(gateway) ? nowhere : { address: gateway.address, mac: gateway.mac ?? null }
+const newKey = (): string => hex(crypto.getRandomValues(new Uint8Array(16)))
 
 /** The hardware address tells two networks apart that use the same addresses; without it the address must do. */
 const bookKey = (gateway: Memory['gateway'], { protocol, address, port }: Endpoint): string =>

@@ -86,6 +86,7 @@ export function createPublisher(context: Context): Publisher {
     publish(next, before) {
       const { lease, entry, mapper, endpoint } = next
       if (before === undefined) entry.leases++
+      entry.caveat = lease.caveat
       const isSame = before !== undefined && isSameList(before.lease.addresses, lease.addresses)
       if (!isSame) context.claims.holds(endpoint, lease.addresses)
       if (before !== undefined && !isSame) withdraw(before, next)
@@ -97,7 +98,9 @@ export function createPublisher(context: Context): Publisher {
         else candidates.put({ address, type, strategy: entry.name, endpoint, mapper, expiresAt })
       }
       const wantedPort = next.want.externalPort ?? null
-      memory.note(next.memory, { strategy: entry.name, externalPort: next.external.port, wantedPort, expiresAt })
+      const externalPort = next.external.port
+      const told = lease.quirks === undefined ? {} : { told: lease.quirks }
+      memory.note(next.memory, { strategy: entry.name, externalPort, wantedPort, expiresAt, ...told })
       if (before !== undefined && !isSame && mapper.gateway !== null) context.gatewayChanged(gatewayKey(mapper.gateway))
       tell(before === undefined ? 'mapped' : isSame ? 'renewed' : 'changed', next)
     },
@@ -131,6 +134,8 @@ export function checkGrant(lease: Lease, before?: Grant): Grant {
   const endless: Lease = {
     addresses,
     lifetimeMs: Number.POSITIVE_INFINITY,
+    ...(lease.caveat === undefined ? {} : { caveat: lease.caveat }),
+    ...(lease.quirks === undefined ? {} : { quirks: lease.quirks }),
     renew: (call) => lease.renew(call),
     release: (call) => lease.release(call)
   }

@@ -1,5 +1,5 @@
 import type { RelayLimits } from '@postern/interface'
-import type { Candidate } from './candidates.js'
+import { type Candidate, isAddressUnknown } from './candidates.js'
 import type { Context } from './context.js'
 import { describeCandidate, describeGateway, describeStrategy } from './describe.js'
 import type { NatFacts } from './nat-advice.js'
@@ -78,7 +78,9 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
   }
   const isWanted = (): boolean => facts.wants().length > 0
   const unrefuted = (all: readonly CandidateFact[]): readonly string[] =>
-    all.filter(({ state }) => state !== 'refuted').map(({ address }) => address)
+    all
+      .filter(({ state, address }) => state !== 'refuted' && !isAddressUnknown(address))
+      .map(({ address }) => address)
 
   return {
     report() {

@@ -37,6 +37,8 @@ export interface Entry {
   readonly tookMs: number | null
   /** What its abilities last failed with; undefined as long as they do what is asked. */
   failure: NatError | undefined
+  /** What could not be checked of its last grant. */
+  caveat: NatError | undefined
   /** How many verbs that may grant something its abilities have not answered yet. */
   asking: number
   /** How many leases live that its abilities granted. */
@@ -90,6 +92,7 @@ export function createRoster<H extends Host>(
       settled: false,
       tookMs: null,
       failure: undefined,
+      caveat: undefined,
       asking: 0,
       leases: 0,
       hasTold: false,
@@ -201,6 +204,7 @@ export function createRoster<H extends Host>(
         entry.settled = false
         entry.tookMs = null
         entry.failure = undefined
+        entry.caveat = undefined
         entry.hasTold = false
       }
       await Promise.all(entries.map((entry) => keepSearching(entry, network, signal)))

@@ -1,4 +1,4 @@
-import { type CallOptions, type Lease, type NatError, natError, printable } from '@postern/interface'
+import { type CallOptions, isWildcard, type Lease, type NatError, natError, printable } from '@postern/interface'
 import { asNatError, attempt } from './attempt.js'
 import type { Bell } from './bell.js'
 import type { Closing, Context } from './context.js'
@@ -60,7 +60,13 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
     publisher.publish(next, before)
     // A router that was named, or is none, need not be the next hop: its address may well lie beyond that.
     const { external } = next
-    if (external.family === 4 && mapper.gateway !== null && entry.named === undefined) doubts.examine(external.address)
+    if (
+      external.family === 4 &&
+      !isWildcard(external.address) &&
+      mapper.gateway !== null &&
+      entry.named === undefined
+    )
+      doubts.examine(external.address)
   }
 
   function take(lease: Lease): Lease {

@@ -2,6 +2,7 @@ import type { CallOptions, Lease } from '@postern/interface'
 import { asNatError, attempt } from './attempt.js'
 import type { Context } from './context.js'
 import { keyBytes } from './memory.js'
+import { isNote } from './quirks.js'
 import type { Wanted } from './wanted.js'
 import { isOnPath, isOurs } from './wants.js'
 
@@ -16,7 +17,7 @@ export async function tidy(context: Context, wanted: Wanted, { signal }: CallOpt
   const { host, memory: book, roster, desks, policy, network } = context
   for (const left of book.all()) {
     signal.throwIfAborted()
-    if (wanted.includes(left.endpoint)) continue
+    if (wanted.includes(left.endpoint) || isNote(left)) continue
     // Another program of this host has it now.
     if ((await context.claims.others(left.endpoint)).length > 0) continue
     if (left.externalPort === null || (left.expiresAt !== null && left.expiresAt <= host.clock.wallMs())) {

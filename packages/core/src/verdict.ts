@@ -9,6 +9,7 @@ import {
   parseMultiaddr,
   type RelayLimits
 } from '@postern/interface'
+import { isAddressUnknown } from './candidates.js'
 import { isLoopback, isOffRoute, isOnPath, type Want } from './wants.js'
 import { absenceAdvice, secondaryAdvice } from './diagnosis.js'
 import { isAsked } from './describe.js'
@@ -103,7 +104,7 @@ function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
   )
   if (gateway === undefined) return usable ? 'blocked' : 'no-route'
   if (!hasNextHop(gateway) || isVpnInterface(gateway.interface)) return 'vpn-default-route'
-  if (claims.length > 0) return 'unverified'
+  if (claims.length > 0 || unknownAddresses(reachable).length > 0) return 'unverified'
   const isFor = ({ family, protocols }: Mapper): boolean =>
     wants.length === 0 ||
     wants.some(({ endpoint }) => endpoint.family === family && protocols.includes(endpoint.protocol))
@@ -117,6 +118,10 @@ function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
   return mappers.length === 0 ? 'no-mapping-service' : null
 }
 
+/** The candidates whose port is granted and whose address the router does not tell. */
+const unknownAddresses = (candidates: readonly CandidateFact[]): readonly CandidateFact[] =>
+  candidates.filter(({ type, state, address }) => type === 'mapped' && state === 'claimed' && isAddressUnknown(address))
+
 /** Codes by which a gateway says that it is not the last one, the most telling first. */
 const reservedCodes: readonly (readonly [string, Cause])[] = [
   ['CARRIER_NAT', 'carrier-nat'],
@@ -128,7 +133,7 @@ const reservedCodes: readonly (readonly [string, Cause])[] = [
 
 function reservedCause({ doubts, entries }: Facts, direct: readonly CandidateFact[]): Cause | null {
   const classes = direct
-    .filter(({ type }) => type === 'mapped')
+    .filter(({ type, address }) => type === 'mapped' && !isAddressUnknown(address))
     .map(({ address }) => classOf(parseMultiaddr(address)?.address ?? ''))
   if (classes.includes('carrier-grade')) return 'carrier-nat'
   if (classes.includes('private')) return 'double-nat'
@@ -172,7 +177,12 @@ const adviceOf = (cause: Cause, { relays }: Facts): string =>
     : adviceFor[cause]
 
 function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgement {
-  const specific = cause === 'no-mapping-service' ? absenceAdvice(facts.entries) : undefined
+  const specific =
+    cause === 'no-mapping-service'
+      ? absenceAdvice(facts.entries)
+      : cause === 'unverified'
+        ? unknownAddressAdvice(facts.candidates)
+        : undefined
   const advice = cause === null ? [] : [specific ?? adviceOf(cause, facts)]
   if (verdict === 'unknown' && cause === null) advice.push(...waitAdvice(facts))
   if (verdict === 'unknown' && facts.entries.length === 0) {
@@ -193,6 +203,12 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
   if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
   advice.push(...secondaryAdvice(facts.entries, facts.network))
   return { verdict, cause, advice }
+}
+
+function unknownAddressAdvice(candidates: readonly CandidateFact[]): string | undefined {
+  const ports = unknownAddresses(candidates).flatMap(({ address }) => parseMultiaddr(address)?.port ?? [])
+  if (ports.length === 0) return undefined
+  return `Look up the external address in the router's settings, and try port ${[...new Set(ports)].join(', ')} there from a phone on mobile data: the router maps the port and does not tell the address.`
 }
 
 /** Says which addresses are what the user told, and nothing more. */

@@ -1,4 +1,4 @@
-import { natError, type Network, type Strategy } from '@postern/interface'
+import { type Lease, natError, type Network, type Strategy } from '@postern/interface'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { createTraversal, memoryStore } from '../src/index.js'
@@ -258,6 +258,23 @@ describe('acquiring', () => {
     each.traversal.want(web)
     await begin(each)
     expect(each.traversal.report()).toMatchObject({ verdict: 'public', cause: 'unverified' })
+    await end(each)
+  })
+
+  it('uses a port whose address the router does not tell, and says so', async () => {
+    const caveat = natError('EXTERNAL_ADDRESS_UNKNOWN', 'the router does not tell it')
+    const options = { externalAddress: '0.0.0.0', shape: (lease: Lease): Lease => ({ ...lease, caveat }) }
+    const each = stage((trace, clock) => [scripted('upnp', trace, clock, options).strategy])
+    each.traversal.want(web)
+    await begin(each)
+    expect(each.traversal.report()).toMatchObject({
+      verdict: 'unknown',
+      cause: 'unverified',
+      externalAddresses: [],
+      strategies: [{ state: 'active', reason: { code: 'EXTERNAL_ADDRESS_UNKNOWN' } }],
+      candidates: [{ address: '/ip4/0.0.0.0/tcp/8080', type: 'mapped', state: 'claimed' }]
+    })
+    expect(each.traversal.report().advice.join()).toContain('try port 8080 there')
     await end(each)
   })
 

@@ -1,6 +1,7 @@
+import type { Lease } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
-import { type Memory, memoryStore, type Store } from '../src/index.js'
-import { begin, end, scripted, type Stage, stage, web } from './support.js'
+import { formatMemories, type Memory, memoryStore, parseMemories, type Store } from '../src/index.js'
+import { begin, end, type Scripted, scripted, type Stage, stage, web } from './support.js'
 
 const stored: Memory = {
   gateway: { address: '192.168.1.1', mac: null },
@@ -146,5 +147,59 @@ describe('a store', () => {
     await end(each)
     expect(failures).toBeLessThan(0)
     expect(await inner.load()).toEqual([expect.objectContaining({ externalPort: null })])
+  })
+})
+
+describe('the quirks of a router', () => {
+  const quirky = (quirks: readonly string[]) => (lease: Lease): Lease => ({ ...lease, quirks })
+
+  /** One run with a store: the quirks that the strategy was told, first. */
+  async function run(store: Store, quirks: readonly string[], name = 'pcp'): Promise<readonly string[] | undefined> {
+    let strategy: Scripted | undefined
+    const each = stage(
+      (trace, clock) => [(strategy = scripted(name, trace, clock, { shape: quirky(quirks) })).strategy],
+      { store }
+    )
+    each.traversal.want(web)
+    await begin(each, 2000)
+    await end(each)
+    return strategy?.requests[0]?.quirks
+  }
+
+  it('are told in the next run, after a calm stop too, and to the strategy that found them out', async () => {
+    const store = memoryStore()
+    expect(await run(store, ['no-leases'])).toBeUndefined()
+    expect(await run(store, ['no-leases'], 'upnp')).toBeUndefined()
+    expect(await run(store, ['no-leases', 'slow'])).toEqual(['no-leases'])
+    expect(await run(store, [])).toEqual(['no-leases', 'slow'])
+    expect(await run(store, [])).toBeUndefined()
+  })
+
+  it('leave a note without a mapping, and with another key', async () => {
+    const store = memoryStore()
+    await run(store, ['no-leases'])
+    const [note] = await store.load()
+    expect(note).toMatchObject({ strategy: 'pcp', externalPort: null, expiresAt: null, quirks: ['pcp:no-leases'] })
+    expect(parseMemories(formatMemories(await store.load()))).toEqual(await store.load())
+    await run(store, ['no-leases'])
+    const notes = await store.load()
+    expect(notes).toHaveLength(1)
+    expect(notes[0]?.key).not.toBe(note?.key)
+  })
+
+  it('are not kept where they are no words, and of 32 routers at most', async () => {
+    const words = Array.from({ length: 20 }, (_, index) => `word-${index}`)
+    const store = memoryStore()
+    await run(store, ['not a word', '../../x', 'x'.repeat(41), ...words])
+    expect((await store.load())[0]?.quirks).toEqual(words.slice(0, 8).map((word) => `pcp:${word}`))
+    const many = Array.from({ length: 50 }, (_, index) => ({
+      ...another,
+      gateway: { address: `10.0.0.${index + 1}`, mac: null },
+      externalPort: null,
+      quirks: ['pcp:slow']
+    }))
+    const full = memoryStore(many)
+    await run(full, ['slow'])
+    expect(await full.load()).toHaveLength(32)
   })
 })

@@ -131,14 +131,24 @@ export interface MapRequest {
   readonly lifetimeMs: number
   /** 16 bytes, stored before the first request and the same ever after. Its first 12 are PCP's mapping nonce. */
   readonly key: Uint8Array
+  /** What earlier leases of the strategy on this router told as their `quirks`. Words that it does not know are left out
+   * of account. */
+  readonly quirks?: readonly string[]
 }
 
 /** One granted thing. Immutable: `renew` gives its successor, and the old one is dead then. */
 export interface Lease {
-  /** What was granted, not what was asked. */
+  /** What was granted, not what was asked. `0.0.0.0` stands for an external address that the router does not tell: the port
+   * is granted, and the lease has a `caveat`. */
   readonly addresses: readonly MultiaddrText[]
   /** As granted, counted from the moment the reply came. `Infinity` never lapses. */
   readonly lifetimeMs: number
+  /** What could not be checked of the grant, which holds all the same: the router does not tell its external address
+   * (`EXTERNAL_ADDRESS_UNKNOWN`), or its list of mappings (`GRANT_UNCHECKED`). */
+  readonly caveat?: NatError
+  /** What the router was found to do otherwise than its protocol says, in words of the strategy: at most 8, of at most 40
+   * characters. The caller keeps them, and passes them with every later request to the same router. */
+  readonly quirks?: readonly string[]
   /** What one connection through it may carry, where a relay says so. */
   readonly limits?: RelayLimits
   renew(call: CallOptions): Promise<Lease>

@@ -103,6 +103,10 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     meaning: 'The router granted something that cannot be used: no port, no time, or for somebody else.',
     advice: 'Update the router; if it stays so, leave this strategy out for it.'
   },
+  GRANT_UNCHECKED: {
+    meaning: 'The router granted it, and its list of mappings cannot be read: the lease may be shorter than it is said to be.',
+    advice: 'Nothing: it is used and renewed. A test from outside tells whether it works.'
+  },
   MAPPING_LOST: {
     meaning: 'The mapping is no longer in the router although its time has not run out.',
     advice: 'None needed: it is asked for again.'
@@ -128,8 +132,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     advice: "Give the external address of the router, not this machine's own."
   },
   EXTERNAL_ADDRESS_UNKNOWN: {
-    meaning: 'A port was given by hand without an address, and nothing here tells the address.',
-    advice: 'Give the external address too, as /ip4/<address>/tcp/<port>.'
+    meaning: 'A port is forwarded, and neither the router nor a peer tells the external address.',
+    advice: 'Look the address up in the settings of the router, and give it with manual, as /ip4/<address>/tcp/<port>.'
   },
   NO_GATEWAY: {
     meaning: 'There is no default route, so there is no router to ask.',

@@ -1,4 +1,4 @@
-import type { CallOptions, Gateway, Host } from '@postern/interface'
+import { type CallOptions, type Gateway, type Host, isNatError, type NatError, natError } from '@postern/interface'
 import { type AnswerTimes, createQueue, type OpenUdp, type Queue, spacedUdp, waitsFor } from '@postern/net'
 import {
   decodeExternalAddressReply,
@@ -17,17 +17,29 @@ export const waitsMs: readonly number[] = Array.from({ length: 9 }, (_, sending)
 /** How long an external address that the router told is taken for its present one without asking again. */
 const addressFreshMs = 1000
 
+/** Refusals of the question for the external address that say nothing of the mappings. */
+const tellsNothing: ReadonlySet<string> = new Set(['UNSUPPORTED', 'OUT_OF_RESOURCES', 'GATEWAY_FAULT'])
+/** Stands for an address that the gateway does not tell. */
+const unknownAddress = '0.0.0.0'
+
+/** The external address, and why it is not sure. */
+export interface ToldAddress {
+  readonly address: string
+  readonly caveat?: NatError
+}
+
 /** Talks to one gateway. */
 export interface Client {
   /** RFC 6886 §3.1 allows one request at a time. */
   readonly inTurn: Queue
   /** How long the gateway took to answer. */
   readonly times: AnswerTimes
-  externalAddress(call: CallOptions, waits?: readonly number[]): Promise<string>
+  /** Resolves with the one told last, or with `0.0.0.0`, where the gateway refuses to tell it: it may map all the same. */
+  externalAddress(call: CallOptions, waits?: readonly number[]): Promise<ToldAddress>
   /** `from` is the address to send from, and the one that is mapped. */
   map(request: MappingRequest, from: string, call: CallOptions, waits?: readonly number[]): Promise<MappingReply>
   /** The external address as last told, if that was a moment ago. */
-  freshAddress(): string | undefined
+  freshAddress(): ToldAddress | undefined
 }
 
 export interface ClientEvents {
@@ -74,18 +86,25 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
     times,
     async externalAddress(call, waits = waitsFor(times.limitMs())) {
       const asked = encodeExternalAddressRequest()
-      const { address } = await ask(asked, gateway.localAddress, decodeExternalAddressReply, waits, call)
-      const before = known
-      known = { address, atMs: clock.monotonicMs() }
-      if (before !== undefined && before.address !== address) events.addressChanged()
-      return address
+      try {
+        const { address } = await ask(asked, gateway.localAddress, decodeExternalAddressReply, waits, call)
+        const before = known
+        known = { address, atMs: clock.monotonicMs() }
+        if (before !== undefined && before.address !== address) events.addressChanged()
+        return { address }
+      } catch (error) {
+        if (!isNatError(error) || !tellsNothing.has(error.code)) throw error
+        const text = `the router maps ports and does not tell its external address: ${error.message}`
+        const caveat = natError('EXTERNAL_ADDRESS_UNKNOWN', text, { cause: error })
+        return { address: known?.address ?? unknownAddress, caveat }
+      }
     },
     map(asked, from, call, waits = waitsFor(times.limitMs())) {
       const match = (reply: Uint8Array): MappingReply | undefined => decodeMappingReply(reply, asked)
       return ask(encodeMappingRequest(asked), from, match, waits, call)
     },
     freshAddress() {
-      return known !== undefined && clock.monotonicMs() - known.atMs <= addressFreshMs ? known.address : undefined
+      return known !== undefined && clock.monotonicMs() - known.atMs <= addressFreshMs ? known : undefined
     }
   }
 }

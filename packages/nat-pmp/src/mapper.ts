@@ -78,13 +78,14 @@ async function acquire(client: Client, request: MapRequest, suggested: number, c
       `the router granted port ${granted.externalPort} for ${granted.lifetimeSeconds} s to a request for ${asked.lifetimeSeconds} s`
     )
   }
-  const address = client.freshAddress() ?? (await client.externalAddress(call))
-  if (isNeverExternal(address))
+  const { address, caveat } = client.freshAddress() ?? (await client.externalAddress(call))
+  if (caveat === undefined && isNeverExternal(address))
     throw natError('GRANT_INVALID', `the router says that its external address is ${address}`)
   return {
     addresses: [formatMultiaddr(address, asked.protocol, granted.externalPort)],
     // What is beyond the request is not relied on: the router may count in another unit, or by another clock.
     lifetimeMs: Math.min(granted.lifetimeSeconds, asked.lifetimeSeconds) * 1000,
+    ...(caveat === undefined ? {} : { caveat }),
     // RFC 6886 §3.3: the port to suggest is the one that was assigned.
     renew: (again) => client.inTurn(() => acquire(client, request, granted.externalPort, again), again),
     release: released(client, request)

@@ -210,6 +210,21 @@ describe('a mapping', () => {
     expect(gateway.mappings).toEqual([])
   })
 
+  it.each([4, 5, 9])('whose address is refused with result %i is made all the same, and says so', async (code) => {
+    const refuse = (each: FakeGateway): void => each.inject({ kind: 'result', code, opcode: 0 })
+    const { clock, gateway, mapper } = bench(refuse)
+    await clock.advance(100)
+    const lease = await within(clock, mapper().map(request, call()))
+    expect(lease).toMatchObject({ addresses: ['/ip4/0.0.0.0/tcp/8080'], caveat: { code: 'EXTERNAL_ADDRESS_UNKNOWN' } })
+    gateway.clearFaults()
+    await clock.advance(60_000)
+    const next = await within(clock, lease.renew(call()))
+    expect(next.addresses).toEqual(['/ip4/11.0.0.2/tcp/8080'])
+    expect(next.caveat).toBeUndefined()
+    await within(clock, next.release(call()))
+    expect(gateway.mappings).toEqual([])
+  })
+
   it('is refused with the code of the result', async () => {
     const { clock, gateway, mapper } = bench()
     await clock.advance(0)

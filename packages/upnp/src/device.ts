@@ -53,6 +53,8 @@ export interface Device {
   readonly firewall: Service | undefined
   /** Why it cannot map IPv4 ports although it has the service. */
   readonly reason: NatError | undefined
+  /** Why it tells no external address, although it answers: it may map ports all the same. */
+  readonly silence: NatError | undefined
 }
 
 /** Fetches the description and decides which of its services to use: one that is connected and has an external address
@@ -68,7 +70,7 @@ export async function examineDevice(
   const { name, services } = decodeDescription(await fetchDescription(web, location, call), location)
   step('its external address')
   const connections = services.filter(({ kind }) => kind === 'connection')
-  const { service, external, reason } = await chooseConnection(web, connections, call)
+  const { service, external, reason, silence } = await chooseConnection(web, connections, call)
   return {
     location,
     uuid: identity.uuid,
@@ -77,7 +79,8 @@ export async function examineDevice(
     connection: service,
     external,
     firewall: services.find(({ kind }) => kind === 'firewall'),
-    reason
+    reason,
+    silence
   }
 }
 
@@ -111,7 +114,9 @@ async function fetchDescription(web: Web, location: URL, call: CallOptions, limi
   return reply.body
 }
 
-interface Choice extends Pick<Device, 'external' | 'reason'> {
+type Told = Pick<Device, 'external' | 'reason' | 'silence'>
+
+interface Choice extends Told {
   readonly service: Service | undefined
 }
 
@@ -119,25 +124,22 @@ async function chooseConnection(web: Web, services: readonly Service[], call: Ca
   let best: (Choice & { readonly score: number }) | undefined
   // The newest version first: a service that is listed as :1 and as :2 is the same one.
   for (const service of services.toSorted((a, b) => rank(b) - rank(a))) {
-    const { external, reason } = await askExternal(web, service, call)
+    const told = await askExternal(web, service, call)
+    const { external, reason, silence } = told
     const isUp = services.length === 1 || (await isConnected(web, service, call))
     const isPublic = external !== undefined && isGlobal(external.address)
-    const score = (isPublic ? 4 : 0) + (reason === undefined ? 2 : 0) + (isUp ? 1 : 0)
-    if (best === undefined || score > best.score) best = { service, external, reason, score }
+    const score = (isPublic ? 4 : 0) + (reason !== undefined ? 0 : silence === undefined ? 2 : 1) + (isUp ? 1 : 0)
+    if (best === undefined || score > best.score) best = { ...told, service, score }
     if (score === 7) break
   }
   if (best !== undefined) return best
   const reason = natError('NO_SERVICE', 'the device does not map IPv4 ports')
-  return { service: undefined, external: undefined, reason }
+  return { service: undefined, external: undefined, reason, silence: undefined }
 }
 
 const rank = ({ version, isLegacy }: Service): number => (isLegacy ? 0 : version)
 
-async function askExternal(
-  web: Web,
-  service: Service,
-  call: CallOptions
-): Promise<Pick<Device, 'external' | 'reason'>> {
+async function askExternal(web: Web, service: Service, call: CallOptions): Promise<Told> {
   try {
     const asked = (): Promise<SoapReply> => callAction(web, service, 'GetExternalIPAddress', {}, call)
     const reply = await asked().catch(async (error: unknown) => {
@@ -148,24 +150,44 @@ async function askExternal(
       return asked()
     })
     const address = readExternalAddress(reply)
-    return { external: { address, atMs: web.clock.monotonicMs() }, reason: undefined }
+    return { external: { address, atMs: web.clock.monotonicMs() }, reason: undefined, silence: undefined }
   } catch (error) {
     if (!isNatError(error)) throw error
+    const isSilent = isNoAddress(error)
+    // It answers this action with a fault, and may have others that work. What does not answer at all is not there.
+    if (isSilent && (hasAnswered(error) || (await readStatus(web, service, call)) !== undefined)) {
+      return { external: undefined, reason: undefined, silence: error }
+    }
     if (error.code !== 'NETWORK_FAILURE' || !(await isConnected(web, service, call))) {
-      return { external: undefined, reason: error }
+      return { external: undefined, reason: error, silence: undefined }
     }
     // Connected without an address: this is how miniupnpd hides one that is reserved.
     const message = 'the router is connected and tells no external address, as routers with a reserved one do'
-    return { external: undefined, reason: natError('EXTERNAL_ADDRESS_RESERVED', message) }
+    return { external: undefined, reason: natError('EXTERNAL_ADDRESS_RESERVED', message), silence: undefined }
   }
 }
 
-async function isConnected(web: Web, service: Service, call: CallOptions): Promise<boolean> {
+/** Codes by which a router says that it has no external address, or one that is of no use. */
+const hasNone: ReadonlySet<string> = new Set(['NETWORK_FAILURE', 'EXTERNAL_ADDRESS_RESERVED', 'CARRIER_NAT', 'DOUBLE_NAT'])
+
+/** Whether a question for the external address has failed in a way that says nothing of the mappings: the action is missing or
+ * broken. Not where nothing listens any more, or where the router tells that it has no address. */
+export const isNoAddress = ({ code }: NatError): boolean =>
+  code !== 'REFUSED' && code !== 'STRATEGY_FAULT' && !hasNone.has(code)
+
+/** Whether a failure shows that the device answers actions. A login may be wanted for one of them, or for all. */
+const hasAnswered = ({ code }: NatError): boolean => !['NO_REPLY', 'UNREACHABLE', 'NOT_AUTHORIZED'].includes(code)
+
+const isConnected = async (web: Web, service: Service, call: CallOptions): Promise<boolean> =>
+  (await readStatus(web, service, call)) === 'connected'
+
+/** The status of the connection, in lower case; empty where the router refuses to tell it. Undefined where it does not answer. */
+async function readStatus(web: Web, service: Service, call: CallOptions): Promise<string | undefined> {
   try {
     const reply = await callAction(web, service, 'GetStatusInfo', {}, call)
-    return reply.ok && reply.values.get('newconnectionstatus')?.toLowerCase() === 'connected'
+    return reply.ok ? (reply.values.get('newconnectionstatus')?.toLowerCase() ?? '') : ''
   } catch (error) {
-    if (isNatError(error)) return false
+    if (isNatError(error)) return undefined
     throw error
   }
 }

@@ -24,6 +24,22 @@ export const createQuirks = (): Quirks => ({
   lostMs: Number.NEGATIVE_INFINITY
 })
 
+/** The words for what is worth knowing in a later run. */
+const words = {
+  permanent: 'only-permanent-leases',
+  noAddAny: 'no-add-any-port-mapping',
+  shortOnly: 'only-short-leases'
+} as const
+const lasting = ['permanent', 'noAddAny', 'shortOnly'] as const
+
+/** Takes over what an earlier run found out. */
+export function learn(quirks: Quirks, told: readonly string[]): void {
+  for (const each of lasting) quirks[each] ||= told.includes(words[each])
+}
+
+export const wordsOf = (quirks: Quirks): readonly string[] =>
+  lasting.flatMap((each) => (quirks[each] ? [words[each]] : []))
+
 export interface Addition extends Change<SoapReply> {
   readonly externalPort: number
   /** On the monotonic clock. */

@@ -115,13 +115,19 @@ export interface Removal {
 }
 
 /** Deletes the entry of an external port unless the list says that it leads to another endpoint. A list that does not show an
- * entry that was added is not believed: the deletion of what is absent does no harm. */
+ * entry that was added is not believed: the deletion of what is absent does no harm, and that of what is hidden from this host
+ * is refused. */
 export async function removeEntry(client: Client, removal: Removal, call: CallOptions): Promise<void> {
   const { endpoint, externalPort, knownAs, isAdded } = removal
   const reading = await readEntry(client, endpoint, externalPort, call)
-  if (reading === 'foreign' || (reading === 'absent' && !isAdded)) return
+  if ((reading === 'foreign' || reading === 'absent') && !isAdded) return
   if (typeof reading === 'object' && !isOurs(reading, endpoint, knownAs)) return
-  await deleteEntry(client, endpoint, externalPort, call)
+  try {
+    await deleteEntry(client, endpoint, externalPort, call)
+  } catch (error) {
+    // It belongs to another host by now.
+    if (reading !== 'foreign' || !isNatError(error) || error.code !== 'NOT_AUTHORIZED') throw error
+  }
 }
 
 /** Deletes an entry that is known to be ours. */

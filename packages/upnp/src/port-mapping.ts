@@ -8,13 +8,23 @@ import {
   type MapRequest,
   natError
 } from '@postern/interface'
-import { createExternalAddress, type ExternalAddress, type ExternalAddressOptions } from './external-address.js'
+import {
+  createExternalAddress,
+  type ExternalAddress,
+  type ExternalAddressOptions,
+  type ToldAddress
+} from './external-address.js'
 import { lifetimeOf } from './lease-time.js'
 import { createOpenEnds, type OpenEnds } from './open-ends.js'
-import { type Addition, createQuirks, type Quirks } from './port-addition.js'
+import { type Addition, createQuirks, learn, type Quirks, wordsOf } from './port-addition.js'
 import { removeEntry } from './port-entry.js'
 import { type Placed, tryPorts } from './port-tries.js'
 import { undoAdditions, undoMap } from './port-undo.js'
+
+const unreadable = natError(
+  'GRANT_UNCHECKED',
+  'the router says that it mapped the port, and its list cannot be read: whether it leads here, and for how long, is not checked'
+)
 
 /** What a verb may take, in ms: a dozen actions of a router that is as slow as can be. */
 const timeoutMs = 180_000
@@ -46,6 +56,7 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
   const external = createExternalAddress(mapping)
   const quirks = createQuirks()
   const openEnds = createOpenEnds()
+  let hasLearnt = false
   return {
     kind: 'mapper',
     gateway,
@@ -53,6 +64,9 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
     protocols: ['tcp', 'udp'],
     async map(request, call) {
       const { endpoint, suggestedExternalPort: suggested } = request
+      // Once: what it shows in this run is newer.
+      if (!hasLearnt) learn(quirks, request.quirks ?? [])
+      hasLearnt = true
       if (endpoint.family !== 4) throw new TypeError('a port mapping of UPnP is for IPv4')
       // External port 0 would open every port (WANIPConnection:1 §2.2.18).
       const externalPort =
@@ -71,7 +85,7 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
 /** Makes or refreshes a mapping. Whatever it added is taken back if it fails or is aborted. */
 async function acquire(
   wish: Wish,
-  tellExternal: (call: CallOptions) => Promise<string>,
+  tellExternal: (call: CallOptions) => Promise<ToldAddress>,
   { signal }: CallOptions
 ): Promise<Lease> {
   signal.throwIfAborted()
@@ -88,16 +102,19 @@ async function acquire(
   }
 }
 
-function grant(wish: Wish, external: string, placed: Placed): Lease {
+function grant(wish: Wish, external: ToldAddress, placed: Placed): Lease {
   const { endpoint } = wish.request
   const { externalPort, leaseSeconds, reading, knownAs } = placed
   const told = typeof reading === 'object' ? reading.leaseSeconds : 0
   const fullLeaseSeconds = Math.max(told, wish.fullLeaseSeconds)
   const held: Wish = { ...wish, externalPort, isHeld: true, fullLeaseSeconds, knownAs }
+  const caveat = external.caveat ?? (reading === 'unreadable' ? unreadable : undefined)
   let released = false
   return {
-    addresses: [formatMultiaddr(external, endpoint.protocol, externalPort)],
+    addresses: [formatMultiaddr(external.address, endpoint.protocol, externalPort)],
     lifetimeMs: lifetimeOf(leaseSeconds, reading),
+    quirks: wordsOf(wish.quirks),
+    ...(caveat === undefined ? {} : { caveat }),
     // Renewing is how a new address is noticed.
     renew: (call) => acquire(held, held.external.ask, call),
     async release(call) {

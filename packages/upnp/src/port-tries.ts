@@ -41,6 +41,8 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
   let complaint: NatError | undefined
   let guesses = 0
   let conflicts = 0
+  /** Ports that the router does not show. That a random one is another host's too is improbable: then it shows none. */
+  let hidden = 0
   /** A permanent lease is tried for this port alone. */
   let permanentOnce = false
   /** A short lease that was granted, while a permanent one is tried. */
@@ -59,6 +61,12 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     return true
   }
 
+  async function read(port: number): Promise<Reading> {
+    const reading = await readEntry(client, endpoint, port, call)
+    if (reading === 'foreign') hidden += 1
+    return reading === 'foreign' && hidden > 1 ? 'unreadable' : reading
+  }
+
   function afterFault(fault: number, isKnown: boolean): Next {
     if (fault === 725 && !quirks.permanent) {
       quirks.permanent = true
@@ -70,8 +78,10 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     // Some say 501 or 402 of a port that is taken, of a lease that ends, and of a port that they do not allow.
     guesses += 1
     if (guesses > maxGuesses) return 'stop'
-    if (guesses === 1 && !quirks.permanent && fault !== 606) {
-      permanentOnce = true
+    if (guesses === 1 && fault !== 606) {
+      // The other kind of lease: a router that took none with an end may have been updated since.
+      permanentOnce = !quirks.permanent
+      quirks.permanent = false
       return 'same'
     }
     return 'random'
@@ -79,7 +89,7 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
 
   for (let attempt = 0; attempt < maxTries + guesses; attempt += 1) {
     tried.add(externalPort)
-    const before = await readEntry(client, endpoint, externalPort, call)
+    const before = await read(externalPort)
     const known = isOurs(before, endpoint, knownAs)
     if (wish.isHeld && before === 'absent' && externalPort === wish.externalPort) {
       const nowMs = host.clock.monotonicMs()
@@ -115,7 +125,7 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
       throw complaint
     }
     const granted = reservedPort(reply) ?? externalPort
-    const after = await readEntry(client, endpoint, granted, call)
+    const after = await read(granted)
     if (permanentOnce && after !== 'absent') quirks.permanent = true
     const placed: Placed = { externalPort: granted, leaseSeconds, reading: after, knownAs }
     if (after === 'unreadable') return placed

@@ -1,6 +1,6 @@
 import type { Fault } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { type Bench, bench, call, entries, occupy, ours, request } from './bench.js'
+import { type Bench, bench, call, entries, external, occupy, ours, request } from './bench.js'
 
 const versions = [1, 2] as const
 
@@ -25,6 +25,28 @@ describe.each(versions)('an IGD:%i', (version) => {
     await home.map(request)
     // Read, add, read.
     expect(home.gateway.counters.control.requests - requests).toBe(3)
+  })
+
+  it.each<readonly [string, Fault]>([
+    ['only-permanent-leases', { kind: 'drops-leases' }],
+    ['only-permanent-leases', { kind: 'only-permanent' }]
+  ])('is asked in the next run as it was in the one before (%s, %o)', async (quirk, fault) => {
+    const first = await igd(fault)
+    const { quirks = [] } = await first.map(request)
+    expect(quirks).toEqual([quirk])
+    const second = await igd(fault)
+    const { requests } = second.gateway.counters.control
+    const lease = await second.map({ ...request, quirks: [...quirks, 'a-word-of-another-version'] })
+    // Read, add, read.
+    expect(second.gateway.counters.control.requests - requests).toBe(3)
+    expect(lease.quirks).toEqual([quirk])
+  })
+
+  it('that is better than it was remembered to be is asked as it is', async () => {
+    const home = await igd({ kind: 'no-permanent' })
+    const lease = await home.map({ ...request, quirks: ['only-permanent-leases'] }).catch(() => home.map(request))
+    expect(lease.lifetimeMs).toBe(7_200_000)
+    expect(lease.quirks).toEqual([])
   })
 
   it('that lists nothing is not believed, and forwards nothing afterwards', async () => {
@@ -54,6 +76,49 @@ describe.each(versions)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
     await home.within(lease.release(call()))
     expect(entries(home)).toEqual([])
+  })
+
+  it.each<readonly [string, Fault]>([
+    ['refuses to tell', { kind: 'soap-fault', code: 401, action: 'GetExternalIPAddress' }],
+    ['wants a login to tell', { kind: 'soap-fault', code: 606, action: 'GetExternalIPAddress' }],
+    ['mixes up its faults over', { kind: 'soap-fault', code: 714, action: 'GetExternalIPAddress' }],
+    ['knows no path for', { kind: 'http', what: 'empty', status: 404, action: 'GetExternalIPAddress', on: 'control' }],
+    ['breaks down over', { kind: 'http', what: 'empty', status: 500, action: 'GetExternalIPAddress', on: 'control' }],
+    ['has not built', { kind: 'http', what: 'empty', status: 501, action: 'GetExternalIPAddress', on: 'control' }],
+    ['closes the connection over', { kind: 'http', what: 'reset', action: 'GetExternalIPAddress', on: 'control' }],
+    ['never answers a question for', { kind: 'http', what: 'hang', action: 'GetExternalIPAddress', on: 'control' }]
+  ])('that %s its external address maps all the same, and says so', async (_what, fault) => {
+    const home = await igd(fault)
+    await home.clock.advance(30_000)
+    const lease = await home.map(request)
+    expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
+    expect(lease.addresses).toEqual(['/ip4/0.0.0.0/tcp/8080'])
+    expect(lease.caveat?.code).toBe('EXTERNAL_ADDRESS_UNKNOWN')
+    home.gateway.clearFaults()
+    const next = await home.within(lease.renew(call()))
+    expect(next.addresses).toEqual([`/ip4/${external}/tcp/8080`])
+    expect(next.caveat).toBeUndefined()
+    home.gateway.inject(fault)
+    const last = await home.within(next.renew(call()))
+    expect(last.addresses).toEqual(next.addresses)
+    expect(last.caveat?.code).toBe('EXTERNAL_ADDRESS_UNKNOWN')
+    await home.within(last.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+
+  it('that shows no entry to this host maps all the same, and gives it back', async () => {
+    const home = await igd({ kind: 'soap-fault', code: 606, action: 'GetSpecificPortMappingEntry' })
+    const lease = await home.map(request)
+    expect(lease.caveat?.code).toBe('GRANT_UNCHECKED')
+    expect(entries(home)).toHaveLength(1)
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+
+  it('that tells nonsense for its external address maps all the same', async () => {
+    const home = await bench({ gateway: { upnp: { version }, externalAddress: 'nonsense' } })
+    await home.clock.advance(3000)
+    expect((await home.map(request)).caveat?.code).toBe('EXTERNAL_ADDRESS_UNKNOWN')
   })
 
   it('that maps an internal port only once gives back the entry of a former life', async () => {

@@ -52,7 +52,11 @@ export const lists: readonly Personality[] = [
     source: 'https://github.com/lontivero/Open.NAT/issues/26',
     gateway: upnpOnly,
     faults: [{ kind: 'http', what: 'status', status: 400, action: 'GetExternalIPAddress', on: 'control' }],
-    expected: notMapped('no-mapping-service', 'Without an address there is nothing to tell.')
+    expected: {
+      ...mappedBy('upnp', 'The port is mapped, and the report says that its address is not known.'),
+      reached: false,
+      cause: 'unverified'
+    }
   },
   {
     name: 'truncated-ports',
