@@ -33,8 +33,7 @@ export interface Candidate {
 }
 
 /** Whether a router has granted a port, and does not tell the address it is on. */
-export const isAddressUnknown = (address: string): boolean =>
-  isWildcard(parseMultiaddr(address)?.address ?? '')
+export const isAddressUnknown = (address: string): boolean => isWildcard(parseMultiaddr(address)?.address ?? '')
 
 const isSame = (one: Endpoint | null, other: Endpoint | null): boolean =>
   one === other ||

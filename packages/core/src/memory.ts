@@ -1,4 +1,4 @@
-import { type CallOptions, type Clock, type Endpoint, type Gateway, hasNextHop, type MapRequest } from '@postern/interface'
+import { type CallOptions, type Clock, type Endpoint, type Gateway, hasNextHop } from '@postern/interface'
 import { createBell } from './bell.js'
 import { isMemory } from './memory-text.js'
 import { createPatience, unlessAborted } from './patience.js'
@@ -19,8 +19,8 @@ export interface Memory {
   readonly expiresAt: number | null
   /** When the address was last verified from outside. */
   readonly verifiedAt: number | null
-  /** What strategies found the router to do otherwise than their protocols say, as `upnp:only-permanent-leases`. Outlives the
-   * mapping: see {@link MapRequest}. */
+  /** What strategies found the router to do otherwise than their protocols say, as `upnp:only-permanent-leases`. They outlive
+   * the mapping, and requests carry them. */
   readonly quirks?: readonly string[]
 }
 

@@ -78,9 +78,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
   }
   const isWanted = (): boolean => facts.wants().length > 0
   const unrefuted = (all: readonly CandidateFact[]): readonly string[] =>
-    all
-      .filter(({ state, address }) => state !== 'refuted' && !isAddressUnknown(address))
-      .map(({ address }) => address)
+    all.filter(({ state, address }) => state !== 'refuted' && !isAddressUnknown(address)).map(({ address }) => address)
 
   return {
     report() {

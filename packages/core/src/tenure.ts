@@ -60,12 +60,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
     publisher.publish(next, before)
     // A router that was named, or is none, need not be the next hop: its address may well lie beyond that.
     const { external } = next
-    if (
-      external.family === 4 &&
-      !isWildcard(external.address) &&
-      mapper.gateway !== null &&
-      entry.named === undefined
-    )
+    if (external.family === 4 && !isWildcard(external.address) && mapper.gateway !== null && entry.named === undefined)
       doubts.examine(external.address)
   }
 

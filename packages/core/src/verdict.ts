@@ -201,7 +201,10 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
   }
   advice.push(...claimAdvice(facts, verdict), ...natAdvice(facts.nat, verdict))
   if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
-  advice.push(...secondaryAdvice(facts.entries, facts.network))
+  const others = secondaryAdvice(facts.entries, facts.network)
+  // It may well be the same router under another address.
+  if (cause === 'no-mapping-service') advice.unshift(...others)
+  else advice.push(...others)
   return { verdict, cause, advice }
 }
 

@@ -151,7 +151,9 @@ describe('a store', () => {
 })
 
 describe('the quirks of a router', () => {
-  const quirky = (quirks: readonly string[]) => (lease: Lease): Lease => ({ ...lease, quirks })
+  const quirky =
+    (quirks: readonly string[]) =>
+    (lease: Lease): Lease => ({ ...lease, quirks })
 
   /** One run with a store: the quirks that the strategy was told, first. */
   async function run(store: Store, quirks: readonly string[], name = 'pcp'): Promise<readonly string[] | undefined> {

@@ -16,6 +16,7 @@ const entry = (changes: Partial<Entry> = {}): Entry => ({
   settled: true,
   tookMs: 1,
   failure: undefined,
+  caveat: undefined,
   asking: 0,
   leases: 0,
   hasTold: false,

@@ -104,7 +104,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     advice: 'Update the router; if it stays so, leave this strategy out for it.'
   },
   GRANT_UNCHECKED: {
-    meaning: 'The router granted it, and its list of mappings cannot be read: the lease may be shorter than it is said to be.',
+    meaning:
+      'The router granted it, and its list of mappings cannot be read: the lease may be shorter than it is said to be.',
     advice: 'Nothing: it is used and renewed. A test from outside tells whether it works.'
   },
   MAPPING_LOST: {

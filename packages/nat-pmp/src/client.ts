@@ -45,6 +45,8 @@ export interface Client {
 export interface ClientEvents {
   restarted(): void
   addressChanged(): void
+  /** Another host has answered in the place of the gateway, while that was looked for. Left out where it is not to be used. */
+  answeredElsewhere?: ((address: string) => void) | undefined
 }
 
 export interface ClientOptions {
@@ -60,6 +62,7 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
   const { clock } = host
   const request = spacedUdp(clock, times, open)
   const epochs = epochWatch()
+  let hasAnswered = false
   let known: { readonly address: string; readonly atMs: number } | undefined
 
   async function ask<T extends { readonly epochSeconds: number }>(
@@ -70,10 +73,12 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
     call: CallOptions
   ): Promise<T> {
     const remote = { address: gateway.address, port }
+    const elsewhere = hasAnswered ? undefined : events.answeredElsewhere
     const reply = await request(
-      { remote, family: 4, localAddress, bytes, waitsMs: waits, match, isGuessable: true },
+      { remote, family: 4, localAddress, bytes, waitsMs: waits, match, isGuessable: true, elsewhere },
       call
     )
+    hasAnswered = true
     if (epochs.hasRestarted(reply.epochSeconds, clock.monotonicMs())) {
       known = undefined
       events.restarted()

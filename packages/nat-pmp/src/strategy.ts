@@ -8,7 +8,7 @@ import {
   type Mapper,
   type Strategy
 } from '@postern/interface'
-import { answerTimesByGateway, chooseGateways, longerWaits, seek, waitsFor } from '@postern/net'
+import { answerTimesByGateway, chooseGateways, createStrangers, longerWaits, seek, waitsFor } from '@postern/net'
 import { createClient, waitsMs } from './client.js'
 import { createMapper } from './mapper.js'
 import { type NatPmpOptions, readOptions } from './options.js'
@@ -26,6 +26,7 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
 
     async function discoverOn(
       gateway: Gateway,
+      others: readonly Gateway[],
       found: (finding: Finding) => void,
       { signal }: CallOptions
     ): Promise<void> {
@@ -40,7 +41,14 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
       const times = timesOf(gateway.address)
       const client = createClient(
         { host, gateway, port, open, times },
-        { restarted: () => tell('restarted'), addressChanged: () => tell('address-changed') }
+        {
+          restarted: () => tell('restarted'),
+          addressChanged: () => tell('address-changed'),
+          answeredElsewhere:
+            named === undefined
+              ? createStrangers({ strategy: 'nat-pmp', host, gateway, family: 4, others, found })
+              : undefined
+        }
       )
 
       const ask = async (waits: readonly number[], call: CallOptions): Promise<void> => {
@@ -83,7 +91,7 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
       ...(named === undefined ? {} : { gateway: named }),
       async discover(network, found, { signal }) {
         const gateways = await chooseGateways(network, named, 4, { signal }, open)
-        await Promise.all(gateways.map((gateway) => discoverOn(gateway, found, { signal })))
+        await Promise.all(gateways.map((gateway) => discoverOn(gateway, gateways, found, { signal })))
       }
     }
     return discovery

@@ -115,6 +115,14 @@ describe('discovery', () => {
     expect(sentAt).toEqual([0, 250, 750, 1750, 3750, 7750, 15_750, 31_750, 63_750])
   })
 
+  it('names the host that answers in the place of the gateway, and sends no datagram more for it', async () => {
+    const { clock, gateway, found, codes } = bench((each) => each.inject({ kind: 'wrong-source', what: 'address' }))
+    await clock.advance(800)
+    expect(codes()).toEqual(['NO_REPLY'])
+    expect(found.flatMap((each) => (each.kind === 'mapper' ? (each.gateway?.address ?? '') : []))).toHaveLength(1)
+    expect(gateway.counters['nat-pmp'].requests).toBe(3)
+  })
+
   it('takes a closed port for absence at once', async () => {
     const { clock, codes } = bench((each) => each.inject({ kind: 'refuse' }))
     await clock.advance(0)
@@ -211,7 +219,7 @@ describe('a mapping', () => {
   })
 
   it.each([4, 5, 9])('whose address is refused with result %i is made all the same, and says so', async (code) => {
-    const refuse = (each: FakeGateway): void => each.inject({ kind: 'result', code, opcode: 0 })
+    const refuse = (each: FakeGateway): void => void each.inject({ kind: 'result', code, opcode: 0 })
     const { clock, gateway, mapper } = bench(refuse)
     await clock.advance(100)
     const lease = await within(clock, mapper().map(request, call()))

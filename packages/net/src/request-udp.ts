@@ -1,4 +1,4 @@
-import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
+import { type CallOptions, canonicalAddress, type Clock, isNatError, type NatError, natError } from '@postern/interface'
 import { createSprayGuard } from './spray-guard.js'
 import { type OpenUdp, openUdp, type SocketAddress, type UdpOptions, type UdpSocket } from './udp.js'
 
@@ -8,6 +8,8 @@ const over = new Error('the request is over')
 const promptMs = 50
 /** A later one is accepted when no forged answer was heard for this time, in ms. */
 const holdMs = 250
+
+type Handlers = Pick<UdpOptions, 'onMessage' | 'onError'>
 
 export interface UdpRequest<T> {
   readonly remote: SocketAddress
@@ -25,6 +27,11 @@ export interface UdpRequest<T> {
    * answers in the peer's name to every port. Where that is noticed the request ends with `UNTRUSTED_REPLY`.
    * @default false */
   readonly isGuessable?: boolean
+  /** Is told the address of another host that answers in the place of the peer: a router with several addresses may send from
+   * another one than it was asked at. Such an answer is none. To hear it, every sending but the first leaves from a socket
+   * that is not connected.
+   * @default no other host is heard */
+  readonly elsewhere?: ((address: string) => void) | undefined
   /** @default the real {@link openUdp} */
   readonly open?: OpenUdp
 }
@@ -38,6 +45,7 @@ export interface UdpRequest<T> {
  */
 export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOptions): Promise<T> {
   const { remote, family, localAddress, bytes, waitsMs, match, clock, isGuessable = false, open = openUdp } = request
+  const { elsewhere } = request
   signal.throwIfAborted()
   const done = new AbortController()
   const answer = Promise.withResolvers<T>()
@@ -51,11 +59,9 @@ export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOpti
   let complaint: NatError | undefined
   let sentMs = 0
   let held: { readonly value: T } | undefined
-  const openOne = (handlers: Pick<UdpOptions, 'onMessage' | 'onError'>, call: CallOptions): Promise<UdpSocket> =>
-    open(
-      { family, remote, ...(localAddress === undefined ? {} : { local: { address: localAddress } }), ...handlers },
-      call
-    )
+  const local = localAddress === undefined ? {} : { local: { address: localAddress } }
+  const openOne = (handlers: Handlers, call: CallOptions): Promise<UdpSocket> =>
+    open({ family, remote, ...local, ...handlers }, call)
   const guard = isGuessable ? createSprayGuard(remote, openOne, answer.reject, done) : undefined
 
   /** Takes an answer, or holds it until it is known whether others like it go to every port. */
@@ -69,7 +75,7 @@ export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOpti
       () => undefined
     )
   }
-  const handlers: Pick<UdpOptions, 'onMessage' | 'onError'> = {
+  const handlers: Handlers = {
     onMessage(reply) {
       try {
         const value = match(reply)
@@ -87,9 +93,37 @@ export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOpti
     }
   }
 
+  /** Whether these bytes are an answer, one that says no among them. */
+  function isAnswer(reply: Uint8Array): boolean {
+    try {
+      return match(reply) !== undefined
+    } catch (error) {
+      return isNatError(error) && error.code !== 'MALFORMED_REPLY'
+    }
+  }
+
+  /** A socket that hears other hosts too. Undefined where it cannot be opened. */
+  const openWide = (): Promise<UdpSocket | undefined> =>
+    open(
+      {
+        family,
+        ...local,
+        onMessage(reply, from) {
+          const isPeer = canonicalAddress(from.address) === canonicalAddress(remote.address)
+          if (isPeer && from.port === remote.port) handlers.onMessage(reply, from)
+          else if (!isPeer && isAnswer(reply)) elsewhere?.(from.address)
+        },
+        onError: handlers.onError
+      },
+      done
+    ).catch(() => undefined)
+
   async function sendings(socket: UdpSocket): Promise<T> {
-    for (const waitMs of waitsMs) {
-      socket.send(bytes)
+    let wide: UdpSocket | undefined
+    for (const [index, waitMs] of waitsMs.entries()) {
+      if (index === 1 && elsewhere !== undefined) wide = await openWide()
+      if (wide === undefined) socket.send(bytes)
+      else wide.send(bytes, remote)
       sentMs = clock.monotonicMs()
       // Most routers answer before the decoys are needed.
       const pauseMs = guard?.isWatching() === false ? Math.min(promptMs, waitMs) : 0

@@ -93,6 +93,36 @@ describe('a request over UDP', () => {
     expect(bound).toBeGreaterThan(0)
   })
 
+  it('tells who answers in the place of its peer, and takes nothing from there', async () => {
+    const { port, heard } = await peer(() => [])
+    const other = createSocket('udp4')
+    peers.add(other)
+    const sources: number[] = []
+    const told: string[] = []
+    const running = requestUdp(
+      request(port, {
+        waitsMs: [30, 60, 200],
+        elsewhere: (address) => told.push(address),
+        open: async (options, each) => {
+          const socket = await openUdp(options, each)
+          sources.push(socket.local.port)
+          for (const byte of [7, 9]) other.send(Uint8Array.of(byte), socket.local.port, '127.0.0.1')
+          return socket
+        }
+      }),
+      call
+    )
+    other.bind(0, '127.0.0.2')
+    await expect(running).rejects.toMatchObject({ code: 'NO_REPLY' })
+    expect(told).toEqual(['127.0.0.2'])
+    expect([heard(), new Set(sources).size]).toEqual([3, 2])
+  })
+
+  it('is answered by its peer on the socket that hears other hosts', async () => {
+    const { port } = await peer((count) => (count === 2 ? [Uint8Array.of(7)] : []))
+    expect(await requestUdp(request(port, { elsewhere: () => undefined }), call)).toBe(7)
+  })
+
   it('goes on after a malformed answer, and says so if nothing better comes', async () => {
     const { port } = await peer(() => [Uint8Array.of(6)])
     const match = (): undefined => {

@@ -35,6 +35,8 @@ export interface ClientEvents {
   restarted(): void
   /** It speaks another version, whatever it spoke before. */
   otherVersion(error: NatError): void
+  /** Another host has answered in the place of the server, while that was looked for. Left out where it is not to be used. */
+  answeredElsewhere?: ((address: string) => void) | undefined
 }
 
 export interface ClientOptions {
@@ -51,6 +53,7 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
   const { clock } = host
   const request = spacedUdp(clock, times, open)
   const epochs = epochWatch()
+  let hasAnswered = false
 
   async function ask<T extends Reply>(
     bytes: Uint8Array,
@@ -61,7 +64,9 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
   ): Promise<T> {
     const remote = { address: gateway.address, port }
     try {
-      const reply = await request({ remote, family, localAddress, bytes, waitsMs: waits, match }, call)
+      const elsewhere = hasAnswered ? undefined : events.answeredElsewhere
+      const reply = await request({ remote, family, localAddress, bytes, waitsMs: waits, match, elsewhere }, call)
+      hasAnswered = true
       // §8.5: every answer counts, errors too.
       if (epochs.hasRestarted(reply.epochSeconds, clock.monotonicMs())) events.restarted()
       if (reply.result === result.unsupportedVersion) events.otherVersion(refusal(reply))

@@ -11,7 +11,7 @@ import {
   type NatError,
   type Strategy
 } from '@postern/interface'
-import { answerTimesByGateway, chooseGateways, longerWaits, seek, waitsFor } from '@postern/net'
+import { answerTimesByGateway, chooseGateways, createStrangers, longerWaits, seek, waitsFor } from '@postern/net'
 import { createClient, waitsMs } from './client.js'
 import { createMapper } from './mapper.js'
 import { type PcpOptions, readOptions } from './options.js'
@@ -33,6 +33,7 @@ export function pcp(options: PcpOptions = {}): Strategy {
     async function discoverOn(
       gateway: Gateway,
       family: Family,
+      others: readonly Gateway[],
       found: (finding: Finding) => void,
       { signal }: CallOptions
     ): Promise<void> {
@@ -53,6 +54,10 @@ export function pcp(options: PcpOptions = {}): Strategy {
         { host, gateway, family, port, open, times },
         {
           restarted: () => tell('restarted'),
+          answeredElsewhere:
+            named === undefined
+              ? createStrangers({ strategy: 'pcp', host, gateway, family, others, found })
+              : undefined,
           otherVersion(error) {
             tell('gone')
             mapper = undefined
@@ -104,7 +109,7 @@ export function pcp(options: PcpOptions = {}): Strategy {
           const useful = gateways.filter(
             ({ localAddress }) => family === 4 || named !== undefined || isGlobal(localAddress)
           )
-          await Promise.all(useful.map((gateway) => discoverOn(gateway, family, found, { signal })))
+          await Promise.all(useful.map((gateway) => discoverOn(gateway, family, useful, found, { signal })))
         }
         await Promise.all([discoverFamily(4), discoverFamily(6)])
       }

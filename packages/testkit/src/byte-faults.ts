@@ -22,6 +22,11 @@ export function spoil(
   return mangled ?? [bytes]
 }
 
+const datagram = new Uint8Array(1104).fill(0x80)
+/** Made once, when it is first needed. */
+let body: Uint8Array | undefined
+const tenMegabytes = (): Uint8Array => new Uint8Array(10_000_000).fill(0x20)
+
 function replacement(
   kind: 'empty' | 'one-byte' | 'oversized' | 'random' | Uint8Array,
   service: Service,
@@ -30,8 +35,8 @@ function replacement(
   if (kind instanceof Uint8Array) return kind
   if (kind === 'empty') return new Uint8Array(0)
   if (kind === 'one-byte') return Uint8Array.of(2)
-  const overHttp = service === 'description' || service === 'control'
-  if (kind === 'oversized') return new Uint8Array(overHttp ? 10_000_000 : 1104).fill(overHttp ? 0x20 : 0x80)
+  if (kind === 'oversized')
+    return service === 'description' || service === 'control' ? (body ??= tenMegabytes()) : datagram
   return Uint8Array.from({ length: Math.floor(random() * 1100) }, () => Math.floor(random() * 256))
 }
 

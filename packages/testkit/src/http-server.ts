@@ -85,7 +85,10 @@ function finish(
   const sloppy = faults.strike('xml', service)
   const document = Buffer.from(sloppy === undefined ? text : spoilXml(text, sloppy.what))
   const context = { service, request: Buffer.from(request.body), from }
-  const whole = Buffer.concat(spoil(faults, Uint8Array.from(document), context, engine.random))
+  const [first = new Uint8Array(0), ...rest] = spoil(faults, Uint8Array.from(document), context, engine.random)
+  // Not copied where it is one part, which may be large.
+  const whole =
+    rest.length === 0 ? Buffer.from(first.buffer, first.byteOffset, first.length) : Buffer.concat([first, ...rest])
   const odd = faults.strike('http', service, ({ action }) => action === undefined || action === calledAction(request))
   const body = odd?.what === 'empty' ? Buffer.alloc(0) : whole
   const headers: (readonly [string, string])[] = [

@@ -168,7 +168,12 @@ async function askExternal(web: Web, service: Service, call: CallOptions): Promi
 }
 
 /** Codes by which a router says that it has no external address, or one that is of no use. */
-const hasNone: ReadonlySet<string> = new Set(['NETWORK_FAILURE', 'EXTERNAL_ADDRESS_RESERVED', 'CARRIER_NAT', 'DOUBLE_NAT'])
+const hasNone: ReadonlySet<string> = new Set([
+  'NETWORK_FAILURE',
+  'EXTERNAL_ADDRESS_RESERVED',
+  'CARRIER_NAT',
+  'DOUBLE_NAT'
+])
 
 /** Whether a question for the external address has failed in a way that says nothing of the mappings: the action is missing or
  * broken. Not where nothing listens any more, or where the router tells that it has no address. */

@@ -12,6 +12,8 @@ const unknownAddress = '0.0.0.0'
 export interface ToldAddress {
   readonly address: string
   readonly caveat?: NatError
+  /** The router answers that there is no such mapping, which nothing asked: what it calls absent may be there. */
+  readonly isConfused?: boolean
 }
 
 /** The external address of the router, as its mappings are told it. A router that does not tell it maps all the same: then it
@@ -53,7 +55,8 @@ export function createExternalAddress({ client, host, addressChanged }: External
   function silent(reason: NatError): ToldAddress {
     const address = last?.address ?? unknownAddress
     const text = `the router maps the port and does not tell its external address: ${reason.message}`
-    return { address, caveat: natError('EXTERNAL_ADDRESS_UNKNOWN', text, { cause: reason }) }
+    const caveat = natError('EXTERNAL_ADDRESS_UNKNOWN', text, { cause: reason })
+    return { address, caveat, isConfused: reason.code === 'MAPPING_LOST' }
   }
 
   return {

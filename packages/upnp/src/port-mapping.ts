@@ -45,6 +45,8 @@ export interface Wish extends PortMapping {
   readonly externalPort: number
   /** It was granted, and its time has not run out. */
   readonly isHeld: boolean
+  /** What the router calls absent may be there. */
+  readonly isConfused?: boolean
   /** The lease that the router's list told when the mapping was made, in seconds; 0 where it told none. */
   readonly fullLeaseSeconds: number
   /** What the router calls this host, where that is no address. */
@@ -92,7 +94,8 @@ async function acquire(
   const additions: Addition[] = []
   try {
     const external = await tellExternal({ signal })
-    return grant(wish, external, await tryPorts(wish, additions, { signal }))
+    const { isConfused = false } = external
+    return grant(wish, external, await tryPorts({ ...wish, isConfused }, additions, { signal }))
   } catch (error) {
     const isUndone = await undoAdditions(wish, additions, signal)
     signal.throwIfAborted()

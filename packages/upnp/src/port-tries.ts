@@ -64,6 +64,7 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
   async function read(port: number): Promise<Reading> {
     const reading = await readEntry(client, endpoint, port, call)
     if (reading === 'foreign') hidden += 1
+    if (reading === 'absent' && wish.isConfused === true) return 'unreadable'
     return reading === 'foreign' && hidden > 1 ? 'unreadable' : reading
   }
 

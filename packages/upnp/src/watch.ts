@@ -1,6 +1,5 @@
 import {
   type CallOptions,
-  canonicalAddress,
   type Finding,
   type Gateway,
   type Host,
@@ -8,7 +7,7 @@ import {
   type Mapper,
   type Notice
 } from '@postern/interface'
-import { hearAnnouncements, orAborted, type TaskGroup, taskGroup } from '@postern/net'
+import { createStrangers, hearAnnouncements, orAborted, type TaskGroup, taskGroup } from '@postern/net'
 import { type Client, createClient } from './client.js'
 import type { Device } from './device.js'
 import { heedAnnouncements } from './heed.js'
@@ -16,13 +15,10 @@ import type { Settings } from './options.js'
 import { createPortMapper } from './port-mapping.js'
 import { seekDevice, type Seeking } from './seek.js'
 import { hasRestarted } from './news.js'
-import { strangerAt } from './stranger.js'
 import { ssdpGroup } from './ssdp.js'
 
 /** Within this time after a restart was told every mapping has been renewed. */
 const sameRestartMs = 60_000
-/** Gateways besides ours that are told of. Forged answers can name any number. */
-const maxStrangers = 4
 
 export interface WatchOptions {
   readonly host: Host
@@ -66,7 +62,6 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
   const { signal, fail } = group
   const { exchangeHttp, ssdpPort, openUdp, description } = settings
   const web = { clock: host.clock, exchangeHttp, times: settings.timesOf(gateway.address) }
-  const strangers = new Set<string>()
   let seeking: Seeking | undefined
   /** The device that maps ports. Without one, `pinholes` may still be there. */
   let held: Holding | undefined
@@ -76,6 +71,10 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
   const tell = (finding: Finding): void => {
     if (!signal.aborted) found(finding)
   }
+  const meetStranger =
+    settings.named === undefined
+      ? createStrangers({ strategy: 'upnp', host, gateway, family: 4, others: options.others, found: tell })
+      : nothing
   const isCurrent = (holding: Holding): boolean => !signal.aborted && (holding === held || holding === pinholes)
   const tellAll = (holding: Holding, what: 'gone' | 'restarted'): void => {
     if (what === 'restarted') restartedMs = host.clock.monotonicMs()
@@ -115,18 +114,6 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
       return device.reason === undefined
     }
     return seekDevice({ host, settings, gateway, rounds, absent, isSought, met: meetStranger }, { signal: until })
-  }
-
-  /** A gateway that is not ours to use, unless the user names it. Core says so. It has not been asked anything: its answer may
-   * be forged, and the address that of any host. */
-  function meetStranger(owner: string): void {
-    const isOther = options.others.some(({ address }) => canonicalAddress(address) === owner)
-    if (settings.named !== undefined || isOther || strangers.has(owner) || strangers.size >= maxStrangers) return
-    strangers.add(owner)
-    host.log.info(
-      `upnp: ${owner} says that it maps ports too, and is no gateway of this host: --via upnp:${owner} asks it`
-    )
-    tell(strangerAt({ address: owner, interface: gateway.interface, localAddress: gateway.localAddress }))
   }
 
   /** Without a usable IPv4 address IPv6 may still be all right. */

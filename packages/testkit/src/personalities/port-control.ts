@@ -87,7 +87,10 @@ export const portControl: readonly Personality[] = [
     source: 'https://github.com/tailscale/tailscale/issues/5502',
     gateway: { protocols: ['pcp', 'nat-pmp'] },
     faults: [{ kind: 'wrong-source', what: 'address', on: ['pcp', 'nat-pmp'] }],
-    expected: notMapped('no-mapping-service', 'An answer from another address than the one asked is no answer.')
+    expected: notMapped(
+      'no-mapping-service',
+      'The address that answers is named, with the way to use it: an answer from another address than the one asked is none.'
+    )
   },
   {
     name: 'answers-from-another-port',
