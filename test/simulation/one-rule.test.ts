@@ -136,6 +136,69 @@ describe.each(subjects)('by $title', (subject) => {
   })
 })
 
+/** Every number with which a router of the protocol can refuse, and one that no standard knows. */
+const refusals: Readonly<Record<Subject['protocol'], readonly number[]>> = {
+  pcp: [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 99],
+  'nat-pmp': [2, 3, 4, 5, 77],
+  upnp: [401, 402, 501, 602, 604, 605, 606, 701, 702, 703, 705, 716, 718, 724, 725, 726, 727, 728, 729, 732, 733, 899]
+}
+
+function refuse({ protocol, family }: Subject, code: number, verb: 'make' | 'delete'): readonly Fault[] {
+  if (protocol === 'pcp') return [{ kind: 'result', code, opcode: 1 }]
+  if (protocol === 'nat-pmp') return [{ kind: 'result', code, opcode: 2 }]
+  const making = family === 4 ? ['AddPortMapping', 'AddAnyPortMapping'] : ['AddPinhole', 'UpdatePinhole']
+  const actions = verb === 'make' ? making : [family === 4 ? 'DeletePortMapping' : 'DeletePinhole']
+  return actions.map((action): Fault => ({ kind: 'soap-fault', code, action }))
+}
+
+const numbered = subjects.flatMap((subject) =>
+  refusals[subject.protocol].map((code) => [subject.title, code, subject] as const)
+)
+
+describe('a router that answers', () => {
+  it.each(numbered)('%s with %i is told with a reason, and asked again until it maps', async (_title, code, subject) => {
+    const each = await home(subject, { faults: refuse(subject, code, 'make') })
+    expect(each.told).not.toContain('mapped')
+    const { verdict, strategies, advice } = each.report()
+    expect(verdict).toBe('private')
+    expect(advice.length).toBeGreaterThan(0)
+    expect(strategies[0]?.reason?.code).toMatch(/^[A-Z_]+$/)
+    each.gateway.clearFaults()
+    // RFC 6887 §7.4: 30 minutes after a long-lasting error.
+    await each.clock.advance(36 * 60 * second)
+    expect(each.leadsTo()).toBe(cable[subject.family])
+    await each.end()
+    expect(each.gateway.mappings).toEqual([])
+  })
+
+  it.each(numbered)('a renewal of %s with %i keeps what it granted as long as it said', async (_title, code, subject) => {
+    const each = await home(subject)
+    const faults = refuse(subject, code, 'make')
+    for (const fault of faults) each.gateway.inject(fault)
+    await each.clock.advance(110 * 60 * second)
+    expect(each.told).not.toContain('lost')
+    expect(each.mapped()).toHaveLength(1)
+    await each.clock.advance(20 * 60 * second)
+    // What has run out is no longer told.
+    expect(each.leadsTo() === undefined && each.mapped().length > 0).toBe(false)
+    each.gateway.clearFaults()
+    await each.clock.advance(36 * 60 * second)
+    expect(each.leadsTo()).toBe(cable[subject.family])
+    await each.end()
+    expect(each.gateway.mappings).toEqual([])
+  })
+
+  // miniupnpd says 8 of a mapping that is gone, which no deletion can mean.
+  const deletions = numbered.filter(([, code, { protocol }]) => protocol !== 'pcp' || code !== 8)
+  it.each(deletions)('a deletion of %s with %i is not told as done, and ends', async (_title, code, subject) => {
+    const each = await home(subject)
+    for (const fault of refuse(subject, code, 'delete')) each.gateway.inject(fault)
+    await each.end()
+    const isLeft = each.gateway.mappings.length > 0
+    expect([isLeft, each.told.at(-1)]).toEqual([isLeft, isLeft ? 'failed' : 'released'])
+  })
+})
+
 describe.each(subjects.filter(({ family }) => family === 4))('by $title', (subject) => {
   it.each(['127.0.0.1', '169.254.1.1', '224.0.0.1', '255.255.255.255', '0.0.0.0'])(
     'an external address of %s is never told as one of ours',

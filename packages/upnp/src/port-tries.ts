@@ -117,7 +117,9 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     if (!reply.ok) {
       complaint = faultError('AddPortMapping', reply.fault, reply.description)
       if (reply.fault === 718 && known) {
-        // Some do not let even the owner add an entry again. It is ours, so it may go first.
+        // Some do not let even the owner add an entry again. It is ours, so it may go first; but when it would end soon all the
+        // same, since the router may not take it back.
+        if (wish.isHeld && hasTimeLeft(before, leaseSeconds)) throw complaint
         await deleteEntry(client, endpoint, externalPort, call)
         continue
       }
@@ -180,6 +182,10 @@ const isShort = (after: Reading, leaseSeconds: number): boolean =>
   after.leaseSeconds > 0 &&
   after.leaseSeconds < minLeaseSeconds &&
   leaseSeconds > minLeaseSeconds
+
+/** A renewal that was refused is tried again before the lease ends. */
+const hasTimeLeft = (reading: Reading, leaseSeconds: number): boolean =>
+  typeof reading === 'object' && reading.leaseSeconds * 16 > leaseSeconds
 
 /** The lease runs on as if it had not been renewed. */
 function isNotExtended(before: Reading, after: Reading, { fullLeaseSeconds }: Wish): boolean {
