@@ -97,7 +97,7 @@ describe.each(packages)('$manifest.name', (each) => {
       license: 'Apache-2.0 OR MIT',
       type: 'module',
       sideEffects: false,
-      engines: { node: '>=22' },
+      engines: { node: expect.stringContaining('22') },
       publishConfig: { access: 'public' }
     })
     expect(manifest['exports']).toEqual({ '.': { types: './dist/index.d.ts', default: './dist/index.js' } })
