@@ -137,13 +137,6 @@ describe.each(packages)('the README of $manifest.name', ({ folder, manifest }) =
     const unknown = codes.filter((code) => !known.includes(code) && !/^(LAB|POSTERN|XDG|NO_COLOR)/.test(code))
     expect(unknown).toEqual([])
   })
-
-  it('links to files that exist', () => {
-    const links = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, link = '']) =>
-      join('packages', folder, link)
-    )
-    expect(links.filter((link) => !ts.sys.fileExists(join(root, link)))).toEqual([])
-  })
 })
 
 it.each(guides)('%s has examples that compile', (page) => {
