@@ -67,7 +67,7 @@ function joined(readme: string): Example {
 }
 
 const readmes = packages.map(({ folder }) => `packages/${folder}/README.md`)
-const guides = ['docs/libp2p.md', 'docs/plain-node.md']
+const guides = ['docs/libp2p.md', 'docs/plain-node.md', 'docs/bun-and-deno.md']
 const examples = [...readmes.flatMap(examplesOf), ...guides.map(joined)]
 // Beside this file, so that vitest and Node's types are found; where libp2p is installed, if it is about that.
 const fileOf = (example: Example): string =>
