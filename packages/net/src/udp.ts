@@ -101,6 +101,7 @@ export const openUdp: OpenUdp = async (options, { signal }) => {
 /** Whether a datagram comes from the peer that a socket is connected to. Kernels see to that, but Deno connects no socket: there
  * every host could answer in the place of the peer. */
 function isSame(from: SocketAddress, remote: SocketAddress): boolean {
+  if (from.port === remote.port && from.address === remote.address) return true
   const address = withoutZone(remote.address)
   // The kernel takes it for this machine, and answers from another address.
   if (classOf(address) === 'unspecified') return true
