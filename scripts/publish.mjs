@@ -1,5 +1,5 @@
-// Publishes the packages whose version is new. The release workflow runs this, and no one by hand: what is published names the
-// repository and the commit that it was built from, which the files of the repository do not.
+// Publishes the packages whose version is new. Only the release workflow runs this: what is published names the repository and
+// the commit that it was built from, and only the workflow knows them.
 import { spawnSync } from 'node:child_process'
 import path from 'node:path'
 
