@@ -97,10 +97,16 @@ describe.each(packages)('$manifest.name', (each) => {
       license: 'Apache-2.0 OR MIT',
       type: 'module',
       sideEffects: false,
-      engines: { node: '>=22' },
+      engines: { node: expect.stringContaining('22') },
       publishConfig: { access: 'public' }
     })
     expect(manifest['exports']).toEqual({ '.': { types: './dist/index.d.ts', default: './dist/index.js' } })
+    const { keywords } = manifest
+    expect(keywords).toEqual(expect.arrayContaining(['nat', 'nat-traversal']))
+    expect(Array.isArray(keywords) ? keywords.filter((word) => !/^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(word)) : []).toEqual(
+      []
+    )
+    expect(new Set(Array.isArray(keywords) ? keywords : []).size).toBeGreaterThan(4)
     expect(manifest).not.toHaveProperty('private')
     expect(manifest).not.toHaveProperty('scripts.install')
     expect(manifest).not.toHaveProperty('scripts.postinstall')
@@ -150,6 +156,7 @@ it('has a change noted for every package that was never released', () => {
   expect({ baseBranch, access, fixed, linked }).toEqual({ baseBranch: 'main', access: 'public', fixed: [], linked: [] })
   expect(changelog).toBe('@changesets/cli/changelog')
   const unreleased = packages.filter(({ manifest }) => manifest['version'] === '0.0.0')
+  expect(read('README.md').includes('A first release is still to come')).toBe(unreleased.length === packages.length)
   if (unreleased.length > 0) {
     const [, header = ''] = read('.changeset/first-release.md').split('---\n')
     const named = header.split('\n').flatMap((line) => /^'(.+)': minor$/.exec(line)?.[1] ?? [])

@@ -1,11 +1,8 @@
 import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
-import { dirname, join } from 'node:path'
 import type { MappingEvent, Report } from '@postern/core'
 import { errorCodes, isNatError, natError } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { Ajv2020 } from 'ajv/dist/2020.js'
-import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
 import { exitCodes } from '../../packages/cli/src/exit-codes.js'
 import {
@@ -235,17 +232,4 @@ describe('docs/guide.md', () => {
     const known = new Set(types.flatMap(valuesOf))
     expect(rows.filter((name) => !known.has(name))).toEqual([])
   })
-})
-
-const pages = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.md'))
-  .map((file) => `docs/${file}`)
-
-it.each(pages)('%s links to files that exist', (file) => {
-  const links = [...read(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, link = '']) =>
-    join(dirname(file), link)
-  )
-  expect(
-    links.filter((link) => !ts.sys.fileExists(join(root, link)) && !ts.sys.directoryExists(join(root, link)))
-  ).toEqual([])
 })

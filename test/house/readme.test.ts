@@ -67,7 +67,7 @@ function joined(readme: string): Example {
 }
 
 const readmes = packages.map(({ folder }) => `packages/${folder}/README.md`)
-const guides = ['docs/libp2p.md', 'docs/plain-node.md']
+const guides = ['docs/libp2p.md', 'docs/plain-node.md', 'docs/bun-and-deno.md']
 const examples = [...readmes.flatMap(examplesOf), ...guides.map(joined)]
 // Beside this file, so that vitest and Node's types are found; where libp2p is installed, if it is about that.
 const fileOf = (example: Example): string =>
@@ -136,13 +136,6 @@ describe.each(packages)('the README of $manifest.name', ({ folder, manifest }) =
     const known = Object.keys(errorCodes)
     const unknown = codes.filter((code) => !known.includes(code) && !/^(LAB|POSTERN|XDG|NO_COLOR)/.test(code))
     expect(unknown).toEqual([])
-  })
-
-  it('links to files that exist', () => {
-    const links = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, link = '']) =>
-      join('packages', folder, link)
-    )
-    expect(links.filter((link) => !ts.sys.fileExists(join(root, link)))).toEqual([])
   })
 })
 

@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises'
+import { isNatError } from '@postern/interface'
 import { Command, CommanderError } from 'commander'
 import { codesText, colorOption, type Shell } from './commands/common.js'
 import { addDoctor } from './commands/doctor.js'
@@ -57,7 +58,7 @@ ${codesText('all')}`
   try {
     await program.parseAsync(args[0] === '-V' ? ['-v'] : args, { from: 'user' })
   } catch (error) {
-    if (error instanceof Failure) {
+    if (error instanceof Failure || isNatError(error)) {
       line(process.stderr, `${colorsFor(process.stderr).red('✘')} ${error.message}`)
       shell.finish(exitCodes.failed)
     } else if (error instanceof CommanderError) {

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { ladderGrammar } from '@postern/node'
 import { describe, expect, it } from 'vitest'
@@ -103,3 +103,19 @@ describe('the command line', () => {
     expect(stderr).toContain(mention)
   })
 })
+
+// There routes are files. Elsewhere a program tells them.
+it.skipIf(process.platform !== 'linux').each([['doctor'], ['map', '8080']])(
+  'says in one sentence that Node.js does not let it look at the network: %s',
+  async (...args) => {
+    const root = fileURLToPath(new URL('../../..', import.meta.url))
+    const flags = ['--permission', `--allow-fs-read=${root}`, '--no-warnings']
+    const { stderr, status } = spawnSync(process.execPath, [...flags, bin, ...args.flat()], { encoding: 'utf8' })
+    expect({ status, lines: stderr.trim().split('\n') }).toEqual({
+      status: 1,
+      lines: [
+        expect.stringMatching(/^✘ the runtime does not let this program look at the network .*--allow-fs-read=\*$/)
+      ]
+    })
+  }
+)

@@ -183,6 +183,12 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     meaning: 'A strategy failed in a way that it should not.',
     advice: 'Report it to whoever wrote the strategy.'
   },
+  NOT_PERMITTED: {
+    meaning:
+      'The runtime does not let this program look at the network of the machine: Deno without a permission, or Node.js with `--permission`.',
+    advice:
+      'Start the program with that permission: `deno run --allow-all`, or `node --permission --allow-fs-read=*`. The message says what was refused.'
+  },
   STORE_UNUSABLE: {
     meaning:
       'The file that remembers mappings cannot be used: damaged, no regular file, in use by another process, or on a disk that is full or does not answer.',

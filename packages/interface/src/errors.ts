@@ -42,6 +42,7 @@ const codes = [
   'SECONDARY_GATEWAY',
   'LEASE_LAPSED',
   'STRATEGY_FAULT',
+  'NOT_PERMITTED',
   'STORE_UNUSABLE',
   'SYMMETRIC_NAT'
 ] as const

@@ -119,6 +119,9 @@ class NatTraversalService implements NatTraversal, Startable {
   readonly #kinds: ReadonlySet<string>
   readonly #clock: Clock
   #network: Network = { gateways: [], addresses: [] }
+  #lookedAt = false
+  /** Why the network is not known; empty once it is. */
+  #trouble: readonly string[] = []
   readonly #watch: (changed: (network: Network) => void, signal: AbortSignal) => Promise<void>
   #running: Running | undefined
 
@@ -149,7 +152,12 @@ class NatTraversalService implements NatTraversal, Startable {
     this.#traversal = traversal
     this.addEventListener = traversal.addEventListener
     this.removeEventListener = traversal.removeEventListener
-    this.#watch = (changed, signal) => watchNetwork({ clock, changed, find }, { signal })
+    const failed = (error: unknown): void => {
+      if (this.#lookedAt) return
+      const text = printable(error instanceof Error ? error.message : String(error))
+      this.#trouble = [`The network of this machine is not known: ${text}.`]
+    }
+    this.#watch = (changed, signal) => watchNetwork({ clock, changed, failed, find }, { signal })
     const announcer = createAnnouncer(components.addressManager, kinds.has('witness'))
     const announce = (): void => announcer.update(traversal.report().candidates)
     for (const event of ['verified', 'refuted', 'lost', 'changed', 'released', 'verdict'] as const) {
@@ -167,7 +175,8 @@ class NatTraversalService implements NatTraversal, Startable {
   }
 
   report(): Report {
-    const report = this.#traversal.report()
+    const { advice, ...rest } = this.#traversal.report()
+    const report = { ...rest, advice: [...this.#trouble, ...advice] }
     if (this.#kinds.has('witness')) return report
     return { ...report, advice: [...report.advice, ...announcingAdvice(report, this.#components.addressManager)] }
   }
@@ -200,6 +209,8 @@ class NatTraversalService implements NatTraversal, Startable {
     const watching = this.#watch((network) => {
       if (moved(network)) ending = endDeadConnections(this.#components, this.#clock, cut)
       this.#network = network
+      this.#lookedAt = true
+      this.#trouble = []
       this.#traversal.networkIs(network)
       follow()
       known.resolve()

@@ -208,3 +208,25 @@ describe('metrics', () => {
     await node.stop()
   })
 })
+
+describe('a network that cannot be looked at', () => {
+  it('is told as such, until it can be', async () => {
+    const clock = virtualClock()
+    let fails = true
+    const node = await createNode(clock, {
+      strategies: [],
+      findNetwork: async () => {
+        if (fails) throw new Error('spawn netstat ENOENT')
+        return { gateways: [], addresses: [] }
+      }
+    })
+    await node.start()
+    await pass(clock, 2000)
+    const sentence = 'The network of this machine is not known: spawn netstat ENOENT.'
+    expect(node.services.nat.report().advice).toContain(sentence)
+    fails = false
+    await pass(clock, 4000)
+    expect(node.services.nat.report().advice).not.toContain(sentence)
+    await node.stop()
+  })
+})

@@ -1,4 +1,3 @@
-import { BlockList } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import {
   boundGateways,
@@ -12,10 +11,12 @@ import {
   type Network
 } from '@postern/interface'
 import { interfaceOf } from './choose-gateways.js'
+import { notPermitted } from './permission.js'
 import type { FindRoutes, Route } from './route.js'
 import { darwinRoutes } from './routes-darwin.js'
 import { linuxRoutes, linuxUnfitAddresses } from './routes-linux.js'
 import { windowsRoutes } from './routes-windows.js'
+import { contains } from './subnet.js'
 import { localAddressTowards } from './udp.js'
 
 /** The addresses of an interface, as `os.networkInterfaces()` gives them. */
@@ -53,9 +54,18 @@ const somewhere: Readonly<Record<Family, string>> = { 4: '198.51.100.1', 6: '200
  * Where this host stands: its default routes, IPv4 before IPv6 and the lowest metric first, and its addresses, without
  * loopback and link-local ones. At most {@link maxGatewaysPerFamily} routes of each family.
  *
- * Rejects with the signal's reason, or with what a platform's own tool fails with.
+ * Rejects with the signal's reason, with `NOT_PERMITTED` where the runtime does not let this program look, or with what a
+ * platform's own tool fails with.
  */
 export async function findNetwork(call: CallOptions, options: FindNetworkOptions = {}): Promise<Network> {
+  try {
+    return await look(call, options)
+  } catch (error) {
+    throw notPermitted(error) ?? error
+  }
+}
+
+async function look(call: CallOptions, options: FindNetworkOptions): Promise<Network> {
   const {
     findRoutes = platformRoutes[process.platform] ?? (async () => []),
     interfaces = networkInterfaces,
@@ -124,15 +134,6 @@ function viaPolicy(found: readonly Gateway[], source: string | undefined, held: 
   if (same !== undefined) return [same, ...found.filter((gateway) => gateway !== same)]
   const address = familyOf(source) === 4 ? '0.0.0.0' : '::'
   return [{ address, interface: link, localAddress: source }, ...found]
-}
-
-function contains(cidr: string, address: string): boolean {
-  const [base = '', bits] = cidr.split('/')
-  if (familyOf(base) !== familyOf(address)) return false
-  const kind = familyOf(base) === 4 ? 'ipv4' : 'ipv6'
-  const range = new BlockList()
-  range.addSubnet(base, Number(bits), kind)
-  return range.check(address.replace(/%.*$/, ''), kind)
 }
 
 /** An address in its short form, with its zone. */

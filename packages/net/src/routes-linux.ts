@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { notPermitted } from './permission.js'
 import { halvesMetric, type Route } from './route.js'
 
 const up = 0x0001 // RTF_UP in linux/route.h
@@ -61,7 +62,8 @@ export function parseProcIfInet6(text: string): ReadonlySet<string> {
   )
 }
 
-/** Default routes from /proc. Where it cannot be read there are none. */
+/** Returns the default routes in /proc: none where the kernel has no such file. Rejects with `NOT_PERMITTED` where the runtime does
+ * not let this program read them. */
 export async function linuxRoutes(): Promise<readonly Route[]> {
   const macs = parseProcArp(readProc('arp'))
   return [...parseProcRoute(readProc('route')), ...parseProcIpv6Route(readProc('ipv6_route'))].map((each) => {
@@ -78,7 +80,9 @@ export const linuxUnfitAddresses = async (): Promise<ReadonlySet<string>> => par
 function readProc(name: string): string {
   try {
     return readFileSync(`/proc/self/net/${name}`, 'utf8')
-  } catch {
+  } catch (error) {
+    const refused = notPermitted(error)
+    if (refused !== undefined) throw refused
     return ''
   }
 }

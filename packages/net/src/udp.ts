@@ -1,5 +1,7 @@
 import { createSocket } from 'node:dgram'
-import { type CallOptions, familyOf, type NatError, natError } from '@postern/interface'
+import { networkInterfaces } from 'node:os'
+import { type CallOptions, canonicalAddress, classOf, familyOf, type NatError, natError } from '@postern/interface'
+import { contains } from './subnet.js'
 
 export interface SocketAddress {
   readonly address: string
@@ -71,7 +73,7 @@ export const openUdp: OpenUdp = async (options, { signal }) => {
   }
 
   socket.on('message', (bytes, from) => {
-    if (!open) return
+    if (!open || (remote !== undefined && !isSame(from, remote))) return
     try {
       onMessage(bytes, { address: from.address, port: from.port })
     } catch (error) {
@@ -95,6 +97,18 @@ export const openUdp: OpenUdp = async (options, { signal }) => {
     close
   }
 }
+
+/** Whether a datagram comes from the peer that a socket is connected to. Kernels see to that, but Deno connects no socket: there
+ * every host could answer in the place of the peer. */
+function isSame(from: SocketAddress, remote: SocketAddress): boolean {
+  if (from.port === remote.port && from.address === remote.address) return true
+  const address = withoutZone(remote.address)
+  // The kernel takes it for this machine, and answers from another address.
+  if (classOf(address) === 'unspecified') return true
+  return from.port === remote.port && canonicalAddress(withoutZone(from.address)) === canonicalAddress(address)
+}
+
+const withoutZone = (address: string): string => address.replace(/%.*$/, '')
 
 /** Waits for a callback, but no longer than the signal lives. */
 function settled(
@@ -140,5 +154,15 @@ export async function localAddressTowards(
   const nothing = (): void => undefined
   const socket = await open({ family, remote: { address, port: 9 }, onMessage: nothing, onError: nothing }, call)
   socket.close()
-  return socket.local.address
+  const local = socket.local.address
+  if (classOf(local) !== 'unspecified') return local
+  const neighbour = neighbourOf(address)
+  if (neighbour !== undefined) return neighbour
+  throw natError('UNREACHABLE', `the local address on the way to ${address} is not known`)
+}
+
+/** The address of this host in the subnet of another one. For Deno, which connects no UDP socket and so asks no routing table. */
+function neighbourOf(address: string): string | undefined {
+  const held = Object.values(networkInterfaces()).flatMap((each = []) => each)
+  return held.find(({ cidr }) => cidr !== null && contains(cidr, withoutZone(address)))?.address
 }

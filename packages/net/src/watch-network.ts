@@ -5,6 +5,9 @@ export interface WatchNetworkOptions {
   readonly clock: Clock
   /** Called at once with the network as it is, then whenever it changed, and when the machine woke from sleep. */
   readonly changed: (network: Network) => void
+  /** Called with the error of a look that failed, each time.
+   * @default none */
+  readonly failed?: (error: unknown) => void
   /** How often to look, in ms. A look reads four small files.
    * @default 2000 */
   readonly intervalMs?: number
@@ -21,11 +24,14 @@ const sleptMs = 5000
  * Resolves when the signal aborts. A look that fails is tried again at the next interval.
  */
 export async function watchNetwork(options: WatchNetworkOptions, { signal }: CallOptions): Promise<void> {
-  const { clock, changed, intervalMs = 2000, find = findNetwork } = options
+  const { clock, changed, failed, intervalMs = 2000, find = findNetwork } = options
   let last = ''
   let aheadMs = clock.wallMs() - clock.monotonicMs()
   while (!signal.aborted) {
-    const network = await find({ signal }).catch(() => undefined)
+    const network = await find({ signal }).catch((error: unknown) => {
+      if (!signal.aborted) failed?.(error)
+      return undefined
+    })
     if (signal.aborted) return
     const nowAheadMs = clock.wallMs() - clock.monotonicMs()
     const slept = nowAheadMs - aheadMs > sleptMs

@@ -1,7 +1,7 @@
-import { createSocket, type Socket } from 'node:dgram'
+import { createSocket, Socket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Clock, NatError } from '@postern/interface'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { localAddressTowards, openUdp, requestUdp, type UdpOptions, type UdpRequest } from '../src/index.js'
 
 const clock: Clock = {
@@ -333,5 +333,46 @@ describe('localAddressTowards', () => {
   it('is our side of the way', async () => {
     expect(await localAddressTowards('127.0.0.2', call)).toBe('127.0.0.1')
     await expect(localAddressTowards('router', call)).rejects.toThrow(TypeError)
+  })
+})
+
+describe('a runtime that connects no UDP socket, as Deno', () => {
+  afterEach(() => vi.restoreAllMocks())
+
+  /** `connect` answers and does nothing, so the kernel lets in every sender, and knows no address of this host. */
+  function withoutConnect(): void {
+    vi.spyOn(Socket.prototype, 'connect').mockImplementation((...args: readonly unknown[]) => {
+      const done = args.at(-1)
+      if (typeof done === 'function') Reflect.apply(done, undefined, [])
+    })
+  }
+
+  it('takes datagrams of its peer alone, all the same', async () => {
+    withoutConnect()
+    const [own, stranger] = [createSocket('udp4'), createSocket('udp4')]
+    peers.add(own).add(stranger)
+    for (const socket of [own, stranger]) {
+      socket.bind(0, '127.0.0.1')
+      await once(socket, 'listening')
+    }
+    const heard: number[] = []
+    const answered = Promise.withResolvers<void>()
+    const onMessage: UdpOptions['onMessage'] = ([first = 0]) => {
+      heard.push(first)
+      if (first === 1) answered.resolve()
+    }
+    const remote = { address: '127.0.0.1', port: own.address().port }
+    const socket = await openUdp({ family: 4, remote, onMessage, onError: nothing }, call)
+    await new Promise((resolve) => stranger.send(Uint8Array.of(9), socket.local.port, '127.0.0.1', resolve))
+    own.send(Uint8Array.of(1), socket.local.port, '127.0.0.1')
+    await answered.promise
+    socket.close()
+    expect(heard).toEqual([1])
+  })
+
+  it('has the local address towards a neighbour from its interfaces, and says that it knows no other', async () => {
+    withoutConnect()
+    expect(await localAddressTowards('127.0.0.9', call)).toBe('127.0.0.1')
+    await expect(localAddressTowards('198.51.100.1', call)).rejects.toMatchObject({ code: 'UNREACHABLE' })
   })
 })

@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -232,4 +234,26 @@ it('a strategy asks at most four gateways of a family, wherever the network was 
   const call = { signal: new AbortController().signal }
   expect(await chooseGateways({ gateways, addresses: [] }, undefined, 6, call)).toEqual(gateways.slice(0, 4))
   expect(await chooseGateways({ gateways, addresses: [] }, 'fe80::50', 6, call)).toEqual([gateways[0x4f]])
+})
+
+describe('a runtime that does not let the program look', () => {
+  const root = join(import.meta.dirname, '..', '..', '..')
+  const looks = `import { findNetwork } from ${JSON.stringify(join(root, 'packages', 'net', 'dist', 'index.js'))}
+    findNetwork(new AbortController()).then(() => console.log('looked'), ({ code, message }) => console.log(code, message))`
+
+  // There routes are files. Elsewhere a program tells them, which Node.js forbids as well.
+  it.skipIf(process.platform !== 'linux')('is not a machine without a route: Node.js with --permission', () => {
+    const flags = ['--permission', `--allow-fs-read=${root}`, '--input-type=module']
+    const { stdout } = spawnSync(process.execPath, [...flags, '--eval', looks], { encoding: 'utf8' })
+    expect(stdout).toMatch(/^NOT_PERMITTED .*--allow-fs-read/)
+  })
+
+  it('is not a machine without addresses: Deno without a permission', async () => {
+    const refusal = 'Requires sys access to "networkInterfaces", run again with the --allow-sys flag'
+    const interfaces = (): never => {
+      throw Object.assign(new Error(refusal), { name: 'NotCapable' })
+    }
+    const looking = findNetwork(new AbortController(), { findRoutes: async () => [], interfaces })
+    await expect(looking).rejects.toMatchObject({ code: 'NOT_PERMITTED', message: expect.stringContaining(refusal) })
+  })
 })

@@ -35,6 +35,12 @@ export function checkServer(server: unknown): asserts server is ExposableServer 
     server !== null &&
     names.every((name) => typeof Reflect.get(server, name) === 'function')
   if (has('address', 'on') && (has('listen') || has('bind', 'addMembership'))) return
+  // Those that Bun.serve(), Bun.listen(), Deno.serve(), Deno.listen() and their like for UDP return emit no events.
+  if (!has('on') && (has('stop') || has('shutdown') || has('accept') || has('receive') || has('sendMany'))) {
+    throw new TypeError(
+      'expose() takes a server of node:http, node:https, node:net or node:dgram, which Bun and Deno have too, and no Bun.serve() or Deno.serve(): see docs/bun-and-deno.md'
+    )
+  }
   throw new TypeError(
     'expose() takes a net.Server, http.Server, https.Server or dgram.Socket: what listen() of a framework gives, for example'
   )

@@ -9,7 +9,15 @@ import {
   type TraversalEvents,
   type TypedEvents
 } from '@postern/core'
-import { type CallOptions, checkOptions, type Host, type Network, printable, type Strategy } from '@postern/interface'
+import {
+  type CallOptions,
+  checkOptions,
+  type Host,
+  isNatError,
+  type Network,
+  printable,
+  type Strategy
+} from '@postern/interface'
 import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { checkServer, type ExposableServer, endpointsOf, isListening, listening } from './endpoints.js'
 import { fileStore } from './file-store.js'
@@ -143,20 +151,30 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
 
     const known = Promise.withResolvers<void>()
     let where: Network = { gateways: [], addresses: [] }
+    let isKnown = false
+    const failed = (error: unknown): void => {
+      if (isKnown) return
+      trouble = cannotLook(error)
+      // The runtime refuses at the next look, too.
+      if (isNatError(error) && error.code === 'NOT_PERMITTED') known.resolve()
+    }
     lendTo(traversal, server, endpoints, () => where, ended)
     const changed = (network: Network): void => {
+      trouble = undefined
+      isKnown = true
       where = network
       traversal.networkIs(network)
       known.resolve()
     }
-    watching = watchNetwork({ clock: host.clock, changed, find }, ended)
+    watching = watchNetwork({ clock: host.clock, changed, failed, find }, ended)
     // A platform that cannot tell its routes still has its own addresses, and named gateways.
     const late = new AbortController()
     await Promise.race([known.promise, host.clock.sleep(patienceMs, late).catch(() => undefined), aborted(ended)])
     late.abort()
     if (ended.signal.aborted) return
     await traversal.start()
-    await traversal.firstPass()
+    // Nothing is tried before the network is known.
+    if (isKnown) await traversal.firstPass()
   }
 
   if (releaseOnExit) closeOnSignals(() => exposure.close(), ended.signal)
@@ -175,6 +193,9 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   })
   return exposure
 }
+
+const cannotLook = (error: unknown): string =>
+  `The network of this machine is not known: ${printable(error instanceof Error ? error.message : String(error))}.`
 
 const aborted = ({ signal }: CallOptions): Promise<void> =>
   new Promise((resolve) => {

@@ -115,7 +115,7 @@ async function makeFolders(folder: string): Promise<void> {
 /** Where a file of this user's state belongs; undefined if there is no home folder. A relative `XDG_STATE_HOME` counts from the
  * working folder. */
 export function stateFile(name: string): string | undefined {
-  const { XDG_STATE_HOME: state = '' } = process.env
+  const state = environment('XDG_STATE_HOME')
   if (state !== '') return join(state, 'postern', name)
   try {
     const home = homedir()
@@ -123,6 +123,15 @@ export function stateFile(name: string): string | undefined {
   } catch {
     // A user without an entry in the password file, as in some containers.
     return undefined
+  }
+}
+
+/** Returns a variable of the environment; empty where it is not set, and where Deno does not let this program read it. */
+function environment(name: string): string {
+  try {
+    return process.env[name] ?? ''
+  } catch {
+    return ''
   }
 }
 

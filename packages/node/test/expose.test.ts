@@ -5,10 +5,10 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { memoryStore } from '@postern/core'
-import type { Strategy } from '@postern/interface'
+import { natError, type Strategy } from '@postern/interface'
 import { createGateway, type FakeGateway, listen, virtualClock } from '@postern/testkit'
 import { afterEach, describe, expect, it } from 'vitest'
-import { type ExposeOptions, type Exposure, expose } from '../src/index.js'
+import { type ExposeOptions, type Exposure, expose, stateFile } from '../src/index.js'
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
@@ -192,4 +192,40 @@ describe('expose', () => {
     const options: ExposeOptions = { strategies: [rich] }
     expect(options.strategies).toHaveLength(1)
   })
+})
+
+describe('a network that cannot be looked at', () => {
+  it.each([
+    ['the runtime does not permit it', 0, natError('NOT_PERMITTED', 'the runtime does not let this program look')],
+    ['its tool is missing', 5000, new Error('spawn netstat ENOENT')]
+  ])('is told as such: %s', async (_, afterMs, error) => {
+    const clock = virtualClock()
+    const host = { clock, random: Math.random, log: { debug: () => undefined, info: () => undefined } }
+    const server = createServer().listen(0, '0.0.0.0')
+    cleanups.push(() => server.close())
+    await once(server, 'listening')
+    let fails = true
+    const findNetwork: NonNullable<ExposeOptions['findNetwork']> = async () => {
+      if (fails) throw error
+      return { gateways: [], addresses: [] }
+    }
+    const waiting = exposed(server, { strategies: 'pcp', store: memoryStore(), host, findNetwork })
+    await clock.advance(afterMs)
+    const exposure = await waiting
+    const sentence = `The network of this machine is not known: ${error.message}.`
+    expect(exposure.report()).toMatchObject({ verdict: 'unknown', advice: [sentence] })
+    fails = false
+    await clock.advance(2000)
+    expect(exposure.report().advice).not.toContain(sentence)
+  })
+})
+
+it('needs no permission to read the environment, which Deno gives only when it is asked to', async () => {
+  const { env } = process
+  const refuse = (): never => {
+    throw Object.assign(new Error('Requires env access to "XDG_STATE_HOME"'), { name: 'NotCapable' })
+  }
+  Object.defineProperty(process, 'env', { configurable: true, value: new Proxy({}, { get: refuse, has: refuse }) })
+  cleanups.push(() => Object.defineProperty(process, 'env', { configurable: true, value: env }))
+  expect(stateFile('x.json')).toMatch(/x\.json$/)
 })

@@ -105,3 +105,19 @@ describe('wrong options', () => {
     expect(() => parseLadder('upnp,Manul:1')).toThrow('Did you mean "manual"?')
   })
 })
+
+describe('a server of Bun or Deno', () => {
+  const nothing = (): void => undefined
+  const own = { ref: nothing, unref: nothing }
+  it.each([
+    ['Bun.serve()', { ...own, stop: nothing, reload: nothing, fetch: nothing, address: { port: 8080 }, port: 8080 }],
+    ['Bun.listen()', { ...own, stop: nothing, reload: nothing, port: 8080, data: undefined }],
+    ['Bun.udpSocket()', { ...own, close: nothing, send: nothing, sendMany: nothing, address: { port: 8080 } }],
+    ['Deno.serve()', { ...own, addr: { port: 8080 }, finished: Promise.resolve(), shutdown: nothing }],
+    ['Deno.listen()', { ...own, addr: { port: 8080 }, accept: nothing, next: nothing, close: nothing }],
+    ['Deno.listenDatagram()', { addr: { port: 8080 }, receive: nothing, send: nothing, close: nothing }]
+  ])('is refused with what to take in its place: %s', async (_, server) => {
+    const refusal = expose(server as never).catch(String)
+    expect(await refusal).toMatch(/^TypeError: .*node:http.*Bun\.serve.*Deno\.serve.*docs\/bun-and-deno\.md/)
+  })
+})

@@ -1,0 +1,22 @@
+// Publishes the packages whose version is new. Only the release workflow runs this: what is published names the repository and
+// the commit that it was built from, and only the workflow knows them.
+import { spawnSync } from 'node:child_process'
+import path from 'node:path'
+
+const root = path.dirname(import.meta.dirname)
+const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: repository, GITHUB_SHA: commit } = process.env
+
+if (server && repository && commit) {
+  const name = path.join(root, 'scripts', 'name-repository.mjs')
+  run(process.execPath, [name, `${server}/${repository}`, '--ref', commit])
+  run(path.join(root, 'node_modules', '.bin', 'changeset'), ['publish'])
+} else {
+  console.error('Packages are published by the release workflow only: it knows the repository and the commit.')
+  process.exitCode = 2
+}
+
+function run(command, args) {
+  const { error, status } = spawnSync(command, args, { cwd: root, stdio: 'inherit' })
+  if (error) throw error
+  if (status !== 0) process.exit(status ?? 1)
+}

@@ -1,0 +1,78 @@
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import semver from 'semver'
+import { describe, expect, it } from 'vitest'
+import { packages, read, root } from './workspace.js'
+
+interface Installed {
+  readonly name: string
+  readonly version: string
+  readonly engines?: { readonly node?: string }
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly optionalDependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>
+}
+
+/** The folder in which Node finds a package; undefined where it is not installed, as for another platform. */
+function folderOf(name: string, from: string): string | undefined {
+  const folder = join(from, 'node_modules', name)
+  if (existsSync(join(folder, 'package.json'))) return realpathSync(folder)
+  return dirname(from) === from ? undefined : folderOf(name, dirname(from))
+}
+
+/** Adds the package of a folder, and everything that is installed with it for the person who uses it. */
+function collect(folder: string, found: Map<string, Installed>): ReadonlyMap<string, Installed> {
+  if (found.has(folder)) return found
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Installed
+  found.set(folder, manifest)
+  const { dependencies = {}, optionalDependencies = {}, peerDependencies = {}, peerDependenciesMeta = {} } = manifest
+  for (const name of Object.keys({ ...peerDependencies, ...dependencies, ...optionalDependencies })) {
+    const place = folderOf(name, folder)
+    const isOptional = name in optionalDependencies || peerDependenciesMeta[name]?.optional === true
+    if (place !== undefined) collect(place, found)
+    else if (!isOptional) throw new Error(`${manifest.name} needs ${name}, which is not installed`)
+  }
+  return found
+}
+
+/** The versions of Node.js of today, and those before and after that a person may run. */
+const majors = Array.from({ length: 12 }, (_, index) => 20 + index)
+
+const rangeOf = ({ engines }: Partial<Installed>): string => engines?.node ?? '*'
+
+describe.each(packages)('$manifest.name', ({ folder, manifest }) => {
+  const own = rangeOf(manifest)
+  const all = [...collect(realpathSync(join(root, 'packages', folder)), new Map()).values()]
+
+  // Yarn 1 refuses to install a package whose dependency does not take the version of Node.js that runs.
+  it('promises no version of Node.js that one of its dependencies refuses', () => {
+    const narrower = all.filter((each) => !semver.subset(own, rangeOf(each)))
+    expect(narrower.map((each) => `${each.name}@${each.version}: ${rangeOf(each)}`)).toEqual([])
+  })
+
+  it('refuses no version of Node.js, from 22 on, that all of its dependencies take', () => {
+    const others = all.filter(({ name }) => !name.startsWith('@postern/'))
+    const refused = majors.filter(
+      (major) =>
+        major >= 22 &&
+        !semver.satisfies(`${major}.0.0`, own) &&
+        others.every((each) => semver.satisfies(`${major}.0.0`, rangeOf(each)))
+    )
+    expect(refused).toEqual([])
+  })
+
+  it('refuses what is older than Node.js 22, and says in its README what it needs beyond that', () => {
+    expect(semver.minVersion(own)?.version).toBe('22.0.0')
+    const odd = majors.filter((major) => major > 22 && !semver.satisfies(`${major}.0.0`, own))
+    const readme = read(`packages/${folder}/README.md`)
+    for (const major of odd) expect(readme).toMatch(new RegExp(`Node\\.js [^]{0,160}\\b${major}\\b`))
+  })
+})
+
+it('has requirements in the README, and in what an older Node.js is told, that are those of the manifests', () => {
+  expect(read('README.md')).toContain('- The packages: Node 22 or later')
+  expect(read('packages/cli/bin/postern.js')).toMatch(/major < 22\b[^]*needs Node\.js 22 or later/)
+  expect(read('packages/node/src/node-version.ts')).toMatch(/< 22\b[^]*needs Node\.js 22 or later/)
+  expect(read('packages/lab/bin/postern-lab.js')).toMatch(/< 22\b[^]*needs Node\.js 22 or later/)
+})

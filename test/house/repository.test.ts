@@ -1,0 +1,170 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, posix, sep } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { linksOf } from '../../scripts/markdown-links.mjs'
+import { packages, read, root } from './workspace.js'
+
+const url = 'https://github.com/owner/name'
+let copy = ''
+
+/** What of the repository is left out of the copy: what is installed and built, and what no README links to. */
+const left = new Set(['node_modules', 'dist', '.git', '.turbo', 'attacks', 'corpus', 'src', 'test'])
+
+beforeAll(() => {
+  copy = mkdtempSync(join(tmpdir(), 'postern-'))
+  for (const each of ['docs', 'interop', 'packages', 'scripts']) {
+    cpSync(join(root, each), join(copy, each), {
+      recursive: true,
+      filter: (file) => !left.has(file.slice(file.lastIndexOf(sep) + 1))
+    })
+  }
+})
+afterAll(() => rmSync(copy, { recursive: true, force: true }))
+
+interface Outcome {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+function run(script: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Outcome {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(copy, 'scripts', script), ...args], {
+    encoding: 'utf8',
+    env: { PATH: process.env['PATH'], ...env }
+  })
+  return { status, stdout, stderr }
+}
+
+const name = (...args: readonly string[]): Outcome => run('name-repository.mjs', args)
+const inCopy = (file: string): string => readFileSync(join(copy, file), 'utf8')
+
+/** What npm packs by itself, and what a manifest lists. */
+function isPacked(file: string, files: unknown): boolean {
+  const entries = Array.isArray(files) ? files.map(String) : []
+  return [...entries, 'package.json', 'README.md'].some((entry) =>
+    entry.endsWith('*') ? file.startsWith(entry.slice(0, -1)) : file === entry || file.startsWith(`${entry}/`)
+  )
+}
+
+describe('naming the repository', () => {
+  it.each([
+    ['no address', [], 'Name one repository, such as https://github.com/owner/name.'],
+    ['two of them', [url, url], 'Name one repository, such as https://github.com/owner/name.'],
+    ['plain HTTP', ['http://github.com/owner/name'], 'is no address of a repository'],
+    ['an address of SSH', ['git@github.com:owner/name.git'], 'is no address of a repository'],
+    ['credentials', ['https://me:secret@github.com/owner/name'], 'is no address of a repository'],
+    ['an owner alone', ['https://github.com/owner'], 'is no address of a repository'],
+    ['a page below it', [`${url}/tree/main`], 'is no address of a repository'],
+    ['a query', [`${url}?a`], 'is no address of a repository'],
+    ['an empty owner', ['https://github.com//name'], 'is no address of a repository'],
+    ['a bad ref', [url, '--ref', 'a b'], '"a b" is no tag or commit.'],
+    ['a ref that climbs', [url, '--ref', 'v1/../..'], 'is no tag or commit.'],
+    ['an unknown option', [url, '--reff', 'v1'], "Unknown option '--reff'."]
+  ])('refuses %s in one sentence, and writes nothing', (_, args, sentence) => {
+    const { status, stdout, stderr } = name(...args)
+    expect({ status, stdout, lines: stderr.split('\n').length }).toEqual({ status: 2, stdout: '', lines: 2 })
+    expect(stderr).toContain(sentence)
+    for (const { folder } of packages) expect(inCopy(`packages/${folder}/package.json`)).not.toContain('"repository"')
+  })
+
+  it('tells with --help what it does, and with --check what it would write', () => {
+    expect(name('--help')).toMatchObject({ status: 0, stdout: expect.stringContaining('--check') })
+    const { status, stderr } = name(url, '--check')
+    expect(status).toBe(1)
+    expect(stderr).toContain(`packages/core/README.md does not name ${url} at HEAD.`)
+    expect(inCopy('packages/core/README.md')).toBe(read('packages/core/README.md'))
+  })
+
+  it('writes it into every package, and leaves no link of a README that leads out of what is packed', () => {
+    expect(name(`${url}.git`, '--ref', 'v1.2.3')).toMatchObject({ status: 0, stderr: '' })
+    for (const { folder, manifest } of packages) {
+      expect(JSON.parse(inCopy(`packages/${folder}/package.json`))).toEqual({
+        ...manifest,
+        repository: { type: 'git', url: `git+${url}.git`, directory: `packages/${folder}` },
+        homepage: `${url}/tree/HEAD/packages/${folder}#readme`,
+        bugs: `${url}/issues`
+      })
+      const links = linksOf(inCopy(`packages/${folder}/README.md`))
+      const relative = links.filter((link) => !/^(?:https:|#)/.test(link)).map((link) => posix.normalize(link))
+      expect(relative.filter((link) => !isPacked(link.replace(/[?#].*/, ''), manifest['files']))).toEqual([])
+      expect(links).toHaveLength(linksOf(read(`packages/${folder}/README.md`)).length)
+    }
+    expect(linksOf(inCopy('packages/core/README.md'))).toContain(`${url}/blob/v1.2.3/docs/policy.md`)
+    expect(linksOf(inCopy('packages/libp2p/README.md'))).toContain(`${url}/blob/v1.2.3/packages/hole-punch/README.md`)
+  })
+
+  it('changes nothing when it runs again, and the links alone with another ref', () => {
+    expect(name(url, '--ref', 'v1.2.3')).toMatchObject({ status: 0, stdout: `0 files name ${url} now.\n` })
+    expect(name(url, '--ref', 'v1.2.3', '--check')).toMatchObject({ status: 0, stderr: '' })
+    expect(name(url, '--ref', '@postern/core@2.0.0').status).toBe(0)
+    const links = linksOf(inCopy('packages/core/README.md'))
+    expect(links).toContain(`${url}/blob/@postern/core@2.0.0/docs/policy.md`)
+    expect(links.filter((link) => link.includes('v1.2.3'))).toEqual([])
+  })
+
+  it('knows folders, pictures, fragments and files of the package itself', () => {
+    const text =
+      '[a](../../docs) [b](../../docs/p.png) [c](../../docs/guide.md#d) [e](package.json) [f](tsconfig.json) [g](#h)'
+    writeFileSync(join(copy, 'docs', 'p.png'), '')
+    writeFileSync(
+      join(copy, 'packages', 'net', 'README.md'),
+      `${text} [i](../..) \`[j](../../k.md)\` [l](https://m.org/)\n`
+    )
+    expect(name(url, '--ref', 'v1').status).toBe(0)
+    expect(linksOf(inCopy('packages/net/README.md'))).toEqual([
+      `${url}/tree/v1/docs`,
+      `${url}/raw/v1/docs/p.png`,
+      `${url}/blob/v1/docs/guide.md#d`,
+      'package.json',
+      `${url}/blob/v1/packages/net/tsconfig.json`,
+      '#h',
+      `${url}/tree/v1`,
+      'https://m.org/'
+    ])
+  })
+
+  it('refuses a link that leads nowhere', () => {
+    writeFileSync(join(copy, 'packages', 'net', 'README.md'), '[a](../../docs/absent.md)\n')
+    const { status, stderr } = name(url)
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: 'packages/net/README.md links to ../../docs/absent.md, which does not exist.\n'
+    })
+  })
+})
+
+describe('publishing', () => {
+  it('is not done by hand', () => {
+    const { status, stderr } = run('publish.mjs', [])
+    expect(status).toBe(2)
+    expect(stderr).toMatch(/^Packages are published by the release workflow only.*\.\n$/)
+  })
+
+  it.skipIf(process.platform === 'win32')('names the repository and the commit first', () => {
+    const program = join(copy, 'node_modules', '.bin', 'changeset')
+    mkdirSync(dirname(program), { recursive: true })
+    writeFileSync(
+      program,
+      '#!/bin/sh\necho "$@"; grep bugs packages/core/package.json; grep -o "blob/[^/]*/docs/policy.md" packages/core/README.md\n'
+    )
+    chmodSync(program, 0o755)
+    cpSync(join(root, 'packages', 'net', 'README.md'), join(copy, 'packages', 'net', 'README.md'))
+    const env = { GITHUB_SERVER_URL: 'https://github.com', GITHUB_REPOSITORY: 'owner/name', GITHUB_SHA: 'c0ffee' }
+    const { status, stdout } = run('publish.mjs', [], env)
+    expect(status).toBe(0)
+    expect(stdout.split('\n').slice(1)).toEqual([
+      'publish',
+      '  "bugs": "https://github.com/owner/name/issues",',
+      'blob/c0ffee/docs/policy.md',
+      ''
+    ])
+  })
+
+  it('is what the release workflow does, and its pull request names nothing', () => {
+    const workflow = read('.github/workflows/release.yml')
+    expect(workflow).toMatch(/^ *publish: node scripts\/publish\.mjs\b/m)
+    expect(workflow).toMatch(/^ *version: node_modules\/\.bin\/changeset version$/m)
+  })
+})
