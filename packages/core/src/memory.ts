@@ -75,6 +75,8 @@ const soonMs = 250
 const perMemoryMs = 0.1
 /** and where only the time of a mapping was extended, so late. */
 const lazilyMs = 60_000
+/** Beyond so many, those whose mapping has run out are forgotten: a host that travels meets a new gateway each day. */
+const maxMemories = 1024
 /** A store that takes longer, in ms, is not waited for: a disk that is away must not keep a host unreachable. */
 const patienceMs = 1500
 
@@ -151,6 +153,15 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
     return similar === undefined || (gateway.mac !== null && similar.gateway.mac !== null) ? undefined : similar
   }
 
+  /** What to forget before another memory is kept: of networks that the host has left long ago. */
+  function surplusIdle(): readonly Memory[] {
+    if (book.size < maxMemories) return []
+    const now = clock.wallMs()
+    const isIdle = ({ externalPort, expiresAt }: Memory): boolean =>
+      externalPort === null || (expiresAt !== null && expiresAt <= now)
+    return [...book.values()].filter(isIdle).slice(0, book.size - maxMemories + 1)
+  }
+
   /** Rejects for nothing. What comes late adds what is not known yet, and changes nothing that is. */
   async function read(): Promise<void> {
     try {
@@ -190,6 +201,7 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
         verifiedAt: null
       }
       if (known === undefined) {
+        for (const idle of surplusIdle()) book.delete(keyOf(idle))
         keep(memory)
         dirty = true
       }

@@ -64,6 +64,7 @@ export function noteOf(memory: Memory, others: Iterable<Memory>, key: string): M
   return { ...memory, key, externalPort: null, wantedPort: null, expiresAt: null, verifiedAt: null }
 }
 
+/** The oldest notes beyond the bound. */
 export function surplusNotes(memories: Iterable<Memory>): readonly Memory[] {
   const notes = [...memories].filter(isNote)
   return notes.slice(0, Math.max(0, notes.length - maxNotes))

@@ -150,6 +150,23 @@ describe('a store', () => {
   })
 })
 
+it('is not filled with routers that the host has left long ago', async () => {
+  const old = Array.from({ length: 1500 }, (_, index) => ({
+    ...another,
+    gateway: { address: `10.0.${index >> 8}.${index & 255}`, mac: null },
+    endpoint: web,
+    expiresAt: index < 10 ? null : 1
+  }))
+  const store = memoryStore(old)
+  const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { store })
+  each.traversal.want(web)
+  await begin(each, 2000)
+  const kept = await store.load()
+  expect(kept).toHaveLength(1024)
+  expect(kept.filter(({ expiresAt }) => expiresAt === null)).toHaveLength(10)
+  await end(each)
+})
+
 describe('the quirks of a router', () => {
   const quirky =
     (quirks: readonly string[]) =>
