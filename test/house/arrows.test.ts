@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { builtinModules } from 'node:module'
-import { join } from 'node:path'
+import { join, posix } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
 import { type Package, packages, read, readJson, root, sourcesOf } from './workspace.js'
@@ -23,6 +23,16 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   testkit: ['interface', 'net'],
   conformance: ['interface', 'net', 'testkit'],
   lab: ['interface']
+}
+
+/** Modules that are imported for what they do: a bundler leaves them out unless the manifest names them. */
+function importedForEffects(each: Package): false | readonly string[] {
+  const files = sourcesOf(each).flatMap((file) =>
+    [...read(file).matchAll(/^import '(\.[^']+)'/gm)].map(([, specifier = '']) =>
+      posix.join('./dist', posix.dirname(file).replace(/^.*\/src\/?/, ''), specifier)
+    )
+  )
+  return files.length === 0 ? false : files.map((file) => `./${file}`)
 }
 
 /** `@postern/net` and `@postern/net/x` to `net`; undefined for everything else. */
@@ -96,7 +106,7 @@ describe.each(packages)('$manifest.name', (each) => {
       description: expect.stringMatching(/^.{20,}[^.]$/),
       license: 'Apache-2.0 OR MIT',
       type: 'module',
-      sideEffects: false,
+      sideEffects: importedForEffects(each),
       engines: { node: expect.stringContaining('22') },
       publishConfig: { access: 'public' }
     })
