@@ -11,9 +11,12 @@ import { createPlaces, type Party, type PlaceLimits, type PlaceRefusal, type Pla
 import { createFrameBudget, type FrameLimits } from './frame-budget.js'
 import { ipOf } from './ip-of.js'
 import type { ListenerKind, SocketGuard } from './listener-guard.js'
-import { pausable } from './pausable-socket.js'
+import { holdAfter, pausable } from './pausable-socket.js'
 import { createSocketRate } from './socket-rate.js'
 import { createStreamPlaces } from './stream-places.js'
+
+/** A handshake is far shorter, with the HTTP request of a WebSocket. What is read beyond it waits for its end. */
+const maxHandshakeBytes = 64 * 1024
 
 /** How much of the listeners of a node its peers may take. */
 export interface AdmissionLimits {
@@ -161,6 +164,7 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
       return false
     }
     const settled = new AbortController()
+    holdAfter(socket, maxHandshakeBytes, settled.signal)
     const pause = pausable(socket, clock)
     const entry: Entry = {
       end: () => socket.destroy(),

@@ -40,3 +40,29 @@ export function pausable(socket: Socket, clock: Clock): (ms: number) => void {
     void resumeInTime()
   }
 }
+
+/**
+ * Stops reading from a socket after so many bytes, until the signal aborts. Nothing is lost: what the peer has sent stays in the
+ * kernel, and the peer waits.
+ */
+export function holdAfter(socket: Socket, maxBytes: number, until: AbortSignal): void {
+  let leftBytes = maxBytes
+  let isWanted = false
+  const isHeld = (): boolean => leftBytes <= 0 && !until.aborted
+  const push = socket.push.bind(socket)
+  const read = socket._read.bind(socket)
+  socket.push = (chunk: unknown, encoding?: BufferEncoding) => {
+    if (chunk instanceof Uint8Array) leftBytes -= chunk.length
+    return push(chunk, encoding) && !isHeld()
+  }
+  socket._read = (size) => {
+    if (isHeld()) isWanted = true
+    else read(size)
+  }
+  const resume = (): void => {
+    if (!isWanted || socket.destroyed) return
+    isWanted = false
+    socket._read(0)
+  }
+  until.addEventListener('abort', resume, { once: true })
+}
