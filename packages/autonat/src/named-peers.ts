@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, type MultiaddrText, natError, printable } from '@postern/interface'
+import { type CallOptions, errorText, type MultiaddrText, natError, printable } from '@postern/interface'
 import { orAborted, within } from '@postern/net'
 import type { AutonatHost } from './host.js'
 
@@ -30,7 +30,7 @@ export async function keepConnected(host: AutonatHost, peer: MultiaddrText, { si
       if (signal.aborted) return
       failures += 1
       log.debug(
-        `autonat: ${peer} cannot be reached: ${printable(error instanceof Error ? error.message : String(error))}`
+        `autonat: ${peer} cannot be reached: ${printable(errorText(error))}`
       )
     }
     const waitMs = Math.min(backOffMs.first * 2 ** Math.max(0, failures - 1), backOffMs.most)

@@ -145,7 +145,10 @@ function observed(trial: Trial): Promise<void> {
   return new Promise((resolve) => {
     const look = (): void => {
       const { strategies } = trial.report()
-      if (strategies.every(({ kind, state }) => kind !== 'observer' || state !== 'available')) resolve()
+      if (
+        strategies.every(({ kind, state, tookMs }) => kind !== 'observer' || (state !== 'available' && tookMs !== null))
+      )
+        resolve()
     }
     trial.addEventListener('strategy', look)
     look()

@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram'
-import { type CallOptions, familyOf, type NatError, natError } from '@postern/interface'
+import { type CallOptions, errorText, familyOf, type NatError, natError } from '@postern/interface'
 
 export interface SocketAddress {
   readonly address: string
@@ -123,7 +123,7 @@ function asNatError(error: unknown): NatError {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   if (code === 'ECONNREFUSED') return natError('REFUSED', 'the port is closed', { cause: error })
   if (code === 'EADDRINUSE') return natError('PORT_TAKEN', 'the local port is in use', { cause: error })
-  return natError('UNREACHABLE', `cannot send: ${error instanceof Error ? error.message : String(error)}`, {
+  return natError('UNREACHABLE', `cannot send: ${errorText(error)}`, {
     cause: error
   })
 }

@@ -9,7 +9,7 @@ import {
   type TraversalEvents,
   type TypedEvents
 } from '@postern/core'
-import { type CallOptions, checkOptions, type Host, type Network, printable, type Strategy } from '@postern/interface'
+import { type CallOptions, checkOptions, errorText, type Host, type Network, printable, type Strategy } from '@postern/interface'
 import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { checkServer, type ExposableServer, endpointsOf, isListening, listening } from './endpoints.js'
 import { fileStore } from './file-store.js'
@@ -170,7 +170,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     over.abort()
   }
   begun.catch((error: unknown) => {
-    trouble = `${error instanceof Error ? error.message : String(error)}.`
+    trouble = `${printable(errorText(error))}.`
     host.log.info(`nothing is exposed: ${trouble}`)
   })
   return exposure

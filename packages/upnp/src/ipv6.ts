@@ -1,5 +1,6 @@
 import {
   type CallOptions,
+  errorText,
   familyOf,
   type Gateway,
   hasNextHop,
@@ -105,7 +106,7 @@ async function clientOverIpv6(options: Ipv6Client, call: CallOptions): Promise<C
   } catch (error) {
     call.signal.throwIfAborted()
     host.log.debug(
-      `upnp: ${link.address} does not answer over IPv6: ${error instanceof Error ? printable(error.message) : ''}`
+      `upnp: ${link.address} does not answer over IPv6: ${printable(errorText(error))}`
     )
     return otherwise
   }
