@@ -457,7 +457,7 @@ describe('the line of an observer always has a reason where it is of no use', ()
   const line = (report: Report): unknown => report.strategies.find(({ name }) => name === 'stun')
 
   it('while its server is being looked for', async () => {
-    const here = stage(() => [
+    const here = stage((_trace, clock) => [
       () => ({ name: 'stun', kind: 'observer', discover: (_network, _found, call) => clock.sleep(1e12, call) })
     ])
     here.traversal.networkIs(home)
