@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram'
 import { type CallOptions, errorText, familyOf, type NatError, natError } from '@postern/interface'
+import { addHandle } from './handles.js'
 
 export interface SocketAddress {
   readonly address: string
@@ -40,10 +41,12 @@ export const openUdp: OpenUdp = async (options, { signal }) => {
   // For the moments in between the listeners below: an error that nothing hears ends the process.
   socket.on('error', () => undefined)
   let open = true
+  const leaveList = addHandle(socket)
   const close = (): void => {
     if (!open) return
     open = false
     signal.removeEventListener('abort', close)
+    leaveList()
     socket.close()
   }
   signal.addEventListener('abort', close)
