@@ -68,12 +68,14 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   let watching: Promise<void> | undefined
   /** Why nothing can be exposed yet. */
   let trouble: string | undefined = 'The server does not listen yet: it is exposed once it does.'
+  let hasServerClosed = false
   const exposure = handle(
     traversal,
     server,
     () => trouble,
     handles,
     async () => {
+      if (!hasServerClosed) trouble = 'This exposure is closed, and its mappings are given back: call expose() again.'
       ended.abort()
       await watching
       await traversal.stop()
@@ -84,7 +86,10 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   const end = (): void => {
     exposure.close().catch((error: unknown) => host.log.info(`it was not closed in good order: ${String(error)}`))
   }
-  if (options.signal?.aborted === true) return exposure
+  if (options.signal?.aborted === true) {
+    end()
+    return exposure
+  }
   // The caller's signal may live as long as the process, and serve many exposures.
   options.signal?.addEventListener('abort', end, { once: true, signal: ended.signal })
 
@@ -105,6 +110,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     trouble = undefined
     for (const endpoint of endpoints) traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
     const serverClosed = (): void => {
+      hasServerClosed = true
       trouble = 'The server has closed, and its mappings are given back: call expose() again once it listens again.'
       end()
     }
@@ -140,6 +146,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     over.abort()
   }
   begun.catch((error: unknown) => {
+    if (ended.signal.aborted) return
     trouble = `${printable(errorText(error))}.`
     host.log.info(`nothing is exposed: ${trouble}`)
   })
