@@ -29,9 +29,7 @@ export async function keepConnected(host: AutonatHost, peer: MultiaddrText, { si
     } catch (error) {
       if (signal.aborted) return
       failures += 1
-      log.debug(
-        `autonat: ${peer} cannot be reached: ${printable(errorText(error))}`
-      )
+      log.debug(`autonat: ${peer} cannot be reached: ${printable(errorText(error))}`)
     }
     const waitMs = Math.min(backOffMs.first * 2 ** Math.max(0, failures - 1), backOffMs.most)
     await clock.sleep(waitMs * (0.8 + 0.4 * random()), { signal }).catch(() => undefined)

@@ -10,7 +10,8 @@ import { nextSteps } from './next-steps.js'
 import { line, type Output, unlessAborted } from './output.js'
 import type { PortArgument } from './parse.js'
 import { isUnused } from './unused-port.js'
-import { colorsFor, formatStrategy } from './terminal.js'
+import { createStrategyLines } from './strategy-lines.js'
+import { colorsFor } from './terminal.js'
 import { untilAborted } from './tunnel/until.js'
 
 export interface MapOptions {
@@ -116,9 +117,8 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   traversal.addEventListener('verdict', look)
   for (const name of mappingEvents) traversal.addEventListener(name, ({ detail }) => tell(detail))
   if (!json) {
-    traversal.addEventListener('strategy', ({ detail }) => {
-      if (detail.tookMs !== null) line(err, colorsFor(err).dim(`  ${formatStrategy(detail, colorsFor(err))}`))
-    })
+    const tellStrategy = createStrategyLines(err)
+    traversal.addEventListener('strategy', ({ detail }) => tellStrategy(detail))
   }
 
   const found = await find({ signal }).catch(unlessAborted(signal))

@@ -18,7 +18,8 @@ import { readAddress, readDialAddress } from './peers.js'
 import { denyDialMultiaddr, listenFailure, reasonOf, stack } from './stack.js'
 import { boundedPing } from './bounded-ping.js'
 import { stopWithin } from './stop.js'
-import { type Colors, colorsFor, formatEvent, formatStrategy, formatUnmapped } from './terminal.js'
+import { createStrategyLines } from './strategy-lines.js'
+import { type Colors, colorsFor, formatEvent, formatUnmapped } from './terminal.js'
 
 export interface NodeOptions {
   readonly strategies: readonly Strategy<Libp2pHost>[]
@@ -92,9 +93,8 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     tell({ event: 'upgrade', ...detail }, describeUpgrade(detail, colors))
   )
   if (!json) {
-    nat.addEventListener('strategy', ({ detail }) => {
-      if (detail.tookMs !== null) line(err, remarks.dim(`  ${formatStrategy(detail, remarks)}`))
-    })
+    const tellStrategy = createStrategyLines(err)
+    nat.addEventListener('strategy', ({ detail }) => tellStrategy(detail))
   }
   let told: readonly string[] = []
   const tellAddresses = (): void => {

@@ -66,11 +66,11 @@ export function awaited(entry: Entry, isSearchTime: boolean): StrategyReport['wa
 }
 
 function stateOf(entry: Entry, found: boolean, wanted: boolean): readonly [StrategyState, NatError | undefined] {
-  if (entry.leases > 0) return ['active', entry.failure ?? entry.caveat]
+  if (entry.leases > 0) return ['active', entry.failure ?? entry.caveat ?? entry.unheard]
   if (!found) return ['unavailable', entry.absence ?? nothingYet(entry)]
   if (entry.failure !== undefined) return ['failed', entry.failure]
   if (entry.kind === 'observer') return [entry.hasTold ? 'active' : 'available', undefined]
-  return [wanted ? 'standby' : 'available', undefined]
+  return [wanted ? 'standby' : 'available', entry.unheard]
 }
 
 const pick = (error: NatError): { code: string; message: string } => ({ code: error.code, message: reasonText(error) })

@@ -105,9 +105,7 @@ async function clientOverIpv6(options: Ipv6Client, call: CallOptions): Promise<C
     return createClient({ web, device, lookAgain: (own) => seek(own), localAddress: address })
   } catch (error) {
     call.signal.throwIfAborted()
-    host.log.debug(
-      `upnp: ${link.address} does not answer over IPv6: ${printable(errorText(error))}`
-    )
+    host.log.debug(`upnp: ${link.address} does not answer over IPv6: ${printable(errorText(error))}`)
     return otherwise
   }
 }
