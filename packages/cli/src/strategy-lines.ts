@@ -3,18 +3,25 @@ import { line, type Output } from './output.js'
 import { colorsFor, formatStrategy } from './terminal.js'
 import { columnsOf } from './wrap-lines.js'
 
+type Reason = NonNullable<StrategyReport['reason']>
+
 /** Writes what becomes of each strategy, for a command that runs on. That a port is taken is said once: it changes nothing. */
-export function createStrategyLines(err: Output['err']): (report: StrategyReport) => void {
+export function createStrategyLines(
+  err: Output['err'],
+  /** Says a reason in other words. */
+  inWords: (reason: Reason) => Reason = (reason) => reason
+): (report: StrategyReport) => void {
   const colors = colorsFor(err)
   const said = new Set<string>()
   let last = ''
   return (report) => {
-    const { tookMs, reason } = report
+    const { tookMs } = report
     if (tookMs === null) return
+    const reason = report.reason === null ? null : inWords(report.reason)
     const isSaid = reason?.code === 'PORT_TAKEN' && said.has(reason.message)
     if (reason !== null) said.add(reason.message)
     const text = colors.dim(
-      `  ${formatStrategy(isSaid ? { ...report, reason: null } : report, colors, columnsOf(err))}`
+      `  ${formatStrategy({ ...report, reason: isSaid ? null : reason }, colors, columnsOf(err))}`
     )
     if (text !== last) line(err, text)
     last = text
