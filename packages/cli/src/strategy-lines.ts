@@ -9,15 +9,17 @@ type Reason = NonNullable<StrategyReport['reason']>
 export function createStrategyLines(
   err: Output['err'],
   /** Says a reason in other words. */
-  inWords: (reason: Reason) => Reason = (reason) => reason
+  inWords: (reason: Reason, name: string) => Reason = (reason) => reason
 ): (report: StrategyReport) => void {
-  const colors = colorsFor(err)
+  const own = colorsFor(err)
+  // That one of several ways fails is no failure of the command.
+  const colors = { ...own, red: own.yellow }
   const said = new Set<string>()
   let last = ''
   return (report) => {
     const { tookMs } = report
     if (tookMs === null) return
-    const reason = report.reason === null ? null : inWords(report.reason)
+    const reason = report.reason === null ? null : inWords(report.reason, report.name)
     const isSaid = reason?.code === 'PORT_TAKEN' && said.has(reason.message)
     if (reason !== null) said.add(reason.message)
     const text = colors.dim(
