@@ -38,7 +38,9 @@ export function describeStrategy(
       ? [ability.gateway]
       : []
   )
-  const doubted = reason === undefined ? offRoute && offRouteReason(offRoute) : pick(reason)
+  // The most telling first: what failed, what is doubted, and what is merely noticed later.
+  const less = offRoute === undefined ? entry.unheard && pick(entry.unheard) : offRouteReason(offRoute)
+  const doubted = reason === undefined ? less : pick(reason)
   const waitingFor = awaited(entry, isSearchTime)
   const line = {
     name,
@@ -66,11 +68,11 @@ export function awaited(entry: Entry, isSearchTime: boolean): StrategyReport['wa
 }
 
 function stateOf(entry: Entry, found: boolean, wanted: boolean): readonly [StrategyState, NatError | undefined] {
-  if (entry.leases > 0) return ['active', entry.failure ?? entry.caveat ?? entry.unheard]
+  if (entry.leases > 0) return ['active', entry.failure ?? entry.caveat]
   if (!found) return ['unavailable', entry.absence ?? nothingYet(entry)]
   if (entry.failure !== undefined) return ['failed', entry.failure]
   if (entry.kind === 'observer') return [entry.hasTold ? 'active' : 'available', undefined]
-  return [wanted ? 'standby' : 'available', entry.unheard]
+  return [wanted ? 'standby' : 'available', undefined]
 }
 
 const pick = (error: NatError): { code: string; message: string } => ({ code: error.code, message: reasonText(error) })
