@@ -163,7 +163,7 @@ const options: readonly (readonly [folder: string, file: string, type: string])[
   ['lab', 'tiers.ts', 'HomeOptions'],
   ['libp2p', 'nat-traversal.ts', 'NatTraversalInit'],
   ['libp2p', 'port-mapping-client.ts', 'PortMappingClientInit'],
-  ['node', 'expose.ts', 'ExposeOptions'],
+  ['node', 'expose-options.ts', 'ExposeOptions'],
   ['node', 'file-store.ts', 'FileStoreOptions']
 ]
 

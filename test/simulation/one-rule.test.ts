@@ -156,37 +156,43 @@ const numbered = subjects.flatMap((subject) =>
 )
 
 describe('a router that answers', () => {
-  it.each(numbered)('%s with %i is told with a reason, and asked again until it maps', async (_title, code, subject) => {
-    const each = await home(subject, { faults: refuse(subject, code, 'make') })
-    expect(each.told).not.toContain('mapped')
-    const { verdict, strategies, advice } = each.report()
-    expect(verdict).toBe('private')
-    expect(advice.length).toBeGreaterThan(0)
-    expect(strategies[0]?.reason?.code).toMatch(/^[A-Z_]+$/)
-    each.gateway.clearFaults()
-    // RFC 6887 §7.4: 30 minutes after a long-lasting error.
-    await each.clock.advance(36 * 60 * second)
-    expect(each.leadsTo()).toBe(cable[subject.family])
-    await each.end()
-    expect(each.gateway.mappings).toEqual([])
-  })
+  it.each(numbered)(
+    '%s with %i is told with a reason, and asked again until it maps',
+    async (_title, code, subject) => {
+      const each = await home(subject, { faults: refuse(subject, code, 'make') })
+      expect(each.told).not.toContain('mapped')
+      const { verdict, strategies, advice } = each.report()
+      expect(verdict).toBe('private')
+      expect(advice.length).toBeGreaterThan(0)
+      expect(strategies[0]?.reason?.code).toMatch(/^[A-Z_]+$/)
+      each.gateway.clearFaults()
+      // RFC 6887 §7.4: 30 minutes after a long-lasting error.
+      await each.clock.advance(36 * 60 * second)
+      expect(each.leadsTo()).toBe(cable[subject.family])
+      await each.end()
+      expect(each.gateway.mappings).toEqual([])
+    }
+  )
 
-  it.each(numbered)('a renewal of %s with %i keeps what it granted as long as it said', async (_title, code, subject) => {
-    const each = await home(subject)
-    const faults = refuse(subject, code, 'make')
-    for (const fault of faults) each.gateway.inject(fault)
-    await each.clock.advance(110 * 60 * second)
-    expect(each.told).not.toContain('lost')
-    expect(each.mapped()).toHaveLength(1)
-    await each.clock.advance(20 * 60 * second)
-    // What has run out is no longer told.
-    expect(each.leadsTo() === undefined && each.mapped().length > 0).toBe(false)
-    each.gateway.clearFaults()
-    await each.clock.advance(36 * 60 * second)
-    expect(each.leadsTo()).toBe(cable[subject.family])
-    await each.end()
-    expect(each.gateway.mappings).toEqual([])
-  })
+  it.each(numbered)(
+    'a renewal of %s with %i keeps what it granted as long as it said',
+    async (_title, code, subject) => {
+      const each = await home(subject)
+      const faults = refuse(subject, code, 'make')
+      for (const fault of faults) each.gateway.inject(fault)
+      await each.clock.advance(110 * 60 * second)
+      expect(each.told).not.toContain('lost')
+      expect(each.mapped()).toHaveLength(1)
+      await each.clock.advance(20 * 60 * second)
+      // What has run out is no longer told.
+      expect(each.leadsTo() === undefined && each.mapped().length > 0).toBe(false)
+      each.gateway.clearFaults()
+      await each.clock.advance(36 * 60 * second)
+      expect(each.leadsTo()).toBe(cable[subject.family])
+      await each.end()
+      expect(each.gateway.mappings).toEqual([])
+    }
+  )
 
   // miniupnpd says 8 of a mapping that is gone, which no deletion can mean.
   const deletions = numbered.filter(([, code, { protocol }]) => protocol !== 'pcp' || code !== 8)

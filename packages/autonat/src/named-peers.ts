@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, type MultiaddrText, natError, printable } from '@postern/interface'
+import { type CallOptions, errorText, type MultiaddrText, natError, printable } from '@postern/interface'
 import { orAborted, within } from '@postern/net'
 import type { AutonatHost } from './host.js'
 
@@ -29,9 +29,7 @@ export async function keepConnected(host: AutonatHost, peer: MultiaddrText, { si
     } catch (error) {
       if (signal.aborted) return
       failures += 1
-      log.debug(
-        `autonat: ${peer} cannot be reached: ${printable(error instanceof Error ? error.message : String(error))}`
-      )
+      log.debug(`autonat: ${peer} cannot be reached: ${printable(errorText(error))}`)
     }
     const waitMs = Math.min(backOffMs.first * 2 ** Math.max(0, failures - 1), backOffMs.most)
     await clock.sleep(waitMs * (0.8 + 0.4 * random()), { signal }).catch(() => undefined)

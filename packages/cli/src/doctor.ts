@@ -9,6 +9,7 @@ import { untilInterrupted } from './interrupt.js'
 import { line, type Output, unlessAborted } from './output.js'
 import { stopWithin } from './stop.js'
 import { colorsFor, formatStrategy } from './terminal.js'
+import { columnsOf } from './wrap-lines.js'
 import type { NamedWitness, OpenTrial, Trial } from './trial.js'
 
 export interface DoctorOptions {
@@ -106,7 +107,7 @@ export async function doctor(
     line(out, JSON.stringify(report))
   } else {
     const steps = nextSteps(report, { command: 'doctor', via, network, port })
-    const columns = out.isTTY === true && 'columns' in out && typeof out.columns === 'number' ? out.columns : undefined
+    const columns = columnsOf(out)
     line(out, describe({ report, shown, witnesses, dryRun, steps, columns }, colorsFor(out)))
   }
   return codeOfWitnesses(report, witnesses) ?? codeOf(report.verdict)
@@ -145,7 +146,10 @@ function observed(trial: Trial): Promise<void> {
   return new Promise((resolve) => {
     const look = (): void => {
       const { strategies } = trial.report()
-      if (strategies.every(({ kind, state }) => kind !== 'observer' || state !== 'available')) resolve()
+      if (
+        strategies.every(({ kind, state, tookMs }) => kind !== 'observer' || (state !== 'available' && tookMs !== null))
+      )
+        resolve()
     }
     trial.addEventListener('strategy', look)
     look()

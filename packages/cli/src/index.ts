@@ -18,6 +18,7 @@ import { keepGoing } from './last-defence.js'
 import { Failure, harmless, line, outliveReaders, saidAll } from './output.js'
 import { colorsFor } from './terminal.js'
 import { version } from './version.js'
+import { columnsOf, wrapLines } from './wrap-lines.js'
 
 /** Runs the command line and sets the process's exit code. What a command needs is loaded for that command only. */
 export async function run(args: readonly string[]): Promise<void> {
@@ -37,7 +38,8 @@ export async function run(args: readonly string[]): Promise<void> {
     // Texts wrap in a terminal of 40 columns too.
     .configureHelp({ minWidthToWrap: 10 })
     .configureOutput({
-      writeErr: (text) => void process.stderr.write(harmless(text, false)),
+      writeOut: (text) => void process.stdout.write(wrapLines(text, columnsOf(process.stdout))),
+      writeErr: (text) => void process.stderr.write(harmless(wrapLines(text, columnsOf(process.stderr)), false)),
       outputError: (text, write) => write(plainError(text))
     })
     .showHelpAfterError('(postern --help tells more)')

@@ -46,5 +46,9 @@ export function reasonsForNothing({ strategies }: Report, network: Network, fami
   const nothing = hasAddress
     ? { code: 'NO_SERVICE', message: `it maps no IPv${family} port here: name others, such as --via pcp,nat-pmp,upnp` }
     : { code: 'UNREACHABLE', message: `this host has no IPv${family} address on a network` }
-  return strategies.map(({ name, reason }) => ({ strategy: name, ...(reason ?? nothing) }))
+  // That announcements are not heard keeps no strategy from mapping.
+  return strategies.map(({ name, reason }) => ({
+    strategy: name,
+    ...(reason === null || reason.code === 'PORT_TAKEN' ? nothing : reason)
+  }))
 }

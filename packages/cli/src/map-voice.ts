@@ -1,5 +1,6 @@
 import type { MappingEvent, Report } from '@postern/core'
 import { formatMultiaddr } from '@postern/interface'
+import { isRefusedForLowPort, lowPortReason } from './low-ports.js'
 import { describeNext } from './next-steps.js'
 import { line, type Output } from './output.js'
 import { colorsFor, formatEvent, formatVerdict } from './terminal.js'
@@ -8,6 +9,8 @@ export interface MapVoiceOptions {
   readonly report: () => Report
   /** The external port that is asked for. */
   readonly requestedPort: number
+  /** The port below 1024 that the mapping has, if it has one. */
+  readonly lowPort: number | undefined
   readonly once: boolean
   readonly json: boolean
   /** Whether the command has been told to end: what is released then is no news of this machine. */
@@ -34,7 +37,7 @@ type JsonLine = MappingEvent &
 /** For people, a mapping is told when it is known whether anything speaks against it: a tick is a promise. For programs
  * it is told at once, and what is concluded in a line of its own; with `--once` both are one line. */
 export function createMapVoice(options: MapVoiceOptions, { out }: Output): MapVoice {
-  const { report, requestedPort, once, json, isOver, nextSteps } = options
+  const { report, requestedPort, lowPort, once, json, isOver, nextSteps } = options
   const colors = colorsFor(out)
   const held: MappingEvent[] = []
   let hasSpoken = false
@@ -56,7 +59,9 @@ export function createMapVoice(options: MapVoiceOptions, { out }: Output): MapVo
       }
       return line(out, JSON.stringify(told))
     }
-    line(out, formatEvent(event, colors, isGrant && !isBelieved(event, report())))
+    if (lowPort !== undefined && isRefusedForLowPort(event)) {
+      line(out, `${formatEvent({ ...event, reasons: [] }, colors)}: ${lowPortReason(lowPort)}`)
+    } else line(out, formatEvent(event, colors, isGrant && !isBelieved(event, report())))
     if (isOther) {
       line(out, `${colors.yellow('!')} port ${requestedPort} was asked for, and the router gave port ${external.port}`)
     }

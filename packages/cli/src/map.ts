@@ -3,6 +3,7 @@ import { type Endpoint, type Family, familyOf, isGlobal, type Network, type Stra
 import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { exitCodes } from './exit-codes.js'
 import { untilInterrupted } from './interrupt.js'
+import { isLowPortRefusal, lowPortOf, lowPortReason, withLowPortAdvice } from './low-ports.js'
 import { createMapVoice } from './map-voice.js'
 import { mappingEvents } from './mapping-events.js'
 import { reasonsForNothing, untilNothingCanCome } from './map-once.js'
@@ -10,7 +11,8 @@ import { nextSteps } from './next-steps.js'
 import { line, type Output, unlessAborted } from './output.js'
 import type { PortArgument } from './parse.js'
 import { isUnused } from './unused-port.js'
-import { colorsFor, formatStrategy } from './terminal.js'
+import { createStrategyLines } from './strategy-lines.js'
+import { colorsFor } from './terminal.js'
 import { untilAborted } from './tunnel/until.js'
 
 export interface MapOptions {
@@ -41,6 +43,8 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const { clock } = systemHost
+  const requestedPort = externalPort ?? argument.port
+  const lowPort = lowPortOf(argument.port, requestedPort)
   const traversal = createTraversal({
     strategies,
     store,
@@ -58,8 +62,9 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   let network: Network = { gateways: [], addresses: [] }
   const voice = createMapVoice(
     {
-      report: () => traversal.report(),
-      requestedPort: externalPort ?? argument.port,
+      report: () => withLowPortAdvice(traversal.report(), lowPort),
+      requestedPort,
+      lowPort,
       once,
       json,
       isOver: () => signal.aborted,
@@ -116,9 +121,10 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   traversal.addEventListener('verdict', look)
   for (const name of mappingEvents) traversal.addEventListener(name, ({ detail }) => tell(detail))
   if (!json) {
-    traversal.addEventListener('strategy', ({ detail }) => {
-      if (detail.tookMs !== null) line(err, colorsFor(err).dim(`  ${formatStrategy(detail, colorsFor(err))}`))
-    })
+    const tellStrategy = createStrategyLines(err, (reason) =>
+      lowPort !== undefined && isLowPortRefusal(reason) ? { ...reason, message: lowPortReason(lowPort) } : reason
+    )
+    traversal.addEventListener('strategy', ({ detail }) => tellStrategy(detail))
   }
 
   const found = await find({ signal }).catch(unlessAborted(signal))

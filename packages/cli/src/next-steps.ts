@@ -1,5 +1,6 @@
 import type { Report } from '@postern/core'
 import { classOf, containerBridgeOf, familyOf, type Network, parseMultiaddr } from '@postern/interface'
+import { lowPortOf } from './low-ports.js'
 import type { Colors } from './terminal.js'
 
 /** What the person has typed, and where the machine stands. */
@@ -32,6 +33,13 @@ export function nextSteps(
   const known = publicAddress(report) ?? 'PUBLIC-ADDRESS'
   const there = port ?? 8080
   const suffix = protocol === 'udp' ? '/udp' : ''
+  if (command === 'map' && port !== undefined && cause === 'gateway-refused') {
+    if (lowPortOf(port, port) !== undefined) {
+      steps.push(`Once the program listens on port ${port + 8000}: postern map ${port + 8000}${suffix}`)
+    } else if (lowPortOf(port, externalPort ?? port) !== undefined) {
+      steps.push(`With the same port outside: postern map ${port}${suffix}`)
+    }
+  }
   if (gateway !== null && protocol === 'tcp' && (cause === 'no-mapping-service' || cause === 'gateway-refused')) {
     steps.push(
       `Once port ${there} is forwarded in the router (${gateway.address}) to ${host ?? 'this machine'}: postern doctor --via manual:${known}:${there}`
@@ -44,11 +52,6 @@ export function nextSteps(
   if (protocol === 'tcp' && (cause === 'carrier-nat' || cause === 'double-nat')) {
     steps.push(
       `For one peer of another home, through a relay: postern tunnel listen ${there} --relay RELAY --allow PEER-ID`
-    )
-  }
-  if (command === 'map' && port !== undefined && (externalPort ?? port) < 1024 && verdict !== 'public') {
-    steps.push(
-      `Many routers map no external port below 1024; try another one: postern map ${port}${suffix} --external-port ${port + (port > 57_000 ? -8000 : 8000)}`
     )
   }
   // Where peers were named, the advice is about them.

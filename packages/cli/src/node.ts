@@ -12,13 +12,15 @@ import { beyond, boundedTransports, homeLimits } from './bounded-node.js'
 import { dialOnce, formatDialled } from './dial.js'
 import { exitCodes } from './exit-codes.js'
 import { forgetPeers } from './forget-peers.js'
+import { describeConclusion, describeMapping, inWordsOfNode } from './node-voice.js'
 import { untilInterrupted } from './interrupt.js'
 import { Failure, line, type Output } from './output.js'
 import { readAddress, readDialAddress } from './peers.js'
 import { denyDialMultiaddr, listenFailure, reasonOf, stack } from './stack.js'
 import { boundedPing } from './bounded-ping.js'
 import { stopWithin } from './stop.js'
-import { type Colors, colorsFor, formatEvent, formatStrategy, formatUnmapped } from './terminal.js'
+import { createStrategyLines } from './strategy-lines.js'
+import { type Colors, colorsFor } from './terminal.js'
 
 export interface NodeOptions {
   readonly strategies: readonly Strategy<Libp2pHost>[]
@@ -75,26 +77,22 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   const { nat, ping: pings } = node.services
   admission.watch(node, ({ remotePeer }) => isKept(remotePeer), signal)
 
-  // Without a mapping the node may be reached all the same: the verdict tells.
-  const tellMapping = (event: MappingEvent): void =>
-    tell(event, event.event === 'failed' ? formatUnmapped(event, colors) : formatEvent(event, colors))
+  const namedCounts = { relays: relays.length, peers: peers.length }
+  const tellMapping = (event: MappingEvent): void => tell(event, describeMapping(event, colors))
   for (const name of mappingEvents) nat.addEventListener(name, ({ detail }) => tellMapping(detail))
   let concluded = ''
-  nat.addEventListener('verdict', ({ detail: { verdict, cause } }) => {
+  nat.addEventListener('verdict', ({ detail }) => {
+    const { verdict, cause } = detail
     if (concluded === `${verdict} ${cause}`) return
     concluded = `${verdict} ${cause}`
-    tell(
-      { event: 'verdict', verdict, cause },
-      `${colors.bold('Verdict:')} ${verdict}${cause === null ? '' : ` (${cause})`}`
-    )
+    tell({ event: 'verdict', verdict, cause }, describeConclusion(detail, namedCounts, colors))
   })
   nat.addEventListener('upgrade', ({ detail }) =>
     tell({ event: 'upgrade', ...detail }, describeUpgrade(detail, colors))
   )
   if (!json) {
-    nat.addEventListener('strategy', ({ detail }) => {
-      if (detail.tookMs !== null) line(err, remarks.dim(`  ${formatStrategy(detail, remarks)}`))
-    })
+    const tellStrategy = createStrategyLines(err, inWordsOfNode(namedCounts))
+    nat.addEventListener('strategy', ({ detail }) => tellStrategy(detail))
   }
   let told: readonly string[] = []
   const tellAddresses = (): void => {

@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream'
 import { printable } from '@postern/interface'
 import { colorsFor } from './terminal.js'
+import { columnsOf, wrapLines } from './wrap-lines.js'
 
 /** Where a command writes: results to `out`, remarks to `err`. */
 export interface Output {
@@ -21,7 +22,9 @@ const maxUnreadBytes = 1024 * 1024
 export const line = (stream: Output['out'], text = ''): void => {
   // Its reader is gone, or has long stopped reading: see `outliveReaders`.
   if (stream.destroyed || stream.writableLength > maxUnreadBytes) return
-  stream.write(`${harmless(text, colorsFor(stream).isColorSupported)}\n`)
+  // A JSON object is one line, whatever shows it.
+  const lines = text.startsWith('{') ? text : wrapLines(text, columnsOf(stream))
+  stream.write(`${harmless(lines, colorsFor(stream).isColorSupported)}\n`)
 }
 
 /** Exactly those that {@link colorsFor} makes. */

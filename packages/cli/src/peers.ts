@@ -1,5 +1,5 @@
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { isDialable, isGlobal, type MultiaddrText } from '@postern/interface'
+import { errorText, isDialable, isGlobal, type MultiaddrText } from '@postern/interface'
 
 /** Reading a multiaddr takes time that grows faster than its length. */
 const maxAddressLength = 1024
@@ -13,7 +13,7 @@ export function readAddress(text: string): Multiaddr {
     // By way of its bytes: only they show that the peer id is one.
     return multiaddr(multiaddr(text).bytes)
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = errorText(cause)
     throw new TypeError(`not a multiaddr: ${text} (${why})`, { cause })
   }
 }

@@ -113,7 +113,7 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
   if (announce.length === 0) {
     line(
       err,
-      `${yellow('!')} this machine has no public address, so peers elsewhere are told none: name it with --announce`
+      `${yellow('!')} this machine has no public address of its own, so peers of other networks are told none. Forward the port in the router, and name the public address:\n$ postern relay --announce /ip4/PUBLIC-ADDRESS/tcp/4001`
     )
   }
   if (!json) line(err, dim('  Ctrl-C ends it.'))

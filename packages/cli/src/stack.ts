@@ -1,7 +1,7 @@
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { isDialable, printable } from '@postern/interface'
+import { errorText, isDialable, printable } from '@postern/interface'
 import type { Libp2pOptions } from 'libp2p'
 import { boundedMuxer } from './bounded-muxer.js'
 import { version } from './version.js'
@@ -48,12 +48,12 @@ function textOf(error: unknown): string {
   if (error instanceof Event) return 'error' in error && error.error ? textOf(error.error) : 'the connection was closed'
   if (!(error instanceof Error)) return String(error)
   if (error.name === 'TimeoutError') return 'no answer in time'
-  return error.message.split('\n')[0] ?? error.name
+  return errorText(error).split('\n')[0] ?? error.name
 }
 
 /** Why a node does not start, and what to do. libp2p tells of addresses that cannot be listened on in text only. */
 export function listenFailure(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error)
+  const text = errorText(error)
   const lines = text.split('\n').flatMap((each): readonly string[] => {
     const failure = /^\s*(\/\S+): (?:\w*Error: )?listen (E[A-Z]+)/.exec(each)
     return failure === null ? [] : [`cannot listen on ${failure[1]}: ${adviceFor(failure[2] ?? '')}`]

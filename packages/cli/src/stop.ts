@@ -1,4 +1,5 @@
 import { systemHost } from '@postern/core'
+import { errorText } from '@postern/interface'
 import { line, type Output } from './output.js'
 
 /** How long the stop of a service may take, in ms. */
@@ -15,7 +16,7 @@ export async function stopWithin(node: { stop(): void | Promise<void> }, err: Ou
     () => false,
     // It ends all the same, and who waits is told what to think of it.
     (error: unknown) => {
-      line(err, `! ${error instanceof Error ? error.message : String(error)}`)
+      line(err, `! ${errorText(error)}`)
       return false
     }
   )

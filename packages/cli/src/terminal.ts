@@ -73,6 +73,7 @@ export function formatEvent(event: MappingEvent, colors: Colors, isDoubted = fal
 export const formatUnmapped = ({ protocol, internal, reasons = [] }: MappingEvent, colors: Colors): string =>
   colors.dim(`  no mapping of ${protocol} ${formatInternal(internal)}${formatReasons(reasons)}`)
 
+/** What went wrong always has a reason; where a strategy gave none, that is said. */
 const formatReasons = (reasons: NonNullable<MappingEvent['reasons']>): string =>
   reasons.map(({ strategy, message }) => `\n  ${strategy.padEnd(10)} ${message}`).join('')
 

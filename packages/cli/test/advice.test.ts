@@ -103,11 +103,11 @@ describe('the advice of postern map', () => {
   const steps = (port: number, externalPort?: number): string =>
     nextSteps(refused, { command: 'map', via: 'any', network, port, externalPort }).join('\n')
 
-  it('names ports below 1024 as the likely cause of a refusal', () => {
-    expect(steps(80)).toContain('no external port below 1024')
-    expect(steps(80)).toContain('postern map 80 --external-port 8080')
-    expect(steps(8080)).not.toContain('1024')
-    expect(steps(80, 8080)).not.toContain('1024')
+  it('has a command without a port below 1024 where the router may have refused that, on either side', () => {
+    expect(steps(80)).toContain('Once the program listens on port 8080: postern map 8080')
+    expect(steps(80, 8080)).toContain('Once the program listens on port 8080: postern map 8080')
+    expect(steps(8443, 443)).toContain('With the same port outside: postern map 8443')
+    expect(steps(8080)).not.toContain('postern map')
   })
 })
 

@@ -29,6 +29,15 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --stun${why}`, { timeout
     expect(stdout).toContain('blocks UDP')
   })
 
+  it('says why a server is of no use: a name without a DNS, a closed port, another family', async () => {
+    const { stdout } = await posternIn(await enter(withStun('no-daemon')), ['doctor', '--stun', 'stun.example.org'])
+    expect(stdout).toMatch(/stun +unavailable .* the name stun\.example\.org .* name the server by its IP address/)
+    const closed = await posternIn(await enter(withStun('no-daemon')), ['doctor', '--stun', '21.0.0.1:9'])
+    expect(closed.stdout).toMatch(/stun +failed .* 21\.0\.0\.1 port 9/)
+    const six = await posternIn(await enter(withStun('no-daemon')), ['doctor', '--stun', '[2001:db8::1]:3478'])
+    expect(six.stdout).toMatch(/stun +failed .* no server has an IPv4 address/)
+  })
+
   it('beside peers that dial, tells both', async () => {
     const lab = await enter(withStun('no-daemon'))
     const peer = '/ip4/41.0.0.1/tcp/4001/p2p/12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln'

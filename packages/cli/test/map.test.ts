@@ -55,6 +55,18 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     expect(await lab.rules()).toHaveLength(1)
   })
 
+  it('of a port below 1024 that the router refuses, tells one cause, and a command that works', async () => {
+    const lab = await enter('home')
+    const { code, stdout, stderr } = await posternIn(lab, ['map', '80', '--once'])
+    expect(code).toBe(1)
+    expect(stdout).toContain('failed   tcp port 80: the router refuses port 80: many routers map no port below 1024\n')
+    expect(stdout).toContain('Let the program listen on a port of 1024 or above')
+    expect(stdout + stderr).not.toMatch(/not allow|turned off|no room/)
+    const [, next = ''] = /^\$ Once the program listens on port 8080: postern (.*)$/m.exec(stdout) ?? []
+    const again = await posternIn(lab, [...next.split(' '), '--once'])
+    expect([again.code, again.stdout]).toEqual([0, expect.stringContaining('→ 11.0.0.2:8080')])
+  })
+
   it('with --once exits 1 when nothing works, with every reason', async () => {
     const lab = await enter('no-daemon')
     const { code, stdout } = await posternIn(lab, ['map', '8080', '--once', '--json'])

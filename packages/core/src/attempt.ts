@@ -1,4 +1,4 @@
-import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
+import { type CallOptions, type Clock, errorText, isNatError, type NatError, natError } from '@postern/interface'
 
 /** The contract's bound on undoing an aborted request, and as much again for a busy machine. */
 export const graceMs = 1000
@@ -65,6 +65,5 @@ const ignore = (): void => undefined
 /** What an ability threw, as the contract wants it. */
 export function asNatError(error: unknown): NatError {
   if (isNatError(error)) return error
-  const text = error instanceof Error ? error.message : String(error)
-  return natError('STRATEGY_FAULT', `the strategy failed: ${text}`, { cause: error })
+  return natError('STRATEGY_FAULT', `the strategy failed: ${errorText(error)}`, { cause: error })
 }

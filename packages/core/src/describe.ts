@@ -4,10 +4,12 @@ import {
   hasNextHop,
   isVpnInterface,
   type NatError,
+  natError,
   type Network,
   printable
 } from '@postern/interface'
 import type { Candidate } from './candidates.js'
+import { reasonText } from './events.js'
 import type { CandidateReport, CandidateState, GatewayReport, StrategyReport, StrategyState } from './report.js'
 import type { Entry } from './roster.js'
 import { isOffRoute, isOnPath } from './wants.js'
@@ -36,7 +38,9 @@ export function describeStrategy(
       ? [ability.gateway]
       : []
   )
-  const doubted = reason === undefined ? offRoute && offRouteReason(offRoute) : pick(reason)
+  // The most telling first: what failed, what is doubted, and what is merely noticed later.
+  const less = offRoute === undefined ? entry.unheard && pick(entry.unheard) : offRouteReason(offRoute)
+  const doubted = reason === undefined ? less : pick(reason)
   const waitingFor = awaited(entry, isSearchTime)
   const line = {
     name,
@@ -65,13 +69,17 @@ export function awaited(entry: Entry, isSearchTime: boolean): StrategyReport['wa
 
 function stateOf(entry: Entry, found: boolean, wanted: boolean): readonly [StrategyState, NatError | undefined] {
   if (entry.leases > 0) return ['active', entry.failure ?? entry.caveat]
-  if (!found) return ['unavailable', entry.absence]
+  if (!found) return ['unavailable', entry.absence ?? nothingYet(entry)]
   if (entry.failure !== undefined) return ['failed', entry.failure]
   if (entry.kind === 'observer') return [entry.hasTold ? 'active' : 'available', undefined]
   return [wanted ? 'standby' : 'available', undefined]
 }
 
-const pick = ({ code, message }: NatError): { code: string; message: string } => ({ code, message: printable(message) })
+const pick = (error: NatError): { code: string; message: string } => ({ code: error.code, message: reasonText(error) })
+
+/** What is said until a strategy has found something or given a reason why not. */
+const nothingYet = ({ kind }: Entry): NatError =>
+  natError('NO_REPLY', kind === 'observer' ? 'no server has been found yet' : 'nothing has been found yet')
 
 const skippedReason = ({ address, interface: link }: Gateway): { code: string; message: string } => ({
   code: 'SECONDARY_GATEWAY',

@@ -1,4 +1,4 @@
-import { printable } from '@postern/interface'
+import { errorText, printable } from '@postern/interface'
 import type { NatError, Protocol } from '@postern/interface'
 import type { Owner } from './owners.js'
 import type { PeerReport, Report, StrategyReport } from './report.js'
@@ -37,10 +37,13 @@ export interface EventReason {
   readonly message: string
 }
 
+/** What an error says, for people. A strategy of another author may leave the text out: the code stands in for it. */
+export const reasonText = (error: NatError): string => printable(errorText(error))
+
 export const eventReason = (strategy: string, error: NatError): EventReason => ({
   strategy,
   code: error.code,
-  message: printable(error.message)
+  message: reasonText(error)
 })
 
 export type TraversalEvents = {

@@ -3,6 +3,7 @@ import {
   type DatagramTap,
   type Family,
   type NatError,
+  natError,
   type Observer,
   printable
 } from '@postern/interface'
@@ -92,6 +93,7 @@ export function createObservers(context: Context): Observers {
     try {
       const tap = await attempt(async () => each.open(call), policy.attemptMs, clock, { signal })
       each.family = tap.endpoint.family
+      noteOtherFamily(tap.endpoint.family)
       const found = toAsk(each)
       for (const { observer } of found) await pace(observer, { signal })
       for (const { observer } of found) each.asked.add(observer.party.id)
@@ -108,6 +110,31 @@ export function createObservers(context: Context): Observers {
       for (const entry of new Set(found.map((one) => one.entry))) tell(entry)
     } finally {
       over.abort(answered)
+    }
+  }
+
+  /** A server that has no address of the socket's family cannot be asked, and its line must not look as if it would be. */
+  function noteOtherFamily(family: Family): void {
+    const able = chooseObservers(roster.entries, family, Number.POSITIVE_INFINITY)
+    const told = outcomesOf()
+    for (const entry of roster.entries) {
+      if (entry.kind !== 'observer' || entry.abilities.size === 0) continue
+      if ([...able, ...told].some((each) => each.entry === entry)) continue
+      entry.failure = natError(
+        'UNREACHABLE',
+        `no server has an IPv${family} address, and this machine asks over IPv${family}`
+      )
+      context.touched()
+    }
+  }
+
+  /** Notes that there was no socket to ask with. */
+  function noteNoSocket(error: NatError): void {
+    const told = outcomesOf()
+    for (const entry of roster.entries) {
+      if (entry.kind !== 'observer' || told.some((each) => each.entry === entry)) continue
+      entry.failure = error
+      context.touched()
     }
   }
 
@@ -145,7 +172,12 @@ export function createObservers(context: Context): Observers {
       while (toAsk(each).length === 0) await each.bell.wait(Number.POSITIVE_INFINITY, call)
       const isLent = await round(each, call).then(
         () => true,
-        (error: unknown) => host.log.debug(`no socket could be lent: ${asNatError(error).message}`)
+        (error: unknown) => {
+          if (call.signal.aborted) return
+          const failure = asNatError(error)
+          host.log.debug(`no socket could be lent: ${failure.message}`)
+          noteNoSocket(failure)
+        }
       )
       call.signal.throwIfAborted()
       const says = JSON.stringify([...each.outcomes.values()].map(telling))

@@ -17,6 +17,7 @@ import {
 import { asNatError, graceMs } from './attempt.js'
 import { ended } from './bell.js'
 import { checkDiscovery } from './check-options.js'
+import { reasonText } from './events.js'
 import { backOffMs, type Policy } from './policy.js'
 
 /** A strategy at work, and what it has found. */
@@ -32,6 +33,8 @@ export interface Entry {
   readonly abilities: ReadonlyMap<string, Ability>
   /** Why nothing was found so far. */
   readonly absence: NatError | undefined
+  /** Why the announcements of its router cannot be heard, where that is so. */
+  readonly unheard: NatError | undefined
   /** Whether it has said anything in this pass. */
   readonly settled: boolean
   readonly tookMs: number | null
@@ -55,7 +58,7 @@ export interface Roster {
 
 export interface RosterEvents {
   changed(entry: Entry): void
-  notice(entry: Entry, notice: Exclude<Notice, { what: 'absent' }>): void
+  notice(entry: Entry, notice: Exclude<Notice, { what: 'absent' | 'unheard' }>): void
 }
 
 /** More parties than this from one strategy are a mistake, or an attack on our memory. */
@@ -89,6 +92,7 @@ export function createRoster<H extends Host>(
       count: discovery.count,
       abilities: new Map(),
       absence: undefined,
+      unheard: undefined,
       settled: false,
       tookMs: null,
       failure: undefined,
@@ -119,6 +123,12 @@ export function createRoster<H extends Host>(
     if (finding.what === 'absent') {
       if (entry.abilities.size === 0) settle(entry, finding.reason)
       return
+    }
+    if (finding.what === 'unheard') {
+      // Said once: the same port is missed on every gateway and in both families.
+      if (entry.unheard === undefined) host.log.info(`${entry.name}: ${reasonText(finding.reason)}`)
+      entry.unheard = finding.reason
+      return events.changed(entry)
     }
     if (finding.what === 'gone') entry.abilities.delete(abilityKey(finding.about))
     events.notice(entry, finding)
@@ -201,6 +211,7 @@ export function createRoster<H extends Host>(
       for (const entry of entries) {
         entry.abilities.clear()
         entry.absence = undefined
+        entry.unheard = undefined
         entry.settled = false
         entry.tookMs = null
         entry.failure = undefined

@@ -452,3 +452,52 @@ describe('the advice of observers', () => {
     expect(await adviceOf({ alpha: symmetric }, { more })).toMatch(/^Name a witness[^.]+\.$/)
   })
 })
+
+describe('the line of an observer always has a reason where it is of no use', () => {
+  const line = (report: Report): unknown => report.strategies.find(({ name }) => name === 'stun')
+
+  it('while its server is being looked for', async () => {
+    const here = stage((_trace, clock) => [
+      () => ({ name: 'stun', kind: 'observer', discover: (_network, _found, call) => clock.sleep(1e12, call) })
+    ])
+    here.traversal.networkIs(home)
+    void here.traversal.start()
+    await here.clock.advance(5000)
+    expect(line(here.traversal.report())).toMatchObject({
+      state: 'unavailable',
+      reason: { message: 'no server has been found yet' }
+    })
+    await end(here)
+  })
+
+  it('where no socket can be lent', async () => {
+    const here = stage((_trace, time) => [observers({ alpha: even }, time, [])])
+    here.traversal.lend(() => Promise.reject(Object.assign(new AggregateError([]), { code: 'EMFILE' })))
+    await begin(here)
+    await here.clock.advance(1000)
+    expect(line(here.traversal.report())).toMatchObject({
+      state: 'failed',
+      reason: { message: 'the strategy failed: EMFILE' }
+    })
+    await end(here)
+  })
+
+  it('where no server has an address of the family of the socket', async () => {
+    const here = stage((_trace, time) => [observers({ alpha: even }, time, [])])
+    here.traversal.lend(() => tapOf({ protocol: 'udp', family: 6, address: '2001:db8::2', port: 6000 }))
+    await begin(here)
+    await here.clock.advance(1000)
+    expect(line(here.traversal.report())).toMatchObject({ state: 'failed', reason: { code: 'UNREACHABLE' } })
+    await end(here)
+  })
+
+  it('where a strategy gives an error without a text', async () => {
+    const here = stage(() => [
+      () => ({ name: 'stun', kind: 'observer', discover: () => Promise.reject(natError('NO_SERVICE', '')) })
+    ])
+    await begin(here)
+    await here.clock.advance(1000)
+    expect(line(here.traversal.report())).toMatchObject({ state: 'unavailable', reason: { message: 'NO_SERVICE' } })
+    await end(here)
+  })
+})

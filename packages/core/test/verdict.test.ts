@@ -13,6 +13,7 @@ const entry = (changes: Partial<Entry> = {}): Entry => ({
   count: undefined,
   abilities: new Map(),
   absence: undefined,
+  unheard: undefined,
   settled: true,
   tookMs: 1,
   failure: undefined,

@@ -103,6 +103,13 @@ export type Notice =
     }
   | {
       readonly kind: 'notice'
+      /** The announcements of this gateway cannot be heard, so that a restart is noticed later. It may be found all the same. */
+      readonly what: 'unheard'
+      readonly gateway: Gateway | null
+      readonly reason: NatError
+    }
+  | {
+      readonly kind: 'notice'
       /** An ability went away, lost its state, now has another external address, or announced itself: it may have lost its state
        * although its clock does not show that. */
       readonly what: 'gone' | 'restarted' | 'address-changed' | 'announced'

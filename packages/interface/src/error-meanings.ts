@@ -39,7 +39,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   },
   PORT_TAKEN: {
     meaning: 'A local port that is needed is in use by another program.',
-    advice: 'Nothing, unless announcements of the router matter; polling goes on.'
+    advice:
+      'End that program, or have it share the port, if restarts of the router must be noticed at once; mappings work all the same.'
   },
 
   // The gateway answered, and the answer is no.

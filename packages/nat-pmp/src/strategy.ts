@@ -6,6 +6,7 @@ import {
   type Host,
   isNatError,
   type Mapper,
+  type NatError,
   type Strategy
 } from '@postern/interface'
 import { answerTimesByGateway, chooseGateways, createStrangers, longerWaits, seek, waitsFor } from '@postern/net'
@@ -76,7 +77,10 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
         group: '224.0.0.1',
         port: announcementPort,
         fromPort: port,
-        open
+        open,
+        unheard: (reason: NatError) => {
+          if (!signal.aborted) found({ kind: 'notice', what: 'unheard', gateway, reason })
+        }
       } as const
       const announced = (): void => {
         if (hasGranted && !hasTold) tell('announced')

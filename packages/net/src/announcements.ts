@@ -1,4 +1,11 @@
-import { type CallOptions, canonicalAddress, type Gateway, isNatError } from '@postern/interface'
+import {
+  type CallOptions,
+  canonicalAddress,
+  type Gateway,
+  isNatError,
+  type NatError,
+  natError
+} from '@postern/interface'
 import { type OpenUdp, openUdp } from './udp.js'
 
 export interface AnnouncementsOptions {
@@ -10,6 +17,9 @@ export interface AnnouncementsOptions {
   /** The port a real announcement comes from; without it any will do. */
   readonly fromPort?: number
   readonly heard: (bytes: Uint8Array) => void
+  /** Told, in words for a person, why nothing can be heard.
+   * @default not told */
+  readonly unheard?: (reason: NatError) => void
   /** @default the real {@link openUdp} */
   readonly open?: OpenUdp
 }
@@ -21,7 +31,7 @@ export interface AnnouncementsOptions {
  * mDNSResponder owns 5350) or the group cannot be joined.
  */
 export async function hearAnnouncements(options: AnnouncementsOptions, { signal }: CallOptions): Promise<boolean> {
-  const { gateway, family, group, port, fromPort, heard, open = openUdp } = options
+  const { gateway, family, group, port, fromPort, heard, unheard, open = openUdp } = options
   const zone = /%(.+)$/.exec(gateway.address)?.[1] ?? gateway.interface
   const router = canonicalAddress(gateway.address)
   try {
@@ -40,7 +50,19 @@ export async function hearAnnouncements(options: AnnouncementsOptions, { signal 
     return true
   } catch (error) {
     signal.throwIfAborted()
-    if (isNatError(error)) return false
-    throw error
+    if (!isNatError(error)) throw error
+    unheard?.(whyUnheard(error, port))
+    return false
   }
+}
+
+function whyUnheard(cause: NatError, port: number): NatError {
+  const later = 'restarts of the router are noticed later, when it is next asked'
+  if (cause.code === 'PORT_TAKEN')
+    return natError('PORT_TAKEN', `another program listens on UDP port ${port} and does not share it: ${later}`, {
+      cause
+    })
+  return natError('UNREACHABLE', `announcements to UDP port ${port} cannot be heard (${cause.message}): ${later}`, {
+    cause
+  })
 }

@@ -2,6 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { readFile } from 'node:fs/promises'
 import { type CallOptions, type Clock, familyOf, type NatError, natError } from '@postern/interface'
+import { addHandle } from './handles.js'
 
 export interface FirstHopOptions {
   readonly clock: Clock
@@ -131,6 +132,7 @@ const maxBytes = 32
 /** One socket a datagram, so that a refusal is the answer to it. Ends with the first. Ports and bytes are others each time. */
 async function probeWithSockets(address: string, count: number, { signal }: CallOptions): Promise<boolean> {
   const sockets = Array.from({ length: count }, () => createSocket('udp4'))
+  const leaveLists = sockets.map(addHandle)
   let isOver = false
   try {
     return await new Promise((resolve) => {
@@ -151,6 +153,7 @@ async function probeWithSockets(address: string, count: number, { signal }: Call
     })
   } finally {
     isOver = true
+    for (const leaveList of leaveLists) leaveList()
     for (const socket of sockets) socket.close()
   }
 }

@@ -1,6 +1,7 @@
 import type * as Http from 'node:http'
 import { createRequire } from 'node:module'
 import { type CallOptions, type Clock, isNatError, natError } from '@postern/interface'
+import { addHandle } from './handles.js'
 
 /** Not imported: as an ES module `node:http` brings in the whole of Node's fetch, for a getter that nobody uses, which takes
  * eight times as long as all the rest of it. */
@@ -86,6 +87,7 @@ function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpRepl
       }
     })
     outgoing.on('error', reject)
+    outgoing.on('socket', (socket) => socket.once('close', addHandle(socket)))
     let informational = 0
     outgoing.on('information', () => {
       informational += 1

@@ -1,6 +1,15 @@
 import { createSocket } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
-import { type CallOptions, canonicalAddress, classOf, familyOf, type NatError, natError } from '@postern/interface'
+import {
+  type CallOptions,
+  canonicalAddress,
+  classOf,
+  errorText,
+  familyOf,
+  type NatError,
+  natError
+} from '@postern/interface'
+import { addHandle } from './handles.js'
 import { contains } from './subnet.js'
 
 export interface SocketAddress {
@@ -42,10 +51,12 @@ export const openUdp: OpenUdp = async (options, { signal }) => {
   // For the moments in between the listeners below: an error that nothing hears ends the process.
   socket.on('error', () => undefined)
   let open = true
+  const leaveList = addHandle(socket)
   const close = (): void => {
     if (!open) return
     open = false
     signal.removeEventListener('abort', close)
+    leaveList()
     socket.close()
   }
   signal.addEventListener('abort', close)
@@ -137,7 +148,7 @@ function asNatError(error: unknown): NatError {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   if (code === 'ECONNREFUSED') return natError('REFUSED', 'the port is closed', { cause: error })
   if (code === 'EADDRINUSE') return natError('PORT_TAKEN', 'the local port is in use', { cause: error })
-  return natError('UNREACHABLE', `cannot send: ${error instanceof Error ? error.message : String(error)}`, {
+  return natError('UNREACHABLE', `cannot send: ${errorText(error)}`, {
     cause: error
   })
 }

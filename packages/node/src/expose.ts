@@ -1,9 +1,6 @@
 import {
   createTraversal,
-  type EndpointOwners,
-  type PolicyOptions,
   type Report,
-  type Store,
   systemHost,
   type Traversal,
   type TraversalEvents,
@@ -11,58 +8,22 @@ import {
 } from '@postern/core'
 import {
   type CallOptions,
-  checkOptions,
+  errorText,
   type Host,
   isNatError,
   type Network,
   printable,
-  type Strategy
+  systemClock
 } from '@postern/interface'
-import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
+import { doubtBeyondFirstHop, findNetwork, watchNetwork, withHandles } from '@postern/net'
 import { checkServer, type ExposableServer, endpointsOf, isListening, listening } from './endpoints.js'
 import { fileStore } from './file-store.js'
 import { endpointOwners } from './endpoint-owners.js'
-import { defaultStrategies, parseLadder } from './ladder.js'
+import { checkExposeOptions, type ExposeOptions, type Listeners, readStrategies } from './expose-options.js'
 import { announceable, type ExternalEndpoint, externalEndpoints } from './external-endpoints.js'
 import { lendTo } from './lend.js'
+import { createOpenHandles, type OpenHandles } from './open-handles.js'
 import { closeOnSignals } from './signals.js'
-
-export interface ExposeOptions {
-  /** The strategies in rank order, as such or as text (`'pcp,upnp'`, `'any,manual:203.0.113.7:8080'`).
-   * @default PCP, NAT-PMP, UPnP */
-  readonly strategies?: readonly Strategy[] | string
-  /** What is remembered across runs, so that a run that was killed takes its own mapping back.
-   * @default a file of this program's in `$XDG_STATE_HOME/postern` */
-  readonly store?: Store
-  /** The programs of this host that may have the same port mapped: they share one mapping, and the last one deletes it.
-   * @default all programs of this user, by files in `$XDG_STATE_HOME/postern/endpoints` */
-  readonly owners?: EndpointOwners
-  /** Replaces parts of the default policy.
-   * @default the default policy */
-  readonly policy?: PolicyOptions
-  /** Aborted when the server need not be reachable any more: as `close()`.
-   * @default never */
-  readonly signal?: AbortSignal
-  /** The external port to ask for first. The only way to ask for one below 1024.
-   * @default the server's own port */
-  readonly externalPort?: number
-  /** Release the mappings when the process is told to end (SIGINT, SIGTERM, SIGHUP), then let it end.
-   * @default false */
-  readonly releaseOnExit?: boolean
-  /** Listeners that hear what happens before `expose` resolves, too.
-   * @default none */
-  readonly on?: Listeners
-  /** Clock, randomness and log.
-   * @default the machine's, and no log */
-  readonly host?: Host
-  /** How the network is looked at.
-   * @default this machine's own routes and interfaces */
-  readonly findNetwork?: (call: { readonly signal: AbortSignal }) => Promise<Network>
-}
-
-export type Listeners = {
-  readonly [Name in keyof TraversalEvents]?: (event: TraversalEvents[Name]) => void
-}
 
 export interface Exposure extends TypedEvents<TraversalEvents> {
   /** The external addresses to announce at this moment, as multiaddr text. While the verdict is `private`, what is doubted is left
@@ -73,6 +34,12 @@ export interface Exposure extends TypedEvents<TraversalEvents> {
   report(): Report
   /** Gives back every mapping. The server stays open. Resolves when nothing of it runs any more. Twice is once. */
   close(): Promise<void>
+  /** Lets the process end although the server is exposed, as `server.unref()` does for the server. Holds for what is opened
+   * later, too. Where a program ends by itself, `releaseOnExit` gives the mappings back; without it they lapse, and the next
+   * run takes them back. Twice is once. */
+  unref(): Exposure
+  /** Undoes `unref()`: the process stays alive until `close()`, as it does at first. Twice is once. */
+  ref(): Exposure
   /** As `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -90,7 +57,9 @@ const patienceMs = 5000
 export async function expose(server: ExposableServer, options: ExposeOptions = {}): Promise<Exposure> {
   checkServer(server)
   checkExposeOptions(options)
-  const { policy, externalPort, releaseOnExit = false, host = systemHost, findNetwork: find = findNetwork } = options
+  const { policy, externalPort, releaseOnExit = false, findNetwork: find = findNetwork } = options
+  const handles = createOpenHandles()
+  const host = withClock(options.host ?? systemHost, handles)
   const strategies = readStrategies(options.strategies)
   const ownStore = options.store === undefined ? fileStore() : undefined
   const store = options.store === undefined ? ownStore : options.store
@@ -107,11 +76,14 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   let watching: Promise<void> | undefined
   /** Why nothing can be exposed yet. */
   let trouble: string | undefined = 'The server does not listen yet: it is exposed once it does.'
+  let hasServerClosed = false
   const exposure = handle(
     traversal,
     server,
     () => trouble,
+    handles,
     async () => {
+      if (!hasServerClosed) trouble = 'This exposure is closed, and its mappings are given back: call expose() again.'
       ended.abort()
       await watching
       await traversal.stop()
@@ -122,7 +94,10 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   const end = (): void => {
     exposure.close().catch((error: unknown) => host.log.info(`it was not closed in good order: ${String(error)}`))
   }
-  if (options.signal?.aborted === true) return exposure
+  if (options.signal?.aborted === true) {
+    end()
+    return exposure
+  }
   // The caller's signal may live as long as the process, and serve many exposures.
   options.signal?.addEventListener('abort', end, { once: true, signal: ended.signal })
 
@@ -143,6 +118,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     trouble = undefined
     for (const endpoint of endpoints) traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
     const serverClosed = (): void => {
+      hasServerClosed = true
       trouble = 'The server has closed, and its mappings are given back: call expose() again once it listens again.'
       end()
     }
@@ -178,7 +154,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   }
 
   if (releaseOnExit) closeOnSignals(() => exposure.close(), ended.signal)
-  const begun = begin()
+  const begun = withHandles(handles, begin)
   try {
     await Promise.race([begun, limit, cannotListen.promise])
   } catch (error) {
@@ -188,14 +164,15 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     over.abort()
   }
   begun.catch((error: unknown) => {
-    trouble = `${error instanceof Error ? error.message : String(error)}.`
+    if (ended.signal.aborted) return
+    trouble = `${printable(errorText(error))}.`
     host.log.info(`nothing is exposed: ${trouble}`)
   })
   return exposure
 }
 
 const cannotLook = (error: unknown): string =>
-  `The network of this machine is not known: ${printable(error instanceof Error ? error.message : String(error))}.`
+  `The network of this machine is not known: ${printable(errorText(error))}.`
 
 const aborted = ({ signal }: CallOptions): Promise<void> =>
   new Promise((resolve) => {
@@ -207,11 +184,19 @@ function handle(
   traversal: Traversal,
   server: ExposableServer,
   trouble: () => string | undefined,
+  handles: OpenHandles,
   stop: () => Promise<void>
 ): Exposure {
   let closed: Promise<void> | undefined
-  const close = (): Promise<void> => (closed ??= stop())
-  return {
+  const close = (): Promise<void> => {
+    if (closed === undefined) {
+      // What is being given back holds the process for the moment that it takes.
+      handles.ref()
+      closed = withHandles(handles, stop)
+    }
+    return closed
+  }
+  const exposure: Exposure = {
     addEventListener: traversal.addEventListener,
     removeEventListener: traversal.removeEventListener,
     get addresses() {
@@ -224,10 +209,23 @@ function handle(
       const text = trouble()
       return text === undefined ? traversal.report() : { ...traversal.report(), advice: [text] }
     },
+    unref() {
+      if (closed === undefined) handles.unref()
+      return exposure
+    },
+    ref() {
+      handles.ref()
+      return exposure
+    },
     close,
     [Symbol.asyncDispose]: close
   }
+  return exposure
 }
+
+/** The host with a clock whose timers are known. A clock that the caller brings has none that could hold a process, or holds
+ * it as the caller wants. */
+const withClock = (host: Host, { clock }: OpenHandles): Host => (host.clock === systemClock ? { ...host, clock } : host)
 
 function attach(traversal: Traversal, listeners: Listeners): void {
   const { mapped, renewed, changed, lost, verified, refuted, failed, released, shared } = listeners
@@ -241,48 +239,4 @@ function attach(traversal: Traversal, listeners: Listeners): void {
   if (strategy !== undefined) traversal.addEventListener('strategy', strategy)
   if (verdict !== undefined) traversal.addEventListener('verdict', verdict)
   if (upgrade !== undefined) traversal.addEventListener('upgrade', upgrade)
-}
-
-function checkExposeOptions(options: ExposeOptions): void {
-  checkOptions('expose()', options, {
-    strategies: 'any',
-    store: 'any',
-    policy: 'object',
-    signal: 'signal',
-    externalPort: 'any',
-    releaseOnExit: 'boolean',
-    on: 'object',
-    host: 'object',
-    owners: 'object',
-    findNetwork: 'function'
-  })
-  const { externalPort } = options
-  if (externalPort !== undefined && !(Number.isInteger(externalPort) && externalPort > 0 && externalPort < 65_536)) {
-    throw new TypeError(`externalPort is not in 1…65535: ${externalPort}`)
-  }
-  if (typeof options.store === 'string') {
-    throw new TypeError(`store is a text: pass fileStore({ path: ${JSON.stringify(options.store)} })`)
-  }
-  checkOptions<Listeners>("expose()'s on", options.on ?? {}, {
-    mapped: 'function',
-    renewed: 'function',
-    changed: 'function',
-    lost: 'function',
-    verified: 'function',
-    refuted: 'function',
-    failed: 'function',
-    released: 'function',
-    shared: 'function',
-    strategy: 'function',
-    verdict: 'function',
-    upgrade: 'function'
-  })
-}
-
-function readStrategies(strategies: ExposeOptions['strategies']): readonly Strategy[] {
-  if (strategies === undefined) return defaultStrategies()
-  const isText =
-    Array.isArray(strategies) && strategies.length > 0 && strategies.every((each) => typeof each === 'string')
-  if (isText) throw new TypeError(`strategies is an array of text: pass one text, '${strategies.join()}'`)
-  return typeof strategies === 'string' ? parseLadder(strategies) : strategies
 }

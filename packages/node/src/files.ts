@@ -2,6 +2,7 @@ import { constants, type Stats } from 'node:fs'
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join } from 'node:path'
+import { errorText } from '@postern/interface'
 
 const maxReadBytes = 256 * 1024 * 1024
 const noWait = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
@@ -137,7 +138,7 @@ function environment(name: string): string {
 
 /** What to do about an error of the file system, in a few words; its text if there is nothing to add. */
 export function explainFileError(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error)
+  const text = errorText(error)
   const found = Object.entries(explanations).find(([code]) => hasCode(error, code))
   return found === undefined ? text : `${found[1]} (${found[0]})`
 }

@@ -57,7 +57,7 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
   async function isLive(file: string): Promise<boolean> {
     const lock = await takeLock(file)
     if (isHolder(lock)) return true
-    await rm(file, { force: true })
+    for (const each of [file, `${file}.tmp`]) await rm(each, { force: true })
     await lock.release()
     await rm(`${file}.lock`, { force: true })
     return false
@@ -104,8 +104,14 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
       }
       // Not synced: what a crash of the machine loses is of no use after it.
       const temporary = `${own}.tmp`
-      await writeFile(temporary, formatRecord({ pid: process.pid, program, place, endpoints }), { mode: 0o600 })
-      await rename(temporary, own)
+      try {
+        await writeFile(temporary, formatRecord({ pid: process.pid, program, place, endpoints }), { mode: 0o600 })
+        await rename(temporary, own)
+      } catch (error) {
+        // A full disk leaves a file that is empty or cut.
+        await rm(temporary, { force: true }).catch(() => undefined)
+        throw error
+      }
     },
     watch(heard) {
       try {

@@ -2,13 +2,14 @@
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Has something closed when the process is told to end, and then lets it end as it would have. Where the program handles
+ * Has something closed when the process is told to end, or ends by itself, and then lets it end as it would have. Where the program handles
  * the signal itself, ending is left to it.
  */
 export function closeOnSignals(close: () => Promise<void>, until: AbortSignal): void {
   let taken: NodeJS.Signals | undefined
   const stop = (): void => {
     for (const name of signals) process.off(name, take)
+    process.off('beforeExit', atEnd)
   }
   const end = (): void => {
     stop()
@@ -22,7 +23,10 @@ export function closeOnSignals(close: () => Promise<void>, until: AbortSignal): 
     taken ??= name
     if (!again) close().then(end, end)
   }
+  // The process has nothing left to do, and does not wait for this: it ends by itself, a moment later.
+  const atEnd = (): void => void close().then(stop, stop)
   for (const name of signals) process.on(name, take)
+  process.on('beforeExit', atEnd)
   until.addEventListener(
     'abort',
     () => {

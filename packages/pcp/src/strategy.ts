@@ -90,7 +90,17 @@ export function pcp(options: PcpOptions = {}): Strategy {
           throw error
         }
       }
-      const announcements = { gateway, family, group: groups[family], port: announcementPort, fromPort: port, open }
+      const announcements = {
+        gateway,
+        family,
+        group: groups[family],
+        port: announcementPort,
+        fromPort: port,
+        open,
+        unheard: (reason: NatError) => {
+          if (!signal.aborted) found({ kind: 'notice', what: 'unheard', gateway, reason })
+        }
+      }
       const announced = (): void => {
         if (hasGranted && !hasTold) tell('announced')
       }

@@ -240,7 +240,7 @@ test('works where the announcement port is taken, and still tells what answers r
   expect([ended, link.openSockets]).toEqual([false, 0])
   gateway.reboot()
   await run(lease.renew(never))
-  expect(notices()).toEqual(['restarted'])
+  expect(notices()).toEqual(['unheard', 'restarted'])
   await stop()
 })
 
@@ -257,7 +257,7 @@ test('ends by itself where nothing was found and nothing can be heard', async ()
   gateway.inject({ kind: 'refuse', on: 'pcp' })
   await clock.advance(0)
   await discovered
-  expect(notices()).toEqual(['absent REFUSED'])
+  expect(notices()).toEqual(['unheard', 'absent REFUSED'])
 })
 
 test('holds no socket and no timer once it is stopped, wherever it was', async () => {

@@ -1,5 +1,5 @@
 import { lookup as systemLookup } from 'node:dns/promises'
-import { type CallOptions, familyOf, natError } from '@postern/interface'
+import { type CallOptions, errorText, familyOf, type NatError, natError } from '@postern/interface'
 import { orAborted } from '@postern/net'
 import type { ServerName } from './server-name.js'
 import type { StunAddress } from './address-codec.js'
@@ -10,6 +10,25 @@ export type Lookup = (host: string) => Promise<readonly string[]>
 /** {@link Lookup} as this machine does it: the file of hosts and the DNS. */
 export const systemNames: Lookup = async (host) =>
   (await systemLookup(host, { all: true, order: 'verbatim' })).map(({ address }) => address)
+
+/** Says why a name leads nowhere, and what to do about it. `ENOTFOUND` is the DNS's answer, all others are about the DNS. */
+function whyNotResolved(host: string, error: unknown): string {
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  if (code === 'ENOTFOUND' || code === 'ENODATA') return `the DNS does not know the name ${host} (${code}): ${byName}`
+  if (code === 'EAI_AGAIN' || code === 'ETIMEOUT' || code === 'ECONNREFUSED')
+    return `the name ${host} cannot be looked up, because no DNS server answers this machine (${code}): ${byAddress}`
+  return `the name ${host} cannot be looked up (${errorText(error)}): ${byAddress}`
+}
+
+const byName = 'check its spelling, or the DNS server of this machine'
+const byAddress = 'check the network connection, or name the server by its IP address'
+
+/** What is said of a look-up that goes on for longer than `ms`. */
+export const slowLookup = (host: string, ms: number): NatError =>
+  natError(
+    'NAME_NOT_RESOLVED',
+    `the name ${host} is not looked up after ${ms / 1000} s, because no DNS server answers this machine: ${byAddress}`
+  )
 
 /** The first address of each family that a server has. Rejects with `NAME_NOT_RESOLVED`. */
 export async function addressesOf(
@@ -24,9 +43,9 @@ export async function addressesOf(
     found = await orAborted(lookup(host), call)
   } catch (cause) {
     call.signal.throwIfAborted()
-    throw natError('NAME_NOT_RESOLVED', `the name ${host} leads to no address`, { cause })
+    throw natError('NAME_NOT_RESOLVED', whyNotResolved(host, cause), { cause })
   }
   const each = ([4, 6] as const).flatMap((family) => found.find((address) => familyOf(address) === family) ?? [])
-  if (each.length === 0) throw natError('NAME_NOT_RESOLVED', `the name ${host} leads to no address`)
+  if (each.length === 0) throw natError('NAME_NOT_RESOLVED', `the name ${host} leads to no IP address: ${byName}`)
   return each.map((address) => ({ address, port }))
 }

@@ -97,6 +97,36 @@ describe('discover', () => {
     expect(observersIn(findings)).toHaveLength(1)
   })
 
+  it.each([
+    ['ENOTFOUND', 'the DNS does not know the name alpha (ENOTFOUND): check its spelling'],
+    ['EAI_AGAIN', 'no DNS server answers this machine (EAI_AGAIN): check the network connection'],
+    ['EAI_FAIL', 'the name alpha cannot be looked up (EAI_FAIL): check the network connection']
+  ])('says why a name leads nowhere: %s', async (code, text) => {
+    const here = scene()
+    // What is refused over two addresses has no text of its own.
+    const lookup = (): Promise<never> => Promise.reject(Object.assign(new AggregateError([]), { code }))
+    const { findings, stop } = await search(here, { servers: ['alpha'], lookup })
+    stop()
+    expect(findings[0]).toMatchObject({ what: 'absent', reason: { message: expect.stringContaining(text) } })
+  })
+
+  it('says after 4 s what it waits for, and takes the answer that comes later', async () => {
+    const here = scene()
+    const lookup = async (): Promise<string[]> => {
+      await here.clock.sleep(20_000, call())
+      return [alpha.address]
+    }
+    const { findings, done } = await search(here, { servers: ['alpha'], lookup }, 3999)
+    expect(findings).toEqual([])
+    await here.clock.advance(1)
+    expect(findings).toMatchObject([
+      { what: 'absent', reason: { message: expect.stringContaining('no DNS server answers this machine') } }
+    ])
+    await here.clock.advance(16_000)
+    await done
+    expect(observersIn(findings)).toHaveLength(1)
+  })
+
   it('is not held up by a resolver that hangs when it is to end', async () => {
     const here = scene()
     const { done, stop } = await search(here, { servers: ['alpha'], lookup: () => new Promise(() => undefined) })

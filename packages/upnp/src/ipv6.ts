@@ -1,5 +1,6 @@
 import {
   type CallOptions,
+  errorText,
   familyOf,
   type Gateway,
   hasNextHop,
@@ -104,9 +105,7 @@ async function clientOverIpv6(options: Ipv6Client, call: CallOptions): Promise<C
     return createClient({ web, device, lookAgain: (own) => seek(own), localAddress: address })
   } catch (error) {
     call.signal.throwIfAborted()
-    host.log.debug(
-      `upnp: ${link.address} does not answer over IPv6: ${error instanceof Error ? printable(error.message) : ''}`
-    )
+    host.log.debug(`upnp: ${link.address} does not answer over IPv6: ${printable(errorText(error))}`)
     return otherwise
   }
 }

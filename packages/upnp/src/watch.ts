@@ -5,6 +5,7 @@ import {
   type Host,
   isNatError,
   type Mapper,
+  type NatError,
   type Notice
 } from '@postern/interface'
 import { createStrangers, hearAnnouncements, orAborted, type TaskGroup, taskGroup } from '@postern/net'
@@ -160,10 +161,10 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
       group: ssdpGroup,
       port: ssdpPort,
       heard: (bytes: Uint8Array) => heed.hear(bytes),
+      unheard: (reason: NatError) => tell({ kind: 'notice', what: 'unheard', gateway, reason }),
       open: openUdp
     } as const
-    if (await hearAnnouncements(announcements, { signal })) return
-    host.log.debug(`upnp: port ${ssdpPort} is taken, so announcements are not heard`)
+    await hearAnnouncements(announcements, { signal })
   })
 
   try {

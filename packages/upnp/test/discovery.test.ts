@@ -542,7 +542,7 @@ describe('announcements', () => {
     expect(other.counters.description.requests).toBe(0)
   })
 
-  it('may be missed where the port is taken', async () => {
+  it('may be missed where the port is taken, which is told', async () => {
     const { mapper, notices } = await bench({
       wrap: (openUdp) => async (options, call) => {
         if (options.multicast !== undefined) throw natError('PORT_TAKEN', 'the local port is in use')
@@ -550,7 +550,7 @@ describe('announcements', () => {
       }
     })
     expect(mapper()).toBeDefined()
-    expect(notices()).toEqual([])
+    expect(notices()).toEqual(['unheard'])
   })
 })
 

@@ -28,7 +28,7 @@ export function addMap(program: Command, { output, finish }: Shell): void {
 Examples:
   $ postern map 8080
   $ postern map 4001/udp --via pcp,upnp
-  $ postern map 22 --external-port 2222 --lifetime 1h
+  $ postern map 8080 --external-port 8443 --lifetime 1h
   $ postern map 8080 --once --json
 ${codesText('map')}`
     )

@@ -1,0 +1,34 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { memoryStore } from '@postern/core'
+import { expect, it } from 'vitest'
+import { expose } from '../src/index.js'
+
+const options = { strategies: 'none', store: memoryStore(), findNetwork: async () => ({ gateways: [], addresses: [] }) }
+const closed = ['This exposure is closed, and its mappings are given back: call expose() again.']
+
+it('an exposure that is closed before its server listens does not promise to expose it once it does', async () => {
+  const cut = new AbortController()
+  const waiting = expose(createServer(), { ...options, signal: cut.signal })
+  cut.abort()
+  expect((await waiting).report().advice).toEqual(closed)
+})
+
+it('nor does one whose signal has aborted before', async () => {
+  const exposure = await expose(createServer(), { ...options, signal: AbortSignal.abort() })
+  await exposure.close()
+  expect(exposure.report().advice).toEqual(closed)
+})
+
+it('one that is closed says so, and one whose server has closed goes on saying that', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const exposure = await expose(server, options)
+  await exposure.close()
+  expect(exposure.report().advice).toEqual(closed)
+  const other = await expose(server, options)
+  server.close()
+  await once(server, 'close')
+  await other.close()
+  expect(other.report().advice).toEqual([expect.stringMatching(/^The server has closed/)])
+})
