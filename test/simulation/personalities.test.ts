@@ -15,6 +15,13 @@ describe('the ladder at a router of the field', () => {
     expect(outcome.advice === '').toBe(cause === null)
   })
 
+  it.each(['tr-064-only', 'empty-address'])('%s is searched ever less often for three hours', async (name) => {
+    const found = personalities.find((each) => each.name === name)
+    if (found === undefined) throw new Error('no such router')
+    // A round has seven searches: more than 60 rounds would be one in three minutes.
+    expect((await liveWith(found)).asked).toBeLessThan(600)
+  })
+
   it('has each name once, a public source, and no two of the same oddity', () => {
     expect(personalities.length).toBeGreaterThanOrEqual(30)
     for (const texts of [personalities.map(({ name }) => name), personalities.map(({ oddity }) => oddity)])

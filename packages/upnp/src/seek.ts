@@ -17,8 +17,17 @@ import { openSearch, roundMs } from './search.js'
 const firstPauseMs = 2000
 const longestPauseMs = 5 * 60 * 1000
 
+/** How long to wait after a round that found nothing. Lives on where the search at a gateway begins again in the same network. */
+export interface Pace {
+  pauseMs: number
+}
+
+export const createPace = (): Pace => ({ pauseMs: firstPauseMs })
+
 export interface SeekOptions {
   readonly host: Host
+  /** @default one that begins */
+  readonly pace?: Pace | undefined
   readonly settings: Settings
   readonly gateway: Gateway
   /** How many rounds before giving up. */
@@ -41,7 +50,7 @@ export interface Seeking {
 
 /** Searches for a device at a gateway until there is one, ever less often. Holds no socket afterwards. */
 export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeking {
-  const { host, settings, gateway, rounds, absent, isSought, met = () => undefined } = options
+  const { host, pace = createPace(), settings, gateway, rounds, absent, isSought, met = () => undefined } = options
   const { clock } = host
   const { openUdp, exchangeHttp, ssdpPort } = settings
   const ended = new AbortController()
@@ -68,7 +77,6 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
   async function search(): Promise<never> {
     const { heard, failed } = { heard: inspector.hear, failed: reasons.add }
     const searching = await openSearch({ clock, openUdp, ssdpPort, gateway, heard, failed }, { signal: whole })
-    let pauseMs = firstPauseMs
     for (let round = 1; ; round += 1) {
       inspector.forget()
       host.log.debug(`upnp: searching for ${gateway.address}, round ${round}`)
@@ -85,12 +93,13 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
         throw silence
       }
       pause = new AbortController()
-      const jittered = pauseMs * (0.9 + 0.2 * host.random())
+      const jittered = pace.pauseMs * (0.9 + 0.2 * host.random())
       await clock.sleep(jittered, { signal: AbortSignal.any([whole, pause.signal]) }).then(
-        () => (pauseMs = Math.min(2 * pauseMs, longestPauseMs)),
-        () => (pauseMs = firstPauseMs)
+        () => (pace.pauseMs = Math.min(2 * pace.pauseMs, longestPauseMs)),
+        () => undefined
       )
       whole.throwIfAborted()
+      if (pause.signal.aborted) pace.pauseMs = firstPauseMs
     }
   }
 

@@ -1,7 +1,8 @@
-import type { Discovery, Host, Network, Strategy } from '@postern/interface'
+import type { Discovery, Gateway, Host, Network, Strategy } from '@postern/interface'
 import { answerTimesByGateway, chooseGateways } from '@postern/net'
 import { offerPinholes } from './ipv6.js'
 import { readOptions, type UpnpOptions } from './options.js'
+import { createPace, type Pace } from './seek.js'
 import { watchGateway } from './watch.js'
 
 /**
@@ -16,16 +17,28 @@ export function upnp(options: UpnpOptions = {}): Strategy {
 
   return (host: Host) => {
     const settings = { ...given, timesOf: answerTimesByGateway() }
+    /** A search that has found nothing is begun again now and then, in the same network: no faster than it was. */
+    const paces = new WeakMap<Network, Map<string, Pace>>()
+    function paceAt(network: Network, { address, interface: link }: Gateway): Pace {
+      const known = paces.get(network) ?? new Map<string, Pace>()
+      paces.set(network, known)
+      const key = `${address}%${link}`
+      const pace = known.get(key) ?? createPace()
+      known.set(key, pace)
+      return pace
+    }
+
     const discovery: Discovery = {
       name: 'upnp',
       ...(named === undefined ? {} : { gateway: named }),
       async discover(network: Network, found, { signal }) {
         const gateways = await chooseGateways(network, named, 4, { signal }, openUdp)
-        const watch = (gateway: (typeof gateways)[number]): Promise<void> =>
+        const watch = (gateway: Gateway): Promise<void> =>
           watchGateway({
             host,
             settings,
             gateway,
+            pace: paceAt(network, gateway),
             others: gateways,
             found,
             offerMore: (client, offer, notice, call) =>

@@ -14,7 +14,7 @@ import type { Device } from './device.js'
 import { heedAnnouncements } from './heed.js'
 import type { Settings } from './options.js'
 import { createPortMapper } from './port-mapping.js'
-import { seekDevice, type Seeking } from './seek.js'
+import { createPace, type Pace, seekDevice, type Seeking } from './seek.js'
 import { hasRestarted } from './news.js'
 import { ssdpGroup } from './ssdp.js'
 
@@ -25,6 +25,8 @@ export interface WatchOptions {
   readonly host: Host
   readonly settings: Settings
   readonly gateway: Gateway
+  /** Of the search for a device. */
+  readonly pace: Pace
   /** Other next hops: each is searched for by itself. */
   readonly others: readonly Gateway[]
   readonly found: (finding: Finding) => void
@@ -109,12 +111,17 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
     return holding
   }
 
-  function seek(rounds: number, absent: Parameters<typeof seekDevice>[0]['absent'], until: AbortSignal): Seeking {
+  function seek(
+    rounds: number,
+    absent: Parameters<typeof seekDevice>[0]['absent'],
+    until: AbortSignal,
+    pace?: Pace
+  ): Seeking {
     const isSought = (device: Device): boolean => {
       if (device.reason !== undefined) meetPinholesOnly(device)
       return device.reason === undefined
     }
-    return seekDevice({ host, settings, gateway, rounds, absent, isSought, met: meetStranger }, { signal: until })
+    return seekDevice({ host, pace, settings, gateway, rounds, absent, isSought, met: meetStranger }, { signal: until })
   }
 
   /** Without a usable IPv4 address IPv6 may still be all right. */
@@ -175,9 +182,11 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
           host.log.info(`upnp: nothing on ${gateway.address} so far: ${reason.message}`)
           tell({ kind: 'notice', what: 'absent', gateway, reason })
         },
-        signal
+        signal,
+        options.pace
       )
       const device = await seeking.device
+      Object.assign(options.pace, createPace())
       seeking = undefined
       const isNew = pinholes === undefined
       const holding = pinholes ?? hold(device)
