@@ -97,6 +97,28 @@ describe.each(subjects)('by $title', (subject) => {
     expect(each.gateway.mappings).toEqual([])
   })
 
+  it.each([0, 90, 200, 900])(
+    'a cable that is out for %i ms does not make it ask a router that has not answered yet',
+    async (outMs) => {
+      const each = await home(subject)
+      each.gateway.inject({ kind: 'late', ms: 5000 })
+      for (const afterMs of [0, 10, 120, 400, 1300, 2600, 7000]) {
+        each.traversal.recheck()
+        await each.clock.advance(afterMs)
+        each.traversal.networkIs(nothing)
+        await each.clock.advance(outMs)
+        each.traversal.networkIs(networkOf(cable, wifi))
+        await each.clock.advance(afterMs)
+      }
+      each.gateway.clearFaults()
+      await each.clock.advance(120 * second)
+      expect(each.leadsTo()).toBe(cable[family])
+      // The end looks for requests that crossed.
+      await each.end()
+      expect(each.gateway.mappings).toEqual([])
+    }
+  )
+
   it('a host that moves from the cable to Wi-Fi is mapped at its new address', async () => {
     const each = await home(subject)
     each.traversal.networkIs(networkOf(wifi))

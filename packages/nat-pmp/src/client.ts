@@ -1,5 +1,5 @@
 import { type CallOptions, type Gateway, type Host, isNatError, type NatError, natError } from '@postern/interface'
-import { type AnswerTimes, createQueue, type OpenUdp, type Queue, spacedUdp, waitsFor } from '@postern/net'
+import { type AnswerTimes, type Queue, type UdpLine, waitsFor } from '@postern/net'
 import {
   decodeExternalAddressReply,
   decodeMappingReply,
@@ -53,14 +53,13 @@ export interface ClientOptions {
   readonly host: Host
   readonly gateway: Gateway
   readonly port: number
-  readonly open: OpenUdp
-  readonly times: AnswerTimes
+  readonly line: UdpLine
 }
 
 export function createClient(options: ClientOptions, events: ClientEvents): Client {
-  const { host, gateway, port, open, times } = options
+  const { host, gateway, port, line } = options
+  const { times, inTurn, request } = line
   const { clock } = host
-  const request = spacedUdp(clock, times, open)
   const epochs = epochWatch()
   let hasAnswered = false
   let known: { readonly address: string; readonly atMs: number } | undefined
@@ -87,7 +86,7 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
   }
 
   return {
-    inTurn: createQueue(),
+    inTurn,
     times,
     async externalAddress(call, waits = waitsFor(times.limitMs())) {
       const asked = encodeExternalAddressRequest()

@@ -9,7 +9,7 @@ import {
   type NatError,
   type Strategy
 } from '@postern/interface'
-import { answerTimesByGateway, chooseGateways, createStrangers, longerWaits, seek, waitsFor } from '@postern/net'
+import { byGateway, chooseGateways, createStrangers, createUdpLine, longerWaits, seek, waitsFor } from '@postern/net'
 import { createClient, waitsMs } from './client.js'
 import { createMapper } from './mapper.js'
 import { type NatPmpOptions, readOptions } from './options.js'
@@ -23,7 +23,7 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
   const { gateway: named, port, announcementPort, openUdp: open } = readOptions(options)
 
   return (host: Host) => {
-    const timesOf = answerTimesByGateway()
+    const lineOf = byGateway(() => createUdpLine(host.clock, open))
 
     async function discoverOn(
       gateway: Gateway,
@@ -39,9 +39,10 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
         hasTold = true
         if (mapper !== undefined && !signal.aborted) found({ kind: 'notice', what, about: mapper })
       }
-      const times = timesOf(gateway.address)
+      const line = lineOf(gateway.address)
+      const { times } = line
       const client = createClient(
-        { host, gateway, port, open, times },
+        { host, gateway, port, line },
         {
           restarted: () => tell('restarted'),
           addressChanged: () => tell('address-changed'),

@@ -19,7 +19,8 @@ const maxUndoMs = 15_000
 /** One answer that was lost and sent again must not make a fast router a slow one for ever. */
 const remembered = 4
 
-function createAnswerTimes(): AnswerTimes {
+/** Returns the times of a service that has not answered yet. */
+export function createAnswerTimes(): AnswerTimes {
   const last: number[] = []
   const slowestMs = (): number => Math.max(0, ...last)
   const between = (min: number, max: number): number => Math.min(max, Math.max(min, 3 * slowestMs()))
@@ -32,16 +33,6 @@ function createAnswerTimes(): AnswerTimes {
     },
     limitMs: () => between(minLimitMs, maxLimitMs),
     undoMs: () => between(minUndoMs, maxUndoMs)
-  }
-}
-
-/** The answer times of each gateway, by its address. They outlive a search for it. */
-export function answerTimesByGateway(): (address: string) => AnswerTimes {
-  const known = new Map<string, AnswerTimes>()
-  return (address) => {
-    const times = known.get(address) ?? createAnswerTimes()
-    known.set(address, times)
-    return times
   }
 }
 

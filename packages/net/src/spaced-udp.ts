@@ -1,5 +1,6 @@
 import { type CallOptions, type Clock, isNatError } from '@postern/interface'
-import type { AnswerTimes } from './answer-times.js'
+import { type AnswerTimes, createAnswerTimes } from './answer-times.js'
+import { createQueue, type Queue } from './queue.js'
 import { requestUdp, type UdpRequest } from './request-udp.js'
 import { type OpenUdp, openUdp } from './udp.js'
 
@@ -45,4 +46,18 @@ export function spacedUdp(clock: Clock, times: AnswerTimes, open: OpenUdp = open
       throw error
     }
   }
+}
+
+/** What lasts of asking one service, beyond a search for it. */
+export interface UdpLine {
+  readonly times: AnswerTimes
+  /** One request at a time: servers in small routers drop what comes in meanwhile (RFC 6886 §3.1). */
+  readonly inTurn: Queue
+  readonly request: SpacedUdp
+}
+
+/** Returns the line to a service that has not been asked yet. */
+export function createUdpLine(clock: Clock, open: OpenUdp = openUdp): UdpLine {
+  const times = createAnswerTimes()
+  return { times, inTurn: createQueue(), request: spacedUdp(clock, times, open) }
 }

@@ -1,5 +1,5 @@
 import { type CallOptions, type Family, type Gateway, type Host, isNatError, type NatError } from '@postern/interface'
-import { type AnswerTimes, createQueue, type OpenUdp, type Queue, spacedUdp, waitsFor } from '@postern/net'
+import { type AnswerTimes, type Queue, type UdpLine, waitsFor } from '@postern/net'
 import {
   decodeAnnounceReply,
   decodeMappingReply,
@@ -44,14 +44,13 @@ export interface ClientOptions {
   readonly gateway: Gateway
   readonly family: Family
   readonly port: number
-  readonly open: OpenUdp
-  readonly times: AnswerTimes
+  readonly line: UdpLine
 }
 
 export function createClient(options: ClientOptions, events: ClientEvents): Client {
-  const { host, gateway, family, port, open, times } = options
+  const { host, gateway, family, port, line } = options
+  const { times, inTurn, request } = line
   const { clock } = host
-  const request = spacedUdp(clock, times, open)
   const epochs = epochWatch()
   let hasAnswered = false
 
@@ -78,7 +77,7 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
   }
 
   return {
-    inTurn: createQueue(),
+    inTurn,
     times,
     async announce(call, waits = waitsFor(times.limitMs())) {
       const from = gateway.localAddress

@@ -11,7 +11,7 @@ import {
   type NatError,
   type Strategy
 } from '@postern/interface'
-import { answerTimesByGateway, chooseGateways, createStrangers, longerWaits, seek, waitsFor } from '@postern/net'
+import { byGateway, chooseGateways, createStrangers, createUdpLine, longerWaits, seek, waitsFor } from '@postern/net'
 import { createClient, waitsMs } from './client.js'
 import { createMapper } from './mapper.js'
 import { type PcpOptions, readOptions } from './options.js'
@@ -28,7 +28,7 @@ export function pcp(options: PcpOptions = {}): Strategy {
   const { gateway: named, port, announcementPort, openUdp: open } = readOptions(options)
 
   return (host: Host) => {
-    const timesOf = answerTimesByGateway()
+    const lineOf = byGateway(() => createUdpLine(host.clock, open))
 
     async function discoverOn(
       gateway: Gateway,
@@ -49,9 +49,10 @@ export function pcp(options: PcpOptions = {}): Strategy {
       const absent = (error: NatError): void => {
         if (mapper === undefined && !signal.aborted) found({ kind: 'notice', what: 'absent', gateway, reason: error })
       }
-      const times = timesOf(gateway.address)
+      const line = lineOf(gateway.address)
+      const { times } = line
       const client = createClient(
-        { host, gateway, family, port, open, times },
+        { host, gateway, family, port, line },
         {
           restarted: () => tell('restarted'),
           answeredElsewhere:

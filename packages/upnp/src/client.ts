@@ -40,7 +40,6 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
   let gapMs = 0
   /** Actions that fail however slowly they are called. */
   const broken = new Set<string>()
-  let last: Promise<unknown> = Promise.resolve()
 
   async function ask(
     kind: Service['kind'],
@@ -115,10 +114,11 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
     },
     from: view,
     call(kind, action, values, call) {
-      const turn = last.then(() => askPatiently(kind, action, values, call, from))
-      last = turn.catch(() => undefined)
-      // A caller that gives up does not wait for the calls of others before.
-      return orAborted(turn, call)
+      // A caller that gives up does not wait for what is under way.
+      return orAborted(
+        web.inTurn(() => askPatiently(kind, action, values, call, from), call),
+        call
+      )
     }
   })
   return view(localAddress)

@@ -8,7 +8,7 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
-import type { AnswerTimes, ExchangeHttp, HttpExchange, HttpReply } from '@postern/net'
+import type { AnswerTimes, ExchangeHttp, HttpExchange, HttpReply, Queue } from '@postern/net'
 import { decodeDescription, type Service } from './description.js'
 import { decodeReply, encodeCall, faultError, type SoapArguments, type SoapReply } from './soap.js'
 
@@ -30,6 +30,8 @@ export interface Web {
   readonly exchangeHttp: ExchangeHttp
   /** How long the device took to answer. */
   readonly times: AnswerTimes
+  /** Whose turn it is to call an action. */
+  readonly inTurn: Queue
 }
 
 /** The router's external address, and when it told it on the monotonic clock. */

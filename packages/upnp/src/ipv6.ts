@@ -101,7 +101,7 @@ async function clientOverIpv6(options: Ipv6Client, call: CallOptions): Promise<C
   }
   try {
     const device = await seek(call, rounds)
-    const web = { clock: host.clock, exchangeHttp, times: settings.timesOf(link.address) }
+    const web = { clock: host.clock, exchangeHttp, ...settings.lineOf(link.address) }
     return createClient({ web, device, lookAgain: (own) => seek(own), localAddress: address })
   } catch (error) {
     call.signal.throwIfAborted()

@@ -1,5 +1,5 @@
 import { checkOptions, familyOf } from '@postern/interface'
-import { type AnswerTimes, type ExchangeHttp, exchangeHttp, type OpenUdp, openUdp } from '@postern/net'
+import { type AnswerTimes, type ExchangeHttp, exchangeHttp, type OpenUdp, openUdp, type Queue } from '@postern/net'
 import { ssdpPort } from './ssdp.js'
 
 export interface UpnpOptions {
@@ -26,12 +26,19 @@ export interface Settings {
   readonly description: string
   readonly openUdp: OpenUdp
   readonly exchangeHttp: ExchangeHttp
-  /** How long the gateway of an address took to answer. */
-  readonly timesOf: (address: string) => AnswerTimes
+  /** What lasts of talking to the gateway of an address. */
+  readonly lineOf: (address: string) => Line
+}
+
+export interface Line {
+  /** How long it took to answer. */
+  readonly times: AnswerTimes
+  /** One action at a time, since several routers handle no second request meanwhile. */
+  readonly inTurn: Queue
 }
 
 /** Reads the options once. Throws a TypeError for one that cannot be right. */
-export function readOptions(options: UpnpOptions): Omit<Settings, 'timesOf'> {
+export function readOptions(options: UpnpOptions): Omit<Settings, 'lineOf'> {
   checkOptions('upnp()', options, {
     gateway: 'string',
     ssdpPort: 'any',

@@ -62,7 +62,7 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
   let pause = new AbortController()
 
   const inspector = createInspector({
-    web: { clock, exchangeHttp, times: settings.timesOf(gateway.address) },
+    web: { clock, exchangeHttp, ...settings.lineOf(gateway.address) },
     gateway,
     signal: whole,
     failed: reasons.add,

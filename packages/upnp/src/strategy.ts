@@ -1,5 +1,5 @@
 import type { Discovery, Gateway, Host, Network, Strategy } from '@postern/interface'
-import { answerTimesByGateway, chooseGateways } from '@postern/net'
+import { byGateway, chooseGateways, createAnswerTimes, createQueue } from '@postern/net'
 import { offerPinholes } from './ipv6.js'
 import { readOptions, type UpnpOptions } from './options.js'
 import { createPace, type Pace } from './seek.js'
@@ -16,7 +16,7 @@ export function upnp(options: UpnpOptions = {}): Strategy {
   const { named, openUdp } = given
 
   return (host: Host) => {
-    const settings = { ...given, timesOf: answerTimesByGateway() }
+    const settings = { ...given, lineOf: byGateway(() => ({ times: createAnswerTimes(), inTurn: createQueue() })) }
     /** A search that has found nothing is begun again now and then, in the same network: no faster than it was. */
     const paces = new WeakMap<Network, Map<string, Pace>>()
     function paceAt(network: Network, { address, interface: link }: Gateway): Pace {

@@ -64,7 +64,7 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
   const { host, settings, gateway, found } = options
   const { signal, fail } = group
   const { exchangeHttp, ssdpPort, openUdp, description } = settings
-  const web = { clock: host.clock, exchangeHttp, times: settings.timesOf(gateway.address) }
+  const web = { clock: host.clock, exchangeHttp, ...settings.lineOf(gateway.address) }
   let seeking: Seeking | undefined
   /** The device that maps ports. Without one, `pinholes` may still be there. */
   let held: Holding | undefined
