@@ -7,10 +7,21 @@ type Why = 'hint' | 'restarted'
 
 /** Decides when a gateway is asked again about everything that it granted. */
 export interface Recoveries {
-  /** Something suggests that this gateway is not what it was. `restarted`: it has lost its mappings. */
-  trigger(gateway: string, why: Why, call: CallOptions): void
+  /** Something suggests that this gateway is not what it was. `restarted`: it has lost its mappings.
+   *
+   * @param by - the strategy that has found it out; of two that tell of a restart, the later one tells of the same */
+  trigger(gateway: string, why: Why, call: CallOptions, by?: string): void
   /** Something has changed there indeed: the next hint need not wait for long. */
   confirm(gateway: string): void
+}
+
+/** A restart that several strategies notice is noticed by all of them within this time, in ms: UPnP looks at the device first. */
+const sameRestartMs = 30_000
+
+interface Restart {
+  readonly toldMs: number
+  /** The strategies that have told of it. */
+  readonly by: Set<string>
 }
 
 interface Pace {
@@ -22,13 +33,15 @@ interface Pace {
   count: number
   restartedMs: number
   restarts: number
+  /** The latest one that was told of. */
+  restart: Restart | undefined
 }
 
 /**
  * Triggers that come together are one; recoveries of one gateway keep a distance that grows while nothing comes of them:
  * anybody on the link can forge hints.
  *
- * @param recover - is told, too, when the last trigger came, on the monotonic clock: what was granted since then is new
+ * @param recover - is told, too, when the last trigger came, or the first one of the last restart, on the monotonic clock: what was granted since then is new
  */
 export function createRecoveries(
   host: Host,
@@ -45,11 +58,24 @@ export function createRecoveries(
       lastMs: Number.NEGATIVE_INFINITY,
       count: 0,
       restartedMs: Number.NEGATIVE_INFINITY,
-      restarts: 0
+      restarts: 0,
+      restart: undefined
     }
     // One that waits is kept: what it waits for is to happen.
     remember(paces, gateway, pace, ({ pending }) => pending !== undefined)
     return pace
+  }
+
+  /** When the restart was told of first, that a strategy tells of now. One that tells twice tells of two. */
+  function firstToldMs(pace: Pace, by: string): number {
+    const now = clock.monotonicMs()
+    const { restart } = pace
+    if (restart !== undefined && now - restart.toldMs < sameRestartMs && !restart.by.has(by)) {
+      restart.by.add(by)
+      return restart.toldMs
+    }
+    pace.restart = { toldMs: now, by: new Set([by]) }
+    return now
   }
 
   /** That it has started again is what the router itself said when it was asked: no hint before puts that off. */
@@ -80,15 +106,16 @@ export function createRecoveries(
   }
 
   return {
-    trigger(gateway, why, call) {
+    trigger(gateway, why, call, by = '') {
       const pace = paceOf(gateway)
       const waiting = pace.pending !== undefined && !pace.pending.call.signal.aborted ? pace.pending : undefined
-      const toldMs = clock.monotonicMs()
+      const now = clock.monotonicMs()
+      const toldMs = why === 'restarted' ? firstToldMs(pace, by) : now
       if (waiting?.why === why) waiting.toldMs = toldMs
       if (waiting?.why === why || waiting?.why === 'restarted') return
       // RFC 6886 §3.7, RFC 6887 §14.1.3: after a restart every host of the network wakes up at once.
       const jitterMs = why === 'restarted' ? host.random() * policy.restartJitterMs : 0
-      pace.pending = { why, dueMs: toldMs + policy.coalesceMs + jitterMs, toldMs, call }
+      pace.pending = { why, dueMs: now + policy.coalesceMs + jitterMs, toldMs, call }
       if (waiting !== undefined) return pace.bell.ring('look')
       run(gateway, pace, call).catch(() => {
         if (pace.pending?.call === call) pace.pending = undefined

@@ -97,7 +97,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       const gateway = gatewayKey(about.gateway)
       // What a router says that is not used changes nothing.
       if (!isOnPath(about, entry, network) && !session.isHeldAt(gateway)) return
-      recoveries.trigger(gateway, what === 'restarted' ? 'restarted' : 'hint', session)
+      recoveries.trigger(gateway, what === 'restarted' ? 'restarted' : 'hint', session, entry.name)
     }
   })
   const upgrades = createUpgrades(

@@ -341,6 +341,32 @@ describe('recoveries', () => {
     await end(each)
   })
 
+  it.each([
+    [200, 'before they come'],
+    [9000, 'long after they came']
+  ])('from a restart come once, although another strategy tells of it %i ms later, %s', async (laterMs) => {
+    const trace: string[] = []
+    const clock = virtualClock()
+    const lasting = { lifetimeMs: 86_400_000 }
+    const pcp = scripted('pcp', trace, clock, lasting)
+    const natPmp = scripted('nat-pmp', trace, clock, lasting)
+    const each = stage(() => [pcp.strategy, natPmp.strategy], { clock })
+    each.traversal.want(web)
+    await begin(each, 20_000)
+    trace.length = 0
+    for (const strategy of [pcp, natPmp]) {
+      strategy.say((about) => ({ kind: 'notice', what: 'restarted', about }))
+      await clock.advance(laterMs)
+    }
+    await clock.advance(30_000)
+    expect(trace).toEqual(['renew pcp 8080'])
+    // One that tells again tells of another restart.
+    natPmp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
+    await clock.advance(60_000)
+    expect(trace).toEqual(['renew pcp 8080', 'renew pcp 8080'])
+    await end(each)
+  })
+
   it('from a second restart in the meantime concern what was renewed between the two', async () => {
     const each = keeper({ lifetimeMs: 86_400_000 }, { random: () => 0.999 })
     const restarted = (): void => each.pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))

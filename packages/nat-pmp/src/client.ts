@@ -69,10 +69,10 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
     localAddress: string,
     match: (reply: Uint8Array) => T | undefined,
     waits: readonly number[],
-    call: CallOptions
+    call: CallOptions,
+    elsewhere?: (address: string) => void
   ): Promise<T> {
     const remote = { address: gateway.address, port }
-    const elsewhere = hasAnswered ? undefined : events.answeredElsewhere
     const reply = await request(
       { remote, family: 4, localAddress, bytes, waitsMs: waits, match, isGuessable: true, elsewhere },
       call
@@ -90,8 +90,9 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
     times,
     async externalAddress(call, waits = waitsFor(times.limitMs())) {
       const asked = encodeExternalAddressRequest()
+      const elsewhere = hasAnswered ? undefined : events.answeredElsewhere
       try {
-        const { address } = await ask(asked, gateway.localAddress, decodeExternalAddressReply, waits, call)
+        const { address } = await ask(asked, gateway.localAddress, decodeExternalAddressReply, waits, call, elsewhere)
         const before = known
         known = { address, atMs: clock.monotonicMs() }
         if (before !== undefined && before.address !== address) events.addressChanged()

@@ -59,11 +59,11 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
     localAddress: string,
     match: (reply: Uint8Array) => T | undefined,
     waits: readonly number[],
-    call: CallOptions
+    call: CallOptions,
+    elsewhere?: (address: string) => void
   ): Promise<T> {
     const remote = { address: gateway.address, port }
     try {
-      const elsewhere = hasAnswered ? undefined : events.answeredElsewhere
       const reply = await request({ remote, family, localAddress, bytes, waitsMs: waits, match, elsewhere }, call)
       hasAnswered = true
       // §8.5: every answer counts, errors too.
@@ -81,7 +81,14 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
     times,
     async announce(call, waits = waitsFor(times.limitMs())) {
       const from = gateway.localAddress
-      const reply = await ask(encodeAnnounceRequest(from), from, decodeAnnounceReply, waits, call)
+      const reply = await ask(
+        encodeAnnounceRequest(from),
+        from,
+        decodeAnnounceReply,
+        waits,
+        call,
+        hasAnswered ? undefined : events.answeredElsewhere
+      )
       // §14.1: whoever does not know ANNOUNCE, or has trouble just now, is a PCP server all the same.
       if (reply.result === result.unsupportedVersion || reply.result === result.addressMismatch) throw refusal(reply)
     },
