@@ -15,14 +15,17 @@ export interface Try {
   readonly knownAs: string | undefined
 }
 
-/** A lease that was renewed has more of it left than before. */
-const isLonger = (reading: Reading, before: Reading): boolean =>
-  typeof reading === 'object' && typeof before === 'object' && reading.leaseSeconds > before.leaseSeconds
+/** A lease that was renewed has more of it left than before, or less where less was asked for. */
+const isRenewed = (reading: Reading, before: Reading, leaseSeconds: number): boolean =>
+  typeof reading === 'object' &&
+  typeof before === 'object' &&
+  (reading.leaseSeconds > before.leaseSeconds ||
+    (before.leaseSeconds > leaseSeconds && reading.leaseSeconds <= leaseSeconds))
 
 const done: SoapReply = { ok: true, values: new Map() }
 
 /** Adds or refreshes an entry. Some do it and answer with nothing, a reset or a failure without a reason: an entry that was not
- * there before, or that ends later than before, is granted. */
+ * there before, or that ends at another time than before, is granted. */
 export async function addOrFind(
   wish: Wish,
   { externalPort, leaseSeconds, known, before, knownAs }: Try,
@@ -35,7 +38,9 @@ export async function addOrFind(
     const reading = await readEntry(client, request.endpoint, externalPort, call)
     const refused = additions.findIndex((each) => each.externalPort === externalPort)
     if (reading === 'absent' && refused >= 0) additions.splice(refused)
-    return isOurs(reading, request.endpoint, knownAs) && (before === 'absent' || isLonger(reading, before))
+    return (
+      isOurs(reading, request.endpoint, knownAs) && (before === 'absent' || isRenewed(reading, before, leaseSeconds))
+    )
   }
   try {
     const reply = await add(wish, externalPort, leaseSeconds, known, additions, call)

@@ -49,6 +49,8 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
   let permanentOnce = false
   /** Our own entry was deleted to make room for itself. */
   let hasRenewed = false
+  /** The list was looked through for an entry of a former life. */
+  let hasLooked = false
   /** A short lease that was granted, while a permanent one is tried. */
   let short: Placed | undefined
 
@@ -58,8 +60,14 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     if (next === 'same') return true
     if (next === 'internal' && !tried.has(endpoint.port)) externalPort = endpoint.port
     else {
-      // Some map an internal port only once: an entry of a former life stands in the way, under another external port.
-      const own = next === 'own' ? await findOwnPort(client, endpoint, knownAs, call) : undefined
+      // Some map an internal port only once: an entry of a former life stands in the way, under another external port. It is
+      // taken back where another port would be a second one, too; but then not one that another program has made.
+      const isOwn = next === 'own'
+      const own =
+        isOwn || !hasLooked
+          ? await findOwnPort(client, endpoint, knownAs, call, isOwn ? undefined : wish.description)
+          : undefined
+      hasLooked = true
       externalPort = own === undefined || tried.has(own) ? randomPort(host, tried) : own
     }
     return true
