@@ -15,11 +15,14 @@ export interface Try {
   readonly knownAs: string | undefined
 }
 
-/** A lease that was renewed has more of it left than before, or less where less was asked for. */
+/** A lease that was renewed has more of it left than before, all of it, or less where less was asked for. One without an end
+ * needs no renewal. */
 const isRenewed = (reading: Reading, before: Reading, leaseSeconds: number): boolean =>
   typeof reading === 'object' &&
   typeof before === 'object' &&
-  (reading.leaseSeconds > before.leaseSeconds ||
+  (before.leaseSeconds === 0 ||
+    reading.leaseSeconds > before.leaseSeconds ||
+    reading.leaseSeconds >= leaseSeconds - 1 ||
     (before.leaseSeconds > leaseSeconds && reading.leaseSeconds <= leaseSeconds))
 
 const done: SoapReply = { ok: true, values: new Map() }

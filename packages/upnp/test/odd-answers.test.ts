@@ -59,6 +59,7 @@ describe.each([1, 2] as const)('an IGD:%i', (version) => {
     const lease = await home.map(request)
     expect(lease.addresses).toEqual([`/ip4/${external}/tcp/8080`])
     expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
+    await home.within(lease.renew(call()))
     await home.clock.advance(4_000_000)
     const next = await home.within(lease.renew(call()))
     expect(next.lifetimeMs).toBe(7_200_000)
