@@ -143,6 +143,12 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
       if (!memory.has(remembered)) remembered = await recall()
       const request = requestFor(choice, remembered)
       flight.remembered = remembered
+      if (remembered.externalPort === null) {
+        // Neither may a run be killed and leave what the next one, with another port of its own, knows nothing of.
+        const { suggestedExternalPort: port, lifetimeMs } = request
+        leftovers.note(entry.name, { memory: remembered, port, lifetimeMs })
+        await memory.saved(call)
+      }
       flight.startedMs = clock.monotonicMs()
       try {
         const late = (lease: Lease): void => last.track(giveBack(choice, lease, last))

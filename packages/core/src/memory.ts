@@ -63,6 +63,8 @@ export interface MemoryBook {
       readonly told?: readonly string[]
     }
   ): void
+  /** Resolves when what was noted is saved, or as `recall`. */
+  saved(call: CallOptions): Promise<void>
   /** The quirks of its router stay, under another key. */
   forget(memory: Memory): void
   /** Saves what is not saved yet, and nothing after that. */
@@ -233,6 +235,7 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
         isSameQuirks(next.quirks, current.quirks)
       saveWithin(isOld ? lazilyMs : soonMs)
     },
+    saved: (call) => patience(flush(), call),
     forget(memory) {
       const key = keyOf(memory)
       const known = book.get(key)

@@ -49,7 +49,15 @@ export async function tidy(context: Context, wanted: Wanted, { signal }: CallOpt
         if (wanted.includes(left.endpoint) || (await context.claims.others(left.endpoint)).length > 0) return false
         const late = (lease: Lease): void => void release(lease).catch(() => undefined)
         const map = (call: CallOptions): Promise<Lease> => mapper.map(request, call)
-        await release(await attempt(map, limitMs, host.clock, { signal }, late))
+        const { undo } = mapper
+        try {
+          await release(await attempt(map, limitMs, host.clock, { signal }, late))
+        } catch (error) {
+          signal.throwIfAborted()
+          // A router that does not let it be taken over may let it be deleted all the same.
+          if (undo === undefined) throw error
+          await attempt((call) => undo(request, call), policy.undoMs, host.clock, { signal })
+        }
         return true
       })
       if (!deleted) continue

@@ -1,7 +1,7 @@
-import { type Lease, natError, type Network, type Strategy } from '@postern/interface'
+import { type Finding, type Lease, type MapRequest, natError, type Network, type Strategy } from '@postern/interface'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { createTraversal, memoryStore } from '../src/index.js'
+import { createTraversal, type Memory, memoryStore } from '../src/index.js'
 import { absent, begin, end, home, router, type Scripted, scripted, stage, web } from './support.js'
 
 const noRoute: Network = { gateways: [], addresses: ['192.168.1.2'] }
@@ -523,6 +523,62 @@ describe('remembering', () => {
     again.traversal.want(web)
     await begin(again, 12_000)
     expect(again.trace).toEqual(['map pcp 8080', 'map pcp 7777', 'release pcp 7777'])
+    await end(again)
+    await end(crashed)
+  })
+
+  it('deletes what a run left that was killed while its first request was under way', async () => {
+    const clock = virtualClock()
+    const store = memoryStore()
+    let atRequest: Promise<readonly Memory[]> = Promise.resolve([])
+    const grant = ({ suggestedExternalPort }: MapRequest): number => {
+      atRequest = store.load()
+      return suggestedExternalPort
+    }
+    const killed = stage((trace) => [scripted('pcp', trace, clock, { grant }).strategy], { store, clock })
+    killed.traversal.want({ ...web, port: 7777 })
+    await begin(killed)
+    const kept = memoryStore(await atRequest)
+    const again = stage((trace) => [scripted('pcp', trace, clock).strategy], { store: kept, clock })
+    again.traversal.want(web)
+    await begin(again, 12_000)
+    expect(again.trace).toEqual(['map pcp 8080', 'map pcp 7777', 'release pcp 7777'])
+    await end(again)
+    await end(killed)
+  })
+
+  it('deletes what an earlier run left at a router that does not let it be taken over', async () => {
+    const store = memoryStore()
+    const clock = virtualClock()
+    const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
+    crashed.traversal.want({ ...web, port: 7777 })
+    await begin(crashed)
+    const kept = memoryStore(await store.load())
+    const undone: number[] = []
+    const again = stage(
+      (trace) => {
+        const grant = ({ suggestedExternalPort: port }: MapRequest): number => {
+          if (port === 7777) throw natError('GATEWAY_FAULT', 'no')
+          return port
+        }
+        const { strategy } = scripted('pcp', trace, clock, { grant })
+        const withUndo = (finding: Finding): Finding =>
+          finding.kind === 'mapper'
+            ? { ...finding, undo: async (request) => void undone.push(request.suggestedExternalPort) }
+            : finding
+        return [
+          (host) => ({
+            ...strategy(host),
+            discover: (network, found, call) => strategy(host).discover(network, (each) => found(withUndo(each)), call)
+          })
+        ]
+      },
+      { store: kept, clock }
+    )
+    again.traversal.want(web)
+    await begin(again, 12_000)
+    expect(undone).toEqual([7777])
+    expect((await kept.load()).map(({ endpoint }) => endpoint.port)).toEqual([8080])
     await end(again)
     await end(crashed)
   })

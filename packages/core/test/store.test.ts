@@ -146,7 +146,7 @@ describe('a store', () => {
     await begin(each, 0)
     await end(each)
     expect(failures).toBeLessThan(0)
-    expect(await inner.load()).toEqual([expect.objectContaining({ externalPort: null })])
+    expect(await inner.load()).toEqual([expect.objectContaining({ strategy: 'pcp', externalPort: 8080 })])
   })
 })
 

@@ -18,6 +18,10 @@ import type { MappingReply, MappingRequest } from './codec.js'
 
 /** RFC 6886 gives no upper bound. More than a day is a router that counts in another unit, or is never asked again. */
 const longestLifetimeSeconds = 24 * 60 * 60
+/** No router refuses a lease as short as this one, in seconds, for its length. */
+const shortLifetimeSeconds = 60 * 60
+/** Refusals that another port or a shorter lease may not meet. */
+const refusals: ReadonlySet<string> = new Set(['NOT_AUTHORIZED', 'OUT_OF_RESOURCES', 'GATEWAY_FAULT'])
 /** What a verb may take: two requests and undoing them, each as long as a slow router takes. */
 const timeoutMs = 75_000
 /** Failures after which the router may have made the mapping all the same. */
@@ -40,7 +44,7 @@ export function createMapper(client: Client, gateway: Gateway, clock: Clock, gra
       if (request.endpoint.family !== 4) throw new TypeError('NAT-PMP maps IPv4 only')
       return client.inTurn(async () => {
         try {
-          const lease = await acquire(client, request, request.suggestedExternalPort, call)
+          const lease = await acquire(client, request, waysOf(request), call)
           granted()
           return lease
         } catch (error) {
@@ -64,14 +68,13 @@ export function createMapper(client: Client, gateway: Gateway, clock: Clock, gra
   }
 }
 
-async function acquire(client: Client, request: MapRequest, suggested: number, call: CallOptions): Promise<Lease> {
-  const asked: MappingRequest = {
-    protocol: request.endpoint.protocol,
-    internalPort: request.endpoint.port,
-    suggestedExternalPort: suggested,
-    lifetimeSeconds: Math.min(Math.max(1, Math.ceil(request.lifetimeMs / 1000)), longestLifetimeSeconds)
-  }
-  const granted = await askFor(client, asked, request.endpoint.address, call)
+async function acquire(
+  client: Client,
+  request: MapRequest,
+  ways: readonly MappingRequest[],
+  call: CallOptions
+): Promise<Lease> {
+  const { asked, granted } = await askFor(client, ways, request.endpoint.address, call)
   if (granted.externalPort === 0 || granted.lifetimeSeconds === 0) {
     throw natError(
       'GRANT_INVALID',
@@ -87,19 +90,47 @@ async function acquire(client: Client, request: MapRequest, suggested: number, c
     lifetimeMs: Math.min(granted.lifetimeSeconds, asked.lifetimeSeconds) * 1000,
     ...(caveat === undefined ? {} : { caveat }),
     // RFC 6886 §3.3: the port to suggest is the one that was assigned.
-    renew: (again) => client.inTurn(() => acquire(client, request, granted.externalPort, again), again),
+    renew: (again) =>
+      client.inTurn(
+        () => acquire(client, request, [{ ...asked, suggestedExternalPort: granted.externalPort }], again),
+        again
+      ),
     release: released(client, request)
   }
 }
 
-/** RouterOS refuses to choose a port itself. The internal one is as good as any. */
-async function askFor(client: Client, asked: MappingRequest, from: string, call: CallOptions): Promise<MappingReply> {
-  try {
-    return await client.map(asked, from, call)
-  } catch (error) {
-    if (asked.suggestedExternalPort !== 0 || !isNatError(error) || error.code !== 'NOT_AUTHORIZED') throw error
-    return client.map({ ...asked, suggestedExternalPort: asked.internalPort }, from, call)
+/** The request, and what to ask for where that is refused: another port than one that is taken or not allowed, and a lease that
+ * is short enough for any router. RouterOS refuses to choose a port itself; the internal one is as good as any. */
+function waysOf({ endpoint, suggestedExternalPort, lifetimeMs }: MapRequest): readonly MappingRequest[] {
+  const lifetimeSeconds = Math.min(Math.max(1, Math.ceil(lifetimeMs / 1000)), longestLifetimeSeconds)
+  const first = { protocol: endpoint.protocol, internalPort: endpoint.port, suggestedExternalPort, lifetimeSeconds }
+  const otherPort = { ...first, suggestedExternalPort: suggestedExternalPort === 0 ? endpoint.port : 0 }
+  const shorter = { ...first, lifetimeSeconds: shortLifetimeSeconds }
+  return [first, otherPort, ...(lifetimeSeconds > shortLifetimeSeconds ? [shorter] : [])]
+}
+
+interface Grant {
+  readonly asked: MappingRequest
+  readonly granted: MappingReply
+}
+
+/** Asks in one way after the other until one is granted. Rejects with the first refusal. */
+async function askFor(
+  client: Client,
+  ways: readonly MappingRequest[],
+  from: string,
+  call: CallOptions
+): Promise<Grant> {
+  let refusal: unknown
+  for (const asked of ways) {
+    try {
+      return { asked, granted: await client.map(asked, from, call) }
+    } catch (error) {
+      if (!isNatError(error) || !refusals.has(error.code)) throw error
+      refusal ??= error
+    }
   }
+  throw refusal
 }
 
 /** RFC 6886 §3.4: lifetime 0 and external port 0, by internal port and protocol. Deleting what is gone succeeds. */

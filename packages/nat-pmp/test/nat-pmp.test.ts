@@ -240,6 +240,23 @@ describe('a mapping', () => {
     await expect(within(clock, mapper().map(request, call()))).rejects.toMatchObject({ code: 'NOT_AUTHORIZED' })
   })
 
+  it.each([2, 4, 9])('is asked for at any port, or for an hour, where it is refused with %i', async (code) => {
+    const { clock, gateway, mapper } = bench()
+    await clock.advance(0)
+    gateway.inject({ kind: 'refuses', code, port: 8080 })
+    const lease = await within(clock, mapper().map(request, call()))
+    expect(lease.lifetimeMs).toBe(7_200_000)
+    await within(clock, lease.release(call()))
+    gateway.clearFaults()
+    gateway.inject({ kind: 'refuses', code, aboveSeconds: 3600 })
+    const short = await within(clock, mapper().map(request, call()))
+    expect(short.lifetimeMs).toBe(3_600_000)
+    await clock.advance(1_800_000)
+    expect((await within(clock, short.renew(call()))).lifetimeMs).toBe(3_600_000)
+    await within(clock, short.release(call()))
+    expect(gateway.mappings).toEqual([])
+  })
+
   it.each([
     ['no time', { lifetimeSeconds: 0 }],
     ['no port', { externalPort: 0 }]

@@ -28,6 +28,9 @@ export interface HttpExchange {
   readonly connectTo?: string
   /** A larger body is an error, and no more of it is read. */
   readonly maxBytes: number
+  /** Whether a body is whole although the peer closed before the length that it gave.
+   * @default it is not: `MALFORMED_REPLY` */
+  readonly isWhole?: (body: Uint8Array) => boolean
   /** For the whole exchange, from connecting to the last byte, in ms. */
   readonly timeoutMs: number
   readonly clock: Clock
@@ -67,7 +70,7 @@ export const exchangeHttp: ExchangeHttp = async (exchange, { signal }) => {
 }
 
 function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpReply> {
-  const { url, method = 'GET', headers, body, localAddress, connectTo, maxBytes } = exchange
+  const { url, method = 'GET', headers, body, localAddress, connectTo, maxBytes, isWhole } = exchange
   const { Agent, request } = http()
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {
@@ -86,7 +89,9 @@ function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpRepl
         ...(body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) })
       }
     })
-    outgoing.on('error', reject)
+    let isComplete = (): boolean => false
+    // What comes behind the length that a router gave is no part of the answer, which is on its way to its reader.
+    outgoing.on('error', (error) => isComplete() || reject(error))
     outgoing.on('socket', (socket) => socket.once('close', addHandle(socket)))
     let informational = 0
     outgoing.on('information', () => {
@@ -96,6 +101,7 @@ function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpRepl
       outgoing.destroy()
     })
     outgoing.on('response', (response) => {
+      isComplete = () => response.complete
       const chunks: Buffer[] = []
       let length = 0
       const finish = (): void => {
@@ -111,7 +117,7 @@ function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpRepl
         reject(natError('REPLY_TOO_LARGE', `${url.host} sends more than ${maxBytes} bytes`))
         outgoing.destroy()
       })
-      response.on('error', reject)
+      response.on('error', (error) => (isWhole?.(Buffer.concat(chunks)) ? finish() : reject(error)))
       response.on('end', finish)
     })
     outgoing.end(body)

@@ -131,6 +131,23 @@ describe('an exchange over HTTP', () => {
     await expect(exchangeHttp(exchange(url), call)).rejects.toMatchObject({ code: 'MALFORMED_REPLY' })
   })
 
+  it.each([
+    ['shorter than its length', 'Content-Length: 50\r\n\r\n<a>b</a>'],
+    ['chunked and without the last chunk', 'Transfer-Encoding: chunked\r\n\r\n8\r\n<a>b</a>\r\n']
+  ])('takes a body that is %s where its reader calls it whole', async (_, bytes) => {
+    const url = await serve((socket) => socket.end(`HTTP/1.1 200 OK\r\n${bytes}`))
+    const isWhole = (body: Uint8Array): boolean => Buffer.from(body).toString() === '<a>b</a>'
+    expect((await exchangeHttp(exchange(url, { isWhole }), call)).body).toHaveLength(8)
+    await expect(exchangeHttp(exchange(url, { isWhole: () => false }), call)).rejects.toMatchObject({
+      code: 'MALFORMED_REPLY'
+    })
+  })
+
+  it('leaves out what comes behind the length', async () => {
+    const url = await serve((socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef'))
+    expect(Buffer.from((await exchangeHttp(exchange(url), call)).body).toString()).toBe('abc')
+  })
+
   it('is refused by a closed port', async () => {
     const url = await serve(() => undefined)
     for (const server of servers) server.close()

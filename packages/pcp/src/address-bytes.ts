@@ -19,10 +19,12 @@ export function encodeAddress(address: string): Uint8Array {
   return bytes
 }
 
-/** The address in 16 bytes, in its shortest form; an IPv4-mapped one as IPv4. */
+/** The address in 16 bytes, in its shortest form; an IPv4-mapped one as IPv4, and one of firmware that leaves out the mark of
+ * those. No host has an address of `::/96`; `::` and `::1` are read as they are. */
 export function decodeAddress(bytes: Uint8Array): string {
   const isMapped = bytes[10] === 0xff && bytes[11] === 0xff && bytes.subarray(0, 10).every((byte) => byte === 0)
-  if (isMapped) return bytes.subarray(12, 16).join('.')
+  const isUnmarked = bytes.subarray(0, 12).every((byte) => byte === 0) && bytes[12] !== 0
+  if (isMapped || isUnmarked) return bytes.subarray(12, 16).join('.')
   const groups = Array.from({ length: 8 }, (_, index) => {
     const [high = 0, low = 0] = bytes.subarray(index * 2, index * 2 + 2)
     return (high * 256 + low).toString(16)

@@ -2,7 +2,6 @@ import {
   type CallOptions,
   type Clock,
   isNeverExternal,
-  type Endpoint,
   type ErrorCode,
   type Family,
   familyOf,
@@ -20,6 +19,7 @@ import { anyAddress } from './address-bytes.js'
 import type { Client } from './client.js'
 import { type MappingReply, type MappingRequest, result } from './codec.js'
 import { mappingRefusal } from './results.js'
+import { type External, refusals, type Subject, type Way, waysOf } from './ways.js'
 
 /** RFC 6887 §15 lets clients cap what they are granted: no program should rely
  * for longer on a rule that it never asks for again. */
@@ -29,17 +29,10 @@ const timeoutMs = 75_000
 /** RFC 6887 §11.1. */
 const nonceBytes = 12
 
-/** What identifies a mapping to the server, and where to ask from. */
-interface Subject {
-  readonly endpoint: Endpoint
-  readonly nonce: Uint8Array
-  readonly lifetimeSeconds: number
-}
-
-interface External {
-  readonly address: string
-  readonly port: number
-}
+const untold = natError(
+  'EXTERNAL_ADDRESS_UNKNOWN',
+  'the router maps the port and does not tell its external address: it names one of the other family'
+)
 
 export interface MapperOptions {
   readonly client: Client
@@ -66,13 +59,14 @@ export function createMapper({ client, gateway, family, clock, addressChanged, g
     addresses: [formatMultiaddr(external.address, subject.endpoint.protocol, external.port)],
     // What is beyond the request is not relied on: the server may count by another clock.
     lifetimeMs: Math.min(lifetimeSeconds, subject.lifetimeSeconds) * 1000,
+    ...(external.address === anyAddress[subject.endpoint.family] ? { caveat: untold } : {}),
     renew: (call) =>
       client.inTurn(async () => {
         // §11.2.1: what to suggest is what was assigned.
-        const granted = await acquire(client, subject, external, call)
-        const renewed = { address: granted.externalAddress, port: granted.externalPort }
+        const granted = await acquire(client, [{ subject, suggested: external }], call)
+        const renewed = externalOf(granted)
         noteAddress(external, renewed)
-        return lease(subject, renewed, granted.lifetimeSeconds)
+        return lease(subject, renewed, granted.reply.lifetimeSeconds)
       }, call),
     release: released(client, subject, external)
   })
@@ -87,10 +81,9 @@ export function createMapper({ client, gateway, family, clock, addressChanged, g
       return client.inTurn(async () => {
         try {
           const suggested = { address: anyAddress[family], port: request.suggestedExternalPort }
-          const granted = await acquire(client, subject, suggested, call)
-          const external = { address: granted.externalAddress, port: granted.externalPort }
+          const granted = await acquire(client, waysOf(subject, suggested), call)
           told()
-          return lease(subject, external, granted.lifetimeSeconds)
+          return lease(granted.subject, externalOf(granted), granted.reply.lifetimeSeconds)
         } catch (error) {
           // It may have been carried out although nothing will use it: what it made is deleted.
           if (call.signal.aborted) await undoAtOnce(undoing(client, subject), clock)
@@ -116,27 +109,41 @@ function subjectOf({ endpoint, key, lifetimeMs }: MapRequest, family: Family): S
   return { endpoint, nonce: key.slice(0, nonceBytes), lifetimeSeconds }
 }
 
-async function acquire(
-  client: Client,
-  subject: Subject,
-  suggested: External,
-  call: CallOptions
-): Promise<MappingReply> {
-  const { endpoint, lifetimeSeconds } = subject
-  const asked = requestFor(subject, suggested, lifetimeSeconds)
-  const reply = await client.map(asked, endpoint.address, call)
-  // RouterOS refuses to choose a port; 0 leaves the choice to the server (§11.1), so the internal one is as good.
-  if (reply.result === result.cannotProvideExternal && suggested.port === 0)
-    return acquire(client, subject, { ...suggested, port: endpoint.port }, call)
-  if (reply.result !== result.success) throw mappingRefusal(reply, asked)
-  const { externalAddress, externalPort } = reply
-  if (externalPort === 0 || reply.lifetimeSeconds === 0 || isNeverExternal(externalAddress)) {
-    throw natError(
-      'GRANT_INVALID',
-      `the router granted ${externalAddress} port ${externalPort} for ${reply.lifetimeSeconds} s to a request for ${lifetimeSeconds} s`
-    )
+interface Grant {
+  readonly reply: MappingReply
+  /** As it was asked for in the end. */
+  readonly subject: Subject
+}
+
+/** Asks in one way after the other until one is granted. Rejects with the first refusal. */
+async function acquire(client: Client, ways: readonly Way[], call: CallOptions): Promise<Grant> {
+  let refusal: NatError | undefined
+  for (const { subject, suggested } of ways) {
+    const asked = requestFor(subject, suggested, subject.lifetimeSeconds)
+    const reply = await client.map(asked, subject.endpoint.address, call)
+    if (reply.result === result.success) return { reply: checked(reply, asked), subject }
+    const refused = mappingRefusal(reply, asked)
+    refusal ??= refused
+    if (!refusals.has(refused.code)) break
   }
-  return reply
+  throw refusal ?? natError('GATEWAY_FAULT', 'nothing was asked for')
+}
+
+function checked(reply: MappingReply, { lifetimeSeconds }: MappingRequest): MappingReply {
+  const { externalAddress, externalPort } = reply
+  if (externalPort !== 0 && reply.lifetimeSeconds !== 0 && !isNeverExternal(externalAddress)) return reply
+  throw natError(
+    'GRANT_INVALID',
+    `the router granted ${externalAddress} port ${externalPort} for ${reply.lifetimeSeconds} s to a request for ${lifetimeSeconds} s`
+  )
+}
+
+/** Where a mapping is from outside. An IPv4 port is mapped to an IPv4 address, and that another one is named says only that the
+ * server does not tell it. */
+function externalOf({ reply, subject }: Grant): External {
+  const { externalAddress: address, externalPort: port } = reply
+  const isTold = familyOf(address) === subject.endpoint.family
+  return { address: isTold ? address : anyAddress[subject.endpoint.family], port }
 }
 
 const requestFor = ({ endpoint, nonce }: Subject, suggested: External, lifetimeSeconds: number): MappingRequest => ({

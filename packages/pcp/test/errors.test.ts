@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { home, never, request, request6 } from './helpers.js'
+import { hex, home, never, request, request6 } from './helpers.js'
 
 const long = 30 * 60_000
 const short = 30_000
@@ -25,7 +25,47 @@ test.each([
   // miniupnpd says 0 with every long error.
   gateway.inject({ kind: 'result', code, lifetimeSeconds: 0, on: 'pcp' })
   expect(await fails(found.map(request(), never))).toMatchObject({ code: expected, retryAfterMs })
-  expect(gateway.counters.pcp.requests).toBe(2)
+  // Of some refusals another port or a shorter lease may make a grant.
+  const requests = [2, 8, 11, 13, 200].includes(code) ? 4 : 2
+  expect(gateway.counters.pcp.requests).toBe(requests)
+})
+
+test.each([2, 8, 11, 200])('asks for any port where the suggested one is refused with %i', async (code) => {
+  const { mapper, gateway, run } = home()
+  const found = await mapper()
+  gateway.inject({ kind: 'refuses', on: 'pcp', code, port: 9000 })
+  const lease = await run(found.map(request(), never))
+  expect(lease.lifetimeMs).toBe(7_200_000)
+  await run(lease.release(never))
+  expect(gateway.mappings).toEqual([])
+})
+
+test.each([2, 8, 11, 200])('asks for an hour where more is refused with %i, and renews for an hour', async (code) => {
+  const { mapper, gateway, run } = home()
+  const found = await mapper()
+  gateway.inject({ kind: 'refuses', on: 'pcp', code, aboveSeconds: 3600 })
+  const lease = await run(found.map(request(), never))
+  expect(lease.lifetimeMs).toBe(3_600_000)
+  expect((await run(lease.renew(never))).lifetimeMs).toBe(3_600_000)
+})
+
+test('does not take an IPv6 address for that of an IPv4 port, and reads an IPv4 address without its mark', async () => {
+  const { mapper, gateway, run } = home()
+  const found = await mapper()
+  const naming =
+    (text: string) =>
+    (reply: Uint8Array, asked: { readonly request: Uint8Array }): readonly Uint8Array[] => {
+      if (asked.request[1] === 1) reply.set(hex(text), 44)
+      return [reply]
+    }
+  const undo = gateway.inject({ kind: 'mangle', on: 'pcp', mangle: naming('2001 0470 0000 0000 0000 0000 0000 0001') })
+  const lease = await run(found.map(request(), never))
+  expect(lease).toMatchObject({ addresses: ['/ip4/0.0.0.0/tcp/9000'], caveat: { code: 'EXTERNAL_ADDRESS_UNKNOWN' } })
+  undo()
+  gateway.inject({ kind: 'mangle', on: 'pcp', mangle: naming('0000 0000 0000 0000 0000 0000 0b00 0002') })
+  const next = await run(lease.renew(never))
+  expect(next.addresses).toEqual(['/ip4/11.0.0.2/tcp/9000'])
+  expect(next.caveat).toBeUndefined()
 })
 
 test.each([
@@ -72,7 +112,7 @@ test('asks for the internal port where a router does not choose one', async () =
   gateway.inject({ kind: 'result', code: 11, on: 'pcp' })
   const other = request({ suggestedExternalPort: 0, endpoint: { ...request().endpoint, port: 8081 } })
   expect(await fails(found.map(other, never))).toMatchObject({ code: 'CONFLICT' })
-  expect(gateway.counters.pcp.requests).toBe(5)
+  expect(gateway.counters.pcp.requests).toBe(6)
 })
 
 test.each([

@@ -1,6 +1,6 @@
 import type { Clock, Family, Protocol } from '@postern/interface'
 import type { Counters } from './counters.js'
-import type { FaultList, Service } from './faults.js'
+import type { FaultList, FaultOf, Service } from './faults.js'
 import type { GatewayProtocol, Mapping, MappingTable } from './mapping-table.js'
 import type { UpnpDevice } from './upnp-device.js'
 
@@ -152,3 +152,9 @@ export const name = (mapping: Mapping): string =>
 
 /** The longest lifetime that anybody means seriously: more than this was meant as milliseconds. */
 export const longestSeconds: number = 7 * 86_400
+
+/** Whether a gateway that refuses some mappings refuses this one. */
+export const refusesMapping =
+  (externalPort: number, lifetimeSeconds: number) =>
+  (fault: FaultOf<'refuses'>): boolean =>
+    fault.port === externalPort || lifetimeSeconds > (fault.aboveSeconds ?? Number.POSITIVE_INFINITY)

@@ -73,6 +73,8 @@ export type Fault = FaultScope &
     /** Maps external ports of this range only. UPnP refuses others with the code, NAT-PMP and PCP grant one of the range.
      * @default 606 */
     | { readonly kind: 'allowed-ports'; readonly first: number; readonly last: number; readonly code?: number }
+    /** Refuses a suggested external port, or leases above so many seconds, where others grant another one (NAT-PMP, PCP). */
+    | { readonly kind: 'refuses'; readonly code: number; readonly port?: number; readonly aboveSeconds?: number }
     /** Rejects a suggested external port of 0 in NAT-PMP (2) and PCP (11), as RouterOS does. */
     | { readonly kind: 'no-any-port' }
     /** Behaves as miniupnpd does when its own external address is reserved: NAT-PMP 3 with 0.0.0.0, PCP 8 with the

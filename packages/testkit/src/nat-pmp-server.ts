@@ -1,7 +1,7 @@
 import { familyOf, type Protocol } from '@postern/interface'
 import { bytesOfAddress } from './address-bytes.js'
 import { countOperation } from './counters.js'
-import { type Engine, grant, longestSeconds, remove } from './engine.js'
+import { type Engine, grant, longestSeconds, refusesMapping, remove } from './engine.js'
 
 interface Sender {
   readonly address: string
@@ -117,6 +117,8 @@ function map(engine: Engine, request: Uint8Array, protocol: Protocol, from: Send
   }
   if (suggestedPort === 0 && engine.faults.strike('no-any-port', 'nat-pmp') !== undefined)
     return answer(results.notAuthorized, 0, 0)
+  const refused = engine.faults.strike('refuses', 'nat-pmp', refusesMapping(suggestedPort, lifetimeSeconds))
+  if (refused !== undefined) return answer(refused.code, 0, 0)
   const granted = grant(
     engine,
     {

@@ -1,7 +1,7 @@
 import { familyOf, type Protocol } from '@postern/interface'
 import { addressOfBytes, bytesOfAddress, sameBytes } from './address-bytes.js'
 import { countOperation } from './counters.js'
-import { type Engine, grant, longestSeconds, name, remove } from './engine.js'
+import { type Engine, grant, longestSeconds, name, refusesMapping, remove } from './engine.js'
 import { readOptions } from './pcp-options.js'
 
 interface Sender {
@@ -142,6 +142,8 @@ function map(
 
   if (suggestedPort === 0 && engine.faults.strike('no-any-port', 'pcp') !== undefined)
     return fail(pcpResults.cannotProvideExternal)
+  const refused = engine.faults.strike('refuses', 'pcp', refusesMapping(suggestedPort, lifetimeSeconds))
+  if (refused !== undefined) return fail(refused.code)
   const wantedAddress = addressOfBytes(suggestedAddress)
   const wantsOtherAddress =
     family === 4 && !['0.0.0.0', '::'].includes(wantedAddress) && wantedAddress !== engine.externalAddress

@@ -1,4 +1,4 @@
-import { type CallOptions, isNatError, type NatError } from '@postern/interface'
+import { type CallOptions, isNatError, type NatError, natError } from '@postern/interface'
 import { type AnswerTimes, orAborted } from '@postern/net'
 import type { Service } from './description.js'
 import { callAction, type Device, mayChoke, slowGapMs, type Web } from './device.js'
@@ -31,6 +31,12 @@ export interface ClientOptions {
   readonly localAddress?: string
 }
 
+/** Checks, which a mapping does without. */
+const lists: ReadonlySet<string> = new Set(['GetSpecificPortMappingEntry', 'GetGenericPortMappingEntry'])
+/** Once such a check got no answer twice in a row, it is not asked for so long, in ms: each time costs a slow router's time. */
+const silenceMs = 15 * 60_000
+const maxSilences = 2
+
 /** Calling these twice could make two of what is wanted once. */
 const once: ReadonlySet<string> = new Set(['AddAnyPortMapping', 'AddPinhole'])
 
@@ -40,6 +46,8 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
   let gapMs = 0
   /** Actions that fail however slowly they are called. */
   const broken = new Set<string>()
+  /** How often in a row an action got no answer, and since when. */
+  const silences = new Map<string, { readonly times: number; readonly sinceMs: number }>()
 
   async function ask(
     kind: Service['kind'],
@@ -53,6 +61,23 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
     if (service === undefined) throw faultError(action, 401, '')
     if (gapMs > 0) await web.clock.sleep(gapMs, call)
     return callAction(web, service, action, values, call, from)
+  }
+
+  async function askUnlessSilent(...request: Parameters<typeof ask>): Promise<SoapReply> {
+    const [, action] = request
+    if (!lists.has(action)) return askPatiently(...request)
+    const silence = silences.get(action) ?? { times: 0, sinceMs: 0 }
+    if (silence.times >= maxSilences && web.clock.monotonicMs() - silence.sinceMs < silenceMs)
+      throw natError('NO_REPLY', `the router has not answered ${action} before`)
+    try {
+      const reply = await askPatiently(...request)
+      silences.delete(action)
+      return reply
+    } catch (error) {
+      if (isNatError(error) && error.code === 'NO_REPLY')
+        silences.set(action, { times: silence.times + 1, sinceMs: web.clock.monotonicMs() })
+      throw error
+    }
   }
 
   async function askPatiently(...request: Parameters<typeof ask>): Promise<SoapReply> {
@@ -116,7 +141,7 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
     call(kind, action, values, call) {
       // A caller that gives up does not wait for what is under way.
       return orAborted(
-        web.inTurn(() => askPatiently(kind, action, values, call, from), call),
+        web.inTurn(() => askUnlessSilent(kind, action, values, call, from), call),
         call
       )
     }

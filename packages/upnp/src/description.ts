@@ -1,5 +1,5 @@
 import { natError } from '@postern/interface'
-import { addressOf, isSanePort } from './location.js'
+import { addressOf, isSanePort, standIn } from './location.js'
 import { findElements, findText, parseXml, type XmlElement } from './xml.js'
 
 /** A service of the device that can open ports. */
@@ -22,6 +22,8 @@ export interface Description {
 
 /** No device has more; the list is walked for each of them. */
 const maxServices = 16
+/** So many services are tried in the place of one that maps nothing. */
+const maxAlternatives = 2
 
 /** UDA 1.1 §2.3. Throws `MALFORMED_REPLY` for what is no description, `NO_SERVICE` where nothing in it can open ports,
  * `UNTRUSTED_REPLY` where that is not on the device itself. */
@@ -47,19 +49,30 @@ export function decodeDescription(bytes: Uint8Array, location: URL): Description
 
 /** The DSL Forum's names are those of the first routers, and of TR-064, which wants a login. The actions are the same. */
 const types =
-  /^urn:(schemas-upnp-org|dslforum-org):service:(WANIPConnection|WANPPPConnection|WANIPv6FirewallControl):(\d)$/i
+  /^urn:(schemas-upnp-org|dslforum-org):service:(WANIPConnection|WANPPPConnection|WANIPv6FirewallControl)(?::(\d)(?:\.\d)?)?$/i
+
+/** The other services of the kind: of two that are up, as with PPP over a line that has an address too, one may map nothing.
+ * Last the service itself as the first version of it, which some devices that list a later one speak alone. */
+export function alternativesTo(chosen: Service | undefined, services: readonly Service[]): readonly Service[] {
+  if (chosen === undefined) return []
+  const others = services.filter((each) => each !== chosen)
+  const first = { ...chosen, type: chosen.type.replace(/:[2-9][.\d]*$/, ':1'), version: 1 }
+  return [...others, ...(chosen.version > 1 ? [first] : [])].slice(0, maxAlternatives)
+}
 
 function readService(element: XmlElement, base: URL): Service | undefined {
   const type = findText(element, 'servicetype') ?? ''
   const control = findText(element, 'controlurl') ?? ''
   const [, organisation, name, version] = types.exec(type) ?? []
   if (name === undefined || control === '' || !URL.canParse(control, base.href)) return undefined
+  const controlUrl = new URL(control, base)
+  standIn(controlUrl, addressOf(base) ?? '')
   return {
     kind: name.toLowerCase() === 'wanipv6firewallcontrol' ? 'firewall' : 'connection',
     type,
-    version: Number(version),
+    version: Number(version ?? 1),
     isLegacy: organisation?.toLowerCase() === 'dslforum-org',
-    controlUrl: new URL(control, base)
+    controlUrl
   }
 }
 

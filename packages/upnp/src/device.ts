@@ -2,6 +2,7 @@ import {
   type CallOptions,
   type Clock,
   classOf,
+  familyOf,
   isGlobal,
   isNeverExternal,
   isNatError,
@@ -9,8 +10,9 @@ import {
   natError
 } from '@postern/interface'
 import type { AnswerTimes, ExchangeHttp, HttpExchange, HttpReply, Queue } from '@postern/net'
-import { decodeDescription, type Service } from './description.js'
-import { decodeReply, encodeCall, faultError, type SoapArguments, type SoapReply } from './soap.js'
+import { alternativesTo, decodeDescription, type Service } from './description.js'
+import { decodeReply, encodeCall, faultError, readFault, type SoapArguments, type SoapReply } from './soap.js'
+import { isWholeXml } from './xml.js'
 
 const maxDescriptionBytes = 64 * 1024
 const maxReplyBytes = 16 * 1024
@@ -49,6 +51,8 @@ export interface Device {
   readonly name: string
   /** The service that maps IPv4 ports. */
   readonly connection: Service | undefined
+  /** What may map them where that service does not. */
+  readonly alternatives: readonly Service[]
   /** What that service told; undefined where there is a reason. */
   readonly external: External | undefined
   /** The service that opens IPv6 pinholes. */
@@ -79,6 +83,7 @@ export async function examineDevice(
     bootId: identity.bootId,
     name,
     connection: service,
+    alternatives: alternativesTo(service, connections),
     external,
     firewall: services.find(({ kind }) => kind === 'firewall'),
     reason,
@@ -95,7 +100,7 @@ async function exchange(
   timeoutMs: number = times.limitMs()
 ): Promise<HttpReply> {
   const beganMs = clock.monotonicMs()
-  const reply = await exchangeHttp({ ...asked, timeoutMs, clock }, call)
+  const reply = await exchangeHttp({ ...asked, isWhole: isWholeXml, timeoutMs, clock }, call)
   times.note(clock.monotonicMs() - beganMs)
   return reply
 }
@@ -212,7 +217,8 @@ export function readExternalAddress(reply: SoapReply): string {
   if (address === '' || kind === 'unspecified') {
     throw natError('NETWORK_FAILURE', 'the router tells no external address: it has none, or a reserved one')
   }
-  if (kind === undefined) throw natError('MALFORMED_REPLY', 'the external address that the router tells is none')
+  if (kind === undefined || familyOf(address) !== 4)
+    throw natError('MALFORMED_REPLY', 'the external address that the router tells is no IPv4 address')
   if (isNeverExternal(address))
     throw natError('EXTERNAL_ADDRESS_RESERVED', `the router's external address ${address} is ${kind}`)
   return address
@@ -238,6 +244,9 @@ export async function callAction(
   const { status, body } = await exchange(web, asked, call)
   // Faults come with 500 by the standard, and with 200 from some.
   if (status === 200 || (status === 500 && body.length > 0)) return decodeReply(body, action)
+  // By firmware that knows no 500, or takes the number of the fault for a status.
+  const fault = status >= 400 ? readFault(body, action) : undefined
+  if (fault !== undefined) return fault
   if (status === 401 || status === 403) throw natError('NOT_AUTHORIZED', `${action}: the router wants a login`)
   throw natError('GATEWAY_FAULT', `${action}: the router answers with status ${status}`)
 }

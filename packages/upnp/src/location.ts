@@ -27,17 +27,26 @@ export function trustLocation(text: string | undefined, { sender, gateway }: Loc
   if (url.username !== '' || url.password !== '') throw refusal('UNTRUSTED_REPLY', 'carries credentials')
   if (url.href.length > maxLength) throw refusal('UNTRUSTED_REPLY', `is longer than ${maxLength} characters`)
   if (!isSanePort(url)) throw refusal('UNTRUSTED_REPLY', 'is at a port of another service')
-  const host = addressOf(url)
-  if (host === undefined) throw refusal('UNTRUSTED_REPLY', 'is a name and not an address')
-
   const source = canonicalAddress(sender)
   const router = canonicalAddress(gateway.address)
+  if (source === router) standIn(url, gateway.address)
+  const host = addressOf(url)
+  if (host === undefined) throw refusal('UNTRUSTED_REPLY', 'is a name and not an address')
   if (isRouterItself(host, source, router, gateway)) return url
   if (host !== router) throw refusal('UNTRUSTED_REPLY', 'leads to another host')
   const kind = classOf(host)
   const near = kind === 'private' || kind === 'link-local' || (kind === 'loopback' && host === source)
   if (!near) throw refusal('UNTRUSTED_REPLY', 'leads away from the local network')
   return url
+}
+
+/** Puts an address in the place of a host that is none: a name that the router has for itself, and that may lead anywhere, or
+ * `0.0.0.0` of firmware that has not filled in its own. Nothing but that address is asked. */
+export function standIn(url: URL, address: string): void {
+  const host = addressOf(url)
+  if (host !== undefined && classOf(host) !== 'unspecified') return
+  // A zone has no place in a URL.
+  if (!address.includes('%')) url.hostname = address.includes(':') ? `[${address}]` : address
 }
 
 /** Whether HTTP of a router may be there: not on the ports of SSH, mail and the like. */

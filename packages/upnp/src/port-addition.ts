@@ -1,8 +1,8 @@
 import { type CallOptions, isNatError } from '@postern/interface'
 import { orAborted } from '@postern/net'
-import { entryArguments } from './port-entry.js'
+import { entryArguments, findOwnPort, isUseless } from './port-entry.js'
 import type { Wish } from './port-mapping.js'
-import type { SoapReply } from './soap.js'
+import { faultError, type SoapReply } from './soap.js'
 import { type Change, startChange } from './undo.js'
 
 /** What one router has shown that it cannot do. */
@@ -75,7 +75,7 @@ export async function add(
     const addition = { ...change, externalPort, sentMs: host.clock.monotonicMs() }
     additions.push(addition)
     const reply = await orAborted(addition.answer, call)
-    if (!reply.ok) additions.pop()
+    if (!reply.ok && !isUseless(faultError(action, reply.fault, '').code)) additions.pop()
     return reply
   }
   // AddAnyPortMapping could give us a second port beside our own, so it is for new entries. Some that call themselves
@@ -87,6 +87,9 @@ export async function add(
   } catch (error) {
     call.signal.throwIfAborted()
     if (!isNatError(error)) throw error
+    // It may have been carried out, with a port that the answer would have told.
+    const port = isUseless(error.code) ? await findOwnPort(client, endpoint, undefined, call, description) : undefined
+    if (port !== undefined) return { ok: true, values: new Map([['newreservedport', String(port)]]) }
   }
   const reply = await start('AddPortMapping')
   if (reply.ok) quirks.noAddAny = true

@@ -1,4 +1,4 @@
-import { type CallOptions, canonicalAddress, type Endpoint, isNatError } from '@postern/interface'
+import { type CallOptions, canonicalAddress, classOf, type Endpoint, isNatError } from '@postern/interface'
 import type { Client } from './client.js'
 import { faultError, type SoapReply } from './soap.js'
 
@@ -9,6 +9,8 @@ export interface PortEntry {
   readonly port: number
   /** What is left of the lease when it is read; 0 has no end. */
   readonly leaseSeconds: number
+  /** The router's owner has switched it off, or the list says so. */
+  readonly isOff: boolean
 }
 
 /** What the router tells of an external port. `foreign`: it is somebody's, and we may not know whose.
@@ -30,8 +32,21 @@ export async function readEntry(
     return reply.fault === 606 ? 'foreign' : 'unreadable'
   }
   // An answer without its values is none.
-  return reply.values.has('newinternalclient') ? entryOf(reply.values) : 'unreadable'
+  if (!reply.values.has('newinternalclient')) return 'unreadable'
+  const entry = entryOf(reply.values)
+  // Some answer with an empty entry where there is none.
+  return isBlank(entry.client) && entry.port === 0 ? 'absent' : entry
 }
+
+const isBlank = (client: string): boolean => client === '' || classOf(client) === 'unspecified'
+
+/** An entry that leaves out where it leads, or half of that, and contradicts nothing. Not another host's, where it was absent
+ * before it was added. */
+export const isVague = (reading: Reading, endpoint: Endpoint): boolean =>
+  typeof reading === 'object' &&
+  (isBlank(reading.client) || canonicalAddress(reading.client) === canonicalAddress(endpoint.address)) &&
+  (reading.port === 0 || reading.port === endpoint.port) &&
+  !isOurs(reading, endpoint)
 
 /** The list is a check: that it cannot be read is no reason to fail. Undefined where the question got no answer; a router
  * that refuses connections is gone, and that is an error. */
@@ -58,19 +73,21 @@ function entryOf(values: ReadonlyMap<string, string>): PortEntry {
   return {
     client: values.get('newinternalclient') ?? '',
     port: number('newinternalport'),
-    leaseSeconds: number('newleaseduration')
+    leaseSeconds: number('newleaseduration'),
+    isOff: /^(?:0|false|no|off)$/i.test(values.get('newenabled') ?? '')
   }
 }
 
 /** More entries of a list are not read: a hostile one has no end. */
 const maxListed = 64
 
-/** Looks through the list for an entry that leads to the endpoint already. */
+/** Looks through the list for an entry that leads to the endpoint already: of any name, or of the one given. */
 export async function findOwnPort(
   client: Client,
   endpoint: Endpoint,
   knownAs: string | undefined,
-  call: CallOptions
+  call: CallOptions,
+  description?: string
 ): Promise<number | undefined> {
   for (let index = 0; index < maxListed; index += 1) {
     const reply = await ask(client, 'GetGenericPortMappingEntry', { NewPortMappingIndex: index }, call)
@@ -79,7 +96,8 @@ export async function findOwnPort(
     const port = Number(values.get('newexternalport') ?? 0)
     const isSameProtocol = values.get('newprotocol')?.toLowerCase() === endpoint.protocol
     const isPort = Number.isInteger(port) && port > 0 && port < 65_536
-    if (isSameProtocol && isPort && isOurs(entryOf(values), endpoint, knownAs)) return port
+    const isNamed = description === undefined || values.get('newportmappingdescription') === description
+    if (isSameProtocol && isPort && isNamed && isOurs(entryOf(values), endpoint, knownAs)) return port
   }
   return undefined
 }
@@ -121,22 +139,41 @@ export async function removeEntry(client: Client, removal: Removal, call: CallOp
   const { endpoint, externalPort, knownAs, isAdded } = removal
   const reading = await readEntry(client, endpoint, externalPort, call)
   if ((reading === 'foreign' || reading === 'absent') && !isAdded) return
-  if (typeof reading === 'object' && !isOurs(reading, endpoint, knownAs)) return
+  const isLeft = isAdded && isVague(reading, endpoint)
+  if (typeof reading === 'object' && !isOurs(reading, endpoint, knownAs) && !isLeft) return
   try {
-    await deleteEntry(client, endpoint, externalPort, call)
+    const remove = typeof reading === 'object' ? deleteEntry : askToDelete
+    await remove(client, endpoint, externalPort, call)
   } catch (error) {
     // It belongs to another host by now.
     if (reading !== 'foreign' || !isNatError(error) || error.code !== 'NOT_AUTHORIZED') throw error
   }
 }
 
-/** Deletes an entry that is known to be ours. */
+/** Deletes an entry that the list shows as ours. Some carry it out and answer with a failure, or with nothing, and some fail the
+ * first time: then the list decides, and the router is asked once more. */
 export async function deleteEntry(
   client: Client,
   endpoint: Endpoint,
   externalPort: number,
   call: CallOptions
 ): Promise<void> {
+  try {
+    await askToDelete(client, endpoint, externalPort, call)
+  } catch (error) {
+    call.signal.throwIfAborted()
+    if (!isNatError(error) || !isUseless(error.code)) throw error
+    const reading = await readEntry(client, endpoint, externalPort, call)
+    if (reading === 'absent') return
+    if (typeof reading !== 'object' || !isOurs(reading, endpoint)) throw error
+    await askToDelete(client, endpoint, externalPort, call)
+  }
+}
+
+/** Answers that leave open whether something was done. */
+export const isUseless = (code: string | undefined): boolean => code === 'MALFORMED_REPLY' || code === 'GATEWAY_FAULT'
+
+async function askToDelete(client: Client, endpoint: Endpoint, externalPort: number, call: CallOptions): Promise<void> {
   const action = 'DeletePortMapping'
   const reply = await client.call('connection', action, entryArguments(endpoint, externalPort), call)
   if (!reply.ok && !isAbsent(reply.fault)) throw faultError(action, reply.fault, reply.description)

@@ -14,6 +14,7 @@ import {
   type ExternalAddressOptions,
   type ToldAddress
 } from './external-address.js'
+import type { Service } from './description.js'
 import { lifetimeOf } from './lease-time.js'
 import { createOpenEnds, type OpenEnds } from './open-ends.js'
 import { type Addition, createQuirks, learn, type Quirks, wordsOf } from './port-addition.js'
@@ -24,6 +25,11 @@ import { undoAdditions, undoMap } from './port-undo.js'
 const unreadable = natError(
   'GRANT_UNCHECKED',
   'the router says that it mapped the port, and its list cannot be read: whether it leads here, and for how long, is not checked'
+)
+
+const switchedOff = natError(
+  'GRANT_UNCHECKED',
+  'the router says that it mapped the port, and its list shows the mapping switched off: look at it in the settings of the router'
 )
 
 /** What a verb may take, in ms: a dozen actions of a router that is as slow as can be. */
@@ -59,6 +65,8 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
   const quirks = createQuirks()
   const openEnds = createOpenEnds()
   let hasLearnt = false
+  /** What was granted is renewed and deleted where it was. */
+  let hasGranted = false
   return {
     kind: 'mapper',
     gateway,
@@ -76,11 +84,47 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
       const first = { isHeld: false, fullLeaseSeconds: 0, knownAs: undefined }
       const client = mapping.client.from(endpoint.address)
       const wish = { ...mapping, ...first, client, external, quirks, openEnds, request, externalPort }
-      return acquire(wish, external.fresh, call)
+      const lease = await acquireAnywhere(wish, hasGranted ? [] : client.device.alternatives, call)
+      hasGranted = true
+      return lease
     },
     undo: (request, call) =>
       undoMap({ ...mapping, client: mapping.client.from(request.endpoint.address), openEnds, request }, call),
     timeoutMs
+  }
+}
+
+/** Refusals that another service of the device may not share. */
+const refusedThere: ReadonlySet<string> = new Set([
+  'UNSUPPORTED',
+  'GATEWAY_FAULT',
+  'NOT_AUTHORIZED',
+  'MALFORMED_REQUEST'
+])
+
+/** Makes a mapping with the service that was chosen, or else with one of the alternatives, which is the chosen one then. */
+async function acquireAnywhere(wish: Wish, alternatives: readonly Service[], call: CallOptions): Promise<Lease> {
+  const { client, external } = wish
+  const { device } = client
+  const chosen = device.connection
+  try {
+    return await acquire(wish, external.fresh, call)
+  } catch (error) {
+    call.signal.throwIfAborted()
+    if (!isNatError(error) || !refusedThere.has(error.code) || error.mayRemain === true) throw error
+    for (const connection of alternatives) {
+      const isSame = connection.controlUrl.href === chosen?.controlUrl.href
+      if (isSame && error.code !== 'UNSUPPORTED') continue
+      client.move({ ...device, connection })
+      try {
+        return await acquire(wish, external.ask, call)
+      } catch (again) {
+        client.move(device)
+        call.signal.throwIfAborted()
+        if (!isNatError(again) || again.mayRemain === true) throw again
+      }
+    }
+    throw error
   }
 }
 
@@ -111,7 +155,8 @@ function grant(wish: Wish, external: ToldAddress, placed: Placed): Lease {
   const told = typeof reading === 'object' ? reading.leaseSeconds : 0
   const fullLeaseSeconds = Math.max(told, wish.fullLeaseSeconds)
   const held: Wish = { ...wish, externalPort, isHeld: true, fullLeaseSeconds, knownAs }
-  const caveat = external.caveat ?? (reading === 'unreadable' ? unreadable : undefined)
+  const isOff = typeof reading === 'object' && reading.isOff
+  const caveat = external.caveat ?? (reading === 'unreadable' ? unreadable : isOff ? switchedOff : undefined)
   let released = false
   return {
     addresses: [formatMultiaddr(external.address, endpoint.protocol, externalPort)],

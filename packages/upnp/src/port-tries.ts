@@ -1,7 +1,9 @@
 import { type CallOptions, familyOf, type Host, type NatError, natError } from '@postern/interface'
 import { askedLeaseSeconds } from './lease-time.js'
-import { add, type Addition, reservedPort } from './port-addition.js'
-import { deleteEntry, findOwnPort, isOurs, type Reading, readEntry } from './port-entry.js'
+import { slowGapMs } from './device.js'
+import { type Addition, reservedPort } from './port-addition.js'
+import { addOrFind, isRefusedAgain } from './port-doubt.js'
+import { deleteEntry, findOwnPort, isOurs, isVague, type Reading, readEntry } from './port-entry.js'
 import type { Wish } from './port-mapping.js'
 import { faultError } from './soap.js'
 
@@ -45,6 +47,10 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
   let hidden = 0
   /** A permanent lease is tried for this port alone. */
   let permanentOnce = false
+  /** Our own entry was deleted to make room for itself. */
+  let hasRenewed = false
+  /** The list was looked through for an entry of a former life. */
+  let hasLooked = false
   /** A short lease that was granted, while a permanent one is tried. */
   let short: Placed | undefined
 
@@ -54,8 +60,14 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     if (next === 'same') return true
     if (next === 'internal' && !tried.has(endpoint.port)) externalPort = endpoint.port
     else {
-      // Some map an internal port only once: an entry of a former life stands in the way, under another external port.
-      const own = next === 'own' ? await findOwnPort(client, endpoint, knownAs, call) : undefined
+      // Some map an internal port only once: an entry of a former life stands in the way, under another external port. It is
+      // taken back where another port would be a second one, too; but then not one that another program has made.
+      const isOwn = next === 'own'
+      const own =
+        isOwn || !hasLooked
+          ? await findOwnPort(client, endpoint, knownAs, call, isOwn ? undefined : wish.description)
+          : undefined
+      hasLooked = true
       externalPort = own === undefined || tried.has(own) ? randomPort(host, tried) : own
     }
     return true
@@ -66,6 +78,21 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     if (reading === 'foreign') hidden += 1
     if (reading === 'absent' && wish.isConfused === true) return 'unreadable'
     return reading === 'foreign' && hidden > 1 ? 'unreadable' : reading
+  }
+
+  /** Reads what was just added. Some list it a moment later, and some at another port than they say. */
+  async function look(port: number, before: Reading): Promise<{ readonly port: number; readonly reading: Reading }> {
+    const told = async (each: number): Promise<Reading> => {
+      const reading = await read(each)
+      return (before === 'absent' || isVague(before, endpoint)) && isVague(reading, endpoint) ? 'unreadable' : reading
+    }
+    const reading = await told(port)
+    if (reading !== 'absent') return { port, reading }
+    await host.clock.sleep(slowGapMs, call)
+    const later = await told(port)
+    const elsewhere =
+      later === 'absent' ? await findOwnPort(client, endpoint, knownAs, call, wish.description) : undefined
+    return elsewhere === undefined ? { port, reading: later } : { port: elsewhere, reading: await told(elsewhere) }
   }
 
   function afterFault(fault: number, isKnown: boolean): Next {
@@ -91,8 +118,10 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
   for (let attempt = 0; attempt < maxTries + guesses; attempt += 1) {
     tried.add(externalPort)
     const before = await read(externalPort)
-    const known = isOurs(before, endpoint, knownAs)
-    if (wish.isHeld && before === 'absent' && externalPort === wish.externalPort) {
+    // Of an entry that is held it need not say where it leads to.
+    const isHeldHere = wish.isHeld && externalPort === wish.externalPort
+    const known = isOurs(before, endpoint, knownAs) || (isHeldHere && isVague(before, endpoint))
+    if (isHeldHere && before === 'absent') {
       const nowMs = host.clock.monotonicMs()
       if (nowMs - quirks.lostMs < lossesMs) permanentOnce = true
       quirks.lostMs = nowMs
@@ -105,20 +134,21 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
       continue
     }
     const isPermanent = quirks.permanent || permanentOnce
-    if (known && isPermanent && typeof before === 'object' && before.leaseSeconds === 0)
+    if (known && isPermanent && typeof before === 'object' && before.leaseSeconds === 0 && !before.isOff)
       return { externalPort, leaseSeconds: 0, reading: before, knownAs }
 
     const leaseSeconds = isPermanent ? 0 : askedLeaseSeconds(request)
-    const reply = await add(wish, externalPort, leaseSeconds, known, additions, call)
+    const reply = await addOrFind(wish, { externalPort, leaseSeconds, known, before, knownAs }, additions, call)
     if (!reply.ok && short !== undefined) {
       quirks.shortOnly = true
       return short
     }
     if (!reply.ok) {
       complaint = faultError('AddPortMapping', reply.fault, reply.description)
-      if (reply.fault === 718 && known) {
-        // Some do not let even the owner add an entry again. It is ours, so it may go first; but when it would end soon all the
-        // same, since the router may not take it back.
+      if (known && !hasRenewed && isRefusedAgain(reply.fault)) {
+        // Some do not let even the owner add an entry again, by 718 or another number. It is ours, so it may go first; but when it
+        // would end soon all the same, since the router may not take it back.
+        hasRenewed = true
         if (wish.isHeld && hasTimeLeft(before, leaseSeconds)) throw complaint
         await deleteEntry(client, endpoint, externalPort, call)
         continue
@@ -127,8 +157,7 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
       if (await goOn(afterFault(reply.fault, known))) continue
       throw complaint
     }
-    const granted = reservedPort(reply) ?? externalPort
-    const after = await read(granted)
+    const { port: granted, reading: after } = await look(reservedPort(reply) ?? externalPort, before)
     if (permanentOnce && after !== 'absent') quirks.permanent = true
     const placed: Placed = { externalPort: granted, leaseSeconds, reading: after, knownAs }
     if (after === 'unreadable') return placed

@@ -1,5 +1,5 @@
-import { type ErrorCode, type NatError, natError } from '@postern/interface'
-import { escapeXml, findElements, findText, parseXml } from './xml.js'
+import { type ErrorCode, isNatError, type NatError, natError } from '@postern/interface'
+import { escapeXml, findElements, findText, parseXml, type XmlElement } from './xml.js'
 
 export type SoapArguments = Readonly<Record<string, string | number>>
 
@@ -37,9 +37,27 @@ export function decodeReply(bytes: Uint8Array, action: string): SoapReply {
   if (fault !== undefined) {
     return { ok: false, fault: actionFailed, description: findText(fault, 'faultstring') ?? '' }
   }
-  const [response] = findElements(document, `${action}response`.toLowerCase())
+  const response = responseOf(document, action.toLowerCase())
   if (response === undefined) throw natError('MALFORMED_REPLY', `the router's answer to ${action} holds no answer`)
   return { ok: true, values: new Map(response.children.map(({ name, text }) => [name, text])) }
+}
+
+/** The fault in an answer with a status that says nothing of SOAP; undefined where there is none. */
+export function readFault(bytes: Uint8Array, action: string): SoapReply | undefined {
+  try {
+    const reply = decodeReply(bytes, action)
+    return reply.ok ? undefined : reply
+  } catch (error) {
+    if (isNatError(error)) return undefined
+    throw error
+  }
+}
+
+/** Some firmware leaves `Response` out, or the name of the action: what stands in the body is the answer then. */
+function responseOf(document: XmlElement, action: string): XmlElement | undefined {
+  const [response] = findElements(document, `${action}response`)
+  const inBody = findElements(document, 'body')[0]?.children ?? []
+  return response ?? inBody.find(({ name }) => name === action || name === 'response')
 }
 
 const actionFailed = 501

@@ -43,9 +43,9 @@ export function encodeSearch(target: string, to: string, mxSeconds?: number): Ui
  * `MALFORMED_REPLY` for what is no SSDP at all. */
 export function decodeSsdp(bytes: Uint8Array): SsdpMessage | undefined {
   if (bytes.length > maxBytes) throw natError('MALFORMED_REPLY', `not an SSDP message: ${bytes.length} bytes`)
-  const [first = '', ...rest] = new TextDecoder().decode(bytes).split(/\r?\n/)
+  const [first = '', ...rest] = new TextDecoder().decode(bytes).trimStart().split(/\r?\n/)
   if (/^M-SEARCH\s/i.test(first)) return undefined
-  const isAnswer = /^HTTP\/1\.\d\s+200\b/i.test(first)
+  const isAnswer = /^HTTP\/1\.\d\s+200(?!\d)/i.test(first)
   if (!isAnswer && !/^NOTIFY\s+\*\s+HTTP\/1\.\d/i.test(first)) {
     throw natError('MALFORMED_REPLY', 'not an SSDP message: neither an answer nor an announcement')
   }
@@ -57,7 +57,8 @@ export function decodeSsdp(bytes: Uint8Array): SsdpMessage | undefined {
     if (name !== '' && !headers.has(name)) headers.set(name, line.slice(colon + 1).trim())
   }
   const kind = isAnswer ? 'answer' : kindOf(headers.get('nts'))
-  const target = headers.get(isAnswer ? 'st' : 'nt')
+  // Some firmware leaves ST out: the answer is about what was searched for then, and its description tells.
+  const target = headers.get(isAnswer ? 'st' : 'nt') ?? (isAnswer ? '' : undefined)
   if (kind === undefined || target === undefined) return undefined
   const bootId = headers.get('bootid.upnp.org') ?? ''
   return {

@@ -16,6 +16,9 @@ const maxBytes = 64 * 1024
  * takes far longer for a tag than for text: without this limit 64 KiB of `x<a/>` would keep the process busy for 0.3 s. */
 const maxTags = 1000
 
+/** Longer than a closing tag and what firmware leaves behind it. */
+const maxTagLength = 256
+
 const parser = new XMLParser({
   preserveOrder: true,
   ignoreAttributes: true,
@@ -54,6 +57,14 @@ export function parseXml(bytes: Uint8Array): XmlElement {
   const children = elementsOf(parsed)
   if (children.length === 0) throw malformed('it has no elements')
   return { name: '', text: '', children }
+}
+
+/** Whether the closing tag of the root ends the text: nothing is missing then, whatever length was promised. */
+export function isWholeXml(bytes: Uint8Array): boolean {
+  const text = new TextDecoder().decode(bytes)
+  const [, root] = /<([^\s<>/?!]+)/.exec(text) ?? []
+  const [, last] = /<\/([^\s<>]+)\s*>[\s\0]*$/.exec(text.slice(-maxTagLength)) ?? []
+  return root !== undefined && root === last
 }
 
 function countTags(bytes: Uint8Array): number {

@@ -22,6 +22,15 @@ describe('decodeDescription', () => {
     ])
   })
 
+  it.each([
+    ['', 1],
+    [':1.0', 1],
+    [':2', 2]
+  ])('reads the version "%s" of a service as %i', (written, version) => {
+    const text = description(ipConnection()).replaceAll('WANIPConnection:1', `WANIPConnection${written}`)
+    expect(decodeDescription(bytes(text), location).services).toMatchObject([{ version }])
+  })
+
   it('counts a service that is listed twice once', () => {
     expect(urls(description(ipConnection() + ipConnection()))).toEqual(['http://192.168.0.1:5431/ctl/IPConn'])
   })
@@ -29,6 +38,8 @@ describe('decodeDescription', () => {
   it.each([
     ['from the root', ipConnection('/ctl/1'), '', 'http://192.168.0.1:5431/ctl/1'],
     ['from the description', ipConnection('ctl/1'), '', 'http://192.168.0.1:5431/dyndev/uuid:1/ctl/1'],
+    ['from a name', ipConnection('http://router.home:5432/c'), '', 'http://192.168.0.1:5432/c'],
+    ['from 0.0.0.0', ipConnection('http://0.0.0.0:5432/c'), '', 'http://192.168.0.1:5432/c'],
     ['whole', ipConnection('http://192.168.0.1:5432/c'), '', 'http://192.168.0.1:5432/c'],
     ['from URLBase', ipConnection('c'), '<URLBase>http://192.168.0.1:80/x/</URLBase>', 'http://192.168.0.1/x/c'],
     [

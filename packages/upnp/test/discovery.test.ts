@@ -141,7 +141,6 @@ describe('discovery', () => {
   it.each([
     ['another host', 'http://192.168.1.77:80/x.xml'],
     ['a service of this machine', 'http://127.0.0.1:631/'],
-    ['a name', 'http://router.local:{port}/rootDesc.xml'],
     ['the internet', 'http://11.9.9.9/'],
     ['HTTPS', 'https://{address}:{port}/rootDesc.xml'],
     ['credentials', 'http://a:b@{address}:{port}/rootDesc.xml']
@@ -150,6 +149,15 @@ describe('discovery', () => {
     expect(notices()).toEqual(['UNTRUSTED_REPLY'])
     expect(gateway.counters.description.requests).toBe(0)
   })
+
+  it.each(['router.local', '0.0.0.0'])(
+    'looks for the description of a router that calls itself %s at its address',
+    async (name) => {
+      const location = `http://${name}:{port}/rootDesc.xml`
+      const { mapper } = await bench({ prepare: (each) => each.inject({ kind: 'location', location }) })
+      expect(mapper()).toBeDefined()
+    }
+  )
 
   it('looks at ten locations of a round and no more', async () => {
     const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)

@@ -39,12 +39,12 @@ describe('trustLocation', () => {
     ['a service of this machine', 'http://127.0.0.1:631/', '192.168.1.1', gateway],
     ['loopback as a number', 'http://2130706433/', '192.168.1.1', gateway],
     ['another loopback address', 'http://127.0.0.1:80/', '127.0.5.1', { ...gateway, address: '127.0.5.1' }],
-    ['a name', 'http://router.local/igd.xml', '192.168.1.1', gateway],
+    ['a name of another host', 'http://router.local/igd.xml', '192.168.1.9', gateway],
     ['the internet', 'http://11.0.0.9/', '11.0.0.9', gateway],
     ['HTTPS', 'https://192.168.1.1/', '192.168.1.1', gateway],
     ['another scheme', 'file:///etc/passwd', '192.168.1.1', gateway],
     ['credentials', 'http://admin:admin@192.168.1.1/', '192.168.1.1', gateway],
-    ['a name that starts like the router', 'http://192.168.1.1.evil.example/', '192.168.1.1', gateway],
+    ['a name that starts like the router', 'http://192.168.1.1.evil.example/', '192.168.1.9', gateway],
     ['an IPv6 address beyond our /64', 'http://[2a00:2::1]:5000/', 'fe80::1%eth0', gateway6],
     ['an IPv6 address on our /64 from anybody else', 'http://[2a00:1::1]:5000/', 'fe80::2%eth0', gateway6]
   ])('refuses %s', (_name, location, sender, asked) => {
@@ -52,6 +52,15 @@ describe('trustLocation', () => {
       expect.objectContaining({ code: 'UNTRUSTED_REPLY' })
     )
   })
+
+  it.each(['router.local', '192.168.1.1.evil.example', '0.0.0.0', '[::]'])(
+    'puts the address of the router in the place of %s, which the router calls itself',
+    (name) => {
+      expect(trustLocation(`http://${name}:5000/igd.xml`, { sender: '192.168.1.1', gateway }).href).toBe(
+        'http://192.168.1.1:5000/igd.xml'
+      )
+    }
+  )
 
   it.each([undefined, '', '/rootDesc.xml', 'http://', 'http://192.168.1.1:99999/'])(
     'finds no URL in %s',

@@ -106,6 +106,29 @@ describe.each(versions)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
+  it('whose list never answers is not asked for it for ever: a mapping is given back within seconds', async () => {
+    const home = await igd({ kind: 'http', what: 'hang', action: 'GetSpecificPortMappingEntry', on: 'control' })
+    const lease = await home.within(home.map(request))
+    expect(lease.caveat?.code).toBe('GRANT_UNCHECKED')
+    const { requests } = home.gateway.counters.control
+    await home.within(lease.release(call()), 1000)
+    expect(home.gateway.counters.control.requests - requests).toBe(1)
+    expect(entries(home)).toEqual([])
+  })
+
+  it('that refuses the port gives back the entry of a former life instead of a second one', async () => {
+    const home = await igd({ kind: 'allowed-ports', first: 50_000, last: 65_535 })
+    await home.map({ ...request, suggestedExternalPort: 51_111 })
+    home.gateway.clearFaults()
+    home.gateway.inject({ kind: 'soap-fault', code: 606, action: 'AddPortMapping', times: 1 })
+    home.gateway.inject({ kind: 'soap-fault', code: 606, action: 'AddAnyPortMapping', times: 1 })
+    const lease = await home.map(request)
+    expect(lease.addresses[0]).toMatch(/\/tcp\/51111$/)
+    expect(entries(home)).toHaveLength(1)
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+
   it('that shows no entry to this host maps all the same, and gives it back', async () => {
     const home = await igd({ kind: 'soap-fault', code: 606, action: 'GetSpecificPortMappingEntry' })
     const lease = await home.map(request)

@@ -69,10 +69,23 @@ describe('decodeSsdp', () => {
     expect(decodeSsdp(bytes(lines))?.location).toBe('http://192.168.1.1/')
   })
 
-  it('has no use for searches of other hosts, other announcements and answers without a target', () => {
+  it.each([
+    ['without a target', ['HTTP/1.1 200 OK']],
+    ['behind an empty line', ['', 'HTTP/1.1 200 OK']],
+    ['without a blank behind its status', ['HTTP/1.0 200OK']]
+  ])('reads an answer %s', (_what, lines) => {
+    const location = 'http://192.168.1.1/'
+    expect(decodeSsdp(bytes([...lines, `LOCATION: ${location}`]))).toMatchObject({
+      kind: 'answer',
+      target: '',
+      location
+    })
+  })
+
+  it('has no use for searches of other hosts, and other announcements', () => {
     expect(decodeSsdp(encodeSearch(igd2, '239.255.255.250:1900', 1))).toBeUndefined()
     expect(decodeSsdp(bytes(['NOTIFY * HTTP/1.1', 'NT: x', 'NTS: ssdp:update']))).toBeUndefined()
-    expect(decodeSsdp(bytes(['HTTP/1.1 200 OK', 'LOCATION: http://192.168.1.1/']))).toBeUndefined()
+    expect(decodeSsdp(bytes(['NOTIFY * HTTP/1.1', 'NTS: ssdp:alive']))).toBeUndefined()
   })
 
   it.each([
