@@ -118,9 +118,10 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
   for (let attempt = 0; attempt < maxTries + guesses; attempt += 1) {
     tried.add(externalPort)
     const before = await read(externalPort)
-    // Of an entry that is held it need not say where it leads to.
+    // Of an entry that is held it need not say where it leads to, or anything: what fails here is no reason to delete it.
     const isHeldHere = wish.isHeld && externalPort === wish.externalPort
-    const known = isOurs(before, endpoint, knownAs) || (isHeldHere && isVague(before, endpoint))
+    const known =
+      isOurs(before, endpoint, knownAs) || (isHeldHere && (before === 'unreadable' || isVague(before, endpoint)))
     if (isHeldHere && before === 'absent') {
       const nowMs = host.clock.monotonicMs()
       if (nowMs - quirks.lostMs < lossesMs) permanentOnce = true
@@ -214,7 +215,7 @@ const isShort = (after: Reading, leaseSeconds: number): boolean =>
 
 /** A renewal that was refused is tried again before the lease ends. */
 const hasTimeLeft = (reading: Reading, leaseSeconds: number): boolean =>
-  typeof reading === 'object' && reading.leaseSeconds * 16 > leaseSeconds
+  typeof reading !== 'object' || reading.leaseSeconds * 16 > leaseSeconds
 
 /** The lease runs on as if it had not been renewed. */
 function isNotExtended(before: Reading, after: Reading, { fullLeaseSeconds }: Wish): boolean {
