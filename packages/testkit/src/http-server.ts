@@ -106,7 +106,7 @@ function finish(
     status:
       odd?.what === 'redirect' ? 302 : odd?.what === 'status' || odd?.what === 'empty' ? (odd.status ?? 500) : status,
     headers: odd?.what === 'lower-case-headers' ? headers.map(([name, value]) => [name.toLowerCase(), value]) : headers,
-    body: Uint8Array.from(body),
+    body: new Uint8Array(body.buffer, body.byteOffset, body.length),
     delayMs: lateMs(engine, service, request),
     manner
   }
