@@ -11,7 +11,7 @@ import {
 } from '@postern/interface'
 import { isAddressUnknown } from './candidates.js'
 import { isLoopback, isOffRoute, isOnPath, type Want } from './wants.js'
-import { absenceAdvice, secondaryAdvice } from './diagnosis.js'
+import { absenceAdvice, familyAdvice, secondaryAdvice } from './diagnosis.js'
 import { isAsked } from './describe.js'
 import { natAdvice, type NatFacts } from './nat-advice.js'
 import type { CandidateReport, Cause, Verdict } from './report.js'
@@ -72,7 +72,7 @@ export function judge(facts: Facts): Judgement {
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
   // Nothing was wanted and nothing stands in the way: there is nothing to say yet.
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
-  // Nobody was asked; only this shows without asking.
+  // Nothing was asked; only this shows without asking.
   if (facts.entries.length === 0 && cause !== 'no-route') return conclude('unknown', null, facts)
   return conclude('private', cause, facts)
 }
@@ -179,7 +179,7 @@ const adviceOf = (cause: Cause, { relays }: Facts): string =>
 function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgement {
   const specific =
     cause === 'no-mapping-service'
-      ? absenceAdvice(facts.entries)
+      ? (familyAdvice(facts) ?? absenceAdvice(facts.entries))
       : cause === 'unverified'
         ? unknownAddressAdvice(facts.candidates)
         : undefined
