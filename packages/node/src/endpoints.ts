@@ -47,7 +47,7 @@ export function checkServer(server: unknown): asserts server is ExposableServer 
     typeof server === 'object' &&
     server !== null &&
     names.every((name) => typeof Reflect.get(server, name) === 'function')
-  if (has('address', 'on') && (has('listen') || has('bind', 'addMembership'))) return
+  if (has('address', 'on', 'once', 'off') && (has('listen') || has('bind', 'addMembership'))) return
   // Those that Bun.serve(), Bun.listen(), Deno.serve(), Deno.listen() and their like for UDP return emit no events.
   if (!has('on') && (has('stop') || has('shutdown') || has('accept') || has('receive') || has('sendMany'))) {
     throw new TypeError(

@@ -80,6 +80,22 @@ describe('expose settles', () => {
     expect((await waiting).report().advice).toEqual([expect.stringMatching(/^The server has closed/)])
   })
 
+  it.each<[string, () => unknown]>([
+    ['throws', () => expect.fail('no network')],
+    ['gives nothing', () => null],
+    ['gives what is no network', () => Promise.resolve({})],
+    ['never answers', () => new Promise(() => undefined)]
+  ])('within 5 s where the function that looks at the network %s, says so, and can be closed', async (_, find) => {
+    const clock = virtualClock()
+    const host = { clock, random: Math.random, log: { debug: () => undefined, info: () => undefined } }
+    const server = await bound(createServer().listen(0, '127.0.0.1'))
+    const waiting = expose(server, { ...nowhere, host, findNetwork: find as never })
+    await clock.advance(10_000)
+    const exposure = await waiting
+    expect(exposure.report().advice).toEqual([expect.stringMatching(/network/)])
+    await exposure.close()
+  })
+
   it('at once where the port is taken, and exposes the server when it listens in the end', async () => {
     const first = await bound(createServer().listen(0, '127.0.0.1'))
     const address = first.address()
