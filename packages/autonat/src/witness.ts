@@ -1,5 +1,6 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import {
+  anySignal,
   type CallOptions,
   type Evidence,
   isNatError,
@@ -107,7 +108,7 @@ async function untilEnd(
   const stop = (): void => cut.abort(reason)
   ended.addEventListener('abort', stop, { once: true })
   try {
-    return await verify({ signal: AbortSignal.any([call.signal, cut.signal]) })
+    return await verify({ signal: anySignal([call.signal, cut.signal]) })
   } catch (error) {
     call.signal.throwIfAborted()
     if (isNatError(error)) return { outcome: 'inconclusive', reason: error }

@@ -65,7 +65,12 @@ const listensOn = (family: 4 | 6, address: string): Facts['wants'] => [
 
 describe('the advice', () => {
   it.each([
-    ['IPv6 only, and the machine has no public IPv6 address', listensOn(6, '::'), ['192.168.1.2', 'fd00::2'], /IPv4 too/],
+    [
+      'IPv6 only, and the machine has no public IPv6 address',
+      listensOn(6, '::'),
+      ['192.168.1.2', 'fd00::2'],
+      /IPv4 too/
+    ],
     ['IPv4 only, and the machine has no IPv4 address', listensOn(4, '0.0.0.0'), ['2a00:1::2'], /IPv6 too/],
     ['IPv6 only, and the machine has a public address', listensOn(6, '::'), ['192.168.1.2', '2a00:1::2'], /^Turn on/],
     ['IPv4', listensOn(4, '0.0.0.0'), ['192.168.1.2'], /^Turn on/]

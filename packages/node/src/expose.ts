@@ -16,7 +16,15 @@ import {
   systemClock
 } from '@postern/interface'
 import { doubtBeyondFirstHop, findNetwork, watchNetwork, withHandles } from '@postern/net'
-import { checkServer, type ExposableServer, endpointsOf, isClosedForEver, isDatagram, isListening, listening } from './endpoints.js'
+import {
+  checkServer,
+  type ExposableServer,
+  endpointsOf,
+  isClosedForEver,
+  isDatagram,
+  isListening,
+  listening
+} from './endpoints.js'
 import { fileStore } from './file-store.js'
 import { endpointOwners } from './endpoint-owners.js'
 import { checkExposeOptions, type ExposeOptions, type Listeners, readStrategies } from './expose-options.js'

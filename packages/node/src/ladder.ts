@@ -21,7 +21,8 @@ const names = ['any', 'none', 'pcp', 'nat-pmp', 'upnp', 'manual', 'stun']
  * Throws a TypeError that quotes the part it does not understand.
  */
 export function parseLadder(text: string): readonly Strategy[] {
-  if (typeof text !== 'string') throw new TypeError(`parseLadder() takes text, such as 'pcp,upnp', and not ${String(text)}`)
+  if (typeof text !== 'string')
+    throw new TypeError(`parseLadder() takes text, such as 'pcp,upnp', and not ${String(text)}`)
   const parts = text.split(',').map((part) => part.trim())
   const isServer = (part: string): boolean => part.startsWith('stun:')
   return parts.flatMap((part, index): readonly Strategy[] => {

@@ -116,7 +116,9 @@ describe('wrong options', () => {
     { gateways: [{}], addresses: [] },
     { gateways: [null], addresses: ['192.168.1.2'] }
   ])('refuses %j in the place of a network', (network) => {
-    expect(() => createTraversal({ strategies: [] }).networkIs(network as never)).toThrow(/^what is given is no network/)
+    expect(() => createTraversal({ strategies: [] }).networkIs(network as never)).toThrow(
+      /^what is given is no network/
+    )
   })
 
   it('refuses a server that lacks what is called later', async () => {

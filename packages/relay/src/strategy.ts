@@ -1,5 +1,6 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import {
+  anySignal,
   type CallOptions,
   type Finding,
   isNatError,
@@ -73,7 +74,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
           const soon = new AbortController()
           const first = await Promise.race([
             measured,
-            clock.sleep(measureMs, { signal: AbortSignal.any([signal, soon.signal]) }).catch(() => undefined)
+            clock.sleep(measureMs, { signal: anySignal([signal, soon.signal]) }).catch(() => undefined)
           ])
           soon.abort(enough)
           const peer = await peerStore.get(remotePeer).catch(() => undefined)
