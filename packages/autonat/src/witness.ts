@@ -103,7 +103,7 @@ async function untilEnd(
   call: CallOptions,
   verify: (call: CallOptions) => Promise<Evidence>
 ): Promise<Evidence> {
-  const reason = natError('NO_REPLY', 'nobody looks for witnesses any more')
+  const reason = natError('NO_REPLY', 'the search for witnesses has ended')
   const cut = new AbortController()
   const stop = (): void => cut.abort(reason)
   ended.addEventListener('abort', stop, { once: true })

@@ -51,7 +51,7 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     const { code, stdout, stderr } = await posternIn(lab, ['map', '8080', '--once', '--json', '--lifetime', '10m'])
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ event: 'mapped', strategy: 'upnp', lifetimeSeconds: 600 })
-    expect(stderr).toContain('nobody listens on tcp port 8080')
+    expect(stderr).toContain('no program listens on tcp port 8080')
     expect(await lab.rules()).toHaveLength(1)
   })
 

@@ -76,14 +76,14 @@ export function checkPolicy(policy: object, path = 'policy', model: object = def
       if (typeof value !== 'function') throw new TypeError(`${part} is not a function: ${String(value)}`)
     } else if (!(typeof value === 'number' && value >= 0)) {
       throw new TypeError(`${part} is not a number of 0 or more: ${shown(value)}`)
-    } else if (wholeNumbers.includes(part) && !(Number.isInteger(value) && value >= 1)) {
+    } else if (wholeNumbers.has(part) && !(Number.isInteger(value) && value >= 1)) {
       throw new TypeError(`${part} is not a whole number of 1 or more: ${value}`)
     } else if (part === 'policy.lifetimeMs') checkLifetime(part, value)
   }
 }
 
 /** An address that no witness has dialled is not verified. */
-const wholeNumbers: readonly string[] = ['policy.quorum', 'policy.witnessesPerRound']
+const wholeNumbers: ReadonlySet<string> = new Set(['policy.quorum', 'policy.witnessesPerRound'])
 
 /** Text that looks like a number is told apart from a number. */
 const shown = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value) : String(value))

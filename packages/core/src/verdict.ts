@@ -158,7 +158,7 @@ const adviceFor: Readonly<Record<Cause, string>> = {
     'Ask the provider for a public IPv4 address, use IPv6, or add a relay: the provider shares one address among several customers.',
   'reserved-external-address': 'Look for a second router before this one, or ask the provider for a public address.',
   'mapping-not-honoured':
-    'Look for another router or a firewall behind this one: it grants mappings that nobody can use.',
+    'Look for another router or a firewall behind this one: it grants mappings, and no connection comes through.',
   blocked: 'Look for a firewall on this machine or at the provider that drops what comes from outside.',
   unverified:
     'Name a witness to have the address verified from outside, or try it from a phone on mobile data: so far no host outside has.',
@@ -167,7 +167,7 @@ const adviceFor: Readonly<Record<Cause, string>> = {
   'container-bridge':
     "Run the program in the host's network, or publish the port and give its external address with manual.",
   'loopback-only':
-    'Let the program listen on 0.0.0.0 or on an address of the local network: nobody else can reach loopback.'
+    'Let the program listen on 0.0.0.0 or on an address of the local network: other machines cannot reach loopback.'
 }
 
 /** A relay is not proposed to a node that has one. */

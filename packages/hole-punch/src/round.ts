@@ -74,7 +74,7 @@ export async function punchRound(
     return isClient ? 'server' : 'client'
   }
 
-  const late = (): Error => natError('NO_REPLY', `nobody met within ${timeoutMs} ms`)
+  const late = (): Error => natError('NO_REPLY', `no connection came about within ${timeoutMs} ms`)
   try {
     return await within(clock, timeoutMs, call, late, (timed) => {
       const bounded = { signal: anySignal([timed.signal, over.signal]) }

@@ -20,7 +20,7 @@ export async function openStream(
   const opening = connection.newStream(protocol, { signal, runOnLimitedConnection })
   opening.then(
     (stream) => {
-      if (signal.aborted) stream.abort(new Error('nobody waits for it any more'))
+      if (signal.aborted) stream.abort(new Error('no call waits for it any more'))
     },
     () => undefined
   )

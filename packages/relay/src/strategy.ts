@@ -195,7 +195,7 @@ const measureMs = 500
 /** Peers are dialled, and tell what they speak, in less time than this, in ms. */
 const patienceMs = 2000
 
-/** Lets go what was accepted when it turns out that nobody waits for it any more. */
+/** Lets go what was accepted when it turns out that no call waits for it any more. */
 const undo =
   (acceptance: Acceptance, call: CallOptions) =>
   async (reason: unknown): Promise<never> => {
