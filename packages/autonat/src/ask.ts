@@ -1,6 +1,7 @@
 import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import {
+  anySignal,
   type CallOptions,
   type Evidence,
   isNatError,
@@ -54,7 +55,7 @@ export async function ask(
   const { clock } = question.host
   const expected = dialBacks.expect(question.route)
   const enough = new AbortController()
-  const said = converse(question, expected, budget, { signal: AbortSignal.any([call.signal, enough.signal]) })
+  const said = converse(question, expected, budget, { signal: anySignal([call.signal, enough.signal]) })
   const politely = async (): Promise<void> => {
     await expected.proof
     await clock.sleep(graceMs, { signal: enough.signal })

@@ -114,7 +114,7 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
     const expected = waiting.get(nonce)
     if (expected === undefined) {
       counters.foreign += 1
-      throw new Error('a nonce that nobody waits for')
+      throw new Error('a nonce that no request waits for')
     }
     const unfit = unfitness(expected, connection)
     if (unfit !== undefined) {

@@ -1,6 +1,6 @@
 import type { Connection, Startable, Stream } from '@libp2p/interface'
 import type { AddressManager, ConnectionManager, Registrar, TransportManager } from '@libp2p/interface-internal'
-import { type CallOptions, natError } from '@postern/interface'
+import { anySignal, type CallOptions, natError } from '@postern/interface'
 import { type Messages, messagesOf } from '@postern/messages'
 import { within } from '@postern/net'
 import {
@@ -109,7 +109,7 @@ function createServer(components: AutonatServerComponents, settings: ServerSetti
     const admitted = typeof decision === 'object' ? decision : undefined
     const messages = messagesOf(stream, maxBytes, clock, admitted && maxBuffered)
     const reset = (): void => messages.reset(new Error('the server stops, or has no place'))
-    const signal = AbortSignal.any([call.signal, givenUp.signal])
+    const signal = anySignal([call.signal, givenUp.signal])
     signal.addEventListener('abort', reset, { once: true })
     if (admitted) serving.add(connection.id)
     try {

@@ -1,5 +1,6 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import {
+  anySignal,
   type CallOptions,
   type Evidence,
   isNatError,
@@ -102,12 +103,12 @@ async function untilEnd(
   call: CallOptions,
   verify: (call: CallOptions) => Promise<Evidence>
 ): Promise<Evidence> {
-  const reason = natError('NO_REPLY', 'nobody looks for witnesses any more')
+  const reason = natError('NO_REPLY', 'the search for witnesses has ended')
   const cut = new AbortController()
   const stop = (): void => cut.abort(reason)
   ended.addEventListener('abort', stop, { once: true })
   try {
-    return await verify({ signal: AbortSignal.any([call.signal, cut.signal]) })
+    return await verify({ signal: anySignal([call.signal, cut.signal]) })
   } catch (error) {
     call.signal.throwIfAborted()
     if (isNatError(error)) return { outcome: 'inconclusive', reason: error }

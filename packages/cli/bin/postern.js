@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-import { stat } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import module from 'node:module'
 import { homedir } from 'node:os'
-import { isAbsolute, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 
 const major = Number.parseInt(process.versions.node, 10)
 if (major < 22) {
@@ -12,20 +12,35 @@ if (major < 22) {
   process.exit(1)
 }
 
-/** A home on a disk that is away would hold up the start for ever: Node reads its cache synchronously. */
+/** A home on a disk that is away would hold up the start for ever: Node reads its cache synchronously. In ms. */
 const answerMs = 200
 
-/** Whether the disk of a folder answers, whatever it answers. */
-async function answers(folder) {
+/**
+ * Makes a folder, and those above it. Node's own `recursive` (enableCompileCache() has it, too) never ends where a folder above
+ * exists and nothing can be made in it, as in /proc.
+ */
+async function makeFolder(folder) {
+  try {
+    await mkdir(folder, { mode: 0o700 })
+  } catch (error) {
+    if (error.code === 'EEXIST') return
+    if (error.code !== 'ENOENT' || dirname(folder) === folder) throw error
+    await makeFolder(dirname(folder))
+    await mkdir(folder, { mode: 0o700 })
+  }
+}
+
+/** Resolves with whether the folder is there. False where its disk does not answer. */
+async function isMade(folder) {
   let timer
   const late = new Promise((resolve) => {
     timer = setTimeout(resolve, answerMs, false)
   })
-  const looked = stat(folder).then(
+  const made = makeFolder(folder).then(
     () => true,
-    () => true
+    () => false
   )
-  return Promise.race([looked, late]).finally(() => clearTimeout(timer))
+  return Promise.race([made, late]).finally(() => clearTimeout(timer))
 }
 
 try {
@@ -33,7 +48,8 @@ try {
   const root = isAbsolute(named) ? named : join(homedir(), '.cache')
   // Neither the shared temporary folder nor the working folder, where another user of this machine could put code that
   // would be run.
-  if (isAbsolute(root) && (await answers(root))) module.enableCompileCache?.(join(root, 'postern'))
+  const folder = join(root, 'postern')
+  if (isAbsolute(root) && (await isMade(folder))) module.enableCompileCache?.(folder)
 } catch {
   // It starts slower.
 }

@@ -1,5 +1,5 @@
 import { type MappingEvent, type NatReport, type Report, systemHost } from '@postern/core'
-import { parseMultiaddr } from '@postern/interface'
+import { anySignal, parseMultiaddr } from '@postern/interface'
 import { findNetwork } from '@postern/net'
 import { describe, waitText, whyNotAsked } from './doctor-text.js'
 import { codeOf, exitCodes } from './exit-codes.js'
@@ -183,10 +183,12 @@ async function dialOurselves(
   signal: AbortSignal
 ): Promise<NatReport['hairpin']> {
   const over = new AbortController()
-  const call = { signal: AbortSignal.any([signal, over.signal]) }
+  const call = { signal: anySignal([signal, over.signal]) }
   const outcome = await bounded(trial.arrives(address, port, call), hairpinMs, signal)
   over.abort()
-  return outcome === true ? 'works' : 'fails'
+  if (outcome === true) return 'works'
+  // Interrupted, it has not been tried long enough.
+  return signal.aborted ? 'unknown' : 'fails'
 }
 
 /** With `--dry-run` nothing is to be made reachable, on purpose. */
@@ -201,7 +203,7 @@ const withHairpin = (report: Report, { hairpin }: Shown): Report =>
 /** Waits for something, but no longer than so. */
 async function bounded<T>(work: Promise<T>, ms: number, signal: AbortSignal): Promise<T | undefined> {
   const over = new AbortController()
-  const call = { signal: AbortSignal.any([signal, over.signal]) }
+  const call = { signal: anySignal([signal, over.signal]) }
   const limit = systemHost.clock.sleep(Math.max(0, ms), call).catch(() => undefined)
   const result = await Promise.race([work, limit.then(() => undefined)])
   over.abort()

@@ -1,5 +1,5 @@
 import type { EventReason, Report, StrategyReport, Traversal } from '@postern/core'
-import { type CallOptions, type Clock, type Family, familyOf, type Network } from '@postern/interface'
+import { anySignal, type CallOptions, type Clock, type Family, familyOf, type Network } from '@postern/interface'
 
 /** After the last change of a strategy's line nothing more can come, if no strategy is at work; events are told by then, in ms. */
 const settledMs = 100
@@ -22,7 +22,7 @@ export async function untilNothingCanCome(traversal: Traversal, clock: Clock, { 
     const stepMs = traversal.report().strategies.some(isAtWork) ? workingMs : settledMs
     const quiet = clock
       .sleep(Math.max(0, Math.min(stepMs, endMs - clock.monotonicMs())), {
-        signal: AbortSignal.any([signal, over.signal])
+        signal: anySignal([signal, over.signal])
       })
       .then(
         () => false,

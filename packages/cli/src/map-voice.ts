@@ -3,7 +3,7 @@ import { formatMultiaddr } from '@postern/interface'
 import { isRefusedForLowPort, lowPortReason } from './low-ports.js'
 import { describeNext } from './next-steps.js'
 import { line, type Output } from './output.js'
-import { colorsFor, formatEvent, formatVerdict } from './terminal.js'
+import { colorsFor, formatEvent, formatKept, formatVerdict } from './terminal.js'
 
 export interface MapVoiceOptions {
   readonly report: () => Report
@@ -49,6 +49,7 @@ export function createMapVoice(options: MapVoiceOptions, { out }: Output): MapVo
     hasSpoken = true
     const { external } = event
     const isGrant = event.event === 'mapped' || event.event === 'changed'
+    const isKept = event.event === 'shared' && isOver()
     const isOther = isGrant && external !== null && external.port !== requestedPort
     if (json) {
       const { verdict, cause, advice } = report()
@@ -61,7 +62,8 @@ export function createMapVoice(options: MapVoiceOptions, { out }: Output): MapVo
     }
     if (lowPort !== undefined && isRefusedForLowPort(event)) {
       line(out, `${formatEvent({ ...event, reasons: [] }, colors)}: ${lowPortReason(lowPort)}`)
-    } else line(out, formatEvent(event, colors, isGrant && !isBelieved(event, report())))
+    } else if (isKept) line(out, formatKept(event))
+    else line(out, formatEvent(event, colors, isGrant && !isBelieved(event, report())))
     if (isOther) {
       line(out, `${colors.yellow('!')} port ${requestedPort} was asked for, and the router gave port ${external.port}`)
     }

@@ -179,7 +179,7 @@ async function warnOfSilence(
   err: Output['err']
 ): Promise<void> {
   if (!(await isUnused(protocol, port, addresses))) return
-  line(err, `${colorsFor(err).yellow('!')} nobody listens on ${protocol} port ${port} of this host yet`)
+  line(err, `${colorsFor(err).yellow('!')} no program listens on ${protocol} port ${port} of this host yet`)
 }
 
 /** IPv4 always; IPv6 where this host has an address that the internet can reach. */

@@ -2,7 +2,7 @@ import { identify, identifyPush } from '@libp2p/identify'
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import { type Libp2pHost, natTraversal } from '@postern/libp2p'
 import type { MappingEvent, PeerReport } from '@postern/core'
-import { classOf, parseMultiaddr, printable, type Strategy, systemClock } from '@postern/interface'
+import { anySignal, classOf, parseMultiaddr, printable, type Strategy, systemClock } from '@postern/interface'
 import { endpointOwners } from '@postern/node'
 import { createLibp2p } from 'libp2p'
 import { mappingEvents } from './mapping-events.js'
@@ -110,7 +110,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
 
   const meet = async (address: string): Promise<void> => {
     await node
-      .dial(readDialAddress(address), { signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)]) })
+      .dial(readDialAddress(address), { signal: anySignal([signal, AbortSignal.timeout(dialMs)]) })
       .catch((error: unknown) => {
         const message = reasonOf(error)
         if (!signal.aborted)
@@ -123,7 +123,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   const measure = async (address: string): Promise<void> => {
     try {
       const dialled = await dialOnce(node, pings, address, {
-        signal: AbortSignal.any([signal, AbortSignal.timeout(dialMs)])
+        signal: anySignal([signal, AbortSignal.timeout(dialMs)])
       })
       tell({ event: 'dialled', ...dialled }, `${colors.green('✔')} ${formatDialled(dialled)}`)
     } catch (error) {

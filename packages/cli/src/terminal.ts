@@ -69,6 +69,13 @@ export function formatEvent(event: MappingEvent, colors: Colors, isDoubted = fal
   }
 }
 
+/** `shared` at the end: another program of this host goes on with the mapping. */
+export const formatKept = ({ protocol, internal, external, owners = [] }: MappingEvent): string => {
+  const there = external === null ? '' : ` → ${formatExternal(external)}`
+  const goOn = `${formatOwners(owners)} ${owners.length > 1 ? 'use' : 'uses'} it`
+  return `  kept     ${protocol} ${formatInternal(internal)}${there}: ${goOn}`
+}
+
 /** `failed` of a node that other ways may reach: a remark, no error. */
 export const formatUnmapped = ({ protocol, internal, reasons = [] }: MappingEvent, colors: Colors): string =>
   colors.dim(`  no mapping of ${protocol} ${formatInternal(internal)}${formatReasons(reasons)}`)

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
 import { createTraversal, type EndpointOwners, systemHost, type Traversal } from '@postern/core'
-import { type CallOptions, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
+import { anySignal, type CallOptions, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
 import { endpointOwners } from '@postern/node'
 import { doubtBeyondFirstHop, ownTap } from '@postern/net'
 
@@ -57,7 +57,7 @@ export const plainTrial =
       async arrives(address, external, { signal }) {
         if (server === undefined) return false
         const over = new AbortController()
-        const arrived = once(server, 'connection', { signal: AbortSignal.any([signal, over.signal]) }).then(
+        const arrived = once(server, 'connection', { signal: anySignal([signal, over.signal]) }).then(
           () => true,
           () => false
         )

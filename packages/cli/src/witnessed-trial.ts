@@ -3,7 +3,7 @@ import { identify } from '@libp2p/identify'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
 import { autonat } from '@postern/autonat'
-import type { CallOptions, Finding, MultiaddrText, Strategy } from '@postern/interface'
+import { anySignal, type CallOptions, type Finding, type MultiaddrText, type Strategy } from '@postern/interface'
 import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
 import { peerIdOf, readDialAddress } from './peers.js'
@@ -58,7 +58,7 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
     const { nat } = node.services
 
     async function meet({ peer }: { readonly peer: string }): Promise<void> {
-      const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(dialMs)])
+      const signal = anySignal([stopping.signal, AbortSignal.timeout(dialMs)])
       await node.dial(readDialAddress(peer), { signal }).then(
         () => failures.set(peer, 'the connection was lost'),
         (error: unknown) => failures.set(peer, reasonOf(error))

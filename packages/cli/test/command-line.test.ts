@@ -52,7 +52,8 @@ describe('the command line', () => {
 
   it.each([
     ['is no folder', { XDG_CACHE_HOME: '/dev/null' }],
-    ['has no place', { XDG_CACHE_HOME: '', HOME: '/dev/null' }]
+    ['has no place', { XDG_CACHE_HOME: '', HOME: '/dev/null' }],
+    ['cannot be made, and recursion would never end', { XDG_CACHE_HOME: '', HOME: '/proc/nonexistent' }]
   ])('starts all the same where the folder for compiled code %s', async (_, env) => {
     const { code, stdout, stderr } = await runWith({ ...env, NODE_COMPILE_CACHE: '' }, '--version')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -69,6 +70,7 @@ describe('the command line', () => {
     [['map', '8080', '--lifetime', '5'], "--lifetime '5': give a time"],
     [['map', 'abc'], "<port> 'abc': give a port"],
     [['map', '80', '--via', 'PCP'], 'Did you mean "pcp"?'],
+    [['map', '8080', '--via', 'stun:203.0.113.1'], 'It maps nothing'],
     [['map', '8080', '--via', 'upnp,carrier-pigeon'], 'carrier-pigeon'],
     [['map', '8080', '--via', 'pcp:router'], 'no IP address'],
     [['map', '8080', '--via', 'manual:1.2.3.4'], 'manual:<ip>:<port>'],

@@ -1,4 +1,5 @@
 import {
+  anySignal,
   type CallOptions,
   type Endpoint,
   type Lease,
@@ -235,7 +236,7 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
         startedMs: undefined
       }
       flights.set(choice.mapper, flight)
-      flight.done = fly(flight, { signal: AbortSignal.any([call.signal, cut.signal]) }, last)
+      flight.done = fly(flight, { signal: anySignal([call.signal, cut.signal]) }, last)
       last.track(flight.done)
     },
     patienceMs() {

@@ -10,7 +10,7 @@ const settled = new Error('the attempt is over')
  * Runs one verb of an ability within a bound. Whatever the ability does, this returns.
  *
  * Rejects with a NatError (`ATTEMPT_TIMEOUT` when the time is up, `STRATEGY_FAULT` for anything that is none), or the
- * signal's reason. A result that comes when nobody waits for it any more goes to `late`.
+ * signal's reason. A result that comes when no call waits for it any more goes to `late`.
  */
 export function attempt<T>(
   verb: (call: CallOptions) => Promise<T>,

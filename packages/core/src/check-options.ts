@@ -1,4 +1,4 @@
-import { didYouMean, type Discovery, type Host } from '@postern/interface'
+import { didYouMean, type Discovery, type Gateway, type Host, type Network } from '@postern/interface'
 import type { Store } from './memory.js'
 import { defaultPolicy } from './policy.js'
 
@@ -75,7 +75,37 @@ export function checkPolicy(policy: object, path = 'policy', model: object = def
     } else if (typeof like === 'function') {
       if (typeof value !== 'function') throw new TypeError(`${part} is not a function: ${String(value)}`)
     } else if (!(typeof value === 'number' && value >= 0)) {
-      throw new TypeError(`${part} is not a number of 0 or more: ${String(value)}`)
-    }
+      throw new TypeError(`${part} is not a number of 0 or more: ${shown(value)}`)
+    } else if (wholeNumbers.has(part) && !(Number.isInteger(value) && value >= 1)) {
+      throw new TypeError(`${part} is not a whole number of 1 or more: ${value}`)
+    } else if (part === 'policy.lifetimeMs') checkLifetime(part, value)
   }
+}
+
+/** An address that no witness has dialled is not verified. */
+const wholeNumbers: ReadonlySet<string> = new Set(['policy.quorum', 'policy.witnessesPerRound'])
+
+/** Text that looks like a number is told apart from a number. */
+const shown = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value) : String(value))
+
+/** Throws a TypeError for a lifetime that no router can be asked for: it is told in seconds, and 0 means to delete
+ * (RFC 6887 §11.1, RFC 6886 §3.3). A strategy shortens one that is too long for its protocol. */
+export function checkLifetime(name: string, lifetimeMs: number): void {
+  if (lifetimeMs >= 1000) return
+  throw new TypeError(`${name} is not a lifetime of 1000 ms or more: ${lifetimeMs}`)
+}
+
+/** Throws a TypeError for what is no network. */
+export function checkNetwork(network: Network): void {
+  const { gateways, addresses }: Partial<Network> = Object(network)
+  const areText = (values: unknown): boolean =>
+    Array.isArray(values) && values.every((value: unknown) => typeof value === 'string')
+  const isGateway = (gateway: unknown): boolean => {
+    const { address, interface: name, localAddress }: Partial<Gateway> = Object(gateway)
+    return areText([address, name, localAddress])
+  }
+  if (areText(addresses) && Array.isArray(gateways) && gateways.every(isGateway)) return
+  throw new TypeError(
+    'what is given is no network: it has gateways, each with address, interface and localAddress, and addresses'
+  )
 }

@@ -1,6 +1,11 @@
-import { hasNextHop, type Network } from '@postern/interface'
+import { type Family, familyOf, hasNextHop, isGlobal, type Network } from '@postern/interface'
 import type { Entry } from './roster.js'
-import { isOnPath } from './wants.js'
+import { isOnPath, type Want } from './wants.js'
+
+interface FamilyFacts {
+  readonly network: Network
+  readonly wants: readonly Want[]
+}
 
 const byHand = 'forward the port there by hand and name it with manual'
 
@@ -34,10 +39,28 @@ const adviceFor: readonly (readonly [codes: readonly string[], advice: (name: st
 
 /** Undefined where nothing but silence and closed ports was met. */
 export function absenceAdvice(entries: readonly Entry[]): string | undefined {
+  // An observer tells how the NAT behaves, and asks no router for anything.
+  if (entries.length > 0 && entries.every(({ kind }) => kind === 'observer'))
+    return 'Name a strategy that maps ports, such as pcp, nat-pmp, upnp or manual: the router was not asked for anything.'
   for (const [codes, advice] of adviceFor) {
     const met = entries.find(({ kind, absence }) => kind !== 'observer' && codes.includes(absence?.code ?? ''))
     if (met !== undefined) return advice(met.name)
   }
+  return undefined
+}
+
+/** Returns what to do where every server listens on a family in which this machine has no address that a router could lead to:
+ * no setting of the router helps then. */
+export function familyAdvice({ network, wants }: FamilyFacts): string | undefined {
+  const addresses = network.addresses.filter((address) => familyOf(address) === 4 || isGlobal(address))
+  const isOnly = (family: Family): boolean =>
+    wants.length > 0 &&
+    wants.every(({ endpoint }) => endpoint.family === family) &&
+    addresses.every((address) => familyOf(address) !== family)
+  if (isOnly(6))
+    return 'Let the program listen on IPv4 too (0.0.0.0, or :: without ipv6Only): it listens on IPv6 only, and this machine has no public IPv6 address.'
+  if (isOnly(4))
+    return 'Let the program listen on IPv6 too (::): it listens on IPv4 only, and this machine has no IPv4 address.'
   return undefined
 }
 

@@ -1,4 +1,4 @@
-import type { CallOptions, Clock, NatError } from '@postern/interface'
+import { anySignal, type CallOptions, type Clock, type NatError } from '@postern/interface'
 import { attempt } from './attempt.js'
 
 /** Looks for evidence, on this side of the router, against an external address that a router claims. Resolves to the
@@ -75,7 +75,7 @@ export function createDoubts(doubt: Doubt | undefined, clock: Clock, changed: ()
       known = new Map()
       round.abort(replaced)
       round = new AbortController()
-      until = { signal: AbortSignal.any([call.signal, round.signal]) }
+      until = { signal: anySignal([call.signal, round.signal]) }
     },
     async settled() {
       await Promise.all(looking)

@@ -1,4 +1,4 @@
-import { type CallOptions, type Clock, type Lease, type NatError, natError } from '@postern/interface'
+import { anySignal, type CallOptions, type Clock, type Lease, type NatError, natError } from '@postern/interface'
 import { asNatError } from './attempt.js'
 import type { Bell } from './bell.js'
 import { minSpacingMs, renewalMs } from './renewal.js'
@@ -78,10 +78,10 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
   async function renewInTime(lapsesMs: number): Promise<Lease | Ending> {
     const cut = new AbortController()
     const settled = new AbortController()
-    const renewal = renew(lease, { signal: AbortSignal.any([call.signal, cut.signal]) })
+    const renewal = renew(lease, { signal: anySignal([call.signal, cut.signal]) })
     const settle = (): void => settled.abort(inTime)
     renewal.then(settle, settle)
-    const waits = { signal: AbortSignal.any([call.signal, settled.signal]) }
+    const waits = { signal: anySignal([call.signal, settled.signal]) }
     let rung: 'look' | 'check' | undefined
     try {
       for (;;) {

@@ -1,4 +1,5 @@
 import {
+  anySignal,
   type CallOptions,
   type DatagramTap,
   type Family,
@@ -89,7 +90,7 @@ export function createObservers(context: Context): Observers {
   /** Asks those who have not been asked yet in this network. Nobody is asked too often, however often networks change. */
   async function round(each: Lent, { signal }: CallOptions): Promise<void> {
     const over = new AbortController()
-    const call = { signal: AbortSignal.any([signal, over.signal]) }
+    const call = { signal: anySignal([signal, over.signal]) }
     try {
       const tap = await attempt(async () => each.open(call), policy.attemptMs, clock, { signal })
       each.family = tap.endpoint.family
@@ -209,7 +210,7 @@ export function createObservers(context: Context): Observers {
   function start(each: Lent, { signal }: CallOptions): void {
     const cut = new AbortController()
     each.cut = cut
-    const work: Promise<void> = watch(each, { signal: AbortSignal.any([signal, cut.signal]) })
+    const work: Promise<void> = watch(each, { signal: anySignal([signal, cut.signal]) })
       .catch((error: unknown) => {
         if (!cut.signal.aborted && !signal.aborted) host.log.info(`observing failed: ${printable(String(error))}`)
       })

@@ -1,4 +1,5 @@
 import {
+  anySignal,
   type CallOptions,
   type Lease,
   type NatError,
@@ -114,7 +115,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
 
   async function keepOne(reservation: Reservation, { signal }: CallOptions, last: Closing): Promise<void> {
     const { cut } = reservation
-    const call = { signal: AbortSignal.any([signal, cut.signal]) }
+    const call = { signal: anySignal([signal, cut.signal]) }
     const options = {
       clock,
       random: host.random,

@@ -29,7 +29,8 @@ export async function tidy(context: Context, wanted: Wanted, { signal }: CallOpt
       (ability) =>
         ability.kind === 'mapper' &&
         (ability.gateway?.address ?? '') === left.gateway.address &&
-        (ability.gateway?.mac ?? left.gateway.mac) === left.gateway.mac &&
+        // The kernel may not have known the hardware address yet when it was noted.
+        (left.gateway.mac === null || (ability.gateway?.mac ?? left.gateway.mac) === left.gateway.mac) &&
         ability.family === left.endpoint.family
     )
     if (entry === undefined || mapper?.kind !== 'mapper' || !isOnPath(mapper, entry, network())) continue

@@ -1,4 +1,5 @@
 import { boundGateways, printable } from '@postern/interface'
+import { checkNetwork } from './check-options.js'
 import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@postern/interface'
 import { createCandidates } from './candidates.js'
 import type { Context } from './context.js'
@@ -249,6 +250,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     want: (endpoint, options = {}) => wanted.add(endpoint, options),
     lend: (open, call = {}) => observers.lend(open, call),
     networkIs(next) {
+      checkNetwork(next)
       const before = network
       network = { ...next, gateways: boundGateways(next.gateways) }
       const changed = changedFamilies(network, before)

@@ -11,7 +11,7 @@ import {
 } from '@postern/interface'
 import { isAddressUnknown } from './candidates.js'
 import { isLoopback, isOffRoute, isOnPath, type Want } from './wants.js'
-import { absenceAdvice, secondaryAdvice } from './diagnosis.js'
+import { absenceAdvice, familyAdvice, secondaryAdvice } from './diagnosis.js'
 import { isAsked } from './describe.js'
 import { natAdvice, type NatFacts } from './nat-advice.js'
 import type { CandidateReport, Cause, Verdict } from './report.js'
@@ -72,7 +72,7 @@ export function judge(facts: Facts): Judgement {
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
   // Nothing was wanted and nothing stands in the way: there is nothing to say yet.
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
-  // Nobody was asked; only this shows without asking.
+  // Nothing was asked; only this shows without asking.
   if (facts.entries.length === 0 && cause !== 'no-route') return conclude('unknown', null, facts)
   return conclude('private', cause, facts)
 }
@@ -158,7 +158,7 @@ const adviceFor: Readonly<Record<Cause, string>> = {
     'Ask the provider for a public IPv4 address, use IPv6, or add a relay: the provider shares one address among several customers.',
   'reserved-external-address': 'Look for a second router before this one, or ask the provider for a public address.',
   'mapping-not-honoured':
-    'Look for another router or a firewall behind this one: it grants mappings that nobody can use.',
+    'Look for another router or a firewall behind this one: it grants mappings, and no connection comes through.',
   blocked: 'Look for a firewall on this machine or at the provider that drops what comes from outside.',
   unverified:
     'Name a witness to have the address verified from outside, or try it from a phone on mobile data: so far no host outside has.',
@@ -167,7 +167,7 @@ const adviceFor: Readonly<Record<Cause, string>> = {
   'container-bridge':
     "Run the program in the host's network, or publish the port and give its external address with manual.",
   'loopback-only':
-    'Let the program listen on 0.0.0.0 or on an address of the local network: nobody else can reach loopback.'
+    'Let the program listen on 0.0.0.0 or on an address of the local network: other machines cannot reach loopback.'
 }
 
 /** A relay is not proposed to a node that has one. */
@@ -179,7 +179,7 @@ const adviceOf = (cause: Cause, { relays }: Facts): string =>
 function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgement {
   const specific =
     cause === 'no-mapping-service'
-      ? absenceAdvice(facts.entries)
+      ? (familyAdvice(facts) ?? absenceAdvice(facts.entries))
       : cause === 'unverified'
         ? unknownAddressAdvice(facts.candidates)
         : undefined

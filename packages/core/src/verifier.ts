@@ -1,4 +1,5 @@
 import {
+  anySignal,
   type CallOptions,
   type MultiaddrText,
   networkOf,
@@ -100,7 +101,7 @@ export function createVerifier(context: Context): Verifier {
     const asked = new Set<string>()
     const asking = new Set<Promise<void>>()
     const over = new AbortController()
-    const call = { signal: AbortSignal.any([signal, over.signal]) }
+    const call = { signal: anySignal([signal, over.signal]) }
     let slow = 0
     const votes = (outcome: EvidenceReport['outcome']): number =>
       new Set(evidence.filter((each) => each.outcome === outcome).map(({ network }) => network)).size
@@ -141,7 +142,7 @@ export function createVerifier(context: Context): Verifier {
   /** Whether one of them is done before the time is up. */
   async function anyWithin(work: Iterable<Promise<void>>, ms: number, call: CallOptions): Promise<boolean> {
     const enough = new AbortController()
-    const limit = clock.sleep(Math.min(ms, longestMs), { signal: AbortSignal.any([call.signal, enough.signal]) }).then(
+    const limit = clock.sleep(Math.min(ms, longestMs), { signal: anySignal([call.signal, enough.signal]) }).then(
       () => false,
       () => true
     )
@@ -235,7 +236,7 @@ export function createVerifier(context: Context): Verifier {
         const each: Watch = { since, bell: createBell(clock), cut }
         running.set(address, each)
         const over: Promise<void> = watch({ address, since }, each.bell, {
-          signal: AbortSignal.any([signal, cut.signal])
+          signal: anySignal([signal, cut.signal])
         })
           .catch((error: unknown) => {
             if (!cut.signal.aborted && !signal.aborted)

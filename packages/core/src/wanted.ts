@@ -1,3 +1,4 @@
+import { checkLifetime } from './check-options.js'
 import { checkOptions, type Endpoint } from '@postern/interface'
 import type { WantOptions } from './options.js'
 import { checkEndpoint, checkPort, checkSuffix, type Want, wantKey } from './wants.js'
@@ -29,6 +30,7 @@ export function createWanted(lifetimeMs: number, added: (want: Want) => void, re
       const { signal, externalPort, lifetimeMs: wantedMs = lifetimeMs, suffix = '' } = options
       checkEndpoint(endpoint)
       if (externalPort !== undefined) checkPort('externalPort', externalPort)
+      if (options.lifetimeMs !== undefined) checkLifetime('lifetimeMs', options.lifetimeMs)
       checkSuffix(suffix)
       if (signal?.aborted === true) return
       const key = wantKey(endpoint)

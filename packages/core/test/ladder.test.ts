@@ -582,6 +582,24 @@ describe('remembering', () => {
     await end(again)
     await end(crashed)
   })
+
+  it('deletes it also where the hardware address of the router was not known yet when it was noted', async () => {
+    const store = memoryStore()
+    const clock = virtualClock()
+    const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
+    crashed.traversal.want({ ...web, port: 7777 })
+    await begin(crashed)
+    const kept = memoryStore(await store.load())
+    expect((await kept.load()).map(({ gateway }) => gateway.mac)).toEqual([null])
+    const gateway = { ...router, mac: '02:00:00:00:00:01' }
+    const again = stage((trace) => [scripted('pcp', trace, clock, { gateway }).strategy], { store: kept, clock })
+    again.traversal.networkIs({ ...home, gateways: [gateway] })
+    await again.traversal.start()
+    await clock.advance(12_000)
+    expect(again.trace).toEqual(['map pcp 7777', 'release pcp 7777'])
+    await end(again)
+    await end(crashed)
+  })
 })
 
 describe('arguments', () => {

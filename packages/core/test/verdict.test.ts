@@ -59,6 +59,34 @@ const facts = (changes: Partial<Facts> = {}): Facts => ({
 })
 const via = (gateway: Gateway): Network => ({ gateways: [gateway], addresses: [gateway.localAddress] })
 
+const listensOn = (family: 4 | 6, address: string): Facts['wants'] => [
+  { endpoint: { ...web, family, address }, externalPort: undefined, lifetimeMs: 1, suffix: '' }
+]
+
+describe('the advice', () => {
+  it.each([
+    [
+      'IPv6 only, and the machine has no public IPv6 address',
+      listensOn(6, '::'),
+      ['192.168.1.2', 'fd00::2'],
+      /IPv4 too/
+    ],
+    ['IPv4 only, and the machine has no IPv4 address', listensOn(4, '0.0.0.0'), ['2a00:1::2'], /IPv6 too/],
+    ['IPv6 only, and the machine has a public address', listensOn(6, '::'), ['192.168.1.2', '2a00:1::2'], /^Turn on/],
+    ['IPv4', listensOn(4, '0.0.0.0'), ['192.168.1.2'], /^Turn on/]
+  ])('of a server on %s', (_, wants, addresses, expected) => {
+    const { advice } = judge(facts({ wants, network: { ...home, addresses } }))
+    expect(advice).toEqual([expect.stringMatching(expected)])
+  })
+
+  it.each([
+    ['without strategies', []],
+    ['with observers alone', [entry({ name: 'stun', kind: 'observer' })]]
+  ])('%s is to name one that maps', (_, entries) => {
+    expect(judge(facts({ entries })).advice).toEqual([expect.stringMatching(/^Name a strategy/)])
+  })
+})
+
 describe('the verdict', () => {
   it.each([
     ['public: verified', { candidates: [candidate({ state: 'verified' })], hasWitnessStrategy: true }, 'public', null],

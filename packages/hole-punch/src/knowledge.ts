@@ -1,5 +1,5 @@
 import type { Connection } from '@libp2p/interface'
-import type { CallOptions, Family } from '@postern/interface'
+import { anySignal, type CallOptions, type Family } from '@postern/interface'
 import type { HolePunchHost } from './host.js'
 import { type Mapping, mappingFrom } from './mapping.js'
 import { findObservers } from './observers.js'
@@ -91,7 +91,7 @@ export function createKnowledge(host: HolePunchHost, connect: Connect, call: Cal
       if (learning === undefined) return
       const known = new AbortController()
       void learning.then(() => known.abort())
-      await clock.sleep(waitMs, { signal: AbortSignal.any([signal, known.signal]) }).catch(() => undefined)
+      await clock.sleep(waitMs, { signal: anySignal([signal, known.signal]) }).catch(() => undefined)
       signal.throwIfAborted()
     },
     seen(port) {

@@ -86,7 +86,7 @@ async function showFreshPort(
         last = error
       }
     }
-    throw last ?? natError('NO_SERVICE', 'there is nobody to show a port to')
+    throw last ?? natError('NO_SERVICE', 'there is no peer to show a port to')
   })
 }
 
@@ -117,7 +117,7 @@ async function showPort(
         if (found !== undefined) resolve(found)
       }
       look()
-      const drop = (): void => connection.abort(new Error('nobody waits for it any more'))
+      const drop = (): void => connection.abort(new Error('no call waits for it any more'))
       call.signal.addEventListener('abort', drop, { once: true })
       if (call.signal.aborted) drop()
       const { observedAddr } = await result

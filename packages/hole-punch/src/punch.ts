@@ -1,5 +1,5 @@
 import type { Connection, Stream } from '@libp2p/interface'
-import { type CallOptions, type NatError, natError } from '@postern/interface'
+import { anySignal, type CallOptions, type NatError, natError } from '@postern/interface'
 import { causeOf, type UpgradeCause } from './causes.js'
 import type { Context } from './context.js'
 import type { Told } from './exchange.js'
@@ -29,7 +29,7 @@ export interface Punch {
 export function createPunch(context: Context, relayed: Connection, began: () => void, call: CallOptions): Punch {
   const inbox = createInbox()
   const over = new AbortController()
-  const bounded = { signal: AbortSignal.any([call.signal, over.signal]) }
+  const bounded = { signal: anySignal([call.signal, over.signal]) }
   const rounds = createMeeting(context, inbox.take, began, bounded)
 
   const own = context.host.components.peerId.toString()

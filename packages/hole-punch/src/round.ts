@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Connection, PeerId } from '@libp2p/interface'
-import { type CallOptions, isNatError, type NatError, natError } from '@postern/interface'
+import { anySignal, type CallOptions, isNatError, type NatError, natError } from '@postern/interface'
 import { within } from '@postern/net'
 import type { Budget } from './budget.js'
 import type { HolePunchHost } from './host.js'
@@ -74,10 +74,10 @@ export async function punchRound(
     return isClient ? 'server' : 'client'
   }
 
-  const late = (): Error => natError('NO_REPLY', `nobody met within ${timeoutMs} ms`)
+  const late = (): Error => natError('NO_REPLY', `no connection came about within ${timeoutMs} ms`)
   try {
     return await within(clock, timeoutMs, call, late, (timed) => {
-      const bounded = { signal: AbortSignal.any([timed.signal, over.signal]) }
+      const bounded = { signal: anySignal([timed.signal, over.signal]) }
       const attempts = pairs.map((pair) =>
         attempt(pair, bounded).catch((error: unknown) => {
           if (isNatError(error)) failures.push(error)

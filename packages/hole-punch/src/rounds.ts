@@ -1,5 +1,5 @@
 import type { Connection, Stream } from '@libp2p/interface'
-import { type CallOptions, isNatError, type NatError, natError } from '@postern/interface'
+import { anySignal, type CallOptions, isNatError, type NatError, natError } from '@postern/interface'
 import { within } from '@postern/net'
 import type { Context } from './context.js'
 import { answerRound, type Offer, offerRound, type Told } from './exchange.js'
@@ -86,8 +86,8 @@ export async function answerRounds(
   let told: Told | undefined
   const late = (): Error => natError('NO_REPLY', 'the other side did not begin')
   const done = new AbortController()
-  const waiting = { signal: AbortSignal.any([call.signal, done.signal]) }
-  const first = { signal: AbortSignal.any([waiting.signal, patience]) }
+  const waiting = { signal: anySignal([call.signal, done.signal]) }
+  const first = { signal: anySignal([waiting.signal, patience]) }
   let coming = within(clock, patienceMs, first, late, next)
   try {
     for (let round = 1; round <= context.settings.rounds; round++) {
@@ -105,7 +105,7 @@ export async function answerRounds(
           () => over.abort(natError('REFUSED', 'the other side has given this round up')),
           () => undefined
         )
-        const bounded = { signal: AbortSignal.any([call.signal, over.signal]) }
+        const bounded = { signal: anySignal([call.signal, over.signal]) }
         const taken = supply.take()
         const prepare = async (): Promise<Offer> => {
           const { ports } = await taken

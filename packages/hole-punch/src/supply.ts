@@ -1,5 +1,5 @@
 import type { Connection } from '@libp2p/interface'
-import type { CallOptions } from '@postern/interface'
+import { anySignal, type CallOptions } from '@postern/interface'
 import type { Context } from './context.js'
 import { findObservers } from './observers.js'
 import { keptPorts, type PunchPorts, preparePorts } from './ports.js'
@@ -23,7 +23,7 @@ export function createSupply(
   call: CallOptions
 ): Supply {
   const over = new AbortController()
-  const bounded = { signal: AbortSignal.any([call.signal, over.signal]) }
+  const bounded = { signal: anySignal([call.signal, over.signal]) }
   // The two sides of a relay can be of different families; the one that the relay was dialled with is sure to work.
   const family = familyOfRelay(relayed)
   const all: Promise<PunchPorts>[] = []

@@ -42,7 +42,7 @@ export async function dialAnnounced(
   )
   if (!connection.remotePeer.equals(peer)) {
     connection.abort(new Error('it is not the peer that was meant'))
-    throw natError('NO_SERVICE', 'somebody else has the announced address')
+    throw natError('NO_SERVICE', 'another peer has the announced address')
   }
   if (!isDirect(connection)) throw natError('UNREACHABLE', 'only another relayed connection came of it')
   return connection

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Connection, PeerId } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, type Clock, formatMultiaddr, natError } from '@postern/interface'
+import { anySignal, type CallOptions, type Clock, formatMultiaddr, natError } from '@postern/interface'
 import { within } from '@postern/net'
 import type { HolePunchHost } from './host.js'
 import { SocketConnection } from './socket-connection.js'
@@ -75,7 +75,7 @@ export async function proposes(socket: Socket, ms: number, clock: Clock, { signa
   socket.once('close', closed)
   try {
     if (hasProposed()) return true
-    await clock.sleep(ms, { signal: AbortSignal.any([signal, heard.signal]) }).catch(() => undefined)
+    await clock.sleep(ms, { signal: anySignal([signal, heard.signal]) }).catch(() => undefined)
     signal.throwIfAborted()
     return hasProposed()
   } finally {

@@ -39,7 +39,7 @@ describe('an announced address', () => {
     const cut = new AbortController()
     const budget = createBudget(virtualClock(), { perAddress: 1, perNetwork: 1, inAll: 2 })
     const dial = (): Promise<Connection> => dialAnnounced(hostOf(components), peer, () => new Set(), budget, cut, cut)
-    await expect(dial()).rejects.toThrow('somebody else has the announced address')
+    await expect(dial()).rejects.toThrow('another peer has the announced address')
     expect({ dialled, ended }).toEqual({ dialled: ['/ip4/21.0.0.1/tcp/1', '/ip4/41.0.0.1/tcp/3'], ended: 1 })
     // Of the bounds on what others can have this node dial nothing is left.
     await expect(dial()).rejects.toMatchObject({ code: 'NO_SERVICE' })

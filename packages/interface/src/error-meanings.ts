@@ -101,7 +101,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     advice: 'Restart the router if it goes on.'
   },
   GRANT_INVALID: {
-    meaning: 'The router granted something that cannot be used: no port, no time, or for somebody else.',
+    meaning: 'The router granted something that cannot be used: no port, no time, or for another host.',
     advice: 'Update the router; if it stays so, leave this strategy out for it.'
   },
   GRANT_UNCHECKED: {
@@ -142,7 +142,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     advice: 'Connect to a network.'
   },
 
-  // Somebody was asked to try an address from outside, and nothing is known afterwards.
+  // A peer was asked to try an address from outside, and nothing is known afterwards.
   WITNESS_REFUSED: {
     meaning: 'The witness did not try the address: it is busy, cannot dial such addresses, or asks too much for it.',
     advice: 'None needed: another witness is asked.'
@@ -182,7 +182,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   },
   STRATEGY_FAULT: {
     meaning: 'A strategy failed in a way that it should not.',
-    advice: 'Report it to whoever wrote the strategy.'
+    advice: 'Report it to the authors of the strategy.'
   },
   NOT_PERMITTED: {
     meaning:
@@ -199,7 +199,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
 
   // Between two peers.
   SYMMETRIC_NAT: {
-    meaning: 'A NAT takes another port for each destination, so that nobody can know where to meet.',
+    meaning: 'A NAT takes another port for each destination, so that neither side knows which port to dial.',
     advice: 'Map a port on either side, or stay with the relay. On one side only, `birthday` of hole punching may do.'
   }
 }

@@ -6,6 +6,7 @@
  *
  * @packageDocumentation
  */
+export { anySignal } from './any-signal.js'
 export type { AddressClass } from './addresses.js'
 export {
   canonicalAddress,

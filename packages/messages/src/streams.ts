@@ -1,5 +1,5 @@
 import type { Connection, Stream } from '@libp2p/interface'
-import { type CallOptions, type Clock, natError } from '@postern/interface'
+import { anySignal, type CallOptions, type Clock, natError } from '@postern/interface'
 import { orAborted } from '@postern/net'
 
 /** How long the other side may take to close its end after we have closed ours, in ms. */
@@ -20,7 +20,7 @@ export async function openStream(
   const opening = connection.newStream(protocol, { signal, runOnLimitedConnection })
   opening.then(
     (stream) => {
-      if (signal.aborted) stream.abort(new Error('nobody waits for it any more'))
+      if (signal.aborted) stream.abort(new Error('no call waits for it any more'))
     },
     () => undefined
   )
@@ -49,7 +49,7 @@ export async function finishStream(stream: Stream, clock: Clock, { signal }: Cal
   stream.addEventListener('close', close)
   try {
     await stream.close({ signal })
-    if (stream.status !== 'closed') await clock.sleep(closeMs, { signal: AbortSignal.any([signal, closed.signal]) })
+    if (stream.status !== 'closed') await clock.sleep(closeMs, { signal: anySignal([signal, closed.signal]) })
   } catch {
     // It closed, which is what was waited for, or it never will.
   } finally {

@@ -1,7 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { readFile } from 'node:fs/promises'
-import { type CallOptions, type Clock, familyOf, type NatError, natError } from '@postern/interface'
+import { anySignal, type CallOptions, type Clock, familyOf, type NatError, natError } from '@postern/interface'
 import { addHandle } from './handles.js'
 
 export interface FirstHopOptions {
@@ -63,7 +63,7 @@ async function countAnswers(
   for (const count of spread(total, random)) {
     const before = await timeExceeded()
     const over = new AbortController()
-    const cut = AbortSignal.any([call.signal, over.signal])
+    const cut = anySignal([call.signal, over.signal])
     const waitMs = window.minMs + random(window.maxMs - window.minMs + 1)
     const limit = clock.sleep(waitMs, { signal: cut }).then(
       () => over.abort(),

@@ -1,4 +1,4 @@
-import { type CallOptions, type Clock, isNatError, type NatError } from '@postern/interface'
+import { anySignal, type CallOptions, type Clock, isNatError, type NatError } from '@postern/interface'
 import { type AnnouncementsOptions, hearAnnouncements } from './announcements.js'
 import { spacedHints, untilAborted } from './hints.js'
 import { type TaskGroup, taskGroup } from './task-group.js'
@@ -78,7 +78,7 @@ async function seekUntil(options: SeekOptions, { signal, fail }: TaskGroup): Pro
     let again = true
     while (again && isUndecided()) {
       patience = new AbortController()
-      await probe(waitsMs.slice(provisionalSendings), { signal: AbortSignal.any([signal, patience.signal]) })
+      await probe(waitsMs.slice(provisionalSendings), { signal: anySignal([signal, patience.signal]) })
       again = patience.signal.aborted
       if (again) await hints.settled()
     }

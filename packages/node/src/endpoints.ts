@@ -2,6 +2,7 @@ import type { Socket } from 'node:dgram'
 import { errorMonitor } from 'node:events'
 import type { Server } from 'node:net'
 import { type CallOptions, classOf, type Endpoint, familyOf } from '@postern/interface'
+import { hasCode } from './files.js'
 import { takesIpv4 } from './takes-ipv4.js'
 
 /** Anything of Node's that listens on a port: `net.Server` with all that inherits from it (`http`, `https`, `tls`), and
@@ -28,13 +29,25 @@ export async function endpointsOf(server: ExposableServer): Promise<readonly End
 
 export const isDatagram = (server: ExposableServer): server is Socket => 'bind' in server && 'addMembership' in server
 
+/** Returns whether a datagram socket is closed: unlike a server, it never listens again. */
+export function isClosedForEver(server: ExposableServer): boolean {
+  if (!isDatagram(server)) return false
+  try {
+    server.address()
+    return false
+  } catch (error) {
+    // A socket that is not bound yet fails with the system's EBADF.
+    return hasCode(error, 'ERR_SOCKET_DGRAM_NOT_RUNNING')
+  }
+}
+
 /** Throws a TypeError for what is no server of Node's: a socket that is connected has an address, too. */
 export function checkServer(server: unknown): asserts server is ExposableServer {
   const has = (...names: readonly string[]): boolean =>
     typeof server === 'object' &&
     server !== null &&
     names.every((name) => typeof Reflect.get(server, name) === 'function')
-  if (has('address', 'on') && (has('listen') || has('bind', 'addMembership'))) return
+  if (has('address', 'on', 'once', 'off') && (has('listen') || has('bind', 'addMembership'))) return
   // Those that Bun.serve(), Bun.listen(), Deno.serve(), Deno.listen() and their like for UDP return emit no events.
   if (!has('on') && (has('stop') || has('shutdown') || has('accept') || has('receive') || has('sendMany'))) {
     throw new TypeError(
@@ -47,7 +60,7 @@ export function checkServer(server: unknown): asserts server is ExposableServer 
 }
 
 /**
- * Resolves once the server listens, or when the signal aborts. A server that cannot listen may try again, so its error is
+ * Resolves once the server listens, when a datagram socket closes, or when the signal aborts. A server that cannot listen may try again, so its error is
  * told and waiting goes on; the error stays unhandled if the program does not handle it.
  */
 export function listening(
@@ -60,11 +73,14 @@ export function listening(
     if (isListening(server) || signal.aborted) return resolve()
     const done = (): void => {
       server.off('listening', done)
+      server.off('close', done)
       emitter.off(errorMonitor, failed)
       signal.removeEventListener('abort', done)
       resolve()
     }
     server.once('listening', done)
+    // A socket that closes is never bound again; a server may listen again.
+    if (isDatagram(server)) server.once('close', done)
     emitter.on(errorMonitor, failed)
     signal.addEventListener('abort', done, { once: true })
   })

@@ -61,6 +61,7 @@ export function checkExposeOptions(options: ExposeOptions): void {
   if (typeof options.store === 'string') {
     throw new TypeError(`store is a text: pass fileStore({ path: ${JSON.stringify(options.store)} })`)
   }
+  checkOwners(options.owners)
   checkOptions<Listeners>("expose()'s on", options.on ?? {}, {
     mapped: 'function',
     renewed: 'function',
@@ -75,6 +76,11 @@ export function checkExposeOptions(options: ExposeOptions): void {
     verdict: 'function',
     upgrade: 'function'
   })
+}
+
+function checkOwners(owners: ExposeOptions['owners']): void {
+  if (owners === undefined || [owners.join, owners.holders].every((part) => typeof part === 'function')) return
+  throw new TypeError('owners has no join() and holders(): pass what endpointOwners() returns')
 }
 
 export function readStrategies(strategies: ExposeOptions['strategies']): readonly Strategy[] {

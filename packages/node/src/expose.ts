@@ -16,7 +16,15 @@ import {
   systemClock
 } from '@postern/interface'
 import { doubtBeyondFirstHop, findNetwork, watchNetwork, withHandles } from '@postern/net'
-import { checkServer, type ExposableServer, endpointsOf, isListening, listening } from './endpoints.js'
+import {
+  checkServer,
+  type ExposableServer,
+  endpointsOf,
+  isClosedForEver,
+  isDatagram,
+  isListening,
+  listening
+} from './endpoints.js'
 import { fileStore } from './file-store.js'
 import { endpointOwners } from './endpoint-owners.js'
 import { checkExposeOptions, type ExposeOptions, type Listeners, readStrategies } from './expose-options.js'
@@ -105,23 +113,28 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   const limit = host.clock.sleep(patienceMs, over).catch(() => undefined)
   const cannotListen = Promise.withResolvers<void>()
 
+  const serverClosed = (): void => {
+    hasServerClosed = true
+    trouble = isDatagram(server)
+      ? 'The socket has closed, and its mappings are given back: call expose() with another one.'
+      : 'The server has closed, and its mappings are given back: call expose() again once it listens again.'
+    end()
+  }
+
   async function begin(): Promise<void> {
+    if (isClosedForEver(server)) return serverClosed()
     await listening(server, ended, (error) => {
       trouble = `The server cannot listen: ${printable(String(error))}.`
       cannotListen.resolve()
     })
     if (ended.signal.aborted) return
+    // A server that is closed at once tells all the same that it listens.
+    if (!isListening(server)) return serverClosed()
     const endpoints = await endpointsOf(server)
     if (ended.signal.aborted) return
-    // It was closed meanwhile.
-    if (!isListening(server)) return end()
+    if (!isListening(server)) return serverClosed()
     trouble = undefined
     for (const endpoint of endpoints) traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
-    const serverClosed = (): void => {
-      hasServerClosed = true
-      trouble = 'The server has closed, and its mappings are given back: call expose() again once it listens again.'
-      end()
-    }
     server.once('close', serverClosed)
     ended.signal.addEventListener('abort', () => server.off('close', serverClosed))
 

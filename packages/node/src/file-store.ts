@@ -33,6 +33,11 @@ function checkApp(app: string | undefined): void {
   throw new TypeError(`fileStore(): app is a name without slashes, and not "${app}": name another folder with path`)
 }
 
+function checkPath(path: string | undefined): void {
+  if (path === undefined || (path !== '' && !path.includes('\0'))) return
+  throw new TypeError(`fileStore(): path is not the path of a file: ${JSON.stringify(path)}`)
+}
+
 /**
  * Remembers mappings in a JSON file: written whole or not at all, readable by its owner alone.
  *
@@ -46,6 +51,7 @@ function checkApp(app: string | undefined): void {
 export function fileStore(options: FileStoreOptions = {}): FileStore {
   checkOptions('fileStore()', options, { path: 'string', app: 'string', warn: 'function' })
   checkApp(options.app)
+  checkPath(options.path)
   const { app, warn = emitWarning } = options
   const { path = defaultPath(app ?? programName()) } = options
   const isDefault = app === undefined && options.path === undefined

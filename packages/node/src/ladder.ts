@@ -21,6 +21,8 @@ const names = ['any', 'none', 'pcp', 'nat-pmp', 'upnp', 'manual', 'stun']
  * Throws a TypeError that quotes the part it does not understand.
  */
 export function parseLadder(text: string): readonly Strategy[] {
+  if (typeof text !== 'string')
+    throw new TypeError(`parseLadder() takes text, such as 'pcp,upnp', and not ${String(text)}`)
   const parts = text.split(',').map((part) => part.trim())
   const isServer = (part: string): boolean => part.startsWith('stun:')
   return parts.flatMap((part, index): readonly Strategy[] => {
@@ -33,9 +35,12 @@ export function parseLadder(text: string): readonly Strategy[] {
       return index === parts.findIndex(isServer) ? [stun({ servers: parts.filter(isServer) })] : []
     if (name === 'any' && rest === undefined) return defaultStrategies()
     if (name === 'none' && rest === undefined && parts.length === 1) return []
+    if (part === '' && text.trim() !== '') throw new TypeError(`"${text}": no strategy stands before or after a comma`)
+    if (part === 'none') throw new TypeError('"none" stands alone: it means that no strategy is used')
     if (!['pcp', 'nat-pmp', 'upnp'].includes(name))
       throw new TypeError(`"${part}" is none of: ${ladderGrammar}.${didYouMean(name, names)}`)
     const gateway = rest === undefined ? {} : { gateway: bare(rest) }
+    if (rest === '') throw new TypeError(`"${part}": give an IP address after the colon, or leave the colon out`)
     if (rest !== undefined && familyOf(bare(rest)) === undefined)
       throw new TypeError(`"${part}": ${rest} is no IP address`)
     if (name === 'pcp') return [pcp(gateway)]

@@ -50,4 +50,13 @@ describe('a ladder as text', () => {
   ])('%j is a TypeError that quotes it', (text) => {
     expect(() => parseLadder(text)).toThrow(TypeError)
   })
+
+  it.each([
+    ['any,', 'before or after a comma'],
+    [',', 'before or after a comma'],
+    ['none,pcp', '"none" stands alone'],
+    ['pcp:', 'give an IP address after the colon']
+  ])('%j is explained: %s', (text, expected) => {
+    expect(() => parseLadder(text)).toThrow(expected)
+  })
 })

@@ -62,6 +62,40 @@ describe('expose settles', () => {
     expect((await exposedLate(socket)).addresses).toEqual([])
   })
 
+  it('at once for a socket that is closed, also before it was bound: it is never bound again', async () => {
+    const closed = createSocket('udp4').bind(0)
+    await once(closed, 'listening')
+    closed.close()
+    const closing = createSocket('udp4')
+    const waiting = expose(closing, nowhere)
+    closing.close()
+    for (const exposure of [await expose(closed, nowhere), await waiting])
+      expect(exposure.report().advice).toEqual([expect.stringMatching(/^The socket has closed/)])
+  })
+
+  it('at once for a server that is closed right after it was told to listen', async () => {
+    const server = createServer().listen(0)
+    const waiting = expose(server, nowhere)
+    server.close()
+    expect((await waiting).report().advice).toEqual([expect.stringMatching(/^The server has closed/)])
+  })
+
+  it.each<[string, () => unknown]>([
+    ['throws', () => expect.fail('no network')],
+    ['gives nothing', () => null],
+    ['gives what is no network', () => Promise.resolve({})],
+    ['never answers', () => new Promise(() => undefined)]
+  ])('within 5 s where the function that looks at the network %s, says so, and can be closed', async (_, find) => {
+    const clock = virtualClock()
+    const host = { clock, random: Math.random, log: { debug: () => undefined, info: () => undefined } }
+    const server = await bound(createServer().listen(0, '127.0.0.1'))
+    const waiting = expose(server, { ...nowhere, host, findNetwork: find as never })
+    await clock.advance(10_000)
+    const exposure = await waiting
+    expect(exposure.report().advice).toEqual([expect.stringMatching(/network/)])
+    await exposure.close()
+  })
+
   it('at once where the port is taken, and exposes the server when it listens in the end', async () => {
     const first = await bound(createServer().listen(0, '127.0.0.1'))
     const address = first.address()

@@ -64,6 +64,11 @@ describe('wrong options', () => {
     ['expose()', { policy: { retry: { firstMs: 1 } } }, 'policy.retry.mostMs is not a number'],
     ['expose()', { policy: { retry: 5 } }, 'policy.retry is not an object'],
     ['expose()', { policy: { quorum: () => 2 } }, 'policy.quorum is not a number'],
+    ['expose()', { policy: { quorum: 0 } }, 'policy.quorum is not a whole number of 1 or more: 0'],
+    ['expose()', { policy: { quorum: 1.5 } }, 'policy.quorum is not a whole number of 1 or more: 1.5'],
+    ['expose()', { policy: { quorum: '2' } }, 'policy.quorum is not a number of 0 or more: "2"'],
+    ['expose()', { policy: { lifetimeMs: 0 } }, 'policy.lifetimeMs is not a lifetime of 1000 ms or more: 0'],
+    ['expose()', { owners: {} }, 'owners has no join() and holders()'],
     ['expose()', { policy: { relay: { inUse: 5 } } }, 'policy.relay.inUse is not a function'],
     ['expose()', { signal: true }, 'signal is not an AbortSignal'],
     ['expose()', { host: {} }, 'host.clock.monotonicMs is not a function'],
@@ -79,6 +84,8 @@ describe('wrong options', () => {
     ['fileStore()', { app: 'a\\b' }, 'app is a name without slashes'],
     ['fileStore()', { app: '' }, 'app is a name without slashes'],
     ['fileStore()', { path: 5 }, 'path is not a text'],
+    ['fileStore()', { path: '' }, 'path is not the path of a file: ""'],
+    ['fileStore()', { path: 'a\0b' }, 'path is not the path of a file'],
     ['createTraversal()', { strategies: [], policy: [] }, 'policy is not an object'],
     ['createTraversal()', { strategies: [], doubt: {} }, 'doubt is not a function'],
     ['pcp()', { gatway: '192.168.1.1' }, 'Did you mean "gateway"?'],
@@ -98,7 +105,29 @@ describe('wrong options', () => {
     expect(() => want({ externalport: 80 })).toThrow('Did you mean "externalPort"?')
     expect(() => want({ signal: 5 })).toThrow('signal is not an AbortSignal')
     expect(() => want({ lifetimeMs: '2h' })).toThrow('lifetimeMs is not a number')
+    expect(() => want({ lifetimeMs: 0 })).toThrow('lifetimeMs is not a lifetime of 1000 ms or more: 0')
     expect(() => want(null)).toThrow('takes an object of options')
+  })
+
+  it.each<unknown>([
+    null,
+    {},
+    { gateways: [], addresses: 'x' },
+    { gateways: [{}], addresses: [] },
+    { gateways: [null], addresses: ['192.168.1.2'] }
+  ])('refuses %j in the place of a network', (network) => {
+    expect(() => createTraversal({ strategies: [] }).networkIs(network as never)).toThrow(
+      /^what is given is no network/
+    )
+  })
+
+  it('refuses a server that lacks what is called later', async () => {
+    const part = { listen: () => undefined, address: () => null, on: () => undefined }
+    expect(await expose(part as never).catch(String)).toMatch(/^TypeError: expose\(\) takes a net\.Server/)
+  })
+
+  it.each([undefined, 5, null, ['pcp']])('a ladder is text, and not %j', (text) => {
+    expect(() => parseLadder(text as never)).toThrow("parseLadder() takes text, such as 'pcp,upnp'")
   })
 
   it('parts of a ladder are suggested by name', () => {

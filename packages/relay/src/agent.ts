@@ -1,5 +1,5 @@
 import type { IdentifyResult, PeerId } from '@libp2p/interface'
-import type { CallOptions } from '@postern/interface'
+import { anySignal, type CallOptions } from '@postern/interface'
 import type { RelayHost } from './host.js'
 
 /** A peer that has not told what it is by then does not tell, in ms. It does so right after the connection has opened. */
@@ -24,7 +24,7 @@ export async function agentOf(
     const known = await peerStore.get(peer).catch(() => undefined)
     const told = known?.metadata.get('AgentVersion')
     if (told !== undefined) return new TextDecoder().decode(told)
-    await clock.sleep(toldMs, { signal: AbortSignal.any([signal, heard.signal]) }).catch(() => undefined)
+    await clock.sleep(toldMs, { signal: anySignal([signal, heard.signal]) }).catch(() => undefined)
     signal.throwIfAborted()
     return agent
   } finally {

@@ -65,7 +65,7 @@ export async function keepConnected(host: RelayHost, relay: Named, { signal }: C
       // Where it has dialled us, or is connected through another relay, that connection would do for libp2p.
       connectionManager.openConnection([...relay.addresses], { ...call, force: true, priority: 75 })
     )
-    if (!isDialledDirectly(connection)) throw natError('UNREACHABLE', 'only a connection that nobody can use')
+    if (!isDialledDirectly(connection)) throw natError('UNREACHABLE', 'only a connection that no other peer can use')
     return connection
   }
 

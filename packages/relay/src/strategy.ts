@@ -1,5 +1,6 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import {
+  anySignal,
   type CallOptions,
   type Finding,
   isNatError,
@@ -73,7 +74,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
           const soon = new AbortController()
           const first = await Promise.race([
             measured,
-            clock.sleep(measureMs, { signal: AbortSignal.any([signal, soon.signal]) }).catch(() => undefined)
+            clock.sleep(measureMs, { signal: anySignal([signal, soon.signal]) }).catch(() => undefined)
           ])
           soon.abort(enough)
           const peer = await peerStore.get(remotePeer).catch(() => undefined)
@@ -194,7 +195,7 @@ const measureMs = 500
 /** Peers are dialled, and tell what they speak, in less time than this, in ms. */
 const patienceMs = 2000
 
-/** Lets go what was accepted when it turns out that nobody waits for it any more. */
+/** Lets go what was accepted when it turns out that no call waits for it any more. */
 const undo =
   (acceptance: Acceptance, call: CallOptions) =>
   async (reason: unknown): Promise<never> => {

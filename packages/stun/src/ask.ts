@@ -151,7 +151,7 @@ export function readAnswer(bytes: Uint8Array): BindingMessage | undefined {
   }
   if (kind !== 'success') return undefined
   if (unknown.length > 0)
-    throw natError('MALFORMED_REPLY', `a STUN answer with attributes that nobody knows: ${unknown.map(hex).join(', ')}`)
+    throw natError('MALFORMED_REPLY', `a STUN answer with unknown attributes: ${unknown.map(hex).join(', ')}`)
   return message
 }
 

@@ -1,4 +1,4 @@
-import { type CallOptions, familyOf, natError } from '@postern/interface'
+import { anySignal, type CallOptions, familyOf, natError } from '@postern/interface'
 import type { HttpExchange, HttpReply } from '@postern/net'
 import type { HttpAnswer, Line } from './transport.js'
 
@@ -24,7 +24,7 @@ export async function exchangeInMemory(
   const { addresses, delayMs, find } = options
   signal.throwIfAborted()
   const done = new AbortController()
-  const waits = AbortSignal.any([signal, done.signal])
+  const waits = anySignal([signal, done.signal])
   const pause = async (ms: number): Promise<void> => {
     if (ms > 0) await clock.sleep(ms, { signal: waits })
   }

@@ -1,4 +1,12 @@
-import { type CallOptions, type Clock, familyOf, type Gateway, isNatError, type NatError } from '@postern/interface'
+import {
+  anySignal,
+  type CallOptions,
+  type Clock,
+  familyOf,
+  type Gateway,
+  isNatError,
+  type NatError
+} from '@postern/interface'
 import type { OpenUdp, SocketAddress, UdpSocket } from '@postern/net'
 import { encodeSearch, everything, igd1, igd2, rootDevice, ssdpGroup, ssdpGroup6 } from './ssdp.js'
 
@@ -95,7 +103,7 @@ export async function openSearch(options: SearchOptions, { signal }: CallOptions
         call.signal.throwIfAborted()
         step()
         const isLast = index === steps.length - 1
-        const signal = index < 2 ? AbortSignal.any([call.signal, refused.signal]) : call.signal
+        const signal = index < 2 ? anySignal([call.signal, refused.signal]) : call.signal
         await options.clock.sleep(isLast ? lingerMs : spacingMs, { signal }).catch(() => call.signal.throwIfAborted())
       }
     }

@@ -1,4 +1,5 @@
 import {
+  anySignal,
   type CallOptions,
   type ErrorCode,
   type Gateway,
@@ -54,7 +55,7 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
   const { clock } = host
   const { openUdp, exchangeHttp, ssdpPort } = settings
   const ended = new AbortController()
-  const whole = AbortSignal.any([signal, ended.signal])
+  const whole = anySignal([signal, ended.signal])
   const reasons = rankReasons(absent)
   const good = Promise.withResolvers<Device>()
   // It may be rejected after the search has ended, when nothing awaits it.
@@ -94,7 +95,7 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
       }
       pause = new AbortController()
       const jittered = pace.pauseMs * (0.9 + 0.2 * host.random())
-      await clock.sleep(jittered, { signal: AbortSignal.any([whole, pause.signal]) }).then(
+      await clock.sleep(jittered, { signal: anySignal([whole, pause.signal]) }).then(
         () => (pace.pauseMs = Math.min(2 * pace.pauseMs, longestPauseMs)),
         () => undefined
       )

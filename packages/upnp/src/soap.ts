@@ -78,7 +78,7 @@ const faultCodes: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   705: ['UNSUPPORTED', 'the router opens no pinholes for this protocol'],
   713: ['MAPPING_LOST', 'the router has no such mapping'],
   714: ['MAPPING_LOST', 'the router has no such mapping'],
-  718: ['CONFLICT', 'the external port is mapped to somebody else'],
+  718: ['CONFLICT', 'the external port is mapped to another host'],
   724: ['SAME_PORT_REQUIRED', 'the router maps a port only to the same port'],
   725: ['ONLY_PERMANENT_LEASES', 'the router grants mappings only without an end'],
   // We never ask for anything but the wildcard host, and never for the wildcard port, which would open every port.

@@ -22,7 +22,7 @@ export interface Change<T> {
 export function startChange<T>(ask: (call: CallOptions) => Promise<T>): Change<T> {
   const stop = new AbortController()
   const answer = ask({ signal: stop.signal })
-  // It may be rejected when nobody waits for it any more.
+  // It may be rejected when no call waits for it any more.
   answer.catch(() => undefined)
   return { answer, stop }
 }

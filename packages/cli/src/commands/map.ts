@@ -34,9 +34,13 @@ ${codesText('map')}`
     )
     .action(async (argument: PortArgument, flags: MapFlags, command: Command) => {
       const { via, lifetime, externalPort = namedPort(argument.port), once = false, json = false } = flags
-      const [{ map }, { endpointOwners, fileStore }] = await Promise.all([import('../map.js'), import('@postern/node')])
+      const [{ map }, { endpointOwners, fileStore }, { systemHost }] = await Promise.all([
+        import('../map.js'),
+        import('@postern/node'),
+        import('@postern/core')
+      ])
       const strategies = await readVia(via, command)
-      if (strategies.length === 0) {
+      if (strategies.every((strategy) => strategy(systemHost).kind === 'observer')) {
         const text = 'It maps nothing: leave the option out, or name strategies, such as --via pcp,nat-pmp,upnp.'
         command.error(`error: --via '${via}': ${text}`)
       }

@@ -21,7 +21,7 @@ interface ListenFlags extends CommonFlags {
 export function addTunnel(program: Command, shell: Shell): void {
   const tunnel = program
     .command('tunnel')
-    .description('Carries a TCP service of this home to one peer of another home, and to nobody else.')
+    .description('Carries a TCP service of this home to one peer of another home, and to no other.')
     .addHelpText('after', examples('connect'))
   addListen(tunnel, shell)
   addConnect(tunnel, shell)
@@ -31,7 +31,7 @@ export function addTunnel(program: Command, shell: Shell): void {
 function addListen(tunnel: Command, { output, finish }: Shell): void {
   withCommon(tunnel.command('listen <target>'), 'listen')
     .description('Lets allowed peers use one TCP service: <port> of this machine, or <host>:<port>.')
-    .option('--allow <peer id>', 'a peer that may come in; may be repeated (default: nobody)', collect)
+    .option('--allow <peer id>', 'a peer that may come in; may be repeated (default: none)', collect)
     .addOption(new Option('--most <count>', 'TCP connections in all').argParser(parseCount).default(128))
     .addOption(new Option('--most-per-peer <count>', 'TCP connections of one peer').argParser(parseCount).default(64))
     .addHelpText('after', examples('others'))

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { natError, systemClock as clock } from '@postern/interface'
+import { anySignal, natError, systemClock as clock } from '@postern/interface'
 import { within } from '@postern/net'
 import { exitCodes } from '../exit-codes.js'
 import { untilInterrupted } from '../interrupt.js'
@@ -30,7 +30,7 @@ export async function connect(options: ConnectOptions, { out, err }: Output): Pr
   const colors = colorsFor(out)
   const interrupt = untilInterrupted(err)
   const ended = new AbortController()
-  const signal = AbortSignal.any([interrupt.signal, ended.signal])
+  const signal = anySignal([interrupt.signal, ended.signal])
   const tell = (event: object, text: string): void => {
     if (!signal.aborted) line(out, json ? JSON.stringify(event) : text)
   }

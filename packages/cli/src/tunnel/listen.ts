@@ -84,7 +84,7 @@ export async function listen(options: ListenOptions, { out, err }: Output): Prom
       '  or have the peer connect to one of the addresses of this machine in the place of its id, without --relay'
     )
   }
-  if (allow.length === 0) line(err, '! nobody gets in: name peers with --allow <peer id>')
+  if (allow.length === 0) line(err, '! no peer gets in: name peers with --allow <peer id>')
   const meeting = meet(
     node,
     [...relays, ...witnesses],

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
-import { type CallOptions, type Clock, natError } from '@postern/interface'
+import { anySignal, type CallOptions, type Clock, natError } from '@postern/interface'
 import { untilWritable } from '@postern/messages'
 import { createPlaces as createPlacesByPrefix, within } from '@postern/net'
 import { ipOf } from '../ip-of.js'
@@ -117,7 +117,7 @@ function whileOpen(stream: Stream, signal: AbortSignal): CallOptions {
   const left = (): void => gone.abort(new Error('the peer has left'))
   if (stream.status === 'open') stream.addEventListener('close', left, { once: true })
   else left()
-  return { signal: AbortSignal.any([signal, gone.signal]) }
+  return { signal: anySignal([signal, gone.signal]) }
 }
 
 /** Undefined: the target took no connection. Rejects with the signal's reason; then no socket is left. */

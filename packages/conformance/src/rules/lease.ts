@@ -105,7 +105,7 @@ export const leaseRules: readonly AbilityRule[] = [
       const { lease } = await mapped(stage, target)
       const before = stage.world.changes?.()
       await stage.pass(Math.min(lease.lifetimeMs, 86_400_000))
-      equal(stage.world.changes?.(), before, 'requests were sent for a lease that nobody renewed')
+      equal(stage.world.changes?.(), before, 'requests were sent for a lease that was not renewed')
       notEqual(lease.lifetimeMs, 0, 'a lease without a lifetime')
     }
   }

@@ -1,4 +1,4 @@
-import { isNatError, natError } from '@postern/interface'
+import { anySignal, isNatError, natError } from '@postern/interface'
 import { type BrokenStrategy, withLease, withMap, withMapper } from './change.js'
 import { wishOf } from './reference-mapper.js'
 
@@ -108,7 +108,7 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     breaks: 'map-waits-for-a-slow-router',
     strategy: withMap(async (map, { host }, request, call) => {
       const over = new AbortController()
-      const bounded = { signal: AbortSignal.any([call.signal, over.signal]) }
+      const bounded = { signal: anySignal([call.signal, over.signal]) }
       const late = natError('NO_REPLY', 'no answer within 2 s')
       host.clock.sleep(2000, bounded).then(
         () => over.abort(late),

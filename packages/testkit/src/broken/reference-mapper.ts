@@ -1,4 +1,5 @@
 import {
+  anySignal,
   type CallOptions,
   formatMultiaddr,
   type Gateway,
@@ -32,7 +33,7 @@ export function referenceMapper(table: ReferenceTable): Strategy {
       signal.addEventListener('abort', abort, { once: true })
       const answered = new AbortController()
       const silence = async (): Promise<void> => {
-        await host.clock.sleep(silenceMs, { signal: AbortSignal.any([signal, answered.signal]) })
+        await host.clock.sleep(silenceMs, { signal: anySignal([signal, answered.signal]) })
         found({ kind: 'notice', what: 'absent', gateway, reason: natError('NO_REPLY', 'no answer so far') })
       }
       silence().catch(() => undefined)
