@@ -115,7 +115,7 @@ export async function checkDevice(web: Web, location: URL, call: CallOptions): P
 async function fetchDescription(web: Web, location: URL, call: CallOptions, limitMs?: number): Promise<Uint8Array> {
   const reply = await exchange(web, { url: location, maxBytes: maxDescriptionBytes }, call, limitMs)
   // A redirect is not followed: it could lead anywhere.
-  if (reply.status !== 200) {
+  if (!isFine(reply.status)) {
     throw natError('MALFORMED_REPLY', `the router answers with status ${reply.status} instead of its description`)
   }
   return reply.body
@@ -224,6 +224,8 @@ export function readExternalAddress(reply: SoapReply): string {
   return address
 }
 
+const isFine = (status: number): boolean => status >= 200 && status < 300
+
 /** One action, once. */
 export async function callAction(
   web: Web,
@@ -243,7 +245,7 @@ export async function callAction(
   }
   const { status, body } = await exchange(web, asked, call)
   // Faults come with 500 by the standard, and with 200 from some.
-  if (status === 200 || (status === 500 && body.length > 0)) return decodeReply(body, action)
+  if (isFine(status) || (status === 500 && body.length > 0)) return decodeReply(body, action)
   // By firmware that knows no 500, or takes the number of the fault for a status.
   const fault = status >= 400 ? readFault(body, action) : undefined
   if (fault !== undefined) return fault

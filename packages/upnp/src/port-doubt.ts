@@ -51,7 +51,8 @@ export async function addOrFind(
     return isDoubtful && (await isDone()) ? done : reply
   } catch (error) {
     call.signal.throwIfAborted()
-    if (!isTold || !isNatError(error) || !isUseless(error.code) || !(await isDone())) throw error
+    const isOpen = isNatError(error) && (isUseless(error.code) || error.code === 'NO_REPLY')
+    if (!isTold || !isOpen || !(await isDone())) throw error
     return done
   }
 }

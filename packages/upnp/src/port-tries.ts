@@ -18,7 +18,9 @@ const minLeaseSeconds = 60
  * hardly a router starts again that often. */
 const lossesMs = 20 * 60_000
 /** RFC 6335 §6: the dynamic ports. */
-const firstRandomPort = 49_152
+const firstDynamicPort = 49_152
+/** The user ports that routers with a range of their own allow most often: the first one, and how many. */
+const userPorts = [10_000, 22_768] as const
 
 /** Where a mapping was made. */
 export interface Placed {
@@ -223,11 +225,12 @@ function isNotExtended(before: Reading, after: Reading, { fullLeaseSeconds }: Wi
   return after.leaseSeconds <= before.leaseSeconds && after.leaseSeconds < fullLeaseSeconds - 1
 }
 
-/** A port that was not tried. The jitter of the host is good enough: the port need not be hard to guess. */
+/** A port that was not tried: a dynamic one, and then one of the range that routers allow which keep the dynamic ones for
+ * themselves. The jitter of the host is good enough: the port need not be hard to guess. */
 function randomPort({ random }: Host, tried: ReadonlySet<number>): number {
-  const count = 65_536 - firstRandomPort
-  let port = firstRandomPort + (Math.floor(random() * count) % count)
-  while (tried.has(port)) port = port === 65_535 ? firstRandomPort : port + 1
+  const [first, count] = tried.size % 2 === 1 ? [firstDynamicPort, 65_536 - firstDynamicPort] : userPorts
+  let port = first + (Math.floor(random() * count) % count)
+  while (tried.has(port)) port = port === first + count - 1 ? first : port + 1
   return port
 }
 

@@ -138,6 +138,30 @@ describe.each(versions)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
+  it('that maps and never answers that it did is found to have done it', async () => {
+    const home = await igd()
+    for (const action of ['AddPortMapping', 'AddAnyPortMapping'])
+      home.gateway.inject({ kind: 'http', what: 'hang', action, on: 'control' })
+    const lease = await home.map(request)
+    expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+
+  it('that allows a range below the dynamic ports only is asked for one of it', async () => {
+    const home = await igd({ kind: 'allowed-ports', first: 10_000, last: 32_767 })
+    const lease = await home.map(request)
+    expect(Number(lease.addresses[0]?.split('/')[4])).toBeLessThan(32_768)
+    await home.within(lease.release(call()))
+    expect(entries(home)).toEqual([])
+  })
+
+  it('that answers with 201 is understood', async () => {
+    const home = await igd({ kind: 'http', what: 'status', status: 201 })
+    await home.map(request)
+    expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
+  })
+
   it('that tells nonsense for its external address maps all the same', async () => {
     const home = await bench({ gateway: { upnp: { version }, externalAddress: 'nonsense' } })
     await home.clock.advance(3000)

@@ -340,9 +340,9 @@ describe('an aborted map', () => {
 })
 
 describe('a failed map', () => {
-  it('is undone where the answer to the add is lost', async () => {
+  it('is undone where the answers to the add and to the question for it are lost', async () => {
     const home = await bench()
-    home.gateway.inject({ kind: 'silent', on: 'control', carriedOut: true, after: 1, times: 2 })
+    home.gateway.inject({ kind: 'silent', on: 'control', carriedOut: true, after: 1, times: 3 })
     await expect(home.map(request)).rejects.toMatchObject({ code: 'NO_REPLY' })
     expect(entries(home)).toEqual([])
   })
