@@ -454,6 +454,16 @@ describe('stopping', () => {
   })
 })
 
+/** A run that has mapped port 7777 and does not give it back, and what is left of it in the store. */
+async function crashedRun() {
+  const store = memoryStore()
+  const clock = virtualClock()
+  const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
+  crashed.traversal.want({ ...web, port: 7777 })
+  await begin(crashed)
+  return { clock, crashed, kept: memoryStore(await store.load()) }
+}
+
 describe('remembering', () => {
   it('writes key and endpoint before the request leaves', async () => {
     const store = memoryStore()
@@ -513,12 +523,7 @@ describe('remembering', () => {
   })
 
   it('deletes what an earlier run left and nobody wants any more', async () => {
-    const store = memoryStore()
-    const clock = virtualClock()
-    const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
-    crashed.traversal.want({ ...web, port: 7777 })
-    await begin(crashed)
-    const kept = memoryStore(await store.load())
+    const { clock, kept, crashed } = await crashedRun()
     const again = stage((trace) => [scripted('pcp', trace, clock).strategy], { store: kept, clock })
     again.traversal.want(web)
     await begin(again, 12_000)
@@ -548,12 +553,7 @@ describe('remembering', () => {
   })
 
   it('deletes what an earlier run left at a router that does not let it be taken over', async () => {
-    const store = memoryStore()
-    const clock = virtualClock()
-    const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
-    crashed.traversal.want({ ...web, port: 7777 })
-    await begin(crashed)
-    const kept = memoryStore(await store.load())
+    const { clock, kept, crashed } = await crashedRun()
     const undone: number[] = []
     const again = stage(
       (trace) => {
@@ -584,12 +584,7 @@ describe('remembering', () => {
   })
 
   it('deletes it also where the hardware address of the router was not known yet when it was noted', async () => {
-    const store = memoryStore()
-    const clock = virtualClock()
-    const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
-    crashed.traversal.want({ ...web, port: 7777 })
-    await begin(crashed)
-    const kept = memoryStore(await store.load())
+    const { clock, kept, crashed } = await crashedRun()
     expect((await kept.load()).map(({ gateway }) => gateway.mac)).toEqual([null])
     const gateway = { ...router, mac: '02:00:00:00:00:01' }
     const again = stage((trace) => [scripted('pcp', trace, clock, { gateway }).strategy], { store: kept, clock })
