@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { draw } from './draw.js'
 import { LabError } from './errors.js'
 import { ended } from './exec.js'
+import { joinLab } from './join.js'
 import { openLab } from './lab.js'
 import { peerNames, withPeers, withStun } from './peers.js'
 import { canRunLab } from './support.js'
@@ -19,8 +20,9 @@ Examples:
   postern-lab run carrier-nat --host router -- ip address
   postern-lab run home --peers --host alpha -- sh     a shell on a public host of its internet
   postern-lab run home-and-symmetric --delay 25 --host home2 -- sh     two homes, 50 ms apart
+  postern-lab join 4711 --host alpha -- sh     a second shell in a lab that another terminal has opened
 
-Exit codes of run: the command's own; 1 where no lab can be had here; 2 for a wrong name or option.`
+Exit codes of run and join: the command's own; 1 where no lab can be had here; 2 for a wrong name or option.`
 
 const peersOption = ['--peers', 'with the public hosts alpha, bravo, charlie and outsider on the internet'] as const
 const stunOption = ['--stun', 'the same, with STUN servers on alpha (21.0.0.1, 21.0.0.2) and bravo (31.0.0.1)'] as const
@@ -97,12 +99,41 @@ program
 
     const lab = await openLab(topology)
     try {
+      if (process.stdin.isTTY) process.stderr.write(`${describeJoin(lab.pid, host, hosts)}\n`)
       if (delay > 0) for (const each of atInternet(topology)) await lab.delay(each, delay)
       process.exitCode = await follow(lab.spawn(host, command, { stdio: 'inherit' }))
     } finally {
       await lab.close()
     }
   })
+
+program
+  .command('join')
+  .description('run a command in a host of a lab that is open in another terminal')
+  .argument('<pid>', 'as `postern-lab run` prints it', parsePid)
+  .argument('<command...>', 'the command and its arguments, after --')
+  .option('--host <name>', 'the host to run it in', 'home')
+  .action(async (pid: number, command: string[], { host }: { host: string }) => {
+    try {
+      process.exitCode = await follow(await joinLab(pid, host, command))
+    } catch (error) {
+      if (error instanceof TypeError) throw new Stop(2, error.message)
+      throw error
+    }
+  })
+
+/** How to get a second shell, on another host where there is one. */
+function describeJoin(pid: number, host: string, hosts: readonly string[]): string {
+  const other = hosts.find((each) => each === 'alpha') ?? hosts.find((each) => each !== host) ?? host
+  return `In another terminal: postern-lab join ${pid} --host ${other} -- sh`
+}
+
+function parsePid(text: string): number {
+  const pid = Number(text)
+  if (!Number.isInteger(pid) || pid < 1 || pid > 2 ** 22)
+    throw new InvalidArgumentError('Take the number of a process.')
+  return pid
+}
 
 function topologyNamed(name: string, { peers = false, stun = false }: TopologyOptions): Topology {
   const topology = findTopology(name) ?? findTiers(name)

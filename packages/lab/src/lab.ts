@@ -58,6 +58,8 @@ export interface DelayOptions {
 export interface Lab extends AsyncDisposable {
   readonly topology: Topology
   readonly hosts: readonly string[]
+  /** Of its first process. `postern-lab join <pid>` runs a command in this lab from another terminal. */
+  readonly pid: number
 
   /** The first IPv4 address of a host, now, on its uplink (the first link) or on the link named: `address('router', 'wan')`. */
   address(host: string, link?: string): string
@@ -171,6 +173,7 @@ function makeLab(ground: fault.Ground): Lab {
     controlPort: (name = 'router') => router(name).controlPort,
 
     run: (host, command, options = {}) => run(namespace, facts.host(host).name, command, options),
+    pid: namespace.pid,
     spawn: (host, command, options) => namespace.spawn(facts.host(host).name, command, options),
 
     async rules(name = 'router') {

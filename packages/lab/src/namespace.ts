@@ -87,15 +87,13 @@ export class Namespace {
     throw new LabError(code, `The namespaces of the lab did not come up: ${complaint.trim()}`)
   }
 
-  /** The environment of commands inside: this process's, with the lab's tools in front. */
+  /** Of its first process, as seen from outside. */
+  get pid(): number {
+    return this.#pid
+  }
+
   environment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-    const env = { ...process.env, ...extra }
-    const join = (...parts: (string | undefined)[]): string => parts.filter((part) => part).join(':')
-    return {
-      ...env,
-      PATH: join(this.#tools.bin, env['PATH'], systemPath),
-      LD_LIBRARY_PATH: join(this.#tools.lib, env['LD_LIBRARY_PATH'])
-    }
+    return environmentOf(this.#tools, extra)
   }
 
   /**
@@ -106,15 +104,7 @@ export class Namespace {
     if (this.#pid === 0 || this.#supervisor.stdin.writableEnded || this.#supervisor.exitCode !== null) {
       throw new LabError('LAB_CLOSED', 'The lab is closed: open another.')
     }
-    // nsenter stays outside of the pid namespace and becomes a shell, whose child is inside.
-    const args = ['-F', '-t', String(this.#pid), '-U', '--preserve-credentials', '-m', '-n', '-p', '--']
-    // Entering the mount namespace forgets the working directory.
-    const cwd = path.resolve(options.cwd === undefined ? process.cwd() : String(options.cwd))
-    args.push('sh', '-c', attend, 'lab', cwd)
-    if (host !== undefined) args.push('ip', 'netns', 'exec', host)
-    args.push('setpriv', '--pdeathsig', 'KILL', '--')
-    const child = spawn('nsenter', [...args, ...command], { ...options, cwd: '/', env: this.environment(options.env) })
-    reachInside(child)
+    const child = spawnInside(this.#pid, host, command, { ...options, env: this.environment(options.env) })
     this.#children.add(child)
     child.once('close', () => this.#children.delete(child))
     child.once('error', () => this.#children.delete(child))
@@ -150,6 +140,36 @@ export class Namespace {
     })
     await Promise.all(gone)
   }
+}
+
+/** The environment of commands inside: this process's, with the lab's tools in front. */
+export function environmentOf(tools: Tools, extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  const env = { ...process.env, ...extra }
+  const join = (...parts: (string | undefined)[]): string => parts.filter((part) => part).join(':')
+  return {
+    ...env,
+    PATH: join(tools.bin, env['PATH'], systemPath),
+    LD_LIBRARY_PATH: join(tools.lib, env['LD_LIBRARY_PATH'])
+  }
+}
+
+/** Starts a command in the namespaces of a process, in the network namespace `host` of them, or in their first one. */
+export function spawnInside(
+  pid: number,
+  host: string | undefined,
+  command: readonly string[],
+  options: SpawnOptions
+): ChildProcess {
+  // nsenter stays outside of the pid namespace and becomes a shell, whose child is inside.
+  const args = ['-F', '-t', String(pid), '-U', '--preserve-credentials', '-m', '-n', '-p', '--']
+  // Entering the mount namespace forgets the working directory.
+  const cwd = path.resolve(options.cwd === undefined ? process.cwd() : String(options.cwd))
+  args.push('sh', '-c', attend, 'lab', cwd)
+  if (host !== undefined) args.push('ip', 'netns', 'exec', host)
+  args.push('setpriv', '--pdeathsig', 'KILL', '--')
+  const child = spawn('nsenter', [...args, ...command], { ...options, cwd: '/' })
+  reachInside(child)
+  return child
 }
 
 /** The lab dies with what opened it; neither it nor a program of its own may keep that alive. */

@@ -236,6 +236,23 @@ describe.skipIf(!support.ok)(
       expect(result.stdout).toContain('11.0.0.2/24')
     })
 
+    it('runs a command in a lab that another process has opened', async () => {
+      await using lab = await openLab('home')
+      const join = (...args: string[]): ReturnType<typeof call> => call('join', String(lab.pid), ...args)
+      const address = await join('--host', 'router', '--', 'sh', '-c', 'ip -4 -o addr show wan; exit 5')
+      expect(address).toMatchObject({ code: 5, stdout: expect.stringContaining('11.0.0.2/24') as string })
+      expect(await join('--', 'true')).toMatchObject({ code: 0, stderr: '' })
+      expect(await join('--host', 'castle', '--', 'true')).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('home') as string
+      })
+      expect(await call('join', String(process.pid), '--', 'true')).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('postern-lab run') as string
+      })
+      expect(await call('join', 'much', '--', 'true')).toMatchObject({ code: 2 })
+    })
+
     it('exits with 2 and says what there is where a name is wrong', async () => {
       const wrong = await call('run', 'castle', '--', 'true')
       expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('home-igd1') as string })
