@@ -135,21 +135,25 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
     const desk = desks.of(mapper.gateway)
     const holder = createHolder(endpoint, () => bell.ring('look'))
     // Written before the request leaves, so that a run that is killed now finds its mapping again.
-    const recall = async (): Promise<Memory> =>
-      agreeOn(await memory.recall(mapper.gateway, endpoint, call), { claims, book: memory, want }, call)
+    const recall = async (): Promise<Memory> => {
+      const known = await memory.recall(mapper.gateway, endpoint, call)
+      const agreed = await agreeOn(known, { claims, book: memory, want }, call)
+      if (agreed.externalPort !== null) return agreed
+      // Neither may it leave what the next run, with another port of its own, knows nothing of.
+      const { suggestedExternalPort: port, lifetimeMs } = requestFor(choice, agreed)
+      leftovers.note(entry.name, { memory: agreed, port, lifetimeMs })
+      // Before it waits for its turn: of many at once, each would wait for a file with all of them.
+      await memory.saved(call)
+      return agreed
+    }
     let remembered = await recall()
     return desk.serve(entry.name, async () => {
+      if (call.signal.aborted) leftovers.settle(remembered)
       call.signal.throwIfAborted()
       // Another holder of the same endpoint has released it meanwhile.
       if (!memory.has(remembered)) remembered = await recall()
       const request = requestFor(choice, remembered)
       flight.remembered = remembered
-      if (remembered.externalPort === null) {
-        // Neither may a run be killed and leave what the next one, with another port of its own, knows nothing of.
-        const { suggestedExternalPort: port, lifetimeMs } = request
-        leftovers.note(entry.name, { memory: remembered, port, lifetimeMs })
-        await memory.saved(call)
-      }
       flight.startedMs = clock.monotonicMs()
       try {
         const late = (lease: Lease): void => last.track(giveBack(choice, lease, last))

@@ -69,14 +69,14 @@ const moved = new Error('the queue has moved')
 function createDesk(clock: Clock, patienceMs: number): Desk {
   /** In the order in which they came. */
   const tickets: Ticket[] = []
+  /** The ticket of each strategy whose verb is under way, and the end of the one that came last. */
+  const running = new Map<string, Ticket>()
+  const ends = new Map<string, Promise<void>>()
   let slowestMs = 0
   let change = new AbortController()
 
-  const runningOf = (strategy: string): Ticket | undefined =>
-    tickets.find((each) => each.strategy === strategy && each.startedMs !== undefined)
-
   function overdueInMs(strategy: string): number | undefined {
-    const startedMs = runningOf(strategy)?.startedMs
+    const startedMs = running.get(strategy)?.startedMs
     return startedMs === undefined ? undefined : startedMs + patienceMs - clock.monotonicMs()
   }
 
@@ -106,17 +106,26 @@ function createDesk(clock: Clock, patienceMs: number): Desk {
     async serve(strategy, verb) {
       const ticket: Ticket = { strategy, startedMs: undefined }
       tickets.push(ticket)
+      const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+      const before = ends.get(strategy)
+      ends.set(strategy, ended)
       try {
+        // Of thousands of tickets of one strategy, only the first looks at what changes.
+        if (before !== undefined) await before
         await untilFree(ticket)
         const startedMs = clock.monotonicMs()
         ticket.startedMs = startedMs
+        running.set(strategy, ticket)
         const result = await verb()
         slowestMs = Math.max(slowestMs, clock.monotonicMs() - startedMs)
         return result
       } finally {
         tickets.splice(tickets.indexOf(ticket), 1)
+        if (running.get(strategy) === ticket) running.delete(strategy)
+        if (ends.get(strategy) === ended) ends.delete(strategy)
         change.abort(moved)
         change = new AbortController()
+        end()
       }
     },
     slowestMs() {

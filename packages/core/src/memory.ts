@@ -46,10 +46,10 @@ export interface MemoryBook {
   /** Resolves when the store has been read, or does not answer in time: what it says later is added then. */
   open(call: CallOptions): Promise<void>
   readonly all: () => readonly Memory[]
-  /** The memory of an endpoint at a gateway: the stored one, or a new one with a new key. Resolves when it is saved, when
-   * that has failed, or when the store does not answer in time. Rejects with the signal's reason. */
+  /** The memory of an endpoint at a gateway: the stored one, or a new one with a new key, which is not saved yet. Rejects with
+   * the signal's reason. */
   recall(gateway: Gateway | null, endpoint: Endpoint, call: CallOptions): Promise<Memory>
-  /** Gives a memory another key, which other programs of this host use. Resolves and rejects as `recall`. */
+  /** Gives a memory another key, which other programs of this host use. Resolves and rejects as `saved`. */
   rekey(memory: Memory, key: string, call: CallOptions): Promise<Memory>
   /** Whether it has not been forgotten. */
   has(memory: Memory): boolean
@@ -63,7 +63,8 @@ export interface MemoryBook {
       readonly told?: readonly string[]
     }
   ): void
-  /** Resolves when what was noted is saved, or as `recall`. */
+  /** Resolves when everything is saved, when that has failed, or when the store does not answer in time. Rejects with the
+   * signal's reason. */
   saved(call: CallOptions): Promise<void>
   /** The quirks of its router stay, under another key. */
   forget(memory: Memory): void
@@ -84,9 +85,12 @@ const patienceMs = 1500
 
 export function createMemoryBook(store: Store, clock: Clock, complain: (error: unknown) => void): MemoryBook {
   const book = new Map<string, Memory>()
+  /** Those that tell of quirks, which are few: nothing looks through the whole book for them. */
+  const quirky = new Map<string, Memory>()
   // A hardware address may be known in one run and not in the next, so memories are found by address too.
   const byAddress = new Map<string, string>()
   const keys = new WeakMap<Memory, string>()
+  let purgeAt = maxMemories
   let dirty = false
   let hasFailed = false
   /** What has not been read yet is not written over. */
@@ -141,10 +145,19 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
       () => (noting = undefined)
     )
   }
-  function keep(memory: Memory): void {
-    const key = keyOf(memory)
+  function put(key: string, memory: Memory): void {
     keys.set(memory, key)
     book.set(key, memory)
+    if (memory.quirks === undefined || memory.quirks.length === 0) quirky.delete(key)
+    else quirky.set(key, memory)
+  }
+  function drop(key: string): void {
+    book.delete(key)
+    quirky.delete(key)
+  }
+  function keep(memory: Memory): void {
+    const key = keyOf(memory)
+    put(key, memory)
     byAddress.set(bookKey({ ...memory.gateway, mac: null }, memory.endpoint), key)
   }
   const keyOf = (memory: Memory): string => keys.get(memory) ?? bookKey(memory.gateway, memory.endpoint)
@@ -157,11 +170,14 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
 
   /** What to forget before another memory is kept: of networks that the host has left long ago. */
   function surplusIdle(): readonly Memory[] {
-    if (book.size < maxMemories) return []
+    if (book.size < purgeAt) return []
     const now = clock.wallMs()
     const isIdle = ({ externalPort, expiresAt }: Memory): boolean =>
       externalPort === null || (expiresAt !== null && expiresAt <= now)
-    return [...book.values()].filter(isIdle).slice(0, book.size - maxMemories + 1)
+    const surplus = [...book.values()].filter(isIdle).slice(0, book.size - maxMemories + 1)
+    // Where all of them are wanted, it is not looked through again for each new one.
+    purgeAt = Math.max(maxMemories, 2 * (book.size - surplus.length))
+    return surplus
   }
 
   /** Rejects for nothing. What comes late adds what is not known yet, and changes nothing that is. */
@@ -203,13 +219,11 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
         verifiedAt: null
       }
       if (known === undefined) {
-        for (const idle of surplusIdle()) book.delete(keyOf(idle))
+        for (const idle of surplusIdle()) drop(keyOf(idle))
         keep(memory)
         dirty = true
       }
-      // A known one may be so new that it is not saved yet; changes of it that can wait do not matter here.
-      const saved = known === undefined ? flush() : saving
-      if (saved !== undefined) await patience(saved, call)
+      call.signal.throwIfAborted()
       return memory
     },
     async rekey(memory, key, call) {
@@ -221,14 +235,13 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
     },
     // One that was forgotten may live on as a note, under another key.
     has: (memory) => book.get(keyOf(memory))?.key === memory.key,
-    quirks: (gateway, strategy) => knownQuirks(book.values(), placeOf(gateway), strategy),
+    quirks: (gateway, strategy) => knownQuirks(quirky.values(), placeOf(gateway), strategy),
     note(memory, { told, ...changes }) {
       const key = keyOf(memory)
       const current = book.get(key) ?? memory
       const quirks = told && quirksAfter(current.quirks, changes.strategy ?? '', told)
       const next = { ...current, ...changes, ...(quirks === undefined ? {} : { quirks }) }
-      keys.set(next, key)
-      book.set(key, next)
+      put(key, next)
       const isOld =
         next.externalPort === current.externalPort &&
         next.strategy === current.strategy &&
@@ -240,10 +253,10 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
       const key = keyOf(memory)
       const known = book.get(key)
       if (known === undefined) return
-      book.delete(key)
-      const note = noteOf(known, book.values(), newKey())
+      drop(key)
+      const note = noteOf(known, quirky.values(), newKey())
       if (note !== undefined) keep(note)
-      for (const surplus of surplusNotes(book.values())) book.delete(keyOf(surplus))
+      for (const surplus of surplusNotes(quirky.values())) drop(keyOf(surplus))
       saveWithin(soonMs)
     },
     async close() {
