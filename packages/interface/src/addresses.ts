@@ -35,15 +35,17 @@ const special: readonly (readonly [AddressClass, readonly string[]])[] = [
 
 const classes = special.map(([name, ranges]) => ({ name, holds: ranges.map(rangeOf) }))
 
-/** Whether an address without zone is in the range, `<address>/<bits>`. */
-function rangeOf(range: string): (address: string) => boolean {
+/** Whether the octets or groups of an address are in the range, `<address>/<bits>`. */
+function rangeOf(range: string): (parts: readonly number[]) => boolean {
   const [base = '', bits] = range.split('/')
-  const [read, width] = kindOf(base) === 'ipv4' ? ([octetsOf, 8] as const) : ([groupsOf, 16] as const)
-  const prefix = read(base) ?? []
-  return (address) => {
-    const parts = read(address)
-    return parts !== undefined && hasPrefix(parts, prefix, Number(bits), width)
-  }
+  const width = kindOf(base) === 'ipv4' ? 8 : 16
+  const prefix = partsOf(base)
+  return (parts) => parts.length === prefix.length && hasPrefix(parts, prefix, Number(bits), width)
+}
+
+/** The four octets or the eight groups of an address; none of another text. */
+function partsOf(address: string): readonly number[] {
+  return octetsOf(address) ?? groupsOf(address) ?? []
 }
 
 function kindOf(address: string): 'ipv4' | 'ipv6' {
@@ -62,7 +64,8 @@ export function familyOf(address: string): Family | undefined {
 export function classOf(address: string): AddressClass | undefined {
   const plain = canonicalAddress(address)
   if (plain === undefined) return undefined
-  return classes.find(({ holds }) => holds.some((each) => each(plain)))?.name ?? 'reserved'
+  const parts = partsOf(plain)
+  return classes.find(({ holds }) => holds.some((each) => each(parts)))?.name ?? 'reserved'
 }
 
 /** Whether hosts on the internet can send to the address, as far as the address itself tells. */

@@ -6,10 +6,11 @@ const zone = /%[0-9a-zA-Z.:-]+$/
 
 /** The four octets of an IPv4 address in decimal without leading zeros; undefined for any other text. */
 export const octetsOf = (text: string): readonly number[] | undefined =>
-  ipv4.test(text) ? text.split('.').map(Number) : undefined
+  text.length <= 15 && ipv4.test(text) ? text.split('.').map(Number) : undefined
 
 /** The eight groups of an IPv6 address (RFC 4291 §2.2), with or without a zone; undefined for any other text. */
 export function groupsOf(text: string): readonly number[] | undefined {
+  if (!text.includes(':')) return undefined
   const halves = text.replace(zone, '').split('::')
   const [head = '', tail] = halves
   if (halves.length > 2) return undefined
