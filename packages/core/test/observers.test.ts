@@ -456,6 +456,14 @@ describe('the advice of observers', () => {
 describe('the line of an observer always has a reason where it is of no use', () => {
   const line = (report: Report): unknown => report.strategies.find(({ name }) => name === 'stun')
 
+  async function lending(lend: Parameters<Stage['traversal']['lend']>[0]): Promise<Stage> {
+    const here = stage((_trace, time) => [observers({ alpha: even }, time, [])])
+    here.traversal.lend(lend)
+    await begin(here)
+    await here.clock.advance(1000)
+    return here
+  }
+
   it('while its server is being looked for', async () => {
     const here = stage((_trace, clock) => [
       () => ({ name: 'stun', kind: 'observer', discover: (_network, _found, call) => clock.sleep(1e12, call) })
@@ -471,10 +479,7 @@ describe('the line of an observer always has a reason where it is of no use', ()
   })
 
   it('where no socket can be lent', async () => {
-    const here = stage((_trace, time) => [observers({ alpha: even }, time, [])])
-    here.traversal.lend(() => Promise.reject(Object.assign(new AggregateError([]), { code: 'EMFILE' })))
-    await begin(here)
-    await here.clock.advance(1000)
+    const here = await lending(() => Promise.reject(Object.assign(new AggregateError([]), { code: 'EMFILE' })))
     expect(line(here.traversal.report())).toMatchObject({
       state: 'failed',
       reason: { message: 'the strategy failed: EMFILE' }
@@ -483,10 +488,7 @@ describe('the line of an observer always has a reason where it is of no use', ()
   })
 
   it('where no server has an address of the family of the socket', async () => {
-    const here = stage((_trace, time) => [observers({ alpha: even }, time, [])])
-    here.traversal.lend(() => tapOf({ protocol: 'udp', family: 6, address: '2001:db8::2', port: 6000 }))
-    await begin(here)
-    await here.clock.advance(1000)
+    const here = await lending(() => tapOf({ protocol: 'udp', family: 6, address: '2001:db8::2', port: 6000 }))
     expect(line(here.traversal.report())).toMatchObject({ state: 'failed', reason: { code: 'UNREACHABLE' } })
     await end(here)
   })
