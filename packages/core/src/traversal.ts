@@ -26,7 +26,7 @@ import { noteVerified, wasVerified } from './track-record.js'
 import { createUpgrades } from './upgrades.js'
 import { createVerifier } from './verifier.js'
 import { createWanted } from './wanted.js'
-import { changedFamilies, isOffRoute, isOnPath } from './wants.js'
+import { changedFamilies, createRouteCheck, isOnPath } from './wants.js'
 
 export interface Traversal extends TypedEvents<TraversalEvents> {
   /** Makes an endpoint reachable, as long as it is wanted. The address may be a wildcard. Throws a TypeError for an
@@ -78,7 +78,11 @@ export function createTraversal(options: TraversalOptions): Traversal {
   let seen = stamp(clock)
 
   const doubts = createDoubts(doubt, clock, touched)
-  const candidates = createCandidates(doubts, (gateway) => isOffRoute(gateway, network), touched)
+  const candidates = createCandidates(
+    doubts,
+    createRouteCheck(() => network),
+    touched
+  )
   const memory = createMemoryBook(store, clock, (error) => host.log.info(`memory: ${printable(String(error))}`))
   const roster = createRoster(strategies, host, policy, {
     changed(entry) {

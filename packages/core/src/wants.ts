@@ -87,6 +87,25 @@ export function isOffRoute(gateway: Gateway, network: Network): boolean {
   return canonicalAddress(primary.address) !== canonicalAddress(gateway.address)
 }
 
+/** Returns {@link isOffRoute} for the present network. It remembers the answer for each gateway until the network changes,
+ * because a report asks for every candidate, and thousands of candidates share a gateway. */
+export function createRouteCheck(network: () => Network): (gateway: Gateway) => boolean {
+  let known = new WeakMap<Gateway, boolean>()
+  let knownFor: Network | undefined
+  return (gateway) => {
+    const now = network()
+    if (now !== knownFor) {
+      known = new WeakMap()
+      knownFor = now
+    }
+    const before = known.get(gateway)
+    if (before !== undefined) return before
+    const answer = isOffRoute(gateway, now)
+    known.set(gateway, answer)
+    return answer
+  }
+}
+
 /** The endpoint as a mapper must see it, without wildcards; undefined where the mapper cannot serve it. */
 export function endpointFor(want: Want, mapper: Mapper, network: Network): Endpoint | undefined {
   const { endpoint } = want

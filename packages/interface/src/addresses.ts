@@ -1,5 +1,5 @@
 import type { Family } from './contract.js'
-import { formatGroups, groupsOf, hasPrefix, octetsOf } from './ip-text.js'
+import { formatGroups, groupsOf, hasPrefix, isIPv4Text, octetsOf } from './ip-text.js'
 
 /** What kind of address it is, by the IANA special-purpose registries (RFC 6890 and its updates). */
 export type AddressClass =
@@ -55,7 +55,7 @@ function kindOf(address: string): 'ipv4' | 'ipv6' {
 /** The family of an address as text, with or without a zone; undefined if it is none. Octal, hexadecimal and short
  * forms are none: what `010.0.0.1` means depends on who reads it. */
 export function familyOf(address: string): Family | undefined {
-  if (octetsOf(address) !== undefined) return 4
+  if (isIPv4Text(address)) return 4
   return groupsOf(address) === undefined ? undefined : 6
 }
 
@@ -89,7 +89,7 @@ export const isNeverExternal = (address: string): boolean => neverExternal.has(c
 /** The address in its one canonical form: lower case, shortest, IPv4-mapped as IPv4, without zone. Undefined if it is none. */
 export function canonicalAddress(address: string): string | undefined {
   // Four decimal numbers without leading zeros: there is no other form of it.
-  if (octetsOf(address) !== undefined) return address
+  if (isIPv4Text(address)) return address
   const groups = groupsOf(address)
   if (groups === undefined) return undefined
   const text = formatGroups(groups)

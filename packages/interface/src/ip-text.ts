@@ -4,9 +4,12 @@ const octet = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)'
 const ipv4 = new RegExp(`^${octet}(?:\\.${octet}){3}$`)
 const zone = /%[0-9a-zA-Z.:-]+$/
 
-/** The four octets of an IPv4 address in decimal without leading zeros; undefined for any other text. */
+/** Whether the text is an IPv4 address in decimal without leading zeros. */
+export const isIPv4Text = (text: string): boolean => text.length <= 15 && ipv4.test(text)
+
+/** Returns the four octets of an IPv4 address; undefined for any other text. */
 export const octetsOf = (text: string): readonly number[] | undefined =>
-  text.length <= 15 && ipv4.test(text) ? text.split('.').map(Number) : undefined
+  isIPv4Text(text) ? text.split('.').map(Number) : undefined
 
 /** The eight groups of an IPv6 address (RFC 4291 §2.2), with or without a zone; undefined for any other text. */
 export function groupsOf(text: string): readonly number[] | undefined {
