@@ -10,7 +10,7 @@ import {
 } from '@postern/interface'
 import { asNatError, attempt } from './attempt.js'
 import type { Bell } from './bell.js'
-import type { Closing, Context } from './context.js'
+import type { ShutdownScope, Context } from './context.js'
 import type { Failures } from './failures.js'
 import { createHolder } from './ledger.js'
 import { createLeftovers } from './leftovers.js'
@@ -20,36 +20,35 @@ import { checkGrant, type Grant, type Held, type Publisher } from './publisher.j
 import type { Entry } from './roster.js'
 import { ownPort, type Want } from './wants.js'
 
-/** A mapper that can be asked for what is wanted. */
+/** A mapper that can be asked for the wanted endpoint. */
 export interface Choice {
   readonly entry: Entry
   readonly mapper: Mapper
   readonly endpoint: Endpoint
 }
 
-/** Made once: an abort without a reason makes a new error with its stack. */
-const inVain = new Error('the network is another one')
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
+const inVain = new Error('the network has changed')
 
-/** The mappers that are being asked for one want. The first grant is kept, and every later one is given back. */
+/** The pending requests for one wanted endpoint. The first grant is kept, and later ones are released. */
 export interface Acquiring {
-  /** Asks one more. The bell rings when it has answered. */
-  start(choice: Choice, call: CallOptions, last: Closing): void
+  /** Asks one more mapper. The bell rings when it has answered. */
+  start(choice: Choice, call: CallOptions, shutdown: ShutdownScope): void
   isAsked(mapper: Mapper): boolean
-  /** Gives up those that are asked in vain: on a network that this host has left, for example. */
+  /** Aborts requests that have become pointless, on a network that this host has left for example. */
   abandon(isInVain: (choice: Choice) => boolean): void
-  /** Whether any is being asked. */
+  /** Whether any request is pending. */
   isUnderWay(): boolean
-  /** How long to wait for those that are being asked before another one is asked as well, in ms; 0 if no longer. */
+  /** Returns how long to wait for the pending requests before another mapper is asked too, in ms; 0 if no longer. */
   patienceMs(): number
-  /** They take long: what they were asked for is remembered, so that a run that is killed now finds it again. */
+  /** Stores what the pending requests ask for, so that the next run finds the mappings if this one is killed now. */
   remember(): void
-  /** The first grant, once. */
+  /** Returns the first grant, once. */
   take(): Held | undefined
-  /** Gives back a lease that nothing waits for any more. One that is the same mapping as a live one is given back at the
-   * end. */
-  giveBack(choice: Choice, lease: Lease, last: Closing): Promise<void>
-  /** Waits for those that are being asked, whose signal has aborted, and deletes what may be left of all of them. */
-  end(last: Closing): Promise<void>
+  /** Releases a lease that came too late. If it is the same mapping as a live lease, it is released at the end. */
+  giveBack(choice: Choice, lease: Lease, shutdown: ShutdownScope): Promise<void>
+  /** Waits for the pending requests, which are aborted by now, and deletes what any of them may have left. */
+  end(shutdown: ShutdownScope): Promise<void>
 }
 
 interface Flight {
@@ -66,9 +65,9 @@ export interface AcquiringParts {
   readonly failures: Failures
   readonly publisher: Publisher
   readonly bell: Bell
-  /** The strategy whose lease is held, if one is. */
+  /** Returns the strategy that granted the held lease, if there is one. */
   readonly holder: () => Entry | undefined
-  /** What a later answer has done to the lease that is held is not known. */
+  /** Called when a late answer may have affected the held lease. */
   readonly disturbed: () => void
 }
 
@@ -95,32 +94,32 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
     }
   }
 
-  function giveBack(choice: Choice, lease: Lease, last: Closing): Promise<void> {
+  function giveBack(choice: Choice, lease: Lease, shutdown: ShutdownScope): Promise<void> {
     const { entry, mapper } = choice
     return desks
       .of(mapper.gateway)
-      .serve(entry.name, () => release(choice, lease, last))
+      .serve(entry.name, () => release(choice, lease, shutdown))
       .catch(() => undefined)
   }
 
-  /** To be called in the turn of the strategy. */
-  async function release({ entry, mapper, endpoint }: Choice, lease: Lease, last: Closing): Promise<void> {
+  /** Must run in the strategy's turn in the queue of the gateway. */
+  async function release({ entry, mapper, endpoint }: Choice, lease: Lease, shutdown: ShutdownScope): Promise<void> {
     const bounded = (call: CallOptions): Promise<void> =>
       attempt((own) => lease.release(own), limitOf(mapper), clock, call)
     const isSame = lease.addresses.some(ledger.isHeld)
-    // The same mapping as the live one. Of another strategy it may be an entry of its own.
+    // This is the same mapping as the live one. Another strategy may have made it as an entry of its own.
     if (isSame && heldBy() === entry) return
     if (isSame) return leftovers.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
-    // It is the mapping of another program of this host.
+    // Another program of this host holds this mapping.
     if ((await claims.others(endpoint, lease.addresses)).length > 0) return
-    // Another strategy was granted the same meanwhile.
+    // Another strategy was granted the same mapping meanwhile.
     if (lease.addresses.some(ledger.isHeld)) {
       if (heldBy() !== entry)
         leftovers.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
       return
     }
     try {
-      await bounded(last)
+      await bounded(shutdown)
     } catch (error) {
       host.log.debug(`${entry.name}: a lease that came too late was not released: ${printable(String(error))}`)
       leftovers.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
@@ -128,21 +127,22 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
     disturbed()
   }
 
-  /** Undefined where the grant is of no use any more. Rejects with a NatError or the signal's reason. */
-  async function ask(flight: Flight, call: CallOptions, last: Closing): Promise<Held | undefined> {
+  /** Asks a mapper. Resolves with undefined if the grant is no longer needed. Rejects with a NatError or the signal's
+   * reason. */
+  async function ask(flight: Flight, call: CallOptions, shutdown: ShutdownScope): Promise<Held | undefined> {
     const { choice } = flight
     const { entry, mapper, endpoint } = choice
     const desk = desks.of(mapper.gateway)
     const holder = createHolder(endpoint, () => bell.ring('look'))
-    // Written before the request leaves, so that a run that is killed now finds its mapping again.
+    // Store the key before the request is sent, so that the next run finds the mapping if this one is killed.
     const recall = async (): Promise<Memory> => {
       const known = await memory.recall(mapper.gateway, endpoint, call)
       const agreed = await agreeOn(known, { claims, book: memory, want }, call)
       if (agreed.externalPort !== null) return agreed
-      // Neither may it leave what the next run, with another port of its own, knows nothing of.
+      // Store the port as well: the next run may have another port, and would not know of this mapping.
       const { suggestedExternalPort: port, lifetimeMs } = requestFor(choice, agreed)
       leftovers.note(entry.name, { memory: agreed, port, lifetimeMs })
-      // Before it waits for its turn: of many at once, each would wait for a file with all of them.
+      // Save before queueing. Otherwise each of many requests would, in its turn, wait for a file with all of them.
       await memory.saved(call)
       return agreed
     }
@@ -150,27 +150,27 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
     return desk.serve(entry.name, async () => {
       if (call.signal.aborted) leftovers.settle(remembered)
       call.signal.throwIfAborted()
-      // Another holder of the same endpoint has released it meanwhile.
+      // Another holder of the endpoint has released the mapping meanwhile, and its memory was forgotten.
       if (!memory.has(remembered)) remembered = await recall()
       const request = requestFor(choice, remembered)
       flight.remembered = remembered
       flight.startedMs = clock.monotonicMs()
       try {
-        const late = (lease: Lease): void => last.track(giveBack(choice, lease, last))
+        const late = (lease: Lease): void => shutdown.track(giveBack(choice, lease, shutdown))
         const lease = await attempt((bounded) => mapper.map(request, bounded), limitOf(mapper), clock, call, late)
         let good: Grant
         try {
           good = checkGrant(lease)
         } catch (error) {
-          await release(choice, lease, last)
+          await release(choice, lease, shutdown)
           throw error
         }
         if (isServed() || call.signal.aborted) {
-          await release(choice, lease, last)
+          await release(choice, lease, shutdown)
           return undefined
         }
         publisher.take(good.lease, holder)
-        desk.heardMs.set(entry.name, clock.monotonicMs())
+        desk.lastContactMs.set(entry.name, clock.monotonicMs())
         return { ...good, want, entry, mapper, endpoint, memory: remembered, holder }
       } catch (error) {
         if (call.signal.aborted || mayRemain(error)) leave(choice, request, remembered)
@@ -180,7 +180,7 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
     })
   }
 
-  /** Notes that a request may have made something. */
+  /** Records that a request may have made a mapping. */
   function leave({ entry, mapper, endpoint }: Choice, request: MapRequest, about: Memory): void {
     if (mapper.undo === undefined) return
     const { suggestedExternalPort: port, lifetimeMs } = request
@@ -195,31 +195,31 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
     })
   }
 
-  /** Deletes what failed attempts may have left. What another strategy holds may be the same entry of the router: it is left
-   * until that is released. */
-  function tidyUp(last: Closing): void {
-    if (!leftovers.isEmpty() && !isServed()) last.track(leftovers.removeSome(last, isServed).then(disturbed))
+  /** Deletes what failed attempts may have left. While another strategy holds a mapping it waits: both may be the same
+   * entry in the router. */
+  function tidyUp(shutdown: ShutdownScope): void {
+    if (!leftovers.isEmpty() && !isServed()) shutdown.track(leftovers.removeSome(shutdown, isServed).then(disturbed))
   }
 
-  async function fly(flight: Flight, call: CallOptions, last: Closing): Promise<void> {
+  async function fly(flight: Flight, call: CallOptions, shutdown: ShutdownScope): Promise<void> {
     const { entry, mapper } = flight.choice
     entry.asking++
     try {
-      const granted = await ask(flight, call, last)
+      const granted = await ask(flight, call, shutdown)
       failures.granted(entry)
       entry.failure = undefined
       if (granted !== undefined) leftovers.taken(granted.memory)
       if (granted === undefined) return
-      // Granted at the very moment at which it was not wanted any more, or another one was granted.
+      // The grant arrived after the endpoint was removed, or after another grant.
       if (!call.signal.aborted && !isServed()) arrived = granted
-      else if (publisher.withdraw(granted)) await giveBack(flight.choice, granted.lease, last)
+      else if (publisher.withdraw(granted)) await giveBack(flight.choice, granted.lease, shutdown)
     } catch (error) {
       if (!call.signal.aborted) failures.add(entry, mapper, asNatError(error))
     } finally {
       entry.asking--
       flights.delete(mapper)
       bell.ring('look')
-      if (!call.signal.aborted) tidyUp(last)
+      if (!call.signal.aborted) tidyUp(shutdown)
     }
   }
 
@@ -230,7 +230,7 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
     },
     isUnderWay: () => flights.size > 0,
     giveBack,
-    start(choice, call, last) {
+    start(choice, call, shutdown) {
       const cut = new AbortController()
       const flight: { -readonly [key in keyof Flight]: Flight[key] } = {
         choice,
@@ -240,14 +240,14 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
         startedMs: undefined
       }
       flights.set(choice.mapper, flight)
-      flight.done = fly(flight, { signal: anySignal([call.signal, cut.signal]) }, last)
-      last.track(flight.done)
+      flight.done = fly(flight, { signal: anySignal([call.signal, cut.signal]) }, shutdown)
+      shutdown.track(flight.done)
     },
     patienceMs() {
       let ms = 0
       for (const { choice, startedMs } of flights.values()) {
         const { entry, mapper } = choice
-        // What waits for its turn waits as long as the one before it is waited for.
+        // A queued request waits as long as the running one of its strategy may.
         const ownMs = startedMs === undefined ? undefined : startedMs + policy.attemptMs - clock.monotonicMs()
         ms = Math.max(ms, ownMs ?? desks.of(mapper.gateway).overdueInMs(entry.name) ?? policy.attemptMs)
       }
@@ -265,22 +265,22 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
       arrived = undefined
       return grant
     },
-    async end(last) {
+    async end(shutdown) {
       await Promise.all([...flights.values()].map(({ done }) => done))
       const grant = this.take()
-      if (grant !== undefined && publisher.withdraw(grant)) await giveBack(grant, grant.lease, last)
-      await leftovers.removeAll(last)
+      if (grant !== undefined && publisher.withdraw(grant)) await giveBack(grant, grant.lease, shutdown)
+      await leftovers.removeAll(shutdown)
     }
   }
 }
 
-/** The port that is remembered, so that a mapping is taken back; but not against a wish that was not there then. */
+/** Returns the remembered port, so that an existing mapping is reused, unless the application now names another one. */
 const portToAsk = ({ externalPort }: Want, remembered: Memory): number | undefined =>
   externalPort === undefined || remembered.wantedPort === externalPort
     ? (remembered.externalPort ?? externalPort)
     : externalPort
 
-/** Codes of a `map` that tell nothing of what has become of the request. */
+/** Failures of `map` after which the router may have made the mapping all the same. */
 const unsure: ReadonlySet<string> = new Set(['ATTEMPT_TIMEOUT', 'STRATEGY_FAULT'])
 
 const mayRemain = (error: unknown): boolean => {

@@ -1,16 +1,16 @@
 import { type CallOptions, type Clock, errorText, isNatError, type NatError, natError } from '@postern/interface'
 
-/** The contract's bound on undoing an aborted request, and as much again for a busy machine. */
+/** The contract allows 500 ms to undo an aborted request; a busy machine gets as much again (ms). */
 export const graceMs = 1000
 
-/** Made once: an abort without a reason makes a new error with its stack. */
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
 const settled = new Error('the attempt is over')
 
 /**
- * Runs one verb of an ability within a bound. Whatever the ability does, this returns.
+ * Runs one call of an ability with a time limit. Settles even if the ability never does.
  *
- * Rejects with a NatError (`ATTEMPT_TIMEOUT` when the time is up, `STRATEGY_FAULT` for anything that is none), or the
- * signal's reason. A result that comes when no call waits for it any more goes to `late`.
+ * Rejects with a NatError (`ATTEMPT_TIMEOUT` when the time is up, `STRATEGY_FAULT` for an error that is no NatError),
+ * or with the signal's reason. A result that comes too late goes to `late`.
  */
 export function attempt<T>(
   verb: (call: CallOptions) => Promise<T>,
@@ -19,7 +19,7 @@ export function attempt<T>(
   { signal }: CallOptions,
   late: (result: T) => void = () => undefined
 ): Promise<T> {
-  // Callbacks and no races: of an outcome and a bound at the same moment one wins, and the other one knows.
+  // Uses callbacks instead of Promise.race, so that a result and a timeout in the same tick cannot both win.
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)
     const cut = new AbortController()
@@ -55,14 +55,14 @@ export function attempt<T>(
   })
 }
 
-/** Calls a verb. One that throws before it returns a promise has rejected. */
+/** Calls a verb, and turns a synchronous throw into a rejection. */
 async function start<T>(verb: (call: CallOptions) => Promise<T>, call: CallOptions): Promise<T> {
   return verb({ signal: call.signal })
 }
 
 const ignore = (): void => undefined
 
-/** What an ability threw, as the contract wants it. */
+/** Returns the error if it is a NatError, and a `STRATEGY_FAULT` with it as the cause otherwise. */
 export function asNatError(error: unknown): NatError {
   if (isNatError(error)) return error
   return natError('STRATEGY_FAULT', `the strategy failed: ${errorText(error)}`, { cause: error })

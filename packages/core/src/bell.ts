@@ -1,18 +1,18 @@
 import type { CallOptions, Clock } from '@postern/interface'
 
-/** Why somebody who waits was woken. */
+/** Why a waiter was woken. */
 export type Ring = 'time' | 'look' | 'check'
 
-/** Wakes the one who waits at it. Rings that nobody waits for are kept; `check` outweighs `look`. */
+/** Wakes its one waiter. A ring without a waiter is kept; `check` outweighs `look`. */
 export interface Bell {
   ring(why: 'look' | 'check'): void
   /** Resolves after `ms`, or when rung. Rejects with the signal's reason. */
   wait(ms: number, call: CallOptions): Promise<Ring>
-  /** Forgets the rings that nobody has waited for. */
+  /** Discards a kept ring. */
   silence(): void
 }
 
-/** Made once: an abort without a reason makes a new error with its stack. */
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
 const rang = new Error('rung')
 
 export function createBell(clock: Clock): Bell {
@@ -54,7 +54,7 @@ export function createBell(clock: Clock): Bell {
         if (ms === Number.POSITIVE_INFINITY) return
         clock.sleep(Math.max(0, ms), cut).then(
           () => {
-            // Rung at the very moment at which the time was up.
+            // It rang in the same tick in which the time was up.
             if (cut.signal.aborted) return
             settle()
             resolve(take())

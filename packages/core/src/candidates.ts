@@ -18,21 +18,22 @@ export interface Candidate {
   readonly type: CandidateReport['type']
   readonly strategy: string | null
   readonly endpoint: Endpoint | null
-  /** The mapper that granted it, if one did. */
+  /** The mapper that granted it, if any. */
   readonly mapper: Mapper | null
-  /** Unix ms; null for what never lapses. */
+  /** Unix ms; null for a candidate that never expires. */
   readonly expiresAt: number | null
-  /** Tells it from one that was withdrawn before under the same address. */
+  /** Distinguishes it from an earlier candidate with the same address. */
   readonly since: number
   readonly evidence: readonly EvidenceReport[]
-  /** What witnesses said in the last round that came to an end. */
+  /** The outcome of the last round of witnesses that reached a decision. */
   readonly ruling: 'verified' | 'refuted' | undefined
-  /** The IP address in it, and whether hosts on the internet could send to that. */
+  /** The IP address in it. */
   readonly host: string | undefined
+  /** Whether hosts on the internet could send to that address. */
   readonly isGlobal: boolean
 }
 
-/** Whether a router has granted a port, and does not tell the address it is on. */
+/** Whether a router has granted a port without telling its external address. */
 export const isAddressUnknown = (address: string): boolean => isWildcard(parseMultiaddr(address)?.address ?? '')
 
 const isSame = (one: Endpoint | null, other: Endpoint | null): boolean =>
@@ -46,21 +47,22 @@ const isSame = (one: Endpoint | null, other: Endpoint | null): boolean =>
 export interface Candidates {
   readonly all: () => readonly Candidate[]
   get(address: string): Candidate | undefined
-  /** Adds a candidate, or replaces the one of the same address and keeps what witnesses said of it. */
+  /** Adds a candidate, or replaces the one with the same address. Its evidence is kept if it leads to the same
+   * endpoint. */
   put(candidate: Pick<Candidate, 'address' | 'type' | 'strategy' | 'endpoint' | 'mapper' | 'expiresAt'>): void
-  /** The lease behind it lives on for longer. */
+  /** Records that the lease behind a candidate was renewed. */
   extend(address: string, expiresAt: number | null): void
   withdraw(address: string): void
-  /** Notes what witnesses said, if it is still the candidate that they were asked about. */
+  /** Records what witnesses found, if the candidate is still the one that they were asked about. */
   rule(address: string, since: number, changes: Partial<Pick<Candidate, 'evidence' | 'ruling'>>): void
   state(candidate: Candidate): CandidateState
-  /** Whether only the user says that an address leads here: the port is forwarded by hand, or the gateway that maps it is not on
-   * the default route. */
+  /** Whether only the user claims that an address leads here: the port is forwarded by hand, or the gateway that maps
+   * it is not on the default route. */
   isClaim(candidate: Candidate): boolean
   readonly size: () => number
 }
 
-/** The isOffRoute of a gateway: whether our replies do not leave through it. */
+/** @param isOffRoute - whether a gateway is known not to forward our replies */
 export function createCandidates(
   doubts: Doubts,
   isOffRoute: (gateway: Gateway) => boolean,
@@ -79,11 +81,11 @@ export function createCandidates(
     return mapper.isClaim === true || (mapper.gateway !== null && isOffRoute(mapper.gateway))
   }
 
-  /** Globally routable, and contradicted by nothing known. */
+  /** Whether a candidate is globally routable and nothing known contradicts it. */
   function isConsistent(candidate: Candidate): boolean {
     const { host, isGlobal: global, type } = candidate
     if (!global || host === undefined || isClaim(candidate)) return false
-    // A global IPv6 address says nothing of the firewall before it: without a pinhole it is only a claim.
+    // A global IPv6 address may be behind a firewall: without a pinhole it is only a claim.
     if (type === 'local') return familyOf(host) === 4
     return doubts.clears(host)
   }
@@ -93,7 +95,7 @@ export function createCandidates(
     get: (address) => table.get(address),
     put(candidate) {
       const before = table.get(candidate.address)
-      // What witnesses said of an address they said of the endpoint that it led to.
+      // Evidence is valid only while the address leads to the same endpoint.
       if (before !== undefined && isSame(before.endpoint, candidate.endpoint)) return set({ ...before, ...candidate })
       const host = parseMultiaddr(candidate.address)?.address
       set({
@@ -107,7 +109,7 @@ export function createCandidates(
     },
     extend(address, expiresAt) {
       const before = table.get(address)
-      // Nothing that anybody has to be told of, and with thousands of leases it happens all the time.
+      // Do not notify: the expiry is part of no event, and with thousands of leases there are always renewals.
       if (before !== undefined) table.set(address, { ...before, expiresAt })
     },
     withdraw(address) {

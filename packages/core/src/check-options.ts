@@ -2,11 +2,11 @@ import { didYouMean, type Discovery, type Gateway, type Host, type Network } fro
 import type { Store } from './memory.js'
 import { defaultPolicy } from './policy.js'
 
-/** Throws a TypeError for what are no strategies. */
+/** Throws a TypeError if the value is not an array of strategies. */
 export function checkStrategies(strategies: unknown): void {
   if (Array.isArray(strategies) && strategies.length > 0 && strategies.every((each) => typeof each === 'string')) {
     throw new TypeError(
-      `strategies is an array of text: pass functions, such as [pcp(), upnp()]; expose() takes one text, such as '${strategies.join()}'`
+      `strategies is an array of strings: pass functions, such as [pcp(), upnp()]; expose() takes one string, such as '${strategies.join()}'`
     )
   }
   if (!Array.isArray(strategies) || strategies.some((strategy) => typeof strategy !== 'function')) {
@@ -14,18 +14,18 @@ export function checkStrategies(strategies: unknown): void {
   }
 }
 
-/** Throws a TypeError where a strategy gave something else: it may be the function that makes one. */
+/** Throws a TypeError if a strategy returned no discovery, as when the factory itself was passed. */
 export function checkDiscovery(discovery: Discovery, rank: number): void {
   const { name, discover }: Partial<Discovery> = Object(discovery)
   if (typeof name === 'string' && typeof discover === 'function') return
-  throw new TypeError(`strategies[${rank}] gives no discovery with a name: pass pcp(), for example, and not pcp`)
+  throw new TypeError(`strategies[${rank}] returns no discovery with a name: pass pcp(), for example, not pcp`)
 }
 
 /** Throws a TypeError for a store that cannot load and save. */
 export function checkStore(store: Store): void {
   const { load, save }: Partial<Store> = Object(store)
   if (typeof load === 'function' && typeof save === 'function') return
-  throw new TypeError('store has no load() and save(): pass one that has, such as memoryStore() or fileStore()')
+  throw new TypeError('store has no load() and save(): pass one that has both, such as memoryStore() or fileStore()')
 }
 
 /** Throws a TypeError for a host that lacks a clock, randomness or a log. */
@@ -48,7 +48,7 @@ export function checkHost(host: Host): void {
   }
 }
 
-/** The value itself. Throws a TypeError where it is no object that could hold options. */
+/** Returns the value. Throws a TypeError if it is not an object that can hold options. */
 export function checkedObject<T extends object>(path: string, value: T): T {
   if (isObject(value)) return value
   throw new TypeError(`${path} is not an object: ${String(value)}`)
@@ -57,7 +57,7 @@ export function checkedObject<T extends object>(path: string, value: T): T {
 const isObject = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Throws a TypeError for a policy with an unknown name, a missing part, or a value that cannot be right. */
+/** Throws a TypeError for an unknown name, a missing part, or an invalid value in a policy. */
 export function checkPolicy(policy: object, path = 'policy', model: object = defaultPolicy): void {
   const wanted = new Map<string, unknown>(Object.entries(model))
   const given = new Map<string, unknown>(Object.entries(policy))
@@ -82,20 +82,20 @@ export function checkPolicy(policy: object, path = 'policy', model: object = def
   }
 }
 
-/** An address that no witness has dialled is not verified. */
+/** With 0 here, an address would count as verified although no witness has dialled it. */
 const wholeNumbers: ReadonlySet<string> = new Set(['policy.quorum', 'policy.witnessesPerRound'])
 
-/** Text that looks like a number is told apart from a number. */
+/** Quotes strings, so that `"5"` and `5` look different in a message. */
 const shown = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value) : String(value))
 
-/** Throws a TypeError for a lifetime that no router can be asked for: it is told in seconds, and 0 means to delete
- * (RFC 6887 §11.1, RFC 6886 §3.3). A strategy shortens one that is too long for its protocol. */
+/** Throws a TypeError for a lifetime below one second: requests carry whole seconds, and 0 means deletion (RFC 6887
+ * §11.1, RFC 6886 §3.3). A strategy shortens a lifetime that is too long for its protocol. */
 export function checkLifetime(name: string, lifetimeMs: number): void {
   if (lifetimeMs >= 1000) return
   throw new TypeError(`${name} is not a lifetime of 1000 ms or more: ${lifetimeMs}`)
 }
 
-/** Throws a TypeError for what is no network. */
+/** Throws a TypeError if the value is not a network. */
 export function checkNetwork(network: Network): void {
   const { gateways, addresses }: Partial<Network> = Object(network)
   const areText = (values: unknown): boolean =>
@@ -106,6 +106,6 @@ export function checkNetwork(network: Network): void {
   }
   if (areText(addresses) && Array.isArray(gateways) && gateways.every(isGateway)) return
   throw new TypeError(
-    'what is given is no network: it has gateways, each with address, interface and localAddress, and addresses'
+    'not a network: it needs addresses, and gateways that each have address, interface and localAddress'
   )
 }

@@ -21,25 +21,25 @@ export interface Context {
   readonly locals: Locals
   readonly doubts: Doubts
   readonly ledger: Ledger
-  /** What other programs of this host have to do with the endpoints. */
+  /** Coordinates the endpoints with other programs of this host. */
   readonly claims: Claims
   readonly network: () => Network
-  /** Whether a strategy of this rank may be used, or must wait for better ones that are still searching. */
+  /** Whether a strategy of this rank may be used now; false while better-ranked ones are still searching. */
   readonly mayUse: (rank: number) => boolean
   readonly firstPassOver: () => boolean
-  /** Whether a strategy that has found nothing may yet hear an answer within the schedule of its protocol. */
+  /** Whether a strategy that has found nothing may still receive an answer within the schedule of its protocol. */
   readonly isAwaited: (entry: Entry) => boolean
   readonly emit: (event: MappingEvent) => void
-  /** Something that the report shows has changed. */
+  /** Reports that something shown in the report has changed. */
   readonly touched: () => void
-  /** A gateway grants something else than before. */
+  /** Reports that a gateway now grants something different. */
   readonly gatewayChanged: (gateway: string) => void
-  /** What was verified may not be so any more. */
+  /** Has addresses verified and observed again, because earlier results may no longer hold. */
   readonly doubt: () => void
 }
 
-/** What may still be done once nothing new is begun: as long as the signal does not abort. */
-export interface Closing extends CallOptions {
-  /** Work that nobody waits for, but the end of it all. */
+/** Work that is allowed during shutdown, until the signal aborts. */
+export interface ShutdownScope extends CallOptions {
+  /** Runs work in the background; `stop()` waits for it. */
   readonly track: (work: Promise<void>) => void
 }

@@ -14,7 +14,7 @@ import type { CandidateReport, CandidateState, GatewayReport, StrategyReport, St
 import type { Entry } from './roster.js'
 import { isOffRoute, isOnPath } from './wants.js'
 
-/** The lines of the report for one strategy: its own, and one for each router that is found and not used. */
+/** Returns the lines of one strategy in the report: its own, and one for each router that is found and not used. */
 export function describeStrategy(
   entry: Entry,
   network: Network,
@@ -38,7 +38,8 @@ export function describeStrategy(
       ? [ability.gateway]
       : []
   )
-  // The most telling first: what failed, what is doubted, and what is merely noticed later.
+  // The most telling reason counts: a failure or a caveat, then a route that leads elsewhere, then unheard
+  // announcements.
   const less = offRoute === undefined ? entry.unheard && pick(entry.unheard) : offRouteReason(offRoute)
   const doubted = reason === undefined ? less : pick(reason)
   const waitingFor = awaited(entry, isSearchTime)
@@ -54,11 +55,11 @@ export function describeStrategy(
   return [line, ...skipped]
 }
 
-/** Whether a mapper has been asked, and nothing is known of what it does yet. */
+/** Whether a mapper has been asked and has not answered yet. */
 export const isAsked = ({ asking, leases, failure }: Entry): boolean =>
   asking > 0 && leases === 0 && failure === undefined
 
-/** What a strategy still waits for within the schedule of its protocol. */
+/** Returns what a strategy still waits for within the schedule of its protocol. */
 export function awaited(entry: Entry, isSearchTime: boolean): StrategyReport['waitingFor'] {
   if (isAsked(entry)) return 'grant'
   const { kind, abilities, absence } = entry
@@ -77,7 +78,7 @@ function stateOf(entry: Entry, found: boolean, wanted: boolean): readonly [Strat
 
 const pick = (error: NatError): { code: string; message: string } => ({ code: error.code, message: reasonText(error) })
 
-/** What is said until a strategy has found something or given a reason why not. */
+/** The reason that is shown until a strategy has found something or given a reason of its own. */
 const nothingYet = ({ kind }: Entry): NatError =>
   natError('NO_REPLY', kind === 'observer' ? 'no server has been found yet' : 'nothing has been found yet')
 
@@ -91,7 +92,7 @@ const offRouteReason = ({ address, interface: link }: Gateway): { code: string; 
   message: `replies do not leave through ${address} on ${link || 'another link'}: it works with policy routing only`
 })
 
-/** The default route in words, where its name or address gives it away. */
+/** Describes the default route, and what it leads to if its name or address shows that. */
 export function describeGateway(gateway: Gateway): GatewayReport {
   const software = containerBridgeOf(gateway)
   const description = !hasNextHop(gateway)
@@ -104,7 +105,7 @@ export function describeGateway(gateway: Gateway): GatewayReport {
   return { address: gateway.address, interface: gateway.interface, description }
 }
 
-/** The last moment that a date can tell (ECMA-262 §21.4.1.1). */
+/** The last moment that a Date can express (ECMA-262 §21.4.1.1), in Unix ms. */
 const latestDateMs = 8.64e15
 
 export function describeCandidate(candidate: Candidate, state: CandidateState): CandidateReport {

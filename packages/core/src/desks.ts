@@ -2,40 +2,41 @@ import type { Clock, Gateway } from '@postern/interface'
 import { remember } from './recent.js'
 import { gatewayKey } from './roster.js'
 
-/** Where the verbs of one gateway queue: its protocols share a table, and many routers fail on a second request while they
- * work on the first. */
+/** The request queue of one gateway. Its protocols share one mapping table, and many routers fail on a second request
+ * while they handle the first. */
 export interface Desk {
   /**
-   * Runs a verb of a strategy.
+   * Runs a request of a strategy in its turn.
    *
-   * Verbs of one strategy run one after another: RFC 6886 §3.1 allows one outstanding request. A verb waits for those of
-   * other strategies too, but not for one that takes longer than the patience: a slow UPnP must not hold up PCP.
+   * Requests of one strategy run one after another: RFC 6886 §3.1 allows one outstanding request. A request also waits
+   * for those of other strategies, but not for one that takes longer than the patience: a slow UPnP must not hold up
+   * PCP.
    */
   serve<T>(strategy: string, verb: () => Promise<T>): Promise<T>
-  /** Whether a verb runs, or waits. */
+  /** Whether a request is running or waiting. */
   isBusy(): boolean
-  /** When the running verb of a strategy has taken longer than the patience, in ms from now. 0 or less: it has. Undefined:
-   * none runs. */
+  /** Returns when the running request of a strategy exceeds the patience, in ms from now: 0 or less if it already has,
+   * undefined if none is running. */
   overdueInMs(strategy: string): number | undefined
-  /** The longest that a verb took to be answered, or takes now, in ms. */
+  /** Returns the longest time that a request took to be answered, or has taken so far, in ms. */
   slowestMs(): number
-  /** Until when, on the monotonic clock, a strategy must not ask this gateway for anything new. */
+  /** Until when (monotonic ms) each strategy must not send this gateway new requests. */
   readonly restsUntil: Map<string, number>
-  /** When a strategy last asked here. */
-  readonly heardMs: Map<string, number>
+  /** When each strategy last asked this gateway (monotonic ms). */
+  readonly lastContactMs: Map<string, number>
 }
 
 export interface Desks {
-  /** The desk of a gateway. Abilities without one share no table, and do not queue. */
+  /** Returns the queue of a gateway. Mappers without a gateway share no table and are not queued. */
   of(gateway: Gateway | null): Desk
-  /** The slowest of all gateways. */
+  /** Returns the time of the slowest request of all gateways, in ms. */
   slowestMs(): number
 }
 
-/** A router that has not answered for longer, in ms, is taken for an absent one. */
+/** A router that has not answered for longer is considered absent (ms). */
 const absentMs = 12_000
 
-/** @param patienceMs - how long a verb holds up those of other strategies */
+/** @param patienceMs - how long a request holds up those of other strategies */
 export function createDesks(clock: Clock, patienceMs: number): Desks {
   const desks = new Map<string, Desk>()
   const open: Desk = {
@@ -44,7 +45,7 @@ export function createDesks(clock: Clock, patienceMs: number): Desks {
     overdueInMs: () => undefined,
     slowestMs: () => 0,
     restsUntil: new Map(),
-    heardMs: new Map()
+    lastContactMs: new Map()
   }
   return {
     of(gateway) {
@@ -63,13 +64,13 @@ interface Ticket {
   startedMs: number | undefined
 }
 
-/** Made once: an abort without a reason makes a new error with its stack. */
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
 const moved = new Error('the queue has moved')
 
 function createDesk(clock: Clock, patienceMs: number): Desk {
-  /** In the order in which they came. */
+  /** In the order of arrival. */
   const tickets: Ticket[] = []
-  /** The ticket of each strategy whose verb is under way, and the end of the one that came last. */
+  /** The running ticket of each strategy, and a promise that resolves when its last ticket has ended. */
   const running = new Map<string, Ticket>()
   const ends = new Map<string, Promise<void>>()
   let slowestMs = 0
@@ -80,7 +81,7 @@ function createDesk(clock: Clock, patienceMs: number): Desk {
     return startedMs === undefined ? undefined : startedMs + patienceMs - clock.monotonicMs()
   }
 
-  /** How long a ticket has to wait at least; 0 if it may go, Infinity until another one has ended. */
+  /** Returns how long a ticket must wait at least, in ms: 0 if it may run, Infinity until another one has ended. */
   function waitMs(ticket: Ticket): number {
     let ms = 0
     for (const ahead of tickets) {
@@ -110,7 +111,7 @@ function createDesk(clock: Clock, patienceMs: number): Desk {
       const before = ends.get(strategy)
       ends.set(strategy, ended)
       try {
-        // Of thousands of tickets of one strategy, only the first looks at what changes.
+        // Wait for the ticket before, so that only the first of thousands of one strategy watches the queue.
         if (before !== undefined) await before
         await untilFree(ticket)
         const startedMs = clock.monotonicMs()
@@ -133,6 +134,6 @@ function createDesk(clock: Clock, patienceMs: number): Desk {
       return Math.max(slowestMs, ...ages.filter((age) => age <= absentMs))
     },
     restsUntil: new Map(),
-    heardMs: new Map()
+    lastContactMs: new Map()
   }
 }

@@ -9,7 +9,7 @@ interface FamilyFacts {
 
 const byHand = 'forward the port there by hand and name it with manual'
 
-/** What to do where no strategy found a service that maps, by what was met instead: the most telling first. */
+/** What to do if no strategy found a mapping service, by the failure that was met: the most telling first. */
 const adviceFor: readonly (readonly [codes: readonly string[], advice: (name: string) => string])[] = [
   [
     ['NOT_AUTHORIZED'],
@@ -37,9 +37,9 @@ const adviceFor: readonly (readonly [codes: readonly string[], advice: (name: st
   ]
 ]
 
-/** Undefined where nothing but silence and closed ports was met. */
+/** Returns the advice; undefined if only silence and closed ports were met. */
 export function absenceAdvice(entries: readonly Entry[]): string | undefined {
-  // An observer tells how the NAT behaves, and asks no router for anything.
+  // An observer reports how the NAT behaves, and asks no router for anything.
   if (entries.length > 0 && entries.every(({ kind }) => kind === 'observer'))
     return 'Name a strategy that maps ports, such as pcp, nat-pmp, upnp or manual: the router was not asked for anything.'
   for (const [codes, advice] of adviceFor) {
@@ -49,8 +49,8 @@ export function absenceAdvice(entries: readonly Entry[]): string | undefined {
   return undefined
 }
 
-/** Returns what to do where every server listens on a family in which this machine has no address that a router could lead to:
- * no setting of the router helps then. */
+/** Returns the advice if every server listens on a family in which this machine has no routable address: no setting of
+ * the router helps then. */
 export function familyAdvice({ network, wants }: FamilyFacts): string | undefined {
   const addresses = network.addresses.filter((address) => familyOf(address) === 4 || isGlobal(address))
   const isOnly = (family: Family): boolean =>
@@ -64,7 +64,7 @@ export function familyAdvice({ network, wants }: FamilyFacts): string | undefine
   return undefined
 }
 
-/** Names the routers that map and are not used, and how to use them all the same. */
+/** Names the routers that offer mappings and are not used, and how to use them anyway. */
 export function secondaryAdvice(entries: readonly Entry[], network: Network): readonly string[] {
   const routes = new Map<string, string>()
   for (const entry of entries) {
@@ -75,7 +75,7 @@ export function secondaryAdvice(entries: readonly Entry[], network: Network): re
     }
   }
   const [gateway] = network.gateways
-  // Behind a VPN it is not the next hop under another address.
+  // Behind a VPN, the other router cannot be the next hop under another address.
   const mayBeSame = gateway !== undefined && hasNextHop(gateway)
   return [...routes].map(
     ([address, via]) =>

@@ -1,34 +1,33 @@
 import { anySignal, type CallOptions, type Clock, type NatError } from '@postern/interface'
 import { attempt } from './attempt.js'
 
-/** Looks for evidence, on this side of the router, against an external address that a router claims. Resolves to the
- * reason why it cannot be the router's own, or to undefined where nothing speaks against it. */
+/** Looks for evidence, on this side of the router, against an external address that a router claims. Resolves with the
+ * reason why it cannot be the router's own address, or with undefined if nothing speaks against it. */
 export type Doubt = (address: string, call: CallOptions) => Promise<NatError | undefined>
 
-/** What is known against the external addresses that were claimed. */
+/** The evidence against claimed external addresses. */
 export interface Doubts {
-  /** Has an address looked at: at once where it has not been in this network, and again, now and then, as long as something
-   * speaks against it. */
+  /** Has an address checked: once in each network, and again from time to time while there is evidence against it. */
   examine(address: string): void
-  /** Whether an address may be taken at its word: not while it is looked at, nor when something speaks against it. */
+  /** Whether an address may be believed: not while it is checked, nor with evidence against it. */
   clears(address: string): boolean
   readonly isLooking: () => boolean
   readonly reasons: () => readonly NatError[]
-  /** Another network: what was found out counts no more, and nothing is looked at longer than the signal lives. */
+  /** Discards all evidence after a change of the network. Checks end with the signal. */
   reset(call: CallOptions): void
-  /** Resolves when nothing is being looked at. */
+  /** Resolves when no check is running. */
   settled(): Promise<void>
 }
 
-/** Finding out takes a few exchanges with the router, some of them seconds apart, in ms. */
+/** Time limit of one check (ms). It takes a few exchanges with the router, some of them seconds apart. */
 const boundMs = 5000
-/** After a look that found something, in ms: what spoke against an address may have been forged, or be over. */
+/** Delay before a check that found evidence is repeated (ms): the evidence may have been forged, or be out of date. */
 const again = { firstMs: 60_000, longestMs: 30 * 60_000 } as const
-/** A look that finds nothing more is followed by another one, in ms: one answer that is lost is no reason to believe. */
+/** Delay before a check that finds no more evidence is repeated (ms): one lost answer must not clear an address. */
 const confirmMs = 10_000
 
-/** Made once: an abort without a reason makes a new error with its stack. */
-const replaced = new Error('the network is another one')
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
+const replaced = new Error('the network has changed')
 
 export function createDoubts(doubt: Doubt | undefined, clock: Clock, changed: () => void): Doubts {
   let known = new Map<string, NatError | 'looking' | undefined>()
@@ -36,7 +35,7 @@ export function createDoubts(doubt: Doubt | undefined, clock: Clock, changed: ()
   let round = new AbortController()
   const looking = new Set<Promise<void>>()
 
-  // Where it cannot be looked at, nothing speaks against it.
+  // A check that fails is no evidence.
   const look = async (run: Doubt, address: string, call: CallOptions): Promise<NatError | undefined> =>
     attempt((own) => run(address, own), boundMs, clock, call).catch(() => undefined)
 
@@ -63,7 +62,7 @@ export function createDoubts(doubt: Doubt | undefined, clock: Clock, changed: ()
       if (doubt === undefined || until === undefined || known.has(address)) return
       known.set(address, 'looking')
       const work: Promise<void> = follow(doubt, address, until)
-        // Aborted: it is another network, or the end.
+        // Aborted: the network has changed, or the traversal stops.
         .catch(() => undefined)
         .finally(() => looking.delete(work))
       looking.add(work)

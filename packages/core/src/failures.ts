@@ -3,19 +3,19 @@ import type { Context } from './context.js'
 import { backOffMs } from './policy.js'
 import type { Entry } from './roster.js'
 
-/** Why mappers did not grant one want what it asked for, and until when they are left alone. */
+/** Why mappers failed to map one wanted endpoint, and when each may be asked again. */
 export interface Failures {
   add(entry: Entry, mapper: Mapper, error: NatError): void
-  /** What it granted was good for nothing: it is left alone as if it had failed, but there is nothing to complain of. */
+  /** Backs off after a useless grant as after a failure, but records no error. */
   defer(entry: Entry, mapper: Mapper): void
-  /** Keeps away for as long as the gateway asked, whatever for. */
+  /** Honours the gateway's retry-after, for every kind of request. */
   rest(entry: Entry, mapper: Mapper, error: NatError): void
   of(entry: Entry): NatError | undefined
   /** When this mapper may be asked, on the monotonic clock. */
   readyMs(entry: Entry, mapper: Mapper): number
-  /** It granted something: there is nothing to complain of. */
+  /** Clears the error and its delay after a grant, and keeps the count of failures. */
   granted(entry: Entry): void
-  /** What it granted is good for something, or all may be different now: the next failure is the first one. */
+  /** Resets the failure count after a usable grant or a gateway restart. */
   clear(entry?: Entry): void
 }
 
@@ -26,7 +26,7 @@ interface Failure {
   readonly untilMs: number
 }
 
-/** RFC 6887 §7.4: a longer error lifetime is not believed. */
+/** A longer error lifetime is cut to this, in ms (RFC 6887 §7.4). */
 const longestRestMs = 24 * 60 * 60 * 1000
 
 export function createFailures({ host, policy, desks, touched }: Context): Failures {
@@ -58,7 +58,7 @@ export function createFailures({ host, policy, desks, touched }: Context): Failu
     readyMs(entry, mapper) {
       const failure = failures.get(entry)
       const restsMs = desks.of(mapper.gateway).restsUntil.get(entry.name) ?? 0
-      // A mapper that was found anew has not failed yet.
+      // A newly found mapper has not failed yet.
       return Math.max(restsMs, failure?.mapper === mapper ? failure.untilMs : 0)
     },
     granted(entry) {

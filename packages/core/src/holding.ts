@@ -2,7 +2,7 @@ import { printable } from '@postern/interface'
 import type { CallOptions, Endpoint, Mapper } from '@postern/interface'
 import { type Choice, createAcquiring } from './acquiring.js'
 import { type Bell, createBell } from './bell.js'
-import type { Closing, Context } from './context.js'
+import type { ShutdownScope, Context } from './context.js'
 import { eventReason } from './events.js'
 import { createFailures } from './failures.js'
 import { createPublisher, type Held } from './publisher.js'
@@ -11,19 +11,19 @@ import { gatewayKey } from './roster.js'
 import { createTenure, type Tenure } from './tenure.js'
 import { endpointFor, isOnPath, type Want } from './wants.js'
 
-/** What is held for one want: nothing, or one lease. */
+/** Maps one wanted endpoint, and holds at most one lease for it. */
 export interface Holding {
   readonly held: () => Held | undefined
-  /** Whether an endpoint without wildcards is the one that is wanted. */
+  /** Whether an endpoint without wildcards has the protocol, family and port of the wanted one. */
   isOf(endpoint: Endpoint): boolean
-  /** Whether everything that could be tried by now has been. */
+  /** Whether everything that can be tried now has been tried. */
   readonly atRest: () => boolean
-  /** Something is to be looked at again: `look` at what strategies there are, `check` the lease at its gateway. */
+  /** Wakes the loop: `look` to choose among the strategies again, `check` to poll the lease at its gateway. */
   ring(why: 'look' | 'check'): void
-  /** The gateway is known to have forgotten what it granted before this moment, on the monotonic clock. */
+  /** Reports that the gateway lost everything that it granted before this time (monotonic ms). */
   gatewayForgot(beforeMs: number): void
-  /** Maps and keeps until the signal aborts; then gives back what is held, as long as the other one does not. */
-  run(call: CallOptions, last: Closing): Promise<void>
+  /** Runs until `call` aborts, then releases the mapping; `shutdown` bounds the release. */
+  run(call: CallOptions, shutdown: ShutdownScope): Promise<void>
 }
 
 export function createHolding(want: Want, context: Context): Holding {
@@ -44,11 +44,11 @@ export function createHolding(want: Want, context: Context): Holding {
   let tenure: Tenure | undefined
   let trying = true
   let notBeforeMs = 0
-  let complained = ''
-  /** A mapping that the gateway has granted, and that a change of the network here has ended: it is there still. */
+  let reported = ''
+  /** The last mapping that ended because the network of this host changed. The gateway still holds it. */
   let parted: { readonly gateway: string; readonly address: string; readonly askedMs: number } | undefined
 
-  /** The best mapper that may be asked now, or how long to wait for one. */
+  /** Returns the best mapper that may be asked now, or how long to wait for one, in ms. */
   function choose(): Choice | number {
     const now = clock.monotonicMs()
     let waitMs = Number.POSITIVE_INFINITY
@@ -66,7 +66,7 @@ export function createHolding(want: Want, context: Context): Holding {
     return waitMs
   }
 
-  /** Whether a mapper is of a network that this host has left, or cannot serve the want there any more. */
+  /** Whether a mapper belongs to a network that this host has left, or can no longer serve the endpoint. */
   function isInVain({ entry, mapper, endpoint }: Choice): boolean {
     const network = context.network()
     if (![...entry.abilities.values()].some((ability) => ability === mapper) || !isOnPath(mapper, entry, network))
@@ -74,17 +74,18 @@ export function createHolding(want: Want, context: Context): Holding {
     return endpointFor(want, mapper, network)?.address !== endpoint.address
   }
 
-  /** Until when a gateway is not asked again for what it granted a moment ago (RFC 6887 §11.2.1): the cable was out and in. */
+  /** Returns until when (monotonic ms) a gateway is not asked again for a mapping that it granted a moment ago, as when
+   * a cable was pulled and plugged in again (RFC 6887 §11.2.1). */
   function restMs({ gateway }: Mapper, { address }: Endpoint): number {
     if (parted === undefined || gateway === null) return 0
     return gatewayKey(gateway) === parted.gateway && address === parted.address ? parted.askedMs + minSpacingMs : 0
   }
 
-  /** Says that nothing works, once for each new set of reasons. Not while there may still be an answer. */
-  function complain(): void {
+  /** Reports that nothing works, once for each new set of reasons, and not while an answer may still come. */
+  function reportFailureOnce(): void {
     if (!context.firstPassOver() || acquiring.isUnderWay()) return
     const reasons = roster.entries.flatMap((entry) => {
-      // That a witness or a relay is missing is no reason why nothing is mapped.
+      // A missing witness or relay does not explain a missing mapping.
       if (entry.kind !== null && entry.kind !== 'mapper') return []
       const error = failures.of(entry) ?? entry.absence
       if (error === undefined) return []
@@ -92,26 +93,26 @@ export function createHolding(want: Want, context: Context): Holding {
       return context.isAwaited(entry) ? [{ ...reason, message: `${reason.message}; still searching` }] : [reason]
     })
     const text = reasons.map(({ strategy, code }) => `${strategy} ${code}`).join()
-    // Without a strategy that maps, nothing was tried that could have failed.
-    if (text === complained || reasons.length === 0) return
-    complained = text
-    publisher.complain(want, reasons)
+    // If no strategy maps ports, nothing has failed.
+    if (text === reported || reasons.length === 0) return
+    reported = text
+    publisher.reportFailure(want, reasons)
   }
 
-  async function hold(first: Held, call: CallOptions, last: Closing): Promise<void> {
+  async function hold(first: Held, call: CallOptions, shutdown: ShutdownScope): Promise<void> {
     const { entry, mapper } = first
     const sinceMs = clock.monotonicMs()
-    complained = ''
+    reported = ''
     tenure = createTenure(first, {
       context,
       bell,
       publisher,
-      track: last.track,
-      askedLast: leaveAlone,
-      giveBack: (lease) => last.track(acquiring.giveBack(first, lease, last)),
+      track: shutdown.track,
+      askedLast: postponeNextAttempt,
+      giveBack: (lease) => shutdown.track(acquiring.giveBack(first, lease, shutdown)),
       answered(error) {
         if (entry.failure !== error) context.touched()
-        // Whether it still works although its gateway does not answer any more, witnesses can tell.
+        // The gateway has stopped answering: ask witnesses whether the mapping still works.
         if (error !== undefined && entry.failure === undefined) context.doubt()
         entry.failure = error
         if (error === undefined) failures.clear(entry)
@@ -121,28 +122,28 @@ export function createHolding(want: Want, context: Context): Holding {
     const { kind, why } = await tenure.keep(call)
     const askedMs = tenure.askedMs()
     tenure = undefined
-    // Whoever grants for a moment only, or the same to everybody, is asked less and less often.
+    // Back off from a gateway that grants very short leases, or one address to several endpoints.
     const isShort = kind === 'lapsed' && clock.monotonicMs() - sinceMs < policy.retry.mostMs
-    if (isShort || first.holder.isForfeit()) failures.defer(entry, mapper)
-    if (kind === 'spoiled') {
+    if (isShort || first.holder.isSuperseded()) failures.defer(entry, mapper)
+    if (kind === 'invalid') {
       const { gateway } = mapper
       parted = gateway === null ? undefined : { gateway: gatewayKey(gateway), address: first.endpoint.address, askedMs }
       return
     }
     entry.failure = why
-    leaveAlone()
+    postponeNextAttempt()
   }
 
-  /** Renewals keep a distance of 4 s (RFC 6887 §11.2.1), and the gateway may have heard the last one. */
-  function leaveAlone(): void {
+  /** Waits 4 s before the next request (RFC 6887 §11.2.1): the gateway may have received the last renewal. */
+  function postponeNextAttempt(): void {
     notBeforeMs = clock.monotonicMs() + minSpacingMs
   }
 
-  async function pursue(call: CallOptions, last: Closing): Promise<void> {
+  async function pursue(call: CallOptions, shutdown: ShutdownScope): Promise<void> {
     while (!call.signal.aborted) {
       const granted = acquiring.take()
       if (granted !== undefined) {
-        await hold(granted, call, last)
+        await hold(granted, call, shutdown)
         continue
       }
       acquiring.abandon(isInVain)
@@ -155,13 +156,13 @@ export function createHolding(want: Want, context: Context): Holding {
       const choice = choose()
       if (typeof choice !== 'number') {
         trying = true
-        acquiring.start(choice, call, last)
+        acquiring.start(choice, call, shutdown)
         continue
       }
       trying = false
       acquiring.remember()
       context.touched()
-      complain()
+      reportFailureOnce()
       await bell.wait(choice, call)
     }
   }
@@ -176,25 +177,25 @@ export function createHolding(want: Want, context: Context): Holding {
       bell.ring(why)
     },
     gatewayForgot(beforeMs) {
-      // The answer that told of it may have been the one to this very lease.
+      // The restart may have been detected from the reply that granted this very lease.
       if (tenure !== undefined && !tenure.gatewayForgot(beforeMs)) return
       failures.clear()
       if (parted !== undefined && parted.askedMs < beforeMs) parted = undefined
       bell.ring('check')
     },
-    async run(call, last) {
-      await pursue(call, last).catch((error: unknown) => {
-        if (!call.signal.aborted) host.log.info(`a mapping is given up: ${printable(String(error))}`)
+    async run(call, shutdown) {
+      await pursue(call, shutdown).catch((error: unknown) => {
+        if (!call.signal.aborted) host.log.info(`a mapping was given up: ${printable(String(error))}`)
       })
-      await tenure?.release(last)
+      await tenure?.release(shutdown)
       tenure = undefined
-      await acquiring.end(last)
+      await acquiring.end(shutdown)
       await context.claims.drop(want)
     }
   }
 }
 
-/** What `gatewayKey` is to a holding: where its lease is. */
+/** Returns the key of the gateway that holds this endpoint's mapping. */
 export const heldAt = (holding: Holding): string | undefined => {
   const gateway = holding.held()?.mapper.gateway
   return gateway === undefined || gateway === null ? undefined : gatewayKey(gateway)

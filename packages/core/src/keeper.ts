@@ -7,53 +7,66 @@ export interface KeepOptions {
   readonly clock: Clock
   readonly random: () => number
   readonly bell: Bell
-  /** How often to ask although no renewal is due, in ms; `Infinity` for never. */
+  /** How often to poll the lease when no renewal is due, in ms; `Infinity` for never. */
   readonly pollMs: number
-  /** When whoever granted it was last asked for another lease, on the monotonic clock: that was a poll as good as one for
-   * this lease. */
-  readonly heardMs: () => number
-  /** Renews within the policy's bound. */
+  /** Returns when this strategy last contacted the gateway for any lease (monotonic ms). Such a contact also counts as
+   * a poll of this lease. */
+  readonly lastContactMs: () => number
+  /** Renews within the time limit of the policy. */
   readonly renew: (lease: Lease, call: CallOptions) => Promise<Lease>
-  /** What a renewal gave that nobody waited for any more, once: the lease is dead then, and this lives. The bell rings
-   * when there is one. */
+  /** Returns a renewal that completed after its timeout, once. It replaces the current lease, which is no longer valid.
+   * The bell rings when there is one. */
   readonly successor: () => Lease | undefined
-  /** The lease has lapsed while this renewal of it was under way. */
+  /** Called with a renewal that was still in progress when the lease ended. */
   readonly abandon: (renewal: Promise<Lease>) => void
   readonly onRenewed: (lease: Lease, before: Lease) => void
   readonly onFailed: (error: NatError) => void
-  /** Why the lease is worth nothing any more although its time has not run out; undefined while it is. */
-  readonly spoiled: () => NatError | undefined
-  /** Whether whoever granted it is known to have forgotten it. A renewal that fails then ends it at once. */
+  /** Returns why the lease became unusable before it expired; undefined while it is usable. */
+  readonly invalidReason: () => NatError | undefined
+  /** Whether the lease is known to be forgotten by its gateway or relay. A renewal that fails then ends it at once. */
   readonly forgotten: () => boolean
 }
 
 /** How a lease has ended. */
 export interface Ending {
-  /** `spoiled`: worth nothing here any more; `forgotten`: by whoever granted it; `lapsed`: its time has run out. */
-  readonly kind: 'spoiled' | 'forgotten' | 'lapsed'
+  /** `invalid`: unusable here; `forgotten`: the gateway or relay has lost it; `lapsed`: it has expired. */
+  readonly kind: 'invalid' | 'forgotten' | 'lapsed'
   readonly why: NatError
 }
 
-/** Keeps a lease alive until it lapses, is spoiled or forgotten, or the signal aborts. Resolves with how it ended. */
+/** Keeps a lease alive until it expires, becomes unusable or is forgotten. Resolves with how it ended. Rejects with the
+ * signal's reason. */
 export async function keep(granted: Lease, options: KeepOptions, call: CallOptions): Promise<Ending> {
-  const { clock, random, bell, pollMs, heardMs, renew, successor, abandon, onRenewed, onFailed, spoiled, forgotten } =
-    options
+  const {
+    clock,
+    random,
+    bell,
+    pollMs,
+    lastContactMs,
+    renew,
+    successor,
+    abandon,
+    onRenewed,
+    onFailed,
+    invalidReason,
+    forgotten
+  } = options
   let lease = granted
   let since = stamp(clock)
   let attempts = 0
   let scheduled = renewalMs(lease.lifetimeMs, 0, undefined, random)
   let failures = 0
-  /** When to ask again after a failure, apart from the schedule. */
+  /** When to try again after a failure, apart from the schedule (monotonic ms). */
   let retryAtMs = 0
   let notBeforeMs = since.monotonicMs + minSpacingMs
   let restsUntilMs = 0
   let failedMs = Number.NEGATIVE_INFINITY
-  /** When to ask because somebody doubts the lease. */
+  /** When to poll because a check was requested (monotonic ms). */
   let checkAtMs = Number.POSITIVE_INFINITY
   let failure: NatError | undefined
 
-  /** A poll that fails says that something is wrong: the next one comes sooner, but not for ever. */
-  const pollAtMs = (): number => (failures > 0 ? retryAtMs : Math.max(since.monotonicMs, heardMs()) + pollMs)
+  /** Returns when the next poll is due. After a failure it comes sooner, with a delay that doubles up to `pollMs`. */
+  const pollAtMs = (): number => (failures > 0 ? retryAtMs : Math.max(since.monotonicMs, lastContactMs()) + pollMs)
 
   const lost = (kind: 'forgotten' | 'lapsed'): Ending => ({
     kind,
@@ -74,7 +87,8 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     onRenewed(lease, before)
   }
 
-  /** How it ended where that comes before there is an outcome: a slow router must not hold up what is known without it. */
+  /** Renews the lease. Resolves with an ending if the lease ends first: a slow router must not delay what is known
+   * without it. */
   async function renewInTime(lapsesMs: number): Promise<Lease | Ending> {
     const cut = new AbortController()
     const settled = new AbortController()
@@ -92,14 +106,14 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
           return lost('lapsed')
         }
         if (rung !== 'check') rung = why
-        const ended = spoiled()
+        const ended = invalidReason()
         if (ended === undefined) continue
         abandon(renewal)
         cut.abort(ended)
-        return { kind: 'spoiled', why: ended }
+        return { kind: 'invalid', why: ended }
       }
     } finally {
-      // What was rung meanwhile is for what comes of it.
+      // Ring again for what was rung during the renewal, so that the next wait handles it.
       if (rung !== undefined) bell.ring(rung)
     }
   }
@@ -111,20 +125,20 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     const dueMs = Math.min(renewAtMs, Math.max(pollAtMs(), notBeforeMs), checkAtMs, lapsesMs)
     const why = await bell.wait(dueMs - clock.monotonicMs(), call)
 
-    const ended = spoiled()
-    if (ended !== undefined) return { kind: 'spoiled', why: ended }
+    const ended = invalidReason()
+    if (ended !== undefined) return { kind: 'invalid', why: ended }
     const late = successor()
     if (late !== undefined) {
       accept(late)
       continue
     }
-    // The wall clock goes on while the machine sleeps, and so does the router's.
+    // The wall clock and the router's clock run on while the machine sleeps.
     if (elapsedMs(clock, since) >= lease.lifetimeMs) return lost('lapsed')
     const now = clock.monotonicMs()
     if (why === 'check') {
-      // A restart is told more than once, by each protocol that the router speaks for example: what was granted a moment ago
-      // is not asked for again at once, even if it is said to be forgotten. An attempt that has just failed may have been
-      // carried out all the same. That the router wants to be left alone holds only for what it has not forgotten.
+      // One restart is reported more than once, by each protocol of the router for example. A lease that was granted a
+      // moment ago is not renewed again at once, even if it is said to be forgotten. An attempt that has just failed
+      // may have been carried out all the same. The router's retry-after does not count for what it has forgotten.
       const spacedMs = Math.max(since.monotonicMs, failedMs) + minSpacingMs
       checkAtMs = forgotten() ? spacedMs : Math.max(spacedMs, restsUntilMs)
     }
@@ -144,7 +158,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
       restsUntilMs = failedMs + (failure.retryAfterMs ?? 0)
       notBeforeMs = Math.max(failedMs + minSpacingMs, restsUntilMs)
       retryAtMs = failedMs + Math.min(pollMs, minSpacingMs * 2 ** (failures - 1))
-      // Only what the schedule wanted moves it on, or polls that fail would put off what is due.
+      // Only a scheduled renewal advances the schedule; otherwise failed polls would postpone what is due.
       if (isScheduled) {
         attempts++
         scheduled = renewalMs(lease.lifetimeMs, attempts, now - since.monotonicMs, random)
@@ -155,7 +169,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
   }
 }
 
-/** Made once: an abort without a reason makes a new error with its stack. */
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
 const inTime = new Error('the renewal is over')
 
 interface Stamp {
@@ -165,7 +179,7 @@ interface Stamp {
 
 export const stamp = (clock: Clock): Stamp => ({ monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() })
 
-/** Whichever clock saw more time pass. A wall clock that was set back or forward by hand shows here too: a lease is then
- * at worst asked for again too early. */
+/** Returns the elapsed time by the clock that saw more of it. If the wall clock was set by hand, a lease is renewed too
+ * early at worst. */
 export const elapsedMs = (clock: Clock, since: Stamp): number =>
   Math.max(clock.monotonicMs() - since.monotonicMs, clock.wallMs() - since.wallMs)

@@ -1,30 +1,31 @@
 import type { Endpoint, MultiaddrText } from '@postern/interface'
 
-/** Who holds which external address. Two leases of one address are one mapping in the router. */
+/** Which leases hold which external address. Two leases of one address are one mapping in the router. */
 export interface Ledger {
-  /** Notes that this holder's lease names the address. A holder of the same address for another endpoint has lost it. */
+  /** Records that this holder's lease names the address. A holder of the address for another endpoint has lost its
+   * mapping. */
   take(address: MultiaddrText, holder: Holder): void
-  /** Notes that it does no more. True if nobody else's lease names the address: it may be released. */
+  /** Removes this holder. Returns true if it was the last one, so that the mapping may be released. */
   leave(address: MultiaddrText, holder: Holder): boolean
-  /** Whether anybody's lease names the address. */
+  /** Whether any lease names the address. */
   isHeld(address: MultiaddrText): boolean
 }
 
 export interface Holder {
   readonly endpoint: Endpoint
-  /** The mapping points to somebody else now. */
-  readonly forfeit: () => void
-  readonly isForfeit: () => boolean
+  /** Called when the mapping now points to another endpoint. */
+  readonly supersede: () => void
+  readonly isSuperseded: () => boolean
 }
 
-/** @param lost - told when it is forfeit */
+/** @param lost - called when the mapping points to another endpoint */
 export function createHolder(endpoint: Endpoint, lost: () => void): Holder {
-  let isForfeit = false
+  let isSuperseded = false
   return {
     endpoint,
-    isForfeit: () => isForfeit,
-    forfeit() {
-      isForfeit = true
+    isSuperseded: () => isSuperseded,
+    supersede() {
+      isSuperseded = true
       lost()
     }
   }
@@ -35,7 +36,7 @@ export function createLedger(): Ledger {
   return {
     take(address, holder) {
       const current = holders.get(address) ?? new Set()
-      for (const other of current) if (!isSame(other.endpoint, holder.endpoint)) other.forfeit()
+      for (const other of current) if (!isSame(other.endpoint, holder.endpoint)) other.supersede()
       holders.set(address, current.add(holder))
     },
     leave(address, holder) {

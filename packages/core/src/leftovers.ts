@@ -4,48 +4,48 @@ import type { Memory } from './memory.js'
 
 /** What a gateway was asked for. */
 export interface Asked {
-  /** As it was before. */
+  /** The memory as it was before the request. */
   readonly memory: Memory
   readonly port: number
   readonly lifetimeMs: number
 }
 
-/** Something that a gateway may still hold for an endpoint, although nothing here uses it. */
+/** A mapping that a gateway may still hold for an endpoint although this process does not use it. */
 export interface Leftover {
   readonly strategy: string
   readonly mapper: Mapper
   readonly endpoint: Endpoint
   /** Deletes it. */
   readonly remove: (call: CallOptions) => Promise<void>
-  /** Remembered until it is deleted. Undefined where the memory of the endpoint is of another mapping. */
+  /** The request, remembered until the mapping is deleted. Undefined if the endpoint's memory is of another mapping. */
   readonly asked: Asked | undefined
 }
 
-/** What attempts to map may have left behind for one want. */
+/** What attempts to map one wanted endpoint may have left in routers. */
 export interface Leftovers {
   isEmpty(): boolean
   add(leftover: Leftover): void
-  /** Deletes those for which it has not failed twice, each in the turn of its strategy, as long as `until` is false. */
+  /** Deletes those that have not failed twice, each in the strategy's turn, while `until` returns false. */
   removeSome(call: CallOptions, until: () => boolean): Promise<void>
-  /** Deletes all of them. Where that fails the next run tries again. */
+  /** Deletes all of them. The next run tries again where that fails. */
   removeAll(call: CallOptions): Promise<void>
   /** Remembers that a strategy was asked and has not answered. */
   note(strategy: string, asked: Asked): void
-  /** It has answered, and made nothing. */
+  /** Restores the memory: the request made no mapping. */
   settle(memory: Memory): void
-  /** It has granted what it was asked for. */
+  /** Keeps the memory: the request was granted. */
   taken(memory: Memory): void
 }
 
-/** After so many failures deleting waits for the end. */
+/** After this many failures deletion waits for the end. */
 const maxFailures = 2
 
 export function createLeftovers({ host, memory: book, desks, claims }: Context): Leftovers {
   const { clock } = host
   const leftovers = new Set<Leftover>()
-  /** How often in a row deleting has failed. */
+  /** How often in a row deletion at a mapper has failed. */
   const failures = new WeakMap<Mapper, number>()
-  /** What was remembered before an attempt took long, by key. */
+  /** The memories as they were before a slow request, by key. */
   const before = new Map<string, Memory>()
 
   function note(strategy: string, { memory, port, lifetimeMs }: Asked): void {
@@ -66,9 +66,9 @@ export function createLeftovers({ host, memory: book, desks, claims }: Context):
   async function remove(leftover: Leftover, call: CallOptions, isDue: (leftover: Leftover) => boolean): Promise<void> {
     const { strategy, mapper, asked } = leftover
     try {
-      // Where another program of this host has a mapping of the endpoint, this may be the same.
+      // If another program of this host maps the endpoint, this may be its mapping.
       const isOthers = (await claims.others(leftover.endpoint)).length > 0
-      // It may have been granted meanwhile.
+      // The endpoint may have been mapped meanwhile.
       if (!isDue(leftover)) return
       if (!isOthers) await leftover.remove(call)
       leftovers.delete(leftover)
@@ -100,7 +100,7 @@ export function createLeftovers({ host, memory: book, desks, claims }: Context):
       const { strategy, mapper, asked } = leftover
       if (asked === undefined) return void leftovers.add(leftover)
       note(strategy, asked)
-      // Each try of the same mapper may leave the same.
+      // Each try of one mapper may leave the same mapping.
       for (const each of leftovers) if (each.mapper === mapper && each.asked !== undefined) leftovers.delete(each)
       leftovers.add(leftover)
     },

@@ -11,20 +11,20 @@ import {
 import type { Candidates } from './candidates.js'
 import { type Want, withSuffix } from './wants.js'
 
-/** The candidates that need nobody's help: endpoints on addresses that are global themselves. */
+/** Host candidates: endpoints on global addresses of this host. */
 export interface Locals {
   add(want: Want): void
   remove(want: Want): void
-  /** The network is another one. */
+  /** Updates the candidates after a change of the network. */
   refresh(): void
-  /** What else had the address as a candidate of its own has withdrawn it. */
+  /** Adds the host candidate again after a mapping with the same address was withdrawn. */
   restore(address: MultiaddrText): void
   clear(): void
 }
 
 export function createLocals(candidates: Candidates, network: () => Network): Locals {
   const byWant = new Map<Want, readonly MultiaddrText[]>()
-  /** An address may belong to two endpoints: a wildcard and the address itself. */
+  /** An address may belong to two wanted endpoints: one with the wildcard, and one with the address itself. */
   const wantsOf = new Map<MultiaddrText, Set<Want>>()
 
   function put(address: MultiaddrText, { endpoint }: Want): void {

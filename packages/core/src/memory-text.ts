@@ -4,11 +4,11 @@ import { areQuirks } from './quirks.js'
 
 const format = 1
 
-/** Memories as text, for stores: JSON with the version of its format. */
+/** Formats memories for a store, as JSON with the version of its format. */
 export const formatMemories = (memories: readonly Memory[]): string =>
   `${JSON.stringify({ format, memories }, undefined, 1)}\n`
 
-/** Reads memories that a store kept as text. Throws an Error for what this version did not write. */
+/** Parses what {@link formatMemories} returned. Throws an Error for damaged text and for other versions. */
 export function parseMemories(text: string): readonly Memory[] {
   const parsed: unknown = JSON.parse(text)
   if (!isObject(parsed) || parsed['format'] !== format || !Array.isArray(parsed['memories'])) {
@@ -18,7 +18,7 @@ export function parseMemories(text: string): readonly Memory[] {
   return parsed['memories']
 }
 
-/** Whether a value is a memory with values that can be. */
+/** Whether a value is a memory with valid fields. */
 export function isMemory(value: unknown): value is Memory {
   if (!isObject(value) || !isObject(value['gateway']) || !isObject(value['endpoint'])) return false
   const { gateway, endpoint, strategy, key, externalPort, wantedPort, expiresAt, verifiedAt, quirks } = value

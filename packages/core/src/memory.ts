@@ -4,34 +4,38 @@ import { isMemory } from './memory-text.js'
 import { createPatience, unlessAborted } from './patience.js'
 import { isSameQuirks, knownQuirks, noteOf, quirksAfter, surplusNotes } from './quirks.js'
 
-/** What is remembered of one mapping, across runs and across `kill -9`. JSON, times in Unix ms. */
+/** What is remembered of one mapping, across runs and across `kill -9`. JSON, with times in Unix ms. */
 export interface Memory {
+  /** The router: its address, and its hardware address where that is known. Empty for a mapping without a router. */
   readonly gateway: { readonly address: string; readonly mac: string | null }
+  /** The endpoint that it leads to. */
   readonly endpoint: Endpoint
+  /** The name of the strategy that granted it; null until one has. */
   readonly strategy: string | null
-  /** 32 hexadecimal digits. A secret: whoever knows it can delete the mapping. */
+  /** 32 hexadecimal digits. Secret: it allows deleting the mapping. */
   readonly key: string
-  /** Null until one was granted. */
+  /** Null until a port was granted. */
   readonly externalPort: number | null
-  /** The one that was wanted then: another wish is not answered with what an old one got. */
+  /** The external port that was requested then. A request for another port does not reuse the granted one. */
   readonly wantedPort: number | null
-  /** Null until something was granted, and for what never lapses. */
+  /** Null until something was granted, and for a mapping that never expires. */
   readonly expiresAt: number | null
   /** When the address was last verified from outside. */
   readonly verifiedAt: number | null
-  /** What strategies found the router to do otherwise than their protocols say, as `upnp:only-permanent-leases`. They outlive
-   * the mapping, and requests carry them. */
+  /** How the router deviates from its protocols, as strategies reported it: `upnp:only-permanent-leases` for example.
+   * Quirks outlive the mapping, and later requests carry them. */
   readonly quirks?: readonly string[]
 }
 
-/** Where memories are kept. `load` gives an empty array where there is nothing yet, or nothing usable. */
+/** Where memories are kept. */
 export interface Store {
+  /** Resolves with what was saved last; with an empty array if there is nothing yet, or nothing usable. */
   load(): Promise<readonly Memory[]>
-  /** Replaces everything, at once or not at all. */
+  /** Replaces all memories, completely or not at all. */
   save(memories: readonly Memory[]): Promise<void>
 }
 
-/** A store that forgets with the process: the default. */
+/** Creates a store that is lost with the process: the default. */
 export function memoryStore(memories: readonly Memory[] = []): Store {
   let kept = memories
   return {
@@ -43,49 +47,50 @@ export function memoryStore(memories: readonly Memory[] = []): Store {
 }
 
 export interface MemoryBook {
-  /** Resolves when the store has been read, or does not answer in time: what it says later is added then. */
+  /** Resolves when the store has been read, or does not answer in time. What it returns later is added then. */
   open(call: CallOptions): Promise<void>
   readonly all: () => readonly Memory[]
-  /** The memory of an endpoint at a gateway: the stored one, or a new one with a new key, which is not saved yet. Rejects with
-   * the signal's reason. */
+  /** Returns the memory of an endpoint at a gateway: the stored one, or a new one with a new key, which is not saved
+   * yet. Rejects with the signal's reason. */
   recall(gateway: Gateway | null, endpoint: Endpoint, call: CallOptions): Promise<Memory>
-  /** Gives a memory another key, which other programs of this host use. Resolves and rejects as `saved`. */
+  /** Gives a memory the key that other programs of this host use. Resolves and rejects like `saved`. */
   rekey(memory: Memory, key: string, call: CallOptions): Promise<Memory>
-  /** Whether it has not been forgotten. */
+  /** Whether a memory has not been forgotten. */
   has(memory: Memory): boolean
-  /** What is remembered of a router that a strategy maps on, from this run and earlier ones. */
+  /** Returns the quirks of a router that one strategy reported, in this run and earlier ones. */
   quirks(gateway: Gateway | null, strategy: string): readonly string[]
-  /** Changes a memory. Saved soon: what a later run cannot do without sooner than the rest. */
+  /** Changes a memory. The change is saved soon, or later if it only extends the mapping. */
   note(
     memory: Memory,
     changes: Partial<Pick<Memory, 'strategy' | 'externalPort' | 'wantedPort' | 'expiresAt' | 'verifiedAt'>> & {
-      /** The quirks that the strategy tells of. */
+      /** The quirks that the strategy reports. */
       readonly told?: readonly string[]
     }
   ): void
-  /** Resolves when everything is saved, when that has failed, or when the store does not answer in time. Rejects with the
-   * signal's reason. */
+  /** Resolves when everything is saved, when that has failed, or when the store does not answer in time. Rejects with
+   * the signal's reason. */
   saved(call: CallOptions): Promise<void>
-  /** The quirks of its router stay, under another key. */
+  /** Forgets a memory. The quirks of its router stay, under another key. */
   forget(memory: Memory): void
-  /** Saves what is not saved yet, and nothing after that. */
+  /** Saves what is not saved yet. Nothing is saved after that. */
   close(): Promise<void>
 }
 
-/** Changes that need not be on disk before anything else happens are saved together, at most so often, in ms; */
+/** Batch delay for changes that need not be on disk at once (ms). */
 const soonMs = 250
-/** and so much later for each memory, since all of them are written; */
+/** Extra delay per stored memory, because each save writes all of them (ms). */
 const perMemoryMs = 0.1
-/** and where only the time of a mapping was extended, so late. */
+/** Batch delay for changes that only extend a mapping (ms). */
 const lazilyMs = 60_000
-/** Beyond so many, those whose mapping has run out are forgotten: a host that travels meets a new gateway each day. */
+/** Beyond this number, memories without a live mapping are forgotten: a host that travels meets a new gateway each
+ * day. */
 const maxMemories = 1024
-/** A store that takes longer, in ms, is not waited for: a disk that is away must not keep a host unreachable. */
+/** How long to wait for the store (ms): a missing disk must not keep a host unreachable. */
 const patienceMs = 1500
 
-export function createMemoryBook(store: Store, clock: Clock, complain: (error: unknown) => void): MemoryBook {
+export function createMemoryBook(store: Store, clock: Clock, onError: (error: unknown) => void): MemoryBook {
   const book = new Map<string, Memory>()
-  /** Those that tell of quirks, which are few: nothing looks through the whole book for them. */
+  /** The memories with quirks. They are few, so that nothing has to search the whole book. */
   const quirky = new Map<string, Memory>()
   // A hardware address may be known in one run and not in the next, so memories are found by address too.
   const byAddress = new Map<string, string>()
@@ -93,10 +98,10 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
   let purgeAt = maxMemories
   let dirty = false
   let hasFailed = false
-  /** What has not been read yet is not written over. */
+  /** Pending while the store is read. Nothing is saved before that, so that unread memories are not overwritten. */
   let reading: Promise<void> | undefined
   let isOpening = false
-  const patience = createPatience(patienceMs, clock, complain)
+  const patience = createPatience(patienceMs, clock, onError)
   let saving: Promise<void> | undefined
   let noting: Promise<void> | undefined
   let savedMs = Number.NEGATIVE_INFINITY
@@ -114,7 +119,7 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
         hasFailed = false
       } catch (error) {
         hasFailed = true
-        complain(error)
+        onError(error)
       }
     }
     saving = undefined
@@ -125,7 +130,7 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
   }
   async function saveNotes(call: CallOptions): Promise<void> {
     while (dirty) {
-      // Whole ones: what is left of a fraction may be too little for a clock to go on by.
+      // Round up: the rest of a fraction may be too little for a clock to advance by.
       const leftMs = Math.ceil(Math.max(dueMs, savedMs + soonMs + book.size * perMemoryMs) - clock.monotonicMs())
       if (leftMs > 0) await bell.wait(leftMs, call)
       else await (reading === undefined ? flush() : unlessAborted(reading, call))
@@ -139,7 +144,7 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
       if (dueMs < before) bell.ring('look')
       return
     }
-    // What is still to be saved when it is closed, `close` saves.
+    // If the book is closed meanwhile, `close` saves the rest.
     noting = saveNotes(closed).then(
       () => (noting = undefined),
       () => (noting = undefined)
@@ -168,28 +173,28 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
     return similar === undefined || (gateway.mac !== null && similar.gateway.mac !== null) ? undefined : similar
   }
 
-  /** What to forget before another memory is kept: of networks that the host has left long ago. */
+  /** Returns the memories to forget before another one is added: those of networks that the host left long ago. */
   function surplusIdle(): readonly Memory[] {
     if (book.size < purgeAt) return []
     const now = clock.wallMs()
     const isIdle = ({ externalPort, expiresAt }: Memory): boolean =>
       externalPort === null || (expiresAt !== null && expiresAt <= now)
     const surplus = [...book.values()].filter(isIdle).slice(0, book.size - maxMemories + 1)
-    // Where all of them are wanted, it is not looked through again for each new one.
+    // If all of them are needed, do not search the book again for each new one.
     purgeAt = Math.max(maxMemories, 2 * (book.size - surplus.length))
     return surplus
   }
 
-  /** Rejects for nothing. What comes late adds what is not known yet, and changes nothing that is. */
+  /** Reads the store. Never rejects. A late result adds memories that are unknown, and changes none that is known. */
   async function read(): Promise<void> {
     try {
       const stored: unknown = await store.load()
-      if (!Array.isArray(stored)) throw new TypeError('the store gave no array of memories')
+      if (!Array.isArray(stored)) throw new TypeError('the store returned no array of memories')
       const usable = stored.filter(isMemory)
-      if (usable.length < stored.length) complain(new TypeError('the store gave entries that are no memories'))
+      if (usable.length < stored.length) onError(new TypeError('the store returned entries that are not memories'))
       for (const memory of usable) if (isOpening || find(memory.gateway, memory.endpoint) === undefined) keep(memory)
     } catch (error) {
-      complain(error)
+      onError(error)
     }
     reading = undefined
     if (dirty && !closed.signal.aborted) saveWithin(0)
@@ -199,7 +204,7 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
     async open(call) {
       closed = new AbortController()
       isOpening = true
-      // In a later turn: a store that throws at once must not be over before it is noted.
+      // Deferred, so that `reading` is set before a store that throws at once is done.
       reading ??= Promise.resolve().then(read)
       await patience(reading, call).catch(() => undefined)
       isOpening = false
@@ -233,7 +238,7 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
       await patience(flush(), call)
       return next
     },
-    // One that was forgotten may live on as a note, under another key.
+    // A forgotten memory may remain as a note of quirks, under another key.
     has: (memory) => book.get(keyOf(memory))?.key === memory.key,
     quirks: (gateway, strategy) => knownQuirks(quirky.values(), placeOf(gateway), strategy),
     note(memory, { told, ...changes }) {
@@ -268,7 +273,7 @@ export function createMemoryBook(store: Store, clock: Clock, complain: (error: u
   }
 }
 
-/** Made once: an abort without a reason makes a new error with its stack. */
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
 const over = new Error('the book is closed')
 const unlimited: CallOptions = { signal: new AbortController().signal }
 
@@ -277,12 +282,12 @@ const placeOf = (gateway: Gateway | null): Memory['gateway'] =>
   gateway === null || !hasNextHop(gateway) ? nowhere : { address: gateway.address, mac: gateway.mac ?? null }
 const newKey = (): string => hex(crypto.getRandomValues(new Uint8Array(16)))
 
-/** The hardware address tells two networks apart that use the same addresses; without it the address must do. */
+/** The hardware address distinguishes networks that use the same addresses. Without one, the address is the key. */
 const bookKey = (gateway: Memory['gateway'], { protocol, address, port }: Endpoint): string =>
   `${gateway.mac ?? gateway.address} ${protocol} ${address} ${port}`
 
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 
-/** The key of a memory as the 16 bytes that a request carries. */
+/** Returns the key of a memory as the 16 bytes that a request carries. */
 export const keyBytes = ({ key }: Memory): Uint8Array =>
   Uint8Array.from({ length: 16 }, (_, index) => Number.parseInt(key.slice(index * 2, index * 2 + 2), 16))

@@ -1,16 +1,16 @@
 import type { NatError } from '@postern/interface'
 import type { NatReport, Verdict } from './report.js'
 
-/** What observers have to say to a person. */
+/** What observers report, for advice. */
 export interface NatFacts {
   readonly nat: NatReport | null
-  /** Why less is concluded than was said. */
+  /** Why less is concluded than the observers reported; undefined if they agree. */
   readonly dispute: NatError | undefined
   /** Whether observers were asked and none has answered. */
   readonly isSilent: boolean
 }
 
-/** What follows for somebody who cannot be reached directly. */
+/** Returns the advice for a host that is not reachable directly. */
 export function natAdvice({ nat, dispute, isSilent }: NatFacts, verdict: Verdict): readonly string[] {
   if (verdict === 'public') return []
   if (isSilent)

@@ -4,11 +4,11 @@ import type { Sighting } from './sightings.js'
 import { type Want, withSuffix } from './wants.js'
 
 /**
- * The external addresses that observers see wanted endpoints at. They stand in the report and nowhere else: what a server
- * sees is where answers to us go, and never a reason to think that others get through. So they are `claimed` for good,
- * nobody is asked to verify them, and they are no external addresses of ours.
+ * Returns the external addresses at which observers see wanted endpoints. They appear in the report only. The address
+ * that a server sees is where replies to this host go; it does not show that other hosts get through. So these
+ * candidates stay `claimed`, no witness verifies them, and they are not external addresses of this host.
  *
- * @param known - addresses that stand in the report for a better reason
+ * @param known - addresses that the report lists for a better reason
  */
 export function observedCandidates(
   sightings: readonly Sighting[],

@@ -1,14 +1,14 @@
 import { type Family, familyOf, type Observer } from '@postern/interface'
 import type { Entry } from './roster.js'
 
-/** One observer, and which strategy found it. */
+/** An observer, and the strategy that found it. */
 export interface Found {
   readonly observer: Observer
   readonly entry: Entry
 }
 
-/** So many observers that can look at a socket of this family, from distinct networks before others: two neighbours see the
- * same. Without a family any will do. */
+/** Returns up to `count` observers for a socket of this family, on distinct networks first, because neighbours see the
+ * same. Without a family, observers of any family. */
 export function chooseObservers(
   entries: readonly Entry[],
   family: Family | undefined,
@@ -24,5 +24,5 @@ export function chooseObservers(
   return [...distinct, ...able.filter((each) => !distinct.includes(each))].slice(0, count)
 }
 
-/** `21.0.0.0/16` is IPv4. */
+/** Returns the family of an observer's network: `21.0.0.0/16` is IPv4. */
 const familyIn = ({ party }: Observer): Family | undefined => familyOf(party.network.replace(/\/.*$/, ''))

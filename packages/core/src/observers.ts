@@ -17,45 +17,44 @@ import { chooseObservers, type Found } from './observer-choice.js'
 import type { Entry } from './roster.js'
 import { checkObservation, type NatKnowledge, natOf, type Sighting } from './sightings.js'
 
-/** Opens a UDP socket for as long as observers are asked about it, or gives one that is open anyway. The signal aborts
- * when they have answered. */
+/** Opens a UDP socket for observers, or returns one that is already open. The signal aborts when they have answered. */
 export type LendTap = (call: CallOptions) => DatagramTap | Promise<DatagramTap>
 
-/** Has observers look at the sockets that are lent: once in each network, and when somebody doubts what they said. */
+/** Has observers look at the lent sockets: once in each network, and again after a doubt or a failure. */
 export interface Observers {
-  /** Until the signal aborts. */
+  /** Lends a socket until the signal aborts. */
   lend(open: LendTap, call: Partial<CallOptions>): void
-  /** Starts on sockets and in networks that are new. */
+  /** Starts on new sockets, and on all sockets in a new network. */
   review(call: CallOptions): void
-  /** Another network: what was seen counts no more. */
+  /** Discards all observations after a change of the network. */
   reset(): void
-  /** There is a reason to doubt what is known. */
+  /** Has the observations repeated, because they may no longer hold. */
   doubt(): void
-  /** There are other observers now. */
+  /** Reports that the set of observers has changed. */
   look(): void
   readonly facts: () => NatFacts
   readonly sightings: () => readonly Sighting[]
-  /** Resolves when nobody is being asked. */
+  /** Resolves when no observer is being asked. */
   settled(): Promise<void>
 }
 
-/** What came of asking an observer that a strategy found. */
+/** The outcome of asking one observer, and the strategy that found it. */
 type Outcome = { readonly entry: Entry } & ({ readonly sighting: Sighting } | { readonly failure: NatError })
 
-/** One socket that is lent, and what was said of it in this network. */
+/** A lent socket, and what was observed of it in this network. */
 interface Lent {
   readonly open: LendTap
   readonly bell: Bell
   readonly outcomes: Map<string, Outcome>
-  /** Whom not to ask again. */
+  /** The ids of the observers that are not asked again. */
   readonly asked: Set<string>
-  /** As it was when it was last opened. */
+  /** The family of the socket when it was last opened. */
   family: Family | undefined
   cut: AbortController | undefined
 }
 
-/** Made once: an abort without a reason makes a new error with its stack. */
-const replaced = new Error('the network is another one')
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
+const replaced = new Error('the network has changed')
 const answered = new Error('the observers have answered')
 
 const minuteMs = 60_000
@@ -87,7 +86,8 @@ export function createObservers(context: Context): Observers {
   const toAsk = ({ family, asked }: Lent): readonly Found[] =>
     chooseObservers(roster.entries, family, policy.observers).filter(({ observer }) => !asked.has(observer.party.id))
 
-  /** Asks those who have not been asked yet in this network. Nobody is asked too often, however often networks change. */
+  /** Asks the observers that have not been asked in this network. None is asked too often, however often networks
+   * change. */
   async function round(each: Lent, { signal }: CallOptions): Promise<void> {
     const over = new AbortController()
     const call = { signal: anySignal([signal, over.signal]) }
@@ -101,7 +101,7 @@ export function createObservers(context: Context): Observers {
       await Promise.all(
         found.map(async (one) => {
           const outcome = await ask(one, tap, { signal })
-          // It may have been seen in the network before.
+          // The observation may be from the network before.
           signal.throwIfAborted()
           each.outcomes.set(one.observer.party.id, outcome)
           known = undefined
@@ -114,7 +114,8 @@ export function createObservers(context: Context): Observers {
     }
   }
 
-  /** A server that has no address of the socket's family cannot be asked, and its line must not look as if it would be. */
+  /** Records that none of a strategy's servers has an address of the socket's family, so that its line does not look as
+   * if they would be asked. */
   function noteOtherFamily(family: Family): void {
     const able = chooseObservers(roster.entries, family, Number.POSITIVE_INFINITY)
     const told = outcomesOf()
@@ -129,7 +130,7 @@ export function createObservers(context: Context): Observers {
     }
   }
 
-  /** Notes that there was no socket to ask with. */
+  /** Records that there was no socket to ask with. */
   function noteNoSocket(error: NatError): void {
     const told = outcomesOf()
     for (const entry of roster.entries) {
@@ -149,7 +150,8 @@ export function createObservers(context: Context): Observers {
     askedMs.set(id, [...recently, clock.monotonicMs()])
   }
 
-  /** Notes in the strategy's line what all of its observers failed with, or what is wrong with what they say. */
+  /** Sets the failure in a strategy's line: that of its first observer if all of them failed, else a dispute if there
+   * is one. */
   function tell(entry: Entry): void {
     const own = outcomesOf().filter((outcome) => outcome.entry === entry)
     const failures = own.flatMap((outcome) => ('failure' in outcome ? [outcome.failure] : []))
@@ -169,7 +171,7 @@ export function createObservers(context: Context): Observers {
     let alike = 0
     let before = ''
     for (;;) {
-      // Nothing is opened for nobody.
+      // Open no socket while there is no observer to ask.
       while (toAsk(each).length === 0) await each.bell.wait(Number.POSITIVE_INFINITY, call)
       const isLent = await round(each, call).then(
         () => true,
@@ -192,7 +194,7 @@ export function createObservers(context: Context): Observers {
     }
   }
 
-  /** Waits for somebody who was not asked yet, for a doubt, or for the time to try again after a failure. */
+  /** Waits for an observer that was not asked yet, for a doubt, or for the time to try again after a failure. */
   async function rest(
     each: Lent,
     { retryMs, spacingMs, isLent }: { readonly retryMs: number; readonly spacingMs: number; readonly isLent: boolean },
@@ -278,7 +280,7 @@ export function createObservers(context: Context): Observers {
   }
 }
 
-/** What makes an outcome another one. */
+/** The part of an outcome that decides whether it is the same as before. */
 const telling = (outcome: Outcome): unknown =>
   'failure' in outcome ? outcome.failure.code : outcome.sighting.observation
 

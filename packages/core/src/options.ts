@@ -6,22 +6,23 @@ import type { EndpointOwners } from './owners.js'
 import type { Doubt } from './doubts.js'
 import { defaultPolicy, type Policy, type RelayPolicy } from './policy.js'
 
+/** What `createTraversal` takes. Read once; an invalid option is a TypeError. */
 export interface TraversalOptions<H extends Host = Host> {
-  /** In rank order: the first is tried first. */
+  /** The strategies in rank order: the first is tried first. */
   readonly strategies: readonly Strategy<H>[]
   /** Clock, randomness and log.
    * @default the machine's clock, `Math.random`, and no log */
   readonly host?: H
-  /** What is remembered across runs.
-   * @default nothing */
+  /** Where mappings are remembered across runs.
+   * @default a store that is lost with the process */
   readonly store?: Store
-  /** The programs of this host that may want the same endpoint mapped: they share one mapping, and the last one that leaves
-   * deletes it.
-   * @default none are known: each program deletes its mappings when it leaves */
+  /** Coordinates with other programs of this host that map the same endpoint: they share one mapping, and the last
+   * program that stops deletes it.
+   * @default no coordination: each program deletes its mappings when it stops */
   readonly owners?: EndpointOwners
-  /** Looks from this side for what speaks against an external IPv4 address that the default router claims. An address
-   * that is doubted is not taken for reachable unless witnesses verify it.
-   * @default nothing is looked for */
+  /** Checks, from this side of the router, an external IPv4 address that the default router claims. With evidence
+   * against it, the address does not count as reachable unless witnesses verify it.
+   * @default no check */
   readonly doubt?: Doubt
   /** Replaces parts of {@link defaultPolicy}.
    * @default the default policy */
@@ -30,27 +31,30 @@ export interface TraversalOptions<H extends Host = Host> {
 
 /** Like {@link TraversalOptions}, for strategies that need more than a plain host. */
 export interface HostedOptions<H extends Host> extends TraversalOptions<H> {
+  /** Clock, randomness and log, and what else the strategies need. */
   readonly host: H
 }
 
+/** Parts of the policy to replace. What is left out keeps its default. */
 export type PolicyOptions = Partial<Omit<Policy, 'relay'>> & { readonly relay?: Partial<RelayPolicy> }
 
+/** How one endpoint is mapped. */
 export interface WantOptions {
-  /** Aborted when the endpoint is no longer wanted: its mapping is given back then. */
+  /** Aborts when the endpoint is no longer wanted; its mapping is released then. */
   readonly signal?: AbortSignal
-  /** The external port to ask for first. The only way to ask for one below 1024.
+  /** The external port to request first. A port below 1024 is requested only if it is named here.
    * @default the endpoint's own port */
   readonly externalPort?: number
-  /** The lifetime to ask for, in ms.
+  /** The lifetime to request, in ms.
    * @default the policy's */
   readonly lifetimeMs?: number
-  /** What follows the port in the endpoint's addresses, `/ws` or `/quic-v1` for example: they are reported, and verified,
-   * with it. The first one counts where an endpoint is wanted twice.
+  /** What follows the port in the endpoint's addresses, `/ws` or `/quic-v1` for example. The addresses are reported
+   * and verified with it. If an endpoint is wanted twice, the first suffix counts.
    * @default nothing */
   readonly suffix?: string
 }
 
-/** Reads the options once. Throws a TypeError for one that cannot be right. */
+/** Reads the options once, with defaults. Throws a TypeError for an invalid option. */
 export function readOptions(options: TraversalOptions): Required<Omit<TraversalOptions, 'doubt' | 'owners'>> & {
   readonly policy: Policy
   readonly doubt: Doubt | undefined
@@ -68,7 +72,7 @@ export function readOptions(options: TraversalOptions): Required<Omit<TraversalO
   checkStrategies(strategies)
   checkHost(host)
   checkStore(store)
-  // A wait of its own needs both of its parts, and the relay policy does not.
+  // A back-off must be given whole; the relay policy may be given in parts.
   const { relay = {}, ...rest } = checkedObject('policy', policy)
   const merged = {
     ...defaultPolicy,

@@ -4,62 +4,65 @@ import type { Want } from './wants.js'
 
 /** A program of this host that uses the mapping of an endpoint. */
 export interface Owner {
+  /** The id of its process. */
   readonly pid: number
+  /** Its name, for people. */
   readonly program: string
 }
 
 /**
- * Knows the programs of this host that use one mapping: a mapping belongs to an endpoint, and several may have the same.
+ * Coordinates the programs of this host that share the mapping of an endpoint.
  *
- * Nothing of it rejects, and all of it answers within a second or two, with what is known by then.
+ * No promise of it rejects. Each resolves within a second or two, with what is known by then.
  */
 export interface EndpointOwners {
-  /** Registers one more owner. `changed` is called when another one has left, and the mapping may be gone or shortened. */
+  /** Registers this program as an owner. `changed` is called when another owner has left, since the mapping may be
+   * deleted or shortened then. */
   join(endpoint: Endpoint, changed: () => void): EndpointClaim
-  /** The owners that hold a mapping of the endpoint at this moment. */
+  /** Resolves with the owners that hold a mapping of the endpoint now. */
   holders(endpoint: Endpoint): Promise<readonly Owner[]>
 }
 
-/** What one owner says, and hears of the other ones. */
+/** The share of one owner in the mapping of an endpoint. */
 export interface EndpointClaim {
-  /** Resolves with the key that all owners ask a gateway with: that of the others, or else the proposed one. */
+  /** Resolves with the key that all owners use at a gateway: that of the other owners, or else the proposed one. */
   agree(gateway: string, key: string): Promise<string>
-  /** Tells which external addresses it holds. */
+  /** Publishes the external addresses that this owner holds. */
   holds(addresses: readonly MultiaddrText[]): void
-  /** The other owners that hold a mapping, or one with an address of these. */
+  /** Resolves with the other owners that hold one of the addresses; any mapping of the endpoint if none are given. */
   others(addresses?: readonly MultiaddrText[]): Promise<readonly Owner[]>
-  /** Tells that it holds nothing any more. Resolves with the owners that hold one of the addresses: without any, the caller
-   * deletes the mapping, and calls `end` after that. */
+  /** Publishes that this owner holds nothing. Resolves with the owners that hold one of the addresses. If there are
+   * none, the caller deletes the mapping and then calls `end`. */
   leave(addresses: readonly MultiaddrText[]): Promise<readonly Owner[]>
-  /** Idempotent. The other owners hear of it. */
+  /** Ends the claim and notifies the other owners. Idempotent. */
   end(): Promise<void>
 }
 
 interface Known {
   readonly claim: EndpointClaim
   readonly wants: Set<Want>
-  /** As it was told last. */
+  /** The last known answer. */
   others: readonly Owner[]
 }
 
-/** The claims of one traversal: one for each endpoint, however many mappers are asked for it. */
+/** The claims of one traversal: one for each endpoint, regardless of how many mappers are asked for it. */
 export interface Claims {
-  /** Resolves with the key to ask the gateway with. */
+  /** Resolves with the key to use at the gateway. */
   agree(want: Want, endpoint: Endpoint, gateway: string, key: string, call: CallOptions): Promise<string>
   holds(endpoint: Endpoint, addresses: readonly MultiaddrText[]): void
-  /** The other owners that hold one of the addresses; of any address, if none are given. */
+  /** Resolves with the other owners that hold one of the addresses, or any address if none are given. */
   others(endpoint: Endpoint, addresses?: readonly MultiaddrText[]): Promise<readonly Owner[]>
   leave(endpoint: Endpoint, addresses: readonly MultiaddrText[]): Promise<readonly Owner[]>
-  /** Ends the claims that were made for a want alone. */
+  /** Ends the claims that only this want needs. */
   drop(want: Want): Promise<void>
 }
 
-/** Longer, in ms, it is not waited for: a state folder that is away must not keep a host unreachable. */
+/** How long to wait for other owners (ms): a missing state folder must not keep a host unreachable. */
 const patienceMs = 2000
-/** At the end there is less time: the router has to be asked still, in ms. */
+/** The shorter limit at the end, when the router has still to be asked (ms). */
 const leavingMs = 1000
 
-/** @param changed - told of an endpoint whose mapping is to be asked for again */
+/** @param changed - called with an endpoint if its mapping must be requested again */
 export function createClaims(
   owners: EndpointOwners | undefined,
   clock: Clock,
@@ -67,7 +70,7 @@ export function createClaims(
 ): Claims {
   const claims = new Map<string, Known>()
 
-  /** What it gives, or `otherwise` where it takes too long. */
+  /** Resolves with the result of the work, or with `otherwise` if that takes too long. */
   async function soon<T>(work: Promise<T>, otherwise: T, ms = patienceMs): Promise<T> {
     const over = new AbortController()
     const late = clock.sleep(ms, over).then(
@@ -114,7 +117,7 @@ export function createClaims(
   }
 }
 
-/** Resolves with a memory whose key is the one that all owners of the endpoint use. */
+/** Resolves with a memory that has the key of all owners of the endpoint. */
 export async function agreeOn(
   memory: Awaited<ReturnType<MemoryBook['recall']>>,
   { claims, book, want }: { readonly claims: Claims; readonly book: MemoryBook; readonly want: Want },
@@ -124,7 +127,7 @@ export async function agreeOn(
   return key === memory.key ? memory : book.rekey(memory, key, call)
 }
 
-/** Made once: an abort without a reason makes a new error with its stack. */
-const done = new Error('it is not waited for any more')
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
+const done = new Error('no longer waited for')
 
 const keyOf = ({ protocol, address, port }: Endpoint): string => `${protocol} ${address} ${port}`

@@ -1,16 +1,17 @@
 import type { CallOptions, Clock } from '@postern/interface'
 
-/** Waits for work of a store. Resolves when it is done, or when it takes too long. Rejects with the signal's reason. */
+/** Waits for an operation of a store. Resolves when it is done, or when it takes too long. Rejects with the signal's
+ * reason. */
 export type Patience = (work: Promise<void>, call: CallOptions) => Promise<void>
 
-/** Made once: an abort without a reason makes a new error with its stack. */
-const over = new Error('it is not waited for any more')
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
+const over = new Error('no longer waited for')
 
 /**
- * A disk that is away must not keep a host unreachable: work that takes longer than `ms` is told to `complain`, and nothing
- * is waited for after that until it is done. The work must not reject.
+ * Bounds the wait for a store, so that a missing disk does not keep a host unreachable. Work that takes longer than
+ * `ms` is reported to `onError`; later work is not waited for until it is done. The work must not reject.
  */
-export function createPatience(ms: number, clock: Clock, complain: (error: unknown) => void): Patience {
+export function createPatience(ms: number, clock: Clock, onError: (error: unknown) => void): Patience {
   let isSlow = false
 
   return async (work, call) => {
@@ -27,12 +28,12 @@ export function createPatience(ms: number, clock: Clock, complain: (error: unkno
       cut.abort(over)
     }
     isSlow = true
-    complain(new Error(`the store does not answer within ${ms} ms`))
+    onError(new Error(`the store does not answer within ${ms} ms`))
     void work.then(() => (isSlow = false))
   }
 }
 
-/** Waits for work, but no longer than the signal lives. */
+/** Waits for work, or rejects with the signal's reason. */
 export function unlessAborted<T>(work: Promise<T>, { signal }: CallOptions): Promise<T> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)

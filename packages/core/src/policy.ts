@@ -1,117 +1,124 @@
-/** The numbers and choices of the ladder. Every part can be replaced: `createTraversal({ policy: { quorum: 3 } })`. */
+/** The limits and intervals of a traversal. Each can be replaced: `createTraversal({ policy: { quorum: 3 } })`. */
 export interface Policy {
-  /** How long a better-ranked strategy that is still searching holds back one that has found something, in ms.
+  /** How long a strategy that has found something waits for better-ranked ones that are still searching, in ms.
    * @default 250 */
   readonly windowMs: number
-  /** After this time the first pass is over even if strategies are still searching, in ms.
+  /** The first pass ends after this time even if strategies are still searching, in ms.
    * @default 1000 */
   readonly firstPassMs: number
-  /** How long the ladder waits for one strategy before it asks the next one as well, and how long a relay may take to
-   * reserve, in ms. The first strategy is not given up: the first grant is kept.
+  /** How long to wait for one strategy before the next one is asked as well, and how long a relay may take to
+   * reserve, in ms. The slower strategy is not cancelled: the first grant is kept.
    * @default 2000 */
   readonly attemptMs: number
-  /** How long one verb of a mapper may take at most where the strategy states no limit of its own, in ms.
+  /** How long one call of a mapper may take if the strategy states no limit of its own, in ms.
    * @default 30000 */
   readonly verbMs: number
-  /** How long deleting may take that was not confirmed, in ms.
+  /** How long a strategy may take to delete what a request without an answer may have mapped, in ms.
    * @default 15000 */
   readonly undoMs: number
-  /** How long a strategy that has found nothing so far counts as still searching, in ms.
+  /** How long a strategy that has found nothing counts as still searching, in ms.
    * @default 15000 */
   readonly searchMs: number
-  /** The lifetime that is asked for, in ms. What is granted may differ.
+  /** The lifetime to request, in ms. The granted lifetime may differ.
    * @default 7200000 (2 h) */
   readonly lifetimeMs: number
-  /** How long an attempt that failed rests, in ms: at first, and at most. It doubles in between.
+  /** Delay before a failed attempt is repeated, in ms: initially, and at most. It doubles in between.
    * @default { firstMs: 5000, mostMs: 300000 } */
   readonly retry: BackOff
-  /** Reasons to look again that come together are one, in ms.
+  /** How long to collect reasons to search or check again before acting on them once, in ms.
    * @default 500 */
   readonly coalesceMs: number
-  /** How far apart recoveries of one gateway are, in ms: at first, and at most. It doubles in between.
+  /** Minimum interval between recoveries of one gateway, in ms: initially, and at most. It doubles in between.
    * @default { firstMs: 10000, mostMs: 300000 } */
   readonly recovery: BackOff
-  /** The longest wait before renewing after a router has started again, in ms: a whole network wakes up then
+  /** Maximum random delay before renewing after a router restart, in ms, since all hosts of the network renew then
    * (RFC 6886 §3.7, RFC 6887 §14.1.3).
    * @default 5000 */
   readonly restartJitterMs: number
-  /** How often a gateway that announces nothing is asked whether it is still the same, in ms.
+  /** How often to ask a gateway that announces nothing whether its state is unchanged, in ms.
    * @default 900000 (15 min) */
   readonly pollMs: number
   /** How many witnesses on distinct networks must agree.
    * @default 2 */
   readonly quorum: number
-  /** How many witnesses are asked in one round at most.
+  /** How many witnesses to ask in one round at most.
    * @default 5 */
   readonly witnessesPerRound: number
-  /** How many addresses one witness is asked about per minute at most, and how often one observer is asked.
+  /** Maximum number of requests per minute to one witness, and to one observer.
    * @default 4 */
   readonly askedPerMinute: number
-  /** How long a witness may take, in ms.
+  /** How long a witness may take to answer, in ms.
    * @default 15000 */
   readonly verifyMs: number
-  /** After so long another witness is asked beside one that has not answered, in ms.
+  /** How long to wait for a witness before another one is asked as well, in ms.
    * @default 2000 */
   readonly slowWitnessMs: number
-  /** When a verified address is verified again, in ms: at first, and at most. It doubles in between, ± 20 %.
+  /** Interval between verifications of a verified address, in ms: initially, and at most. It doubles in between, ±20 %.
    * @default { firstMs: 600000, mostMs: 3600000 } */
   readonly reverify: BackOff
-  /** How long an address that was refuted is not announced again, in ms: at first, and at most.
+  /** How long a refuted address is not announced again, in ms: initially, and at most.
    * @default { firstMs: 30000, mostMs: 600000 } */
   readonly holdDown: BackOff
-  /** After this time without enough witnesses a consistent address counts as it is, in ms.
+  /** How long to wait for enough witnesses before a consistent address counts as reachable without them, in ms.
    * @default 10000 */
   readonly unverifiedAfterMs: number
-  /** How many observers are asked about one socket, on distinct networks where there are some.
+  /** How many observers to ask about one socket, on distinct networks where possible.
    * @default 3 */
   readonly observers: number
-  /** How long an observer may take, in ms. One that shows how the NAT behaves waits for what does not come.
+  /** How long an observer may take, in ms. Some tests of a NAT wait for datagrams that never arrive.
    * @default 30000 */
   readonly observeMs: number
-  /** How far apart questions to observers are in one network, in ms: at first, and at most. It doubles while the answers stay
-   * the same. Without a doubt nobody is asked twice; after a failure the first wait is that of `retry`.
+  /** Minimum interval between requests to the same observers in one network, in ms: initially, and at most. It
+   * doubles while the answers stay the same. Observers are asked again only after a doubt or a failure; after a
+   * failure the first interval is that of `retry`.
    * @default { firstMs: 300000, mostMs: 3600000 } */
   readonly reobserve: BackOff
-  /** When relays are asked and let go. */
+  /** When relays are reserved and released. */
   readonly relay: RelayPolicy
   /** How long `stop` takes at most, in ms.
    * @default 2000 */
   readonly stopMs: number
-  /** How long `stop` takes at most where a router is known to be slow, in ms: three times as long as its slowest verb has
-   * taken, and no longer than this.
+  /** How long `stop` may take at most if a router is slow, in ms. The limit is then three times the duration of the
+   * router's slowest call, and never more than this.
    * @default 10000 */
   readonly slowStopMs: number
-  /** How long after the start leftovers of an earlier run are deleted, in ms.
+  /** How long after the start the mappings that an earlier run left are deleted, in ms.
    * @default 10000 */
   readonly tidyAfterMs: number
 }
 
+/** A delay that doubles with each repetition, from `firstMs` up to `mostMs`, in ms. */
 export interface BackOff {
+  /** The delay after the first failure. */
   readonly firstMs: number
+  /** The maximum delay. */
   readonly mostMs: number
 }
 
+/** When relays are reserved and released. */
 export interface RelayPolicy {
-  /** How many reservations, on distinct networks.
+  /** Number of reservations, on distinct networks.
    * @default 2 */
   readonly count: number
-  /** How long the first one waits where this gateway's address was verified within a day, in ms.
+  /** How long to delay the first reservation if this host was verified within the last day, in ms.
    * @default 2000 */
   readonly patienceMs: number
-  /** After this time without `public` the second one is taken, in ms.
+  /** How long to wait for the verdict `public` before the second reservation is made, in ms.
    * @default 5000 */
   readonly secondAfterMs: number
-  /** After so long `public` the reservations are let go, in ms.
+  /** How long the verdict must be `public` before the reservations are released, in ms.
    * @default 60000 */
   readonly letGoAfterMs: number
-  /** Whether circuits of ours are in use: the reservations are kept as long as they are.
-   * @default none ever is */
+  /** Returns whether relayed connections (circuits) of this host are in use. Reservations are kept while it returns
+   * true.
+   * @default circuits never count as in use */
   readonly inUse: () => boolean
-  /** How long a relay that refused rests at least, in ms.
+  /** How long a relay that refused is not asked again, in ms: initially, and at most.
    * @default { firstMs: 60000, mostMs: 3600000 } */
   readonly rest: BackOff
 }
 
+/** The policy that applies where none is given. */
 export const defaultPolicy: Policy = {
   windowMs: 250,
   firstPassMs: 1000,
@@ -149,6 +156,6 @@ export const defaultPolicy: Policy = {
   tidyAfterMs: 10_000
 }
 
-/** The wait before try number `failures + 1`. */
+/** Returns the delay before the next try after this many failures, in ms. */
 export const backOffMs = ({ firstMs, mostMs }: BackOff, failures: number): number =>
   Math.min(mostMs, firstMs * 2 ** Math.max(0, failures - 1))

@@ -15,13 +15,13 @@ import type { Owner } from './owners.js'
 import { type Entry, gatewayKey } from './roster.js'
 import { type Want, withSuffix } from './wants.js'
 
-/** A lease that can be used, and the external address that it names first. */
+/** A usable lease, and the first external address that it names. */
 export interface Grant {
   readonly lease: Lease
   readonly external: NonNullable<ReturnType<typeof parseMultiaddr>>
 }
 
-/** A lease that is held, and where it came from. */
+/** A lease that is held, and its origin. */
 export interface Held extends Grant {
   readonly want: Want
   readonly entry: Entry
@@ -31,19 +31,20 @@ export interface Held extends Grant {
   readonly holder: Holder
 }
 
-/** Makes known what is held: in the ledger, among the candidates, to the memory and to whoever listens. */
+/** Publishes a mapping: address ownership, candidates, stored memory, events. */
 export interface Publisher {
-  /** Notes who holds the lease's addresses. To be called before any other verb of the gateway can run. */
+  /** Records that this holder has the lease's addresses. Must be called before another request to the gateway can
+   * run. */
   take(lease: Lease, holder: Holder): void
-  /** Tells of a lease that was taken: a new one, or the successor of one before. */
+  /** Publishes a lease that was taken: a new one, or the successor of `before`. */
   publish(next: Held, before: Held | undefined): void
-  /** Withdraws the addresses that the next lease does not have. True if the mapping was nobody else's too. */
+  /** Withdraws the addresses that the next lease does not have. Returns true if no other holder has any of them. */
   withdraw(old: Held, next?: Held): boolean
   tell(event: MappingEventName, about: Held, error?: NatError): void
-  /** Says that other programs of this host have the same mapping, if any do. */
+  /** Reports the other programs of this host that hold the same mapping, if any. */
   tellOwners(about: Held, owners: readonly Owner[]): void
-  /** Says that nothing works. */
-  complain(want: Want, reasons: readonly EventReason[]): void
+  /** Reports that nothing works. */
+  reportFailure(want: Want, reasons: readonly EventReason[]): void
 }
 
 export function createPublisher(context: Context): Publisher {
@@ -104,7 +105,7 @@ export function createPublisher(context: Context): Publisher {
       if (before !== undefined && !isSame && mapper.gateway !== null) context.gatewayChanged(gatewayKey(mapper.gateway))
       tell(before === undefined ? 'mapped' : isSame ? 'renewed' : 'changed', next)
     },
-    complain({ endpoint }, reasons) {
+    reportFailure({ endpoint }, reasons) {
       const { protocol, address, port } = endpoint
       emit({
         event: 'failed',
@@ -119,15 +120,15 @@ export function createPublisher(context: Context): Publisher {
   }
 }
 
-/** Beyond this a lease counts as one that never lapses, and no date can tell when it does. */
+/** A lease with a longer lifetime counts as one that never expires, since no date can tell when it does (ms). */
 const longestMs = 100 * 365 * 24 * 60 * 60 * 1000
 
-/** What a lease grants, with a lifetime that can be. Throws `GRANT_INVALID`. */
+/** Returns the lease with a usable lifetime, and its first external address. Throws `GRANT_INVALID`. */
 export function checkGrant(lease: Lease, before?: Grant): Grant {
   const { addresses, lifetimeMs } = lease
   const isSame = before !== undefined && isSameList(addresses, before.lease.addresses)
   const external = isSame ? before.external : externalOf(lease)
-  if (!addresses.every(isMultiaddrText)) throw natError('GRANT_INVALID', 'the grant names an address that is none')
+  if (!addresses.every(isMultiaddrText)) throw natError('GRANT_INVALID', 'the grant names an invalid address')
   if (external === undefined) throw natError('GRANT_INVALID', 'the grant names no address')
   if (!(lifetimeMs > 0)) throw natError('GRANT_INVALID', `the grant is for ${lifetimeMs} ms`)
   if (lifetimeMs <= longestMs || lifetimeMs === Number.POSITIVE_INFINITY) return { lease, external }

@@ -1,13 +1,13 @@
 import type { Memory } from './memory.js'
 
-/** Routers that are remembered without a mapping; more are forgotten, the oldest first. */
+/** Maximum number of routers that are remembered without a mapping. The oldest are forgotten. */
 const maxNotes = 32
-/** Of one strategy at one router. */
+/** Maximum number of quirks of one strategy at one router. */
 const maxQuirks = 8
-/** Of all strategies at one router. */
+/** Maximum number of quirks of all strategies at one router. */
 const maxKept = 32
 const isWord = (quirk: unknown): quirk is string => typeof quirk === 'string' && /^[a-z0-9-]{1,40}$/.test(quirk)
-/** As it is stored: the strategy, and its word. */
+/** Whether a value is a quirk as it is stored: the strategy, a colon, and the strategy's word. */
 const isKept = (quirk: unknown): boolean => typeof quirk === 'string' && /^.{1,80}:[a-z0-9-]{1,40}$/.test(quirk)
 
 const isOf = (memory: Memory, gateway: Memory['gateway']): boolean =>
@@ -18,7 +18,7 @@ const isOf = (memory: Memory, gateway: Memory['gateway']): boolean =>
 const allOf = (memories: Iterable<Memory>, gateway: Memory['gateway']): readonly string[] =>
   [...memories].flatMap((each) => (isOf(each, gateway) ? (each.quirks ?? []) : []))
 
-/** What all memories tell of one router to one strategy. */
+/** Returns the quirks of a router that one strategy reported, from all memories. */
 export function knownQuirks(
   memories: Iterable<Memory>,
   gateway: Memory['gateway'],
@@ -29,7 +29,7 @@ export function knownQuirks(
   return [...new Set(own)].slice(0, maxQuirks)
 }
 
-/** What a memory tells after the strategy has told these words. Undefined where it has never told anything. */
+/** Returns the quirks of a memory after the strategy has reported these words. Undefined if none were ever reported. */
 export function quirksAfter(
   before: readonly string[] | undefined,
   strategy: string,
@@ -41,20 +41,21 @@ export function quirksAfter(
   return [...others, ...own].slice(0, maxKept)
 }
 
-/** Whether a value of a store can be the quirks of a memory. */
+/** Whether a stored value is a valid list of quirks. */
 export const areQuirks = (value: unknown): boolean =>
   value === undefined || (Array.isArray(value) && value.length <= maxKept && value.every(isKept))
 
 export const isSameQuirks = (one: readonly string[] = [], other: readonly string[] = []): boolean =>
   one.length === other.length && one.every((quirk) => other.includes(quirk))
 
-/** Whether it is of a router, and not of a mapping. */
+/** Whether a memory is of a router only, and not of a mapping. */
 export const isNote = ({ externalPort, quirks = [] }: Memory): boolean => externalPort === null && quirks.length > 0
 
-/** What stays of a memory whose mapping is gone: the quirks of the router. Undefined where it has none, or where another memory
- * tells them.
+/**
+ * Returns what remains of a memory when its mapping is gone: the quirks of the router. Undefined if it has none, or if
+ * other memories have them.
  *
- * @param key - of whatever is mapped next: the old one has been used
+ * @param key - the key for the next mapping: the old one has been used
  */
 export function noteOf(memory: Memory, others: Iterable<Memory>, key: string): Memory | undefined {
   const { gateway, quirks = [] } = memory
@@ -64,7 +65,7 @@ export function noteOf(memory: Memory, others: Iterable<Memory>, key: string): M
   return { ...memory, key, externalPort: null, wantedPort: null, expiresAt: null, verifiedAt: null }
 }
 
-/** The oldest notes beyond the bound. */
+/** Returns the oldest notes beyond the maximum. */
 export function surplusNotes(memories: Iterable<Memory>): readonly Memory[] {
   const notes = [...memories].filter(isNote)
   return notes.slice(0, Math.max(0, notes.length - maxNotes))

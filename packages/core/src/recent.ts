@@ -1,9 +1,11 @@
-/** Gateways that are remembered. Routes can be forged without end, so others are forgotten, those used longest ago first. */
+/** Maximum number of remembered gateways. Routes can be forged endlessly, so the least recently used are forgotten. */
 const maxGateways = 64
 
-/** Notes what is known of a gateway as used now, and forgets the oldest where there are too many.
+/**
+ * Marks a gateway as used now, and forgets the least recently used ones beyond the maximum.
  *
- * @param isNeeded - whether one that would be forgotten has to stay */
+ * @param isNeeded - whether an entry must be kept
+ */
 export function remember<T>(known: Map<string, T>, gateway: string, value: T, isNeeded: (other: T) => boolean): void {
   known.delete(gateway)
   for (const [other, each] of known) {

@@ -5,27 +5,30 @@ import { remember } from './recent.js'
 
 type Why = 'hint' | 'restarted'
 
-/** Decides when a gateway is asked again about everything that it granted. */
+/** Decides when to ask a gateway again for everything that it granted. */
 export interface Recoveries {
-  /** Something suggests that this gateway is not what it was. `restarted`: it has lost its mappings.
+  /**
+   * Reports a sign that a gateway's state may have changed, or that it has lost its mappings (`restarted`).
    *
-   * @param by - the strategy that has found it out; of two that tell of a restart, the later one tells of the same */
+   * @param by - the strategy that has detected it. Of several strategies that report a restart, the later ones report
+   * the same one
+   */
   trigger(gateway: string, why: Why, call: CallOptions, by?: string): void
-  /** Something has changed there indeed: the next hint need not wait for long. */
+  /** Reports that something has indeed changed there: the next hint is acted on sooner. */
   confirm(gateway: string): void
 }
 
-/** A restart that several strategies notice is noticed by all of them within this time, in ms: UPnP looks at the device first. */
+/** All strategies notice a restart within this time (ms). UPnP inspects the device first. */
 const sameRestartMs = 30_000
 
 interface Restart {
   readonly toldMs: number
-  /** The strategies that have told of it. */
+  /** The strategies that have reported it. */
   readonly by: Set<string>
 }
 
 interface Pace {
-  /** Why the next recovery comes, and when at the earliest; undefined while none is to come. */
+  /** The next recovery: why, and when at the earliest. Undefined if none is due. */
   pending: { readonly why: Why; readonly dueMs: number; toldMs: number; readonly call: CallOptions } | undefined
   readonly bell: Bell
   lastMs: number
@@ -33,15 +36,16 @@ interface Pace {
   count: number
   restartedMs: number
   restarts: number
-  /** The latest one that was told of. */
+  /** The latest restart that was reported. */
   restart: Restart | undefined
 }
 
 /**
- * Triggers that come together are one; recoveries of one gateway keep a distance that grows while nothing comes of them:
- * anybody on the link can forge hints.
+ * Combines triggers that come together. Recoveries of one gateway keep a minimum interval, which grows while they
+ * change nothing: any host on the link can forge hints.
  *
- * @param recover - is told, too, when the last trigger came, or the first one of the last restart, on the monotonic clock: what was granted since then is new
+ * @param recover - receives the time (monotonic ms) of the last trigger too, or of the first report of the last
+ * restart: leases granted since then are new
  */
 export function createRecoveries(
   host: Host,
@@ -61,12 +65,13 @@ export function createRecoveries(
       restarts: 0,
       restart: undefined
     }
-    // One that waits is kept: what it waits for is to happen.
+    // Keep gateways with a pending recovery.
     remember(paces, gateway, pace, ({ pending }) => pending !== undefined)
     return pace
   }
 
-  /** When the restart was told of first, that a strategy tells of now. One that tells twice tells of two. */
+  /** Returns when a restart that a strategy reports now was first reported (monotonic ms). A second report of one
+   * strategy is a second restart. */
   function firstToldMs(pace: Pace, by: string): number {
     const now = clock.monotonicMs()
     const { restart } = pace
@@ -78,7 +83,7 @@ export function createRecoveries(
     return now
   }
 
-  /** That it has started again is what the router itself said when it was asked: no hint before puts that off. */
+  /** The router itself confirmed the restart, so earlier unconfirmed hints do not delay the recovery. */
   const allowedMs = (pace: Pace, why: Why): number =>
     why === 'restarted'
       ? pace.restartedMs + backOffMs(policy.recovery, pace.restarts)
@@ -113,7 +118,7 @@ export function createRecoveries(
       const toldMs = why === 'restarted' ? firstToldMs(pace, by) : now
       if (waiting?.why === why) waiting.toldMs = toldMs
       if (waiting?.why === why || waiting?.why === 'restarted') return
-      // RFC 6886 §3.7, RFC 6887 §14.1.3: after a restart every host of the network wakes up at once.
+      // RFC 6886 §3.7, RFC 6887 §14.1.3: after a restart all hosts of the network react at once.
       const jitterMs = why === 'restarted' ? host.random() * policy.restartJitterMs : 0
       pace.pending = { why, dueMs: now + policy.coalesceMs + jitterMs, toldMs, call }
       if (waiting !== undefined) return pace.bell.ring('look')

@@ -10,22 +10,22 @@ import {
 } from '@postern/interface'
 import { asNatError, attempt } from './attempt.js'
 import { type Bell, createBell } from './bell.js'
-import type { Closing, Context } from './context.js'
+import type { ShutdownScope, Context } from './context.js'
 import { keep } from './keeper.js'
 import { backOffMs } from './policy.js'
 import { minSpacingMs } from './renewal.js'
 import type { Entry } from './roster.js'
 
-/** The safety net: reservations at relays, taken early and let go when they are not needed. */
+/** Keeps reservations at relays: made early, and released when they are not needed. */
 export interface Relays {
-  /** Takes, keeps and lets go until the signal aborts; then lets go of all of them, as long as the other one does not. */
-  run(call: CallOptions, last: Closing): Promise<void>
-  /** Relays came or went, or the verdict changed. */
+  /** Makes, keeps and releases reservations until `call` aborts. `shutdown` bounds the releases. */
+  run(call: CallOptions, shutdown: ShutdownScope): Promise<void>
+  /** Reports that relays came or went, or that the verdict changed. */
   look(): void
-  /** The relay is not there any more, and with it the reservation. */
+  /** Reports that a relay is gone, and its reservation with it. */
   gone(id: string): void
   readonly count: () => number
-  /** What one connection through the relays that are used may carry; undefined where there are none, or no limits. */
+  /** Returns what one connection through the relays in use may carry; undefined without relays or limits. */
   readonly limits: () => RelayLimits | undefined
 }
 
@@ -37,14 +37,14 @@ interface Reservation {
   readonly cut: AbortController
 }
 
-/** Made once: an abort without a reason makes a new error with its stack. */
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
 const notNeeded = new Error('the reservation is not needed')
 const relayGone = new Error('the relay is gone')
 
 const awayCodes: ReadonlySet<string> = new Set(['NO_REPLY', 'UNREACHABLE', 'ATTEMPT_TIMEOUT'])
 
-/** @param isPublic - since when, on the monotonic clock, the verdict is `public`; undefined while it is not
- *  @param isTrusted - whether this gateway's address was verified within a day */
+/** @param isPublic - since when the verdict is `public` (monotonic ms); undefined while it is not
+ * @param isTrusted - whether this host was verified within a day */
 export function createRelays(context: Context, isPublic: () => number | undefined, isTrusted: () => boolean): Relays {
   const { host, policy, roster, candidates } = context
   const { clock } = host
@@ -52,8 +52,8 @@ export function createRelays(context: Context, isPublic: () => number | undefine
   const held = new Map<string, Reservation>()
   const rests = new Map<string, { readonly count: number; readonly untilMs: number }>()
 
-  /** What a user named counts more than the policy. */
-  function most(): number {
+  /** Returns how many reservations to hold: the number that the user named, or else that of the policy. */
+  function maxReservations(): number {
     const counts = roster.entries.flatMap(({ kind, count }) => (kind === 'relay' && count !== undefined ? [count] : []))
     return counts.length === 0 ? policy.relay.count : Math.max(...counts)
   }
@@ -73,14 +73,14 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     return best ?? waitMs
   }
 
-  async function reserve(entry: Entry, relay: Relay, { signal }: CallOptions, last: Closing): Promise<void> {
+  async function reserve(entry: Entry, relay: Relay, { signal }: CallOptions, shutdown: ShutdownScope): Promise<void> {
     const { id } = relay.party
     try {
-      const late = (lease: Lease): void => last.track(release(lease, last))
+      const late = (lease: Lease): void => shutdown.track(release(lease, shutdown))
       const lease = await attempt((call) => relay.reserve(call), policy.attemptMs, clock, { signal }, late)
       if (lease.addresses.length === 0 || !lease.addresses.every(isMultiaddrText) || !(lease.lifetimeMs > 0)) {
-        await release(lease, last)
-        throw natError('GRANT_INVALID', 'the relay granted no address that can be one, or no time')
+        await release(lease, shutdown)
+        throw natError('GRANT_INVALID', 'the relay granted an invalid address, none, or no lifetime')
       }
       rests.delete(id)
       entry.failure = undefined
@@ -88,7 +88,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       const reservation: Reservation = { entry, relay, lease, bell: createBell(clock), cut: new AbortController() }
       held.set(id, reservation)
       publish(reservation)
-      last.track(keepOne(reservation, { signal }, last))
+      shutdown.track(keepOne(reservation, { signal }, shutdown))
     } catch (error) {
       signal.throwIfAborted()
       const failure = asNatError(error)
@@ -98,7 +98,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     }
   }
 
-  /** One that refused is left alone for longer than one that was away. */
+  /** Backs off from a relay: for longer after a refusal than after no answer. */
   function rest(id: string, { code, retryAfterMs = 0 }: NatError): void {
     const count = (rests.get(id)?.count ?? 0) + 1
     const isAway = awayCodes.has(code)
@@ -113,23 +113,23 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     }
   }
 
-  async function keepOne(reservation: Reservation, { signal }: CallOptions, last: Closing): Promise<void> {
+  async function keepOne(reservation: Reservation, { signal }: CallOptions, shutdown: ShutdownScope): Promise<void> {
     const { cut } = reservation
     const call = { signal: anySignal([signal, cut.signal]) }
     const options = {
       clock,
       random: host.random,
       bell: reservation.bell,
-      spoiled: () => undefined,
-      // A relay that does not renew has let us go: a reservation lives by the connection.
+      invalidReason: () => undefined,
+      // A reservation lives as long as the connection: a relay that does not renew has dropped it.
       forgotten: () => true,
       pollMs: Number.POSITIVE_INFINITY,
-      heardMs: () => 0,
+      lastContactMs: () => 0,
       successor: () => undefined,
       abandon: (renewal: Promise<Lease>) =>
-        last.track(
+        shutdown.track(
           renewal.then(
-            (lease) => release(lease, last),
+            (lease) => release(lease, shutdown),
             () => undefined
           )
         ),
@@ -145,16 +145,16 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     try {
       await keep(reservation.lease, options, call)
       drop(reservation)
-      // Whoever grants it for a moment only is not asked all the time.
+      // Do not ask a relay all the time that grants very short reservations.
       rests.set(reservation.relay.party.id, { count: 0, untilMs: clock.monotonicMs() + minSpacingMs })
       bell.ring('look')
-      // The relay may have forgotten it; whoever listens through it here has not.
-      await release(reservation.lease, last)
+      // The relay may have forgotten the reservation, but this host still listens through it.
+      await release(reservation.lease, shutdown)
     } catch (error) {
       if (!call.signal.aborted) throw error
       drop(reservation)
       bell.ring('look')
-      await release(reservation.lease, last)
+      await release(reservation.lease, shutdown)
     }
   }
 
@@ -166,13 +166,13 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     context.touched()
   }
 
-  async function release(lease: Lease, last: Closing): Promise<void> {
-    await attempt((bounded) => lease.release(bounded), policy.attemptMs, clock, last).catch((error: unknown) =>
+  async function release(lease: Lease, shutdown: ShutdownScope): Promise<void> {
+    await attempt((bounded) => lease.release(bounded), policy.attemptMs, clock, shutdown).catch((error: unknown) =>
       host.log.debug(`a reservation was not released: ${asNatError(error).message}`)
     )
   }
 
-  /** How many reservations there should be now, and when that may change. */
+  /** Returns how many reservations there should be now, and when that may change. */
   function target(startedMs: number): { readonly count: number; readonly waitMs: number } {
     const now = clock.monotonicMs()
     const publicSince = isPublic()
@@ -186,24 +186,24 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     const patience = startedMs + (isTrusted() ? policy.relay.patienceMs : 0) - now
     if (patience > 0) return { count: held.size, waitMs: patience }
     const second = startedMs + policy.relay.secondAfterMs - now
-    // What is held already is kept: it may be the only way now.
-    if (second > 0) return { count: Math.max(held.size, Math.min(1, most())), waitMs: second }
-    return { count: most(), waitMs: Number.POSITIVE_INFINITY }
+    // Keep the reservations that are held: they may be the only way in now.
+    if (second > 0) return { count: Math.max(held.size, Math.min(1, maxReservations())), waitMs: second }
+    return { count: maxReservations(), waitMs: Number.POSITIVE_INFINITY }
   }
 
   return {
-    async run({ signal }, last) {
+    async run({ signal }, shutdown) {
       let startedMs = clock.monotonicMs()
       let wasPublic = false
       while (!signal.aborted) {
         const publicNow = isPublic() !== undefined
-        // Losing the direct address starts the patience anew, but without any: it is needed now.
+        // The direct address was lost: start again, without the initial delay, because a relay is needed now.
         if (wasPublic && !publicNow) startedMs = clock.monotonicMs() - policy.relay.patienceMs
         wasPublic = publicNow
         const { count, waitMs } = target(startedMs)
         const choice = held.size < count ? choose() : Number.POSITIVE_INFINITY
         if (typeof choice !== 'number') {
-          await reserve(choice.entry, choice.relay, { signal }, last).catch(() => undefined)
+          await reserve(choice.entry, choice.relay, { signal }, shutdown).catch(() => undefined)
           continue
         }
         for (const { cut } of [...held.values()].slice(count)) cut.abort(notNeeded)

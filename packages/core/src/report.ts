@@ -2,26 +2,34 @@ import type { Behaviour, Protocol } from '@postern/interface'
 
 /** The report's JSON, version 1. `docs/report.schema.json` is this type as a JSON schema. Times are ISO 8601. */
 export interface Report {
+  /** Changes with the shape of the report. */
   readonly schemaVersion: 1
+  /** How reachable the host is. */
   readonly verdict: Verdict
+  /** Why it is not `public`, or not proven to be; null where there is no reason or none is known yet. */
   readonly cause: Cause | null
-  /** What to do next, a sentence each. */
+  /** What to do next, one sentence each. */
   readonly advice: readonly string[]
   /** The default route with the lowest metric. */
   readonly gateway: GatewayReport | null
-  /** Live and unrefuted external addresses, as multiaddr text. */
+  /** Live external addresses that are not refuted, as multiaddr text. */
   readonly externalAddresses: readonly string[]
+  /** What observers report of the NAT; null until one has answered. */
   readonly nat: NatReport | null
   /** In rank order. */
   readonly strategies: readonly StrategyReport[]
+  /** Every external address that is known, with the evidence for it. */
   readonly candidates: readonly CandidateReport[]
-  /** Peers that were connected through a relay, the latest news last, 256 at most. Only where a strategy upgrades
+  /** Peers that were connected through a relay, the latest change last, 256 at most. Only if a strategy upgrades
    * connections. */
   readonly peers?: readonly PeerReport[]
 }
 
+/** How reachable the host is: `public` directly, `relayed` through a relay only, `private` not from outside; `unknown`
+ * if that cannot be told yet. */
 export type Verdict = 'public' | 'relayed' | 'private' | 'unknown'
 
+/** Why the host is not reachable directly, or is not known to be. `docs/reading-a-report.md` explains each cause. */
 export type Cause =
   | 'no-route'
   | 'no-mapping-service'
@@ -36,66 +44,98 @@ export type Cause =
   | 'container-bridge'
   | 'loopback-only'
 
+/** The default route. */
 export interface GatewayReport {
+  /** The next hop; `0.0.0.0` or `::` for a point-to-point link. */
   readonly address: string
+  /** The name of the network interface. */
   readonly interface: string
+  /** What the route leads to, if its name or address shows that: a VPN, or a container bridge. */
   readonly description: string | null
 }
 
+/** How the NAT behaves, in the terms of RFC 4787. Null and `unknown` stand for what no observer could find out. */
 export interface NatReport {
+  /** What the external port depends on (RFC 4787 §4.1). */
   readonly mapping: Behaviour | null
+  /** Which datagrams are let in (RFC 4787 §5). */
   readonly filtering: Behaviour | null
+  /** Whether this host reaches itself by its external address (RFC 4787 §6). */
   readonly hairpin: 'works' | 'fails' | 'unknown'
 }
 
+/** One line of the report: a strategy, or a router that it found and that is not used. */
 export interface StrategyReport {
+  /** The name of the strategy, `nat-pmp` for example. */
   readonly name: string
-  /** The kind of ability that was found; null as long as none was. */
+  /** The kind of ability that it looks for or has found; null while neither is known. */
   readonly kind: 'mapper' | 'relay' | 'witness' | 'observer' | 'puncher' | null
   /** 0 is tried first. */
   readonly rank: number
+  /** What the strategy does now. */
   readonly state: StrategyState
-  /** From the start to the first outcome, in ms; null while there is none. */
+  /** From the start of the search to the first outcome, in ms; null before that. */
   readonly tookMs: number | null
+  /** Why the strategy is in this state, or what is wrong with what it granted. `code` is a code of the `NatError`
+   * registry. */
   readonly reason: { readonly code: string; readonly message: string } | null
-  /** Only while what is known of it may change by waiting: for an answer to its search, or to its request for a mapping. A
-   * router may take 10 s for one answer. */
+  /** Only while the state may still change: the strategy waits for an answer to its search, or to its request for a
+   * mapping. A router may take 10 s for one answer. */
   readonly waitingFor?: 'search' | 'grant'
 }
 
-/** `active`: something that lives was granted by it, or observers of it have told what they see. `standby`: found, and another one serves. `available`: found, and
- * nothing asked of it yet. `unavailable`: not here. `failed`: asked, and failed. `skipped`: not to be used here. */
+/** `active`: a lease of it is alive, or its observers have answered. `standby`: found, and another one serves.
+ * `available`: found, and nothing was asked of it yet. `unavailable`: nothing found. `failed`: asked, and failed.
+ * `skipped`: found on a router that is not used. */
 export type StrategyState = 'active' | 'standby' | 'available' | 'unavailable' | 'failed' | 'skipped'
 
+/** An external address that may lead to an endpoint. */
 export interface CandidateReport {
+  /** The address as multiaddr text. */
   readonly address: string
+  /** Where it comes from: a forward without a router's help, a mapping, an observer, a relay, or an address of this
+   * host. */
   readonly type: 'manual' | 'mapped' | 'observed' | 'relayed' | 'local'
+  /** The name of the strategy that reported it; null for an address of this host. */
   readonly strategy: string | null
+  /** The listening socket that it leads to; null for a relayed address. */
   readonly endpoint: { readonly protocol: Protocol; readonly address: string; readonly port: number } | null
+  /** What is known of it. */
   readonly state: CandidateState
+  /** ISO 8601; null for an address that does not expire. */
   readonly expiresAt: string | null
+  /** What witnesses found in the last round. */
   readonly evidence: readonly EvidenceReport[]
 }
 
-/** `claimed`: somebody says so. `consistent`: globally routable, and nothing known speaks against it. `verified`: a
- * quorum of witnesses reached it. `refuted`: a quorum could not. */
+/** `claimed`: only a router, an observer or the user says so. `consistent`: globally routable, and nothing known
+ * contradicts it. `verified`: a quorum of witnesses reached it. `refuted`: a quorum could not reach it. */
 export type CandidateState = 'claimed' | 'consistent' | 'verified' | 'refuted'
 
+/** What one witness found. */
 export interface EvidenceReport {
+  /** The id of the witness. */
   readonly party: string
+  /** Its network: the /16 (IPv4) or /32 (IPv6) prefix. */
   readonly network: string
+  /** `inconclusive`: the witness could not tell. */
   readonly outcome: 'reachable' | 'unreachable' | 'inconclusive'
+  /** When, in ISO 8601. */
   readonly at: string
 }
 
-/** How far a peer is on its way from a relayed connection to a direct one. */
+/** How far a peer is on the way from a relayed connection to a direct one. */
 export interface PeerReport {
+  /** The id of the peer. */
   readonly peer: string
+  /** `relayed`: connected through a relay. `punching`: the two sides agree on how to meet. */
   readonly state: 'relayed' | 'punching' | 'direct' | 'failed'
+  /** The name of the strategy that upgrades the connection. */
   readonly strategy: string
-  /** Of the direct connection, its other end. */
+  /** The peer's end of the direct connection; null while there is none. */
   readonly address: string | null
   /** Why there is no direct one: `symmetric-both`, `refused`, `timeout` and others, as the strategy names it. */
   readonly cause: string | null
+  /** When the state last changed, in ISO 8601. */
   readonly at: string
 }

@@ -16,21 +16,22 @@ export interface ReporterFacts {
   readonly relays: () => number
   readonly relayLimits: () => RelayLimits | undefined
   readonly witnessNetworks: () => number
-  /** Since when, on the monotonic clock, this network is searched; undefined while nothing runs. */
+  /** Since when this network is searched (monotonic ms); undefined while nothing runs. */
   readonly searchedMs: () => number | undefined
   readonly peers: () => readonly PeerReport[] | undefined
-  /** What observers say of the NAT, and what they see. */
+  /** What observers together report of the NAT. */
   readonly nat: () => NatFacts
+  /** The single observations. */
   readonly sightings: () => readonly Sighting[]
 }
 
 export interface Reporter {
   report(): Report
-  /** The part that listeners are told of, which takes less time. */
+  /** Returns the part that `verdict` events depend on. Faster than `report`. */
   summary(): Pick<Report, 'verdict' | 'cause' | 'externalAddresses' | 'nat'>
-  /** The strategies whose lines differ from the last time. */
+  /** Returns the lines that differ from the last call. */
   news(): readonly StrategyReport[]
-  /** Another run: every line is news. */
+  /** Starts anew for another run: every line counts as changed. */
   reset(): void
 }
 
@@ -39,7 +40,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
   const { clock } = host
   const lines = new Map<Entry, string>()
 
-  /** One whose time has passed while the machine slept counts no more, although nobody has been woken for it yet. */
+  /** Ignore candidates that expired during suspend, even if their timers have not fired. */
   function live(): readonly Candidate[] {
     const now = clock.wallMs()
     return candidates.all().filter(({ expiresAt }) => expiresAt === null || expiresAt > now)

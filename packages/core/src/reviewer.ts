@@ -1,15 +1,15 @@
 import type { CallOptions, Clock } from '@postern/interface'
 
-/** The least time between two looks at what has changed, in ms; */
+/** Minimum time between two reviews (ms). */
 const spacingMs = 20
-/** and so much more for each thing to look at: with thousands of endpoints a look takes a while, and may take a twentieth
- * of the time. Not measured, so that the same events have the same consequences on every machine. */
+/** Extra delay per endpoint and candidate, so that reviews use at most about 5 % of the time with thousands of them
+ * (ms). It is fixed and not measured, so that the same events have the same consequences on every machine. */
 const perThingMs = 0.05
 
-/** Runs a review soon after something changed, once for changes that come together. */
+/** Runs a review soon after a change, once for changes that come together. */
 export interface Reviewer {
   soon(call: CallOptions): void
-  /** Whether a summary differs from the one before. */
+  /** Whether a summary differs from the last one. */
   isNews(summary: string): boolean
 }
 
@@ -22,7 +22,7 @@ export function createReviewer(clock: Clock, review: () => number): Reviewer {
   async function run(call: CallOptions): Promise<void> {
     while (due) {
       due = false
-      // What happens in this turn of the event loop is one change.
+      // Changes in one turn of the event loop count as one.
       await Promise.resolve()
       if (call.signal.aborted) break
       const count = review()

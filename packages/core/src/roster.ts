@@ -20,39 +20,39 @@ import { checkDiscovery } from './check-options.js'
 import { reasonText } from './events.js'
 import { backOffMs, type Policy } from './policy.js'
 
-/** A strategy at work, and what it has found. */
+/** A running strategy and its findings. */
 export interface Entry {
   readonly name: string
   readonly rank: number
-  /** What it looks for: as it says itself, else as what it found; null where neither tells. */
+  /** What it looks for: as declared, else as its first finding shows; null while neither is known. */
   readonly kind: Ability['kind'] | null
-  /** The gateway its user named, if any. */
+  /** The gateway that the user named, if any. */
   readonly named: string | undefined
-  /** How many leases of it to hold, where its user named a number. */
+  /** How many leases of it to hold, if the user named a number. */
   readonly count: number | undefined
   readonly abilities: ReadonlyMap<string, Ability>
-  /** Why nothing was found so far. */
+  /** Why nothing has been found so far. */
   readonly absence: NatError | undefined
-  /** Why the announcements of its router cannot be heard, where that is so. */
+  /** Why announcements of its router cannot be received, if they cannot. */
   readonly unheard: NatError | undefined
-  /** Whether it has said anything in this pass. */
+  /** Whether it has reported anything in this pass. */
   readonly settled: boolean
   readonly tookMs: number | null
-  /** What its abilities last failed with; undefined as long as they do what is asked. */
+  /** The last failure of its abilities; undefined while they work. */
   failure: NatError | undefined
-  /** What could not be checked of its last grant. */
+  /** What could not be checked of its latest grant. */
   caveat: NatError | undefined
-  /** How many verbs that may grant something its abilities have not answered yet. */
+  /** How many requests for a mapping are unanswered. */
   asking: number
-  /** How many leases live that its abilities granted. */
+  /** How many leases that its abilities granted are alive. */
   leases: number
-  /** Whether its observers have answered. */
+  /** Whether any of its observers has answered. */
   hasTold: boolean
 }
 
 export interface Roster {
   readonly entries: readonly Entry[]
-  /** Searches on this network until the signal aborts. Resolves when every strategy has let go. */
+  /** Searches on this network until the signal aborts. Resolves when every strategy has finished. */
   search(network: Network, signal: AbortSignal): Promise<void>
 }
 
@@ -61,11 +61,12 @@ export interface RosterEvents {
   notice(entry: Entry, notice: Exclude<Notice, { what: 'absent' | 'unheard' }>): void
 }
 
-/** More parties than this from one strategy are a mistake, or an attack on our memory. */
-const mostAbilities = 256
+/** Further abilities of one strategy are ignored: so many are a mistake, or an attack on memory. */
+const maxAbilities = 256
 
-/** How a discovery ended: nothing more can come, it still looked and had found nothing, or a fault of its own. */
-type End = 'done' | 'barren' | 'broken'
+/** How a discovery ended. `done`: nothing more can come. `interrupted`: it was still listening, and had found
+ * nothing or was aborted. `broken`: a fault in the strategy's own code. */
+type End = 'done' | 'interrupted' | 'broken'
 
 type Working = { -readonly [key in keyof Entry]: Entry[key] } & {
   readonly discovery: Discovery
@@ -115,7 +116,7 @@ export function createRoster<H extends Host>(
     if (!isNotice(finding)) {
       checkAbility(finding)
       const key = abilityKey(finding)
-      if (!entry.abilities.has(key) && entry.abilities.size >= mostAbilities) return
+      if (!entry.abilities.has(key) && entry.abilities.size >= maxAbilities) return
       entry.abilities.set(key, finding)
       entry.kind ??= finding.kind
       return settle(entry, undefined)
@@ -125,17 +126,17 @@ export function createRoster<H extends Host>(
       return
     }
     if (finding.what === 'unheard') {
-      // Said once: the same port is missed on every gateway and in both families.
+      // Logged once: the same port fails on every gateway and in both families.
       if (entry.unheard === undefined) host.log.info(`${entry.name}: ${reasonText(finding.reason)}`)
       entry.unheard = finding.reason
       return events.changed(entry)
     }
     if (finding.what === 'gone') entry.abilities.delete(abilityKey(finding.about))
     events.notice(entry, finding)
-    if (finding.what === 'gone') settle(entry, natError('NO_SERVICE', 'it said that it is going away'))
+    if (finding.what === 'gone') settle(entry, natError('NO_SERVICE', 'it announced that it is going away'))
   }
 
-  /** One discovery; ends with the signal, when nothing more can come, or when it has found nothing for too long. */
+  /** Runs one discovery. Ends with the signal, when nothing more can come, or when nothing was found for too long. */
   async function discoverOnce(entry: Working, network: Network, signal: AbortSignal): Promise<End> {
     const cut = new AbortController()
     const stop = (): void => cut.abort(signal.reason)
@@ -143,15 +144,15 @@ export function createRoster<H extends Host>(
     const found = (finding: Finding): void => {
       if (!cut.signal.aborted) take(entry, finding)
     }
-    const barren = async (): Promise<void> => {
+    const restartIfEmpty = async (): Promise<void> => {
       do await clock.sleep(policy.pollMs, { signal: cut.signal })
       while (entry.abilities.size > 0)
       cut.abort()
     }
-    const again = barren().catch(() => undefined)
+    const again = restartIfEmpty().catch(() => undefined)
     let isBroken = false
     try {
-      await letGo((call) => entry.discovery.discover(network, found, call), cut.signal)
+      await runBounded((call) => entry.discovery.discover(network, found, call), cut.signal)
       if (!cut.signal.aborted && entry.abilities.size === 0) {
         settle(entry, entry.absence ?? natError('NO_SERVICE', 'nothing was found'))
       }
@@ -162,23 +163,23 @@ export function createRoster<H extends Host>(
         else settle(entry, asNatError(error))
       }
     }
-    const isBarren = cut.signal.aborted
-    // What it found lives on; where that is nothing, or the strategy is to start again, there is nothing to wait for.
+    const isInterrupted = cut.signal.aborted
+    // Keep the timer only if something was found and the strategy did not fail: then its findings stay in use.
     if (isBroken || entry.abilities.size === 0) cut.abort()
     await again
     signal.removeEventListener('abort', stop)
-    return isBroken ? 'broken' : isBarren ? 'barren' : 'done'
+    return isBroken ? 'broken' : isInterrupted ? 'interrupted' : 'done'
   }
 
-  /** A fault in the strategy's own code. What it found before stays in use: the router has not said anything new. */
+  /** Records a fault in the strategy's own code. Earlier findings stay in use: the router has reported no change. */
   function report(entry: Working, fault: NatError): void {
     host.log.info(`${entry.name}: ${fault.message}; it is started again`)
     entry.failure = fault
     settle(entry, fault)
   }
 
-  /** Runs a discovery; once the signal has aborted it does not wait for a strategy that holds on. */
-  async function letGo(discover: (call: CallOptions) => Promise<void>, signal: AbortSignal): Promise<void> {
+  /** Runs a discovery. After the signal has aborted it waits at most `graceMs` for the strategy to finish. */
+  async function runBounded(discover: (call: CallOptions) => Promise<void>, signal: AbortSignal): Promise<void> {
     const done = new AbortController()
     const bound = async (): Promise<void> => {
       await ended(signal)
@@ -196,8 +197,8 @@ export function createRoster<H extends Host>(
     while (!signal.aborted) {
       entry.startedMs = clock.monotonicMs()
       const end = await discoverOnce(entry, network, signal)
-      // A strategy that still listens for a router that comes later begins anew at once, and misses nothing.
-      if (end === 'barren') continue
+      // The strategy was still listening, so restart it at once and miss no announcement.
+      if (end === 'interrupted') continue
       if (clock.monotonicMs() - entry.startedMs >= policy.pollMs) faults = 0
       if (end === 'broken') faults += 1
       const waitMs = end === 'broken' ? Math.min(backOffMs(policy.retry, faults), policy.pollMs) : policy.pollMs
@@ -223,21 +224,22 @@ export function createRoster<H extends Host>(
   }
 }
 
-/** Strategies come from anywhere: what they find is not what the types promise, and one must not spoil the others. */
+/** Throws a TypeError for an invalid mapper. A third-party strategy may break the types, and must not affect the
+ * others. */
 function checkAbility(ability: Ability): void {
   if (ability.kind !== 'mapper') return
   const { gateway, protocols, map } = ability
   const isGateway = gateway === null || (typeof gateway === 'object' && typeof gateway.address === 'string')
   if (!isGateway || !Array.isArray(protocols) || typeof map !== 'function')
-    throw new TypeError('what was found is no mapper: its gateway, protocols or map are not what they must be')
+    throw new TypeError('the strategy found an invalid mapper: its gateway, protocols or map is wrong')
 }
 
-/** A second find with the same key replaces the first. */
+/** Identifies an ability. A later finding with the same key replaces the earlier one. */
 function abilityKey(ability: Ability): string {
   if (ability.kind === 'mapper')
     return `mapper ${ability.gateway ? gatewayKey(ability.gateway) : '-'} ${ability.family}`
   return ability.kind === 'puncher' ? 'puncher' : `${ability.kind} ${ability.party.id}`
 }
 
-/** Link-local addresses are the same on every link, so the interface belongs to the name of a gateway. */
+/** Identifies a gateway. Link-local addresses repeat on every link, so the key contains the interface. */
 export const gatewayKey = ({ address, interface: link }: Gateway): string => `${canonicalAddress(address)}%${link}`

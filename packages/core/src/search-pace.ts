@@ -1,27 +1,28 @@
 import type { Clock, Family } from '@postern/interface'
 import { backOffMs, type Policy } from './policy.js'
 
-/** Decides how soon a change of the network is searched for. */
+/** Decides how soon to search after a change of the network. */
 export interface SearchPace {
-  /** Notes a change, and returns how long to wait, in ms. */
+  /** Records a change and returns the delay before the search, in ms. */
   changed(families: readonly Family[], isUpAgain: boolean): number
-  /** A search begins, and covers every change so far. */
+  /** Records the start of a search, which covers all changes so far. */
   searched(): void
 }
 
 interface FamilyPace {
-  /** How many searches the changes of this family have caused since it was last calm. */
+  /** How many searches changes of this family have caused since it was last calm. */
   count: number
   changedMs: number
 }
 
-/** So many times a network that has come up again is searched at once, before the distance grows. */
+/** How often in a row a network that comes up again is searched at once, before the delays grow. */
 const maxPrompt = 4
 
 /**
- * Searches keep a distance that doubles while one family goes on changing: any neighbour can forge router advertisements that
- * change the IPv6 routes for ever. A change of the other family does not wait for that. A family is calm, and its next
- * change is searched for after the shortest distance, when it has not changed for the longest one.
+ * Delays between searches double while one family keeps changing, because any neighbour can forge router
+ * advertisements that change the IPv6 routes endlessly. A change of the other family is not delayed by that. A
+ * family that has not changed for the maximum delay is calm: its next change is searched for after the minimum
+ * delay.
  */
 export function createSearchPace(clock: Clock, policy: Pick<Policy, 'coalesceMs' | 'recovery'>): SearchPace {
   const distance = { firstMs: policy.coalesceMs, mostMs: policy.recovery.mostMs }
@@ -44,7 +45,7 @@ export function createSearchPace(clock: Clock, policy: Pick<Policy, 'coalesceMs'
       const count = Math.min(...changed.map((family) => noted(family).count))
       if (isUpAgain && count < maxPrompt) return 0
       const waitMs = searchedMs + backOffMs(distance, count + 1) - clock.monotonicMs()
-      // Without a route nothing was found: what it waits for here is a network that works.
+      // There was no route before, so the host is waiting for a working network: bound the delay.
       return isUpAgain ? Math.min(waitMs, policy.recovery.firstMs) : waitMs
     },
     searched() {

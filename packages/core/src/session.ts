@@ -1,5 +1,5 @@
 import { type CallOptions, type Family, hasNextHop, natError, type Network, printable } from '@postern/interface'
-import type { Closing, Context } from './context.js'
+import type { ShutdownScope, Context } from './context.js'
 import { createHolding, heldAt, type Holding } from './holding.js'
 import type { Observers } from './observers.js'
 import type { Recoveries } from './recovery.js'
@@ -15,20 +15,20 @@ import { primaryGateway, type Want } from './wants.js'
 export interface Session extends CallOptions {
   readonly searchedMs: () => number
   readonly isPassOver: () => boolean
-  /** Resolves when the first pass is over, or the session. */
+  /** Resolves when the first pass ends, or the session does. */
   readonly firstPass: Promise<void>
   readonly holdings: () => Iterable<Holding>
   hold(want: Want): void
   drop(want: Want): void
   /** Whether a lease of this gateway is held. */
   isHeldAt(gateway: string): boolean
-  /** The network is another one than before in these families; in none after the machine has slept. */
+  /** Handles a change of the network in these families; in none if the machine was suspended. */
   networkChanged(before: Network, changed: readonly Family[]): void
   /** Ends the first pass if everything that can be tried at once has been. */
   review(): void
-  /** Whatever comes of it, nothing begins any more. */
+  /** Aborts the run; no new work starts after this. */
   abort(): void
-  /** Gives everything back. Nothing runs once it has resolved. */
+  /** Releases everything. Nothing runs after it has resolved. */
   end(): Promise<void>
 }
 
@@ -41,20 +41,20 @@ export interface SessionParts {
   readonly wanted: Wanted
 }
 
-/** Made once: an abort without a reason makes a new error with its stack. */
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
 const stopped = new Error('the traversal was stopped')
-const unwanted = new Error('the endpoint is not wanted any more')
-const replaced = new Error('the network is another one')
+const unwanted = new Error('the endpoint is no longer wanted')
+const replaced = new Error('the network has changed')
 
-/** Releasing takes a router about as long as granting: so many times as long as its slowest answer is waited for. */
+/** Releasing takes a router about as long as granting, so `stop()` waits this many times its slowest answer. */
 const slowFactor = 3
 
-/** Starts it. The session must be known to the context when `begin` is called. */
+/** Creates a session. The context must know it before `begin` is called. */
 export function createSession(parts: SessionParts, cut: AbortController): Session & { begin(): void } {
   const { context, relays, recoveries, verifier, observers, wanted } = parts
   const { host, policy, roster, locals, doubts, network } = context
   const { clock } = host
-  /** Aborted when giving back has taken long enough. */
+  /** Aborts when the time for releasing is over. */
   const bound = new AbortController()
   const holdings = new Map<Want, { readonly holding: Holding; readonly cut: AbortController }>()
   const running = new Set<Promise<unknown>>()
@@ -63,7 +63,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
   let searchedMs = Number.NEGATIVE_INFINITY
   let isPassOver = false
   const pace = createSearchPace(clock, policy)
-  /** Aborted when the search that is due begins, or one that is due sooner takes its place. */
+  /** The scheduled search. Its timer is aborted when the search begins or an earlier one replaces it. */
   let due: { readonly atMs: number; readonly cut: AbortController } | undefined
 
   function track(work: Promise<unknown>): void {
@@ -75,7 +75,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     running.add(kept)
   }
 
-  const last: Closing = { signal: bound.signal, track }
+  const shutdown: ShutdownScope = { signal: bound.signal, track }
 
   function later(ms: number, call: CallOptions, then: () => void): void {
     track(clock.sleep(ms, call).then(then, () => undefined))
@@ -85,7 +85,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     for (const { holding } of holdings.values()) holding.ring(why)
   }
 
-  /** Looks at the network anew: what was found on the old one counts no more. */
+  /** Starts discovery on the current network. Findings of the old network no longer count. */
   function search(): void {
     due?.cut.abort(replaced)
     due = undefined
@@ -106,7 +106,8 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     }
   }
 
-  /** A network that flaps is not searched each time. One that has just come up is, soon. */
+  /** Schedules a search, so that a flapping network is not searched at every change. A network that has just come up
+   * is searched soon. */
   function searchSoon(before: Network, changed: readonly Family[]): void {
     const waitMs = pace.changed(changed, !before.gateways.some(hasNextHop))
     if (waitMs <= 0) return search()
@@ -124,7 +125,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     const own = new AbortController()
     holdings.set(want, { holding, cut: own })
     track(
-      holding.run(own, last).finally(() => {
+      holding.run(own, shutdown).finally(() => {
         holdings.delete(want)
         context.touched()
       })
@@ -153,7 +154,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     begin() {
       search()
       for (const want of wanted.all()) hold(want)
-      track(relays.run(cut, last))
+      track(relays.run(cut, shutdown))
       later(policy.tidyAfterMs, cut, () => track(tidy(context, wanted, cut)))
       context.touched()
     },
@@ -167,7 +168,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
       }
       const primary = ([4, 6] as const).flatMap((family) => primaryGateway(network(), family) ?? [])
       const gateways = new Set(primary.map(gatewayKey))
-      // Also those that were named, and are no next hops.
+      // Include gateways that the user named and that are not next hops.
       for (const { holding } of holdings.values()) {
         const gateway = heldAt(holding)
         if (gateway !== undefined) gateways.add(gateway)
@@ -177,7 +178,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     review() {
       if (isPassOver) return
       const isLate = clock.monotonicMs() - searchedMs >= policy.firstPassMs
-      const isSettled = isLate || roster.entries.every((entry) => entry.settled || isNoMapper(entry))
+      const isSettled = isLate || roster.entries.every((entry) => entry.settled || isNotMapper(entry))
       if (!isSettled || doubts.isLooking()) return
       for (const { holding } of holdings.values()) if (!holding.atRest()) return
       isPassOver = true
@@ -203,5 +204,6 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
   }
 }
 
-/** Strategies that look for parties elsewhere hold nobody back: they take seconds. */
-export const isNoMapper = ({ kind }: { readonly kind: string | null }): boolean => kind !== null && kind !== 'mapper'
+/** Whether a strategy maps no ports. Relay, witness and STUN discovery takes seconds, so the first pass does not
+ * wait for it. */
+export const isNotMapper = ({ kind }: { readonly kind: string | null }): boolean => kind !== null && kind !== 'mapper'

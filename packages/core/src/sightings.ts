@@ -23,24 +23,25 @@ export interface Sighting {
 
 /** What all observers together say of the NAT. */
 export interface NatKnowledge {
-  /** Null as long as nobody has seen anything. */
+  /** Null until an observer has answered. */
   readonly nat: NatReport | null
-  /** Why less is concluded than was said. */
+  /** Why less is concluded than the observers reported; undefined if they agree. */
   readonly dispute: NatError | undefined
 }
 
 const unknown: NatReport = { mapping: null, filtering: null, hairpin: 'unknown' }
 
-/** From the least to the most that a NAT asks of those who want to get through. */
+/** From least to most restrictive. */
 const strictness: readonly Behaviour[] = ['endpoint-independent', 'address-dependent', 'address-and-port-dependent']
 
 /**
- * What follows from sightings. Pure, and careful: one server tells an address only, unless it has two; where servers
- * contradict each other nothing is concluded; and where what they say of one thing differs, the worse is believed.
+ * Concludes from observations how the NAT behaves. Pure, and conservative: a server with one address shows only the
+ * external address; nothing is concluded where servers contradict each other; and where their reports differ, the more
+ * restrictive behaviour is assumed.
  */
 export function natOf(sightings: readonly Sighting[]): NatKnowledge {
   if (sightings.length === 0) return { nat: null, dispute: undefined }
-  // Translation is a matter of IPv4. Where nobody was asked over it, IPv6 tells at least of a firewall.
+  // Address translation concerns IPv4. Without observations over IPv4, those over IPv6 at least show a firewall.
   const four = sightings.filter(({ endpoint }) => endpoint.family === 4)
   const judged = [...bySocket(four.length > 0 ? four : sightings).values()].map(judge)
   const nats = judged.flatMap(({ nat }) => nat ?? [])
@@ -63,13 +64,13 @@ function bySocket(sightings: readonly Sighting[]): ReadonlyMap<string, readonly 
   return sockets
 }
 
-/** One socket. */
+/** Concludes from the observations of one socket. */
 function judge(sightings: readonly Sighting[]): NatKnowledge {
   const address = majority(sightings, ({ observation }) => parseMultiaddr(observation.address)?.address ?? '')
   if (address === undefined)
     return { nat: unknown, dispute: disagreement(sightings, 'at different external addresses') }
   const heard = sightings.filter(({ observation }) => parseMultiaddr(observation.address)?.address === address)
-  // Whoever is outvoted is not believed in anything else, and named.
+  // Ignore everything else that the minority servers report, and name them in the error.
   const dispute =
     heard.length < sightings.length ? disagreement(sightings, 'at different external addresses') : undefined
   const seen = heard.map(({ observation }) => observation)
@@ -83,14 +84,14 @@ function judge(sightings: readonly Sighting[]): NatKnowledge {
   return { nat: { mapping, ...rest }, dispute }
 }
 
-/** What mappings depend on, as several servers see the port, or one that has two addresses. */
+/** Returns what the external port depends on, as several servers see it, or one with two addresses. */
 function mappingOf(sightings: readonly Sighting[]): Behaviour | 'disputed' | null {
   const ports = new Set(sightings.map(({ observation }) => parseMultiaddr(observation.address)?.port))
   const told = sightings.flatMap(({ observation }) => observation.mapping ?? [])
   if (ports.size > 1) {
-    // Two addresses of one server saw the same port, and another server another one: that is no NAT.
+    // One server saw the same port from both of its addresses, and another server saw another port: no NAT does that.
     if (told.includes('endpoint-independent')) return 'disputed'
-    // Two addresses cannot tell what else it depends on; it makes no difference to those who want to get through.
+    // Two addresses cannot show all that the port depends on. For a peer the two dependent behaviours are equally hard.
     return worst(told) ?? 'address-and-port-dependent'
   }
   return networksOf(sightings).size > 1 ? 'endpoint-independent' : worst(told)
@@ -99,7 +100,7 @@ function mappingOf(sightings: readonly Sighting[]): Behaviour | 'disputed' | nul
 const networksOf = (sightings: readonly Sighting[]): ReadonlySet<string> =>
   new Set(sightings.map(({ party }) => party.network))
 
-/** What the most networks say; undefined where two things are said by as many. */
+/** Returns the value that most networks report; undefined if two values are reported by equally many. */
 function majority(sightings: readonly Sighting[], of: (sighting: Sighting) => string): string | undefined {
   const values = [...new Set(sightings.map(of))]
   const counted = values
@@ -113,7 +114,7 @@ function worst(behaviours: readonly (Behaviour | null | undefined)[]): Behaviour
   return strictness.findLast((each) => behaviours.includes(each)) ?? null
 }
 
-/** What all say who say anything. */
+/** Returns the common value of all that report one; otherwise `unknown`. */
 function agreed(values: readonly (NatReport['hairpin'] | undefined)[]): NatReport['hairpin'] {
   const said = [...new Set(values.filter((each) => each !== undefined && each !== 'unknown'))]
   return (said.length === 1 ? said[0] : undefined) ?? 'unknown'
@@ -124,7 +125,7 @@ function disagreement(sightings: readonly Sighting[], how: string): NatError {
   return natError('OBSERVERS_DISAGREE', `STUN servers see this host ${how}: ${each.join(', ')}`)
 }
 
-/** Strategies come from anywhere: what they observe is not what the types promise. Throws a TypeError. */
+/** Returns the observation. Throws a TypeError for an invalid one: a third-party strategy may break the types. */
 export function checkObservation(observation: Observation, { endpoint }: DatagramTap): Observation {
   const { address, mapping, filtering, hairpin } = observation
   const parsed = parseMultiaddr(address)
@@ -137,6 +138,6 @@ export function checkObservation(observation: Observation, { endpoint }: Datagra
     isBehaviour(mapping) &&
     isBehaviour(filtering) &&
     (hairpin === undefined || hairpin === 'works' || hairpin === 'fails')
-  if (!isRight) throw new TypeError('what was observed is no observation')
+  if (!isRight) throw new TypeError('the strategy returned an invalid observation')
   return observation
 }

@@ -1,7 +1,7 @@
 import { type CallOptions, isWildcard, type Lease, type NatError, natError, printable } from '@postern/interface'
 import { asNatError, attempt } from './attempt.js'
 import type { Bell } from './bell.js'
-import type { Closing, Context } from './context.js'
+import type { ShutdownScope, Context } from './context.js'
 import type { Desk } from './desks.js'
 import { type Ending, keep } from './keeper.js'
 import type { Owner } from './owners.js'
@@ -11,38 +11,39 @@ import { isOnPath, isOurs } from './wants.js'
 /** One mapping, from its grant to its end. */
 export interface Tenure {
   readonly held: () => Held
-  /** When the gateway may last have granted it, on the monotonic clock: at the last answer, or at the end of a renewal
-   * that got none. */
+  /** When the gateway may last have granted it (monotonic ms): at the last reply, or at the end of a renewal without
+   * one. */
   readonly askedMs: () => number
-  /** Keeps the lease alive. Resolves with how it ended, and then it is withdrawn. Rejects with the signal's reason. */
+  /** Keeps the lease alive. Resolves with how it ended, once it is withdrawn. Rejects with the signal's reason. */
   keep(call: CallOptions): Promise<Ending>
-  /** The gateway is known to have forgotten what it granted before this moment. False if this is newer. */
+  /** Reports that the gateway lost everything that it granted before this time (monotonic ms). Returns false if this
+   * mapping is newer. */
   gatewayForgot(beforeMs: number): boolean
-  /** Gives it back, if nobody else holds the same mapping. */
-  release(last: CallOptions): Promise<void>
+  /** Releases the mapping, unless another holder has the same one. */
+  release(shutdown: CallOptions): Promise<void>
 }
 
 export interface TenureParts {
   readonly context: Context
   readonly bell: Bell
   readonly publisher: Publisher
-  /** The gateway has answered, or failed to. */
+  /** Called when the gateway has answered, or failed to. */
   readonly answered: (error?: NatError) => void
-  /** It was being asked until now, although the lease has ended. */
+  /** Called when a renewal was still in progress when the lease ended. */
   readonly askedLast: () => void
-  /** A lease that nobody waits for any more. */
+  /** Releases a lease that came too late. */
   readonly giveBack: (lease: Lease) => void
-  readonly track: Closing['track']
+  readonly track: ShutdownScope['track']
 }
 
-/** Publishes what was granted. */
+/** Publishes a granted mapping, and returns its handle. */
 export function createTenure(first: Held, parts: TenureParts): Tenure {
   const { context, bell, publisher, answered, askedLast, giveBack, track } = parts
   const { host, policy, desks, ledger, memory, doubts, claims } = context
   const { clock } = host
   const { entry, mapper, holder } = first
   const limitMs = mapper.timeoutMs ?? policy.verbMs
-  /** Asked for each time: one that has not been used for long is forgotten. */
+  /** Looked up each time: a queue that was unused for long is forgotten. */
   const desk = (): Desk => desks.of(mapper.gateway)
   let held = first
   let latest: Grant = first
@@ -58,7 +59,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
     grantedMs = clock.monotonicMs()
     askedMs = grantedMs
     publisher.publish(next, before)
-    // A router that was named, or is none, need not be the next hop: its address may well lie beyond that.
+    // Check the default router only: a named router need not be the next hop, and its address may lie beyond that.
     const { external } = next
     if (external.family === 4 && !isWildcard(external.address) && mapper.gateway !== null && entry.named === undefined)
       doubts.examine(external.address)
@@ -70,11 +71,12 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
     return latest.lease
   }
 
-  /** A renewal that came when nobody waited for it any more: the same mapping, and the lease before is dead. */
+  /** Adopts a renewal that completed after its timeout: it is the same mapping, and the lease before is no longer
+   * valid. */
   function adopt(lease: Lease): void {
     if (phase === 'over') return giveBack(lease)
     try {
-      // What is about to be released is this one, then.
+      // This is now the lease to release.
       if (phase === 'leaving') latest = checkGrant(lease, latest)
       else successor = take(lease)
       bell.ring('look')
@@ -83,7 +85,8 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
     }
   }
 
-  /** A mapper of an earlier network tells nobody any more what its answers reveal, so each of its leases is asked about. */
+  /** Whether the mapper belongs to the current network. One of an earlier network no longer reports restarts, so each
+   * of its leases is polled separately. */
   function isShared(): boolean {
     for (const ability of entry.abilities.values()) if (ability === mapper) return true
     return false
@@ -92,9 +95,9 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   const isHeld = (): boolean => phase === 'held'
 
   function renew(lease: Lease, call: CallOptions): Promise<Lease> {
-    // Claimed before the answer, so that one lease of a gateway is asked about at a poll, and not each of them: the one
-    // that was granted longest ago. Trying again what has failed is no poll, or nobody else would ever have a turn.
-    if (isShared() && !isFailing) desk().heardMs.set(entry.name, clock.monotonicMs())
+    // Record the contact before the reply, so that only the oldest lease of this gateway is polled. Retries do not
+    // count; otherwise a failing lease would keep the others from being polled.
+    if (isShared() && !isFailing) desk().lastContactMs.set(entry.name, clock.monotonicMs())
     return desk().serve(entry.name, async () => {
       if (!isHeld()) throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
       try {
@@ -109,8 +112,8 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
 
   let looked: ReturnType<Context['network']> | undefined
   let elsewhere: NatError | undefined
-  function spoiled(): NatError | undefined {
-    if (holder.isForfeit()) return natError('MAPPING_LOST', 'the mapping points to another endpoint now')
+  function invalidReason(): NatError | undefined {
+    if (holder.isSuperseded()) return natError('MAPPING_LOST', 'the mapping points to another endpoint now')
     const network = context.network()
     if (network === looked) return elsewhere
     looked = network
@@ -129,7 +132,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
     if (isHeld()) publisher.tellOwners(held, owners)
   }
   track(claims.others(mapped, granted.addresses).then(tellOwners))
-  // What was just granted need not be looked at.
+  // A fresh grant needs no check.
   bell.silence()
 
   return {
@@ -148,8 +151,8 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
           random: host.random,
           bell,
           pollMs: mapper.gateway === null ? Number.POSITIVE_INFINITY : policy.pollMs,
-          heardMs: () => (isShared() ? (desk().heardMs.get(entry.name) ?? 0) : 0),
-          spoiled,
+          lastContactMs: () => (isShared() ? (desk().lastContactMs.get(entry.name) ?? 0) : 0),
+          invalidReason,
           forgotten: () => forgotten,
           renew,
           successor() {
@@ -178,7 +181,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
         },
         call
       )
-      // It lapsed, or is worth nothing here: nobody can be asked to delete it.
+      // It has expired or is unusable here, so there is nothing to release.
       phase = 'over'
       entry.leases--
       publisher.withdraw(held)
@@ -186,34 +189,34 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
       publisher.tell('lost', held, ending.why)
       return ending
     },
-    async release(last) {
+    async release(shutdown) {
       if (phase !== 'held') return
       phase = 'leaving'
       entry.leases--
-      // One that nobody has made known yet.
+      // A late renewal that is not published yet.
       if (successor !== undefined) {
         const next = { ...held, ...latest }
         publisher.withdraw(held, next)
         held = next
       }
       try {
-        if (!publisher.withdraw(held) || holder.isForfeit()) return
+        if (!publisher.withdraw(held) || holder.isSuperseded()) return
         const released = await desk().serve(entry.name, async () => {
           phase = 'over'
           const { lease } = latest
-          // Somebody has mapped the same again while this waited: releasing it would end what is wanted.
+          // The same mapping was granted again while this waited: releasing it would end that one too.
           if (lease.addresses.some(ledger.isHeld)) return false
-          // Another program of this host has the same mapping: the last one deletes it.
+          // Other programs of this host use the same mapping: the last one deletes it.
           const owners = await claims.leave(held.endpoint, lease.addresses)
           publisher.tellOwners(held, owners)
           if (owners.length > 0) return false
-          await attempt((call) => lease.release(call), limitMs, clock, last)
+          await attempt((call) => lease.release(call), limitMs, clock, shutdown)
           memory.forget(held.memory)
           return true
         })
         if (released) publisher.tell('released', held)
       } catch (error) {
-        // It stays in memory too: the next run deletes it, or it lapses.
+        // It stays in the store too: the next run deletes it, or it expires.
         publisher.tell('failed', held, asNatError(error))
         host.log.info(`a mapping was not released and will lapse: ${printable(String(error))}`)
       } finally {

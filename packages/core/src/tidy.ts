@@ -6,19 +6,19 @@ import { isNote } from './quirks.js'
 import type { Wanted } from './wanted.js'
 import { isOnPath, isOurs } from './wants.js'
 
-/** How long a mapping that is only taken over to be deleted is asked for. */
+/** The lifetime to request for a mapping that is taken over only to be deleted (ms). */
 const momentMs = 120_000
 
 /**
- * Deletes what an earlier run left behind and nobody wants any more: it is taken over with its own key and port, and
- * released. What cannot be deleted lapses by itself.
+ * Deletes mappings that an earlier run left and that are no longer wanted. Each is requested again with its own key
+ * and port, and released. What cannot be deleted expires.
  */
 export async function tidy(context: Context, wanted: Wanted, { signal }: CallOptions): Promise<void> {
   const { host, memory: book, roster, desks, policy, network } = context
   for (const left of book.all()) {
     signal.throwIfAborted()
     if (wanted.includes(left.endpoint) || isNote(left)) continue
-    // Another program of this host has it now.
+    // Another program of this host uses it now.
     if ((await context.claims.others(left.endpoint)).length > 0) continue
     if (left.externalPort === null || (left.expiresAt !== null && left.expiresAt <= host.clock.wallMs())) {
       book.forget(left)
@@ -46,7 +46,7 @@ export async function tidy(context: Context, wanted: Wanted, { signal }: CallOpt
       attempt((call) => lease.release(call), limitMs, host.clock, { signal })
     try {
       const deleted = await desks.of(mapper.gateway).serve(entry.name, async () => {
-        // It may have become wanted while others were served; then it is mapped already, and must stay so.
+        // It may have become wanted while this waited in the queue. Then it is mapped already, and must stay.
         if (wanted.includes(left.endpoint) || (await context.claims.others(left.endpoint)).length > 0) return false
         const late = (lease: Lease): void => void release(lease).catch(() => undefined)
         const map = (call: CallOptions): Promise<Lease> => mapper.map(request, call)
@@ -55,7 +55,7 @@ export async function tidy(context: Context, wanted: Wanted, { signal }: CallOpt
           await release(await attempt(map, limitMs, host.clock, { signal }, late))
         } catch (error) {
           signal.throwIfAborted()
-          // A router that does not let it be taken over may let it be deleted all the same.
+          // A router that refuses to grant it again may still delete it.
           if (undo === undefined) throw error
           await attempt((call) => undo(request, call), policy.undoMs, host.clock, { signal })
         }

@@ -4,7 +4,7 @@ import type { MemoryBook } from './memory.js'
 
 const dayMs = 24 * 60 * 60 * 1000
 
-/** Remembers that an endpoint was verified now, at whatever gateway. */
+/** Records that an endpoint was verified now, in its memories of all gateways. */
 export function noteVerified(book: MemoryBook, clock: Clock, { protocol, internal }: MappingEvent): void {
   for (const each of book.all()) {
     const { endpoint } = each
@@ -13,6 +13,7 @@ export function noteVerified(book: MemoryBook, clock: Clock, { protocol, interna
   }
 }
 
-/** Whether this host was verified in the day before, in this run or another: it will be again, most likely. */
+/** Whether this host was verified within the last 24 hours, in this run or an earlier one. Most likely it will be
+ * again. */
 export const wasVerified = (book: MemoryBook, clock: Clock): boolean =>
   book.all().some(({ verifiedAt }) => verifiedAt !== null && clock.wallMs() - verifiedAt < dayMs)

@@ -21,46 +21,57 @@ import { createObservers, type LendTap } from './observers.js'
 import { createReporter } from './reporter.js'
 import { createReviewer } from './reviewer.js'
 import { createRoster, gatewayKey } from './roster.js'
-import { createSession, isNoMapper, type Session } from './session.js'
+import { createSession, isNotMapper, type Session } from './session.js'
 import { noteVerified, wasVerified } from './track-record.js'
 import { createUpgrades } from './upgrades.js'
 import { createVerifier } from './verifier.js'
 import { createWanted } from './wanted.js'
 import { changedFamilies, createRouteCheck, isOnPath } from './wants.js'
 
+/** What {@link createTraversal} returns. */
 export interface Traversal extends TypedEvents<TraversalEvents> {
-  /** Makes an endpoint reachable, as long as it is wanted. The address may be a wildcard. Throws a TypeError for an
-   * endpoint that cannot be. Before or after `start`. */
+  /** Keeps an endpoint reachable until `options.signal` aborts. The address may be a wildcard. May be called before
+   * or after `start`. Throws a TypeError for an invalid endpoint or option. */
   want(endpoint: Endpoint, options?: WantOptions): void
-  /** Lends a UDP socket to observers until the signal aborts. Called whenever they are asked: once in each network, and
-   * after a doubt. What they see stands in the report as `nat`, and as candidates where the endpoint is wanted. */
+  /** Lends a UDP socket to observers until the signal aborts. `open` is called each time they are asked: once in
+   * each network, and after a doubt or a failure. The report shows what they see as `nat`, and as candidates if the
+   * endpoint is wanted. */
   lend(open: LendTap, options?: Partial<CallOptions>): void
-  /** Tells where this host stands, now and whenever that changes, or may have changed (after sleep, for example). */
+  /** Sets the network that this host is on. To be called at first, and whenever the network has changed or may have
+   * changed, after sleep for example. Throws a TypeError for a value that is not a network. */
   networkIs(network: Network): void
-  /** Starts. Resolves once it runs; {@link Traversal.firstPass} tells when there is something to see. Twice is once. */
+  /** Starts. Resolves once the traversal runs; {@link Traversal.firstPass} resolves when there is something to
+   * report. Idempotent. */
   start(): Promise<void>
-  /** Releases everything and stops. Nothing runs once it has resolved. Twice is once. */
+  /** Releases everything and stops. Nothing runs after it has resolved. Idempotent. */
   stop(): Promise<void>
-  /** As `stop()`, for `await using`. */
+  /** The same as `stop()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
-  /** Resolves when everything that can be tried at once has been, or at `stop`. */
+  /** Resolves when everything that can be tried at once has been tried, or when the traversal stops. */
   firstPass(): Promise<void>
-  /** Asks every gateway again for what it granted. `renewed`, `changed` or `lost` tell what came of it. */
+  /** Asks every gateway again for its mappings. The outcome is a `renewed`, `changed` or `lost` event. */
   recheck(): void
-  /** Resolves with the other end of a direct connection to the peer, made out of a relayed one where there is none yet.
-   * Rejects with a NatError that says why there is none, or with the signal's reason. */
+  /**
+   * Upgrades a relayed connection to a peer to a direct one. Resolves with the peer's end of the direct connection.
+   *
+   * Rejects with the signal's reason, or with the NatError of the last strategy that was asked: `NO_SERVICE` if no
+   * strategy makes direct connections or the traversal is not running, `STRATEGY_FAULT` for a fault in a strategy.
+   * The strategy hole-punch adds `SYMMETRIC_NAT`, `REFUSED`, `NO_REPLY`, `EXTERNAL_ADDRESS_UNKNOWN`, `UNSUPPORTED`,
+   * `GRANT_INVALID`, `QUOTA_EXCEEDED` and `UNREACHABLE`.
+   */
   upgrade(peerId: string, call: CallOptions): Promise<MultiaddrText>
+  /** Returns the verdict, its cause, advice, and what each strategy has found by now. */
   report(): Report
 }
 
-/** A difference between the two clocks that no correction makes: the machine slept. */
+/** If the wall clock gains this much on the monotonic clock, the machine was suspended (ms). */
 const sleptMs = 5000
 
 /**
- * The ladder: tries the strategies in rank order for every endpoint that is wanted, keeps what they grant, has it
- * verified, falls back to relays, and says how reachable the host is.
+ * Creates the ladder: it tries the strategies in rank order for every wanted endpoint, keeps the granted mappings
+ * alive, has them verified, falls back to relays, and reports how reachable the host is.
  *
- * Throws a TypeError for options that cannot be right; does nothing before `start`.
+ * Throws a TypeError for invalid options. Does nothing before `start`.
  */
 export function createTraversal(options: TraversalOptions): Traversal
 export function createTraversal<H extends Host>(options: HostedOptions<H>): Traversal
@@ -72,7 +83,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
   let session: Session | undefined
   let opening: AbortController | undefined
   let isOn = false
-  /** Starts and stops, one after the other. */
+  /** Starts and stops run one after the other: this is the last of them. */
   let turn: Promise<void> = Promise.resolve()
   let publicSinceMs: number | undefined
   let seen = stamp(clock)
@@ -100,7 +111,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       host.log.info(`${entry.name}: the ${about.kind} says: ${what}`)
       if (about.kind !== 'mapper' || about.gateway === null) return
       const gateway = gatewayKey(about.gateway)
-      // What a router says that is not used changes nothing.
+      // Ignore a router that is not in use.
       if (!isOnPath(about, entry, network) && !session.isHeldAt(gateway)) return
       recoveries.trigger(gateway, what === 'restarted' ? 'restarted' : 'hint', session, entry.name)
     }
@@ -127,7 +138,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     mayUse(rank) {
       if (session === undefined) return false
       if (clock.monotonicMs() - session.searchedMs() >= policy.windowMs) return true
-      return roster.entries.every((entry) => entry.rank >= rank || entry.settled || isNoMapper(entry))
+      return roster.entries.every((entry) => entry.rank >= rank || entry.settled || isNotMapper(entry))
     },
     firstPassOver: () => session?.isPassOver() ?? false,
     isAwaited(entry) {
@@ -191,7 +202,8 @@ export function createTraversal(options: TraversalOptions): Traversal {
     if (session !== undefined) reviewer.soon(session)
   }
 
-  /** Looks at what has changed: whether the first pass is over, the verdict, who is to be verified. */
+  /** Processes recent changes: may end the first pass, starts verifications and observations, and emits `strategy`
+   * and `verdict` events. Returns how many endpoints and candidates it has looked at. */
   function review(): number {
     if (session === undefined) return 0
     session.review()
@@ -235,7 +247,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     for (const { address } of candidates.all()) candidates.withdraw(address)
   }
 
-  /** Whatever came of the step before, this one comes after it. */
+  /** Runs a step after the previous one, whether that succeeded or failed. */
   function inTurn(step: () => Promise<void>): Promise<void> {
     turn = turn.then(step, step)
     return turn

@@ -13,19 +13,20 @@ import { asNatError } from './attempt.js'
 import type { PeerReport } from './report.js'
 import type { Entry, Roster } from './roster.js'
 
-/** Peers on their way from a relayed connection to a direct one. */
+/** The peers with relayed connections, and how far each is on the way to a direct one. */
 export interface Upgrades {
-  /** A strategy tells how far a peer is. */
+  /** Records how far a peer is, as a strategy reports it. */
   heard(entry: Entry, notice: UpgradeNotice): void
-  /** Asks the strategies in rank order. Rejects with the last one's NatError, or with the signal's reason. */
+  /** Asks the strategies in rank order. Rejects with the NatError of the last one, with `NO_SERVICE` if none upgrades
+   * connections, or with the signal's reason. */
   upgrade(peerId: string, call: CallOptions): Promise<MultiaddrText>
-  /** What is known, the latest news last; undefined where no strategy upgrades connections. */
+  /** Returns the known peers, the latest change last; undefined if no strategy upgrades connections. */
   report(): readonly PeerReport[] | undefined
   clear(): void
 }
 
-/** The report lists no more peers than this. */
-const mostPeers = 256
+/** At most this many peers are reported. */
+const maxPeers = 256
 
 export function createUpgrades(roster: () => Roster, clock: Clock, fire: (report: PeerReport) => void): Upgrades {
   const peers = new Map<string, PeerReport>()
@@ -44,7 +45,7 @@ export function createUpgrades(roster: () => Roster, clock: Clock, fire: (report
       peers.delete(peer)
       peers.set(peer, report)
       for (const oldest of peers.keys()) {
-        if (peers.size <= mostPeers) break
+        if (peers.size <= maxPeers) break
         peers.delete(oldest)
       }
       fire(report)
@@ -62,7 +63,7 @@ export function createUpgrades(roster: () => Roster, clock: Clock, fire: (report
           last = asNatError(error)
         }
       }
-      throw last ?? natError('NO_SERVICE', 'no strategy here makes direct connections, or the ladder does not run')
+      throw last ?? natError('NO_SERVICE', 'no strategy makes direct connections, or the traversal is not running')
     },
     report: () => (roster().entries.some(({ kind }) => kind === 'puncher') ? [...peers.values()] : undefined),
     clear: () => peers.clear()

@@ -18,7 +18,7 @@ import type { CandidateReport, Cause, Verdict } from './report.js'
 import type { Entry } from './roster.js'
 import { waitAdvice } from './wait-advice.js'
 
-/** Everything a verdict follows from. */
+/** Everything that a verdict follows from. */
 export interface Facts {
   readonly network: Network
   readonly wants: readonly Want[]
@@ -26,22 +26,22 @@ export interface Facts {
   readonly candidates: readonly CandidateFact[]
   readonly relays: number
   readonly relayLimits: RelayLimits | undefined
-  /** What observers say: it goes into the advice, and never into the verdict. */
+  /** What observers report. It affects the advice, and never the verdict. */
   readonly nat: NatFacts
-  /** What speaks against the external addresses that were claimed. */
+  /** The evidence against claimed external addresses. */
   readonly doubts: readonly NatError[]
   readonly firstPassOver: boolean
-  /** Whether a strategy is there to find witnesses. */
+  /** Whether any strategy looks for witnesses. */
   readonly hasWitnessStrategy: boolean
   readonly witnessNetworks: number
   readonly quorum: number
-  /** Whether witnesses and relays have had time enough to be found. */
+  /** Whether witnesses and relays have had enough time to be found. */
   readonly partiesOverdue: boolean
 }
 
-/** What a verdict follows from in a candidate. */
+/** The part of a candidate that a verdict depends on. */
 export interface CandidateFact extends Pick<CandidateReport, 'address' | 'type' | 'state'> {
-  /** Whether only the user says that it leads here. */
+  /** Whether only the user claims that it leads here. */
   readonly isClaim?: boolean
 }
 
@@ -51,7 +51,7 @@ export interface Judgement {
   readonly advice: readonly string[]
 }
 
-/** What is known of the node, and why. Pure. */
+/** Concludes how reachable the host is, and why. Pure. */
 export function judge(facts: Facts): Judgement {
   const { candidates, firstPassOver, hasWitnessStrategy, relays } = facts
   const direct = candidates.filter(({ type }) => type !== 'relayed')
@@ -64,24 +64,24 @@ export function judge(facts: Facts): Judgement {
   if (relays > 0) return conclude('relayed', cause, facts)
   if (cause === 'unverified') return conclude('unknown', firstPassOver ? cause : null, facts)
   if (!firstPassOver || consistent) return conclude('unknown', cause === null || !firstPassOver ? null : cause, facts)
-  // A program that listens on loopback alone cannot be reached, whatever a router still answers.
+  // A program that listens on loopback only cannot be reached, whatever a router answers.
   if (cause === 'loopback-only') return conclude('private', cause, facts)
-  // A router that takes long for its answer has not refused.
+  // A router that is slow to answer has not refused.
   if (!direct.some(({ type }) => type === 'mapped' || type === 'manual') && facts.entries.some(isAsked))
     return conclude('unknown', null, facts)
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
-  // Nothing was wanted and nothing stands in the way: there is nothing to say yet.
+  // No endpoint is wanted and no obstacle is known: there is nothing to conclude yet.
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
-  // Nothing was asked; only this shows without asking.
+  // Without strategies nothing was asked, and only a missing route shows without asking.
   if (facts.entries.length === 0 && cause !== 'no-route') return conclude('unknown', null, facts)
   return conclude('private', cause, facts)
 }
 
-/** Relays are elsewhere: finding one takes longer than finding out that the router does nothing. */
+/** Whether a relay may still be found, which takes longer than finding out that the router maps nothing. */
 const mayYetReserve = ({ kind, settled, abilities, failure }: Entry): boolean =>
   kind === 'relay' && (!settled || (abilities.size > 0 && failure === undefined))
 
-/** Why the node is not reachable directly; null if nothing suggests a reason. */
+/** Returns why the host is not reachable directly; null if nothing suggests a reason. */
 function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
   const { network, wants, entries } = facts
   const [gateway] = network.gateways
@@ -95,10 +95,10 @@ function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
 
   const behind = reservedCause(facts, reachable)
   if (behind !== null) return behind
-  // Only the user says that it leads here. A witness may find out.
+  // Only the user claims that the address leads here. A witness may find out.
   const claims = reachable.filter(({ isClaim }) => isClaim === true)
   if (claims.some(({ type }) => type === 'manual')) return 'unverified'
-  // An observer is named, not found: that there is one says nothing of the network.
+  // An observer is configured, not discovered: its presence shows nothing about the network.
   const usable = entries.some(
     ({ kind, named, abilities }) => named !== undefined || (kind !== 'observer' && abilities.size > 0)
   )
@@ -118,11 +118,11 @@ function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
   return mappers.length === 0 ? 'no-mapping-service' : null
 }
 
-/** The candidates whose port is granted and whose address the router does not tell. */
+/** Returns the candidates that have a granted port and no external address. */
 const unknownAddresses = (candidates: readonly CandidateFact[]): readonly CandidateFact[] =>
   candidates.filter(({ type, state, address }) => type === 'mapped' && state === 'claimed' && isAddressUnknown(address))
 
-/** Codes by which a gateway says that it is not the last one, the most telling first. */
+/** Codes that show another NAT beyond the gateway, the most telling first. */
 const reservedCodes: readonly (readonly [string, Cause])[] = [
   ['CARRIER_NAT', 'carrier-nat'],
   ['DOUBLE_NAT', 'double-nat'],
@@ -170,7 +170,7 @@ const adviceFor: Readonly<Record<Cause, string>> = {
     'Let the program listen on 0.0.0.0 or on an address of the local network: other machines cannot reach loopback.'
 }
 
-/** A relay is not proposed to a node that has one. */
+/** Returns the advice for a cause. It suggests no relay to a host that has one. */
 const adviceOf = (cause: Cause, { relays }: Facts): string =>
   cause === 'carrier-nat' && relays > 0
     ? 'Ask the provider for a public IPv4 address, or use IPv6: the provider shares one address among several customers.'
@@ -202,7 +202,7 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
   advice.push(...claimAdvice(facts, verdict), ...natAdvice(facts.nat, verdict))
   if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
   const others = secondaryAdvice(facts.entries, facts.network)
-  // It may well be the same router under another address.
+  // The other router may be the same one under another address.
   if (cause === 'no-mapping-service') advice.unshift(...others)
   else advice.push(...others)
   return { verdict, cause, advice }
@@ -214,7 +214,7 @@ function unknownAddressAdvice(candidates: readonly CandidateFact[]): string | un
   return `Look up the external address in the router's settings, and try port ${[...new Set(ports)].join(', ')} there from a phone on mobile data: the router maps the port and does not tell the address.`
 }
 
-/** Says which addresses are what the user told, and nothing more. */
+/** Names the addresses that only the user claims, and the gateways in use that replies do not leave through. */
 function claimAdvice({ candidates, entries, network }: Facts, verdict: Verdict): readonly string[] {
   if (verdict === 'public') return []
   const byHand = candidates.filter(
@@ -233,7 +233,7 @@ function claimAdvice({ candidates, entries, network }: Facts, verdict: Verdict):
       : [`Only you say that ${byHand.map(({ address }) => address).join(', ')} leads here.`]),
     ...[...new Set(offRoute)].map(
       (address) =>
-        `${address} maps the port, but replies do not leave through it: without policy routing no connection comes about.`
+        `${address} maps the port, but replies do not leave through it: without policy routing no connection succeeds.`
     )
   ]
 }

@@ -15,21 +15,21 @@ import { eventReason } from './events.js'
 import { backOffMs } from './policy.js'
 import type { EvidenceReport } from './report.js'
 
-/** Has witnesses try every candidate that could be reached, again and again. */
+/** Has witnesses dial every candidate that could be reached, again and again. */
 export interface Verifier {
-  /** Starts on new candidates and lets go of those that went. Private and relayed addresses are nobody's to try. */
+  /** Starts on new candidates, and stops on withdrawn ones. Private and relayed addresses are not verified. */
   review(call: CallOptions): void
-  /** There is a reason to doubt what is known: everything is verified again. */
+  /** Has everything verified again, because earlier results may no longer hold. */
   doubt(): void
-  /** There are other witnesses now: they are asked where those before could not decide. */
+  /** Reports that the witnesses have changed: new ones are asked where those before could not decide. */
   look(): void
-  /** On how many networks there are witnesses. */
+  /** Returns on how many networks there are witnesses. */
   witnessNetworks(): number
-  /** Resolves when nobody is being asked, nor anybody going to be. */
+  /** Resolves when no witness is being asked or about to be. */
   settled(): Promise<void>
 }
 
-/** One of the candidates that have had an address. */
+/** A candidate, distinguished from earlier ones with the same address. */
 type Subject = Pick<Candidate, 'address' | 'since'>
 
 interface Watch {
@@ -38,15 +38,15 @@ interface Watch {
   readonly cut: AbortController
 }
 
-/** Made once: an abort without a reason makes a new error with its stack. */
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
 const withdrawn = new Error('the candidate was withdrawn')
 const decided = new Error('the round is over')
 
-/** Longer than any witness may take. */
+/** The longest timer, longer than any witness may take (ms). */
 const longestMs = 86_400_000
 
-/** A witness that was outvoted so often is asked no more. */
-const mostDemerits = 3
+/** A witness that was outvoted this often is not asked again. */
+const maxDemerits = 3
 
 export function createVerifier(context: Context): Verifier {
   const { host, policy, roster, candidates } = context
@@ -61,13 +61,13 @@ export function createVerifier(context: Context): Verifier {
     roster.entries
       .flatMap(({ abilities }) => [...abilities.values()])
       .filter((ability) => ability.kind === 'witness')
-      .filter(({ party }) => (demerits.get(party.id) ?? 0) < mostDemerits)
+      .filter(({ party }) => (demerits.get(party.id) ?? 0) < maxDemerits)
       .sort((a, b) => (a.party.rttMs ?? Number.POSITIVE_INFINITY) - (b.party.rttMs ?? Number.POSITIVE_INFINITY))
 
   const recently = (id: string): readonly number[] =>
     (askedMs.get(id) ?? []).filter((at) => at > clock.monotonicMs() - 60_000)
 
-  /** Asks one witness about one address: one question at a time, and not too many a minute. */
+  /** Asks one witness about one address: one request at a time, and not too many per minute. */
   async function ask(witness: Witness, address: MultiaddrText, call: CallOptions): Promise<EvidenceReport> {
     const { id, network } = witness.party
     const turn = (busy.get(id) ?? Promise.resolve()).then(async () => {
@@ -93,8 +93,8 @@ export function createVerifier(context: Context): Verifier {
     return { party: id, network, outcome, at: new Date(clock.wallMs()).toISOString() }
   }
 
-  /** Asks until a quorum of distinct networks agrees, or nobody is left to ask. Whoever takes long is not waited for where
-   * there is somebody else. */
+  /** Asks until a quorum of distinct networks agrees, or no witness is left. A slow witness is not waited for if there
+   * is another one. */
   async function round({ address, since }: Subject, { signal }: CallOptions): Promise<Candidate['ruling']> {
     const evidence: EvidenceReport[] = []
     const own = networkOf(parseMultiaddr(address)?.address ?? '')
@@ -110,7 +110,7 @@ export function createVerifier(context: Context): Verifier {
       const question: Promise<void> = ask(witness, address, call)
         .then((answer) => void evidence.push(answer))
         .finally(() => asking.delete(question))
-      // The round may be over when it fails.
+      // The round may be over before it fails.
       question.catch(() => undefined)
       asking.add(question)
     }
@@ -121,7 +121,7 @@ export function createVerifier(context: Context): Verifier {
         const [yes, no] = [votes('reachable'), votes('unreachable')]
         const ruling = yes >= policy.quorum ? 'verified' : no >= policy.quorum ? 'refuted' : undefined
         if (ruling !== undefined) for (const each of evidence) judge(each, ruling)
-        // What was known before counts until there is something newer.
+        // Earlier evidence counts until there is newer.
         if (evidence.length > 0) candidates.rule(address, since, { evidence: [...evidence] })
         if (ruling !== undefined) return ruling
         const left = policy.witnessesPerRound - asked.size
@@ -139,7 +139,7 @@ export function createVerifier(context: Context): Verifier {
     }
   }
 
-  /** Whether one of them is done before the time is up. */
+  /** Resolves with whether any of the work was done within the time. */
   async function anyWithin(work: Iterable<Promise<void>>, ms: number, call: CallOptions): Promise<boolean> {
     const enough = new AbortController()
     const limit = clock.sleep(Math.min(ms, longestMs), { signal: anySignal([call.signal, enough.signal]) }).then(
@@ -180,16 +180,16 @@ export function createVerifier(context: Context): Verifier {
         refuted++
         verified = 0
         if (before !== 'refuted') announce('refuted', address)
-        // Held down: nobody is asked again, and so nothing announced, before this has passed.
+        // Held down: no witness is asked again, and so nothing announced, before this time has passed.
         await clock.sleep(backOffMs(policy.holdDown, refuted), call)
       } else {
-        // Undecided: asked again later and later, or as soon as there is somebody else to ask.
+        // Undecided: ask again with growing delays, or as soon as there is another witness.
         undecided = (await bell.wait(backOffMs(policy.holdDown, undecided + 1), call)) === 'time' ? undecided + 1 : 0
       }
     }
   }
 
-  /** Waits until it is time to verify again, and whether that is because of a doubt. */
+  /** Waits until it is time to verify again. Resolves with whether a doubt was the reason. */
   async function doubted(bell: Bell, waitMs: number, call: CallOptions): Promise<boolean> {
     const untilMs = clock.monotonicMs() + waitMs
     for (;;) {
@@ -224,7 +224,7 @@ export function createVerifier(context: Context): Verifier {
           .filter(({ type, isGlobal }) => type !== 'relayed' && isGlobal)
           .map(({ address, since }) => [address, since])
       )
-      // One that came back under the same address has to be verified as if it had never been there.
+      // A candidate that came back under the same address is verified as a new one.
       for (const [address, { since, cut }] of running) {
         if (wanted.get(address) === since) continue
         running.delete(address)
@@ -262,7 +262,7 @@ export function createVerifier(context: Context): Verifier {
   }
 }
 
-/** The first witness of each network. */
+/** Returns the first witness of each network. */
 function distinct(witnesses: readonly Witness[]): readonly Witness[] {
   const first = new Map<string, Witness>()
   for (const witness of witnesses) if (!first.has(witness.party.network)) first.set(witness.party.network, witness)

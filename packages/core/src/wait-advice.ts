@@ -2,8 +2,8 @@ import { isAsked } from './describe.js'
 import type { Facts } from './verdict.js'
 
 /**
- * Says what an `unknown` without a cause waits for, and what would end it. Empty without strategies, and while a router is
- * asked for a port: other sentences say that. Pure.
+ * Returns the advice for an `unknown` without a cause: what is pending, and what would decide it. Empty without
+ * strategies, and while a router is asked for a port: other advice covers those. Pure.
  */
 export function waitAdvice({
   candidates,
@@ -26,7 +26,7 @@ export function waitAdvice({
   return ['Wait: no strategy has found an external address yet.']
 }
 
-/** Explains the word at its first use: a new user meets it here. */
+/** Explains the word witness, because a new user meets it here first. */
 function describeWitnesses(address: string, networks: number, quorum: number): string {
   const what = 'A witness is a connected peer that dials the address from outside.'
   if (networks === 0) return `No witness is connected yet: ${address} stays unverified without one. ${what}`

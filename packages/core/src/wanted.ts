@@ -3,17 +3,17 @@ import { checkOptions, type Endpoint } from '@postern/interface'
 import type { WantOptions } from './options.js'
 import { checkEndpoint, checkPort, checkSuffix, type Want, wantKey } from './wants.js'
 
-/** The endpoints that are wanted, each once, however many want it. */
+/** The wanted endpoints. Each is listed once, with a count of its users. */
 export interface Wanted {
-  /** Until the signal aborts. Throws a TypeError for what nobody can want. */
+  /** Adds an endpoint until the signal aborts. Throws a TypeError for an invalid endpoint or option. */
   add(endpoint: Endpoint, options: WantOptions): void
   all(): readonly Want[]
-  /** Whether the very endpoint is wanted, or its port on every address. */
+  /** Whether exactly this endpoint is wanted, or its port on the wildcard address. */
   includes(endpoint: Endpoint): boolean
   size(): number
 }
 
-/** @param lifetimeMs - where nobody says how long */
+/** @param lifetimeMs - the lifetime if the options name none */
 export function createWanted(lifetimeMs: number, added: (want: Want) => void, removed: (want: Want) => void): Wanted {
   const entries = new Map<string, { readonly want: Want; users: number }>()
 

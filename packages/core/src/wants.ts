@@ -14,22 +14,22 @@ import {
 } from '@postern/interface'
 import type { Entry } from './roster.js'
 
-/** An endpoint that somebody wants to be reachable. */
+/** An endpoint that should be reachable. */
 export interface Want {
-  /** As it was given: the address may be a wildcard. */
+  /** The endpoint as given; its address may be a wildcard. */
   readonly endpoint: Endpoint
-  /** The external port to ask for first; undefined leaves the choice to the ladder. */
+  /** The external port to request first; undefined leaves the choice to the traversal. */
   readonly externalPort: number | undefined
   readonly lifetimeMs: number
   /** What follows the port in the endpoint's addresses; empty for plain TCP and UDP. */
   readonly suffix: string
 }
 
-/** An address of the endpoint's port as others have to dial it. One that says what follows the port is left as it is. */
+/** Appends the endpoint's suffix to an address, unless the address already has something after the port. */
 export const withSuffix = (address: MultiaddrText, { suffix }: Pick<Want, 'suffix'>): MultiaddrText =>
   parseMultiaddr(address)?.rest === '' ? `${address}${suffix}` : address
 
-/** Throws a TypeError for an endpoint that nobody can listen on. */
+/** Throws a TypeError for an invalid endpoint. */
 export function checkEndpoint({ protocol, family, address, port }: Endpoint): void {
   if (protocol !== 'tcp' && protocol !== 'udp')
     throw new TypeError(`protocol is neither tcp nor udp: ${String(protocol)}`)
@@ -41,7 +41,7 @@ export function checkPort(name: string, port: number): void {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TypeError(`${name} is not in 1…65535: ${port}`)
 }
 
-/** Throws a TypeError for what cannot follow a port in a multiaddr. */
+/** Throws a TypeError for text that cannot follow a port in a multiaddr. */
 export function checkSuffix(suffix: string): void {
   if (!/^(\/[^/\s]+)*$/.test(suffix)) throw new TypeError(`suffix is not like /ws or /quic-v1: ${suffix}`)
 }
@@ -51,15 +51,16 @@ export const wantKey = ({ protocol, family, address, port }: Endpoint): string =
 
 export const isLoopback = ({ address }: Endpoint): boolean => classOf(address) === 'loopback'
 
-/** The gateway that replies of this family leave through. */
+/** Returns the default gateway of an address family. */
 export const primaryGateway = ({ gateways }: Network, family: 4 | 6): Gateway | undefined =>
   gateways.find(({ address }) => familyOf(address) === family)
 
 /**
- * Whether a mapper's gateway carries our replies. A mapping on any other one is granted and stays unreachable.
+ * Whether a mapper's gateway forwards this host's replies. A mapping on any other gateway would be granted, and
+ * unreachable.
  *
- * A gateway that its user named is believed. An IPv6 mapper that was found through the IPv4 address of the router is on
- * the right router if that address is.
+ * A gateway that the user named is always on the path. An IPv6 mapper that was found through the router's IPv4
+ * address is on the path if that address is.
  */
 export function isOnPath(mapper: Mapper, entry: Pick<Entry, 'named'>, network: Network): boolean {
   if (mapper.gateway === null || entry.named !== undefined) return true
@@ -73,16 +74,17 @@ export function isOnPath(mapper: Mapper, entry: Pick<Entry, 'named'>, network: N
 }
 
 /**
- * Whether a gateway is known not to carry our replies, because the default route of its family leads elsewhere.
+ * Whether a gateway is known not to forward this host's replies, because the default route of its family leads
+ * elsewhere.
  *
- * A gateway on this host carries them, and nothing is known where the host has no default route of the family.
+ * False for a gateway on this host, and if the host has no default route of the family.
  */
 export function isOffRoute(gateway: Gateway, network: Network): boolean {
   const family = familyOf(gateway.address)
   const primary = family === undefined ? undefined : primaryGateway(network, family)
   if (primary === undefined || isOurs(gateway.address, network)) return false
   if (!hasNextHop(primary)) return true
-  // A next hop of IPv6 is a link-local address: it may be the same router that was named by another address.
+  // An IPv6 next hop is a link-local address: it may be the router that the user named by another address.
   if (family === 6 && classOf(primary.address) !== classOf(gateway.address)) return false
   return canonicalAddress(primary.address) !== canonicalAddress(gateway.address)
 }
@@ -106,7 +108,7 @@ export function createRouteCheck(network: () => Network): (gateway: Gateway) => 
   }
 }
 
-/** The endpoint as a mapper must see it, without wildcards; undefined where the mapper cannot serve it. */
+/** Returns the endpoint as a mapper must see it, without wildcards; undefined if the mapper cannot serve it. */
 export function endpointFor(want: Want, mapper: Mapper, network: Network): Endpoint | undefined {
   const { endpoint } = want
   if (mapper.family !== endpoint.family || !mapper.protocols.includes(endpoint.protocol)) return undefined
@@ -124,19 +126,19 @@ export function localAddress(network: Network, family: 4 | 6): string | undefine
   )
 }
 
-/** Whether an address is still one of this host's. */
+/** Whether an address belongs to this host now. */
 export const isOurs = (address: string, { addresses, gateways }: Network): boolean =>
   classOf(address) === 'loopback' ||
   [...addresses, ...gateways.map((gateway) => gateway.localAddress)].some(
     (ours) => canonicalAddress(ours) === canonicalAddress(address)
   )
 
-/** The port to ask for where nobody chose one. Ports below 1024 are only ever asked for by somebody who names them. */
+/** Returns the external port to request if the application names none. Ports below 1024 are requested only by name. */
 export const ownPort = (port: number): number => (port < 1024 ? 49_152 + port : port)
 
-/** The families in which the network is another one: the gateway that replies leave through, or our addresses. Other default
- * routes are not used, and any neighbour can add and remove them. A hardware address that is only now known, or no longer,
- * is no change; another one is. */
+/** Returns the families in which the network differs: in the default gateway, or in this host's addresses. Other
+ * default routes are not used, and any neighbour can add and remove them, so they do not count. A hardware address
+ * that appears or disappears is no change; a different one is. */
 export function changedFamilies(one: Network, other: Network): readonly Family[] {
   return families.filter((family) => {
     const [before, after] = [primaryGateway(one, family), primaryGateway(other, family)]

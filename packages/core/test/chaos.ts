@@ -15,17 +15,17 @@ import {
 import type { VirtualClock } from '@postern/testkit'
 import { party } from './support.js'
 
-/** What a mapper does when it is asked. */
+/** How a mapper behaves when it is asked. */
 export type Mood =
   | { readonly kind: 'good'; readonly lifetimeMs: number }
-  /** Grants this external port to everybody. */
+  /** Grants this external port to every request. */
   | { readonly kind: 'same-port'; readonly port: number }
   | { readonly kind: 'refuse'; readonly retryAfterMs: number | undefined }
-  /** Rejects with what is no NatError, or throws before there is a promise. */
+  /** Rejects with an error that is not a NatError, or throws before it returns a promise. */
   | { readonly kind: 'fault'; readonly sync: boolean }
-  /** Answers nothing until it is aborted, and takes so long to let go. */
+  /** Does not answer until it is aborted, and takes `undoMs` to finish then. */
   | { readonly kind: 'hang'; readonly undoMs: number }
-  /** Does not listen to its signal, and grants so much later. */
+  /** Ignores its signal, and grants after `afterMs`. */
   | { readonly kind: 'deaf'; readonly afterMs: number }
   | { readonly kind: 'useless'; readonly what: 'address' | 'time' | 'number' }
 
@@ -39,7 +39,7 @@ export interface Chain {
   grantedWallMs: number
   lifetimeMs: number
   releases: number
-  /** Its strategy was aborted before it was granted, so that perhaps nobody ever saw it. */
+  /** Its strategy was aborted before it was granted, so that the ladder may never have received it. */
   readonly isLate: boolean
 }
 
@@ -50,13 +50,13 @@ interface Verb {
   abortedMs: number | undefined
 }
 
-/** Mappers that do as they are told, and everything that was asked of them. */
+/** Mappers that behave as they are set, and a record of everything that they were asked. */
 export interface Chaos {
   readonly trace: string[]
   readonly chains: readonly Chain[]
-  /** What must never happen, in words. */
+  /** Breaches of the rules, in words. */
   readonly breaches: readonly string[]
-  /** Sleeps of strategies that do not listen. */
+  /** How many strategies that ignore their signal are still asleep. */
   readonly deafSleeps: () => number
   readonly answers: {
     readonly address: string
@@ -99,8 +99,8 @@ export function createChaos(clock: VirtualClock): Chaos {
     deafSleeps--
   }
 
-  /** Notes that a verb runs, and that no other does at its gateway which core still waits for: none of the same strategy, and
-   * none of another one that is not late. */
+  /** Records that a request runs, and checks that no other request runs at its gateway that core still waits for: none
+   * of the same strategy, and none of another strategy that is not overdue. */
   async function busy<T>(
     strategy: string,
     gateway: Gateway | null,
@@ -128,7 +128,7 @@ export function createChaos(clock: VirtualClock): Chaos {
     }
   }
 
-  /** Throws, or takes its time, as the mood wants. */
+  /** Throws, or delays, as the mood says. */
   async function suffer(mood: Mood, call: CallOptions): Promise<void> {
     await clock.sleep(3, call)
     if (mood.kind === 'refuse') {
@@ -147,7 +147,7 @@ export function createChaos(clock: VirtualClock): Chaos {
   const live = (chain: Chain): boolean =>
     chain.releases === 0 && clock.monotonicMs() - chain.grantedMs < chain.lifetimeMs
 
-  /** One table for all, as in most routers: a port of another endpoint is not given. */
+  /** Uses one table for all strategies, as most routers do: a port of another endpoint is not granted. */
   function freePort(endpoint: Endpoint, suggested: number): number {
     const isTaken = (port: number): boolean =>
       chains.some(
@@ -175,7 +175,7 @@ export function createChaos(clock: VirtualClock): Chaos {
         const now = moods.get(chain.strategy) ?? mood
         return busy(chain.strategy, gateway, call, async () => {
           await suffer(now, call)
-          // Nobody can tell what such a grant would have been; the lease before it lives on.
+          // Such a grant is invalid, so the lease before it stays valid.
           if (now.kind === 'useless') return lease({ ...chain }, now, gateway)
           isDead = true
           const port = Number(chain.address.split('/').at(-1))

@@ -19,7 +19,7 @@ interface Watched extends Stage {
   readonly networks: Network[]
 }
 
-/** A mapper on IPv4, and a strategy that writes down when and where it is to look. */
+/** A mapper on IPv4, and a strategy that records when and on which gateways it searches. */
 function watched(network: Network = both): Watched {
   const searches: number[] = []
   const networks: Network[] = []
@@ -37,7 +37,7 @@ function watched(network: Network = both): Watched {
 }
 
 describe('forged default routes', () => {
-  it('beyond four of a family are given to no strategy', async () => {
+  it('default routes beyond four of a family reach no strategy', async () => {
     const gateways = Array.from({ length: 1000 }, (_, index) => forged(index + 1))
     const each = watched({ gateways: [router, real, ...gateways], addresses: [] })
     await begin(each)
@@ -45,7 +45,7 @@ describe('forged default routes', () => {
     await end(each)
   })
 
-  it('that are not used cause no search, however many come and go', async () => {
+  it('default routes that are not used cause no search, however often they come and go', async () => {
     const each = watched()
     await begin(each, 5000)
     const searches = each.searches.length
@@ -64,7 +64,7 @@ describe('forged default routes', () => {
     await end(each)
   })
 
-  it('that are used cause searches at a growing distance', async () => {
+  it('default routes that are used cause searches at growing intervals', async () => {
     const each = watched()
     await begin(each, 5000)
     const before = each.searches.length
@@ -84,7 +84,7 @@ describe('forged default routes', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('do not delay the search for another IPv4 network, and a calm network is searched at once again', async () => {
+  it('forged IPv6 routes do not delay the search of another IPv4 network, and a calm network is searched at once again', async () => {
     const each = watched()
     await begin(each, 5000)
     for (let count = 1; count <= 200; count++) {
@@ -104,7 +104,7 @@ describe('forged default routes', () => {
     await end(each)
   })
 
-  it('say nothing that counts: hints of a router that is not used raise no doubt', async () => {
+  it('hints of a router that is not used cause no verification', async () => {
     const clock = virtualClock()
     const trace: string[] = []
     const asked: string[] = []
@@ -130,7 +130,7 @@ describe('forged default routes', () => {
 })
 
 describe('what is kept of a gateway', () => {
-  it('is forgotten when many others were used since, unless a request is under way', async () => {
+  it('the queue of a gateway is forgotten after many others were used, unless a request is pending', async () => {
     const desks = createDesks(virtualClock(), 2000)
     const busy = desks.of(forged(1))
     const done = Promise.withResolvers<void>()
@@ -147,7 +147,7 @@ describe('what is kept of a gateway', () => {
     await serving
   })
 
-  it('keeps the distance of hints at a gateway that is in use, and every hint that waits', async () => {
+  it('recoveries keep the interval of a gateway in use, and every pending hint', async () => {
     const clock = virtualClock()
     const told: string[] = []
     const host = { clock, random: () => 0, log: { debug: () => undefined, info: () => undefined } }
@@ -168,7 +168,7 @@ describe('what is kept of a gateway', () => {
   })
 })
 
-it('a hardware address that becomes known is no change, nor is another order of addresses; another hardware address is', async () => {
+it('a hardware address that becomes known, or another order of addresses, causes no search; another hardware address does', async () => {
   const at: Network = { ...home, addresses: ['192.168.1.2', '192.168.1.3'] }
   const each = watched(at)
   await begin(each, 5000)

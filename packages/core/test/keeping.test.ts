@@ -15,7 +15,7 @@ import {
   web
 } from './support.js'
 
-/** When the requests of a kind were made, in ms. */
+/** Returns when the requests of a kind were made, in ms. */
 function timed(clock: Stage['clock'], trace: string[], what: string): readonly number[] {
   const at: number[] = []
   const push = trace.push.bind(trace)
@@ -26,7 +26,7 @@ function timed(clock: Stage['clock'], trace: string[], what: string): readonly n
   return at
 }
 
-/** One mapper that does as it is told, and what is needed to drive it. */
+/** Sets up a traversal with one mapper, and what is needed to drive it. */
 function keeper(
   options: Parameters<typeof scripted>[3],
   more: StageOptions = {}
@@ -40,20 +40,20 @@ function keeper(
 }
 
 describe('renewing', () => {
-  it('is never asked for sooner than 4 s after the grant, however short that is', async () => {
+  it('a renewal is never sent sooner than 4 s after the grant, however short the lease', async () => {
     const each = keeper({ lifetimeMs: 1000 })
     const maps = timed(each.clock, each.trace, 'map')
     each.traversal.want(web)
     await begin(each, 60_000)
     expect(each.renewals).toEqual([])
     for (const [index, at] of maps.slice(1).entries()) expect(at - (maps[index] ?? 0)).toBeGreaterThanOrEqual(4000)
-    // Less and less often: nobody can use what comes and goes.
+    // With back-off: such short leases are useless.
     expect(maps.map((at) => Math.round(at / 1000))).toEqual([0, 6, 17, 38])
     expect(each.told().slice(0, 2)).toEqual(['mapped pcp 11.0.0.2:8080', 'lost pcp 11.0.0.2:8080'])
     await end(each)
   })
 
-  it('keeps 4 s apart from the last request when the network went and came back, whether that had an answer or not', async () => {
+  it('a request keeps 4 s from the last one when the network went and came back, whether that was answered or not', async () => {
     const each = keeper({
       renew() {
         throw natError('NO_REPLY', 'the answer was lost')
@@ -79,7 +79,7 @@ describe('renewing', () => {
     await end(each)
   })
 
-  it('keeps a lease of 6 s alive without a gap', async () => {
+  it('a lease of 6 s stays alive without a gap', async () => {
     const each = keeper({ lifetimeMs: 6000 })
     each.traversal.want(web)
     await begin(each, 600_000)
@@ -90,17 +90,17 @@ describe('renewing', () => {
     await end(each)
   })
 
-  it('that fails backs off inside what is left, and keeps to the schedule besides', async () => {
+  it('a renewal that fails backs off within the lifetime, and the schedule goes on', async () => {
     const fail = (): never => {
       throw natError('NO_REPLY', 'gone')
     }
     const each = keeper({ renew: fail })
     each.traversal.want(web)
     await begin(each, 7_000_000)
-    // Polls begin after 15 min and come less and less often; before them was nothing.
+    // Polls begin after 15 min and back off; nothing is sent before them.
     expect(each.renewals[0]).toBeGreaterThanOrEqual(900_000)
     expect(each.renewals.length).toBeLessThan(25)
-    // The last quarter of the lease is used too (RFC 6887 §11.2.1).
+    // The last quarter of the lifetime is used too (RFC 6887 §11.2.1).
     const late = each.renewals.filter((at) => at > 5_400_000)
     expect(late.length).toBeGreaterThanOrEqual(3)
     for (const [index, at] of each.renewals.slice(1).entries()) {
@@ -109,7 +109,7 @@ describe('renewing', () => {
     await end(each)
   })
 
-  it('that fails at first loses nothing once the router is back', async () => {
+  it('a renewal that fails at first loses no lease once the router is back', async () => {
     let isDown = true
     const each = keeper({
       renew() {
@@ -124,7 +124,7 @@ describe('renewing', () => {
     await end(each)
   })
 
-  it('waits as long as the router asked, also when there is a hint', async () => {
+  it('a renewal waits as long as the router asked, even after a hint', async () => {
     const each = keeper({
       renew(count) {
         if (count === 1) throw natError('OUT_OF_RESOURCES', 'not now', { retryAfterMs: 1_800_000 })
@@ -146,7 +146,7 @@ describe('renewing', () => {
     await end(each)
   })
 
-  it('does not wait for a router that has started again since', async () => {
+  it('a renewal does not wait for a retry-after from before a router restart', async () => {
     const each = keeper({
       renew(count) {
         if (count === 1) throw natError('OUT_OF_RESOURCES', 'not now', { retryAfterMs: 1_800_000 })
@@ -163,8 +163,8 @@ describe('renewing', () => {
   })
 })
 
-describe('a router that has started again', () => {
-  it('is not asked within 4 s after an attempt that failed: that may have been carried out', async () => {
+describe('a router restart', () => {
+  it('a restarted router is not asked within 4 s after a failed attempt, which may have been carried out', async () => {
     const each = keeper(
       {
         renew(count) {
@@ -187,7 +187,7 @@ describe('a router that has started again', () => {
 })
 
 describe('a lease that lapses', () => {
-  /** A mapper that grants, and then answers nothing any more. */
+  /** Sets up a mapper that grants once and then never answers. */
   const dying = (lifetimeMs: number): ReturnType<typeof keeper> => {
     const each = keeper({
       lifetimeMs,
@@ -196,7 +196,7 @@ describe('a lease that lapses', () => {
     return each
   }
 
-  it('while its renewal is under way is withdrawn at that moment', async () => {
+  it('a lease that expires during its renewal is withdrawn at once', async () => {
     const each = dying(20_000)
     each.traversal.want(web)
     await begin(each, 20_000)
@@ -208,7 +208,7 @@ describe('a lease that lapses', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('while its renewal waits behind others is withdrawn at that moment', async () => {
+  it('a lease that expires while its renewal is queued is withdrawn at once', async () => {
     const each = dying(60_000)
     for (let port = 9000; port < 9100; port++) each.traversal.want({ ...web, port })
     await begin(each, 60_000)
@@ -220,7 +220,7 @@ describe('a lease that lapses', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('while the machine sleeps is listed no more, even before anybody is told', async () => {
+  it('a lease that expires during sleep is no longer reported, even before its event is emitted', async () => {
     const each = keeper({})
     each.traversal.want(web)
     await begin(each)
@@ -229,7 +229,7 @@ describe('a lease that lapses', () => {
     await end(each)
   })
 
-  it('and whose renewal comes through after all is given back or mapped again, and is one mapping', async () => {
+  it('a lease with a renewal that arrives after its expiry is released or mapped again, as one mapping', async () => {
     let delayMs = 1
     const each = keeper({
       lifetimeMs: 20_000,
@@ -256,7 +256,7 @@ describe('a lease that lapses', () => {
 })
 
 describe('recoveries', () => {
-  it('ask for what a gateway granted within 6 s of its announcement', async () => {
+  it('a recovery asks for the mappings within 6 s of an announcement', async () => {
     const each = keeper({ lifetimeMs: 86_400_000 }, { policy: { pollMs: Number.POSITIVE_INFINITY } })
     each.traversal.want(web)
     await begin(each, 60_000)
@@ -275,7 +275,7 @@ describe('recoveries', () => {
     }
   }
 
-  it('keep a distance that doubles to 5 min while nothing comes of them', async () => {
+  it('recoveries keep an interval that doubles to 5 min while they change nothing', async () => {
     const each = keeper({ lifetimeMs: 86_400_000 }, { policy: { pollMs: Number.POSITIVE_INFINITY } })
     each.traversal.want(web)
     await begin(each, 5000)
@@ -285,7 +285,7 @@ describe('recoveries', () => {
     await end(each)
   })
 
-  it('come 10 s after the one before where that changed something', async () => {
+  it('a recovery may follow after 10 s if the one before changed something', async () => {
     const each = keeper({ lifetimeMs: 86_400_000 }, { policy: { pollMs: Number.POSITIVE_INFINITY } })
     each.traversal.want(web)
     await begin(each)
@@ -298,7 +298,7 @@ describe('recoveries', () => {
     await end(each)
   })
 
-  it('from a restart come within 5.5 s, however many hints were forged before', async () => {
+  it('a recovery from a restart comes within 5.5 s, however many hints were forged before', async () => {
     const each = keeper({ lifetimeMs: 86_400_000 }, { random: () => 0.999 })
     each.traversal.want(web)
     await begin(each)
@@ -310,7 +310,7 @@ describe('recoveries', () => {
     await end(each)
   })
 
-  it('from a restart wait up to 5 s, also where a hint came just before', async () => {
+  it('a recovery from a restart waits up to 5 s, also just after a hint', async () => {
     const each = keeper({ lifetimeMs: 86_400_000 }, { random: () => 0.999 })
     each.traversal.want(web)
     await begin(each)
@@ -324,7 +324,7 @@ describe('recoveries', () => {
     await end(each)
   })
 
-  it('from a restart leave alone what was renewed since: the answer that told of it, for one', async () => {
+  it('a recovery from a restart skips what was renewed since, such as the lease with the answer that revealed it', async () => {
     const trace: string[] = []
     const clock = virtualClock()
     const pcp = scripted('pcp', trace, clock, {
@@ -344,30 +344,33 @@ describe('recoveries', () => {
   it.each([
     [200, 'before they come'],
     [9000, 'long after they came']
-  ])('from a restart come once, although another strategy tells of it %i ms later, %s', async (laterMs) => {
-    const trace: string[] = []
-    const clock = virtualClock()
-    const lasting = { lifetimeMs: 86_400_000 }
-    const pcp = scripted('pcp', trace, clock, lasting)
-    const natPmp = scripted('nat-pmp', trace, clock, lasting)
-    const each = stage(() => [pcp.strategy, natPmp.strategy], { clock })
-    each.traversal.want(web)
-    await begin(each, 20_000)
-    trace.length = 0
-    for (const strategy of [pcp, natPmp]) {
-      strategy.say((about) => ({ kind: 'notice', what: 'restarted', about }))
-      await clock.advance(laterMs)
+  ])(
+    'a recovery from a restart comes once, although another strategy reports the restart %i ms later, %s',
+    async (laterMs) => {
+      const trace: string[] = []
+      const clock = virtualClock()
+      const lasting = { lifetimeMs: 86_400_000 }
+      const pcp = scripted('pcp', trace, clock, lasting)
+      const natPmp = scripted('nat-pmp', trace, clock, lasting)
+      const each = stage(() => [pcp.strategy, natPmp.strategy], { clock })
+      each.traversal.want(web)
+      await begin(each, 20_000)
+      trace.length = 0
+      for (const strategy of [pcp, natPmp]) {
+        strategy.say((about) => ({ kind: 'notice', what: 'restarted', about }))
+        await clock.advance(laterMs)
+      }
+      await clock.advance(30_000)
+      expect(trace).toEqual(['renew pcp 8080'])
+      // A second report of one strategy is another restart.
+      natPmp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
+      await clock.advance(60_000)
+      expect(trace).toEqual(['renew pcp 8080', 'renew pcp 8080'])
+      await end(each)
     }
-    await clock.advance(30_000)
-    expect(trace).toEqual(['renew pcp 8080'])
-    // One that tells again tells of another restart.
-    natPmp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
-    await clock.advance(60_000)
-    expect(trace).toEqual(['renew pcp 8080', 'renew pcp 8080'])
-    await end(each)
-  })
+  )
 
-  it('from a second restart in the meantime concern what was renewed between the two', async () => {
+  it('a recovery from a second restart renews what was renewed between the two', async () => {
     const each = keeper({ lifetimeMs: 86_400_000 }, { random: () => 0.999 })
     const restarted = (): void => each.pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
     each.traversal.want(web)
@@ -382,14 +385,14 @@ describe('recoveries', () => {
     await end(each)
   })
 
-  it('from a restart that is told again leave a lease alone for 4 s after it was renewed', async () => {
+  it('a second report of a restart does not renew a lease within 4 s of its last renewal', async () => {
     const each = keeper({ lifetimeMs: 86_400_000 }, { random: () => 0 })
     each.traversal.want(web)
     await begin(each, 5000)
     each.traversal.recheck()
     await each.clock.advance(100)
     expect(each.renewals).toHaveLength(1)
-    // Another protocol of the same router tells of it later than this one, whose answer renewed the lease.
+    // Another protocol of the same router reports it later than the one that renewed the lease.
     each.pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
     await each.clock.advance(6000)
     const [first = 0, second = 0] = each.renewals
@@ -399,7 +402,7 @@ describe('recoveries', () => {
     await end(each)
   })
 
-  it('reach a gateway that its user named, which is no next hop', async () => {
+  it('a recovery reaches a gateway that the user named and that is not the next hop', async () => {
     const clock = virtualClock()
     const trace: string[] = []
     const pcp = scripted('pcp', trace, clock, { gateway: { ...router, address: '10.9.9.9' } })
@@ -415,7 +418,7 @@ describe('recoveries', () => {
 })
 
 describe('a discovery that has found nothing for 15 min', () => {
-  it('begins again at once, so that an announcement is heard at any time', async () => {
+  it('a discovery that has found nothing for 15 min restarts at once, so that no announcement is missed', async () => {
     const clock = virtualClock()
     const periods: [number, number][] = []
     const each = stage(
@@ -441,7 +444,7 @@ describe('a discovery that has found nothing for 15 min', () => {
 })
 
 describe('what is remembered', () => {
-  it('is written at once where it is new, and at most once a minute where only the time was extended', async () => {
+  it('a new memory is written at once, and an extended one at most once a minute', async () => {
     let saves = 0
     let last: readonly Memory[] = []
     const inner = memoryStore()
@@ -461,7 +464,7 @@ describe('what is remembered', () => {
     expect(last).toEqual([])
   })
 
-  it('is not deleted by the tidying of a start where it became wanted just then', async () => {
+  it('a remembered mapping is not deleted at the start if it became wanted just then', async () => {
     const clock = virtualClock()
     const store = memoryStore()
     const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
@@ -472,7 +475,7 @@ describe('what is remembered', () => {
     again.traversal.want(web)
     again.traversal.want({ ...web, port: 8081 })
     await begin(again, 9000)
-    // The gateway is busy when the tidying begins, and the endpoint is wanted when its turn comes.
+    // The gateway is busy when the deletion is queued, and the endpoint is wanted when its turn comes.
     again.traversal.recheck()
     await again.clock.advance(1200)
     again.traversal.want({ ...web, port: 7777 })

@@ -8,7 +8,7 @@ const noRoute: Network = { gateways: [], addresses: ['192.168.1.2'] }
 const vpn: Network = { gateways: [{ ...router, address: '0.0.0.0', interface: 'tun0' }], addresses: ['192.168.1.2'] }
 
 describe('acquiring', () => {
-  it('asks the best-ranked strategy only, and says so', async () => {
+  it('the ladder asks the best-ranked strategy only, and reports that', async () => {
     const each = stage((trace, clock) => [
       scripted('pcp', trace, clock).strategy,
       scripted('upnp', trace, clock).strategy
@@ -32,7 +32,7 @@ describe('acquiring', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('starts at once when nothing better is still searching', async () => {
+  it('the ladder starts at once when no better strategy is searching', async () => {
     const each = stage((trace, clock) => [
       scripted('pcp', trace, clock, { foundAfterMs: 3 }).strategy,
       scripted('upnp', trace, clock, { foundAfterMs: 900 }).strategy
@@ -43,7 +43,7 @@ describe('acquiring', () => {
     await end(each)
   })
 
-  it('waits 250 ms for a better one that is searching, and no longer', async () => {
+  it('the ladder waits 250 ms for a better strategy that is searching, and no longer', async () => {
     const each = stage((trace, clock) => [
       scripted('pcp', trace, clock, { foundAfterMs: 800 }).strategy,
       scripted('upnp', trace, clock).strategy
@@ -53,13 +53,13 @@ describe('acquiring', () => {
     expect(each.trace).toEqual([])
     await each.clock.advance(10)
     expect(each.told()).toEqual(['mapped upnp 11.0.0.2:8080'])
-    // A working lease is never swapped for a better-ranked one.
+    // A working lease is never replaced by a better-ranked one.
     await each.clock.advance(5000)
     expect(each.trace).toEqual(['map upnp 8080'])
     await end(each)
   })
 
-  it('goes to the next one when the first refuses, and keeps the reason', async () => {
+  it('the ladder asks the next strategy when the first refuses, and reports the reason', async () => {
     const refuse = (): never => {
       throw natError('NOT_AUTHORIZED', 'no')
     }
@@ -77,7 +77,7 @@ describe('acquiring', () => {
     await end(each)
   })
 
-  it('waits 2 s for a strategy that hangs, asks the next one as well, and gives the first up after 30 s', async () => {
+  it('the ladder waits 2 s for a strategy that hangs, asks the next one too, and gives the first up after 30 s', async () => {
     const each = stage((trace, clock) => [
       scripted('pcp', trace, clock, { takesMs: 1e9 }).strategy,
       scripted('upnp', trace, clock).strategy
@@ -96,7 +96,7 @@ describe('acquiring', () => {
     await end(each)
   })
 
-  it('never has two requests at one gateway at a time', async () => {
+  it('the ladder never sends two requests to one gateway at a time', async () => {
     let busy = 0
     let most = 0
     const each = stage((trace, clock) => {
@@ -137,7 +137,7 @@ describe('acquiring', () => {
     await end(each)
   })
 
-  it('keeps away for as long as the gateway asked', async () => {
+  it('the ladder honours the retry-after of a gateway', async () => {
     const refuse = (): never => {
       throw natError('OUT_OF_RESOURCES', 'full', { retryAfterMs: 1_800_000 })
     }
@@ -150,7 +150,7 @@ describe('acquiring', () => {
     await end(each)
   })
 
-  it('says once that nothing worked, with every reason', async () => {
+  it('the ladder reports once that nothing worked, with every reason', async () => {
     const each = stage((_, clock) => [absent('pcp', clock), absent('upnp', clock, 'REFUSED', 20)])
     each.traversal.want(web)
     await begin(each, 60_000)
@@ -180,7 +180,7 @@ describe('acquiring', () => {
     }
   )
 
-  it('leaves a witness that is missing out of the reasons why nothing is mapped', async () => {
+  it('a failed event does not name a missing witness as a reason', async () => {
     const each = stage((_, clock) => [
       absent('pcp', clock),
       (host) => ({ ...absent('autonat', clock)(host), kind: 'witness' })
@@ -191,7 +191,7 @@ describe('acquiring', () => {
     await end(each)
   })
 
-  it('asks for no port below 1024 that nobody named', async () => {
+  it('the ladder requests a port below 1024 only if it is named', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     each.traversal.want({ ...web, port: 80 })
     each.traversal.want({ ...web, port: 443 }, { externalPort: 443 })
@@ -200,7 +200,7 @@ describe('acquiring', () => {
     await end(each)
   })
 
-  it('maps on no gateway that replies do not leave through, and reports it', async () => {
+  it('the ladder does not map on a gateway that replies do not leave through, and reports it', async () => {
     const other = { ...router, address: '192.168.1.254' }
     const each = stage((trace, clock) => [scripted('upnp', trace, clock, { gateway: other }).strategy], {
       network: { ...home, gateways: [router, other] }
@@ -214,7 +214,7 @@ describe('acquiring', () => {
     await end(each)
   })
 
-  it('uses a gateway that its user named, whatever the routes say', async () => {
+  it('the ladder uses a gateway that the user named, whatever the routes say', async () => {
     const other = { ...router, address: '10.9.9.9' }
     const each = stage((trace, clock) => {
       const { strategy } = scripted('pcp', trace, clock, { gateway: other })
@@ -237,7 +237,7 @@ describe('acquiring', () => {
     ['the next hop', router.address, home, { verdict: 'public', state: 'consistent' }],
     ['this host', '127.0.0.1', home, { verdict: 'public', state: 'consistent' }],
     ['any router, without a default route', '10.9.9.9', noRoute, { verdict: 'public', state: 'consistent' }]
-  ] as const)('takes what %s grants that the user named for what it is', async (_, address, network, expected) => {
+  ] as const)('a mapping at a gateway that the user named gets its state from the route: %s', async (_, address, network, expected) => {
     const gateway = { ...router, address }
     const stand = (trace: string[], clock: VirtualClock): readonly Strategy[] => {
       const { strategy } = scripted('pcp', trace, clock, { gateway })
@@ -253,7 +253,7 @@ describe('acquiring', () => {
     await end(each)
   })
 
-  it('takes what a service without a gateway grants as it takes what a router grants', async () => {
+  it('the ladder treats a grant of a service without a gateway like a grant of a router', async () => {
     const each = stage((trace, clock) => [scripted('firewall', trace, clock, { gateway: null }).strategy])
     each.traversal.want(web)
     await begin(each)
@@ -261,7 +261,7 @@ describe('acquiring', () => {
     await end(each)
   })
 
-  it('uses a port whose address the router does not tell, and says so', async () => {
+  it('the ladder keeps a port without a known external address, and reports that', async () => {
     const caveat = natError('EXTERNAL_ADDRESS_UNKNOWN', 'the router does not tell it')
     const options = { externalAddress: '0.0.0.0', shape: (lease: Lease): Lease => ({ ...lease, caveat }) }
     const each = stage((trace, clock) => [scripted('upnp', trace, clock, options).strategy])
@@ -278,7 +278,7 @@ describe('acquiring', () => {
     await end(each)
   })
 
-  it('takes an address that only the user tells for no proof', async () => {
+  it('an address that only the user claims stays claimed', async () => {
     const each = stage((trace, clock) => [scripted('manual', trace, clock, { gateway: null, isClaim: true }).strategy])
     each.traversal.want(web)
     await begin(each)
@@ -293,7 +293,7 @@ describe('acquiring', () => {
 })
 
 describe('keeping', () => {
-  it('renews between 1/2 and 5/8 of the granted lifetime', async () => {
+  it('a lease is renewed between 1/2 and 5/8 of the granted lifetime', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { lifetimeMs: 600_000 }).strategy])
     each.traversal.want(web)
     await begin(each, 299_000)
@@ -304,7 +304,7 @@ describe('keeping', () => {
     await end(each)
   })
 
-  it('withdraws the address the moment the lease lapses, and asks again', async () => {
+  it('an address is withdrawn as soon as its lease expires, and requested again', async () => {
     let dead = false
     const refuse = (request: { suggestedExternalPort: number }): number => {
       if (dead) throw natError('NO_REPLY', 'gone')
@@ -333,7 +333,7 @@ describe('keeping', () => {
     await end(each)
   })
 
-  it('renews within 5.5 s of a restart, one lease after the other', async () => {
+  it('all leases are renewed within 5.5 s of a restart, one after the other', async () => {
     let pcp: Scripted | undefined
     const each = stage((trace, clock) => [(pcp = scripted('pcp', trace, clock)).strategy], { random: () => 0.999 })
     each.traversal.want(web)
@@ -346,7 +346,7 @@ describe('keeping', () => {
     await end(each)
   })
 
-  it('tells the new address when the external one changed, and withdraws the old', async () => {
+  it('a changed external address is reported, and the old one withdrawn', async () => {
     let pcp: Scripted | undefined
     const each = stage((trace, clock) => [(pcp = scripted('pcp', trace, clock)).strategy])
     each.traversal.want(web)
@@ -359,7 +359,7 @@ describe('keeping', () => {
     await end(each)
   })
 
-  it('recovers at most once in 10 s, however often it is told', async () => {
+  it('a gateway is recovered at most once in 10 s, however many reports there are', async () => {
     let pcp: Scripted | undefined
     const each = stage((trace, clock) => [(pcp = scripted('pcp', trace, clock)).strategy], { random: () => 0 })
     each.traversal.want(web)
@@ -373,7 +373,7 @@ describe('keeping', () => {
     await end(each)
   })
 
-  it('maps anew from a new address of this host, and leaves the old mapping to lapse', async () => {
+  it('an endpoint is mapped again from a new address of this host, and the old mapping is left to expire', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     each.traversal.want({ ...web, address: '192.168.1.2' })
     each.traversal.want({ ...web, port: 9090 })
@@ -386,7 +386,7 @@ describe('keeping', () => {
     await end(each)
   })
 
-  it('renews at once when the wall clock shows that the machine slept', async () => {
+  it('a lease is renewed at once when the wall clock shows that the machine slept', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     each.traversal.want(web)
     await begin(each, 5000)
@@ -400,7 +400,7 @@ describe('keeping', () => {
 })
 
 describe('stopping', () => {
-  it('releases everything within its bound, and leaves no timer', async () => {
+  it('stop releases everything in time and leaves no timer', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     for (let port = 9000; port < 9010; port++) each.traversal.want({ ...web, port })
     await begin(each)
@@ -410,7 +410,7 @@ describe('stopping', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('has a mapping undone that was under way', async () => {
+  it('stop has a pending request undone', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { takesMs: 500 }).strategy])
     each.traversal.want(web)
     await begin(each, 100)
@@ -420,7 +420,7 @@ describe('stopping', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('may come twice, and before the start', async () => {
+  it('stop may be called twice, and before the start', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     await each.traversal.stop()
     each.traversal.want(web)
@@ -430,7 +430,7 @@ describe('stopping', () => {
     expect(each.trace).toEqual(['map pcp 8080', 'release pcp 8080'])
   })
 
-  it('can be followed by another start', async () => {
+  it('start may follow a stop', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     each.traversal.want(web)
     for (let round = 0; round < 3; round++) {
@@ -440,7 +440,7 @@ describe('stopping', () => {
     expect(each.trace).toEqual(Array.from({ length: 3 }, () => ['map pcp 8080', 'release pcp 8080']).flat())
   })
 
-  it('gives back one endpoint that is no longer wanted, and keeps the others', async () => {
+  it('an endpoint that is no longer wanted is released, and the others are kept', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     const unwanted = new AbortController()
     each.traversal.want(web, unwanted)
@@ -454,7 +454,7 @@ describe('stopping', () => {
   })
 })
 
-/** A run that has mapped port 7777 and does not give it back, and what is left of it in the store. */
+/** Maps port 7777 in a run that does not release it, and returns what the store holds then. */
 async function crashedRun() {
   const store = memoryStore()
   const clock = virtualClock()
@@ -465,7 +465,7 @@ async function crashedRun() {
 }
 
 describe('remembering', () => {
-  it('writes key and endpoint before the request leaves', async () => {
+  it('key and endpoint are saved before the request is sent', async () => {
     const store = memoryStore()
     const seen: number[] = []
     const each = stage(
@@ -486,7 +486,7 @@ describe('remembering', () => {
     expect(await store.load()).toEqual([])
   })
 
-  it('takes the old mapping back after a crash: same key, same external port', async () => {
+  it('the next run after a crash requests the old mapping again, with the same key and external port', async () => {
     const store = memoryStore()
     const clock = virtualClock()
     let first: Scripted | undefined
@@ -507,7 +507,7 @@ describe('remembering', () => {
     await end(crashed)
   })
 
-  it('asks for a port that is named now, whatever an earlier run got', async () => {
+  it('a run requests a port that is named now, whatever an earlier run was granted', async () => {
     const store = memoryStore()
     const clock = virtualClock()
     const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
@@ -522,7 +522,7 @@ describe('remembering', () => {
     await end(crashed)
   })
 
-  it('deletes what an earlier run left and nobody wants any more', async () => {
+  it('a run deletes a mapping that an earlier run left and that is no longer wanted', async () => {
     const { clock, kept, crashed } = await crashedRun()
     const again = stage((trace) => [scripted('pcp', trace, clock).strategy], { store: kept, clock })
     again.traversal.want(web)
@@ -532,7 +532,7 @@ describe('remembering', () => {
     await end(crashed)
   })
 
-  it('deletes what a run left that was killed while its first request was under way', async () => {
+  it('a run deletes what an earlier run left that was killed during its first request', async () => {
     const clock = virtualClock()
     const store = memoryStore()
     let atRequest: Promise<readonly Memory[]> = Promise.resolve([])
@@ -552,7 +552,7 @@ describe('remembering', () => {
     await end(killed)
   })
 
-  it('deletes what an earlier run left at a router that does not let it be taken over', async () => {
+  it('a run deletes what an earlier run left at a router that refuses to grant it again', async () => {
     const { clock, kept, crashed } = await crashedRun()
     const undone: number[] = []
     const again = stage(
@@ -583,7 +583,7 @@ describe('remembering', () => {
     await end(crashed)
   })
 
-  it('deletes it also where the hardware address of the router was not known yet when it was noted', async () => {
+  it('a run deletes an old mapping also if the hardware address of the router was unknown when it was stored', async () => {
     const { clock, kept, crashed } = await crashedRun()
     expect((await kept.load()).map(({ gateway }) => gateway.mac)).toEqual([null])
     const gateway = { ...router, mac: '02:00:00:00:00:01' }
@@ -603,12 +603,12 @@ describe('arguments', () => {
     { ...web, port: 70_000 },
     { ...web, address: 'localhost' },
     { ...web, address: '::' }
-  ])('%j is no endpoint', (endpoint) => {
+  ])('want throws a TypeError for %j', (endpoint) => {
     const { traversal } = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     expect(() => traversal.want(endpoint)).toThrow(TypeError)
   })
 
-  it('names the part of a policy that cannot be', () => {
+  it('createTraversal names the invalid part of a policy', () => {
     expect(() => createTraversal({ strategies: [], policy: { attemptMs: -1 } })).toThrow('policy.attemptMs')
     expect(() => createTraversal({ strategies: [], policy: { relay: { count: Number.NaN } } })).toThrow(
       'policy.relay.count'
@@ -617,7 +617,7 @@ describe('arguments', () => {
 })
 
 describe('strategies that misbehave', () => {
-  it('may resolve at once with what they found, and stopping does not wait for them', async () => {
+  it('a strategy that resolves at once with its findings does not delay the stop', async () => {
     const each = stage((trace, clock) => {
       const { strategy } = scripted('manual', trace, clock, { gateway: null })
       return [
@@ -639,7 +639,7 @@ describe('strategies that misbehave', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('may go on after the abort, and stopping does not wait for them', async () => {
+  it('a strategy that ignores the abort does not delay the stop', async () => {
     const each = stage(() => [() => ({ name: 'deaf', kind: 'mapper', discover: () => new Promise(() => undefined) })])
     each.traversal.want(web)
     await begin(each)
@@ -648,8 +648,8 @@ describe('strategies that misbehave', () => {
   })
 })
 
-describe('an external address that this side of the router speaks against', () => {
-  it('is not taken for reachable, and the reason becomes the cause', async () => {
+describe('an external address with evidence against it', () => {
+  it('an address with evidence against it does not count as reachable, and the reason becomes the cause', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], {
       doubt: async (address) => natError('DOUBLE_NAT', `${address} lies beyond the router`)
     })
@@ -663,7 +663,7 @@ describe('an external address that this side of the router speaks against', () =
     await end(each)
   })
 
-  it('is looked at again, and taken for reachable once nothing speaks against it any more', async () => {
+  it('an address is checked again, and counts as reachable once there is no more evidence', async () => {
     const trues = ['1', '1', '', '1', '', '']
     const looks: number[] = []
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], {
@@ -676,7 +676,7 @@ describe('an external address that this side of the router speaks against', () =
     await begin(each)
     expect(each.traversal.report().verdict).toBe('private')
     await each.clock.advance(60_000 + 120_000)
-    // One look that found nothing, and the one that confirms it found something.
+    // One check found nothing, and the one that should confirm it found evidence.
     await each.clock.advance(15_000)
     expect(each.traversal.report().verdict).toBe('private')
     expect(looks).toHaveLength(4)
@@ -689,7 +689,7 @@ describe('an external address that this side of the router speaks against', () =
     expect(each.clock.pending).toBe(0)
   })
 
-  it('is looked at no more in the network before when the network is another one', async () => {
+  it('an address is no longer checked after the network has changed', async () => {
     let looks = 0
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], {
       doubt: async () => {
@@ -707,7 +707,7 @@ describe('an external address that this side of the router speaks against', () =
     await end(each)
   })
 
-  it('is looked at before the first pass is over', async () => {
+  it('an address is checked before the first pass ends', async () => {
     const cleared = Promise.withResolvers<undefined>()
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { doubt: () => cleared.promise })
     each.traversal.want(web)
@@ -724,7 +724,7 @@ describe('polling', () => {
   const poll = 15 * 60_000
   const ports = [9001, 9002, 9003]
 
-  it('asks about one lease of a gateway, not about each of them, and about another one each time', async () => {
+  it('a poll asks about one lease of a gateway, and about another one each time', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     for (const port of ports) each.traversal.want({ ...web, port })
     await begin(each, 5000)
@@ -737,18 +737,18 @@ describe('polling', () => {
     await end(each)
   })
 
-  it('goes on with the others while one lease is refused each time', async () => {
+  it('polls go on with the other leases while one is refused each time', async () => {
     const each = stage((trace, clock) => [
       scripted('pcp', trace, clock, {
         renew() {
-          if (trace.at(-1) === 'renew pcp 9001') throw natError('CONFLICT', 'somebody else has it')
+          if (trace.at(-1) === 'renew pcp 9001') throw natError('CONFLICT', 'another host has it')
         }
       }).strategy
     ])
     for (const port of ports) each.traversal.want({ ...web, port })
     await begin(each, 5000)
     each.trace.length = 0
-    // Less than the time after which they would be renewed anyway.
+    // This is less than the time until they are renewed anyway.
     await each.clock.advance(3.5 * poll)
     expect(each.trace).toEqual(expect.arrayContaining(['renew pcp 9001', 'renew pcp 9002', 'renew pcp 9003']))
     await end(each)

@@ -5,7 +5,7 @@ import { type Store, memoryStore } from '../src/index.js'
 import { begin, end, home, router, scripted, stage, web, witnesses } from './support.js'
 
 describe('start and stop', () => {
-  it('end as the last of them says, however close together they come', async () => {
+  it('the last of several starts and stops decides, however close together they come', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     each.traversal.want(web)
     const calls = [each.traversal.start(), each.traversal.stop(), each.traversal.start()]
@@ -20,7 +20,7 @@ describe('start and stop', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('do not wait for a store that hangs', async () => {
+  it('start and stop do not wait for a store that hangs', async () => {
     const hangs: Store = { load: () => new Promise(() => undefined), save: () => new Promise(() => undefined) }
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { store: hangs })
     each.traversal.want(web)
@@ -32,18 +32,18 @@ describe('start and stop', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('do not wait for a store that hangs only when it saves', async () => {
+  it('stop does not wait for a store that hangs only when it saves', async () => {
     const store: Store = { load: async () => [], save: () => new Promise(() => undefined) }
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { store })
     each.traversal.want(web)
     await begin(each, 1000)
     await end(each)
-    // It is waited for a while, since a run after a crash should know of what is asked for.
+    // The request waits for the store for a while, so that a run after a crash knows of it.
     expect(each.trace).toEqual([])
     expect(each.clock.pending).toBe(0)
   })
 
-  it('let the first pass end where there is none', async () => {
+  it('firstPass resolves at a stop before the first pass has ended', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { takesMs: 1e9 }).strategy])
     await each.traversal.firstPass()
     each.traversal.want(web)
@@ -57,7 +57,7 @@ describe('start and stop', () => {
 describe('while it stops', () => {
   const elsewhere = { gateways: [{ ...router, localAddress: '192.168.1.9' }], addresses: ['192.168.1.9'] }
 
-  it('a new network starts nothing', async () => {
+  it('a new network starts nothing during a stop', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     each.traversal.want(web)
     await begin(each)
@@ -71,7 +71,7 @@ describe('while it stops', () => {
     expect(each.trace).toEqual(['map pcp 8080', 'release pcp 8080'])
   })
 
-  it('what is wanted waits for the next start', async () => {
+  it('an endpoint that is wanted during a stop waits for the next start', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     each.traversal.want(web)
     await begin(each)
@@ -85,7 +85,7 @@ describe('while it stops', () => {
     await end(each)
   })
 
-  it('a release that hangs takes no longer than the policy says, and a second for the strategy to let go', async () => {
+  it('a release that hangs delays the stop by no more than the policy says, and a second for the strategy to finish', async () => {
     const deaf = (lease: Lease): Lease => ({ ...lease, release: () => new Promise(() => undefined) })
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { shape: deaf }).strategy])
     for (let port = 9000; port < 9020; port++) each.traversal.want({ ...web, port })
@@ -97,7 +97,7 @@ describe('while it stops', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('endpoints that are no longer wanted hold it up no longer than the others', async () => {
+  it('an endpoint that is no longer wanted delays the stop no longer than the others', async () => {
     const slow = (lease: Lease): Lease => ({ ...lease, release: () => new Promise(() => undefined) })
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { shape: slow }).strategy])
     const unwanted = new AbortController()
@@ -111,7 +111,7 @@ describe('while it stops', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('a witness that is being asked is waited for', async () => {
+  it('stop waits for a witness that is being asked', async () => {
     const each = stage((trace, clock) => [
       scripted('pcp', trace, clock).strategy,
       witnesses({ a: 'silent', b: 'silent' }, clock)
@@ -122,7 +122,7 @@ describe('while it stops', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('what looks for doubts is waited for, and not for ever', async () => {
+  it('stop waits for the check of an address, but only for a limited time', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], {
       doubt: () => new Promise(() => undefined)
     })
@@ -134,7 +134,7 @@ describe('while it stops', () => {
 })
 
 describe('a network that flaps', () => {
-  /** Counts how often it was asked to discover. */
+  /** A strategy that counts its discoveries. */
   const counting =
     (calls: number[], inner: Strategy): Strategy =>
     (host) => {
@@ -148,7 +148,7 @@ describe('a network that flaps', () => {
       }
     }
 
-  it('is searched at most once in 500 ms, and the last state of it counts', async () => {
+  it('a flapping network is searched at most once in 500 ms, and its last state counts', async () => {
     const calls: number[] = []
     const each = stage((trace, clock) => [counting(calls, scripted('pcp', trace, clock).strategy)])
     each.traversal.want(web)
@@ -162,13 +162,13 @@ describe('a network that flaps', () => {
     expect(calls.length).toBeLessThanOrEqual(23)
     for (const [index, at] of calls.slice(1).entries()) expect(at - (calls[index] ?? 0)).toBeGreaterThanOrEqual(500)
     expect(each.traversal.report().externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/8080'])
-    // The lease was good all the time, and nobody gave it up.
+    // The lease was valid all the time, and was not given up.
     expect(each.told().filter((line) => line.startsWith('lost'))).toEqual([])
     await end(each)
     expect(each.clock.pending).toBe(0)
   })
 
-  it('is searched at once when it has just come up', async () => {
+  it('a network that has just come up is searched at once', async () => {
     const calls: number[] = []
     const each = stage((trace, clock) => [counting(calls, scripted('pcp', trace, clock).strategy)], {
       network: { gateways: [], addresses: [] }
@@ -181,7 +181,7 @@ describe('a network that flaps', () => {
     await end(each)
   })
 
-  it('does not make it forget that the router has started again', async () => {
+  it('a flapping network does not make the ladder forget a router restart', async () => {
     const clock = virtualClock()
     const trace: string[] = []
     const pcp = scripted('pcp', trace, clock)
@@ -199,7 +199,7 @@ describe('a network that flaps', () => {
 })
 
 describe('many wants of one signal', () => {
-  it('are given back together, and the store is empty then', async () => {
+  it('all wants of one signal are released together, and the store is empty then', async () => {
     const store = memoryStore()
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { store })
     const unwanted = new AbortController()

@@ -25,10 +25,10 @@ const even: Observation = {
 }
 const symmetric: Observation = { address: seen, mapping: 'address-and-port-dependent' }
 
-/** What an observer answers, or the code of what it fails with; `stall` for nothing at all. */
+/** What an observer answers, or the code that it fails with; `stall` for no answer at all. */
 type Answer = Observation | 'NO_REPLY' | 'CARRIER_NAT' | 'stall'
 
-/** Observers, each in a network of its own, that answer after 20 ms. */
+/** Creates observers, each in a network of its own, that answer after 20 ms. */
 const observers =
   (
     answers: Readonly<Record<string, Answer>>,
@@ -61,20 +61,20 @@ const observers =
     }
   })
 
-interface Court extends Stage {
+interface ObserverSetup extends Stage {
   readonly asked: string[]
   readonly answers: Record<string, Answer>
   readonly opened: CallOptions[]
 }
 
-function court(
+function setUpObservers(
   given: Readonly<Record<string, Answer>>,
   options: {
     readonly more?: (stage: { trace: string[]; clock: VirtualClock }) => Strategy[]
     readonly later?: Record<string, number>
     readonly policy?: object
   } = {}
-): Court {
+): ObserverSetup {
   const asked: string[] = []
   const opened: CallOptions[] = []
   const answers = { ...given }
@@ -91,8 +91,8 @@ const tapOf = (endpoint: Endpoint): DatagramTap => ({ endpoint, send: () => unde
 const natIn = ({ traversal }: Stage): Report['nat'] => traversal.report().nat
 
 describe('observers', () => {
-  it('fill the report with what they found out, and with the address of a wanted endpoint', async () => {
-    const each = court({ alpha: even })
+  it('observers fill the report with what they found out, and with the address of a wanted endpoint', async () => {
+    const each = setUpObservers({ alpha: even })
     each.traversal.want(game)
     expect(natIn(each)).toBe(null)
     await begin(each)
@@ -115,60 +115,60 @@ describe('observers', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('do not list again what a router has mapped, and list with its suffix what is dialled with one', async () => {
-    const mapped = court({ alpha: even }, { more: ({ trace, clock }) => [scripted('pcp', trace, clock).strategy] })
+  it('observed candidates omit what a router has mapped, and carry the suffix of their endpoint', async () => {
+    const mapped = setUpObservers({ alpha: even }, { more: ({ trace, clock }) => [scripted('pcp', trace, clock).strategy] })
     mapped.traversal.want(game)
     await begin(mapped)
     expect(mapped.traversal.report().candidates).toMatchObject([{ address: seen, type: 'mapped', state: 'consistent' }])
     await end(mapped)
-    const quic = court({ alpha: even })
+    const quic = setUpObservers({ alpha: even })
     quic.traversal.want(game, { suffix: '/quic-v1' })
     await begin(quic)
     expect(quic.traversal.report().candidates).toMatchObject([{ address: `${seen}/quic-v1`, type: 'observed' }])
     await end(quic)
   })
 
-  it('are asked once, about a socket that is open no longer than that', async () => {
-    const each = court({ alpha: even, bravo: { address: seen } })
+  it('observers are asked once, and the socket is open no longer than that', async () => {
+    const each = setUpObservers({ alpha: even, bravo: { address: seen } })
     await begin(each, 86_400_000)
     expect(each.asked).toEqual(['20 alpha 6000', '20 bravo 6000'])
     expect(each.opened.map(({ signal }) => signal.aborted)).toEqual([true])
     await end(each)
   })
 
-  it('are not asked where no socket is lent, nor is a socket opened where there are none', async () => {
+  it('observers are not asked without a lent socket, and no socket is opened without observers', async () => {
     const asked: string[] = []
     const alone = stage((_, clock) => [observers({ alpha: even }, clock, asked)])
     await begin(alone, 60_000)
     expect(asked).toEqual([])
     await end(alone)
-    const nobody = court({})
-    await begin(nobody, 60_000)
-    expect(nobody.opened).toEqual([])
-    await end(nobody)
+    const none = setUpObservers({})
+    await begin(none, 60_000)
+    expect(none.opened).toEqual([])
+    await end(none)
   })
 
-  it('that are found later are asked then, and the others not again', async () => {
-    const each = court({ alpha: { address: seen }, bravo: { address: seen } }, { later: { bravo: 3000 } })
+  it('observers that are found later are asked then, and the others not again', async () => {
+    const each = setUpObservers({ alpha: { address: seen }, bravo: { address: seen } }, { later: { bravo: 3000 } })
     await begin(each, 10_000)
     expect(each.asked).toEqual(['20 alpha 6000', '3000 bravo 6000'])
     expect(natIn(each)?.mapping).toBe('endpoint-independent')
     await end(each)
   })
 
-  it('are three at most, of distinct networks', async () => {
-    const each = court({ a: even, b: even, c: even, d: even, e: even })
+  it('at most three observers are asked, on distinct networks', async () => {
+    const each = setUpObservers({ a: even, b: even, c: even, d: even, e: even })
     await begin(each)
     expect(each.asked).toHaveLength(3)
     await end(each)
-    const one = court({ a: even, b: even }, { policy: { observers: 1 } })
+    const one = setUpObservers({ a: even, b: even }, { policy: { observers: 1 } })
     await begin(one)
     expect(one.asked).toHaveLength(1)
     await end(one)
   })
 
-  it('are asked again in another network, whose NAT is another one, four times a minute at most', async () => {
-    const each = court({ alpha: even })
+  it('observers are asked again in another network, which has another NAT, at most four times a minute', async () => {
+    const each = setUpObservers({ alpha: even })
     await begin(each)
     each.answers['alpha'] = symmetric
     const other = {
@@ -188,7 +188,7 @@ describe('observers', () => {
     await end(each)
   })
 
-  it('that answer too late, when the network is another one, have said nothing about that', async () => {
+  it('observers that answer after a change of the network are ignored', async () => {
     const [asked, clock] = [[] as string[], virtualClock()]
     const slow: Strategy = () => ({
       name: 'stun',
@@ -198,7 +198,7 @@ describe('observers', () => {
         found({
           kind: 'observer',
           party,
-          // Deaf to the signal.
+          // It ignores the signal.
           async observe() {
             asked.push('slow')
             await clock.sleep(asked.length === 1 ? 800 : 1e9, { signal: new AbortController().signal })
@@ -216,8 +216,8 @@ describe('observers', () => {
     await end(each)
   })
 
-  it('that one of two sockets cannot be seen by do not fail for the other', async () => {
-    const each = court({ alpha: even })
+  it('observers that cannot see one of two sockets do not fail for the other', async () => {
+    const each = setUpObservers({ alpha: even })
     const six: Endpoint = { protocol: 'udp', family: 6, address: '2001:db8::1', port: 6000 }
     each.traversal.lend(() => tapOf(six))
     each.traversal.lend(() => tapOf({ ...game, address: '192.168.1.2', port: 6001 }))
@@ -228,7 +228,7 @@ describe('observers', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('are asked again after a doubt, but not sooner than the policy says', async () => {
+  it('observers are asked again after a doubt, but not sooner than the policy says', async () => {
     const [asked, clock] = [[] as string[], virtualClock()]
     const pcp = scripted('pcp', [], clock)
     const each = stage(() => [pcp.strategy, observers({ alpha: even }, clock, asked)], { clock })
@@ -242,8 +242,8 @@ describe('observers', () => {
     await end(each)
   })
 
-  it('that do not answer are tried again, less and less often, until one does', async () => {
-    const each = court({ alpha: 'NO_REPLY' })
+  it('observers that do not answer are asked again with back-off until one does', async () => {
+    const each = setUpObservers({ alpha: 'NO_REPLY' })
     await begin(each, 60_000)
     expect(each.asked.map((text) => Number.parseFloat(text))).toEqual([20, 5040, 15_060, 35_080])
     each.answers['alpha'] = even
@@ -254,14 +254,14 @@ describe('observers', () => {
     await end(each)
   })
 
-  it('that stall are given up, hold nobody back, and leave nothing behind', async () => {
-    const each = court({ alpha: 'stall', bravo: even })
+  it('observers that stall are given up, delay nothing, and leave nothing behind', async () => {
+    const each = setUpObservers({ alpha: 'stall', bravo: even })
     await begin(each, 100)
     expect(natIn(each)?.filtering).toBe('address-dependent')
     await each.clock.advance(31_000)
     await end(each)
     expect(each.clock.pending).toBe(0)
-    const stalled = court({ alpha: 'stall' }, { policy: { observeMs: 1000 } })
+    const stalled = setUpObservers({ alpha: 'stall' }, { policy: { observeMs: 1000 } })
     await begin(stalled, 1500)
     expect(stalled.traversal.report().strategies[0]).toMatchObject({
       state: 'failed',
@@ -271,7 +271,7 @@ describe('observers', () => {
     expect(stalled.clock.pending).toBe(0)
   })
 
-  it('are asked no more about a socket that is taken back', async () => {
+  it('observers are not asked about a socket that is taken back', async () => {
     const each = stage((_, clock) => [observers({ alpha: even }, clock, [])])
     const cut = new AbortController()
     each.traversal.lend(() => tapOf({ ...game, address: '192.168.1.2' }), cut)
@@ -291,7 +291,7 @@ describe('observers', () => {
     ],
     ['rejects', async () => Promise.reject(new Error('closed'))],
     ['hangs', () => new Promise<DatagramTap>(() => undefined)]
-  ] as const)('wait where lending %s, and the ladder goes on', async (_, open) => {
+  ] as const)('observers wait if lending %s, and the ladder goes on', async (_, open) => {
     const each = stage((trace, clock) => [
       scripted('pcp', trace, clock).strategy,
       observers({ alpha: even }, clock, [])
@@ -304,8 +304,8 @@ describe('observers', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('tell listeners when what is known changes', async () => {
-    const each = court({ alpha: even })
+  it('a verdict event reports a change of what observers found out', async () => {
+    const each = setUpObservers({ alpha: even })
     const told: unknown[] = []
     each.traversal.addEventListener('verdict', ({ detail }) => told.push(detail.nat?.mapping))
     await begin(each)
@@ -314,7 +314,7 @@ describe('observers', () => {
   })
 })
 
-describe('what observers see is never reachability', () => {
+describe('what observers see never makes the host reachable', () => {
   const open: Observation = {
     address: seen,
     mapping: 'endpoint-independent',
@@ -325,11 +325,11 @@ describe('what observers see is never reachability', () => {
   it.each([
     ['without witnesses', (): Strategy[] => []],
     [
-      'with witnesses that would say yes to everything',
+      'with witnesses that confirm everything',
       ({ clock }: { clock: VirtualClock }) => [witnesses({ a: 'reachable', b: 'reachable' }, clock)]
     ]
-  ] as const)('%s the verdict stays private, whatever they say', async (_, more) => {
-    const each = court({ alpha: open, bravo: open }, { more })
+  ] as const)('%s the verdict stays private, whatever observers report', async (_, more) => {
+    const each = setUpObservers({ alpha: open, bravo: open }, { more })
     each.traversal.want(game)
     await begin(each, 3_600_000)
     const { verdict, externalAddresses, candidates } = each.traversal.report()
@@ -339,8 +339,8 @@ describe('what observers see is never reachability', () => {
     await end(each)
   })
 
-  it('that there are observers does not hide that there is no route', async () => {
-    const each = court({ alpha: even })
+  it('the cause is no-route although there are observers', async () => {
+    const each = setUpObservers({ alpha: even })
     each.traversal.networkIs({ gateways: [], addresses: [] })
     each.traversal.want(web)
     await begin(each)
@@ -348,8 +348,8 @@ describe('what observers see is never reachability', () => {
     await end(each)
   })
 
-  it('and what they fail with is no cause: a server cannot put us behind a carrier', async () => {
-    const each = court({ alpha: 'CARRIER_NAT' })
+  it('the failure of an observer is no cause: a server cannot put the host behind a carrier', async () => {
+    const each = setUpObservers({ alpha: 'CARRIER_NAT' })
     each.traversal.want(web)
     await begin(each, 12_000)
     expect(each.traversal.report().cause).toBe('no-mapping-service')
@@ -357,7 +357,7 @@ describe('what observers see is never reachability', () => {
   })
 })
 
-it('whatever observers say, and however often networks change: never reachable, and nothing is left behind', async () => {
+it('the host is never reachable and nothing is left behind, whatever observers report and however often networks change', async () => {
   const behaviour = fc.option(
     fc.constantFrom<Behaviour>('endpoint-independent', 'address-dependent', 'address-and-port-dependent'),
     { nil: undefined }
@@ -388,7 +388,7 @@ it('whatever observers say, and however often networks change: never reachable, 
     fc.array(answer, { minLength: 1, maxLength: 5 }),
     fc.array(step, { maxLength: 12 }),
     async (answers, steps) => {
-      const each = court(Object.fromEntries(answers.map((said, index) => [`o${index}`, said])))
+      const each = setUpObservers(Object.fromEntries(answers.map((said, index) => [`o${index}`, said])))
       each.traversal.want(game)
       await begin(each)
       for (const [index, what] of steps.entries()) {
@@ -411,9 +411,9 @@ it('whatever observers say, and however often networks change: never reachable, 
 describe('the advice of observers', () => {
   const adviceOf = async (
     given: Readonly<Record<string, Answer>>,
-    more?: Parameters<typeof court>[1]
+    more?: Parameters<typeof setUpObservers>[1]
   ): Promise<string> => {
-    const each = court(given, more)
+    const each = setUpObservers(given, more)
     each.traversal.want(web)
     await begin(each, 12_000)
     const { advice } = each.traversal.report()
@@ -421,31 +421,31 @@ describe('the advice of observers', () => {
     return advice.join(' ')
   }
 
-  it('says behind a symmetric NAT that hole punching does not get through, and what does', async () => {
+  it('the advice behind a symmetric NAT says that hole punching fails, and what works', async () => {
     expect(await adviceOf({ alpha: symmetric })).toMatch(/hole punching does not get through.*IPv6 or a relay/)
   })
 
-  it('says elsewhere that it does', async () => {
+  it('the advice behind another NAT says that hole punching works', async () => {
     expect(await adviceOf({ alpha: even })).toMatch(/hole punching over a relay can/)
   })
 
-  it('says where nobody answers that UDP may be blocked, and that nothing is known', async () => {
+  it('the advice without any answer says that UDP may be blocked and that nothing is known', async () => {
     expect(await adviceOf({ alpha: 'NO_REPLY', bravo: 'NO_REPLY' })).toMatch(
       /is unknown: look for a firewall that blocks UDP/
     )
   })
 
-  it('says that servers contradict each other, and their line says how', async () => {
+  it('the advice says that servers contradict each other, and their line says how', async () => {
     const given = { alpha: even, bravo: { address: '/ip4/66.0.0.6/udp/1' } } as const
     expect(await adviceOf(given)).toMatch(/contradict each other/)
-    const each = court(given)
+    const each = setUpObservers(given)
     await begin(each)
     const [line] = each.traversal.report().strategies
     expect(line).toMatchObject({ state: 'failed', reason: { code: 'OBSERVERS_DISAGREE' } })
     await end(each)
   })
 
-  it('says nothing where the host is public', async () => {
+  it('the advice of observers is empty for a public host', async () => {
     const more = ({ trace, clock }: { trace: string[]; clock: VirtualClock }) => [
       scripted('pcp', trace, clock).strategy
     ]
@@ -453,7 +453,7 @@ describe('the advice of observers', () => {
   })
 })
 
-describe('the line of an observer always has a reason where it is of no use', () => {
+describe('the report line of an observer that is of no use', () => {
   const line = (report: Report): unknown => report.strategies.find(({ name }) => name === 'stun')
 
   async function lending(lend: Parameters<Stage['traversal']['lend']>[0]): Promise<Stage> {
@@ -464,7 +464,7 @@ describe('the line of an observer always has a reason where it is of no use', ()
     return here
   }
 
-  it('while its server is being looked for', async () => {
+  it('the line has a reason while its server is being looked for', async () => {
     const here = stage((_trace, clock) => [
       () => ({ name: 'stun', kind: 'observer', discover: (_network, _found, call) => clock.sleep(1e12, call) })
     ])
@@ -478,7 +478,7 @@ describe('the line of an observer always has a reason where it is of no use', ()
     await end(here)
   })
 
-  it('where no socket can be lent', async () => {
+  it('the line has a reason if no socket can be lent', async () => {
     const here = await lending(() => Promise.reject(Object.assign(new AggregateError([]), { code: 'EMFILE' })))
     expect(line(here.traversal.report())).toMatchObject({
       state: 'failed',
@@ -487,13 +487,13 @@ describe('the line of an observer always has a reason where it is of no use', ()
     await end(here)
   })
 
-  it('where no server has an address of the family of the socket', async () => {
+  it('the line has a reason if no server has an address of the family of the socket', async () => {
     const here = await lending(() => tapOf({ protocol: 'udp', family: 6, address: '2001:db8::2', port: 6000 }))
     expect(line(here.traversal.report())).toMatchObject({ state: 'failed', reason: { code: 'UNREACHABLE' } })
     await end(here)
   })
 
-  it('where a strategy gives an error without a text', async () => {
+  it('the line has a reason if the error of a strategy has no text', async () => {
     const here = stage(() => [
       () => ({ name: 'stun', kind: 'observer', discover: () => Promise.reject(natError('NO_SERVICE', '')) })
     ])

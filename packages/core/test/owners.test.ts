@@ -21,7 +21,7 @@ interface Told {
   readonly events: MappingEvent[]
 }
 
-/** A traversal that wants port 8080 of a router that grants everything. */
+/** Creates a traversal that wants port 8080 at a router that grants everything. */
 async function run(
   clock: VirtualClock,
   owners: EndpointOwners,
@@ -64,7 +64,7 @@ async function stop(clock: VirtualClock, traversal: Traversal): Promise<void> {
   expect(clock.pending).toBe(0)
 }
 
-/** Owners of which one more holds everything, as long as `here` is not empty. */
+/** Creates owners among which another program holds every mapping while `here` is not empty. */
 function sharing(here: { owners: readonly Owner[]; changed?: () => void; ended?: number }): EndpointOwners {
   return {
     holders: async () => here.owners,
@@ -81,7 +81,7 @@ function sharing(here: { owners: readonly Owner[]; changed?: () => void; ended?:
   }
 }
 
-it('asks with the key of the other owners, tells of them, and leaves them the mapping', async () => {
+it('a traversal uses the key of the other owners, reports them, and leaves the mapping to them', async () => {
   const clock = virtualClock()
   const here: Parameters<typeof sharing>[0] = { owners: [other] }
   const told = await run(clock, sharing(here))
@@ -96,7 +96,7 @@ it('asks with the key of the other owners, tells of them, and leaves them the ma
   expect(here.ended).toBe(1)
 })
 
-it('asks for the mapping again when another owner has left, and deletes it as the last one', async () => {
+it('a traversal requests the mapping again when another owner has left, and deletes it as the last owner', async () => {
   const clock = virtualClock()
   const here: Parameters<typeof sharing>[0] = { owners: [other] }
   const told = await run(clock, sharing(here))
@@ -109,7 +109,7 @@ it('asks for the mapping again when another owner has left, and deletes it as th
   expect(told.events.at(-1)?.event).toBe('released')
 })
 
-it('leaves alone what an earlier run left where another owner has it now', async () => {
+it('a traversal does not delete a mapping of an earlier run that another owner holds now', async () => {
   const left: Memory = {
     gateway: { address: router.address, mac: null },
     endpoint: { protocol: 'tcp', family: 4, address: '192.168.1.2', port: 9090 },
@@ -130,7 +130,7 @@ it('leaves alone what an earlier run left where another owner has it now', async
   }
 })
 
-it('maps and ends without owners that do not answer', async () => {
+it('a traversal maps and stops although the owners do not answer', async () => {
   const clock = virtualClock()
   const never = (): Promise<never> => new Promise(() => undefined)
   const silent: EndpointOwners = {

@@ -23,13 +23,13 @@ type Step =
   | { readonly do: 'want' | 'unwant'; readonly port: number }
   | { readonly do: 'network'; readonly index: number }
   | { readonly do: 'sleep'; readonly ms: number }
-  | { readonly do: 'say'; readonly who: string; readonly what: Parameters<Chaos['say']>[1] }
-  | { readonly do: 'mood'; readonly who: string; readonly mood: Mood }
+  | { readonly do: 'say'; readonly by: string; readonly what: Parameters<Chaos['say']>[1] }
+  | { readonly do: 'mood'; readonly by: string; readonly mood: Mood }
   | { readonly do: 'witnesses'; readonly outcome: Parameters<Chaos['witnesses']>[0]; readonly count: number }
   | { readonly do: 'address'; readonly address: string }
   | { readonly do: 'recheck' | 'start' | 'stop' }
 
-const who = fc.constantFrom('pcp', 'upnp', 'other', 'manual')
+const by = fc.constantFrom('pcp', 'upnp', 'other', 'manual')
 const mood: fc.Arbitrary<Mood> = fc.oneof(
   {
     weight: 4,
@@ -56,11 +56,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       do: fc.constant('say'),
-      who,
+      by,
       what: fc.constantFrom('found', 'absent', 'gone', 'restarted', 'address-changed', 'announced')
     })
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('mood'), who, mood }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('mood'), by, mood }) },
   fc.record({
     do: fc.constant('witnesses'),
     outcome: fc.constantFrom('reachable', 'unreachable', 'inconclusive', 'silent'),
@@ -69,7 +69,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('address'), address: fc.constantFrom('11.0.0.2', '11.0.0.3', '100.64.0.9') }),
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('recheck', 'start', 'stop') }) }
 )
-/** What happens, and how long nothing does afterwards. */
+/** Each step, and how long nothing happens after it. */
 const plan = fc.array(
   fc.tuple(
     step,
@@ -82,7 +82,7 @@ const plan = fc.array(
   { minLength: 1, maxLength: 40 }
 )
 
-/** One ladder in the middle of all this, with every rule that must hold. */
+/** One ladder under test, and the rules that must hold. */
 interface Run {
   readonly clock: VirtualClock
   readonly chaos: Chaos
@@ -91,10 +91,10 @@ interface Run {
   readonly wanted: Map<number, AbortController>
   apply(step: Step): void
   check(): void
-  /** Grants that have not ended: neither given back, nor lapsed, nor lost, nor the same mapping as a later one, nor one
-   * that came when nobody waited any more. */
+  /** Returns the grants that have not ended: not released, expired, lost or replaced by a later grant of the same
+   * mapping, and not granted after their request was aborted. */
   open(): readonly Chain[]
-  /** Stops, and checks that nothing goes on. */
+  /** Stops, and checks that nothing runs afterwards. */
   end(): Promise<void>
 }
 
@@ -139,7 +139,7 @@ function createRun(seed: number): Run {
   })
   traversal.networkIs(home)
 
-  /** On how many networks witnesses have said that they reached it, since it was last mapped. */
+  /** Returns on how many networks witnesses have reached the address since it was last mapped. */
   function votes(address: string): number {
     const since = mappedMs.get(address) ?? 0
     const yes = chaos.answers.filter(
@@ -171,8 +171,8 @@ function createRun(seed: number): Run {
       else if (each.do === 'sleep') {
         clock.jumpWall(each.ms)
         traversal.networkIs(home)
-      } else if (each.do === 'say') chaos.say(each.who, each.what)
-      else if (each.do === 'mood') chaos.mood(each.who, each.mood)
+      } else if (each.do === 'say') chaos.say(each.by, each.what)
+      else if (each.do === 'mood') chaos.mood(each.by, each.mood)
       else if (each.do === 'witnesses') chaos.witnesses(each.outcome, each.count)
       else if (each.do === 'address') chaos.externalAddress = each.address
       else if (each.do === 'recheck') traversal.recheck()
@@ -188,7 +188,7 @@ function createRun(seed: number): Run {
         const holders = chaos.chains.filter((chain) => chain.address === address)
         expect(holders.some((chain) => !hasLapsed(chain) && chain.releases === 0)).toBe(true)
       }
-      // One grant, one end: what was released twice is a breach already.
+      // Each grant is released at most once.
       for (const { releases } of chaos.chains) expect(releases).toBeLessThanOrEqual(1)
     },
     open: () =>
@@ -206,8 +206,8 @@ function createRun(seed: number): Run {
       const before = clock.monotonicMs()
       while (!isOver && clock.monotonicMs() - before < 60_000) await clock.advance(50)
       expect(isOver).toBe(true)
-      // Ten seconds to give back where a router is known to be slow, and a grace before and after for strategies that do not
-      // listen to their signal.
+      // Releasing may take ten seconds if a router is slow, with a grace before and after for strategies that ignore
+      // their signal.
       expect(clock.monotonicMs() - before).toBeLessThanOrEqual(12_100)
       await stopped
       expect(clock.pending).toBe(chaos.deafSleeps())
@@ -243,14 +243,14 @@ async function play(seed: number, steps: readonly (readonly [Step, number])[]): 
   return run
 }
 
-/** Everything is well again: from now on nothing stands in the way of what is wanted. */
+/** Removes every obstacle: from now on each wanted endpoint can be mapped. */
 async function heal(run: Run): Promise<void> {
   const { chaos, traversal, clock } = run
   for (const name of ['pcp', 'upnp', 'other', 'manual']) chaos.mood(name, { kind: 'good', lifetimeMs: 7_200_000 })
   chaos.externalAddress = '11.0.0.2'
   run.apply({ do: 'start' })
   run.apply({ do: 'network', index: 0 })
-  // As long as the longest that anybody may ask to be left alone.
+  // The longest retry-after that counts is a day.
   for (let hour = 0; hour < 25; hour++) {
     await clock.advance(60 * minute)
     run.check()
@@ -260,8 +260,10 @@ async function heal(run: Run): Promise<void> {
 
 const seed = fc.integer({ min: 1, max: 2 ** 31 })
 
-describe('whatever happens to the ladder', () => {
-  it('keeps its invariants, and leaves nothing running', { timeout: 120_000 }, async () => {
+describe('the ladder under any sequence of events', () => {
+  it('a ladder keeps its invariants under any sequence of events and leaves nothing running', {
+    timeout: 120_000
+  }, async () => {
     await fc.assert(
       fc.asyncProperty(seed, plan, async (start, steps) => {
         const run = await play(start, steps)
@@ -271,7 +273,7 @@ describe('whatever happens to the ladder', () => {
     )
   })
 
-  it('has every endpoint mapped that is wanted, once nothing is in the way any more', {
+  it('a ladder maps every wanted endpoint once nothing prevents it', {
     timeout: 120_000
   }, async () => {
     await fc.assert(
@@ -290,7 +292,7 @@ describe('whatever happens to the ladder', () => {
     )
   })
 
-  it('does the same again from the same seed', { timeout: 60_000 }, async () => {
+  it('a ladder does the same again with the same seed', { timeout: 60_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(seed, plan, async (start, steps) => {
         const [one, same] = [await play(start, steps), await play(start, steps)]

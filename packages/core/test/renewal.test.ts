@@ -9,12 +9,12 @@ describe('the renewal schedule (RFC 6887 §11.2.1)', () => {
     [0, 1 / 2, 5 / 8],
     [1, 3 / 4, 13 / 16],
     [2, 7 / 8, 29 / 32]
-  ])('sends attempt %i in its window', (attempt, from, to) => {
+  ])('renewalMs puts attempt %i into its window', (attempt, from, to) => {
     expect(renewalMs(hour, attempt, undefined, () => 0)).toBe(from * hour)
     expect(renewalMs(hour, attempt, undefined, () => 1)).toBe(to * hour)
   })
 
-  it('never sends two within 4 s, nor one after the end', () => {
+  it('renewalMs keeps 4 s between two attempts and sends none after the lease has expired', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 86_400_000 }),
@@ -33,7 +33,7 @@ describe('the renewal schedule (RFC 6887 §11.2.1)', () => {
     )
   })
 
-  it('has nothing to do for a lease that never lapses', () => {
+  it('renewalMs returns undefined for a lease that never expires', () => {
     expect(renewalMs(Number.POSITIVE_INFINITY, 0, undefined, () => 0)).toBeUndefined()
   })
 })

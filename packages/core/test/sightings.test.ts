@@ -16,38 +16,38 @@ const elsewhere = '/ip4/66.0.0.6/udp/6000'
 const even = 'endpoint-independent'
 
 describe('what follows from sightings', () => {
-  it('of nobody is nothing', () => {
+  it('natOf concludes nothing without sightings', () => {
     expect(natOf([])).toEqual({ nat: null, dispute: undefined })
   })
 
-  it('of one server with one address is only that there is an answer', () => {
+  it('natOf concludes nothing about the behaviour from one server with one address', () => {
     expect(natOf([see(21, here)])).toEqual({
       nat: { mapping: null, filtering: null, hairpin: 'unknown' },
       dispute: undefined
     })
   })
 
-  it('of two servers in one network is no more: they may be one', () => {
+  it('natOf counts two servers in one network as one', () => {
     const neighbour = { ...see(21, here), party: { id: '21.0.0.9:3478', network: '21.0.0.0/16' } }
     expect(natOf([see(21, here), neighbour]).nat?.mapping).toBe(null)
   })
 
-  it('of two servers that see the same port is that it is the same for all', () => {
+  it('natOf concludes endpoint-independent mapping from two servers that see the same port', () => {
     expect(natOf([see(21, here), see(31, here)]).nat?.mapping).toBe(even)
   })
 
-  it('of two servers that see different ports is that it depends on the destination', () => {
+  it('natOf concludes a dependent mapping from two servers that see different ports', () => {
     expect(natOf([see(21, here), see(31, otherPort)]).nat?.mapping).toBe('address-and-port-dependent')
     const told = see(21, here, { mapping: 'address-dependent' })
     expect(natOf([told, see(31, otherPort)]).nat?.mapping).toBe('address-dependent')
   })
 
-  it('of one server with two addresses is what it shows', () => {
+  it('natOf believes what one server with two addresses reports', () => {
     const shown = { mapping: even, filtering: 'address-dependent', hairpin: 'works' } as const
     expect(natOf([see(21, here, shown)]).nat).toEqual(shown)
   })
 
-  it('that two see at different addresses is that one of them is wrong, and nothing else', () => {
+  it('natOf concludes nothing from two servers that see different addresses, and reports a dispute', () => {
     const { nat, dispute } = natOf([
       see(21, here, { mapping: even, filtering: even, hairpin: 'works' }),
       see(66, elsewhere)
@@ -56,18 +56,18 @@ describe('what follows from sightings', () => {
     expect(dispute).toMatchObject({ code: 'OBSERVERS_DISAGREE', message: expect.stringContaining('66.0.0.6') })
   })
 
-  it('of a liar among three is what the two others see, and that there is a liar', () => {
+  it('natOf believes two of three servers, and reports a dispute with the third', () => {
     const { nat, dispute } = natOf([see(66, elsewhere, { filtering: even }), see(21, here), see(31, here)])
     expect(nat).toEqual({ mapping: even, filtering: null, hairpin: 'unknown' })
     expect(dispute?.code).toBe('OBSERVERS_DISAGREE')
   })
 
-  it('of a port that two addresses of one server see, and another server does not, is nothing', () => {
+  it('natOf concludes no mapping when one server sees one port from two addresses and another server a different port', () => {
     const { nat, dispute } = natOf([see(21, here, { mapping: even }), see(31, otherPort)])
     expect([nat?.mapping, dispute?.code]).toEqual([null, 'OBSERVERS_DISAGREE'])
   })
 
-  it('is the worse of what two say of the filtering, and nothing of a hairpin that they contradict each other in', () => {
+  it('natOf takes the stricter filtering of two reports, and no hairpin from contradicting reports', () => {
     const [open, shut] = [
       see(21, here, { filtering: even, hairpin: 'works' }),
       see(31, here, { filtering: 'address-and-port-dependent', hairpin: 'fails' })
@@ -79,12 +79,12 @@ describe('what follows from sightings', () => {
     })
   })
 
-  it('of two sockets is the worse one', () => {
+  it('natOf takes the stricter behaviour of two sockets', () => {
     const [one, two] = [see(21, here, { mapping: even }), see(21, otherPort, { mapping: 'address-dependent' }, 7000)]
     expect(natOf([one, two]).nat?.mapping).toBe('address-dependent')
   })
 
-  it('over IPv6 counts where nobody was asked over IPv4', () => {
+  it('natOf uses sightings over IPv6 if there are none over IPv4', () => {
     const six: Sighting = {
       ...see(21, '/ip6/2001:db8::1/udp/1', { mapping: even }),
       endpoint: { ...endpoint, family: 6, address: '2001:db8::1' }
@@ -93,7 +93,7 @@ describe('what follows from sightings', () => {
     expect(natOf([six, see(21, here)]).nat?.mapping).toBe(null)
   })
 
-  it('does not depend on who was asked first, whatever they say', () => {
+  it('natOf does not depend on the order of the sightings', () => {
     const behaviour = fc.option(fc.constantFrom<Behaviour>(even, 'address-dependent', 'address-and-port-dependent'), {
       nil: undefined
     })
@@ -125,7 +125,7 @@ it.each([
   { address: here, mapping: 'symmetric' },
   { address: here, filtering: 'none' },
   { address: here, hairpin: 'unknown' }
-])('what is no observation is not taken for one: %o', (observation) => {
+])('checkObservation throws for an invalid observation: %o', (observation) => {
   const tap = { endpoint } as DatagramTap
   expect(() => checkObservation(observation as Observation, tap)).toThrow(TypeError)
 })

@@ -31,11 +31,11 @@ async function isOver(each: Stage, work: Promise<unknown>, withinMs: number): Pr
 
 describe('a store', () => {
   const broken: readonly (readonly [string, Store])[] = [
-    ['whose load hangs', { load: never, save: async () => undefined }],
-    ['whose save hangs', { load: async () => [], save: never }],
+    ['with a load that hangs', { load: never, save: async () => undefined }],
+    ['with a save that hangs', { load: async () => [], save: never }],
     ['that hangs', { load: never, save: never }],
     [
-      'whose load throws',
+      'with a load that throws',
       {
         load() {
           throw new Error('no disk')
@@ -43,9 +43,9 @@ describe('a store', () => {
         save: async () => undefined
       }
     ],
-    ['whose load rejects', { load: () => Promise.reject(new Error('no disk')), save: async () => undefined }],
+    ['with a load that rejects', { load: () => Promise.reject(new Error('no disk')), save: async () => undefined }],
     [
-      'whose save throws',
+      'with a save that throws',
       {
         load: async () => [],
         save() {
@@ -53,7 +53,7 @@ describe('a store', () => {
         }
       }
     ],
-    ['whose save rejects', { load: async () => [], save: () => Promise.reject(new Error('no disk')) }],
+    ['with a save that rejects', { load: async () => [], save: () => Promise.reject(new Error('no disk')) }],
     ...[undefined, null, 7, 'text', {}, [null], ['text'], [{}], [{ ...stored, gateway: null }], [[]]].map(
       (garbage): readonly [string, Store] => [
         `that gives ${JSON.stringify(garbage)}`,
@@ -61,7 +61,7 @@ describe('a store', () => {
       ]
     )
   ]
-  it.each(broken)('%s keeps no port unmapped, and no stop waiting', async (_, store) => {
+  it.each(broken)('a store %s prevents no mapping and does not delay a stop', async (_, store) => {
     const each = withStore(store)
     const started = each.traversal.start()
     expect(await isOver(each, started, 1600)).toBe(true)
@@ -73,7 +73,7 @@ describe('a store', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('that is slow to load is not written over before it was read, and what it says is added', async () => {
+  it('a store that is slow to load is not overwritten before it was read, and its memories are added', async () => {
     const late = Promise.withResolvers<readonly Memory[]>()
     let kept: readonly Memory[] | undefined
     const each = withStore({
@@ -90,14 +90,14 @@ describe('a store', () => {
     await each.clock.advance(1000)
     expect(kept).toHaveLength(2)
     expect(kept).toContainEqual(another)
-    // The key that the router knows by now stays.
+    // The key that the router already has stays.
     expect(kept?.find(({ endpoint }) => endpoint.port === 8080)?.key).not.toBe(stored.key)
     await end(each)
     expect(kept).toEqual([another])
     expect(each.clock.pending).toBe(0)
   })
 
-  it('that is read only after the stop is left as it was', async () => {
+  it('a store that is read only after the stop is left unchanged', async () => {
     const late = Promise.withResolvers<readonly Memory[]>()
     let saves = 0
     const each = withStore({
@@ -115,7 +115,7 @@ describe('a store', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('that could not be written is written at the next change, at the stop at the latest', async () => {
+  it('a store that could not be written is written at the next change, or at the stop at the latest', async () => {
     let fails = true
     let kept: readonly Memory[] = []
     const each = withStore({
@@ -136,7 +136,7 @@ describe('a store', () => {
     expect(kept).toHaveLength(3)
   })
 
-  it('that could not be written is written at the stop', async () => {
+  it('a store that could not be written is written at the stop', async () => {
     const inner = memoryStore()
     let failures = 1
     const each = withStore({
@@ -150,7 +150,7 @@ describe('a store', () => {
   })
 })
 
-it('is not filled with routers that the host has left long ago', async () => {
+it('the memory book forgets routers that the host left long ago', async () => {
   const old = Array.from({ length: 1500 }, (_, index) => ({
     ...another,
     gateway: { address: `10.0.${index >> 8}.${index & 255}`, mac: null },
@@ -172,7 +172,7 @@ describe('the quirks of a router', () => {
     (quirks: readonly string[]) =>
     (lease: Lease): Lease => ({ ...lease, quirks })
 
-  /** One run with a store: the quirks that the strategy was told, first. */
+  /** Runs once with a store, and returns the quirks that the strategy received first. */
   async function run(store: Store, quirks: readonly string[], name = 'pcp'): Promise<readonly string[] | undefined> {
     let strategy: Scripted | undefined
     const each = stage(
@@ -185,7 +185,7 @@ describe('the quirks of a router', () => {
     return strategy?.requests[0]?.quirks
   }
 
-  it('are told in the next run, after a calm stop too, and to the strategy that found them out', async () => {
+  it('quirks reach the strategy that reported them in the next run, after a clean stop too', async () => {
     const store = memoryStore()
     expect(await run(store, ['no-leases'])).toBeUndefined()
     expect(await run(store, ['no-leases'], 'upnp')).toBeUndefined()
@@ -194,7 +194,7 @@ describe('the quirks of a router', () => {
     expect(await run(store, [])).toBeUndefined()
   })
 
-  it('leave a note without a mapping, and with another key', async () => {
+  it('quirks stay in a note without a mapping and with another key', async () => {
     const store = memoryStore()
     await run(store, ['no-leases'])
     const [note] = await store.load()
@@ -206,7 +206,7 @@ describe('the quirks of a router', () => {
     expect(notes[0]?.key).not.toBe(note?.key)
   })
 
-  it('are not kept where they are no words, and of 32 routers at most', async () => {
+  it('quirks are kept only if they are words, and for at most 32 routers', async () => {
     const words = Array.from({ length: 20 }, (_, index) => `word-${index}`)
     const store = memoryStore()
     await run(store, ['not a word', '../../x', 'x'.repeat(41), ...words])

@@ -39,7 +39,7 @@ const eventNames: readonly MappingEventName[] = [
   'released'
 ]
 
-/** One traversal on a virtual clock, with everything that it says. */
+/** One traversal on a virtual clock, and a record of its events. */
 export interface Stage {
   readonly clock: VirtualClock
   readonly traversal: Traversal
@@ -58,7 +58,7 @@ export interface StageOptions {
   readonly doubt?: Doubt
 }
 
-/** Stages the strategies, with the network known. Not started. */
+/** Creates a traversal with these strategies on a known network. It is not started. */
 export function stage(
   strategies: (trace: string[], clock: VirtualClock) => readonly Strategy[],
   options: StageOptions = {}
@@ -80,7 +80,7 @@ export function stage(
   return { clock, traversal, events, told, trace }
 }
 
-/** Starts, and lets the first pass happen. */
+/** Starts the traversal and completes the first pass. */
 export async function begin({ traversal, clock }: Stage, ms = 1500): Promise<void> {
   await traversal.start()
   await clock.advance(ms)
@@ -105,16 +105,16 @@ export interface ScriptedOptions {
   readonly takesMs?: number
   readonly lifetimeMs?: number
   readonly externalAddress?: string
-  /** Throws or returns what the router grants; by default what was suggested. */
+  /** Returns the port that the router grants, or throws; by default it grants the suggested one. */
   readonly grant?: (request: MapRequest, count: number) => number
   readonly renew?: (count: number) => void
-  /** What becomes of a lease, and of its successors. */
+  /** Changes a lease, and each of its successors. */
   readonly shape?: (lease: Lease) => Lease
 }
 
 export interface Scripted {
   readonly strategy: Strategy
-  /** Says something as the strategy. */
+  /** Sends a finding as the strategy. */
   say(finding: (mapper: Mapper) => Finding): void
   readonly requests: readonly MapRequest[]
   /** External ports that are mapped now. */
@@ -122,7 +122,7 @@ export interface Scripted {
   externalAddress: string
 }
 
-/** A mapper that does what its options say, and writes down what it is asked: `map pcp 8080`. */
+/** Creates a mapper that behaves as its options say, and records each request: `map pcp 8080`. */
 export function scripted(name: string, trace: string[], clock: VirtualClock, options: ScriptedOptions = {}): Scripted {
   const { gateway = router, family = 4, foundAfterMs = 0, takesMs = 1, lifetimeMs, grant, renew } = options
   const requests: MapRequest[] = []
@@ -183,7 +183,7 @@ export function scripted(name: string, trace: string[], clock: VirtualClock, opt
   return result
 }
 
-/** A strategy that finds nothing, and says so after a while. */
+/** Creates a strategy that finds nothing, and reports that after a while. */
 export const absent =
   (name: string, clock: VirtualClock, code: Parameters<typeof natError>[0] = 'NO_REPLY', afterMs = 10): Strategy =>
   () => ({
@@ -198,7 +198,7 @@ export const absent =
 
 export const party = (id: string, network: string): Party => ({ id, network })
 
-/** Witnesses that answer as told. */
+/** Creates witnesses that give these answers. */
 export const witnesses =
   (
     answers: Readonly<Record<string, 'reachable' | 'unreachable' | 'inconclusive' | 'silent'>>,
@@ -227,7 +227,7 @@ export const witnesses =
     }
   })
 
-/** Relays that reserve, or refuse. */
+/** Creates relays that reserve, or refuse. */
 export const relays =
   (
     ids: readonly string[],

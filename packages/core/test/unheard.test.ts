@@ -4,7 +4,7 @@ import { begin, end, home, router, scripted, type Stage, stage } from './support
 
 const taken = natError('PORT_TAKEN', 'another program listens on UDP port 1900')
 
-/** A mapper whose announcements are missed, on as many sockets as there are families. */
+/** Wraps a mapper so that its announcements cannot be received, on one socket per family. */
 const deaf =
   (strategy: Strategy, gateway: Gateway): Strategy =>
   (host) => {
@@ -27,13 +27,13 @@ async function lineOf(here: Stage): Promise<unknown> {
   return line
 }
 
-it('that announcements are not heard stands in the line of a strategy that maps all the same', async () => {
+it('the report line of a strategy that maps shows that its announcements cannot be received', async () => {
   const here = stage((trace, clock) => [deaf(scripted('upnp', trace, clock).strategy, router)])
   expect(await lineOf(here)).toMatchObject({ state: 'active', reason: { code: 'PORT_TAKEN', message: taken.message } })
   expect(here.told()).toEqual(['mapped upnp 11.0.0.2:8080', 'released upnp 11.0.0.2:8080'])
 })
 
-it('and gives way to what keeps it from mapping', async () => {
+it('the report line shows a failed request rather than announcements that cannot be received', async () => {
   const grant = (): never => {
     throw natError('NOT_AUTHORIZED', 'no')
   }

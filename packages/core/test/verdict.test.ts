@@ -74,7 +74,7 @@ describe('the advice', () => {
     ['IPv4 only, and the machine has no IPv4 address', listensOn(4, '0.0.0.0'), ['2a00:1::2'], /IPv6 too/],
     ['IPv6 only, and the machine has a public address', listensOn(6, '::'), ['192.168.1.2', '2a00:1::2'], /^Turn on/],
     ['IPv4', listensOn(4, '0.0.0.0'), ['192.168.1.2'], /^Turn on/]
-  ])('of a server on %s', (_, wants, addresses, expected) => {
+  ])('judge advises a server that listens on %s', (_, wants, addresses, expected) => {
     const { advice } = judge(facts({ wants, network: { ...home, addresses } }))
     expect(advice).toEqual([expect.stringMatching(expected)])
   })
@@ -82,15 +82,25 @@ describe('the advice', () => {
   it.each([
     ['without strategies', []],
     ['with observers alone', [entry({ name: 'stun', kind: 'observer' })]]
-  ])('%s is to name one that maps', (_, entries) => {
+  ])('judge advises to name a strategy that maps %s', (_, entries) => {
     expect(judge(facts({ entries })).advice).toEqual([expect.stringMatching(/^Name a strategy/)])
   })
 })
 
 describe('the verdict', () => {
   it.each([
-    ['public: verified', { candidates: [candidate({ state: 'verified' })], hasWitnessStrategy: true }, 'public', null],
-    ['public but unverified: consistent, and no witness to ask', { candidates: [candidate()] }, 'public', 'unverified'],
+    [
+      'public for a verified address',
+      { candidates: [candidate({ state: 'verified' })], hasWitnessStrategy: true },
+      'public',
+      null
+    ],
+    [
+      'public but unverified for a consistent address without witnesses to ask',
+      { candidates: [candidate()] },
+      'public',
+      'unverified'
+    ],
     [
       'unknown: only the user says that it leads here',
       { candidates: [candidate({ type: 'manual', state: 'claimed', isClaim: true })] },
@@ -146,7 +156,7 @@ describe('the verdict', () => {
       'private',
       'no-route'
     ]
-  ] as const)('is %s', (_, changes, verdict, cause) => {
+  ] as const)('judge concludes %s', (_, changes, verdict, cause) => {
     expect(judge(facts(changes))).toMatchObject({ verdict, cause })
   })
 })
@@ -183,7 +193,7 @@ describe('the cause', () => {
     expect(advice[0]).toMatch(/^[A-Z].+[^.]\.$/)
   })
 
-  it('is not looked for where the host is reachable', () => {
+  it('judge names no cause of a failure for a reachable host', () => {
     const entries = [failing('CARRIER_NAT')]
     expect(judge(facts({ entries, candidates: [candidate({ type: 'local' })] }))).toMatchObject({
       verdict: 'public',
@@ -192,7 +202,7 @@ describe('the cause', () => {
     })
   })
 
-  it('asks for a strategy where there is none', () => {
+  it('judge advises to name a strategy if there is none', () => {
     const { advice } = judge(facts({ entries: [] }))
     expect(advice).toEqual([expect.stringMatching(/^Name a strategy/)])
   })
@@ -205,12 +215,12 @@ describe('the cause', () => {
     ['GATEWAY_FAULT', "Update the router's firmware"],
     ['NO_SERVICE', "Look in the router's settings"],
     ['UNTRUSTED_REPLY', 'Look at what pcp says above']
-  ] as const)('tells what to do about %s', (code, start) => {
+  ] as const)('judge advises what to do about %s', (code, start) => {
     const { cause, advice } = judge(facts({ entries: [failing(code)] }))
     expect({ cause, starts: advice[0]?.startsWith(start) }).toEqual({ cause: 'no-mapping-service', starts: true })
   })
 
-  it('names the second router, and how to use it', () => {
+  it('judge names the second router, and how to use it', () => {
     const other = { ...router, address: '192.168.1.254' }
     const entries = [entry({ abilities: new Map([['m', mapperOn(other)]]) })]
     const { advice } = judge(facts({ entries }))
@@ -255,26 +265,26 @@ describe('the cause', () => {
       /has not answered/
     ],
     ['there is no strategy', { entries: [] }, /Name a strategy/]
-  ])('is unknown without a cause, and one sentence says what is missing: %s', (_, changes, sentence) => {
+  ])('judge concludes unknown without a cause, and one sentence says what is missing: %s', (_, changes, sentence) => {
     const { verdict, cause, advice } = judge(facts(changes))
     expect({ verdict, cause }).toEqual({ verdict: 'unknown', cause: null })
     expect(advice).toEqual([expect.stringMatching(sentence)])
   })
 
-  it('is loopback-only, whatever is still looked for', () => {
+  it('judge concludes loopback-only, whatever is still being looked for', () => {
     const wants = [{ endpoint: { ...web, address: '127.0.0.1' }, externalPort: undefined, lifetimeMs: 1, suffix: '' }]
     const entries = [entry({ kind: 'relay', settled: false })]
     expect(judge(facts({ wants, entries }))).toMatchObject({ verdict: 'private', cause: 'loopback-only' })
   })
 
-  it('proposes no relay to a node that has one', () => {
+  it('judge suggests no relay to a host that has one', () => {
     const { verdict, advice } = judge(facts({ relays: 1, entries: [failing('CARRIER_NAT')] }))
     expect(verdict).toBe('relayed')
     expect(advice[0]).toMatch(/^Ask the provider/)
     expect(advice[0]).not.toContain('relay')
   })
 
-  it('mentions a second router that is not used', () => {
+  it('judge mentions a second router that is not used', () => {
     const other = { ...router, address: '192.168.1.254' }
     const entries = [entry({ abilities: new Map([['m', mapperOn(other)]]) })]
     const { advice } = judge(facts({ entries, network: { ...home, gateways: [router, other] } }))

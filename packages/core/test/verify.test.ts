@@ -5,8 +5,8 @@ import { absent, begin, end, home, party, relays, scripted, type Stage, stage, w
 
 type Answer = 'reachable' | 'unreachable' | 'inconclusive' | 'silent'
 
-/** A mapped endpoint and witnesses with these answers. */
-function court(
+/** Sets up a mapped endpoint and witnesses with these answers. */
+function setUpWitnesses(
   answers: Readonly<Record<string, Answer>>
 ): Stage & { readonly asked: string[]; readonly answers: Record<string, Answer> } {
   const asked: string[] = []
@@ -17,8 +17,8 @@ function court(
 }
 
 describe('verification', () => {
-  it('takes two witnesses on distinct networks, and asks no more', async () => {
-    const each = court({ a: 'reachable', b: 'reachable', c: 'reachable' })
+  it('verification takes two witnesses on distinct networks, and asks no more', async () => {
+    const each = setUpWitnesses({ a: 'reachable', b: 'reachable', c: 'reachable' })
     await begin(each, 100)
     expect(each.asked).toHaveLength(2)
     expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080', 'verified pcp 11.0.0.2:8080'])
@@ -27,16 +27,16 @@ describe('verification', () => {
     await end(each)
   })
 
-  it('asks one more per disagreement, so that a liar is outvoted', async () => {
-    const each = court({ liar: 'unreachable', b: 'reachable', c: 'reachable', d: 'reachable' })
+  it('verification asks one more witness per disagreement, so that a liar is outvoted', async () => {
+    const each = setUpWitnesses({ liar: 'unreachable', b: 'reachable', c: 'reachable', d: 'reachable' })
     await begin(each, 100)
     expect(each.asked).toHaveLength(3)
     expect(each.traversal.report().candidates[0]?.state).toBe('verified')
     await end(each)
   })
 
-  it('does not wait for a witness that stalls where there is another', async () => {
-    const each = court({ a: 'silent', b: 'reachable', c: 'reachable' })
+  it('verification does not wait for a witness that stalls if there is another one', async () => {
+    const each = setUpWitnesses({ a: 'silent', b: 'reachable', c: 'reachable' })
     await begin(each, 2100)
     expect(each.asked).toHaveLength(3)
     expect(each.told().at(-1)).toBe('verified pcp 11.0.0.2:8080')
@@ -44,7 +44,7 @@ describe('verification', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('asks nobody again because more witnesses came, once it is decided', async () => {
+  it('verification asks no witness again when more witnesses come after the decision', async () => {
     const clock = virtualClock()
     const asked: string[] = []
     let come: (() => void) | undefined
@@ -75,8 +75,8 @@ describe('verification', () => {
     await end(each)
   })
 
-  it('never verifies on one vote, nor on witnesses that say nothing', async () => {
-    const each = court({ a: 'reachable', b: 'inconclusive', c: 'silent' })
+  it('verification never succeeds with one vote, nor with witnesses that cannot tell', async () => {
+    const each = setUpWitnesses({ a: 'reachable', b: 'inconclusive', c: 'silent' })
     await begin(each, 200_000)
     expect(each.traversal.report().candidates[0]?.state).toBe('consistent')
     expect(each.traversal.report().verdict).toBe('unknown')
@@ -84,8 +84,8 @@ describe('verification', () => {
     await end(each)
   })
 
-  it('refutes by a quorum, withdraws the address, and says why', async () => {
-    const each = court({ a: 'unreachable', b: 'unreachable', c: 'reachable' })
+  it('a quorum refutes an address, which is withdrawn with a reason', async () => {
+    const each = setUpWitnesses({ a: 'unreachable', b: 'unreachable', c: 'reachable' })
     await begin(each)
     expect(each.told()).toContain('refuted pcp 11.0.0.2:8080')
     expect(each.traversal.report()).toMatchObject({
@@ -96,8 +96,8 @@ describe('verification', () => {
     await end(each)
   })
 
-  it('announces a refuted address again only after the hold-down and a new quorum', async () => {
-    const each = court({ a: 'unreachable', b: 'unreachable' })
+  it('a refuted address is announced again only after the hold-down and a new quorum', async () => {
+    const each = setUpWitnesses({ a: 'unreachable', b: 'unreachable' })
     await begin(each)
     Object.assign(each.answers, { a: 'reachable', b: 'reachable' })
     await each.clock.advance(28_000)
@@ -107,8 +107,8 @@ describe('verification', () => {
     await end(each)
   })
 
-  it('goes on after 10 min, doubling to 1 h', async () => {
-    const each = court({ a: 'reachable', b: 'reachable' })
+  it('verification is repeated after 10 min, doubling to 1 h', async () => {
+    const each = setUpWitnesses({ a: 'reachable', b: 'reachable' })
     await begin(each, 590_000)
     expect(each.asked).toHaveLength(2)
     await each.clock.advance(20_000)
@@ -120,8 +120,8 @@ describe('verification', () => {
     await end(each)
   })
 
-  it('takes the router’s word after 10 s where there are too few witnesses, and says so', async () => {
-    const each = court({ a: 'reachable' })
+  it('an address counts as it is, unverified, after 10 s with too few witnesses', async () => {
+    const each = setUpWitnesses({ a: 'reachable' })
     await begin(each, 9000)
     expect(each.traversal.report().verdict).toBe('unknown')
     await each.clock.advance(1500)
@@ -129,7 +129,7 @@ describe('verification', () => {
     await end(each)
   })
 
-  it('asks one witness at most four times a minute', async () => {
+  it('verification asks one witness at most four times a minute', async () => {
     const asked: string[] = []
     const each = stage((trace, clock) => [
       scripted('pcp', trace, clock).strategy,
@@ -146,7 +146,7 @@ describe('verification', () => {
 
 const oneRelay = (reserve: Relay['reserve']): Relay => ({ kind: 'relay', party: party('r1', '40.0.0.0/16'), reserve })
 
-/** A strategy that finds one relay, and hands over what it says things with. */
+/** Creates a strategy that finds one relay, and returns the function that sends its findings. */
 const finding =
   (clock: VirtualClock, relay: Relay, hand: (found: (finding: Finding) => void) => void = () => undefined): Strategy =>
   () => ({
@@ -160,7 +160,7 @@ const finding =
   })
 
 describe('relays', () => {
-  it('are reserved at once, a second one after 5 s without public', async () => {
+  it('a relay is reserved at once, and a second one after 5 s without public', async () => {
     const each = stage((trace, clock) => [absent('pcp', clock), relays(['r1', 'r2', 'r3'], clock, trace)])
     each.traversal.want(web)
     await begin(each, 1500)
@@ -173,7 +173,7 @@ describe('relays', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('are let go after 60 s of public, and taken back when the address is refuted', async () => {
+  it('relays are released after 60 s of public, and reserved again when the address is refuted', async () => {
     const clock = virtualClock()
     const asked: string[] = []
     const answers: Record<string, Answer> = { a: 'reachable', b: 'reachable' }
@@ -197,7 +197,7 @@ describe('relays', () => {
     await end(each)
   })
 
-  it('are kept while a circuit is in use', async () => {
+  it('relays are kept while a circuit is in use', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy, relays(['r1'], clock, trace)], {
       policy: { relay: { inUse: () => true } }
     })
@@ -207,7 +207,7 @@ describe('relays', () => {
     await end(each)
   })
 
-  it('rest at least 60 s when they refuse', async () => {
+  it('a relay that refuses is not asked again for 60 s', async () => {
     const each = stage((trace, clock) => [relays(['r1'], clock, trace, () => true)])
     each.traversal.want(web)
     await begin(each, 59_000)
@@ -217,7 +217,7 @@ describe('relays', () => {
     await end(each)
   })
 
-  it('that grant for a moment only are not asked all the time', async () => {
+  it('a relay that grants very short reservations is not asked all the time', async () => {
     const clock = virtualClock()
     const reserved: number[] = []
     const lease: Lease = {
@@ -235,7 +235,7 @@ describe('relays', () => {
     await end(each)
   })
 
-  it('are asked again soon where the relay did not answer, and late where it refused', async () => {
+  it('a relay is asked again soon if it did not answer, and late if it refused', async () => {
     for (const [code, againMs] of [
       ['NO_REPLY', 5000],
       ['OUT_OF_RESOURCES', 60_000]
@@ -254,7 +254,7 @@ describe('relays', () => {
     }
   })
 
-  it('that do not renew are let go, or they would be listened to for ever', async () => {
+  it('a relay that does not renew is released, so that nothing listens through it for ever', async () => {
     const clock = virtualClock()
     const trace: string[] = []
     const lease: Lease = {
@@ -273,7 +273,7 @@ describe('relays', () => {
     expect(trace).toEqual(['reserve', 'let go', 'reserve', 'let go'])
   })
 
-  it('are given up at once where the relay is gone, and taken again without a rest when it is back', async () => {
+  it('a relay that is gone is given up at once, and reserved again without a delay when it is back', async () => {
     const clock = virtualClock()
     const trace: string[] = []
     let say: ((finding: Finding) => void) | undefined
@@ -298,7 +298,7 @@ describe('relays', () => {
     await end(each)
   })
 
-  it('are all kept where the direct address is lost before they were let go', async () => {
+  it('all relays are kept if the direct address is lost before their release', async () => {
     const clock = virtualClock()
     const answers: Record<string, Answer> = { a: 'inconclusive', b: 'inconclusive' }
     const each = stage(
@@ -324,8 +324,8 @@ describe('relays', () => {
   })
 })
 
-describe('an address whose gateway does not answer any more', () => {
-  it('is verified again at once, and withdrawn where witnesses cannot reach it', async () => {
+describe('an address of a gateway that has stopped answering', () => {
+  it('an address is verified again at once when its gateway stops answering, and withdrawn if witnesses cannot reach it', async () => {
     const clock = virtualClock()
     const answers: Record<string, Answer> = { a: 'reachable', b: 'reachable' }
     const each = stage(
@@ -350,7 +350,7 @@ describe('an address whose gateway does not answer any more', () => {
 })
 
 describe('an address that was lost', () => {
-  it('is verified anew when it comes back, however soon', async () => {
+  it('an address that was lost is verified afresh when it comes back, however soon', async () => {
     const clock = virtualClock()
     const asked: string[] = []
     const trace: string[] = []

@@ -5,7 +5,7 @@ import { type Memory, memoryStore, type PolicyOptions } from '../src/index.js'
 import { begin, end, home, scripted, stage, web, witnesses } from './support.js'
 
 describe('an endpoint that is wanted again', () => {
-  it('at once stays mapped, and is released at the end', async () => {
+  it('an endpoint that is wanted again at once stays mapped, and is released at the end', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { takesMs: 20 }).strategy])
     const unwanted = new AbortController()
     each.traversal.want(web, unwanted)
@@ -13,7 +13,7 @@ describe('an endpoint that is wanted again', () => {
     unwanted.abort()
     each.traversal.want(web)
     await each.clock.advance(1000)
-    // Whatever the order of the two: what is wanted is mapped, and known to be.
+    // In either order, the wanted endpoint is mapped and reported as mapped.
     const changes = each.trace.filter((line) => !line.startsWith('renew'))
     expect(changes.lastIndexOf('map pcp 8080')).toBeGreaterThan(changes.lastIndexOf('release pcp 8080'))
     expect(each.traversal.report().externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/8080'])
@@ -22,7 +22,7 @@ describe('an endpoint that is wanted again', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('while it is being released is remembered before the request leaves', async () => {
+  it('an endpoint that is wanted again during its release is stored before the request is sent', async () => {
     const store = memoryStore()
     const known: (readonly Memory[])[] = []
     const each = stage(
@@ -51,7 +51,7 @@ describe('an endpoint that is wanted again', () => {
     expect(await store.load()).toEqual([])
   })
 
-  it('again and again in a loop leaves one mapping, and none at the end', async () => {
+  it('an endpoint that is wanted in a loop has one mapping, and none at the end', async () => {
     const clock = virtualClock()
     const trace: string[] = []
     const pcp = scripted('pcp', trace, clock, { takesMs: 7 })
@@ -73,7 +73,7 @@ describe('an endpoint that is wanted again', () => {
 })
 
 describe('two wants of one mapping', () => {
-  it('keep it until both are gone', async () => {
+  it('two wants of one mapping keep it until both are gone', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     const [one, other] = [new AbortController(), new AbortController()]
     each.traversal.want(web, one)
@@ -91,8 +91,8 @@ describe('two wants of one mapping', () => {
   })
 })
 
-describe('a grant that nobody waits for any more', () => {
-  /** A mapper whose first answer comes 3.5 s late, whatever it was told meanwhile. */
+describe('a grant that comes too late', () => {
+  /** A mapper that gives its first answer 3.5 s late, whatever it receives meanwhile. */
   const late = (
     takesMs = 1,
     policy: PolicyOptions = {}
@@ -141,7 +141,7 @@ describe('a grant that nobody waits for any more', () => {
     return { ...each, released }
   }
 
-  it('is given back', async () => {
+  it('a late grant is released', async () => {
     const { released, ...each } = late()
     const unwanted = new AbortController()
     each.traversal.want(web, unwanted)
@@ -153,13 +153,13 @@ describe('a grant that nobody waits for any more', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('is given back before a stop is over, although what wanted it is long gone', async () => {
+  it('a late grant is released before a stop is over, although its endpoint is long gone', async () => {
     const { released, ...each } = late(200)
     const unwanted = new AbortController()
     each.traversal.want(web, unwanted)
     await begin(each, 100)
     unwanted.abort()
-    // The answer comes after 3.7 s, and giving back what it grants takes until 3.9 s.
+    // The answer comes after 3.7 s, and the release takes until 3.9 s.
     await each.clock.advance(3700)
     expect(released).toEqual([])
     await end(each)
@@ -167,11 +167,11 @@ describe('a grant that nobody waits for any more', () => {
     expect(each.clock.pending).toBe(0)
   })
 
-  it('is only forgotten where the same was granted meanwhile', async () => {
+  it('a late grant is only forgotten if the same was granted meanwhile', async () => {
     const { released, ...each } = late(1, { verbMs: 2000 })
     each.traversal.want(web)
     await begin(each, 100)
-    // The attempt ends at 3 s and would be repeated at 8 s; a restart has it repeated at once.
+    // The attempt ends at 3 s and would be repeated at 8 s. A restart has it repeated at once.
     await each.clock.advance(2950)
     each.traversal.recheck()
     each.traversal.networkIs({ ...home, addresses: ['192.168.1.2', '192.168.1.3'] })
@@ -183,7 +183,7 @@ describe('a grant that nobody waits for any more', () => {
     expect(released).toEqual(['/ip4/11.0.0.2/tcp/8080'])
   })
 
-  it('is left to lapse after the end, when nothing runs any more', async () => {
+  it('a late grant is left to expire after the end, when nothing runs any more', async () => {
     const { released, ...each } = late()
     each.traversal.want(web)
     await begin(each, 100)
@@ -201,7 +201,7 @@ describe('a grant that cannot be used', () => {
     ['no time', { lifetimeMs: 0 }],
     ['less than no time', { lifetimeMs: -1 }],
     ['no number of ms', { lifetimeMs: Number.NaN }]
-  ])('because it is for %s is given back before the next strategy is asked', async (_, wrong) => {
+  ])('a grant with %s is released before the next strategy is asked', async (_, wrong) => {
     const each = stage((trace, clock) => [
       scripted('pcp', trace, clock, { shape: (lease) => ({ ...lease, ...wrong }) }).strategy,
       scripted('upnp', trace, clock).strategy
@@ -213,7 +213,7 @@ describe('a grant that cannot be used', () => {
     await end(each)
   })
 
-  it('does not end the lease that it was to succeed', async () => {
+  it('an invalid grant does not end the lease that it was to replace', async () => {
     const shapes = [{}, { addresses: [] }, { lifetimeMs: Number.NaN }, {}]
     const each = stage((trace, clock) => [
       scripted('pcp', trace, clock, {
@@ -228,7 +228,7 @@ describe('a grant that cannot be used', () => {
     expect(each.trace.filter((line) => line.startsWith('release'))).toHaveLength(1)
   })
 
-  it('may be for longer than any date can tell', async () => {
+  it('a grant may have a lifetime beyond what a date can express', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { lifetimeMs: 1e300 }).strategy])
     each.traversal.want(web)
     await begin(each)
@@ -242,7 +242,7 @@ describe('a grant that cannot be used', () => {
 describe('an endpoint on a global address of this host', () => {
   const global = { gateways: home.gateways, addresses: ['192.168.1.2', '11.0.0.7', '2a00:1::7'] }
 
-  it('is a candidate as long as it is wanted', async () => {
+  it('a global address of this host is a candidate while its endpoint is wanted', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { network: global })
     const unwanted = new AbortController()
     await begin(each)
@@ -255,7 +255,7 @@ describe('an endpoint on a global address of this host', () => {
     await end(each)
   })
 
-  it('is still one when the pinhole to it has gone', async () => {
+  it('a global address of this host is still a candidate when its pinhole has gone', async () => {
     const refuse = (): never => {
       throw natError('NOT_AUTHORIZED', 'no')
     }
@@ -284,7 +284,7 @@ describe('an endpoint on a global address of this host', () => {
 })
 
 describe('what follows the port', () => {
-  it('is in every address of the endpoint, mapped or its own, and witnesses are asked about it', async () => {
+  it('a suffix is in every address of its endpoint, mapped or its own, and witnesses verify it', async () => {
     const asked: string[] = []
     const network = { ...home, addresses: ['192.168.1.2', '12.0.0.9'] }
     const each = stage(
@@ -307,7 +307,7 @@ describe('what follows the port', () => {
     await end(each)
   })
 
-  it('is nothing but parts of a multiaddr', () => {
+  it('a suffix consists of parts of a multiaddr only', () => {
     const { traversal } = stage(() => [])
     expect(() => traversal.want(web, { suffix: 'ws' })).toThrow(TypeError)
     expect(() => traversal.want(web, { suffix: '/ws/' })).toThrow(TypeError)

@@ -49,7 +49,7 @@ describe('wrong options', () => {
     ['expose()', { strategy: 'pcp' }, 'Did you mean "strategies"?'],
     ['expose()', { strategies: ['pcp', 'upnp'] }, "pass one text, 'pcp,upnp'"],
     ['expose()', { strategies: [pcp] }, 'call pcp() and pass what it returns'],
-    ['expose()', { strategies: [() => pcp()] }, 'strategies[0] gives no discovery'],
+    ['expose()', { strategies: [() => pcp()] }, 'strategies[0] returns no discovery'],
     ['expose()', { strategies: 'PCP' }, 'Did you mean "pcp"?'],
     ['expose()', { strategies: 'natpmp' }, 'Did you mean "nat-pmp"?'],
     ['expose()', { strategies: null }, 'strategies is not an array of strategies'],
@@ -116,9 +116,7 @@ describe('wrong options', () => {
     { gateways: [{}], addresses: [] },
     { gateways: [null], addresses: ['192.168.1.2'] }
   ])('refuses %j in the place of a network', (network) => {
-    expect(() => createTraversal({ strategies: [] }).networkIs(network as never)).toThrow(
-      /^what is given is no network/
-    )
+    expect(() => createTraversal({ strategies: [] }).networkIs(network as never)).toThrow(/^not a network/)
   })
 
   it('refuses a server that lacks what is called later', async () => {
