@@ -1,6 +1,6 @@
 import { didYouMean, type Discovery, type Gateway, type Host, type Network } from '@postern/interface'
-import type { Store } from './memory.js'
-import { defaultPolicy } from './policy.js'
+import type { Store } from './memory/mapping-memory.js'
+import { defaultPolicy } from './model/policy.js'
 
 /** Throws a TypeError if the value is not an array of strategies. */
 export function checkStrategies(strategies: unknown): void {

@@ -5,17 +5,17 @@
  * @packageDocumentation
  */
 export { systemClock } from '@postern/interface'
-export type { Doubt } from './doubts.js'
-export type { EventReason, MappingEvent, MappingEventName, TraversalEvents, TypedEvents } from './events.js'
+export type { Doubt } from './candidates/claim-checks.js'
+export type { EventReason, MappingEvent, MappingEventName, TraversalEvents, TypedEvents } from './model/events.js'
 export { systemHost } from './host.js'
-export type { Memory, Store } from './memory.js'
-export { memoryStore } from './memory.js'
-export { formatMemories, parseMemories } from './memory-text.js'
-export type { LendTap } from './observers.js'
+export type { Memory, Store } from './memory/mapping-memory.js'
+export { memoryStore } from './memory/mapping-memory.js'
+export { formatMemories, parseMemories } from './memory/codec.js'
+export type { LendTap } from './nat/observe.js'
 export type { HostedOptions, PolicyOptions, TraversalOptions, WantOptions } from './options.js'
-export type { EndpointClaim, EndpointOwners, Owner } from './owners.js'
-export type { BackOff, Policy, RelayPolicy } from './policy.js'
-export { defaultPolicy } from './policy.js'
+export type { EndpointClaim, EndpointOwners, Owner } from './mapping/mapping-owners.js'
+export type { BackOff, Policy, RelayPolicy } from './model/policy.js'
+export { defaultPolicy } from './model/policy.js'
 export type {
   CandidateReport,
   CandidateState,
@@ -28,6 +28,6 @@ export type {
   StrategyReport,
   StrategyState,
   Verdict
-} from './report.js'
+} from './model/report.js'
 export type { Traversal } from './traversal.js'
 export { createTraversal } from './traversal.js'

@@ -1,10 +1,10 @@
 import { checkOptions, type Host, type Strategy } from '@postern/interface'
 import { checkedObject, checkHost, checkPolicy, checkStore, checkStrategies } from './check-options.js'
 import { systemHost } from './host.js'
-import { memoryStore, type Store } from './memory.js'
-import type { EndpointOwners } from './owners.js'
-import type { Doubt } from './doubts.js'
-import { defaultPolicy, type Policy, type RelayPolicy } from './policy.js'
+import { memoryStore, type Store } from './memory/mapping-memory.js'
+import type { EndpointOwners } from './mapping/mapping-owners.js'
+import type { Doubt } from './candidates/claim-checks.js'
+import { defaultPolicy, type Policy, type RelayPolicy } from './model/policy.js'
 
 /** What `createTraversal` takes. Read once; an invalid option is a TypeError. */
 export interface TraversalOptions<H extends Host = Host> {

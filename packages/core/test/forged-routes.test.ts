@@ -1,9 +1,9 @@
 import type { Gateway, Network, Strategy } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { createDesks } from '../src/desks.js'
-import { defaultPolicy } from '../src/policy.js'
-import { createRecoveries } from '../src/recovery.js'
+import { createDesks } from '../src/discovery/gateway-queues.js'
+import { defaultPolicy } from '../src/model/policy.js'
+import { createRecoveries } from '../src/mapping/gateway-recovery.js'
 import { begin, end, home, router, scripted, type Stage, stage, web, witnesses } from './support.js'
 
 const forged = (index: number): Gateway => ({

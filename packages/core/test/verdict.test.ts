@@ -1,8 +1,8 @@
 import { natError, type Gateway, type Mapper, type Network } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
 import type { CandidateReport } from '../src/index.js'
-import type { Entry } from '../src/roster.js'
-import { type CandidateFact, type Facts, judge } from '../src/verdict.js'
+import type { Entry } from '../src/discovery/discoveries.js'
+import { type CandidateFact, type Facts, judge } from '../src/report/verdict.js'
 import { home, router, web } from './support.js'
 
 const entry = (changes: Partial<Entry> = {}): Entry => ({

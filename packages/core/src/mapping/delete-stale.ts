@@ -1,0 +1,72 @@
+import type { CallOptions, Lease } from '@postern/interface'
+import { asNatError, attempt } from '../async/attempt.js'
+import type { Context } from '../context.js'
+import { keyBytes } from '../memory/mapping-memory.js'
+import { isNote } from '../memory/router-quirks.js'
+import type { Wanted } from '../discovery/wanted-endpoints.js'
+import { isOnPath, isOurs } from '../discovery/endpoints.js'
+
+/** The lifetime to request for a mapping that is taken over only to be deleted (ms). */
+const momentMs = 120_000
+
+/**
+ * Deletes mappings that an earlier run left and that are no longer wanted. Each is requested again with its own key
+ * and port, and released. What cannot be deleted expires.
+ */
+export async function tidy(context: Context, wanted: Wanted, { signal }: CallOptions): Promise<void> {
+  const { host, memory: book, roster, desks, policy, network } = context
+  for (const left of book.all()) {
+    signal.throwIfAborted()
+    if (wanted.includes(left.endpoint) || isNote(left)) continue
+    // Another program of this host uses it now.
+    if ((await context.claims.others(left.endpoint)).length > 0) continue
+    if (left.externalPort === null || (left.expiresAt !== null && left.expiresAt <= host.clock.wallMs())) {
+      book.forget(left)
+      continue
+    }
+    const entry = roster.entries.find(({ name }) => name === left.strategy)
+    const mapper = [...(entry?.abilities.values() ?? [])].find(
+      (ability) =>
+        ability.kind === 'mapper' &&
+        (ability.gateway?.address ?? '') === left.gateway.address &&
+        // The kernel may not have known the hardware address yet when it was noted.
+        (left.gateway.mac === null || (ability.gateway?.mac ?? left.gateway.mac) === left.gateway.mac) &&
+        ability.family === left.endpoint.family
+    )
+    if (entry === undefined || mapper?.kind !== 'mapper' || !isOnPath(mapper, entry, network())) continue
+    if (!isOurs(left.endpoint.address, network())) continue
+    const limitMs = mapper.timeoutMs ?? policy.verbMs
+    const request = {
+      endpoint: left.endpoint,
+      suggestedExternalPort: left.externalPort,
+      lifetimeMs: momentMs,
+      key: keyBytes(left)
+    }
+    const release = (lease: Lease): Promise<void> =>
+      attempt((call) => lease.release(call), limitMs, host.clock, { signal })
+    try {
+      const deleted = await desks.of(mapper.gateway).serve(entry.name, async () => {
+        // It may have become wanted while this waited in the queue. Then it is mapped already, and must stay.
+        if (wanted.includes(left.endpoint) || (await context.claims.others(left.endpoint)).length > 0) return false
+        const late = (lease: Lease): void => void release(lease).catch(() => undefined)
+        const map = (call: CallOptions): Promise<Lease> => mapper.map(request, call)
+        const { undo } = mapper
+        try {
+          await release(await attempt(map, limitMs, host.clock, { signal }, late))
+        } catch (error) {
+          signal.throwIfAborted()
+          // A router that refuses to grant it again may still delete it.
+          if (undo === undefined) throw error
+          await attempt((call) => undo(request, call), policy.undoMs, host.clock, { signal })
+        }
+        return true
+      })
+      if (!deleted) continue
+      book.forget(left)
+      host.log.info(`${entry.name}: deleted a mapping of port ${left.externalPort} that an earlier run left`)
+    } catch (error) {
+      signal.throwIfAborted()
+      host.log.debug(`${entry.name}: a mapping that an earlier run left stays: ${asNatError(error).message}`)
+    }
+  }
+}

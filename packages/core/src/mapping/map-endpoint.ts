@@ -1,0 +1,202 @@
+import { printable } from '@postern/interface'
+import type { CallOptions, Endpoint, Mapper } from '@postern/interface'
+import { type Choice, createAcquiring } from './request-mapping.js'
+import { type Bell, createBell } from '../async/wakeup.js'
+import type { ShutdownScope, Context } from '../context.js'
+import { eventReason } from '../model/events.js'
+import { createFailures } from './retry.js'
+import { createPublisher, type Held } from './publish-mapping.js'
+import { minSpacingMs } from '../lease/renewal-schedule.js'
+import { gatewayKey } from '../discovery/discoveries.js'
+import { createTenure, type Tenure } from './active-mapping.js'
+import { endpointFor, isOnPath, type Want } from '../discovery/endpoints.js'
+
+/** Maps one wanted endpoint, and holds at most one lease for it. */
+export interface Holding {
+  readonly held: () => Held | undefined
+  /** Whether an endpoint without wildcards has the protocol, family and port of the wanted one. */
+  isOf(endpoint: Endpoint): boolean
+  /** Whether everything that can be tried now has been tried. */
+  readonly atRest: () => boolean
+  /** Wakes the loop: `look` to choose among the strategies again, `check` to poll the lease at its gateway. */
+  ring(why: 'look' | 'check'): void
+  /** Reports that the gateway lost everything that it granted before this time (monotonic ms). */
+  gatewayForgot(beforeMs: number): void
+  /** Runs until `call` aborts, then releases the mapping; `shutdown` bounds the release. */
+  run(call: CallOptions, shutdown: ShutdownScope): Promise<void>
+}
+
+export function createHolding(want: Want, context: Context): Holding {
+  const { host, policy, roster } = context
+  const { clock } = host
+  const bell: Bell = createBell(clock)
+  const publisher = createPublisher(context)
+  const failures = createFailures(context)
+  const acquiring = createAcquiring({
+    want,
+    context,
+    failures,
+    publisher,
+    bell,
+    holder: () => tenure?.held().entry,
+    disturbed: () => bell.ring(tenure === undefined ? 'look' : 'check')
+  })
+  let tenure: Tenure | undefined
+  let trying = true
+  let notBeforeMs = 0
+  let reported = ''
+  /** The last mapping that ended because the network of this host changed. The gateway still holds it. */
+  let parted: { readonly gateway: string; readonly address: string; readonly askedMs: number } | undefined
+
+  /** Returns the best mapper that may be asked now, or how long to wait for one, in ms. */
+  function choose(): Choice | number {
+    const now = clock.monotonicMs()
+    let waitMs = Number.POSITIVE_INFINITY
+    for (const entry of roster.entries) {
+      for (const ability of entry.abilities.values()) {
+        if (ability.kind !== 'mapper' || acquiring.isAsked(ability)) continue
+        if (!isOnPath(ability, entry, context.network())) continue
+        const endpoint = endpointFor(want, ability, context.network())
+        if (endpoint === undefined) continue
+        const readyMs = Math.max(failures.readyMs(entry, ability), notBeforeMs, restMs(ability, endpoint))
+        if (readyMs > now) waitMs = Math.min(waitMs, readyMs - now)
+        else if (context.mayUse(entry.rank)) return { entry, mapper: ability, endpoint }
+      }
+    }
+    return waitMs
+  }
+
+  /** Whether a mapper belongs to a network that this host has left, or can no longer serve the endpoint. */
+  function isInVain({ entry, mapper, endpoint }: Choice): boolean {
+    const network = context.network()
+    if (![...entry.abilities.values()].some((ability) => ability === mapper) || !isOnPath(mapper, entry, network))
+      return true
+    return endpointFor(want, mapper, network)?.address !== endpoint.address
+  }
+
+  /** Returns until when (monotonic ms) a gateway is not asked again for a mapping that it granted a moment ago, as when
+   * a cable was pulled and plugged in again (RFC 6887 §11.2.1). */
+  function restMs({ gateway }: Mapper, { address }: Endpoint): number {
+    if (parted === undefined || gateway === null) return 0
+    return gatewayKey(gateway) === parted.gateway && address === parted.address ? parted.askedMs + minSpacingMs : 0
+  }
+
+  /** Reports that nothing works, once for each new set of reasons, and not while an answer may still come. */
+  function reportFailureOnce(): void {
+    if (!context.firstPassOver() || acquiring.isUnderWay()) return
+    const reasons = roster.entries.flatMap((entry) => {
+      // A missing witness or relay does not explain a missing mapping.
+      if (entry.kind !== null && entry.kind !== 'mapper') return []
+      const error = failures.of(entry) ?? entry.absence
+      if (error === undefined) return []
+      const reason = eventReason(entry.name, error)
+      return context.isAwaited(entry) ? [{ ...reason, message: `${reason.message}; still searching` }] : [reason]
+    })
+    const text = reasons.map(({ strategy, code }) => `${strategy} ${code}`).join()
+    // If no strategy maps ports, nothing has failed.
+    if (text === reported || reasons.length === 0) return
+    reported = text
+    publisher.reportFailure(want, reasons)
+  }
+
+  async function hold(first: Held, call: CallOptions, shutdown: ShutdownScope): Promise<void> {
+    const { entry, mapper } = first
+    const sinceMs = clock.monotonicMs()
+    reported = ''
+    tenure = createTenure(first, {
+      context,
+      bell,
+      publisher,
+      track: shutdown.track,
+      askedLast: postponeNextAttempt,
+      giveBack: (lease) => shutdown.track(acquiring.giveBack(first, lease, shutdown)),
+      answered(error) {
+        if (entry.failure !== error) context.touched()
+        // The gateway has stopped answering: ask witnesses whether the mapping still works.
+        if (error !== undefined && entry.failure === undefined) context.doubt()
+        entry.failure = error
+        if (error === undefined) failures.clear(entry)
+        else failures.rest(entry, mapper, error)
+      }
+    })
+    const { kind, why } = await tenure.keep(call)
+    const askedMs = tenure.askedMs()
+    tenure = undefined
+    // Back off from a gateway that grants very short leases, or one address to several endpoints.
+    const isShort = kind === 'lapsed' && clock.monotonicMs() - sinceMs < policy.retry.mostMs
+    if (isShort || first.holder.isSuperseded()) failures.defer(entry, mapper)
+    if (kind === 'invalid') {
+      const { gateway } = mapper
+      parted = gateway === null ? undefined : { gateway: gatewayKey(gateway), address: first.endpoint.address, askedMs }
+      return
+    }
+    entry.failure = why
+    postponeNextAttempt()
+  }
+
+  /** Waits 4 s before the next request (RFC 6887 §11.2.1): the gateway may have received the last renewal. */
+  function postponeNextAttempt(): void {
+    notBeforeMs = clock.monotonicMs() + minSpacingMs
+  }
+
+  async function pursue(call: CallOptions, shutdown: ShutdownScope): Promise<void> {
+    while (!call.signal.aborted) {
+      const granted = acquiring.take()
+      if (granted !== undefined) {
+        await hold(granted, call, shutdown)
+        continue
+      }
+      acquiring.abandon(isInVain)
+      const patienceMs = acquiring.patienceMs()
+      if (patienceMs > 0) {
+        trying = true
+        await bell.wait(patienceMs, call)
+        continue
+      }
+      const choice = choose()
+      if (typeof choice !== 'number') {
+        trying = true
+        acquiring.start(choice, call, shutdown)
+        continue
+      }
+      trying = false
+      acquiring.remember()
+      context.touched()
+      reportFailureOnce()
+      await bell.wait(choice, call)
+    }
+  }
+
+  return {
+    held: () => tenure?.held(),
+    isOf: ({ protocol, family, port }) =>
+      protocol === want.endpoint.protocol && family === want.endpoint.family && port === want.endpoint.port,
+    atRest: () => tenure !== undefined || !trying,
+    ring(why) {
+      if (tenure === undefined) trying = true
+      bell.ring(why)
+    },
+    gatewayForgot(beforeMs) {
+      // The restart may have been detected from the reply that granted this very lease.
+      if (tenure !== undefined && !tenure.gatewayForgot(beforeMs)) return
+      failures.clear()
+      if (parted !== undefined && parted.askedMs < beforeMs) parted = undefined
+      bell.ring('check')
+    },
+    async run(call, shutdown) {
+      await pursue(call, shutdown).catch((error: unknown) => {
+        if (!call.signal.aborted) host.log.info(`a mapping was given up: ${printable(String(error))}`)
+      })
+      await tenure?.release(shutdown)
+      tenure = undefined
+      await acquiring.end(shutdown)
+      await context.claims.drop(want)
+    }
+  }
+}
+
+/** Returns the key of the gateway that holds this endpoint's mapping. */
+export const heldAt = (holding: Holding): string | undefined => {
+  const gateway = holding.held()?.mapper.gateway
+  return gateway === undefined || gateway === null ? undefined : gatewayKey(gateway)
+}

@@ -1,0 +1,133 @@
+import type { CallOptions, Clock, Endpoint, MultiaddrText } from '@postern/interface'
+import type { MemoryBook } from '../memory/mapping-memory.js'
+import type { Want } from '../discovery/endpoints.js'
+
+/** A program of this host that uses the mapping of an endpoint. */
+export interface Owner {
+  /** The id of its process. */
+  readonly pid: number
+  /** Its name, for people. */
+  readonly program: string
+}
+
+/**
+ * Coordinates the programs of this host that share the mapping of an endpoint.
+ *
+ * No promise of it rejects. Each resolves within a second or two, with what is known by then.
+ */
+export interface EndpointOwners {
+  /** Registers this program as an owner. `changed` is called when another owner has left, since the mapping may be
+   * deleted or shortened then. */
+  join(endpoint: Endpoint, changed: () => void): EndpointClaim
+  /** Resolves with the owners that hold a mapping of the endpoint now. */
+  holders(endpoint: Endpoint): Promise<readonly Owner[]>
+}
+
+/** The share of one owner in the mapping of an endpoint. */
+export interface EndpointClaim {
+  /** Resolves with the key that all owners use at a gateway: that of the other owners, or else the proposed one. */
+  agree(gateway: string, key: string): Promise<string>
+  /** Publishes the external addresses that this owner holds. */
+  holds(addresses: readonly MultiaddrText[]): void
+  /** Resolves with the other owners that hold one of the addresses; any mapping of the endpoint if none are given. */
+  others(addresses?: readonly MultiaddrText[]): Promise<readonly Owner[]>
+  /** Publishes that this owner holds nothing. Resolves with the owners that hold one of the addresses. If there are
+   * none, the caller deletes the mapping and then calls `end`. */
+  leave(addresses: readonly MultiaddrText[]): Promise<readonly Owner[]>
+  /** Ends the claim and notifies the other owners. Idempotent. */
+  end(): Promise<void>
+}
+
+interface Known {
+  readonly claim: EndpointClaim
+  readonly wants: Set<Want>
+  /** The last known answer. */
+  others: readonly Owner[]
+}
+
+/** The claims of one traversal: one for each endpoint, regardless of how many mappers are asked for it. */
+export interface Claims {
+  /** Resolves with the key to use at the gateway. */
+  agree(want: Want, endpoint: Endpoint, gateway: string, key: string, call: CallOptions): Promise<string>
+  holds(endpoint: Endpoint, addresses: readonly MultiaddrText[]): void
+  /** Resolves with the other owners that hold one of the addresses, or any address if none are given. */
+  others(endpoint: Endpoint, addresses?: readonly MultiaddrText[]): Promise<readonly Owner[]>
+  leave(endpoint: Endpoint, addresses: readonly MultiaddrText[]): Promise<readonly Owner[]>
+  /** Ends the claims that only this want needs. */
+  drop(want: Want): Promise<void>
+}
+
+/** How long to wait for other owners (ms): a missing state folder must not keep a host unreachable. */
+const patienceMs = 2000
+/** The shorter limit at the end, when the router has still to be asked (ms). */
+const leavingMs = 1000
+
+/** @param changed - called with an endpoint if its mapping must be requested again */
+export function createClaims(
+  owners: EndpointOwners | undefined,
+  clock: Clock,
+  changed: (endpoint: Endpoint) => void
+): Claims {
+  const claims = new Map<string, Known>()
+
+  /** Resolves with the result of the work, or with `otherwise` if that takes too long. */
+  async function soon<T>(work: Promise<T>, otherwise: T, ms = patienceMs): Promise<T> {
+    const over = new AbortController()
+    const late = clock.sleep(ms, over).then(
+      () => otherwise,
+      () => otherwise
+    )
+    return Promise.race([work, late]).finally(() => over.abort(done))
+  }
+
+  return {
+    async agree(want, endpoint, gateway, key, { signal }) {
+      if (owners === undefined) return key
+      const id = keyOf(endpoint)
+      const known: Known = claims.get(id) ?? {
+        claim: owners.join(endpoint, () => changed(endpoint)),
+        wants: new Set(),
+        others: []
+      }
+      claims.set(id, known)
+      known.wants.add(want)
+      const agreed = await soon(known.claim.agree(gateway, key), key)
+      signal.throwIfAborted()
+      return agreed
+    },
+    holds: (endpoint, addresses) => claims.get(keyOf(endpoint))?.claim.holds(addresses),
+    async others(endpoint, addresses) {
+      if (owners === undefined) return []
+      const known = claims.get(keyOf(endpoint))
+      if (known === undefined) return soon(owners.holders(endpoint), [])
+      known.others = await soon(known.claim.others(addresses), known.others)
+      return known.others
+    },
+    async leave(endpoint, addresses) {
+      const known = claims.get(keyOf(endpoint))
+      return known === undefined ? [] : soon(known.claim.leave(addresses), known.others, leavingMs)
+    },
+    async drop(want) {
+      for (const [id, { claim, wants }] of claims) {
+        if (!wants.delete(want) || wants.size > 0) continue
+        claims.delete(id)
+        await soon(claim.end(), undefined, leavingMs)
+      }
+    }
+  }
+}
+
+/** Resolves with a memory that has the key of all owners of the endpoint. */
+export async function agreeOn(
+  memory: Awaited<ReturnType<MemoryBook['recall']>>,
+  { claims, book, want }: { readonly claims: Claims; readonly book: MemoryBook; readonly want: Want },
+  call: CallOptions
+): Promise<Awaited<ReturnType<MemoryBook['recall']>>> {
+  const key = await claims.agree(want, memory.endpoint, memory.gateway.address, memory.key, call)
+  return key === memory.key ? memory : book.rekey(memory, key, call)
+}
+
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
+const done = new Error('no longer waited for')
+
+const keyOf = ({ protocol, address, port }: Endpoint): string => `${protocol} ${address} ${port}`

@@ -1,0 +1,150 @@
+import {
+  type Endpoint,
+  type Lease,
+  type Mapper,
+  type NatError,
+  natError,
+  parseMultiaddr,
+  isMultiaddrText
+} from '@postern/interface'
+import type { Context } from '../context.js'
+import { eventReason, type EventReason, type MappingEvent, type MappingEventName } from '../model/events.js'
+import type { Holder } from '../candidates/address-owners.js'
+import type { Memory } from '../memory/mapping-memory.js'
+import type { Owner } from './mapping-owners.js'
+import { type Entry, gatewayKey } from '../discovery/discoveries.js'
+import { type Want, withSuffix } from '../discovery/endpoints.js'
+
+/** A usable lease, and the first external address that it names. */
+export interface Grant {
+  readonly lease: Lease
+  readonly external: NonNullable<ReturnType<typeof parseMultiaddr>>
+}
+
+/** A lease that is held, and its origin. */
+export interface Held extends Grant {
+  readonly want: Want
+  readonly entry: Entry
+  readonly mapper: Mapper
+  readonly endpoint: Endpoint
+  readonly memory: Memory
+  readonly holder: Holder
+}
+
+/** Publishes a mapping: address ownership, candidates, stored memory, events. */
+export interface Publisher {
+  /** Records that this holder has the lease's addresses. Must be called before another request to the gateway can
+   * run. */
+  take(lease: Lease, holder: Holder): void
+  /** Publishes a lease that was taken: a new one, or the successor of `before`. */
+  publish(next: Held, before: Held | undefined): void
+  /** Withdraws the addresses that the next lease does not have. Returns true if no other holder has any of them. */
+  withdraw(old: Held, next?: Held): boolean
+  tell(event: MappingEventName, about: Held, error?: NatError): void
+  /** Reports the other programs of this host that hold the same mapping, if any. */
+  tellOwners(about: Held, owners: readonly Owner[]): void
+  /** Reports that nothing works. */
+  reportFailure(want: Want, reasons: readonly EventReason[]): void
+}
+
+export function createPublisher(context: Context): Publisher {
+  const { host, memory, candidates, ledger, locals, emit } = context
+
+  function withdraw(old: Held, next?: Held): boolean {
+    const gone = old.lease.addresses.filter((address) => next?.lease.addresses.includes(address) !== true)
+    const last = gone.filter((address) => ledger.leave(address, old.holder))
+    for (const address of last) {
+      candidates.withdraw(withSuffix(address, old.want))
+      locals.restore(withSuffix(address, old.want))
+    }
+    return last.length === gone.length
+  }
+
+  function tell(event: MappingEventName, about: Held, error?: NatError, owners: readonly Owner[] = []): void {
+    const { entry, endpoint, external, lease } = about
+    const details: MappingEvent = {
+      event,
+      strategy: entry.name,
+      protocol: endpoint.protocol,
+      internal: { address: endpoint.address, port: endpoint.port },
+      external: { address: external.address, port: external.port },
+      lifetimeSeconds: lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : lease.lifetimeMs / 1000,
+      ...(error === undefined ? {} : { reasons: [eventReason(entry.name, error)] }),
+      ...(owners.length === 0 ? {} : { owners })
+    }
+    emit(details)
+  }
+
+  return {
+    withdraw,
+    tell,
+    tellOwners(about, owners) {
+      if (owners.length > 0) tell('shared', about, undefined, owners)
+    },
+    take(lease, holder) {
+      for (const address of lease.addresses) ledger.take(address, holder)
+    },
+    publish(next, before) {
+      const { lease, entry, mapper, endpoint } = next
+      if (before === undefined) entry.leases++
+      entry.caveat = lease.caveat
+      const isSame = before !== undefined && isSameList(before.lease.addresses, lease.addresses)
+      if (!isSame) context.claims.holds(endpoint, lease.addresses)
+      if (before !== undefined && !isSame) withdraw(before, next)
+      const expiresAt = lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : host.clock.wallMs() + lease.lifetimeMs
+      for (const granted of lease.addresses) {
+        const address = withSuffix(granted, next.want)
+        const type = mapper.gateway === null ? 'manual' : 'mapped'
+        if (isSame && candidates.get(address)?.type === type) candidates.extend(address, expiresAt)
+        else candidates.put({ address, type, strategy: entry.name, endpoint, mapper, expiresAt })
+      }
+      const wantedPort = next.want.externalPort ?? null
+      const externalPort = next.external.port
+      const told = lease.quirks === undefined ? {} : { told: lease.quirks }
+      memory.note(next.memory, { strategy: entry.name, externalPort, wantedPort, expiresAt, ...told })
+      if (before !== undefined && !isSame && mapper.gateway !== null) context.gatewayChanged(gatewayKey(mapper.gateway))
+      tell(before === undefined ? 'mapped' : isSame ? 'renewed' : 'changed', next)
+    },
+    reportFailure({ endpoint }, reasons) {
+      const { protocol, address, port } = endpoint
+      emit({
+        event: 'failed',
+        strategy: null,
+        protocol,
+        internal: { address, port },
+        external: null,
+        lifetimeSeconds: null,
+        reasons
+      })
+    }
+  }
+}
+
+/** A lease with a longer lifetime counts as one that never expires, since no date can tell when it does (ms). */
+const longestMs = 100 * 365 * 24 * 60 * 60 * 1000
+
+/** Returns the lease with a usable lifetime, and its first external address. Throws `GRANT_INVALID`. */
+export function checkGrant(lease: Lease, before?: Grant): Grant {
+  const { addresses, lifetimeMs } = lease
+  const isSame = before !== undefined && isSameList(addresses, before.lease.addresses)
+  const external = isSame ? before.external : externalOf(lease)
+  if (!addresses.every(isMultiaddrText)) throw natError('GRANT_INVALID', 'the grant names an invalid address')
+  if (external === undefined) throw natError('GRANT_INVALID', 'the grant names no address')
+  if (!(lifetimeMs > 0)) throw natError('GRANT_INVALID', `the grant is for ${lifetimeMs} ms`)
+  if (lifetimeMs <= longestMs || lifetimeMs === Number.POSITIVE_INFINITY) return { lease, external }
+  const endless: Lease = {
+    addresses,
+    lifetimeMs: Number.POSITIVE_INFINITY,
+    ...(lease.caveat === undefined ? {} : { caveat: lease.caveat }),
+    ...(lease.quirks === undefined ? {} : { quirks: lease.quirks }),
+    renew: (call) => lease.renew(call),
+    release: (call) => lease.release(call)
+  }
+  return { lease: endless, external }
+}
+
+const externalOf = ({ addresses }: Lease): ReturnType<typeof parseMultiaddr> =>
+  addresses.map((address) => parseMultiaddr(address)).find((parsed) => parsed !== undefined)
+
+const isSameList = (one: readonly string[], other: readonly string[]): boolean =>
+  one.length === other.length && one.every((text, index) => text === other[index])

@@ -1,0 +1,220 @@
+import {
+  anySignal,
+  type CallOptions,
+  type Lease,
+  type NatError,
+  natError,
+  type Relay,
+  type RelayLimits,
+  isMultiaddrText
+} from '@postern/interface'
+import { asNatError, attempt } from '../async/attempt.js'
+import { type Bell, createBell } from '../async/wakeup.js'
+import type { ShutdownScope, Context } from '../context.js'
+import { keep } from '../lease/keep-lease.js'
+import { backOffMs } from '../model/policy.js'
+import { minSpacingMs } from '../lease/renewal-schedule.js'
+import type { Entry } from '../discovery/discoveries.js'
+
+/** Keeps reservations at relays: made early, and released when they are not needed. */
+export interface Relays {
+  /** Makes, keeps and releases reservations until `call` aborts. `shutdown` bounds the releases. */
+  run(call: CallOptions, shutdown: ShutdownScope): Promise<void>
+  /** Reports that relays came or went, or that the verdict changed. */
+  look(): void
+  /** Reports that a relay is gone, and its reservation with it. */
+  gone(id: string): void
+  readonly count: () => number
+  /** Returns what one connection through the relays in use may carry; undefined without relays or limits. */
+  readonly limits: () => RelayLimits | undefined
+}
+
+interface Reservation {
+  readonly entry: Entry
+  readonly relay: Relay
+  lease: Lease
+  readonly bell: Bell
+  readonly cut: AbortController
+}
+
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
+const notNeeded = new Error('the reservation is not needed')
+const relayGone = new Error('the relay is gone')
+
+const awayCodes: ReadonlySet<string> = new Set(['NO_REPLY', 'UNREACHABLE', 'ATTEMPT_TIMEOUT'])
+
+/** @param isPublic - since when the verdict is `public` (monotonic ms); undefined while it is not
+ * @param isTrusted - whether this host was verified within a day */
+export function createRelays(context: Context, isPublic: () => number | undefined, isTrusted: () => boolean): Relays {
+  const { host, policy, roster, candidates } = context
+  const { clock } = host
+  const bell = createBell(clock)
+  const held = new Map<string, Reservation>()
+  const rests = new Map<string, { readonly count: number; readonly untilMs: number }>()
+
+  /** Returns how many reservations to hold: the number that the user named, or else that of the policy. */
+  function maxReservations(): number {
+    const counts = roster.entries.flatMap(({ kind, count }) => (kind === 'relay' && count !== undefined ? [count] : []))
+    return counts.length === 0 ? policy.relay.count : Math.max(...counts)
+  }
+
+  function choose(): { readonly entry: Entry; readonly relay: Relay } | number {
+    const networks = new Set([...held.values()].map(({ relay }) => relay.party.network))
+    let waitMs = Number.POSITIVE_INFINITY
+    let best: { readonly entry: Entry; readonly relay: Relay } | undefined
+    for (const entry of roster.entries) {
+      for (const ability of entry.abilities.values()) {
+        if (ability.kind !== 'relay' || networks.has(ability.party.network)) continue
+        const restsMs = (rests.get(ability.party.id)?.untilMs ?? 0) - clock.monotonicMs()
+        if (restsMs > 0) waitMs = Math.min(waitMs, restsMs)
+        else if (best === undefined || rtt(ability) < rtt(best.relay)) best = { entry, relay: ability }
+      }
+    }
+    return best ?? waitMs
+  }
+
+  async function reserve(entry: Entry, relay: Relay, { signal }: CallOptions, shutdown: ShutdownScope): Promise<void> {
+    const { id } = relay.party
+    try {
+      const late = (lease: Lease): void => shutdown.track(release(lease, shutdown))
+      const lease = await attempt((call) => relay.reserve(call), policy.attemptMs, clock, { signal }, late)
+      if (lease.addresses.length === 0 || !lease.addresses.every(isMultiaddrText) || !(lease.lifetimeMs > 0)) {
+        await release(lease, shutdown)
+        throw natError('GRANT_INVALID', 'the relay granted an invalid address, none, or no lifetime')
+      }
+      rests.delete(id)
+      entry.failure = undefined
+      entry.leases++
+      const reservation: Reservation = { entry, relay, lease, bell: createBell(clock), cut: new AbortController() }
+      held.set(id, reservation)
+      publish(reservation)
+      shutdown.track(keepOne(reservation, { signal }, shutdown))
+    } catch (error) {
+      signal.throwIfAborted()
+      const failure = asNatError(error)
+      entry.failure = failure
+      rest(id, failure)
+      context.touched()
+    }
+  }
+
+  /** Backs off from a relay: for longer after a refusal than after no answer. */
+  function rest(id: string, { code, retryAfterMs = 0 }: NatError): void {
+    const count = (rests.get(id)?.count ?? 0) + 1
+    const isAway = awayCodes.has(code)
+    const waitMs = Math.max(backOffMs(isAway ? policy.retry : policy.relay.rest, count), retryAfterMs)
+    rests.set(id, { count, untilMs: clock.monotonicMs() + waitMs })
+  }
+
+  function publish({ entry, lease }: Reservation): void {
+    const expiresAt = lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : clock.wallMs() + lease.lifetimeMs
+    for (const address of lease.addresses) {
+      candidates.put({ address, type: 'relayed', strategy: entry.name, endpoint: null, mapper: null, expiresAt })
+    }
+  }
+
+  async function keepOne(reservation: Reservation, { signal }: CallOptions, shutdown: ShutdownScope): Promise<void> {
+    const { cut } = reservation
+    const call = { signal: anySignal([signal, cut.signal]) }
+    const options = {
+      clock,
+      random: host.random,
+      bell: reservation.bell,
+      invalidReason: () => undefined,
+      // A reservation lives as long as the connection: a relay that does not renew has dropped it.
+      forgotten: () => true,
+      pollMs: Number.POSITIVE_INFINITY,
+      lastContactMs: () => 0,
+      successor: () => undefined,
+      abandon: (renewal: Promise<Lease>) =>
+        shutdown.track(
+          renewal.then(
+            (lease) => release(lease, shutdown),
+            () => undefined
+          )
+        ),
+      renew: (lease: Lease, { signal: cancel }: CallOptions) =>
+        attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, { signal: cancel }),
+      onRenewed(lease: Lease, before: Lease) {
+        for (const address of before.addresses) if (!lease.addresses.includes(address)) candidates.withdraw(address)
+        reservation.lease = lease
+        publish(reservation)
+      },
+      onFailed: () => undefined
+    }
+    try {
+      await keep(reservation.lease, options, call)
+      drop(reservation)
+      // Do not ask a relay all the time that grants very short reservations.
+      rests.set(reservation.relay.party.id, { count: 0, untilMs: clock.monotonicMs() + minSpacingMs })
+      bell.ring('look')
+      // The relay may have forgotten the reservation, but this host still listens through it.
+      await release(reservation.lease, shutdown)
+    } catch (error) {
+      if (!call.signal.aborted) throw error
+      drop(reservation)
+      bell.ring('look')
+      await release(reservation.lease, shutdown)
+    }
+  }
+
+  function drop(reservation: Reservation): void {
+    if (held.get(reservation.relay.party.id) !== reservation) return
+    held.delete(reservation.relay.party.id)
+    reservation.entry.leases--
+    for (const address of reservation.lease.addresses) candidates.withdraw(address)
+    context.touched()
+  }
+
+  async function release(lease: Lease, shutdown: ShutdownScope): Promise<void> {
+    await attempt((bounded) => lease.release(bounded), policy.attemptMs, clock, shutdown).catch((error: unknown) =>
+      host.log.debug(`a reservation was not released: ${asNatError(error).message}`)
+    )
+  }
+
+  /** Returns how many reservations there should be now, and when that may change. */
+  function target(startedMs: number): { readonly count: number; readonly waitMs: number } {
+    const now = clock.monotonicMs()
+    const publicSince = isPublic()
+    if (publicSince !== undefined) {
+      const leftMs = publicSince + policy.relay.letGoAfterMs - now
+      if (leftMs > 0) return { count: held.size, waitMs: leftMs }
+      return policy.relay.inUse()
+        ? { count: held.size, waitMs: policy.relay.letGoAfterMs }
+        : { count: 0, waitMs: Number.POSITIVE_INFINITY }
+    }
+    const patience = startedMs + (isTrusted() ? policy.relay.patienceMs : 0) - now
+    if (patience > 0) return { count: held.size, waitMs: patience }
+    const second = startedMs + policy.relay.secondAfterMs - now
+    // Keep the reservations that are held: they may be the only way in now.
+    if (second > 0) return { count: Math.max(held.size, Math.min(1, maxReservations())), waitMs: second }
+    return { count: maxReservations(), waitMs: Number.POSITIVE_INFINITY }
+  }
+
+  return {
+    async run({ signal }, shutdown) {
+      let startedMs = clock.monotonicMs()
+      let wasPublic = false
+      while (!signal.aborted) {
+        const publicNow = isPublic() !== undefined
+        // The direct address was lost: start again, without the initial delay, because a relay is needed now.
+        if (wasPublic && !publicNow) startedMs = clock.monotonicMs() - policy.relay.patienceMs
+        wasPublic = publicNow
+        const { count, waitMs } = target(startedMs)
+        const choice = held.size < count ? choose() : Number.POSITIVE_INFINITY
+        if (typeof choice !== 'number') {
+          await reserve(choice.entry, choice.relay, { signal }, shutdown).catch(() => undefined)
+          continue
+        }
+        for (const { cut } of [...held.values()].slice(count)) cut.abort(notNeeded)
+        await bell.wait(Math.min(waitMs, choice), { signal }).catch(() => undefined)
+      }
+    },
+    look: () => bell.ring('look'),
+    gone: (id) => held.get(id)?.cut.abort(relayGone),
+    count: () => held.size,
+    limits: () => [...held.values()].map(({ lease }) => lease.limits).find((limits) => limits !== undefined)
+  }
+}
+
+const rtt = ({ party }: Relay): number => party.rttMs ?? Number.POSITIVE_INFINITY

@@ -1,0 +1,123 @@
+import {
+  containerBridgeOf,
+  type Gateway,
+  hasNextHop,
+  isVpnInterface,
+  type NatError,
+  natError,
+  type Network,
+  printable
+} from '@postern/interface'
+import type { Candidate } from '../candidates/candidates.js'
+import { reasonText } from '../model/events.js'
+import type { CandidateReport, CandidateState, GatewayReport, StrategyReport, StrategyState } from '../model/report.js'
+import type { Entry } from '../discovery/discoveries.js'
+import { isOffRoute, isOnPath } from '../discovery/endpoints.js'
+
+/** Returns the lines of one strategy in the report: its own, and one for each router that is found and not used. */
+export function describeStrategy(
+  entry: Entry,
+  network: Network,
+  wanted: boolean,
+  isSearchTime: boolean
+): readonly StrategyReport[] {
+  const abilities = [...entry.abilities.values()]
+  const secondary = abilities.flatMap((ability) =>
+    ability.kind === 'mapper' && ability.gateway !== null && !isOnPath(ability, entry, network) ? [ability.gateway] : []
+  )
+  const onPath = abilities.length > secondary.length
+  const tookMs = entry.tookMs === null ? null : Math.round(entry.tookMs * 10) / 10
+  const { name, kind, rank } = entry
+  const skipped = [...new Map(secondary.map((gateway) => [gateway.address, gateway])).values()].map(
+    (gateway): StrategyReport => ({ name, kind, rank, state: 'skipped', tookMs, reason: skippedReason(gateway) })
+  )
+  if (!onPath && skipped.length > 0) return skipped
+  const [state, reason] = stateOf(entry, onPath, wanted)
+  const [offRoute] = abilities.flatMap((ability) =>
+    ability.kind === 'mapper' && ability.gateway !== null && isOffRoute(ability.gateway, network)
+      ? [ability.gateway]
+      : []
+  )
+  // The most telling reason counts: a failure or a caveat, then a route that leads elsewhere, then unheard
+  // announcements.
+  const less = offRoute === undefined ? entry.unheard && pick(entry.unheard) : offRouteReason(offRoute)
+  const doubted = reason === undefined ? less : pick(reason)
+  const waitingFor = awaited(entry, isSearchTime)
+  const line = {
+    name,
+    kind,
+    rank,
+    state,
+    tookMs,
+    reason: doubted ?? null,
+    ...(waitingFor === undefined ? {} : { waitingFor })
+  }
+  return [line, ...skipped]
+}
+
+/** Whether a mapper has been asked and has not answered yet. */
+export const isAsked = ({ asking, leases, failure }: Entry): boolean =>
+  asking > 0 && leases === 0 && failure === undefined
+
+/** Returns what a strategy still waits for within the schedule of its protocol. */
+export function awaited(entry: Entry, isSearchTime: boolean): StrategyReport['waitingFor'] {
+  if (isAsked(entry)) return 'grant'
+  const { kind, abilities, absence } = entry
+  const mayMap = kind === null || kind === 'mapper'
+  const isSilent = absence === undefined || absence.code === 'NO_REPLY'
+  return isSearchTime && mayMap && abilities.size === 0 && isSilent ? 'search' : undefined
+}
+
+function stateOf(entry: Entry, found: boolean, wanted: boolean): readonly [StrategyState, NatError | undefined] {
+  if (entry.leases > 0) return ['active', entry.failure ?? entry.caveat]
+  if (!found) return ['unavailable', entry.absence ?? nothingYet(entry)]
+  if (entry.failure !== undefined) return ['failed', entry.failure]
+  if (entry.kind === 'observer') return [entry.hasTold ? 'active' : 'available', undefined]
+  return [wanted ? 'standby' : 'available', undefined]
+}
+
+const pick = (error: NatError): { code: string; message: string } => ({ code: error.code, message: reasonText(error) })
+
+/** The reason that is shown until a strategy has found something or given a reason of its own. */
+const nothingYet = ({ kind }: Entry): NatError =>
+  natError('NO_REPLY', kind === 'observer' ? 'no server has been found yet' : 'nothing has been found yet')
+
+const skippedReason = ({ address, interface: link }: Gateway): { code: string; message: string } => ({
+  code: 'SECONDARY_GATEWAY',
+  message: `the router ${address} on ${link || 'another link'} offers it too, but replies do not leave through it`
+})
+
+const offRouteReason = ({ address, interface: link }: Gateway): { code: string; message: string } => ({
+  code: 'SECONDARY_GATEWAY',
+  message: `replies do not leave through ${address} on ${link || 'another link'}: it works with policy routing only`
+})
+
+/** Describes the default route, and what it leads to if its name or address shows that. */
+export function describeGateway(gateway: Gateway): GatewayReport {
+  const software = containerBridgeOf(gateway)
+  const description = !hasNextHop(gateway)
+    ? `point-to-point link${isVpnInterface(gateway.interface) ? ' of a VPN' : ''}, no router`
+    : isVpnInterface(gateway.interface)
+      ? 'next hop of a VPN'
+      : software === undefined
+        ? null
+        : `container bridge of ${software}`
+  return { address: gateway.address, interface: gateway.interface, description }
+}
+
+/** The last moment that a Date can express (ECMA-262 §21.4.1.1), in Unix ms. */
+const latestDateMs = 8.64e15
+
+export function describeCandidate(candidate: Candidate, state: CandidateState): CandidateReport {
+  const { address, type, strategy, endpoint, expiresAt, evidence } = candidate
+  return {
+    address,
+    type,
+    strategy,
+    endpoint:
+      endpoint === null ? null : { protocol: endpoint.protocol, address: endpoint.address, port: endpoint.port },
+    state,
+    expiresAt: expiresAt === null || expiresAt > latestDateMs ? null : new Date(expiresAt).toISOString(),
+    evidence: evidence.map((each) => ({ ...each, party: printable(each.party), network: printable(each.network) }))
+  }
+}

@@ -1,0 +1,121 @@
+import type { RelayLimits } from '@postern/interface'
+import { type Candidate, isAddressUnknown } from '../candidates/candidates.js'
+import type { Context } from '../context.js'
+import { describeCandidate, describeGateway, describeStrategy } from './describe.js'
+import type { NatFacts } from '../nat/nat-advice.js'
+import { observedCandidates } from '../nat/observed-candidates.js'
+import type { PeerReport, Report, StrategyReport } from '../model/report.js'
+import type { Entry } from '../discovery/discoveries.js'
+import type { Sighting } from '../nat/nat-behaviour.js'
+import { type CandidateFact, type Judgement, judge } from './verdict.js'
+import type { Want } from '../discovery/endpoints.js'
+
+/** What a report needs besides the context. */
+export interface ReporterFacts {
+  readonly wants: () => readonly Want[]
+  readonly relays: () => number
+  readonly relayLimits: () => RelayLimits | undefined
+  readonly witnessNetworks: () => number
+  /** Since when this network is searched (monotonic ms); undefined while nothing runs. */
+  readonly searchedMs: () => number | undefined
+  readonly peers: () => readonly PeerReport[] | undefined
+  /** What observers together report of the NAT. */
+  readonly nat: () => NatFacts
+  /** The single observations. */
+  readonly sightings: () => readonly Sighting[]
+}
+
+export interface Reporter {
+  report(): Report
+  /** Returns the part that `verdict` events depend on. Faster than `report`. */
+  summary(): Pick<Report, 'verdict' | 'cause' | 'externalAddresses' | 'nat'>
+  /** Returns the lines that differ from the last call. */
+  news(): readonly StrategyReport[]
+  /** Starts anew for another run: every line counts as changed. */
+  reset(): void
+}
+
+export function createReporter(context: Context, facts: ReporterFacts): Reporter {
+  const { host, policy, roster, candidates, doubts, network } = context
+  const { clock } = host
+  const lines = new Map<Entry, string>()
+
+  /** Ignore candidates that expired during suspend, even if their timers have not fired. */
+  function live(): readonly Candidate[] {
+    const now = clock.wallMs()
+    return candidates.all().filter(({ expiresAt }) => expiresAt === null || expiresAt > now)
+  }
+
+  const factsOf = (all: readonly Candidate[]): readonly CandidateFact[] =>
+    all.map((candidate) => ({
+      address: candidate.address,
+      type: candidate.type,
+      state: candidates.state(candidate),
+      isClaim: candidates.isClaim(candidate)
+    }))
+
+  function conclude(all: readonly CandidateFact[]): Judgement {
+    const searchedMs = facts.searchedMs()
+    return judge({
+      network: network(),
+      wants: facts.wants(),
+      entries: roster.entries,
+      candidates: all,
+      relays: facts.relays(),
+      relayLimits: facts.relayLimits(),
+      nat: facts.nat(),
+      doubts: doubts.reasons(),
+      firstPassOver: context.firstPassOver(),
+      hasWitnessStrategy: roster.entries.some(({ kind }) => kind === 'witness'),
+      witnessNetworks: facts.witnessNetworks(),
+      quorum: policy.quorum,
+      partiesOverdue: searchedMs !== undefined && clock.monotonicMs() - searchedMs >= policy.unverifiedAfterMs
+    })
+  }
+
+  function isSearchTime(): boolean {
+    const searchedMs = facts.searchedMs()
+    return searchedMs !== undefined && clock.monotonicMs() - searchedMs < policy.searchMs
+  }
+  const isWanted = (): boolean => facts.wants().length > 0
+  const unrefuted = (all: readonly CandidateFact[]): readonly string[] =>
+    all.filter(({ state, address }) => state !== 'refuted' && !isAddressUnknown(address)).map(({ address }) => address)
+
+  return {
+    report() {
+      const known = live()
+      const all = factsOf(known)
+      const [gateway] = network().gateways
+      const peers = facts.peers()
+      return {
+        schemaVersion: 1,
+        ...conclude(all),
+        gateway: gateway === undefined ? null : describeGateway(gateway),
+        externalAddresses: unrefuted(all),
+        nat: facts.nat().nat,
+        strategies: roster.entries.flatMap((entry) => describeStrategy(entry, network(), isWanted(), isSearchTime())),
+        candidates: [
+          ...known.map((candidate) => describeCandidate(candidate, candidates.state(candidate))),
+          ...observedCandidates(facts.sightings(), facts.wants(), new Set(known.map(({ address }) => address)))
+        ],
+        ...(peers === undefined ? {} : { peers })
+      }
+    },
+    summary() {
+      const all = factsOf(live())
+      const { verdict, cause } = conclude(all)
+      return { verdict, cause, externalAddresses: unrefuted(all), nat: facts.nat().nat }
+    },
+    news() {
+      const wanted = isWanted()
+      return roster.entries.flatMap((entry) => {
+        const described = describeStrategy(entry, network(), wanted, isSearchTime())
+        const text = JSON.stringify(described)
+        if (lines.get(entry) === text) return []
+        lines.set(entry, text)
+        return described
+      })
+    },
+    reset: () => lines.clear()
+  }
+}

@@ -1,0 +1,245 @@
+import {
+  classOf,
+  containerBridgeOf,
+  hasNextHop,
+  isVpnInterface,
+  type Mapper,
+  type NatError,
+  type Network,
+  parseMultiaddr,
+  type RelayLimits
+} from '@postern/interface'
+import { isAddressUnknown } from '../candidates/candidates.js'
+import { isLoopback, isOffRoute, isOnPath, type Want } from '../discovery/endpoints.js'
+import { absenceAdvice, familyAdvice, secondaryAdvice } from './no-mapping-causes.js'
+import { isAsked } from './describe.js'
+import { natAdvice, type NatFacts } from '../nat/nat-advice.js'
+import type { CandidateReport, Cause, Verdict } from '../model/report.js'
+import type { Entry } from '../discovery/discoveries.js'
+import { waitAdvice } from './wait-advice.js'
+
+/** Everything that a verdict follows from. */
+export interface Facts {
+  readonly network: Network
+  readonly wants: readonly Want[]
+  readonly entries: readonly Entry[]
+  readonly candidates: readonly CandidateFact[]
+  readonly relays: number
+  readonly relayLimits: RelayLimits | undefined
+  /** What observers report. It affects the advice, and never the verdict. */
+  readonly nat: NatFacts
+  /** The evidence against claimed external addresses. */
+  readonly doubts: readonly NatError[]
+  readonly firstPassOver: boolean
+  /** Whether any strategy looks for witnesses. */
+  readonly hasWitnessStrategy: boolean
+  readonly witnessNetworks: number
+  readonly quorum: number
+  /** Whether witnesses and relays have had enough time to be found. */
+  readonly partiesOverdue: boolean
+}
+
+/** The part of a candidate that a verdict depends on. */
+export interface CandidateFact extends Pick<CandidateReport, 'address' | 'type' | 'state'> {
+  /** Whether only the user claims that it leads here. */
+  readonly isClaim?: boolean
+}
+
+export interface Judgement {
+  readonly verdict: Verdict
+  readonly cause: Cause | null
+  readonly advice: readonly string[]
+}
+
+/** Concludes how reachable the host is, and why. Pure. */
+export function judge(facts: Facts): Judgement {
+  const { candidates, firstPassOver, hasWitnessStrategy, relays } = facts
+  const direct = candidates.filter(({ type }) => type !== 'relayed')
+  const consistent = direct.some(({ state }) => state === 'consistent')
+  const unprovable = hasWitnessStrategy && facts.partiesOverdue && facts.witnessNetworks < facts.quorum
+
+  if (direct.some(({ state }) => state === 'verified')) return conclude('public', null, facts)
+  if (consistent && (!hasWitnessStrategy || unprovable)) return conclude('public', 'unverified', facts)
+  const cause = causeOf(facts, direct)
+  if (relays > 0) return conclude('relayed', cause, facts)
+  if (cause === 'unverified') return conclude('unknown', firstPassOver ? cause : null, facts)
+  if (!firstPassOver || consistent) return conclude('unknown', cause === null || !firstPassOver ? null : cause, facts)
+  // A program that listens on loopback only cannot be reached, whatever a router answers.
+  if (cause === 'loopback-only') return conclude('private', cause, facts)
+  // A router that is slow to answer has not refused.
+  if (!direct.some(({ type }) => type === 'mapped' || type === 'manual') && facts.entries.some(isAsked))
+    return conclude('unknown', null, facts)
+  if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
+  // No endpoint is wanted and no obstacle is known: there is nothing to conclude yet.
+  if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
+  // Without strategies nothing was asked, and only a missing route shows without asking.
+  if (facts.entries.length === 0 && cause !== 'no-route') return conclude('unknown', null, facts)
+  return conclude('private', cause, facts)
+}
+
+/** Whether a relay may still be found, which takes longer than finding out that the router maps nothing. */
+const mayYetReserve = ({ kind, settled, abilities, failure }: Entry): boolean =>
+  kind === 'relay' && (!settled || (abilities.size > 0 && failure === undefined))
+
+/** Returns why the host is not reachable directly; null if nothing suggests a reason. */
+function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
+  const { network, wants, entries } = facts
+  const [gateway] = network.gateways
+  const reachable = direct.filter(({ state }) => state !== 'refuted')
+
+  if (wants.length > 0 && wants.every(({ endpoint }) => isLoopback(endpoint)) && direct.length === 0)
+    return 'loopback-only'
+  if (direct.some(({ state, type }) => state === 'refuted' && type === 'mapped')) return 'mapping-not-honoured'
+  if (direct.some(({ state }) => state === 'refuted')) return 'blocked'
+  if (reachable.some(({ state }) => state === 'consistent')) return null
+
+  const behind = reservedCause(facts, reachable)
+  if (behind !== null) return behind
+  // Only the user claims that the address leads here. A witness may find out.
+  const claims = reachable.filter(({ isClaim }) => isClaim === true)
+  if (claims.some(({ type }) => type === 'manual')) return 'unverified'
+  // An observer is configured, not discovered: its presence shows nothing about the network.
+  const usable = entries.some(
+    ({ kind, named, abilities }) => named !== undefined || (kind !== 'observer' && abilities.size > 0)
+  )
+  if (gateway === undefined) return usable ? 'blocked' : 'no-route'
+  if (!hasNextHop(gateway) || isVpnInterface(gateway.interface)) return 'vpn-default-route'
+  if (claims.length > 0 || unknownAddresses(reachable).length > 0) return 'unverified'
+  const isFor = ({ family, protocols }: Mapper): boolean =>
+    wants.length === 0 ||
+    wants.some(({ endpoint }) => endpoint.family === family && protocols.includes(endpoint.protocol))
+  const mappers = entries.filter((entry) =>
+    [...entry.abilities.values()].some(
+      (ability) => ability.kind === 'mapper' && isFor(ability) && isOnPath(ability, entry, network)
+    )
+  )
+  if (containerBridgeOf(gateway) !== undefined && mappers.length === 0) return 'container-bridge'
+  if (mappers.some(({ failure }) => failure !== undefined)) return 'gateway-refused'
+  return mappers.length === 0 ? 'no-mapping-service' : null
+}
+
+/** Returns the candidates that have a granted port and no external address. */
+const unknownAddresses = (candidates: readonly CandidateFact[]): readonly CandidateFact[] =>
+  candidates.filter(({ type, state, address }) => type === 'mapped' && state === 'claimed' && isAddressUnknown(address))
+
+/** Codes that show another NAT beyond the gateway, the most telling first. */
+const reservedCodes: readonly (readonly [string, Cause])[] = [
+  ['CARRIER_NAT', 'carrier-nat'],
+  ['DOUBLE_NAT', 'double-nat'],
+  ['ADDRESS_MISMATCH', 'double-nat'],
+  ['EXTERNAL_ADDRESS_RESERVED', 'reserved-external-address'],
+  ['NETWORK_FAILURE', 'reserved-external-address']
+]
+
+function reservedCause({ doubts, entries }: Facts, direct: readonly CandidateFact[]): Cause | null {
+  const classes = direct
+    .filter(({ type, address }) => type === 'mapped' && !isAddressUnknown(address))
+    .map(({ address }) => classOf(parseMultiaddr(address)?.address ?? ''))
+  if (classes.includes('carrier-grade')) return 'carrier-nat'
+  if (classes.includes('private')) return 'double-nat'
+  const codes = new Set(
+    [
+      ...doubts,
+      ...entries.flatMap(({ kind, absence, failure }) => (kind === 'observer' ? [] : [absence, failure]))
+    ].map((each) => each?.code)
+  )
+  const told = reservedCodes.find(([code]) => codes.has(code))
+  if (told !== undefined) return told[1]
+  return classes.some((kind) => kind !== 'global') ? 'reserved-external-address' : null
+}
+
+const adviceFor: Readonly<Record<Cause, string>> = {
+  'no-route': 'Connect this machine to a network: it has no default route.',
+  'no-mapping-service':
+    'Turn on UPnP, NAT-PMP or PCP in the router, or forward the port there by hand and name it with manual.',
+  'gateway-refused': 'Allow port mapping for this machine in the router, or forward the port there by hand.',
+  'double-nat': 'Put one of the two routers into bridge mode, or forward the port in both.',
+  'carrier-nat':
+    'Ask the provider for a public IPv4 address, use IPv6, or add a relay: the provider shares one address among several customers.',
+  'reserved-external-address': 'Look for a second router before this one, or ask the provider for a public address.',
+  'mapping-not-honoured':
+    'Look for another router or a firewall behind this one: it grants mappings, and no connection comes through.',
+  blocked: 'Look for a firewall on this machine or at the provider that drops what comes from outside.',
+  unverified:
+    'Name a witness to have the address verified from outside, or try it from a phone on mobile data: so far no host outside has.',
+  'vpn-default-route':
+    "Leave the VPN, use its provider's port forwarding, or let this program's replies bypass the VPN (policy routing): they leave through the VPN now.",
+  'container-bridge':
+    "Run the program in the host's network, or publish the port and give its external address with manual.",
+  'loopback-only':
+    'Let the program listen on 0.0.0.0 or on an address of the local network: other machines cannot reach loopback.'
+}
+
+/** Returns the advice for a cause. It suggests no relay to a host that has one. */
+const adviceOf = (cause: Cause, { relays }: Facts): string =>
+  cause === 'carrier-nat' && relays > 0
+    ? 'Ask the provider for a public IPv4 address, or use IPv6: the provider shares one address among several customers.'
+    : adviceFor[cause]
+
+function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgement {
+  const specific =
+    cause === 'no-mapping-service'
+      ? (familyAdvice(facts) ?? absenceAdvice(facts.entries))
+      : cause === 'unverified'
+        ? unknownAddressAdvice(facts.candidates)
+        : undefined
+  const advice = cause === null ? [] : [specific ?? adviceOf(cause, facts)]
+  if (verdict === 'unknown' && cause === null) advice.push(...waitAdvice(facts))
+  if (verdict === 'unknown' && facts.entries.length === 0) {
+    advice.push('Name a strategy, such as upnp, nat-pmp, pcp or manual: without one nothing is tried.')
+  }
+  const [gateway] = facts.network.gateways
+  const software = gateway === undefined ? undefined : containerBridgeOf(gateway)
+  if (software !== undefined && verdict !== 'public' && cause !== 'container-bridge') {
+    advice.push(
+      `The default route leads to what looks like the bridge of ${software}: its host translates before any router does.`
+    )
+  }
+  const asked = facts.entries.filter(isAsked).map(({ name }) => name)
+  if (verdict !== 'public' && asked.length > 0) {
+    advice.push(`Wait: the router has not answered yet whether it maps the port (${asked.join(', ')}). Some take 10 s.`)
+  }
+  advice.push(...claimAdvice(facts, verdict), ...natAdvice(facts.nat, verdict))
+  if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
+  const others = secondaryAdvice(facts.entries, facts.network)
+  // The other router may be the same one under another address.
+  if (cause === 'no-mapping-service') advice.unshift(...others)
+  else advice.push(...others)
+  return { verdict, cause, advice }
+}
+
+function unknownAddressAdvice(candidates: readonly CandidateFact[]): string | undefined {
+  const ports = unknownAddresses(candidates).flatMap(({ address }) => parseMultiaddr(address)?.port ?? [])
+  if (ports.length === 0) return undefined
+  return `Look up the external address in the router's settings, and try port ${[...new Set(ports)].join(', ')} there from a phone on mobile data: the router maps the port and does not tell the address.`
+}
+
+/** Names the addresses that only the user claims, and the gateways in use that replies do not leave through. */
+function claimAdvice({ candidates, entries, network }: Facts, verdict: Verdict): readonly string[] {
+  if (verdict === 'public') return []
+  const byHand = candidates.filter(
+    ({ isClaim, type, state }) => isClaim === true && type === 'manual' && state === 'claimed'
+  )
+  const offRoute = entries.flatMap(({ abilities, leases }) =>
+    [...abilities.values()].flatMap((ability) =>
+      leases > 0 && ability.kind === 'mapper' && ability.gateway !== null && isOffRoute(ability.gateway, network)
+        ? [ability.gateway.address]
+        : []
+    )
+  )
+  return [
+    ...(byHand.length === 0
+      ? []
+      : [`Only you say that ${byHand.map(({ address }) => address).join(', ')} leads here.`]),
+    ...[...new Set(offRoute)].map(
+      (address) =>
+        `${address} maps the port, but replies do not leave through it: without policy routing no connection succeeds.`
+    )
+  ]
+}
+
+function describeLimits({ durationMs, bytes }: RelayLimits): string {
+  const time = durationMs === undefined ? [] : [`${Math.round(durationMs / 1000)} s`]
+  const data = bytes === undefined ? [] : [`${Math.round(bytes / 1024)} KiB`]
+  return `A connection through the relay ends after ${[...time, ...data].join(' or ')}: for more, a direct one is needed.`
+}

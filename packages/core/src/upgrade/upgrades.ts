@@ -1,0 +1,73 @@
+import {
+  type Ability,
+  type CallOptions,
+  type Clock,
+  type MultiaddrText,
+  type NatError,
+  natError,
+  type Puncher,
+  type UpgradeNotice,
+  printable
+} from '@postern/interface'
+import { asNatError } from '../async/attempt.js'
+import type { PeerReport } from '../model/report.js'
+import type { Entry, Roster } from '../discovery/discoveries.js'
+
+/** The peers with relayed connections, and how far each is on the way to a direct one. */
+export interface Upgrades {
+  /** Records how far a peer is, as a strategy reports it. */
+  heard(entry: Entry, notice: UpgradeNotice): void
+  /** Asks the strategies in rank order. Rejects with the NatError of the last one, with `NO_SERVICE` if none upgrades
+   * connections, or with the signal's reason. */
+  upgrade(peerId: string, call: CallOptions): Promise<MultiaddrText>
+  /** Returns the known peers, the latest change last; undefined if no strategy upgrades connections. */
+  report(): readonly PeerReport[] | undefined
+  clear(): void
+}
+
+/** At most this many peers are reported. */
+const maxPeers = 256
+
+export function createUpgrades(roster: () => Roster, clock: Clock, fire: (report: PeerReport) => void): Upgrades {
+  const peers = new Map<string, PeerReport>()
+
+  return {
+    heard(entry, { peer, state, address = null, cause = null }) {
+      const at = new Date(clock.wallMs()).toISOString()
+      const report: PeerReport = {
+        peer: printable(peer),
+        state,
+        strategy: entry.name,
+        address: address === null ? null : printable(address),
+        cause: cause === null ? null : printable(cause),
+        at
+      }
+      peers.delete(peer)
+      peers.set(peer, report)
+      for (const oldest of peers.keys()) {
+        if (peers.size <= maxPeers) break
+        peers.delete(oldest)
+      }
+      fire(report)
+    },
+    async upgrade(peerId, call) {
+      let last: NatError | undefined
+      for (const { abilities } of roster().entries) {
+        const puncher = [...abilities.values()].find(isPuncher)
+        if (puncher === undefined) continue
+        call.signal.throwIfAborted()
+        try {
+          return await puncher.upgrade(peerId, call)
+        } catch (error) {
+          call.signal.throwIfAborted()
+          last = asNatError(error)
+        }
+      }
+      throw last ?? natError('NO_SERVICE', 'no strategy makes direct connections, or the traversal is not running')
+    },
+    report: () => (roster().entries.some(({ kind }) => kind === 'puncher') ? [...peers.values()] : undefined),
+    clear: () => peers.clear()
+  }
+}
+
+const isPuncher = (ability: Ability): ability is Puncher => ability.kind === 'puncher'
