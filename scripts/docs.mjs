@@ -70,7 +70,7 @@ function policyPage() {
     '',
     'The numbers and choices of the ladder. Each can be replaced: `expose(server, { policy: { lifetimeMs: 3_600_000 } })`,',
     'or `createTraversal({ strategies, policy: { quorum: 3, relay: { count: 1 } } })`. All times are in milliseconds.',
-    'This page is written by `scripts/docs.mjs` from `packages/core/src/policy.ts`.',
+    'This page is written by `scripts/docs.mjs` from `packages/core/src/model/policy.ts`.',
     '',
     table('core', 'Policy'),
     '',
@@ -90,7 +90,9 @@ function withOptions(name) {
 
 /** The members of an interface with what their comments say. */
 function table(name, type) {
-  const sources = readdirSync(path.join(root, 'packages', name, 'src')).filter((file) => file.endsWith('.ts'))
+  const sources = readdirSync(path.join(root, 'packages', name, 'src'), { recursive: true, encoding: 'utf8' }).filter(
+    (file) => file.endsWith('.ts')
+  )
   for (const file of sources) {
     const source = parse(`packages/${name}/src/${file}`)
     const declared = find(source, (node) => ts.isInterfaceDeclaration(node) && node.name.text === type)

@@ -1,5 +1,5 @@
 import { didYouMean, type Discovery, type Gateway, type Host, type Network } from '@postern/interface'
-import type { Store } from './memory/mapping-memory.js'
+import type { Store } from './memory/store.js'
 import { defaultPolicy } from './model/policy.js'
 
 /** Throws a TypeError if the value is not an array of strategies. */

@@ -6,14 +6,22 @@
  */
 export { systemClock } from '@postern/interface'
 export type { Doubt } from './candidates/claim-checks.js'
-export type { EventReason, MappingEvent, MappingEventName, TraversalEvents, TypedEvents } from './model/events.js'
+export type {
+  EventReason,
+  MappingEvent,
+  MappingEventName,
+  Owner,
+  TraversalEvents,
+  TypedEvents
+} from './model/events.js'
 export { systemHost } from './host.js'
-export type { Memory, Store } from './memory/mapping-memory.js'
-export { memoryStore } from './memory/mapping-memory.js'
+export type { Memory, Store } from './memory/store.js'
+export { memoryStore } from './memory/store.js'
 export { formatMemories, parseMemories } from './memory/codec.js'
 export type { LendTap } from './nat/observe.js'
-export type { HostedOptions, PolicyOptions, TraversalOptions, WantOptions } from './options.js'
-export type { EndpointClaim, EndpointOwners, Owner } from './mapping/mapping-owners.js'
+export type { HostedOptions, PolicyOptions, TraversalOptions } from './options.js'
+export type { WantOptions } from './discovery/wanted-endpoints.js'
+export type { EndpointClaim, EndpointOwners } from './owners/mapping-owners.js'
 export type { BackOff, Policy, RelayPolicy } from './model/policy.js'
 export { defaultPolicy } from './model/policy.js'
 export type {

@@ -1,8 +1,8 @@
 import { checkOptions, type Host, type Strategy } from '@postern/interface'
 import { checkedObject, checkHost, checkPolicy, checkStore, checkStrategies } from './check-options.js'
 import { systemHost } from './host.js'
-import { memoryStore, type Store } from './memory/mapping-memory.js'
-import type { EndpointOwners } from './mapping/mapping-owners.js'
+import { memoryStore, type Store } from './memory/store.js'
+import type { EndpointOwners } from './owners/mapping-owners.js'
 import type { Doubt } from './candidates/claim-checks.js'
 import { defaultPolicy, type Policy, type RelayPolicy } from './model/policy.js'
 
@@ -37,22 +37,6 @@ export interface HostedOptions<H extends Host> extends TraversalOptions<H> {
 
 /** Parts of the policy to replace. What is left out keeps its default. */
 export type PolicyOptions = Partial<Omit<Policy, 'relay'>> & { readonly relay?: Partial<RelayPolicy> }
-
-/** How one endpoint is mapped. */
-export interface WantOptions {
-  /** Aborts when the endpoint is no longer wanted; its mapping is released then. */
-  readonly signal?: AbortSignal
-  /** The external port to request first. A port below 1024 is requested only if it is named here.
-   * @default the endpoint's own port */
-  readonly externalPort?: number
-  /** The lifetime to request, in ms.
-   * @default the policy's */
-  readonly lifetimeMs?: number
-  /** What follows the port in the endpoint's addresses, `/ws` or `/quic-v1` for example. The addresses are reported
-   * and verified with it. If an endpoint is wanted twice, the first suffix counts.
-   * @default nothing */
-  readonly suffix?: string
-}
 
 /** Reads the options once, with defaults. Throws a TypeError for an invalid option. */
 export function readOptions(options: TraversalOptions): Required<Omit<TraversalOptions, 'doubt' | 'owners'>> & {

@@ -1,25 +1,25 @@
 import { type CallOptions, type Family, hasNextHop, natError, type Network, printable } from '@postern/interface'
 import type { ShutdownScope, Context } from './context.js'
-import { createHolding, heldAt, type Holding } from './mapping/map-endpoint.js'
+import { createEndpointMapping, gatewayKeyOf, type EndpointMapping } from './mapping/map-endpoint.js'
 import type { Observers } from './nat/observe.js'
-import type { Recoveries } from './mapping/gateway-recovery.js'
-import type { Relays } from './relay/reservations.js'
+import type { GatewayRecovery } from './mapping/gateway-recovery.js'
+import type { Reservations } from './relay/reservations.js'
 import { gatewayKey } from './discovery/discoveries.js'
 import { createSearchPace } from './discovery/search-interval.js'
-import { tidy } from './mapping/delete-stale.js'
+import { deleteStale } from './mapping/delete-stale.js'
 import type { Verifier } from './verification/verifier.js'
-import type { Wanted } from './discovery/wanted-endpoints.js'
-import { primaryGateway, type Want } from './discovery/endpoints.js'
+import type { WantedEndpoints } from './discovery/wanted-endpoints.js'
+import { primaryGateway, type WantedEndpoint } from './discovery/endpoints.js'
 
 /** One run of the ladder, from `start` to `stop`. */
-export interface Session extends CallOptions {
+export interface Run extends CallOptions {
   readonly searchedMs: () => number
   readonly isPassOver: () => boolean
-  /** Resolves when the first pass ends, or the session does. */
+  /** Resolves when the first pass ends, or the run does. */
   readonly firstPass: Promise<void>
-  readonly holdings: () => Iterable<Holding>
-  hold(want: Want): void
-  drop(want: Want): void
+  readonly endpointMappings: () => Iterable<EndpointMapping>
+  hold(want: WantedEndpoint): void
+  drop(want: WantedEndpoint): void
   /** Whether a lease of this gateway is held. */
   isHeldAt(gateway: string): boolean
   /** Handles a change of the network in these families; in none if the machine was suspended. */
@@ -32,13 +32,13 @@ export interface Session extends CallOptions {
   end(): Promise<void>
 }
 
-export interface SessionParts {
+export interface RunParts {
   readonly context: Context
-  readonly relays: Relays
-  readonly recoveries: Recoveries
+  readonly relays: Reservations
+  readonly gatewayRecovery: GatewayRecovery
   readonly verifier: Verifier
   readonly observers: Observers
-  readonly wanted: Wanted
+  readonly wanted: WantedEndpoints
 }
 
 /** Created once, because abort() without a reason creates an error with a stack trace each time. */
@@ -49,14 +49,17 @@ const replaced = new Error('the network has changed')
 /** Releasing takes a router about as long as granting, so `stop()` waits this many times its slowest answer. */
 const slowFactor = 3
 
-/** Creates a session. The context must know it before `begin` is called. */
-export function createSession(parts: SessionParts, cut: AbortController): Session & { begin(): void } {
-  const { context, relays, recoveries, verifier, observers, wanted } = parts
-  const { host, policy, roster, locals, doubts, network } = context
+/** Creates a run. The context must know it before `begin` is called. */
+export function createRun(parts: RunParts, cut: AbortController): Run & { begin(): void } {
+  const { context, relays, gatewayRecovery, verifier, observers, wanted } = parts
+  const { host, policy, discoveries, hostCandidates, claimChecks, network } = context
   const { clock } = host
   /** Aborts when the time for releasing is over. */
   const bound = new AbortController()
-  const holdings = new Map<Want, { readonly holding: Holding; readonly cut: AbortController }>()
+  const endpointMappings = new Map<
+    WantedEndpoint,
+    { readonly endpointMapping: EndpointMapping; readonly cut: AbortController }
+  >()
   const running = new Set<Promise<unknown>>()
   const firstPass = Promise.withResolvers<void>()
   let searching = new AbortController()
@@ -81,8 +84,8 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     track(clock.sleep(ms, call).then(then, () => undefined))
   }
 
-  function ringAll(why: 'look' | 'check'): void {
-    for (const { holding } of holdings.values()) holding.ring(why)
+  function ringAll(why: 'rescan' | 'recheck'): void {
+    for (const { endpointMapping } of endpointMappings.values()) endpointMapping.wake(why)
   }
 
   /** Starts discovery on the current network. Findings of the old network no longer count. */
@@ -94,12 +97,12 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     searching = new AbortController()
     searchedMs = clock.monotonicMs()
     isPassOver = false
-    doubts.reset(cut)
+    claimChecks.reset(cut)
     observers.reset()
-    track(roster.search(network(), searching.signal))
+    track(discoveries.search(network(), searching.signal))
     for (const afterMs of [policy.windowMs, policy.firstPassMs, policy.unverifiedAfterMs, policy.searchMs]) {
       later(afterMs, searching, () => {
-        ringAll('look')
+        ringAll('rescan')
         relays.look()
         context.touched()
       })
@@ -119,14 +122,14 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     later(waitMs, { signal: own.signal }, search)
   }
 
-  function hold(want: Want): void {
+  function hold(want: WantedEndpoint): void {
     if (cut.signal.aborted) return
-    const holding = createHolding(want, context)
+    const endpointMapping = createEndpointMapping(want, context)
     const own = new AbortController()
-    holdings.set(want, { holding, cut: own })
+    endpointMappings.set(want, { endpointMapping, cut: own })
     track(
-      holding.run(own, shutdown).finally(() => {
-        holdings.delete(want)
+      endpointMapping.run(own, shutdown).finally(() => {
+        endpointMappings.delete(want)
         context.touched()
       })
     )
@@ -137,7 +140,7 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     cut.abort(stopped)
     searching.abort(stopped)
     due?.cut.abort(stopped)
-    for (const each of holdings.values()) each.cut.abort(stopped)
+    for (const each of endpointMappings.values()) each.cut.abort(stopped)
   }
 
   return {
@@ -145,57 +148,58 @@ export function createSession(parts: SessionParts, cut: AbortController): Sessio
     firstPass: firstPass.promise,
     searchedMs: () => searchedMs,
     isPassOver: () => isPassOver,
-    *holdings() {
-      for (const { holding } of holdings.values()) yield holding
+    *endpointMappings() {
+      for (const { endpointMapping } of endpointMappings.values()) yield endpointMapping
     },
     hold,
-    drop: (want) => holdings.get(want)?.cut.abort(unwanted),
+    drop: (want) => endpointMappings.get(want)?.cut.abort(unwanted),
     abort,
     begin() {
       search()
       for (const want of wanted.all()) hold(want)
       track(relays.run(cut, shutdown))
-      later(policy.tidyAfterMs, cut, () => track(tidy(context, wanted, cut)))
+      later(policy.tidyAfterMs, cut, () => track(deleteStale(context, wanted, cut)))
       context.touched()
     },
-    isHeldAt: (gateway) => [...holdings.values()].some(({ holding }) => heldAt(holding) === gateway),
+    isHeldAt: (gateway) =>
+      [...endpointMappings.values()].some(({ endpointMapping }) => gatewayKeyOf(endpointMapping) === gateway),
     networkChanged(before, changed) {
       if (cut.signal.aborted) return
       if (changed.length > 0) {
         searchSoon(before, changed)
-        locals.refresh()
-        ringAll('look')
+        hostCandidates.refresh()
+        ringAll('rescan')
       }
       const primary = ([4, 6] as const).flatMap((family) => primaryGateway(network(), family) ?? [])
       const gateways = new Set(primary.map(gatewayKey))
       // Include gateways that the user named and that are not next hops.
-      for (const { holding } of holdings.values()) {
-        const gateway = heldAt(holding)
+      for (const { endpointMapping } of endpointMappings.values()) {
+        const gateway = gatewayKeyOf(endpointMapping)
         if (gateway !== undefined) gateways.add(gateway)
       }
-      for (const gateway of gateways) recoveries.trigger(gateway, 'hint', cut)
+      for (const gateway of gateways) gatewayRecovery.trigger(gateway, 'hint', cut)
     },
     review() {
       if (isPassOver) return
       const isLate = clock.monotonicMs() - searchedMs >= policy.firstPassMs
-      const isSettled = isLate || roster.entries.every((entry) => entry.settled || isNotMapper(entry))
-      if (!isSettled || doubts.isLooking()) return
-      for (const { holding } of holdings.values()) if (!holding.atRest()) return
+      const isSettled = isLate || discoveries.entries.every((entry) => entry.settled || isNotMapper(entry))
+      if (!isSettled || claimChecks.isLooking()) return
+      for (const { endpointMapping } of endpointMappings.values()) if (!endpointMapping.atRest()) return
       isPassOver = true
       firstPass.resolve()
-      ringAll('look')
+      ringAll('rescan')
     },
     async end() {
       abort()
       const over = new AbortController()
-      const stopMs = Math.max(policy.stopMs, Math.min(policy.slowStopMs, slowFactor * context.desks.slowestMs()))
+      const stopMs = Math.max(policy.stopMs, Math.min(policy.slowStopMs, slowFactor * context.queues.slowestMs()))
       const late = natError('ATTEMPT_TIMEOUT', `the traversal was stopped, and ${stopMs} ms are over`)
       const limit = clock.sleep(stopMs, over).then(
         () => bound.abort(late),
         () => undefined
       )
       while (running.size > 0) await Promise.all(running)
-      await Promise.all([verifier.settled(), observers.settled(), doubts.settled()])
+      await Promise.all([verifier.settled(), observers.settled(), claimChecks.settled()])
       over.abort(stopped)
       await limit
       bound.abort(late)

@@ -4,28 +4,28 @@ import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@poste
 import { createCandidates } from './candidates/candidates.js'
 import type { Context } from './context.js'
 import { awaited } from './report/describe.js'
-import { createDesks } from './discovery/gateway-queues.js'
-import { createDoubts } from './candidates/claim-checks.js'
+import { createGatewayQueues } from './discovery/gateway-queues.js'
+import { createClaimChecks } from './candidates/claim-checks.js'
 import { createEvents, type TraversalEvents, type TypedEvents } from './model/events.js'
-import { heldAt } from './mapping/map-endpoint.js'
+import { gatewayKeyOf } from './mapping/map-endpoint.js'
 import { elapsedMs, stamp } from './lease/keep-lease.js'
-import { createLedger } from './candidates/address-owners.js'
-import { createLocals } from './candidates/host-candidates.js'
-import { createMemoryBook } from './memory/mapping-memory.js'
-import { type HostedOptions, readOptions, type TraversalOptions, type WantOptions } from './options.js'
-import { createClaims } from './mapping/mapping-owners.js'
-import { createRecoveries } from './mapping/gateway-recovery.js'
-import { createRelays } from './relay/reservations.js'
+import { createAddressHolders } from './candidates/address-holders.js'
+import { createHostCandidates } from './candidates/host-candidates.js'
+import { createMappingMemory } from './memory/mapping-memory.js'
+import { type HostedOptions, readOptions, type TraversalOptions } from './options.js'
+import { createMappingOwners } from './owners/mapping-owners.js'
+import { createGatewayRecovery } from './mapping/gateway-recovery.js'
+import { createReservations } from './relay/reservations.js'
 import type { Report } from './model/report.js'
 import { createObservers, type LendTap } from './nat/observe.js'
 import { createReporter } from './report/reporter.js'
-import { createReviewer } from './async/throttle.js'
-import { createRoster, gatewayKey } from './discovery/discoveries.js'
-import { createSession, isNotMapper, type Session } from './run.js'
+import { createThrottle } from './async/throttle.js'
+import { createDiscoveries, gatewayKey } from './discovery/discoveries.js'
+import { createRun, isNotMapper, type Run } from './run.js'
 import { noteVerified, wasVerified } from './memory/last-verified.js'
 import { createUpgrades } from './upgrade/upgrades.js'
 import { createVerifier } from './verification/verifier.js'
-import { createWanted } from './discovery/wanted-endpoints.js'
+import { createWantedEndpoints, type WantOptions } from './discovery/wanted-endpoints.js'
 import { changedFamilies, createRouteCheck, isOnPath } from './discovery/endpoints.js'
 
 /** What {@link createTraversal} returns. */
@@ -80,7 +80,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
   const { clock } = host
   const { target, fire } = createEvents()
   let network: Network = { gateways: [], addresses: [] }
-  let session: Session | undefined
+  let run: Run | undefined
   let opening: AbortController | undefined
   let isOn = false
   /** Starts and stops run one after the other: this is the last of them. */
@@ -88,23 +88,23 @@ export function createTraversal(options: TraversalOptions): Traversal {
   let publicSinceMs: number | undefined
   let seen = stamp(clock)
 
-  const doubts = createDoubts(doubt, clock, touched)
+  const claimChecks = createClaimChecks(doubt, clock, touched)
   const candidates = createCandidates(
-    doubts,
+    claimChecks,
     createRouteCheck(() => network),
     touched
   )
-  const memory = createMemoryBook(store, clock, (error) => host.log.info(`memory: ${printable(String(error))}`))
-  const roster = createRoster(strategies, host, policy, {
+  const memory = createMappingMemory(store, clock, (error) => host.log.info(`memory: ${printable(String(error))}`))
+  const discoveries = createDiscoveries(strategies, host, policy, {
     changed(entry) {
-      for (const holding of session?.holdings() ?? []) holding.ring('look')
+      for (const endpointMapping of run?.endpointMappings() ?? []) endpointMapping.wake('rescan')
       relays.look()
       if (entry.kind === 'witness') verifier.look()
       if (entry.kind === 'observer') observers.look()
       touched()
     },
     notice(entry, notice) {
-      if (session === undefined) return
+      if (run === undefined) return
       if (notice.what === 'upgrade') return upgrades.heard(entry, notice)
       const { about, what } = notice
       if (what === 'gone') return about.kind === 'relay' ? relays.gone(about.party.id) : undefined
@@ -112,59 +112,60 @@ export function createTraversal(options: TraversalOptions): Traversal {
       if (about.kind !== 'mapper' || about.gateway === null) return
       const gateway = gatewayKey(about.gateway)
       // Ignore a router that is not in use.
-      if (!isOnPath(about, entry, network) && !session.isHeldAt(gateway)) return
-      recoveries.trigger(gateway, what === 'restarted' ? 'restarted' : 'hint', session, entry.name)
+      if (!isOnPath(about, entry, network) && !run.isHeldAt(gateway)) return
+      gatewayRecovery.trigger(gateway, what === 'restarted' ? 'restarted' : 'hint', run, entry.name)
     }
   })
   const upgrades = createUpgrades(
-    () => roster,
+    () => discoveries,
     clock,
     (report) => fire('upgrade', report)
   )
   const context: Context = {
     host,
     policy,
-    roster,
-    desks: createDesks(clock, policy.attemptMs),
+    discoveries,
+    queues: createGatewayQueues(clock, policy.attemptMs),
     memory,
     candidates,
-    locals: createLocals(candidates, () => network),
-    doubts,
-    ledger: createLedger(),
-    claims: createClaims(owners, clock, (endpoint) => {
-      for (const holding of session?.holdings() ?? []) if (holding.isOf(endpoint)) holding.ring('check')
+    hostCandidates: createHostCandidates(candidates, () => network),
+    claimChecks,
+    addressHolders: createAddressHolders(),
+    mappingOwners: createMappingOwners(owners, clock, (endpoint) => {
+      for (const endpointMapping of run?.endpointMappings() ?? [])
+        if (endpointMapping.isOf(endpoint)) endpointMapping.wake('recheck')
     }),
     network: () => network,
     mayUse(rank) {
-      if (session === undefined) return false
-      if (clock.monotonicMs() - session.searchedMs() >= policy.windowMs) return true
-      return roster.entries.every((entry) => entry.rank >= rank || entry.settled || isNotMapper(entry))
+      if (run === undefined) return false
+      if (clock.monotonicMs() - run.searchedMs() >= policy.windowMs) return true
+      return discoveries.entries.every((entry) => entry.rank >= rank || entry.settled || isNotMapper(entry))
     },
-    firstPassOver: () => session?.isPassOver() ?? false,
+    firstPassOver: () => run?.isPassOver() ?? false,
     isAwaited(entry) {
-      if (session === undefined) return false
-      return awaited(entry, clock.monotonicMs() - session.searchedMs() < policy.searchMs) === 'search'
+      if (run === undefined) return false
+      return awaited(entry, clock.monotonicMs() - run.searchedMs() < policy.searchMs) === 'search'
     },
     emit(event) {
       if (event.event === 'verified') noteVerified(memory, clock, event)
       fire(event.event, event)
     },
     touched,
-    gatewayChanged: (gateway) => recoveries.confirm(gateway),
+    gatewayChanged: (gateway) => gatewayRecovery.confirm(gateway),
     doubt: doubtAll
   }
   const verifier = createVerifier(context)
   const observers = createObservers(context)
-  const relays = createRelays(
+  const relays = createReservations(
     context,
     () => publicSinceMs,
     () => wasVerified(memory, clock)
   )
-  const recoveries = createRecoveries(host, policy, (gateway, why, toldMs) => {
-    for (const holding of session?.holdings() ?? []) {
-      if (holding.held() !== undefined && heldAt(holding) !== gateway) continue
-      if (why === 'restarted') holding.gatewayForgot(toldMs)
-      else holding.ring('check')
+  const gatewayRecovery = createGatewayRecovery(host, policy, (gateway, why, toldMs) => {
+    for (const endpointMapping of run?.endpointMappings() ?? []) {
+      if (endpointMapping.held() !== undefined && gatewayKeyOf(endpointMapping) !== gateway) continue
+      if (why === 'restarted') endpointMapping.gatewayForgot(toldMs)
+      else endpointMapping.wake('recheck')
     }
     doubtAll()
   })
@@ -173,22 +174,22 @@ export function createTraversal(options: TraversalOptions): Traversal {
     relays: () => relays.count(),
     relayLimits: () => relays.limits(),
     witnessNetworks: () => verifier.witnessNetworks(),
-    searchedMs: () => session?.searchedMs(),
+    searchedMs: () => run?.searchedMs(),
     peers: () => upgrades.report(),
     nat: () => observers.facts(),
-    sightings: () => observers.sightings()
+    natObservations: () => observers.natObservations()
   })
-  const reviewer = createReviewer(clock, review)
-  const wanted = createWanted(
+  const throttle = createThrottle(clock, review)
+  const wanted = createWantedEndpoints(
     policy.lifetimeMs,
     (want) => {
-      if (session === undefined) return
-      context.locals.add(want)
-      session.hold(want)
+      if (run === undefined) return
+      context.hostCandidates.add(want)
+      run.hold(want)
     },
     (want) => {
-      context.locals.remove(want)
-      session?.drop(want)
+      context.hostCandidates.remove(want)
+      run?.drop(want)
       touched()
     }
   )
@@ -199,21 +200,21 @@ export function createTraversal(options: TraversalOptions): Traversal {
   }
 
   function touched(): void {
-    if (session !== undefined) reviewer.soon(session)
+    if (run !== undefined) throttle.soon(run)
   }
 
   /** Processes recent changes: may end the first pass, starts verifications and observations, and emits `strategy`
    * and `verdict` events. Returns how many endpoints and candidates it has looked at. */
   function review(): number {
-    if (session === undefined) return 0
-    session.review()
-    verifier.review(session)
-    observers.review(session)
+    if (run === undefined) return 0
+    run.review()
+    verifier.review(run)
+    observers.review(run)
     for (const line of reporter.news()) fire('strategy', line)
     const { verdict, cause, externalAddresses, nat } = reporter.summary()
     if (verdict !== 'public') publicSinceMs = undefined
     else publicSinceMs ??= clock.monotonicMs()
-    if (reviewer.isNews(JSON.stringify([verdict, cause, externalAddresses, nat]))) {
+    if (throttle.isNews(JSON.stringify([verdict, cause, externalAddresses, nat]))) {
       relays.look()
       fire('verdict', reporter.report())
     }
@@ -228,21 +229,21 @@ export function createTraversal(options: TraversalOptions): Traversal {
     if (cut.signal.aborted) return
     reporter.reset()
     seen = stamp(clock)
-    const open = createSession({ context, relays, recoveries, verifier, observers, wanted }, cut)
-    session = open
-    for (const want of wanted.all()) context.locals.add(want)
+    const open = createRun({ context, relays, gatewayRecovery, verifier, observers, wanted }, cut)
+    run = open
+    for (const want of wanted.all()) context.hostCandidates.add(want)
     open.begin()
   }
 
   async function end(): Promise<void> {
-    const open = session
+    const open = run
     if (open === undefined) return
-    session = undefined
+    run = undefined
     publicSinceMs = undefined
     await open.end()
     observers.reset()
     await memory.close()
-    context.locals.clear()
+    context.hostCandidates.clear()
     upgrades.clear()
     for (const { address } of candidates.all()) candidates.withdraw(address)
   }
@@ -257,7 +258,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     if (!isOn) return turn
     isOn = false
     opening?.abort()
-    session?.abort()
+    run?.abort()
     return inTurn(end)
   }
 
@@ -272,7 +273,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       const changed = changedFamilies(network, before)
       const slept = elapsedMs(clock, seen) - (clock.monotonicMs() - seen.monotonicMs) > sleptMs
       seen = stamp(clock)
-      if (session !== undefined && (slept || changed.length > 0)) session.networkChanged(before, changed)
+      if (run !== undefined && (slept || changed.length > 0)) run.networkChanged(before, changed)
     },
     start() {
       if (isOn) return turn
@@ -283,10 +284,10 @@ export function createTraversal(options: TraversalOptions): Traversal {
     [Symbol.asyncDispose]: stop,
     async firstPass() {
       await turn
-      await session?.firstPass
+      await run?.firstPass
     },
     recheck() {
-      for (const holding of session?.holdings() ?? []) holding.ring('check')
+      for (const endpointMapping of run?.endpointMappings() ?? []) endpointMapping.wake('recheck')
     },
     upgrade: (peerId, call) => upgrades.upgrade(peerId, call),
     report: () => reporter.report()

@@ -1,9 +1,9 @@
 import type { Gateway, Network, Strategy } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { createDesks } from '../src/discovery/gateway-queues.js'
+import { createGatewayQueues } from '../src/discovery/gateway-queues.js'
 import { defaultPolicy } from '../src/model/policy.js'
-import { createRecoveries } from '../src/mapping/gateway-recovery.js'
+import { createGatewayRecovery } from '../src/mapping/gateway-recovery.js'
 import { begin, end, home, router, scripted, type Stage, stage, web, witnesses } from './support.js'
 
 const forged = (index: number): Gateway => ({
@@ -131,18 +131,18 @@ describe('forged default routes', () => {
 
 describe('what is kept of a gateway', () => {
   it('the queue of a gateway is forgotten after many others were used, unless a request is pending', async () => {
-    const desks = createDesks(virtualClock(), 2000)
-    const busy = desks.of(forged(1))
+    const queues = createGatewayQueues(virtualClock(), 2000)
+    const busy = queues.of(forged(1))
     const done = Promise.withResolvers<void>()
-    const serving = busy.serve('pcp', () => done.promise)
-    const idle = desks.of(forged(2))
-    const used = desks.of(router)
+    const serving = busy.run('pcp', () => done.promise)
+    const idle = queues.of(forged(2))
+    const used = queues.of(router)
     for (let count = 3; count < 1000; count++) {
-      desks.of(forged(count))
-      expect(desks.of(router)).toBe(used)
+      queues.of(forged(count))
+      expect(queues.of(router)).toBe(used)
     }
-    expect(desks.of(forged(1))).toBe(busy)
-    expect(desks.of(forged(2))).not.toBe(idle)
+    expect(queues.of(forged(1))).toBe(busy)
+    expect(queues.of(forged(2))).not.toBe(idle)
     done.resolve()
     await serving
   })
@@ -151,16 +151,16 @@ describe('what is kept of a gateway', () => {
     const clock = virtualClock()
     const told: string[] = []
     const host = { clock, random: () => 0, log: { debug: () => undefined, info: () => undefined } }
-    const recoveries = createRecoveries(host, defaultPolicy, (gateway) => told.push(gateway))
+    const gatewayRecovery = createGatewayRecovery(host, defaultPolicy, (gateway) => told.push(gateway))
     const call = { signal: new AbortController().signal }
-    for (let count = 0; count < 500; count++) recoveries.trigger(`forged ${count}`, 'hint', call)
-    recoveries.trigger('router', 'hint', call)
+    for (let count = 0; count < 500; count++) gatewayRecovery.trigger(`forged ${count}`, 'hint', call)
+    gatewayRecovery.trigger('router', 'hint', call)
     await clock.advance(1000)
     expect(new Set(told).size).toBe(501)
     told.length = 0
     for (let count = 0; count < 20; count++) {
-      recoveries.trigger('router', 'hint', call)
-      recoveries.trigger(`another ${count}`, 'hint', call)
+      gatewayRecovery.trigger('router', 'hint', call)
+      gatewayRecovery.trigger(`another ${count}`, 'hint', call)
       await clock.advance(1000)
     }
     // At 10 s, and not again before 30 s.

@@ -237,21 +237,24 @@ describe('acquiring', () => {
     ['the next hop', router.address, home, { verdict: 'public', state: 'consistent' }],
     ['this host', '127.0.0.1', home, { verdict: 'public', state: 'consistent' }],
     ['any router, without a default route', '10.9.9.9', noRoute, { verdict: 'public', state: 'consistent' }]
-  ] as const)('a mapping at a gateway that the user named gets its state from the route: %s', async (_, address, network, expected) => {
-    const gateway = { ...router, address }
-    const stand = (trace: string[], clock: VirtualClock): readonly Strategy[] => {
-      const { strategy } = scripted('pcp', trace, clock, { gateway })
-      return [(host) => ({ ...strategy(host), gateway: address })]
+  ] as const)(
+    'a mapping at a gateway that the user named gets its state from the route: %s',
+    async (_, address, network, expected) => {
+      const gateway = { ...router, address }
+      const stand = (trace: string[], clock: VirtualClock): readonly Strategy[] => {
+        const { strategy } = scripted('pcp', trace, clock, { gateway })
+        return [(host) => ({ ...strategy(host), gateway: address })]
+      }
+      const each = stage(stand, { network })
+      each.traversal.want(web)
+      await begin(each)
+      const { verdict, strategies, candidates, advice } = each.traversal.report()
+      expect({ verdict, state: candidates[0]?.state, reason: strategies[0]?.reason?.code }).toEqual(expected)
+      const isDoubted = 'reason' in expected
+      expect(advice.some((line) => line.startsWith(`${address} maps the port, but`))).toBe(isDoubted)
+      await end(each)
     }
-    const each = stage(stand, { network })
-    each.traversal.want(web)
-    await begin(each)
-    const { verdict, strategies, candidates, advice } = each.traversal.report()
-    expect({ verdict, state: candidates[0]?.state, reason: strategies[0]?.reason?.code }).toEqual(expected)
-    const isDoubted = 'reason' in expected
-    expect(advice.some((line) => line.startsWith(`${address} maps the port, but`))).toBe(isDoubted)
-    await end(each)
-  })
+  )
 
   it('the ladder treats a grant of a service without a gateway like a grant of a router', async () => {
     const each = stage((trace, clock) => [scripted('firewall', trace, clock, { gateway: null }).strategy])

@@ -116,7 +116,10 @@ describe('observers', () => {
   })
 
   it('observed candidates omit what a router has mapped, and carry the suffix of their endpoint', async () => {
-    const mapped = setUpObservers({ alpha: even }, { more: ({ trace, clock }) => [scripted('pcp', trace, clock).strategy] })
+    const mapped = setUpObservers(
+      { alpha: even },
+      { more: ({ trace, clock }) => [scripted('pcp', trace, clock).strategy] }
+    )
     mapped.traversal.want(game)
     await begin(mapped)
     expect(mapped.traversal.report().candidates).toMatchObject([{ address: seen, type: 'mapped', state: 'consistent' }])

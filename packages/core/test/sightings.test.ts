@@ -1,10 +1,15 @@
 import type { Behaviour, DatagramTap, Endpoint, MultiaddrText, Observation } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { checkObservation, natOf, type Sighting } from '../src/nat/nat-behaviour.js'
+import { checkObservation, natOf, type NatObservation } from '../src/nat/nat-behaviour.js'
 
 const endpoint: Endpoint = { protocol: 'udp', family: 4, address: '192.168.1.2', port: 6000 }
-const see = (network: number, address: MultiaddrText, more: Partial<Observation> = {}, port = 6000): Sighting => ({
+const see = (
+  network: number,
+  address: MultiaddrText,
+  more: Partial<Observation> = {},
+  port = 6000
+): NatObservation => ({
   party: { id: `${network}.0.0.1:3478`, network: `${network}.0.0.0/16` },
   strategy: 'stun',
   endpoint: { ...endpoint, port },
@@ -15,8 +20,8 @@ const otherPort = '/ip4/11.0.0.2/udp/7000'
 const elsewhere = '/ip4/66.0.0.6/udp/6000'
 const even = 'endpoint-independent'
 
-describe('what follows from sightings', () => {
-  it('natOf concludes nothing without sightings', () => {
+describe('what follows from natObservations', () => {
+  it('natOf concludes nothing without natObservations', () => {
     expect(natOf([])).toEqual({ nat: null, dispute: undefined })
   })
 
@@ -84,8 +89,8 @@ describe('what follows from sightings', () => {
     expect(natOf([one, two]).nat?.mapping).toBe('address-dependent')
   })
 
-  it('natOf uses sightings over IPv6 if there are none over IPv4', () => {
-    const six: Sighting = {
+  it('natOf uses natObservations over IPv6 if there are none over IPv4', () => {
+    const six: NatObservation = {
       ...see(21, '/ip6/2001:db8::1/udp/1', { mapping: even }),
       endpoint: { ...endpoint, family: 6, address: '2001:db8::1' }
     }
@@ -93,7 +98,7 @@ describe('what follows from sightings', () => {
     expect(natOf([six, see(21, here)]).nat?.mapping).toBe(null)
   })
 
-  it('natOf does not depend on the order of the sightings', () => {
+  it('natOf does not depend on the order of the natObservations', () => {
     const behaviour = fc.option(fc.constantFrom<Behaviour>(even, 'address-dependent', 'address-and-port-dependent'), {
       nil: undefined
     })
@@ -108,8 +113,8 @@ describe('what follows from sightings', () => {
         see(network, address, { ...(mapping && { mapping }), ...(filtering && { filtering }) })
       )
     fc.assert(
-      fc.property(fc.array(sighting, { maxLength: 6 }), (sightings) => {
-        const [one, other] = [natOf(sightings), natOf(sightings.toReversed())]
+      fc.property(fc.array(sighting, { maxLength: 6 }), (natObservations) => {
+        const [one, other] = [natOf(natObservations), natOf(natObservations.toReversed())]
         expect(one.nat).toEqual(other.nat)
         expect(one.dispute?.code).toBe(other.dispute?.code)
       })

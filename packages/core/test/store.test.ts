@@ -150,7 +150,7 @@ describe('a store', () => {
   })
 })
 
-it('the memory book forgets routers that the host left long ago', async () => {
+it('the memory memories forgets routers that the host left long ago', async () => {
   const old = Array.from({ length: 1500 }, (_, index) => ({
     ...another,
     gateway: { address: `10.0.${index >> 8}.${index & 255}`, mac: null },

@@ -1,11 +1,12 @@
 import { natError, type Gateway, type Mapper, type Network } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
 import type { CandidateReport } from '../src/index.js'
-import type { Entry } from '../src/discovery/discoveries.js'
-import { type CandidateFact, type Facts, judge } from '../src/report/verdict.js'
+import type { StrategyEntry } from '../src/discovery/discoveries.js'
+import { judge } from '../src/report/verdict.js'
+import { type CandidateFact, type Facts } from '../src/report/facts.js'
 import { home, router, web } from './support.js'
 
-const entry = (changes: Partial<Entry> = {}): Entry => ({
+const entry = (changes: Partial<StrategyEntry> = {}): StrategyEntry => ({
   name: 'pcp',
   rank: 0,
   kind: 'mapper',
@@ -23,7 +24,7 @@ const entry = (changes: Partial<Entry> = {}): Entry => ({
   hasTold: false,
   ...changes
 })
-const failing = (code: Parameters<typeof natError>[0]): Entry => entry({ absence: natError(code, 'x') })
+const failing = (code: Parameters<typeof natError>[0]): StrategyEntry => entry({ absence: natError(code, 'x') })
 const mapperOn = (gateway: Gateway): Mapper => ({
   kind: 'mapper',
   gateway,
@@ -49,7 +50,7 @@ const facts = (changes: Partial<Facts> = {}): Facts => ({
   relays: 0,
   relayLimits: undefined,
   nat: { nat: null, dispute: undefined, isSilent: false },
-  doubts: [],
+  claimChecks: [],
   firstPassOver: true,
   hasWitnessStrategy: false,
   witnessNetworks: 0,

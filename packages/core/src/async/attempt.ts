@@ -13,7 +13,7 @@ const settled = new Error('the attempt is over')
  * or with the signal's reason. A result that comes too late goes to `late`.
  */
 export function attempt<T>(
-  verb: (call: CallOptions) => Promise<T>,
+  task: (call: CallOptions) => Promise<T>,
   timeoutMs: number,
   clock: Clock,
   { signal }: CallOptions,
@@ -51,13 +51,13 @@ export function attempt<T>(
       close()
       resolve(result)
     }
-    start(verb, cut).then(take, fail)
+    start(task, cut).then(take, fail)
   })
 }
 
-/** Calls a verb, and turns a synchronous throw into a rejection. */
-async function start<T>(verb: (call: CallOptions) => Promise<T>, call: CallOptions): Promise<T> {
-  return verb({ signal: call.signal })
+/** Calls the function, and turns a synchronous throw into a rejection. */
+async function start<T>(task: (call: CallOptions) => Promise<T>, call: CallOptions): Promise<T> {
+  return task({ signal: call.signal })
 }
 
 const ignore = (): void => undefined

@@ -7,14 +7,14 @@ const spacingMs = 20
 const perThingMs = 0.05
 
 /** Runs a review soon after a change, once for changes that come together. */
-export interface Reviewer {
+export interface Throttle {
   soon(call: CallOptions): void
   /** Whether a summary differs from the last one. */
   isNews(summary: string): boolean
 }
 
 /** @param review - returns how many things it has looked at */
-export function createReviewer(clock: Clock, review: () => number): Reviewer {
+export function createThrottle(clock: Clock, review: () => number): Throttle {
   let due = false
   let last = ''
   let running: AbortSignal | undefined

@@ -1,40 +1,40 @@
 import type { CallOptions, Clock } from '@postern/interface'
 
 /** Why a waiter was woken. */
-export type Ring = 'time' | 'look' | 'check'
+export type WakeReason = 'time' | 'rescan' | 'recheck'
 
-/** Wakes its one waiter. A ring without a waiter is kept; `check` outweighs `look`. */
-export interface Bell {
-  ring(why: 'look' | 'check'): void
-  /** Resolves after `ms`, or when rung. Rejects with the signal's reason. */
-  wait(ms: number, call: CallOptions): Promise<Ring>
-  /** Discards a kept ring. */
-  silence(): void
+/** Wakes its one waiter. A wake without a waiter is kept; `recheck` outweighs `rescan`. */
+export interface Wakeup {
+  wake(why: 'rescan' | 'recheck'): void
+  /** Resolves after `ms`, or when woken. Rejects with the signal's reason. */
+  wait(ms: number, call: CallOptions): Promise<WakeReason>
+  /** Discards a kept wake. */
+  clear(): void
 }
 
 /** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const rang = new Error('rung')
+const woken = new Error('woken')
 
-export function createBell(clock: Clock): Bell {
-  let rung: 'look' | 'check' | undefined
+export function createWakeup(clock: Clock): Wakeup {
+  let kept: 'rescan' | 'recheck' | undefined
   let wake: (() => void) | undefined
-  const take = (): Ring => {
-    const why = rung ?? 'time'
-    rung = undefined
+  const take = (): WakeReason => {
+    const why = kept ?? 'time'
+    kept = undefined
     return why
   }
   return {
-    ring(why) {
-      if (rung !== 'check') rung = why
+    wake(why) {
+      if (kept !== 'recheck') kept = why
       wake?.()
     },
-    silence() {
-      rung = undefined
+    clear() {
+      kept = undefined
     },
     wait(ms, { signal }) {
       return new Promise((resolve, reject) => {
         if (signal.aborted) return reject(signal.reason)
-        if (rung !== undefined) return resolve(take())
+        if (kept !== undefined) return resolve(take())
         const cut = new AbortController()
         const settle = (): void => {
           wake = undefined
@@ -42,19 +42,19 @@ export function createBell(clock: Clock): Bell {
         }
         const aborted = (): void => {
           settle()
-          cut.abort(rang)
+          cut.abort(woken)
           reject(signal.reason)
         }
         wake = () => {
           settle()
-          cut.abort(rang)
+          cut.abort(woken)
           resolve(take())
         }
         signal.addEventListener('abort', aborted)
         if (ms === Number.POSITIVE_INFINITY) return
         clock.sleep(Math.max(0, ms), cut).then(
           () => {
-            // It rang in the same tick in which the time was up.
+            // It was woken in the same tick in which the time was up.
             if (cut.signal.aborted) return
             settle()
             resolve(take())

@@ -9,7 +9,7 @@ import {
   type MultiaddrText,
   parseMultiaddr
 } from '@postern/interface'
-import type { Doubts } from './claim-checks.js'
+import type { ClaimChecks } from './claim-checks.js'
 import type { CandidateReport, CandidateState, EvidenceReport } from '../model/report.js'
 
 /** An external address that might reach an endpoint. */
@@ -64,7 +64,7 @@ export interface Candidates {
 
 /** @param isOffRoute - whether a gateway is known not to forward our replies */
 export function createCandidates(
-  doubts: Doubts,
+  claimChecks: ClaimChecks,
   isOffRoute: (gateway: Gateway) => boolean,
   changed: () => void
 ): Candidates {
@@ -87,7 +87,7 @@ export function createCandidates(
     if (!global || host === undefined || isClaim(candidate)) return false
     // A global IPv6 address may be behind a firewall: without a pinhole it is only a claim.
     if (type === 'local') return familyOf(host) === 4
-    return doubts.clears(host)
+    return claimChecks.clears(host)
   }
 
   return {

@@ -6,7 +6,7 @@ import { attempt } from '../async/attempt.js'
 export type Doubt = (address: string, call: CallOptions) => Promise<NatError | undefined>
 
 /** The evidence against claimed external addresses. */
-export interface Doubts {
+export interface ClaimChecks {
   /** Has an address checked: once in each network, and again from time to time while there is evidence against it. */
   examine(address: string): void
   /** Whether an address may be believed: not while it is checked, nor with evidence against it. */
@@ -29,7 +29,7 @@ const confirmMs = 10_000
 /** Created once, because abort() without a reason creates an error with a stack trace each time. */
 const replaced = new Error('the network has changed')
 
-export function createDoubts(doubt: Doubt | undefined, clock: Clock, changed: () => void): Doubts {
+export function createClaimChecks(doubt: Doubt | undefined, clock: Clock, changed: () => void): ClaimChecks {
   let known = new Map<string, NatError | 'looking' | undefined>()
   let until: CallOptions | undefined
   let round = new AbortController()

@@ -9,12 +9,12 @@ import {
   parseMultiaddr
 } from '@postern/interface'
 import type { Candidates } from './candidates.js'
-import { type Want, withSuffix } from '../discovery/endpoints.js'
+import { type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
 
 /** Host candidates: endpoints on global addresses of this host. */
-export interface Locals {
-  add(want: Want): void
-  remove(want: Want): void
+export interface HostCandidates {
+  add(want: WantedEndpoint): void
+  remove(want: WantedEndpoint): void
   /** Updates the candidates after a change of the network. */
   refresh(): void
   /** Adds the host candidate again after a mapping with the same address was withdrawn. */
@@ -22,12 +22,12 @@ export interface Locals {
   clear(): void
 }
 
-export function createLocals(candidates: Candidates, network: () => Network): Locals {
-  const byWant = new Map<Want, readonly MultiaddrText[]>()
+export function createHostCandidates(candidates: Candidates, network: () => Network): HostCandidates {
+  const byWant = new Map<WantedEndpoint, readonly MultiaddrText[]>()
   /** An address may belong to two wanted endpoints: one with the wildcard, and one with the address itself. */
-  const wantsOf = new Map<MultiaddrText, Set<Want>>()
+  const wantsOf = new Map<MultiaddrText, Set<WantedEndpoint>>()
 
-  function put(address: MultiaddrText, { endpoint }: Want): void {
+  function put(address: MultiaddrText, { endpoint }: WantedEndpoint): void {
     if (candidates.get(address) !== undefined) return
     const own = parseMultiaddr(address)?.address ?? endpoint.address
     candidates.put({
@@ -40,7 +40,7 @@ export function createLocals(candidates: Candidates, network: () => Network): Lo
     })
   }
 
-  function add(want: Want): void {
+  function add(want: WantedEndpoint): void {
     const addresses = addressesOf(want, network())
     byWant.set(want, addresses)
     for (const address of addresses) {
@@ -49,7 +49,7 @@ export function createLocals(candidates: Candidates, network: () => Network): Lo
     }
   }
 
-  function remove(want: Want): void {
+  function remove(want: WantedEndpoint): void {
     for (const address of byWant.get(want) ?? []) {
       const wants = wantsOf.get(address)
       wants?.delete(want)
@@ -81,7 +81,7 @@ export function createLocals(candidates: Candidates, network: () => Network): Lo
   }
 }
 
-function addressesOf(want: Want, { addresses }: Network): readonly MultiaddrText[] {
+function addressesOf(want: WantedEndpoint, { addresses }: Network): readonly MultiaddrText[] {
   const { endpoint } = want
   const own = canonicalAddress(endpoint.address)
   const isAny = classOf(endpoint.address) === 'unspecified'

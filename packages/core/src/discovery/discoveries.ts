@@ -21,7 +21,7 @@ import { reasonText } from '../model/events.js'
 import { backOffMs, type Policy } from '../model/policy.js'
 
 /** A running strategy and its findings. */
-export interface Entry {
+export interface StrategyEntry {
   readonly name: string
   readonly rank: number
   /** What it looks for: as declared, else as its first finding shows; null while neither is known. */
@@ -50,15 +50,15 @@ export interface Entry {
   hasTold: boolean
 }
 
-export interface Roster {
-  readonly entries: readonly Entry[]
+export interface Discoveries {
+  readonly entries: readonly StrategyEntry[]
   /** Searches on this network until the signal aborts. Resolves when every strategy has finished. */
   search(network: Network, signal: AbortSignal): Promise<void>
 }
 
-export interface RosterEvents {
-  changed(entry: Entry): void
-  notice(entry: Entry, notice: Exclude<Notice, { what: 'absent' | 'unheard' }>): void
+export interface DiscoveriesEvents {
+  changed(entry: StrategyEntry): void
+  notice(entry: StrategyEntry, notice: Exclude<Notice, { what: 'absent' | 'unheard' }>): void
 }
 
 /** Further abilities of one strategy are ignored: so many are a mistake, or an attack on memory. */
@@ -68,18 +68,18 @@ const maxAbilities = 256
  * nothing or was aborted. `broken`: a fault in the strategy's own code. */
 type End = 'done' | 'interrupted' | 'broken'
 
-type Working = { -readonly [key in keyof Entry]: Entry[key] } & {
+type Working = { -readonly [key in keyof StrategyEntry]: StrategyEntry[key] } & {
   readonly discovery: Discovery
   readonly abilities: Map<string, Ability>
   startedMs: number
 }
 
-export function createRoster<H extends Host>(
+export function createDiscoveries<H extends Host>(
   strategies: readonly Strategy<H>[],
   host: H,
   policy: Policy,
-  events: RosterEvents
-): Roster {
+  events: DiscoveriesEvents
+): Discoveries {
   const { clock } = host
   const entries = strategies.map((strategy, rank): Working => {
     const discovery = strategy(host)

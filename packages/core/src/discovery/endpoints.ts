@@ -12,10 +12,10 @@ import {
   type Network,
   parseMultiaddr
 } from '@postern/interface'
-import type { Entry } from './discoveries.js'
+import type { StrategyEntry } from './discoveries.js'
 
 /** An endpoint that should be reachable. */
-export interface Want {
+export interface WantedEndpoint {
   /** The endpoint as given; its address may be a wildcard. */
   readonly endpoint: Endpoint
   /** The external port to request first; undefined leaves the choice to the traversal. */
@@ -26,7 +26,7 @@ export interface Want {
 }
 
 /** Appends the endpoint's suffix to an address, unless the address already has something after the port. */
-export const withSuffix = (address: MultiaddrText, { suffix }: Pick<Want, 'suffix'>): MultiaddrText =>
+export const withSuffix = (address: MultiaddrText, { suffix }: Pick<WantedEndpoint, 'suffix'>): MultiaddrText =>
   parseMultiaddr(address)?.rest === '' ? `${address}${suffix}` : address
 
 /** Throws a TypeError for an invalid endpoint. */
@@ -62,7 +62,7 @@ export const primaryGateway = ({ gateways }: Network, family: 4 | 6): Gateway | 
  * A gateway that the user named is always on the path. An IPv6 mapper that was found through the router's IPv4
  * address is on the path if that address is.
  */
-export function isOnPath(mapper: Mapper, entry: Pick<Entry, 'named'>, network: Network): boolean {
+export function isOnPath(mapper: Mapper, entry: Pick<StrategyEntry, 'named'>, network: Network): boolean {
   if (mapper.gateway === null || entry.named !== undefined) return true
   const family = familyOf(mapper.gateway.address)
   const primary = family === undefined ? undefined : primaryGateway(network, family)
@@ -109,7 +109,7 @@ export function createRouteCheck(network: () => Network): (gateway: Gateway) => 
 }
 
 /** Returns the endpoint as a mapper must see it, without wildcards; undefined if the mapper cannot serve it. */
-export function endpointFor(want: Want, mapper: Mapper, network: Network): Endpoint | undefined {
+export function endpointFor(want: WantedEndpoint, mapper: Mapper, network: Network): Endpoint | undefined {
   const { endpoint } = want
   if (mapper.family !== endpoint.family || !mapper.protocols.includes(endpoint.protocol)) return undefined
   const ours = mapper.gateway?.localAddress ?? localAddress(network, endpoint.family)

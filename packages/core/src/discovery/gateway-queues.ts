@@ -1,10 +1,10 @@
 import type { Clock, Gateway } from '@postern/interface'
-import { remember } from '../async/bounded-map.js'
+import { keepRecent } from '../async/keep-recent.js'
 import { gatewayKey } from './discoveries.js'
 
 /** The request queue of one gateway. Its protocols share one mapping table, and many routers fail on a second request
  * while they handle the first. */
-export interface Desk {
+export interface GatewayQueue {
   /**
    * Runs a request of a strategy in its turn.
    *
@@ -12,7 +12,7 @@ export interface Desk {
    * for those of other strategies, but not for one that takes longer than the patience: a slow UPnP must not hold up
    * PCP.
    */
-  serve<T>(strategy: string, verb: () => Promise<T>): Promise<T>
+  run<T>(strategy: string, task: () => Promise<T>): Promise<T>
   /** Whether a request is running or waiting. */
   isBusy(): boolean
   /** Returns when the running request of a strategy exceeds the patience, in ms from now: 0 or less if it already has,
@@ -21,14 +21,14 @@ export interface Desk {
   /** Returns the longest time that a request took to be answered, or has taken so far, in ms. */
   slowestMs(): number
   /** Until when (monotonic ms) each strategy must not send this gateway new requests. */
-  readonly restsUntil: Map<string, number>
+  readonly notBeforeMs: Map<string, number>
   /** When each strategy last asked this gateway (monotonic ms). */
   readonly lastContactMs: Map<string, number>
 }
 
-export interface Desks {
+export interface GatewayQueues {
   /** Returns the queue of a gateway. Mappers without a gateway share no table and are not queued. */
-  of(gateway: Gateway | null): Desk
+  of(gateway: Gateway | null): GatewayQueue
   /** Returns the time of the slowest request of all gateways, in ms. */
   slowestMs(): number
 }
@@ -37,25 +37,25 @@ export interface Desks {
 const absentMs = 12_000
 
 /** @param patienceMs - how long a request holds up those of other strategies */
-export function createDesks(clock: Clock, patienceMs: number): Desks {
-  const desks = new Map<string, Desk>()
-  const open: Desk = {
-    serve: (_strategy, verb) => verb(),
+export function createGatewayQueues(clock: Clock, patienceMs: number): GatewayQueues {
+  const queues = new Map<string, GatewayQueue>()
+  const open: GatewayQueue = {
+    run: (_strategy, task) => task(),
     isBusy: () => false,
     overdueInMs: () => undefined,
     slowestMs: () => 0,
-    restsUntil: new Map(),
+    notBeforeMs: new Map(),
     lastContactMs: new Map()
   }
   return {
     of(gateway) {
       if (gateway === null) return open
       const key = gatewayKey(gateway)
-      const desk = desks.get(key) ?? createDesk(clock, patienceMs)
-      remember(desks, key, desk, ({ isBusy }) => isBusy())
-      return desk
+      const queue = queues.get(key) ?? createGatewayQueue(clock, patienceMs)
+      keepRecent(queues, key, queue, ({ isBusy }) => isBusy())
+      return queue
     },
-    slowestMs: () => Math.max(0, ...[...desks.values()].map((desk) => desk.slowestMs()))
+    slowestMs: () => Math.max(0, ...[...queues.values()].map((queue) => queue.slowestMs()))
   }
 }
 
@@ -67,7 +67,7 @@ interface Ticket {
 /** Created once, because abort() without a reason creates an error with a stack trace each time. */
 const moved = new Error('the queue has moved')
 
-function createDesk(clock: Clock, patienceMs: number): Desk {
+function createGatewayQueue(clock: Clock, patienceMs: number): GatewayQueue {
   /** In the order of arrival. */
   const tickets: Ticket[] = []
   /** The running ticket of each strategy, and a promise that resolves when its last ticket has ended. */
@@ -104,7 +104,7 @@ function createDesk(clock: Clock, patienceMs: number): Desk {
   return {
     overdueInMs,
     isBusy: () => tickets.length > 0,
-    async serve(strategy, verb) {
+    async run(strategy, task) {
       const ticket: Ticket = { strategy, startedMs: undefined }
       tickets.push(ticket)
       const { promise: ended, resolve: end } = Promise.withResolvers<void>()
@@ -117,7 +117,7 @@ function createDesk(clock: Clock, patienceMs: number): Desk {
         const startedMs = clock.monotonicMs()
         ticket.startedMs = startedMs
         running.set(strategy, ticket)
-        const result = await verb()
+        const result = await task()
         slowestMs = Math.max(slowestMs, clock.monotonicMs() - startedMs)
         return result
       } finally {
@@ -133,7 +133,7 @@ function createDesk(clock: Clock, patienceMs: number): Desk {
       const ages = tickets.map(({ startedMs }) => (startedMs === undefined ? 0 : clock.monotonicMs() - startedMs))
       return Math.max(slowestMs, ...ages.filter((age) => age <= absentMs))
     },
-    restsUntil: new Map(),
+    notBeforeMs: new Map(),
     lastContactMs: new Map()
   }
 }

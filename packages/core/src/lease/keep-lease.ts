@@ -1,12 +1,12 @@
 import { anySignal, type CallOptions, type Clock, type Lease, type NatError, natError } from '@postern/interface'
 import { asNatError } from '../async/attempt.js'
-import type { Bell } from '../async/wakeup.js'
+import type { Wakeup } from '../async/wakeup.js'
 import { minSpacingMs, renewalMs } from './renewal-schedule.js'
 
 export interface KeepOptions {
   readonly clock: Clock
   readonly random: () => number
-  readonly bell: Bell
+  readonly wakeup: Wakeup
   /** How often to poll the lease when no renewal is due, in ms; `Infinity` for never. */
   readonly pollMs: number
   /** Returns when this strategy last contacted the gateway for any lease (monotonic ms). Such a contact also counts as
@@ -15,7 +15,7 @@ export interface KeepOptions {
   /** Renews within the time limit of the policy. */
   readonly renew: (lease: Lease, call: CallOptions) => Promise<Lease>
   /** Returns a renewal that completed after its timeout, once. It replaces the current lease, which is no longer valid.
-   * The bell rings when there is one. */
+   * Wakes the loop when there is one. */
   readonly successor: () => Lease | undefined
   /** Called with a renewal that was still in progress when the lease ended. */
   readonly abandon: (renewal: Promise<Lease>) => void
@@ -40,7 +40,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
   const {
     clock,
     random,
-    bell,
+    wakeup,
     pollMs,
     lastContactMs,
     renew,
@@ -96,16 +96,16 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     const settle = (): void => settled.abort(inTime)
     renewal.then(settle, settle)
     const waits = { signal: anySignal([call.signal, settled.signal]) }
-    let rung: 'look' | 'check' | undefined
+    let woken: 'rescan' | 'recheck' | undefined
     try {
       for (;;) {
-        const why = await bell.wait(lapsesMs - clock.monotonicMs(), waits).catch(() => undefined)
+        const why = await wakeup.wait(lapsesMs - clock.monotonicMs(), waits).catch(() => undefined)
         if (why === undefined) return await renewal
         if (why === 'time') {
           abandon(renewal)
           return lost('lapsed')
         }
-        if (rung !== 'check') rung = why
+        if (woken !== 'recheck') woken = why
         const ended = invalidReason()
         if (ended === undefined) continue
         abandon(renewal)
@@ -113,8 +113,8 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
         return { kind: 'invalid', why: ended }
       }
     } finally {
-      // Ring again for what was rung during the renewal, so that the next wait handles it.
-      if (rung !== undefined) bell.ring(rung)
+      // Wakes that came during the renewal are kept for the next wait.
+      if (woken !== undefined) wakeup.wake(woken)
     }
   }
 
@@ -123,7 +123,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     const renewAtMs =
       scheduled === undefined ? Number.POSITIVE_INFINITY : Math.max(since.monotonicMs + scheduled, notBeforeMs)
     const dueMs = Math.min(renewAtMs, Math.max(pollAtMs(), notBeforeMs), checkAtMs, lapsesMs)
-    const why = await bell.wait(dueMs - clock.monotonicMs(), call)
+    const why = await wakeup.wait(dueMs - clock.monotonicMs(), call)
 
     const ended = invalidReason()
     if (ended !== undefined) return { kind: 'invalid', why: ended }
@@ -135,7 +135,7 @@ export async function keep(granted: Lease, options: KeepOptions, call: CallOptio
     // The wall clock and the router's clock run on while the machine sleeps.
     if (elapsedMs(clock, since) >= lease.lifetimeMs) return lost('lapsed')
     const now = clock.monotonicMs()
-    if (why === 'check') {
+    if (why === 'recheck') {
       // One restart is reported more than once, by each protocol of the router for example. A lease that was granted a
       // moment ago is not renewed again at once, even if it is said to be forgotten. An attempt that has just failed
       // may have been carried out all the same. The router's retry-after does not count for what it has forgotten.

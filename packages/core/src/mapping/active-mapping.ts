@@ -1,15 +1,15 @@
 import { type CallOptions, isWildcard, type Lease, type NatError, natError, printable } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
-import type { Bell } from '../async/wakeup.js'
+import type { Wakeup } from '../async/wakeup.js'
 import type { ShutdownScope, Context } from '../context.js'
-import type { Desk } from '../discovery/gateway-queues.js'
+import type { GatewayQueue } from '../discovery/gateway-queues.js'
 import { type Ending, keep } from '../lease/keep-lease.js'
-import type { Owner } from './mapping-owners.js'
+import type { Owner } from '../model/events.js'
 import { checkGrant, type Grant, type Held, type Publisher } from './publish-mapping.js'
 import { isOnPath, isOurs } from '../discovery/endpoints.js'
 
 /** One mapping, from its grant to its end. */
-export interface Tenure {
+export interface ActiveMapping {
   readonly held: () => Held
   /** When the gateway may last have granted it (monotonic ms): at the last reply, or at the end of a renewal without
    * one. */
@@ -23,9 +23,9 @@ export interface Tenure {
   release(shutdown: CallOptions): Promise<void>
 }
 
-export interface TenureParts {
+export interface ActiveMappingParts {
   readonly context: Context
-  readonly bell: Bell
+  readonly wakeup: Wakeup
   readonly publisher: Publisher
   /** Called when the gateway has answered, or failed to. */
   readonly answered: (error?: NatError) => void
@@ -37,14 +37,14 @@ export interface TenureParts {
 }
 
 /** Publishes a granted mapping, and returns its handle. */
-export function createTenure(first: Held, parts: TenureParts): Tenure {
-  const { context, bell, publisher, answered, askedLast, giveBack, track } = parts
-  const { host, policy, desks, ledger, memory, doubts, claims } = context
+export function createActiveMapping(first: Held, parts: ActiveMappingParts): ActiveMapping {
+  const { context, wakeup, publisher, answered, askedLast, giveBack, track } = parts
+  const { host, policy, queues, addressHolders, memory, claimChecks, mappingOwners } = context
   const { clock } = host
   const { entry, mapper, holder } = first
   const limitMs = mapper.timeoutMs ?? policy.verbMs
   /** Looked up each time: a queue that was unused for long is forgotten. */
-  const desk = (): Desk => desks.of(mapper.gateway)
+  const queue = (): GatewayQueue => queues.of(mapper.gateway)
   let held = first
   let latest: Grant = first
   let successor: Lease | undefined
@@ -62,7 +62,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
     // Check the default router only: a named router need not be the next hop, and its address may lie beyond that.
     const { external } = next
     if (external.family === 4 && !isWildcard(external.address) && mapper.gateway !== null && entry.named === undefined)
-      doubts.examine(external.address)
+      claimChecks.examine(external.address)
   }
 
   function take(lease: Lease): Lease {
@@ -79,7 +79,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
       // This is now the lease to release.
       if (phase === 'leaving') latest = checkGrant(lease, latest)
       else successor = take(lease)
-      bell.ring('look')
+      wakeup.wake('rescan')
     } catch (error) {
       host.log.debug(`${entry.name}: ${asNatError(error).message}`)
     }
@@ -97,8 +97,8 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   function renew(lease: Lease, call: CallOptions): Promise<Lease> {
     // Record the contact before the reply, so that only the oldest lease of this gateway is polled. Retries do not
     // count; otherwise a failing lease would keep the others from being polled.
-    if (isShared() && !isFailing) desk().lastContactMs.set(entry.name, clock.monotonicMs())
-    return desk().serve(entry.name, async () => {
+    if (isShared() && !isFailing) queue().lastContactMs.set(entry.name, clock.monotonicMs())
+    return queue().run(entry.name, async () => {
       if (!isHeld()) throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
       try {
         const next = await attempt((bounded) => lease.renew(bounded), limitMs, clock, call, adopt)
@@ -131,9 +131,9 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
   const tellOwners = (owners: readonly Owner[]): void => {
     if (isHeld()) publisher.tellOwners(held, owners)
   }
-  track(claims.others(mapped, granted.addresses).then(tellOwners))
+  track(mappingOwners.others(mapped, granted.addresses).then(tellOwners))
   // A fresh grant needs no check.
-  bell.silence()
+  wakeup.clear()
 
   return {
     held: () => held,
@@ -149,9 +149,9 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
         {
           clock,
           random: host.random,
-          bell,
+          wakeup,
           pollMs: mapper.gateway === null ? Number.POSITIVE_INFINITY : policy.pollMs,
-          lastContactMs: () => (isShared() ? (desk().lastContactMs.get(entry.name) ?? 0) : 0),
+          lastContactMs: () => (isShared() ? (queue().lastContactMs.get(entry.name) ?? 0) : 0),
           invalidReason,
           forgotten: () => forgotten,
           renew,
@@ -185,7 +185,7 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
       phase = 'over'
       entry.leases--
       publisher.withdraw(held)
-      claims.holds(held.endpoint, [])
+      mappingOwners.holds(held.endpoint, [])
       publisher.tell('lost', held, ending.why)
       return ending
     },
@@ -201,13 +201,13 @@ export function createTenure(first: Held, parts: TenureParts): Tenure {
       }
       try {
         if (!publisher.withdraw(held) || holder.isSuperseded()) return
-        const released = await desk().serve(entry.name, async () => {
+        const released = await queue().run(entry.name, async () => {
           phase = 'over'
           const { lease } = latest
           // The same mapping was granted again while this waited: releasing it would end that one too.
-          if (lease.addresses.some(ledger.isHeld)) return false
+          if (lease.addresses.some(addressHolders.isHeld)) return false
           // Other programs of this host use the same mapping: the last one deletes it.
-          const owners = await claims.leave(held.endpoint, lease.addresses)
+          const owners = await mappingOwners.leave(held.endpoint, lease.addresses)
           publisher.tellOwners(held, owners)
           if (owners.length > 0) return false
           await attempt((call) => lease.release(call), limitMs, clock, shutdown)

@@ -3,7 +3,7 @@ import { asNatError, attempt } from '../async/attempt.js'
 import type { Context } from '../context.js'
 import { keyBytes } from '../memory/mapping-memory.js'
 import { isNote } from '../memory/router-quirks.js'
-import type { Wanted } from '../discovery/wanted-endpoints.js'
+import type { WantedEndpoints } from '../discovery/wanted-endpoints.js'
 import { isOnPath, isOurs } from '../discovery/endpoints.js'
 
 /** The lifetime to request for a mapping that is taken over only to be deleted (ms). */
@@ -13,18 +13,18 @@ const momentMs = 120_000
  * Deletes mappings that an earlier run left and that are no longer wanted. Each is requested again with its own key
  * and port, and released. What cannot be deleted expires.
  */
-export async function tidy(context: Context, wanted: Wanted, { signal }: CallOptions): Promise<void> {
-  const { host, memory: book, roster, desks, policy, network } = context
-  for (const left of book.all()) {
+export async function deleteStale(context: Context, wanted: WantedEndpoints, { signal }: CallOptions): Promise<void> {
+  const { host, memory: memories, discoveries, queues, policy, network } = context
+  for (const left of memories.all()) {
     signal.throwIfAborted()
     if (wanted.includes(left.endpoint) || isNote(left)) continue
     // Another program of this host uses it now.
-    if ((await context.claims.others(left.endpoint)).length > 0) continue
+    if ((await context.mappingOwners.others(left.endpoint)).length > 0) continue
     if (left.externalPort === null || (left.expiresAt !== null && left.expiresAt <= host.clock.wallMs())) {
-      book.forget(left)
+      memories.forget(left)
       continue
     }
-    const entry = roster.entries.find(({ name }) => name === left.strategy)
+    const entry = discoveries.entries.find(({ name }) => name === left.strategy)
     const mapper = [...(entry?.abilities.values() ?? [])].find(
       (ability) =>
         ability.kind === 'mapper' &&
@@ -45,9 +45,10 @@ export async function tidy(context: Context, wanted: Wanted, { signal }: CallOpt
     const release = (lease: Lease): Promise<void> =>
       attempt((call) => lease.release(call), limitMs, host.clock, { signal })
     try {
-      const deleted = await desks.of(mapper.gateway).serve(entry.name, async () => {
+      const deleted = await queues.of(mapper.gateway).run(entry.name, async () => {
         // It may have become wanted while this waited in the queue. Then it is mapped already, and must stay.
-        if (wanted.includes(left.endpoint) || (await context.claims.others(left.endpoint)).length > 0) return false
+        if (wanted.includes(left.endpoint) || (await context.mappingOwners.others(left.endpoint)).length > 0)
+          return false
         const late = (lease: Lease): void => void release(lease).catch(() => undefined)
         const map = (call: CallOptions): Promise<Lease> => mapper.map(request, call)
         const { undo } = mapper
@@ -62,7 +63,7 @@ export async function tidy(context: Context, wanted: Wanted, { signal }: CallOpt
         return true
       })
       if (!deleted) continue
-      book.forget(left)
+      memories.forget(left)
       host.log.info(`${entry.name}: deleted a mapping of port ${left.externalPort} that an earlier run left`)
     } catch (error) {
       signal.throwIfAborted()

@@ -1,12 +1,12 @@
 import type { CallOptions, Host } from '@postern/interface'
-import { type Bell, createBell } from '../async/wakeup.js'
+import { type Wakeup, createWakeup } from '../async/wakeup.js'
 import { backOffMs, type Policy } from '../model/policy.js'
-import { remember } from '../async/bounded-map.js'
+import { keepRecent } from '../async/keep-recent.js'
 
 type Why = 'hint' | 'restarted'
 
 /** Decides when to ask a gateway again for everything that it granted. */
-export interface Recoveries {
+export interface GatewayRecovery {
   /**
    * Reports a sign that a gateway's state may have changed, or that it has lost its mappings (`restarted`).
    *
@@ -30,7 +30,7 @@ interface Restart {
 interface Pace {
   /** The next recovery: why, and when at the earliest. Undefined if none is due. */
   pending: { readonly why: Why; readonly dueMs: number; toldMs: number; readonly call: CallOptions } | undefined
-  readonly bell: Bell
+  readonly wakeup: Wakeup
   lastMs: number
   /** How many recoveries in a row changed nothing. */
   count: number
@@ -47,18 +47,18 @@ interface Pace {
  * @param recover - receives the time (monotonic ms) of the last trigger too, or of the first report of the last
  * restart: leases granted since then are new
  */
-export function createRecoveries(
+export function createGatewayRecovery(
   host: Host,
   policy: Policy,
   recover: (gateway: string, why: Why, toldMs: number) => void
-): Recoveries {
+): GatewayRecovery {
   const { clock } = host
   const paces = new Map<string, Pace>()
 
   function paceOf(gateway: string): Pace {
     const pace = paces.get(gateway) ?? {
       pending: undefined,
-      bell: createBell(clock),
+      wakeup: createWakeup(clock),
       lastMs: Number.NEGATIVE_INFINITY,
       count: 0,
       restartedMs: Number.NEGATIVE_INFINITY,
@@ -66,7 +66,7 @@ export function createRecoveries(
       restart: undefined
     }
     // Keep gateways with a pending recovery.
-    remember(paces, gateway, pace, ({ pending }) => pending !== undefined)
+    keepRecent(paces, gateway, pace, ({ pending }) => pending !== undefined)
     return pace
   }
 
@@ -94,7 +94,7 @@ export function createRecoveries(
       const { why, dueMs, toldMs } = pace.pending
       const leftMs = Math.max(dueMs, allowedMs(pace, why)) - clock.monotonicMs()
       if (leftMs > 0) {
-        await pace.bell.wait(leftMs, call)
+        await pace.wakeup.wait(leftMs, call)
         continue
       }
       const now = clock.monotonicMs()
@@ -121,7 +121,7 @@ export function createRecoveries(
       // RFC 6886 §3.7, RFC 6887 §14.1.3: after a restart all hosts of the network react at once.
       const jitterMs = why === 'restarted' ? host.random() * policy.restartJitterMs : 0
       pace.pending = { why, dueMs: now + policy.coalesceMs + jitterMs, toldMs, call }
-      if (waiting !== undefined) return pace.bell.ring('look')
+      if (waiting !== undefined) return pace.wakeup.wake('rescan')
       run(gateway, pace, call).catch(() => {
         if (pace.pending?.call === call) pace.pending = undefined
       })

@@ -1,47 +1,47 @@
 import { printable } from '@postern/interface'
 import type { CallOptions, Endpoint, Mapper } from '@postern/interface'
-import { type Choice, createAcquiring } from './request-mapping.js'
-import { type Bell, createBell } from '../async/wakeup.js'
+import { type Choice, createMappingRequests } from './request-mapping.js'
+import { type Wakeup, createWakeup } from '../async/wakeup.js'
 import type { ShutdownScope, Context } from '../context.js'
 import { eventReason } from '../model/events.js'
 import { createFailures } from './retry.js'
 import { createPublisher, type Held } from './publish-mapping.js'
 import { minSpacingMs } from '../lease/renewal-schedule.js'
 import { gatewayKey } from '../discovery/discoveries.js'
-import { createTenure, type Tenure } from './active-mapping.js'
-import { endpointFor, isOnPath, type Want } from '../discovery/endpoints.js'
+import { createActiveMapping, type ActiveMapping } from './active-mapping.js'
+import { endpointFor, isOnPath, type WantedEndpoint } from '../discovery/endpoints.js'
 
 /** Maps one wanted endpoint, and holds at most one lease for it. */
-export interface Holding {
+export interface EndpointMapping {
   readonly held: () => Held | undefined
   /** Whether an endpoint without wildcards has the protocol, family and port of the wanted one. */
   isOf(endpoint: Endpoint): boolean
   /** Whether everything that can be tried now has been tried. */
   readonly atRest: () => boolean
   /** Wakes the loop: `look` to choose among the strategies again, `check` to poll the lease at its gateway. */
-  ring(why: 'look' | 'check'): void
+  wake(why: 'rescan' | 'recheck'): void
   /** Reports that the gateway lost everything that it granted before this time (monotonic ms). */
   gatewayForgot(beforeMs: number): void
   /** Runs until `call` aborts, then releases the mapping; `shutdown` bounds the release. */
   run(call: CallOptions, shutdown: ShutdownScope): Promise<void>
 }
 
-export function createHolding(want: Want, context: Context): Holding {
-  const { host, policy, roster } = context
+export function createEndpointMapping(want: WantedEndpoint, context: Context): EndpointMapping {
+  const { host, policy, discoveries } = context
   const { clock } = host
-  const bell: Bell = createBell(clock)
+  const wakeup: Wakeup = createWakeup(clock)
   const publisher = createPublisher(context)
   const failures = createFailures(context)
-  const acquiring = createAcquiring({
+  const requests = createMappingRequests({
     want,
     context,
     failures,
     publisher,
-    bell,
-    holder: () => tenure?.held().entry,
-    disturbed: () => bell.ring(tenure === undefined ? 'look' : 'check')
+    wakeup,
+    holder: () => mapping?.held().entry,
+    disturbed: () => wakeup.wake(mapping === undefined ? 'rescan' : 'recheck')
   })
-  let tenure: Tenure | undefined
+  let mapping: ActiveMapping | undefined
   let trying = true
   let notBeforeMs = 0
   let reported = ''
@@ -52,9 +52,9 @@ export function createHolding(want: Want, context: Context): Holding {
   function choose(): Choice | number {
     const now = clock.monotonicMs()
     let waitMs = Number.POSITIVE_INFINITY
-    for (const entry of roster.entries) {
+    for (const entry of discoveries.entries) {
       for (const ability of entry.abilities.values()) {
-        if (ability.kind !== 'mapper' || acquiring.isAsked(ability)) continue
+        if (ability.kind !== 'mapper' || requests.isAsked(ability)) continue
         if (!isOnPath(ability, entry, context.network())) continue
         const endpoint = endpointFor(want, ability, context.network())
         if (endpoint === undefined) continue
@@ -83,8 +83,8 @@ export function createHolding(want: Want, context: Context): Holding {
 
   /** Reports that nothing works, once for each new set of reasons, and not while an answer may still come. */
   function reportFailureOnce(): void {
-    if (!context.firstPassOver() || acquiring.isUnderWay()) return
-    const reasons = roster.entries.flatMap((entry) => {
+    if (!context.firstPassOver() || requests.isUnderWay()) return
+    const reasons = discoveries.entries.flatMap((entry) => {
       // A missing witness or relay does not explain a missing mapping.
       if (entry.kind !== null && entry.kind !== 'mapper') return []
       const error = failures.of(entry) ?? entry.absence
@@ -103,13 +103,13 @@ export function createHolding(want: Want, context: Context): Holding {
     const { entry, mapper } = first
     const sinceMs = clock.monotonicMs()
     reported = ''
-    tenure = createTenure(first, {
+    mapping = createActiveMapping(first, {
       context,
-      bell,
+      wakeup,
       publisher,
       track: shutdown.track,
       askedLast: postponeNextAttempt,
-      giveBack: (lease) => shutdown.track(acquiring.giveBack(first, lease, shutdown)),
+      giveBack: (lease) => shutdown.track(requests.giveBack(first, lease, shutdown)),
       answered(error) {
         if (entry.failure !== error) context.touched()
         // The gateway has stopped answering: ask witnesses whether the mapping still works.
@@ -119,9 +119,9 @@ export function createHolding(want: Want, context: Context): Holding {
         else failures.rest(entry, mapper, error)
       }
     })
-    const { kind, why } = await tenure.keep(call)
-    const askedMs = tenure.askedMs()
-    tenure = undefined
+    const { kind, why } = await mapping.keep(call)
+    const askedMs = mapping.askedMs()
+    mapping = undefined
     // Back off from a gateway that grants very short leases, or one address to several endpoints.
     const isShort = kind === 'lapsed' && clock.monotonicMs() - sinceMs < policy.retry.mostMs
     if (isShort || first.holder.isSuperseded()) failures.defer(entry, mapper)
@@ -141,62 +141,62 @@ export function createHolding(want: Want, context: Context): Holding {
 
   async function pursue(call: CallOptions, shutdown: ShutdownScope): Promise<void> {
     while (!call.signal.aborted) {
-      const granted = acquiring.take()
+      const granted = requests.take()
       if (granted !== undefined) {
         await hold(granted, call, shutdown)
         continue
       }
-      acquiring.abandon(isInVain)
-      const patienceMs = acquiring.patienceMs()
+      requests.abandon(isInVain)
+      const patienceMs = requests.patienceMs()
       if (patienceMs > 0) {
         trying = true
-        await bell.wait(patienceMs, call)
+        await wakeup.wait(patienceMs, call)
         continue
       }
       const choice = choose()
       if (typeof choice !== 'number') {
         trying = true
-        acquiring.start(choice, call, shutdown)
+        requests.start(choice, call, shutdown)
         continue
       }
       trying = false
-      acquiring.remember()
+      requests.remember()
       context.touched()
       reportFailureOnce()
-      await bell.wait(choice, call)
+      await wakeup.wait(choice, call)
     }
   }
 
   return {
-    held: () => tenure?.held(),
+    held: () => mapping?.held(),
     isOf: ({ protocol, family, port }) =>
       protocol === want.endpoint.protocol && family === want.endpoint.family && port === want.endpoint.port,
-    atRest: () => tenure !== undefined || !trying,
-    ring(why) {
-      if (tenure === undefined) trying = true
-      bell.ring(why)
+    atRest: () => mapping !== undefined || !trying,
+    wake(why) {
+      if (mapping === undefined) trying = true
+      wakeup.wake(why)
     },
     gatewayForgot(beforeMs) {
       // The restart may have been detected from the reply that granted this very lease.
-      if (tenure !== undefined && !tenure.gatewayForgot(beforeMs)) return
+      if (mapping !== undefined && !mapping.gatewayForgot(beforeMs)) return
       failures.clear()
       if (parted !== undefined && parted.askedMs < beforeMs) parted = undefined
-      bell.ring('check')
+      wakeup.wake('recheck')
     },
     async run(call, shutdown) {
       await pursue(call, shutdown).catch((error: unknown) => {
         if (!call.signal.aborted) host.log.info(`a mapping was given up: ${printable(String(error))}`)
       })
-      await tenure?.release(shutdown)
-      tenure = undefined
-      await acquiring.end(shutdown)
-      await context.claims.drop(want)
+      await mapping?.release(shutdown)
+      mapping = undefined
+      await requests.end(shutdown)
+      await context.mappingOwners.drop(want)
     }
   }
 }
 
 /** Returns the key of the gateway that holds this endpoint's mapping. */
-export const heldAt = (holding: Holding): string | undefined => {
-  const gateway = holding.held()?.mapper.gateway
+export const gatewayKeyOf = (endpointMapping: EndpointMapping): string | undefined => {
+  const gateway = endpointMapping.held()?.mapper.gateway
   return gateway === undefined || gateway === null ? undefined : gatewayKey(gateway)
 }

@@ -9,11 +9,11 @@ import {
 } from '@postern/interface'
 import type { Context } from '../context.js'
 import { eventReason, type EventReason, type MappingEvent, type MappingEventName } from '../model/events.js'
-import type { Holder } from '../candidates/address-owners.js'
-import type { Memory } from '../memory/mapping-memory.js'
-import type { Owner } from './mapping-owners.js'
-import { type Entry, gatewayKey } from '../discovery/discoveries.js'
-import { type Want, withSuffix } from '../discovery/endpoints.js'
+import type { AddressHolder } from '../candidates/address-holders.js'
+import type { Memory } from '../memory/store.js'
+import type { Owner } from '../model/events.js'
+import { type StrategyEntry, gatewayKey } from '../discovery/discoveries.js'
+import { type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
 
 /** A usable lease, and the first external address that it names. */
 export interface Grant {
@@ -23,19 +23,19 @@ export interface Grant {
 
 /** A lease that is held, and its origin. */
 export interface Held extends Grant {
-  readonly want: Want
-  readonly entry: Entry
+  readonly want: WantedEndpoint
+  readonly entry: StrategyEntry
   readonly mapper: Mapper
   readonly endpoint: Endpoint
   readonly memory: Memory
-  readonly holder: Holder
+  readonly holder: AddressHolder
 }
 
 /** Publishes a mapping: address ownership, candidates, stored memory, events. */
 export interface Publisher {
   /** Records that this holder has the lease's addresses. Must be called before another request to the gateway can
    * run. */
-  take(lease: Lease, holder: Holder): void
+  take(lease: Lease, holder: AddressHolder): void
   /** Publishes a lease that was taken: a new one, or the successor of `before`. */
   publish(next: Held, before: Held | undefined): void
   /** Withdraws the addresses that the next lease does not have. Returns true if no other holder has any of them. */
@@ -44,18 +44,18 @@ export interface Publisher {
   /** Reports the other programs of this host that hold the same mapping, if any. */
   tellOwners(about: Held, owners: readonly Owner[]): void
   /** Reports that nothing works. */
-  reportFailure(want: Want, reasons: readonly EventReason[]): void
+  reportFailure(want: WantedEndpoint, reasons: readonly EventReason[]): void
 }
 
 export function createPublisher(context: Context): Publisher {
-  const { host, memory, candidates, ledger, locals, emit } = context
+  const { host, memory, candidates, addressHolders, hostCandidates, emit } = context
 
   function withdraw(old: Held, next?: Held): boolean {
     const gone = old.lease.addresses.filter((address) => next?.lease.addresses.includes(address) !== true)
-    const last = gone.filter((address) => ledger.leave(address, old.holder))
+    const last = gone.filter((address) => addressHolders.leave(address, old.holder))
     for (const address of last) {
       candidates.withdraw(withSuffix(address, old.want))
-      locals.restore(withSuffix(address, old.want))
+      hostCandidates.restore(withSuffix(address, old.want))
     }
     return last.length === gone.length
   }
@@ -82,14 +82,14 @@ export function createPublisher(context: Context): Publisher {
       if (owners.length > 0) tell('shared', about, undefined, owners)
     },
     take(lease, holder) {
-      for (const address of lease.addresses) ledger.take(address, holder)
+      for (const address of lease.addresses) addressHolders.take(address, holder)
     },
     publish(next, before) {
       const { lease, entry, mapper, endpoint } = next
       if (before === undefined) entry.leases++
       entry.caveat = lease.caveat
       const isSame = before !== undefined && isSameList(before.lease.addresses, lease.addresses)
-      if (!isSame) context.claims.holds(endpoint, lease.addresses)
+      if (!isSame) context.mappingOwners.holds(endpoint, lease.addresses)
       if (before !== undefined && !isSame) withdraw(before, next)
       const expiresAt = lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : host.clock.wallMs() + lease.lifetimeMs
       for (const granted of lease.addresses) {

@@ -9,20 +9,21 @@ import {
   printable
 } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
-import type { Bell } from '../async/wakeup.js'
+import type { Wakeup } from '../async/wakeup.js'
 import type { ShutdownScope, Context } from '../context.js'
 import type { Failures } from './retry.js'
-import { createHolder } from '../candidates/address-owners.js'
-import { createLeftovers } from './uncertain-mappings.js'
-import { keyBytes, type Memory } from '../memory/mapping-memory.js'
-import { agreeOn } from './mapping-owners.js'
+import { createAddressHolder } from '../candidates/address-holders.js'
+import { createUncertainMappings } from './uncertain-mappings.js'
+import { keyBytes } from '../memory/mapping-memory.js'
+import { type Memory } from '../memory/store.js'
+import { agreeOn } from '../owners/mapping-owners.js'
 import { checkGrant, type Grant, type Held, type Publisher } from './publish-mapping.js'
-import type { Entry } from '../discovery/discoveries.js'
-import { ownPort, type Want } from '../discovery/endpoints.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
+import { ownPort, type WantedEndpoint } from '../discovery/endpoints.js'
 
 /** A mapper that can be asked for the wanted endpoint. */
 export interface Choice {
-  readonly entry: Entry
+  readonly entry: StrategyEntry
   readonly mapper: Mapper
   readonly endpoint: Endpoint
 }
@@ -31,8 +32,8 @@ export interface Choice {
 const inVain = new Error('the network has changed')
 
 /** The pending requests for one wanted endpoint. The first grant is kept, and later ones are released. */
-export interface Acquiring {
-  /** Asks one more mapper. The bell rings when it has answered. */
+export interface MappingRequests {
+  /** Asks one more mapper. Wakes the loop when it has answered. */
   start(choice: Choice, call: CallOptions, shutdown: ShutdownScope): void
   isAsked(mapper: Mapper): boolean
   /** Aborts requests that have become pointless, on a network that this host has left for example. */
@@ -51,7 +52,7 @@ export interface Acquiring {
   end(shutdown: ShutdownScope): Promise<void>
 }
 
-interface Flight {
+interface PendingRequest {
   readonly choice: Choice
   readonly cut: AbortController
   readonly done: Promise<void>
@@ -59,27 +60,27 @@ interface Flight {
   startedMs: number | undefined
 }
 
-export interface AcquiringParts {
-  readonly want: Want
+export interface MappingRequestsParts {
+  readonly want: WantedEndpoint
   readonly context: Context
   readonly failures: Failures
   readonly publisher: Publisher
-  readonly bell: Bell
+  readonly wakeup: Wakeup
   /** Returns the strategy that granted the held lease, if there is one. */
-  readonly holder: () => Entry | undefined
+  readonly holder: () => StrategyEntry | undefined
   /** Called when a late answer may have affected the held lease. */
   readonly disturbed: () => void
 }
 
-export function createAcquiring(parts: AcquiringParts): Acquiring {
-  const { want, context, failures, publisher, bell, holder: holding, disturbed } = parts
-  const { host, policy, desks, memory, ledger, claims } = context
+export function createMappingRequests(parts: MappingRequestsParts): MappingRequests {
+  const { want, context, failures, publisher, wakeup, holder: endpointMapping, disturbed } = parts
+  const { host, policy, queues, memory, addressHolders, mappingOwners } = context
   const { clock } = host
-  const flights = new Map<Mapper, Flight>()
-  const leftovers = createLeftovers(context)
+  const pendingRequests = new Map<Mapper, PendingRequest>()
+  const uncertainMappings = createUncertainMappings(context)
   let arrived: Held | undefined
 
-  const heldBy = (): Entry | undefined => arrived?.entry ?? holding()
+  const heldBy = (): StrategyEntry | undefined => arrived?.entry ?? endpointMapping()
   const isServed = (): boolean => heldBy() !== undefined
   const limitOf = ({ timeoutMs }: Mapper): number => timeoutMs ?? policy.verbMs
 
@@ -96,9 +97,9 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
 
   function giveBack(choice: Choice, lease: Lease, shutdown: ShutdownScope): Promise<void> {
     const { entry, mapper } = choice
-    return desks
+    return queues
       .of(mapper.gateway)
-      .serve(entry.name, () => release(choice, lease, shutdown))
+      .run(entry.name, () => release(choice, lease, shutdown))
       .catch(() => undefined)
   }
 
@@ -106,55 +107,60 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
   async function release({ entry, mapper, endpoint }: Choice, lease: Lease, shutdown: ShutdownScope): Promise<void> {
     const bounded = (call: CallOptions): Promise<void> =>
       attempt((own) => lease.release(own), limitOf(mapper), clock, call)
-    const isSame = lease.addresses.some(ledger.isHeld)
+    const isSame = lease.addresses.some(addressHolders.isHeld)
     // This is the same mapping as the live one. Another strategy may have made it as an entry of its own.
     if (isSame && heldBy() === entry) return
-    if (isSame) return leftovers.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
+    if (isSame)
+      return uncertainMappings.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
     // Another program of this host holds this mapping.
-    if ((await claims.others(endpoint, lease.addresses)).length > 0) return
+    if ((await mappingOwners.others(endpoint, lease.addresses)).length > 0) return
     // Another strategy was granted the same mapping meanwhile.
-    if (lease.addresses.some(ledger.isHeld)) {
+    if (lease.addresses.some(addressHolders.isHeld)) {
       if (heldBy() !== entry)
-        leftovers.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
+        uncertainMappings.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
       return
     }
     try {
       await bounded(shutdown)
     } catch (error) {
       host.log.debug(`${entry.name}: a lease that came too late was not released: ${printable(String(error))}`)
-      leftovers.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
+      uncertainMappings.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
     }
     disturbed()
   }
 
   /** Asks a mapper. Resolves with undefined if the grant is no longer needed. Rejects with a NatError or the signal's
    * reason. */
-  async function ask(flight: Flight, call: CallOptions, shutdown: ShutdownScope): Promise<Held | undefined> {
-    const { choice } = flight
+  async function ask(
+    pendingRequest: PendingRequest,
+    call: CallOptions,
+    shutdown: ShutdownScope
+  ): Promise<Held | undefined> {
+    const { choice } = pendingRequest
     const { entry, mapper, endpoint } = choice
-    const desk = desks.of(mapper.gateway)
-    const holder = createHolder(endpoint, () => bell.ring('look'))
+    const queue = queues.of(mapper.gateway)
+    const holder = createAddressHolder(endpoint, () => wakeup.wake('rescan'))
     // Store the key before the request is sent, so that the next run finds the mapping if this one is killed.
     const recall = async (): Promise<Memory> => {
       const known = await memory.recall(mapper.gateway, endpoint, call)
-      const agreed = await agreeOn(known, { claims, book: memory, want }, call)
+      const agreed = await agreeOn(known, { mappingOwners, memories: memory, want }, call)
       if (agreed.externalPort !== null) return agreed
       // Store the port as well: the next run may have another port, and would not know of this mapping.
       const { suggestedExternalPort: port, lifetimeMs } = requestFor(choice, agreed)
-      leftovers.note(entry.name, { memory: agreed, port, lifetimeMs })
+      uncertainMappings.note(entry.name, { memory: agreed, port, lifetimeMs })
       // Save before queueing. Otherwise each of many requests would, in its turn, wait for a file with all of them.
       await memory.saved(call)
       return agreed
     }
     let remembered = await recall()
-    return desk.serve(entry.name, async () => {
-      if (call.signal.aborted) leftovers.settle(remembered)
+    return queue.run(entry.name, async () => {
+      if (call.signal.aborted) uncertainMappings.settle(remembered)
       call.signal.throwIfAborted()
       // Another holder of the endpoint has released the mapping meanwhile, and its memory was forgotten.
       if (!memory.has(remembered)) remembered = await recall()
       const request = requestFor(choice, remembered)
-      flight.remembered = remembered
-      flight.startedMs = clock.monotonicMs()
+      pendingRequest.remembered = remembered
+      pendingRequest.startedMs = clock.monotonicMs()
       try {
         const late = (lease: Lease): void => shutdown.track(giveBack(choice, lease, shutdown))
         const lease = await attempt((bounded) => mapper.map(request, bounded), limitOf(mapper), clock, call, late)
@@ -170,11 +176,11 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
           return undefined
         }
         publisher.take(good.lease, holder)
-        desk.lastContactMs.set(entry.name, clock.monotonicMs())
+        queue.lastContactMs.set(entry.name, clock.monotonicMs())
         return { ...good, want, entry, mapper, endpoint, memory: remembered, holder }
       } catch (error) {
         if (call.signal.aborted || mayRemain(error)) leave(choice, request, remembered)
-        else leftovers.settle(remembered)
+        else uncertainMappings.settle(remembered)
         throw error
       }
     })
@@ -186,7 +192,7 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
     const { suggestedExternalPort: port, lifetimeMs } = request
     const remove = (call: CallOptions): Promise<void> =>
       attempt(async (own) => mapper.undo?.(request, own), policy.undoMs, clock, call)
-    leftovers.add({
+    uncertainMappings.add({
       strategy: entry.name,
       mapper,
       endpoint,
@@ -198,66 +204,67 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
   /** Deletes what failed attempts may have left. While another strategy holds a mapping it waits: both may be the same
    * entry in the router. */
   function tidyUp(shutdown: ShutdownScope): void {
-    if (!leftovers.isEmpty() && !isServed()) shutdown.track(leftovers.removeSome(shutdown, isServed).then(disturbed))
+    if (!uncertainMappings.isEmpty() && !isServed())
+      shutdown.track(uncertainMappings.removeSome(shutdown, isServed).then(disturbed))
   }
 
-  async function fly(flight: Flight, call: CallOptions, shutdown: ShutdownScope): Promise<void> {
-    const { entry, mapper } = flight.choice
+  async function fly(pendingRequest: PendingRequest, call: CallOptions, shutdown: ShutdownScope): Promise<void> {
+    const { entry, mapper } = pendingRequest.choice
     entry.asking++
     try {
-      const granted = await ask(flight, call, shutdown)
+      const granted = await ask(pendingRequest, call, shutdown)
       failures.granted(entry)
       entry.failure = undefined
-      if (granted !== undefined) leftovers.taken(granted.memory)
+      if (granted !== undefined) uncertainMappings.taken(granted.memory)
       if (granted === undefined) return
       // The grant arrived after the endpoint was removed, or after another grant.
       if (!call.signal.aborted && !isServed()) arrived = granted
-      else if (publisher.withdraw(granted)) await giveBack(flight.choice, granted.lease, shutdown)
+      else if (publisher.withdraw(granted)) await giveBack(pendingRequest.choice, granted.lease, shutdown)
     } catch (error) {
       if (!call.signal.aborted) failures.add(entry, mapper, asNatError(error))
     } finally {
       entry.asking--
-      flights.delete(mapper)
-      bell.ring('look')
+      pendingRequests.delete(mapper)
+      wakeup.wake('rescan')
       if (!call.signal.aborted) tidyUp(shutdown)
     }
   }
 
   return {
-    isAsked: (mapper) => flights.has(mapper),
+    isAsked: (mapper) => pendingRequests.has(mapper),
     abandon(isInVain) {
-      for (const { choice, cut } of flights.values()) if (isInVain(choice)) cut.abort(inVain)
+      for (const { choice, cut } of pendingRequests.values()) if (isInVain(choice)) cut.abort(inVain)
     },
-    isUnderWay: () => flights.size > 0,
+    isUnderWay: () => pendingRequests.size > 0,
     giveBack,
     start(choice, call, shutdown) {
       const cut = new AbortController()
-      const flight: { -readonly [key in keyof Flight]: Flight[key] } = {
+      const pendingRequest: { -readonly [key in keyof PendingRequest]: PendingRequest[key] } = {
         choice,
         cut,
         done: Promise.resolve(),
         remembered: undefined,
         startedMs: undefined
       }
-      flights.set(choice.mapper, flight)
-      flight.done = fly(flight, { signal: anySignal([call.signal, cut.signal]) }, shutdown)
-      shutdown.track(flight.done)
+      pendingRequests.set(choice.mapper, pendingRequest)
+      pendingRequest.done = fly(pendingRequest, { signal: anySignal([call.signal, cut.signal]) }, shutdown)
+      shutdown.track(pendingRequest.done)
     },
     patienceMs() {
       let ms = 0
-      for (const { choice, startedMs } of flights.values()) {
+      for (const { choice, startedMs } of pendingRequests.values()) {
         const { entry, mapper } = choice
         // A queued request waits as long as the running one of its strategy may.
         const ownMs = startedMs === undefined ? undefined : startedMs + policy.attemptMs - clock.monotonicMs()
-        ms = Math.max(ms, ownMs ?? desks.of(mapper.gateway).overdueInMs(entry.name) ?? policy.attemptMs)
+        ms = Math.max(ms, ownMs ?? queues.of(mapper.gateway).overdueInMs(entry.name) ?? policy.attemptMs)
       }
       return ms
     },
     remember() {
-      for (const { choice, remembered } of flights.values()) {
+      for (const { choice, remembered } of pendingRequests.values()) {
         if (remembered === undefined || isServed()) continue
         const { suggestedExternalPort: port, lifetimeMs } = requestFor(choice, remembered)
-        leftovers.note(choice.entry.name, { memory: remembered, port, lifetimeMs })
+        uncertainMappings.note(choice.entry.name, { memory: remembered, port, lifetimeMs })
       }
     },
     take() {
@@ -266,16 +273,16 @@ export function createAcquiring(parts: AcquiringParts): Acquiring {
       return grant
     },
     async end(shutdown) {
-      await Promise.all([...flights.values()].map(({ done }) => done))
+      await Promise.all([...pendingRequests.values()].map(({ done }) => done))
       const grant = this.take()
       if (grant !== undefined && publisher.withdraw(grant)) await giveBack(grant, grant.lease, shutdown)
-      await leftovers.removeAll(shutdown)
+      await uncertainMappings.removeAll(shutdown)
     }
   }
 }
 
 /** Returns the remembered port, so that an existing mapping is reused, unless the application now names another one. */
-const portToAsk = ({ externalPort }: Want, remembered: Memory): number | undefined =>
+const portToAsk = ({ externalPort }: WantedEndpoint, remembered: Memory): number | undefined =>
   externalPort === undefined || remembered.wantedPort === externalPort
     ? (remembered.externalPort ?? externalPort)
     : externalPort

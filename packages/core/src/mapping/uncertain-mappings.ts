@@ -1,6 +1,6 @@
 import { type CallOptions, type Endpoint, type Mapper, printable } from '@postern/interface'
 import type { Context } from '../context.js'
-import type { Memory } from '../memory/mapping-memory.js'
+import type { Memory } from '../memory/store.js'
 
 /** What a gateway was asked for. */
 export interface Asked {
@@ -11,7 +11,7 @@ export interface Asked {
 }
 
 /** A mapping that a gateway may still hold for an endpoint although this process does not use it. */
-export interface Leftover {
+export interface UncertainMapping {
   readonly strategy: string
   readonly mapper: Mapper
   readonly endpoint: Endpoint
@@ -22,9 +22,9 @@ export interface Leftover {
 }
 
 /** What attempts to map one wanted endpoint may have left in routers. */
-export interface Leftovers {
+export interface UncertainMappings {
   isEmpty(): boolean
-  add(leftover: Leftover): void
+  add(uncertain: UncertainMapping): void
   /** Deletes those that have not failed twice, each in the strategy's turn, while `until` returns false. */
   removeSome(call: CallOptions, until: () => boolean): Promise<void>
   /** Deletes all of them. The next run tries again where that fails. */
@@ -40,9 +40,9 @@ export interface Leftovers {
 /** After this many failures deletion waits for the end. */
 const maxFailures = 2
 
-export function createLeftovers({ host, memory: book, desks, claims }: Context): Leftovers {
+export function createUncertainMappings({ host, memory: memories, queues, mappingOwners }: Context): UncertainMappings {
   const { clock } = host
-  const leftovers = new Set<Leftover>()
+  const uncertainMappings = new Set<UncertainMapping>()
   /** How often in a row deletion at a mapper has failed. */
   const failures = new WeakMap<Mapper, number>()
   /** The memories as they were before a slow request, by key. */
@@ -52,26 +52,30 @@ export function createLeftovers({ host, memory: book, desks, claims }: Context):
     if (before.has(memory.key)) return
     before.set(memory.key, memory)
     const expiresAt = lifetimeMs === Number.POSITIVE_INFINITY ? null : clock.wallMs() + lifetimeMs
-    book.note(memory, { strategy, externalPort: port, expiresAt })
+    memories.note(memory, { strategy, externalPort: port, expiresAt })
   }
 
   function settle({ key }: Memory): void {
     const memory = before.get(key)
-    if (memory === undefined || [...leftovers].some(({ asked }) => asked?.memory.key === key)) return
+    if (memory === undefined || [...uncertainMappings].some(({ asked }) => asked?.memory.key === key)) return
     before.delete(key)
     const { strategy, externalPort, expiresAt } = memory
-    book.note(memory, { strategy, externalPort, expiresAt })
+    memories.note(memory, { strategy, externalPort, expiresAt })
   }
 
-  async function remove(leftover: Leftover, call: CallOptions, isDue: (leftover: Leftover) => boolean): Promise<void> {
-    const { strategy, mapper, asked } = leftover
+  async function remove(
+    uncertain: UncertainMapping,
+    call: CallOptions,
+    isDue: (uncertain: UncertainMapping) => boolean
+  ): Promise<void> {
+    const { strategy, mapper, asked } = uncertain
     try {
       // If another program of this host maps the endpoint, this may be its mapping.
-      const isOthers = (await claims.others(leftover.endpoint)).length > 0
+      const isOthers = (await mappingOwners.others(uncertain.endpoint)).length > 0
       // The endpoint may have been mapped meanwhile.
-      if (!isDue(leftover)) return
-      if (!isOthers) await leftover.remove(call)
-      leftovers.delete(leftover)
+      if (!isDue(uncertain)) return
+      if (!isOthers) await uncertain.remove(call)
+      uncertainMappings.delete(uncertain)
       failures.delete(mapper)
       if (asked !== undefined) settle(asked.memory)
     } catch (error) {
@@ -80,12 +84,12 @@ export function createLeftovers({ host, memory: book, desks, claims }: Context):
     }
   }
 
-  async function removeEach(call: CallOptions, isDue: (leftover: Leftover) => boolean): Promise<void> {
-    for (const leftover of leftovers) {
-      await desks
-        .of(leftover.mapper.gateway)
-        .serve(leftover.strategy, async () => {
-          if (leftovers.has(leftover) && isDue(leftover)) await remove(leftover, call, isDue)
+  async function removeEach(call: CallOptions, isDue: (uncertain: UncertainMapping) => boolean): Promise<void> {
+    for (const uncertain of uncertainMappings) {
+      await queues
+        .of(uncertain.mapper.gateway)
+        .run(uncertain.strategy, async () => {
+          if (uncertainMappings.has(uncertain) && isDue(uncertain)) await remove(uncertain, call, isDue)
         })
         .catch(() => undefined)
     }
@@ -95,14 +99,15 @@ export function createLeftovers({ host, memory: book, desks, claims }: Context):
     note,
     settle,
     taken: ({ key }) => before.delete(key),
-    isEmpty: () => leftovers.size === 0,
-    add(leftover) {
-      const { strategy, mapper, asked } = leftover
-      if (asked === undefined) return void leftovers.add(leftover)
+    isEmpty: () => uncertainMappings.size === 0,
+    add(uncertain) {
+      const { strategy, mapper, asked } = uncertain
+      if (asked === undefined) return void uncertainMappings.add(uncertain)
       note(strategy, asked)
       // Each try of one mapper may leave the same mapping.
-      for (const each of leftovers) if (each.mapper === mapper && each.asked !== undefined) leftovers.delete(each)
-      leftovers.add(leftover)
+      for (const each of uncertainMappings)
+        if (each.mapper === mapper && each.asked !== undefined) uncertainMappings.delete(each)
+      uncertainMappings.add(uncertain)
     },
     removeSome: (call, until) =>
       removeEach(call, ({ mapper }) => !until() && (failures.get(mapper) ?? 0) < maxFailures),

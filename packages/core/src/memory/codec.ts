@@ -1,5 +1,5 @@
 import { classOf } from '@postern/interface'
-import type { Memory } from './mapping-memory.js'
+import type { Memory } from './store.js'
 import { areQuirks } from './router-quirks.js'
 
 const format = 1

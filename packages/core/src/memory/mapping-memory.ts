@@ -1,52 +1,11 @@
 import { type CallOptions, type Clock, type Endpoint, type Gateway, hasNextHop } from '@postern/interface'
-import { createBell } from '../async/wakeup.js'
+import { createWakeup } from '../async/wakeup.js'
 import { isMemory } from './codec.js'
-import { createPatience, unlessAborted } from './store-timeout.js'
+import { createStoreTimeout, unlessAborted } from './store-timeout.js'
 import { isSameQuirks, knownQuirks, noteOf, quirksAfter, surplusNotes } from './router-quirks.js'
+import type { Memory, Store } from './store.js'
 
-/** What is remembered of one mapping, across runs and across `kill -9`. JSON, with times in Unix ms. */
-export interface Memory {
-  /** The router: its address, and its hardware address where that is known. Empty for a mapping without a router. */
-  readonly gateway: { readonly address: string; readonly mac: string | null }
-  /** The endpoint that it leads to. */
-  readonly endpoint: Endpoint
-  /** The name of the strategy that granted it; null until one has. */
-  readonly strategy: string | null
-  /** 32 hexadecimal digits. Secret: it allows deleting the mapping. */
-  readonly key: string
-  /** Null until a port was granted. */
-  readonly externalPort: number | null
-  /** The external port that was requested then. A request for another port does not reuse the granted one. */
-  readonly wantedPort: number | null
-  /** Null until something was granted, and for a mapping that never expires. */
-  readonly expiresAt: number | null
-  /** When the address was last verified from outside. */
-  readonly verifiedAt: number | null
-  /** How the router deviates from its protocols, as strategies reported it: `upnp:only-permanent-leases` for example.
-   * Quirks outlive the mapping, and later requests carry them. */
-  readonly quirks?: readonly string[]
-}
-
-/** Where memories are kept. */
-export interface Store {
-  /** Resolves with what was saved last; with an empty array if there is nothing yet, or nothing usable. */
-  load(): Promise<readonly Memory[]>
-  /** Replaces all memories, completely or not at all. */
-  save(memories: readonly Memory[]): Promise<void>
-}
-
-/** Creates a store that is lost with the process: the default. */
-export function memoryStore(memories: readonly Memory[] = []): Store {
-  let kept = memories
-  return {
-    load: async () => kept,
-    save: async (next) => {
-      kept = next
-    }
-  }
-}
-
-export interface MemoryBook {
+export interface MappingMemory {
   /** Resolves when the store has been read, or does not answer in time. What it returns later is added then. */
   open(call: CallOptions): Promise<void>
   readonly all: () => readonly Memory[]
@@ -88,9 +47,9 @@ const maxMemories = 1024
 /** How long to wait for the store (ms): a missing disk must not keep a host unreachable. */
 const patienceMs = 1500
 
-export function createMemoryBook(store: Store, clock: Clock, onError: (error: unknown) => void): MemoryBook {
-  const book = new Map<string, Memory>()
-  /** The memories with quirks. They are few, so that nothing has to search the whole book. */
+export function createMappingMemory(store: Store, clock: Clock, onError: (error: unknown) => void): MappingMemory {
+  const memories = new Map<string, Memory>()
+  /** The memories with quirks. They are few, so that nothing has to search all memories. */
   const quirky = new Map<string, Memory>()
   // A hardware address may be known in one run and not in the next, so memories are found by address too.
   const byAddress = new Map<string, string>()
@@ -101,13 +60,13 @@ export function createMemoryBook(store: Store, clock: Clock, onError: (error: un
   /** Pending while the store is read. Nothing is saved before that, so that unread memories are not overwritten. */
   let reading: Promise<void> | undefined
   let isOpening = false
-  const patience = createPatience(patienceMs, clock, onError)
+  const withinTimeout = createStoreTimeout(patienceMs, clock, onError)
   let saving: Promise<void> | undefined
   let noting: Promise<void> | undefined
   let savedMs = Number.NEGATIVE_INFINITY
   let dueMs = Number.POSITIVE_INFINITY
   let closed = new AbortController()
-  const bell = createBell(clock)
+  const wakeup = createWakeup(clock)
 
   async function save(): Promise<void> {
     while (dirty) {
@@ -115,7 +74,7 @@ export function createMemoryBook(store: Store, clock: Clock, onError: (error: un
       dueMs = Number.POSITIVE_INFINITY
       savedMs = clock.monotonicMs()
       try {
-        await store.save([...book.values()])
+        await store.save([...memories.values()])
         hasFailed = false
       } catch (error) {
         hasFailed = true
@@ -131,8 +90,8 @@ export function createMemoryBook(store: Store, clock: Clock, onError: (error: un
   async function saveNotes(call: CallOptions): Promise<void> {
     while (dirty) {
       // Round up: the rest of a fraction may be too little for a clock to advance by.
-      const leftMs = Math.ceil(Math.max(dueMs, savedMs + soonMs + book.size * perMemoryMs) - clock.monotonicMs())
-      if (leftMs > 0) await bell.wait(leftMs, call)
+      const leftMs = Math.ceil(Math.max(dueMs, savedMs + soonMs + memories.size * perMemoryMs) - clock.monotonicMs())
+      if (leftMs > 0) await wakeup.wait(leftMs, call)
       else await (reading === undefined ? flush() : unlessAborted(reading, call))
     }
   }
@@ -141,10 +100,10 @@ export function createMemoryBook(store: Store, clock: Clock, onError: (error: un
     const before = dueMs
     dueMs = Math.min(dueMs, clock.monotonicMs() + ms)
     if (noting !== undefined) {
-      if (dueMs < before) bell.ring('look')
+      if (dueMs < before) wakeup.wake('rescan')
       return
     }
-    // If the book is closed meanwhile, `close` saves the rest.
+    // If the memory is closed meanwhile, `close` saves the rest.
     noting = saveNotes(closed).then(
       () => (noting = undefined),
       () => (noting = undefined)
@@ -152,12 +111,12 @@ export function createMemoryBook(store: Store, clock: Clock, onError: (error: un
   }
   function put(key: string, memory: Memory): void {
     keys.set(memory, key)
-    book.set(key, memory)
+    memories.set(key, memory)
     if (memory.quirks === undefined || memory.quirks.length === 0) quirky.delete(key)
     else quirky.set(key, memory)
   }
   function drop(key: string): void {
-    book.delete(key)
+    memories.delete(key)
     quirky.delete(key)
   }
   function keep(memory: Memory): void {
@@ -167,21 +126,21 @@ export function createMemoryBook(store: Store, clock: Clock, onError: (error: un
   }
   const keyOf = (memory: Memory): string => keys.get(memory) ?? bookKey(memory.gateway, memory.endpoint)
   function find(gateway: Memory['gateway'], endpoint: Endpoint): Memory | undefined {
-    const exact = book.get(bookKey(gateway, endpoint))
+    const exact = memories.get(bookKey(gateway, endpoint))
     if (exact !== undefined) return exact
-    const similar = book.get(byAddress.get(bookKey({ ...gateway, mac: null }, endpoint)) ?? '')
+    const similar = memories.get(byAddress.get(bookKey({ ...gateway, mac: null }, endpoint)) ?? '')
     return similar === undefined || (gateway.mac !== null && similar.gateway.mac !== null) ? undefined : similar
   }
 
   /** Returns the memories to forget before another one is added: those of networks that the host left long ago. */
   function surplusIdle(): readonly Memory[] {
-    if (book.size < purgeAt) return []
+    if (memories.size < purgeAt) return []
     const now = clock.wallMs()
     const isIdle = ({ externalPort, expiresAt }: Memory): boolean =>
       externalPort === null || (expiresAt !== null && expiresAt <= now)
-    const surplus = [...book.values()].filter(isIdle).slice(0, book.size - maxMemories + 1)
-    // If all of them are needed, do not search the book again for each new one.
-    purgeAt = Math.max(maxMemories, 2 * (book.size - surplus.length))
+    const surplus = [...memories.values()].filter(isIdle).slice(0, memories.size - maxMemories + 1)
+    // If all of them are needed, do not search them again for each new one.
+    purgeAt = Math.max(maxMemories, 2 * (memories.size - surplus.length))
     return surplus
   }
 
@@ -206,10 +165,10 @@ export function createMemoryBook(store: Store, clock: Clock, onError: (error: un
       isOpening = true
       // Deferred, so that `reading` is set before a store that throws at once is done.
       reading ??= Promise.resolve().then(read)
-      await patience(reading, call).catch(() => undefined)
+      await withinTimeout(reading, call).catch(() => undefined)
       isOpening = false
     },
-    all: () => [...book.values()],
+    all: () => [...memories.values()],
     async recall(gateway, endpoint, call) {
       const at = placeOf(gateway)
       const known = find(at, endpoint)
@@ -232,18 +191,18 @@ export function createMemoryBook(store: Store, clock: Clock, onError: (error: un
       return memory
     },
     async rekey(memory, key, call) {
-      const next = { ...(book.get(keyOf(memory)) ?? memory), key }
+      const next = { ...(memories.get(keyOf(memory)) ?? memory), key }
       keep(next)
       dirty = true
-      await patience(flush(), call)
+      await withinTimeout(flush(), call)
       return next
     },
     // A forgotten memory may remain as a note of quirks, under another key.
-    has: (memory) => book.get(keyOf(memory))?.key === memory.key,
+    has: (memory) => memories.get(keyOf(memory))?.key === memory.key,
     quirks: (gateway, strategy) => knownQuirks(quirky.values(), placeOf(gateway), strategy),
     note(memory, { told, ...changes }) {
       const key = keyOf(memory)
-      const current = book.get(key) ?? memory
+      const current = memories.get(key) ?? memory
       const quirks = told && quirksAfter(current.quirks, changes.strategy ?? '', told)
       const next = { ...current, ...changes, ...(quirks === undefined ? {} : { quirks }) }
       put(key, next)
@@ -253,10 +212,10 @@ export function createMemoryBook(store: Store, clock: Clock, onError: (error: un
         isSameQuirks(next.quirks, current.quirks)
       saveWithin(isOld ? lazilyMs : soonMs)
     },
-    saved: (call) => patience(flush(), call),
+    saved: (call) => withinTimeout(flush(), call),
     forget(memory) {
       const key = keyOf(memory)
-      const known = book.get(key)
+      const known = memories.get(key)
       if (known === undefined) return
       drop(key)
       const note = noteOf(known, quirky.values(), newKey())
@@ -266,15 +225,15 @@ export function createMemoryBook(store: Store, clock: Clock, onError: (error: un
     },
     async close() {
       closed.abort(over)
-      if (noting !== undefined) await patience(noting, unlimited)
+      if (noting !== undefined) await withinTimeout(noting, unlimited)
       if (hasFailed) dirty = true
-      await patience(flush(), unlimited)
+      await withinTimeout(flush(), unlimited)
     }
   }
 }
 
 /** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const over = new Error('the book is closed')
+const over = new Error('the memories is closed')
 const unlimited: CallOptions = { signal: new AbortController().signal }
 
 const nowhere = { address: '', mac: null }

@@ -1,4 +1,4 @@
-import type { Memory } from './mapping-memory.js'
+import type { Memory } from './store.js'
 
 /** Maximum number of routers that are remembered without a mapping. The oldest are forgotten. */
 const maxNotes = 32

@@ -2,7 +2,7 @@ import type { CallOptions, Clock } from '@postern/interface'
 
 /** Waits for an operation of a store. Resolves when it is done, or when it takes too long. Rejects with the signal's
  * reason. */
-export type Patience = (work: Promise<void>, call: CallOptions) => Promise<void>
+export type StoreTimeout = (work: Promise<void>, call: CallOptions) => Promise<void>
 
 /** Created once, because abort() without a reason creates an error with a stack trace each time. */
 const over = new Error('no longer waited for')
@@ -11,7 +11,7 @@ const over = new Error('no longer waited for')
  * Bounds the wait for a store, so that a missing disk does not keep a host unreachable. Work that takes longer than
  * `ms` is reported to `onError`; later work is not waited for until it is done. The work must not reject.
  */
-export function createPatience(ms: number, clock: Clock, onError: (error: unknown) => void): Patience {
+export function createStoreTimeout(ms: number, clock: Clock, onError: (error: unknown) => void): StoreTimeout {
   let isSlow = false
 
   return async (work, call) => {

@@ -1,6 +1,5 @@
 import { errorText, printable } from '@postern/interface'
 import type { NatError, Protocol } from '@postern/interface'
-import type { Owner } from '../mapping/mapping-owners.js'
 import type { PeerReport, Report, StrategyReport } from './report.js'
 
 /** What happened to a wanted endpoint. `mapped`: a mapping was granted. `renewed`: it was renewed unchanged.
@@ -18,6 +17,14 @@ export type MappingEventName =
   | 'failed'
   | 'released'
   | 'shared'
+
+/** A program of this host that uses the mapping of an endpoint. */
+export interface Owner {
+  /** The id of its process. */
+  readonly pid: number
+  /** Its name, for people. */
+  readonly program: string
+}
 
 /** An event of one wanted endpoint. `postern --json` prints this object unchanged. */
 export interface MappingEvent {

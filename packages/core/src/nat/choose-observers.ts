@@ -1,16 +1,16 @@
 import { type Family, familyOf, type Observer } from '@postern/interface'
-import type { Entry } from '../discovery/discoveries.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
 
 /** An observer, and the strategy that found it. */
 export interface Found {
   readonly observer: Observer
-  readonly entry: Entry
+  readonly entry: StrategyEntry
 }
 
 /** Returns up to `count` observers for a socket of this family, on distinct networks first, because neighbours see the
  * same. Without a family, observers of any family. */
 export function chooseObservers(
-  entries: readonly Entry[],
+  entries: readonly StrategyEntry[],
   family: Family | undefined,
   count: number
 ): readonly Found[] {

@@ -12,7 +12,7 @@ import {
 import type { NatReport } from '../model/report.js'
 
 /** What one observer saw of one socket. */
-export interface Sighting {
+export interface NatObservation {
   readonly party: Party
   /** The strategy that found the observer. */
   readonly strategy: string
@@ -39,11 +39,11 @@ const strictness: readonly Behaviour[] = ['endpoint-independent', 'address-depen
  * external address; nothing is concluded where servers contradict each other; and where their reports differ, the more
  * restrictive behaviour is assumed.
  */
-export function natOf(sightings: readonly Sighting[]): NatKnowledge {
-  if (sightings.length === 0) return { nat: null, dispute: undefined }
+export function natOf(natObservations: readonly NatObservation[]): NatKnowledge {
+  if (natObservations.length === 0) return { nat: null, dispute: undefined }
   // Address translation concerns IPv4. Without observations over IPv4, those over IPv6 at least show a firewall.
-  const four = sightings.filter(({ endpoint }) => endpoint.family === 4)
-  const judged = [...bySocket(four.length > 0 ? four : sightings).values()].map(judge)
+  const four = natObservations.filter(({ endpoint }) => endpoint.family === 4)
+  const judged = [...bySocket(four.length > 0 ? four : natObservations).values()].map(judge)
   const nats = judged.flatMap(({ nat }) => nat ?? [])
   return {
     nat: {
@@ -55,9 +55,9 @@ export function natOf(sightings: readonly Sighting[]): NatKnowledge {
   }
 }
 
-function bySocket(sightings: readonly Sighting[]): ReadonlyMap<string, readonly Sighting[]> {
-  const sockets = new Map<string, Sighting[]>()
-  for (const each of sightings) {
+function bySocket(natObservations: readonly NatObservation[]): ReadonlyMap<string, readonly NatObservation[]> {
+  const sockets = new Map<string, NatObservation[]>()
+  for (const each of natObservations) {
     const key = `${each.endpoint.address} ${each.endpoint.port}`
     sockets.set(key, [...(sockets.get(key) ?? []), each])
   }
@@ -65,14 +65,14 @@ function bySocket(sightings: readonly Sighting[]): ReadonlyMap<string, readonly 
 }
 
 /** Concludes from the observations of one socket. */
-function judge(sightings: readonly Sighting[]): NatKnowledge {
-  const address = majority(sightings, ({ observation }) => parseMultiaddr(observation.address)?.address ?? '')
+function judge(natObservations: readonly NatObservation[]): NatKnowledge {
+  const address = majority(natObservations, ({ observation }) => parseMultiaddr(observation.address)?.address ?? '')
   if (address === undefined)
-    return { nat: unknown, dispute: disagreement(sightings, 'at different external addresses') }
-  const heard = sightings.filter(({ observation }) => parseMultiaddr(observation.address)?.address === address)
+    return { nat: unknown, dispute: disagreement(natObservations, 'at different external addresses') }
+  const heard = natObservations.filter(({ observation }) => parseMultiaddr(observation.address)?.address === address)
   // Ignore everything else that the minority servers report, and name them in the error.
   const dispute =
-    heard.length < sightings.length ? disagreement(sightings, 'at different external addresses') : undefined
+    heard.length < natObservations.length ? disagreement(natObservations, 'at different external addresses') : undefined
   const seen = heard.map(({ observation }) => observation)
   const mapping = mappingOf(heard)
   const rest = {
@@ -80,31 +80,37 @@ function judge(sightings: readonly Sighting[]): NatKnowledge {
     hairpin: agreed(seen.map(({ hairpin }) => hairpin))
   }
   if (mapping === 'disputed')
-    return { nat: { mapping: null, ...rest }, dispute: disagreement(sightings, 'at ports that contradict each other') }
+    return {
+      nat: { mapping: null, ...rest },
+      dispute: disagreement(natObservations, 'at ports that contradict each other')
+    }
   return { nat: { mapping, ...rest }, dispute }
 }
 
 /** Returns what the external port depends on, as several servers see it, or one with two addresses. */
-function mappingOf(sightings: readonly Sighting[]): Behaviour | 'disputed' | null {
-  const ports = new Set(sightings.map(({ observation }) => parseMultiaddr(observation.address)?.port))
-  const told = sightings.flatMap(({ observation }) => observation.mapping ?? [])
+function mappingOf(natObservations: readonly NatObservation[]): Behaviour | 'disputed' | null {
+  const ports = new Set(natObservations.map(({ observation }) => parseMultiaddr(observation.address)?.port))
+  const told = natObservations.flatMap(({ observation }) => observation.mapping ?? [])
   if (ports.size > 1) {
     // One server saw the same port from both of its addresses, and another server saw another port: no NAT does that.
     if (told.includes('endpoint-independent')) return 'disputed'
     // Two addresses cannot show all that the port depends on. For a peer the two dependent behaviours are equally hard.
     return worst(told) ?? 'address-and-port-dependent'
   }
-  return networksOf(sightings).size > 1 ? 'endpoint-independent' : worst(told)
+  return networksOf(natObservations).size > 1 ? 'endpoint-independent' : worst(told)
 }
 
-const networksOf = (sightings: readonly Sighting[]): ReadonlySet<string> =>
-  new Set(sightings.map(({ party }) => party.network))
+const networksOf = (natObservations: readonly NatObservation[]): ReadonlySet<string> =>
+  new Set(natObservations.map(({ party }) => party.network))
 
 /** Returns the value that most networks report; undefined if two values are reported by equally many. */
-function majority(sightings: readonly Sighting[], of: (sighting: Sighting) => string): string | undefined {
-  const values = [...new Set(sightings.map(of))]
+function majority(
+  natObservations: readonly NatObservation[],
+  of: (sighting: NatObservation) => string
+): string | undefined {
+  const values = [...new Set(natObservations.map(of))]
   const counted = values
-    .map((value) => ({ value, count: networksOf(sightings.filter((each) => of(each) === value)).size }))
+    .map((value) => ({ value, count: networksOf(natObservations.filter((each) => of(each) === value)).size }))
     .toSorted((a, b) => b.count - a.count)
   const [first, second] = counted
   return first !== undefined && first.count > (second?.count ?? 0) ? first.value : undefined
@@ -120,8 +126,8 @@ function agreed(values: readonly (NatReport['hairpin'] | undefined)[]): NatRepor
   return (said.length === 1 ? said[0] : undefined) ?? 'unknown'
 }
 
-function disagreement(sightings: readonly Sighting[], how: string): NatError {
-  const each = sightings.map(({ party, observation }) => `${party.id} sees ${observation.address}`)
+function disagreement(natObservations: readonly NatObservation[], how: string): NatError {
+  const each = natObservations.map(({ party, observation }) => `${party.id} sees ${observation.address}`)
   return natError('OBSERVERS_DISAGREE', `STUN servers see this host ${how}: ${each.join(', ')}`)
 }
 

@@ -9,13 +9,13 @@ import {
   printable
 } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
-import { type Bell, createBell } from '../async/wakeup.js'
+import { type Wakeup, createWakeup } from '../async/wakeup.js'
 import type { Context } from '../context.js'
 import type { NatFacts } from './nat-advice.js'
 import { backOffMs } from '../model/policy.js'
 import { chooseObservers, type Found } from './choose-observers.js'
-import type { Entry } from '../discovery/discoveries.js'
-import { checkObservation, type NatKnowledge, natOf, type Sighting } from './nat-behaviour.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
+import { checkObservation, type NatKnowledge, natOf, type NatObservation } from './nat-behaviour.js'
 
 /** Opens a UDP socket for observers, or returns one that is already open. The signal aborts when they have answered. */
 export type LendTap = (call: CallOptions) => DatagramTap | Promise<DatagramTap>
@@ -33,18 +33,21 @@ export interface Observers {
   /** Reports that the set of observers has changed. */
   look(): void
   readonly facts: () => NatFacts
-  readonly sightings: () => readonly Sighting[]
+  readonly natObservations: () => readonly NatObservation[]
   /** Resolves when no observer is being asked. */
   settled(): Promise<void>
 }
 
 /** The outcome of asking one observer, and the strategy that found it. */
-type Outcome = { readonly entry: Entry } & ({ readonly sighting: Sighting } | { readonly failure: NatError })
+type Outcome = { readonly entry: StrategyEntry } & (
+  | { readonly sighting: NatObservation }
+  | { readonly failure: NatError }
+)
 
 /** A lent socket, and what was observed of it in this network. */
 interface Lent {
   readonly open: LendTap
-  readonly bell: Bell
+  readonly wakeup: Wakeup
   readonly outcomes: Map<string, Outcome>
   /** The ids of the observers that are not asked again. */
   readonly asked: Set<string>
@@ -60,7 +63,7 @@ const answered = new Error('the observers have answered')
 const minuteMs = 60_000
 
 export function createObservers(context: Context): Observers {
-  const { host, policy, roster } = context
+  const { host, policy, discoveries } = context
   const { clock } = host
   const lent = new Set<Lent>()
   const running = new Set<Promise<void>>()
@@ -84,7 +87,9 @@ export function createObservers(context: Context): Observers {
   }
 
   const toAsk = ({ family, asked }: Lent): readonly Found[] =>
-    chooseObservers(roster.entries, family, policy.observers).filter(({ observer }) => !asked.has(observer.party.id))
+    chooseObservers(discoveries.entries, family, policy.observers).filter(
+      ({ observer }) => !asked.has(observer.party.id)
+    )
 
   /** Asks the observers that have not been asked in this network. None is asked too often, however often networks
    * change. */
@@ -117,9 +122,9 @@ export function createObservers(context: Context): Observers {
   /** Records that none of a strategy's servers has an address of the socket's family, so that its line does not look as
    * if they would be asked. */
   function noteOtherFamily(family: Family): void {
-    const able = chooseObservers(roster.entries, family, Number.POSITIVE_INFINITY)
+    const able = chooseObservers(discoveries.entries, family, Number.POSITIVE_INFINITY)
     const told = outcomesOf()
-    for (const entry of roster.entries) {
+    for (const entry of discoveries.entries) {
       if (entry.kind !== 'observer' || entry.abilities.size === 0) continue
       if ([...able, ...told].some((each) => each.entry === entry)) continue
       entry.failure = natError(
@@ -133,7 +138,7 @@ export function createObservers(context: Context): Observers {
   /** Records that there was no socket to ask with. */
   function noteNoSocket(error: NatError): void {
     const told = outcomesOf()
-    for (const entry of roster.entries) {
+    for (const entry of discoveries.entries) {
       if (entry.kind !== 'observer' || told.some((each) => each.entry === entry)) continue
       entry.failure = error
       context.touched()
@@ -152,7 +157,7 @@ export function createObservers(context: Context): Observers {
 
   /** Sets the failure in a strategy's line: that of its first observer if all of them failed, else a dispute if there
    * is one. */
-  function tell(entry: Entry): void {
+  function tell(entry: StrategyEntry): void {
     const own = outcomesOf().filter((outcome) => outcome.entry === entry)
     const failures = own.flatMap((outcome) => ('failure' in outcome ? [outcome.failure] : []))
     entry.hasTold = failures.length < own.length
@@ -161,9 +166,9 @@ export function createObservers(context: Context): Observers {
   }
 
   const outcomesOf = (): readonly Outcome[] => [...lent].flatMap(({ outcomes }) => [...outcomes.values()])
-  const sightings = (): readonly Sighting[] =>
+  const natObservations = (): readonly NatObservation[] =>
     outcomesOf().flatMap((outcome) => ('sighting' in outcome ? [outcome.sighting] : []))
-  const knowledge = (): NatKnowledge => (known ??= natOf(sightings()))
+  const knowledge = (): NatKnowledge => (known ??= natOf(natObservations()))
   const succeeded = ({ outcomes }: Lent): boolean => [...outcomes.values()].some((outcome) => 'sighting' in outcome)
 
   async function watch(each: Lent, call: CallOptions): Promise<void> {
@@ -172,7 +177,7 @@ export function createObservers(context: Context): Observers {
     let before = ''
     for (;;) {
       // Open no socket while there is no observer to ask.
-      while (toAsk(each).length === 0) await each.bell.wait(Number.POSITIVE_INFINITY, call)
+      while (toAsk(each).length === 0) await each.wakeup.wait(Number.POSITIVE_INFINITY, call)
       const isLent = await round(each, call).then(
         () => true,
         (error: unknown) => {
@@ -203,8 +208,8 @@ export function createObservers(context: Context): Observers {
     const nowMs = clock.monotonicMs()
     let dueMs = nowMs + retryMs
     while (!isLent || toAsk(each).length === 0) {
-      const why = await each.bell.wait(dueMs - clock.monotonicMs(), call)
-      if (why === 'check') dueMs = Math.min(dueMs, nowMs + spacingMs)
+      const why = await each.wakeup.wait(dueMs - clock.monotonicMs(), call)
+      if (why === 'recheck') dueMs = Math.min(dueMs, nowMs + spacingMs)
       if (clock.monotonicMs() >= dueMs) return each.asked.clear()
     }
   }
@@ -229,7 +234,7 @@ export function createObservers(context: Context): Observers {
     each.family = undefined
     each.outcomes.clear()
     each.asked.clear()
-    each.bell.silence()
+    each.wakeup.clear()
     known = undefined
   }
 
@@ -238,7 +243,7 @@ export function createObservers(context: Context): Observers {
       if (signal?.aborted === true) return
       const each: Lent = {
         open,
-        bell: createBell(clock),
+        wakeup: createWakeup(clock),
         outcomes: new Map(),
         asked: new Set(),
         family: undefined,
@@ -262,10 +267,10 @@ export function createObservers(context: Context): Observers {
     },
     reset: () => lent.forEach(forget),
     doubt() {
-      for (const { bell } of lent) bell.ring('check')
+      for (const { wakeup } of lent) wakeup.wake('recheck')
     },
     look() {
-      for (const { bell } of lent) bell.ring('look')
+      for (const { wakeup } of lent) wakeup.wake('rescan')
     },
     facts() {
       const outcomes = outcomesOf()
@@ -273,7 +278,7 @@ export function createObservers(context: Context): Observers {
         outcomes.length > 0 && outcomes.every((outcome) => 'failure' in outcome && isSilence(outcome.failure))
       return { ...knowledge(), isSilent }
     },
-    sightings,
+    natObservations,
     async settled() {
       await Promise.all(running)
     }

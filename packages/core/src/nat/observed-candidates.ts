@@ -1,7 +1,7 @@
 import { isWildcard, type MultiaddrText } from '@postern/interface'
 import type { CandidateReport } from '../model/report.js'
-import type { Sighting } from './nat-behaviour.js'
-import { type Want, withSuffix } from '../discovery/endpoints.js'
+import type { NatObservation } from './nat-behaviour.js'
+import { type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
 
 /**
  * Returns the external addresses at which observers see wanted endpoints. They appear in the report only. The address
@@ -11,12 +11,12 @@ import { type Want, withSuffix } from '../discovery/endpoints.js'
  * @param known - addresses that the report lists for a better reason
  */
 export function observedCandidates(
-  sightings: readonly Sighting[],
-  wants: readonly Want[],
+  natObservations: readonly NatObservation[],
+  wants: readonly WantedEndpoint[],
   known: ReadonlySet<string>
 ): readonly CandidateReport[] {
   const found = new Map<MultiaddrText, CandidateReport>()
-  for (const { endpoint, observation, strategy } of sightings) {
+  for (const { endpoint, observation, strategy } of natObservations) {
     const want = wants.find(
       ({ endpoint: { protocol, family, address, port } }) =>
         protocol === endpoint.protocol &&

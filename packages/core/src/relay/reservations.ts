@@ -9,15 +9,15 @@ import {
   isMultiaddrText
 } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
-import { type Bell, createBell } from '../async/wakeup.js'
+import { type Wakeup, createWakeup } from '../async/wakeup.js'
 import type { ShutdownScope, Context } from '../context.js'
 import { keep } from '../lease/keep-lease.js'
 import { backOffMs } from '../model/policy.js'
 import { minSpacingMs } from '../lease/renewal-schedule.js'
-import type { Entry } from '../discovery/discoveries.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
 
 /** Keeps reservations at relays: made early, and released when they are not needed. */
-export interface Relays {
+export interface Reservations {
   /** Makes, keeps and releases reservations until `call` aborts. `shutdown` bounds the releases. */
   run(call: CallOptions, shutdown: ShutdownScope): Promise<void>
   /** Reports that relays came or went, or that the verdict changed. */
@@ -30,10 +30,10 @@ export interface Relays {
 }
 
 interface Reservation {
-  readonly entry: Entry
+  readonly entry: StrategyEntry
   readonly relay: Relay
   lease: Lease
-  readonly bell: Bell
+  readonly wakeup: Wakeup
   readonly cut: AbortController
 }
 
@@ -45,24 +45,30 @@ const awayCodes: ReadonlySet<string> = new Set(['NO_REPLY', 'UNREACHABLE', 'ATTE
 
 /** @param isPublic - since when the verdict is `public` (monotonic ms); undefined while it is not
  * @param isTrusted - whether this host was verified within a day */
-export function createRelays(context: Context, isPublic: () => number | undefined, isTrusted: () => boolean): Relays {
-  const { host, policy, roster, candidates } = context
+export function createReservations(
+  context: Context,
+  isPublic: () => number | undefined,
+  isTrusted: () => boolean
+): Reservations {
+  const { host, policy, discoveries, candidates } = context
   const { clock } = host
-  const bell = createBell(clock)
+  const wakeup = createWakeup(clock)
   const held = new Map<string, Reservation>()
   const rests = new Map<string, { readonly count: number; readonly untilMs: number }>()
 
   /** Returns how many reservations to hold: the number that the user named, or else that of the policy. */
   function maxReservations(): number {
-    const counts = roster.entries.flatMap(({ kind, count }) => (kind === 'relay' && count !== undefined ? [count] : []))
+    const counts = discoveries.entries.flatMap(({ kind, count }) =>
+      kind === 'relay' && count !== undefined ? [count] : []
+    )
     return counts.length === 0 ? policy.relay.count : Math.max(...counts)
   }
 
-  function choose(): { readonly entry: Entry; readonly relay: Relay } | number {
+  function choose(): { readonly entry: StrategyEntry; readonly relay: Relay } | number {
     const networks = new Set([...held.values()].map(({ relay }) => relay.party.network))
     let waitMs = Number.POSITIVE_INFINITY
-    let best: { readonly entry: Entry; readonly relay: Relay } | undefined
-    for (const entry of roster.entries) {
+    let best: { readonly entry: StrategyEntry; readonly relay: Relay } | undefined
+    for (const entry of discoveries.entries) {
       for (const ability of entry.abilities.values()) {
         if (ability.kind !== 'relay' || networks.has(ability.party.network)) continue
         const restsMs = (rests.get(ability.party.id)?.untilMs ?? 0) - clock.monotonicMs()
@@ -73,7 +79,12 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     return best ?? waitMs
   }
 
-  async function reserve(entry: Entry, relay: Relay, { signal }: CallOptions, shutdown: ShutdownScope): Promise<void> {
+  async function reserve(
+    entry: StrategyEntry,
+    relay: Relay,
+    { signal }: CallOptions,
+    shutdown: ShutdownScope
+  ): Promise<void> {
     const { id } = relay.party
     try {
       const late = (lease: Lease): void => shutdown.track(release(lease, shutdown))
@@ -85,7 +96,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       rests.delete(id)
       entry.failure = undefined
       entry.leases++
-      const reservation: Reservation = { entry, relay, lease, bell: createBell(clock), cut: new AbortController() }
+      const reservation: Reservation = { entry, relay, lease, wakeup: createWakeup(clock), cut: new AbortController() }
       held.set(id, reservation)
       publish(reservation)
       shutdown.track(keepOne(reservation, { signal }, shutdown))
@@ -119,7 +130,7 @@ export function createRelays(context: Context, isPublic: () => number | undefine
     const options = {
       clock,
       random: host.random,
-      bell: reservation.bell,
+      wakeup: reservation.wakeup,
       invalidReason: () => undefined,
       // A reservation lives as long as the connection: a relay that does not renew has dropped it.
       forgotten: () => true,
@@ -147,13 +158,13 @@ export function createRelays(context: Context, isPublic: () => number | undefine
       drop(reservation)
       // Do not ask a relay all the time that grants very short reservations.
       rests.set(reservation.relay.party.id, { count: 0, untilMs: clock.monotonicMs() + minSpacingMs })
-      bell.ring('look')
+      wakeup.wake('rescan')
       // The relay may have forgotten the reservation, but this host still listens through it.
       await release(reservation.lease, shutdown)
     } catch (error) {
       if (!call.signal.aborted) throw error
       drop(reservation)
-      bell.ring('look')
+      wakeup.wake('rescan')
       await release(reservation.lease, shutdown)
     }
   }
@@ -183,8 +194,8 @@ export function createRelays(context: Context, isPublic: () => number | undefine
         ? { count: held.size, waitMs: policy.relay.letGoAfterMs }
         : { count: 0, waitMs: Number.POSITIVE_INFINITY }
     }
-    const patience = startedMs + (isTrusted() ? policy.relay.patienceMs : 0) - now
-    if (patience > 0) return { count: held.size, waitMs: patience }
+    const initialWaitMs = startedMs + (isTrusted() ? policy.relay.patienceMs : 0) - now
+    if (initialWaitMs > 0) return { count: held.size, waitMs: initialWaitMs }
     const second = startedMs + policy.relay.secondAfterMs - now
     // Keep the reservations that are held: they may be the only way in now.
     if (second > 0) return { count: Math.max(held.size, Math.min(1, maxReservations())), waitMs: second }
@@ -207,10 +218,10 @@ export function createRelays(context: Context, isPublic: () => number | undefine
           continue
         }
         for (const { cut } of [...held.values()].slice(count)) cut.abort(notNeeded)
-        await bell.wait(Math.min(waitMs, choice), { signal }).catch(() => undefined)
+        await wakeup.wait(Math.min(waitMs, choice), { signal }).catch(() => undefined)
       }
     },
-    look: () => bell.ring('look'),
+    look: () => wakeup.wake('rescan'),
     gone: (id) => held.get(id)?.cut.abort(relayGone),
     count: () => held.size,
     limits: () => [...held.values()].map(({ lease }) => lease.limits).find((limits) => limits !== undefined)

@@ -11,12 +11,12 @@ import {
 import type { Candidate } from '../candidates/candidates.js'
 import { reasonText } from '../model/events.js'
 import type { CandidateReport, CandidateState, GatewayReport, StrategyReport, StrategyState } from '../model/report.js'
-import type { Entry } from '../discovery/discoveries.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
 import { isOffRoute, isOnPath } from '../discovery/endpoints.js'
 
 /** Returns the lines of one strategy in the report: its own, and one for each router that is found and not used. */
 export function describeStrategy(
-  entry: Entry,
+  entry: StrategyEntry,
   network: Network,
   wanted: boolean,
   isSearchTime: boolean
@@ -56,11 +56,11 @@ export function describeStrategy(
 }
 
 /** Whether a mapper has been asked and has not answered yet. */
-export const isAsked = ({ asking, leases, failure }: Entry): boolean =>
+export const isAsked = ({ asking, leases, failure }: StrategyEntry): boolean =>
   asking > 0 && leases === 0 && failure === undefined
 
 /** Returns what a strategy still waits for within the schedule of its protocol. */
-export function awaited(entry: Entry, isSearchTime: boolean): StrategyReport['waitingFor'] {
+export function awaited(entry: StrategyEntry, isSearchTime: boolean): StrategyReport['waitingFor'] {
   if (isAsked(entry)) return 'grant'
   const { kind, abilities, absence } = entry
   const mayMap = kind === null || kind === 'mapper'
@@ -68,7 +68,11 @@ export function awaited(entry: Entry, isSearchTime: boolean): StrategyReport['wa
   return isSearchTime && mayMap && abilities.size === 0 && isSilent ? 'search' : undefined
 }
 
-function stateOf(entry: Entry, found: boolean, wanted: boolean): readonly [StrategyState, NatError | undefined] {
+function stateOf(
+  entry: StrategyEntry,
+  found: boolean,
+  wanted: boolean
+): readonly [StrategyState, NatError | undefined] {
   if (entry.leases > 0) return ['active', entry.failure ?? entry.caveat]
   if (!found) return ['unavailable', entry.absence ?? nothingYet(entry)]
   if (entry.failure !== undefined) return ['failed', entry.failure]
@@ -79,7 +83,7 @@ function stateOf(entry: Entry, found: boolean, wanted: boolean): readonly [Strat
 const pick = (error: NatError): { code: string; message: string } => ({ code: error.code, message: reasonText(error) })
 
 /** The reason that is shown until a strategy has found something or given a reason of its own. */
-const nothingYet = ({ kind }: Entry): NatError =>
+const nothingYet = ({ kind }: StrategyEntry): NatError =>
   natError('NO_REPLY', kind === 'observer' ? 'no server has been found yet' : 'nothing has been found yet')
 
 const skippedReason = ({ address, interface: link }: Gateway): { code: string; message: string } => ({

@@ -1,10 +1,10 @@
 import { type Family, familyOf, hasNextHop, isGlobal, type Network } from '@postern/interface'
-import type { Entry } from '../discovery/discoveries.js'
-import { isOnPath, type Want } from '../discovery/endpoints.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
+import { isOnPath, type WantedEndpoint } from '../discovery/endpoints.js'
 
 interface FamilyFacts {
   readonly network: Network
-  readonly wants: readonly Want[]
+  readonly wants: readonly WantedEndpoint[]
 }
 
 const byHand = 'forward the port there by hand and name it with manual'
@@ -38,7 +38,7 @@ const adviceFor: readonly (readonly [codes: readonly string[], advice: (name: st
 ]
 
 /** Returns the advice; undefined if only silence and closed ports were met. */
-export function absenceAdvice(entries: readonly Entry[]): string | undefined {
+export function absenceAdvice(entries: readonly StrategyEntry[]): string | undefined {
   // An observer reports how the NAT behaves, and asks no router for anything.
   if (entries.length > 0 && entries.every(({ kind }) => kind === 'observer'))
     return 'Name a strategy that maps ports, such as pcp, nat-pmp, upnp or manual: the router was not asked for anything.'
@@ -65,7 +65,7 @@ export function familyAdvice({ network, wants }: FamilyFacts): string | undefine
 }
 
 /** Names the routers that offer mappings and are not used, and how to use them anyway. */
-export function secondaryAdvice(entries: readonly Entry[], network: Network): readonly string[] {
+export function secondaryAdvice(entries: readonly StrategyEntry[], network: Network): readonly string[] {
   const routes = new Map<string, string>()
   for (const entry of entries) {
     for (const ability of entry.abilities.values()) {

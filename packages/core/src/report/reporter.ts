@@ -5,14 +5,15 @@ import { describeCandidate, describeGateway, describeStrategy } from './describe
 import type { NatFacts } from '../nat/nat-advice.js'
 import { observedCandidates } from '../nat/observed-candidates.js'
 import type { PeerReport, Report, StrategyReport } from '../model/report.js'
-import type { Entry } from '../discovery/discoveries.js'
-import type { Sighting } from '../nat/nat-behaviour.js'
-import { type CandidateFact, type Judgement, judge } from './verdict.js'
-import type { Want } from '../discovery/endpoints.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
+import type { NatObservation } from '../nat/nat-behaviour.js'
+import { type Judgement, judge } from './verdict.js'
+import { type CandidateFact } from './facts.js'
+import type { WantedEndpoint } from '../discovery/endpoints.js'
 
 /** What a report needs besides the context. */
 export interface ReporterFacts {
-  readonly wants: () => readonly Want[]
+  readonly wants: () => readonly WantedEndpoint[]
   readonly relays: () => number
   readonly relayLimits: () => RelayLimits | undefined
   readonly witnessNetworks: () => number
@@ -22,7 +23,7 @@ export interface ReporterFacts {
   /** What observers together report of the NAT. */
   readonly nat: () => NatFacts
   /** The single observations. */
-  readonly sightings: () => readonly Sighting[]
+  readonly natObservations: () => readonly NatObservation[]
 }
 
 export interface Reporter {
@@ -36,9 +37,9 @@ export interface Reporter {
 }
 
 export function createReporter(context: Context, facts: ReporterFacts): Reporter {
-  const { host, policy, roster, candidates, doubts, network } = context
+  const { host, policy, discoveries, candidates, claimChecks, network } = context
   const { clock } = host
-  const lines = new Map<Entry, string>()
+  const lines = new Map<StrategyEntry, string>()
 
   /** Ignore candidates that expired during suspend, even if their timers have not fired. */
   function live(): readonly Candidate[] {
@@ -59,14 +60,14 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
     return judge({
       network: network(),
       wants: facts.wants(),
-      entries: roster.entries,
+      entries: discoveries.entries,
       candidates: all,
       relays: facts.relays(),
       relayLimits: facts.relayLimits(),
       nat: facts.nat(),
-      doubts: doubts.reasons(),
+      claimChecks: claimChecks.reasons(),
       firstPassOver: context.firstPassOver(),
-      hasWitnessStrategy: roster.entries.some(({ kind }) => kind === 'witness'),
+      hasWitnessStrategy: discoveries.entries.some(({ kind }) => kind === 'witness'),
       witnessNetworks: facts.witnessNetworks(),
       quorum: policy.quorum,
       partiesOverdue: searchedMs !== undefined && clock.monotonicMs() - searchedMs >= policy.unverifiedAfterMs
@@ -93,10 +94,12 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
         gateway: gateway === undefined ? null : describeGateway(gateway),
         externalAddresses: unrefuted(all),
         nat: facts.nat().nat,
-        strategies: roster.entries.flatMap((entry) => describeStrategy(entry, network(), isWanted(), isSearchTime())),
+        strategies: discoveries.entries.flatMap((entry) =>
+          describeStrategy(entry, network(), isWanted(), isSearchTime())
+        ),
         candidates: [
           ...known.map((candidate) => describeCandidate(candidate, candidates.state(candidate))),
-          ...observedCandidates(facts.sightings(), facts.wants(), new Set(known.map(({ address }) => address)))
+          ...observedCandidates(facts.natObservations(), facts.wants(), new Set(known.map(({ address }) => address)))
         ],
         ...(peers === undefined ? {} : { peers })
       }
@@ -108,7 +111,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
     },
     news() {
       const wanted = isWanted()
-      return roster.entries.flatMap((entry) => {
+      return discoveries.entries.flatMap((entry) => {
         const described = describeStrategy(entry, network(), wanted, isSearchTime())
         const text = JSON.stringify(described)
         if (lines.get(entry) === text) return []

@@ -4,46 +4,18 @@ import {
   hasNextHop,
   isVpnInterface,
   type Mapper,
-  type NatError,
-  type Network,
   parseMultiaddr,
   type RelayLimits
 } from '@postern/interface'
 import { isAddressUnknown } from '../candidates/candidates.js'
-import { isLoopback, isOffRoute, isOnPath, type Want } from '../discovery/endpoints.js'
+import { isLoopback, isOffRoute, isOnPath } from '../discovery/endpoints.js'
 import { absenceAdvice, familyAdvice, secondaryAdvice } from './no-mapping-causes.js'
 import { isAsked } from './describe.js'
-import { natAdvice, type NatFacts } from '../nat/nat-advice.js'
-import type { CandidateReport, Cause, Verdict } from '../model/report.js'
-import type { Entry } from '../discovery/discoveries.js'
+import { natAdvice } from '../nat/nat-advice.js'
+import type { Cause, Verdict } from '../model/report.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
 import { waitAdvice } from './wait-advice.js'
-
-/** Everything that a verdict follows from. */
-export interface Facts {
-  readonly network: Network
-  readonly wants: readonly Want[]
-  readonly entries: readonly Entry[]
-  readonly candidates: readonly CandidateFact[]
-  readonly relays: number
-  readonly relayLimits: RelayLimits | undefined
-  /** What observers report. It affects the advice, and never the verdict. */
-  readonly nat: NatFacts
-  /** The evidence against claimed external addresses. */
-  readonly doubts: readonly NatError[]
-  readonly firstPassOver: boolean
-  /** Whether any strategy looks for witnesses. */
-  readonly hasWitnessStrategy: boolean
-  readonly witnessNetworks: number
-  readonly quorum: number
-  /** Whether witnesses and relays have had enough time to be found. */
-  readonly partiesOverdue: boolean
-}
-
-/** The part of a candidate that a verdict depends on. */
-export interface CandidateFact extends Pick<CandidateReport, 'address' | 'type' | 'state'> {
-  /** Whether only the user claims that it leads here. */
-  readonly isClaim?: boolean
-}
+import type { Facts, CandidateFact } from './facts.js'
 
 export interface Judgement {
   readonly verdict: Verdict
@@ -78,7 +50,7 @@ export function judge(facts: Facts): Judgement {
 }
 
 /** Whether a relay may still be found, which takes longer than finding out that the router maps nothing. */
-const mayYetReserve = ({ kind, settled, abilities, failure }: Entry): boolean =>
+const mayYetReserve = ({ kind, settled, abilities, failure }: StrategyEntry): boolean =>
   kind === 'relay' && (!settled || (abilities.size > 0 && failure === undefined))
 
 /** Returns why the host is not reachable directly; null if nothing suggests a reason. */
@@ -131,7 +103,7 @@ const reservedCodes: readonly (readonly [string, Cause])[] = [
   ['NETWORK_FAILURE', 'reserved-external-address']
 ]
 
-function reservedCause({ doubts, entries }: Facts, direct: readonly CandidateFact[]): Cause | null {
+function reservedCause({ claimChecks, entries }: Facts, direct: readonly CandidateFact[]): Cause | null {
   const classes = direct
     .filter(({ type, address }) => type === 'mapped' && !isAddressUnknown(address))
     .map(({ address }) => classOf(parseMultiaddr(address)?.address ?? ''))
@@ -139,7 +111,7 @@ function reservedCause({ doubts, entries }: Facts, direct: readonly CandidateFac
   if (classes.includes('private')) return 'double-nat'
   const codes = new Set(
     [
-      ...doubts,
+      ...claimChecks,
       ...entries.flatMap(({ kind, absence, failure }) => (kind === 'observer' ? [] : [absence, failure]))
     ].map((each) => each?.code)
   )

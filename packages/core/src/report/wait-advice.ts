@@ -1,5 +1,5 @@
 import { isAsked } from './describe.js'
-import type { Facts } from './verdict.js'
+import type { Facts } from './facts.js'
 
 /**
  * Returns the advice for an `unknown` without a cause: what is pending, and what would decide it. Empty without

@@ -11,12 +11,12 @@ import {
 } from '@postern/interface'
 import { asNatError } from '../async/attempt.js'
 import type { PeerReport } from '../model/report.js'
-import type { Entry, Roster } from '../discovery/discoveries.js'
+import type { StrategyEntry, Discoveries } from '../discovery/discoveries.js'
 
 /** The peers with relayed connections, and how far each is on the way to a direct one. */
 export interface Upgrades {
   /** Records how far a peer is, as a strategy reports it. */
-  heard(entry: Entry, notice: UpgradeNotice): void
+  heard(entry: StrategyEntry, notice: UpgradeNotice): void
   /** Asks the strategies in rank order. Rejects with the NatError of the last one, with `NO_SERVICE` if none upgrades
    * connections, or with the signal's reason. */
   upgrade(peerId: string, call: CallOptions): Promise<MultiaddrText>
@@ -28,7 +28,11 @@ export interface Upgrades {
 /** At most this many peers are reported. */
 const maxPeers = 256
 
-export function createUpgrades(roster: () => Roster, clock: Clock, fire: (report: PeerReport) => void): Upgrades {
+export function createUpgrades(
+  discoveries: () => Discoveries,
+  clock: Clock,
+  fire: (report: PeerReport) => void
+): Upgrades {
   const peers = new Map<string, PeerReport>()
 
   return {
@@ -52,7 +56,7 @@ export function createUpgrades(roster: () => Roster, clock: Clock, fire: (report
     },
     async upgrade(peerId, call) {
       let last: NatError | undefined
-      for (const { abilities } of roster().entries) {
+      for (const { abilities } of discoveries().entries) {
         const puncher = [...abilities.values()].find(isPuncher)
         if (puncher === undefined) continue
         call.signal.throwIfAborted()
@@ -65,7 +69,7 @@ export function createUpgrades(roster: () => Roster, clock: Clock, fire: (report
       }
       throw last ?? natError('NO_SERVICE', 'no strategy makes direct connections, or the traversal is not running')
     },
-    report: () => (roster().entries.some(({ kind }) => kind === 'puncher') ? [...peers.values()] : undefined),
+    report: () => (discoveries().entries.some(({ kind }) => kind === 'puncher') ? [...peers.values()] : undefined),
     clear: () => peers.clear()
   }
 }

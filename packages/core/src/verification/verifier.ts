@@ -8,7 +8,7 @@ import {
   printable
 } from '@postern/interface'
 import { attempt } from '../async/attempt.js'
-import { type Bell, createBell } from '../async/wakeup.js'
+import { type Wakeup, createWakeup } from '../async/wakeup.js'
 import type { Candidate } from '../candidates/candidates.js'
 import type { Context } from '../context.js'
 import { eventReason } from '../model/events.js'
@@ -34,7 +34,7 @@ type Subject = Pick<Candidate, 'address' | 'since'>
 
 interface Watch {
   readonly since: number
-  readonly bell: Bell
+  readonly wakeup: Wakeup
   readonly cut: AbortController
 }
 
@@ -49,7 +49,7 @@ const longestMs = 86_400_000
 const maxDemerits = 3
 
 export function createVerifier(context: Context): Verifier {
-  const { host, policy, roster, candidates } = context
+  const { host, policy, discoveries, candidates } = context
   const { clock } = host
   const running = new Map<MultiaddrText, Watch>()
   const watching = new Set<Promise<void>>()
@@ -58,7 +58,7 @@ export function createVerifier(context: Context): Verifier {
   const demerits = new Map<string, number>()
 
   const witnesses = (): readonly Witness[] =>
-    roster.entries
+    discoveries.entries
       .flatMap(({ abilities }) => [...abilities.values()])
       .filter((ability) => ability.kind === 'witness')
       .filter(({ party }) => (demerits.get(party.id) ?? 0) < maxDemerits)
@@ -159,7 +159,7 @@ export function createVerifier(context: Context): Verifier {
     demerits.set(party, agreed ? 0 : (demerits.get(party) ?? 0) + 1)
   }
 
-  async function watch(subject: Subject, bell: Bell, call: CallOptions): Promise<void> {
+  async function watch(subject: Subject, wakeup: Wakeup, call: CallOptions): Promise<void> {
     const { address, since } = subject
     let verified = 0
     let refuted = 0
@@ -175,7 +175,7 @@ export function createVerifier(context: Context): Verifier {
         refuted = Math.max(0, refuted - 1)
         const waitMs = backOffMs(policy.reverify, verified) * (0.8 + host.random() * 0.4)
         if (before !== 'verified') announce('verified', address)
-        if (await doubted(bell, waitMs, call)) verified = 0
+        if (await doubted(wakeup, waitMs, call)) verified = 0
       } else if (ruling === 'refuted') {
         refuted++
         verified = 0
@@ -184,17 +184,17 @@ export function createVerifier(context: Context): Verifier {
         await clock.sleep(backOffMs(policy.holdDown, refuted), call)
       } else {
         // Undecided: ask again with growing delays, or as soon as there is another witness.
-        undecided = (await bell.wait(backOffMs(policy.holdDown, undecided + 1), call)) === 'time' ? undecided + 1 : 0
+        undecided = (await wakeup.wait(backOffMs(policy.holdDown, undecided + 1), call)) === 'time' ? undecided + 1 : 0
       }
     }
   }
 
   /** Waits until it is time to verify again. Resolves with whether a doubt was the reason. */
-  async function doubted(bell: Bell, waitMs: number, call: CallOptions): Promise<boolean> {
+  async function doubted(wakeup: Wakeup, waitMs: number, call: CallOptions): Promise<boolean> {
     const untilMs = clock.monotonicMs() + waitMs
     for (;;) {
-      const why = await bell.wait(untilMs - clock.monotonicMs(), call)
-      if (why !== 'look') return why === 'check'
+      const why = await wakeup.wait(untilMs - clock.monotonicMs(), call)
+      if (why !== 'rescan') return why === 'recheck'
     }
   }
 
@@ -233,9 +233,9 @@ export function createVerifier(context: Context): Verifier {
       for (const [address, since] of wanted) {
         if (running.has(address)) continue
         const cut = new AbortController()
-        const each: Watch = { since, bell: createBell(clock), cut }
+        const each: Watch = { since, wakeup: createWakeup(clock), cut }
         running.set(address, each)
-        const over: Promise<void> = watch({ address, since }, each.bell, {
+        const over: Promise<void> = watch({ address, since }, each.wakeup, {
           signal: anySignal([signal, cut.signal])
         })
           .catch((error: unknown) => {
@@ -250,10 +250,10 @@ export function createVerifier(context: Context): Verifier {
       }
     },
     doubt() {
-      for (const { bell } of running.values()) bell.ring('check')
+      for (const { wakeup } of running.values()) wakeup.wake('recheck')
     },
     look() {
-      for (const { bell } of running.values()) bell.ring('look')
+      for (const { wakeup } of running.values()) wakeup.wake('rescan')
     },
     witnessNetworks: () => distinct(witnesses()).length,
     async settled() {

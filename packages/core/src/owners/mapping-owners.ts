@@ -1,14 +1,7 @@
 import type { CallOptions, Clock, Endpoint, MultiaddrText } from '@postern/interface'
-import type { MemoryBook } from '../memory/mapping-memory.js'
-import type { Want } from '../discovery/endpoints.js'
-
-/** A program of this host that uses the mapping of an endpoint. */
-export interface Owner {
-  /** The id of its process. */
-  readonly pid: number
-  /** Its name, for people. */
-  readonly program: string
-}
+import type { Owner } from '../model/events.js'
+import type { MappingMemory } from '../memory/mapping-memory.js'
+import type { WantedEndpoint } from '../discovery/endpoints.js'
 
 /**
  * Coordinates the programs of this host that share the mapping of an endpoint.
@@ -40,21 +33,21 @@ export interface EndpointClaim {
 
 interface Known {
   readonly claim: EndpointClaim
-  readonly wants: Set<Want>
+  readonly wants: Set<WantedEndpoint>
   /** The last known answer. */
   others: readonly Owner[]
 }
 
 /** The claims of one traversal: one for each endpoint, regardless of how many mappers are asked for it. */
-export interface Claims {
+export interface MappingOwners {
   /** Resolves with the key to use at the gateway. */
-  agree(want: Want, endpoint: Endpoint, gateway: string, key: string, call: CallOptions): Promise<string>
+  agree(want: WantedEndpoint, endpoint: Endpoint, gateway: string, key: string, call: CallOptions): Promise<string>
   holds(endpoint: Endpoint, addresses: readonly MultiaddrText[]): void
   /** Resolves with the other owners that hold one of the addresses, or any address if none are given. */
   others(endpoint: Endpoint, addresses?: readonly MultiaddrText[]): Promise<readonly Owner[]>
   leave(endpoint: Endpoint, addresses: readonly MultiaddrText[]): Promise<readonly Owner[]>
   /** Ends the claims that only this want needs. */
-  drop(want: Want): Promise<void>
+  drop(want: WantedEndpoint): Promise<void>
 }
 
 /** How long to wait for other owners (ms): a missing state folder must not keep a host unreachable. */
@@ -63,12 +56,12 @@ const patienceMs = 2000
 const leavingMs = 1000
 
 /** @param changed - called with an endpoint if its mapping must be requested again */
-export function createClaims(
+export function createMappingOwners(
   owners: EndpointOwners | undefined,
   clock: Clock,
   changed: (endpoint: Endpoint) => void
-): Claims {
-  const claims = new Map<string, Known>()
+): MappingOwners {
+  const mappingOwners = new Map<string, Known>()
 
   /** Resolves with the result of the work, or with `otherwise` if that takes too long. */
   async function soon<T>(work: Promise<T>, otherwise: T, ms = patienceMs): Promise<T> {
@@ -84,33 +77,33 @@ export function createClaims(
     async agree(want, endpoint, gateway, key, { signal }) {
       if (owners === undefined) return key
       const id = keyOf(endpoint)
-      const known: Known = claims.get(id) ?? {
+      const known: Known = mappingOwners.get(id) ?? {
         claim: owners.join(endpoint, () => changed(endpoint)),
         wants: new Set(),
         others: []
       }
-      claims.set(id, known)
+      mappingOwners.set(id, known)
       known.wants.add(want)
       const agreed = await soon(known.claim.agree(gateway, key), key)
       signal.throwIfAborted()
       return agreed
     },
-    holds: (endpoint, addresses) => claims.get(keyOf(endpoint))?.claim.holds(addresses),
+    holds: (endpoint, addresses) => mappingOwners.get(keyOf(endpoint))?.claim.holds(addresses),
     async others(endpoint, addresses) {
       if (owners === undefined) return []
-      const known = claims.get(keyOf(endpoint))
+      const known = mappingOwners.get(keyOf(endpoint))
       if (known === undefined) return soon(owners.holders(endpoint), [])
       known.others = await soon(known.claim.others(addresses), known.others)
       return known.others
     },
     async leave(endpoint, addresses) {
-      const known = claims.get(keyOf(endpoint))
+      const known = mappingOwners.get(keyOf(endpoint))
       return known === undefined ? [] : soon(known.claim.leave(addresses), known.others, leavingMs)
     },
     async drop(want) {
-      for (const [id, { claim, wants }] of claims) {
+      for (const [id, { claim, wants }] of mappingOwners) {
         if (!wants.delete(want) || wants.size > 0) continue
-        claims.delete(id)
+        mappingOwners.delete(id)
         await soon(claim.end(), undefined, leavingMs)
       }
     }
@@ -119,12 +112,16 @@ export function createClaims(
 
 /** Resolves with a memory that has the key of all owners of the endpoint. */
 export async function agreeOn(
-  memory: Awaited<ReturnType<MemoryBook['recall']>>,
-  { claims, book, want }: { readonly claims: Claims; readonly book: MemoryBook; readonly want: Want },
+  memory: Awaited<ReturnType<MappingMemory['recall']>>,
+  {
+    mappingOwners,
+    memories,
+    want
+  }: { readonly mappingOwners: MappingOwners; readonly memories: MappingMemory; readonly want: WantedEndpoint },
   call: CallOptions
-): Promise<Awaited<ReturnType<MemoryBook['recall']>>> {
-  const key = await claims.agree(want, memory.endpoint, memory.gateway.address, memory.key, call)
-  return key === memory.key ? memory : book.rekey(memory, key, call)
+): Promise<Awaited<ReturnType<MappingMemory['recall']>>> {
+  const key = await mappingOwners.agree(want, memory.endpoint, memory.gateway.address, memory.key, call)
+  return key === memory.key ? memory : memories.rekey(memory, key, call)
 }
 
 /** Created once, because abort() without a reason creates an error with a stack trace each time. */

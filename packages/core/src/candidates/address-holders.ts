@@ -1,17 +1,17 @@
 import type { Endpoint, MultiaddrText } from '@postern/interface'
 
 /** Which leases hold which external address. Two leases of one address are one mapping in the router. */
-export interface Ledger {
+export interface AddressHolders {
   /** Records that this holder's lease names the address. A holder of the address for another endpoint has lost its
    * mapping. */
-  take(address: MultiaddrText, holder: Holder): void
+  take(address: MultiaddrText, holder: AddressHolder): void
   /** Removes this holder. Returns true if it was the last one, so that the mapping may be released. */
-  leave(address: MultiaddrText, holder: Holder): boolean
+  leave(address: MultiaddrText, holder: AddressHolder): boolean
   /** Whether any lease names the address. */
   isHeld(address: MultiaddrText): boolean
 }
 
-export interface Holder {
+export interface AddressHolder {
   readonly endpoint: Endpoint
   /** Called when the mapping now points to another endpoint. */
   readonly supersede: () => void
@@ -19,7 +19,7 @@ export interface Holder {
 }
 
 /** @param lost - called when the mapping points to another endpoint */
-export function createHolder(endpoint: Endpoint, lost: () => void): Holder {
+export function createAddressHolder(endpoint: Endpoint, lost: () => void): AddressHolder {
   let isSuperseded = false
   return {
     endpoint,
@@ -31,8 +31,8 @@ export function createHolder(endpoint: Endpoint, lost: () => void): Holder {
   }
 }
 
-export function createLedger(): Ledger {
-  const holders = new Map<MultiaddrText, Set<Holder>>()
+export function createAddressHolders(): AddressHolders {
+  const holders = new Map<MultiaddrText, Set<AddressHolder>>()
   return {
     take(address, holder) {
       const current = holders.get(address) ?? new Set()

@@ -6,7 +6,7 @@ const maxGateways = 64
  *
  * @param isNeeded - whether an entry must be kept
  */
-export function remember<T>(known: Map<string, T>, gateway: string, value: T, isNeeded: (other: T) => boolean): void {
+export function keepRecent<T>(known: Map<string, T>, gateway: string, value: T, isNeeded: (other: T) => boolean): void {
   known.delete(gateway)
   for (const [other, each] of known) {
     if (known.size < maxGateways) break

@@ -1,0 +1,32 @@
+import type { NatError, Network, RelayLimits } from '@postern/interface'
+import type { WantedEndpoint } from '../discovery/endpoints.js'
+import type { NatFacts } from '../nat/nat-advice.js'
+import type { CandidateReport } from '../model/report.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
+
+/** Everything that a verdict follows from. */
+export interface Facts {
+  readonly network: Network
+  readonly wants: readonly WantedEndpoint[]
+  readonly entries: readonly StrategyEntry[]
+  readonly candidates: readonly CandidateFact[]
+  readonly relays: number
+  readonly relayLimits: RelayLimits | undefined
+  /** What observers report. It affects the advice, and never the verdict. */
+  readonly nat: NatFacts
+  /** The evidence against claimed external addresses. */
+  readonly claimChecks: readonly NatError[]
+  readonly firstPassOver: boolean
+  /** Whether any strategy looks for witnesses. */
+  readonly hasWitnessStrategy: boolean
+  readonly witnessNetworks: number
+  readonly quorum: number
+  /** Whether witnesses and relays have had enough time to be found. */
+  readonly partiesOverdue: boolean
+}
+
+/** The part of a candidate that a verdict depends on. */
+export interface CandidateFact extends Pick<CandidateReport, 'address' | 'type' | 'state'> {
+  /** Whether only the user claims that it leads here. */
+  readonly isClaim?: boolean
+}
