@@ -1,7 +1,16 @@
 import { anySignal, type CallOptions, type Clock, type Lease, type NatError, natError } from '@postern/interface'
 import { asNatError } from '../async/attempt.js'
 import type { Wakeup } from '../async/wakeup.js'
-import { minSpacingMs, renewalMs } from './renewal-schedule.js'
+import {
+  expiresAtMs,
+  type LeaseAction,
+  nextAction,
+  recheckRequested,
+  requestFailed,
+  requestSent,
+  startTiming
+} from './lease-timing.js'
+import { stamp } from './stamp.js'
 
 export interface KeepOptions {
   readonly clock: Clock
@@ -36,150 +45,98 @@ export interface Ending {
 
 /** Keeps a lease alive until it expires, becomes unusable or is forgotten. Resolves with how it ended. Rejects with the
  * signal's reason. */
-export async function keep(granted: Lease, options: KeepOptions, call: CallOptions): Promise<Ending> {
-  const {
-    clock,
-    random,
-    wakeup,
-    pollMs,
-    lastContactMs,
-    renew,
-    successor,
-    abandon,
-    onRenewed,
-    onFailed,
-    invalidReason,
-    forgotten
-  } = options
+export async function keepLease(granted: Lease, options: KeepOptions, call: CallOptions): Promise<Ending> {
+  const { clock, random, wakeup, pollMs, lastContactMs, successor, onRenewed, onFailed, invalidReason, forgotten } =
+    options
   let lease = granted
-  let since = stamp(clock)
-  let attempts = 0
-  let scheduled = renewalMs(lease.lifetimeMs, 0, undefined, random)
-  let failures = 0
-  /** When to try again after a failure, apart from the schedule (monotonic ms). */
-  let retryAtMs = 0
-  let notBeforeMs = since.monotonicMs + minSpacingMs
-  let restsUntilMs = 0
-  let failedMs = Number.NEGATIVE_INFINITY
-  /** When to poll because a check was requested (monotonic ms). */
-  let checkAtMs = Number.POSITIVE_INFINITY
+  let timing = startTiming(lease.lifetimeMs, stamp(clock), random)
   let failure: NatError | undefined
 
-  /** Returns when the next poll is due. After a failure it comes sooner, with a delay that doubles up to `pollMs`. */
-  const pollAtMs = (): number => (failures > 0 ? retryAtMs : Math.max(since.monotonicMs, lastContactMs()) + pollMs)
-
+  const next = (): LeaseAction => nextAction(timing, stamp(clock), { pollMs, lastContactMs: lastContactMs() })
   const lost = (kind: 'forgotten' | 'lapsed'): Ending => ({
     kind,
     why: failure ?? natError('LEASE_LAPSED', 'it was not renewed in time')
   })
 
-  function accept(next: Lease): void {
+  function accept(renewed: Lease): void {
     const before = lease
-    lease = next
-    since = stamp(clock)
-    attempts = 0
-    failures = 0
-    scheduled = renewalMs(lease.lifetimeMs, 0, undefined, random)
-    notBeforeMs = since.monotonicMs + minSpacingMs
-    restsUntilMs = 0
-    failedMs = Number.NEGATIVE_INFINITY
+    const isRecheckDue = timing.recheckAtMs !== Number.POSITIVE_INFINITY
+    lease = renewed
+    timing = startTiming(lease.lifetimeMs, stamp(clock), random)
+    // A renewal that came late may have been granted before what the check is about.
+    if (isRecheckDue) timing = recheckRequested(timing, forgotten())
     failure = undefined
     onRenewed(lease, before)
   }
 
-  /** Renews the lease. Resolves with an ending if the lease ends first: a slow router must not delay what is known
-   * without it. */
-  async function renewInTime(lapsesMs: number): Promise<Lease | Ending> {
-    const cut = new AbortController()
-    const settled = new AbortController()
-    const renewal = renew(lease, { signal: anySignal([call.signal, cut.signal]) })
-    const settle = (): void => settled.abort(inTime)
-    renewal.then(settle, settle)
-    const waits = { signal: anySignal([call.signal, settled.signal]) }
-    let woken: 'rescan' | 'recheck' | undefined
-    try {
-      for (;;) {
-        const why = await wakeup.wait(lapsesMs - clock.monotonicMs(), waits).catch(() => undefined)
-        if (why === undefined) return await renewal
-        if (why === 'time') {
-          abandon(renewal)
-          return lost('lapsed')
-        }
-        if (woken !== 'recheck') woken = why
-        const ended = invalidReason()
-        if (ended === undefined) continue
-        abandon(renewal)
-        cut.abort(ended)
-        return { kind: 'invalid', why: ended }
-      }
-    } finally {
-      // Wakes that came during the renewal are kept for the next wait.
-      if (woken !== undefined) wakeup.wake(woken)
-    }
-  }
-
   for (;;) {
-    const lapsesMs = since.monotonicMs + lease.lifetimeMs
-    const renewAtMs =
-      scheduled === undefined ? Number.POSITIVE_INFINITY : Math.max(since.monotonicMs + scheduled, notBeforeMs)
-    const dueMs = Math.min(renewAtMs, Math.max(pollAtMs(), notBeforeMs), checkAtMs, lapsesMs)
-    const why = await wakeup.wait(dueMs - clock.monotonicMs(), call)
-
-    const ended = invalidReason()
-    if (ended !== undefined) return { kind: 'invalid', why: ended }
+    const planned = next()
+    const why = await wakeup.wait(planned.kind === 'wait' ? planned.ms : 0, call)
+    const invalid = invalidReason()
+    if (invalid !== undefined) return { kind: 'invalid', why: invalid }
     const late = successor()
     if (late !== undefined) {
       accept(late)
       continue
     }
-    // The wall clock and the router's clock run on while the machine sleeps.
-    if (elapsedMs(clock, since) >= lease.lifetimeMs) return lost('lapsed')
-    const now = clock.monotonicMs()
-    if (why === 'recheck') {
-      // One restart is reported more than once, by each protocol of the router for example. A lease that was granted a
-      // moment ago is not renewed again at once, even if it is said to be forgotten. An attempt that has just failed
-      // may have been carried out all the same. The router's retry-after does not count for what it has forgotten.
-      const spacedMs = Math.max(since.monotonicMs, failedMs) + minSpacingMs
-      checkAtMs = forgotten() ? spacedMs : Math.max(spacedMs, restsUntilMs)
-    }
-    if (now < Math.min(renewAtMs, Math.max(pollAtMs(), notBeforeMs), checkAtMs)) continue
+    if (why === 'recheck') timing = recheckRequested(timing, forgotten())
+    const { kind } = next()
+    if (kind === 'expire') return lost('lapsed')
+    if (kind === 'wait') continue
 
-    checkAtMs = Number.POSITIVE_INFINITY
-    const isScheduled = now >= renewAtMs
+    timing = requestSent(timing)
+    const sentMs = kind === 'renew' ? clock.monotonicMs() : undefined
     try {
-      const next = await renewInTime(lapsesMs)
-      if ('kind' in next) return next
-      accept(next)
+      const renewed = await renewInTime(lease, expiresAtMs(timing), options, call)
+      if (renewed === 'lapsed') return lost('lapsed')
+      if ('kind' in renewed) return renewed
+      accept(renewed)
     } catch (error) {
       call.signal.throwIfAborted()
       failure = asNatError(error)
-      failures++
-      failedMs = clock.monotonicMs()
-      restsUntilMs = failedMs + (failure.retryAfterMs ?? 0)
-      notBeforeMs = Math.max(failedMs + minSpacingMs, restsUntilMs)
-      retryAtMs = failedMs + Math.min(pollMs, minSpacingMs * 2 ** (failures - 1))
-      // Only a scheduled renewal advances the schedule; otherwise failed polls would postpone what is due.
-      if (isScheduled) {
-        attempts++
-        scheduled = renewalMs(lease.lifetimeMs, attempts, now - since.monotonicMs, random)
-      }
+      const { retryAfterMs } = failure
+      timing = requestFailed(timing, { atMs: clock.monotonicMs(), retryAfterMs, sentMs }, random)
       onFailed(failure)
       if (forgotten()) return lost('forgotten')
     }
   }
 }
 
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const inTime = new Error('the renewal is over')
-
-interface Stamp {
-  readonly monotonicMs: number
-  readonly wallMs: number
+/** Renews a lease. Resolves with an ending if the lease ends first: a slow router must not delay what is known without
+ * it. Rejects with what the renewal failed with. */
+async function renewInTime(
+  lease: Lease,
+  expiresMs: number,
+  { clock, wakeup, renew, abandon, invalidReason }: KeepOptions,
+  call: CallOptions
+): Promise<Lease | Ending | 'lapsed'> {
+  const renewalController = new AbortController()
+  const settled = new AbortController()
+  const renewal = renew(lease, { signal: anySignal([call.signal, renewalController.signal]) })
+  const settle = (): void => settled.abort(isOver)
+  renewal.then(settle, settle)
+  const waits = { signal: anySignal([call.signal, settled.signal]) }
+  let woken: 'rescan' | 'recheck' | undefined
+  try {
+    for (;;) {
+      const why = await wakeup.wait(expiresMs - clock.monotonicMs(), waits).catch(() => undefined)
+      if (why === undefined) return await renewal
+      if (why === 'time') {
+        abandon(renewal)
+        return 'lapsed'
+      }
+      if (woken !== 'recheck') woken = why
+      const invalid = invalidReason()
+      if (invalid === undefined) continue
+      abandon(renewal)
+      renewalController.abort(invalid)
+      return { kind: 'invalid', why: invalid }
+    }
+  } finally {
+    // Wakes that came during the renewal are kept for the next wait.
+    if (woken !== undefined) wakeup.wake(woken)
+  }
 }
 
-export const stamp = (clock: Clock): Stamp => ({ monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() })
-
-/** Returns the elapsed time by the clock that saw more of it. If the wall clock was set by hand, a lease is renewed too
- * early at worst. */
-export const elapsedMs = (clock: Clock, since: Stamp): number =>
-  Math.max(clock.monotonicMs() - since.monotonicMs, clock.wallMs() - since.wallMs)
+/** Created once, because abort() without a reason creates an error with a stack trace each time. */
+const isOver = new Error('the renewal is over')

@@ -3,7 +3,7 @@ import { asNatError, attempt } from '../async/attempt.js'
 import type { Wakeup } from '../async/wakeup.js'
 import type { ShutdownScope, Context } from '../context.js'
 import type { GatewayQueue } from '../discovery/gateway-queues.js'
-import { type Ending, keep } from '../lease/keep-lease.js'
+import { type Ending, keepLease } from '../lease/keep-lease.js'
 import type { Owner } from '../model/events.js'
 import { checkGrant, type Grant, type Held, type Publisher } from './publish-mapping.js'
 import { isOnPath, isOurs } from '../discovery/endpoints.js'
@@ -144,7 +144,7 @@ export function createActiveMapping(first: Held, parts: ActiveMappingParts): Act
       return true
     },
     async keep(call) {
-      const ending = await keep(
+      const ending = await keepLease(
         first.lease,
         {
           clock,

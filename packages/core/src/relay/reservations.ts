@@ -11,7 +11,7 @@ import {
 import { asNatError, attempt } from '../async/attempt.js'
 import { type Wakeup, createWakeup } from '../async/wakeup.js'
 import type { ShutdownScope, Context } from '../context.js'
-import { keep } from '../lease/keep-lease.js'
+import { keepLease } from '../lease/keep-lease.js'
 import { backOffMs } from '../model/policy.js'
 import { minSpacingMs } from '../lease/renewal-schedule.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
@@ -154,7 +154,7 @@ export function createReservations(
       onFailed: () => undefined
     }
     try {
-      await keep(reservation.lease, options, call)
+      await keepLease(reservation.lease, options, call)
       drop(reservation)
       // Do not ask a relay all the time that grants very short reservations.
       rests.set(reservation.relay.party.id, { count: 0, untilMs: clock.monotonicMs() + minSpacingMs })

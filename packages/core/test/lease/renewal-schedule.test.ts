@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { minSpacingMs, renewalMs } from '../src/lease/renewal-schedule.js'
+import { minSpacingMs, renewalMs } from '../../src/lease/renewal-schedule.js'
 
 const hour = 3_600_000
 
