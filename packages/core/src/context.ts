@@ -6,6 +6,7 @@ import type { MappingEvent } from './model/events.js'
 import type { AddressHolders } from './candidates/address-holders.js'
 import type { HostCandidates } from './candidates/host-candidates.js'
 import type { MappingMemory } from './memory/mapping-memory.js'
+import type { GatewayRests } from './discovery/gateway-rests.js'
 import type { MappingOwners } from './owners/mapping-owners.js'
 import type { Policy } from './model/policy.js'
 import type { StrategyEntry, Discoveries } from './discovery/discoveries.js'
@@ -16,6 +17,7 @@ export interface Context {
   readonly policy: Policy
   readonly discoveries: Discoveries
   readonly queues: GatewayQueues
+  readonly gatewayRests: GatewayRests
   readonly memory: MappingMemory
   readonly candidates: Candidates
   readonly hostCandidates: HostCandidates

@@ -13,6 +13,7 @@ import { createAddressHolders } from './candidates/address-holders.js'
 import { createHostCandidates } from './candidates/host-candidates.js'
 import { createMappingMemory } from './memory/mapping-memory.js'
 import { type HostedOptions, readOptions, type TraversalOptions } from './options.js'
+import { createGatewayRests } from './discovery/gateway-rests.js'
 import { createMappingOwners } from './owners/mapping-owners.js'
 import { createGatewayRecovery } from './mapping/gateway-recovery.js'
 import { createReservations } from './relay/reservations.js'
@@ -126,6 +127,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     policy,
     discoveries,
     queues: createGatewayQueues(clock, policy.attemptMs),
+    gatewayRests: createGatewayRests(clock),
     memory,
     candidates,
     hostCandidates: createHostCandidates(candidates, () => network),

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { CandidateReport } from '../src/index.js'
 import type { StrategyEntry } from '../src/discovery/discoveries.js'
 import { judge } from '../src/report/verdict.js'
+import { createStrategyStatus } from '../src/discovery/strategy-status.js'
 import { type CandidateFact, type Facts } from '../src/report/facts.js'
 import { home, router, web } from './support.js'
 
@@ -17,13 +18,13 @@ const entry = (changes: Partial<StrategyEntry> = {}): StrategyEntry => ({
   unheard: undefined,
   settled: true,
   tookMs: 1,
-  failure: undefined,
-  caveat: undefined,
-  asking: 0,
-  leases: 0,
-  hasTold: false,
+  status: createStrategyStatus(),
   ...changes
 })
+const refused = createStrategyStatus()
+refused.failed(natError('NOT_AUTHORIZED', 'no'))
+const asked = createStrategyStatus()
+asked.requestSent()
 const failing = (code: Parameters<typeof natError>[0]): StrategyEntry => entry({ absence: natError(code, 'x') })
 const mapperOn = (gateway: Gateway): Mapper => ({
   kind: 'mapper',
@@ -182,10 +183,7 @@ describe('the cause', () => {
       'loopback-only',
       { wants: [{ endpoint: { ...web, address: '127.0.0.1' }, externalPort: undefined, lifetimeMs: 1, suffix: '' }] }
     ],
-    [
-      'gateway-refused',
-      { entries: [entry({ abilities: new Map([['m', mapperOn(router)]]), failure: natError('NOT_AUTHORIZED', 'no') })] }
-    ],
+    ['gateway-refused', { entries: [entry({ abilities: new Map([['m', mapperOn(router)]]), status: refused })] }],
     ['no-mapping-service', {}]
   ] as const)('%s', (cause, changes) => {
     const { verdict, advice, ...rest } = judge(facts(changes))
@@ -262,7 +260,7 @@ describe('the cause', () => {
     ],
     [
       'a router is asked',
-      { entries: [entry({ asking: 1, abilities: new Map([['m', mapperOn(router)]]) })] },
+      { entries: [entry({ status: asked, abilities: new Map([['m', mapperOn(router)]]) })] },
       /has not answered/
     ],
     ['there is no strategy', { entries: [] }, /Name a strategy/]

@@ -19,6 +19,7 @@ import { ended } from '../async/wakeup.js'
 import { checkDiscovery } from '../check-options.js'
 import { reasonText } from '../model/events.js'
 import { backOffMs, type Policy } from '../model/policy.js'
+import { createStrategyStatus, type StrategyStatus } from './strategy-status.js'
 
 /** A running strategy and its findings. */
 export interface StrategyEntry {
@@ -38,16 +39,7 @@ export interface StrategyEntry {
   /** Whether it has reported anything in this pass. */
   readonly settled: boolean
   readonly tookMs: number | null
-  /** The last failure of its abilities; undefined while they work. */
-  failure: NatError | undefined
-  /** What could not be checked of its latest grant. */
-  caveat: NatError | undefined
-  /** How many requests for a mapping are unanswered. */
-  asking: number
-  /** How many leases that its abilities granted are alive. */
-  leases: number
-  /** Whether any of its observers has answered. */
-  hasTold: boolean
+  readonly status: StrategyStatus
 }
 
 export interface Discoveries {
@@ -96,11 +88,7 @@ export function createDiscoveries<H extends Host>(
       unheard: undefined,
       settled: false,
       tookMs: null,
-      failure: undefined,
-      caveat: undefined,
-      asking: 0,
-      leases: 0,
-      hasTold: false,
+      status: createStrategyStatus(),
       startedMs: 0
     }
   })
@@ -174,7 +162,7 @@ export function createDiscoveries<H extends Host>(
   /** Records a fault in the strategy's own code. Earlier findings stay in use: the router has reported no change. */
   function report(entry: Working, fault: NatError): void {
     host.log.info(`${entry.name}: ${fault.message}; it is started again`)
-    entry.failure = fault
+    entry.status.failed(fault)
     settle(entry, fault)
   }
 
@@ -215,9 +203,7 @@ export function createDiscoveries<H extends Host>(
         entry.unheard = undefined
         entry.settled = false
         entry.tookMs = null
-        entry.failure = undefined
-        entry.caveat = undefined
-        entry.hasTold = false
+        entry.status.reset()
       }
       await Promise.all(entries.map((entry) => keepSearching(entry, network, signal)))
     }

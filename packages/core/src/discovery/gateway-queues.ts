@@ -20,8 +20,6 @@ export interface GatewayQueue {
   overdueInMs(strategy: string): number | undefined
   /** Returns the longest time that a request took to be answered, or has taken so far, in ms. */
   slowestMs(): number
-  /** Until when (monotonic ms) each strategy must not send this gateway new requests. */
-  readonly notBeforeMs: Map<string, number>
   /** When each strategy last asked this gateway (monotonic ms). */
   readonly lastContactMs: Map<string, number>
 }
@@ -44,7 +42,6 @@ export function createGatewayQueues(clock: Clock, patienceMs: number): GatewayQu
     isBusy: () => false,
     overdueInMs: () => undefined,
     slowestMs: () => 0,
-    notBeforeMs: new Map(),
     lastContactMs: new Map()
   }
   return {
@@ -133,7 +130,6 @@ function createGatewayQueue(clock: Clock, patienceMs: number): GatewayQueue {
       const ages = tickets.map(({ startedMs }) => (startedMs === undefined ? 0 : clock.monotonicMs() - startedMs))
       return Math.max(slowestMs, ...ages.filter((age) => age <= absentMs))
     },
-    notBeforeMs: new Map(),
     lastContactMs: new Map()
   }
 }

@@ -5,7 +5,8 @@ import type { ShutdownScope, Context } from '../context.js'
 import type { GatewayQueue } from '../discovery/gateway-queues.js'
 import { type Ending, keepLease } from '../lease/keep-lease.js'
 import type { Owner } from '../model/events.js'
-import { checkGrant, type Grant, type Held, type Publisher } from './publish-mapping.js'
+import { type Held, type Publisher } from './publish-mapping.js'
+import { checkGrant, type Grant } from './check-grant.js'
 import { isOnPath, isOurs } from '../discovery/endpoints.js'
 
 /** One mapping, from its grant to its end. */
@@ -183,7 +184,7 @@ export function createActiveMapping(first: Held, parts: ActiveMappingParts): Act
       )
       // It has expired or is unusable here, so there is nothing to release.
       phase = 'over'
-      entry.leases--
+      entry.status.leaseRemoved()
       publisher.withdraw(held)
       mappingOwners.holds(held.endpoint, [])
       publisher.tell('lost', held, ending.why)
@@ -192,7 +193,7 @@ export function createActiveMapping(first: Held, parts: ActiveMappingParts): Act
     async release(shutdown) {
       if (phase !== 'held') return
       phase = 'leaving'
-      entry.leases--
+      entry.status.leaseRemoved()
       // A late renewal that is not published yet.
       if (successor !== undefined) {
         const next = { ...held, ...latest }

@@ -1,12 +1,11 @@
 import { printable } from '@postern/interface'
-import type { CallOptions, Endpoint, Mapper } from '@postern/interface'
+import type { CallOptions, Endpoint } from '@postern/interface'
 import { type Choice, createMappingRequests } from './request-mapping.js'
 import { type Wakeup, createWakeup } from '../async/wakeup.js'
 import type { ShutdownScope, Context } from '../context.js'
 import { eventReason } from '../model/events.js'
-import { createFailures } from './retry.js'
+import { createRetry } from './retry.js'
 import { createPublisher, type Held } from './publish-mapping.js'
-import { minSpacingMs } from '../lease/renewal-schedule.js'
 import { gatewayKey } from '../discovery/discoveries.js'
 import { createActiveMapping, type ActiveMapping } from './active-mapping.js'
 import { endpointFor, isOnPath, type WantedEndpoint } from '../discovery/endpoints.js'
@@ -31,11 +30,11 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
   const { clock } = host
   const wakeup: Wakeup = createWakeup(clock)
   const publisher = createPublisher(context)
-  const failures = createFailures(context)
+  const retry = createRetry(context)
   const requests = createMappingRequests({
     want,
     context,
-    failures,
+    retry,
     publisher,
     wakeup,
     holder: () => mapping?.held().entry,
@@ -43,10 +42,7 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
   })
   let mapping: ActiveMapping | undefined
   let trying = true
-  let notBeforeMs = 0
   let reported = ''
-  /** The last mapping that ended because the network of this host changed. The gateway still holds it. */
-  let parted: { readonly gateway: string; readonly address: string; readonly askedMs: number } | undefined
 
   /** Returns the best mapper that may be asked now, or how long to wait for one, in ms. */
   function choose(): Choice | number {
@@ -58,7 +54,7 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
         if (!isOnPath(ability, entry, context.network())) continue
         const endpoint = endpointFor(want, ability, context.network())
         if (endpoint === undefined) continue
-        const readyMs = Math.max(failures.readyMs(entry, ability), notBeforeMs, restMs(ability, endpoint))
+        const readyMs = retry.readyMs(entry, ability, endpoint)
         if (readyMs > now) waitMs = Math.min(waitMs, readyMs - now)
         else if (context.mayUse(entry.rank)) return { entry, mapper: ability, endpoint }
       }
@@ -74,20 +70,13 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
     return endpointFor(want, mapper, network)?.address !== endpoint.address
   }
 
-  /** Returns until when (monotonic ms) a gateway is not asked again for a mapping that it granted a moment ago, as when
-   * a cable was pulled and plugged in again (RFC 6887 §11.2.1). */
-  function restMs({ gateway }: Mapper, { address }: Endpoint): number {
-    if (parted === undefined || gateway === null) return 0
-    return gatewayKey(gateway) === parted.gateway && address === parted.address ? parted.askedMs + minSpacingMs : 0
-  }
-
   /** Reports that nothing works, once for each new set of reasons, and not while an answer may still come. */
   function reportFailureOnce(): void {
     if (!context.firstPassOver() || requests.isUnderWay()) return
     const reasons = discoveries.entries.flatMap((entry) => {
       // A missing witness or relay does not explain a missing mapping.
       if (entry.kind !== null && entry.kind !== 'mapper') return []
-      const error = failures.of(entry) ?? entry.absence
+      const error = retry.errorOf(entry) ?? entry.absence
       if (error === undefined) return []
       const reason = eventReason(entry.name, error)
       return context.isAwaited(entry) ? [{ ...reason, message: `${reason.message}; still searching` }] : [reason]
@@ -108,15 +97,19 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
       wakeup,
       publisher,
       track: shutdown.track,
-      askedLast: postponeNextAttempt,
+      askedLast: retry.postpone,
       giveBack: (lease) => shutdown.track(requests.giveBack(first, lease, shutdown)),
       answered(error) {
-        if (entry.failure !== error) context.touched()
+        if (entry.status.failure !== error) context.touched()
         // The gateway has stopped answering: ask witnesses whether the mapping still works.
-        if (error !== undefined && entry.failure === undefined) context.doubt()
-        entry.failure = error
-        if (error === undefined) failures.clear(entry)
-        else failures.rest(entry, mapper, error)
+        if (error !== undefined && entry.status.failure === undefined) context.doubt()
+        if (error === undefined) {
+          entry.status.succeeded()
+          retry.renewed(entry)
+        } else {
+          entry.status.failed(error)
+          retry.renewalFailed(entry, mapper, error)
+        }
       }
     })
     const { kind, why } = await mapping.keep(call)
@@ -124,19 +117,10 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
     mapping = undefined
     // Back off from a gateway that grants very short leases, or one address to several endpoints.
     const isShort = kind === 'lapsed' && clock.monotonicMs() - sinceMs < policy.retry.mostMs
-    if (isShort || first.holder.isSuperseded()) failures.defer(entry, mapper)
-    if (kind === 'invalid') {
-      const { gateway } = mapper
-      parted = gateway === null ? undefined : { gateway: gatewayKey(gateway), address: first.endpoint.address, askedMs }
-      return
-    }
-    entry.failure = why
-    postponeNextAttempt()
-  }
-
-  /** Waits 4 s before the next request (RFC 6887 §11.2.1): the gateway may have received the last renewal. */
-  function postponeNextAttempt(): void {
-    notBeforeMs = clock.monotonicMs() + minSpacingMs
+    if (isShort || first.holder.isSuperseded()) retry.wasUseless(entry, mapper)
+    if (kind === 'invalid') return retry.parted(mapper.gateway, first.endpoint, askedMs)
+    entry.status.failed(why)
+    retry.postpone()
   }
 
   async function pursue(call: CallOptions, shutdown: ShutdownScope): Promise<void> {
@@ -179,8 +163,7 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
     gatewayForgot(beforeMs) {
       // The restart may have been detected from the reply that granted this very lease.
       if (mapping !== undefined && !mapping.gatewayForgot(beforeMs)) return
-      failures.clear()
-      if (parted !== undefined && parted.askedMs < beforeMs) parted = undefined
+      retry.gatewayRestarted(beforeMs)
       wakeup.wake('recheck')
     },
     async run(call, shutdown) {

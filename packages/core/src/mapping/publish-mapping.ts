@@ -1,12 +1,4 @@
-import {
-  type Endpoint,
-  type Lease,
-  type Mapper,
-  type NatError,
-  natError,
-  parseMultiaddr,
-  isMultiaddrText
-} from '@postern/interface'
+import { type Endpoint, type Lease, type Mapper, type NatError } from '@postern/interface'
 import type { Context } from '../context.js'
 import { eventReason, type EventReason, type MappingEvent, type MappingEventName } from '../model/events.js'
 import type { AddressHolder } from '../candidates/address-holders.js'
@@ -14,12 +6,7 @@ import type { Memory } from '../memory/store.js'
 import type { Owner } from '../model/events.js'
 import { type StrategyEntry, gatewayKey } from '../discovery/discoveries.js'
 import { type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
-
-/** A usable lease, and the first external address that it names. */
-export interface Grant {
-  readonly lease: Lease
-  readonly external: NonNullable<ReturnType<typeof parseMultiaddr>>
-}
+import { type Grant, isSameList } from './check-grant.js'
 
 /** A lease that is held, and its origin. */
 export interface Held extends Grant {
@@ -86,8 +73,8 @@ export function createPublisher(context: Context): Publisher {
     },
     publish(next, before) {
       const { lease, entry, mapper, endpoint } = next
-      if (before === undefined) entry.leases++
-      entry.caveat = lease.caveat
+      if (before === undefined) entry.status.leaseAdded()
+      entry.status.granted(lease.caveat)
       const isSame = before !== undefined && isSameList(before.lease.addresses, lease.addresses)
       if (!isSame) context.mappingOwners.holds(endpoint, lease.addresses)
       if (before !== undefined && !isSame) withdraw(before, next)
@@ -119,32 +106,3 @@ export function createPublisher(context: Context): Publisher {
     }
   }
 }
-
-/** A lease with a longer lifetime counts as one that never expires, since no date can tell when it does (ms). */
-const longestMs = 100 * 365 * 24 * 60 * 60 * 1000
-
-/** Returns the lease with a usable lifetime, and its first external address. Throws `GRANT_INVALID`. */
-export function checkGrant(lease: Lease, before?: Grant): Grant {
-  const { addresses, lifetimeMs } = lease
-  const isSame = before !== undefined && isSameList(addresses, before.lease.addresses)
-  const external = isSame ? before.external : externalOf(lease)
-  if (!addresses.every(isMultiaddrText)) throw natError('GRANT_INVALID', 'the grant names an invalid address')
-  if (external === undefined) throw natError('GRANT_INVALID', 'the grant names no address')
-  if (!(lifetimeMs > 0)) throw natError('GRANT_INVALID', `the grant is for ${lifetimeMs} ms`)
-  if (lifetimeMs <= longestMs || lifetimeMs === Number.POSITIVE_INFINITY) return { lease, external }
-  const endless: Lease = {
-    addresses,
-    lifetimeMs: Number.POSITIVE_INFINITY,
-    ...(lease.caveat === undefined ? {} : { caveat: lease.caveat }),
-    ...(lease.quirks === undefined ? {} : { quirks: lease.quirks }),
-    renew: (call) => lease.renew(call),
-    release: (call) => lease.release(call)
-  }
-  return { lease: endless, external }
-}
-
-const externalOf = ({ addresses }: Lease): ReturnType<typeof parseMultiaddr> =>
-  addresses.map((address) => parseMultiaddr(address)).find((parsed) => parsed !== undefined)
-
-const isSameList = (one: readonly string[], other: readonly string[]): boolean =>
-  one.length === other.length && one.every((text, index) => text === other[index])

@@ -11,13 +11,14 @@ import {
 import { asNatError, attempt } from '../async/attempt.js'
 import type { Wakeup } from '../async/wakeup.js'
 import type { ShutdownScope, Context } from '../context.js'
-import type { Failures } from './retry.js'
+import type { Retry } from './retry.js'
 import { createAddressHolder } from '../candidates/address-holders.js'
 import { createUncertainMappings } from './uncertain-mappings.js'
 import { keyBytes } from '../memory/mapping-memory.js'
 import { type Memory } from '../memory/store.js'
 import { agreeOn } from '../owners/mapping-owners.js'
-import { checkGrant, type Grant, type Held, type Publisher } from './publish-mapping.js'
+import { type Held, type Publisher } from './publish-mapping.js'
+import { checkGrant, type Grant } from './check-grant.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
 import { ownPort, type WantedEndpoint } from '../discovery/endpoints.js'
 
@@ -63,7 +64,7 @@ interface PendingRequest {
 export interface MappingRequestsParts {
   readonly want: WantedEndpoint
   readonly context: Context
-  readonly failures: Failures
+  readonly retry: Retry
   readonly publisher: Publisher
   readonly wakeup: Wakeup
   /** Returns the strategy that granted the held lease, if there is one. */
@@ -73,14 +74,14 @@ export interface MappingRequestsParts {
 }
 
 export function createMappingRequests(parts: MappingRequestsParts): MappingRequests {
-  const { want, context, failures, publisher, wakeup, holder: endpointMapping, disturbed } = parts
+  const { want, context, retry, publisher, wakeup, holder: currentEntry, disturbed } = parts
   const { host, policy, queues, memory, addressHolders, mappingOwners } = context
   const { clock } = host
   const pendingRequests = new Map<Mapper, PendingRequest>()
   const uncertainMappings = createUncertainMappings(context)
   let arrived: Held | undefined
 
-  const heldBy = (): StrategyEntry | undefined => arrived?.entry ?? endpointMapping()
+  const heldBy = (): StrategyEntry | undefined => arrived?.entry ?? currentEntry()
   const isServed = (): boolean => heldBy() !== undefined
   const limitOf = ({ timeoutMs }: Mapper): number => timeoutMs ?? policy.verbMs
 
@@ -210,20 +211,20 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
 
   async function fly(pendingRequest: PendingRequest, call: CallOptions, shutdown: ShutdownScope): Promise<void> {
     const { entry, mapper } = pendingRequest.choice
-    entry.asking++
+    entry.status.requestSent()
     try {
       const granted = await ask(pendingRequest, call, shutdown)
-      failures.granted(entry)
-      entry.failure = undefined
+      retry.granted(entry)
+      entry.status.succeeded()
       if (granted !== undefined) uncertainMappings.taken(granted.memory)
       if (granted === undefined) return
       // The grant arrived after the endpoint was removed, or after another grant.
       if (!call.signal.aborted && !isServed()) arrived = granted
       else if (publisher.withdraw(granted)) await giveBack(pendingRequest.choice, granted.lease, shutdown)
     } catch (error) {
-      if (!call.signal.aborted) failures.add(entry, mapper, asNatError(error))
+      if (!call.signal.aborted) retry.failed(entry, mapper, asNatError(error))
     } finally {
-      entry.asking--
+      entry.status.requestAnswered()
       pendingRequests.delete(mapper)
       wakeup.wake('rescan')
       if (!call.signal.aborted) tidyUp(shutdown)

@@ -127,9 +127,8 @@ export function createObservers(context: Context): Observers {
     for (const entry of discoveries.entries) {
       if (entry.kind !== 'observer' || entry.abilities.size === 0) continue
       if ([...able, ...told].some((each) => each.entry === entry)) continue
-      entry.failure = natError(
-        'UNREACHABLE',
-        `no server has an IPv${family} address, and this machine asks over IPv${family}`
+      entry.status.failed(
+        natError('UNREACHABLE', `no server has an IPv${family} address, and this machine asks over IPv${family}`)
       )
       context.touched()
     }
@@ -140,7 +139,7 @@ export function createObservers(context: Context): Observers {
     const told = outcomesOf()
     for (const entry of discoveries.entries) {
       if (entry.kind !== 'observer' || told.some((each) => each.entry === entry)) continue
-      entry.failure = error
+      entry.status.failed(error)
       context.touched()
     }
   }
@@ -160,8 +159,11 @@ export function createObservers(context: Context): Observers {
   function tell(entry: StrategyEntry): void {
     const own = outcomesOf().filter((outcome) => outcome.entry === entry)
     const failures = own.flatMap((outcome) => ('failure' in outcome ? [outcome.failure] : []))
-    entry.hasTold = failures.length < own.length
-    entry.failure = entry.hasTold ? knowledge().dispute : failures[0]
+    const hasObserved = failures.length < own.length
+    const failure = hasObserved ? knowledge().dispute : failures[0]
+    entry.status.observersAnswered(hasObserved)
+    if (failure === undefined) entry.status.succeeded()
+    else entry.status.failed(failure)
     context.touched()
   }
 

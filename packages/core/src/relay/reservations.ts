@@ -94,8 +94,8 @@ export function createReservations(
         throw natError('GRANT_INVALID', 'the relay granted an invalid address, none, or no lifetime')
       }
       rests.delete(id)
-      entry.failure = undefined
-      entry.leases++
+      entry.status.succeeded()
+      entry.status.leaseAdded()
       const reservation: Reservation = { entry, relay, lease, wakeup: createWakeup(clock), cut: new AbortController() }
       held.set(id, reservation)
       publish(reservation)
@@ -103,7 +103,7 @@ export function createReservations(
     } catch (error) {
       signal.throwIfAborted()
       const failure = asNatError(error)
-      entry.failure = failure
+      entry.status.failed(failure)
       rest(id, failure)
       context.touched()
     }
@@ -172,7 +172,7 @@ export function createReservations(
   function drop(reservation: Reservation): void {
     if (held.get(reservation.relay.party.id) !== reservation) return
     held.delete(reservation.relay.party.id)
-    reservation.entry.leases--
+    reservation.entry.status.leaseRemoved()
     for (const address of reservation.lease.addresses) candidates.withdraw(address)
     context.touched()
   }

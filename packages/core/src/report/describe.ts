@@ -56,7 +56,7 @@ export function describeStrategy(
 }
 
 /** Whether a mapper has been asked and has not answered yet. */
-export const isAsked = ({ asking, leases, failure }: StrategyEntry): boolean =>
+export const isAsked = ({ status: { asking, leases, failure } }: StrategyEntry): boolean =>
   asking > 0 && leases === 0 && failure === undefined
 
 /** Returns what a strategy still waits for within the schedule of its protocol. */
@@ -73,10 +73,10 @@ function stateOf(
   found: boolean,
   wanted: boolean
 ): readonly [StrategyState, NatError | undefined] {
-  if (entry.leases > 0) return ['active', entry.failure ?? entry.caveat]
+  if (entry.status.leases > 0) return ['active', entry.status.failure ?? entry.status.caveat]
   if (!found) return ['unavailable', entry.absence ?? nothingYet(entry)]
-  if (entry.failure !== undefined) return ['failed', entry.failure]
-  if (entry.kind === 'observer') return [entry.hasTold ? 'active' : 'available', undefined]
+  if (entry.status.failure !== undefined) return ['failed', entry.status.failure]
+  if (entry.kind === 'observer') return [entry.status.hasObserved ? 'active' : 'available', undefined]
   return [wanted ? 'standby' : 'available', undefined]
 }
 

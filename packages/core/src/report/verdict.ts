@@ -50,8 +50,8 @@ export function judge(facts: Facts): Judgement {
 }
 
 /** Whether a relay may still be found, which takes longer than finding out that the router maps nothing. */
-const mayYetReserve = ({ kind, settled, abilities, failure }: StrategyEntry): boolean =>
-  kind === 'relay' && (!settled || (abilities.size > 0 && failure === undefined))
+const mayYetReserve = ({ kind, settled, abilities, status }: StrategyEntry): boolean =>
+  kind === 'relay' && (!settled || (abilities.size > 0 && status.failure === undefined))
 
 /** Returns why the host is not reachable directly; null if nothing suggests a reason. */
 function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
@@ -86,7 +86,7 @@ function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
     )
   )
   if (containerBridgeOf(gateway) !== undefined && mappers.length === 0) return 'container-bridge'
-  if (mappers.some(({ failure }) => failure !== undefined)) return 'gateway-refused'
+  if (mappers.some(({ status }) => status.failure !== undefined)) return 'gateway-refused'
   return mappers.length === 0 ? 'no-mapping-service' : null
 }
 
@@ -112,7 +112,7 @@ function reservedCause({ claimChecks, entries }: Facts, direct: readonly Candida
   const codes = new Set(
     [
       ...claimChecks,
-      ...entries.flatMap(({ kind, absence, failure }) => (kind === 'observer' ? [] : [absence, failure]))
+      ...entries.flatMap(({ kind, absence, status }) => (kind === 'observer' ? [] : [absence, status.failure]))
     ].map((each) => each?.code)
   )
   const told = reservedCodes.find(([code]) => codes.has(code))
@@ -192,9 +192,9 @@ function claimAdvice({ candidates, entries, network }: Facts, verdict: Verdict):
   const byHand = candidates.filter(
     ({ isClaim, type, state }) => isClaim === true && type === 'manual' && state === 'claimed'
   )
-  const offRoute = entries.flatMap(({ abilities, leases }) =>
+  const offRoute = entries.flatMap(({ abilities, status }) =>
     [...abilities.values()].flatMap((ability) =>
-      leases > 0 && ability.kind === 'mapper' && ability.gateway !== null && isOffRoute(ability.gateway, network)
+      status.leases > 0 && ability.kind === 'mapper' && ability.gateway !== null && isOffRoute(ability.gateway, network)
         ? [ability.gateway.address]
         : []
     )
