@@ -1,21 +1,30 @@
-import type { CallOptions, Host, Network } from '@postern/interface'
-import type { Candidates } from './candidates/candidates.js'
-import type { GatewayQueues } from './discovery/gateway-queues.js'
-import type { ClaimChecks } from './candidates/claim-checks.js'
-import type { MappingEvent } from './model/events.js'
-import type { AddressHolders } from './candidates/address-holders.js'
-import type { HostCandidates } from './candidates/host-candidates.js'
-import type { MappingMemory } from './memory/mapping-memory.js'
-import type { GatewayRests } from './discovery/gateway-rests.js'
-import type { MappingOwners } from './owners/mapping-owners.js'
+import { type CallOptions, type Host, type Network, printable } from '@postern/interface'
+import { type Bus, createBus } from './async/bus.js'
+import { type AddressHolders, createAddressHolders } from './candidates/address-holders.js'
+import { type Candidates, createCandidates } from './candidates/candidates.js'
+import { type ClaimChecks, createClaimChecks } from './candidates/claim-checks.js'
+import { createHostCandidates, type HostCandidates } from './candidates/host-candidates.js'
+import { createDiscoveries, type Discoveries } from './discovery/discoveries.js'
+import { createRouteCheck } from './discovery/endpoints.js'
+import { createGatewayQueues, type GatewayQueues } from './discovery/gateway-queues.js'
+import { createGatewayRests, type GatewayRests } from './discovery/gateway-rests.js'
+import { createNetworkState, type NetworkState } from './discovery/network-state.js'
+import { createSearchProgress, type SearchProgress } from './discovery/search-progress.js'
+import { createMappingMemory, type MappingMemory } from './memory/mapping-memory.js'
 import type { Policy } from './model/policy.js'
-import type { StrategyEntry, Discoveries } from './discovery/discoveries.js'
+import type { readOptions } from './options.js'
+import { createMappingOwners, type MappingOwners } from './owners/mapping-owners.js'
+import type { Signals } from './signals.js'
 
-/** What the parts of one traversal share. */
+/** What the parts of one traversal share: where they run, what they know, and how they tell each other. */
 export interface Context {
   readonly host: Host
   readonly policy: Policy
+  readonly bus: Bus<Signals>
+  readonly network: () => Network
+  readonly networkState: NetworkState
   readonly discoveries: Discoveries
+  readonly progress: SearchProgress
   readonly queues: GatewayQueues
   readonly gatewayRests: GatewayRests
   readonly memory: MappingMemory
@@ -25,23 +34,43 @@ export interface Context {
   readonly addressHolders: AddressHolders
   /** Coordinates the endpoints with other programs of this host. */
   readonly mappingOwners: MappingOwners
-  readonly network: () => Network
-  /** Whether a strategy of this rank may be used now; false while better-ranked ones are still searching. */
-  readonly mayUse: (rank: number) => boolean
-  readonly firstPassOver: () => boolean
-  /** Whether a strategy that has found nothing may still receive an answer within the schedule of its protocol. */
-  readonly isAwaited: (entry: StrategyEntry) => boolean
-  readonly emit: (event: MappingEvent) => void
-  /** Reports that something shown in the report has changed. */
-  readonly touched: () => void
-  /** Reports that a gateway now grants something different. */
-  readonly gatewayChanged: (gateway: string) => void
-  /** Has addresses verified and observed again, because earlier results may no longer hold. */
-  readonly doubt: () => void
 }
 
 /** Work that is allowed during shutdown, until the signal aborts. */
 export interface ShutdownScope extends CallOptions {
   /** Runs work in the background; `stop()` waits for it. */
   readonly track: (work: Promise<void>) => void
+}
+
+/** Creates the tables of a traversal. Each tells its changes on the bus. */
+export function createContext(options: ReturnType<typeof readOptions>): Context {
+  const { strategies, host, store, policy, doubt, owners } = options
+  const { clock } = host
+  const bus = createBus<Signals>()
+  const networkState = createNetworkState(clock)
+  const network = networkState.current
+  const changed = (): void => bus.emit('reportChanged', undefined)
+  const claimChecks = createClaimChecks(doubt, clock, changed)
+  const candidates = createCandidates(claimChecks, createRouteCheck(network), changed)
+  const discoveries = createDiscoveries(strategies, host, policy, {
+    changed: (entry) => bus.emit('strategyChanged', entry),
+    noticed: (entry, notice) => bus.emit('noticed', { entry, notice })
+  })
+  return {
+    host,
+    policy,
+    bus,
+    network,
+    networkState,
+    discoveries,
+    progress: createSearchProgress(clock, policy, discoveries),
+    queues: createGatewayQueues(clock, policy.attemptMs),
+    gatewayRests: createGatewayRests(clock),
+    memory: createMappingMemory(store, clock, (error) => host.log.info(`memory: ${printable(String(error))}`)),
+    candidates,
+    hostCandidates: createHostCandidates(candidates, network),
+    claimChecks,
+    addressHolders: createAddressHolders(),
+    mappingOwners: createMappingOwners(owners, clock, (endpoint) => bus.emit('ownersChanged', endpoint))
+  }
 }

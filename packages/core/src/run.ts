@@ -1,27 +1,40 @@
-import { type CallOptions, type Family, hasNextHop, natError, type Network, printable } from '@postern/interface'
+import {
+  type CallOptions,
+  type Endpoint,
+  type Family,
+  hasNextHop,
+  natError,
+  type Network,
+  printable
+} from '@postern/interface'
 import type { ShutdownScope, Context } from './context.js'
 import { createEndpointMapping, gatewayKeyOf, type EndpointMapping } from './mapping/map-endpoint.js'
 import type { Observers } from './nat/observe.js'
 import type { GatewayRecovery } from './mapping/gateway-recovery.js'
 import type { Reservations } from './relay/reservations.js'
-import { gatewayKey } from './discovery/discoveries.js'
+import { type DiscoveryNotice, gatewayKey, type StrategyEntry } from './discovery/discoveries.js'
+import { isNotMapper } from './discovery/search-progress.js'
+import type { Signals } from './signals.js'
 import { createSearchPace } from './discovery/search-interval.js'
 import { deleteStale } from './mapping/delete-stale.js'
 import type { Verifier } from './verification/verifier.js'
 import type { WantedEndpoints } from './discovery/wanted-endpoints.js'
-import { primaryGateway, type WantedEndpoint } from './discovery/endpoints.js'
+import { isOnPath, primaryGateway, type WantedEndpoint } from './discovery/endpoints.js'
 
 /** One run of the ladder, from `start` to `stop`. */
 export interface Run extends CallOptions {
-  readonly searchedMs: () => number
-  readonly isPassOver: () => boolean
   /** Resolves when the first pass ends, or the run does. */
   readonly firstPass: Promise<void>
-  readonly endpointMappings: () => Iterable<EndpointMapping>
   hold(want: WantedEndpoint): void
   drop(want: WantedEndpoint): void
-  /** Whether a lease of this gateway is held. */
-  isHeldAt(gateway: string): boolean
+  /** Wakes the loops of all endpoints: `rescan` to choose among the strategies again, `recheck` to poll the leases. */
+  wakeAll(why: 'rescan' | 'recheck'): void
+  /** Polls the lease of an endpoint at its gateway. */
+  recheck(endpoint: Endpoint): void
+  /** Asks a gateway again for everything that it granted. */
+  recover(doubted: Signals['gatewayDoubted']): void
+  /** Acts on what a strategy has heard of a gateway. */
+  noticed(entry: StrategyEntry, notice: DiscoveryNotice): void
   /** Handles a change of the network in these families; in none if the machine was suspended. */
   networkChanged(before: Network, changed: readonly Family[]): void
   /** Ends the first pass if everything that can be tried at once has been. */
@@ -34,7 +47,7 @@ export interface Run extends CallOptions {
 
 export interface RunParts {
   readonly context: Context
-  readonly relays: Reservations
+  readonly reservations: Reservations
   readonly gatewayRecovery: GatewayRecovery
   readonly verifier: Verifier
   readonly observers: Observers
@@ -51,8 +64,8 @@ const slowFactor = 3
 
 /** Creates a run. The context must know it before `begin` is called. */
 export function createRun(parts: RunParts, cut: AbortController): Run & { begin(): void } {
-  const { context, relays, gatewayRecovery, verifier, observers, wanted } = parts
-  const { host, policy, discoveries, hostCandidates, claimChecks, network } = context
+  const { context, reservations, gatewayRecovery, verifier, observers, wanted } = parts
+  const { host, policy, bus, discoveries, progress, hostCandidates, claimChecks, network } = context
   const { clock } = host
   /** Aborts when the time for releasing is over. */
   const bound = new AbortController()
@@ -63,8 +76,6 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
   const running = new Set<Promise<unknown>>()
   const firstPass = Promise.withResolvers<void>()
   let searching = new AbortController()
-  let searchedMs = Number.NEGATIVE_INFINITY
-  let isPassOver = false
   const pace = createSearchPace(clock, policy)
   /** The scheduled search. Its timer is aborted when the search begins or an earlier one replaces it. */
   let due: { readonly atMs: number; readonly cut: AbortController } | undefined
@@ -84,7 +95,7 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
     track(clock.sleep(ms, call).then(then, () => undefined))
   }
 
-  function ringAll(why: 'rescan' | 'recheck'): void {
+  function wakeAll(why: 'rescan' | 'recheck'): void {
     for (const { endpointMapping } of endpointMappings.values()) endpointMapping.wake(why)
   }
 
@@ -95,16 +106,15 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
     pace.searched()
     searching.abort(replaced)
     searching = new AbortController()
-    searchedMs = clock.monotonicMs()
-    isPassOver = false
+    progress.began()
     claimChecks.reset(cut)
     observers.reset()
     track(discoveries.search(network(), searching.signal))
     for (const afterMs of [policy.windowMs, policy.firstPassMs, policy.unverifiedAfterMs, policy.searchMs]) {
       later(afterMs, searching, () => {
-        ringAll('rescan')
-        relays.look()
-        context.touched()
+        wakeAll('rescan')
+        bus.emit('searchAdvanced', undefined)
+        bus.emit('reportChanged', undefined)
       })
     }
   }
@@ -130,7 +140,7 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
     track(
       endpointMapping.run(own, shutdown).finally(() => {
         endpointMappings.delete(want)
-        context.touched()
+        bus.emit('reportChanged', undefined)
       })
     )
   }
@@ -143,13 +153,35 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
     for (const each of endpointMappings.values()) each.cut.abort(stopped)
   }
 
+  const isHeldAt = (gateway: string): boolean =>
+    [...endpointMappings.values()].some(({ endpointMapping }) => gatewayKeyOf(endpointMapping) === gateway)
+
+  function recover({ gateway, why, toldMs }: Signals['gatewayDoubted']): void {
+    for (const { endpointMapping } of endpointMappings.values()) {
+      if (endpointMapping.held() !== undefined && gatewayKeyOf(endpointMapping) !== gateway) continue
+      if (why === 'restarted') endpointMapping.gatewayForgot(toldMs)
+      else endpointMapping.wake('recheck')
+    }
+    bus.emit('doubted', undefined)
+  }
+
   return {
     signal: cut.signal,
     firstPass: firstPass.promise,
-    searchedMs: () => searchedMs,
-    isPassOver: () => isPassOver,
-    *endpointMappings() {
-      for (const { endpointMapping } of endpointMappings.values()) yield endpointMapping
+    wakeAll,
+    recover,
+    recheck(endpoint) {
+      for (const { endpointMapping } of endpointMappings.values())
+        if (endpointMapping.isOf(endpoint)) endpointMapping.wake('recheck')
+    },
+    noticed(entry, { what, about }) {
+      if (what === 'upgrade' || what === 'gone') return
+      host.log.info(`${entry.name}: the ${about.kind} says: ${what}`)
+      if (about.kind !== 'mapper' || about.gateway === null) return
+      const gateway = gatewayKey(about.gateway)
+      // Ignore a router that is not in use.
+      if (!isOnPath(about, entry, network()) && !isHeldAt(gateway)) return
+      gatewayRecovery.trigger(gateway, what === 'restarted' ? 'restarted' : 'hint', cut, entry.name)
     },
     hold,
     drop: (want) => endpointMappings.get(want)?.cut.abort(unwanted),
@@ -157,18 +189,16 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
     begin() {
       search()
       for (const want of wanted.all()) hold(want)
-      track(relays.run(cut, shutdown))
+      track(reservations.run(cut, shutdown))
       later(policy.tidyAfterMs, cut, () => track(deleteStale(context, wanted, cut)))
-      context.touched()
+      bus.emit('reportChanged', undefined)
     },
-    isHeldAt: (gateway) =>
-      [...endpointMappings.values()].some(({ endpointMapping }) => gatewayKeyOf(endpointMapping) === gateway),
     networkChanged(before, changed) {
       if (cut.signal.aborted) return
       if (changed.length > 0) {
         searchSoon(before, changed)
         hostCandidates.refresh()
-        ringAll('rescan')
+        wakeAll('rescan')
       }
       const primary = ([4, 6] as const).flatMap((family) => primaryGateway(network(), family) ?? [])
       const gateways = new Set(primary.map(gatewayKey))
@@ -180,14 +210,14 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
       for (const gateway of gateways) gatewayRecovery.trigger(gateway, 'hint', cut)
     },
     review() {
-      if (isPassOver) return
-      const isLate = clock.monotonicMs() - searchedMs >= policy.firstPassMs
+      if (progress.isPassOver()) return
+      const isLate = clock.monotonicMs() - (progress.searchedMs() ?? 0) >= policy.firstPassMs
       const isSettled = isLate || discoveries.entries.every((entry) => entry.settled || isNotMapper(entry))
       if (!isSettled || claimChecks.isLooking()) return
       for (const { endpointMapping } of endpointMappings.values()) if (!endpointMapping.atRest()) return
-      isPassOver = true
+      progress.passEnded()
       firstPass.resolve()
-      ringAll('rescan')
+      wakeAll('rescan')
     },
     async end() {
       abort()
@@ -207,7 +237,3 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
     }
   }
 }
-
-/** Whether a strategy maps no ports. Relay, witness and STUN discovery takes seconds, so the first pass does not
- * wait for it. */
-export const isNotMapper = ({ kind }: { readonly kind: string | null }): boolean => kind !== null && kind !== 'mapper'

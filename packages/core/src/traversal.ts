@@ -1,33 +1,17 @@
-import { boundGateways, printable } from '@postern/interface'
-import { checkNetwork } from './check-options.js'
 import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@postern/interface'
-import { createCandidates } from './candidates/candidates.js'
-import type { Context } from './context.js'
-import { awaited } from './report/describe.js'
-import { createGatewayQueues } from './discovery/gateway-queues.js'
-import { createClaimChecks } from './candidates/claim-checks.js'
-import { createEvents, type TraversalEvents, type TypedEvents } from './model/events.js'
-import { gatewayKeyOf } from './mapping/map-endpoint.js'
-import { elapsedMs, stamp } from './lease/stamp.js'
-import { createAddressHolders } from './candidates/address-holders.js'
-import { createHostCandidates } from './candidates/host-candidates.js'
-import { createMappingMemory } from './memory/mapping-memory.js'
-import { type HostedOptions, readOptions, type TraversalOptions } from './options.js'
-import { createGatewayRests } from './discovery/gateway-rests.js'
-import { createMappingOwners } from './owners/mapping-owners.js'
+import { createContext } from './context.js'
+import { createWantedEndpoints, type WantOptions } from './discovery/wanted-endpoints.js'
 import { createGatewayRecovery } from './mapping/gateway-recovery.js'
-import { createReservations } from './relay/reservations.js'
+import { createEvents, type TraversalEvents, type TypedEvents } from './model/events.js'
 import type { Report } from './model/report.js'
 import { createObservers, type LendTap } from './nat/observe.js'
+import { type HostedOptions, readOptions, type TraversalOptions } from './options.js'
+import { createReservations } from './relay/reservations.js'
 import { createReporter } from './report/reporter.js'
-import { createThrottle } from './async/throttle.js'
-import { createDiscoveries, gatewayKey } from './discovery/discoveries.js'
-import { createRun, isNotMapper, type Run } from './run.js'
-import { noteVerified, wasVerified } from './memory/last-verified.js'
+import { createReviews } from './report/reviews.js'
+import { createRun, type Run } from './run.js'
 import { createUpgrades } from './upgrade/upgrades.js'
 import { createVerifier } from './verification/verifier.js'
-import { createWantedEndpoints, type WantOptions } from './discovery/wanted-endpoints.js'
-import { changedFamilies, createRouteCheck, isOnPath } from './discovery/endpoints.js'
 
 /** What {@link createTraversal} returns. */
 export interface Traversal extends TypedEvents<TraversalEvents> {
@@ -65,9 +49,6 @@ export interface Traversal extends TypedEvents<TraversalEvents> {
   report(): Report
 }
 
-/** If the wall clock gains this much on the monotonic clock, the machine was suspended (ms). */
-const sleptMs = 5000
-
 /**
  * Creates the ladder: it tries the strategies in rank order for every wanted endpoint, keeps the granted mappings
  * alive, has them verified, falls back to relays, and reports how reachable the host is.
@@ -77,175 +58,79 @@ const sleptMs = 5000
 export function createTraversal(options: TraversalOptions): Traversal
 export function createTraversal<H extends Host>(options: HostedOptions<H>): Traversal
 export function createTraversal(options: TraversalOptions): Traversal {
-  const { strategies, host, store, policy, doubt, owners } = readOptions(options)
-  const { clock } = host
+  const context = createContext(readOptions(options))
+  const { bus, candidates, hostCandidates, memory, networkState, policy, progress } = context
   const { target, fire } = createEvents()
-  let network: Network = { gateways: [], addresses: [] }
   let run: Run | undefined
   let opening: AbortController | undefined
   let isOn = false
   /** Starts and stops run one after the other: this is the last of them. */
   let turn: Promise<void> = Promise.resolve()
-  let publicSinceMs: number | undefined
-  let seen = stamp(clock)
 
-  const claimChecks = createClaimChecks(doubt, clock, touched)
-  const candidates = createCandidates(
-    claimChecks,
-    createRouteCheck(() => network),
-    touched
-  )
-  const memory = createMappingMemory(store, clock, (error) => host.log.info(`memory: ${printable(String(error))}`))
-  const discoveries = createDiscoveries(strategies, host, policy, {
-    changed(entry) {
-      for (const endpointMapping of run?.endpointMappings() ?? []) endpointMapping.wake('rescan')
-      relays.look()
-      if (entry.kind === 'witness') verifier.look()
-      if (entry.kind === 'observer') observers.look()
-      touched()
-    },
-    notice(entry, notice) {
-      if (run === undefined) return
-      if (notice.what === 'upgrade') return upgrades.heard(entry, notice)
-      const { about, what } = notice
-      if (what === 'gone') return about.kind === 'relay' ? relays.gone(about.party.id) : undefined
-      host.log.info(`${entry.name}: the ${about.kind} says: ${what}`)
-      if (about.kind !== 'mapper' || about.gateway === null) return
-      const gateway = gatewayKey(about.gateway)
-      // Ignore a router that is not in use.
-      if (!isOnPath(about, entry, network) && !run.isHeldAt(gateway)) return
-      gatewayRecovery.trigger(gateway, what === 'restarted' ? 'restarted' : 'hint', run, entry.name)
-    }
-  })
-  const upgrades = createUpgrades(
-    () => discoveries,
-    clock,
-    (report) => fire('upgrade', report)
-  )
-  const context: Context = {
-    host,
-    policy,
-    discoveries,
-    queues: createGatewayQueues(clock, policy.attemptMs),
-    gatewayRests: createGatewayRests(clock),
-    memory,
-    candidates,
-    hostCandidates: createHostCandidates(candidates, () => network),
-    claimChecks,
-    addressHolders: createAddressHolders(),
-    mappingOwners: createMappingOwners(owners, clock, (endpoint) => {
-      for (const endpointMapping of run?.endpointMappings() ?? [])
-        if (endpointMapping.isOf(endpoint)) endpointMapping.wake('recheck')
-    }),
-    network: () => network,
-    mayUse(rank) {
-      if (run === undefined) return false
-      if (clock.monotonicMs() - run.searchedMs() >= policy.windowMs) return true
-      return discoveries.entries.every((entry) => entry.rank >= rank || entry.settled || isNotMapper(entry))
-    },
-    firstPassOver: () => run?.isPassOver() ?? false,
-    isAwaited(entry) {
-      if (run === undefined) return false
-      return awaited(entry, clock.monotonicMs() - run.searchedMs() < policy.searchMs) === 'search'
-    },
-    emit(event) {
-      if (event.event === 'verified') noteVerified(memory, clock, event)
-      fire(event.event, event)
-    },
-    touched,
-    gatewayChanged: (gateway) => gatewayRecovery.confirm(gateway),
-    doubt: doubtAll
-  }
   const verifier = createVerifier(context)
   const observers = createObservers(context)
-  const relays = createReservations(
-    context,
-    () => publicSinceMs,
-    () => wasVerified(memory, clock)
-  )
-  const gatewayRecovery = createGatewayRecovery(host, policy, (gateway, why, toldMs) => {
-    for (const endpointMapping of run?.endpointMappings() ?? []) {
-      if (endpointMapping.held() !== undefined && gatewayKeyOf(endpointMapping) !== gateway) continue
-      if (why === 'restarted') endpointMapping.gatewayForgot(toldMs)
-      else endpointMapping.wake('recheck')
-    }
-    doubtAll()
-  })
-  const reporter = createReporter(context, {
-    wants: () => wanted.all(),
-    relays: () => relays.count(),
-    relayLimits: () => relays.limits(),
-    witnessNetworks: () => verifier.witnessNetworks(),
-    searchedMs: () => run?.searchedMs(),
-    peers: () => upgrades.report(),
-    nat: () => observers.facts(),
-    natObservations: () => observers.natObservations()
-  })
-  const throttle = createThrottle(clock, review)
+  const reservations = createReservations(context)
+  const gatewayRecovery = createGatewayRecovery(context)
+  const upgrades = createUpgrades(context)
   const wanted = createWantedEndpoints(
     policy.lifetimeMs,
     (want) => {
       if (run === undefined) return
-      context.hostCandidates.add(want)
+      hostCandidates.add(want)
       run.hold(want)
     },
     (want) => {
-      context.hostCandidates.remove(want)
+      hostCandidates.remove(want)
       run?.drop(want)
-      touched()
+      bus.emit('reportChanged', undefined)
     }
   )
+  const reporter = createReporter(context, {
+    wants: () => wanted.all(),
+    relays: () => reservations.count(),
+    relayLimits: () => reservations.limits(),
+    witnessNetworks: () => verifier.witnessNetworks(),
+    peers: () => upgrades.report(),
+    nat: () => observers.facts(),
+    natObservations: () => observers.natObservations()
+  })
+  createReviews(context, reporter, () => run, [verifier, observers], wanted.size)
 
-  function doubtAll(): void {
-    verifier.doubt()
-    observers.doubt()
-  }
-
-  function touched(): void {
-    if (run !== undefined) throttle.soon(run)
-  }
-
-  /** Processes recent changes: may end the first pass, starts verifications and observations, and emits `strategy`
-   * and `verdict` events. Returns how many endpoints and candidates it has looked at. */
-  function review(): number {
-    if (run === undefined) return 0
-    run.review()
-    verifier.review(run)
-    observers.review(run)
-    for (const line of reporter.news()) fire('strategy', line)
-    const { verdict, cause, externalAddresses, nat } = reporter.summary()
-    if (verdict !== 'public') publicSinceMs = undefined
-    else publicSinceMs ??= clock.monotonicMs()
-    if (throttle.isNews(JSON.stringify([verdict, cause, externalAddresses, nat]))) {
-      relays.look()
-      fire('verdict', reporter.report())
-    }
-    return wanted.size() + candidates.size()
-  }
+  bus.on('strategyChanged', () => {
+    run?.wakeAll('rescan')
+    bus.emit('reportChanged', undefined)
+  })
+  bus.on('noticed', ({ entry, notice }) => run?.noticed(entry, notice))
+  bus.on('gatewayDoubted', (doubted) => run?.recover(doubted))
+  bus.on('ownersChanged', (endpoint) => run?.recheck(endpoint))
+  bus.on('mapping', (event) => fire(event.event, event))
+  bus.on('strategy', (line) => fire('strategy', line))
+  bus.on('verdict', (report) => fire('verdict', report))
+  bus.on('upgrade', (report) => fire('upgrade', report))
 
   async function begin(): Promise<void> {
-    const cut = new AbortController()
-    opening = cut
-    await memory.open(cut)
+    const stopping = new AbortController()
+    opening = stopping
+    await memory.open(stopping)
     opening = undefined
-    if (cut.signal.aborted) return
+    if (stopping.signal.aborted) return
     reporter.reset()
-    seen = stamp(clock)
-    const open = createRun({ context, relays, gatewayRecovery, verifier, observers, wanted }, cut)
-    run = open
-    for (const want of wanted.all()) context.hostCandidates.add(want)
-    open.begin()
+    networkState.started()
+    const opened = createRun({ context, reservations, gatewayRecovery, verifier, observers, wanted }, stopping)
+    run = opened
+    for (const want of wanted.all()) hostCandidates.add(want)
+    opened.begin()
   }
 
   async function end(): Promise<void> {
-    const open = run
-    if (open === undefined) return
+    const ending = run
+    if (ending === undefined) return
     run = undefined
-    publicSinceMs = undefined
-    await open.end()
+    progress.stopped()
+    await ending.end()
     observers.reset()
     await memory.close()
-    context.hostCandidates.clear()
+    hostCandidates.clear()
     upgrades.clear()
     for (const { address } of candidates.all()) candidates.withdraw(address)
   }
@@ -269,13 +154,8 @@ export function createTraversal(options: TraversalOptions): Traversal {
     want: (endpoint, options = {}) => wanted.add(endpoint, options),
     lend: (open, call = {}) => observers.lend(open, call),
     networkIs(next) {
-      checkNetwork(next)
-      const before = network
-      network = { ...next, gateways: boundGateways(next.gateways) }
-      const changed = changedFamilies(network, before)
-      const slept = elapsedMs(clock, seen) - (clock.monotonicMs() - seen.monotonicMs) > sleptMs
-      seen = stamp(clock)
-      if (run !== undefined && (slept || changed.length > 0)) run.networkChanged(before, changed)
+      const change = networkState.set(next)
+      if (change !== undefined) run?.networkChanged(change.before, change.families)
     },
     start() {
       if (isOn) return turn
@@ -288,9 +168,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       await turn
       await run?.firstPass
     },
-    recheck() {
-      for (const endpointMapping of run?.endpointMappings() ?? []) endpointMapping.wake('recheck')
-    },
+    recheck: () => run?.wakeAll('recheck'),
     upgrade: (peerId, call) => upgrades.upgrade(peerId, call),
     report: () => reporter.report()
   }

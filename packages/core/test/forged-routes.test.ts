@@ -3,7 +3,9 @@ import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { createGatewayQueues } from '../src/discovery/gateway-queues.js'
 import { defaultPolicy } from '../src/model/policy.js'
+import { createBus } from '../src/async/bus.js'
 import { createGatewayRecovery } from '../src/mapping/gateway-recovery.js'
+import type { Signals } from '../src/signals.js'
 import { begin, end, home, router, scripted, type Stage, stage, web, witnesses } from './support.js'
 
 const forged = (index: number): Gateway => ({
@@ -151,7 +153,9 @@ describe('what is kept of a gateway', () => {
     const clock = virtualClock()
     const told: string[] = []
     const host = { clock, random: () => 0, log: { debug: () => undefined, info: () => undefined } }
-    const gatewayRecovery = createGatewayRecovery(host, defaultPolicy, (gateway) => told.push(gateway))
+    const bus = createBus<Signals>()
+    bus.on('gatewayDoubted', ({ gateway }) => told.push(gateway))
+    const gatewayRecovery = createGatewayRecovery({ host, policy: defaultPolicy, bus })
     const call = { signal: new AbortController().signal }
     for (let count = 0; count < 500; count++) gatewayRecovery.trigger(`forged ${count}`, 'hint', call)
     gatewayRecovery.trigger('router', 'hint', call)

@@ -48,9 +48,12 @@ export interface Discoveries {
   search(network: Network, signal: AbortSignal): Promise<void>
 }
 
+/** A notice that concerns other parts than the discovery itself. */
+export type DiscoveryNotice = Exclude<Notice, { what: 'absent' | 'unheard' }>
+
 export interface DiscoveriesEvents {
   changed(entry: StrategyEntry): void
-  notice(entry: StrategyEntry, notice: Exclude<Notice, { what: 'absent' | 'unheard' }>): void
+  noticed(entry: StrategyEntry, notice: DiscoveryNotice): void
 }
 
 /** Further abilities of one strategy are ignored: so many are a mistake, or an attack on memory. */
@@ -120,7 +123,7 @@ export function createDiscoveries<H extends Host>(
       return events.changed(entry)
     }
     if (finding.what === 'gone') entry.abilities.delete(abilityKey(finding.about))
-    events.notice(entry, finding)
+    events.noticed(entry, finding)
     if (finding.what === 'gone') settle(entry, natError('NO_SERVICE', 'it announced that it is going away'))
   }
 

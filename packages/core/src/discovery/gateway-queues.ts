@@ -72,6 +72,8 @@ function createGatewayQueue(clock: Clock, patienceMs: number): GatewayQueue {
   const ends = new Map<string, Promise<void>>()
   let slowestMs = 0
   let change = new AbortController()
+  /** How many tickets wait for a change. */
+  let waiting = 0
 
   function overdueInMs(strategy: string): number | undefined {
     const startedMs = running.get(strategy)?.startedMs
@@ -86,16 +88,27 @@ function createGatewayQueue(clock: Clock, patienceMs: number): GatewayQueue {
       if (ahead.strategy === ticket.strategy) return Number.POSITIVE_INFINITY
       ms = Math.max(ms, overdueInMs(ahead.strategy) ?? Number.POSITIVE_INFINITY)
     }
+    // A later request may be running already, because it did not wait for an overdue one ahead of this one.
+    for (const strategy of running.keys()) ms = Math.max(ms, overdueInMs(strategy) ?? 0)
     return ms
   }
 
+  /** Lets the waiting tickets look again: a request has started or ended. */
+  function hasMoved(): void {
+    if (waiting === 0) return
+    change.abort(moved)
+    change = new AbortController()
+  }
+
   async function untilFree(ticket: Ticket): Promise<void> {
+    waiting += 1
     for (let ms = waitMs(ticket); ms > 0; ms = waitMs(ticket)) {
       const { signal } = change
       if (ms === Number.POSITIVE_INFINITY)
         await new Promise((go) => signal.addEventListener('abort', go, { once: true }))
       else await clock.sleep(Math.ceil(ms), { signal }).catch(() => undefined)
     }
+    waiting -= 1
   }
 
   return {
@@ -114,6 +127,7 @@ function createGatewayQueue(clock: Clock, patienceMs: number): GatewayQueue {
         const startedMs = clock.monotonicMs()
         ticket.startedMs = startedMs
         running.set(strategy, ticket)
+        hasMoved()
         const result = await task()
         slowestMs = Math.max(slowestMs, clock.monotonicMs() - startedMs)
         return result
@@ -121,8 +135,7 @@ function createGatewayQueue(clock: Clock, patienceMs: number): GatewayQueue {
         tickets.splice(tickets.indexOf(ticket), 1)
         if (running.get(strategy) === ticket) running.delete(strategy)
         if (ends.get(strategy) === ended) ends.delete(strategy)
-        change.abort(moved)
-        change = new AbortController()
+        hasMoved()
         end()
       }
     },

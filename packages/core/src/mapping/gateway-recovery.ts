@@ -1,6 +1,7 @@
-import type { CallOptions, Host } from '@postern/interface'
+import type { CallOptions } from '@postern/interface'
 import { type Wakeup, createWakeup } from '../async/wakeup.js'
-import { backOffMs, type Policy } from '../model/policy.js'
+import type { Context } from '../context.js'
+import { backOffMs } from '../model/policy.js'
 import { keepRecent } from '../async/keep-recent.js'
 
 type Why = 'hint' | 'restarted'
@@ -14,8 +15,6 @@ export interface GatewayRecovery {
    * the same one
    */
   trigger(gateway: string, why: Why, call: CallOptions, by?: string): void
-  /** Reports that something has indeed changed there: the next hint is acted on sooner. */
-  confirm(gateway: string): void
 }
 
 /** All strategies notice a restart within this time (ms). UPnP inspects the device first. */
@@ -43,15 +42,12 @@ interface Pace {
 /**
  * Combines triggers that come together. Recoveries of one gateway keep a minimum interval, which grows while they
  * change nothing: any host on the link can forge hints.
- *
- * @param recover - receives the time (monotonic ms) of the last trigger too, or of the first report of the last
- * restart: leases granted since then are new
  */
-export function createGatewayRecovery(
-  host: Host,
-  policy: Policy,
-  recover: (gateway: string, why: Why, toldMs: number) => void
-): GatewayRecovery {
+export function createGatewayRecovery({
+  host,
+  policy,
+  bus
+}: Pick<Context, 'host' | 'policy' | 'bus'>): GatewayRecovery {
   const { clock } = host
   const paces = new Map<string, Pace>()
 
@@ -106,9 +102,15 @@ export function createGatewayRecovery(
         pace.restartedMs = now
       }
       pace.pending = undefined
-      recover(gateway, why, toldMs)
+      bus.emit('gatewayDoubted', { gateway, why, toldMs })
     }
   }
+
+  // Something has indeed changed there: the next hint is acted on sooner.
+  bus.on('gatewayChanged', (gateway) => {
+    const pace = paces.get(gateway)
+    if (pace !== undefined) pace.count = Math.min(pace.count, 1)
+  })
 
   return {
     trigger(gateway, why, call, by = '') {
@@ -125,10 +127,6 @@ export function createGatewayRecovery(
       run(gateway, pace, call).catch(() => {
         if (pace.pending?.call === call) pace.pending = undefined
       })
-    },
-    confirm(gateway) {
-      const pace = paces.get(gateway)
-      if (pace !== undefined) pace.count = Math.min(pace.count, 1)
     }
   }
 }

@@ -26,7 +26,7 @@ export interface EndpointMapping {
 }
 
 export function createEndpointMapping(want: WantedEndpoint, context: Context): EndpointMapping {
-  const { host, policy, discoveries } = context
+  const { host, policy, bus, discoveries, progress } = context
   const { clock } = host
   const wakeup: Wakeup = createWakeup(clock)
   const publisher = createPublisher(context)
@@ -56,7 +56,7 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
         if (endpoint === undefined) continue
         const readyMs = retry.readyMs(entry, ability, endpoint)
         if (readyMs > now) waitMs = Math.min(waitMs, readyMs - now)
-        else if (context.mayUse(entry.rank)) return { entry, mapper: ability, endpoint }
+        else if (progress.mayUse(entry.rank)) return { entry, mapper: ability, endpoint }
       }
     }
     return waitMs
@@ -72,14 +72,14 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
 
   /** Reports that nothing works, once for each new set of reasons, and not while an answer may still come. */
   function reportFailureOnce(): void {
-    if (!context.firstPassOver() || requests.isUnderWay()) return
+    if (!progress.isPassOver() || requests.isUnderWay()) return
     const reasons = discoveries.entries.flatMap((entry) => {
       // A missing witness or relay does not explain a missing mapping.
       if (entry.kind !== null && entry.kind !== 'mapper') return []
       const error = retry.errorOf(entry) ?? entry.absence
       if (error === undefined) return []
       const reason = eventReason(entry.name, error)
-      return context.isAwaited(entry) ? [{ ...reason, message: `${reason.message}; still searching` }] : [reason]
+      return progress.isAwaited(entry) ? [{ ...reason, message: `${reason.message}; still searching` }] : [reason]
     })
     const text = reasons.map(({ strategy, code }) => `${strategy} ${code}`).join()
     // If no strategy maps ports, nothing has failed.
@@ -100,9 +100,9 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
       askedLast: retry.postpone,
       giveBack: (lease) => shutdown.track(requests.giveBack(first, lease, shutdown)),
       answered(error) {
-        if (entry.status.failure !== error) context.touched()
+        if (entry.status.failure !== error) bus.emit('reportChanged', undefined)
         // The gateway has stopped answering: ask witnesses whether the mapping still works.
-        if (error !== undefined && entry.status.failure === undefined) context.doubt()
+        if (error !== undefined && entry.status.failure === undefined) bus.emit('doubted', undefined)
         if (error === undefined) {
           entry.status.succeeded()
           retry.renewed(entry)
@@ -145,7 +145,7 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
       }
       trying = false
       requests.remember()
-      context.touched()
+      bus.emit('reportChanged', undefined)
       reportFailureOnce()
       await wakeup.wait(choice, call)
     }

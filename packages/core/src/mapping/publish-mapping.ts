@@ -35,7 +35,7 @@ export interface Publisher {
 }
 
 export function createPublisher(context: Context): Publisher {
-  const { host, memory, candidates, addressHolders, hostCandidates, emit } = context
+  const { host, bus, memory, candidates, addressHolders, hostCandidates } = context
 
   function withdraw(old: Held, next?: Held): boolean {
     const gone = old.lease.addresses.filter((address) => next?.lease.addresses.includes(address) !== true)
@@ -59,7 +59,7 @@ export function createPublisher(context: Context): Publisher {
       ...(error === undefined ? {} : { reasons: [eventReason(entry.name, error)] }),
       ...(owners.length === 0 ? {} : { owners })
     }
-    emit(details)
+    bus.emit('mapping', details)
   }
 
   return {
@@ -89,12 +89,13 @@ export function createPublisher(context: Context): Publisher {
       const externalPort = next.external.port
       const told = lease.quirks === undefined ? {} : { told: lease.quirks }
       memory.note(next.memory, { strategy: entry.name, externalPort, wantedPort, expiresAt, ...told })
-      if (before !== undefined && !isSame && mapper.gateway !== null) context.gatewayChanged(gatewayKey(mapper.gateway))
+      if (before !== undefined && !isSame && mapper.gateway !== null)
+        bus.emit('gatewayChanged', gatewayKey(mapper.gateway))
       tell(before === undefined ? 'mapped' : isSame ? 'renewed' : 'changed', next)
     },
     reportFailure({ endpoint }, reasons) {
       const { protocol, address, port } = endpoint
-      emit({
+      bus.emit('mapping', {
         event: 'failed',
         strategy: null,
         protocol,

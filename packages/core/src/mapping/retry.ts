@@ -37,7 +37,7 @@ interface Failure {
   readonly untilMs: number
 }
 
-export function createRetry({ host, policy, gatewayRests, touched }: Context): Retry {
+export function createRetry({ host, policy, bus, gatewayRests }: Context): Retry {
   const { clock, log } = host
   const failures = new Map<StrategyEntry, Failure>()
   let notBeforeMs = 0
@@ -73,7 +73,7 @@ export function createRetry({ host, policy, gatewayRests, touched }: Context): R
       backOff(entry, mapper, error)
       renewalFailed(entry, mapper, error)
       entry.status.failed(error)
-      touched()
+      bus.emit('reportChanged', undefined)
       log.debug(`${entry.name}: ${error.code}: ${error.message}`)
     },
     wasUseless: backOff,

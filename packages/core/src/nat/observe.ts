@@ -28,10 +28,6 @@ export interface Observers {
   review(call: CallOptions): void
   /** Discards all observations after a change of the network. */
   reset(): void
-  /** Has the observations repeated, because they may no longer hold. */
-  doubt(): void
-  /** Reports that the set of observers has changed. */
-  look(): void
   readonly facts: () => NatFacts
   readonly natObservations: () => readonly NatObservation[]
   /** Resolves when no observer is being asked. */
@@ -63,7 +59,7 @@ const answered = new Error('the observers have answered')
 const minuteMs = 60_000
 
 export function createObservers(context: Context): Observers {
-  const { host, policy, discoveries } = context
+  const { host, policy, bus, discoveries } = context
   const { clock } = host
   const lent = new Set<Lent>()
   const running = new Set<Promise<void>>()
@@ -110,7 +106,7 @@ export function createObservers(context: Context): Observers {
           signal.throwIfAborted()
           each.outcomes.set(one.observer.party.id, outcome)
           known = undefined
-          context.touched()
+          bus.emit('reportChanged', undefined)
         })
       )
       for (const entry of new Set(found.map((one) => one.entry))) tell(entry)
@@ -130,7 +126,7 @@ export function createObservers(context: Context): Observers {
       entry.status.failed(
         natError('UNREACHABLE', `no server has an IPv${family} address, and this machine asks over IPv${family}`)
       )
-      context.touched()
+      bus.emit('reportChanged', undefined)
     }
   }
 
@@ -140,7 +136,7 @@ export function createObservers(context: Context): Observers {
     for (const entry of discoveries.entries) {
       if (entry.kind !== 'observer' || told.some((each) => each.entry === entry)) continue
       entry.status.failed(error)
-      context.touched()
+      bus.emit('reportChanged', undefined)
     }
   }
 
@@ -164,7 +160,7 @@ export function createObservers(context: Context): Observers {
     entry.status.observersAnswered(hasObserved)
     if (failure === undefined) entry.status.succeeded()
     else entry.status.failed(failure)
-    context.touched()
+    bus.emit('reportChanged', undefined)
   }
 
   const outcomesOf = (): readonly Outcome[] => [...lent].flatMap(({ outcomes }) => [...outcomes.values()])
@@ -240,6 +236,14 @@ export function createObservers(context: Context): Observers {
     known = undefined
   }
 
+  const wakeAll = (why: 'rescan' | 'recheck'): void => {
+    for (const { wakeup } of lent) wakeup.wake(why)
+  }
+  bus.on('doubted', () => wakeAll('recheck'))
+  bus.on('strategyChanged', ({ kind }) => {
+    if (kind === 'observer') wakeAll('rescan')
+  })
+
   return {
     lend(open, { signal }) {
       if (signal?.aborted === true) return
@@ -257,23 +261,17 @@ export function createObservers(context: Context): Observers {
         () => {
           lent.delete(each)
           forget(each)
-          context.touched()
+          bus.emit('reportChanged', undefined)
         },
         { once: true }
       )
-      context.touched()
+      bus.emit('reportChanged', undefined)
     },
     review(call) {
       for (const each of lent)
         if (each.cut === undefined && !call.signal.aborted && toAsk(each).length > 0) start(each, call)
     },
     reset: () => lent.forEach(forget),
-    doubt() {
-      for (const { wakeup } of lent) wakeup.wake('recheck')
-    },
-    look() {
-      for (const { wakeup } of lent) wakeup.wake('rescan')
-    },
     facts() {
       const outcomes = outcomesOf()
       const isSilent =

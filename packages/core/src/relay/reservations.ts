@@ -12,6 +12,7 @@ import { asNatError, attempt } from '../async/attempt.js'
 import { type Wakeup, createWakeup } from '../async/wakeup.js'
 import type { ShutdownScope, Context } from '../context.js'
 import { keepLease } from '../lease/keep-lease.js'
+import { wasVerified } from '../memory/last-verified.js'
 import { backOffMs } from '../model/policy.js'
 import { minSpacingMs } from '../lease/renewal-schedule.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
@@ -20,10 +21,6 @@ import type { StrategyEntry } from '../discovery/discoveries.js'
 export interface Reservations {
   /** Makes, keeps and releases reservations until `call` aborts. `shutdown` bounds the releases. */
   run(call: CallOptions, shutdown: ShutdownScope): Promise<void>
-  /** Reports that relays came or went, or that the verdict changed. */
-  look(): void
-  /** Reports that a relay is gone, and its reservation with it. */
-  gone(id: string): void
   readonly count: () => number
   /** Returns what one connection through the relays in use may carry; undefined without relays or limits. */
   readonly limits: () => RelayLimits | undefined
@@ -43,18 +40,14 @@ const relayGone = new Error('the relay is gone')
 
 const awayCodes: ReadonlySet<string> = new Set(['NO_REPLY', 'UNREACHABLE', 'ATTEMPT_TIMEOUT'])
 
-/** @param isPublic - since when the verdict is `public` (monotonic ms); undefined while it is not
- * @param isTrusted - whether this host was verified within a day */
-export function createReservations(
-  context: Context,
-  isPublic: () => number | undefined,
-  isTrusted: () => boolean
-): Reservations {
-  const { host, policy, discoveries, candidates } = context
+export function createReservations(context: Context): Reservations {
+  const { host, policy, bus, discoveries, candidates, memory } = context
   const { clock } = host
   const wakeup = createWakeup(clock)
   const held = new Map<string, Reservation>()
   const rests = new Map<string, { readonly count: number; readonly untilMs: number }>()
+  /** Since when the verdict is `public` (monotonic ms); undefined while it is not. */
+  let publicSinceMs: number | undefined
 
   /** Returns how many reservations to hold: the number that the user named, or else that of the policy. */
   function maxReservations(): number {
@@ -105,7 +98,7 @@ export function createReservations(
       const failure = asNatError(error)
       entry.status.failed(failure)
       rest(id, failure)
-      context.touched()
+      bus.emit('reportChanged', undefined)
     }
   }
 
@@ -174,7 +167,7 @@ export function createReservations(
     held.delete(reservation.relay.party.id)
     reservation.entry.status.leaseRemoved()
     for (const address of reservation.lease.addresses) candidates.withdraw(address)
-    context.touched()
+    bus.emit('reportChanged', undefined)
   }
 
   async function release(lease: Lease, shutdown: ShutdownScope): Promise<void> {
@@ -186,15 +179,14 @@ export function createReservations(
   /** Returns how many reservations there should be now, and when that may change. */
   function target(startedMs: number): { readonly count: number; readonly waitMs: number } {
     const now = clock.monotonicMs()
-    const publicSince = isPublic()
-    if (publicSince !== undefined) {
-      const leftMs = publicSince + policy.relay.letGoAfterMs - now
+    if (publicSinceMs !== undefined) {
+      const leftMs = publicSinceMs + policy.relay.letGoAfterMs - now
       if (leftMs > 0) return { count: held.size, waitMs: leftMs }
       return policy.relay.inUse()
         ? { count: held.size, waitMs: policy.relay.letGoAfterMs }
         : { count: 0, waitMs: Number.POSITIVE_INFINITY }
     }
-    const initialWaitMs = startedMs + (isTrusted() ? policy.relay.patienceMs : 0) - now
+    const initialWaitMs = startedMs + (wasVerified(memory, clock) ? policy.relay.patienceMs : 0) - now
     if (initialWaitMs > 0) return { count: held.size, waitMs: initialWaitMs }
     const second = startedMs + policy.relay.secondAfterMs - now
     // Keep the reservations that are held: they may be the only way in now.
@@ -202,12 +194,22 @@ export function createReservations(
     return { count: maxReservations(), waitMs: Number.POSITIVE_INFINITY }
   }
 
+  for (const name of ['strategyChanged', 'searchAdvanced', 'verdict'] as const)
+    bus.on(name, () => wakeup.wake('rescan'))
+  bus.on('reviewed', (verdict) => {
+    publicSinceMs = verdict === 'public' ? (publicSinceMs ?? clock.monotonicMs()) : undefined
+  })
+  bus.on('noticed', ({ notice: { what, about } }) => {
+    if (what === 'gone' && about.kind === 'relay') held.get(about.party.id)?.cut.abort(relayGone)
+  })
+
   return {
     async run({ signal }, shutdown) {
+      publicSinceMs = undefined
       let startedMs = clock.monotonicMs()
       let wasPublic = false
       while (!signal.aborted) {
-        const publicNow = isPublic() !== undefined
+        const publicNow = publicSinceMs !== undefined
         // The direct address was lost: start again, without the initial delay, because a relay is needed now.
         if (wasPublic && !publicNow) startedMs = clock.monotonicMs() - policy.relay.patienceMs
         wasPublic = publicNow
@@ -221,8 +223,6 @@ export function createReservations(
         await wakeup.wait(Math.min(waitMs, choice), { signal }).catch(() => undefined)
       }
     },
-    look: () => wakeup.wake('rescan'),
-    gone: (id) => held.get(id)?.cut.abort(relayGone),
     count: () => held.size,
     limits: () => [...held.values()].map(({ lease }) => lease.limits).find((limits) => limits !== undefined)
   }

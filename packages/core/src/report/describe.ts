@@ -12,6 +12,7 @@ import type { Candidate } from '../candidates/candidates.js'
 import { reasonText } from '../model/events.js'
 import type { CandidateReport, CandidateState, GatewayReport, StrategyReport, StrategyState } from '../model/report.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
+import { isAsked, isSearching } from '../discovery/search-progress.js'
 import { isOffRoute, isOnPath } from '../discovery/endpoints.js'
 
 /** Returns the lines of one strategy in the report: its own, and one for each router that is found and not used. */
@@ -55,17 +56,10 @@ export function describeStrategy(
   return [line, ...skipped]
 }
 
-/** Whether a mapper has been asked and has not answered yet. */
-export const isAsked = ({ status: { asking, leases, failure } }: StrategyEntry): boolean =>
-  asking > 0 && leases === 0 && failure === undefined
-
 /** Returns what a strategy still waits for within the schedule of its protocol. */
-export function awaited(entry: StrategyEntry, isSearchTime: boolean): StrategyReport['waitingFor'] {
+function awaited(entry: StrategyEntry, isSearchTime: boolean): StrategyReport['waitingFor'] {
   if (isAsked(entry)) return 'grant'
-  const { kind, abilities, absence } = entry
-  const mayMap = kind === null || kind === 'mapper'
-  const isSilent = absence === undefined || absence.code === 'NO_REPLY'
-  return isSearchTime && mayMap && abilities.size === 0 && isSilent ? 'search' : undefined
+  return isSearching(entry, isSearchTime) ? 'search' : undefined
 }
 
 function stateOf(

@@ -17,8 +17,6 @@ export interface ReporterFacts {
   readonly relays: () => number
   readonly relayLimits: () => RelayLimits | undefined
   readonly witnessNetworks: () => number
-  /** Since when this network is searched (monotonic ms); undefined while nothing runs. */
-  readonly searchedMs: () => number | undefined
   readonly peers: () => readonly PeerReport[] | undefined
   /** What observers together report of the NAT. */
   readonly nat: () => NatFacts
@@ -37,7 +35,7 @@ export interface Reporter {
 }
 
 export function createReporter(context: Context, facts: ReporterFacts): Reporter {
-  const { host, policy, discoveries, candidates, claimChecks, network } = context
+  const { host, policy, discoveries, progress, candidates, claimChecks, network } = context
   const { clock } = host
   const lines = new Map<StrategyEntry, string>()
 
@@ -56,7 +54,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
     }))
 
   function conclude(all: readonly CandidateFact[]): Judgement {
-    const searchedMs = facts.searchedMs()
+    const searchedMs = progress.searchedMs()
     return judge({
       network: network(),
       wants: facts.wants(),
@@ -66,7 +64,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       relayLimits: facts.relayLimits(),
       nat: facts.nat(),
       claimChecks: claimChecks.reasons(),
-      firstPassOver: context.firstPassOver(),
+      firstPassOver: progress.isPassOver(),
       hasWitnessStrategy: discoveries.entries.some(({ kind }) => kind === 'witness'),
       witnessNetworks: facts.witnessNetworks(),
       quorum: policy.quorum,
@@ -75,7 +73,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
   }
 
   function isSearchTime(): boolean {
-    const searchedMs = facts.searchedMs()
+    const searchedMs = progress.searchedMs()
     return searchedMs !== undefined && clock.monotonicMs() - searchedMs < policy.searchMs
   }
   const isWanted = (): boolean => facts.wants().length > 0

@@ -10,7 +10,7 @@ import {
 import { isAddressUnknown } from '../candidates/candidates.js'
 import { isLoopback, isOffRoute, isOnPath } from '../discovery/endpoints.js'
 import { absenceAdvice, familyAdvice, secondaryAdvice } from './no-mapping-causes.js'
-import { isAsked } from './describe.js'
+import { isAsked } from '../discovery/search-progress.js'
 import { natAdvice } from '../nat/nat-advice.js'
 import type { Cause, Verdict } from '../model/report.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'

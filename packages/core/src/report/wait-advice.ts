@@ -1,4 +1,4 @@
-import { isAsked } from './describe.js'
+import { isAsked } from '../discovery/search-progress.js'
 import type { Facts } from './facts.js'
 
 /**

@@ -1,7 +1,6 @@
 import {
   type Ability,
   type CallOptions,
-  type Clock,
   type MultiaddrText,
   type NatError,
   natError,
@@ -11,12 +10,11 @@ import {
 } from '@postern/interface'
 import { asNatError } from '../async/attempt.js'
 import type { PeerReport } from '../model/report.js'
-import type { StrategyEntry, Discoveries } from '../discovery/discoveries.js'
+import type { Context } from '../context.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
 
 /** The peers with relayed connections, and how far each is on the way to a direct one. */
 export interface Upgrades {
-  /** Records how far a peer is, as a strategy reports it. */
-  heard(entry: StrategyEntry, notice: UpgradeNotice): void
   /** Asks the strategies in rank order. Rejects with the NatError of the last one, with `NO_SERVICE` if none upgrades
    * connections, or with the signal's reason. */
   upgrade(peerId: string, call: CallOptions): Promise<MultiaddrText>
@@ -28,35 +26,38 @@ export interface Upgrades {
 /** At most this many peers are reported. */
 const maxPeers = 256
 
-export function createUpgrades(
-  discoveries: () => Discoveries,
-  clock: Clock,
-  fire: (report: PeerReport) => void
-): Upgrades {
+export function createUpgrades({ host, bus, discoveries }: Context): Upgrades {
+  const { clock } = host
   const peers = new Map<string, PeerReport>()
 
+  /** Records how far a peer is, as a strategy reports it. */
+  function heard(entry: StrategyEntry, notice: UpgradeNotice): void {
+    const { peer, state, address = null, cause = null } = notice
+    const at = new Date(clock.wallMs()).toISOString()
+    const report: PeerReport = {
+      peer: printable(peer),
+      state,
+      strategy: entry.name,
+      address: address === null ? null : printable(address),
+      cause: cause === null ? null : printable(cause),
+      at
+    }
+    peers.delete(peer)
+    peers.set(peer, report)
+    for (const oldest of peers.keys()) {
+      if (peers.size <= maxPeers) break
+      peers.delete(oldest)
+    }
+    bus.emit('upgrade', report)
+  }
+  bus.on('noticed', ({ entry, notice }) => {
+    if (notice.what === 'upgrade') heard(entry, notice)
+  })
+
   return {
-    heard(entry, { peer, state, address = null, cause = null }) {
-      const at = new Date(clock.wallMs()).toISOString()
-      const report: PeerReport = {
-        peer: printable(peer),
-        state,
-        strategy: entry.name,
-        address: address === null ? null : printable(address),
-        cause: cause === null ? null : printable(cause),
-        at
-      }
-      peers.delete(peer)
-      peers.set(peer, report)
-      for (const oldest of peers.keys()) {
-        if (peers.size <= maxPeers) break
-        peers.delete(oldest)
-      }
-      fire(report)
-    },
     async upgrade(peerId, call) {
       let last: NatError | undefined
-      for (const { abilities } of discoveries().entries) {
+      for (const { abilities } of discoveries.entries) {
         const puncher = [...abilities.values()].find(isPuncher)
         if (puncher === undefined) continue
         call.signal.throwIfAborted()
@@ -69,7 +70,7 @@ export function createUpgrades(
       }
       throw last ?? natError('NO_SERVICE', 'no strategy makes direct connections, or the traversal is not running')
     },
-    report: () => (discoveries().entries.some(({ kind }) => kind === 'puncher') ? [...peers.values()] : undefined),
+    report: () => (discoveries.entries.some(({ kind }) => kind === 'puncher') ? [...peers.values()] : undefined),
     clear: () => peers.clear()
   }
 }

@@ -11,7 +11,8 @@ import { attempt } from '../async/attempt.js'
 import { type Wakeup, createWakeup } from '../async/wakeup.js'
 import type { Candidate } from '../candidates/candidates.js'
 import type { Context } from '../context.js'
-import { eventReason } from '../model/events.js'
+import { noteVerified } from '../memory/last-verified.js'
+import { eventReason, type MappingEvent } from '../model/events.js'
 import { backOffMs } from '../model/policy.js'
 import type { EvidenceReport } from '../model/report.js'
 
@@ -19,10 +20,6 @@ import type { EvidenceReport } from '../model/report.js'
 export interface Verifier {
   /** Starts on new candidates, and stops on withdrawn ones. Private and relayed addresses are not verified. */
   review(call: CallOptions): void
-  /** Has everything verified again, because earlier results may no longer hold. */
-  doubt(): void
-  /** Reports that the witnesses have changed: new ones are asked where those before could not decide. */
-  look(): void
   /** Returns on how many networks there are witnesses. */
   witnessNetworks(): number
   /** Resolves when no witness is being asked or about to be. */
@@ -49,7 +46,7 @@ const longestMs = 86_400_000
 const maxDemerits = 3
 
 export function createVerifier(context: Context): Verifier {
-  const { host, policy, discoveries, candidates } = context
+  const { host, policy, bus, discoveries, candidates } = context
   const { clock } = host
   const running = new Map<MultiaddrText, Watch>()
   const watching = new Set<Promise<void>>()
@@ -205,7 +202,7 @@ export function createVerifier(context: Context): Verifier {
     const lapses = candidate.expiresAt
     const { endpoint, strategy } = candidate
     const unreachable = { name: 'NatError', code: 'NO_REPLY', message: 'witnesses could not reach it' }
-    context.emit({
+    const told: MappingEvent = {
       event,
       strategy,
       protocol: external.protocol,
@@ -213,8 +210,19 @@ export function createVerifier(context: Context): Verifier {
       external: { address: external.address, port: external.port },
       lifetimeSeconds: lapses === null ? null : Math.max(0, (lapses - clock.wallMs()) / 1000),
       ...(event === 'refuted' ? { reasons: [eventReason(strategy ?? 'local', unreachable)] } : {})
-    })
+    }
+    if (event === 'verified') noteVerified(context.memory, clock, told)
+    bus.emit('mapping', told)
   }
+
+  const wakeAll = (why: 'rescan' | 'recheck'): void => {
+    for (const { wakeup } of running.values()) wakeup.wake(why)
+  }
+  bus.on('doubted', () => wakeAll('recheck'))
+  // New witnesses are asked where those before could not decide.
+  bus.on('strategyChanged', ({ kind }) => {
+    if (kind === 'witness') wakeAll('rescan')
+  })
 
   return {
     review({ signal }) {
@@ -248,12 +256,6 @@ export function createVerifier(context: Context): Verifier {
           })
         watching.add(over)
       }
-    },
-    doubt() {
-      for (const { wakeup } of running.values()) wakeup.wake('recheck')
-    },
-    look() {
-      for (const { wakeup } of running.values()) wakeup.wake('rescan')
     },
     witnessNetworks: () => distinct(witnesses()).length,
     async settled() {
