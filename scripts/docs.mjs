@@ -1,9 +1,9 @@
-// Writes what of the documentation is taken from the code: docs/errors.md, docs/policy.md, docs/reference/limits.md,
+// Writes the parts of the documentation that are taken from the code: docs/errors.md, docs/policy.md, docs/reference/limits.md,
 // docs/reference/routers.md (from the built testkit), and the option tables of READMEs, which stand between
 // <!-- options X --> and <!-- /options -->.
 //
 //   node scripts/run.mjs node scripts/docs.mjs            writes
-//   node scripts/run.mjs node scripts/docs.mjs --check    writes nothing; names what is out of step, and fails
+//   node scripts/run.mjs node scripts/docs.mjs --check    writes nothing; names what is out of date, and fails
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
@@ -26,11 +26,11 @@ const files = new Map([
 const stale = [...files].filter(([file, text]) => !existsSync(path.join(root, file)) || read(file) !== text)
 if (process.argv.includes('--check')) {
   for (const [file] of stale)
-    console.error(`${file} is out of step with the code: node scripts/run.mjs node scripts/docs.mjs`)
+    console.error(`${file} is out of date: node scripts/run.mjs node scripts/docs.mjs`)
   process.exitCode = stale.length > 0 ? 1 : 0
 } else {
   for (const [file, text] of stale) writeFileSync(path.join(root, file), text)
-  console.log(stale.length > 0 ? stale.map(([file]) => file).join('\n') : 'all in step')
+  console.log(stale.length > 0 ? stale.map(([file]) => file).join('\n') : 'all up to date')
 }
 
 /** The registry, in the groups that the comments of its source make. */
@@ -68,7 +68,7 @@ function policyPage() {
   const lines = [
     '# The policy',
     '',
-    'The numbers and choices of the ladder. Each can be replaced: `expose(server, { policy: { lifetimeMs: 3_600_000 } })`,',
+    'The limits and intervals of the ladder. Each can be replaced: `expose(server, { policy: { lifetimeMs: 3_600_000 } })`,',
     'or `createTraversal({ strategies, policy: { quorum: 3, relay: { count: 1 } } })`. All times are in milliseconds.',
     'This page is written by `scripts/docs.mjs` from `packages/core/src/model/policy.ts`.',
     '',
