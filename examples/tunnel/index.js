@@ -2,8 +2,8 @@
 // node index.js connect <port> <address of a public peer>…
 //
 // A TCP service of one home, used from another. Into `listen`, type the ids of the peers that may use the service on
-// <port>. Into `connect`, type an address that `listen` prints: then <port> here is that service. The connection is direct
-// if possible, and relayed otherwise.
+// <port>. Into `connect`, type an address that `listen` prints: then <port> here is that service. The connection is
+// direct if possible, and relayed otherwise.
 import { connect, createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { noise } from '@chainsafe/libp2p-noise'

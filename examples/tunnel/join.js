@@ -24,7 +24,7 @@ export function join(socket, stream) {
   stream.addEventListener('close', ({ error }) => error && cut(error))
 }
 
-/** Resets all connections. Must run before the node stops, because that would end its streams as if they were complete. */
+/** Resets all connections. Call it before the node stops, which would end its streams as if they were complete. */
 export function cutAll(error) {
   for (const cut of cuts) cut(error)
 }

@@ -1,4 +1,4 @@
-// What routers, and whoever pretends to be one, send: PCP, NAT-PMP, SSDP, UPnP.
+// What routers, and hosts that pretend to be one, send: PCP, NAT-PMP, SSDP, UPnP.
 import { canonicalAddress } from '@postern/interface'
 import * as natPmp from '../../packages/nat-pmp/dist/codec.js'
 import * as pcp from '../../packages/pcp/dist/codec.js'

@@ -1,12 +1,12 @@
 import type { Fault } from '@postern/testkit'
 import type { StrategyName } from './scene.js'
 
-/** A fault, whom it concerns, and whether a mapping that is held must come through it unchanged. */
+/** A fault, the strategies that it concerns, and whether a held mapping must survive it unchanged. */
 export interface Case {
   readonly title: string
   readonly fault: Fault
   readonly on: readonly StrategyName[]
-  /** False where the gateway itself takes or changes what was granted. */
+  /** False if the gateway itself takes or changes what was granted. */
   readonly keeps: boolean
 }
 
