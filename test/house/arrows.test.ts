@@ -66,12 +66,12 @@ describe.each(packages)('$manifest.name', (each) => {
   const { folder, manifest } = each
   const allowed = arrows[folder] ?? []
 
-  it('it depends only on the packages that the list allows', () => {
+  it('the package depends only on the packages that the list allows', () => {
     const own = dependenciesOf(each).flatMap((name) => ownName(name) ?? [])
     expect(own.filter((name) => !allowed.includes(name))).toEqual([])
   })
 
-  it('it imports only from the packages that the list allows', () => {
+  it('the package imports only from the packages that the list allows', () => {
     const wrong = importsOf(each).filter(([, specifier]) => {
       const name = ownName(specifier)
       return name !== undefined && !allowed.includes(name)
@@ -79,14 +79,14 @@ describe.each(packages)('$manifest.name', (each) => {
     expect(wrong).toEqual([])
   })
 
-  it('it declares what it imports, and imports what it declares', () => {
+  it('the package declares what it imports, and imports what it declares', () => {
     const imported = new Set(
       importsOf(each).flatMap(([, specifier]) => (isBare(specifier) ? [packageOf(specifier)] : []))
     )
     expect([...imported].toSorted()).toEqual(dependenciesOf(each).toSorted())
   })
 
-  it('it imports built-in modules by their node: names, and its own files by theirs', () => {
+  it('the package imports built-in modules by their node: names, and its own files by theirs', () => {
     const wrong = importsOf(each).filter(
       ([, specifier]) =>
         builtinModules.includes(specifier) || (specifier.startsWith('.') && !/^\.\.?\/[^.].*\.js$/.test(specifier))
@@ -94,7 +94,7 @@ describe.each(packages)('$manifest.name', (each) => {
     expect(wrong).toEqual([])
   })
 
-  it('it names each export and leaves no TODO', () => {
+  it('the package names each export and leaves no TODO', () => {
     const wrong = sourcesOf(each).filter((file) => /export \*|export default|TODO|FIXME|XXX/.test(read(file)))
     expect(wrong).toEqual([])
   })
@@ -122,7 +122,7 @@ describe.each(packages)('$manifest.name', (each) => {
     expect(manifest).not.toHaveProperty('scripts.postinstall')
   })
 
-  it('it packs what was built, its source, its programs, and the licences', () => {
+  it('the package packs what was built, its source, its programs, and the licences', () => {
     const bin = manifest['bin'] === undefined ? [] : ['bin']
     expect(manifest['files']).toEqual([...bin, 'dist', 'src', 'LICENSE-*', '!dist/.tsbuildinfo'])
     for (const program of Object.values(manifest['bin'] ?? {})) {
@@ -134,7 +134,7 @@ describe.each(packages)('$manifest.name', (each) => {
     }
   })
 
-  it('it takes the other packages from the workspace, and pins everything else', () => {
+  it('the package takes the other packages from the workspace, and pins everything else', () => {
     const wrong = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies }).filter(([name, range]) =>
       ownName(name) === undefined ? !/^\d+\.\d+\.\d+$/.test(range) : range !== 'workspace:^'
     )
@@ -152,7 +152,7 @@ describe.each(packages)('$manifest.name', (each) => {
     )
   })
 
-  it('it has a README, is built with the others, and is in the index of the documentation', () => {
+  it('the package has a README, is built with the others, and is in the index of the documentation', () => {
     expect(existsSync(join(root, 'packages', folder, 'README.md'))).toBe(true)
     expect(readJson('tsconfig.json')).toMatchObject({
       references: expect.arrayContaining([{ path: `packages/${folder}` }])

@@ -21,31 +21,31 @@ describe.each(workflows)('the workflow %s', (file) => {
   const text = read(`${folder}/${file}`)
   const jobs = jobsOf(text)
 
-  it('it has jobs, and no event that runs foreign code with rights', () => {
+  it('the workflow has jobs, and no event that runs foreign code with rights', () => {
     expect(jobs.size).toBeGreaterThan(0)
     expect(text).not.toContain('pull_request_target')
     expect(text).not.toContain('workflow_run')
   })
 
-  it('it names each action by its commit, with the version beside it', () => {
+  it('the workflow names each action by its commit, with the version beside it', () => {
     const uses = [...text.matchAll(/^ *(?:- )?uses: *(.*)$/gm)].map(([, used = '']) => used)
     expect(uses.length).toBeGreaterThan(0)
     expect(uses.filter((used) => !/^[\w.-]+\/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/.test(used))).toEqual([])
   })
 
-  it('it gives no right to all jobs, and to each job its own', () => {
+  it('the workflow gives no right to all jobs, and to each job its own', () => {
     expect(text).toMatch(/^permissions: \{\}$/m)
     const without = [...jobs].filter(([, job]) => !/^ {4}permissions:/m.test(job)).map(([name]) => name)
     expect(without).toEqual([])
   })
 
-  it('it leaves no token in a checkout', () => {
+  it('the workflow leaves no token in a checkout', () => {
     const checkouts = actionsOf(text).filter((step) => step.includes('actions/checkout@'))
     expect(checkouts.length).toBeGreaterThan(0)
     expect(checkouts.filter((step) => !step.includes('persist-credentials: false'))).toEqual([])
   })
 
-  it('it runs no tests in a job with a secret or a right to write', () => {
+  it('the workflow runs no tests in a job with a secret or a right to write', () => {
     const trusted = [...jobs].filter(([, job]) => /secrets\.|: write/.test(job))
     expect(trusted.filter(([, job]) => /npm (?:run )?test/.test(job)).map(([name]) => name)).toEqual([])
   })
