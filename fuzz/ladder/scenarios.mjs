@@ -49,10 +49,10 @@ const pace = {
   }
 }
 
-/** Random lives of a home: what its router, its neighbours and its peers do, and when. */
+/** Random scenarios of a home: what its router, its neighbours and its peers do, and when. */
 export const scenarios = Object.keys(pace)
 
-/** Lives one. Resolves to what went wrong, in words. */
+/** Runs one. Resolves with what went wrong, in words. */
 export async function live(scenario, seed) {
   const random = randomOf(seed)
   const { of, pauses } = pace[scenario]

@@ -61,7 +61,7 @@ export const gateways = [
     name: 'upnp-location',
     corpus: textsOf('urls'),
     run: (text) => trustLocation(text, { sender: '192.168.1.1', gateway }),
-    // Nothing but the router itself is asked.
+    // Only the router itself is asked.
     accepts: (url) =>
       url.protocol === 'http:' && url.username === '' && addressOf(url) === canonicalAddress(gateway.address)
   },
