@@ -34,7 +34,7 @@ const paces = [
 ] as const
 
 /** More turns than any verb takes. */
-const mostTurns = 3000
+const maxTurns = 3000
 
 interface Bench {
   readonly clock: VirtualClock
@@ -96,8 +96,8 @@ async function discovering({ clock, discovery }: Bench): Promise<{ readonly mapp
 
 /** Repeats a trial with an abort one turn later each time, until the trial ends before the abort. */
 async function sweep(trial: (turns: number) => Promise<'aborted' | 'done'>): Promise<void> {
-  for (let turns = 0; turns < mostTurns; turns++) if ((await trial(turns)) === 'done') return
-  throw new Error(`not done after ${mostTurns} turns`)
+  for (let turns = 0; turns < maxTurns; turns++) if ((await trial(turns)) === 'done') return
+  throw new Error(`not done after ${maxTurns} turns`)
 }
 
 function expectClean({ clock, gateway, link }: Bench, but = 'nothing'): void {

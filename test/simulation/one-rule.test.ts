@@ -98,7 +98,7 @@ describe.each(subjects)('by $title', (subject) => {
   })
 
   it.each([0, 90, 200, 900])(
-    'a cable that is out for %i ms does not make it ask a router that has not answered yet',
+    'a cable that is out for %i ms does not cause requests to a router that has not answered yet',
     async (outMs) => {
       const each = await home(subject)
       each.gateway.inject({ kind: 'late', ms: 5000 })
@@ -232,7 +232,7 @@ describe('a router that answers', () => {
 
 describe.each(subjects.filter(({ family }) => family === 4))('by $title', (subject) => {
   it.each(['127.0.0.1', '169.254.1.1', '224.0.0.1', '255.255.255.255', '0.0.0.0'])(
-    'an external address of %s is never told as one of ours',
+    'an external address of %s is never reported',
     async (externalAddress) => {
       const each = await home(subject, { gateway: { externalAddress } })
       expect(each.told).not.toContain('mapped')
