@@ -156,7 +156,7 @@ const options: readonly (readonly [folder: string, file: string, type: string])[
   ['autonat', 'options.ts', 'AutonatOptions'],
   ['autonat', 'server-options.ts', 'AutonatServerInit'],
   ['core', 'options.ts', 'TraversalOptions'],
-  ['core', 'options.ts', 'WantOptions'],
+  ['core', 'discovery/wanted-endpoints.ts', 'WantOptions'],
   ['autonat', 'options.ts', 'AutonatOptions'],
   ['autonat', 'server-options.ts', 'AutonatServerInit'],
   ['relay', 'options.ts', 'RelayOptions'],
