@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 
 const cwd = fileURLToPath(new URL('../packages/', import.meta.url))
 
-/** When a package was last built. A run during which that changes has measured two different things. */
+/** Returns when a package was last built. If that changes during a run, the run has measured two different builds. */
 export async function builtMs() {
   let latest = 0
   for await (const file of glob('*/dist/**/*.js', { cwd })) latest = Math.max(latest, (await stat(cwd + file)).mtimeMs)

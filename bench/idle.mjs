@@ -1,5 +1,5 @@
-// What a node costs that does nothing, side by side: node bench/idle.mjs [minutes]. An hour without, and then it writes
-// docs/bench-idle.md.
+// Measures what an idle node costs, side by side: node bench/idle.mjs [minutes]. Without an argument it takes an hour
+// and writes docs/bench-idle.md.
 import { writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { canRunLab } from '@postern/lab'
@@ -9,7 +9,7 @@ import { formatMarkdown, formatText } from './tables.mjs'
 import { stacks, World } from './world.mjs'
 
 const minutes = Number(process.argv[2] ?? 60)
-/** Until then it is still starting, or letting its relays go. */
+/** Until then the node is still starting, or releasing its relays. */
 const settleMs = 120_000
 const file = new URL('../docs/bench-idle.md', import.meta.url)
 
@@ -89,7 +89,7 @@ async function write() {
     '# What an idle node costs',
     'Written by this command, which takes an hour; nothing here is edited by hand:',
     '```sh\nnode_modules/.bin/node bench/idle.mjs\n```',
-    `${new Date().toISOString().slice(0, 10)}, Node ${node.slice(1)} on ${system}: ${processor}, ${cores} cores, ${memoryGib} GiB. Both at the same time, each in a lab of its own: a home behind a router with UPnP (IGD:2), NAT-PMP and PCP, connected to three public peers, two of them named as relays. Counted from two minutes after the start. Packets include everything that libp2p itself sends: pings of connected peers, identify, and TCP acknowledgements.`,
+    `${new Date().toISOString().slice(0, 10)}, Node ${node.slice(1)} on ${system}: ${processor}, ${cores} cores, ${memoryGib} GiB. Both ran at the same time, each in its own lab: a home behind a router with UPnP (IGD:2), NAT-PMP and PCP, connected to three public peers, two of them named as relays. Counted from two minutes after the start. Packets include everything that libp2p itself sends: pings of connected peers, identify, and TCP acknowledgements.`,
     formatMarkdown(table)
   ]
   await writeFile(file, `${parts.join('\n\n')}\n`)

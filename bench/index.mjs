@@ -1,4 +1,4 @@
-// npm run bench: everything that docs/bench.md says of speed and size, measured.
+// npm run bench: measures everything that docs/bench.md says about speed and size.
 import { parseArgs } from 'node:util'
 import { canRunLab } from '@postern/lab'
 import { builtMs } from './build.mjs'
@@ -13,7 +13,7 @@ Without --only it runs everything, about ten minutes, and writes docs/bench.md.`
 
 const options = { only: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean' } }
 
-// A program that is used for the first time has no compile cache.
+// A program has no compile cache at its first run.
 delete process.env.NODE_COMPILE_CACHE
 
 const interrupted = new AbortController()
@@ -55,9 +55,7 @@ async function main({ only, json = false, help = false }) {
   if (json) console.log(JSON.stringify({ date: new Date().toISOString(), machine, sections: done }, undefined, 1))
   else console.log(`\n${formatText(aimsTable(done))}`)
   if ((await builtMs()) !== built) {
-    console.error(
-      'The packages were built anew meanwhile: these numbers belong to two builds, and none is written down.'
-    )
+    console.error('The packages were rebuilt meanwhile: these numbers belong to two builds, and are not written.')
     return 1
   }
   if (only === undefined && support.ok && !json) await writeDocument(machine, done)

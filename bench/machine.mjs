@@ -1,6 +1,6 @@
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
 
-/** What numbers depend on, without what identifies a machine. */
+/** The properties of a machine that affect the results, without those that identify it. */
 export const machineFacts = () => ({
   system: `${process.platform} ${/^[\d.]*\d/.exec(release())?.[0] ?? ''}, ${process.arch}`,
   processor: cpus()[0]?.model.trim() ?? 'unknown',

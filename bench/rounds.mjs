@@ -1,10 +1,11 @@
 import { formatSpread, ratiosOf, spreadOf, spreadOfKnown } from './stats.mjs'
 
 /**
- * What came of one contender, round by round. `first` is the first call in a fresh process, `again` the middle of the
- * calls after it; undefined where it failed.
+ * The results of one contender, round by round. `first` is the first call in a fresh process, `again` the median of
+ * the calls after it; undefined where it failed.
  *
- * @typedef {{ name: string, first: (number | undefined)[], again: (number | undefined)[], failures: string[] }} Result
+ * @typedef {{ name: string, first: (number | undefined)[], again: (number | undefined)[], failures: string[] }}
+ * Result
  */
 
 /**
@@ -32,11 +33,11 @@ export async function takeTurns(contenders, rounds, sample, progress) {
   return results
 }
 
-/** The result of a contender by name. */
+/** Returns the result of a contender by name. */
 export const resultOf = (results, name) => results.find((each) => each.name === name)
 
 /**
- * A table of results with their ratios to one of them.
+ * Returns a table of results with their ratios to one of them.
  *
  * @param {readonly Result[]} results
  * @param {string} reference - the name of that one
@@ -58,7 +59,8 @@ export function tableOf(caption, results, reference) {
   return { caption, columns, rows }
 }
 
-/** What is said instead of a time. A contender that fails sometimes is told apart from one that never does it. */
+/** Returns the text in place of a time. It distinguishes a contender that fails sometimes from one that always
+ * fails. */
 function fateOf({ first, failures }) {
   if (failures.length === 0) return undefined
   const why = failures[0]
@@ -66,11 +68,11 @@ function fateOf({ first, failures }) {
   return `fails ${failures.length} of ${first.length} times: ${why}`
 }
 
-/** Ratios of one result to another, of first or of later calls. */
+/** Returns the ratios of one result to another, of first or of later calls. */
 export const compare = (results, name, reference, which) =>
   spreadOf(ratiosOf(resultOf(results, name)?.[which] ?? [], resultOf(results, reference)?.[which] ?? []))
 
-/** An aim in words, with what was measured for it. @returns {import('./tables.mjs').Aim} */
+/** Returns an aim in words, with its measured value. @returns {import('./tables.mjs').Aim} */
 export const aim = (text, spread, unit, isMet) => ({
   text,
   measured: spread === undefined ? '–' : formatSpread(spread, unit),

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { openLab } from '@postern/lab'
 
 /**
- * Somebody who is timed: a job (a program in `jobs/` that times itself) or a command (a whole process).
+ * A contender that is timed: a job (a program in `jobs/` that times itself) or a command (a whole process).
  *
  * @typedef {object} Contender
  * @property {string} name
@@ -16,15 +16,15 @@ import { openLab } from '@postern/lab'
  * @property {readonly string[]} [args] - of the job; `{router}` stands for the router's address
  * @property {number} [calls] - how many times the job calls in one process. @default 1
  * @property {(port: number) => readonly string[]} [command]
- * @property {boolean} [fails] - the command is meant to end with another exit code than 0
- * @property {'mapped' | 'unmapped'} [expect] - what the router's kernel must show afterwards
+ * @property {boolean} [fails] - whether the command should end with another exit code than 0
+ * @property {'mapped' | 'unmapped'} [expect] - what the kernel of the router must show afterwards
  * @property {number} [ports] - how many ports one call maps. @default 1
  *
  * @typedef {{ times: readonly number[] } | { failure: string }} Sample
  */
 
 const jobs = fileURLToPath(new URL('jobs/', import.meta.url))
-/** No call that is waited for takes longer. */
+/** The limit of one call. */
 const capMs = 10_000
 const firstPort = 20_000
 
@@ -53,7 +53,7 @@ export class Stage {
     return stage
   }
 
-  /** One turn of one contender. @param {Contender} contender @returns {Promise<Sample>} */
+  /** Runs one turn of one contender. @param {Contender} contender @returns {Promise<Sample>} */
   async sample(contender, timeoutMs = capMs) {
     this.#signal.throwIfAborted()
     const { calls = 1, ports = 1 } = contender
@@ -96,7 +96,7 @@ export class Stage {
     return complaint === undefined ? { times: [told.ms] } : { failure: complaint }
   }
 
-  /** What the router's kernel has to say against what the contender says. */
+  /** Returns how the kernel of the router contradicts the contender; undefined if it does not. */
   async #check(expect, port, ports) {
     if (expect === undefined) return undefined
     const rules = await this.#lab.rules()
@@ -105,7 +105,7 @@ export class Stage {
     return own.length === 0 ? undefined : `leaves ${own.length} of ${ports} rules in the router`
   }
 
-  /** A job that runs in the home, heard line by line. */
+  /** Starts a job in the home, and reads its output line by line. */
   #talkTo(file, args) {
     const child = this.#lab.spawn('home', [process.execPath, join(jobs, file), ...args], {
       stdio: ['pipe', 'pipe', 'pipe']
@@ -119,7 +119,7 @@ export class Stage {
     })
     return {
       say: (line) => child.stdin.write(`${line}\n`),
-      /** The next line; undefined if there is none in time. */
+      /** Resolves with the next line; with undefined if there is none in time. */
       hear: async (timeoutMs) => {
         const over = new AbortController()
         const signal = AbortSignal.any([over.signal, this.#signal])
@@ -133,7 +133,7 @@ export class Stage {
           over.abort()
         }
       },
-      /** Lets it end by itself, for a while. */
+      /** Waits a while for it to end by itself. */
       end: async () => {
         child.stdin.end()
         const over = new AbortController()

@@ -1,11 +1,11 @@
-/** Of an ordered list of numbers. */
+/** Returns the median of an ordered list of numbers. */
 const middle = (sorted) => {
   const half = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2
 }
 
 /**
- * Least, middle and greatest; undefined where there is nothing.
+ * Returns minimum, median and maximum; undefined for an empty list.
  *
  * @param {readonly number[]} numbers
  */
@@ -15,7 +15,8 @@ export function spreadOf(numbers) {
   return { min: sorted[0], median: middle(sorted), max: sorted.at(-1), count: sorted.length }
 }
 
-/** How many times as long as `reference` took in the same round, round by round; rounds in which one failed are left out. */
+/** Returns how many times as long as `reference` it took, round by round, without the rounds in which one of them
+ * failed. */
 export const ratiosOf = (numbers, reference) =>
   numbers.flatMap((each, round) => {
     const other = reference[round]

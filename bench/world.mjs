@@ -8,7 +8,7 @@ import { buildGoPeer } from '../interop/build.mjs'
 const jobs = fileURLToPath(new URL('jobs/', import.meta.url))
 const hosts = ['alpha', 'bravo', 'charlie']
 
-/** How a stack is started in a home: the command. */
+/** The stacks, and the command that starts each in a home. */
 export const stacks = [
   { name: 'Postern', command: (peers) => [process.execPath, `${jobs}libp2p-node.mjs`, 'ours', JSON.stringify(peers)] },
   {
@@ -21,7 +21,7 @@ export const stacks = [
   }
 ]
 
-/** go-libp2p's own, or why it cannot be had here. */
+/** Returns the stack of go-libp2p, or why it cannot run here. */
 export async function goStack(progress) {
   const go = await buildGoPeer(progress)
   if (!go.ok) return { reason: go.reason }
@@ -44,7 +44,7 @@ export async function goStack(progress) {
   }
 }
 
-/** A node of ours in one of two homes: the command. @param {'punching' | 'relayed'} kind */
+/** Returns the command of a node of ours in one of two homes. @param {'punching' | 'relayed'} kind */
 export const punchNode = (kind, port, peers) => [
   process.execPath,
   `${jobs}punch-node.mjs`,
@@ -53,7 +53,7 @@ export const punchNode = (kind, port, peers) => [
   JSON.stringify(peers)
 ]
 
-/** A program in a host, heard line by line. */
+/** Starts a program in a host, and reads its output line by line. */
 export class Talker {
   #child
   #lines = []
@@ -74,7 +74,7 @@ export class Talker {
     return this.#lines.length
   }
 
-  /** The first line from number `from` on that fits; undefined if there is none in time. */
+  /** Resolves with the first line from number `from` on that fits; with undefined if there is none in time. */
   hear(fits, timeoutMs, from = 0) {
     return new Promise((resolve) => {
       const settle = (line) => {
@@ -92,7 +92,7 @@ export class Talker {
     })
   }
 
-  /** The last line that fits, of those heard so far. */
+  /** Returns the last line so far that fits. */
   last(fits) {
     return this.#lines.findLast(fits)
   }
@@ -104,7 +104,7 @@ export class Talker {
   async end() {
     this.#child.stdin.end()
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), 3000)
-    // Go's ends with a signal.
+    // The Go program ends with a signal.
     this.#child.kill('SIGTERM')
     await this.#exited
     clearTimeout(timer)
@@ -138,7 +138,7 @@ export class World {
     return world
   }
 
-  /** Resolves with its address. */
+  /** Starts a peer. Resolves with its address. */
   async startPeer(host) {
     const address = `/ip4/${this.lab.address(host)}/tcp/4001`
     const talker = new Talker(this.lab, host, [
@@ -176,17 +176,19 @@ function further(topology, delaysMs) {
   return { ...topology, hosts: Object.fromEntries(moved) }
 }
 
-/** Addresses that a line announces, of either of the two ways of saying it. */
+/** Returns the addresses that a line announces, in either of the two formats. */
 const announced = ({ addresses, event, addrs }) => addresses ?? (event === 'addresses' ? addrs : undefined) ?? []
 
 export const isRelayed = (line) => announced(line).some((each) => each.includes('/p2p-circuit'))
 
-/** The mapped address, verified: js-libp2p announces no other, go-libp2p tells it apart. */
+/** Whether a line announces the verified mapped address: js-libp2p announces only verified ones, and go-libp2p marks
+ * them. */
 export const isVerified = (line) =>
   line.event === undefined
     ? announced(line).some((each) => each.startsWith('/ip4/11.0.0.2/tcp/'))
     : line.event === 'reachability-v2' && line.reachable.some((each) => each.startsWith('/ip4/11.0.0.2/tcp/'))
 
-/** An address that somebody outside can use: go-libp2p announces direct ones unverified, and others have to try. */
+/** Returns an address that a host outside can use: go-libp2p announces direct ones unverified, so another peer has to
+ * try them. */
 export const isDialable = (line) =>
   isRelayed(line) || announced(line).some((each) => each.startsWith('/ip4/11.0.0.2/tcp/'))

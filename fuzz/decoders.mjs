@@ -2,30 +2,31 @@ import { isNatError } from '@postern/interface'
 import { enlarge, mutate } from './mutate.mjs'
 import { randomOf } from './random.mjs'
 
-/** What an input of a million bytes may cost, in ms of the processor. */
+/** The CPU time that an input of a million bytes may cost, in ms. */
 export const limitMs = 50
 
-/** How each kind of parser says no. */
+/** How each kind of parser refuses. */
 export const refusals = {
-  /** What came from the network. */
+  /** Input from the network. */
   network: (error) => isNatError(error),
-  /** What the user or the program wrote. */
+  /** Input from the user or the program. */
   usage: (error) => error instanceof TypeError,
-  /** What an option of the command line says. */
+  /** The value of an option of the command line. */
   commandLine: (error) => error instanceof Error && String(error.code).startsWith('commander.'),
-  /** What a file holds. */
+  /** The content of a file. */
   file: (error) => error instanceof Error,
   never: () => false
 }
 
-/** The input that belongs to a seed. One in 200 is as large as what is refused or read within {@link limitMs}. */
+/** Returns the input of a seed. One in 200 is as large as the limit, and must be refused or read within {@link
+ * limitMs}. */
 export function inputOf(target, seed) {
   const random = randomOf(seed)
   const isLarge = random.chance(1 / 200)
   return { input: isLarge ? enlarge(random, target.corpus, target.largest) : mutate(random, target.corpus), random }
 }
 
-/** What is wrong with how a target takes an input, in words; undefined where nothing is. */
+/** Returns what is wrong with how a target handles an input, in words; undefined if nothing is. */
 export function faultOf(target, input, random) {
   let value
   try {
@@ -37,7 +38,7 @@ export function faultOf(target, input, random) {
   return target.accepts(value, input) ? undefined : `gave a value of the wrong shape: ${describe(value)}`
 }
 
-/** Runs a target with the inputs of so many seeds. `isOver` ends it before, between two inputs. */
+/** Runs a target with the inputs of this many seeds. `isOver` ends it early, between two inputs. */
 export function fuzzDecoder(target, { seed, runs, isOver = () => false, isTimed = true }) {
   const failures = []
   let slowest = { ms: 0, length: 0, seed }
@@ -50,7 +51,7 @@ export function fuzzDecoder(target, { seed, runs, isOver = () => false, isTimed 
     const ms = cpuMs() - before
     if (fault !== undefined) failures.push({ target: target.name, seed: own, what: fault })
     if (!isTimed || ms <= slowest.ms) continue
-    // The first time is that of the compiler and of the garbage of others as well.
+    // The first run also measures the compiler and earlier garbage.
     const best = ms > limitMs / 2 ? costMs(target, input, 3) : ms
     if (best > slowest.ms) slowest = { ms: best, length: input.length, seed: own }
     if (best > limitMs)
@@ -59,7 +60,7 @@ export function fuzzDecoder(target, { seed, runs, isOver = () => false, isTimed 
   return { runs: done, slowest, failures }
 }
 
-/** The least time of the processor that an input took in so many rounds, in ms. */
+/** Returns the minimum CPU time of an input over this many rounds, in ms. */
 export function costMs(target, input, rounds) {
   let best = Number.POSITIVE_INFINITY
   for (let round = 0; round < rounds; round++) {
@@ -71,7 +72,7 @@ export function costMs(target, input, rounds) {
   return best
 }
 
-/** Time of the processor and not of the clock: other programs on the machine do not count. */
+/** CPU time and not clock time, so that other programs on the machine do not count. */
 function cpuMs() {
   const { user, system } = process.threadCpuUsage?.() ?? process.cpuUsage()
   return (user + system) / 1000

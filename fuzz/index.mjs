@@ -9,7 +9,7 @@ const usage = `npm run fuzz [-- seconds] [-- options]
   seconds          for how long; half for parsers, half for the ladder (60)
   --seed <n>       the first seed; the next inputs have the seeds after it (random)
   --target <name>  one target only
-  --runs <n>       so many seeds of each target instead of a time
+  --runs <n>       this many seeds of each target instead of a time
   --json           the result as one JSON object on standard output
   --help
 
@@ -22,7 +22,7 @@ Examples:
 Parsers: ${targets.map(({ name }) => name).join(', ')}
 Ladder: ${scenarios.join(', ')}
 
-Exit codes: 0 nothing was found, 1 something was, 2 the command line was not understood, 130 interrupted.`
+Exit codes: 0 no finding, 1 a finding, 2 the command line was not understood, 130 interrupted.`
 
 const options = {
   seed: { type: 'string' },
@@ -96,7 +96,7 @@ function readCommandLine() {
   }
 }
 
-/** In turns of 200 inputs, so that progress is shown and signals are heard. */
+/** Runs in turns of 200 inputs, so that progress is shown and signals are handled. */
 async function runDecoder(target, { seed, runs, isOver }) {
   const total = { name: target.name, runs: 0, slowest: { ms: 0, length: 0, seed }, failures: [] }
   while (total.runs < runs && !isOver()) {

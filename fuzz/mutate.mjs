@@ -1,4 +1,4 @@
-/** Inputs for parsers: what is in the corpus, changed in a few places, and now and then random, or very long. */
+/** Inputs for parsers: entries of the corpus with a few changes, and sometimes random or very long ones. */
 const largeBytes = 1_000_000
 
 const bytesOfInterest = [0, 1, 2, 0x0a, 0x0d, 0x20, 0x2f, 0x3c, 0x3e, 0x7f, 0x80, 0xc3, 0xfe, 0xff]
@@ -48,13 +48,13 @@ const wordsOfInterest = [
   '/http-path/x'
 ]
 
-/** A changed copy of an entry of the corpus, of the same kind: bytes or text. */
+/** Returns a changed copy of an entry of the corpus, of the same kind: bytes or text. */
 export function mutate(random, corpus) {
   const entry = random.pick(corpus)
   return typeof entry === 'string' ? mutateText(random, entry, corpus) : mutateBytes(random, entry, corpus)
 }
 
-/** An input of {@link largeBytes} at most: one part of the corpus, or one short word, over and over. */
+/** Returns an input of at most {@link largeBytes}: one part of the corpus, or one short word, repeated. */
 export function enlarge(random, corpus, size = largeBytes) {
   const entry = random.pick(corpus)
   const start = random.below(entry.length)

@@ -1,4 +1,4 @@
-/** Random numbers that a seed determines, and what is chosen with them (mulberry32: neighbouring seeds differ at once). */
+/** Random numbers from a seed, and choices with them (mulberry32: neighbouring seeds differ at once). */
 export function randomOf(seed) {
   let state = seed >>> 0
   function next() {
@@ -7,7 +7,7 @@ export function randomOf(seed) {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
-  /** A whole number from 0 to `count` - 1. */
+  /** Returns a whole number from 0 to `count` - 1. */
   const below = (count) => Math.floor(next() * count)
   return {
     next,

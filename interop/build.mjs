@@ -1,5 +1,5 @@
-// Builds the peers of other implementations into .cache/interop, with everything that Go and Cargo keep in .cache too:
-// nothing but counters of Go's telemetry is written to the home folder, and there need be none.
+// Builds the peers of other implementations into .cache/interop. Everything that Go and Cargo keep is in .cache too:
+// only counters of Go's telemetry are written to the home folder, and a home folder is not needed.
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { copyFile, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
@@ -9,7 +9,7 @@ const cache = path.join(import.meta.dirname, '..', '.cache')
 const goFolder = path.join(cache, 'go')
 const cargoFolder = path.join(cache, 'rust')
 
-/** Static, the same whoever builds it; what is downloaded can be deleted again (by default Go writes it read-only). */
+/** A static build, the same on every machine; downloads can be deleted again (by default Go makes them read-only). */
 const goFlags = ['-mod=readonly', '-modcacherw', '-buildvcs=false', '-trimpath']
 const env = {
   ...process.env,
@@ -23,7 +23,8 @@ const env = {
   RUSTFLAGS: ''
 }
 
-/** Minor versions of go-libp2p for homes that punch holes; they differ in who is client. The last one is the peers' own. */
+/** Minor versions of go-libp2p for homes that punch holes; they differ in which side is the client. The last one is
+ * that of the peers. */
 export const punchVersions = /** @type {const} */ (['0.40', '0.47', '0.51'])
 
 /**
@@ -50,7 +51,7 @@ export const punchVersions = /** @type {const} */ (['0.40', '0.47', '0.51'])
 export const buildGoPeer = (onProgress) => build(goProgram('postern-go-peer', 'go-libp2p', 'go.mod'), onProgress)
 
 /**
- * A home on one version of go-libp2p that punches holes, in the same manner.
+ * The same for a home on one version of go-libp2p that punches holes.
  *
  * @param {typeof punchVersions[number]} version
  * @param {(line: string) => void} [onProgress]
@@ -84,14 +85,14 @@ function goProgram(name, folder, modules) {
     language: 'Go',
     version: ['go', 'version'],
     isSource: (file) => file.endsWith('.go') || file.startsWith(modules.replace('mod', '')),
-    // Go fetches a newer one by itself.
+    // Go fetches a newer version by itself.
     refuse: () => undefined,
     fetch: (cwd) => run(cwd, 'go', 'mod', 'download', modfile, '-modcacherw'),
     compile: (cwd, target) => run(cwd, 'go', 'build', modfile, ...goFlags, '-o', target, '.')
   }
 }
 
-/** The oldest minor version of Rust that Cargo.toml takes. */
+/** The oldest minor version of Rust that Cargo.toml accepts. */
 const oldestRust = 88
 
 /**
@@ -111,7 +112,7 @@ function rustProgram(name, folder) {
       return minor < oldestRust ? `Rust 1.${minor} is older than 1.${oldestRust}.` : undefined
     },
     fetch(cwd, version) {
-      // Without a target it is what all systems need, Windows above all: twice as much.
+      // Without a target, cargo fetches the crates of all systems, Windows above all: twice as much.
       const [, host = ''] = /^host: (.+)$/m.exec(version) ?? []
       return run(cwd, 'cargo', 'fetch', '--locked', '--target', host)
     },
@@ -147,7 +148,7 @@ async function build({ name, folder, language, ...program }, onProgress = () => 
   await mkdir(path.dirname(built), { recursive: true })
   const fetched = await program.fetch(cwd, version.output)
   if (fetched.error) return { ok: false, reason: `${language} does not get its modules (${fetched.error}).` }
-  // Under another name first: whoever runs it meanwhile keeps the old one, and two builders do no harm.
+  // Build under another name first, so that a running program keeps the old file, and two builds do no harm.
   const fresh = `${built}.${process.pid}`
   const compiled = await program.compile(cwd, fresh)
   const [linker] = /linker `.+` not found/.exec(compiled.output) ?? []

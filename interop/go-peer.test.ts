@@ -12,7 +12,7 @@ describe.skipIf(!program.ok)(
     afterEach(() => lab.close())
     const go = (host: string, ...args: string[]): GoPeer =>
       startGoPeer(lab, program.ok ? program.path : '', host, ...args)
-    /** A public server that is ready, and its address. */
+    /** Starts a public server, and returns it with its address. */
     const serve = async (host: string, ...args: string[]): Promise<GoPeer & { readonly address: string }> => {
       const listen = args.includes('-listen') ? [] : ['-listen', `/ip4/${lab.address(host)}/tcp/4001`]
       const peer = go(host, 'serve', '-seed', host, ...listen, ...args)
@@ -20,7 +20,7 @@ describe.skipIf(!program.ok)(
       return { ...peer, address }
     }
 
-    it('has the same identity for the same seed, and says so when it cannot reach another', async () => {
+    it('a go-libp2p peer has the same identity for the same seed, and reports a peer that it cannot reach', async () => {
       lab = await openLab(withPeers('home'))
       const alpha = await serve('alpha')
       expect(alpha.address).toBe('/ip4/21.0.0.1/tcp/4001/p2p/12D3KooWRoJsPay4bca3uPFs5JPmja3FDTsjqXswa816UgcUbpuR')
@@ -42,7 +42,7 @@ describe.skipIf(!program.ok)(
       expect((await alpha.wait('connection')).address).toMatch(seen)
     })
 
-    it('reserves on relays from behind a NAT, and is reached through them', async () => {
+    it('a go-libp2p peer reserves on relays from behind a NAT, and is reached through them', async () => {
       lab = await openLab(withPeers('home'))
       const [alpha, bravo] = await Promise.all([serve('alpha'), serve('bravo', '-limits', 'none')])
       const node = go('home', 'node', '-private', '-relay', alpha.address, '-relay', bravo.address)
@@ -64,7 +64,7 @@ describe.skipIf(!program.ok)(
       expect(await node.stop()).toBe(0)
     })
 
-    it('maps a port, has it verified by two AutoNAT v2 servers, and is reached there', async () => {
+    it('a go-libp2p peer maps a port, has it verified by two AutoNAT v2 servers, and is reached there', async () => {
       lab = await openLab(withPeers('home'))
       const [alpha, bravo] = await Promise.all([serve('alpha'), serve('bravo')])
       const listen = ['-listen', '/ip4/0.0.0.0/tcp/4001']
@@ -80,7 +80,7 @@ describe.skipIf(!program.ok)(
       expect(await node.stop()).toBe(0)
     })
 
-    it('tells that a mapping which the router does not honour is unreachable', async () => {
+    it('a go-libp2p peer reports a mapping that the router does not honour as unreachable', async () => {
       lab = await openLab(withPeers('home'))
       await lab.blockInbound()
       const [alpha, bravo] = await Promise.all([serve('alpha'), serve('bravo')])

@@ -15,7 +15,7 @@ interface Addresses {
   readonly addrs: readonly string[]
 }
 
-/** What the peer tells, by the name of the event. The README says when. */
+/** The events of the peer, by name. The README says when each is emitted. */
 interface Told {
   readonly ready: Addresses & { readonly peerId: string }
   readonly connection: Connection
@@ -37,7 +37,7 @@ interface Told {
   readonly failed: { readonly error: string }
   readonly able: object
   readonly relayed: { readonly address: string }
-  /** Of the other's own hole punching. */
+  /** An event of the other implementation's own hole punching. */
   readonly trace: { readonly type: string; readonly detail: string }
   /** `open`: the addresses of all connections to the peer. */
   readonly pinged: { readonly rttMs: number; readonly open: readonly string[] }
@@ -48,17 +48,18 @@ type Line = { [Name in keyof Told]: { readonly event: Name; readonly ms: number 
 /** A line of the peer's output; `ms` since it was started. */
 export type GoEvent<Name extends keyof Told = keyof Told> = Extract<Line, { readonly event: Name }>
 
-/** A Go peer at work in a host of a lab. It dies with the lab. */
+/** A running Go peer in a host of a lab. It ends with the lab. */
 export interface GoPeer {
-  /** What it has told so far. */
+  /** The events so far. */
   readonly events: readonly GoEvent[]
-  /** The first event of that name that is accepted, past or to come. Rejects when the peer ends first, or in time. */
+  /** Resolves with the first accepted event of that name, past or future. Rejects if the peer ends first, or too
+   * late. */
   wait<Name extends keyof Told>(
     name: Name,
     accepts?: (event: GoEvent<Name>) => boolean,
     timeoutMs?: number
   ): Promise<GoEvent<Name>>
-  /** A line for a program that takes commands. */
+  /** Sends a line to a program that takes commands. */
   say(line: string): void
   /** Resolves with the exit code. */
   readonly ended: Promise<number | null>
@@ -66,7 +67,7 @@ export interface GoPeer {
   stop(): Promise<number | null>
 }
 
-/** Whether there can be Go peers in labs here, and where the program is. Builds it where it was not yet. */
+/** Finds out whether Go peers can run in labs here, and where the program is. Builds it if necessary. */
 export async function findGoPeer(): ReturnType<typeof buildGoPeer> {
   const support = await canRunLab()
   return support.ok ? buildGoPeer() : support
@@ -78,13 +79,14 @@ export async function findGoPunch(version: Parameters<typeof buildGoPunch>[0]): 
   return support.ok ? buildGoPunch(version) : support
 }
 
-/** The same on rust-libp2p: it takes the options and commands of Go's, and tells the same. */
+/** The same on rust-libp2p: it takes the options and commands of the Go program, and emits the same events. */
 export async function findRustPunch(): ReturnType<typeof buildRustPunch> {
   const support = await canRunLab()
   return support.ok ? buildRustPunch() : support
 }
 
-/** Starts the program in a host: `'serve', '-listen', …`, `'dial', …` or `'node', …`; the README has the other's options. */
+/** Starts the program in a host: `'serve', '-listen', …`, `'dial', …` or `'node', …`. The README lists the other
+ * options. */
 export function startGoPeer(lab: Lab, program: string, host: string, ...args: readonly string[]): GoPeer {
   const child = lab.spawn(host, [program, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
   if (child.stdout === null || child.stdin === null) throw new Error('the peer has no pipes')

@@ -6,7 +6,7 @@ import { findGoPeer, findGoPunch, findRustPunch, type GoPeer, startGoPeer } from
 
 const server = await findGoPeer()
 const delays = await canDelay()
-/** Somebody else has to see a go-libp2p peer's address four times before it believes it, and serves DCUtR. */
+/** Four other peers have to observe the address of a go-libp2p peer before it believes it, and serves DCUtR. */
 const publicHosts = ['alpha', 'bravo', 'charlie', 'outsider'] as const
 
 interface Homes extends AsyncDisposable {
@@ -17,7 +17,7 @@ interface Homes extends AsyncDisposable {
   readonly otherId: string
 }
 
-/** A home of ours and one of the other implementation, both with a relay and ready to be reached through it. */
+/** Starts a home of ours and one of the other implementation, both reserved at a relay and reachable through it. */
 async function openHomes(servers: string, program: string, routers: HomeOptions): Promise<Homes> {
   const lab = await openLab(withPeers(betweenTiers('home', 'home', { home: routers, home2: routers })))
   const peers = await Promise.all(
@@ -46,7 +46,7 @@ async function openHomes(servers: string, program: string, routers: HomeOptions)
 const isRelayed: Parameters<LabNode['until']>[0] = ({ event, addresses }) =>
   event === 'addresses' && String(addresses).includes('/p2p-circuit')
 
-/** One direct connection is left on each side, and both can use it. */
+/** Checks that one direct connection is left on each side, and that both can use it. */
 async function expectDirect({ ours, other, otherId }: Homes): Promise<void> {
   const outcome = await ours.until(({ state }) => state === 'direct' || state === 'failed')
   expect(outcome).toMatchObject({ state: 'direct', cause: null, peer: otherId })
@@ -55,7 +55,8 @@ async function expectDirect({ ours, other, otherId }: Homes): Promise<void> {
     { limited: false, address: expect.stringMatching(/^\/ip4\/12\.0\.0\.2\/tcp\/4001(\/|$)/) as string }
   ])
   expect(await ours.ping(otherId)).toBeGreaterThanOrEqual(0)
-  // There can have been two: js-libp2p relays once more for a stream to a peer that it knows by a relayed connection only.
+  // There may have been two: js-libp2p opens another relayed connection for a stream to a peer that it knows only by a
+  // relayed one.
   await expect.poll(() => relayedLeft(other, ours.peerId), { timeout: 10_000 }).toBe(0)
   other.say(`ping ${ours.peerId}`)
   const { open } = await other.wait('pinged')

@@ -16,7 +16,7 @@ describe.skipIf(!program.ok)(
     const go = (host: string, ...args: string[]): GoPeer =>
       startGoPeer(lab, program.ok ? program.path : '', host, ...args)
     const addressOf = (host: string): string => `/ip4/${lab.address(host)}/tcp/4001`
-    /** Public servers of go-libp2p: relays, AutoNAT v1 and v2. Resolves to their addresses. */
+    /** Starts public servers of go-libp2p: relays, AutoNAT v1 and v2. Resolves with their addresses. */
     const serve = (hosts: readonly string[]): Promise<string[]> =>
       Promise.all(
         hosts.map(async (host) => {
@@ -24,11 +24,11 @@ describe.skipIf(!program.ok)(
           return (await peer.wait('ready')).addrs[0] ?? ''
         })
       )
-    /** Public servers of ours: `postern relay`. */
+    /** Starts public servers of ours: `postern relay`. */
     const serveOurs = (hosts: readonly string[]): Promise<string[]> =>
       Promise.all(hosts.map(async (host) => pasted(await startRelay(lab, host))))
 
-    it('verify, relay and reach a node of ours', async () => {
+    it('go-libp2p servers verify, relay and reach a node of ours', async () => {
       lab = await openLab(withPeers('home'))
       const connect = await serve(publicHosts)
       const home = await startNode(lab, 'home', { listen: ['/ip4/0.0.0.0/tcp/4001'], connect, nat: {} })
@@ -45,7 +45,7 @@ describe.skipIf(!program.ok)(
       expect((await home.report()).candidates.find(({ type }) => type === 'mapped')?.evidence.length).toBeGreaterThan(1)
     })
 
-    it('agree that a mapping is not honoured', async () => {
+    it('go-libp2p servers agree that a mapping is not honoured', async () => {
       lab = await openLab(withPeers('home'))
       await lab.blockInbound()
       const connect = await serve(publicHosts)
@@ -53,11 +53,11 @@ describe.skipIf(!program.ok)(
       await home.until(
         (line) => line.event === 'verdict' && line['verdict'] === 'relayed' && line['cause'] === 'mapping-not-honoured'
       )
-      // Its relays tell seconds, as the specification says.
+      // Its relays send seconds, as the specification says.
       expect((await home.report()).advice.join()).toContain('120 s or 128 KiB')
     })
 
-    it('are reached through a relay of ours, behind a NAT', async () => {
+    it('go-libp2p nodes are reached through a relay of ours, behind a NAT', async () => {
       lab = await openLab(withPeers('home'))
       const [relay = ''] = await serveOurs(['alpha'])
       const node = go('home', 'node', '-private', '-relay', relay)
@@ -70,7 +70,7 @@ describe.skipIf(!program.ok)(
       expect(await node.stop()).toBe(0)
     })
 
-    it('are verified by AutoNAT servers of ours', async () => {
+    it('go-libp2p nodes are verified by AutoNAT servers of ours', async () => {
       lab = await openLab(withPeers('home'))
       const peers = await serveOurs(publicHosts)
       const node = go(

@@ -1,4 +1,5 @@
-// The peers that interop tests run against, built where their sources changed. Where they cannot be, it says so and goes on.
+// Builds the peers for the interop tests if their sources have changed. If they cannot be built, it says so and goes
+// on.
 import { canRunLab } from '@postern/lab'
 import { buildGoPeer, buildGoPunch, buildRustPunch, punchVersions } from '../interop/build.mjs'
 

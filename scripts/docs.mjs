@@ -1,9 +1,9 @@
-// Writes what of the documentation is taken from the code: docs/errors.md, docs/policy.md, docs/reference/limits.md,
-// docs/reference/routers.md (from the built testkit), and the option tables of READMEs, which stand between
+// Writes the parts of the documentation that are taken from the code: docs/errors.md, docs/policy.md,
+// docs/reference/limits.md, docs/reference/routers.md (from the built testkit), and the option tables of READMEs, between
 // <!-- options X --> and <!-- /options -->.
 //
 //   node scripts/run.mjs node scripts/docs.mjs            writes
-//   node scripts/run.mjs node scripts/docs.mjs --check    writes nothing; names what is out of step, and fails
+//   node scripts/run.mjs node scripts/docs.mjs --check    writes nothing; names what is out of date, and fails
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
@@ -25,26 +25,25 @@ const files = new Map([
 ])
 const stale = [...files].filter(([file, text]) => !existsSync(path.join(root, file)) || read(file) !== text)
 if (process.argv.includes('--check')) {
-  for (const [file] of stale)
-    console.error(`${file} is out of step with the code: node scripts/run.mjs node scripts/docs.mjs`)
+  for (const [file] of stale) console.error(`${file} is out of date: node scripts/run.mjs node scripts/docs.mjs`)
   process.exitCode = stale.length > 0 ? 1 : 0
 } else {
   for (const [file, text] of stale) writeFileSync(path.join(root, file), text)
-  console.log(stale.length > 0 ? stale.map(([file]) => file).join('\n') : 'all in step')
+  console.log(stale.length > 0 ? stale.map(([file]) => file).join('\n') : 'all up to date')
 }
 
-/** The registry, in the groups that the comments of its source make. */
+/** Returns the page of the registry, in the groups that the comments of its source make. */
 function errorsPage() {
   const source = parse('packages/interface/src/error-meanings.ts')
   const table = find(source, (node) => ts.isVariableDeclaration(node) && node.name.getText() === 'errorCodes')
   const lines = [
     '# Error codes',
     '',
-    'Everything that the network does to a program of this project is a `NatError` with one of these codes. Compare',
+    'Every error of the network is a `NatError` with one of these codes. Compare',
     '`error.code`, never the message or the class: two copies of a package may be installed. `isNatError` of',
-    '`@postern/interface` tells whether a value is one. A programming mistake is a `TypeError` without a code.',
+    '`@postern/interface` recognises one. A programming mistake is a `TypeError` without a code.',
     '',
-    'Reports and events carry the code with a message that says what happened this time. This page is written by',
+    'Reports and events carry the code with a message about the particular case. This page is written by',
     '`scripts/docs.mjs` from `packages/interface/src/error-meanings.ts`.'
   ]
   for (const entry of table.initializer.properties) {
@@ -68,7 +67,7 @@ function policyPage() {
   const lines = [
     '# The policy',
     '',
-    'The numbers and choices of the ladder. Each can be replaced: `expose(server, { policy: { lifetimeMs: 3_600_000 } })`,',
+    'The limits and intervals of the ladder. Each can be replaced: `expose(server, { policy: { lifetimeMs: 3_600_000 } })`,',
     'or `createTraversal({ strategies, policy: { quorum: 3, relay: { count: 1 } } })`. All times are in milliseconds.',
     'This page is written by `scripts/docs.mjs` from `packages/core/src/model/policy.ts`.',
     '',
@@ -88,7 +87,7 @@ function withOptions(name) {
   )
 }
 
-/** The members of an interface with what their comments say. */
+/** Returns a table of the members of an interface, with their comments. */
 function table(name, type) {
   const sources = readdirSync(path.join(root, 'packages', name, 'src'), { recursive: true, encoding: 'utf8' }).filter(
     (file) => file.endsWith('.ts')
@@ -114,7 +113,7 @@ function textOf(comment) {
   return text.replaceAll(/\{@link (\w+)\}/g, '`$1`')
 }
 
-/** One line, without what would end the cell or be taken for HTML. */
+/** Returns a text as one line that does not end the cell and is not taken for HTML. */
 function cell(text = '') {
   const line = text
     .replaceAll(/\s*\n\s*/g, ' ')

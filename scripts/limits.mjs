@@ -1,9 +1,9 @@
-// docs/reference/limits.md, from the constants and the options of the packages. Used by docs.mjs.
+// Builds docs/reference/limits.md from the constants and the options of the packages. Used by docs.mjs.
 import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
 
-/** What each package bounds. Those that are missing here talk to nothing: testkit, conformance, the lab. */
+/** The packages with limits. Those that are missing do not talk to the network: testkit, conformance, the lab. */
 const packages = [
   ['interface', 'Addresses and text, in every package'],
   ['net', 'The network of this host, HTTP'],
@@ -56,7 +56,7 @@ function sourcesOf(root, name) {
     .toSorted()
 }
 
-/** Members of interfaces that have a number as their default. */
+/** Returns the rows of interface members with a number as their default. */
 function optionsOf(file, { parse, cell, textOf }) {
   const rows = []
   for (const node of parse(file).statements) {
@@ -74,7 +74,7 @@ function optionsOf(file, { parse, cell, textOf }) {
   return rows
 }
 
-/** Constants of a module that are numbers, or hold nothing but numbers, and have the name of a bound. */
+/** Returns the rows of module constants that consist of numbers and have the name of a bound. */
 function constantsOf(file, { parse, cell, textOf }) {
   const source = parse(file)
   const short = file.replace(/^packages\/[^/]+\/src\//, '')
@@ -91,7 +91,7 @@ function constantsOf(file, { parse, cell, textOf }) {
   })
 }
 
-/** A comment of one line, before the statement or behind it. */
+/** Returns the one-line comment before or after a statement. */
 function lineComment(source, node) {
   const ranges = [
     ...(ts.getLeadingCommentRanges(source.text, node.getFullStart()) ?? []),
@@ -104,7 +104,7 @@ function lineComment(source, node) {
 const wordsOf = (name) =>
   name.replace(/(?:Ms|Seconds)$/, '').replaceAll(/([A-Z])/g, (_, letter) => ` ${letter.toLowerCase()}`)
 
-/** A number, or an object or a list of such, as text; undefined for everything else. */
+/** Returns a number, or an object or a list of numbers, as text; undefined for everything else. */
 function valueOf(node) {
   if (ts.isAsExpression(node) || ts.isSatisfiesExpression(node) || ts.isParenthesizedExpression(node))
     return valueOf(node.expression)

@@ -1,4 +1,4 @@
-// The links of a Markdown text: what is written as code is none.
+// Finds the links of a Markdown text. Links in code do not count.
 
 const fence = /^\s*(?:>\s*)*(`{3,}|~{3,})/
 const codeSpan = /(?<!`)(?<ticks>`+)(?!`)[^]*?(?<!`)\k<ticks>(?!`)/
@@ -15,7 +15,7 @@ export function replaceLinks(text, replace) {
     .join('')
 }
 
-/** Returns the targets of all links and images, in their order. */
+/** Returns the targets of all links and images, in order. */
 export function linksOf(text) {
   const targets = []
   replaceLinks(text, (target) => {
@@ -40,7 +40,7 @@ function replaceIn(text, replace) {
   })
 }
 
-/** Fenced blocks of code, and what is between them. */
+/** Splits a text into fenced code blocks and the parts between them. */
 function partsOf(text) {
   const parts = [{ isCode: false, lines: '' }]
   let open

@@ -1,4 +1,4 @@
-// Tries two homes on every pair of tiers, and writes what came of it into docs/nat-matrix.md.
+// Tries two homes on every pair of tiers, and writes the results into docs/nat-matrix.md.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'

@@ -1,4 +1,4 @@
-// Writes the repository that the packages come from into what is published of them. See `--help`.
+// Writes the repository of the packages into their published files. See `--help`.
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
@@ -17,7 +17,7 @@ The addresses have the form that GitHub gives them. A second run changes nothing
 
 const root = path.dirname(import.meta.dirname)
 
-/** What the person who runs this can put right: told in one sentence. */
+/** A mistake of the caller, reported in one sentence. */
 class Refusal extends Error {}
 
 try {
@@ -56,14 +56,14 @@ function checkUrl(text) {
   const [, owner, name] = /^\/([\w.-]+)\/([\w.-]+?)(?:\.git)?\/?$/.exec(url?.pathname ?? '') ?? []
   const isPlain = url?.protocol === 'https:' && `${url.username}${url.password}${url.search}${url.hash}` === ''
   if (!isPlain || name === undefined) {
-    throw new Refusal(`"${text}" is no address of a repository, such as https://github.com/owner/name.`)
+    throw new Refusal(`"${text}" is not the address of a repository, such as https://github.com/owner/name.`)
   }
   return `${url.origin}/${owner}/${name}`
 }
 
 function checkRef(text) {
   if (/^[\w@][\w@./+-]*$/.test(text) && !text.includes('..') && !text.endsWith('/')) return text
-  throw new Refusal(`"${text}" is no tag or commit.`)
+  throw new Refusal(`"${text}" is neither a tag nor a commit.`)
 }
 
 function publishedFolders() {
@@ -71,7 +71,7 @@ function publishedFolders() {
   return folders.filter((folder) => existsSync(path.join(root, folder, 'package.json')) && !manifestOf(folder).private)
 }
 
-/** The files of a package that name the repository, with their new texts. */
+/** Returns the files of a package that name the repository, with their new texts. */
 function named(folder, url, ref) {
   const manifest = manifestOf(folder)
   const readme = `${folder}/README.md`
@@ -84,7 +84,7 @@ function named(folder, url, ref) {
   ]
 }
 
-/** The three fields stand after the licence, whether they were there or not. */
+/** Puts the three fields after the licence, whether they were there or not. */
 function withRepository({ repository: _, homepage: __, bugs: ___, ...manifest }, folder, url) {
   const fields = Object.entries(manifest)
   const after = fields.findIndex(([name]) => name === 'license') + 1
@@ -99,7 +99,8 @@ function withRepository({ repository: _, homepage: __, bugs: ___, ...manifest },
   )
 }
 
-/** The target as it is where it leads to a published file or elsewhere on the web, else with the address of the repository. */
+/** Returns the target unchanged if it leads to a published file or to another site; otherwise prefixed with the
+ * repository. */
 function absolute(target, { folder, files, url, ref }) {
   const [, beginning, suffix] = /^([^?#]*)(.*)$/s.exec(target)
   const earlier = pathAfterRef(beginning, url)
@@ -114,7 +115,8 @@ function absolute(target, { folder, files, url, ref }) {
   return `${url}/${kind}/${ref}/${encodeURI(file.replace(/\/$/, ''))}${suffix}`.replace(/\/\.?(?=[?#]|$)/, '')
 }
 
-/** The path of a link that an earlier run made, with whatever ref; refs may hold slashes, so the file has to exist. */
+/** Returns the path of a link that an earlier run wrote, with any ref. A ref may contain slashes, so the file has to
+ * exist. */
 function pathAfterRef(target, url) {
   if (!/^\/(?:blob|tree|raw)\//.test(target.startsWith(url) ? target.slice(url.length) : '')) return undefined
   const parts = decodeURIComponent(target.slice(url.length)).split('/').slice(3)
@@ -122,7 +124,7 @@ function pathAfterRef(target, url) {
   return paths.find((file) => file !== '' && existsSync(path.join(root, file)))
 }
 
-/** As npm has it: the entries of `files`, and these three always. */
+/** Whether npm publishes a file: the entries of `files`, and always these three. */
 function isPublished(file, files) {
   if (/^(?:package\.json|README\.md|LICENSE)$/.test(file)) return true
   const isIn = (entry) =>

@@ -1,4 +1,4 @@
-// The lab's tools, fetched and unpacked where they are missing. Where there can be no lab, it says so and goes on.
+// Fetches and unpacks the tools of the lab if they are missing. If there can be no lab, it says so and goes on.
 import { canRunLab } from '@postern/lab'
 
 const support = await canRunLab({ onProgress: (line) => console.log(line) })

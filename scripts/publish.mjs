@@ -1,5 +1,5 @@
-// Publishes the packages whose version is new. Only the release workflow runs this: what is published names the repository and
-// the commit that it was built from, and only the workflow knows them.
+// Publishes the packages that have a new version. Only the release workflow runs this: published files name the
+// repository and the commit, which only the workflow knows.
 import { spawnSync } from 'node:child_process'
 import path from 'node:path'
 

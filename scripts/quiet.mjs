@@ -1,4 +1,4 @@
-// Runs a step and shows what it prints only if it fails: node scripts/quiet.mjs <what> <command> [argument…]
+// Runs a step, and shows its output only if it fails: node scripts/quiet.mjs <what> <command> [argument…]
 import { spawnSync } from 'node:child_process'
 
 const [what, command, ...args] = process.argv.slice(2)

@@ -1,12 +1,12 @@
-// docs/reference/routers.md, from the personalities of the testkit, as they were built. Used by docs.mjs.
+// Builds docs/reference/routers.md from the personalities of the built testkit. Used by docs.mjs.
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 const titles = {
   slow: 'Slow, or one thing at a time',
-  leases: 'Leases that change, lapse or are refused',
+  leases: 'Leases that change, expire or are refused',
   refusals: 'Refusals',
-  lists: 'Questions that are answered wrongly, or not at all',
+  lists: 'Requests that are answered wrongly, or not at all',
   descriptions: 'Hard to find, or described in their own way',
   wan: 'External addresses',
   'port-control': 'PCP and NAT-PMP',

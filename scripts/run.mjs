@@ -1,7 +1,7 @@
-// Sets the clone up, then runs a command in it: node scripts/run.mjs [command [argument…]]
+// Sets up the clone, then runs a command in it: node scripts/run.mjs [command [argument…]]
 //
-// Plain JavaScript for Node 20 and later with npm, on machines that have nothing else. npm installs toolchain/ from
-// its lock file: pnpm and, where the machine's own Node is too old, Node. pnpm then installs the rest.
+// Plain JavaScript for Node 20 and later with npm, on machines with nothing else. npm installs toolchain/ from its lock
+// file: pnpm and, if the machine's own Node is too old, Node. pnpm then installs the rest.
 import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { constants } from 'node:os'
@@ -16,14 +16,14 @@ const windows = process.platform === 'win32'
 const exe = windows ? 'node.exe' : 'node'
 const node = path.join(tools, `node-${windows ? 'win' : process.platform}-${process.arch}`, 'bin', exe)
 const [major, minor] = process.versions.node.split('.').map(Number)
-const tooOld = major < 22 || (major === 22 && minor < 19) // the newest floor among the development tools
+const tooOld = major < 22 || (major === 22 && minor < 19) // the highest minimum of the development tools
 
 process.chdir(root)
 
 const exitCode = (code, signal) => code ?? 128 + constants.signals[signal]
 const modified = (file) => fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
 
-/** Runs a step of the set-up. What it prints is shown only if it fails. */
+/** Runs a step of the set-up. Its output is shown only if it fails. */
 function must(cwd, command, ...args) {
   const { error, signal, status, stdout, stderr } = spawnSync(command, args, { cwd, shell: windows, encoding: 'utf8' })
   if (error) throw error
@@ -49,8 +49,8 @@ if (stale || (tooOld && !fs.existsSync(node))) {
 process.env.PATH = [path.join(tools, '.bin'), bin, process.env.PATH].join(path.delimiter)
 process.env.DO_NOT_TRACK = '1' // turbo's telemetry
 process.env.NODE_COMPILE_CACHE = path.join(root, 'node_modules', '.cache', 'node') // not the system's temporary folder
-process.env.NODE_USE_SYSTEM_CA = '1' // the machine's certificates, whichever Node runs
-// Says nothing where there is nothing to do.
+process.env.NODE_USE_SYSTEM_CA = '1' // the certificates of the machine, for every version of Node
+// Prints nothing if there is nothing to do.
 const first = !fs.existsSync(path.join('node_modules', '.modules.yaml'))
 if (first) console.log('Setting up: dependencies, a few seconds more.')
 const lock = process.env.POSTERN_UPDATE_LOCK ? '--no-frozen-lockfile' : '--frozen-lockfile'

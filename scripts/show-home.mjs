@@ -1,5 +1,5 @@
-// The program behind the router in `npm start`: an ordinary HTTP server, made reachable. It shows what happens on standard
-// error, writes the final report to standard output, and gives everything back when its standard input ends.
+// The program behind the router in `npm start`: an ordinary HTTP server that is made reachable. It reports its progress
+// on standard error, writes the final report to standard output, and releases everything when its standard input ends.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { memoryStore } from '@postern/core'
@@ -32,7 +32,7 @@ const exposure = await expose(server, {
     failed: ({ detail: { reasons } }) => say(`nothing worked: ${reasons.map(({ message }) => message).join('; ')}`)
   }
 })
-// UPnP answers last. The show is worth waiting for all three.
+// UPnP answers last. Wait for all three.
 const pending = () => exposure.report().strategies.some(({ tookMs }) => tookMs === null)
 for (let tries = 0; pending() && tries < 100; tries++) await new Promise((resolve) => setTimeout(resolve, 20))
 console.log(JSON.stringify(exposure.report()))

@@ -1,5 +1,5 @@
-// npm start: the main job on real input. A home with a router (miniupnpd on a kernel NAT) and a server behind it, a second
-// host on the internet, all in namespaces of this machine. Where those cannot be had, the same on loopback.
+// npm start: the main job with real programs. A home with a router (miniupnpd on a kernel NAT) and a server behind it,
+// and a second host on the internet, all in namespaces of this machine. Without namespaces, the same on loopback.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -19,7 +19,7 @@ try {
 }
 process.exitCode = code
 
-async function show({ introduction, who, start, fetchFromOutside, rules }) {
+async function show({ introduction, client, start, fetchFromOutside, rules }) {
   console.log(`${introduction}\n`)
   const home = start()
   const lines = createInterface({ input: home.stdout })
@@ -36,7 +36,7 @@ async function show({ introduction, who, start, fetchFromOutside, rules }) {
   if (address !== undefined) {
     const page = await fetchFromOutside(host, Number(outerPort))
     proven = page.includes('Hello from behind the NAT.')
-    console.log(`\n${who} http://${host}:${outerPort}/ and reads: ${page.trim() || 'nothing'}\n`)
+    console.log(`\n${client} http://${host}:${outerPort}/ and reads: ${page.trim() || 'nothing'}\n`)
   }
   home.stdin.end()
   await once(home, 'exit')
@@ -58,7 +58,7 @@ function printReport({ verdict, cause, gateway, externalAddresses, strategies, a
   console.log(`Verdict: ${verdict}${cause ? ` (${cause})` : ''}`)
 }
 
-/** Real: namespaces, a kernel NAT, miniupnpd. */
+/** The real scene: namespaces, a kernel NAT, miniupnpd. */
 async function labStage() {
   const lab = await openLab('home', { onProgress: (line) => console.log(line) })
   const outside = (host, to) => {
@@ -73,7 +73,7 @@ async function labStage() {
   ]
   return {
     introduction: `A home in namespaces of this machine, with a real router (miniupnpd on a kernel NAT):\n\n  internet ${internet} ─── ${wan} router ${lan} ─── ${home} home`,
-    who: 'A host on the internet fetches',
+    client: 'A host on the internet fetches',
     start: () => lab.spawn('home', [process.execPath, program, String(port)], { stdio: ['pipe', 'pipe', 'inherit'] }),
     fetchFromOutside: async (host, to) => (await outside(host, to)).stdout,
     rules: async () => (await lab.rules()).length,
@@ -81,13 +81,14 @@ async function labStage() {
   }
 }
 
-/** The testkit's gateway on loopback: it grants and remembers, and this process plays the internet by its table. */
+/** The scene without namespaces: the testkit's gateway on loopback grants mappings, and this process acts as the
+ * internet by its table. */
 async function loopbackStage(reason) {
   const gateway = createGateway({ externalAddress: '11.0.0.2' })
   const listening = await listen(gateway)
   return {
     introduction: `Without namespaces (${reason}): the testkit's gateway on loopback, ${listening.address}, instead of a real router.`,
-    who: "This process plays the internet by the gateway's table, fetches",
+    client: "This process plays the internet by the gateway's table, fetches",
     start: () =>
       spawn(process.execPath, [program, String(port), listening.address], { stdio: ['pipe', 'pipe', 'inherit'] }),
     fetchFromOutside: async (_host, to) => {

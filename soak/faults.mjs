@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** What happens to a home in months, in minutes. Each fault is over when its promise resolves. */
+/** The faults of months in minutes. Each fault is over when its promise resolves. */
 export const faults = {
   reboot: ({ lab }, random) =>
     lab.reboot('router', random.chance(0.3) ? { controlPort: 5000 + random.below(1000) } : {}),

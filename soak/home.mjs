@@ -1,5 +1,6 @@
-// The program in the home: a server behind expose(), and a libp2p node with the whole ladder. Argument: the addresses of two
-// public peers as JSON. Each line on standard input is answered with what it uses; the end of input stops it.
+// The program in the home: a server behind expose(), and a libp2p node with the whole ladder. Argument: the addresses
+// of two public peers as JSON. It answers each line on standard input with its use of resources, and stops at the end
+// of input.
 import { readdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createInterface } from 'node:readline'

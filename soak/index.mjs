@@ -1,4 +1,4 @@
-// npm run soak: a home in the lab, and everything that befalls it.
+// npm run soak: runs a home in the lab through all kinds of faults.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -102,7 +102,7 @@ async function soak(lab, folder, minutes, seed) {
     counts[name] += 1
     const ago = ((performance.now() - began) / 60_000).toFixed(1)
     tell(`${ago} min: ${name}`)
-    // An interruption ends a fault early; what it changed has been put right then.
+    // An interruption ends a fault early; by then its changes are undone.
     await faults[name](scene, random).catch((error) => {
       if (!signal.aborted) throw error
     })
@@ -118,7 +118,7 @@ async function soak(lab, folder, minutes, seed) {
   return { seed, minutes: lastedMinutes, counts, before, after, stop, left }
 }
 
-/** Tells that it still runs; ends early when it is interrupted. */
+/** Shows that it is still running; ends early when it is interrupted. */
 async function pause(ms) {
   for (let left = ms; left > 0 && !signal.aborted; left -= 4000) {
     await sleep(Math.min(left, 4000), undefined, { signal }).catch(() => undefined)

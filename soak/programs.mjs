@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url'
 const cli = fileURLToPath(new URL('../packages/cli/bin/postern.js', import.meta.url))
 const home = fileURLToPath(new URL('home.mjs', import.meta.url))
 
-/** A program in a host that says JSON lines. Ctrl-C at the terminal is not for it: it is still to be looked at. */
+/** Starts a program in a host that prints JSON lines. Ctrl-C at the terminal must not reach it: it is still to be
+ * examined. */
 function start(lab, host, args) {
   const child = lab.spawn(host, [process.execPath, ...args], { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
   const closed = once(child, 'close').catch(() => undefined)
@@ -28,7 +29,8 @@ function start(lab, host, args) {
     child,
     closed,
     errors: () => errors,
-    /** The next line that has this. Rejects when the program ends, or after so many milliseconds. */
+    /** Resolves with the next line that has this field. Rejects when the program ends, or after this many
+     * milliseconds. */
     async next(name, timeoutMs) {
       const { promise, resolve, reject } = Promise.withResolvers()
       waiting.push((value) => {
@@ -47,7 +49,7 @@ function start(lab, host, args) {
   }
 }
 
-/** `postern relay`, with the key in this file: a relay and a witness. Its multiaddr is the same each time. */
+/** Starts `postern relay` with the key in this file: a relay and a witness. Its multiaddr is the same each time. */
 export async function startPeer(lab, host, key) {
   const address = `/ip4/${lab.address(host)}/tcp/4001`
   const program = start(lab, host, [cli, 'relay', '--listen', address, '--announce', address, '--key', key, '--json'])

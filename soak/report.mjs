@@ -1,4 +1,4 @@
-/** What may grow between two looks at a program that does the same at both. Heap and memory move with the collector. */
+/** How much each figure may grow between two measurements of the same work. Heap and memory vary with the collector. */
 const bounds = {
   heapMb: { text: 'heap after GC, MB', mayGrow: ({ heapMb }) => Math.max(8, heapMb * 0.3) },
   rssMb: { text: 'memory (RSS), MB', mayGrow: ({ rssMb }) => Math.max(40, rssMb * 0.4) },
@@ -9,7 +9,7 @@ const bounds = {
   unhandled: { text: 'unhandled rejections', mayGrow: () => 0 }
 }
 
-/** Compares two looks, and what is left behind. Gives rows for people, and what is wrong, in words. */
+/** Compares two measurements, and what is left behind. Returns rows for people, and the problems in words. */
 export function judge({ before, after, left, stop }) {
   const rows = Object.entries(bounds).map(([name, { text, mayGrow }]) => {
     const isLeak = after[name] - before[name] > mayGrow(before)

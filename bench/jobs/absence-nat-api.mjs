@@ -1,4 +1,4 @@
-// @silentbot1/nat-api where there is nothing: `map` resolves to false.
+// @silentbot1/nat-api without a mapping service: `map` resolves to false.
 import NatAPI from '@silentbot1/nat-api'
 import { runJob } from './job.mjs'
 

@@ -1,4 +1,5 @@
-// @achingbrain/nat-port-mapper where there is nothing, without a signal that would end it: a call that fails is its word.
+// @achingbrain/nat-port-mapper without a mapping service, and without a signal that would end it: a call that fails is
+// its report.
 import { pmpNat, upnpNat } from '@achingbrain/nat-port-mapper'
 import { ownAddress } from './endpoint.mjs'
 import { runJob } from './job.mjs'

@@ -1,4 +1,4 @@
-// One strategy where there is nothing: from `discover` to the first word that there is nothing.
+// One strategy without a mapping service: from `discover` to the first report that there is none.
 import { systemHost } from '@postern/core'
 import { findNetwork } from '@postern/net'
 import { runJob } from './job.mjs'

@@ -1,4 +1,4 @@
-// The ladder where there is nothing: from looking at the network to the verdict after the first pass.
+// The ladder without a mapping service: from looking at the network to the verdict after the first pass.
 import { createTraversal } from '@postern/core'
 import { findNetwork } from '@postern/net'
 import { parseLadder } from '@postern/node'

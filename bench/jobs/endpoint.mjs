@@ -6,5 +6,5 @@ export const ownAddress = () =>
     .flat()
     .find(({ family, internal }) => family === 'IPv4' && !internal)?.address
 
-/** A TCP endpoint of this host, as a mapping is asked for. */
+/** Returns a TCP endpoint of this host for a mapping request. */
 export const endpointOf = (port, address = ownAddress()) => ({ protocol: 'tcp', family: 4, address, port })

@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
 
-/** One UDP socket to a port of the router. `ask` sends a datagram and resolves to the first answer to it. */
+/** Opens a UDP socket to a port of the router. `ask` sends a datagram and resolves with the first answer to it. */
 export function openExchange(address, port) {
   const socket = createSocket('udp4')
   return new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-// What looking at the network takes: a part of what map-traversal does.
+// Times how long looking at the network takes: a part of what map-traversal does.
 import { findNetwork } from '@postern/net'
 import { runJob } from './job.mjs'
 

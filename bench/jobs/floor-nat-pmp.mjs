@@ -1,4 +1,4 @@
-// The protocol's exchanges and nothing else: the external address, then the mapping, over one socket.
+// The bare exchanges of the protocol: the external address, then the mapping, over one socket.
 import {
   decodeExternalAddressReply,
   decodeMappingReply,

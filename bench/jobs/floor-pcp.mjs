@@ -1,4 +1,4 @@
-// The protocol's exchange and nothing else: one MAP request over one socket.
+// The bare exchange of the protocol: one MAP request over one socket.
 import { decodeMappingReply, encodeMappingRequest, pcpPort } from '../../packages/pcp/dist/codec.js'
 import { ownAddress } from './endpoint.mjs'
 import { openExchange } from './exchange.mjs'

@@ -1,5 +1,5 @@
-// The protocol's exchanges and nothing else: a unicast search, the description, the external address, AddPortMapping.
-// It checks nothing, and no mapping is ever read back.
+// The bare exchanges of the protocol: a unicast search, the description, the external address, AddPortMapping. It
+// checks nothing, and never reads a mapping back.
 import { ownAddress } from './endpoint.mjs'
 import { openExchange } from './exchange.mjs'
 import { runJob } from './job.mjs'
@@ -37,7 +37,7 @@ await runJob({
   }
 })
 
-/** One HTTP exchange on a connection of its own, as routers want it. */
+/** One HTTP exchange on its own connection, as routers require. */
 function exchange(url, body, action) {
   return new Promise((resolve, reject) => {
     const headers = {

@@ -1,4 +1,5 @@
-/** A strategy that costs nothing: it finds a mapper at once, which grants at once. What is left is the ladder's own work. */
+/** A strategy that costs nothing: it finds a mapper at once, which grants at once. Only the work of the ladder
+ * remains. */
 export const instantMapper = (gateway) => () => ({
   name: 'instant',
   kind: 'mapper',

@@ -1,5 +1,6 @@
-// What every job is: a program that runs in a host of a lab, times calls in its own process, and tells each time as a
-// line of JSON. It waits for a line on standard input after each, so that the router's rules can be looked at meanwhile.
+// The frame of every job: a program in a host of a lab that times calls in its own process, and prints each time as a
+// line of
+// JSON. After each it waits for a line on standard input, so that the rules of the router can be checked meanwhile.
 import { createInterface } from 'node:readline'
 
 /**
@@ -8,7 +9,7 @@ import { createInterface } from 'node:readline'
  *   prepare?: (port: number) => Promise<T>,
  *   call: (port: number, prepared: T) => Promise<unknown>,
  *   end?: (prepared: T) => Promise<unknown>
- * }} parts - only `call` is timed. `prepare` resolves to what `call` works with, and `end` gives everything back.
+ * }} parts - only `call` is timed. `prepare` resolves with the argument of `call`, and `end` releases everything.
  */
 export async function runJob({ prepare = async () => ({}), call, end = async () => {} }) {
   const [firstPort, calls] = process.argv.slice(-2).map(Number)

@@ -8,7 +8,7 @@ import { instantMapper } from './instant-mapper.mjs'
 
 const [, , countText, strategy, mode] = process.argv
 const count = Number(countText)
-/** Renewals that are measured: enough for a mean, and no more than a while of them where they are slow. */
+/** How many renewals to measure: enough for a mean, and no more than some seconds of them if they are slow. */
 const enough = { most: 2000, least: 10, cpuMs: 2000 }
 const idleMs = 20_000
 
@@ -20,7 +20,7 @@ const { openUdp } = network.host(gateway.localAddress)
 const traversal = createTraversal({
   strategies: [strategy === 'pcp' ? pcp({ openUdp }) : instantMapper(gateway)],
   host: { clock, random: Math.random, log: { debug: () => {}, info: () => {} } },
-  // Renewals by the lifetime alone; and the start is over soon.
+  // Renewals follow the lifetime only, and the start is short.
   policy: { pollMs: Number.POSITIVE_INFINITY, unverifiedAfterMs: 1000, tidyAfterMs: 1000 }
 })
 let mapped = 0

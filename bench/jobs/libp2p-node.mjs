@@ -1,5 +1,6 @@
-// A libp2p node at home. Arguments: `ours`, `stock` or `stock-again`, and the addresses of the public peers as JSON. Says on
-// standard output what it announces, one JSON line for each change, with the time since createLibp2p() was called.
+// A libp2p node at home. Arguments: `ours`, `stock` or `stock-again`, and the addresses of the public peers as JSON.
+// Prints the addresses that it announces on standard output, one JSON line per change, with the time since
+// createLibp2p() was called.
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { autoNATv2 } from '@libp2p/autonat-v2'
@@ -23,10 +24,10 @@ const isStock = kind !== 'ours'
 const began = performance.now()
 const node = await createLibp2p({
   addresses: {
-    // The stock relay transport takes named relays as addresses to listen on.
+    // The stock relay transport takes named relays as listen addresses.
     listen: ['/ip4/0.0.0.0/tcp/4001', ...(isStock ? peers.slice(0, 2).map((each) => `${each}/p2p-circuit`) : [])]
   },
-  // With less concurrency than relays, stock reservations clear each other from the queue, and start() never ends.
+  // With less concurrency than relays, stock reservations remove each other from the queue, and start() never ends.
   transports: [tcp(), circuitRelayTransport(isStock ? { reservationConcurrency: 2 } : {})],
   connectionEncrypters: [noise()],
   streamMuxers: [yamux()],
@@ -49,7 +50,7 @@ const tell = () => {
   console.log(JSON.stringify({ ms: performance.now() - began, addresses }))
 }
 let watching = setInterval(tell, 5)
-// Whoever measures what the node costs does not want to measure that.
+// Not while the cost of the node is measured.
 setTimeout(() => {
   clearInterval(watching)
   watching = setInterval(tell, 1000)
@@ -57,7 +58,7 @@ setTimeout(() => {
 await node.start()
 const connect = () => Promise.allSettled(peers.map((each) => node.dial(multiaddr(each))))
 await connect()
-// Its AutoNAT asks peers only when they connect: those that were there before the mapping are never asked.
+// Its AutoNAT asks peers only when they connect: those that connected before the mapping are never asked.
 if (kind === 'stock-again') {
   const { addressManager } = node.components
   const isMapped = () => addressManager.getAddressesWithMetadata().some(({ type }) => type === 'ip-mapping')

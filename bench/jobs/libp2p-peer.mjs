@@ -1,5 +1,5 @@
-// A public libp2p node: relay and AutoNAT server. Arguments: its address, a number for its key, and whether
-// its relay is `stock` or `generous`: without limits that a bench would meet.
+// A public libp2p node: relay and AutoNAT server. Arguments: its address, a number for its key, and whether its relay
+// is `stock` or `generous`, with limits that a bench does not reach.
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { circuitRelayServer } from '@libp2p/circuit-relay-v2'
@@ -20,7 +20,7 @@ const node = await createLibp2p({
   connectionMonitor: { enabled: false },
   services: {
     identify: identify(),
-    // Every round is another peer from the same address.
+    // In every round another peer comes from the same address.
     relay: circuitRelayServer({ reservations: { maxReservations: 10_000, ...(relays === 'generous' && generous) } }),
     autonat: autonatServer({ requestsPerMinute: 10_000 })
   }

@@ -1,4 +1,4 @@
-// @silentbot1/nat-api, as its README says, with one of its clients switched off or with both.
+// @silentbot1/nat-api, used as in its README, with one of its clients switched off or with both.
 import NatAPI from '@silentbot1/nat-api'
 import { runJob } from './job.mjs'
 

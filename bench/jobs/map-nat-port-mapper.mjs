@@ -1,4 +1,4 @@
-// @achingbrain/nat-port-mapper, as its README says. Its NAT-PMP client is given the router's address.
+// @achingbrain/nat-port-mapper, used as in its README. Its NAT-PMP client receives the address of the router.
 import { pmpNat, upnpNat } from '@achingbrain/nat-port-mapper'
 import { ownAddress } from './endpoint.mjs'
 import { runJob } from './job.mjs'

@@ -1,4 +1,4 @@
-// One strategy by itself: from `discover` to the lease. The network is known before, as it is in a running program.
+// One strategy by itself: from `discover` to the lease. The network is already known, as in a running program.
 import { systemHost } from '@postern/core'
 import { findNetwork } from '@postern/net'
 import { endpointOf } from './endpoint.mjs'

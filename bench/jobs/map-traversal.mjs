@@ -1,4 +1,4 @@
-// The ladder with everything that a program does for it: looks at the network, starts, waits for `mapped`.
+// The ladder with everything that a program needs for it: looks at the network, starts, waits for `mapped`.
 import { createTraversal } from '@postern/core'
 import { findNetwork } from '@postern/net'
 import { parseLadder } from '@postern/node'

@@ -1,6 +1,6 @@
-// A libp2p node in one of two homes. Arguments: `punching` or `relayed`, the port that it listens on, the addresses of the
-// public peers as JSON. Says on standard output what happens, in JSON lines; takes `dial <address>`, `hangup <peer>`,
-// `echo <peer>` and `send <peer>`, a line each, on standard input.
+// A libp2p node in one of two homes. Arguments: `punching` or `relayed`, the port to listen on, and the addresses of
+// the public peers as JSON. Prints its events on standard output as JSON lines, and reads `dial <address>`, `hangup
+// <peer>`, `echo <peer>` and `send <peer>` from standard input, one per line.
 import { createInterface } from 'node:readline'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
@@ -82,7 +82,7 @@ const watching = setInterval(() => {
   say({ event: 'relayed', address })
 }, 5)
 
-/** Over the direct connection where there is one. */
+/** Uses the direct connection if there is one. */
 async function open(id, protocol) {
   const connections = node.getConnections().filter(({ remotePeer }) => remotePeer.toString() === id)
   const isDirect = ({ remoteAddr }) => !remoteAddr.toString().includes('/p2p-circuit')

@@ -1,4 +1,4 @@
-// How long @silentbot1/nat-api takes to give ten NAT-PMP mappings back.
+// Times how long @silentbot1/nat-api takes to release ten NAT-PMP mappings.
 import NatAPI from '@silentbot1/nat-api'
 import { runJob } from './job.mjs'
 

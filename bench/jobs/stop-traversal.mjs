@@ -1,4 +1,4 @@
-// How long `stop` takes with ten mappings.
+// Times how long `stop` takes with ten mappings.
 import { createTraversal } from '@postern/core'
 import { findNetwork } from '@postern/net'
 import { parseLadder } from '@postern/node'

@@ -1,5 +1,5 @@
-// Times whole processes from inside a host of the lab, where entering the lab is not counted. Reads commands as lines of
-// JSON and answers each with a line of JSON: from starting the process to its end.
+// Times whole processes from inside a host of the lab, so that entering the lab does not count. Reads commands as lines
+// of JSON, and answers each with a line of JSON: the time from the start of the process to its end.
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 

@@ -1,4 +1,4 @@
-// "Nothing here": time to the first word of it, and to the verdict.
+// Time without any mapping service: to the first report of that, and to the verdict.
 import { postern } from '../programs.mjs'
 import { aim, resultOf, takeTurns, tableOf } from '../rounds.mjs'
 import { Stage } from '../stage.mjs'
@@ -14,7 +14,7 @@ const ours = [
   { name: 'postern map --once, whole process', command: (port) => postern('map', String(port), '--once'), fails: true }
 ]
 
-/** Peers that give up at all: a call that fails is their way to say it. */
+/** The libraries that give up at all: a call that fails is their way to report it. */
 const peers = [
   {
     name: 'natpmpc, whole process',
@@ -33,7 +33,7 @@ const peers = [
 
 const scenes = [
   { topology: 'silent', caption: 'A router that drops every request' },
-  { topology: 'no-daemon', caption: 'A router whose ports are closed' }
+  { topology: 'no-daemon', caption: 'A router with closed ports' }
 ]
 const rounds = { ours: 5, peers: 1 }
 const capMs = 8500
@@ -42,7 +42,7 @@ const capMs = 8500
 export async function absence({ signal, progress }) {
   const results = {}
   for (const { topology } of scenes) {
-    // A new lab each time: Linux tells one host of closed ports six times at once and then once a second.
+    // A new lab each time: Linux reports closed ports to one host six times at once, and then once a second.
     const sample = async (contender) => {
       const stage = await Stage.open(topology, signal)
       try {
@@ -54,7 +54,7 @@ export async function absence({ signal, progress }) {
     const turns = (contenders, count) =>
       takeTurns(contenders, count, sample, (text) => progress(`${topology}: ${text}`))
     const own = await turns(ours, rounds.ours)
-    // They wait for seconds and do nothing: all at once.
+    // They only wait, for seconds: run all at once.
     const others = await Promise.all(peers.map((peer) => turns([peer], rounds.peers)))
     results[topology] = [...own, ...others.flat()]
   }
@@ -62,9 +62,9 @@ export async function absence({ signal, progress }) {
     name: 'absence',
     title: 'Where there is nothing',
     notes: [
-      'What Postern says here is provisional: the protocols’ own schedules go on, up to 127 s, and a router that answers late is used.',
-      'Each call is made in a lab of its own, because Linux routers tell a host only six times at once, and then once a second, that a port is closed.',
-      'The peers wait for seconds, so they are asked once, side by side. What has said nothing after 8.5 s is not waited for.'
+      'Postern’s verdict here is provisional: the schedules of the protocols go on, up to 127 s, and a router that answers late is used.',
+      'Each call is made in a new lab, because Linux routers report to a host only six times at once, and then once a second, that a port is closed.',
+      'The other libraries wait for seconds, so each is called once, all at the same time. The bench waits 8.5 s for them.'
     ],
     tables: scenes.map(({ topology, caption }) => tableOf(caption, results[topology], ladder)),
     aims: [

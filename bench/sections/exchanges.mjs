@@ -1,4 +1,4 @@
-// How many exchanges a mapping takes: counted by the testkit's gateway, the same every time.
+// Counts the exchanges that a mapping takes at the testkit's gateway. The number is the same every time.
 import { systemHost } from '@postern/core'
 import { natPmp } from '@postern/nat-pmp'
 import { pcp } from '@postern/pcp'

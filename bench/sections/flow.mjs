@@ -1,4 +1,4 @@
-// What a direct connection is worth: latency and throughput, relayed against punched.
+// Measures the benefit of a direct connection: latency and throughput, relayed and punched.
 import { betweenTiers, canDelay } from '@postern/lab'
 import { formatSpread, ratiosOf, spreadOf } from '../stats.mjs'
 import { aim } from '../rounds.mjs'
@@ -43,7 +43,7 @@ export async function flow({ signal, progress }) {
       name: 'flow',
       title: 'Relayed against direct',
       notes: [
-        `Two homes and a relay, all with js-libp2p${delays ? `, ${delayMs} ms one way on the link of each home, and on the link of one of the relays` : ''}: the way between two homes leads over both links, through a relay as well as without it. A relay adds its own distance twice, and its process copies every byte. The stock relay ends a connection after 128 KiB or 2 minutes; the one here lets 1 TiB pass, or there would be nothing to measure. A round trip is 32 bytes on an open stream, the middle of 20; the throughput is 16 MiB on one stream until the other side has all of them, in MB of 1,000,000 bytes.`
+        `Two homes and a relay, all with js-libp2p${delays ? `, ${delayMs} ms one way on the link of each home, and on the link of one of the relays` : ''}: the path between two homes leads over both links, through a relay as well as without it. A relay adds its own distance twice, and its process copies every byte. The stock relay ends a connection after 128 KiB or 2 minutes; the relay here allows 1 TiB, or there would be nothing to measure. A round trip is 32 bytes on an open stream, the median of 20; the throughput is 16 MiB on one stream until the other side has all of them, in MB of 1,000,000 bytes.`
       ],
       tables: [
         {
@@ -57,7 +57,7 @@ export async function flow({ signal, progress }) {
           ])
         }
       ],
-      // A relay that is no way off is no relay.
+      // Without a delay there is no distance to the relay, and nothing to gain.
       aims: delays
         ? [
             aim(`direct answers sooner than ${relayed.name}`, sooner, '×', (ratio) => ratio > 1),
@@ -71,7 +71,7 @@ export async function flow({ signal, progress }) {
   }
 }
 
-/** Two nodes that are connected, in the way that is asked for. */
+/** Returns two nodes that are connected in the given way. */
 async function connect(lab, kind, port, peers) {
   const [home, home2] = ['home', 'home2'].map((host) => new Talker(lab, host, punchNode(kind, port, peers)))
   const relayed = await home.hear(({ event }) => event === 'relayed', waitMs)

@@ -1,4 +1,4 @@
-// Time that an import adds to a fresh process.
+// Measures the time that an import adds to a fresh process.
 import { spawn } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -31,7 +31,7 @@ export async function imports({ signal, progress }) {
     name: 'imports',
     title: 'Import time',
     notes: [
-      'A fresh process that imports the package and ends, less an empty one of the same round; no compile cache.'
+      'A new process that imports the package and ends, minus an empty process of the same round; without a compile cache.'
     ],
     tables: [
       {

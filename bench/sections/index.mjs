@@ -10,7 +10,7 @@ import { recovery } from './recovery.mjs'
 import { sizes } from './sizes.mjs'
 import { stop } from './stop.mjs'
 
-/** In the order in which they run. */
+/** The sections, in the order in which they run. */
 export const sections = [
   { name: 'mapping', needsLab: true, run: mapping },
   { name: 'absence', needsLab: true, run: absence },

@@ -21,7 +21,7 @@ export async function leases({ signal, progress }) {
   const idle = await run([10_000, 'pcp', 'idle'], signal)
 
   const column = (count, name) => spreadOf(runs.get(count).map((result) => result[name]))
-  /** 1 throughout would be n log n; a renewal that costs the same whatever the number falls below it. */
+  /** Constant growth of 1 means n log n; a renewal that costs the same for any number falls below that. */
   const growth = (count) =>
     column(count, 'renewUs').median / Math.log2(count) / (column(counts[0], 'renewUs').median / Math.log2(counts[0]))
   const last = growth(counts.at(-1))
@@ -29,8 +29,8 @@ export async function leases({ signal, progress }) {
     name: 'leases',
     title: 'Thousands of leases in one process',
     notes: [
-      'Granted and renewed by a mapper that costs nothing, on a virtual clock: what is left is the work of the ladder and of the clock. Times are processor time. Growth is the cost of one renewal over log₂ n, against 1,000 leases: n log n in all would be 1.',
-      `Idle: 10,000 leases by PCP from a router in memory, on the real clock, take ${formatNumber(idle.idlePercent)} % of one processor over 20 s, and ${formatNumber(idle.bytes / 1000)} kB of heap each, with the router's own table.`
+      'The mapper costs nothing and the clock is virtual, so what is measured is the work of the ladder and of the clock. Times are CPU time. Growth is the cost of one renewal over log₂ n, against 1,000 leases: n log n in all would be 1.',
+      `Idle: 10,000 leases by PCP from a router in memory, on the real clock, take ${formatNumber(idle.idlePercent)} % of one CPU over 20 s, and ${formatNumber(idle.bytes / 1000)} kB of heap each, with the router's own table.`
     ],
     tables: [
       {
@@ -46,7 +46,7 @@ export async function leases({ signal, progress }) {
         ])
       }
     ],
-    // Caches and noise are worth a half.
+    // Allow half as much again for caches and noise.
     aims: [
       {
         text: 'scheduling 10,000 leases grows as n log n (growth ≤ 1.5)',

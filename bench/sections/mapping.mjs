@@ -88,9 +88,9 @@ export async function mapping({ signal, progress }) {
     name: 'mapping',
     title: 'From the call to the mapping',
     notes: [
-      'A first call is the first in a fresh process whose modules are loaded; later calls are made in the same process. A whole process is timed from its start to its end; `postern` finds what Node has compiled at its first run, as every run but the first does. Every mapping counts only if the rule is in the kernel of the router.',
-      'The protocol’s exchanges are the bare datagrams and HTTP requests that a mapping takes, without any check.',
-      '@achingbrain/nat-port-mapper is given the address of the router for NAT-PMP. It has no PCP; nor has @silentbot1/nat-api.'
+      'A first call is the first in a new process with its modules loaded; later calls are made in the same process. A whole process is timed from its start to its end; `postern` finds the compile cache that Node made at its first run, as every run but the first does. A mapping counts only if the rule is in the kernel of the router.',
+      '“The protocol’s exchanges” are only the datagrams and HTTP requests that a mapping takes, without any checks.',
+      '@achingbrain/nat-port-mapper receives the address of the router for NAT-PMP. Neither it nor @silentbot1/nat-api has PCP.'
     ],
     tables: scenes.map(({ topology, caption, contenders }) =>
       tableOf(caption, results[topology], contenders.some(({ name }) => name === bare) ? bare : contenders[0].name)

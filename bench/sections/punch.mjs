@@ -1,4 +1,4 @@
-// From the relayed connection of two homes to the direct one, against go-libp2p's own DCUtR.
+// Measures the time from the relayed connection of two homes to the direct one, against go-libp2p's own DCUtR.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { betweenTiers, canDelay } from '@postern/lab'
 import { buildGoPunch, punchVersions } from '../../interop/build.mjs'
@@ -7,14 +7,16 @@ import { spreadOfKnown } from '../stats.mjs'
 import { punchNode, Talker, World } from '../world.mjs'
 
 const rounds = 5
-/** Go-libp2p is through with its three rounds by then, unless nobody answers at all. */
+/** By then go-libp2p has finished its three rounds, unless there is no answer at all. */
 const capMs = 10_000
-/** A home has its reservation within this time, and go-libp2p its address from four peers; or both are started anew. */
+/** A home must have its reservation within this time, and go-libp2p its address from four peers; otherwise both start
+ * again. */
 const readyMs = 5000
-/** Nobody is dialled in his first moment: what a stack finds out of its NAT beforehand, it has found out by then, in ms. */
+/** No peer is dialled before this time has passed since its start, so that each stack can first find out about its NAT
+ * (ms). */
 const settleMs = 2000
-const mostStarts = 4
-/** Ours punches for a peer again at once where the direct connection has lasted, in ms. */
+const maxStarts = 4
+/** Postern punches again at once for a peer if the direct connection lasted this long (ms). */
 const lastingMs = 6000
 const ours = 'Postern'
 
@@ -30,7 +32,7 @@ const cells = [
     routers: { delayMs: 10, wanInput: 'reject' }
   }
 ]
-/** Both have to stay with the relay. */
+/** Both have to stay relayed. */
 const hopeless = { name: 'symmetric and symmetric, DROP, no delay', tiers: ['symmetric', 'symmetric'], routers: {} }
 
 /** @returns {Promise<import('../tables.mjs').Section>} */
@@ -47,7 +49,7 @@ export async function punch({ signal, progress }) {
       `-relay=${peers[0]}`,
       `-peers=${peers.join()}`
     ]
-    // Ports of their own: what a router remembers of one is not in the way of the other.
+    // Different ports, so that what a router remembers of one does not affect the other.
     contenders.push(
       { name: `go-libp2p ${version}, TCP`, command: command('/ip4/0.0.0.0/tcp/4002') },
       {
@@ -65,8 +67,8 @@ export async function punch({ signal, progress }) {
     name: 'punch',
     title: 'From relayed to direct between two homes',
     notes: [
-      'Both homes are on the same stack. Both have held their reservations for two seconds. Time runs from the first relayed connection that either side tells of until both have told of a direct one; an attempt without one for 10 s has failed. The routers map nothing. A delay is one way on the link of each home, so that 10 ms are 40 ms there and back between the homes; without any delay is the worst case for the routers, which exists between no two homes. Every round has a new lab; the processes are new for each attempt, so that JavaScript runs uncompiled, as it does the first time in an application. Without delay processor time is all there is: there the same two processes hang up and meet once more, which go-libp2p does from the ports of the first time.',
-      'Ours is TCP only. Go-libp2p is measured with TCP only, and as it comes, with QUIC too; four peers tell it its address first, as it wants.',
+      'Both homes use the same stack, and have held their reservations for two seconds. Time runs from the first relayed connection that either side reports until both have reported a direct one; an attempt without one for 10 s has failed. The routers map nothing. A delay is one way on the link of each home, so that 10 ms make a round trip of 40 ms between the homes. No delay at all is the worst case for the routers, and does not occur between real homes. Every round has a new lab, and every attempt new processes, so that JavaScript runs uncompiled, as it does the first time in an application. Without delay only CPU time counts: there the same two processes also hang up and meet once more, for which go-libp2p uses the ports of the first time.',
+      'Postern uses TCP only. Go-libp2p is measured with TCP only, and with its defaults, including QUIC; four peers report its address to it first, as it requires.',
       ...(go.ok ? [] : [`go-libp2p was not measured: ${go.reason}`]),
       ...(delays.ok ? [] : [`There was no delay: ${delays.reason}`])
     ],
@@ -106,7 +108,7 @@ async function measure({ name, tiers, routers, again = false }, contenders, time
 
 let started = 0
 
-/** Two new processes that can be reached through the relay. What it takes them is not measured here. */
+/** Starts two new processes that can be reached through the relay. The time that this takes is not measured. */
 async function startHomes(lab, { name, command }, peers) {
   const events = ['ready', 'relayed', ...(name === ours ? [] : ['able'])]
   for (let starts = 1; ; starts++) {
@@ -122,11 +124,12 @@ async function startHomes(lab, { name, command }, peers) {
     }
     await Promise.all(homes.map((each) => each.kill()))
     const missing = events.filter((_, index) => heard.some((each) => each[index] === undefined))
-    if (starts === mostStarts) throw new Error(`${name}: a home does not get ready: ${missing.join()}`)
+    if (starts === maxStarts) throw new Error(`${name}: a home does not get ready: ${missing.join()}`)
   }
 }
 
-/** Two new processes that meet so often. Resolves with the ms of each time; undefined where there was no direct connection. */
+/** Lets two new processes meet this many times. Resolves with the time of each, in ms; undefined where there was no
+ * direct connection. */
 async function attempt(lab, contender, peers, times) {
   const { homes, address, others } = await startHomes(lab, contender, peers)
   try {

@@ -1,4 +1,4 @@
-// From createLibp2p() to an address that others can dial, and to a direct one that was verified.
+// Measures the time from createLibp2p() to an address that others can dial, and to a verified direct one.
 import { aim, compare, resultOf, tableOf } from '../rounds.mjs'
 import { spreadOfKnown } from '../stats.mjs'
 import { goStack, isDialable, isVerified, stacks, World } from '../world.mjs'
@@ -32,7 +32,7 @@ export async function reach({ signal, progress }) {
     name: 'reach',
     title: 'From start to reachable with libp2p',
     notes: [
-      'A home behind a router with UPnP (IGD:2), NAT-PMP and PCP; three public peers, each a relay and an AutoNAT v2 server, are connected at the start, two of them are named as relays. Time runs from createLibp2p(), in Go from the start of the process. An address counts when the node itself announces it; a verified one is the mapped address, announced because AutoNAT said so. Every round has a new lab.',
+      'A home behind a router with UPnP (IGD:2), NAT-PMP and PCP; three public peers, each a relay and an AutoNAT v2 server, are connected at the start, and two of them are named as relays. Time runs from createLibp2p(), in Go from the start of the process. An address counts when the node itself announces it; a verified one is the mapped address, announced because AutoNAT confirmed it. Every round has a new lab.',
       ...(go.stack === undefined ? [`go-libp2p was not measured: ${go.reason}.`] : [])
     ],
     tables: [
@@ -67,7 +67,7 @@ function note(result, line) {
   result.again.push(undefined)
 }
 
-/** Whoever never gets there is behind. */
+/** A contender that never gets there is behind. */
 function aimOrNever(text, results, name) {
   const ratio = compare(results, name, ours, 'first')
   if (ratio !== undefined) return aim(text, ratio, '×', (each) => each > 1)

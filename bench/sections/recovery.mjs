@@ -1,4 +1,4 @@
-// After a reboot of the router, and of the relay.
+// Measures the recovery after a reboot of the router, and of the relay.
 import { aim, compare, resultOf, tableOf } from '../rounds.mjs'
 import { spreadOfKnown } from '../stats.mjs'
 import { goStack, isRelayed, isVerified, stacks, World } from '../world.mjs'
@@ -10,7 +10,7 @@ const ours = 'Postern'
 /** @returns {Promise<import('../tables.mjs').Section>} */
 export async function recovery({ signal, progress }) {
   const go = await goStack(progress)
-  // Reconnecting is a way to start, not to recover.
+  // Reconnecting helps at the start, not in a recovery.
   const contenders = [...stacks.slice(0, 2), ...(go.stack === undefined ? [] : [go.stack])]
   const scenes = { router: afterRouter, relay: afterRelay }
   const results = {}
@@ -41,7 +41,7 @@ export async function recovery({ signal, progress }) {
     name: 'recovery',
     title: 'Recovery with libp2p',
     notes: [
-      'After a reboot (rules and leases gone, no goodbye) time runs from the moment the daemon is there again until the rule is back in the kernel of the router. RFC 6886 and 6887 ask every host to wait up to 5 s at random before that. After a restart of the relay under the same key (SIGKILL, then started again) time runs from the moment it listens until the node announces a relayed address again; the router of that scene maps nothing, and go-libp2p is told that it is unreachable, which it would find out by itself in some 20 s.',
+      'After a reboot (rules and leases gone, no goodbye) time runs from the moment the daemon is back until the rule is back in the kernel of the router. RFC 6886 and 6887 ask every host to wait up to 5 s at random before that. After a restart of the relay with the same key (SIGKILL, then a new start) time runs from the moment it listens until the node announces a relayed address again. The router of that scene maps nothing, and go-libp2p is configured as unreachable, which it would find out by itself in some 20 s.',
       ...(go.stack === undefined ? [`go-libp2p was not measured: ${go.reason}.`] : [])
     ],
     tables: [
@@ -72,7 +72,7 @@ async function afterRouter(contender, signal) {
   const world = await World.open('home', signal)
   try {
     const node = world.startHome(contender)
-    // Until it is settled: whoever verifies never is let off after a while.
+    // Wait until the stack has settled. One that never verifies is not waited for any longer.
     if (!(await ruleIsThere(world, capMs))) return { failure: 'never maps' }
     await node.hear(isVerified, 8000)
     await world.lab.reboot()
@@ -98,7 +98,7 @@ async function ruleIsThere({ lab }, timeoutMs) {
 async function afterRelay(contender, signal) {
   const world = await World.open('no-daemon', signal)
   try {
-    // One relay, so that there is no other to go to.
+    // One relay, so that the node cannot use another one.
     await world.killPeer('bravo')
     await world.killPeer('charlie')
     world.peers = world.peers.slice(0, 1)
@@ -108,7 +108,7 @@ async function afterRelay(contender, signal) {
     if (
       (await node.hear((line) => isRelayed(line) === false && isAnnouncement(line), 10_000, node.heard)) === undefined
     )
-      return { failure: 'announces the dead one for 10 s and more' }
+      return { failure: 'announces the dead relay for 10 s and more' }
     const from = node.heard
     await world.startPeer('alpha')
     const startMs = performance.now()

@@ -5,7 +5,7 @@ import { gzip } from 'node:zlib'
 import { build } from 'esbuild'
 
 const packages = new URL('../../packages/', import.meta.url)
-/** For development only: nobody ships them. */
+/** For development only: no program ships them. */
 const tools = new Set(['conformance', 'lab', 'testkit'])
 
 /** @returns {Promise<import('../tables.mjs').Section>} */
@@ -29,7 +29,7 @@ export async function sizes({ progress }) {
     name: 'sizes',
     title: 'Size',
     notes: [
-      'Bundled by esbuild for Node as an ES module, minified, then compressed by gzip at level 9; kB are 1000 bytes. “Alone” leaves out everything that is imported, “with libraries” only the other packages of Postern; “whole” leaves out nothing but Node.',
+      'Bundled by esbuild for Node as an ES module, minified, then compressed by gzip at level 9; kB are 1000 bytes. “Alone” leaves out everything that is imported; “with libraries” leaves out only the other packages of Postern; “whole” leaves out nothing but Node.',
       `core and interface, each alone, together: ${kilobytes(coreWithoutLibraries * 1000)} kB; as one bundle, ${kilobytes(core * 1000)} kB.`
     ],
     tables: [

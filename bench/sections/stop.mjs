@@ -35,7 +35,7 @@ export async function stop({ signal, progress }) {
   return {
     name: 'stop',
     title: `Stopping with ${mappings} mappings`,
-    notes: ['It counts only if no rule is left in the kernel of the router.'],
+    notes: ['A stop counts only if no rule is left in the kernel of the router.'],
     tables: scenes.map(({ topology, protocol }) => tableOf(protocol, results[topology], ours)),
     aims: scenes.map(({ topology, protocol }) =>
       aim(

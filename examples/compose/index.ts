@@ -1,6 +1,6 @@
 // node index.ts [port]
 //
-// A ladder put together by hand, as a framework would: own rank, own policy, and a strategy wrapped around another.
+// A ladder built by hand, as a framework would: its own rank and policy, and each strategy wrapped in another one.
 import { createServer } from 'node:http'
 import { createTraversal, systemClock, systemHost } from '@postern/core'
 import { familyOf, type Host, type Strategy } from '@postern/interface'
@@ -9,7 +9,8 @@ import { doubtBeyondFirstHop, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
 import { upnp } from '@postern/upnp'
 
-/** The same strategy without IPv6. Abilities are passed on as they are: notices name them by identity. */
+/** Wraps a strategy to leave out IPv6. Other findings are passed on unchanged: notices refer to abilities by
+ * identity. */
 const withoutIpv6 =
   (strategy: Strategy): Strategy =>
   (host) => {
@@ -41,7 +42,7 @@ const traversal = createTraversal({
   strategies: [upnp(), natPmp(), pcp()].map(withoutIpv6),
   doubt: doubtBeyondFirstHop(systemClock),
   policy: {
-    windowMs: 3000, // UPnP is slow to be found: the others wait for it so long
+    windowMs: 3000, // UPnP takes long to find: the others wait for it
     lifetimeMs: 3_600_000,
     quorum: 3,
     relay: { count: 1, letGoAfterMs: 10_000 }

@@ -7,7 +7,7 @@ type Ssh = ChildProcessByStdio<null, null, Readable>
 const options = ['-v', '-N', '-oBatchMode=yes', '-oExitOnForwardFailure=yes', '-oServerAliveInterval=15']
 const start = (args: readonly string[]): Ssh => spawn('ssh', args, { stdio: ['ignore', 'ignore', 'pipe'] })
 
-/** `ssh -R`: connections to a port of a server of ours come to us. Its sshd needs `GatewayPorts clientspecified`. */
+/** `ssh -R`: forwards a port of a server of ours to this machine. Its sshd needs `GatewayPorts clientspecified`. */
 export function ssh(destination: string, address: string, startSsh: typeof start = start): Strategy {
   return () => ({
     name: 'ssh',
@@ -32,7 +32,7 @@ export function ssh(destination: string, address: string, startSsh: typeof start
           signal.throwIfAborted()
           if (failure !== undefined) throw natError('CONFLICT', failure)
           child.once('close', () => {
-            // The connection broke, and nobody here wanted that: whoever holds a lease maps again.
+            // The connection broke unexpectedly: this notice has every lease mapped again.
             if (!child.killed && !stopped.aborted) found({ kind: 'notice', what: 'restarted', about: mapper })
           })
           const lease: Lease = {
@@ -50,7 +50,7 @@ export function ssh(destination: string, address: string, startSsh: typeof start
   })
 }
 
-/** Ends ssh, and with it the forward. Twice is once. */
+/** Returns the function that ends ssh, and with it the forward. Idempotent. */
 function ending(child: Ssh): () => Promise<void> {
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
   return () => {
@@ -59,7 +59,7 @@ function ending(child: Ssh): () => Promise<void> {
   }
 }
 
-/** Undefined as soon as ssh says that the port is forwarded; its last words if it ends. */
+/** Resolves with undefined once ssh reports that the port is forwarded, or with its last line if it ends. */
 const failureOf = (child: Ssh): Promise<string | undefined> =>
   new Promise((resolve) => {
     let said = ''

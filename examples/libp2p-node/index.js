@@ -1,7 +1,7 @@
 // node index.js <address of a public peer>…
 //
-// A chat between two homes. Each prints its addresses as they are announced. A line that is an address dials it; every
-// other line goes to whoever is connected; /report shows how reachable this node is, and why.
+// A chat between two homes. Each prints its addresses as they are announced. A line that is an address dials it. Every
+// other line goes to all connected peers. /report shows how reachable this node is, and why.
 import { createInterface } from 'node:readline'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
@@ -14,7 +14,7 @@ import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
 
 const protocol = '/postern-chat/1.0.0'
-// A relayed connection carries a chat, too, though relays may end it after two minutes.
+// A relayed connection carries a chat too, although relays may end it after two minutes.
 const relayedToo = { runOnLimitedConnection: true }
 
 const node = await createLibp2p({
@@ -25,7 +25,7 @@ const node = await createLibp2p({
   services: { identify: identify(), identifyPush: identifyPush(), nat: natTraversal() }
 })
 
-/** By peer, what a line is sent through. */
+/** The stream to each peer. */
 const others = new Map()
 
 async function chat(stream, { remotePeer, remoteAddr, direct }) {

@@ -1,8 +1,9 @@
 // node index.js listen <port> <address of a public peer>…
 // node index.js connect <port> <address of a public peer>…
 //
-// A TCP service of one home, used from another. To `listen`, type the ids of peers that may use the service on <port>; to
-// `connect`, the address of whoever listens: then <port> here is that service. Directly where that can be, or relayed.
+// A TCP service of one home, used from another. Into `listen`, type the ids of the peers that may use the service on
+// <port>. Into `connect`, type an address that `listen` prints: then <port> here is that service. The connection is
+// direct if possible, and relayed otherwise.
 import { connect, createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { noise } from '@chainsafe/libp2p-noise'

@@ -1,6 +1,6 @@
 const cuts = new Set()
 
-/** Carries bytes both ways. An end is passed on as an end, and whatever is cut as a reset. */
+/** Carries bytes both ways. An end is passed on as an end, and a cut connection as a reset. */
 export function join(socket, stream) {
   let ended = false
   if (stream.status !== 'open') return socket.resetAndDestroy()
@@ -19,12 +19,12 @@ export function join(socket, stream) {
   socket.on('drain', () => stream.readStatus === 'paused' && stream.resume()).resume()
   stream.addEventListener('message', ({ data }) => socket.write(data.subarray()) || stream.pause())
   stream.addEventListener('remoteCloseWrite', () => (ended = true))
-  // The end of the connection below is told as an end, too.
+  // The stream also ends when the connection below it ends.
   stream.addEventListener('end', () => (ended ? socket.end() : cut(new Error('cut'))))
   stream.addEventListener('close', ({ error }) => error && cut(error))
 }
 
-/** Before a node stops, which ends its streams as if all had been said. */
+/** Resets all connections. Call it before the node stops, which would end its streams as if they were complete. */
 export function cutAll(error) {
   for (const cut of cuts) cut(error)
 }

@@ -1,6 +1,6 @@
 // node index.js
 //
-// A node that uses @libp2p/upnp-nat already keeps it, and gets a client that also speaks PCP and NAT-PMP.
+// A node that already uses @libp2p/upnp-nat keeps it, and gets a client that also speaks PCP and NAT-PMP.
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { tcp } from '@libp2p/tcp'
@@ -14,7 +14,7 @@ const node = await createLibp2p({
   connectionEncrypters: [noise()],
   streamMuxers: [yamux()],
   services: {
-    // Nobody verifies here. With an AutoNAT service beside it, leave autoConfirmAddress out.
+    // No peer verifies addresses here. If the node has an AutoNAT service, leave autoConfirmAddress out.
     upnp: uPnPNAT({ portMappingClient: portMappingClient(), autoConfirmAddress: true })
   }
 })

@@ -1,4 +1,4 @@
-/** Faults of `@postern/testkit` with random parameters: what broken routers do. */
+/** Returns faults of `@postern/testkit` with random parameters: the behaviour of broken routers. */
 const makers = [
   (random) => ({ kind: 'silent', carriedOut: random.chance(0.5) }),
   () => ({ kind: 'refuse' }),

@@ -1,4 +1,4 @@
-// A home on a virtual clock: the whole ladder against one strict fake gateway, and what must never happen there.
+// A home on a virtual clock: the whole ladder against one strict fake gateway, and the rules that must hold.
 import { createTraversal, memoryStore } from '@postern/core'
 import { natPmp } from '@postern/nat-pmp'
 import { pcp } from '@postern/pcp'
@@ -14,7 +14,7 @@ export const onNetwork = {
 }
 export const offNetwork = { gateways: [], addresses: [] }
 
-/** The strategies of peers come after those of the router. What they fail with is theirs. */
+/** The strategies of peers come after those of the router. Their failures are their own. */
 export function openHome(random, peers = []) {
   const hostile = new Set(peers.map(({ name }) => name))
   const clock = virtualClock()
@@ -53,7 +53,7 @@ export function openHome(random, peers = []) {
       ports.add(`${protocol}/${externalPort}`)
     }
   }
-  /** The router may have moved to another address since it granted a port, but the port it did grant. */
+  /** The router may have another address since it granted a port, but the port must be the granted one. */
   function checkAnnounced() {
     for (const text of traversal.report().externalAddresses) {
       const [, , address, protocol, port] = text.split('/')
@@ -63,9 +63,9 @@ export function openHome(random, peers = []) {
     }
   }
 
-  /** What the router saw a client do that it must not do. Its counts of time are those of a router: an answer may never have
-   * arrived, may have crossed a retransmission, or may be of before the network went and came back. A client that asks
-   * again then does not hurry. */
+  /** The breaches by a client that the router recorded. The router measures times at its own side: an answer may not
+   * have arrived, may have crossed a retransmission, or may be from before the network went and came back. A client
+   * that asks again then is not too early. */
   function checkViolations() {
     const now = clock.monotonicMs()
     if (gateway.faults.length > 0) troubledMs = now
@@ -128,13 +128,13 @@ export function openHome(random, peers = []) {
       let tookMs = 0
       for (; !isOver && tookMs < 60_000; tookMs += 100) await clock.advance(100)
       await stopped
-      // What the router had not answered yet, it answers now.
+      // The router now answers what it had not answered yet.
       await clock.advance(10_000)
-      // A slow router is given three times as long as its slowest verb took, and 10 s at most; then 1 s to end.
+      // The stop may take three times as long as the slowest request of a slow router, 10 s at most; then 1 s to end.
       if (tookMs > Math.max(3000, Math.min(11_000, 3 * verbs.slowestMs() + 1000))) report(`stop() took ${tookMs} ms`)
       if (link.openSockets > 0) report(`${link.openSockets} sockets are left open`)
       if (clock.pending > 0 && peers.length === 0) report(`${clock.pending} timers are left`)
-      // A datagram that says goodbye may be lost, and a router that has just been broken may not have been reached.
+      // A deletion may be lost, and a router that was just broken may not have been reached.
       if (isCalm && lossPercent === 0)
         for (const { via, protocol, externalPort } of gateway.mappings)
           report(`left in the gateway: ${protocol}/${externalPort} by ${via}`)

@@ -3,13 +3,13 @@ import { natError } from '@postern/interface'
 const never = new AbortController()
 const unknownCodes = ['NOT_A_CODE', '', undefined]
 
-/** Hostile witnesses and relays: they lie, hang, grant nonsense, throw what is no error, come and go. */
+/** Hostile witnesses and relays: they lie, hang, grant nonsense, throw values that are not errors, and come and go. */
 export function randomPeers(random) {
   const problems = new Set()
   let isCalm = false
   let leases = 0
 
-  /** What any answer of a hostile peer may be instead of one. */
+  /** What a hostile peer may do in place of any answer. */
   async function misbehave(clock, { signal }) {
     const mood = isCalm ? 0 : random.below(8)
     if (mood === 1) await clock.sleep(1e9, { signal })
@@ -100,7 +100,7 @@ export function randomPeers(random) {
         }
       }))
     ],
-    /** From now on they behave. */
+    /** From now on they behave correctly. */
     calm() {
       isCalm = true
     },

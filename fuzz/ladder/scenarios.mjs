@@ -14,7 +14,7 @@ const steps = {
     home.gateway.reboot({ keepMappings: random.chance(0.2), ...port })
     if (random.chance(0.5)) home.gateway.announce()
   },
-  /** Anybody on the link can say these, in any order, at any moment. */
+  /** Any host on the link can send these, in any order, at any moment. */
   async announce(home, random) {
     for (let left = 1 + random.below(5); left > 0; left--) {
       if (random.chance(0.3)) home.gateway.reboot({ keepMappings: true, upnpPort: 5000 + random.below(99) })
@@ -49,10 +49,10 @@ const pace = {
   }
 }
 
-/** Random lives of a home: what its router, its neighbours and its peers do, and when. */
+/** Random scenarios of a home: what its router, its neighbours and its peers do, and when. */
 export const scenarios = Object.keys(pace)
 
-/** Lives one. Resolves to what went wrong, in words. */
+/** Runs one. Resolves with what went wrong, in words. */
 export async function live(scenario, seed) {
   const random = randomOf(seed)
   const { of, pauses } = pace[scenario]

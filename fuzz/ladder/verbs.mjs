@@ -1,10 +1,11 @@
-/** What an aborted verb may take to undo its request: 500 ms by the contract, and the way. */
+/** How long an aborted verb may take to undo its request: 500 ms by the contract, and the travel time. */
 const graceMs = 600
 /** How long core waits for one strategy before it asks the next one as well. */
 const patienceMs = 2000
 const never = new AbortController()
 
-/** Reports two verbs at once on the one gateway: two of one strategy, or of two while core still waits for the first. */
+/** Reports two concurrent verbs at the one gateway: two of one strategy, or of two while core still waits for the
+ * first. */
 export function watchVerbs(clock, report) {
   const running = new Set()
   let slowestMs = 0
@@ -20,7 +21,7 @@ export function watchVerbs(clock, report) {
       }
       const mine = { strategy, name, startedMs }
       running.add(mine)
-      // After it was aborted core does not wait for it for ever.
+      // Core waits only a limited time for an aborted verb.
       const aborted = () => void clock.sleep(graceMs, never).then(() => running.delete(mine))
       signal.addEventListener('abort', aborted, { once: true })
       try {
@@ -42,7 +43,7 @@ export function watchVerbs(clock, report) {
         }
 
   return {
-    /** The longest that a verb has taken, in ms. */
+    /** Returns the longest time that a verb has taken, in ms. */
     slowestMs: () => slowestMs,
     watch: (strategy) => (host) => {
       const discovery = strategy(host)

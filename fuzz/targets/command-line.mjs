@@ -1,4 +1,4 @@
-// Whole command lines of `postern`: read, and not carried out.
+// Whole command lines of `postern`: parsed, but not run.
 import { createRequire } from 'node:module'
 import { addDoctor } from '../../packages/cli/dist/commands/doctor.js'
 import { addMap } from '../../packages/cli/dist/commands/map.js'

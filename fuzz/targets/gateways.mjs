@@ -1,4 +1,4 @@
-// What routers, and whoever pretends to be one, send: PCP, NAT-PMP, SSDP, UPnP.
+// What routers, and hosts that pretend to be one, send: PCP, NAT-PMP, SSDP, UPnP.
 import { canonicalAddress } from '@postern/interface'
 import * as natPmp from '../../packages/nat-pmp/dist/codec.js'
 import * as pcp from '../../packages/pcp/dist/codec.js'
@@ -61,7 +61,7 @@ export const gateways = [
     name: 'upnp-location',
     corpus: textsOf('urls'),
     run: (text) => trustLocation(text, { sender: '192.168.1.1', gateway }),
-    // Nothing but the router itself is asked.
+    // Only the router itself is asked.
     accepts: (url) =>
       url.protocol === 'http:' && url.username === '' && addressOf(url) === canonicalAddress(gateway.address)
   },

@@ -26,7 +26,7 @@ export const peers = [
     corpus: bytesOf('lengths'),
     run: (bytes) => decodeLength(bytes, largestMessage),
     accepts: (value) => isUint(value, 32) && value <= largestMessage,
-    // A RangeError asks for more bytes: by contract, and only while there are fewer than three.
+    // A RangeError asks for more bytes: by contract, and only if there are fewer than three.
     refuses: (error, bytes) => refusals.network(error) || (error instanceof RangeError && (bytes?.length ?? 0) < 3)
   },
   {
@@ -95,7 +95,7 @@ export const peers = [
     name: 'relay-told-addresses',
     corpus: bytesOf('multiaddrs'),
     run: (bytes) => acceptedAddresses(relay, [bytes, bytes], [multiaddr('/ip4/11.0.0.7/tcp/4001')], []),
-    // A relay speaks for the host that it was reached at, and for no other.
+    // A relay may announce only the host at which it was reached.
     accepts: (accepted) =>
       accepted.every((each) => each.toString().startsWith('/ip4/11.0.0.7/') && !each.toString().includes('sni')),
     refuses: refusals.never
@@ -138,7 +138,7 @@ export const peers = [
   {
     name: 'tunnel-records',
     corpus: bytesOf('tunnel'),
-    // However the bytes are cut on their way, what the records carry is the same.
+    // However the bytes are split in transit, the content of the records is the same.
     run(bytes, random) {
       const [whole, cut] = [createRecordReader(), createRecordReader()]
       const carried = Buffer.concat(whole.read(bytes))

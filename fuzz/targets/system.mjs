@@ -1,4 +1,4 @@
-// What the operating system and files tell.
+// Output of the operating system, and contents of files.
 import { classOf } from '@postern/interface'
 import { isMemory, parseMemories } from '../../packages/core/dist/memory-text.js'
 import { parsePackets, parseRules } from '../../packages/lab/dist/rules.js'
@@ -61,7 +61,7 @@ export const system = [
   {
     name: 'lab-rules',
     corpus: textsOf('nft'),
-    // What nft prints of the lab's own rules.
+    // The output of nft for the lab's own rules.
     largest: 64 * 1024,
     run: (text) => [parseRules(text, text), parsePackets(text)],
     accepts: ([rules]) => Array.isArray(rules),

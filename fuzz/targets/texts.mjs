@@ -1,4 +1,4 @@
-// What users, programs and peers write as text: addresses, URLs, options, the command line.
+// Text from users, programs and peers: addresses, URLs, options, the command line.
 import * as contract from '@postern/interface'
 import { readOptions as readAutonatOptions } from '../../packages/autonat/dist/options.js'
 import * as cliParse from '../../packages/cli/dist/parse.js'
@@ -34,7 +34,7 @@ const addresses = [
     name: 'address',
     corpus: textsOf('addresses'),
     run: (text) => [contract.familyOf(text), contract.canonicalAddress(text), contract.classOf(text)],
-    // Either all three know it or none does, and its canonical form is its own.
+    // Either all three accept it or none does, and a canonical form is its own canonical form.
     accepts: ([family, canonical, kind]) =>
       family === undefined
         ? canonical === undefined && kind === undefined
@@ -57,7 +57,7 @@ const addresses = [
     name: 'dial-address',
     corpus: multiaddrs,
     run: (text) => [contract.parseDialAddress(text), contract.isDialable(text)],
-    // What is dialled is built of the parts that were checked, and reading it again changes nothing.
+    // A dialled address is built from the checked parts, and parsing it again changes nothing.
     accepts: ([value, isDialable]) =>
       value === undefined
         ? typeof isDialable === 'boolean'

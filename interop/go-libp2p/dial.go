@@ -10,13 +10,13 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 )
 
-// dial connects to an address and pings whom it finds there.
+// dial connects to an address and pings the peer there.
 func dial(ctx context.Context, seed string, addr string, timeout time.Duration) error {
 	info, err := peer.AddrInfoFromString(addr)
 	if err != nil {
 		return err
 	}
-	// Without listening there would be no relay transport, if it were not asked for first.
+	// Without a listen address there is no relay transport unless it is enabled explicitly.
 	h, err := libp2p.New(identity(seed), libp2p.EnableRelay(), libp2p.NoListenAddrs, libp2p.DisableMetrics())
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ var (
 	output  sync.Mutex
 )
 
-// emit writes one line, the event first. What cannot be written has no reader any more.
+// emit writes one line, the event first. A failed write means that there is no reader any more.
 func emit(event string, more fields) {
 	rest, err := json.Marshal(more)
 	if err != nil {
@@ -34,7 +34,7 @@ func emit(event string, more fields) {
 	fmt.Printf("{\"event\":%q,\"ms\":%d,%s\n", event, time.Since(started).Milliseconds(), rest[1:])
 }
 
-// identity is the key of a seed, or a new one without.
+// identity returns the key of a seed, or a new key without a seed.
 func identity(seed string) libp2p.Option {
 	sum := sha256.Sum256([]byte(seed))
 	if seed == "" {
@@ -51,7 +51,7 @@ func ready(h host.Host) {
 	emit("ready", fields{"peerId": h.ID().String(), "addrs": withID(h, h.Addrs())})
 }
 
-// withID gives the addresses as others dial them.
+// withID returns the addresses as other peers dial them.
 func withID(h host.Host, addrs []ma.Multiaddr) []string {
 	texts := []string{}
 	for _, addr := range addrs {
@@ -73,7 +73,7 @@ func isRelayed(addr ma.Multiaddr) bool {
 	return err == nil
 }
 
-// watchConnections tells of each connection that opens or closes.
+// watchConnections reports each connection that opens or closes.
 func watchConnections(h host.Host) {
 	tell := func(event string) func(network.Network, network.Conn) {
 		return func(_ network.Network, c network.Conn) {

@@ -14,7 +14,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// node runs what go-libp2p has for a home network until ctx ends, and tells what becomes of it.
+// node runs the parts of go-libp2p for a home network until ctx ends, and reports their events.
 func node(ctx context.Context, seed string, listen []string, relays, peers []peer.AddrInfo, private bool) error {
 	options := []libp2p.Option{
 		identity(seed),
@@ -88,7 +88,7 @@ func connect(ctx context.Context, h host.Host, info peer.AddrInfo) {
 	}
 }
 
-// firstAddresses tells the first address that could be dialled from the internet: of either kind, verified or not.
+// firstAddresses reports the first address of each kind that could be dialled from the internet, verified or not.
 type firstAddresses struct {
 	h    host.Host
 	seen map[string]bool

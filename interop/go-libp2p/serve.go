@@ -16,7 +16,7 @@ func serve(ctx context.Context, seed string, listen []string, unlimited bool) er
 	options := []libp2p.Option{
 		identity(seed),
 		libp2p.ListenAddrStrings(listen...),
-		// Nobody verifies a lab's servers: without this there is no relay service.
+		// No peer verifies the servers of a lab: without this there is no relay service.
 		libp2p.ForceReachabilityPublic(),
 		libp2p.EnableNATService(),
 		libp2p.EnableAutoNATv2(),
@@ -38,7 +38,7 @@ func serve(ctx context.Context, seed string, listen []string, unlimited bool) er
 	return nil
 }
 
-// teller allows everything that is asked of the relay, and tells it.
+// teller allows and reports every request to the relay.
 type teller struct{}
 
 func (teller) AllowReserve(p peer.ID, addr ma.Multiaddr) bool {

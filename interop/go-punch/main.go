@@ -1,5 +1,5 @@
 // postern-go-punch is a home on go-libp2p: it reserves on a relay, and gets direct connections with go-libp2p's own DCUtR.
-// It compiles with versions of go-libp2p since 0.40, which differ in who is client: a go-*.mod for each.
+// It compiles with versions of go-libp2p since 0.40, which differ in the client role: a go-*.mod for each.
 //
 // Standard output has JSON only, one object a line: {"event": …, "ms": since the start, …}. Standard input takes
 // `dial <multiaddr>`, `ping <peer ID>` and `hangup <peer ID>`, a line each; its end is the program's.
@@ -37,7 +37,7 @@ var (
 	output  sync.Mutex
 )
 
-// emit writes one line. What cannot be written has no reader any more.
+// emit writes one line. A failed write means that there is no reader any more.
 func emit(name string, more fields) {
 	line := fields{"event": name, "ms": float64(time.Since(started).Microseconds()) / 1000}
 	for key, value := range more {
@@ -57,7 +57,7 @@ func check(err error) {
 	}
 }
 
-// tracer tells what go-libp2p tells of its hole punching.
+// tracer passes on what go-libp2p reports about its hole punching.
 type tracer struct{}
 
 func (tracer) Trace(e *holepunch.Event) {
@@ -111,7 +111,7 @@ func main() {
 	}
 }
 
-// follow tells when the two homes could begin: `able` when DCUtR is served, `relayed` when there is a circuit address.
+// follow reports when the two homes could begin: `able` when DCUtR is served, `relayed` when there is a circuit address.
 func follow(h host.Host, events event.Subscription) {
 	for each := range events.Out() {
 		switch e := each.(type) {
@@ -131,7 +131,7 @@ func follow(h host.Host, events event.Subscription) {
 	}
 }
 
-// watchConnections tells of each connection that opens or closes.
+// watchConnections reports each connection that opens or closes.
 func watchConnections(h host.Host) {
 	tell := func(name string) func(network.Network, network.Conn) {
 		return func(_ network.Network, c network.Conn) {
@@ -160,14 +160,14 @@ func connect(h host.Host, addr string) {
 	}
 }
 
-// hangUp closes every connection to a peer, also the relayed ones.
+// hangUp closes every connection to a peer, including relayed ones.
 func hangUp(h host.Host, id string) {
 	other, err := peer.Decode(id)
 	check(err)
 	check(h.Network().ClosePeer(other))
 }
 
-// pingDirectly never goes through a relay: without leave a stream is not opened on a limited connection.
+// pingDirectly never uses a relay: by default no stream is opened on a limited connection.
 func pingDirectly(h host.Host, id string) {
 	other, err := peer.Decode(id)
 	check(err)

@@ -8,12 +8,12 @@ const support = await canRunLab()
 const skipped = support.ok ? '' : ` (${support.reason})`
 
 it.skipIf(!support.ok).each(['pcp', 'nat-pmp'])(
-  `the program that uses %s alone maps a port and gives it back${skipped}`,
+  `the program that uses %s alone maps a port and releases it${skipped}`,
   { timeout: 60_000 },
   async (name) => {
     const readme = readFileSync(new URL(`../../packages/${name}/README.md`, import.meta.url), 'utf8')
     const text = readme.split('A complete program:')[1]?.split('```ts\n')[1]?.split('```')[0] ?? ''
-    // In a folder from which the packages are found.
+    // Run it in a folder from which the packages are found.
     const folder = mkdtempSync(join(import.meta.dirname, '.alone-'))
     try {
       const file = join(folder, 'alone.mjs')

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 const folder = join(import.meta.dirname, '..', '..', 'examples')
 const examples = readdirSync(folder)
 
-it('are those that the README of the repository lists', () => {
+it('the README of the repository lists every example', () => {
   const readme = readFileSync(join(folder, '..', 'README.md'), 'utf8')
   expect(examples.filter((name) => !readme.includes(`(examples/${name}`))).toEqual([])
 })
@@ -16,12 +16,12 @@ describe.each(examples)('examples/%s', (name) => {
   const files = readdirSync(join(folder, name)).filter((file) => /\.[jt]s$/.test(file))
   const read = (file: string): string => readFileSync(join(folder, name, file), 'utf8')
 
-  it('has under 80 lines a file', () => {
+  it('the example has under 80 lines a file', () => {
     expect(files.filter((file) => read(file).trimEnd().split('\n').length >= 80)).toEqual([])
     expect(files.length).toBeGreaterThan(0)
   })
 
-  it('imports published names and its own files, and declares what it imports', () => {
+  it('the example imports published names and its own files, and declares what it imports', () => {
     const { dependencies = {} } = JSON.parse(read('package.json')) as { dependencies?: Record<string, string> }
     const imported = files
       .flatMap((file) => ts.preProcessFile(read(file)).importedFiles.map(({ fileName }) => fileName))

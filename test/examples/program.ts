@@ -7,10 +7,11 @@ import type { Lab } from '@postern/lab'
 /** A running example. */
 export interface Program extends AsyncDisposable {
   readonly said: readonly string[]
-  /** The first line that matches, said already or later. Rejects after 20 s with what was said instead. */
+  /** Resolves with the first line that matches, printed before or after the call. Rejects after 20 s with the
+   * output. */
   until(pattern: RegExp): Promise<string>
   tell(line: string): void
-  /** Tells it to end, and waits until it has. Resolves with its exit code. */
+  /** Ends the program, and resolves with its exit code. */
   end(): Promise<number | null>
 }
 

@@ -16,7 +16,7 @@ const reports = [...page.matchAll(shown)].map(([, topology = '', stun = '', more
   text
 }))
 
-/** What stays the same from run to run: not times, nor the port of the moment. */
+/** Returns the part of a report that is the same in every run: without times and the current port. */
 const plain = (text: string): string =>
   text
     .trimEnd()
@@ -47,5 +47,5 @@ describe.skipIf(!support.ok)(`docs/reading-a-report.md${skipped}`, { timeout: 30
     }
   )
 
-  it('shows several', () => expect(reports.length).toBeGreaterThan(4))
+  it('the page shows several reports', () => expect(reports.length).toBeGreaterThan(4))
 })

@@ -18,7 +18,7 @@ const hold = `
   socket.write('x')`
 
 it.skipIf(!support.ok)(
-  `examples/tunnel carries a service between homes that map nothing, directly, for whom it allows${skipped}`,
+  `examples/tunnel carries a service directly between homes that map nothing, for allowed peers only${skipped}`,
   { timeout: 60_000 },
   async () => {
     await using world = await openWorld(betweenTiers('home', 'home'))

@@ -6,7 +6,7 @@ const support = await canRunLab()
 const skipped = support.ok ? '' : ` (${support.reason})`
 
 it.skipIf(!support.ok)(
-  `examples/upnp-nat-drop-in maps where there is PCP and no UPnP${skipped}`,
+  `examples/upnp-nat-drop-in maps a port at a router with PCP and without UPnP${skipped}`,
   {
     timeout: 60_000
   },

@@ -20,8 +20,8 @@ const request: MapRequest = {
 const call = (): CallOptions => ({ signal: new AbortController().signal })
 const enough = new Error('enough')
 
-/** How time passes until the abort: turn by turn of the microtask queue, where everything else happens at one moment, or
- * ms by ms, where every datagram takes its time. */
+/** How time passes until the abort: turn by turn of the microtask queue, with everything else at one moment, or ms by
+ * ms, with a delay for every datagram. */
 const paces = [
   {
     pace: 'microtask',
@@ -34,7 +34,7 @@ const paces = [
 ] as const
 
 /** More turns than any verb takes. */
-const mostTurns = 3000
+const maxTurns = 3000
 
 interface Bench {
   readonly clock: VirtualClock
@@ -67,14 +67,14 @@ function watch<T>(work: Promise<T>): () => Outcome<T> {
   return () => outcome
 }
 
-/** Lets virtual time pass until it is settled. */
+/** Lets virtual time pass until the promise is settled. */
 async function settle<T>(clock: VirtualClock, work: Promise<T>): Promise<T> {
   const outcome = watch(work)
   for (let passed = 0; outcome().state === 'pending' && passed < 60_000; passed += 20) await clock.advance(20)
   return work
 }
 
-/** A discovery that goes on, and the mapper that it has found. */
+/** Starts a discovery that goes on, and returns the mapper that it has found. */
 async function discovering({ clock, discovery }: Bench): Promise<{ readonly mapper: Mapper; stop(): Promise<void> }> {
   const end = new AbortController()
   const found: Finding[] = []
@@ -94,10 +94,10 @@ async function discovering({ clock, discovery }: Bench): Promise<{ readonly mapp
   }
 }
 
-/** Repeats a trial with an abort one turn later each time, until it is over before the abort. */
+/** Repeats a trial with an abort one turn later each time, until the trial ends before the abort. */
 async function sweep(trial: (turns: number) => Promise<'aborted' | 'done'>): Promise<void> {
-  for (let turns = 0; turns < mostTurns; turns++) if ((await trial(turns)) === 'done') return
-  throw new Error(`not done after ${mostTurns} turns`)
+  for (let turns = 0; turns < maxTurns; turns++) if ((await trial(turns)) === 'done') return
+  throw new Error(`not done after ${maxTurns} turns`)
 }
 
 function expectClean({ clock, gateway, link }: Bench, but = 'nothing'): void {
@@ -108,7 +108,7 @@ function expectClean({ clock, gateway, link }: Bench, but = 'nothing'): void {
 
 describe.each(strategyNames)('%s, aborted', (name) => {
   describe.each(paces)('after each $pace', ({ delayMs, pass }) => {
-    it('in discover, lets go of everything', async () => {
+    it('an abort of discover leaves nothing open', async () => {
       let last = 0
       await sweep(async (turns) => {
         const bench = open(name, delayMs)
@@ -124,13 +124,13 @@ describe.each(strategyNames)('%s, aborted', (name) => {
         if (outcome().state === 'rejected') expect(outcome().reason).toBe(enough)
         expect(found).toHaveLength(count)
         expectClean(bench)
-        // It goes on for ever: what has been found, and some time after it, is far enough.
+        // Discovery goes on for ever: stop some time after the first finding.
         last = count > 0 ? last + 1 : 0
         return last > 20 ? 'done' : 'aborted'
       })
     })
 
-    it('in map, leaves no mapping after 500 ms', async () => {
+    it('an abort of map leaves no mapping after 500 ms', async () => {
       await sweep(async (turns) => {
         const bench = open(name, delayMs)
         const { clock, gateway } = bench
@@ -143,7 +143,7 @@ describe.each(strategyNames)('%s, aborted', (name) => {
         await clock.advance(500)
         expect(outcome().state).not.toBe('pending')
         if (outcome().state === 'rejected') expect(outcome().reason).toBe(enough)
-        // Granted at the very moment of the abort: whoever has the lease releases it.
+        // The grant came at the moment of the abort: the caller that has the lease releases it.
         else await settle(clock, outcome().value?.release(call()) ?? Promise.reject(enough))
         expect(gateway.mappings).toEqual([])
         await stop()
@@ -152,7 +152,7 @@ describe.each(strategyNames)('%s, aborted', (name) => {
       })
     })
 
-    it('in renew, leaves the one mapping, which can still be released', async () => {
+    it('an abort of renew leaves the one mapping, which can still be released', async () => {
       await sweep(async (turns) => {
         const bench = open(name, delayMs)
         const { clock, gateway } = bench
@@ -177,7 +177,7 @@ describe.each(strategyNames)('%s, aborted', (name) => {
       })
     })
 
-    it('in release, can be released again, and is gone then', async () => {
+    it('a release after an aborted release deletes the mapping', async () => {
       await sweep(async (turns) => {
         const bench = open(name, delayMs)
         const { clock, gateway } = bench
@@ -200,7 +200,7 @@ describe.each(strategyNames)('%s, aborted', (name) => {
     })
   })
 
-  it('while the gateway carries out and is silent, leaves no mapping either', async () => {
+  it('an abort leaves no mapping if the gateway carries out the request without answering', async () => {
     for (let turns = 0; turns < 400; turns += 7) {
       const bench = open(name, 3)
       const { clock, gateway } = bench
@@ -219,7 +219,7 @@ describe.each(strategyNames)('%s, aborted', (name) => {
     }
   })
 
-  it('hears nothing of an answer that comes after the abort', async () => {
+  it('an answer after the abort is ignored', async () => {
     const bench = open(name, 0)
     const { clock, gateway } = bench
     const { mapper, stop } = await discovering(bench)
@@ -235,7 +235,7 @@ describe.each(strategyNames)('%s, aborted', (name) => {
     expect(lease.addresses).toEqual(['/ip4/11.0.0.2/tcp/8080'])
     await settle(clock, lease.release(call()))
     await stop()
-    // The contract's 500 ms leave no time to wait for the answer before the undoing is sent.
+    // The contract's 500 ms are too short to wait for the answer before the deletion is sent.
     expectClean(bench, 'wants one at a time')
   })
 })

@@ -2,7 +2,7 @@ import type { MemoryHost } from '@postern/testkit'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { endpoint, openScene, router, type Scene, type StrategyName, strategyNames } from './scene.js'
 
-/** What any host of the link can send in the router's name, and a router that starts again sends itself. */
+/** What any host on the link can send in the router's name, and what a router sends after a restart. */
 const announcements: Readonly<Record<StrategyName, readonly Uint8Array[]>> = {
   pcp: [
     pcpAnnouncement({ epoch: 10_000 }),
@@ -37,7 +37,7 @@ afterEach(() => {
 })
 
 describe.each(strategyNames)('%s, with a mapping that is held', (name) => {
-  it('stays up whatever two announcements arrive, in either order, at any two moments of its work', async () => {
+  it('a held mapping survives any two announcements, in either order, at any two moments', async () => {
     const kinds = announcements[name]
     let runs = 0
     for (const [first, second] of kinds.flatMap((first) => kinds.map((second) => [first, second] as const))) {
@@ -73,21 +73,24 @@ describe.each(strategyNames)('%s, with a mapping that is held', (name) => {
 })
 
 describe.each(strategyNames)('%s, while it searches', (name) => {
-  it.each([...announcements[name].keys()])('finds the router whenever announcement %i arrives', async (kind) => {
-    const bytes = announcements[name][kind] ?? new Uint8Array()
-    for (let moment = 0, wasReached = true; wasReached; moment++) {
-      const ether = tapEther(name)
-      ether.plan(new Map([[moment, bytes]]), [])
-      const scene = openScene(name, ether.between)
-      await map(scene)
-      wasReached = ether.moments() > moment
-      await scene.clock.advance(15 * 60_000)
+  it.each([...announcements[name].keys()])(
+    'a search finds the router whenever announcement %i arrives',
+    async (kind) => {
+      const bytes = announcements[name][kind] ?? new Uint8Array()
+      for (let moment = 0, wasReached = true; wasReached; moment++) {
+        const ether = tapEther(name)
+        ether.plan(new Map([[moment, bytes]]), [])
+        const scene = openScene(name, ether.between)
+        await map(scene)
+        wasReached = ether.moments() > moment
+        await scene.clock.advance(15 * 60_000)
 
-      expect({ moment, ...stateOf(scene) }).toEqual({ moment, ...good })
-      await scene.stop()
-      expect({ moment, ...stateOf(scene) }).toEqual({ moment, ...stopped })
+        expect({ moment, ...stateOf(scene) }).toEqual({ moment, ...good })
+        await scene.stop()
+        expect({ moment, ...stateOf(scene) }).toEqual({ moment, ...stopped })
+      }
     }
-  })
+  )
 })
 
 const stateOf = (scene: Scene): object => ({
@@ -107,15 +110,15 @@ async function map({ traversal, clock }: Scene): Promise<void> {
 
 interface Ether {
   readonly between: (host: MemoryHost) => MemoryHost
-  /** Sends an announcement at each of these moments, counted from now on, and the last ones all at once at the first. */
+  /** Sends an announcement at each of these moments from now on, and the remaining ones together at the first. */
   plan(at: ReadonlyMap<number, Uint8Array>, together: readonly Uint8Array[]): void
-  /** How many moments have passed since then. */
+  /** Returns how many moments have passed since then. */
   moments(): number
-  /** Lets every socket of the group hear the bytes, now. */
+  /** Delivers the bytes to every socket of the group now. */
   send(bytes: Uint8Array): void
 }
 
-/** Counts the moments at which a strategy begins or ends something on the network, and speaks for the router at them. */
+/** Counts the moments at which a strategy begins or ends an exchange, and sends for the router at them. */
 function tapEther(name: StrategyName): Ether {
   const ears = new Set<(bytes: Uint8Array) => void>()
   let planned: ReadonlyMap<number, Uint8Array> = new Map()

@@ -1,12 +1,12 @@
 import type { Fault } from '@postern/testkit'
 import type { StrategyName } from './scene.js'
 
-/** A fault, whom it concerns, and whether a mapping that is held must come through it unchanged. */
+/** A fault, the strategies that it concerns, and whether a held mapping must survive it unchanged. */
 export interface Case {
   readonly title: string
   readonly fault: Fault
   readonly on: readonly StrategyName[]
-  /** False where the gateway itself takes or changes what was granted. */
+  /** False if the gateway itself takes or changes what was granted. */
   readonly keeps: boolean
 }
 
@@ -29,13 +29,13 @@ const results = [...Array.from({ length: 13 }, (_, index) => index + 1), 255].fl
   make(`answers with result ${code} for 30 min`, { kind: 'result', code, lifetimeSeconds: 1800 }, binary)
 ])
 const grants = [
-  make('grants no time', { kind: 'grant', lifetimeSeconds: 0 }, binary),
+  make('grants a lifetime of 0', { kind: 'grant', lifetimeSeconds: 0 }, binary),
   make('grants one second', { kind: 'grant', lifetimeSeconds: 1 }, all, false),
   make('grants 136 years', { kind: 'grant', lifetimeSeconds: 2 ** 32 - 1 }, all),
   make('grants another port', { kind: 'grant', externalPort: 40_404 }, all, false),
   make('grants port 0', { kind: 'grant', externalPort: 0 }, binary),
   make('grants another address', { kind: 'grant', externalAddress: '11.9.9.9' }, all, false),
-  make('says yes and maps nothing', { kind: 'lie' }, all),
+  make('confirms mappings that it does not make', { kind: 'lie' }, all),
   make('forgets what it mapped', { kind: 'forgetful', afterMs: 1000 }, all, false)
 ]
 const soapFaults = [402, 501, 606, 713, 714, 718, 724, 725, 726, 727, 728, 729, 999].map((code) =>

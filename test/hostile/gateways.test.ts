@@ -15,7 +15,7 @@ describe.each(strategyNames)('%s with a mapping, and a gateway that', (name) => 
     await clock.advance(5000)
     expect(told('mapped', held)).toBe(1)
 
-    // Under the fault: a second mapping is wanted, the first is asked about, and the router announces itself.
+    // During the fault a second mapping is wanted, the first one is polled, and the router announces itself.
     gateway.inject(fault)
     traversal.want(endpoint(wanted))
     traversal.recheck()
@@ -29,7 +29,7 @@ describe.each(strategyNames)('%s with a mapping, and a gateway that', (name) => 
       expect(traversal.report().externalAddresses).toContain(`/ip4/11.0.0.2/tcp/${held}`)
     }
 
-    // It ends: everything that is wanted is there again by its next renewal, however long the router asked to be left alone.
+    // The fault ends: every wanted endpoint is mapped again by its next renewal, whatever retry-after the router sent.
     gateway.clearFaults()
     await clock.advance(100 * minute)
     expect(hasRule(wanted)).toBe(true)

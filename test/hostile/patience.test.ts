@@ -6,7 +6,7 @@ const minute = 60_000
 const held = 8080
 const wanted = 9090
 
-/** Everything that the gateway was asked. */
+/** Returns every request to the gateway. */
 const asked = ({ gateway }: Scene): number =>
   Object.values(gateway.counters).reduce((sum, { requests }) => sum + requests, 0)
 
@@ -22,16 +22,16 @@ describe.each(strategyNames)('%s behind a gateway that for three hours', (name) 
     gateway.inject(fault)
     traversal.want(endpoint(wanted))
 
-    // Nothing is given up before its time: the lease was for 2 h.
+    // No mapping is given up before its time: the lease was for 2 h.
     await clock.advance(118 * minute)
     if (keeps) expect(told('lost', held)).toBe(0)
     await clock.advance(62 * minute)
     expect(strangeCodes()).toEqual([])
     expect(told('released', held)).toBe(0)
-    // It is asked again and again, but nobody is flooded: less than one request in four seconds for two endpoints.
+    // It is asked repeatedly, but not flooded: less than one request in four seconds for two endpoints.
     expect(asked(scene) - before).toBeLessThan(2700)
 
-    // Nobody waits for longer than 5 min to try again, but where the router asked for 30.
+    // No retry waits for longer than 5 min, unless the router asked for 30.
     gateway.clearFaults()
     await clock.advance(36 * minute)
     expect(hasRule(wanted)).toBe(true)

@@ -13,7 +13,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
 })
 
-/** A gateway on loopback with these faults, and a traversal that knows it alone. */
+/** Starts a gateway on loopback with these faults, and a traversal that knows only this gateway. */
 async function onLoopback(
   ...faults: readonly Fault[]
 ): Promise<{ readonly traversal: Traversal; readonly rules: () => number }> {
@@ -36,17 +36,17 @@ async function firstReport(traversal: Traversal): Promise<Report> {
 }
 
 async function udpSockets(): Promise<number> {
-  // What was closed just now is counted until the next turn has ended.
+  // A socket that was just closed counts until the next turn has ended.
   for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve))
   return process.getActiveResourcesInfo().filter((name) => name === 'UDPWrap').length
 }
 
 describe('with real sockets', () => {
-  it('a port for announcements that another program has is no obstacle', async () => {
+  it('a mapping works although another program has the port for announcements', async () => {
     const other = createSocket({ type: 'udp4', reuseAddr: false })
     cleanups.push(() => other.close())
     other.bind(5350)
-    // Where somebody on this machine has the port already, all the better.
+    // If another program on this machine has the port already, the test still holds.
     await once(other, 'listening').catch((error: NodeJS.ErrnoException) => expect(error.code).toBe('EADDRINUSE'))
     const { traversal, rules } = await onLoopback()
     expect((await firstReport(traversal)).externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/8080'])
@@ -57,7 +57,7 @@ describe('with real sockets', () => {
     ['a body of 10 MB', { kind: 'bytes', bytes: 'oversized', on: 'description' }],
     ['a body without an end', { kind: 'http', what: 'endless' }],
     ['headers that drip', { kind: 'http', what: 'slow-headers' }]
-  ] as const)('%s is not read to its end, and stopping does not wait for it', { timeout: 15_000 }, async (_, fault) => {
+  ] as const)('%s is not read to its end, and does not delay the stop', { timeout: 15_000 }, async (_, fault) => {
     const { traversal } = await onLoopback({ kind: 'refuse', on: ['pcp', 'nat-pmp'] }, fault)
     const before = await udpSockets()
     expect((await firstReport(traversal)).verdict).toBe('private')
@@ -65,7 +65,7 @@ describe('with real sockets', () => {
     expect(await udpSockets()).toBe(before)
   })
 
-  it('nothing is left of 100 starts and stops', { timeout: 30_000 }, async () => {
+  it('100 starts and stops leave nothing open', { timeout: 30_000 }, async () => {
     const { traversal, rules } = await onLoopback()
     const warnings: Error[] = []
     const heed = (warning: Error): void => void warnings.push(warning)
@@ -85,12 +85,12 @@ describe('with real sockets', () => {
 })
 
 describe.each(strategyNames)('%s in memory', (name) => {
-  it('leaves no socket, timer or mapping after 1,000 starts and stops', async () => {
+  it('1,000 starts and stops leave no socket, timer or mapping', async () => {
     const { clock, gateway, traversal, openSockets, stop } = openScene(name)
     traversal.want(endpoint(8080))
     for (let round = 0; round < 1000; round++) {
       await traversal.start()
-      // Now at the start of a search, now in the middle of a mapping, now with one.
+      // Stop at the start of a search, in the middle of a mapping, or with a mapping.
       await clock.advance(round % 7)
       await stop()
     }

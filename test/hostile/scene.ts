@@ -26,7 +26,7 @@ export function strategyOf(name: StrategyName, { openUdp, exchangeHttp }: Memory
   return name === 'nat-pmp' ? natPmp({ openUdp }) : upnp({ openUdp, exchangeHttp })
 }
 
-/** A home on a virtual clock: one strategy, one gateway, and what was told. */
+/** A home on a virtual clock: one strategy, one gateway, and a record of the events. */
 export interface Scene {
   readonly clock: VirtualClock
   readonly gateway: FakeGateway
@@ -34,7 +34,7 @@ export interface Scene {
   readonly events: readonly MappingEvent[]
   /** `mapped 8080`, by internal port. */
   readonly told: (event: MappingEventName, port: number) => number
-  /** Codes that no registry knows: nothing may ever fail with one. */
+  /** Codes that are not in the registry: no failure may ever have one. */
   readonly strangeCodes: () => readonly string[]
   readonly hasRule: (port: number) => boolean
   readonly openSockets: () => number
@@ -42,7 +42,7 @@ export interface Scene {
   readonly stop: () => Promise<void>
 }
 
-/** `between` stands between the strategy and its sockets. */
+/** Creates a scene. `between` wraps the sockets of the strategy. */
 export function openScene(name: StrategyName, between: (host: MemoryHost) => MemoryHost = (host) => host): Scene {
   const clock = virtualClock()
   const link = memoryNetwork({ clock, delayMs: 1 })

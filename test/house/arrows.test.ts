@@ -7,7 +7,7 @@ import { type Package, packages, read, readJson, root, sourcesOf } from './works
 
 const strategies = ['manual', 'pcp', 'nat-pmp', 'upnp', 'stun']
 
-/** Who may depend on whom. A package that is new has to be given its place here. */
+/** The packages that each package may depend on. A new package has to be added here. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
   interface: [],
   net: ['interface'],
@@ -25,7 +25,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   lab: ['interface']
 }
 
-/** Modules that are imported for what they do: a bundler leaves them out unless the manifest names them. */
+/** Modules that are imported for their side effects: a bundler leaves them out unless the manifest names them. */
 function importedForEffects(each: Package): false | readonly string[] {
   const files = sourcesOf(each).flatMap((file) =>
     [...read(file).matchAll(/^import '(\.[^']+)'/gm)].map(([, specifier = '']) =>
@@ -35,7 +35,7 @@ function importedForEffects(each: Package): false | readonly string[] {
   return files.length === 0 ? false : files.map((file) => `./${file}`)
 }
 
-/** `@postern/net` and `@postern/net/x` to `net`; undefined for everything else. */
+/** Returns the package name: `net` for `@postern/net` and `@postern/net/x`; undefined for everything else. */
 const ownName = (specifier: string): string | undefined => /^@postern\/([^/]+)/.exec(specifier)?.[1]
 
 const dependenciesOf = ({ manifest }: Package): readonly string[] => [
@@ -49,7 +49,7 @@ const importsOf = (each: Package): readonly (readonly [file: string, specifier: 
     ts.preProcessFile(read(file)).importedFiles.map(({ fileName }) => [file, fileName] as const)
   )
 
-/** `prom-client/lib` is of prom-client. */
+/** Returns the package of an import: `prom-client` for `prom-client/lib`. */
 const packageOf = (specifier: string): string =>
   specifier
     .split('/')
@@ -58,7 +58,7 @@ const packageOf = (specifier: string): string =>
 
 const isBare = (specifier: string): boolean => !specifier.startsWith('.') && !specifier.startsWith('node:')
 
-it('knows the place of every package', () => {
+it('the list of dependencies names every package', () => {
   expect(packages.map(({ folder }) => folder).toSorted()).toEqual(Object.keys(arrows).toSorted())
 })
 
@@ -66,12 +66,12 @@ describe.each(packages)('$manifest.name', (each) => {
   const { folder, manifest } = each
   const allowed = arrows[folder] ?? []
 
-  it('depends only on packages that its place allows', () => {
+  it('the package depends only on the packages that the list allows', () => {
     const own = dependenciesOf(each).flatMap((name) => ownName(name) ?? [])
     expect(own.filter((name) => !allowed.includes(name))).toEqual([])
   })
 
-  it('imports only from packages that its place allows', () => {
+  it('the package imports only from the packages that the list allows', () => {
     const wrong = importsOf(each).filter(([, specifier]) => {
       const name = ownName(specifier)
       return name !== undefined && !allowed.includes(name)
@@ -79,14 +79,14 @@ describe.each(packages)('$manifest.name', (each) => {
     expect(wrong).toEqual([])
   })
 
-  it('declares what it imports, and imports what it declares', () => {
+  it('the package declares what it imports, and imports what it declares', () => {
     const imported = new Set(
       importsOf(each).flatMap(([, specifier]) => (isBare(specifier) ? [packageOf(specifier)] : []))
     )
     expect([...imported].toSorted()).toEqual(dependenciesOf(each).toSorted())
   })
 
-  it('imports built-in modules by their node: names, and its own files by theirs', () => {
+  it('the package imports built-in modules by their node: names, and its own files by theirs', () => {
     const wrong = importsOf(each).filter(
       ([, specifier]) =>
         builtinModules.includes(specifier) || (specifier.startsWith('.') && !/^\.\.?\/[^.].*\.js$/.test(specifier))
@@ -94,12 +94,12 @@ describe.each(packages)('$manifest.name', (each) => {
     expect(wrong).toEqual([])
   })
 
-  it('names what it exports, one by one, and leaves nothing to be done', () => {
+  it('the package names each export and leaves no TODO', () => {
     const wrong = sourcesOf(each).filter((file) => /export \*|export default|TODO|FIXME|XXX/.test(read(file)))
     expect(wrong).toEqual([])
   })
 
-  it('has the fields of a package that can be published', () => {
+  it('its manifest has the fields of a package that can be published', () => {
     expect(manifest).toMatchObject({
       name: `@postern/${folder}`,
       version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
@@ -122,26 +122,26 @@ describe.each(packages)('$manifest.name', (each) => {
     expect(manifest).not.toHaveProperty('scripts.postinstall')
   })
 
-  it('packs what was built, its source, its programs, and the licences', () => {
+  it('the package packs what was built, its source, its programs, and the licences', () => {
     const bin = manifest['bin'] === undefined ? [] : ['bin']
     expect(manifest['files']).toEqual([...bin, 'dist', 'src', 'LICENSE-*', '!dist/.tsbuildinfo'])
     for (const program of Object.values(manifest['bin'] ?? {})) {
       expect(read(join('packages', folder, String(program)))).toMatch(/^#!\/usr\/bin\/env node\n/)
     }
-    // Copies: what is packed has to lie in the folder, and links are left out.
+    // The licences are copies: packed files have to lie in the folder, and links are left out.
     for (const licence of ['LICENSE-APACHE', 'LICENSE-MIT']) {
       expect(read(join('packages', folder, licence))).toBe(read(licence))
     }
   })
 
-  it('takes the other packages as they are here, and pins everything else', () => {
+  it('the package takes the other packages from the workspace, and pins everything else', () => {
     const wrong = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies }).filter(([name, range]) =>
       ownName(name) === undefined ? !/^\d+\.\d+\.\d+$/.test(range) : range !== 'workspace:^'
     )
     expect(wrong).toEqual([])
   })
 
-  it('says where it comes from in the same words as the others', () => {
+  it('its manifest names its origin in the same words as the others', () => {
     const { repository, homepage, bugs } = manifest
     const directory = repository === undefined ? {} : { repository: { directory: `packages/${folder}` } }
     expect(manifest).toMatchObject(directory)
@@ -152,7 +152,7 @@ describe.each(packages)('$manifest.name', (each) => {
     )
   })
 
-  it('has a README, is built with the others, and has its documentation in the index', () => {
+  it('the package has a README, is built with the others, and is in the index of the documentation', () => {
     expect(existsSync(join(root, 'packages', folder, 'README.md'))).toBe(true)
     expect(readJson('tsconfig.json')).toMatchObject({
       references: expect.arrayContaining([{ path: `packages/${folder}` }])
@@ -161,12 +161,12 @@ describe.each(packages)('$manifest.name', (each) => {
   })
 })
 
-it('has a change noted for every package that was never released', () => {
+it('every package that was never released has a changeset', () => {
   const { baseBranch, access, fixed, linked, changelog } = readJson('.changeset/config.json') as Record<string, unknown>
   expect({ baseBranch, access, fixed, linked }).toEqual({ baseBranch: 'main', access: 'public', fixed: [], linked: [] })
   expect(changelog).toBe('@changesets/cli/changelog')
   const unreleased = packages.filter(({ manifest }) => manifest['version'] === '0.0.0')
-  expect(read('README.md').includes('A first release is still to come')).toBe(unreleased.length === packages.length)
+  expect(read('README.md').includes('There is no release yet')).toBe(unreleased.length === packages.length)
   if (unreleased.length > 0) {
     const [, header = ''] = read('.changeset/first-release.md').split('---\n')
     const named = header.split('\n').flatMap((line) => /^'(.+)': minor$/.exec(line)?.[1] ?? [])
@@ -174,7 +174,7 @@ it('has a change noted for every package that was never released', () => {
   }
 })
 
-it('gives both licences in full', () => {
+it('the repository has both licences in full', () => {
   expect(read('LICENSE-MIT')).toContain('The Postern contributors')
   expect(read('LICENSE-APACHE')).toContain('Version 2.0, January 2004')
 })

@@ -4,7 +4,7 @@ import ts from 'typescript'
 import { expect, it } from 'vitest'
 import { packages, read, root } from './workspace.js'
 
-/** What a source imports when it runs: no types. */
+/** Returns what a source imports at run time, without types. */
 function importsOf(file: string): readonly string[] {
   const { outputText } = ts.transpileModule(read(file), {
     compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ESNext }

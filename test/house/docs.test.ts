@@ -21,7 +21,7 @@ import { type Json, plain, schemaOfType } from './schema-of-type.js'
 import { packages, read, readJson, root, sourcesOf } from './workspace.js'
 
 describe('the pages that are written from the code', () => {
-  it('are in step with it', () => {
+  it('the pages that are written from the code are up to date', () => {
     const { stderr, status } = spawnSync(process.execPath, ['scripts/docs.mjs', '--check'], {
       cwd: root,
       encoding: 'utf8'
@@ -29,7 +29,7 @@ describe('the pages that are written from the code', () => {
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
   })
 
-  it('name the bounds of what comes from the network', () => {
+  it('the page of limits names every bound on input from the network', () => {
     const page = read('docs/reference/limits.md')
     const names = ['upnp', 'autonat', 'relay', 'hole-punch', 'stun', 'messages', 'cli'].flatMap((folder) =>
       packages
@@ -42,22 +42,22 @@ describe('the pages that are written from the code', () => {
     expect(names.filter((name) => !page.includes(`\`${name}\``))).toEqual([])
   })
 
-  it('have a row for every error code, and no other', () => {
+  it('the page of error codes has a row for every code, and no other', () => {
     const rows = [...read('docs/errors.md').matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code)
     expect(rows).toEqual(Object.keys(errorCodes))
   })
 })
 
-/** In the registry for strategies of others; nothing here has a use for them. */
+/** In the registry for third-party strategies; nothing here has a use for them. */
 const unused = new Set(['NO_GATEWAY'])
 
 describe('the registry of error codes', () => {
-  it('says what every code means, and knows each as an error of ours', () => {
+  it('the registry explains every code, and isNatError accepts each', () => {
     const codes = Object.keys(errorCodes) as (keyof typeof errorCodes)[]
     expect(codes.filter((code) => !isNatError(natError(code, 'x')))).toEqual([])
   })
 
-  it('has no code that nothing gives', () => {
+  it('the registry has no code that is never used', () => {
     const sources = packages
       .filter(({ folder }) => !['interface', 'testkit', 'conformance', 'lab'].includes(folder))
       .flatMap(sourcesOf)
@@ -72,7 +72,7 @@ const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, allErrors: true }
 ajv.addFormat('date-time', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
 const validate = ajv.compile(schema)
 
-/** What is wrong with a report, as it is after a way through JSON. */
+/** Returns what is wrong with a report after it was sent as JSON. */
 function faultsOf(report: Report): readonly string[] {
   validate(JSON.parse(JSON.stringify(report)))
   return (validate.errors ?? []).map(({ instancePath, message, params }) =>
@@ -81,11 +81,11 @@ function faultsOf(report: Report): readonly string[] {
 }
 
 describe('docs/report.schema.json', () => {
-  it('is the type Report, with all its causes, states and fields, and nothing more', () => {
+  it('the schema is the type Report, with all its causes, states and fields, and nothing more', () => {
     expect(plain(schema)).toEqual(schemaOfType('core', 'Report'))
   })
 
-  it('refuses a report with a cause that does not exist, a field too many, or one too few', () => {
+  it('the schema refuses a report with an unknown cause, an additional field, or a missing one', () => {
     const good: unknown = stage(() => []).traversal.report()
     expect(faultsOf(good as Report)).toEqual([])
     const { nat: _, ...less } = good as Report
@@ -143,7 +143,7 @@ describe('docs/report.schema.json', () => {
       })
   }
 
-  it.each(Object.entries(scenes))('accepts what a traversal reports of %s', async (_, play) => {
+  it.each(Object.entries(scenes))('the schema accepts the report of a traversal: %s', async (_, play) => {
     const each = play()
     each.traversal.want(web)
     expect(faultsOf(each.traversal.report())).toEqual([])
@@ -165,20 +165,20 @@ describe('docs/events.md', () => {
     return [...section.matchAll(/^\| `(\w+)` \|/gm)].map(([, name = '']) => name)
   }
 
-  it('has a row for every event', () => {
+  it('the page of events has a row for every event', () => {
     expect({ enum: rowsOf('Events').toSorted() }).toEqual(schemaOfType('core', 'MappingEventName'))
   })
 
   const isGivenAlways = (field: string): boolean => field !== 'reasons' && field !== 'owners'
 
-  it('has a row for every field', () => {
+  it('the page of events has a row for every field', () => {
     const fields = rowsOf('Fields')
     const { properties, required } = schemaOfType('core', 'MappingEvent') as Record<string, object>
     expect(fields).toEqual(Object.keys(properties ?? {}))
     expect(fields.filter(isGivenAlways).toSorted()).toEqual(required)
   })
 
-  it('shows lines that could be written', () => {
+  it('the page of events shows lines that could be written', () => {
     expect(examples.length).toBeGreaterThan(3)
     for (const line of examples) {
       const event = JSON.parse(line) as MappingEvent
@@ -189,7 +189,7 @@ describe('docs/events.md', () => {
     }
   })
 
-  it('shows the fields that a traversal really gives, in their order', async () => {
+  it('the page of events shows the fields of real events, in their order', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     each.traversal.want(web)
     await begin(each)
@@ -202,12 +202,12 @@ describe('docs/events.md', () => {
 describe('the exit codes', () => {
   const all = Object.entries(exitCodes).map(([name, code]) => `${code} ${name}`)
 
-  it('stand in docs/exit-codes.md', () => {
+  it('the exit codes are in docs/exit-codes.md', () => {
     const rows = [...read('docs/exit-codes.md').matchAll(/^\| (\d+) \| (\w+) \|/gm)]
     expect(rows.map(([, code, name]) => `${code} ${name}`)).toEqual(all)
   })
 
-  it('stand in the README and in the help', () => {
+  it('the exit codes are in the README and in the help', () => {
     const codes = Object.values(exitCodes).map(String)
     const inReadme = [...read('packages/cli/README.md').matchAll(/^\| (\d+) \|/gm)].map(([, code]) => code)
     const [, help = ''] = /Exit codes:\n([^`]*)`/.exec(read('packages/cli/src/commands/common.ts')) ?? []
@@ -224,11 +224,11 @@ describe('docs/guide.md', () => {
   const valuesOf = (type: string): readonly string[] =>
     (schemaOfType('core', type) as { readonly enum: readonly string[] }).enum
 
-  it.each(types)('says what each %s means', (type) => {
+  it.each(types)('the guide explains each %s', (type) => {
     expect(valuesOf(type).filter((value) => !rows.includes(value))).toEqual([])
   })
 
-  it('explains nothing that does not exist', () => {
+  it('the guide explains nothing that does not exist', () => {
     const known = new Set(types.flatMap(valuesOf))
     expect(rows.filter((name) => !known.has(name))).toEqual([])
   })

@@ -14,14 +14,14 @@ interface Installed {
   readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>
 }
 
-/** The folder in which Node finds a package; undefined where it is not installed, as for another platform. */
+/** Returns the folder in which Node finds a package; undefined if it is not installed, as for another platform. */
 function folderOf(name: string, from: string): string | undefined {
   const folder = join(from, 'node_modules', name)
   if (existsSync(join(folder, 'package.json'))) return realpathSync(folder)
   return dirname(from) === from ? undefined : folderOf(name, dirname(from))
 }
 
-/** Adds the package of a folder, and everything that is installed with it for the person who uses it. */
+/** Adds the package of a folder, and all packages that are installed with it for its users. */
 function collect(folder: string, found: Map<string, Installed>): ReadonlyMap<string, Installed> {
   if (found.has(folder)) return found
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Installed
@@ -36,7 +36,7 @@ function collect(folder: string, found: Map<string, Installed>): ReadonlyMap<str
   return found
 }
 
-/** The versions of Node.js of today, and those before and after that a person may run. */
+/** Current versions of Node.js, and older and newer ones that users may run. */
 const majors = Array.from({ length: 12 }, (_, index) => 20 + index)
 
 const rangeOf = ({ engines }: Partial<Installed>): string => engines?.node ?? '*'
@@ -45,13 +45,13 @@ describe.each(packages)('$manifest.name', ({ folder, manifest }) => {
   const own = rangeOf(manifest)
   const all = [...collect(realpathSync(join(root, 'packages', folder)), new Map()).values()]
 
-  // Yarn 1 refuses to install a package whose dependency does not take the version of Node.js that runs.
-  it('promises no version of Node.js that one of its dependencies refuses', () => {
+  // Yarn 1 refuses to install a package if a dependency does not support the version of Node.js.
+  it('its manifest promises no version of Node.js that one of its dependencies refuses', () => {
     const narrower = all.filter((each) => !semver.subset(own, rangeOf(each)))
     expect(narrower.map((each) => `${each.name}@${each.version}: ${rangeOf(each)}`)).toEqual([])
   })
 
-  it('refuses no version of Node.js, from 22 on, that all of its dependencies take', () => {
+  it('its manifest refuses no version of Node.js, from 22 on, that all of its dependencies support', () => {
     const others = all.filter(({ name }) => !name.startsWith('@postern/'))
     const refused = majors.filter(
       (major) =>
@@ -62,7 +62,7 @@ describe.each(packages)('$manifest.name', ({ folder, manifest }) => {
     expect(refused).toEqual([])
   })
 
-  it('refuses what is older than Node.js 22, and says in its README what it needs beyond that', () => {
+  it('its manifest refuses versions before Node.js 22, and its README names further requirements', () => {
     expect(semver.minVersion(own)?.version).toBe('22.0.0')
     const odd = majors.filter((major) => major > 22 && !semver.satisfies(`${major}.0.0`, own))
     const readme = read(`packages/${folder}/README.md`)
@@ -70,7 +70,7 @@ describe.each(packages)('$manifest.name', ({ folder, manifest }) => {
   })
 })
 
-it('has requirements in the README, and in what an older Node.js is told, that are those of the manifests', () => {
+it('the README, and the message for an older Node.js, have the requirements of the manifests', () => {
   expect(read('README.md')).toContain('- The packages: Node 22 or later')
   expect(read('packages/cli/bin/postern.js')).toMatch(/major < 22\b[^]*needs Node\.js 22 or later/)
   expect(read('packages/node/src/node-version.ts')).toMatch(/< 22\b[^]*needs Node\.js 22 or later/)

@@ -23,8 +23,8 @@ function kindOf(symbol: ts.Symbol): string {
   return kinds.find(([flag]) => real.flags & flag)?.[1] ?? 'something else'
 }
 
-/** A change here is a change for those who use the package: it needs a changeset that says so. */
-it.each(packages)('$manifest.name exports what it did before', ({ folder }) => {
+/** A change here affects the users of the package: it needs a changeset that says so. */
+it.each(packages)('$manifest.name exports the same names as before', ({ folder }) => {
   const source = program.getSourceFile(entry(folder))
   const module = source && checker.getSymbolAtLocation(source)
   const exported = module === undefined ? [] : checker.getExportsOfModule(module)

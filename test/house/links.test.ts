@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { linksOf, replaceLinks } from '../../scripts/markdown-links.mjs'
 import { read, root } from './workspace.js'
 
-/** Every page that a person reads, and none of what is installed or built. */
+/** Returns every page for readers, and none that is installed or built. */
 function pagesIn(folder: string): readonly string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name)
@@ -13,7 +13,7 @@ function pagesIn(folder: string): readonly string[] {
   })
 }
 
-/** The fragments of a page: GitHub makes one of each heading. */
+/** Returns the fragments of a page: GitHub makes one of each heading. */
 function fragmentsOf(text: string): readonly string[] {
   const outsideCode = text.replaceAll(/^(`{3,})[^]*?^\1/gm, '')
   return [...outsideCode.matchAll(/^#+ +(.*)$/gm)].map(([, heading = '']) =>
@@ -51,7 +51,7 @@ describe('the links of a Markdown text', () => {
     ['[a][b]\n\n[b]: c.md', '[a][b]\n\n[b]: C.MD'],
     ['<a href="b.md">c</a> <img src="d.png">', '<a href="B.MD">c</a> <img src="D.PNG">'],
     ['- a\n    [b](c.md)', '- a\n    [b](C.MD)']
-  ])('are found: %j', (text, expected) => expect(shout(text)).toBe(expected))
+  ])('the links of a Markdown text are found: %j', (text, expected) => expect(shout(text)).toBe(expected))
 
   it.each([
     '`[a](b)`',
@@ -62,9 +62,9 @@ describe('the links of a Markdown text', () => {
     '> ```\n> [a](b)\n> ```\n',
     'f(a)[0](b c)',
     'no link'
-  ])('are not in code: %j', (text) => expect(linksOf(text)).toEqual([]))
+  ])('links in code do not count: %j', (text) => expect(linksOf(text)).toEqual([]))
 
-  it('goes on after a block of code', () => {
+  it('links after a block of code are found', () => {
     expect(linksOf('```\n[a](b)\n```\n[c](d) `[e](f)` [g](h)\n')).toEqual(['d', 'h'])
   })
 })

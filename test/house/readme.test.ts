@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { errorCodes } from '@postern/interface'
 import { compilerOptions, packages, read, root } from './workspace.js'
 
-/** What examples may take as given: everything else they import or declare. */
+/** What examples may use without a declaration. They import or declare everything else. */
 const given = `
 declare global {
   const server: import('node:http').Server
@@ -22,7 +22,7 @@ export {}
 
 interface Example {
   readonly readme: string
-  /** Where its first line stands in the README, counted from 0. */
+  /** The index of its first line in the README, from 0. */
   readonly line: number
   readonly text: string
 }
@@ -36,7 +36,7 @@ function examplesOf(readme: string): readonly Example[] {
   }))
 }
 
-/** The imports of a text, one name each. */
+/** Returns the imports of a text, one name each. */
 function importsOf(text: string): ReadonlyMap<string, string> {
   const source = ts.createSourceFile('example.mts', text, ts.ScriptTarget.Latest)
   const names = source.statements.flatMap((each) => {
@@ -48,7 +48,7 @@ function importsOf(text: string): ReadonlyMap<string, string> {
   return new Map(names)
 }
 
-/** An example goes on from those before it in the same README: it need not import again what they did. */
+/** Returns the text of an example with the imports of those before it in the same README. */
 function textOf({ readme, line, text }: Example): string {
   const own = importsOf(text)
   const before = examples.filter((each) => each.readme === readme && each.line < line)
@@ -56,7 +56,7 @@ function textOf({ readme, line, text }: Example): string {
   return `${[...carried.values()].join(';')};${text}\nexport {}\n`
 }
 
-/** The examples of a guide are one program, in which each goes on from those before it. */
+/** Returns the examples of a guide as one program, in which each goes on from those before it. */
 function joined(readme: string): Example {
   const lines: string[] = []
   for (const { line, text } of examplesOf(readme)) {
@@ -69,7 +69,8 @@ function joined(readme: string): Example {
 const readmes = packages.map(({ folder }) => `packages/${folder}/README.md`)
 const guides = ['docs/libp2p.md', 'docs/plain-node.md', 'docs/bun-and-deno.md']
 const examples = [...readmes.flatMap(examplesOf), ...guides.map(joined)]
-// Beside this file, so that vitest and Node's types are found; where libp2p is installed, if it is about that.
+// The files are beside this one, so that vitest and Node's types are found; examples with libp2p are where libp2p is
+// installed.
 const fileOf = (example: Example): string =>
   join(
     example.readme === 'docs/libp2p.md' ? join(root, 'packages', 'libp2p', 'test') : import.meta.dirname,
@@ -77,7 +78,7 @@ const fileOf = (example: Example): string =>
   )
 const virtual = new Map([
   [join(import.meta.dirname, 'given.d.mts'), given],
-  // The strategy of the interface's README is tested by the example in that of the suite.
+  // The example in the README of the suite tests the strategy of the interface's README.
   [
     join(import.meta.dirname, 'firewall.ts'),
     examples.find(({ readme }) => readme === 'packages/interface/README.md')?.text ?? ''
@@ -85,7 +86,7 @@ const virtual = new Map([
   ...examples.map((example) => [fileOf(example), textOf(example)] as const)
 ])
 
-/** Everything is checked in one program, which takes a second. */
+/** All examples are checked in one program, which takes a second. */
 function check(): ts.Program {
   const host = ts.createCompilerHost(compilerOptions)
   const { fileExists, readFile } = host
@@ -113,25 +114,25 @@ describe.each(packages)('the README of $manifest.name', ({ folder, manifest }) =
   const readme = `packages/${folder}/README.md`
   const text = read(readme)
 
-  it('has an example that compiles', () => {
+  it('the README has an example that compiles', () => {
     const own = examples.filter((example) => example.readme === readme)
     expect(own.length > 0 || folder === 'cli').toBe(true)
     expect(own.flatMap(complaintsAbout)).toEqual([])
   })
 
-  it('has its name, how to install it, when not to use it, and the licence', () => {
+  it('the README has the name, how to install the package, when not to use it, and the licence', () => {
     expect(text).toMatch(new RegExp(`^# ${manifest.name}\n`))
     expect(text).toMatch(new RegExp(`npm install .*${manifest.name}`))
     expect(text).toMatch(/When not|Do not use it/)
     expect(text.trimEnd()).toMatch(/Apache-2\.0 OR MIT$/)
   })
 
-  it('says why each dependency is there', () => {
+  it('the README says why each dependency is there', () => {
     const silent = Object.keys(manifest.dependencies ?? {}).filter((name) => !text.includes(`\`${name}\``))
     expect(silent).toEqual([])
   })
 
-  it('knows no error code that does not exist', () => {
+  it('the README names no error code that does not exist', () => {
     const codes = [...text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, code = '']) => code)
     const known = Object.keys(errorCodes)
     const unknown = codes.filter((code) => !known.includes(code) && !/^(LAB|POSTERN|XDG|NO_COLOR)/.test(code))
@@ -145,7 +146,7 @@ it.each(guides)('%s has examples that compile', (page) => {
   expect(own.flatMap(complaintsAbout)).toEqual([])
 })
 
-/** The options of a package, and where they are declared. */
+/** The option types of the packages, and the files that declare them. */
 const options: readonly (readonly [folder: string, file: string, type: string])[] = [
   ['manual', 'options.ts', 'ManualOptions'],
   ['stun', 'options.ts', 'StunOptions'],
@@ -155,7 +156,7 @@ const options: readonly (readonly [folder: string, file: string, type: string])[
   ['autonat', 'options.ts', 'AutonatOptions'],
   ['autonat', 'server-options.ts', 'AutonatServerInit'],
   ['core', 'options.ts', 'TraversalOptions'],
-  ['core', 'options.ts', 'WantOptions'],
+  ['core', 'discovery/wanted-endpoints.ts', 'WantOptions'],
   ['autonat', 'options.ts', 'AutonatOptions'],
   ['autonat', 'server-options.ts', 'AutonatServerInit'],
   ['relay', 'options.ts', 'RelayOptions'],

@@ -9,7 +9,7 @@ import { packages, read, root } from './workspace.js'
 const url = 'https://github.com/owner/name'
 let copy = ''
 
-/** What of the repository is left out of the copy: what is installed and built, and what no README links to. */
+/** What the copy of the repository leaves out: what is installed and built, and what no README links to. */
 const left = new Set(['node_modules', 'dist', '.git', '.turbo', 'attacks', 'corpus', 'src', 'test'])
 
 beforeAll(() => {
@@ -52,24 +52,24 @@ describe('naming the repository', () => {
   it.each([
     ['no address', [], 'Name one repository, such as https://github.com/owner/name.'],
     ['two of them', [url, url], 'Name one repository, such as https://github.com/owner/name.'],
-    ['plain HTTP', ['http://github.com/owner/name'], 'is no address of a repository'],
-    ['an address of SSH', ['git@github.com:owner/name.git'], 'is no address of a repository'],
-    ['credentials', ['https://me:secret@github.com/owner/name'], 'is no address of a repository'],
-    ['an owner alone', ['https://github.com/owner'], 'is no address of a repository'],
-    ['a page below it', [`${url}/tree/main`], 'is no address of a repository'],
-    ['a query', [`${url}?a`], 'is no address of a repository'],
-    ['an empty owner', ['https://github.com//name'], 'is no address of a repository'],
-    ['a bad ref', [url, '--ref', 'a b'], '"a b" is no tag or commit.'],
-    ['a ref that climbs', [url, '--ref', 'v1/../..'], 'is no tag or commit.'],
+    ['plain HTTP', ['http://github.com/owner/name'], 'is not the address of a repository'],
+    ['an address of SSH', ['git@github.com:owner/name.git'], 'is not the address of a repository'],
+    ['credentials', ['https://me:secret@github.com/owner/name'], 'is not the address of a repository'],
+    ['an owner alone', ['https://github.com/owner'], 'is not the address of a repository'],
+    ['a page below it', [`${url}/tree/main`], 'is not the address of a repository'],
+    ['a query', [`${url}?a`], 'is not the address of a repository'],
+    ['an empty owner', ['https://github.com//name'], 'is not the address of a repository'],
+    ['a bad ref', [url, '--ref', 'a b'], '"a b" is neither a tag nor a commit.'],
+    ['a ref that climbs', [url, '--ref', 'v1/../..'], 'is neither a tag nor a commit.'],
     ['an unknown option', [url, '--reff', 'v1'], "Unknown option '--reff'."]
-  ])('refuses %s in one sentence, and writes nothing', (_, args, sentence) => {
+  ])('name-repository refuses %s in one sentence and writes nothing', (_, args, sentence) => {
     const { status, stdout, stderr } = name(...args)
     expect({ status, stdout, lines: stderr.split('\n').length }).toEqual({ status: 2, stdout: '', lines: 2 })
     expect(stderr).toContain(sentence)
     for (const { folder } of packages) expect(inCopy(`packages/${folder}/package.json`)).not.toContain('"repository"')
   })
 
-  it('tells with --help what it does, and with --check what it would write', () => {
+  it('name-repository explains itself with --help, and lists what it would write with --check', () => {
     expect(name('--help')).toMatchObject({ status: 0, stdout: expect.stringContaining('--check') })
     const { status, stderr } = name(url, '--check')
     expect(status).toBe(1)
@@ -77,7 +77,7 @@ describe('naming the repository', () => {
     expect(inCopy('packages/core/README.md')).toBe(read('packages/core/README.md'))
   })
 
-  it('writes it into every package, and leaves no link of a README that leads out of what is packed', () => {
+  it('name-repository writes into every package and leaves no README link that leads out of the packed files', () => {
     expect(name(`${url}.git`, '--ref', 'v1.2.3')).toMatchObject({ status: 0, stderr: '' })
     for (const { folder, manifest } of packages) {
       expect(JSON.parse(inCopy(`packages/${folder}/package.json`))).toEqual({
@@ -95,7 +95,7 @@ describe('naming the repository', () => {
     expect(linksOf(inCopy('packages/libp2p/README.md'))).toContain(`${url}/blob/v1.2.3/packages/hole-punch/README.md`)
   })
 
-  it('changes nothing when it runs again, and the links alone with another ref', () => {
+  it('name-repository changes nothing in a second run, and only the links with another ref', () => {
     expect(name(url, '--ref', 'v1.2.3')).toMatchObject({ status: 0, stdout: `0 files name ${url} now.\n` })
     expect(name(url, '--ref', 'v1.2.3', '--check')).toMatchObject({ status: 0, stderr: '' })
     expect(name(url, '--ref', '@postern/core@2.0.0').status).toBe(0)
@@ -104,7 +104,7 @@ describe('naming the repository', () => {
     expect(links.filter((link) => link.includes('v1.2.3'))).toEqual([])
   })
 
-  it('knows folders, pictures, fragments and files of the package itself', () => {
+  it('name-repository handles folders, pictures, fragments and files of the package itself', () => {
     const text =
       '[a](../../docs) [b](../../docs/p.png) [c](../../docs/guide.md#d) [e](package.json) [f](tsconfig.json) [g](#h)'
     writeFileSync(join(copy, 'docs', 'p.png'), '')
@@ -125,7 +125,7 @@ describe('naming the repository', () => {
     ])
   })
 
-  it('refuses a link that leads nowhere', () => {
+  it('name-repository refuses a link that leads nowhere', () => {
     writeFileSync(join(copy, 'packages', 'net', 'README.md'), '[a](../../docs/absent.md)\n')
     const { status, stderr } = name(url)
     expect({ status, stderr }).toEqual({
@@ -136,13 +136,13 @@ describe('naming the repository', () => {
 })
 
 describe('publishing', () => {
-  it('is not done by hand', () => {
+  it('publish refuses to run by hand', () => {
     const { status, stderr } = run('publish.mjs', [])
     expect(status).toBe(2)
     expect(stderr).toMatch(/^Packages are published by the release workflow only.*\.\n$/)
   })
 
-  it.skipIf(process.platform === 'win32')('names the repository and the commit first', () => {
+  it.skipIf(process.platform === 'win32')('publish names the repository and the commit first', () => {
     const program = join(copy, 'node_modules', '.bin', 'changeset')
     mkdirSync(dirname(program), { recursive: true })
     writeFileSync(
@@ -162,7 +162,7 @@ describe('publishing', () => {
     ])
   })
 
-  it('is what the release workflow does, and its pull request names nothing', () => {
+  it('the release workflow publishes, and its pull request names nothing', () => {
     const workflow = read('.github/workflows/release.yml')
     expect(workflow).toMatch(/^ *publish: node scripts\/publish\.mjs\b/m)
     expect(workflow).toMatch(/^ *version: node_modules\/\.bin\/changeset version$/m)

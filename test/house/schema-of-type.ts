@@ -5,13 +5,14 @@ import { compilerOptions, packages, root } from './workspace.js'
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
 const entryOf = (folder: string): string => join(root, 'packages', folder, 'dist', 'index.d.ts')
-/** Made once: it takes most of a second. */
+/** Created once, because it takes most of a second. */
 const program = ts.createProgram(
   packages.map(({ folder }) => entryOf(folder)),
   compilerOptions
 )
 
-/** The JSON schema of an exported type of a package, in the plainest form: no references, descriptions or limits. */
+/** Returns the JSON schema of an exported type of a package in the plainest form: no references, descriptions or
+ * limits. */
 export function schemaOfType(folder: string, name: string): Json {
   const checker = program.getTypeChecker()
   const source = program.getSourceFile(entryOf(folder))
@@ -24,7 +25,7 @@ export function schemaOfType(folder: string, name: string): Json {
 
 function schemaOf(type: ts.Type, checker: ts.TypeChecker): Json {
   if (type.isUnion()) {
-    // What an optional field may also be; that it is optional stands in `required`.
+    // Without `undefined`: `required` says whether the field is optional.
     const present = type.types.filter((each) => (each.flags & ts.TypeFlags.Undefined) === 0)
     return plainUnion(present.map((each) => schemaOf(each, checker)))
   }
@@ -50,7 +51,7 @@ function schemaOf(type: ts.Type, checker: ts.TypeChecker): Json {
   }
 }
 
-/** A schema that somebody wrote, in the same form. Objects are expected to be closed. */
+/** Returns a handwritten schema in the same form. Objects are expected to be closed. */
 export function plain(schema: Json, whole: Json = schema): Json {
   const at = (value: Json | undefined, key: string): Json | undefined =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -86,7 +87,7 @@ export function plain(schema: Json, whole: Json = schema): Json {
   return plainUnion([type].flat().map((each) => ({ type: [each ?? null] })))
 }
 
-/** Literals and plain types are put together, each in one list; what is left stands beside them. */
+/** Merges literals and plain types into one list each; other parts stay beside them. */
 function plainUnion(parts: readonly Json[]): Json {
   const collect = (key: 'enum' | 'type'): Json[] =>
     parts.flatMap((part) =>

@@ -10,7 +10,7 @@ const rows = read('SECURITY.md')
 const linksOf = (text: string): readonly string[] => [...text.matchAll(/\]\(([^)#]+)\)/g)].map(([, file = '']) => file)
 
 describe('the threat model', () => {
-  it('names, for each party that can lie, a test that exists', () => {
+  it('the threat model names an existing test for each party that can lie', () => {
     expect(rows.length).toBeGreaterThanOrEqual(10)
     const incomplete = rows.filter((row) => {
       const [, party, gain, stop, tests = ''] = row.split('|')
@@ -20,12 +20,12 @@ describe('the threat model', () => {
     expect(incomplete).toEqual([])
   })
 
-  it('links to files that exist', () => {
+  it('the threat model links to files that exist', () => {
     const missing = linksOf(read('SECURITY.md')).filter((file) => !existsSync(join(root, file)))
     expect(missing).toEqual([])
   })
 
-  it('is linked by the README', () => {
+  it('the README links to the threat model', () => {
     expect(linksOf(read('README.md'))).toContain('SECURITY.md')
   })
 })

@@ -6,14 +6,14 @@ import { read, root } from './workspace.js'
 const folder = '.github/workflows'
 const workflows = readdirSync(join(root, folder)).filter((file) => /\.ya?ml$/.test(file))
 
-/** The text of each job, by its name: what is indented below `jobs:`. */
+/** Returns the text of each job by its name: the lines that are indented below `jobs:`. */
 function jobsOf(text: string): ReadonlyMap<string, string> {
   const [, jobs = ''] = text.split(/^jobs:\n/m)
   const parts = jobs.split(/^ {2}(?=[\w-]+:\n)/m).slice(1)
   return new Map(parts.map((part) => [part.slice(0, part.indexOf(':')), part]))
 }
 
-/** The steps of a job that use an action, with the lines that belong to them. */
+/** Returns the steps of a job that use an action, with the lines that belong to them. */
 const actionsOf = (text: string): readonly string[] =>
   text.split(/^ *- (?=uses:|name:|run:)/m).filter((step) => /^ *uses:/m.test(step))
 
@@ -21,38 +21,38 @@ describe.each(workflows)('the workflow %s', (file) => {
   const text = read(`${folder}/${file}`)
   const jobs = jobsOf(text)
 
-  it('has jobs, and no event that runs the code of strangers with rights', () => {
+  it('the workflow has jobs, and no event that runs foreign code with rights', () => {
     expect(jobs.size).toBeGreaterThan(0)
     expect(text).not.toContain('pull_request_target')
     expect(text).not.toContain('workflow_run')
   })
 
-  it('names each action by its commit, with the version beside it', () => {
+  it('the workflow names each action by its commit, with the version beside it', () => {
     const uses = [...text.matchAll(/^ *(?:- )?uses: *(.*)$/gm)].map(([, used = '']) => used)
     expect(uses.length).toBeGreaterThan(0)
     expect(uses.filter((used) => !/^[\w.-]+\/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/.test(used))).toEqual([])
   })
 
-  it('gives no right to all jobs, and each job its own', () => {
+  it('the workflow gives no right to all jobs, and to each job its own', () => {
     expect(text).toMatch(/^permissions: \{\}$/m)
     const without = [...jobs].filter(([, job]) => !/^ {4}permissions:/m.test(job)).map(([name]) => name)
     expect(without).toEqual([])
   })
 
-  it('leaves no token in a checkout', () => {
+  it('the workflow leaves no token in a checkout', () => {
     const checkouts = actionsOf(text).filter((step) => step.includes('actions/checkout@'))
     expect(checkouts.length).toBeGreaterThan(0)
     expect(checkouts.filter((step) => !step.includes('persist-credentials: false'))).toEqual([])
   })
 
-  it('runs no tests where there is a secret or a right to write', () => {
+  it('the workflow runs no tests in a job with a secret or a right to write', () => {
     const trusted = [...jobs].filter(([, job]) => /secrets\.|: write/.test(job))
     expect(trusted.filter(([, job]) => /npm (?:run )?test/.test(job)).map(([name]) => name)).toEqual([])
   })
 })
 
 describe('what is installed', () => {
-  it('is three days old at least, and comes from the lock file', () => {
+  it('installed packages come from the lock file and are at least three days old', () => {
     const [, minutes] = /^minimumReleaseAge: (\d+)$/m.exec(read('pnpm-workspace.yaml')) ?? []
     expect(Number(minutes)).toBeGreaterThanOrEqual(3 * 24 * 60)
     expect(read('scripts/run.mjs')).toContain('--frozen-lockfile')

@@ -17,7 +17,7 @@ export interface Manifest {
 
 /** A published package. */
 export interface Package {
-  /** Its folder in packages/, and its name without the scope. */
+  /** Its folder in packages/, which is its name without the scope. */
   readonly folder: string
   readonly manifest: Manifest
 }
@@ -26,14 +26,14 @@ export const packages: readonly Package[] = readdirSync(join(root, 'packages'))
   .filter((folder) => existsSync(join(root, 'packages', folder, 'package.json')))
   .map((folder) => ({ folder, manifest: readJson(`packages/${folder}/package.json`) as Manifest }))
 
-/** The TypeScript files of a package's src, relative to the root. */
+/** Returns the TypeScript files of a package's src, relative to the root. */
 export const sourcesOf = ({ folder }: Package): readonly string[] =>
   readdirSync(join(root, 'packages', folder, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
     .map((file) => `packages/${folder}/src/${file}`)
     .toSorted()
 
-/** Checks as the packages are checked, against what was built of them. */
+/** The compiler options of the packages, for checks against their build. */
 export const compilerOptions: ts.CompilerOptions = {
   strict: true,
   noEmit: true,

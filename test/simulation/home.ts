@@ -19,38 +19,38 @@ export interface HomeOptions {
   /** How many endpoints are wanted. */
   readonly wants: number
   readonly policy: PolicyOptions
-  /** How often the router starts again, on average. */
+  /** How often the router restarts, on average. */
   readonly rebootEveryMs: number
 }
 
-/** A mapping that is gone, or was, because the router had started again. */
+/** A time without a mapping after a restart of the router. */
 export interface Gap {
   readonly port: number
-  /** Since the router was back, in ms: before that nobody could have mapped anything. */
+  /** Since when the router was back, in ms: before that nothing could be mapped. */
   readonly ms: number
-  /** When the host heard the router say that it was back, also since then; undefined where it never did. */
+  /** When the host received the router's announcement, also since the router was back; undefined if it never did. */
   readonly heardMs: number | undefined
 }
 
 /** One host behind its own router, on a link that loses every tenth datagram. */
 export interface Home {
   readonly gateway: FakeGateway
-  /** Those that have closed, and those that are still open. */
+  /** The gaps that have closed, and those that are still open. */
   readonly gaps: () => readonly Gap[]
-  /** Leases that the host gave up although its router had not started again. */
+  /** Leases that the host gave up although its router had not restarted. */
   readonly lapses: () => number
   readonly renewals: () => number
   readonly reboots: () => number
-  /** Whether the router has one mapping for each port that is wanted and no other, but for what a reboot has taken and
-   * is in {@link Home.gaps}. */
+  /** Whether the router has one mapping for each wanted port and no other, except for those that a reboot took, which
+   * are in {@link Home.gaps}. */
   readonly isWhole: () => boolean
-  /** Gives everything back. */
+  /** Releases everything. */
   stop(): Promise<void>
-  /** Sockets, and mappings that were not given back although nobody said so: the router may not have answered. */
+  /** Open sockets, and mappings that were neither released nor reported: the router may not have answered. */
   readonly leftOver: () => number
 }
 
-/** A reboot that has taken a mapping. */
+/** A reboot that took a mapping. */
 interface Outage {
   backMs: number | undefined
   heardMs: number | undefined
@@ -78,7 +78,7 @@ export async function openHome(clock: VirtualClock, options: HomeOptions): Promi
   let renewals = 0
   let reboots = 0
 
-  /** Notes when an announcement of a router that is back arrives. */
+  /** Records when an announcement of a restarted router arrives. */
   const openUdp: OpenUdp = (udp, call) =>
     host.openUdp(
       {
@@ -102,7 +102,7 @@ export async function openHome(clock: VirtualClock, options: HomeOptions): Promi
     backMs === undefined ? [] : [{ port, ms: clock.monotonicMs() - backMs, heardMs }]
   function isMapped(port: number): void {
     const outage = outages.get(port)
-    // A renewal that was answered before the router went down says nothing.
+    // A renewal that was answered before the router went down does not count.
     if (outage?.backMs === undefined || !isInRouter(port)) return
     outages.delete(port)
     closed.push(...gapOf(port, outage))
@@ -135,7 +135,7 @@ export async function openHome(clock: VirtualClock, options: HomeOptions): Promi
     gateway.reboot()
     detach = link.attach(gateway, router)
     for (const outage of outages.values()) outage.backMs = clock.monotonicMs()
-    // Three routers of four say that they are back, some of them into the void.
+    // Three of four routers announce that they are back, and some announcements are lost.
     if (random() < 0.75) gateway.announce()
   }
   const life = async (): Promise<void> => {

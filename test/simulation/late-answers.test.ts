@@ -8,7 +8,7 @@ const hour = 3600 * second
 const router = { 4: '192.168.1.1', 6: '2a00:1::1' }
 const ours = { 4: '192.168.1.2', 6: '2a00:1::2' }
 
-/** How answers come, beside being late. */
+/** How answers arrive, besides being late. */
 const manners: readonly (readonly [string, (subject: Subject, lateMs: number) => readonly Fault[]])[] = [
   ['once', () => []],
   ['three times', ({ datagrams }) => [{ kind: 'duplicate', copies: 3, on: datagrams }]],
@@ -77,7 +77,7 @@ describe.each(subjects)('$title, where each answer comes', (subject) => {
       expect(times('renewed')).toBeGreaterThan(0)
       const service = protocol === 'upnp' ? 'control' : protocol
       const granted = gateway.counters[service].maps + gateway.counters[service].renewals
-      // A grant that is believed has been made, and no answer to one is believed a second time.
+      // A believed grant was really made, and no answer to one is believed twice.
       expect(times('mapped') + times('renewed')).toBeLessThanOrEqual(granted)
 
       gateway.reboot()
@@ -92,7 +92,7 @@ describe.each(subjects)('$title, where each answer comes', (subject) => {
       for (let passedMs = 0; !isOver && passedMs < 60 * second; passedMs += 10) await clock.advance(10)
       await stopped
       expect(link.openSockets).toBe(0)
-      // The last answers of the router are on their way.
+      // The last answers of the router are still on their way.
       await clock.advance(12 * second)
       expect(gateway.mappings).toEqual([])
       expect(gateway.violations).toEqual([])

@@ -6,11 +6,11 @@ import { day, type Gap, type Home, type HomeOptions, hour, openHome, second } fr
 /**
  * How long a mapping may be gone after a reboot, counted from the moment at which its router is back.
  *
- * - Where the router was heard to say so, from then: it is asked whether that is true, up to 2 s; the ladder waits 0.5 s
- *   for more of the same, and up to 5 s because the RFCs want it (RFC 6886 §3.7, RFC 6887 §14.1.3); the renewal takes up
- *   to 2 s. Of a thousand attempts one or two lose all their datagrams, and are repeated after 4 s.
- * - Where it was not heard: until the router is asked the next time, with the same attempts. Whoever has asked while it
- *   was down asks again sooner.
+ * - If its announcement was received, from then on: the strategy checks it, up to 2 s. The ladder waits 0.5 s for further
+ *   announcements, and up to 5 s because the RFCs require it (RFC 6886 §3.7, RFC 6887 §14.1.3). The renewal takes up to
+ *   2 s. Of a thousand attempts one or two lose all their datagrams, and are repeated after 4 s.
+ * - If it was not received: until the next request to the router, with the same attempts. A host that asked while the
+ *   router was down asks again sooner.
  */
 const attemptsMs = (2 + 4 + 2) * second
 const heardBoundMs = (2 + 0.5 + 5) * second + attemptsMs
@@ -18,13 +18,13 @@ const heardBoundMs = (2 + 0.5 + 5) * second + attemptsMs
 const boundOf = ({ heardMs }: Gap, pollMs: number): number =>
   heardMs === undefined ? pollMs + heardBoundMs : heardMs + heardBoundMs
 
-/** Homes on one clock. They have nothing in common, and a thousand on one clock take twice the time: what the processor
- * has at hand is then always that of another one. */
+/** Homes on one clock. They have nothing in common, and a thousand on one clock take twice the time, because of the
+ * processor's cache. */
 const street = 20
 
-/** Polls every 15 min are four requests where these need one, and minutes of real time: most homes poll each hour, and one
- * in twenty as the default policy has it. Where there are two endpoints, they are asked about in turn: each hour, that
- * leaves the renewals to their schedule. */
+/** Polls every 15 min take four requests for every one that these homes need, and minutes of real time. So most homes
+ * poll each hour, and one in twenty as in the default policy. Two endpoints are polled in turn: with a poll each hour,
+ * their renewals follow the schedule. */
 const rarely = { pollMs: hour }
 
 export interface Month {
@@ -38,7 +38,7 @@ interface Lived {
   readonly renewals: number
 }
 
-/** 30 days, on the virtual clock. No mapping may be gone for longer than the protocols force. */
+/** Runs 30 days on the virtual clock. No mapping may be gone for longer than the protocols force. */
 export async function liveThrough({ homes: count, protocol, strategy }: Month): Promise<void> {
   const lived: Lived[] = []
   for (let first = 0; first < count; first += street) {
@@ -56,7 +56,7 @@ export async function liveThrough({ homes: count, protocol, strategy }: Month): 
     )
     lived.push(await liveInStreet(options))
   }
-  // It was a month in which something happened.
+  // Check that something happened in this month.
   const gaps = lived.flatMap((each) => each.gaps)
   const heard = gaps.filter(({ heardMs }) => heardMs !== undefined).length / gaps.length
   expect(lived.reduce((sum, { renewals }) => sum + renewals, 0)).toBeGreaterThan((count * 30 * day) / hour - count)
@@ -87,12 +87,12 @@ async function liveInStreet(options: readonly HomeOptions[]): Promise<Lived> {
 }
 
 function check(home: Home | undefined, { policy, wants }: HomeOptions): void {
-  if (home === undefined) throw new TypeError('nobody lives there')
+  if (home === undefined) throw new TypeError('there is no such home')
   const { pollMs = defaultPolicy.pollMs } = policy
   expect(home.lapses()).toBe(0)
   expect(home.gateway.violations).toEqual([])
   expect(home.gaps().filter((gap) => gap.ms > boundOf(gap, pollMs))).toEqual([])
-  // The router made each mapping once, and once more after each reboot: at a renewal it was always there.
+  // The router made each mapping once, and once more after each reboot: each renewal found its mapping.
   const { pcp, 'nat-pmp': natPmp, control } = home.gateway.counters
   expect(pcp.maps + natPmp.maps + control.maps).toBeLessThanOrEqual(wants * (1 + home.reboots()))
 }

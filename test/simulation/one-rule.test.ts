@@ -24,12 +24,12 @@ const networkOf = (first: typeof cable, ...more: readonly (typeof cable)[]): Net
 interface Setting {
   readonly gateway?: GatewayOptions
   readonly faults?: readonly Fault[]
-  /** What the endpoint is on. @default every address */
+  /** The address of the endpoint. @default every address */
   readonly address?: typeof cable
   readonly network?: Network
 }
 
-/** A home with one strategy, whose port 8080 is wanted. */
+/** A home with one strategy that wants port 8080. */
 async function home({ family, protocol, make }: Subject, setting: Setting = {}) {
   const { gateway: options = {}, faults = [], address, network = networkOf(cable, wifi) } = setting
   const clock = virtualClock()
@@ -57,7 +57,7 @@ async function home({ family, protocol, make }: Subject, setting: Setting = {}) 
     told,
     report: (): Report => traversal.report(),
     mapped: () => traversal.report().candidates.filter(({ type }) => type === 'mapped'),
-    /** Where the router leads a connection to port 8080 of the external address. */
+    /** Returns where the router forwards a connection to port 8080 of the external address. */
     leadsTo: (own: typeof cable = cable): string | undefined =>
       gateway.deliver('tcp', { 4: gateway.externalAddress, 6: own[6] }[family], 8080)?.address,
     async end(): Promise<void> {
@@ -98,7 +98,7 @@ describe.each(subjects)('by $title', (subject) => {
   })
 
   it.each([0, 90, 200, 900])(
-    'a cable that is out for %i ms does not make it ask a router that has not answered yet',
+    'a cable that is out for %i ms does not cause requests to a router that has not answered yet',
     async (outMs) => {
       const each = await home(subject)
       each.gateway.inject({ kind: 'late', ms: 5000 })
@@ -113,7 +113,7 @@ describe.each(subjects)('by $title', (subject) => {
       each.gateway.clearFaults()
       await each.clock.advance(120 * second)
       expect(each.leadsTo()).toBe(cable[family])
-      // The end looks for requests that crossed.
+      // At the end, look for requests that crossed.
       await each.end()
       expect(each.gateway.mappings).toEqual([])
     }
@@ -130,7 +130,7 @@ describe.each(subjects)('by $title', (subject) => {
     expect(each.gateway.mappings.filter(({ internalAddress }) => internalAddress === wifi[family])).toEqual([])
   })
 
-  it('a restart that the epoch does not show is made good within 7 s of its announcement', async () => {
+  it('mappings lost in a restart without an epoch change are back within 7 s of its announcement', async () => {
     const each = await home(subject)
     await each.clock.advance(60 * second)
     each.gateway.reboot({ keepEpoch: true })
@@ -141,7 +141,7 @@ describe.each(subjects)('by $title', (subject) => {
     await each.end()
   })
 
-  it('a router that refuses is told as refusing, with a reason', async () => {
+  it('a router that refuses is reported as refusing, with a reason', async () => {
     const refusal: Fault =
       protocol === 'upnp'
         ? { kind: 'soap-fault', code: 606, action: family === 4 ? 'AddPortMapping' : 'AddPinhole' }
@@ -158,7 +158,7 @@ describe.each(subjects)('by $title', (subject) => {
   })
 })
 
-/** Every number with which a router of the protocol can refuse, and one that no standard knows. */
+/** Every code with which a router of the protocol can refuse, and one that no standard knows. */
 const refusals: Readonly<Record<Subject['protocol'], readonly number[]>> = {
   pcp: [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 99],
   'nat-pmp': [2, 3, 4, 5, 77],
@@ -206,7 +206,7 @@ describe('a router that answers', () => {
       expect(each.told).not.toContain('lost')
       expect(each.mapped()).toHaveLength(1)
       await each.clock.advance(20 * 60 * second)
-      // What has run out is no longer told.
+      // An expired mapping is no longer reported.
       expect(each.leadsTo() === undefined && each.mapped().length > 0).toBe(false)
       each.gateway.clearFaults()
       await each.clock.advance(36 * 60 * second)
@@ -216,20 +216,23 @@ describe('a router that answers', () => {
     }
   )
 
-  // miniupnpd says 8 of a mapping that is gone, which no deletion can mean.
+  // miniupnpd answers 8 for a mapping that is gone, although no deletion can mean that.
   const deletions = numbered.filter(([, code, { protocol }]) => protocol !== 'pcp' || code !== 8)
-  it.each(deletions)('a deletion of %s with %i is not told as done, and ends', async (_title, code, subject) => {
-    const each = await home(subject)
-    for (const fault of refuse(subject, code, 'delete')) each.gateway.inject(fault)
-    await each.end()
-    const isLeft = each.gateway.mappings.length > 0
-    expect([isLeft, each.told.at(-1)]).toEqual([isLeft, isLeft ? 'failed' : 'released'])
-  })
+  it.each(deletions)(
+    'a deletion of %s that is refused with %i is not reported as done, and ends',
+    async (_title, code, subject) => {
+      const each = await home(subject)
+      for (const fault of refuse(subject, code, 'delete')) each.gateway.inject(fault)
+      await each.end()
+      const isLeft = each.gateway.mappings.length > 0
+      expect([isLeft, each.told.at(-1)]).toEqual([isLeft, isLeft ? 'failed' : 'released'])
+    }
+  )
 })
 
 describe.each(subjects.filter(({ family }) => family === 4))('by $title', (subject) => {
   it.each(['127.0.0.1', '169.254.1.1', '224.0.0.1', '255.255.255.255', '0.0.0.0'])(
-    'an external address of %s is never told as one of ours',
+    'an external address of %s is never reported',
     async (externalAddress) => {
       const each = await home(subject, { gateway: { externalAddress } })
       expect(each.told).not.toContain('mapped')
@@ -247,7 +250,7 @@ describe.each(subjects.filter(({ family }) => family === 4))('by $title', (subje
     ['100.64.0.2', 'carrier-nat'],
     ['192.0.2.1', 'reserved-external-address'],
     ['198.18.0.9', 'reserved-external-address']
-  ])('an external address of %s is mapped and is a claim: %s', async (externalAddress, cause) => {
+  ])('an external address of %s is mapped and claimed: %s', async (externalAddress, cause) => {
     const each = await home(subject, { gateway: { externalAddress } })
     expect(each.told).toContain('mapped')
     expect(each.report()).toMatchObject({ verdict: 'private', cause, candidates: [{ state: 'claimed' }] })
@@ -255,7 +258,7 @@ describe.each(subjects.filter(({ family }) => family === 4))('by $title', (subje
     expect(each.gateway.mappings).toEqual([])
   })
 
-  it('the port of another host stays its own', async () => {
+  it('the port of another host is not taken from it', async () => {
     const taken = { externalPort: 8080, internalAddress: '192.168.1.50', internalPort: 8080 }
     const each = await home(subject, { gateway: { occupied: [taken] } })
     expect(each.leadsTo()).toBe('192.168.1.50')

@@ -11,18 +11,18 @@ describe('the ladder at a router of the field', () => {
     const { mappedBy, reached, minReachedPercent = 99, released, cause } = personality.expected
     expect(outcome).toMatchObject({ mappedBy, reached, released, cause, complaints: [] })
     if (reached) expect(outcome.reachedPercent).toBeGreaterThanOrEqual(minReachedPercent)
-    // A cause comes with what to do about it.
+    // Every cause comes with advice.
     expect(outcome.advice === '').toBe(cause === null)
   })
 
-  it.each(['tr-064-only', 'empty-address'])('%s is searched ever less often for three hours', async (name) => {
+  it.each(['tr-064-only', 'empty-address'])('the search for %s backs off for three hours', async (name) => {
     const found = personalities.find((each) => each.name === name)
     if (found === undefined) throw new Error('no such router')
-    // A round has seven searches: more than 60 rounds would be one in three minutes.
+    // A round has seven searches: 60 rounds would be one every three minutes.
     expect((await liveWith(found)).asked).toBeLessThan(600)
   })
 
-  it('has each name once, a public source, and no two of the same oddity', () => {
+  it('each personality has its own name and oddity, and a public source', () => {
     expect(personalities.length).toBeGreaterThanOrEqual(30)
     for (const texts of [personalities.map(({ name }) => name), personalities.map(({ oddity }) => oddity)])
       expect(texts).toEqual([...new Set(texts)])

@@ -14,27 +14,27 @@ import { upnp } from '@postern/upnp'
 
 const second = 1000
 const hour = 3600 * second
-/** No divisor of the intervals of the ladder, so that the looks fall at other moments each time. */
+/** Not a divisor of the intervals of the ladder, so that the checks fall at different moments each time. */
 const lookEveryMs = 7 * second
 
-/** What became of one host behind one router. */
+/** The outcome of one host behind one router. */
 export interface Outcome {
   readonly name: string
   readonly mappedBy: string | null
-  /** Half a minute after the start, and at the end. */
+  /** The verdict half a minute after the start, and at the end. */
   readonly reached: boolean
-  /** Requests of any kind in all, datagrams that were sent again among them. */
+  /** The number of all requests, including repeated datagrams. */
   readonly asked: number
-  /** Of all looks in between. */
+  /** The results of all checks in between. */
   readonly reachedPercent: number
   readonly released: boolean
   readonly cause: string | null
   readonly advice: string
-  /** What the host did that it must not do, what it left behind, and what of the router was never met. */
+  /** What the host did wrong, what it left behind, and which oddities of the router never occurred. */
   readonly complaints: readonly string[]
 }
 
-/** Runs the whole ladder against a router: three hours of virtual time, then a calm stop. */
+/** Runs the whole ladder against a router: three hours of virtual time, then a clean stop. */
 export async function liveWith(personality: Personality): Promise<Outcome> {
   const { port = 8080, family = 4, event, network: attach = {} } = personality
   const { router, host, router6, host6 } = personalityNetwork
@@ -70,7 +70,7 @@ export async function liveWith(personality: Personality): Promise<Outcome> {
   const own = family === 6 ? host6 : host
   traversal.want({ protocol: 'tcp', family, address: own, port })
 
-  /** Whether every address that is told leads here. */
+  /** Whether every reported address leads here. */
   const isReached = (): boolean => {
     const told = traversal.report().externalAddresses
     const ends = told.map((each) => {
@@ -106,7 +106,7 @@ export async function liveWith(personality: Personality): Promise<Outcome> {
   for (let passedMs = 0; !isOver && passedMs < 60 * second; passedMs += 10) await clock.advance(10)
   await stopped
   const openSockets = link.openSockets
-  // The last answers of the router are on their way.
+  // The last answers of the router are still on their way.
   await clock.advance(12 * second)
   const forwarded = gateway.mappings.filter(({ internalAddress }) => internalAddress === own)
   const asked = Object.values(gateway.counters).reduce((sum, { requests }) => sum + requests, 0)

@@ -33,17 +33,17 @@ interface Home {
   readonly clock: VirtualClock
   readonly gateway: FakeGateway
   readonly link: ReturnType<typeof memoryNetwork>
-  /** `250 mapped upnp`, in the order in which they came. */
+  /** Events such as `250 mapped upnp`, in order. */
   readonly told: () => readonly string[]
   readonly strategies: () => readonly { readonly name: string; readonly waitingFor?: string }[]
   readonly verdict: () => string
   readonly firstPassMs: () => number | undefined
-  /** Stops while virtual time passes. Resolves to how long that took, in ms. */
+  /** Stops while virtual time passes. Resolves with how long that took, in ms. */
   readonly stop: () => Promise<number>
   readonly end: () => void
 }
 
-/** A server behind a router that speaks all three protocols, each as slowly as the faults say. */
+/** A server behind a router that speaks all three protocols, each as slow as the faults say. */
 async function open({ via, faults, store, after }: Options): Promise<Home> {
   const clock = after?.clock ?? virtualClock()
   const link = after?.link ?? memoryNetwork({ clock, delayMs: 1 })
@@ -95,18 +95,18 @@ async function open({ via, faults, store, after }: Options): Promise<Home> {
   }
 }
 
-/** Nothing is forwarded, nothing runs, and the protocols were kept. */
+/** Checks that nothing is forwarded, that nothing runs, and that the protocols were kept. */
 async function expectClean({ gateway, link, clock }: Home): Promise<void> {
   expect(link.openSockets).toBe(0)
-  // The last answers of the router are on their way.
+  // The last answers of the router are still on their way.
   await clock.advance(12_000)
   expect(gateway.mappings).toEqual([])
   expect(gateway.violations).toEqual([])
   expect(clock.pending).toBe(0)
 }
 
-describe.each(names)('%s at a router whose every answer comes', (name) => {
-  it.each([0, 1500, 5000, 9500])('%i ms late: is mapped, and released at the end', async (ms) => {
+describe.each(names)('%s at a router with every answer', (name) => {
+  it.each([0, 1500, 5000, 9500])('%i ms late maps a port, and releases it at the end', async (ms) => {
     const home = await open({ via: [name], faults: [{ kind: 'late', ms, on: services[name] }] })
     await home.clock.advance(5 * (ms + 1000))
     expect(home.told().filter((line) => line.startsWith('mapped'))).toEqual([`mapped ${name}`])
@@ -117,7 +117,7 @@ describe.each(names)('%s at a router whose every answer comes', (name) => {
     await expectClean(home)
   })
 
-  it.each([0, 1500, 5000])('%i ms late: forwards nothing when it is stopped at any moment', async (ms) => {
+  it.each([0, 1500, 5000])('%i ms late leaves nothing forwarded when it is stopped at any moment', async (ms) => {
     for (let atMs = 0; atMs <= 4 * ms + 100; atMs += ms === 0 ? 5 : 400) {
       const home = await open({ via: [name], faults: [{ kind: 'late', ms, on: services[name] }] })
       await home.clock.advance(atMs)
@@ -133,7 +133,7 @@ it.each([
   ['NAT-PMP 1.5 s late', { kind: 'late', ms: 1500, on: 'nat-pmp' }, 'nat-pmp', 8000],
   ['PCP 3 s late', { kind: 'late', ms: 3000, on: 'pcp' }, 'pcp', 8000],
   ['the description 5 s late', { kind: 'late', ms: 5000, on: 'description' }, 'upnp', 6000]
-] as const)('%s is mapped', async (_title, fault, name, withinMs) => {
+] as const)('a router with %s is mapped', async (_title, fault, name, withinMs) => {
   const home = await open({ via: [name], faults: [fault] })
   await home.clock.advance(withinMs)
   expect(home.told()).toContain(`mapped ${name}`)
@@ -142,9 +142,9 @@ it.each([
 })
 
 describe('a strategy that is late', () => {
-  it('does not hold up the next one for longer than 2 s, and what it grants afterwards takes nothing away', async () => {
+  it('a late strategy delays the next one by no more than 2 s, and its late grant takes nothing away', async () => {
     const home = await open({ via: ['pcp', 'upnp'], faults: [] })
-    // It has been found, and takes long for the mapping.
+    // It was found, and takes long to map.
     home.gateway.inject({ kind: 'late', ms: 6000, on: 'pcp', after: 1 })
     await home.clock.advance(3000)
     expect(home.told()).toEqual(['mapped upnp'])
@@ -155,7 +155,7 @@ describe('a strategy that is late', () => {
     await expectClean(home)
   })
 
-  it('is waited for where it is the only one, and neither the verdict nor an event says before that it failed', async () => {
+  it('a late strategy is waited for if it is the only one, and not reported as failed before', async () => {
     const home = await open({
       via: ['upnp'],
       faults: [{ kind: 'late', ms: 8000, on: 'control', action: 'AddPortMapping' }]
@@ -173,7 +173,7 @@ describe('a strategy that is late', () => {
     await expectClean(home)
   })
 
-  it('that turns out to be silent leaves the next one alone', async () => {
+  it('a late strategy that turns out to be silent does not affect the next one', async () => {
     const home = await open({ via: ['pcp', 'nat-pmp'], faults: [] })
     home.gateway.inject({ kind: 'silent', on: 'pcp', after: 1 })
     await home.clock.advance(3000)
@@ -187,10 +187,10 @@ describe('a strategy that is late', () => {
 })
 
 describe('what failed is undone', () => {
-  it.each(names)('%s: where the answers were lost, once the router answers again', async (name) => {
+  it.each(names)('%s undoes a request with lost answers once the router answers again', async (name) => {
     const home = await open({ via: [name], faults: [] })
     const control = name === 'upnp' ? 'control' : services[name]
-    // The answer that makes the mapping is lost, and so are all of the first half minute.
+    // The answer to the mapping request is lost, and so are all answers of the first half minute.
     const heal = home.gateway.inject({ kind: 'silent', carriedOut: true, on: control, after: name === 'upnp' ? 2 : 1 })
     await home.clock.advance(3000)
     expect(home.gateway.mappings).toHaveLength(1)
@@ -203,7 +203,7 @@ describe('what failed is undone', () => {
     await expectClean(home)
   })
 
-  it.each(names)('%s: by the next run, where the router did not answer until the end of this one', async (name) => {
+  it.each(names)('%s undoes in the next run what the router did not answer until the end of this one', async (name) => {
     const store = memoryStore()
     const first = await open({ via: [name], faults: [], store })
     const control = name === 'upnp' ? 'control' : services[name]

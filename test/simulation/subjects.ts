@@ -10,9 +10,9 @@ export interface Subject {
   readonly family: Family
   readonly protocol: 'pcp' | 'nat-pmp' | 'upnp'
   readonly make: (host: MemoryHost) => Strategy
-  /** What answers. */
+  /** The services that answer. */
   readonly services: readonly Service[]
-  /** What answers over UDP, where answers are repeated and overtake each other. */
+  /** The services that answer over UDP, where answers are repeated and overtake each other. */
   readonly datagrams: readonly Service[]
 }
 

@@ -18,7 +18,7 @@ const stop = { stoppedMs: 12, endedByItself: true }
 const rule = { family: 4, protocol: 'tcp', externalPort: 8080, internalAddress: '192.168.1.2', internalPort: 8080 }
 
 describe('the report of a soak', () => {
-  it('finds nothing wrong where nothing has grown', () => {
+  it('the report of a soak finds nothing wrong if nothing has grown', () => {
     expect(judge({ before: calm, after: { ...calm, heapMb: 24 }, left: [], stop }).problems).toEqual([])
   })
 
@@ -29,14 +29,14 @@ describe('the report of a soak', () => {
     ['timers', { timers: 90 }],
     ['sockets', { sockets: 40 }],
     ['listeners', { listeners: 5 }],
-    ['rejections that nothing handles', { unhandled: 1 }],
+    ['unhandled rejections', { unhandled: 1 }],
     ['an address that is gone', { exposed: 0 }],
     ['an announcement that is gone', { announced: 0 }]
-  ])('names %s', (_name, change) => {
+  ])('the report of a soak names %s', (_name, change) => {
     expect(judge({ before: calm, after: { ...calm, ...change }, left: [], stop }).problems).toHaveLength(1)
   })
 
-  it('names what is left in the router, and a process that does not end', () => {
+  it('the report of a soak names what is left in the router, and a process that does not end', () => {
     const result = { before: calm, after: calm, left: [rule], stop: { stoppedMs: 9000, endedByItself: false } }
     const judged = judge(result)
     expect(judged.problems).toHaveLength(3)
@@ -51,13 +51,13 @@ describe.each(['soak', 'fuzz'])('npm run %s', (name) => {
   const run = (...args: readonly string[]): { readonly status: number | null; readonly stdout: string } =>
     spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' })
 
-  it('has help with examples', () => {
+  it('the command has help with examples', () => {
     const { status, stdout } = run('--help')
     expect(status).toBe(0)
     expect(stdout).toContain('Examples:')
   })
 
-  it.each([['--what'], ['one'], ['1', '2'], ['--seed', 'x', '1']])('ends with 2 for %s', (...args) => {
+  it.each([['--what'], ['one'], ['1', '2'], ['--seed', 'x', '1']])('the command ends with 2 for %s', (...args) => {
     expect(run(...args).status).toBe(2)
   })
 })

@@ -1,5 +1,5 @@
-// Checked by tsc -p tsconfig.test.json; nothing runs it. Were one of these lines to compile, tsc would say that the
-// directive above it is unused.
+// Checked by tsc -p tsconfig.test.json; nothing runs it. If one of these lines compiled, tsc would report the directive
+// above it as unused.
 import type { Server } from 'node:http'
 import { autonat } from '@postern/autonat'
 import { createTraversal } from '@postern/core'
@@ -13,7 +13,7 @@ import { stun } from '@postern/stun'
 declare const server: Server
 declare const forLibp2p: Strategy<Libp2pHost>
 
-// One that needs only a host is good for all of them.
+// A strategy that needs only a host fits all of them.
 void expose(server, { strategies: [pcp(), stun({ servers: ['stun.example.org'] })] })
 createTraversal({ strategies: [pcp()] })
 natTraversal({ strategies: [pcp(), forLibp2p, relay(), autonat()] })

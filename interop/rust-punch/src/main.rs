@@ -29,7 +29,7 @@ struct Behaviour {
     ping: ping::Behaviour,
 }
 
-/// What there is to a peer.
+/// The connections to a peer.
 struct Connection {
     peer: PeerId,
     address: String,
@@ -42,7 +42,7 @@ struct Home {
     relay: Multiaddr,
     peers: Vec<Multiaddr>,
     connections: HashMap<ConnectionId, Connection>,
-    /// Somebody wants to hear of the next ping to it.
+    /// Whether the next ping to it must be reported.
     pinging: Option<PeerId>,
     listening: bool,
     able: bool,
@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             dcutr: dcutr::Behaviour::new(key.public().to_peer_id()),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_millis(500))),
         })?
-        // The other side is to let go of the relayed connection.
+        // The other side should close the relayed connection.
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(3600)))
         .build();
     let mut home = Home {
@@ -98,7 +98,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// `-name value`, as Go takes them.
+/// Parses `-name value`, as Go does.
 fn read_flags() -> Result<HashMap<String, String>, Box<dyn Error>> {
     let given: Vec<String> = env::args().skip(1).collect();
     let mut flags = HashMap::new();
@@ -138,10 +138,10 @@ impl Home {
         }
     }
 
-    /// Tells what go-punch tells, under the same names.
+    /// Emits the events of go-punch, under the same names.
     fn follow(&mut self, event: SwarmEvent<BehaviourEvent>) -> Result<(), Box<dyn Error>> {
         match event {
-            // A port is dialled from only when it listens.
+            // A port is used for dialling only once it listens.
             SwarmEvent::NewListenAddr { address, .. } if !self.listening && !is_loopback(&address) => {
                 self.listening = true;
                 self.emit("ready", json!({ "peerId": self.swarm.local_peer_id().to_string() }));
@@ -152,7 +152,7 @@ impl Home {
                     }
                 }
             }
-            // Without one it has nothing to say in CONNECT.
+            // Without one there is nothing to send in CONNECT.
             SwarmEvent::NewExternalAddrCandidate { address } => {
                 self.emit("trace", json!({ "type": "candidate", "detail": address.to_string() }));
                 if !self.able {

@@ -1,6 +1,6 @@
 /**
- * The ladder: tries NAT traversal strategies in rank order for every endpoint that is wanted, keeps what they grant
- * alive, has it verified, falls back to relays, and says how reachable the host is and why. It opens no socket.
+ * The ladder: tries NAT traversal strategies in rank order for every wanted endpoint, keeps the granted mappings alive,
+ * has them verified, falls back to relays, and reports how reachable the host is and why. It opens no sockets.
  *
  * @packageDocumentation
  */

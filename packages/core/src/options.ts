@@ -20,8 +20,8 @@ export interface TraversalOptions<H extends Host = Host> {
    * program that stops deletes it.
    * @default no coordination: each program deletes its mappings when it stops */
   readonly owners?: EndpointOwners
-  /** Checks, from this side of the router, an external IPv4 address that the default router claims. With evidence
-   * against it, the address does not count as reachable unless witnesses verify it.
+  /** Checks, from this side of the router, an external IPv4 address that the default router claims. An address with
+   * evidence against it does not count as reachable unless witnesses verify it.
    * @default no check */
   readonly doubt?: Doubt
   /** Replaces parts of {@link defaultPolicy}.

@@ -2,7 +2,8 @@ import { anySignal, type CallOptions, type Clock, type NatError } from '@postern
 import { attempt } from '../async/attempt.js'
 
 /** Looks for evidence, on this side of the router, against an external address that a router claims. Resolves with the
- * reason why it cannot be the router's own address, or with undefined if nothing speaks against it. */
+ * reason why it cannot be the router's own address (`DOUBLE_NAT` for example), or with undefined if nothing speaks
+ * against it. A call that rejects counts as no evidence. */
 export type Doubt = (address: string, call: CallOptions) => Promise<NatError | undefined>
 
 /** The evidence against claimed external addresses. */

@@ -36,7 +36,7 @@ export function createWantedEndpoints(
 ): WantedEndpoints {
   const entries = new Map<string, { readonly want: WantedEndpoint; users: number }>()
 
-  function letGo(key: string): void {
+  function removeUser(key: string): void {
     const entry = entries.get(key)
     if (entry === undefined || --entry.users > 0) return
     entries.delete(key)
@@ -54,7 +54,7 @@ export function createWantedEndpoints(
       if (signal?.aborted === true) return
       const key = wantKey(endpoint)
       const known = entries.get(key)
-      signal?.addEventListener('abort', () => letGo(key), { once: true })
+      signal?.addEventListener('abort', () => removeUser(key), { once: true })
       if (known !== undefined) return void known.users++
       const want = { endpoint, externalPort, lifetimeMs: wantedMs, suffix }
       entries.set(key, { want, users: 1 })

@@ -9,8 +9,8 @@ export interface MappingMemory {
   /** Resolves when the store has been read, or does not answer in time. What it returns later is added then. */
   open(call: CallOptions): Promise<void>
   readonly all: () => readonly Memory[]
-  /** Returns the memory of an endpoint at a gateway: the stored one, or a new one with a new key, which is not saved
-   * yet. Rejects with the signal's reason. */
+  /** Resolves with the memory of an endpoint at a gateway: the stored one, or a new one with a new key, which is not
+   * saved yet. Rejects with the signal's reason. */
   recall(gateway: Gateway | null, endpoint: Endpoint, call: CallOptions): Promise<Memory>
   /** Gives a memory the key that other programs of this host use. Resolves and rejects like `saved`. */
   rekey(memory: Memory, key: string, call: CallOptions): Promise<Memory>
