@@ -1,8 +1,8 @@
 import { type Lease, natError } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { type Memory, memoryStore, type PolicyOptions } from '../src/index.js'
-import { begin, end, home, scripted, stage, web, witnesses } from './support.js'
+import { type Memory, memoryStore, type PolicyOptions } from '../../src/index.js'
+import { begin, end, home, scripted, stage, web, witnesses } from '../support.js'
 
 describe('an endpoint that is wanted again', () => {
   it('an endpoint that is wanted again at once stays mapped, and is released at the end', async () => {

@@ -9,7 +9,7 @@ import {
   type MappingEvent,
   type Owner,
   type Traversal
-} from '../src/index.js'
+} from '../../src/index.js'
 
 const other: Owner = { pid: 4711, program: 'server' }
 const key = 'ab'.repeat(16)

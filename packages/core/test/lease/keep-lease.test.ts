@@ -1,7 +1,7 @@
 import { type Lease, natError } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { memoryStore, type Memory } from '../src/index.js'
+import { memoryStore, type Memory } from '../../src/index.js'
 import {
   begin,
   end,
@@ -13,7 +13,7 @@ import {
   type StageOptions,
   stage,
   web
-} from './support.js'
+} from '../support.js'
 
 /** Returns when the requests of a kind were made, in ms. */
 function timed(clock: Stage['clock'], trace: string[], what: string): readonly number[] {

@@ -1,11 +1,11 @@
 import { natError, type Gateway, type Mapper, type Network } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
-import type { CandidateReport } from '../src/index.js'
-import type { StrategyEntry } from '../src/discovery/discoveries.js'
-import { judge } from '../src/report/verdict.js'
-import { createStrategyStatus } from '../src/discovery/strategy-status.js'
-import { type CandidateFact, type Facts } from '../src/report/facts.js'
-import { home, router, web } from './support.js'
+import type { CandidateReport } from '../../src/index.js'
+import type { StrategyEntry } from '../../src/discovery/discoveries.js'
+import { judge } from '../../src/report/verdict.js'
+import { createStrategyStatus } from '../../src/discovery/strategy-status.js'
+import { type CandidateFact, type Facts } from '../../src/report/facts.js'
+import { home, router, web } from '../support.js'
 
 const entry = (changes: Partial<StrategyEntry> = {}): StrategyEntry => ({
   name: 'pcp',
