@@ -116,7 +116,7 @@ it.skipIf(process.platform !== 'linux').each([['doctor'], ['map', '8080']])(
     expect({ status, lines: stderr.trim().split('\n') }).toEqual({
       status: 1,
       lines: [
-        expect.stringMatching(/^✘ the runtime does not let this program look at the network .*--allow-fs-read=\*$/)
+        expect.stringMatching(/^✘ the runtime does not let this program inspect the network .*--allow-fs-read=\*$/)
       ]
     })
   }
