@@ -89,7 +89,7 @@ describe('wrong options', () => {
     ['createTraversal()', { strategies: [], policy: [] }, 'policy is not an object'],
     ['createTraversal()', { strategies: [], doubt: {} }, 'doubt is not a function'],
     ['pcp()', { gatway: '192.168.1.1' }, 'Did you mean "gateway"?'],
-    ['pcp()', { port: '5351' }, 'port is no port'],
+    ['pcp()', { port: '5351' }, 'port is not a port'],
     ['upnp()', { description: 5 }, 'description is not a text'],
     ['stun()', { server: 'x' }, 'Did you mean "servers"?'],
     ['stun()', { servers: [5] }, 'a STUN server is named by text'],
