@@ -47,6 +47,6 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --stun${why}`, { timeout
 
   it('is wrong use where it is no server', async () => {
     const { code, stderr } = await posternIn(await enter('no-daemon'), ['doctor', '--stun', 'stuns:a'])
-    expect([code, stderr]).toEqual([2, expect.stringContaining('"stuns:a" is no STUN server')])
+    expect([code, stderr]).toEqual([2, expect.stringContaining('"stuns:a" is not a STUN server')])
   })
 })
