@@ -49,7 +49,7 @@ describe('the advice of postern doctor', () => {
     const via = 'pcp:192.168.1.77'
     expect(withRightGateway(report(), via, network).advice).toEqual([])
     expect(nextSteps(report(), { command: 'doctor', via, network, port: undefined })).toEqual([
-      '192.168.1.77 does not map ports for this machine, whose router is 192.168.1.1: postern doctor --via pcp:192.168.1.1'
+      '192.168.1.77 does not map ports for this machine; its router is 192.168.1.1: postern doctor --via pcp:192.168.1.1'
     ])
   })
 

@@ -1,7 +1,7 @@
 import { isNatError } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createRecordReader, endRecord, mostRecordBytes, recordsOf } from '../src/tunnel/records.js'
+import { createRecordReader, endRecord, maxRecordBytes, recordsOf } from '../src/tunnel/records.js'
 
 describe('records', () => {
   it('carry any bytes, however they are cut on the way', () => {
@@ -25,8 +25,8 @@ describe('records', () => {
   })
 
   it('have 64 KiB at most: more bytes are several', () => {
-    const lengths = recordsOf(new Uint8Array(2 * mostRecordBytes + 1)).map(({ byteLength }) => byteLength - 4)
-    expect(lengths).toEqual([mostRecordBytes, mostRecordBytes, 1])
+    const lengths = recordsOf(new Uint8Array(2 * maxRecordBytes + 1)).map(({ byteLength }) => byteLength - 4)
+    expect(lengths).toEqual([maxRecordBytes, maxRecordBytes, 1])
     expect(Buffer.from(recordsOf(Buffer.from('abc'))[0]?.subarray() ?? []).toString('hex')).toBe('00000003616263')
   })
 
