@@ -47,7 +47,7 @@ function addListen(tunnel: Command, { output, finish }: Shell): void {
       )
       const common = await readCommon(flags, 'listen', command, output)
       const { most, mostPerPeer } = flags
-      finish(await listen({ ...common, target, allow, most, mostPerPeer }, output))
+      finish(await listen({ ...common, target, allow, maxTotal: most, maxPerPeer: mostPerPeer }, output))
     })
 }
 

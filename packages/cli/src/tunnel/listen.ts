@@ -14,8 +14,8 @@ import { untilAborted } from './until.js'
 export interface ListenOptions extends Omit<TunnelNodeOptions, 'reserves' | 'trusted' | 'signal'> {
   readonly target: { readonly host: string; readonly port: number }
   readonly allow: readonly string[]
-  readonly most: number
-  readonly mostPerPeer: number
+  readonly maxTotal: number
+  readonly maxPerPeer: number
   readonly json: boolean
 }
 
@@ -31,7 +31,7 @@ export function connectCommand(peerId: string, port: number, relays: readonly st
 
 /** Serves tunnels of allowed peers until it is interrupted. Resolves to the exit code. */
 export async function listen(options: ListenOptions, { out, err }: Output): Promise<number> {
-  const { json, target, allow, most, mostPerPeer, relays, witnesses } = options
+  const { json, target, allow, maxTotal, maxPerPeer, relays, witnesses } = options
   const colors = colorsFor(out)
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
@@ -64,7 +64,7 @@ export async function listen(options: ListenOptions, { out, err }: Output): Prom
   node.addEventListener('self:peer:update', tellAddresses)
 
   try {
-    await serveTunnels(node, { target, allow: new Set(allow), most, mostPerPeer, told, clock: systemClock, signal })
+    await serveTunnels(node, { target, allow: new Set(allow), maxTotal, maxPerPeer, told, clock: systemClock, signal })
     await node.start()
   } catch (error) {
     await stopWithin(node, err)

@@ -15,8 +15,8 @@ export interface ServeOptions {
   /** The ids of the allowed peers. Empty: no peer is allowed. */
   readonly allow: ReadonlySet<string>
   /** The maximum number of TCP connections in total, and of one peer. */
-  readonly most: number
-  readonly mostPerPeer: number
+  readonly maxTotal: number
+  readonly maxPerPeer: number
   readonly told: (news: Served) => void
   readonly clock: Clock
   /** Resets every tunnel. */
@@ -45,7 +45,7 @@ const maxRefusing = { total: 64, network: 48, subnet: 32, ip: 16, peer: 4 }
 /** Serves tunnels of allowed peers until the node stops. Other peers get no connection and do not learn the target. */
 export async function serveTunnels(node: Libp2p, options: ServeOptions): Promise<void> {
   const { target, allow, told, clock, signal } = options
-  const places = createPlaces(options.most, options.mostPerPeer)
+  const places = createPlaces(options.maxTotal, options.maxPerPeer)
   const refusing = createPlacesByPrefix<Stream>(maxRefusing)
   const inTime = <T>(run: (call: CallOptions) => Promise<T>): Promise<T> =>
     within(clock, patienceMs, { signal }, () => natError('NO_REPLY', 'the peer is too slow'), run)
