@@ -15,63 +15,69 @@ import { holdAfter, pausable } from './pausable-socket.js'
 import { createSocketRate } from './socket-rate.js'
 import { createStreamPlaces } from './stream-places.js'
 
-/** A handshake is far shorter, with the HTTP request of a WebSocket. What is read beyond it waits for its end. */
+/** The maximum number of bytes that are read before the handshake ends; handshakes are far shorter, even with the HTTP
+ * request of a WebSocket. */
 const maxHandshakeBytes = 64 * 1024
 
-/** How much of the listeners of a node its peers may take. */
+/** The limits for peers that connect to the listeners of a node. */
 export interface AdmissionLimits {
-  /** Connections that are established. */
+  /** Established connections. */
   readonly connections: PlaceLimits
-  /** Sockets that are not a connection yet: an HTTP upgrade, the encryption and the multiplexer are being agreed on. */
+  /** Sockets that are not a connection yet: the HTTP upgrade, the encryption and the multiplexer are being
+   * negotiated. */
   readonly handshakes: PlaceLimits
-  /** Sockets that may come within a second. */
+  /** New sockets in a second. */
   readonly socketsPerSecond: PlaceLimits
-  /** Streams that peers have opened. */
+  /** Open streams that peers opened. */
   readonly streams: PlaceLimits
-  /** Frames that are processed. */
+  /** Frames that are processed in a second. */
   readonly frames: FrameLimits
-  /** How long a socket may take to become a connection. */
+  /** How long a socket may take to become a connection, in ms. */
   readonly handshakeTimeoutMs: number
 }
 
-/** Why a socket or a connection was closed by us: no place, no connection in time, or its place went to another one. */
+/** Why this node closed a socket or a connection: there was no place, it took too long, or its place went to another
+ * one. */
 export type AdmissionRefusal = PlaceRefusal | 'rate' | 'timeout' | 'evicted'
 
+/** The numbers of refusals since the start, by reason. */
 export interface AdmissionCounters {
   readonly handshakes: Record<AdmissionRefusal, number>
   readonly connections: Record<AdmissionRefusal, number>
   readonly streams: Record<AdmissionRefusal, number>
 }
 
-/** Bounds what comes in to a libp2p node, by prefix. */
+/** Limits the incoming connections of a libp2p node, by address prefix. */
 export interface Admission {
   readonly counters: AdmissionCounters
-  /** Sockets that are not a connection yet. */
+  /** The number of sockets that are not a connection yet. */
   readonly handshakes: number
+  /** The number of established incoming connections. */
   readonly connections: number
-  /** Streams that peers have opened and that are not closed. */
+  /** The number of open streams that peers opened. */
   readonly streams: number
   /** For the listeners: see {@link guardedTransport}. */
   readonly guard: SocketGuard
   /** For `createLibp2p({ connectionGater })`. */
   readonly gater: Pick<ConnectionGater, 'denyInboundConnection' | 'denyInboundUpgradedConnection'>
-  /** Listens to the events of the node until the signal aborts. `isBusy` says of which connections none may be closed. */
+  /** Listens to the events of the node until the signal aborts. `isBusy` returns whether a connection must not be
+   * closed to make room. */
   watch(events: TypedEventTarget<Libp2pEvents>, isBusy: (connection: Connection) => boolean, signal: AbortSignal): void
 }
 
 interface Entry {
-  /** Closes it at once. */
+  /** Closes the socket at once. */
   readonly end: () => void
   readonly hasEnded: () => boolean
   readonly address: string
-  /** Reads nothing for a time. */
+  /** Stops reading for a time. */
   readonly pause?: (ms: number) => void
-  /** Ends the timeout of the handshake. */
+  /** Cancels the timeout of the handshake. */
   readonly settled: AbortController
   connection?: Connection
 }
 
-/** Throws a TypeError for a limit that is not a whole number of 1 or more. */
+/** Creates an admission. Throws a TypeError for a limit that is not a positive integer. */
 export function createAdmission(limits: AdmissionLimits, clock: Clock): Admission {
   const { handshakeTimeoutMs } = limits
   const handshakes = createPlaces<Entry>(limits.handshakes)
@@ -82,13 +88,13 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
   const streams = createStreamPlaces(limits.streams, (refusal) => {
     counters.streams[refusal]++
   })
-  /** By the remote end of the socket, which is what libp2p knows of it later. */
+  /** The entries by the remote end of the socket, by which libp2p identifies the connection later. */
   const entries = new Map<string, Entry>()
-  /** What has no socket of its own. */
+  /** The entries of connections without their own socket. */
   const others = new WeakMap<MultiaddrConnection, Entry>()
   let isBusy: (connection: Connection) => boolean = () => false
 
-  /** Takes a place, which another entry may have to give up. */
+  /** Takes a place, and closes another entry if necessary. */
   function take(
     places: Places<Entry>,
     count: Record<AdmissionRefusal, number>,
@@ -116,13 +122,13 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     try {
       await clock.sleep(handshakeTimeoutMs, settled)
     } catch {
-      return // It has become a connection, or is closed.
+      return // It became a connection, or was closed.
     }
     counters.handshakes.timeout++
     end()
   }
 
-  /** Remembers an entry. Returns what forgets it and gives its places back. */
+  /** Stores an entry. Returns a function that removes it and gives its places back. */
   function keep(key: string, entry: Entry): () => void {
     entries.set(key, entry)
     const ended = forget(entry)
@@ -132,14 +138,14 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     }
   }
 
-  /** Returns what gives the places of an entry back. */
+  /** Returns a function that gives the places of an entry back. */
   const forget = (entry: Entry) => (): void => {
     entry.settled.abort()
     handshakes.free(entry)
     connections.free(entry)
   }
 
-  /** What came in through no listener of ours: through a relay, or as the passive side of a hole punch. */
+  /** Returns the entry of a connection that did not come through a listener: through a relay, or from a hole punch. */
   function otherOf(remote: MultiaddrConnection): Entry {
     const known = others.get(remote)
     if (known !== undefined) return known
@@ -157,7 +163,8 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     const { remoteAddress: address, remotePort } = socket
     if (address === undefined || remotePort === undefined) return false
     const key = keyOf(kind, remotePort, address)
-    // libp2p does not tell to which local address a connection came: two from one remote end would share their places.
+    // libp2p does not tell the local address of a connection, so two connections from one remote end could not be
+    // distinguished.
     if (entries.get(key)?.hasEnded() === false) return false
     if (rate.take({ address }) !== undefined) {
       counters.handshakes.rate++
@@ -174,7 +181,7 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
       pause
     }
     if (take(handshakes, counters.handshakes, entry, { address }, () => true) !== undefined) return false
-    // What it reads first is processed before it can be paused.
+    // Pause now: the first data would otherwise be processed before the budget can pause the socket.
     const waitMs = frames.waitMs(address)
     if (waitMs > 0) pause(waitMs)
     socket.once('close', keep(key, entry))
@@ -207,7 +214,7 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     guard,
     gater: {
       denyInboundConnection(remote) {
-        // A socket has its place since the guard has seen it.
+        // The guard has given the socket its place already.
         if (socketOf(remote) !== undefined) return false
         const entry = otherOf(remote)
         if (take(handshakes, counters.handshakes, entry, entry, () => true) !== undefined) return true
@@ -236,7 +243,7 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
           entry.connection = detail
           const party = { address: entry.address, peer: detail.remotePeer.toString() }
           streams.watch(detail, party)
-          // A connection without a socket of its own is read through one that has.
+          // A connection without its own socket is carried by another connection, which is paused itself.
           frames.watch(detail, entry.address, (ms) => entry.pause?.(ms))
         },
         { signal }
@@ -248,7 +255,8 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
 const keyOf = (kind: ListenerKind, port: number, address: string): string =>
   `${kind} ${port} ${canonicalAddress(address) ?? address}`
 
-/** libp2p adds the peer id to the address of a connection that has none. */
+/** Returns the key of a connection without its own socket. libp2p adds the peer id to its address later, so it is
+ * removed. */
 const keyOfOther = (peer: PeerId, { remoteAddr }: Pick<MultiaddrConnection, 'remoteAddr'>): string =>
   `${remoteAddr.toString().replace(/\/p2p\/[^/]+$/, '')} ${peer.toString()}`
 

@@ -5,14 +5,14 @@ import { boundedRegistrar, createRequestBounds, type RequestBounds } from './req
 import { carriesBytes } from './stream-messages.js'
 import { withOverrides } from './with-overrides.js'
 
-/** Connections that relays are about to hand over. */
+/** The limits for requests of relays to hand over a connection. */
 const maxRequests = { total: 256, network: 128, subnet: 128, ip: 64, peer: 32 }
 
 type Components = Parameters<ReturnType<typeof circuitRelayTransport>>[0]
 
 /**
- * The circuit transport of a node. Takes requests for connections (STOP) from relays of this node only, and bounds what they
- * may send with each.
+ * Creates the circuit transport of a node. It accepts requests for connections (STOP) only from relays of this node,
+ * and limits what they may send with each.
  */
 export const boundedCircuit = (): ((components: Components) => Transport) =>
   screenedCircuit((components: Components) => {
@@ -22,7 +22,7 @@ export const boundedCircuit = (): ((components: Components) => Transport) =>
     return circuitRelayTransport()(withOverrides(components, { registrar, upgrader }))
   })
 
-/** An upgrader that has the stream of a relayed connection freed of the bounds of a request. */
+/** Returns an upgrader that lifts the limits of a request from the stream of a relayed connection. */
 const freeing = (upgrader: Upgrader, requests: RequestBounds): Upgrader =>
   withOverrides(upgrader, {
     upgradeInbound(connection, options) {
@@ -35,7 +35,8 @@ const freeing = (upgrader: Upgrader, requests: RequestBounds): Upgrader =>
     }
   })
 
-/** Not in its interface; the version is pinned, and a test holds it. */
+/** Returns the stream of a relayed connection. It is not in the public interface; the version is pinned, and a test
+ * checks this. */
 function streamOf(connection: MultiaddrConnection): Stream {
   if ('stream' in connection && isStream(connection.stream)) return connection.stream
   throw new Error('this version of @libp2p/circuit-relay-v2 is not known here')

@@ -1,7 +1,7 @@
 import type { MessageStream, Stream, StreamMuxerFactory } from '@libp2p/interface'
 import { boundMessages } from './stream-messages.js'
 
-/** The frames of yamux that carry no data of a stream ("Spec for the yamux protocol", Header). */
+/** Frame types of yamux ("Spec for the yamux protocol", Header). */
 const frame = { data: 0, ping: 2 } as const
 
 interface Header {
@@ -14,16 +14,17 @@ interface Muxer {
   onRemoteStream(stream: Stream): void
 }
 
-/** What a peer that does not read may have sent to it besides data: 12 bytes each, and some 300 in memory. */
+/** The maximum number of frames without data that are kept for a peer that does not read. Each has 12 bytes, and takes
+ * about 300 in memory. */
 const maxUnreadFrames = 1024
 
 /**
- * Bounds what is kept for a peer that does not read. yamux answers every ping and every frame for a stream that is not there,
- * and keeps the answers: a peer that only writes would fill the memory, 24 bytes for each that it sends.
+ * Limits the memory for a peer that does not read. yamux answers every ping, and every frame for an unknown stream, and
+ * keeps the answers. A peer that only writes would fill the memory, with 24 bytes for each byte that it sends.
  *
- * While the connection takes nothing, pings stay unanswered; a peer that has more than 1,024 other frames sent to it
- * meanwhile loses the connection. Data is bounded by the windows of its streams, and messages as {@link boundMessages} says.
- * Throws for a muxer that is not yamux 8.
+ * While the connection accepts no data, pings are not answered. If more than 1,024 other frames wait for the peer
+ * meanwhile, the connection is closed. Data is limited by the windows of its streams, and messages by {@link
+ * boundMessages}. Throws for a muxer that is not yamux 8.
  */
 export const boundedMuxer =
   <C>(make: (components: C) => StreamMuxerFactory) =>

@@ -4,15 +4,16 @@ import type { Libp2pOptions } from 'libp2p'
 import type { Admission, AdmissionLimits } from './admission.js'
 import { guardedTransport } from './listener-guard.js'
 
-/** The transports of a node whose listeners are bounded. */
+/** Returns the transports of a node, with limits on their listeners. */
 export const boundedTransports = ({ guard }: Admission): NonNullable<Libp2pOptions['transports']> => [
   guardedTransport(tcp(), 'tcp', guard),
   guardedTransport(webSockets(), 'ws', guard)
 ]
 
 /**
- * Returns limits of libp2p that are never reached, so that ours are the ones that count: libp2p's know no prefixes, and
- * ten sockets that say nothing reach the one for connections that are not established yet.
+ * Returns limits for libp2p's connection manager that are never reached, so that only those of the admission apply. The
+ * limits of libp2p do not consider prefixes, and ten silent sockets exhaust its limit for connections that are not
+ * established.
  */
 export const beyond = ({
   connections,
@@ -26,13 +27,14 @@ export const beyond = ({
   inboundStreamProtocolNegotiationTimeout: handshakeTimeoutMs
 })
 
-/** Connections that a node dials itself. */
+/** The maximum number of connections that a node dials itself. */
 const maxOwnDials = 256
 
-/** For a relay. A peer sends it a frame for each piece of data, and opens a stream for each connection that is relayed. */
+/** The frame limits of a relay. A peer sends one frame for each piece of data, and opens one stream for each relayed
+ * connection. */
 export const relayFrames: AdmissionLimits['frames'] = { ip: 2000, subnet: 4000, network: 8000, streams: 100 }
 
-/** For a node that is no server: what a home needs, and not more. Streams and connections of a peer are the caller's. */
+/** The limits of a node that is not a server: enough for a home. */
 export const homeLimits: AdmissionLimits = {
   connections: { total: 256, network: 128, subnet: 64, ip: 32, peer: 8 },
   handshakes: { total: 64, network: 32, subnet: 16, ip: 8 },

@@ -2,12 +2,12 @@ import type { Stream } from '@libp2p/interface'
 import { ping, type Ping, type PingComponents } from '@libp2p/ping'
 import { gateOf, untilWritable } from '@postern/messages'
 
-/** How long one stream of pings may last, in ms: as long as with the library. */
+/** How long one stream of pings may last, in ms; the same as in the library. */
 const streamMs = 10_000
 
 /**
- * The ping service of libp2p, whose answers keep no more in memory than a window: the library's handler reads a stream into a
- * buffer without a bound while the peer does not read what it is sent. Throws for a version that has no such handler.
+ * Creates the ping service of libp2p with a handler that keeps at most one window in memory. The library's handler
+ * reads into an unlimited buffer while the peer does not read the answers. Throws for a version without such a handler.
  */
 export const boundedPing =
   () =>
@@ -18,7 +18,7 @@ export const boundedPing =
     return service
   }
 
-/** Sends back what comes, until the peer has no more. Never rejects. */
+/** Echoes the data of a stream until the peer ends it. Never rejects. */
 async function echo(stream: Stream): Promise<void> {
   const gate = gateOf(stream)
   const over = new AbortController()

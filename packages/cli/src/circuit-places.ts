@@ -1,40 +1,41 @@
 import type { Clock } from '@postern/interface'
 import { createPlaces, type Party, type PlaceLimits, type PlaceRefusal, type Places, prefixesOf } from '@postern/net'
 
-/** How long nothing has passed through a circuit that may be cut for another one, in ms. */
+/** How long a circuit must be idle before it may be closed for another one, in ms. */
 const idleMs = 5000
 
+/** One end of a relayed connection. */
 export interface CircuitEnd extends Party {
   readonly peer: string
 }
 
-/** From the peer that asks for a circuit to the one that is reached through it. */
+/** The ends of a circuit: the peer that requested it, and the peer that it leads to. */
 export interface CircuitRoute {
   readonly from: CircuitEnd
   readonly to: CircuitEnd
 }
 
-/** The places of relayed connections, by what asked for each. */
+/** The places of relayed connections. */
 export interface CircuitPlaces<Member> {
-  /** Circuits that have a place. */
+  /** The number of circuits with a place. */
   readonly used: number
-  /** Takes a place for a circuit, or returns why there is none. May cut idle circuits. */
+  /** Takes a place for a circuit, or returns the level at which there is none. May close idle circuits. */
   take(member: Member, route: CircuitRoute): PlaceRefusal | undefined
-  /** Tells how to cut a circuit. One that cannot be cut keeps its place until it is freed. */
+  /** Sets the function that closes a circuit. A circuit without one keeps its place until it is freed. */
   carries(member: Member, cut: () => void): void
-  /** Bytes have passed through the circuit. */
+  /** Records that bytes have passed through the circuit. */
   moved(member: Member): void
   /** Gives the place back. Idempotent. */
   free(member: Member): void
 }
 
-/** How many circuits there are in all, from one peer, one IP address and one subnet, and to one of each. */
+/** The maximum number of circuits in total, from each peer, IP address, subnet and network, and to each of these. */
 export interface CircuitLimits extends PlaceLimits {
   readonly peer: number
 }
 
 interface Circuit {
-  /** In each table where the circuit has a place. */
+  /** The keys of the destination tables in which the circuit has a place. */
   readonly arrivals: readonly string[]
   readonly fromIp: string | undefined
   cut?: () => void
@@ -42,15 +43,17 @@ interface Circuit {
 }
 
 /**
- * Counts the circuits from a peer and its prefixes, and by themselves those to a peer and its prefixes.
+ * Creates the places of circuits. Counts the circuits from each peer and its prefixes, and separately those to each
+ * peer and its prefixes.
  *
- * A peer does not choose which others ask for it. So the places at one destination are shared between the prefixes of
- * the sources: one address or subnet gets half of them at most, two a third each. Where none is left, the oldest idle
- * circuit of the prefix that holds most is cut for a source at another address whose prefix holds less.
+ * A peer cannot choose which others connect to it. So the places at one destination are shared between the prefixes of
+ * the sources: one address or subnet gets at most half of them, two get at most a third each. If there is none left,
+ * the oldest idle circuit of the prefix that holds the most is closed for a source at another address with a prefix
+ * that holds less.
  */
 export function createCircuitPlaces<Member>(limits: CircuitLimits, clock: Clock): CircuitPlaces<Member> {
   const departures = createPlaces<Member>(limits)
-  /** By destination. Those of no circuit are removed, so that there are never more than circuits. */
+  /** The places at each destination. Destinations without circuits are removed, so the circuits bound their number. */
   const arrivals = new Map<string, Places<Member>>()
   const circuits = new Map<Member, Circuit>()
 
@@ -66,7 +69,7 @@ export function createCircuitPlaces<Member>(limits: CircuitLimits, clock: Clock)
     }
   }
 
-  /** Takes a place in one table, also that of idle circuits. */
+  /** Takes a place in one table, also that of an idle circuit. */
   function takeIn(places: Places<Member>, member: Member, from: CircuitEnd): PlaceRefusal | undefined {
     const fromIp = prefixesOf(from.address)?.ip
     const mayGo = (each: Member): boolean => {
@@ -111,7 +114,7 @@ export function createCircuitPlaces<Member>(limits: CircuitLimits, clock: Clock)
       let refusal = takeIn(departures, member, from)
       for (const { level, total, key } of bounded) {
         if (refusal !== undefined) break
-        // What is full is the destination, whichever prefix of the source has no share left of it.
+        // Report the level of the destination, which is full for the prefix of the source.
         const full = takeIn(arrivalsAt(key, total), member, { address: from.address, peer: from.peer })
         if (full !== undefined) refusal = full === 'address' ? full : level
       }

@@ -1,11 +1,11 @@
 import type { Connection, Stream, StreamMuxer } from '@libp2p/interface'
 
 /**
- * Calls `opened` for each stream that the peer opens over a connection, before its protocol is known. libp2p tells of
- * them when the protocol is agreed on, which a peer can put off.
+ * Calls `opened` for each stream that the peer opens over a connection, before its protocol is known. libp2p reports
+ * streams only when the protocol is negotiated, which a peer can delay.
  *
- * The multiplexer of a connection is not in its interface; the version is pinned, and a test holds it. Throws where there
- * is none.
+ * The multiplexer of a connection is not in its public interface; the version is pinned, and a test checks this. Throws
+ * if there is none.
  */
 export function onStream(connection: Connection, opened: (stream: Stream) => void): void {
   if (!('muxer' in connection) || !isMuxer(connection.muxer))

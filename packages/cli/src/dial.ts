@@ -3,18 +3,18 @@ import { printable } from '@postern/interface'
 import { readDialAddress } from './peers.js'
 import { formatMs } from './terminal.js'
 
-/** What a connection to a peer is like. */
+/** The properties of a connection to a peer. */
 export interface Dialled {
   readonly address: string
   readonly peerId: string
-  /** Where the connection leads. */
+  /** The remote address of the connection. */
   readonly remoteAddress: string
-  /** False: a relay stands between. */
+  /** False if the connection goes through a relay. */
   readonly direct: boolean
-  /** What the relay lets through; null where it sets no limit, or there is none. */
+  /** The limits of the relay; null if it sets none, or if there is no relay. */
   readonly limits: { readonly seconds: number | null; readonly bytes: number | null } | null
   readonly connectMs: number
-  /** There and back, over the connection that is there then. */
+  /** The round-trip time over the connection that is used then. */
   readonly rttMs: number
 }
 
@@ -22,7 +22,7 @@ interface Ping {
   ping(peer: PeerId, options?: AbortOptions): Promise<number>
 }
 
-/** Connects to a peer, also where there is a connection already, and measures the way there and back. */
+/** Connects to a peer, even if there is a connection already, and measures the round-trip time. */
 export async function dialOnce(
   node: Libp2p,
   pings: Ping,
@@ -45,11 +45,14 @@ export async function dialOnce(
   }
 }
 
+/** Formats the properties of a connection. */
 export function formatDialled({ direct, limits, remoteAddress, connectMs, rttMs }: Dialled): string {
-  const most = [
+  const limitTexts = [
     ...(limits?.seconds == null ? [] : [`${limits.seconds} s`]),
     ...(limits?.bytes == null ? [] : [`${Math.round(limits.bytes / 1024)} KiB`])
   ]
-  const how = direct ? 'directly' : `through a relay${most.length === 0 ? '' : ` (at most ${most.join(' or ')})`}`
+  const how = direct
+    ? 'directly'
+    : `through a relay${limitTexts.length === 0 ? '' : ` (at most ${limitTexts.join(' or ')})`}`
   return `connected ${how} to ${remoteAddress} in ${formatMs(connectMs)}, round trip ${formatMs(rttMs)}`
 }

@@ -4,7 +4,7 @@ import { describeNext } from './next-steps.js'
 import { type Colors, formatStrategies, formatVerdict, wrap } from './terminal.js'
 import type { NamedWitness } from './trial.js'
 
-/** What a doctor has found out. */
+/** The findings of `postern doctor`. */
 export interface Findings {
   readonly report: Report
   readonly shown: Shown
@@ -12,7 +12,7 @@ export interface Findings {
   readonly dryRun: boolean
   /** Command lines to run next. */
   readonly steps?: readonly string[]
-  /** The width of the terminal; undefined where lines are as long as they are. */
+  /** The width of the terminal; undefined if lines are not wrapped. */
   readonly columns?: number | undefined
 }
 
@@ -22,7 +22,7 @@ const readBackText = {
   lost: 'asked again, and the mapping was gone'
 } as const
 
-/** The findings for people. */
+/** Formats the findings as text. */
 export function describe({ report, shown, witnesses, dryRun, steps = [], columns }: Findings, colors: Colors): string {
   const { verdict, cause, gateway, externalAddresses, candidates, advice } = report
   const waits = waitText(report.strategies)
@@ -51,7 +51,7 @@ export function describe({ report, shown, witnesses, dryRun, steps = [], columns
   return lines.join('\n')
 }
 
-/** What is waited for; empty where nothing is. */
+/** Returns which strategies still wait for an answer; empty if none does. */
 export const waitText = (strategies: Report['strategies']): string =>
   strategies
     .flatMap(({ name, waitingFor }) =>
@@ -65,7 +65,7 @@ export const waitText = (strategies: Report['strategies']): string =>
     )
     .join(', ')
 
-/** What STUN servers have shown of the NAT. */
+/** Formats the NAT behaviour that STUN servers have shown. */
 function natText({ nat, strategies }: Report): string {
   if (nat?.mapping == null && nat?.filtering == null) {
     const isSilent = strategies.every(({ kind, state }) => kind !== 'observer' || state !== 'active')
@@ -80,13 +80,13 @@ const outcomeText = {
   inconclusive: 'did not say'
 } as const
 
-/** Null for a peer that could be asked. */
+/** Returns why a peer could not be asked; null if it could. */
 export function whyNotAsked({ failure, isWitness }: NamedWitness): string | null {
   if (failure !== null) return `not connected: ${failure}`
   return isWitness ? null : 'not asked: it does not offer AutoNAT v2 (`postern relay` does)'
 }
 
-/** What a peer said of each address that it was asked about, or why it said nothing. */
+/** Returns the answer of a peer about each address, or why there is none. */
 export function answersOf(named: NamedWitness, { candidates }: Report): readonly string[] {
   const answers = candidates.flatMap(({ address, evidence }) =>
     evidence.filter(({ party }) => party === named.id).map(({ outcome }) => `${outcomeText[outcome]} (${address})`)

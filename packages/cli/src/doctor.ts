@@ -12,37 +12,41 @@ import { colorsFor, formatStrategy } from './terminal.js'
 import { columnsOf } from './wrap-lines.js'
 import type { NamedWitness, OpenTrial, Trial } from './trial.js'
 
+/** The options of {@link doctor}. */
 export interface DoctorOptions {
   readonly openTrial: OpenTrial
   readonly json: boolean
-  /** Only discover: map nothing. */
+  /** Whether to only discover, and map nothing. */
   readonly dryRun: boolean
-  /** Say what is known after the first look. */
+  /** Whether to report after the first pass, without waiting for slow routers. */
   readonly quick: boolean
-  /** What `--via` was given. */
+  /** The text of `--via`. */
   readonly via: string
-  /** The port that is tried; undefined for any. */
+  /** The port to try; undefined for a free one. */
   readonly port: number | undefined
 }
 
-/** What a trial mapping has shown beyond the report. */
+/** The results of a trial mapping beyond the report. */
 export interface Shown {
-  /** Asked for again, the mapping was… */
+  /** How the mapping was when it was requested again. */
   readonly readBack: 'same' | 'other' | 'lost' | undefined
   readonly hairpin: NatReport['hairpin']
 }
 
-/** Sockets are opened and a store is read in less, in ms. */
+/** The time limit for starting, in ms: opening sockets and reading a store take less. */
 const startMs = 5000
-/** Nothing is worth waiting longer for, in ms. */
+/** The time limit for the first pass, in ms. */
 const patienceMs = 10_000
-/** Routers that answer slowly are waited for so long, from the start, in ms. */
+/** How long to wait for slow routers, from the start, in ms. */
 const answerMs = 15_000
-/** Peers are dialled, dial back, and are dialled again when they were not there, in ms. */
+/** How long to wait for peers, from the start, in ms: they are dialled, dial back, and are dialled again after a
+ * failure. */
 const witnessMs = 14_000
-/** STUN servers are given up after 7.5 s, and what a NAT lets in is waited for. */
+/** How long to wait for STUN servers, from the start, in ms: they are given up after 7.5 s, and the filtering test
+ * needs time. */
 const observeMs = 9000
-/** Renewals keep a distance of 4 s (RFC 6887 §11.2.1), and a try may take 2 s. */
+/** The time limit for requesting the mapping again, in ms: renewals are 4 s apart (RFC 6887 §11.2.1), and one may take
+ * 2 s. */
 const readBackMs = 6500
 const hairpinMs = 1500
 
@@ -61,7 +65,7 @@ export async function doctor(
     return exitCodes.unknown
   }
   const trial = await openTrial(network)
-  // Where both are one terminal, the table at the end says the same again.
+  // If both are the same terminal, the table at the end would repeat it.
   const showsProgress = err.isTTY === true && out.isTTY !== true
   if (!json) {
     line(err, progress.dim(dryRun ? 'Looking, and changing nothing …' : 'Trying with a port of this program …'))
@@ -74,7 +78,7 @@ export async function doctor(
   let witnesses: readonly NamedWitness[] = []
   try {
     const began = systemHost.clock.monotonicMs()
-    // Interrupted while it was being opened: nothing is mapped any more.
+    // Map nothing if the user interrupted while the trial was being opened.
     if (!signal.aborted) await bounded(trial.start(), startMs, signal)
     await bounded(trial.firstPass(), patienceMs, signal)
     const told = (text: string): void => {
@@ -99,7 +103,7 @@ export async function doctor(
   }
   if (signal.aborted && !json) line(err, 'Interrupted; what was mapped is released.')
   if (json) {
-    // The report knows those who answered only.
+    // The report contains only the peers that answered.
     for (const named of witnesses) {
       const why = whyNotAsked(named)
       if (why !== null) line(err, `! ${named.peer} is ${why}`)
@@ -113,7 +117,8 @@ export async function doctor(
   return codeOfWitnesses(report, witnesses) ?? codeOf(report.verdict)
 }
 
-/** Resolves when no strategy waits for an answer any more, or something is mapped. Tells what is waited for. */
+/** Resolves when no strategy waits for an answer any more, or when a port is mapped. Calls `told` with what it waits
+ * for. */
 function answered(trial: Trial, told: (text: string) => void): Promise<void> {
   return new Promise((resolve) => {
     let text = ''
@@ -130,7 +135,7 @@ function answered(trial: Trial, told: (text: string) => void): Promise<void> {
   })
 }
 
-/** Resolves when something can be said. */
+/** Resolves when there is a verdict. */
 function decided(trial: Trial): Promise<void> {
   return new Promise((resolve) => {
     const look = (): void => {
@@ -141,7 +146,7 @@ function decided(trial: Trial): Promise<void> {
   })
 }
 
-/** Resolves when every STUN server has been asked, and has answered or not. */
+/** Resolves when every STUN server has answered or failed. */
 function observed(trial: Trial): Promise<void> {
   return new Promise((resolve) => {
     const look = (): void => {
@@ -156,7 +161,7 @@ function observed(trial: Trial): Promise<void> {
   })
 }
 
-/** Asks for the mapping again, which shows whether it is still the same, and dials it from inside. */
+/** Requests the mapping again, which shows whether it is still the same, and dials it from inside. */
 async function examine(trial: Trial, signal: AbortSignal): Promise<Shown> {
   const [mapped] = trial.report().candidates.filter(({ type }) => type === 'mapped')
   if (mapped === undefined) return { readBack: undefined, hairpin: 'unknown' }
@@ -175,7 +180,8 @@ async function examine(trial: Trial, signal: AbortSignal): Promise<Shown> {
   return { readBack, hairpin }
 }
 
-/** Whether the router turns back what is meant for its own external address (RFC 4787 §6). Says nothing of others. */
+/** Tests hairpinning: whether the router returns connections to its own external address (RFC 4787 §6). This does not
+ * show reachability from outside. */
 async function dialOurselves(
   trial: Trial,
   address: string,
@@ -187,11 +193,11 @@ async function dialOurselves(
   const outcome = await bounded(trial.arrives(address, port, call), hairpinMs, signal)
   over.abort()
   if (outcome === true) return 'works'
-  // Interrupted, it has not been tried long enough.
+  // After an interruption, the test was too short for a result.
   return signal.aborted ? 'unknown' : 'fails'
 }
 
-/** With `--dry-run` nothing is to be made reachable, on purpose. */
+/** Removes the advice about a missing port, because `--dry-run` opens none on purpose. */
 const withoutPortAdvice = (report: Report): Report => ({
   ...report,
   advice: report.advice.filter((text) => !text.startsWith('No port of this program listens'))
@@ -200,7 +206,7 @@ const withoutPortAdvice = (report: Report): Report => ({
 const withHairpin = (report: Report, { hairpin }: Shown): Report =>
   hairpin === 'unknown' ? report : { ...report, nat: { mapping: null, filtering: null, ...report.nat, hairpin } }
 
-/** Waits for something, but no longer than so. */
+/** Waits for a promise with a timeout. Resolves to undefined after it. */
 async function bounded<T>(work: Promise<T>, ms: number, signal: AbortSignal): Promise<T | undefined> {
   const over = new AbortController()
   const call = { signal: anySignal([signal, over.signal]) }

@@ -1,6 +1,6 @@
 import type { Verdict } from '@postern/core'
 
-/** What the process ends with. */
+/** The exit codes of the process. */
 export const exitCodes = {
   success: 0,
   failed: 1,
@@ -11,4 +11,5 @@ export const exitCodes = {
   refused: 13
 } as const
 
+/** Returns the exit code of a verdict. */
 export const codeOf = (verdict: Verdict): number => (verdict === 'public' ? exitCodes.success : exitCodes[verdict])

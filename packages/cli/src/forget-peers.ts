@@ -1,35 +1,37 @@
 import type { Connection, Libp2pEvents, Peer, PeerId, PeerStore, Startable, TypedEventTarget } from '@libp2p/interface'
 
+/** The options of {@link forgetPeers}. */
 export interface ForgetPeersInit {
-  /** Returns whether the node needs what it knows of a peer after the peer has gone.
-   * @default no peer's */
+  /** Returns whether to keep the data of a peer after it has disconnected.
+   * @default no peer is kept */
   readonly isKept?: (peer: PeerId) => boolean
 }
 
+/** The libp2p components that the service needs. */
 export interface ForgetPeersComponents {
   readonly events: TypedEventTarget<Libp2pEvents>
   readonly peerStore: Pick<PeerStore, 'delete'>
   readonly connectionManager: { getConnections(peer: PeerId): Connection[] }
 }
 
-/** Identify, which tells of a peer, ends at most so long after the connection, in ms. */
+/** How long after a disconnect identify may still update a peer, in ms. */
 const afterwardsMs = 10_000
 
 /** A libp2p service that removes a peer from the peer store when its last connection is closed. */
 export interface ForgetPeers extends Startable {
-  /** Peers that were removed. */
+  /** The number of peers that were removed. */
   readonly forgotten: number
 }
 
 /**
- * Removes what a peer leaves behind. libp2p keeps each identified peer for six hours, 33 kB of it with the addresses,
- * the signed record and the protocols that the peer told, and peer ids cost nothing.
+ * Removes the data of disconnected peers. libp2p keeps each identified peer for six hours: up to 33 kB with its
+ * addresses, signed record and protocols. Peer ids cost nothing, so an attacker could fill the memory.
  */
 export const forgetPeers =
   ({ isKept = () => false }: ForgetPeersInit = {}) =>
   ({ events, peerStore, connectionManager }: ForgetPeersComponents): ForgetPeers => {
     let forgotten = 0
-    /** When peers have gone, those of the last seconds. */
+    /** The times of the disconnects of the last seconds. */
     const gone = new Map<string, number>()
 
     async function forget(peer: PeerId): Promise<void> {
@@ -38,7 +40,7 @@ export const forgetPeers =
         await peerStore.delete(peer)
         forgotten++
       } catch (error) {
-        // The node stops, and its store with it.
+        // The node is stopping, together with its store.
         if (!(error instanceof Error)) throw error
       }
     }
@@ -48,8 +50,8 @@ export const forgetPeers =
       gone.set(detail.toString(), nowMs)
       void forget(detail)
     }
-    /** What is told of a peer that has gone meanwhile: identify ends after the connection. What is learned of a peer before
-     * it is dialled, the address of a relay for example, must stay. */
+    /** Removes data that arrives after the disconnect, because identify may end later than the connection. Data that
+     * arrives before a peer is dialled, such as the address of a relay, must stay. */
     const updated = ({ detail }: CustomEvent<{ readonly peer: Peer }>): void => {
       const atMs = gone.get(detail.peer.id.toString()) ?? Number.NEGATIVE_INFINITY
       if (performance.now() - atMs <= afterwardsMs) void forget(detail.peer.id)

@@ -2,59 +2,61 @@ import type { Connection } from '@libp2p/interface'
 import type { Clock } from '@postern/interface'
 import { type Prefixes, prefixesOf } from '@postern/net'
 
-/** How many frames a peer may have processed. */
+/** The maximum number of frames that are processed for peers. */
 export interface FrameLimits {
-  /** Small frames in a second, of an IP address (IPv6: a /64), a subnet (/24, /48) and a network (/16, /32). */
+  /** Small frames in a second, from an IP address (IPv6: a /64), a subnet (/24, /48) and a network (/16, /32). */
   readonly ip: number
   readonly subnet: number
   readonly network: number
-  /** Streams that are opened within a second over one connection. */
+  /** Streams that are opened in a second over one connection. */
   readonly streams: number
 }
 
 /**
- * Bounds the time that small frames of peers take: one of 12 bytes costs as much as one that is full of data.
+ * Limits the time for small frames of peers: a frame of 12 bytes costs as much time as one that is full of data.
  *
- * What has been read from a socket is processed, so an address can send more than its share at once. What is beyond it
- * the address pays for alone, with a pause. Its subnet and its network are charged for the share only, which is never more
- * than what is free around it: of the rate of a subnet one address gets half at most, and two get a third each.
+ * Data that was read from a socket must be processed, so an address can exceed its share for a moment. The address
+ * alone pays for the excess, with a pause. Its subnet and its network are charged only for the share, which is never
+ * more than what is free in the enclosing prefix: one address gets at most half of the rate of a subnet, two get at
+ * most a third each.
  */
 export interface FrameBudget {
-  /** Counts the frames of a connection. Calls `pause` with a time in ms where its address has had more than its share. */
+  /** Counts the frames of a connection. Calls `pause` with a time in ms if its address has exceeded its share. */
   watch(connection: Connection, address: string, pause: (ms: number) => void): void
-  /** Returns how long nothing is to be read from a new socket of the address, in ms. */
+  /** Returns how long not to read from a new socket of the address, in ms. */
   waitMs(address: string): number
 }
 
-/** A frame that carries more has its bytes limited by the window of its stream. */
+/** The size below which a frame counts as small. The window of the stream limits larger ones. */
 const smallBytes = 1024
-/** What may come at once after a silence, in seconds of the rate. */
+/** The burst after a silence, in seconds of the rate. */
 const burstSeconds = 2
 const maxPauseMs = 60_000
-/** Prefixes that have sent nothing lately are forgotten when there are more. */
+/** The number of prefixes above which idle ones are forgotten. */
 const maxPrefixes = 1024
 
 const frame = { data: 0, ping: 2, syn: 1 } as const
 
-/** The frames of a prefix. */
+/** The frame counts of a prefix. */
 interface Share {
   readonly rate: number
   readonly capacity: number
-  /** Those that were within the shares. Decays, so that it is at each time the sum of the prefixes in it. */
+  /** The frames within the shares. It decays like those of the prefixes inside, so it is always their sum. */
   used: number
-  /** Those that were not, less the rate. */
+  /** The frames beyond the shares, reduced by the rate over time. */
   beyond: number
   atMs: number
 }
 
-/** An IP address. */
+/** The account of an IP address. */
 interface Account {
   readonly share: Share
-  /** Frames that it may still send; below 0 the frames that it pays for with a pause. */
+  /** The number of frames that it may still send; if negative, the number that it pays for with a pause. */
   left: number
   atMs: number
 }
 
+/** Creates a frame budget. */
 export function createFrameBudget(limits: FrameLimits, clock: Clock): FrameBudget {
   const accounts = new Map<string, Account>()
   const shares = new Map<string, Share>()
@@ -108,7 +110,7 @@ export function createFrameBudget(limits: FrameLimits, clock: Clock): FrameBudge
     return account
   }
 
-  /** Counts a frame. Returns how long the address has to wait, in ms. */
+  /** Counts a frame. Returns how long the address must wait, in ms. */
   function take({ ip, subnet, network }: Prefixes, nowMs: number): number {
     const account = accountOf(ip, nowMs)
     const inner = account.share
@@ -121,7 +123,8 @@ export function createFrameBudget(limits: FrameLimits, clock: Clock): FrameBudge
       return 0
     }
     for (const share of [middle, outer]) share.beyond = Math.min(share.beyond + 1, (maxPauseMs * share.rate) / 1000)
-    // The more addresses of a prefix do this, the longer each of them waits, so that all together have no more than its rate.
+    // The more addresses of a prefix exceed their share, the longer each waits, so that together they do not exceed its
+    // rate.
     const price = 1 + Math.max(middle.beyond / middle.capacity, outer.beyond / outer.capacity)
     account.left = Math.max(Math.min(account.left, 0) - price, (-maxPauseMs * limits.ip) / 1000)
     return (-account.left * 1000) / limits.ip
@@ -142,7 +145,7 @@ export function createFrameBudget(limits: FrameLimits, clock: Clock): FrameBudge
           secondEndsMs = nowMs + 1000
           opened = 0
         }
-        // The multiplexer ends the connection then, and handles none of the frames that it has read already.
+        // The error makes the multiplexer close the connection and drop the frames that it has already read.
         if (++opened > limits.streams) throw new Error('the peer opens too many streams')
       }
 
@@ -173,6 +176,7 @@ interface Muxer {
   }): void
 }
 
-/** The method is not in its interface; the version is pinned, and a test holds it. */
+/** Returns whether a muxer has the method. It is not in the public interface; the version is pinned, and a test checks
+ * this. */
 const isMuxer = (muxer: unknown): muxer is Muxer =>
   typeof muxer === 'object' && muxer !== null && 'handleFrame' in muxer && typeof muxer.handleFrame === 'function'

@@ -7,48 +7,50 @@ import { withOverrides } from './with-overrides.js'
 /** A request of a peer to the relay. */
 export interface Ask {
   readonly connection: Connection
-  /** RESERVE or CONNECT, if the peer asks for something that there is. */
+  /** RESERVE or CONNECT; undefined for an unknown request. */
   readonly type: string | undefined
 }
 
-/** What goes on between the relay and the peers that ask it. */
+/** The callbacks for requests to the relay. */
 export interface HopWatch {
-  /** The server reads the request next: until this function and the server's next await are over, no other is read. */
+  /** Called before the server handles a request. It handles no other one until its next await. */
   asked(ask: Ask): void
-  /** The request has been answered, or never will be. */
+  /** Called when the request is answered or given up. */
   over(ask: Ask): void
-  /** A stream to the far end is open: STOP is about to be asked over it. */
+  /** Called when a stream to the far end is open, before STOP is sent over it. */
   stopping(ask: Ask, far: Stream, connection: Connection): void
-  /** The stream of the request becomes one end of a relayed connection, and that of STOP the other. */
+  /** Called when the stream of the request and the stream of STOP become the ends of a relayed connection. */
   carries(ask: Ask, near: Stream, far: Stream): void
-  /** Bytes have passed through the relayed connection. */
+  /** Called when bytes have passed through the relayed connection. */
   moved(ask: Ask): void
-  /** What the server is about to answer to RESERVE or CONNECT. Returns what is to be answered. */
+  /** Called with the status that the server is about to send for RESERVE or CONNECT. Returns the status to send. */
   answering(ask: Ask, status: string): string
 }
 
 /**
- * Puts right what `circuitRelayServer()` of @libp2p/circuit-relay-v2 4.2 tells others, and lets the answers be watched.
+ * Corrects what `circuitRelayServer()` of @libp2p/circuit-relay-v2 4.2 sends, and reports its requests and answers.
  *
- * It has one number for the longest duration of a relayed connection, in milliseconds, which it both acts upon and sends.
- * The spec has seconds there (circuit relay v2, "Limit"): others read 33 hours for its two minutes. And whom a connection
- * gater turns away it tells PERMISSION_DENIED, where others say that there is no place.
+ * - It uses and sends the maximum duration of a relayed connection in milliseconds. The spec has seconds there (circuit
+ * relay
+ *   v2, "Limit"), so other implementations read 33 hours instead of two minutes.
+ * - It answers PERMISSION_DENIED if a connection gater refuses a peer. Other implementations answer that there is no
+ * place.
+ * - It joins the two streams of a circuit with a `pipe()` that names the first stream twice, and so keeps every relayed
+ * byte in
+ *   memory until the circuit ends. {@link joinStreams} carries the bytes instead; the server gets stand-ins, which carry no
+ *   bytes and forward its `abort()`.
+ * - It only closes one direction of a stream to a far end that refuses, is silent or violates the protocol, and forgets
+ * one for
+ *   which the near end no longer waits. Both are reset here.
  *
- * It joins the two streams of a circuit in a way that keeps every relayed byte in memory until the circuit ends: its `pipe()`
- * names the first stream twice, and what the second mention buffers is never read. {@link joinStreams} carries the bytes
- * instead, and the server is given stand-ins, which carry none and pass on its `abort()`.
- *
- * A stream to a far end that refuses, says nothing or breaks the protocol it closes, which ends one direction only, and one that
- * the near end does not wait for any more it forgets. Both are reset here.
- *
- * There is no option for any of it. These are methods that are not in its interface; the version is pinned, and a test
- * compares what a peer reads. Throws where they are not there.
+ * There are no options for this, so methods are replaced that are not in the public interface. The version is pinned,
+ * and a test compares what a peer reads. Throws if the methods are missing.
  */
 export function onTheWire(server: CircuitRelayService, watch: HopWatch): void {
   if (!hasInternals(server)) throw new Error('this version of @libp2p/circuit-relay-v2 is not known here')
   const handleHopProtocol = server.handleHopProtocol.bind(server)
   const stopHop = server.stopHop.bind(server)
-  /** The far end of the circuit that is being made, from `stopHop` to `unwrap`. */
+  /** The far end of the circuit that is being created, from `stopHop` to `unwrap`. */
   const making = new AsyncLocalStorage<Making>()
 
   server.handleHopProtocol = (hop, options) => {
@@ -111,7 +113,7 @@ export function onTheWire(server: CircuitRelayService, watch: HopWatch): void {
   }
 }
 
-/** The connection, which tells of each stream that is opened over it. */
+/** Returns the connection with a `newStream` that calls `opened` for each stream. */
 const telling = (connection: Connection, opened: (stream: Stream) => void): Connection => {
   const newStream: Connection['newStream'] = async (...call) => {
     const stream = await connection.newStream(...call)
@@ -121,10 +123,10 @@ const telling = (connection: Connection, opened: (stream: Stream) => void): Conn
   return withOverrides(connection, { newStream })
 }
 
-/** The circuit that is made for a request. */
+/** The circuit that is being created for a request. */
 interface Making {
   readonly ask: Ask
-  /** Once the far end has taken it, and until the two are joined. */
+  /** The far end, after it has accepted and until the two are joined. */
   end: FarEnd | undefined
 }
 
@@ -134,7 +136,7 @@ interface FarEnd {
   readonly maxBytes: number | undefined
 }
 
-/** What the server pipes in the place of a stream: no message comes out of it, and it ends when the circuit has. */
+/** Stands in for a stream that the server pipes: it emits no messages, and ends with the circuit. */
 class StandIn extends EventTarget {
   readonly #stream: Stream
   writeStatus: 'writable' | 'closed' = 'writable'
@@ -149,7 +151,7 @@ class StandIn extends EventTarget {
   async close(): Promise<void> {
     this.writeStatus = 'closed'
   }
-  /** The server aborts a circuit whose time is over, or when it stops. */
+  /** Called by the server when the time of the circuit is over, or when the server stops. */
   abort(error: Error): void {
     this.#stream.abort(error)
   }
@@ -191,7 +193,7 @@ const hasInternals = (server: object): server is Internals =>
   'stopHop' in server &&
   typeof server.stopHop === 'function'
 
-/** A copy: the server's own number stays what it acts upon. */
+/** Returns a copy of a message with the duration in seconds. The server continues to use its own number. */
 function inSeconds<T extends Limited>(message: T): T {
   const { limit } = message
   if (limit?.duration === undefined) return message

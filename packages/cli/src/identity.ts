@@ -15,26 +15,26 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { stat } from 'node:fs/promises'
 import { Failure } from './output.js'
 
-/** Where a key lies that the user has not given a place. Throws a {@link Failure} if there is no home folder. */
+/** Returns the default path of a key. Throws a {@link Failure} if there is no home folder. */
 export function defaultKeyPath(name: string): string {
   const path = stateFile(`${name}.key`)
   if (path === undefined) throw new Failure('there is no home folder for the key. Set HOME, or name a file with --key')
   return path
 }
 
-/** A disk takes milliseconds. One that takes longer, in ms, is taken for one that is away. */
+/** The time limit for the disk, in ms; it normally takes milliseconds. */
 const answerMs = 10_000
-/** A key is written in milliseconds. What is older, in ms, was left by a process that was killed. */
+/** The age after which a temporary file counts as left by a killed process, in ms. A key is written in milliseconds. */
 const leftoverMs = 60_000
-/** Another process that makes the same key has so long for it. */
+/** How often, and with which pauses, to wait for another process that creates the same key. */
 const tries = { count: 60, pauseMs: 50 } as const
 
 /**
- * The private key in a file, as libp2p writes it (protobuf; kubo and go-libp2p read the same). Makes one, with mode 0600,
- * if there is no file, or an empty one: a full disk or a power cut leaves those, and they hold no key. Of two processes that
- * make one at the same time, both get the same key.
+ * Loads a private key in the format of libp2p (protobuf, as kubo and go-libp2p use it). Creates one with mode 0600 if
+ * there is no file, or an empty one, which a full disk or a power failure may leave. Two processes that create a key at
+ * the same time get the same key.
  *
- * Rejects with an error that says what to do: a key that cannot be read is never written over.
+ * Rejects with a {@link Failure} that says what to do. Never overwrites a key that cannot be read.
  */
 export async function loadKey(path: string, warn: (text: string) => void): Promise<PrivateKey> {
   const over = new AbortController()
@@ -65,7 +65,7 @@ function parse(bytes: Uint8Array, path: string): PrivateKey {
   }
 }
 
-/** Undefined if there is no file. */
+/** Resolves to the content of the file; undefined if there is none. */
 async function read(path: string): Promise<Uint8Array | undefined> {
   try {
     return await readRegularFile(path)
@@ -80,7 +80,7 @@ async function read(path: string): Promise<Uint8Array | undefined> {
 
 const newKey = async (): Promise<Uint8Array> => privateKeyToProtobuf(await generateKeyPair('Ed25519'))
 
-/** Resolves with the key that is in the file then: the new one, or the one of a process that was faster. */
+/** Creates a key. Resolves to the key in the file: the new one, or that of a process that was faster. */
 async function make(path: string): Promise<Uint8Array> {
   const bytes = await newKey()
   try {
@@ -96,7 +96,7 @@ async function make(path: string): Promise<Uint8Array> {
   )
 }
 
-/** Writes a key over an empty file, unless another process has done so. */
+/** Writes a key to an empty file, unless another process has done so. */
 async function refill(path: string, warn: (text: string) => void): Promise<Uint8Array> {
   try {
     for (let each = 0; each < tries.count; each++) {

@@ -20,7 +20,8 @@ import { colorsFor } from './terminal.js'
 import { version } from './version.js'
 import { columnsOf, wrapLines } from './wrap-lines.js'
 
-/** Runs the command line and sets the process's exit code. What a command needs is loaded for that command only. */
+/** Runs the command line, sets the exit code and ends the process. Each command loads only the modules that it
+ * needs. */
 export async function run(args: readonly string[]): Promise<void> {
   const shell: Shell = {
     output: { out: process.stdout, err: process.stderr },
@@ -35,7 +36,7 @@ export async function run(args: readonly string[]): Promise<void> {
     .version(version(), '-v, --version')
     .addOption(colorOption())
     .exitOverride()
-    // Texts wrap in a terminal of 40 columns too.
+    // Wrap the help even in a terminal of 40 columns.
     .configureHelp({ minWidthToWrap: 10 })
     .configureOutput({
       writeOut: (text) => void process.stdout.write(wrapLines(text, columnsOf(process.stdout))),
@@ -66,7 +67,7 @@ ${codesText('all')}`
     } else if (error instanceof CommanderError) {
       shell.finish(error.exitCode === 0 ? exitCodes.success : exitCodes.usage)
     } else {
-      // Node would write the text as it is, whatever a peer put into it.
+      // Node.js would write the message unescaped, although it may contain text of a peer.
       line(process.stderr, error instanceof Error ? (error.stack ?? error.message) : String(error))
       shell.finish(exitCodes.failed)
     }
@@ -76,26 +77,27 @@ ${codesText('all')}`
   await leave(shell.output)
 }
 
-/** Commander's words for an argument that is wrong: `option '--lifetime <time>' argument '5x' is invalid. Give …`. */
+/** Shortens the message of commander for an invalid argument: `option '--lifetime <time>' argument '5x' is invalid.
+ * Give …`. */
 const plainError = (text: string): string =>
   text
     .replace(/option '(--[\w-]+)[^']*' argument '(.*)' is invalid\. /s, "$1 '$2': ")
     .replace(/command-argument value '(.*)' is invalid for argument '([^']*)'\. /s, "<$2> '$1': ")
 
-/** A disk answers within this time, in ms, or is away. */
+/** How long to wait for the disk at the end, in ms. */
 const diskMs = 1000
 
-/** Ends the process, also while a disk does not answer. */
+/** Ends the process, even if a disk does not answer. */
 async function leave({ err }: Shell['output']): Promise<never> {
   const isReading = (): boolean => process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))
   const untilMs = performance.now() + diskMs
-  // Nearly always it is over in the same millisecond: a timer would make every command slower.
+  // Disk operations nearly always end within a millisecond, and a timer would delay every command.
   for (let turn = 0; isReading() && performance.now() < untilMs; turn++) await (turn < 100 ? immediate() : sleep(10))
-  // `process.exit()` waits for threads that wait for the disk, and hears no signal meanwhile.
+  // `process.exit()` would wait for threads that wait for the disk, and handle no signals meanwhile.
   if (isReading()) {
     line(err, '! a disk does not answer, and the program ends without waiting for it')
     process.kill(process.pid, 'SIGKILL')
   }
-  // `--once` leaves a mapping behind on purpose, and with it timers that would renew it.
+  // `--once` leaves a mapping on purpose, and its renewal timers would keep the process alive.
   process.exit()
 }

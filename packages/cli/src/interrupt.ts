@@ -1,19 +1,24 @@
 import { line, type Output } from './output.js'
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-/** What a shell reports of a process that a signal ended. */
+/** The exit codes that a shell reports for a process that was ended by a signal. */
 const codes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
-/** npm and shells pass on what the terminal has sent to the process already: two within this time, in ms, are one. */
+/** The time within which two signals count as one, in ms: npm and shells forward a signal that the terminal has already
+ * sent. */
 const sameMs = 300
 
+/** A listener for the signals that end a command. */
 export interface Interrupt {
+  /** Aborts at the first signal. */
   readonly signal: AbortSignal
+  /** Removes the listener. */
   done(): void
 }
 
 /**
- * Aborts at the first SIGINT, SIGTERM or SIGHUP. A second SIGINT or SIGTERM ends the process at once, after saying what is
- * left behind; a second SIGHUP does not, since a terminal that closes may send several.
+ * Returns a signal that aborts at the first SIGINT, SIGTERM or SIGHUP. A second SIGINT or SIGTERM ends the process at
+ * once, after a message about what stays mapped. A second SIGHUP does not, because a terminal that closes may send
+ * several.
  */
 export function untilInterrupted(err: Output['err']): Interrupt {
   const interrupted = new AbortController()

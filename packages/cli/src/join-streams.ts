@@ -1,20 +1,21 @@
 import type { Stream } from '@libp2p/interface'
 import { gateOf, untilWritable } from '@postern/messages'
 
+/** The options of {@link joinStreams}. */
 export interface JoinOptions {
-  /** How many bytes may pass, both ways together. Undefined: any number. */
+  /** The maximum number of bytes, in both directions together; undefined for no limit. */
   readonly maxBytes: number | undefined
-  /** Called whenever bytes have come. */
+  /** Called whenever bytes arrive. */
   readonly moved: () => void
-  /** Called once, when both streams have ended or one was cut. */
+  /** Called once, when both streams have ended or one was reset. */
   readonly ended: () => void
 }
 
 /**
- * Carries the bytes of each stream to the other, until both have ended or one is cut, which cuts both.
+ * Carries the bytes of each stream to the other, until both have ended. If one is reset, the other is reset too.
  *
- * A slow reader holds the sender up: the one stream is paused while the other does not take more, so that a circuit keeps no
- * more in memory than the window of each of its two streams.
+ * A slow reader slows the sender down: one stream is paused while the other cannot send, so a circuit keeps at most the
+ * windows of its two streams in memory.
  */
 export function joinStreams(one: Stream, other: Stream, { maxBytes, moved, ended }: JoinOptions): void {
   const over = new AbortController()
@@ -52,7 +53,7 @@ export function joinStreams(one: Stream, other: Stream, { maxBytes, moved, ended
         .then(goOn)
         .catch((error: unknown) => cut(asError(error)))
     })
-    // Everything that the sender has said has been passed on by now, also what waited while it was paused.
+    // By now all data of the sender was forwarded, including the data that waited while it was paused.
     from.addEventListener('end', () => {
       if (over.signal.aborted) return
       to.close(over)

@@ -2,11 +2,12 @@ import { exitCodes } from './exit-codes.js'
 import { line, type Output } from './output.js'
 
 /**
- * Keeps a fault in one part of the program from taking the mappings with it.
+ * Keeps a fault in one part of the program from losing the mappings.
  *
- * A rejection that nothing hears is told, and the command goes on: what it holds is still renewed. After an exception that
- * nothing caught the state of the program is unknown, so the command is interrupted, as Ctrl-C does, gives back what it
- * holds, and ends with 1; a second one ends the process at once.
+ * An unhandled rejection is reported, and the command continues to renew its mappings. After an uncaught exception the
+ * state of the program is unknown, so the command is interrupted like with Ctrl-C, releases its mappings, and ends with
+ * exit code
+ * 1. A second exception ends the process at once.
  */
 export function keepGoing({ err }: Pick<Output, 'err'>): { readonly hasFailed: () => boolean } {
   let isEnding = false

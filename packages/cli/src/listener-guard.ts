@@ -2,18 +2,22 @@ import { type Server, Server as NetServer, type Socket } from 'node:net'
 import type { Listener, Transport } from '@libp2p/interface'
 import { guardMessages } from './message-guard.js'
 
-/** Looks at each socket that a listener accepts, before a byte of it is read. Returns whether the listener gets it. */
+/** Decides about each socket that a listener accepts, before a byte of it is read. Returns whether the listener gets
+ * it. */
 export type SocketGuard = (socket: Socket, kind: ListenerKind) => boolean
 
-/** A WebSocket listener first reads an HTTP request, of which libp2p's limits know nothing. */
+/** The kind of a listener. A WebSocket listener first reads an HTTP request, to which the limits of libp2p do not
+ * apply. */
 export type ListenerKind = 'tcp' | 'ws'
 
 /**
- * Returns a transport whose listeners ask the guard about each socket. A socket that it turns away is destroyed.
+ * Returns a transport with listeners that ask the guard about each socket. A socket that the guard refuses is
+ * destroyed.
  *
- * libp2p asks its connection gater too late for this: a WebSocket is known to it after the HTTP upgrade, which a peer can
- * put off for ever. Neither `tcp()` of @libp2p/tcp 11 nor `webSockets()` of @libp2p/websockets 10 has an option for it.
- * The server of a listener is not in its interface; the versions are pinned, and a test holds it. Throws where there is none.
+ * The connection gater of libp2p is too late for this: it sees a WebSocket only after the HTTP upgrade, which a peer
+ * can delay for ever. Neither `tcp()` of @libp2p/tcp 11 nor `webSockets()` of @libp2p/websockets 10 has an option for
+ * it. The server of a listener is not in its public interface; the versions are pinned, and a test checks this. Throws
+ * if there is none.
  */
 export function guardedTransport<Components>(
   make: (components: Components) => Transport,
@@ -37,7 +41,7 @@ function guardServer(server: Server, kind: ListenerKind, guard: SocketGuard): vo
   const listeners = server.listeners('connection')
   server.removeAllListeners('connection')
   server.on('connection', (socket: Socket) => {
-    // What the kernel or the peer says of it after it was turned away is of no interest.
+    // Ignore errors of a socket that was refused.
     socket.on('error', () => undefined)
     if (!guard(socket, kind)) {
       socket.destroy()

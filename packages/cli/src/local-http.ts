@@ -3,13 +3,15 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { isIP, type Socket } from 'node:net'
 import { classOf } from '@postern/interface'
 
+/** The options of {@link localHttpServer}. */
 export interface LocalHttpOptions {
-  /** Answers a request that has been let in. */
+  /** Answers an accepted request. */
   readonly answer: (request: IncomingMessage, response: ServerResponse) => void
-  /** Names, in lower case, that `Host` may have besides loopback addresses and `localhost`: a reverse proxy's, for example.
+  /** Additional names, in lower case, that `Host` may have besides loopback addresses and `localhost`, for a reverse
+   * proxy for example.
    * @default none */
   readonly allowedHosts?: readonly string[]
-  /** Connections at a time. Beyond it the one that has waited longest without asking anything is closed.
+  /** The maximum number of connections. Beyond it, the connection that has been idle the longest is closed.
    * @default 64 */
   readonly maxConnections?: number
   /** How long a request may take to arrive, and how long a connection stays open between requests, in ms.
@@ -19,9 +21,9 @@ export interface LocalHttpOptions {
 
 /** An HTTP server for programs of this machine. */
 export interface LocalHttpServer {
-  /** Listens on this port of 127.0.0.1. Rejects where it is taken. Resolves to the port, which differs for 0. */
+  /** Listens on a port of 127.0.0.1. Resolves to the port, a free one for 0. Rejects if it is taken. */
   listen(port: number): Promise<number>
-  /** Closes it, and every connection. */
+  /** Closes the server and every connection. */
   close(): void
 }
 
@@ -29,9 +31,9 @@ const maxHeaderBytes = 8192
 const maxHeaders = 64
 
 /**
- * Serves HTTP on loopback to programs of this machine, and not to web pages in its browsers: a page whose name is made to
- * resolve to 127.0.0.1 (DNS rebinding) sends that name in `Host`, a page of another site says so in `Origin` and
- * `Sec-Fetch-Site`. Requests of both are answered with 403 and a sentence, malformed ones with 400.
+ * Creates an HTTP server on loopback for programs of this machine, but not for web pages in its browsers. A page with a
+ * name that resolves to 127.0.0.1 (DNS rebinding) sends that name in `Host`; a page of another site is named in
+ * `Origin` and `Sec-Fetch-Site`. Both get status 403 with a sentence; malformed requests get 400.
  */
 export function localHttpServer(options: LocalHttpOptions): LocalHttpServer {
   const { answer, allowedHosts = [], maxConnections = 64, timeoutMs = 5000 } = options
@@ -59,7 +61,7 @@ export function localHttpServer(options: LocalHttpOptions): LocalHttpServer {
   )
   server.maxHeadersCount = maxHeaders
 
-  /** Connections in the order in which they were last of use, and those whose request is being answered. */
+  /** The idle connections, the longest idle first, and all open connections. */
   const waiting = new Set<Socket>()
   const open = new Set<Socket>()
 
@@ -100,7 +102,7 @@ export function localHttpServer(options: LocalHttpOptions): LocalHttpServer {
   }
 }
 
-/** What is served is for the program that asked, and for no page that embeds it. */
+/** The headers of every response, so that no page can embed it and no cache stores it. */
 const headers: Readonly<Record<string, string>> = {
   'cache-control': 'no-store',
   'cross-origin-resource-policy': 'same-origin',
@@ -109,7 +111,7 @@ const headers: Readonly<Record<string, string>> = {
 
 type Asked = Pick<IncomingMessage, 'rawHeaders' | 'url'>
 
-/** Why a request is not answered, as status and sentence; undefined where it is. */
+/** Returns why a request is refused, as status and sentence; undefined if it is accepted. */
 export function refusalOf(
   { rawHeaders, url = '' }: Asked,
   port: number,
@@ -120,7 +122,7 @@ export function refusalOf(
   const hosts = valuesOf('host')
   const [host = ''] = hosts
   if (hosts.length !== 1) return [400, 'The request must have exactly one Host header.']
-  // RFC 9112 §3.2.1: the other forms name a host of their own, or none.
+  // RFC 9112 §3.2.1: other forms of the request target name another host, or none.
   if (!/^\/(?!\/)/.test(url)) return [400, 'The request must ask for a path.']
   if (!isOwnHost(host, port, allowedHosts)) {
     return [
@@ -141,12 +143,12 @@ const origins = ['http://', 'https://']
 const after = (start: string, text: string): string =>
   text.toLowerCase().startsWith(start) ? text.slice(start.length) : ''
 
-/** Whether `Host` names this server: a loopback address or `localhost` with its port, or a name that is allowed. */
+/** Returns whether `Host` names this server: a loopback address or `localhost` with its port, or an allowed name. */
 function isOwnHost(host: string, port: number, allowedHosts: readonly string[]): boolean {
   const match = /^(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9._-]{1,253}))(?::(\d{1,5}))?$/i.exec(host)
   if (match === null) return false
   const [, ipv6, name = '', digits] = match
-  // Never resolved here, and never said by a page whose name was made to lead here.
+  // The name is not resolved here, and a page with a rebound name cannot send an allowed one.
   if (ipv6 === undefined && allowedHosts.includes(name.toLowerCase())) return true
   if (Number(digits ?? 80) !== port) return false
   if (ipv6 !== undefined) return isIP(ipv6) === 6 && classOf(ipv6) === 'loopback'

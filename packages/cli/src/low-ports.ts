@@ -1,9 +1,10 @@
 import type { EventReason, MappingEvent, Report } from '@postern/core'
 
-/** Many routers map no port below this one: no external one, and none of this host (`allow 1024-65535 … 1024-65535` of miniupnpd). */
+/** The port below which many routers map neither external nor internal ports (`allow 1024-65535 … 1024-65535` of
+ * miniupnpd). */
 const firstOrdinaryPort = 1024
 
-/** What routers answer to a port that they do not map: each protocol has other words for it, and firmware takes any. */
+/** The codes with which routers refuse a port: each protocol has its own, and firmware uses any of them. */
 const refusals: ReadonlySet<string> = new Set([
   'NOT_AUTHORIZED',
   'OUT_OF_RESOURCES',
@@ -16,24 +17,24 @@ const refusals: ReadonlySet<string> = new Set([
 ])
 const absences: ReadonlySet<string> = new Set(['NO_REPLY', 'REFUSED', 'NO_SERVICE', 'UNSUPPORTED_VERSION'])
 
-/** The port below 1024 among those of a mapping, the one of this host first; undefined where both are ordinary. */
+/** Returns the port of a mapping that is below 1024, the internal one first; undefined if there is none. */
 export const lowPortOf = (internalPort: number, externalPort: number): number | undefined =>
   [internalPort, externalPort].find((port) => port < firstOrdinaryPort)
 
-/** Why a router refuses a port below 1024, in a sentence that stands for what each protocol says of it. */
+/** Returns why a router refuses a port below 1024, in place of the messages of each protocol. */
 export const lowPortReason = (port: number): string =>
   `the router refuses port ${port}: many routers map no port below ${firstOrdinaryPort}`
 
-/** Whether a reason is a router's refusal of a low port. */
+/** Returns whether a reason can be the refusal of a low port. */
 export const isLowPortRefusal = ({ code }: Pick<EventReason, 'code'>): boolean => refusals.has(code)
 
-/** Whether a mapping has failed because of its low port, as far as can be known: all strategies were refused, or have found nothing. */
+/** Returns whether a mapping probably failed because of its low port: all strategies were refused, or found nothing. */
 export function isRefusedForLowPort({ event, reasons = [] }: MappingEvent): boolean {
   if (event !== 'failed' || !reasons.some(isLowPortRefusal)) return false
   return reasons.every(({ code }) => refusals.has(code) || absences.has(code))
 }
 
-/** The advice for a port that was refused for being low: to turn mapping on is no use where it is on. */
+/** Replaces the first advice for a refused low port: turning port mapping on does not help if it is on already. */
 export const withLowPortAdvice = (report: Report, port: number | undefined): Report =>
   report.cause === 'gateway-refused' && port !== undefined
     ? {

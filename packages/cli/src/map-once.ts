@@ -1,14 +1,16 @@
 import type { EventReason, Report, StrategyReport, Traversal } from '@postern/core'
 import { anySignal, type CallOptions, type Clock, type Family, familyOf, type Network } from '@postern/interface'
 
-/** After the last change of a strategy's line nothing more can come, if no strategy is at work; events are told by then, in ms. */
+/** The wait after the last change of a strategy if no strategy is working, in ms; all events have been emitted by
+ * then. */
 const settledMs = 100
-/** So long, in ms, one that is still at work may take for its next step: an attempt to map ends after 3 s. */
+/** The wait for the next change while a strategy is working, in ms: an attempt to map ends after 3 s. */
 const workingMs = 4000
-/** And so long, in ms, all of them together after the first pass. */
+/** The maximum wait for all strategies after the first pass, in ms. */
 const maxMs = 30_000
 
-/** Resolves when the first pass is over and no strategy can bring an outcome any more. Rejects with the signal's reason. */
+/** Resolves when the first pass is over and no strategy can produce a result any more. Rejects with the signal's
+ * reason. */
 export async function untilNothingCanCome(traversal: Traversal, clock: Clock, { signal }: CallOptions): Promise<void> {
   await traversal.firstPass()
   const endMs = clock.monotonicMs() + maxMs
@@ -34,19 +36,19 @@ export async function untilNothingCanCome(traversal: Traversal, clock: Clock, { 
   signal.throwIfAborted()
 }
 
-/** Still looking, or found and perhaps asked at this moment: one that has mapped a port of one family may yet find out about the
- * other. */
+/** Returns whether a strategy is still searching, or may be mapping at the moment. One that has mapped a port of one
+ * family may still have the other one to map. */
 const isAtWork = ({ kind, state, tookMs }: StrategyReport): boolean =>
   (kind === null || kind === 'mapper') &&
   (state === 'active' || state === 'standby' || state === 'available' || (state === 'unavailable' && tookMs === null))
 
-/** Why no strategy has mapped a port of this family, one reason for each of them. */
+/** Returns why no strategy has mapped a port of a family, with one reason for each strategy. */
 export function reasonsForNothing({ strategies }: Report, network: Network, family: Family): readonly EventReason[] {
   const hasAddress = network.addresses.some((address) => familyOf(address) === family)
   const nothing = hasAddress
     ? { code: 'NO_SERVICE', message: `it maps no IPv${family} port here: name others, such as --via pcp,nat-pmp,upnp` }
     : { code: 'UNREACHABLE', message: `this host has no IPv${family} address on a network` }
-  // That announcements are not heard keeps no strategy from mapping.
+  // A taken announcement port does not prevent mapping.
   return strategies.map(({ name, reason }) => ({
     strategy: name,
     ...(reason === null || reason.code === 'PORT_TAKEN' ? nothing : reason)

@@ -5,37 +5,40 @@ import { describeNext } from './next-steps.js'
 import { line, type Output } from './output.js'
 import { colorsFor, formatEvent, formatKept, formatVerdict } from './terminal.js'
 
+/** The options of {@link createMapVoice}. */
 export interface MapVoiceOptions {
   readonly report: () => Report
-  /** The external port that is asked for. */
+  /** The requested external port. */
   readonly requestedPort: number
-  /** The port below 1024 that the mapping has, if it has one. */
+  /** The port of the mapping that is below 1024, if there is one. */
   readonly lowPort: number | undefined
   readonly once: boolean
   readonly json: boolean
-  /** Whether the command has been told to end: what is released then is no news of this machine. */
+  /** Returns whether the command was told to end; releases are not news then. */
   readonly isOver: () => boolean
-  /** What to do next, as command lines, by the report. */
+  /** Returns command lines to run next. */
   readonly nextSteps: (report: Report) => readonly string[]
 }
 
-/** What `postern map` says: every event, and what is concluded from it. */
+/** The output of `postern map`: every event, and the verdict. */
 export interface MapVoice {
+  /** Writes an event, or holds it back. */
   event(event: MappingEvent): void
-  /** The report has changed, or an event was told a moment ago: at that very moment nothing is known against its address. */
+  /** Writes the events that are held back if their addresses are checked by now. Called when the report has changed,
+   * and a moment after each event. */
   look(): void
-  /** Whether an event is held back until it is known what it is worth. */
+  /** Returns whether an event is held back until its address is checked. */
   readonly isHolding: () => boolean
-  /** Says what is held back, and the conclusion. */
+  /** Writes the events that are held back, and the verdict. */
   finish(): void
 }
 
-/** What is written for a program: the event, and more about it. */
+/** A line of JSON: the event with additional members. */
 type JsonLine = MappingEvent &
   Partial<Pick<Report, 'verdict' | 'cause' | 'advice'>> & { readonly requestedPort?: number }
 
-/** For people, a mapping is told when it is known whether anything speaks against it: a tick is a promise. For programs
- * it is told at once, and what is concluded in a line of its own; with `--once` both are one line. */
+/** Creates the output of `postern map`. As text, a mapping is written when its address has been checked, because a tick
+ * is a promise. As JSON, it is written at once, and the verdict in another line; with `--once` both are one line. */
 export function createMapVoice(options: MapVoiceOptions, { out }: Output): MapVoice {
   const { report, requestedPort, lowPort, once, json, isOver, nextSteps } = options
   const colors = colorsFor(out)
@@ -117,7 +120,7 @@ const candidateOf = ({ external, protocol }: MappingEvent, { candidates }: Repor
 const isBelieved = (event: MappingEvent, report: Report): boolean =>
   ['consistent', 'verified'].includes(candidateOf(event, report)?.state ?? '')
 
-/** The address is being looked at: nothing is known for or against it. */
+/** Returns whether the address is still being checked. */
 const isUndecided = (event: MappingEvent, report: Report): boolean => {
   const state = candidateOf(event, report)?.state
   return report.verdict === 'unknown' || (state === 'claimed' && report.cause === null)

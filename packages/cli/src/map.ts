@@ -15,28 +15,29 @@ import { createStrategyLines } from './strategy-lines.js'
 import { colorsFor } from './terminal.js'
 import { untilAborted } from './tunnel/until.js'
 
+/** The options of {@link map}. */
 export interface MapOptions {
   readonly strategies: readonly Strategy[]
   readonly lifetimeMs: number
   readonly externalPort: number | undefined
-  /** What `--via` was given. */
+  /** The text of `--via`. */
   readonly via: string
-  /** Exit after the first outcome, and leave the mapping to lapse. */
+  /** Whether to exit after the first result, and let the mapping expire. */
   readonly once: boolean
   readonly json: boolean
   readonly store: Store
   readonly owners: EndpointOwners
-  /** How the network is looked at.
-   * @default this machine's own routes and interfaces */
+  /** Resolves to the network of this host.
+   * @default its routes and interfaces */
   readonly findNetwork?: typeof findNetwork
 }
 
-/** An address that was granted is looked at within this time, in ms. */
+/** The time after an event within which the check of its address starts, in ms. */
 const momentMs = 30
-/** After its first outcome a mapping is told, whether or not it is known by then what it is worth, in ms. */
+/** The time after the first result at which it is written even if the check has not ended, in ms. */
 const patienceMs = 6000
 
-/** Maps a port until interrupted, or once. Resolves to the exit code. */
+/** Maps a port until it is interrupted, or once. Resolves to the exit code. */
 export async function map(argument: PortArgument, options: MapOptions, { out, err }: Output): Promise<number> {
   const { strategies, via, lifetimeMs, externalPort, once, json, store, owners } = options
   const { findNetwork: find = findNetwork } = options
@@ -100,7 +101,8 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
       failed.delete(family)
     }
   }
-  /** A failure counts once no strategy waits for an answer of a slow router any more. */
+  /** Ends a run with `--once` if there is a result. A failure counts only when no strategy waits for a slow router any
+   * more. */
   function settle(): void {
     if (!once || [...waiting.keys()].some((family) => !failed.has(family))) return
     const isWaiting = traversal.report().strategies.some(({ waitingFor }) => waitingFor !== undefined)
@@ -139,7 +141,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   }
   const looked = warnOfSilence(argument, network, err)
   traversal.networkIs(network)
-  // A store that hangs must not hold up the end.
+  // A store that hangs must not delay an interruption.
   await Promise.race([traversal.start(), untilAborted(signal)])
   const stopWatching = new AbortController()
   const changed = (next: Network): void => {
@@ -172,7 +174,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   return code
 }
 
-/** The port is mapped all the same: the server may be started later. */
+/** Warns if no program listens on the port. It is mapped anyway: the server may start later. */
 async function warnOfSilence(
   { port, protocol }: PortArgument,
   { addresses }: Network,
@@ -182,7 +184,7 @@ async function warnOfSilence(
   line(err, `${colorsFor(err).yellow('!')} no program listens on ${protocol} port ${port} of this host yet`)
 }
 
-/** IPv4 always; IPv6 where this host has an address that the internet can reach. */
+/** Returns the endpoints to map: IPv4 always, and IPv6 if this host has a global address. */
 function endpoints({ port, protocol }: PortArgument, { addresses }: Network): readonly Endpoint[] {
   const ipv4: Endpoint = { protocol, family: 4, address: '0.0.0.0', port }
   const hasIpv6 = addresses.some((address) => familyOf(address) === 6 && isGlobal(address))

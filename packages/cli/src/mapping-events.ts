@@ -1,4 +1,4 @@
-/** The events that tell what becomes of a mapping. */
+/** The names of the events about mappings. */
 export const mappingEvents = [
   'mapped',
   'renewed',

@@ -1,19 +1,19 @@
 import type { Listener } from '@libp2p/interface'
 
 /**
- * The largest message of a WebSocket, in bytes. js-libp2p sends a noise frame in each, of 64 KiB and 2 bytes at most; others
- * send what their buffers hold, which is 128 KiB and a frame for rust-libp2p.
+ * The maximum size of a WebSocket message, in bytes. js-libp2p sends one noise frame in each message, of at most 64 KiB
+ * and 2 bytes. Other implementations send the content of their buffers, which is 128 KiB and one frame for rust-libp2p.
  */
 export const maxMessageBytes: number = 256 * 1024
 
 /**
- * Bounds the messages of a WebSocket listener, and ends a WebSocket that breaks the protocol. The library behind the listener
- * keeps a message in memory until it is whole, of 100 MiB at most, and ends the process where an error has no listener.
+ * Limits the messages of a WebSocket listener, and closes a WebSocket that violates the protocol. Without this, the
+ * library would keep messages of up to 100 MiB in memory, and end the process for an error without a listener.
  *
- * Dials have no such bound, since the `WebSocket` of the platform takes no options.
+ * Dialled WebSockets have no such limit, because the `WebSocket` of the platform has no options.
  *
- * The WebSocket server of a listener is not in its interface; the versions are pinned, and a test holds it. Throws where
- * there is none.
+ * The WebSocket server of a listener is not in its public interface; the versions are pinned, and a test checks this.
+ * Throws if there is none.
  */
 export function guardMessages(listener: Listener): void {
   if (!('wsServer' in listener) || !isWebSocketServer(listener.wsServer))

@@ -3,22 +3,24 @@ import { prometheusMetrics } from '@libp2p/prometheus-metrics'
 import { Registry } from 'prom-client'
 import { localHttpServer } from './local-http.js'
 
-/** Metrics of a node, and what they can be read from. */
+/** The metrics of a node, and the server for them. */
 export interface NodeMetrics {
+  /** For `createLibp2p({ metrics })`. */
   readonly metrics: (components: { readonly logger: ComponentLogger }) => Metrics
-  /** Answers `GET /metrics` on loopback. Rejects where the port is taken. */
+  /** Answers `GET /metrics` on a port of loopback. Rejects if the port is taken. */
   listen(port: number): Promise<void>
-  /** Where it does; undefined before. */
+  /** Returns the URL of the metrics; undefined before `listen`. */
   url(): string | undefined
+  /** Closes the server. */
   close(): void
 }
 
-/** Whatever it is that a label quotes: the format has lines of ASCII. */
+/** The characters that are replaced in labels, which may contain text of peers. */
 // oxlint-disable-next-line no-control-regex
 const outsideFormat = /[^\n\u0020-\u007e]/g
 
 /**
- * Metrics for Prometheus: those of libp2p, of the process, and whatever the services of the node register.
+ * Creates metrics for Prometheus: those of libp2p, of the process, and of the services of the node.
  *
  * @param allowedHosts - names that `Host` may have besides loopback addresses and `localhost`
  */

@@ -3,23 +3,23 @@ import { classOf, containerBridgeOf, familyOf, type Network, parseMultiaddr } fr
 import { lowPortOf } from './low-ports.js'
 import type { Colors } from './terminal.js'
 
-/** What the person has typed, and where the machine stands. */
+/** The command line of the user, and the network of the machine. */
 export interface Situation {
   readonly command: 'doctor' | 'map'
-  /** What `--via` was given. */
+  /** The text of `--via`. */
   readonly via: string
   readonly network: Network
-  /** The port that the person wants to be reachable; undefined where a command tries any. */
+  /** The port that should be reachable; undefined if the command uses any port. */
   readonly port: number | undefined
-  /** @default tcp, which is what doctor tries */
+  /** @default tcp, which doctor tries */
   readonly protocol?: 'tcp' | 'udp'
-  /** The external port that was asked for, if it is another one. */
+  /** The requested external port, if it differs. */
   readonly externalPort?: number | undefined
 }
 
 /**
- * The command lines that a person can run next, each with a few words before it. They hold this machine's addresses where
- * these are known, and a word in capitals where only the person knows.
+ * Returns command lines that the user can run next, each after a few words. They contain the addresses of this machine
+ * if these are known, and placeholders in capitals otherwise.
  */
 export function nextSteps(
   report: Report,
@@ -54,7 +54,7 @@ export function nextSteps(
       `For one peer of another home, through a relay: postern tunnel listen ${there} --relay RELAY --allow PEER-ID`
     )
   }
-  // Where peers were named, the advice is about them.
+  // If peers were named, there is other advice about them.
   if (cause === 'unverified' && report.advice.some((text) => text.startsWith('Name a witness'))) {
     steps.push('Have two peers on other networks dial this machine: postern doctor --peer ADDRESS --peer ADDRESS')
   }
@@ -62,13 +62,15 @@ export function nextSteps(
   return steps
 }
 
-/** The report without the advice to turn something on in a gateway that is not the router: {@link nextSteps} names the right one. */
+/** Removes the advice to turn port mapping on in a gateway that is not the router: {@link nextSteps} names the right
+ * one. */
 export function withRightGateway(report: Report, via: string, network: Network): Report {
   if (report.cause !== 'no-mapping-service' || wrongGateway(report, via, network) === undefined) return report
   return { ...report, advice: report.advice.slice(1) }
 }
 
-/** A gateway that was named, is silent, and is not the router of this machine. */
+/** Returns a step for a named gateway that is silent and is not the router of this machine; undefined if there is
+ * none. */
 function wrongGateway({ candidates, strategies }: Report, via: string, { gateways }: Network): string | undefined {
   if (candidates.some(({ type }) => type === 'mapped')) return undefined
   if (strategies.some(({ waitingFor }) => waitingFor !== undefined)) return undefined
@@ -77,14 +79,14 @@ function wrongGateway({ candidates, strategies }: Report, via: string, { gateway
     const [, name, named = ''] = /^\s*(pcp|nat-pmp|upnp):\[?([^\]]*)\]?\s*$/.exec(part) ?? []
     const router = routers.find((address) => familyOf(address) === familyOf(named))
     if (name === undefined || router === undefined || routers.includes(named)) continue
-    // A next hop of IPv6 is a link-local address: it may be the same router that was named by another address.
+    // An IPv6 next hop is a link-local address, and may be the same router as the named address.
     if (familyOf(named) === 6 && classOf(named) !== classOf(router)) continue
-    return `${named} does not map ports for this machine, whose router is ${router}: postern doctor --via ${name}:${router}`
+    return `${named} does not map ports for this machine; its router is ${router}: postern doctor --via ${name}:${router}`
   }
   return undefined
 }
 
-/** Where it is known: from what a STUN server or a router told. */
+/** Returns the public address, if a STUN server told it. */
 function publicAddress({ candidates }: Report): string | undefined {
   const found = candidates.find(({ type }) => type === 'observed')
   return found === undefined ? undefined : parseMultiaddr(found.address)?.address
@@ -95,6 +97,6 @@ function quotedVia(via: string): string {
   return ` --via ${/^[\w.:,-]+$/.test(via) ? via : `'${via.replaceAll("'", '')}'`}`
 }
 
-/** As lines for people. */
+/** Formats the steps as lines of text. */
 export const describeNext = (steps: readonly string[], colors: Colors): readonly string[] =>
   steps.map((step) => `${colors.cyan('$')} ${step}`)

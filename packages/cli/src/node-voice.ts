@@ -2,21 +2,21 @@ import type { MappingEvent, Report, StrategyReport } from '@postern/core'
 import { type Colors, formatEvent, formatUnmapped, formatVerdict } from './terminal.js'
 import { describeNext } from './next-steps.js'
 
-/** What the user of `postern node` has named. */
+/** The numbers of relays and peers that the user named. */
 export interface Named {
   readonly relays: number
   readonly peers: number
 }
 
-/** What became of a mapping. That a router maps nothing is a remark: peers may reach the node in other ways. A grant is no success
- * yet: the verdict tells whether it is of use. */
+/** Formats a mapping event. A failure is only a remark, because peers may reach the node in other ways. A grant has no
+ * tick, because only the verdict shows whether it is useful. */
 export function describeMapping(event: MappingEvent, colors: Colors): string {
   if (event.event === 'failed') return formatUnmapped(event, colors)
   const isGrant = event.event === 'mapped' || event.event === 'changed'
   return isGrant ? formatEvent(event, colors).replace(colors.green('✔'), ' ') : formatEvent(event, colors)
 }
 
-/** The verdict, and what to do next. While it is unknown there is nothing to be done. */
+/** Formats the verdict and the next steps. There are no steps while the verdict is unknown. */
 export function describeConclusion(report: Report, named: Named, colors: Colors): string {
   const { verdict, cause, advice } = report
   if (verdict === 'unknown') {
@@ -46,7 +46,7 @@ const unverified = 'nothing speaks against it, and no peer has tried yet'
 
 type Reason = NonNullable<StrategyReport['reason']>
 
-/** What is missing and need not be there reads as a hint, and no failure. */
+/** Returns a function that turns the reasons of optional strategies without peers into hints. */
 export function inWordsOfNode({ relays, peers }: Named): (reason: Reason, name: string) => Reason {
   return (reason, name) => {
     const message =

@@ -22,24 +22,25 @@ import { stopWithin } from './stop.js'
 import { createStrategyLines } from './strategy-lines.js'
 import { type Colors, colorsFor } from './terminal.js'
 
+/** The options of {@link node}. */
 export interface NodeOptions {
   readonly strategies: readonly Strategy<Libp2pHost>[]
   readonly listen: readonly string[]
   /** Peers to connect to. */
   readonly peers: readonly string[]
-  /** Relays that were named: what is known of them is kept, as of the peers. */
+  /** The named relays. Their data is kept after a disconnect, like that of the peers. */
   readonly relays: readonly string[]
-  /** Peers to connect to once, and to measure. */
+  /** Peers to connect to once, with measurements. */
   readonly dial: readonly string[]
-  /** Undefined: a new one. */
+  /** The private key; undefined for a new one. */
   readonly privateKey: PrivateKey | undefined
   readonly json: boolean
 }
 
-/** However long a peer takes to answer, in ms. */
+/** The time limit for a dial, in ms. */
 const dialMs = 10_000
 
-/** A libp2p node with the whole ladder, until interrupted. Resolves to the exit code. */
+/** Runs a libp2p node with all strategies until it is interrupted. Resolves to the exit code. */
 export async function node(options: NodeOptions, { out, err }: Output): Promise<number> {
   const { strategies, listen, peers, relays, dial, privateKey, json } = options
   const colors = colorsFor(out)
@@ -48,7 +49,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   const { signal } = interrupt
   const tell = (event: object, text: string): void => line(out, json ? JSON.stringify(event) : text)
 
-  // Also the relay in the middle of an address.
+  // Includes the relay in a relayed address.
   const named = new Set(
     [...peers, ...relays, ...dial].flatMap((text) =>
       readAddress(text)
@@ -105,7 +106,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     tell({ event: 'addresses', addresses }, describeAddresses(addresses, colors))
   }
   node.addEventListener('self:peer:update', tellAddresses)
-  // A mapping that is withdrawn is no news to libp2p.
+  // libp2p emits no event when a mapping is withdrawn.
   for (const name of [...mappingEvents, 'verdict'] as const) nat.addEventListener(name, tellAddresses)
 
   const meet = async (address: string): Promise<void> => {
@@ -133,7 +134,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     }
   }
 
-  /** One after the other: two dials of one peer at the same time may end up in one connection. */
+  /** Dials one peer after the other, because two simultaneous dials of one peer may share a connection. */
   async function measureAll(): Promise<void> {
     for (const address of dial) await measure(address)
   }
@@ -163,7 +164,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   return exitCodes.success
 }
 
-/** Only this machine can use the other ones. */
+/** Returns whether other machines can use an address. */
 const isForOthers = (address: string): boolean => classOf(parseMultiaddr(address)?.address ?? '') !== 'loopback'
 
 function describeAddresses(addresses: readonly string[], colors: Colors): string {

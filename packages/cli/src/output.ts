@@ -3,34 +3,35 @@ import { printable } from '@postern/interface'
 import { colorsFor } from './terminal.js'
 import { columnsOf, wrapLines } from './wrap-lines.js'
 
-/** Where a command writes: results to `out`, remarks to `err`. */
+/** The streams of a command: results go to `out`, remarks to `err`. */
 export interface Output {
   readonly out: Writable & { readonly isTTY?: boolean }
   readonly err: Writable & { readonly isTTY?: boolean }
 }
 
-/** Something that the user can do something about: the message says what. The program ends with 1. */
+/** An error that the user can resolve; the message says how. The program ends with exit code 1. */
 export class Failure extends Error {
   override readonly name = 'Failure'
 }
 
-/** What is kept in memory for a reader that does not read. */
+/** The maximum number of bytes that are kept for a reader that does not read. */
 const maxUnreadBytes = 1024 * 1024
 
-/** Writes lines of text. What quotes the network has been made printable where it came in; here, once more, everything
- * becomes harmless to a terminal. JSON keeps its meaning: what is escaped is escaped as JSON escapes it. */
+/** Writes lines of text. Text from the network was made printable on arrival; here everything is made harmless for a
+ * terminal once more. JSON keeps its meaning, because the escapes are those of JSON. */
 export const line = (stream: Output['out'], text = ''): void => {
-  // Its reader is gone, or has long stopped reading: see `outliveReaders`.
+  // The reader is gone, or has stopped reading: see `outliveReaders`.
   if (stream.destroyed || stream.writableLength > maxUnreadBytes) return
-  // A JSON object is one line, whatever shows it.
+  // A JSON object must stay one line.
   const lines = text.startsWith('{') ? text : wrapLines(text, columnsOf(stream))
   stream.write(`${harmless(lines, colorsFor(stream).isColorSupported)}\n`)
 }
 
-/** Exactly those that {@link colorsFor} makes. */
+/** Matches exactly the colour codes of {@link colorsFor}. */
 const ownColors = new RegExp(`(${String.fromCharCode(27)}\\[(?:1|2|22|3[1-69])m|\n)`)
 
-/** Text with every character escaped that is not printable, but line feeds and, where they are wanted, own colours. */
+/** Escapes every unprintable character of a text, except line feeds and, if `isColored`, the colour codes of this
+ * program. */
 export const harmless = (text: string, isColored: boolean): string =>
   text
     .split(ownColors)
@@ -39,18 +40,19 @@ export const harmless = (text: string, isColored: boolean): string =>
     )
     .join('')
 
-/** What became of the results of this process. */
+/** The outcome of writing the results. */
 export interface Results {
-  /** Why they could not be written, if that is not their reader's will. */
+  /** Returns why the results could not be written; undefined if they were, or if the reader closed the stream. */
   readonly failure: () => string | undefined
 }
 
 /**
- * Handles the errors of the two streams of the process: a reader that went away (EPIPE), a terminal that was closed (EIO), a
- * full disk (ENOSPC). What is said after that is lost, and a long-running command goes on: the mapping must outlive its reader.
+ * Handles the errors of the output streams: a reader that went away (EPIPE), a terminal that was closed (EIO), a full
+ * disk (ENOSPC). Later output is lost, and a long-running command continues, because the mapping must outlive the
+ * reader.
  *
- * A reader that is there and does not read (a stopped pager, a terminal after Ctrl-S) must not stop the process either: Node
- * writes to pipes and terminals synchronously, so that nothing would be renewed and no signal heard.
+ * A reader that does not read (a stopped pager, a terminal after Ctrl-S) must not block the process either. Node.js
+ * writes to pipes and terminals synchronously, so nothing would be renewed and no signal handled.
  */
 export function outliveReaders({ out, err }: Output): Results {
   let failure: string | undefined
@@ -65,17 +67,17 @@ export function outliveReaders({ out, err }: Output): Results {
   return { failure: () => failure }
 }
 
-/** Has no documented name in Node. Where it does not exist, writing stays as it is. */
+/** Makes writes asynchronous with an undocumented function of Node.js. Does nothing if it does not exist. */
 function writeInBackground(stream: Writable): void {
   const handle: unknown = '_handle' in stream ? stream._handle : undefined
   if (typeof handle !== 'object' || handle === null || !('setBlocking' in handle)) return
   if (typeof handle.setBlocking === 'function') handle.setBlocking(false)
 }
 
-/** How long the end of a program waits for readers, in ms. */
+/** How long the program waits for readers at its end, in ms. */
 const lastWordsMs = 1000
 
-/** Resolves when everything has been written, or the readers have had a second for it. */
+/** Resolves when everything is written, and after one second at the latest. */
 export async function saidAll({ out, err }: Output): Promise<void> {
   const written = (stream: Writable): Promise<void> =>
     new Promise((resolve) => {
@@ -88,7 +90,7 @@ export async function saidAll({ out, err }: Output): Promise<void> {
   clearTimeout(timer)
 }
 
-/** For `catch`: an interrupted search is undefined, and every other error is thrown again. */
+/** Returns a handler for `catch` that returns undefined after an abort, and rethrows other errors. */
 export const unlessAborted =
   (signal: AbortSignal) =>
   (error: unknown): undefined => {

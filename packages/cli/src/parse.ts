@@ -1,12 +1,13 @@
 import type { Protocol } from '@postern/interface'
 import { InvalidArgumentError } from 'commander'
 
+/** A port with its protocol. */
 export interface PortArgument {
   readonly port: number
   readonly protocol: Protocol
 }
 
-/** `8080`, `8080/tcp`, `4001/udp`. */
+/** Parses `8080`, `8080/tcp` or `4001/udp`. */
 export function parsePort(text: string): PortArgument {
   const match = /^(\d{1,5})(?:\/(tcp|udp))?$/i.exec(text)
   const port = Number(match?.[1])
@@ -15,6 +16,7 @@ export function parsePort(text: string): PortArgument {
   return { port, protocol: match[2]?.toLowerCase() === 'udp' ? 'udp' : 'tcp' }
 }
 
+/** Parses a port number. */
 export function parsePortNumber(text: string): number {
   const port = Number(text)
   if (!/^\d{1,5}$/.test(text) || port < 1 || port > 65_535) throw new InvalidArgumentError('give a port in 1…65535')
@@ -23,7 +25,7 @@ export function parsePortNumber(text: string): number {
 
 const units: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** `90s`, `30m`, `2h`, `1d`; in ms. A number without its unit is refused: 5 may be meant in minutes. */
+/** Parses `90s`, `30m`, `2h` or `1d` to milliseconds. Rejects a number without a unit, because it is ambiguous. */
 export function parseDuration(text: string): number {
   const match = /^(\d{1,7})([smhd])$/.exec(text)
   const ms = Number(match?.[1]) * (units[match?.[2] ?? ''] ?? 0)
@@ -33,7 +35,7 @@ export function parseDuration(text: string): number {
   return ms
 }
 
-/** 1 and more. */
+/** Parses a positive integer. */
 export function parseCount(text: string): number {
   const count = Number(text)
   if (!/^\d{1,7}$/.test(text) || count < 1) throw new InvalidArgumentError('give a number from 1 on')
@@ -42,7 +44,7 @@ export function parseCount(text: string): number {
 
 const sizes: Readonly<Record<string, number>> = { '': 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3 }
 
-/** `131072`, `128KiB`, `1MiB`, `2GiB`; in bytes. */
+/** Parses `131072`, `128KiB`, `1MiB` or `2GiB` to bytes. */
 export function parseSize(text: string): number {
   const match = /^(\d{1,12})(|kib|mib|gib)$/i.exec(text)
   const bytes = Number(match?.[1]) * (sizes[match?.[2]?.toLowerCase() ?? ''] ?? 0)

@@ -2,8 +2,9 @@ import type { Socket } from 'node:net'
 import type { Clock } from '@postern/interface'
 
 /**
- * Returns what stops reading from a socket for a time, in ms; the longest that is asked for counts. What the socket has read
- * is handed on. `pause()` of the socket does not do: its reader calls `resume()` when it likes.
+ * Returns a function that stops reading from a socket for a time in ms; of several calls, the latest end counts. Data
+ * that the socket has read is still delivered. `pause()` of the socket is not enough, because its reader may call
+ * `resume()`.
  */
 export function pausable(socket: Socket, clock: Clock): (ms: number) => void {
   let pausedUntilMs = 0
@@ -11,7 +12,7 @@ export function pausable(socket: Socket, clock: Clock): (ms: number) => void {
   let isWanted = false
   const push = socket.push.bind(socket)
   const read = socket._read.bind(socket)
-  // Where push returns false, nothing is read until _read is called.
+  // After push returns false, nothing is read until _read is called.
   socket.push = (chunk: unknown, encoding?: BufferEncoding) => push(chunk, encoding) && !isPaused
   socket._read = (size) => {
     if (isPaused) isWanted = true
@@ -25,7 +26,7 @@ export function pausable(socket: Socket, clock: Clock): (ms: number) => void {
     try {
       for (let leftMs = 1; leftMs > 0; leftMs = pausedUntilMs - clock.monotonicMs()) await clock.sleep(leftMs, closed)
     } catch {
-      return // It is closed.
+      return // The socket is closed.
     }
     isPaused = false
     if (!isWanted) return
@@ -42,8 +43,8 @@ export function pausable(socket: Socket, clock: Clock): (ms: number) => void {
 }
 
 /**
- * Stops reading from a socket after so many bytes, until the signal aborts. Nothing is lost: what the peer has sent stays in the
- * kernel, and the peer waits.
+ * Stops reading from a socket after `maxBytes`, until the signal aborts. No data is lost: it stays in the kernel, and
+ * the peer waits.
  */
 export function holdAfter(socket: Socket, maxBytes: number, until: AbortSignal): void {
   let leftBytes = maxBytes

@@ -1,16 +1,16 @@
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { errorText, isDialable, isGlobal, type MultiaddrText } from '@postern/interface'
 
-/** Reading a multiaddr takes time that grows faster than its length. */
+/** The maximum length of a multiaddr: the time to parse one grows faster than its length. */
 const maxAddressLength = 1024
 
-/** Reads a multiaddr. Throws a TypeError that quotes what is none. */
+/** Parses a multiaddr. Throws a TypeError that quotes an invalid one. */
 export function readAddress(text: string): Multiaddr {
   if (text.length > maxAddressLength) {
     throw new TypeError(`a multiaddr has at most ${maxAddressLength} characters: ${text.slice(0, 80)}…`)
   }
   try {
-    // By way of its bytes: only they show that the peer id is one.
+    // Convert it to bytes and back: only that validates the peer id.
     return multiaddr(multiaddr(text).bytes)
   } catch (cause) {
     const why = errorText(cause)
@@ -18,8 +18,8 @@ export function readAddress(text: string): Multiaddr {
   }
 }
 
-/** Reads a multiaddr that can be dialled. Throws a TypeError also for one that names a second place behind its port, such as
- * `/sni` and `/http-path` do: a connection could go there. */
+/** Parses a multiaddr for dialling. Also throws a TypeError for one that names a second place after its port, such as
+ * with `/sni` or `/http-path`: a connection could go there. */
 export function readDialAddress(text: string): Multiaddr {
   const address = readAddress(text)
   if (isDialable(address.toString())) return address
@@ -27,7 +27,7 @@ export function readDialAddress(text: string): Multiaddr {
   throw new TypeError(`cannot be dialled: ${text}. Name one host, one port and one transport, as ${example}`)
 }
 
-/** The id at the end of a peer's multiaddr. Throws a TypeError where there is none. */
+/** Returns the peer id at the end of a multiaddr. Throws a TypeError if there is none. */
 export function peerIdOf(text: string): string {
   const last = readDialAddress(text).getComponents().at(-1)
   if (last?.name !== 'p2p' || last.value === undefined) {
@@ -36,7 +36,7 @@ export function peerIdOf(text: string): string {
   return last.value
 }
 
-/** Whether a peer may be asked about an address: not through a relay, and not from inside the own network. */
+/** Returns whether a peer may be asked to verify an address: not through a relay, and not in the local network. */
 export function isWitness(peer: MultiaddrText): boolean {
   const [host] = readAddress(peer).getComponents()
   if (peer.includes('/p2p-circuit') || host?.value === undefined) return false

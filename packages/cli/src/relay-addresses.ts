@@ -1,8 +1,8 @@
 import { familyOf, isGlobal, isWildcard, parseMultiaddr } from '@postern/interface'
 
 /**
- * The addresses to announce for listeners on these addresses, of a machine that has those. Empty where nobody on the
- * internet could use any: the machine has no public address, or the port is not known before it listens. Pure.
+ * Returns the addresses to announce for listeners on `listen`, on a machine with `addresses`. Empty if no host on the
+ * internet could use any of them: the machine has no public address, or the port is not known yet. Pure.
  */
 export function announceOf(listen: readonly string[], addresses: readonly string[]): readonly string[] {
   const own = addresses.filter(isGlobal)

@@ -3,7 +3,7 @@ import type { AutonatServer } from '@postern/autonat'
 import type { Admission } from './admission.js'
 import type { RelayServer } from './relay-server.js'
 
-/** Tells what the two services have done, whenever the metrics are read. */
+/** Registers the metrics of the relay, the AutoNAT server and the admission. */
 export function registerRelayMetrics(
   metrics: Metrics,
   relay: RelayServer,
@@ -87,7 +87,7 @@ export function registerRelayMetrics(
   })
 }
 
-/** A counter that is calculated is told what has come in addition. */
+/** Returns a function that returns the increase since its last call, as calculated counters need it. */
 function sinceLast(read: () => number): () => number {
   let before = 0
   return () => {

@@ -9,72 +9,75 @@ import { boundedRegistrar, createRequestBounds } from './request-bounds.js'
 import { hasEnded, whenEnded } from './stream-end.js'
 import { boundMessages, carriesBytes } from './stream-messages.js'
 
+/** The limits of {@link relayServer}. */
 export interface RelayServerInit {
   readonly reservations: PlaceLimits
-  /** Relayed connections: twice as many in all, and those from one peer, IP address or subnet, and as many to one. */
+  /** The ends of relayed connections: two for each connection in total; and the connections from, and separately to,
+   * each peer, IP address, subnet and network. */
   readonly circuitEnds: PlaceLimits & { readonly peer: number }
   readonly reservationTtlMs: number
-  /** How long one relayed connection may last. */
+  /** How long one relayed connection may last, in ms. */
   readonly durationMs: number
-  /** How much one relayed connection may carry, both ways together, in bytes. */
+  /** The maximum number of bytes of one relayed connection, in both directions together. */
   readonly dataBytes: number
 }
 
-/** What the relay has done since it was made. */
+/** The counters of a relay since it was created. */
 export interface RelayCounters {
-  /** Reservations that were given; renewals are not counted. */
+  /** Granted reservations, without renewals. */
   reservations: number
-  /** Reservations that were refused, by reason. */
+  /** Refused reservations, by reason. */
   readonly refused: Record<PlaceRefusal, number>
-  /** Connections that were relayed. */
+  /** Relayed connections. */
   relayed: number
-  /** Connections that were not relayed, by reason. */
+  /** Refused or failed connections, by reason. */
   readonly unrelayed: Record<PlaceRefusal | 'no-reservation' | 'failed', number>
 }
 
 /** A libp2p service: a circuit relay v2 server with limits. */
 export interface RelayServer extends Startable {
   readonly counters: RelayCounters
-  /** Reservations that live. */
+  /** The number of current reservations. */
   readonly reservations: number
-  /** Relayed connections that are open. */
+  /** The number of open relayed connections. */
   readonly open: number
   /** Returns whether a reservation or a relayed connection would end with this connection. */
   isUsing(connection: Connection): boolean
 }
 
+/** The libp2p components that the service needs. */
 export interface RelayServerComponents extends CircuitRelayServerComponents {
   readonly events: TypedEventTarget<Libp2pEvents>
 }
 
-/** How long a peer may take to say what it wants, and another one to accept a relayed connection. */
+/** How long a peer may take to send its request, and another one to accept a relayed connection, in ms. */
 const hopTimeoutMs = 10_000
-/** Streams of one connection beyond those that carry something: they are being asked over. */
+/** The streams of one connection that may carry requests, in addition to those of relayed connections. */
 const spareHopStreams = 8
-/** Requests to the relay that are not answered yet. */
+/** The limits for requests that are not answered yet. */
 const maxRequests = { total: 1024, network: 512, subnet: 256, ip: 128, peer: 64 }
 
 /**
- * `circuitRelayServer()` with limits a peer, an IP address and its prefixes; with reservations that end with the
- * connection; and with what it says about itself put right (see {@link onTheWire}).
+ * Creates `circuitRelayServer()` with limits for each peer, IP address and prefix, with reservations that end with the
+ * connection, and with corrected messages (see {@link onTheWire}).
  */
 export const relayServer =
   (init: RelayServerInit) =>
   (components: RelayServerComponents): RelayServer => {
     const { registrar, peerStore, addressManager, peerId, privateKey, connectionManager, logger, metrics } = components
     const { events } = components
-    /** By peer id. */
+    /** The reservations, by peer id. */
     const reservations = createPlaces<string>(init.reservations)
     const circuits = createCircuitPlaces<Ask>(
       { ...init.circuitEnds, total: Math.ceil(init.circuitEnds.total / 2) },
       systemClock
     )
-    /** The streams over which peers have asked for a connection and got it. */
+    /** The request streams that have become relayed connections. */
     const carrying = new WeakSet<Stream>()
-    /** The streams of each request for a circuit that have not ended. Its place is free when there are none. */
+    /** The open streams of each request for a circuit. Its place is freed when there are none. */
     const streamsOf = new WeakMap<Ask, Set<Stream>>()
     const reasons = new WeakMap<Ask, PlaceRefusal>()
-    /** The request that the server reads at this moment: what the gater is asked is asked for it. */
+    /** The request that the server handles at the moment; calls of the gater are about it. */
     let current: Ask | undefined
     const counters: RelayCounters = {
       reservations: 0,
@@ -151,7 +154,7 @@ export const relayServer =
       carries(ask, near, far) {
         hops.carries(near)
         carriesBytes(far)
-        // It may have been reset while the other peer was asked.
+        // The stream may have been reset while the other peer was asked.
         if (hasEnded(near)) return
         carrying.add(near)
         hold(ask, near, ask.connection)
@@ -172,14 +175,14 @@ export const relayServer =
       const peer = connection.remotePeer
       const reservation = server.reservations.get(peer)
       if (status === 'OK' && reservation !== undefined) {
-        // Another request of the peer may have ended between the grant and here.
+        // Another request of the peer may have ended since the grant, and freed the place.
         if (!reservations.has(peer.toString())) takeReservation(connection)
         if (!known.has(reservation)) {
           counters.reservations++
           reservation.signal.addEventListener('abort', () => forgetUnlessReserved(peer), { once: true })
         }
         known.add(reservation)
-        // The library keeps the address of the first time.
+        // The library keeps the address of the first reservation.
         reservation.addr = connection.remoteAddr
       } else if (status === 'RESERVATION_REFUSED') counters.refused.total++
       else if (reason !== undefined) {
@@ -193,9 +196,9 @@ export const relayServer =
       if (!server.reservations.has(peer)) reservations.free(peer.toString())
     }
 
-    /** Through a connection that is closed no peer is reached, and the place would be taken until the time is over. */
+    /** Ends the reservation of a disconnected peer, which would otherwise keep its place until it expires. */
     const disconnected = ({ detail }: CustomEvent<PeerId>): void => {
-      // Its timer would end the peer's next reservation.
+      // Clear the timer, which would end the next reservation of the peer.
       server.reservations.get(detail)?.signal.clear()
       server.reservations.delete(detail)
       forgetUnlessReserved(detail)
@@ -215,7 +218,7 @@ export const relayServer =
         )
         if (isRelaying) return true
         const { remotePeer } = connection
-        // The server reaches the peer over the first of its connections.
+        // The server uses the first connection to reach the peer.
         return server.reservations.has(remotePeer) && connectionManager.getConnections(remotePeer)[0] === connection
       },
       async start() {

@@ -19,7 +19,7 @@ import { boundedPing } from './bounded-ping.js'
 import { stopWithin } from './stop.js'
 import { colorsFor } from './terminal.js'
 
-/** How much the peers may use: see `postern relay --help`. */
+/** The limits for peers; see `postern relay --help`. */
 export interface RelayLimits extends RelayServerInit {
   readonly admission: Omit<AdmissionLimits, 'frames'>
   readonly autonat: Pick<
@@ -31,29 +31,30 @@ export interface RelayLimits extends RelayServerInit {
     | 'requestsPerNetwork'
     | 'concurrency'
   >
-  /** Streams that a peer may have opened over one connection. */
+  /** The maximum number of streams that a peer may open over one connection. */
   readonly streamsPerConnection: number
 }
 
+/** The options of {@link relay}. */
 export interface RelayOptions extends RelayLimits {
   readonly listen: readonly string[]
-  /** Empty: the public addresses of this machine. */
+  /** The addresses to announce. Empty: the public addresses of this machine. */
   readonly announce: readonly string[]
   readonly privateKey: PrivateKey
-  /** Port on loopback. */
+  /** The port for metrics on loopback; undefined for none. */
   readonly metrics: number | undefined
-  /** Names besides loopback's that the metrics may be asked for by. */
+  /** Additional host names for requests of the metrics. */
   readonly metricsHosts: readonly string[]
   readonly json: boolean
 }
 
-/** Two of these are what a circuit keeps in memory at most, when its far end does not read. */
+/** The window of a stream, in bytes. A circuit keeps at most two of these in memory if its far end does not read. */
 const circuitWindowBytes = 256 * 1024
 
-/** How often it says what it has done, if anything. */
+/** How often the status is written if it has changed, in ms. */
 const statusMs = 60_000
 
-/** Serves as a relay and AutoNAT server until interrupted. Resolves to the exit code. */
+/** Runs a relay and AutoNAT server until it is interrupted. Resolves to the exit code. */
 export async function relay(options: RelayOptions, { out, err }: Output): Promise<number> {
   const { listen, privateKey, json } = options
   const { bold, dim, green, yellow } = colorsFor(out)
@@ -75,7 +76,7 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
     transports: boundedTransports(admission),
     connectionGater: { ...admission.gater, denyDialMultiaddr },
     connectionManager: beyond(limits),
-    // A relay dials no address that a peer tells of itself: identify may have none remembered.
+    // A relay never dials the addresses that peers announce, so identify need not store them.
     peerStore: { addressFilter: () => false },
     ...(exposition === undefined ? {} : { metrics: exposition.metrics }),
     services: {
@@ -137,7 +138,7 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
 const ownAddresses = (): readonly string[] =>
   Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address))
 
-/** A line a minute at most, however many peers come. */
+/** Returns the status, which is written at most once a minute. */
 const statusOf = (relay: RelayServer, autonat: AutonatServer): Status => ({
   reservations: relay.reservations,
   connections: relay.open,
@@ -149,7 +150,7 @@ const statusOf = (relay: RelayServer, autonat: AutonatServer): Status => ({
 interface Status {
   readonly reservations: number
   readonly connections: number
-  /** Since the start, as all that follow. */
+  /** Since the start, like the following ones. */
   readonly refused: number
   readonly relayed: number
   readonly verified: number

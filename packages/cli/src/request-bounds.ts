@@ -8,16 +8,17 @@ import { withOverrides } from './with-overrides.js'
 
 type Registrar = CircuitRelayServerComponents['registrar']
 
-/** Bounds what peers send before their requests are answered. */
+/** Limits the requests of peers until they are answered. */
 export interface RequestBounds {
-  /** Requests that have a place. */
+  /** The number of requests with a place. */
   readonly used: number
-  /** Returns whether there is a place for the request of a stream, and bounds what the peer may send with it. */
+  /** Returns whether there is a place for the request of a stream. Takes it, and limits what the peer may send. */
   enter(stream: Stream, connection: Connection): boolean
-  /** The stream has become an end of a relayed connection, which has limits of its own. */
+  /** Lifts the limits of a stream that has become an end of a relayed connection, which has its own limits. */
   carries(stream: Stream): void
 }
 
+/** Creates the limits for requests. */
 export function createRequestBounds(limits: PlaceLimits): RequestBounds {
   const requests = createPlaces<Stream>(limits)
   return {
@@ -25,7 +26,7 @@ export function createRequestBounds(limits: PlaceLimits): RequestBounds {
       return requests.used
     },
     enter(stream, connection) {
-      // The peer may have reset it since the protocol was agreed on.
+      // The peer may have reset it since the protocol was negotiated.
       if (hasEnded(stream)) return false
       const party = { address: ipOf(connection), peer: connection.remotePeer.toString() }
       if (requests.take(stream, party) !== undefined) return false
@@ -41,9 +42,9 @@ export function createRequestBounds(limits: PlaceLimits): RequestBounds {
 }
 
 /**
- * Returns a registrar whose handlers are bounded. `circuitRelayServer()` and `circuitRelayTransport()` of
- * @libp2p/circuit-relay-v2 4.2 buffer 4 MB of each stream that a request is awaited on, and have no option for it: 300
- * streams were 1.4 GB.
+ * Returns a registrar that limits the requests to its handlers. `circuitRelayServer()` and `circuitRelayTransport()` of
+ * @libp2p/circuit-relay-v2 4.2 buffer up to 4 MB of each stream on which they await a request, without an option to
+ * limit it; 300 streams used 1.4 GB.
  */
 export const boundedRegistrar = (registrar: Registrar, bounds: RequestBounds): Registrar => {
   const handle: Registrar['handle'] = (protocol, handler, options) =>

@@ -1,26 +1,26 @@
 import type { Clock } from '@postern/interface'
 import { createRate, type Party, type PlaceLimits, type PlaceRefusal, prefixesOf } from '@postern/net'
 
-/** Bounds the sockets that come within a second. */
+/** Limits the number of new sockets in a second. */
 export interface SocketRate {
-  /** Counts a socket, or returns why it is one too many. */
+  /** Counts a socket, or returns the level at which it exceeds the limit. */
   take(party: Party): PlaceRefusal | undefined
 }
 
-/** How long a subnet counts as known after a socket of it was accepted. */
+/** How long a subnet counts as known after one of its sockets was accepted, in ms. */
 const knownMs = 60_000
-/** One in so many sockets is for subnets that are not known. */
+/** One in this many sockets is reserved for unknown subnets. */
 const newcomersShare = 4
 
 /**
- * Keeps a quarter of the rate for subnets of which no socket was accepted in the last minute. Networks that come every second
- * could use up the whole rate together otherwise, however little each of them may have.
+ * Creates a socket rate that reserves a quarter for subnets without an accepted socket in the last minute. Otherwise
+ * networks that connect every second could together use the whole rate, however low the limit of each one is.
  */
 export function createSocketRate(limits: PlaceLimits, clock: Clock): SocketRate {
   const kept = Math.floor(limits.total / newcomersShare)
   const all = createRate({ ...limits, total: limits.total - kept }, 1000, clock)
   const newcomers = kept === 0 ? undefined : createRate({ total: kept, network: Math.ceil(kept / 2) }, 1000, clock)
-  /** When each subnet is forgotten, the first to go first: no more than the rate lets in within that time. */
+  /** When each known subnet is forgotten, in this order. The rate bounds their number. */
   const known = new Map<string, number>()
 
   function forgetEnded(nowMs: number): void {

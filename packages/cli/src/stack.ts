@@ -6,17 +6,18 @@ import type { Libp2pOptions } from 'libp2p'
 import { boundedMuxer } from './bounded-muxer.js'
 import { version } from './version.js'
 
+/** The options of {@link stack}. */
 export interface StackOptions {
-  /** Streams that a peer may have open towards us over one connection.
+  /** The maximum number of streams that a peer may open over one connection.
    * @default 128 */
   readonly maxInboundStreams?: number
-  /** What a peer may send on one stream before it is read, in bytes; 256 KiB at least. libp2p resets a stream on which more
-   * than 4 MiB wait unread, which is less than the largest window of yamux: a slow reader would lose its stream.
+  /** The receive window of a stream, in bytes; at least 256 KiB. libp2p resets a stream with more than 4 MiB of unread
+   * data, which is less than the maximum window of yamux, so a slow reader would lose its stream.
    * @default 2 MiB */
   readonly maxStreamWindowBytes?: number
 }
 
-/** What every node of this program has in common. */
+/** Returns the options that all libp2p nodes of this program share. */
 export const stack = ({
   maxInboundStreams = 128,
   maxStreamWindowBytes = 2 * 1024 * 1024
@@ -24,7 +25,7 @@ export const stack = ({
   Libp2pOptions,
   'nodeInfo' | 'connectionEncrypters' | 'streamMuxers' | 'connectionGater'
 > => ({
-  // Not the name of js-libp2p: others take limits from those for milliseconds, where this program tells seconds.
+  // Not the name of js-libp2p: peers read the limits of js-libp2p as milliseconds, but this program sends seconds.
   nodeInfo: { name: 'postern', version: version() },
   connectionEncrypters: [noise()],
   streamMuxers: [
@@ -33,25 +34,26 @@ export const stack = ({
   connectionGater: { denyDialMultiaddr }
 })
 
-/** Refuses to dial an address that names a second place behind its port. Peers tell such addresses, a peer store keeps
- * them, and a transport would connect to that place. */
+/** Refuses to dial an address that names a second place after its port. Peers may announce such addresses, and a
+ * transport would connect to that place. */
 export const denyDialMultiaddr = (address: Multiaddr): boolean => !isDialable(address.toString())
 
-/** What went wrong, in a line. libp2p says some of it in many. */
+/** Returns the message of an error in one line; some messages of libp2p have several. */
 export const reasonOf = (error: unknown): string => printable(textOf(error))
 
 function textOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) {
     return [...new Set(error.errors.map(textOf))].join('; ')
   }
-  // libp2p rejects with the event that it waited for in vain, such as the end of a stream.
+  // libp2p may reject with an event, such as the close of a stream, while it waits for another one.
   if (error instanceof Event) return 'error' in error && error.error ? textOf(error.error) : 'the connection was closed'
   if (!(error instanceof Error)) return String(error)
   if (error.name === 'TimeoutError') return 'no answer in time'
   return errorText(error).split('\n')[0] ?? error.name
 }
 
-/** Why a node does not start, and what to do. libp2p tells of addresses that cannot be listened on in text only. */
+/** Returns why a node does not start, and what to do. libp2p reports the addresses on which it cannot listen only as
+ * text. */
 export function listenFailure(error: unknown): string {
   const text = errorText(error)
   const lines = text.split('\n').flatMap((each): readonly string[] => {

@@ -2,10 +2,10 @@ import { systemHost } from '@postern/core'
 import { errorText } from '@postern/interface'
 import { line, type Output } from './output.js'
 
-/** How long the stop of a service may take, in ms. */
+/** How long stopping may take, in ms. */
 const stopMs = 4500
 
-/** Stops a node, however slow its peers are. */
+/** Stops a node, and waits at most 4.5 s for slow peers. */
 export async function stopWithin(node: { stop(): void | Promise<void> }, err: Output['err']): Promise<void> {
   const over = new AbortController()
   const late = systemHost.clock.sleep(stopMs, over).then(
@@ -14,7 +14,7 @@ export async function stopWithin(node: { stop(): void | Promise<void> }, err: Ou
   )
   const stopped = Promise.resolve(node.stop()).then(
     () => false,
-    // It ends all the same, and who waits is told what to think of it.
+    // The program ends anyway; write the reason.
     (error: unknown) => {
       line(err, `! ${errorText(error)}`)
       return false

@@ -5,14 +5,15 @@ import { columnsOf } from './wrap-lines.js'
 
 type Reason = NonNullable<StrategyReport['reason']>
 
-/** Writes what becomes of each strategy, for a command that runs on. That a port is taken is said once: it changes nothing. */
+/** Returns a function that writes a line for each change of a strategy. Writes only once that a port is taken, because
+ * mappings work without it. */
 export function createStrategyLines(
   err: Output['err'],
-  /** Says a reason in other words. */
+  /** Replaces the reason of a strategy. */
   inWords: (reason: Reason, name: string) => Reason = (reason) => reason
 ): (report: StrategyReport) => void {
   const own = colorsFor(err)
-  // That one of several ways fails is no failure of the command.
+  // One failed strategy of several is not a failure of the command, so it is yellow and not red.
   const colors = { ...own, red: own.yellow }
   const said = new Set<string>()
   let last = ''

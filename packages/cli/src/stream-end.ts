@@ -1,8 +1,8 @@
 import type { Connection, Stream } from '@libp2p/interface'
 
 /**
- * Calls `ended` once a stream of a connection has ended, in both directions. At once where it has ended already: a stream
- * tells its end a single time. A stream may end without an event of its own when its connection closes.
+ * Calls `ended` once when a stream has ended in both directions; at once if it has ended already, because a stream
+ * emits `close` only once. A stream may end without an event when its connection closes.
  */
 export function whenEnded(stream: Stream, connection: Connection, ended: () => void): void {
   if (hasEnded(stream) || hasEnded(connection)) return ended()
@@ -15,6 +15,6 @@ export function whenEnded(stream: Stream, connection: Connection, ended: () => v
   connection.addEventListener('close', over)
 }
 
-/** Whether a stream, or a connection, has told its end already. */
+/** Returns whether a stream or a connection has ended. */
 export const hasEnded = ({ status }: Pick<Stream, 'status'>): boolean =>
   status === 'closed' || status === 'aborted' || status === 'reset'

@@ -1,21 +1,22 @@
 import { RELAY_V2_HOP_CODEC, RELAY_V2_STOP_CODEC } from '@libp2p/circuit-relay-v2'
 import type { Stream } from '@libp2p/interface'
 
-/** What a peer may send on a stream before its protocol is agreed on: some 100 bytes, and what it sends along. */
+/** The maximum number of bytes on a stream before its protocol is negotiated: that takes about 100 bytes, and data may
+ * follow. */
 const maxNegotiationBytes = 65_536
 
-/** What a peer may send on a request of circuit relay v2: four times a message (maxMessageSize of go-libp2p). */
+/** The maximum number of bytes of a circuit relay v2 request: four messages (maxMessageSize of go-libp2p). */
 const maxRelayMessageBytes = 16_384
 
-/** What a peer may send on a stream of identify: the library reads 10 messages of 8 KiB. */
+/** The maximum number of bytes on an identify stream: the library reads 10 messages of 8 KiB. */
 const maxIdentifyBytes = 98_304
 
-/** What a peer may send on a stream of DCUtR: several times the three messages of a round. */
+/** The maximum number of bytes on a DCUtR stream: several times the three messages of a round. */
 const maxPunchBytes = 65_536
 
-/** Bytes that a peer may send on a stream of each protocol. Other protocols have bounds of their own. */
+/** The maximum number of bytes by protocol. Other protocols have their own limits. */
 const maxBytes = new Map<string, number>([
-  // As long as there is none.
+  // While no protocol is negotiated.
   ['', maxNegotiationBytes],
   [RELAY_V2_HOP_CODEC, maxRelayMessageBytes],
   [RELAY_V2_STOP_CODEC, maxRelayMessageBytes],
@@ -24,7 +25,7 @@ const maxBytes = new Map<string, number>([
   ['/libp2p/dcutr', maxPunchBytes]
 ])
 
-/** How to end the bound of each stream that has one. */
+/** The functions that lift the limit of each limited stream. */
 const bounds = new WeakMap<Stream, () => void>()
 
 interface Receiver {
@@ -32,11 +33,12 @@ interface Receiver {
 }
 
 /**
- * Resets a stream on which a peer sends more than the messages of its protocol can have. libp2p keeps up to 4 MiB of each
- * stream on which a message is awaited, also after it has closed its own end, and has no option for it. Idempotent.
+ * Resets a stream if the peer sends more than the messages of its protocol can have. libp2p buffers up to 4 MiB of each
+ * stream on which a message is awaited, even after it has closed its own end, without an option to limit it.
+ * Idempotent.
  *
- * The methods of a stream that receive are not in its interface; the version is pinned, and a test holds it. Throws where
- * there are none.
+ * The receiving method of a stream is not in its public interface; the version is pinned, and a test checks this.
+ * Throws if there is none.
  */
 export function boundMessages(stream: Stream): void {
   if (bounds.has(stream)) return
@@ -47,8 +49,8 @@ export function boundMessages(stream: Stream): void {
   let isBounded = true
 
   function check(): void {
-    const most = isBounded ? maxBytes.get(protocol) : undefined
-    if (most !== undefined && received > most) stream.abort(new Error('more than the messages of the protocol'))
+    const max = isBounded ? maxBytes.get(protocol) : undefined
+    if (max !== undefined && received > max) stream.abort(new Error('more than the messages of the protocol'))
   }
   bounds.set(stream, () => {
     isBounded = false
@@ -56,10 +58,10 @@ export function boundMessages(stream: Stream): void {
   stream.onData = (data) => {
     received += data.byteLength
     check()
-    // Drops what comes on a stream that was reset.
+    // On a stream that was reset, this drops the data.
     receive(data)
   }
-  // What came before the protocol was agreed on counts, too.
+  // Data that arrived before the protocol was negotiated counts too.
   Object.defineProperty(stream, 'protocol', {
     configurable: true,
     enumerable: true,
@@ -71,7 +73,7 @@ export function boundMessages(stream: Stream): void {
   })
 }
 
-/** The stream carries a relayed connection from here on, whose bytes are no messages. */
+/** Lifts the limit of a stream that carries a relayed connection from now on. */
 export function carriesBytes(stream: Stream): void {
   bounds.get(stream)?.()
 }

@@ -3,14 +3,15 @@ import { createPlaces, type Party, type PlaceLimits, type PlaceRefusal } from '@
 import { onStream } from './connection-streams.js'
 import { hasEnded } from './stream-end.js'
 
-/** Bounds the streams that peers open, by prefix. */
+/** Limits the streams that peers open, by address prefix. */
 export interface StreamPlaces {
-  /** Streams that have a place. */
+  /** The number of streams with a place. */
   readonly used: number
-  /** Gives each stream that the peer opens over a connection a place, or aborts it. */
+  /** Takes a place for each stream that the peer opens over a connection, or aborts the stream. */
   watch(connection: Connection, party: Party): void
 }
 
+/** Creates the places. Calls `refused` for each stream without a place. */
 export function createStreamPlaces(limits: PlaceLimits, refused: (refusal: PlaceRefusal) => void): StreamPlaces {
   const places = createPlaces<Stream>(limits)
   return {
@@ -24,7 +25,7 @@ export function createStreamPlaces(limits: PlaceLimits, refused: (refusal: Place
         held.delete(stream)
         places.free(stream)
       }
-      // A stream may end without a word when its connection does.
+      // A stream may end without an event when its connection closes.
       connection.addEventListener(
         'close',
         () => {
@@ -34,7 +35,7 @@ export function createStreamPlaces(limits: PlaceLimits, refused: (refusal: Place
         { once: true }
       )
       onStream(connection, (stream) => {
-        // Streams that came before the connection was announced may have ended, and have told so already.
+        // A stream that was opened before `connection:open` may have ended already.
         if (isOver || hasEnded(stream)) return
         const refusal = places.take(stream, party)
         if (refusal !== undefined) {

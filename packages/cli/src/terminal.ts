@@ -2,9 +2,10 @@ import type { MappingEvent, Report, StrategyReport } from '@postern/core'
 import { isWildcard } from '@postern/interface'
 import pc from 'picocolors'
 
-/** Colours as the terminal wants them: none when piped, or with NO_COLOR. */
+/** The colours of a stream; none for a pipe, or with NO_COLOR. */
 export type Colors = ReturnType<typeof pc.createColors>
 
+/** Returns the colours for a stream. */
 export const colorsFor = (stream: { readonly isTTY?: boolean }): Colors => {
   const forced = process.env['FORCE_COLOR'] !== undefined && process.env['FORCE_COLOR'] !== '0'
   const refused =
@@ -12,10 +13,11 @@ export const colorsFor = (stream: { readonly isTTY?: boolean }): Colors => {
   return pc.createColors(!refused && (forced || stream.isTTY === true))
 }
 
+/** Formats a time in ms; empty for null. */
 export const formatMs = (ms: number | null): string =>
   ms === null ? '' : ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`
 
-/** `2 h`, `90 s`. */
+/** Formats a lifetime: `for 2 h`, `for 90 s`, `for good`. */
 export function formatSeconds(seconds: number | null): string {
   if (seconds === null) return 'for good'
   if (seconds >= 7200 && seconds % 3600 === 0) return `for ${seconds / 3600} h`
@@ -23,10 +25,11 @@ export function formatSeconds(seconds: number | null): string {
   return `for ${Math.round(seconds)} s`
 }
 
+/** Formats an address and a port, with brackets for IPv6. */
 export const formatSocket = ({ address, port }: { readonly address: string; readonly port: number }): string =>
   address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 
-/** The verdict with its cause. */
+/** Formats the verdict with its cause. */
 export function formatVerdict(
   { verdict, cause }: Pick<Report, 'verdict' | 'cause'>,
   colors: Colors,
@@ -36,15 +39,15 @@ export function formatVerdict(
   return `${colors.bold(label)} ${paint(colors.bold(verdict))}${cause === null ? '' : ` (${cause})`}`
 }
 
-/** A wildcard stands for every address of this host: its port says it all. */
+/** Formats an internal endpoint; only the port for a wildcard, which means every address of this host. */
 const formatInternal = (internal: MappingEvent['internal']): string =>
   isWildcard(internal.address) ? `port ${internal.port}` : formatSocket(internal)
 
-/** The router grants the port, and may not tell its address. */
+/** Formats an external endpoint; only the port if the router does not tell its address. */
 const formatExternal = (external: NonNullable<MappingEvent['external']>): string =>
   isWildcard(external.address) ? `port ${external.port} of the router` : formatSocket(external)
 
-/** One event: a line, and one more for each reason. `isDoubted`: what was granted is not believed to be of use. */
+/** Formats an event: one line, and one more for each reason. `isDoubted`: the granted address is doubtful. */
 export function formatEvent(event: MappingEvent, colors: Colors, isDoubted = false): string {
   const { external, internal, lifetimeSeconds, protocol, reasons = [], strategy } = event
   const there = external === null ? '' : ` → ${formatExternal(external)}`
@@ -69,18 +72,18 @@ export function formatEvent(event: MappingEvent, colors: Colors, isDoubted = fal
   }
 }
 
-/** `shared` at the end: another program of this host goes on with the mapping. */
+/** Formats `shared` at the end of the command: another program of this host keeps the mapping. */
 export const formatKept = ({ protocol, internal, external, owners = [] }: MappingEvent): string => {
   const there = external === null ? '' : ` → ${formatExternal(external)}`
   const goOn = `${formatOwners(owners)} ${owners.length > 1 ? 'use' : 'uses'} it`
   return `  kept     ${protocol} ${formatInternal(internal)}${there}: ${goOn}`
 }
 
-/** `failed` of a node that other ways may reach: a remark, no error. */
+/** Formats `failed` for a node, as a remark and not as an error, because peers may reach it in other ways. */
 export const formatUnmapped = ({ protocol, internal, reasons = [] }: MappingEvent, colors: Colors): string =>
   colors.dim(`  no mapping of ${protocol} ${formatInternal(internal)}${formatReasons(reasons)}`)
 
-/** What went wrong always has a reason; where a strategy gave none, that is said. */
+/** Formats reasons, one line for each. */
 const formatReasons = (reasons: NonNullable<MappingEvent['reasons']>): string =>
   reasons.map(({ strategy, message }) => `\n  ${strategy.padEnd(10)} ${message}`).join('')
 
@@ -97,7 +100,8 @@ const paint = (colors: Colors): Readonly<Record<StrategyReport['state'], (text: 
   skipped: colors.yellow
 })
 
-/** Text in lines of a narrow terminal, the second and all others indented by two. Wide terminals wrap by themselves. */
+/** Wraps a text for a narrow terminal, with the second and later lines indented by two. Wide terminals wrap by
+ * themselves. */
 export function wrap(text: string, columns: number | undefined): string {
   if (columns === undefined || columns >= minTableColumns) return text
   const lines: string[] = []
@@ -109,10 +113,10 @@ export function wrap(text: string, columns: number | undefined): string {
   return lines.join('\n  ')
 }
 
-/** In fewer columns reasons stand below what they are about. */
+/** The number of columns below which reasons are written in their own lines. */
 const minTableColumns = 80
 
-/** One line about one strategy: name, state, time, reason; several in a narrow terminal. */
+/** Formats a strategy in one line: name, state, time, reason; in several lines for a narrow terminal. */
 export function formatStrategy(
   { name, state, tookMs, reason }: StrategyReport,
   colors: Colors,
@@ -124,7 +128,7 @@ export function formatStrategy(
   return `${name.padEnd(10)} ${paint(colors)[state](state.padEnd(11))} ${time}${colors.dim(text)}`
 }
 
-/** The strategies as a table. */
+/** Formats the strategies as a table. */
 export function formatStrategies(strategies: readonly StrategyReport[], colors: Colors, columns?: number): string {
   const head = colors.dim(`${'strategy'.padEnd(10)} ${'state'.padEnd(11)} ${'time'.padStart(8)}  what it says`)
   return [head, ...strategies.map((each) => formatStrategy(each, colors, columns))].join('\n')

@@ -1,13 +1,13 @@
 import { createServer } from 'node:net'
 
-/** The port of a forward by hand in the text of `--via`, if one is named: it leads to the same port of this host, unless the
- * user says otherwise. */
+/** Returns the port of a manual forward in the text of `--via`, if there is one. It leads to the same port of this
+ * host, unless the user names another one. */
 export function forwardedPort(via: string): number | undefined {
   const found = /(?:^|,)\s*manual:(?:[^,]*:)?(\d{1,5})\s*(?:,|$)/.exec(via)?.[1]
   return found === undefined ? undefined : Number(found)
 }
 
-/** Why this program cannot listen on a TCP port; undefined where it can. */
+/** Resolves to why this program cannot listen on a TCP port; undefined if it can. */
 export function whyNotListening(port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer()

@@ -5,30 +5,33 @@ import { anySignal, type CallOptions, familyOf, isGlobal, type Network, type Str
 import { endpointOwners } from '@postern/node'
 import { doubtBeyondFirstHop, ownTap } from '@postern/net'
 
-/** The ladder at work on a port of this program, for a while. */
+/** A traversal with a temporary port of this program. */
 export interface Trial extends Pick<Traversal, 'addEventListener' | 'report' | 'recheck' | 'firstPass'> {
+  /** Opens the port and starts the traversal. */
   start(): Promise<void>
-  /** Whether a connection to that address and port comes in at the port of this program. */
+  /** Resolves to whether a connection to an address and port arrives at the port of this program. */
   arrives(address: string, port: number, call: CallOptions): Promise<boolean>
-  /** The peers that were named, and what became of the connections to them. Empty where nobody was. */
+  /** Returns the named peers with the results of the connections to them; empty if none was named. */
   witnesses(): readonly NamedWitness[]
-  /** Releases what was mapped. */
+  /** Releases the mappings and closes the port. */
   stop(): Promise<void>
 }
 
+/** Opens a trial in a network. */
 export type OpenTrial = (network: Network) => Promise<Trial>
 
 /** A peer that the user named. */
 export interface NamedWitness {
   readonly peer: string
   readonly id: string
-  /** Why it is not connected; null once it is. */
+  /** Why it is not connected; null if it is. */
   readonly failure: string | null
-  /** Whether it offers AutoNAT in a version that it can be asked by. */
+  /** Whether it supports AutoNAT in a usable version. */
   readonly isWitness: boolean
 }
 
-/** A trial with a port, a free one by default, that accepts connections and ends them; without one where nothing is to be mapped. */
+/** Returns a trial with a TCP port, a free one by default, that accepts and closes connections; with `dryRun` it has no
+ * port. */
 export const plainTrial =
   (strategies: readonly Strategy[], dryRun: boolean, port = 0): OpenTrial =>
   async (network) => {
@@ -76,7 +79,8 @@ export const plainTrial =
     }
   }
 
-/** A port that the user names may be mapped by another program of this host already: it keeps its mapping. */
+/** Returns the owners for a trial. Another program of this host may have mapped the named port already, and must keep
+ * its mapping. */
 export const trialOwners = (): EndpointOwners => endpointOwners({ program: 'postern doctor', warn: () => undefined })
 
 function wantAll(traversal: Traversal, network: Network, port: number): void {
@@ -84,6 +88,7 @@ function wantAll(traversal: Traversal, network: Network, port: number): void {
   if (hasGlobalIpv6(network)) traversal.want({ protocol: 'tcp', family: 6, address: '::', port })
 }
 
+/** Returns whether this host has a global IPv6 address. */
 export const hasGlobalIpv6 = ({ addresses }: Network): boolean =>
   addresses.some((address) => familyOf(address) === 6 && isGlobal(address))
 

@@ -2,8 +2,8 @@ import { createSocket } from 'node:dgram'
 import { connect } from 'node:net'
 import type { Family, Protocol } from '@postern/interface'
 
-/** Whether it is certain that no program of this host listens on the port. Asks this host alone. A firewall that drops what
- * comes in, and a port that must not be tried, leave it open. */
+/** Resolves to whether certainly no program of this host listens on the port. Sends only to this host. False if that is
+ * unknown, because a firewall drops the connection or the port must not be bound. */
 export async function isUnused(protocol: Protocol, port: number, addresses: readonly string[]): Promise<boolean> {
   const outcomes =
     protocol === 'udp'
@@ -14,7 +14,7 @@ export async function isUnused(protocol: Protocol, port: number, addresses: read
 
 type Outcome = 'used' | 'unused' | 'unknown'
 
-/** The host has no such address, or no such family: no program can listen there. */
+/** The error codes for an address or family that the host does not have; no program can listen there. */
 const absent = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH', 'EHOSTUNREACH']
 
 const codeOf = (error: Error): string => ('code' in error ? String(error.code) : '')
@@ -23,7 +23,7 @@ function dial(port: number, host: string): Promise<Outcome> {
   return new Promise((resolve) => {
     const socket = connect({ port, host, timeout: 500 })
     socket.once('connect', () => {
-      // Left as politely as it was begun: many a server falls over a connection that is reset.
+      // Close it regularly: some servers fail if a connection is reset.
       socket.resume().end()
       resolve('used')
     })
@@ -35,7 +35,7 @@ function dial(port: number, host: string): Promise<Outcome> {
   })
 }
 
-/** UDP sends no answer, but the kernel does not hand out a port twice. */
+/** Tests a UDP port by binding it, because UDP servers need not answer and the kernel does not assign a port twice. */
 function bind(port: number, family: Family): Promise<Outcome> {
   return new Promise((resolve) => {
     const socket = createSocket({ type: `udp${family}`, ipv6Only: family === 6 })

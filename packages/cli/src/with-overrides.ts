@@ -1,5 +1,5 @@
-/** Returns an object with some members of another one replaced. The others are read when they are needed, and its methods work
- * on the other one itself. */
+/** Returns a proxy of an object with some members replaced. Other members are read from the object on access, and
+ * methods are bound to it. */
 export const withOverrides = <T extends object>(target: T, overrides: Partial<T>): T =>
   new Proxy(target, {
     get(whole, key) {

@@ -3,7 +3,7 @@ import { exitCodes } from './exit-codes.js'
 import { whyNotAsked } from './doctor-text.js'
 import type { NamedWitness } from './trial.js'
 
-/** The report with advice about the peers that were named, where the address stays unverified in spite of them. */
+/** Adds advice about the named peers to the report if the address is unverified despite them. */
 export function withWitnessAdvice(report: Report, witnesses: readonly NamedWitness[]): Report {
   const text = witnessAdvice(report, witnesses)
   if (text === undefined) return report
@@ -25,6 +25,7 @@ function witnessAdvice({ cause, candidates }: Report, witnesses: readonly NamedW
 const isNoneAsked = (witnesses: readonly NamedWitness[]): boolean =>
   witnesses.length > 0 && witnesses.every((each) => whyNotAsked(each) !== null)
 
-/** The exit code where named peers could not be asked: what was wanted of them did not happen, whatever the router granted. */
+/** Returns the exit code `failed` if none of the named peers could be asked, because nothing was verified; otherwise
+ * undefined. */
 export const codeOfWitnesses = ({ cause }: Report, witnesses: readonly NamedWitness[]): number | undefined =>
   cause === 'unverified' && isNoneAsked(witnesses) ? exitCodes.failed : undefined

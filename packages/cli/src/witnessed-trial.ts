@@ -10,15 +10,15 @@ import { peerIdOf, readDialAddress } from './peers.js'
 import { reasonOf, stack } from './stack.js'
 import { hasGlobalIpv6, type NamedWitness, type OpenTrial, trialOwners } from './trial.js'
 
-/** However long a peer takes to answer, in ms. */
+/** The time limit for a dial, in ms. */
 const dialMs = 5000
-/** A peer that is not connected by then will not be; only the named peers are waited for. */
+/** The time after which an address counts as unverified, in ms: peers that are not connected by then will not be. */
 const unverifiedAfterMs = 7000
 
 /**
- * A trial with a libp2p node, whose addresses those peers are asked to dial from outside. Nobody else is asked.
+ * Returns a trial with a libp2p node. The named peers, and no others, are asked to dial its addresses from outside.
  *
- * Throws a TypeError for a peer that cannot be a witness.
+ * Throws a TypeError for a peer without an id, or one that cannot be dialled.
  */
 export function witnessedTrial(strategies: readonly Strategy[], peers: readonly MultiaddrText[], port = 0): OpenTrial {
   const named = [...new Set(peers)].map((peer) => ({ peer, id: peerIdOf(peer) }))
@@ -89,10 +89,11 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
   }
 }
 
-/** The first words of a libp2p connection, which the other side repeats (libp2p/specs, multistream-select). */
+/** The first message of a libp2p connection, which the other side repeats (libp2p/specs, multistream-select). */
 const greeting = '\u0013/multistream/1.0.0\n'
 
-/** Whether a libp2p node answers there. The node does not tell of a connection that is not secured in the end. */
+/** Resolves to whether a libp2p node answers at an address. The node emits no event for a connection that is never
+ * secured. */
 function speaksMultistream(host: string, port: number, { signal }: CallOptions): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port })

@@ -1,16 +1,17 @@
-/** The columns of a terminal; undefined for a pipe or a file, where a line is as long as it is. */
+/** Returns the number of columns of a terminal; undefined for a pipe or a file, where lines are not wrapped. */
 export const columnsOf = (stream: object): number | undefined =>
   'isTTY' in stream && stream.isTTY === true && 'columns' in stream && typeof stream.columns === 'number'
     ? stream.columns
     : undefined
 
-/** The colours that this program writes take no column. */
+/** The colour codes of this program, which take no columns. */
 const colorCodes = new RegExp(`${String.fromCharCode(27)}\\[\\d+m`, 'g')
 const widthOf = (text: string): number => text.replace(colorCodes, '').length
 
 /**
- * Breaks the lines of a text between words, so that they fit the terminal; what follows is indented. A word that is longer, such
- * as an address, stays whole, and so does a command line (`$ postern …`), which is copied: only the remark after it moves to the next line.
+ * Wraps the lines of a text between words, and indents the following lines. A longer word, such as an address, stays
+ * whole. So does a command line (`$ postern …`), because users copy it; only the remark after it moves to the next
+ * line.
  */
 export function wrapLines(text: string, columns: number | undefined): string {
   if (columns === undefined || columns < 1) return text
@@ -27,7 +28,7 @@ function wrapLine(text: string, columns: number): readonly string[] {
     return remark === undefined ? [command] : [command, ...wrapLine(`      ${remark}`, columns)]
   const indent = `${/^ */.exec(text)?.[0] ?? ''}  `
   const lines: string[] = []
-  // A word with the blanks before it: columns of a table stay where they are.
+  // A word with the spaces before it, so that the columns of a table stay aligned.
   for (const word of text.match(/ *[^ ]+/g) ?? []) {
     const last = lines.at(-1)
     if (last === undefined) lines.push(word)

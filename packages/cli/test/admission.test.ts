@@ -28,13 +28,13 @@ interface Scene {
   readonly admission: Admission
   readonly node: Libp2p
   readonly clock: VirtualClock
-  /** Port of each listener. */
+  /** The port of each listener. */
   readonly port: Readonly<Record<'tcp' | 'ws', number>>
-  /** Connections that may not be closed for others. */
+  /** The connections that must not be closed for others. */
   readonly busy: Set<string>
-  /** Opens a socket from an address of loopback. */
+  /** Opens a socket from a loopback address. */
   readonly socket: (from: string, kind?: 'tcp' | 'ws') => Promise<Socket>
-  /** A peer that dials over TCP from an address of loopback. */
+  /** Starts a peer that dials over TCP from a loopback address. */
   readonly peer: (from: string) => Promise<Libp2p>
   /** Resolves when the node has the connection. */
   readonly dial: (peer: Libp2p, kind?: 'tcp' | 'ws') => Promise<Connection>
@@ -93,7 +93,7 @@ async function scene(limits: Partial<AdmissionLimits> = {}): Promise<Scene> {
       return socket
     },
     async peer(from) {
-      // The transport hands it all to node:net.
+      // The transport passes all options to node:net.
       const dialOpts = { noDelay: true, localAddress: from }
       const peer = await createLibp2p({
         transports: [tcp({ dialOpts }), webSockets()],
@@ -109,7 +109,7 @@ async function scene(limits: Partial<AdmissionLimits> = {}): Promise<Scene> {
         multiaddr(`/ip4/127.0.0.1/tcp/${port[kind]}${kind === 'ws' ? '/ws' : ''}/p2p/${node.peerId.toString()}`),
         { force: true }
       )
-      // A dialler has its connection earlier than the listener does.
+      // The dialler has its connection before the listener.
       const stream = await connection.newStream('/ipfs/ping/1.0.0')
       stream.abort(new Error('the connection is let in'))
       return connection
@@ -121,18 +121,21 @@ const closed = (socket: Socket): Promise<void> =>
   new Promise((resolve) => (socket.closed ? resolve() : socket.once('close', () => resolve())))
 
 // Only Linux has all of 127.0.0.0/8 on loopback.
-describe.skipIf(process.platform !== 'linux')('what comes in', () => {
-  it.each(['tcp', 'ws'] as const)('is closed where it is no connection in time: a silent socket, %s', async (kind) => {
-    const { admission, clock, socket } = await scene()
-    const silent = await socket('127.0.0.2', kind)
-    await expect.poll(() => admission.handshakes).toBe(1)
-    await clock.advance(4999)
-    expect(admission.handshakes).toBe(1)
-    await clock.advance(1)
-    await closed(silent)
-    await expect.poll(() => admission.handshakes).toBe(0)
-    expect(admission.counters.handshakes.timeout).toBe(1)
-  })
+describe.skipIf(process.platform !== 'linux')('createAdmission', () => {
+  it.each(['tcp', 'ws'] as const)(
+    'createAdmission closes a silent socket after the handshake timeout: %s',
+    async (kind) => {
+      const { admission, clock, socket } = await scene()
+      const silent = await socket('127.0.0.2', kind)
+      await expect.poll(() => admission.handshakes).toBe(1)
+      await clock.advance(4999)
+      expect(admission.handshakes).toBe(1)
+      await clock.advance(1)
+      await closed(silent)
+      await expect.poll(() => admission.handshakes).toBe(0)
+      expect(admission.counters.handshakes.timeout).toBe(1)
+    }
+  )
 
   it.each([
     ['the HTTP request ends nowhere', 'ws', 'GET / HTTP/1.1\r\nHost: x\r\nX-A: '],
@@ -149,7 +152,8 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     expect(admission.counters.handshakes.timeout).toBe(1)
   })
 
-  /** The start of a frame of a WebSocket, masked with zeroes; its length is in the 8 bytes at its end but for the mask. */
+  /** The start of a frame of a WebSocket, masked with zeroes; its length is in the 8 bytes at its end but for the
+   * mask. */
   const frame = (first: number, bytes: number): Buffer => {
     const header = Buffer.alloc(14)
     header.set([first, 0xff])
@@ -161,7 +165,7 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     ['a message that is larger than any of libp2p', frame(0x82, maxMessageBytes + 1)],
     ['a frame of no kind', frame(0x8f, 1)],
     ['a frame with a reserved bit', frame(0xf2, 1)]
-  ])('is closed where a WebSocket sends %s, by its first bytes', async (_, header) => {
+  ])('createAdmission closes a WebSocket that sends %s at its first bytes', async (_, header) => {
     const { socket, peer, dial } = await scene()
     const hostile = await socket('127.0.0.2', 'ws')
     const heard: Buffer[] = []
@@ -176,7 +180,7 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     await expect(dial(await peer('127.0.0.3'), 'ws')).resolves.toMatchObject({ status: 'open' })
   })
 
-  it('may be so many handshakes of one address, the oldest of which ends for a new one', async () => {
+  it('createAdmission closes the oldest handshake of an address at its limit', async () => {
     const { admission, socket, peer, dial } = await scene({ handshakes: { total: 100, ip: 3 } })
     const first = await socket('127.0.0.2')
     for (let index = 0; index < 3; index++) await socket('127.0.0.2')
@@ -187,16 +191,19 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     await expect(dial(honest)).resolves.toMatchObject({ status: 'open' })
   })
 
-  it.each(['tcp', 'ws'] as const)('is let in while silent sockets hold every place: %s', async (kind) => {
-    const { admission, socket, peer, dial } = await scene({ handshakes: { total: 12, ip: 8 } })
-    for (let index = 0; index < 12; index++) await socket(`127.0.0.${20 + index}`, kind)
-    await expect.poll(() => admission.handshakes).toBe(12)
-    const connection = await dial(await peer('127.0.9.1'), kind)
-    expect(connection.status).toBe('open')
-    expect(admission.connections).toBe(1)
-  })
+  it.each(['tcp', 'ws'] as const)(
+    'createAdmission accepts a connection while silent sockets hold every place: %s',
+    async (kind) => {
+      const { admission, socket, peer, dial } = await scene({ handshakes: { total: 12, ip: 8 } })
+      for (let index = 0; index < 12; index++) await socket(`127.0.0.${20 + index}`, kind)
+      await expect.poll(() => admission.handshakes).toBe(12)
+      const connection = await dial(await peer('127.0.9.1'), kind)
+      expect(connection.status).toBe('open')
+      expect(admission.connections).toBe(1)
+    }
+  )
 
-  it('is counted once it is a connection, and no more when that is closed', async () => {
+  it('createAdmission counts a connection until it is closed', async () => {
     const { admission, peer, dial } = await scene()
     const one = await peer('127.0.0.2')
     const over = [await dial(one), await dial(one, 'ws')]
@@ -205,7 +212,7 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     await expect.poll(() => admission.connections).toBe(0)
   })
 
-  it('of one peer and of one address is so much: the oldest idle connection ends for a new one', async () => {
+  it('createAdmission closes the oldest idle connection of a peer or address at its limit', async () => {
     const { admission, peer, dial } = await scene({ connections: { total: 100, ip: 4, peer: 2 } })
     const one = await peer('127.0.0.2')
     const connections = [await dial(one), await dial(one), await dial(one)]
@@ -218,7 +225,7 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     expect(admission.counters.connections.evicted).toBe(2)
   })
 
-  it('never ends a connection that is in use, nor one of an address that holds less', async () => {
+  it('createAdmission never closes a busy connection, or one of an address that holds less', async () => {
     const { node, busy, admission, peer, dial } = await scene({ connections: { total: 4 } })
     const hog = await peer('127.0.0.2')
     const used = await dial(hog)
@@ -234,7 +241,7 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     expect(admission.connections).toBe(4)
   })
 
-  it('is counted at the address of the relay where it comes through one, before and after it is a connection', async () => {
+  it('createAdmission counts a relayed connection at the address of the relay', async () => {
     const clock = virtualClock()
     const limits = { ...roomy, handshakes: { total: 100, ip: 3 }, connections: { total: 100, ip: 2 } }
     const admission = createAdmission(limits, clock)
@@ -270,7 +277,7 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     expect({ aborted, connections: admission.connections }).toEqual({ aborted: [0, 1, 2], connections: 2 })
   })
 
-  it('is one socket of a remote end at a time, whatever local address it came to', () => {
+  it('createAdmission accepts one socket of a remote end at a time, for any local address', () => {
     const { guard } = createAdmission(roomy, virtualClock())
     const from = (remotePort: number) =>
       Object.defineProperties(new Socket(), {
@@ -288,7 +295,7 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     expect(guard(from(1), 'tcp')).toBe(true)
   })
 
-  it('comes at a rate that one address cannot use up', async () => {
+  it('createAdmission has a socket rate that one address cannot use up', async () => {
     const { admission, clock, socket, peer, dial } = await scene({ socketsPerSecond: { total: 20, ip: 5 } })
     const flood = await Promise.all(Array.from({ length: 30 }, () => socket('127.0.0.2')))
     await expect.poll(() => admission.counters.handshakes.rate).toBe(25)
@@ -298,7 +305,7 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     expect((await dial(await peer('127.0.0.2'))).status).toBe('open')
   })
 
-  /** Small frames of yamux, as many as are asked for: of a stream each that is opened, or that is not there. */
+  /** Returns small frames of yamux, each for a new or an unknown stream. */
   const smallFrames = (connection: Connection, flag: number, count: number): void => {
     const bytes = new Uint8Array(12 * count)
     for (let at = 0; at < count; at++) {
@@ -309,7 +316,7 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     muxer.maConn.send(bytes)
   }
 
-  it('is closed where it opens too many streams in a second, and no other', async () => {
+  it('createAdmission closes only a connection that opens too many streams in a second', async () => {
     const { admission, peer, dial } = await scene()
     const other = await dial(await peer('127.0.0.2'))
     const hostile = await dial(await peer('127.0.0.2'))
@@ -319,36 +326,39 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     expect(other.status).toBe('open')
   })
 
-  it.each(['tcp', 'ws'] as const)('is not read for a time after many small frames, others are: %s', async (kind) => {
-    const { clock, peer, dial } = await scene()
-    const [busy, other] = [await dial(await peer('127.0.0.2'), kind), await dial(await peer('127.1.0.2'), 'tcp')]
-    // More than a socket reads at once, so that what follows waits.
-    smallFrames(busy, 0, 20_000)
-    let isAnswered = false
-    const answered = busy.newStream('/ipfs/ping/1.0.0').then((stream) => {
-      isAnswered = true
-      stream.abort(new Error('enough'))
-    })
-    for (let count = 0; count < 5; count++) {
-      const stream = await other.newStream('/ipfs/ping/1.0.0')
-      stream.abort(new Error('enough'))
-    }
-    expect(isAnswered).toBe(false)
-    await expect
-      .poll(async () => {
-        await clock.advance(10_000)
-        return isAnswered
+  it.each(['tcp', 'ws'] as const)(
+    'createAdmission pauses only a connection that sends many small frames: %s',
+    async (kind) => {
+      const { clock, peer, dial } = await scene()
+      const [busy, other] = [await dial(await peer('127.0.0.2'), kind), await dial(await peer('127.1.0.2'), 'tcp')]
+      // More than a socket reads at once, so that later data waits.
+      smallFrames(busy, 0, 20_000)
+      let isAnswered = false
+      const answered = busy.newStream('/ipfs/ping/1.0.0').then((stream) => {
+        isAnswered = true
+        stream.abort(new Error('enough'))
       })
-      .toBe(true)
-    await answered
-    expect(busy.status).toBe('open')
-  })
+      for (let count = 0; count < 5; count++) {
+        const stream = await other.newStream('/ipfs/ping/1.0.0')
+        stream.abort(new Error('enough'))
+      }
+      expect(isAnswered).toBe(false)
+      await expect
+        .poll(async () => {
+          await clock.advance(10_000)
+          return isAnswered
+        })
+        .toBe(true)
+      await answered
+      expect(busy.status).toBe('open')
+    }
+  )
 
-  it('is not read from the start where its address has sent too many small frames, others are', async () => {
+  it('createAdmission pauses a new connection of an address that has sent too many small frames', async () => {
     const { clock, peer, dial } = await scene({ handshakeTimeoutMs: 600_000 })
     const busy = await dial(await peer('127.0.0.2'))
     smallFrames(busy, 0, 5000)
-    // Answered after the frames: the node has counted them.
+    // The answer follows the frames, so the node has counted them.
     await (await busy.newStream('/ipfs/ping/1.0.0')).close()
     const came: string[] = []
     const late = dial(await peer('127.0.0.2')).then(() => came.push('late'))
@@ -359,7 +369,7 @@ describe.skipIf(process.platform !== 'linux')('what comes in', () => {
     expect(came).toEqual(['other', 'late'])
   })
 
-  it('may open so many streams, of one peer and in all, and others find some left', async () => {
+  it('createAdmission limits the streams of a peer and in total, and leaves some for others', async () => {
     const { node, admission, peer, dial } = await scene({ streams: { total: 8, peer: 3 } })
     await node.handle('/silent', () => undefined, { maxInboundStreams: 100 })
     const open = async (connection: Connection): Promise<Stream> => {

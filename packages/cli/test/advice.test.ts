@@ -45,15 +45,15 @@ const witness = (changes: Partial<NamedWitness> = {}): NamedWitness => ({
 })
 
 describe('the advice of postern doctor', () => {
-  it('names the router of this machine where another gateway was named, and nothing else', () => {
+  it('the advice of doctor only names the router of this machine if another gateway was named', () => {
     const via = 'pcp:192.168.1.77'
     expect(withRightGateway(report(), via, network).advice).toEqual([])
     expect(nextSteps(report(), { command: 'doctor', via, network, port: undefined })).toEqual([
-      '192.168.1.77 does not map ports for this machine, whose router is 192.168.1.1: postern doctor --via pcp:192.168.1.1'
+      '192.168.1.77 does not map ports for this machine; its router is 192.168.1.1: postern doctor --via pcp:192.168.1.1'
     ])
   })
 
-  it('stays as it is where the router itself was named', () => {
+  it('the advice of doctor stays as it is if the router itself was named', () => {
     expect(withRightGateway(report(), 'pcp:192.168.1.1', network)).toEqual(report())
   })
 
@@ -62,14 +62,14 @@ describe('the advice of postern doctor', () => {
   it.each([
     ['the connection was refused', witness({ failure: 'the connection was refused' })],
     ['does not offer AutoNAT v2', witness({ isWitness: false })]
-  ])('says that no named peer could be asked, and ends with 1: %s', (why, named) => {
+  ])('the advice of doctor says that no named peer could be asked, with exit code 1: %s', (why, named) => {
     const { advice } = withWitnessAdvice(unverified, [named])
     expect(advice).toEqual([expect.stringMatching(/^None of the named peers could be asked .*--peer ADDRESS$/)])
     expect(advice[0]).toContain(why)
     expect(codeOfWitnesses(unverified, [named])).toBe(1)
   })
 
-  it('asks for a second peer on another network where those of one have reached the address', () => {
+  it('the advice of doctor asks for a second peer on another network', () => {
     const reached = { ...unverified, candidates: reachedBy('a') }
     const { advice } = withWitnessAdvice(reached, [witness(), witness({ id: 'b', peer: '/ip4/21.0.0.2/tcp/1/p2p/b' })])
     expect(advice).toEqual([
@@ -78,12 +78,12 @@ describe('the advice of postern doctor', () => {
     expect(codeOfWitnesses(reached, [witness()])).toBeUndefined()
   })
 
-  it('stays as it is without named peers', () => {
+  it('the advice of doctor stays as it is without named peers', () => {
     expect(withWitnessAdvice(unverified, [])).toBe(unverified)
     expect(codeOfWitnesses(unverified, [])).toBeUndefined()
   })
 
-  it('fits into 40 columns, commands apart', () => {
+  it('the advice of doctor fits into 40 columns, except for commands', () => {
     const reason = { code: 'NO_REPLY', message: 'no answer from 192.168.1.1 to three requests within four seconds' }
     const strategies: Report['strategies'] = [
       { name: 'pcp', kind: null, state: 'unavailable', tookMs: 750, reason, gateway: null, leases: 0 } as never
@@ -103,7 +103,7 @@ describe('the advice of postern map', () => {
   const steps = (port: number, externalPort?: number): string =>
     nextSteps(refused, { command: 'map', via: 'any', network, port, externalPort }).join('\n')
 
-  it('has a command without a port below 1024 where the router may have refused that, on either side', () => {
+  it('the advice of map has a command without ports below 1024 if the router may have refused one', () => {
     expect(steps(80)).toContain('Once the program listens on port 8080: postern map 8080')
     expect(steps(80, 8080)).toContain('Once the program listens on port 8080: postern map 8080')
     expect(steps(8443, 443)).toContain('With the same port outside: postern map 8443')
@@ -112,7 +112,7 @@ describe('the advice of postern map', () => {
 })
 
 describe('the command that postern tunnel prints for the other home', () => {
-  it('has a relay and a port that needs no more rights', () => {
+  it('the command for the other home has a relay and an unprivileged port', () => {
     expect(connectCommand('PEER', 22, [])).toBe('postern tunnel connect PEER 8022 --relay RELAY')
     expect(connectCommand('PEER', 8080, ['/ip4/1.2.3.4/tcp/1/p2p/R'])).toBe(
       'postern tunnel connect PEER 8080 --relay /ip4/1.2.3.4/tcp/1/p2p/R'

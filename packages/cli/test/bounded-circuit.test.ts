@@ -36,7 +36,7 @@ const limits = {
   dataBytes: 10_000_000
 }
 
-/** A relay, and a node that has a reservation there. */
+/** Starts a relay, and a node with a reservation there. */
 async function scene() {
   const relay = await open({
     addresses,
@@ -58,7 +58,7 @@ async function isReset(stream: Stream): Promise<void> {
 }
 
 describe('a relay of a node', () => {
-  it('carries a connection of which more passes than a request may have, both ways', async () => {
+  it('a relayed connection carries more bytes than a request may have, in both directions', async () => {
     const { node, through } = await scene()
     const bytes = 1_000_000
     const runOnLimitedConnection = true
@@ -79,16 +79,16 @@ describe('a relay of a node', () => {
     await expect.poll(() => received, { timeout: 5000 }).toBe(bytes)
   })
 
-  it('that sends more than a request can have is reset', async () => {
+  it('a stream of a relay that sends more than a request can have is reset', async () => {
     const { stop } = await scene()
     const stream = await stop()
-    // The length says that 3.9 MB follow.
+    // The length announces 3.9 MB.
     stream.send(Uint8Array.of(0xe0, 0x84, 0xee, 0x01))
     stream.send(new Uint8Array(65_536))
     await isReset(stream)
   })
 
-  it('finds no place for more requests than it may leave unfinished', async () => {
+  it('a relay finds no place for more unfinished requests than its limit', async () => {
     const { stop } = await scene()
     const streams: Stream[] = []
     for (let count = 0; count < 33; count++) streams.push(await stop())
@@ -102,7 +102,7 @@ describe('a relay of a node', () => {
 })
 
 describe('a relay that a node asks for a connection', () => {
-  it('and that answers with more than an answer can have is reset', async () => {
+  it('a stream of a relay that answers with more than an answer can have is reset', async () => {
     const relay = await open({ addresses, transports: [tcp()] })
     const asked = Promise.withResolvers<Stream>()
     await relay.handle(RELAY_V2_HOP_CODEC, (stream) => {
@@ -118,8 +118,8 @@ describe('a relay that a node asks for a connection', () => {
   })
 })
 
-describe('a node of a tunnel that nothing is to reach through relays', () => {
-  it('takes STOP from no peer', async () => {
+describe('a node of a tunnel without reservations', () => {
+  it('a node without reservations accepts STOP from no peer', async () => {
     const privateKey = await generateKeyPair('Ed25519')
     const none = { mappers: [], relays: [], witnesses: [], reserves: false, trusted: new Set<string>() }
     const node = await makeNode({ ...none, privateKey, signal: new AbortController().signal })

@@ -8,7 +8,7 @@ import { stack } from '../src/stack.js'
 
 const [data, windowUpdate, pingFrame] = [0, 1, 2]
 
-describe('a muxer whose peer does not read', () => {
+describe('boundedMuxer with a peer that does not read', () => {
   function scene(): {
     readonly send: (type: number) => void
     readonly sent: number[]
@@ -41,7 +41,7 @@ describe('a muxer whose peer does not read', () => {
     })
   }
 
-  it('answers no ping, and passes on data, while the connection takes nothing', () => {
+  it('boundedMuxer answers no pings but sends data while the connection is full', () => {
     const each = scene()
     each.send(pingFrame)
     each.isFull = true
@@ -52,7 +52,7 @@ describe('a muxer whose peer does not read', () => {
     expect(each.aborted()).toBe(0)
   })
 
-  it('closes the connection after a thousand other frames, in one stretch', () => {
+  it('boundedMuxer closes the connection after a thousand other frames in a row', () => {
     const each = scene()
     each.isFull = true
     for (let count = 0; count < 1024; count++) each.send(windowUpdate)
@@ -65,7 +65,7 @@ describe('a muxer whose peer does not read', () => {
     expect(each.aborted()).toBe(1)
   })
 
-  it('is refused where it is none that is known', () => {
+  it('boundedMuxer throws for an unknown muxer', () => {
     const factory = { protocol: '/other', createStreamMuxer: () => ({}) as StreamMuxer }
     expect(() => boundedMuxer(() => factory)({}).createStreamMuxer({} as MessageStream)).toThrow('not known here')
   })
@@ -88,7 +88,7 @@ describe('pings', () => {
     return node
   }
 
-  it('are answered, and those that the peer does not read fill no memory', async () => {
+  it('boundedPing answers pings, and unread answers do not fill the memory', async () => {
     const [server, client] = await Promise.all([open(), open()])
     const connection = await client.dial(server.getMultiaddrs())
     expect(await client.services.ping.ping(server.peerId)).toBeGreaterThanOrEqual(0)

@@ -7,7 +7,7 @@ const home: CircuitEnd = { address: '11.0.0.1', peer: 'home' }
 const open = (limits: Partial<Record<'total' | 'subnet' | 'ip', number>> = {}): CircuitPlaces<object> =>
   createCircuitPlaces<object>({ total: 1024, ip: 32, subnet: 128, peer: 16, ...limits }, clock)
 
-/** How many of so many circuits get a place. */
+/** Returns how many of `count` circuits get a place. */
 function fill(places: CircuitPlaces<object>, count: number, from: CircuitEnd, to = home, cuts: object[] = []): number {
   let taken = 0
   for (let asked = 0; asked < count; asked++) {
@@ -23,7 +23,7 @@ const stranger = (subnet: number, peer = 'stranger'): CircuitEnd => ({ address: 
 const friend: CircuitEnd = { address: '15.0.0.1', peer: 'friend' }
 
 describe('the places at one destination', () => {
-  it('are shared: one address gets half, under however many peer ids', () => {
+  it('one address gets half of the places at a destination, with any number of peer ids', () => {
     const places = open()
     const taken = Array.from({ length: 8 }, (_, id) => fill(places, 8, stranger(0, `stranger ${id}`)))
     expect(taken.reduce((sum, each) => sum + each)).toBe(8)
@@ -31,7 +31,7 @@ describe('the places at one destination', () => {
     expect(places.take({}, { from: friend, to: home })).toBeUndefined()
   })
 
-  it('are not those at the other peers behind its address, and these are shared as well', () => {
+  it('peers behind one address have their own places, and share those of the address', () => {
     const places = open()
     const homes = Array.from({ length: 4 }, (_, index) => ({ ...home, peer: `home ${index}` }))
     const taken = homes.map((to, index) => fill(places, 8, stranger(0, `stranger ${index}`), to))
@@ -39,7 +39,7 @@ describe('the places at one destination', () => {
     for (const to of homes) expect(places.take({}, { from: friend, to })).toBeUndefined()
   })
 
-  it('are not those that the peer asks for', () => {
+  it('the places at a peer are independent of the circuits that it requests', () => {
     const places = open()
     for (let subnet = 0; subnet < 20; subnet++) fill(places, 1, stranger(subnet))
     expect(fill(places, 16, home, friend)).toBe(8)
@@ -47,7 +47,7 @@ describe('the places at one destination', () => {
     expect(places.take({}, { from: home, to: { address: '18.0.0.1', peer: 'one more' } })).toBe('peer')
   })
 
-  it('that hold an idle circuit are taken for a newcomer, from the address that holds most', async () => {
+  it('a newcomer takes the place of an idle circuit of the address that holds the most', async () => {
     const places = open()
     const cuts: object[] = []
     for (let subnet = 0; subnet < 20; subnet++) fill(places, 8, stranger(subnet), home, cuts)
@@ -58,7 +58,7 @@ describe('the places at one destination', () => {
     expect({ cuts, used: places.used }).toEqual({ cuts: [stranger(0)], used: 16 })
   })
 
-  it('stay with a circuit that carries something, and with one that is being made', async () => {
+  it('a circuit keeps its place while it carries data or is being created', async () => {
     const places = open()
     const busy = Array.from({ length: 16 }, () => ({}))
     for (const [subnet, circuit] of busy.entries()) {
@@ -71,7 +71,7 @@ describe('the places at one destination', () => {
     expect(places.take({}, { from: friend, to: home })).toBe('peer')
   })
 
-  it('are not taken from others by the address that holds as many, or from itself', async () => {
+  it('an address does not take places from others that hold as many, or from itself', async () => {
     const places = open()
     for (let subnet = 0; subnet < 16; subnet++) fill(places, 1, stranger(subnet))
     await clock.advance(5000)
@@ -79,7 +79,7 @@ describe('the places at one destination', () => {
     expect(places.used).toBe(16)
   })
 
-  it('are all free again when the circuits are', () => {
+  it('all places are free after the circuits are freed', () => {
     const places = open()
     const circuits = Array.from({ length: 8 }, () => ({}))
     for (const circuit of circuits) expect(places.take(circuit, { from: stranger(0), to: home })).toBeUndefined()

@@ -9,7 +9,8 @@ import { colorsFor } from '../src/terminal.js'
 const index = fileURLToPath(new URL('../dist/index.js', import.meta.url))
 const commands = [[], ['doctor'], ['map'], ['relay'], ['node'], ['tunnel'], ['tunnel', 'listen'], ['tunnel', 'connect']]
 
-/** Lines that are longer than the terminal although they could be broken: no command line, and no single word. */
+/** Returns lines that are longer than the terminal although they could be wrapped: not command lines, and not single
+ * words. */
 const tooWide = (text: string, columns: number): readonly string[] =>
   text.split('\n').filter((each) => each.length > columns && !/^\s*\$ /.test(each) && /\S\s+\S/.test(each))
 
@@ -22,7 +23,7 @@ function help(args: readonly string[], columns: number | undefined): string {
 }
 
 describe('the help', { timeout: 30_000 }, () => {
-  it.each([40, 60, 80, 200])('fits into %i columns, and says the same', (columns) => {
+  it.each([40, 60, 80, 200])('the help fits into %i columns with the same text', (columns) => {
     for (const args of commands) {
       const text = help(args, columns)
       expect(text).toContain('Usage: postern')
@@ -68,7 +69,7 @@ describe.each([40, 60, 80, 200, undefined])('in %s columns', (columns) => {
   const shown = { readBack: undefined, hairpin: 'unknown' } as const
   const text = describeFindings({ report, shown, witnesses: [], dryRun: true, columns }, colorsFor({}))
 
-  it('the findings of doctor are whole, and no wider than the terminal', () => {
+  it('the findings of doctor are complete and fit the terminal', () => {
     const lines = written(text)
     expect(words(lines)).toBe(words(text))
     expect(
@@ -81,7 +82,7 @@ describe.each([40, 60, 80, 200, undefined])('in %s columns', (columns) => {
     expect(written(json)).toBe(`${json}\n`)
   })
 
-  it('a command line that is to be copied is not broken', () => {
+  it('a command line for copying is not wrapped', () => {
     const command = `$ postern doctor --via ${'manual:203.0.113.7:8080,'.repeat(4)} --port 8443`
     expect(written(command)).toBe(`${command}\n`)
   })

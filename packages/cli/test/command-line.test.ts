@@ -34,17 +34,17 @@ describe('the command line', () => {
     }
   )
 
-  it.each(['doctor', 'map', 'node'])('says what can be named with --via: %s --help', async (command) => {
+  it.each(['doctor', 'map', 'node'])('the help lists the values of --via: %s --help', async (command) => {
     const { stdout } = await run(command, '--help')
-    // The help is broken into lines, and a word of the grammar never is.
+    // The help is wrapped, but never within a word of the grammar.
     expect(stdout.replace(/\s+/g, ' ')).toContain(`strategies in rank order: ${ladderGrammar}`)
   })
 
-  it('tells its version', async () => {
+  it('postern --version prints the version', async () => {
     for (const flag of ['--version', '-v', '-V']) expect((await run(flag)).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
 
-  it('says what to do where a key is none, and ends with 1', async () => {
+  it('an invalid key gives advice and exit code 1', async () => {
     const { code, stdout, stderr } = await run('relay', '--key', bin)
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toMatch(/✘ .* holds no private key of libp2p\. Move it away/)
@@ -54,7 +54,7 @@ describe('the command line', () => {
     ['is no folder', { XDG_CACHE_HOME: '/dev/null' }],
     ['has no place', { XDG_CACHE_HOME: '', HOME: '/dev/null' }],
     ['cannot be made, and recursion would never end', { XDG_CACHE_HOME: '', HOME: '/proc/nonexistent' }]
-  ])('starts all the same where the folder for compiled code %s', async (_, env) => {
+  ])('postern starts although the folder for compiled code %s', async (_, env) => {
     const { code, stdout, stderr } = await runWith({ ...env, NODE_COMPILE_CACHE: '' }, '--version')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
@@ -78,7 +78,7 @@ describe('the command line', () => {
     [['doctor', '--frobnicate'], 'frobnicate'],
     [['doctor', '--peer', '21.0.0.1:4001'], 'give a multiaddr'],
     [['doctor', '--peer', '/ip4/21.0.0.1/tcp/4001'], '/p2p/<peer id>'],
-    [['doctor', '--peer', '/ip4/21.0.0.1/tcp/4001/p2p/nobody'], 'not a multiaddr'],
+    [['doctor', '--peer', '/ip4/21.0.0.1/tcp/4001/p2p/not-an-id'], 'not a multiaddr'],
     [['doctor', '--peer', `/ip4/21.0.0.1/tcp/443/tls/sni/127.0.0.1/ws/p2p/${peerId}`], 'cannot be dialled'],
     [['node', '--dial', `/ip4/21.0.0.1/tcp/80/ws/http-path/x/p2p/${peerId}`], 'cannot be dialled'],
     [['tunnel', 'connect', `/ip4/21.0.0.1/tcp/443/tls/sni/b.example/ws/p2p/${peerId}`, '9000'], 'cannot be dialled'],
@@ -95,10 +95,10 @@ describe('the command line', () => {
     [['node', '--dial', '/ip4/21.0.0.1'], '/p2p/<peer id>'],
     [['node', '--via', 'carrier-pigeon'], 'carrier-pigeon'],
     [['tunnel', 'listen', '0'], '<host>:<port>'],
-    [['tunnel', 'listen', '22', '--allow', 'nobody'], 'not a peer id'],
+    [['tunnel', 'listen', '22', '--allow', 'not-an-id'], 'not a peer id'],
     [['tunnel', 'connect', peerId, '2222'], '--relay'],
     [['tunnel', 'connect', peerId, 'ssh'], '65535']
-  ])('%j is a usage error: exit 2, and says what is wanted', async (args, mention) => {
+  ])('%j is a usage error with exit code 2 and a hint', async (args, mention) => {
     const { code, stdout, stderr } = await run(...args)
     expect(code).toBe(2)
     expect(stdout).toBe('')
@@ -106,7 +106,7 @@ describe('the command line', () => {
   })
 })
 
-// There routes are files. Elsewhere a program tells them.
+// On Linux routes are files. Elsewhere they come from a program.
 it.skipIf(process.platform !== 'linux').each([['doctor'], ['map', '8080']])(
   'says in one sentence that Node.js does not let it look at the network: %s',
   async (...args) => {
@@ -116,7 +116,7 @@ it.skipIf(process.platform !== 'linux').each([['doctor'], ['map', '8080']])(
     expect({ status, lines: stderr.trim().split('\n') }).toEqual({
       status: 1,
       lines: [
-        expect.stringMatching(/^✘ the runtime does not let this program look at the network .*--allow-fs-read=\*$/)
+        expect.stringMatching(/^✘ the runtime does not let this program inspect the network .*--allow-fs-read=\*$/)
       ]
     })
   }

@@ -5,11 +5,11 @@ import { doctorReport, enter, posternIn, support, why } from './support/in-lab.j
 import { pasted, startPublicNode, startRelay } from './support/relays.js'
 
 const peer = (address: string): readonly string[] => ['--peer', address]
-/** Nobody is there. */
+/** A peer that does not exist. */
 const away = '/ip4/41.0.0.1/tcp/9/p2p/12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
 
 describe.skipIf(!support.ok).concurrent(`postern doctor --peer${why}`, { timeout: 40_000 }, () => {
-  it('has the address verified by peers on two networks, and says who said what', async () => {
+  it('doctor --peer has the address verified by peers on two networks, and reports each answer', async () => {
     const lab = await enter(withPeers('home'))
     const relays = await Promise.all(['alpha', 'bravo', 'charlie'].map((host) => startRelay(lab, host)))
     const { verdict, cause, exit, candidates } = await doctorReport(
@@ -28,7 +28,7 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --peer${why}`, { timeout
     expect(await lab.rules()).toEqual([])
   })
 
-  it('with one peer only says that the address is not verified, and what each said, or why nothing', async () => {
+  it('doctor --peer with one working peer reports unverified, with each answer or the reason for none', async () => {
     const lab = await enter(withPeers('home'))
     const [alpha, bravo] = await Promise.all([startRelay(lab, 'alpha'), startPublicNode(lab, 'bravo')])
     const named = [pasted(alpha), `/ip4/31.0.0.1/tcp/4001/p2p/${bravo.peerId}`, away]
@@ -40,7 +40,7 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --peer${why}`, { timeout
     expect(stdout).toMatch(/^Witness: \/ip4\/41\.0\.0\.1.*: not connected: /m)
   })
 
-  it('says private where there is nothing to verify', async () => {
+  it('doctor --peer reports private if there is nothing to verify', async () => {
     const lab = await enter(withPeers('no-daemon'))
     const relays = await Promise.all(['alpha', 'bravo'].map((host) => startRelay(lab, host)))
     const named = [...relays.map(pasted), away].flatMap(peer)
@@ -49,7 +49,7 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --peer${why}`, { timeout
     expect(JSON.parse(stdout)).toMatchObject({ verdict: 'private', cause: 'no-mapping-service' })
     expect(stderr).toContain(`! ${away} is not connected: `)
   })
-  it('listens on the port that is forwarded by hand, so that peers reach it', async () => {
+  it('doctor --peer listens on the port of a manual forward', async () => {
     const lab = await enter(withPeers('no-daemon'))
     const relays = await Promise.all(['alpha', 'bravo'].map((host) => startRelay(lab, host)))
     const rule = (chain: string, ...words: readonly string[]): Promise<unknown> =>

@@ -21,13 +21,13 @@ const verdicts: readonly (readonly [TopologyName, string, string | null, number]
 ]
 
 describe.skipIf(!support.ok).concurrent(`postern doctor${why}`, { timeout: 30_000 }, () => {
-  it.each(verdicts)('in %s says %s (%s) and exits %i', async (topology, verdict, cause, exit) => {
+  it.each(verdicts)('doctor in %s reports %s (%s) and exits with %i', async (topology, verdict, cause, exit) => {
     const lab = await enter(topology)
     const report = await doctorReport(lab)
     expect(report).toMatchObject({ schemaVersion: 1, verdict, cause, exit })
     if (cause !== null) expect(report.advice[0]).toMatch(/^[A-Z].*\.$/)
     if (verdict === 'public') expect(report.nat?.hairpin).toMatch(/works|fails/)
-    // Whatever it mapped to try is gone.
+    // The trial mapping is gone.
     if (lab.hosts.includes('router')) expect(await lab.rules()).toEqual([])
   })
 
@@ -51,13 +51,13 @@ describe.skipIf(!support.ok).concurrent(`postern doctor${why}`, { timeout: 30_00
     }
   )
 
-  it('does not know how reachable this host is where it may try nothing', async () => {
+  it('doctor reports unknown if it may try nothing', async () => {
     const { verdict, cause, advice, exit } = await doctorReport(await enter('no-daemon'), '--via', 'none')
     expect({ verdict, cause, exit }).toEqual({ verdict: 'unknown', cause: null, exit: 12 })
     expect(advice).toEqual([expect.stringMatching(/^Name a strategy/)])
   })
 
-  it('with --dry-run changes nothing in the router', async () => {
+  it('doctor --dry-run changes nothing in the router', async () => {
     const lab = await enter('home')
     const { strategies, candidates } = await doctorReport(lab, '--dry-run')
     expect(strategies.map(({ name, state }) => [name, state])).toEqual([
@@ -69,7 +69,7 @@ describe.skipIf(!support.ok).concurrent(`postern doctor${why}`, { timeout: 30_00
     expect(await lab.rules()).toEqual([])
   })
 
-  it('checks a forward that was made by hand', async () => {
+  it('doctor checks a manual forward', async () => {
     const lab = await enter('no-daemon')
     const wrong = await doctorReport(lab, '--via', 'manual:192.168.1.2:8080')
     expect(wrong).toMatchObject({
@@ -81,7 +81,7 @@ describe.skipIf(!support.ok).concurrent(`postern doctor${why}`, { timeout: 30_00
     expect(right).toMatchObject({ verdict: 'unknown', cause: 'unverified' })
   })
 
-  it('prints a verdict, a table and advice for people, without colours when piped', async () => {
+  it('doctor prints a verdict, a table and advice, without colours in a pipe', async () => {
     const lab = await enter('carrier-nat')
     const { stdout, code } = await posternIn(lab, ['doctor'])
     expect(stdout).toContain('Verdict: private (carrier-nat)\n')

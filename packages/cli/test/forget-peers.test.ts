@@ -48,14 +48,14 @@ async function visit(node: Libp2p, count: number): Promise<readonly PeerId[]> {
 const knownTo = async (node: Libp2p): Promise<readonly string[]> =>
   (await node.peerStore.all()).map(({ id }) => id.toString()).filter((each) => each !== node.peerId.toString())
 
-it('a peer that has gone leaves nothing in the peer store', async () => {
+it('forgetPeers removes a disconnected peer from the peer store', async () => {
   const node = await server()
   await visit(node, 3)
   await expect.poll(() => knownTo(node)).toEqual([])
   expect(node.services.forgetPeers.forgotten).toBeGreaterThanOrEqual(3)
 })
 
-it('what is learnt of a peer after it has gone is removed as well', async () => {
+it('forgetPeers removes data that arrives after the disconnect', async () => {
   const node = await server()
   const [gone] = await visit(node, 1)
   if (gone === undefined) throw new Error('nothing came')
@@ -64,7 +64,7 @@ it('what is learnt of a peer after it has gone is removed as well', async () => 
   await expect.poll(() => knownTo(node)).toEqual([])
 })
 
-it('a peer that is needed stays', async () => {
+it('forgetPeers keeps a peer that is needed', async () => {
   const kept = new Set<string>()
   const node = await server((peer) => kept.has(peer.toString()))
   const stays = await open({ services: { identify: identify() } })
@@ -77,12 +77,12 @@ it('a peer that is needed stays', async () => {
   await expect.poll(() => knownTo(node)).toEqual([stays.peerId.toString()])
 })
 
-it('the address of a peer that is learnt before it is dialled stays, and the peer can be dialled by its id', async () => {
+it('forgetPeers keeps an address that is learnt before the dial', async () => {
   const [node, relay] = await Promise.all([
     open({ services: { identify: identify(), forgetPeers: forgetPeers() } }),
     open({ addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] } })
   ])
-  // As the circuit transport does with the relay of an address.
+  // Like the circuit transport with the relay of an address.
   await node.peerStore.merge(relay.peerId, { multiaddrs: relay.getMultiaddrs() })
   await new Promise((go) => setImmediate(go))
   expect((await node.dial(relay.peerId)).remotePeer.equals(relay.peerId)).toBe(true)

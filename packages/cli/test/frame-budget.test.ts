@@ -14,7 +14,8 @@ const prefixes = [
 function scene() {
   const clock = virtualClock()
   const budget = createFrameBudget(limits, clock)
-  /** A connection from an address. What it returns sends frames, and returns how long the connection is then paused, in ms. */
+  /** Opens a connection from an address. Returns a function that sends frames and returns how long the connection is
+   * then paused, in ms. */
   function connect(address: string): (frames: number) => number {
     const muxer: { handleFrame: (frame: object) => void } = { handleFrame: () => undefined }
     let pausedMs = 0
@@ -31,7 +32,7 @@ function scene() {
 }
 
 describe('small frames of an address', () => {
-  it('are processed at its rate, after a burst, and the rest is paid for with a pause', () => {
+  it('small frames of an address are processed at its rate after a burst, and the excess costs a pause', () => {
     const { budget, connect } = scene()
     const send = connect('11.7.0.1')
     expect(send(200)).toBe(0)
@@ -41,13 +42,16 @@ describe('small frames of an address', () => {
     expect(budget.waitMs('11.7.0.2')).toBe(0)
   })
 
-  it.each(prefixes)('that are beyond its share cost no other address of %s anything', (_, hostile, other) => {
-    const { budget, connect } = scene()
-    // What 32 connections can send at once before one of them is paused.
-    for (let count = 0; count < 32; count++) connect(hostile)(5400)
-    expect(budget.waitMs(hostile)).toBe(60_000)
-    expect(connect(other)(50)).toBe(0)
-  })
+  it.each(prefixes)(
+    'frames beyond the share of an address cost no other address of %s anything',
+    (_, hostile, other) => {
+      const { budget, connect } = scene()
+      // The frames that 32 connections can send before one of them is paused.
+      for (let count = 0; count < 32; count++) connect(hostile)(5400)
+      expect(budget.waitMs(hostile)).toBe(60_000)
+      expect(connect(other)(50)).toBe(0)
+    }
+  )
 
   it.each(prefixes)(
     'leave a share to the other addresses of %s for as long as they go on',
@@ -61,7 +65,7 @@ describe('small frames of an address', () => {
     }
   )
 
-  it('leave a share to an address of a subnet in which many others send all the time', async () => {
+  it('an address keeps a share in a subnet in which many others always send', async () => {
     const { clock, connect } = scene()
     const hogs = Array.from({ length: 9 }, (_, index) => connect(`11.7.0.${index + 1}`))
     for (let second = 0; second < 30; second++) {
@@ -71,7 +75,7 @@ describe('small frames of an address', () => {
     expect(connect('11.7.0.200')(20)).toBe(0)
   })
 
-  it('are paused for longer where the subnet is crowded, so that all of them have little more than twice its rate', async () => {
+  it('addresses of a crowded subnet are paused longer, and together get at most about twice its rate', async () => {
     const { clock, connect } = scene()
     const hogs = Array.from({ length: 20 }, (_, index) => ({ send: connect(`11.7.0.${index + 1}`), untilMs: 0 }))
     const seconds = 200

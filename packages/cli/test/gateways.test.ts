@@ -8,12 +8,12 @@ const alone = [
   ['upnp', 'home-upnp']
 ] as const
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-/** Before this the epoch of a restarted router cannot be told from the one before. */
+/** The time before which the epoch of a restarted router cannot be distinguished from the previous one. */
 const epochMs = 4000
 
 describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_000 }, () => {
   describe.each(alone)('%s alone', (via, topology) => {
-    it.each(['tcp', 'udp'] as const)('maps %s, is reached from outside, renews and releases', async (protocol) => {
+    it.each(['tcp', 'udp'] as const)('map maps %s, is reached from outside, renews and releases', async (protocol) => {
       const lab = await enter(topology)
       await serve(lab, 'home', 8080, protocol)
       const program = start(lab, { via: 'any', port: 8080, protocol })
@@ -30,7 +30,7 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
       expect(await program.ended).toBe(0)
     })
 
-    it('is mapped again by itself soon after the router was rebooted', async () => {
+    it('map maps again soon after the router was rebooted', async () => {
       const lab = await enter(topology)
       await serve(lab, 'home', 8080)
       const program = start(lab, { via, port: 8080 })
@@ -39,12 +39,12 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
       await lab.reboot()
       const back = performance.now()
       await program.next('renewed')
-      // 5.5 s at most by the policy, which a test on the virtual clock holds. The rest is for a machine that is busy.
+      // At most 5.5 s by the policy, which a test on the virtual clock checks. The rest is for a busy machine.
       expect(performance.now() - back).toBeLessThan(10_000)
       expect(await visit(lab, '11.0.0.2', 8080)).toBe('hello from home')
     })
 
-    it('tells a new WAN address, and withdraws the old one', async () => {
+    it('map reports a new WAN address, and withdraws the old one', async () => {
       // miniupnpd announces a new address only with UPnP on.
       const lab = await enter('home')
       await serve(lab, 'home', 8080)
@@ -52,7 +52,7 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
       await program.next('mapped')
       await pause(epochMs)
       await lab.changeWanAddress('router', '11.0.0.77')
-      // UPnP announces no new address: it is seen at the next poll.
+      // UPnP does not announce a new address; the next poll shows it.
       if (via === 'upnp') program.tell('recheck')
       expect(externalOf(await program.next('changed'))).toEqual({ address: '11.0.0.77', port: 8080 })
       program.tell('report')
@@ -61,7 +61,7 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
       expect(await visit(lab, '11.0.0.77', 8080)).toBe('hello from home')
     })
 
-    it('leaves a port to the host that has it, and gets another', async () => {
+    it('map gets another port if a host has the requested one', async () => {
       const lab = await enter(topology)
       await Promise.all([serve(lab, 'home', 8080), serve(lab, 'neighbour', 8080)])
       const first = start(lab, { via, port: 8080 }, 'neighbour')
@@ -73,7 +73,7 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
       expect(await visit(lab, '11.0.0.2', port)).toBe('hello from home')
     })
 
-    it('leaves a port to another process of the same host, and gets another', async () => {
+    it('map gets another port if another process of the host has the requested one', async () => {
       const lab = await enter(topology)
       await Promise.all([serve(lab, 'home', 8080), serve(lab, 'home', 9090)])
       const first = start(lab, { via, port: 8080 })
@@ -85,7 +85,7 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
       expect(rules).toHaveLength(2)
     })
 
-    it('takes its mapping back after kill -9, and has no second one beside it', async () => {
+    it('map reuses its mapping after kill -9 without a second one', async () => {
       const lab = await enter(topology)
       const statePath = `${await folder()}/state.json`
       const blocker = start(lab, { via, port: 8080 }, 'neighbour')
@@ -93,7 +93,7 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
       const first = start(lab, { via, port: 8080, statePath })
       const { port } = externalOf(await first.next('mapped'))
       await first.next('first-pass')
-      // What was granted is written soon, not at once.
+      // The grant is stored soon, but not at once.
       const isSaved = async (): Promise<void> =>
         expect(await readFile(statePath, 'utf8')).toContain(`"externalPort": ${port}`)
       await vi.waitFor(isSaved, { timeout: 10_000 })
@@ -107,7 +107,7 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
       expect(await lab.rules()).toHaveLength(1)
     })
 
-    it('maps anew from a new address of this host', async () => {
+    it('map maps again from a new address of this host', async () => {
       const lab = await enter(topology)
       await serve(lab, 'home', 8080)
       const program = start(lab, { via, port: 8080 })
@@ -119,7 +119,7 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
     })
   })
 
-  it('with all three on one router makes exactly one rule, and it survives', async () => {
+  it('map with three protocols on one router creates exactly one rule, which survives', async () => {
     const lab = await enter('home')
     await serve(lab, 'home', 8080)
     const program = start(lab, { via: 'pcp,nat-pmp,upnp', port: 8080 })
@@ -131,7 +131,7 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
     expect(await visit(lab, '11.0.0.2', 8080)).toBe('hello from home')
   })
 
-  it('maps on a router that knows IGD:1 only', async () => {
+  it('map maps on a router that supports only IGD:1', async () => {
     const lab = await enter('home-igd1')
     await serve(lab, 'home', 8080)
     const program = start(lab, { via: 'any', port: 8080 })
@@ -139,7 +139,7 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
     expect(await visit(lab, '11.0.0.2', 8080)).toBe('hello from home')
   })
 
-  it('finds the control port again when a reboot has changed it', async () => {
+  it('map finds the control port again after a reboot has changed it', async () => {
     const lab = await enter('home-upnp')
     await serve(lab, 'home', 8080)
     const program = start(lab, { via: 'upnp', port: 8080 })
@@ -149,7 +149,7 @@ describe.skipIf(!support.ok).concurrent(`on real gateways${why}`, { timeout: 40_
     expect(await visit(lab, '11.0.0.2', 8080)).toBe('hello from home')
   })
 
-  it.each(['pcp', 'upnp'])('opens an IPv6 pinhole through %s, is reached, and closes it', async (via) => {
+  it.each(['pcp', 'upnp'])('map opens an IPv6 pinhole through %s, is reached, and closes it', async (via) => {
     const lab = await enter('ipv6-firewall')
     await serve(lab, 'home', 8080)
     const ours = lab.address6('home')

@@ -20,7 +20,7 @@ afterEach(async () => {
 
 const idOf = async (): Promise<string> => (await loadKey(path, () => undefined)).publicKey.toString()
 
-/** What processes that start at the same moment say. */
+/** Returns the output of processes that start at the same moment. */
 async function idsOf(count: number): Promise<readonly (readonly [id: string, error: string, code: unknown])[]> {
   return Promise.all(
     Array.from({ length: count }, async () => {
@@ -35,13 +35,13 @@ async function idsOf(count: number): Promise<readonly (readonly [id: string, err
 }
 
 describe('a key', () => {
-  it('is not made behind a link to a file that is not there, and the error says what to do', async () => {
+  it('loadKey rejects a dangling link with advice', async () => {
     await mkdir(join(folder, 'deep'))
     await symlink('nowhere', path)
     await expect(loadKey(path, () => undefined)).rejects.toThrow(`rm ${path}`)
   })
 
-  it('is made once, for its owner alone, and is the same at the next start', async () => {
+  it('loadKey creates a key once with mode 0600 and loads it at the next start', async () => {
     const id = await idOf()
     expect((await stat(path)).mode & 0o777).toBe(process.platform === 'win32' ? 0o666 : 0o600)
     expect(await readdir(join(folder, 'deep'))).toEqual(['a.key'])
@@ -51,20 +51,24 @@ describe('a key', () => {
   it.each([
     ['no file', false],
     ['an empty file of an earlier version', true]
-  ])('is the same for all programs that start together, with %s', { timeout: 60_000 }, async (_, isEmpty) => {
-    for (let round = 0; round < 2; round++) {
-      await rm(join(folder, 'deep'), { recursive: true, force: true })
-      await mkdir(join(folder, 'deep'))
-      if (isEmpty) await writeFile(path, '', { mode: 0o600 })
-      const all = await idsOf(5)
-      expect(all.map(([, , code]) => code)).toEqual([0, 0, 0, 0, 0])
-      expect(new Set(all.map(([id]) => id)).size).toBe(1)
-      expect(all.filter(([, err]) => err.includes('it is a new one'))).toHaveLength(isEmpty ? 1 : 0)
-      expect(await idOf()).toBe(all[0]?.[0])
+  ])(
+    'loadKey returns the same key in programs that start together, with %s',
+    { timeout: 60_000 },
+    async (_, isEmpty) => {
+      for (let round = 0; round < 2; round++) {
+        await rm(join(folder, 'deep'), { recursive: true, force: true })
+        await mkdir(join(folder, 'deep'))
+        if (isEmpty) await writeFile(path, '', { mode: 0o600 })
+        const all = await idsOf(5)
+        expect(all.map(([, , code]) => code)).toEqual([0, 0, 0, 0, 0])
+        expect(new Set(all.map(([id]) => id)).size).toBe(1)
+        expect(all.filter(([, err]) => err.includes('it is a new one'))).toHaveLength(isEmpty ? 1 : 0)
+        expect(await idOf()).toBe(all[0]?.[0])
+      }
     }
-  })
+  )
 
-  it('that was cut is left alone, and the error says what to do', async () => {
+  it('loadKey does not overwrite a truncated key and rejects with advice', async () => {
     await idOf()
     const whole = await readFile(path)
     for (const length of [1, 10, whole.byteLength - 1]) {
@@ -74,14 +78,14 @@ describe('a key', () => {
     }
   })
 
-  it('is not waited for where something else lies in its place', async () => {
+  it('loadKey does not wait for something that is not a regular file', async () => {
     await mkdir(path, { recursive: true })
     await expect(idOf()).rejects.toThrow('it is not a regular file')
     await rm(path, { recursive: true })
     if (spawnSync('mkfifo', [path]).status === 0) await expect(idOf()).rejects.toThrow('it is not a regular file')
   })
 
-  it('that cannot be written says why, and nothing is left', async () => {
+  it('loadKey rejects with the reason if it cannot write, and leaves nothing', async () => {
     await writeFile(join(folder, 'file'), '')
     path = join(folder, 'file', 'a.key')
     await expect(idOf()).rejects.toThrow('a part of the path is not a folder')

@@ -22,7 +22,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** Maps whatever is wanted, and counts what is not given back. */
+/** A strategy that maps everything, and counts the mappings that are not released. */
 function counted(): { readonly strategy: Strategy; readonly held: () => number; readonly granted: () => number } {
   let held = 0
   let granted = 0
@@ -55,7 +55,7 @@ function counted(): { readonly strategy: Strategy; readonly held: () => number; 
 }
 
 const home = async (): Promise<Network> => ({ gateways: [], addresses: ['192.168.1.2'] })
-/** No other program, and no disk that is asked. */
+/** Owners without other programs and without a disk. */
 const alone: EndpointOwners = {
   holders: async () => [],
   join: () => ({
@@ -68,8 +68,8 @@ const alone: EndpointOwners = {
 }
 const silent = (): Output => ({ out: new PassThrough().resume(), err: new PassThrough().resume() })
 
-/** Runs a command, and interrupts it so many turns of the event loop and microtasks after its start. The listeners are called
- * as the process would; those of the test runner are not. */
+/** Runs a command, and interrupts it the given number of event loop turns and microtasks after its start. Calls the
+ * signal listeners like the process would, but not those of the test runner. */
 async function interrupted(
   run: () => Promise<number>,
   name: (typeof signals)[number],
@@ -87,7 +87,7 @@ async function interrupted(
 }
 
 describe('a signal at any moment', { timeout: 60_000 }, () => {
-  it('ends `map`, which has given back what it mapped', async () => {
+  it('a signal at any moment ends `map`, which has released its mappings', async () => {
     let most = 0
     for (let turns = 0; turns < 20_000; turns += turns < 60 ? 1 : Math.ceil(turns / 10)) {
       const { strategy, held, granted } = counted()
@@ -102,11 +102,11 @@ describe('a signal at any moment', { timeout: 60_000 }, () => {
       expect(held()).toBe(0)
       most = Math.max(most, granted())
     }
-    // Else the sweep would have ended before anything was mapped.
+    // Otherwise the loop would have ended before anything was mapped.
     expect(most).toBeGreaterThan(0)
   })
 
-  it('ends `doctor`, which has given back what it mapped', async () => {
+  it('a signal at any moment ends `doctor`, which has released its mappings', async () => {
     let most = 0
     for (let turns = 0; turns < 20_000; turns += turns < 60 ? 1 : Math.ceil(turns / 10)) {
       const { strategy, held, granted } = counted()
@@ -133,7 +133,7 @@ const commands: readonly (readonly [string, number])[] = [
   [`tunnel connect ${peer} 48213 --via none`, 0]
 ]
 
-/** Sends the signal so many turns after the program has begun to listen for it. */
+/** Sends the signal some turns after the program has started to listen for it. */
 const preload = `
   const { TURNS, SIGNAL } = process.env
   process.on('newListener', (name) => {
@@ -163,18 +163,18 @@ async function ended(
 }
 
 describe('the program ends at a signal', { timeout: 120_000 }, () => {
-  it.each(commands)('postern %s, whenever it comes', async (text, code) => {
+  it.each(commands)('postern %s ends at a signal at any moment', async (text, code) => {
     for (const [index, turns] of [0, 1, 2, 4, 8, 16, 32, 64, 128].entries()) {
       const name = signals[index % 3] ?? 'SIGINT'
       const { signal, ...outcome } = await ended(text.split(' '), { TURNS: String(turns), SIGNAL: name })
-      // The doctor has ended by itself, and the signal came between its last word and the end of the process.
+      // The doctor has ended by itself, and the signal came between its last output and the end of the process.
       if (text.startsWith('doctor') && signal === name) continue
       expect({ turns, signal, ...outcome }).toEqual({ turns, signal: null, code, failure: undefined })
     }
   })
 })
 
-describe('a reader that is gone', { timeout: 60_000 }, () => {
+describe('a closed reader', { timeout: 60_000 }, () => {
   const all = [
     '--help',
     '--version',
@@ -191,7 +191,7 @@ describe('a reader that is gone', { timeout: 60_000 }, () => {
     'no-such-command',
     'map not-a-port'
   ]
-  it.each(all)('leaves no word of it: postern %s', async (text) => {
+  it.each(all)('a closed reader causes no message: postern %s', async (text) => {
     for (const gone of ['stdout', 'stderr'] as const) {
       const child = spawn(process.execPath, [bin, ...text.split(' ')], {
         env: { ...process.env, XDG_STATE_HOME: folder, NO_COLOR: '1' },

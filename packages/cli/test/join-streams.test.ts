@@ -5,7 +5,7 @@ import { isReset, tunnelNode, windowBytes } from './support/tunnel-nodes.js'
 
 const chunk = new Uint8Array(64 * 1024).fill(7)
 
-/** Two peers, and the two streams of one circuit in between. */
+/** Two peers, and the two streams of one circuit between them. */
 async function circuit(maxBytes?: number): Promise<{
   readonly one: Stream
   readonly other: Stream
@@ -43,7 +43,7 @@ const ends = (stream: Stream): Promise<void> =>
   new Promise((resolve) => stream.addEventListener('end', () => resolve(), { once: true }))
 
 describe('two streams that are joined', () => {
-  it('carry everything both ways, end by end', async () => {
+  it('joinStreams carries everything in both directions, including each end', async () => {
     const { one, other, ended } = await circuit()
     const [atOne, atOther] = [count(one), count(other)]
     const [oneEnds, otherEnds] = [ends(one), ends(other)]
@@ -58,7 +58,7 @@ describe('two streams that are joined', () => {
     await ended
   })
 
-  it('keep a window for a far end that reads nothing, and hand everything over when it does', async () => {
+  it('joinStreams keeps a window for a far end that does not read, and delivers everything when it does', async () => {
     const { one, other, near, far } = await circuit()
     const whole = 16 * windowBytes
     for (let sent = 0; sent < whole; sent += chunk.byteLength) one.send(chunk)
@@ -76,7 +76,7 @@ describe('two streams that are joined', () => {
     await closed
   })
 
-  it('are both cut when more passes than may, or one of them is', async () => {
+  it('joinStreams resets both streams beyond maxBytes, or if one is reset', async () => {
     for (const maxBytes of [3 * chunk.byteLength - 1, undefined]) {
       const { one, other, ended } = await circuit(maxBytes)
       const resets = [isReset(one), isReset(other)]

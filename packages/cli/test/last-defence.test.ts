@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 
 const module = fileURLToPath(new URL('../dist/last-defence.js', import.meta.url))
 
-/** Runs a program that keeps going, until it ends by itself. */
+/** Runs a program with `keepGoing` until it ends by itself. */
 function run(code: string): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> {
   const start = `import { keepGoing } from ${JSON.stringify(module)}; const defence = keepGoing({ err: process.stderr });`
   const child = spawn(process.execPath, ['--input-type=module', '-e', start + code], {
@@ -16,7 +16,7 @@ function run(code: string): Promise<{ readonly code: number | null; readonly out
   return new Promise((resolve) => child.once('close', (exit) => resolve({ code: exit, out, err })))
 }
 
-it('a rejection that nothing hears is told, and the program goes on', async () => {
+it('an unhandled rejection is reported, and the program continues', async () => {
   const ended = await run(
     `Promise.reject(new Error('bad \\u001b[2J news')); setTimeout(() => console.log('still here'), 20)`
   )
@@ -24,7 +24,7 @@ it('a rejection that nothing hears is told, and the program goes on', async () =
   expect(ended.err).toContain('the rest goes on: Error: bad \\u001b[2J news')
 })
 
-it('an exception that nothing catches interrupts the command, which then gives back what it holds', async () => {
+it('an uncaught exception interrupts the command, which then releases its mappings', async () => {
   const ended = await run(
     `process.once('SIGTERM', () => { console.log('released'); process.exit(defence.hasFailed() ? 1 : 0) })
      setTimeout(() => { throw new Error('bad news') }, 0); setTimeout(() => undefined, 60_000)`

@@ -14,7 +14,7 @@ function screen(): { readonly output: Output; readonly text: () => string } {
 
 const nothing = createTraversal({ strategies: [] }).report()
 
-it('a doctor that is interrupted while it dials itself does not say that hairpinning fails', async () => {
+it('doctor does not report failed hairpinning after an interruption', async () => {
   const report: Report = {
     ...nothing,
     verdict: 'public',
@@ -50,7 +50,7 @@ it('a doctor that is interrupted while it dials itself does not say that hairpin
   expect(JSON.parse(text())).toMatchObject({ verdict: 'public', nat: null })
 })
 
-it('a map that ends beside another owner says which process keeps the mapping', async () => {
+it('map names the other process that keeps the mapping at its end', async () => {
   const { output, text } = screen()
   let isOver = false
   const voice = createMapVoice(

@@ -16,7 +16,7 @@ const hook = `
     }
   })`
 
-/** The modules of libp2p and its like that a command loads. */
+/** Returns the modules of libp2p and similar ones that a command loads. */
 async function loads(...args: readonly string[]): Promise<readonly string[]> {
   const home = await mkdtemp(join(tmpdir(), 'postern-'))
   onTestFinished(() => rm(home, { recursive: true, force: true }))
@@ -40,6 +40,6 @@ it.each([['--version'], ['--help'], ['tunnel', '--help']])(
   }
 )
 
-it('libp2p is loaded for what needs it, so that the test above would see it', async () => {
+it('libp2p is loaded by a command that needs it, so that the test above can fail', async () => {
   expect(await loads('tunnel', 'id')).not.toEqual([])
 })

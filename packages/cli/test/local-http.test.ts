@@ -17,7 +17,7 @@ async function socketTo(port: number): Promise<Socket> {
   return socket
 }
 
-/** Everything that comes back until the server closes. */
+/** Resolves to everything that the server sends until it closes. */
 async function exchange(port: number, bytes: string): Promise<string> {
   const socket = await socketTo(port)
   let text = ''
@@ -33,11 +33,11 @@ const get = (lines: readonly string[], version = '1.1', target = '/metrics'): st
   [`GET ${target} HTTP/${version}`, ...lines, 'Connection: close', '', ''].join('\r\n')
 const statusOf = (answer: string): number => Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1])
 
-/** `PORT` stands for the server's, `OTHER` for another one. */
+/** Replaces `PORT` by the port of the server, and `OTHER` by another one. */
 const withPort = (text: string, port: number): string =>
   text.replaceAll('PORT', String(port)).replaceAll('OTHER', String(port === 65_535 ? 1 : port + 1))
 
-describe('HTTP on loopback', () => {
+describe('localHttpServer', () => {
   it.each([
     'Host: 127.0.0.1:PORT',
     'Host: localhost:PORT',
@@ -46,7 +46,7 @@ describe('HTTP on loopback', () => {
     'Host: [::1]:PORT',
     'Host: [0:0:0:0:0:0:0:1]:PORT',
     'Host: 127.0.0.2:PORT'
-  ])('answers %s', async (line) => {
+  ])('localHttpServer answers %s', async (line) => {
     const port = await open()
     const answer = await exchange(port, get([withPort(line, port)]))
     expect(statusOf(answer)).toBe(200)
@@ -54,7 +54,7 @@ describe('HTTP on loopback', () => {
     expect(answer.toLowerCase()).toContain('cross-origin-resource-policy: same-origin')
   })
 
-  it('answers HTTP/1.0 that names it, as scrapers of old do', async () => {
+  it('localHttpServer answers HTTP/1.0 with its name, as old scrapers send it', async () => {
     const port = await open()
     expect(statusOf(await exchange(port, get([`Host: localhost:${port}`], '1.0')))).toBe(200)
   })
@@ -84,7 +84,7 @@ describe('HTTP on loopback', () => {
     ['Host: http://127.0.0.1:PORT', 403],
     ['Host: 127.0.0.1:PORT\u00a0', 403],
     ['Host:', 403]
-  ])('refuses %s with %i and a sentence', async (line, status) => {
+  ])('localHttpServer refuses %s with %i and a sentence', async (line, status) => {
     const port = await open()
     const answer = await exchange(port, get([withPort(line, port)]))
     expect(statusOf(answer)).toBe(status)
@@ -103,7 +103,7 @@ describe('HTTP on loopback', () => {
     ['for everything', get(['Host: 127.0.0.1:PORT'], '1.1', '*')],
     ['with a folded Host', get(['Host: 127.0.0.1:PORT\r\n .attacker.example'])],
     ['with headers of 10 kB', get(['Host: 127.0.0.1:PORT', `X: ${'x'.repeat(10_000)}`])]
-  ])('refuses a request %s', async (_, request) => {
+  ])('localHttpServer refuses a request %s', async (_, request) => {
     const port = await open()
     const answer = await exchange(port, withPort(request, port))
     expect(statusOf(answer)).toBeGreaterThanOrEqual(400)
@@ -124,14 +124,14 @@ describe('HTTP on loopback', () => {
     ['Sec-Fetch-Site: same-site', 403],
     ['Sec-Fetch-Site: same-origin', 200],
     ['Sec-Fetch-Site: none', 200]
-  ])('answers a request with %s by %i', async (line, status) => {
+  ])('localHttpServer answers a request with %s by %i', async (line, status) => {
     const port = await open()
     const answer = await exchange(port, get([`Host: 127.0.0.1:${port}`, withPort(line, port)]))
     expect(statusOf(answer)).toBe(status)
     expect(answer.includes('secret')).toBe(status === 200)
   })
 
-  it('answers by a name that the operator allows, and by no other', async () => {
+  it('localHttpServer answers only additional names that the operator allows', async () => {
     const port = await open({ allowedHosts: ['metrics.example'] })
     const allowed = ['Host: Metrics.Example', 'Host: metrics.example:443']
     for (const line of allowed) expect(statusOf(await exchange(port, get([line])))).toBe(200)
@@ -141,7 +141,7 @@ describe('HTTP on loopback', () => {
     expect(statusOf(await exchange(port, proxied))).toBe(200)
   })
 
-  it('answers while hundreds of half requests are open, and closes the oldest of them', async () => {
+  it('localHttpServer answers while hundreds of half requests are open, and closes the oldest of them', async () => {
     const port = await open({ maxConnections: 8 })
     const halves = await Promise.all(Array.from({ length: 200 }, async () => socketTo(port)))
     for (const socket of halves) socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\nX')
@@ -150,14 +150,14 @@ describe('HTTP on loopback', () => {
     expect(statusOf(await exchange(port, get([`Host: 127.0.0.1:${port}`])))).toBe(200)
   })
 
-  it('closes a request that does not arrive in time', async () => {
+  it('localHttpServer closes a request that does not arrive in time', async () => {
     const port = await open({ timeoutMs: 50 })
     const half = await socketTo(port)
     half.write('GET /metrics HTTP/1.1\r\nHost: x\r\nX')
     await once(half.resume(), 'close')
   })
 
-  it('does not listen on other addresses', async () => {
+  it('localHttpServer does not listen on other addresses', async () => {
     const port = await open()
     const socket = connect(port, '::1')
     const [error] = await once(socket, 'error')

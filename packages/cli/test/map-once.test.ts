@@ -9,7 +9,7 @@ const nowhere: Network = { gateways: [], addresses: [] }
 const router = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }
 const home: Network = { gateways: [router], addresses: ['192.168.1.2'] }
 
-/** A traversal that wants one port. */
+/** Starts a traversal for one port. */
 async function wanting(strategies: (clock: VirtualClock) => readonly Strategy[], network: Network) {
   const clock = virtualClock()
   const host = { clock, random: () => 0.5, log: { debug: () => undefined, info: () => undefined } }
@@ -22,7 +22,7 @@ async function wanting(strategies: (clock: VirtualClock) => readonly Strategy[],
   return { clock, traversal, told }
 }
 
-/** When it resolved, on the virtual clock. */
+/** Returns when it resolved, on the virtual clock. */
 async function endOf(traversal: Traversal, clock: VirtualClock): Promise<number> {
   let endMs = Number.NaN
   void untilNothingCanCome(traversal, clock, new AbortController()).then(() => (endMs = clock.monotonicMs()))
@@ -37,8 +37,8 @@ async function stop(traversal: Traversal, clock: VirtualClock): Promise<void> {
   expect(clock.pending).toBe(0)
 }
 
-describe('that no outcome can come any more', () => {
-  it('is known soon where there is no strategy that maps', async () => {
+describe('untilNothingCanCome', () => {
+  it('untilNothingCanCome resolves soon without a strategy that maps', async () => {
     const observer: Strategy = () => ({ name: 'stun', kind: 'observer', discover: async () => undefined })
     const { clock, traversal } = await wanting(() => [observer], home)
     expect(await endOf(traversal, clock)).toBeLessThanOrEqual(1200)
@@ -47,7 +47,7 @@ describe('that no outcome can come any more', () => {
     await stop(traversal, clock)
   })
 
-  it('is known after a while where what was found has nothing to map', async () => {
+  it('untilNothingCanCome resolves after a while if the found mapper has nothing to map', async () => {
     const { clock, traversal, told } = await wanting(() => parseLadder('manual:8.8.8.8:80'), nowhere)
     expect(await endOf(traversal, clock)).toBeLessThanOrEqual(6000)
     expect(told).toEqual([])
@@ -57,7 +57,7 @@ describe('that no outcome can come any more', () => {
     await stop(traversal, clock)
   })
 
-  it('is not concluded while a slow router is asked', async () => {
+  it('untilNothingCanCome does not resolve while a slow router is asked', async () => {
     const slow =
       (clock: VirtualClock): Strategy =>
       () => ({
@@ -78,7 +78,7 @@ describe('that no outcome can come any more', () => {
     await stop(traversal, clock)
   })
 
-  it('is concluded of a strategy that never says anything, and not at all when it is aborted', async () => {
+  it('untilNothingCanCome resolves for a silent strategy, and rejects when it is aborted', async () => {
     const deaf: Strategy = () => ({
       name: 'deaf',
       kind: 'mapper',

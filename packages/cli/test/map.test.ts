@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { command, enter, externalOf, folder, posternIn, serve, support, visit, why } from './support/in-lab.js'
 
-/** The text of all files in a folder and below. */
+/** Returns the text of all files in a folder and below. */
 async function textIn(folder: string): Promise<string> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile())
@@ -13,7 +13,7 @@ async function textIn(folder: string): Promise<string> {
 }
 
 describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }, () => {
-  it.each(['SIGINT', 'SIGTERM'] as const)('maps until %s, then releases and exits 0', async (signal) => {
+  it.each(['SIGINT', 'SIGTERM'] as const)('map maps until %s, then releases and exits with 0', async (signal) => {
     const lab = await enter('home')
     await serve(lab, 'home', 8080)
     const map = command(lab, ['map', '8080', '--json'], await folder())
@@ -32,12 +32,12 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     expect(await lab.rules()).toEqual([])
   })
 
-  it('takes its mapping back after kill -9', async () => {
+  it('map reuses its mapping after kill -9', async () => {
     const lab = await enter('home')
     const state = await folder()
     const first = command(lab, ['map', '8080/udp', '--json', '--external-port', '9999'], state)
     await first.next('mapped')
-    // What was granted is written soon, not at once.
+    // The grant is stored soon, but not at once.
     await vi.waitFor(async () => expect(await textIn(state)).toContain('"externalPort": 9999'), { timeout: 10_000 })
     first.child.kill('SIGKILL')
     await first.ended
@@ -46,7 +46,7 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     expect(await lab.rules()).toHaveLength(1)
   })
 
-  it('with --once exits 0 after the first outcome and leaves the mapping', async () => {
+  it('map --once exits with 0 after the first result and leaves the mapping', async () => {
     const lab = await enter('home-upnp')
     const { code, stdout, stderr } = await posternIn(lab, ['map', '8080', '--once', '--json', '--lifetime', '10m'])
     expect(code).toBe(0)
@@ -55,7 +55,7 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     expect(await lab.rules()).toHaveLength(1)
   })
 
-  it('of a port below 1024 that the router refuses, tells one cause, and a command that works', async () => {
+  it('map reports one cause for a refused port below 1024, and a command that works', async () => {
     const lab = await enter('home')
     const { code, stdout, stderr } = await posternIn(lab, ['map', '80', '--once'])
     expect(code).toBe(1)
@@ -67,7 +67,7 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     expect([again.code, again.stdout]).toEqual([0, expect.stringContaining('→ 11.0.0.2:8080')])
   })
 
-  it('with --once exits 1 when nothing works, with every reason', async () => {
+  it('map --once exits with 1 if nothing works, with every reason', async () => {
     const lab = await enter('no-daemon')
     const { code, stdout } = await posternIn(lab, ['map', '8080', '--once', '--json'])
     expect(code).toBe(1)
@@ -80,7 +80,7 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     })
   })
 
-  it('refuses --via none, which can map nothing', async () => {
+  it('map rejects --via none, which can map nothing', async () => {
     const lab = await enter('home')
     for (const more of [[], ['--once']]) {
       const { code, stdout, stderr } = await posternIn(lab, ['map', '8080', '--via', 'none', ...more])
@@ -89,27 +89,27 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     }
   })
 
-  it('refuses strategies that map nothing: a STUN server only tells', async () => {
+  it('map rejects strategies that map nothing, such as a STUN server', async () => {
     const lab = await enter('home')
     const { code, stdout, stderr } = await posternIn(lab, ['map', '8080', '--once', '--via', 'stun:127.0.0.1'])
     expect([code, stdout]).toEqual([2, ''])
     expect(stderr).toContain('It maps nothing: leave the option out, or name strategies')
   })
 
-  it('uses the strategies that --via names, in that order', async () => {
+  it('map uses the strategies of --via in their order', async () => {
     const lab = await enter('home')
     const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--json', '--via', 'nat-pmp:192.168.1.1,pcp'])
     expect(JSON.parse(stdout)).toMatchObject({ event: 'mapped', strategy: 'nat-pmp' })
   })
 
-  it('leaves a server alone that falls over a connection which is reset', async () => {
+  it('map does not reset its test connection, which some servers do not survive', async () => {
     const lab = await enter('home')
     await serve(lab, 'home', 8080)
     for (let count = 0; count < 5; count++) await posternIn(lab, ['map', '8080', '--once', '--json'])
     expect(await visit(lab, '11.0.0.2', 8080)).toBe('hello from home')
   })
 
-  it('shows people what happens', async () => {
+  it('map prints events as text', async () => {
     const lab = await enter('home')
     const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--via', 'nat-pmp'])
     expect(stdout.split('\n').slice(0, 2)).toEqual([
@@ -118,7 +118,7 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     ])
   })
 
-  it('puts no tick before an address that something speaks against, and says why', async () => {
+  it('map prints no tick for a doubtful address, and says why', async () => {
     const lab = await enter('lying')
     const { code, stdout } = await posternIn(lab, ['map', '8080', '--once'])
     expect(code).toBe(0)
@@ -126,13 +126,13 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     expect(stdout).toContain('postern doctor')
   })
 
-  it('tells a program what speaks against the address', async () => {
+  it('map --json reports why an address is doubtful', async () => {
     const lab = await enter('lying')
     const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--json'])
     expect(JSON.parse(stdout)).toMatchObject({ event: 'mapped', verdict: 'private', cause: 'double-nat' })
   })
 
-  it('says that the router gave another port', async () => {
+  it('map reports that the router gave another port', async () => {
     const lab = await enter('home')
     const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--external-port', '443'])
     expect(stdout).toContain('! port 443 was asked for, and the router gave port 1024')

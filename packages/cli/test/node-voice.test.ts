@@ -29,14 +29,14 @@ const event = (name: MappingEvent['event'], more: Partial<MappingEvent> = {}): M
 })
 
 describe('what postern node says', () => {
-  it('is no failure while nothing is decided, and asks for nothing', () => {
+  it('node reports no failure and no steps while the verdict is unknown', () => {
     const text = describeConclusion(report('unknown', 'carrier-nat', ['Ask the provider.']), none, colored)
     expect(text).toContain('Not known yet whether peers can reach this node (carrier-nat): still trying.')
     expect(text).not.toContain(red)
     expect(text).not.toContain('Ask the provider')
   })
 
-  it('ends with what to do next, with a command', () => {
+  it('node ends its verdict with a command to run next', () => {
     expect(
       describeConclusion(report('private', 'carrier-nat', ['Ask the provider.']), none, plain).split('\n')
     ).toEqual([
@@ -48,7 +48,7 @@ describe('what postern node says', () => {
     expect(describeConclusion(report('public', 'unverified'), none, plain)).toContain('postern node --peer ADDRESS')
   })
 
-  it('does not propose what was named', () => {
+  it('node does not suggest options that were given', () => {
     const named = { relays: 1, peers: 2 }
     expect(describeConclusion(report('private', 'blocked'), named, plain)).not.toContain('--relay')
     expect(describeConclusion(report('public', 'unverified'), named, plain)).not.toContain('--peer')
@@ -57,7 +57,7 @@ describe('what postern node says', () => {
     expect(inWordsOfNode(none)(reason, 'relay').message).toBe('not in use: no relay is named (--relay)')
   })
 
-  it('shows a port that no router maps as a remark, and a grant without a tick', () => {
+  it('node prints a failed mapping as a remark, and a grant without a tick', () => {
     const failed = describeMapping(
       event('failed', { reasons: [{ strategy: 'pcp', code: 'REFUSED', message: 'closed' }] }),
       colored

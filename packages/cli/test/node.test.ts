@@ -20,7 +20,7 @@ async function directAddress(running: Running): Promise<string | null | undefine
 }
 
 describe.skipIf(!support.ok)(`postern node${why}`, { timeout: 60_000 }, () => {
-  it('connects two homes that map nothing directly, and reports no failure', async () => {
+  it('node connects two homes without mappings directly, and reports no failure', async () => {
     const lab = await enter(withPeers(betweenTiers('home', 'home')))
     const relays = (await Promise.all([startRelay(lab, 'alpha'), startRelay(lab, 'bravo')])).map(pasted)
     const named = ['--via', 'none', '--json', ...relays.flatMap((relay) => ['--relay', relay])]

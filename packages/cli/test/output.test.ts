@@ -9,7 +9,7 @@ import { line } from '../src/output.js'
 import { reasonOf } from '../src/stack.js'
 import { colorsFor, formatEvent, formatStrategy, formatUnmapped } from '../src/terminal.js'
 
-/** A terminal, or a pipe, that keeps what it is written. */
+/** A terminal or pipe that records its output. */
 function screen(isTTY: boolean): {
   readonly stream: Writable & { readonly isTTY: boolean }
   readonly text: () => string
@@ -35,7 +35,7 @@ const harmful = [
   '\u2028',
   '\u200b'
 ]
-/** Text as a router, a relay or a peer may send it: decoded from any bytes, with escapes among them. */
+/** Text that a router, a relay or a peer may send: decoded from any bytes, including escapes. */
 const anyText = fc.oneof(
   fc.constantFrom(...harmful),
   fc.uint8Array({ maxLength: 64 }).map((bytes) => new TextDecoder().decode(bytes)),
@@ -47,7 +47,7 @@ const home: Network = {
   addresses: ['192.168.1.2']
 }
 
-/** A strategy that hands on, unchanged and in every field, what the network said. */
+/** A strategy that passes on the text of the network unchanged in every field. */
 const hostile =
   (text: string): Strategy =>
   () => ({
@@ -78,7 +78,7 @@ const hostile =
   })
 
 describe('what is written', () => {
-  it('has no control character in it, whatever a router, a relay or a peer says in any field', async () => {
+  it('the output has no control characters for any text of a router, a relay or a peer in any field', async () => {
     await fc.assert(
       fc.asyncProperty(anyText, async (text) => {
         const { stream, text: written } = screen(false)
@@ -119,19 +119,19 @@ describe('what is written', () => {
     )
   }, 30_000)
 
-  it('keeps the colours that are ours on a terminal, and no other sequence', () => {
+  it('the output on a terminal keeps only the colour codes of this program', () => {
     const { stream, text } = screen(true)
     line(stream, '\u001b[32m✔\u001b[39m good\u001b[8m\u001b]0;x\u0007\nnext')
     expect(text()).toContain('good\\u001b[8m\\u001b]0;x\\u0007\nnext\n')
   })
 
-  it('has no sequence at all where colours are not wanted', () => {
+  it('the output has no escape sequences without colours', () => {
     const { stream, text } = screen(false)
     line(stream, '\u001b[32m✔\u001b[39m')
     expect(text()).toBe('\\u001b[32m✔\\u001b[39m\n')
   })
 
-  it('is JSON of the same value where it is JSON', () => {
+  it('JSON output keeps its value', () => {
     fc.assert(
       fc.property(fc.jsonValue({ stringUnit: 'binary' }), (value) => {
         const { stream, text } = screen(false)

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { command, enter, folder, follow, type Running, support, why } from './support/in-lab.js'
 
 const index = JSON.stringify(fileURLToPath(new URL('../../node/dist/index.js', import.meta.url)))
-/** Servers that are exposed until SIGTERM, in one process or in two workers of a cluster. */
+/** Runs servers that are exposed until SIGTERM, in one process or in two workers of a cluster. */
 const app = (servers: string, isCluster = false): string => `
   const cluster = (await import('node:cluster')).default
   const net = await import('node:net'), http = await import('node:http'), dgram = await import('node:dgram')
@@ -72,22 +72,25 @@ describe.skipIf(!support.ok).concurrent(`a port of two programs${why}`, { timeou
     ['two servers, HTTP and TCP', '[server, http.createServer().listen(8443)]', false, 2],
     ['TCP and UDP', `[server, dgram.createSocket('udp4').bind(8080)]`, false, 2],
     ['two workers of a cluster', '[server]', true, 1]
-  ])('has no rule left, and no warning of its own file, after %s', async (_, servers, isCluster, rules) => {
-    const lab = await enter('home')
-    const text = app(servers, isCluster).replace(
-      'const servers =',
-      'const server = net.createServer().listen(8080)\n    const servers ='
-    )
-    const running = await run(lab, text, await folder())
-    await running.next('ready')
-    if (isCluster) await running.next('ready')
-    expect(await lab.rules()).toHaveLength(rules)
-    running.child.kill('SIGTERM')
-    await running.next('stopped')
-    await running.ended
-    expect(await lab.rules()).toEqual([])
-    const failed = running.told.filter(({ event }) => event === 'failed')
-    // Two workers are two processes with one default file: the second one is told how to have its own.
-    expect(failed).toHaveLength(isCluster ? 1 : 0)
-  })
+  ])(
+    'a port of two programs has no rule left, and there is no warning about a file, after %s',
+    async (_, servers, isCluster, rules) => {
+      const lab = await enter('home')
+      const text = app(servers, isCluster).replace(
+        'const servers =',
+        'const server = net.createServer().listen(8080)\n    const servers ='
+      )
+      const running = await run(lab, text, await folder())
+      await running.next('ready')
+      if (isCluster) await running.next('ready')
+      expect(await lab.rules()).toHaveLength(rules)
+      running.child.kill('SIGTERM')
+      await running.next('stopped')
+      await running.ended
+      expect(await lab.rules()).toEqual([])
+      const failed = running.told.filter(({ event }) => event === 'failed')
+      // Two workers are two processes with one default file; the second one gets a hint to use its own.
+      expect(failed).toHaveLength(isCluster ? 1 : 0)
+    }
+  )
 })

@@ -10,7 +10,7 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.close()
 })
 
-/** Our end of a connection to a peer that writes ten megabytes at once. */
+/** The local end of a connection to a peer that writes ten megabytes at once. */
 async function flooded(take: (socket: Socket) => void): Promise<Socket> {
   const server = createServer()
   servers.push(server)
@@ -31,8 +31,8 @@ async function flooded(take: (socket: Socket) => void): Promise<Socket> {
   return socket
 }
 
-describe('a socket that is held after so many bytes', () => {
-  it('reads no more than that and what was under way, and then everything', async () => {
+describe('holdAfter', () => {
+  it('holdAfter stops reading after its limit and the data in transit, and later everything is read', async () => {
     const until = new AbortController()
     let heard = 0
     const held = Promise.withResolvers<void>()
@@ -44,7 +44,7 @@ describe('a socket that is held after so many bytes', () => {
       })
     })
     await held.promise
-    // Ten rounds of the event loop in which more could come.
+    // Ten turns of the event loop in which more data could arrive.
     for (let round = 0; round < 10; round += 1) await new Promise((resolve) => setImmediate(resolve))
     expect(heard).toBeLessThan(100_000 + 2 * 65_536)
     const ended = once(socket, 'end')
@@ -53,7 +53,7 @@ describe('a socket that is held after so many bytes', () => {
     expect(heard).toBe(10_000_000)
   })
 
-  it('is closed without a word while it is held', async () => {
+  it('a held socket closes without an error', async () => {
     const until = new AbortController()
     const socket = await flooded((each) => {
       holdAfter(each, 1000, until.signal)

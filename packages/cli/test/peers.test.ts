@@ -5,7 +5,7 @@ import { readPeerId } from '../src/tunnel/peer.js'
 const id = '12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5'
 
 describe('addresses and peer ids of the command line', () => {
-  it('are read', () => {
+  it('readAddress and readPeerId parse addresses and peer ids', () => {
     expect(readAddress(`/ip4/203.0.113.7/tcp/4001/p2p/${id}`).toString()).toContain(id)
     expect(readPeerId(id).toString()).toBe(id)
   })
@@ -19,7 +19,7 @@ describe('addresses and peer ids of the command line', () => {
     ],
     ['an address to dial', () => readDialAddress(`/dns4/${'a'.repeat(1_000_000)}/tcp/1`), /at most 1024 characters/],
     ['a peer id', () => readPeerId('1'.repeat(1_000_000)), /not a peer id: 1{80}…/]
-  ])('are refused by their length: %s', (_name, read, message) => {
+  ])('texts that are too long are rejected: %s', (_name, read, message) => {
     expect(read).toThrow(TypeError)
     expect(read).toThrow(message)
   })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { doctorReport, enter, posternIn, support, why } from './support/in-lab.js'
 
-/** Binds the ports that routers announce themselves on, and does not share them. */
+/** Binds the announcement ports without sharing them. */
 const hog = `
   const { createSocket } = require('node:dgram')
   let open = 0
@@ -10,7 +10,7 @@ const hog = `
 `
 
 describe.skipIf(!support.ok)(`ports that another program has${why}`, { timeout: 30_000 }, () => {
-  it('are told once by every strategy that is used, and hold up nothing', async () => {
+  it('taken announcement ports are reported once by every strategy, and delay nothing', async () => {
     const lab = await enter('home')
     await new Promise<void>((resolve) => {
       lab.spawn('home', ['node', '-e', hog]).stdout?.once('data', () => resolve())
@@ -31,7 +31,7 @@ describe.skipIf(!support.ok)(`ports that another program has${why}`, { timeout: 
     expect(stderr.match(/listens on UDP port 5350/g)).toHaveLength(1)
   })
 
-  it('are not told where they are shared', async () => {
+  it('shared announcement ports are not reported', async () => {
     const { strategies } = await doctorReport(await enter('home'))
     expect(strategies.map(({ reason }) => reason)).toEqual([null, null, null])
   })

@@ -31,7 +31,7 @@ afterEach(async () => {
 interface Command {
   readonly child: ChildProcess
   readonly said: () => string
-  /** The code, or the signal. */
+  /** The exit code or the signal. */
   readonly ended: Promise<unknown>
 }
 
@@ -57,10 +57,10 @@ const isMapped = async (): Promise<void> => {
 }
 
 describe.skipIf(!onLinux)('a mapping', { timeout: 30_000 }, () => {
-  it('is given back at Ctrl-C where standard output is a full pipe that is not read', async () => {
+  it('map releases at Ctrl-C although standard output is a full pipe', async () => {
     const command = [process.execPath, bin, ...map('--json')].map((word) => `'${word}'`).join(' ')
     const env = { ...process.env, XDG_STATE_HOME: state, NO_COLOR: '1' }
-    // The pipe holds 64 KiB, and its reader reads nothing.
+    // The pipe holds 64 KiB, and its reader does not read.
     const script = `{ head -c 65536 /dev/zero; exec ${command}; } | { trap '' INT; exec sleep 60; }`
     const shell = spawn('bash', ['-c', script], { stdio: ['ignore', 'ignore', 'pipe'], env, detached: true })
     children.push(shell)
@@ -83,7 +83,7 @@ describe.skipIf(!onLinux)('a mapping', { timeout: 30_000 }, () => {
     }
   )
 
-  it('is given back when the reader of the remarks is gone, too', async () => {
+  it('map releases although the reader of the remarks is gone', async () => {
     const command = run(map())
     command.child.stdout?.destroy()
     command.child.stderr?.destroy()
@@ -93,7 +93,7 @@ describe.skipIf(!onLinux)('a mapping', { timeout: 30_000 }, () => {
     expect(gateway.mappings).toHaveLength(0)
   })
 
-  it('is kept on a disk that is full, which is told', async () => {
+  it('map keeps its mapping and reports a full disk', async () => {
     const command = run(map('--json'), openSync('/dev/full', 'w'))
     await isMapped()
     command.child.kill('SIGINT')
@@ -115,20 +115,20 @@ describe.skipIf(!onLinux)('a mapping', { timeout: 30_000 }, () => {
     }
   )
 
-  it('that cannot be given back at once is named at the second SIGINT', async () => {
+  it('map reports a mapping that is left at the second SIGINT', async () => {
     const command = run(map('--json'))
     await isMapped()
     gateway.inject({ kind: 'silent' })
     command.child.kill('SIGINT')
-    // Two that come together are one.
+    // Two signals in quick succession count as one.
     await sleep(400)
     command.child.kill('SIGINT')
     expect(await command.ended).toBe(130)
     expect(command.said()).toContain('ended before everything was released')
   })
 
-  it('is not asked for after a signal that comes while the store is read', async () => {
-    // Another contender for the file, which keeps this one looking.
+  it('map requests no mapping after a signal during the read of the store', async () => {
+    // Another contender for the file, which makes this one wait.
     const folder = join(state, 'postern')
     await mkdir(folder)
     const contender = createServer()
@@ -143,13 +143,13 @@ describe.skipIf(!onLinux)('a mapping', { timeout: 30_000 }, () => {
     contender.close()
   })
 
-  it('is never left behind by a signal that comes while it begins', { timeout: 120_000 }, async () => {
+  it('map leaves no mapping after a signal during its start', { timeout: 120_000 }, async () => {
     for (let afterMs = 0; afterMs <= 600; afterMs += 25) {
       const signal = (['SIGINT', 'SIGTERM', 'SIGHUP'] as const)[(afterMs / 25) % 3] ?? 'SIGINT'
       const command = run(map('--json'))
       await sleep(afterMs)
       command.child.kill(signal)
-      // The signal's name: it came before the program had begun to run.
+      // The name of the signal: it arrived before the program ran.
       expect([0, signal]).toContain(await command.ended)
       expect([afterMs, gateway.mappings.length]).toEqual([afterMs, 0])
       expect(command.said()).not.toContain('    at ')
@@ -157,7 +157,7 @@ describe.skipIf(!onLinux)('a mapping', { timeout: 30_000 }, () => {
   })
 })
 
-describe.skipIf(!onLinux)('a command whose reader is gone', () => {
+describe.skipIf(!onLinux)('a command without a reader', () => {
   const commands: readonly (readonly [code: number, args: string])[] = [
     [0, '--help'],
     [0, '--version'],
@@ -167,15 +167,19 @@ describe.skipIf(!onLinux)('a command whose reader is gone', () => {
     [12, 'doctor --via none --json'],
     [0, 'tunnel id']
   ]
-  it.each(commands)('ends with %i and without a stack trace: %s', { timeout: 30_000 }, (code, args) => {
-    const env = { ...process.env, XDG_STATE_HOME: state }
-    const shell = '{ "$0" "$@" 2>&3; echo "code $?" >&3; } | true'
-    const { output } = spawnSync('sh', ['-c', shell, process.execPath, bin, ...args.split(' ')], {
-      encoding: 'utf8',
-      env,
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe']
-    })
-    expect(output[3]).toContain(`code ${code}\n`)
-    expect(output[3]).not.toContain('    at ')
-  })
+  it.each(commands)(
+    'a command without a reader ends with %i and without a stack trace: %s',
+    { timeout: 30_000 },
+    (code, args) => {
+      const env = { ...process.env, XDG_STATE_HOME: state }
+      const shell = '{ "$0" "$@" 2>&3; echo "code $?" >&3; } | true'
+      const { output } = spawnSync('sh', ['-c', shell, process.execPath, bin, ...args.split(' ')], {
+        encoding: 'utf8',
+        env,
+        stdio: ['ignore', 'pipe', 'pipe', 'pipe']
+      })
+      expect(output[3]).toContain(`code ${code}\n`)
+      expect(output[3]).not.toContain('    at ')
+    }
+  )
 })

@@ -11,6 +11,6 @@ it.each([
   ['the end of a stream, which libp2p gives as an event', new Event('close'), 'the connection was closed'],
   ['what an event was caused by', Object.assign(new Event('close'), { error: new Error('reset') }), 'reset'],
   ['what is no error at all', 'why not', 'why not']
-])('a failure is told in a line: %s', (_, error, text) => {
+])('reasonOf returns one line: %s', (_, error, text) => {
   expect(reasonOf(error)).toBe(text)
 })

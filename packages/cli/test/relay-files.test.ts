@@ -8,7 +8,7 @@ const read = (path: string): string => readFileSync(new URL(`../../../docs/${pat
 const help = execFileSync(process.execPath, [bin, 'relay', '--help'], { encoding: 'utf8' })
 const options = new Set([...help.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option))
 
-/** Every option that a text gives to `postern relay`. */
+/** Returns every option of `postern relay` in a text. */
 const optionsIn = (text: string): readonly string[] =>
   text.match(/(?<=[\s"[`])--[a-z]+(?:-[a-z]+)*(?=[\s"\]`=]|$)/g) ?? []
 
@@ -27,7 +27,7 @@ describe('the files for a relay', () => {
     expect(named.filter((option) => !options.has(option))).toEqual([])
   })
 
-  it('both keep the key where the relay looks for it', () => {
+  it('both keep the key at the default path of the relay', () => {
     const [unit, container] = [read('relay/postern-relay.service'), read('relay/Containerfile')]
     expect(unit).toMatch(/^Environment=XDG_STATE_HOME=\/var\/lib /m)
     expect(unit).toMatch(/^StateDirectory=postern$/m)

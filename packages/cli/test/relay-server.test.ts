@@ -32,7 +32,7 @@ const limits = {
   dataBytes: 65_536
 }
 
-/** A relay on loopback, a node that is reached through it, and where that is. */
+/** Starts a relay on loopback and a node with a reservation there. Returns its relayed address. */
 async function scene(): Promise<{
   readonly relay: RelayServer
   readonly server: Libp2p
@@ -72,7 +72,7 @@ const closed = (connection: Connection): Promise<void> =>
   new Promise((resolve) => connection.addEventListener('close', () => resolve()))
 
 describe('the relay server', { timeout: 15_000 }, () => {
-  it('tells the duration in seconds, and cuts the connection when it is over and not before', async () => {
+  it('relayServer sends the duration in seconds, and closes the connection exactly then', async () => {
     const { relay, through } = await scene()
     const began = performance.now()
     const connection = await (await client()).dial(multiaddr(through))
@@ -83,7 +83,7 @@ describe('the relay server', { timeout: 15_000 }, () => {
     expect(relay.counters.relayed).toBeGreaterThan(0)
   })
 
-  it('relays to a peer no more connections of one address than it leaves to others', async () => {
+  it('relayServer leaves places for others beside the connections of one address', async () => {
     const { relay, through } = await scene()
     for (const node of [await client(), await client()]) await node.dial(multiaddr(through))
     expect(relay.open).toBe(2)
@@ -91,7 +91,7 @@ describe('the relay server', { timeout: 15_000 }, () => {
     expect(relay.counters.unrelayed.peer).toBe(1)
   })
 
-  it('counts an open connection at both its ends, until it is closed', async () => {
+  it('relayServer counts an open connection at both ends until it is closed', async () => {
     const { relay, through } = await scene()
     const connection = await (await client()).dial(multiaddr(through))
     expect(relay.open).toBe(1)
@@ -99,7 +99,7 @@ describe('the relay server', { timeout: 15_000 }, () => {
     await expect.poll(() => relay.open).toBe(0)
   })
 
-  it('refuses the reservations of an address beyond its limit, and gives a place that is free again', async () => {
+  it('relayServer refuses reservations of an address beyond its limit, and reuses a free place', async () => {
     const { relay, target, address } = await scene()
     const listen = [`${address}/p2p-circuit`]
     for (let index = 0; index < 3; index++) await client(listen)
@@ -111,7 +111,7 @@ describe('the relay server', { timeout: 15_000 }, () => {
     expect(relay.reservations).toBe(4)
   })
 
-  it('uses the connection of a peer with a reservation, both ends of a relayed one, and no other', async () => {
+  it('isUsing is true only for the connection of a reservation and the ends of a relayed connection', async () => {
     const { relay, server, target, through, address } = await scene()
     const idle = await client()
     await idle.dial(multiaddr(address))
@@ -122,32 +122,32 @@ describe('the relay server', { timeout: 15_000 }, () => {
     await expect.poll(() => [target, caller, idle].map(isUsing)).toEqual([[true], [true], [false]])
   })
 
-  it('reads no more of a request than a message can have', async () => {
+  it('relayServer reads at most the size of a message of a request', async () => {
     const { address } = await scene()
     const connection = await (await client()).dial(multiaddr(address))
     const stream = await connection.newStream(RELAY_V2_HOP_CODEC)
     const ended = new Promise<void>((resolve) => stream.addEventListener('close', () => resolve()))
-    // The length says that 3.9 MB follow.
+    // The length announces 3.9 MB.
     stream.send(Uint8Array.of(0xe0, 0x84, 0xee, 0x01))
     stream.send(new Uint8Array(65_536))
     await ended
     expect(stream.status).toBe('reset')
   })
 
-  it('ends a reservation with the connection', async () => {
+  it('relayServer ends a reservation with the connection', async () => {
     const { relay, target } = await scene()
     expect({ live: relay.reservations, given: relay.counters.reservations }).toEqual({ live: 1, given: 1 })
     await target.stop()
     await expect.poll(() => relay.reservations).toBe(0)
   })
 
-  describe('that asks a far end which', () => {
+  describe('relayServer with a far end', () => {
     const accept = Uint8Array.of(8, 1, 32, 100)
     const refuse = Uint8Array.of(8, 1, 32, 0xca, 1)
     const say = (stream: Stream, message: Uint8Array): void =>
       void stream.send(Uint8Array.of(message.length, ...message))
 
-    /** A node with a reservation that answers STOP as it is told, and a request for a circuit to it. */
+    /** Starts a node with a reservation that answers STOP as given, and requests a circuit to it. */
     async function asked(answer: (stream: Stream, near: Stream) => Promise<void> | void) {
       const { relay, server, address } = await scene()
       const far = await open({ transports: [tcp()] })
@@ -168,9 +168,9 @@ describe('the relay server', { timeout: 15_000 }, () => {
       return { relay, server, stops, near: held.near }
     }
 
-    it('sends more than an answer can have resets the stream, and keeps no byte of it', async () => {
+    it('a far end that sends more than an answer can have gets its stream reset', async () => {
       const { relay, stops } = await asked((stream) => {
-        // The length says that 3.9 MB follow.
+        // The length announces 3.9 MB.
         stream.send(Uint8Array.of(0xe0, 0x84, 0xee, 0x01))
         stream.send(new Uint8Array(65_536))
       })
@@ -178,13 +178,13 @@ describe('the relay server', { timeout: 15_000 }, () => {
       await expect.poll(() => relay.open).toBe(0)
     })
 
-    it('refuses resets the stream, which the peer would hold open', async () => {
+    it('a far end that refuses gets its stream reset', async () => {
       const { relay, stops } = await asked((stream) => say(stream, refuse))
       await expect.poll(() => stops.map(({ status }) => status)).toEqual(['reset'])
       await expect.poll(() => relay.open).toBe(0)
     })
 
-    it('accepts when the near end has gone resets the stream', async () => {
+    it('a far end that accepts after the near end has gone gets its stream reset', async () => {
       const { relay, server, stops } = await asked(async (stream, near) => {
         near.abort(new Error('changed my mind'))
         await expect.poll(() => hopStreamsOf(server)).toBe(1)
@@ -194,7 +194,7 @@ describe('the relay server', { timeout: 15_000 }, () => {
       await expect.poll(() => relay.open).toBe(0)
     })
 
-    it('holds its stream open keeps the place of the circuit', async () => {
+    it('a far end that holds its stream open keeps the place of the circuit', async () => {
       const { relay, near, stops } = await asked((stream) => say(stream, accept))
       await expect.poll(() => relay.counters.relayed).toBe(1)
       await near.close()

@@ -16,11 +16,11 @@ describe('the addresses that a relay announces', () => {
     ['/ip4/8.8.4.4/tcp/4001', ['/ip4/8.8.4.4/tcp/4001']],
     ['/ip4/192.168.1.2/tcp/4001', []],
     ['/ip4/0.0.0.0/tcp/0', []]
-  ])('are public ones of this machine: %s gives %j', (listen, announced) => {
+  ])('announceOf returns public addresses of this machine: %s gives %j', (listen, announced) => {
     expect(announceOf([listen], own)).toEqual(announced)
   })
 
-  it('are none where the machine has no public address', () => {
+  it('announceOf returns none without a public address', () => {
     expect(announceOf(['/ip4/0.0.0.0/tcp/4001'], ['127.0.0.1', '10.0.0.2'])).toEqual([])
   })
 })
@@ -31,7 +31,7 @@ describe('the key of a node', async () => {
   const warnings: string[] = []
   const load = (name: string): ReturnType<typeof loadKey> => loadKey(join(folder, name), (text) => warnings.push(text))
 
-  it('is made once, for its owner alone, and is the same ever after', async () => {
+  it('loadKey creates a key once with mode 0600 and returns it ever after', async () => {
     const made = await load('new/relay.key')
     expect((await stat(join(folder, 'new/relay.key'))).mode & 0o777).toBe(0o600)
     expect((await stat(join(folder, 'new'))).mode & 0o777).toBe(0o700)
@@ -39,26 +39,26 @@ describe('the key of a node', async () => {
     expect(warnings).toEqual([])
   })
 
-  it('that others can read is used with a warning', async () => {
+  it('loadKey warns about a key that other users can read', async () => {
     await load('open.key')
     await chmod(join(folder, 'open.key'), 0o644)
     await load('open.key')
     expect(warnings.splice(0)).toEqual([expect.stringContaining('chmod 600')])
   })
 
-  it('is never written over where a file holds something else', async () => {
+  it('loadKey never overwrites a file with other content', async () => {
     await writeFile(join(folder, 'other.key'), 'not a key', { mode: 0o600 })
     await expect(load('other.key')).rejects.toThrow('Move it away')
     expect(await readFile(join(folder, 'other.key'), 'utf8')).toBe('not a key')
   })
 
-  it('that cannot be written says where else it could be', async () => {
+  it('loadKey suggests another place if it cannot write', async () => {
     await expect(loadKey('/dev/null/relay.key', () => undefined)).rejects.toThrow('--key')
   })
 })
 
-describe('what is said of an address that cannot be listened on', () => {
-  it('names each of them, and what to do', () => {
+describe('listenFailure', () => {
+  it('listenFailure names each address, and what to do', () => {
     const text = `Some configured addresses failed to be listened on:
 
   /ip4/0.0.0.0/tcp/4001: Error: listen EADDRINUSE: address already in use 0.0.0.0:4001
@@ -74,7 +74,7 @@ describe('what is said of an address that cannot be listened on', () => {
     )
   })
 
-  it('names the port of the metrics', () => {
+  it('listenFailure names the port of the metrics', () => {
     const error = new Error('listen EADDRINUSE: address already in use 127.0.0.1:9464')
     expect(listenFailure(error)).toMatch(/^cannot listen on 127\.0\.0\.1:9464: another program has the port\./)
   })

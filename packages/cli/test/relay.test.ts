@@ -9,12 +9,12 @@ import { pasted, startRelay } from './support/relays.js'
 const reserve = fileURLToPath(new URL('support/reserve.mjs', import.meta.url))
 const fetchText = `fetch(process.argv[1]).then((r) => r.text()).then(console.log, (e) => console.log(e.cause.code))`
 
-/** What one sees in a host at a URL: the text, or an error's code. */
+/** Fetches a URL in a host. Resolves to the text, or to the code of an error. */
 async function fetched(lab: Lab, host: string, url: string): Promise<string> {
   return (await lab.run(host, [process.execPath, '-e', fetchText, url])).stdout
 }
 
-/** The first address of that kind that a node announces. */
+/** Resolves to the first address of a kind that a node announces. */
 async function addressOf(node: Running, isIt: (address: string) => boolean): Promise<string> {
   for (;;) {
     const { addresses } = await node.next('addresses')
@@ -24,7 +24,7 @@ async function addressOf(node: Running, isIt: (address: string) => boolean): Pro
 }
 
 describe.skipIf(!support.ok).concurrent(`postern relay${why}`, { timeout: 40_000 }, () => {
-  it('tells addresses to paste, keeps its peer id, and ends cleanly at SIGTERM', async () => {
+  it('relay prints addresses to paste, keeps its peer id, and ends cleanly at SIGTERM', async () => {
     const lab = await enter(withPeers('home'))
     const state = await folder()
     const args = ['relay', '--json', '--key', `${state}/keys/relay.key`]
@@ -49,26 +49,26 @@ describe.skipIf(!support.ok).concurrent(`postern relay${why}`, { timeout: 40_000
     expect(await second.next('listening')).toEqual(told)
   })
 
-  it('refuses the fifth reservation from one IP address, and counts it', async () => {
+  it('relay refuses the fifth reservation from one IP address, and counts it', async () => {
     const lab = await enter(withPeers('home'))
     const alpha = await startRelay(lab, 'alpha', '--metrics', '9464', '--duration', '90s', '--data', '1MiB')
     const { stdout } = await lab.run('home', [process.execPath, reserve, pasted(alpha), '5'], { timeoutMs: 20_000 })
     const answers: unknown = JSON.parse(stdout)
-    // The duration in seconds, as the spec has it.
+    // The duration is in seconds, as specified.
     const granted = { duration: 90, data: 1_048_576 }
     const refused = { refused: 'the relay has no place for another reservation (status 200)' }
     expect(answers).toEqual([granted, granted, granted, granted, refused])
     const metrics = await fetched(lab, 'alpha', 'http://127.0.0.1:9464/metrics')
     expect(metrics).toMatch(/^postern_relay_reservations_total 4$/m)
     expect(metrics).toMatch(/^postern_relay_reservations_refused_total\{reason="ip"\} 1$/m)
-    // Those who asked have ended, and their reservations with them.
+    // The clients have ended, and so have their reservations.
     expect(metrics).toMatch(/^postern_relay_reservations 0$/m)
     expect(await fetched(lab, 'outsider', 'http://21.0.0.1:9464/metrics')).toBe('ECONNREFUSED\n')
   })
 })
 
 describe.skipIf(!support.ok)(`postern node${why}`, { timeout: 40_000 }, () => {
-  it('is reached through a relay, then directly once peers have verified that, and gives everything back', async () => {
+  it('node is reached through a relay, then directly after verification, and releases everything', async () => {
     const lab = await enter(withPeers('home'))
     const [alpha, bravo] = await Promise.all([
       startRelay(lab, 'alpha', '--metrics', '9464'),

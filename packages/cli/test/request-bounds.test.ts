@@ -43,7 +43,7 @@ describe('places of requests', () => {
     }
   }
 
-  it('are not taken by a stream that has been reset before its handler is called', () => {
+  it('a stream that was reset before its handler is called takes no place', () => {
     const { bounds, enter } = scene()
     const stream = new TestStream()
     stream.end()
@@ -54,7 +54,7 @@ describe('places of requests', () => {
   it.each([
     ['the stream ends', (stream: TestStream) => stream.end()],
     ['the connection ends, and the stream says nothing', (_: TestStream, connection: Ends) => connection.end()]
-  ])('are given back when %s', (_, end) => {
+  ])('the place of a request is given back when %s', (_, end) => {
     const { bounds, connection, enter } = scene()
     const stream = new TestStream()
     expect([enter(stream), enter(new TestStream()), enter(new TestStream())]).toEqual([true, true, false])
@@ -62,7 +62,7 @@ describe('places of requests', () => {
     expect(bounds.used).toBeLessThan(2)
   })
 
-  it('are given back when the stream carries a connection', () => {
+  it('the place of a request is given back when the stream carries a connection', () => {
     const { bounds, enter } = scene()
     const stream = new TestStream()
     enter(stream)
@@ -90,24 +90,24 @@ describe('what a peer sends on a stream', () => {
     ['/ipfs/id/1.0.0', 98_304],
     ['/ipfs/id/push/1.0.0', 98_304],
     ['/libp2p/dcutr', 65_536]
-  ])('of the protocol %j is %i bytes at most', (protocol, most) => {
+  ])('boundMessages limits the protocol %j to %i bytes', (protocol, most) => {
     const stream = bounded(protocol)
     expect([send(stream, most), send(stream, 1)]).toEqual(['open', 'aborted'])
     expect(stream.received).toBe(most)
   })
 
-  it('is not bounded where the protocol is not one of messages', () => {
+  it('boundMessages does not limit other protocols', () => {
     expect(send(bounded('/ipfs/ping/1.0.0'), 10_000_000)).toBe('open')
   })
 
-  it('before the protocol is agreed on counts when it is', () => {
+  it('boundMessages counts data before the protocol is negotiated', () => {
     const stream = bounded('')
     expect(send(stream, 20_000)).toBe('open')
     stream.protocol = '/libp2p/circuit/relay/0.2.0/stop'
     expect(stream.status).toBe('aborted')
   })
 
-  it('is not bounded once it carries a connection', () => {
+  it('boundMessages does not limit a stream that carries a connection', () => {
     const stream = bounded('/libp2p/circuit/relay/0.2.0/stop')
     carriesBytes(asStream(stream))
     expect(send(stream, 10_000_000)).toBe('open')

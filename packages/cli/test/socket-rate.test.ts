@@ -5,7 +5,7 @@ import { createSocketRate } from '../src/socket-rate.js'
 const limits = { total: 40, network: 20, subnet: 10, ip: 4 }
 
 describe('the rate of sockets', () => {
-  it('is never more than its bound, by prefix and in all', () => {
+  it('createSocketRate never exceeds its limits by prefix and in total', () => {
     const rate = createSocketRate(limits, virtualClock())
     let count = 0
     for (let network = 0; network < 100; network++) {
@@ -18,7 +18,7 @@ describe('the rate of sockets', () => {
   it.each([
     ['subnets of one IPv6 network', (n: number) => `2a01:4f8:${n.toString(16)}::1`],
     ['subnets of one IPv4 network', (n: number) => `13.1.${n % 256}.1`]
-  ])('is left to a newcomer whatever %s send', async (_, address) => {
+  ])('createSocketRate accepts a newcomer although %s send', async (_, address) => {
     const clock = virtualClock()
     const rate = createSocketRate(limits, clock)
     for (let second = 0; second < 20; second++) {
@@ -28,7 +28,7 @@ describe('the rate of sockets', () => {
     }
   })
 
-  it('is left to a newcomer whatever hundreds of networks send in each second of a minute', async () => {
+  it('createSocketRate accepts a newcomer although hundreds of networks connect every second for a minute', async () => {
     const clock = virtualClock()
     const rate = createSocketRate(limits, clock)
     for (let second = 0; second < 50; second++) {
@@ -39,7 +39,7 @@ describe('the rate of sockets', () => {
     }
   })
 
-  it('counts a subnet as a newcomer again after a minute', async () => {
+  it('createSocketRate treats a subnet as a newcomer again after a minute', async () => {
     const clock = virtualClock()
     const rate = createSocketRate({ total: 4, network: 1 }, clock)
     const twice = () => [rate.take({ address: '13.0.0.1' }), rate.take({ address: '13.0.0.1' })]
@@ -51,12 +51,12 @@ describe('the rate of sockets', () => {
     expect(rate.take({ address: '13.0.0.1' })).toBe(undefined)
   })
 
-  it('is for all who come where it is one a second', () => {
+  it('createSocketRate with one socket a second reserves nothing for newcomers', () => {
     const rate = createSocketRate({ total: 1 }, virtualClock())
     expect([rate.take({ address: '13.0.0.1' }), rate.take({ address: '13.0.0.1' })]).toEqual([undefined, 'total'])
   })
 
-  it('is for IP addresses', () => {
+  it('createSocketRate rejects text that is not an IP address', () => {
     expect(createSocketRate(limits, virtualClock()).take({ address: 'x' })).toBe('address')
   })
 })

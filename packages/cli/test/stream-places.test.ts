@@ -9,7 +9,7 @@ interface Ends extends EventTarget {
   abort(): void
 }
 
-/** A stream or a connection, which tells of its end once, as those of libp2p do. */
+/** A stream or a connection that emits `close` once, like those of libp2p. */
 const ends = (): Ends =>
   Object.assign(new EventTarget(), {
     status: 'open',
@@ -37,7 +37,7 @@ function scene(total = 10) {
 }
 
 describe('places of streams', () => {
-  it('are given back when a stream ends', () => {
+  it('the place of a stream is given back when it ends', () => {
     const { places, watch, opens } = scene()
     watch()
     const [one] = [opens(), opens()]
@@ -46,7 +46,7 @@ describe('places of streams', () => {
     expect(places.used).toBe(1)
   })
 
-  it('are not taken by a stream that had ended before it was announced', () => {
+  it('a stream that had ended before it was reported takes no place', () => {
     const { places, watch, opens } = scene()
     watch()
     const early = ends()
@@ -55,7 +55,7 @@ describe('places of streams', () => {
     expect(places.used).toBe(0)
   })
 
-  it('are given back when the connection ends, although its streams say nothing', () => {
+  it('the places of streams are given back when the connection closes', () => {
     const { places, connection, watch, opens } = scene()
     watch()
     opens()
@@ -66,7 +66,7 @@ describe('places of streams', () => {
     expect(places.used).toBe(0)
   })
 
-  it('are not taken over a connection that had ended before it was announced', () => {
+  it('streams of a connection that had closed before it was reported take no place', () => {
     const { places, connection, watch, opens } = scene()
     connection.abort()
     watch()
@@ -74,7 +74,7 @@ describe('places of streams', () => {
     expect(places.used).toBe(0)
   })
 
-  it('are bounded: a stream beyond is aborted', () => {
+  it('a stream beyond the limit is aborted', () => {
     const { places, refusals, watch, opens } = scene(1)
     watch()
     opens()

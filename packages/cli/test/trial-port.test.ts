@@ -10,11 +10,11 @@ describe('the port of a trial', () => {
     ['manual:8443,any', 8443],
     ['any', undefined],
     ['pcp:192.168.1.1,stun:stun.example.org:3478', undefined]
-  ])('of %s is %s', (via, port) => {
+  ])('forwardedPort of %s is %s', (via, port) => {
     expect(forwardedPort(via)).toBe(port)
   })
 
-  it('is not one that another program listens on', async () => {
+  it('whyNotListening names a port that another program has', async () => {
     const server = createServer()
     server.listen(0)
     await once(server, 'listening')

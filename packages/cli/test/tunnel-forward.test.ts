@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { forwardServer } from '../src/tunnel/forward.js'
 import { dialLocal, heard } from './support/tunnel-nodes.js'
 
-/** A local port whose peer is never connected. */
+/** A local port for a peer that is never connected. */
 async function forwarded() {
   const clock = virtualClock()
   const ended = new AbortController()
@@ -27,7 +27,7 @@ async function forwarded() {
 }
 
 describe('a TCP connection to a peer that is not there', () => {
-  it('is held for 20 s, then reset, and that is told', async () => {
+  it('a TCP connection to an absent peer is reset after 20 s and reported', async () => {
     const { clock, told, port, asked } = await forwarded()
     const socket = await dialLocal(port)
     const end = heard(socket)
@@ -40,7 +40,7 @@ describe('a TCP connection to a peer that is not there', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('is one of 128 at most: more are reset at once', async () => {
+  it('a TCP connection beyond 128 is reset at once', async () => {
     const { clock, told, port, asked } = await forwarded()
     await Promise.all(Array.from({ length: 128 }, () => dialLocal(port)))
     await expect.poll(asked, { interval: 5 }).toBe(128)
@@ -54,7 +54,7 @@ describe('a TCP connection to a peer that is not there', () => {
     expect(await end).toBe('ECONNRESET')
   })
 
-  it('is reset without a word when the program ends', async () => {
+  it('a waiting TCP connection is reset without a report when the program ends', async () => {
     const { told, port, asked, ended, clock } = await forwarded()
     const end = heard(await dialLocal(port))
     await expect.poll(asked, { interval: 5 }).toBe(1)

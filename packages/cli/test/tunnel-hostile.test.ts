@@ -12,7 +12,7 @@ import { bare, endOn, heard, heardOn, isReset, served, tunnelNode } from './supp
 const call = { signal: new AbortController().signal }
 
 describe('the bytes of a tunnel', () => {
-  it('are a wish or an answer, or a NatError', () => {
+  it('the decoders return a wish or an answer or throw a NatError for any byte', () => {
     fc.assert(
       fc.property(fc.integer({ min: -1, max: 255 }), (byte) => {
         for (const [decode, known] of [
@@ -31,7 +31,7 @@ describe('the bytes of a tunnel', () => {
 })
 
 describe('a peer that is allowed', () => {
-  it('may say its first bytes at once: none of them is lost', async () => {
+  it('an allowed peer may send data with its request without losing any', async () => {
     const { local, connection } = await served()
     const stream = await bare(connection)
     stream.send(
@@ -49,7 +49,7 @@ describe('a peer that is allowed', () => {
   it.each([
     ['with a byte that is no wish', Buffer.of(200)],
     ['with garbage', Buffer.concat([Buffer.of(255), randomBytes(64 * 1024)])]
-  ])('and begins %s is reset, and nothing is connected', async (_, bytes) => {
+  ])('a stream of an allowed peer that begins %s is reset, and nothing is connected', async (_, bytes) => {
     const { local, news, connection } = await served()
     const stream = await bare(connection)
     const reset = isReset(stream)
@@ -58,7 +58,7 @@ describe('a peer that is allowed', () => {
     expect({ sockets: local.sockets.length, news }).toEqual({ sockets: 0, news: [] })
   })
 
-  it('and says nothing is reset after 10 s', async () => {
+  it('a silent stream of an allowed peer is reset after 10 s', async () => {
     const { local, clock, connection } = await served()
     const stream = await bare(connection)
     const reset = isReset(stream)
@@ -70,7 +70,7 @@ describe('a peer that is allowed', () => {
     expect(local.sockets).toEqual([])
   })
 
-  it('and ends before it began is reset at once', async () => {
+  it('a stream that ends before its request is reset at once', async () => {
     const { local, clock, connection } = await served()
     const stream = await bare(connection)
     const reset = isReset(stream)
@@ -79,8 +79,8 @@ describe('a peer that is allowed', () => {
     expect({ sockets: local.sockets.length, pending: clock.pending }).toEqual({ sockets: 0, pending: 0 })
   })
 
-  it('and resets its streams at any moment leaves no connection to the service, and has its places back', async () => {
-    const { local, news, connection } = await served({ mostPerPeer: 2 })
+  it('a peer that resets its streams at any moment leaves no connection to the service, and gets its places back', async () => {
+    const { local, news, connection } = await served({ maxPerPeer: 2 })
     for (let turn = 0; turn < 30; turn++) {
       const stream = await bare(connection)
       stream.send(Buffer.of(wishes.connect))
@@ -96,8 +96,8 @@ describe('a peer that is allowed', () => {
     expect(again.map(({ answer }) => answer)).toEqual(['accepted', 'accepted'])
   })
 
-  it('has as many connections as it may, is refused more, and gets a place back', async () => {
-    const { local, news, connection } = await served({ mostPerPeer: 3 })
+  it('an allowed peer is refused connections beyond its limit, and gets a place back', async () => {
+    const { local, news, connection } = await served({ maxPerPeer: 3 })
     const opened = await Promise.all(Array.from({ length: 10 }, () => openTunnel(connection, 'connect', call)))
     const accepted = opened.filter(({ answer }) => answer === 'accepted')
     expect(opened.filter(({ answer }) => answer === 'too-many')).toHaveLength(7)
@@ -108,7 +108,7 @@ describe('a peer that is allowed', () => {
     expect(await openTunnel(connection, 'connect', call)).toMatchObject({ answer: 'accepted' })
   })
 
-  it('cannot hold more than 256 streams open by saying nothing', { timeout: 30_000 }, async () => {
+  it('an allowed peer cannot hold more than 256 silent streams open', { timeout: 30_000 }, async () => {
     const { local, clock, connection, inbound } = await served()
     const held = (): number => inbound().streams.filter(({ protocol }) => protocol === tunnelProtocol).length
     for (let opened = 0; opened < 400; opened += 5) {
@@ -122,8 +122,8 @@ describe('a peer that is allowed', () => {
     expect(await openTunnel(connection, 'connect', call)).toMatchObject({ answer: 'accepted' })
   })
 
-  it('and asks for 10,000 connections at once gets no more than it may', { timeout: 30_000 }, async () => {
-    const { local, clock, guest, connection } = await served({ mostPerPeer: 3 })
+  it('an allowed peer that requests 10,000 connections at once gets only its limit', { timeout: 30_000 }, async () => {
+    const { local, clock, guest, connection } = await served({ maxPerPeer: 3 })
     const flood = Array.from({ length: 10_000 }, async () => {
       const stream = await bare(connection, 20_000)
       stream.send(Buffer.of(wishes.connect))
@@ -138,14 +138,14 @@ describe('a peer that is allowed', () => {
 })
 
 describe('a peer that is not allowed', () => {
-  it.each(['ask', 'connect'] as const)('is told so, and nothing is connected: %s', async (wish) => {
+  it.each(['ask', 'connect'] as const)('a refused peer gets an answer, and nothing is connected: %s', async (wish) => {
     const { local, news, connection, guest } = await served({ allowed: false })
     expect(await openTunnel(connection, wish, call)).toMatchObject({ answer: 'not-allowed' })
     expect(news).toEqual([{ event: 'refused', peer: guest.peerId.toString(), direct: true, reason: 'not-allowed' }])
     expect(local.sockets).toEqual([])
   })
 
-  it('cannot keep a stream by never ending it', async () => {
+  it('a refused peer cannot keep a stream by never ending it', async () => {
     const { local, clock, connection } = await served({ allowed: false })
     const stream = await bare(connection)
     const reset = isReset(stream)
@@ -158,11 +158,11 @@ describe('a peer that is not allowed', () => {
   })
 })
 
-describe('whoever asks for a tunnel', () => {
+describe('a peer that requests a tunnel', () => {
   it.each([
     ['an answer that is none', Buffer.of(77)],
     ['garbage', Buffer.concat([Buffer.of(254), randomBytes(4096)])]
-  ])('gets %s as a NatError', async (_, bytes) => {
+  ])('openTunnel rejects with a NatError for %s', async (_, bytes) => {
     const [here, there] = await Promise.all([tunnelNode(), tunnelNode()])
     await there.handle(tunnelProtocol, (stream) => void stream.send(bytes))
     const connection = await here.dial(there.getMultiaddrs())

@@ -8,7 +8,7 @@ import { readPeerId } from '../src/tunnel/peer.js'
 
 const peer = readPeerId('12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5')
 
-/** A node whose dials and upgrades are decided by the test: how long they take is what matters here. */
+/** A node with dials and upgrades that the test controls, including how long they take. */
 function scripted() {
   const clock = virtualClock()
   const events = new EventTarget()
@@ -68,24 +68,24 @@ function scripted() {
   }
 }
 
-/** Promises that follow each other, without any time. */
+/** Lets chained promises settle without advancing the time. */
 const settle = async (): Promise<void> => {
   for (let turn = 0; turn < 30; turn++) await Promise.resolve()
 }
 
 describe('a peer that is kept connected', () => {
-  it('is dialled again after half a second, then twice as long each time, 30 s at most', async () => {
+  it('keepConnected dials again after half a second, doubling up to 30 s', async () => {
     const { clock, dials, told, whenDialled } = scripted()
     whenDialled(() => {
-      throw natError('UNREACHABLE', 'nobody is there')
+      throw natError('UNREACHABLE', 'there is no peer')
     })
     await clock.advance(200_000)
     const waits = dials.slice(1).map((at, index) => at - (dials[index] ?? 0))
     expect(waits.slice(0, 9)).toEqual([500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
-    expect(told[1]).toEqual({ event: 'not-connected', message: 'nobody is there', retryMs: 1000 })
+    expect(told[1]).toEqual({ event: 'not-connected', message: 'there is no peer', retryMs: 1000 })
   })
 
-  it('is dialled at once when it was lost, and the waits begin anew', async () => {
+  it('keepConnected dials a lost peer at once, and restarts the waits', async () => {
     const { clock, dials, told, open, lose, whenDialled } = scripted()
     await clock.advance(499)
     whenDialled(() => void open('direct'))
@@ -100,7 +100,7 @@ describe('a peer that is kept connected', () => {
     expect(dials.length).toBe(before + 1)
   })
 
-  it('gives a tunnel two seconds for a direct connection, then the relayed one', async () => {
+  it('best waits two seconds for a direct connection, then resolves to the relayed one', async () => {
     const { clock, keeper, call, whenDialled, open } = scripted()
     const held: Connection[] = []
     whenDialled(() => void held.push(open('relayed')))
@@ -113,7 +113,7 @@ describe('a peer that is kept connected', () => {
     expect(best).toBe(held[0])
   })
 
-  it('gives a tunnel the direct connection as soon as it is there', async () => {
+  it('best resolves to the direct connection as soon as it is open', async () => {
     const { clock, told, keeper, call, whenDialled, open, upgraded } = scripted()
     whenDialled(() => void open('relayed'))
     await clock.advance(500)
@@ -123,7 +123,7 @@ describe('a peer that is kept connected', () => {
     expect(told.at(-1)).toEqual({ event: 'upgraded', address: '/ip4/11.0.0.2/tcp/1' })
   })
 
-  it('gives a tunnel the relayed connection at once where there will be no direct one, and tells why', async () => {
+  it('best resolves to the relayed connection at once if the upgrade failed, and the reason is reported', async () => {
     const { clock, told, keeper, call, whenDialled, open, notUpgraded } = scripted()
     const held: Connection[] = []
     whenDialled(() => void held.push(open('relayed')))

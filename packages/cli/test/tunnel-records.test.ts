@@ -1,10 +1,10 @@
 import { isNatError } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createRecordReader, endRecord, mostRecordBytes, recordsOf } from '../src/tunnel/records.js'
+import { createRecordReader, endRecord, maxRecordBytes, recordsOf } from '../src/tunnel/records.js'
 
 describe('records', () => {
-  it('carry any bytes, however they are cut on the way', () => {
+  it('records carry any bytes in any fragments', () => {
     fc.assert(
       fc.property(
         fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 8 }),
@@ -24,13 +24,13 @@ describe('records', () => {
     )
   })
 
-  it('have 64 KiB at most: more bytes are several', () => {
-    const lengths = recordsOf(new Uint8Array(2 * mostRecordBytes + 1)).map(({ byteLength }) => byteLength - 4)
-    expect(lengths).toEqual([mostRecordBytes, mostRecordBytes, 1])
+  it('recordsOf splits bytes into records of at most 64 KiB', () => {
+    const lengths = recordsOf(new Uint8Array(2 * maxRecordBytes + 1)).map(({ byteLength }) => byteLength - 4)
+    expect(lengths).toEqual([maxRecordBytes, maxRecordBytes, 1])
     expect(Buffer.from(recordsOf(Buffer.from('abc'))[0]?.subarray() ?? []).toString('hex')).toBe('00000003616263')
   })
 
-  it('are read as bytes or a NatError, whatever comes', () => {
+  it('a record reader returns bytes or throws a NatError for any input', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
         try {

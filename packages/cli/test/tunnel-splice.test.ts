@@ -9,7 +9,7 @@ const total = 32 * 1024 * 1024
 const chunk = Buffer.alloc(64 * 1024, 'a')
 
 describe('a TCP connection that is spliced to a stream', () => {
-  it('says that it has no more, and still hears the rest', async () => {
+  it('a spliced connection that ends still receives the rest', async () => {
     const { app, far, carried } = await spliced()
     const [atApp, atFar] = [heard(app), heardOn(far)]
     app.end('question')
@@ -20,7 +20,7 @@ describe('a TCP connection that is spliced to a stream', () => {
     expect(await carried).toEqual({ toStream: 8, toSocket: 6, whole: true })
   })
 
-  it('hears that there is no more, and still says the rest', async () => {
+  it('a spliced connection that received the end still sends the rest', async () => {
     const { app, far, carried } = await spliced()
     const [atApp, atFar] = [heard(app), heardOn(far)]
     sayOn(far, 'question')
@@ -31,7 +31,7 @@ describe('a TCP connection that is spliced to a stream', () => {
     expect(await carried).toEqual({ toStream: 6, toSocket: 8, whole: true })
   })
 
-  it('is reset when the stream is, although all that came was read', async () => {
+  it('a spliced connection is reset with the stream, although all data was read', async () => {
     const { app, far, carried } = await spliced()
     const atApp = heard(app)
     sayOn(far, 'half of it')
@@ -41,7 +41,7 @@ describe('a TCP connection that is spliced to a stream', () => {
     expect(await carried).toMatchObject({ toSocket: 10, whole: false })
   })
 
-  it('that was gone before resets the stream', async () => {
+  it('a connection that was closed before the splice resets the stream', async () => {
     const { app, near, far } = await spliced()
     const gone = await dialLocal(app.remotePort ?? 0)
     gone.destroy()
@@ -52,7 +52,7 @@ describe('a TCP connection that is spliced to a stream', () => {
     expect(await reset).toBe(true)
   })
 
-  it('resets the stream when it is reset', async () => {
+  it('a spliced connection that is reset resets the stream', async () => {
     const { app, far, carried } = await spliced()
     const reset = isReset(far)
     far.resume()
@@ -89,7 +89,7 @@ describe('a TCP connection that is spliced to a stream', () => {
     }
   )
 
-  it('is reset when the other side has said all, and the connection is closed before it has itself', async () => {
+  it('a spliced connection is reset if the libp2p connection closes after only the other side has ended', async () => {
     const { app, far, farConnection, carried } = await spliced()
     sayOn(far, 'all of it')
     await endOn(far)
@@ -104,7 +104,7 @@ describe('a TCP connection that is spliced to a stream', () => {
   it.each([
     ['a record that is longer than any may be', Buffer.from([0, 1, 0, 1])],
     ['a byte after the end', Buffer.from([0, 0, 0, 0, 0])]
-  ])('is reset on both sides by %s', async (_, bytes) => {
+  ])('a spliced connection is reset on both sides by %s', async (_, bytes) => {
     const { app, far, carried } = await spliced()
     const [atApp, atFar] = [heard(app), isReset(far)]
     far.resume()
@@ -113,7 +113,7 @@ describe('a TCP connection that is spliced to a stream', () => {
     expect(await carried).toMatchObject({ whole: false })
   })
 
-  it('is reset on both sides by a program that stops, which then closes its connections in good order', async () => {
+  it('a spliced connection is reset on both sides by a program that stops regularly', async () => {
     const { app, far, connection, carried, stop } = await spliced()
     const [atApp, atFar] = [heard(app), isReset(far)]
     far.resume()
@@ -125,7 +125,7 @@ describe('a TCP connection that is spliced to a stream', () => {
     expect(await carried).toMatchObject({ whole: false })
   })
 
-  it('holds a far sender up while it does not read, and keeps little', async () => {
+  it('a spliced connection slows a far sender down while it does not read, and buffers little', async () => {
     const { app, socket, near, far, carried } = await spliced()
     app.pause()
     let kept = 0
@@ -151,7 +151,7 @@ describe('a TCP connection that is spliced to a stream', () => {
     expect(kept).toBeLessThan(2 * windowBytes)
   })
 
-  it('is held up while the far side does not read, and little of it is kept', async () => {
+  it('a spliced connection is slowed down while the far side does not read, and little is buffered', async () => {
     const { app, socket, near, far, carried } = await spliced()
     for (let sent = 0; sent < total; sent += chunk.byteLength) app.write(chunk)
     app.end()
@@ -171,10 +171,10 @@ describe('a TCP connection that is spliced to a stream', () => {
   })
 })
 
-describe('a splice whose two sides are not equally fast', () => {
+describe('a splice with sides of different speed', () => {
   const whole = Buffer.alloc(total, 'b')
 
-  it('keeps no more than a chunk for a far end that reads nothing, and later little by little', async () => {
+  it('a splice buffers at most a chunk for a far end that does not read', async () => {
     const { app, socket, near, far, carried } = await spliced()
     const reader = createRecordReader()
     let [read, unsent] = [0, 0]
@@ -183,7 +183,7 @@ describe('a splice whose two sides are not equally fast', () => {
       for (const part of reader.read(data.subarray())) read += part.byteLength
       gate.hold()
     })
-    /** Both ends are in this process: what has not moved in so many turns of its loop does not move by itself. */
+    /** Waits some turns of the event loop. Both ends are in this process, so nothing moves after that. */
     const standstill = async (): Promise<void> => {
       for (let [still, before] = [0, -1]; still < 100; still++) {
         await new Promise((go) => setImmediate(go))
@@ -212,7 +212,7 @@ describe('a splice whose two sides are not equally fast', () => {
     expect(await carried).toMatchObject({ toStream: total, whole: true })
   })
 
-  it('loses nothing of what a far end has said that ended long before a slow application has read it', async () => {
+  it('a splice loses no data of a far end that ended before a slow application has read it', async () => {
     const { app, far, carried } = await spliced()
     const atFar = heardOn(far)
     app.end('question')
@@ -235,7 +235,7 @@ describe('a splice whose two sides are not equally fast', () => {
     expect(await carried).toEqual({ toStream: 8, toSocket: total, whole: true })
   })
 
-  it('keeps no more than a window for an application that reads nothing, and loses nothing of it later', async () => {
+  it('a splice buffers at most a window for an application that does not read, and loses no data', async () => {
     const { app, near, far, carried } = await spliced()
     far.resume()
     let unread = 0
@@ -249,7 +249,7 @@ describe('a splice whose two sides are not equally fast', () => {
     let isOver = false
     app.on('end', () => (isOver = true))
     app.on('data', (bytes) => (read += bytes.byteLength))
-    // A glance now and then: each opens the window anew.
+    // Read a little now and then; each read opens the window again.
     for (let glance = 0; glance < 50; glance++) {
       for (let still = 0, before = -1; still < 20; still++) {
         if (before !== far.writeBufferLength) [still, before] = [0, far.writeBufferLength]

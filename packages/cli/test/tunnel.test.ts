@@ -3,7 +3,7 @@ import { support, why } from './support/in-lab.js'
 import { mappedAddress, openTunnelHomes, readThrough, sendThrough, serveEcho, serveEndless } from './support/tunnels.js'
 
 describe.skipIf(!support.ok)(`postern tunnel${why}`, { timeout: 60_000 }, () => {
-  it('carries 5 MB both ways, directly, between homes that map nothing, and ends cleanly at SIGINT and SIGTERM', async () => {
+  it('tunnel carries 5 MB both ways, directly, between homes without mappings, and ends cleanly at SIGINT and SIGTERM', async () => {
     const homes = await openTunnelHomes('home', 'home')
     await serveEcho(homes.lab, 'home', 2200)
     const { running, peerId } = await homes.listen('2200', '--allow', homes.guest)
@@ -18,7 +18,7 @@ describe.skipIf(!support.ok)(`postern tunnel${why}`, { timeout: 60_000 }, () => 
     expect(guest.told.at(-1)).toEqual({ event: 'stopped' })
   })
 
-  it('carries a little through the relay where both routers are symmetric, and says why', async () => {
+  it('tunnel carries a little through the relay if both routers are symmetric, and says why', async () => {
     const homes = await openTunnelHomes('symmetric', 'symmetric')
     await serveEcho(homes.lab, 'home', 2200)
     const { peerId } = await homes.listen('2200', '--allow', homes.guest)
@@ -28,7 +28,7 @@ describe.skipIf(!support.ok)(`postern tunnel${why}`, { timeout: 60_000 }, () => 
     expect(await guest.next('not-direct')).toMatchObject({ code: 'SYMMETRIC_NAT' })
   })
 
-  it('is reset, not ended, where a relay lets no more than 128 KiB through', async () => {
+  it('a tunnel is reset, not ended, after the 128 KiB of a relay', async () => {
     const homes = await openTunnelHomes('symmetric', 'symmetric')
     await serveEcho(homes.lab, 'home', 2200)
     const { peerId } = await homes.listen('2200', '--allow', homes.guest)
@@ -40,7 +40,7 @@ describe.skipIf(!support.ok)(`postern tunnel${why}`, { timeout: 60_000 }, () => 
     expect(await sendThrough(homes.lab, 10_000)).toBe('same 10000')
   })
 
-  it('comes in through a mapped port where the other router is symmetric, whether or not it was told the port', async () => {
+  it('tunnel connects through a mapped port if the other router is symmetric', async () => {
     const mapping = { upnp: 'igd2', natPmp: true, pcp: true } as const
     const homes = await openTunnelHomes('home', 'symmetric', { home: { mapping } })
     await serveEcho(homes.lab, 'home', 2200)
@@ -75,7 +75,7 @@ describe.skipIf(!support.ok)(`postern tunnel${why}`, { timeout: 60_000 }, () => 
     }
   )
 
-  it('lets nobody in who is not allowed, and tells both what to do', async () => {
+  it('tunnel refuses a peer that is not allowed, and tells both sides what to do', async () => {
     const homes = await openTunnelHomes('home', 'home')
     const { running, peerId } = await homes.listen('2200')
     const guest = homes.connect(peerId)
@@ -87,7 +87,7 @@ describe.skipIf(!support.ok)(`postern tunnel${why}`, { timeout: 60_000 }, () => 
     expect(await running.next('refused')).toMatchObject({ peer: homes.guest, reason: 'not-allowed' })
   })
 
-  it('finds the peer again after a restart, and says when nobody takes the connection there', async () => {
+  it('tunnel finds the peer again after a restart, and reports a target that does not accept', async () => {
     const homes = await openTunnelHomes('home', 'home')
     const { running, peerId } = await homes.listen('2200', '--allow', homes.guest)
     const guest = homes.connect(peerId)

@@ -1,7 +1,7 @@
 import type { Family } from './contract.js'
 import { formatGroups, groupsOf, hasPrefix, isIPv4Text, octetsOf } from './ip-text.js'
 
-/** What kind of address it is, by the IANA special-purpose registries (RFC 6890 and its updates). */
+/** The class of an address by the IANA special-purpose registries (RFC 6890 and its updates). */
 export type AddressClass =
   | 'global'
   | 'private'
@@ -16,7 +16,7 @@ export type AddressClass =
   | 'translated'
   | 'reserved'
 
-/** The special-purpose registries of IANA (RFC 6890 and its updates). The first line that holds an address names it. */
+/** The special-purpose registries of IANA (RFC 6890 and its updates). The first entry that contains an address wins. */
 const special: readonly (readonly [AddressClass, readonly string[]])[] = [
   ['unspecified', ['0.0.0.0/32', '::/128']],
   ['loopback', ['127.0.0.0/8', '::1/128']],
@@ -27,7 +27,7 @@ const special: readonly (readonly [AddressClass, readonly string[]])[] = [
   ['benchmarking', ['198.18.0.0/15', '2001:2::/48']],
   ['multicast', ['224.0.0.0/4', 'ff00::/8']],
   ['broadcast', ['255.255.255.255/32']],
-  // A translator or a tunnel stands behind these: not an address of a host that could be dialled.
+  // Translators and tunnels use these ranges: they are not addresses of hosts that could be dialled.
   ['translated', ['64:ff9b::/96', '64:ff9b:1::/48', '::ffff:0:0:0/96', '2002::/16', '2001::/32']],
   ['reserved', ['0.0.0.0/8', '192.0.0.0/24', '192.88.99.0/24', '240.0.0.0/4', '2001::/23']],
   ['global', ['0.0.0.0/0', '2000::/3']]
@@ -35,7 +35,7 @@ const special: readonly (readonly [AddressClass, readonly string[]])[] = [
 
 const classes = special.map(([name, ranges]) => ({ name, holds: ranges.map(rangeOf) }))
 
-/** Whether the octets or groups of an address are in the range, `<address>/<bits>`. */
+/** Returns a function that checks whether the octets or groups of an address are in the range, `<address>/<bits>`. */
 function rangeOf(range: string): (parts: readonly number[]) => boolean {
   const [base = '', bits] = range.split('/')
   const width = kindOf(base) === 'ipv4' ? 8 : 16
@@ -43,7 +43,7 @@ function rangeOf(range: string): (parts: readonly number[]) => boolean {
   return (parts) => parts.length === prefix.length && hasPrefix(parts, prefix, Number(bits), width)
 }
 
-/** The four octets or the eight groups of an address; none of another text. */
+/** Returns the four octets or the eight groups of an address; an empty list for any other text. */
 function partsOf(address: string): readonly number[] {
   return octetsOf(address) ?? groupsOf(address) ?? []
 }
@@ -52,15 +52,15 @@ function kindOf(address: string): 'ipv4' | 'ipv6' {
   return address.includes(':') ? 'ipv6' : 'ipv4'
 }
 
-/** The family of an address as text, with or without a zone; undefined if it is none. Octal, hexadecimal and short
- * forms are none: what `010.0.0.1` means depends on who reads it. */
+/** Returns the family of an IP address in text form, with or without a zone; undefined for any other text. Octal,
+ * hexadecimal and short forms are not accepted, because programs read `010.0.0.1` differently. */
 export function familyOf(address: string): Family | undefined {
   if (isIPv4Text(address)) return 4
   return groupsOf(address) === undefined ? undefined : 6
 }
 
-/** Classes of an address. An IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) has the class of the IPv4 address in it.
- * Undefined if the text is no address. */
+/** Returns the class of an address; undefined if the text is not an IP address. An IPv4-mapped IPv6 address
+ * (`::ffff:10.0.0.1`) has the class of the IPv4 address in it. */
 export function classOf(address: string): AddressClass | undefined {
   const plain = canonicalAddress(address)
   if (plain === undefined) return undefined
@@ -68,10 +68,11 @@ export function classOf(address: string): AddressClass | undefined {
   return classes.find(({ holds }) => holds.some((each) => each(parts)))?.name ?? 'reserved'
 }
 
-/** Whether hosts on the internet can send to the address, as far as the address itself tells. */
+/** Returns whether the address is of class `global`: hosts on the internet can send to it. False for text that is not
+ * an IP address. */
 export const isGlobal = (address: string): boolean => classOf(address) === 'global'
 
-/** Whether the address stands for every address of the host. */
+/** Returns whether the address is a wildcard, `0.0.0.0` or `::`, which means every address of the host. */
 export const isWildcard = (address: string): boolean => classOf(address) === 'unspecified'
 
 const neverExternal: ReadonlySet<AddressClass> = new Set([
@@ -82,13 +83,15 @@ const neverExternal: ReadonlySet<AddressClass> = new Set([
   'broadcast'
 ])
 
-/** Whether no router can have the address on its outer side, as far as the address itself tells; true for what is none. A private
- * or reserved one it can have: behind another router. */
+/** Returns whether no router can have this as its external address: unspecified, loopback, link-local, multicast and
+ * broadcast addresses, and text that is not an IP address. A router behind another router can have a private or
+ * reserved one. */
 export const isNeverExternal = (address: string): boolean => neverExternal.has(classOf(address) ?? 'unspecified')
 
-/** The address in its one canonical form: lower case, shortest, IPv4-mapped as IPv4, without zone. Undefined if it is none. */
+/** Returns the canonical form of an address: lower case, shortest (RFC 5952), IPv4-mapped as IPv4, without zone.
+ * Undefined if the text is not an IP address. */
 export function canonicalAddress(address: string): string | undefined {
-  // Four decimal numbers without leading zeros: there is no other form of it.
+  // Four decimal numbers without leading zeros are already canonical.
   if (isIPv4Text(address)) return address
   const groups = groupsOf(address)
   if (groups === undefined) return undefined
@@ -96,12 +99,13 @@ export function canonicalAddress(address: string): string | undefined {
   return /^::ffff:([\d.]+)$/.exec(text)?.[1] ?? text
 }
 
-/** The part of the internet an address belongs to, for counting independent parties: its /16 (IPv4) or /32 (IPv6). */
+/** Returns the network that an address belongs to, for counting independent remote parties: its /16 (IPv4) or /32
+ * (IPv6) prefix, such as `203.0.0.0/16`. Undefined if the text is not an IP address. */
 export function networkOf(address: string): string | undefined {
   const plain = canonicalAddress(address)
   if (plain === undefined) return undefined
   if (kindOf(plain) === 'ipv4') return `${plain.split('.', 2).join('.')}.0.0/16`
-  // What the canonical form leaves out are zeros, and never fewer than two groups.
+  // `::` in the canonical form stands for at least two groups of zeros.
   const [first, second] = plain.replace(/::.*$/, '').split(':')
   return `${canonicalAddress(`${first || 0}:${second ?? 0}::`)}/32`
 }
@@ -113,12 +117,13 @@ const bridges: readonly { readonly software: string; readonly interfaces: RegExp
   { software: 'libvirt', interfaces: /^virbr\d+$/, range: /^192\.168\.122\./ }
 ]
 
-/** The software whose bridge a next hop seems to be, by its interface's name or by the range the software uses when
- * nobody configured another; undefined if nothing suggests one. A hint for people, not a fact. */
+/** Returns the name of the software that seems to have created the bridge of this next hop (`Docker`, `Podman`, `LXC`,
+ * `libvirt`), judged by the interface name or the software's default address range; undefined if nothing suggests one.
+ * A hint for people, not a fact. */
 export function containerBridgeOf(link: { readonly address: string; readonly interface: string }): string | undefined {
   return bridges.find(({ interfaces, range }) => interfaces.test(link.interface) || range.test(link.address))?.software
 }
 
-/** Whether an interface's name is one that VPN software gives. A hint for people, not a fact. */
+/** Returns whether an interface has a name that VPN software gives. A hint for people, not a fact. */
 export const isVpnInterface = (name: string): boolean =>
   /^(tun|utun|tap|wg|ppp|ipsec|tailscale|zt|nordlynx|proton|mullvad|wg-)\w*/i.test(name)

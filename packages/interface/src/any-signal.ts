@@ -1,10 +1,11 @@
-/** What a signal follows, for as long as the signal itself can be read. */
+/** The source signals of each combined signal, kept alive as long as the combined signal. */
 const sources = new WeakMap<AbortSignal, readonly AbortSignal[]>()
 
 /**
- * Returns a signal that aborts with the first of the signals, as `AbortSignal.any` does, and keeps them in memory as long as
- * it is. Node.js 24.16 and later lose the abort of a signal that is collected before its follower is read
- * (https://github.com/nodejs/node/issues/65995), and then a cancelled call goes on.
+ * Returns a signal that aborts with the first of the given signals, as `AbortSignal.any` does, and keeps these in
+ * memory as long as the returned signal. Node.js 24.16 and later lose the abort of a source signal that is
+ * garbage-collected before the combined signal is read (https://github.com/nodejs/node/issues/65995); a cancelled call
+ * would then continue.
  */
 export function anySignal(signals: readonly AbortSignal[]): AbortSignal {
   const any = AbortSignal.any([...signals])

@@ -1,193 +1,257 @@
 /**
- * The contract, in one sentence: a strategy discovers abilities, an ability has one verb, what a verb grants is a lease.
+ * The contract, in one sentence: a strategy discovers abilities, an ability has one verb, what a verb grants is a
+ * lease.
  *
- * Everything here is a type. A strategy package needs nothing else to be usable by every framework that knows this file.
+ * This file contains only types. A strategy package that implements them works with every framework that uses them.
  */
 
-/** Takes the host and returns one way to become reachable, to prove it, to learn something or to upgrade a connection.
+/** Creates a {@link Discovery} for a host: one way to become reachable, to verify reachability, to observe the NAT or
+ * to upgrade a connection.
  *
- * A function type and not a method, so that a strategy which needs more of its host (`Strategy<Libp2pHost>`) is not
- * accepted where only a plain host is offered. */
+ * This is a function type and not a method, so that the compiler rejects a strategy that needs more of its host
+ * (`Strategy<Libp2pHost>`) where only a plain host is offered. */
 export type Strategy<H extends Host = Host> = (host: H) => Discovery
 
-/** What a strategy may use of the program that runs it. */
+/** What the program that runs a strategy provides to it. */
 export interface Host {
+  /** The clock for every timer and time stamp of the strategy. */
   readonly clock: Clock
-  /** Uniform in [0, 1), for jitter only: keys and nonces come from `crypto`. */
+  /** Returns a number in [0, 1), uniformly distributed. Only for jitter: keys and nonces come from `crypto`. */
   readonly random: () => number
   readonly log: Logger
 }
 
-/** One strategy at work on one host. */
+/** One strategy that runs on one host. */
 export interface Discovery {
-  /** The protocol's name in lower case, `nat-pmp` for example. It is what `--via` and the report call the strategy. */
+  /** The protocol's name in lower case, `nat-pmp` for example. `--via` and the report use it as the name of the
+   * strategy. */
   readonly name: string
-  /** What it looks for, so that a report can tell before anything was found. */
+  /** The kind of ability that it looks for, so that a report can show it before anything was found. */
   readonly kind?: Ability['kind']
-  /** The one gateway it asks, where its user named one. It is used then although it may not be the default route. */
+  /** The one gateway that it asks, if the user named one. That gateway is used even if it is not the default route. */
   readonly gateway?: string
-  /** How many leases to hold where its abilities are relays and its user named a number; the policy's where not. */
+  /** For relays: how many leases to hold. @default the number of the policy */
   readonly count?: number
   /**
    * Finds abilities. Changes nothing on the network.
    *
-   * Calls `found` at once for each ability and goes on with what is heard unasked until the signal aborts; holds no
-   * socket afterwards. A second find on the same gateway and family, or with the same party, replaces the first.
-   * Resolves when nothing more can come. Rejects with a {@link NatError} when nothing ever can on this host.
+   * Calls `found` immediately for each ability, and continues to report announcements until the signal aborts. Closes
+   * all sockets before it settles. A later finding for the same gateway and family, or for the same remote party,
+   * replaces the earlier one.
+   *
+   * Resolves when nothing more can be found, and at the latest when the signal aborts. Rejects with a {@link NatError}
+   * if the strategy cannot find anything on this host.
    */
   discover(network: Network, found: (finding: Finding) => void, call: CallOptions): Promise<void>
 }
 
+/** What a discovery reports: an ability that it found, or a notice about one. */
 export type Finding = Ability | Notice
+/** Something that a strategy can do, told apart by `kind`. */
 export type Ability = Mapper | Relay | Witness | Observer | Puncher
 
-/** Grants external ports: one service, on one gateway, for one family. */
+/** Maps external ports: one service, on one gateway, for one address family. */
 export interface Mapper {
   readonly kind: 'mapper'
-  /** The router that does it; null where none does (a manual forward, `ssh -R`). Verbs of one gateway are called one at
-   * a time. */
+  /** The router that maps; null if no router is asked (a manual forward, `ssh -R`). The caller makes only one call at a
+   * time per gateway. */
   readonly gateway: Gateway | null
+  /** The family of the endpoints that it maps. */
   readonly family: Family
+  /** The transport protocols that it maps. */
   readonly protocols: readonly Protocol[]
-  /** Resolves with what was granted or rejects with a {@link NatError}. Aborted after its request has left, it first
-   * undoes it, within 500 ms, and then rejects with the signal's reason. */
+  /**
+   * Maps an external port to an endpoint. Resolves with the lease that was granted.
+   *
+   * Rejects with the signal's reason after an abort. If the request was already sent, it first deletes the mapping,
+   * within 500 ms. Otherwise rejects with a {@link NatError}:
+   * - no usable reply: `NO_REPLY`, `REFUSED`, `UNREACHABLE`, `MALFORMED_REPLY`, `REPLY_TOO_LARGE`, `UNTRUSTED_REPLY`;
+   * - the gateway refuses: `NO_SERVICE`, `UNSUPPORTED_VERSION`, `UNSUPPORTED`, `NOT_AUTHORIZED`, `NETWORK_FAILURE`,
+   *   `OUT_OF_RESOURCES`, `QUOTA_EXCEEDED`, `MALFORMED_REQUEST`, `ADDRESS_MISMATCH`, `CONFLICT`, `SAME_PORT_REQUIRED`,
+   *   `ONLY_PERMANENT_LEASES`, `PINHOLES_DISABLED`, `GATEWAY_FAULT`;
+   * - the grant cannot be used: `GRANT_INVALID`, `MAPPING_LOST`, `CARRIER_NAT`, `DOUBLE_NAT`,
+   *   `EXTERNAL_ADDRESS_RESERVED`;
+   * - the router is not the next hop and was not named: `SECONDARY_GATEWAY`.
+   */
   map(request: MapRequest, call: CallOptions): Promise<Lease>
-  /** Deletes what a `map` of this request has made, or may have made although it failed or was aborted. Takes as long as the
-   * protocol needs to be sure. Resolves when nothing of it is left; what was never there is fine, and what belongs to
-   * another host or endpoint stays. Without it the caller trusts `map` to have undone everything. */
+  /** Deletes the mapping that a `map` of this request created, or may have created although it failed or was aborted.
+   * Takes as long as the protocol needs to be sure. Resolves when no such mapping is left, also if there was none.
+   * Mappings of other hosts and endpoints stay. Rejects with the codes of `map`. Without this method the caller assumes
+   * that `map` has deleted everything. */
   undo?(request: MapRequest, call: CallOptions): Promise<void>
-  /** How long one verb may take by the schedule of the protocol on a slow router, in ms.
+  /** How long one call may take by the retransmission schedule of the protocol on a slow router, in milliseconds.
    * @default the limit of the caller */
   readonly timeoutMs?: number
-  /** True where it asks no router or service, and only passes on what its user says: a forward that was made by hand. Such an
-   * address counts for nothing until a witness has reached it.
+  /** True if it asks no router or service, and only passes on what the user configured: a forward that was made by
+   * hand. Such an address does not count as reachable until a witness has reached it.
    * @default false */
   readonly isClaim?: boolean
 }
 
-/** Forwards connections for us: one relay. */
+/** One relay, which forwards connections to this host. */
 export interface Relay {
   readonly kind: 'relay'
+  /** The relay. */
   readonly party: Party
+  /** Reserves a place on the relay (circuit relay v2). Resolves with the lease; its addresses lead through the relay.
+   *
+   * Rejects with the signal's reason, or with a {@link NatError}: `NO_REPLY`, `MALFORMED_REPLY`, `REPLY_TOO_LARGE`,
+   * `UNSUPPORTED`, `NOT_AUTHORIZED`, `OUT_OF_RESOURCES`, `MALFORMED_REQUEST`, `GATEWAY_FAULT`, `GRANT_INVALID`. */
   reserve(call: CallOptions): Promise<Lease>
 }
 
-/** Tries an address of ours from outside: one witness. */
+/** One witness, which dials an address of this host from outside. */
 export interface Witness {
   readonly kind: 'witness'
+  /** The witness. */
   readonly party: Party
+  /** Asks the witness to dial the address. Resolves with what that shows. A witness that refuses, does not answer or
+   * proves nothing gives the outcome `inconclusive` with a reason: `NO_REPLY`, `MALFORMED_REPLY`, `REPLY_TOO_LARGE`,
+   * `UNSUPPORTED`, `WITNESS_REFUSED`, `WITNESS_UNPROVEN`.
+   *
+   * Rejects with the signal's reason, or with the {@link NatError} `ADDRESS_NOT_ROUTABLE` for an address that no
+   * witness is asked to dial: not a direct address, not a public one, or one of another peer. */
   verify(address: MultiaddrText, call: CallOptions): Promise<Evidence>
 }
 
-/** Tells which address our datagrams seem to come from: one STUN server. */
+/** One STUN server, which reports the address that it sees the datagrams of this host come from. */
 export interface Observer {
   readonly kind: 'observer'
+  /** The STUN server. */
   readonly party: Party
+  /** Asks the server over the socket of the tap. Resolves with the address that the server saw.
+   *
+   * Rejects with the signal's reason, or with a {@link NatError}: `NO_REPLY`, `UNREACHABLE`, `MALFORMED_REPLY`,
+   * `REPLY_TOO_LARGE`, `UNTRUSTED_REPLY` (the address cannot belong to this host), `OBSERVER_REFUSED`, `UNSUPPORTED`
+   * (the server does not know the request, or is of another family than the socket). */
   observe(tap: DatagramTap, call: CallOptions): Promise<Observation>
 }
 
-/** Makes a direct connection out of a relayed one; it appears among the host's connections. */
+/** Replaces a relayed connection with a direct one, which then is one of the host's connections. */
 export interface Puncher {
   readonly kind: 'puncher'
+  /** Connects directly to a peer that is connected through a relay. Resolves with the address of the other end of the
+   * direct connection.
+   *
+   * Rejects with the signal's reason, or with a {@link NatError}: `SYMMETRIC_NAT`, `REFUSED`, `NO_REPLY`, `UNREACHABLE`
+   * (the relayed connection ended first), `EXTERNAL_ADDRESS_UNKNOWN` (no observer for the port), `UNSUPPORTED` (the
+   * peer does not speak DCUtR), `GRANT_INVALID` (the peer named no public address), `QUOTA_EXCEEDED` (too many
+   * attempts). */
   upgrade(peerId: string, call: CallOptions): Promise<MultiaddrText>
 }
 
-/** Something a strategy wants known which is no ability. */
+/** An event that a strategy reports and that is not a new ability. */
 export type Notice =
   | {
       readonly kind: 'notice'
-      /** Nothing found on this gateway so far. */
+      /** Nothing was found on this gateway so far. `gateway` is null if the strategy asks no gateway. */
       readonly what: 'absent'
       readonly gateway: Gateway | null
       readonly reason: NatError
     }
   | {
       readonly kind: 'notice'
-      /** The announcements of this gateway cannot be heard, so that a restart is noticed later. It may be found all the same. */
+      /** This host cannot receive the announcements of this gateway, so a restart is noticed later. The service may
+       * still be found. */
       readonly what: 'unheard'
       readonly gateway: Gateway | null
       readonly reason: NatError
     }
   | {
       readonly kind: 'notice'
-      /** An ability went away, lost its state, now has another external address, or announced itself: it may have lost its state
-       * although its clock does not show that. */
+      /** `gone`: the ability went away. `restarted`: it lost its state. `address-changed`: it has another external
+       * address. `announced`: it announced itself, and may have lost its state although its epoch does not show
+       * that. */
       readonly what: 'gone' | 'restarted' | 'address-changed' | 'announced'
       readonly about: Ability
     }
   | UpgradeNotice
 
-/** How far a peer is on its way from a relayed connection to a direct one. */
+/** Progress of the upgrade of one peer from a relayed connection to a direct one. */
 export interface UpgradeNotice {
   readonly kind: 'notice'
   readonly what: 'upgrade'
   readonly about: Puncher
   readonly peer: string
-  /** `relayed`: connected through a relay, and looked after. `punching`: the two sides agree on how to meet. */
+  /** `relayed`: connected through a relay, and an upgrade is planned. `punching`: the two sides agree on how to
+   * connect. */
   readonly state: 'relayed' | 'punching' | 'direct' | 'failed'
-  /** Only with `direct`: the other end of the connection. */
+  /** Only with `direct`: the address of the other end of the connection. */
   readonly address?: MultiaddrText
-  /** Only with `failed`: why, in the strategy's own words, in kebab-case. */
+  /** Only with `failed`: the reason, a word of the strategy in kebab-case. */
   readonly cause?: string
 }
 
+/** What a mapper is asked to map. */
 export interface MapRequest {
   readonly endpoint: Endpoint
-  /** The endpoint's own port, the user's choice, or the one remembered from last time. */
+  /** The endpoint's own port, the user's choice, or the port that was granted last time. */
   readonly suggestedExternalPort: number
+  /** How long the lease should last, in milliseconds. */
   readonly lifetimeMs: number
-  /** 16 bytes, stored before the first request and the same ever after. Its first 12 are PCP's mapping nonce. */
+  /** 16 bytes that never change for this endpoint, also across restarts. The first 12 are PCP's mapping nonce. */
   readonly key: Uint8Array
-  /** What earlier leases of the strategy on this router told as their `quirks`. Words that it does not know are left out
-   * of account. */
+  /** The `quirks` of earlier leases of this strategy on this router. A strategy ignores words that it does not know. */
   readonly quirks?: readonly string[]
 }
 
-/** One granted thing. Immutable: `renew` gives its successor, and the old one is dead then. */
+/** A granted mapping or reservation. Immutable: `renew` returns a new lease, and the old one must not be used
+ * afterwards. */
 export interface Lease {
-  /** What was granted, not what was asked. `0.0.0.0` stands for an external address that the router does not tell: the port
-   * is granted, and the lease has a `caveat`. */
+  /** The external addresses that were granted, which may differ from those requested. `0.0.0.0` means that the router
+   * granted the port and does not tell its external address; the lease then has a `caveat`. */
   readonly addresses: readonly MultiaddrText[]
-  /** As granted, counted from the moment the reply came. `Infinity` never lapses. */
+  /** The granted lifetime in milliseconds, counted from the arrival of the reply. `Infinity` for a lease that never
+   * expires. */
   readonly lifetimeMs: number
-  /** What could not be checked of the grant, which holds all the same: the router does not tell its external address
-   * (`EXTERNAL_ADDRESS_UNKNOWN`), or its list of mappings (`GRANT_UNCHECKED`). */
+  /** Why the grant could not be checked completely, although it is valid: the router does not tell its external address
+   * (`EXTERNAL_ADDRESS_UNKNOWN`) or its list of mappings (`GRANT_UNCHECKED`). */
   readonly caveat?: NatError
-  /** What the router was found to do otherwise than its protocol says, in words of the strategy: at most 8, of at most 40
-   * characters. The caller keeps them, and passes them with every later request to the same router. */
+  /** How the router deviates from its protocol, in words of the strategy: at most 8, of at most 40 characters each. The
+   * caller stores them, and passes them with every later request to the same router. */
   readonly quirks?: readonly string[]
-  /** What one connection through it may carry, where a relay says so. */
+  /** The limits of one connection through a relay, if the relay states them. */
   readonly limits?: RelayLimits
+  /** Extends the lease. Resolves with its successor, which may have other addresses. Rejects with the signal's reason
+   * or with the codes of the call that granted the lease (`map` or `reserve`); the old lease then stays valid until it
+   * expires. */
   renew(call: CallOptions): Promise<Lease>
-  /** Twice is once. */
+  /** Gives the lease back: deletes the mapping or ends the reservation. Resolves when that is confirmed. Idempotent
+   * after it has resolved. Rejects with the signal's reason or with the codes of the call that granted the lease; it
+   * may be called again. */
   release(call: CallOptions): Promise<void>
 }
 
-/** Beyond these a relay ends a connection. */
+/** The limits at which a relay ends a connection. Absent: no limit. */
 export interface RelayLimits {
+  /** In milliseconds. */
   readonly durationMs?: number
-  /** In each direction. */
+  /** The number of bytes in each direction. */
   readonly bytes?: number
 }
 
+/** The result of a verification: whether a witness reached an address. */
 export interface Evidence {
   readonly outcome: 'reachable' | 'unreachable' | 'inconclusive'
+  /** Why the outcome is not `reachable`. */
   readonly reason?: NatError
 }
 
-/** What one server saw, and what it found out about the NAT where it can answer from other addresses (RFC 5780). A hint
- * for people and for hole punching: that somebody sees an address does not make it one that can be reached. */
+/** The address that one STUN server saw, and the NAT behaviour that it found if it can answer from other addresses (RFC
+ * 5780). A hint for people and for hole punching: an address that a server sees is not necessarily reachable. */
 export interface Observation {
+  /** The external address and port of the socket, as UDP. */
   readonly address: MultiaddrText
-  /** How the external port depends on the destination. Left out where the server has one address only. */
+  /** How the external port depends on the destination. Left out if the server has only one address. */
   readonly mapping?: Behaviour
-  /** Whose datagrams come in. Left out where the server cannot answer from elsewhere. */
+  /** Which senders' datagrams the NAT lets in. Left out if the server cannot answer from another address. */
   readonly filtering?: Behaviour
-  /** Whether what is sent to the external address from inside comes back in. Left out where it was not tried. */
+  /** Whether the NAT returns datagrams that this host sends to its own external address. Left out if it was not
+   * tested. */
   readonly hairpin?: 'works' | 'fails'
 }
 
-/** A local listening socket. The address is a concrete one wherever a strategy sees it, never `0.0.0.0` or `::`. */
+/** A local listening socket. Strategies always get a concrete address, never `0.0.0.0` or `::`. */
 export interface Endpoint {
   readonly protocol: Protocol
   readonly family: Family
@@ -195,70 +259,86 @@ export interface Endpoint {
   readonly port: number
 }
 
-/** A router that could translate for us. Both addresses may carry a zone (`fe80::1%eth0`). */
+/** A router through which this host may reach the internet. Both addresses may carry a zone (`fe80::1%eth0`). */
 export interface Gateway {
-  /** The next hop. `0.0.0.0` or `::` for a route that has none (a point-to-point link, most VPNs). */
+  /** The address of the next hop. `0.0.0.0` or `::` for a route without one (a point-to-point link, most VPNs). */
   readonly address: string
+  /** The name of the network interface. */
   readonly interface: string
-  /** Our own address on that link. */
+  /** The address of this host on that link. */
   readonly localAddress: string
-  /** Its hardware address where the system tells it: two networks may use the same addresses. */
+  /** Its hardware address, if the system tells it. It distinguishes networks that use the same IP addresses. */
   readonly mac?: string
 }
 
-/** Where this host stands. `gateways[0]` is the default route with the lowest metric. */
+/** The network position of this host. `gateways[0]` is the default route with the lowest metric. */
 export interface Network {
   readonly gateways: readonly Gateway[]
+  /** The IP addresses of this host. */
   readonly addresses: readonly string[]
 }
 
-/** Somebody out there: a relay, witness or observer. `network` is its /16 (IPv4) or /32 (IPv6) prefix. */
+/** A remote party: a relay, witness or STUN server. */
 export interface Party {
+  /** A peer id, or the address and port of a STUN server. */
   readonly id: string
+  /** Its /16 (IPv4) or /32 (IPv6) prefix, as {@link networkOf} returns it. */
   readonly network: string
+  /** The measured round-trip time, in milliseconds. */
   readonly rttMs?: number
 }
 
-/** A UDP socket that the application owns and lends. */
+/** A UDP socket that the application owns and shares. */
 export interface DatagramTap {
+  /** Where the socket is bound, with a concrete address. */
   readonly endpoint: Endpoint
+  /** Sends a datagram. Does not report a failure to send. */
   send(bytes: Uint8Array, to: { readonly address: string; readonly port: number }): void
+  /** Calls `each` with every datagram that arrives, until the signal aborts. */
   receive(
     each: (bytes: Uint8Array, from: { readonly address: string; readonly port: number }) => void,
     call: CallOptions
   ): void
 }
 
+/** A source of time, in milliseconds. */
 export interface Clock {
-  /** Never jumps; stands still, or not, while the machine sleeps. */
+  /** Returns a time that never jumps. It may or may not advance while the machine sleeps. */
   monotonicMs(): number
-  /** Unix time. Jumps when the machine wakes up or is set right. */
+  /** Returns the Unix time. It jumps when the machine wakes up or the clock is corrected. */
   wallMs(): number
-  /** Resolves after `ms`; rejects with the signal's reason. */
+  /** Resolves after `ms` milliseconds; rejects with the signal's reason. */
   sleep(ms: number, call: CallOptions): Promise<void>
 }
 
+/** The log of the program. `info`: one line for each change of state. `debug`: one line for each attempt. */
 export interface Logger {
   debug(text: string): void
   info(text: string): void
 }
 
+/** The options of every call that touches the network. */
 export interface CallOptions {
+  /** Cancels the call, which then rejects with the signal's reason. */
   readonly signal: AbortSignal
 }
 
-/** What the network did to us. `code` is one of the registry's: compare it, never the text or the class. */
+/** An error that the network or the system caused. Compare `code`, never the message or the class. */
 export interface NatError extends Error {
+  /** A code of the registry, {@link errorCodes}. */
   readonly code: string
-  /** How long the other side asked to be left alone. */
+  /** How long the other side asked not to be asked again, in milliseconds. */
   readonly retryAfterMs?: number
-  /** Of a `map`: the request was sent, no answer refused it, and deleting what it may have made was not confirmed. */
+  /** Only of `map`: the router may still hold a mapping. The request was sent, no answer refused it, and the deletion
+   * was not confirmed. */
   readonly mayRemain?: boolean
 }
 
 /** A multiaddr as text, `/ip4/203.0.113.7/tcp/8080` for example. */
 export type MultiaddrText = `/${string}`
+/** The version of the Internet Protocol. */
 export type Family = 4 | 6
+/** A transport protocol. */
 export type Protocol = 'tcp' | 'udp'
-/** RFC 4787 §4.1 and §5. */
+/** The mapping and filtering behaviours of NATs (RFC 4787 §4.1 and §5). */
 export type Behaviour = 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent'

@@ -3,9 +3,10 @@ import type { Family, MultiaddrText, Protocol } from './contract.js'
 import { formatMultiaddr } from './multiaddr.js'
 
 /**
- * What may follow the IP address and the port of a multiaddr that is dialled. The list is closed. Everything else names a
- * second destination (`/sni`, `/http-path`, `/unix`, `/p2p-circuit`) or is not a transport of libp2p's in JavaScript; a
- * transport that reads more of a multiaddr than its address and port could connect somewhere else than was checked.
+ * The transports that may follow the IP address of a multiaddr that is dialled. The list is closed. Everything else
+ * names a second destination (`/sni`, `/http-path`, `/unix`, `/p2p-circuit`) or is not a transport of js-libp2p. A
+ * transport that reads more of a multiaddr than its address and port could connect to another place than the one that
+ * was checked.
  */
 const transports = [
   'tcp',
@@ -16,10 +17,10 @@ const transports = [
   'udp/webrtc-direct'
 ] as const
 
-/** The transports of {@link parseDialAddress}. */
+/** The transports that {@link parseDialAddress} accepts. */
 export type DialTransport = (typeof transports)[number]
 
-/** A place that can be connected to, and nothing more. */
+/** One address that can be dialled: a host, a port and a transport. */
 export interface DialAddress {
   readonly family: Family
   /** In its canonical form; an IPv4-mapped IPv6 address is IPv4. Never with a zone. */
@@ -28,9 +29,10 @@ export interface DialAddress {
   /** 1 to 65535. */
   readonly port: number
   readonly transport: DialTransport
-  /** The peer at the end of the address, as it stands there. */
+  /** The peer id at the end of the address, as written there. */
   readonly peerId: string | undefined
-  /** The multiaddr, built anew from these parts and the certificate hashes: dial this one, never the text that was read. */
+  /** The multiaddr, rebuilt from these parts and the certificate hashes. Dial this one, never the text that was
+   * parsed. */
   readonly text: MultiaddrText
 }
 
@@ -40,11 +42,11 @@ const certificateHash = /^u[\w-]{1,256}$/
 const peerIdText = /^[1-9A-Za-z]{1,128}$/
 
 /**
- * Reads the multiaddr that an untrusted peer tells. Returns undefined for every multiaddr that is not an IP address, a port, one
- * transport of a closed list, and at most the id of the peer.
+ * Parses a multiaddr from an untrusted peer. Returns undefined for every multiaddr that is not an IP address, a port,
+ * one transport of a closed list, and optionally the id of the peer.
  *
- * Whether the address may be dialled at all (`isGlobal`, for example) is the caller's to decide, on `address`: a
- * connection to `text` goes to that IP address and port, whatever else the peer has written.
+ * The caller must decide by `address` whether the address may be dialled at all, with `isGlobal` for example. A
+ * connection to `text` goes to that IP address and port, whatever else the peer wrote.
  */
 export function parseDialAddress(text: string): DialAddress | undefined {
   if (text.length > maxLength) return undefined
@@ -72,14 +74,14 @@ interface Tail {
   readonly peerId: string | undefined
 }
 
-/** Reads what follows the port. */
+/** Parses the part after the port. Returns undefined if it is not one of the transports. */
 function readTail(protocol: Protocol, parts: readonly string[]): Tail | undefined {
   const names: string[] = [protocol]
   const certificates: string[] = []
   let peerId: string | undefined
   for (let index = 0; index < parts.length; index++) {
     const name = parts[index] ?? ''
-    // The id of the peer is the last part, and certificate hashes follow the transport that has them.
+    // The id of the peer must be the last part, and certificate hashes must follow a transport that uses them.
     if (peerId !== undefined) return undefined
     if (name === 'p2p' || name === 'ipfs') {
       peerId = parts[++index] ?? ''
@@ -100,22 +102,22 @@ function readTail(protocol: Protocol, parts: readonly string[]): Tail | undefine
 }
 
 /**
- * Whether a multiaddr that the user, or a peer store, has for dialling says one place only: what {@link parseDialAddress}
- * reads, or the same with a name in the place of the IP address (`/dns4`, `/dns6`, `/dns`, `/dnsaddr`) or a zone before it
- * (`/ip6zone`), or one of these as a relay before `/p2p-circuit`. False for a second host or path behind the port, such as
- * `/sni` and `/http-path`.
+ * Returns whether a multiaddr of the user or of a peer store names exactly one place. That is what {@link
+ * parseDialAddress} accepts; the same with a name in place of the IP address (`/dns4`, `/dns6`, `/dns`, `/dnsaddr`) or
+ * with a zone before it (`/ip6zone`); or one of these as a relay before `/p2p-circuit`. False if a second host or path
+ * follows the port, such as `/sni` or `/http-path`.
  */
 export function isDialable(text: string): boolean {
   if (text.length > maxLength) return false
   const [direct = '', circuit, ...more] = text.split(/\/p2p-circuit(?=\/|$)/)
   if (more.length > 0) return false
   if (circuit === undefined) return isPlace(direct)
-  // Behind the relay: the peer, or the peer by WebRTC through the relay.
+  // After the relay: the peer, or the peer over WebRTC that is signalled through the relay.
   const isTarget = circuit === '' || /^(?:\/webrtc)?(?:\/p2p\/[1-9A-Za-z]{1,128})?$/.test(circuit)
   return isTarget && (/^(?:\/(?:p2p|ipfs)\/[1-9A-Za-z]{1,128})?$/.test(direct) || isPlace(direct))
 }
 
-/** A host name as in DNS: letters, digits, hyphens and underscores between dots. */
+/** A DNS host name: letters, digits, hyphens and underscores between dots. */
 const hostName = /^\/dns(?:4|6)?\/[\w-]{1,63}(?:\.[\w-]{1,63}){0,20}\.?(?=\/)/
 const dnsAddress = /^\/dnsaddr\/[\w-]{1,63}(?:\.[\w-]{1,63}){0,20}\.?(?:\/p2p\/[1-9A-Za-z]{1,128})?$/
 const zone = /^\/ip6zone\/[\w.-]{1,64}(?=\/ip6\/)/

@@ -1,10 +1,10 @@
-/** How many errors inside an error are read. */
+/** The maximum number of inner errors that are read, and the maximum depth. */
 const maxInner = 8
 
 /**
- * Returns what an error says, in one text that is never empty. An `AggregateError`, such as a refused connection to a name
- * with two addresses, has no text of its own: the texts of its errors stand in for it. Where there is no text, the code or
- * the name does. The text is as it came: use `printable` before it is shown.
+ * Returns the message of an error, which is never empty. An `AggregateError`, such as the refusal of a connection to a
+ * name with two addresses, has no message of its own: the messages of its inner errors are joined instead. Without any
+ * message, returns the code or the name. The text is not escaped: pass it to `printable` before you show it.
  */
 export function errorText(error: unknown, depth = 0): string {
   if (!(error instanceof Error)) return String(error).trim() || 'no reason was given'

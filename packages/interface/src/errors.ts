@@ -1,7 +1,8 @@
 import type { NatError } from './contract.js'
 import { printable, printableCause } from './printable.js'
 
-/** Every code of the registry. What they mean is apart from them: who only compares codes need not carry the texts. */
+/** Every code of the registry. Their meanings are in `error-meanings.ts`, so that comparing codes does not load the
+ * texts. */
 const codes = [
   'NO_REPLY',
   'REFUSED',
@@ -47,13 +48,13 @@ const codes = [
   'SYMMETRIC_NAT'
 ] as const
 
-/** One of the registry's codes. */
+/** A code of the registry, {@link errorCodes}. */
 export type ErrorCode = (typeof codes)[number]
 
 const known: ReadonlySet<unknown> = new Set(codes)
 
-/** Makes a {@link NatError}: an `Error` with a code of the registry. Its message and its cause are made printable, since both
- * may quote the network. */
+/** Creates a {@link NatError}: an `Error` with a code of the registry. Escapes its message and its cause with {@link
+ * printable}, because both may contain text from the network. */
 export function natError(
   code: ErrorCode,
   message: string,
@@ -69,7 +70,8 @@ export function natError(
   })
 }
 
-/** Whether a value is a {@link NatError} with a code of the registry, whichever copy of this package made it. */
+/** Returns whether a value is a {@link NatError} with a code of the registry. Errors that another copy of this package
+ * created count. */
 export function isNatError(value: unknown): value is NatError & { readonly code: ErrorCode } {
   return value instanceof Error && 'code' in value && known.has(value.code)
 }

@@ -1,11 +1,12 @@
 import { canonicalAddress, familyOf } from './addresses.js'
 import type { Family, Gateway } from './contract.js'
 
-/** Default routes of one family that count. Replies leave through the first one only, and any neighbour can add others with
- * forged IPv6 router advertisements. */
+/** The maximum number of default routes of one family that are used. Replies leave only through the first one, and any
+ * host on the link can add more with forged IPv6 router advertisements. */
 export const maxGatewaysPerFamily = 4
 
-/** The first {@link maxGatewaysPerFamily} gateways of each family, in the order given, each once. */
+/** Returns the first {@link maxGatewaysPerFamily} gateways of each family, in the given order and without
+ * duplicates. */
 export function boundGateways(gateways: readonly Gateway[]): readonly Gateway[] {
   const counts = new Map<Family | undefined, number>()
   const seen = new Set<string>()

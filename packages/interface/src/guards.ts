@@ -1,16 +1,22 @@
 import type { Ability, Finding, Gateway, Mapper, MultiaddrText, Notice, Observer, Relay, Witness } from './contract.js'
 import { isPrintable } from './printable.js'
 
+/** Returns whether a finding is a notice. */
 export const isNotice = (finding: Finding): finding is Notice => finding.kind === 'notice'
+/** Returns whether an ability is a mapper. */
 export const isMapper = (ability: Ability): ability is Mapper => ability.kind === 'mapper'
+/** Returns whether an ability is a relay. */
 export const isRelay = (ability: Ability): ability is Relay => ability.kind === 'relay'
+/** Returns whether an ability is an observer. */
 export const isObserver = (ability: Ability): ability is Observer => ability.kind === 'observer'
+/** Returns whether an ability is a witness. */
 export const isWitness = (ability: Ability): ability is Witness => ability.kind === 'witness'
 
-/** Longer than any address of a handful of parts: what tells more is no address. */
+/** Longer than any real multiaddr. */
 const maxMultiaddrLength = 512
 
-/** Whether a value has the outer form of a multiaddr, and can be shown to a person. Says nothing of its parts. */
+/** Returns whether a value looks like a multiaddr (it starts with `/` and has at most 512 characters) and is printable.
+ * Does not check its parts. */
 export const isMultiaddrText = (value: unknown): value is MultiaddrText =>
   typeof value === 'string' &&
   value.length > 1 &&
@@ -18,5 +24,5 @@ export const isMultiaddrText = (value: unknown): value is MultiaddrText =>
   value.startsWith('/') &&
   isPrintable(value)
 
-/** Whether there is a next hop to talk to. A route into a point-to-point link has none. */
+/** Returns whether a gateway has a next hop that can be asked. A route over a point-to-point link has none. */
 export const hasNextHop = (gateway: Gateway): boolean => gateway.address !== '0.0.0.0' && gateway.address !== '::'

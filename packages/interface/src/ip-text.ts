@@ -1,17 +1,19 @@
-// Pure, so that what depends on this package runs in browsers too, and in runtimes whose `node:net` compresses nothing.
+// No import of `node:net`: packages that depend on this one also run in browsers, and in runtimes with a `node:net`
+// that does not shorten IPv6 addresses.
 
 const octet = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)'
 const ipv4 = new RegExp(`^${octet}(?:\\.${octet}){3}$`)
 const zone = /%[0-9a-zA-Z.:-]+$/
 
-/** Whether the text is an IPv4 address in decimal without leading zeros. */
+/** Returns whether a text is an IPv4 address in decimal without leading zeros. */
 export const isIPv4Text = (text: string): boolean => text.length <= 15 && ipv4.test(text)
 
 /** Returns the four octets of an IPv4 address; undefined for any other text. */
 export const octetsOf = (text: string): readonly number[] | undefined =>
   isIPv4Text(text) ? text.split('.').map(Number) : undefined
 
-/** The eight groups of an IPv6 address (RFC 4291 §2.2), with or without a zone; undefined for any other text. */
+/** Returns the eight groups of an IPv6 address (RFC 4291 §2.2), with or without a zone; undefined for any other
+ * text. */
 export function groupsOf(text: string): readonly number[] | undefined {
   if (!text.includes(':')) return undefined
   const halves = text.replace(zone, '').split('::')
@@ -21,12 +23,12 @@ export function groupsOf(text: string): readonly number[] | undefined {
   if (tail === undefined) return front?.length === 8 ? front : undefined
   const back = readGroups(tail, true)
   if (front === undefined || back === undefined) return undefined
-  // `::` stands for one group at least.
+  // `::` stands for at least one group.
   const missing = 8 - front.length - back.length
   return missing < 1 ? undefined : [...front, ...Array.from({ length: missing }, () => 0), ...back]
 }
 
-/** Groups between colons. The last two may be written as an IPv4 address where the text ends with them. */
+/** Parses groups between colons. At the end of the text, the last two may be written as an IPv4 address. */
 function readGroups(text: string, isEnd: boolean): readonly number[] | undefined {
   if (text === '') return []
   const parts = text.split(':')
@@ -39,7 +41,7 @@ function readGroups(text: string, isEnd: boolean): readonly number[] | undefined
   return [...groups, a * 256 + b, c * 256 + d]
 }
 
-/** An IPv6 address as `inet_ntop` writes it: RFC 5952, with the last 32 bits in decimal after `::` and `::ffff:`. */
+/** Formats an IPv6 address as `inet_ntop` does: RFC 5952, with the last 32 bits in decimal after `::` and `::ffff:`. */
 export function formatGroups(groups: readonly number[]): string {
   const { start, length } = longestZeros(groups)
   const isMapped = start === 0 && length === 5 && groups[5] === 0xff_ff
@@ -52,7 +54,7 @@ export function formatGroups(groups: readonly number[]): string {
 const formatLow = ([, , , , , , high = 0, low = 0]: readonly number[]): string =>
   [high, low].flatMap((group) => [Math.floor(group / 256), group % 256]).join('.')
 
-/** The longest run of zeros, the first of several. */
+/** Returns the longest run of zeros; the first one if several have the same length. */
 function longestZeros(groups: readonly number[]): { readonly start: number; readonly length: number } {
   let best = { start: 0, length: 0 }
   let length = 0
@@ -63,7 +65,7 @@ function longestZeros(groups: readonly number[]): { readonly start: number; read
   return best
 }
 
-/** Whether the first bits of both are the same; `width` is how many bits a part has. */
+/** Returns whether the first `bits` bits of both are the same. A part has `width` bits. */
 export function hasPrefix(parts: readonly number[], prefix: readonly number[], bits: number, width: 8 | 16): boolean {
   return prefix.every((part, index) => {
     const unit = 2 ** Math.max(0, width - Math.max(0, bits - index * width))

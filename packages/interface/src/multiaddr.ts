@@ -1,24 +1,25 @@
 import { familyOf } from './addresses.js'
 import type { Family, MultiaddrText, Protocol } from './contract.js'
 
-/** The first two parts of a multiaddr, which are all that port mapping has to do with. */
+/** The IP address and the port at the start of a multiaddr. */
 export interface TransportAddress {
   readonly family: Family
   readonly address: string
   readonly protocol: Protocol
   readonly port: number
-  /** What follows, `/ws` or `/quic-v1` for example; empty if nothing does. */
+  /** The text after the port, `/ws` or `/quic-v1` for example; empty if there is none. */
   readonly rest: string
 }
 
-/** `/ip4/203.0.113.7/tcp/8080` from its parts. IPv6 zones are left out: they mean nothing elsewhere. */
+/** Formats a multiaddr such as `/ip4/203.0.113.7/tcp/8080`. Omits an IPv6 zone, which has no meaning on another host.
+ * Throws a TypeError if `address` is not an IP address. */
 export function formatMultiaddr(address: string, protocol: Protocol, port: number): MultiaddrText {
   const family = familyOf(address)
   if (family === undefined) throw new TypeError(`not an IP address: ${address}`)
   return `/ip${family}/${address.replace(/%.*$/, '')}/${protocol}/${port}`
 }
 
-/** Reads a multiaddr that starts with an IP address and a port. Undefined for every other text. */
+/** Parses a multiaddr that starts with an IP address and a port. Returns undefined for any other text. */
 export function parseMultiaddr(text: string): TransportAddress | undefined {
   const match = /^\/ip([46])\/([^/]+)\/(tcp|udp)\/(\d{1,5})((?:\/.*)?)$/s.exec(text)
   if (match === null) return undefined

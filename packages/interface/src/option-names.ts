@@ -1,14 +1,16 @@
-/** What a value may be: one of `typeof`'s words, `array`, `signal` for an AbortSignal, or `any` where the caller checks it. */
+/** The kind of an option's value: a result of `typeof`, `array`, `signal` for an AbortSignal, or `any` if the caller
+ * checks it. */
 export type OptionKind = 'string' | 'number' | 'boolean' | 'function' | 'object' | 'array' | 'signal' | 'any'
 
-/** Each option of a type with what its value may be. */
+/** The kind of each option of a type. */
 export type OptionKinds<Options> = { readonly [Name in keyof Required<Options>]: OptionKind }
 
 /**
- * Checks the outer form of options, since JavaScript callers have no compiler: an object, no unknown names, and each value
- * of the right kind. `undefined` counts as left out. `place` names the options in the message, as `pcp()`.
+ * Checks the shape of options, because JavaScript callers have no compiler: an object without unknown names, and each
+ * value of the right kind. An option that is `undefined` counts as absent. `place` is the name of the function in the
+ * message, `pcp()` for example.
  *
- * Throws a TypeError that names the option, and the one that was probably meant.
+ * Throws a TypeError that names the option, and suggests the one that was probably meant.
  */
 export function checkOptions<Options extends object>(
   place: string,
@@ -20,8 +22,8 @@ export function checkOptions<Options extends object>(
   if (kindOf(given) !== 'object') {
     throw new TypeError(`${place} takes an object of options, and not ${quote(given)}. ${listed(names)}`)
   }
-  // The function that makes a strategy or a service, in the place of what it makes, gets what those get.
-  // A strategy gets a host with `random`; a service gets libp2p's components, which know `isStarted`.
+  // A caller passed the factory itself instead of calling it, so the factory got the argument of what it creates: a
+  // strategy gets a host with `random`, and a service gets libp2p's components with `isStarted`.
   if (['random', 'isStarted'].some((name) => name in options && !names.includes(name))) {
     throw new TypeError(`call ${place} and pass what it returns, and not the function itself`)
   }
@@ -37,10 +39,10 @@ export function checkOptions<Options extends object>(
   }
 }
 
-/** The sockets of a test network are passed to every strategy alike, whichever of them it uses. */
+/** A test network passes both socket options to every strategy, whether or not the strategy uses them. */
 const plumbing: ReadonlySet<string> = new Set(['openUdp', 'exchangeHttp'])
 
-/** ` Did you mean "natpmp"?`, or the empty text where no name is like it. */
+/** Returns ` Did you mean "natpmp"?`, or an empty string if no name is similar. */
 export function didYouMean(word: string, names: readonly string[]): string {
   const found = names
     .map((name) => ({ name, distance: distanceOf(plain(word), plain(name)) }))
@@ -63,7 +65,7 @@ const articles: Readonly<Record<OptionKind, string>> = {
 const isOf = (value: unknown, kind: OptionKind): boolean =>
   kindOf(value) === kind || (kind === 'signal' && isSignal(value))
 
-/** By its form: it may come from another realm. */
+/** Checks its members, because it may come from another realm. */
 const isSignal = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value
 
@@ -72,7 +74,7 @@ function kindOf(value: unknown): string {
   return Array.isArray(value) ? 'array' : typeof value
 }
 
-/** Longer values say no more than their beginning. */
+/** The maximum length of a quoted value; a longer one is cut. */
 const maxQuoted = 60
 
 function quote(value: unknown): string {
@@ -85,13 +87,14 @@ function quote(value: unknown): string {
 const listed = (names: readonly string[]): string =>
   names.length === 0 ? 'It has none.' : `Its options are ${names.join(', ')}.`
 
-/** Upper case, hyphens and underscores are the usual slips. A plural as well: its distance is 1. */
+/** Removes the usual mistakes: upper case, hyphens and underscores. A plural is another one, with a distance of 1. */
 const plain = (name: string): string => name.toLowerCase().replaceAll(/[-_\s]/g, '')
 
-/** A longer word is no slip of a name, and the table grows with its length. */
+/** A longer word is not a misspelt name, and the cost grows with the product of the lengths. */
 const maxCompared = 40
 
-/** How many letters have to be added, removed, replaced or swapped with the next to make one of the other (Damerau). */
+/** Returns how many letters must be added, removed, replaced or swapped with the next to turn one word into the other
+ * (Damerau). */
 function distanceOf(one: string, other: string): number {
   if (one.length > maxCompared || other.length > maxCompared) return Infinity
   let before: readonly number[] = []

@@ -1,24 +1,25 @@
 /**
- * What a terminal, a log viewer or a reader could take for something else than text: control characters (C0, DEL, C1),
- * line and paragraph separators, and everything invisible: bidirectional controls, zero-width characters, fillers, tags,
- * lone surrogates, private and unassigned code points.
+ * Characters that a terminal, a log viewer or a reader could misinterpret: control characters (C0, DEL, C1), line and
+ * paragraph separators, and everything invisible: bidirectional controls, zero-width characters, fillers, tags, lone
+ * surrogates, private and unassigned code points.
  */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u
 const everyUnprintable = new RegExp(unprintable, 'gu')
 
-/** Longer than any name, address or sentence that a person reads. */
+/** Longer than any name, address or sentence that is worth showing. */
 const defaultMaxLength: number = 1000
 
-/** Whether a terminal shows the text as it is: nothing in it is a control character, or invisible. */
+/** Returns whether a text contains no control characters and no invisible ones, so that a terminal shows it as it
+ * is. */
 export const isPrintable = (text: string): boolean => !unprintable.test(text)
 
 /**
- * Text of the network, as a person, a terminal or a log may see it: names that routers give themselves, reasons that peers
- * give, addresses that they tell. Every character that is not printable becomes its JSON escape, `\u001b` for example, so
- * that JSON text keeps its meaning. What is longer than `maxLength` UTF-16 units is cut, and ends with `…`.
+ * Makes text from the network safe to show in a terminal or a log: names that routers give themselves, reasons and
+ * addresses from peers. Replaces every unprintable character by its JSON escape, `\u001b` for example, so that JSON
+ * keeps its meaning. Cuts text that is longer than `maxLength` UTF-16 units, and ends it with `…`.
  */
 export function printable(text: string, maxLength: number = defaultMaxLength): string {
-  // Cut before as well: of a megabyte nothing but the beginning is looked at.
+  // Cut first, so that the regular expression does not run over megabytes.
   const start = text.length > maxLength ? text.slice(0, maxLength) : text
   const clean = isPrintable(start) ? start : start.replace(everyUnprintable, escapeUnits)
   if (clean.length <= maxLength && start === text) return clean
@@ -30,11 +31,11 @@ const escapeUnits = (char: string): string =>
     ''
   )
 
-/** How many causes of causes are looked at. */
+/** The maximum depth of a chain of causes. */
 const maxCauses = 8
 
-/** The cause of an error, for logs that show it: as it is where it is printable, else one with the same name and code, and
- * with printable text. */
+/** Makes the cause of an error printable for logs. Returns the same object if it is printable already, otherwise a copy
+ * with the same name and code and with printable text. */
 export function printableCause(cause: unknown, depth: number = 0): unknown {
   if (typeof cause === 'string') return printable(cause)
   if (!(cause instanceof Error)) return cause

@@ -1,17 +1,17 @@
 import type { Clock } from './contract.js'
 
-/** The longest that `setTimeout` can wait, about 24 days. */
-const longestTimeoutMs = 2 ** 31 - 1
+/** The longest delay that `setTimeout` supports, about 24 days. */
+const maxTimeoutMs = 2 ** 31 - 1
 
 type Timer = ReturnType<typeof setTimeout>
 
-/** How a clock of the machine has its timers made and cleared. */
+/** The functions with which a clock sets and clears its timers, shaped like `setTimeout` and `clearTimeout`. */
 export interface Timers {
   set(fire: () => void, ms: number): Timer
   clear(timer: Timer | undefined): void
 }
 
-/** Makes a clock of the machine whose timers are made elsewhere, for a program that keeps a list of them. */
+/** Creates a system clock that uses the given timers, for a program that keeps a list of its timers. */
 export const clockWith = ({ set, clear }: Timers): Clock => ({
   monotonicMs: () => performance.now(),
   wallMs: () => Date.now(),
@@ -23,7 +23,7 @@ export const clockWith = ({ set, clear }: Timers): Clock => ({
         reject(signal.reason)
       }
       const wait = (left: number): void => {
-        const now = Math.min(left, longestTimeoutMs)
+        const now = Math.min(left, maxTimeoutMs)
         timer = set(() => {
           if (left > now) return wait(left - now)
           signal.removeEventListener('abort', aborted)
@@ -37,7 +37,7 @@ export const clockWith = ({ set, clear }: Timers): Clock => ({
   }
 })
 
-/** The clock of the machine. */
+/** The system clock. */
 export const systemClock: Clock = clockWith({
   set: (fire, ms) => setTimeout(fire, ms),
   clear: (timer) => clearTimeout(timer)

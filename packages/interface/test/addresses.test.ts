@@ -53,7 +53,7 @@ describe('classOf', () => {
     ['::ffff:0:8.8.8.8', 'translated'],
     ['::ffff:a00:1', 'private'],
     ['::ffff:8.8.8.8', 'global']
-  ])('%s is %s', (address, expected) => {
+  ])('classOf(%s) is %s', (address, expected) => {
     expect(classOf(address)).toBe(expected)
     expect(isGlobal(address)).toBe(expected === 'global')
   })
@@ -72,7 +72,7 @@ describe('classOf', () => {
     'localhost',
     '1.2.3.4 ',
     '::ffff:010.0.0.1'
-  ])('takes %j for no address', (text) => {
+  ])('classOf and its neighbours return undefined for %j', (text) => {
     expect(familyOf(text)).toBeUndefined()
     expect(classOf(text)).toBeUndefined()
     expect(canonicalAddress(text)).toBeUndefined()
@@ -81,7 +81,7 @@ describe('classOf', () => {
 })
 
 describe('canonicalAddress', () => {
-  it('has one form for one address', () => {
+  it('canonicalAddress returns one form for all spellings of an address', () => {
     expect(canonicalAddress('2A00:0:0::1')).toBe('2a00::1')
     expect(canonicalAddress('fe80::1%eth0')).toBe('fe80::1')
     expect(canonicalAddress('::ffff:1.2.3.4')).toBe('1.2.3.4')
@@ -89,7 +89,7 @@ describe('canonicalAddress', () => {
 })
 
 describe('networkOf', () => {
-  it('is the /16 of an IPv4 and the /32 of an IPv6 address', () => {
+  it('networkOf returns the /16 of an IPv4 and the /32 of an IPv6 address', () => {
     expect(networkOf('11.22.33.44')).toBe('11.22.0.0/16')
     expect(networkOf('2a00:1450:4001::5')).toBe('2a00:1450::/32')
     expect(networkOf('2a00::5%eth0')).toBe('2a00::/32')
@@ -98,8 +98,8 @@ describe('networkOf', () => {
   })
 })
 
-describe('what a link seems to be', () => {
-  it('knows container bridges by name and by default range', () => {
+describe('hints about a link', () => {
+  it('containerBridgeOf recognises bridges by name and by default range', () => {
     expect(containerBridgeOf({ address: '172.17.0.1', interface: 'eth0' })).toBe('Docker')
     expect(containerBridgeOf({ address: '10.9.9.1', interface: 'br-0123456789ab' })).toBe('Docker')
     expect(containerBridgeOf({ address: '10.88.0.1', interface: 'eth0' })).toBe('Podman')
@@ -107,7 +107,7 @@ describe('what a link seems to be', () => {
     expect(containerBridgeOf({ address: 'fe80::1', interface: 'wlan0' })).toBeUndefined()
   })
 
-  it('knows VPN interfaces by name', () => {
+  it('isVpnInterface recognises VPN interfaces by name', () => {
     expect(['tun0', 'wg0', 'utun3', 'tailscale0', 'ppp0'].every(isVpnInterface)).toBe(true)
     expect(['eth0', 'wlan0', 'enp3s0', 'en0'].some(isVpnInterface)).toBe(false)
   })
@@ -125,9 +125,9 @@ describe('isNeverExternal', () => {
     '255.255.255.255',
     'ff02::1',
     'x'
-  ])('holds for %s', (address) => expect(isNeverExternal(address)).toBe(true))
+  ])('isNeverExternal is true for %s', (address) => expect(isNeverExternal(address)).toBe(true))
 
-  it.each(['11.0.0.2', '10.0.0.1', '100.64.0.1', '2a00::1'])('does not hold for %s', (address) =>
+  it.each(['11.0.0.2', '10.0.0.1', '100.64.0.1', '2a00::1'])('isNeverExternal is false for %s', (address) =>
     expect(isNeverExternal(address)).toBe(false)
   )
 })

@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { anySignal } from '../src/index.js'
 
-it('a signal aborts with the first of those that it follows, and with its reason', () => {
+it('anySignal aborts with the first of its sources, and with the same reason', () => {
   const [first, second] = [new AbortController(), new AbortController()]
   const any = anySignal([first.signal, anySignal([second.signal])])
   expect(any.aborted).toBe(false)
@@ -12,7 +12,7 @@ it('a signal aborts with the first of those that it follows, and with its reason
   expect(anySignal([first.signal, second.signal]).reason).toBe('second')
 })
 
-it('an abort is seen after the signal that it came from was collected', async () => {
+it('anySignal keeps an abort after its source was garbage-collected', async () => {
   const url = new URL('../dist/index.js', import.meta.url).href
   const program = `
     import { anySignal } from ${JSON.stringify(url)}

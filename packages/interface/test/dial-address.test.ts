@@ -5,7 +5,7 @@ import { isDialable, parseDialAddress } from '../src/index.js'
 const peer = '12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln'
 const hash = 'uEiAkH5a4DPGKUuOBjYw0CgwjvcJCJMD2K_1aluKR_tpevQ'
 
-/** Everything that a multiaddr may consist of, and some that no multiaddr has. */
+/** The parts that a multiaddr may have, and some that none has. */
 const part = fc.oneof(
   fc.constantFrom('tcp', 'udp', 'ws', 'wss', 'tls', 'noise', 'quic', 'quic-v1', 'webtransport', 'webrtc', 'http'),
   fc.constantFrom(
@@ -45,7 +45,7 @@ const head = fc.constantFrom(
   ''
 )
 
-describe('the address to dial', () => {
+describe('parseDialAddress', () => {
   it.each([
     ['/ip4/11.0.0.1/tcp/4001', 'tcp', '/ip4/11.0.0.1/tcp/4001'],
     [`/ip4/11.0.0.1/tcp/4001/p2p/${peer}`, 'tcp', `/ip4/11.0.0.1/tcp/4001/p2p/${peer}`],
@@ -59,7 +59,7 @@ describe('the address to dial', () => {
       undefined
     ],
     ['/ip6/::ffff:11.0.0.1/tcp/4001', 'tcp', '/ip4/11.0.0.1/tcp/4001']
-  ])('of %s is built from its parts', (text, transport, built) => {
+  ])('parseDialAddress rebuilds %s from its parts', (text, transport, built) => {
     expect(parseDialAddress(text)).toMatchObject({ transport, text: built ?? text })
   })
 
@@ -88,9 +88,9 @@ describe('the address to dial', () => {
     '/dns4/example.com/tcp/1',
     '/unix/run',
     ''
-  ])('is none for %s', (text) => expect(parseDialAddress(text)).toBeUndefined())
+  ])('parseDialAddress rejects %s', (text) => expect(parseDialAddress(text)).toBeUndefined())
 
-  it('names its IP address and port once, and nothing else, whatever a peer has put together', () => {
+  it('parseDialAddress returns a text with one IP address and port for any parts of a multiaddr', () => {
     let read = 0
     fc.assert(
       fc.property(head, fc.array(part, { maxLength: 6 }), (start, parts) => {
@@ -104,7 +104,7 @@ describe('the address to dial', () => {
           /^(?:\/ws|\/tls\/ws|\/quic-v1|\/quic-v1\/webtransport|\/webrtc-direct)?(?:\/certhash\/u[\w-]+)*(?:\/p2p\/\w+)?$/
         )
         expect(['tcp', 'udp']).toContain(transport.split('/')[0])
-        // Reading is idempotent: what is dialled is what would be checked again.
+        // Parsing is idempotent: a second check of the dialled address has the same result.
         expect(parseDialAddress(text)).toEqual(place)
         expect(isDialable(text)).toBe(true)
       }),
@@ -113,7 +113,7 @@ describe('the address to dial', () => {
     expect(read).toBeGreaterThan(100)
   })
 
-  it('is none for any text, or one that reads back as itself', { timeout: 60_000 }, () => {
+  it('parseDialAddress returns undefined or a stable address for any text', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 2000, unit: 'binary' }), (text) => {
         const place = parseDialAddress(text)
@@ -123,7 +123,7 @@ describe('the address to dial', () => {
   })
 })
 
-describe('a multiaddr that the user names', () => {
+describe('isDialable', () => {
   it.each([
     '/ip4/11.0.0.1/tcp/4001',
     `/dns4/relay.example/tcp/443/tls/ws/p2p/${peer}`,
@@ -133,7 +133,7 @@ describe('a multiaddr that the user names', () => {
     `/ip4/11.0.0.1/tcp/1/p2p/${peer}/p2p-circuit/p2p/${peer}`,
     `/ip4/11.0.0.1/tcp/1/p2p/${peer}/p2p-circuit/webrtc/p2p/${peer}`,
     `/p2p/${peer}/p2p-circuit`
-  ])('can be dialled: %s', (text) => expect(isDialable(text)).toBe(true))
+  ])('isDialable accepts %s', (text) => expect(isDialable(text)).toBe(true))
 
   it.each([
     '/ip4/11.0.0.1/tcp/443/tls/sni/127.0.0.1/ws',
@@ -146,5 +146,5 @@ describe('a multiaddr that the user names', () => {
     `/p2p/${peer}/p2p-circuit/p2p-circuit/p2p/${peer}`,
     `/p2p/${peer}`,
     ''
-  ])('cannot be dialled: %s', (text) => expect(isDialable(text)).toBe(false))
+  ])('isDialable rejects %s', (text) => expect(isDialable(text)).toBe(false))
 })

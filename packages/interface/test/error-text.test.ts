@@ -12,11 +12,11 @@ describe('errorText', () => {
     ['text', 'text'],
     ['no reason was given', ''],
     ['undefined', undefined]
-  ])('is never empty: %s', (text, error) => {
+  ])('errorText returns "%s"', (text, error) => {
     expect(errorText(error)).toBe(text)
   })
 
-  it('ends with an error that holds itself', () => {
+  it('errorText terminates for an error that contains itself', () => {
     const error = new AggregateError([])
     error.errors.push(error)
     expect(errorText(error)).toBe('AggregateError')

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { errorCodes, isNatError, natError } from '../src/index.js'
 
 describe('natError', () => {
-  it('makes an Error that carries code, cause and the wait that was asked for', () => {
+  it('natError creates an Error with code, cause and retryAfterMs', () => {
     const cause = new Error('below')
     const error = natError('QUOTA_EXCEEDED', 'too many', { cause, retryAfterMs: 30_000 })
     expect(error).toBeInstanceOf(Error)
@@ -15,7 +15,7 @@ describe('natError', () => {
     })
   })
 
-  it('leaves out what it was not given', () => {
+  it('natError omits details that were not given', () => {
     const error = natError('REFUSED', 'no')
     expect('retryAfterMs' in error).toBe(false)
     expect('cause' in error).toBe(false)
@@ -23,7 +23,7 @@ describe('natError', () => {
 })
 
 describe('isNatError', () => {
-  it('goes by the code, so that an error of another copy of the package counts', () => {
+  it('isNatError accepts an error of another copy of the package by its code', () => {
     expect(isNatError(Object.assign(new Error('x'), { code: 'REFUSED' }))).toBe(true)
   })
 
@@ -35,13 +35,13 @@ describe('isNatError', () => {
     new Error('x'),
     Object.assign(new Error('x'), { code: 'ECONNREFUSED' }),
     Object.assign(new Error('x'), { code: 'toString' })
-  ])('does not take %s for one', (value) => {
+  ])('isNatError rejects %s', (value) => {
     expect(isNatError(value)).toBe(false)
   })
 })
 
 describe('the registry', () => {
-  it('says of each code what it means and what to do, in sentences', () => {
+  it('errorCodes has a meaning and an advice in sentences for each code', () => {
     for (const [code, { meaning, advice }] of Object.entries(errorCodes)) {
       expect(code).toMatch(/^[A-Z][A-Z_]+$/)
       expect(meaning).toMatch(/^[A-Z].*\.$/)

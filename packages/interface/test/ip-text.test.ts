@@ -6,7 +6,7 @@ import { groupsOf, hasPrefix, octetsOf } from '../src/ip-text.js'
 
 const runs = { numRuns: 5000 }
 
-/** Groups with many zeros, in all the ways in which they may be written. */
+/** Groups with many zeros, in every notation. */
 const group = fc.oneof(fc.constantFrom('0', '0000', 'ffff', 'FFFF', '1', '0a'), fc.stringMatching(/^[0-9a-fA-F]{1,4}$/))
 const decimal = fc.constantFrom('1.2.3.4', '0.0.0.0', '255.255.255.255', '01.2.3.4', '256.1.1.1', '1.2.3')
 const ipv6 = fc
@@ -36,7 +36,7 @@ const anyText = fc.oneof(
   pieces.map((each) => each.join(''))
 )
 
-/** As Node parses and writes it. */
+/** Returns the canonical form that Node.js produces. */
 function canonicalByNode(address: string): string | undefined {
   const family = isIP(address)
   if (family !== 6) return family === 4 ? address : undefined
@@ -44,7 +44,7 @@ function canonicalByNode(address: string): string | undefined {
   return /^::ffff:([\d.]+)$/.exec(text)?.[1] ?? text
 }
 
-it('tells families as node:net does, for any text', () => {
+it('familyOf agrees with node:net for any text', () => {
   fc.assert(
     fc.property(anyText, (text) => {
       expect(familyOf(text) ?? 0).toBe(isIP(text))
@@ -53,7 +53,7 @@ it('tells families as node:net does, for any text', () => {
   )
 })
 
-it('writes addresses as node:net does, for any text', () => {
+it('canonicalAddress agrees with node:net for any text', () => {
   fc.assert(
     fc.property(anyText, (text) => {
       expect(canonicalAddress(text)).toBe(canonicalByNode(text))
@@ -62,7 +62,7 @@ it('writes addresses as node:net does, for any text', () => {
   )
 })
 
-it('writes every IPv6 address as node:net does, whichever of its groups are 0', () => {
+it('canonicalAddress agrees with node:net for every combination of zero groups', () => {
   for (let zeros = 0; zeros < 256; zeros++) {
     for (const word of ['1', 'ffff', 'a0b']) {
       const text = Array.from({ length: 8 }, (_, index) => ((zeros & (1 << index)) === 0 ? word : '0')).join(':')
@@ -74,10 +74,10 @@ it('writes every IPv6 address as node:net does, whichever of its groups are 0', 
 it.each([
   ['ipv4', 8, 32, fc.ipV4()],
   ['ipv6', 16, 128, fc.ipV6()]
-] as const)('finds %s addresses in ranges as node:net does', (family, width, mostBits, address) => {
+] as const)('hasPrefix agrees with node:net for %s addresses', (family, width, maxBits, address) => {
   const read = width === 8 ? octetsOf : groupsOf
   fc.assert(
-    fc.property(address, address, fc.integer({ min: 1, max: mostBits }), fc.nat(7), (one, other, bits, same) => {
+    fc.property(address, address, fc.integer({ min: 1, max: maxBits }), fc.nat(7), (one, other, bits, same) => {
       const base = read(one) ?? []
       const parts = (read(other) ?? []).map((part, index) => (index < same ? (base[index] ?? part) : part))
       const list = new BlockList()

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { formatMultiaddr, parseMultiaddr } from '../src/index.js'
 
-describe('multiaddr text', () => {
-  it('is read into its first parts and what follows', () => {
+describe('parseMultiaddr and formatMultiaddr', () => {
+  it('parseMultiaddr returns the address, the port and the rest', () => {
     expect(parseMultiaddr('/ip4/11.0.0.1/tcp/8080')).toEqual({
       family: 4,
       address: '11.0.0.1',
@@ -33,11 +33,11 @@ describe('multiaddr text', () => {
     '/dns/example/tcp/1',
     'ip4/1.2.3.4/tcp/1',
     '/ip4/1.2.3.4/tcp/80x'
-  ])('refuses %j', (text) => {
+  ])('parseMultiaddr returns undefined for %j', (text) => {
     expect(parseMultiaddr(text)).toBeUndefined()
   })
 
-  it('survives the way there and back', () => {
+  it('parseMultiaddr reads what formatMultiaddr wrote', () => {
     fc.assert(
       fc.property(
         fc.oneof(fc.ipV4(), fc.ipV6()),
@@ -50,11 +50,11 @@ describe('multiaddr text', () => {
     )
   })
 
-  it('never throws on any text', () => {
+  it('parseMultiaddr never throws for any text', () => {
     fc.assert(fc.property(fc.string(), (text) => void parseMultiaddr(`/ip4/${text}`)))
   })
 
-  it('drops an IPv6 zone, which means nothing to anybody else', () => {
+  it('formatMultiaddr omits an IPv6 zone, which has no meaning on another host', () => {
     expect(formatMultiaddr('fe80::1%eth0', 'tcp', 1)).toBe('/ip6/fe80::1/tcp/1')
   })
 })

@@ -26,7 +26,7 @@ const kinds: OptionKinds<Options> = {
 const check = (options: unknown): void => checkOptions<Options>('thing()', options as Options, kinds)
 
 describe('checkOptions', () => {
-  it('accepts each option with a value of its kind, and undefined as left out', () => {
+  it('checkOptions accepts each option with a value of its kind, and undefined as absent', () => {
     const { signal } = new AbortController()
     check({ gateway: '', port: 0, quick: false, open: () => undefined, part: {}, list: [], signal, other: null })
     check({ gateway: undefined, signal: undefined })
@@ -54,7 +54,7 @@ describe('checkOptions', () => {
     [[], 'thing() takes an object of options, and not an array'],
     [5, 'thing() takes an object of options, and not 5'],
     [{ clock: {}, random: Math.random, log: {} }, 'call thing() and pass what it returns']
-  ])('says of %j what is wrong', (options, text) => {
+  ])('checkOptions throws a TypeError that explains %j', (options, text) => {
     let thrown: unknown
     try {
       check(options)
@@ -75,11 +75,14 @@ describe('didYouMean', () => {
     ['UPnP', 'upnp'],
     ['uppn', 'upnp'],
     ['manul', 'manual']
-  ])('knows %s for %s', (word, name) => {
+  ])('didYouMean corrects %s to %s', (word, name) => {
     expect(didYouMean(word, names)).toBe(` Did you mean "${name}"?`)
   })
 
-  it.each(['', 'x', 'relay', 'a'.repeat(100_000)])('has no suggestion for what is like no name', (word) => {
-    expect(didYouMean(word, names)).toBe('')
-  })
+  it.each(['', 'x', 'relay', 'a'.repeat(100_000)])(
+    'didYouMean suggests nothing for a word that is not similar to any name',
+    (word) => {
+      expect(didYouMean(word, names)).toBe('')
+    }
+  )
 })

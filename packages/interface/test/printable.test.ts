@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { isMultiaddrText, isPrintable, natError, printable } from '../src/index.js'
 
-/** Written out by code points, unlike the expression under test. */
+/** Lists the code points explicitly, unlike the expression under test. */
 const isHarmful = (text: string): boolean =>
   Array.from(text).some((char) => {
     const code = char.codePointAt(0) ?? 0
@@ -42,17 +42,17 @@ describe('printable()', () => {
     ['zero-width characters', '\u200b\ufeff\u2060', '\\u200b\\ufeff\\u2060'],
     ['a lone surrogate', 'a\ud800b', 'a\\ud800b'],
     ['a tag', '\u{e0041}', '\\udb40\\udc41']
-  ])('escapes %s', (_, text, expected) => {
+  ])('printable escapes %s', (_, text, expected) => {
     expect(printable(text)).toBe(expected)
     expect(isPrintable(text)).toBe(false)
   })
 
   it.each(['FRITZ!Box 7590', 'Müllers Router – 1 Gbit/s', 'ルーター', '🏠 home', '/ip4/11.0.0.1/tcp/80'])(
-    'leaves %s as it is',
+    'printable does not change %s',
     (text) => expect(printable(text)).toBe(text)
   )
 
-  it('leaves nothing in any text that a terminal obeys or does not show', () => {
+  it('printable removes every harmful character from any text', () => {
     fc.assert(
       fc.property(anyText, (text) => {
         expect(isHarmful(printable(text))).toBe(false)
@@ -60,7 +60,7 @@ describe('printable()', () => {
     )
   })
 
-  it('does not change text twice', () => {
+  it('printable is idempotent', () => {
     fc.assert(
       fc.property(anyText, (text) => {
         expect(printable(printable(text))).toBe(printable(text))
@@ -68,7 +68,7 @@ describe('printable()', () => {
     )
   })
 
-  it('keeps the meaning of JSON', () => {
+  it('printable keeps the meaning of JSON', () => {
     fc.assert(
       fc.property(fc.jsonValue({ stringUnit: 'binary' }), (value) => {
         const text = printable(JSON.stringify(value), Number.POSITIVE_INFINITY)
@@ -77,7 +77,7 @@ describe('printable()', () => {
     )
   })
 
-  it('cuts what is longer than the bound, and says so', () => {
+  it('printable cuts text that is longer than the limit and marks the cut', () => {
     expect(printable('x'.repeat(2000))).toBe(`${'x'.repeat(999)}…`)
     expect(printable('abcdef', 3)).toBe('ab…')
     expect(printable('\u0000'.repeat(1000)).length).toBe(1000)
@@ -90,7 +90,7 @@ describe('printable()', () => {
 })
 
 describe('natError()', () => {
-  it('makes its message and the chain of its causes printable', () => {
+  it('natError makes its message and the chain of its causes printable', () => {
     const below = Object.assign(new Error('below\u001b[2J'), { code: 'E\u0007' })
     const { message, cause } = natError('REFUSED', 'no\u009b', { cause: new TypeError('above', { cause: below }) })
     expect(message).toBe('no\\u009b')
@@ -104,7 +104,7 @@ describe('natError()', () => {
 
 describe('isMultiaddrText()', () => {
   it.each(['/unix/\u001b[2J', '/dns4/a\u202eb/tcp/1', '/ip4/1.2.3.4/tcp/1/http-path/\n', `/dns4/${'x'.repeat(600)}`])(
-    'takes no address that cannot be shown: %j',
+    'isMultiaddrText rejects an address that cannot be shown: %j',
     (text) => expect(isMultiaddrText(text)).toBe(false)
   )
 })

@@ -1,6 +1,6 @@
 /**
- * A forward that was made by hand in the router, as a strategy: named by its address or port, checked, and never just
- * believed.
+ * A strategy for a port that was forwarded by hand in the router. The user names the external address or port; the
+ * forward is validated, and does not count as reachable until a witness has verified it.
  *
  * @packageDocumentation
  */

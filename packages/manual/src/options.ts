@@ -9,18 +9,19 @@ import {
   type Protocol
 } from '@postern/interface'
 
+/** The options of {@link manual}. At least one is required. */
 export interface ManualOptions {
-  /** The external address that was forwarded, as `/ip4/<address>/tcp/<port>` (or `ip6`, or `udp`), or as
-   * `/ip4/<address>` with `port`, for both protocols.
+  /** The external address that is forwarded, as `/ip4/<address>/tcp/<port>` (or `ip6`, or `udp`), or as
+   * `/ip4/<address>` together with `port`, for both protocols.
    * @default this host's own global address, with `port` */
   readonly address?: MultiaddrText
-  /** The external port that was forwarded. Alone where the address is this host's own: a machine in a data centre, or one
-   * that the public address was handed on to.
+  /** The external port that is forwarded. Enough without `address` if this host has the public address itself: a
+   * machine in a data centre, or one to which the router passes the public address.
    * @default the port of `address` */
   readonly port?: number
 }
 
-/** What was forwarded. Without an address it is this host's own. */
+/** A forward that the options describe. Without an address, it is for the addresses of this host. */
 export interface Forward {
   readonly address: string | undefined
   readonly family: Family | undefined
@@ -28,7 +29,7 @@ export interface Forward {
   readonly port: number
 }
 
-/** Reads the options once. Throws a TypeError for one that cannot be right. */
+/** Reads the options. Throws a TypeError for an invalid one. */
 export function readOptions(options: ManualOptions): Forward {
   checkOptions('manual()', options, { address: 'any', port: 'any' })
   const { address, port } = options
@@ -46,7 +47,7 @@ export function readOptions(options: ManualOptions): Forward {
   }
   if (named.port !== undefined && both !== named.port)
     throw new TypeError(`port is ${port}, and the address says ${named.port}`)
-  if (classOf(named.address) === 'unspecified') throw new TypeError(`address is no particular one: ${address}`)
+  if (classOf(named.address) === 'unspecified') throw new TypeError(`address is not a single address: ${address}`)
   return { ...named, port: both }
 }
 

@@ -17,10 +17,12 @@ import {
 import { type Forward, type ManualOptions, readOptions } from './options.js'
 
 /**
- * A forward made by hand. Nothing is asked of the router, so what it says is a claim until a witness has verified it.
+ * Creates a strategy for a port that was forwarded by hand. It does not ask the router, so the address is only a claim
+ * until a witness has verified it.
  *
- * Throws a TypeError for an option that can be no forward. An address that is one, but that the internet cannot reach
- * (private, carrier-grade, this host's own private one), is reported with `ADDRESS_NOT_ROUTABLE` when discovered.
+ * Throws a TypeError for invalid options. `discover` rejects with `ADDRESS_NOT_ROUTABLE` for an address that the
+ * internet cannot reach (private, carrier-grade, or a private address of this host), and with
+ * `EXTERNAL_ADDRESS_UNKNOWN` if only a port is given and this host has no public address.
  */
 export function manual(options: ManualOptions): Strategy {
   const forward = readOptions(options)
@@ -35,13 +37,14 @@ export function manual(options: ManualOptions): Strategy {
   })
 }
 
-/** The forward of an address. Throws if it cannot be right. */
+/** Returns the mapper for a forwarded address. Throws `ADDRESS_NOT_ROUTABLE` if the internet cannot reach it. */
 function named(address: string, forward: Forward, network: Network): Mapper {
   if (!isGlobal(address)) throw notRoutable(address, network)
   return mapperFor(address, forward.family ?? 4, forward)
 }
 
-/** The forward of a port alone: to every global address that this host has itself. */
+/** Returns the mappers for a forwarded port without an address: one for a global address of this host in each
+ * family. */
 function own(forward: Forward, network: Network): readonly Mapper[] {
   const global = network.addresses.filter(isGlobal)
   const families = ([4, 6] as const).flatMap((family) => {
@@ -51,7 +54,7 @@ function own(forward: Forward, network: Network): readonly Mapper[] {
   if (families.length > 0) return families
   throw natError(
     'EXTERNAL_ADDRESS_UNKNOWN',
-    `port ${forward.port} was forwarded, but at which address? None of this host's own is public`
+    `port ${forward.port} is forwarded, but no external address is given and this host has no public address`
   )
 }
 
@@ -78,7 +81,7 @@ function mapperFor(address: string, family: Family, forward: Forward): Mapper {
   }
 }
 
-/** What was made by hand neither lapses nor can be given back from here. */
+/** Returns a lease that never expires. Releasing it does nothing, because the forward was made by hand. */
 function leaseOf(address: string, port: number, { protocol }: Endpoint): Lease {
   const lease: Lease = {
     addresses: [formatMultiaddr(address, protocol, port)],

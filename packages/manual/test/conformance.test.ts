@@ -3,7 +3,7 @@ import { describe, it } from 'vitest'
 import { conformance } from '@postern/conformance'
 import { manual } from '../src/index.js'
 
-/** Nothing is asked of anybody, and what somebody mapped by hand cannot be seen. */
+/** The strategy sends no requests, and a manual forward cannot be observed. */
 const subject = {
   create: () => manual({ address: '/ip4/1.2.3.4', port: 8080 }),
   world: () => ({ clock: virtualClock(), network: { gateways: [], addresses: ['192.168.1.10'] }, requests: () => 0 })

@@ -19,8 +19,8 @@ const map = (mapper: Mapper | undefined, protocol: 'tcp' | 'udp' = 'tcp'): Promi
   return mapper.map({ endpoint, suggestedExternalPort: 8080, lifetimeMs: 1000, key: new Uint8Array(16) }, call)
 }
 
-describe('a forward made by hand', () => {
-  it('is a mapper without a gateway, for the protocol that its address names', async () => {
+describe('manual', () => {
+  it('manual finds a mapper without a gateway, for the protocol of its address', async () => {
     const [mapper] = await discover({ address: '/ip4/11.0.0.2/tcp/9000' })
     expect(mapper).toMatchObject({ gateway: null, family: 4, protocols: ['tcp'] })
     const lease = await map(mapper)
@@ -31,13 +31,13 @@ describe('a forward made by hand', () => {
     await lease.release(call)
   })
 
-  it('given as an address and a port serves both protocols', async () => {
+  it('manual with an address and a port serves both protocols', async () => {
     const [mapper] = await discover({ address: '/ip6/2a00::7', port: 4001 })
     expect(mapper).toMatchObject({ family: 6, protocols: ['tcp', 'udp'] })
     expect((await map(mapper, 'udp')).addresses).toEqual(['/ip6/2a00::7/udp/4001'])
   })
 
-  it("given as a port alone is at this host's own public addresses", async () => {
+  it('manual with only a port uses the public addresses of this host', async () => {
     const mappers = await discover({ port: 9000 }, { gateways: [], addresses: ['11.0.0.9', '192.168.1.2', '2a00::9'] })
     expect(await Promise.all(mappers.map(async (mapper) => (await map(mapper)).addresses))).toEqual([
       ['/ip4/11.0.0.9/tcp/9000'],
@@ -45,7 +45,7 @@ describe('a forward made by hand', () => {
     ])
   })
 
-  it('given as a port alone needs a public address', async () => {
+  it('manual with only a port rejects without a public address', async () => {
     await expect(discover({ port: 9000 })).rejects.toMatchObject({ code: 'EXTERNAL_ADDRESS_UNKNOWN' })
   })
 
@@ -55,7 +55,7 @@ describe('a forward made by hand', () => {
     ['100.64.0.1', 'a carrier-grade address'],
     ['203.0.113.7', 'a documentation address'],
     ['127.0.0.1', 'a loopback address']
-  ])('to %s cannot be right, and says why', async (address, why) => {
+  ])('manual rejects %s as not routable and says why', async (address, why) => {
     await expect(discover({ address: `/ip4/${address}/tcp/80` })).rejects.toMatchObject({
       code: 'ADDRESS_NOT_ROUTABLE',
       message: expect.stringContaining(why)
@@ -73,7 +73,7 @@ describe('a forward made by hand', () => {
     { address: '/ip4/0.0.0.0/tcp/80' },
     { address: '/dns/example.com/tcp/80' },
     { address: '/ip4/11.0.0.2/tcp/80', port: 81 }
-  ] as const)('%j is a TypeError at construction', (options) => {
+  ] as const)('manual throws a TypeError for %j', (options) => {
     expect(() => manual(options)).toThrow(TypeError)
   })
 })

@@ -10,45 +10,52 @@ import {
 } from './codec.js'
 import { epochWatch } from './epoch.js'
 
-/** RFC 6886 §3.1: the first wait is 250 ms, each next one twice as long, nine in all. For a gateway that was never heard: one
- * that was is waited for as long as a slow router takes. */
+/** The waits after each transmission while searching, in ms: 250 ms doubled eight times (RFC 6886 §3.1). A gateway that
+ * has answered before gets the waits of its {@link AnswerTimes} instead. */
 export const waitsMs: readonly number[] = Array.from({ length: 9 }, (_, sending) => 250 * 2 ** sending)
 
-/** How long an external address that the router told is taken for its present one without asking again. */
+/** How long an external address is used without asking the router again, in ms. */
 const addressFreshMs = 1000
 
-/** Refusals of the question for the external address that say nothing of the mappings. */
+/** Refusals of the question for the external address that do not mean that mapping fails. */
 const tellsNothing: ReadonlySet<string> = new Set(['UNSUPPORTED', 'OUT_OF_RESOURCES', 'GATEWAY_FAULT'])
-/** Stands for an address that the gateway does not tell. */
+/** The placeholder for an address that the gateway does not tell. */
 const unknownAddress = '0.0.0.0'
 
-/** The external address, and why it is not sure. */
+/** The external address, and why it is uncertain. */
 export interface ToldAddress {
   readonly address: string
   readonly caveat?: NatError
 }
 
-/** Talks to one gateway. */
+/** The client of one gateway. */
 export interface Client {
-  /** RFC 6886 §3.1 allows one request at a time. */
+  /** Queues requests: RFC 6886 §3.1 allows only one at a time. */
   readonly inTurn: Queue
-  /** How long the gateway took to answer. */
+  /** How long the gateway takes to answer. */
   readonly times: AnswerTimes
-  /** Resolves with the one told last, or with `0.0.0.0`, where the gateway refuses to tell it: it may map all the same. */
+  /** Resolves to the external address. If the gateway refuses to tell it, resolves to the last known one, or to
+   * `0.0.0.0`, with a caveat: the gateway may still map ports. */
   externalAddress(call: CallOptions, waits?: readonly number[]): Promise<ToldAddress>
-  /** `from` is the address to send from, and the one that is mapped. */
+  /** Requests a mapping. `from` is the address to send from, and to map. Rejects with the refusal of the gateway, or
+   * with the codes of `requestUdp`. */
   map(request: MappingRequest, from: string, call: CallOptions, waits?: readonly number[]): Promise<MappingReply>
-  /** The external address as last told, if that was a moment ago. */
+  /** Returns the external address if the gateway told it within the last second. */
   freshAddress(): ToldAddress | undefined
 }
 
+/** The callbacks of a {@link Client}. */
 export interface ClientEvents {
+  /** Called when the epoch of an answer shows that the gateway lost its mappings. */
   restarted(): void
+  /** Called when an answer shows another external address. */
   addressChanged(): void
-  /** Another host has answered in the place of the gateway, while that was looked for. Left out where it is not to be used. */
+  /** Called with the address of another host that answered instead of the gateway during the search. Undefined if such
+   * hosts do not matter. */
   answeredElsewhere?: ((address: string) => void) | undefined
 }
 
+/** The options of {@link createClient}. */
 export interface ClientOptions {
   readonly host: Host
   readonly gateway: Gateway
@@ -56,6 +63,7 @@ export interface ClientOptions {
   readonly line: UdpLine
 }
 
+/** Creates the client of one gateway. */
 export function createClient(options: ClientOptions, events: ClientEvents): Client {
   const { host, gateway, port, line } = options
   const { times, inTurn, request } = line

@@ -1,8 +1,8 @@
 import { type ErrorCode, type NatError, natError, type Protocol } from '@postern/interface'
 
-/** RFC 6886 §3.2: requests go to this port of the gateway. */
+/** The UDP port of the gateway to which requests are sent (RFC 6886 §3.2). */
 export const natPmpPort = 5351
-/** RFC 6886 §3.2.1: announcements come to this port. */
+/** The UDP port of the client to which announcements are sent (RFC 6886 §3.2.1). */
 export const announcementPort = 5350
 
 const version = 0 // §3.1
@@ -10,39 +10,42 @@ const externalAddress = 0 // §3.2
 const opcodes: Readonly<Record<Protocol, number>> = { udp: 1, tcp: 2 } // §3.3
 const response = 128 // §3.1: added to the opcode of the request
 
-/** RFC 6886 §3.5. */
+/** The result codes (RFC 6886 §3.5). */
 const resultCodes: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   1: ['UNSUPPORTED_VERSION', 'the router does not speak NAT-PMP version 0'],
   2: ['NOT_AUTHORIZED', 'the router has port mapping turned off for this host'],
-  3: ['NETWORK_FAILURE', 'the router has no external address that it could map'],
-  4: ['OUT_OF_RESOURCES', 'the router has no room for another mapping'],
-  5: ['UNSUPPORTED', 'the router does not know this NAT-PMP request']
+  3: ['NETWORK_FAILURE', 'the router has no external address to map'],
+  4: ['OUT_OF_RESOURCES', 'the router has no resources for another mapping'],
+  5: ['UNSUPPORTED', 'the router does not support this NAT-PMP request']
 }
 
+/** The fields of a mapping request (RFC 6886 §3.3). */
 export interface MappingRequest {
   readonly protocol: Protocol
   readonly internalPort: number
-  /** 0 leaves the choice to the router, and goes with lifetime 0. */
+  /** 0 lets the router choose. A deletion also has 0. */
   readonly suggestedExternalPort: number
-  /** 0 deletes. */
+  /** 0 deletes the mapping. */
   readonly lifetimeSeconds: number
 }
 
+/** The answer to a request for the external address (RFC 6886 §3.2). */
 export interface ExternalAddressReply {
   readonly epochSeconds: number
   readonly address: string
 }
 
+/** The answer to a mapping request (RFC 6886 §3.3). */
 export interface MappingReply {
   readonly epochSeconds: number
   readonly externalPort: number
   readonly lifetimeSeconds: number
 }
 
-/** RFC 6886 §3.2: asks for the external address. */
+/** Encodes the request for the external address (RFC 6886 §3.2). */
 export const encodeExternalAddressRequest = (): Uint8Array => Uint8Array.of(version, externalAddress)
 
-/** RFC 6886 §3.3 (and §3.4 for deleting): asks for a mapping. */
+/** Encodes a mapping request (RFC 6886 §3.3, and §3.4 for deletions). */
 export function encodeMappingRequest(request: MappingRequest): Uint8Array {
   const bytes = new Uint8Array(12)
   const view = new DataView(bytes.buffer)
@@ -54,16 +57,16 @@ export function encodeMappingRequest(request: MappingRequest): Uint8Array {
   return bytes
 }
 
-/** Reads the answer to {@link encodeExternalAddressRequest}. Undefined for a datagram that answers something else.
- * Throws what the router says against it, or `MALFORMED_REPLY`. */
+/** Decodes the answer to {@link encodeExternalAddressRequest}. Returns undefined for an answer to another request.
+ * Throws the refusal of the router, or `MALFORMED_REPLY`. */
 export function decodeExternalAddressReply(bytes: Uint8Array): ExternalAddressReply | undefined {
   const view = decodeHeader(bytes, externalAddress, 12)
   if (view === undefined) return undefined
   return { epochSeconds: view.getUint32(4), address: bytes.subarray(8, 12).join('.') }
 }
 
-/** Reads the answer to {@link encodeMappingRequest}. Undefined for a datagram that answers something else. Throws what
- * the router says against it, or `MALFORMED_REPLY`. */
+/** Decodes the answer to {@link encodeMappingRequest}. Returns undefined for an answer to another request. Throws the
+ * refusal of the router, or `MALFORMED_REPLY`. */
 export function decodeMappingReply(
   bytes: Uint8Array,
   request: Pick<MappingRequest, 'protocol' | 'internalPort'>
@@ -72,22 +75,23 @@ export function decodeMappingReply(
   if (view === undefined) return undefined
   const internalPort = view.getUint16(8)
   const externalPort = view.getUint16(10)
-  // The gateways of some VPN providers name no internal port, or the external one in its place.
+  // The gateways of some VPN providers send 0 or the external port in place of the internal port.
   const isOurs = internalPort === request.internalPort || internalPort === 0 || internalPort === externalPort
   return isOurs ? { epochSeconds: view.getUint32(4), externalPort, lifetimeSeconds: view.getUint32(12) } : undefined
 }
 
-/** The part that all answers share (§3.2, §3.3, §3.5). An error may be as short as the header itself. */
+/** Checks the header of an answer (§3.2, §3.3, §3.5). Returns undefined for another opcode. An error may consist of the
+ * header only. */
 function decodeHeader(bytes: Uint8Array, opcode: number, length: number): DataView | undefined {
   if (bytes.length < 8 || bytes.length > 1100) throw malformed(`${bytes.length} bytes`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (view.getUint8(1) < response) throw malformed('it is a request')
-  // RFC 6887 §9: a server that speaks PCP alone answers in PCP.
+  // RFC 6887 §9: a server that supports only PCP answers in PCP.
   if (view.getUint8(0) !== version) throw refusal(1)
   if (view.getUint8(1) !== response + opcode) return undefined
   const result = view.getUint16(2)
   if (result !== 0) throw refusal(result)
-  if (bytes.length < length) throw malformed(`${bytes.length} bytes where ${length} are due`)
+  if (bytes.length < length) throw malformed(`${bytes.length} bytes instead of ${length}`)
   return view
 }
 

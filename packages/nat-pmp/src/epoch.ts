@@ -1,9 +1,10 @@
-/** Tells from the router's Seconds Since Start of Epoch whether it has lost its mappings (RFC 6886 §3.6). */
+/** Detects from the router's Seconds Since Start of Epoch whether it lost its mappings (RFC 6886 §3.6). */
 export interface EpochWatch {
-  /** Takes in a value just received. True if the router has started again since the one before. */
+  /** Records a value that was just received. Returns whether the router has restarted since the previous one. */
   hasRestarted(epochSeconds: number, nowMs: number): boolean
 }
 
+/** Creates the watch for one router. */
 export function epochWatch(): EpochWatch {
   let last: { readonly epochSeconds: number; readonly atMs: number } | undefined
   return {
@@ -11,7 +12,7 @@ export function epochWatch(): EpochWatch {
       const before = last
       last = { epochSeconds, atMs: nowMs }
       if (before === undefined) return false
-      // The router's clock may be slow by an eighth, and 2 s are allowed for rounding and for the way.
+      // The clock of the router may be slow by an eighth; 2 s are allowed for rounding and transit.
       const expected = before.epochSeconds + ((nowMs - before.atMs) / 1000) * (7 / 8)
       return epochSeconds < expected - 2
     }

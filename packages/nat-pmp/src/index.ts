@@ -1,5 +1,6 @@
 /**
- * NAT-PMP (RFC 6886) as a strategy: asks the router for an external IPv4 port, TCP or UDP, and gives it back.
+ * A strategy for NAT-PMP (RFC 6886): asks the router for external IPv4 ports, for TCP or UDP, and deletes them on
+ * release.
  *
  * @packageDocumentation
  */

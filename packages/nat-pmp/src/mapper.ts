@@ -16,15 +16,16 @@ import { type Undo, isUndone, undoAtOnce, waitsFor } from '@postern/net'
 import type { Client } from './client.js'
 import type { MappingReply, MappingRequest } from './codec.js'
 
-/** RFC 6886 gives no upper bound. More than a day is a router that counts in another unit, or is never asked again. */
-const longestLifetimeSeconds = 24 * 60 * 60
-/** No router refuses a lease as short as this one, in seconds, for its length. */
+/** The maximum lifetime that is requested, in seconds. RFC 6886 has no upper limit, but a mapping should not outlast
+ * its program for long. */
+const maxLifetimeSeconds = 24 * 60 * 60
+/** A lifetime in seconds that is short enough for every known router. */
 const shortLifetimeSeconds = 60 * 60
-/** Refusals that another port or a shorter lease may not meet. */
+/** The refusals after which a request for another port or a shorter lifetime may succeed. */
 const refusals: ReadonlySet<string> = new Set(['NOT_AUTHORIZED', 'OUT_OF_RESOURCES', 'GATEWAY_FAULT'])
-/** What a verb may take: two requests and undoing them, each as long as a slow router takes. */
+/** How long one call may take, in ms: two requests and their deletion, each with the answer time of a slow router. */
 const timeoutMs = 75_000
-/** Failures after which the router may have made the mapping all the same. */
+/** The errors after which the router may have created the mapping nevertheless. */
 const uncertain: ReadonlySet<string> = new Set([
   'NO_REPLY',
   'MALFORMED_REPLY',
@@ -33,7 +34,8 @@ const uncertain: ReadonlySet<string> = new Set([
   'UNTRUSTED_REPLY'
 ])
 
-/** The mapper of one gateway: glue between the contract and the client. Tells each first grant of a mapping. */
+/** Creates the mapper of one gateway: connects the contract with the client. Calls `granted` for each grant that is not
+ * a renewal. */
 export function createMapper(client: Client, gateway: Gateway, clock: Clock, granted: () => void): Mapper {
   return {
     kind: 'mapper',
@@ -48,7 +50,7 @@ export function createMapper(client: Client, gateway: Gateway, clock: Clock, gra
           granted()
           return lease
         } catch (error) {
-          // It may have been carried out although nothing will use it: what it made is deleted.
+          // The router may have created the mapping although the request failed, so delete it.
           if (call.signal.aborted) await undoAtOnce(undoing(client, request), clock)
           else if (
             isNatError(error) &&
@@ -86,10 +88,10 @@ async function acquire(
     throw natError('GRANT_INVALID', `the router says that its external address is ${address}`)
   return {
     addresses: [formatMultiaddr(address, asked.protocol, granted.externalPort)],
-    // What is beyond the request is not relied on: the router may count in another unit, or by another clock.
+    // Do not rely on more than was requested: the router may use another unit, or its clock may differ.
     lifetimeMs: Math.min(granted.lifetimeSeconds, asked.lifetimeSeconds) * 1000,
     ...(caveat === undefined ? {} : { caveat }),
-    // RFC 6886 §3.3: the port to suggest is the one that was assigned.
+    // RFC 6886 §3.3: suggest the port that was assigned.
     renew: (again) =>
       client.inTurn(
         () => acquire(client, request, [{ ...asked, suggestedExternalPort: granted.externalPort }], again),
@@ -99,10 +101,11 @@ async function acquire(
   }
 }
 
-/** The request, and what to ask for where that is refused: another port than one that is taken or not allowed, and a lease that
- * is short enough for any router. RouterOS refuses to choose a port itself; the internal one is as good as any. */
+/** Returns the variants of a request, in the order to try them after a refusal: the request itself; another port, since
+ * the suggested one may be taken or forbidden; a lifetime that is short enough for any router. Port 0 lets the router
+ * choose; RouterOS refuses that, so the alternative to 0 is the internal port. */
 function waysOf({ endpoint, suggestedExternalPort, lifetimeMs }: MapRequest): readonly MappingRequest[] {
-  const lifetimeSeconds = Math.min(Math.max(1, Math.ceil(lifetimeMs / 1000)), longestLifetimeSeconds)
+  const lifetimeSeconds = Math.min(Math.max(1, Math.ceil(lifetimeMs / 1000)), maxLifetimeSeconds)
   const first = { protocol: endpoint.protocol, internalPort: endpoint.port, suggestedExternalPort, lifetimeSeconds }
   const otherPort = { ...first, suggestedExternalPort: suggestedExternalPort === 0 ? endpoint.port : 0 }
   const shorter = { ...first, lifetimeSeconds: shortLifetimeSeconds }
@@ -114,7 +117,7 @@ interface Grant {
   readonly granted: MappingReply
 }
 
-/** Asks in one way after the other until one is granted. Rejects with the first refusal. */
+/** Tries one request after the other until one is granted. Rejects with the first refusal. */
 async function askFor(
   client: Client,
   ways: readonly MappingRequest[],
@@ -133,7 +136,8 @@ async function askFor(
   throw refusal
 }
 
-/** RFC 6886 §3.4: lifetime 0 and external port 0, by internal port and protocol. Deleting what is gone succeeds. */
+/** Returns the request that deletes a mapping (RFC 6886 §3.4): lifetime 0 and external port 0. Deleting a missing
+ * mapping succeeds. */
 const deletion = ({ endpoint }: MapRequest): MappingRequest => ({
   protocol: endpoint.protocol,
   internalPort: endpoint.port,

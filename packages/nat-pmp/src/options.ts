@@ -2,22 +2,23 @@ import { checkOptions, familyOf } from '@postern/interface'
 import { type OpenUdp, openUdp } from '@postern/net'
 import { announcementPort, natPmpPort } from './codec.js'
 
+/** The options of {@link natPmp}. */
 export interface NatPmpOptions {
-  /** The router to ask, as an IPv4 address.
+  /** The IPv4 address of the router to ask.
    * @default the next hop of every default route */
   readonly gateway?: string
-  /** The UDP port that the router answers on.
+  /** The UDP port of the router.
    * @default 5351 */
   readonly port?: number
-  /** The UDP port that routers multicast their announcements to.
+  /** The local UDP port to which routers multicast their announcements.
    * @default 5350 */
   readonly announcementPort?: number
-  /** How UDP sockets are opened.
+  /** Opens UDP sockets.
    * @default real sockets */
   readonly openUdp?: OpenUdp
 }
 
-/** Reads the options once. Throws a TypeError for one that cannot be right. */
+/** Reads the options. Throws a TypeError for an invalid one. */
 export function readOptions(
   options: NatPmpOptions
 ): Required<Omit<NatPmpOptions, 'gateway'>> & Pick<NatPmpOptions, 'gateway'> {
@@ -28,9 +29,10 @@ export function readOptions(
     announcementPort: announcements = announcementPort,
     openUdp: open = openUdp
   } = options
-  if (gateway !== undefined && familyOf(gateway) !== 4) throw new TypeError(`gateway is no IPv4 address: ${gateway}`)
+  if (gateway !== undefined && familyOf(gateway) !== 4)
+    throw new TypeError(`gateway is not an IPv4 address: ${gateway}`)
   for (const [name, value] of Object.entries({ port, announcementPort: announcements })) {
-    if (!Number.isInteger(value) || value < 1 || value > 65_535) throw new TypeError(`${name} is no port: ${value}`)
+    if (!Number.isInteger(value) || value < 1 || value > 65_535) throw new TypeError(`${name} is not a port: ${value}`)
   }
   return { ...(gateway === undefined ? {} : { gateway }), port, announcementPort: announcements, openUdp: open }
 }

@@ -15,9 +15,10 @@ import { createMapper } from './mapper.js'
 import { type NatPmpOptions, readOptions } from './options.js'
 
 /**
- * NAT-PMP (RFC 6886): asks the default gateway, or the one named, for external IPv4 ports.
+ * Creates a strategy for NAT-PMP (RFC 6886), which asks the default gateways, or the one named, for external IPv4
+ * ports.
  *
- * Throws a TypeError for a bad option; does nothing else until `discover` is called.
+ * Throws a TypeError for an invalid option. Sends nothing until `discover` is called.
  */
 export function natPmp(options: NatPmpOptions = {}): Strategy {
   const { gateway: named, port, announcementPort, openUdp: open } = readOptions(options)
@@ -32,7 +33,7 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
       { signal }: CallOptions
     ): Promise<void> {
       let mapper: Mapper | undefined
-      /** Whether the last question has shown something. */
+      /** Whether the last question led to a notice. */
       let hasTold = false
       let hasGranted = false
       const tell = (what: 'restarted' | 'address-changed' | 'announced'): void => {
@@ -56,7 +57,7 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
       const ask = async (waits: readonly number[], call: CallOptions): Promise<void> => {
         hasTold = false
         try {
-          // A slow one that is known gets as long as it takes.
+          // A known gateway gets at least three times its fastest answer time.
           const enough = mapper === undefined ? waits : longerWaits(waits, waitsFor(3 * times.fastestMs()))
           await client.inTurn(() => client.externalAddress(call, enough), call)
           if (mapper !== undefined || signal.aborted) return

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { epochWatch } from '../src/epoch.js'
 
-describe('the epoch (RFC 6886 §3.6)', () => {
+describe('epochWatch (RFC 6886 §3.6)', () => {
   it.each([
     ['goes on as expected', 100, 60, 160, false],
     ['is slow by an eighth', 100, 80, 170, false],
@@ -10,13 +10,13 @@ describe('the epoch (RFC 6886 §3.6)', () => {
     ['begins anew', 100, 60, 0, true],
     ['is 5 although it was 2 ten seconds ago', 2, 10, 5, true],
     ['runs ahead, which is no restart', 100, 1, 100_000, false]
-  ])('%s', (_, before, seconds, after, restarted) => {
+  ])('epochWatch judges an epoch that %s', (_, before, seconds, after, restarted) => {
     const epochs = epochWatch()
     expect(epochs.hasRestarted(before, 0)).toBe(false)
     expect(epochs.hasRestarted(after, seconds * 1000)).toBe(restarted)
   })
 
-  it('is judged by the last value that came', () => {
+  it('epochWatch compares with the last value', () => {
     const epochs = epochWatch()
     epochs.hasRestarted(1000, 0)
     expect(epochs.hasRestarted(0, 1000)).toBe(true)

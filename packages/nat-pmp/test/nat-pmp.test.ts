@@ -41,7 +41,7 @@ afterEach(async () => {
   benches.clear()
 })
 
-/** A host and a router on one virtual link, with nat-pmp discovering. */
+/** A host and a router on one virtual link, with a running discovery. */
 function bench(prepare: (gateway: FakeGateway) => void = () => undefined, options: GatewayOptions = {}): Bench {
   const clock = virtualClock()
   const link = memoryNetwork({ clock })
@@ -77,7 +77,7 @@ function bench(prepare: (gateway: FakeGateway) => void = () => undefined, option
 
 const call = (): { signal: AbortSignal } => ({ signal: new AbortController().signal })
 
-/** Lets virtual time pass until a promise is settled. */
+/** Advances the clock until a promise is settled. */
 async function within<T>(clock: VirtualClock, work: Promise<T>, ms = 200_000): Promise<T> {
   let done = false
   const settled = work.finally(() => {
@@ -95,7 +95,7 @@ async function mapped(prepare?: (gateway: FakeGateway) => void): Promise<Bench &
 }
 
 describe('discovery', () => {
-  it('finds the gateway with one request that changes nothing', async () => {
+  it('natPmp finds the gateway with one request that changes nothing', async () => {
     const { clock, gateway, found, mapper } = bench()
     await clock.advance(0)
     expect(found).toHaveLength(1)
@@ -103,7 +103,7 @@ describe('discovery', () => {
     expect(gateway.counters['nat-pmp']).toMatchObject({ requests: 1, maps: 0 })
   })
 
-  it('sends nine times, 250 ms apart and doubling, and says after 750 ms that nothing was found so far', async () => {
+  it('natPmp sends nine times with doubling waits, and reports absence after 750 ms', async () => {
     const { clock, gateway, codes } = bench((each) => each.inject({ kind: 'silent' }))
     const sentAt: number[] = []
     for (let seconds = 0; seconds < 130_000; seconds += 250) {
@@ -115,7 +115,7 @@ describe('discovery', () => {
     expect(sentAt).toEqual([0, 250, 750, 1750, 3750, 7750, 15_750, 31_750, 63_750])
   })
 
-  it('names the host that answers in the place of the gateway, and sends no datagram more for it', async () => {
+  it('natPmp reports another host that answers instead of the gateway, and sends it nothing', async () => {
     const { clock, gateway, found, codes } = bench((each) => each.inject({ kind: 'wrong-source', what: 'address' }))
     await clock.advance(800)
     expect(codes()).toEqual(['NO_REPLY'])
@@ -123,13 +123,13 @@ describe('discovery', () => {
     expect(gateway.counters['nat-pmp'].requests).toBe(3)
   })
 
-  it('takes a closed port for absence at once', async () => {
+  it('natPmp reports absence at once for a closed port', async () => {
     const { clock, codes } = bench((each) => each.inject({ kind: 'refuse' }))
     await clock.advance(0)
     expect(codes()).toEqual(['REFUSED'])
   })
 
-  it('hears a router that comes later announce itself, and asks it', async () => {
+  it('natPmp asks a router that announces itself later', async () => {
     const { clock, gateway, found, mapper } = bench((each) => each.inject({ kind: 'refuse' }))
     await clock.advance(0)
     gateway.clearFaults()
@@ -139,7 +139,7 @@ describe('discovery', () => {
     expect(found).toHaveLength(2)
   })
 
-  it('answers a flood of announcements with one question a second', async () => {
+  it('natPmp asks at most once a second during a flood of announcements', async () => {
     const { clock, gateway } = bench()
     await clock.advance(0)
     for (let count = 0; count < 500; count++) gateway.announce()
@@ -147,7 +147,7 @@ describe('discovery', () => {
     expect(gateway.counters['nat-pmp'].requests).toBeLessThanOrEqual(4)
   })
 
-  it('reports a restart that the epoch shows, and a new external address', async () => {
+  it('natPmp reports a restart that the epoch shows, and a new external address', async () => {
     const { clock, gateway, found } = bench((each) => void each, { epochSeconds: 5000 })
     await clock.advance(0)
     await clock.advance(10_000)
@@ -161,7 +161,7 @@ describe('discovery', () => {
     expect(notices).toEqual(['address-changed', 'restarted'])
   })
 
-  it('tells of an announcement once something was granted, whatever epoch it shows', async () => {
+  it('natPmp reports an announcement after a grant, for any epoch', async () => {
     const { clock, gateway, found } = bench((each) => void each, { epochSeconds: 5000 })
     await clock.advance(0)
     const [mapper] = found
@@ -177,7 +177,7 @@ describe('discovery', () => {
 })
 
 describe('a mapping', () => {
-  it('is what was granted, with the external address and the granted lifetime', async () => {
+  it('map resolves to the granted port and lifetime with the external address', async () => {
     const { lease } = await mapped((gateway) =>
       gateway.inject({ kind: 'grant', externalPort: 9999, lifetimeSeconds: 600 })
     )
@@ -185,7 +185,7 @@ describe('a mapping', () => {
     expect(lease.lifetimeMs).toBe(600_000)
   })
 
-  it('is renewed with the port that was assigned, and stays one', async () => {
+  it('renew suggests the assigned port and keeps one mapping', async () => {
     const { clock, gateway, lease } = await mapped()
     await clock.advance(3_600_000)
     const next = await within(clock, lease.renew(call()))
@@ -194,7 +194,7 @@ describe('a mapping', () => {
     expect(gateway.counters['nat-pmp']).toMatchObject({ maps: 1, renewals: 1 })
   })
 
-  it('is released once, however often it is asked', async () => {
+  it('release deletes the mapping once for any number of calls', async () => {
     const { clock, gateway, lease } = await mapped()
     await within(clock, lease.release(call()))
     await within(clock, lease.release(call()))
@@ -202,7 +202,7 @@ describe('a mapping', () => {
     expect(gateway.counters['nat-pmp'].deletes).toBe(1)
   })
 
-  it('is undone within 500 ms where the request is aborted after it has left', async () => {
+  it('map undoes an aborted request within 500 ms', async () => {
     const { clock, gateway, mapper } = bench()
     await clock.advance(0)
     const undo = gateway.inject({ kind: 'silent', carriedOut: true, on: 'nat-pmp', times: 1 })
@@ -218,7 +218,7 @@ describe('a mapping', () => {
     expect(gateway.mappings).toEqual([])
   })
 
-  it.each([4, 5, 9])('whose address is refused with result %i is made all the same, and says so', async (code) => {
+  it.each([4, 5, 9])('map succeeds with a caveat if the external address is refused with result %i', async (code) => {
     const refuse = (each: FakeGateway): void => void each.inject({ kind: 'result', code, opcode: 0 })
     const { clock, gateway, mapper } = bench(refuse)
     await clock.advance(100)
@@ -233,14 +233,14 @@ describe('a mapping', () => {
     expect(gateway.mappings).toEqual([])
   })
 
-  it('is refused with the code of the result', async () => {
+  it('map rejects with the code of the result', async () => {
     const { clock, gateway, mapper } = bench()
     await clock.advance(0)
     gateway.inject({ kind: 'result', code: 2 })
     await expect(within(clock, mapper().map(request, call()))).rejects.toMatchObject({ code: 'NOT_AUTHORIZED' })
   })
 
-  it.each([2, 4, 9])('is asked for at any port, or for an hour, where it is refused with %i', async (code) => {
+  it.each([2, 4, 9])('map requests any port, or one hour, after a refusal with %i', async (code) => {
     const { clock, gateway, mapper } = bench()
     await clock.advance(0)
     gateway.inject({ kind: 'refuses', code, port: 8080 })
@@ -260,26 +260,26 @@ describe('a mapping', () => {
   it.each([
     ['no time', { lifetimeSeconds: 0 }],
     ['no port', { externalPort: 0 }]
-  ])('for %s is an invalid grant', async (_, grant) => {
+  ])('map rejects a grant with %s as GRANT_INVALID', async (_, grant) => {
     const { clock, gateway, mapper } = bench()
     await clock.advance(0)
     gateway.inject({ kind: 'grant', ...grant })
     await expect(within(clock, mapper().map(request, call()))).rejects.toMatchObject({ code: 'GRANT_INVALID' })
   })
 
-  it('for 136 years lasts as long as was asked for', async () => {
+  it('map limits a grant of 136 years to the requested lifetime', async () => {
     const { lease } = await mapped((gateway) => gateway.inject({ kind: 'grant', lifetimeSeconds: 2 ** 32 - 1 }))
     expect(lease.lifetimeMs).toBe(request.lifetimeMs)
   })
 
-  it.each(['address', 'port'] as const)('is not believed from another %s', async (what) => {
+  it.each(['address', 'port'] as const)('map ignores an answer from another %s', async (what) => {
     const { clock, gateway, mapper } = bench()
     await clock.advance(0)
     gateway.inject({ kind: 'wrong-source', what })
     await expect(within(clock, mapper().map(request, call()))).rejects.toMatchObject({ code: 'NO_REPLY' })
   })
 
-  it.each(['empty', 'one-byte', 'oversized', 'random'] as const)('survives %s bytes', async (bytes) => {
+  it.each(['empty', 'one-byte', 'oversized', 'random'] as const)('map ignores %s answers', async (bytes) => {
     const { clock, gateway, mapper } = bench()
     await clock.advance(0)
     gateway.inject({ kind: 'bytes', bytes })
@@ -288,7 +288,7 @@ describe('a mapping', () => {
     })
   })
 
-  it('gets through when the first answers are garbage', async () => {
+  it('map succeeds after garbage answers', async () => {
     const { clock, gateway, mapper } = bench()
     await clock.advance(0)
     gateway.inject({ kind: 'bytes', bytes: 'one-byte', times: 2 })
@@ -299,7 +299,7 @@ describe('a mapping', () => {
 
 describe('an external address that no router can have', () => {
   it.each(['127.0.0.1', '239.1.1.1', '169.254.1.1', '255.255.255.255'])(
-    'is not granted: %s',
+    'map rejects the external address %s as GRANT_INVALID',
     async (externalAddress) => {
       const { clock, gateway, mapper } = bench(undefined, { externalAddress })
       await clock.advance(1000)
@@ -314,7 +314,7 @@ describe('an external address that no router can have', () => {
 
 describe('options', () => {
   it.each([{ gateway: 'router' }, { gateway: '::1' }, { port: 0 }, { port: 65_536 }, { announcementPort: 1.5 }])(
-    '%j is a TypeError at construction',
+    'natPmp throws a TypeError for %j',
     (options) => {
       expect(() => natPmp(options)).toThrow(TypeError)
     }

@@ -8,27 +8,35 @@ import {
 } from '@postern/interface'
 import { type OpenUdp, openUdp } from './udp.js'
 
+/** The options of {@link hearAnnouncements}. */
 export interface AnnouncementsOptions {
-  /** Only what this gateway sends counts. */
+  /** The gateway to listen to; datagrams from other addresses are ignored. */
   readonly gateway: Gateway
+  /** The family of `group`. */
   readonly family: 4 | 6
+  /** The multicast group to join. */
   readonly group: string
+  /** The local UDP port, on which announcements arrive. */
   readonly port: number
-  /** The port a real announcement comes from; without it any will do. */
+  /** The source port of announcements; others are ignored.
+   * @default any port */
   readonly fromPort?: number
+  /** Called with each announcement. */
   readonly heard: (bytes: Uint8Array) => void
-  /** Told, in words for a person, why nothing can be heard.
-   * @default not told */
+  /** Called with the reason, in words for the user, if announcements cannot be received.
+   * @default none */
   readonly unheard?: (reason: NatError) => void
-  /** @default the real {@link openUdp} */
+  /** Opens a socket.
+   * @default the real {@link openUdp} */
   readonly open?: OpenUdp
 }
 
 /**
- * Hears what a gateway multicasts until the signal aborts. What is heard is a hint: anybody on the link can forge it.
+ * Receives the announcements that a gateway multicasts, until the signal aborts. An announcement is only a hint: any
+ * host on the link can forge it.
  *
- * Resolves to false, and hears nothing, where the port belongs to a program that does not share it (on macOS
- * mDNSResponder owns 5350) or the group cannot be joined.
+ * Resolves to true when it listens. Resolves to false, and receives nothing, if a program that does not share the port
+ * owns it (on macOS mDNSResponder owns 5350) or the group cannot be joined. Rejects with the signal's reason.
  */
 export async function hearAnnouncements(options: AnnouncementsOptions, { signal }: CallOptions): Promise<boolean> {
   const { gateway, family, group, port, fromPort, heard, unheard, open = openUdp } = options

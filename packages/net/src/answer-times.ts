@@ -1,25 +1,28 @@
-/** How long a service took for its last answers, and how long it may take for the next one. */
+/** How long a service took for its last answers, and how long to wait for the next one. */
 export interface AnswerTimes {
+  /** Adds the time that one answer took, in ms. */
   note(tookMs: number): void
-  /** The slowest of the last answers, in ms; 0 without any. */
+  /** Returns the longest of the last answer times, in ms; 0 before the first answer. */
   slowestMs(): number
-  /** The fastest of the last answers, in ms: where datagrams are lost, the router is as fast as that. */
+  /** Returns the shortest of the last answer times, in ms; 0 before the first answer. Lost datagrams do not lengthen
+   * it. */
   fastestMs(): number
-  /** How long to wait for one answer, in ms. */
+  /** Returns how long to wait for one answer, in ms. */
   limitMs(): number
-  /** How long to try to undo a request, in ms: three times as long as an answer takes. */
+  /** Returns how long to try to undo a request, in ms: three times the longest answer time, between 2 and 15 s. */
   undoMs(): number
 }
 
-/** A router that takes 10 s for an answer is a slow one, not an absent one. */
+/** The shortest limit for one answer, in ms: a router that takes 10 s to answer is slow, not absent. */
 const minLimitMs = 12_000
 const maxLimitMs = 25_000
 const minUndoMs = 2000
 const maxUndoMs = 15_000
-/** One answer that was lost and sent again must not make a fast router a slow one for ever. */
+/** The number of answer times that are kept. One answer that was lost and sent again must not make a fast router look
+ * slow for ever. */
 const remembered = 4
 
-/** Returns the times of a service that has not answered yet. */
+/** Creates the answer times of a service that has not answered yet. */
 export function createAnswerTimes(): AnswerTimes {
   const last: number[] = []
   const slowestMs = (): number => Math.max(0, ...last)
@@ -36,13 +39,13 @@ export function createAnswerTimes(): AnswerTimes {
   }
 }
 
-/** RFC 6886 §3.1: the first wait, which doubles. */
+/** The first wait of a retransmission schedule, in ms; each further one doubles (RFC 6886 §3.1). */
 const firstWaitMs = 250
 
 /**
- * How long to wait after each sending of a UDP request, in ms (RFC 6886 §3.1): 250 ms at first, doubled each time, until the
- * waits come to `totalMs`. A slow router is asked again as soon as a fast one: that no answer has come does not tell a slow
- * router from a datagram that was lost.
+ * Returns how long to wait after each transmission of a UDP request, in ms (RFC 6886 §3.1): 250 ms at first, doubled
+ * each time, until the waits add up to at least `totalMs`. The first wait is short for slow routers too: a missing
+ * answer does not tell whether the router is slow or the datagram was lost.
  */
 export function waitsFor(totalMs: number): readonly number[] {
   const waits = [firstWaitMs]
@@ -53,7 +56,7 @@ export function waitsFor(totalMs: number): readonly number[] {
   return waits
 }
 
-/** The schedule that lasts longer. */
+/** Returns the schedule with the longer total time. */
 export function longerWaits(one: readonly number[], other: readonly number[]): readonly number[] {
   const sum = (waits: readonly number[]): number => waits.reduce((total, ms) => total + ms, 0)
   return sum(other) > sum(one) ? other : one

@@ -1,10 +1,11 @@
-/** Gateways that are remembered. Forged advertisements can name any number. */
+/** The maximum number of gateways that are remembered. Forged advertisements can name any number. */
 const maxGateways = 64
 
 /**
- * Returns what is made for a gateway, by its address: the same for each search. What lasts beyond a search belongs there. A
- * search that begins anew, after a change of the network for example, must not ask a router that has not answered the one
- * before, and knows how slow the router was. Of more than 64 gateways, the one that was not asked for longest is forgotten.
+ * Returns a function that returns the value for a gateway address, which `make` creates once. It holds the state that
+ * must outlast one search. A new search, after a change of the network for example, must not send to a router that
+ * still owes an answer to the previous one, and needs to know how slow the router was. Keeps 64 gateways, and evicts
+ * the least recently used one.
  */
 export function byGateway<T>(make: () => T): (address: string) => T {
   const known = new Map<string, T>()

@@ -12,11 +12,11 @@ import {
 import { localAddressTowards, type OpenUdp, openUdp } from './udp.js'
 
 /**
- * The gateways that a strategy should ask: the one its `gateway` option names, else the next hops of the network, at most four
- * of a family: each is asked and listened to on sockets of its own.
+ * Returns the gateways of a family that a strategy should ask: the one that its `gateway` option names, otherwise the
+ * next hops of the network. At most four, because each one needs its own sockets.
  *
- * A named gateway that is no next hop (another router, a test's own gateway) is looked up in the kernel's routes.
- * Rejects with `UNREACHABLE` if there is no way to it.
+ * The local address for a named gateway that is not a next hop (another router, or the gateway of a test) comes from
+ * the routing table of the kernel. Rejects with `UNREACHABLE` if there is no route to it, or with the signal's reason.
  */
 export async function chooseGateways(
   network: Network,
@@ -34,7 +34,7 @@ export async function chooseGateways(
   return [{ address: named, interface: interfaceOf(localAddress) ?? '', localAddress }]
 }
 
-/** The interface that holds a local address. */
+/** Returns the name of the interface that has a local address; undefined if none has it. */
 export function interfaceOf(localAddress: string): string | undefined {
   const wanted = canonicalAddress(localAddress)
   const holds = ([, held = []]: [string, { address: string }[] | undefined]): boolean =>

@@ -4,42 +4,46 @@ import { readFile } from 'node:fs/promises'
 import { anySignal, type CallOptions, type Clock, familyOf, type NatError, natError } from '@postern/interface'
 import { addHandle } from './handles.js'
 
+/** The options of {@link isOnFirstHop}. */
 export interface FirstHopOptions {
   readonly clock: Clock
-  /** How many ICMP "time exceeded" messages this host has received; undefined where the system does not tell.
+  /** Resolves to the number of ICMP "time exceeded" messages that this host has received; undefined if the system does
+   * not tell.
    * @default `/proc/net/snmp` */
   readonly timeExceeded?: () => Promise<number | undefined>
-  /** Sends so many datagrams that no router hands on, and listens until the signal aborts. Resolves to whether the address
-   * refused one.
+  /** Sends `count` datagrams that the first router does not forward, and listens until the signal aborts. Resolves to
+   * whether the address refused one of them.
    * @default real sockets with a TTL of 1 */
   readonly probe?: (address: string, count: number, call: CallOptions) => Promise<boolean>
-  /** A whole number from 0 up to, and without, the bound. A neighbour must not be able to tell it beforehand.
+  /** Returns an integer from 0 up to `bound`, exclusive. A host on the link must not be able to predict it.
    * @default that of `node:crypto` */
   readonly random?: (bound: number) => number
 }
 
-/** Linux answers a host with six such messages at once, and with one a second after that (icmp_ratelimit). */
+/** The number of datagrams in the first and in the second round. A Linux router sends at most six ICMP errors to a host
+ * at once, and then one per second (icmp_ratelimit). */
 const datagrams = { first: 5, again: 3 } as const
-/** How many windows the datagrams are spread over, and how many of these stay empty at least. */
+/** The number of time windows that the datagrams are spread over, and the minimum number of these that stay empty. */
 const windows = 6
 const minSilent = 2
-/** Each window is one of these, chosen at random, in ms. */
+/** The range from which the length of each window is chosen at random, in ms. */
 const window = { minMs: 50, maxMs: 80 } as const
-/** Until the router answers as many again, in ms. */
+/** The pause before the second round, in ms, after which a rate-limited router answers again. */
 const pauseMs = 2200
 
 /**
- * Whether an IPv4 address is the next hop's own, found out with a handful of datagrams that no router hands on (TTL 1).
+ * Resolves to whether an IPv4 address belongs to the next hop itself. Sends a few datagrams with a TTL of 1, which the
+ * next hop does not forward.
  *
- * A router answers for its own address, or is silent; for an address beyond it, it answers that the time to live is
- * exceeded (RFC 1812 §5.2.7.3). `held`: the address itself answered. `beyond`: it lies behind the next hop, so the router
- * that claimed it has another NAT before it, or lies. `unknown`: neither was seen. Only Linux tells how many of those
- * messages came in, so `beyond` is found nowhere else. Rejects with the signal's reason.
+ * A router answers for its own address, or is silent. For an address behind it, it answers that the time to live is
+ * exceeded (RFC 1812 §5.2.7.3). `held`: the address itself answered. `beyond`: the address lies behind the next hop, so
+ * the router that claimed it is behind another NAT, or lies. `unknown`: neither was observed. Only Linux counts those
+ * messages, so other systems never return `beyond`. Rejects with the signal's reason.
  *
- * The count says nothing of where a message came from, and any host of the link can forge them. So the datagrams are spread
- * over windows of random length in a random way, some of which stay empty, and the count must fit in each: as many
- * messages as datagrams, and none in the empty ones. Where it does, the same is done once more, in another way, some
- * seconds later. Whatever does not fit, once, is `unknown`.
+ * The counter does not tell where a message came from, and any host on the link can forge messages. So the datagrams
+ * are spread at random over windows of random length, some of which stay empty, and the count must match in each
+ * window: as many messages as datagrams, and none in an empty window. If all windows match, the test is repeated a few
+ * seconds later with another distribution. A single mismatch gives `unknown`.
  */
 export async function isOnFirstHop(
   address: string,
@@ -80,7 +84,8 @@ async function countAnswers(
   return 'beyond'
 }
 
-/** How many datagrams each window gets. The first has one, since most routers answer for their own address at once. */
+/** Returns the number of datagrams for each window. The first window has at least one, because most routers answer for
+ * their own address at once. */
 function spread(total: number, random: (bound: number) => number): readonly number[] {
   const counts: number[] = Array.from({ length: windows }, (_, index) => (index === 0 ? 1 : 0))
   const silent = new Set<number>()
@@ -95,9 +100,9 @@ function spread(total: number, random: (bound: number) => number): readonly numb
 
 const randomBelow = (bound: number): number => randomInt(bound)
 
-/** Doubts an external address that lies beyond the router which claims it: another router translates before it, or it
- * lies. What it gives is the `doubt` of `createTraversal`; it resolves to undefined where nothing speaks against the
- * address. */
+/** Creates the `doubt` option of `createTraversal`. The function resolves to `DOUBLE_NAT` for an external address that
+ * lies behind the router that claims it (the router is behind another NAT, or lies), and to undefined if nothing
+ * contradicts the claim. It rejects with the signal's reason. */
 export const doubtBeyondFirstHop =
   (clock: Clock): ((address: string, call: CallOptions) => Promise<NatError | undefined>) =>
   async (address, call) => {
@@ -105,7 +110,8 @@ export const doubtBeyondFirstHop =
     return natError('DOUBLE_NAT', `the router says that ${address} is its own, but that address lies beyond it`)
   }
 
-/** `Icmp: … InTimeExcds …` names the columns, the next such line has the values. */
+/** Parses the number of received "time exceeded" messages from `/proc/net/snmp`: the first `Icmp:` line names the
+ * columns, the second has the values. Undefined if there is none. */
 export function parseTimeExceeded(snmp: string): number | undefined {
   const [names, values] = snmp
     .split('\n')
@@ -124,12 +130,13 @@ const readTimeExceeded = async (): Promise<number | undefined> => {
   }
 }
 
-/** traceroute's ports: routers expect such datagrams, and no service of theirs is there. */
+/** The first of the ports that traceroute uses: routers expect such datagrams, and run no services on these ports. */
 const firstPort = 33_434
 const ports = 100
 const maxBytes = 32
 
-/** One socket a datagram, so that a refusal is the answer to it. Ends with the first. Ports and bytes are others each time. */
+/** Sends each datagram from its own socket, so that a refusal can be matched to it. Resolves to true at the first
+ * refusal. Ports and contents are random. */
 async function probeWithSockets(address: string, count: number, { signal }: CallOptions): Promise<boolean> {
   const sockets = Array.from({ length: count }, () => createSocket('udp4'))
   const leaveLists = sockets.map(addHandle)
@@ -142,8 +149,8 @@ async function probeWithSockets(address: string, count: number, { signal }: Call
           if ('code' in error && error.code === 'ECONNREFUSED') resolve(true)
         }
         socket.on('error', failed)
-        // Called with an error where there is no way to the address (any more), and after the socket was closed: what a
-        // callback throws ends the process.
+        // The callback gets an error if there is no route to the address, and is also called after the socket was
+        // closed. It must not throw: that would end the process.
         socket.connect(firstPort + randomInt(ports), address, (error?: Error) => {
           if (error !== undefined || isOver) return
           socket.setTTL(1)

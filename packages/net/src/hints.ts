@@ -1,20 +1,23 @@
 import type { CallOptions, Clock } from '@postern/interface'
 
-/** Announcements are answered with at most one question in this time, however many arrive. */
+/** The pause after each question, in ms: however many announcements arrive, at most one question is sent in this
+ * time. */
 const spacingMs = 1000
 
-/** Turns hints, which any host of the link can forge, into questions to the device that they claim to come from. */
+/** Answers hints, which any host on the link can forge, with questions to the device that they seem to come from. */
 export interface Hints {
+  /** Takes a hint. Starts a question, or makes one follow the question that is running. */
   take(): void
   /** Resolves when no question is being asked. */
   settled(): Promise<void>
 }
 
 /**
- * Asks once per burst of hints: one question at a time, spaced, with at most one more waiting. Stops with the signal.
+ * Asks one question for each burst of hints: one at a time, with a pause after each, and at most one more waiting.
+ * Stops when the signal aborts.
  *
- * `failed` gets what a question rejects with, and no question follows. A question that can fail in the ordinary course of
- * events must catch that itself.
+ * If a question rejects, `failed` gets the error and no more questions are asked. A question that may fail in normal
+ * operation must catch that itself.
  */
 export function spacedHints(
   ask: () => Promise<unknown>,
@@ -30,7 +33,7 @@ export function spacedHints(
       while (again && !signal.aborted) {
         again = false
         await ask()
-        // An abort ends the pause early; the loop then ends by itself.
+        // An abort ends the pause early, and the loop condition then ends the loop.
         await clock.sleep(spacingMs, { signal }).catch(() => undefined)
       }
     } catch (error) {

@@ -3,48 +3,58 @@ import { createRequire } from 'node:module'
 import { type CallOptions, type Clock, isNatError, natError } from '@postern/interface'
 import { addHandle } from './handles.js'
 
-/** Not imported: as an ES module `node:http` brings in the whole of Node's fetch, for a getter that nobody uses, which takes
- * eight times as long as all the rest of it. */
+/** Loads `node:http` with `require`. An import of it as an ES module evaluates a getter that loads Node's whole fetch,
+ * which takes eight times as long as everything else. */
 const http = (): typeof Http => createRequire(import.meta.url)('node:http')
 
-/** Answers of the kind 1xx before the one that counts (RFC 9110 §15.2). Nothing bounds their number, and no body their size. */
+/** The maximum number of interim responses (1xx) before the final one. RFC 9110 §15.2 does not limit them, and
+ * `maxBytes` does not count them. */
 const maxInformational = 4
 
-/** Why what serves one exchange ends with it. Made once: an abort without a reason makes a new error with its stack. */
+/** The reason with which timers and sockets of an exchange are aborted at its end. Created once: an abort without a
+ * reason creates a new error with a stack trace. */
 const over = new Error('the exchange is over')
 
+/** One HTTP request, and the bounds on its response. */
 export interface HttpExchange {
   readonly url: URL
-  /** @default 'GET' */
+  /** The request method.
+   * @default 'GET' */
   readonly method?: 'GET' | 'POST'
+  /** Additional request headers. `Host`, `Connection` and `Content-Length` are set already. */
   readonly headers?: Readonly<Record<string, string>>
+  /** The request body.
+   * @default none */
   readonly body?: string
-  /** Our own address, where it matters which one the peer sees.
+  /** The local address to connect from, if it matters which one the peer sees.
    * @default the kernel's choice */
   readonly localAddress?: string
-  /** The address that is connected to, with its zone if it needs one, where that is not the host of the URL: a link-local
-   * address has no place in a URL.
+  /** The address to connect to, with its zone if it needs one, if that is not the host of the URL: a URL cannot contain
+   * a link-local address with a zone.
    * @default the host of the URL */
   readonly connectTo?: string
-  /** A larger body is an error, and no more of it is read. */
+  /** The maximum size of the response body. A larger one is not read to its end, and gives `REPLY_TOO_LARGE`. */
   readonly maxBytes: number
-  /** Whether a body is whole although the peer closed before the length that it gave.
-   * @default it is not: `MALFORMED_REPLY` */
+  /** Returns whether a body is complete although the peer closed the connection before the announced length.
+   * @default it never is: `MALFORMED_REPLY` */
   readonly isWhole?: (body: Uint8Array) => boolean
-  /** For the whole exchange, from connecting to the last byte, in ms. */
+  /** The limit for the whole exchange, from connecting to the last byte, in ms. */
   readonly timeoutMs: number
   readonly clock: Clock
 }
 
+/** An HTTP response. */
 export interface HttpReply {
   readonly status: number
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: Uint8Array
 }
 
-/** One bounded HTTP exchange on a connection of its own: nothing is followed, nothing unpacked, nothing kept open.
+/** Makes one bounded HTTP exchange on its own connection. Follows no redirects, decompresses nothing, and closes the
+ * connection.
  *
- * Rejects with `REFUSED`, `UNREACHABLE`, `NO_REPLY` (the deadline), `REPLY_TOO_LARGE`, `MALFORMED_REPLY`, or the signal's reason. */
+ * Rejects with `REFUSED`, `UNREACHABLE`, `NO_REPLY` (the time limit), `REPLY_TOO_LARGE`, `MALFORMED_REPLY`, or with the
+ * signal's reason. */
 export type ExchangeHttp = (exchange: HttpExchange, call: CallOptions) => Promise<HttpReply>
 
 /** {@link ExchangeHttp} with real sockets. */
@@ -80,7 +90,7 @@ function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpRepl
       ...(connectTo === undefined ? {} : { hostname: connectTo }),
       agent: new Agent({ keepAlive: false }),
       maxHeaderSize: 8192,
-      // Routers put blanks before colons and leave out carriage returns.
+      // Some routers send spaces before colons, or omit carriage returns.
       insecureHTTPParser: true,
       headers: {
         Host: url.host,
@@ -90,7 +100,7 @@ function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpRepl
       }
     })
     let isComplete = (): boolean => false
-    // What comes behind the length that a router gave is no part of the answer, which is on its way to its reader.
+    // Some routers send more bytes than the announced length. The response is complete then, so ignore the parse error.
     outgoing.on('error', (error) => isComplete() || reject(error))
     outgoing.on('socket', (socket) => socket.once('close', addHandle(socket)))
     let informational = 0

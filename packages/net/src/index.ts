@@ -1,6 +1,6 @@
 /**
- * What NAT traversal needs of a network: gateways and routes, UDP requests with retransmission on connected sockets,
- * bounded HTTP exchanges, and a watcher that tells when any of it changes.
+ * The network functions that NAT traversal needs: gateways and routes, UDP requests with retransmission on connected
+ * sockets, bounded HTTP exchanges, and a watcher that reports changes of the network.
  *
  * @packageDocumentation
  */

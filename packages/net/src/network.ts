@@ -27,17 +27,20 @@ export type Interfaces = Readonly<
   >
 >
 
+/** The sources of {@link findNetwork}, replaceable for tests. */
 export interface FindNetworkOptions {
-  /** @default what this platform's own tools or files say; none on other platforms than Linux, macOS and Windows */
+  /** Resolves to the default routes.
+   * @default the tools or files of this platform; none on platforms other than Linux, macOS and Windows */
   readonly findRoutes?: FindRoutes
-  /** @default `os.networkInterfaces` */
+  /** Returns the network interfaces.
+   * @default `os.networkInterfaces` */
   readonly interfaces?: () => Interfaces
-  /** IPv6 addresses that are not for incoming connections (temporary, deprecated, tentative).
-   * @default what /proc says on Linux, none elsewhere */
+  /** Resolves to the IPv6 addresses that are not for incoming connections (temporary, deprecated, tentative).
+   * @default those in /proc on Linux, none elsewhere */
   readonly findUnfit?: () => Promise<ReadonlySet<string>>
-  /** Our own address as the kernel picks it for the internet of a family; undefined where it would not send. Sees policy
-   * routing, which no table of default routes shows. Sends nothing.
-   * @default asked of the kernel */
+  /** Resolves to the source address that the kernel chooses for the internet of a family; undefined if it has no route.
+   * This follows policy routing, which the table of default routes does not show. Sends nothing.
+   * @default asks the kernel */
   readonly findSource?: (family: Family) => Promise<string | undefined>
 }
 
@@ -47,15 +50,16 @@ const platformRoutes: Readonly<Record<string, FindRoutes | undefined>> = {
   win32: windowsRoutes
 }
 
-/** Addresses that nobody has (RFC 5737, RFC 3849): what is routed like them is routed like the internet. */
+/** Documentation addresses (RFC 5737, RFC 3849), which no host has. The kernel routes them like any address of the
+ * internet. */
 const somewhere: Readonly<Record<Family, string>> = { 4: '198.51.100.1', 6: '2001:db8::1' }
 
 /**
- * Where this host stands: its default routes, IPv4 before IPv6 and the lowest metric first, and its addresses, without
- * loopback and link-local ones. At most {@link maxGatewaysPerFamily} routes of each family.
+ * Resolves to the network position of this host: its default routes, IPv4 before IPv6 and the lowest metric first, and
+ * its addresses, without loopback and link-local ones. At most {@link maxGatewaysPerFamily} routes of each family.
  *
- * Rejects with the signal's reason, with `NOT_PERMITTED` where the runtime does not let this program look, or with what a
- * platform's own tool fails with.
+ * Rejects with the signal's reason, with `NOT_PERMITTED` if the runtime does not let this program inspect the network,
+ * or with the error of the platform's tool.
  */
 export async function findNetwork(call: CallOptions, options: FindNetworkOptions = {}): Promise<Network> {
   try {
@@ -88,7 +92,7 @@ async function look(call: CallOptions, options: FindNetworkOptions): Promise<Net
   return { gateways: boundGateways(gateways), addresses }
 }
 
-/** Only so many routes are looked at closely: a neighbour can forge thousands of router advertisements. */
+/** Returns at most four routes of each interface: a host on the link can forge thousands of router advertisements. */
 function firstOfEachInterface(ordered: readonly Route[]): readonly Route[] {
   const counts = new Map<string, number>()
   return ordered.filter(({ interface: link }) => {
@@ -98,7 +102,7 @@ function firstOfEachInterface(ordered: readonly Route[]): readonly Route[] {
   })
 }
 
-/** Asks the kernel, unless this host has no address of the family that could be the answer. */
+/** Asks the kernel for the source address, unless this host has no usable address of the family. */
 async function sourceOf(family: Family, held: Interfaces, call: CallOptions): Promise<string | undefined> {
   const candidates = Object.values(held).flatMap((each = []) => each)
   const useful = ({ address, internal }: (typeof candidates)[number]): boolean =>
@@ -122,8 +126,8 @@ function gatewayOf(route: Route, held: Interfaces, unfit: ReadonlySet<string | u
   ]
 }
 
-/** Where policy routing sends the internet's packets out of another interface than the first default route says, that
- * one comes first: its next hop is in a table that cannot be read, so it counts as having none. */
+/** Puts the interface that policy routing uses for the internet first, if it is not the interface of the first default
+ * route. Its next hop is in a routing table that is not read, so the gateway counts as having none. */
 function viaPolicy(found: readonly Gateway[], source: string | undefined, held: Interfaces): readonly Gateway[] {
   if (source === undefined || classOf(source) === 'loopback') return found
   const link =
@@ -136,7 +140,7 @@ function viaPolicy(found: readonly Gateway[], source: string | undefined, held: 
   return [{ address, interface: link, localAddress: source }, ...found]
 }
 
-/** An address in its short form, with its zone. */
+/** Returns the short form of an address, with its zone. */
 function compact(address: string): string {
   const [bare = '', zone] = address.split('%')
   const short = canonicalAddress(bare) ?? bare

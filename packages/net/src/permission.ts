@@ -1,9 +1,8 @@
 import { type NatError, natError } from '@postern/interface'
 
 /**
- * Returns `NOT_PERMITTED` where an error says that the runtime itself refuses, whatever the system would allow: Deno without
- * a permission, Node.js with `--permission`. Their messages name what is refused, and Deno's the flag. Undefined for all
- * other errors.
+ * Returns a `NOT_PERMITTED` error if the runtime itself refused access: Deno without a permission, or Node.js with
+ * `--permission`. Their messages name the missing permission. Returns undefined for all other errors.
  */
 export function notPermitted(error: unknown): NatError | undefined {
   if (!(error instanceof Error)) return undefined
@@ -12,7 +11,7 @@ export function notPermitted(error: unknown): NatError | undefined {
   const flags = isNode ? 'node --permission --allow-fs-read=*' : 'deno run --allow-all'
   return natError(
     'NOT_PERMITTED',
-    `the runtime does not let this program look at the network (${error.message}): start it with ${flags}`,
+    `the runtime does not let this program inspect the network (${error.message}): start it with ${flags}`,
     { cause: error }
   )
 }

@@ -1,52 +1,59 @@
 import type { Clock } from '@postern/interface'
 import { type Prefixes, prefixesOf } from './prefixes.js'
 
-/** What is counted together: all of one kind, those of a network, a subnet, an IP address, or of one peer. */
+/** The level at which places are counted: all places, those of a network, of a subnet, of an IP address, or of a
+ * peer. */
 export type PlaceLevel = 'peer' | 'ip' | 'subnet' | 'network' | 'total'
 
-/** How many places there are in all, and how many of them each prefix and each peer may hold. Absent: no bound of its own. */
+/** The total number of places, and the maximum for each prefix and each peer. Absent: no separate limit. */
 export interface PlaceLimits {
+  /** All places. */
   readonly total: number
-  /** Of a /16 of IPv4, or a /32 of IPv6. */
+  /** For each /16 of IPv4, or /32 of IPv6. */
   readonly network?: number
-  /** Of a /24 of IPv4, or a /48 of IPv6. */
+  /** For each /24 of IPv4, or /48 of IPv6. */
   readonly subnet?: number
-  /** Of an IPv4 address, or a /64 of IPv6. */
+  /** For each IPv4 address, or /64 of IPv6. */
   readonly ip?: number
-  /** Of a peer id. */
+  /** For each peer id. */
   readonly peer?: number
 }
 
-/** What takes a place. */
+/** The remote party that takes a place. */
 export interface Party {
-  /** IP address. */
+  /** Its IP address. */
   readonly address: string
+  /** Its peer id, if it is a libp2p peer. */
   readonly peer?: string
 }
 
-/** The level that has no place left; `address` for text that is no IP address. */
+/** The level that has no free place; `address` if the text is not an IP address. */
 export type PlaceRefusal = PlaceLevel | 'address'
 
 /**
- * A bounded number of places, shared between prefixes.
+ * A limited number of places, shared fairly between address prefixes.
  *
- * A prefix may hold as many places as its own bound, and no more than are free in the prefix around it. So one IP
- * address never gets more than half of the places of its subnet, two get a third each, and a prefix that holds nothing
- * finds a place as long as there is one. The bound of a peer id stands alone, since peer ids cost nothing.
+ * A prefix may hold at most its own limit, and at most as many places as are free in the enclosing prefix. So one IP
+ * address never gets more than half of the places of its subnet, and two get at most a third each. A prefix that holds
+ * no place always finds one while any is free. The limit of a peer id is independent of this, because peer ids cost
+ * nothing.
  */
 export interface Places<Member> {
-  /** Places that are taken. */
+  /** The number of places that are taken. */
   readonly used: number
-  /** Returns why there is no place for a party, or undefined where there is one. Takes nothing. */
+  /** Returns the level at which there is no place for a party, or undefined if there is one. Does not take it. */
   findRefusal(party: Party): PlaceRefusal | undefined
-  /** Takes a place, or returns why there is none. A member that has a place already gives that one up if it gets one. */
+  /** Takes a place, or returns the level at which there is none. A member that already has a place gives that one up if
+   * it gets the new one. */
   take(member: Member, party: Party): PlaceRefusal | undefined
-  /** Gives a place back. Idempotent. */
+  /** Gives the place of a member back. Idempotent. */
   free(member: Member): void
+  /** Returns whether a member has a place. */
   has(member: Member): boolean
   /**
-   * Returns the member to remove so that a refused party gets a place: of those that `mayGo`, the oldest of the prefix
-   * that holds most. Returns undefined if no prefix holds more than the one of the refused party does.
+   * Returns the member to remove so that a refused party gets a place: the oldest member for which `mayGo` returns
+   * true, of the prefix that holds the most places. Returns undefined if no prefix holds more than the prefix of the
+   * refused party.
    */
   findVictim(party: Party, refusal: PlaceRefusal, mayGo: (member: Member) => boolean): Member | undefined
 }
@@ -57,19 +64,19 @@ interface Taken {
 
 type Keys = Readonly<Record<PlaceLevel, string>>
 
-/** Narrowest first: the order in which the prefixes lie in each other. */
+/** The prefix levels, narrowest first; each one contains the one before. */
 const prefixLevels = ['ip', 'subnet', 'network', 'total'] as const
 
-/** Throws a TypeError for a bound that is not a whole number of 1 or more. */
+/** Creates {@link Places}. Throws a TypeError for a limit that is not a positive integer. */
 export function createPlaces<Member>(limits: PlaceLimits): Places<Member> {
   for (const [level, limit] of Object.entries(limits)) {
     if (!Number.isInteger(limit) || limit < 1)
       throw new TypeError(`the bound of ${level} is not a whole number of 1 or more: ${limit}`)
   }
   const levels = prefixLevels.filter((level) => limits[level] !== undefined)
-  /** In the order in which they came. */
+  /** The members, oldest first. */
   const members = new Map<Member, Taken>()
-  /** The members by each key. Keys of no member are removed, so that the index is never larger than the limits. */
+  /** The members of each key. Keys without members are removed, so that the limits also bound the index. */
   const index = new Map<string, Set<Member>>()
   const held = (keys: Keys, level: PlaceLevel): number => index.get(keys[level])?.size ?? 0
 
@@ -82,7 +89,7 @@ export function createPlaces<Member>(limits: PlaceLimits): Places<Member> {
     if (hasPeer && held(keys, 'peer') >= (limits.peer ?? Number.POSITIVE_INFINITY)) return 'peer'
     const full = levels.find((level) => held(keys, level) >= (limits[level] ?? 0))
     if (full !== undefined) return full
-    // No more than what is free around it.
+    // A prefix may not hold more places than are free in the enclosing one.
     return levels.find((level, at) => {
       const inner = levels[at - 1]
       return inner !== undefined && held(keys, inner) >= (limits[level] ?? 0) - held(keys, level)
@@ -130,14 +137,14 @@ export function createPlaces<Member>(limits: PlaceLimits): Places<Member> {
       const keys = keysOf(party)
       if (keys === undefined || refusal === 'address') return undefined
       const isPrefix = refusal !== 'peer'
-      /** Widest first. Those of one IP address, or one peer, are alike but for their age. */
+      /** Widest first. Members of one IP address, or of one peer, differ only in age. */
       const compared = isPrefix ? prefixLevels.slice(0, prefixLevels.indexOf(refusal)).toReversed() : []
       const sizes = (of: Keys): readonly number[] => compared.map((level) => held(of, level))
       let best: { readonly member: Member; readonly sizes: readonly number[] } | undefined
       for (const member of index.get(keys[refusal]) ?? []) {
         const of = members.get(member)?.keys
         if (of === undefined) continue
-        // The first prefix in which they differ decides. Those of one IP address replace each other.
+        // The widest prefix in which the two differ decides. Members of the same IP address may replace each other.
         const apart = compared.find((level) => of[level] !== keys[level])
         if (apart !== undefined && held(of, apart) <= held(keys, apart)) continue
         const its = sizes(of)
@@ -168,18 +175,19 @@ function compare(one: readonly number[], other: readonly number[]): number {
   return 0
 }
 
-/** A bounded number of events in a time, shared between prefixes as {@link Places} are. */
+/** A limited number of events within a time window, shared between prefixes like {@link Places}. */
 export interface Rate {
-  /** Returns why an event would be one too many, or undefined. Counts nothing. */
+  /** Returns the level at which another event would exceed a limit, or undefined. Does not count an event. */
   findRefusal(party: Party): PlaceRefusal | undefined
-  /** Counts an event, or returns why it is one too many. */
+  /** Counts an event, or returns the level at which it would exceed a limit. */
   take(party: Party): PlaceRefusal | undefined
 }
 
-/** Throws a TypeError for a bound that is not a whole number of 1 or more. */
+/** Creates a {@link Rate} that counts the events of the last `windowMs`. Throws a TypeError for a limit that is not a
+ * positive integer. */
 export function createRate(limits: PlaceLimits, windowMs: number, clock: Clock): Rate {
   const places = createPlaces<object>(limits)
-  /** In the order in which they end. What is refused is not remembered. */
+  /** The counted events, in the order in which they leave the window. Refused events are not stored. */
   const taken: { readonly event: object; readonly endsMs: number }[] = []
 
   function forgetEnded(nowMs: number): void {

@@ -1,21 +1,21 @@
 import { canonicalAddress, familyOf } from '@postern/interface'
 
-/** The prefixes that hold an address, narrowest first, each as a key to count by. */
+/** The prefixes that contain an address, narrowest first. Each is a key for counting. */
 export interface Prefixes {
-  /** What one customer has: an IPv4 address, or a /64 of IPv6. */
+  /** The prefix of one customer: an IPv4 address, or a /64 of IPv6. */
   readonly ip: string
-  /** What one site or a small host provider has: a /24 of IPv4, or a /48 of IPv6. */
+  /** The prefix of one site or of a small hosting provider: a /24 of IPv4, or a /48 of IPv6. */
   readonly subnet: string
-  /** What one network has: a /16 of IPv4, or a /32 of IPv6. */
+  /** The prefix of one network: a /16 of IPv4, or a /32 of IPv6. */
   readonly network: string
 }
 
 /**
- * Returns the prefixes that hold an IP address; undefined for text that is no IP address.
+ * Returns the prefixes that contain an IP address; undefined for text that is not an IP address.
  *
- * An IPv6 address that carries the IPv4 address of its host counts as that one: IPv4-mapped (RFC 4291 §2.5.5.2), NAT64
- * (RFC 6052, RFC 8215), 6to4 (RFC 3056) and Teredo (RFC 4380 §4). The owner of one IPv4 address would have 65,536
- * prefixes of length 64 otherwise.
+ * An IPv6 address that embeds the IPv4 address of its host counts as that IPv4 address: IPv4-mapped (RFC 4291
+ * §2.5.5.2), NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056) and Teredo (RFC 4380 §4). Otherwise the owner of one IPv4
+ * address would have 65,536 prefixes of length 64.
  */
 export function prefixesOf(address: string): Prefixes | undefined {
   const plain = canonicalAddress(address)
@@ -45,7 +45,7 @@ function groupsOf(address: string): readonly number[] {
   return [...before, ...Array.from({ length: 8 - before.length - after.length }, () => 0), ...after]
 }
 
-/** The last 32 bits may be written in decimal (RFC 5952 §5). */
+/** Parses groups between colons. The last 32 bits may be written in decimal (RFC 5952 §5). */
 function partsOf(text: string): readonly number[] {
   if (text === '') return []
   return text.split(':').flatMap((part) => {
@@ -57,10 +57,10 @@ function partsOf(text: string): readonly number[] {
 
 function carriedAddress(groups: readonly number[]): string | undefined {
   const [a = 0, b = 0, c = 0, , , , y = 0, z = 0] = groups
-  // 64:ff9b::/96, and 64:ff9b:1::/48 for translators of one's own.
+  // NAT64: 64:ff9b::/96, and 64:ff9b:1::/48 for local translators.
   if (a === 0x64 && b === 0xff9b && (c === 1 || groups.slice(2, 6).every((group) => group === 0))) return dotted(y, z)
   if (a === 0x2002) return dotted(b, c)
-  // Teredo: the address is inverted, so that NATs do not translate it.
+  // Teredo: the bits of the address are inverted, so that NATs do not translate it.
   if (a === 0x2001 && b === 0) return dotted(y ^ 0xffff, z ^ 0xffff)
   return undefined
 }

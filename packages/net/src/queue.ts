@@ -1,10 +1,11 @@
 import type { CallOptions } from '@postern/interface'
 
-/** Waits for its turn, then does it. Rejects at once, without a turn, if it is aborted while it waits; an abort during the
- * turn is the turn's own matter. */
+/** Calls `turn` when all earlier turns have settled, and settles with its result. Rejects immediately with the signal's
+ * reason, without calling `turn`, if the signal aborts while it waits. An abort during `turn` is for `turn` to
+ * handle. */
 export type Queue = <T>(turn: () => Promise<T>, call: CallOptions) => Promise<T>
 
-/** One at a time, in the order in which they came. */
+/** Creates a queue that runs one turn at a time, in the order of the calls. */
 export function createQueue(): Queue {
   let last: Promise<unknown> = Promise.resolve()
   return async <T>(turn: () => Promise<T>, { signal }: CallOptions): Promise<T> => {

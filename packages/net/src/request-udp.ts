@@ -2,46 +2,55 @@ import { type CallOptions, canonicalAddress, type Clock, isNatError, type NatErr
 import { createSprayGuard } from './spray-guard.js'
 import { type OpenUdp, openUdp, type SocketAddress, type UdpOptions, type UdpSocket } from './udp.js'
 
-/** Why what serves one request ends with it. Made once: an abort without a reason makes a new error with its stack. */
+/** The reason with which timers and sockets of a request are aborted at its end. Created once: an abort without a
+ * reason creates a new error with a stack trace. */
 const over = new Error('the request is over')
-/** A guessable answer within this time after a sending, in ms, is accepted at once. */
+/** A guessable answer that arrives within this time after a transmission, in ms, is accepted at once. */
 const promptMs = 50
-/** A later one is accepted when no forged answer was heard for this time, in ms. */
+/** A guessable answer that arrives later is accepted if no forged answer arrives within this time, in ms. */
 const holdMs = 250
 
 type Handlers = Pick<UdpOptions, 'onMessage' | 'onError'>
 
+/** A UDP request, and how its answer is recognised. */
 export interface UdpRequest<T> {
+  /** Where the request is sent. */
   readonly remote: SocketAddress
+  /** The family of `remote`. */
   readonly family: 4 | 6
-  /** Our own address, where it matters which one the peer sees. */
+  /** The local address to send from, if it matters which one the peer sees.
+   * @default the kernel's choice */
   readonly localAddress?: string
+  /** The request. */
   readonly bytes: Uint8Array
-  /** How long to wait after each sending, in ms: as many sendings as there are entries. */
+  /** How long to wait after each transmission, in ms. There are as many transmissions as entries. */
   readonly waitsMs: readonly number[]
-  /** The answer in these bytes. Undefined where they answer something else: the wait goes on. It goes on after a thrown
-   * `MALFORMED_REPLY` too, which is then the error if nothing better comes. Every other throw ends the request. */
+  /** Returns the answer in a datagram, or undefined if the datagram answers something else; the request then keeps
+   * waiting. It also keeps waiting if this throws `MALFORMED_REPLY`, and rejects with that if no valid answer follows.
+   * Any other error ends the request. */
   readonly match: (bytes: Uint8Array) => T | undefined
   readonly clock: Clock
-  /** Whether an answer holds nothing that only its peer can know, such as a nonce: another host on the link may then send
-   * answers in the peer's name to every port. Where that is noticed the request ends with `UNTRUSTED_REPLY`.
+  /** Set if answers contain no secret, such as a nonce. Another host on the link can then send forged answers to every
+   * port in the name of the peer. If the request detects that, it rejects with `UNTRUSTED_REPLY`.
    * @default false */
   readonly isGuessable?: boolean
-  /** Is told the address of another host that answers in the place of the peer: a router with several addresses may send from
-   * another one than it was asked at. Such an answer is none. To hear it, every sending but the first leaves from a socket
-   * that is not connected.
-   * @default no other host is heard */
+  /** Called with the address of another host that answers instead of the peer: a router with several addresses may
+   * answer from another one. Such an answer is not accepted. To receive it, every transmission but the first uses a
+   * socket that is not connected.
+   * @default answers of other hosts are not received */
   readonly elsewhere?: ((address: string) => void) | undefined
-  /** @default the real {@link openUdp} */
+  /** Opens a socket.
+   * @default the real {@link openUdp} */
   readonly open?: OpenUdp
 }
 
 /**
- * Sends a request on a connected socket of its own (a random source port, nobody else's datagrams) until it is answered.
+ * Sends a request on its own connected socket (with a random source port, and without datagrams of other hosts), and
+ * repeats it until it is answered. Resolves with what `match` returned.
  *
- * Rejects with `NO_REPLY` after the last wait, `REFUSED` when the port is closed, `UNREACHABLE` when nothing can be
- * sent, `UNTRUSTED_REPLY` when answers seem to be forged, what `match` threw, or the signal's reason. Every socket is closed
- * whichever way it ends.
+ * Rejects with `NO_REPLY` after the last wait, `REFUSED` if the port is closed, `UNREACHABLE` if nothing can be sent,
+ * `UNTRUSTED_REPLY` if answers seem to be forged, the error that `match` threw, or the signal's reason. Always closes
+ * its sockets.
  */
 export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOptions): Promise<T> {
   const { remote, family, localAddress, bytes, waitsMs, match, clock, isGuessable = false, open = openUdp } = request
@@ -49,7 +58,7 @@ export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOpti
   signal.throwIfAborted()
   const done = new AbortController()
   const answer = Promise.withResolvers<T>()
-  // Nobody may be waiting yet when it is rejected.
+  // It may be rejected before it is awaited; that must not count as an unhandled rejection.
   answer.promise.catch(() => undefined)
   const aborted = (): void => {
     answer.reject(signal.reason)
@@ -64,7 +73,7 @@ export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOpti
     open({ family, remote, ...local, ...handlers }, call)
   const guard = isGuessable ? createSprayGuard(remote, openOne, answer.reject, done) : undefined
 
-  /** Takes an answer, or holds it until it is known whether others like it go to every port. */
+  /** Accepts an answer, or holds it until it is known whether similar answers arrive at other ports too. */
   function take(value: T): void {
     if (guard === undefined || !guard.isWatching() || clock.monotonicMs() - sentMs <= promptMs)
       return answer.resolve(value)
@@ -87,13 +96,14 @@ export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOpti
       }
     },
     onError(error) {
-      // A refusal is final. Anything else (a full buffer, a link that is going up) may pass until the next sending.
+      // A refusal is final. Other errors (a full buffer, a link that is coming up) may be gone at the next
+      // transmission.
       if (error.code === 'REFUSED') answer.reject(error)
       else complaint = error
     }
   }
 
-  /** Whether these bytes are an answer, one that says no among them. */
+  /** Returns whether a datagram is an answer, including a negative one. */
   function isAnswer(reply: Uint8Array): boolean {
     try {
       return match(reply) !== undefined
@@ -102,7 +112,7 @@ export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOpti
     }
   }
 
-  /** A socket that hears other hosts too. Undefined where it cannot be opened. */
+  /** Opens a socket that also receives datagrams of other hosts. Resolves to undefined if it cannot be opened. */
   const openWide = (): Promise<UdpSocket | undefined> =>
     open(
       {
@@ -125,7 +135,7 @@ export async function requestUdp<T>(request: UdpRequest<T>, { signal }: CallOpti
       if (wide === undefined) socket.send(bytes)
       else wide.send(bytes, remote)
       sentMs = clock.monotonicMs()
-      // Most routers answer before the decoys are needed.
+      // Open the decoys only after this pause: most routers answer earlier.
       const pauseMs = guard?.isWatching() === false ? Math.min(promptMs, waitMs) : 0
       if (pauseMs > 0) {
         await clock.sleep(pauseMs, done)

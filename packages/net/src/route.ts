@@ -3,18 +3,19 @@ import type { Family } from '@postern/interface'
 /** A default route. */
 export interface Route {
   readonly family: Family
-  /** The next hop; undefined where the link has none (a point-to-point link, most VPNs). */
+  /** The next hop; undefined if the link has none (a point-to-point link, most VPNs). */
   readonly gateway: string | undefined
+  /** The name of the network interface. */
   readonly interface: string
-  /** The lowest one is used. */
+  /** The priority of the route; the kernel uses the lowest one. */
   readonly metric: number
-  /** The hardware address of the next hop, where it is known already. */
+  /** The hardware address of the next hop, if the system knows it already. */
   readonly mac?: string
 }
 
-/** Reads the default routes of this machine, in any order. */
+/** Resolves to the default routes of this machine, in any order. */
 export type FindRoutes = () => Promise<readonly Route[]>
 
-/** Routes to both halves of the internet outrank any default route: VPN software installs these to leave the default
- * route alone (OpenVPN's `redirect-gateway def1`). */
+/** The metric of a pair of routes to the two halves of the internet, which outranks every default route. VPN software
+ * installs such a pair so that it need not change the default route (OpenVPN's `redirect-gateway def1`). */
 export const halvesMetric = -1

@@ -3,8 +3,8 @@ import { promisify } from 'node:util'
 import { halvesMetric, type Route } from './route.js'
 
 /**
- * The default routes that `netstat -rn` prints. macOS lists the ones in use first and knows no metric, so the order
- * stands for it. A next hop such as `link#12` or `utun3` is a link without one.
+ * Parses the default routes from the output of `netstat -rn`. macOS has no metric and lists routes in use first, so the
+ * position in the list is the metric. `link#12` or `utun3` in place of a next hop means that the link has none.
  */
 export function parseNetstat(text: string): readonly Route[] {
   let family: 4 | 6 = 4
@@ -13,18 +13,18 @@ export function parseNetstat(text: string): readonly Route[] {
     else if (line.startsWith('Internet:')) family = 4
     const [destination, gateway, flags, link] = line.trim().split(/\s+/)
     const whole = destination === 'default'
-    // OpenVPN and others cover the default route with its two halves.
+    // OpenVPN and others add a route to each half of the internet instead of replacing the default route.
     const half = destination === '0/1' && family === 4
     if ((!whole && !half) || gateway === undefined || link === undefined || !flags?.includes('U')) return []
     const address = gateway.replace(/%.*$/, '')
     const isHop = family === 4 ? /^\d+(\.\d+){3}$/.test(address) : address.includes(':')
-    // A default route that is scoped to its interface (I) serves only sockets bound to it.
+    // A default route that is scoped to its interface (flag I) is used only by sockets that are bound to it.
     const metric = half ? halvesMetric : order + (flags.includes('I') ? 1_000_000 : 0)
     return [{ family, gateway: isHop ? address : undefined, interface: link, metric }]
   })
 }
 
-/** Default routes of macOS. */
+/** Resolves to the default routes of macOS. */
 export async function darwinRoutes(): Promise<readonly Route[]> {
   const { stdout } = await promisify(execFile)('netstat', ['-rn'], { timeout: 5000 })
   return parseNetstat(stdout)

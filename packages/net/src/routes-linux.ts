@@ -5,7 +5,7 @@ import { halvesMetric, type Route } from './route.js'
 const up = 0x0001 // RTF_UP in linux/route.h
 const reject = 0x0200 // RTF_REJECT
 
-/** The default routes in `/proc/net/route`. Lines that cannot be read are passed over. */
+/** Parses the default routes in `/proc/net/route`. Skips malformed lines. */
 export function parseProcRoute(text: string): readonly Route[] {
   const rows = text.split('\n').flatMap((line) => {
     const [link, destination, gateway, flags, , , metric, mask] = line.trim().split(/\s+/)
@@ -27,7 +27,7 @@ export function parseProcRoute(text: string): readonly Route[] {
   return [...halves.map((row) => route(row, halvesMetric)), ...whole.map((row) => route(row, row.metric))]
 }
 
-/** The default routes in `/proc/net/ipv6_route`. Lines that cannot be read are passed over. */
+/** Parses the default routes in `/proc/net/ipv6_route`. Skips malformed lines. */
 export function parseProcIpv6Route(text: string): readonly Route[] {
   return text.split('\n').flatMap((line): Route[] => {
     const [destination, length, , , gateway, metric, , , flags, link] = line.trim().split(/\s+/)
@@ -38,7 +38,7 @@ export function parseProcIpv6Route(text: string): readonly Route[] {
   })
 }
 
-/** Hardware addresses by IP address and interface, from `/proc/net/arp`. */
+/** Parses `/proc/net/arp`. Returns the hardware addresses by `<address>%<interface>`. */
 export function parseProcArp(text: string): ReadonlyMap<string, string> {
   const rows = text.split('\n').map((line) => line.trim().split(/\s+/))
   return new Map(
@@ -51,7 +51,8 @@ export function parseProcArp(text: string): ReadonlyMap<string, string> {
   )
 }
 
-/** IPv6 addresses that are not for incoming connections, from `/proc/net/if_inet6`: temporary, deprecated, tentative. */
+/** Parses `/proc/net/if_inet6`. Returns the IPv6 addresses that are not for incoming connections: temporary, deprecated
+ * and tentative ones. */
 export function parseProcIfInet6(text: string): ReadonlySet<string> {
   const unfit = 0x01 | 0x20 | 0x40 | 0x08 // IFA_F_TEMPORARY, _DEPRECATED, _TENTATIVE, _DADFAILED
   const rows = text.split('\n').map((line) => line.trim().split(/\s+/))
@@ -62,8 +63,8 @@ export function parseProcIfInet6(text: string): ReadonlySet<string> {
   )
 }
 
-/** Returns the default routes in /proc: none where the kernel has no such file. Rejects with `NOT_PERMITTED` where the runtime does
- * not let this program read them. */
+/** Resolves to the default routes in /proc; none if the kernel has no such files. Rejects with `NOT_PERMITTED` if the
+ * runtime does not let this program read them. */
 export async function linuxRoutes(): Promise<readonly Route[]> {
   const macs = parseProcArp(readProc('arp'))
   return [...parseProcRoute(readProc('route')), ...parseProcIpv6Route(readProc('ipv6_route'))].map((each) => {
@@ -72,11 +73,12 @@ export async function linuxRoutes(): Promise<readonly Route[]> {
   })
 }
 
-/** IPv6 addresses of this machine that are not for incoming connections. */
+/** Resolves to the IPv6 addresses of this machine that are not for incoming connections. */
 export const linuxUnfitAddresses = async (): Promise<ReadonlySet<string>> => parseProcIfInet6(readProc('if_inet6'))
 
-/** A file of /proc/net; empty where the kernel has none, as for IPv6 where it is off. Read at once: the kernel writes it
- * while it is read and nothing waits for a disk, so the threads that promises of files take cost more than they save. */
+/** Returns the content of a file in /proc/net; an empty text if the file does not exist, for example if IPv6 is
+ * disabled. Reads synchronously: the kernel produces the content without disk access, so asynchronous reads would only
+ * cost threads. */
 function readProc(name: string): string {
   try {
     return readFileSync(`/proc/self/net/${name}`, 'utf8')
@@ -95,7 +97,7 @@ function isUsable(flags: string | undefined): boolean {
   return (bits & up) !== 0 && (bits & reject) === 0
 }
 
-/** `/proc/net/route` prints the address as the integer that a little-endian machine sees. */
+/** Parses an address of `/proc/net/route`, which the kernel prints as a little-endian integer. */
 function littleEndianAddress(hex: string): string {
   const bytes = hex.match(/../g) ?? []
   return bytes

@@ -9,8 +9,8 @@ const command = [
   'ConvertTo-Json -Compress'
 ].join(' | ')
 
-/** The default routes that `Get-NetRoute … | ConvertTo-Json` prints: an object, an array of them, or nothing. Rows that
- * cannot be read are passed over. Throws `MALFORMED_REPLY` for text that is no JSON. */
+/** Parses the default routes from the output of `Get-NetRoute … | ConvertTo-Json`: an object, an array of objects, or
+ * nothing. Skips malformed rows. Throws `MALFORMED_REPLY` for text that is not JSON. */
 export function parseGetNetRoute(text: string): readonly Route[] {
   if (text.trim() === '') return []
   const parsed = parseJson(text)
@@ -30,7 +30,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    throw natError('MALFORMED_REPLY', 'PowerShell printed something that is no JSON', { cause })
+    throw natError('MALFORMED_REPLY', 'the output of PowerShell is not JSON', { cause })
   }
 }
 
@@ -41,7 +41,7 @@ const emptyRow: Readonly<Record<'NextHop' | 'InterfaceAlias' | 'RouteMetric' | '
   InterfaceMetric: 0
 }
 
-/** Default routes of Windows. */
+/** Resolves to the default routes of Windows. */
 export async function windowsRoutes(): Promise<readonly Route[]> {
   const { stdout } = await promisify(execFile)(
     'powershell.exe',

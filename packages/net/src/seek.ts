@@ -3,36 +3,40 @@ import { type AnnouncementsOptions, hearAnnouncements } from './announcements.js
 import { spacedHints, untilAborted } from './hints.js'
 import { type TaskGroup, taskGroup } from './task-group.js'
 
+/** The options of {@link seek}. */
 export interface SeekOptions {
   readonly clock: Clock
-  /** Asks the service whether it is there, waiting so long after each sending. What it finds, and that it is absent, is
-   * its own to tell. Rejects with the reason for absence. */
+  /** Asks the service whether it is present, with the given waits after each transmission. Reports what it finds, and
+   * absence, by itself. Rejects with the reason for absence. */
   readonly ask: (waitsMs: readonly number[], call: CallOptions) => Promise<void>
-  /** Whether the service is known at present. */
+  /** Returns whether the service is found at present. */
   readonly isFound: () => boolean
-  /** Told when a known service has announced itself and has answered the question that follows. A service that has lost what
-   * it granted may go on with its old epoch, so the answer alone does not show it. */
+  /** Called when a known service has announced itself and has answered the question that followed. A service that lost
+   * its mappings may continue with its old epoch, so the answer alone does not show the loss.
+   * @default none */
   readonly announced?: () => void
-  /** The whole schedule. */
+  /** The complete retransmission schedule, in ms. */
   readonly waitsMs: readonly number[]
-  /** Where the service announces itself. */
+  /** Where to listen for announcements of the service. */
   readonly announcements: Omit<AnnouncementsOptions, 'heard'>
 }
 
-/** Silence for so many sendings is worth telling, while the others go on. */
+/** After this many transmissions without an answer, absence is reported while the rest of the schedule continues. */
 const provisionalSendings = 2
-/** What is asked after an announcement. A service that is known gets less time, because requests wait meanwhile. */
+/** The number of transmissions after an announcement. A known service gets fewer, because requests wait meanwhile. */
 const hintSendings = { known: 2, unknown: 4 }
-/** A service that has just announced itself and does not answer is asked again after these pauses: datagrams are lost, and
- * nothing else may tell for a long time. */
+/** The pauses after which a service that announced itself and did not answer is asked again, in ms: datagrams get lost,
+ * and the next announcement may be far away. */
 const hintPausesMs = [1000, 2000, 4000]
-/** Answers, or none, after which it makes sense to go on asking: nobody has said that the service is not there. */
+/** The errors after which the search continues: none of them says that the service is absent. */
 const undecided: ReadonlySet<string> = new Set(['NO_REPLY', 'MALFORMED_REPLY', 'UNREACHABLE'])
 
 /**
- * Looks for a service that answers one question and announces itself, as NAT-PMP and PCP do, until the signal aborts or
- * nothing more can come: asks on the whole schedule, and again whenever it announces itself. An announcement cuts a long
- * wait short.
+ * Searches for a service that answers one question and announces itself, as NAT-PMP and PCP do. Asks on the complete
+ * schedule, and again whenever the service announces itself; an announcement ends a long wait early.
+ *
+ * Resolves when the signal aborts, or when nothing more can be found. Rejects with an error that is not a NatError,
+ * from `ask` or `announced`.
  */
 export async function seek(options: SeekOptions, call: CallOptions): Promise<void> {
   try {
@@ -58,7 +62,7 @@ async function seekUntil(options: SeekOptions, { signal, fail }: TaskGroup): Pro
     }
   }
   const hinted = async (): Promise<void> => {
-    // RFC 6887 §7.4: a NAT between us and the router does not go away because the router says something.
+    // RFC 6887 §7.4: a NAT between this host and the router does not disappear when the router announces itself.
     if (reason?.code === 'ADDRESS_MISMATCH') return
     patience?.abort()
     if (!isFound()) return probe(waitsMs.slice(0, hintSendings.unknown), { signal })
@@ -88,7 +92,7 @@ async function seekUntil(options: SeekOptions, { signal, fail }: TaskGroup): Pro
   try {
     const hearing = hearAnnouncements({ ...announcements, heard: hints.take }, { signal })
     const [hears] = await Promise.all([hearing, wholeSchedule()])
-    // What was found goes on telling what the answers to its requests reveal.
+    // A mapper that was found still reports what the answers to its requests reveal.
     if (hears || isFound()) await untilAborted(signal)
   } catch (error) {
     if (!signal.aborted) fail(error)

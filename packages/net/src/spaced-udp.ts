@@ -4,20 +4,21 @@ import { createQueue, type Queue } from './queue.js'
 import { requestUdp, type UdpRequest } from './request-udp.js'
 import { type OpenUdp, openUdp } from './udp.js'
 
-/** Asks one service, one request at a time. */
+/** Sends requests to one service. Only one request at a time may be made. */
 export type SpacedUdp = <T>(request: Omit<UdpRequest<T>, 'clock' | 'open'>, call: CallOptions) => Promise<T>
 
-/** RFC 6886 §3.1: a request that was not answered is outstanding for so long after it was sent last, in ms. */
+/** How long an unanswered request counts as outstanding after its last transmission, in ms (RFC 6886 §3.1). */
 const outstandingMs = 250
 const silence: ReadonlySet<string> = new Set(['NO_REPLY', 'MALFORMED_REPLY', 'UNREACHABLE', 'UNTRUSTED_REPLY'])
 
 /**
- * {@link requestUdp} to one service. Where a sending of the request before has no answer of its own, since the request was
- * given up or an earlier sending was answered, the next request leaves 250 ms after it. How long answers take is noted.
+ * Returns {@link requestUdp} for one service, with spacing. If a transmission of the previous request has no answer of
+ * its own (the request was given up, or an earlier transmission was answered), the next request is sent at the earliest
+ * 250 ms after it. Records in `times` how long answers take.
  */
 export function spacedUdp(clock: Clock, times: AnswerTimes, open: OpenUdp = openUdp): SpacedUdp {
   let sentMs = Number.NEGATIVE_INFINITY
-  /** Sendings of the last request that have no answer. */
+  /** The number of transmissions of the last request that have no answer. */
   let unanswered = 0
   const openNoting: OpenUdp = async (options, call) => {
     const socket = await open(options, call)
@@ -41,22 +42,24 @@ export function spacedUdp(clock: Clock, times: AnswerTimes, open: OpenUdp = open
       times.note(clock.monotonicMs() - beganMs)
       return reply
     } catch (error) {
-      // A refusal is an answer.
+      // A refusal counts as an answer.
       if (!call.signal.aborted && isNatError(error) && !silence.has(error.code)) unanswered -= 1
       throw error
     }
   }
 }
 
-/** What lasts of asking one service, beyond a search for it. */
+/** The state for asking one service that outlasts a single search. */
 export interface UdpLine {
+  /** How long the service takes to answer. */
   readonly times: AnswerTimes
-  /** One request at a time: servers in small routers drop what comes in meanwhile (RFC 6886 §3.1). */
+  /** Queues requests: servers in small routers drop requests that arrive while one is in progress (RFC 6886 §3.1). */
   readonly inTurn: Queue
+  /** Sends one request. Call it in a turn of `inTurn`. */
   readonly request: SpacedUdp
 }
 
-/** Returns the line to a service that has not been asked yet. */
+/** Creates the state for a service that has not been asked yet. */
 export function createUdpLine(clock: Clock, open: OpenUdp = openUdp): UdpLine {
   const times = createAnswerTimes()
   return { times, inTurn: createQueue(), request: spacedUdp(clock, times, open) }

@@ -1,24 +1,25 @@
 import { type CallOptions, type NatError, natError } from '@postern/interface'
 import type { SocketAddress, UdpOptions, UdpSocket } from './udp.js'
 
-/** Sockets that send nothing and hear what is sent to every port. With seven of them, one sweep over all ports reaches one of
- * these before the real socket in seven of eight cases. */
+/** The number of decoy sockets. They send nothing, and detect datagrams that are sent to every port. With seven of
+ * them, a sweep over all ports reaches a decoy before the real socket in seven of eight cases. */
 const decoys = 7
-/** Datagrams that answer nothing, after which the answers count as forged. */
+/** The weight of unexpected datagrams at which answers count as forged. */
 const maxStrays = 8
-/** A datagram to a port that nothing was sent from counts as so many. */
+/** The weight of one datagram to a decoy, from which nothing was sent. */
 const decoyWeight = 4
 
-/** Tells answers that another host sends to every port in the peer's name from answers of the peer. */
+/** Detects forged answers that another host sends to every port in the name of the peer. */
 export interface SprayGuard {
-  /** Opens the decoys, which are open until the signal aborts. Decoys that cannot be opened are left out. */
+  /** Opens the decoys, which stay open until the signal aborts. Skips decoys that cannot be opened. */
   watch(): Promise<void>
+  /** Returns whether the decoys are open. */
   isWatching(): boolean
-  /** A datagram came that answers nothing that was asked. */
+  /** Counts a datagram that does not answer the request. */
   stray(): void
 }
 
-/** @param sprayed - is told once, with the error that the request ends with */
+/** Creates a guard. Calls `sprayed` once, with the error for the request, if answers seem to be forged. */
 export function createSprayGuard(
   remote: SocketAddress,
   open: (handlers: Pick<UdpOptions, 'onMessage' | 'onError'>, call: CallOptions) => Promise<UdpSocket>,
@@ -32,7 +33,7 @@ export function createSprayGuard(
     if (strays >= maxStrays) return
     strays += weight
     if (strays < maxStrays) return
-    const text = `answers that were not asked for come from ${remote.address} port ${remote.port}: another host may forge them`
+    const text = `unexpected answers arrive from ${remote.address} port ${remote.port}: another host may forge them`
     sprayed(natError('UNTRUSTED_REPLY', text))
   }
 

@@ -8,25 +8,29 @@ import {
   natError
 } from '@postern/interface'
 
-/** Hosts besides a gateway that are told of. Forged answers can name any number. */
+/** The maximum number of other hosts that are reported for a gateway. Forged answers can name any number. */
 const maxStrangers = 4
 
+/** The options of {@link createStrangers}. */
 export interface StrangersOptions {
-  /** Of the strategy, as the user names it with `--via`. */
+  /** The name of the strategy, as in `--via`. */
   readonly strategy: string
   readonly host: Host
   /** The gateway that was asked. */
   readonly gateway: Gateway
+  /** The family that the mapper is for. */
   readonly family: Family
-  /** Next hops: each is asked by itself. */
+  /** All next hops. They are not reported, because the strategy asks each of them itself. */
   readonly others: readonly Gateway[]
+  /** Called with a mapper for each other host. */
   readonly found: (mapper: Mapper) => void
 }
 
 /**
- * Returns a function that is told the address of a host of the link which maps, or says so, and is not the gateway that was
- * asked. Each is found once, four at most, as a mapper that maps nothing: core tells its address and how to name it. It has
- * not been asked anything, since its answer may be forged, and the address that of any host.
+ * Returns a function that takes the address of a host on the link that claims to map ports and is not the gateway that
+ * was asked. Reports each such host once, and four at most, as a mapper that always rejects with `SECONDARY_GATEWAY`;
+ * the report then shows the address and how to select it. Sends nothing to the host: the answer may be forged, and the
+ * address may belong to any host.
  */
 export function createStrangers(options: StrangersOptions): (address: string) => void {
   const { strategy, host, gateway, family, others, found } = options
@@ -39,7 +43,7 @@ export function createStrangers(options: StrangersOptions): (address: string) =>
     if (others.some((other) => [other.address, other.localAddress].map(canonicalAddress).includes(address))) return
     strangers.add(address)
     host.log.info(
-      `${strategy}: ${address} says that it maps ports, and is no gateway of this host: --via ${strategy}:${address} asks it`
+      `${strategy}: ${address} claims to map ports, but is not a gateway of this host: --via ${strategy}:${address} asks it`
     )
     found(strangerAt({ address, interface: gateway.interface, localAddress: gateway.localAddress }, family))
   }

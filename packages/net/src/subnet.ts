@@ -1,7 +1,7 @@
 import { BlockList } from 'node:net'
 import { familyOf } from '@postern/interface'
 
-/** Whether a subnet, such as `192.168.1.0/24`, holds an address. */
+/** Returns whether a subnet, such as `192.168.1.0/24`, contains an address. */
 export function contains(cidr: string, address: string): boolean {
   const [base = '', bits] = cidr.split('/')
   if (familyOf(base) !== familyOf(address)) return false

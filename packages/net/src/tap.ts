@@ -11,26 +11,29 @@ import {
 } from '@postern/interface'
 import { type OpenUdp, openUdp, type SocketAddress } from './udp.js'
 
+/** The options of {@link openTap}. */
 export interface OpenTapOptions {
   readonly family: Family
-  /** Our own address, never a wildcard: what a tap tells of itself is compared with what others see. */
+  /** The local address, never a wildcard: it is compared with the address that servers see. */
   readonly address: string
-  /** @default a random one */
+  /** The local port.
+   * @default a random one */
   readonly port?: number
-  /** @default the real {@link openUdp} */
+  /** Opens a socket.
+   * @default the real {@link openUdp} */
   readonly open?: OpenUdp
 }
 
-/** A UDP socket of our own, in the form in which programs lend theirs. */
+/** A UDP socket that this package opened, with the interface of a shared socket. */
 export interface OwnTap extends DatagramTap {
-  /** Twice is once. */
+  /** Closes the socket. Idempotent. */
   close(): void
 }
 
 type Hear = Parameters<DatagramTap['receive']>[0]
 
-/** Opens a UDP socket to lend. Rejects as {@link OpenUdp} does; closes it when the signal aborts. What cannot be sent is
- * lost, as datagrams are. */
+/** Opens a UDP socket to share, and closes it when the signal aborts. Rejects with `PORT_TAKEN`, `UNREACHABLE` or the
+ * signal's reason. A datagram that cannot be sent is lost without an error. */
 export async function openTap(options: OpenTapOptions, call: CallOptions): Promise<OwnTap> {
   const { family, address, port = 0, open = openUdp } = options
   const hearers = new Set<Hear>()
@@ -54,8 +57,8 @@ export async function openTap(options: OpenTapOptions, call: CallOptions): Promi
   }
 }
 
-/** Opens a small UDP socket where the default route leads, IPv4 before IPv6: for programs that have none to lend. Rejects
- * with `UNREACHABLE` where this machine has no address. */
+/** Returns a function that opens a UDP socket on the local address of the default route, IPv4 before IPv6, for programs
+ * that have none to share. It rejects with `UNREACHABLE` if this machine has no address, or like {@link openTap}. */
 export function ownTap(network: () => Network, open?: OpenUdp): (call: CallOptions) => Promise<OwnTap> {
   return async (call) => {
     const { gateways, addresses } = network()
@@ -68,8 +71,8 @@ export function ownTap(network: () => Network, open?: OpenUdp): (call: CallOptio
 }
 
 /**
- * Lends a socket of Node's that a program uses itself. Its own listeners hear everything, as before; on it there is one more
- * listener as long as somebody here listens.
+ * Returns a tap that shares a Node.js socket that the program itself uses. The listeners of the program still get every
+ * datagram. The tap adds one more listener to the socket while it has receivers.
  *
  * @param endpoint - where the socket is bound, with a concrete address
  */
@@ -77,12 +80,12 @@ export function tapOf(socket: Socket, endpoint: Endpoint): DatagramTap {
   const hearers = new Set<Hear>()
   const listen = (bytes: Uint8Array, { address, port }: SocketAddress): void =>
     tell(hearers, bytes, { address: canonicalAddress(address) ?? address, port })
-  // A socket on :: takes IPv4 in this form only.
+  // A socket that is bound to :: accepts IPv4 destinations only in IPv4-mapped form.
   const isSix = familyOf(socket.address().address) === 6
   return {
     endpoint,
     send(bytes, { address, port }) {
-      // Told to the callback, not to the error listeners of the program.
+      // With a callback, an error does not reach the error listeners of the program.
       socket.send(bytes, port, isSix && familyOf(address) === 4 ? `::ffff:${address}` : address, () => undefined)
     },
     receive(each, { signal }) {
@@ -101,7 +104,7 @@ function tell(hearers: ReadonlySet<Hear>, bytes: Uint8Array, from: SocketAddress
 
 function hearUntil(hearers: Set<Hear>, each: Hear, signal: AbortSignal, ended: () => void = () => undefined): void {
   if (signal.aborted) return
-  // The same function may be given twice: each has its own end.
+  // A caller may pass the same function twice, each time with its own signal.
   const own: Hear = (bytes, from) => each(bytes, from)
   hearers.add(own)
   signal.addEventListener(

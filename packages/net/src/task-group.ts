@@ -2,7 +2,8 @@ import type { CallOptions } from '@postern/interface'
 
 /** Tasks that live and end together. */
 export interface TaskGroup extends CallOptions {
-  /** Starts a task. Where it rejects, the signal of the group aborts and the whole group rejects with the same reason. */
+  /** Starts a task. Where it rejects, the signal of the group aborts and the whole group rejects with the same
+   * reason. */
   start(task: () => Promise<unknown>): void
   /** Fails the group, as a task that rejects with the error does. For callbacks, which have no promise to reject. */
   fail(error: unknown): void
@@ -15,8 +16,8 @@ const over = new Error('the task group is over')
  * Runs `main` and every task that it starts. Resolves with the result of `main` after the last task has ended.
  *
  * Rejects with the first failure, of `main` or of a task, after all of them have ended. No rejection of a task goes
- * unheard, even if nothing awaits the task at that moment. The signal of the group aborts with the caller's signal, with
- * the first failure, and when `main` has returned; what a task throws after that is not a failure.
+ * unhandled, even if nothing awaits the task at that moment. The signal of the group aborts with the caller's signal,
+ * with the first failure, and when `main` has returned; what a task throws after that is not a failure.
  */
 export async function taskGroup<T>({ signal }: CallOptions, main: (group: TaskGroup) => Promise<T>): Promise<T> {
   const cut = new AbortController()

@@ -12,35 +12,42 @@ import {
 import { addHandle } from './handles.js'
 import { contains } from './subnet.js'
 
+/** An IP address and a port. */
 export interface SocketAddress {
   readonly address: string
   readonly port: number
 }
 
-/** A UDP socket that is open. It says nothing more once closed. */
+/** An open UDP socket. Calls no more callbacks once it is closed. */
 export interface UdpSocket {
+  /** The address and port that it is bound to. */
   readonly local: SocketAddress
-  /** `to` only where the socket is not connected. Failures are told to `onError`. */
+  /** Sends a datagram. `to` is only for sockets that are not connected. Failures go to `onError`. */
   send(bytes: Uint8Array, to?: SocketAddress): void
-  /** Twice is once. */
+  /** Closes the socket. Idempotent. */
   close(): void
 }
 
+/** The options of {@link OpenUdp}. */
 export interface UdpOptions {
   readonly family: 4 | 6
-  /** Connect to this peer: only its datagrams arrive then, and its refusals (ICMP) do too. */
+  /** The peer to connect to. Then only its datagrams arrive, and its refusals (ICMP) are reported.
+   * @default not connected */
   readonly remote?: SocketAddress
-  /** Bind to this. Without it: any address, a random port. */
+  /** The address and port to bind to.
+   * @default any address, a random port */
   readonly local?: Partial<SocketAddress>
-  /** Hear what is sent to this group on the interface of this local address (IPv4) or name (IPv6). Shares the port. */
+  /** The multicast group to join, and the local address (IPv4) or the name (IPv6) of the interface. Shares the port.
+   * @default none */
   readonly multicast?: { readonly group: string; readonly interface: string }
+  /** Called with each datagram. */
   readonly onMessage: (bytes: Uint8Array, from: SocketAddress) => void
-  /** What the network or the kernel said against us. The socket stays open. */
+  /** Called with each error of the network or the kernel. The socket stays open. */
   readonly onError: (error: NatError) => void
 }
 
-/** Opens a UDP socket. Rejects with a {@link NatError} (`PORT_TAKEN`, `UNREACHABLE`) or the signal's reason; closes the
- * socket when the signal aborts. */
+/** Opens a UDP socket, and closes it when the signal aborts. Rejects with a {@link NatError} (`PORT_TAKEN`,
+ * `UNREACHABLE`) or with the signal's reason. */
 export type OpenUdp = (options: UdpOptions, call: CallOptions) => Promise<UdpSocket>
 
 /** {@link OpenUdp} with real sockets. */
@@ -48,7 +55,7 @@ export const openUdp: OpenUdp = async (options, { signal }) => {
   signal.throwIfAborted()
   const { family, remote, local, multicast, onMessage, onError } = options
   const socket = createSocket({ type: `udp${family}`, reuseAddr: multicast !== undefined })
-  // For the moments in between the listeners below: an error that nothing hears ends the process.
+  // For the time between the listeners below: an error event without a listener ends the process.
   socket.on('error', () => undefined)
   let open = true
   const leaveList = addHandle(socket)
@@ -64,7 +71,8 @@ export const openUdp: OpenUdp = async (options, { signal }) => {
   try {
     await settled(signal, (done, failed) => {
       socket.once('error', failed)
-      // Given a port or a peer, Node binds exclusively to this process; a cluster worker must not share it either.
+      // With a port or a peer, Node.js binds exclusively to this process; a cluster worker must not share the socket
+      // either.
       socket.bind({ address: local?.address, port: local?.port ?? 0, exclusive: true }, () => {
         socket.off('error', failed)
         done()
@@ -88,7 +96,7 @@ export const openUdp: OpenUdp = async (options, { signal }) => {
     try {
       onMessage(bytes, { address: from.address, port: from.port })
     } catch (error) {
-      // A fault in the handler must not end the process, which any datagram could then do.
+      // An exception in the handler must not end the process; otherwise any datagram could end it.
       onError(natError('STRATEGY_FAULT', 'a datagram could not be handled', { cause: error }))
     }
   })
@@ -109,19 +117,19 @@ export const openUdp: OpenUdp = async (options, { signal }) => {
   }
 }
 
-/** Whether a datagram comes from the peer that a socket is connected to. Kernels see to that, but Deno connects no socket: there
- * every host could answer in the place of the peer. */
+/** Returns whether a datagram comes from the peer of a connected socket. Kernels filter by that, but Deno does not
+ * connect UDP sockets, so any host could answer in place of the peer there. */
 function isSame(from: SocketAddress, remote: SocketAddress): boolean {
   if (from.port === remote.port && from.address === remote.address) return true
   const address = withoutZone(remote.address)
-  // The kernel takes it for this machine, and answers from another address.
+  // The kernel treats a wildcard as this machine, and answers from another address.
   if (classOf(address) === 'unspecified') return true
   return from.port === remote.port && canonicalAddress(withoutZone(from.address)) === canonicalAddress(address)
 }
 
 const withoutZone = (address: string): string => address.replace(/%.*$/, '')
 
-/** Waits for a callback, but no longer than the signal lives. */
+/** Resolves when `done` is called. Rejects with the error of `failed`, or with the signal's reason. */
 function settled(
   signal: AbortSignal,
   start: (done: () => void, failed: (error: Error) => void) => void
@@ -143,7 +151,7 @@ function settled(
   })
 }
 
-/** What the kernel says, in this project's words. */
+/** Converts an error of the kernel to a NatError. */
 function asNatError(error: unknown): NatError {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   if (code === 'ECONNREFUSED') return natError('REFUSED', 'the port is closed', { cause: error })
@@ -153,8 +161,8 @@ function asNatError(error: unknown): NatError {
   })
 }
 
-/** Our own address on the way to a peer, as the kernel's routing table has it. Sends nothing.
- * Rejects with `UNREACHABLE` where there is no way. */
+/** Resolves to the local address from which the kernel would send to an address. Sends nothing.
+ * Rejects with `UNREACHABLE` if there is no route, or with the signal's reason. */
 export async function localAddressTowards(
   address: string,
   call: CallOptions,
@@ -172,7 +180,8 @@ export async function localAddressTowards(
   throw natError('UNREACHABLE', `the local address on the way to ${address} is not known`)
 }
 
-/** The address of this host in the subnet of another one. For Deno, which connects no UDP socket and so asks no routing table. */
+/** Returns the address of this host in the same subnet as `address`. For Deno, which does not connect UDP sockets and
+ * so does not consult the routing table. */
 function neighbourOf(address: string): string | undefined {
   const held = Object.values(networkInterfaces()).flatMap((each = []) => each)
   return held.find(({ cidr }) => cidr !== null && contains(cidr, withoutZone(address)))?.address

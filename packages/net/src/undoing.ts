@@ -1,17 +1,18 @@
 import { type CallOptions, type Clock, isNatError } from '@postern/interface'
 
-/** Asks a router to delete what a request may have made, waiting so long after each sending. */
+/** Asks a router to delete the mapping that a request may have created. Waits `waitsMs` after each transmission. */
 export type Undo = (call: CallOptions, waitsMs: readonly number[]) => Promise<unknown>
 
-/** An aborted request is undone within the 500 ms that the contract allows. */
+/** How long undoing an aborted request may take, in ms; the contract allows 500 ms. */
 const abortedUndoMs = 450
-/** Of these, how long to wait after each sending: what is left of them counts. */
+/** How long to wait after each transmission when undoing an aborted request, in ms. */
 const abortedWaitsMs = [75, 125, 250]
 
-/** Made once: an abort without a reason makes a new error with its stack. */
+/** Created once: an abort without a reason creates a new error with a stack trace. */
 const tooLate = new Error('undoing takes too long')
 
-/** Deletes what a request may have made, whose signal has aborted. What takes longer is for `Mapper.undo`. Never rejects. */
+/** Deletes the mapping that an aborted request may have created, within 450 ms; `Mapper.undo` does what takes longer.
+ * Never rejects. */
 export async function undoAtOnce(undo: Undo, clock: Clock): Promise<void> {
   const over = new AbortController()
   const limit = clock.sleep(abortedUndoMs, over).then(
@@ -23,7 +24,7 @@ export async function undoAtOnce(undo: Undo, clock: Clock): Promise<void> {
   await limit
 }
 
-/** Deletes what a request may have made. Whether the router has confirmed it. */
+/** Deletes the mapping that a request may have created. Resolves to whether the router confirmed it. */
 export async function isUndone(undo: Undo, call: CallOptions, waitsMs: readonly number[]): Promise<boolean> {
   try {
     await undo(call, waitsMs)

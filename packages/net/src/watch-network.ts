@@ -2,28 +2,31 @@ import type { CallOptions, Clock, Network } from '@postern/interface'
 import { findNetwork } from './network.js'
 import { orAborted } from './within.js'
 
+/** The options of {@link watchNetwork}. */
 export interface WatchNetworkOptions {
   readonly clock: Clock
-  /** Called at once with the network as it is, then whenever it changed, and when the machine woke from sleep. */
+  /** Called with the network at the start, whenever it has changed, and when the machine has woken from sleep. */
   readonly changed: (network: Network) => void
-  /** Called with the error of a look that failed, each time.
+  /** Called with the error each time that the network could not be read.
    * @default none */
   readonly failed?: (error: unknown) => void
-  /** How often to look, in ms. A look reads four small files.
+  /** How often to read the state of the network, in ms. On Linux this reads four small files.
    * @default 2000 */
   readonly intervalMs?: number
-  /** @default the real {@link findNetwork} */
+  /** Resolves to the network.
+   * @default the real {@link findNetwork} */
   readonly find?: (call: CallOptions) => Promise<Network>
 }
 
-/** A difference between the two clocks that no correction makes: the machine slept. */
+/** If the wall clock gains this much on the monotonic clock, in ms, the machine slept: corrections of the clock are
+ * smaller. */
 const sleptMs = 5000
 
 /**
- * Watches the network until the signal aborts. Node has no way to be told of changes, so it looks.
+ * Watches the network until the signal aborts. Node.js does not report changes of the network, so this polls.
  *
- * Resolves when the signal aborts, also while a look does not end. A look that fails is tried again at the next interval;
- * where `changed` throws, it is a look that failed.
+ * Resolves when the signal aborts, even if a poll hangs. A failed poll is repeated at the next interval. An error that
+ * `changed` throws counts as a failed poll.
  */
 export async function watchNetwork(options: WatchNetworkOptions, { signal }: CallOptions): Promise<void> {
   const { clock, changed, failed, intervalMs = 2000, find = findNetwork } = options
@@ -51,12 +54,12 @@ export async function watchNetwork(options: WatchNetworkOptions, { signal }: Cal
   }
 }
 
-/** A caller's own function may throw in the place of rejecting. */
+/** Turns an exception of a caller's `find` into a rejection. */
 async function look(find: NonNullable<WatchNetworkOptions['find']>, signal: AbortSignal): Promise<Network> {
   return find({ signal })
 }
 
-/** Hardware addresses come and go with the neighbour table, which is no change of the network. */
+/** Removes hardware addresses: they come and go with the neighbour table, which is not a change of the network. */
 const withoutMacs = (network: Network | undefined): unknown => ({
   ...network,
   gateways: network?.gateways.map(({ mac: _, ...gateway }) => gateway)

@@ -1,8 +1,9 @@
 import type { CallOptions, Clock } from '@postern/interface'
 
 /**
- * Runs something that may take `ms` by the clock. The signal that it gets aborts with the caller's, or with what `late`
- * makes when the time is over; either is what the promise rejects with, at once, whatever still runs.
+ * Calls `run` with a time limit of `ms` by the clock, and settles with its result. The signal that `run` gets aborts
+ * with the caller's signal, or with the error of `late` when the time is over. Rejects immediately with that reason,
+ * even if `run` still runs.
  */
 export async function within<T>(
   clock: Clock,
@@ -28,10 +29,10 @@ export async function within<T>(
   }
 }
 
-/** Made once: an abort without a reason makes a new error with its stack. */
+/** Created once: an abort without a reason creates a new error with a stack trace. */
 const over = new Error('it was over in time')
 
-/** What the promise gives, or the signal's reason as soon as it aborts. */
+/** Settles with the promise, or rejects with the signal's reason as soon as it aborts. */
 export function orAborted<T>(promise: Promise<T>, { signal }: CallOptions): Promise<T> {
   return new Promise((resolve, reject) => {
     const aborted = (): void => reject(signal.reason)

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { byGateway } from '../src/index.js'
 
-it('makes one for each gateway, and forgets the one that was not asked for longest', () => {
+it('byGateway creates one value for each gateway and evicts the least recently used one', () => {
   let made = 0
   const of = byGateway(() => ++made)
   expect([of('192.168.1.1'), of('192.168.1.254'), of('192.168.1.1')]).toEqual([1, 2, 1])

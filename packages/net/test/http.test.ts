@@ -24,7 +24,7 @@ afterEach(() => {
   for (const server of servers) server.close()
 })
 
-/** A server of raw bytes: what it says to a request, and what it heard. */
+/** A server that answers with raw bytes and records the requests. */
 async function serve(say: (socket: Socket, heard: string) => void): Promise<string> {
   const server = createServer((socket) => {
     sockets.add(socket)
@@ -47,8 +47,8 @@ const exchange = (url: string, changes: Partial<HttpExchange> = {}): HttpExchang
 })
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
 
-describe('an exchange over HTTP', () => {
-  it('takes some interim answers before the one that counts, and not any number of them', async () => {
+describe('exchangeHttp', () => {
+  it('exchangeHttp skips a few interim responses and rejects if there are many', async () => {
     const interim = 'HTTP/1.1 103 Early Hints\r\n\r\n'
     const some = await serve((socket) =>
       socket.end(`${interim.repeat(4)}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`)
@@ -58,7 +58,7 @@ describe('an exchange over HTTP', () => {
     await expect(exchangeHttp(exchange(many), call)).rejects.toMatchObject({ code: 'MALFORMED_REPLY' })
   })
 
-  it('connects to another address than that of the URL where it is told to, and names the host of the URL', async () => {
+  it('exchangeHttp connects to connectTo and sends the host of the URL', async () => {
     const heard: string[] = []
     const url = await serve((socket, request) => {
       heard.push(request)
@@ -70,7 +70,7 @@ describe('an exchange over HTTP', () => {
     expect(heard.join('')).toMatch(new RegExp(`\\r\\nHost: \\[2001:db8::1\\]:${port}\\r\\n`, 'i'))
   })
 
-  it('sends the length in bytes, closes the connection, and gives status, headers and body', async () => {
+  it('exchangeHttp sends the length in bytes, closes the connection, and resolves with status, headers and body', async () => {
     let heard = ''
     const url = await serve((socket, request) => {
       heard += request
@@ -86,21 +86,21 @@ describe('an exchange over HTTP', () => {
     expect(heard).toContain('SOAPAction: "x#y"\r\n')
   })
 
-  it('follows no redirect', async () => {
+  it('exchangeHttp follows no redirect', async () => {
     const url = await serve((socket) =>
       socket.end('HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n')
     )
     expect((await exchangeHttp(exchange(url), call)).status).toBe(302)
   })
 
-  it('unpacks nothing: a body that claims to be gzip is given as it is', async () => {
+  it('exchangeHttp does not decompress a body that claims to be gzip', async () => {
     const url = await serve((socket) =>
       socket.end('HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc')
     )
     expect(text((await exchangeHttp(exchange(url), call)).body)).toBe('abc')
   })
 
-  it('stops reading at its bound', async () => {
+  it('exchangeHttp stops reading at maxBytes', async () => {
     const url = await serve((socket) => {
       socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
       const chunk = `400\r\n${'a'.repeat(1024)}\r\n`
@@ -117,7 +117,7 @@ describe('an exchange over HTTP', () => {
     ['says nothing', ''],
     ['drips its headers', 'HTTP/1.1 200 OK\r\nX-'],
     ['never ends its body', 'HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nabc']
-  ])('does not wait for a server that %s', async (_, bytes) => {
+  ])('exchangeHttp does not wait for a server that %s', async (_, bytes) => {
     const url = await serve((socket) => void socket.write(bytes))
     await expect(exchangeHttp(exchange(url, { timeoutMs: 60 }), call)).rejects.toMatchObject({ code: 'NO_REPLY' })
   })
@@ -126,7 +126,7 @@ describe('an exchange over HTTP', () => {
     ['something else than HTTP', 'SSH-2.0-OpenSSH_9.2\r\n'],
     ['headers without an end', `HTTP/1.1 200 OK\r\n${'X-A: b\r\n'.repeat(5000)}`],
     ['half a body', 'HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nabc']
-  ])('takes %s for malformed', async (_, bytes) => {
+  ])('exchangeHttp rejects %s as malformed', async (_, bytes) => {
     const url = await serve((socket) => socket.end(bytes))
     await expect(exchangeHttp(exchange(url), call)).rejects.toMatchObject({ code: 'MALFORMED_REPLY' })
   })
@@ -134,7 +134,7 @@ describe('an exchange over HTTP', () => {
   it.each([
     ['shorter than its length', 'Content-Length: 50\r\n\r\n<a>b</a>'],
     ['chunked and without the last chunk', 'Transfer-Encoding: chunked\r\n\r\n8\r\n<a>b</a>\r\n']
-  ])('takes a body that is %s where its reader calls it whole', async (_, bytes) => {
+  ])('exchangeHttp accepts a body that is %s if isWhole returns true', async (_, bytes) => {
     const url = await serve((socket) => socket.end(`HTTP/1.1 200 OK\r\n${bytes}`))
     const isWhole = (body: Uint8Array): boolean => Buffer.from(body).toString() === '<a>b</a>'
     expect((await exchangeHttp(exchange(url, { isWhole }), call)).body).toHaveLength(8)
@@ -143,18 +143,18 @@ describe('an exchange over HTTP', () => {
     })
   })
 
-  it('leaves out what comes behind the length', async () => {
+  it('exchangeHttp ignores bytes after the announced length', async () => {
     const url = await serve((socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef'))
     expect(Buffer.from((await exchangeHttp(exchange(url), call)).body).toString()).toBe('abc')
   })
 
-  it('is refused by a closed port', async () => {
+  it('exchangeHttp rejects with REFUSED for a closed port', async () => {
     const url = await serve(() => undefined)
     for (const server of servers) server.close()
     await expect(exchangeHttp(exchange(url), call)).rejects.toMatchObject({ code: 'REFUSED' })
   })
 
-  it('ends with the reason of its signal', async () => {
+  it("exchangeHttp rejects with the signal's reason", async () => {
     const url = await serve(() => undefined)
     const abort = new AbortController()
     const running = exchangeHttp(exchange(url), abort)

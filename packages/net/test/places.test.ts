@@ -5,7 +5,7 @@ import { createPlaces, createRate, type Party, type PlaceLimits, prefixesOf } fr
 
 const limits = { total: 40, network: 20, subnet: 10, ip: 4, peer: 3 } satisfies PlaceLimits
 
-/** Few values, so that prefixes have much in common. */
+/** Few values, so that many addresses share prefixes. */
 const party = fc
   .tuple(fc.nat(2), fc.nat(2), fc.nat(5), fc.nat(9))
   .map(([a, b, c, peer]): Party => ({ address: `11.${a}.${b}.${c}`, peer: `peer${peer}` }))
@@ -18,12 +18,12 @@ const step = fc.oneof(
 
 const count = <T>(list: Iterable<T>, matches: (each: T) => boolean): number => [...list].filter(matches).length
 
-describe('places', () => {
-  it('are never more than the limits, of any prefix, of any peer and in all', () => {
+describe('createPlaces', () => {
+  it('createPlaces never exceeds the limits of a prefix, of a peer or in total', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
         const places = createPlaces<number>(limits)
-        /** What a simple list says. */
+        /** The result of a simple list, for comparison. */
         const model = new Map<number, Party>()
         for (const each of steps) {
           if (each.kind === 'free') {
@@ -60,7 +60,7 @@ describe('places', () => {
     )
   })
 
-  it('are refused where they are not free, and only there', () => {
+  it('take refuses a place only if none is free', () => {
     fc.assert(
       fc.property(fc.array(party, { maxLength: 100 }), party, (parties, asking) => {
         const places = createPlaces<number>(limits)
@@ -76,7 +76,7 @@ describe('places', () => {
     )
   })
 
-  it('are left for newcomers: n prefixes that take all they can leave one in n + 1 free', () => {
+  it('n greedy prefixes leave one place in n + 1 free for a newcomer', () => {
     const hogs = fc.integer({ min: 1, max: 30 })
     fc.assert(
       fc.property(hogs, fc.integer({ min: 64, max: 512 }), (n, total) => {
@@ -90,13 +90,13 @@ describe('places', () => {
     )
   })
 
-  it('are all for use where each prefix holds one', () => {
+  it('prefixes that hold one place each can use all places', () => {
     const places = createPlaces<number>({ total: 256, subnet: 32, ip: 4 })
     for (let index = 0; index < 256; index++) expect(places.take(index, { address: `11.${index}.0.1` })).toBe(undefined)
     expect(places.findRefusal({ address: '12.0.0.1' })).toBe('total')
   })
 
-  it('are given at the narrowest level that has one, and the refusal names the first that has none', () => {
+  it('take names the narrowest level that has no free place', () => {
     const at = (address: string, peer = address): Party => ({ address, peer })
     const places = createPlaces<object>({ total: 100, network: 50, subnet: 6, ip: 2, peer: 2 })
     const take = (each: Party) => places.take({}, each)
@@ -111,7 +111,7 @@ describe('places', () => {
     expect(take(at('relay.example.org'))).toBe('address')
   })
 
-  it('that a member takes anew do not count beside its own', () => {
+  it('take does not count the old place of a member that takes a new one', () => {
     const places = createPlaces<string>({ total: 2, ip: 1 })
     expect(places.take('peer', { address: '11.0.0.1' })).toBe(undefined)
     expect(places.take('peer', { address: '11.0.0.1' })).toBe(undefined)
@@ -130,10 +130,10 @@ describe('places', () => {
   )
 })
 
-describe('the member that has to go', () => {
+describe('findVictim', () => {
   const any = (): boolean => true
 
-  it('is the oldest that may go of the prefix that holds most', () => {
+  it('findVictim returns the oldest removable member of the prefix that holds the most', () => {
     const places = createPlaces<string>({ total: 7 })
     for (const [member, address] of [
       ['a1', '11.0.0.1'],
@@ -153,7 +153,7 @@ describe('the member that has to go', () => {
     expect(places.findVictim(newcomer, 'total', () => false)).toBe(undefined)
   })
 
-  it('is never of a prefix that holds no more than the one that asks', () => {
+  it('findVictim spares prefixes that hold no more than the prefix of the newcomer', () => {
     const places = createPlaces<number>({ total: 4 })
     for (const [member, address] of ['11.0.0.1', '12.0.0.1', '13.0.0.1', '14.0.0.1'].entries())
       places.take(member, { address })
@@ -161,7 +161,7 @@ describe('the member that has to go', () => {
     expect(places.findVictim({ address: '15.0.0.1' }, 'total', any)).toBe(0)
   })
 
-  it('is the oldest of the same IP address or peer where that is what is full', () => {
+  it('findVictim returns the oldest member of the same IP address or peer if that one is full', () => {
     const places = createPlaces<string>({ total: 100, ip: 2, peer: 2 })
     places.take('first', { address: '11.0.0.1', peer: 'a' })
     places.take('second', { address: '11.0.0.1', peer: 'b' })
@@ -170,7 +170,7 @@ describe('the member that has to go', () => {
     expect(places.findVictim({ address: '13.0.0.1', peer: 'b' }, 'peer', any)).toBe('second')
   })
 
-  it('makes room for a newcomer, whatever 40 addresses hold', () => {
+  it('findVictim makes room for a newcomer although 40 addresses hold all places', () => {
     const places = createPlaces<object>({ total: 384, subnet: 128, ip: 32 })
     const hosts = Array.from({ length: 40 }, (_, host) => ({ address: `13.0.0.${host}` }))
     for (let round = 0; round < 50; round++) {
@@ -190,8 +190,8 @@ describe('the member that has to go', () => {
   })
 })
 
-describe('a rate', () => {
-  it('counts what was let in within the window, and nothing of what was refused', async () => {
+describe('createRate', () => {
+  it('createRate counts accepted events within the window, and no refused ones', async () => {
     const clock = virtualClock()
     const rate = createRate({ total: 10, ip: 2 }, 1000, clock)
     const take = () => rate.take({ address: '11.0.0.1' })
@@ -203,7 +203,7 @@ describe('a rate', () => {
     expect([take(), take(), take()]).toEqual([undefined, undefined, 'ip'])
   })
 
-  it('leaves room for newcomers however many times others ask', () => {
+  it('createRate leaves room for newcomers however often others ask', () => {
     const rate = createRate({ total: 60, ip: 30 }, 60_000, virtualClock())
     for (let round = 0; round < 1000; round++) rate.take({ address: '11.0.0.1' })
     for (let round = 0; round < 1000; round++) rate.take({ address: '12.0.0.1' })

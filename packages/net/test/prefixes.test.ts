@@ -4,12 +4,12 @@ import { prefixesOf } from '../src/index.js'
 
 const of4 = (ip: string, subnet: string, network: string) => ({ ip, subnet, network })
 
-describe('the prefixes of an address', () => {
-  it('are /32, /24 and /16 of IPv4', () => {
+describe('prefixesOf', () => {
+  it('prefixesOf returns /32, /24 and /16 of an IPv4 address', () => {
     expect(prefixesOf('203.0.113.7')).toEqual(of4('203.0.113.7', '203.0.113.0/24', '203.0.0.0/16'))
   })
 
-  it('are /64, /48 and /32 of IPv6, in whatever form the address is written', () => {
+  it('prefixesOf returns /64, /48 and /32 of an IPv6 address in any notation', () => {
     const prefixes = { ip: '2001:db8:0:7::/64', subnet: '2001:db8:0::/48', network: '2001:db8::/32' }
     expect(prefixesOf('2001:db8:0:7::9')).toEqual(prefixes)
     expect(prefixesOf('2001:DB8::7:1:2:3:4')).toEqual(prefixes)
@@ -26,15 +26,15 @@ describe('the prefixes of an address', () => {
     ['6to4', '2002:cb00:7107:1::1'],
     ['6to4, another /64', '2002:cb00:7107:2::1'],
     ['Teredo', '2001:0:4136:e378:8000:63bf:34ff:8ef8']
-  ])('are those of the IPv4 address that it carries: %s', (_, address) => {
+  ])('prefixesOf returns the prefixes of the embedded IPv4 address of %s', (_, address) => {
     expect(prefixesOf(address)).toEqual(of4('203.0.113.7', '203.0.113.0/24', '203.0.0.0/16'))
   })
 
-  it.each(['', 'relay.example.org', '1.2.3', '010.0.0.1', '1::2::3'])('are none of what is no address: %j', (text) => {
+  it.each(['', 'relay.example.org', '1.2.3', '010.0.0.1', '1::2::3'])('prefixesOf returns undefined for %j', (text) => {
     expect(prefixesOf(text)).toBe(undefined)
   })
 
-  it('are the same for all addresses of a /64, and others for those of another one', () => {
+  it('prefixesOf is equal for addresses of one /64 and differs for another /64', () => {
     const group = fc.integer({ min: 0, max: 0xffff })
     fc.assert(
       fc.property(

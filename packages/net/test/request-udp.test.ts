@@ -25,7 +25,7 @@ afterEach(() => {
   peers.clear()
 })
 
-/** A peer on loopback that answers each datagram, by its number, with what it is told. */
+/** A peer on loopback that answers each datagram with the given answers for its number. */
 async function peer(
   answers: (count: number) => readonly Uint8Array[]
 ): Promise<{ readonly port: number; readonly heard: () => number }> {
@@ -50,8 +50,8 @@ const request = (port: number, changes: Partial<UdpRequest<number>> = {}): UdpRe
   ...changes
 })
 
-describe('a request over UDP', () => {
-  it('is sent again until it is answered, and passes over what answers something else', async () => {
+describe('requestUdp', () => {
+  it('requestUdp retransmits until it is answered and ignores other answers', async () => {
     const { port, heard } = await peer((count) =>
       count < 3 ? [Uint8Array.of(9)] : [Uint8Array.of(8), Uint8Array.of(7)]
     )
@@ -59,20 +59,20 @@ describe('a request over UDP', () => {
     expect(heard()).toBe(3)
   })
 
-  it('ends with NO_REPLY after its last wait', async () => {
+  it('requestUdp rejects with NO_REPLY after the last wait', async () => {
     const { port, heard } = await peer(() => [])
     await expect(requestUdp(request(port, { waitsMs: [5, 10] }), call)).rejects.toMatchObject({ code: 'NO_REPLY' })
     expect(heard()).toBe(2)
   })
 
-  it('ends at once with REFUSED when the port is closed', async () => {
+  it('requestUdp rejects with REFUSED at once if the port is closed', async () => {
     const { port } = await peer(() => [])
     for (const socket of peers) socket.close()
     peers.clear()
     await expect(requestUdp(request(port, { waitsMs: [60_000] }), call)).rejects.toMatchObject({ code: 'REFUSED' })
   })
 
-  it('does not hear anybody but its peer', async () => {
+  it('requestUdp ignores datagrams of other hosts', async () => {
     const { port } = await peer(() => [])
     const other = createSocket('udp4')
     peers.add(other)
@@ -93,7 +93,7 @@ describe('a request over UDP', () => {
     expect(bound).toBeGreaterThan(0)
   })
 
-  it('tells who answers in the place of its peer, and takes nothing from there', async () => {
+  it('requestUdp reports another host that answers for its peer and ignores the answer', async () => {
     const { port, heard } = await peer(() => [])
     const other = createSocket('udp4')
     peers.add(other)
@@ -118,12 +118,12 @@ describe('a request over UDP', () => {
     expect([heard(), new Set(sources).size]).toEqual([3, 2])
   })
 
-  it('is answered by its peer on the socket that hears other hosts', async () => {
+  it('requestUdp accepts an answer of its peer on the unconnected socket', async () => {
     const { port } = await peer((count) => (count === 2 ? [Uint8Array.of(7)] : []))
     expect(await requestUdp(request(port, { elsewhere: () => undefined }), call)).toBe(7)
   })
 
-  it('goes on after a malformed answer, and says so if nothing better comes', async () => {
+  it('requestUdp keeps waiting after a malformed answer and rejects with that if no other comes', async () => {
     const { port } = await peer(() => [Uint8Array.of(6)])
     const match = (): undefined => {
       throw Object.assign(new Error('bad'), { code: 'MALFORMED_REPLY' })
@@ -133,7 +133,7 @@ describe('a request over UDP', () => {
     })
   })
 
-  it('ends with what its peer said against it', async () => {
+  it('requestUdp rejects with the refusal of its peer', async () => {
     const { port } = await peer(() => [Uint8Array.of(6)])
     const match = (): never => {
       throw Object.assign(new Error('no'), { code: 'NOT_AUTHORIZED' })
@@ -141,7 +141,7 @@ describe('a request over UDP', () => {
     await expect(requestUdp(request(port, { match }), call)).rejects.toMatchObject({ code: 'NOT_AUTHORIZED' })
   })
 
-  it('ends with the reason of its signal, before and while it runs', async () => {
+  it("requestUdp rejects with the signal's reason before and while it runs", async () => {
     const { port, heard } = await peer(() => [])
     await expect(requestUdp(request(port), { signal: AbortSignal.abort(new Error('early')) })).rejects.toThrow('early')
     expect(heard()).toBe(0)
@@ -151,7 +151,7 @@ describe('a request over UDP', () => {
     await expect(running).rejects.toThrow('late')
   })
 
-  it('leaves no socket and no timer, a thousand times', async () => {
+  it('requestUdp leaves no socket and no timer after a thousand requests', async () => {
     const { port } = await peer(() => [Uint8Array.of(7)])
     const before = process.getActiveResourcesInfo().length
     for (let count = 0; count < 1000; count++) await requestUdp(request(port), call)
@@ -159,13 +159,13 @@ describe('a request over UDP', () => {
   })
 })
 
-describe('a request whose answer can be guessed', () => {
+describe('requestUdp with a guessable answer', () => {
   interface Opened extends UdpOptions {
     isOpen: boolean
     sent: number
   }
 
-  /** Sockets that a test speaks through, on a clock that it moves. */
+  /** Sockets and a clock that the test controls. */
   function wire(waitsMs: readonly number[], changes: Partial<UdpRequest<number>> = {}) {
     let now = 0
     const sleepers = new Set<{ readonly atMs: number; readonly wake: () => void }>()
@@ -230,7 +230,7 @@ describe('a request whose answer can be guessed', () => {
     }
   )
 
-  it('ends where one socket hears many answers to something else, and passes over a few', async () => {
+  it('requestUdp ignores a few unexpected datagrams and rejects after many', async () => {
     const few = wire([250, 500])
     await few.advance(20)
     for (let count = 0; count < 7; count++) few.say(0, 9)
@@ -243,14 +243,14 @@ describe('a request whose answer can be guessed', () => {
     expect(await many.told).toBe('UNTRUSTED_REPLY')
   })
 
-  it('opens no more sockets for a peer that answers promptly', async () => {
+  it('requestUdp opens no decoys for a peer that answers promptly', async () => {
     const each = wire([250, 500])
     await each.advance(40)
     each.say(0, 7)
     expect([await each.told, each.sockets.length]).toEqual([7, 1])
   })
 
-  it('is answered by a slow peer when nothing was forged for a while', async () => {
+  it('requestUdp accepts a slow answer if no forged one follows for a while', async () => {
     const each = wire([1000])
     await each.advance(300)
     each.say(0, 7)
@@ -262,7 +262,7 @@ describe('a request whose answer can be guessed', () => {
     expect(await each.told).toBe(7)
   })
 
-  it('is answered by what came shortly before its last wait was over', async () => {
+  it('requestUdp accepts a held answer when its last wait ends', async () => {
     const each = wire([100, 200])
     await each.advance(200)
     each.say(0, 7)
@@ -270,7 +270,7 @@ describe('a request whose answer can be guessed', () => {
     expect(await each.told).toBe(7)
   })
 
-  it('goes on without decoys where they cannot be opened', async () => {
+  it('requestUdp continues without decoys that cannot be opened', async () => {
     let opened = 0
     const { told, advance } = wire([100, 200], {
       open: async () => {
@@ -282,7 +282,7 @@ describe('a request whose answer can be guessed', () => {
     expect([await told, opened]).toEqual(['NO_REPLY', 8])
   })
 
-  it('needs none of it where a nonce is in the answer', async () => {
+  it('requestUdp opens no decoys for answers with a nonce', async () => {
     const each = wire([250, 500], { isGuessable: false })
     await each.advance(400)
     for (let count = 0; count < 20; count++) each.say(0, 9)
@@ -291,14 +291,14 @@ describe('a request whose answer can be guessed', () => {
   })
 })
 
-describe('a UDP socket', () => {
-  it('cannot have a port that is taken', async () => {
+describe('openUdp', () => {
+  it('openUdp rejects with PORT_TAKEN for a port in use', async () => {
     const { port } = await peer(() => [])
     const options = { family: 4, local: { address: '127.0.0.1', port }, onMessage: nothing, onError: nothing } as const
     await expect(openUdp(options, call)).rejects.toMatchObject({ code: 'PORT_TAKEN' })
   })
 
-  it('tells a fault in the handler of a datagram as an error, and stays open', async () => {
+  it('openUdp reports an exception of the datagram handler as an error and stays open', async () => {
     const { promise: told, resolve } = Promise.withResolvers<NatError>()
     let handled = 0
     const onMessage = (): void => {
@@ -316,7 +316,7 @@ describe('a UDP socket', () => {
     abort.abort()
   })
 
-  it('closes with its signal', async () => {
+  it('openUdp closes the socket when the signal aborts', async () => {
     const abort = new AbortController()
     const options = { family: 4, local: { address: '127.0.0.1' }, onMessage: nothing, onError: nothing } as const
     const socket = await openUdp(options, abort)
@@ -330,16 +330,16 @@ describe('a UDP socket', () => {
 })
 
 describe('localAddressTowards', () => {
-  it('is our side of the way', async () => {
+  it('localAddressTowards resolves to the local address of the route', async () => {
     expect(await localAddressTowards('127.0.0.2', call)).toBe('127.0.0.1')
     await expect(localAddressTowards('router', call)).rejects.toThrow(TypeError)
   })
 })
 
-describe('a runtime that connects no UDP socket, as Deno', () => {
+describe('a runtime that does not connect UDP sockets, such as Deno', () => {
   afterEach(() => vi.restoreAllMocks())
 
-  /** `connect` answers and does nothing, so the kernel lets in every sender, and knows no address of this host. */
+  /** `connect` succeeds without effect, so the kernel accepts every sender and does not tell a local address. */
   function withoutConnect(): void {
     vi.spyOn(Socket.prototype, 'connect').mockImplementation((...args: readonly unknown[]) => {
       const done = args.at(-1)
@@ -347,7 +347,7 @@ describe('a runtime that connects no UDP socket, as Deno', () => {
     })
   }
 
-  it('takes datagrams of its peer alone, all the same', async () => {
+  it('openUdp accepts only datagrams of its peer', async () => {
     withoutConnect()
     const [own, stranger] = [createSocket('udp4'), createSocket('udp4')]
     peers.add(own).add(stranger)
@@ -370,7 +370,7 @@ describe('a runtime that connects no UDP socket, as Deno', () => {
     expect(heard).toEqual([1])
   })
 
-  it('has the local address towards a neighbour from its interfaces, and says that it knows no other', async () => {
+  it('localAddressTowards finds the address for a neighbour from the interfaces and rejects for other hosts', async () => {
     withoutConnect()
     expect(await localAddressTowards('127.0.0.9', call)).toBe('127.0.0.1')
     await expect(localAddressTowards('198.51.100.1', call)).rejects.toMatchObject({ code: 'UNREACHABLE' })

@@ -19,7 +19,7 @@ const row = (link: string, destination: string, gateway: string, flags: string, 
   `${link}\t${destination}\t${gateway}\t${flags}\t0\t0\t${metric}\t${mask}\t0\t0\t0\n`
 
 describe('/proc/net/route', () => {
-  it('gives every default route with its metric, and no other route', () => {
+  it('parseProcRoute returns every default route with its metric, and no other route', () => {
     const text =
       head +
       row('eth0', '00000000', '0101A8C0', '0003', 100, '00000000') +
@@ -31,12 +31,12 @@ describe('/proc/net/route', () => {
     ])
   })
 
-  it('knows a route without a next hop', () => {
+  it('parseProcRoute returns a route without a next hop', () => {
     const [route] = parseProcRoute(head + row('tun0', '00000000', '00000000', '0001', 0, '00000000'))
     expect(route).toEqual({ family: 4, gateway: undefined, interface: 'tun0', metric: 0 })
   })
 
-  it('passes over routes that are down or reject', () => {
+  it('parseProcRoute skips routes that are down or reject', () => {
     const text =
       head +
       row('eth0', '00000000', '0101A8C0', '0002', 0, '00000000') +
@@ -44,7 +44,7 @@ describe('/proc/net/route', () => {
     expect(parseProcRoute(text)).toEqual([])
   })
 
-  it('puts the two halves of the internet, as OpenVPN routes them, before every default route', () => {
+  it('parseProcRoute puts the two half routes of OpenVPN before every default route', () => {
     const text =
       head +
       row('eth0', '00000000', '0101A8C0', '0003', 0, '00000000') +
@@ -59,14 +59,14 @@ describe('/proc/net/route', () => {
     })
   })
 
-  it('survives any text', () => {
+  it('parseProcRoute never throws for any text', () => {
     fc.assert(fc.property(fc.string(), (text) => Array.isArray(parseProcRoute(`${head}${text}`))))
     fc.assert(fc.property(fc.string(), (text) => Array.isArray(parseProcIpv6Route(text))))
   })
 })
 
 describe('/proc/net/ipv6_route', () => {
-  it('gives default routes and leaves out the ones of lo', () => {
+  it('parseProcIpv6Route returns default routes without those of lo', () => {
     const zero = '0'.repeat(32)
     const text = [
       `${zero} 00 ${zero} 00 fe800000000000000000000000000001 00000400 00000001 00000000 00450003     eth0`,
@@ -80,7 +80,7 @@ describe('/proc/net/ipv6_route', () => {
 })
 
 describe('/proc/net/arp and if_inet6', () => {
-  it('give what is resolved, and addresses not meant for incoming connections', () => {
+  it('parseProcArp returns resolved neighbours, and parseProcIfInet6 addresses that are not for incoming connections', () => {
     const arp =
       'IP address       HW type     Flags       HW address            Mask     Device\n192.168.1.1      0x1         0x2         aa:bb:cc:dd:ee:ff     *        eth0\n192.168.1.9      0x1         0x0         00:00:00:00:00:00     *        eth0\n'
     expect([...parseProcArp(arp)]).toEqual([['192.168.1.1%eth0', 'aa:bb:cc:dd:ee:ff']])
@@ -91,7 +91,7 @@ describe('/proc/net/arp and if_inet6', () => {
 })
 
 describe('netstat -rn of macOS', () => {
-  it('gives default routes in their order, with scoped ones last', () => {
+  it('parseNetstat returns default routes in their order, with scoped ones last', () => {
     const text = `Routing tables
 
 Internet:
@@ -116,7 +116,7 @@ default                                 fe80::%utun0                    UGcIg   
 })
 
 describe('Get-NetRoute of Windows', () => {
-  it('reads one route, several, and none', () => {
+  it('parseGetNetRoute reads one route, several, and none', () => {
     const one = '{"NextHop":"192.168.1.1","InterfaceAlias":"Ethernet","RouteMetric":0,"InterfaceMetric":25}'
     expect(parseGetNetRoute(one)).toEqual([{ family: 4, gateway: '192.168.1.1', interface: 'Ethernet', metric: 25 }])
     expect(
@@ -125,9 +125,12 @@ describe('Get-NetRoute of Windows', () => {
     expect(parseGetNetRoute('')).toEqual([])
   })
 
-  it.each(['Get-NetRoute : Access is denied.', '[', '{"NextHop":'])('rejects what is no JSON: %s', (text) => {
-    expect(() => parseGetNetRoute(text)).toThrow(expect.objectContaining({ code: 'MALFORMED_REPLY' }))
-  })
+  it.each(['Get-NetRoute : Access is denied.', '[', '{"NextHop":'])(
+    'parseGetNetRoute throws for text that is not JSON: %s',
+    (text) => {
+      expect(() => parseGetNetRoute(text)).toThrow(expect.objectContaining({ code: 'MALFORMED_REPLY' }))
+    }
+  )
 
   it.each(['null', '1', '[[]]', '{"NextHop":"10.0.0.1","InterfaceAlias":"a","RouteMetric":"x","InterfaceMetric":1}'])(
     'passes over a row that it cannot read: %s',
@@ -159,13 +162,13 @@ describe('findNetwork', () => {
       findSource: async (family) => (family === 4 ? source : undefined)
     })
 
-  it('gives our address in the subnet of the next hop', async () => {
+  it('findNetwork returns the local address in the subnet of the next hop', async () => {
     const { gateways, addresses } = await find([eth0])
     expect(gateways).toEqual([{ address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }])
     expect(addresses).toEqual(['10.9.0.2', '192.168.1.2', '2a00::7', '2a00::5', '10.8.0.2'])
   })
 
-  it('puts the lowest metric first, and IPv4 before IPv6', async () => {
+  it('findNetwork puts the lowest metric first, and IPv4 before IPv6', async () => {
     const { gateways } = await find([
       { family: 6, gateway: 'fe80::1', interface: 'eth0', metric: 1 },
       eth0,
@@ -174,17 +177,17 @@ describe('findNetwork', () => {
     expect(gateways.map(({ address }) => address)).toEqual(['192.168.1.254', '192.168.1.1', 'fe80::1%eth0'])
   })
 
-  it('answers for IPv6 with a global address that is not temporary', async () => {
+  it('findNetwork chooses a global IPv6 address that is not temporary', async () => {
     const { gateways } = await find([{ family: 6, gateway: 'fe80::1', interface: 'eth0', metric: 1 }])
     expect(gateways[0]?.localAddress).toBe('2a00::5')
   })
 
-  it('shows a route without a next hop as one', async () => {
+  it('findNetwork keeps a route without a next hop', async () => {
     const { gateways } = await find([{ family: 4, gateway: undefined, interface: 'tun0', metric: 0 }, eth0])
     expect(gateways[0]).toEqual({ address: '0.0.0.0', interface: 'tun0', localAddress: '10.8.0.2' })
   })
 
-  it('sees policy routing that no table of default routes shows', async () => {
+  it('findNetwork follows policy routing that the table of default routes does not show', async () => {
     const { gateways } = await find([eth0], '10.8.0.2')
     expect(gateways.map(({ address, interface: link }) => [address, link])).toEqual([
       ['0.0.0.0', 'tun0'],
@@ -192,7 +195,7 @@ describe('findNetwork', () => {
     ])
   })
 
-  it('counts four routes of a family, each once, however many router advertisements were forged', async () => {
+  it('findNetwork returns at most four distinct routes of a family, however many router advertisements were forged', async () => {
     const forged = Array.from(
       { length: 4000 },
       (_, index): Route => ({
@@ -213,19 +216,19 @@ describe('findNetwork', () => {
     ])
   })
 
-  it('finds the route that policy routing takes behind any number of forged ones', async () => {
+  it('findNetwork finds the route of policy routing behind any number of forged ones', async () => {
     const forged = Array.from({ length: 100 }, (_, index): Route => ({ ...eth0, gateway: `192.168.1.${index + 3}` }))
     const { gateways } = await find([...forged, { ...eth0, gateway: '10.8.0.1', interface: 'tun0' }], '10.8.0.2')
     expect(gateways.map(({ interface: link }) => link)).toEqual(['tun0', 'eth0', 'eth0', 'eth0'])
     expect(gateways[0]?.address).toBe('10.8.0.1')
   })
 
-  it('leaves out a route on an interface without an address', async () => {
+  it('findNetwork omits a route on an interface without an address', async () => {
     expect((await find([{ ...eth0, interface: 'eth9' }])).gateways).toEqual([])
   })
 })
 
-it('a strategy asks at most four gateways of a family, wherever the network was learned', async () => {
+it('chooseGateways returns at most four gateways of a family for any network', async () => {
   const gateways = Array.from({ length: 100 }, (_, index) => ({
     address: `fe80::${(index + 1).toString(16)}%eth0`,
     interface: 'eth0',
@@ -236,19 +239,19 @@ it('a strategy asks at most four gateways of a family, wherever the network was 
   expect(await chooseGateways({ gateways, addresses: [] }, 'fe80::50', 6, call)).toEqual([gateways[0x4f]])
 })
 
-describe('a runtime that does not let the program look', () => {
+describe('a runtime that does not permit access to the network configuration', () => {
   const root = join(import.meta.dirname, '..', '..', '..')
   const looks = `import { findNetwork } from ${JSON.stringify(join(root, 'packages', 'net', 'dist', 'index.js'))}
     findNetwork(new AbortController()).then(() => console.log('looked'), ({ code, message }) => console.log(code, message))`
 
-  // There routes are files. Elsewhere a program tells them, which Node.js forbids as well.
-  it.skipIf(process.platform !== 'linux')('is not a machine without a route: Node.js with --permission', () => {
+  // On Linux routes are files. Elsewhere they come from a program, which Node.js also forbids to start.
+  it.skipIf(process.platform !== 'linux')('findNetwork rejects with NOT_PERMITTED on Node.js with --permission', () => {
     const flags = ['--permission', `--allow-fs-read=${root}`, '--input-type=module']
     const { stdout } = spawnSync(process.execPath, [...flags, '--eval', looks], { encoding: 'utf8' })
     expect(stdout).toMatch(/^NOT_PERMITTED .*--allow-fs-read/)
   })
 
-  it('is not a machine without addresses: Deno without a permission', async () => {
+  it('findNetwork rejects with NOT_PERMITTED on Deno without a permission', async () => {
     const refusal = 'Requires sys access to "networkInterfaces", run again with the --allow-sys flag'
     const interfaces = (): never => {
       throw Object.assign(new Error(refusal), { name: 'NotCapable' })

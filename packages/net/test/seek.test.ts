@@ -6,11 +6,11 @@ import { seek } from '../src/index.js'
 const gateway = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }
 const waitsMs = [250, 500, 1000, 2000, 4000]
 
-/** A service that was found at 0 ms. From then on `answers` tells of each time it is asked whether it does. */
+/** A service that is found at 0 ms. After that, `answers` says for each question whether it is answered. */
 async function found(answers: (count: number) => boolean): Promise<{
   readonly announce: () => void
   readonly advance: (ms: number) => Promise<void>
-  /** When it was asked, and how many times it would be sent to. */
+  /** The time of each question, and its number of transmissions. */
   readonly asked: readonly (readonly [number, number])[]
   readonly stop: () => Promise<void>
 }> {
@@ -64,7 +64,7 @@ async function found(answers: (count: number) => boolean): Promise<{
   }
 }
 
-it('asks a service that is known once where it answers', async () => {
+it('seek asks a known service once if it answers', async () => {
   const service = await found(() => true)
   service.announce()
   await service.advance(60_000)
@@ -72,16 +72,16 @@ it('asks a service that is known once where it answers', async () => {
   await service.stop()
 })
 
-it('asks a service that has announced itself again where the datagrams were lost', async () => {
+it('seek asks a service that announced itself again after lost datagrams', async () => {
   const service = await found((count) => count === 3)
   service.announce()
   await service.advance(60_000)
-  // 750 ms each, and 1 s, then 2 s in between.
+  // Each question takes 750 ms, with pauses of 1 s and 2 s in between.
   expect(service.asked.map(([atMs]) => atMs)).toEqual([10_000, 11_750, 14_500])
   await service.stop()
 })
 
-it('gives up on an announcement after four questions: anybody can forge one', async () => {
+it('seek gives up on an announcement after four questions, since it may be forged', async () => {
   const service = await found(() => false)
   service.announce()
   await service.advance(60_000)
@@ -89,7 +89,7 @@ it('gives up on an announcement after four questions: anybody can forge one', as
   await service.stop()
 })
 
-it('can be stopped while it waits to ask again', async () => {
+it('seek stops while it waits to ask again', async () => {
   const service = await found(() => false)
   service.announce()
   await service.advance(1000)

@@ -11,7 +11,7 @@ async function bound(type: 'udp4' | 'udp6', address: string): Promise<Socket> {
   return socket
 }
 
-/** Sends back whatever comes. */
+/** Echoes every datagram. */
 async function echo(): Promise<{ readonly address: string; readonly port: number }> {
   const socket = await bound('udp4', '127.0.0.1')
   socket.on('message', (bytes, { address, port }) => socket.send(bytes, port, address))
@@ -27,15 +27,15 @@ const call = (): AbortController => {
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 const bytes = new TextEncoder().encode('hello')
 
-describe('a socket that a program lends', () => {
-  it('is heard by the program and by whoever it is lent to, and by the program alone afterwards', async () => {
+describe('tapOf', () => {
+  it('tapOf delivers datagrams to the program and to receivers, and only to the program afterwards', async () => {
     const [socket, there, cut] = [await bound('udp4', '127.0.0.1'), await echo(), call()]
     const heard: string[] = []
     socket.on('message', (message) => heard.push(`program ${text(message)}`))
     const { port } = socket.address()
     const tap = tapOf(socket, { protocol: 'udp', family: 4, address: '127.0.0.1', port })
-    for (const who of ['one', 'two'])
-      tap.receive((message, from) => heard.push(`${who} ${text(message)} ${from.port}`), cut)
+    for (const name of ['one', 'two'])
+      tap.receive((message, from) => heard.push(`${name} ${text(message)} ${from.port}`), cut)
     expect(socket.listenerCount('message')).toBe(2)
     tap.send(bytes, there)
     await once(socket, 'message')
@@ -44,7 +44,7 @@ describe('a socket that a program lends', () => {
     expect(socket.listenerCount('message')).toBe(1)
   })
 
-  it('on :: reaches IPv4, and tells its addresses as such', async () => {
+  it('tapOf reaches IPv4 hosts from a socket on :: and reports IPv4 addresses', async () => {
     const [socket, there] = [await bound('udp6', '::'), await echo()]
     const { port } = socket.address()
     const tap = tapOf(socket, { protocol: 'udp', family: 4, address: '127.0.0.1', port })
@@ -55,7 +55,7 @@ describe('a socket that a program lends', () => {
     expect(await heard).toEqual({ address: there.address, port: there.port })
   })
 
-  it('that cannot send says nothing to the error listeners of the program', async () => {
+  it('tapOf does not report send failures to the error listeners of the program', async () => {
     const socket = await bound('udp4', '127.0.0.1')
     const errors: unknown[] = []
     socket.on('error', (error) => errors.push(error))
@@ -71,8 +71,8 @@ describe('a socket that a program lends', () => {
   })
 })
 
-describe('a socket of our own', () => {
-  it('is where the default route leads, and is closed with the signal', async () => {
+describe('ownTap', () => {
+  it('ownTap opens a socket on the default route and closes it with the signal', async () => {
     const there = await echo()
     const cut = call()
     const network = {
@@ -93,7 +93,7 @@ describe('a socket of our own', () => {
     again.close()
   })
 
-  it('does not exist where there is no address', async () => {
+  it('ownTap rejects with UNREACHABLE without an address', async () => {
     await expect(ownTap(() => ({ gateways: [], addresses: [] }))(call())).rejects.toMatchObject({ code: 'UNREACHABLE' })
   })
 })

@@ -2,7 +2,7 @@ import { type Clock, type Network, natError, systemClock } from '@postern/interf
 import { describe, expect, it } from 'vitest'
 import { createQueue, isOnFirstHop, parseTimeExceeded, spacedHints, watchNetwork } from '../src/index.js'
 
-/** A clock that a test moves, small enough to need no kit. */
+/** A minimal clock that the test advances. */
 function handClock(): Clock & { advance(ms: number): Promise<void>; jumpWall(ms: number): void } {
   let now = 0
   let wall = 1_000_000
@@ -33,8 +33,8 @@ function handClock(): Clock & { advance(ms: number): Promise<void>; jumpWall(ms:
 
 const gateway = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }
 
-describe('watching the network', () => {
-  it('survives an address that no socket can be connected to, as when the route has gone', async () => {
+describe('watchNetwork', () => {
+  it('isOnFirstHop resolves to unknown for an address without a route', async () => {
     // The kernel refuses to connect to the broadcast address (EACCES), before anything is sent.
     const looking = isOnFirstHop(
       '255.255.255.255',
@@ -44,7 +44,7 @@ describe('watching the network', () => {
     expect(await looking).toBe('unknown')
   })
 
-  it('tells it at once, then only when it changed or the machine slept', async () => {
+  it('watchNetwork reports the network at once, and again only after a change or sleep', async () => {
     const clock = handClock()
     let network: Network = { gateways: [gateway], addresses: ['192.168.1.2'] }
     let broken = false
@@ -60,7 +60,7 @@ describe('watching the network', () => {
     network = { ...network, addresses: ['192.168.1.9'] }
     await clock.advance(2000)
     expect(told).toHaveLength(2)
-    // A hardware address that becomes known is no change.
+    // A hardware address that becomes known is not a change.
     network = { ...network, gateways: [{ ...gateway, mac: '02:00:00:00:00:01' }] }
     await clock.advance(4000)
     expect(told).toHaveLength(2)
@@ -77,13 +77,13 @@ describe('watching the network', () => {
   })
 })
 
-describe('the next hop', () => {
+describe('isOnFirstHop', () => {
   const call = { signal: new AbortController().signal }
 
   interface Scene {
-    /** Answers of the router to so many datagrams. */
+    /** Returns the number of answers of the router to `count` datagrams. */
     readonly answers?: (count: number) => number
-    /** Messages of others by the end of window number so and so. */
+    /** Returns the number of forged messages by the end of a window. */
     readonly forged?: (window: number) => number
     readonly refuses?: boolean
     readonly isSilentSystem?: boolean
@@ -110,23 +110,23 @@ describe('the next hop', () => {
     }
     const options = { clock, probe, timeExceeded, ...(random === undefined ? {} : { random }) }
     const looking = isOnFirstHop('11.0.0.2', options, call)
-    // Windows, and the pause between the two looks.
+    // Long enough for all windows and the pause between the two rounds.
     for (let step = 0; step < 50; step++) await clock.advance(100)
     return { outcome: await looking, sent }
   }
 
-  it('holds an address that answers', async () => {
+  it('isOnFirstHop resolves to held for an address that answers', async () => {
     expect((await look({ refuses: true })).outcome).toBe('held')
   })
 
-  it('does not hold one for which exactly our datagrams exceeded their time to live, twice', async () => {
+  it('isOnFirstHop resolves to beyond if the time to live of exactly its datagrams was exceeded, twice', async () => {
     const { outcome, sent } = await look({ answers: (count) => count })
     expect(outcome).toBe('beyond')
-    // As many as Linux answers.
+    // As many as Linux answers within its rate limit.
     expect(sent.reduce((sum, count) => sum + count, 0)).toBe(8)
   })
 
-  it('asks in another way each time', async () => {
+  it('isOnFirstHop spreads its datagrams differently each time', async () => {
     const all = await Promise.all(Array.from({ length: 20 }, async () => look({ answers: (count) => count })))
     expect(new Set(all.map(({ sent }) => sent.join())).size).toBeGreaterThan(5)
   })
@@ -140,12 +140,15 @@ describe('the next hop', () => {
     ['a neighbour floods where the router answers, too', { answers: (count) => count, forged: () => 2 }],
     ['a neighbour forges two and three in turn', { forged: (window) => 2 + (window % 2) }],
     ['a neighbour forges one a window', { forged: () => 1 }],
-    ['a neighbour forges in the second look', { answers: (count) => count, forged: (window) => (window === 8 ? 1 : 0) }]
-  ])('is not known to when %s', async (_, scene) => {
+    [
+      'a neighbour forges in the second round',
+      { answers: (count) => count, forged: (window) => (window === 8 ? 1 : 0) }
+    ]
+  ])('isOnFirstHop resolves to unknown if %s', async (_, scene) => {
     expect((await look(scene)).outcome).toBe('unknown')
   })
 
-  it('is not known to whatever a neighbour forges beforehand', async () => {
+  it('isOnFirstHop resolves to unknown for any plan of forged messages', async () => {
     const choose = seeded(101)
     for (let run = 0; run < 300; run++) {
       const plan = Array.from({ length: 12 }, () => choose(4))
@@ -153,7 +156,7 @@ describe('the next hop', () => {
     }
   })
 
-  it('is read from /proc/net/snmp', () => {
+  it('parseTimeExceeded reads the counter from /proc/net/snmp', () => {
     const snmp =
       'Ip: Forwarding DefaultTTL\nIp: 1 64\nIcmp: InMsgs InErrors InTimeExcds\nIcmp: 10 0 4\nIcmpMsg: InType11\nIcmpMsg: 4\n'
     expect(parseTimeExceeded(snmp)).toBe(4)
@@ -162,7 +165,7 @@ describe('the next hop', () => {
   })
 })
 
-/** Numbers that are the same in each run. */
+/** Returns a generator of pseudo-random numbers, the same in each run. */
 function seeded(seed: number): (bound: number) => number {
   let state = seed
   return (bound) => {
@@ -171,8 +174,8 @@ function seeded(seed: number): (bound: number) => number {
   }
 }
 
-describe('hints', () => {
-  it('are asked about once a burst, spaced, and survive an answer that fails', async () => {
+describe('spacedHints', () => {
+  it('spacedHints asks once for each burst of hints, with pauses', async () => {
     const clock = handClock()
     let asked = 0
     const hints = spacedHints(() => Promise.resolve(void asked++), clock, { signal: new AbortController().signal })
@@ -189,8 +192,8 @@ describe('hints', () => {
   })
 })
 
-describe('a queue', () => {
-  it('has one turn at a time, in order, and lets the aborted go at once', async () => {
+describe('createQueue', () => {
+  it('createQueue runs one turn at a time in order and rejects an aborted one at once', async () => {
     const inTurn = createQueue()
     const never = { signal: new AbortController().signal }
     const first = Promise.withResolvers<void>()
@@ -210,7 +213,7 @@ describe('a queue', () => {
     expect(trace).toEqual(['one', 'three'])
   })
 
-  it('goes on after a turn that failed', async () => {
+  it('createQueue continues after a turn that failed', async () => {
     const inTurn = createQueue()
     const never = { signal: new AbortController().signal }
     await expect(inTurn(() => Promise.reject(new Error('x')), never)).rejects.toThrow('x')

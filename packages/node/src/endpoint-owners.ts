@@ -6,14 +6,15 @@ import { type OtherRecords, openOwnerFolder, type OwnerFolder } from './owner-fo
 import { isSameEndpoint, type OwnedEndpoint } from './owner-record.js'
 import { scriptName } from './program-name.js'
 
+/** The options of {@link endpointOwners}. */
 export interface EndpointOwnersOptions {
   /** The folder that all programs of this user share.
-   * @default `$XDG_STATE_HOME/postern/endpoints`, with `~/.local/state` where that is not set */
+   * @default `$XDG_STATE_HOME/postern/endpoints`, with `~/.local/state` if that is not set */
   readonly folder?: string
-  /** What other programs call this one.
+  /** The name of this program for other programs.
    * @default the name of its main script */
   readonly program?: string
-  /** Told once when the folder cannot be used: other processes are not known then.
+  /** Called once if the folder cannot be used; other processes are then unknown.
    * @default `process.emitWarning` */
   readonly warn?: (error: Error) => void
 }
@@ -21,29 +22,30 @@ export interface EndpointOwnersOptions {
 /** An owner in this process. */
 interface Local extends Pick<Endpoint, 'protocol' | 'address' | 'port'> {
   readonly keys: Record<string, string>
-  /** The gateways that were asked, or are to be, with the key that is agreed. */
+  /** The gateways for which the key is agreed: they were asked with it, or will be. */
   readonly settled: Set<string>
   addresses: readonly string[]
   readonly changed: () => void
 }
 
-/** So many endpoints of ended processes are remembered. */
+/** The maximum number of endpoints of ended processes that are remembered. */
 const maxAbandoned = 64
-/** A disk that takes longer, in ms, is away: what is known without it has to do. */
+/** The time limit for the disk, in ms. After it, the known state is used without the disk. */
 const answerMs = 1500
-/** A process that was killed says nothing, and the mapping that it renewed last may be a short one: looked for so often, in ms,
- * while there are other owners. */
+/** How often the records of other owners are checked, in ms. A process that was killed cannot announce its end, and its
+ * mapping may expire soon. */
 const pollMs = 10_000
 
 const nothing: OtherRecords = { live: new Map(), left: [] }
 
-/** State of the process: all exposures know each other, also where no file can be written. */
+/** State of the process, so that all exposures know each other even if no file can be written. */
 const registries = new Map<string, EndpointOwners>()
 
 /**
- * The programs of this user that want the same endpoint mapped. They share one mapping, ask for it with one key, and the last
- * one that leaves deletes it. Exposures of one process know each other in any case; processes tell each other by files, which
- * count as long as the process lives. Where these cannot be written, it is told as `STORE_UNUSABLE`, once.
+ * Returns the registry of the programs of this user that map the same endpoint. They share one mapping and request it
+ * with one key, and the last one to leave deletes it. Exposures of one process always know each other. Processes know
+ * each other through files, which are valid while the process lives. If these cannot be written, `warn` gets a
+ * `STORE_UNUSABLE` error once.
  */
 export function endpointOwners(options: EndpointOwnersOptions = {}): EndpointOwners {
   const { program = scriptName(), warn = (error) => process.emitWarning(error) } = options
@@ -60,13 +62,13 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
   let known = nothing
   let isTold = false
   let isAway = false
-  /** Whether the disk was away when something was to be written. */
+  /** Whether a write was skipped because the disk did not answer. */
   let isStale = false
-  /** What processes that have ended left, with the keys that they asked with. */
+  /** The endpoints of processes that ended without deleting them, with their keys. */
   const abandoned: OwnedEndpoint[] = []
   let hears = false
   let polling: ReturnType<typeof setInterval> | undefined
-  /** One call of the disk at a time, so that a disk that is away blocks one thread and not all. */
+  /** Only one disk operation at a time, so that a hanging disk blocks one thread and not all. */
   let turn: Promise<unknown> = Promise.resolve()
 
   function tell(cause: unknown): void {
@@ -77,11 +79,11 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
     try {
       warn(natError('STORE_UNUSABLE', message, { cause }))
     } catch {
-      // What the caller does with a warning is its own, and says nothing of the disk.
+      // An exception in the caller's `warn` says nothing about the disk.
     }
   }
 
-  /** What the work gives; undefined where the disk fails or does not answer in time. */
+  /** Resolves to the result of `work`; undefined if the disk fails or does not answer in time. */
   async function onDisk<T>(work: (folder: OwnerFolder) => Promise<T>): Promise<T | undefined> {
     if (path === '') return undefined
     if (isAway) {
@@ -111,7 +113,7 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
     return Promise.race([next, late]).finally(() => clearTimeout(timer))
   }
 
-  /** What was to be written meanwhile is written now. */
+  /** Writes what was skipped while the disk did not answer. */
   function isBack(): void {
     isAway = false
     if (!isStale) return
@@ -127,7 +129,8 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
     await open.close()
   }
 
-  /** Reads what the others say, and tells the owners here of those that have left. Notes what dead ones have left. */
+  /** Reads the records of other processes. Notifies the owners in this process of those that left, and remembers the
+   * endpoints of dead ones. */
   async function look(open: OwnerFolder): Promise<void> {
     const before = known
     known = await open.others()
@@ -165,7 +168,7 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
       .filter((each) => each !== but && isSameEndpoint(each, about))
       .map((each) => ({ ...each, pid: process.pid, program }))
 
-  /** Each process once. */
+  /** Returns the processes that hold the endpoint, each once. */
   function holders(about: Local | Endpoint, but: Local | undefined, addresses?: readonly string[]): readonly Owner[] {
     const holding = [...here(about, but), ...elsewhere(about)].filter((each) =>
       addresses === undefined ? each.addresses.length > 0 : each.addresses.some((one) => addresses.includes(one))
@@ -189,11 +192,11 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
         const common = (owned: readonly Pick<OwnedEndpoint, 'keys'>[]): string | undefined =>
           owned.map(({ keys }) => keys[gateway]).find((each) => each !== undefined)
         const same = (): readonly Local[] => [...locals].filter((each) => isSameEndpoint(each, local))
-        // Known before the first wait, so that another exposure of this process finds it.
+        // Set before the first await, so that another exposure of this process finds it.
         local.keys[gateway] ??= common(here(local, local)) ?? key
         await onDisk(async (open) => {
           await look(open)
-          // What is settled here has been asked with; what is only proposed here gives way to the others.
+          // A settled key was used already. A key that is only proposed here gives way to those of others.
           const settled = common(same().filter((each) => each.settled.has(gateway)))
           const left = abandoned.filter((each) => isSameEndpoint(each, local))
           const agreed = settled ?? common(elsewhere(local)) ?? common(left) ?? common(same()) ?? key
@@ -216,7 +219,7 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
       },
       async leave(addresses) {
         local.addresses = []
-        // First told, then looked: of two that leave together at least one sees that it is the last.
+        // Publish first, then read: if two owners leave at the same time, at least one sees that it is the last.
         await onDisk(async (open) => {
           await publish(open)
           await look(open)

@@ -5,12 +5,12 @@ import { type CallOptions, classOf, type Endpoint, familyOf } from '@postern/int
 import { hasCode } from './files.js'
 import { takesIpv4 } from './takes-ipv4.js'
 
-/** Anything of Node's that listens on a port: `net.Server` with all that inherits from it (`http`, `https`, `tls`), and
+/** A Node.js object that listens on a port: `net.Server` and its subclasses (`http`, `https`, `tls`), or
  * `dgram.Socket`. */
 export type ExposableServer = Server | Socket
 
-/** Resolves with where a server listens. An IPv6 server on `::` takes IPv4 connections too, unless it was told not to
- * (`ipv6Only`): then it is one endpoint, else two.
+/** Resolves to the endpoints of a server. An IPv6 server on `::` also accepts IPv4, and so has two endpoints, unless it
+ * was opened with `ipv6Only`.
  *
  * Rejects with a TypeError for a server on a pipe. */
 export async function endpointsOf(server: ExposableServer): Promise<readonly Endpoint[]> {
@@ -21,15 +21,16 @@ export async function endpointsOf(server: ExposableServer): Promise<readonly End
   }
   const { address, port } = bound
   const family = familyOf(address)
-  if (family === undefined) throw new TypeError(`the server listens on ${address}, which is no IP address`)
+  if (family === undefined) throw new TypeError(`the server listens on ${address}, which is not an IP address`)
   const endpoint: Endpoint = { protocol, family, address, port }
   if (family !== 6 || classOf(address) !== 'unspecified' || !(await takesIpv4(protocol, port))) return [endpoint]
   return [{ protocol, family: 4, address: '0.0.0.0', port }, endpoint]
 }
 
+/** Returns whether a server is a `dgram.Socket`. */
 export const isDatagram = (server: ExposableServer): server is Socket => 'bind' in server && 'addMembership' in server
 
-/** Returns whether a datagram socket is closed: unlike a server, it never listens again. */
+/** Returns whether a server is a closed datagram socket, which, unlike a server, can never listen again. */
 export function isClosedForEver(server: ExposableServer): boolean {
   if (!isDatagram(server)) return false
   try {
@@ -41,27 +42,29 @@ export function isClosedForEver(server: ExposableServer): boolean {
   }
 }
 
-/** Throws a TypeError for what is no server of Node's: a socket that is connected has an address, too. */
+/** Throws a TypeError for anything but a Node.js server. A connected TCP socket, which also has an address, is not
+ * one. */
 export function checkServer(server: unknown): asserts server is ExposableServer {
   const has = (...names: readonly string[]): boolean =>
     typeof server === 'object' &&
     server !== null &&
     names.every((name) => typeof Reflect.get(server, name) === 'function')
   if (has('address', 'on', 'once', 'off') && (has('listen') || has('bind', 'addMembership'))) return
-  // Those that Bun.serve(), Bun.listen(), Deno.serve(), Deno.listen() and their like for UDP return emit no events.
+  // The servers of Bun.serve(), Bun.listen(), Deno.serve(), Deno.listen() and their UDP counterparts emit no events.
   if (!has('on') && (has('stop') || has('shutdown') || has('accept') || has('receive') || has('sendMany'))) {
     throw new TypeError(
-      'expose() takes a server of node:http, node:https, node:net or node:dgram, which Bun and Deno have too, and no Bun.serve() or Deno.serve(): see docs/bun-and-deno.md'
+      'expose() takes a server of node:http, node:https, node:net or node:dgram, which Bun and Deno support too, but not one of Bun.serve() or Deno.serve(): see docs/bun-and-deno.md'
     )
   }
   throw new TypeError(
-    'expose() takes a net.Server, http.Server, https.Server or dgram.Socket: what listen() of a framework gives, for example'
+    'expose() takes a net.Server, http.Server, https.Server or dgram.Socket, such as the one that listen() of a framework returns'
   )
 }
 
 /**
- * Resolves once the server listens, when a datagram socket closes, or when the signal aborts. A server that cannot listen may try again, so its error is
- * told and waiting goes on; the error stays unhandled if the program does not handle it.
+ * Resolves when the server listens, when a datagram socket closes, or when the signal aborts. A server that cannot
+ * listen may try again, so its errors go to `failed` and the wait continues. An error that the program does not handle
+ * stays unhandled.
  */
 export function listening(
   server: ExposableServer,
@@ -79,20 +82,21 @@ export function listening(
       resolve()
     }
     server.once('listening', done)
-    // A socket that closes is never bound again; a server may listen again.
+    // A closed socket can never be bound again; a server may listen again.
     if (isDatagram(server)) server.once('close', done)
     emitter.on(errorMonitor, failed)
     signal.addEventListener('abort', done, { once: true })
   })
 }
 
+/** Returns whether a server listens now. */
 export function isListening(server: ExposableServer): boolean {
   if (!isDatagram(server)) return server.listening
   try {
     server.address()
     return true
   } catch {
-    // dgram throws until the socket is bound, and when it is closed.
+    // dgram throws before the socket is bound, and after it is closed.
     return false
   }
 }

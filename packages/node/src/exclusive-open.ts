@@ -7,15 +7,15 @@ import type { FileLock, Holder } from './file-lock.js'
 import { hasCode } from './files.js'
 
 /**
- * `UV_FS_O_EXLOCK` of libuv, which `node:fs` does not name: the BSDs and macOS take it as `O_EXLOCK`, libuv turns it into
- * an open that shares nothing on Windows.
+ * `UV_FS_O_EXLOCK` of libuv, which `node:fs` does not export. On the BSDs and macOS it is `O_EXLOCK`; on Windows libuv
+ * opens the file without sharing.
  */
 const exclusive = process.platform === 'win32' ? 0x10_00_00_00 : 0x20
 const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NONBLOCK ?? 0) | exclusive
 
 /**
- * Takes a lock by opening a file that no other process can open in the same way. The file stays when the lock is
- * released: a process that removed it could remove the one of another process.
+ * Takes a lock by opening a file in a way that excludes other processes. The file stays when the lock is released,
+ * because a process that removed it could remove the lock of another process.
  */
 export async function takeByExclusiveOpen(lock: string): Promise<FileLock | Holder> {
   try {
@@ -23,7 +23,8 @@ export async function takeByExclusiveOpen(lock: string): Promise<FileLock | Hold
   } catch (error) {
     if (hasCode(error, ...takenCodes)) return { holder: await readHolder(lock) }
     if (!hasCode(error, 'ENOTSUP', 'EOPNOTSUPP', 'EINVAL', 'ENOSYS')) throw error
-    // A file system that has no locks. The temporary folder is this user's own, or shared by all who share the folder.
+    // The file system does not support locks, so lock a file in the temporary folder, which is the same for all
+    // processes of this user.
     return hold(await placeFor(lock)).catch((other: unknown) => {
       if (hasCode(other, ...takenCodes)) return { holder: undefined }
       throw other
@@ -37,7 +38,7 @@ async function hold(lock: string): Promise<FileLock> {
   let file: FileHandle | undefined = await open(lock, flags, 0o600)
   const { ino } = await file.stat()
   await file.truncate(0).catch(() => undefined)
-  // For people. A disk that is full does not make the lock worth less.
+  // The process id is only for display, so a full disk does not matter.
   await file.writeFile(`${process.pid}\n`).catch(() => undefined)
   return {
     isHeld: async () => file !== undefined && (await inode(lock)) === ino,
@@ -55,7 +56,7 @@ const inode = (path: string): Promise<number | undefined> =>
     () => undefined
   )
 
-/** Where the lock can be read while it is held: not on Windows. */
+/** Resolves to the process id in a held lock file; undefined if it cannot be read, as on Windows. */
 async function readHolder(lock: string): Promise<number | undefined> {
   const pid = Number((await readFile(lock, 'utf8').catch(() => '')).trim())
   return Number.isInteger(pid) && pid > 0 ? pid : undefined

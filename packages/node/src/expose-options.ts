@@ -2,45 +2,48 @@ import type { EndpointOwners, PolicyOptions, Store, TraversalEvents } from '@pos
 import { checkOptions, type Host, type Network, type Strategy } from '@postern/interface'
 import { defaultStrategies, parseLadder } from './ladder.js'
 
+/** The options of {@link expose}. */
 export interface ExposeOptions {
-  /** The strategies in rank order, as such or as text (`'pcp,upnp'`, `'any,manual:203.0.113.7:8080'`).
+  /** The strategies in rank order, as an array or as text (`'pcp,upnp'`, `'any,manual:203.0.113.7:8080'`).
    * @default PCP, NAT-PMP, UPnP */
   readonly strategies?: readonly Strategy[] | string
-  /** What is remembered across runs, so that a run that was killed takes its own mapping back.
-   * @default a file of this program's in `$XDG_STATE_HOME/postern` */
+  /** The store for mappings across runs, so that a run after a crash reuses its own mapping.
+   * @default a file of this program in `$XDG_STATE_HOME/postern` */
   readonly store?: Store
-  /** The programs of this host that may have the same port mapped: they share one mapping, and the last one deletes it.
-   * @default all programs of this user, by files in `$XDG_STATE_HOME/postern/endpoints` */
+  /** The registry of programs on this host that may map the same port: they share one mapping, and the last one deletes
+   * it.
+   * @default all programs of this user, through files in `$XDG_STATE_HOME/postern/endpoints` */
   readonly owners?: EndpointOwners
   /** Replaces parts of the default policy.
    * @default the default policy */
   readonly policy?: PolicyOptions
-  /** Aborted when the server need not be reachable any more: as `close()`.
+  /** Ends the exposure when it aborts, like `close()`.
    * @default never */
   readonly signal?: AbortSignal
-  /** The external port to ask for first. The only way to ask for one below 1024.
+  /** The external port to request first. A port below 1024 is requested only if it is given here.
    * @default the server's own port */
   readonly externalPort?: number
-  /** Release the mappings when the process is told to end (SIGINT, SIGTERM, SIGHUP) or ends by itself, then let it end. After
-   * `process.exit()` nothing can be released: the mappings lapse.
+  /** Whether to release the mappings when the process gets SIGINT, SIGTERM or SIGHUP, or ends by itself; it then ends.
+   * After `process.exit()` nothing can be released, and the mappings expire.
    * @default false */
   readonly releaseOnExit?: boolean
-  /** Listeners that hear what happens before `expose` resolves, too.
+  /** Event listeners that also get the events before `expose` resolves.
    * @default none */
   readonly on?: Listeners
-  /** Clock, randomness and log.
-   * @default the machine's, and no log */
+  /** The clock, the source of randomness and the log.
+   * @default those of the system, and no log */
   readonly host?: Host
-  /** How the network is looked at.
-   * @default this machine's own routes and interfaces */
+  /** Resolves to the network of this host.
+   * @default its routes and interfaces */
   readonly findNetwork?: (call: { readonly signal: AbortSignal }) => Promise<Network>
 }
 
+/** A listener for each event of a traversal, by its name. */
 export type Listeners = {
   readonly [Name in keyof TraversalEvents]?: (event: TraversalEvents[Name]) => void
 }
 
-/** Throws a TypeError for options that cannot be right. */
+/** Throws a TypeError for invalid options. */
 export function checkExposeOptions(options: ExposeOptions): void {
   checkOptions('expose()', options, {
     strategies: 'any',
@@ -83,6 +86,7 @@ function checkOwners(owners: ExposeOptions['owners']): void {
   throw new TypeError('owners has no join() and holders(): pass what endpointOwners() returns')
 }
 
+/** Returns the strategies of the option. Throws a TypeError for invalid text. */
 export function readStrategies(strategies: ExposeOptions['strategies']): readonly Strategy[] {
   if (strategies === undefined) return defaultStrategies()
   const isText =

@@ -33,34 +33,36 @@ import { lendTo } from './lend.js'
 import { createOpenHandles, type OpenHandles } from './open-handles.js'
 import { closeOnSignals } from './signals.js'
 
+/** A server that is exposed. */
 export interface Exposure extends TypedEvents<TraversalEvents> {
-  /** The external addresses to announce at this moment, as multiaddr text. While the verdict is `private`, what is doubted is left
-   * out: `report().externalAddresses` has it. */
+  /** The external addresses to announce now, as multiaddr text. While the verdict is `private`, doubtful addresses are
+   * left out; `report().externalAddresses` contains them. */
   readonly addresses: readonly string[]
-  /** The same addresses as host and port, with a URL where the server is one of `node:http` or `node:https`. */
+  /** The same addresses as host and port, with a URL if the server is one of `node:http` or `node:https`. */
   readonly endpoints: readonly ExternalEndpoint[]
+  /** Returns the current report: verdict, cause, advice, candidates and strategies. */
   report(): Report
-  /** Gives back every mapping. The server stays open. Resolves when nothing of it runs any more. Twice is once. */
+  /** Releases every mapping. The server stays open. Resolves when the exposure has stopped completely. Idempotent. */
   close(): Promise<void>
-  /** Lets the process end although the server is exposed, as `server.unref()` does for the server. Holds for what is opened
-   * later, too. Where a program ends by itself, `releaseOnExit` gives the mappings back; without it they lapse, and the next
-   * run takes them back. Twice is once. */
+  /** Lets the process end although the server is exposed, as `server.unref()` does for the server. Also applies to
+   * sockets and timers that are opened later. If the program ends by itself, `releaseOnExit` releases the mappings;
+   * without it they expire, and the next run reuses them. Idempotent. */
   unref(): Exposure
-  /** Undoes `unref()`: the process stays alive until `close()`, as it does at first. Twice is once. */
+  /** Undoes `unref()`: the process stays alive until `close()`, which is the default. Idempotent. */
   ref(): Exposure
-  /** As `close()`, for `await using`. */
+  /** Like `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** However long the network, the store and the strategies take, the caller does not wait longer, in ms. */
+/** The maximum time until `expose` resolves, in ms, however long the network, the store and the strategies take. */
 const patienceMs = 5000
 
 /**
- * Makes a server reachable from outside, and keeps it so.
+ * Makes a server reachable from outside, and keeps it reachable.
  *
- * Resolves after the first pass over the strategies, at most 5 s later, whatever came of it: `report()` tells. A server that
- * does not listen by then, or that cannot, is exposed when it does. Ends when the server closes, the signal aborts, or
- * `close()` is called. Throws a TypeError for arguments that cannot be right, and nothing else.
+ * Resolves after the first pass over the strategies, and after 5 s at most, whatever the result; see `report()`. A
+ * server that does not listen by then is exposed when it does. The exposure ends when the server closes, when the
+ * signal aborts, or with `close()`. Rejects only with a TypeError, for invalid arguments.
  */
 export async function expose(server: ExposableServer, options: ExposeOptions = {}): Promise<Exposure> {
   checkServer(server)
@@ -82,7 +84,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   })
   attach(traversal, options.on ?? {})
   let watching: Promise<void> | undefined
-  /** Why nothing can be exposed yet. */
+  /** Why nothing can be exposed yet, or any more. */
   let trouble: string | undefined = 'The server does not listen yet: it is exposed once it does.'
   let hasServerClosed = false
   const exposure = handle(
@@ -98,15 +100,15 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
       await ownStore?.close()
     }
   )
-  // Nothing awaits this close: what it rejects with is for the callers of `close()`.
+  // This call is not awaited. Callers of `close()` get the rejection; here it is logged.
   const end = (): void => {
-    exposure.close().catch((error: unknown) => host.log.info(`it was not closed in good order: ${String(error)}`))
+    exposure.close().catch((error: unknown) => host.log.info(`closing the exposure failed: ${String(error)}`))
   }
   if (options.signal?.aborted === true) {
     end()
     return exposure
   }
-  // The caller's signal may live as long as the process, and serve many exposures.
+  // Remove the listener at the end: the caller's signal may live as long as the process, and serve many exposures.
   options.signal?.addEventListener('abort', end, { once: true, signal: ended.signal })
 
   const over = new AbortController()
@@ -128,7 +130,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
       cannotListen.resolve()
     })
     if (ended.signal.aborted) return
-    // A server that is closed at once tells all the same that it listens.
+    // A server that was closed right after listen() still emits `listening`.
     if (!isListening(server)) return serverClosed()
     const endpoints = await endpointsOf(server)
     if (ended.signal.aborted) return
@@ -144,7 +146,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     const failed = (error: unknown): void => {
       if (isKnown) return
       trouble = cannotLook(error)
-      // The runtime refuses at the next look, too.
+      // The runtime will refuse at the next poll, too.
       if (isNatError(error) && error.code === 'NOT_PERMITTED') known.resolve()
     }
     lendTo(traversal, server, endpoints, () => where, ended)
@@ -156,13 +158,13 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
       known.resolve()
     }
     watching = watchNetwork({ clock: host.clock, changed, failed, find }, ended)
-    // A platform that cannot tell its routes still has its own addresses, and named gateways.
+    // Without known routes, start after 5 s anyway: there may be local addresses and named gateways.
     const late = new AbortController()
     await Promise.race([known.promise, host.clock.sleep(patienceMs, late).catch(() => undefined), aborted(ended)])
     late.abort()
     if (ended.signal.aborted) return
     await traversal.start()
-    // Nothing is tried before the network is known.
+    // Before the network is known, the first pass cannot complete.
     if (isKnown) await traversal.firstPass()
   }
 
@@ -203,7 +205,7 @@ function handle(
   let closed: Promise<void> | undefined
   const close = (): Promise<void> => {
     if (closed === undefined) {
-      // What is being given back holds the process for the moment that it takes.
+      // Keep the process alive until the mappings are released.
       handles.ref()
       closed = withHandles(handles, stop)
     }
@@ -236,8 +238,8 @@ function handle(
   return exposure
 }
 
-/** The host with a clock whose timers are known. A clock that the caller brings has none that could hold a process, or holds
- * it as the caller wants. */
+/** Replaces the system clock of a host by one with timers that `unref()` reaches. A clock of the caller stays: its
+ * timers are the caller's responsibility. */
 const withClock = (host: Host, { clock }: OpenHandles): Host => (host.clock === systemClock ? { ...host, clock } : host)
 
 function attach(traversal: Traversal, listeners: Listeners): void {

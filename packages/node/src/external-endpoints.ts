@@ -4,7 +4,7 @@ import type { Report } from '@postern/core'
 import { parseMultiaddr, type Protocol } from '@postern/interface'
 import type { ExposableServer } from './endpoints.js'
 
-/** Where a server can be reached from outside. */
+/** An external address of a server. */
 export interface ExternalEndpoint {
   readonly protocol: Protocol
   /** An IP address, without brackets. */
@@ -14,7 +14,7 @@ export interface ExternalEndpoint {
   readonly url?: string
 }
 
-/** Returns the external addresses without those that are doubted while the verdict is `private`. */
+/** Returns the external addresses, without doubtful ones while the verdict is `private`. */
 export function announceable({ verdict, externalAddresses, candidates }: Report): readonly string[] {
   if (verdict !== 'private') return externalAddresses
   const sound = candidates.filter(({ state }) => state === 'consistent' || state === 'verified')

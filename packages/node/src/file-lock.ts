@@ -3,34 +3,37 @@ import { realpath } from 'node:fs/promises'
 import { takeByExclusiveOpen } from './exclusive-open.js'
 import { takeBySocket } from './socket-lock.js'
 
-/** The right to write a file, until it is released or the process ends, in whatever way it ends. */
+/** A lock on a file. It ends when it is released or when the process ends, in whatever way. */
 export interface FileLock {
-  /** Whether the lock still stands: its folder may have been removed. */
+  /** Resolves to whether the lock is still valid; its folder may have been removed. */
   isHeld(): Promise<boolean>
-  /** Idempotent. */
+  /** Releases the lock. Idempotent. */
   release(): Promise<void>
 }
 
 /** The process that has the lock. */
 export interface Holder {
-  /** Its process id, in its own namespace; undefined if that cannot be told. */
+  /** Its process id, in its own namespace; undefined if unknown. */
   readonly holder: number | undefined
 }
 
 /**
- * Takes the lock of a file, or tells which process has it. Of all the processes and threads of this machine that ask at
- * the same time, exactly one gets it. The kernel frees it when the process ends: no text in a file says who is alive, so it
- * holds across containers, reused process ids, `kill -9` and restarts of the machine.
+ * Takes the lock of a file, or resolves to the process that has it. Of all processes and threads of this machine that
+ * ask at the same time, exactly one gets it. The kernel frees the lock when the process ends. The lock does not depend
+ * on process ids in files, so it is correct across containers, reused process ids, `kill -9` and restarts of the
+ * machine.
  *
- * The folder must exist. Rejects with the system's error if there can be no lock.
+ * The folder must exist. Rejects with the error of the system if the lock cannot be taken.
  */
 export async function takeLock(file: string): Promise<FileLock | Holder> {
-  // Two paths to one folder are one lock.
+  // Different paths to the same folder must give the same lock.
   const path = join(await realpath(dirname(file)), basename(file))
   return isSocketPlatform ? takeBySocket(path) : takeByExclusiveOpen(`${path}.lock`)
 }
 
-/** Where `open` has no flag for it, a socket is what the kernel closes with its process. */
+/** Whether the platform has no exclusive `open`; a socket, which the kernel closes with its process, replaces it
+ * there. */
 const isSocketPlatform = !['darwin', 'win32', 'freebsd', 'openbsd', 'netbsd'].includes(process.platform)
 
+/** Returns whether another process has the lock. */
 export const isHolder = (taken: FileLock | Holder): taken is Holder => 'holder' in taken

@@ -6,31 +6,34 @@ import { type MemoryMap, mapOf } from './merge-memories.js'
 import { programName, scriptName } from './program-name.js'
 import { openMemoryFile } from './memory-file.js'
 
+/** The options of {@link fileStore}. */
 export interface FileStoreOptions {
-  /** The file.
-   * @default `$XDG_STATE_HOME/postern/<app>.json`, with `~/.local/state` where that is not set */
+  /** The path of the file.
+   * @default `$XDG_STATE_HOME/postern/<app>.json`, with `~/.local/state` if that is not set */
   readonly path?: string
-  /** The program's name in the default path.
-   * @default the name in the nearest `package.json` with that of the main script; without one, with a hash of its path */
+  /** The name of the program in the default path.
+   * @default the name in the nearest `package.json` and the name of the main script; without a package, the name of the
+   * script and a hash of its path */
   readonly app?: string
-  /** Told once when the file cannot be used, and why; and once when it cannot be written, until it can be again.
+  /** Called once if the file cannot be used, and once each time that writing starts to fail.
    * @default `process.emitWarning` */
   readonly warn?: (error: Error) => void
 }
 
-/** A store that holds its file as long as it is open. */
+/** A store in a file, which it keeps locked while it is open. */
 export interface FileStore extends Store {
+  /** The path of the file; empty if there is no home folder. */
   readonly path: string
-  /** Releases the file for another process. Idempotent. */
+  /** Releases the file for other processes. Idempotent. */
   close(): Promise<void>
-  /** As `close()`, for `await using`. */
+  /** Like `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** It is a part of a path: another folder is named with `path`. */
+/** Throws a TypeError for a name with slashes, because it is one part of the path. */
 function checkApp(app: string | undefined): void {
   if (app === undefined || /^[^/\\\0]+$/.test(app)) return
-  throw new TypeError(`fileStore(): app is a name without slashes, and not "${app}": name another folder with path`)
+  throw new TypeError(`fileStore(): app is a name without slashes, not "${app}": use path for another folder`)
 }
 
 function checkPath(path: string | undefined): void {
@@ -39,14 +42,16 @@ function checkPath(path: string | undefined): void {
 }
 
 /**
- * Remembers mappings in a JSON file: written whole or not at all, readable by its owner alone.
+ * Creates a store for mappings in a JSON file. The file is replaced atomically, and readable only by its owner.
  *
- * One process owns a file, and all stores of that process on one path share it: each saves what it has changed. A second
- * process starts with empty memory and saves nothing. A file that is damaged is set aside, and the run starts with empty
- * memory. What is no regular file is left alone. Each is told as `STORE_UNUSABLE`, once.
+ * One process owns a file, and all stores of that process with the same path share it; each saves its own changes. A
+ * second process starts without stored mappings and saves nothing. A damaged file is renamed, and the run starts
+ * without stored mappings. A path that is not a regular file is not touched. Each of these is reported once to `warn`
+ * as `STORE_UNUSABLE`.
  *
- * `save` rejects with `STORE_UNUSABLE` if the file cannot be written; the file from before stays as it was, and the next
- * `save` tries again. A disk that does not answer holds up `load` and `save`, but blocks one thread of the process at most.
+ * `save` rejects with `STORE_UNUSABLE` if the file cannot be written; the old file stays, and the next `save` tries
+ * again. A disk that does not answer delays `load` and `save`, but blocks at most one thread of the process. Throws a
+ * TypeError for invalid options.
  */
 export function fileStore(options: FileStoreOptions = {}): FileStore {
   checkOptions('fileStore()', options, { path: 'string', app: 'string', warn: 'function' })
@@ -57,7 +62,7 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
   const isDefault = app === undefined && options.path === undefined
   const file = openMemoryFile(isAbsolute(path) || path === '' ? path : resolve(path))
   const user = { warn, earlier: isDefault ? defaultPath(scriptName()) : undefined }
-  /** What this store knows to be in the file. */
+  /** The state of the file that this store knows. */
   let base: MemoryMap = new Map()
   const close = (): Promise<void> => file.close(user)
 
@@ -78,7 +83,7 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
   }
 }
 
-/** One function for all, so that it is told once what concerns several stores. */
+/** The same function for all stores, so that a warning that concerns several of them is emitted once. */
 const emitWarning = (error: Error): void => process.emitWarning(error)
 
 const defaultPath = (app: string): string => stateFile(`${app}.json`) ?? ''

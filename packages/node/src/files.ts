@@ -8,8 +8,9 @@ const maxReadBytes = 256 * 1024 * 1024
 const noWait = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 
 /**
- * Replaces a file, with mode 0600. The bytes are on the disk, with the folder entry, when it resolves. On any failure the
- * old file is untouched, nothing is left beside it, and the promise rejects with the system's error.
+ * Replaces a file atomically, with mode 0600. When it resolves, the content and the directory entry are on the disk. On
+ * any failure the old file is unchanged, no temporary file is left, and the promise rejects with the error of the
+ * system.
  */
 export async function replaceFile(path: string, data: string | Uint8Array): Promise<void> {
   const temporary = await writeBeside(path, data)
@@ -23,8 +24,8 @@ export async function replaceFile(path: string, data: string | Uint8Array): Prom
 }
 
 /**
- * Creates a file, with mode 0600, as {@link replaceFile} does, but never over another one. Resolves with false if there
- * is one already.
+ * Creates a file with mode 0600, like {@link replaceFile}, but never replaces an existing one. Resolves to false if the
+ * file exists already.
  */
 export async function createFile(path: string, data: string | Uint8Array): Promise<boolean> {
   const temporary = await writeBeside(path, data)
@@ -33,7 +34,7 @@ export async function createFile(path: string, data: string | Uint8Array): Promi
   } catch (error) {
     if (hasCode(error, 'EEXIST')) return false
     if (!hasCode(error, ...noLinkCodes)) throw error
-    // File systems without hard links (FAT, some network shares).
+    // The file system has no hard links (FAT, some network shares).
     return await createInPlace(path, data)
   } finally {
     await rm(temporary, { force: true }).catch(() => undefined)
@@ -43,8 +44,8 @@ export async function createFile(path: string, data: string | Uint8Array): Promi
 }
 
 /**
- * Reads a regular file. Rejects for everything else, without waiting: a pipe would block a thread of the process until
- * another program writes to it.
+ * Reads a regular file. Rejects at once for anything else: reading a pipe would block a thread until another program
+ * writes to it. Rejects with the error of the system if the file cannot be read.
  */
 export async function readRegularFile(path: string): Promise<Buffer> {
   const file = await open(path, noWait)
@@ -57,7 +58,7 @@ export async function readRegularFile(path: string): Promise<Buffer> {
   }
 }
 
-/** Says that there is something else than a file of ours at a path, which must stay as it is. */
+/** The error for a path that is not a regular file, or one that is too large. It must not be touched. */
 export class NotAFile extends Error {
   override readonly name = 'NotAFile'
 }
@@ -68,8 +69,9 @@ async function regular(file: FileHandle): Promise<Stats> {
   return found
 }
 
-/** Removes what writers that were killed left beside a file: names that only {@link replaceFile} and {@link createFile} give,
- * never a backup of the user's. The caller must be the only writer, or give a minimum age. */
+/** Removes the temporary files that killed writers left beside a file. Their names are given only by {@link
+ * replaceFile} and {@link createFile}, so backups of the user stay. The caller must be the only writer, or give a
+ * minimum age. */
 export async function removeLeftovers(path: string, minAgeMs = 0): Promise<void> {
   const folder = dirname(path)
   const names = await readdir(folder).catch((): string[] => [])
@@ -81,13 +83,13 @@ export async function removeLeftovers(path: string, minAgeMs = 0): Promise<void>
   }
 }
 
-/** Makes the folder of a file, for its owner alone. */
+/** Creates the folder of a file, accessible only by its owner. */
 export async function makeFolder(path: string): Promise<void> {
   await makeFolders(dirname(path))
 }
 
-/** What `mkdir` does with `recursive`, which in Node never ends where a file system says that what is there is not there
- * (`/proc`, an automount). */
+/** Creates a folder and its parents, like `mkdir` with `recursive`, which in Node.js never ends on file systems that
+ * report an existing folder as missing (`/proc`, an automount). */
 async function makeFolders(folder: string): Promise<void> {
   const make = (): Promise<void> => mkdir(folder, { mode: 0o700 })
   try {
@@ -101,7 +103,7 @@ async function makeFolders(folder: string): Promise<void> {
         if (!hasCode(again, 'EEXIST')) throw again
       })
     }
-    // A folder that is there and may not be written, for example: whether it serves shows later.
+    // The folder exists, but may not be writable, for example. A later write shows that.
     if (
       await stat(folder).then(
         (found) => found.isDirectory(),
@@ -113,8 +115,8 @@ async function makeFolders(folder: string): Promise<void> {
   }
 }
 
-/** Where a file of this user's state belongs; undefined if there is no home folder. A relative `XDG_STATE_HOME` counts from the
- * working folder. */
+/** Returns the path for a state file of this user; undefined if there is no home folder. A relative `XDG_STATE_HOME` is
+ * relative to the working folder. */
 export function stateFile(name: string): string | undefined {
   const state = environment('XDG_STATE_HOME')
   if (state !== '') return join(state, 'postern', name)
@@ -122,12 +124,12 @@ export function stateFile(name: string): string | undefined {
     const home = homedir()
     return isAbsolute(home) ? join(home, '.local', 'state', 'postern', name) : undefined
   } catch {
-    // A user without an entry in the password file, as in some containers.
+    // The user has no entry in the password file, as in some containers.
     return undefined
   }
 }
 
-/** Returns a variable of the environment; empty where it is not set, and where Deno does not let this program read it. */
+/** Returns an environment variable; empty if it is not set, or if Deno does not let this program read it. */
 function environment(name: string): string {
   try {
     return process.env[name] ?? ''
@@ -136,7 +138,7 @@ function environment(name: string): string {
   }
 }
 
-/** What to do about an error of the file system, in a few words; its text if there is nothing to add. */
+/** Returns a short explanation of a file system error; its message if there is nothing to add. */
 export function explainFileError(error: unknown): string {
   const text = errorText(error)
   const found = Object.entries(explanations).find(([code]) => hasCode(error, code))
@@ -155,18 +157,21 @@ const explanations: Readonly<Record<string, string>> = {
   EIO: 'the disk reports an error'
 }
 
+/** Returns whether an error has one of the codes. */
 export const hasCode = (error: unknown, ...codes: readonly string[]): boolean =>
   error instanceof Error && 'code' in error && codes.some((code) => error.code === code)
 
 const noLinkCodes = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'UNKNOWN', 'EISDIR']
 
-/** A suffix of digits alone would also match a backup with a date, such as `relay.key.20260101`. */
+/** Returns whether a name is one of a temporary file. A suffix of digits alone would also match a backup with a date,
+ * such as `relay.key.20260101`. */
 const isTemporary = (name: string, base: string): boolean =>
   name.startsWith(`${base}.`) && /^tmp-[0-9a-f]{16}$/.test(name.slice(base.length + 1))
 
+/** Returns 16 random hexadecimal digits. */
 export const randomName = (): string => Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString('hex')
 
-/** Writes a temporary file in the same folder. Resolves with its path; on failure there is none. */
+/** Writes a temporary file in the same folder. Resolves to its path; removes it on failure. */
 async function writeBeside(path: string, data: string | Uint8Array): Promise<string> {
   const temporary = `${path}.tmp-${randomName()}`
   const file = await open(temporary, 'wx', 0o600)
@@ -197,11 +202,12 @@ async function createInPlace(path: string, data: string | Uint8Array): Promise<b
   return true
 }
 
-/** Writes, syncs, checks and closes: a full disk may be told by any of these steps, or by the size alone. */
+/** Writes, syncs, checks and closes a file: a full disk may be reported by any of these steps, or show only in the
+ * size. */
 async function writeWhole(file: FileHandle, data: string | Uint8Array): Promise<void> {
   const bytes = Buffer.from(data)
   try {
-    // Goes on after a short write until everything is written, or an error is told.
+    // Continues after a short write until everything is written, or until there is an error.
     await file.writeFile(bytes)
     await file.sync()
     const { size } = await file.stat()
@@ -213,14 +219,14 @@ async function writeWhole(file: FileHandle, data: string | Uint8Array): Promise<
   await file.close()
 }
 
-/** Makes a new folder entry last. Windows and some file systems have no such thing. */
+/** Syncs a folder, so that a new entry survives a crash. Windows and some file systems do not support it. */
 async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return
   let folder: FileHandle
   try {
     folder = await open(path, constants.O_RDONLY)
   } catch (error) {
-    // A folder that may be written to and not read.
+    // The folder is writable but not readable.
     if (hasCode(error, 'EACCES', 'EPERM')) return
     throw error
   }

@@ -1,5 +1,5 @@
 /**
- * Makes a server of Node's reachable from outside: `expose(server)` for `net`, `http`, `https`, `tls` and `dgram`.
+ * Makes a Node.js server reachable from outside: `expose(server)` for `net`, `http`, `https`, `tls` and `dgram`.
  *
  * @packageDocumentation
  */

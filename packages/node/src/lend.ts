@@ -11,8 +11,8 @@ import {
 import { ownTap, tapOf } from '@postern/net'
 import { type ExposableServer, isDatagram } from './endpoints.js'
 
-/** Lends to observers what shows how a server fares: a datagram socket itself, for others a small socket that is open while
- * they are asked. Where no strategy observes, nothing is opened. */
+/** Shares a socket with observers: the server itself if it is a datagram socket, otherwise a separate UDP socket that
+ * is open only while observers are asked. Opens nothing if there are no observers. */
 export function lendTo(
   traversal: Traversal,
   server: ExposableServer,
@@ -33,7 +33,7 @@ export function lendTo(
   }
 }
 
-/** Our own address that a socket is reached at. */
+/** Returns a concrete local address of an endpoint. Throws `UNREACHABLE` if this host has none of its family. */
 function concrete({ address, family }: Endpoint, { gateways, addresses }: Network): string {
   if (!isWildcard(address)) return address
   const ours = [...gateways.map(({ localAddress }) => localAddress), ...addresses]

@@ -6,33 +6,36 @@ import { type FileLock, type Holder, isHolder, takeLock } from './file-lock.js'
 import { explainFileError, hasCode, makeFolder, readRegularFile, removeLeftovers, replaceFile } from './files.js'
 import { type MemoryMap, mapOf, mergeMemories } from './merge-memories.js'
 
-/** A local disk takes milliseconds. One that takes longer than this, in ms, is told as one that does not answer. */
+/** The time after which a disk is reported as not answering, in ms. A local disk takes milliseconds. */
 const answerMs = 3000
-/** `close` waits for the disk at most so long, in ms. The file is released later, if the disk comes back. */
+/** How long `close` waits for the disk, in ms. The file is released later if the disk answers again. */
 const closeMs = 1000
 
-/** What the file is to this run: it has the lock, it can only read, or it must not use the file. */
+/** How this run may use the file: it has the lock, it can only read, or it must not use the file. */
 type Use = FileLock | 'reads' | 'none'
 
-/** A file of memories that this process has open, for all stores on its path. */
+/** A file of mappings that this process has open, for all stores with its path. */
 export interface MemoryFile {
+  /** Resolves to the stored mappings. */
   load(user: FileUser): Promise<readonly Memory[]>
-  /** Writes what one user has changed since `base`, and leaves the rest as it is. */
+  /** Writes the changes of one user since `base`, and keeps the rest. Rejects with `STORE_UNUSABLE`. */
   save(user: FileUser, base: MemoryMap, next: MemoryMap): Promise<void>
-  /** Releases the file when no other store of this process uses it. */
+  /** Releases the file if no other store of this process uses it. */
   close(user: FileUser): Promise<void>
 }
 
+/** A store that uses the file. */
 export interface FileUser {
   readonly warn: (error: Error) => void
-  /** A path under which an earlier version kept the same, and that is read where there is no file yet; undefined where the
-   * user has named the file. */
+  /** The path that an earlier version used for this program. It is read if there is no file yet. Undefined if the
+   * caller named the file. */
   readonly earlier: string | undefined
 }
 
-/** State of the process: what the kernel locks for it can be had once. */
+/** State of the process, because a process can take each lock only once. */
 const openFiles = new Map<string, MemoryFile>()
 
+/** Returns the file with a path, the same for all stores of this process. */
 export function openMemoryFile(path: string): MemoryFile {
   const file = openFiles.get(path) ?? createMemoryFile(path)
   openFiles.set(path, file)
@@ -46,7 +49,7 @@ function createMemoryFile(path: string): MemoryFile {
   let isTold = false
   let isSlow = false
   let isFailing = false
-  /** What was asked of the disk last. */
+  /** The last disk operation. */
   let turn: Promise<unknown> = Promise.resolve()
 
   function warn(error: Error): void {
@@ -63,7 +66,8 @@ function createMemoryFile(path: string): MemoryFile {
     return []
   }
 
-  /** One call of the disk at a time, so that a disk that is away blocks one thread and not all. Tells if it is slow. */
+  /** Runs one disk operation at a time, so that a hanging disk blocks one thread and not all. Warns if the disk is
+   * slow. */
   async function inTurn<T>(work: () => Promise<T>): Promise<T> {
     const next = turn.then(work, work)
     turn = next.catch(() => undefined)
@@ -71,7 +75,12 @@ function createMemoryFile(path: string): MemoryFile {
     systemClock.sleep(answerMs, over).then(
       () => {
         if (!isSlow)
-          warn(natError('STORE_UNUSABLE', `${path} does not answer: this run goes on without it until it does`))
+          warn(
+            natError(
+              'STORE_UNUSABLE',
+              `the disk of ${path} does not answer: this run continues without the file until it does`
+            )
+          )
         isSlow = true
       },
       () => undefined
@@ -83,14 +92,14 @@ function createMemoryFile(path: string): MemoryFile {
     if (use === 'none') return use
     if (typeof use === 'object') {
       if (await use.isHeld()) return use
-      // The folder was removed, and with it the lock.
+      // The folder was removed, together with the lock.
       await use.release()
     }
     await makeFolder(path)
     const taken = await takeLock(path)
     if (isHolder(taken)) {
       const isOurName = [...users].some(({ earlier }) => earlier !== undefined)
-      const remedy = isOurName ? ". Give each program a file of its own: fileStore({ app: 'a-name' })" : ''
+      const remedy = isOurName ? ". Give each program its own file: fileStore({ app: 'a-name' })" : ''
       use = 'none'
       tell(`${path} is in use by ${nameOf(taken)}: this run remembers nothing${remedy}`)
       return 'none'
@@ -107,7 +116,7 @@ function createMemoryFile(path: string): MemoryFile {
     } catch (error) {
       if (!hasCode(error, ...unwritableCodes))
         return refuse(`${path} cannot be used, ${explainFileError(error)}`, error)
-      // Where nothing can be written there may be something to read. Each `save` tries again to get the lock.
+      // The file may be readable although it cannot be written. Each `save` tries to take the lock again.
       use = 'reads'
     }
     let text: string
@@ -130,8 +139,8 @@ function createMemoryFile(path: string): MemoryFile {
     }
   }
 
-  /** What an earlier version kept under another name, unless a process of it still does. The file stays where it is: another
-   * program may have had the same name. */
+  /** Reads the file that an earlier version wrote under another name, unless a process still uses it. Does not move the
+   * file, because another program may have the same name. */
   async function readEarlier(): Promise<readonly Memory[]> {
     const earlier = [...users].map((user) => user.earlier).find((each) => each !== undefined && each !== path)
     if (earlier === undefined) return []
@@ -143,7 +152,7 @@ function createMemoryFile(path: string): MemoryFile {
     try {
       return parseMemories(text.toString('utf8'))
     } catch {
-      // It is of another program, or damaged: nothing is lost that this name has ever had.
+      // The file belongs to another program, or is damaged.
       return []
     }
   }
@@ -156,7 +165,7 @@ function createMemoryFile(path: string): MemoryFile {
       current = merged
       isFailing = false
     } catch (error) {
-      const message = `${path} cannot be written, ${explainFileError(error)}. What it held stays; the next change tries again`
+      const message = `${path} cannot be written, ${explainFileError(error)}. The old content stays; the next change tries again`
       const failure = natError('STORE_UNUSABLE', message, { cause: error })
       if (!isFailing) warn(failure)
       isFailing = true
@@ -166,7 +175,7 @@ function createMemoryFile(path: string): MemoryFile {
 
   return {
     load(user) {
-      // What an earlier store found may not be so any more.
+      // The failure that an earlier store found may be over.
       if (!users.has(user) && use === 'none') {
         use = undefined
         isTold = false
@@ -186,12 +195,12 @@ function createMemoryFile(path: string): MemoryFile {
       if (!users.delete(user) || users.size > 0) return
       const over = new AbortController()
       const released = inTurn(async () => {
-        // Another store has opened it meanwhile.
+        // Another store has opened the file meanwhile.
         if (users.size > 0) return
         const lock = use
         use = undefined
         isTold = false
-        // The kernel frees it at the end of the process, if not before.
+        // If this fails, the kernel frees the lock at the end of the process.
         if (typeof lock === 'object') await lock.release().catch(() => undefined)
       })
       const late = systemClock.sleep(closeMs, over).catch(() => undefined)

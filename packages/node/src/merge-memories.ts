@@ -1,14 +1,15 @@
 import type { Memory } from '@postern/core'
 
-/** Memories by gateway and endpoint. */
+/** Stored mappings by gateway and endpoint. */
 export type MemoryMap = ReadonlyMap<string, Memory>
 
+/** Returns mappings by gateway and endpoint. */
 export const mapOf = (memories: readonly Memory[]): MemoryMap =>
   new Map(memories.map((memory) => [keyOf(memory), memory]))
 
 /**
- * Returns what a file holds once one of its users has saved: the entries that this user has changed or removed since `base`,
- * what it knew before, and of all others those of `current`.
+ * Merges the changes of one user into the content of a file. The entries that the user changed or removed since `base`,
+ * its previous state, come from `next`; all others stay as they are in `current`.
  */
 export function mergeMemories(current: MemoryMap, base: MemoryMap, next: MemoryMap): MemoryMap {
   const merged = new Map(current)

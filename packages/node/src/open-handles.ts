@@ -3,14 +3,15 @@ import type { Handle, HandleList } from '@postern/net'
 
 /** The timers and sockets of one exposure, and whether they keep the process alive. */
 export interface OpenHandles extends HandleList {
-  /** The clock of the machine; its timers are on the list. */
+  /** The system clock; its timers are in the list. */
   readonly clock: Clock
-  /** Lets what is open, and what will be opened, keep the process alive. As it is at first. */
+  /** Makes all handles, also later ones, keep the process alive. This is the default. */
   ref(): void
-  /** Lets the process end although something is open, or will be opened. */
+  /** Lets the process end although handles are open, also later ones. */
   unref(): void
 }
 
+/** Creates an empty list. */
 export function createOpenHandles(): OpenHandles {
   const open = new Set<Handle>()
   let isRef = true

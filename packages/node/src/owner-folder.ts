@@ -7,35 +7,39 @@ import { type FileLock, isHolder, takeLock } from './file-lock.js'
 import { hasCode, makeFolder, randomName } from './files.js'
 import { formatRecord, type OwnerRecord, parseRecord } from './owner-record.js'
 
-/** The records of other processes at one place. */
+/** The records of other processes on this machine and network stack. */
 export interface OtherRecords {
-  /** By the name of the record. */
+  /** The records of live processes, by the name of the record. */
   readonly live: ReadonlyMap<string, OwnerRecord>
-  /** Of processes that ended without removing them: told once, since they are removed. */
+  /** The records of processes that ended without removing them. They are removed, so each is returned once. */
   readonly left: readonly OwnerRecord[]
 }
 
-/** A folder with one record for each process that owns endpoints. A record counts as long as its lock is held. */
+/** A folder with one record for each process that owns endpoints. A record is valid while its lock is held. */
 export interface OwnerFolder {
-  /** Runs work while no other process does. Waits for them a second at most. */
+  /** Runs `work` while no other process does. Waits for others at most one second. */
   alone<T>(work: () => Promise<T>): Promise<T>
-  /** To be called within `alone`. */
+  /** Resolves to the records of other processes. Call it within `alone`. */
   others(): Promise<OtherRecords>
   /** Replaces the record of this process. */
   publish(endpoints: OwnerRecord['endpoints']): Promise<void>
-  /** Calls `heard` when a record of another process has changed. Returns false where the system does not tell. */
+  /** Calls `heard` when a record of another process has changed. Returns false if the system cannot watch the
+   * folder. */
   watch(heard: () => void): boolean
-  /** Removes the record, and lets go of everything. */
+  /** Removes the record, and releases the locks. */
   close(): Promise<void>
 }
 
-/** What works in the folder takes some milliseconds. A process that is stopped meanwhile keeps the others waiting, in ms. */
+/** The maximum wait for the lock of the folder, in ms. Work in the folder takes milliseconds, but its process may be
+ * stopped. */
 const waitMs = 1000
 const pauseMs = 5
-/** Records of another machine or namespace cannot be told dead from here, in ms. */
+/** The age after which a record of another machine or namespace counts as dead, in ms: its lock cannot be checked from
+ * here. */
 const foreignMs = 24 * 60 * 60 * 1000
 const recordName = /^[0-9a-f]{16}\.json$/
 
+/** Opens the folder. Creates nothing until a record is published. */
 export function openOwnerFolder(folder: string, program: string): OwnerFolder {
   const name = `${randomName()}.json`
   const own = join(folder, name)
@@ -53,7 +57,7 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
     }
   }
 
-  /** Whether a live process has the record. What a dead one left is removed. */
+  /** Resolves to whether a live process owns the record. Removes the record of a dead one. */
   async function isLive(file: string): Promise<boolean> {
     const lock = await takeLock(file)
     if (isHolder(lock)) return true
@@ -102,13 +106,13 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
         const lock = await takeLock(own)
         presence = isHolder(lock) ? undefined : lock
       }
-      // Not synced: what a crash of the machine loses is of no use after it.
+      // Not synced: after a crash of the machine the record is useless anyway.
       const temporary = `${own}.tmp`
       try {
         await writeFile(temporary, formatRecord({ pid: process.pid, program, place, endpoints }), { mode: 0o600 })
         await rename(temporary, own)
       } catch (error) {
-        // A full disk leaves a file that is empty or cut.
+        // A full disk leaves an empty or truncated file.
         await rm(temporary, { force: true }).catch(() => undefined)
         throw error
       }
@@ -122,7 +126,7 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
         watching = watcher
         return true
       } catch {
-        // No more watches, or a file system without them.
+        // There are no more watches, or the file system does not support them.
         return false
       }
     },
@@ -138,7 +142,8 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
   }
 }
 
-/** What tells this machine, or this container, from others that share the folder: the same address is another endpoint there. */
+/** Resolves to an id of this machine or container. Others may share the folder, and the same address is another
+ * endpoint there. */
 async function findPlace(): Promise<string> {
   if (process.platform !== 'linux') return hostname()
   const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(hostname)

@@ -3,13 +3,13 @@ import type { Endpoint } from '@postern/interface'
 
 /** An endpoint that a process wants mapped. */
 export interface OwnedEndpoint extends Pick<Endpoint, 'protocol' | 'address' | 'port'> {
-  /** By the address of the gateway: the key that it is asked with. A secret, as in the file of memories. */
+  /** The key of the requests to each gateway, by the address of the gateway. A secret, as in the file store. */
   readonly keys: Readonly<Record<string, string>>
-  /** The external addresses that it holds. */
+  /** The external addresses that are mapped for it. */
   readonly addresses: readonly string[]
 }
 
-/** What one process tells the others. */
+/** The record that a process publishes for others. */
 export interface OwnerRecord extends Owner {
   /** The machine and network stack that the addresses belong to. */
   readonly place: string
@@ -18,9 +18,10 @@ export interface OwnerRecord extends Owner {
 
 const format = 1
 
+/** Formats a record as JSON. */
 export const formatRecord = (record: OwnerRecord): string => `${JSON.stringify({ format, ...record })}\n`
 
-/** Returns undefined for what is no record. */
+/** Parses a record. Returns undefined for any other text. */
 export function parseRecord(text: string): OwnerRecord | undefined {
   let parsed: unknown
   try {
@@ -35,6 +36,7 @@ export function parseRecord(text: string): OwnerRecord | undefined {
   return { pid, program, place, endpoints }
 }
 
+/** Returns whether two records are about the same endpoint. */
 export const isSameEndpoint = (one: Omit<OwnedEndpoint, 'keys' | 'addresses'>, other: typeof one): boolean =>
   one.protocol === other.protocol && one.address === other.address && one.port === other.port
 

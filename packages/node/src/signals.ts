@@ -1,9 +1,9 @@
-/** SIGHUP: the terminal was closed. */
+/** The signals that end a process. SIGHUP: the terminal was closed. */
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Has something closed when the process is told to end, or ends by itself, and then lets it end as it would have. Where the program handles
- * the signal itself, ending is left to it.
+ * Calls `close` when the process gets a signal to end, or ends by itself, and then lets it end in the same way. If the
+ * program has its own listener for the signal, it must end the process itself.
  */
 export function closeOnSignals(close: () => Promise<void>, until: AbortSignal): void {
   let taken: NodeJS.Signals | undefined
@@ -13,17 +13,17 @@ export function closeOnSignals(close: () => Promise<void>, until: AbortSignal): 
   }
   const end = (): void => {
     stop()
-    // Who listens now is the program itself: libraries that guard a file while they write it have let go.
+    // Any remaining signal listener belongs to the application; file-locking libraries have removed theirs.
     if (taken !== undefined && process.listenerCount(taken) === 0) process.kill(process.pid, taken)
   }
-  // It goes on listening until all is closed: else a guard of that kind would take itself for the last one, and end the
-  // process before anything is released.
+  // Keep listening until `close` has settled. Otherwise a file-locking library would find itself to be the last
+  // listener, and end the process before the mappings are released.
   const take = (name: NodeJS.Signals): void => {
     const again = taken !== undefined
     taken ??= name
     if (!again) close().then(end, end)
   }
-  // The process has nothing left to do, and does not wait for this: it ends by itself, a moment later.
+  // The process has nothing else to do. It ends by itself when `close` has settled.
   const atEnd = (): void => void close().then(stop, stop)
   for (const name of signals) process.on(name, take)
   process.on('beforeExit', atEnd)

@@ -7,16 +7,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FileLock, Holder } from './file-lock.js'
 import { hasCode, randomName } from './files.js'
 
-/** A contender that is stopped by a signal at the worst moment keeps the others waiting for so long, in ms. */
+/** How long contenders wait for another contender that may have been stopped by a signal, in ms. */
 const patienceMs = 1000
 const pauseMs = 8
 
 /**
- * Takes a lock by announcing first and looking then. A contender listens on a Unix socket beside the file, under a name
- * that is never used again, and then tries all sockets of that kind. A socket that takes the connection belongs to a live
- * process, also to one that is stopped or busy, since the kernel takes it; one that refuses belongs to a dead process for
- * good. A contender owns the file if it saw no other live one after it had announced itself: of two that announce, the later
- * one sees the earlier one, so there are never two owners.
+ * Takes a lock by announcing itself first and checking for others then. A contender listens on a Unix socket beside the
+ * file, under a name that is never reused, and then connects to all sockets of that kind. A socket that accepts belongs
+ * to a live process; the kernel accepts even if the process is stopped or busy. A socket that refuses belongs to a dead
+ * process. A contender owns the file if it finds no other live one after it has announced itself. Of two contenders,
+ * the later one finds the earlier one, so there are never two owners.
  */
 export async function takeBySocket(path: string): Promise<FileLock | Holder> {
   const place = await openPlace(path)
@@ -31,15 +31,16 @@ export async function takeBySocket(path: string): Promise<FileLock | Holder> {
   }
 }
 
-/** A file system that has no sockets (FAT, some shares and FUSE), or no `/proc` to shorten the path by. */
+/** The error codes of file systems without sockets (FAT, some network shares and FUSE), or without `/proc` to shorten
+ * the path. */
 const noSocketCodes = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL', 'EPROTO', 'ENAMETOOLONG']
 
-/** The folder of a file, with what the names of its sockets begin with. */
+/** The folder of a file, and the prefix of the names of its sockets. */
 interface Place {
   readonly path: string
   readonly folder: string
   readonly prefix: string
-  /** A path to a name in the folder that fits the 107 bytes of a socket address. */
+  /** Returns a path to a name in the folder that fits into the 107 bytes of a socket address. */
   at(name: string): string
   close(): Promise<void>
 }
@@ -80,13 +81,14 @@ async function contend(place: Place): Promise<FileLock | Holder> {
       if (own !== undefined && first === undefined) return await enter(place, own)
       if (first === undefined) {
         own = await announce(place).catch((error: unknown) => {
-          // An owner that came and went took the socket for a left one.
+          // An owner that came and went mistook the socket for one of a dead process.
           if (hasCode(error, 'ENOENT') && tries++ < 5) return undefined
           throw error
         })
         continue
       }
-      // Of contenders that see each other the one whose name is first stays, and looks until the others have withdrawn.
+      // Of contenders that see each other, the one with the lowest id stays, and checks until the others have
+      // withdrawn.
       if (own !== undefined && others.some(({ id }) => id < idOf(own?.name))) {
         await own.end()
         own = undefined
@@ -111,7 +113,8 @@ interface Announced {
   end(): Promise<void>
 }
 
-/** Listens under a temporary name and renames the socket then: between `bind` and `listen` it would be taken for dead. */
+/** Listens under a temporary name and then renames the socket, because between `bind` and `listen` it would look
+ * dead. */
 async function announce(place: Place): Promise<Announced> {
   const name = nameFor(place.prefix)
   const early = `${name}.new`
@@ -126,22 +129,23 @@ async function announce(place: Place): Promise<Announced> {
   return {
     name,
     async end() {
-      // In this order: a name that is there and refuses counts as dead, and may be removed by others.
+      // In this order: a socket that exists and refuses counts as dead, and others may remove it.
       await rm(file, { force: true }).catch(() => undefined)
       await new Promise((resolve) => server.close(resolve))
     }
   }
 }
 
-/** Listens without keeping the process alive. `exclusive`: workers of a cluster would share the socket of the primary. */
+/** Listens without keeping the process alive. `exclusive`, because workers of a cluster would share the socket of the
+ * primary. */
 function listen(path: string): Promise<Server> {
   const server = createServer((socket) => socket.destroy())
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    // Any user who can reach the folder may find out whether it is alive; nothing else can be done with it.
+    // Any user with access to the folder may check whether the process lives; the socket has no other use.
     server.listen({ path, exclusive: true, writableAll: !path.startsWith('\0') }, () => {
       server.off('error', reject)
-      // A process that has run out of files cannot accept: the kernel has taken the connection already.
+      // A process without free file descriptors cannot accept, but the kernel has accepted the connection already.
       server.on('error', () => undefined)
       server.unref()
       resolve(server)
@@ -156,7 +160,7 @@ interface Other {
   readonly isOwner: boolean
 }
 
-/** The live processes that have announced themselves. Removes the sockets of dead ones. */
+/** Resolves to the live contenders. Removes the sockets of dead ones. */
 async function look({ folder, prefix, at }: Place, own: string | undefined): Promise<readonly Other[]> {
   const entries = await readdir(folder, { withFileTypes: true })
   const owners = new Set(entries.map(({ name }) => name).filter((name) => name.endsWith(ownerSuffix)))
@@ -183,21 +187,21 @@ function isAlive(path: string): Promise<boolean> {
     })
     socket.once('error', (error) => {
       if (hasCode(error, 'ECONNREFUSED', 'ENOENT')) resolve(false)
-      // Its queue is full, or it belongs to another user.
+      // The queue of the socket is full, or it belongs to another user.
       else if (hasCode(error, 'EAGAIN', 'EACCES', 'EPERM', 'ECONNRESET', 'EPIPE')) resolve(true)
       else reject(error)
     })
   })
 }
 
-/** Becomes the owner, tells so, and removes what owners before it have left. */
+/** Becomes the owner: marks itself as the owner, and removes the files of earlier owners. */
 async function enter(place: Place, own: Announced): Promise<FileLock> {
   const { path, folder, prefix } = place
   const marker = join(folder, `${own.name}${ownerSuffix}`)
-  // Without it, on a full disk, others wait a while before they take it for the owner.
+  // On a full disk there is no marker, and others wait before they treat this process as the owner.
   await writeFile(marker, `${process.pid}\n`, { mode: 0o600, flag: 'wx' }).catch(() => undefined)
   await removeRest(place, own.name)
-  // For people, and for earlier versions, which knew no other lock and left text there.
+  // For users, and for earlier versions, which used this file as the lock.
   await rm(`${path}.lock`, { force: true }).catch(() => undefined)
   await link(marker, `${path}.lock`).catch(() => undefined)
   let released: Promise<void> | undefined
@@ -215,7 +219,7 @@ async function enter(place: Place, own: Announced): Promise<FileLock> {
     release: () => (released ??= leave())
   }
 
-  /** Sockets that were never renamed, and markers without a socket. */
+  /** Removes sockets that were never renamed, and markers without a socket. */
   async function removeRest({ at }: Place, name: string): Promise<void> {
     const names = await readdir(folder).catch((): string[] => [])
     for (const other of names) {
@@ -227,17 +231,19 @@ async function enter(place: Place, own: Announced): Promise<FileLock> {
   }
 }
 
-/** What this module gives names to, behind the prefix. */
+/** The names that this module creates, without the prefix. */
 const ownName = /^\d+-[0-9a-f]{16}(?:\.new|-owner)?$/
 
-/** Whether there is no file. A folder that cannot be entered for a moment says nothing of what is in it. */
+/** Resolves to whether a file does not exist. False if that is unknown, because the folder cannot be read at the
+ * moment. */
 const isGone = (path: string): Promise<boolean> =>
   access(path).then(
     () => false,
     (error: unknown) => hasCode(error, 'ENOENT', 'ENOTDIR')
   )
 
-/** A socket that has a name and no file: one for each folder and name, in this network namespace. */
+/** Takes the lock with an abstract socket, which has no file. Its name is unique for the folder and the file, in this
+ * network namespace. */
 async function takeAbstract(path: string): Promise<FileLock | Holder> {
   const { dev, ino } = await stat(dirname(path), { bigint: true })
   const name = `\0postern-${hashOf(`${dev} ${ino} ${basename(path)}`).slice(0, 32)}`

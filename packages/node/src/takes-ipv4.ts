@@ -4,14 +4,14 @@ import { connect, createServer } from 'node:net'
 import type { Protocol } from '@postern/interface'
 import { hasCode } from './files.js'
 
-/** A connection on loopback is accepted at once, or refused, in ms. */
+/** The time limit for a connection on loopback, in ms; it is accepted or refused at once. */
 const answerMs = 500
 
 /**
- * Returns whether a socket that is bound to `::` takes IPv4 too. Node does not tell (`ipv6Only`, and there is no way to read
- * the socket option), so the port is tried on IPv4: where this process can bind it there, the socket does not have it. BSDs
- * may grant the port twice, so a TCP port that can be bound is dialled on loopback as well: a connection that is refused is
- * not seen by any program. Returns true where it cannot be told.
+ * Resolves to whether a socket that is bound to `::` also accepts IPv4; true if that is unknown. Node.js does not tell
+ * whether `ipv6Only` was set, so this tries to bind the port on IPv4. If that works, the socket does not have the port
+ * there. BSDs may allow both, so a TCP port that can be bound is also dialled on loopback; programs do not notice a
+ * refused connection.
  */
 export async function takesIpv4(protocol: Protocol, port: number): Promise<boolean> {
   if (await isTakenApart(protocol, port)) return false
@@ -19,7 +19,7 @@ export async function takesIpv4(protocol: Protocol, port: number): Promise<boole
   return protocol === 'tcp' && (await accepts(port))
 }
 
-/** Returns whether another socket has the port on IPv4. Linux lists a socket that takes both families with IPv6 alone. */
+/** Resolves to whether another socket has the port on IPv4. Linux lists a socket for both families only under IPv6. */
 async function isTakenApart(protocol: Protocol, port: number): Promise<boolean> {
   if (process.platform !== 'linux') return false
   const table = await readFile(`/proc/net/${protocol}`, 'utf8').catch(() => '')
@@ -31,7 +31,8 @@ async function isTakenApart(protocol: Protocol, port: number): Promise<boolean> 
   })
 }
 
-/** `exclusive`: a worker of a cluster would ask its primary, which has the port. */
+/** Resolves to whether this process can bind the port on IPv4. `exclusive`, because a cluster worker would ask its
+ * primary, which has the port. */
 function canBind(protocol: Protocol, port: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
   if (protocol === 'udp') {

@@ -7,20 +7,20 @@ import { expose } from '../src/index.js'
 const options = { strategies: 'none', store: memoryStore(), findNetwork: async () => ({ gateways: [], addresses: [] }) }
 const closed = ['This exposure is closed, and its mappings are given back: call expose() again.']
 
-it('an exposure that is closed before its server listens does not promise to expose it once it does', async () => {
+it('an exposure that is closed before its server listens does not promise to expose it', async () => {
   const cut = new AbortController()
   const waiting = expose(createServer(), { ...options, signal: cut.signal })
   cut.abort()
   expect((await waiting).report().advice).toEqual(closed)
 })
 
-it('nor does one whose signal has aborted before', async () => {
+it('an exposure with an aborted signal does not promise to expose the server', async () => {
   const exposure = await expose(createServer(), { ...options, signal: AbortSignal.abort() })
   await exposure.close()
   expect(exposure.report().advice).toEqual(closed)
 })
 
-it('one that is closed says so, and one whose server has closed goes on saying that', async () => {
+it('a closed exposure says so, and one with a closed server keeps that advice', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const exposure = await expose(server, options)

@@ -50,7 +50,7 @@ async function exposed(server: ReturnType<typeof createServer>, strategies: stri
 }
 const warnings: Error[] = []
 
-/** Another program that wants the same port mapped. */
+/** Another program that maps the same port. */
 class Program {
   readonly #child: ChildProcess
   readonly told: MappingEvent[] = []
@@ -98,7 +98,8 @@ class Program {
   }
 }
 
-/** Two programs, and one that is started again, each keep a distance of 4 s between their own requests alone. */
+/** The violations without those of the 4 s between requests (§11.2.1): each program, also after a restart, spaces only its own
+ * requests. */
 const violations = ({ violations: all }: FakeGateway): readonly string[] =>
   all.filter((text) => !text.includes('§11.2.1'))
 
@@ -106,31 +107,34 @@ const heard = (exposure: Exposure, name: MappingEvent['event']): Promise<Mapping
   new Promise((resolve) => exposure.addEventListener(name, ({ detail }) => resolve(detail)))
 
 describe('one server, exposed twice in one process', () => {
-  it.each(['the folder', 'no folder'])('keeps its mapping until the last one closes, with %s', async (kind) => {
-    const { gateway, ladder } = await router()
-    const server = await serving()
-    let path = folder
-    if (kind === 'no folder') {
-      path = join(folder, 'file')
-      await writeFile(path, '')
+  it.each(['the folder', 'no folder'])(
+    'a server that is exposed twice keeps its mapping until the last exposure closes, with %s',
+    async (kind) => {
+      const { gateway, ladder } = await router()
+      const server = await serving()
+      let path = folder
+      if (kind === 'no folder') {
+        path = join(folder, 'file')
+        await writeFile(path, '')
+      }
+      const one = await exposed(server, ladder, path)
+      const two = await exposed(server, ladder, path)
+      expect(gateway.mappings).toHaveLength(1)
+      const left = heard(one, 'shared')
+      await one.close()
+      expect((await left).owners).toEqual([{ pid: process.pid, program: 'here' }])
+      expect(gateway.mappings).toHaveLength(1)
+      expect(two.report().verdict).toBe('public')
+      await two.close()
+      expect(gateway.mappings).toEqual([])
+      expect(violations(gateway)).toEqual([])
+      expect(warnings.splice(0).map(String)).toEqual(
+        kind === 'no folder' ? [expect.stringContaining('are not known')] : []
+      )
     }
-    const one = await exposed(server, ladder, path)
-    const two = await exposed(server, ladder, path)
-    expect(gateway.mappings).toHaveLength(1)
-    const left = heard(one, 'shared')
-    await one.close()
-    expect((await left).owners).toEqual([{ pid: process.pid, program: 'here' }])
-    expect(gateway.mappings).toHaveLength(1)
-    expect(two.report().verdict).toBe('public')
-    await two.close()
-    expect(gateway.mappings).toEqual([])
-    expect(violations(gateway)).toEqual([])
-    expect(warnings.splice(0).map(String)).toEqual(
-      kind === 'no folder' ? [expect.stringContaining('are not known')] : []
-    )
-  })
+  )
 
-  it('leaves no file behind', async () => {
+  it('exposures leave no file behind', async () => {
     const { ladder } = await router()
     const exposure = await exposed(await serving(), ladder)
     expect(await readdir(folder)).not.toEqual([])
@@ -140,7 +144,7 @@ describe('one server, exposed twice in one process', () => {
 })
 
 describe('a port that two programs want', { timeout: 20_000 }, () => {
-  it('is one mapping: the second one is told of the first, and what leaves first takes nothing', async () => {
+  it('two programs share one mapping, which stays when the first one leaves', async () => {
     const { gateway, ladder } = await router()
     const server = await serving()
     const exposure = await exposed(server, ladder)
@@ -155,7 +159,7 @@ describe('a port that two programs want', { timeout: 20_000 }, () => {
     expect(gateway.mappings).toEqual([])
   })
 
-  it('stays mapped for the one that came second, which deletes it at its end', async () => {
+  it('the second program keeps the mapping and deletes it at its end', async () => {
     const { gateway, ladder } = await router()
     const server = await serving()
     const exposure = await exposed(server, ladder)
@@ -168,7 +172,7 @@ describe('a port that two programs want', { timeout: 20_000 }, () => {
     expect(gateway.mappings).toEqual([])
   })
 
-  it('is taken over from a program that was killed, with its key', async () => {
+  it('a program takes over the mapping of a killed one with its key', async () => {
     const { gateway, ladder } = await router()
     const server = await serving()
     const other = new Program(ladder, portOf(server))
@@ -184,11 +188,11 @@ describe('a port that two programs want', { timeout: 20_000 }, () => {
     expect(await readdir(folder)).toEqual([])
   })
 
-  it('is mapped again at once where the other program has deleted it at its end', async () => {
+  it('a program maps again at once if another one deleted the mapping', async () => {
     const { gateway, ladder } = await router()
     const server = await serving()
     const exposure = await exposed(server, ladder)
-    // It believes that it is the last one, as one that leaves at the very moment at which this one comes.
+    // It assumes to be the last one, like one that leaves at the moment at which this one comes.
     const other = new Program(ladder, portOf(server))
     await other.next('shared')
     const renewed = heard(exposure, 'renewed')

@@ -11,7 +11,7 @@ const support = await canRunLab()
 const example = fileURLToPath(new URL('../../../examples/plain-http/index.js', import.meta.url))
 
 describe.skipIf(!support.ok)(`examples/plain-http${support.ok ? '' : ` (skipped: ${support.reason})`}`, () => {
-  it('is reached from outside its router, and leaves nothing there when it is told to end', {
+  it('examples/plain-http is reached from outside its router, and leaves nothing there when it ends', {
     timeout: 20_000
   }, async () => {
     await using lab = await openLab('home')

@@ -15,7 +15,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
 })
 
-/** A gateway on loopback, and what `expose` needs to use it alone. */
+/** A gateway on loopback, and the options to use only that one. */
 async function router(): Promise<{ readonly gateway: FakeGateway; readonly options: ExposeOptions }> {
   const gateway = createGateway({ externalAddress: '11.0.0.2' })
   const listening = await listen(gateway)
@@ -24,7 +24,7 @@ async function router(): Promise<{ readonly gateway: FakeGateway; readonly optio
   return { gateway, options: { strategies: `pcp:${address},nat-pmp:${address},upnp:${address}`, store: memoryStore() } }
 }
 
-/** A network that is never told. */
+/** A network that is never found. */
 const silent: NonNullable<ExposeOptions['findNetwork']> = ({ signal }) =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
 
@@ -37,7 +37,7 @@ async function exposed(...args: Parameters<typeof expose>): Promise<Exposure> {
 const portOf = (bound: unknown): number =>
   typeof bound === 'object' && bound !== null && 'port' in bound ? Number(bound.port) : 0
 
-it('leaves no listener on the signal and the server, whichever way it ended', async () => {
+it('expose leaves no listener on the signal and the server, however it ends', async () => {
   const { signal } = new AbortController()
   for (let count = 0; count < 20; count++) {
     const server = createServer().listen(0, '127.0.0.1')
@@ -62,7 +62,7 @@ it('leaves no listener on the signal and the server, whichever way it ended', as
 })
 
 describe('expose', () => {
-  it('makes an HTTP server on loopback reachable through the gateway there, and gives back what it mapped', async () => {
+  it('expose maps an HTTP server through the gateway on loopback, and close releases it', async () => {
     const { gateway, options } = await router()
     const server = createHttpServer((_request, response) => response.end('hello')).listen(0, '127.0.0.1')
     cleanups.push(() => server.close())
@@ -82,7 +82,7 @@ describe('expose', () => {
     expect(server.listening).toBe(true)
   })
 
-  it('waits until the server listens', async () => {
+  it('expose waits until the server listens', async () => {
     const { gateway, options } = await router()
     const server = createServer()
     cleanups.push(() => server.close())
@@ -92,7 +92,7 @@ describe('expose', () => {
     expect(gateway.mappings).toHaveLength(1)
   })
 
-  it('serves a UDP socket', async () => {
+  it('expose maps a UDP socket', async () => {
     const { gateway, options } = await router()
     const socket = createSocket('udp4').bind(0, '127.0.0.1')
     cleanups.push(() => socket.close())
@@ -101,7 +101,7 @@ describe('expose', () => {
     expect(exposure.report().verdict).toBe('public')
   })
 
-  it('ends when the server closes', async () => {
+  it('the exposure ends when the server closes', async () => {
     const { gateway, options } = await router()
     const server = createServer().listen(0, '127.0.0.1')
     const exposure = await exposed(server, options)
@@ -111,7 +111,7 @@ describe('expose', () => {
     expect(gateway.mappings).toEqual([])
   })
 
-  it('ends when its signal aborts, also before the server listens', async () => {
+  it('the exposure ends when its signal aborts, also before the server listens', async () => {
     const { gateway, options } = await router()
     const abort = new AbortController()
     const server = createServer().listen(0, '127.0.0.1')
@@ -127,7 +127,7 @@ describe('expose', () => {
     expect((await waiting).addresses).toEqual([])
   })
 
-  it('resolves whatever the verdict, with the reason', async () => {
+  it('expose resolves for any verdict, with the reason', async () => {
     const { options } = await router()
     const server = createServer().listen(0, '127.0.0.1')
     cleanups.push(() => server.close())
@@ -140,7 +140,7 @@ describe('expose', () => {
   it.each([
     ['the store hangs', {}],
     ['neither the store nor the network answers', { findNetwork: silent }]
-  ])('resolves within 5 s where %s, and closes', async (_, more) => {
+  ])('expose resolves within 5 s if %s, and close works', async (_, more) => {
     const clock = virtualClock()
     const server = createServer().listen(0, '127.0.0.1')
     cleanups.push(() => server.close())
@@ -156,7 +156,7 @@ describe('expose', () => {
     expect(isClosed).toBe(true)
   })
 
-  it('tells listeners what happens before it resolves', async () => {
+  it('expose calls the listeners of the option `on` before it resolves', async () => {
     const { options } = await router()
     const server = createServer().listen(0, '127.0.0.1')
     cleanups.push(() => server.close())
@@ -169,7 +169,7 @@ describe('expose', () => {
     expect(told).toContain('public')
   })
 
-  it('throws TypeErrors for what cannot be', async () => {
+  it('expose throws a TypeError for invalid arguments', async () => {
     await expect(expose(Object.assign({}))).rejects.toThrow(TypeError)
     const server = createServer().listen(0, '127.0.0.1')
     cleanups.push(() => server.close())
@@ -180,7 +180,7 @@ describe('expose', () => {
     await expect(expose(pipe, { strategies: [], store: memoryStore() })).rejects.toThrow(TypeError)
   })
 
-  it('accepts no strategy at compile time that needs more than a plain host', () => {
+  it('expose accepts no strategy at compile time that needs more than a plain host', () => {
     interface RichHost {
       readonly clock: never
       readonly random: () => number
@@ -188,17 +188,17 @@ describe('expose', () => {
       readonly components: { readonly peerId: string }
     }
     const rich: Strategy<RichHost> = () => ({ name: 'rich', discover: () => Promise.resolve() })
-    // @ts-expect-error -- a Strategy of a richer host is no Strategy
+    // @ts-expect-error -- a Strategy of a richer host is not a Strategy
     const options: ExposeOptions = { strategies: [rich] }
     expect(options.strategies).toHaveLength(1)
   })
 })
 
-describe('a network that cannot be looked at', () => {
+describe('a network that cannot be read', () => {
   it.each([
     ['the runtime does not permit it', 0, natError('NOT_PERMITTED', 'the runtime does not let this program look')],
     ['its tool is missing', 5000, new Error('spawn netstat ENOENT')]
-  ])('is told as such: %s', async (_, afterMs, error) => {
+  ])('expose reports a network that cannot be read: %s', async (_, afterMs, error) => {
     const clock = virtualClock()
     const host = { clock, random: Math.random, log: { debug: () => undefined, info: () => undefined } }
     const server = createServer().listen(0, '0.0.0.0')
@@ -220,7 +220,7 @@ describe('a network that cannot be looked at', () => {
   })
 })
 
-it('needs no permission to read the environment, which Deno gives only when it is asked to', async () => {
+it('expose needs no permission to read the environment on Deno', async () => {
   const { env } = process
   const refuse = (): never => {
     throw Object.assign(new Error('Requires env access to "XDG_STATE_HOME"'), { name: 'NotCapable' })

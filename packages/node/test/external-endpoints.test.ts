@@ -18,7 +18,7 @@ it.each([
   ['http', createHttpServer(), 'http://203.0.113.7:8080', 'http://[2001:db8::2]:443'],
   ['https', createHttpsServer(), 'https://203.0.113.7:8080', 'https://[2001:db8::2]:443'],
   ['net', createServer(), undefined, undefined]
-])('gives hosts, ports and URLs of a server of node:%s', (_, server, ...urls) => {
+])('externalEndpoints returns hosts, ports and URLs of a server of node:%s', (_, server, ...urls) => {
   const found = externalEndpoints(['/ip4/203.0.113.7/tcp/8080', '/ip6/2001:db8::2/tcp/443'], server)
   expect(found).toMatchObject([
     { protocol: 'tcp', host: '203.0.113.7', port: 8080 },
@@ -27,7 +27,7 @@ it.each([
   expect(found.map(({ url }) => url)).toEqual(urls)
 })
 
-it('gives no URL of a socket', () => {
+it('externalEndpoints returns no URL for a socket', () => {
   const socket = createSocket('udp4')
   onTestFinished(() => void socket.close())
   expect(externalEndpoints(['/ip4/203.0.113.7/udp/8080'], socket)).toEqual([
@@ -35,7 +35,7 @@ it('gives no URL of a socket', () => {
   ])
 })
 
-it('announces nothing that is doubted while the verdict is private', () => {
+it('announceable omits doubtful addresses while the verdict is private', () => {
   const report = createTraversal({ strategies: [] }).report()
   const [doubted, sound] = ['/ip4/10.0.0.2/tcp/80', '/ip4/203.0.113.7/tcp/80']
   const candidateOf = (address: string, state: 'claimed' | 'consistent'): Report['candidates'][number] => ({
@@ -54,7 +54,7 @@ it('announces nothing that is doubted while the verdict is private', () => {
     expect(announceable({ ...given, verdict })).toEqual([doubted, sound])
 })
 
-it('ends where it is disposed of', async () => {
+it('an exposure ends when it is disposed', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   onTestFinished(() => void server.close())
   const exposure = await expose(server, nowhere)
@@ -64,7 +64,7 @@ it('ends where it is disposed of', async () => {
   await fileStore({ path: 'never-opened.json' })[Symbol.asyncDispose]()
 })
 
-it('says what to do once the server has closed', async () => {
+it('an exposure gives advice after the server has closed', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   const exposure = await expose(server, nowhere)
   server.close()
@@ -79,6 +79,6 @@ it('says what to do once the server has closed', async () => {
   })
 })
 
-it('exports what reads an address', () => {
+it('the package exports parseMultiaddr', () => {
   expect(parseMultiaddr('/ip4/203.0.113.7/tcp/8080')).toMatchObject({ address: '203.0.113.7', port: 8080 })
 })

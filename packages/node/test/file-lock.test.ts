@@ -88,30 +88,33 @@ describe('of processes that start together', { timeout: 60_000 }, () => {
     ['a folder', (lock) => mkdir(lock)],
     ['a dangling link', (lock) => symlink('/nowhere', lock)]
   ]
-  it.each(left)('exactly one owns a file whose lock is %s, and after kill -9 of it again', async (_, leave) => {
-    const all = await Promise.all(Array.from({ length: 6 }, start))
-    for (let round = 0; round < 6; round++) {
-      const file = join(folder, `${round}.json`)
-      await leave(`${file}.lock`)
-      const atMs = Date.now() + 15
-      const answers = await Promise.all(all.map((each) => tell(each, { does: 'load', path: file, atMs })))
+  it.each(left)(
+    'exactly one process owns a file with the lock %s, and again exactly one after kill -9',
+    async (_, leave) => {
+      const all = await Promise.all(Array.from({ length: 6 }, start))
+      for (let round = 0; round < 6; round++) {
+        const file = join(folder, `${round}.json`)
+        await leave(`${file}.lock`)
+        const atMs = Date.now() + 15
+        const answers = await Promise.all(all.map((each) => tell(each, { does: 'load', path: file, atMs })))
+        expect(answers.filter(isOwner)).toHaveLength(1)
+        const owner = answers.find(isOwner)?.pid
+        for (const { warnings } of answers.filter((each) => !isOwner(each)))
+          expect(warnings).toEqual([expect.stringContaining(`in use by process ${owner}`)])
+      }
+      for (const each of all) await kill(each)
+      const next = await Promise.all(Array.from({ length: 6 }, start))
+      const file = join(folder, '0.json')
+      const answers = await Promise.all(
+        next.map((each) => tell(each, { does: 'load', path: file, atMs: Date.now() + 15 }))
+      )
       expect(answers.filter(isOwner)).toHaveLength(1)
-      const owner = answers.find(isOwner)?.pid
-      for (const { warnings } of answers.filter((each) => !isOwner(each)))
-        expect(warnings).toEqual([expect.stringContaining(`in use by process ${owner}`)])
     }
-    for (const each of all) await kill(each)
-    const next = await Promise.all(Array.from({ length: 6 }, start))
-    const file = join(folder, '0.json')
-    const answers = await Promise.all(
-      next.map((each) => tell(each, { does: 'load', path: file, atMs: Date.now() + 15 }))
-    )
-    expect(answers.filter(isOwner)).toHaveLength(1)
-  })
+  )
 })
 
 describe('a file', () => {
-  it('is free at once when its owner closes it', async () => {
+  it('a file is free at once when its owner closes it', async () => {
     const owner = await start()
     await tell(owner, { does: 'save', path, memories: [memory] })
     expect((await load()).warnings).toEqual([expect.stringContaining(`in use by process ${owner.pid}`)])
@@ -120,14 +123,14 @@ describe('a file', () => {
     expect((await readdir(folder)).filter((name) => name !== 'state.json.lock')).toEqual(['state.json'])
   })
 
-  it('is free at once after kill -9', async () => {
+  it('a file is free at once after kill -9', async () => {
     const owner = await start()
     await tell(owner, { does: 'save', path, memories: [memory] })
     await kill(owner)
     expect(await load()).toEqual(free)
   })
 
-  it.skipIf(process.platform === 'win32')('still belongs to a process that is stopped by a signal', async () => {
+  it.skipIf(process.platform === 'win32')('a file still belongs to a process that is stopped by a signal', async () => {
     const owner = await start()
     await tell(owner, { does: 'save', path, memories: [memory] })
     owner.kill('SIGSTOP')
@@ -135,7 +138,7 @@ describe('a file', () => {
     expect((await load()).warnings).toEqual([expect.stringContaining(`in use by process ${owner.pid}`)])
   })
 
-  it('is one file under two names of its folder', async () => {
+  it('a file is the same under two names of its folder', async () => {
     await mkdir(join(folder, 'real'))
     await symlink(join(folder, 'real'), join(folder, 'name'))
     const owner = await start()
@@ -143,7 +146,7 @@ describe('a file', () => {
     expect((await load(join(folder, 'name', 'a.json'))).warnings).toHaveLength(1)
   })
 
-  it('has a lock also where its path is longer than the address of a socket, and its name', async () => {
+  it('a file has a lock even if its path or name is longer than a socket address', async () => {
     const deep = join(folder, 'd'.repeat(100), 'e'.repeat(100))
     for (const file of [join(deep, 'a.json'), join(deep, `${'n'.repeat(180)}.json`)]) {
       const owner = await start()
@@ -154,7 +157,7 @@ describe('a file', () => {
     }
   })
 
-  it('belongs to one thread of a process', async () => {
+  it('a file belongs to one thread of a process', async () => {
     const threads = [new Worker(program), new Worker(program)]
     await Promise.all(threads.map((each) => once(each, 'message')))
     const answers: Answer[] = []
@@ -167,7 +170,7 @@ describe('a file', () => {
     expect((await load()).warnings).toEqual([])
   })
 
-  it('belongs to one worker of a cluster, not to the process that they share', async () => {
+  it('a file belongs to one worker of a cluster, not to the primary', async () => {
     cluster.setupPrimary({ exec: program })
     const workers = [cluster.fork(), cluster.fork()]
     for (const each of workers) children.push(each.process)
@@ -180,7 +183,7 @@ describe('a file', () => {
     expect(answers.map(isOwner)).toEqual([true, false])
   })
 
-  it('is taken again by its owner whose folder was removed', async () => {
+  it('an owner takes the lock again after its folder was removed', async () => {
     const store = fileStore({ path: join(folder, 'gone', 'a.json') })
     await store.save([memory])
     await rm(join(folder, 'gone'), { recursive: true })
@@ -190,7 +193,7 @@ describe('a file', () => {
     expect(await load(store.path)).toEqual(free)
   })
 
-  it('keeps no process alive', () => {
+  it('a lock does not keep the process alive', () => {
     const text = `const { fileStore } = await import(${JSON.stringify(fileURLToPath(new URL('../dist/index.js', import.meta.url)))})
       await fileStore({ path: ${JSON.stringify(path)} }).load()`
     const { status } = spawnSync(process.execPath, ['--input-type=module', '-e', text], { timeout: 20_000 })
@@ -216,13 +219,13 @@ describe.skipIf(!namespaces)(`in a container${namespaces ? '' : ' (skipped: unsh
     text(ending)
   ]
 
-  it('a file is free after kill -9, though the next process has the same id', () => {
+  it('a file is free after kill -9 although the next process has the same id', () => {
     const run = (): string =>
       spawnSync('unshare', args(`process.kill(process.pid, 'SIGKILL')`), { encoding: 'utf8' }).stdout.trim()
     expect([run(), run(), run()]).toEqual(['1 0', '1 1', '1 1'])
   })
 
-  it('a file belongs to a process of another one that has the same id', async () => {
+  it('a file belongs to a process of another container with the same id', async () => {
     const first = spawn('unshare', ['--kill-child', ...args('setInterval(() => {}, 1000)')])
     children.push(first)
     await once(first.stdout, 'data')
@@ -233,7 +236,7 @@ describe.skipIf(!namespaces)(`in a container${namespaces ? '' : ' (skipped: unsh
 })
 
 describe.skipIf(process.platform !== 'linux')('of sockets beside a file', () => {
-  it('those of dead processes are removed, with what was never finished, and a live one is left', async () => {
+  it('sockets and unfinished files of dead processes are removed, and a live one stays', async () => {
     const dead = await start()
     await tell(dead, { does: 'save', path, memories: [memory] })
     await kill(dead)
@@ -260,7 +263,7 @@ describe.skipIf(process.platform !== 'linux')('of sockets beside a file', () => 
     await store.close()
   })
 
-  it('one that takes connections counts as a live process, though it says nothing', async () => {
+  it('a socket that accepts connections counts as a live process', async () => {
     const server = createServer()
     await new Promise<void>((resolve) => server.listen(`${path}.lock-77-0123456789abcdef`, resolve))
     expect((await load()).warnings).toEqual([expect.stringContaining('in use by process 77')])
@@ -270,7 +273,7 @@ describe.skipIf(process.platform !== 'linux')('of sockets beside a file', () => 
 })
 
 describe('the lock of a store', () => {
-  it('leaves files alone that only begin like its own', async () => {
+  it('the lock of a store does not remove files that only start like its own', async () => {
     const notes = `${path}.lock-notes.txt`
     await writeFile(notes, 'mine')
     const store = fileStore({ path })

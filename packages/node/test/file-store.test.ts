@@ -28,14 +28,14 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** A store, and what it warned of. */
+/** A store and its warnings. */
 function open(): { readonly store: ReturnType<typeof fileStore>; readonly warnings: Error[] } {
   const warnings: Error[] = []
   return { store: fileStore({ path, warn: (error) => warnings.push(error) }), warnings }
 }
 
 describe('the file store', () => {
-  it('begins empty, and gives back what was saved', async () => {
+  it('fileStore starts empty, and loads what was saved', async () => {
     const { store, warnings } = open()
     expect(await store.load()).toEqual([])
     await store.save([memory])
@@ -45,7 +45,7 @@ describe('the file store', () => {
     expect(warnings).toEqual([])
   })
 
-  it('is readable by its owner alone', async () => {
+  it('fileStore writes a file that only its owner can read', async () => {
     const { store } = open()
     await store.save([memory])
     expect((await stat(path)).mode & 0o777).toBe(0o600)
@@ -58,7 +58,7 @@ describe('the file store', () => {
     ['a damaged entry', JSON.stringify({ format: 1, memories: [{ ...memory, key: '../../etc' }] })],
     ['an impossible port', JSON.stringify({ format: 1, memories: [{ ...memory, externalPort: 70_000 }] })],
     ['nothing', '']
-  ])('sets a file with %s aside, warns once, and goes on', async (_, text) => {
+  ])('fileStore renames a file with %s, warns once, and continues', async (_, text) => {
     const first = open()
     await first.store.save([])
     await first.store.close()
@@ -73,11 +73,11 @@ describe('the file store', () => {
     await store.close()
   })
 
-  it('belongs to one process: another one starts with empty memory and leaves it alone', async () => {
+  it('fileStore belongs to one process: a second one starts empty and saves nothing', async () => {
     const { store: mine } = open()
     await mine.save([memory])
     await mine.close()
-    // The lock as another process has it.
+    // Hold the lock like another process.
     const lock = await takeLock(path)
     if (isHolder(lock)) throw new Error('the lock is not free')
     const { store, warnings } = open()
@@ -90,7 +90,7 @@ describe('the file store', () => {
     await store.close()
   })
 
-  it('is one for all stores of a process: each saves what it has changed, and the last one releases it', async () => {
+  it('fileStore shares a file between the stores of a process, and the last one releases it', async () => {
     const other: Memory = { ...memory, endpoint: { ...memory.endpoint, port: 8443 } }
     const one = open()
     const two = open()
@@ -99,7 +99,7 @@ describe('the file store', () => {
     await one.store.save([memory])
     await two.store.save([other])
     expect(await two.store.load()).toEqual([memory, other])
-    // What the other one has changed since stays, also where this one would remove it.
+    // A newer change of the other store stays, although this one removes the entry.
     await one.store.save([{ ...memory, externalPort: 9000 }])
     await two.store.save([])
     expect(await one.store.load()).toEqual([{ ...memory, externalPort: 9000 }])
@@ -112,22 +112,25 @@ describe('the file store', () => {
     expect([...one.warnings, ...two.warnings]).toEqual([])
   })
 
-  it.skipIf(process.platform === 'win32')('leaves alone what is no regular file, and waits for none', async () => {
-    const fifo = join(folder, 'pipe')
-    execFileSync('mkfifo', [fifo])
-    for (const odd of [fifo, folder, '/dev/null', '/dev/zero']) {
-      const before = await stat(odd)
-      const warnings: Error[] = []
-      const store = fileStore({ path: odd, warn: (error) => warnings.push(error) })
-      expect(await store.load()).toEqual([])
-      await store.save([memory])
-      await store.close()
-      expect(warnings).toMatchObject([
-        { code: 'STORE_UNUSABLE', message: expect.stringContaining('not a regular file') }
-      ])
-      expect((await stat(odd)).ino).toBe(before.ino)
+  it.skipIf(process.platform === 'win32')(
+    'fileStore does not touch or wait for a path that is not a regular file',
+    async () => {
+      const fifo = join(folder, 'pipe')
+      execFileSync('mkfifo', [fifo])
+      for (const odd of [fifo, folder, '/dev/null', '/dev/zero']) {
+        const before = await stat(odd)
+        const warnings: Error[] = []
+        const store = fileStore({ path: odd, warn: (error) => warnings.push(error) })
+        expect(await store.load()).toEqual([])
+        await store.save([memory])
+        await store.close()
+        expect(warnings).toMatchObject([
+          { code: 'STORE_UNUSABLE', message: expect.stringContaining('not a regular file') }
+        ])
+        expect((await stat(odd)).ino).toBe(before.ino)
+      }
     }
-  })
+  )
 
   it.skipIf(process.platform !== 'linux')(
     'in a folder that takes no files is read, and each save says why not',
@@ -141,7 +144,7 @@ describe('the file store', () => {
     }
   )
 
-  it('has no default place without a home folder, and says so', async () => {
+  it('fileStore warns if there is no home folder', async () => {
     const script = `
       const { fileStore } = await import(${JSON.stringify(fileURLToPath(new URL('../dist/index.js', import.meta.url)))})
       const store = fileStore({ warn: ({ message }) => console.log(message) })
@@ -156,7 +159,7 @@ describe('the file store', () => {
     expect(run({ HOME: join(folder, 'file') })).toContain('a part of the path is not a folder')
   })
 
-  it('that cannot be written to is no reason to fail', async () => {
+  it('expose works with a store that cannot be written', async () => {
     await writeFile(join(folder, 'file'), '')
     const warnings: Error[] = []
     const store = fileStore({ path: join(folder, 'file', 'state.json'), warn: (error) => warnings.push(error) })

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createFile, makeFolder, removeLeftovers, replaceFile, stateFile } from '../src/files.js'
 
-/** What a test lets fail: the call, and the error. */
+/** The call that fails in a test, and its error. */
 const faults = vi.hoisted(() => ({ call: '', code: '' }))
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof promises>()
@@ -67,7 +67,7 @@ describe.each([
   ['sync', 'EDQUOT', 'injected, sync'],
   ['close', 'ENOSPC', 'injected, close']
 ])('where the disk fails at %s (%s)', (call, code, said) => {
-  it('the old file survives, nothing is left over, and the error is told', async () => {
+  it('replaceFile keeps the old file, leaves no temporary file, and rejects with the error', async () => {
     await replaceFile(path, 'good')
     Object.assign(faults, { call, code })
     await expect(replaceFile(path, 'the new text')).rejects.toThrow(said)
@@ -78,7 +78,7 @@ describe.each([
     expect(await readFile(path, 'utf8')).toBe('the new text')
   })
 
-  it('a new file is not there at all, and can be made afterwards', async () => {
+  it('createFile leaves no file, and works afterwards', async () => {
     Object.assign(faults, { call, code })
     await expect(createFile(path, 'a whole key')).rejects.toThrow(said)
     expect(await readdir(folder)).toEqual([])
@@ -89,7 +89,7 @@ describe.each([
 })
 
 describe('a file that is replaced', () => {
-  it('survives a rename that fails', async () => {
+  it('replaceFile keeps the old file if the rename fails', async () => {
     await replaceFile(path, 'good')
     Object.assign(faults, { call: 'rename', code: 'EIO' })
     await expect(replaceFile(path, 'new')).rejects.toThrow('EIO')
@@ -97,14 +97,14 @@ describe('a file that is replaced', () => {
     expect(await readFile(path, 'utf8')).toBe('good')
   })
 
-  it('is readable by its owner alone', async () => {
+  it('replaceFile writes a file that only its owner can read', async () => {
     await replaceFile(path, 'secret')
     expect((await stat(path)).mode & 0o777).toBe(process.platform === 'win32' ? 0o666 : 0o600)
   })
 })
 
 describe('a file that is created', () => {
-  it.each(['', 'EPERM', 'ENOTSUP'])('is never put over another one (link: %s)', async (code) => {
+  it.each(['', 'EPERM', 'ENOTSUP'])('createFile never replaces an existing file (link: %s)', async (code) => {
     if (code !== '') Object.assign(faults, { call: 'link', code })
     const made = await Promise.all(['one', 'two', 'three', 'four'].map((text) => createFile(path, text)))
     expect(made.filter((each) => each)).toHaveLength(1)
@@ -114,7 +114,7 @@ describe('a file that is created', () => {
   })
 })
 
-it('removes what writers that were killed left, of a given age, and nothing else', async () => {
+it('removeLeftovers removes temporary files of a given age, and nothing else', async () => {
   const names = ['a.key', 'a.key.tmp-0123456789abcdef', 'a.key.tmp-mine', 'b.key.tmp-0123456789abcdef', 'a.key.2']
   for (const name of names) await writeFile(join(folder, name), '')
   await removeLeftovers(path, 60_000)
@@ -125,7 +125,7 @@ it('removes what writers that were killed left, of a given age, and nothing else
   expect((await readdir(folder)).toSorted()).toEqual(names.filter((name) => name !== names[1]).toSorted())
 })
 
-it('leaves every name that a user or another program may give a backup', async () => {
+it('removeLeftovers keeps every name that a backup may have', async () => {
   const suffixes = [
     '.1',
     '.123456',
@@ -151,7 +151,7 @@ it('leaves every name that a user or another program may give a backup', async (
   expect((await readdir(folder)).toSorted()).toEqual(backups.toSorted())
 })
 
-it('removes what a write left whose process was killed in it', async () => {
+it('removeLeftovers removes the temporary file of a killed process', async () => {
   const script = `
     import { open } from 'node:fs/promises'
     import { replaceFile } from ${JSON.stringify(new URL('../dist/files.js', import.meta.url).href)}
@@ -167,21 +167,21 @@ it('removes what a write left whose process was killed in it', async () => {
 describe('the place of the state', () => {
   afterEach(() => vi.unstubAllEnvs())
 
-  it('is the home folder where XDG_STATE_HOME is empty', () => {
+  it('stateFile uses the home folder if XDG_STATE_HOME is empty', () => {
     vi.stubEnv('HOME', folder)
     vi.stubEnv('USERPROFILE', folder)
     vi.stubEnv('XDG_STATE_HOME', '')
     expect(stateFile('a.key')).toBe(join(folder, '.local', 'state', 'postern', 'a.key'))
   })
 
-  it('is the folder that XDG_STATE_HOME names, from the working folder if it is relative', () => {
+  it('stateFile uses XDG_STATE_HOME, relative to the working folder if it is relative', () => {
     vi.stubEnv('XDG_STATE_HOME', folder)
     expect(stateFile('a.key')).toBe(join(folder, 'postern', 'a.key'))
     vi.stubEnv('XDG_STATE_HOME', 'relative')
     expect(stateFile('a.key')).toBe(join('relative', 'postern', 'a.key'))
   })
 
-  it.skipIf(process.platform === 'win32')('is unknown without a home folder', () => {
+  it.skipIf(process.platform === 'win32')('stateFile returns undefined without a home folder', () => {
     vi.stubEnv('HOME', 'relative')
     vi.stubEnv('XDG_STATE_HOME', '')
     expect(stateFile('a.key')).toBeUndefined()
@@ -220,7 +220,7 @@ it.skipIf(!mounts)(
 it.skipIf(process.platform !== 'linux')(
   'a folder that the file system makes nothing in is an error, and does not turn for ever',
   async () => {
-    // mkdir answers ENOENT in /proc, although the folder above is there.
+    // mkdir fails with ENOENT in /proc although the parent folder exists.
     await expect(makeFolder('/proc/postern/state/app.json')).rejects.toMatchObject({ code: 'ENOENT' })
   }
 )

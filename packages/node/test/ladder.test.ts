@@ -10,7 +10,7 @@ const names = (text: string): readonly string[] =>
     return gateway === undefined ? name : `${name}:${gateway}`
   })
 
-describe('a ladder as text', () => {
+describe('parseLadder', () => {
   it.each([
     ['any', ['pcp', 'nat-pmp', 'upnp']],
     ['none', []],
@@ -25,7 +25,7 @@ describe('a ladder as text', () => {
     ['manual:8080', ['manual']],
     ['any,stun:stun.example.org', ['pcp', 'nat-pmp', 'upnp', 'stun']],
     ['stun:203.0.113.1:3479,upnp,stun:[2a00::1],stun:203.0.113.1:3479', ['stun', 'upnp']]
-  ])('%j', (text, expected) => {
+  ])('parseLadder parses %j', (text, expected) => {
     expect(names(text)).toEqual(expected)
   })
 
@@ -47,7 +47,7 @@ describe('a ladder as text', () => {
     'stun:',
     'stun:a b',
     'stuns:stun.example.org'
-  ])('%j is a TypeError that quotes it', (text) => {
+  ])('parseLadder throws a TypeError for %j', (text) => {
     expect(() => parseLadder(text)).toThrow(TypeError)
   })
 
@@ -56,7 +56,7 @@ describe('a ladder as text', () => {
     [',', 'before or after a comma'],
     ['none,pcp', '"none" stands alone'],
     ['pcp:', 'give an IP address after the colon']
-  ])('%j is explained: %s', (text, expected) => {
+  ])('parseLadder explains the error in %j: %s', (text, expected) => {
     expect(() => parseLadder(text)).toThrow(expected)
   })
 })

@@ -6,12 +6,12 @@ import { describe, expect, it } from 'vitest'
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const built = readFileSync(`${root}/packages/node/dist/node-version.js`, 'utf8').replace(/^export .*$/m, '')
 
-/** What importing the package does on another runtime. */
+/** Imports the package on another runtime. */
 const importOn = (versions: Readonly<Record<string, string>>): void =>
   void runInNewContext(`{${built}\n}`, { process: { versions }, TypeError, Number })
 
 describe('a runtime that is too old', () => {
-  it.each(['18.20.8', '20.20.2', '21.7.3'])('is told in one sentence by the import: Node.js %s', (node) => {
+  it.each(['18.20.8', '20.20.2', '21.7.3'])('the import rejects Node.js %s with one sentence', (node) => {
     expect(() => importOn({ node })).toThrow(`@postern/node needs Node.js 22 or later, and this is Node.js ${node}`)
   })
 
@@ -20,14 +20,14 @@ describe('a runtime that is too old', () => {
     { node: '24.21.0' },
     { node: '20.0.0', bun: '1.0.0' },
     { node: '20.0.0', deno: '2.0.0' }
-  ])('is not one of these: %j', (versions) => importOn(versions))
+  ])('the import accepts %j', (versions) => importOn(versions))
 
-  it('is looked for before anything else is loaded', () => {
+  it('the version is checked before anything else is loaded', () => {
     const [first] = /^(?:import|export).*$/m.exec(readFileSync(`${root}/packages/node/dist/index.js`, 'utf8')) ?? []
     expect(first).toBe("import './node-version.js';")
   })
 
-  it('is told by the command line, before anything of it is loaded', () => {
+  it('the command line checks the version before anything is loaded', () => {
     const bin = readFileSync(`${root}/packages/cli/bin/postern.js`, 'utf8')
     expect(bin.indexOf('needs Node.js 22 or later')).toBeGreaterThan(0)
     expect(bin.indexOf('needs Node.js 22 or later')).toBeLessThan(bin.indexOf('../dist/index.js'))

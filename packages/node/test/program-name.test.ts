@@ -22,26 +22,26 @@ async function script(name: string, manifest?: object): Promise<string> {
   return path
 }
 
-it('names a program by its package and its script', async () => {
+it('programName consists of the package and the script', async () => {
   expect(programName(await script('game/index.mjs', { name: '@me/my-game' }))).toBe('me-my-game-index')
   expect(programName(await script('game/dist/server.js', { type: 'module' }))).toBe('me-my-game-server')
 })
 
-it('gives two programs that are both index.mjs, without a package, two names that stay', async () => {
+it('programName gives two programs called index.mjs without a package different stable names', async () => {
   const [one, two] = [await script('one/index.mjs'), await script('two/index.mjs')]
   expect(programName(one)).toMatch(/^index-[0-9a-f]{8}$/)
   expect(programName(one)).not.toBe(programName(two))
   expect(programName(one)).toBe(programName(one))
 })
 
-it('passes over a package.json that is none', async () => {
+it('programName skips an invalid package.json', async () => {
   const path = await script('odd/index.mjs')
   await writeFile(join(folder, 'odd', 'package.json'), '{ no json')
   expect(programName(path)).toMatch(/^index-[0-9a-f]{8}$/)
   expect(programName(await script('dots/index.mjs', { name: '../../etc' }))).toBe('etc-index')
 })
 
-it('finds what an earlier version kept under the name of the script alone, and leaves it there', async () => {
+it('fileStore reads the file of an earlier version under the name of the script, and does not move it', async () => {
   const memory: Memory = {
     gateway: { address: '192.168.1.1', mac: null },
     endpoint: { protocol: 'tcp', family: 4, address: '192.168.1.2', port: 8080 },

@@ -21,7 +21,7 @@ const nowhere: ExposeOptions = {
   findNetwork: () => Promise.resolve({ gateways: [], addresses: [] })
 }
 
-/** What `expose` gives, on a clock that is 5 s later. */
+/** Returns the result of `expose` with a clock that advances by 5 s. */
 async function exposedLate(server: ExposableServer): Promise<Exposure> {
   const clock = virtualClock()
   const host = { clock, random: Math.random, log: { debug: () => undefined, info: () => undefined } }
@@ -46,12 +46,12 @@ describe('expose settles', () => {
     ['https', () => createSecureServer()],
     ['tls', () => createTlsServer()],
     ['dgram', () => createSocket('udp4')]
-  ])('within 5 s for a server of %s that never listens, and says so', async (_, create) => {
+  ])('expose settles within 5 s for a server of %s that never listens, with advice', async (_, create) => {
     const exposure = await exposedLate(create())
     expect(exposure.report()).toMatchObject({ verdict: 'unknown', advice: [expect.stringContaining('not listen yet')] })
   })
 
-  it('within 5 s for servers that were closed before', async () => {
+  it('expose settles within 5 s for servers that were closed before', async () => {
     const server = createServer().listen(0)
     const socket = createSocket('udp4').bind(0)
     await Promise.all([once(server, 'listening'), once(socket, 'listening')])
@@ -62,7 +62,7 @@ describe('expose settles', () => {
     expect((await exposedLate(socket)).addresses).toEqual([])
   })
 
-  it('at once for a socket that is closed, also before it was bound: it is never bound again', async () => {
+  it('expose settles at once for a closed socket, even if it was never bound', async () => {
     const closed = createSocket('udp4').bind(0)
     await once(closed, 'listening')
     closed.close()
@@ -73,7 +73,7 @@ describe('expose settles', () => {
       expect(exposure.report().advice).toEqual([expect.stringMatching(/^The socket has closed/)])
   })
 
-  it('at once for a server that is closed right after it was told to listen', async () => {
+  it('expose settles at once for a server that is closed right after listen()', async () => {
     const server = createServer().listen(0)
     const waiting = expose(server, nowhere)
     server.close()
@@ -85,7 +85,7 @@ describe('expose settles', () => {
     ['gives nothing', () => null],
     ['gives what is no network', () => Promise.resolve({})],
     ['never answers', () => new Promise(() => undefined)]
-  ])('within 5 s where the function that looks at the network %s, says so, and can be closed', async (_, find) => {
+  ])('expose settles within 5 s if findNetwork %s, with advice, and can be closed', async (_, find) => {
     const clock = virtualClock()
     const host = { clock, random: Math.random, log: { debug: () => undefined, info: () => undefined } }
     const server = await bound(createServer().listen(0, '127.0.0.1'))
@@ -96,7 +96,7 @@ describe('expose settles', () => {
     await exposure.close()
   })
 
-  it('at once where the port is taken, and exposes the server when it listens in the end', async () => {
+  it('expose settles at once if the port is taken, and exposes the server when it listens later', async () => {
     const first = await bound(createServer().listen(0, '127.0.0.1'))
     const address = first.address()
     const port = typeof address === 'object' && address !== null ? address.port : 0
@@ -116,7 +116,7 @@ describe('expose settles', () => {
     expect(second.listenerCount('error')).toBe(1)
   })
 
-  it('with the TypeError of a server on a pipe, and leaves nothing that runs', async () => {
+  it('expose rejects with a TypeError for a server on a pipe, and leaves nothing running', async () => {
     const socket = new Socket()
     await expect(expose(Object.assign(socket))).rejects.toThrow(TypeError)
     await expect(expose(Object.assign(new EventTarget(), { listen: () => undefined }) as never)).rejects.toThrow(
@@ -124,7 +124,7 @@ describe('expose settles', () => {
     )
   })
 
-  it('when it is closed while it waits', async () => {
+  it('expose settles if the exposure is closed while it waits', async () => {
     const end = new AbortController()
     const waiting = expose(createServer(), { ...nowhere, signal: end.signal })
     end.abort()
@@ -140,16 +140,19 @@ describe('the endpoints of a server', () => {
     ['net', (ipv6Only: boolean) => createServer().listen({ host: '::', port: 0, ipv6Only })],
     ['http', (ipv6Only: boolean) => createHttpServer().listen({ host: '::', port: 0, ipv6Only })],
     ['dgram', (ipv6Only: boolean) => createSocket({ type: 'udp6', ipv6Only }).bind(0, '::')]
-  ])('of %s on :: are of both families, unless it takes IPv6 alone', async (_, create) => {
+  ])('endpointsOf returns both families for %s on ::, unless it accepts only IPv6', async (_, create) => {
     expect(await families(create(false))).toEqual([4, 6])
     expect(await families(create(true))).toEqual([6])
   })
 
-  it.runIf(process.platform === 'linux')('are of IPv6 where another program has the port on IPv4', async () => {
-    const own = await bound(createServer().listen({ host: '::', port: 0, ipv6Only: true }))
-    const address = own.address()
-    const port = typeof address === 'object' && address !== null ? address.port : 0
-    await bound(createServer().listen(port, '0.0.0.0'))
-    expect((await endpointsOf(own)).map(({ family }) => family)).toEqual([6])
-  })
+  it.runIf(process.platform === 'linux')(
+    'endpointsOf returns only IPv6 if another program has the port on IPv4',
+    async () => {
+      const own = await bound(createServer().listen({ host: '::', port: 0, ipv6Only: true }))
+      const address = own.address()
+      const port = typeof address === 'object' && address !== null ? address.port : 0
+      await bound(createServer().listen(port, '0.0.0.0'))
+      expect((await endpointsOf(own)).map(({ family }) => family)).toEqual([6])
+    }
+  )
 })

@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest'
 
 const dist = fileURLToPath(new URL('../dist/index.js', import.meta.url))
 
-/** A program that exposes a server through a gateway and says so; it is told to end the moment it has a mapping. */
+/** Runs a program that exposes a server through a gateway, and sends it a signal as soon as it has a mapping. */
 const program = (address: string, own: string): string => `
   const { createServer } = await import('node:net')
   const { expose } = await import(${JSON.stringify(dist)})
@@ -32,7 +32,7 @@ async function ended(
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, XDG_STATE_HOME: state }
   })
-  // While the granted port is being written to the state file.
+  // This happens while the granted port is being written to the state file.
   await once(child.stdout, 'data')
   child.kill(signal)
   const how = await once(child, 'exit')
@@ -51,7 +51,7 @@ describe('releaseOnExit', () => {
     }
   )
 
-  it('leaves ending to a program that handles the signal itself', async () => {
+  it('releaseOnExit does not end a program that handles the signal itself', async () => {
     const own = `process.on('SIGTERM', () => setTimeout(() => process.exit(7), 1500))`
     expect(await ended('SIGTERM', own)).toEqual({ left: 0, how: [7, null] })
   })

@@ -12,7 +12,7 @@ type Told = Pick<Report, 'verdict' | 'nat' | 'candidates' | 'externalAddresses' 
   readonly left: number
 }
 
-/** A STUN server that sees everybody at 66.6.6.6. */
+/** A STUN server that always reports 66.6.6.6. */
 const liar = `
   const socket = require('node:dgram').createSocket('udp4')
   socket.on('message', (request, { port, address }) => {
@@ -22,7 +22,7 @@ const liar = `
   })
   socket.bind(3478, () => console.log('bound'))`
 
-/** One that hears everything and says nothing. */
+/** A server that never answers. */
 const mute = `require('node:dgram').createSocket('udp4').bind(3478, () => console.log('bound'))`
 
 async function told(
@@ -46,7 +46,7 @@ describe.skipIf(!support.ok)(
   `expose() with stun${support.ok ? '' : ` (skipped: ${support.reason})`}`,
   { timeout: 30_000 },
   () => {
-    it('looks at the socket of the program itself, and lets go of it', async () => {
+    it('expose with STUN uses the socket of the program, and removes its listeners', async () => {
       const { nat, candidates, externalAddresses, verdict, left } = await told('no-daemon', 'udp', 'stun:21.0.0.1')
       const filtering = 'address-and-port-dependent'
       expect(nat).toEqual({ mapping: 'endpoint-independent', filtering, hairpin: 'fails' })
@@ -61,25 +61,25 @@ describe.skipIf(!support.ok)(
       expect([verdict, externalAddresses, left]).toEqual(['private', [], 0])
     })
 
-    it('opens a small socket of its own for a TCP server, whose port that is not', async () => {
+    it('expose with STUN opens a separate socket for a TCP server, with another port', async () => {
       const { nat, candidates } = await told('no-daemon', 'tcp', 'stun:21.0.0.1')
       expect([nat?.mapping, candidates]).toEqual(['endpoint-independent', []])
     })
 
-    it('says what does not work behind a symmetric NAT, with two servers that tell an address only', async () => {
+    it('expose with two plain STUN servers reports a symmetric NAT', async () => {
       const { nat, advice } = await told('symmetric', 'udp', 'stun:21.0.0.1,stun:31.0.0.1:3478')
       expect(nat?.mapping).toBe('address-and-port-dependent')
       expect(advice.join(' ')).toContain('hole punching does not get through')
     })
 
-    it('says where UDP is blocked that nothing is known', async () => {
+    it('expose with STUN reports nothing about the NAT if UDP is blocked', async () => {
       const { nat, advice, lines } = await told('udp-blocked', 'udp', 'stun:21.0.0.1')
       expect(nat).toBe(null)
       expect(advice.join(' ')).toContain('blocks UDP')
       expect(lines).toMatchObject([{ name: 'stun', kind: 'observer', state: 'failed', reason: { code: 'NO_REPLY' } }])
     })
 
-    it('is not misled by a server that lies, nor held up by one that stalls, and says who lies', async () => {
+    it('expose with STUN is not misled by a lying server or delayed by a silent one, and names the liar', async () => {
       const servers = { charlie: liar, outsider: mute }
       const ladder = 'stun:21.0.0.1,stun:41.0.0.1,stun:31.0.0.1'
       const { nat, verdict, lines, candidates } = await told('home', 'udp', `any,${ladder}`, servers)
@@ -97,7 +97,7 @@ describe.skipIf(!support.ok)(
       ])
     })
 
-    it('changes nothing for a program that a router maps', async () => {
+    it('expose with STUN does not change the result of a mapping', async () => {
       const { verdict, nat, externalAddresses } = await told('home', 'tcp', 'any,stun:21.0.0.1')
       expect([verdict, nat?.mapping, externalAddresses]).toEqual([
         'public',

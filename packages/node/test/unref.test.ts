@@ -12,11 +12,11 @@ const dist = fileURLToPath(new URL('../dist/index.js', import.meta.url))
 interface Ended {
   readonly said: string
   readonly code: number | null
-  /** Mappings that the gateway still has. */
+  /** The number of mappings that the gateway still has. */
   readonly left: number
 }
 
-/** A program that exposes a server which does not keep it alive, and then does what the test wants. Resolves when it ends. */
+/** Runs a program that exposes an unreferenced server, and then runs the code of the test. Resolves when it ends. */
 async function run(then: string, { options = '', isSilent = false } = {}): Promise<Ended> {
   const gateway = createGateway({ externalAddress: '11.0.0.2' })
   const listening = await listen(gateway)
@@ -44,39 +44,39 @@ async function run(then: string, { options = '', isSilent = false } = {}): Promi
   return { said, code, left }
 }
 
-/** Fires only in a process that something else keeps alive. */
+/** A timer that fires only if something else keeps the process alive. */
 const seeWhetherItStays = `setTimeout(() => { console.log('stays'); process.exit() }, 300).unref()`
 
 describe('an exposure', () => {
-  it('keeps the process alive by itself', async () => {
+  it('an exposure keeps the process alive', async () => {
     expect(await run(seeWhetherItStays)).toMatchObject({ said: 'stays\n', code: 0 })
   })
 
-  it('lets the process end after unref(), and its mapping lapse', async () => {
+  it('an exposure lets the process end after unref(), and its mapping expires', async () => {
     expect(await run(`exposure.unref().unref(); ${seeWhetherItStays}`)).toEqual({ said: '', code: 0, left: 1 })
   })
 
-  it('keeps the process alive again after ref()', async () => {
+  it('an exposure keeps the process alive again after ref()', async () => {
     const { said } = await run(`exposure.unref(); exposure.ref(); ${seeWhetherItStays}`)
     expect(said).toBe('stays\n')
   })
 
-  it('gives its mapping back with releaseOnExit when the process ends by itself', async () => {
+  it('an exposure with releaseOnExit releases its mapping when the process ends by itself', async () => {
     const options = 'releaseOnExit: true'
     expect(await run(`exposure.unref(); ${seeWhetherItStays}`, { options })).toEqual({ said: '', code: 0, left: 0 })
   })
 
-  it('holds the process for the moment that close() takes', async () => {
+  it('an exposure keeps the process alive until close() has resolved', async () => {
     const then = `exposure.unref(); await exposure.close(); console.log('closed')`
     expect(await run(then)).toEqual({ said: 'closed\n', code: 0, left: 0 })
   })
 
-  it('holds nothing after unref() while routers are still being asked, nor with what it opens later', async () => {
+  it('an exposure does not keep the process alive after unref() while routers are asked, also with later sockets', async () => {
     const then = `
       const before = held().length
       exposure.unref()
       const after = held()
-      // Requests are repeated meanwhile, on sockets and timers that are made anew.
+      // Requests are repeated meanwhile, on new sockets and timers.
       for (let turn = 0; turn < 40; turn++) {
         await new Promise((resolve) => setTimeout(resolve, 50))
         after.push(...held())

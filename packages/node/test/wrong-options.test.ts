@@ -8,7 +8,7 @@ import { stun } from '@postern/stun'
 import { upnp } from '@postern/upnp'
 import { describe, expect, it } from 'vitest'
 
-/** As a caller without a compiler passes them. */
+/** Passes options like a JavaScript caller. */
 type Call = (options: never) => unknown
 
 const makers: Readonly<Record<string, Call>> = {
@@ -35,11 +35,11 @@ async function messageOf(call: Call, options: unknown): Promise<string> {
 describe.each(Object.keys(makers))('%s', (name) => {
   const call = makers[name] ?? expect.fail()
 
-  it.each([null, 'pcp', 5, true, []])('refuses %j in the place of options, and says what it takes', async (options) => {
+  it.each([null, 'pcp', 5, true, []])('rejects %j as options and lists the valid ones', async (options) => {
     expect(await messageOf(call, options)).toContain(`${name} takes an object of options`)
   })
 
-  it('refuses an option with an unknown name', async () => {
+  it('rejects an option with an unknown name', async () => {
     expect(await messageOf(call, { unheardOf: 1 })).toContain(`${name} has no option "unheardOf"`)
   })
 })
@@ -89,16 +89,16 @@ describe('wrong options', () => {
     ['createTraversal()', { strategies: [], policy: [] }, 'policy is not an object'],
     ['createTraversal()', { strategies: [], doubt: {} }, 'doubt is not a function'],
     ['pcp()', { gatway: '192.168.1.1' }, 'Did you mean "gateway"?'],
-    ['pcp()', { port: '5351' }, 'port is no port'],
+    ['pcp()', { port: '5351' }, 'port is not a port'],
     ['upnp()', { description: 5 }, 'description is not a text'],
     ['stun()', { server: 'x' }, 'Did you mean "servers"?'],
-    ['stun()', { servers: [5] }, 'a STUN server is named by text'],
+    ['stun()', { servers: [5] }, 'a STUN server is a text'],
     ['manual()', { address: 5 }, 'address is not of the form']
-  ])('%s with %j', async (name, options, text) => {
+  ])('%s throws a TypeError for %j', async (name, options, text) => {
     expect(await messageOf(makers[name] ?? expect.fail(), options)).toContain(text)
   })
 
-  it('checks what is wanted, too', () => {
+  it('traversal.want rejects invalid options', () => {
     const traversal = createTraversal({ strategies: [] })
     const endpoint = { protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 } as const
     const want = (options: unknown): void => traversal.want(endpoint, options as object)
@@ -115,20 +115,20 @@ describe('wrong options', () => {
     { gateways: [], addresses: 'x' },
     { gateways: [{}], addresses: [] },
     { gateways: [null], addresses: ['192.168.1.2'] }
-  ])('refuses %j in the place of a network', (network) => {
+  ])('traversal.networkIs rejects %j', (network) => {
     expect(() => createTraversal({ strategies: [] }).networkIs(network as never)).toThrow(/^not a network/)
   })
 
-  it('refuses a server that lacks what is called later', async () => {
+  it('expose rejects a server without the methods that it calls later', async () => {
     const part = { listen: () => undefined, address: () => null, on: () => undefined }
     expect(await expose(part as never).catch(String)).toMatch(/^TypeError: expose\(\) takes a net\.Server/)
   })
 
-  it.each([undefined, 5, null, ['pcp']])('a ladder is text, and not %j', (text) => {
+  it.each([undefined, 5, null, ['pcp']])('parseLadder rejects %j', (text) => {
     expect(() => parseLadder(text as never)).toThrow("parseLadder() takes text, such as 'pcp,upnp'")
   })
 
-  it('parts of a ladder are suggested by name', () => {
+  it('parseLadder suggests the nearest name', () => {
     expect(() => parseLadder('upnp,Manul:1')).toThrow('Did you mean "manual"?')
   })
 })
@@ -143,7 +143,7 @@ describe('a server of Bun or Deno', () => {
     ['Deno.serve()', { ...own, addr: { port: 8080 }, finished: Promise.resolve(), shutdown: nothing }],
     ['Deno.listen()', { ...own, addr: { port: 8080 }, accept: nothing, next: nothing, close: nothing }],
     ['Deno.listenDatagram()', { addr: { port: 8080 }, receive: nothing, send: nothing, close: nothing }]
-  ])('is refused with what to take in its place: %s', async (_, server) => {
+  ])('expose rejects a server of Bun or Deno with a hint: %s', async (_, server) => {
     const refusal = expose(server as never).catch(String)
     expect(await refusal).toMatch(/^TypeError: .*node:http.*Bun\.serve.*Deno\.serve.*docs\/bun-and-deno\.md/)
   })

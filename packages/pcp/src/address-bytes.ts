@@ -1,9 +1,10 @@
 import { canonicalAddress, type Family, familyOf } from '@postern/interface'
 
-/** RFC 6887 §5: "any address" of a family, for a client without a preference. */
+/** The all-zeros address of each family, which a client without a preference suggests (RFC 6887 §5). */
 export const anyAddress: Readonly<Record<Family, string>> = { 4: '0.0.0.0', 6: '::' }
 
-/** An address as the 16 bytes that PCP carries; IPv4 is IPv4-mapped (RFC 6887 §5). Zones are left out. */
+/** Encodes an address as the 16 bytes of PCP; IPv4 is IPv4-mapped (RFC 6887 §5). Omits a zone. Throws a TypeError for
+ * text that is not an IP address. */
 export function encodeAddress(address: string): Uint8Array {
   const text = canonicalAddress(address)
   if (text === undefined) throw new TypeError(`not an IP address: ${address}`)
@@ -19,8 +20,9 @@ export function encodeAddress(address: string): Uint8Array {
   return bytes
 }
 
-/** The address in 16 bytes, in its shortest form; an IPv4-mapped one as IPv4, and one of firmware that leaves out the mark of
- * those. No host has an address of `::/96`; `::` and `::1` are read as they are. */
+/** Decodes 16 bytes to an address in its shortest form; an IPv4-mapped one becomes IPv4. An address with 12 leading
+ * zero bytes becomes IPv4 too, because some firmware omits the IPv4-mapped prefix and no host has an address in
+ * `::/96`. `::` and `::1` stay IPv6. */
 export function decodeAddress(bytes: Uint8Array): string {
   const isMapped = bytes[10] === 0xff && bytes[11] === 0xff && bytes.subarray(0, 10).every((byte) => byte === 0)
   const isUnmarked = bytes.subarray(0, 12).every((byte) => byte === 0) && bytes[12] !== 0

@@ -14,31 +14,38 @@ import { epochWatch } from './epoch.js'
 import { refusal } from './results.js'
 
 /**
- * NAT-PMP's schedule (RFC 6886 §3.1). RFC 6887 §8.1.1 begins with 3 s, doubles up to 1024 s and never ends, which
- * suits a server anywhere in a provider's network; ours is the next hop, and who waits for it is a person.
+ * The waits after each transmission while searching, in ms: the schedule of NAT-PMP (RFC 6886 §3.1). The schedule of
+ * RFC 6887 §8.1.1 begins with 3 s, doubles up to 1024 s and never ends. It suits a server anywhere in a provider's
+ * network; here the server is the next hop, and a user waits for the result.
  */
 export const waitsMs: readonly number[] = Array.from({ length: 9 }, (_, sending) => 250 * 2 ** sending)
 
-/** Talks to one server. */
+/** The client of one PCP server. */
 export interface Client {
-  /** One request at a time: servers in small routers drop what comes in meanwhile. */
+  /** Queues requests: servers in small routers drop requests that arrive while one is in progress. */
   readonly inTurn: Queue
-  /** How long the server took to answer. */
+  /** How long the server takes to answer. */
   readonly times: AnswerTimes
-  /** Whether a server is there. Rejects if there is none for us. */
+  /** Resolves if there is a server for this host. Rejects with `UNSUPPORTED_VERSION`, `ADDRESS_MISMATCH`, or the codes
+   * of `requestUdp`. */
   announce(call: CallOptions, waits?: readonly number[]): Promise<void>
-  /** The server's answer, which may be an error. `from` is the address to send from, and the one that is mapped. */
+  /** Resolves to the answer of the server, which may be an error result. `from` is the address to send from, and to
+   * map. */
   map(request: MappingRequest, from: string, call: CallOptions, waits?: readonly number[]): Promise<MappingReply>
 }
 
+/** The callbacks of a {@link Client}. */
 export interface ClientEvents {
+  /** Called when the epoch of an answer shows that the server lost its mappings. */
   restarted(): void
-  /** It speaks another version, whatever it spoke before. */
+  /** Called when the server answers that it uses another version, even if it used version 2 before. */
   otherVersion(error: NatError): void
-  /** Another host has answered in the place of the server, while that was looked for. Left out where it is not to be used. */
+  /** Called with the address of another host that answered instead of the server during the search. Undefined if such
+   * hosts do not matter. */
   answeredElsewhere?: ((address: string) => void) | undefined
 }
 
+/** The options of {@link createClient}. */
 export interface ClientOptions {
   readonly host: Host
   readonly gateway: Gateway
@@ -47,6 +54,7 @@ export interface ClientOptions {
   readonly line: UdpLine
 }
 
+/** Creates the client of one server. */
 export function createClient(options: ClientOptions, events: ClientEvents): Client {
   const { host, gateway, family, port, line } = options
   const { times, inTurn, request } = line
@@ -66,7 +74,7 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
     try {
       const reply = await request({ remote, family, localAddress, bytes, waitsMs: waits, match, elsewhere }, call)
       hasAnswered = true
-      // §8.5: every answer counts, errors too.
+      // §8.5: check the epoch of every answer, including errors.
       if (epochs.hasRestarted(reply.epochSeconds, clock.monotonicMs())) events.restarted()
       if (reply.result === result.unsupportedVersion) events.otherVersion(refusal(reply))
       return reply
@@ -89,7 +97,7 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
         call,
         hasAnswered ? undefined : events.answeredElsewhere
       )
-      // §14.1: whoever does not know ANNOUNCE, or has trouble just now, is a PCP server all the same.
+      // §14.1: a server that does not support ANNOUNCE, or returns another error, is still a PCP server.
       if (reply.result === result.unsupportedVersion || reply.result === result.addressMismatch) throw refusal(reply)
     },
     map(asked, from, call, waits = waitsFor(times.limitMs())) {

@@ -1,6 +1,6 @@
 /**
- * PCP (RFC 6887) as a strategy: asks the router for external IPv4 ports and for IPv6 pinholes, TCP or UDP, and gives
- * them back.
+ * A strategy for PCP (RFC 6887): asks the router for external IPv4 ports and for IPv6 pinholes, for TCP or UDP, and
+ * deletes them on release.
  *
  * @packageDocumentation
  */

@@ -21,12 +21,12 @@ import { type MappingReply, type MappingRequest, result } from './codec.js'
 import { mappingRefusal } from './results.js'
 import { type External, refusals, type Subject, type Way, waysOf } from './ways.js'
 
-/** RFC 6887 §15 lets clients cap what they are granted: no program should rely
- * for longer on a rule that it never asks for again. */
-const longestLifetimeSeconds = 24 * 60 * 60
-/** What a verb may take: two requests and undoing them, each as long as a slow router takes. */
+/** The maximum lifetime that is requested, in seconds. RFC 6887 §15 lets clients cap the lifetime, and a mapping should
+ * not outlast its program for long. */
+const maxLifetimeSeconds = 24 * 60 * 60
+/** How long one call may take, in ms: two requests and their deletion, each with the answer time of a slow router. */
 const timeoutMs = 75_000
-/** RFC 6887 §11.1. */
+/** The length of a mapping nonce (RFC 6887 §11.1). */
 const nonceBytes = 12
 
 const untold = natError(
@@ -34,20 +34,22 @@ const untold = natError(
   'the router maps the port and does not tell its external address: it names one of the other family'
 )
 
+/** The options of {@link createMapper}. */
 export interface MapperOptions {
   readonly client: Client
   readonly gateway: Gateway
   readonly family: Family
   readonly clock: Clock
+  /** Called when a renewal got another external address. */
   readonly addressChanged: () => void
-  /** A mapping was granted that is no renewal. */
+  /** Called when a mapping was granted that is not a renewal. */
   readonly granted: () => void
 }
 
-/** The mapper of one server: glue between the contract and the client. */
+/** Creates the mapper of one server: connects the contract with the client. */
 export function createMapper({ client, gateway, family, clock, addressChanged, granted: told }: MapperOptions): Mapper {
   let lastChange = ''
-  /** Every lease of the server tells the same change. */
+  /** Reports a change once, although every lease of the server shows it. */
   const noteAddress = (before: External, after: External): void => {
     const change = `${before.address} ${after.address}`
     if (before.address === after.address || change === lastChange) return
@@ -57,12 +59,12 @@ export function createMapper({ client, gateway, family, clock, addressChanged, g
 
   const lease = (subject: Subject, external: External, lifetimeSeconds: number): Lease => ({
     addresses: [formatMultiaddr(external.address, subject.endpoint.protocol, external.port)],
-    // What is beyond the request is not relied on: the server may count by another clock.
+    // Do not rely on more than was requested: the clock of the server may differ.
     lifetimeMs: Math.min(lifetimeSeconds, subject.lifetimeSeconds) * 1000,
     ...(external.address === anyAddress[subject.endpoint.family] ? { caveat: untold } : {}),
     renew: (call) =>
       client.inTurn(async () => {
-        // §11.2.1: what to suggest is what was assigned.
+        // §11.2.1: suggest the address and port that were assigned.
         const granted = await acquire(client, [{ subject, suggested: external }], call)
         const renewed = externalOf(granted)
         noteAddress(external, renewed)
@@ -85,7 +87,7 @@ export function createMapper({ client, gateway, family, clock, addressChanged, g
           told()
           return lease(granted.subject, externalOf(granted), granted.reply.lifetimeSeconds)
         } catch (error) {
-          // It may have been carried out although nothing will use it: what it made is deleted.
+          // The server may have created the mapping although the request failed, so delete it.
           if (call.signal.aborted) await undoAtOnce(undoing(client, subject), clock)
           else if (
             isUncertain(error) &&
@@ -105,17 +107,17 @@ function subjectOf({ endpoint, key, lifetimeMs }: MapRequest, family: Family): S
   if (endpoint.family !== family)
     throw new TypeError(`an IPv${endpoint.family} endpoint was given to an IPv${family} mapper`)
   if (key.length < nonceBytes) throw new TypeError(`the key has ${key.length} bytes, and the nonce takes ${nonceBytes}`)
-  const lifetimeSeconds = Math.min(Math.max(1, Math.ceil(lifetimeMs / 1000)), longestLifetimeSeconds)
+  const lifetimeSeconds = Math.min(Math.max(1, Math.ceil(lifetimeMs / 1000)), maxLifetimeSeconds)
   return { endpoint, nonce: key.slice(0, nonceBytes), lifetimeSeconds }
 }
 
 interface Grant {
   readonly reply: MappingReply
-  /** As it was asked for in the end. */
+  /** The subject of the request that was granted. */
   readonly subject: Subject
 }
 
-/** Asks in one way after the other until one is granted. Rejects with the first refusal. */
+/** Tries one request after the other until one is granted. Rejects with the first refusal. */
 async function acquire(client: Client, ways: readonly Way[], call: CallOptions): Promise<Grant> {
   let refusal: NatError | undefined
   for (const { subject, suggested } of ways) {
@@ -126,7 +128,7 @@ async function acquire(client: Client, ways: readonly Way[], call: CallOptions):
     refusal ??= refused
     if (!refusals.has(refused.code)) break
   }
-  throw refusal ?? natError('GATEWAY_FAULT', 'nothing was asked for')
+  throw refusal ?? natError('GATEWAY_FAULT', 'there was no request to try')
 }
 
 function checked(reply: MappingReply, { lifetimeSeconds }: MappingRequest): MappingReply {
@@ -138,8 +140,8 @@ function checked(reply: MappingReply, { lifetimeSeconds }: MappingRequest): Mapp
   )
 }
 
-/** Where a mapping is from outside. An IPv4 port is mapped to an IPv4 address, and that another one is named says only that the
- * server does not tell it. */
+/** Returns the external address and port of a grant. An IPv4 port has an IPv4 address outside; a server that names an
+ * IPv6 address does not tell it, and the address is `0.0.0.0` then. */
 function externalOf({ reply, subject }: Grant): External {
   const { externalAddress: address, externalPort: port } = reply
   const isTold = familyOf(address) === subject.endpoint.family
@@ -155,7 +157,8 @@ const requestFor = ({ endpoint, nonce }: Subject, suggested: External, lifetimeS
   lifetimeSeconds
 })
 
-/** RFC 6887 §15.1 as erratum 3621 has it: port 0, and the all-zeros address of the external address's family. */
+/** Returns the request that deletes a mapping (RFC 6887 §15.1 with erratum 3621): port 0, and the all-zeros address of
+ * the family of the external address. */
 const deletion = (subject: Subject, family: Family): MappingRequest =>
   requestFor(subject, { address: anyAddress[family], port: 0 }, 0)
 
@@ -167,15 +170,17 @@ function released(client: Client, subject: Subject, external: External): Lease['
       if (done) return
       const asked = deletion(subject, familyOf(external.address) ?? subject.endpoint.family)
       const reply = await client.map(asked, subject.endpoint.address, call)
-      // §15.1: deleting what is gone succeeds. miniupnpd answers NO_RESOURCES then, which no deletion can mean.
+      // §15.1: deleting a missing mapping succeeds. miniupnpd answers NO_RESOURCES instead, which has no other meaning
+      // for a deletion.
       if (reply.result === result.success || reply.result === result.noResources) done = true
       else throw await lapsing(client, subject, external, mappingRefusal(reply, asked), call)
     }, call)
   }
 }
 
-/** miniupnpd before 2.3.6 forgets the nonce of a pinhole when it is renewed, and nobody can delete it then. Renewing goes
- * on working, so the pinhole is renewed for as short a time as the server allows, and the refusal tells. */
+/** Shortens a pinhole that the server refuses to delete, and returns the error for the caller. miniupnpd before 2.3.6
+ * forgets the nonce of a pinhole when it is renewed, so no request can delete it. Renewing still works, so the pinhole
+ * is renewed for the shortest time that the server allows. The error says when it expires. */
 async function lapsing(
   client: Client,
   subject: Subject,
@@ -183,11 +188,11 @@ async function lapsing(
   refused: NatError,
   call: CallOptions
 ): Promise<NatError> {
-  // On IPv4 another nonce means another owner, and asking again would map anew.
+  // On IPv4 another nonce means another owner, and a renewal would create a new mapping.
   if (refused.code !== 'NOT_AUTHORIZED' || subject.endpoint.family === 4) return refused
   const reply = await client.map(requestFor(subject, external, 1), subject.endpoint.address, call)
   if (reply.result !== result.success) return refused
-  const message = `the router does not delete the mapping; it lapses in ${reply.lifetimeSeconds} s`
+  const message = `the router does not delete the mapping; it expires in ${reply.lifetimeSeconds} s`
   const { retryAfterMs } = refused
   return natError('NOT_AUTHORIZED', message, {
     cause: refused,
@@ -195,11 +200,11 @@ async function lapsing(
   })
 }
 
-/** Whether the server may have made a mapping although the request failed. */
+/** Returns whether the server may have created a mapping although the request failed. */
 const isUncertain = (error: unknown): error is NatError & { readonly code: ErrorCode } =>
   isNatError(error) && ['NO_REPLY', 'MALFORMED_REPLY', 'GRANT_INVALID'].includes(error.code)
 
-/** Deletes what a request may have made. Rejects with the refusal of the server, or where it does not answer. */
+/** Deletes the mapping that a request may have created. Rejects with the refusal of the server, or with `NO_REPLY`. */
 async function undo(client: Client, subject: Subject, call: CallOptions, waits?: readonly number[]): Promise<void> {
   const { endpoint } = subject
   const asked = deletion(subject, endpoint.family)

@@ -16,13 +16,14 @@ import { createClient, waitsMs } from './client.js'
 import { createMapper } from './mapper.js'
 import { type PcpOptions, readOptions } from './options.js'
 
-/** RFC 6887 §14.1: announcements go to all hosts of the link. */
+/** The multicast groups of announcements: all hosts on the link (RFC 6887 §14.1). */
 const groups: Readonly<Record<Family, string>> = { 4: '224.0.0.1', 6: 'ff02::1' }
 
 /**
- * PCP (RFC 6887): asks the default gateways, or the one named, for external IPv4 ports and IPv6 pinholes.
+ * Creates a strategy for PCP (RFC 6887), which asks the default gateways, or the one named, for external IPv4 ports and
+ * IPv6 pinholes.
  *
- * Throws a TypeError for a bad option; does nothing else until `discover` is called.
+ * Throws a TypeError for an invalid option. Sends nothing until `discover` is called.
  */
 export function pcp(options: PcpOptions = {}): Strategy {
   const { gateway: named, port, announcementPort, openUdp: open } = readOptions(options)
@@ -38,7 +39,7 @@ export function pcp(options: PcpOptions = {}): Strategy {
       { signal }: CallOptions
     ): Promise<void> {
       let mapper: Mapper | undefined
-      /** Whether the last question has shown something. */
+      /** Whether the last question led to a notice. */
       let hasTold = false
       let hasGranted = false
 
@@ -70,7 +71,7 @@ export function pcp(options: PcpOptions = {}): Strategy {
       const ask = async (waits: readonly number[], call: CallOptions): Promise<void> => {
         hasTold = false
         try {
-          // A slow one that is known gets as long as it takes.
+          // A known server gets at least three times its fastest answer time.
           const enough = mapper === undefined ? waits : longerWaits(waits, waitsFor(3 * times.fastestMs()))
           await client.inTurn(() => client.announce(call, enough), call)
           if (mapper !== undefined || signal.aborted) return
@@ -86,7 +87,7 @@ export function pcp(options: PcpOptions = {}): Strategy {
           })
           found(mapper)
         } catch (error) {
-          // Another version has been told already.
+          // `otherVersion` has reported this error already.
           if (isNatError(error) && error.code !== 'UNSUPPORTED_VERSION' && !call.signal.aborted) absent(error)
           throw error
         }
@@ -116,7 +117,7 @@ export function pcp(options: PcpOptions = {}): Strategy {
       async discover(network, found, { signal }) {
         const discoverFamily = async (family: Family): Promise<void> => {
           const gateways = await chooseGateways(network, named, family, { signal }, open)
-          // A pinhole to an address that nobody outside can reach is worth nothing.
+          // A pinhole for an address that is not global is useless.
           const useful = gateways.filter(
             ({ localAddress }) => family === 4 || named !== undefined || isGlobal(localAddress)
           )

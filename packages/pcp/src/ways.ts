@@ -1,8 +1,8 @@
 import type { Endpoint } from '@postern/interface'
 
-/** No server refuses a lease as short as this one, in seconds, for its length. */
+/** A lifetime in seconds that is short enough for every known server. */
 const shortLifetimeSeconds = 60 * 60
-/** Refusals that another port or a shorter lease may not meet. */
+/** The refusals after which a request for another port or a shorter lifetime may succeed. */
 export const refusals: ReadonlySet<string> = new Set([
   'NOT_AUTHORIZED',
   'OUT_OF_RESOURCES',
@@ -10,27 +10,29 @@ export const refusals: ReadonlySet<string> = new Set([
   'GATEWAY_FAULT'
 ])
 
-/** What identifies a mapping to the server, and where to ask from. */
+/** The identity of a mapping, the address to ask from, and the requested lifetime. */
 export interface Subject {
   readonly endpoint: Endpoint
   readonly nonce: Uint8Array
   readonly lifetimeSeconds: number
 }
 
+/** An external address and port. */
 export interface External {
   readonly address: string
   readonly port: number
 }
 
-/** One way to ask for a mapping. */
+/** One variant of a request for a mapping. */
 export interface Way {
   readonly subject: Subject
   readonly suggested: External
 }
 
-/** The request, and what to ask for where that is refused: another port than one that is taken or not allowed, which a pinhole
- * has not, and a lease that is short enough for any router. RouterOS refuses to choose a port; 0 leaves the choice to the server
- * (§11.1), so the internal one is as good. */
+/** Returns the variants of a request, in the order to try them after a refusal: the request itself; another port, since
+ * the suggested one may be taken or forbidden (a pinhole has no other port); a lifetime that is short enough for any
+ * router. Port 0 lets the server choose (§11.1). RouterOS refuses to choose a port, so the alternative to 0 is the
+ * internal port. */
 export function waysOf(subject: Subject, suggested: External): readonly Way[] {
   const { endpoint, lifetimeSeconds } = subject
   const other = { ...suggested, port: suggested.port === 0 ? endpoint.port : 0 }

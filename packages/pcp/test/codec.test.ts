@@ -20,7 +20,7 @@ const asked: MappingRequest = {
   lifetimeSeconds: 7200
 }
 
-/** RFC 6887 §7.2 and §11.1, field by field. */
+/** An answer, field by field (RFC 6887 §7.2 and §11.1). */
 const mapReply = (change: Record<string, string> = {}): Uint8Array => {
   const fields = {
     version: '02',
@@ -42,7 +42,7 @@ const mapReply = (change: Record<string, string> = {}): Uint8Array => {
   return hex(Object.values(fields).join(''))
 }
 
-/** What a decoder makes of bytes: a value, nothing, or the code of what it throws. */
+/** Returns the result of a decoder, or the code of the error that it throws. */
 const outcome = (decode: () => unknown): unknown => {
   try {
     return decode()
@@ -53,7 +53,7 @@ const outcome = (decode: () => unknown): unknown => {
 const map = (bytes: Uint8Array): unknown => outcome(() => decodeMappingReply(bytes, asked))
 const announce = (bytes: Uint8Array): unknown => outcome(() => decodeAnnounceReply(bytes))
 
-test('encodes ANNOUNCE as RFC 6887 §7.1 draws it', () => {
+test('encodeAnnounceRequest encodes ANNOUNCE as in RFC 6887 §7.1', () => {
   expect(text(encodeAnnounceRequest('192.168.1.10'))).toBe(
     text(
       hex(
@@ -67,7 +67,7 @@ test('encodes ANNOUNCE as RFC 6887 §7.1 draws it', () => {
   )
 })
 
-test('encodes MAP for IPv4 as RFC 6887 §11.1 draws it', () => {
+test('encodeMappingRequest encodes MAP for IPv4 as in RFC 6887 §11.1', () => {
   expect(text(encodeMappingRequest(asked, '192.168.1.10'))).toBe(
     text(
       hex(
@@ -85,7 +85,7 @@ test('encodes MAP for IPv4 as RFC 6887 §11.1 draws it', () => {
   )
 })
 
-test('encodes MAP for IPv6 as RFC 6887 §11.1 draws it', () => {
+test('encodeMappingRequest encodes MAP for IPv6 as in RFC 6887 §11.1', () => {
   const pinhole: MappingRequest = { ...asked, protocol: 'udp', suggestedExternalAddress: '::' }
   expect(text(encodeMappingRequest(pinhole, '2a00:1::10%eth0'))).toBe(
     text(
@@ -102,7 +102,7 @@ test('encodes MAP for IPv6 as RFC 6887 §11.1 draws it', () => {
   )
 })
 
-test('decodes an answer to ANNOUNCE', () => {
+test('decodeAnnounceReply decodes an answer to ANNOUNCE', () => {
   expect(announce(hex('02 80 00 00 00000000 00000e10 000000000000000000000000'))).toEqual({
     result: 0,
     lifetimeSeconds: 0,
@@ -110,7 +110,7 @@ test('decodes an answer to ANNOUNCE', () => {
   })
 })
 
-test('decodes an answer to MAP', () => {
+test('decodeMappingReply decodes an answer to MAP', () => {
   expect(map(mapReply())).toEqual({
     result: 0,
     lifetimeSeconds: 7200,
@@ -123,7 +123,7 @@ test('decodes an answer to MAP', () => {
   })
 })
 
-test('passes over the options of an answer', () => {
+test('decodeMappingReply ignores the options of an answer', () => {
   expect(map(mapReply({ options: '02 00 0000' }))).toMatchObject({ externalPort: 9000 })
 })
 
@@ -134,7 +134,7 @@ test.each([
   ['internalPort', '1f91'],
   ['opcode', '82'],
   ['opcode', '80']
-])('takes a MAP answer with another %s (%s) for the answer to something else', (field, value) => {
+])('decodeMappingReply returns undefined for an answer with another %s (%s)', (field, value) => {
   expect(map(mapReply({ [field]: value }))).toBeUndefined()
   expect(map(mapReply({ [field]: value, result: '02' }))).toBeUndefined()
 })
@@ -146,15 +146,15 @@ test.each([
   ['of 62 bytes', mapReply({ options: '0000' })],
   ['of 1,104 bytes', mapReply({ options: '00'.repeat(1044) })],
   ['of no bytes', hex('')]
-])('finds an answer %s malformed', (_, bytes) => {
+])('decodeMappingReply throws MALFORMED_REPLY for an answer %s', (_, bytes) => {
   expect(map(bytes)).toBe('MALFORMED_REPLY')
 })
 
-test('accepts an answer of 1,100 bytes', () => {
+test('decodeMappingReply accepts an answer of 1,100 bytes', () => {
   expect(map(mapReply({ options: '00'.repeat(1040) }))).toMatchObject({ externalPort: 9000 })
 })
 
-test('finds an answer that is cut off anywhere malformed', () => {
+test('the decoders throw MALFORMED_REPLY for an answer that is cut off anywhere', () => {
   const whole = mapReply()
   const outcomes = Array.from({ length: whole.length }, (_, length) => map(whole.subarray(0, length)))
   expect(new Set(outcomes)).toEqual(new Set(['MALFORMED_REPLY']))
@@ -164,7 +164,7 @@ test('finds an answer that is cut off anywhere malformed', () => {
   expect(new Set(short)).toEqual(new Set(['MALFORMED_REPLY']))
 })
 
-test('reads an error that is no longer than the header', () => {
+test('decodeMappingReply accepts an error that is only a header', () => {
   expect(map(mapReply({ result: '03' }).subarray(0, 24))).toEqual({
     result: 3,
     lifetimeSeconds: 7200,
@@ -178,12 +178,12 @@ test.each([
   ['NAT-PMP (RFC 6886 §3.5), which is shorter than any PCP answer', '00 00 0001 00000e10'],
   ['NAT-PMP as miniupnpd has it, which repeats the opcode', '00 81 0001 00000e10'],
   ['a later PCP', '03 81 00 01 00000708 00000e10 000000000000000000000000']
-])('recognises %s', (_, bytes) => {
+])('the decoders recognise %s', (_, bytes) => {
   expect(map(hex(bytes))).toBe('UNSUPPORTED_VERSION')
   expect(announce(hex(bytes))).toBe('UNSUPPORTED_VERSION')
 })
 
-test('makes of any bytes a value, nothing, or a NatError', () => {
+test('the decoders return a value, return undefined or throw a NatError for any bytes', () => {
   const header = fc.constantFrom(mapReply(), mapReply({ result: '08' }), mapReply({ version: '00', result: '01' }))
   const noise = fc.record({ base: header, at: fc.nat(59), byte: fc.nat(255), length: fc.nat(64) })
   const almost = noise.map(({ base, at, byte, length }) => base.with(at, byte).slice(0, length))
@@ -208,12 +208,12 @@ test.each([
   ['fe80::1', 'fe800000000000000000000000000001'],
   ['2001:db8:1:2:3:4:5:6', '20010db8000100020003000400050006'],
   ['2001:db8::', '20010db8000000000000000000000000']
-])('writes and reads the address %s', (address, bytes) => {
+])('encodeAddress and decodeAddress agree on %s', (address, bytes) => {
   expect(text(encodeAddress(address))).toBe(bytes)
   expect(decodeAddress(hex(bytes))).toBe(address)
 })
 
-test('writes and reads any address', () => {
+test('decodeAddress reads what encodeAddress wrote for any address', () => {
   fc.assert(
     fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (address) => {
       const bytes = encodeAddress(address)

@@ -10,17 +10,17 @@ test.each([
   ['a gateway in octal', { gateway: '192.168.1.010' }],
   ['port 0', { port: 0 }],
   ['a port that is no integer', { announcementPort: 1.5 }]
-])('throws a TypeError for %s', (_, options) => {
+])('pcp throws a TypeError for %s', (_, options) => {
   expect(() => pcp(options)).toThrow(TypeError)
 })
 
-test('tells its name, what it looks for, and the gateway that it was given', () => {
+test('pcp has its name, its kind and the configured gateway', () => {
   expect(home().discovery).toMatchObject({ name: 'pcp', kind: 'mapper' })
   expect(home().discovery).not.toHaveProperty('gateway')
   expect(home({ options: { gateway: '192.168.1.1' } }).discovery.gateway).toBe('192.168.1.1')
 })
 
-test('finds a server with one ANNOUNCE, which changes nothing', async () => {
+test('pcp finds a server with one ANNOUNCE, which changes nothing', async () => {
   const { mapper, sent, gateway, stop, link, clock } = home()
   expect(await mapper()).toMatchObject({ kind: 'mapper', family: 4, protocols: ['tcp', 'udp'] })
   expect(sent.map(text)).toEqual([text(hex(announce4))])
@@ -30,20 +30,20 @@ test('finds a server with one ANNOUNCE, which changes nothing', async () => {
   expect([link.openSockets, clock.pending]).toEqual([0, 0])
 })
 
-test('finds the IPv6 side of a router and asks it from the global address', async () => {
+test('pcp finds the IPv6 side of a router and asks it from the global address', async () => {
   const { mapper, sent } = home({ at: 'fe80::1%eth0' })
   expect(await mapper()).toMatchObject({ family: 6, gateway: { address: 'fe80::1%eth0', localAddress: globalAddress } })
   expect(sent.map(text)).toEqual([text(hex('02000000 00000000 2a000001 00000000 00000000 00000010'))])
 })
 
-test('leaves an IPv6 router alone where this host has no global address', async () => {
+test('pcp does not ask an IPv6 router if this host has no global address', async () => {
   const route = { address: 'fe80::1%eth0', interface: 'eth0', localAddress: 'fd00::10' }
   const { sent, findings, discovered } = home({ network: { gateways: [route] } })
   await discovered
   expect([sent, findings]).toEqual([[], []])
 })
 
-test('asks the gateway that it was given, and no other', async () => {
+test('pcp asks only the configured gateway', async () => {
   const gateways = ['192.168.1.1', '192.168.1.2'].map((address) => ({
     address,
     interface: 'eth0',
@@ -54,7 +54,7 @@ test('asks the gateway that it was given, and no other', async () => {
   expect(sent).toHaveLength(1)
 })
 
-test('asks on other ports where it is told to', async () => {
+test('pcp uses the configured ports', async () => {
   const opened: unknown[] = []
   const openUdp = async (udp: unknown): Promise<never> => {
     opened.push(udp)
@@ -65,7 +65,7 @@ test('asks on other ports where it is told to', async () => {
   expect(opened).toMatchObject([{ local: { port: 6350 } }, { remote: { port: 6351 } }])
 })
 
-test('finds a server that does not know ANNOUNCE, or has trouble just now', async () => {
+test('pcp finds a server that answers ANNOUNCE with an error', async () => {
   for (const code of [4, 7, 8]) {
     const { gateway, mapper } = home()
     gateway.inject({ kind: 'result', code, on: 'pcp' })
@@ -73,7 +73,7 @@ test('finds a server that does not know ANNOUNCE, or has trouble just now', asyn
   }
 })
 
-test('reports absence after 750 ms of silence and goes on for two minutes', async () => {
+test('pcp reports absence after 750 ms of silence and goes on for two minutes', async () => {
   const { gateway, notices, mappers, clock, sent } = home()
   const stop = gateway.inject({ kind: 'silent', on: 'pcp' })
   await clock.advance(749)
@@ -87,7 +87,7 @@ test('reports absence after 750 ms of silence and goes on for two minutes', asyn
   expect(mappers()).toHaveLength(1)
 })
 
-test('gives up after nine sendings', async () => {
+test('pcp gives up after nine transmissions', async () => {
   const { gateway, notices, clock, sent } = home()
   gateway.inject({ kind: 'silent', on: 'pcp' })
   await clock.advance(60 * minutes)
@@ -95,7 +95,7 @@ test('gives up after nine sendings', async () => {
   expect(notices()).toEqual(['absent NO_REPLY', 'absent NO_REPLY'])
 })
 
-test('reports a closed port at once', async () => {
+test('pcp reports a closed port at once', async () => {
   const { gateway, notices, clock, sent } = home()
   gateway.inject({ kind: 'refuse', on: 'pcp' })
   gateway.inject({ kind: 'refuse', on: 'nat-pmp' })
@@ -105,7 +105,7 @@ test('reports a closed port at once', async () => {
   expect(sent).toHaveLength(1)
 })
 
-test('leaves a router that speaks NAT-PMP only alone until it announces itself', async () => {
+test('pcp does not ask a router that speaks only NAT-PMP again until it announces itself', async () => {
   const { gateway, notices, clock, sent, mappers } = home()
   const stop = gateway.inject({ kind: 'downgrade', on: 'pcp' })
   await clock.advance(60 * minutes)
@@ -117,7 +117,7 @@ test('leaves a router that speaks NAT-PMP only alone until it announces itself',
   expect(mappers()).toHaveLength(1)
 })
 
-test('reports a NAT between us and the server, and never asks again', async () => {
+test('pcp reports a NAT between the host and the server, and never asks again', async () => {
   const { gateway, notices, clock, sent } = home()
   gateway.inject({ kind: 'result', code: 12, on: 'pcp' })
   await clock.advance(0)
@@ -127,7 +127,7 @@ test('reports a NAT between us and the server, and never asks again', async () =
   expect(sent).toHaveLength(1)
 })
 
-test.each(['empty', 'one-byte', 'oversized', 'random'] as const)('survives %s answers', async (bytes) => {
+test.each(['empty', 'one-byte', 'oversized', 'random'] as const)('pcp ignores %s answers', async (bytes) => {
   const { gateway, notices, clock, mappers } = home()
   const stop = gateway.inject({ kind: 'bytes', bytes, on: 'pcp' })
   await clock.advance(750)
@@ -137,14 +137,14 @@ test.each(['empty', 'one-byte', 'oversized', 'random'] as const)('survives %s an
   expect(mappers()).toHaveLength(1)
 })
 
-test.each(['address', 'port'] as const)('ignores answers from another %s', async (what) => {
+test.each(['address', 'port'] as const)('pcp ignores answers from another %s', async (what) => {
   const { gateway, notices, clock } = home()
   gateway.inject({ kind: 'wrong-source', what, on: 'pcp' })
   await clock.advance(750)
   expect(notices()).toEqual(['absent NO_REPLY'])
 })
 
-test('finds a server that appears later, by its announcement, in the middle of a long wait', async () => {
+test('pcp finds a server that announces itself during a long wait', async () => {
   const { attach, clock, notices, mappers, gateway } = home({ at: null })
   await clock.advance(20_000)
   expect(notices()).toEqual(['absent NO_REPLY'])
@@ -154,7 +154,7 @@ test('finds a server that appears later, by its announcement, in the middle of a
   expect(mappers()).toHaveLength(1)
 })
 
-test('asks at most once a second, however many announcements come', async () => {
+test('pcp asks at most once a second, however many announcements come', async () => {
   const { mapper, clock, gateway, sent } = home()
   await mapper()
   for (let count = 0; count < 100; count += 1) {
@@ -165,7 +165,7 @@ test('asks at most once a second, however many announcements come', async () => 
   expect(gateway.violations).toEqual([])
 })
 
-test('tells of a restart that an announcement hinted at, once', async () => {
+test('pcp reports a restart after an announcement once', async () => {
   const { mapper, clock, gateway, notices, about, sent } = home()
   const found = await mapper()
   await clock.advance(100_000)
@@ -177,7 +177,7 @@ test('tells of a restart that an announcement hinted at, once', async () => {
   expect(sent).toHaveLength(2)
 })
 
-test('tells nothing of an announcement that the gateway does not confirm', async () => {
+test('pcp reports nothing for an announcement that the gateway does not confirm', async () => {
   const { mapper, clock, gateway, notices, sent } = home()
   await mapper()
   await clock.advance(100_000)
@@ -187,7 +187,7 @@ test('tells nothing of an announcement that the gateway does not confirm', async
   expect(sent).toHaveLength(2)
 })
 
-test('tells of an announcement once something was granted, whatever epoch it shows', async () => {
+test('pcp reports an announcement after a grant, for any epoch', async () => {
   const { mapper, clock, gateway, notices, run } = home()
   await run((await mapper()).map(request(), never))
   await clock.advance(100_000)
@@ -196,7 +196,7 @@ test('tells of an announcement once something was granted, whatever epoch it sho
   expect(notices()).toEqual(['announced'])
 })
 
-test('tells of a restart that only the answer to a renewal shows', async () => {
+test('pcp reports a restart that the answer to a renewal shows', async () => {
   const { mapper, clock, gateway, notices, run } = home()
   const lease = await run((await mapper()).map(request(), never))
   await clock.advance(3_600_000)
@@ -205,7 +205,7 @@ test('tells of a restart that only the answer to a renewal shows', async () => {
   expect(notices()).toEqual(['restarted'])
 })
 
-test('tells of a restart that only the answer to a refused request shows', async () => {
+test('pcp reports a restart that the answer to a refused request shows', async () => {
   const { mapper, clock, gateway, notices, fails } = home()
   const found = await mapper()
   await clock.advance(100_000)
@@ -215,7 +215,7 @@ test('tells of a restart that only the answer to a refused request shows', async
   expect(notices()).toEqual(['restarted'])
 })
 
-test('tells that a mapper is gone when the router speaks NAT-PMP all of a sudden, and finds it again', async () => {
+test('pcp reports the mapper as gone when the router answers in NAT-PMP, and finds it again', async () => {
   const { mapper, clock, gateway, notices, about, fails, mappers } = home()
   const found = await mapper()
   const stop = gateway.inject({ kind: 'downgrade', on: 'pcp' })
@@ -228,7 +228,7 @@ test('tells that a mapper is gone when the router speaks NAT-PMP all of a sudden
   expect(mappers()).toHaveLength(2)
 })
 
-test('works where the announcement port is taken, and still tells what answers reveal', async () => {
+test('pcp works without the announcement port, and reports restarts that answers show', async () => {
   const { mapper, stop, link, run, gateway, clock, notices, discovered } = home({ refuseMulticast: true })
   const lease = await run((await mapper()).map(request(), never))
   let ended = false
@@ -244,7 +244,7 @@ test('works where the announcement port is taken, and still tells what answers r
   await stop()
 })
 
-test('tells that a mapper is gone when the router refuses version 2 in its own words', async () => {
+test('pcp reports the mapper as gone when the router refuses version 2', async () => {
   const { mapper, gateway, notices, fails } = home()
   const found = await mapper()
   gateway.inject({ kind: 'result', code: 1, on: 'pcp' })
@@ -252,7 +252,7 @@ test('tells that a mapper is gone when the router refuses version 2 in its own w
   expect(notices()).toEqual(['gone', 'absent UNSUPPORTED_VERSION'])
 })
 
-test('ends by itself where nothing was found and nothing can be heard', async () => {
+test('pcp resolves if nothing was found and no announcement can be received', async () => {
   const { gateway, clock, discovered, notices } = home({ refuseMulticast: true })
   gateway.inject({ kind: 'refuse', on: 'pcp' })
   await clock.advance(0)
@@ -260,7 +260,7 @@ test('ends by itself where nothing was found and nothing can be heard', async ()
   expect(notices()).toEqual(['unheard', 'absent REFUSED'])
 })
 
-test('holds no socket and no timer once it is stopped, wherever it was', async () => {
+test('pcp holds no socket and no timer after it was stopped in any state', async () => {
   for (const ms of [0, 100, 750, 5000, 200_000]) {
     for (const kind of ['silent', 'refuse', 'downgrade', 'late'] as const) {
       const { gateway, clock, link, stop } = home()

@@ -2,14 +2,14 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { epochWatch } from '../src/epoch.js'
 
-/** Whether the second value, so many seconds after the first, means a restart. */
+/** Returns whether the second value, received `seconds` after the first, means a restart. */
 function restarted(first: number, second: number, seconds: number): boolean {
   const epochs = epochWatch()
   epochs.hasRestarted(first, 0)
   return epochs.hasRestarted(second, seconds * 1000)
 }
 
-test('has nothing to say of the first value', () => {
+test('epochWatch reports no restart for the first value', () => {
   expect(epochWatch().hasRestarted(0, 1_000_000)).toBe(false)
 })
 
@@ -26,18 +26,18 @@ test.each([
   ['a second faster than that', 100, 1700, 1497, true],
   ['far ahead: it is another server', 100, 5000, 10, true],
   ['still, as a server without a clock', 0, 0, 3600, true]
-])('judges an epoch that is %s (RFC 6887 §8.5)', (_, first, second, seconds, expected) => {
+])('epochWatch judges an epoch that is %s (RFC 6887 §8.5)', (_, first, second, seconds, expected) => {
   expect(restarted(first, second, seconds)).toBe(expected)
 })
 
-test('compares with the last value, restarted or not', () => {
+test('epochWatch compares with the last value, also after a restart', () => {
   const epochs = epochWatch()
   epochs.hasRestarted(1000, 0)
   expect(epochs.hasRestarted(0, 10_000)).toBe(true)
   expect(epochs.hasRestarted(10, 20_000)).toBe(false)
 })
 
-test('never suspects a server whose clock is right', () => {
+test('epochWatch reports no restart for a server with a correct clock', () => {
   const seconds = fc.double({ min: 0, max: 10_000_000, noNaN: true })
   fc.assert(
     fc.property(fc.nat(2_000_000_000), seconds, (first, passed) => {

@@ -19,18 +19,18 @@ test.each([
   [12, 'ADDRESS_MISMATCH', long],
   [13, 'OUT_OF_RESOURCES', long],
   [200, 'GATEWAY_FAULT', short]
-])('calls result %i %s (RFC 6887 §7.4)', async (code, expected, retryAfterMs) => {
+])('pcp converts result %i to %s (RFC 6887 §7.4)', async (code, expected, retryAfterMs) => {
   const { mapper, gateway, fails } = home()
   const found = await mapper()
-  // miniupnpd says 0 with every long error.
+  // miniupnpd sends a lifetime of 0 with every long error.
   gateway.inject({ kind: 'result', code, lifetimeSeconds: 0, on: 'pcp' })
   expect(await fails(found.map(request(), never))).toMatchObject({ code: expected, retryAfterMs })
-  // Of some refusals another port or a shorter lease may make a grant.
+  // After some refusals the strategy requests another port or a shorter lifetime.
   const requests = [2, 8, 11, 13, 200].includes(code) ? 4 : 2
   expect(gateway.counters.pcp.requests).toBe(requests)
 })
 
-test.each([2, 8, 11, 200])('asks for any port where the suggested one is refused with %i', async (code) => {
+test.each([2, 8, 11, 200])('pcp requests any port after the suggested one was refused with %i', async (code) => {
   const { mapper, gateway, run } = home()
   const found = await mapper()
   gateway.inject({ kind: 'refuses', on: 'pcp', code, port: 9000 })
@@ -40,16 +40,19 @@ test.each([2, 8, 11, 200])('asks for any port where the suggested one is refused
   expect(gateway.mappings).toEqual([])
 })
 
-test.each([2, 8, 11, 200])('asks for an hour where more is refused with %i, and renews for an hour', async (code) => {
-  const { mapper, gateway, run } = home()
-  const found = await mapper()
-  gateway.inject({ kind: 'refuses', on: 'pcp', code, aboveSeconds: 3600 })
-  const lease = await run(found.map(request(), never))
-  expect(lease.lifetimeMs).toBe(3_600_000)
-  expect((await run(lease.renew(never))).lifetimeMs).toBe(3_600_000)
-})
+test.each([2, 8, 11, 200])(
+  'pcp requests an hour after a longer lifetime was refused with %i, and renews for an hour',
+  async (code) => {
+    const { mapper, gateway, run } = home()
+    const found = await mapper()
+    gateway.inject({ kind: 'refuses', on: 'pcp', code, aboveSeconds: 3600 })
+    const lease = await run(found.map(request(), never))
+    expect(lease.lifetimeMs).toBe(3_600_000)
+    expect((await run(lease.renew(never))).lifetimeMs).toBe(3_600_000)
+  }
+)
 
-test('does not take an IPv6 address for that of an IPv4 port, and reads an IPv4 address without its mark', async () => {
+test('pcp rejects an IPv6 external address for an IPv4 port, and reads an IPv4 address without the IPv4-mapped prefix', async () => {
   const { mapper, gateway, run } = home()
   const found = await mapper()
   const naming =
@@ -72,7 +75,7 @@ test.each([
   [1, 1000],
   [600, 600_000],
   [2 ** 32 - 1, 86_400_000]
-])('honours an error lifetime of %i s, up to a day', async (lifetimeSeconds, retryAfterMs) => {
+])('pcp honours an error lifetime of %i s, up to a day', async (lifetimeSeconds, retryAfterMs) => {
   const { mapper, gateway, fails } = home()
   const found = await mapper()
   gateway.inject({ kind: 'result', code: 2, lifetimeSeconds, on: 'pcp' })
@@ -88,14 +91,14 @@ test.each([
   ['169.254.0.1', 'EXTERNAL_ADDRESS_RESERVED'],
   ['0.0.0.0', 'OUT_OF_RESOURCES'],
   ['1.2.3.4', 'OUT_OF_RESOURCES']
-])('tells from %s in a refusal that it is %s', async (externalAddress, code) => {
+])('pcp maps the external address %s in a refusal to %s', async (externalAddress, code) => {
   const { mapper, gateway, fails } = home({ gateway: { externalAddress } })
   const found = await mapper()
   gateway.inject({ kind: 'reserved-external-address', on: 'pcp' })
   expect(await fails(found.map(request(), never))).toMatchObject({ code, retryAfterMs: 30_000 })
 })
 
-test('does not take its own suggestion in a refusal for the address of the router', async () => {
+test('pcp does not treat its own suggestion in a refusal as the address of the router', async () => {
   const { mapper, gateway, fails, run } = home({ gateway: { externalAddress: '10.0.0.2' } })
   const lease = await run((await mapper()).map(request(), never))
   expect(lease.addresses).toEqual(['/ip4/10.0.0.2/tcp/9000'])
@@ -103,7 +106,7 @@ test('does not take its own suggestion in a refusal for the address of the route
   expect(await fails(lease.renew(never))).toMatchObject({ code: 'OUT_OF_RESOURCES' })
 })
 
-test('asks for the internal port where a router does not choose one', async () => {
+test('pcp requests the internal port if a router does not choose one', async () => {
   const { mapper, gateway, run, fails } = home()
   const found = await mapper()
   gateway.inject({ kind: 'no-any-port', on: 'pcp' })
@@ -121,7 +124,7 @@ test.each([
   ['no address', { externalAddress: '0.0.0.0' }],
   ['the address of the host itself', { externalAddress: '127.0.0.1' }],
   ['a group of hosts', { externalAddress: '239.1.1.1' }]
-])('rejects a grant of %s and takes it back', async (_, grant) => {
+])('pcp rejects a grant of %s and deletes it', async (_, grant) => {
   const { mapper, gateway, fails } = home()
   const found = await mapper()
   gateway.inject({ kind: 'grant', on: 'pcp', times: 1, ...grant })
@@ -139,7 +142,7 @@ test.each(['nonce', 'internal-port', 'protocol', 'opcode', 'response-bit', 'vers
   }
 )
 
-test('survives an answer that is cut off anywhere', async () => {
+test('pcp ignores an answer that is cut off anywhere', async () => {
   for (let length = 0; length < 60; length += 1) {
     const { mapper, gateway, run } = home()
     const found = await mapper()
@@ -148,7 +151,7 @@ test('survives an answer that is cut off anywhere', async () => {
   }
 })
 
-test('takes a mapping back that no usable answer came for', async () => {
+test('pcp deletes a mapping without a usable answer', async () => {
   const { mapper, gateway, fails } = home()
   const found = await mapper()
   gateway.inject({ kind: 'silent', carriedOut: true, times: 9, on: 'pcp' })
@@ -156,7 +159,7 @@ test('takes a mapping back that no usable answer came for', async () => {
   expect(gateway.mappings).toEqual([])
 })
 
-test('does not mind duplicates', async () => {
+test('pcp ignores duplicate answers', async () => {
   const { mapper, gateway, run } = home()
   gateway.inject({ kind: 'duplicate', copies: 3, on: 'pcp' })
   const lease = await run((await mapper()).map(request(), never))
@@ -164,7 +167,7 @@ test('does not mind duplicates', async () => {
   expect(gateway.counters.pcp).toMatchObject({ maps: 1, deletes: 1 })
 })
 
-test('takes a refusal for lack of resources to delete a mapping as its being gone, as miniupnpd means it', async () => {
+test('pcp treats NO_RESOURCES for a deletion as success, as miniupnpd means it', async () => {
   const { mapper, gateway, run } = home()
   const lease = await run((await mapper()).map(request(), never))
   gateway.inject({ kind: 'result', code: 8, on: 'pcp' })
@@ -173,7 +176,7 @@ test('takes a refusal for lack of resources to delete a mapping as its being gon
   expect(gateway.counters.pcp.requests).toBe(3)
 })
 
-test('surfaces other refusals to delete, and tries again when it is asked again', async () => {
+test('pcp rejects with other refusals to delete, and retries at the next release', async () => {
   const { mapper, gateway, run, fails } = home()
   const lease = await run((await mapper()).map(request(), never))
   gateway.inject({ kind: 'result', code: 12, on: 'pcp', times: 1 })
@@ -182,19 +185,19 @@ test('surfaces other refusals to delete, and tries again when it is asked again'
   expect(gateway.mappings).toEqual([])
 })
 
-test('lets a pinhole lapse that the router renews but does not delete, as miniupnpd 2.3.1', async () => {
+test('pcp shortens a pinhole that the router renews but does not delete, as miniupnpd 2.3.1', async () => {
   const { mapper, gateway, run, fails, clock } = home({ at: 'fe80::1%eth0' })
   const lease = await run((await mapper()).map(request6(), never))
   await clock.advance(5000)
   gateway.inject({ kind: 'result', code: 2, on: 'pcp', times: 1 })
   expect(await fails(lease.release(never))).toMatchObject({
     code: 'NOT_AUTHORIZED',
-    message: 'the router does not delete the mapping; it lapses in 120 s'
+    message: 'the router does not delete the mapping; it expires in 120 s'
   })
   expect(gateway.mappings).toMatchObject([{ expiresAt: 125_000 }])
 })
 
-test('maps nothing anew where another owner of the port has deleted the mapping and the deletion is refused', async () => {
+test('pcp does not map again if another owner holds the port and the deletion is refused', async () => {
   const { mapper, gateway, run, fails, clock } = home()
   const lease = await run((await mapper()).map(request(), never))
   await clock.advance(5000)
@@ -204,7 +207,7 @@ test('maps nothing anew where another owner of the port has deleted the mapping 
   expect(gateway.mappings).toEqual([])
 })
 
-test('leaves it at the refusal where the mapping is another one’s', async () => {
+test('pcp rejects with the refusal if the mapping belongs to another owner', async () => {
   const { mapper, gateway, run, fails } = home()
   const lease = await run((await mapper()).map(request(), never))
   gateway.inject({ kind: 'result', code: 2, on: 'pcp' })

@@ -11,7 +11,7 @@ import {
 import { createGateway, type FakeGateway, type GatewayOptions, memoryNetwork, virtualClock } from '@postern/testkit'
 import { type PcpOptions, pcp } from '../src/index.js'
 
-/** Bytes from hexadecimal text; blanks do not count. */
+/** Returns the bytes of a hexadecimal text; ignores white space. */
 export const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s/g, ''), 'hex'))
 export const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('hex')
 
@@ -22,9 +22,9 @@ interface Home {
   readonly options?: PcpOptions
   readonly gateway?: GatewayOptions
   readonly network?: Partial<Network>
-  /** Where it is attached; null leaves nobody at the next hop. */
+  /** The address of the gateway; with null there is no gateway at the next hop. */
   readonly at?: string | null
-  /** Another program has the announcement port. */
+  /** Whether another program owns the announcement port. */
   readonly refuseMulticast?: boolean
 }
 
@@ -33,7 +33,7 @@ const routes = {
   'fe80::1%eth0': { address: 'fe80::1%eth0', interface: 'eth0', localAddress: globalAddress }
 }
 
-/** A host at 192.168.1.10 and 2a00:1::10 behind a fake gateway, with the strategy at work. */
+/** A host at 192.168.1.10 and 2a00:1::10 behind a fake gateway, with a running strategy. */
 export function home(setting: Home = {}) {
   const { options = {}, gateway: gatewayOptions = {}, network: other = {}, at = '192.168.1.1' } = setting
   const clock = virtualClock()
@@ -98,7 +98,7 @@ export function home(setting: Home = {}) {
       await discovered
     },
     signal: stop.signal,
-    /** Runs a verb while the clock moves as far as it takes. */
+    /** Awaits a call while the clock advances by `ms`. */
     async run<T>(verb: Promise<T>, ms = 0): Promise<T> {
       verb.catch(() => undefined)
       await clock.advance(ms)

@@ -7,7 +7,7 @@ const any4 = '00000000000000000000ffff 00000000'
 const external = '00000000000000000000ffff 01020304'
 const bytes = (...parts: string[]): string => text(hex(parts.join('')))
 
-test('maps with the first 12 bytes of the key as the nonce and without an external address in mind', async () => {
+test('pcp maps with the first 12 bytes of the key as the nonce and without suggesting an address', async () => {
   const { mapper, run, sent, gateway } = home()
   const lease = await run((await mapper()).map(request(), never))
   expect(lease).toMatchObject({ addresses: ['/ip4/1.2.3.4/tcp/9000'], lifetimeMs: 7_200_000 })
@@ -15,7 +15,7 @@ test('maps with the first 12 bytes of the key as the nonce and without an extern
   expect(gateway.mappings).toMatchObject([{ externalPort: 9000, nonce: key.slice(0, 12) }])
 })
 
-test('maps UDP, and at the port that the router chooses', async () => {
+test('pcp maps UDP, and at the port that the router chooses', async () => {
   const { mapper, run, gateway } = home()
   const endpoint = { ...request().endpoint, protocol: 'udp' } as const
   const lease = await run((await mapper()).map(request({ endpoint, suggestedExternalPort: 0 }), never))
@@ -23,7 +23,7 @@ test('maps UDP, and at the port that the router chooses', async () => {
   expect(gateway.mappings).toMatchObject([{ protocol: 'udp' }])
 })
 
-test('renews with the nonce of the first request, suggesting what was assigned', async () => {
+test('pcp renews with the nonce of the first request, and suggests the assigned address and port', async () => {
   const { mapper, run, sent, clock, gateway } = home()
   const lease = await run((await mapper()).map(request({ suggestedExternalPort: 0 }), never))
   await clock.advance(3_600_000)
@@ -33,7 +33,7 @@ test('renews with the nonce of the first request, suggesting what was assigned',
   expect(gateway.mappings).toMatchObject([{ expiresAt: 10_800_000 }])
 })
 
-test('deletes with lifetime 0, port 0 and the all-zeros address (RFC 6887 §15.1, erratum 3621), once', async () => {
+test('pcp deletes with lifetime 0, port 0 and the all-zeros address (RFC 6887 §15.1, erratum 3621), once', async () => {
   const { mapper, run, sent, gateway } = home()
   const lease = await run((await mapper()).map(request(), never))
   await run(lease.release(never))
@@ -43,14 +43,14 @@ test('deletes with lifetime 0, port 0 and the all-zeros address (RFC 6887 §15.1
   expect(sent).toHaveLength(3)
 })
 
-test('sends one delete for two releases at once', async () => {
+test('pcp sends one delete for two releases at once', async () => {
   const { mapper, run, gateway } = home()
   const lease = await run((await mapper()).map(request(), never))
   await run(Promise.all([lease.release(never), lease.release(never)]))
   expect(gateway.counters.pcp.requests).toBe(3)
 })
 
-test('opens, renews and closes a pinhole in IPv6', async () => {
+test('pcp opens, renews and closes a pinhole in IPv6', async () => {
   const { mapper, run, sent, gateway, clock } = home({ at: 'fe80::1%eth0' })
   const own = '2a000001 00000000 00000000 00000010'
   const lease = await run((await mapper()).map(request6(), never))
@@ -64,7 +64,7 @@ test('opens, renews and closes a pinhole in IPv6', async () => {
   expect([gateway.mappings, gateway.violations]).toEqual([[], []])
 })
 
-test('takes its own mapping back in a new run with the same key', async () => {
+test('pcp gets its mapping back in a new run with the same key', async () => {
   const { mapper, run, gateway, clock } = home()
   const found = await mapper()
   await run(found.map(request(), never))
@@ -74,7 +74,7 @@ test('takes its own mapping back in a new run with the same key', async () => {
   expect(gateway.violations).toEqual([])
 })
 
-test('reports what was granted, and at most what was asked for', async () => {
+test('pcp returns the granted lease, with at most the requested lifetime', async () => {
   const { mapper, run, gateway } = home()
   const found = await mapper()
   gateway.inject({ kind: 'grant', on: 'pcp', lifetimeSeconds: 1, externalPort: 40_000, times: 1 })
@@ -87,14 +87,14 @@ test('reports what was granted, and at most what was asked for', async () => {
   expect(await run(found.map(request(), never))).toMatchObject({ lifetimeMs: request().lifetimeMs })
 })
 
-test('asks for whole seconds, at least one and at most a day', async () => {
+test('pcp asks for whole seconds, at least one and at most a day', async () => {
   const { mapper, run, sent } = home()
   const found = await mapper()
   for (const lifetimeMs of [1, 1500, Number.POSITIVE_INFINITY]) await run(found.map(request({ lifetimeMs }), never))
   expect(sent.slice(1).map((each) => text(each.subarray(4, 8)))).toEqual(['00000001', '00000002', '00015180'])
 })
 
-test('tells of another external address once, however many leases show it', async () => {
+test('pcp reports another external address once for any number of leases', async () => {
   const { mapper, run, gateway, notices, clock } = home()
   const found = await mapper()
   const first = await run(found.map(request(), never))
@@ -107,7 +107,7 @@ test('tells of another external address once, however many leases show it', asyn
   expect(notices()).toEqual(['address-changed'])
 })
 
-test('refuses a request that is not for it', async () => {
+test('pcp throws a TypeError for a request of another family', async () => {
   const { mapper, sent } = home()
   const found = await mapper()
   await expect(found.map(request6(), never)).rejects.toThrow(TypeError)
@@ -115,7 +115,7 @@ test('refuses a request that is not for it', async () => {
   expect(sent).toHaveLength(1)
 })
 
-test('has one request under way at a time', async () => {
+test('pcp has one request under way at a time', async () => {
   const { mapper, run, gateway } = home()
   const found = await mapper()
   gateway.inject({ kind: 'one-at-a-time', busyMs: 100, on: 'pcp' })
@@ -125,7 +125,7 @@ test('has one request under way at a time', async () => {
   expect(gateway.violations).toEqual([])
 })
 
-test('undoes a mapping that is aborted after its request left, 250 ms after that at the earliest', async () => {
+test('pcp undoes a mapping that is aborted after its request left, 250 ms after that at the earliest', async () => {
   const { mapper, clock, gateway, fails, sent, link } = home()
   const found = await mapper()
   gateway.inject({ kind: 'silent', carriedOut: true, times: 1, on: 'pcp' })
@@ -134,7 +134,7 @@ test('undoes a mapping that is aborted after its request left, 250 ms after that
   await clock.advance(100)
   expect(gateway.mappings).toHaveLength(1)
   stop.abort(new Error('enough'))
-  // RFC 6886 §3.1: the request is outstanding until then.
+  // RFC 6886 §3.1: until then the request counts as outstanding.
   await clock.advance(149)
   expect(gateway.mappings).toHaveLength(1)
   await clock.advance(1)
@@ -144,7 +144,7 @@ test('undoes a mapping that is aborted after its request left, 250 ms after that
   expect(link.openSockets).toBe(1)
 })
 
-test('gives up undoing after 450 ms', async () => {
+test('pcp gives up undoing after 450 ms', async () => {
   const { mapper, clock, gateway } = home()
   const found = await mapper()
   gateway.inject({ kind: 'silent', on: 'pcp' })
@@ -161,7 +161,7 @@ test('gives up undoing after 450 ms', async () => {
   expect(ended).toBe(true)
 })
 
-test('sends nothing for a request that is aborted before its turn, and answers at once', async () => {
+test('pcp sends nothing for a request that is aborted before its turn, and answers at once', async () => {
   const { mapper, clock, gateway, fails } = home()
   const found = await mapper()
   gateway.inject({ kind: 'silent', on: 'pcp' })
@@ -175,7 +175,7 @@ test('sends nothing for a request that is aborted before its turn, and answers a
   expect(gateway.counters.pcp.requests).toBe(2)
 })
 
-test('leaves a lease alone whose renewal is aborted', async () => {
+test('pcp does not delete the mapping after an aborted renewal', async () => {
   const { mapper, run, clock, gateway, fails } = home()
   const lease = await run((await mapper()).map(request(), never))
   gateway.inject({ kind: 'silent', on: 'pcp' })

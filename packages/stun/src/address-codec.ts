@@ -6,12 +6,13 @@ export interface StunAddress {
   readonly port: number
 }
 
-/** RFC 8489 §14.1: bytes of an address by the family in front of it. */
+/** The length of an address in bytes, by the family byte (RFC 8489 §14.1). */
 const lengths: Readonly<Record<number, number>> = { 1: 4, 2: 16 }
 
 /**
- * Reads MAPPED-ADDRESS (RFC 8489 §14.1) and what has its form; with `mask`, the bytes of the message from the magic cookie
- * to the end of the transaction id, XOR-MAPPED-ADDRESS (§14.2). Throws `MALFORMED_REPLY`.
+ * Decodes MAPPED-ADDRESS (RFC 8489 §14.1) and attributes of the same form. With `mask`, which is the part of the
+ * message from the magic cookie to the end of the transaction id, decodes XOR-MAPPED-ADDRESS (§14.2). Throws
+ * `MALFORMED_REPLY`.
  */
 export function decodeAddress(value: Uint8Array, mask?: Uint8Array): StunAddress {
   const [, family = 0] = value

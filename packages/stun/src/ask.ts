@@ -21,43 +21,44 @@ import {
 import { checkMapped } from './plausible.js'
 import { waitsFor } from './schedule.js'
 
-/** One question to a server over a socket that somebody lends. */
+/** One request to a server over a shared socket. */
 export interface AskOptions {
   readonly clock: Clock
   readonly tap: DatagramTap
   readonly server: StunAddress
-  /** Where the answer has to come from.
+  /** The address and port that the answer must come from.
    * @default the server */
   readonly from?: StunAddress
-  /** What to ask beyond the address that is seen (RFC 5780). */
+  /** From which other address or port the server should answer (RFC 5780). */
   readonly change?: BindingRequest['change']
-  /** How long to wait after each sending, in ms.
-   * @default those of RFC 8489 §6.2.1, 39.5 s in all */
+  /** How long to wait after each transmission, in ms.
+   * @default the waits of RFC 8489 §6.2.1, 39.5 s in total */
   readonly waitsMs?: readonly number[]
 }
 
-/** What a server answered. */
+/** The answer of a server. */
 export interface Answer {
-  /** Our address as the server sees it. */
+  /** The address of this host as the server sees it. */
   readonly mapped: StunAddress
-  /** The other address and port that it says it can answer from (RFC 5780). */
+  /** The other address and port from which the server says it can answer (RFC 5780). */
   readonly other?: StunAddress
+  /** The software of the server, shortened to printable ASCII. */
   readonly software?: string
 }
 
-/** Made once: an abort without a reason makes a new error with its stack. */
+/** Created once: an abort without a reason creates a new error with a stack trace. */
 const over = new Error('the question is over')
 
-/** Fresh for each question: who has not seen it cannot answer (RFC 8489 §5). */
+/** Returns a fresh transaction id. A host that has not seen the request cannot guess it (RFC 8489 §5). */
 export const newId = (): Uint8Array => new Uint8Array(randomBytes(idLength))
 
 /**
- * Asks a STUN server which address it sees (RFC 8489 §6): sends until an answer with our transaction id comes from where it
- * has to come from. Every other datagram on the socket is left to whoever it is for.
+ * Asks a STUN server which address it sees (RFC 8489 §6). Retransmits until an answer with the right transaction id
+ * arrives from the right address. Ignores all other datagrams on the socket.
  *
- * Rejects with `NO_REPLY`; `MALFORMED_REPLY` or `REPLY_TOO_LARGE` where nothing better came; `OBSERVER_REFUSED` or
- * `UNSUPPORTED` for an error that the server answers; `UNTRUSTED_REPLY` for an address that cannot be ours; or the
- * signal's reason.
+ * Rejects with `NO_REPLY`; with `MALFORMED_REPLY` or `REPLY_TOO_LARGE` if no valid answer came; with `OBSERVER_REFUSED`
+ * or `UNSUPPORTED` for an error answer; with `UNTRUSTED_REPLY` for an address that cannot belong to this host; with
+ * `UNREACHABLE` if the socket cannot send; or with the signal's reason.
  */
 export async function askServer(options: AskOptions, call: CallOptions): Promise<Answer> {
   const { tap, server } = options
@@ -78,7 +79,7 @@ async function transact(options: AskOptions, { signal }: CallOptions): Promise<B
   const bytes = encodeBindingRequest({ id, ...(change === undefined ? {} : { change }) })
   const done = new AbortController()
   const answer = Promise.withResolvers<BindingMessage>()
-  // Nobody may be waiting yet when it is rejected.
+  // It may be rejected before it is awaited; that must not count as an unhandled rejection.
   answer.promise.catch(() => undefined)
   const aborted = (): void => {
     answer.reject(signal.reason)
@@ -95,10 +96,9 @@ async function transact(options: AskOptions, { signal }: CallOptions): Promise<B
       const message = readAnswer(reply)
       if (message === undefined) return
       if (isRight) answer.resolve(message)
-      else
-        answer.reject(natError('UNSUPPORTED', 'the STUN server does not answer from the address that it was asked to'))
+      else answer.reject(natError('UNSUPPORTED', 'the STUN server does not answer from the requested address'))
     } catch (error) {
-      // What breaks the protocol may be forged, or be repaired by the next sending.
+      // A malformed answer may be forged, and the next transmission may get a valid one.
       if (isNatError(error) && (error.code === 'MALFORMED_REPLY' || error.code === 'REPLY_TOO_LARGE')) complaint = error
       else answer.reject(error)
     }
@@ -121,24 +121,25 @@ async function transact(options: AskOptions, { signal }: CallOptions): Promise<B
   }
 }
 
-/** The socket is somebody else's: what it throws is told in our words. */
+/** Sends over the socket of the application. Throws `UNREACHABLE` if that throws. */
 export function send(tap: DatagramTap, bytes: Uint8Array, to: StunAddress): void {
   try {
     tap.send(bytes, to)
   } catch (cause) {
-    throw natError('UNREACHABLE', `the socket that was lent cannot send to ${to.address}`, { cause })
+    throw natError('UNREACHABLE', `the shared socket cannot send to ${to.address}`, { cause })
   }
 }
 
-/** A dual-stack socket tells IPv4 addresses as IPv4-mapped ones. */
+/** Returns whether two addresses are equal. A dual-stack socket reports IPv4 addresses as IPv4-mapped ones. */
 export const isSame = (one: StunAddress, other: StunAddress): boolean =>
   one.port === other.port && canonicalAddress(one.address) === canonicalAddress(other.address)
 
-/** Whether a datagram is STUN and has this transaction id. */
+/** Returns whether a datagram is STUN and has this transaction id. */
 export const answers = (bytes: Uint8Array, id: Uint8Array): boolean =>
   isStunMessage(bytes) && bytes.subarray(headerLength - idLength, headerLength).every((byte, at) => byte === id[at])
 
-/** RFC 8489 §6.3.3 and §6.3.4. Undefined for what answers nothing. */
+/** Decodes an answer (RFC 8489 §6.3.3 and §6.3.4). Returns undefined for a message that is not an answer. Throws
+ * `UNSUPPORTED` or `OBSERVER_REFUSED` for an error, or `MALFORMED_REPLY`. */
 export function readAnswer(bytes: Uint8Array): BindingMessage | undefined {
   const message = decodeBinding(bytes)
   if (message === undefined) return undefined

@@ -6,42 +6,50 @@ import { tryHairpin } from './hairpin.js'
 import { usableOther } from './plausible.js'
 import { pacingMs, silenceWaitsMs, waitsFor } from './schedule.js'
 
+/** The options of {@link discoverBehaviour}. */
 export interface BehaviourOptions {
   readonly clock: Clock
-  /** The socket whose mapping is looked at. For the filtering to show it must not have sent anything to the server's other
-   * address for some minutes. */
+  /** The socket to test. To test the filtering, it must not have sent anything to the server's other address for some
+   * minutes. */
   readonly tap: DatagramTap
+  /** The server, which needs two addresses for all tests but the address itself. */
   readonly server: StunAddress
-  /** How often each question is sent (Rc of RFC 8489 §6.2.1).
+  /** How often each request is sent (Rc of RFC 8489 §6.2.1).
    * @default 7 */
   readonly requests?: number
-  /** Whether to find out whose datagrams come in: takes 3 s where few do.
+  /** Whether to test which datagrams the NAT lets in. Takes 3 s if it filters.
    * @default true */
   readonly filtering?: boolean
-  /** Whether to find out if datagrams to our own external address come back in: takes a second socket.
+  /** Whether to test if the NAT returns datagrams that this host sends to its own external address. Needs a second
+   * socket.
    * @default true */
   readonly hairpin?: boolean
-  /** How that second socket is opened.
+  /** Opens that second socket.
    * @default a real socket */
   readonly openUdp?: OpenUdp
 }
 
-/** What a server has shown of the NAT before a socket. A hint: the server may lie, and other sockets may fare otherwise. */
+/** The behaviour of the NAT in front of a socket, as a server has shown it. A hint: the server may lie, and the NAT may
+ * treat other sockets differently. */
 export interface NatBehaviour {
   /** The external address and port, as this server sees them. */
   readonly mapped: StunAddress
-  /** The address from which the server can answer too (RFC 5780). Without one, only `mapped` is known. */
+  /** The other address from which the server can answer (RFC 5780). Without one, only `mapped` is known. */
   readonly other?: StunAddress
+  /** How the external port depends on the destination. */
   readonly mapping?: Behaviour
+  /** Which senders' datagrams the NAT lets in. */
   readonly filtering?: Behaviour
+  /** Whether the NAT returns datagrams that this host sends to its own external address. */
   readonly hairpin?: 'works' | 'fails'
 }
 
 /**
- * Finds out how the NAT before a socket behaves (RFC 5780 §4.3 to §4.5), from one server with two addresses. With a server
- * that has one address only, tells what that one sees.
+ * Finds out how the NAT in front of a socket behaves (RFC 5780 §4.3 to §4.5), with one server that has two addresses.
+ * With a server that has only one address, resolves to the external address only.
  *
- * Rejects as {@link askServer} does where the server does not tell the address; whatever else fails is left out.
+ * Rejects like {@link askServer} if the server does not tell the external address. Results of other tests that fail are
+ * absent.
  */
 export async function discoverBehaviour(options: BehaviourOptions, call: CallOptions): Promise<NatBehaviour> {
   const { clock, tap, server, requests, filtering = true, hairpin = true } = options
@@ -51,13 +59,13 @@ export async function discoverBehaviour(options: BehaviourOptions, call: CallOpt
   const { mapped } = first
   if (other === undefined) return { mapped }
 
-  // First this: whoever is sent something by the other tests may answer from there on.
+  // Filtering first: the other tests send to further addresses, which the NAT then lets in.
   const heard = filtering ? await filteringOf({ ...options, other }, call) : undefined
   const { mapping, isThere } = await mappingOf({ ...options, other, mapped, waitsMs }, call)
-  // That an address which does not answer anyway was not heard says nothing.
+  // Silence means nothing if the other address does not answer at all.
   const filters = heard === 'endpoint-independent' || isThere ? heard : undefined
   const isTranslated = !isSame(mapped, tap.endpoint)
-  // Towards itself the host has yet another mapping where mappings depend on the destination.
+  // Only for endpoint-independent mapping: otherwise the host has another mapping towards its own external address.
   const hairpins =
     hairpin && isTranslated && mapping === 'endpoint-independent'
       ? await tryHairpin({ ...options, mapped }, call)
@@ -75,7 +83,8 @@ interface Testing extends BehaviourOptions {
   readonly other: StunAddress
 }
 
-/** RFC 5780 §4.4: who is heard whom nothing was sent to. Undefined where the server does not do it after all. */
+/** Tests whether the NAT lets in datagrams of addresses to which nothing was sent (RFC 5780 §4.4). Resolves to
+ * undefined if the server does not support it. */
 async function filteringOf({ clock, tap, server, other }: Testing, call: CallOptions): Promise<Behaviour | undefined> {
   const ask = { clock, tap, server, waitsMs: silenceWaitsMs }
   const elsewhere = hears(() => askServer({ ...ask, from: other, change: { ip: true, port: true } }, call))
@@ -89,7 +98,7 @@ async function filteringOf({ clock, tap, server, other }: Testing, call: CallOpt
   return isAddress ? 'address-dependent' : 'address-and-port-dependent'
 }
 
-/** Whether there is an answer; undefined where there is another one than was asked for. */
+/** Resolves to whether there is an answer; undefined if it is not the requested one. */
 async function hears(ask: () => Promise<Answer>): Promise<boolean | undefined> {
   try {
     await ask()
@@ -104,7 +113,7 @@ interface MappingTesting extends Testing {
   readonly waitsMs: readonly number[]
 }
 
-/** RFC 5780 §4.3: which port other addresses see. */
+/** Tests which external port other addresses see (RFC 5780 §4.3). `isThere`: whether the other address answers. */
 async function mappingOf(
   { clock, tap, server, other, mapped, waitsMs }: MappingTesting,
   call: CallOptions

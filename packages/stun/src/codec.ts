@@ -2,24 +2,26 @@ import { type NatError, natError } from '@postern/interface'
 import { decodeAddress, type StunAddress } from './address-codec.js'
 import { fingerprintOf } from './fingerprint.js'
 
-/** RFC 8489 §5: the third to sixth byte pair of every message, and what addresses are XORed with. */
+/** The magic cookie: bytes 4 to 7 of every message, and the mask of XORed addresses (RFC 8489 §5). */
 export const magicCookie = 0x21_12_a4_42
-/** RFC 8489 §5. */
+/** The length of the header in bytes (RFC 8489 §5). */
 export const headerLength = 20
-/** RFC 8489 §5: 96 bits. */
+/** The length of the transaction id in bytes (RFC 8489 §5). */
 export const idLength = 12
-/** RFC 8489 §6.1: datagrams fit the path; 2048 leaves room for whatever a server adds, and for PADDING (RFC 5780 §7.6). */
-export const longestMessage = 2048
-/** More attributes than any answer to Binding has. */
-const mostAttributes = 64
+/** The maximum length of a message in bytes. Datagrams fit the path MTU (RFC 8489 §6.1); 2048 leaves room for PADDING
+ * (RFC 5780 §7.6) and other attributes. */
+export const maxMessageBytes = 2048
+/** The maximum number of attributes; no answer to Binding has more. */
+const maxAttributes = 64
 
-/** RFC 8489 §18.2: the only method here. */
+/** The method Binding, the only one here (RFC 8489 §18.2). */
 const binding = 0x001
-/** RFC 8489 §5: the two class bits in the message type. */
+/** The two class bits in the message type (RFC 8489 §5). */
 const classes = { request: 0x000, indication: 0x010, success: 0x100, error: 0x110 } as const
 type MessageClass = keyof typeof classes
 
-/** RFC 8489 §18.3 and RFC 5780 §9.1; of older servers RFC 3489 §11.2 and the drafts of RFC 5389. */
+/** The attribute types (RFC 8489 §18.3, RFC 5780 §9.1), and those of older servers (RFC 3489 §11.2, drafts of RFC
+ * 5389). */
 const types = {
   mappedAddress: 0x0001, // RFC 8489 §14.1
   responseAddress: 0x0002, // RFC 3489 §11.2.2
@@ -45,48 +47,51 @@ const types = {
   otherAddress: 0x802c // RFC 5780 §7.4
 } as const
 const known: ReadonlySet<number> = new Set(Object.values(types))
-/** RFC 8489 §14: what a receiver must understand stands in the lower half. */
+/** The first type of the comprehension-optional range; receivers must understand the types below it (RFC 8489 §14). */
 const firstOptional = 0x8000
 
-/** RFC 5780 §7.2: the flags of CHANGE-REQUEST. */
+/** The flags of CHANGE-REQUEST (RFC 5780 §7.2). */
 const changeFlags = { ip: 4, port: 2 } as const
 
-/** A question for the address that the server sees. */
+/** A Binding request, which asks for the address that the server sees. */
 export interface BindingRequest {
-  /** 12 random bytes: the answer carries them. */
+  /** The transaction id: 12 random bytes, which the answer repeats. */
   readonly id: Uint8Array
-  /** From where the server is to answer instead of where it was asked (RFC 5780). */
+  /** Whether the server should answer from its other IP address, and from its other port (RFC 5780). */
   readonly change?: { readonly ip: boolean; readonly port: boolean }
-  /** The port to answer to instead of the one that the question came from (RFC 5780 §7.5). */
+  /** The port to which the server should answer, instead of the source port of the request (RFC 5780 §7.5). */
   readonly responsePort?: number
 }
 
-/** What is of interest in a Binding message. The first attribute of a type counts (RFC 8489 §14). */
+/** The relevant parts of a Binding message. Of several attributes of one type, the first one counts (RFC 8489 §14). */
 export interface BindingMessage {
   readonly kind: MessageClass
   readonly id: Uint8Array
-  /** XOR-MAPPED-ADDRESS; MAPPED-ADDRESS where the server only has that. */
+  /** XOR-MAPPED-ADDRESS; MAPPED-ADDRESS if the server sends only that. */
   readonly mapped?: StunAddress
+  /** OTHER-ADDRESS, or CHANGED-ADDRESS of older servers. */
   readonly other?: StunAddress
+  /** RESPONSE-ORIGIN, or SOURCE-ADDRESS of older servers. */
   readonly origin?: StunAddress
-  /** 300…699. */
+  /** ERROR-CODE, from 300 to 699. */
   readonly errorCode?: number
-  /** Of UNKNOWN-ATTRIBUTES: what the server did not understand. */
+  /** UNKNOWN-ATTRIBUTES: the types that the server did not understand. */
   readonly notUnderstood?: readonly number[]
-  /** Types in the message that must be understood and are not. */
+  /** The comprehension-required types in the message that this decoder does not know. */
   readonly unknown: readonly number[]
-  /** What the server says that it is, shortened to printable ASCII. */
+  /** SOFTWARE, shortened to printable ASCII. */
   readonly software?: string
 }
 
-/** RFC 8489 §6.1: a Binding request with FINGERPRINT, which tells it from everything else on the same socket. */
+/** Encodes a Binding request (RFC 8489 §6.1) with FINGERPRINT, which distinguishes it from other traffic on the same
+ * socket. */
 export function encodeBindingRequest({ id, change, responsePort }: BindingRequest): Uint8Array {
   const attributes: (readonly [number, Uint8Array])[] = []
   if (change !== undefined) {
     const flags = (change.ip ? changeFlags.ip : 0) | (change.port ? changeFlags.port : 0)
     attributes.push([types.changeRequest, Uint8Array.of(0, 0, 0, flags)])
   }
-  // RFC 5780 §7.5: the port, and two bytes that mean nothing.
+  // RFC 5780 §7.5: the port and two reserved bytes.
   if (responsePort !== undefined)
     attributes.push([types.responsePort, Uint8Array.of(responsePort >> 8, responsePort & 0xff, 0, 0)])
   return encodeMessage('request', id, attributes)
@@ -113,13 +118,13 @@ function encodeMessage(kind: MessageClass, id: Uint8Array, attributes: readonly 
   return bytes
 }
 
-/** RFC 8489 §14: values end on a multiple of four bytes. */
+/** Returns the length of a value with padding to a multiple of four bytes (RFC 8489 §14). */
 const padded = (length: number): number => (length + 3) & ~3
 
 /**
- * Whether a datagram looks like STUN and not like the program's own (RFC 8489 §5 and §7.3): two zero bits, the magic
- * cookie, and the length that it has. Answers to an observer come to every listener of a socket that was lent: a program
- * can pass over them with this.
+ * Returns whether a datagram looks like STUN (RFC 8489 §5 and §7.3): it begins with two zero bits, and has the magic
+ * cookie and the right length. Every listener of a shared socket gets the answers to an observer; a program can ignore
+ * them with this function.
  */
 export function isStunMessage(bytes: Uint8Array): boolean {
   if (bytes.length < headerLength) return false
@@ -133,11 +138,11 @@ export function isStunMessage(bytes: Uint8Array): boolean {
   )
 }
 
-/** Reads a Binding message. Undefined for what is no STUN or of another method. Throws `MALFORMED_REPLY` or
+/** Decodes a Binding message. Returns undefined if it is not STUN, or of another method. Throws `MALFORMED_REPLY` or
  * `REPLY_TOO_LARGE`. */
 export function decodeBinding(bytes: Uint8Array): BindingMessage | undefined {
   if (!isStunMessage(bytes)) return undefined
-  if (bytes.length > longestMessage) throw natError('REPLY_TOO_LARGE', `a STUN message of ${bytes.length} bytes`)
+  if (bytes.length > maxMessageBytes) throw natError('REPLY_TOO_LARGE', `a STUN message of ${bytes.length} bytes`)
   const view = viewOf(bytes)
   const kind = classOf(view.getUint16(0))
   if (kind === undefined) return undefined
@@ -175,13 +180,13 @@ function classOf(type: number): MessageClass | undefined {
   return undefined
 }
 
-/** The first value of each type, up to where a checksum ends what counts. */
+/** Returns the first value of each type, up to MESSAGE-INTEGRITY, after which attributes do not count. */
 function attributesOf(bytes: Uint8Array, view: DataView): ReadonlyMap<number, Uint8Array> {
   const values = new Map<number, Uint8Array>()
   let count = 0
   let isSealed = false
   for (let at = headerLength; at < bytes.length; ) {
-    if (++count > mostAttributes) throw malformed('too many attributes')
+    if (++count > maxAttributes) throw malformed('too many attributes')
     if (at + 4 > bytes.length) throw malformed('an attribute without its length')
     const type = view.getUint16(at)
     const length = view.getUint16(at + 2)
@@ -189,18 +194,18 @@ function attributesOf(bytes: Uint8Array, view: DataView): ReadonlyMap<number, Ui
     if (end > bytes.length) throw malformed('an attribute that is longer than the message')
     const value = bytes.subarray(at + 4, at + 4 + length)
     if (type === types.fingerprint) {
-      // RFC 8489 §14.7: the last attribute, over all that is before it.
+      // RFC 8489 §14.7: FINGERPRINT is the last attribute, and covers everything before it.
       if (length !== 4 || end !== bytes.length) throw malformed('a fingerprint in a wrong place')
       if (view.getUint32(at + 4) !== fingerprintOf(bytes.subarray(0, at))) throw malformed('a wrong fingerprint')
     } else if (!isSealed && !values.has(type)) values.set(type, value)
-    // RFC 8489 §14.5: anybody can add to what follows.
+    // RFC 8489 §14.5: attributes after this one are not protected, and are ignored.
     if (type === types.messageIntegrity || type === types.messageIntegritySha256) isSealed = true
     at = end
   }
   return values
 }
 
-/** RFC 8489 §14.8: the hundreds in three bits, the rest in a byte. */
+/** Decodes ERROR-CODE (RFC 8489 §14.8): the hundreds in three bits, the rest in a byte. */
 function decodeErrorCode(value: Uint8Array): number {
   const [, , hundreds = 0, rest = 0] = value
   const code = (hundreds & 7) * 100 + rest
@@ -213,7 +218,7 @@ function decodeTypes(value: Uint8Array): readonly number[] {
   return Array.from({ length: value.length >> 1 }, (_, index) => view.getUint16(index * 2))
 }
 
-/** RFC 8489 §14.14 allows 763 bytes of any text; it goes into logs. */
+/** Makes SOFTWARE safe for logs: RFC 8489 §14.14 allows 763 bytes of any text. */
 const printable = (value: Uint8Array): string =>
   String.fromCharCode(...value.subarray(0, 64)).replaceAll(/[^\x20-\x7e]/g, '?')
 

@@ -6,15 +6,16 @@ import type { BehaviourOptions } from './behaviour.js'
 import { encodeBindingRequest } from './codec.js'
 import { waitsFor } from './schedule.js'
 
-/** A datagram takes no longer than to the router and back; one of three may be lost. */
+/** The waits after each datagram, in ms. A datagram only goes to the router and back, and two of three may get lost. */
 const waitsMs: readonly number[] = [250, 250, 500]
 
-/** Made once: an abort without a reason makes a new error with its stack. */
+/** Created once: an abort without a reason creates a new error with a stack trace. */
 const tried = new Error('it was tried')
 
 /**
- * Whether a NAT turns back what is sent to its own external address (RFC 4787 §6, RFC 5780 §4.5): a second socket sends to
- * the external address of the first. Undefined where there is no second socket, or the server does not see it.
+ * Tests whether a NAT returns datagrams that are sent to its own external address (RFC 4787 §6, RFC 5780 §4.5): a
+ * second socket sends to the external address of the first. Resolves to undefined if the second socket cannot be
+ * opened, or if the server does not answer it. Rejects with the signal's reason.
  */
 export async function tryHairpin(
   options: BehaviourOptions & { readonly mapped: StunAddress },
@@ -35,7 +36,7 @@ export async function tryHairpin(
     }, over)
     const sendings = async (): Promise<'fails'> => {
       for (const waitMs of waitsMs) {
-        // Some let in only those whom something was sent to.
+        // Some NATs let in only datagrams of addresses to which something was sent.
         send(tap, encodeBindingRequest({ id: newId() }), asked.mapped)
         second.send(encodeBindingRequest({ id }), mapped)
         await clock.sleep(waitMs, over)

@@ -1,6 +1,6 @@
 /**
- * STUN (RFC 8489) as a strategy: which external address a server sees, and how the NAT before a socket behaves (RFC 5780).
- * Its functions can be used alone: over a UDP socket that somebody lends, and over TCP.
+ * A strategy for STUN (RFC 8489): which external address a server sees, and how the NAT in front of a socket behaves
+ * (RFC 5780). The functions can also be used alone, over a shared UDP socket and over TCP.
  *
  * @packageDocumentation
  */

@@ -4,38 +4,42 @@ import type { StunAddress } from './address-codec.js'
 import { answers, askServer, isSame, newId, readAnswer } from './ask.js'
 import { encodeBindingRequest } from './codec.js'
 
+/** The options of {@link discoverLifetime}. */
 export interface LifetimeOptions {
   readonly clock: Clock
-  /** A server that knows RESPONSE-PORT (RFC 5780 §7.5). */
+  /** A server that supports RESPONSE-PORT (RFC 5780 §7.5). */
   readonly server: StunAddress
-  /** Our own address. */
+  /** The local address to send from. */
   readonly address: Endpoint['address']
+  /** The family of `address`. */
   readonly family: Endpoint['family']
-  /** Nothing longer is tried, in ms.
+  /** The maximum lifetime to test, in ms.
    * @default 300_000 */
   readonly mostMs?: number
-  /** How exactly it is found out, in ms.
+  /** The precision of the result, in ms.
    * @default 10_000 */
   readonly precisionMs?: number
-  /** @default real sockets */
+  /** Opens UDP sockets.
+   * @default real sockets */
   readonly openUdp?: OpenUdp
 }
 
-/** How long the NAT remembers a mapping that is not used. */
+/** How long the NAT keeps an unused mapping. */
 export interface MappingLifetime {
+  /** The longest time after which the mapping still existed, in ms. */
   readonly atLeastMs: number
-  /** `Infinity` where it outlasted everything that was tried. */
+  /** The shortest time after which it was gone, in ms; `Infinity` if it outlasted the longest test. */
   readonly lessThanMs: number
 }
 
-/** Longer than an answer takes; each question is sent three times. */
+/** The waits after each of three transmissions, in ms: longer than an answer takes. */
 const waitsMs: readonly number[] = [500, 1000, 1500]
 
 /**
- * Finds out how long a UDP mapping lives without being used (RFC 5780 §4.6). For whoever asks: it takes the sum of the
- * times that are tried, some minutes. Nothing in this project does it unasked.
+ * Finds out how long a UDP mapping lasts without traffic (RFC 5780 §4.6). Takes the sum of all tested times, which is
+ * some minutes. No other function of this project calls it.
  *
- * Rejects with `UNSUPPORTED` where the server does not answer to another port, or as {@link askServer} does.
+ * Rejects with `UNSUPPORTED` if the server does not answer to another port, or like {@link askServer}.
  */
 export async function discoverLifetime(options: LifetimeOptions, call: CallOptions): Promise<MappingLifetime> {
   const { mostMs = 300_000, precisionMs = 10_000, server } = options
@@ -52,7 +56,8 @@ export async function discoverLifetime(options: LifetimeOptions, call: CallOptio
   return { atLeastMs, lessThanMs }
 }
 
-/** Whether a fresh mapping lives after so long: a second socket has the server answer to the first one's port. */
+/** Resolves to whether a fresh mapping still exists after `ms`: a second socket asks the server to answer to the first
+ * one's port. */
 async function outlasts(options: LifetimeOptions, ms: number, call: CallOptions): Promise<boolean> {
   const { clock, server, openUdp, family, address } = options
   const taps: OwnTap[] = []
@@ -89,7 +94,7 @@ async function arrives(
   second.receive((bytes, from) => {
     if (!isSame(from, server) || !answers(bytes, id)) return
     try {
-      // An answer here is one that ignored the port; an error says that it does not know it.
+      // A success here means that the server ignored the port; an error means that it does not support it.
       if (readAnswer(bytes) !== undefined) outcome.resolve(false)
     } catch (error) {
       outcome.reject(error)

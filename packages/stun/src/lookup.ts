@@ -4,14 +4,15 @@ import { orAborted } from '@postern/net'
 import type { ServerName } from './server-name.js'
 import type { StunAddress } from './address-codec.js'
 
-/** Finds the IP addresses of a name. */
+/** Resolves to the IP addresses of a name. */
 export type Lookup = (host: string) => Promise<readonly string[]>
 
-/** {@link Lookup} as this machine does it: the file of hosts and the DNS. */
+/** {@link Lookup} with the resolver of this machine: the hosts file and the DNS. */
 export const systemNames: Lookup = async (host) =>
   (await systemLookup(host, { all: true, order: 'verbatim' })).map(({ address }) => address)
 
-/** Says why a name leads nowhere, and what to do about it. `ENOTFOUND` is the DNS's answer, all others are about the DNS. */
+/** Returns why a name does not resolve, and what to do about it. Only `ENOTFOUND` and `ENODATA` are answers of the
+ * DNS. */
 function whyNotResolved(host: string, error: unknown): string {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
   if (code === 'ENOTFOUND' || code === 'ENODATA') return `the DNS does not know the name ${host} (${code}): ${byName}`
@@ -23,14 +24,14 @@ function whyNotResolved(host: string, error: unknown): string {
 const byName = 'check its spelling, or the DNS server of this machine'
 const byAddress = 'check the network connection, or name the server by its IP address'
 
-/** What is said of a look-up that goes on for longer than `ms`. */
+/** Returns the error for a look-up that takes longer than `ms`. */
 export const slowLookup = (host: string, ms: number): NatError =>
   natError(
     'NAME_NOT_RESOLVED',
-    `the name ${host} is not looked up after ${ms / 1000} s, because no DNS server answers this machine: ${byAddress}`
+    `the name ${host} is not resolved after ${ms / 1000} s, because no DNS server answers this machine: ${byAddress}`
   )
 
-/** The first address of each family that a server has. Rejects with `NAME_NOT_RESOLVED`. */
+/** Resolves to the first address of a server in each family. Rejects with `NAME_NOT_RESOLVED`. */
 export async function addressesOf(
   { host, port }: ServerName,
   lookup: Lookup,
@@ -46,6 +47,6 @@ export async function addressesOf(
     throw natError('NAME_NOT_RESOLVED', whyNotResolved(host, cause), { cause })
   }
   const each = ([4, 6] as const).flatMap((family) => found.find((address) => familyOf(address) === family) ?? [])
-  if (each.length === 0) throw natError('NAME_NOT_RESOLVED', `the name ${host} leads to no IP address: ${byName}`)
+  if (each.length === 0) throw natError('NAME_NOT_RESOLVED', `the name ${host} has no IP address: ${byName}`)
   return each.map((address) => ({ address, port }))
 }

@@ -14,14 +14,15 @@ import { discoverBehaviour } from './behaviour.js'
 import type { Settings } from './options.js'
 import { waitsFor } from './schedule.js'
 
-/** RFC 4787 §4.3 (REQ-5): after so long no NAT need remember that something was sent to an address. */
+/** The pause between two filtering tests of a socket, in ms: after this time the NAT may have forgotten that something
+ * was sent to the other address (RFC 4787 §4.3, REQ-5). */
 const forgottenMs = 5 * 60_000
 
-/** The observer of one server at one address: glue between the contract and the client. */
+/** Creates the observer of one server address: connects the contract with the client. */
 export function createObserver({ clock }: Host, server: StunAddress, settings: Settings): Observer {
   const { behaviour, requests, openUdp } = settings
   const address = canonicalAddress(server.address) ?? server.address
-  /** When a socket was last used to look at the behaviour: the server's other address was sent something then. */
+  /** When the behaviour was last tested with a socket, which sent to the server's other address then. */
   const lookedAtMs = new WeakMap<DatagramTap, number>()
 
   return {
@@ -33,7 +34,7 @@ export function createObserver({ clock }: Host, server: StunAddress, settings: S
     async observe(tap, call) {
       call.signal.throwIfAborted()
       if (tap.endpoint.family !== familyOf(address))
-        throw natError('UNSUPPORTED', `the STUN server ${address} is not of the family of this socket`)
+        throw natError('UNSUPPORTED', `the STUN server ${address} is of another family than this socket`)
       if (!behaviour) {
         const { mapped } = await askServer({ clock, tap, server, waitsMs: waitsFor(requests) }, call)
         return { address: formatMultiaddr(mapped.address, 'udp', mapped.port) }

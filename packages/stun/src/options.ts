@@ -3,25 +3,27 @@ import { type OpenUdp, openUdp } from '@postern/net'
 import { type Lookup, systemNames } from './lookup.js'
 import { parseServer, type ServerName } from './server-name.js'
 
+/** The options of {@link stun}. */
 export interface StunOptions {
-  /** The servers to ask, at most 8: `stun.example.org`, `203.0.113.1:3478`, `stun:[2001:db8::1]:3478`. The port is 3478
-   * where none is named. One that knows RFC 5780 tells how the NAT behaves; two that do not, on distinct networks, show at
-   * least whether both see the same port. */
+  /** The servers to ask, at most 8: `stun.example.org`, `203.0.113.1:3478`, `stun:[2001:db8::1]:3478`. The default port
+   * is 3478. One server that supports RFC 5780 shows how the NAT behaves. Two servers without it, on distinct networks,
+   * only show whether both see the same port. */
   readonly servers: readonly string[]
-  /** Whether to find out more than the address where a server can tell: mapping, filtering and hairpin (RFC 5780).
+  /** Whether to test mapping, filtering and hairpin (RFC 5780) with servers that support it.
    * @default true */
   readonly behaviour?: boolean
-  /** How often a question is sent before a server counts as silent: 4 take 7.5 s, 7 the 39.5 s of RFC 8489 §6.2.1.
+  /** How often a request is sent before a server counts as silent: 4 take 7.5 s, 7 take the 39.5 s of RFC 8489 §6.2.1.
    * @default 4 */
   readonly requests?: number
-  /** How the names of servers are looked up.
-   * @default as this machine does it */
+  /** Looks up the names of servers.
+   * @default the resolver of this machine */
   readonly lookup?: Lookup
-  /** How a second UDP socket is opened, for the hairpin.
+  /** Opens the second UDP socket for the hairpin test.
    * @default real sockets */
   readonly openUdp?: OpenUdp
 }
 
+/** The options with their defaults. */
 export interface Settings {
   readonly servers: readonly ServerName[]
   readonly behaviour: boolean
@@ -30,11 +32,12 @@ export interface Settings {
   readonly openUdp: OpenUdp
 }
 
-const mostServers = 8
-/** RFC 8489 §6.2.1: Rc. */
-const mostRequests = 7
+/** The maximum number of servers. */
+const maxServers = 8
+/** The maximum number of transmissions of a request (Rc of RFC 8489 §6.2.1). */
+const maxRequests = 7
 
-/** Reads the options once. Throws a TypeError for one that cannot be right. */
+/** Reads the options. Throws a TypeError for an invalid one. */
 export function readOptions(options: StunOptions): Settings {
   checkOptions('stun()', options, {
     servers: 'any',
@@ -44,12 +47,12 @@ export function readOptions(options: StunOptions): Settings {
     openUdp: 'function'
   })
   const { servers, behaviour = true, requests = 4, lookup = systemNames, openUdp: open = openUdp } = options
-  if (!Array.isArray(servers) || servers.length === 0 || servers.length > mostServers)
-    throw new TypeError(`servers is not an array of 1 to ${mostServers} STUN servers`)
+  if (!Array.isArray(servers) || servers.length === 0 || servers.length > maxServers)
+    throw new TypeError(`servers is not an array of 1 to ${maxServers} STUN servers`)
   const other: unknown = servers.find((server) => typeof server !== 'string')
   if (other !== undefined)
-    throw new TypeError(`a STUN server is named by text such as stun.example.org:3478, and not by ${typeof other}`)
-  if (!Number.isInteger(requests) || requests < 1 || requests > mostRequests)
-    throw new TypeError(`requests is not in 1…${mostRequests}: ${requests}`)
+    throw new TypeError(`a STUN server is a text such as stun.example.org:3478, not ${typeof other}`)
+  if (!Number.isInteger(requests) || requests < 1 || requests > maxRequests)
+    throw new TypeError(`requests is not in 1…${maxRequests}: ${requests}`)
   return { servers: servers.map(parseServer), behaviour, requests, lookup, openUdp: open }
 }

@@ -1,21 +1,22 @@
-/** RFC 8489 §6.2.1: the first wait, in ms. */
+/** RTO: the first wait, in ms (RFC 8489 §6.2.1). */
 export const defaultRtoMs = 500
-/** RFC 8489 §6.2.1: Rc, how often a request is sent. */
+/** Rc: how often a request is sent (RFC 8489 §6.2.1). */
 export const defaultRequests = 7
-/** RFC 8489 §6.2.1: Rm, how many RTO there are after the last sending. */
+/** Rm: the wait after the last transmission, in RTOs (RFC 8489 §6.2.1). */
 const lastWaits = 16
 
-/** RFC 8489 §6.2.1: the waits after each sending, in ms. With 500 ms and 7 sendings: at 0, 500, 1500, 3500, 7500, 15,500
- * and 31,500, and given up at 39,500. */
+/** Returns the waits after each transmission, in ms (RFC 8489 §6.2.1). The defaults send at 0, 500, 1500, 3500, 7500,
+ * 15,500 and 31,500 ms, and give up at 39,500 ms. */
 export function waitsFor(requests: number = defaultRequests, rtoMs: number = defaultRtoMs): readonly number[] {
   return Array.from({ length: requests }, (_, sending) =>
-    // Fewer sendings are for those who are not that patient: what comes after the last one shrinks with it.
+    // With fewer transmissions the last wait is shorter too.
     sending < requests - 1 ? rtoMs * 2 ** sending : rtoMs * Math.min(lastWaits, 2 ** sending)
   )
 }
 
-/** Where silence is an answer: three sendings, so that a lost one does not decide, and 3 s in all. */
+/** The waits of a test that expects silence, in ms: three transmissions, so that one lost datagram does not decide, and
+ * 3 s in total. */
 export const silenceWaitsMs: readonly number[] = [500, 1000, 1500]
 
-/** RFC 8445 §14.2: Ta, the least time between the beginnings of two transactions, in ms. */
+/** Ta: the minimum time between the starts of two transactions, in ms (RFC 8445 §14.2). */
 export const pacingMs = 50

@@ -1,18 +1,18 @@
 import { familyOf } from '@postern/interface'
 
-/** RFC 8489 §18.6 (UDP and TCP). */
+/** The port of STUN over UDP and TCP (RFC 8489 §18.6). */
 export const defaultPort = 3478
 
-/** A server as its user named it. */
+/** A server, as the user named it. */
 export interface ServerName {
-  /** An IP address, or a name for the DNS. */
+  /** An IP address or a DNS name. */
   readonly host: string
   readonly port: number
 }
 
 /**
- * Reads `stun.example.org`, `stun.example.org:3478`, `[2001:db8::1]:3478`, and each of them after `stun:` (RFC 7064).
- * There is no TLS here, so `stuns:` is none. Throws a TypeError that quotes the text.
+ * Parses `stun.example.org`, `stun.example.org:3478` or `[2001:db8::1]:3478`, each optionally after `stun:` (RFC 7064).
+ * TLS is not supported, so `stuns:` is rejected. Throws a TypeError that quotes the text.
  */
 export function parseServer(text: string): ServerName {
   const bare = text.replace(/^stun:/i, '')
@@ -22,11 +22,14 @@ export function parseServer(text: string): ServerName {
   const host = bracketed ?? plain
   const port = digits === undefined ? defaultPort : Number(digits)
   if (host === undefined || port < 1 || port > 65_535 || !isHost(host, bracketed !== undefined))
-    throw new TypeError(`"${text}" is no STUN server: give it as stun.example.org, <ip>:<port> or stun:<host>:<port>`)
+    throw new TypeError(
+      `"${text}" is not a STUN server: give it as stun.example.org, <ip>:<port> or stun:<host>:<port>`
+    )
   return { host, port }
 }
 
-/** RFC 1123 §2.1 for names. One that ends like an IPv4 address is none, or a mistyped address would be looked up. */
+/** Returns whether a text is a host name (RFC 1123 §2.1) or an IP address. Rejects a name that ends like an IPv4
+ * address, so that a mistyped address is not looked up. */
 function isHost(host: string, isBracketed: boolean): boolean {
   if (isBracketed) return familyOf(host) === 6
   if (familyOf(host) === 4) return true

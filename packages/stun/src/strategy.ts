@@ -12,17 +12,18 @@ import { createObserver } from './observer.js'
 import { readOptions, type StunOptions } from './options.js'
 import type { ServerName } from './server-name.js'
 
-/** The wait before a name that led nowhere is looked up again, in ms; doubles with every failure. */
-const backOffMs = { first: 5000, most: 300_000 } as const
+/** The wait before a name is looked up again after a failure, in ms; it doubles with every failure. */
+const backOffMs = { first: 5000, max: 300_000 } as const
 
-/** DNS servers answer within this time, in ms. The look-up goes on: resolvers try several servers, for up to 30 s. */
+/** The time after which a slow look-up is reported, in ms. It continues: resolvers try several servers, for up to 30
+ * s. */
 const lookupMs = 4000
 
 /**
- * STUN (RFC 8489): observers that tell which external address a server sees, and how the NAT behaves where the server can
- * show it (RFC 5780). What they see is a hint, and never that anything can be reached.
+ * Creates a strategy for STUN (RFC 8489). Its observers report which external address a server sees, and how the NAT
+ * behaves if the server supports RFC 5780. An observation is a hint, and never proves reachability.
  *
- * Throws a TypeError for a bad option; does nothing else until `discover` is called, which looks up names and asks nobody.
+ * Throws a TypeError for an invalid option. Does nothing until `discover` is called, which only looks up names.
  */
 export function stun(options: StunOptions): Strategy {
   const settings = readOptions(options)
@@ -31,14 +32,14 @@ export function stun(options: StunOptions): Strategy {
   return (host: Host) => {
     const { clock, random, log } = host
 
-    /** Waits for a look-up, and says so once it takes long. */
+    /** Awaits a look-up, and calls `tell` if it takes long. */
     async function whileTold<T>(tell: () => void, work: Promise<T>): Promise<T> {
       const over = new AbortController()
       clock.sleep(lookupMs, over).then(tell, () => undefined)
       return await work.finally(() => over.abort())
     }
 
-    /** Looks up a name until it leads somewhere. */
+    /** Looks up a name until it resolves, and reports its observers. */
     async function follow(server: ServerName, found: (finding: Finding) => void, call: CallOptions): Promise<void> {
       const absent = (reason: NatError): void => found({ kind: 'notice', what: 'absent', gateway: null, reason })
       for (let failures = 1; !call.signal.aborted; failures += 1) {
@@ -56,7 +57,7 @@ export function stun(options: StunOptions): Strategy {
           absent(error)
           log.debug(`stun: ${error.message}`)
         }
-        const waitMs = Math.min(backOffMs.first * 2 ** (failures - 1), backOffMs.most)
+        const waitMs = Math.min(backOffMs.first * 2 ** (failures - 1), backOffMs.max)
         await clock.sleep(waitMs * (0.8 + 0.4 * random()), call).catch(() => undefined)
       }
     }

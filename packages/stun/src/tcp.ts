@@ -11,49 +11,53 @@ import {
 import { within } from '@postern/net'
 import type { StunAddress } from './address-codec.js'
 import { type Answer, answers, newId, readAnswer } from './ask.js'
-import { encodeBindingRequest, headerLength, longestMessage } from './codec.js'
+import { encodeBindingRequest, headerLength, maxMessageBytes } from './codec.js'
 import { checkMapped } from './plausible.js'
 
-/** Opens a TCP connection from a local address and port. Resolves once it is there, rejects with what the system says, and
- * is cut by the signal. */
+/** Opens a TCP connection from a local address and port. Resolves when it is established. Rejects with the error of the
+ * system, or with the signal's reason. */
 export type ConnectTcp = (
   to: StunAddress,
   from: Partial<StunAddress>,
   call: CallOptions
 ) => Promise<Pick<Socket, 'on' | 'write' | 'destroy' | 'localAddress' | 'localPort'>>
 
+/** The options of {@link observeTcp}. */
 export interface ObserveTcpOptions {
   readonly server: StunAddress
-  /** The local port to ask from. The socket shares it with others that allow that (`SO_REUSEADDR`, which Node sets on
-   * Unix): the next connection from it gets the same external port where the NAT maps independently of the endpoint.
+  /** The local port to connect from. Sockets that allow it can share the port (`SO_REUSEADDR`, which Node.js sets on
+   * Unix). The next connection from it gets the same external port if the mapping of the NAT is endpoint-independent.
    * @default a random one */
   readonly localPort?: number
-  /** @default the one that the route has */
+  /** The local address to connect from.
+   * @default the address of the route */
   readonly localAddress?: string
-  /** How long it may take in all, in ms.
-   * @default 39_500, as RFC 8489 §6.2.2 has it */
+  /** The time limit for the connection and the answer, in ms.
+   * @default 39_500 (RFC 8489 §6.2.2) */
   readonly timeoutMs?: number
-  /** @default the machine's */
+  /** The clock for the time limit.
+   * @default the system clock */
   readonly clock?: Clock
-  /** How the connection is opened.
+  /** Opens the connection.
    * @default a real socket */
   readonly connect?: ConnectTcp
 }
 
-/** What a server saw of a TCP connection. */
+/** The answer of a server over TCP, with the open connection. */
 export interface TcpObservation extends Answer {
-  /** The end of the connection on this side. */
+  /** The local end of the connection. */
   readonly local: StunAddress
-  /** Closes the connection, which until then keeps the mapping in the NAT alive. Twice is once. */
+  /** Closes the connection, which keeps the mapping in the NAT until then. Idempotent. */
   close(): void
 }
 
 /**
- * Asks a STUN server over TCP which address it sees (RFC 8489 §6.2.2): what a TCP port is mapped to, for whoever wants to
- * punch a hole from that port. The connection stays until it is closed, and is closed at once where this rejects.
+ * Asks a STUN server over TCP which address it sees (RFC 8489 §6.2.2). This shows to which external port a TCP port is
+ * mapped, before a hole is punched from it. The connection stays open until `close` is called; it is closed if this
+ * rejects.
  *
- * Rejects with `REFUSED`, `UNREACHABLE` or `PORT_TAKEN` where there is no connection, with `NO_REPLY`, `MALFORMED_REPLY`,
- * `REPLY_TOO_LARGE`, `OBSERVER_REFUSED`, `UNSUPPORTED` or `UNTRUSTED_REPLY` as over UDP, or with the signal's reason.
+ * Rejects with `REFUSED`, `UNREACHABLE` or `PORT_TAKEN` if there is no connection; with `NO_REPLY`, `MALFORMED_REPLY`,
+ * `REPLY_TOO_LARGE`, `OBSERVER_REFUSED`, `UNSUPPORTED` or `UNTRUSTED_REPLY` as over UDP; or with the signal's reason.
  */
 export async function observeTcp(options: ObserveTcpOptions, call: CallOptions): Promise<TcpObservation> {
   const { server, timeoutMs = 39_500, clock = systemClock } = options
@@ -94,18 +98,18 @@ async function exchange(options: ObserveTcpOptions, call: CallOptions): Promise<
   }
 }
 
-/** The first message of the stream: its header says how long it is (RFC 8489 §5). */
+/** Reads the first message of the stream; its header contains the length (RFC 8489 §5). */
 function readMessage(socket: Awaited<ReturnType<ConnectTcp>>, { signal }: CallOptions): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     let bytes = new Uint8Array(0)
     socket.on('data', (chunk: Uint8Array) => {
-      const grown = new Uint8Array(Math.min(bytes.length + chunk.length, longestMessage))
+      const grown = new Uint8Array(Math.min(bytes.length + chunk.length, maxMessageBytes))
       grown.set(bytes)
       grown.set(chunk.subarray(0, grown.length - bytes.length), bytes.length)
       bytes = grown
       if (bytes.length < 4) return
       const length = headerLength + new DataView(bytes.buffer).getUint16(2)
-      if (length > longestMessage) return reject(natError('REPLY_TOO_LARGE', `a STUN message of ${length} bytes`))
+      if (length > maxMessageBytes) return reject(natError('REPLY_TOO_LARGE', `a STUN message of ${length} bytes`))
       if (bytes.length >= length) resolve(bytes.subarray(0, length))
     })
     socket.on('error', (cause: Error) =>

@@ -15,8 +15,8 @@ const ask = (
   return { server, answer: askServer({ clock, tap: nat.lend(6000).tap, server: alpha }, call()) }
 }
 
-describe('a question', () => {
-  it('is one datagram, and its answer is what the server sees', async () => {
+describe('askServer', () => {
+  it('askServer sends one datagram and resolves to the address that the server sees', async () => {
     const here = scene()
     const { server, answer } = ask(here, {})
     expect(await outcome(here.clock, answer)).toEqual({
@@ -27,7 +27,7 @@ describe('a question', () => {
     expect(here.clock.pending).toBe(0)
   })
 
-  it('is sent seven times, at the times of RFC 8489, and given up after 39.5 s', async () => {
+  it('askServer sends seven times on the schedule of RFC 8489 and gives up after 39.5 s', async () => {
     const here = scene()
     const at: number[] = []
     here.nat.at(alpha, () => at.push(here.clock.monotonicMs() - 10))
@@ -37,14 +37,14 @@ describe('a question', () => {
     expect(here.clock.pending).toBe(0)
   })
 
-  it('is answered although the first three sendings are lost', async () => {
+  it('askServer resolves although the first three transmissions are lost', async () => {
     const here = scene()
     const { server, answer } = ask(here, { deafFor: 3 })
     expect(await outcome(here.clock, answer)).toMatchObject({ tookMs: 3520 })
     expect(server.requests()).toBe(4)
   })
 
-  it('ends with the reason of the signal, and leaves no timer', async () => {
+  it("askServer rejects with the signal's reason and leaves no timer", async () => {
     const { clock, nat } = scene()
     const cut = new AbortController()
     const answer = askServer({ clock, tap: nat.lend(6000).tap, server: alpha }, cut)
@@ -57,7 +57,7 @@ describe('a question', () => {
     expect([nat.sent.length, clock.pending]).toEqual([2, 0])
   })
 
-  it('leaves to the program what is for the program', async () => {
+  it('askServer does not take datagrams from the program', async () => {
     const { clock, nat } = scene(open)
     fakeServer(nat, alpha, { deafFor: 1 })
     const { tap, heard } = nat.lend(6000)
@@ -69,7 +69,7 @@ describe('a question', () => {
     expect(heard[0]).toEqual(text)
   })
 
-  it('that the socket cannot send is UNREACHABLE', async () => {
+  it('askServer rejects with UNREACHABLE if the socket cannot send', async () => {
     const { clock, nat } = scene()
     const send = (): never => {
       throw new Error('closed')
@@ -122,7 +122,7 @@ describe('a server', () => {
     ]
   ]
 
-  it.each(lies)('%s is not believed', async (_, plan, code) => {
+  it.each(lies)('askServer rejects the answer of a server %s', async (_, plan, code) => {
     const here = scene(open)
     const { answer } = ask(here, plan)
     const end = await outcome(here.clock, answer)
@@ -131,12 +131,12 @@ describe('a server', () => {
     expect(here.clock.pending).toBe(0)
   })
 
-  it('that is drowned out by forgeries is heard in the end', async () => {
+  it('askServer accepts the answer of the server among forged ones', async () => {
     const here = scene(open)
     here.nat.at(alpha, (request, from, reply) => {
       for (let forged = 0; forged < 100; forged += 1) {
         reply(success(request, { address: '66.6.6.6', port: 6 }), bravo)
-        // Never the right one: one of 256 would be.
+        // Never the right one, which one of 256 would be.
         reply(success(request.with(9, (request[9] ?? 0) ^ (1 + forged)), { address: '66.6.6.6', port: 6 }), alpha)
         reply(message(0x101, request.subarray(8, 20), [[0x20, Uint8Array.of(forged)]]), alpha)
       }
@@ -147,7 +147,7 @@ describe('a server', () => {
     expect(end.value?.mapped.address).toBe(externalAddress)
   })
 
-  it('whatever bytes it answers with: a value or a NatError, and no timer is left', async () => {
+  it('askServer resolves or rejects with a NatError for any bytes and leaves no timer', async () => {
     const body = fc.oneof(
       fc.uint8Array({ maxLength: 80 }),
       fc

@@ -21,31 +21,34 @@ async function look(plan: NatPlan, server: ServerPlan = { other: alphaOther }, o
   return { ...end, nat, fake }
 }
 
-describe('a server with two addresses shows', () => {
-  it.each(plans)('mapping $mapping and filtering $filtering', async ({ mapping, filtering }) => {
-    const { value, fake } = await look({ mapping, filtering })
-    const hairpin = mapping === 'endpoint-independent' ? { hairpin: 'fails' } : {}
-    expect(value).toEqual({ mapped, other: alphaOther, mapping, filtering, ...hairpin })
-    expect(fake.violations).toEqual([])
-  })
+describe('discoverBehaviour with a server with two addresses', () => {
+  it.each(plans)(
+    'discoverBehaviour finds mapping $mapping and filtering $filtering',
+    async ({ mapping, filtering }) => {
+      const { value, fake } = await look({ mapping, filtering })
+      const hairpin = mapping === 'endpoint-independent' ? { hairpin: 'fails' } : {}
+      expect(value).toEqual({ mapped, other: alphaOther, mapping, filtering, ...hairpin })
+      expect(fake.violations).toEqual([])
+    }
+  )
 
-  it.each(behaviours)('that datagrams to ourselves come back in, with filtering %s', async (filtering) => {
+  it.each(behaviours)('discoverBehaviour finds working hairpinning with filtering %s', async (filtering) => {
     const { value } = await look({ mapping: 'endpoint-independent', filtering, hairpin: true })
     expect(value?.hairpin).toBe('works')
   })
 
-  it('all of it within 5 s', async () => {
+  it('discoverBehaviour ends within 5 s', async () => {
     const { tookMs } = await look(plainNat)
     expect(tookMs).toBeLessThan(5000)
   })
 
-  it('only what it is asked for', async () => {
+  it('discoverBehaviour runs only the requested tests', async () => {
     const { value, nat } = await look(plainNat, { other: alphaOther }, { filtering: false, hairpin: false })
     expect(value).toEqual({ mapped, other: alphaOther, mapping: 'endpoint-independent' })
     expect(nat.sent).toEqual(['21.0.0.1:3478', '21.0.0.2:3478'])
   })
 
-  it('no hairpin where there is no NAT', async () => {
+  it('discoverBehaviour does not test hairpinning without a NAT', async () => {
     const { clock, nat } = scene({ mapping: 'endpoint-independent', filtering: 'endpoint-independent' })
     const lent = nat.lend(6000).tap
     const tap = { ...lent, endpoint: { ...lent.endpoint, address: externalAddress, port: 40_000 } }
@@ -59,7 +62,7 @@ describe('a server with two addresses shows', () => {
 describe('nothing is concluded from a server', () => {
   const elsewhere = (claims: { address: string; port: number }): ServerPlan => ({ claims })
 
-  it('with one address: it tells only what it sees', async () => {
+  it('discoverBehaviour resolves to the address only for a server with one address', async () => {
     expect((await look(plainNat, {})).value).toEqual({ mapped })
   })
 
@@ -70,13 +73,13 @@ describe('nothing is concluded from a server', () => {
     ['on its own port', { address: '21.0.0.2', port: 3478 }],
     ['without a port', { address: '21.0.0.2', port: 0 }],
     ['that is a group', { address: '239.255.255.250', port: 1900 }]
-  ])('that claims a second address %s: nothing is sent there', async (_, claims) => {
+  ])('discoverBehaviour sends nothing to a claimed second address %s', async (_, claims) => {
     const { value, nat } = await look(plainNat, elsewhere(claims))
     expect(value).toEqual({ mapped })
     expect(new Set(nat.sent)).toEqual(new Set(['21.0.0.1:3478']))
   })
 
-  it("that claims somebody else's address: few datagrams go there, and the filtering stays unknown", async () => {
+  it("discoverBehaviour sends few datagrams to another host's address that the server claims, and leaves the filtering unknown", async () => {
     const { value, nat } = await look(plainNat, elsewhere({ address: bravo.address, port: 3479 }), { requests: 4 })
     expect(value).toEqual({ mapped, other: { address: bravo.address, port: 3479 } })
     expect(nat.sent.filter((to) => to.startsWith(bravo.address)).length).toBeLessThanOrEqual(4)
@@ -92,7 +95,7 @@ describe('nothing is concluded from a server', () => {
     }
   )
 
-  it('that stalls: it ends by itself', async () => {
+  it('discoverBehaviour ends with a server that stalls', async () => {
     const { clock, nat } = scene()
     const { tap } = nat.lend(6000)
     const end = await outcome(clock, discoverBehaviour({ clock, tap, server: alpha, requests: 4 }, call()))
@@ -100,7 +103,7 @@ describe('nothing is concluded from a server', () => {
   })
 })
 
-it('a look that is aborted at any moment ends at once and leaves nothing behind', async () => {
+it('discoverBehaviour ends at once and leaves nothing behind if it is aborted at any moment', async () => {
   for (let ms = 0; ms < 5000; ms += 90) {
     const { clock, nat } = scene({ ...plainNat, hairpin: true })
     fakeServer(nat, alpha, { other: alphaOther })
@@ -120,7 +123,7 @@ it('a look that is aborted at any moment ends at once and leaves nothing behind'
   }
 })
 
-describe('the lifetime of a mapping', () => {
+describe('discoverLifetime', () => {
   const find = async (lifetimeMs: number, server: ServerPlan = {}) => {
     const { clock, nat } = scene({ ...plainNat, lifetimeMs })
     fakeServer(nat, alpha, server)
@@ -130,18 +133,21 @@ describe('the lifetime of a mapping', () => {
     return end
   }
 
-  it.each([31_000, 65_000, 130_000])('of %d ms is found out to 10 s', async (lifetimeMs) => {
+  it.each([31_000, 65_000, 130_000])('discoverLifetime finds %d ms with a precision of 10 s', async (lifetimeMs) => {
     const { value } = await find(lifetimeMs)
     expect(value?.atLeastMs).toBeLessThanOrEqual(lifetimeMs)
     expect(value?.lessThanMs).toBeGreaterThanOrEqual(lifetimeMs - 100)
     expect((value?.lessThanMs ?? 0) - (value?.atLeastMs ?? 0)).toBeLessThanOrEqual(10_000)
   })
 
-  it('that outlasts five minutes is only known to', async () => {
+  it('discoverLifetime reports Infinity for a mapping that outlasts five minutes', async () => {
     expect((await find(1e9)).value).toEqual({ atLeastMs: 300_000, lessThanMs: Number.POSITIVE_INFINITY })
   })
 
-  it.each(['error', 'plain'] as const)('is not to be had from a server that cannot (%s)', async (ignoresChange) => {
-    expect(await find(60_000, { ignoresChange })).toMatchObject({ code: 'UNSUPPORTED' })
-  })
+  it.each(['error', 'plain'] as const)(
+    'discoverLifetime rejects with UNSUPPORTED for a server without RESPONSE-PORT (%s)',
+    async (ignoresChange) => {
+      expect(await find(60_000, { ignoresChange })).toMatchObject({ code: 'UNSUPPORTED' })
+    }
+  )
 })

@@ -32,16 +32,16 @@ const sampleIpv6 = bytesOf(`
   80280004 c8fb0b4c`)
 
 describe('the samples of RFC 5769', () => {
-  it('2.1: a request of an ICE agent, with an attribute that must be understood', () => {
+  it('decodeBinding reads sample 2.1: a request of an ICE agent, with an unknown required attribute', () => {
     expect(decodeBinding(sampleRequest)).toEqual({ kind: 'request', id, unknown: [0x24], software: 'STUN test client' })
   })
 
-  it('2.2: an answer with an IPv4 address', () => {
+  it('decodeBinding reads sample 2.2: an answer with an IPv4 address', () => {
     const mapped = { address: '192.0.2.1', port: 32_853 }
     expect(decodeBinding(sampleIpv4)).toEqual({ kind: 'success', id, unknown: [], software: 'test vector', mapped })
   })
 
-  it('2.3: an answer with an IPv6 address', () => {
+  it('decodeBinding reads sample 2.3: an answer with an IPv6 address', () => {
     const mapped = { address: '2001:db8:1234:5678:11:2233:4455:6677', port: 32_853 }
     expect(decodeBinding(sampleIpv6)).toEqual({ kind: 'success', id, unknown: [], software: 'test vector', mapped })
   })
@@ -50,7 +50,7 @@ describe('the samples of RFC 5769', () => {
     ['2.1', sampleRequest],
     ['2.2', sampleIpv4],
     ['2.3', sampleIpv6]
-  ])('%s: with one bit changed the fingerprint does not fit', (_, sample) => {
+  ])('decodeBinding rejects %s with one changed bit by its fingerprint', (_, sample) => {
     for (let at = 20; at < sample.length - 8; at += 1) {
       const spoiled = sample.slice()
       spoiled[at] = (spoiled[at] ?? 0) ^ 1
@@ -68,7 +68,7 @@ describe('an answer of a server from before RFC 5389', () => {
     )
   const attribute = (type: string, value: string): string => `${type}0008${value}`
 
-  it('is understood with all attributes of RFC 3489', () => {
+  it('decodeBinding reads all attributes of RFC 3489', () => {
     const all = ['0001', '0002', '0004', '0005', '000b'].map((type, end) => attribute(type, plain(1000 + end, end)))
     expect(decodeBinding(answer(all.join('')))).toEqual({
       kind: 'success',
@@ -80,14 +80,14 @@ describe('an answer of a server from before RFC 5389', () => {
     })
   })
 
-  it('is understood with XOR-MAPPED-ADDRESS by its number in the drafts', () => {
+  it('decodeBinding reads XOR-MAPPED-ADDRESS by its number in the drafts', () => {
     const mapped = { address: '192.0.2.1', port: 32_853 }
     expect(decodeBinding(answer(attribute('8020', '0001a147e112a643')))).toMatchObject({ unknown: [], mapped })
   })
 })
 
 describe('a request', () => {
-  it('is a header and a fingerprint', () => {
+  it('encodeBindingRequest returns a header and a fingerprint', () => {
     const bytes = encodeBindingRequest({ id })
     expect(Buffer.from(bytes).toString('hex')).toBe(
       `000100082112a442${Buffer.from(id).toString('hex')}80280004fdf6ae02`
@@ -95,7 +95,7 @@ describe('a request', () => {
     expect(decodeBinding(bytes)).toEqual({ kind: 'request', id, unknown: [] })
   })
 
-  it('asks for an answer from elsewhere with the flags of RFC 5780, and for one to another port', () => {
+  it('encodeBindingRequest encodes CHANGE-REQUEST and RESPONSE-PORT of RFC 5780', () => {
     const body = (bytes: Uint8Array): string => Buffer.from(bytes.subarray(20, -8)).toString('hex')
     expect(body(encodeBindingRequest({ id, change: { ip: true, port: true } }))).toBe('0003000400000006')
     expect(body(encodeBindingRequest({ id, change: { ip: false, port: true } }))).toBe('0003000400000002')
@@ -111,21 +111,21 @@ describe('an answer', () => {
   const xored = (address: typeof one): Uint8Array =>
     addressBytes(address, Uint8Array.from([0x21, 0x12, 0xa4, 0x42, ...id]))
 
-  it('of an old server has the address as it is', () => {
+  it('decodeBinding reads MAPPED-ADDRESS of an old server', () => {
     expect(decodeBinding(message(0x101, id, [[1, addressBytes(one)]]))?.mapped).toEqual(one)
   })
 
-  it('counts the first attribute of a type, and the XORed address before the plain one', () => {
+  it('decodeBinding uses the first attribute of a type, and the XORed address before the plain one', () => {
     const plain = [1, addressBytes(two)] as const
     expect(decodeBinding(message(0x101, id, [plain, [0x20, xored(one)], [0x20, xored(two)]]))?.mapped).toEqual(one)
   })
 
-  it('ends where a checksum ends it: anybody can add to what follows', () => {
+  it('decodeBinding ignores unprotected attributes after MESSAGE-INTEGRITY', () => {
     const seal = [8, new Uint8Array(20)] as const
     expect(decodeBinding(message(0x101, id, [seal, [0x20, xored(one)]]))?.mapped).toBeUndefined()
   })
 
-  it('may be an error, with what was not understood', () => {
+  it('decodeBinding reads an error with its unknown attributes', () => {
     const error = message(0x111, id, [
       [9, Uint8Array.of(0, 0, 4, 20)],
       [0x0a, Uint8Array.of(0, 3, 0, 0x27)]
@@ -133,7 +133,7 @@ describe('an answer', () => {
     expect(decodeBinding(error)).toMatchObject({ kind: 'error', errorCode: 420, notUnderstood: [3, 0x27] })
   })
 
-  it('tells its software in printable ASCII, and not at length', () => {
+  it('decodeBinding shortens SOFTWARE to printable ASCII', () => {
     const text = Uint8Array.from({ length: 700 }, (_, at) => at % 256)
     expect(decodeBinding(message(0x101, id, [[0x8022, text]]))?.software).toMatch(/^[\x20-\x7e]{64}$/)
   })
@@ -151,7 +151,7 @@ describe('an answer', () => {
     )
   })
 
-  it('with a thousand attributes, or an absurd size, is refused', () => {
+  it('decodeBinding rejects a thousand attributes and excessive sizes', () => {
     const many = Array.from({ length: 300 }, () => [0x9999, new Uint8Array(0)] as const)
     expect(() => decodeBinding(message(0x101, id, many))).toThrow(expect.objectContaining({ code: 'MALFORMED_REPLY' }))
     expect(() => decodeBinding(message(0x101, id, [[0x9999, new Uint8Array(4000)]]))).toThrow(
@@ -169,11 +169,11 @@ describe('any bytes', () => {
     }
   }
 
-  it('give a value or a NatError', () => {
+  it('decodeBinding returns a value or throws a NatError for any bytes', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), decode), { numRuns: 2000 })
   })
 
-  it('after a good header give a value or a NatError', () => {
+  it('decodeBinding returns a value or throws a NatError for any bytes after a valid header', () => {
     const attribute = fc.tuple(
       fc.oneof(fc.constantFrom(1, 3, 6, 8, 9, 10, 0x20, 0x26, 0x27, 0x8022, 0x8028, 0x802b, 0x802c), fc.nat(65_535)),
       fc.uint8Array({ maxLength: 24 })
@@ -192,7 +192,7 @@ describe('any bytes', () => {
     )
   })
 
-  it('that a program sends itself are not taken for STUN', () => {
+  it('isStunMessage is false for datagrams of other protocols', () => {
     expect(isStunMessage(new TextEncoder().encode('a datagram of the game, longer than a header'))).toBe(false)
     expect(isStunMessage(sampleIpv4)).toBe(true)
     expect(isStunMessage(sampleIpv4.subarray(0, 40))).toBe(false)

@@ -12,7 +12,7 @@ export interface NatPlan {
   readonly lifetimeMs?: number
 }
 
-/** Whatever is at an address outside. Answers by `reply`, from any address that it has. */
+/** A host at an external address. Answers with `reply`, from any of its addresses. */
 export type Outsider = (
   bytes: Uint8Array,
   from: StunAddress,
@@ -26,17 +26,17 @@ interface Mapping {
   usedMs: number
 }
 
-/** A host behind a NAT, and what is outside, on a virtual clock. A datagram takes 10 ms each way. */
+/** A host behind a NAT and the hosts outside, on a virtual clock. A datagram takes 10 ms each way. */
 export interface FakeNat {
   readonly openUdp: OpenUdp
-  /** A socket that a program lends, with what the program itself heard. */
+  /** Opens a socket that the program shares, with the datagrams that the program received. */
   lend(port: number): { readonly tap: DatagramTap; readonly heard: Uint8Array[] }
-  /** Puts somebody at an address and port outside. */
+  /** Puts a host at an external address and port. */
   at(where: StunAddress, outsider: Outsider): void
-  /** Datagrams that left, and where to: `21.0.0.1:3478`. */
+  /** The destinations of the datagrams that were sent, such as `21.0.0.1:3478`. */
   readonly sent: string[]
   readonly openSockets: number
-  /** Nothing leaves any more. */
+  /** Whether the NAT drops everything. */
   silent: boolean
 }
 
@@ -55,7 +55,7 @@ export function fakeNat(clock: VirtualClock, plan: NatPlan): FakeNat {
 
   const later = (then: () => void): void => void clock.sleep(10, { signal: never }).then(then)
 
-  /** What an external port depends on. */
+  /** Returns the part of the destination on which the external port depends. */
   function by(behaviour: Behaviour, { address, port }: StunAddress): string {
     if (behaviour === 'endpoint-independent') return ''
     return behaviour === 'address-dependent' ? address : `${address}:${port}`

@@ -6,36 +6,36 @@ const cookie = [0x21, 0x12, 0xa4, 0x42]
 
 export type Attribute = readonly [type: number, value: Uint8Array]
 
-/** What a server does that it should not, or does not do. */
+/** The faults of a server. */
 export interface ServerPlan {
-  /** Its second address and port; none without it. */
+  /** Its second address and port, if it has one. */
   readonly other?: StunAddress
-  /** What it says of its second address. @default the truth */
+  /** The second address that it claims. @default the real one */
   readonly claims?: StunAddress
-  /** The address that it says it sees. @default the one that it sees */
+  /** Returns the address that it claims to see. @default the real one */
   readonly sees?: (from: StunAddress) => StunAddress
-  /** The bytes that it answers, made from the right ones. */
+  /** Returns the bytes of its answer, from the correct ones. */
   readonly spoil?: (answer: Uint8Array, request: Uint8Array) => Uint8Array
-  /** Where its answers come from. @default where they should */
+  /** Returns the source address of its answers. @default the correct one */
   readonly from?: (right: StunAddress) => StunAddress
-  /** How many requests it leaves unanswered first. @default 0 */
+  /** The number of requests that it ignores at first. @default 0 */
   readonly deafFor?: number
-  /** Answers every request with this error. */
+  /** The error with which it answers every request. */
   readonly error?: number
-  /** Does not know CHANGE-REQUEST and RESPONSE-PORT: 420, or the plain answer. */
+  /** How it answers CHANGE-REQUEST and RESPONSE-PORT without support for them: with error 420, or plainly. */
   readonly ignoresChange?: 'error' | 'plain'
 }
 
 export interface FakeServer {
   readonly address: StunAddress
-  /** How many requests it has seen, on all its addresses. */
+  /** The number of requests that it has received, on all its addresses. */
   readonly requests: () => number
-  /** What it saw that RFC 8489 forbids. */
+  /** The violations of RFC 8489 that it has seen. */
   readonly violations: string[]
   plan: ServerPlan
 }
 
-/** A strict STUN server outside of a NAT, as far as it is not told otherwise. */
+/** Starts a STUN server outside the NAT, which is strict apart from the given faults. */
 export function fakeServer(nat: FakeNat, address: StunAddress, plan: ServerPlan = {}): FakeServer {
   let requests = 0
   const server: FakeServer = { address, requests: () => requests, violations: [], plan }
@@ -71,7 +71,7 @@ const crossed = (one: StunAddress, two: StunAddress): StunAddress[] => [
   two
 ]
 
-/** RFC 5780 §7.2. */
+/** Reads CHANGE-REQUEST (RFC 5780 §7.2). */
 function changed(place: StunAddress, flags: number, one: StunAddress, two: StunAddress): StunAddress {
   const flip = <T>(value: T, first: T, second: T): T => (value === first ? second : first)
   return {
@@ -101,7 +101,7 @@ function wishesOf(request: Uint8Array): { readonly change: number; readonly resp
   return wishes
 }
 
-/** A Binding success response to a request. */
+/** Returns a Binding success response to a request. */
 export function success(request: Uint8Array, seen: StunAddress, other?: StunAddress): Uint8Array {
   const attributes: Attribute[] = [[0x20, addressBytes(seen, request.subarray(4, 20))]]
   if (other !== undefined) attributes.push([0x802c, addressBytes(other)])
@@ -126,7 +126,7 @@ export function message(type: number, id: Uint8Array, attributes: readonly Attri
   return Uint8Array.from([type >> 8, type & 255, body.length >> 8, body.length & 255, ...cookie, ...id, ...body])
 }
 
-/** An IPv4 address and port as an attribute; XORed where a mask is given. */
+/** Returns an IPv4 address and port as an attribute, XORed if there is a mask. */
 export function addressBytes({ address, port }: StunAddress, mask?: Uint8Array): Uint8Array {
   const bytes = address.split('.').map(Number)
   const mix = (byte: number, at: number): number => byte ^ (mask?.[at] ?? 0)

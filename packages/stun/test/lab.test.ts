@@ -14,7 +14,7 @@ describe.skipIf(!support.ok)(`against coturn, behind a NAT of the kernel${skippe
     await Promise.all(open.splice(0).map((lab) => lab.close()))
   })
 
-  /** A topology with STUN servers at alpha and bravo, whose router differs. */
+  /** A topology with STUN servers at alpha and bravo, and the given router. */
   async function enter(name: TopologyName, plan: Partial<RouterPlan> = {}): Promise<Lab> {
     const topology = findTopology(name)
     const router = topology?.hosts['router']
@@ -36,7 +36,7 @@ describe.skipIf(!support.ok)(`against coturn, behind a NAT of the kernel${skippe
     filterings.map((filtering) => ({ nat, filtering }))
   )
 
-  it.each(cells)('$nat with $filtering filtering is told right', async ({ nat, filtering }) => {
+  it.each(cells)('discoverBehaviour is right for $nat with $filtering filtering', async ({ nat, filtering }) => {
     const lab = await enter('no-daemon', { nat, filtering })
     const isEven = nat === 'port-preserving'
     expect(await look(lab, 'behaviour', { server: alpha })).toEqual({
@@ -48,12 +48,12 @@ describe.skipIf(!support.ok)(`against coturn, behind a NAT of the kernel${skippe
     })
   })
 
-  it.each(filterings)('a router with %s filtering that turns datagrams round is told to do so', async (filtering) => {
+  it.each(filterings)('discoverBehaviour finds the hairpinning of a router with %s filtering', async (filtering) => {
     const lab = await enter('no-daemon', { filtering, hairpin: true })
     expect(await look(lab, 'behaviour', { server: alpha })).toMatchObject({ filtering, hairpin: 'works' })
   })
 
-  it('a host without a NAT is told that it has none', async () => {
+  it('discoverBehaviour finds no NAT for a host without one', async () => {
     const lab = await enter('no-daemon')
     expect(await look(lab, 'behaviour', { server: alpha }, 'charlie')).toEqual({
       mapped: { address: '41.0.0.1', port: 6000 },
@@ -63,7 +63,7 @@ describe.skipIf(!support.ok)(`against coturn, behind a NAT of the kernel${skippe
     })
   })
 
-  it('over IPv6 there is no NAT, and a firewall that filters', async () => {
+  it('discoverBehaviour finds no NAT but a filtering firewall over IPv6', async () => {
     const lab = await enter('ipv6-firewall')
     const address = lab.address6('home')
     const server = { address: '2a21::1', port: 3478 }
@@ -75,7 +75,7 @@ describe.skipIf(!support.ok)(`against coturn, behind a NAT of the kernel${skippe
     })
   })
 
-  it('the strategy asks over the socket of the program, and leaves no listener on it', async () => {
+  it('stun asks over the socket of the program and leaves no listener on it', async () => {
     const lab = await enter('no-daemon')
     const address = '/ip4/11.0.0.2/udp/6000'
     expect(await look(lab, 'observe', { servers: ['21.0.0.1', '31.0.0.1'] })).toEqual({
@@ -92,7 +92,7 @@ describe.skipIf(!support.ok)(`against coturn, behind a NAT of the kernel${skippe
     })
   })
 
-  it('where UDP is blocked nothing is known, and it is said that nobody answered', async () => {
+  it('stun reports NO_REPLY if UDP is blocked', async () => {
     const lab = await enter('udp-blocked')
     expect(await look(lab, 'observe', { servers: ['21.0.0.1'], requests: 2 })).toMatchObject({
       observations: [{ failed: { code: 'NO_REPLY' } }]
@@ -118,7 +118,7 @@ describe.skipIf(!support.ok)(`against coturn, behind a NAT of the kernel${skippe
     }
   )
 
-  it('a mapping that the NAT forgets soon is told from one that lives on', async () => {
+  it('discoverLifetime distinguishes a short mapping lifetime from a long one', async () => {
     const lab = await enter('no-daemon')
     const forgetAfter = async (seconds: number): Promise<void> => {
       const names = ['nf_conntrack_udp_timeout', 'nf_conntrack_udp_timeout_stream']
@@ -129,7 +129,7 @@ describe.skipIf(!support.ok)(`against coturn, behind a NAT of the kernel${skippe
     await forgetAfter(2)
     expect(await look(lab, 'lifetime', options)).toEqual({ atLeastMs: 0, lessThanMs: 4000 })
     await forgetAfter(600)
-    // JSON has no Infinity.
+    // JSON cannot represent Infinity.
     expect(await look(lab, 'lifetime', options)).toEqual({ atLeastMs: 4000, lessThanMs: null })
   })
 })

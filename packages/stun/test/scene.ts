@@ -20,10 +20,10 @@ export function scene(plan: NatPlan = plainNat): Scene {
   return { clock, nat: fakeNat(clock, plan) }
 }
 
-/** A call that nobody aborts. */
+/** A call that is never aborted. */
 export const call = (): CallOptions => ({ signal: new AbortController().signal })
 
-/** What becomes of a promise while virtual time passes: its value, or the code of its error; and when. */
+/** Awaits a promise while virtual time passes. Resolves to its value or the code of its error, and the time. */
 export async function outcome<T>(
   clock: VirtualClock,
   promise: Promise<T>,

@@ -15,7 +15,7 @@ describe('a server', () => {
     ['stun:203.0.113.1:3479', '203.0.113.1', 3479],
     ['2001:db8::1', '2001:db8::1', 3478],
     ['stun:[2001:db8::1]:3479', '2001:db8::1', 3479]
-  ])('%s is understood', (text, host, port) => {
+  ])('parseServer parses %s', (text, host, port) => {
     expect(parseServer(text)).toEqual({ host, port })
   })
 
@@ -38,11 +38,11 @@ describe('a server', () => {
     'a?transport=udp',
     '-a',
     'a..b'
-  ])('%s is none', (text) => {
+  ])('parseServer rejects %s', (text) => {
     expect(() => parseServer(text)).toThrow(TypeError)
   })
 
-  it('that cannot be right is a TypeError when the strategy is made, and so are other options', () => {
+  it('stun throws a TypeError for invalid servers and other options', () => {
     expect(() => stun({ servers: ['a b'] })).toThrow(/"a b"/)
     expect(() => stun({ servers: [] })).toThrow(TypeError)
     expect(() => stun({ servers: Array.from({ length: 9 }, () => 'a') })).toThrow(TypeError)
@@ -69,7 +69,7 @@ const observersIn = (findings: readonly Finding[]): Observer[] =>
   findings.filter((finding): finding is Observer => finding.kind === 'observer')
 
 describe('discover', () => {
-  it('finds an observer for each server and family, and asks nobody', async () => {
+  it('discover finds an observer for each server and family and sends no requests', async () => {
     const here = scene()
     const lookup = async (host: string): Promise<string[]> => [alpha.address, '21.0.0.9', `2001:db8::${host.length}`]
     const { findings, done } = await search(here, { servers: ['alpha', '31.0.0.1:9'], lookup })
@@ -82,7 +82,7 @@ describe('discover', () => {
     expect([here.nat.sent, here.clock.pending]).toEqual([[], 0])
   })
 
-  it('says of a name that leads nowhere that it does, and looks it up again, less and less often', async () => {
+  it('discover reports a name that does not resolve and looks it up again with growing pauses', async () => {
     const here = scene()
     const at: number[] = []
     const lookup = async (): Promise<string[]> => {
@@ -101,16 +101,16 @@ describe('discover', () => {
     ['ENOTFOUND', 'the DNS does not know the name alpha (ENOTFOUND): check its spelling'],
     ['EAI_AGAIN', 'no DNS server answers this machine (EAI_AGAIN): check the network connection'],
     ['EAI_FAIL', 'the name alpha cannot be looked up (EAI_FAIL): check the network connection']
-  ])('says why a name leads nowhere: %s', async (code, text) => {
+  ])('discover reports why a name does not resolve: %s', async (code, text) => {
     const here = scene()
-    // What is refused over two addresses has no text of its own.
+    // A refusal over two addresses has no message of its own.
     const lookup = (): Promise<never> => Promise.reject(Object.assign(new AggregateError([]), { code }))
     const { findings, stop } = await search(here, { servers: ['alpha'], lookup })
     stop()
     expect(findings[0]).toMatchObject({ what: 'absent', reason: { message: expect.stringContaining(text) } })
   })
 
-  it('says after 4 s what it waits for, and takes the answer that comes later', async () => {
+  it('discover reports a slow look-up after 4 s and uses the later answer', async () => {
     const here = scene()
     const lookup = async (): Promise<string[]> => {
       await here.clock.sleep(20_000, call())
@@ -127,7 +127,7 @@ describe('discover', () => {
     expect(observersIn(findings)).toHaveLength(1)
   })
 
-  it('is not held up by a resolver that hangs when it is to end', async () => {
+  it('discover ends on abort although the resolver hangs', async () => {
     const here = scene()
     const { done, stop } = await search(here, { servers: ['alpha'], lookup: () => new Promise(() => undefined) })
     stop()
@@ -144,7 +144,7 @@ describe('an observer', () => {
     return observer
   }
 
-  it('tells all that the server can show', async () => {
+  it('observe resolves to everything that the server can show', async () => {
     const here = scene({ ...plainNat, filtering: 'address-dependent', hairpin: true })
     fakeServer(here.nat, alpha, { other: alphaOther })
     const { value } = await outcome(here.clock, (await observerOf(here)).observe(here.nat.lend(6000).tap, call()))
@@ -157,7 +157,7 @@ describe('an observer', () => {
     })
   })
 
-  it('tells the address alone where nobody wants more', async () => {
+  it('observe resolves to the address only without the option behaviour', async () => {
     const here = scene()
     const { requests } = fakeServer(here.nat, alpha, { other: alphaOther })
     const observer = await observerOf(here, { behaviour: false })
@@ -165,7 +165,7 @@ describe('an observer', () => {
     expect([value, requests()]).toEqual([{ address: '/ip4/11.0.0.2/udp/40000' }, 1])
   })
 
-  it('looks at the filtering of a socket once in five minutes: what it sent lets the other address in', async () => {
+  it('observe tests the filtering of a socket once in five minutes', async () => {
     const here = scene()
     fakeServer(here.nat, alpha, { other: alphaOther })
     const [observer, { tap }] = [await observerOf(here), here.nat.lend(6000)]
@@ -177,7 +177,7 @@ describe('an observer', () => {
     expect(await filtering()).toBeDefined()
   })
 
-  it('gives up after as many sendings as it was told', async () => {
+  it('observe gives up after the configured number of transmissions', async () => {
     const here = scene()
     const give = async (requests: number): Promise<unknown> =>
       outcome(here.clock, (await observerOf(here, { requests })).observe(here.nat.lend(6000).tap, call()))
@@ -185,7 +185,7 @@ describe('an observer', () => {
     expect(await give(7)).toMatchObject({ code: 'NO_REPLY', tookMs: 39_500 })
   })
 
-  it('does not ask over the other family', async () => {
+  it('observe rejects a socket of the other family', async () => {
     const here = scene()
     const { tap } = here.nat.lend(6000)
     const six = { ...tap, endpoint: { ...tap.endpoint, family: 6, address: '2001:db8::1' } } as const
@@ -195,7 +195,7 @@ describe('an observer', () => {
     expect(here.nat.sent).toEqual([])
   })
 
-  it('of a server on another port is another one', async () => {
+  it('an observer of a server on another port has another id', async () => {
     const here = scene()
     fakeServer(here.nat, { ...bravo, port: 9 })
     const observer = await observerOf(here, { servers: ['31.0.0.1:9'] })

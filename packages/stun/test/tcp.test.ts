@@ -10,7 +10,7 @@ import { call } from './scene.js'
 
 type Answer = (request: Uint8Array, socket: Socket) => void
 
-/** A server on loopback that answers the first request of a connection; and the ends of connections that it has seen. */
+/** A server on loopback that answers the first request of a connection, and records the remote ends of connections. */
 async function serve(
   answer: Answer
 ): Promise<{ readonly server: { address: string; port: number }; readonly ends: Promise<void>[] }> {
@@ -39,8 +39,8 @@ async function freePort(): Promise<number> {
   return port
 }
 
-describe('over TCP', () => {
-  it('the port that was chosen is the one that is observed, and the connection stays until it is closed', async () => {
+describe('observeTcp', () => {
+  it('observeTcp observes the chosen port and keeps the connection until it is closed', async () => {
     const { server, ends } = await serve(honest)
     const localPort = await freePort()
     const { mapped, local, close } = await observeTcp({ server, localPort }, call())
@@ -54,7 +54,7 @@ describe('over TCP', () => {
     expect(ends).toHaveLength(1)
   })
 
-  it('the port can be used for the next server while the first still holds the mapping', async () => {
+  it('observeTcp can use the port for a second server while the first connection is open', async () => {
     const [one, two] = [await serve(honest), await serve(honest)]
     const localPort = await freePort()
     const first = await observeTcp({ server: one.server, localPort }, call())
@@ -64,7 +64,7 @@ describe('over TCP', () => {
     second.close()
   })
 
-  it('an answer in pieces is put together, and what follows it is left', async () => {
+  it('observeTcp joins an answer in pieces and ignores what follows it', async () => {
     const { server } = await serve((request, socket) => {
       const bytes = success(request, { address: '127.0.0.1', port: 7 })
       socket.setNoDelay(true)
@@ -76,12 +76,12 @@ describe('over TCP', () => {
     close()
   })
 
-  it('nobody there is REFUSED', async () => {
+  it('observeTcp rejects with REFUSED without a listener', async () => {
     const server = { address: '127.0.0.1', port: await freePort() }
     await expect(observeTcp({ server }, call())).rejects.toMatchObject({ code: 'REFUSED' })
   })
 
-  it('a local address that is not ours is PORT_TAKEN', async () => {
+  it('observeTcp rejects with PORT_TAKEN for a local address that this host does not have', async () => {
     const { server } = await serve(honest)
     const taken = observeTcp({ server, localAddress: '203.0.113.1' }, call())
     await expect(taken).rejects.toMatchObject({ code: 'PORT_TAKEN' })
@@ -125,7 +125,7 @@ describe('over TCP', () => {
     }
   )
 
-  it('a server that stalls is given up after 39.5 s, and let go', async () => {
+  it('observeTcp gives up a server that stalls after 39.5 s and closes the connection', async () => {
     const clock = virtualClock()
     const asked = Promise.withResolvers<void>()
     const { server, ends } = await serve(() => asked.resolve())
@@ -138,7 +138,7 @@ describe('over TCP', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('an abort ends it with its reason, before and after the connection is there', async () => {
+  it("observeTcp rejects with the signal's reason before and after the connection is established", async () => {
     const reason = new Error('enough')
     const asked = Promise.withResolvers<void>()
     const { server, ends } = await serve(() => asked.resolve())
@@ -152,7 +152,7 @@ describe('over TCP', () => {
     await Promise.all(ends)
   })
 
-  it('whatever bytes come: a value or a NatError', async () => {
+  it('observeTcp resolves or rejects with a NatError for any bytes', async () => {
     const answers: Uint8Array[] = []
     const { server } = await serve((request, socket) => {
       const next = answers.shift() ?? new Uint8Array(0)

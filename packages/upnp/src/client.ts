@@ -4,49 +4,54 @@ import type { Service } from './description.js'
 import { callAction, type Device, mayChoke, slowGapMs, type Web } from './device.js'
 import { faultError, type SoapArguments, type SoapReply } from './soap.js'
 
-/** go-ethereum found routers that answer 500 to calls that follow each other faster than the first (issue 21370). Others
- * take one call a second and close the connection of a second one. */
+/** The pauses before each call, in ms, for routers that fail without one. Some answer 500 to calls in quick succession
+ * (go-ethereum issue 21370). Others accept one call a second, and close the connection of a second one. */
 const gapsMs = [200, slowGapMs]
 
-/** Calls actions of one device: one at a time, since several routers handle no second request meanwhile. */
+/** Calls the actions of one device, one at a time: several routers cannot handle concurrent requests. */
 export interface Client {
-  /** How long the device took to answer. */
+  /** How long the device takes to answer. */
   readonly times: AnswerTimes
-  /** What is known of the device now. */
+  /** The device, as it was last examined. */
   readonly device: Device
-  /** Goes on with the device where, and as, it was found again. */
+  /** Replaces the device by a newer examination of it, possibly at another location. */
   move(device: Device): void
-  /** The same device, asked from another address of this host: routers map to the address that they are asked from. */
+  /** Returns a client for the same device that asks from another address of this host: routers map to the address that
+   * asks. */
   from(localAddress: string): Client
-  /** Rejects with what went wrong on the way; a fault of the device is an answer. */
+  /** Calls an action. Resolves to the values or to a fault of the device. Rejects with a NatError if there was no
+   * usable answer. */
   call(kind: Service['kind'], action: string, values: SoapArguments, call: CallOptions): Promise<SoapReply>
 }
 
+/** The options of {@link createClient}. */
 export interface ClientOptions {
   readonly web: Web
   readonly device: Device
-  /** Searches for the device: it refuses connections where it was. */
+  /** Searches for the device again after its control port refused a connection. */
   readonly lookAgain: (call: CallOptions) => Promise<Device>
-  /** The address that requests have to come from. */
+  /** The local address to send requests from. */
   readonly localAddress?: string
 }
 
-/** Checks, which a mapping does without. */
+/** The actions that only check a mapping; mapping works without their answers. */
 const lists: ReadonlySet<string> = new Set(['GetSpecificPortMappingEntry', 'GetGenericPortMappingEntry'])
-/** Once such a check got no answer twice in a row, it is not asked for so long, in ms: each time costs a slow router's time. */
+/** How long such an action is skipped after it got no answer twice in a row, in ms: each call waits for the full time
+ * limit. */
 const silenceMs = 15 * 60_000
 const maxSilences = 2
 
-/** Calling these twice could make two of what is wanted once. */
+/** Actions that are not idempotent: a retry could create a second mapping. */
 const once: ReadonlySet<string> = new Set(['AddAnyPortMapping', 'AddPinhole'])
 
+/** Creates the client of one device. */
 export function createClient({ web, device: first, lookAgain, localAddress }: ClientOptions): Client {
   let device = first
-  /** How long each call waits. */
+  /** The pause before each call. */
   let gapMs = 0
-  /** Actions that fail however slowly they are called. */
+  /** Actions that fail even with the longest pause. */
   const broken = new Set<string>()
-  /** How often in a row an action got no answer, and since when. */
+  /** How often in a row an action got no answer, and when that happened last. */
   const silences = new Map<string, { readonly times: number; readonly sinceMs: number }>()
 
   async function ask(
@@ -57,7 +62,7 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
     from: string | undefined
   ): Promise<SoapReply> {
     const service = device[kind]
-    // The device may come back without the service, after an update of its firmware for example.
+    // The device may return without the service, after an update of its firmware for example.
     if (service === undefined) throw faultError(action, 401, '')
     if (gapMs > 0) await web.clock.sleep(gapMs, call)
     return callAction(web, service, action, values, call, from)
@@ -89,18 +94,18 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
       call.signal.throwIfAborted()
       if (!isNatError(error)) throw error
       if (error.code === 'REFUSED') {
-        // The control port changes when the router starts again. Once, or it would go on for ever.
+        // The control port changes when the router restarts. Search only once, to avoid an endless loop.
         const before = device
         const again = await lookAgain(call).catch((reason: unknown) => {
           call.signal.throwIfAborted()
           if (isNatError(reason)) throw error
           throw reason
         })
-        // An announcement may have led to the device meanwhile; that is the later news.
+        // If an announcement led to the device meanwhile, its result is newer.
         if (device === before) device = again
         return ask(...request)
       }
-      // A status that says no is certain that nothing was done; with the others it may have been.
+      // After an error status certainly nothing was done. After the other errors the action may have been carried out.
       const choked = once.has(action) ? error.code === 'GATEWAY_FAULT' : mayChoke(error)
       if (!choked || broken.has(action)) throw error
       return askMoreSlowly(error, request)
@@ -120,11 +125,11 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
         call.signal.throwIfAborted()
         if (!isNatError(error) || !mayChoke(error)) throw error
         last = error
-        // It may have done what must not be done twice.
+        // The action may have been carried out, and must not be repeated.
         if (once.has(action) && error.code !== 'GATEWAY_FAULT') throw error
       }
     }
-    // Slower is no better: it fails for another reason.
+    // A longer pause does not help: the action fails for another reason.
     broken.add(action)
     throw last
   }
@@ -139,7 +144,7 @@ export function createClient({ web, device: first, lookAgain, localAddress }: Cl
     },
     from: view,
     call(kind, action, values, call) {
-      // A caller that gives up does not wait for what is under way.
+      // A caller that aborts must not wait for the call in progress.
       return orAborted(
         web.inTurn(() => askUnlessSilent(kind, action, values, call, from), call),
         call

@@ -5,32 +5,33 @@ import { findElements, findText, parseXml, type XmlElement } from './xml.js'
 /** A service of the device that can open ports. */
 export interface Service {
   readonly kind: 'connection' | 'firewall'
-  /** As the device writes it: it goes back to it in the SOAPAction header. */
+  /** The service type as the device writes it. The SOAPAction header repeats it. */
   readonly type: string
-  /** WANIPConnection:2 has AddAnyPortMapping. */
+  /** The version of the service; WANIPConnection:2 adds AddAnyPortMapping. */
   readonly version: number
-  /** It has a name of the DSL Forum: the last choice. */
+  /** Whether the type is one of the DSL Forum; such a service is the last choice. */
   readonly isLegacy: boolean
   readonly controlUrl: URL
 }
 
+/** The usable parts of a device description. */
 export interface Description {
-  /** For people; empty if the device has none. */
+  /** The name of the device, for display; empty if it has none. */
   readonly name: string
   readonly services: readonly Service[]
 }
 
-/** No device has more; the list is walked for each of them. */
+/** The maximum number of services. No real device has more. */
 const maxServices = 16
-/** So many services are tried in the place of one that maps nothing. */
+/** The maximum number of services that are tried instead of one that does not map. */
 const maxAlternatives = 2
 
-/** UDA 1.1 §2.3. Throws `MALFORMED_REPLY` for what is no description, `NO_SERVICE` where nothing in it can open ports,
- * `UNTRUSTED_REPLY` where that is not on the device itself. */
+/** Decodes a device description (UDA 1.1 §2.3). Throws `MALFORMED_REPLY` if it is not one, `NO_SERVICE` if none of its
+ * services can open ports, and `UNTRUSTED_REPLY` if these are not on the device itself. */
 export function decodeDescription(bytes: Uint8Array, location: URL): Description {
   const document = parseXml(bytes)
   if (findElements(document, 'device').length === 0) {
-    throw natError('MALFORMED_REPLY', 'the description of the router describes no device')
+    throw natError('MALFORMED_REPLY', 'the description of the router does not contain a device')
   }
   const base = baseOf(document, location)
   const offered = findElements(document, 'service').flatMap((element) => readService(element, base) ?? [])
@@ -39,7 +40,7 @@ export function decodeDescription(bytes: Uint8Array, location: URL): Description
     if (offered.length > 0) throw natError('UNTRUSTED_REPLY', 'the router wants to be controlled on another host')
     throw natError('NO_SERVICE', 'the device offers no service that opens ports')
   }
-  // Firmware that lists a service once for each of its interfaces means the same service all the same.
+  // Some firmware lists the same service once for each of its interfaces.
   const different = new Map(services.map((service) => [`${service.type} ${service.controlUrl.href}`, service]))
   return {
     name: (findText(document, 'friendlyname') ?? '').replace(/[^\x20-\x7e]/g, '').slice(0, 64),
@@ -47,12 +48,14 @@ export function decodeDescription(bytes: Uint8Array, location: URL): Description
   }
 }
 
-/** The DSL Forum's names are those of the first routers, and of TR-064, which wants a login. The actions are the same. */
+/** The service types. Those of the DSL Forum are used by early routers, and by TR-064, which requires a login. The
+ * actions are the same. */
 const types =
   /^urn:(schemas-upnp-org|dslforum-org):service:(WANIPConnection|WANPPPConnection|WANIPv6FirewallControl)(?::(\d)(?:\.\d)?)?$/i
 
-/** The other services of the kind: of two that are up, as with PPP over a line that has an address too, one may map nothing.
- * Last the service itself as the first version of it, which some devices that list a later one speak alone. */
+/** Returns the services to try if the chosen one does not map. These are the other connection services: of two that are
+ * up, for example PPP over a line with its own address, one may not map. Last comes the chosen service as version 1,
+ * which is the only version that some devices implement although they list a later one. */
 export function alternativesTo(chosen: Service | undefined, services: readonly Service[]): readonly Service[] {
   if (chosen === undefined) return []
   const others = services.filter((each) => each !== chosen)
@@ -76,7 +79,8 @@ function readService(element: XmlElement, base: URL): Service | undefined {
   }
 }
 
-/** URLBase is deprecated since UDA 1.1, and wrong in firmware that writes another of its addresses there. */
+/** Returns the base URL. URLBase is deprecated since UDA 1.1, and some firmware writes another of its addresses
+ * there. */
 function baseOf(document: XmlElement, location: URL): URL {
   const text = findText(document, 'urlbase')
   if (text === undefined || !URL.canParse(text)) return location
@@ -84,10 +88,11 @@ function baseOf(document: XmlElement, location: URL): URL {
   return isOnDevice(base, location) ? base : location
 }
 
-/** Longer than the path of any service. */
+/** The maximum length of a URL; no real service has a longer one. */
 const maxUrlLength = 512
 
-/** The port may be another one: some serve descriptions and control apart. */
+/** Returns whether a URL is on the device itself. The port may differ: some devices serve descriptions and control on
+ * different ports. */
 const isOnDevice = (url: URL, location: URL): boolean =>
   url.protocol === 'http:' &&
   url.username === '' &&

@@ -16,55 +16,55 @@ import { isWholeXml } from './xml.js'
 
 const maxDescriptionBytes = 64 * 1024
 const maxReplyBytes = 16 * 1024
-/** Some routers take one request a second, and close the connection of a second one. */
+/** The pause between requests, in ms, for routers that accept one a second and close the connection of a second one. */
 export const slowGapMs = 1100
 
-/** Whether a call may have failed because it came too soon after another one. */
+/** Returns whether a call may have failed because it came too soon after another one. */
 export const mayChoke = ({ code }: NatError): boolean =>
   ['GATEWAY_FAULT', 'MALFORMED_REPLY', 'UNREACHABLE'].includes(code)
 
-/** Whether a device is still there is found out so fast, in ms, unless it has taken longer before. */
+/** The time limit of the check whether a device is still present, in ms, unless it was slower before. */
 const checkTimeoutMs = 3000
 
-/** What talking HTTP to a device takes. */
+/** The means to talk HTTP to one device. */
 export interface Web {
   readonly clock: Clock
   readonly exchangeHttp: ExchangeHttp
-  /** How long the device took to answer. */
+  /** How long the device takes to answer. */
   readonly times: AnswerTimes
-  /** Whose turn it is to call an action. */
+  /** The queue of action calls. */
   readonly inTurn: Queue
 }
 
-/** The router's external address, and when it told it on the monotonic clock. */
+/** The external address of the router, and when the router told it, on the monotonic clock. */
 export interface External {
   readonly address: string
   readonly atMs: number
 }
 
-/** A device that can open ports, as it was when last looked at. */
+/** A device that can open ports, as it was last examined. */
 export interface Device {
   readonly location: URL
   readonly uuid: string | undefined
   readonly bootId: number | undefined
-  /** For people. */
+  /** The name of the device, for display. */
   readonly name: string
   /** The service that maps IPv4 ports. */
   readonly connection: Service | undefined
-  /** What may map them where that service does not. */
+  /** The services to try if that service does not map. */
   readonly alternatives: readonly Service[]
-  /** What that service told; undefined where there is a reason. */
+  /** The external address that the service told; undefined if there is a `reason` or a `silence`. */
   readonly external: External | undefined
   /** The service that opens IPv6 pinholes. */
   readonly firewall: Service | undefined
-  /** Why it cannot map IPv4 ports although it has the service. */
+  /** Why the device cannot map IPv4 ports. */
   readonly reason: NatError | undefined
-  /** Why it tells no external address, although it answers: it may map ports all the same. */
+  /** Why the device does not tell its external address although it answers. It may still map ports. */
   readonly silence: NatError | undefined
 }
 
-/** Fetches the description and decides which of its services to use: one that is connected and has an external address
- * which the internet can reach, where there are several. Throws what is wrong with the device. */
+/** Fetches the description of a device and chooses a connection service. Of several, it prefers one that is connected
+ * and has a public external address. Rejects with a NatError if the device cannot be used. */
 export async function examineDevice(
   web: Web,
   location: URL,
@@ -91,7 +91,7 @@ export async function examineDevice(
   }
 }
 
-/** One exchange, which may take as long as a slow router does: adding a mapping can restart a firewall, and that takes
+/** Makes one exchange, with the time limit of a slow router: adding a mapping can restart a firewall, which takes
  * seconds on small machines. */
 async function exchange(
   { clock, exchangeHttp, times }: Web,
@@ -105,16 +105,16 @@ async function exchange(
   return reply
 }
 
-/** Whether the device still serves its description. Sends one request, which changes nothing. Rejects with a NatError where
- * it does not. */
+/** Resolves if the device still serves its description. Sends one request, which changes nothing. Rejects with a
+ * NatError otherwise. */
 export async function checkDevice(web: Web, location: URL, call: CallOptions): Promise<void> {
   await fetchDescription(web, location, call, Math.max(checkTimeoutMs, 3 * web.times.slowestMs()))
 }
 
-/** The bytes of a description, not looked at. Rejects with `MALFORMED_REPLY` where something else is answered. */
+/** Resolves to the bytes of the description, unparsed. Rejects with `MALFORMED_REPLY` for an error status. */
 async function fetchDescription(web: Web, location: URL, call: CallOptions, limitMs?: number): Promise<Uint8Array> {
   const reply = await exchange(web, { url: location, maxBytes: maxDescriptionBytes }, call, limitMs)
-  // A redirect is not followed: it could lead anywhere.
+  // Redirects are not followed: they could lead anywhere.
   if (!isFine(reply.status)) {
     throw natError('MALFORMED_REPLY', `the router answers with status ${reply.status} instead of its description`)
   }
@@ -129,7 +129,7 @@ interface Choice extends Told {
 
 async function chooseConnection(web: Web, services: readonly Service[], call: CallOptions): Promise<Choice> {
   let best: (Choice & { readonly score: number }) | undefined
-  // The newest version first: a service that is listed as :1 and as :2 is the same one.
+  // The newest version first: a service that is listed as :1 and as :2 is the same service.
   for (const service of services.toSorted((a, b) => rank(b) - rank(a))) {
     const told = await askExternal(web, service, call)
     const { external, reason, silence } = told
@@ -152,7 +152,7 @@ async function askExternal(web: Web, service: Service, call: CallOptions): Promi
     const reply = await asked().catch(async (error: unknown) => {
       call.signal.throwIfAborted()
       if (!isNatError(error) || !mayChoke(error)) throw error
-      // It came right after the description.
+      // The request followed directly after the one for the description.
       await web.clock.sleep(slowGapMs, call)
       return asked()
     })
@@ -161,20 +161,21 @@ async function askExternal(web: Web, service: Service, call: CallOptions): Promi
   } catch (error) {
     if (!isNatError(error)) throw error
     const isSilent = isNoAddress(error)
-    // It answers this action with a fault, and may have others that work. What does not answer at all is not there.
+    // The service answers this action with a fault, but other actions may work. A service that does not answer at all
+    // is absent.
     if (isSilent && (hasAnswered(error) || (await readStatus(web, service, call)) !== undefined)) {
       return { external: undefined, reason: undefined, silence: error }
     }
     if (error.code !== 'NETWORK_FAILURE' || !(await isConnected(web, service, call))) {
       return { external: undefined, reason: error, silence: undefined }
     }
-    // Connected without an address: this is how miniupnpd hides one that is reserved.
+    // Connected without an address: miniupnpd hides a reserved address this way.
     const message = 'the router is connected and tells no external address, as routers with a reserved one do'
     return { external: undefined, reason: natError('EXTERNAL_ADDRESS_RESERVED', message), silence: undefined }
   }
 }
 
-/** Codes by which a router says that it has no external address, or one that is of no use. */
+/** The codes for a router without an external address, or with a useless one. */
 const hasNone: ReadonlySet<string> = new Set([
   'NETWORK_FAILURE',
   'EXTERNAL_ADDRESS_RESERVED',
@@ -182,18 +183,20 @@ const hasNone: ReadonlySet<string> = new Set([
   'DOUBLE_NAT'
 ])
 
-/** Whether a question for the external address has failed in a way that says nothing of the mappings: the action is missing or
- * broken. Not where nothing listens any more, or where the router tells that it has no address. */
+/** Returns whether the question for the external address failed in a way that does not rule out mapping: the action is
+ * missing or broken. False if nothing listens any more, or if the router says that it has no address. */
 export const isNoAddress = ({ code }: NatError): boolean =>
   code !== 'REFUSED' && code !== 'STRATEGY_FAULT' && !hasNone.has(code)
 
-/** Whether a failure shows that the device answers actions. A login may be wanted for one of them, or for all. */
+/** Returns whether a failure shows that the device answers actions. `NOT_AUTHORIZED` does not: one action may need a
+ * login, or all. */
 const hasAnswered = ({ code }: NatError): boolean => !['NO_REPLY', 'UNREACHABLE', 'NOT_AUTHORIZED'].includes(code)
 
 const isConnected = async (web: Web, service: Service, call: CallOptions): Promise<boolean> =>
   (await readStatus(web, service, call)) === 'connected'
 
-/** The status of the connection, in lower case; empty where the router refuses to tell it. Undefined where it does not answer. */
+/** Resolves to the status of the connection, in lower case; empty if the router refuses to tell it, undefined if it
+ * does not answer. */
 async function readStatus(web: Web, service: Service, call: CallOptions): Promise<string | undefined> {
   try {
     const reply = await callAction(web, service, 'GetStatusInfo', {}, call)
@@ -205,10 +208,11 @@ async function readStatus(web: Web, service: Service, call: CallOptions): Promis
 }
 
 /**
- * The router's external address; throws where no router can have such a one on its outer side.
+ * Reads the external address of the router from an answer. Throws a NatError if there is none, or if no router can have
+ * such an external address.
  *
- * A private, carrier-grade or reserved one is used, as with NAT-PMP and PCP: a router in front of this one may forward
- * everything to it. Core takes such an address for a claim.
+ * Accepts a private, carrier-grade or reserved address, as with NAT-PMP and PCP: another router in front of this one
+ * may forward everything to it. Core treats such an address as a claim.
  */
 export function readExternalAddress(reply: SoapReply): string {
   if (!reply.ok) throw faultError('GetExternalIPAddress', reply.fault, reply.description)
@@ -218,7 +222,7 @@ export function readExternalAddress(reply: SoapReply): string {
     throw natError('NETWORK_FAILURE', 'the router tells no external address: it has none, or a reserved one')
   }
   if (kind === undefined || familyOf(address) !== 4)
-    throw natError('MALFORMED_REPLY', 'the external address that the router tells is no IPv4 address')
+    throw natError('MALFORMED_REPLY', 'the external address that the router tells is not an IPv4 address')
   if (isNeverExternal(address))
     throw natError('EXTERNAL_ADDRESS_RESERVED', `the router's external address ${address} is ${kind}`)
   return address
@@ -226,7 +230,7 @@ export function readExternalAddress(reply: SoapReply): string {
 
 const isFine = (status: number): boolean => status >= 200 && status < 300
 
-/** One action, once. */
+/** Calls one action once, without retries. Resolves to the values or to a fault. */
 export async function callAction(
   web: Web,
   service: Service,
@@ -244,11 +248,11 @@ export async function callAction(
     ...(localAddress === undefined ? {} : { localAddress })
   }
   const { status, body } = await exchange(web, asked, call)
-  // Faults come with 500 by the standard, and with 200 from some.
+  // The standard sends faults with status 500; some routers use 200.
   if (isFine(status) || (status === 500 && body.length > 0)) return decodeReply(body, action)
-  // By firmware that knows no 500, or takes the number of the fault for a status.
+  // Some firmware uses another status for a fault, or the fault number as the status.
   const fault = status >= 400 ? readFault(body, action) : undefined
   if (fault !== undefined) return fault
-  if (status === 401 || status === 403) throw natError('NOT_AUTHORIZED', `${action}: the router wants a login`)
+  if (status === 401 || status === 403) throw natError('NOT_AUTHORIZED', `${action}: the router requires a login`)
   throw natError('GATEWAY_FAULT', `${action}: the router answers with status ${status}`)
 }

@@ -2,35 +2,39 @@ import { type CallOptions, type Host, isNatError, type NatError, natError } from
 import type { Client } from './client.js'
 import { type External, isNoAddress, readExternalAddress } from './device.js'
 
-/** Another map within this time does not ask again. What changes meanwhile shows at the next renewal, as it does when it
- * changes a moment after the map. */
+/** How long an external address is reused for another map, in ms. A change meanwhile is noticed at the next renewal,
+ * like a change directly after the map. */
 const freshMs = 10_000
-/** Stands for an address that the router does not tell. */
+/** The placeholder for an address that the router does not tell. */
 const unknownAddress = '0.0.0.0'
 
-/** The external address, and why it is not sure. */
+/** The external address, and why it is uncertain. */
 export interface ToldAddress {
   readonly address: string
   readonly caveat?: NatError
-  /** The router answers that there is no such mapping, which nothing asked: what it calls absent may be there. */
+  /** Whether the router answered the question for its address with "no such mapping". Such a router may also report
+   * existing mappings as absent. */
   readonly isConfused?: boolean
 }
 
-/** The external address of the router, as its mappings are told it. A router that does not tell it maps all the same: then it
- * is the one that was told last, or `0.0.0.0`. */
+/** The external address of the router for its mappings. If the router does not tell it but maps ports, it is the last
+ * known one, or `0.0.0.0`, with a caveat. */
 export interface ExternalAddress {
-  /** As it was told a moment ago, when the device was found for example; else asked for. */
+  /** Resolves to the address that the router told within the last 10 s, otherwise asks. Rejects like `ask`. */
   fresh(call: CallOptions): Promise<ToldAddress>
+  /** Asks the router. Rejects with a NatError if the router is gone or has no external address. */
   ask(call: CallOptions): Promise<ToldAddress>
 }
 
+/** The options of {@link createExternalAddress}. */
 export interface ExternalAddressOptions {
   readonly client: Client
   readonly host: Host
-  /** The external address is another one than when it was last asked for. */
+  /** Called when the external address differs from the previous one. */
   readonly addressChanged: () => void
 }
 
+/** Creates the external address of one device. */
 export function createExternalAddress({ client, host, addressChanged }: ExternalAddressOptions): ExternalAddress {
   let last: External | undefined
 

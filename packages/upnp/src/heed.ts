@@ -7,48 +7,51 @@ import { concerns, hasRestarted, isNews } from './news.js'
 import type { Seeking } from './seek.js'
 import { decodeSsdp, isAboutGateway, type SsdpMessage } from './ssdp.js'
 
-/** What is announced where nothing was found is looked for at once, then ever less often, in ms. */
-const hurryMs = { first: 1000, longest: 30_000 } as const
-/** A goodbye is asked about twice: a router that shuts down may answer the first time. */
+/** The delay between searches that announcements cause while no device is in use, in ms; it grows with each one. */
+const hurryMs = { first: 1000, max: 30_000 } as const
+/** The number of checks after a goodbye: a router that shuts down may still answer the first one. */
 const goodbyeQuestions = 2
 
 /** A device that is in use. */
 export interface InUse {
   readonly client: Client
+  /** Gives the device up. */
   lose(): void
 }
 
+/** The options of {@link heedAnnouncements}. */
 export interface HeedOptions<T extends InUse> {
   readonly host: Host
   readonly gateway: Gateway
   readonly web: Web
-  /** The device in use now. */
+  /** Returns the device in use now. */
   readonly inUse: () => T | undefined
-  /** The search that is under way. */
+  /** Returns the search in progress. */
   readonly seeking: () => Seeking | undefined
-  /** The device has started again. */
+  /** Called when the device has restarted. */
   readonly restarted: (device: T) => void
-  /** Gets an error that is not an answer of the network. */
+  /** Called with an error that the network did not cause. */
   readonly fail: (error: unknown) => void
 }
 
-/** Takes announcements as the hints that they are: any host of the link can forge them. */
+/** Treats announcements as hints, because any host on the link can forge them. */
 export interface Heed {
-  /** Called by the socket. Never throws. */
+  /** Takes a datagram from the socket. Never throws. */
   hear(bytes: Uint8Array): void
-  /** A device is in use from now on: what was announced before is of the past. */
+  /** Discards earlier announcements, because a device is in use from now on. */
   begin(): void
   /** Resolves when no question is being asked. */
   settled(): Promise<void>
 }
 
-/** Asks the device before anything is said or done: one question at a time, at most one a second. */
+/** Handles the announcements of a gateway. Asks the device before it acts on one: one question at a time, at most one a
+ * second. */
 export function heedAnnouncements<T extends InUse>(options: HeedOptions<T>, { signal }: CallOptions): Heed {
   const { host, gateway, web, inUse, seeking, restarted, fail } = options
-  /** The last news of the device in use, and the last message while there was none. */
+  /** The last news about the device in use, and the last announcement while there was none. */
   let news: SsdpMessage | undefined
   let appeared: SsdpMessage | undefined
-  /** Questions that are still to be asked because of a goodbye. */
+  /** The number of checks that remain after a goodbye. */
   let farewells = 0
   let nextHurryMs: number = hurryMs.first
 
@@ -59,18 +62,19 @@ export function heedAnnouncements<T extends InUse>(options: HeedOptions<T>, { si
     news = undefined
     const known = holding.client.device
     if (message === undefined || !isNews(message, known)) return farewells > 0 ? askWhetherGone(holding) : undefined
-    // Where it answers at its place, another place that is told is a forgery, or another of its addresses.
+    // If the device still answers at its location, another announced location is forged, or is another of its
+    // addresses.
     const isSameBoot = message.bootId === undefined || message.bootId === known.bootId
     if (isSameBoot && (await isThere(known))) return
     const device = (await lookAt(message.location, message)) ?? (await lookAt(known.location.href, known))
-    // Meanwhile the device may have been lost, and even found again: then this answer is about the past.
+    // If the device was lost meanwhile, or even found again, this answer is outdated.
     if (holding !== inUse() || signal.aborted) return
-    // It may be back and its internet connection not yet: then it is searched for until there is one.
+    // The device may be back without its internet connection; then search until it has one.
     if (device === undefined || device.reason !== undefined) return holding.lose()
     const before = holding.client.device
     holding.client.move(device)
     if (!hasRestarted(device, before)) return
-    host.log.info(`upnp: ${gateway.address} has started again`)
+    host.log.info(`upnp: ${gateway.address} has restarted`)
     restarted(holding)
   }
 
@@ -108,7 +112,7 @@ export function heedAnnouncements<T extends InUse>(options: HeedOptions<T>, { si
     }
   }
 
-  /** Nothing was found so far, and the gateway seems to be there now. */
+  /** Speeds up the search after the gateway announced itself. */
   async function hurry(): Promise<void> {
     const message = appeared
     const search = seeking()
@@ -116,9 +120,9 @@ export function heedAnnouncements<T extends InUse>(options: HeedOptions<T>, { si
     if (message === undefined || search === undefined) return
     search.inspector.consider(message, gateway.address)
     search.hurry()
-    // What is forged again and again makes the search no quicker than it is by itself.
+    // Repeated forgeries must not keep the search fast.
     const waitMs = nextHurryMs - hurryMs.first
-    nextHurryMs = Math.min(2 * nextHurryMs, hurryMs.longest)
+    nextHurryMs = Math.min(2 * nextHurryMs, hurryMs.max)
     if (waitMs > 0) await host.clock.sleep(waitMs, { signal }).catch(() => undefined)
   }
 

@@ -1,6 +1,6 @@
 /**
- * UPnP IGD:1 and IGD:2 as a strategy: asks the router for an external IPv4 port, TCP or UDP, or for an IPv6 pinhole, and
- * gives it back.
+ * A strategy for UPnP IGD:1 and IGD:2: asks the router for external IPv4 ports, for TCP or UDP, and for IPv6 pinholes,
+ * and deletes them on release.
  *
  * @packageDocumentation
  */

@@ -3,51 +3,54 @@ import { type Device, examineDevice, type Web } from './device.js'
 import { addressOf, trustLocation } from './location.js'
 import { decodeSsdp, isAboutGateway, type SsdpMessage } from './ssdp.js'
 
-/** So many different locations of one round are looked at. An ordinary network has one or two. */
+/** The maximum number of different locations that are examined in one round. An ordinary network has one or two. */
 const maxLocations = 10
-/** Of these, so many that came in answer to a multicast, or in an announcement. */
+/** The maximum number of these that came in answer to a multicast, or in an announcement. */
 const maxWideLocations = 5
-/** How long one location holds up the next one, in ms. */
+/** How long one location delays the next one, in ms. */
 const patienceMs = 3000
 
+/** The options of {@link createInspector}. */
 export interface InspectorOptions {
   readonly web: Web
   /** The router that was asked. */
   readonly gateway: Gateway
   readonly signal: AbortSignal
-  /** A device of the router that answered and can be talked to. */
+  /** Called with a device of the router that answered and can be controlled. */
   readonly found: (device: Device) => void
-  /** Another host of the link claims to be a gateway, or another host claims so for it: nothing of it has been asked. */
+  /** Called with the address of another host on the link that claims to be a gateway. Nothing was sent to it. */
   readonly met: (address: string) => void
-  /** Why something that came from the router, or claims to, is of no use. */
+  /** Called with the reason why a message from the router, or one in its name, is useless. */
   readonly failed: (reason: NatError) => void
-  /** Gets whatever else is thrown while a location is looked at, which nothing awaits. */
+  /** Called with any other error while a location is examined in the background. */
   readonly broke: (error: unknown) => void
 }
 
-/** Makes devices out of datagrams. */
+/** Examines the devices that SSDP messages name. */
 export interface Inspector {
-  /** `isDirect`: it came to a port that only the router has been told of. */
+  /** Takes a datagram. `isDirect`: it arrived on a port that only the router knows. */
   hear(bytes: Uint8Array, sender: string, isDirect: boolean): void
+  /** Takes a decoded message. */
   consider(message: SsdpMessage, sender: string): void
-  /** What the router is being asked for; undefined while nothing is. */
+  /** Returns what the router is being asked for; undefined if there is no request in progress. */
   waitsFor(): string | undefined
-  /** Looks at locations again that were looked at before. */
+  /** Lets locations be examined again that were examined before. */
   forget(): void
-  /** Resolves when nothing is being looked at. */
+  /** Resolves when no location is being examined. */
   settled(): Promise<void>
 }
 
+/** Creates the inspector of one search. */
 export function createInspector({ web, gateway, signal, found, met, failed, broke }: InspectorOptions): Inspector {
   const router = canonicalAddress(gateway.address)
-  /** Locations that were looked at. A multicast search tells every host of the link where to send an answer in the router's
-   * name, so that what comes there leaves half of the places to the router's direct answers. */
+  /** The locations that were examined. A multicast search tells every host on the link where to send forged answers, so
+   * its answers may use only half of the places; the rest is for direct answers of the router. */
   const seen = { direct: new Set<string>(), wide: new Set<string>() }
   const waiting: { readonly message: SsdpMessage; readonly location: URL; readonly isDirect: boolean }[] = []
-  /** Locations that are being looked at, and what they are asked for. */
+  /** The locations that are being examined, and what is requested from them. */
   const underWay = new Map<string, { readonly step: string; readonly sinceMs: number }>()
   const running = new Set<Promise<void>>()
-  /** The router answers one request at a time; a location that takes long does not hold up the next one. */
+  /** Examines one location after the other, but a slow one does not delay the next one for long. */
   let turn = Promise.resolve()
 
   async function takeTurn(): Promise<void> {
@@ -62,7 +65,7 @@ export function createInspector({ web, gateway, signal, found, met, failed, brok
     await Promise.race([done, web.clock.sleep(patienceMs, over).catch(() => undefined)])
   }
 
-  /** Looks at what the router has answered directly before all else. */
+  /** Examines the next location. Direct answers of the router come first. */
   async function examineNext(): Promise<void> {
     const index = Math.max(
       0,
@@ -84,7 +87,7 @@ export function createInspector({ web, gateway, signal, found, met, failed, brok
     }
   }
 
-  /** One that has taken long may have been lost, and is asked again. */
+  /** Returns whether a location is being examined. After 3 s the request may be lost, so it may be repeated. */
   function isBeingAsked(href: string): boolean {
     const asked = underWay.get(href)
     return asked !== undefined && web.clock.monotonicMs() - asked.sinceMs < patienceMs
@@ -92,7 +95,7 @@ export function createInspector({ web, gateway, signal, found, met, failed, brok
 
   function consider(message: SsdpMessage, sender: string, isDirect = false): void {
     const source = canonicalAddress(sender)
-    // Televisions and printers answer too when everything is searched for.
+    // Televisions and printers also answer a search for everything.
     if (source !== router && !isAboutGateway(message)) return
     let location: URL
     try {
@@ -104,7 +107,7 @@ export function createInspector({ web, gateway, signal, found, met, failed, brok
       else failed(error)
       return
     }
-    // What is refused costs nothing, and takes no place of what is not.
+    // Only accepted locations take a place.
     const { href } = location
     const places = isDirect ? seen.direct : seen.wide
     const isFull = seen.direct.size + seen.wide.size >= maxLocations || (!isDirect && places.size >= maxWideLocations)
@@ -141,7 +144,7 @@ export function createInspector({ web, gateway, signal, found, met, failed, brok
   }
 }
 
-/** The host of the link that a location is on. */
+/** Returns the address in a location, if it is one of a host on the local network. */
 function ownerOf(location: string | undefined): string | undefined {
   if (location === undefined || !URL.canParse(location)) return undefined
   const owner = addressOf(new URL(location))

@@ -20,19 +20,23 @@ import { roundMs } from './search.js'
 import { seekDevice } from './seek.js'
 import { faultError } from './soap.js'
 
+/** The options of {@link offerPinholes}. */
 export interface PinholeOffer {
   readonly host: Host
   readonly settings: Settings
   readonly network: Network
-  /** The IPv4 gateway whose device it is. */
+  /** The IPv4 gateway of the device. */
   readonly gateway: Gateway
   /** The device, over IPv4. */
   readonly client: Client
+  /** Called with the mapper for pinholes. */
   readonly found: (mapper: Mapper) => void
+  /** Called if the router does not allow pinholes. */
   readonly notice: (notice: Notice) => void
 }
 
-/** Offers IPv6 pinholes if the device opens them, and we have an address on that link which they could lead to. */
+/** Offers IPv6 pinholes if the device supports them and this host has a global IPv6 address on that link. Rejects with
+ * a NatError of the device. */
 export async function offerPinholes(offer: PinholeOffer, call: CallOptions): Promise<void> {
   const { host, settings, network, gateway, client, found, notice } = offer
   const link = ipv6Link(network, gateway)
@@ -46,7 +50,7 @@ export async function offerPinholes(offer: PinholeOffer, call: CallOptions): Pro
     return notice({ kind: 'notice', what: 'absent', gateway: link, reason })
   }
 
-  /** A device that is slow over IPv4 is slow over IPv6 as well. */
+  /** Returns the number of search rounds. A device that is slow over IPv4 is also slow over IPv6. */
   const quickRounds = (): number => (2 * client.times.slowestMs() > roundMs ? patientRounds : 1)
   const clients = new Map<string, Promise<Client>>()
   const clientFor = async (address: string, own: CallOptions, rounds: number): Promise<Client> => {
@@ -70,7 +74,7 @@ export async function offerPinholes(offer: PinholeOffer, call: CallOptions): Pro
   )
 }
 
-/** Rounds of a search for a device that does not do over IPv4 what it is asked for: about 10 s. */
+/** The number of search rounds for a device that is slow, or that refused over IPv4: about 10 s. */
 const patientRounds = 4
 
 interface Ipv6Client {
@@ -79,23 +83,23 @@ interface Ipv6Client {
   readonly link: Gateway
   readonly address: string
   readonly otherwise: Client
-  /** Of the search, at most. */
+  /** The maximum number of search rounds. */
   readonly rounds: number
 }
 
-/** WANIPv6FirewallControl:1 §2.3.7: who asks must be who the pinhole leads to, so the device is asked over IPv6, from that
- * address. A device that is not found over IPv6 is asked over IPv4, which some allow. */
+/** Resolves to a client that asks over IPv6, from the address to which the pinhole leads, as WANIPv6FirewallControl:1
+ * §2.3.7 requires. If the device is not found over IPv6, resolves to the client over IPv4, which some devices allow. */
 async function clientOverIpv6(options: Ipv6Client, call: CallOptions): Promise<Client> {
   const { host, settings, link, address, otherwise, rounds } = options
   if (familyOf(link.address) !== 6) return otherwise
-  // Its answer can be forged, and names any host of the link: whatever it names, the router itself is connected to.
+  // A forged answer may name any host on the link, so always connect to the router itself.
   const exchangeHttp: Settings['exchangeHttp'] = (exchange, own) =>
     settings.exchangeHttp({ ...exchange, connectTo: link.address }, own)
-  const seek = (own: CallOptions, most = 1): ReturnType<typeof seekDevice>['device'] => {
+  const seek = (own: CallOptions, maxRounds = 1): ReturnType<typeof seekDevice>['device'] => {
     const gateway = { ...link, localAddress: address }
     const isSought = ({ firewall }: Client['device']): boolean => firewall !== undefined
     return seekDevice(
-      { host, settings: { ...settings, exchangeHttp }, gateway, rounds: most, absent: () => undefined, isSought },
+      { host, settings: { ...settings, exchangeHttp }, gateway, rounds: maxRounds, absent: () => undefined, isSought },
       own
     ).device
   }
@@ -110,7 +114,8 @@ async function clientOverIpv6(options: Ipv6Client, call: CallOptions): Promise<C
   }
 }
 
-/** The gateway of the same link over IPv6, with an address of ours that the internet can reach. */
+/** Returns the IPv6 gateway of the same link, with a global address of this host; undefined if this host has none
+ * there. */
 function ipv6Link(network: Network, gateway: Gateway): Gateway | undefined {
   const hop = network.gateways.find(
     (each) => familyOf(each.address) === 6 && each.interface === gateway.interface && hasNextHop(each)

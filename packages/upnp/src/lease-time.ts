@@ -1,24 +1,22 @@
 import type { MapRequest } from '@postern/interface'
 import type { Reading } from './port-entry.js'
 
-/** WANIPConnection:2 §2.3.16: a week is the longest. */
-const longestLeaseSeconds = 604_800
-/** A mapping without an end goes when the router restarts, or when its owner tidies up: it is looked at this often. */
+/** The maximum lease, in seconds: a week (WANIPConnection:2 §2.3.16). */
+const maxLeaseSeconds = 604_800
+/** The reported lifetime of a permanent mapping, in ms, so that it is checked this often: it is lost when the router
+ * restarts, or when its owner deletes it. */
 const permanentLifetimeMs = 30 * 60 * 1000
 
-/** The lease to ask for, in the unit and the bounds of the service. */
+/** Returns the lease to request, in seconds and within the limits of the service. */
 export const askedLeaseSeconds = ({ lifetimeMs }: MapRequest): number =>
-  Math.min(Math.max(1, Math.ceil(lifetimeMs / 1000)), longestLeaseSeconds)
+  Math.min(Math.max(1, Math.ceil(lifetimeMs / 1000)), maxLeaseSeconds)
 
-/** The shorter of what was asked for and what the list tells: routers shorten leases, and their lists show other clocks, the
- * longest lease that there is, or no end. One without an end, asked for or not, is not promised for ever: a restart of the
- * router takes it away. */
+/** Returns the lifetime of a lease in ms: the shorter of the requested lease and the one in the router's list. Routers
+ * shorten leases, and their lists may have other clocks, or show the maximum lease or a permanent one. A permanent
+ * mapping gets at most 30 minutes, because a restart of the router deletes it. */
 export function lifetimeOf(askedSeconds: number, reading: Reading): number {
   const told = typeof reading === 'object' ? reading.leaseSeconds : askedSeconds
-  const seconds = Math.min(
-    told === 0 ? longestLeaseSeconds : told,
-    askedSeconds === 0 ? longestLeaseSeconds : askedSeconds
-  )
+  const seconds = Math.min(told === 0 ? maxLeaseSeconds : told, askedSeconds === 0 ? maxLeaseSeconds : askedSeconds)
   const isPermanent = told === 0 || askedSeconds === 0
   return isPermanent ? Math.min(seconds * 1000, permanentLifetimeMs) : seconds * 1000
 }

@@ -1,27 +1,29 @@
 import { canonicalAddress, classOf, type ErrorCode, type Gateway, type NatError, natError } from '@postern/interface'
 
+/** The circumstances of an SSDP message. */
 export interface LocationContext {
-  /** Where the message came from. */
+  /** The address that sent the message. */
   readonly sender: string
   /** The router that was asked. */
   readonly gateway: Gateway
 }
 
-/** A description has a short path. */
+/** The maximum length of a location; real ones are short. */
 const maxLength = 512
 
 /**
- * The URL of the description of the gateway's device, if it may be fetched.
+ * Returns the URL of the description of the gateway's device, if it may be fetched.
  *
- * An answer to a search chooses a URL that we then ask, and its UDP source can be forged: without these rules a neighbour could
- * make us send requests to any service of this machine, of the LAN, or of the internet. So: plain HTTP, an address and no
- * name, no credentials, port 80 or one that needs no privileges, and the address is that of the gateway itself, which is
- * the next hop or was named by the user. It is private or link-local; loopback only where the gateway is that same address.
+ * The answer to a search names a URL that is fetched next, and its UDP source can be forged. Without these rules a host
+ * on the link could make this host send requests to any service of this machine, of the LAN, or of the internet. So the
+ * URL must be plain HTTP, with an address instead of a name, without credentials, and with port 80 or an unprivileged
+ * port. The address must be that of the gateway, which is the next hop or was named by the user. It must be private or
+ * link-local; loopback is allowed only if the message came from that address.
  *
- * Throws `UNTRUSTED_REPLY`, or `MALFORMED_REPLY` where there is no URL.
+ * Throws `UNTRUSTED_REPLY`, or `MALFORMED_REPLY` if there is no URL.
  */
 export function trustLocation(text: string | undefined, { sender, gateway }: LocationContext): URL {
-  if (text === undefined || !URL.canParse(text)) throw refusal('MALFORMED_REPLY', 'is no URL')
+  if (text === undefined || !URL.canParse(text)) throw refusal('MALFORMED_REPLY', 'is not a URL')
   const url = new URL(text)
   if (url.protocol !== 'http:') throw refusal('UNTRUSTED_REPLY', 'is not plain HTTP')
   if (url.username !== '' || url.password !== '') throw refusal('UNTRUSTED_REPLY', 'carries credentials')
@@ -40,23 +42,24 @@ export function trustLocation(text: string | undefined, { sender, gateway }: Loc
   return url
 }
 
-/** Puts an address in the place of a host that is none: a name that the router has for itself, and that may lead anywhere, or
- * `0.0.0.0` of firmware that has not filled in its own. Nothing but that address is asked. */
+/** Replaces the host of a URL by `address` if it is not a usable address: a name that the router has for itself, which
+ * could resolve to any host, or `0.0.0.0` of firmware that did not fill in its own. */
 export function standIn(url: URL, address: string): void {
   const host = addressOf(url)
   if (host !== undefined && classOf(host) !== 'unspecified') return
-  // A zone has no place in a URL.
+  // A URL cannot contain a zone.
   if (!address.includes('%')) url.hostname = address.includes(':') ? `[${address}]` : address
 }
 
-/** Whether HTTP of a router may be there: not on the ports of SSH, mail and the like. */
+/** Returns whether a router may serve HTTP on the port: not on the ports of SSH, mail and the like. */
 export const isSanePort = ({ port }: URL): boolean => port === '' || Number(port) === 80 || Number(port) >= 1024
 
-/** The address in a URL, in canonical form; undefined for a name. */
+/** Returns the address in a URL, in canonical form; undefined for a name. */
 export const addressOf = (url: URL): string | undefined => canonicalAddress(url.hostname.replace(/^\[|\]$/g, ''))
 
-/** IPv6 routers answer from their link-local address, which is the next hop, and serve on their global one: the link's
- * /64 tells that it is on the same link. Any host of the link is in it, so what is connected to is the next hop. */
+/** Returns whether an IPv6 location is on the link of the router that sent it. IPv6 routers answer from their
+ * link-local address, which is the next hop, and serve on their global one, in the /64 of the link. Any host on the
+ * link has an address in that /64, so connections go to the next hop and not to this address. */
 function isRouterItself(
   host: string,
   source: string | undefined,
@@ -68,7 +71,7 @@ function isRouterItself(
   return own !== undefined && own.includes(':') && linkOf(host) === linkOf(own)
 }
 
-/** The first 64 bits. */
+/** Returns the first 64 bits of an address. */
 function linkOf(address: string): string {
   const [head = '', tail] = address.split('::')
   const left = head === '' ? [] : head.split(':')

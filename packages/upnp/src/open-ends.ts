@@ -1,21 +1,25 @@
 import type { Endpoint } from '@postern/interface'
 
-/** An entry that the router may have although the request for it failed. */
+/** An entry that may exist on the router although the request for it failed. */
 export interface OpenEnd {
   readonly externalPort: number
-  /** What the router calls this host, where that is no address. */
+  /** The name that the router uses for this host instead of an address. */
   readonly knownAs: string | undefined
-  /** When the addition was sent, on the monotonic clock, where it was not answered. */
+  /** When the addition was sent, on the monotonic clock, if it was not answered. */
   readonly unansweredMs: number | undefined
 }
 
-/** What failed requests of this run may have left on one device. */
+/** The entries that failed requests of this run may have left on one device. */
 export interface OpenEnds {
+  /** Adds entries for an endpoint. */
   add(endpoint: Endpoint, ends: readonly OpenEnd[]): void
+  /** Returns the entries for an endpoint. */
   of(endpoint: Endpoint): readonly OpenEnd[]
+  /** Forgets the entries for an endpoint. */
   clear(endpoint: Endpoint): void
 }
 
+/** Creates an empty collection. */
 export function createOpenEnds(): OpenEnds {
   const open = new Map<string, Map<number, OpenEnd>>()
   return {

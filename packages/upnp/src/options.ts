@@ -2,42 +2,45 @@ import { checkOptions, familyOf } from '@postern/interface'
 import { type AnswerTimes, type ExchangeHttp, exchangeHttp, type OpenUdp, openUdp, type Queue } from '@postern/net'
 import { ssdpPort } from './ssdp.js'
 
+/** The options of {@link upnp}. */
 export interface UpnpOptions {
-  /** The router to ask, as an IPv4 address.
+  /** The IPv4 address of the router to ask.
    * @default the next hop of every default route */
   readonly gateway?: string
-  /** The UDP port that routers are searched on, and announce themselves to.
+  /** The UDP port to which searches and announcements are sent.
    * @default 1900 */
   readonly ssdpPort?: number
-  /** What the router's list of mappings calls ours: 1 to 30 printable ASCII characters.
+  /** The description of the mappings in the router's list: 1 to 30 printable ASCII characters.
    * @default 'postern' */
   readonly description?: string
-  /** How UDP sockets are opened.
+  /** Opens UDP sockets.
    * @default real sockets */
   readonly openUdp?: OpenUdp
-  /** How HTTP requests are made.
+  /** Makes HTTP requests.
    * @default real connections */
   readonly exchangeHttp?: ExchangeHttp
 }
 
+/** The options with their defaults. */
 export interface Settings {
   readonly named: string | undefined
   readonly ssdpPort: number
   readonly description: string
   readonly openUdp: OpenUdp
   readonly exchangeHttp: ExchangeHttp
-  /** What lasts of talking to the gateway of an address. */
+  /** Returns the state for the gateway with this address, which outlasts one search. */
   readonly lineOf: (address: string) => Line
 }
 
+/** The state for asking one gateway. */
 export interface Line {
-  /** How long it took to answer. */
+  /** How long the gateway takes to answer. */
   readonly times: AnswerTimes
-  /** One action at a time, since several routers handle no second request meanwhile. */
+  /** Queues actions: several routers cannot handle concurrent requests. */
   readonly inTurn: Queue
 }
 
-/** Reads the options once. Throws a TypeError for one that cannot be right. */
+/** Reads the options. Throws a TypeError for an invalid one. */
 export function readOptions(options: UpnpOptions): Omit<Settings, 'lineOf'> {
   checkOptions('upnp()', options, {
     gateway: 'string',
@@ -53,9 +56,10 @@ export function readOptions(options: UpnpOptions): Omit<Settings, 'lineOf'> {
     openUdp: open = openUdp,
     exchangeHttp: exchange = exchangeHttp
   } = options
-  if (gateway !== undefined && familyOf(gateway) !== 4) throw new TypeError(`gateway is no IPv4 address: ${gateway}`)
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TypeError(`ssdpPort is no port: ${port}`)
-  // Longer ones, and others than ASCII, make some routers refuse the mapping.
+  if (gateway !== undefined && familyOf(gateway) !== 4)
+    throw new TypeError(`gateway is not an IPv4 address: ${gateway}`)
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TypeError(`ssdpPort is not a port: ${port}`)
+  // Some routers refuse a mapping with a longer description, or with characters outside ASCII.
   if (!/^[\x21-\x7e](?:[\x20-\x7e]{0,28}[\x21-\x7e])?$/.test(description)) {
     throw new TypeError(`description is not 1 to 30 printable ASCII characters: ${description}`)
   }

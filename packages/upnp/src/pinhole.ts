@@ -15,11 +15,11 @@ import type { Client } from './client.js'
 import { faultError, type SoapReply } from './soap.js'
 import { abortedTime, type Change, startChange, undoChanges, type UndoTime } from './undo.js'
 
-/** WANIPv6FirewallControl:1 §2.3.8. */
-const longestLeaseSeconds = 86_400
-/** What a verb may take, in ms: the device is searched over IPv6, asked, and asked to undo. */
+/** The maximum lease of a pinhole, in seconds: a day (WANIPv6FirewallControl:1 §2.3.8). */
+const maxLeaseSeconds = 86_400
+/** How long one call may take, in ms: the search for the device over IPv6, the action, and its undoing. */
 const timeoutMs = 90_000
-/** How long a pinhole is asked for that is closed at once, in ms. */
+/** The requested lease of a pinhole that is closed at once, in ms. */
 const momentMs = 60_000
 /** IANA protocol numbers. */
 const protocolNumbers: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17 }
@@ -28,13 +28,13 @@ const noSuchEntry = 704
 
 interface Pinholes {
   readonly host: Host
-  /** The device, asked from the address that the pinhole is to lead to. */
+  /** Resolves to a client that asks from the address to which the pinhole leads. */
   readonly clientFor: (address: string, call: CallOptions) => Promise<Client>
-  /** The same, after a refusal: searches for as long as a slow device takes to answer over IPv6. */
+  /** Like `clientFor`, but searches long enough for a device that is slow over IPv6. For use after a refusal. */
   readonly patientClientFor: (address: string, call: CallOptions) => Promise<Client>
 }
 
-/** Opens IPv6 pinholes on one device. */
+/** Creates a mapper that opens IPv6 pinholes on one device. */
 export function createPinholeMapper(gateway: Gateway, pinholes: Pinholes): Mapper {
   return {
     kind: 'mapper',
@@ -56,7 +56,7 @@ async function open(pinholes: Pinholes, request: MapRequest, call: CallOptions):
     return await openBy(client, pinholes, request, call)
   } catch (error) {
     if (!isNatError(error) || error.code !== 'NOT_AUTHORIZED') throw error
-    // It may have been asked from another address than the pinhole's: a device that answers late over IPv6.
+    // The device may be slow over IPv6, so the request may have come from another address than the pinhole's.
     const other = await pinholes.patientClientFor(address, call)
     if (other === client) throw error
     return openBy(other, pinholes, request, call)
@@ -76,7 +76,7 @@ async function openBy(
       'firewall',
       'AddPinhole',
       {
-        // Anybody, from any port. We cannot know who will connect.
+        // Any remote host and port: the peers are not known in advance.
         RemoteHost: '',
         RemotePort: 0,
         InternalClient: address,
@@ -91,7 +91,7 @@ async function openBy(
     const reply = await orAborted(change.answer, { signal })
     if (!reply.ok) throw faultError('AddPinhole', reply.fault, reply.description)
     const id = uniqueId(reply)
-    if (id === undefined) throw natError('GRANT_INVALID', 'the router opened a pinhole and does not say which')
+    if (id === undefined) throw natError('GRANT_INVALID', 'the router opened a pinhole and does not tell its id')
     return grant(pinholes, client, request, id, leaseSeconds)
   } catch (error) {
     const isUndone = await undo(pinholes, client, change, signal.aborted ? abortedTime : longTime(client))
@@ -106,7 +106,7 @@ function grant(pinholes: Pinholes, client: Client, request: MapRequest, id: numb
   let released = false
   return {
     addresses: [formatMultiaddr(address, protocol, port)],
-    // The service has no action that reads the lease back, and must not shorten it (§2.5.2).
+    // The service has no action to read the lease, and must not shorten it (§2.5.2).
     lifetimeMs: leaseSeconds * 1000,
     async renew(call) {
       const values = { UniqueID: id, NewLeaseTime: leaseSeconds }
@@ -123,7 +123,7 @@ function grant(pinholes: Pinholes, client: Client, request: MapRequest, id: numb
   }
 }
 
-/** What is closed already is fine. */
+/** Closes a pinhole. Resolves also if it is closed already. */
 async function close(client: Client, id: number, call: CallOptions): Promise<void> {
   const reply = await client.call('firewall', 'DeletePinhole', { UniqueID: id }, call)
   if (!reply.ok && reply.fault !== noSuchEntry) throw faultError('DeletePinhole', reply.fault, reply.description)
@@ -131,7 +131,8 @@ async function close(client: Client, id: number, call: CallOptions): Promise<voi
 
 const longTime = ({ times }: Client): UndoTime => ({ answerMs: 0, undoMs: times.undoMs() })
 
-/** Only the answer tells the id. Whether it was told and the pinhole is closed, or the router has refused it. */
+/** Undoes an AddPinhole. Only its answer tells the id. Resolves to whether no pinhole is left: it was closed, or the
+ * router had refused it. */
 async function undo({ host }: Pinholes, client: Client, change: Change<SoapReply>, time: UndoTime): Promise<boolean> {
   let isKnown = false
   const isUndone = await undoChanges(host.clock, [change], time, async (_change, reply, call) => {
@@ -142,17 +143,17 @@ async function undo({ host }: Pinholes, client: Client, change: Change<SoapReply
   return isUndone && isKnown
 }
 
-/** A pinhole that is asked for again is the same one (WANIPv6FirewallControl:1 §2.5.3): that tells the id of one whose
- * answer was lost. */
+/** Closes a pinhole with an unknown id, after its answer was lost. Requesting it again returns the id of the existing
+ * one (WANIPv6FirewallControl:1 §2.5.3). */
 async function undoOpen(pinholes: Pinholes, request: MapRequest, call: CallOptions): Promise<void> {
   const lease = await open(pinholes, request, call)
   await lease.release(call)
 }
 
 const askedSeconds = ({ lifetimeMs }: MapRequest): number =>
-  Math.min(Math.max(1, Math.ceil(lifetimeMs / 1000)), longestLeaseSeconds)
+  Math.min(Math.max(1, Math.ceil(lifetimeMs / 1000)), maxLeaseSeconds)
 
-/** WANIPv6FirewallControl:1 §2.3.9: 16 bits. */
+/** Reads the id of a pinhole from an answer (16 bits, WANIPv6FirewallControl:1 §2.3.9). */
 function uniqueId(reply: SoapReply): number | undefined {
   const text = reply.ok ? (reply.values.get('uniqueid') ?? '') : ''
   return /^\d{1,5}$/.test(text) ? Number(text) : undefined

@@ -5,18 +5,19 @@ import type { Wish } from './port-mapping.js'
 import { faultError, type SoapReply } from './soap.js'
 import { type Change, startChange } from './undo.js'
 
-/** What one router has shown that it cannot do. */
+/** The deviations that one router has shown. */
 export interface Quirks {
-  /** It grants nothing that ends, or drops such a mapping without a word. */
+  /** It grants only permanent mappings, or silently drops others. */
   permanent: boolean
   /** Its AddAnyPortMapping is missing or broken. */
   noAddAny: boolean
-  /** It grants short leases only, and none without an end. */
+  /** It grants only short leases, and no permanent ones. */
   shortOnly: boolean
-  /** When a mapping was last found to be gone before its time, on the monotonic clock. */
+  /** When a mapping was last found missing before its end, on the monotonic clock. */
   lostMs: number
 }
 
+/** Returns the quirks of a router about which nothing is known. */
 export const createQuirks = (): Quirks => ({
   permanent: false,
   noAddAny: false,
@@ -24,7 +25,7 @@ export const createQuirks = (): Quirks => ({
   lostMs: Number.NEGATIVE_INFINITY
 })
 
-/** The words for what is worth knowing in a later run. */
+/** The words for the quirks that later runs use. */
 const words = {
   permanent: 'only-permanent-leases',
   noAddAny: 'no-add-any-port-mapping',
@@ -32,24 +33,26 @@ const words = {
 } as const
 const lasting = ['permanent', 'noAddAny', 'shortOnly'] as const
 
-/** Takes over what an earlier run found out. */
+/** Adds the quirks that an earlier run found. */
 export function learn(quirks: Quirks, told: readonly string[]): void {
   for (const each of lasting) quirks[each] ||= told.includes(words[each])
 }
 
+/** Returns the words for a router's quirks. */
 export const wordsOf = (quirks: Quirks): readonly string[] =>
   lasting.flatMap((each) => (quirks[each] ? [words[each]] : []))
 
+/** A request that adds an entry. */
 export interface Addition extends Change<SoapReply> {
   readonly externalPort: number
   /** On the monotonic clock. */
   readonly sentMs: number
 }
 
-/** Refusals of AddAnyPortMapping that AddPortMapping would meet as well. */
+/** The faults of AddAnyPortMapping that AddPortMapping would return as well. */
 const refusedEitherWay: ReadonlySet<number> = new Set([604, 605, 606, 718, 725, 728, 729])
 
-/** Adds or refreshes the entry. What it adds is noted, so that it can be undone. */
+/** Adds or refreshes an entry. Appends each addition to `additions`, so that it can be undone. */
 export async function add(
   wish: Wish,
   externalPort: number,
@@ -63,7 +66,7 @@ export async function add(
   const values = {
     ...entryArguments(endpoint, externalPort),
     NewInternalPort: endpoint.port,
-    // Always ourselves. Miniupnpd and others refuse any other address.
+    // Always this host: miniupnpd and others refuse any other address.
     NewInternalClient: endpoint.address,
     NewEnabled: 1,
     NewPortMappingDescription: description,
@@ -78,8 +81,8 @@ export async function add(
     if (!reply.ok && !isUseless(faultError(action, reply.fault, '').code)) additions.pop()
     return reply
   }
-  // AddAnyPortMapping could give us a second port beside our own, so it is for new entries. Some that call themselves
-  // version 2 do not have it, and with some it is broken: they close the connection, or answer 404 or 500.
+  // AddAnyPortMapping could assign a second port, so it is used only for new entries. Some devices of version 2 do not
+  // have it, and on some it is broken: they close the connection, or answer 404 or 500.
   if ((client.device.connection?.version ?? 1) < 2 || quirks.noAddAny) return start('AddPortMapping')
   try {
     const reply = await start('AddAnyPortMapping')
@@ -87,7 +90,7 @@ export async function add(
   } catch (error) {
     call.signal.throwIfAborted()
     if (!isNatError(error)) throw error
-    // It may have been carried out, with a port that the answer would have told.
+    // The action may have been carried out, with a port that only the answer would have told.
     const port = isUseless(error.code) ? await findOwnPort(client, endpoint, undefined, call, description) : undefined
     if (port !== undefined) return { ok: true, values: new Map([['newreservedport', String(port)]]) }
   }
@@ -96,7 +99,7 @@ export async function add(
   return reply
 }
 
-/** WANIPConnection:2 §2.5.22: the port that the router chose. Undefined where there is none, or a useless one. */
+/** Reads the port that the router chose (WANIPConnection:2 §2.5.22). Undefined if there is none, or an invalid one. */
 export function reservedPort(reply: SoapReply): number | undefined {
   const text = reply.ok ? (reply.values.get('newreservedport') ?? '') : ''
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0

@@ -4,19 +4,20 @@ import { isOurs, isUseless, type Reading, readEntry } from './port-entry.js'
 import type { Wish } from './port-mapping.js'
 import { faultError, type SoapReply } from './soap.js'
 
+/** One attempt to add or refresh an entry. */
 export interface Try {
   readonly externalPort: number
   readonly leaseSeconds: number
-  /** The entry is ours already. */
+  /** The entry belongs to this host already. */
   readonly known: boolean
-  /** What the list said before. */
+  /** The entry in the list before the attempt. */
   readonly before: Reading
-  /** What the router calls this host, where that is no address. */
+  /** The name that the router uses for this host instead of an address. */
   readonly knownAs: string | undefined
 }
 
-/** A lease that was renewed has more of it left than before, all of it, or less where less was asked for. One without an end
- * needs no renewal. */
+/** Returns whether a lease was renewed: more time is left than before, all of the requested time is left, or less is
+ * left because less was requested. A permanent one needs no renewal. */
 const isRenewed = (reading: Reading, before: Reading, leaseSeconds: number): boolean =>
   typeof reading === 'object' &&
   typeof before === 'object' &&
@@ -27,8 +28,8 @@ const isRenewed = (reading: Reading, before: Reading, leaseSeconds: number): boo
 
 const done: SoapReply = { ok: true, values: new Map() }
 
-/** Adds or refreshes an entry. Some do it and answer with nothing, a reset or a failure without a reason: an entry that was not
- * there before, or that ends at another time than before, is granted. */
+/** Adds or refreshes an entry. Some routers carry the request out but send no answer, a reset, or a failure without a
+ * reason. The request counts as granted if the list then shows a new entry, or one with another end than before. */
 export async function addOrFind(
   wish: Wish,
   { externalPort, leaseSeconds, known, before, knownAs }: Try,
@@ -57,5 +58,5 @@ export async function addOrFind(
   }
 }
 
-/** Refusals that are of no use for an entry of our own: it is there already. */
+/** Returns whether a fault may mean only that the entry of this host exists already. */
 export const isRefusedAgain = (fault: number): boolean => ![401, 602, 724, 725].includes(fault)

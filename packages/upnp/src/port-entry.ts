@@ -4,20 +4,20 @@ import { faultError, type SoapReply } from './soap.js'
 
 /** One line of the router's list of port mappings. */
 export interface PortEntry {
-  /** An address; a few routers give the name of the host instead. */
+  /** The internal address; a few routers write the name of the host instead. */
   readonly client: string
   readonly port: number
-  /** What is left of the lease when it is read; 0 has no end. */
+  /** The remaining lease when it was read, in seconds; 0 is permanent. */
   readonly leaseSeconds: number
-  /** The router's owner has switched it off, or the list says so. */
+  /** Whether the list shows the entry as disabled. */
   readonly isOff: boolean
 }
 
-/** What the router tells of an external port. `foreign`: it is somebody's, and we may not know whose.
- * `unreadable`: it does not tell. */
+/** The entry of an external port in the router's list. `absent`: there is none. `foreign`: this host may not see it.
+ * `unreadable`: the router does not tell. */
 export type Reading = PortEntry | 'absent' | 'foreign' | 'unreadable'
 
-/** Reads the entry of an external port. */
+/** Reads the entry of an external port. Rejects only if the router is gone, or with the signal's reason. */
 export async function readEntry(
   client: Client,
   endpoint: Endpoint,
@@ -28,28 +28,28 @@ export async function readEntry(
   if (reply === undefined) return 'unreadable'
   if (!reply.ok) {
     if (isAbsent(reply.fault)) return 'absent'
-    // WANIPConnection:2 §2.5.20: for an entry that this host may not see.
+    // WANIPConnection:2 §2.5.20: 606 means that this host may not see the entry.
     return reply.fault === 606 ? 'foreign' : 'unreadable'
   }
-  // An answer without its values is none.
+  // An answer without values tells nothing.
   if (!reply.values.has('newinternalclient')) return 'unreadable'
   const entry = entryOf(reply.values)
-  // Some answer with an empty entry where there is none.
+  // Some routers return an empty entry if there is none.
   return isBlank(entry.client) && entry.port === 0 ? 'absent' : entry
 }
 
 const isBlank = (client: string): boolean => client === '' || classOf(client) === 'unspecified'
 
-/** An entry that leaves out where it leads, or half of that, and contradicts nothing. Not another host's, where it was absent
- * before it was added. */
+/** Returns whether an entry omits its internal address or port and does not contradict the endpoint. If the entry was
+ * absent before this host added it, it does not belong to another host. */
 export const isVague = (reading: Reading, endpoint: Endpoint): boolean =>
   typeof reading === 'object' &&
   (isBlank(reading.client) || canonicalAddress(reading.client) === canonicalAddress(endpoint.address)) &&
   (reading.port === 0 || reading.port === endpoint.port) &&
   !isOurs(reading, endpoint)
 
-/** The list is a check: that it cannot be read is no reason to fail. Undefined where the question got no answer; a router
- * that refuses connections is gone, and that is an error. */
+/** Reads from the list, which is only a check: resolves to undefined if there is no answer. Rejects if the router
+ * refuses connections, because it is gone then. */
 async function ask(
   client: Client,
   action: string,
@@ -78,10 +78,11 @@ function entryOf(values: ReadonlyMap<string, string>): PortEntry {
   }
 }
 
-/** More entries of a list are not read: a hostile one has no end. */
+/** The maximum number of list entries that are read: a hostile list may be endless. */
 const maxListed = 64
 
-/** Looks through the list for an entry that leads to the endpoint already: of any name, or of the one given. */
+/** Searches the list for an entry that leads to the endpoint, with the given description if there is one. Resolves to
+ * its external port. */
 export async function findOwnPort(
   client: Client,
   endpoint: Endpoint,
@@ -102,10 +103,11 @@ export async function findOwnPort(
   return undefined
 }
 
-/** 713 and 714 by the standard; 730 from firmware that mixes up its tables. */
+/** Returns whether a fault means that there is no such entry: 713 and 714 by the standard, 730 from firmware that
+ * confuses its tables. */
 const isAbsent = (fault: number): boolean => [713, 714, 730].includes(fault)
 
-/** What names an entry. The remote host is the wildcard, always. */
+/** Returns the arguments that identify an entry. The remote host is always the wildcard. */
 export const entryArguments = (
   { protocol }: Endpoint,
   externalPort: number
@@ -115,26 +117,27 @@ export const entryArguments = (
   NewProtocol: protocol.toUpperCase()
 })
 
-/** Ours leads to our endpoint; the protocol is part of what was asked for. A router that writes names instead of
- * addresses is believed only where we have just seen what it calls us. */
+/** Returns whether an entry leads to the endpoint; the protocol was part of the query. `knownAs` is the name that the
+ * router was seen to use for this host; other names do not count. */
 export const isOurs = (reading: Reading, endpoint: Endpoint, knownAs?: string): boolean =>
   typeof reading === 'object' &&
   reading.port === endpoint.port &&
   (canonicalAddress(reading.client) === canonicalAddress(endpoint.address) ||
     (knownAs !== undefined && reading.client === knownAs))
 
+/** An entry to delete. */
 export interface Removal {
   readonly endpoint: Endpoint
   readonly externalPort: number
-  /** What the router calls this host, where that is no address. */
+  /** The name that the router uses for this host instead of an address. */
   readonly knownAs: string | undefined
-  /** The router was asked to add the entry, and has not refused it. */
+  /** Whether this host requested the entry and the router did not refuse it. */
   readonly isAdded: boolean
 }
 
-/** Deletes the entry of an external port unless the list says that it leads to another endpoint. A list that does not show an
- * entry that was added is not believed: the deletion of what is absent does no harm, and that of what is hidden from this host
- * is refused. */
+/** Deletes the entry of an external port, unless the list shows that it leads to another endpoint. Deletes an added
+ * entry even if the list does not show it: deleting a missing entry does no harm, and the router refuses to delete a
+ * hidden one. */
 export async function removeEntry(client: Client, removal: Removal, call: CallOptions): Promise<void> {
   const { endpoint, externalPort, knownAs, isAdded } = removal
   const reading = await readEntry(client, endpoint, externalPort, call)
@@ -145,13 +148,14 @@ export async function removeEntry(client: Client, removal: Removal, call: CallOp
     const remove = typeof reading === 'object' ? deleteEntry : askToDelete
     await remove(client, endpoint, externalPort, call)
   } catch (error) {
-    // It belongs to another host by now.
+    // The entry belongs to another host now.
     if (reading !== 'foreign' || !isNatError(error) || error.code !== 'NOT_AUTHORIZED') throw error
   }
 }
 
-/** Deletes an entry that the list shows as ours. Some carry it out and answer with a failure, or with nothing, and some fail the
- * first time: then the list decides, and the router is asked once more. */
+/** Deletes an entry that the list shows for this host. Some routers delete it and answer with a failure or not at all,
+ * and some fail the first time. So after a failure, it reads the list, and repeats the deletion once if the entry is
+ * still there. */
 export async function deleteEntry(
   client: Client,
   endpoint: Endpoint,
@@ -170,7 +174,7 @@ export async function deleteEntry(
   }
 }
 
-/** Answers that leave open whether something was done. */
+/** Returns whether an error leaves open whether the action was carried out. */
 export const isUseless = (code: string | undefined): boolean => code === 'MALFORMED_REPLY' || code === 'GATEWAY_FAULT'
 
 async function askToDelete(client: Client, endpoint: Endpoint, externalPort: number, call: CallOptions): Promise<void> {

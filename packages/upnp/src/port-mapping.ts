@@ -24,24 +24,26 @@ import { undoAdditions, undoMap } from './port-undo.js'
 
 const unreadable = natError(
   'GRANT_UNCHECKED',
-  'the router says that it mapped the port, and its list cannot be read: whether it leads here, and for how long, is not checked'
+  'the router says that it mapped the port, but its list cannot be read: the destination and the lease are not checked'
 )
 
 const switchedOff = natError(
   'GRANT_UNCHECKED',
-  'the router says that it mapped the port, and its list shows the mapping switched off: look at it in the settings of the router'
+  'the router says that it mapped the port, but its list shows the mapping switched off: check it in the settings of the router'
 )
 
-/** What a verb may take, in ms: a dozen actions of a router that is as slow as can be. */
+/** How long one call may take, in ms: a dozen actions of a very slow router. */
 const timeoutMs = 180_000
 
+/** The options of {@link createPortMapper}. */
 export interface PortMapping extends ExternalAddressOptions {
+  /** The description of the entries in the router's list. */
   readonly description: string
-  /** An entry was gone before its time: the router has started again, or lost its list. */
+  /** Called when an entry was missing before its end: the router has restarted, or lost its list. */
   readonly forgot: () => void
 }
 
-/** A mapping that is wanted. */
+/** A request for a mapping with its state. */
 export interface Wish extends PortMapping {
   readonly external: ExternalAddress
   readonly quirks: Quirks
@@ -49,23 +51,23 @@ export interface Wish extends PortMapping {
   readonly request: MapRequest
   /** The external port to try first. */
   readonly externalPort: number
-  /** It was granted, and its time has not run out. */
+  /** Whether it was granted, and its lifetime has not ended. */
   readonly isHeld: boolean
-  /** What the router calls absent may be there. */
+  /** Whether entries that the router calls absent may exist. */
   readonly isConfused?: boolean
-  /** The lease that the router's list told when the mapping was made, in seconds; 0 where it told none. */
+  /** The lease in the router's list when the mapping was created, in seconds; 0 if there was none. */
   readonly fullLeaseSeconds: number
-  /** What the router calls this host, where that is no address. */
+  /** The name that the router uses for this host instead of an address. */
   readonly knownAs: string | undefined
 }
 
-/** Maps IPv4 ports on one device. */
+/** Creates a mapper for the IPv4 ports of one device. */
 export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper {
   const external = createExternalAddress(mapping)
   const quirks = createQuirks()
   const openEnds = createOpenEnds()
   let hasLearnt = false
-  /** What was granted is renewed and deleted where it was. */
+  /** Once a mapping was granted, the service must not change any more: it is needed for renewals and deletions. */
   let hasGranted = false
   return {
     kind: 'mapper',
@@ -74,7 +76,7 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
     protocols: ['tcp', 'udp'],
     async map(request, call) {
       const { endpoint, suggestedExternalPort: suggested } = request
-      // Once: what it shows in this run is newer.
+      // Only once: later observations of this run are newer.
       if (!hasLearnt) learn(quirks, request.quirks ?? [])
       hasLearnt = true
       if (endpoint.family !== 4) throw new TypeError('a port mapping of UPnP is for IPv4')
@@ -94,7 +96,7 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
   }
 }
 
-/** Refusals that another service of the device may not share. */
+/** The refusals after which another service of the device may succeed. */
 const refusedThere: ReadonlySet<string> = new Set([
   'UNSUPPORTED',
   'GATEWAY_FAULT',
@@ -102,7 +104,7 @@ const refusedThere: ReadonlySet<string> = new Set([
   'MALFORMED_REQUEST'
 ])
 
-/** Makes a mapping with the service that was chosen, or else with one of the alternatives, which is the chosen one then. */
+/** Creates a mapping with the chosen service, otherwise with an alternative, which becomes the chosen one. */
 async function acquireAnywhere(wish: Wish, alternatives: readonly Service[], call: CallOptions): Promise<Lease> {
   const { client, external } = wish
   const { device } = client
@@ -128,7 +130,7 @@ async function acquireAnywhere(wish: Wish, alternatives: readonly Service[], cal
   }
 }
 
-/** Makes or refreshes a mapping. Whatever it added is taken back if it fails or is aborted. */
+/** Creates or refreshes a mapping. Deletes what it added if it fails or is aborted. */
 async function acquire(
   wish: Wish,
   tellExternal: (call: CallOptions) => Promise<ToldAddress>,
@@ -163,7 +165,7 @@ function grant(wish: Wish, external: ToldAddress, placed: Placed): Lease {
     lifetimeMs: lifetimeOf(leaseSeconds, reading),
     quirks: wordsOf(wish.quirks),
     ...(caveat === undefined ? {} : { caveat }),
-    // Renewing is how a new address is noticed.
+    // Ask for the external address: a renewal is the time to notice a new one.
     renew: (call) => acquire(held, held.external.ask, call),
     async release(call) {
       if (released) return

@@ -7,36 +7,38 @@ import { deleteEntry, findOwnPort, isOurs, isVague, type Reading, readEntry } fr
 import type { Wish } from './port-mapping.js'
 import { faultError } from './soap.js'
 
-/** External ports tried: the suggested one and random ones. */
+/** The maximum number of external ports to try: the suggested one and random ones. */
 const maxTries = 8
-/** Tries after refusals that name no reason: what helps has to be guessed. */
+/** The maximum number of further tries after refusals without a reason. */
 const maxGuesses = 3
-/** A lease that is granted shorter than this, in seconds, keeps the router busy: DD-WRT gives some seconds, and keeps what
- * has no end. */
+/** The minimum useful lease, in seconds. DD-WRT grants some seconds, but keeps permanent mappings, so a permanent one
+ * is tried after a shorter lease. */
 const minLeaseSeconds = 60
-/** A mapping that is gone twice within this time, in ms, is one that the router drops: it is looked at every 15 minutes, and
- * hardly a router starts again that often. */
+/** If mappings are missing twice within this time, in ms, the router drops them: mappings are checked every 15 minutes,
+ * and routers do not restart that often. */
 const lossesMs = 20 * 60_000
-/** RFC 6335 §6: the dynamic ports. */
+/** The first dynamic port (RFC 6335 §6). */
 const firstDynamicPort = 49_152
-/** The user ports that routers with a range of their own allow most often: the first one, and how many. */
+/** The user ports that routers with a restricted range allow most often: the first one, and their number. */
 const userPorts = [10_000, 22_768] as const
 
-/** Where a mapping was made. */
+/** A mapping that was created. */
 export interface Placed {
   readonly externalPort: number
-  /** As asked for. */
+  /** The requested lease. */
   readonly leaseSeconds: number
-  /** What the list said afterwards. */
+  /** The entry in the list afterwards. */
   readonly reading: Reading
-  /** What the router calls this host, where that is no address. */
+  /** The name that the router uses for this host instead of an address. */
   readonly knownAs: string | undefined
 }
 
-/** What to do after a refusal. */
+/** What to try after a refusal: the same port, the internal port, a random one, the port of an existing entry of this
+ * host, or nothing. */
 type Next = 'same' | 'internal' | 'random' | 'own' | 'stop'
 
-/** Makes or refreshes a mapping: a refusal leads to another lease or another port, a bounded number of times. */
+/** Creates or refreshes a mapping. After a refusal it tries another lease or another port, a limited number of
+ * times. */
 export async function tryPorts(wish: Wish, additions: Addition[], call: CallOptions): Promise<Placed> {
   const { client, request, host, quirks } = wish
   const { endpoint } = request
@@ -45,25 +47,27 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
   let complaint: NatError | undefined
   let guesses = 0
   let conflicts = 0
-  /** Ports that the router does not show. That a random one is another host's too is improbable: then it shows none. */
+  /** The number of ports that the router does not show. A second random port is unlikely to belong to another host, so
+   * the router shows no entries at all then. */
   let hidden = 0
-  /** A permanent lease is tried for this port alone. */
+  /** Whether a permanent lease is tried for this port only. */
   let permanentOnce = false
-  /** Our own entry was deleted to make room for itself. */
+  /** Whether the entry of this host was deleted so that it can be added again. */
   let hasRenewed = false
-  /** The list was looked through for an entry of a former life. */
+  /** Whether the list was searched for an entry of an earlier run. */
   let hasLooked = false
-  /** A short lease that was granted, while a permanent one is tried. */
+  /** A short lease that was granted, kept while a permanent one is tried. */
   let short: Placed | undefined
 
-  /** Moves on after a refusal. False where nothing is left to try. */
+  /** Chooses the next attempt after a refusal. Resolves to false if nothing is left to try. */
   async function goOn(next: Next): Promise<boolean> {
     if (next === 'stop') return false
     if (next === 'same') return true
     if (next === 'internal' && !tried.has(endpoint.port)) externalPort = endpoint.port
     else {
-      // Some map an internal port only once: an entry of a former life stands in the way, under another external port. It is
-      // taken back where another port would be a second one, too; but then not one that another program has made.
+      // Some routers map an internal port only once, so an entry of an earlier run under another external port is in
+      // the way. Reuse it. If the refusal does not prove that, reuse only an entry with our description, so that the
+      // entry of another program stays.
       const isOwn = next === 'own'
       const own =
         isOwn || !hasLooked
@@ -82,7 +86,8 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     return reading === 'foreign' && hidden > 1 ? 'unreadable' : reading
   }
 
-  /** Reads what was just added. Some list it a moment later, and some at another port than they say. */
+  /** Reads the entry that was just added. Some routers list it a moment later, and some list another port than they
+   * report. */
   async function look(port: number, before: Reading): Promise<{ readonly port: number; readonly reading: Reading }> {
     const told = async (each: number): Promise<Reading> => {
       const reading = await read(each)
@@ -105,11 +110,12 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     if (fault === 724) return tried.has(endpoint.port) ? 'stop' : 'internal'
     if (fault === 718 || fault === 729) return ++conflicts === 2 && !isKnown ? 'own' : 'random'
     if (hopeless.has(fault)) return 'stop'
-    // Some say 501 or 402 of a port that is taken, of a lease that ends, and of a port that they do not allow.
+    // Some routers return 501 or 402 for a taken port, for a lease that is not permanent, and for a port outside their
+    // range.
     guesses += 1
     if (guesses > maxGuesses) return 'stop'
     if (guesses === 1 && fault !== 606) {
-      // The other kind of lease: a router that took none with an end may have been updated since.
+      // Try the other kind of lease. A router that granted only permanent ones may have been updated.
       permanentOnce = !quirks.permanent
       quirks.permanent = false
       return 'same'
@@ -120,7 +126,8 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
   for (let attempt = 0; attempt < maxTries + guesses; attempt += 1) {
     tried.add(externalPort)
     const before = await read(externalPort)
-    // Of an entry that is held it need not say where it leads to, or anything: what fails here is no reason to delete it.
+    // The list need not show where an entry of a held mapping leads, or show anything: an unreadable list is no reason
+    // to delete it.
     const isHeldHere = wish.isHeld && externalPort === wish.externalPort
     const known =
       isOurs(before, endpoint, knownAs) || (isHeldHere && (before === 'unreadable' || isVague(before, endpoint)))
@@ -131,7 +138,8 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
       wish.forgot()
     }
     if (!known && before !== 'absent' && before !== 'unreadable') {
-      // miniupnpd would let us re-point the entry of another program of this host, old firmware that of anybody.
+      // Do not overwrite it: miniupnpd allows that for entries of other programs on this host, and old firmware for
+      // entries of all hosts.
       complaint = natError('CONFLICT', `the external port ${externalPort} is mapped to another host or port`)
       externalPort = randomPort(host, tried)
       continue
@@ -149,8 +157,8 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     if (!reply.ok) {
       complaint = faultError('AddPortMapping', reply.fault, reply.description)
       if (known && !hasRenewed && isRefusedAgain(reply.fault)) {
-        // Some do not let even the owner add an entry again, by 718 or another number. It is ours, so it may go first; but when it
-        // would end soon all the same, since the router may not take it back.
+        // Some routers do not even let the owner add an existing entry again, with 718 or another fault. So delete it
+        // first, but only when it would end soon anyway, because the router may refuse to add it afterwards.
         hasRenewed = true
         if (wish.isHeld && hasTimeLeft(before, leaseSeconds)) throw complaint
         await deleteEntry(client, endpoint, externalPort, call)
@@ -165,18 +173,18 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
     const placed: Placed = { externalPort: granted, leaseSeconds, reading: after, knownAs }
     if (after === 'unreadable') return placed
     if (after === 'absent') {
-      // Some drop a mapping that ends without a word, and keep one that does not.
+      // Some routers silently drop a mapping with a lease, and keep a permanent one.
       externalPort = granted
       if (!isPermanent) {
         permanentOnce = true
         attempt -= 1
         continue
       }
-      // The list may be wrong: what was added is undone, as after every failure.
+      // The list may be wrong, so the addition is undone, as after every failure.
       quirks.permanent = false
-      throw natError('GRANT_INVALID', `the router says that it mapped port ${granted}, and its list says nothing`)
+      throw natError('GRANT_INVALID', `the router says that it mapped port ${granted}, but its list does not show it`)
     }
-    // Where there was nothing before, an entry to a host with a name and to our port is the one that we just added.
+    // If there was no entry before, one with a host name and our port is the one that was just added.
     if (!known && typeof after === 'object' && familyOf(after.client) === undefined && after.client !== '') {
       knownAs = after.client
     }
@@ -188,15 +196,16 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
         continue
       }
       if (!known || !isNotExtended(before, after, wish)) return { ...placed, knownAs }
-      // Some say yes to a renewal and let the lease run out all the same. Without its entry it is a new one.
+      // Some routers accept a renewal and let the lease expire anyway. Delete the entry, so that the next attempt adds
+      // a new one.
       await deleteEntry(client, endpoint, granted, call)
       continue
     }
     complaint = natError(
       'GRANT_INVALID',
-      `the router says that it mapped port ${granted}, and its list says ${whatItSays(after)}`
+      `the router says that it mapped port ${granted}, but its list ${whatItSays(after)}`
     )
-    // Orange's FunBox maps every external port to the same internal one: then only ours will do.
+    // Orange's FunBox maps every external port to the same internal port, so only the internal port number works.
     const isShifted = typeof after === 'object' && after.client === endpoint.address && after.port === granted
     if (!isShifted) throw complaint
     await deleteEntry(client, endpoint, granted, call)
@@ -206,7 +215,7 @@ export async function tryPorts(wish: Wish, additions: Addition[], call: CallOpti
   throw complaint ?? natError('CONFLICT', `none of ${maxTries} external ports is free`)
 }
 
-/** No other port or lease helps. */
+/** The faults after which no other port or lease helps. */
 const hopeless: ReadonlySet<number> = new Set([401, 602, 604, 605, 725, 726, 727, 728, 732, 733])
 
 const isShort = (after: Reading, leaseSeconds: number): boolean =>
@@ -215,18 +224,18 @@ const isShort = (after: Reading, leaseSeconds: number): boolean =>
   after.leaseSeconds < minLeaseSeconds &&
   leaseSeconds > minLeaseSeconds
 
-/** A renewal that was refused is tried again before the lease ends. */
+/** Returns whether enough of the lease is left to try a refused renewal again. */
 const hasTimeLeft = (reading: Reading, leaseSeconds: number): boolean =>
   typeof reading !== 'object' || reading.leaseSeconds * 16 > leaseSeconds
 
-/** The lease runs on as if it had not been renewed. */
+/** Returns whether the lease continues as if it had not been renewed. */
 function isNotExtended(before: Reading, after: Reading, { fullLeaseSeconds }: Wish): boolean {
   if (typeof before !== 'object' || typeof after !== 'object' || after.leaseSeconds === 0) return false
   return after.leaseSeconds <= before.leaseSeconds && after.leaseSeconds < fullLeaseSeconds - 1
 }
 
-/** A port that was not tried: a dynamic one, and then one of the range that routers allow which keep the dynamic ones for
- * themselves. The jitter of the host is good enough: the port need not be hard to guess. */
+/** Returns a random port that was not tried: alternately a dynamic one, and one of the range that is allowed by routers
+ * that reserve the dynamic ports. `host.random` is good enough: the port need not be hard to guess. */
 function randomPort({ random }: Host, tried: ReadonlySet<number>): number {
   const [first, count] = tried.size % 2 === 1 ? [firstDynamicPort, 65_536 - firstDynamicPort] : userPorts
   let port = first + (Math.floor(random() * count) % count)
@@ -235,4 +244,8 @@ function randomPort({ random }: Host, tried: ReadonlySet<number>): number {
 }
 
 const whatItSays = (reading: Reading): string =>
-  typeof reading === 'object' ? `that it leads to another host or port` : reading === 'absent' ? 'nothing' : reading
+  typeof reading === 'object'
+    ? `shows another host or port`
+    : reading === 'absent'
+      ? 'does not show it'
+      : `is ${reading}`

@@ -5,9 +5,10 @@ import { removeEntry } from './port-entry.js'
 import { type Addition, reservedPort } from './port-addition.js'
 import { abortedTime, undoChanges } from './undo.js'
 
-/** After so long an addition that was not answered has been carried out, or never will be, in ms. */
+/** The time after which an unanswered addition has been carried out or never will be, in ms. */
 const carriedOutMs = 6000
 
+/** A request to undo. */
 export interface Undoing {
   readonly client: Client
   readonly host: Host
@@ -15,8 +16,9 @@ export interface Undoing {
   readonly request: MapRequest
 }
 
-/** Deletes what a request has added, or may have: within what the contract allows if it was aborted, else for as long as the
- * router takes. What was not confirmed is noted. Whether all of it was confirmed. */
+/** Deletes the entries that a request added, or may have added: within the 500 ms of the contract if it was aborted,
+ * otherwise within three answer times of the router. Records in `openEnds` what was not confirmed. Resolves to whether
+ * everything was confirmed. */
 export async function undoAdditions(
   { client, host, openEnds, request: { endpoint }, knownAs }: Undoing & { readonly knownAs: string | undefined },
   additions: readonly Addition[],
@@ -40,8 +42,8 @@ export async function undoAdditions(
   return isUndone
 }
 
-/** Deletes what a request may have made. An addition that was not answered may still be carried out, after the deletion: it
- * is looked for again. */
+/** Deletes the entries that a request may have created. An unanswered addition may still be carried out after the
+ * deletion, so it deletes that entry again 6 s after the addition. */
 export async function undoMap(undoing: Undoing, call: CallOptions): Promise<void> {
   const { client, host, openEnds, request } = undoing
   const { endpoint, suggestedExternalPort } = request

@@ -10,47 +10,51 @@ import {
 import type { OpenUdp, SocketAddress, UdpSocket } from '@postern/net'
 import { encodeSearch, everything, igd1, igd2, rootDevice, ssdpGroup, ssdpGroup6 } from './ssdp.js'
 
-/** miniupnpd takes about 50 ms for an answer. Searches follow one another, since several at once silence a FRITZ!Box. */
+/** The time between two searches, in ms. miniupnpd takes about 50 ms for an answer, and several searches at once
+ * silence a FRITZ!Box. */
 const spacingMs = 100
-/** After the last search of a round. Answers that take longer are heard all the same, if the search goes on. */
+/** The wait after the last search of a round, in ms. Later answers are also received if the search continues. */
 const lingerMs = 400
 
-/** How long a round without an answer takes. */
+/** How long a round without an answer takes, in ms. */
 export const roundMs: number = 4 * spacingMs + lingerMs
 
+/** The options of {@link openSearch}. */
 export interface SearchOptions {
   readonly clock: Clock
   readonly openUdp: OpenUdp
   readonly ssdpPort: number
   readonly gateway: Gateway
-  /** `isDirect`: it came to the port that only the gateway has been told of. */
+  /** Called with each datagram. `isDirect`: it arrived on the port that only the gateway knows. */
   readonly heard: (bytes: Uint8Array, sender: string, isDirect: boolean) => void
-  /** The gateway's port is closed: only multicast can find anything now. */
+  /** Called with an error of a socket. `REFUSED`: the SSDP port of the gateway is closed, so only multicast can find
+   * it. */
   readonly failed: (error: NatError) => void
 }
 
+/** A search with open sockets. */
 export interface Search {
-  /** Sends each search once. Rejects only with the signal's reason. */
+  /** Sends each kind of search once. Rejects only with the signal's reason. */
   round(call: CallOptions): Promise<void>
 }
 
 /**
- * Opens the sockets of a search; they close when the signal aborts.
+ * Opens the two sockets of a search, and closes them when the signal aborts.
  *
- * Two, since each hears something that the other cannot: a connected one is told that the port is closed, the other one
- * hears routers that answer from another port than 1900 (TP-Link ER605) or another address. What is sent to the router
- * itself opens firewalls on this host for the answers to what is multicast afterwards.
+ * The connected socket learns that a port is closed. The other one receives answers of routers that send from another
+ * port than 1900 (TP-Link ER605) or from another address. A search that it sends to the router itself opens the
+ * firewall of this host for the answers to the multicast searches that follow.
  */
 export async function openSearch(options: SearchOptions, { signal }: CallOptions): Promise<Search> {
   const { openUdp, gateway, ssdpPort, heard, failed } = options
   const family = familyOf(gateway.address) ?? 4
   const remote = { address: gateway.address, port: ssdpPort }
   const group = { address: family === 4 ? ssdpGroup : `${ssdpGroup6}%${gateway.interface}`, port: ssdpPort }
-  // Over IPv4 the source address is also what selects the interface that multicasts leave through. Over IPv6 the group
-  // names it, and only our link-local address makes the router answer from the one that we know it by.
+  // Over IPv4 the source address also selects the interface for multicasts. Over IPv6 the group names the interface,
+  // and the kernel must choose our link-local address, so that the router answers from its own link-local address.
   const local = family === 4 ? { local: { address: gateway.localAddress } } : {}
 
-  /** Aborted when the port turns out to be closed: no answer to what went there is worth waiting for. */
+  /** Aborts when the SSDP port of the gateway is closed, to end the waits for its direct answers. */
   let refused: AbortController | undefined
   const open = async (to?: SocketAddress): Promise<UdpSocket | undefined> => {
     try {
@@ -88,7 +92,7 @@ export async function openSearch(options: SearchOptions, { signal }: CallOptions
     },
     () => askAll(igd1),
     () => {
-      // Some devices answer neither, and are found as a device like any other: asked for every second time.
+      // Some devices answer neither search, but answer one for root devices or for everything. These alternate.
       const target = rounds % 2 === 1 ? everything : rootDevice
       ask(target)
       askAll(target)

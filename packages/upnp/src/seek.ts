@@ -14,42 +14,49 @@ import { createInspector, type Inspector } from './inspect.js'
 import type { Settings } from './options.js'
 import { openSearch, roundMs } from './search.js'
 
-/** Between rounds that found nothing: doubling from the first to the last. */
+/** The pause after the first round that found nothing, in ms. It doubles after each further one. */
 const firstPauseMs = 2000
-const longestPauseMs = 5 * 60 * 1000
+/** The maximum pause between rounds, in ms. */
+const maxPauseMs = 5 * 60 * 1000
 
-/** How long to wait after a round that found nothing. Lives on where the search at a gateway begins again in the same network. */
+/** The pause after the next round that finds nothing. Shared by later searches for the same gateway in the same
+ * network. */
 export interface Pace {
   pauseMs: number
 }
 
+/** Returns the pace of a first search. */
 export const createPace = (): Pace => ({ pauseMs: firstPauseMs })
 
+/** The options of {@link seekDevice}. */
 export interface SeekOptions {
   readonly host: Host
-  /** @default one that begins */
+  /** The pace of the search.
+   * @default the pace of a first search */
   readonly pace?: Pace | undefined
   readonly settings: Settings
   readonly gateway: Gateway
-  /** How many rounds before giving up. */
+  /** The maximum number of rounds. */
   readonly rounds: number
-  /** Why there is nothing so far: told as soon as it is known, and again only when it is something else. */
+  /** Called with the reason why nothing is found so far, as soon as it is known and whenever it changes. */
   readonly absent: (reason: NatError) => void
-  /** A device of the gateway that can be talked to; true if it is what is sought. */
+  /** Called with a device of the gateway that can be controlled. Returns whether it ends the search. */
   readonly isSought: (device: Device) => boolean
-  /** Another host of the link seems to be a gateway. */
+  /** Called with the address of another host on the link that claims to be a gateway. */
   readonly met?: (address: string) => void
 }
 
+/** A search in progress. */
 export interface Seeking {
-  /** The device. Rejects with `NO_REPLY` after the last round, or the signal's reason. */
+  /** Resolves to the device. Rejects with `NO_REPLY` after the last round, or with the signal's reason. */
   readonly device: Promise<Device>
   readonly inspector: Inspector
-  /** Something was heard: the next round is now. */
+  /** Starts the next round now. */
   hurry(): void
 }
 
-/** Searches for a device at a gateway until there is one, ever less often. Holds no socket afterwards. */
+/** Searches for the device of a gateway, with growing pauses, until it is found or the rounds are used up. Closes its
+ * sockets before it settles. */
 export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeking {
   const { host, pace = createPace(), settings, gateway, rounds, absent, isSought, met = () => undefined } = options
   const { clock } = host
@@ -58,7 +65,7 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
   const whole = anySignal([signal, ended.signal])
   const reasons = rankReasons(absent)
   const good = Promise.withResolvers<Device>()
-  // It may be rejected after the search has ended, when nothing awaits it.
+  // It may be rejected after the search has ended; that must not count as an unhandled rejection.
   good.promise.catch(() => undefined)
   let pause = new AbortController()
 
@@ -86,17 +93,17 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
       const silence =
         step === undefined
           ? natError('NO_REPLY', `no answer from ${gateway.address} to a UPnP search within ${roundMs} ms`)
-          : natError('NO_REPLY', `${gateway.address} has answered a UPnP search, and not yet the request for ${step}`)
+          : natError('NO_REPLY', `${gateway.address} has answered a UPnP search, but not yet the request for ${step}`)
       reasons.endRound(silence)
       if (round >= rounds) {
-        // What has answered the search may take long for the rest.
+        // A device that answered the search may be slow to answer the rest.
         await orAborted(inspector.settled(), { signal: whole })
         throw silence
       }
       pause = new AbortController()
       const jittered = pace.pauseMs * (0.9 + 0.2 * host.random())
       await clock.sleep(jittered, { signal: anySignal([whole, pause.signal]) }).then(
-        () => (pace.pauseMs = Math.min(2 * pace.pauseMs, longestPauseMs)),
+        () => (pace.pauseMs = Math.min(2 * pace.pauseMs, maxPauseMs)),
         () => undefined
       )
       whole.throwIfAborted()
@@ -123,8 +130,9 @@ interface Reasons {
   endRound(silence: NatError): void
 }
 
-/** The least telling first. What is not here says something of the device itself, and tells most. */
-const leastTelling: readonly ErrorCode[] = [
+/** The codes by how much they tell, the least telling first. A code that is not listed is about the device itself, and
+ * tells the most. */
+const telling: readonly ErrorCode[] = [
   'NO_REPLY',
   'UNREACHABLE',
   'REFUSED',
@@ -134,13 +142,13 @@ const leastTelling: readonly ErrorCode[] = [
   'NO_SERVICE'
 ]
 
-/** Of the reasons of one round the most telling one counts. */
+/** Reports the most telling reason of each round. */
 function rankReasons(tell: (reason: NatError) => void): Reasons {
   let best: NatError | undefined
   let told: string | undefined
   const weight = (reason: NatError): number => {
-    const index = leastTelling.findIndex((code) => code === reason.code)
-    return index === -1 ? leastTelling.length : index
+    const index = telling.findIndex((code) => code === reason.code)
+    return index === -1 ? telling.length : index
   }
   const say = (reason: NatError): void => {
     const text = `${reason.code} ${reason.message}`
@@ -152,7 +160,7 @@ function rankReasons(tell: (reason: NatError) => void): Reasons {
     add(reason) {
       if (!isNatError(reason) || (best !== undefined && weight(best) >= weight(reason))) return
       best = reason
-      // That one way is blocked says nothing while the answer to another is on its way.
+      // One blocked socket means nothing while the answer to the other one may be on its way.
       if (reason.code !== 'UNREACHABLE') say(reason)
     },
     endRound(silence) {

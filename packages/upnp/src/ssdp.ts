@@ -1,33 +1,36 @@
 import { natError } from '@postern/interface'
 
-/** UDA 1.1 §1.1: the port and the groups of SSDP. */
+/** The UDP port of SSDP (UDA 1.1 §1.1). */
 export const ssdpPort = 1900
+/** The IPv4 multicast group of SSDP (UDA 1.1 §1.1). */
 export const ssdpGroup = '239.255.255.250'
-/** UDA 2.0 annex A.2.1: the group of a link. */
+/** The link-local IPv6 multicast group of SSDP (UDA 2.0 annex A.2.1). */
 export const ssdpGroup6 = 'ff02::c'
 
-/** What is looked for, in this order: some routers answer to one of them only. */
+/** The search targets. Some routers answer only one of them. */
 export const igd2 = 'urn:schemas-upnp-org:device:InternetGatewayDevice:2'
 export const igd1 = 'urn:schemas-upnp-org:device:InternetGatewayDevice:1'
 export const everything = 'ssdp:all'
-/** Every device that stands for itself answers this one. */
+/** Every root device answers this search target. */
 export const rootDevice = 'upnp:rootdevice'
 
-/** An ordinary message is below 600 bytes. */
+/** The maximum size of a message; ordinary ones have less than 600 bytes. */
 const maxBytes = 4096
 
+/** A decoded SSDP message: the answer to a search, or an announcement. */
 export interface SsdpMessage {
   readonly kind: 'answer' | 'alive' | 'byebye'
-  /** ST or NT: what the message is about. */
+  /** The header ST or NT: what the message is about. */
   readonly target: string
-  /** The device, without the part of it that the message is about. */
+  /** The UUID of the device. */
   readonly uuid: string | undefined
   readonly location: string | undefined
-  /** UDA 1.1 §1.2.2: another value than before means that the device has started again. Older devices have none. */
+  /** Changes when the device restarts (UDA 1.1 §1.2.2). Older devices do not send it. */
   readonly bootId: number | undefined
 }
 
-/** UDA 1.1 §1.3.2. `mxSeconds` bounds how long devices put off their answer; unicast searches have none (§1.3.2). */
+/** Encodes a search (UDA 1.1 §1.3.2). `mxSeconds` limits how long devices delay their answer; unicast searches do not
+ * have it. */
 export function encodeSearch(target: string, to: string, mxSeconds?: number): Uint8Array {
   const lines = [
     'M-SEARCH * HTTP/1.1',
@@ -39,8 +42,8 @@ export function encodeSearch(target: string, to: string, mxSeconds?: number): Ui
   return new TextEncoder().encode(`${lines.join('\r\n')}\r\n\r\n`)
 }
 
-/** Reads an answer or an announcement. Undefined for what is neither, a search of another host for example. Throws
- * `MALFORMED_REPLY` for what is no SSDP at all. */
+/** Decodes an answer or an announcement. Returns undefined for other messages, such as a search of another host. Throws
+ * `MALFORMED_REPLY` if it is not SSDP. */
 export function decodeSsdp(bytes: Uint8Array): SsdpMessage | undefined {
   if (bytes.length > maxBytes) throw natError('MALFORMED_REPLY', `not an SSDP message: ${bytes.length} bytes`)
   const [first = '', ...rest] = new TextDecoder().decode(bytes).trimStart().split(/\r?\n/)
@@ -52,12 +55,12 @@ export function decodeSsdp(bytes: Uint8Array): SsdpMessage | undefined {
   const headers = new Map<string, string>()
   for (const line of rest) {
     const colon = line.indexOf(':')
-    // Where a name comes twice the first counts, for all readers alike.
+    // If a header occurs twice, the first one counts.
     const name = line.slice(0, Math.max(0, colon)).trim().toLowerCase()
     if (name !== '' && !headers.has(name)) headers.set(name, line.slice(colon + 1).trim())
   }
   const kind = isAnswer ? 'answer' : kindOf(headers.get('nts'))
-  // Some firmware leaves ST out: the answer is about what was searched for then, and its description tells.
+  // Some firmware omits ST. The answer then is about the search target, and the description shows what the device is.
   const target = headers.get(isAnswer ? 'st' : 'nt') ?? (isAnswer ? '' : undefined)
   if (kind === undefined || target === undefined) return undefined
   const bootId = headers.get('bootid.upnp.org') ?? ''
@@ -75,7 +78,7 @@ function kindOf(subtype: string | undefined): 'alive' | 'byebye' | undefined {
   return name === 'ssdp:alive' ? 'alive' : name === 'ssdp:byebye' ? 'byebye' : undefined
 }
 
-/** Whether a message is about a gateway, or about one of the services of a gateway. */
+/** Returns whether a message is about a gateway, or about one of the services of a gateway. */
 export const isAboutGateway = ({ target }: SsdpMessage): boolean =>
   /:(?:InternetGatewayDevice|WANDevice|WANConnectionDevice|WANIPConnection|WANPPPConnection|WANIPv6FirewallControl):/i.test(
     target

@@ -6,10 +6,10 @@ import { createPace, type Pace } from './seek.js'
 import { watchGateway } from './watch.js'
 
 /**
- * UPnP Internet Gateway Device, versions 1 and 2: asks the default gateway, or the one named, for external IPv4 ports,
- * and for IPv6 pinholes where it opens them.
+ * Creates a strategy for UPnP Internet Gateway Devices, versions 1 and 2. It asks the default gateways, or the one
+ * named, for external IPv4 ports, and for IPv6 pinholes if the router supports them.
  *
- * Throws a TypeError for a bad option; does nothing else until `discover` is called.
+ * Throws a TypeError for an invalid option. Sends nothing until `discover` is called.
  */
 export function upnp(options: UpnpOptions = {}): Strategy {
   const given = readOptions(options)
@@ -17,7 +17,8 @@ export function upnp(options: UpnpOptions = {}): Strategy {
 
   return (host: Host) => {
     const settings = { ...given, lineOf: byGateway(() => ({ times: createAnswerTimes(), inTurn: createQueue() })) }
-    /** A search that has found nothing is begun again now and then, in the same network: no faster than it was. */
+    /** The paces of searches by network: core restarts a search that found nothing, which must continue with the same
+     * pauses. */
     const paces = new WeakMap<Network, Map<string, Pace>>()
     function paceAt(network: Network, { address, interface: link }: Gateway): Pace {
       const known = paces.get(network) ?? new Map<string, Pace>()

@@ -1,33 +1,35 @@
 import type { CallOptions, Clock } from '@postern/interface'
 
-/** How long undoing may take. */
+/** The time limits of undoing. */
 export interface UndoTime {
-  /** For the answer to what was asked, in ms: it tells what there is to undo. */
+  /** The limit for the answer to the original request, in ms: the answer tells what to undo. */
   readonly answerMs: number
-  /** For all of it, in ms. */
+  /** The limit for everything, in ms. */
   readonly undoMs: number
 }
 
-/** The contract gives an aborted request 500 ms to be undone. */
+/** The limits after an abort: the contract allows 500 ms. */
 export const abortedTime: UndoTime = { answerMs: 200, undoMs: 450 }
 
-/** A request that changes something on the router, and what to do about it once nobody wants it. */
+/** A request that changes the state of the router, and that can be undone. */
 export interface Change<T> {
+  /** Settles with the answer. */
   readonly answer: Promise<T>
-  /** Ends the waiting for the answer. */
+  /** Aborts the wait for the answer. */
   readonly stop: AbortController
 }
 
-/** Starts a change whose answer can still be waited for after the caller's signal has aborted. */
+/** Starts a change. Its answer can still be awaited after the caller's signal has aborted. */
 export function startChange<T>(ask: (call: CallOptions) => Promise<T>): Change<T> {
   const stop = new AbortController()
   const answer = ask({ signal: stop.signal })
-  // It may be rejected when no call waits for it any more.
+  // It may be rejected when no call awaits it any more; that must not count as an unhandled rejection.
   answer.catch(() => undefined)
   return { answer, stop }
 }
 
-/** Undoes changes within a time. `revert` is told the answer, if there was one in time. Whether all of them were undone. */
+/** Undoes changes within the time limits. Calls `revert` for each one, with its answer if that came in time. Resolves
+ * to whether all changes were undone. */
 export async function undoChanges<T, C extends Change<T>>(
   clock: Clock,
   changes: readonly (C & Change<T>)[],

@@ -18,19 +18,20 @@ import { createPace, type Pace, seekDevice, type Seeking } from './seek.js'
 import { hasRestarted } from './news.js'
 import { ssdpGroup } from './ssdp.js'
 
-/** Within this time after a restart was told every mapping has been renewed. */
+/** The time after a reported restart within which core has renewed every mapping, in ms. */
 const sameRestartMs = 60_000
 
+/** The options of {@link watchGateway}. */
 export interface WatchOptions {
   readonly host: Host
   readonly settings: Settings
   readonly gateway: Gateway
-  /** Of the search for a device. */
+  /** The pace of the search for a device. */
   readonly pace: Pace
-  /** Other next hops: each is searched for by itself. */
+  /** All next hops. Each of them has its own search. */
   readonly others: readonly Gateway[]
   readonly found: (finding: Finding) => void
-  /** Looks for what the device can do besides mapping IPv4 ports. */
+  /** Offers what the device can do besides mapping IPv4 ports. */
   readonly offerMore: (
     client: Client,
     found: (mapper: Mapper) => void,
@@ -40,7 +41,7 @@ export interface WatchOptions {
   readonly signal: AbortSignal
 }
 
-/** The device in use, from when it was found until it is lost. Code that awaits keeps the one that it began with, and
+/** A device in use, from its discovery until it is lost. Asynchronous code keeps the one that it started with, and
  * compares it with the current one afterwards. */
 interface Holding {
   readonly client: Client
@@ -50,8 +51,8 @@ interface Holding {
   lose(): void
 }
 
-/** Finds the device of one gateway, again and again if need be, until the signal aborts. Rejects with the first error that
- * is not an answer of the network, after every part of it has ended. */
+/** Finds the device of one gateway, and finds it again whenever it is lost, until the signal aborts. Rejects with the
+ * first error that the network did not cause, after all its tasks have ended. */
 export async function watchGateway(options: WatchOptions): Promise<void> {
   try {
     await taskGroup(options, (group) => watch(options, group))
@@ -66,7 +67,8 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
   const { exchangeHttp, ssdpPort, openUdp, description } = settings
   const web = { clock: host.clock, exchangeHttp, ...settings.lineOf(gateway.address) }
   let seeking: Seeking | undefined
-  /** The device that maps ports. Without one, `pinholes` may still be there. */
+  /** The device that maps IPv4 ports. `pinholes` is a device that only opens IPv6 pinholes; there is at most one of the
+   * two. */
   let held: Holding | undefined
   let pinholes: Holding | undefined
   let restartedMs = Number.NEGATIVE_INFINITY
@@ -98,7 +100,7 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
       async lookAgain(call) {
         try {
           const again = await seek(1, nothing, call.signal).device
-          // Where it moved it has started again, and may have lost everything.
+          // A device that moved has restarted, and may have lost its mappings.
           if (isCurrent(holding) && hasRestarted(again, client.device)) tellAll(holding, 'restarted')
           return again
         } catch (error) {
@@ -124,14 +126,15 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
     return seekDevice({ host, pace, settings, gateway, rounds, absent, isSought, met: meetStranger }, { signal: until })
   }
 
-  /** Without a usable IPv4 address IPv6 may still be all right. */
+  /** Uses a device that cannot map IPv4 ports for IPv6 pinholes. */
   function meetPinholesOnly(device: Device): void {
     if (held !== undefined || pinholes !== undefined || device.firewall === undefined) return
     pinholes = hold(device)
     offerMore(pinholes)
   }
 
-  /** Resolves in the background. Nothing is offered of a device that was lost meanwhile. */
+  /** Starts to offer further abilities of the device in the background. Offers nothing if the device was lost
+   * meanwhile. */
   function offerMore(holding: Holding): void {
     group.start(async () => {
       try {
@@ -179,7 +182,7 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
       seeking = seek(
         Number.POSITIVE_INFINITY,
         (reason) => {
-          host.log.info(`upnp: nothing on ${gateway.address} so far: ${reason.message}`)
+          host.log.info(`upnp: nothing found on ${gateway.address} so far: ${reason.message}`)
           tell({ kind: 'notice', what: 'absent', gateway, reason })
         },
         signal,
@@ -201,7 +204,7 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
         description,
         addressChanged: () => tell({ kind: 'notice', what: 'address-changed', about: mapper }),
         forgot() {
-          // What is renewed after a restart that was told already is gone for the same reason.
+          // Mappings that are missing shortly after a reported restart were lost in that restart.
           if (host.clock.monotonicMs() - restartedMs > sameRestartMs) tellAll(holding, 'restarted')
         }
       })

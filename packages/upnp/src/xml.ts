@@ -1,22 +1,24 @@
 import { type NatError, natError } from '@postern/interface'
 import { XMLParser } from 'fast-xml-parser'
 
-/** An element without its namespace. Names are in lower case: a few routers do not keep to the case of the standard. */
+/** An element without its namespace. Names are in lower case, because a few routers do not use the case of the
+ * standard. */
 export interface XmlElement {
   readonly name: string
   readonly text: string
   readonly children: readonly XmlElement[]
 }
 
-/** Descriptions nest about 10 deep. Routers that forget closing tags get a bit deeper. */
+/** The maximum nesting depth. Descriptions nest about 10 deep, and deeper if closing tags are missing. */
 const maxDepth = 48
-/** The largest descriptions of routers have some 20 kB. */
+/** The maximum size of a document. The largest descriptions of routers have about 20 kB. */
 const maxBytes = 64 * 1024
-/** Opening and closing tags, comments and the like. A description with every service of IGD:2 has about 250. The parser
- * takes far longer for a tag than for text: without this limit 64 KiB of `x<a/>` would keep the process busy for 0.3 s. */
+/** The maximum number of tags, comments and the like. A description with every service of IGD:2 has about 250. The
+ * parser needs far more time for a tag than for text: without this limit 64 KiB of `x<a/>` would block the process for
+ * 0.3 s. */
 const maxTags = 1000
 
-/** Longer than a closing tag and what firmware leaves behind it. */
+/** Longer than a closing tag with the junk that firmware leaves after it. */
 const maxTagLength = 256
 
 const parser = new XMLParser({
@@ -26,19 +28,19 @@ const parser = new XMLParser({
   ignorePiTags: true,
   removeNSPrefix: true,
   parseTagValue: false,
-  // Entities are what XML bombs are made of. The five that every document has are replaced below.
+  // No entities, because XML bombs consist of them. The five predefined ones are replaced below.
   processEntities: false,
   maxNestedTags: maxDepth,
   strictReservedNames: false
 })
 
 /**
- * Reads XML as routers write it: with a byte order mark or blanks before the declaration, bare ampersands, junk behind
- * the root, closing tags that are missing. Returns an element that stands for the document.
+ * Parses XML as routers write it: with a byte order mark or spaces before the declaration, bare ampersands, junk after
+ * the root element, and missing closing tags. Returns an element that represents the document.
  *
- * Throws `REPLY_TOO_LARGE` for more bytes than a description has, and `MALFORMED_REPLY` for more tags; neither is parsed.
- * Throws `MALFORMED_REPLY` for a document type, for entities of its own, for nesting that no description has, for elements
- * named like JavaScript's own properties, and for what is no XML at all.
+ * Throws `REPLY_TOO_LARGE` for too many bytes and `MALFORMED_REPLY` for too many tags, before parsing. Throws
+ * `MALFORMED_REPLY` for a document type, entity declarations, excessive nesting, elements named like JavaScript's own
+ * properties, and for text that is not XML.
  */
 export function parseXml(bytes: Uint8Array): XmlElement {
   if (bytes.length > maxBytes) throw natError('REPLY_TOO_LARGE', `XML of ${bytes.length} bytes, above ${maxBytes}`)
@@ -52,14 +54,15 @@ export function parseXml(bytes: Uint8Array): XmlElement {
   try {
     parsed = parser.parse(text.slice(start, end + 1))
   } catch (error) {
-    throw malformed('the parser gives up', error)
+    throw malformed('the parser fails', error)
   }
   const children = elementsOf(parsed)
   if (children.length === 0) throw malformed('it has no elements')
   return { name: '', text: '', children }
 }
 
-/** Whether the closing tag of the root ends the text: nothing is missing then, whatever length was promised. */
+/** Returns whether the text ends with the closing tag of the root. Then it is complete, whatever length was
+ * announced. */
 export function isWholeXml(bytes: Uint8Array): boolean {
   const text = new TextDecoder().decode(bytes)
   const [, root] = /<([^\s<>/?!]+)/.exec(text) ?? []
@@ -73,13 +76,14 @@ function countTags(bytes: Uint8Array): number {
   return count
 }
 
-/** Every element of this name, wherever it is. One inside another of the same name, as missing closing tags make them,
- * counts by itself. */
+/** Returns every element with this name, at any depth. Missing closing tags put elements inside others of the same
+ * name; each of them is returned. */
 export function findElements(element: XmlElement, name: string): readonly XmlElement[] {
   return element.children.flatMap((child) => [...(child.name === name ? [child] : []), ...findElements(child, name)])
 }
 
-/** The text of the first element of this name inside; not looked for inside another element of the same kind. */
+/** Returns the text of the first descendant with this name. Does not search inside nested elements with the name of
+ * `element`. */
 export function findText(element: XmlElement, name: string): string | undefined {
   for (const child of element.children) {
     if (child.name === name) return child.text
@@ -89,7 +93,7 @@ export function findText(element: XmlElement, name: string): string | undefined 
   return undefined
 }
 
-/** The parser's ordered form: a list of `{ name: [children] }` and `{ '#text': text }`. */
+/** Converts the parser's ordered form: a list of `{ name: [children] }` and `{ '#text': text }`. */
 function elementsOf(value: unknown): readonly XmlElement[] {
   if (!Array.isArray(value)) return []
   return value.flatMap((node: unknown) =>
@@ -117,7 +121,7 @@ const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>',
 
 const names: Readonly<Record<string, string>> = { '&': 'amp', '<': 'lt', '>': 'gt', '"': 'quot', "'": 'apos' }
 
-/** Leaves alone what is no entity: bare ampersands are common in the URLs of routers. */
+/** Replaces entities. Keeps other ampersands: bare ones are common in the URLs of routers. */
 function replaceEntities(text: string): string {
   return text.replace(/&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|(amp|lt|gt|quot|apos));/gi, (whole, decimal, hex, name) => {
     if (name !== undefined) return entities[name.toLowerCase()] ?? whole
@@ -126,7 +130,7 @@ function replaceEntities(text: string): string {
   })
 }
 
-/** Text for the inside of an element. Control characters, which XML cannot hold, are left out. */
+/** Escapes text for the content of an element. Removes control characters, which XML cannot contain. */
 export function escapeXml(text: string): string {
   return text.replace(/\p{Cc}/gu, '').replace(/[&<>"']/g, (char) => `&${names[char]};`)
 }

@@ -20,7 +20,7 @@ export const home: Network = {
   addresses: [ours]
 }
 
-/** A wish for TCP port 8080. */
+/** A request for TCP port 8080. */
 export const request: MapRequest = {
   endpoint: { protocol: 'tcp', family: 4, address: ours, port: 8080 },
   suggestedExternalPort: 8080,
@@ -35,16 +35,16 @@ export interface Bench {
   readonly link: MemoryNetwork
   readonly gateway: FakeGateway
   readonly found: readonly Finding[]
-  /** The latest one of the family. */
+  /** Returns the latest mapper of a family. */
   mapper(family?: 4 | 6): Mapper
-  /** Codes of `absent` notices, and other notices, in the order in which they came. */
+  /** The codes of `absent` notices and the names of other notices, in order. */
   notices(): readonly string[]
-  /** Lets virtual time pass until a promise is settled. */
+  /** Advances the clock until a promise is settled. */
   within<T>(work: Promise<T>, ms?: number): Promise<T>
   map(request: MapRequest): Promise<Lease>
-  /** How many violations were meant. */
+  /** The number of expected violations. */
   pardoned: number
-  /** The violations so far were meant, and are not looked at in the end. */
+  /** Marks the violations so far as expected. */
   pardon(): void
   stop(): Promise<void>
 }
@@ -53,13 +53,13 @@ export interface BenchOptions {
   readonly gateway?: GatewayOptions
   readonly upnp?: UpnpOptions
   readonly network?: Network
-  /** Where the gateway is on the link. */
+  /** The address of the gateway on the link. */
   readonly addresses?: readonly string[]
-  /** Where it serves its description. */
+  /** The location of its description. */
   readonly httpPort?: number
-  /** Stands between the strategy and the sockets. */
+  /** Wraps the sockets of the strategy. */
   readonly wrap?: (openUdp: OpenUdp) => OpenUdp
-  /** Stands between the strategy and HTTP. */
+  /** Wraps the HTTP of the strategy. */
   readonly wrapHttp?: (exchangeHttp: ExchangeHttp) => ExchangeHttp
   /** Called before anything is sent. */
   readonly prepare?: (gateway: FakeGateway, link: MemoryNetwork, clock: VirtualClock) => void
@@ -78,7 +78,7 @@ afterEach(async () => {
   }
 })
 
-/** A host and a router on one virtual link, with upnp discovering. */
+/** A host and a router on one virtual link, with a running discovery. */
 export async function bench(options: BenchOptions = {}): Promise<Bench> {
   const { network = home, addresses = [router] } = options
   const clock = virtualClock()
@@ -135,11 +135,11 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
   return made
 }
 
-/** What is in the router's list, shortly. */
+/** Returns the router's list in short form. */
 export const entries = ({ gateway }: Bench): readonly string[] =>
   gateway.mappings.map((each) => `${each.protocol} ${each.externalPort} ${each.internalAddress} ${each.internalPort}`)
 
-/** An entry of the router that is not ours. */
+/** Adds an entry of another host to the router. */
 export async function occupy(
   { gateway, link, clock }: Pick<Bench, 'gateway' | 'link' | 'clock'>,
   address: string,

@@ -9,7 +9,7 @@ const urls = (text: string): readonly string[] =>
   decodeDescription(bytes(text), location).services.map(({ controlUrl }) => controlUrl.href)
 
 describe('decodeDescription', () => {
-  it('finds every service that opens ports, and no other', () => {
+  it('decodeDescription returns every service that opens ports, and no other', () => {
     const found = decodeDescription(
       bytes(description(ipConnection('/ctl/IPConn', 2) + pppConnection() + firewall())),
       location
@@ -26,12 +26,12 @@ describe('decodeDescription', () => {
     ['', 1],
     [':1.0', 1],
     [':2', 2]
-  ])('reads the version "%s" of a service as %i', (written, version) => {
+  ])('decodeDescription reads the version "%s" of a service as %i', (written, version) => {
     const text = description(ipConnection()).replaceAll('WANIPConnection:1', `WANIPConnection${written}`)
     expect(decodeDescription(bytes(text), location).services).toMatchObject([{ version }])
   })
 
-  it('counts a service that is listed twice once', () => {
+  it('decodeDescription returns a service once that is listed twice', () => {
     expect(urls(description(ipConnection() + ipConnection()))).toEqual(['http://192.168.0.1:5431/ctl/IPConn'])
   })
 
@@ -50,7 +50,7 @@ describe('decodeDescription', () => {
     ],
     ['not from a URLBase that is none', ipConnection('/c'), '<URLBase></URLBase>', 'http://192.168.0.1:5431/c'],
     ['with escaped ampersands', ipConnection('/c?a=1&amp;b=2'), '', 'http://192.168.0.1:5431/c?a=1&b=2']
-  ])('resolves control URLs %s', (_name, services, head, url) => {
+  ])('decodeDescription resolves control URLs %s', (_name, services, head, url) => {
     expect(urls(description(services, head))).toEqual([url])
   })
 
@@ -58,11 +58,11 @@ describe('decodeDescription', () => {
     ['blanks, ampersands and junk', sloppy, ['http://192.168.0.1:5431/upnp/control?WAN=1&CONN=2']],
     ['prefixes and a byte order mark', prefixed, ['http://192.168.0.1:5431/0a3f/upnp/control/WANPPPConn1']],
     ['missing closing tags', unclosed, ['http://192.168.0.1:5431/one', 'http://192.168.0.1:5431/two']]
-  ])('copes with %s', (_name, text, expected) => {
+  ])('decodeDescription accepts %s', (_name, text, expected) => {
     expect(urls(text)).toEqual(expected)
   })
 
-  it('refuses to be led to another host', () => {
+  it('decodeDescription rejects control URLs on another host', () => {
     expect(() => urls(description(ipConnection('http://192.168.0.9/c')))).toThrow(
       expect.objectContaining({ code: 'UNTRUSTED_REPLY' })
     )
@@ -72,7 +72,7 @@ describe('decodeDescription', () => {
     ['other services', description('')],
     ['a service without a control URL', description(ipConnection(''))],
     ['a service with a name of its own', description(ipConnection().replace('schemas-upnp-org', 'example-org'))]
-  ])('finds no service in %s', (_name, text) => {
+  ])('decodeDescription throws NO_SERVICE for %s', (_name, text) => {
     expect(() => urls(text)).toThrow(expect.objectContaining({ code: 'NO_SERVICE' }))
   })
 
@@ -85,7 +85,7 @@ describe('decodeDescription', () => {
     ['a document type in other letters', `<!doctype root>${description(ipConnection())}`],
     ['an XML bomb', `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]>${description('&b;')}`],
     ['deep nesting', `<root><device>${'<a>'.repeat(5000)}`]
-  ])('rejects %s', (_name, text) => {
+  ])('decodeDescription rejects %s', (_name, text) => {
     expect(() => urls(text)).toThrow(expect.objectContaining({ code: 'MALFORMED_REPLY' }))
   })
 
@@ -94,22 +94,27 @@ describe('decodeDescription', () => {
     ['empty elements', '<a/>'.repeat(1000), 'MALFORMED_REPLY', /more than 1000 tags$/],
     ['elements between text', 'x<a/>'.repeat(1000), 'MALFORMED_REPLY', /more than 1000 tags$/],
     ['comments', '<!---->'.repeat(1000), 'MALFORMED_REPLY', /more than 1000 tags$/]
-  ])('does not parse a description with too many %s', (_name, more, code, message) => {
+  ])('decodeDescription does not parse a description with too many %s', (_name, more, code, message) => {
     const error = expect.objectContaining({ code, message: expect.stringMatching(message) })
     expect(() => urls(description(ipConnection(), more))).toThrow(error)
   })
 
-  it('reads a description with far more elements than the largest router has', () => {
+  it('decodeDescription accepts far more elements than real routers have', () => {
     expect(urls(description(ipConnection() + '<service><a>1</a></service>'.repeat(200)))).toHaveLength(1)
   })
 
-  it.each(['__proto__', 'x:__proto__', 'prototype'])('is not poisoned by an element named %s', (name) => {
-    const evil = `<${name}><polluted>1</polluted></${name}>`
-    expect(() => urls(description(ipConnection(), evil))).toThrow(expect.objectContaining({ code: 'MALFORMED_REPLY' }))
-    expect('polluted' in {}).toBe(false)
-  })
+  it.each(['__proto__', 'x:__proto__', 'prototype'])(
+    'decodeDescription is not poisoned by an element named %s',
+    (name) => {
+      const evil = `<${name}><polluted>1</polluted></${name}>`
+      expect(() => urls(description(ipConnection(), evil))).toThrow(
+        expect.objectContaining({ code: 'MALFORMED_REPLY' })
+      )
+      expect('polluted' in {}).toBe(false)
+    }
+  )
 
-  it('reads a description cut off anywhere as a value or a NatError', () => {
+  it('decodeDescription returns a value or throws a NatError for a description that is cut off anywhere', () => {
     const whole = bytes(description(ipConnection() + firewall()))
     for (let length = 0; length < whole.length; length += 1) {
       try {
@@ -120,7 +125,7 @@ describe('decodeDescription', () => {
     }
   })
 
-  it('makes a value or a NatError of any markup', () => {
+  it('decodeDescription returns a value or throws a NatError for any markup', () => {
     const piece = fc.constantFrom(
       '<',
       '>',

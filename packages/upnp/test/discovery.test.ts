@@ -13,11 +13,11 @@ describe('upnp', () => {
     ['no description', { description: '' }],
     ['a description that is too long', { description: 'x'.repeat(31) }],
     ['a description in other letters', { description: 'größe' }]
-  ])('throws a TypeError for %s', (_name, options) => {
+  ])('upnp throws a TypeError for %s', (_name, options) => {
     expect(() => upnp(options)).toThrow(TypeError)
   })
 
-  it('does nothing until it is asked to discover', async () => {
+  it('upnp sends nothing before discover', async () => {
     let opened = 0
     const log = { debug: () => undefined, info: () => undefined }
     const { clock, link } = await bench()
@@ -33,7 +33,7 @@ describe('upnp', () => {
 })
 
 describe('discovery', () => {
-  it('finds an IGD:2 with one search that changes nothing', async () => {
+  it('discover finds an IGD:2 with one search that changes nothing', async () => {
     const { gateway, found, mapper } = await bench()
     expect(found).toHaveLength(1)
     expect(mapper()).toMatchObject({ family: 4, protocols: ['tcp', 'udp'], gateway: home.gateways[0] })
@@ -41,20 +41,20 @@ describe('discovery', () => {
     expect(gateway.counters.control.operations).toEqual({ GetExternalIPAddress: 1 })
   })
 
-  it('finds an IGD:1 with the second search', async () => {
+  it('discover finds an IGD:1 with the second search', async () => {
     const { clock, mapper, gateway } = await bench({ gateway: { upnp: { version: 1 } } })
     await clock.advance(100)
     expect(mapper().gateway?.address).toBe(router)
     expect(gateway.counters.ssdp.operations).toEqual({ 'M-SEARCH': 2 })
   })
 
-  it('finds a router that only hears multicast', async () => {
+  it('discover finds a router that only hears multicast', async () => {
     const { clock, mapper } = await bench({ prepare: (each) => each.inject({ kind: 'hears-only', cast: 'multicast' }) })
     await clock.advance(300)
     expect(mapper()).toBeDefined()
   })
 
-  it('finds a router that only answers searches for everything', async () => {
+  it('discover finds a router that only answers searches for everything', async () => {
     const { clock, mapper } = await bench({
       prepare: (each) => each.inject({ kind: 'search-targets', only: ['ssdp:all'] })
     })
@@ -81,7 +81,7 @@ describe('discovery', () => {
     expect(paths.at(-1)).toBe(`/ctl/wan${index}`)
   })
 
-  it('finds a router that only answers searches for root devices, in the second round', async () => {
+  it('discover finds a router that only answers searches for root devices in the second round', async () => {
     const { clock, notices, mapper } = await bench({
       prepare: (each) => each.inject({ kind: 'search-targets', only: ['upnp:rootdevice'] })
     })
@@ -90,22 +90,25 @@ describe('discovery', () => {
     expect(mapper()).toBeDefined()
   })
 
-  it.each(['address', 'port'] as const)('finds a router that answers from another %s of its own', async (what) => {
-    const { clock, mapper } = await bench({ prepare: (each) => each.inject({ kind: 'wrong-source', what }) })
-    await clock.advance(400)
-    expect(mapper().gateway?.address).toBe(router)
-  })
+  it.each(['address', 'port'] as const)(
+    'discover finds a router that answers from another %s of its own',
+    async (what) => {
+      const { clock, mapper } = await bench({ prepare: (each) => each.inject({ kind: 'wrong-source', what }) })
+      await clock.advance(400)
+      expect(mapper().gateway?.address).toBe(router)
+    }
+  )
 
-  it('hears an answer that comes after the first round', async () => {
+  it('discover accepts an answer after the first round', async () => {
     const { clock, notices, mapper } = await bench({ gateway: { upnp: { searchDelayMs: 1500 } } })
     await clock.advance(1600)
     expect(notices()).toEqual(['NO_REPLY'])
     expect(mapper()).toBeDefined()
-    // The router goes on answering what it was asked before.
+    // The router still answers the earlier searches.
     await clock.advance(5000)
   })
 
-  it('says NO_REPLY after 800 ms and goes on, ever less often', async () => {
+  it('discover reports NO_REPLY after 800 ms and continues with growing pauses', async () => {
     const { clock, gateway, notices } = await bench({ prepare: (each) => each.inject({ kind: 'silent' }) })
     await clock.advance(799)
     expect(notices()).toEqual([])
@@ -119,7 +122,7 @@ describe('discovery', () => {
     expect(rounds).toBeLessThan(25)
   })
 
-  it('finds a router that is turned on later', async () => {
+  it('discover finds a router that is turned on later', async () => {
     const { clock, gateway, mapper } = await bench({ prepare: (each) => each.inject({ kind: 'silent' }) })
     await clock.advance(10_000)
     gateway.clearFaults()
@@ -127,7 +130,7 @@ describe('discovery', () => {
     expect(mapper()).toBeDefined()
   })
 
-  it('says REFUSED at once where the port is closed, and goes on', async () => {
+  it('discover reports REFUSED at once for a closed port and continues', async () => {
     const { clock, gateway, notices, mapper } = await bench({
       prepare: (each) => each.inject({ kind: 'refuse', on: 'ssdp' })
     })
@@ -144,7 +147,7 @@ describe('discovery', () => {
     ['the internet', 'http://11.9.9.9/'],
     ['HTTPS', 'https://{address}:{port}/rootDesc.xml'],
     ['credentials', 'http://a:b@{address}:{port}/rootDesc.xml']
-  ])('does not follow a location on %s', async (_name, location) => {
+  ])('discover does not fetch a location on %s', async (_name, location) => {
     const { gateway, notices } = await bench({ prepare: (each) => each.inject({ kind: 'location', location }) })
     expect(notices()).toEqual(['UNTRUSTED_REPLY'])
     expect(gateway.counters.description.requests).toBe(0)
@@ -159,7 +162,7 @@ describe('discovery', () => {
     }
   )
 
-  it('looks at ten locations of a round and no more', async () => {
+  it('discover examines at most ten locations in a round', async () => {
     const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
     const mangle = (reply: Uint8Array): readonly Uint8Array[] =>
       Array.from({ length: 50 }, (_, index) =>
@@ -171,14 +174,14 @@ describe('discovery', () => {
       upnp: {
         exchangeHttp: async ({ url }) => {
           asked.push(url.port)
-          throw natError('NO_REPLY', 'nobody there')
+          throw natError('NO_REPLY', 'no host there')
         }
       }
     })
     expect(asked).toHaveLength(10)
   })
 
-  it('finds the router although a neighbour has answered the multicast first, in its name, with ten locations', async () => {
+  it('discover finds the router although a neighbour forged ten answers to the multicast first', async () => {
     const forged = Array.from({ length: 10 }, (_, index) =>
       new TextEncoder().encode(
         `HTTP/1.1 200 OK\r\nST: ssdp:all\r\nUSN: uuid:${index}\r\nLOCATION: http://${router}:${index + 2000}/x.xml\r\n\r\n`
@@ -187,7 +190,7 @@ describe('discovery', () => {
     const { mapper } = await bench({
       wrap: (openUdp) => async (options, call) => {
         const socket = await openUdp(options, call)
-        // What the socket that is not connected sends, the neighbour hears.
+        // The neighbour receives what the unconnected socket sends.
         if (options.remote !== undefined || options.multicast !== undefined) return socket
         const hear = (): void => {
           for (const bytes of forged) options.onMessage(bytes, { address: router, port: 1900 })
@@ -259,7 +262,7 @@ describe('what comes back', () => {
     expect(mapper()).toBeDefined()
   })
 
-  it.each(['lower-case-headers', 'no-content-length'] as const)('understands HTTP with %s', async (what) => {
+  it.each(['lower-case-headers', 'no-content-length'] as const)('discover understands HTTP with %s', async (what) => {
     const { mapper } = await bench({ prepare: (each) => each.inject({ kind: 'http', what }) })
     expect(mapper()).toBeDefined()
   })
@@ -272,7 +275,7 @@ describe('the external address', () => {
     ['255.255.255.255', 'EXTERNAL_ADDRESS_RESERVED'],
     ['127.0.0.1', 'EXTERNAL_ADDRESS_RESERVED'],
     ['0.0.0.0', 'EXTERNAL_ADDRESS_RESERVED']
-  ])('%s makes the router %s', async (address, code) => {
+  ])('the external address %s gives %s', async (address, code) => {
     const { notices, found } = await bench({ gateway: { externalAddress: address } })
     expect(notices()).toEqual([code])
     expect(found).toHaveLength(1)
@@ -289,30 +292,30 @@ describe('the external address', () => {
   it.each([
     [501, 'GATEWAY_FAULT'],
     [606, 'NOT_AUTHORIZED']
-  ])('a router that refuses every action with %i refuses the mapping too', async (code, refusal) => {
+  ])('map rejects if the router refuses every action with %i', async (code, refusal) => {
     const { map } = await bench({ prepare: (each) => each.inject({ kind: 'soap-fault', on: 'control', code }) })
     await expect(map(request)).rejects.toMatchObject({ code: refusal })
   })
 
-  it('that is not told by a connected router is reserved, as with miniupnpd', async () => {
+  it('a missing external address of a connected router counts as reserved, as with miniupnpd', async () => {
     const { notices } = await bench({ prepare: (each) => each.inject({ kind: 'reserved-external-address' }) })
     expect(notices()).toEqual(['EXTERNAL_ADDRESS_RESERVED'])
   })
 
-  it('that is missing while the router is not connected is a network failure, until it is', async () => {
+  it('a missing external address of an unconnected router is NETWORK_FAILURE until it is connected', async () => {
     const wan = [{ type: 'WANIPConnection', status: 'Disconnected' }] as const
     const { notices } = await bench({ gateway: { upnp: { wan } } })
     expect(notices()).toEqual(['NETWORK_FAILURE'])
   })
 
-  it('that becomes usable makes the router usable', async () => {
+  it('a router becomes usable with its external address', async () => {
     const { clock, gateway, mapper } = await bench({ gateway: { externalAddress: '0.0.0.0' } })
     gateway.setExternalAddress(external)
     await clock.advance(5000)
     expect(mapper()).toBeDefined()
   })
 
-  it('decides between several services', async () => {
+  it('the external address decides between several services', async () => {
     const wan = [
       { type: 'WANIPConnection', status: 'Disconnected' },
       { type: 'WANIPConnection', externalAddress: '10.0.0.2' },
@@ -324,7 +327,7 @@ describe('the external address', () => {
 })
 
 describe('other gateways', () => {
-  it('tells of a device that is no gateway of this host by its address, and asks it nothing', async () => {
+  it('discover reports the address of a device that is not a gateway of this host, and sends it nothing', async () => {
     const { clock, found, gateway } = await bench({ addresses: ['192.168.1.254'] })
     await clock.advance(800)
     const mapper = found.find(({ kind }) => kind === 'mapper')
@@ -335,7 +338,7 @@ describe('other gateways', () => {
       await expect(mapper.map(request, call())).rejects.toMatchObject({ code: 'SECONDARY_GATEWAY' })
   })
 
-  it('tells of four of them at most, and fetches nothing, however many answers are forged', async () => {
+  it('discover reports at most four other devices and fetches nothing for any number of forged answers', async () => {
     const answers: ((text: string, address: string) => void)[] = []
     const asked: string[] = []
     const { clock, found } = await bench({
@@ -348,7 +351,7 @@ describe('other gateways', () => {
       upnp: {
         exchangeHttp: async ({ url }) => {
           asked.push(url.href)
-          throw natError('NO_REPLY', 'nobody there')
+          throw natError('NO_REPLY', 'no host there')
         }
       }
     })
@@ -365,7 +368,7 @@ describe('other gateways', () => {
     expect(found.filter(({ kind }) => kind === 'mapper')).toHaveLength(4)
   })
 
-  it('asks nobody else when one is named', async () => {
+  it('discover asks only the named gateway', async () => {
     const { clock, notices } = await bench({ addresses: ['192.168.1.254'], upnp: { gateway: router } })
     await clock.advance(800)
     expect(notices()).toEqual(['NO_REPLY'])
@@ -376,7 +379,7 @@ const type = 'urn:schemas-upnp-org:device:InternetGatewayDevice:2'
 const notify = (kind: string, location: string, bootId?: number): string =>
   `NOTIFY * HTTP/1.1\r\nNT: ${type}\r\nNTS: ssdp:${kind}\r\nLOCATION: ${location}\r\n${bootId === undefined ? '' : `BOOTID.UPNP.ORG: ${bootId}\r\n`}\r\n`
 
-/** Sends announcements in the router's name, and notes the requests that they lead to. */
+/** Sends announcements in the router's name, and records the requests that they cause. */
 function forger(): {
   readonly wrap: NonNullable<BenchOptions['wrap']>
   readonly tell: (text: string) => void
@@ -396,7 +399,7 @@ function forger(): {
 }
 
 describe('forged announcements', () => {
-  it('of leaving cost one request a second, and no event', async () => {
+  it('forged goodbyes cause one request a second, and no notice', async () => {
     const { wrap, tell } = forger()
     const { clock, gateway, notices, mapper } = await bench({ wrap })
     const before = mapper()
@@ -413,7 +416,7 @@ describe('forged announcements', () => {
     expect(mapper()).toBe(before)
   })
 
-  it('of another place of the router cost one request a second, and no event', async () => {
+  it('forged locations cause one request a second, and no notice', async () => {
     const { wrap, tell } = forger()
     const { clock, gateway, notices } = await bench({ wrap })
     const { requests } = gateway.counters.description
@@ -425,7 +428,7 @@ describe('forged announcements', () => {
     expect(notices()).toEqual([])
   })
 
-  it('where nothing was found make the search no quicker for long', async () => {
+  it('forged announcements do not keep the search fast', async () => {
     const { wrap, tell } = forger()
     const asked: number[] = []
     const made = await bench({
@@ -447,7 +450,7 @@ describe('forged announcements', () => {
     expect(made.notices().length).toBeLessThanOrEqual(12)
   })
 
-  it('do not keep a router that appears then from being found', async () => {
+  it('forged announcements do not prevent the discovery of a router that appears later', async () => {
     const { wrap, tell } = forger()
     const { clock, gateway, mapper } = await bench({ wrap, prepare: (each) => each.inject({ kind: 'refuse' }) })
     for (let count = 0; count < 2000; count++) {
@@ -461,7 +464,7 @@ describe('forged announcements', () => {
 })
 
 describe('announcements', () => {
-  it('of leaving are asked about once more where the router still answers', async () => {
+  it('a goodbye is checked once more if the router still answers', async () => {
     const { clock, gateway, notices } = await bench()
     gateway.announce({ upnp: 'byebye' })
     await clock.advance(500)
@@ -471,7 +474,7 @@ describe('announcements', () => {
     expect(notices()).toEqual(['gone', 'REFUSED'])
   })
 
-  it('of another boot mean that it has restarted, once', async () => {
+  it('an announcement with another boot id is reported as one restart', async () => {
     const { clock, gateway, notices, map } = await bench()
     gateway.reboot({ upnpPort: 49_100 })
     gateway.announce()
@@ -480,7 +483,7 @@ describe('announcements', () => {
     expect((await map(request)).addresses).toEqual([`/ip4/${external}/tcp/8080`])
   })
 
-  it('of the same boot mean nothing', async () => {
+  it('an announcement with the same boot id is ignored', async () => {
     const { clock, gateway, notices } = await bench()
     gateway.announce()
     await clock.advance(5000)
@@ -488,7 +491,7 @@ describe('announcements', () => {
     expect(gateway.counters.description.requests).toBe(1)
   })
 
-  it('of the same place in other words mean nothing', async () => {
+  it('an announcement of the same location in another notation is ignored', async () => {
     const { clock, gateway, notices } = await bench({ httpPort: 80 })
     gateway.announce()
     await clock.advance(5000)
@@ -496,7 +499,7 @@ describe('announcements', () => {
     expect(gateway.counters.description.requests).toBe(1)
   })
 
-  it('that are forged do no harm', async () => {
+  it('forged announcements have no effect', async () => {
     const heard: ((text: string) => void)[] = []
     const { clock, gateway, notices, mapper } = await bench({
       wrap: (openUdp) => (options, call) => {
@@ -525,7 +528,7 @@ describe('announcements', () => {
     expect(gateway.counters.control.requests - requests).toBeLessThanOrEqual(11)
   })
 
-  it('of leaving mean that it is gone, and it is searched for again', async () => {
+  it('a goodbye is reported as gone and starts the search again', async () => {
     const { clock, gateway, notices, found } = await bench()
     gateway.inject({ kind: 'refuse' })
     gateway.announce({ upnp: 'byebye' })
@@ -538,7 +541,7 @@ describe('announcements', () => {
     expect(found.at(-1)).toMatchObject({ kind: 'mapper' })
   })
 
-  it('of others than the gateway mean nothing', async () => {
+  it('announcements of other hosts are ignored', async () => {
     const { clock, gateway, link, notices } = await bench()
     const other = createGateway({ clock, protocols: ['upnp'] })
     link.attach(other, '192.168.1.66')
@@ -550,7 +553,7 @@ describe('announcements', () => {
     expect(other.counters.description.requests).toBe(0)
   })
 
-  it('may be missed where the port is taken, which is told', async () => {
+  it('a taken announcement port is reported', async () => {
     const { mapper, notices } = await bench({
       wrap: (openUdp) => async (options, call) => {
         if (options.multicast !== undefined) throw natError('PORT_TAKEN', 'the local port is in use')
@@ -563,7 +566,7 @@ describe('announcements', () => {
 })
 
 describe('the end', () => {
-  it('comes at any moment, a thousand times, and leaves nothing open', async () => {
+  it('abort leaves nothing open at any of a thousand moments', async () => {
     const clock = virtualClock()
     const link = memoryNetwork({ clock })
     const gateway = createGateway({ clock, protocols: ['upnp'] })
@@ -586,7 +589,7 @@ describe('the end', () => {
     expect(gateway.violations).toEqual([])
   }, 30_000)
 
-  it('comes before the beginning', async () => {
+  it('discover rejects if the signal has aborted before', async () => {
     const clock = virtualClock()
     const log = { debug: () => undefined, info: () => undefined }
     const link = memoryNetwork({ clock })
@@ -595,7 +598,7 @@ describe('the end', () => {
     expect(link.sent).toBe(0)
   })
 
-  it('comes at once where there is no gateway', async () => {
+  it('discover resolves at once without a gateway', async () => {
     const clock = virtualClock()
     const log = { debug: () => undefined, info: () => undefined }
     const discovery = upnp(memoryNetwork({ clock }).host(ours))({ clock, random: Math.random, log })

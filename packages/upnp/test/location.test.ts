@@ -21,7 +21,7 @@ describe('trustLocation', () => {
     ],
     ['a global address on our /64 from the next hop', 'http://[2a00:1::1]:5000/', 'fe80::1%eth0', gateway6],
     ['a link-local address', 'http://169.254.1.1/', '169.254.1.1', { ...gateway, address: '169.254.1.1' }]
-  ])('takes %s', (_name, location, sender, asked) => {
+  ])('trustLocation accepts %s', (_name, location, sender, asked) => {
     expect(trustLocation(location, { sender, gateway: asked }).href).toContain('http://')
   })
 
@@ -46,8 +46,8 @@ describe('trustLocation', () => {
     ['credentials', 'http://admin:admin@192.168.1.1/', '192.168.1.1', gateway],
     ['a name that starts like the router', 'http://192.168.1.1.evil.example/', '192.168.1.9', gateway],
     ['an IPv6 address beyond our /64', 'http://[2a00:2::1]:5000/', 'fe80::1%eth0', gateway6],
-    ['an IPv6 address on our /64 from anybody else', 'http://[2a00:1::1]:5000/', 'fe80::2%eth0', gateway6]
-  ])('refuses %s', (_name, location, sender, asked) => {
+    ['an IPv6 address on our /64 from another sender', 'http://[2a00:1::1]:5000/', 'fe80::2%eth0', gateway6]
+  ])('trustLocation rejects %s', (_name, location, sender, asked) => {
     expect(() => trustLocation(location, { sender, gateway: asked })).toThrow(
       expect.objectContaining({ code: 'UNTRUSTED_REPLY' })
     )
@@ -71,7 +71,7 @@ describe('trustLocation', () => {
     }
   )
 
-  it('never leads anywhere but to the router', () => {
+  it('trustLocation returns only locations on the router', () => {
     const sender = '192.168.1.77'
     fc.assert(
       fc.property(

@@ -8,7 +8,7 @@ type Spoil = (reply: HttpReply, action: string) => HttpReply
 const actionOf = (headers: Readonly<Record<string, string>> = {}): string =>
   /#(\w+)"$/.exec(headers.SOAPAction ?? '')?.[1] ?? ''
 
-/** A router that carries everything out, and answers some actions in its own way. */
+/** A router that carries everything out, and answers some actions in a deviating way. */
 const answering =
   (actions: readonly string[], spoil: Spoil) =>
   (exchangeHttp: ExchangeHttp): ExchangeHttp =>
@@ -54,7 +54,7 @@ describe.each([1, 2] as const)('an IGD:%i', (version) => {
     return made
   }
 
-  it.each(useless)('that maps the port and answers with %s is believed by its list', async (_what, spoil) => {
+  it.each(useless)('that maps the port and answers with %s is recognised by its list', async (_what, spoil) => {
     const home = await igd(answering(additions, spoil))
     const lease = await home.map(request)
     expect(lease.addresses).toEqual([`/ip4/${external}/tcp/8080`])
@@ -82,7 +82,7 @@ describe.each([1, 2] as const)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it.each([400, 401, 402, 404, 501, 725])('that gives status %i to a fault is understood', async (status) => {
+  it.each([400, 401, 402, 404, 501, 725])('that sends a fault with status %i is understood', async (status) => {
     const home = await igd(
       answering(additions, (reply) => (reply.status === 500 ? write(reply, read(reply), status) : reply))
     )
@@ -104,7 +104,7 @@ describe.each([1, 2] as const)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it.each(['', '0.0.0.0'])('that answers with an entry to "%s" where there is none is understood', async (client) => {
+  it.each(['', '0.0.0.0'])('that returns an entry to "%s" for a missing one is understood', async (client) => {
     const blank = `<u:GetSpecificPortMappingEntryResponse><NewInternalPort>0</NewInternalPort><NewInternalClient>${client}</NewInternalClient></u:GetSpecificPortMappingEntryResponse>`
     const home = await igd(answering(list, (reply) => (reply.status === 500 ? write(reply, blank, 200) : reply)))
     const lease = await home.map(request)
@@ -118,7 +118,7 @@ describe.each([1, 2] as const)('an IGD:%i', (version) => {
     ['0.0.0.0 for the client', /<NewInternalClient>[^<]*/, '<NewInternalClient>0.0.0.0'],
     ['no internal port', /<NewInternalPort>[^<]*/, '<NewInternalPort>'],
     ['the internal port as a range', /<NewInternalPort>([^<]*)/, '<NewInternalPort>$1-$1']
-  ])('whose list shows %s maps, renews and gives back', async (_what, pattern, shown) => {
+  ])('with a list that shows %s maps, renews and releases', async (_what, pattern, shown) => {
     const home = await igd(answering(list, (reply) => write(reply, read(reply).replace(pattern, shown))))
     const lease = await home.map(request)
     expect(lease.caveat?.code).toBe('GRANT_UNCHECKED')
@@ -128,7 +128,7 @@ describe.each([1, 2] as const)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it('whose list shows the mapping switched off says so', async () => {
+  it('with a list that shows the mapping switched off gets a caveat', async () => {
     const home = await igd(
       answering(list, (reply) => write(reply, read(reply).replace(/<NewEnabled>1/, '<NewEnabled>0')))
     )
@@ -136,7 +136,7 @@ describe.each([1, 2] as const)('an IGD:%i', (version) => {
     expect(caveat).toMatchObject({ code: 'GRANT_UNCHECKED', message: expect.stringContaining('switched off') })
   })
 
-  it('that lists a mapping a second after it says yes is waited for', async () => {
+  it('that lists a mapping a second after the grant is waited for', async () => {
     let readings = 0
     const home = await igd(
       answering(list, (reply) => {
@@ -151,7 +151,7 @@ describe.each([1, 2] as const)('an IGD:%i', (version) => {
     expect(lease.lifetimeMs).toBeGreaterThan(7_190_000)
   })
 
-  it('that maps another port than it says is found out, and nothing is left there', async () => {
+  it('that maps another port than it reports is noticed, and nothing is left there', async () => {
     const home = await igd((exchangeHttp) => (exchange, own) => {
       const isAddition = additions.includes(actionOf(exchange.headers))
       const body = isAddition
@@ -192,7 +192,7 @@ describe.each([1, 2] as const)('an IGD:%i', (version) => {
     }
   )
 
-  it('that tells an IPv6 address for the external one is not believed', async () => {
+  it('that returns an IPv6 address as the external one is rejected', async () => {
     const home = await igd(
       answering(['GetExternalIPAddress'], (reply) => write(reply, read(reply).replace(external, '2001:470::1')))
     )
@@ -218,7 +218,7 @@ describe('a device with two services that are up', () => {
     ['WANIPConnection:1', 'WANPPPConnection:1', 'WANPPPConnection:1'],
     ['WANIPConnection:2', 'WANIPConnection:1', 'WANIPConnection:1'],
     ['WANIPConnection:2', 'WANIPConnection:2', 'WANIPConnection:1']
-  ])('%s and %s is mapped by the one that maps (%s)', async (first, second, able) => {
+  ])('%s and %s uses the service that maps (%s)', async (first, second, able) => {
     const refusal = '<s:Fault><UPnPError><errorCode>401</errorCode></UPnPError></s:Fault>'
     const home = await bench({
       wrapHttp: (exchangeHttp) => async (exchange, own) => {

@@ -14,7 +14,7 @@ describe.each(versions)('an IGD:%i', (version) => {
     return made
   }
 
-  it('that drops leases without a word is asked for a mapping without an end, and from then on at once', async () => {
+  it('that silently drops leases gets a permanent mapping, and at once the next time', async () => {
     const home = await igd({ kind: 'drops-leases' })
     const lease = await home.map(request)
     expect(lease.lifetimeMs).toBe(1_800_000)
@@ -30,7 +30,7 @@ describe.each(versions)('an IGD:%i', (version) => {
   it.each<readonly [string, Fault]>([
     ['only-permanent-leases', { kind: 'drops-leases' }],
     ['only-permanent-leases', { kind: 'only-permanent' }]
-  ])('is asked in the next run as it was in the one before (%s, %o)', async (quirk, fault) => {
+  ])('is asked in the next run as in the one before (%s, %o)', async (quirk, fault) => {
     const first = await igd(fault)
     const { quirks = [] } = await first.map(request)
     expect(quirks).toEqual([quirk])
@@ -42,20 +42,20 @@ describe.each(versions)('an IGD:%i', (version) => {
     expect(lease.quirks).toEqual([quirk])
   })
 
-  it('that is better than it was remembered to be is asked as it is', async () => {
+  it('that works better than its stored quirks is asked accordingly', async () => {
     const home = await igd({ kind: 'no-permanent' })
     const lease = await home.map({ ...request, quirks: ['only-permanent-leases'] }).catch(() => home.map(request))
     expect(lease.lifetimeMs).toBe(7_200_000)
     expect(lease.quirks).toEqual([])
   })
 
-  it('that lists nothing is not believed, and forwards nothing afterwards', async () => {
+  it('that lists nothing gets GRANT_INVALID, and forwards nothing afterwards', async () => {
     const home = await igd({ kind: 'unlisted' })
     await expect(home.map(request)).rejects.toMatchObject({ code: 'GRANT_INVALID' })
     expect(entries(home)).toEqual([])
   })
 
-  it.each([402, 501, 606, 716, 899])('that says %i of a taken port is asked for another one', async (code) => {
+  it.each([402, 501, 606, 716, 899])('that returns %i for a taken port is asked for another port', async (code) => {
     const home = await igd()
     const refuse = (action: string, times: number): void => {
       home.gateway.inject({ kind: 'soap-fault', code, action, times })
@@ -68,7 +68,7 @@ describe.each(versions)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it.each([401, 402, 404, 501, 602])('whose list says %i all the time maps all the same', async (code) => {
+  it.each([401, 402, 404, 501, 602])('with a list that always fails with %i still maps', async (code) => {
     const home = await igd()
     for (const action of ['GetSpecificPortMappingEntry', 'GetGenericPortMappingEntry'])
       home.gateway.inject({ kind: 'soap-fault', code, action })
@@ -87,7 +87,7 @@ describe.each(versions)('an IGD:%i', (version) => {
     ['has not built', { kind: 'http', what: 'empty', status: 501, action: 'GetExternalIPAddress', on: 'control' }],
     ['closes the connection over', { kind: 'http', what: 'reset', action: 'GetExternalIPAddress', on: 'control' }],
     ['never answers a question for', { kind: 'http', what: 'hang', action: 'GetExternalIPAddress', on: 'control' }]
-  ])('that %s its external address maps all the same, and says so', async (_what, fault) => {
+  ])('that %s its external address still maps, with a caveat', async (_what, fault) => {
     const home = await igd(fault)
     await home.clock.advance(30_000)
     const lease = await home.map(request)
@@ -106,7 +106,7 @@ describe.each(versions)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it('whose list never answers is not asked for it for ever: a mapping is given back within seconds', async () => {
+  it('with a list that never answers is not asked for it again and again: release takes seconds', async () => {
     const home = await igd({ kind: 'http', what: 'hang', action: 'GetSpecificPortMappingEntry', on: 'control' })
     const lease = await home.within(home.map(request))
     expect(lease.caveat?.code).toBe('GRANT_UNCHECKED')
@@ -116,7 +116,7 @@ describe.each(versions)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it('that refuses the port gives back the entry of a former life instead of a second one', async () => {
+  it('that refuses the port yields the entry of an earlier run instead of a second one', async () => {
     const home = await igd({ kind: 'allowed-ports', first: 50_000, last: 65_535 })
     await home.map({ ...request, suggestedExternalPort: 51_111 })
     home.gateway.clearFaults()
@@ -129,7 +129,7 @@ describe.each(versions)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it('that shows no entry to this host maps all the same, and gives it back', async () => {
+  it('that shows no entry to this host still maps, and releases', async () => {
     const home = await igd({ kind: 'soap-fault', code: 606, action: 'GetSpecificPortMappingEntry' })
     const lease = await home.map(request)
     expect(lease.caveat?.code).toBe('GRANT_UNCHECKED')
@@ -138,7 +138,7 @@ describe.each(versions)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it('that maps and never answers that it did is found to have done it', async () => {
+  it('that maps and never answers is recognised by its list', async () => {
     const home = await igd()
     for (const action of ['AddPortMapping', 'AddAnyPortMapping'])
       home.gateway.inject({ kind: 'http', what: 'hang', action, on: 'control' })
@@ -148,7 +148,7 @@ describe.each(versions)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it('that allows a range below the dynamic ports only is asked for one of it', async () => {
+  it('that allows only a range below the dynamic ports is asked for a port of that range', async () => {
     const home = await igd({ kind: 'allowed-ports', first: 10_000, last: 32_767 })
     const lease = await home.map(request)
     expect(Number(lease.addresses[0]?.split('/')[4])).toBeLessThan(32_768)
@@ -162,13 +162,13 @@ describe.each(versions)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
   })
 
-  it('that tells nonsense for its external address maps all the same', async () => {
+  it('that returns an invalid external address still maps', async () => {
     const home = await bench({ gateway: { upnp: { version }, externalAddress: 'nonsense' } })
     await home.clock.advance(3000)
     expect((await home.map(request)).caveat?.code).toBe('EXTERNAL_ADDRESS_UNKNOWN')
   })
 
-  it('that maps an internal port only once gives back the entry of a former life', async () => {
+  it('that maps an internal port only once yields the entry of an earlier run', async () => {
     const home = await igd()
     await home.map({ ...request, suggestedExternalPort: 40_001 })
     home.gateway.inject({ kind: 'one-external-port' })
@@ -178,7 +178,7 @@ describe.each(versions)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it('that does not extend a lease is given a new mapping before the old one ends', async () => {
+  it('that does not extend a lease gets a new mapping before the old one ends', async () => {
     const home = await igd({ kind: 'unextended' })
     const lease = await home.map(request)
     await home.clock.advance(4_000_000)
@@ -187,7 +187,7 @@ describe.each(versions)('an IGD:%i', (version) => {
     expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
   })
 
-  it('that has the port for another host is not asked to give it up', async () => {
+  it('that maps the port to another host is not asked to delete that entry', async () => {
     const home = await igd({ kind: 'drops-leases' })
     home.gateway.clearFaults()
     await occupy(home, '192.168.1.3', 8080)
@@ -200,7 +200,7 @@ describe.each(versions)('an IGD:%i', (version) => {
 })
 
 describe('a host with more than one address', () => {
-  it('asks from the address that is to be mapped', async () => {
+  it('map sends its requests from the address that is mapped', async () => {
     const from = new Set<string | undefined>()
     const home = await bench({
       wrapHttp: (exchangeHttp) => (exchange, own) => {
@@ -217,20 +217,23 @@ describe('a host with more than one address', () => {
   })
 })
 
-describe('an IGD:2 whose AddAnyPortMapping is broken', () => {
-  it.each([402, 404, 501, 716])('with %i is asked by AddPortMapping, and the next time at once', async (code) => {
-    const home = await bench({ gateway: { upnp: { version: 2 } } })
-    home.gateway.inject({ kind: 'soap-fault', code, action: 'AddAnyPortMapping' })
-    const lease = await home.map(request)
-    expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
-    await home.within(lease.release(call()))
-    await home.map(request)
-    expect(home.gateway.counters.control.operations.AddAnyPortMapping).toBe(1)
-  })
+describe('an IGD:2 with a broken AddAnyPortMapping', () => {
+  it.each([402, 404, 501, 716])(
+    'that fails with %i is asked with AddPortMapping, and at once the next time',
+    async (code) => {
+      const home = await bench({ gateway: { upnp: { version: 2 } } })
+      home.gateway.inject({ kind: 'soap-fault', code, action: 'AddAnyPortMapping' })
+      const lease = await home.map(request)
+      expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
+      await home.within(lease.release(call()))
+      await home.map(request)
+      expect(home.gateway.counters.control.operations.AddAnyPortMapping).toBe(1)
+    }
+  )
 })
 
 describe('a router that takes one request a second', () => {
-  it('and closes the connection of a second one is asked that slowly, and maps', async () => {
+  it('and closes the connection of a second one is asked slowly, and maps', async () => {
     const home = await bench({
       prepare: (each) => each.inject({ kind: 'rate-limited', everyMs: 1000, on: ['description', 'control'] })
     })
@@ -239,13 +242,13 @@ describe('a router that takes one request a second', () => {
     expect(entries(home)).toEqual([`tcp 8080 ${ours} 8080`])
     const { requests } = home.gateway.counters.control
     await home.within(lease.renew(call()))
-    // The address, read, add, read: the pace is known by now.
+    // The address, read, add, read: the pace is known now.
     expect(home.gateway.counters.control.requests - requests).toBe(4)
     await home.within(lease.release(call()))
     expect(entries(home)).toEqual([])
   })
 
-  it('is told from one whose list is broken at any pace, and that is not asked more slowly for it', async () => {
+  it('is distinguished from one with a list that fails at any pace, which is not asked more slowly', async () => {
     const home = await bench()
     home.gateway.inject({
       kind: 'http',
@@ -264,10 +267,10 @@ describe('a router that takes one request a second', () => {
   })
 })
 
-describe('a router whose leases last some seconds', () => {
+describe('a router with leases of some seconds', () => {
   const brief = { kind: 'forgetful', afterMs: 10_000, leasesOnly: true, on: 'control' } as const
 
-  it('is asked for a mapping without an end, and from then on at once', async () => {
+  it('gets a permanent mapping, and at once the next time', async () => {
     const home = await bench({ gateway: { upnp: { version: 1 } } })
     await home.clock.advance(100)
     home.gateway.inject(brief)
@@ -283,7 +286,7 @@ describe('a router whose leases last some seconds', () => {
     expect((home.gateway.counters.control.operations.AddPortMapping ?? 0) - before).toBe(1)
   })
 
-  it('and that takes none without an end is believed, and asked for one only once', async () => {
+  it('and without permanent mappings is asked for one only once', async () => {
     const home = await bench({ gateway: { upnp: { version: 1 } } })
     await home.clock.advance(100)
     home.gateway.inject(brief)

@@ -23,7 +23,7 @@ const dualStack = (gateway: GatewayOptions = {}): Promise<Bench> =>
   bench({ network: dual, addresses: [router, router6], gateway })
 
 describe('IPv6 pinholes', () => {
-  it('are asked for at the next hop itself, whatever host of the link an answer names', async () => {
+  it('map asks the next hop itself, whatever host on the link an answer names', async () => {
     const asked: (readonly [string, string | undefined])[] = []
     const home = await bench({
       network: dual,
@@ -39,21 +39,24 @@ describe('IPv6 pinholes', () => {
     expect(overIpv6.every(([, connectTo]) => connectTo === router6)).toBe(true)
   })
 
-  it.each(['tcp', 'udp'] as const)('are opened, renewed and closed for %s', async (protocol) => {
-    const home = await dualStack()
-    expect(home.mapper(6)).toMatchObject({ family: 6, protocols: ['tcp', 'udp'], gateway: dual.gateways[1] })
-    const request = { ...wish, endpoint: { ...wish.endpoint, protocol } }
-    const lease = await home.within(home.mapper(6).map(request, call()))
-    expect(lease).toMatchObject({ addresses: [`/ip6/${ours6}/${protocol}/8080`], lifetimeMs: 7_200_000 })
-    expect(home.gateway.mappings).toMatchObject([{ family: 6, protocol, internalAddress: ours6, internalPort: 8080 }])
-    const next = await home.within(lease.renew(call()))
-    expect(home.gateway.counters.control).toMatchObject({ maps: 1, renewals: 1 })
-    await home.within(next.release(call()))
-    await home.within(next.release(call()))
-    expect(home.gateway.mappings).toEqual([])
-  })
+  it.each(['tcp', 'udp'] as const)(
+    'map, renew and release open, renew and close a pinhole for %s',
+    async (protocol) => {
+      const home = await dualStack()
+      expect(home.mapper(6)).toMatchObject({ family: 6, protocols: ['tcp', 'udp'], gateway: dual.gateways[1] })
+      const request = { ...wish, endpoint: { ...wish.endpoint, protocol } }
+      const lease = await home.within(home.mapper(6).map(request, call()))
+      expect(lease).toMatchObject({ addresses: [`/ip6/${ours6}/${protocol}/8080`], lifetimeMs: 7_200_000 })
+      expect(home.gateway.mappings).toMatchObject([{ family: 6, protocol, internalAddress: ours6, internalPort: 8080 }])
+      const next = await home.within(lease.renew(call()))
+      expect(home.gateway.counters.control).toMatchObject({ maps: 1, renewals: 1 })
+      await home.within(next.release(call()))
+      await home.within(next.release(call()))
+      expect(home.gateway.mappings).toEqual([])
+    }
+  )
 
-  it('are opened again where the router has forgotten them', async () => {
+  it('renew opens a pinhole again that the router lost', async () => {
     const home = await dualStack()
     const lease = await home.within(home.mapper(6).map(wish, call()))
     home.gateway.forget()
@@ -61,7 +64,7 @@ describe('IPv6 pinholes', () => {
     expect(home.gateway.mappings).toHaveLength(1)
   })
 
-  it('that are gone already are closed', async () => {
+  it('release resolves for a pinhole that is gone already', async () => {
     const home = await dualStack()
     const lease = await home.within(home.mapper(6).map(wish, call()))
     home.gateway.forget()
@@ -69,12 +72,12 @@ describe('IPv6 pinholes', () => {
     expect(home.gateway.counters.control.deletes).toBe(0)
   })
 
-  it('are opened on a router that answers searches over IPv6 late, once it has refused over IPv4', async () => {
+  it('map opens a pinhole on a router that is slow over IPv6, after a refusal over IPv4', async () => {
     const home = await dualStack({ upnp: { version: 2 } })
     home.gateway.inject({ kind: 'late', ms: 2500, on: 'ssdp' })
     const lease = await home.within(home.mapper(6).map(wish, call()))
     expect(lease.addresses).toEqual([`/ip6/${ours6}/tcp/8080`])
-    // Over IPv4, from an address that the pinhole does not lead to.
+    // Over IPv4, from another address than the pinhole's.
     expect(home.gateway.violations).toEqual([`upnp: AddPinhole with InternalClient ${ours6} from ${ours}`])
     await home.within(lease.release(call()))
     expect(home.gateway.mappings).toEqual([])
@@ -83,7 +86,7 @@ describe('IPv6 pinholes', () => {
     await home.clock.advance(3000)
   })
 
-  it('are asked for over IPv6 at once on a router that is slow over IPv4', async () => {
+  it('map asks over IPv6 at once on a router that is slow over IPv4', async () => {
     const home = await bench({
       network: dual,
       addresses: [router, router6],
@@ -93,31 +96,34 @@ describe('IPv6 pinholes', () => {
     expect((await home.within(home.mapper(6).map(wish, call()))).addresses).toEqual([`/ip6/${ours6}/tcp/8080`])
   })
 
-  it('last a day at most', async () => {
+  it('map requests a pinhole for a day at most', async () => {
     const home = await dualStack()
     const lease = await home.within(home.mapper(6).map({ ...wish, lifetimeMs: 7 * 86_400_000 }, call()))
     expect(lease.lifetimeMs).toBe(86_400_000)
   })
 
-  it('are not offered where they are not allowed, and it is said why', async () => {
+  it('discover reports PINHOLES_DISABLED if pinholes are not allowed', async () => {
     const home = await dualStack({ upnp: { firewall: { enabled: true, pinholesAllowed: false } } })
     expect(home.notices()).toEqual(['PINHOLES_DISABLED'])
     expect(() => home.mapper(6)).toThrow('no mapper was found')
   })
 
-  it.each([{ enabled: false, pinholesAllowed: true }, null])('are not offered without a firewall', async (firewall) => {
-    const home = await dualStack({ upnp: { firewall } })
-    expect(home.notices()).toEqual([])
-    expect(() => home.mapper(6)).toThrow('no mapper was found')
-  })
+  it.each([{ enabled: false, pinholesAllowed: true }, null])(
+    'discover offers no pinholes without a firewall',
+    async (firewall) => {
+      const home = await dualStack({ upnp: { firewall } })
+      expect(home.notices()).toEqual([])
+      expect(() => home.mapper(6)).toThrow('no mapper was found')
+    }
+  )
 
-  it('are not offered to a host without a global IPv6 address', async () => {
+  it('discover offers no pinholes to a host without a global IPv6 address', async () => {
     const home = await bench()
     expect(home.gateway.counters.control.operations.GetFirewallStatus).toBeUndefined()
     expect(() => home.mapper(6)).toThrow('no mapper was found')
   })
 
-  it('are offered although the IPv4 address is of no use', async () => {
+  it('discover offers pinholes although the IPv4 address is useless', async () => {
     const home = await dualStack({ externalAddress: '127.0.0.1' })
     expect(home.notices()).toEqual(['EXTERNAL_ADDRESS_RESERVED'])
     expect((await home.within(home.mapper(6).map(wish, call()))).addresses).toEqual([`/ip6/${ours6}/tcp/8080`])
@@ -127,25 +133,28 @@ describe('IPv6 pinholes', () => {
     [606, 'NOT_AUTHORIZED'],
     [701, 'OUT_OF_RESOURCES'],
     [705, 'UNSUPPORTED']
-  ])('that are refused with %i are %s', async (code, expected) => {
+  ])('map converts fault %i to %s', async (code, expected) => {
     const home = await dualStack()
     home.gateway.inject({ kind: 'soap-fault', code, action: 'AddPinhole' })
     await expect(home.within(home.mapper(6).map(wish, call()))).rejects.toMatchObject({ code: expected })
   })
 
-  it.each(Array.from({ length: 40 }, (_, turns) => turns * 2))('aborted after %i turns are closed', async (turns) => {
-    const home = await dualStack()
-    const end = new AbortController()
-    const reason = new Error('enough')
-    const lease = home.mapper(6).map(wish, end)
-    lease.catch(() => undefined)
-    for (let turn = 0; turn < turns; turn += 1) await Promise.resolve()
-    end.abort(reason)
-    const outcome = await home.within(lease).then(
-      async (granted) => home.within(granted.release(call())),
-      (error: unknown) => error
-    )
-    expect([undefined, reason]).toContain(outcome)
-    expect(home.gateway.mappings).toEqual([])
-  })
+  it.each(Array.from({ length: 40 }, (_, turns) => turns * 2))(
+    'map closes the pinhole if it is aborted after %i turns',
+    async (turns) => {
+      const home = await dualStack()
+      const end = new AbortController()
+      const reason = new Error('enough')
+      const lease = home.mapper(6).map(wish, end)
+      lease.catch(() => undefined)
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve()
+      end.abort(reason)
+      const outcome = await home.within(lease).then(
+        async (granted) => home.within(granted.release(call())),
+        (error: unknown) => error
+      )
+      expect([undefined, reason]).toContain(outcome)
+      expect(home.gateway.mappings).toEqual([])
+    }
+  )
 })

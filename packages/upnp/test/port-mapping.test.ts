@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type Bench, bench, call, entries, external, occupy, ours, request } from './bench.js'
 
 const versions = [1, 2] as const
-/** So long a map takes the external address for what it was when it was last told. */
+/** How long map reuses the external address, in ms. */
 const freshMs = 10_000
 const udp: MapRequest = { ...request, endpoint: { ...request.endpoint, protocol: 'udp' } }
 
@@ -45,7 +45,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
   it.each([
     ['another host', '192.168.1.3', 8080],
     ['another program of this host', ours, 9090]
-  ])('leaves the entry of %s alone and takes another port', async (_name, address, port) => {
+  ])('keeps the entry of %s and takes another port', async (_name, address, port) => {
     const home = await igd()
     await occupy(home, address, port)
     const lease = await home.map(request)
@@ -55,7 +55,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(entries(home)).toEqual([`tcp 8080 ${address} ${port}`])
   })
 
-  it('takes its own entry of a former life back', async () => {
+  it('reuses its own entry of an earlier run', async () => {
     const home = await igd()
     await home.map(request)
     const again = await home.map(request)
@@ -63,7 +63,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(entries(home)).toHaveLength(1)
   })
 
-  it('makes a mapping again that the router forgot', async () => {
+  it('maps again if the router lost the mapping', async () => {
     const home = await igd()
     const lease = await home.map(request)
     home.gateway.forget()
@@ -71,7 +71,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(entries(home)).toHaveLength(1)
   })
 
-  it('tells once that the router has restarted where entries are gone before their time', async () => {
+  it('reports one restart if entries are missing before their end', async () => {
     const home = await igd()
     const leases = [await home.map(request), await home.map(udp)]
     await home.clock.advance(900_000)
@@ -84,7 +84,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(entries(home)).toHaveLength(2)
   })
 
-  it('renews on another port where somebody else has taken the port meanwhile', async () => {
+  it('renews on another port if another host has taken the port meanwhile', async () => {
     const home = await igd()
     const lease = await home.map(request)
     home.gateway.forget()
@@ -96,7 +96,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(entries(home)).toEqual(['tcp 8080 192.168.1.3 8080'])
   })
 
-  it('does not delete what has become the entry of somebody else', async () => {
+  it('does not delete an entry that belongs to another host now', async () => {
     const home = await igd()
     const lease = await home.map(request)
     home.gateway.forget()
@@ -105,7 +105,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(entries(home)).toEqual(['tcp 8080 192.168.1.3 8080'])
   })
 
-  it('has nothing against a mapping that is gone already', async () => {
+  it('releases a mapping that is gone already', async () => {
     const home = await igd()
     const lease = await home.map(request)
     home.gateway.forget()
@@ -113,7 +113,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(home.gateway.counters.control.deletes).toBe(0)
   })
 
-  it.each([402, 725] as const)('asks for a mapping without an end after a %i', async (code) => {
+  it.each([402, 725] as const)('requests a permanent mapping after fault %i', async (code) => {
     const home = await igd({ prepare: (each) => each.inject({ kind: 'only-permanent', code }) })
     const lease = await home.map(request)
     expect(lease).toMatchObject({ addresses: [`/ip4/${external}/tcp/8080`], lifetimeMs: 1_800_000 })
@@ -123,14 +123,14 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it.each([718, 729])('takes another port after a %i', async (code) => {
+  it.each([718, 729])('takes another port after fault %i', async (code) => {
     const action = version === 1 ? 'AddPortMapping' : 'AddAnyPortMapping'
     const home = await igd({ prepare: (each) => each.inject({ kind: 'soap-fault', code, action, times: 1 }) })
     expect((await home.map(request)).addresses[0]).not.toContain('/8080')
     expect(entries(home)).toHaveLength(1)
   })
 
-  it('maps to the same port where the router wants that (724)', async () => {
+  it('maps to the same port if the router requires it (724)', async () => {
     const home = await igd({ prepare: (each) => each.inject({ kind: 'same-port' }) })
     const lease = await home.map({ ...request, suggestedExternalPort: 9999 })
     expect(lease.addresses).toEqual([`/ip4/${external}/tcp/8080`])
@@ -147,7 +147,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     [727, 'UNSUPPORTED'],
     [728, 'OUT_OF_RESOURCES'],
     [729, 'CONFLICT']
-  ])('gives up after %i for good with %s', async (code, expected) => {
+  ])('gives up after fault %i with %s', async (code, expected) => {
     const home = await igd()
     for (const action of ['AddPortMapping', 'AddAnyPortMapping'])
       home.gateway.inject({ kind: 'soap-fault', code, action })
@@ -156,7 +156,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it('does not believe in a mapping that is not in the list', async () => {
+  it('rejects a grant that is not in the list', async () => {
     const home = await igd({ prepare: (each) => each.inject({ kind: 'lie' }) })
     await expect(home.map(request)).rejects.toMatchObject({ code: 'GRANT_INVALID' })
   })
@@ -167,12 +167,12 @@ describe.each(versions)('on an IGD:%i', (version) => {
     [604_800, 7_200_000],
     [2 ** 32 - 1, 7_200_000],
     [Number.POSITIVE_INFINITY, 1_800_000]
-  ])('believes a lease of %d s, and never longer than it asked for', async (lifetimeSeconds, lifetimeMs) => {
+  ])('limits a lease of %d s in the list to the requested one', async (lifetimeSeconds, lifetimeMs) => {
     const home = await igd({ prepare: (each) => each.inject({ kind: 'grant', on: 'control', lifetimeSeconds }) })
     expect((await home.map(request)).lifetimeMs).toBe(lifetimeMs)
   })
 
-  it('believes the add where the list cannot be read', async () => {
+  it('accepts the grant if the list cannot be read', async () => {
     const home = await igd()
     home.gateway.inject({ kind: 'soap-fault', code: 401, action: 'GetSpecificPortMappingEntry' })
     const lease = await home.map(request)
@@ -181,12 +181,12 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it('makes nothing of port 0 but the internal port', async () => {
+  it('requests the internal port for port 0', async () => {
     const home = await igd()
     expect((await home.map({ ...request, suggestedExternalPort: 0 })).addresses).toEqual([`/ip4/${external}/tcp/8080`])
   })
 
-  it('asks for a week at most', async () => {
+  it('requests a week at most', async () => {
     const home = await igd()
     expect((await home.map({ ...request, lifetimeMs: Number.POSITIVE_INFINITY })).lifetimeMs).toBe(604_800_000)
   })
@@ -194,7 +194,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
   it.each([
     ['0.0.0.0', 'NETWORK_FAILURE'],
     ['127.0.0.1', 'EXTERNAL_ADDRESS_RESERVED']
-  ])('adds nothing once the external address is %s', async (address, code) => {
+  ])('adds nothing if the external address is %s', async (address, code) => {
     const home = await igd()
     await home.clock.advance(freshMs)
     home.gateway.setExternalAddress(address)
@@ -202,7 +202,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(entries(home)).toEqual([])
   })
 
-  it('does not ask again for the external address that it was told a moment ago', async () => {
+  it('does not ask again for a recent external address', async () => {
     const home = await igd()
     const asked = (): number => home.gateway.counters.control.operations['GetExternalIPAddress'] ?? 0
     expect(asked()).toBe(1)
@@ -219,7 +219,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(home.notices()).toEqual([])
   })
 
-  it('goes on with the newest external address that it was told', async () => {
+  it('uses the newest external address', async () => {
     const home = await igd()
     const lease = await home.map(request)
     home.gateway.setExternalAddress('11.0.0.77')
@@ -228,7 +228,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(home.notices()).toEqual(['address-changed'])
   })
 
-  it('renews with the new external address, and tells that it is new', async () => {
+  it('renews with the new external address, and reports the change', async () => {
     const home = await igd()
     const lease = await home.map(request)
     home.gateway.setExternalAddress('11.0.0.77')
@@ -236,7 +236,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(home.notices()).toEqual(['address-changed'])
   })
 
-  it('searches again, once, where the control port is closed', async () => {
+  it('searches again once if the control port is closed', async () => {
     const home = await igd()
     const lease = await home.map(request)
     home.gateway.reboot({ upnpPort: 49_111 })
@@ -245,7 +245,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(entries(home)).toHaveLength(1)
   })
 
-  it('says that the device is gone where it cannot be found again, and finds it when it is back', async () => {
+  it('reports the device as gone if it is not found again, and finds it when it is back', async () => {
     const home = await igd()
     const lease = await home.map(request)
     home.gateway.inject({ kind: 'refuse' })
@@ -257,7 +257,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect((await home.map(request)).addresses).toEqual(lease.addresses)
   })
 
-  it('has patience with a router that takes one request at a time', async () => {
+  it('sends one request at a time to a router that cannot handle more', async () => {
     const home = await igd({
       prepare: (each) => each.inject({ kind: 'one-at-a-time', on: 'control', busyMs: 100 })
     })
@@ -266,7 +266,7 @@ describe.each(versions)('on an IGD:%i', (version) => {
     expect(await home.within(leases)).toHaveLength(2)
   })
 
-  it('slows down for a router that chokes', async () => {
+  it('slows down for a router that fails on quick requests', async () => {
     const home = await igd()
     home.gateway.inject({ kind: 'http', on: 'control', what: 'status', status: 503, times: 1 })
     const lease = home.map(request)
@@ -277,22 +277,25 @@ describe.each(versions)('on an IGD:%i', (version) => {
 describe('an aborted map', () => {
   const reason = new Error('enough')
 
-  it.each(Array.from({ length: 60 }, (_, turns) => turns))('leaves nothing behind after %i turns', async (turns) => {
-    const home = await bench()
-    const end = new AbortController()
-    const lease = home.mapper().map(request, end)
-    lease.catch(() => undefined)
-    for (let turn = 0; turn < turns; turn += 1) await Promise.resolve()
-    end.abort(reason)
-    const outcome = await home.within(lease).then(
-      async (granted) => home.within(granted.release(call())),
-      (error: unknown) => error
-    )
-    expect([undefined, reason]).toContain(outcome)
-    expect(entries(home)).toEqual([])
-  })
+  it.each(Array.from({ length: 60 }, (_, turns) => turns))(
+    'an aborted map leaves nothing behind after %i turns',
+    async (turns) => {
+      const home = await bench()
+      const end = new AbortController()
+      const lease = home.mapper().map(request, end)
+      lease.catch(() => undefined)
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve()
+      end.abort(reason)
+      const outcome = await home.within(lease).then(
+        async (granted) => home.within(granted.release(call())),
+        (error: unknown) => error
+      )
+      expect([undefined, reason]).toContain(outcome)
+      expect(entries(home)).toEqual([])
+    }
+  )
 
-  it('waits for the answer that tells what there is to undo, and not for long', async () => {
+  it('an aborted map waits briefly for the answer that tells what to undo', async () => {
     const home = await bench()
     home.gateway.inject({ kind: 'silent', on: 'control', carriedOut: true, after: 2, times: 1 })
     const end = new AbortController()
@@ -306,7 +309,7 @@ describe('an aborted map', () => {
     expect(entries(home)).toEqual([])
   })
 
-  it('does not wait for a router that is silent from then on', async () => {
+  it('an aborted map does not wait for a silent router', async () => {
     const home = await bench()
     home.gateway.inject({ kind: 'silent', on: 'control', after: 2 })
     const end = new AbortController()
@@ -318,7 +321,7 @@ describe('an aborted map', () => {
     expect(home.clock.monotonicMs() - before).toBeLessThanOrEqual(500)
   })
 
-  it('does not delete what was there before', async () => {
+  it('an aborted map does not delete an entry that existed before', async () => {
     const home = await bench()
     await home.map(request)
     home.gateway.inject({ kind: 'silent', on: 'control', after: 2 })
@@ -331,7 +334,7 @@ describe('an aborted map', () => {
     expect(entries(home)).toHaveLength(1)
   })
 
-  it('does not begin where the signal has aborted before', async () => {
+  it('map sends nothing if the signal has aborted before', async () => {
     const home = await bench()
     const { requests } = home.gateway.counters.control
     await expect(home.mapper().map(request, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
@@ -340,7 +343,7 @@ describe('an aborted map', () => {
 })
 
 describe('a failed map', () => {
-  it('is undone where the answers to the add and to the question for it are lost', async () => {
+  it('a failed map is undone although the answers to the addition and to the check are lost', async () => {
     const home = await bench()
     home.gateway.inject({ kind: 'silent', on: 'control', carriedOut: true, after: 1, times: 3 })
     await expect(home.map(request)).rejects.toMatchObject({ code: 'NO_REPLY' })
@@ -349,13 +352,13 @@ describe('a failed map', () => {
 })
 
 describe('options', () => {
-  it('description is what the router calls the mapping', async () => {
+  it('the option description names the mapping in the list', async () => {
     const home = await bench({ upnp: { description: 'my <game> & more' } })
     await home.map(request)
     expect(home.gateway.mappings[0]?.description).toBe('my <game> & more')
   })
 
-  it('ssdpPort is where routers are searched', async () => {
+  it('the option ssdpPort is the port of the search', async () => {
     const home = await bench({ upnp: { ssdpPort: 1901 } })
     expect(home.notices()).toEqual(['REFUSED'])
     expect(home.gateway.counters.ssdp.requests).toBe(0)

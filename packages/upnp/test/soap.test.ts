@@ -7,7 +7,7 @@ import { bytes, envelope, fault } from './texts.js'
 const connection = 'urn:schemas-upnp-org:service:WANIPConnection:1'
 
 describe('encodeCall', () => {
-  it('writes the arguments in the order that they are given in, escaped', () => {
+  it('encodeCall writes the escaped arguments in the given order', () => {
     expect(
       encodeCall(connection, 'AddPortMapping', { NewExternalPort: 8080, NewPortMappingDescription: `a<&>"'\u0007` })
     ).toBe(
@@ -22,7 +22,7 @@ describe('decodeReply', () => {
       `<u:GetSpecificPortMappingEntryResponse xmlns:u="${connection}">${inner}</u:GetSpecificPortMappingEntryResponse>`
     )
 
-  it('reads values', () => {
+  it('decodeReply returns the values', () => {
     const text = reply(
       '<NewInternalPort>80</NewInternalPort><NewInternalClient> 192.168.1.2\n</NewInternalClient><NewEnabled/>'
     )
@@ -36,7 +36,7 @@ describe('decodeReply', () => {
     })
   })
 
-  it('reads an answer with other prefixes and junk behind it', () => {
+  it('decodeReply accepts other prefixes and junk after the answer', () => {
     const text = `<SOAP-ENV:Envelope><SOAP-ENV:Body><m:XResponse><A>1</A></m:XResponse></SOAP-ENV:Body></SOAP-ENV:Envelope>\0\0junk`
     expect(decodeReply(bytes(text), 'X')).toEqual({ ok: true, values: new Map([['a', '1']]) })
   })
@@ -46,7 +46,7 @@ describe('decodeReply', () => {
     [fault(' 725 ', ''), 725, ''],
     [fault('x'), 501, 'Invalid'],
     [envelope('<s:Fault><faultcode>s:Server</faultcode><faultstring>busy</faultstring></s:Fault>'), 501, 'busy']
-  ])('reads a fault', (text, code, description) => {
+  ])('decodeReply returns a fault', (text, code, description) => {
     expect(decodeReply(bytes(text), 'X')).toEqual({ ok: false, fault: code, description })
   })
 
@@ -55,11 +55,11 @@ describe('decodeReply', () => {
     ['the answer to another action', envelope('<u:YResponse/>')],
     ['HTML', '<html>500</html>'],
     ['a document type', `<!DOCTYPE x>${envelope('<u:XResponse/>')}`]
-  ])('rejects %s', (_name, text) => {
+  ])('decodeReply rejects %s', (_name, text) => {
     expect(() => decodeReply(bytes(text), 'X')).toThrow(expect.objectContaining({ code: 'MALFORMED_REPLY' }))
   })
 
-  it('makes a value or a NatError of any bytes', () => {
+  it('decodeReply returns a value or throws a NatError for any bytes', () => {
     const whole = reply('<NewInternalPort>80</NewInternalPort>')
     fc.assert(
       fc.property(fc.nat(whole.length), fc.uint8Array({ maxLength: 40 }), fc.nat(40), (at, noise, skip) => {
@@ -94,14 +94,14 @@ describe('faultError', () => {
     [728, 'OUT_OF_RESOURCES'],
     [729, 'CONFLICT'],
     [899, 'GATEWAY_FAULT']
-  ])('%i is %s', (code, expected) => {
+  ])('faultError converts %i to %s', (code, expected) => {
     expect(faultError('AddPortMapping', code, 'what it says')).toMatchObject({
       code: expected,
       message: expect.stringContaining(`(${code}, what it says)`)
     })
   })
 
-  it('repeats no control characters and no novels of the router', () => {
+  it('faultError removes control characters and cuts long descriptions', () => {
     expect(faultError('X', 501, `\u001b[31m${'x'.repeat(1000)}`).message).toMatch(/^[\x20-\x7e]{1,200}$/)
   })
 })

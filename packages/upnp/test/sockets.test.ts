@@ -11,7 +11,7 @@ import { expect, it } from 'vitest'
 import { upnp } from '../src/index.js'
 import { call } from './bench.js'
 
-/** Documents and headers that only a real connection shows. */
+/** Documents and headers that only a real connection can test. */
 const written = personalities.filter(
   ({ faults = [], expected }) =>
     expected.mappedBy === 'upnp' &&
@@ -21,9 +21,10 @@ const written = personalities.filter(
     )
 )
 
-it('maps through real sockets', () => mapThrough(createGateway({ externalAddress: '11.0.0.2', protocols: ['upnp'] })))
+it('upnp maps through real sockets', () =>
+  mapThrough(createGateway({ externalAddress: '11.0.0.2', protocols: ['upnp'] })))
 
-it.each(written.map((each) => [each.name, each] as const))('maps through real sockets: %s', (_name, personality) =>
+it.each(written.map((each) => [each.name, each] as const))('upnp maps through real sockets: %s', (_name, personality) =>
   mapThrough(createPersonality(personality, { clock: systemClock }))
 )
 

@@ -8,19 +8,19 @@ const bytes = (lines: readonly string[], end = '\r\n'): Uint8Array =>
 const text = (data: Uint8Array): string => new TextDecoder().decode(data)
 
 describe('encodeSearch', () => {
-  it('writes a unicast search without MX (UDA 1.1 §1.3.2)', () => {
+  it('encodeSearch writes a unicast search without MX (UDA 1.1 §1.3.2)', () => {
     expect(text(encodeSearch(igd2, '192.168.1.1:1900'))).toBe(
       'M-SEARCH * HTTP/1.1\r\nHOST: 192.168.1.1:1900\r\nMAN: "ssdp:discover"\r\nST: urn:schemas-upnp-org:device:InternetGatewayDevice:2\r\n\r\n'
     )
   })
 
-  it('writes a multicast search with MX', () => {
+  it('encodeSearch writes a multicast search with MX', () => {
     expect(text(encodeSearch('ssdp:all', '239.255.255.250:1900', 1))).toContain('\r\nMX: 1\r\nST: ssdp:all\r\n\r\n')
   })
 })
 
 describe('decodeSsdp', () => {
-  it('reads the answer of a router in the manner of miniupnpd', () => {
+  it('decodeSsdp reads the answer of a router like miniupnpd', () => {
     const message = decodeSsdp(
       bytes([
         'HTTP/1.1 200 OK',
@@ -44,7 +44,7 @@ describe('decodeSsdp', () => {
     expect(message !== undefined && isAboutGateway(message)).toBe(true)
   })
 
-  it('reads an answer in lower case, without blanks, with bare line feeds and without a BOOTID', () => {
+  it('decodeSsdp reads an answer in lower case, without spaces, with bare line feeds and without a BOOTID', () => {
     expect(
       decodeSsdp(bytes(['http/1.0 200 ok', 'st:upnp:rootdevice', 'location:http://10.0.0.138:80/igd.xml'], '\n'))
     ).toEqual({
@@ -59,12 +59,12 @@ describe('decodeSsdp', () => {
   it.each([
     ['ssdp:alive', 'alive'],
     ['ssdp:byebye', 'byebye']
-  ])('reads %s', (subtype, kind) => {
+  ])('decodeSsdp reads %s', (subtype, kind) => {
     const lines = ['NOTIFY * HTTP/1.1', `NT: ${igd2}`, `NTS: ${subtype}`, 'USN: uuid:1::x']
     expect(decodeSsdp(bytes(lines))).toMatchObject({ kind, target: igd2, uuid: 'uuid:1' })
   })
 
-  it('takes the first of two locations', () => {
+  it('decodeSsdp returns the first of two locations', () => {
     const lines = ['HTTP/1.1 200 OK', 'ST: x', 'LOCATION: http://192.168.1.1/', 'LOCATION: http://192.168.1.9/']
     expect(decodeSsdp(bytes(lines))?.location).toBe('http://192.168.1.1/')
   })
@@ -73,7 +73,7 @@ describe('decodeSsdp', () => {
     ['without a target', ['HTTP/1.1 200 OK']],
     ['behind an empty line', ['', 'HTTP/1.1 200 OK']],
     ['without a blank behind its status', ['HTTP/1.0 200OK']]
-  ])('reads an answer %s', (_what, lines) => {
+  ])('decodeSsdp reads an answer %s', (_what, lines) => {
     const location = 'http://192.168.1.1/'
     expect(decodeSsdp(bytes([...lines, `LOCATION: ${location}`]))).toMatchObject({
       kind: 'answer',
@@ -82,7 +82,7 @@ describe('decodeSsdp', () => {
     })
   })
 
-  it('has no use for searches of other hosts, and other announcements', () => {
+  it('decodeSsdp returns undefined for searches of other hosts and other announcements', () => {
     expect(decodeSsdp(encodeSearch(igd2, '239.255.255.250:1900', 1))).toBeUndefined()
     expect(decodeSsdp(bytes(['NOTIFY * HTTP/1.1', 'NT: x', 'NTS: ssdp:update']))).toBeUndefined()
     expect(decodeSsdp(bytes(['NOTIFY * HTTP/1.1', 'NTS: ssdp:alive']))).toBeUndefined()
@@ -93,11 +93,11 @@ describe('decodeSsdp', () => {
     ['one byte', Uint8Array.of(0)],
     ['another status', bytes(['HTTP/1.1 404 Not Found', 'ST: x'])],
     ['more than any device says', new Uint8Array(4097)]
-  ])('rejects %s', (_name, data) => {
+  ])('decodeSsdp rejects %s', (_name, data) => {
     expect(() => decodeSsdp(data)).toThrow(expect.objectContaining({ code: 'MALFORMED_REPLY' }))
   })
 
-  it('makes a value or a NatError of any bytes', () => {
+  it('decodeSsdp returns a value or throws a NatError for any bytes', () => {
     const start = fc.constantFrom('', 'HTTP/1.1 200 OK\r\n', 'NOTIFY * HTTP/1.1\r\nNTS: ssdp:alive\r\n')
     fc.assert(
       fc.property(start, fc.uint8Array({ maxLength: 300 }), (head, tail) => {

@@ -1,11 +1,11 @@
-/** Descriptions and answers in the manner of real routers. */
+/** Descriptions and answers like those of real routers. */
 
 export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 const service = (type: string, control: string): string =>
   `<service><serviceType>urn:schemas-upnp-org:service:${type}</serviceType><serviceId>urn:upnp-org:serviceId:x</serviceId><SCPDURL>/x.xml</SCPDURL><controlURL>${control}</controlURL><eventSubURL>/evt</eventSubURL></service>`
 
-/** A description with these services in the innermost device. */
+/** Returns a description with these services in the innermost device. */
 export const description = (services: string, head = ''): string =>
   `<?xml version="1.0"?>\n<root xmlns="urn:schemas-upnp-org:device-1-0"><specVersion><major>1</major><minor>0</minor></specVersion>${head}<device><deviceType>urn:schemas-upnp-org:device:InternetGatewayDevice:1</deviceType><friendlyName>Router</friendlyName><UDN>uuid:1</UDN><serviceList>${service('Layer3Forwarding:1', '/ctl/L3F')}</serviceList><deviceList><device><deviceType>urn:schemas-upnp-org:device:WANDevice:1</deviceType><serviceList>${service('WANCommonInterfaceConfig:1', '/ctl/CmnIfCfg')}</serviceList><deviceList><device><deviceType>urn:schemas-upnp-org:device:WANConnectionDevice:1</deviceType><serviceList>${services}</serviceList></device></deviceList></device></deviceList></device></root>`
 
@@ -14,13 +14,13 @@ export const ipConnection = (control = '/ctl/IPConn', version = 1): string =>
 export const pppConnection = (control = '/ctl/PPPConn'): string => service('WANPPPConnection:1', control)
 export const firewall = (control = '/ctl/IP6FCtl'): string => service('WANIPv6FirewallControl:1', control)
 
-/** As SoftAtHome and similar firmware writes it: prefixes everywhere, a byte order mark. */
+/** The style of SoftAtHome and similar firmware: prefixes everywhere, and a byte order mark. */
 export const prefixed = `\uFEFF<?xml version="1.0" encoding="utf-8"?><d:root xmlns:d="urn:schemas-upnp-org:device-1-0"><d:device><d:friendlyName>Box</d:friendlyName><d:serviceList><d:service><d:serviceType>urn:schemas-upnp-org:service:WANPPPConnection:1</d:serviceType><d:controlURL>/0a3f/upnp/control/WANPPPConn1</d:controlURL></d:service></d:serviceList></d:device></d:root>`
 
-/** Blank lines first, ampersands that are not escaped, and the terminating zero of a C string after the root. */
+/** Leading blank lines, bare ampersands, and the terminating zero of a C string after the root. */
 export const sloppy = `\r\n\r\n${description(ipConnection('/upnp/control?WAN=1&CONN=2'), '<presentationURL>http://192.168.0.1/a?b&c</presentationURL>')}\u0000\u0000 0`
 
-/** Closing tags that are missing, in the middle and at the end. */
+/** Missing closing tags, in the middle and at the end. */
 export const unclosed = `<root><device><friendlyName>Cheap</friendlyName><serviceList><service><serviceType>urn:schemas-upnp-org:service:WANIPConnection:1<controlURL>/one</controlURL></service><service><serviceType>urn:schemas-upnp-org:service:WANPPPConnection:1</serviceType><controlURL>/two</controlURL></service></serviceList>`
 
 export const envelope = (body: string): string =>

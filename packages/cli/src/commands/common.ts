@@ -2,10 +2,10 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { MultiaddrText, Strategy } from '@postern/interface'
 import type { Output } from '../output.js'
 
-/** What a command has of the process it runs in. */
+/** The process in which a command runs. */
 export interface Shell {
   readonly output: Output
-  /** What the process is to end with. */
+  /** Sets the exit code of the process. */
   readonly finish: (code: number) => void
 }
 
@@ -45,22 +45,24 @@ Exit codes:
   13  tunnel connect: the other side does not let this peer in`
 }
 
-/** The exit codes that a command can end with. */
+/** Returns the help text about the exit codes of a command. */
 export const codesText = (command: keyof typeof codes): string => codes[command]
 
-/** What `parseLadder` of @postern/node reads, which is not loaded for a text; a test compares the two. */
+/** The grammar of `parseLadder`. A copy, so that @postern/node is not loaded for the help; a test compares the two. */
 const viaText =
   'strategies in rank order: any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>], joined by commas'
 
+/** Returns the option `--via`. */
 export const viaOption = (): Option => new Option('--via <strategies>', viaText).default('any', 'any')
-/** What writes reads it from the command line itself: colours are decided before anything is parsed. */
+/** Returns the option `--no-color`. `colorsFor` reads it from the command line itself, because errors may be written
+ * before parsing. */
 export const colorOption = (): Option => new Option('--no-color', 'no colours (as the environment variable NO_COLOR)')
 
-/** An option that takes a multiaddr, and may be given several times. */
+/** Returns an option that takes a multiaddr, and may be repeated. */
 export const addressesOption = (flags: string, text: string): Option =>
   new Option(flags, `${text}; may be repeated`).argParser(collectAddress)
 
-/** Only the first look: the library that reads multiaddrs is loaded by the command that needs it. */
+/** Checks only the start: the command that needs it loads the library that parses multiaddrs. */
 function collectAddress(text: string, before: readonly MultiaddrText[] | undefined): readonly MultiaddrText[] {
   if (!text.startsWith('/') || text.length < 2) {
     throw new InvalidArgumentError('give a multiaddr, such as /ip4/203.0.113.7/tcp/4001/p2p/<peer id>')
@@ -68,12 +70,14 @@ function collectAddress(text: string, before: readonly MultiaddrText[] | undefin
   return [...(before ?? []), `/${text.slice(1)}`]
 }
 
+/** Resolves to the strategies of `--via`. Ends the command with a usage error for invalid text. */
 export async function readVia(text: string, command: Command): Promise<readonly Strategy[]> {
   const { parseLadder } = await import('@postern/node')
   return orUsageError(command, '--via <strategies>', () => parseLadder(text), text)
 }
 
-/** What `read` gives. A TypeError of it is the user's: it names the option and ends the command. */
+/** Returns the result of `read`. A TypeError that it throws is a usage error, which names the option and ends the
+ * command. */
 export function orUsageError<T>(command: Command, option: string, read: () => T, text?: string): T {
   try {
     return read()

@@ -16,6 +16,7 @@ interface DoctorFlags {
   readonly port?: number
 }
 
+/** Adds the command `doctor`. */
 export function addDoctor(program: Command, { output, finish }: Shell): void {
   program
     .command('doctor')
@@ -77,7 +78,8 @@ ${codesText('doctor')}`
     )
 }
 
-/** The port to listen on; undefined for a free one. Throws a Failure where peers would reach another program. */
+/** Resolves to the port to listen on; undefined for a free one. Throws a Failure if another program has the port that
+ * was named or that peers would dial. */
 async function portToTry(
   named: number | undefined,
   via: string,
@@ -109,7 +111,7 @@ async function plain(strategies: readonly Strategy[], dryRun: boolean, port: num
   return plainTrial(strategies, dryRun, port)
 }
 
-/** libp2p takes longer to load than all the rest: only who names a peer waits for it. */
+/** Loads libp2p, which takes longer than everything else, only if a peer is named. */
 async function witnessed(
   strategies: readonly Strategy[],
   peers: readonly MultiaddrText[],

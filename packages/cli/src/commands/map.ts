@@ -11,6 +11,7 @@ interface MapFlags {
   readonly json?: boolean
 }
 
+/** Adds the command `map`. */
 export function addMap(program: Command, { output, finish }: Shell): void {
   program
     .command('map')
@@ -56,7 +57,7 @@ ${codesText('map')}`
     })
 }
 
-/** Whoever maps a port below 1024 by name has asked for it. */
+/** Returns a port below 1024 as the external port: the user named it, so it is requested explicitly. */
 const namedPort = (port: number): number | undefined => (port < 1024 ? port : undefined)
 
 const lifetimeOption = (): Option =>

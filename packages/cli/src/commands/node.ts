@@ -15,6 +15,7 @@ interface NodeFlags {
 
 const defaultListen: readonly MultiaddrText[] = ['/ip4/0.0.0.0/tcp/0']
 
+/** Adds the command `node`. */
 export function addNode(program: Command, { output, finish }: Shell): void {
   program
     .command('node')
@@ -58,7 +59,7 @@ ${codesText('others')}`
       const strategies = [
         ...mappers,
         orUsageError(command, '--relay <multiaddr>', () => relay({ relays, discover: false })),
-        // A peer in the own network sees no more than that: it is connected, and not asked.
+        // A peer in the local network cannot test reachability from outside: connect to it, but do not ask it.
         orUsageError(command, '--peer <multiaddr>', () => autonat({ peers: peer.filter(isWitness) })),
         holePunch()
       ]

@@ -54,6 +54,7 @@ interface RelayFlags {
 
 const defaultListen = ['/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0/tcp/4002/ws']
 
+/** Adds the command `relay`. */
 export function addRelay(program: Command, { output, finish }: Shell): void {
   program
     .command('relay')
@@ -153,7 +154,7 @@ ${codesText('others')}`
     })
 }
 
-/** The limits that the flags name. */
+/** Returns the limits of the flags. */
 const limitsOf = (flags: RelayFlags): RelayLimits => ({
   reservations: {
     total: flags.maxReservations,
@@ -224,7 +225,7 @@ function collectHost(text: string, before: readonly string[] | undefined): reado
 const count = (flags: string, text: string, initial: number): Option =>
   new Option(flags, text).argParser(parseCount).default(initial)
 
-/** An option whose default depends on that of another one. */
+/** Returns an option with a default that depends on another option. */
 const half = (name: string, text: string, of: string): [string, string, typeof parseCount] => [
   `${name} <count>`,
   `${text} (default: half of ${of})`,

@@ -18,6 +18,7 @@ interface ListenFlags extends CommonFlags {
   readonly mostPerPeer: number
 }
 
+/** Adds the command `tunnel`. */
 export function addTunnel(program: Command, shell: Shell): void {
   const tunnel = program
     .command('tunnel')
@@ -46,7 +47,7 @@ function addListen(tunnel: Command, { output, finish }: Shell): void {
       )
       const common = await readCommon(flags, 'listen', command, output)
       const { most, mostPerPeer } = flags
-      finish(await listen({ ...common, target, allow, most, mostPerPeer }, output))
+      finish(await listen({ ...common, target, allow, maxTotal: most, maxPerPeer: mostPerPeer }, output))
     })
 }
 
@@ -86,7 +87,8 @@ function addId(tunnel: Command, { output, finish }: Shell): void {
     })
 }
 
-/** Two keys: with one, a relay could not tell who listens from who connects on the same machine. */
+/** Returns the name of the key. Each side has its own: with one key, a relay could not distinguish the listening node
+ * from the connecting node on one machine. */
 const keyName = (side: 'listen' | 'connect'): string => `tunnel-${side}`
 
 const withCommon = (command: Command, side: 'listen' | 'connect'): Command =>

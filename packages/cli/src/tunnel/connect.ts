@@ -15,16 +15,17 @@ import { makeNode, type TunnelNodeOptions } from './make-node.js'
 import { meet, meetMs } from './meet.js'
 import { late, untilAborted } from './until.js'
 
+/** The options of {@link connect}. */
 export interface ConnectOptions extends Omit<TunnelNodeOptions, 'reserves' | 'trusted' | 'signal'> {
   readonly peer: PeerId
-  /** Where the peer may be, in any order. */
+  /** The addresses to try for the peer, in any order. */
   readonly addresses: readonly Multiaddr[]
-  /** Where TCP connections are taken. */
+  /** Where to accept TCP connections. */
   readonly local: { readonly address: string; readonly port: number }
   readonly json: boolean
 }
 
-/** Carries TCP connections to a peer's service until interrupted. Resolves to the exit code. */
+/** Carries TCP connections to the service of a peer until it is interrupted. Resolves to the exit code. */
 export async function connect(options: ConnectOptions, { out, err }: Output): Promise<number> {
   const { json, peer, addresses, local, relays, witnesses } = options
   const colors = colorsFor(out)
@@ -55,7 +56,7 @@ export async function connect(options: ConnectOptions, { out, err }: Output): Pr
     await stopWithin(node, err)
     throw new Failure(listenFailure(error))
   }
-  // Whom the hole puncher asks where its ports come from; the peer itself is dialled below.
+  // The hole puncher asks these peers for its external ports. The peer itself is dialled below.
   const meeting = meet(
     node,
     [...relays, ...witnesses],
@@ -95,7 +96,7 @@ export async function connect(options: ConnectOptions, { out, err }: Output): Pr
     server.listen(local.port, local.address)
     await once(server, 'listening', { signal })
   } catch (error) {
-    // Interrupted while it began is no failure: it ends below.
+    // An interruption during the start is not a failure; the command ends below.
     if (!signal.aborted) {
       ended.abort()
       await stopWithin(node, err)

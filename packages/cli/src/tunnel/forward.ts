@@ -8,12 +8,13 @@ import { createPlaces } from './places.js'
 import { splice } from './splice.js'
 import { late } from './until.js'
 
-/** TCP connections at a time. */
-const most = 128
-/** However long a TCP connection waits for the other side, in ms. */
+/** The maximum number of simultaneous TCP connections. */
+const maxConnections = 128
+/** How long a TCP connection waits for the other side, in ms. */
 const patienceMs = 20_000
 
-/** Opens a tunnel, and says what it was answered. Rejects when the peer speaks no such protocol, or does not answer. */
+/** Opens a tunnel. Resolves to the answer of the peer and the stream. Rejects if the peer does not support the
+ * protocol, or does not answer. */
 export async function openTunnel(
   connection: Connection,
   wish: Wish,
@@ -31,13 +32,13 @@ export async function openTunnel(
   }
 }
 
-/** A server whose TCP connections each go through a tunnel of their own. It does not listen yet. */
+/** Creates a server that carries each TCP connection through its own tunnel. It does not listen yet. */
 export function forwardServer(
   keeper: Keeper,
   told: (reason: Exclude<Answer, 'accepted'> | 'no-peer', error?: unknown) => void,
   { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal }
 ): Server {
-  const places = createPlaces(most, most)
+  const places = createPlaces(maxConnections, maxConnections)
   async function carry(socket: Socket): Promise<void> {
     const release = places.take('')
     if (release === undefined) {

@@ -6,6 +6,7 @@ import { reasonOf } from '../stack.js'
 import type { TunnelNode } from './make-node.js'
 import { late } from './until.js'
 
+/** The news about the connection to a peer. */
 export type Kept =
   | { readonly event: 'connected'; readonly via: 'direct' | 'relayed'; readonly address: string }
   | { readonly event: 'upgraded'; readonly address: string }
@@ -13,25 +14,27 @@ export type Kept =
   | { readonly event: 'lost' }
   | { readonly event: 'not-connected'; readonly message: string; readonly retryMs: number }
 
+/** Keeps a peer connected. */
 export interface Keeper {
   /**
-   * The connection for the next tunnel: a direct one, also where one comes about within 2 s; else the relayed one.
-   * Rejects with the signal's reason when there is none by then.
+   * Resolves to the connection for the next tunnel. Waits up to 2 s for a direct one, and otherwise takes the relayed
+   * one. Rejects with the signal's reason if there is none.
    */
   best(call: { readonly signal: AbortSignal }): Promise<Connection>
 }
 
-/** A relay of the stock kind ends a connection after 128 KiB or 2 min: a direct one is worth that wait, in ms. */
+/** How long to wait for a direct connection, in ms. An ordinary relay closes a connection after 128 KiB or 2 min. */
 const directWaitMs = 2000
 const closingMs = 50
 const dialMs = 15_000
 const upgradeMs = 30_000
-/** Between attempts, doubling, in ms. */
-const retry = { firstMs: 500, mostMs: 30_000 } as const
+/** The pauses between attempts, in ms; they double. */
+const retry = { firstMs: 500, maxMs: 30_000 } as const
 
+/** Returns whether a connection is direct. */
 export const isDirect = ({ direct, limits }: Connection): boolean => direct && limits === undefined
 
-/** Keeps a peer connected until the signal aborts, and makes the connection direct where that can be. */
+/** Keeps a peer connected until the signal aborts, and makes the connection direct if possible. */
 export function keepConnected(
   node: TunnelNode,
   peer: PeerId,
@@ -95,7 +98,7 @@ export function keepConnected(
         if (signal.aborted) return
         told({ event: 'not-connected', message: reasonOf(error), retryMs })
         await clock.sleep(retryMs, { signal }).catch(() => undefined)
-        retryMs = Math.min(2 * retryMs, retry.mostMs)
+        retryMs = Math.min(2 * retryMs, retry.maxMs)
       }
     }
   }
@@ -108,7 +111,7 @@ export function keepConnected(
         await orAborted(settled.promise, call)
         const [best] = open().toSorted((one, other) => Number(isDirect(other)) - Number(isDirect(one)))
         if (best !== undefined) return best
-        // The last one is closing, and has not been told of yet.
+        // The last connection is closing, but its event has not been emitted yet.
         await clock.sleep(closingMs, call)
       }
     }

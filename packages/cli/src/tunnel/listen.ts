@@ -10,17 +10,18 @@ import { meet } from './meet.js'
 import { type Served, serveTunnels } from './serve.js'
 import { untilAborted } from './until.js'
 
+/** The options of {@link listen}. */
 export interface ListenOptions extends Omit<TunnelNodeOptions, 'reserves' | 'trusted' | 'signal'> {
   readonly target: { readonly host: string; readonly port: number }
   readonly allow: readonly string[]
-  readonly most: number
-  readonly mostPerPeer: number
+  readonly maxTotal: number
+  readonly maxPerPeer: number
   readonly json: boolean
 }
 
 /**
- * The command line for the other home. Ports below 1024 need more rights there, so it names another one; without a relay the
- * peer has to be told the address of one, or of this machine.
+ * Returns the command line for the other home. A port below 1024 needs more privileges there, so it names another one.
+ * If no relay is configured, it contains a placeholder for one.
  */
 export function connectCommand(peerId: string, port: number, relays: readonly string[]): string {
   const localPort = port < 1024 ? port + 8000 : port
@@ -28,9 +29,9 @@ export function connectCommand(peerId: string, port: number, relays: readonly st
   return `postern tunnel connect ${peerId} ${localPort}${through.map((each) => ` --relay ${each}`).join('')}`
 }
 
-/** Answers tunnels of allowed peers until interrupted. Resolves to the exit code. */
+/** Serves tunnels of allowed peers until it is interrupted. Resolves to the exit code. */
 export async function listen(options: ListenOptions, { out, err }: Output): Promise<number> {
-  const { json, target, allow, most, mostPerPeer, relays, witnesses } = options
+  const { json, target, allow, maxTotal, maxPerPeer, relays, witnesses } = options
   const colors = colorsFor(out)
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
@@ -45,9 +46,9 @@ export async function listen(options: ListenOptions, { out, err }: Output): Prom
       tell(news, colors.dim(`  ${news.event.padEnd(9)} ${news.peer} ${news.direct ? 'directly' : 'through a relay'}`))
       return
     }
-    // Once for each peer and reason: whoever is refused can ask as often as it likes.
+    // Only once for each peer and reason, because a refused peer can ask again and again.
     const known = `${news.peer} ${news.reason}`
-    if (refusals.has(known) || refusals.size >= mostRefusals) return
+    if (refusals.has(known) || refusals.size >= maxRefusals) return
     refusals.add(known)
     const what = news.reason === 'not-allowed' ? `it would get in with --allow ${news.peer}` : String(news.reason)
     tell(news, `${colors.yellow('!')} ${colors.bold('refused')}   ${news.peer}: ${what}`)
@@ -63,7 +64,7 @@ export async function listen(options: ListenOptions, { out, err }: Output): Prom
   node.addEventListener('self:peer:update', tellAddresses)
 
   try {
-    await serveTunnels(node, { target, allow: new Set(allow), most, mostPerPeer, told, clock: systemClock, signal })
+    await serveTunnels(node, { target, allow: new Set(allow), maxTotal, maxPerPeer, told, clock: systemClock, signal })
     await node.start()
   } catch (error) {
     await stopWithin(node, err)
@@ -99,5 +100,5 @@ export async function listen(options: ListenOptions, { out, err }: Output): Prom
   return exitCodes.success
 }
 
-/** Of as many peers it is told that they were refused. */
-const mostRefusals = 1000
+/** The maximum number of refusals that are written. */
+const maxRefusals = 1000

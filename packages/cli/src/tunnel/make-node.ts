@@ -15,29 +15,32 @@ import { forgetPeers } from '../forget-peers.js'
 import { peerIdOf } from '../peers.js'
 import { denyDialMultiaddr, stack } from '../stack.js'
 
+/** The options of {@link makeNode}. */
 export interface TunnelNodeOptions {
-  /** Mappers, in rank order. */
+  /** The mapping strategies, in rank order. */
   readonly mappers: readonly Strategy<Libp2pHost>[]
   readonly relays: readonly MultiaddrText[]
   readonly witnesses: readonly MultiaddrText[]
   readonly privateKey: PrivateKey
-  /** Whether others are to reach it through the relays, which then hold a place for it. */
+  /** Whether to reserve a place on the relays, so that peers reach the node through them. */
   readonly reserves: boolean
-  /** Peers that the tunnel is for, by id: their connections are never closed for those of strangers. */
+  /** The ids of the peers of the tunnel. Their connections are never closed to make room for others. */
   readonly trusted: ReadonlySet<string>
-  /** Ends the watch over what comes in. */
+  /** Ends the admission. */
   readonly signal: AbortSignal
 }
 
+/** A libp2p node with NAT traversal. */
 export type TunnelNode = Libp2p<{ nat: NatTraversal }>
 
-/** What a stream may send before it is read, in bytes: below what libp2p keeps for a stream that is paused (4 MiB). */
+/** The receive window of a stream, in bytes: less than libp2p buffers for a paused stream (4 MiB). */
 const windowBytes = 1024 * 1024
 
-/** Streams that a peer may open over one connection: a tunnel each, and what libp2p asks. */
+/** The maximum number of streams of a peer over one connection: one for each tunnel, and those of libp2p. */
 const maxStreams = 288
 
-/** A libp2p node at one end of a tunnel, not started. A TypeError where a relay is none. */
+/** Creates a libp2p node for one end of a tunnel, without starting it. Rejects with a TypeError for an invalid
+ * relay. */
 export async function makeNode(options: TunnelNodeOptions): Promise<TunnelNode> {
   const { trusted, signal } = options
   const admission = createAdmission(homeLimits, systemClock)

@@ -5,10 +5,11 @@ import { reasonOf } from '../stack.js'
 import type { TunnelNode } from './make-node.js'
 import { late } from './until.js'
 
-/** Three negotiations through whatever is between, in ms. */
+/** The time limit for a connection, in ms: it takes three negotiations, possibly through a relay. */
 export const meetMs = 10_000
 
-/** Connects a node to public peers, each once. Resolves when each is connected or was told of. */
+/** Connects a node to public peers, each once. Calls `failed` for each failure. Resolves when each has connected or
+ * failed. */
 export async function meet(
   node: TunnelNode,
   addresses: readonly MultiaddrText[],

@@ -3,12 +3,13 @@ import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { peerIdOf, readDialAddress } from '../peers.js'
 
+/** Returns the peer id of a private key. */
 export const idOf = (key: PrivateKey): string => peerIdFromPrivateKey(key).toString()
 
-/** Decoding a peer id takes time that grows with the square of its length. */
+/** The maximum length of a peer id: the time to decode one grows with the square of its length. */
 const maxPeerIdLength = 128
 
-/** Throws a TypeError that quotes what is none. */
+/** Parses a peer id. Throws a TypeError that quotes an invalid one. */
 export function readPeerId(text: string): PeerId {
   if (text.length > maxPeerIdLength) throw new TypeError(`not a peer id: ${text.slice(0, 80)}…`)
   try {
@@ -18,7 +19,7 @@ export function readPeerId(text: string): PeerId {
   }
 }
 
-/** A peer by its id, which is sought through the relays, or by its multiaddr. Throws a TypeError where it is neither. */
+/** Parses a peer: its id, which is reached through the relays, or its multiaddr. Throws a TypeError for other text. */
 export function readPeer(
   text: string,
   relays: readonly string[]
@@ -31,7 +32,7 @@ export function readPeer(
   return { peer, addresses }
 }
 
-/** `22`, `192.168.1.5:80`, `[fe80::1]:80`, `nas.local:445`. Throws a TypeError. */
+/** Parses a target: `22`, `192.168.1.5:80`, `[fe80::1]:80` or `nas.local:445`. Throws a TypeError for other text. */
 export function readTarget(text: string): { readonly host: string; readonly port: number } {
   const match = /^(?:(?:\[([\da-fA-F:.%\w]+)\]|([^\s:/[\]]+)):)?(\d{1,5})$/.exec(text)
   const port = Number(match?.[3])

@@ -1,10 +1,12 @@
-/** How many tunnels there may be: in all, and of one peer. */
+/** The places of tunnels, limited in total and for each peer. */
 export interface Places {
-  /** Undefined: there is none. Otherwise gives it back; twice is once. */
+  /** Takes a place. Returns an idempotent function that gives it back, or undefined if there is none. */
   take(peer: string): (() => void) | undefined
+  /** The number of places that are taken. */
   readonly taken: number
 }
 
+/** Creates the places. */
 export function createPlaces(inAll: number, perPeer: number): Places {
   const byPeer = new Map<string, number>()
   let taken = 0

@@ -2,25 +2,30 @@ import type { Stream } from '@libp2p/interface'
 import { natError } from '@postern/interface'
 
 /**
- * One stream a TCP connection. Who opens it writes one byte, what it wants; the other side answers with one, and after
- * `accepted` to `connect` the bytes of the TCP connection follow both ways, in records. There is no place for a host or a port.
+ * The protocol of a tunnel, with one stream for each TCP connection. The opening side sends one byte, its request; the
+ * other side answers with one byte. If `connect` is `accepted`, the bytes of the TCP connection follow in both
+ * directions, in records. The protocol cannot carry a host or a port.
  */
 export const tunnelProtocol = '/postern/tunnel/1'
 
-/** What a stream is opened for: only to be told whether one may, or for a TCP connection. */
+/** The requests: `ask` whether this peer is allowed, or `connect` a TCP connection. */
 export const wishes = { ask: 0, connect: 1 } as const
+/** The name of a request. */
 export type Wish = keyof typeof wishes
 
-/** How a stream is answered. */
+/** The answers to a request. */
 export const answers = { accepted: 0, 'not-allowed': 1, 'target-unreachable': 2, 'too-many': 3 } as const
+/** The name of an answer. */
 export type Answer = keyof typeof answers
 
+/** Decodes a request. Throws `MALFORMED_REPLY`. */
 export function decodeWish(byte: number): Wish {
   const found = (['ask', 'connect'] as const).find((each) => wishes[each] === byte)
   if (found === undefined) throw natError('MALFORMED_REPLY', `a tunnel does not begin with the byte ${byte}`)
   return found
 }
 
+/** Decodes an answer. Throws `MALFORMED_REPLY`. */
 export function decodeAnswer(byte: number): Answer {
   const names = ['accepted', 'not-allowed', 'target-unreachable', 'too-many'] as const
   const found = names.find((each) => answers[each] === byte)
@@ -29,9 +34,9 @@ export function decodeAnswer(byte: number): Answer {
 }
 
 /**
- * The first byte of a stream; what came with it stays to be read. Afterwards the stream is paused.
+ * Resolves to the first byte of a stream, and pauses the stream. Data after the byte stays in the stream.
  *
- * Rejects with a NatError when the stream ends before (`MALFORMED_REPLY`), or with the signal's reason.
+ * Rejects with `MALFORMED_REPLY` if the stream ends before, or with the signal's reason.
  */
 export function firstByte(stream: Stream, { signal }: { readonly signal: AbortSignal }): Promise<number> {
   return new Promise((resolve, reject) => {

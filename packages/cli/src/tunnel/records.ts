@@ -2,13 +2,13 @@ import { natError } from '@postern/interface'
 import { Uint8ArrayList } from 'uint8arraylist'
 
 /**
- * How the bytes of one direction go through a stream: in records, each a length in four bytes, the highest first, and as many
- * bytes. A record of length 0 says that there are no more. A stream that ends without it was cut: libp2p ends streams in good
- * order, too, when the connection below is closed.
+ * The length of a record header in bytes. The bytes of one direction are sent in records: a length of four bytes in
+ * big-endian order, and that number of bytes. A record of length 0 is the end. A stream that ends without it was cut:
+ * libp2p also ends streams regularly when the connection is closed.
  */
 const headerBytes = 4
-/** As much as Node reads of a socket at once. */
-export const mostRecordBytes: number = 64 * 1024
+/** The maximum length of a record: as much as Node.js reads from a socket at once. */
+export const maxRecordBytes: number = 64 * 1024
 
 const headerOf = (length: number): Uint8Array => {
   const header = new Uint8Array(headerBytes)
@@ -16,27 +16,29 @@ const headerOf = (length: number): Uint8Array => {
   return header
 }
 
-/** Records with these bytes, which are not copied. */
+/** Returns records that contain the bytes, without copying them. */
 export function recordsOf(bytes: Uint8Array): readonly Uint8ArrayList[] {
   const records: Uint8ArrayList[] = []
-  for (let from = 0; from < bytes.byteLength; from += mostRecordBytes) {
-    const part = bytes.subarray(from, from + mostRecordBytes)
+  for (let from = 0; from < bytes.byteLength; from += maxRecordBytes) {
+    const part = bytes.subarray(from, from + maxRecordBytes)
     records.push(new Uint8ArrayList(headerOf(part.byteLength), part))
   }
   return records
 }
 
-/** The record that says that there are no more. */
+/** Returns the record that marks the end. */
 export const endRecord = (): Uint8Array => headerOf(0)
 
+/** Decodes the records of one direction. */
 export interface RecordReader {
-  /** What the records carry, as far as it has come, in any number of parts. Throws `MALFORMED_REPLY` for a record that is too
-   * long, and for whatever follows the end. */
+  /** Returns the content of the records that has arrived, in any number of parts. Throws `MALFORMED_REPLY` for a record
+   * that is too long, and for data after the end. */
   read(bytes: Uint8Array): readonly Uint8Array[]
-  /** Whether the other side has said that there are no more. */
+  /** Whether the end record has arrived. */
   readonly hasEnded: boolean
 }
 
+/** Creates a reader. */
 export function createRecordReader(): RecordReader {
   let header = 0
   let headerLeft = headerBytes
@@ -57,8 +59,8 @@ export function createRecordReader(): RecordReader {
         }
         header = header * 256 + (bytes[at++] ?? 0)
         if (--headerLeft > 0) continue
-        if (header > mostRecordBytes)
-          throw natError('MALFORMED_REPLY', `a record of a tunnel has ${header} bytes, above ${mostRecordBytes}`)
+        if (header > maxRecordBytes)
+          throw natError('MALFORMED_REPLY', `a record of a tunnel has ${header} bytes, above ${maxRecordBytes}`)
         bodyLeft = header
         hasEnded = header === 0
         header = 0

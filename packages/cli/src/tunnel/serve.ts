@@ -8,20 +8,22 @@ import { type Answer, answers, decodeWish, firstByte, tunnelProtocol } from './p
 import { createPlaces } from './places.js'
 import { splice } from './splice.js'
 
+/** The options of {@link serveTunnels}. */
 export interface ServeOptions {
-  /** The only place that a tunnel leads to. */
+  /** The only target of tunnels. */
   readonly target: { readonly host: string; readonly port: number }
-  /** Ids of the peers that may come in. Empty: nobody. */
+  /** The ids of the allowed peers. Empty: no peer is allowed. */
   readonly allow: ReadonlySet<string>
-  /** TCP connections in all, and of one peer. */
-  readonly most: number
-  readonly mostPerPeer: number
+  /** The maximum number of TCP connections in total, and of one peer. */
+  readonly maxTotal: number
+  readonly maxPerPeer: number
   readonly told: (news: Served) => void
   readonly clock: Clock
   /** Resets every tunnel. */
   readonly signal: AbortSignal
 }
 
+/** The news about a tunnel. */
 export interface Served {
   readonly event: 'opened' | 'closed' | 'refused'
   readonly peer: string
@@ -31,18 +33,19 @@ export interface Served {
   readonly bytesOut?: number
 }
 
-/** However long a peer takes to say what it wants, the target to take a connection, and a refused peer to go, in ms. */
+/** The time limit for a peer to send its request, for the target to accept a connection, and for a refused peer to
+ * leave, in ms. */
 const patienceMs = 10_000
-/** Streams of one connection that are open at a time. Those beyond are reset by libp2p before anything is read. */
+/** The maximum number of open streams of one connection. libp2p resets further ones before anything is read. */
 const streamsPerConnection = 256
 
-/** Streams of peers that are not let in, which are told so at a time. Those beyond are reset. */
+/** The limits for streams of refused peers that get an answer at the same time. Further ones are reset. */
 const maxRefusing = { total: 64, network: 48, subnet: 32, ip: 16, peer: 4 }
 
-/** Answers tunnels of allowed peers, until the node stops. Nobody else has anything connected, or learns the target. */
+/** Serves tunnels of allowed peers until the node stops. Other peers get no connection and do not learn the target. */
 export async function serveTunnels(node: Libp2p, options: ServeOptions): Promise<void> {
   const { target, allow, told, clock, signal } = options
-  const places = createPlaces(options.most, options.mostPerPeer)
+  const places = createPlaces(options.maxTotal, options.maxPerPeer)
   const refusing = createPlacesByPrefix<Stream>(maxRefusing)
   const inTime = <T>(run: (call: CallOptions) => Promise<T>): Promise<T> =>
     within(clock, patienceMs, { signal }, () => natError('NO_REPLY', 'the peer is too slow'), run)
@@ -56,7 +59,7 @@ export async function serveTunnels(node: Libp2p, options: ServeOptions): Promise
       await inTime((call) => leave(stream, call))
     }
     if (!allow.has(peer)) {
-      // A peer that is not let in takes no more of this node than it needs to be told so.
+      // A refused peer may use only the resources for its answer.
       if (refusing.take(stream, { peer, address: ipOf(connection) }) !== undefined)
         throw new Error('too many strangers')
       return refuse('not-allowed').finally(() => refusing.free(stream))
@@ -100,18 +103,18 @@ async function say(stream: Stream, answer: Answer, call: CallOptions): Promise<v
   if (!stream.send(Uint8Array.of(answers[answer]))) await untilWritable(stream, call)
 }
 
-/** Ends a stream, and waits until the other side has. */
+/** Ends a stream, and waits until the other side has ended it. */
 async function leave(stream: Stream, call: CallOptions): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   stream.addEventListener('close', () => resolve())
-  // Read and thrown away: what is kept unread would hold up the end.
+  // Read and discard the data: unread data would delay the end.
   stream.addEventListener('message', () => undefined)
   if (stream.readStatus === 'paused') stream.resume()
   await stream.close(call)
   if (stream.status === 'open') await promise
 }
 
-/** Aborts with the signal, and when the peer leaves the stream. */
+/** Returns a signal that aborts with the given one, and when the stream closes. */
 function whileOpen(stream: Stream, signal: AbortSignal): CallOptions {
   const gone = new AbortController()
   const left = (): void => gone.abort(new Error('the peer has left'))
@@ -120,7 +123,8 @@ function whileOpen(stream: Stream, signal: AbortSignal): CallOptions {
   return { signal: anySignal([signal, gone.signal]) }
 }
 
-/** Undefined: the target took no connection. Rejects with the signal's reason; then no socket is left. */
+/** Connects to the target. Resolves to undefined if it does not accept. Rejects with the signal's reason, after closing
+ * the socket. */
 function open({ host, port }: ServeOptions['target'], { signal }: CallOptions): Promise<Socket | undefined> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
@@ -135,14 +139,14 @@ function open({ host, port }: ServeOptions['target'], { signal }: CallOptions): 
       reject(signal.reason)
     }
     signal.addEventListener('abort', aborted, { once: true })
-    // Also later: an error that has no listener would end the process.
+    // Keep this listener: an error event without a listener would end the process.
     socket.on('error', failed)
     socket.once('timeout', failed)
     socket.once('connect', () => {
       signal.removeEventListener('abort', aborted)
       socket.off('timeout', failed)
       socket.setTimeout(0)
-      // Nothing is lost before it is spliced.
+      // Pause, so that no data is lost before it is spliced.
       socket.pause()
       resolve(socket)
     })

@@ -4,21 +4,21 @@ import type { CallOptions } from '@postern/interface'
 import { gateOf, untilWritable } from '@postern/messages'
 import { createRecordReader, endRecord, recordsOf } from './records.js'
 
-/** What a spliced pair has carried, in bytes. */
+/** The number of bytes that a spliced pair has carried. */
 export interface Carried {
   readonly toStream: number
   readonly toSocket: number
-  /** Both sides said that they had no more; otherwise it was cut. */
+  /** Whether both sides ended regularly; otherwise it was cut. */
   readonly whole: boolean
 }
 
 /**
  * Carries bytes between a TCP connection and a stream that is paused, until both have ended or one is cut.
  *
- * Each side's end is passed on by itself (half-close), and whatever is cut as a reset, also where libp2p ends the stream in
- * good order before the other side has said that there are no more bytes. Whoever is slow holds the other one up: the
- * stream is paused while the socket is full, and the socket while the stream's window is. The socket must be made with
- * `allowHalfOpen`. When the signal aborts both are reset. Never rejects.
+ * Each side's end is passed on by itself (half-close), and whatever is cut as a reset, also where libp2p ends the
+ * stream in good order before the other side has said that there are no more bytes. A slow side slows the other one
+ * down: the stream is paused while the socket is full, and the socket while the stream's window is. The socket must be
+ * made with `allowHalfOpen`. When the signal aborts both are reset. Never rejects.
  */
 export function splice(socket: Socket, stream: Stream, { signal }: CallOptions): Promise<Carried> {
   return new Promise((resolve) => {
@@ -94,12 +94,12 @@ export function splice(socket: Socket, stream: Stream, { signal }: CallOptions):
     stream.addEventListener('close', ({ error }) => {
       if (error !== undefined) cut(error)
       else if (!hasSaidAll) cut(new Error('the stream was cut'))
-      // What waits unread is handed over when the socket takes more; `end` follows it.
+      // Unread data is delivered when the socket can take more; `end` follows it.
       else if (stream.readBufferLength === 0) ended()
     })
     signal.addEventListener('abort', stopped, { once: true })
     if (signal.aborted) return stopped()
-    // Its `close` may have been told already.
+    // The socket may have emitted `close` already.
     if (socket.destroyed) return cut(new Error('the TCP connection was cut'))
     if (stream.readableEnded || (stream.status !== 'open' && stream.readBufferLength === 0)) return ended()
     gate.release()

@@ -7,5 +7,5 @@ export const untilAborted = (signal: AbortSignal): Promise<void> =>
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 
-/** What `within` rejects with. */
+/** Returns the error for a timeout. */
 export const late = (): Error => natError('NO_REPLY', 'no answer in time')

@@ -9,7 +9,7 @@ import { canRunLab, type Lab, openLab, type Topology, type TopologyName } from '
 import { afterAll } from 'vitest'
 
 export const support: Awaited<ReturnType<typeof canRunLab>> = await canRunLab()
-/** For the title of what is skipped. */
+/** The reason for skipping, for titles. */
 export const why: string = support.ok ? '' : ` (skipped: ${support.reason})`
 
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
@@ -17,19 +17,19 @@ const postern = file('../../bin/postern.js')
 const program = file('program.mjs')
 const cleanups: (() => Promise<void>)[] = []
 
-// Tests run side by side, so what one of them opened stays until all have ended.
+// Tests run in parallel, so everything stays open until all have ended.
 afterAll(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
 })
 
-/** A lab that is gone after the tests. */
+/** Opens a lab, which is closed after the tests. */
 export async function enter(name: TopologyName | Topology): Promise<Lab> {
   const lab = await openLab(name)
   cleanups.push(() => lab.close())
   return lab
 }
 
-/** A folder that is gone after the tests. */
+/** Creates a folder, which is removed after the tests. */
 export async function folder(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'postern-'))
   cleanups.push(() => rm(path, { recursive: true, force: true }))
@@ -66,11 +66,11 @@ type OtherEvent =
   | 'refused'
   | 'failed'
 
-/** A command at work, and what it says, a JSON object a line. */
+/** A running command with its output, one JSON object in each line. */
 export interface Running {
   readonly child: ChildProcess
   readonly told: readonly Told[]
-  /** The next one that was not waited for yet. Rejects when the command ends first, or after 15 s. */
+  /** Resolves to the next object that was not awaited yet. Rejects if the command ends first, or after 15 s. */
   next(event: Told['event']): Promise<Told>
   tell(command: string): void
   readonly ended: Promise<number | null>
@@ -144,13 +144,13 @@ export interface ProgramOptions {
 export const start = (lab: Lab, options: ProgramOptions, host = 'home'): Running =>
   follow(lab.spawn(host, [process.execPath, program, JSON.stringify(options)], { stdio: 'pipe' }))
 
-/** Starts `postern` in a host, with a state folder of its own. */
+/** Starts `postern` in a host, with its own state folder. */
 export function command(lab: Lab, args: readonly string[], state: string, host = 'home'): Running {
   const env = { XDG_STATE_HOME: state, NO_COLOR: '1' }
   return follow(lab.spawn(host, [process.execPath, postern, ...args], { stdio: 'pipe', env }))
 }
 
-/** Runs `postern` in a host to its end. */
+/** Runs `postern` in a host until it ends. */
 export async function posternIn(
   lab: Lab,
   args: readonly string[],
@@ -172,7 +172,7 @@ export async function doctorReport(
 const tcpServer = `require('node:net').createServer((s) => s.end('hello from ' + process.argv[1])).listen({ port: +process.argv[2], host: '::' }, () => console.log('ready'))`
 const udpServer = `const s = require('node:dgram').createSocket({ type: 'udp6' }); s.on('message', (_, from) => s.send('hello from ' + process.argv[1], from.port, from.address)); s.bind(+process.argv[2], () => console.log('ready'))`
 
-/** A server in a host that says who it is. */
+/** Starts a server in a host that answers with the name of the host. */
 export async function serve(lab: Lab, host: string, port: number, protocol: 'tcp' | 'udp' = 'tcp'): Promise<void> {
   const child = lab.spawn(
     host,
@@ -198,7 +198,8 @@ const udpVisit = `
   socket.send('hello', +port, host)
   setTimeout(() => { console.log('timeout'); process.exit() }, 3000)`
 
-/** What a host on the internet is told at an address: what the server says, or `timeout`, or an error's code. */
+/** Connects from a host on the internet to an address. Resolves to the answer of the server, `timeout`, or the code of
+ * an error. */
 export async function visit(
   lab: Lab,
   address: string,
@@ -216,7 +217,7 @@ export async function visit(
   return stdout.trim()
 }
 
-/** The mapping of an event, or a failure that shows the event. */
+/** Returns the mapping of an event; fails with the event if there is none. */
 export function externalOf(event: Told): { readonly address: string; readonly port: number } {
   if ('external' in event && event.external !== null) return event.external
   throw new Error(`no mapping in ${JSON.stringify(event)}`)

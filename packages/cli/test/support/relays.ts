@@ -1,11 +1,11 @@
 import type { Lab } from '@postern/lab'
 import { command, folder, type Running } from './in-lab.js'
 
-/** `postern relay` or `postern node` at work in a host. */
+/** A running `postern relay` or `postern node` in a host. */
 export interface LabRelay {
   readonly running: Running
   readonly peerId: string
-  /** As it tells them itself. */
+  /** The addresses that it reports. */
   readonly addresses: readonly string[]
 }
 
@@ -28,7 +28,7 @@ function readListening(told: object): { readonly peerId: string; readonly addres
   return { peerId: String(told.peerId), addresses: told.addresses.map(String) }
 }
 
-/** The first address of a relay, as a user would paste it. */
+/** Returns the first address of a relay, as a user would paste it. */
 export function pasted({ addresses }: LabRelay): string {
   const [first] = addresses
   if (first === undefined) throw new Error('the relay tells no address')

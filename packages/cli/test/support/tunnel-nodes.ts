@@ -14,7 +14,7 @@ import { type Carried, splice } from '../../src/tunnel/splice.js'
 
 const options = { allowHalfOpen: true, noDelay: true } as const
 
-/** A real node on loopback, until the test is over. */
+/** Starts a real node on loopback, until the test ends. */
 export async function tunnelNode(): Promise<Libp2p> {
   const node = await createLibp2p({
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
@@ -25,17 +25,17 @@ export async function tunnelNode(): Promise<Libp2p> {
     connectionGater: { denyDialMultiaddr: () => false }
   })
   onTestFinished(async () => {
-    // A stop waits half a second for streams that somebody holds open.
+    // Stopping waits half a second for open streams.
     for (const each of node.getConnections()) each.abort(new Error('the test is over'))
     await node.stop()
   })
   return node
 }
 
-/** What a stream may send before it is read. */
+/** The receive window of a stream. */
 export const windowBytes: number = 1024 * 1024
 
-/** A TCP server on loopback, until the test is over. */
+/** Starts a TCP server on loopback, until the test ends. */
 export async function localServer(): Promise<{
   readonly server: Server
   readonly port: number
@@ -64,7 +64,7 @@ export async function localServer(): Promise<{
   return { server, port: (server.address() as AddressInfo).port, sockets, next }
 }
 
-/** A TCP connection to loopback, paused, until the test is over. */
+/** Opens a paused TCP connection to loopback, until the test ends. */
 export async function dialLocal(port: number): Promise<Socket> {
   const socket = connect({ ...options, host: '127.0.0.1', port }).on('error', () => undefined)
   onTestFinished(() => void socket.destroy())
@@ -72,7 +72,7 @@ export async function dialLocal(port: number): Promise<Socket> {
   return socket
 }
 
-/** Somebody's TCP connection, spliced to a stream of a libp2p connection to somebody far away. */
+/** A TCP connection that is spliced to a stream of a libp2p connection. */
 export async function spliced(): Promise<{
   readonly app: Socket
   readonly socket: Socket
@@ -99,19 +99,19 @@ export async function spliced(): Promise<{
   return { app, socket, near, far, connection, farConnection, carried, stop: () => ended.abort() }
 }
 
-/** A service that is served to a guest, and a guest that is let in unless it is told otherwise. */
+/** Starts a served service and a guest, which is allowed by default. */
 export async function served(
-  given: { readonly allowed?: boolean; readonly most?: number; readonly mostPerPeer?: number } = {}
+  given: { readonly allowed?: boolean; readonly maxTotal?: number; readonly maxPerPeer?: number } = {}
 ): Promise<{
   readonly local: Awaited<ReturnType<typeof localServer>>
   readonly clock: VirtualClock
   readonly news: readonly Served[]
   readonly guest: Libp2p
   readonly connection: Connection
-  /** That of whoever serves. */
+  /** The connection on the serving side. */
   readonly inbound: () => Connection
 }> {
-  const { allowed = true, most = 128, mostPerPeer = 64 } = given
+  const { allowed = true, maxTotal = 128, maxPerPeer = 64 } = given
   const [host, guest, local] = await Promise.all([tunnelNode(), tunnelNode(), localServer()])
   const clock = virtualClock()
   const news: Served[] = []
@@ -120,8 +120,8 @@ export async function served(
   await serveTunnels(host, {
     target: { host: '127.0.0.1', port: local.port },
     allow: new Set(allowed ? [guest.peerId.toString()] : []),
-    most,
-    mostPerPeer,
+    maxTotal,
+    maxPerPeer,
     told: (each) => void news.push(each),
     clock,
     signal: ended.signal
@@ -135,18 +135,18 @@ export async function served(
   return { local, clock, news, guest, connection, inbound }
 }
 
-/** A stream of the protocol, on which nothing was said. */
+/** Opens a stream of the protocol without sending anything. */
 export const bare = (connection: Connection, maxOutboundStreams = 64): Promise<Stream> =>
   connection.newStream(tunnelProtocol, { maxOutboundStreams })
 
-/** Resolves when a stream is over; with true where that was a reset. */
+/** Resolves when a stream has ended; to true if it was reset. */
 export const isReset = (stream: Stream): Promise<boolean> =>
   new Promise((resolve) => {
     if (stream.status !== 'open') return resolve(stream.status === 'reset' || stream.status === 'aborted')
     stream.addEventListener('close', ({ error }) => resolve(error !== undefined))
   })
 
-/** Everything until the other side has ended, as text, or the code of what cut it. */
+/** Reads until the other side ends. Resolves to the text, or to the code of the error that cut it. */
 export const heard = (socket: Socket): Promise<string> =>
   new Promise((resolve) => {
     const chunks: Buffer[] = []
@@ -156,7 +156,7 @@ export const heard = (socket: Socket): Promise<string> =>
     socket.resume()
   })
 
-/** What the records of a stream carry, as text, until it says that there are no more; or that it was cut. */
+/** Reads the records of a stream until the end record. Resolves to their text, or to the fact that it was cut. */
 export const heardOn = (stream: Stream): Promise<string> =>
   new Promise((resolve) => {
     const reader = createRecordReader()
@@ -166,13 +166,13 @@ export const heardOn = (stream: Stream): Promise<string> =>
     if (stream.readStatus === 'paused') stream.resume()
   })
 
-/** Says something in a record, and whether more may be said at once. */
+/** Sends a text in a record. Returns whether more may be sent at once. */
 export const sayOn = (stream: Stream, bytes: string | Uint8Array): boolean =>
   recordsOf(Buffer.from(bytes))
     .map((record) => stream.send(record))
     .at(-1) ?? true
 
-/** Says that there is no more. */
+/** Sends the end record. */
 export async function endOn(stream: Stream): Promise<void> {
   stream.send(endRecord())
   await stream.close()

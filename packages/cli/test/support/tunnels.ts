@@ -3,11 +3,11 @@ import { betweenTiers, type Lab, type Tier, type TiersOptions, withPeers } from 
 import { command, enter, folder, posternIn, type Running } from './in-lab.js'
 import { pasted, startRelay } from './relays.js'
 
-/** Two homes that know two relays. */
+/** Two homes and two relays. */
 export interface TunnelHomes {
   readonly lab: Lab
   readonly relays: readonly string[]
-  /** The id of whoever connects, in `home2`. */
+  /** The id of the connecting peer in `home2`. */
   readonly guest: string
   listen(...args: readonly string[]): Promise<{ readonly running: Running; readonly peerId: string }>
   connect(peerId: string, ...args: readonly string[]): Running
@@ -42,10 +42,10 @@ const echo = `require('node:net').createServer({ allowHalfOpen: true }, (s) => s
 
 const endless = `require('node:net').createServer((s) => { const more = () => { while (s.write(Buffer.alloc(65536))); }; s.on('error', () => {}).on('drain', more); more() }).listen(+process.argv[1], '127.0.0.1', () => console.log('ready'))`
 
-/** A server that says back what it hears, and ends when the other side has. */
+/** An echo server, which ends a connection when the other side does. */
 export const serveEcho = (lab: Lab, host: string, port: number): Promise<void> => serve(lab, host, port, echo)
 
-/** A server that says more and more. */
+/** A server that sends endlessly. */
 export const serveEndless = (lab: Lab, host: string, port: number): Promise<void> => serve(lab, host, port, endless)
 
 async function serve(lab: Lab, host: string, port: number, program: string): Promise<void> {
@@ -67,7 +67,8 @@ const send = `
     .on('error', (error) => { console.log(error.code); process.exit() })
   socket.end(bytes)`
 
-/** Sends so many random bytes through the tunnel, ends, and reads on: `same <count>`, `other <count>`, or an error's code. */
+/** Sends random bytes through the tunnel, ends, and reads the answer: `same <count>`, `other <count>`, or the code of
+ * an error. */
 export async function sendThrough(lab: Lab, bytes: number): Promise<string> {
   const { stdout } = await lab.run('home2', [process.execPath, '-e', send, String(bytes)], { timeoutMs: 30_000 })
   return stdout.trim()
@@ -80,7 +81,7 @@ const read = `
     .on('end', () => { console.log('ended'); process.exit() })
     .on('error', (error) => { console.log(error.code); process.exit() })`
 
-/** Reads what comes through the tunnel: when it has begun to come, and how it ends: `ended`, or an error's code. */
+/** Reads from the tunnel. Returns when data starts to arrive, and how it ends: `ended`, or the code of an error. */
 export function readThrough(lab: Lab): { readonly begun: Promise<unknown>; readonly end: Promise<string> } {
   const child = lab.spawn('home2', [process.execPath, '-e', read], { stdio: 'pipe' })
   const { stdout } = child
@@ -95,7 +96,7 @@ export function readThrough(lab: Lab): { readonly begun: Promise<unknown>; reado
   return { begun: once(stdout, 'data'), end }
 }
 
-/** The first address of `tunnel listen` that no relay is in, once it is announced: it was verified then. */
+/** Resolves to the first direct address that `tunnel listen` announces; it is verified then. */
 export async function mappedAddress(running: Running): Promise<string> {
   const isMapped = (address: string): boolean =>
     address.startsWith('/ip4/11.0.0.2/tcp/') && !address.includes('p2p-circuit')
