@@ -2,7 +2,7 @@ import type { Libp2pEvents, PeerId, PeerStore, TypedEventTarget } from '@libp2p/
 import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
 import type { Host } from '@postern/interface'
 
-/** The parts of a libp2p node that AutoNAT works with. */
+/** The parts of a libp2p node that `autonat()` uses. */
 export interface AutonatComponents {
   readonly peerId: PeerId
   readonly events: TypedEventTarget<Libp2pEvents>
@@ -11,7 +11,7 @@ export interface AutonatComponents {
   readonly peerStore: PeerStore
 }
 
-/** A host that is a libp2p node. `@postern/libp2p` makes one. */
+/** A host that runs inside a libp2p node. `@postern/libp2p` creates one. */
 export interface AutonatHost extends Host {
   readonly components: AutonatComponents
 }
