@@ -2,7 +2,7 @@ import type { Libp2pEvents, PeerId, PeerStore, TypedEventTarget } from '@libp2p/
 import type { ConnectionManager, RandomWalk, Registrar, TransportManager } from '@libp2p/interface-internal'
 import type { Host } from '@postern/interface'
 
-/** The parts of a libp2p node that a relay client works with. */
+/** The parts of a libp2p node that `relay()` uses. */
 export interface RelayComponents {
   readonly peerId: PeerId
   readonly events: TypedEventTarget<Libp2pEvents>
@@ -13,7 +13,7 @@ export interface RelayComponents {
   readonly randomWalk: RandomWalk
 }
 
-/** A host that is a libp2p node. `@postern/libp2p` makes one. */
+/** A host that runs inside a libp2p node. `@postern/libp2p` creates one. */
 export interface RelayHost extends Host {
   readonly components: RelayComponents
 }
