@@ -2,7 +2,7 @@ import type { ComponentLogger, Libp2pEvents, PeerId, PeerStore, TypedEventTarget
 import type { AddressManager, ConnectionManager, Registrar, TransportManager } from '@libp2p/interface-internal'
 import type { Behaviour, Host } from '@postern/interface'
 
-/** The parts of a libp2p node that punching works with. */
+/** The parts of a libp2p node that `holePunch()` uses. */
 export interface HolePunchComponents {
   readonly peerId: PeerId
   readonly events: TypedEventTarget<Libp2pEvents>
@@ -15,9 +15,12 @@ export interface HolePunchComponents {
   readonly logger: ComponentLogger
 }
 
-/** A host that is a libp2p node. `@postern/libp2p` makes one. */
+/** A host that runs inside a libp2p node. `@postern/libp2p` creates one. */
 export interface HolePunchHost extends Host {
   readonly components: HolePunchComponents
-  /** How STUN servers see the NAT, over UDP; null as long as none has told. What peers see of TCP is believed before it. */
+  /**
+   * Returns the mapping behaviour that STUN servers observe over UDP; null while it is unknown. What peers observe over
+   * TCP takes precedence.
+   */
   readonly nat?: () => { readonly mapping: Behaviour | null } | null
 }

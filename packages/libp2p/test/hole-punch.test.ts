@@ -60,7 +60,7 @@ describe.skipIf(!support.ok)(`two homes whose routers map nothing${skipped}`, { 
     expect(await homes.outcomes()).toMatchObject([failed, failed])
     expect(await home2.connections(home.peerId)).toMatchObject([{ limited: true }])
     expect(await home2.ping(home.peerId)).toBeGreaterThanOrEqual(0)
-    await expect(home.direct(home2.peerId)).rejects.toThrow('another port for each destination')
+    await expect(home.direct(home2.peerId)).rejects.toThrow('a different port for each destination')
   })
 
   it('know what their NATs are from STUN servers where they have one peer alone, and give up at once', async () => {
