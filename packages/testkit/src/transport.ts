@@ -1,6 +1,6 @@
-/** A gateway has no sockets. What connects it to real or imagined ones speaks the language of this file. */
+/** The interfaces between a gateway, which has no sockets, and a real or simulated network. */
 
-/** Where datagrams go: NAT-PMP and PCP share 5351, SSDP has 1900. */
+/** The UDP port of a datagram. NAT-PMP and PCP share 5351, and SSDP uses 1900. */
 export type DatagramPort = 'port-mapping' | 'ssdp'
 export type Cast = 'unicast' | 'multicast'
 
@@ -9,38 +9,41 @@ export interface Sender {
   readonly port: number
 }
 
+/** A datagram of the gateway. */
 export interface OutgoingDatagram {
   readonly bytes: Uint8Array
   readonly to: Sender
-  /** The port it leaves from. */
+  /** The source port. */
   readonly from: DatagramPort
-  /** What is false about its source. */
+  /** The part of the source that is false, if any. */
   readonly disguise: 'address' | 'port' | undefined
   readonly cast: Cast
 }
 
-/** One link that a gateway is reached on. */
+/** A link through which a gateway is reachable. */
 export interface Outlet {
-  /** The gateway's own address there. */
+  /** The address of the gateway on this link. */
   readonly address: string
-  /** Where its description is served now. */
+  /** Returns the current HTTP port of the description. */
   httpPort(): number
+  /** Sends a datagram to a client. */
   send(datagram: OutgoingDatagram): void
-  /** A port may have to be opened or closed. */
+  /** Called when ports may have to be opened or closed. */
   changed(): void
-  /** The gateway was rebooted: its HTTP port is this one now, if any is named. */
+  /** Called after a reboot, with the new HTTP port if it has changed. */
   rebooted(httpPort: number | undefined): void
 }
 
+/** An HTTP request of a client. */
 export interface HttpRequest {
   readonly method: string
   readonly path: string
-  /** Names in lower case. */
+  /** The headers, with names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
 }
 
-/** An answer, and the manner in which it is given. */
+/** An HTTP answer and the manner in which it is sent. */
 export interface HttpAnswer {
   readonly status: number
   readonly headers: readonly (readonly [string, string])[]
@@ -61,10 +64,12 @@ export interface HttpAnswer {
 
 /** The gateway's end of an {@link Outlet}. */
 export interface Line {
+  /** Passes a received datagram to the gateway. */
   datagram(port: DatagramPort, bytes: Uint8Array, from: Sender, cast: Cast): void
+  /** Returns the answer to an HTTP request. */
   exchange(request: HttpRequest, from: Sender): HttpAnswer
-  /** Whether anybody listens there. */
+  /** Returns whether the port is open. */
   isOpen(port: DatagramPort | 'http'): boolean
-  /** Nothing comes out of it any more. Twice is once. */
+  /** Disconnects the link. Idempotent. */
   close(): void
 }
