@@ -99,7 +99,7 @@ test('runUntilIdle resolves when nothing sleeps, and rejects at its limit', asyn
   expect([left, clock.monotonicMs()]).toEqual([0, 5000])
   left = Number.POSITIVE_INFINITY
   void count()
-  await expect(clock.runUntilIdle(10_000)).rejects.toThrow('1 still sleep')
+  await expect(clock.runUntilIdle(10_000)).rejects.toThrow('1 sleeps are still pending')
 })
 
 test('the clock handles a million wake-ups', async () => {
