@@ -43,7 +43,7 @@ export interface Expected {
 interface Waiting {
   readonly asked: Route
   /**
-   * The connections that existed when the question was asked. A connection whose handshake was in progress is not
+   * The connections that existed when the question was asked. A connection with an unfinished handshake is not
    * included: it was dialled earlier by at most libp2p's handshake timeout.
    */
   readonly before: ReadonlySet<string>

@@ -144,7 +144,7 @@ export function search(
   }
 }
 
-/** Call options whose signal never aborts. */
+/** Call options with a signal that never aborts. */
 export const call = (): { readonly signal: AbortSignal } => new AbortController()
 type About = Extract<Finding, { readonly about: unknown }>
 type Absent = Extract<Finding, { readonly what: 'absent' }>

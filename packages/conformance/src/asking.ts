@@ -17,7 +17,7 @@ import type { Target } from './target.js'
 export const testKey: Uint8Array = Uint8Array.from({ length: 16 }, (_, index) => 0xa1 + 5 * index)
 export const otherKey: Uint8Array = testKey.map((byte) => byte ^ 0xff)
 
-/** Returns call options whose signal never aborts. */
+/** Returns call options with a signal that never aborts. */
 export const call = (): { readonly signal: AbortSignal } => ({ signal: new AbortController().signal })
 
 /** The values in which a request differs from the default one. */

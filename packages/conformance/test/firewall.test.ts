@@ -40,7 +40,7 @@ const { firewall } = (await import(moduleOf('interface', '## Example', 'firewall
   firewall: (api: Api, address: string) => Strategy
 }
 
-/** A firewall whose API takes 5 ms for each answer. */
+/** A firewall with an API that takes 5 ms for each answer. */
 function world(): FirewallWorld {
   const clock = virtualClock()
   const open = new Set<number>()

@@ -51,7 +51,7 @@ describe('more peers than may be punched for', () => {
 })
 
 describe('a peer', () => {
-  it('a peer whose direct connections keep ending is not punched for again for half a minute', async () => {
+  it('a peer with short direct connections is not punched for again for half a minute', async () => {
     const { relay, ours, other, clock, told, begun } = await watched()
     const direct = await dialDirectly(ours, other)
     await dialThrough(relay, other, ours)
@@ -68,7 +68,7 @@ describe('a peer', () => {
     await expect.poll(begun).toBe(2)
   })
 
-  it('a peer whose direct connection had lasted is punched for immediately when it ends', async () => {
+  it('a peer is punched for immediately after the end of a direct connection that had lasted', async () => {
     const { relay, ours, other, clock, told, begun } = await watched()
     await dialThrough(relay, other, ours)
     await expect.poll(begun).toBe(1)

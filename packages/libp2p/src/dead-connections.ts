@@ -24,7 +24,7 @@ export function createMoveDetector(): (network: Network) => boolean {
 }
 
 /**
- * Ends the connections whose peer does not answer within 3 s. For a host that has lost an address: the system
+ * Ends the connections to peers that do not answer within 3 s. For a host that has lost an address: the system
  * retransmits for minutes and libp2p checks every 10 s. Until then, relays seem to be connected but no peer can connect
  * through them.
  */

@@ -24,7 +24,7 @@ describe('createMoveDetector', () => {
 })
 
 describe('a connection after a move', () => {
-  it('endDeadConnections ends exactly the connections whose peer does not answer within 3 s', async () => {
+  it('endDeadConnections ends exactly the connections without an answer within 3 s', async () => {
     const clock = virtualClock()
     const ended: string[] = []
     const connection = (name: string, newStream: Connection['newStream']): Connection =>

@@ -18,7 +18,7 @@ export interface Circuit {
    * `NO_REPLY`, `GRANT_INVALID` or the signal's reason; then no connections are accepted.
    */
   accept(relay: PeerId, call: CallOptions): Promise<Acceptance>
-  /** Calls `lost` for each relay whose reservation the transport has lost, until the signal aborts. */
+  /** Calls `lost` for each relay at which the transport has lost its reservation, until the signal aborts. */
   watch(lost: (relay: string) => void, signal: AbortSignal): void
 }
 

@@ -65,7 +65,7 @@ describe('the hop messages', () => {
     )
   })
 
-  it('decodeReserveReply reads the answer of a js-libp2p relay, whose limits are in milliseconds', async () => {
+  it('decodeReserveReply reads the answer of a js-libp2p relay, with limits in milliseconds', async () => {
     const [relay, node] = await Promise.all([startRelay(), startNode()])
     const before = Math.floor(Date.now() / 1000)
     const reply = decodeReserveReply(await serverAnswer(node, relay, encodeReserve()))

@@ -332,7 +332,7 @@ describe('an aborted call', () => {
 
   it('the end of the search leaves no listener', async () => {
     const [relay, node] = await Promise.all([startRelay(), startNode()])
-    // The listener that filters reported addresses stays as long as the transport, whose reservations outlive a search.
+    // The listener that filters reported addresses stays as long as the transport, since reservations outlive a search.
     await search(node.components).stop()
     const counted = countListeners(node)
     const before = counted()

@@ -189,7 +189,7 @@ export function search(components: RelayComponents, options: RelayOptions = {}, 
   }
 }
 
-/** Call options whose signal never aborts. */
+/** Call options with a signal that never aborts. */
 export const call = (): { readonly signal: AbortSignal } => new AbortController()
 export const isRelay = (finding: Finding): finding is Relay => finding.kind === 'relay'
 export const isGone = (finding: Finding): finding is Gone => isNotice(finding) && finding.what === 'gone'

@@ -8,7 +8,7 @@ import { hostOf, type NodeOptions, type Parts, startNode, until } from './nodes.
 
 const stopProtocol = '/libp2p/circuit/relay/0.2.0/stop'
 
-/** Options of a node whose strategy is created with the node, as `natTraversal()` does. */
+/** Options of a node with a strategy that is created with the node, as `natTraversal()` does. */
 const withStrategy = (): NodeOptions => ({
   circuit: circuitRelayTransport(),
   services: {

@@ -35,7 +35,7 @@ export type ReferenceMood = 'normal' | 'silent' | 'mute' | 'refusing'
 /** A router without a protocol. It has only what the contract between strategies and core needs; keys, ports and
  * lifetimes are as strict as in PCP. */
 export interface ReferenceTable {
-  /** The network whose only gateway is this router. */
+  /** The network with this router as its only gateway. */
   readonly network: Network
   readonly rules: readonly ReferenceRule[]
   /** The requests of strategies, in order: `probe`, `map tcp 8080`, `unmap tcp 8080`. */
