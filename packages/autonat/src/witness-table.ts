@@ -55,7 +55,7 @@ export function createWitnessTable(
     return direct && partyOf(peerId, direct.route, direct.connection.rtt)
   }
 
-  function letGo({ peerId, witness }: Entry): void {
+  function remove({ peerId, witness }: Entry): void {
     entries.delete(peerId.toString())
     found({ kind: 'notice', what: 'gone', about: witness })
     if (isPeerWaiting) void fill()
@@ -79,7 +79,7 @@ export function createWitnessTable(
       const version = findVersion(speaker)
       const party = version && (entry?.witness.party ?? findParty(peerId))
       if (version === undefined || party === undefined) {
-        if (entry !== undefined) letGo(entry)
+        if (entry !== undefined) remove(entry)
         return
       }
       if (entry?.version === version) return
@@ -91,7 +91,7 @@ export function createWitnessTable(
         const now = entries.get(id)
         if (now?.witness !== witness || asking.ended.aborted) return
         mute.add(id)
-        letGo(now)
+        remove(now)
       }
       const witness = createWitness(asking, { peerId, version, party, lost })
       entries.set(id, { peerId, version, witness })
@@ -103,7 +103,7 @@ export function createWitnessTable(
       const entry = entries.get(peerId.toString())
       if (asking.ended.aborted || findParty(peerId) !== undefined) return
       mute.delete(peerId.toString())
-      if (entry !== undefined) letGo(entry)
+      if (entry !== undefined) remove(entry)
     },
     fill
   }

@@ -12,6 +12,7 @@ import type { Subject, World } from './subject.js'
 
 /** A home in memory, on a virtual clock: a router with all three protocols, and a host behind it. */
 export interface GatewayWorld extends World {
+  /** The virtual clock of the world. */
   readonly clock: VirtualClock
   /** The router. */
   readonly gateway: FakeGateway

@@ -70,10 +70,15 @@ export interface WorldFaults {
 
 /** One mapping of the gateway, or of an equivalent service. */
 export interface OutsideMapping {
+  /** The transport protocol. */
   readonly protocol: Protocol
+  /** The external address. */
   readonly externalAddress: string
+  /** The external port. */
   readonly externalPort: number
+  /** The address of the host. */
   readonly internalAddress: string
+  /** The port of the host. */
   readonly internalPort: number
   /** The end of the mapping on the world's monotonic clock, or `Infinity`. */
   readonly expiresAt: number

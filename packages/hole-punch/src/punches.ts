@@ -6,7 +6,7 @@ import type { Context } from './context.js'
 import { forgetOldest } from './forget.js'
 import { createPunch, type Punch } from './punch.js'
 import { isDirect, isRelayed } from './relayed.js'
-import { carriesTraffic, letRelayGo } from './settle.js'
+import { carriesTraffic, closeRelayed } from './settle.js'
 
 /** The progress of a peer from a relayed to a direct connection. */
 export type UpgradeState =
@@ -97,7 +97,7 @@ export function createPunches(
     const lasting = clock.sleep(steadyMs, call).then(() => {
       if (direct.status === 'open') beganMs.delete(id)
     })
-    await Promise.all([lasting, letRelayGo(context, direct, call)])
+    await Promise.all([lasting, closeRelayed(context, direct, call)])
   }
 
   const isResting = (id: string): boolean => clock.monotonicMs() - (beganMs.get(id) ?? -restMs) < restMs

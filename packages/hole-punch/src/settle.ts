@@ -31,7 +31,7 @@ const maxLooks = 120
  * Closes the relayed connections to a peer `graceMs` after a direct connection was established, once the direct
  * connection carries traffic and no application stream uses the relay.
  */
-export async function letRelayGo(context: Context, direct: Connection, call: CallOptions): Promise<void> {
+export async function closeRelayed(context: Context, direct: Connection, call: CallOptions): Promise<void> {
   const { host, settings } = context
   const { clock, components } = host
   if (settings.graceMs === Number.POSITIVE_INFINITY) return

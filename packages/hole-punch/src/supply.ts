@@ -48,7 +48,7 @@ export function createSupply(
     // `take` may handle the rejection later, or never.
     shown.catch(() => undefined)
     // The ports of the previous round are no longer used.
-    letGo(all.at(-2))
+    releasePorts(all.at(-2))
     all.push(shown)
     return shown
   }
@@ -73,12 +73,12 @@ export function createSupply(
     },
     end() {
       over.abort(new Error('no more ports are needed'))
-      for (const each of all) letGo(each)
+      for (const each of all) releasePorts(each)
     }
   }
 }
 
-function letGo(shown: Promise<PunchPorts> | undefined): void {
+function releasePorts(shown: Promise<PunchPorts> | undefined): void {
   shown?.then(
     (ports) => ports.release(),
     () => undefined

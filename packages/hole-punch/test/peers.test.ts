@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { dcutrProtocol } from '../src/codec.js'
 import type { Context } from '../src/context.js'
 import type { HolePunchOptions } from '../src/options.js'
-import { letRelayGo } from '../src/settle.js'
+import { closeRelayed } from '../src/settle.js'
 import { type Connect, systemConnect } from '../src/sockets.js'
 import { dialDirectly, dialThrough, hostOf, type Search, search, trio } from './nodes.js'
 
@@ -131,7 +131,7 @@ describe('a new search on another network', () => {
     const host = hostOf(components as unknown as Context['host']['components'], clock)
     const silent = { newStream: () => new Promise(() => undefined) } as unknown as Connection
     const cut = new AbortController()
-    const letting = letRelayGo({ host, settings: { graceMs: 5000 } } as unknown as Context, silent, cut)
+    const letting = closeRelayed({ host, settings: { graceMs: 5000 } } as unknown as Context, silent, cut)
     cut.abort(new Error('another network'))
     // An unhandled rejection of the previous search would end the process.
     await expect(letting).rejects.toThrow('another network')

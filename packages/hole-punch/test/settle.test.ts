@@ -4,7 +4,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { systemClock } from '@postern/testkit'
 import { expect, it } from 'vitest'
 import type { Context } from '../src/context.js'
-import { letRelayGo } from '../src/settle.js'
+import { closeRelayed } from '../src/settle.js'
 import { hostOf } from './nodes.js'
 
 it('the relayed connection is closed when a running identify has completed', async () => {
@@ -28,7 +28,7 @@ it('the relayed connection is closed when a running identify has completed', asy
   const host = hostOf(components as unknown as Context['host']['components'], systemClock)
   const stopping = new AbortController()
 
-  const letting = letRelayGo({ host, settings: { graceMs: 0 } } as unknown as Context, direct, stopping)
+  const letting = closeRelayed({ host, settings: { graceMs: 0 } } as unknown as Context, direct, stopping)
   // The refusal arrives first.
   await setImmediate()
   events.dispatchEvent(new CustomEvent('peer:identify', { detail: { connection: direct } }))

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { LabError } from './errors.js'
 import type { Namespace } from './namespace.js'
-import { holdOn, letGo } from './namespace.js'
+import { refChild, unrefChild } from './namespace.js'
 
 /** The delay of a cable. It applies to each direction. */
 export interface Delay {
@@ -116,12 +116,12 @@ async function startForwarder(namespace: Namespace): Promise<Forwarder> {
   child.stdin?.on('error', () => {}) // the forwarder may end first, together with its lab
   const answers = lines(child)
   if ((await answers.next()).done) throw new LabError('LAB_SETUP', `The forwarder of the lab did not start: ${program}`)
-  letGo(child)
+  unrefChild(child)
   return async (line) => {
-    holdOn(child)
+    refChild(child)
     child.stdin?.write(`${line}\n`)
     const { done } = await answers.next()
-    letGo(child)
+    unrefChild(child)
     if (done) throw new LabError('LAB_CLOSED', 'The forwarder of the lab has ended.')
   }
 }

@@ -8,7 +8,9 @@ export interface Output {
   readonly code: number | null
   /** The signal that ended the program, or null. */
   readonly signal: NodeJS.Signals | null
+  /** The standard output. */
   readonly stdout: string
+  /** The standard error output. */
   readonly stderr: string
 }
 

@@ -61,12 +61,12 @@ export class Namespace {
     // #ready reports a failed start; here only the end matters.
     this.#exited = once(this.#supervisor, 'close').catch(() => {})
     // An unclosed lab must not keep this process alive. The lab ends with this process.
-    letGo(this.#supervisor)
+    unrefChild(this.#supervisor)
   }
 
   async #ready(): Promise<void> {
     const supervisor = this.#supervisor
-    holdOn(supervisor)
+    refChild(supervisor)
     let complaint = ''
     supervisor.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       complaint = (complaint + chunk).slice(-4000)
@@ -84,7 +84,7 @@ export class Namespace {
       })
     })
     const opened = await Promise.race([ready, failed])
-    letGo(supervisor)
+    unrefChild(supervisor)
     if (opened === true) return
     // unshare itself failed or is missing, so the script has not started.
     const code = /^(unshare:|spawn )/.test(complaint) ? 'LAB_UNSUPPORTED' : 'LAB_SETUP'
@@ -136,11 +136,11 @@ export class Namespace {
 
   /** Ends all processes inside and resolves when they have ended. Idempotent. */
   async close(): Promise<void> {
-    holdOn(this.#supervisor)
+    refChild(this.#supervisor)
     this.#supervisor.stdin.end()
     await this.#exited
     const gone = [...this.#children].map((child) => {
-      holdOn(child)
+      refChild(child)
       // The caller that started the command handles its errors.
       return once(child, 'close').catch(() => {})
     })
@@ -179,7 +179,7 @@ export function spawnInside(
 }
 
 /** Lets this process end while the child runs. The lab ends with this process anyway. */
-export function letGo(child: ChildProcess): void {
+export function unrefChild(child: ChildProcess): void {
   child.unref()
   for (const stream of child.stdio) if (stream instanceof Socket) stream.unref()
 }
@@ -187,7 +187,7 @@ export function letGo(child: ChildProcess): void {
 /**
  * Keeps this process alive while it waits for the child, including its end, which is known only when its pipes close.
  */
-export function holdOn(child: ChildProcess): void {
+export function refChild(child: ChildProcess): void {
   child.ref()
   for (const stream of child.stdio) if (stream instanceof Socket) stream.ref()
 }

@@ -1,10 +1,14 @@
 /** An active port mapping or pinhole of a router. */
 export interface Rule {
+  /** The address family. */
   readonly family: 4 | 6
+  /** The transport protocol. */
   readonly protocol: 'tcp' | 'udp'
   /** The external port. For IPv6 it equals the internal port, since a pinhole does not translate. */
   readonly externalPort: number
+  /** The address of the host. */
   readonly internalAddress: string
+  /** The port of the host. */
   readonly internalPort: number
 }
 

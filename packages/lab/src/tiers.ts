@@ -32,7 +32,9 @@ export interface HomeOptions extends Partial<Delay> {
 
 /** Options of `betweenTiers()`. */
 export interface TiersOptions {
+  /** Options of the first home. */
   readonly home?: HomeOptions
+  /** Options of the second home. */
   readonly home2?: HomeOptions
 }
 

@@ -32,6 +32,7 @@ export type TopologyName =
 
 /** A topology of the lab with its name. */
 export interface NamedTopology extends Topology {
+  /** The name, as in `postern-lab list`. */
   readonly name: TopologyName
 }
 

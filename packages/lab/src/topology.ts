@@ -1,5 +1,6 @@
 /** The plan of a lab, as data. `openLab` accepts a topology or the name of one in `topologies.ts`. */
 export interface Topology {
+  /** The name of the topology. */
   readonly name: string
   /** One line about the topology. */
   readonly description: string
@@ -11,6 +12,7 @@ export interface Topology {
 export interface HostPlan {
   /** The links. The first one is the uplink until `switchUplink`; `address(host)` refers to the uplink. */
   readonly links: readonly LinkPlan[]
+  /** The routes. */
   readonly routes: readonly RoutePlan[]
   /** The router plan, if the host is a router. */
   readonly router?: RouterPlan
@@ -25,6 +27,7 @@ export interface HostPlan {
 export interface LinkPlan {
   /** The interface name in the host, at most 15 characters. */
   readonly name: string
+  /** The name of the network. */
   readonly network: string
   /** The addresses with prefix length, as in `192.168.1.2/24`. */
   readonly addresses: readonly string[]
@@ -44,6 +47,7 @@ export interface RoutePlan {
   readonly via?: string
   /** The interface name. */
   readonly link: string
+  /** The metric of the route. @default that of the kernel */
   readonly metric?: number
 }
 
@@ -82,8 +86,11 @@ export interface RouterPlan {
 
 /** The protocols that miniupnpd offers to the LAN. */
 export interface DaemonPlan {
+  /** The UPnP version, or `false` for no UPnP. */
   readonly upnp: 'igd2' | 'igd1' | false
+  /** Whether the daemon answers NAT-PMP. */
   readonly natPmp: boolean
+  /** Whether the daemon answers PCP. */
   readonly pcp: boolean
   /** The external address that the daemon claims instead of that of its WAN interface. */
   readonly claimedAddress?: string

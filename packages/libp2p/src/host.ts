@@ -7,9 +7,13 @@ import type { Datastore } from 'interface-datastore'
 
 /** The parts of a libp2p node that `natTraversal()` and its strategies use. */
 export interface Libp2pComponents extends AutonatComponents, HolePunchComponents, RelayComponents {
+  /** The address manager. */
   readonly addressManager: AddressManager
+  /** The logger of the node. */
   readonly logger: ComponentLogger
+  /** The datastore of the node. */
   readonly datastore: Datastore
+  /** The metrics of the node, if it has any. */
   readonly metrics?: Metrics
 }
 

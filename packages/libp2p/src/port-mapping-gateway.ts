@@ -22,10 +22,15 @@ export interface PortMappingOptions extends Options {
 
 /** A mapping, in the form of `@achingbrain/nat-port-mapper`. */
 export interface PortMapping {
+  /** The external IP address. */
   externalHost: string
+  /** The external port. */
   externalPort: number
+  /** The internal IP address. */
   internalHost: string
+  /** The internal port. */
   internalPort: number
+  /** The mapped protocol. */
   protocol: 'TCP' | 'UDP'
 }
 
@@ -33,9 +38,11 @@ export interface PortMapping {
 export interface PortMappingGateway {
   /** The address and the interface, as `<address>%<interface>`. */
   id: string
+  /** The IP address of the router. */
   host: string
   /** Always 0, since several protocols with different ports are used. */
   port: number
+  /** The address family of the mappings. */
   family: 'IPv4' | 'IPv6'
   /**
    * Resolves when the port is mapped; the mapping is then renewed. Rejects with an Error with every strategy's reason,

@@ -3,11 +3,15 @@ import { natError } from '@postern/interface'
 
 /** Reads the value of a field, by its protobuf type. */
 export interface FieldValue {
+  /** Reads a length-delimited value. */
   readonly bytes: () => Uint8Array
+  /** Reads a varint as an unsigned 32-bit integer. */
   readonly uint32: () => number
   /** Also reads enumerations. */
   readonly int32: () => number
+  /** Reads a varint as an unsigned 64-bit integer. */
   readonly uint64: () => bigint
+  /** Reads a fixed 64-bit value. */
   readonly fixed64: () => bigint
 }
 

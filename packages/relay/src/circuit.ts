@@ -166,7 +166,7 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
     return others.map((each) => begin(each).catch(() => undefined))
   }
 
-  function letGo(entry: Held): readonly Promise<void>[] {
+  function release(entry: Held): readonly Promise<void>[] {
     const id = idOf(entry)
     held.delete(id)
     left.set(id, 0)
@@ -212,7 +212,7 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
         return check(entry, holder)
       },
       async refuse({ signal }) {
-        const restored = isMine() ? letGo(entry) : []
+        const restored = isMine() ? release(entry) : []
         await orAborted(Promise.allSettled([underWay.get(id), ...restored]), { signal }).catch(() => undefined)
       }
     }
@@ -223,7 +223,7 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
     const { length } = acceptance.addresses
     const isThere = isHeld(entry) && book.hasReservation(entry.relay)
     if (isThere && length > 0) return acceptance
-    if (isHeld(entry)) void letGo(entry)
+    if (isHeld(entry)) void release(entry)
     if (!isThere) throw natError('NO_REPLY', 'the reservation was lost immediately')
     throw natError('GRANT_INVALID', 'the relay granted a reservation but reported no address that may be announced')
   }
@@ -243,7 +243,7 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
       try {
         await orAborted(begin(entry), call)
       } catch (error) {
-        if (isHeld(entry) && entry.holder === holder) void letGo(entry)
+        if (isHeld(entry) && entry.holder === holder) void release(entry)
         return fail(error, call)
       }
       return check(entry, holder)

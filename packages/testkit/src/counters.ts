@@ -10,7 +10,9 @@ export interface ServiceCounters {
   errors: number
   /** Created, extended and deleted mappings. */
   maps: number
+  /** Extended mappings. */
   renewals: number
+  /** Deleted mappings. */
   deletes: number
   /** Unknown requests: another version, opcode, action or path. */
   unknown: number

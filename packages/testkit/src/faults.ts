@@ -13,8 +13,11 @@ export interface FaultScope {
 
 /** The context of one reply, for the fault `mangle` of {@link Fault}. */
 export interface ReplyContext {
+  /** The service that replies. */
   readonly service: Service
+  /** The bytes of the request; over HTTP, its body. */
   readonly request: Uint8Array
+  /** The sender of the request. */
   readonly from: { readonly address: string; readonly port: number }
 }
 
@@ -183,7 +186,9 @@ export type Fault = FaultScope &
       }
   )
 
+/** The kind of a fault. */
 export type FaultKind = Fault['kind']
+/** The fault of one kind. */
 export type FaultOf<K extends FaultKind> = Extract<Fault, { readonly kind: K }>
 
 /** The active faults. */

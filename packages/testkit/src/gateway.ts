@@ -40,8 +40,11 @@ export interface GatewayOptions {
 
 /** An existing TCP mapping. */
 export interface Occupied {
+  /** The external port. */
   readonly externalPort: number
+  /** The address of the other host. */
   readonly internalAddress: string
+  /** The port of the other host. */
   readonly internalPort: number
 }
 

@@ -7,12 +7,17 @@ export type GatewayProtocol = 'pcp' | 'nat-pmp' | 'upnp'
 export interface Mapping {
   /** The identifier; UPnP calls it the UniqueID of a pinhole. */
   readonly id: number
+  /** The address family. */
   readonly family: Family
+  /** The transport protocol. */
   readonly protocol: Protocol
   /** The address of the gateway for IPv4, of the host for IPv6. */
   readonly externalAddress: string
+  /** The external port. */
   readonly externalPort: number
+  /** The address of the host. */
   readonly internalAddress: string
+  /** The port of the host. */
   readonly internalPort: number
   /** The end of the mapping on the gateway's monotonic clock, or `Infinity`. */
   readonly expiresAt: number
@@ -20,6 +25,7 @@ export interface Mapping {
   readonly nonce: Uint8Array | null
   /** The protocol that created the mapping. Any protocol may change it, since there is one table. */
   readonly via: GatewayProtocol
+  /** The description from UPnP; empty for other protocols. */
   readonly description: string
   /** The monotonic time of the last grant or renewal. */
   readonly grantedAt: number
@@ -56,7 +62,9 @@ export interface MappingTable {
 
 /** A range of ports, including both ends. */
 export interface PortRange {
+  /** The first port. */
   readonly first: number
+  /** The last port. */
   readonly last: number
 }
 

@@ -18,7 +18,9 @@ export interface MemoryNetworkOptions {
 
 /** Replaces the sockets of `@postern/net` for one host. */
 export interface MemoryHost {
+  /** Replaces `openUdp` of `@postern/net`. */
   readonly openUdp: OpenUdp
+  /** Replaces `exchangeHttp` of `@postern/net`. */
   readonly exchangeHttp: ExchangeHttp
 }
 

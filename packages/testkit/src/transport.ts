@@ -11,12 +11,15 @@ export interface Sender {
 
 /** A datagram of the gateway. */
 export interface OutgoingDatagram {
+  /** The payload. */
   readonly bytes: Uint8Array
+  /** The receiver. */
   readonly to: Sender
   /** The source port. */
   readonly from: DatagramPort
   /** The part of the source that is false, if any. */
   readonly disguise: 'address' | 'port' | undefined
+  /** Whether it is sent by unicast or multicast. */
   readonly cast: Cast
 }
 
@@ -36,19 +39,27 @@ export interface Outlet {
 
 /** An HTTP request of a client. */
 export interface HttpRequest {
+  /** The request method. */
   readonly method: string
+  /** The path of the URL, with its query. */
   readonly path: string
   /** The headers, with names in lower case. */
   readonly headers: Readonly<Record<string, string>>
+  /** The body, as text. */
   readonly body: string
 }
 
 /** An HTTP answer and the manner in which it is sent. */
 export interface HttpAnswer {
+  /** The status code. */
   readonly status: number
+  /** The headers, in their order. */
   readonly headers: readonly (readonly [string, string])[]
+  /** The body. */
   readonly body: Uint8Array
+  /** The delay of the answer, in milliseconds. */
   readonly delayMs: number
+  /** The manner in which the answer is sent; see the fault `http`. */
   readonly manner:
     | 'plain'
     | 'endless'

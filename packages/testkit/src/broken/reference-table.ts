@@ -2,9 +2,13 @@ import { type CallOptions, type Clock, type Network, natError, type Protocol } f
 
 /** One rule of a {@link ReferenceTable}. */
 export interface ReferenceRule {
+  /** The transport protocol. */
   readonly protocol: Protocol
+  /** The external port. */
   readonly externalPort: number
+  /** The address of the host. */
   readonly internalAddress: string
+  /** The port of the host. */
   readonly internalPort: number
   /** The key in hexadecimal. A request that changes or removes the rule must contain it. */
   readonly key: string
@@ -14,18 +18,27 @@ export interface ReferenceRule {
 
 /** A request for a rule. */
 export interface ReferenceWish {
+  /** The transport protocol. */
   readonly protocol: Protocol
+  /** The address of the host. */
   readonly internalAddress: string
+  /** The port of the host. */
   readonly internalPort: number
+  /** The suggested external port. */
   readonly suggestedExternalPort: number
+  /** The requested lifetime, in milliseconds. */
   readonly lifetimeMs: number
+  /** The key that protects the rule. */
   readonly key: Uint8Array
 }
 
 /** The answer to a {@link ReferenceWish}. */
 export interface ReferenceGrant {
+  /** The external address. */
   readonly externalAddress: string
+  /** The granted external port. */
   readonly externalPort: number
+  /** The granted lifetime, in milliseconds. */
   readonly lifetimeMs: number
 }
 
@@ -37,6 +50,7 @@ export type ReferenceMood = 'normal' | 'silent' | 'mute' | 'refusing'
 export interface ReferenceTable {
   /** The network with this router as its only gateway. */
   readonly network: Network
+  /** The current rules. */
   readonly rules: readonly ReferenceRule[]
   /** The requests of strategies, in order: `probe`, `map tcp 8080`, `unmap tcp 8080`. */
   readonly log: readonly string[]
@@ -66,6 +80,7 @@ export interface ReferenceTable {
 
 /** Options of `referenceTable()`. */
 export interface ReferenceTableOptions {
+  /** The clock for delays and lifetimes. */
   readonly clock: Clock
   /** The time from a request to its answer; the request arrives after half of it. @default 20 */
   readonly roundTripMs?: number
