@@ -8,12 +8,12 @@ import type { Closers } from './closers.js'
 import { decodeDialResponseV1, encodeDialV1, protocolV1, statusOkV1 } from './codec-v1.js'
 import { directRoute, fits, type Route, routeOf } from './route.js'
 
-const mostBytes = 8192
+const maxBytes = 8192
 
 /**
- * Asks by AutoNAT v1, which has no nonce. A yes counts if a new connection came in from the server's address meanwhile.
- * A no never counts: there are servers that say it to every peer that is connected, since they dial over the connection
- * that they have.
+ * Asks a witness by AutoNAT v1, which has no nonce. A positive answer counts only if a new connection arrived from the
+ * server's IP address meanwhile. A negative answer never counts: some servers reuse the existing connection for the
+ * dial and therefore answer no to every connected peer.
  */
 export async function askV1(question: Question, closers: Closers, call: CallOptions): Promise<Evidence> {
   const { host, connection, route } = question
@@ -26,7 +26,8 @@ export async function askV1(question: Question, closers: Closers, call: CallOpti
       throw error
     })
     if (failure !== undefined) return { outcome: 'inconclusive', reason: failure }
-    const late = (): NatError => natError('WITNESS_UNPROVEN', 'the witness says yes, and no connection came from it')
+    const late = (): NatError =>
+      natError('WITNESS_UNPROVEN', 'the witness reported success, but no connection came from it')
     return await within(host.clock, graceMs, call, late, () => arrival.promise).then(
       () => ({ outcome: 'reachable' }) as const,
       (reason: unknown) => {
@@ -59,14 +60,14 @@ function watchArrivals(
   return { promise, stop: () => events.removeEventListener('connection:open', opened) }
 }
 
-/** Why the answer says nothing; undefined for a yes. */
+/** Resolves with the reason why the answer is inconclusive, or with undefined for a positive answer. */
 async function converse(question: Question, closers: Closers, call: CallOptions): Promise<NatError | undefined> {
   const { host, connection, address, timeoutMs } = question
   const { bytes } = multiaddr(address)
   const late = (): NatError => natError('NO_REPLY', `the witness did not answer within ${timeoutMs} ms`)
   return within(host.clock, timeoutMs, call, late, async (bounded) => {
-    const messages = messagesOf(await openStream(connection, protocolV1, bounded), mostBytes, host.clock)
-    const reset = (): void => messages.reset(new Error('enough'))
+    const messages = messagesOf(await openStream(connection, protocolV1, bounded), maxBytes, host.clock)
+    const reset = (): void => messages.reset(new Error('the question has ended'))
     bounded.signal.addEventListener('abort', reset, { once: true })
     try {
       const answer = await closers.watch(connection, async () => {
@@ -77,10 +78,11 @@ async function converse(question: Question, closers: Closers, call: CallOptions)
       if (answer.status !== statusOkV1) {
         return natError(
           'WITNESS_UNPROVEN',
-          `the witness says no (${answer.status}), which in AutoNAT v1 proves nothing`
+          `the witness answered no (status ${answer.status}), which proves nothing in AutoNAT v1`
         )
       }
-      // go-libp2p dials the address that it sees us at too, and "SHOULD include the address it successfully dialed".
+      // go-libp2p also dials our observed address, and the spec says: "SHOULD include the address it successfully
+      // dialed".
       if (answer.address.length > 0 && !isSame(answer.address, question.route)) {
         return natError('WITNESS_UNPROVEN', 'the witness reached another address')
       }

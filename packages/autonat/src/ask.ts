@@ -17,7 +17,7 @@ import {
   dialStatus,
   encodeMessage,
   type Message,
-  mostDataBytes,
+  maxDataBytes,
   responseStatus
 } from './codec.js'
 import type { DialBacks, Expected } from './dial-backs.js'
@@ -34,17 +34,17 @@ export interface Question {
   readonly timeoutMs: number
 }
 
-/** What the witness says; the nonce says whether it is so. */
+/** What the witness claims. Only the nonce proves the claim. */
 type Claim = 'reached' | 'not reached'
 
-/** A response is a few bytes, a request for data too. */
-const mostBytes = 1024
-/** How long the witness may take to end its sentence once the nonce has come, and the nonce once it has ended. */
+/** Responses and requests for dial data are only a few bytes long. */
+const maxBytes = 1024
+/** How long to wait for the response after the nonce arrived, or for the nonce after the response (ms). */
 export const graceMs = 1_000
 
 /**
- * Asks by AutoNAT v2. Only our nonce on a connection that proves the address makes it reachable, whatever the witness
- * says before or after; only the response that the dial failed makes it unreachable.
+ * Asks a witness by AutoNAT v2. The address is reachable only if our nonce arrives over a connection that proves the
+ * address, whatever the witness claims. The address is unreachable only if the witness reports that its dial failed.
  */
 export async function ask(
   question: Question,
@@ -59,7 +59,7 @@ export async function ask(
   const politely = async (): Promise<void> => {
     await expected.proof
     await clock.sleep(graceMs, { signal: enough.signal })
-    enough.abort(natError('NO_REPLY', 'the witness reached the address and did not say so'))
+    enough.abort(natError('NO_REPLY', 'the witness reached the address but sent no response'))
   }
   politely().catch(() => undefined)
   try {
@@ -68,9 +68,9 @@ export async function ask(
       if (isNatError(error)) return error
       throw error
     })
-    // Its nonce may be slower than its response: they come over two connections.
+    // The nonce may arrive after the response, since they use two connections.
     if (claim === 'reached' && !expected.isProven) {
-      const late = (): NatError => natError('NO_REPLY', 'no nonce came')
+      const late = (): NatError => natError('NO_REPLY', 'the nonce did not arrive')
       await within(clock, graceMs, call, late, () => expected.proof).catch(() => call.signal.throwIfAborted())
     }
     return judge(claim, expected)
@@ -86,7 +86,7 @@ function judge(claim: Claim | NatError, { isProven, unfit }: Expected): Evidence
   if (claim !== 'reached') return { outcome: 'inconclusive', reason: claim }
   const reason = natError(
     'WITNESS_UNPROVEN',
-    unfit ?? 'the witness says that it reached the address, and no nonce came'
+    unfit ?? 'the witness claims that it reached the address, but no nonce arrived'
   )
   return { outcome: 'inconclusive', reason }
 }
@@ -100,8 +100,8 @@ async function converse(
   const late = (): NatError => natError('NO_REPLY', `the witness did not answer within ${timeoutMs} ms`)
   return within(host.clock, timeoutMs, call, late, async (bounded) => {
     const stream = await openStream(connection, dialRequestProtocol, bounded)
-    const messages = messagesOf(stream, mostBytes, host.clock)
-    const reset = (): void => messages.reset(new Error('enough'))
+    const messages = messagesOf(stream, maxBytes, host.clock)
+    const reset = (): void => messages.reset(new Error('the question has ended'))
     bounded.signal.addEventListener('abort', reset, { once: true })
     try {
       const request: Message = { kind: 'dial-request', addresses: [multiaddr(address).bytes], nonce }
@@ -123,7 +123,7 @@ async function converse(
   })
 }
 
-/** "The client transfers these bytes wrapped in DialDataResponse": what they are does not matter. */
+/** Sends dial data: "The client transfers these bytes wrapped in DialDataResponse". Their content does not matter. */
 async function sendData(
   messages: Messages,
   connection: Connection,
@@ -131,10 +131,10 @@ async function sendData(
   budget: DialDataBudget,
   call: CallOptions
 ): Promise<void> {
-  if (index !== 0) throw natError('MALFORMED_REPLY', `the witness names address ${index} of one`)
+  if (index !== 0) throw natError('MALFORMED_REPLY', `the witness names address ${index} of a single one`)
   let left = budget.spend(connection.remotePeer.toString(), asked)
   while (left > 0) {
-    const size = Math.min(left, mostDataBytes)
+    const size = Math.min(left, maxDataBytes)
     await messages.write(encodeMessage({ kind: 'dial-data-response', data: new Uint8Array(size) }), call)
     left -= size
   }
@@ -142,25 +142,26 @@ async function sendData(
 
 const refusals: Readonly<Record<number, string>> = {
   [responseStatus.internalError]: 'the witness failed (E_INTERNAL_ERROR)',
-  [responseStatus.requestRejected]: 'the witness is asked too much (E_REQUEST_REJECTED)',
+  [responseStatus.requestRejected]:
+    'the witness rejects the request, usually because of its rate limit (E_REQUEST_REJECTED)',
   [responseStatus.dialRefused]: 'the witness does not dial such addresses (E_DIAL_REFUSED)'
 }
 
-/** Throws a NatError for a response that says nothing of the address. */
+/** Returns the claim of a response. Throws a NatError if the response says nothing about the address. */
 function claimOf(answer: Message): Claim {
   if (answer.kind !== 'dial-response') {
-    throw natError('MALFORMED_REPLY', `the witness sent a ${answer.kind} where its response should be`)
+    throw natError('MALFORMED_REPLY', `the witness sent a ${answer.kind} instead of its response`)
   }
   const { status, index, dialStatus: dialled } = answer
   const refusal = refusals[status]
   if (refusal !== undefined) throw natError('WITNESS_REFUSED', refusal)
   // "Implementations MUST discard responses with status codes they do not understand."
   if (status !== responseStatus.ok) throw natError('MALFORMED_REPLY', `the witness answers with status ${status}`)
-  if (index !== 0) throw natError('MALFORMED_REPLY', `the witness names address ${index} of one`)
+  if (index !== 0) throw natError('MALFORMED_REPLY', `the witness names address ${index} of a single one`)
   if (dialled === dialStatus.ok) return 'reached'
   if (dialled === dialStatus.dialError) return 'not reached'
   if (dialled === dialStatus.dialBackError) {
-    throw natError('WITNESS_UNPROVEN', 'the witness reached something there, and could not deliver the nonce')
+    throw natError('WITNESS_UNPROVEN', 'the witness connected to the address but could not deliver the nonce')
   }
   throw natError('MALFORMED_REPLY', `the witness answers with dial status ${dialled}`)
 }

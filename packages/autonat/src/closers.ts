@@ -2,20 +2,21 @@ import type { Connection } from '@libp2p/interface'
 import type { Clock } from '@postern/interface'
 import { graceMs } from './ask.js'
 
-/** Peers that closed a connection because they were asked over it, by version 1. Bounded. */
+/** Remembers the peers that close a connection when they are asked over it by AutoNAT v1. Bounded. */
 export interface Closers {
+  /** Returns whether the peer has closed such a connection. */
   has(id: string): boolean
-  /** Asks. Rejects as the question does, which is where no answer came. */
+  /** Runs the question. If it rejects, a close of the connection shortly afterwards is blamed on the question. */
   watch<T>(connection: Connection, question: () => Promise<T>): Promise<T>
-  /** Call it for every connection that closes. */
+  /** Must be called for every connection that closes. */
   closed(connection: Connection): void
 }
 
-const mostClosers = 1_024
+const maxClosers = 1_024
 
 export function createClosers(clock: Clock): Closers {
   const ids = new Set<string>()
-  /** Until when, by the monotonic clock, the end of a connection is put down to the question. */
+  /** Until this time, a close of the connection is blamed on our request (monotonic ms). */
   const blamedUntilMs = new WeakMap<Connection, number>()
 
   return {
@@ -27,16 +28,16 @@ export function createClosers(clock: Clock): Closers {
         blamedUntilMs.delete(connection)
         return answer
       } catch (error) {
-        // The streams end before the connection does.
+        // The streams end before the connection closes.
         blamedUntilMs.set(connection, clock.monotonicMs() + graceMs)
         throw error
       }
     },
     closed(connection) {
       const isBlamed = clock.monotonicMs() < (blamedUntilMs.get(connection) ?? 0)
-      // One that broke or was given up here is 'aborted' or 'reset'.
+      // A connection that was lost, or that this node aborted, has the status 'aborted' or 'reset'.
       if (!isBlamed || connection.status !== 'closed') return
-      if (ids.size === mostClosers) ids.clear()
+      if (ids.size === maxClosers) ids.clear()
       ids.add(connection.remotePeer.toString())
     }
   }

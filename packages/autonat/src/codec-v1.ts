@@ -9,15 +9,18 @@ export const protocolV1 = '/libp2p/autonat/1.0.0'
 const messageType = { dial: 0, dialResponse: 1 } as const
 export const statusOkV1 = 0
 
+/** `DialResponse` of the spec. */
 export interface DialResponseV1 {
   readonly status: number
   readonly text: string
-  /** The multiaddr that was dialled, in bytes; empty where the server does not say. */
+  /** The multiaddr that the server dialled, in bytes; empty if the server does not report it. */
   readonly address: Uint8Array
 }
 
-/** `Message` with a `Dial` in it: our peer id, as a multihash, and one address. proto2: the type is written although it
- * is 0. */
+/**
+ * Encodes a `Message` with a `Dial`: our peer id as a multihash, and one address. The message is proto2, so the type is
+ * written although it is 0.
+ */
 export function encodeDialV1(peerId: Uint8Array, address: Uint8Array): Uint8Array<ArrayBuffer> {
   const writer = new BinaryWriter().tag(1, WireType.Varint).uint32(messageType.dial)
   writer.tag(2, WireType.LengthDelimited).fork().tag(1, WireType.LengthDelimited).fork()
@@ -25,7 +28,7 @@ export function encodeDialV1(peerId: Uint8Array, address: Uint8Array): Uint8Arra
   return writer.join().join().finish()
 }
 
-/** Throws a NatError, MALFORMED_REPLY, for everything that is no response. */
+/** Decodes a `DialResponse`. Throws a NatError, MALFORMED_REPLY, for any other bytes. */
 export function decodeDialResponseV1(bytes: Uint8Array): DialResponseV1 {
   let type: number | undefined
   let inner: Uint8Array | undefined
@@ -34,7 +37,7 @@ export function decodeDialResponseV1(bytes: Uint8Array): DialResponseV1 {
     3: { type: WireType.LengthDelimited, read: (value) => void (inner = value.bytes()) }
   })
   if (type !== messageType.dialResponse || inner === undefined) {
-    throw natError('MALFORMED_REPLY', 'a message of AutoNAT v1 that is no response')
+    throw natError('MALFORMED_REPLY', 'the AutoNAT v1 message is not a response')
   }
   let status: number | undefined
   let text: Uint8Array = new Uint8Array()
@@ -44,6 +47,6 @@ export function decodeDialResponseV1(bytes: Uint8Array): DialResponseV1 {
     2: { type: WireType.LengthDelimited, read: (value) => void (text = value.bytes()) },
     3: { type: WireType.LengthDelimited, read: (value) => void (address = value.bytes()) }
   })
-  if (status === undefined) throw natError('MALFORMED_REPLY', 'a response of AutoNAT v1 without a status')
+  if (status === undefined) throw natError('MALFORMED_REPLY', 'the AutoNAT v1 response has no status')
   return { status, text: new TextDecoder().decode(text), address }
 }

@@ -12,10 +12,12 @@ export const responseStatus = { internalError: 0, requestRejected: 100, dialRefu
 export const dialStatus = { unused: 0, dialError: 100, dialBackError: 101, ok: 200 } as const
 
 /** "the `data` field in each individual protobuf is limited to 4096 bytes in length" */
-export const mostDataBytes = 4096
+export const maxDataBytes = 4096
 
-/** What goes over a stream of {@link dialRequestProtocol}: exactly one of these in each message. Enumerations are
- * numbers, since a peer may send one that the spec does not know. */
+/**
+ * The messages on a stream of {@link dialRequestProtocol}; each protobuf `Message` holds exactly one. Enumerations are
+ * numbers, since a peer may send a value that the spec does not define.
+ */
 export type Message =
   | { readonly kind: 'dial-request'; readonly addresses: readonly Uint8Array[]; readonly nonce: bigint }
   | { readonly kind: 'dial-response'; readonly status: number; readonly index: number; readonly dialStatus: number }
@@ -24,7 +26,7 @@ export type Message =
 
 const numberOf = { 'dial-request': 1, 'dial-response': 2, 'dial-data-request': 3, 'dial-data-response': 4 } as const
 
-/** `Message` of the spec. Fields that have their default value are left out, as proto3 does. */
+/** Encodes a `Message` of the spec. Omits fields with their default value, as proto3 does. */
 export function encodeMessage(message: Message): Uint8Array<ArrayBuffer> {
   const writer = new BinaryWriter().tag(numberOf[message.kind], WireType.LengthDelimited).fork()
   if (message.kind === 'dial-request') {
@@ -45,7 +47,7 @@ function writeUint32(writer: BinaryWriter, field: number, value: number): void {
   if (value !== 0) writer.tag(field, WireType.Varint).uint32(value)
 }
 
-/** Throws a NatError, MALFORMED_REPLY, for everything that is not one of the four messages. */
+/** Decodes a `Message`. Throws a NatError, MALFORMED_REPLY, for bytes that are not one of the four messages. */
 export function decodeMessage(bytes: Uint8Array): Message {
   let message: Message | undefined
   const one = (decode: (bytes: Uint8Array) => Message): Fields[number] => ({
@@ -60,7 +62,7 @@ export function decodeMessage(bytes: Uint8Array): Message {
     3: one(decodeDialDataRequest),
     4: one(decodeDialDataResponse)
   })
-  if (message === undefined) throw natError('MALFORMED_REPLY', 'a message of AutoNAT with nothing in it')
+  if (message === undefined) throw natError('MALFORMED_REPLY', 'the AutoNAT message is empty')
   return message
 }
 
@@ -94,25 +96,25 @@ function decodeDialDataResponse(bytes: Uint8Array): Message {
   return { kind: 'dial-data-response', data }
 }
 
-/** `DialBack` of the spec: the nonce alone. */
+/** Encodes a `DialBack` of the spec, which carries only the nonce. */
 export const encodeDialBack = (nonce: bigint): Uint8Array<ArrayBuffer> =>
   new BinaryWriter().tag(1, WireType.Bit64).fixed64(nonce).finish()
 
-/** The nonce. Throws a NatError, MALFORMED_REPLY. */
+/** Returns the nonce of a `DialBack`. Throws a NatError, MALFORMED_REPLY, if there is none. */
 export function decodeDialBack(bytes: Uint8Array): bigint {
   let nonce: bigint | undefined
   readFields(bytes, { 1: { type: WireType.Bit64, read: (value: FieldValue) => void (nonce = value.fixed64()) } })
-  if (nonce === undefined) throw natError('MALFORMED_REPLY', 'a dial back without a nonce')
+  if (nonce === undefined) throw natError('MALFORMED_REPLY', 'the dial back has no nonce')
   return nonce
 }
 
-/** `DialBackResponse` of the spec. OK is 0, the default, and therefore no bytes at all. */
+/** Encodes a `DialBackResponse` of the spec with OK. OK is 0, the default value, so the message has no bytes. */
 export const encodeDialBackResponse = (): Uint8Array<ArrayBuffer> => new Uint8Array()
 
-/** The status, 0 for OK. Throws a NatError, MALFORMED_REPLY. */
+/** Returns the status of a `DialBackResponse`; 0 is OK. Throws a NatError, MALFORMED_REPLY. */
 export const decodeDialBackResponse = (bytes: Uint8Array): number => decodeUint32s(bytes, 1)[0]
 
-/** The fields 1 to `count`, 0 where one is missing. */
+/** Returns the fields 1 to `count`; a missing field is 0. */
 function decodeUint32s(bytes: Uint8Array, count: number): readonly [number, number, number] {
   const values: [number, number, number] = [0, 0, 0]
   const field = (index: 0 | 1 | 2): Fields[number] => ({

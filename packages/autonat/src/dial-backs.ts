@@ -7,51 +7,54 @@ import { decodeDialBack, dialBackProtocol, encodeDialBackResponse } from './code
 import type { AutonatHost } from './host.js'
 import { directRoute, fits, type Route } from './route.js'
 
-/** The nonces that are expected, and the handler that they come to. */
+/** The expected nonces, and the protocol handler that receives them. */
 export interface DialBacks {
-  /** Registers the handler. Throws a TypeError if somebody else handles the protocol. */
+  /** Registers the handler. Rejects with a TypeError if another service handles the protocol. */
   handle(): Promise<void>
-  /** Removes the handler, at once: whoever wants it next may have it. What is under way is reset. */
+  /** Removes the handler immediately, so that another service can register it, and resets the streams in progress. */
   unhandle(): Promise<void>
-  /** Makes a nonce for one question about one address. */
+  /** Creates a nonce for one question about one address. */
   expect(asked: Route): Expected
 }
 
 interface DialBackCounters {
-  /** Nonces that came as they should. */
+  /** Nonces that proved their address. */
   proven: number
-  /** Nonces that nobody waits for: late, used, or never ours. */
+  /** Unexpected nonces: late, already used, or never ours. */
   foreign: number
-  /** Our nonces over a connection that proves nothing. */
+  /** Expected nonces that arrived over a connection that proves nothing. */
   unfit: number
-  /** Streams that came to nothing, those of the two above among them. */
+  /** Streams that proved nothing, including those counted by `foreign` and `unfit`. */
   dropped: number
 }
 
+/** An expected nonce. */
 export interface Expected {
   readonly nonce: bigint
-  /** Resolves when the nonce has come over a connection that proves the address. */
+  /** Resolves when the nonce has arrived over a connection that proves the address. */
   readonly proof: Promise<void>
   readonly isProven: boolean
-  /** Why a connection that brought the nonce proved nothing. */
+  /** Why the last connection that delivered the nonce proved nothing; undefined if there was none. */
   readonly unfit: string | undefined
-  /** Nothing is expected any more. */
+  /** Stops expecting the nonce. */
   forget(): void
 }
 
 interface Waiting {
   readonly asked: Route
-  /** The connections that there were when the question was asked. One whose handshake was under way then is not among
-   * them: it was dialled a moment before, at most as long as libp2p lets a handshake take. */
+  /**
+   * The connections that existed when the question was asked. A connection with an unfinished handshake is not
+   * included: it was dialled earlier by at most libp2p's handshake timeout.
+   */
   readonly before: ReadonlySet<string>
   readonly prove: () => void
   unfit: string | undefined
 }
 
-/** A dial back carries a nonce and nothing else. */
-const mostBytes = 256
+/** A dial back carries only a nonce. */
+const maxBytes = 256
 const handlerMs = 5_000
-/** Streams at a time. One server sends one; a peer that opens more wants something else. */
+/** Concurrent streams. A server opens one per dial back; a peer that opens more is not answering a question. */
 const maxStreams = { total: 32, subnet: 32, ip: 32, peer: 2 }
 
 export function createDialBacks({ clock, log, components }: AutonatHost): DialBacks {
@@ -78,7 +81,10 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
     )
   }
 
-  /** Returns whether there is a place. One that a prefix with more holds is taken away, so that silence keeps no proof out. */
+  /**
+   * Returns whether the stream was admitted. Evicts a stream of a busier prefix, so that silent streams cannot block
+   * proofs.
+   */
   function enter(cut: AbortController, connection: Connection): boolean {
     const party = { address: ipOf(connection), peer: connection.remotePeer.toString() }
     const refusal = places.take(cut, party)
@@ -86,13 +92,13 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
     const victim = refusal === 'peer' ? undefined : places.findVictim(party, refusal, () => true)
     if (victim === undefined) return false
     places.free(victim)
-    victim.abort(new Error('the place is needed for another peer'))
+    victim.abort(new Error('the stream was evicted for another peer'))
     return places.take(cut, party) === undefined
   }
 
   async function receive(stream: Stream, connection: Connection, whole: CallOptions): Promise<void> {
-    const messages = messagesOf(stream, mostBytes, clock)
-    const late = (): Error => natError('NO_REPLY', 'a dial back without a nonce')
+    const messages = messagesOf(stream, maxBytes, clock)
+    const late = (): Error => natError('NO_REPLY', 'the dial back sent no nonce in time')
     try {
       await within(clock, handlerMs, whole, late, async (call) => {
         match(decodeDialBack(await messages.read(call)), connection)
@@ -104,26 +110,26 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
       counters.dropped += 1
       messages.reset(reason)
       log.debug(
-        `autonat: a dial back from ${printable(connection.remoteAddr.toString())} came to nothing: ${reason.message}`
+        `autonat: a dial back from ${printable(connection.remoteAddr.toString())} proved nothing: ${reason.message}`
       )
     }
   }
 
-  /** Throws for a nonce that proves nothing, so that the server learns that it was in vain. */
+  /** Accepts a nonce that proves its address. Throws otherwise, so that the server sees a reset stream. */
   function match(nonce: bigint, connection: Connection): void {
     const expected = waiting.get(nonce)
     if (expected === undefined) {
       counters.foreign += 1
-      throw new Error('a nonce that no request waits for')
+      throw new Error('no request expects this nonce')
     }
     const unfit = unfitness(expected, connection)
     if (unfit !== undefined) {
-      // The nonce stays good: a connection that proves something may still bring it.
+      // The nonce stays valid: a connection that proves the address may still deliver it.
       counters.unfit += 1
       expected.unfit = unfit
       throw new Error(unfit)
     }
-    // Once only.
+    // A nonce is valid once.
     waiting.delete(nonce)
     counters.proven += 1
     expected.prove()
@@ -142,11 +148,11 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
     async unhandle() {
       if (!isHandling) return
       isHandling = false
-      for (const cut of receiving.keys()) cut.abort(new Error('nothing is verified any more'))
+      for (const cut of receiving.keys()) cut.abort(new Error('the search for witnesses has ended'))
       waiting.clear()
       await Promise.all([registrar.unhandle(dialBackProtocol), ...receiving.values()])
       const { proven, foreign, unfit, dropped } = counters
-      log.debug(`autonat: dial backs: ${proven} proven, ${foreign} foreign, ${unfit} unfit, ${dropped} came to nothing`)
+      log.debug(`autonat: dial backs: ${proven} proven, ${foreign} foreign, ${unfit} unfit, ${dropped} dropped`)
     },
     expect(asked) {
       const { promise: proof, resolve } = Promise.withResolvers<void>()
@@ -174,21 +180,22 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
   }
 }
 
-/** The IP address that a connection comes from: of a relayed one, that of the relay. */
+/** Returns the IP address at the other end of a connection; for a relayed connection, the address of the relay. */
 const ipOf = ({ remoteAddr }: Connection): string =>
   remoteAddr.getComponents().find(({ name }) => name === 'ip4' || name === 'ip6')?.value ?? ''
 
 /**
- * Why a connection does not prove that the address was dialled; undefined if it does, as far as that can be seen.
+ * Returns why a connection does not prove that the address was dialled; undefined if it does, as far as can be checked.
  *
- * The spec has the client compare the local address of the connection. libp2p in JavaScript does not tell it, so what
- * is left is what the remote end shows: a new connection, opened by the other side, direct, in the family and over the
- * transport of the address. Any peer id will do: "the server is free to use a separate peerID for the dial backs".
+ * The spec says that the client compares the local address of the connection. js-libp2p does not expose that address,
+ * so this function checks the remote end instead: the connection must be new, inbound and direct, and must use the
+ * family and transport of the address. Any peer id is accepted: "the server is free to use a separate peerID for the
+ * dial backs".
  */
 function unfitness({ asked, before }: Waiting, connection: Connection): string | undefined {
   const route = directRoute(connection)
-  if (before.has(connection.id)) return 'the nonce came over a connection that was there before'
-  if (connection.direction !== 'inbound') return 'the nonce came over a connection that was opened from here'
+  if (before.has(connection.id)) return 'the nonce came over an existing connection'
+  if (connection.direction !== 'inbound') return 'the nonce came over an outbound connection of this node'
   if (route === undefined) return 'the nonce came over a relayed connection'
   if (!fits(asked, route)) {
     return `the nonce came over ${route.transport} and IPv${route.family}, not ${asked.transport} and IPv${asked.family}`

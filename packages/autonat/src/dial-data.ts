@@ -1,24 +1,27 @@
 import { type Clock, type NatError, natError } from '@postern/interface'
 
-/** What may be sent to witnesses that ask for data before they dial. */
+/** Limits the data that is sent to witnesses that ask for dial data. */
 export interface DialDataBudget {
-  /** Takes the bytes from what the witness may still have. Throws a NatError, WITNESS_REFUSED, if that is too little. */
+  /**
+   * Takes bytes from the budget of the witness and returns them as a number. Throws WITNESS_REFUSED if too few are
+   * left.
+   */
   spend(peerId: string, bytes: bigint): number
 }
 
-/** The most that a server asks for by the spec ("30k to 100k bytes"). */
-const mostPerRequest = 100_000
-const mostPerHour = 300_000
+/** Upper end of the range in the spec ("30k to 100k bytes"). */
+const maxPerRequest = 100_000
+const maxPerHour = 300_000
 const hourMs = 3_600_000
-/** More witnesses than there are at a time: a witness that comes back finds its account again. */
-const mostWitnesses = 256
+/** More than the witnesses at a time, so that a witness keeps its account when it reconnects. */
+const maxWitnesses = 256
 
 export function createDialDataBudget(clock: Clock): DialDataBudget {
   const spent = new Map<string, readonly { readonly atMs: number; readonly bytes: number }[]>()
 
   return {
     spend(peerId, asked) {
-      if (asked > mostPerRequest) throw tooMuch(`${asked} bytes, and ${mostPerRequest} is the most`)
+      if (asked > maxPerRequest) throw tooMuch(`${asked} bytes, more than the limit of ${maxPerRequest}`)
       const bytes = Number(asked)
       const since = clock.monotonicMs() - hourMs
       for (const [id, entries] of spent) {
@@ -28,8 +31,9 @@ export function createDialDataBudget(clock: Clock): DialDataBudget {
       }
       const before = spent.get(peerId) ?? []
       const total = before.reduce((sum, each) => sum + each.bytes, bytes)
-      if (total > mostPerHour) throw tooMuch(`${total} bytes within an hour, and ${mostPerHour} is the most`)
-      if (before.length === 0 && spent.size >= mostWitnesses) throw tooMuch('data, as too many others did')
+      if (total > maxPerHour) throw tooMuch(`${total} bytes within an hour, more than the limit of ${maxPerHour}`)
+      if (before.length === 0 && spent.size >= maxWitnesses)
+        throw tooMuch('data, and too many other witnesses did within the hour')
       spent.set(peerId, [...before, { atMs: clock.monotonicMs(), bytes }])
       return bytes
     }

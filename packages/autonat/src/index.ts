@@ -1,6 +1,6 @@
 /**
- * AutoNAT, versions 2 and 1: libp2p peers as witnesses that try an address of ours from outside; and a server that does
- * it for others.
+ * AutoNAT, versions 2 and 1: libp2p peers act as witnesses that dial an address of this node from outside. The package
+ * also contains a server that dials addresses for other peers.
  *
  * @packageDocumentation
  */

@@ -4,19 +4,21 @@ import { type CallOptions, errorText, type MultiaddrText, natError, printable } 
 import { orAborted, within } from '@postern/net'
 import type { AutonatHost } from './host.js'
 
-/** How long a dial may take. */
+/** How long a dial may take, in milliseconds. */
 const dialMs = 10_000
-/** The wait before the next dial; doubles with every failure. */
+/** The wait before the next dial, in milliseconds; it doubles with every failure. */
 const backOffMs = { first: 5_000, most: 300_000 } as const
-/** Keeps the connection from being the first that the connection manager prunes. */
+/** With this tag, the connection manager prunes other connections first. */
 const tag = 'postern-autonat'
 
-/** The peer id at the end of a multiaddr, in the form that connections have it. */
+/** Returns the peer id at the end of a multiaddr, as text in the form that connections use. */
 export const peerIdOf = (peer: MultiaddrText): string =>
   multiaddr(multiaddr(peer).bytes).getComponents().at(-1)?.value ?? ''
 
-/** Connects to a peer, and again when the connection is lost, until the signal aborts. That it cannot be reached is
- * no error: it may be back later. */
+/**
+ * Connects to a peer and reconnects when the connection is lost. Resolves when the signal aborts; a failed dial is
+ * retried.
+ */
 export async function keepConnected(host: AutonatHost, peer: MultiaddrText, { signal }: CallOptions): Promise<void> {
   const { clock, log, random, components } = host
   const address = multiaddr(peer)

@@ -2,33 +2,34 @@ import { checkOptions, isDialable, isGlobal, isMultiaddrText, type MultiaddrText
 import { multiaddr } from '@multiformats/multiaddr'
 import { routeOf } from './route.js'
 
+/** Options of `autonat()`. */
 export interface AutonatOptions {
-  /** Peers to ask, as multiaddr text that ends in `/p2p/<peer id>`; at most 32. They are dialled, dialled again when the
-   * connection is lost, and asked beside the peers that happen to be connected.
+  /** Peers to ask, as multiaddr text that ends in `/p2p/<peer id>`; at most 32. The strategy dials them, dials them
+   * again when the connection is lost, and asks them in addition to the peers that are connected anyway.
    * @default none */
   readonly peers?: readonly MultiaddrText[]
-  /** Whether a peer at this IP address may be a witness. One in the own network sees no more than the own network.
+  /** Whether a peer at this IP address may be a witness. A peer in the local network cannot test from outside.
    * @default `isGlobal` of `@postern/interface` */
   readonly mayAsk?: (address: string) => boolean
-  /** Whether a witness may be asked about this IP address of ours.
+  /** Whether a witness may be asked about this IP address of the node.
    * @default `isGlobal` of `@postern/interface` */
   readonly mayVerify?: (address: string) => boolean
-  /** How long one question may take, in ms.
+  /** How long one question may take, in milliseconds.
    * @default 15_000 */
   readonly timeoutMs?: number
 }
 
 export type Settings = Required<AutonatOptions>
 
-/** A witness each; their places are kept free. */
-const mostPeers = 32
+/** Each named peer has a reserved place among the witnesses. */
+const maxPeers = 32
 
-/** Reads the options once. Throws a TypeError for one that cannot be right. */
+/** Reads the options once. Throws a TypeError for an invalid option. */
 export function readOptions(options: AutonatOptions): Settings {
   checkOptions('autonat()', options, { peers: 'any', mayAsk: 'any', mayVerify: 'any', timeoutMs: 'number' })
   const { peers = [], mayAsk = isGlobal, mayVerify = isGlobal, timeoutMs = 15_000 } = options
-  if (!Array.isArray(peers) || peers.length > mostPeers) {
-    throw new TypeError(`peers is not an array of at most ${mostPeers} multiaddrs`)
+  if (!Array.isArray(peers) || peers.length > maxPeers) {
+    throw new TypeError(`peers is not an array of at most ${maxPeers} multiaddrs`)
   }
   for (const peer of peers) checkPeer(peer, mayAsk)
   if (typeof mayAsk !== 'function' || typeof mayVerify !== 'function') {
@@ -44,15 +45,15 @@ function checkPeer(peer: unknown, mayAsk: (address: string) => boolean): void {
   if (!isMultiaddrText(peer) || !isDirect || !isDialable(multiaddr(peer).toString())) {
     throw new TypeError(`a peer is not of the form /ip4/<address>/tcp/<port>/p2p/<peer id>: ${String(peer)}`)
   }
-  // A name is judged when its address is known.
+  // The address of a DNS name is checked when it is known.
   const host = routeOf(peer)?.host
   if (host !== undefined && !mayAsk(host)) throw new TypeError(`a peer is at an address that may not be asked: ${peer}`)
 }
 
-/** Reading a multiaddr takes time that grows faster than its length. */
+/** The time to parse a multiaddr grows faster than its length. */
 const maxAddressLength = 1024
 
-/** The protocols of a multiaddr; none for what is no multiaddr. */
+/** Returns the protocol names of a multiaddr; an empty list for anything else. */
 function namesOf(peer: unknown): readonly string[] {
   try {
     return typeof peer === 'string' && peer.length <= maxAddressLength

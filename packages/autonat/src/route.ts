@@ -2,26 +2,28 @@ import type { Connection } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { canonicalAddress, type Family, familyOf } from '@postern/interface'
 
-/** How a multiaddr is reached: directly, at an IP address. */
+/** A direct way to a multiaddr: IP address, port and transport. */
 export interface Route {
-  /** In its canonical form; an IPv4-mapped one is IPv4. */
+  /** The IP address in canonical form; an IPv4-mapped address becomes IPv4. */
   readonly host: string
   readonly family: Family
   readonly port: number
-  /** `tcp`, `tcp/ws`, `udp/quic-v1`, …: what both ends of a connection name alike. */
+  /** `tcp`, `tcp/ws`, `udp/quic-v1`, …: the parts that both ends of a connection show alike. */
   readonly transport: string
   /** The peer that the address names. */
   readonly peerId: string | undefined
 }
 
-/** What one end of a connection says and the other does not: certificates, names, and TLS, which a proxy may end. */
+/** Parts that only one end of a connection may show: certificates, names, and TLS, which a proxy may terminate. */
 const onlyHere: ReadonlySet<string> = new Set(['p2p', 'tls', 'sni', 'certhash', 'http', 'http-path', 'ip6zone'])
 
-/** A multiaddr with every part that a libp2p transport knows has some 300 bytes. Reading one takes time that grows faster
- * than its length. */
+/** The longest valid multiaddr has about 300 bytes. The time to parse a multiaddr grows faster than its length. */
 const maxLength = 1024
 
-/** Undefined for what is relayed, has no IP address, or is no multiaddr. Longer than 1024 bytes, it is not looked at. */
+/**
+ * Returns the route of a multiaddr; undefined if it is relayed, has no IP address, is longer than 1024 bytes, or is
+ * invalid.
+ */
 export function routeOf(address: Multiaddr | Uint8Array | string): Route | undefined {
   if ((typeof address === 'string' || address instanceof Uint8Array) && address.length > maxLength) return undefined
   try {
@@ -41,11 +43,11 @@ export function routeOf(address: Multiaddr | Uint8Array | string): Route | undef
   }
 }
 
-/** The route of a connection; undefined for one that is relayed, limited or closed. */
+/** Returns the route of a connection; undefined if the connection is relayed, limited or closed. */
 export function directRoute(connection: Connection): Route | undefined {
   return connection.limits === undefined && connection.status === 'open' ? routeOf(connection.remoteAddr) : undefined
 }
 
-/** Whether a connection that came in from `remote` can have been dialled to `asked`. */
+/** Returns whether an inbound connection from `remote` may be the result of a dial to `asked`. */
 export const fits = (asked: Route, remote: Route): boolean =>
   asked.family === remote.family && asked.transport === remote.transport

@@ -5,20 +5,23 @@ import type { AutonatServerComponents } from './server.js'
 import type { ServerSettings } from './server-options.js'
 import { type Route, routeOf } from './route.js'
 
-/** The address of a request that is dialled. */
+/** The address of a request that the server dials. */
 export interface Choice {
+  /** Its position in the request. */
   readonly index: number
-  /** With the peer id of whoever asks at its end. */
+  /** The multiaddr, with the peer id of the requesting peer at its end. */
   readonly address: Multiaddr
   readonly route: Route
 }
 
-/** A peer that sends more has no use for an answer. */
-const mostAddresses = 50
+/** No honest peer sends more addresses. */
+const maxAddresses = 50
 
-/** The first address that this node is willing to dial for a peer: "The server MUST NOT dial any address other than this
- * one." Names are not dialled: they may point anywhere, and elsewhere the next moment. What is dialled is built from the
- * parts that were checked, so that nothing else in the peer's bytes can lead anywhere. */
+/**
+ * Returns the first address that this node is willing to dial for a peer: "The server MUST NOT dial any address other
+ * than this one." DNS names are not dialled, since they may resolve to any address and change at any time. The dialled
+ * address is rebuilt from the checked parts, so that no other part of the peer's bytes can redirect the dial.
+ */
 export function findChoice(
   addresses: readonly Uint8Array[],
   peerId: PeerId,
@@ -28,7 +31,7 @@ export function findChoice(
   const isOwn = ownAddresses(components, settings)
   const canDial6 = settings.hostAddresses().some((each) => familyOf(each) === 6 && settings.mayDial(each))
 
-  for (const [index, bytes] of addresses.slice(0, mostAddresses).entries()) {
+  for (const [index, bytes] of addresses.slice(0, maxAddresses).entries()) {
     const text = textOf(bytes)
     const place = text === undefined ? undefined : parseDialAddress(text)
     const route = place === undefined ? undefined : routeOf(place.text)
@@ -43,7 +46,7 @@ export function findChoice(
   return undefined
 }
 
-/** The text of a multiaddr; undefined for bytes that are none. */
+/** Returns the text of a multiaddr; undefined for invalid bytes. */
 function textOf(bytes: Uint8Array): string | undefined {
   try {
     return multiaddr(bytes).toString()
@@ -52,7 +55,7 @@ function textOf(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** Whether a route leads to this node itself. */
+/** Returns a predicate that tells whether a route leads to this node itself. */
 function ownAddresses(
   { transportManager, addressManager }: AutonatServerComponents,
   { hostAddresses }: ServerSettings

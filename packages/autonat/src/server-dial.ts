@@ -15,7 +15,7 @@ import type { AutonatServerComponents } from './server.js'
 import type { Choice } from './server-choice.js'
 import type { ServerSettings } from './server-options.js'
 
-/** A response of one status of each kind. */
+/** The two status values of a response. */
 export interface Verdict {
   readonly status: number
   readonly dialStatus: number
@@ -31,17 +31,17 @@ export const encodeVerdict = (verdict: Verdict, index: number): Uint8Array<Array
 
 const dialBackMs = 5_000
 const closeMs = 1_000
-/** The response of a dial back is empty, or a few bytes. */
-const mostBytes = 256
+/** The response to a dial back is empty or a few bytes long. */
+const maxBytes = 256
 
-/** What libp2p throws before it has dialled anything: nothing is known of the address then. */
+/** Errors that libp2p throws before it dials; they say nothing about the address. */
 const notDialled: Readonly<Record<string, Verdict>> = {
   NoValidAddressesError: refused,
   DialDeniedError: refused,
   NotStartedError: failed
 }
 
-/** Dials an address anew and takes the nonce there. Rejects with the reason of the signal only. */
+/** Dials an address with a new connection and delivers the nonce over it. Rejects only with the signal's reason. */
 export async function dialBack(
   { address, route }: Choice,
   nonce: bigint,
@@ -50,16 +50,17 @@ export async function dialBack(
   call: CallOptions
 ): Promise<Verdict> {
   const before = new Set(connectionManager.getConnections().map(({ id }) => id))
-  const late = (what: string) => (): Error => natError('NO_REPLY', `no ${what} in time`)
+  const late = (what: string) => (): Error => natError('NO_REPLY', `there was no ${what} in time`)
   let connection: Connection
   try {
     connection = await within(clock, dialTimeoutMs, call, late('connection'), (bounded) => {
-      // A connection of its own, from a port of its own: the one that the peer has made says nothing of what others can
-      // do, and has opened the way through its NAT.
+      // `force` opens a new connection from a new port. The connection that the peer made has opened a path through the
+      // peer's NAT, so it says nothing about other peers.
       const opening = connectionManager.openConnection(address, { ...bounded, force: true })
       opening.then(
         (opened) => {
-          if (bounded.signal.aborted && !before.has(opened.id)) opened.abort(new Error('too late'))
+          if (bounded.signal.aborted && !before.has(opened.id))
+            opened.abort(new Error('the connection opened after the timeout'))
         },
         () => undefined
       )
@@ -71,7 +72,7 @@ export async function dialBack(
     if (isFull) return failed
     return (error instanceof Error && notDialled[error.name]) || served(dialStatus.dialError)
   }
-  // libp2p joins dials to the same peer, and then the connection may be another one.
+  // libp2p merges concurrent dials to one peer, so the connection may belong to another dial.
   const went = directRoute(connection)
   const isOurs = !before.has(connection.id) && connection.direction === 'outbound'
   if (!isOurs) return failed
@@ -89,10 +90,10 @@ async function deliver(
   clock: ServerSettings['clock'],
   call: CallOptions
 ): Promise<number> {
-  const late = (): Error => natError('NO_REPLY', 'the dial back was not answered')
+  const late = (): Error => natError('NO_REPLY', 'the peer did not answer the dial back in time')
   try {
     return await within(clock, dialBackMs, call, late, async (bounded) => {
-      const messages = messagesOf(await openStream(connection, dialBackProtocol, bounded), mostBytes, clock)
+      const messages = messagesOf(await openStream(connection, dialBackProtocol, bounded), maxBytes, clock)
       await messages.write(encodeDialBack(nonce), bounded)
       const status = decodeDialBackResponse(await messages.read(bounded))
       return status === 0 ? dialStatus.ok : dialStatus.dialBackError
@@ -103,9 +104,9 @@ async function deliver(
   }
 }
 
-/** Closes the new connection, and with it the stream. */
+/** Closes the new connection and its streams. */
 async function close(connection: Connection, clock: ServerSettings['clock']): Promise<void> {
-  const late = (): Error => new Error('it does not close')
+  const late = (): Error => new Error('the connection did not close in time')
   try {
     await within(clock, closeMs, new AbortController(), late, (call) => connection.close(call))
   } catch (error) {

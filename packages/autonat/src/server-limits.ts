@@ -1,31 +1,41 @@
 import { createPlaces, createRate, type Party, type PlaceRefusal } from '@postern/net'
 import type { ServerSettings } from './server-options.js'
 
-/** Why a request is turned away: `minute` is the number of requests in a minute, the others that of requests at a time. */
+/**
+ * The limit that rejected a request. Names that begin with `minute-` limit the requests within one minute; the others
+ * limit the concurrent requests.
+ */
 export type LimitRefusal = PlaceRefusal | `minute-${PlaceRefusal}`
 
-/** A request that was let in. */
+/** An admitted request. */
 export interface Admitted {
-  /** Returns why no address may be dialled for it, and takes nothing. */
+  /** Returns the limit that forbids a dial now, or undefined. Takes nothing from the budget. */
   findRefusal(): LimitRefusal | undefined
-  /** Takes a dial out of the budget. From then on the request is not given up for another one. */
+  /** Takes a dial from the budget, or returns the limit that forbids it. Afterwards the request is never evicted. */
   takeDial(): LimitRefusal | undefined
-  /** Gives the places back. */
+  /** Releases the places of the request. */
   leave(): void
 }
 
-/** Which peers may still ask. */
+/** The admission control of the server. */
 export interface Limits {
-  /** Lets a request in, or returns why not. Calls `giveUp` when a request of a prefix that has fewer needs the place. */
+  /**
+   * Admits a request or returns the limit that rejects it. Calls `giveUp` if a less busy prefix needs the place later.
+   */
   admit(party: Party, giveUp: () => void): Admitted | LimitRefusal
 }
 
 const minuteMs = 60_000
-/** Beyond one at a time, so that a second question does not have to wait for a dial that hangs. */
+/** Two, so that a hanging dial does not block the peer's next request. */
 const maxAtOncePerPeer = 2
-/** Requests that are read, or paid for with data, at a time: each holds a stream and 256 KiB at most, for 20 s. */
+/**
+ * Concurrent requests that are being read or that send dial data. Each holds a stream and up to 256 KiB for up to 20 s.
+ */
 const reading = { total: 64, network: 32, subnet: 16, ip: 8, peer: maxAtOncePerPeer }
-/** Requests that are read in a minute. Most of them lead to no dial: what is not dialled for has a budget of its own. */
+/**
+ * Requests that are read within a minute. This budget is separate from the budget of dials, since most requests lead to
+ * none.
+ */
 const readPerMinute = { total: 1200, network: 600, subnet: 240, ip: 120, peer: 60 }
 
 export function createLimits(settings: ServerSettings): Limits {
@@ -42,7 +52,7 @@ export function createLimits(settings: ServerSettings): Limits {
   const reads = createRate(readPerMinute, minuteMs, clock)
   const dialling = createPlaces<Reader>({
     total: concurrency,
-    // No bound of their own, but the share of newcomers.
+    // No separate limit for prefixes; only the share that is kept for newcomers applies.
     network: concurrency,
     subnet: concurrency,
     ip: concurrency,

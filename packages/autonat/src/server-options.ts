@@ -2,38 +2,41 @@ import { randomInt } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import { checkOptions, type Clock, isGlobal, systemClock } from '@postern/interface'
 
+/** Options of `autonatServer()`. */
 export interface AutonatServerInit {
-  /** Whether an IP address may be dialled for somebody else. Private ones are those of this node's own network, where a
-   * stranger must not have anything dialled.
+  /** Whether the server may dial an IP address for another peer. Private addresses belong to the server's own network,
+   * where a remote peer must not be able to trigger dials.
    * @default `isGlobal` of `@postern/interface` */
   readonly mayDial?: (address: string) => boolean
-  /** Requests within a minute that an address is dialled for, of one peer.
+  /** How many requests of one peer may lead to a dial within one minute.
    * @default 12 */
   readonly requestsPerPeer?: number
-  /** The same of one IPv4 address, or one /64 of IPv6.
+  /** The same limit for one IPv4 address or one IPv6 /64.
    * @default 24 */
   readonly requestsPerIp?: number
-  /** The same of one /24 of IPv4, or one /48 of IPv6.
+  /** The same limit for one IPv4 /24 or one IPv6 /48.
    * @default 30 */
   readonly requestsPerSubnet?: number
-  /** The same of one /16 of IPv4, or one /32 of IPv6.
+  /** The same limit for one IPv4 /16 or one IPv6 /32.
    * @default half of `requestsPerMinute` */
   readonly requestsPerNetwork?: number
-  /** The same of all peers together. An IP address gets no more of them than are left for others.
+  /** The same limit for all peers together. One IP address cannot use more than it leaves for others.
    * @default 60 */
   readonly requestsPerMinute?: number
-  /** Addresses that are dialled at the same time; of one peer at most two requests, dialled one after the other.
-   * @default 16 */
+  /**
+   * How many addresses are dialled concurrently. One peer may have two requests, which are dialled one after the other.
+   * @default 16
+   */
   readonly concurrency?: number
-  /** How long a dial may take, in ms.
+  /** How long a dial may take, in milliseconds.
    * @default 10_000 */
   readonly dialTimeoutMs?: number
-  /** How many bytes a peer has to send before another address than its own is dialled; at most 200_000.
+  /** How many bytes a peer must send before the server dials an address other than the peer's own; at most 200_000.
    * @default a random number from 30_000 to 100_000 */
   readonly dialDataBytes?: () => number
-  /** The IP addresses of this machine: they are not dialled on a port that this node listens on, and without one of IPv6
-   * that `mayDial` accepts no IPv6 address is dialled.
-   * @default those of the network interfaces */
+  /** Returns the IP addresses of this machine. They are not dialled on ports that this node listens on. IPv6 addresses
+   * are dialled only if `mayDial` accepts one of this machine's IPv6 addresses.
+   * @default the addresses of the network interfaces */
   readonly hostAddresses?: () => readonly string[]
   /** The clock for timeouts and limits.
    * @default the clock of this machine */
@@ -42,7 +45,7 @@ export interface AutonatServerInit {
 
 export type ServerSettings = Required<AutonatServerInit>
 
-/** Reads the options once. Throws a TypeError for one that cannot be right. */
+/** Reads the options once. Throws a TypeError for an invalid option. */
 export function readServerInit(init: AutonatServerInit): ServerSettings {
   checkOptions('autonatServer()', init, {
     mayDial: 'any',

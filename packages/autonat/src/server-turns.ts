@@ -1,7 +1,7 @@
 import type { CallOptions } from '@postern/interface'
 import { createQueue, type Queue } from '@postern/net'
 
-/** How many times something was added more often than removed. */
+/** Counts keys. A key is present while it was added more often than removed. */
 export interface Tally<Key> {
   add(key: Key): void
   remove(key: Key): void
@@ -21,7 +21,7 @@ export function createTally<Key>(): Tally<Key> {
   }
 }
 
-/** Does one thing at a time of each key. Rejects as {@link Queue} does. */
+/** Runs one task at a time for each key. Rejects as {@link Queue} does. */
 export type Turns = <T>(key: string, call: CallOptions, turn: () => Promise<T>) => Promise<T>
 
 export function createTurns(): Turns {

@@ -3,14 +3,7 @@ import type { AddressManager, ConnectionManager, Registrar, TransportManager } f
 import { anySignal, type CallOptions, natError } from '@postern/interface'
 import { type Messages, messagesOf } from '@postern/messages'
 import { within } from '@postern/net'
-import {
-  decodeMessage,
-  dialRequestProtocol,
-  dialStatus,
-  encodeMessage,
-  mostDataBytes,
-  responseStatus
-} from './codec.js'
+import { decodeMessage, dialRequestProtocol, dialStatus, encodeMessage, maxDataBytes, responseStatus } from './codec.js'
 import { directRoute, type Route } from './route.js'
 import { type Choice, findChoice } from './server-choice.js'
 import { dialBack, encodeVerdict, refused, rejected, type Verdict } from './server-dial.js'
@@ -18,62 +11,67 @@ import { type Admitted, createLimits, type LimitRefusal } from './server-limits.
 import { createTally, createTurns } from './server-turns.js'
 import { type AutonatServerInit, readServerInit, type ServerSettings } from './server-options.js'
 
-/** The parts of a libp2p node that the server works with. */
+/** The parts of a libp2p node that the server uses. */
 export interface AutonatServerComponents {
+  /** The registrar of protocols. */
   readonly registrar: Registrar
+  /** The connection manager. */
   readonly connectionManager: ConnectionManager
+  /** The transport manager. */
   readonly transportManager: TransportManager
+  /** The address manager. */
   readonly addressManager: AddressManager
 }
 
-/** What the server has done since it was made. */
+/** Counters of the server since it was created. */
 export interface AutonatServerCounters {
-  /** Streams that were opened. */
+  /** Request streams that peers opened. */
   requests: number
   /** Answered with E_REQUEST_REJECTED: too many, malformed, too slow, or relayed. */
   rejected: number
-  /** Answered with E_DIAL_REFUSED: no address of the request is one to dial. */
+  /** Answered with E_DIAL_REFUSED: the server is not willing to dial any address of the request. */
   refused: number
   /** Answered with E_INTERNAL_ERROR. */
   failed: number
-  /** Addresses that were dialled, or that libp2p was told to dial. */
+  /** Dials that the server started. */
   dials: number
-  /** Answered with OK and OK: dialled, and the nonce was delivered. */
+  /** Answered with OK and dial status OK: the address was dialled and the nonce was delivered. */
   reached: number
   /** Answered with E_DIAL_ERROR. */
   dialErrors: number
   /** Answered with E_DIAL_BACK_ERROR. */
   dialBackErrors: number
-  /** Bytes of dial data that were received. */
+  /** Received bytes of dial data. */
   dialDataBytes: number
 }
 
-/** A libp2p service: an AutoNAT v2 server. */
+/** The libp2p service of an AutoNAT v2 server. */
 export interface AutonatServer extends Startable {
+  /** The counters since the server was created. */
   readonly counters: Readonly<AutonatServerCounters>
-  /** Requests that were rejected by a limit, by its name: see {@link LimitRefusal}. */
+  /** How many requests each limit rejected; see {@link LimitRefusal} for the names. */
   readonly limited: Readonly<Partial<Record<LimitRefusal, number>>>
-  /** Returns whether a request that came over the connection is being worked on. */
+  /** Returns whether the server is working on a request that came over this connection. */
   isServing(connection: Connection): boolean
 }
 
-/** Fifty addresses are well below that. */
+/** Fifty addresses are well below this size. */
 const maxBytes = 8192
-/** All the dial data that a request can cost, since a peer sends it as fast as it can. */
+/** Enough for all the dial data of a request, since a peer may send it faster than the server reads it. */
 const maxBuffered = 262_144
-const mostDialData = 200_000
+const maxDialData = 200_000
 const requestMs = 5_000
 const dialDataMs = 15_000
 const answerMs = 5_000
-/** A message of data has 4096 bytes, and a peer that sends fewer than 64 wants to keep this node busy. */
-const leastDataBytes = 64
+/** Honest peers send 4096 bytes in a message. Messages of fewer than 64 bytes only keep this node busy. */
+const minDataBytes = 64
 
 /**
- * AutoNAT v2 (libp2p/specs autonat/autonat-v2.md) for others: dials the first address of a request that it is willing
- * to, from a new connection, delivers the nonce, and answers once.
+ * Creates an AutoNAT v2 server (libp2p/specs autonat/autonat-v2.md). For each request, the server dials the first
+ * address that it is willing to dial, with a new connection, delivers the nonce, and answers once.
  *
- * A service of `createLibp2p({ services: { autonat: autonatServer() } })`. Throws a TypeError for an option that cannot
- * be right; `start` rejects with libp2p's error where another service handles the protocol.
+ * Use it as a libp2p service: `createLibp2p({ services: { autonat: autonatServer() } })`. Throws a TypeError for an
+ * invalid option. `start` rejects with libp2p's error if another service handles the protocol.
  */
 export function autonatServer(init: AutonatServerInit = {}): (components: AutonatServerComponents) => AutonatServer {
   const settings = readServerInit(init)
@@ -105,10 +103,14 @@ function createServer(components: AutonatServerComponents, settings: ServerSetti
     const from = directRoute(connection)
     const givenUp = new AbortController()
     const peer = connection.remotePeer.toString()
-    const decision = from && limits.admit({ address: from.host, peer }, () => givenUp.abort(new Error('no place')))
+    const decision =
+      from &&
+      limits.admit({ address: from.host, peer }, () =>
+        givenUp.abort(new Error('the request was evicted for another peer'))
+      )
     const admitted = typeof decision === 'object' ? decision : undefined
     const messages = messagesOf(stream, maxBytes, clock, admitted && maxBuffered)
-    const reset = (): void => messages.reset(new Error('the server stops, or has no place'))
+    const reset = (): void => messages.reset(new Error('the server stops, or the request was evicted'))
     const signal = anySignal([call.signal, givenUp.signal])
     signal.addEventListener('abort', reset, { once: true })
     if (admitted) serving.add(connection.id)
@@ -125,7 +127,7 @@ function createServer(components: AutonatServerComponents, settings: ServerSetti
     }
   }
 
-  /** Counts a limit that was reached. A peer that is relayed has reached none. */
+  /** Counts the limit that rejected the request. A relayed peer is rejected without a limit. */
   function turnedAway(refusal: LimitRefusal | Admitted | undefined): Verdict {
     if (typeof refusal === 'string') limited[refusal] = (limited[refusal] ?? 0) + 1
     return rejected
@@ -138,7 +140,7 @@ function createServer(components: AutonatServerComponents, settings: ServerSetti
     admitted: Admitted,
     call: CallOptions
   ): Promise<Answer> {
-    const late = (): Error => natError('NO_REPLY', 'no request')
+    const late = (): Error => natError('NO_REPLY', 'the peer sent no request in time')
     const request = await within(clock, requestMs, call, late, async (bounded) =>
       decodeMessage(await messages.read(bounded))
     ).catch(() => undefined)
@@ -152,26 +154,28 @@ function createServer(components: AutonatServerComponents, settings: ServerSetti
     if (choice.route.host !== from.host && !(await isPaidFor(messages, choice, call))) return rejected
     const spent = admitted.takeDial()
     if (spent !== undefined) return turnedAway(spent)
-    // libp2p joins dials to the same peer: the second question would get the connection of the first.
+    // libp2p merges concurrent dials to one peer, so a second request would get the connection of the first.
     return turns(connection.remotePeer.toString(), call, async () => {
       counters.dials += 1
       return { ...(await dialBack(choice, request.nonce, components, settings, call)), index: choice.index }
     })
   }
 
-  /** Asks for data, and says whether it came. Without it a peer could have others flooded at no cost. */
+  /**
+   * Requests dial data and resolves with whether it arrived. Without it, a peer could have others flooded at no cost.
+   */
   async function isPaidFor(messages: Messages, { index }: Choice, call: CallOptions): Promise<boolean> {
-    const wanted = Math.min(settings.dialDataBytes(), mostDialData)
-    const mostMessages = Math.ceil(wanted / leastDataBytes)
-    const late = (): Error => natError('NO_REPLY', 'the dial data did not come in time')
+    const wanted = Math.min(settings.dialDataBytes(), maxDialData)
+    const maxMessages = Math.ceil(wanted / minDataBytes)
+    const late = (): Error => natError('NO_REPLY', 'the dial data did not arrive in time')
     try {
       await within(clock, dialDataMs, call, late, async (bounded) => {
         await messages.write(encodeMessage({ kind: 'dial-data-request', index, bytes: BigInt(wanted) }), bounded)
         let received = 0
         for (let count = 0; received < wanted; count += 1) {
           const message = decodeMessage(await messages.read(bounded))
-          if (message.kind !== 'dial-data-response' || message.data.length > mostDataBytes || count > mostMessages) {
-            throw natError('MALFORMED_REPLY', 'no dial data')
+          if (message.kind !== 'dial-data-response' || message.data.length > maxDataBytes || count > maxMessages) {
+            throw natError('MALFORMED_REPLY', 'the message is not valid dial data')
           }
           received += message.data.length
           counters.dialDataBytes += message.data.length
@@ -186,7 +190,7 @@ function createServer(components: AutonatServerComponents, settings: ServerSetti
 
   async function respond(messages: Messages, { index = 0, ...verdict }: Answer, call: CallOptions): Promise<void> {
     counters[counterOf(verdict)] += 1
-    const late = (): Error => natError('NO_REPLY', 'the response is not taken')
+    const late = (): Error => natError('NO_REPLY', 'the peer did not read the response in time')
     await within(clock, answerMs, call, late, async (bounded) => {
       await messages.write(encodeVerdict(verdict, index), bounded)
       await messages.finish(bounded)

@@ -2,10 +2,10 @@ import type { IdentifyResult, Peer, PeerId } from '@libp2p/interface'
 import { dialRequestProtocol } from './codec.js'
 import { protocolV1 } from './codec-v1.js'
 
-/** The protocol that a witness is asked by. */
+/** The AutoNAT version that a witness is asked by. */
 export type Version = 1 | 2
 
-/** What a peer has told of itself by identify. */
+/** What a peer reported about itself through identify. */
 export interface Speaker {
   readonly peerId: PeerId
   readonly protocols: readonly string[]
@@ -24,16 +24,21 @@ export function storedSpeaker({ id: peerId, protocols, metadata }: Peer): Speake
   return { peerId, protocols, agent: agent && new TextDecoder().decode(agent) }
 }
 
-/** Undefined for a peer that is not to be asked. Of version 1 that is one that may be written in JavaScript: see
- * `closesWhatItIsAskedOver`. */
+/**
+ * Returns the version to ask a peer by; undefined for a peer that must not be asked. A version 1 peer that may run
+ * js-libp2p is not asked: see `closesConnectionWhenAsked`.
+ */
 export function versionOf({ protocols, agent }: Speaker): Version | undefined {
   if (protocols.includes(dialRequestProtocol)) return 2
   if (!protocols.includes(protocolV1)) return undefined
-  return agent === undefined || closesWhatItIsAskedOver(agent) ? undefined : 1
+  return agent === undefined || closesConnectionWhenAsked(agent) ? undefined : 1
 }
 
-/** `@libp2p/autonat` 3.0.28 takes the connection that there is for its dial, says no, and closes it. libp2p in JavaScript
- * ends its user agent with the runtime; older versions did with `UserAgent=`. */
-function closesWhatItIsAskedOver(agent: string): boolean {
+/**
+ * Returns whether the peer may run `@libp2p/autonat` 3.0.28, which reuses the existing connection for its dial, answers
+ * no, and closes that connection. The user agent of js-libp2p ends with the runtime; older versions end it with
+ * `UserAgent=`.
+ */
+function closesConnectionWhenAsked(agent: string): boolean {
   return /\bjs-libp2p\/|\s(?:(?:node|deno|bun|electron|browser|react-native)\/|UserAgent=)/.test(agent)
 }

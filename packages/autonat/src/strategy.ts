@@ -10,17 +10,22 @@ import { identifiedSpeaker, storedSpeaker } from './speaker.js'
 import { createWitnessTable, type WitnessTable } from './witness-table.js'
 
 /**
- * AutoNAT, versions 2 and 1 (libp2p/specs autonat): peers that are connected, and those that are named, try an address
- * of ours from outside. The node needs `identify()`, which is how it learns what its peers speak.
+ * Creates the AutoNAT strategy, versions 2 and 1 (libp2p/specs autonat). Connected peers and the peers of the options
+ * act as witnesses: they dial an address of this node from outside. The node needs the `identify()` service to learn
+ * the protocols of its peers.
  *
- * Throws a TypeError for a bad option; does nothing else until `discover` is called. `discover` rejects with a TypeError
- * where another service handles the protocol that servers dial back with.
+ * Throws a TypeError for an invalid option; does nothing else until `discover` is called. `discover` rejects with a
+ * TypeError if another service handles the dial back protocol.
+ *
+ * `verify` of a witness resolves with evidence and reports NO_REPLY, MALFORMED_REPLY, REPLY_TOO_LARGE, WITNESS_REFUSED,
+ * WITNESS_UNPROVEN or UNSUPPORTED as the reason of an inconclusive outcome. It rejects with ADDRESS_NOT_ROUTABLE for an
+ * address that witnesses cannot dial, or with the signal's reason.
  */
 export function autonat(options: AutonatOptions = {}): Strategy<AutonatHost> {
   const settings = readOptions(options)
 
   return (host: AutonatHost) => {
-    // What was sent stays sent, and who closes connections does, when a discovery ends and the next begins.
+    // Both outlive a discovery: sent bytes still count in the next one, and so do peers that close connections.
     const budget = createDialDataBudget(host.clock)
     const closers = createClosers(host.clock)
 
@@ -37,7 +42,7 @@ export function autonat(options: AutonatOptions = {}): Strategy<AutonatHost> {
         const asking = { host, settings, dialBacks, budget, closers, ended: signal }
         const table = createWitnessTable(asking, named, tell)
         const { promise: ended, resolve: end } = Promise.withResolvers<void>()
-        // At once and not a turn later: the next discovery may begin before this one has ended.
+        // Unregister synchronously: the next discovery may begin before this one has ended.
         const stop = (): void => end(dialBacks.unhandle())
         try {
           signal.addEventListener('abort', stop, { once: true })
@@ -45,7 +50,7 @@ export function autonat(options: AutonatOptions = {}): Strategy<AutonatHost> {
           const unwatch = watchPeers(host, table)
           try {
             await table.fill()
-            if (table.size === 0) tell({ kind: 'notice', what: 'absent', gateway: null, reason: nobody() })
+            if (table.size === 0) tell({ kind: 'notice', what: 'absent', gateway: null, reason: noWitness() })
             await Promise.all([ended, ...settings.peers.map((peer) => keepConnected(host, peer, { signal }))])
           } finally {
             unwatch()
@@ -59,11 +64,13 @@ export function autonat(options: AutonatOptions = {}): Strategy<AutonatHost> {
   }
 }
 
-const nobody = (): Error & { readonly code: string } =>
-  natError('NO_SERVICE', 'no peer is connected that speaks AutoNAT and may be asked')
+const noWitness = (): Error & { readonly code: string } =>
+  natError('NO_SERVICE', 'no connected peer both speaks AutoNAT and may be asked')
 
-/** Tells the table who comes and goes. Events and not a topology: those are not told of a peer that is connected
- * already, nor which connection of several was lost. */
+/**
+ * Reports connected and lost peers to the table. Uses events, since a topology does not report peers that are already
+ * connected, nor which of several connections was lost.
+ */
 function watchPeers({ components: { events } }: AutonatHost, table: WitnessTable): () => void {
   const identified = ({ detail }: CustomEvent<IdentifyResult>): void => table.consider(identifiedSpeaker(detail))
   const updated = ({ detail: { peer } }: CustomEvent<PeerUpdate>): void => table.consider(storedSpeaker(peer))

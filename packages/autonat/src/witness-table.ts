@@ -3,14 +3,14 @@ import { type Finding, type Party, type Witness } from '@postern/interface'
 import { type Speaker, storedSpeaker, type Version, versionOf } from './speaker.js'
 import { type Asking, createWitness, findConnection, partyOf } from './witness.js'
 
-/** The peers that can be asked at the moment. Bounded, however many there are. */
+/** The peers that can be asked now. Its size is limited, however many peers are connected. */
 export interface WitnessTable {
   readonly size: number
-  /** Takes a peer in, changes it, or lets it go, by what it speaks now. */
+  /** Adds, updates or removes a peer according to its current protocols. */
   consider(speaker: Speaker): void
-  /** Lets a peer go that is no longer connected. */
+  /** Removes the peer of a closed connection if no other suitable connection to it is left. */
   closed(connection: Connection): void
-  /** Looks through all who are connected, as far as there are places. */
+  /** Considers every connected peer while there are free places. */
   fill(): Promise<void>
 }
 
@@ -20,12 +20,11 @@ interface Entry {
   readonly witness: Witness
 }
 
-const mostWitnesses = 64
-/** As many peers as one likes can be started in one network. */
-const mostPerNetwork = 4
+const maxWitnesses = 64
+/** One operator can start any number of peers in one network. */
+const maxPerNetwork = 4
 
-/** `named` are the peers of the options: their places are kept free, and they are taken in however many are in their
- * network. */
+/** Creates the table. `named` are the peers of the options; their places are reserved, without a limit per network. */
 export function createWitnessTable(
   asking: Asking,
   named: ReadonlySet<string>,
@@ -34,30 +33,32 @@ export function createWitnessTable(
   const { connectionManager, peerStore } = asking.host.components
   const { mayAsk } = asking.settings
   const entries = new Map<string, Entry>()
-  /** Peers that turned out not to speak it, while they are connected: libp2p notes a protocol for whoever opens a stream
-   * of it to us, which the clients of a server do. */
+  /**
+   * Connected peers that answered that they do not speak the protocol. libp2p records a protocol for every peer that
+   * opens a stream of it, including clients of our server.
+   */
   const mute = new Set<string>()
-  /** Somebody found no place, and would take one that becomes free. */
-  let isAnyoneWaiting = true
+  /** Whether a peer found no free place and is waiting for one. */
+  let isPeerWaiting = true
   let filling: Promise<void> | undefined
 
   function hasPlace({ id, network }: Party): boolean {
     if (named.has(id)) return true
     const others = [...entries.values()].filter(({ witness }) => !named.has(witness.party.id))
     const neighbours = others.filter(({ witness }) => witness.party.network === network)
-    return others.length < mostWitnesses - named.size && neighbours.length < mostPerNetwork
+    return others.length < maxWitnesses - named.size && neighbours.length < maxPerNetwork
   }
 
-  /** The party that a peer would be; undefined for one that may not be asked. */
+  /** Returns the party of a peer; undefined if the peer may not be asked. */
   function findParty(peerId: PeerId): Party | undefined {
     const direct = findConnection(connectionManager.getConnections(peerId), mayAsk)
     return direct && partyOf(peerId, direct.route, direct.connection.rtt)
   }
 
-  function letGo({ peerId, witness }: Entry): void {
+  function remove({ peerId, witness }: Entry): void {
     entries.delete(peerId.toString())
     found({ kind: 'notice', what: 'gone', about: witness })
-    if (isAnyoneWaiting) void fill()
+    if (isPeerWaiting) void fill()
   }
 
   function findVersion(speaker: Speaker): Version | undefined {
@@ -78,19 +79,19 @@ export function createWitnessTable(
       const version = findVersion(speaker)
       const party = version && (entry?.witness.party ?? findParty(peerId))
       if (version === undefined || party === undefined) {
-        if (entry !== undefined) letGo(entry)
+        if (entry !== undefined) remove(entry)
         return
       }
       if (entry?.version === version) return
       if (entry === undefined && !hasPlace(party)) {
-        isAnyoneWaiting = true
+        isPeerWaiting = true
         return
       }
       const lost = (): void => {
         const now = entries.get(id)
         if (now?.witness !== witness || asking.ended.aborted) return
         mute.add(id)
-        letGo(now)
+        remove(now)
       }
       const witness = createWitness(asking, { peerId, version, party, lost })
       entries.set(id, { peerId, version, witness })
@@ -102,12 +103,12 @@ export function createWitnessTable(
       const entry = entries.get(peerId.toString())
       if (asking.ended.aborted || findParty(peerId) !== undefined) return
       mute.delete(peerId.toString())
-      if (entry !== undefined) letGo(entry)
+      if (entry !== undefined) remove(entry)
     },
     fill
   }
 
-  /** One pass at a time: whoever comes later has been looked at, or is told of by identify. */
+  /** Joins a running pass: identify reports each peer that connects during the pass. */
   function fill(): Promise<void> {
     filling ??= pass().finally(() => {
       filling = undefined
@@ -116,18 +117,18 @@ export function createWitnessTable(
   }
 
   async function pass(): Promise<void> {
-    isAnyoneWaiting = false
+    isPeerWaiting = false
     for (const peerId of new Map(connectionManager.getConnections().map(byPeer)).values()) {
       if (asking.ended.aborted) return
       const party = entries.has(peerId.toString()) ? undefined : findParty(peerId)
       if (party === undefined) continue
       if (hasPlace(party)) await considerStored(peerId)
-      else isAnyoneWaiting = true
+      else isPeerWaiting = true
     }
   }
 
   async function considerStored(peerId: PeerId): Promise<void> {
-    // Where nothing is known of it yet, identify will tell.
+    // An unknown peer is considered when identify completes.
     const peer = await peerStore.get(peerId).catch(() => undefined)
     if (peer !== undefined) table.consider(storedSpeaker(peer))
   }

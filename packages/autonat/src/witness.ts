@@ -31,16 +31,16 @@ export interface Asking {
   readonly ended: AbortSignal
 }
 
-/** Who is asked, and who wants to know how it went. */
+/** The peer that is asked, and the callback for a peer that turns out not to speak AutoNAT. */
 export interface Asked {
   readonly peerId: PeerId
   readonly version: Version
   readonly party: Party
-  /** It does not speak AutoNAT after all. */
+  /** Called when the peer turns out not to speak the protocol. */
   readonly lost: () => void
 }
 
-/** The first direct connection to a peer at an address that may be asked. */
+/** Returns the first direct connection to an address that may be asked. */
 export function findConnection(
   connections: readonly Connection[],
   mayAsk: (address: string) => boolean
@@ -52,13 +52,14 @@ export function findConnection(
   return undefined
 }
 
+/** Returns the party of a peer on a route; undefined if the route has no network prefix. */
 export function partyOf(peerId: PeerId, route: Route, rttMs: number | undefined): Party | undefined {
   const network = networkOf(route.host)
   if (network === undefined) return undefined
   return { id: peerId.toString(), network, ...(rttMs === undefined ? {} : { rttMs }) }
 }
 
-/** A peer that can be asked. Every question goes over the connection that there is then. */
+/** Creates a witness. Each question uses a connection that is open at that time. */
 export function createWitness(asking: Asking, { peerId, version, party, lost }: Asked): Witness {
   const { host, settings, dialBacks, budget, closers, ended } = asking
   const { peerId: ownId, connectionManager } = host.components
@@ -86,11 +87,11 @@ export function createWitness(asking: Asking, { peerId, version, party, lost }: 
   }
 }
 
-/** Throws a NatError, ADDRESS_NOT_ROUTABLE, for an address that nobody is asked about. */
+/** Returns the route of an address. Throws a NatError, ADDRESS_NOT_ROUTABLE, if no witness may be asked about it. */
 function ownRoute(address: MultiaddrText, ownId: PeerId, mayVerify: (address: string) => boolean): Route {
   const route = routeOf(address)
   if (route === undefined || !mayVerify(route.host)) {
-    throw natError('ADDRESS_NOT_ROUTABLE', `${address} is not a direct address that the internet could reach`)
+    throw natError('ADDRESS_NOT_ROUTABLE', `${address} is not a direct address that is reachable from the internet`)
   }
   if (route.peerId !== undefined && route.peerId !== ownId.toString()) {
     throw natError('ADDRESS_NOT_ROUTABLE', `${address} is the address of another peer`)

@@ -20,8 +20,8 @@ async function startServer(init: AutonatServerInit = {}): Promise<Node & { reado
   return { ...node, server }
 }
 
-describe('our client and our server', () => {
-  it('find an address reachable', async () => {
+describe('autonat() and autonatServer()', () => {
+  it('the client and the server find an address reachable', async () => {
     const server = await startServer()
     const node = await startNode()
     await node.libp2p.dial(server.libp2p.getMultiaddrs())
@@ -31,7 +31,7 @@ describe('our client and our server', () => {
     expect(server.server.counters).toMatchObject({ requests: 1, dials: 1, reached: 1 })
   })
 
-  it('find an address unreachable where nobody listens', async () => {
+  it('the client and the server find an address without a listener unreachable', async () => {
     const server = await startServer()
     const node = await startNode()
     await node.libp2p.dial(server.libp2p.getMultiaddrs())

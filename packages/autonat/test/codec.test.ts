@@ -58,24 +58,24 @@ const messages: readonly (readonly [string, Message, string])[] = [
 ]
 
 describe('the messages of version 2', () => {
-  it.each(messages)('writes and reads %s', (_, message, bytes) => {
+  it.each(messages)('the codec encodes and decodes %s', (_, message, bytes) => {
     expect(text(encodeMessage(message))).toBe(bytes.replace(/\s/g, ''))
     expect(decodeMessage(hex(bytes))).toEqual(message)
   })
 
-  it('writes and reads the nonce of a dial back', () => {
+  it('the codec encodes and decodes the nonce of a dial back', () => {
     expect(text(encodeDialBack(0x0102030405060708n))).toBe('090807060504030201')
     expect(decodeDialBack(hex('090807060504030201'))).toBe(0x0102030405060708n)
   })
 
-  it('takes a dial back response without bytes for OK, and one that says 0', () => {
+  it('decodeDialBackResponse reads a response without bytes, and one with status 0, as OK', () => {
     expect(encodeDialBackResponse()).toHaveLength(0)
     expect(decodeDialBackResponse(hex(''))).toBe(0)
     expect(decodeDialBackResponse(hex('0800'))).toBe(0)
     expect(decodeDialBackResponse(hex('0801'))).toBe(1)
   })
 
-  it('reads over fields that it does not know', () => {
+  it('decodeMessage skips unknown fields', () => {
     expect(decodeMessage(hex('7801 1208 2001 08c801 18c801'))).toMatchObject({ status: 200, dialStatus: 200 })
   })
 
@@ -87,22 +87,22 @@ describe('the messages of version 2', () => {
     ['a status of another type', '1203 0a0100'],
     ['a group', '0b'],
     ['field 0', '0001']
-  ])('takes no message out of %s', (_, bytes) => {
+  ])('decodeMessage rejects %s', (_, bytes) => {
     expect(code(() => decodeMessage(hex(bytes)))).toBe('MALFORMED_REPLY')
   })
 
-  it('takes no nonce out of a dial back without one', () => {
+  it('decodeDialBack rejects a dial back without a nonce', () => {
     expect(code(() => decodeDialBack(hex('')))).toBe('MALFORMED_REPLY')
     expect(code(() => decodeDialBack(hex('0801')))).toBe('MALFORMED_REPLY')
   })
 })
 
 describe('the messages of version 1', () => {
-  it('writes the request, with its type although that is 0', () => {
+  it('encodeDialV1 writes the message type although it is 0', () => {
     expect(encodeDialV1(hex('aabb'), address)).toEqual(hex('0800 1210 0a0e 0a02aabb 1208 0401020304060050'))
   })
 
-  it('reads a response', () => {
+  it('decodeDialResponseV1 reads a response', () => {
     expect(decodeDialResponseV1(hex('0801 1a10 0800 12026f6b 1a080401020304060050'))).toEqual({
       status: 0,
       text: 'ok',
@@ -112,10 +112,10 @@ describe('the messages of version 1', () => {
   })
 
   it.each([
-    ['no response', '0801'],
+    ['a message without a response', '0801'],
     ['a response in a message of another type', '0800 1a02 0800'],
     ['a response without a status', '0801 1a00']
-  ])('takes no response out of %s', (_, bytes) => {
+  ])('decodeDialResponseV1 rejects %s', (_, bytes) => {
     expect(code(() => decodeDialResponseV1(hex(bytes)))).toBe('MALFORMED_REPLY')
   })
 })
@@ -125,7 +125,7 @@ it.each([
   ['dial backs', decodeDialBack],
   ['dial back responses', decodeDialBackResponse],
   ['responses of version 1', decodeDialResponseV1]
-])('any bytes give a value or a NatError: %s', (_, decode) => {
+])('decoding returns a value or throws a NatError for any bytes: %s', (_, decode) => {
   const known = fc.constantFrom(...messages.map(([, , bytes]) => hex(bytes)), hex('0801 1a02 0864'))
   const flipped = fc
     .tuple(known, fc.array(fc.tuple(fc.nat(200), fc.nat(255)), { maxLength: 4 }), fc.nat(200))

@@ -10,12 +10,12 @@ interface LivingWorld extends World {
   readonly node: Node
 }
 
-/** The server is the same in all worlds: a witness is known by its peer id. */
+/** All worlds share one server, since a witness is identified by its peer id. */
 const { libp2p, components } = await createNode()
 const { privateKey } = components
 await libp2p.stop()
 
-/** What libp2p itself does not keep to. */
+/** Rules that libp2p itself does not satisfy. */
 const exceptions: Readonly<Record<string, string>> = {
   'uses-the-random-of-the-host': 'the locks of the peer store of libp2p have their names from Math.random'
 }
@@ -59,7 +59,7 @@ const subject = {
   }
 }
 
-describe('the contract', async () => {
+describe('the strategy contract', async () => {
   for (const { id, name, skip: missing, run } of await conformance(subject)) {
     const skip = missing ?? exceptions[id]
     it.skipIf(skip !== undefined)(`${id}: ${skip ?? name}`, run)

@@ -9,7 +9,7 @@ import type { AutonatComponents } from '../src/index.js'
 import { routeOf } from '../src/route.js'
 import { hostOf } from './nodes.js'
 
-/** The receiving side, without a network: streams come from where a test says. */
+/** The receiving side without a network. The test chooses the address and the peer of each stream. */
 async function scene() {
   const clock = virtualClock()
   let accept: ((stream: Stream, connection: Connection) => void) | undefined
@@ -47,7 +47,7 @@ async function scene() {
   }
 }
 
-it('silent streams of one address, or of 40, keep no proof out', async () => {
+it('silent streams of one address, or of 40 addresses, do not block a proof', async () => {
   for (const from of [() => '13.0.0.1', (index: number) => `13.${index % 40}.0.1`]) {
     const { open, dialBacks, asked } = await scene()
     const expected = dialBacks.expect(asked)
@@ -60,7 +60,7 @@ it('silent streams of one address, or of 40, keep no proof out', async () => {
   }
 })
 
-it('silent streams end in time', async () => {
+it('a silent stream is reset after five seconds', async () => {
   const { open, dialBacks, asked, clock } = await scene()
   dialBacks.expect(asked)
   const silent = await open('13.0.0.1', 'silent')

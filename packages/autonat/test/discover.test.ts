@@ -17,8 +17,8 @@ const until = async (node: Node, type: 'peer:identify' | 'peer:connect' | 'conne
     node.libp2p.addEventListener(type, () => resolve(), { once: true })
   })
 
-describe('discover finds', () => {
-  it('peers that are connected', async () => {
+describe('discover', () => {
+  it('discover finds peers that are connected', async () => {
     const [node, peer] = await Promise.all([startNode(), startPeer()])
     const identified = until(node, 'peer:identify')
     await node.libp2p.dial(peer.libp2p.getMultiaddrs())
@@ -28,7 +28,7 @@ describe('discover finds', () => {
     expect(looking.findings).toHaveLength(1)
   })
 
-  it('peers that connect later, from either side, and says that there were none before', async () => {
+  it('discover reports that there is no peer, and then finds peers that connect from either side', async () => {
     const [node, one, other] = await Promise.all([startNode(), startPeer(), startPeer(protocolV1)])
     const looking = search(node.components)
     const absent = await looking.finding(isAbsent)
@@ -40,7 +40,7 @@ describe('discover finds', () => {
     expect(looking.witnesses()).toHaveLength(2)
   })
 
-  it('no peer that speaks neither version', async () => {
+  it('discover does not find a peer that speaks neither version', async () => {
     const [node, mute, peer] = await Promise.all([startNode(), startNode(), startPeer()])
     const looking = search(node.components)
     await node.libp2p.dial(mute.libp2p.getMultiaddrs())
@@ -49,7 +49,7 @@ describe('discover finds', () => {
     expect(looking.witnesses()).toHaveLength(1)
   })
 
-  it('no peer at an address that may not be asked, as the ones of loopback by default', async () => {
+  it('discover does not find a peer at an address that may not be asked, by default loopback', async () => {
     const asked: string[] = []
     const mayAsk = (address: string): boolean => {
       asked.push(address)
@@ -65,7 +65,7 @@ describe('discover finds', () => {
     expect(new Set(asked)).toEqual(new Set(['127.0.0.1']))
   })
 
-  it('the rest when a peer begins to speak the protocol', async () => {
+  it('discover finds a peer when it begins to speak the protocol', async () => {
     const [node, peer] = await Promise.all([startNode(), startNode()])
     const looking = search(node.components)
     await node.libp2p.dial(peer.libp2p.getMultiaddrs())
@@ -73,7 +73,7 @@ describe('discover finds', () => {
     await looking.witness(peer.id)
   })
 
-  it('a peer again, better, when it learns version 2', async () => {
+  it('discover finds a peer again when it begins to speak version 2', async () => {
     const [node, peer] = await Promise.all([startNode(), startPeer(protocolV1)])
     const looking = search(node.components)
     await node.libp2p.dial(peer.libp2p.getMultiaddrs())
@@ -85,8 +85,8 @@ describe('discover finds', () => {
   })
 })
 
-describe('a witness is gone', () => {
-  it('when its last connection is closed', async () => {
+describe('a lost witness', () => {
+  it('a witness is gone when its last connection is closed', async () => {
     const [node, peer] = await Promise.all([startNode(), startPeer()])
     const looking = search(node.components)
     await node.libp2p.dial(peer.libp2p.getMultiaddrs())
@@ -98,7 +98,7 @@ describe('a witness is gone', () => {
     expect((await looking.finding(isGone)).about).toBe(witness)
   })
 
-  it('when it no longer speaks the protocol', async () => {
+  it('a witness is gone when it no longer speaks the protocol', async () => {
     const [node, peer] = await Promise.all([startNode(), startPeer()])
     const looking = search(node.components)
     await node.libp2p.dial(peer.libp2p.getMultiaddrs())
@@ -107,25 +107,25 @@ describe('a witness is gone', () => {
     expect((await looking.finding(isGone)).about).toBe(witness)
   })
 
-  it('when it turns out not to speak the protocol', async () => {
+  it('a witness is gone when it turns out not to speak the protocol', async () => {
     const [node, peer] = await Promise.all([startNode(), startPeer()])
     const looking = search(node.components)
     await node.libp2p.dial(peer.libp2p.getMultiaddrs())
     const witness = await looking.witness()
     const { components } = peer
-    // Without a word to anybody.
+    // Without an identify push.
     components.registrar.getProtocols = () => []
     const evidence = await witness.verify(node.plain, { signal: new AbortController().signal })
     expect(evidence).toMatchObject({ outcome: 'inconclusive', reason: { code: 'UNSUPPORTED' } })
     expect((await looking.finding(isGone)).about).toBe(witness)
-    // It opens such a stream itself, and libp2p notes the protocol for it.
+    // The peer opens such a stream itself, and libp2p then records the protocol for it.
     await node.components.peerStore.merge(peer.libp2p.peerId, { protocols: [protocolV1] })
     expect(looking.witnesses()).toHaveLength(1)
   })
 })
 
-describe('a peer that was named', () => {
-  it('is dialled, and again when the connection is lost', async () => {
+describe('a named peer', () => {
+  it('a named peer is dialled, and dialled again when the connection is lost', async () => {
     const time = watchedClock()
     const [node, peer] = await Promise.all([startNode(), startPeer()])
     const looking = search(node.components, { peers: [peer.address] }, time.clock)
@@ -139,7 +139,7 @@ describe('a peer that was named', () => {
     expect(looking.witnesses()).toHaveLength(2)
   })
 
-  it('that cannot be reached is tried again, ever less often', async () => {
+  it('a named peer that cannot be reached is dialled again with growing delays', async () => {
     const time = watchedClock()
     const node = await startNode()
     const peer = '/ip4/127.0.0.1/tcp/1/p2p/12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln' as const
@@ -153,7 +153,7 @@ describe('a peer that was named', () => {
     expect(time.pending()).toBe(0)
   })
 
-  it('has a tag, so that its connection is not the first to be pruned, until the end', async () => {
+  it('a named peer has a tag against pruning until the discovery ends', async () => {
     const [node, peer] = await Promise.all([startNode(), startPeer()])
     const looking = search(node.components, { peers: [peer.address] })
     await looking.witness(peer.id)
@@ -177,13 +177,13 @@ describe('a peer that was named', () => {
     [{ mayVerify: null as unknown as () => boolean }],
     [{ timeoutMs: 0 }],
     [{ timeoutMs: 100_000 }]
-  ])('or anything else that cannot be right is a TypeError: %j', (options) => {
+  ])('autonat() throws a TypeError for %j', (options) => {
     expect(() => autonat(options)).toThrow(TypeError)
   })
 })
 
 describe('the end of a discovery', () => {
-  it('leaves no handler, no listener and no timer', async () => {
+  it('the end of a discovery leaves no handler, no listener and no timer', async () => {
     const time = watchedClock()
     const [node, peer] = await Promise.all([startNode(), startPeer()])
     const { events, registrar } = node.components
@@ -200,7 +200,7 @@ describe('the end of a discovery', () => {
     expect(time.pending()).toBe(0)
   })
 
-  it('lets the next begin at once', async () => {
+  it('the end of a discovery lets the next one begin immediately', async () => {
     const node = await startNode()
     const strategy = autonat({ mayAsk: anywhere })
     const [first, second] = [new AbortController(), new AbortController()]
@@ -215,7 +215,7 @@ describe('the end of a discovery', () => {
     await other
   })
 
-  it('before the beginning does nothing', async () => {
+  it('discover does nothing with an aborted signal', async () => {
     const node = await startNode()
     const found: unknown[] = []
     await autonat()(hostOf(node.components)).discover(nowhere, (each) => found.push(each), {
@@ -226,7 +226,7 @@ describe('the end of a discovery', () => {
   })
 })
 
-it('discover says who is in the way where another service takes dial backs', async () => {
+it('discover names the other service if one handles dial backs', async () => {
   const node = await startNode()
   await node.libp2p.handle(dialBackProtocol, () => undefined)
   const { done } = search(node.components)

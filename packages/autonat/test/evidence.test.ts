@@ -6,8 +6,8 @@ import { dialError, ok, type Talk } from './fakes.js'
 import { type Node, startNode } from './nodes.js'
 import { scene, told } from './scene.js'
 
-describe('what makes an address reachable', () => {
-  it('is the nonce on a new connection, and OK', async () => {
+describe('evidence of a reachable address', () => {
+  it('the nonce over a new connection and OK make an address reachable', async () => {
     const { verify, time, streams } = await scene(async ({ dialBack, say }) => {
       await dialBack()
       await say(ok)
@@ -17,7 +17,7 @@ describe('what makes an address reachable', () => {
     expect(streams()).toBe(0)
   })
 
-  it('is the nonce, whatever the server says then', async () => {
+  it('the nonce makes an address reachable, whatever the server reports afterwards', async () => {
     const { verify } = await scene(async ({ dialBack, say }) => {
       await dialBack()
       await say(dialError)
@@ -25,7 +25,7 @@ describe('what makes an address reachable', () => {
     expect(told(await verify())).toBe('reachable')
   })
 
-  it('is the nonce although the server then says nothing', async () => {
+  it('the nonce makes an address reachable although the server sends no response', async () => {
     const { verify, time, streams } = await scene(async ({ dialBack, hear }) => {
       await dialBack()
       await hear()
@@ -38,7 +38,7 @@ describe('what makes an address reachable', () => {
     expect(streams()).toBe(0)
   })
 
-  it('is the nonce from another peer than the server', async () => {
+  it('the nonce from another peer than the server makes an address reachable', async () => {
     const dialer = await startNode()
     const { verify } = await scene(async ({ dialBack, say }) => {
       await dialBack({ from: dialer })
@@ -47,7 +47,7 @@ describe('what makes an address reachable', () => {
     expect(told(await verify())).toBe('reachable')
   })
 
-  it('is a nonce that comes a moment after OK', async () => {
+  it('a nonce that arrives shortly after OK makes an address reachable', async () => {
     const { verify, time } = await scene(async ({ dialBack, say, stream }) => {
       await say(ok)
       await stream.close()
@@ -57,7 +57,7 @@ describe('what makes an address reachable', () => {
     expect(told(await verify())).toBe('reachable')
   })
 
-  it('is the nonce on a second connection, where the first proved nothing', async () => {
+  it('the nonce over a second connection makes an address reachable after the first proved nothing', async () => {
     const { verify } = await scene(async ({ bring, connection, dialBack, say }) => {
       await expect(bring(connection)).rejects.toThrow(/reset|EOF/i)
       await dialBack()
@@ -67,45 +67,45 @@ describe('what makes an address reachable', () => {
   })
 })
 
-describe('what makes an address unreachable', () => {
-  it('is the response that it could not be dialled', async () => {
+describe('evidence of an unreachable address', () => {
+  it('a response with a dial error makes an address unreachable', async () => {
     const { verify, time } = await scene(async ({ say }) => say(dialError))
     expect(await verify()).toEqual({ outcome: 'unreachable' })
     expect(time.pending()).toBe(0)
   })
 })
 
-describe('what says nothing of an address', () => {
+describe('inconclusive evidence', () => {
   const answers: readonly (readonly [string, string, (talk: Talk) => Promise<void>])[] = [
     ['E_DIAL_BACK_ERROR', 'WITNESS_UNPROVEN', async ({ say }) => say({ ...ok, dialStatus: 101 })],
     ['E_REQUEST_REJECTED', 'WITNESS_REFUSED', async ({ say }) => say({ ...ok, status: 100 })],
     ['E_DIAL_REFUSED', 'WITNESS_REFUSED', async ({ say }) => say({ ...ok, status: 101 })],
     ['E_INTERNAL_ERROR', 'WITNESS_REFUSED', async ({ say }) => say({ ...ok, status: 0 })],
-    ['a status that nobody knows', 'MALFORMED_REPLY', async ({ say }) => say({ ...ok, status: 201 })],
-    ['a dial status that nobody knows', 'MALFORMED_REPLY', async ({ say }) => say({ ...ok, dialStatus: 201 })],
-    ['OK without a dial', 'MALFORMED_REPLY', async ({ say }) => say({ ...ok, dialStatus: 0 })],
+    ['a status that the spec does not define', 'MALFORMED_REPLY', async ({ say }) => say({ ...ok, status: 201 })],
     [
-      'an error of an address that was not asked for',
+      'a dial status that the spec does not define',
       'MALFORMED_REPLY',
-      async ({ say }) => say({ ...dialError, index: 1 })
+      async ({ say }) => say({ ...ok, dialStatus: 201 })
     ],
+    ['OK without a dial', 'MALFORMED_REPLY', async ({ say }) => say({ ...ok, dialStatus: 0 })],
+    ['a dial error for another address index', 'MALFORMED_REPLY', async ({ say }) => say({ ...dialError, index: 1 })],
     [
-      'data for an address that was not asked for',
+      'a data request for another address index',
       'MALFORMED_REPLY',
       async ({ say }) => say({ kind: 'dial-data-request', index: 1, bytes: 9n })
     ],
     [
-      '10 MB of dial data',
+      'a request for 10 MB of dial data',
       'WITNESS_REFUSED',
       async ({ say }) => say({ kind: 'dial-data-request', index: 0, bytes: 10_000_000n })
     ],
     [
-      'dial data without end',
+      'a request for 2^64 - 1 bytes of dial data',
       'WITNESS_REFUSED',
       async ({ say }) => say({ kind: 'dial-data-request', index: 0, bytes: 2n ** 64n - 1n })
     ],
     [
-      'a request for data, twice',
+      'a second request for dial data',
       'MALFORMED_REPLY',
       async ({ say, hear }) => {
         await say({ kind: 'dial-data-request', index: 0, bytes: 1n })
@@ -113,8 +113,12 @@ describe('what says nothing of an address', () => {
         await say({ kind: 'dial-data-request', index: 0, bytes: 1n })
       }
     ],
-    ['our own request', 'MALFORMED_REPLY', async ({ say }) => say({ kind: 'dial-request', addresses: [], nonce: 1n })],
-    ['bytes that are no message', 'MALFORMED_REPLY', async ({ sayBytes }) => sayBytes(Uint8Array.of(3, 255, 255, 255))],
+    [
+      'a request instead of a response',
+      'MALFORMED_REPLY',
+      async ({ say }) => say({ kind: 'dial-request', addresses: [], nonce: 1n })
+    ],
+    ['invalid bytes', 'MALFORMED_REPLY', async ({ sayBytes }) => sayBytes(Uint8Array.of(3, 255, 255, 255))],
     [
       'a message of 1 MB',
       'REPLY_TOO_LARGE',
@@ -124,7 +128,7 @@ describe('what says nothing of an address', () => {
       }
     ],
     [
-      'a length without an end',
+      'a length prefix without an end',
       'REPLY_TOO_LARGE',
       async ({ sayBytes, hear }) => {
         await sayBytes(new Uint8Array(5_000).fill(0x80))
@@ -137,7 +141,7 @@ describe('what says nothing of an address', () => {
     ['a connection that is cut', 'NO_REPLY', async ({ connection }) => connection.abort(new Error('cut'))]
   ]
 
-  it.each(answers)('is %s', async (_, code, answer) => {
+  it.each(answers)('%s leaves the evidence inconclusive', async (_, code, answer) => {
     const { verify, time, streams } = await scene(answer)
     expect(told(await verify())).toBe(`inconclusive ${code}`)
     expect(time.pending()).toBe(0)
@@ -163,7 +167,7 @@ describe('what says nothing of an address', () => {
     ]
   ]
 
-  it.each(lies)('is %s', async (_, answer) => {
+  it.each(lies)('%s does not prove an address', async (_, answer) => {
     const { verify, time, streams } = await scene(answer)
     const pending = verify()
     await time.asked(1_000)
@@ -173,7 +177,7 @@ describe('what says nothing of an address', () => {
     expect(streams()).toBe(0)
   })
 
-  it('is the nonce over an inbound connection that was there before', async () => {
+  it('the nonce over an existing inbound connection does not prove an address', async () => {
     const { verify, time, node, fake } = await scene(async ({ bring, node: self, say }) => {
       const inbound = self.libp2p.getConnections().find(({ direction }) => direction === 'outbound')
       if (inbound === undefined) throw new Error('not connected both ways')
@@ -187,10 +191,10 @@ describe('what says nothing of an address', () => {
     const pending = verify()
     await time.asked(1_000)
     await time.advance(1_000)
-    expect(await pending).toMatchObject({ reason: { message: expect.stringContaining('there before') } })
+    expect(await pending).toMatchObject({ reason: { message: expect.stringContaining('an existing connection') } })
   })
 
-  it('is the nonce over a new connection that was opened from here', async () => {
+  it('the nonce over a new outbound connection does not prove an address', async () => {
     const { verify, time, node } = await scene(async ({ bring, connection, node: self, say }) => {
       const { promise, resolve } = Promise.withResolvers<Connection>()
       self.libp2p.addEventListener('connection:open', ({ detail }) => resolve(detail))
@@ -203,13 +207,15 @@ describe('what says nothing of an address', () => {
     const pending = verify()
     await time.asked(1_000)
     await time.advance(1_000)
-    expect(await pending).toMatchObject({ reason: { message: expect.stringContaining('opened from here') } })
+    expect(await pending).toMatchObject({
+      reason: { message: expect.stringContaining('outbound connection of this node') }
+    })
   })
 
   it.each([
     ['another transport', (node: Node) => `${node.plain}/ws`, 'not tcp/ws'],
     ['another family', (node: Node) => node.plain.replace('/ip4/127.0.0.1', '/ip6/::1'), 'IPv6']
-  ])('is the nonce over a connection of %s', async (_, ask, message) => {
+  ])('the nonce over a connection of %s does not prove an address', async (_, ask, message) => {
     const { verify, time, node } = await scene(async ({ dialBack, say }) => {
       await expect(dialBack({ address: node.plain })).rejects.toThrow(/reset|EOF/i)
       await say(ok)
@@ -220,7 +226,7 @@ describe('what says nothing of an address', () => {
     expect(await pending).toMatchObject({ reason: { message: expect.stringContaining(message) } })
   })
 
-  it('is silence until the time is over', async () => {
+  it('silence until the timeout leaves the evidence inconclusive', async () => {
     const { verify, time, streams } = await scene(async ({ hear }) => void (await hear()))
     const pending = verify()
     await time.asked(15_000)
@@ -230,7 +236,7 @@ describe('what says nothing of an address', () => {
     expect(streams()).toBe(0)
   })
 
-  it('is an answer that drips until the time is over', async () => {
+  it('an answer that drips until the timeout leaves the evidence inconclusive', async () => {
     const { verify, time } = await scene(async ({ sayBytes, hear }) => {
       for (const byte of [8, 18, 6, 8]) await sayBytes(Uint8Array.of(byte))
       await hear()
@@ -241,7 +247,7 @@ describe('what says nothing of an address', () => {
     expect(told(await pending)).toBe('inconclusive NO_REPLY')
   })
 
-  it('is the nonce of an earlier question', async () => {
+  it('the nonce of an earlier question does not prove an address', async () => {
     const nonces: bigint[] = []
     const { verify, time } = await scene(async ({ nonce, dialBack, say }) => {
       nonces.push(nonce)
@@ -259,7 +265,7 @@ describe('what says nothing of an address', () => {
 })
 
 describe('a nonce', () => {
-  it('is good once', async () => {
+  it('a nonce is valid once', async () => {
     const { verify } = await scene(async ({ dialBack, say }) => {
       await dialBack()
       await expect(dialBack()).rejects.toThrow(/reset|EOF/i)
@@ -268,7 +274,7 @@ describe('a nonce', () => {
     expect(told(await verify())).toBe('reachable')
   })
 
-  it('that comes when nobody waits disturbs nobody', async () => {
+  it('an unexpected nonce is rejected and disturbs no later question', async () => {
     const {
       verify,
       fake,
@@ -284,10 +290,10 @@ describe('a nonce', () => {
     expect(told(await verify())).toBe('reachable')
     expect(looking.witnesses()).toHaveLength(1)
     await looking.stop()
-    expect(looking.lines.at(-1)).toBe('autonat: dial backs: 1 proven, 0 foreign, 0 unfit, 1 came to nothing')
+    expect(looking.lines.at(-1)).toBe('autonat: dial backs: 1 proven, 0 foreign, 0 unfit, 1 dropped')
   })
 
-  it('that is foreign or proves nothing is counted', async () => {
+  it('the counters count foreign nonces and nonces that prove nothing', async () => {
     const { verify, search: looking } = await scene(async ({ bring, connection, dialBack, nonce, say }) => {
       await expect(bring(connection)).rejects.toThrow(/reset|EOF/i)
       await expect(dialBack({ nonce: nonce ^ 1n })).rejects.toThrow(/reset|EOF/i)
@@ -296,6 +302,6 @@ describe('a nonce', () => {
     })
     expect(told(await verify())).toBe('reachable')
     await looking.stop()
-    expect(looking.lines.at(-1)).toBe('autonat: dial backs: 1 proven, 1 foreign, 1 unfit, 2 came to nothing')
+    expect(looking.lines.at(-1)).toBe('autonat: dial backs: 1 proven, 1 foreign, 1 unfit, 2 dropped')
   })
 })

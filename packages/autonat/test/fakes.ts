@@ -16,7 +16,7 @@ import { type Node, startNode } from './nodes.js'
 export const ok = { kind: 'dial-response', status: 200, index: 0, dialStatus: 200 } as const
 export const dialError = { ...ok, dialStatus: 100 } as const
 
-/** What a server that was written for a test can do with a request. */
+/** What a fake server can do with a request. */
 export interface Talk {
   readonly node: Node
   readonly stream: Stream
@@ -27,9 +27,9 @@ export interface Talk {
   say(message: Message): Promise<void>
   sayBytes(bytes: Uint8Array): Promise<void>
   hear(): Promise<Message>
-  /** Brings a nonce to the address, or another, in a new connection of this server or another node. */
+  /** Delivers a nonce to the address (or another one) over a new connection of this server or another node. */
   dialBack(change?: { nonce?: bigint; address?: string; from?: Node }): Promise<void>
-  /** Brings a nonce over a connection that is there. */
+  /** Delivers a nonce over an existing connection. */
   bring(connection: Connection, nonce?: bigint): Promise<void>
 }
 
@@ -51,7 +51,7 @@ async function dialBack(from: Node, address: string, nonce: bigint, peerId: stri
   await bring(connection, nonce).finally(() => connection.close())
 }
 
-/** A real node that answers requests as a test wants it. Its stream is closed when the answer has ended well. */
+/** A real node that answers requests as the test specifies. Its stream is closed when the answer function resolves. */
 export async function startFake(answer: (talk: Talk) => Promise<void>, options: object = {}): Promise<Node> {
   const node = await startNode(options)
   await node.libp2p.handle(dialRequestProtocol, async (stream, connection) => {
@@ -88,11 +88,11 @@ export interface WatchedClock {
   readonly clock: Clock
   readonly pending: () => number
   readonly advance: (ms: number) => Promise<void>
-  /** Resolves when somebody sleeps that long. */
+  /** Resolves when a sleep of this length begins. */
   readonly asked: (ms: number) => Promise<void>
 }
 
-/** A virtual clock that tells when somebody begins to wait. */
+/** A virtual clock that reports when a sleep begins. */
 export function watchedClock(): WatchedClock {
   const inner = virtualClock()
   const sleeping: number[] = []

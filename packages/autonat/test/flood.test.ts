@@ -6,7 +6,7 @@ import { dialRequestProtocol } from '../src/codec.js'
 import type { AutonatComponents } from '../src/index.js'
 import { isGone, search } from './nodes.js'
 
-/** A node that has as many connections as a test wants, and does nothing with them. */
+/** A fake node with as many idle connections as the test needs. */
 function crowd() {
   const connections = new Map<string, Connection>()
   const events = new EventTarget()
@@ -37,7 +37,7 @@ function crowd() {
     components,
     asked: () => asked,
     leave,
-    /** Connects and, unless told otherwise, identifies. */
+    /** Connects a peer and, by default, identifies it. */
     join(name: string, address: string, identifies = true) {
       const remotePeer = { toString: () => name } as PeerId
       const connection = { id: name, remotePeer, remoteAddr: multiaddr(address), status: 'open', direction: 'inbound' }
@@ -50,7 +50,7 @@ function crowd() {
 
 const settled = async (): Promise<void> => virtualClock().advance(0)
 
-it('of a thousand peers in as many networks 64 are witnesses, and others when those go', async () => {
+it('64 of a thousand peers in different networks become witnesses, and others replace those that leave', async () => {
   const { components, join, leave, asked } = crowd()
   const looking = search(components, {}, virtualClock())
   await settled()
@@ -63,7 +63,7 @@ it('of a thousand peers in as many networks 64 are witnesses, and others when th
   expect(asked()).toBeLessThan(200)
 })
 
-it('of a thousand peers in one network 4 are witnesses', async () => {
+it('4 of a thousand peers in one network become witnesses', async () => {
   const { components, join } = crowd()
   const looking = search(components, {}, virtualClock())
   await settled()
@@ -71,7 +71,7 @@ it('of a thousand peers in one network 4 are witnesses', async () => {
   expect(looking.witnesses()).toHaveLength(4)
 })
 
-it('of a thousand peers that were there before as few are asked what they speak', async () => {
+it('the protocols of only 32 of a thousand peers in 8 networks are looked up', async () => {
   const { components, join, asked } = crowd()
   for (let index = 0; index < 1_000; index += 1) join(`peer${index}`, `/ip4/11.${index % 8}.0.1/tcp/1`, false)
   const looking = search(components, {}, virtualClock())
@@ -80,7 +80,7 @@ it('of a thousand peers that were there before as few are asked what they speak'
   expect(asked()).toBe(32)
 })
 
-it('a place is kept for a peer that was named', async () => {
+it('a place is reserved for a named peer', async () => {
   const { components, join } = crowd()
   const name = '12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln'
   Object.assign(components.connectionManager, { openConnection: async () => Promise.reject(new Error('it dials us')) })
@@ -92,7 +92,7 @@ it('a place is kept for a peer that was named', async () => {
   expect(looking.witnesses().at(-1)?.party.id).toBe(name)
 })
 
-it('a relayed connection and a limited one make no witness', async () => {
+it('relayed and limited connections do not make a peer a witness', async () => {
   const { components, join } = crowd()
   const looking = search(components, {}, virtualClock())
   await settled()

@@ -14,10 +14,10 @@ interface Line {
 }
 
 interface Running {
-  /** The next line that has this field. */
+  /** Resolves with the next line that has this field. */
   readonly line: (field: string) => Promise<Line>
   readonly lines: readonly Line[]
-  /** Ends it, and gives what it says then. */
+  /** Ends the process and resolves with its last lines. */
   readonly end: () => Promise<Line>
 }
 
@@ -52,7 +52,7 @@ function start(lab: Lab, host: string, setting: object): Running {
   }
 }
 
-/** A home behind NAT whose router refuses what is unwanted, and two public hosts. */
+/** A home behind a NAT that rejects unsolicited packets, and two public hosts. */
 function street(): Topology {
   const home = findTopology('home-reject')
   if (home === undefined) throw new Error('no such topology')
@@ -61,7 +61,9 @@ function street(): Topology {
 }
 
 describe.skipIf(skip !== undefined)(`through a real NAT${skip === undefined ? '' : `: ${skip}`}`, () => {
-  it('our server and the one of js-libp2p tell the mapped port from one that is not', { timeout: 60_000 }, async () => {
+  it('our server and the js-libp2p server distinguish a mapped port from an unmapped one', {
+    timeout: 60_000
+  }, async () => {
     await using lab = await openLab(street())
     const ours = start(lab, 'internet', { listen: '/ip4/11.0.0.1/tcp/4001' })
     const { address: ourAddress } = await ours.line('address')
@@ -83,15 +85,16 @@ describe.skipIf(skip !== undefined)(`through a real NAT${skip === undefined ? ''
     expect(outcomes(mapped)).toEqual(['reachable', 'reachable'])
     expect(outcomes(unmapped)).toEqual(['unreachable', 'unreachable'])
 
-    // And the other way round: js-libp2p has its address verified by our server.
+    // In the other direction, js-libp2p has its address verified by our server.
     expect((await stock.line('verified'))['verified']).toEqual(['/ip4/11.0.0.3/tcp/4001'])
-    // It asks anew over every new connection, those of our dial backs too: how often is its own affair.
+    // js-libp2p asks again over every new connection, including our dial backs, so the number of questions is not
+    // checked.
     const { counters } = await ours.end()
     expect(counters).toMatchObject({ dialErrors: 1, refused: 0, failed: 0 })
     await Promise.all([home.end(), stock.end()])
   })
 
-  it('js-libp2p closes the connection that it is asked over by version 1, if one takes it for another', {
+  it('js-libp2p closes the connection over which it is asked by version 1, if its agent hides that it is js-libp2p', {
     timeout: 60_000
   }, async () => {
     await using lab = await openLab(street())

@@ -22,35 +22,35 @@ const isText = (text: string): text is MultiaddrText => text.startsWith('/')
 export interface Node {
   readonly libp2p: Libp2p
   readonly components: Parts
-  /** With its peer id. */
+  /** Its address with its peer id. */
   readonly address: MultiaddrText
-  /** Without. */
+  /** Its address without a peer id. */
   readonly plain: MultiaddrText
   readonly id: string
 }
 
 type Parts = AutonatComponents & AutonatServerComponents & { readonly privateKey: PrivateKey }
 
-/** Of a server of version 1 that is not written in JavaScript. */
+/** The agent of a version 1 server that is not written in JavaScript. */
 export const goAgent = 'kubo/0.29.0/3f0947b'
 
 interface NodeOptions {
   readonly services?: Record<string, (components: Parts) => unknown>
   readonly listen?: readonly string[]
-  /** Who it is. */
+  /** The private key that determines the peer id. */
   readonly privateKey?: PrivateKey
-  /** What it says it is, by identify. @default libp2p in JavaScript */
+  /** The agent version that it reports by identify. @default that of js-libp2p */
   readonly agent?: string
 }
 
-/** A real node on loopback, stopped when the test is over. */
+/** Starts a real node on loopback. It is stopped when the test ends. */
 export async function startNode(options: NodeOptions = {}): Promise<Node> {
   const node = await createNode(options)
   onTestFinished(async () => node.libp2p.stop())
   return node
 }
 
-/** A real node on loopback, for the caller to stop. */
+/** Starts a real node on loopback. The caller stops it. */
 export async function createNode({ services = {}, listen, privateKey, agent }: NodeOptions = {}): Promise<Node> {
   const parts: { components?: Parts } = {}
   const libp2p = await createLibp2p({
@@ -81,7 +81,7 @@ export async function createNode({ services = {}, listen, privateKey, agent }: N
 export interface Search {
   readonly findings: readonly Finding[]
   readonly witnesses: () => readonly Witness[]
-  /** The first witness, or the one with this id, as soon as there is one. */
+  /** Resolves with the first witness, or with the witness of this peer id. */
   readonly witness: (id?: string) => Promise<Witness>
   readonly finding: <T extends Finding>(wanted: (finding: Finding) => finding is T) => Promise<T>
   readonly stop: () => Promise<void>
@@ -98,7 +98,7 @@ export const hostOf = (
   return { clock, random: () => 0.5, log: { debug: write, info: write }, components }
 }
 
-/** autonat() at work on a node, until the test is over. */
+/** Runs autonat() on a node until the test ends. */
 export function search(
   components: AutonatComponents,
   options: AutonatOptions = {},
@@ -144,7 +144,7 @@ export function search(
   }
 }
 
-/** A signal of a call that nobody aborts. */
+/** Call options with a signal that never aborts. */
 export const call = (): { readonly signal: AbortSignal } => new AbortController()
 type About = Extract<Finding, { readonly about: unknown }>
 type Absent = Extract<Finding, { readonly what: 'absent' }>

@@ -9,7 +9,7 @@ const getRoute = (text: string): Route => {
   return route
 }
 
-describe('the route of an address', () => {
+describe('routeOf', () => {
   it.each([
     ['/ip4/11.0.0.1/tcp/4001', { host: '11.0.0.1', family: 4, port: 4001, transport: 'tcp', peerId: undefined }],
     [`/ip4/11.0.0.1/udp/4001/quic-v1/p2p/${peer}`, { transport: 'udp/quic-v1', peerId: peer }],
@@ -18,7 +18,7 @@ describe('the route of an address', () => {
     ['/ip6/2A00:1:0::1/tcp/4001', { host: '2a00:1::1', family: 6 }],
     ['/ip6/::ffff:11.0.0.1/tcp/4001', { host: '11.0.0.1', family: 4 }],
     ['/ip6zone/eth0/ip6/fe80::1/tcp/4001', { host: 'fe80::1', family: 6 }]
-  ])('%s', (text, route) => {
+  ])('routeOf reads %s', (text, route) => {
     expect(routeOf(text)).toMatchObject(route)
     expect(routeOf(multiaddr(text).bytes)).toMatchObject(route)
   })
@@ -33,17 +33,17 @@ describe('the route of an address', () => {
     '/memory/1',
     '',
     'nonsense'
-  ])('is none: %s', (text) => {
+  ])('routeOf returns undefined for %s', (text) => {
     expect(routeOf(text)).toBeUndefined()
   })
 
-  it('is none for bytes that are no multiaddr', () => {
+  it('routeOf returns undefined for bytes that are not a multiaddr', () => {
     expect(routeOf(Uint8Array.of(255, 255, 255))).toBeUndefined()
     expect(routeOf(new Uint8Array())).toBeUndefined()
   })
 })
 
-it('a connection fits an address of its family and transport, from any port', () => {
+it('a connection from any port fits an address of its family and transport', () => {
   const asked = getRoute('/ip4/11.0.0.1/tcp/443/wss')
   expect(fits(asked, getRoute('/ip4/11.2.0.1/tcp/50000/ws'))).toBe(true)
   expect(fits(asked, getRoute('/ip4/11.2.0.1/tcp/50000'))).toBe(false)

@@ -8,11 +8,11 @@ export interface Scene {
   readonly time: WatchedClock
   readonly search: Search
   readonly verify: (address?: string, signal?: AbortSignal) => Promise<Evidence>
-  /** Streams of AutoNAT that are open at the client. */
+  /** Returns the number of AutoNAT streams that are open at the client. */
   readonly streams: (protocol?: string) => number
 }
 
-/** A node, connected to a server that answers so. */
+/** Starts a node that is connected to a fake server with this answer. */
 export async function scene(answer: (talk: Talk) => Promise<void>, nodeOptions: object = {}): Promise<Scene> {
   const time = watchedClock()
   const fake = await startFake(answer)
@@ -35,5 +35,5 @@ export async function scene(answer: (talk: Talk) => Promise<void>, nodeOptions: 
   }
 }
 
-/** The outcome, and the code of the reason. */
+/** Returns the outcome and the code of the reason as text. */
 export const told = ({ outcome, reason }: Evidence): string => [outcome, ...(reason ? [reason.code] : [])].join(' ')

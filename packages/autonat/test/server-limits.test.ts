@@ -11,7 +11,7 @@ function scene(init: object = {}) {
   const clock = virtualClock()
   const limits = createLimits(readServerInit({ clock, ...init }))
   const admit = (from: Party, giveUp = (): void => undefined) => limits.admit(from, giveUp)
-  /** A request that is dialled for and done at once. */
+  /** Admits a request, takes a dial for it, and leaves. */
   const ask = (from: Party): LimitRefusal | undefined => {
     const admitted = admit(from)
     if (typeof admitted === 'string') return admitted
@@ -24,8 +24,8 @@ function scene(init: object = {}) {
 
 const isAdmitted = (decision: Admitted | LimitRefusal): decision is Admitted => typeof decision === 'object'
 
-describe('the budget of a minute', () => {
-  it('is not used up by five peers of one address that ask once a second', async () => {
+describe('the budget per minute', () => {
+  it('five peers of one address that ask once a second do not use up the budget', async () => {
     const { clock, ask } = scene()
     for (let second = 0; second < 60; second += 1) {
       ask(party('203.0.113.7', `sybil${second % 5}`))
@@ -34,7 +34,7 @@ describe('the budget of a minute', () => {
     }
   })
 
-  it('is left to a newcomer whatever 40 addresses of one subnet, or of many, ask', () => {
+  it('a newcomer is admitted however much 40 addresses of one or many subnets ask', () => {
     for (const attacker of [(n: number) => `13.0.0.${n}`, (n: number) => `13.${n}.0.1`]) {
       const { ask } = scene()
       for (let round = 0; round < 20; round += 1) {
@@ -44,7 +44,7 @@ describe('the budget of a minute', () => {
     }
   })
 
-  it('is left to a newcomer whatever 40 networks of IPv6 ask', () => {
+  it('a newcomer is admitted however much 40 IPv6 networks ask', () => {
     const { ask } = scene()
     for (let round = 0; round < 20; round += 1) {
       for (let site = 0; site < 40; site += 1) ask(party(`2a00:${site}:0:${round}::1`, `peer${site} ${round}`))
@@ -52,7 +52,7 @@ describe('the budget of a minute', () => {
     expect(ask(party('2a01::1'))).toBe(undefined)
   })
 
-  it('is no more than half for one network, unless another bound is named', () => {
+  it('one network gets at most half of the budget unless requestsPerNetwork is set', () => {
     for (const [bound, expected] of [
       [undefined, 30],
       [7, 7]
@@ -63,7 +63,7 @@ describe('the budget of a minute', () => {
     }
   })
 
-  it('counts by peer, by address and by subnet', () => {
+  it('the budget counts by peer, by address and by subnet', () => {
     const { ask } = scene({ requestsPerPeer: 2, requestsPerIp: 3, requestsPerSubnet: 6 })
     const at = (address: string, peer: string) => ask(party(address, peer))
     expect([at('11.0.0.1', 'a'), at('11.0.0.1', 'a'), at('11.0.0.1', 'a')]).toEqual([
@@ -82,8 +82,8 @@ describe('the budget of a minute', () => {
   })
 })
 
-describe('the requests at a time', () => {
-  it('are given up where they are silent, for those of a prefix that has fewer, and never for their own', () => {
+describe('concurrent requests', () => {
+  it('a silent request is dropped for a less busy prefix, but never for its own', () => {
     const { admit } = scene()
     const givenUp: number[] = []
     for (let index = 0; index < 64; index += 1) {
@@ -95,7 +95,7 @@ describe('the requests at a time', () => {
     expect(givenUp).toEqual([0])
   })
 
-  it('are not given up once an address is being dialled', () => {
+  it('a request is not dropped while an address is being dialled for it', () => {
     const { admit } = scene({ concurrency: 64, requestsPerMinute: 1000 })
     const givenUp: number[] = []
     for (let index = 0; index < 64; index += 1) {
@@ -106,7 +106,7 @@ describe('the requests at a time', () => {
     expect(givenUp).toEqual([])
   })
 
-  it('are two of a peer, and leave half of the dials to other addresses', () => {
+  it('a peer has at most two requests, and an address leaves half of the dials to others', () => {
     const { admit } = scene({ concurrency: 8 })
     const dial = (from: Party): LimitRefusal | undefined => {
       const admitted = admit(from)
@@ -117,7 +117,7 @@ describe('the requests at a time', () => {
     expect(dial(party('12.0.0.1'))).toBe(undefined)
   })
 
-  it('are all free again when they have left, whatever was asked', () => {
+  it('all places are free again when all requests have left', () => {
     const host = fc.tuple(fc.nat(3), fc.nat(3), fc.nat(20))
     fc.assert(
       fc.property(fc.array(fc.tuple(host, fc.boolean()), { maxLength: 200 }), (asked) => {

@@ -27,10 +27,10 @@ interface Scene {
   readonly client: Node
   readonly time: WatchedClock
   readonly connection: Connection
-  /** What came to the client: over which connection, and the nonce. */
+  /** The dial backs that the client received, with their connection and nonce. */
   readonly dialBacks: { readonly connection: Connection; readonly nonce: bigint }[]
   readonly open: () => Promise<LengthPrefixedStream>
-  /** Asks and reads until the server closes. */
+  /** Sends a request and reads until the server closes the stream. */
   readonly ask: (addresses: readonly string[], nonce?: bigint) => Promise<readonly Message[]>
 }
 
@@ -91,7 +91,7 @@ const response = (status: number, dialStatus = 0, index = 0): Message => ({
 })
 
 describe('a request', () => {
-  it('is answered once, after the nonce was delivered over a new connection that is closed then', async () => {
+  it('a request is answered once, after the nonce was delivered over a new connection', async () => {
     const { ask, client, dialBacks, connection, host, server } = await scene()
     expect(await ask([client.plain], 42n)).toEqual([response(200, 200)])
     expect(dialBacks.map(({ nonce }) => nonce)).toEqual([42n])
@@ -102,13 +102,13 @@ describe('a request', () => {
     expect(server.counters).toMatchObject({ requests: 1, dials: 1, reached: 1, rejected: 0 })
   })
 
-  it('has the first address dialled and none of the others', async () => {
+  it('the server dials the first address and no other', async () => {
     const { ask, client, dialBacks } = await scene()
     expect(await ask(['/ip4/127.0.0.1/tcp/1', client.plain])).toEqual([response(200, 100)])
     expect(dialBacks).toEqual([])
   })
 
-  it('has the first address dialled that can be', async () => {
+  it('the server dials the first address that it can dial', async () => {
     const { ask, client, host } = await scene()
     const other = '12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln'
     const addresses = [
@@ -122,26 +122,26 @@ describe('a request', () => {
     expect(await ask(addresses)).toEqual([response(200, 200, 5)])
   })
 
-  it('for an address where nobody listens is answered with E_DIAL_ERROR', async () => {
+  it('a request for an address without a listener is answered with E_DIAL_ERROR', async () => {
     const { ask, server } = await scene()
     expect(await ask(['/ip4/127.0.0.1/tcp/1'])).toEqual([response(200, 100)])
     expect(server.counters).toMatchObject({ dials: 1, dialErrors: 1 })
   })
 
-  it('for the address of another peer is answered with E_DIAL_ERROR', async () => {
+  it('a request for the address of another peer is answered with E_DIAL_ERROR', async () => {
     const { ask } = await scene()
     const other = await startNode()
     expect(await ask([other.plain])).toEqual([response(200, 100)])
   })
 
-  it('of a peer that takes no nonce is answered with E_DIAL_BACK_ERROR', async () => {
+  it('a request of a peer that accepts no nonce is answered with E_DIAL_BACK_ERROR', async () => {
     const { ask, client, server } = await scene()
     await client.libp2p.unhandle(dialBackProtocol)
     expect(await ask([client.plain])).toEqual([response(200, 101)])
     expect(server.counters.dialBackErrors).toBe(1)
   })
 
-  it('of a peer that answers no nonce is answered with E_DIAL_BACK_ERROR, in time', async () => {
+  it('a request of a peer that does not confirm the nonce is answered with E_DIAL_BACK_ERROR', async () => {
     const { ask, client, time, host } = await scene()
     await client.libp2p.unhandle(dialBackProtocol)
     await client.libp2p.handle(dialBackProtocol, () => undefined)
@@ -160,10 +160,10 @@ describe('a request', () => {
     ['no address', []],
     ['private addresses', ['/ip4/192.168.1.1/tcp/4001', '/ip4/127.0.0.1/tcp/4001', '/ip6/fd00::1/tcp/4001']],
     ['relayed addresses', ['/ip4/11.0.0.1/tcp/1/p2p/12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln/p2p-circuit']],
-    ['addresses that it has no transport for', ['/ip4/11.0.0.1/udp/4001/quic-v1']],
-    ['names', ['/dns4/example.com/tcp/4001']],
+    ['addresses without a suitable transport', ['/ip4/11.0.0.1/udp/4001/quic-v1']],
+    ['DNS names', ['/dns4/example.com/tcp/4001']],
     [
-      'an address that is none for a peer, or is one beside a second place',
+      'addresses that contain a second destination',
       [
         '/ip4/11.0.0.1/tcp/443/tls/sni/127.0.0.1/ws',
         '/ip4/11.0.0.1/tcp/443/tls/sni/localhost/tls/ws',
@@ -172,23 +172,23 @@ describe('a request', () => {
         '/ip4/11.0.0.1/tcp/4001/dns4/localhost'
       ]
     ]
-  ])('with %s is refused', async (_, addresses) => {
+  ])('a request with %s is refused', async (_, addresses) => {
     const { ask, server } = await scene({ mayDial: isGlobal })
     expect(await ask(addresses)).toEqual([response(101)])
     expect(server.counters).toMatchObject({ dials: 0, refused: 1 })
   })
 
-  it('with IPv6 addresses is refused by a server without IPv6', async () => {
+  it('a request with IPv6 addresses is refused by a server without IPv6', async () => {
     const { ask } = await scene({ hostAddresses: () => ['127.0.0.1'] })
     expect(await ask(['/ip6/::1/tcp/4001'])).toEqual([response(101)])
   })
 
-  it('for an address of the server itself is refused', async () => {
+  it('a request for an address of the server itself is refused', async () => {
     const { ask, host } = await scene()
     expect(await ask([host.plain])).toEqual([response(101)])
   })
 
-  it('is looked at for 50 addresses and no further', async () => {
+  it('the server looks at the first 50 addresses of a request only', async () => {
     const { ask, client } = await scene()
     const useless = Array.from({ length: 49 }, () => '/dns4/example.com/tcp/4001')
     expect(await ask([...useless, client.plain])).toEqual([response(200, 200, 49)])
@@ -196,10 +196,10 @@ describe('a request', () => {
   })
 
   it.each([
-    ['no message', Uint8Array.of(1, 2, 3)],
+    ['not a protobuf message', Uint8Array.of(1, 2, 3)],
     ['another message', encodeMessage({ kind: 'dial-data-response', data: new Uint8Array(9) })],
     ['a message of more than 8 KiB', new Uint8Array(8193)]
-  ])('that is %s is rejected', async (_, bytes) => {
+  ])('a request that is %s is rejected', async (_, bytes) => {
     const { open, server } = await scene()
     const messages = await open()
     await messages.write(bytes)
@@ -207,7 +207,7 @@ describe('a request', () => {
     expect(server.counters).toMatchObject({ dials: 0, rejected: 1 })
   })
 
-  it('that never comes is rejected in time', async () => {
+  it('a request that never arrives is rejected after a timeout', async () => {
     const { open, time } = await scene()
     const answers = readAll(await open())
     await time.asked(5_000)
@@ -215,7 +215,7 @@ describe('a request', () => {
     expect(await answers).toEqual([response(100)])
   })
 
-  it('over a relay is rejected', async () => {
+  it('a request over a relay is rejected', async () => {
     const { server, host, connection } = await scene()
     const handlers = host.components.registrar.getHandler(dialRequestProtocol)
     expect(handlers.options.runOnLimitedConnection).toBeUndefined()
@@ -233,7 +233,7 @@ describe('a request', () => {
 describe('dial data', () => {
   const elsewhere = { listen: ['/ip4/127.0.0.2/tcp/0'] }
 
-  it('is asked for where the address is not the one that the peer has', async () => {
+  it('the server asks for dial data if the address is not the observed one', async () => {
     const { open, client, server, dialBacks } = await scene({}, elsewhere)
     const messages = await open()
     await messages.write(request(['/dns4/example.com/tcp/1', client.plain]))
@@ -251,7 +251,7 @@ describe('dial data', () => {
     expect(server.counters.dialDataBytes).toBe(Math.ceil(Number(wanted.bytes) / 4096) * 4096)
   })
 
-  it('that does not come leaves the address alone', async () => {
+  it('the server does not dial without the dial data', async () => {
     const { open, client, server, time } = await scene({ dialDataBytes: () => 30_000 }, elsewhere)
     const messages = await open()
     await messages.write(request([client.plain]))
@@ -264,8 +264,8 @@ describe('dial data', () => {
 
   it.each([
     ['in messages that are too large', 4097, 1],
-    ['in more messages than anybody needs', 1, 2000]
-  ])('that comes %s leaves the address alone', async (_, size, count) => {
+    ['in too many small messages', 1, 2000]
+  ])('the server does not dial if the dial data arrives %s', async (_, size, count) => {
     const { open, client, server } = await scene({ dialDataBytes: () => 30_000 }, elsewhere)
     const messages = await open()
     await messages.write(request([client.plain]))
@@ -281,7 +281,7 @@ describe('dial data', () => {
 })
 
 describe('the limits', () => {
-  it('are so many requests a minute for one peer', async () => {
+  it('requestsPerPeer limits the requests of one peer per minute', async () => {
     const { ask, time, client } = await scene({ requestsPerPeer: 2 })
     expect(await ask([client.plain])).toEqual([response(200, 200)])
     expect(await ask([client.plain])).toEqual([response(200, 200)])
@@ -290,7 +290,7 @@ describe('the limits', () => {
     expect(await ask([client.plain])).toEqual([response(200, 200)])
   })
 
-  it('are so many requests a minute for all', async () => {
+  it('requestsPerMinute limits the requests of all peers per minute', async () => {
     const { ask, host, client } = await scene({ requestsPerMinute: 1 })
     const other = await startNode()
     expect(await ask([client.plain])).toEqual([response(200, 200)])
@@ -300,7 +300,7 @@ describe('the limits', () => {
     expect(await readAll(messages)).toEqual([response(100)])
   })
 
-  it('are so many dials at the same time', async () => {
+  it('concurrency limits the concurrent dials', async () => {
     const { open, client, ask, time, server } = await scene({ concurrency: 1 })
     await client.libp2p.unhandle(dialBackProtocol)
     await client.libp2p.handle(dialBackProtocol, () => undefined)
@@ -311,7 +311,7 @@ describe('the limits', () => {
     expect(server.limited).toEqual({ ip: 1 })
   })
 
-  it('do not hold requests that lead to no dial against those that do', async () => {
+  it('requests that lead to no dial do not use up the budget of dials', async () => {
     const { ask, client, server } = await scene({ requestsPerPeer: 1, requestsPerMinute: 1 })
     for (let count = 0; count < 3; count += 1) expect(await ask([])).toEqual([response(101)])
     expect(await ask([client.plain])).toEqual([response(200, 200)])
@@ -319,18 +319,18 @@ describe('the limits', () => {
     expect(server.limited).toEqual({ 'minute-peer': 1 })
   })
 
-  it('are two at the same time for one peer', async () => {
+  it('one peer may have two concurrent requests', async () => {
     const { open, ask, client } = await scene()
     const slow = await Promise.all([open(), open()])
     expect(slow).toHaveLength(2)
     expect(await ask([client.plain])).toEqual([response(100)])
   })
 
-  it('let two questions of one peer be answered at the same time, about two addresses, each with its own nonce', async () => {
+  it('two concurrent requests of one peer about two addresses each get their own nonce', async () => {
     const listen = ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0']
     const { ask, client, server, dialBacks } = await scene({}, { listen })
     const [one = '', other = ''] = client.libp2p.getMultiaddrs().map(String)
-    // A node takes five connections a second of one address.
+    // A node accepts five connections per second from one address.
     for (let round = 0n; round < 2n; round += 1n) {
       const both = [ask([one], 2n * round), ask([other], 2n * round + 1n)]
       expect(await Promise.all(both)).toEqual([[response(200, 200)], [response(200, 200)]])
@@ -339,7 +339,7 @@ describe('the limits', () => {
     expect(server.counters).toMatchObject({ reached: 4, failed: 0 })
   })
 
-  it('tell over which connections something is asked', async () => {
+  it('isServing reports the connections with a request in progress', async () => {
     const { open, server, host, connection, time } = await scene()
     const isServing = (): readonly boolean[] => host.libp2p.getConnections().map((each) => server.isServing(each))
     await expect.poll(isServing).toEqual([false])
@@ -351,8 +351,8 @@ describe('the limits', () => {
     expect(connection.status).toBe('open')
   })
 
-  it('of a dial are as long as dialTimeoutMs says', async () => {
-    // Accepts and says nothing: the handshake never ends.
+  it('dialTimeoutMs limits the duration of a dial', async () => {
+    // This server accepts and stays silent, so the handshake never ends.
     const { createServer } = await import('node:net')
     const silent = createServer(() => undefined).listen(0, '127.0.0.1')
     onTestFinished(() => void silent.close())
@@ -368,7 +368,7 @@ describe('the limits', () => {
 })
 
 describe('the service', () => {
-  it('starts and stops as often as it is told to', async () => {
+  it('the service can start and stop repeatedly', async () => {
     const { server, host } = await scene()
     await server.start()
     await server.stop()
@@ -378,7 +378,7 @@ describe('the service', () => {
     expect(host.components.registrar.getProtocols()).toContain(dialRequestProtocol)
   })
 
-  it('leaves nothing when it is stopped in the middle of a request', async () => {
+  it('stop during a request leaves nothing behind', async () => {
     const { server, open, client, time, host } = await scene({}, { listen: ['/ip4/127.0.0.2/tcp/0'] })
     const messages = await open()
     await messages.write(request([client.plain]))
@@ -390,7 +390,7 @@ describe('the service', () => {
     expect(await readAll(messages)).toEqual([])
   })
 
-  it('says so where another service handles the protocol', async () => {
+  it('start rejects if another service handles the protocol', async () => {
     const { host } = await scene()
     await expect(autonatServer()(host.components).start()).rejects.toThrow(/already registered/)
   })
@@ -404,7 +404,7 @@ describe('the service', () => {
     [{ concurrency: -1 }],
     [{ dialTimeoutMs: Number.NaN }],
     [{ mayDial: true as unknown as () => boolean }]
-  ])('cannot be made with %j', (init) => {
+  ])('autonatServer() throws a TypeError for %j', (init) => {
     expect(() => autonatServer(init)).toThrow(TypeError)
   })
 })

@@ -12,17 +12,17 @@ interface Talk {
   readonly connection: Connection
   readonly say: (bytes: Uint8Array) => Promise<void>
   readonly dial: (address: string) => Promise<void>
-  /** Closes the stream, and waits for the other side to. */
+  /** Closes the stream and waits until the other end closes it. */
   readonly end: () => Promise<void>
 }
 
-/** What a connection of libp2p has beneath it. */
+/** A libp2p connection with the raw connection below it. */
 interface Layered {
   readonly maConn: MultiaddrConnection
 }
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s/g, ''), 'hex'))
-/** `DIAL_RESPONSE` with a status alone. */
+/** A `DIAL_RESPONSE` that has only a status. */
 const yes = hex('0801 1a02 0800')
 
 async function startV1(answer: (talk: Talk) => Promise<void>, options: object = {}): Promise<Node> {
@@ -70,7 +70,7 @@ async function scene(answer: (talk: Talk) => Promise<void>): Promise<{
 }
 
 describe('a server of version 1', () => {
-  it('is believed a yes with which a connection came from it', async () => {
+  it('a positive answer with a connection from the server makes an address reachable', async () => {
     const { verify, node, time } = await scene(async ({ dial, say }) => {
       await dial(node.plain)
       await say(yes)
@@ -79,7 +79,7 @@ describe('a server of version 1', () => {
     expect(time.pending()).toBe(0)
   })
 
-  it('is not believed a yes without a connection', async () => {
+  it('a positive answer without a connection proves nothing', async () => {
     const { verify, time } = await scene(async ({ say }) => say(yes))
     const pending = verify()
     await time.asked(1_000)
@@ -88,7 +88,7 @@ describe('a server of version 1', () => {
     expect(time.pending()).toBe(0)
   })
 
-  it('is not believed a yes for another address', async () => {
+  it('a positive answer for another address proves nothing', async () => {
     const other = multiaddr('/ip4/127.0.0.1/tcp/9').bytes
     const { verify, node } = await scene(async ({ dial, say }) => {
       await dial(node.plain)
@@ -97,7 +97,7 @@ describe('a server of version 1', () => {
     expect(await verify()).toBe('inconclusive WITNESS_UNPROVEN')
   })
 
-  it('is not believed a yes with which another transport was used', async () => {
+  it('a positive answer with a connection over another transport proves nothing', async () => {
     const { verify, node, time } = await scene(async ({ dial, say }) => {
       await dial(node.plain)
       await say(yes)
@@ -112,12 +112,12 @@ describe('a server of version 1', () => {
     ['E_DIAL_ERROR', '0801 1a02 0864', 'WITNESS_UNPROVEN'],
     ['E_DIAL_REFUSED', '0801 1a02 0865', 'WITNESS_UNPROVEN'],
     ['nonsense', 'ffff', 'MALFORMED_REPLY']
-  ])('says nothing with %s', async (_, bytes, code) => {
+  ])('the answer %s proves nothing', async (_, bytes, code) => {
     const { verify } = await scene(async ({ say }) => say(hex(bytes)))
     expect(await verify()).toBe(`inconclusive ${code}`)
   })
 
-  it('says nothing by closing, nor by silence', async () => {
+  it('a closed stream and silence prove nothing', async () => {
     let count = 0
     const { verify, time } = await scene(async () => {
       count += 1
@@ -131,7 +131,7 @@ describe('a server of version 1', () => {
     expect(time.pending()).toBe(0)
   })
 
-  it('is asked by version 2 where it speaks both', async () => {
+  it('a server that speaks both versions is asked by version 2', async () => {
     let asked = 0
     const server = await startV1(async () => undefined)
     await server.libp2p.handle(dialRequestProtocol, async (stream) => {
@@ -146,18 +146,18 @@ describe('a server of version 1', () => {
   })
 })
 
-describe('a server of version 1 that closes the connection it is asked over', () => {
+describe('a version 1 server that closes the connection when asked', () => {
   const once = async (node: Node, type: 'peer:identify' | 'connection:close'): Promise<void> =>
     new Promise((resolve) => {
       node.libp2p.addEventListener(type, () => resolve(), { once: true })
     })
 
   it.each([
-    ['libp2p in JavaScript', undefined],
-    ['an application on it', 'our-app/1.0.0 node/24.21.0'],
+    ['js-libp2p', undefined],
+    ['an application on js-libp2p', 'our-app/1.0.0 node/24.21.0'],
     ['Helia in a browser', 'helia/7.1.15 js-libp2p/3.3.11 browser/Mozilla/5.0'],
-    ['an application on libp2p 1 in JavaScript', 'our-app/1.0.0 UserAgent=v20.1.0']
-  ])('is not asked where its agent is %s', async (_, agent) => {
+    ['an application on js-libp2p 1', 'our-app/1.0.0 UserAgent=v20.1.0']
+  ])('a version 1 server is not asked if its agent is %s', async (_, agent) => {
     const [node, other] = await Promise.all([startNode(), startV1(async () => undefined)])
     const closer = await startV1(async () => undefined, { agent })
     const looking = search(node.components)
@@ -170,10 +170,10 @@ describe('a server of version 1 that closes the connection it is asked over', ()
   })
 
   it.each([
-    ['at once', async ({ connection }: Talk) => connection.close()],
+    ['immediately', async ({ connection }: Talk) => connection.close()],
     ['after its stream', async ({ connection, end }: Talk) => end().then(() => connection.close())],
-    ['under its streams', async ({ connection }: Talk) => (connection as unknown as Layered).maConn.close()]
-  ])('is not asked again, where that is not known of it: %s', async (_, close) => {
+    ['below its streams', async ({ connection }: Talk) => (connection as unknown as Layered).maConn.close()]
+  ])('a version 1 server that closes the connection %s is not asked again', async (_, close) => {
     const [node, closer] = await Promise.all([startNode(), startV1(close)])
     const looking = search(node.components)
     await node.libp2p.dial(closer.libp2p.getMultiaddrs())
@@ -196,7 +196,7 @@ describe('a server of version 1 that closes the connection it is asked over', ()
         await connection.close()
       }
     ]
-  ])('is not taken for one where the connection %s', async (_, answer) => {
+  ])('a version 1 server is asked again if the connection %s', async (_, answer) => {
     const [node, server] = await Promise.all([startNode(), startV1(answer)])
     const looking = search(node.components)
     await node.libp2p.dial(server.libp2p.getMultiaddrs())

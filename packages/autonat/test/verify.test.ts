@@ -6,7 +6,7 @@ import { call, search, startNode } from './nodes.js'
 import { scene, told } from './scene.js'
 
 describe('dial data', () => {
-  it('is sent in messages of 4096 bytes at most, exactly as much as was asked for', async () => {
+  it('dial data is sent in messages of at most 4096 bytes, exactly as much as requested', async () => {
     const sizes: number[] = []
     const { verify } = await scene(async ({ say, hear, dialBack }) => {
       await say({ kind: 'dial-data-request', index: 0, bytes: 100_000n })
@@ -23,7 +23,7 @@ describe('dial data', () => {
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(100_000)
   })
 
-  it('is sent 300,000 bytes an hour to one witness', async () => {
+  it('one witness gets at most 300,000 bytes of dial data per hour', async () => {
     const { verify, time } = await scene(async ({ say, hear }) => {
       await say({ kind: 'dial-data-request', index: 0, bytes: 100_000n })
       for (let left = 100_000; left > 0; ) {
@@ -38,7 +38,7 @@ describe('dial data', () => {
     expect(told(await verify())).toBe('unreachable')
   })
 
-  it('that nobody takes holds up nobody for longer than the time', async () => {
+  it('dial data that the witness does not read ends with the timeout', async () => {
     const { verify, time, streams } = await scene(async ({ say, stream }) => {
       stream.pause()
       await say({ kind: 'dial-data-request', index: 0, bytes: 100_000n })
@@ -62,7 +62,7 @@ describe('verify', () => {
     '/ip4/11.0.0.1/tcp/4001/p2p/12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln',
     '/ip4/11.0.0.1',
     '/nonsense'
-  ])('asks nobody about %s', async (address) => {
+  ])('verify rejects %s without asking the witness', async (address) => {
     const fake = await startFake(async () => Promise.reject(new Error('it was asked')))
     const node = await startNode()
     await node.libp2p.dial(fake.libp2p.getMultiaddrs())
@@ -72,7 +72,7 @@ describe('verify', () => {
     })
   })
 
-  it('takes our own peer id at the end of an address', async () => {
+  it("verify accepts an address that ends with the node's own peer id", async () => {
     const { verify, node } = await scene(async ({ address, dialBack, say }) => {
       expect(address).toBe(node.plain)
       await dialBack()
@@ -81,7 +81,7 @@ describe('verify', () => {
     expect(told(await verify(node.address))).toBe('reachable')
   })
 
-  it('takes as long as timeoutMs says', async () => {
+  it('verify ends after timeoutMs', async () => {
     const time = watchedClock()
     const fake = await startFake(async ({ hear }) => void (await hear()))
     const node = await startNode()
@@ -93,7 +93,7 @@ describe('verify', () => {
     expect(told(await pending)).toBe('inconclusive NO_REPLY')
   })
 
-  it('asks nobody with a signal that has aborted', async () => {
+  it('verify does not ask the witness with an aborted signal', async () => {
     let asked = 0
     const { verify } = await scene(async () => void (asked += 1))
     const reason = new Error('before')
@@ -103,7 +103,7 @@ describe('verify', () => {
 
   const stages: readonly (readonly [string, (talk: Talk, reached: () => void) => Promise<void>])[] = [
     [
-      'after the request',
+      'after the request was sent',
       async ({ hear }, reached) => {
         reached()
         await hear()
@@ -128,7 +128,7 @@ describe('verify', () => {
     ]
   ]
 
-  it.each(stages)('that is aborted %s rejects with the reason and resets the stream', async (_, answer) => {
+  it.each(stages)('an abort %s rejects with the reason and resets the stream', async (_, answer) => {
     const { promise: stage, resolve } = Promise.withResolvers<void>()
     const { verify, time, streams, search: looking } = await scene(async (talk) => answer(talk, resolve))
     const controller = new AbortController()
@@ -138,14 +138,14 @@ describe('verify', () => {
     const reason = new Error('enough')
     controller.abort(reason)
     await expect(pending).rejects.toBe(reason)
-    // A dial back may be closing its stream still; the end of the discovery does not wait for that.
+    // The stream of a dial back may still be closing; the end of the discovery does not wait for it.
     expect(streams(dialRequestProtocol)).toBe(0)
     await looking.stop()
     expect(streams()).toBe(0)
     expect(time.pending()).toBe(0)
   })
 
-  it('that is aborted while it opens its stream leaves none behind', async () => {
+  it('an abort while the stream opens leaves no stream behind', async () => {
     const { verify, time, streams, node } = await scene(async ({ hear }) => void (await hear()))
     const controller = new AbortController()
     const pending = verify(undefined, controller.signal)
@@ -157,7 +157,7 @@ describe('verify', () => {
     expect(streams()).toBe(0)
   })
 
-  it('that is under way when the discovery ends says nothing', async () => {
+  it('a question that is in progress when the discovery ends is inconclusive', async () => {
     const { promise: stage, resolve } = Promise.withResolvers<void>()
     const {
       verify,
@@ -175,7 +175,7 @@ describe('verify', () => {
     expect(streams()).toBe(0)
   })
 
-  it('of a witness that is gone says nothing', async () => {
+  it('verify of a lost witness is inconclusive', async () => {
     const { verify, fake } = await scene(async ({ say }) => say(ok))
     await fake.libp2p.stop()
     expect(told(await verify())).toBe('inconclusive NO_REPLY')

@@ -56,7 +56,7 @@ describe.skipIf(!support.ok).concurrent(`postern relay${why}`, { timeout: 40_000
     const answers: unknown = JSON.parse(stdout)
     // The duration is in seconds, as specified.
     const granted = { duration: 90, data: 1_048_576 }
-    const refused = { refused: 'the relay has no place for another reservation (status 200)' }
+    const refused = { refused: 'the relay has no room for another reservation (status 200)' }
     expect(answers).toEqual([granted, granted, granted, granted, refused])
     const metrics = await fetched(lab, 'alpha', 'http://127.0.0.1:9464/metrics')
     expect(metrics).toMatch(/^postern_relay_reservations_total 4$/m)

@@ -13,14 +13,14 @@ import type { Stage } from './stage.js'
 import type { OutsideMapping } from './subject.js'
 import type { Target } from './target.js'
 
-/** Easy to find again wherever it should not be. */
+/** A key with a recognizable pattern, so that a leak is easy to find. */
 export const testKey: Uint8Array = Uint8Array.from({ length: 16 }, (_, index) => 0xa1 + 5 * index)
 export const otherKey: Uint8Array = testKey.map((byte) => byte ^ 0xff)
 
-/** A call that nobody aborts. */
+/** Returns call options with a signal that never aborts. */
 export const call = (): { readonly signal: AbortSignal } => ({ signal: new AbortController().signal })
 
-/** What a test wishes for in another way than others. */
+/** The values in which a request differs from the default one. */
 export interface Wish {
   readonly protocol?: Protocol
   readonly port?: number
@@ -29,12 +29,13 @@ export interface Wish {
   readonly key?: Uint8Array
 }
 
+/** Resolves with the mapper of a target. Fails the test if the strategy finds another ability. */
 export async function mapperOf(stage: Stage, target: Target): Promise<Mapper> {
   const ability = await stage.ability(target)
-  return ability.kind === 'mapper' ? ability : fail(`${target.label} is no mapper any more`)
+  return ability.kind === 'mapper' ? ability : fail(`${target.label} is no longer a mapper`)
 }
 
-/** A request that the mapper has every reason to grant. */
+/** Returns a request that the mapper should grant. */
 export function requestFor(stage: Stage, mapper: Mapper, wish: Wish = {}): MapRequest {
   const { family, gateway, protocols } = mapper
   const own = stage.world.network.addresses.find((address) => familyOf(address) === family)
@@ -48,15 +49,15 @@ export function requestFor(stage: Stage, mapper: Mapper, wish: Wish = {}): MapRe
   }
 }
 
-/** What a lease was granted by, and for what. */
+/** A lease, with the mapper and the request. */
 export interface Granted {
   readonly lease: Lease
-  /** Of a mapper. */
+  /** Present for leases of a mapper, with the request. */
   readonly mapper?: Mapper
   readonly request?: MapRequest
 }
 
-/** Maps or reserves. Fails where that is refused: every other test of leases would be without one. */
+/** Maps or reserves. Fails the test if that is refused, since it cannot run without a lease. */
 export async function granted(stage: Stage, target: Target, wish: Wish = {}): Promise<Granted> {
   const ability = await stage.ability(target)
   if (ability.kind === 'mapper') {
@@ -67,29 +68,29 @@ export async function granted(stage: Stage, target: Target, wish: Wish = {}): Pr
   return fail(`${target.label} grants no leases`)
 }
 
-/** Maps. */
+/** Maps. Fails the test if that is refused. */
 export async function mapped(
   stage: Stage,
   target: Target,
   wish: Wish = {}
 ): Promise<{ readonly lease: Lease; readonly mapper: Mapper; readonly request: MapRequest }> {
   const { lease, mapper, request } = await granted(stage, target, wish)
-  if (mapper === undefined || request === undefined) return fail(`${target.label} is no mapper any more`)
+  if (mapper === undefined || request === undefined) return fail(`${target.label} is no longer a mapper`)
   return { lease, mapper, request }
 }
 
-/** The lease that is granted, or a failed test. */
+/** Resolves with the granted lease. Fails the test if none is granted in time. */
 export async function leaseFrom(stage: Stage, pending: Promise<Lease>, limitMs = 10_000): Promise<Lease> {
   const outcome = await stage.outcome(pending, limitMs)
   if (outcome.state === 'fulfilled') return outcome.value
   return fail(
     outcome.state === 'pending'
-      ? `nothing is granted within ${limitMs / 1000} s`
-      : `nothing is granted: ${told(outcome.reason)}`
+      ? `no lease was granted within ${limitMs / 1000} s`
+      : `no lease was granted: ${told(outcome.reason)}`
   )
 }
 
-/** What is mapped outside for the endpoint of a request. */
+/** Returns the mappings of the gateway for the endpoint of a request. */
 export function mappingsOf(stage: Stage, { endpoint }: MapRequest): readonly OutsideMapping[] {
   const address = canonicalAddress(endpoint.address)
   return (stage.world.mappings?.() ?? []).filter(
@@ -98,11 +99,11 @@ export function mappingsOf(stage: Stage, { endpoint }: MapRequest): readonly Out
   )
 }
 
-/** The addresses of a lease that can be read. Whether all can is the subject of one test, and not of the others. */
+/** Returns the valid addresses of a lease. Only the rule `lease-has-addresses` tests that all are valid. */
 export const addressesOf = ({ addresses }: Lease): readonly TransportAddress[] =>
   addresses.map(parseMultiaddr).filter((each) => each !== undefined)
 
-/** An error, or whatever else was thrown, in words. */
+/** Returns the text of an error or of any other thrown value. */
 export const told = (reason: unknown): string => {
   if (!(reason instanceof Error)) return String(reason)
   return 'code' in reason ? `${String(reason.code)}: ${reason.message}` : `${reason.name}: ${reason.message}`

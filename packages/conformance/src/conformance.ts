@@ -7,28 +7,28 @@ import { openStage, type Stage } from './stage.js'
 import type { AbilityKind, Subject, World } from './subject.js'
 import { missingTarget, type Target, targetOf } from './target.js'
 
-/** One rule of the contract, as a test of any runner. */
+/** One rule of the contract, as a test for any test runner. */
 export interface ConformanceTest {
-  /** The rule, in lower case with hyphens: `release-twice-is-once`. Does not change. */
+  /** The stable id of the rule, in lower case with hyphens: `release-twice-is-once`. */
   readonly id: string
-  /** A sentence about behaviour. */
+  /** The required behaviour, as a sentence. */
   readonly name: string
-  /** The kinds of ability that it concerns. */
+  /** The kinds of ability to which the rule applies. */
   readonly abilities: readonly AbilityKind[]
-  /** Why it cannot run on this subject. Running it then rejects. */
+  /** The reason why the test cannot run on this subject; `run` then rejects. */
   readonly skip?: string
-  /** Rejects with an `AssertionError` that says in words how the rule was broken. */
+  /** Runs the test. Rejects with an `AssertionError` with a message if the rule is broken. */
   readonly run: () => Promise<void>
 }
 
 const allKinds: readonly AbilityKind[] = ['mapper', 'relay', 'witness', 'observer', 'puncher']
 
 /**
- * The tests for a strategy. Asks it first, in a world of its own, what it finds: all rules are returned, and those that do
- * not concern it, or that the world cannot show, carry the reason in `skip`.
+ * Resolves with the tests for a strategy. First runs the strategy in its own world to learn its abilities. Returns all
+ * rules; a rule that does not apply to the strategy, or that the world cannot test, has the reason in `skip`.
  *
- * Tests are independent. Two of them watch functions of the process (`setTimeout`, `Math.random`) while they run, so do
- * not run them at the same time as others.
+ * The tests are independent of each other. Two of them replace functions of the process (`setTimeout`, `Math.random`)
+ * while they run, so the tests must not run concurrently.
  */
 export async function conformance<W extends World>(subject: Subject<W>): Promise<readonly ConformanceTest[]> {
   const { world, targets } = await ask(subject)
@@ -53,7 +53,7 @@ async function ask<W extends World>(subject: Subject<W>): Promise<Answer> {
   try {
     const run = await stage.discover()
     await stage.findIn(run, () => true)
-    // The first is seldom the last: other families, other parties.
+    // Further abilities, of other families or parties, usually follow the first one.
     await stage.pass(stage.isVirtual ? 5000 : 100)
     const found = run.findings.filter((finding): finding is Ability => !isNotice(finding)).map(targetOf)
     const distinct = [...new Map(found.map((target) => [target.key, target])).values()]
@@ -93,7 +93,7 @@ async function check<W extends World>(rule: Rule, subject: Subject<W>, targets: 
   }
 }
 
-/** Says which of several abilities it was. */
+/** Adds the name of the ability to an assertion error. */
 function about({ label }: Target, error: unknown): unknown {
   if (!(error instanceof AssertionError)) return error
   const { actual, expected, operator, message } = error

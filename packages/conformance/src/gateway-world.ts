@@ -10,20 +10,24 @@ import {
 } from '@postern/testkit'
 import type { Subject, World } from './subject.js'
 
-/** A home: one router that speaks everything, and a host behind it, in memory and on a virtual clock. */
+/** A home in memory, on a virtual clock: a router with all three protocols, and a host behind it. */
 export interface GatewayWorld extends World {
+  /** The virtual clock of the world. */
   readonly clock: VirtualClock
+  /** The router. */
   readonly gateway: FakeGateway
-  /** In place of those of `@postern/net`. */
+  /** Replaces `openUdp` of `@postern/net`. */
   readonly openUdp: OpenUdp
+  /** Replaces `exchangeHttp` of `@postern/net`. */
   readonly exchangeHttp: ExchangeHttp
 }
 
+/** Options of `gatewayWorld()`. */
 export interface GatewayWorldOptions {
-  /** The strategy under test, with the sockets of this world. */
+  /** Creates the strategy under test with the sockets of this world. */
   readonly create: (world: GatewayWorld) => Strategy | Promise<Strategy>
-  /** What the router is besides.
-   * @default it speaks all three protocols and grants an hour at most */
+  /** Additional options of the router.
+   * @default all three protocols, and lifetimes of at most an hour */
   readonly gateway?: GatewayOptions
   /** Whether the host and the router have global IPv6 addresses too.
    * @default false */
@@ -33,10 +37,10 @@ export interface GatewayWorldOptions {
 const router = { 4: '192.168.1.1', 6: '2a0a:6::1' } as const
 const host = { 4: '192.168.1.10', 6: '2a0a:6::10' } as const
 const neighbour = '192.168.1.99'
-/** One way: requests and answers can be caught in mid-flight. */
+/** The one-way delay, so that a test can abort between a request and its answer. */
 const delayMs = 5
 
-/** The subject that a strategy is which asks the router: `conformance(gatewayWorld({ create }))`. */
+/** Creates the subject for a strategy that sends requests to the router: `conformance(gatewayWorld({ create }))`. */
 export function gatewayWorld(options: GatewayWorldOptions): Subject<GatewayWorld> {
   const { create, gateway: besides, ipv6 = false } = options
   return { create, world: () => createWorld(besides, ipv6) }
@@ -64,7 +68,7 @@ function createWorld(besides: GatewayOptions | undefined, ipv6: boolean): Gatewa
     openUdp,
     exchangeHttp,
     mappings: () => gateway.mappings,
-    // Datagrams that arrived nowhere count too.
+    // Lost datagrams are counted too.
     requests: () => link.sent + gateway.counters.description.requests + gateway.counters.control.requests,
     changes: () => changesAsked(gateway),
     violations: () => gateway.violations,
@@ -83,7 +87,7 @@ function createWorld(besides: GatewayOptions | undefined, ipv6: boolean): Gatewa
     }
   }
 
-  /** As the neighbour would do it: over NAT-PMP (RFC 6886 §3.3). */
+  /** Maps the port for another host, over NAT-PMP (RFC 6886 §3.3). */
   async function occupy(protocol: Protocol, port: number): Promise<void> {
     const request = new Uint8Array(12)
     const view = new DataView(request.buffer)
@@ -101,11 +105,11 @@ function createWorld(besides: GatewayOptions | undefined, ipv6: boolean): Gatewa
     await clock.advance(4 * delayMs)
     ended.abort()
     if (!gateway.mappings.some(({ internalAddress }) => internalAddress === neighbour))
-      throw new Error('the gateway of this world has to speak NAT-PMP: its neighbour does')
+      throw new Error('the gateway of this world must support NAT-PMP, which the neighbour uses')
   }
 }
 
-/** Names of the requests that would change something. */
+/** Matches the names of requests that change mappings. */
 const changing = /^map |^MAP$|^PEER$|^(Add|Delete|Update)/
 
 const changesAsked = ({ counters }: FakeGateway): number =>

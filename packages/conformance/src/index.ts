@@ -1,5 +1,5 @@
 /**
- * The tests that every strategy passes. They ask the strategy what it finds and test that, and the absence of the rest.
+ * The tests that every strategy must pass. They find out the abilities of the strategy and test these.
  *
  * @packageDocumentation
  */

@@ -4,39 +4,39 @@ import type { OpenStage } from './rule.js'
 import type { Outcome, Stage } from './stage.js'
 import type { Target } from './target.js'
 
-/** One `map` that was aborted while it was under way. */
+/** One `map` that was aborted before it settled. */
 export interface AbortedMap {
   readonly stage: Stage
   readonly request: MapRequest
   readonly reason: Error
   readonly outcome: Outcome<Lease>
   readonly abortedAtMs: number
-  /** Whether something is mapped when nobody aborts. */
+  /** Whether an undisturbed `map` creates a mapping. */
   readonly isMappedElse: boolean
-  /** The answer may have been there already: then a lease is as good an outcome as the reason. */
+  /** Whether the answer may have arrived before the abort. Then a lease is as valid as a rejection. */
   readonly isLate: boolean
-  /** `12 ms and 3 turns after the call` */
+  /** The time of the abort: `aborted 12 ms and 3 turns after the call`. */
   readonly when: string
 }
 
-/** So many turns of the promise queue after a moment: at every await, as far as chains of them go. */
+/** Delays of the abort in turns of the microtask queue, so that it hits different awaits. */
 const turns = [0, 1, 2, 3, 5, 8, 13, 21]
 const instants = 10
 const realTurns = [0, 3]
 const realInstants = 4
 
-/** Maps again and again, each time in a new world, and aborts at another moment each time. */
+/** Maps repeatedly, each time in a new world, and aborts at a different time. */
 export async function* abortedMaps(open: OpenStage, target: Target): AsyncGenerator<AbortedMap> {
   const { stage, durationMs, isMapped } = await undisturbed(open, target)
   const count = stage.isVirtual ? instants : realInstants
   const steps = Array.from({ length: count }, (_, index) => (durationMs * index) / count)
-  // The instant of the answer too: whatever follows it is still to be undone.
+  // Includes the time of the answer, since work after the answer must be undone too.
   for (const ms of new Set([...steps, durationMs]))
     for (const turn of stage.isVirtual ? turns : realTurns)
       yield { ...(await abortedAt(await open(), target, ms, turn, durationMs)), isMappedElse: isMapped }
 }
 
-/** How long it takes when nobody aborts. */
+/** Measures an undisturbed `map`. */
 async function undisturbed(
   open: OpenStage,
   target: Target

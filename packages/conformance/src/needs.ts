@@ -1,34 +1,34 @@
 import type { World } from './subject.js'
 
-/** What a test needs of the world. */
+/** A feature of the world that a test needs. */
 export type Need =
   | Exclude<keyof World, 'clock' | 'network' | 'faults' | 'close'>
   | keyof NonNullable<World['faults']>
   | 'virtualClock'
   | 'sleepCount'
 
-/** What is said where it is missing. */
+/** The reason to skip a test if the feature is missing. */
 const reasons: Readonly<Record<Need, string>> = {
-  mappings: 'the world does not tell what is mapped outside',
+  mappings: 'the world does not list the mappings of the gateway',
   requests: 'the world does not count requests',
-  changes: 'the world does not count requests that change something',
-  violations: 'the world does not watch the protocol',
+  changes: 'the world does not count requests that change mappings',
+  violations: 'the world does not check the protocol',
   openHandles: 'the world does not count open handles',
-  virtualClock: 'the clock is a real one',
+  virtualClock: 'the clock is not virtual',
   sleepCount: 'the clock does not count sleeps',
-  silence: 'nothing in this world can fall silent',
-  refuse: 'nothing in this world can refuse',
-  occupy: 'no other host in this world can take a port',
-  shorten: 'nothing in this world grants less than is asked for',
-  slow: 'nothing in this world can be slow',
-  reboot: 'nothing in this world can lose its mappings',
+  silence: 'the gateway of this world cannot fall silent',
+  refuse: 'the gateway of this world cannot refuse',
+  occupy: 'there is no other host in this world that could take a port',
+  shorten: 'the gateway of this world cannot grant shorter lifetimes',
+  slow: 'the gateway of this world cannot be slow',
+  reboot: 'the gateway of this world cannot lose its mappings',
   move: 'the external address of this world does not change',
-  address: 'the world has no address to try',
+  address: 'the world has no address to verify',
   tap: 'the world has no socket to lend',
-  peerId: 'the world has no peer to get through to'
+  peerId: 'the world has no peer for an upgrade'
 }
 
-/** Why a test that needs this cannot run in the world; undefined if it can. */
+/** Returns why a test with these needs cannot run in the world; undefined if it can. */
 export function missingIn(world: World, needed: readonly Need[] = []): string | undefined {
   const { clock, faults, network: _network, close: _close, ...seen } = world
   const there = new Set(Object.keys({ ...seen, ...faults }))

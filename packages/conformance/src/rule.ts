@@ -6,15 +6,15 @@ import type { Target } from './target.js'
 export type OpenStage = () => Promise<Stage>
 
 interface RuleBase {
-  /** Lower case with hyphens. Never changes once published. */
+  /** The id, in lower case with hyphens. It never changes after its publication. */
   readonly id: string
-  /** A sentence about behaviour. */
+  /** The required behaviour, as a sentence. */
   readonly name: string
-  /** What the world must let the test see or do. */
+  /** The features of the world that the test needs. */
   readonly needs?: readonly Need[]
 }
 
-/** A rule for every strategy, whatever it finds. */
+/** A rule for every strategy, independent of its abilities. */
 export interface DiscoveryRule extends RuleBase {
   readonly check: (open: OpenStage) => Promise<void>
 }
@@ -22,7 +22,7 @@ export interface DiscoveryRule extends RuleBase {
 /** A rule for each ability of these kinds. */
 export interface AbilityRule extends RuleBase {
   readonly abilities: readonly AbilityKind[]
-  /** Why it does not concern this one. */
+  /** Returns why the rule does not apply to this ability; undefined if it does. */
   readonly exempt?: (target: Target) => string | undefined
   readonly check: (open: OpenStage, target: Target) => Promise<void>
 }

@@ -3,50 +3,50 @@ import { type Ability, type Discovery, type Finding, type Host, isNotice, type N
 import type { Subject, World } from './subject.js'
 import { type Target, targetOf } from './target.js'
 
-/** How a promise stands after some time. */
+/** The state of a promise after some time. */
 export type Outcome<T> =
   | { readonly state: 'fulfilled'; readonly value: T; readonly atMs: number }
   | { readonly state: 'rejected'; readonly reason: unknown; readonly atMs: number }
   | { readonly state: 'pending' }
 
-/** A discovery under way. */
+/** A running discovery. */
 export interface Run {
   readonly discovery: Discovery
   readonly findings: readonly Finding[]
-  /** What `discover` returned. */
+  /** The promise that `discover` returned. */
   readonly done: Promise<void>
   readonly signal: AbortSignal
   stop(reason?: unknown): void
 }
 
-/** One world with a host in it, for one test. */
+/** One world with a host, for one test. */
 export interface Stage {
   readonly world: World
   readonly host: Host
-  /** Whether waiting costs nothing. */
+  /** Whether the clock is virtual, so that waiting takes no real time. */
   readonly isVirtual: boolean
-  /** Everything that was logged. */
+  /** All logged lines. */
   readonly lines: readonly string[]
-  /** Makes the strategy, as another process would do. */
+  /** Creates the strategy, as a new process would. */
   create(): Promise<Discovery>
-  /** Begins to discover, with what `create` made before or with a new one. */
+  /** Starts discover, with the given strategy or a new one. */
   discover(options?: {
     readonly discovery?: Discovery
     readonly network?: Network
     readonly signal?: AbortSignal
   }): Promise<Run>
-  /** Discovers and waits for what is to be tested. */
+  /** Starts discover and resolves with the ability under test. Fails the test if it is not found. */
   ability(target: Target): Promise<Ability>
-  /** Waits for an ability of a discovery under way. */
+  /** Waits for an ability of a running discovery. */
   findIn(run: Run, wanted: (ability: Ability) => boolean, limitMs?: number): Promise<Ability | undefined>
-  /** Lets time pass; in real time a moment of it at most. */
+  /** Advances the clock; in real time waits at most 100 ms. */
   pass(ms: number): Promise<void>
-  /** Lets time pass until the promise is settled, or the limit is reached. */
+  /** Advances the clock until the promise settles or the limit is reached. */
   outcome<T>(promise: Promise<T>, limitMs?: number): Promise<Outcome<T>>
   close(): Promise<void>
 }
 
-/** In real time nobody waits longer for something to happen, nor to see that nothing does. */
+/** Limits for waits in real time, in milliseconds: for an event, and to see that no event occurs. */
 const realLimitMs = 10_000
 const realPassMs = 100
 
@@ -136,7 +136,7 @@ export async function openStage<W extends World>(subject: Subject<W>): Promise<S
     outcome,
     async close() {
       for (const controller of runs) controller.abort()
-      // Whatever still wants to end does so before the world does.
+      // Lets the aborted discoveries end before the world is closed.
       await pass(0)
       await world.close?.()
     }

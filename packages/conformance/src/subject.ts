@@ -1,77 +1,85 @@
 import type { Ability, Clock, DatagramTap, MultiaddrText, Network, Protocol, Strategy } from '@postern/interface'
 
+/** The kind of an ability. */
 export type AbilityKind = Ability['kind']
 
-/** How a strategy is set up to be tested. Says nothing of what it can do: the suite asks the strategy. */
+/** The setup of a strategy under test. It does not list the abilities, since the suite finds them out. */
 export interface Subject<W extends World = World> {
-  /** A world of its own for each test, in which nothing has happened yet. Many are made. */
+  /** Creates a new world for each test. Many are created. */
   world(): W | Promise<W>
-  /** The strategy in that world, as `pcp(options)` is one. Called again for what another process would be. */
+  /** Creates the strategy in that world, as `pcp(options)` does. Called again to simulate another process. */
   create(world: W): Strategy | Promise<Strategy>
 }
 
-/** A virtual clock has both, as the testkit's has; a real one has none. */
+/** The clock of a world. A virtual clock, such as that of the testkit, has both members; a real clock has neither. */
 export interface WorldClock extends Clock {
-  /** Lets time pass, and lets all that happens meanwhile happen. */
+  /** Advances the time and runs everything that is due meanwhile. */
   advance?(ms: number): Promise<void>
-  /** How many sleeps are under way. */
+  /** The number of pending sleeps. */
   readonly pending?: number
 }
 
 /**
- * What is around a strategy. Whatever is left out cannot be looked at or done there: tests that need it are skipped, and
- * say so.
+ * The environment of a strategy. Optional members that are missing cannot be observed or changed; the tests that need
+ * them are skipped with that reason.
  */
 export interface World {
+  /** The clock of the host. */
   readonly clock: WorldClock
-  /** Where this host stands. The strategy finds its abilities there. */
+  /** The network of the host, in which the strategy finds its abilities. */
   readonly network: Network
-  /** What is mapped outside at this moment, ours and others'. */
+  /** Returns the current mappings of the gateway, of this host and of others. */
   mappings?(): readonly OutsideMapping[]
-  /** How many requests the outside has seen from everybody. */
+  /** Returns the number of requests from all hosts. */
   requests?(): number
-  /** How many of them would change something, whether they were carried out or not. */
+  /** Returns the number of requests that would change mappings, whether they were carried out or not. */
   changes?(): number
-  /** What the outside saw that the protocol forbids, in words. */
+  /** Returns the observed protocol violations, as text. */
   violations?(): readonly string[]
-  /** How many sockets, processes or the like the strategy holds. */
+  /** Returns the number of sockets, processes or other handles that the strategy holds. */
   openHandles?(): number
+  /** The faults that the suite may cause. */
   readonly faults?: WorldFaults
-  /** An address that a witness here can try. */
+  /** An address that a witness can dial. */
   readonly address?: MultiaddrText
-  /** A socket to lend to an observer. */
+  /** A socket for an observer. */
   readonly tap?: DatagramTap
-  /** A peer that a puncher here can get through to. */
+  /** A peer to which a puncher can connect directly. */
   readonly peerId?: string
-  /** Called when the test is over. */
+  /** Called at the end of the test. */
   close?(): void | Promise<void>
 }
 
-/** What can be done to the outside. Resolves once it is in force. */
+/** Faults of the gateway or party. Each call resolves when the fault is active. */
 export interface WorldFaults {
-  /** Nothing is answered any more. */
+  /** Stops all answers. */
   silence?(): void | Promise<void>
-  /** Whatever would change something is answered with no. */
+  /** Refuses all requests that would change mappings. */
   refuse?(): void | Promise<void>
-  /** Another host gets this external port. */
+  /** Maps this external port to another host. */
   occupy?(protocol: Protocol, externalPort: number): void | Promise<void>
-  /** Mappings are granted for ten minutes at most. */
+  /** Limits granted lifetimes to ten minutes. */
   shorten?(): void | Promise<void>
-  /** Every answer comes so much later, in ms. */
+  /** Delays every answer by this time, in milliseconds. */
   slow?(ms: number): void | Promise<void>
-  /** All mappings are lost. */
+  /** Loses all mappings. */
   reboot?(): void | Promise<void>
-  /** The external IPv4 address becomes another one. Mappings stay. */
+  /** Changes the external IPv4 address. Mappings stay. */
   move?(): void | Promise<void>
 }
 
-/** One rule of the gateway, or of whatever takes its place. */
+/** One mapping of the gateway, or of an equivalent service. */
 export interface OutsideMapping {
+  /** The transport protocol. */
   readonly protocol: Protocol
+  /** The external address. */
   readonly externalAddress: string
+  /** The external port. */
   readonly externalPort: number
+  /** The address of the host. */
   readonly internalAddress: string
+  /** The port of the host. */
   readonly internalPort: number
-  /** Monotonic time of the world's clock, or `Infinity`. */
+  /** The end of the mapping on the world's monotonic clock, or `Infinity`. */
   readonly expiresAt: number
 }

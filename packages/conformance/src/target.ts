@@ -1,23 +1,24 @@
 import type { Ability, Family } from '@postern/interface'
 import type { AbilityKind } from './subject.js'
 
-/** One ability that the strategy was seen to find. Each test finds it anew, in a world of its own. */
+/** One ability that the strategy has found. Each test finds it again in its own world. */
 export interface Target {
-  /** The same for what replaces each other. */
+  /** The key of the ability, which is the same in every world. */
   readonly key: string
   readonly kind: AbilityKind
-  /** Of a mapper. */
+  /** The family of a mapper. */
   readonly family?: Family
-  /** Of a mapper: null in the contract is `none`. */
+  /** The gateway address of a mapper; `none` if it is null. */
   readonly gateway?: string
-  /** What it declares, in a mapper; both protocols in others, where there is nothing to declare. */
+  /** The protocols that a mapper declares; both protocols for other abilities. */
   readonly protocols: readonly string[]
-  /** Of a mapper: whether it undoes by itself what a failed `map` may have left. */
+  /** Whether a mapper has `undo`. */
   readonly undoes?: boolean
-  /** Its name in messages. */
+  /** The name of the ability in messages. */
   readonly label: string
 }
 
+/** Returns the target of an ability. */
 export function targetOf(ability: Ability): Target {
   const { kind } = ability
   if (kind === 'mapper') {
@@ -27,9 +28,9 @@ export function targetOf(ability: Ability): Target {
     const undoes = ability.undo !== undefined
     return { key: `mapper ${family} ${where}`, kind, family, gateway: where, protocols, undoes, label }
   }
-  const who = kind === 'puncher' ? kind : `${kind} ${ability.party.id}`
-  return { key: who, kind, protocols: ['tcp', 'udp'], label: who }
+  const party = kind === 'puncher' ? kind : `${kind} ${ability.party.id}`
+  return { key: party, kind, protocols: ['tcp', 'udp'], label: party }
 }
 
-/** What stands for abilities that were never found, so that the tests fail with words. */
+/** Returns the target of an ability that was never found, so that its tests fail with a clear message. */
 export const missingTarget = (kind: AbilityKind): Target => ({ key: kind, kind, protocols: [], label: kind })

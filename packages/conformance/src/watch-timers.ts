@@ -1,4 +1,4 @@
-/** Counts the timers of this process that are set until `restore` is called. */
+/** Counts calls of `setTimeout` and `setInterval` in this process until `restore` is called. */
 export function watchTimers(): { readonly count: () => number; readonly restore: () => void } {
   const { setTimeout: realTimeout, setInterval: realInterval } = globalThis
   let used = 0

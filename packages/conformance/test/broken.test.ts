@@ -11,24 +11,24 @@ const broken = [...brokenStrategies, ...brokenMappers].map(({ strategy, ...each 
 }))
 const honest = referenceSubject(referenceMapper)
 
-describe('the suite', () => {
-  it('lets an honest mapper pass', async () => {
+describe('the conformance suite', () => {
+  it('an honest mapper passes all tests', async () => {
     expect(await failures(honest)).toEqual([])
   })
 
-  it.each(['relay', 'witness', 'observer', 'puncher'] as const)('lets an honest %s pass', async (kind) => {
+  it.each(['relay', 'witness', 'observer', 'puncher'] as const)('an honest %s passes all tests', async (kind) => {
     expect(await failures(partySubject(kind))).toEqual([])
   })
 
-  it.each(broken)('finds that a strategy that $name breaks $breaks, and nothing else', async ({ subject, breaks }) => {
+  it.each(broken)('a strategy that $name fails $breaks and no other test', async ({ subject, breaks }) => {
     expect(await failures(subject)).toEqual([breaks])
   })
 
-  it.each(brokenParties)('finds that a $name breaks $breaks, and nothing else', async ({ subject, breaks }) => {
+  it.each(brokenParties)('a $name fails $breaks and no other test', async ({ subject, breaks }) => {
     expect(await failures(subject)).toEqual([breaks])
   })
 
-  it('has a broken strategy for every test', async () => {
+  it('every test has a broken strategy', async () => {
     const broke = [...broken, ...brokenParties].map(({ breaks }) => breaks)
     const ids = (await conformance(honest)).map(({ id }) => id)
     expect([...new Set(broke)].sort()).toEqual([...ids].sort())

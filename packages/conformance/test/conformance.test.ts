@@ -5,11 +5,11 @@ import { conformance, gatewayWorld } from '../src/index.js'
 import { partySubject } from './broken/parties.js'
 import { failures } from './reference-subject.js'
 
-/** What a good many libraries are: they say yes without asking anybody. */
+/** A strategy that grants every mapping without a request, as some libraries do. */
 const yes: Strategy = () => ({
   name: 'yes',
   async discover({ gateways: [gateway] }, found, { signal }) {
-    if (gateway === undefined) throw natError('NO_GATEWAY', 'nobody to say yes for')
+    if (gateway === undefined) throw natError('NO_GATEWAY', 'there is no gateway')
     if (signal.aborted) return
     for (const family of [4, 6] as const) {
       found({
@@ -36,7 +36,7 @@ const yes: Strategy = () => ({
 })
 
 describe('conformance', () => {
-  it('has a test for every id, a sentence for every name', async () => {
+  it('conformance() returns distinct ids, and a sentence as each name', async () => {
     const tests = await conformance(gatewayWorld({ create: () => yes }))
     const ids = tests.map(({ id }) => id)
     expect(new Set(ids).size).toBe(ids.length)
@@ -46,7 +46,7 @@ describe('conformance', () => {
     }
   })
 
-  it('skips what the strategy does not find, and says so', async () => {
+  it('conformance() skips tests of missing abilities with a reason', async () => {
     const tests = await conformance(partySubject('witness'))
     const skipped = Object.fromEntries(tests.map(({ id, skip }) => [id, skip]))
     expect(skipped['map-makes-a-rule']).toBe('the strategy finds no mapper')
@@ -55,17 +55,17 @@ describe('conformance', () => {
     expect(skipped['verify-gives-evidence']).toBeUndefined()
   })
 
-  it('does not run what is skipped', async () => {
+  it('run of a skipped test rejects', async () => {
     const [first] = (await conformance(partySubject('witness'))).filter(({ skip }) => skip !== undefined)
     await expect(first?.run()).rejects.toThrow(`skipped: ${first?.skip}`)
   })
 
-  it('notices a strategy that says yes without asking anybody', async () => {
+  it('a strategy that grants without a request fails', async () => {
     const failed = await failures(gatewayWorld({ create: () => yes }))
     expect(failed).toEqual(['map-makes-a-rule', 'map-takes-its-mapping-back'])
   })
 
-  it('says in words what is wrong, and with which of several abilities', async () => {
+  it('a failed test reports the fault and the ability', async () => {
     const tests = await conformance(gatewayWorld({ create: () => yes }))
     const test = tests.find(({ id }) => id === 'map-makes-a-rule')
     await expect(test?.run()).rejects.toThrow(AssertionError)
@@ -74,7 +74,7 @@ describe('conformance', () => {
     )
   })
 
-  it('tests a strategy that finds nothing, and fails with words', async () => {
+  it('a strategy that finds nothing fails with a clear message', async () => {
     const nothing: Strategy = () => ({ name: 'nothing', kind: 'mapper', discover: async () => undefined })
     const tests = await conformance(gatewayWorld({ create: () => nothing }))
     const test = tests.find(({ id }) => id === 'map-makes-a-rule')

@@ -17,7 +17,7 @@ interface SshWorld extends World {
 const program = join(import.meta.dirname, 'fake-ssh.mjs')
 const example = join(import.meta.dirname, '..', '..', '..', 'examples', 'custom-strategy')
 
-/** A server that the fake ssh forwards ports of, and the processes of ours that hold them. */
+/** A world in which the fake ssh forwards ports of a server, with the processes that hold them. */
 const subject: Subject<SshWorld> = {
   create: ({ start }) => ssh('me@server.example', '1.2.3.4', start),
   world() {
@@ -71,7 +71,7 @@ describe('the example of a strategy of your own', async () => {
 })
 
 describe('the example', () => {
-  it('compiles as strictly as the packages do', { timeout: 60_000 }, () => {
+  it('the example compiles with the compiler options of the packages', { timeout: 60_000 }, () => {
     const tsc = fileURLToPath(import.meta.resolve('typescript/bin/tsc'))
     const strict = ['strict', 'noUncheckedIndexedAccess', 'exactOptionalPropertyTypes', 'erasableSyntaxOnly']
     const other = ['noEmit', 'skipLibCheck', 'allowImportingTsExtensions', 'ignoreConfig']
@@ -104,7 +104,7 @@ describe('the example', () => {
       const child = spawn(process.execPath, ['start.ts', 'me@server.example', '1.2.3.4'], {
         cwd: example,
         env,
-        // It warns that it can remember nothing, which is not what this test is about.
+        // The example warns that it has no store; this test ignores the warning.
         stdio: ['ignore', 'pipe', 'ignore']
       })
       try {

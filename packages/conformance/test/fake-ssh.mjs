@@ -1,4 +1,4 @@
-// Stands for ssh and for the server it connects to: a forwarded port is a file in the folder that FAKE_SSH_FOLDER names.
+// Simulates ssh and its server. A forwarded port is a file in the folder FAKE_SSH_FOLDER.
 import fs from 'node:fs'
 import path from 'node:path'
 

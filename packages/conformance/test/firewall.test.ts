@@ -22,7 +22,7 @@ interface FirewallWorld extends World {
   readonly api: Api
 }
 
-/** The example of a README, as a module in the folder. Resolves to its address. */
+/** Writes the example of a README as a module into the folder and resolves with its URL. */
 function moduleOf(readme: string, mark: string, name: string): string {
   const text = readFileSync(join(packages, readme, 'README.md'), 'utf8')
     .split(mark)[1]
@@ -89,7 +89,7 @@ describe('the strategy in the README of the interface', async () => {
     it.skipIf(skip !== undefined)(`${id}: ${skip ?? name}`, run)
 })
 
-/** The same strategy, with another way to map. */
+/** The same strategy with another `map`. */
 const altered = (alter: (map: MapOf) => MapOf): Subject<FirewallWorld> => ({
   world,
   create: ({ api }) => {
@@ -110,15 +110,15 @@ const altered = (alter: (map: MapOf) => MapOf): Subject<FirewallWorld> => ({
 })
 type MapOf = Extract<Parameters<Parameters<ReturnType<Strategy>['discover']>[1]>[0], { kind: 'mapper' }>['map']
 
-it('passes in the world of the README of the suite', async () => {
+it('the firewall strategy passes in the world of the README', async () => {
   const mark = 'A subject without a gateway'
-  // It runs the suite itself.
+  // The example runs the suite itself.
   const { subject: shown } = (await import(moduleOf('conformance', mark, 'subject.mjs'))) as { subject: typeof subject }
   expect(await failures(shown)).toEqual([])
 })
 
 describe('a mapper that changes no ports', () => {
-  it('may refuse another external port with SAME_PORT_REQUIRED', async () => {
+  it('a mapper may refuse another external port with SAME_PORT_REQUIRED', async () => {
     const refusing = altered((map) => async (request, call) => {
       if (request.suggestedExternalPort !== request.endpoint.port)
         throw natError('SAME_PORT_REQUIRED', 'the firewall maps a port to the same port only')
@@ -127,7 +127,7 @@ describe('a mapper that changes no ports', () => {
     expect(await failures(refusing)).toEqual([])
   })
 
-  it('may not refuse it for another reason', async () => {
+  it('a mapper may not refuse another external port with another code', async () => {
     const refusing = altered((map) => async (request, call) => {
       if (request.suggestedExternalPort === 9234) throw natError('CONFLICT', 'not that one')
       return map(request, call)
@@ -135,7 +135,7 @@ describe('a mapper that changes no ports', () => {
     expect(await failures(refusing)).toEqual(['map-honours-the-suggested-port'])
   })
 
-  it('may not refuse the same port', async () => {
+  it('a mapper may not refuse the same external port', async () => {
     const refusing = altered((map) => async (request, call) => {
       if (request.suggestedExternalPort === 9234 || request.endpoint.port === 9090)
         throw natError('SAME_PORT_REQUIRED', 'the firewall maps a port to the same port only')

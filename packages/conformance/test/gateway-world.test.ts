@@ -7,7 +7,7 @@ async function world(): Promise<GatewayWorld> {
   return await gatewayWorld({ create: () => () => ({ name: 'none', discover: async () => undefined }) }).world()
 }
 
-/** A NAT-PMP request (RFC 6886 §3.3) for TCP. */
+/** Encodes a NAT-PMP mapping request for TCP (RFC 6886 §3.3). */
 async function askToMap({ openUdp, clock }: GatewayWorld, internal: number, external: number, seconds: number) {
   const bytes = new Uint8Array(12)
   const view = new DataView(bytes.buffer)
@@ -25,7 +25,7 @@ async function askToMap({ openUdp, clock }: GatewayWorld, internal: number, exte
   return replies
 }
 
-it('counts what was asked, what would change something, and what is open', async () => {
+it('the gateway world counts requests, changes and open handles', async () => {
   const home = await world()
   expect([home.requests?.(), home.changes?.(), home.openHandles?.()]).toEqual([0, 0, 0])
   await askToMap(home, 8080, 8080, 60)
@@ -33,13 +33,13 @@ it('counts what was asked, what would change something, and what is open', async
   expect(home.mappings?.()).toMatchObject([{ externalPort: 8080, internalAddress: '192.168.1.10' }])
 })
 
-it('sees what the protocol forbids', async () => {
+it('the gateway world records violations of the protocol', async () => {
   const home = await world()
   await askToMap(home, 8080, 8080, 0)
   expect(home.violations?.()).toHaveLength(1)
 })
 
-it('lets a neighbour take a port', async () => {
+it('the gateway world can map a port to a neighbour', async () => {
   const home = await world()
   await home.faults?.occupy?.('tcp', 8080)
   await askToMap(home, 8080, 8080, 60)
@@ -51,7 +51,7 @@ it('lets a neighbour take a port', async () => {
   expect(home.violations?.()).toEqual([])
 })
 
-it('falls silent, refuses, grants less, moves and forgets', async () => {
+it('the gateway world can be silent, refuse, shorten, move and reboot', async () => {
   const home = await world()
   await home.faults?.shorten?.()
   await askToMap(home, 8080, 8080, 7200)

@@ -12,11 +12,11 @@ const root = join(import.meta.dirname, '..', '..', '..')
 const read = (...path: readonly string[]): string => readFileSync(join(root, ...path), 'utf8')
 const readme = read('packages', 'conformance', 'README.md')
 
-/** The code of the first block in this language behind a heading or sentence. */
+/** Returns the first code block in this language after a heading or sentence. */
 const blockAfter = (text: string, mark: string, language: string): string =>
   text.split(mark)[1]?.split(`\`\`\`${language}\n`)[1]?.split('```')[0] ?? ''
 
-it('lists every test in the README', async () => {
+it('the README lists every test', async () => {
   const tests = await conformance(referenceSubject(referenceMapper))
   const kinds = (abilities: readonly string[]): string => (abilities.length === 5 ? 'all' : abilities.join(', '))
   const rows = tests.map(({ id, name, abilities }) => `| \`${id}\` | ${kinds(abilities)} | ${name} |`)
@@ -24,14 +24,14 @@ it('lists every test in the README', async () => {
   expect(readme.split('<!-- tests -->')[1]?.split('<!-- /tests -->')[0]?.trim()).toBe(table)
 })
 
-it('shows with vitest what the strategies here do', () => {
+it('the vitest example is the conformance test of a strategy', () => {
   const ours = read('packages', 'nat-pmp', 'test', 'conformance.test.ts')
     .replace(/'[./]*\/conformance\/src\/index\.js'/, "'@postern/conformance'")
     .replace("'../src/index.js'", "'@postern/nat-pmp'")
   expect(blockAfter(readme, 'With vitest:', 'ts')).toBe(ours)
 })
 
-it('shows with node:test what node:test runs', () => {
+it('the node:test example runs with node:test', () => {
   const folder = mkdtempSync(join(tmpdir(), 'postern-conformance-'))
   try {
     const built = (name: string): string => pathToFileURL(join(root, 'packages', name, 'dist', 'index.js')).href
@@ -52,7 +52,7 @@ it('shows with node:test what node:test runs', () => {
   }
 })
 
-it('quotes in CONTRIBUTING the strategy that runs as an example', () => {
+it('CONTRIBUTING contains the strategy of the example', () => {
   const quoted = blockAfter(read('CONTRIBUTING.md'), '## Write a strategy in 30 lines', 'ts')
   expect(quoted).toBe(read('examples', 'custom-strategy', 'ssh.ts'))
 })

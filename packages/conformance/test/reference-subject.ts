@@ -6,7 +6,7 @@ interface ReferenceWorld extends World {
   readonly table: ReferenceTable
 }
 
-/** A strategy on the table of the testkit, as the suite wants it. */
+/** Returns the subject of a strategy on the reference table of the testkit. */
 export const referenceSubject = (strategy: (table: ReferenceTable) => Strategy): Subject<ReferenceWorld> => ({
   create: ({ table }) => strategy(table),
   world() {
@@ -33,7 +33,7 @@ export const referenceSubject = (strategy: (table: ReferenceTable) => Strategy):
   }
 })
 
-/** The ids of the tests that a subject fails. */
+/** Resolves with the ids of the tests that a subject fails. */
 export async function failures<W extends World>(subject: Subject<W>): Promise<readonly string[]> {
   const failed: string[] = []
   for (const { id, skip, run } of await conformance(subject)) {

@@ -1,22 +1,26 @@
 import { type Clock, networkOf } from '@postern/interface'
 
-/** How often anything may be dialled that somebody else has named. */
+/** Limits the dials to addresses that a remote peer has chosen. */
 export interface Budget {
-  /** Whether one more may leave now; it counts then. */
+  /** Returns whether one more dial to this IP address is allowed now, and counts it if so. */
   take(host: string): boolean
 }
 
 export interface BudgetLimits {
-  /** SYNs to one IP address, a minute. */
+  /** SYNs per minute to one IP address. */
   readonly perAddress: number
-  /** … to one network (/16, /32 of IPv6). */
+  /** SYNs per minute to one network (IPv4 /16 or IPv6 /32). */
   readonly perNetwork: number
+  /** SYNs per minute in total. */
   readonly inAll: number
 }
 
 const minuteMs = 60_000
 
-/** Counts in periods of a minute: what is forgotten at their end needs no timer, and the table cannot grow for ever. */
+/**
+ * Creates a budget that counts in periods of one minute. It needs no timer, and its table is bounded by the total
+ * limit.
+ */
 export function createBudget(clock: Clock, { perAddress, perNetwork, inAll }: BudgetLimits): Budget {
   const spent = new Map<string, number>()
   let total = 0

@@ -1,7 +1,7 @@
 import { type ErrorCode, type NatError, natError } from '@postern/interface'
 import type { Mapping } from './mapping.js'
 
-/** Why a peer is not connected directly. */
+/** The reason why there is no direct connection to a peer. */
 export type UpgradeCause =
   | 'symmetric-both'
   | 'symmetric-one'
@@ -14,27 +14,33 @@ export type UpgradeCause =
   | 'disconnected'
 
 const meanings: Readonly<Record<UpgradeCause, readonly [code: ErrorCode, text: string]>> = {
-  'symmetric-both': ['SYMMETRIC_NAT', 'both NATs take another port for each destination: the peers cannot meet'],
+  'symmetric-both': [
+    'SYMMETRIC_NAT',
+    'both NATs use a different port for each destination, so neither peer can know the port of the other'
+  ],
   'symmetric-one': [
     'SYMMETRIC_NAT',
-    'one of the NATs takes another port for each destination: the other side cannot know it'
+    'one of the NATs uses a different port for each destination, which the other peer cannot know'
   ],
-  refused: ['REFUSED', 'the routers refuse what they did not expect, and the two sides did not meet'],
-  timeout: ['NO_REPLY', 'the two sides dialled each other and did not meet'],
-  'no-observer': ['EXTERNAL_ADDRESS_UNKNOWN', 'no connected peer takes plain TCP and tells where a port comes from'],
+  refused: ['REFUSED', 'the routers refused the unexpected packets, and the simultaneous open did not succeed'],
+  timeout: ['NO_REPLY', 'the two sides dialled each other without success'],
+  'no-observer': [
+    'EXTERNAL_ADDRESS_UNKNOWN',
+    'no connected peer accepts plain TCP and reports the external address of a port'
+  ],
   unsupported: ['UNSUPPORTED', 'the peer does not speak DCUtR'],
-  'no-targets': ['GRANT_INVALID', 'the peer named no public address to meet at'],
-  'too-many': ['QUOTA_EXCEEDED', 'as many are punched for, or were of late, as may be'],
+  'no-targets': ['GRANT_INVALID', 'the peer sent no public address to dial'],
+  'too-many': ['QUOTA_EXCEEDED', 'the limit of concurrent hole punches, or of SYNs per minute, is reached'],
   disconnected: ['UNREACHABLE', 'the relayed connection ended first']
 }
 
-/** What `upgrade` rejects with. */
+/** Returns the error that `upgrade` rejects with for a cause. */
 export function errorOf(upgradeCause: UpgradeCause, cause?: unknown): NatError {
   const [code, text] = meanings[upgradeCause]
   return natError(code, text, cause === undefined ? {} : { cause })
 }
 
-/** What the errors of the rounds, and what both NATs are, say together. */
+/** Returns the cause that follows from the errors of the rounds and the mapping behaviour of both NATs. */
 export function causeOf(
   errors: readonly NatError[],
   mappings: readonly [own: Mapping | undefined, theirs: Mapping | undefined]

@@ -7,10 +7,10 @@ import type { Mapping } from './mapping.js'
 export const dcutrProtocol = '/libp2p/dcutr'
 
 /** "Implementations SHOULD refuse (encoded) RPC messages … larger than 4 KiB" */
-export const mostBytes = 4096
+export const maxBytes = 4096
 
-/** More addresses than a peer has ports prepared; the rest is passed over. */
-const mostAddresses = 32
+/** More addresses than a peer prepares ports; further ones are ignored. */
+const maxAddresses = 32
 
 /** `HolePunch.Type` of the spec. */
 const typeOf = { connect: 100, sync: 300 } as const
@@ -24,20 +24,22 @@ const mappingNumbers: Readonly<Record<Mapping, number>> = {
 export type Message =
   | {
       readonly kind: 'connect'
-      /** Multiaddrs in bytes. They may be none. */
+      /** Multiaddrs in bytes. They are not validated. */
       readonly addresses: readonly Uint8Array[]
-      /** How the sender's NAT maps ports, where it knows. Field 1001: not of the spec, and passed over by who knows it not. */
+      /**
+       * How the sender's NAT maps ports, if known. Field 1001 is not part of the spec; other implementations ignore it.
+       */
       readonly mapping?: Mapping | undefined
-      /** Whether the sender would try many ports at once. Field 1002, as above. */
+      /** Whether the sender agrees to try many ports. Field 1002 is not part of the spec either. */
       readonly birthday?: boolean | undefined
     }
   | { readonly kind: 'sync' }
 
-/** Field numbers far from those that the spec could give out next. */
+/** Field numbers far above those that the spec may assign next. */
 const mappingField = 1001
 const birthdayField = 1002
 
-/** proto2: the type is required, and written first. */
+/** Encodes a message. It is proto2, so the type is required; it is written first. */
 export function encodeMessage(message: Message): Uint8Array<ArrayBuffer> {
   const writer = new BinaryWriter().tag(1, WireType.Varint).int32(typeOf[message.kind])
   if (message.kind === 'sync') return writer.finish()
@@ -47,7 +49,7 @@ export function encodeMessage(message: Message): Uint8Array<ArrayBuffer> {
   return writer.finish()
 }
 
-/** Throws a NatError, MALFORMED_REPLY, for everything that is neither CONNECT nor SYNC. */
+/** Decodes a message. Throws a NatError, MALFORMED_REPLY, for bytes that are neither CONNECT nor SYNC. */
 export function decodeMessage(bytes: Uint8Array): Message {
   let type: number | undefined
   let mapping: Mapping | undefined
@@ -59,7 +61,7 @@ export function decodeMessage(bytes: Uint8Array): Message {
       type: WireType.LengthDelimited,
       read(value) {
         const address = value.bytes()
-        if (addresses.length < mostAddresses) addresses.push(address)
+        if (addresses.length < maxAddresses) addresses.push(address)
       }
     },
     [mappingField]: { type: WireType.Varint, read: (value) => void (mapping = mappingOf(value.int32())) },
@@ -67,7 +69,7 @@ export function decodeMessage(bytes: Uint8Array): Message {
   })
   if (type === typeOf.sync) return { kind: 'sync' }
   if (type === typeOf.connect) return { kind: 'connect', addresses, mapping, birthday }
-  throw natError('MALFORMED_REPLY', `a message of DCUtR of type ${type ?? 'none'}`)
+  throw natError('MALFORMED_REPLY', `the DCUtR message has the unexpected type ${type ?? 'none'}`)
 }
 
 const mappingOf = (number: number): Mapping | undefined =>

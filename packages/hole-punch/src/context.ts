@@ -4,15 +4,15 @@ import type { Knowledge } from './knowledge.js'
 import type { Settings } from './options.js'
 import type { PunchPort } from './ports.js'
 
-/** What all punches of one search share. */
+/** The state that all hole punches of one search share. */
 export interface Context {
   readonly host: HolePunchHost
   readonly settings: Settings
   readonly budget: Budget
-  /** IP addresses of this host, inside and outside: nobody can have us dial those. */
+  /** Returns the internal and external IP addresses of this host. They are never dialled for a peer. */
   readonly own: () => ReadonlySet<string>
-  /** Remembers where a port of this host was seen. */
+  /** Records the observed external address of a port of this host. */
   readonly seen: (port: PunchPort) => void
-  /** Of our NAT. */
+  /** The knowledge about our NAT. */
   readonly knowledge: Knowledge
 }

@@ -3,36 +3,39 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, type Clock, formatMultiaddr, natError } from '@postern/interface'
 import { type Messages, messagesOf, openStream } from '@postern/messages'
 import { within } from '@postern/net'
-import { dcutrProtocol, decodeMessage, encodeMessage, type Message, mostBytes } from './codec.js'
+import { dcutrProtocol, decodeMessage, encodeMessage, type Message, maxBytes } from './codec.js'
 import type { Mapping } from './mapping.js'
 import type { PunchPort } from './ports.js'
 
-/** What one side tells the other before they dial each other. */
+/** What one side sends before both dial each other. */
 export interface Offer {
   readonly ports: readonly PunchPort[]
   readonly mapping: Mapping | undefined
   readonly birthday: boolean
 }
 
-/** What the other side told. */
+/** What the other side has sent. */
 export interface Told {
-  /** Multiaddrs in bytes, as they came. */
+  /** Multiaddrs in bytes, as received. */
   readonly addresses: readonly Uint8Array[]
   readonly mapping: Mapping | undefined
   readonly birthday: boolean
 }
 
+/** The result of a round that this side has offered. */
 export interface Agreed extends Told {
-  /** Between the two peers, through the relay, in ms. */
+  /** The round-trip time between the two peers through the relay, in milliseconds. */
   readonly rttMs: number
 }
 
-/** A relayed path is slow at worst, and the other side may still show its ports to its observers, in ms. */
+/**
+ * Time limit of an exchange (ms). The relayed path may be slow, and the other side may still be observing its ports.
+ */
 const exchangeMs = 10_000
 
 /**
- * The side that the relayed connection came to begins: CONNECT, CONNECT, SYNC on a stream of its own for each round. It has
- * to dial half a round trip after this has resolved.
+ * Begins a round. This is the part of the side that received the relayed connection: CONNECT, CONNECT and SYNC on a new
+ * stream for each round. The caller must dial half a round trip after this resolves.
  *
  * Rejects with `UNSUPPORTED`, `NO_REPLY`, `REPLY_TOO_LARGE`, `MALFORMED_REPLY`, or with the signal's reason.
  */
@@ -52,9 +55,10 @@ export async function offerRound(relayed: Connection, offer: Offer, clock: Clock
 }
 
 /**
- * The side that dialled the relayed connection answers, and has to dial at once when this has resolved.
+ * Answers a round. This is the part of the side that dialled the relayed connection. The caller must dial immediately
+ * after this resolves. Rejects as {@link offerRound} does.
  *
- * @param prepare - what is offered in return; the time that it takes the other side counts as the way
+ * @param prepare - returns our offer; the other side counts the time that it takes as path delay
  */
 export async function answerRound(
   stream: Stream,
@@ -74,14 +78,14 @@ export async function answerRound(
   )
 }
 
-/** What is said is said at once: neither side waits here until the other has closed its end. */
+/** Runs an exchange on a stream. Does not wait until the other side has closed its end. */
 async function talk<T>(
   stream: Stream,
   clock: Clock,
   call: CallOptions,
   speak: (messages: Messages) => Promise<T>
 ): Promise<T> {
-  const messages = messagesOf(stream, mostBytes, clock)
+  const messages = messagesOf(stream, maxBytes, clock)
   try {
     const said = await speak(messages)
     void messages.finish(call)
@@ -106,4 +110,4 @@ const toldBy = ({ addresses, mapping, birthday = false }: Extract<Message, { kin
   birthday
 })
 
-const late = (): Error => natError('NO_REPLY', `no agreement within ${exchangeMs} ms`)
+const late = (): Error => natError('NO_REPLY', `the peers did not agree on a round within ${exchangeMs} ms`)

@@ -1,5 +1,5 @@
-/** Forgets what was added first where there is more than that: how much there would be, others decide. */
-export function forgetOldest(kept: Set<string> | Map<string, unknown>, most: number): void {
+/** Evicts the oldest entry when the collection exceeds `max` entries. Its size is under remote control. */
+export function forgetOldest(kept: Set<string> | Map<string, unknown>, max: number): void {
   const [oldest] = kept.keys()
-  if (kept.size > most && oldest !== undefined) kept.delete(oldest)
+  if (kept.size > max && oldest !== undefined) kept.delete(oldest)
 }

@@ -1,12 +1,13 @@
 import type { Stream } from '@libp2p/interface'
 import type { CallOptions } from '@postern/interface'
 
-/** Streams on which the other side begins rounds, one after the other. */
+/** The streams on which the other side begins rounds, one after the other. */
 export interface Inbox {
+  /** Adds a stream, or resets it if another one is waiting already. */
   put(stream: Stream): void
-  /** The next one. Rejects with the signal's reason. */
+  /** Resolves with the next stream. Rejects with the signal's reason. */
   take(call: CallOptions): Promise<Stream>
-  /** Resets whatever is left, and whatever comes. */
+  /** Resets the waiting stream and every later one. */
   end(): void
 }
 
@@ -17,8 +18,9 @@ export function createInbox(): Inbox {
 
   return {
     put(stream) {
-      // One is being served, and one may wait: a peer that opens more has lost count.
-      if (isOver || left !== undefined) stream.abort(new Error(isOver ? 'it is over' : 'one round after the other'))
+      // One stream is in use and one may wait. No honest peer opens more.
+      if (isOver || left !== undefined)
+        stream.abort(new Error(isOver ? 'the punch has ended' : 'another round is waiting already'))
       else if (waiting === undefined) left = stream
       else waiting(stream)
     },
@@ -43,7 +45,7 @@ export function createInbox(): Inbox {
     },
     end() {
       isOver = true
-      left?.abort(new Error('it is over'))
+      left?.abort(new Error('the punch has ended'))
       left = undefined
     }
   }

@@ -1,5 +1,5 @@
 /**
- * Hole punching for libp2p as a Postern strategy: direct connections between two homes, over TCP, as DCUtR specifies.
+ * Hole punching for libp2p as a Postern strategy: direct TCP connections between two homes, as DCUtR specifies.
  *
  * @packageDocumentation
  */

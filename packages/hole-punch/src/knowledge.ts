@@ -7,30 +7,34 @@ import { comparePort, type PunchPort, preparePorts } from './ports.js'
 import { familyOfRelay } from './relayed.js'
 import type { Connect } from './sockets.js'
 
-/** What is known of our NAT, and found out once on each network. */
+/** The behaviour of our NAT, which is measured once on each network. */
 export interface Knowledge {
-  /** How it maps ports: as peers see it, or else as STUN servers do. */
+  /** Returns how the NAT maps ports, as peers observe it, or else as STUN servers do; undefined while unknown. */
   mapping(): Mapping | undefined
-  /** The address outside under which a port has the number that it has here; undefined where it has not, or nobody knows. */
+  /**
+   * Returns the external address if the NAT keeps port numbers there; undefined if it does not, or if it is unknown.
+   */
   keptPortsAt(family: Family): string | undefined
-  /** Finds out, unless that was done. */
+  /** Starts a measurement unless the behaviour is known. */
   learn(relayed: Connection | undefined): void
-  /** Finds out some time after a reservation was made: who is reached through it then has everything ready. */
+  /**
+   * Starts a measurement a second after a reservation, so that the result is ready for the first relayed connection.
+   */
   learnSoon(): void
-  /** Resolves when it is known, or will not be, or when it has been waited for long enough. */
+  /** Resolves when the running measurement ends, or after 250 ms. Rejects with the signal's reason. */
   learned(call: CallOptions): Promise<void>
-  /** A port was shown, and seen there. */
+  /** Records the observed external address of a port. */
   seen(port: PunchPort): void
-  /** Resolves when nothing is found out any more; the signal has aborted. */
+  /** Resolves when no measurement runs any more. Called after the signal aborted. */
   ended(): Promise<void>
 }
 
-/** Two peers tell how our NAT maps ports about as fast as one tells of a port; no punch waits longer for it, in ms. */
+/** How long a punch waits for the measurement (ms). It takes about as long as the observation of one port. */
 const waitMs = 250
-/** The first moments of a node are for being reachable at all, in ms. */
+/** Delay of the measurement after a reservation (ms), so that it does not slow the start of the node. */
 const soonMs = 1000
 
-/** After it was not found out, in ms. */
+/** The minimum time between two measurements (ms). */
 const restMs = 5000
 
 export function createKnowledge(host: HolePunchHost, connect: Connect, call: CallOptions): Knowledge {
@@ -50,7 +54,7 @@ export function createKnowledge(host: HolePunchHost, connect: Connect, call: Cal
     if (seen?.mapping === 'endpoint-independent') note(seen.port)
     isKnown = seen !== undefined
     if (isKnown || mapping() !== 'endpoint-independent' || kept.has(family ?? 4)) return
-    // What STUN servers cannot tell is whether ports of TCP keep their numbers. One peer can.
+    // STUN servers over UDP cannot show whether TCP ports keep their numbers. One peer can.
     const shown = await preparePorts(host, connect, observers, 1, call)
     shown.ports.forEach(note)
     shown.release()
@@ -67,7 +71,7 @@ export function createKnowledge(host: HolePunchHost, connect: Connect, call: Cal
 
   function learn(relayed: Connection | undefined): void {
     if (call.signal.aborted || isKnown || learning !== undefined || clock.monotonicMs() < notBeforeMs) return
-    // Somebody else may be there to tell when it is needed, but not whenever a stranger comes through the relay.
+    // A later measurement may find another observer, but not every relayed connection may start one.
     learning = findOut(relayed)
       .catch(() => undefined)
       .finally(() => {
@@ -96,7 +100,7 @@ export function createKnowledge(host: HolePunchHost, connect: Connect, call: Cal
     },
     seen(port) {
       const { external, localPort } = port
-      // Another address, or another port: what was known is over.
+      // Another address or port invalidates what was known.
       if (external.port !== localPort) kept.delete(external.family)
       else if (kept.has(external.family) || mapping() === 'endpoint-independent') note(port)
     },

@@ -5,19 +5,19 @@ import type { HolePunchComponents } from './host.js'
 import { isDirect, relayOf } from './relayed.js'
 import { type Target, targetOf } from './targets.js'
 
-/** A peer that tells from where a connection comes, as identify does for every connection. */
+/** A peer that reports the external address of a connection, as identify does for every connection. */
 export interface PortObserver {
   readonly peer: PeerId
   readonly target: Target
   readonly network: string
 }
 
-/** More are not asked, whatever happens. */
-const mostObservers = 4
+/** The maximum number of observers. */
+const maxObservers = 4
 
 /**
- * Whom a port can be shown to: the relay of this connection first, since it is there and is nearest to both, then other
- * peers that this node has dialled, on other networks first.
+ * Returns the peers that can observe a port. The relay of this connection comes first, since it is connected and near
+ * to both sides; then other peers that this node has dialled, with those on other networks first.
  */
 export async function findObservers(
   components: HolePunchComponents,
@@ -32,7 +32,7 @@ export async function findObservers(
   ]
   const observers = new Map<string, PortObserver>()
   for (const connection of ordered) {
-    if (observers.size >= mostObservers) break
+    if (observers.size >= maxObservers) break
     const { remotePeer } = connection
     const target = await findTarget(components, connection, family)
     if (target === undefined || observers.has(remotePeer.toString())) continue
@@ -44,7 +44,7 @@ export async function findObservers(
   return [first, ...others.filter((each) => !isNear(each)), ...others.filter(isNear)]
 }
 
-/** Where the peer takes plain TCP: where it was dialled, or what it says itself. */
+/** Returns the address at which the peer accepts plain TCP: the dialled one, or one that it reports. */
 async function findTarget(
   { peerStore }: HolePunchComponents,
   { direction, remoteAddr, remotePeer }: Connection,
@@ -59,6 +59,7 @@ async function findTarget(
   const known = await peerStore.get(remotePeer).catch(() => undefined)
   const here = targetOf(remoteAddr.bytes)?.host
   const told = known?.addresses.flatMap(({ multiaddr }) => fits(multiaddr) ?? []) ?? []
-  // It is there: of all that it tells, that host is the one that answers. Whatever else it names could be anybody's.
+  // Prefer the host of the connection, where the peer certainly is. Other reported addresses may belong to third
+  // parties.
   return told.find(({ host }) => host === here) ?? told.find(({ host }) => isGlobal(host))
 }

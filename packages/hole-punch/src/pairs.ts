@@ -4,12 +4,15 @@ import type { PunchPort } from './ports.js'
 import type { Pair } from './sockets.js'
 import type { Target } from './targets.js'
 
-/** Sockets that one round may open. */
-const mostPairs = 16
+/** The maximum number of sockets that one round opens. */
+const maxPairs = 16
 
-/** Which port dials which place: one each where both sides have as many, everyone with everyone where not. */
+/**
+ * Pairs local ports with targets of the same family: one to one if both sides have equally many, otherwise every port
+ * with every target.
+ */
 export function pairsOf(ports: readonly PunchPort[], targets: readonly Target[]): readonly Pair[] {
-  return ([4, 6] as const).flatMap((each) => ofFamily(ports, targets, each)).slice(0, mostPairs)
+  return ([4, 6] as const).flatMap((each) => ofFamily(ports, targets, each)).slice(0, maxPairs)
 }
 
 function ofFamily(ports: readonly PunchPort[], targets: readonly Target[], each: Family): readonly Pair[] {
@@ -20,18 +23,20 @@ function ofFamily(ports: readonly PunchPort[], targets: readonly Target[], each:
   )
 }
 
-/** So many sockets on the side whose NAT takes another port for each, and so many guesses on the other: with a thousand
- * guesses at 256 of 64,512 ports, one of them hits in 98 of 100 attempts. */
+/**
+ * The number of sockets on the side of the symmetric NAT, and of guesses on the other side. With 1024 guesses at 256 of
+ * 64,512 ports, at least one guess is right in 98 % of attempts.
+ */
 const birthdaySockets = 256
 const birthdayGuesses = 1024
 const firstPort = 1024
 const lastPort = 65_535
 
-/** The symmetric side: many ports, one place. */
+/** Returns the pairs of the symmetric side: many local ports and one target. */
 export const manyPorts = (target: Target): readonly Pair[] =>
   distinct(birthdaySockets, 32_768, lastPort).map((localPort) => ({ localPort, target }))
 
-/** The other side: one port, many places on the same host. */
+/** Returns the pairs of the other side: one local port and many ports of the same host. */
 export const manyPlaces = ({ localPort }: PunchPort, { host, family }: Target): readonly Pair[] =>
   distinct(birthdayGuesses, firstPort, lastPort).map((port) => ({ localPort, target: { host, family, port } }))
 

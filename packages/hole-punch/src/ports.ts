@@ -9,33 +9,34 @@ import { type Connect, connectFrom } from './sockets.js'
 import { type Target, targetOf } from './targets.js'
 import { upgradeSocket } from './upgrade.js'
 
-/** A local port that nobody listens on, and where it can be met from outside. */
+/** A local port without a listener, with its external address. */
 export interface PunchPort {
   readonly localPort: number
   readonly external: Target
 }
 
-/** Ports for one round. */
+/** The ports for one round. */
 export interface PunchPorts {
   readonly ports: readonly PunchPort[]
-  /** Lets go of what keeps the mappings of the NAT alive. */
+  /** Closes the connections that keep the NAT mappings of the ports alive. */
   release(): void
 }
 
-/** Below the ports that systems give out by themselves, and above those of services. */
+/** A range below the ephemeral ports of operating systems and above the ports of services. */
 const firstPort = 20_000
 const lastPort = 32_000
-/** A connection, its three negotiations and identify: some five round trips, in ms. */
+/** Time limit for one observation (ms): a connection, its three negotiations and identify, about five round trips. */
 const observeMs = 6000
-const mostTries = 3
-/** The other side waits for 15 s until this one begins, in ms. */
+const maxTries = 3
+/** Time limit for observing a fresh port (ms); the peer gives up after 15 s. */
 const showMs = 10_000
 
 /**
- * Shows fresh local ports to a peer, which says where they come from.
+ * Opens connections from fresh local ports to observers and resolves with the external addresses that these report.
  *
- * Fresh, because a port that listens cannot be dialled from, and because what an earlier round has left on the routers would
- * be in the way. Rejects with `EXTERNAL_ADDRESS_UNKNOWN` where nobody tells, or with the signal's reason.
+ * The ports must be fresh: a listening port cannot be dialled from, and the state that an earlier round has left on the
+ * routers would interfere. Rejects with `EXTERNAL_ADDRESS_UNKNOWN` if no observer reports an address, or with the
+ * signal's reason.
  */
 export async function preparePorts(
   host: HolePunchHost,
@@ -49,20 +50,20 @@ export async function preparePorts(
   )
   const seen = shown.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
   const release = (): void => {
-    for (const { connection } of seen) connection?.abort(new Error('the port was seen'))
+    for (const { connection } of seen) connection?.abort(new Error('the port was observed'))
   }
   if (call.signal.aborted) release()
   call.signal.throwIfAborted()
   if (seen.length > 0) return { ports: seen.map(({ port }) => port), release }
   const [first] = shown
-  throw natError('EXTERNAL_ADDRESS_UNKNOWN', 'no connected peer tells where a port of this host comes from', {
+  throw natError('EXTERNAL_ADDRESS_UNKNOWN', 'no connected peer reports the external address of a port of this host', {
     cause: first?.status === 'rejected' ? first.reason : undefined
   })
 }
 
 interface Seen {
   readonly port: PunchPort
-  /** What keeps the mapping of the NAT alive, where that is needed. */
+  /** The connection that keeps the NAT mapping alive; undefined if that is not needed. */
   readonly connection: Connection | undefined
 }
 
@@ -74,9 +75,9 @@ async function showFreshPort(
 ): Promise<Seen> {
   let last: unknown
   const [first] = observers
-  // A port can be taken, and a packet lost: whoever is alone is asked once more.
-  const asked = first !== undefined && observers.length === 1 ? [first, first] : observers.slice(0, mostTries)
-  const late = (): Error => natError('NO_REPLY', `no peer told within ${showMs} ms where a port comes from`)
+  // A local port may be in use, or a packet lost, so a single observer is asked twice.
+  const asked = first !== undefined && observers.length === 1 ? [first, first] : observers.slice(0, maxTries)
+  const late = (): Error => natError('NO_REPLY', `no peer reported the external address of a port within ${showMs} ms`)
   return within(host.clock, showMs, call, late, async (bounded) => {
     for (const observer of asked) {
       try {
@@ -86,7 +87,7 @@ async function showFreshPort(
         last = error
       }
     }
-    throw last ?? natError('NO_SERVICE', 'there is no peer to show a port to')
+    throw last ?? natError('NO_SERVICE', 'there is no peer that could observe a port')
   })
 }
 
@@ -105,7 +106,8 @@ async function showPort(
     told.set(detail.connection, detail)
     look()
   }
-  const late = (): Error => natError('NO_REPLY', `a peer did not tell within ${observeMs} ms where a port comes from`)
+  const late = (): Error =>
+    natError('NO_REPLY', `the peer did not report the external address of a port within ${observeMs} ms`)
   components.events.addEventListener('peer:identify', identified)
   try {
     return await within(clock, observeMs, { signal }, late, async (call) => {
@@ -117,7 +119,7 @@ async function showPort(
         if (found !== undefined) resolve(found)
       }
       look()
-      const drop = (): void => connection.abort(new Error('no call waits for it any more'))
+      const drop = (): void => connection.abort(new Error('the observation was aborted'))
       call.signal.addEventListener('abort', drop, { once: true })
       if (call.signal.aborted) drop()
       const { observedAddr } = await result
@@ -125,29 +127,30 @@ async function showPort(
       if (external !== undefined && external.family === target.family) {
         const port = { localPort, external }
         if (external.port !== localPort) return { port, connection }
-        // A NAT that keeps the number gives it again. And libp2p pings every connection at the same moment: of more than two
-        // go-libp2p resets a ping, and js-libp2p ends the connection where that happens, which can be the relay's own.
-        connection.abort(new Error('the port was seen'))
+        // A NAT that keeps port numbers will use the same port again, so close the connection. libp2p pings all
+        // connections at the same time. go-libp2p resets the ping of the third connection, and js-libp2p then ends that
+        // connection, which may be the one to the relay.
+        connection.abort(new Error('the port was observed'))
         return { port, connection: undefined }
       }
-      connection.abort(new Error('it does not tell where the port comes from'))
-      throw natError('EXTERNAL_ADDRESS_UNKNOWN', 'a peer does not tell where a port comes from')
+      connection.abort(new Error('the peer did not report the external address of the port'))
+      throw natError('EXTERNAL_ADDRESS_UNKNOWN', 'the peer did not report the external address of a port')
     })
   } finally {
     components.events.removeEventListener('peer:identify', identified)
   }
 }
 
-/** One port, as two peers see it. */
+/** One port, as two peers observe it. */
 export interface Compared {
   readonly mapping: Mapping
-  /** As the first of them sees it. */
+  /** The port as the first observer sees it. */
   readonly port: PunchPort
 }
 
 /**
- * How the NAT maps one local port for two destinations (RFC 4787 §4.1, RFC 5382 §4.1): whether both see it at the same
- * place. Undefined where there are no two observers on distinct networks, or they do not tell.
+ * Resolves with how the NAT maps one local port for two destinations (RFC 4787 §4.1, RFC 5382 §4.1), that is, whether
+ * both observe the same address. Resolves with undefined unless two observers on distinct networks report it.
  */
 export async function comparePort(
   host: HolePunchHost,
@@ -165,14 +168,14 @@ export async function comparePort(
     [first, second].map((observer) => showPort(host, connect, observer, localPort, call))
   )
   const seen = shown.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
-  for (const { connection } of seen) connection?.abort(new Error('the port was seen'))
+  for (const { connection } of seen) connection?.abort(new Error('the port was observed'))
   const [one, other] = seen.map(({ port }) => port)
   if (one === undefined || other === undefined) return undefined
   const isSame = one.external.host === other.external.host && one.external.port === other.external.port
   return { mapping: isSame ? 'endpoint-independent' : 'address-and-port-dependent', port: one }
 }
 
-/** Ports that nobody was shown, where the NAT is known to keep their numbers: they are there at once. */
+/** Returns ports without an observation. This is possible if the NAT is known to keep port numbers. */
 export function keptPorts(host: string, family: Family, count: number): readonly PunchPort[] {
   return Array.from({ length: count }, () => {
     const localPort = randomInt(firstPort, lastPort)

@@ -4,27 +4,30 @@ import { causeOf, type UpgradeCause } from './causes.js'
 import type { Context } from './context.js'
 import type { Told } from './exchange.js'
 import { createInbox } from './inbox.js'
-import { type Mapping, passBy } from './mapping.js'
+import { type Mapping, cannotMeetOverTcp } from './mapping.js'
 import { isDirect, isRelayed } from './relayed.js'
 import { answerRounds, beginRounds } from './rounds.js'
 import { dialAnnounced } from './unilateral.js'
 import { canWebRtc, dialWebRtc, iceMs } from './webrtc.js'
 
-/** The attempt to get one peer connected directly. */
+/** The attempt to establish a direct connection to one peer. */
 export interface Punch {
-  /** Another relayed connection to the peer: when both sides have dialled, each has one that it begins rounds on. */
+  /** Adds another relayed connection to the peer. If both sides have dialled, each may begin rounds on one of them. */
   join(relayed: Connection): void
-  /** Takes a stream on which the peer begins a round, on a relayed connection that we have dialled. */
+  /** Accepts a stream on which the peer begins a round, over a relayed connection that this node has dialled. */
   answer(stream: Stream, relayed: Connection): void
-  /** The direct connection, or why there is none. Rejects with the reason of the signal only. */
+  /**
+   * Resolves with the direct connection, or with the cause why there is none. Rejects only with the signal's reason.
+   */
   readonly outcome: Promise<Connection | UpgradeCause>
 }
 
 /**
- * Tries every way at once, until there is a direct connection or each way has failed: what the peer announces, from both
- * sides; the rounds of DCUtR, begun by the side that the relayed connection came to; and WebRTC where both have it.
+ * Tries several ways until there is a direct connection or all have failed. Both sides dial the addresses that the peer
+ * announces; the side that received the relayed connection begins the DCUtR rounds; and WebRTC is tried if both sides
+ * support it.
  *
- * @param began - called when the two sides begin to agree
+ * @param began - called when the two sides begin an exchange
  */
 export function createPunch(context: Context, relayed: Connection, began: () => void, call: CallOptions): Punch {
   const inbox = createInbox()
@@ -38,7 +41,7 @@ export function createPunch(context: Context, relayed: Connection, began: () => 
   else rounds.answer(relayed)
   return {
     join(other) {
-      // Both have dialled, and each could begin: the lesser id does.
+      // Both sides have dialled and either could begin; the one with the lesser peer id does.
       if (!over.signal.aborted && other.direction === 'inbound' && own < other.remotePeer.toString())
         rounds.begin(other)
     },
@@ -47,19 +50,19 @@ export function createPunch(context: Context, relayed: Connection, began: () => 
       inbox.put(stream)
     },
     outcome: tryAll(context, relayed, rounds, bounded, call).finally(() => {
-      over.abort(natError('NO_REPLY', 'it was decided otherwise'))
+      over.abort(natError('NO_REPLY', 'the punch has ended'))
       inbox.end()
     })
   }
 }
 
-/** The rounds on one side, or on both. */
+/** The rounds that this side has begun or answered. */
 interface Meeting {
   begin(relayed: Connection): void
   answer(relayed: Connection): void
-  /** Rejects when all that were begun and answered led nowhere. */
+  /** Resolves with the direct connection. Rejects when all rounds, begun and answered, have failed. */
   readonly met: Promise<Connection>
-  /** Resolves when it is known that sockets of TCP pass by each other. */
+  /** Resolves when it is known that a TCP simultaneous open cannot succeed. */
   readonly hopeless: Promise<void>
   cause(): UpgradeCause
 }
@@ -83,7 +86,7 @@ function createMeeting(
     began,
     heard({ mapping }: Told) {
       theirs = mapping
-      if (passBy(knowledge.mapping(), theirs)) hopeless.resolve()
+      if (cannotMeetOverTcp(knowledge.mapping(), theirs)) hopeless.resolve()
     }
   }
 
@@ -93,7 +96,7 @@ function createMeeting(
       running--
       if (isConnection(outcome)) return resolve(outcome)
       errors.push(...outcome)
-      if (running === 0) reject(errors.at(-1) ?? natError('NO_REPLY', 'the rounds led nowhere'))
+      if (running === 0) reject(errors.at(-1) ?? natError('NO_REPLY', 'all rounds failed'))
     }, reject)
   }
 
@@ -102,13 +105,13 @@ function createMeeting(
       if (isBegun) return
       isBegun = true
       run(beginRounds(context, relayed, watcher, call))
-      // Nobody begins on the other side, unless that is under way.
+      // The other side does not begin any more, unless it already has.
       patience.abort()
     },
     answer(relayed) {
       if (isAnswering) return
       isAnswering = true
-      // There is a stream already, or nobody has begun yet.
+      // Once this side has begun, a stream of the other side is there already, so patience does not apply.
       const waiting = isBegun ? new AbortController().signal : patience.signal
       run(answerRounds(context, relayed, next, watcher, waiting, call).finally(() => (isAnswering = false)))
     },
@@ -129,17 +132,17 @@ async function tryAll(
   const { remotePeer: peer, direction } = relayed
   const { met } = rounds
 
-  /** After TCP: its sockets are dearer, and what it needs of the routers is not the same. At once where TCP is hopeless, by
-   * what is known of our NAT, or of both. */
+  /** Runs after the TCP rounds, since WebRTC costs more resources. Runs immediately if our NAT is symmetric, or once
+   * both mappings show that TCP cannot succeed. */
   async function webRtc(): Promise<Connection> {
     if (knowledge.mapping() !== 'address-and-port-dependent')
       await Promise.race([met.catch(() => undefined), rounds.hopeless])
-    if (!(await canWebRtc(host, peer))) throw natError('NO_SERVICE', 'one of the two does not speak WebRTC')
+    if (!(await canWebRtc(host, peer))) throw natError('NO_SERVICE', 'one of the two peers does not support WebRTC')
     bounded.signal.throwIfAborted()
     if (direction === 'outbound') return dialWebRtc(host, relayed, call)
-    // The other side dials, and is given as long; whoever watches sees the connection.
+    // The other side dials. `watch` sees its connection if it succeeds within the same time.
     await host.clock.sleep(iceMs, bounded)
-    throw natError('NO_REPLY', 'the other side did not come by WebRTC')
+    throw natError('NO_REPLY', 'the other side did not connect by WebRTC')
   }
 
   const watching = watch(context, relayed, bounded)
@@ -152,7 +155,10 @@ async function tryAll(
   }
 }
 
-/** A direct connection can come about in any way, also by the other side; and the relayed ones can end. */
+/**
+ * Resolves with any direct connection to the peer, however it was established, or when the last relayed connection
+ * ends.
+ */
 function watch(
   { host: { components } }: Context,
   { remotePeer: peer }: Connection,

@@ -6,37 +6,41 @@ import type { Context } from './context.js'
 import { forgetOldest } from './forget.js'
 import { createPunch, type Punch } from './punch.js'
 import { isDirect, isRelayed } from './relayed.js'
-import { carriesTraffic, letRelayGo } from './settle.js'
+import { carriesTraffic, closeRelayed } from './settle.js'
 
-/** How far a peer is on the way from the relay to a direct connection. */
+/** The progress of a peer from a relayed to a direct connection. */
 export type UpgradeState =
   | { readonly state: 'relayed' | 'punching' }
   | { readonly state: 'direct'; readonly address: MultiaddrText }
   | { readonly state: 'failed'; readonly cause: UpgradeCause }
 
+/** The hole punches of one search. */
 export interface Punches {
-  /** A relayed connection has opened. */
+  /** Must be called when a relayed connection opens. */
   opened(relayed: Connection): void
-  /** A direct connection has opened, however it came about: where a punch had failed, it is news. */
+  /** Must be called when a direct connection opens. Reports it if a punch for this peer had failed. */
   cameDirect(direct: Connection): void
-  /** A connection to this peer has ended: if that leaves it relayed ones alone, a way is looked for again. */
+  /** Must be called when a connection closes. Starts a punch if only relayed connections to the peer are left. */
   closed(peer: PeerId): void
-  /** The peer begins a round on a relayed connection that we have dialled. */
+  /** Accepts a stream on which the peer begins a round, over a relayed connection that this node has dialled. */
   answer(stream: Stream, connection: Connection): void
-  /** Gets the peer connected directly, now. Rejects with a NatError, or with the signal's reason. */
+  /**
+   * Resolves with the address of a direct connection to the peer. Rejects with `SYMMETRIC_NAT`, `REFUSED`, `NO_REPLY`,
+   * `EXTERNAL_ADDRESS_UNKNOWN`, `UNSUPPORTED`, `GRANT_INVALID`, `QUOTA_EXCEEDED`, `UNREACHABLE` or the signal's reason.
+   */
   upgrade(peerId: string, call: CallOptions): Promise<MultiaddrText>
-  /** Resolves when nothing runs any more; the signal has aborted. */
+  /** Resolves when no punch runs any more. Called after the signal aborted. */
   ended(): Promise<void>
 }
 
-/** So long after a punch has begun the peer is left alone, unless the application asks, in ms. */
+/** Minimum time between automatic punches for one peer (ms). */
 const restMs = 30_000
-/** A direct connection that has lasted so long was worth its punch: after it the next one need not wait, in ms. */
+/** After a direct connection of at least this duration (ms), the next punch need not wait. */
 const steadyMs = 5000
-/** Of so many peers it is remembered when they were punched for. */
-const mostRemembered = 256
+/** How many peers are remembered with the time of their last punch. */
+const maxRemembered = 256
 
-/** One punch a peer, and a bounded number of them at a time. */
+/** Creates the punches of one search: one per peer, and at most `settings.mostPeers` at a time. */
 export function createPunches(
   context: Context,
   tell: (peerId: string, state: UpgradeState) => void,
@@ -48,7 +52,7 @@ export function createPunches(
   const running = new Map<string, Punch>()
   const beganMs = new Map<string, number>()
   const failed = new Set<string>()
-  /** Peers who are relayed, and whose turn has not come. */
+  /** Relayed peers that wait for their punch. */
   const due = new Set<string>()
   const working = new Set<Promise<void>>()
   let looking: Promise<void> | undefined
@@ -70,7 +74,7 @@ export function createPunches(
     due.delete(id)
     beganMs.delete(id)
     beganMs.set(id, clock.monotonicMs())
-    forgetOldest(beganMs, mostRemembered)
+    forgetOldest(beganMs, maxRemembered)
     tell(id, { state: 'relayed' })
     const punch = createPunch(context, relayed, () => tell(id, { state: 'punching' }), call)
     running.set(id, punch)
@@ -83,7 +87,7 @@ export function createPunches(
     lookSoon()
     if (typeof outcome !== 'string') return succeed(id, outcome)
     failed.add(id)
-    forgetOldest(failed, mostRemembered)
+    forgetOldest(failed, maxRemembered)
     tell(id, { state: 'failed', cause: outcome })
   }
 
@@ -93,12 +97,12 @@ export function createPunches(
     const lasting = clock.sleep(steadyMs, call).then(() => {
       if (direct.status === 'open') beganMs.delete(id)
     })
-    await Promise.all([lasting, letRelayGo(context, direct, call)])
+    await Promise.all([lasting, closeRelayed(context, direct, call)])
   }
 
   const isResting = (id: string): boolean => clock.monotonicMs() - (beganMs.get(id) ?? -restMs) < restMs
 
-  /** Begins now, or when the peer has rested and there is a place. */
+  /** Starts a punch now, or later if the peer is resting or the limit is reached. */
   function want(relayed: Connection): void {
     const id = relayed.remotePeer.toString()
     const punch = running.get(id)
@@ -108,7 +112,7 @@ export function createPunches(
     lookSoon()
   }
 
-  /** Looks after those whose turn has not come: now, and as long as there are any. */
+  /** Starts the waiting punches that may start now, and repeats this while peers wait. */
   function lookSoon(): void {
     for (const id of due) {
       const all = connectionsTo(id)
@@ -123,19 +127,19 @@ export function createPunches(
     })
   }
 
-  /** Whether nothing is to be done: a direct connection is there, and answers. One that does not is ended. */
+  /** Resolves with whether a working direct connection exists. Closes a direct connection that does not answer. */
   async function isDirectWith(peer: PeerId): Promise<boolean> {
     const direct = connectionManager.getConnections(peer).find(isDirect)
     if (direct === undefined) return false
     if (await carriesTraffic(context, direct, call)) return true
-    direct.abort(natError('NO_REPLY', 'the peer came through a relay, and does not answer here'))
+    direct.abort(natError('NO_REPLY', 'the peer has connected through a relay and does not answer on this connection'))
     return connectionManager.getConnections(peer).some(isDirect)
   }
 
   return {
     opened(relayed) {
       if (!connectionManager.getConnections(relayed.remotePeer).some(isDirect)) return want(relayed)
-      // It would not have come through the relay, most likely, if the direct connection were alive.
+      // A peer with a working direct connection would probably not have connected through the relay.
       void work(
         isDirectWith(relayed.remotePeer).then((isAlive) => {
           if (!isAlive && isRelayed(relayed)) want(relayed)
@@ -153,7 +157,7 @@ export function createPunches(
     },
     answer(stream, connection) {
       const refuse = (): void => stream.abort(new Error('no round is due on this connection'))
-      // Whom the connection came to begins; everything else is refused, as go-libp2p does.
+      // The side that received the connection begins. Streams in the other direction are refused, as in go-libp2p.
       if (!isRelayed(connection) || connection.direction !== 'outbound') return refuse()
       const take = (): void => {
         const punch = isRelayed(connection) ? begin(connection) : undefined
@@ -183,7 +187,7 @@ export function createPunches(
   }
 }
 
-/** How often the queue of peers is looked at, in ms. */
+/** How often the waiting peers are examined, in milliseconds. */
 const lookMs = 5000
 
 const addressOf = ({ remoteAddr }: Connection): MultiaddrText => `/${remoteAddr.toString().slice(1)}`

@@ -7,28 +7,31 @@ import type { HolePunchHost } from './host.js'
 import { type Connect, dialAgain, type Pair } from './sockets.js'
 import { proposes, type Role, upgradeSocket } from './upgrade.js'
 
-/** One simultaneous open: both sides dial each other at the same moment. */
+/** One simultaneous open: both sides dial each other at the same time. */
 export interface Round {
   readonly peer: PeerId
+  /** The local ports and targets to dial. */
   readonly pairs: readonly Pair[]
-  /** What the spec says that this side is. */
+  /** The role of this side according to the spec. */
   readonly role: Role
-  /** How long this side listens for the other one before it takes its role for granted, in ms. 0: not at all. */
+  /**
+   * How long this side listens for the other one before it assumes its own role, in milliseconds. 0 means not at all.
+   */
   readonly listenMs: number
-  /** How often one pair may be dialled while it is refused. */
-  readonly mostDials: number
-  /** When it is given up, in ms. */
+  /** The maximum number of dials of one pair while it is refused. */
+  readonly maxDials: number
+  /** The time limit of the round, in milliseconds. */
   readonly timeoutMs: number
 }
 
-/** Who answers nothing, such as another service at an address that was named, does not keep the others waiting, in ms. */
+/** How long a silent socket, for instance of another service at the address, delays the next one (ms). */
 const turnMs = 1500
 
 /**
- * Punches: resolves with the one direct connection that came of it. Every other socket is reset.
+ * Dials all pairs and resolves with the first direct connection. Every other socket is reset.
  *
- * Rejects with a NatError that tells what most of the pairs met with (`REFUSED`, `NO_REPLY`, `QUOTA_EXCEEDED`, …), or with
- * the signal's reason; then no socket is left.
+ * Rejects with the NatError of the first pair that failed (`REFUSED`, `NO_REPLY`, `QUOTA_EXCEEDED`, `UNREACHABLE`, …),
+ * or with the signal's reason; then no socket is left.
  */
 export async function punchRound(
   host: HolePunchHost,
@@ -44,11 +47,11 @@ export async function punchRound(
   const failures: NatError[] = []
   const { promise: connected, resolve: win } = Promise.withResolvers<Connection>()
   let isWon = false
-  /** A client speaks on one socket at a time: the server takes the one on which it hears something. */
+  /** A client uses one socket at a time; the server takes the socket on which it receives data. */
   let turn: Promise<void> = Promise.resolve()
 
   async function attempt(pair: Pair, bounded: CallOptions): Promise<void> {
-    const socket = await dialAgain(connect, pair, round.mostDials, clock, budget, bounded)
+    const socket = await dialAgain(connect, pair, round.maxDials, clock, budget, bounded)
     open.add(socket)
     if (round.role === 'server') return finish(socket, bounded)
     const upgrading = turn.then(() => finish(socket, bounded))
@@ -61,7 +64,7 @@ export async function punchRound(
     const role = await roleOn(socket, bounded)
     const opened = (): void => void open.delete(socket)
     const connection = await upgradeSocket(host, socket, round.peer, role, opened, bounded)
-    if (isWon) return connection.abort(new Error('another one is there already'))
+    if (isWon) return connection.abort(new Error('another connection was established first'))
     isWon = true
     win(connection)
   }
@@ -69,19 +72,20 @@ export async function punchRound(
   async function roleOn(socket: Socket, bounded: CallOptions): Promise<Role> {
     if (round.listenMs === 0) return round.role
     const isClient = await proposes(socket, round.listenMs, clock, bounded)
-    // Whoever proposes a protocol is the client, whatever the spec calls it: go-libp2p had the roles reversed until 0.40,
-    // and has them in the third round since 0.48. Who hears no proposal makes one, a client and a server alike.
+    // The side that proposes a protocol is the client, whatever its role in the spec: go-libp2p reversed the roles
+    // until 0.40, and reverses them in the third round since 0.48. A side that receives no proposal makes one in either
+    // role.
     return isClient ? 'server' : 'client'
   }
 
-  const late = (): Error => natError('NO_REPLY', `no connection came about within ${timeoutMs} ms`)
+  const late = (): Error => natError('NO_REPLY', `no connection was established within ${timeoutMs} ms`)
   try {
     return await within(clock, timeoutMs, call, late, (timed) => {
       const bounded = { signal: anySignal([timed.signal, over.signal]) }
       const attempts = pairs.map((pair) =>
         attempt(pair, bounded).catch((error: unknown) => {
           if (isNatError(error)) failures.push(error)
-          else failures.push(natError('NO_REPLY', 'the other side did not become a libp2p peer', { cause: error }))
+          else failures.push(natError('NO_REPLY', 'the libp2p handshake with the other side failed', { cause: error }))
         })
       )
       const allFailed = Promise.all(attempts).then(() => {

@@ -3,7 +3,7 @@ import { anySignal, type CallOptions, isNatError, type NatError, natError } from
 import { within } from '@postern/net'
 import type { Context } from './context.js'
 import { answerRound, type Offer, offerRound, type Told } from './exchange.js'
-import { type Mapping, passBy } from './mapping.js'
+import { type Mapping, cannotMeetOverTcp } from './mapping.js'
 import { manyPlaces, manyPorts, pairsOf } from './pairs.js'
 import type { PunchPort } from './ports.js'
 import { punchRound, type Round } from './round.js'
@@ -11,28 +11,28 @@ import type { Pair } from './sockets.js'
 import { createSupply } from './supply.js'
 import { targetsOf } from './targets.js'
 
-/** Who wants to know how far the rounds are. */
+/** Callbacks for the progress of the rounds. */
 export interface Watcher {
-  /** The two sides begin to agree. */
+  /** Called when the two sides begin an exchange. */
   began(): void
-  /** What the other side has told in this round. */
+  /** Called with what the other side has sent in this round. */
   heard(told: Told): void
 }
 
-/** A SYN that is lost is sent again after one and three seconds (RFC 6298): a round has time for both, in ms. */
+/** Time limit of a round (ms). A lost SYN is sent again after one and three seconds (RFC 6298); both fit into it. */
 const roundMs = 4000
-/** A client that cannot be sure to be one listens so long for a server that takes itself for a client, in ms. */
+/** How long a client listens for a peer that also acts as the client (ms). */
 const clientListensMs = 200
-/** A server waits longer than that, and the way twice. */
+/** How long a server listens (ms), in addition to two round trips. It is longer than for a client. */
 const serverListensMs = 1000
-/** Behind routers without any delay between them 20 dials of a pair were the middle, and 186 the most. */
-const mostDials = 200
-/** How long the side that dialled waits for the other one to begin, in ms, and to begin again after a round. */
+/** Maximum dials of one pair. Between routers without delay, the median was 20 dials and the maximum 186. */
+const maxDials = 200
+/** How long the side that dialled waits for the other side to begin, and to begin again after a round (ms). */
 const patienceMs = 15_000
 const againMs = 6000
 
-/** The side that the relayed connection came to. Resolves with the direct connection, or with what each round
- * failed with. */
+/** Begins the rounds; for the side that received the relayed connection. Resolves with the direct connection, or with
+ * the error of each round. Rejects only with the signal's reason. */
 export async function beginRounds(
   context: Context,
   relayed: Connection,
@@ -52,7 +52,7 @@ export async function beginRounds(
         const agreed = await offerRound(relayed, offerOf(context, ports), clock, call)
         told = agreed
         watcher.heard(agreed)
-        // SYNC needs as long to the other side.
+        // SYNC takes this long to reach the other side.
         await clock.sleep(agreed.rttMs / 2, call)
         const listenMs = serverListensMs + 2 * agreed.rttMs
         return await meet(context, relayed, ports, agreed, { role: 'server', listenMs }, call)
@@ -68,9 +68,10 @@ export async function beginRounds(
 }
 
 /**
- * The side that dialled the relayed connection; the other one opens a stream for each round.
+ * Answers the rounds; for the side that dialled the relayed connection. The other side opens a stream for each round.
+ * Resolves with the direct connection, or with the error of each round. Rejects only with the signal's reason.
  *
- * @param patience - as long as it is waited for the first round
+ * @param patience - ends the wait for the first round
  */
 export async function answerRounds(
   context: Context,
@@ -99,10 +100,10 @@ export async function answerRounds(
       if (stream === undefined) break
       try {
         watcher.began()
-        // Where the other side was refused sooner it begins again, and this round is over for both.
+        // If the other side was refused sooner, it begins the next round, which ends this one for both.
         coming = within(clock, roundMs + againMs, waiting, late, next)
         coming.then(
-          () => over.abort(natError('REFUSED', 'the other side has given this round up')),
+          () => over.abort(natError('REFUSED', 'the other side has given up this round')),
           () => undefined
         )
         const bounded = { signal: anySignal([call.signal, over.signal]) }
@@ -124,9 +125,9 @@ export async function answerRounds(
     }
     return errors
   } finally {
-    done.abort(new Error('no more rounds are answered'))
+    done.abort(new Error('this side answers no more rounds'))
     coming.then(
-      (stream) => stream.abort(new Error('no more rounds are answered')),
+      (stream) => stream.abort(new Error('this side answers no more rounds')),
       () => undefined
     )
     supply.end()
@@ -150,7 +151,7 @@ async function meet(
   const { host, settings, budget, own } = context
   const targets = targetsOf(told.addresses, own())
   const [target] = targets
-  if (target === undefined) throw natError('GRANT_INVALID', 'the peer named no public address to meet at')
+  if (target === undefined) throw natError('GRANT_INVALID', 'the peer sent no public address to dial')
   const isWanted = settings.birthday && told.birthday
   const guessing = isWanted ? guesses(context.knowledge.mapping(), told.mapping, ports, target) : undefined
   const pairs = guessing ?? pairsOf(ports, targets)
@@ -158,12 +159,12 @@ async function meet(
     host,
     settings.connect,
     budget,
-    { peer: remotePeer, pairs, ...part, mostDials: guessing === undefined ? mostDials : 1, timeoutMs: roundMs },
+    { peer: remotePeer, pairs, ...part, maxDials: guessing === undefined ? maxDials : 1, timeoutMs: roundMs },
     call
   )
 }
 
-/** Undefined where meeting is better: both NATs keep a port for all destinations, or neither does. */
+/** Returns the pairs for guessing; undefined unless exactly one NAT uses a different port for each destination. */
 function guesses(
   own: Mapping | undefined,
   theirs: Mapping | undefined,
@@ -181,13 +182,15 @@ function errorOf(error: unknown, call: CallOptions): NatError {
   return isNatError(error) ? error : natError('NO_REPLY', 'the round failed', { cause: error })
 }
 
-/** Another round would meet with the same. */
+/** Returns whether every further round would fail with the same error. */
 const isFinal = (error: NatError | undefined): boolean =>
   error !== undefined && ['UNSUPPORTED', 'EXTERNAL_ADDRESS_UNKNOWN', 'QUOTA_EXCEEDED'].includes(error.code)
 
-/** With a NAT that takes another port for each destination the rounds after the first meet nobody, either. As long as one
- * side has not told, the next round will. */
+/**
+ * Returns whether further rounds cannot succeed, because a NAT is symmetric and both mappings are known. While one side
+ * has not sent its mapping, the next round may bring it.
+ */
 function isHopeless({ knowledge, settings }: Context, told: Told | undefined): boolean {
   const isGuessing = settings.birthday && told?.birthday === true
-  return !isGuessing && passBy(knowledge.mapping(), told?.mapping)
+  return !isGuessing && cannotMeetOverTcp(knowledge.mapping(), told?.mapping)
 }

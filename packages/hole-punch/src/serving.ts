@@ -5,17 +5,18 @@ import type { HolePunchComponents, HolePunchHost } from './host.js'
 
 type Answer = (stream: Stream, connection: Connection) => void
 
-/** Handlers of searches, this one and others: a search can begin before the one before it has gone. */
+/** The handlers of all searches. A search may begin before the previous one has ended. */
 const ours = new WeakSet<object>()
 
-/** How `@libp2p/dcutr` names itself. */
+/** The name by which `@libp2p/dcutr` identifies itself. */
 const rivalName = '@libp2p/dcutr'
 
 /**
- * Serves `/libp2p/dcutr`, alone: of two that begin rounds with the same peer each would spoil the other's, and the peer would
- * get answers of both. `@libp2p/dcutr` is stopped, another handler replaced, and either is said. Rejects with `CONFLICT`.
+ * Serves `/libp2p/dcutr` exclusively. Two services that begin rounds with the same peer would disturb each other, and
+ * the peer would get answers from both. Stops `@libp2p/dcutr`, replaces any other handler, and logs either. Rejects
+ * with `CONFLICT` if the protocol cannot be registered.
  *
- * @returns what ends it, and leaves the handler of whoever came later
+ * @returns a function that removes the handler, unless another service has replaced it
  */
 export async function serveRounds({ components, log }: HolePunchHost, answer: Answer): Promise<() => Promise<void>> {
   const { registrar } = components
@@ -41,7 +42,7 @@ function handlerOf({ registrar }: HolePunchComponents): object | undefined {
   return registrar.getProtocols().includes(dcutrProtocol) ? registrar.getHandler(dcutrProtocol).handler : undefined
 }
 
-/** Everything that a libp2p node consists of stands side by side, whatever the application calls it. */
+/** Returns all components of a libp2p node, whatever names the application gave to its services. */
 const servicesOf = (components: object): readonly unknown[] =>
   'components' in components && typeof components.components === 'object'
     ? Object.values(components.components ?? {})
@@ -55,5 +56,5 @@ const isRival = (service: unknown): service is { stop(): Promise<void> | void } 
   typeof service.stop === 'function' &&
   'isStarted' in service &&
   typeof service.isStarted === 'function' &&
-  // Stopped by the search before, it is no rival any more.
+  // A previous search may have stopped it already.
   service.isStarted() === true

@@ -5,7 +5,9 @@ import { orAborted, within } from '@postern/net'
 import type { Context } from './context.js'
 import { isDirect, isRelayed } from './relayed.js'
 
-/** Protocols of libp2p itself: they are spoken on every connection, and nobody misses them when it ends. */
+/**
+ * Protocols of libp2p itself. They run on every connection, so their streams do not show that an application uses it.
+ */
 const housekeeping: ReadonlySet<string> = new Set([
   '/libp2p/dcutr',
   '/ipfs/id/1.0.0',
@@ -13,24 +15,29 @@ const housekeeping: ReadonlySet<string> = new Set([
   '/ipfs/ping/1.0.0'
 ])
 const identifyProtocol = '/ipfs/id/1.0.0'
-/** A connection that works carries a few bytes within that time, also one that is full, in ms. */
+/**
+ * Time limit for an answer over the direct connection (ms). Even a congested connection carries a few bytes in this
+ * time.
+ */
 const proofMs = 5000
 const closeMs = 5000
-/** How often it is looked whether the relayed connection is still in use, in ms, and for how long: relays end it anyway. */
+/**
+ * How often to check whether the relayed connections are still in use (ms), and how many times. Relays end them anyway.
+ */
 const againMs = 1000
-const mostLooks = 120
+const maxLooks = 120
 
 /**
- * Lets the relayed connections to a peer go, some time after the direct one is there: when that carries traffic, and when
- * nothing that an application uses goes over the relay any more.
+ * Closes the relayed connections to a peer `graceMs` after a direct connection was established, once the direct
+ * connection carries traffic and no application stream uses the relay.
  */
-export async function letRelayGo(context: Context, direct: Connection, call: CallOptions): Promise<void> {
+export async function closeRelayed(context: Context, direct: Connection, call: CallOptions): Promise<void> {
   const { host, settings } = context
   const { clock, components } = host
   if (settings.graceMs === Number.POSITIVE_INFINITY) return
   const [carries] = await Promise.all([carriesTraffic(context, direct, call), clock.sleep(settings.graceMs, call)])
   if (!carries) return
-  for (let looks = 0; looks < mostLooks; looks++) {
+  for (let looks = 0; looks < maxLooks; looks++) {
     const all = components.connectionManager.getConnections(direct.remotePeer)
     if (!all.some(isDirect)) return
     const relayed = all.filter(isRelayed)
@@ -40,18 +47,18 @@ export async function letRelayGo(context: Context, direct: Connection, call: Cal
   }
 }
 
-/** A relay that stalls does not hold it up. */
+/** Closes a relayed connection, or aborts it if the relay stalls. */
 async function close(relayed: Connection, clock: Clock, call: CallOptions): Promise<void> {
-  const late = (): Error => natError('NO_REPLY', 'the relay does not close the connection')
+  const late = (): Error => natError('NO_REPLY', 'the relay did not close the connection in time')
   await within(clock, closeMs, call, late, (bounded) => relayed.close(bounded)).catch(() =>
-    relayed.abort(new Error('it is not needed any more'))
+    relayed.abort(new Error('the relayed connection is no longer needed'))
   )
 }
 
 const isUsed = ({ streams }: Connection): boolean => streams.some(({ protocol }) => !housekeeping.has(protocol))
 
-/** Whether bytes come back over it in time: identify runs on every new connection, and where it does not, a stream is
- * opened. Rejects with the reason of the signal only. */
+/** Resolves with whether the peer answers over the connection in time. Waits for identify, which runs on every new
+ * connection, and also opens a stream. Rejects only with the signal's reason. */
 export async function carriesTraffic(
   { host: { clock, components } }: Pick<Context, 'host'>,
   direct: Connection,
@@ -62,10 +69,10 @@ export async function carriesTraffic(
     if (detail.connection === direct) resolve()
   }
   components.events.addEventListener('peer:identify', identified)
-  const late = (): Error => natError('NO_REPLY', 'nothing came over the direct connection')
+  const late = (): Error => natError('NO_REPLY', 'no data arrived over the direct connection')
   try {
     await within(clock, proofMs, call, late, (bounded) =>
-      // While libp2p's own identify is under way a second stream for it is refused: that proves nothing.
+      // While libp2p's own identify runs, it refuses a second stream. Such a refusal proves nothing.
       Promise.any([orAborted(told, bounded), answers(direct, bounded)])
     )
     return true
@@ -77,8 +84,8 @@ export async function carriesTraffic(
   }
 }
 
-/** The answer of the negotiation is enough. */
+/** Resolves when the peer has answered the protocol negotiation. */
 async function answers(direct: Connection, call: CallOptions): Promise<void> {
   const stream = await openStream(direct, identifyProtocol, call)
-  stream.abort(new Error('it carries traffic'))
+  stream.abort(new Error('the connection carries traffic'))
 }

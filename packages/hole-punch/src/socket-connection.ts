@@ -5,14 +5,14 @@ import { AbstractMultiaddrConnection, type SendResult } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Uint8ArrayList } from 'uint8arraylist'
 
-/** Nothing that went over the socket for so long: the other side is gone, in ms. As `@libp2p/tcp` has it. */
+/** Without traffic for this long (ms), the connection counts as lost, as in `@libp2p/tcp`. */
 const idleMs = 120_000
 
 /**
- * A connected TCP socket as libp2p upgrades it.
+ * A connected TCP socket in the form that libp2p upgrades.
  *
- * The direction is that of multistream, noise and yamux, not that of the dial: in a simultaneous open both sides dial, and
- * the protocols still need a client and a server (DCUtR).
+ * The direction is the role in multistream, noise and yamux, not the direction of the dial. In a simultaneous open both
+ * sides dial, but the protocols still need a client and a server (DCUtR).
  */
 export class SocketConnection extends AbstractMultiaddrConnection {
   readonly #socket: Socket
@@ -22,11 +22,11 @@ export class SocketConnection extends AbstractMultiaddrConnection {
     this.#socket = socket
     socket.on('data', (bytes) => this.onData(bytes))
     socket.on('error', (error) => this.abort(error))
-    socket.setTimeout(idleMs, () => this.abort(new Error(`nothing came for ${idleMs / 1000} s`)))
+    socket.setTimeout(idleMs, () => this.abort(new Error(`there was no traffic for ${idleMs / 1000} s`)))
     socket.once('end', () => this.onTransportClosed())
     socket.once('close', () => this.onTransportClosed())
     socket.on('drain', () => this.safeDispatchEvent('drain'))
-    // It may have been looked at, which leaves it paused.
+    // `proposes` may have left the socket paused.
     socket.resume()
   }
 
@@ -46,7 +46,7 @@ export class SocketConnection extends AbstractMultiaddrConnection {
   }
 
   sendReset(): void {
-    // A reset and a shutdown that is under way exclude each other in libuv.
+    // libuv does not allow a reset during a shutdown.
     if (this.#socket.writableEnded) this.#socket.destroy()
     else this.#socket.resetAndDestroy()
   }

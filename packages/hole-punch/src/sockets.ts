@@ -4,21 +4,21 @@ import { type CallOptions, type Clock, type NatError, natError } from '@postern/
 import type { Budget } from './budget.js'
 import type { Target } from './targets.js'
 
-/** Makes a TCP socket. Replaced by tests for what no real network does. */
+/** Creates a TCP socket, as `net.connect` does. Tests replace it to simulate rare failures. */
 export type Connect = (options: TcpNetConnectOpts) => Socket
 
-/** One local port and one place. */
+/** One local port and the target that it dials. */
 export interface Pair {
   readonly localPort: number
   readonly target: Target
 }
 
-/** So many follow each other at once: two SYNs have to cross between two routers. */
+/** How many dials follow each other without a pause, so that the SYNs of both sides cross between the routers. */
 const fastDials = 100
-/** Then there is a pause, in ms. */
+/** The pause before each further dial, in milliseconds. */
 const pauseMs = 5
 
-/** What the system says at once, when something on the way has answered the SYN instead of the peer. */
+/** Error codes of the system when a router or host on the path has refused the SYN. */
 const refusals: ReadonlySet<unknown> = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -29,10 +29,10 @@ const refusals: ReadonlySet<unknown> = new Set([
   'EPERM',
   'ENOPROTOOPT'
 ])
-/** The port is still held by the attempt before. */
+/** Error codes of the system while the previous attempt still holds the port. */
 const taken: ReadonlySet<unknown> = new Set(['EADDRINUSE', 'EADDRNOTAVAIL'])
 
-/** Connects from a port. Rejects with the system's error, or with the signal's reason; then no socket is left. */
+/** Connects from a local port. Rejects with the system's error or the signal's reason; then no socket is left. */
 export function connectFrom(connect: Connect, { localPort, target }: Pair, { signal }: CallOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
@@ -48,7 +48,7 @@ export function connectFrom(connect: Connect, { localPort, target }: Pair, { sig
       reject(signal.reason)
     }
     signal.addEventListener('abort', aborted, { once: true })
-    // Also later: an error that nobody listens for would end the process.
+    // Keep this listener: an unhandled error event would end the process.
     socket.on('error', failed)
     socket.once('connect', () => {
       signal.removeEventListener('abort', aborted)
@@ -58,29 +58,30 @@ export function connectFrom(connect: Connect, { localPort, target }: Pair, { sig
 }
 
 /**
- * Dials until it is connected. A SYN that was refused has left nothing behind on the routers: the same port is dialled
- * again at once, until the SYNs of both sides cross between the routers (RFC 9293 §3.5, simultaneous open).
+ * Dials until the socket is connected. A refused SYN leaves no state on the routers, so the same port is dialled again
+ * immediately, until the SYNs of both sides cross between the routers (RFC 9293 §3.5, simultaneous open).
  *
- * Rejects with `REFUSED` when it was refused too often, `QUOTA_EXCEEDED`, `UNREACHABLE` for everything else the system
- * says, or with the signal's reason.
+ * Rejects with `REFUSED` after `maxDials` refusals, with `QUOTA_EXCEEDED` if the budget is spent, with `UNREACHABLE`
+ * for any other error of the system, or with the signal's reason.
  */
 export async function dialAgain(
   connect: Connect,
   pair: Pair,
-  mostDials: number,
+  maxDials: number,
   clock: Clock,
   budget: Budget,
   call: CallOptions
 ): Promise<Socket> {
   for (let dials = 1; ; dials++) {
-    if (!budget.take(pair.target.host)) throw natError('QUOTA_EXCEEDED', `enough was sent to ${pair.target.host}`)
+    if (!budget.take(pair.target.host))
+      throw natError('QUOTA_EXCEEDED', `the limit of SYNs to ${pair.target.host} is reached`)
     try {
       return await connectFrom(connect, pair, call)
     } catch (error) {
       call.signal.throwIfAborted()
       const code = error instanceof Error && 'code' in error ? error.code : undefined
       if (!refusals.has(code) && !taken.has(code)) throw unreachable(pair, error)
-      if (dials >= mostDials) throw natError('REFUSED', `${textOf(pair)} was refused ${dials} times`, { cause: error })
+      if (dials >= maxDials) throw natError('REFUSED', `${textOf(pair)} was refused ${dials} times`, { cause: error })
       if (dials < fastDials && !taken.has(code)) await setImmediate()
       else await clock.sleep(pauseMs, call)
     }
@@ -92,5 +93,5 @@ const unreachable = (pair: Pair, cause: unknown): NatError =>
 
 const textOf = ({ localPort, target: { host, port } }: Pair): string => `${host} port ${port} from port ${localPort}`
 
-/** What is used outside of tests. */
+/** Creates sockets with `net.connect`; the default of the `connect` option. */
 export const systemConnect: Connect = (options) => net.connect(options)

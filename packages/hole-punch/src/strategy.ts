@@ -12,19 +12,24 @@ import { isDirect, isRelayed } from './relayed.js'
 import { serveRounds } from './serving.js'
 import { hostOf } from './targets.js'
 
-/** SYNs a minute that somebody else can have us send. Three rounds of one port are 600 at most. */
+/** SYNs per minute that remote peers can cause. Three rounds with one port need at most 600. */
 const limits = { perAddress: 800, perNetwork: 2400, inAll: 8000 }
-/** With the many guesses that the user has asked for. */
+/** The limits with the `birthday` option, which needs many guesses. */
 const birthdayLimits = { perAddress: 4000, perNetwork: 8000, inAll: 16_000 }
 
-/** Addresses at which peers have seen this host; more than that are made up. */
-const mostOutside = 8
+/** How many observed external addresses of this host are remembered. No honest set is larger. */
+const maxOutside = 8
 
 /**
- * Direct connections to peers that are connected through a relay (libp2p/specs relay/DCUtR.md), over TCP.
+ * Creates the hole-punch strategy: direct TCP connections to peers that are connected through a relay (libp2p/specs
+ * relay/DCUtR.md).
  *
- * Every relayed connection is upgraded as soon as it opens: by dialling what the peer announces, and by a simultaneous open
- * through both NATs. The relayed one is let go afterwards. Throws a TypeError for options that cannot be right.
+ * Starts as soon as a relayed connection opens: dials the addresses that the peer announces, and attempts a
+ * simultaneous open through both NATs. Closes the relayed connection afterwards. Throws a TypeError for invalid
+ * options. `discover` rejects with `CONFLICT` if the protocol cannot be registered.
+ *
+ * `upgrade` of the puncher rejects with `SYMMETRIC_NAT`, `REFUSED`, `NO_REPLY`, `EXTERNAL_ADDRESS_UNKNOWN`,
+ * `UNSUPPORTED`, `GRANT_INVALID`, `QUOTA_EXCEEDED`, `UNREACHABLE` or the signal's reason.
  */
 export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHost> {
   const settings = readOptions(options)
@@ -49,7 +54,7 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
         seen(port) {
           outside.delete(port.external.host)
           outside.add(port.external.host)
-          forgetOldest(outside, mostOutside)
+          forgetOldest(outside, maxOutside)
           knowledge.seen(port)
         },
         knowledge
@@ -91,14 +96,14 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
   })
 }
 
-/** What nobody can have us dial: every address that is, or seems to be, this host's own. */
+/** Returns every address that belongs, or seems to belong, to this host. No peer can make this node dial them. */
 function ownAddresses(
   { addressManager, transportManager }: HolePunchComponents,
   network: Network,
   outside: readonly (string | undefined)[]
 ): ReadonlySet<string> {
   const listening = [...addressManager.getAddresses(), ...transportManager.getAddrs()]
-  // The first address of a relayed one is the relay's.
+  // A relayed multiaddr begins with the address of the relay, so it is skipped.
   const hosts = listening.flatMap((address) => (isThroughRelay(address) ? [] : (hostOf(address) ?? [])))
   return new Set([...network.addresses, ...outside.filter((each) => each !== undefined), ...hosts])
 }

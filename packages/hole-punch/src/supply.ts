@@ -5,18 +5,22 @@ import { findObservers } from './observers.js'
 import { keptPorts, type PunchPorts, preparePorts } from './ports.js'
 import { familyOfRelay } from './relayed.js'
 
-/** Ports for the rounds of one punch. Each round takes fresh ones, and those of the next are shown while it lasts. */
+/**
+ * Supplies the rounds of one punch with fresh ports. The ports of the next round are observed during the current round.
+ */
 export interface Supply {
-  /** Rejects with `EXTERNAL_ADDRESS_UNKNOWN`, or with the signal's reason. */
+  /** Resolves with the ports of the next round. Rejects with `EXTERNAL_ADDRESS_UNKNOWN` or the signal's reason. */
   take(): Promise<PunchPorts>
-  /** Lets go of all of them. */
+  /** Releases all ports. */
   end(): void
 }
 
-/** Rounds that succeed do so sooner, most of the time, and then there is no next one, in ms. */
+/** Delay before the ports of the next round are observed (ms). Most successful rounds end sooner. */
 const laterMs = 500
 
-/** Begins at once: what the other side waits for between two messages it takes for the way. */
+/**
+ * Creates a supply and starts immediately, since the other side counts every delay between two messages as path delay.
+ */
 export function createSupply(
   { host, settings, knowledge, seen }: Context,
   relayed: Connection,
@@ -24,13 +28,13 @@ export function createSupply(
 ): Supply {
   const over = new AbortController()
   const bounded = { signal: anySignal([call.signal, over.signal]) }
-  // The two sides of a relay can be of different families; the one that the relay was dialled with is sure to work.
+  // The two sides of a relay may use different families. The one at which this node dialled the relay certainly works.
   const family = familyOfRelay(relayed)
   const all: Promise<PunchPorts>[] = []
-  // Should the NAT not keep them this time, the next round has ports that were seen.
+  // If the NAT does not keep the numbers this time, the next round has observed ports.
   let next = knowledge.keptPortsAt(family ?? 4) === undefined ? show() : Promise.resolve(kept())
 
-  /** Of both families where that is known: what the other side has is not. */
+  /** Returns kept ports of every family for which they are known, since the family of the other side is unknown. */
   function kept(): PunchPorts {
     const ports = ([4, 6] as const).flatMap((each) => {
       const host = knowledge.keptPortsAt(each)
@@ -41,15 +45,15 @@ export function createSupply(
 
   function show(): Promise<PunchPorts> {
     const shown = prepare(all.length)
-    // Taken later, or never.
+    // `take` may handle the rejection later, or never.
     shown.catch(() => undefined)
-    // Those of the round before this one are over.
-    letGo(all.at(-2))
+    // The ports of the previous round are no longer used.
+    releasePorts(all.at(-2))
     all.push(shown)
     return shown
   }
 
-  /** Nobody is shown two in a row, if there is a choice: what is kept open adds up at the observers. */
+  /** Rotates the observers, since connections that are kept open add up at each observer. */
   async function prepare(before: number): Promise<PunchPorts> {
     const found = await findObservers(host.components, relayed, family)
     const turn = before % Math.max(1, found.length)
@@ -62,19 +66,19 @@ export function createSupply(
   return {
     take() {
       const taken = next
-      // The round that begins now has the processor first.
+      // Delay the observation, so that the current round gets the processor first.
       next = host.clock.sleep(laterMs, bounded).then(show)
       next.catch(() => undefined)
       return taken
     },
     end() {
       over.abort(new Error('no more ports are needed'))
-      for (const each of all) letGo(each)
+      for (const each of all) releasePorts(each)
     }
   }
 }
 
-function letGo(shown: Promise<PunchPorts> | undefined): void {
+function releasePorts(shown: Promise<PunchPorts> | undefined): void {
   shown?.then(
     (ports) => ports.release(),
     () => undefined

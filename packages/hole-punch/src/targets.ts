@@ -1,17 +1,19 @@
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { canonicalAddress, type Family, isGlobal, parseDialAddress } from '@postern/interface'
 
-/** Where a socket can be connected to. */
+/** A TCP destination. */
 export interface Target {
   readonly host: string
   readonly port: number
   readonly family: Family
 }
 
-/** A peer that offers more has prepared more than can be used. */
-const mostTargets = 8
+/** More targets of one peer cannot be used. */
+const maxTargets = 8
 
-/** The place of a multiaddr that is plain TCP on an IP address; undefined for every other, and for what is none. */
+/**
+ * Returns the target of a multiaddr that is plain TCP at an IP address; undefined for any other or invalid multiaddr.
+ */
 export function targetOf(address: Uint8Array | string): Target | undefined {
   try {
     const place = parseDialAddress(multiaddr(address).toString())
@@ -22,22 +24,22 @@ export function targetOf(address: Uint8Array | string): Target | undefined {
   }
 }
 
-/** The IP address with which a multiaddr begins; undefined where that is a name. */
+/** Returns the IP address at the beginning of a multiaddr; undefined for a DNS name. */
 export const hostOf = (address: Multiaddr): string | undefined =>
   canonicalAddress(address.getComponents().find(({ name }) => name !== 'ip6zone')?.value ?? '')
 
 /**
- * The addresses of a peer that may be punched: public ones that are not ours. A peer could name the router of our own
- * home, a service on this host, or somebody whom it wants to see flooded.
+ * Returns the addresses of a peer that may be dialled: public addresses that are not our own. A peer could otherwise
+ * name our router, a service on this host, or a victim that it wants to flood.
  *
- * @param own - addresses of this host, and those that it has outside
+ * @param own - internal and external addresses of this host
  */
 export function targetsOf(addresses: readonly Uint8Array[], own: ReadonlySet<string>): readonly Target[] {
   const targets = new Map<string, Target>()
   for (const address of addresses) {
     const target = targetOf(address)
     if (target === undefined || !isGlobal(target.host) || own.has(target.host)) continue
-    if (targets.size < mostTargets) targets.set(`${target.host} ${target.port}`, target)
+    if (targets.size < maxTargets) targets.set(`${target.host} ${target.port}`, target)
   }
   return [...targets.values()]
 }

@@ -7,21 +7,23 @@ import type { HolePunchHost } from './host.js'
 import { isDirect } from './relayed.js'
 import { hostOf } from './targets.js'
 
-/** Addresses of one peer that are tried. Verified ones come first in what peers announce. */
-const mostAddresses = 8
-/** One that is mapped answers within a round trip, in ms. */
+/** The maximum number of dialled addresses of one peer. Peers announce verified addresses first. */
+const maxAddresses = 8
+/** Time limit of the dial (ms). A mapped address answers within a round trip. */
 const dialMs = 5000
-/** Identify is through by then, or never is, in ms. */
+/** Time limit for identify (ms). */
 const toldMs = 5000
 
 /**
- * Dials what the peer announces: a mapped port or a public host needs nobody to meet. Through libp2p, and therefore with
- * every transport that the node has.
+ * Dials the addresses that the peer announces: a mapped port or a public host needs no simultaneous open. Dials through
+ * libp2p, and therefore with every transport of the node.
  *
- * Rejects with `NO_SERVICE` where the peer announces nothing public, with libp2p's error, or with a signal's reason.
+ * Rejects with `NO_SERVICE` if the peer announces no public address or another peer answers, with `NO_REPLY` after the
+ * time limit, with `UNREACHABLE` if only a relayed connection was established, with libp2p's error, or with a signal's
+ * reason.
  *
- * @param waiting - as long as something is to be dialled. A dial that has begun is left to itself: libp2p announces the
- *   connection before it has done with it, and whoever hears of it would end it
+ * @param waiting - its signal prevents a dial that has not begun. A dial in progress must not be aborted: libp2p
+ * announces the connection before the dial is complete, and the abort that follows would close that connection
  */
 export async function dialAnnounced(
   host: HolePunchHost,
@@ -37,14 +39,14 @@ export async function dialAnnounced(
   waiting.signal.throwIfAborted()
   const late = (): Error => natError('NO_REPLY', `no announced address answered within ${dialMs} ms`)
   const connection = await within(clock, dialMs, call, late, (bounded) =>
-    // There is a connection already, and it is the relayed one.
+    // `force` is needed because a connection exists already: the relayed one.
     components.connectionManager.openConnection([...addresses], { ...bounded, force: true })
   )
   if (!connection.remotePeer.equals(peer)) {
-    connection.abort(new Error('it is not the peer that was meant'))
+    connection.abort(new Error('another peer answered at this address'))
     throw natError('NO_SERVICE', 'another peer has the announced address')
   }
-  if (!isDirect(connection)) throw natError('UNREACHABLE', 'only another relayed connection came of it')
+  if (!isDirect(connection)) throw natError('UNREACHABLE', 'the dial led to another relayed connection only')
   return connection
 }
 
@@ -71,18 +73,17 @@ async function findAnnounced(
       addresses = await read()
     }
     if (addresses.length === 0) throw natError('NO_SERVICE', 'the peer announces no public address')
-    return addresses.slice(0, mostAddresses)
+    return addresses.slice(0, maxAddresses)
   } finally {
     events.removeEventListener('peer:identify', identified)
   }
 }
 
 /**
- * A public address of the peer, built from the parts that were checked; undefined for every other one. A peer could name the
- * address of a third party: private addresses and our own are never dialled.
+ * Returns a public address of the peer, rebuilt from its checked parts; undefined for any other address. A peer could
+ * name any address, so private addresses and our own are never dialled.
  *
- * The id of the peer is left out. With it libp2p would take the relayed dial, where that is not quite over yet, for the
- * same one.
+ * Omits the peer id. With it, libp2p would merge this dial with a relayed dial that is still in progress.
  */
 function publicAddress(peer: PeerId, told: Multiaddr, own: ReadonlySet<string>): Multiaddr | undefined {
   const place = parseDialAddress(told.toString())

@@ -6,18 +6,18 @@ import { within } from '@postern/net'
 import type { HolePunchHost } from './host.js'
 import { SocketConnection } from './socket-connection.js'
 
-/** Who speaks first in multistream, noise and yamux (DCUtR, "connect with the correct role"). */
+/** The role in multistream, noise and yamux; the client speaks first (DCUtR, "connect with the correct role"). */
 export type Role = 'client' | 'server'
 
-/** Three negotiations of a round trip or two each, in ms. */
+/** Time limit for the upgrade (ms): three negotiations of one or two round trips each. */
 const upgradeMs = 5000
 
 /**
- * Makes a libp2p connection of a socket, to that peer and no other. Rejects with `NO_REPLY`, with libp2p's error, or with
- * the signal's reason; then the socket is reset.
+ * Upgrades a socket to a libp2p connection with exactly this peer. Rejects with `NO_REPLY`, with libp2p's error, or
+ * with the signal's reason; then the socket is reset.
  *
- * @param opened - called in the moment when libp2p announces the connection: whoever hears of it then may abort what is
- *   under way, and this socket is not to be reset any more
+ * @param opened - called when libp2p announces the connection. Listeners of that event may abort the round, and from
+ * then on this socket must not be reset
  */
 export async function upgradeSocket(
   { clock, components: { events, upgrader, logger } }: HolePunchHost,
@@ -30,12 +30,12 @@ export async function upgradeSocket(
   const { remoteAddress, remotePort } = socket
   if (remoteAddress === undefined || remotePort === undefined) {
     socket.destroy()
-    throw natError('NO_REPLY', 'the connection was closed at once')
+    throw natError('NO_REPLY', 'the connection was closed immediately')
   }
   const address = multiaddr(`${formatMultiaddr(remoteAddress, 'tcp', remotePort)}/p2p/${peer.toString()}`)
   const direction = role === 'client' ? 'outbound' : 'inbound'
   const raw = new SocketConnection(socket, address, direction, logger.forComponent('postern:hole-punch'))
-  const late = (): Error => natError('NO_REPLY', `no libp2p connection within ${upgradeMs} ms`)
+  const late = (): Error => natError('NO_REPLY', `the libp2p handshake took longer than ${upgradeMs} ms`)
   let made: Connection | undefined
   const open = ({ detail }: CustomEvent<Connection>): void => {
     if (detail.direction !== direction || !detail.remoteAddr.equals(address)) return
@@ -44,7 +44,7 @@ export async function upgradeSocket(
   }
   events.addEventListener('connection:open', open)
   try {
-    // Without `initiator` libp2p takes whoever dials for the client, and here both do.
+    // Without `initiator`, libp2p makes the dialling side the client, but here both sides dial.
     return await within(clock, upgradeMs, { signal }, late, (call) =>
       upgrader.upgradeOutbound(raw, { ...call, initiator: role === 'client' })
     )
@@ -58,12 +58,15 @@ export async function upgradeSocket(
 }
 
 /**
- * What a server may say unasked, in bytes: go-libp2p sends the name of multistream with its length before it hears anything
- * (multistream-select 1.0). A client proposes a protocol after it.
+ * The bytes that a server may send first: go-libp2p sends the length-prefixed name of multistream before it receives
+ * anything (multistream-select 1.0). Only a client sends a protocol proposal after it.
  */
 const greetingBytes = '\u0013/multistream/1.0.0\n'.length
 
-/** Whether the other side speaks as a client does within that time. Takes nothing of what it says. */
+/**
+ * Resolves with whether the other side proposes a protocol, as a client does, within this time. Consumes no bytes.
+ * Rejects with the signal's reason.
+ */
 export async function proposes(socket: Socket, ms: number, clock: Clock, { signal }: CallOptions): Promise<boolean> {
   const heard = new AbortController()
   const hasProposed = (): boolean => socket.readableLength > greetingBytes

@@ -5,10 +5,10 @@ import { within } from '@postern/net'
 import type { HolePunchHost } from './host.js'
 import { isDirect } from './relayed.js'
 
-/** ICE tries its candidates for some seconds, in ms. */
+/** Time limit for ICE (ms), which tries its candidates for several seconds. */
 export const iceMs = 20_000
 
-/** Whether this node can speak WebRTC with a peer behind a relay, and the peer says that it can, too. */
+/** Resolves with whether this node supports WebRTC and the peer announces a relayed WebRTC address. */
 export async function canWebRtc({ components }: HolePunchHost, peer: PeerId): Promise<boolean> {
   const isInstalled = components.transportManager
     .getTransports()
@@ -20,9 +20,10 @@ export async function canWebRtc({ components }: HolePunchHost, peer: PeerId): Pr
 }
 
 /**
- * ICE through the relayed path (libp2p/specs webrtc/webrtc.md), by the user's own `webRTC()`: it meets where routers drop
- * what they do not expect, also where TCP is filtered. Only the side that dialled the relayed connection may do it, or there
- * would be two.
+ * Establishes a WebRTC connection with ICE over the relayed path (libp2p/specs webrtc/webrtc.md), through the
+ * application's `webRTC()` transport. It also works where TCP is filtered. Only the side that dialled the relayed
+ * connection may call it; otherwise there would be two connections. Rejects with `NO_REPLY`, `UNREACHABLE`, libp2p's
+ * error, or the signal's reason.
  */
 export async function dialWebRtc(
   { clock, components: { connectionManager } }: HolePunchHost,
@@ -32,10 +33,10 @@ export async function dialWebRtc(
   const text = relayed.remoteAddr.toString()
   const circuit = text.slice(0, text.indexOf('/p2p-circuit'))
   const address = multiaddr(`${circuit}/p2p-circuit/webrtc/p2p/${relayed.remotePeer.toString()}`)
-  const late = (): Error => natError('NO_REPLY', `ICE found no way within ${iceMs} ms`)
+  const late = (): Error => natError('NO_REPLY', `ICE found no path within ${iceMs} ms`)
   const connection = await within(clock, iceMs, call, late, (bounded) =>
     connectionManager.openConnection(address, { ...bounded, force: true })
   )
-  if (!isDirect(connection)) throw natError('UNREACHABLE', 'no direct connection came of it')
+  if (!isDirect(connection)) throw natError('UNREACHABLE', 'the WebRTC dial led to no direct connection')
   return connection
 }

@@ -16,10 +16,10 @@ const port = (localPort: number, host = '11.0.0.2') => ({
 })
 const target = (host: string, number: number) => ({ host, port: number, family: 4 as const })
 
-describe('whom a peer can have us dial', () => {
+describe('targetsOf', () => {
   const own = new Set(['21.0.0.9'])
 
-  it('is a public address with a TCP port', () => {
+  it('targetsOf accepts a public address with a TCP port', () => {
     expect(targetsOf(bytesOf('/ip4/21.0.0.1/tcp/4001', '/ip6/2a00:1::1/tcp/5'), own)).toEqual([
       { host: '21.0.0.1', port: 4001, family: 4 },
       { host: '2a00:1::1', port: 5, family: 6 }
@@ -30,25 +30,25 @@ describe('whom a peer can have us dial', () => {
     ['private', '/ip4/192.168.1.1/tcp/80'],
     ['loopback', '/ip4/127.0.0.1/tcp/22'],
     ['link-local', '/ip6/fe80::1/tcp/22'],
-    ['loopback, written as IPv6', '/ip6/::ffff:127.0.0.1/tcp/22'],
+    ['a loopback address in IPv6 form', '/ip6/::ffff:127.0.0.1/tcp/22'],
     ['multicast', '/ip4/224.0.0.1/tcp/22'],
-    ['a carrier’s', '/ip4/100.64.0.1/tcp/22'],
-    ['our own', '/ip4/21.0.0.9/tcp/22'],
-    ['our own, written as IPv6', '/ip6/::ffff:21.0.0.9/tcp/22'],
+    ['an address of a carrier-grade NAT', '/ip4/100.64.0.1/tcp/22'],
+    ['our own address', '/ip4/21.0.0.9/tcp/22'],
+    ['our own address in IPv6 form', '/ip6/::ffff:21.0.0.9/tcp/22'],
     ['UDP', '/ip4/21.0.0.1/udp/4001/quic-v1'],
-    ['of a web socket', '/ip4/21.0.0.1/tcp/4001/ws'],
+    ['a WebSocket address', '/ip4/21.0.0.1/tcp/4001/ws'],
     ['relayed', '/ip4/21.0.0.1/tcp/4001/p2p/12D3KooWHeenJjh6gDiFhPgzURVYLqFHcoAMEAfKktLyhahhMcMM/p2p-circuit'],
-    ['a name', '/dns4/example.org/tcp/80'],
-    ['without a port', '/ip4/21.0.0.1/tcp/0']
-  ])('is none that is %s', (_, address) => expect(targetsOf(bytesOf(address), own)).toEqual([]))
+    ['a DNS name', '/dns4/example.org/tcp/80'],
+    ['an address without a port', '/ip4/21.0.0.1/tcp/0']
+  ])('targetsOf drops %s', (_, address) => expect(targetsOf(bytesOf(address), own)).toEqual([]))
 
-  it('is eight places at most, each once', () => {
+  it('targetsOf returns at most eight distinct targets', () => {
     const addresses = Array.from({ length: 20 }, (_, index) => `/ip4/21.0.0.1/tcp/${4000 + index}`)
     expect(targetsOf(bytesOf(...addresses), own)).toHaveLength(8)
     expect(targetsOf(bytesOf('/ip4/21.0.0.1/tcp/1', '/ip4/21.0.0.1/tcp/1'), own)).toHaveLength(1)
   })
 
-  it('takes any bytes for a place or for nothing', () => {
+  it('targetOf does not throw for any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
         expect(() => targetOf(bytes)).not.toThrow()
@@ -57,15 +57,15 @@ describe('whom a peer can have us dial', () => {
   })
 })
 
-describe('which port dials which place', () => {
-  it('is one each where there are as many', () => {
+describe('the pairs of ports and targets', () => {
+  it('equally many ports and targets are paired one to one', () => {
     expect(pairsOf([port(1), port(2)], [target('21.0.0.1', 5), target('21.0.0.1', 6)])).toEqual([
       { localPort: 1, target: target('21.0.0.1', 5) },
       { localPort: 2, target: target('21.0.0.1', 6) }
     ])
   })
 
-  it('is everyone with everyone where not, sixteen at most', () => {
+  it('other numbers are paired each with each, up to sixteen', () => {
     expect(pairsOf([port(1)], [target('21.0.0.1', 5), target('21.0.0.1', 6)])).toHaveLength(2)
     const ports = [1, 2, 3].map((each) => port(each))
     expect(
@@ -76,11 +76,11 @@ describe('which port dials which place', () => {
     ).toHaveLength(16)
   })
 
-  it('is nothing across families', () => {
+  it('ports and targets of different families are not paired', () => {
     expect(pairsOf([port(1)], [{ host: '2a00::1', port: 5, family: 6 }])).toEqual([])
   })
 
-  it('is many ports for one place, or one port for many, where somebody guesses', () => {
+  it('guessing pairs many ports with one target, or one port with many targets', () => {
     const ports = manyPorts(target('21.0.0.1', 5)).map(({ localPort }) => localPort)
     expect(new Set(ports).size).toBe(256)
     const places = manyPlaces(port(1), target('21.0.0.1', 5)).map((pair) => pair.target.port)
@@ -92,7 +92,7 @@ describe('which port dials which place', () => {
 describe('the budget of SYNs', () => {
   const limits = { perAddress: 2, perNetwork: 3, inAll: 5 }
 
-  it('has a bound for an address, a network, and in all, each minute', async () => {
+  it('the budget limits the SYNs per minute by address, by network and in total', async () => {
     const clock = virtualClock()
     const budget = createBudget(clock, limits)
     expect([1, 2, 3].map(() => budget.take('21.0.0.1'))).toEqual([true, true, false])
@@ -111,13 +111,15 @@ describe('the cause of a failure', () => {
   const independent = 'endpoint-independent'
   it.each([
     ['both NATs are symmetric', [late], [symmetric, symmetric], 'symmetric-both'],
-    ['one of them is', [late], [independent, symmetric], 'symmetric-one'],
+    ['one of the NATs is symmetric', [late], [independent, symmetric], 'symmetric-one'],
     ['every round was refused', [refused, refused], [independent, independent], 'refused'],
     ['some rounds were not answered', [refused, late], [undefined, undefined], 'timeout'],
     ['there was no round', [], [undefined, undefined], 'timeout'],
-    ['the peer does not speak it', [natError('UNSUPPORTED', '')], [symmetric, undefined], 'unsupported'],
-    ['nobody tells of a port', [natError('EXTERNAL_ADDRESS_UNKNOWN', '')], [undefined, undefined], 'no-observer'],
-    ['too much was sent', [late, natError('QUOTA_EXCEEDED', '')], [undefined, undefined], 'too-many'],
-    ['the peer named nothing public', [natError('GRANT_INVALID', '')], [undefined, undefined], 'no-targets']
-  ] as const)('where %s is told', (_, errors, mappings, cause) => expect(causeOf(errors, mappings)).toBe(cause))
+    ['the peer does not speak DCUtR', [natError('UNSUPPORTED', '')], [symmetric, undefined], 'unsupported'],
+    ['no peer observes a port', [natError('EXTERNAL_ADDRESS_UNKNOWN', '')], [undefined, undefined], 'no-observer'],
+    ['the limit of SYNs was reached', [late, natError('QUOTA_EXCEEDED', '')], [undefined, undefined], 'too-many'],
+    ['the peer sent no public address', [natError('GRANT_INVALID', '')], [undefined, undefined], 'no-targets']
+  ] as const)('causeOf returns the cause where %s', (_, errors, mappings, cause) =>
+    expect(causeOf(errors, mappings)).toBe(cause)
+  )
 })

@@ -24,46 +24,46 @@ const golden: readonly (readonly [string, Message, string])[] = [
     { kind: 'connect', addresses: [address, address], ...none },
     '0864 1208 0401020304060050 1208 0401020304060050'
   ],
-  ['CONNECT without any', { kind: 'connect', addresses: [], ...none }, '0864'],
+  ['CONNECT without addresses', { kind: 'connect', addresses: [], ...none }, '0864'],
   ['SYNC', { kind: 'sync' }, '08ac02'],
   [
-    'CONNECT from behind a symmetric NAT, by somebody who would guess',
+    'CONNECT from behind a symmetric NAT, with the birthday option',
     { kind: 'connect', addresses: [address], mapping: 'address-and-port-dependent', birthday: true },
     '0864 1208 0401020304060050 c83e02 d03e01'
   ]
 ]
 
 describe('a message of DCUtR', () => {
-  it.each(golden)('%s has these bytes', (_, message, bytes) => {
+  it.each(golden)('encodeMessage and decodeMessage use these bytes for %s', (_, message, bytes) => {
     expect(text(encodeMessage(message))).toBe(bytes.replaceAll(' ', ''))
     expect(decodeMessage(hex(bytes))).toEqual(message)
   })
 
-  it('may have its fields in any order, and others that nobody knows', () => {
+  it('decodeMessage reads fields in any order and skips unknown fields', () => {
     expect(decodeMessage(hex('1208 0401020304060050 1a03 616263 0864'))).toMatchObject({
       kind: 'connect',
       addresses: [address]
     })
   })
 
-  it('has no more addresses than anybody has ports', () => {
+  it('decodeMessage reads at most 32 addresses', () => {
     const many = encodeMessage({ kind: 'connect', addresses: Array.from({ length: 400 }, () => address), ...none })
     expect(decodeMessage(many)).toMatchObject({ addresses: { length: 32 } })
   })
 
-  it('of an unknown kind of mapping says nothing of it', () => {
+  it('decodeMessage ignores an unknown mapping', () => {
     expect(decodeMessage(hex('0864 c83e07'))).toEqual({ kind: 'connect', addresses: [], ...none })
   })
 
   it.each([
-    ['no type', '1208 0401020304060050'],
-    ['another type', '0801'],
-    ['an address that is cut short', '0864 1209 0401020304060050'],
-    ['a type that is text', '0a0164'],
+    ['a message without a type', '1208 0401020304060050'],
+    ['a message of another type', '0801'],
+    ['a truncated address', '0864 1209 0401020304060050'],
+    ['a type of another wire type', '0a0164'],
     ['a group', '0864 1b1c']
-  ])('is none with %s', (_, bytes) => expect(outcome(hex(bytes))).toBe('MALFORMED_REPLY'))
+  ])('decodeMessage rejects %s', (_, bytes) => expect(outcome(hex(bytes))).toBe('MALFORMED_REPLY'))
 
-  it('gives a value or a NatError for any bytes', () => {
+  it('decodeMessage returns a message or throws a NatError for any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 128 }), (bytes) => {
         const seen = outcome(bytes)

@@ -10,7 +10,7 @@ interface LivingWorld extends World {
   readonly node: Node
 }
 
-/** What libp2p itself does not keep to. */
+/** Rules that libp2p itself does not satisfy. */
 const exceptions: Readonly<Record<string, string>> = {
   'uses-the-random-of-the-host': 'the locks of the peer store of libp2p have their names from Math.random'
 }
@@ -36,7 +36,7 @@ const subject = {
   }
 }
 
-describe('the contract', async () => {
+describe('the strategy contract', async () => {
   for (const { id, name, skip: missing, run } of await conformance(subject)) {
     const skip = missing ?? exceptions[id]
     it.skipIf(skip !== undefined)(`${id}: ${skip ?? name}`, { timeout: 60_000 }, run)

@@ -4,7 +4,7 @@ import { dcutr } from '@libp2p/dcutr'
 import { lpStream } from '@libp2p/utils'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { dcutrProtocol, encodeMessage, mostBytes } from '../src/codec.js'
+import { dcutrProtocol, encodeMessage, maxBytes } from '../src/codec.js'
 import { type Connect, systemConnect } from '../src/sockets.js'
 import { dialDirectly, dialThrough, type Node, search, trio } from './nodes.js'
 
@@ -12,7 +12,7 @@ const connectTo = (...addresses: readonly string[]): Uint8Array =>
   encodeMessage({ kind: 'connect', addresses: addresses.map((each) => multiaddr(each).bytes) })
 const sync = encodeMessage({ kind: 'sync' })
 
-/** Answers our rounds in its own way. Tells how many it was asked. */
+/** Answers our rounds with this function. Returns a function that counts the rounds. */
 async function answering(node: Node, answer: (stream: Stream) => Promise<void> | void): Promise<() => number> {
   let count = 0
   await node.libp2p.handle(
@@ -26,7 +26,7 @@ async function answering(node: Node, answer: (stream: Stream) => Promise<void> |
   return () => count
 }
 
-/** Remembers where sockets go. */
+/** Records the destinations of sockets. */
 function recorded(): { readonly connect: Connect; readonly ports: number[] } {
   const ports: number[] = []
   return {
@@ -40,8 +40,8 @@ function recorded(): { readonly connect: Connect; readonly ports: number[] } {
 
 const portOf = ({ address }: Node): number => Number(/tcp\/(\d+)/.exec(address)?.[1])
 
-describe('a peer that was let in through the relay', () => {
-  it('and does not speak the protocol fails for that reason, at once', async () => {
+describe('a peer that connects through the relay', () => {
+  it('a peer that does not speak the protocol fails immediately for that reason', async () => {
     const { relay, ours, other } = await trio()
     const looking = search(ours)
     await dialThrough(relay, other, ours)
@@ -49,12 +49,12 @@ describe('a peer that was let in through the relay', () => {
   })
 
   it.each([
-    ['sends bytes that are no message', (stream: Stream) => void stream.send(Uint8Array.of(3, 255, 255, 255))],
-    ['sends more than a message may be', (stream: Stream) => void stream.send(Uint8Array.of(0xff, 0xff, 0xff, 0xff))],
-    ['sends SYNC where CONNECT is due', async (stream: Stream) => lpStream(stream).write(sync)],
+    ['sends invalid bytes', (stream: Stream) => void stream.send(Uint8Array.of(3, 255, 255, 255))],
+    ['sends an oversized message', (stream: Stream) => void stream.send(Uint8Array.of(0xff, 0xff, 0xff, 0xff))],
+    ['sends SYNC instead of CONNECT', async (stream: Stream) => lpStream(stream).write(sync)],
     ['resets every stream', (stream: Stream) => stream.abort(new Error('no'))],
     ['closes every stream', async (stream: Stream) => stream.close()]
-  ])('and %s is given up after three rounds', async (_, answer) => {
+  ])('a peer that %s is given up after three rounds', async (_, answer) => {
     const { relay, ours, other } = await trio()
     const asked = await answering(other, answer)
     const looking = search(ours)
@@ -63,7 +63,7 @@ describe('a peer that was let in through the relay', () => {
     expect(asked()).toBe(3)
   })
 
-  it('and never answers costs ten seconds, and nothing else', async () => {
+  it('a peer that never answers fails after ten seconds and leaves nothing behind', async () => {
     const { relay, ours, other } = await trio()
     const asked = await answering(other, () => undefined)
     const clock = virtualClock()
@@ -77,10 +77,10 @@ describe('a peer that was let in through the relay', () => {
   })
 
   it.each([
-    ['private and loopback ones', ['/ip4/192.168.1.1/tcp/80', '/ip4/127.0.0.1/tcp/22', '/ip6/::1/tcp/22']],
-    ['with a second place behind the port', ['/ip4/11.0.0.1/tcp/443/tls/sni/127.0.0.1/ws', '/dns4/localhost/tcp/22']],
+    ['private and loopback addresses', ['/ip4/192.168.1.1/tcp/80', '/ip4/127.0.0.1/tcp/22', '/ip6/::1/tcp/22']],
+    ['addresses with a second destination', ['/ip4/11.0.0.1/tcp/443/tls/sni/127.0.0.1/ws', '/dns4/localhost/tcp/22']],
     ['none', []]
-  ])('and names no address but %s has nothing dialled', async (_, addresses) => {
+  ])('a peer that sends only %s causes no dial', async (_, addresses) => {
     const { relay, ours, other } = await trio()
     await answering(other, async (stream) => {
       const messages = lpStream(stream)
@@ -91,19 +91,19 @@ describe('a peer that was let in through the relay', () => {
     const looking = search(ours, { connect }, undefined)
     await dialThrough(relay, other, ours)
     expect(await looking.news('failed')).toMatchObject({ cause: 'no-targets' })
-    // Only the relay was dialled, to be shown the ports.
+    // Only the relay was dialled, as the observer of the ports.
     expect(new Set(ports)).toEqual(new Set([portOf(relay)]))
   })
 })
 
-describe('a peer that we have dialled through the relay', () => {
+describe('a peer that is dialled through the relay', () => {
   const begin = async (from: Node, to: Node): Promise<Stream> => {
     const connection = from.libp2p.getConnections(to.libp2p.peerId)[0]
     if (connection === undefined) throw new Error('not connected')
     return connection.newStream(dcutrProtocol, { runOnLimitedConnection: true })
   }
 
-  it('and begins more rounds than one after the other has the others refused', async () => {
+  it('concurrent rounds of one peer are refused', async () => {
     const { relay, ours, other } = await trio()
     search(ours)
     await dialThrough(relay, ours, other)
@@ -112,7 +112,7 @@ describe('a peer that we have dialled through the relay', () => {
     await expect.poll(() => streams.filter(({ status }) => status === 'open').length, { timeout: 5000 }).toBeLessThan(3)
   })
 
-  it('and begins with bytes that are no message is answered nothing', async () => {
+  it('a round that begins with invalid bytes is not answered', async () => {
     const { relay, ours, other } = await trio()
     const looking = search(ours)
     await dialThrough(relay, ours, other)
@@ -122,7 +122,7 @@ describe('a peer that we have dialled through the relay', () => {
     expect(looking.findings.some((each) => each.kind === 'notice')).toBe(true)
   })
 
-  it('and never begins is not waited for longer than fifteen seconds', async () => {
+  it('a peer that never begins a round is given up after fifteen seconds', async () => {
     const { relay, ours, other } = await trio()
     const clock = virtualClock()
     const looking = search(ours, {}, clock)
@@ -136,7 +136,7 @@ describe('a peer that we have dialled through the relay', () => {
 })
 
 describe('rounds', () => {
-  it('are not begun on a connection that no relay is in', async () => {
+  it('a round on a direct connection is refused', async () => {
     const { ours, other, relay } = await trio()
     search(ours)
     await expect.poll(() => ours.components.registrar.getProtocols()).toContain(dcutrProtocol)
@@ -147,11 +147,11 @@ describe('rounds', () => {
     expect([connection.status, other.libp2p.getConnections(ours.libp2p.peerId)]).toEqual(['open', []])
   })
 
-  it('take messages of 4 KiB, and no larger ones', () => expect(mostBytes).toBe(4096))
+  it('a message of a round has at most 4 KiB', () => expect(maxBytes).toBe(4096))
 })
 
-describe('bounds', () => {
-  it('hold for peers at the same time', async () => {
+describe('the limit of concurrent punches', () => {
+  it('upgrade rejects with QUOTA_EXCEEDED beyond the limit of concurrent punches', async () => {
     const { relay, ours, other } = await trio()
     const third = await trio()
     await answering(other, () => undefined)
@@ -168,7 +168,7 @@ describe('bounds', () => {
 })
 
 describe('the end of the search', () => {
-  it('leaves no handler, no stream and no socket, whatever was under way', async () => {
+  it('the end of the search leaves no handler, stream or socket, even during a round', async () => {
     const { relay, ours, other } = await trio()
     await answering(other, () => undefined)
     const looking = search(ours)
@@ -181,7 +181,7 @@ describe('the end of the search', () => {
     await expect.poll(() => ours.libp2p.getConnections(relay.libp2p.peerId).length, { timeout: 5000 }).toBe(1)
   })
 
-  it('ends an upgrade that somebody waits for, and so does his own signal', async () => {
+  it("an upgrade ends with the search and with the caller's signal", async () => {
     const { relay, ours, other } = await trio()
     await answering(other, () => undefined)
     const looking = search(ours)
@@ -200,20 +200,20 @@ describe('the end of the search', () => {
 })
 
 describe('an upgrade', () => {
-  it('is the direct connection that there is', async () => {
+  it('upgrade resolves with an existing direct connection', async () => {
     const { relay, ours } = await trio()
     const looking = search(ours)
     const puncher = await looking.puncher()
     expect(await puncher.upgrade(relay.id, new AbortController())).toBe(relay.address)
   })
 
-  it('of a peer that is not connected is refused', async () => {
+  it('upgrade of a peer that is not connected rejects', async () => {
     const { ours, other } = await trio()
     const puncher = await search(ours).puncher()
     await expect(puncher.upgrade(other.id, new AbortController())).rejects.toMatchObject({ code: 'UNREACHABLE' })
   })
 
-  it('says why there is no direct connection', async () => {
+  it('upgrade rejects with the reason why there is no direct connection', async () => {
     const { relay, ours, other } = await trio()
     const looking = search(ours)
     const puncher = await looking.puncher()
@@ -223,7 +223,7 @@ describe('an upgrade', () => {
 })
 
 describe('a direct connection', () => {
-  it('that ends beside a relayed one is looked for again', async () => {
+  it('a punch starts when a direct connection ends and a relayed one is left', async () => {
     const { relay, ours, other } = await trio()
     const looking = search(ours)
     await looking.puncher()
@@ -235,7 +235,7 @@ describe('a direct connection', () => {
     expect(await looking.news('relayed')).toMatchObject({ peer: other.id })
   })
 
-  it('that comes about after a failure is news, and the relay is let go', async () => {
+  it('a direct connection after a failure is reported, and the relayed one is closed', async () => {
     const { relay, ours, other } = await trio()
     const looking = search(ours, { graceMs: 0 })
     await looking.puncher()
@@ -248,7 +248,7 @@ describe('a direct connection', () => {
 })
 
 describe('another service for the protocol', () => {
-  it('of @libp2p/dcutr is stopped, which is said: it begins no rounds of its own', async () => {
+  it('@libp2p/dcutr is stopped with a log line and begins no rounds', async () => {
     const { ours, relay, other } = await trio({ ours: { anyName: dcutr() } })
     const { registrar } = ours.components
     expect(registrar.getTopologies(dcutrProtocol)).toHaveLength(1)
@@ -260,11 +260,11 @@ describe('another service for the protocol', () => {
     expect(registrar.getProtocols()).toContain(dcutrProtocol)
     await dialThrough(relay, other, ours)
     await looking.news('failed')
-    // Ours, and no others.
+    // Only our three rounds.
     expect(asked()).toBe(3)
   })
 
-  it('of anybody else is replaced, which is said', async () => {
+  it('another handler is replaced with a log line', async () => {
     const { ours } = await trio()
     await ours.libp2p.handle(dcutrProtocol, () => undefined)
     const looking = search(ours)

@@ -6,7 +6,7 @@ describe('an inbox of streams', () => {
   const stream = (reset: string[], name: string): Stream =>
     ({ abort: (error: Error) => void reset.push(`${name}: ${error.message}`) }) as unknown as Stream
 
-  it('gives them to whoever still waits, keeps one, and resets the others', async () => {
+  it('the inbox gives a stream to a waiting call, keeps one, and resets the others', async () => {
     const reset: string[] = []
     const inbox = createInbox()
     const gone = new AbortController()
@@ -21,6 +21,10 @@ describe('an inbox of streams', () => {
     inbox.put(three)
     inbox.end()
     inbox.put(one)
-    expect(reset).toEqual(['two: one round after the other', 'three: it is over', 'one: it is over'])
+    expect(reset).toEqual([
+      'two: another round is waiting already',
+      'three: the punch has ended',
+      'one: the punch has ended'
+    ])
   })
 })

@@ -13,8 +13,8 @@ const port = (localPort: number, host: string, number: number) => ({
   external: { host, port: number, family: 4 as const }
 })
 
-describe('what is known of the NAT', () => {
-  it('is nothing where only one peer could tell, and is asked again when there may be another', async () => {
+describe('the knowledge about the NAT', () => {
+  it('the mapping is unknown with one observer, and is measured again later', async () => {
     const { ours } = await trio()
     const cut = new AbortController()
     const knowledge = createKnowledge(hostOf(ours.components), systemConnect, cut)
@@ -26,7 +26,7 @@ describe('what is known of the NAT', () => {
     await knowledge.ended()
   })
 
-  it('comes from STUN servers where only one peer could tell, and that one tells whether ports are kept', async () => {
+  it('with one observer, STUN servers show the mapping and the observer shows whether ports are kept', async () => {
     const { ours } = await trio()
     const told = { mapping: 'endpoint-independent' as Behaviour | null }
     const cut = new AbortController()
@@ -42,7 +42,7 @@ describe('what is known of the NAT', () => {
     await knowledge.ended()
   })
 
-  it('is what two peers see of TCP, whatever STUN servers say', async () => {
+  it('the observation of two peers over TCP takes precedence over STUN servers', async () => {
     const { ours } = await trio()
     const far = await createNode({}, ['/ip4/127.2.0.1/tcp/0'])
     onTestFinished(async () => stopNodes(far))
@@ -57,14 +57,14 @@ describe('what is known of the NAT', () => {
     await knowledge.ended()
   })
 
-  it('is not waited for longer than a quarter of a second', async () => {
+  it('learned waits at most a quarter of a second', async () => {
     const { ours } = await trio()
     const far = await createNode({}, ['/ip4/127.2.0.1/tcp/0'])
     onTestFinished(async () => stopNodes(far))
     await ours.libp2p.dial(multiaddr(far.address))
     const clock = virtualClock()
     const cut = new AbortController()
-    // Two peers could tell, if any socket came to be connected.
+    // There are two observers, but no socket ever connects.
     const hanging: Connect = () => new Socket()
     const knowledge = createKnowledge(hostOf(ours.components, clock), hanging, cut)
     knowledge.learn(undefined)
@@ -79,7 +79,7 @@ describe('what is known of the NAT', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('does not come from a port that was seen once, on its own', async () => {
+  it('a single observation of a port does not show that ports are kept', async () => {
     const { ours } = await trio()
     const knowledge = createKnowledge(hostOf(ours.components), systemConnect, new AbortController())
     knowledge.seen(port(20_001, '11.0.0.2', 20_001))
@@ -88,7 +88,7 @@ describe('what is known of the NAT', () => {
 })
 
 describe('ports that the NAT keeps', () => {
-  it('are there at once, with the number that they have here', () => {
+  it('kept ports are available immediately, with the local port number', () => {
     const ports = keptPorts('11.0.0.2', 4, 3)
     expect(ports).toHaveLength(3)
     for (const { localPort, external } of ports) {

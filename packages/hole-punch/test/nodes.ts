@@ -27,7 +27,7 @@ export interface Node {
   readonly address: string
 }
 
-/** A real node on loopback. Whoever made it stops it. */
+/** Creates a real node on loopback. The caller stops it. */
 export async function createNode(
   services: object = {},
   listen: readonly string[] = ['/ip4/127.0.0.1/tcp/0']
@@ -39,7 +39,7 @@ export async function createNode(
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionMonitor: { enabled: false },
-    // All are one host here.
+    // All nodes have the same IP address here.
     connectionManager: { inboundConnectionThreshold: 1000 },
     connectionGater: { denyDialMultiaddr: () => false },
     services: {
@@ -57,12 +57,12 @@ export async function createNode(
 }
 
 export async function stopNodes(...nodes: readonly Node[]): Promise<void> {
-  // A stop waits half a second for streams that somebody holds open.
+  // A stop waits half a second for streams that a peer holds open.
   for (const each of nodes.flatMap(({ libp2p }) => libp2p.getConnections())) each.abort(new Error('the test is over'))
   await Promise.all(nodes.map(async ({ libp2p }) => libp2p.stop()))
 }
 
-/** A relay, somebody who has a reservation there, and somebody who has none. All stop when the test is over. */
+/** Starts a relay, a node with a reservation there, and a node without one. All stop when the test ends. */
 export async function trio(services: { readonly ours?: object } = {}): Promise<{
   readonly relay: Node
   readonly ours: Node
@@ -75,13 +75,13 @@ export async function trio(services: { readonly ours?: object } = {}): Promise<{
   return { relay, ours, other }
 }
 
-/** Dials through the relay, also where there is a direct way. Resolves when both sides have the connection. */
+/** Dials through the relay, even if a direct path exists. Resolves when both sides have the connection. */
 export async function dialThrough(relay: Node, from: Node, to: Node): Promise<void> {
   await from.libp2p.dial(multiaddr(`${relay.address}/p2p-circuit/p2p/${to.id}`), { force: true })
   await expect.poll(() => to.libp2p.getConnections(from.libp2p.peerId).length, { interval: 5 }).toBeGreaterThan(0)
 }
 
-/** Past the relay, through which alone the nodes of `trio()` listen. */
+/** Connects two nodes of `trio()` directly, although they listen through the relay only. */
 export async function dialDirectly(from: Node, to: Node): Promise<Connection> {
   const { transportManager } = to.components
   await transportManager.listen([multiaddr('/ip4/127.0.0.1/tcp/0')])
@@ -102,12 +102,12 @@ export interface Search {
   readonly findings: readonly Finding[]
   readonly lines: readonly string[]
   readonly puncher: () => Promise<Puncher>
-  /** The first news that fit, as soon as they are told. */
+  /** Resolves with the first notice of this state. */
   readonly news: (state: UpgradeNotice['state']) => Promise<UpgradeNotice>
   readonly stop: () => Promise<void>
 }
 
-/** holePunch() at work on a node, until the test is over. */
+/** Runs holePunch() on a node until the test ends. */
 export function search(node: Node, options: HolePunchOptions = {}, clock: Clock = systemClock): Search {
   const stopping = new AbortController()
   const findings: Finding[] = []

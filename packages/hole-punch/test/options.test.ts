@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { holePunch } from '../src/index.js'
 
-describe('options that cannot be right', () => {
+describe('the options of holePunch()', () => {
   it.each([
     [{ ports: 0 }, 'ports'],
     [{ ports: 5 }, 'ports'],
@@ -12,13 +12,13 @@ describe('options that cannot be right', () => {
     [{ graceMs: -1 }, 'graceMs'],
     [{ graceMs: Number.NaN }, 'graceMs'],
     [{ connect: 'net' }, 'connect']
-  ])('%o are a TypeError that names them', (options, name) => {
-    // As JavaScript would.
+  ])('holePunch() throws a TypeError that names the invalid option: %o', (options, name) => {
+    // As in JavaScript, without type checks.
     expect(() => holePunch(options as object)).toThrow(TypeError)
     expect(() => holePunch(options as object)).toThrow(name)
   })
 
-  it('are not taken for wrong where they are not', () => {
+  it('holePunch() accepts the largest valid options', () => {
     expect(() => holePunch({ ports: 4, rounds: 10, mostPeers: 64, birthday: true, graceMs: Infinity })).not.toThrow()
   })
 })

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { dcutrProtocol } from '../src/codec.js'
 import type { Context } from '../src/context.js'
 import type { HolePunchOptions } from '../src/options.js'
-import { letRelayGo } from '../src/settle.js'
+import { closeRelayed } from '../src/settle.js'
 import { type Connect, systemConnect } from '../src/sockets.js'
 import { dialDirectly, dialThrough, hostOf, type Search, search, trio } from './nodes.js'
 
@@ -14,7 +14,7 @@ const states = (looking: Search, peer: string): readonly string[] =>
     isNotice(each) && each.what === 'upgrade' && each.peer === peer ? [each.state] : []
   )
 
-/** Ours, which looks for peers on a clock of its own, and what becomes of the other one there. */
+/** Starts a search of our node on a virtual clock, and collects the states of the other node. */
 async function watched(options: HolePunchOptions = {}) {
   const { relay, ours, other } = await trio()
   const clock = virtualClock()
@@ -26,19 +26,19 @@ async function watched(options: HolePunchOptions = {}) {
 }
 
 describe('two peers that dial each other through the relay', () => {
-  it('at the same time agree all the same', { timeout: 20_000 }, async () => {
+  it('two peers that dial each other at the same time agree on the rounds', { timeout: 20_000 }, async () => {
     const { relay, ours, other } = await trio()
     const [here, there] = [search(ours), search(other)]
     await Promise.all([here.puncher(), there.puncher()])
     await Promise.all([dialThrough(relay, ours, other), dialThrough(relay, other, ours)])
-    // On loopback neither has an address that may be dialled. Whoever waited for the other in vain would say `timeout`.
+    // On loopback, neither peer has an address that may be dialled. A side that waited in vain would report `timeout`.
     expect((await here.news('failed')).cause).toBe('no-targets')
     expect((await there.news('failed')).cause).toBe('no-targets')
   })
 })
 
 describe('more peers than may be punched for', () => {
-  it('have their turn when there is a place', async () => {
+  it('waiting peers are punched for when the limit allows it', async () => {
     const { relay, ours, other } = await trio()
     const third = await trio()
     const looking = search(ours, { mostPeers: 1 })
@@ -51,7 +51,7 @@ describe('more peers than may be punched for', () => {
 })
 
 describe('a peer', () => {
-  it('whose direct connections keep ending is left alone for half a minute', async () => {
+  it('a peer with short direct connections is not punched for again for half a minute', async () => {
     const { relay, ours, other, clock, told, begun } = await watched()
     const direct = await dialDirectly(ours, other)
     await dialThrough(relay, other, ours)
@@ -68,20 +68,20 @@ describe('a peer', () => {
     await expect.poll(begun).toBe(2)
   })
 
-  it('whose direct connection had lasted is punched for at once when that has ended', async () => {
+  it('a peer is punched for immediately after the end of a direct connection that had lasted', async () => {
     const { relay, ours, other, clock, told, begun } = await watched()
     await dialThrough(relay, other, ours)
     await expect.poll(begun).toBe(1)
     const direct = await dialDirectly(ours, other)
     await expect.poll(told).toContain('direct')
     await clock.advance(5000)
-    // The relayed one has been let go by then, or is about to be: the peer comes again.
+    // The relayed connection is closed by then, or about to be, so the peer connects again.
     direct.abort(new Error('the laptop sleeps'))
     await dialThrough(relay, other, ours)
     await expect.poll(begun).toBe(2)
   })
 
-  it('that comes through the relay while its direct connection is silent has that ended, and is punched for', async () => {
+  it('a silent direct connection is closed when the peer connects through the relay, and a punch starts', async () => {
     const { relay, ours, other, clock, told } = await watched()
     const direct = await dialDirectly(ours, other)
     direct.newStream = () => new Promise(() => undefined)
@@ -94,7 +94,7 @@ describe('a peer', () => {
     expect(direct.status).not.toBe('open')
   })
 
-  it('that fails at once has no port shown for it afterwards', async () => {
+  it('no port is observed for a peer that failed immediately', async () => {
     let dialled = 0
     const connect: Connect = (options) => {
       dialled++
@@ -112,7 +112,7 @@ describe('a peer', () => {
 })
 
 describe('a new search on another network', () => {
-  it('serves the protocol, and goes on to when the one before it ends', async () => {
+  it('a new search serves the protocol, even after the previous search has ended', async () => {
     const { ours } = await trio()
     const before = search(ours)
     await before.puncher()
@@ -125,15 +125,15 @@ describe('a new search on another network', () => {
     expect(ours.components.registrar.getProtocols()).not.toContain(dcutrProtocol)
   })
 
-  it('begins while it is not known whether a direct connection carries anything', async () => {
+  it('a new search may begin during the check of a direct connection', async () => {
     const clock = virtualClock()
     const components = { events: new EventTarget(), connectionManager: { getConnections: () => [] } }
     const host = hostOf(components as unknown as Context['host']['components'], clock)
     const silent = { newStream: () => new Promise(() => undefined) } as unknown as Connection
     const cut = new AbortController()
-    const letting = letRelayGo({ host, settings: { graceMs: 5000 } } as unknown as Context, silent, cut)
+    const letting = closeRelayed({ host, settings: { graceMs: 5000 } } as unknown as Context, silent, cut)
     cut.abort(new Error('another network'))
-    // A part of it that rejected with nobody to hear would end the process.
+    // An unhandled rejection of the previous search would end the process.
     await expect(letting).rejects.toThrow('another network')
     expect(clock.pending).toBe(0)
   })

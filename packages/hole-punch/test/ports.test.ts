@@ -16,7 +16,7 @@ import { createNode, dialThrough, hostOf, type Node, stopNodes, trio } from './n
 const direct = (from: Node, to: Node): readonly Connection[] =>
   from.libp2p.getConnections(to.libp2p.peerId).filter(({ limits }) => limits === undefined)
 
-/** Takes the part of a NAT that gives every connection another port: it is what the other side sees. */
+/** Simulates a NAT that uses a different port for each connection; the observer reports that port. */
 async function throughAnotherPort(): Promise<Connect> {
   const wanted = new Map<number, number>()
   const nat = net.createServer((inside) => {
@@ -40,8 +40,8 @@ async function throughAnotherPort(): Promise<Connect> {
   }
 }
 
-describe('a port that was shown to a peer', () => {
-  it('is let go at once where the NAT keeps its number: libp2p would ping that connection, too', async () => {
+describe('an observed port', () => {
+  it('the connection to the observer is closed immediately if the NAT keeps the port number', async () => {
     const { relay, ours } = await trio()
     const call = new AbortController()
     const observers = await findObservers(ours.components, undefined, 4)
@@ -50,7 +50,7 @@ describe('a port that was shown to a peer', () => {
     expect(direct(ours, relay)).toHaveLength(1)
   })
 
-  it('is kept open where the NAT gives it another number, until it is released', async () => {
+  it('the connection to the observer is kept until release if the NAT changes the port number', async () => {
     const { relay, ours } = await trio()
     const call = new AbortController()
     const observers = await findObservers(ours.components, undefined, 4)
@@ -64,7 +64,7 @@ describe('a port that was shown to a peer', () => {
 })
 
 describe('the ports of the rounds', () => {
-  it('are shown to one peer after the other, and those of a round that is over are let go', async () => {
+  it('alternating peers observe the ports of the rounds, and those of a finished round are released', async () => {
     const { relay, ours, other } = await trio()
     const far = await createNode({}, ['/ip4/127.0.0.1/tcp/0'])
     onTestFinished(async () => stopNodes(far))

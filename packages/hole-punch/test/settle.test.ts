@@ -4,10 +4,10 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { systemClock } from '@postern/testkit'
 import { expect, it } from 'vitest'
 import type { Context } from '../src/context.js'
-import { letRelayGo } from '../src/settle.js'
+import { closeRelayed } from '../src/settle.js'
 import { hostOf } from './nodes.js'
 
-it('lets the relay go when identify, which was under way, is through', async () => {
+it('the relayed connection is closed when a running identify has completed', async () => {
   const open: Connection[] = []
   const connection = (address: string, more: object): Connection => {
     const remoteAddr = multiaddr(address)
@@ -16,7 +16,7 @@ it('lets the relay go when identify, which was under way, is through', async () 
     return each
   }
   const direct = connection('/ip4/12.0.0.2/tcp/4001', {
-    // As libp2p answers where a protocol has as many streams as it may have.
+    // As libp2p answers when the stream limit of a protocol is reached.
     newStream: async () => Promise.reject(new Error('too many outbound protocol streams'))
   })
   const relayed = connection('/ip4/21.0.0.1/tcp/4001/p2p-circuit', {
@@ -28,8 +28,8 @@ it('lets the relay go when identify, which was under way, is through', async () 
   const host = hostOf(components as unknown as Context['host']['components'], systemClock)
   const stopping = new AbortController()
 
-  const letting = letRelayGo({ host, settings: { graceMs: 0 } } as unknown as Context, direct, stopping)
-  // The refusal comes first.
+  const letting = closeRelayed({ host, settings: { graceMs: 0 } } as unknown as Context, direct, stopping)
+  // The refusal arrives first.
   await setImmediate()
   events.dispatchEvent(new CustomEvent('peer:identify', { detail: { connection: direct } }))
   await expect.poll(() => open).toEqual([direct])

@@ -18,7 +18,7 @@ async function listen(port = 0): Promise<Server> {
 
 const portOf = (server: Server): number => (server.address() as AddressInfo).port
 
-/** A port that nobody listens on. */
+/** Resolves with a port without a listener. */
 async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -40,7 +40,7 @@ const codeOf = async (work: Promise<unknown>): Promise<unknown> =>
   )
 
 describe('a socket', () => {
-  it('leaves from the port that it was given', async () => {
+  it('a socket connects from the given local port', async () => {
     const server = await listen()
     const pair = await pairTo(portOf(server))
     const [[inbound], socket] = await Promise.all([
@@ -51,7 +51,7 @@ describe('a socket', () => {
     socket.destroy()
   })
 
-  it('is gone when the call was aborted', async () => {
+  it('a socket is closed when the call is aborted', async () => {
     const sockets: Socket[] = []
     const hanging: Connect = () => {
       const socket = new net.Socket()
@@ -66,7 +66,7 @@ describe('a socket', () => {
     expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true])
   })
 
-  it('does not end the process when it fails later', async () => {
+  it('a socket that fails later does not end the process', async () => {
     const server = await listen()
     const socket = await connectFrom(systemConnect, await pairTo(portOf(server)), call())
     const closed = new Promise((resolve) => void socket.once('close', resolve))
@@ -75,14 +75,14 @@ describe('a socket', () => {
   })
 })
 
-describe('dialling again', () => {
-  it('connects from the same port when the other side is there at last', async () => {
+describe('dialAgain', () => {
+  it('dialAgain connects from the same port once the other side listens', async () => {
     const port = await freePort()
     const pair = await pairTo(port)
     let dials = 0
     const counting: Connect = (options) => {
       dials++
-      // The real refusals of a real port; at the third dial somebody listens.
+      // The first two dials are really refused; at the third, a server listens.
       if (dials === 3)
         net
           .createServer((socket) => void socket.on('error', () => undefined))
@@ -96,7 +96,7 @@ describe('dialling again', () => {
     socket.destroy()
   })
 
-  it('ends after as many refusals as may be, and not before', async () => {
+  it('dialAgain rejects after exactly the maximum number of refusals', async () => {
     let dials = 0
     const counting: Connect = (options) => {
       dials++
@@ -107,7 +107,7 @@ describe('dialling again', () => {
     expect(dials).toBe(20)
   })
 
-  it('pauses when it was refused a hundred times', async () => {
+  it('dialAgain pauses after a hundred refusals', async () => {
     const clock = virtualClock()
     let dials = 0
     const counting: Connect = (options) => {
@@ -122,7 +122,7 @@ describe('dialling again', () => {
     await dialling
   })
 
-  it('sends nothing more when the budget is spent', async () => {
+  it('dialAgain stops when the budget is spent', async () => {
     let left = 3
     const dialling = dialAgain(
       systemConnect,
@@ -136,7 +136,7 @@ describe('dialling again', () => {
     expect(left).toBe(-1)
   })
 
-  it('does not dial again what the system cannot dial at all', async () => {
+  it('dialAgain rejects immediately if the system cannot dial the target', async () => {
     const failing: Connect = () => {
       const socket = new net.Socket()
       queueMicrotask(() => socket.destroy(Object.assign(new Error('no'), { code: 'EAFNOSUPPORT' })))
@@ -149,7 +149,7 @@ describe('dialling again', () => {
 const greeting = '\u0013/multistream/1.0.0\n'
 const proposal = `${greeting}\u0007/noise\n`
 
-describe('listening who is the client', () => {
+describe('proposes', () => {
   async function connected(): Promise<readonly [ours: Socket, theirs: Socket]> {
     const server = await listen()
     const [[theirs], ours] = await Promise.all([
@@ -160,7 +160,7 @@ describe('listening who is the client', () => {
     return [ours, theirs]
   }
 
-  it('hears the other side, and leaves what it said where it is', async () => {
+  it('proposes detects a proposal and consumes no bytes', async () => {
     const [ours, theirs] = await connected()
     theirs.write(proposal)
     expect(await proposes(ours, 60_000, systemClock, call())).toBe(true)
@@ -168,7 +168,7 @@ describe('listening who is the client', () => {
     expect(said.toString()).toBe(proposal)
   })
 
-  it('takes one for a server that says what multistream it speaks, and no more', async () => {
+  it('proposes treats a peer that sends only the multistream greeting as a server', async () => {
     const [ours, theirs] = await connected()
     const clock = virtualClock()
     const listening = proposes(ours, 1000, clock, call())
@@ -178,7 +178,7 @@ describe('listening who is the client', () => {
     expect(await listening).toBe(false)
   })
 
-  it('hears a proposal that comes after the greeting', async () => {
+  it('proposes detects a proposal after the greeting', async () => {
     const [ours, theirs] = await connected()
     const listening = proposes(ours, 60_000, virtualClock(), call())
     theirs.write(greeting)
@@ -187,7 +187,7 @@ describe('listening who is the client', () => {
     expect(await listening).toBe(true)
   })
 
-  it('hears nothing within the time', async () => {
+  it('proposes resolves with false after the time limit', async () => {
     const [ours] = await connected()
     const clock = virtualClock()
     const listening = proposes(ours, 200, clock, call())
@@ -195,7 +195,7 @@ describe('listening who is the client', () => {
     expect(await listening).toBe(false)
   })
 
-  it('does not wait for one that has closed', async () => {
+  it('proposes does not wait for a closed socket', async () => {
     const [ours, theirs] = await connected()
     const listening = proposes(ours, 60_000, virtualClock(), call())
     theirs.destroy()

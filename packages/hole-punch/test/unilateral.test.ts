@@ -13,7 +13,7 @@ describe('an announced address', () => {
     return { peer: ours.libp2p.peerId, stranger: other.libp2p.peerId }
   }
 
-  it('is dialled unless it is somebody else’s, who is hung up where he answers', async () => {
+  it('an announced address is dialled unless it names another peer, and another peer is disconnected', async () => {
     const { peer, stranger } = await peerOf()
     const dialled: string[] = []
     let ended = 0
@@ -41,7 +41,7 @@ describe('an announced address', () => {
     const dial = (): Promise<Connection> => dialAnnounced(hostOf(components), peer, () => new Set(), budget, cut, cut)
     await expect(dial()).rejects.toThrow('another peer has the announced address')
     expect({ dialled, ended }).toEqual({ dialled: ['/ip4/21.0.0.1/tcp/1', '/ip4/41.0.0.1/tcp/3'], ended: 1 })
-    // Of the bounds on what others can have this node dial nothing is left.
+    // The budget of dials for remote peers is spent.
     await expect(dial()).rejects.toMatchObject({ code: 'NO_SERVICE' })
     expect(dialled).toHaveLength(2)
   })

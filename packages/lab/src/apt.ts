@@ -4,13 +4,13 @@ import { LabError } from './errors.js'
 import type { Output } from './exec.js'
 import { exec } from './exec.js'
 
-// What every system of this family has, and what only install scripts want.
+// Packages that every Debian-based system has, or that only install scripts need.
 const passedOver = /^(libc6|libc-bin|libgcc-s1|libstdc\+\+6)$|-(bin|common|data)$|^libdebian|^libtextwrap|^libnewt/
 
 /**
- * Downloads packages with the libraries that they need into `folder`, without installing anything. Uses the system's
- * package lists; where these are missing or stale, lists of its own, kept in `state`. Needs no root.
- * Rejects with a LabError `LAB_TOOLS`.
+ * Downloads packages and the libraries that they need into `folder`, without installing anything. Uses the package
+ * lists of the system; if these are missing or stale, fetches separate lists into `state`. Needs no root. Rejects with
+ * a LabError `LAB_TOOLS`.
  */
 export async function downloadPackages(
   roots: readonly string[],
@@ -21,7 +21,7 @@ export async function downloadPackages(
   const { onProgress = () => {}, signal } = options
   if (await tryDownload(roots, folder, [], signal)) return
 
-  onProgress('The package lists of this system do not serve; fetching lists for the lab alone.')
+  onProgress('The package lists of this system cannot be used; fetching separate lists for the lab.')
   await mkdir(path.join(state, 'lists', 'partial'), { recursive: true })
   await mkdir(path.join(state, 'cache', 'archives', 'partial'), { recursive: true })
   const apart = [
@@ -34,7 +34,7 @@ export async function downloadPackages(
   if (update.code === 0 && (await tryDownload(roots, folder, apart, signal))) return
   throw new LabError(
     'LAB_TOOLS',
-    `Could not download ${roots.join(', ')}: check that this machine reaches its package mirror and that the mirror has ` +
+    `Could not download ${roots.join(', ')}: check that this machine can reach its package mirror and that the mirror has ` +
       `them (on Ubuntu, the component "universe"). ${lastLine(update.stderr)}`.trimEnd()
   )
 }
@@ -52,7 +52,9 @@ async function tryDownload(
   return (await apt('apt-get', [...options, '-q', 'download', ...names], folder, signal)).code === 0
 }
 
-/** The packages and, of what they depend on, the libraries; from the output of `apt-cache depends --recurse`. */
+/**
+ * Returns the packages and the libraries among their dependencies, from the output of `apt-cache depends --recurse`.
+ */
 export function closure(roots: readonly string[], graph: string): string[] {
   const dependencies = new Map<string, string[]>()
   let current: string[] = []
@@ -83,7 +85,7 @@ async function apt(
     signal?.throwIfAborted()
     throw new LabError(
       'LAB_TOOLS',
-      `The lab unpacks its tools from Debian packages, and ${program} does not run here.`,
+      `The lab unpacks its tools from Debian packages, but ${program} does not run here.`,
       {
         cause
       }

@@ -20,12 +20,12 @@ Examples:
   postern-lab run carrier-nat --host router -- ip address
   postern-lab run home --peers --host alpha -- sh     a shell on a public host of its internet
   postern-lab run home-and-symmetric --delay 25 --host home2 -- sh     two homes, 50 ms apart
-  postern-lab join 4711 --host alpha -- sh     a second shell in a lab that another terminal has opened
+  postern-lab join 4711 --host alpha -- sh     a second shell in a lab of another terminal
 
-Exit codes of run and join: the command's own; 1 where no lab can be had here; 2 for a wrong name or option.`
+Exit codes of run and join: that of the command; 1 if no lab can run here; 2 for a wrong name or option.`
 
 const peersOption = ['--peers', 'with the public hosts alpha, bravo, charlie and outsider on the internet'] as const
-const stunOption = ['--stun', 'the same, with STUN servers on alpha (21.0.0.1, 21.0.0.2) and bravo (31.0.0.1)'] as const
+const stunOption = ['--stun', 'also with STUN servers on alpha (21.0.0.1, 21.0.0.2) and bravo (31.0.0.1)'] as const
 interface TopologyOptions {
   readonly peers?: boolean
   readonly stun?: boolean
@@ -41,7 +41,7 @@ class Stop extends Error {
   }
 }
 
-// A reader that has seen enough, as in `postern-lab list | head -1`.
+// Ignores a reader that closes the pipe, as in `postern-lab list | head -1`.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 
 const program = new Command('postern-lab')
@@ -53,7 +53,7 @@ const program = new Command('postern-lab')
 
 program
   .command('list')
-  .description('what there is to be behind')
+  .description('list the topologies')
   .option('--json', 'as JSON, with every address')
   .action(({ json }: { json?: true }) => {
     if (json) return print(JSON.stringify(topologies, undefined, 2))
@@ -64,7 +64,7 @@ program
 
 program
   .command('show')
-  .description('a picture of one topology')
+  .description('draw one topology')
   .argument('<topology>')
   .option(...peersOption)
   .option(...stunOption)
@@ -72,12 +72,12 @@ program
 
 program
   .command('setup')
-  .description('unpack the tools and see whether a lab can be had here')
+  .description('unpack the tools and check whether a lab can run here')
   .action(async () => {
     await prepareTools({ onProgress: (line) => print(line) })
     const support = await canRunLab()
     if (!support.ok) throw new Stop(1, support.reason)
-    print('Labs can be had here.')
+    print('Labs can run here.')
   })
 
 program
@@ -122,7 +122,7 @@ program
     }
   })
 
-/** How to get a second shell, on another host where there is one. */
+/** Returns the hint for a second shell, on another host if there is one. */
 function describeJoin(pid: number, host: string, hosts: readonly string[]): string {
   const other = hosts.find((each) => each === 'alpha') ?? hosts.find((each) => each !== host) ?? host
   return `In another terminal: postern-lab join ${pid} --host ${other} -- sh`
@@ -130,8 +130,7 @@ function describeJoin(pid: number, host: string, hosts: readonly string[]): stri
 
 function parsePid(text: string): number {
   const pid = Number(text)
-  if (!Number.isInteger(pid) || pid < 1 || pid > 2 ** 22)
-    throw new InvalidArgumentError('Take the number of a process.')
+  if (!Number.isInteger(pid) || pid < 1 || pid > 2 ** 22) throw new InvalidArgumentError('Must be a process id.')
   return pid
 }
 
@@ -139,10 +138,13 @@ function topologyNamed(name: string, { peers = false, stun = false }: TopologyOp
   const topology = findTopology(name) ?? findTiers(name)
   if (topology !== undefined && stun) return withStun(topology)
   if (topology !== undefined) return peers ? withPeers(topology) : topology
-  throw new Stop(2, `No topology is named ${name}. There are: ${topologies.map((each) => each.name).join(', ')}`)
+  throw new Stop(
+    2,
+    `There is no topology ${name}. The topologies are: ${topologies.map((each) => each.name).join(', ')}`
+  )
 }
 
-/** Hosts whose link outwards is on the internet, without the internet's own. */
+/** Returns the hosts with an outer link to the internet, without the hosts of the internet itself. */
 function atInternet({ hosts }: Topology): string[] {
   const own = new Set(['internet', ...peerNames])
   const network = hosts['internet']?.links[0]?.network
@@ -156,13 +158,13 @@ function atInternet({ hosts }: Topology): string[] {
 
 function parseMs(text: string): number {
   const ms = Number(text)
-  if (text.trim() === '' || !(ms >= 0 && ms <= 60_000)) throw new InvalidArgumentError('Take 0 to 60000.')
+  if (text.trim() === '' || !(ms >= 0 && ms <= 60_000)) throw new InvalidArgumentError('Must be 0 to 60000.')
   return ms
 }
 
-/** Passes signals on to a command and resolves with its exit code. */
+/** Forwards signals to a command and resolves with its exit code. */
 async function follow(child: ChildProcess): Promise<number> {
-  // In a terminal a Ctrl-C reaches the command by itself; a second copy of it would mean "at once" to many.
+  // In a terminal, Ctrl-C reaches the command directly. Many programs treat a second SIGINT as "quit immediately".
   process.on('SIGINT', () => {
     if (!process.stdin.isTTY) child.kill('SIGINT')
   })
@@ -186,7 +188,7 @@ try {
 function explain(error: unknown): [code: number, message?: string] {
   if (error instanceof Stop) return [error.code, error.message]
   if (error instanceof LabError) return [1, error.message]
-  // commander has said it already; its exit code is 1 for wrong use, 0 for --help.
+  // commander has printed the message already; its exit code is 1 for wrong use and 0 for --help.
   if (error instanceof Error && 'exitCode' in error) return [error.exitCode === 0 ? 0 : 2]
   return [1, error instanceof Error ? (error.stack ?? error.message) : String(error)]
 }

@@ -3,30 +3,31 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { LabError } from './errors.js'
 import type { Namespace } from './namespace.js'
-import { holdOn, letGo } from './namespace.js'
+import { refChild, unrefChild } from './namespace.js'
 
-/** How long a frame takes over a cable, one way; the same both ways. */
+/** The delay of a cable. It applies to each direction. */
 export interface Delay {
+  /** The one-way delay, in milliseconds. */
   readonly delayMs: number
-  /** Each frame takes up to so much longer, at random, and never overtakes another. */
+  /** The maximum of the additional random delay, in milliseconds. Frames keep their order. */
   readonly jitterMs: number
 }
 
-/** Whether it is one at all. */
+/** Returns whether the delay is not zero. */
 export const isDelay = ({ delayMs, jitterMs }: Delay): boolean => delayMs > 0 || jitterMs > 0
 
-/** A cable between a port of the lab and the bridge that is its network. */
+/** A cable between a port of the lab and the bridge of its network. */
 export interface Cable {
   readonly port: string
   readonly bridge: string
-  /** The bridge sends back to the port what came from it, where that is where it belongs. */
+  /** Whether the bridge may send frames back to the port from which they came. */
   readonly hairpin: boolean
 }
 
 /**
- * Cables that take time. Not every kernel has netem, so that a delayed cable leads over two VXLAN devices of the kernel
- * and a program that sits between them, in a namespace of its own, and holds each frame back for a while: what VXLAN
- * wraps are plain datagrams, which any program may receive, without a device file or raw sockets.
+ * Cables with a delay. Not every kernel has netem, so a delayed cable leads through two VXLAN devices and a program
+ * between them, in its own namespace, which holds each frame back. VXLAN carries frames in plain UDP datagrams, which
+ * any program can receive without a device file or raw sockets.
  */
 export class DelayedCables {
   readonly #namespace: Namespace
@@ -38,7 +39,10 @@ export class DelayedCables {
     this.#namespace = namespace
   }
 
-  /** Sets the delays of cables; two zeros make one a plain one again. Rejects with a LabError. */
+  /**
+   * Sets the delays of cables. Two zeros remove the delay. Rejects with a LabError: LAB_UNSUPPORTED, LAB_COMMAND or
+   * LAB_CLOSED.
+   */
   async set(wishes: readonly { readonly cable: Cable; readonly delay: Delay }[]): Promise<void> {
     if (this.#forwarder === undefined && wishes.some(({ delay }) => isDelay(delay))) await this.#prepare()
     const steps: string[] = []
@@ -51,7 +55,7 @@ export class DelayedCables {
         this.#numbers.delete(cable.port)
         continue
       }
-      // Numbers are not given twice: frames of a cable that was there before may still be under way.
+      // Numbers are not reused, since frames of a previous cable may still be in transit.
       const chosen = number ?? ++this.#last
       if (number === undefined) steps.push(delayedSteps(cable, chosen))
       this.#numbers.set(cable.port, chosen)
@@ -66,27 +70,29 @@ export class DelayedCables {
     for (const order of orders) await forwarder?.(order)
   }
 
-  /** Makes room for the forwarder and starts it, where the kernel has what it takes. */
+  /** Creates the namespace of the forwarder and starts it. Rejects with LAB_UNSUPPORTED if the kernel lacks VXLAN. */
   async #prepare(): Promise<void> {
     try {
       await this.#namespace.script(undefined, `${delayTrial}\n${roomSteps}`)
     } catch (cause) {
       if (cause instanceof LabError && cause.code === 'LAB_CLOSED') throw cause
-      throw new LabError('LAB_UNSUPPORTED', 'This kernel has no VXLAN, which a lab needs for delay.', { cause })
+      throw new LabError('LAB_UNSUPPORTED', 'This kernel has no VXLAN, which a lab needs for delays.', { cause })
     }
     this.#forwarder = startForwarder(this.#namespace)
   }
 }
 
-/** Gives it one line and resolves when it has obeyed; not to be called again before that. */
+/**
+ * Sends one command line to the forwarder and resolves when it is carried out. Must not be called again before that.
+ */
 type Forwarder = (line: string) => Promise<void>
 
-// Hosts cannot be named so. Link-local addresses, which no topology uses.
+// No host can have this name. The addresses are link-local, which no topology uses.
 const room = '_forwarder'
 const [kernelSide, forwarderSide] = ['169.254.254.1', '169.254.254.2'] as const
 const port = 4789 // RFC 7348, section 5
 
-// A frame in its wrapping is longer than a frame. Nobody but the forwarder is to find the address of the kernel's side.
+// The MTU leaves room for the VXLAN header. With arp_ignore, only the forwarder finds the address of the kernel's side.
 const roomSteps = `
 echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore
 ip -batch - << 'END'
@@ -98,34 +104,34 @@ END
 ip -n ${room} addr add ${forwarderSide}/30 dev eth0
 ip -n ${room} link set eth0 up`
 
-/** Checks that the kernel has what a delay takes; POSIX sh. */
+/** A POSIX sh script that checks whether the kernel supports delays. */
 export const delayTrial: string = `ip link add trial0 type vxlan id 1 local ${kernelSide} remote ${forwarderSide} dstport ${port}
 ethtool -K trial0 tx off > /dev/null`
 
 async function startForwarder(namespace: Namespace): Promise<Forwarder> {
-  // From the sources as from what they are compiled to, this is the compiled one.
+  // This path leads to the compiled program, both from src and from dist.
   const program = path.join(import.meta.dirname, '..', 'dist', 'forwarder.js')
   const command = [process.execPath, program, kernelSide, String(port)]
   const child = namespace.spawn(room, command, { stdio: ['pipe', 'pipe', 'ignore'], cwd: '/' })
-  child.stdin?.on('error', () => {}) // it may die first, with its lab
+  child.stdin?.on('error', () => {}) // the forwarder may end first, together with its lab
   const answers = lines(child)
   if ((await answers.next()).done) throw new LabError('LAB_SETUP', `The forwarder of the lab did not start: ${program}`)
-  letGo(child)
+  unrefChild(child)
   return async (line) => {
-    holdOn(child)
+    refChild(child)
     child.stdin?.write(`${line}\n`)
     const { done } = await answers.next()
-    letGo(child)
+    unrefChild(child)
     if (done) throw new LabError('LAB_CLOSED', 'The forwarder of the lab has ended.')
   }
 }
 
-/** Puts the forwarder between the port and its network. POSIX sh. */
+/** Returns the POSIX sh steps that put the forwarder between a port and its network. */
 function delayedSteps({ port: end, bridge, hairpin }: Cable, number: number): string {
   const device = (name: string, id: number): string =>
     `link add ${name} type vxlan id ${id} local ${kernelSide} remote ${forwarderSide} dstport ${port} nolearning`
   const [slow, near, far] = devices(number)
-  // Checksums and segments that are left to the hardware would never be made: the forwarder is none.
+  // The forwarder is not hardware, so checksums and segmentation must not be offloaded to it.
   return `ip -batch - << 'END'
 link add ${slow} type bridge mcast_snooping 0
 link set ${slow} up
@@ -141,7 +147,7 @@ ${plugSteps(end, slow, hairpin)}
 END`
 }
 
-/** Takes it out again. */
+/** Returns the steps that remove the forwarder again. */
 function plainSteps({ port: end, bridge, hairpin }: Cable, number: number): string {
   const unused = devices(number).map((name) => `link del ${name}`)
   return `ip -batch - << 'END'\n${plugSteps(end, bridge, hairpin)}\n${unused.join('\n')}\nEND`
@@ -149,13 +155,13 @@ function plainSteps({ port: end, bridge, hairpin }: Cable, number: number): stri
 
 const devices = (number: number): [string, string, string] => [`slow${number}`, `near${number}`, `far${number}`]
 
-/** Attaches a port to a bridge; input of `ip -batch`. */
+/** Returns the lines for `ip -batch` that attach a port to a bridge. */
 export function plugSteps(end: string, bridge: string, hairpin: boolean): string {
   const flag = hairpin ? `\nlink set ${end} type bridge_slave hairpin on` : ''
   return `link set ${end} master ${bridge} up${flag}`
 }
 
-/** The lines that a program writes, one at a time. */
+/** Iterates over the lines that a program prints. */
 function lines({ stdout }: ChildProcess): AsyncIterator<string> {
   if (stdout === null) throw new TypeError('The program has no output')
   return createInterface({ input: stdout })[Symbol.asyncIterator]()

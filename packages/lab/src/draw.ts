@@ -1,6 +1,6 @@
 import type { HostPlan, LinkPlan, RouterPlan, Topology } from './topology.js'
 
-/** A picture of a topology in text: networks from the inside out, below each who is on it, with addresses. */
+/** Draws a topology as text: the networks from the inside out, each with its hosts and addresses. */
 export function draw({ name, description, hosts }: Topology): string {
   const networks = [...new Set(Object.values(hosts).flatMap(({ links }) => links.map((link) => link.network)))]
   const lines = [`${name}: ${description}`]

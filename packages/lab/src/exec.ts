@@ -2,16 +2,19 @@ import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 
-/** How a program ended and what it wrote. */
+/** The exit and the output of a program. */
 export interface Output {
-  /** Exit code; null where a signal ended it. */
+  /** The exit code; null if a signal ended the program. */
   readonly code: number | null
+  /** The signal that ended the program, or null. */
   readonly signal: NodeJS.Signals | null
+  /** The standard output. */
   readonly stdout: string
+  /** The standard error output. */
   readonly stderr: string
 }
 
-/** Runs a program of this machine to its end. Rejects only where it cannot be started or `signal` aborts. */
+/** Runs a program of this machine to its end. Rejects only if it cannot be started or `signal` aborts. */
 export async function exec(
   command: string,
   args: readonly string[],

@@ -4,16 +4,18 @@ import { routerFacts } from './router-files.js'
 import type { HostPlan, LinkPlan, RouterPlan, Topology } from './topology.js'
 import { defaultControlPort } from './topology.js'
 
-/** What is true of a lab now: the plan, and what faults have changed since. */
+/** The current state of a lab: the plan, and the changes by faults. */
 export interface Facts {
   readonly topology: Topology
   readonly routers: ReadonlyMap<string, Router>
-  /** Throws a TypeError for a name that the topology does not have; so do the next two. */
+  /** Returns a host. Throws a TypeError for an unknown name, as `router` and `link` do. */
   host(name: string): { readonly name: string; readonly plan: HostPlan }
   router(name: string): Router
-  /** Without a name, the link that the host has gone over to, else its first. */
+  /**
+   * Returns a link of a host. Without a name, returns the uplink that the host has switched to, or else its first link.
+   */
   link(host: string, link?: string): LinkPlan
-  /** Hosts with a link on the network. */
+  /** Returns the hosts with a link to the network. */
   on(network: string): { readonly host: string; readonly link: LinkPlan }[]
   setUplink(host: string, link: string): void
   setAddresses(host: string, link: string, addresses: readonly string[]): void
@@ -26,7 +28,7 @@ export interface Router {
   files(): RouterFacts
 }
 
-/** Checks a topology and prepares the facts of a lab on it. Throws a TypeError where it cannot be built. */
+/** Checks a topology and creates the facts of its lab. Throws a TypeError for a topology that cannot be built. */
 export function makeFacts(topology: Topology): Facts {
   const addresses = new Map<string, readonly string[]>()
   const uplinks = new Map<string, string>()
@@ -36,7 +38,7 @@ export function makeFacts(topology: Topology): Facts {
     const plan = topology.hosts[name]
     if (plan !== undefined) return { name, plan }
     const names = Object.keys(topology.hosts).join(', ')
-    throw new TypeError(`The topology ${topology.name} has no host ${name}: take one of ${names}`)
+    throw new TypeError(`The topology ${topology.name} has no host ${name}: the hosts are ${names}`)
   }
   const now = (name: string, link: LinkPlan): LinkPlan => ({
     ...link,
@@ -52,7 +54,7 @@ export function makeFacts(topology: Topology): Facts {
       controlPort: defaultControlPort,
       files: () => {
         const facts = routerFacts(name, plan, router.controlPort)
-        if (facts === undefined) throw new TypeError(`${name} is no router`)
+        if (facts === undefined) throw new TypeError(`${name} is not a router`)
         return facts
       }
     }
@@ -66,14 +68,16 @@ export function makeFacts(topology: Topology): Facts {
     router(name) {
       const router = routers.get(host(name).name)
       if (router === undefined)
-        throw new TypeError(`${name} is no router: take one of ${[...routers.keys()].join(', ')}`)
+        throw new TypeError(`${name} is not a router: the routers are ${[...routers.keys()].join(', ')}`)
       return router
     },
     link(name, link = uplinks.get(name)) {
       const { links } = host(name).plan
       const found = link === undefined ? links[0] : links.find((each) => each.name === link)
       if (found !== undefined) return now(name, found)
-      throw new TypeError(`${name} has no link ${link ?? ''}: take one of ${links.map((each) => each.name).join(', ')}`)
+      throw new TypeError(
+        `${name} has no link ${link ?? ''}: the links are ${links.map((each) => each.name).join(', ')}`
+      )
     },
     on: (network) =>
       Object.entries(topology.hosts).flatMap(([name, { links }]) =>
@@ -84,9 +88,11 @@ export function makeFacts(topology: Topology): Facts {
   }
 }
 
-/** Names become part of commands and of interface names, which the kernel keeps short. */
+/**
+ * Checks the names of a host and its links, since they become part of commands and of interface names (15 characters).
+ */
 function checkNames(name: string, { links }: HostPlan): void {
-  if (!/^[a-z][a-z\d-]*$/.test(name)) throw new TypeError(`A host cannot be named "${name}": take a-z, 0-9 and hyphens`)
+  if (!/^[a-z][a-z\d-]*$/.test(name)) throw new TypeError(`A host cannot be named "${name}": use a-z, 0-9 and hyphens`)
   for (const link of links) {
     if (!/^[a-z][a-z\d-]{0,14}$/.test(link.name))
       throw new TypeError(`A link of ${name} cannot be named "${link.name}"`)
@@ -98,14 +104,14 @@ function checkNames(name: string, { links }: HostPlan): void {
   }
 }
 
-/** Throws a TypeError where a delay is none. */
+/** Throws a TypeError for an invalid delay. */
 export function checkDelay({ delayMs, jitterMs }: Delay): void {
   for (const ms of [delayMs, jitterMs]) {
     if (!(ms >= 0 && ms <= 60_000)) throw new TypeError(`A delay is 0 to 60000 milliseconds, not ${ms}`)
   }
 }
 
-/** The first address of a family on a link, without prefix length. Throws a TypeError where there is none. */
+/** Returns the first address of a family on a link, without the prefix length. Throws a TypeError if there is none. */
 export function plainAddress(facts: Facts, host: string, link: string | undefined, family: 4 | 6): string {
   const { addresses, name } = facts.link(host, link)
   const found = addresses.find((address) => address.includes(':') === (family === 6))

@@ -8,7 +8,7 @@ import { daemonConfig, recountRules, routerFolder, startScript, stopScript } fro
 import { linkBatch } from './setup-script.js'
 import type { LinkPlan } from './topology.js'
 
-/** What faults work on. */
+/** The parts of a lab that faults change. */
 export interface Ground {
   readonly facts: Facts
   readonly namespace: Namespace
@@ -54,10 +54,10 @@ export async function flushRules({ namespace }: Ground, { name }: Router): Promi
   await namespace.script(name, flush)
 }
 
-// A table that is declared exists, so that it can be deleted whether it was there or not.
+// Declaring the table first makes the deletion succeed whether or not the table existed.
 const unblock = 'table inet block {}\ndelete table inet block'
 
-/** Before the router's own rules, of which the daemon's are some. */
+/** Drops new connections from outside before the router's own rules, which include those of the daemon. */
 export async function blockInbound({ namespace }: Ground, { name, plan }: Router): Promise<void> {
   const block = `table inet block {
   chain forward {
@@ -72,10 +72,12 @@ export async function unblockInbound({ namespace }: Ground, { name }: Router): P
   await namespace.script(name, `nft -f - << 'END'\n${unblock}\nEND`)
 }
 
-/** The order matters to whoever watches: the old address goes, the new one comes, then the routes. */
+/**
+ * Changes an IPv4 address. Programs that watch the network see the old address go, then the new one, then the routes.
+ */
 export async function changeAddress(ground: Ground, host: string, link: string, address: string): Promise<void> {
   const { facts, namespace } = ground
-  if (!isIPv4(address)) throw new TypeError(`"${address}" is no IPv4 address; give one without prefix length`)
+  if (!isIPv4(address)) throw new TypeError(`"${address}" is not an IPv4 address without a prefix length`)
   const { addresses, network } = facts.link(host, link)
   const old = addresses.find((each) => !each.includes(':'))
   if (old === undefined) throw new TypeError(`${host} has no IPv4 address on ${link}`)
@@ -85,7 +87,7 @@ export async function changeAddress(ground: Ground, host: string, link: string, 
 
   const lines = [`addr del ${old} dev ${link}`, `addr add ${changed[0]} dev ${link}`]
   if (!near) {
-    // Outside the network's prefix its neighbours must be told one by one where it is, and it where they are.
+    // Outside the prefix of the network, host and neighbours need routes to each other.
     for (const other of facts.on(network)) {
       if (other.host === host) continue
       const theirs = other.link.addresses.find((each) => !each.includes(':'))
@@ -101,14 +103,14 @@ export async function linkDown({ facts, namespace }: Ground, host: string, link:
   await batch(namespace, host, `link set ${facts.link(host, link).name} down`)
 }
 
-/** The old network is gone, with its address and routes, before the new one is there. */
+/** Moves a host to another link. The old network, with its address and routes, is gone before the new one appears. */
 export async function switchUplink(ground: Ground, host: string, to: string | undefined): Promise<void> {
   const { facts } = ground
   const { links } = facts.host(host).plan
   const from = facts.link(host)
   const next = links[(links.findIndex(({ name }) => name === from.name) + 1) % links.length]
   const link = facts.link(host, to ?? next?.name)
-  if (link.name === from.name) throw new TypeError(`${host} is on ${from.name} and has no other link to go over to`)
+  if (link.name === from.name) throw new TypeError(`${host} is on ${from.name} and has no other link to switch to`)
   await raise(ground, host, link, [`addr flush dev ${from.name}`, `link set ${from.name} down`])
   facts.setUplink(host, link.name)
 }
@@ -117,7 +119,7 @@ export async function linkUp(ground: Ground, host: string, link: string | undefi
   await raise(ground, host, ground.facts.link(host, link), [])
 }
 
-/** Brings a link up as it is to be, after the lines given; whatever went with its last address or state is said again. */
+/** Runs the given lines and brings the link up. Adds again the addresses and routes that were lost with its state. */
 async function raise(
   { facts, namespace }: Ground,
   host: string,

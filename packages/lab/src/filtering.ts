@@ -1,24 +1,24 @@
 import type { RouterPlan } from './topology.js'
 
-/** RFC 4787, section 4.3 (REQ-5): a mapping for UDP lives at least two minutes after its last datagram outwards. */
+/** RFC 4787, section 4.3 (REQ-5): a UDP mapping lives at least two minutes after its last outbound datagram. */
 const mappingLifetime = '2m'
 
 /**
- * What conntrack does not do by itself: lets datagrams in from others than those who were sent something (RFC 4787,
- * section 5). Each datagram outwards notes which host and port has the external port; from outside, the note is where a
- * datagram without a connection goes. Two hosts with one port of the router share it, by remote address: conntrack
- * allows that, and whoever sent first is who is found.
+ * The nft rules that admit datagrams from remote endpoints to which the LAN has sent nothing (RFC 4787, section 5),
+ * which conntrack alone does not. Each outbound datagram records the host and port of an external port, and inbound
+ * datagrams without a connection go to that host. Conntrack may give one external port to two hosts with different
+ * remote addresses; then the host that sent first receives the datagrams.
  */
 export interface FilteringRules {
-  /** Statements of the table. */
+  /** The statements of the table. */
   readonly table: string
-  /** Statements of the chain that translates destinations. */
+  /** The statements of the chain that translates destinations. */
   readonly prerouting: string
-  /** Statements of the chain that forwards. */
+  /** The statements of the chain that forwards. */
   readonly forward: string
 }
 
-/** Rules for a router; empty where it filters as conntrack does. */
+/** Returns the rules for a router; empty if it filters as conntrack does. */
 export function filteringRules({ filtering = 'address-and-port-dependent', lan, wan }: RouterPlan): FilteringRules {
   if (filtering === 'address-and-port-dependent') return { table: '', prerouting: '', forward: '' }
   const byAddress = filtering === 'address-dependent'
@@ -40,7 +40,7 @@ export function filteringRules({ filtering = 'address-and-port-dependent', lan, 
   }
 }
 
-/** Forgets who may be reached from outside, as a reboot does; POSIX sh, empty where nothing is noted. */
+/** Returns the POSIX sh step that deletes the recorded hosts, as a reboot does; empty if nothing is recorded. */
 export function forgetNotes(plan: RouterPlan): string {
   return filteringRules(plan).table === '' ? '' : `nft flush map inet router ${mapName}`
 }

@@ -1,19 +1,19 @@
 import { createSocket } from 'node:dgram'
 import { createInterface } from 'node:readline'
 
-// A program of its own, in a namespace of its own: what goes over a delayed cable passes through it. `delays.ts` starts
-// it with the address and port of the kernel's side, and tells it in lines of standard input what to do.
+// A separate program in its own namespace, through which the frames of delayed cables pass. `delays.ts` starts it with
+// the address and port of the kernel's side, and sends it commands as lines of standard input.
 
-/** A frame that waits, and the next one behind it. */
+/** A queued frame in a linked list. */
 interface Waiting {
   readonly frame: Buffer
   readonly dueMs: number
   next?: Waiting
 }
 
-/** One way of a cable. */
+/** One direction of a cable. */
 interface Way {
-  /** The network identifier under which frames go on. */
+  /** The VXLAN network identifier with which frames are forwarded. */
   readonly to: number
   delayMs: number
   jitterMs: number
@@ -22,8 +22,8 @@ interface Way {
   last?: Waiting | undefined
 }
 
-/** A burst fits, a flood does not: about 30 MB. */
-const mostWaiting = 20_000
+/** The maximum queue length, about 30 MB: enough for a burst, but not for a flood. */
+const maxWaiting = 20_000
 
 const [address = '', port = ''] = process.argv.slice(2)
 const ways = new Map<number, Way>()
@@ -34,10 +34,10 @@ receiver.on('message', (frame) => {
   // RFC 7348, section 5: flags with bit 3 set, 24 bits reserved, the 24 bits of the identifier, 8 reserved; the frame.
   if (frame.length < 8 || frame[0] !== 8) return
   const way = ways.get(frame.readUIntBE(4, 3))
-  if (way === undefined || way.waiting >= mostWaiting) return
+  if (way === undefined || way.waiting >= maxWaiting) return
   frame.writeUIntBE(way.to, 4, 3)
   const wish = performance.now() + way.delayMs + Math.random() * way.jitterMs
-  // A cable keeps the order: none is due before the one in front of it.
+  // A cable keeps the order, so no frame is due before the previous one.
   const waiting: Waiting = { frame, dueMs: Math.max(wish, way.last?.dueMs ?? 0) }
   if (way.last === undefined) {
     way.first = waiting
@@ -47,9 +47,9 @@ receiver.on('message', (frame) => {
   way.waiting += 1
 })
 
-/** Sends what is due, now or when the first one is. */
+/** Waits until a frame is due and sends it. */
 function wait(way: Way, { dueMs }: Waiting): void {
-  // A timer comes up to a millisecond late, seldom early: then there is another short one.
+  // A timer fires up to a millisecond late, and seldom early; then another short timer follows.
   setTimeout(() => deliver(way), Math.floor(dueMs - performance.now()))
 }
 
@@ -64,7 +64,10 @@ function deliver(way: Way): void {
   else wait(way, way.first)
 }
 
-/** `<identifier> <identifier> <delay ms> <jitter ms>`: what comes under one of the two goes on under the other. */
+/**
+ * Carries out a command `<identifier> <identifier> <delay ms> <jitter ms>`: frames of one identifier go on with the
+ * other.
+ */
 function obey(line: string): void {
   const [one = 0, other = 0, delayMs = 0, jitterMs = 0] = line.split(' ').map(Number)
   for (const [from, to] of [
@@ -77,7 +80,7 @@ function obey(line: string): void {
   process.stdout.write('done\n')
 }
 
-// The kernel's side is not there while no cable is delayed.
+// The kernel's side does not exist while no cable is delayed, so errors are ignored.
 for (const socket of [sender, receiver]) socket.on('error', () => {})
 sender.connect(Number(port), address, () => {
   receiver.bind(Number(port), () => {

@@ -1,11 +1,11 @@
 import type { RouterPlan } from './topology.js'
 
-// Link-local: an address that only this router's neighbour table knows.
+// A link-local address that exists only in the neighbour table of this router.
 const mirror = '169.254.255.254'
 const table = 100
 const mark = '0x1'
 
-/** Marks what the LAN sends to an address of the router's other side. Statements of the router's nft table. */
+/** Returns the nft statements that mark packets from the LAN to the external address of the router. */
 export function hairpinRules({ hairpin = false, lan }: RouterPlan): string {
   if (!hairpin) return ''
   return `
@@ -15,15 +15,16 @@ export function hairpinRules({ hairpin = false, lan }: RouterPlan): string {
   }`
 }
 
-/** Whether the bridge is to send back over a link of the router what came from there. */
+/** Returns whether the bridge must send frames of this router link back to it. */
 export function turnsRound(router: RouterPlan | undefined, link: string): boolean {
   return router?.hairpin === true && router.wan === link
 }
 
 /**
- * Sends what is marked out of the WAN side, where the bridge turns it round, so that it is translated, filtered and
- * mapped as if it came from outside, whoever wrote the rules: RFC 4787, section 6, "external source IP address and
- * port". Answers take the same way back. POSIX sh, in the router, with its links up.
+ * Returns the POSIX sh steps of a hairpin, to be run in the router with its links up. Marked packets leave through the
+ * WAN link, where the bridge sends them back. They are then translated, filtered and mapped as if they came from
+ * outside, by the rules of the router and of the daemon: RFC 4787, section 6, "external source IP address and port".
+ * Answers take the same path back.
  */
 export function hairpinSteps({ hairpin = false, wan }: RouterPlan): string {
   if (!hairpin) return ''
@@ -35,7 +36,7 @@ ip rule add pref 1 fwmark ${mark} lookup ${table}
 ${mirrorSteps(wan)}`
 }
 
-/** Where the way round leads; to be said again when the link was down. */
+/** Returns the steps for the neighbour and route of the hairpin. They must be repeated after the link was down. */
 export function mirrorSteps(wan: string): string {
   return `ip neigh replace ${mirror} lladdr "$(cat /sys/class/net/${wan}/address)" dev ${wan} nud permanent
 ip route replace default via ${mirror} dev ${wan} onlink table ${table}`

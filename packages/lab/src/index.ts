@@ -1,7 +1,7 @@
 /**
  * Real NATs for tests: home routers, carrier NATs, firewalls and hosts in kernel namespaces, with a real gateway daemon
- * (miniupnpd: UPnP IGD:1 and IGD:2, NAT-PMP, PCP) and STUN server (coturn), with delay, loss and outages. No root, nothing
- * installed, several side by side, nothing left behind.
+ * (miniupnpd: UPnP IGD:1 and IGD:2, NAT-PMP, PCP), a real STUN server (coturn), delay, loss and outages. The lab needs
+ * no root, installs nothing, and leaves nothing behind. Several labs can run at the same time.
  *
  * @packageDocumentation
  */

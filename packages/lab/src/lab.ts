@@ -17,132 +17,142 @@ import type { TopologyName } from './topologies.js'
 import { getTopology } from './topologies.js'
 import type { Topology } from './topology.js'
 
+/** Options of `openLab()`. */
 export interface OpenLabOptions {
-  /** Aborts the opening; a lab that is open is closed with `close`. */
+  /** Aborts the opening. An open lab is closed with `close`. */
   readonly signal?: AbortSignal
-  /** Lets the daemons write everything that they do to `log`. They answer more slowly: nothing for timing. @default false */
+  /** Whether the daemons write a debug log, which `log` returns. They then answer more slowly. @default false */
   readonly debug?: boolean
-  /** Told one line at the start of each slow step of the first use on a machine. */
+  /** Called with one line at the start of each slow step of the first use on a machine. */
   readonly onProgress?: (line: string) => void
 }
 
+/** Options of `Lab.run`. */
 export interface RunOptions {
-  /** Ends the command by SIGTERM. */
+  /** Ends the command with SIGTERM. */
   readonly signal?: AbortSignal
-  /** Added to this process's environment. */
+  /** Variables to add to the environment of this process. */
   readonly env?: NodeJS.ProcessEnv
-  /** What the command reads on standard input; without it, nothing. */
+  /** The standard input of the command. @default empty */
   readonly input?: string
-  /** Ends the command by SIGTERM after so many milliseconds. @default no limit */
+  /** Ends the command with SIGTERM after this time, in milliseconds. @default no limit */
   readonly timeoutMs?: number
-  /** @default this process's working directory */
+  /** The working directory. @default that of this process */
   readonly cwd?: string
 }
 
+/** Options of `Lab.reboot`. */
 export interface RebootOptions {
-  /** The TCP port of UPnP after the reboot, as some routers pick another one each time. @default the one before */
+  /** The TCP port of UPnP after the reboot. Some routers use another port each time. @default the previous port */
   readonly controlPort?: number
 }
 
+/** Options of `Lab.delay`. */
 export interface DelayOptions {
-  /** Each datagram takes up to so many milliseconds longer, at random. @default 0 */
+  /** The maximum of the additional random delay of each frame, in milliseconds. @default 0 */
   readonly jitterMs?: number
-  /** @default a router's link outwards, another host's first */
+  /** The link. @default the outer link of a router, or the first link of another host */
   readonly link?: string
 }
 
 /**
- * A lab that is open. Host names that the topology does not have are a TypeError; the lab's own failures are a LabError
- * (`LAB_COMMAND`, `LAB_SETUP`, `LAB_CLOSED`). Faults resolve when they are in force. Faults of one lab are not to overlap.
+ * An open lab. Methods throw or reject with a TypeError for an unknown host name, and with a LabError (`LAB_COMMAND`,
+ * `LAB_SETUP`, `LAB_CLOSED`) for a failure of the lab. Methods that cause a fault resolve when the fault is active.
+ * Calls of such methods must not overlap.
  */
 export interface Lab extends AsyncDisposable {
+  /** The topology of the lab. */
   readonly topology: Topology
+  /** The names of the hosts. */
   readonly hosts: readonly string[]
-  /** Of its first process. `postern-lab join <pid>` runs a command in this lab from another terminal. */
+  /** The process id of its first process. `postern-lab join <pid>` runs a command in this lab from another terminal. */
   readonly pid: number
 
-  /** The first IPv4 address of a host, now, on its uplink (the first link) or on the link named: `address('router', 'wan')`. */
+  /**
+   * Returns the current first IPv4 address of a host, on its uplink or on the given link: `address('router', 'wan')`.
+   */
   address(host: string, link?: string): string
-  /** The same for IPv6. */
+  /** Returns the current first IPv6 address in the same way. */
   address6(host: string, link?: string): string
-  /** The TCP port of a router's UPnP description and control, now. */
+  /** Returns the current TCP port of a router's UPnP description and control. */
   controlPort(router?: string): number
 
-  /** Runs a command in a host to its end, whatever its exit code. Rejects where `signal` aborts. */
+  /** Runs a command in a host and resolves with any exit code. Rejects if `signal` aborts. */
   run(host: string, command: readonly string[], options?: RunOptions): Promise<Output>
   /**
-   * Starts a command in a host, with the options of Node's `spawn` (`env` is added to this process's). `kill` reaches the
-   * command itself, which never survives the lab. `pid` is that of a program outside that waits for it: if that is killed, it dies too.
-   * An exit code from 129 to 192 shows as the signal that it stands for in a shell.
+   * Starts a command in a host, with the options of Node's `spawn` (`env` is added to the environment of this process).
+   * `kill` reaches the command itself. The command never survives the lab. `pid` is that of a program outside the lab
+   * that waits for the command; if it is killed, the command dies too. An exit code from 129 to 192 is reported as the
+   * signal that it stands for in a shell.
    */
   spawn(host: string, command: readonly string[], options?: SpawnOptions): ChildProcess
 
-  /** Port mappings and pinholes in force in the router's kernel, whatever its daemon says. */
+  /** Resolves with the port mappings and pinholes in the kernel of a router, independent of its daemon. */
   rules(router?: string): Promise<Rule[]>
-  /** What hosts of the LAN sent to the router's mapping services so far. */
+  /** Resolves with the number of packets that the LAN has sent to the mapping services of a router. */
   packets(router?: string): Promise<Packets>
-  /** What the router's daemon wrote; empty unless the lab was opened with `debug`. */
+  /** Resolves with the log of a router's daemon; empty unless the lab was opened with `debug`. */
   log(router?: string): Promise<string>
 
-  /** Power off and on: rules and leases gone, epoch at zero, no goodbye. */
+  /** Power-cycles a router: rules and leases are lost, the epoch is zero, and no byebye is sent. */
   reboot(router?: string, options?: RebootOptions): Promise<void>
-  /** Stops the daemon, which says goodbye; its rules stay. */
+  /** Stops the daemon of a router, which sends byebye. Its rules stay. */
   stopDaemon(router?: string): Promise<void>
-  /** Starts the daemon; it takes up its lease file where the rules were not lost. */
+  /** Starts the daemon of a router. It restores the leases of its lease file if the rules were not lost. */
   startDaemon(router?: string): Promise<void>
-  /** Deletes every mapping behind everybody's back, the daemon's included. */
+  /** Deletes every mapping silently, without the knowledge of the daemon. */
   flushRules(router?: string): Promise<void>
-  /** From now on nothing new from outside passes the router, whatever it has granted; what is connected stays so. */
+  /** Makes a router drop new connections from outside, despite its mappings. Existing connections stay. */
   blockInbound(router?: string): Promise<void>
-  /** What is mapped is reached from outside again. */
+  /** Ends `blockInbound`. */
   unblockInbound(router?: string): Promise<void>
-  /** Gives the router another IPv4 WAN address, as in `11.0.0.77`; everyone on that network finds it there. */
+  /** Gives a router another IPv4 WAN address, as in `11.0.0.77`. All hosts of that network can reach it there. */
   changeWanAddress(router: string, address: string): Promise<void>
   /** Gives a host another IPv4 address of the same network on its first link. */
   changeHostAddress(host: string, address: string): Promise<void>
-  /** Takes the interface down: addresses stay, routes go. @param link - the first one without */
+  /** Takes an interface down. Its addresses stay and its routes are lost. @param link - by default the uplink */
   linkDown(host: string, link?: string): Promise<void>
-  /** Takes it up again with its addresses and routes. */
+  /** Takes an interface up again with its addresses and routes. */
   linkUp(host: string, link?: string): Promise<void>
   /**
-   * Moves a host to another network, as a laptop from Wi-Fi to cable: the link that it used loses its address and goes
-   * down, then the next of its links, or the one named, comes up. A TypeError where there is no other.
+   * Moves a host to another network, as a laptop from Wi-Fi to cable. The current link loses its address and goes down,
+   * then the next link, or the given one, comes up. Rejects with a TypeError if there is no other link.
    */
   switchUplink(host: string, link?: string): Promise<void>
   /**
-   * Loses so many percent of the datagrams over a link of the router, both ways; 0 ends it. ARP and ICMPv6 pass.
-   * @param link - the one to its LAN without
+   * Loses this percentage of the packets over a link of a router, in both directions; 0 ends it. ARP and ICMPv6 pass.
+   * @param link - by default the link to its LAN
    */
   loss(router: string, percent: number, link?: string): Promise<void>
   /**
-   * From now on whatever goes over the cable takes `delayMs` longer, each way, and keeps its order; 0 ends it. Costs some
-   * 0.1 s the first time. A LabError `LAB_UNSUPPORTED` where the kernel cannot (ask `canDelay`).
+   * Delays the frames of a cable by `delayMs` in each direction and keeps their order; 0 ends it. The first call takes
+   * about 0.1 s. Rejects with a LabError `LAB_UNSUPPORTED` if the kernel does not support it (see `canDelay`).
    */
   delay(host: string, delayMs: number, options?: DelayOptions): Promise<void>
   /**
-   * From now on nothing passes the cable, and nobody is told: the interface stays up, as when the provider has a fault.
-   * @param link - a router's link outwards without, another host's first
+   * Drops every frame of a cable silently: the interface stays up, as with a fault at the provider.
+   * @param link - by default the outer link of a router, or the first link of another host
    */
   outageBegins(host: string, link?: string): Promise<void>
-  /** The cable carries again. */
+  /** Ends `outageBegins`. */
   outageEnds(host: string, link?: string): Promise<void>
 
-  /** Ends every process of the lab; resolves when all is gone. May be called twice. */
+  /** Ends every process of the lab and resolves when all have ended. Idempotent. */
   close(): Promise<void>
 }
 
 /**
- * Opens a lab: real routers and hosts in namespaces of their own, beside any other lab, gone with this process.
- * Takes about 0.1 s (the first time on a machine some seconds more, for the tools).
- * Rejects with a LabError: `LAB_UNSUPPORTED`, `LAB_TOOLS`, `LAB_SETUP` (ask `canRunLab` first whether it can work here);
- * with a TypeError for an unknown name or a topology that cannot be built.
+ * Opens a lab: real routers and hosts in their own namespaces. It is independent of other labs and ends with this
+ * process. Takes about 0.1 s, and some seconds more at the first use on a machine, for the tools. Rejects with a
+ * LabError `LAB_UNSUPPORTED`, `LAB_TOOLS`, `LAB_SETUP` or `LAB_COMMAND` (`canRunLab` tells in advance whether a lab can
+ * run here), and with a TypeError for an unknown name or a topology that cannot be built.
  */
 export async function openLab(topology: TopologyName | Topology, options: OpenLabOptions = {}): Promise<Lab> {
   const { debug = false, onProgress, signal } = options
   const plan = typeof topology === 'string' ? getTopology(topology) : topology
   const facts = makeFacts(plan)
   if (process.platform !== 'linux') {
-    throw new LabError('LAB_UNSUPPORTED', `The lab needs Linux namespaces, and this is ${process.platform}.`)
+    throw new LabError('LAB_UNSUPPORTED', `The lab needs Linux namespaces, but this is ${process.platform}.`)
   }
   const tools = await prepareTools({ signal, onProgress })
   const script = setupScript(
@@ -224,7 +234,7 @@ async function run(
     ...(timeoutMs !== undefined && { timeout: timeoutMs }),
     ...(cwd !== undefined && { cwd })
   })
-  child.stdin?.on('error', () => {}) // a command need not read it all
+  child.stdin?.on('error', () => {}) // a command need not read all of its input
   child.stdin?.end(input)
   return collect(child)
 }

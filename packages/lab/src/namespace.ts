@@ -11,10 +11,11 @@ import { collect } from './exec.js'
 import type { Tools } from './tools.js'
 
 /**
- * A set of namespaces of its own (user, pid, mount, network) that lives as long as this object's standard input pipe.
+ * The namespaces of a lab (user, pid, mount and network). They live as long as the standard input pipe of their first
+ * process.
  *
- * Its first process reads that pipe to the end and exits, and the kernel then kills everything in the pid namespace:
- * this holds even where the runner is killed by SIGKILL and can clean up nothing.
+ * That process reads the pipe to its end and exits, and the kernel then kills everything in the pid namespace. This
+ * works even if the program that opened the lab is killed by SIGKILL and cannot clean up.
  */
 export class Namespace {
   readonly #supervisor: ChildProcessWithoutNullStreams
@@ -23,7 +24,10 @@ export class Namespace {
   readonly #exited: Promise<unknown>
   #pid = 0
 
-  /** Starts it and runs `script` (POSIX sh) in it as root of the namespaces. Resolves when the script is through. */
+  /**
+   * Creates the namespaces and runs `script` (POSIX sh) in them as root. Resolves when the script has ended. Rejects
+   * with a LabError `LAB_UNSUPPORTED` or `LAB_SETUP`.
+   */
   static async open(script: string, tools: Tools, signal?: AbortSignal): Promise<Namespace> {
     signal?.throwIfAborted()
     const namespace = new Namespace(script, tools)
@@ -44,9 +48,9 @@ export class Namespace {
 
   private constructor(script: string, tools: Tools) {
     this.#tools = tools
-    // The process's own pid as seen from outside, while /proc is still the outer one.
+    // Reads the process id as seen from outside, while /proc is still that of the host.
     const whole = `set -e\nread -r pid rest < /proc/self/stat\n${script}\necho "ready $pid"\nexec cat > /dev/null\n`
-    // Detached: a Ctrl-C in the terminal is for the commands in the lab, not for the lab.
+    // Detached, so that Ctrl-C in the terminal reaches the commands in the lab but not the lab itself.
     this.#supervisor = spawn('unshare', ['-Urnm', '--pid', '--fork', 'sh', '-c', whole], {
       stdio: 'pipe',
       detached: true,
@@ -54,15 +58,15 @@ export class Namespace {
       env: this.environment()
     })
     this.#supervisor.stdin.on('error', () => {})
-    // Where it could not be started, #ready says so; here it only matters that it is gone.
+    // #ready reports a failed start; here only the end matters.
     this.#exited = once(this.#supervisor, 'close').catch(() => {})
-    // A lab that nobody closed must not keep the runner alive; without it the lab dies by itself.
-    letGo(this.#supervisor)
+    // An unclosed lab must not keep this process alive. The lab ends with this process.
+    unrefChild(this.#supervisor)
   }
 
   async #ready(): Promise<void> {
     const supervisor = this.#supervisor
-    holdOn(supervisor)
+    refChild(supervisor)
     let complaint = ''
     supervisor.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       complaint = (complaint + chunk).slice(-4000)
@@ -80,29 +84,31 @@ export class Namespace {
       })
     })
     const opened = await Promise.race([ready, failed])
-    letGo(supervisor)
+    unrefChild(supervisor)
     if (opened === true) return
-    // unshare itself complains, or is not there: nothing of the script has run.
+    // unshare itself failed or is missing, so the script has not started.
     const code = /^(unshare:|spawn )/.test(complaint) ? 'LAB_UNSUPPORTED' : 'LAB_SETUP'
-    throw new LabError(code, `The namespaces of the lab did not come up: ${complaint.trim()}`)
+    throw new LabError(code, `The namespaces of the lab could not be created: ${complaint.trim()}`)
   }
 
-  /** Of its first process, as seen from outside. */
+  /** The process id of the first process, as seen from outside. */
   get pid(): number {
     return this.#pid
   }
 
+  /** Returns the environment of commands in the lab. */
   environment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
     return environmentOf(this.#tools, extra)
   }
 
   /**
-   * Starts a command in the network namespace `host`, or in the one that holds the cables where it is undefined.
-   * `kill` of what it returns reaches the command itself; if the process outside is killed, the command dies with it.
+   * Starts a command in the network namespace `host`, or in that of the cables if `host` is undefined. `kill` of the
+   * returned process reaches the command itself; if the process outside is killed, the command dies too. Throws a
+   * LabError `LAB_CLOSED` if the lab is closed.
    */
   spawn(host: string | undefined, command: readonly string[], options: SpawnOptions = {}): ChildProcess {
     if (this.#pid === 0 || this.#supervisor.stdin.writableEnded || this.#supervisor.exitCode !== null) {
-      throw new LabError('LAB_CLOSED', 'The lab is closed: open another.')
+      throw new LabError('LAB_CLOSED', 'The lab is closed: open another one.')
     }
     const child = spawnInside(this.#pid, host, command, { ...options, env: this.environment(options.env) })
     this.#children.add(child)
@@ -111,7 +117,7 @@ export class Namespace {
     return child
   }
 
-  /** Runs a shell script to its end. Rejects with a LabError `LAB_COMMAND` where it fails. */
+  /** Runs a shell script and resolves with its output. Rejects with a LabError `LAB_COMMAND` if it fails. */
   async script(host: string | undefined, script: string): Promise<string> {
     const output = await this.#collect(host, ['sh', '-ec', script])
     if (output.code !== 0) {
@@ -128,21 +134,21 @@ export class Namespace {
     return collect(this.spawn(host, command, { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/' }))
   }
 
-  /** Ends everything inside and resolves when it is gone. May be called twice. */
+  /** Ends all processes inside and resolves when they have ended. Idempotent. */
   async close(): Promise<void> {
-    holdOn(this.#supervisor)
+    refChild(this.#supervisor)
     this.#supervisor.stdin.end()
     await this.#exited
     const gone = [...this.#children].map((child) => {
-      holdOn(child)
-      // Whoever started it hears of what it failed with.
+      refChild(child)
+      // The caller that started the command handles its errors.
       return once(child, 'close').catch(() => {})
     })
     await Promise.all(gone)
   }
 }
 
-/** The environment of commands inside: this process's, with the lab's tools in front. */
+/** Returns the environment of this process with the tools of the lab first in the paths. */
 export function environmentOf(tools: Tools, extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const env = { ...process.env, ...extra }
   const join = (...parts: (string | undefined)[]): string => parts.filter((part) => part).join(':')
@@ -153,16 +159,16 @@ export function environmentOf(tools: Tools, extra: NodeJS.ProcessEnv = {}): Node
   }
 }
 
-/** Starts a command in the namespaces of a process, in the network namespace `host` of them, or in their first one. */
+/** Starts a command in the namespaces of a process: in the network namespace `host`, or in the first one. */
 export function spawnInside(
   pid: number,
   host: string | undefined,
   command: readonly string[],
   options: SpawnOptions
 ): ChildProcess {
-  // nsenter stays outside of the pid namespace and becomes a shell, whose child is inside.
+  // nsenter stays outside the pid namespace and becomes a shell with a child inside.
   const args = ['-F', '-t', String(pid), '-U', '--preserve-credentials', '-m', '-n', '-p', '--']
-  // Entering the mount namespace forgets the working directory.
+  // The working directory is lost when nsenter enters the mount namespace.
   const cwd = path.resolve(options.cwd === undefined ? process.cwd() : String(options.cwd))
   args.push('sh', '-c', attend, 'lab', cwd)
   if (host !== undefined) args.push('ip', 'netns', 'exec', host)
@@ -172,25 +178,27 @@ export function spawnInside(
   return child
 }
 
-/** The lab dies with what opened it; neither it nor a program of its own may keep that alive. */
-export function letGo(child: ChildProcess): void {
+/** Lets this process end while the child runs. The lab ends with this process anyway. */
+export function unrefChild(child: ChildProcess): void {
   child.unref()
   for (const stream of child.stdio) if (stream instanceof Socket) stream.unref()
 }
 
-/** While something is awaited of it, also that it ends: that is known only when its pipes have closed. */
-export function holdOn(child: ChildProcess): void {
+/**
+ * Keeps this process alive while it waits for the child, including its end, which is known only when its pipes close.
+ */
+export function refChild(child: ChildProcess): void {
   child.ref()
   for (const stream of child.stdio) if (stream instanceof Socket) stream.ref()
 }
 
-// Last, for callers whose PATH lacks sbin.
+// Appended to the PATH, for callers without sbin.
 const systemPath = '/usr/sbin:/usr/bin:/sbin:/bin'
 
 /**
- * Waits outside for a command inside and ends as it did, by code or by signal. It lets a Ctrl-C in the terminal pass it
- * by (a trap, unlike ignoring, is not inherited), and says nothing itself. It must outlive the command where it can: the
- * pid namespace does not end before the last of its processes was collected, and this is the parent.
+ * The shell script that waits outside for a command inside and ends with the same code or signal. It ignores a Ctrl-C
+ * in the terminal with a trap, since an ignored signal would be inherited, and prints nothing. It should outlive the
+ * command: it is the parent, and the pid namespace ends only when its last process was collected.
  */
 const attend = `trap : INT QUIT
 exec 9>&2 2> /dev/null
@@ -202,14 +210,14 @@ trap - INT QUIT
 [ $code -le 128 ] || kill -$((code - 128)) $$
 exit $code`
 
-/** Makes `kill` signal the command in the namespace instead of the program that waits for it. */
+/** Makes `kill` send signals to the command in the namespace instead of the program that waits for it. */
 function reachInside(child: ChildProcess): void {
   const outer = child.kill.bind(child)
   const deliver = (signal: NodeJS.Signals | number, tries: number): boolean => {
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return false
     const inner = commandPid(child.pid)
     if (inner === undefined && tries > 0) {
-      // It is not there yet, and the program outside takes no SIGINT.
+      // The command has not started yet, and the program outside ignores SIGINT.
       setTimeout(() => deliver(signal, tries - 1), 2)
       return true
     }
@@ -217,7 +225,7 @@ function reachInside(child: ChildProcess): void {
     try {
       return process.kill(inner, signal)
     } catch {
-      return false // gone in the meantime
+      return false // the command has ended meanwhile
     }
   }
   child.kill = (signal = 'SIGTERM') => {
@@ -228,8 +236,8 @@ function reachInside(child: ChildProcess): void {
   }
 }
 
-/** The child of the program outside, once there is one that has become the command: as a shell that was just forked it
- * still has that one's traps, and a signal could be lost on it. */
+/** Returns the process id of the command, the child of the program outside; undefined until it has replaced the forked
+ * shell. That shell still has the traps of its parent, so a signal could be lost. */
 function commandPid(pid: number): number | undefined {
   try {
     const first = Number.parseInt(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'), 10)

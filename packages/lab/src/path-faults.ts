@@ -6,7 +6,7 @@ import type { Ground } from './faults.js'
 import { turnsRound } from './hairpin.js'
 import { cable } from './setup-script.js'
 
-// What befalls a cable, not a host on it: dropping in a host would tell the sender (EPERM), which a real network does not.
+// Faults of a cable. A rule in the host would report the drop to the sender (EPERM), which a real network does not do.
 
 export async function loss(
   ground: Ground,
@@ -35,7 +35,7 @@ export async function delay(
   await delayed.set([{ cable: findCable(facts, host, link), delay: how }])
 }
 
-/** The delays that the topology names. */
+/** Sets the delays of the topology. */
 export async function delayAsPlanned({ facts, delayed }: Ground): Promise<void> {
   const wishes = Object.entries(facts.topology.hosts).flatMap(([host, { links }]) =>
     links.map(({ name, delayMs = 0, jitterMs = 0 }) => ({
@@ -46,7 +46,7 @@ export async function delayAsPlanned({ facts, delayed }: Ground): Promise<void> 
   if (wishes.some((wish) => isDelay(wish.delay))) await delayed.set(wishes)
 }
 
-/** Replaces the rules of one kind for what passes the cable either way; without `rules` there are none. */
+/** Replaces the rules of one kind for both directions of a cable; without `rules`, removes them. */
 async function onCable(
   { facts, namespace }: Ground,
   kind: string,
@@ -71,7 +71,7 @@ END`
   )
 }
 
-/** The cable of a link; without a name that of a router's outer side, of another host's first link. */
+/** Returns the cable of a link: the given one, or else the outer link of a router or the uplink of another host. */
 function findCable(facts: Facts, host: string, link: string | undefined): Cable {
   const { router } = facts.host(host).plan
   const { name, network } = facts.link(host, link ?? router?.wan)

@@ -2,7 +2,7 @@ import type { TopologyName } from './topologies.js'
 import { getTopology } from './topologies.js'
 import type { HostPlan, LinkPlan, RoutePlan, Topology } from './topology.js'
 
-/** Each is in a network that no other host is in, whether by first octet, /16 or /32: 21.0.0.1 and 2a21::1. */
+/** The peers by the first octet of their networks, which contain no other host: 21.0.0.1 and 2a21::1. */
 const peers = { alpha: 21, bravo: 31, charlie: 41, outsider: 51 } as const
 
 export const peerNames: readonly string[] = Object.keys(peers)
@@ -14,17 +14,17 @@ const networksOf = (number: number, dual: boolean): string[] =>
   dual ? [`${number}.0.0.0/8`, `2a${number}::/32`] : [`${number}.0.0.0/8`]
 
 /**
- * The topology with public peers on its internet: `alpha`, `bravo`, `charlie` and `outsider`, each in a network of its
- * own. They share the segment of `internet`, where everyone reaches everyone without a next hop; a router is between
- * them and its LAN as it is between `internet` and the LAN. With IPv6 where `internet` has it.
- * Throws a TypeError for an unknown name or a topology without a host `internet`.
+ * Returns the topology with public peers on its internet: `alpha`, `bravo`, `charlie` and `outsider`, each in its own
+ * network. They share the segment of `internet`, on which all hosts reach each other without a next hop. A router
+ * separates them from its LAN as it separates `internet`. They have IPv6 if `internet` has it. Throws a TypeError for
+ * an unknown name or a topology without a host `internet`.
  */
 export function withPeers(topology: TopologyName | Topology): Topology {
   const { name, description, hosts } = typeof topology === 'string' ? getTopology(topology) : topology
   const internet = hosts['internet']
   const [uplink] = internet?.links ?? []
   if (internet === undefined || uplink === undefined)
-    throw new TypeError(`The topology ${name} has no host internet, where peers could be`)
+    throw new TypeError(`The topology ${name} has no host internet, which peers need`)
   const dual = uplink.addresses.some((address) => address.includes(':'))
 
   const known = Object.entries(hosts).map(([host, plan]) => [host, knowingPeers(plan, uplink.network, dual)] as const)
@@ -39,8 +39,8 @@ export function withPeers(topology: TopologyName | Topology): Topology {
 }
 
 /**
- * The topology with public peers (`withPeers`) and STUN servers on two of them: `alpha` has a second address,
- * 21.0.0.2 (and 2a21::2), and tells about the behaviour of NATs (RFC 5780); `bravo` only what address it sees.
+ * Returns the topology with public peers (`withPeers`) and STUN servers on two of them. `alpha` has a second address,
+ * 21.0.0.2 (and 2a21::2), and supports NAT behaviour discovery (RFC 5780); `bravo` only reports the observed address.
  * Throws a TypeError as `withPeers` does.
  */
 export function withStun(topology: TopologyName | Topology): Topology {
@@ -64,7 +64,7 @@ function withSecondAddress(plan: HostPlan): HostPlan {
   return { ...plan, links }
 }
 
-/** Routes to the peers' networks for a host on their segment; whatever is behind it follows its own default route. */
+/** Adds routes to the networks of the peers for a host on their segment. Hosts behind it use their default routes. */
 function knowingPeers(plan: HostPlan, network: string, dual: boolean): HostPlan {
   const networks = Object.values(peers).flatMap((number) => networksOf(number, dual))
   const routes = plan.links
@@ -73,7 +73,7 @@ function knowingPeers(plan: HostPlan, network: string, dual: boolean): HostPlan 
   return routes.length === 0 ? plan : { ...plan, routes: [...plan.routes, ...routes] }
 }
 
-/** Takes everyone for a neighbour, except whom `internet` reaches through a router. */
+/** Returns a peer host. It treats all hosts as neighbours, except those that `internet` reaches through a router. */
 function peerHost(internet: HostPlan, uplink: LinkPlan, addresses: readonly string[]): HostPlan {
   const link = 'eth0'
   const neighbours = addresses.map((address): RoutePlan => {

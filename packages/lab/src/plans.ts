@@ -1,12 +1,12 @@
 import type { DaemonPlan, HostPlan, RouterPlan } from './topology.js'
 
-// What topologies are put together from.
+// The parts of topologies.
 
 /** Every mapping protocol. */
 export const all: DaemonPlan = { upnp: 'igd2', natPmp: true, pcp: true }
 export const upnpOnly: DaemonPlan = { upnp: 'igd2', natPmp: false, pcp: false }
 
-/** A host with one interface, eth0, and a default route. */
+/** Returns a host with one interface, eth0, and a default route if a gateway is given. */
 export function host(network: string, address: string, gateway?: string): HostPlan {
   return {
     links: [{ name: 'eth0', network, addresses: [address] }],
@@ -14,7 +14,7 @@ export function host(network: string, address: string, gateway?: string): HostPl
   }
 }
 
-/** A router with the interfaces lan and wan. */
+/** Returns a router with the interfaces lan and wan. */
 export function router(
   lan: readonly [network: string, address: string],
   wan: readonly [network: string, address: string, gateway: string],
@@ -30,19 +30,19 @@ export function router(
   }
 }
 
-/** A host or router that has the other network on its segment too. */
+/** Returns a host or router that also has the other network on its segment. */
 export const besides = (plan: HostPlan, network: string, link = 'wan'): HostPlan => ({
   ...plan,
   routes: [...plan.routes, { to: network, link }]
 })
 
-/** The host `internet` of two providers. */
+/** The host `internet` of a topology with two providers. */
 export const twoProviders: HostPlan = {
   links: [{ name: 'eth0', network: 'wan', addresses: ['11.0.0.1/24', '12.0.0.1/24'] }],
   routes: []
 }
 
-/** A host with IPv4 and IPv6 on the LAN of such a router. */
+/** Returns a host with IPv4 and IPv6 on the LAN of a dual-stack router. */
 export function dualStackHost(ipv4: string, ipv6: string): HostPlan {
   return {
     links: [{ name: 'eth0', network: 'lan', addresses: [ipv4, ipv6] }],
@@ -53,7 +53,7 @@ export function dualStackHost(ipv4: string, ipv6: string): HostPlan {
   }
 }
 
-// The most usual home, its router and what is beyond.
+// The default home, its router and the internet.
 export const home: HostPlan = host('lan', '192.168.1.2/24', '192.168.1.1')
 export const neighbour: HostPlan = host('lan', '192.168.1.3/24', '192.168.1.1')
 export const internet: HostPlan = host('wan', '11.0.0.1/24')

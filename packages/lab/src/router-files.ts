@@ -2,16 +2,16 @@ import { filteringRules } from './filtering.js'
 import { hairpinRules } from './hairpin.js'
 import type { HostPlan, RouterPlan } from './topology.js'
 
-/** What the files of one router are made from. */
+/** The data for the files of one router. */
 export interface RouterFacts {
   readonly name: string
   readonly plan: RouterPlan
-  /** IPv4 prefix of the LAN, as in `192.168.1.1/24`. */
+  /** The IPv4 address and prefix length on the LAN, as in `192.168.1.1/24`. */
   readonly lanAddress: string
   readonly controlPort: number
 }
 
-/** Where a router keeps its files, inside the lab. */
+/** Returns the folder of a router's files inside the lab. */
 export const routerFolder = (name: string): string => `/run/lab/${name}`
 
 export function routerFacts(name: string, host: HostPlan, controlPort: number): RouterFacts | undefined {
@@ -24,7 +24,7 @@ export function routerFacts(name: string, host: HostPlan, controlPort: number): 
   return { name, plan, lanAddress, controlPort }
 }
 
-/** NAT, firewall and counters, as input for `nft -f`. miniupnpd adds its rules to the chains that bear its name. */
+/** Returns NAT, firewall and counters as input for `nft -f`. miniupnpd adds its rules to the chains with its name. */
 export function nftRules({ plan, controlPort }: RouterFacts): string {
   const { lan, wan } = plan
   const filtering = filteringRules(plan)
@@ -78,7 +78,7 @@ table inet count {
 `
 }
 
-/** What happens to what comes from outside and nobody wants. `icmpx` is ICMP or ICMPv6, whichever it is. */
+/** Returns the rules for unsolicited packets from outside. `icmpx` is ICMP or ICMPv6, depending on the packet. */
 function unwantedRules({ wan, wanInput }: RouterPlan): string[] {
   const rule = (rest: string): string => `iifname ${wan} ${rest}`
   if (wanInput === 'drop') return [rule('drop')]
@@ -87,7 +87,10 @@ function unwantedRules({ wan, wanInput }: RouterPlan): string[] {
   return wanInput === 'icmp' ? [datagrams] : [rule('meta l4proto tcp reject with tcp reset'), datagrams]
 }
 
-/** Requests that are dropped unanswered. The first byte of a request to 5351 is its version: 0 NAT-PMP, 2 PCP. */
+/**
+ * Returns the rules that drop mapping requests. The first byte of a request to 5351 is the version: 0 is NAT-PMP, 2 is
+ * PCP.
+ */
 function mappingRules({ lan, mapping }: RouterPlan, controlPort: number): string[] {
   if (mapping === 'refused') return []
   if (mapping === 'silent')
@@ -104,13 +107,13 @@ function countRules({ lan }: RouterPlan, controlPort: number): string[] {
   ]
 }
 
-/** Counts another control port from now on; the counters keep what they have. */
+/** Returns the rules that count another control port. The counters keep their values. */
 export function recountRules({ plan, controlPort }: RouterFacts): string {
   const add = (rule: string): string => `add rule inet count prerouting ${rule}`
   return ['flush chain inet count prerouting', ...countRules(plan, controlPort).map(add)].join('\n')
 }
 
-/** miniupnpd.conf, or undefined where the router has no daemon. */
+/** Returns miniupnpd.conf; undefined if the router has no daemon. */
 export function daemonConfig({ name, plan, lanAddress, controlPort }: RouterFacts): string | undefined {
   const { mapping } = plan
   if (typeof mapping === 'string') return undefined
@@ -125,7 +128,7 @@ enable_upnp=${yes(mapping.upnp !== false)}
 force_igd_desc_v1=${yes(mapping.upnp === 'igd1')}
 enable_natpmp=${yes(mapping.natPmp || mapping.pcp)}
 secure_mode=yes
-# The epoch counts from the start of the daemon, so that a restart shows as what it stands for: a reboot.
+# The epoch counts from the start of the daemon, so that a restart looks like a reboot.
 system_uptime=no
 min_lifetime=120
 max_lifetime=86400
@@ -142,13 +145,13 @@ deny 0-65535 0.0.0.0/0 0-65535
 `.trim()
 }
 
-/** The same for a router of the same name, as a real one keeps its own. */
+/** Returns the UUID of a router. It depends on the name only, as a real router keeps its UUID. */
 function uuid(name: string): string {
   const hex = Buffer.from(name).toString('hex').padStart(12, '0').slice(-12)
   return `6c616200-0000-4000-8000-${hex}`
 }
 
-/** Starts the daemon and waits until every socket that it answers on is open. POSIX sh, in the router. */
+/** Returns the POSIX sh script that starts the daemon in the router and waits until its sockets are open. */
 export function startScript({ name, plan, controlPort }: RouterFacts, debug: boolean): string {
   const { mapping } = plan
   if (typeof mapping === 'string') return ''
@@ -163,7 +166,7 @@ export function startScript({ name, plan, controlPort }: RouterFacts, debug: boo
     conditions.push(`grep -qs '${port(controlPort)}' /proc/net/tcp /proc/net/tcp6`)
   }
   const program = `miniupnpd -f ${folder}/miniupnpd.conf -P ${folder}/pid`
-  // Without -d it goes to the background and logs to syslog only; with -d every request is slower.
+  // Without -d, the daemon goes to the background and logs to syslog only. With -d, every request is slower.
   const start = debug ? `${program} -d >> ${folder}/log 2>&1 < /dev/null &` : `${program} < /dev/null`
   return `
 ${start}
@@ -175,7 +178,10 @@ until ${conditions.join(' && ')}; do
 done`
 }
 
-/** Stops the daemon with a signal and waits until it is gone: KILL leaves as a power cut does, TERM says goodbye. */
+/**
+ * Returns the script that stops the daemon and waits for its end. KILL acts like a power cut; with TERM the daemon
+ * sends byebye.
+ */
 export function stopScript(name: string, signal: 'KILL' | 'TERM'): string {
   const file = `${routerFolder(name)}/pid`
   return `
@@ -183,7 +189,7 @@ if [ -s ${file} ]; then
   pid=$(cat ${file})
   kill -${signal} "$pid" 2> /dev/null || true
   tries=0
-  # Nobody collects it, so that it stays as a zombie: gone is what has no command line.
+  # No parent collects the process, so it stays as a zombie. A process without a command line has ended.
   while [ -n "$(tr -d '\\0' 2> /dev/null < /proc/$pid/cmdline)" ]; do
     tries=$((tries + 1))
     if [ $tries -gt 500 ]; then echo "miniupnpd of ${name} did not stop" >&2; exit 1; fi

@@ -1,17 +1,21 @@
-/** A port mapping or pinhole in force in a router. */
+/** An active port mapping or pinhole of a router. */
 export interface Rule {
+  /** The address family. */
   readonly family: 4 | 6
+  /** The transport protocol. */
   readonly protocol: 'tcp' | 'udp'
-  /** For IPv6 the same as the internal port: a pinhole translates nothing. */
+  /** The external port. For IPv6 it equals the internal port, since a pinhole does not translate. */
   readonly externalPort: number
+  /** The address of the host. */
   readonly internalAddress: string
+  /** The port of the host. */
   readonly internalPort: number
 }
 
 /**
- * Reads miniupnpd's rules from the text of its two nft chains: `dnat` rules of the nat chain are IPv4 mappings,
- * `accept` rules of the filter chain with an IPv6 destination are pinholes. (The filter chain's IPv4 rules belong to the
- * mappings and are passed over.)
+ * Parses miniupnpd's rules from the text of its two nft chains. `dnat` rules of the nat chain are IPv4 mappings;
+ * `accept` rules of the filter chain with an IPv6 destination are pinholes. The IPv4 rules of the filter chain belong
+ * to the mappings and are skipped.
  */
 export function parseRules(natChain: string, filterChain: string): Rule[] {
   const rules: Rule[] = []
@@ -29,7 +33,7 @@ export function parseRules(natChain: string, filterChain: string): Rule[] {
     })
   }
   for (const line of filterChain.split('\n')) {
-    // The destination is matched as 128 raw bits at bit 192 of the IPv6 header, where nft does not name the field.
+    // Older versions of nft print the destination as 128 raw bits at bit 192 of the IPv6 header.
     const raw = /@nh,192,128 0x([\da-f]+)/.exec(line)?.[1]
     const address = raw === undefined ? /ip6 daddr ([\da-f:]+)/.exec(line)?.[1] : ipv6Of(raw)
     const port = /th dport (\d+)/.exec(line)
@@ -41,7 +45,10 @@ export function parseRules(natChain: string, filterChain: string): Rule[] {
   return rules
 }
 
-/** Protocol number: byte 9 of an IPv4 header, byte 6 of an IPv6 header, or spelled out by newer versions of nft. */
+/**
+ * Returns the protocol of a rule: byte 9 of an IPv4 header, byte 6 of an IPv6 header, or a name in newer versions of
+ * nft.
+ */
 function protocolOf(line: string): 'tcp' | 'udp' | undefined {
   const raw = /@nh,(?:72|48),8 (0x[\da-f]+|\d+)/.exec(line)?.[1]
   if (raw !== undefined) return { 6: 'tcp' as const, 17: 'udp' as const }[Number(raw)]
@@ -55,7 +62,7 @@ function ipv6Of(hex: string): string {
   return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1)
 }
 
-/** Datagrams and segments that hosts of the LAN sent to the mapping services, since the lab was opened. */
+/** The number of packets that the LAN has sent to the mapping services since the lab was opened. */
 export interface Packets {
   /** UDP port 5351: NAT-PMP and PCP. */
   readonly natPmpAndPcp: number
@@ -65,7 +72,7 @@ export interface Packets {
   readonly control: number
 }
 
-/** Reads the output of `nft list counters table inet count`. */
+/** Parses the output of `nft list counters table inet count`. */
 export function parsePackets(text: string): Packets {
   const count = (name: string): number =>
     Number(new RegExp(`counter "?${name}"? \\{\\s*packets (\\d+)`).exec(text)?.[1] ?? Number.NaN)

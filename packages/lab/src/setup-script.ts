@@ -5,13 +5,13 @@ import { daemonConfig, nftRules, routerFolder, startScript } from './router-file
 import { stunSteps } from './stun-server.js'
 import type { HostPlan, LinkPlan, RoutePlan, Topology } from './topology.js'
 
-/** The bridge that is a network, and the port of each link on it, by `host/link`. Names must be short. */
+/** The bridge of each network, and the bridge port of each link by `host/link`. Interface names must be short. */
 export interface Cabling {
   readonly bridges: ReadonlyMap<string, string>
   readonly ports: ReadonlyMap<string, string>
 }
 
-/** Numbers networks and links. */
+/** Numbers the networks and links of a topology. */
 export function cable(topology: Topology): Cabling {
   const bridges = new Map<string, string>()
   const ports = new Map<string, string>()
@@ -24,11 +24,11 @@ export function cable(topology: Topology): Cabling {
   return { bridges, ports }
 }
 
-/** The POSIX sh script that builds a topology in fresh namespaces. */
+/** Returns the POSIX sh script that builds a topology in new namespaces. */
 export function setupScript(topology: Topology, routers: readonly RouterFacts[], debug: boolean): string {
   const steps = [
     mountSteps,
-    // The namespace of the cables is no host: it must not speak.
+    // The namespace of the cables is not a host and must send nothing.
     'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6',
     heredoc('ip -batch -', cableBatch(topology))
   ]
@@ -39,7 +39,7 @@ export function setupScript(topology: Topology, routers: readonly RouterFacts[],
   return steps.join('\n')
 }
 
-/** What namespaces of any kind begin with; also what `canRunLab` tries. */
+/** The first steps in new namespaces, which `canRunLab` also tries. */
 export const mountSteps: string = `mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/netns /run/lab
 mount -t proc proc /proc 2> /dev/null || true`
@@ -63,7 +63,7 @@ function cableBatch(topology: Topology): string {
 
 function hostSteps(name: string, host: HostPlan, router: RouterFacts | undefined, debug: boolean): string {
   const steps = [
-    // Addresses are good at once: nobody else has them.
+    // No duplicate address detection is needed, so addresses are usable immediately.
     'for conf in /proc/sys/net/ipv6/conf/*; do echo 0 > $conf/accept_dad; done',
     'echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter'
   ]
@@ -75,7 +75,7 @@ function hostSteps(name: string, host: HostPlan, router: RouterFacts | undefined
   steps.push(heredoc('ip -batch -', ['link set lo up', ...links].join('\n')))
   if (router?.plan.proxyArp) {
     steps.push(`echo 1 > /proc/sys/net/ipv4/conf/${router.plan.lan}/proxy_arp`)
-    // By default it thinks for up to 0.8 s.
+    // By default, proxy ARP answers after up to 0.8 s.
     steps.push(`echo 0 > /proc/sys/net/ipv4/neigh/${router.plan.lan}/proxy_delay`)
   }
   if (router !== undefined) steps.push(hairpinSteps(router.plan))
@@ -88,7 +88,7 @@ function hostSteps(name: string, host: HostPlan, router: RouterFacts | undefined
   return steps.join('\n')
 }
 
-/** Brings a link up with its addresses and the routes over it; does no harm where they are there. Input of `ip -batch`. */
+/** Returns the lines for `ip -batch` that bring a link up with its addresses and routes. Idempotent. */
 export function linkBatch(link: LinkPlan, routes: readonly RoutePlan[]): string {
   const lines = [`link set ${link.name} up`]
   for (const address of link.addresses) {
@@ -97,13 +97,13 @@ export function linkBatch(link: LinkPlan, routes: readonly RoutePlan[]): string 
   for (const { to, via, metric } of routes.filter((route) => route.link === link.name)) {
     const hop = via === undefined ? '' : ` via ${via}`
     const cost = metric === undefined ? '' : ` metric ${metric}`
-    // `default` would be IPv4's where no next hop tells the family.
+    // Without a next hop, `default` would mean IPv4.
     lines.push(`route replace ${to === 'default6' ? '::/0' : to}${hop} dev ${link.name}${cost}`)
   }
   return lines.join('\n')
 }
 
-/** Feeds `text` to a command. Heredocs may stand in heredocs, so each has a delimiter of its own. */
+/** Returns a heredoc that passes `text` to a command. Heredocs may be nested, so each has its own delimiter. */
 function heredoc(command: string, text: string): string {
   let level = 0
   while (text.includes(`END${level}`)) level += 1

@@ -1,15 +1,16 @@
 import type { HostPlan } from './topology.js'
 
-/** The ports of a STUN server in a lab: RFC 8489's, and the alternate one of RFC 5780. */
+/** The ports of a STUN server in a lab: that of RFC 8489, and the alternate port of RFC 5780. */
 const ports = [3478, 3479] as const
 
-// Up to 4.6 the default with two addresses, and no option; later an option, and not the default.
+// Up to coturn 4.6, behaviour discovery is the default with two addresses; later versions need an option.
 const askForDiscovery = `discovery=
 if turnserver -h 2>&1 | grep -qE '(^| )--rfc5780'; then discovery=--rfc5780; fi`
 
 /**
- * Starts coturn on every address of a host and waits until it listens. It serves STUN only, on UDP and TCP, and asks
- * nobody who they are. Behaviour discovery needs two addresses of a family. POSIX sh, in the host with its links up.
+ * Returns the POSIX sh steps that start coturn on every address of a host with its links up, and wait until it
+ * listens. It serves STUN only, on UDP and TCP, without authentication. Behaviour discovery needs two addresses of a
+ * family.
  */
 export function stunSteps(name: string, { links, stun }: HostPlan): string {
   if (stun === undefined) return ''
@@ -24,7 +25,7 @@ export function stunSteps(name: string, { links, stun }: HostPlan): string {
     `--userdb ${folder}/turn.db --pidfile ${folder}/turn.pid`,
     `--log-file ${folder}/turn.log --simple-log --no-stdout-log`
   ]
-  // A server with one address has no use for the alternate port and leaves it shut.
+  // A server with one address does not open the alternate port.
   const expected = full ? addresses.length * ports.length : addresses.length
   const hex = ports.map((port) => port.toString(16).toUpperCase().padStart(4, '0')).join('|')
   return `

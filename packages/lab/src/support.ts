@@ -7,9 +7,10 @@ import { mountSteps } from './setup-script.js'
 import type { Tools, ToolsOptions } from './tools.js'
 import { prepareTools } from './tools.js'
 
+/** Whether something can run on this machine, or the reason why not, as one sentence. */
 export type Support = { readonly ok: true } | { readonly ok: false; readonly reason: string }
 
-// Each step is one thing that a machine may refuse; the last line printed is the first that it refused.
+// A machine may refuse any of these steps. The last printed line is the refused step.
 const trial = `echo 'mounting in a namespace'
 ${mountSteps}
 echo 'creating a network namespace'
@@ -23,11 +24,11 @@ echo 'creating NAT rules'
 ip netns exec trial nft 'table inet t { chain c { type nat hook postrouting priority srcnat; oifname end masquerade; }; }'`
 
 /**
- * Tries whether a lab can be had on this machine: tools (fetched at the first call) and namespaces.
- * Never rejects, unless `signal` aborts; `reason` is one sentence. Takes about 30 ms where the tools are there.
+ * Resolves with whether a lab can run on this machine. Checks the tools (fetched at the first call) and the namespaces.
+ * Takes about 30 ms if the tools exist. Rejects only if `signal` aborts.
  */
 export async function canRunLab(options: ToolsOptions = {}): Promise<Support> {
-  if (process.platform !== 'linux') return no(`The lab needs Linux namespaces, and this is ${process.platform}.`)
+  if (process.platform !== 'linux') return no(`The lab needs Linux namespaces, but this is ${process.platform}.`)
   let tools: Tools
   try {
     const bare = await attempt('true', undefined, options)
@@ -35,23 +36,27 @@ export async function canRunLab(options: ToolsOptions = {}): Promise<Support> {
     tools = await prepareTools(options)
   } catch (error) {
     options.signal?.throwIfAborted()
-    return no(error instanceof LabError ? error.message : `The lab's tools cannot be had here: ${String(error)}`)
+    return no(
+      error instanceof LabError ? error.message : `The tools of the lab cannot be prepared here: ${String(error)}`
+    )
   }
   const { code, stdout, stderr } = await attempt(trial, tools, options)
   if (code === 0) return { ok: true }
   const step = stdout.trim().split('\n').at(-1)
-  return no(`This machine gives user namespaces but refuses ${step} in them: ${oneLine(stderr)}.`)
+  return no(`This machine allows user namespaces but refuses ${step} in them: ${oneLine(stderr)}.`)
 }
 
 /**
- * Tries whether cables of a lab can have delay here, which takes VXLAN devices of the kernel, and whether there can be a
- * lab at all. Never rejects, unless `signal` aborts.
+ * Resolves with whether a lab can run here with delays, which need VXLAN devices of the kernel. Rejects only if
+ * `signal` aborts.
  */
 export async function canDelay(options: ToolsOptions = {}): Promise<Support> {
   const support = await canRunLab(options)
   if (!support.ok) return support
   const { code, stderr } = await attempt(delayTrial, await prepareTools(options), options)
-  return code === 0 ? support : no(`A lab can be had here, but without delay, for lack of VXLAN: ${oneLine(stderr)}.`)
+  return code === 0
+    ? support
+    : no(`A lab can run here, but without delays, since VXLAN is missing: ${oneLine(stderr)}.`)
 }
 
 const no = (reason: string): Support => ({ ok: false, reason })

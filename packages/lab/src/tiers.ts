@@ -3,41 +3,46 @@ import { besides, host, router, twoProviders } from './plans.js'
 import type { HostPlan, RouterPlan, Topology } from './topology.js'
 
 /**
- * What may be between a home and the internet, from easy to hard.
+ * The NATs between a home and the internet, from easy to hard.
  *
- * - `open`: nothing; the host has a public address
- * - `home`: a router that keeps ports and lets answers in only (RFC 4787: endpoint-independent mapping, address and
- *   port-dependent filtering), as most homes have
- * - `symmetric`: a router that takes a random port for each destination, as offices and phone networks have
- * - `carrier`: as `home`, behind a carrier's NAT of the same kind, in 100.64/10 (RFC 6598)
+ * - `open`: none; the host has a public address
+ * - `home`: a router that keeps ports and admits replies only (RFC 4787: endpoint-independent mapping, address and
+ *   port-dependent filtering), as in most homes
+ * - `symmetric`: a router that uses a random port for each destination, as in offices and mobile networks
+ * - `carrier`: as `home`, behind a carrier-grade NAT of the same kind, in 100.64/10 (RFC 6598)
  */
 export type Tier = 'open' | 'home' | 'symmetric' | 'carrier'
 
+/** All tiers, from easy to hard. */
 export const tiers: readonly Tier[] = ['open', 'home', 'symmetric', 'carrier']
 
-/** What is particular about one of the two homes. Nothing but the delay concerns a home that is `open`. */
+/** The options of one of the two homes. Only the delay applies to an `open` home. */
 export interface HomeOptions extends Partial<Delay> {
-  /** What the router of the LAN offers; behind a carrier's NAT it grants nothing. @default 'refused' */
+  /** The mapping service of the LAN router, which grants nothing behind a carrier-grade NAT. @default 'refused' */
   readonly mapping?: RouterPlan['mapping']
-  /** Of every NAT of this home. @default 'drop' */
+  /** The handling of unsolicited packets at every NAT of this home. @default 'drop' */
   readonly wanInput?: RouterPlan['wanInput']
-  /** Of every NAT of this home. @default 'address-and-port-dependent' */
+  /** The filtering of every NAT of this home. @default 'address-and-port-dependent' */
   readonly filtering?: NonNullable<RouterPlan['filtering']>
-  /** Of every NAT of this home. @default false */
+  /** Whether every NAT of this home supports hairpinning. @default false */
   readonly hairpin?: boolean
-  /** `tcp`: UDP is blocked. @default 'all' */
+  /** The forwarded traffic; `tcp` blocks UDP. @default 'all' */
   readonly forwards?: NonNullable<RouterPlan['forwards']>
 }
 
+/** Options of `betweenTiers()`. */
 export interface TiersOptions {
+  /** Options of the first home. */
   readonly home?: HomeOptions
+  /** Options of the second home. */
   readonly home2?: HomeOptions
 }
 
 /**
- * Two homes of two access providers, each on its tier: `home`, with `router` and `isp` where there are some, and `home2`,
- * `router2`, `isp2`. Seen from the internet the homes are 11.0.0.2 and 12.0.0.2. A delay is on the link of each home to
- * the internet: between the homes both count. `withPeers` and `withStun` take what this returns.
+ * Returns two homes of two access providers, each on its tier: `home` with `router` and `isp`, as far as the tier has
+ * them, and `home2` with `router2` and `isp2`. Seen from the internet, the homes are 11.0.0.2 and 12.0.0.2. The delay
+ * of each home is on its link to the internet, so both delays add up between the homes. `withPeers` and `withStun`
+ * accept the result.
  */
 export function betweenTiers(one: Tier, other: Tier, options: TiersOptions = {}): Topology {
   const { home = {}, home2 = {} } = options
@@ -58,7 +63,7 @@ export function betweenTiers(one: Tier, other: Tier, options: TiersOptions = {})
   }
 }
 
-/** The topology of a name such as `home-and-symmetric`; undefined where the name is none of these. */
+/** Returns the topology of a name such as `home-and-symmetric`; undefined for any other name. */
 export function findTiers(name: string): Topology | undefined {
   const [one, other, ...rest] = name.split('-and-').map((part) => tiers.find((tier) => tier === part))
   return one === undefined || other === undefined || rest.length > 0 ? undefined : betweenTiers(one, other)
@@ -71,7 +76,7 @@ const phrases: Readonly<Record<Tier, string>> = {
   carrier: 'behind two NATs'
 }
 
-/** The names and networks of one home; prefixes without their last byte. */
+/** The names and networks of one home. Prefixes are written without the last byte. */
 interface Place {
   readonly suffix: '' | '2'
   readonly lan: string
@@ -86,7 +91,7 @@ function homeOn(tier: Tier, { delayMs = 0, jitterMs = 0, ...of }: HomeOptions, p
   const [lanNetwork, accessNetwork] = [`lan${suffix}`, `access${suffix}`]
   const { mapping: _, ...ofCarrier } = of
   const inside = host(lanNetwork, `${lan}.2/24`, `${lan}.1`)
-  /** Who stands at the internet also reaches the other provider's customers there, in the time that its cable takes. */
+  /** Adds the route to the other provider and the delay to the outermost host of a home. */
   const outermost = (plan: HostPlan, link: string): HostPlan =>
     besides(
       { ...plan, links: plan.links.map((each) => (each.name === link ? { ...each, delayMs, jitterMs } : each)) },

@@ -6,7 +6,7 @@ import { downloadPackages } from './apt.js'
 import { LabError } from './errors.js'
 import { exec } from './exec.js'
 
-/** Where the lab's programs and their libraries are. */
+/** The folders of the lab's programs and their libraries. */
 export interface Tools {
   /** A folder for the front of PATH. */
   readonly bin: string
@@ -14,9 +14,11 @@ export interface Tools {
   readonly lib: string
 }
 
+/** Options of `prepareTools()`, `canRunLab()` and `canDelay()`. */
 export interface ToolsOptions {
+  /** Aborts the preparation. */
   readonly signal?: AbortSignal | undefined
-  /** Told one line at the start of each slow step. */
+  /** Called with one line at the start of each slow step. */
   readonly onProgress?: ((line: string) => void) | undefined
 }
 
@@ -24,10 +26,10 @@ const packages = ['miniupnpd-nftables', 'nftables', 'iproute2', 'natpmpc', 'mini
 const programs = ['miniupnpd', 'nft', 'ip', 'ss', 'natpmpc', 'upnpc', 'turnserver', 'ethtool']
 
 /**
- * Finds the lab's tools in the cache folder, or unpacks them there: about 3 s with a package mirror near, a millisecond
- * the second time. Installs nothing. Safe to call from several processes at once.
- * The cache is `POSTERN_LAB_CACHE`, else `.cache/postern-lab` in the outermost folder above with a package.json.
- * Rejects with a LabError `LAB_TOOLS`.
+ * Finds the lab's tools in the cache folder, or unpacks them there. Takes about 3 s with a near package mirror, and a
+ * millisecond the second time. Installs nothing. Several processes may call it concurrently. The cache is
+ * `POSTERN_LAB_CACHE`, or else `.cache/postern-lab` in the outermost parent folder with a package.json. Rejects with a
+ * LabError `LAB_TOOLS`, or with the signal's reason.
  */
 export async function prepareTools(options: ToolsOptions = {}): Promise<Tools> {
   const cache = cacheFolder()
@@ -38,7 +40,7 @@ export async function prepareTools(options: ToolsOptions = {}): Promise<Tools> {
   const partial = await makePartial(cache)
   try {
     await unpack(partial, options)
-    // Whoever comes first wins; the other's copy is as good.
+    // The first process wins; the copies of others are identical.
     await rename(path.join(partial, 'tools'), folder).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
     })
@@ -58,14 +60,14 @@ function cacheFolder(): string {
   return path.join(outermost, '.cache', 'postern-lab')
 }
 
-/** Libraries unpacked for one release do not serve another. */
+/** Returns the name of the system. Libraries of one release do not work on another. */
 async function systemName(): Promise<string> {
   const release = await readFile('/etc/os-release', 'utf8').catch(() => '')
   const field = (name: string): string => new RegExp(`^${name}="?([^"\n]*)`, 'm').exec(release)?.[1] ?? ''
   return [field('ID') || process.platform, field('VERSION_ID') || 'rolling', process.arch].join('-')
 }
 
-/** Another list of programs is another folder: two versions of the lab may share a cache. */
+/** Returns a hash of the lists of packages and programs, so that two versions of the lab can share a cache. */
 function listMark(): string {
   return createHash('sha256')
     .update([...packages, ...programs].join())
@@ -77,7 +79,7 @@ async function makePartial(cache: string): Promise<string> {
   try {
     await mkdir(cache, { recursive: true })
     for (const name of await readdir(cache)) {
-      // Left behind by a set-up that was killed.
+      // A setup that was killed has left this folder behind.
       const old = path.join(cache, name)
       if (name.startsWith('partial-') && Date.now() - (await stat(old)).mtimeMs > 3_600_000) {
         await rm(old, { recursive: true, force: true })
@@ -85,13 +87,9 @@ async function makePartial(cache: string): Promise<string> {
     }
     return await mkdtemp(path.join(cache, 'partial-'))
   } catch (cause) {
-    throw new LabError(
-      'LAB_TOOLS',
-      `Cannot write to ${cache}: set POSTERN_LAB_CACHE to a folder that can be written.`,
-      {
-        cause
-      }
-    )
+    throw new LabError('LAB_TOOLS', `Cannot write to ${cache}: set POSTERN_LAB_CACHE to a writable folder.`, {
+      cause
+    })
   }
 }
 
@@ -111,14 +109,15 @@ async function unpack(partial: string, { onProgress, signal }: ToolsOptions): Pr
   const folders = await everyFolder(root)
   for (const program of programs) {
     const from = folders.find((folder) => folder.endsWith('bin') && existsSync(path.join(folder, program)))
-    if (from === undefined) throw new LabError('LAB_TOOLS', `The packages ${packages.join(', ')} hold no ${program}.`)
+    if (from === undefined)
+      throw new LabError('LAB_TOOLS', `The packages ${packages.join(', ')} do not contain ${program}.`)
     await copyFile(path.join(from, program), path.join(bin, program))
     await chmod(path.join(bin, program), 0o755)
   }
   await copyLibraries(bin, lib, folders, root, signal)
 }
 
-/** Copies what the programs load from the unpacked packages, and makes sure that nothing is missing. */
+/** Copies the libraries that the programs load from the unpacked packages. Rejects if one is missing. */
 async function copyLibraries(
   bin: string,
   lib: string,
@@ -132,7 +131,7 @@ async function copyLibraries(
     const { stdout } = await exec('ldd', [path.join(bin, program)], { env, signal })
     const missing = [...stdout.matchAll(/(\S+) => not found/g)].map(([, name]) => name)
     if (missing.length > 0)
-      throw new LabError('LAB_TOOLS', `${program} needs ${missing.join(', ')}, which no package has.`)
+      throw new LabError('LAB_TOOLS', `${program} needs ${missing.join(', ')}, which no package contains.`)
     for (const [, name, from] of stdout.matchAll(/(\S+) => (\S+) \(/g)) {
       if (name !== undefined && from?.startsWith(root)) await copyFile(from, path.join(lib, name))
     }

@@ -2,10 +2,10 @@ import { all, dualStackHost, home, homeRouter, host, internet, neighbour, router
 import type { RouterPlan, Topology } from './topology.js'
 import { twoRouters } from './two-routers.js'
 
-// Addresses that look public are from 11.0.0.0/8, 12.0.0.0/8 and 2a00::/16: routers grant nothing on addresses reserved
-// for documentation, and nothing leaves a lab.
+// Addresses that look public are from 11.0.0.0/8, 12.0.0.0/8 and 2a00::/16, since routers grant nothing on addresses
+// that are reserved for documentation. No packet leaves a lab.
 
-/** The names that `openLab` and `postern-lab run` take. */
+/** The names that `openLab` and `postern-lab run` accept. */
 export type TopologyName =
   | 'home'
   | 'home-upnp'
@@ -30,18 +30,20 @@ export type TopologyName =
   | 'container-bridge'
   | 'vpn-default-route'
 
+/** A topology of the lab with its name. */
 export interface NamedTopology extends Topology {
+  /** The name, as in `postern-lab list`. */
   readonly name: TopologyName
 }
 
-/** One router between the LAN and the internet. */
+/** Returns a topology with one router between the LAN and the internet. */
 const behindOne = (name: TopologyName, description: string, plan: Partial<RouterPlan>): NamedTopology => ({
   name,
   description,
   hosts: { home, neighbour, router: homeRouter(plan), internet }
 })
 
-/** The home router's WAN is the LAN of an access provider's router, whose WAN is the internet. */
+/** Returns a topology with two routers: the home router, and that of the access provider. */
 const behindTwo = (
   name: TopologyName,
   description: string,
@@ -59,7 +61,7 @@ const behindTwo = (
   }
 })
 
-/** Every topology that comes with the lab, in the order in which `postern-lab list` shows them. */
+/** Every topology of the lab, in the order of `postern-lab list`. */
 export const topologies: readonly NamedTopology[] = [
   behindOne('home', 'A home router with UPnP (IGD:2), NAT-PMP and PCP.', { mapping: all }),
   behindOne('home-upnp', 'A home router with UPnP (IGD:2) only.', { mapping: upnpOnly }),
@@ -70,11 +72,11 @@ export const topologies: readonly NamedTopology[] = [
   behindOne('home-pcp', 'A home router with PCP only; NAT-PMP requests are dropped.', {
     mapping: { upnp: false, natPmp: false, pcp: true }
   }),
-  behindOne('home-reject', 'As home, but what is unwanted from outside is refused instead of dropped.', {
+  behindOne('home-reject', 'As home, but unsolicited packets from outside are refused instead of dropped.', {
     mapping: all,
     wanInput: 'reject'
   }),
-  behindOne('no-daemon', 'A home router without a mapping service: its ports refuse.', { mapping: 'refused' }),
+  behindOne('no-daemon', 'A home router without a mapping service: its ports are closed.', { mapping: 'refused' }),
   behindOne('silent', 'A home router that drops every mapping request without an answer.', { mapping: 'silent' }),
   behindOne('udp-blocked', 'A home router that forwards TCP only and drops every mapping request.', {
     mapping: 'silent',
@@ -83,14 +85,24 @@ export const topologies: readonly NamedTopology[] = [
   behindOne('symmetric', 'A symmetric NAT without a mapping service: a random port for each destination.', {
     nat: 'symmetric'
   }),
-  behindTwo('double-nat', 'A home router whose WAN address is private (10/8), behind another NAT.', '10.0.0', all),
+  behindTwo('double-nat', 'A home router behind another NAT, with a private WAN address (10/8).', '10.0.0', all),
   behindTwo('double-nat-upnp', 'As double-nat, with UPnP only.', '10.0.0', upnpOnly),
-  behindTwo('carrier-nat', "A home router whose WAN address is a carrier's (100.64/10).", '100.64.0', all),
+  behindTwo(
+    'carrier-nat',
+    'A home router behind a carrier-grade NAT, with a WAN address from 100.64/10.',
+    '100.64.0',
+    all
+  ),
   behindTwo('carrier-nat-upnp', 'As carrier-nat, with UPnP only.', '100.64.0', upnpOnly),
-  behindTwo('lying', 'As double-nat, but the router claims a public address, grants, and is not reachable.', '10.0.0', {
-    ...all,
-    claimedAddress: '11.0.0.2'
-  }),
+  behindTwo(
+    'lying',
+    'As double-nat, but the router claims and grants a public address that is not reachable.',
+    '10.0.0',
+    {
+      ...all,
+      claimedAddress: '11.0.0.2'
+    }
+  ),
   ...twoRouters,
   {
     name: 'ipv6-firewall',
@@ -141,7 +153,7 @@ export const topologies: readonly NamedTopology[] = [
   },
   {
     name: 'vpn-default-route',
-    description: 'A home whose default route is a tunnel without a next hop; the LAN router still maps.',
+    description: 'A home with a default route through a tunnel without a next hop; the LAN router still maps.',
     hosts: {
       home: {
         links: [
@@ -175,14 +187,16 @@ export const topologies: readonly NamedTopology[] = [
   }
 ]
 
-/** Throws a TypeError that lists the names that exist. */
+/** Returns a topology by name. Throws a TypeError that lists the existing names. */
 export function getTopology(name: string): NamedTopology {
   const topology = findTopology(name)
   if (topology !== undefined) return topology
-  throw new TypeError(`No topology is named ${name}: take one of ${topologies.map((each) => each.name).join(', ')}`)
+  throw new TypeError(
+    `There is no topology ${name}: the topologies are ${topologies.map((each) => each.name).join(', ')}`
+  )
 }
 
-/** Finds a topology by name; undefined where there is none of that name. */
+/** Finds a topology by name; undefined if there is none. */
 export function findTopology(name: string): NamedTopology | undefined {
   return topologies.find((topology) => topology.name === name)
 }

@@ -1,87 +1,102 @@
-/** What a lab is made of, as data. `openLab` takes one of these or the name of one in `topologies.ts`. */
+/** The plan of a lab, as data. `openLab` accepts a topology or the name of one in `topologies.ts`. */
 export interface Topology {
+  /** The name of the topology. */
   readonly name: string
-  /** One line: what is particular here. */
+  /** One line about the topology. */
   readonly description: string
-  /** By name. Names are used as namespace names: lower case letters, digits and hyphens. */
+  /** The hosts by name. Names consist of lower-case letters, digits and hyphens, since they name the namespaces. */
   readonly hosts: Readonly<Record<string, HostPlan>>
 }
 
+/** The plan of one host. */
 export interface HostPlan {
-  /** The first link is the one that `address(host)` speaks of, until `switchUplink`. */
+  /** The links. The first one is the uplink until `switchUplink`; `address(host)` refers to the uplink. */
   readonly links: readonly LinkPlan[]
+  /** The routes. */
   readonly routes: readonly RoutePlan[]
-  /** Present where the host forwards for others. */
+  /** The router plan, if the host is a router. */
   readonly router?: RouterPlan
   /**
-   * A STUN server (coturn) on every address of the host, UDP and TCP port 3478. `behaviour-discovery`: RFC 5780 too, with
-   * the alternate port 3479; it takes two addresses of a family. @default none
+   * A STUN server (coturn) on every address of the host, at UDP and TCP port 3478. `behaviour-discovery` adds RFC 5780
+   * with the alternate port 3479 and needs two addresses of a family. @default none
    */
   readonly stun?: 'plain' | 'behaviour-discovery'
 }
 
-/** A cable between an interface of the host and a network; whatever names the same network is on one segment. */
+/** A cable between an interface of the host and a network. All links with the same network are on one segment. */
 export interface LinkPlan {
-  /** Interface name in the host, at most 15 characters. */
+  /** The interface name in the host, at most 15 characters. */
   readonly name: string
+  /** The name of the network. */
   readonly network: string
-  /** Addresses with prefix length, as in `192.168.1.2/24`. */
+  /** The addresses with prefix length, as in `192.168.1.2/24`. */
   readonly addresses: readonly string[]
-  /** Not plugged in at first, until `switchUplink` or `linkUp`. @default false */
+  /** Whether the link is down until `switchUplink` or `linkUp`. @default false */
   readonly down?: boolean
-  /** How long everything takes over this cable, in milliseconds, each way. @default 0 */
+  /** The delay of the cable in each direction, in milliseconds. @default 0 */
   readonly delayMs?: number
-  /** Each datagram takes up to so much longer, at random, in order. @default 0 */
+  /** The maximum of the additional random delay of each frame, in milliseconds. Frames keep their order. @default 0 */
   readonly jitterMs?: number
 }
 
+/** One route of a host. */
 export interface RoutePlan {
-  /** `default`, `default6` or a prefix. */
+  /** The destination: `default`, `default6` or a prefix. */
   readonly to: string
-  /** The next hop; without one, everything is taken to be on the link, as in a tunnel. */
+  /** The next hop. Without one, all destinations are on the link, as in a tunnel. */
   readonly via?: string
-  /** Interface name. */
+  /** The interface name. */
   readonly link: string
+  /** The metric of the route. @default that of the kernel */
   readonly metric?: number
 }
 
+/** The plan of a router. */
 export interface RouterPlan {
-  /** Interface name of the inner side. */
+  /** The name of the inner interface. */
   readonly lan: string
-  /** Interface name of the outer side. */
+  /** The name of the outer interface. */
   readonly wan: string
-  /** `port-preserving`: `masquerade`, the mapping does not depend on the destination. `symmetric`: a random port for each. */
+  /**
+   * `port-preserving`: one mapping for all destinations (`masquerade`). `symmetric`: a random port for each
+   * destination.
+   */
   readonly nat: 'port-preserving' | 'symmetric'
   /**
-   * Whose datagrams come in through a UDP mapping that one outwards made (RFC 4787, section 5): anybody's, those of
-   * addresses that were sent something, or of addresses and ports. @default 'address-and-port-dependent'
+   * The remote endpoints that can send datagrams through a UDP mapping (RFC 4787, section 5): all of them, only
+   * contacted addresses, or only contacted addresses and ports. @default 'address-and-port-dependent'
    */
   readonly filtering?: 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent'
-  /** Whether what the LAN sends to the IPv4 address of the outer side goes round as if from outside. @default false */
+  /**
+   * Whether packets from the LAN to the external IPv4 address are handled as if they came from outside. @default false
+   */
   readonly hairpin?: boolean
   /**
-   * What is done with unwanted datagrams and connections from outside. `reject`: RST for TCP, ICMP port unreachable for
-   * the rest; `icmp`: port unreachable for TCP too; `icmp-prohibited`: administratively prohibited for everything.
+   * The handling of unsolicited packets from outside. `reject`: RST for TCP and ICMP port unreachable for the rest;
+   * `icmp`: port unreachable for TCP too; `icmp-prohibited`: administratively prohibited for everything.
    */
   readonly wanInput: 'drop' | 'reject' | 'icmp' | 'icmp-prohibited'
-  /** What happens to the mapping protocols of the LAN; a daemon, nothing there (refused), or no answer at all. */
+  /** The mapping service for the LAN: a daemon, closed ports (`refused`), or dropped requests (`silent`). */
   readonly mapping: DaemonPlan | 'refused' | 'silent'
-  /** What hosts of the LAN may send to the outside. @default 'all' */
+  /** The traffic that hosts of the LAN may send to the outside. @default 'all' */
   readonly forwards?: 'all' | 'tcp'
-  /** Answers ARP for everything, for links whose hosts have a route without next hop. @default false */
+  /** Whether the router answers ARP for all addresses, for hosts with a route without a next hop. @default false */
   readonly proxyArp?: boolean
 }
 
-/** What miniupnpd offers to the LAN. */
+/** The protocols that miniupnpd offers to the LAN. */
 export interface DaemonPlan {
+  /** The UPnP version, or `false` for no UPnP. */
   readonly upnp: 'igd2' | 'igd1' | false
+  /** Whether the daemon answers NAT-PMP. */
   readonly natPmp: boolean
+  /** Whether the daemon answers PCP. */
   readonly pcp: boolean
-  /** An external address that the daemon claims whatever its WAN interface has. */
+  /** The external address that the daemon claims instead of that of its WAN interface. */
   readonly claimedAddress?: string
-  /** Pinholes in the IPv6 firewall too. @default false */
+  /** Whether the daemon also opens pinholes in the IPv6 firewall. @default false */
   readonly ipv6?: boolean
 }
 
-/** The TCP port of UPnP's description and control, until `reboot` names another. */
+/** The TCP port of the UPnP description and control, unless `reboot` changes it. */
 export const defaultControlPort: number = 5000

@@ -6,7 +6,7 @@ const secondProvider = besides(
   '11.0.0.0/8'
 )
 
-/** Topologies where it matters which of two routers is used, or whose home is behind which. */
+/** Topologies with two routers. */
 export const twoRouters: readonly NamedTopology[] = [
   {
     name: 'two-gateways',
@@ -27,7 +27,7 @@ export const twoRouters: readonly NamedTopology[] = [
   },
   {
     name: 'two-default-routes',
-    description: 'A host with two interfaces on two LANs, a router with mapping services on each.',
+    description: 'A host with two interfaces on two LANs, each with a router with mapping services.',
     hosts: {
       home: {
         links: [

@@ -31,7 +31,7 @@ describe.skipIf(!support.ok)(`faults${support.ok ? '' : ` (skipped: ${support.re
     expect((await lab.packets()).control).toBeGreaterThan(5)
   })
 
-  it('a daemon that is stopped refuses, keeps its rules, and comes back with them', async () => {
+  it('a stopped daemon refuses requests, keeps its rules, and restarts with them', async () => {
     const lab = await enter('home')
     await natPmpMap(lab, 4000)
     await lab.stopDaemon()
@@ -43,7 +43,7 @@ describe.skipIf(!support.ok)(`faults${support.ok ? '' : ` (skipped: ${support.re
     expect(await lab.rules()).toHaveLength(2)
   })
 
-  it('flushed rules are gone while the daemon goes on', async () => {
+  it('flushRules removes the rules while the daemon runs', async () => {
     const lab = await enter('home')
     await serve(lab, 'home', 4000)
     await natPmpMap(lab, 4000)
@@ -53,7 +53,7 @@ describe.skipIf(!support.ok)(`faults${support.ok ? '' : ` (skipped: ${support.re
     expect(await natPmpMap(lab, 4000)).toContain('Mapped')
   })
 
-  it('a router that blocks grants as before and lets nothing new in, until it does no more', async () => {
+  it('blockInbound drops new connections until unblockInbound, while the router still grants mappings', async () => {
     const lab = await enter('home')
     await Promise.all([serve(lab, 'home', 4000), serve(lab, 'internet', 80)])
     await lab.blockInbound()
@@ -80,7 +80,7 @@ describe.skipIf(!support.ok)(`faults${support.ok ? '' : ` (skipped: ${support.re
     }
   )
 
-  it('a host that changed its address and a link that was down get out as before', async () => {
+  it('a host reaches the internet after a change of address, and after its link was down', async () => {
     const lab = await enter('home')
     await serve(lab, 'internet', 80)
     await lab.changeHostAddress('home', '192.168.1.9')
@@ -94,7 +94,7 @@ describe.skipIf(!support.ok)(`faults${support.ok ? '' : ` (skipped: ${support.re
     expect(await visit(lab, 'home', 'http://11.0.0.1/')).toContain('from internet')
   })
 
-  it('a host that goes over to another network has its address, gateway and provider, and goes back', async () => {
+  it('switchUplink gives a host the address, gateway and provider of the other network, and back', async () => {
     const lab = await enter('two-uplinks')
     await serve(lab, 'internet', 80)
     const seen = async (): Promise<string[]> => [
@@ -115,7 +115,7 @@ describe.skipIf(!support.ok)(`faults${support.ok ? '' : ` (skipped: ${support.re
     await expect(lab.switchUplink('internet')).rejects.toThrow('no other link')
   })
 
-  it('a connection of a host that went over to another network is dead, and the next one is not', async () => {
+  it('a connection is dead after switchUplink, and a new connection works', async () => {
     const lab = await enter('two-uplinks')
     const before = await talk(lab, 'home', 'internet')
     expect(await before.say('before')).toBe('before')
@@ -125,7 +125,7 @@ describe.skipIf(!support.ok)(`faults${support.ok ? '' : ` (skipped: ${support.re
     expect(await after.say('after')).toBe('after')
   })
 
-  it('a loss of all or nothing between the LAN and its router leaves neighbours alone', async () => {
+  it('a loss between the LAN and its router does not affect neighbours', async () => {
     const lab = await enter('home')
     await Promise.all([serve(lab, 'internet', 80), serve(lab, 'neighbour', 80)])
     await lab.loss('router', 100)
@@ -135,7 +135,7 @@ describe.skipIf(!support.ok)(`faults${support.ok ? '' : ` (skipped: ${support.re
     expect(await visit(lab, 'home', 'http://11.0.0.1/')).toContain('from internet')
   })
 
-  it('what a daemon does is logged where the lab was opened for debugging', async () => {
+  it('log returns the log of a daemon in a lab with debug', async () => {
     const lab = await openLab('home', { debug: true })
     open.push(lab)
     await natPmpMap(lab, 4000)
@@ -144,18 +144,18 @@ describe.skipIf(!support.ok)(`faults${support.ok ? '' : ` (skipped: ${support.re
     expect(await natPmpMap(lab, 4000)).toContain('Mapped')
   })
 
-  it('names that the topology does not have are refused with those that it has', async () => {
+  it('an unknown name throws a TypeError that lists the existing names', async () => {
     const lab = await enter('no-daemon')
     expect(() => lab.address('castle')).toThrow('home, neighbour, router, internet')
     expect(() => lab.address('router', 'eth7')).toThrow('lan, wan')
     expect(() => lab.address6('home')).toThrow('no IPv6 address')
-    expect(() => lab.loss('internet', 5)).toThrow('is no router')
+    expect(() => lab.loss('internet', 5)).toThrow('is not a router')
     await expect(lab.startDaemon()).rejects.toThrow('no daemon')
     await expect(lab.loss('router', 101)).rejects.toThrow('0 to 100')
     await expect(openLab('castle' as TopologyName)).rejects.toThrow('home-upnp')
   })
 
-  it('after closing, commands are refused and a command that ran has ended', async () => {
+  it('close ends running commands, and later commands are refused', async () => {
     const lab = await openLab('home')
     const child = lab.spawn('home', ['sleep', '100'])
     const ended = once(child, 'exit')

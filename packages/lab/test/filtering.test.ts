@@ -30,12 +30,12 @@ describe.skipIf(!support.ok)(
       (['no-daemon', 'symmetric', 'home-reject'] as const).map((name) => ({ name, ...kind }))
     )
 
-    it.each(everywhere)('$name with $filtering filtering lets in: $comes', async ({ name, filtering, comes }) => {
+    it.each(everywhere)('$name with $filtering filtering admits: $comes', async ({ name, filtering, comes }) => {
       const lab = await enter(withPeers(behind(name, { filtering })))
       expect(await comesIn(lab)).toEqual(comes)
     })
 
-    it('a router forgets whom it lets in when it restarts', async () => {
+    it('a router forgets the admitted endpoints when it restarts', async () => {
       const lab = await enter(withPeers(behind('home', { filtering: 'endpoint-independent' })))
       await comesIn(lab)
       const noted = async (): Promise<string> =>
@@ -45,7 +45,7 @@ describe.skipIf(!support.ok)(
       expect(await noted()).not.toContain('6000')
     })
 
-    it('a router that turns packets round shows the LAN what outside would see, and others do not', async () => {
+    it('a router with hairpin handles packets of the LAN as if from outside, and other routers do not', async () => {
       const [plain, hairpin] = await Promise.all([
         enter(withPeers('home')),
         enter(withPeers(behind('home', { hairpin: true })))
@@ -64,7 +64,7 @@ describe.skipIf(!support.ok)(
       expect(await visit(hairpin, 'alpha', page)).toBe('from home, to 21.0.0.1')
     })
 
-    it('packets are turned round at another address, and after the link was down', async () => {
+    it('hairpin works at a changed address, and after the link was down', async () => {
       const lab = await enter(withPeers(behind('home', { hairpin: true })))
       await lab.changeWanAddress('router', '11.0.0.77')
       await lab.linkDown('router', 'wan')

@@ -54,7 +54,7 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
     expect(await visit(lab, 'home', `http://${lab.address('internet')}/`)).toBe('from internet, to 11.0.0.2')
   })
 
-  it('home-upnp and home-igd1: UPnP alone, and IGD:1 says so', async () => {
+  it('home-upnp and home-igd1: only UPnP is there, with the version of the topology', async () => {
     const [one, two] = await Promise.all([enter('home-igd1'), enter('home-upnp')])
     const description = (lab: Lab): Promise<string> =>
       visit(lab, 'home', `http://${lab.address('router')}:${lab.controlPort()}/rootDesc.xml`)
@@ -75,7 +75,7 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
     expect(await upnpMap(pcp, 4002)).not.toContain('redirected')
   })
 
-  it('home-reject: what is unwanted from outside is refused at once', async () => {
+  it('home-reject: unsolicited packets from outside are refused immediately', async () => {
     const lab = await enter('home-reject')
     expect(await visit(lab, 'internet', `http://${lab.address('router', 'wan')}:4000/`)).toBe('ECONNREFUSED')
   })
@@ -93,7 +93,7 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
     expect(await unreachables(lab, 'internet')).toBe(icmp)
   })
 
-  it('no-daemon refuses and silent says nothing', async () => {
+  it('no-daemon: ports are closed; silent: requests get no answer', async () => {
     const [refusing, silent] = await Promise.all([enter('no-daemon'), enter('silent')])
     expect(await pcpMap(refusing, '192.168.1.1', 'tcp', 4000)).toBe('ECONNREFUSED')
     expect(await visit(refusing, 'home', 'http://192.168.1.1:5000/')).toBe('ECONNREFUSED')
@@ -101,7 +101,7 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
     expect(await visit(silent, 'home', 'http://192.168.1.1:5000/')).toBe('TIMEOUT')
   })
 
-  it('udp-blocked: TCP gets out, UDP does not, and no mapping service answers', async () => {
+  it('udp-blocked: only TCP reaches the internet, and no mapping service answers', async () => {
     const lab = await enter('udp-blocked')
     await serve(lab, 'internet', 80)
     expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe('from internet, to 11.0.0.2')
@@ -117,15 +117,18 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
     expect(await sourcePorts(kept, 'home', 'internet')).toEqual([6000, 6000])
   })
 
-  it.each(['double-nat', 'carrier-nat'] as const)('%s: the host gets out and no protocol maps', async (name) => {
-    const lab = await enter(name)
-    await serve(lab, 'internet', 80)
-    expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe('from internet, to 11.0.0.2')
-    expect(await pcpMap(lab, '192.168.1.1', 'tcp', 4000)).toMatchObject({ result: 8 })
-    expect(await natPmpMap(lab, 4000)).toContain('FAILED')
-    expect(await upnpMap(lab, 4000)).toContain('failed')
-    expect(await lab.rules()).toEqual([])
-  })
+  it.each(['double-nat', 'carrier-nat'] as const)(
+    '%s: the host reaches the internet and no protocol maps',
+    async (name) => {
+      const lab = await enter(name)
+      await serve(lab, 'internet', 80)
+      expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe('from internet, to 11.0.0.2')
+      expect(await pcpMap(lab, '192.168.1.1', 'tcp', 4000)).toMatchObject({ result: 8 })
+      expect(await natPmpMap(lab, 4000)).toContain('FAILED')
+      expect(await upnpMap(lab, 4000)).toContain('failed')
+      expect(await lab.rules()).toEqual([])
+    }
+  )
 
   it.each(['double-nat-upnp', 'carrier-nat-upnp'] as const)('%s: only UPnP is there, and fails', async (name) => {
     const lab = await enter(name)
@@ -141,7 +144,7 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
     expect(await visit(lab, 'internet', 'http://11.0.0.2:4000/')).toBe('TIMEOUT')
   })
 
-  it('two-gateways: both grant, and only through the default one the host is reached', async () => {
+  it('two-gateways: both grant, and the host is reachable only through the default one', async () => {
     const lab = await enter('two-gateways')
     await serve(lab, 'home', 4000)
     expect(await natPmpMap(lab, 4000, lab.address('router'))).toContain('Mapped')
@@ -160,7 +163,7 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
     expect(stdout.match(/^\w+\t00000000\t/gm)).toHaveLength(2)
   })
 
-  it('ipv6-firewall: nothing comes in before a pinhole, and it does through one', async () => {
+  it('ipv6-firewall: inbound connections pass only through a pinhole', async () => {
     const lab = await enter('ipv6-firewall')
     await Promise.all([serve(lab, 'home', 4000, '::'), serve(lab, 'internet', 80, '::')])
     const page = `http://[${lab.address6('home')}]:4000/`
@@ -175,14 +178,14 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
     expect(await visit(lab, 'internet', 'http://11.0.0.2:4000/')).toContain('from home')
   })
 
-  it('container-bridge: the next hop is 172.17.0.1, which offers nothing, and the host gets out', async () => {
+  it('container-bridge: the next hop has no mapping service, and the host reaches the internet', async () => {
     const lab = await enter('container-bridge')
     await serve(lab, 'internet', 80)
     expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe('from internet, to 11.0.0.2')
     expect(await pcpMap(lab, '172.17.0.1', 'tcp', 4000)).toBe('ECONNREFUSED')
   })
 
-  it('vpn-default-route: the way out is a tunnel without a next hop, and the LAN router still maps', async () => {
+  it('vpn-default-route: the default route is a tunnel without a next hop, and the LAN router maps', async () => {
     const lab = await enter('vpn-default-route')
     await serve(lab, 'internet', 80)
     expect(await visit(lab, 'home', 'http://11.0.0.1/')).toBe('from internet, to 11.0.0.8')

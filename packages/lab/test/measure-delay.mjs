@@ -1,5 +1,5 @@
-// What a delay in the lab comes to: node packages/lab/test/measure-delay.mjs
-// Round trips of single bytes over one TCP connection, and how much goes through in 3 s, beside what was asked.
+// Measures delays in the lab: node packages/lab/test/measure-delay.mjs
+// Prints round trips of single bytes over one TCP connection, and the throughput in 3 s, for each delay.
 import { once } from 'node:events'
 import { canDelay, openLab } from '@postern/lab'
 

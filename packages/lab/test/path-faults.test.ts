@@ -18,7 +18,7 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((lab) => lab.close()))
 })
 
-it('a delay that the kernel cannot give is an error that says so, each time', async () => {
+it('delay rejects with LAB_UNSUPPORTED each time if the kernel lacks VXLAN', async () => {
   const refusing = {
     script: () => Promise.reject(new LabError('LAB_COMMAND', 'Unknown device type.'))
   } as unknown as Namespace
@@ -35,12 +35,12 @@ it('a delay that the kernel cannot give is an error that says so, each time', as
   }
 })
 
-// Longer than anybody here waits.
+// Longer than the timeouts of these tests.
 const forever = 60_000
 const delays = await canDelay()
 
 describe.skipIf(!delays.ok)(`delay${delays.ok ? '' : ` (skipped: ${delays.reason})`}`, { timeout: 15_000 }, () => {
-  it('is added each way on the cable of a router to the outside, and on no other', async () => {
+  it('a delay applies to each direction of the outer cable of a router, and to no other cable', async () => {
     const lab = await enter('home')
     await Promise.all([serve(lab, 'internet', 80), serve(lab, 'neighbour', 80)])
     await lab.delay('router', 20)
@@ -55,7 +55,7 @@ describe.skipIf(!delays.ok)(`delay${delays.ok ? '' : ` (skipped: ${delays.reason
     expect(await visit(lab, 'neighbour', 'http://11.0.0.1/')).toContain('from internet')
   })
 
-  it('of two homes adds up, and is there from the start where the topology says so', async () => {
+  it('the delays of two homes add up, and those of a topology apply from the start', async () => {
     const { hosts, ...rest } = withPeers('two-homes')
     const slow = Object.entries(hosts).map(([name, plan]) => {
       const links = plan.links.map((link) => (link.name === 'wan' ? { ...link, delayMs: 10 } : link))
@@ -68,7 +68,7 @@ describe.skipIf(!delays.ok)(`delay${delays.ok ? '' : ` (skipped: ${delays.reason
     expect(await connectMs(lab, 'home', '12.0.0.2', 4000)).toBeGreaterThanOrEqual(40)
   })
 
-  it('changes no byte of a stream, takes large datagrams, and keeps the order of a burst', async () => {
+  it('a delayed cable changes no bytes, carries large datagrams, and keeps the order', async () => {
     const lab = await enter('home')
     await lab.delay('router', 5, { jitterMs: 10 })
     expect(await arrivesWhole(lab, 'home', 'internet', 5_000_000)).toBe(true)
@@ -76,7 +76,7 @@ describe.skipIf(!delays.ok)(`delay${delays.ok ? '' : ` (skipped: ${delays.reason
     expect(await burst(lab, 'home', 'internet', 30)).toEqual([...Array(30).keys()])
   })
 
-  it('leaves mappings, hairpin and a change of address as they are', async () => {
+  it('a delay does not affect mappings, hairpin and a change of address', async () => {
     const lab = await enter(withPeers(behind('home', { hairpin: true })))
     await lab.delay('router', 1)
     await serve(lab, 'home', 4000)
@@ -88,7 +88,7 @@ describe.skipIf(!delays.ok)(`delay${delays.ok ? '' : ` (skipped: ${delays.reason
     expect(await hearsItself(lab, 'me')).toBe('me from 11.0.0.77:6001')
   })
 
-  it('and loss on the same cable are both in force', async () => {
+  it('a delay and a loss on the same cable both apply', async () => {
     const lab = await enter('home')
     await serve(lab, 'internet', 80)
     await lab.loss('router', 100, 'wan')
@@ -98,14 +98,14 @@ describe.skipIf(!delays.ok)(`delay${delays.ok ? '' : ` (skipped: ${delays.reason
     expect(await connectMs(lab, 'home', '11.0.0.1', 80)).toBeGreaterThanOrEqual(40)
   })
 
-  it('is there for IPv6', async () => {
+  it('a delay applies to IPv6', async () => {
     const lab = await enter('ipv6-firewall')
     await serve(lab, 'internet', 80, '::')
     await lab.delay('router', 20)
     expect(await connectMs(lab, 'home', lab.address6('internet'), 80)).toBeGreaterThanOrEqual(40)
   })
 
-  it('is refused where it is none', async () => {
+  it('an invalid delay is rejected', async () => {
     const lab = await enter('home')
     await expect(lab.delay('router', -1)).rejects.toThrow('0 to 60000')
     await expect(lab.delay('router', 1, { jitterMs: Number.NaN })).rejects.toThrow('not NaN')
@@ -116,7 +116,7 @@ describe.skipIf(!delays.ok)(`delay${delays.ok ? '' : ` (skipped: ${delays.reason
 const support = await canRunLab()
 
 describe.skipIf(!support.ok)(`cables${support.ok ? '' : ` (skipped: ${support.reason})`}`, { timeout: 15_000 }, () => {
-  it('an outage is silent, and a connection goes on after it', async () => {
+  it('an outage is silent, and a connection continues after it', async () => {
     const lab = await enter('home')
     const { say, hear } = await talk(lab, 'home', 'internet')
     expect(await say('before')).toBe('before')
@@ -130,7 +130,7 @@ describe.skipIf(!support.ok)(`cables${support.ok ? '' : ` (skipped: ${support.re
     expect(await heard).toBe('during')
   })
 
-  it('an outage of one host leaves the others alone, and begins and ends as often as it is told', async () => {
+  it('an outage affects one host only, and can begin and end repeatedly', async () => {
     const lab = await enter('home')
     await serve(lab, 'internet', 80)
     for (const [begin, seen] of [
@@ -143,7 +143,7 @@ describe.skipIf(!support.ok)(`cables${support.ok ? '' : ` (skipped: ${support.re
     }
   })
 
-  it('a loss is on the link that is named', async () => {
+  it('a loss applies to the given link', async () => {
     const lab = await enter('home')
     await Promise.all([serve(lab, 'internet', 80), serve(lab, 'neighbour', 80)])
     await lab.loss('router', 100, 'wan')

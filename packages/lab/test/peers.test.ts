@@ -6,16 +6,19 @@ import { lowTtl, natPmpMap, pcpMap, serve, sourcePorts, visit } from './support/
 const names = ['alpha', 'bravo', 'charlie', 'outsider'] as const
 
 describe('withPeers', () => {
-  it.each(topologies)('puts four public hosts on the internet of $name and changes no host but by routes', (plain) => {
-    const peopled = withPeers(plain)
-    expect(Object.keys(peopled.hosts)).toEqual([...Object.keys(plain.hosts), ...names])
-    for (const [name, host] of Object.entries(plain.hosts)) {
-      expect(peopled.hosts[name]).toMatchObject({ ...host, routes: expect.arrayContaining([...host.routes]) })
+  it.each(topologies)(
+    'withPeers adds four public hosts to the internet of $name and changes only routes of other hosts',
+    (plain) => {
+      const peopled = withPeers(plain)
+      expect(Object.keys(peopled.hosts)).toEqual([...Object.keys(plain.hosts), ...names])
+      for (const [name, host] of Object.entries(plain.hosts)) {
+        expect(peopled.hosts[name]).toMatchObject({ ...host, routes: expect.arrayContaining([...host.routes]) })
+      }
+      expect(peopled.hosts['home']).toBe(plain.hosts['home'])
     }
-    expect(peopled.hosts['home']).toBe(plain.hosts['home'])
-  })
+  )
 
-  it('refuses names that do not exist and topologies without an internet', () => {
+  it('withPeers throws for unknown names and for topologies without an internet', () => {
     expect(() => withPeers('castle' as TopologyName)).toThrow('home-upnp')
     expect(() => withPeers({ name: 'own', description: '', hosts: {} })).toThrow('own has no host internet')
   })
@@ -34,7 +37,7 @@ describe.skipIf(!support.ok)(`peers${support.ok ? '' : ` (skipped: ${support.rea
     await Promise.all(open.splice(0).map((lab) => lab.close()))
   })
 
-  it('see the router where a home calls them, and each other', async () => {
+  it('peers see the address of the router for a home, and reach each other', async () => {
     const lab = await enter(withPeers('home'))
     await Promise.all(['alpha', 'outsider', 'internet'].map((host) => serve(lab, host, 80)))
     expect(lab.address('alpha')).toBe('21.0.0.1')
@@ -45,7 +48,7 @@ describe.skipIf(!support.ok)(`peers${support.ok ? '' : ` (skipped: ${support.rea
     expect(await visit(lab, 'alpha', 'http://11.0.0.1/')).toBe('from internet, to 21.0.0.1')
   })
 
-  it('reach a home through a mapping only', async () => {
+  it('peers reach a home through a mapping only', async () => {
     const lab = await enter(withPeers('home'))
     await serve(lab, 'home', 4000)
     expect(await visit(lab, 'alpha', 'http://11.0.0.2:4000/')).toBe('TIMEOUT')
@@ -55,27 +58,27 @@ describe.skipIf(!support.ok)(`peers${support.ok ? '' : ` (skipped: ${support.rea
     }
   })
 
-  it('are told nothing that contradicts the NAT in between: one port for all of them, or one for each', async () => {
+  it('peers observe the ports of the NAT: one port for all destinations, or one for each', async () => {
     const [kept, symmetric] = await Promise.all([enter(withPeers('no-daemon')), enter(withPeers('symmetric'))])
     expect(await sourcePorts(kept, 'home', 'alpha')).toEqual([6000, 6000])
     const [one, two] = await sourcePorts(symmetric, 'home', 'alpha')
     expect(one).not.toBe(two)
   })
 
-  it('lie beyond the first hop, and the address of the router does not', async () => {
+  it('peers are beyond the first hop, and the address of the router is not', async () => {
     const lab = await enter(withPeers('home'))
     expect(await lowTtl(lab, lab.address('router', 'wan'))).toBe('ECONNREFUSED')
     expect(await lowTtl(lab, lab.address('alpha'))).toBe(2)
   })
 
-  it('reach and are reached behind two NATs as behind one', async () => {
+  it('peers and a home behind two NATs reach each other as behind one NAT', async () => {
     const lab = await enter(withPeers('double-nat'))
     await serve(lab, 'bravo', 80)
     expect(await visit(lab, 'home', 'http://31.0.0.1/')).toBe('from bravo, to 11.0.0.2')
     expect(await lowTtl(lab, '11.0.0.2')).toBe(2)
   })
 
-  it('follow a router to its new address', async () => {
+  it('peers reach a router at its new address', async () => {
     const lab = await enter(withPeers('home'))
     await Promise.all([serve(lab, 'home', 4000), serve(lab, 'alpha', 80)])
     await lab.changeWanAddress('router', '12.9.8.7')
@@ -84,7 +87,7 @@ describe.skipIf(!support.ok)(`peers${support.ok ? '' : ` (skipped: ${support.rea
     expect(await visit(lab, 'home', 'http://21.0.0.1/')).toBe('from alpha, to 12.9.8.7')
   })
 
-  it('have IPv6 where the internet has it, and come in through a pinhole only', async () => {
+  it('peers have IPv6 if the internet has it, and connect to a home through a pinhole only', async () => {
     const lab = await enter(withPeers('ipv6-firewall'))
     await Promise.all([serve(lab, 'home', 4000, '::'), serve(lab, 'alpha', 80, '::')])
     const page = `http://[${lab.address6('home')}]:4000/`

@@ -10,7 +10,7 @@ const support = await canRunLab()
 const delays = await canDelay()
 const cli = path.join(import.meta.dirname, '..', 'bin', 'postern-lab.js')
 
-/** Processes of this machine whose command line contains the marker, without those that end at this moment. */
+/** Returns the processes of this machine with the marker in their command line. */
 async function processesWith(marker: string): Promise<string[]> {
   const found: string[] = []
   for (const pid of await readdir('/proc')) {
@@ -33,7 +33,7 @@ describe.skipIf(!support.ok)(
     })
     afterAll(() => lab.close())
 
-    it('get input, environment, working directory and the lab tools, and give output and exit code', async () => {
+    it('a command gets input, environment, working directory and tools, and returns output and exit code', async () => {
       const script = 'cat; echo "$GREETING $PWD $(command -v nft)"; echo oops >&2; exit 7'
       const options = { input: 'in\n', env: { GREETING: 'hello' }, cwd: '/usr' }
       const { code, signal, stdout, stderr } = await lab.run('home', ['sh', '-c', script], options)
@@ -41,18 +41,18 @@ describe.skipIf(!support.ok)(
       expect(stdout).toMatch(/^in\nhello \/usr \/.+\/nft\n$/)
     })
 
-    it('see the interfaces and routes of their own host', async () => {
+    it('a command sees the interfaces and routes of its host', async () => {
       const { stdout } = await lab.run('router', ['sh', '-c', 'ls /sys/class/net; cut -f1 /proc/net/route'])
       expect(stdout.match(/^(lan|wan|eth\d)$/gm)).toEqual(expect.arrayContaining(['lan', 'wan']))
     })
 
-    it('that take too long or are aborted end by SIGTERM', async () => {
+    it('a command ends with SIGTERM after a timeout or an abort', async () => {
       const sleep = ['sleep', '100']
       expect(await lab.run('home', sleep, { timeoutMs: 50 })).toMatchObject({ code: null, signal: 'SIGTERM' })
       await expect(lab.run('home', sleep, { signal: AbortSignal.timeout(50) })).rejects.toThrow('abort')
     })
 
-    it('end at once by SIGKILL, and with their lab, and say so', async () => {
+    it('a command ends with SIGKILL and with its lab, and reports the signal', async () => {
       const other = await openLab('no-daemon')
       const children = [0, 1].map(() => other.spawn('home', ['sh', '-c', 'trap "" TERM; echo up; sleep 100']))
       await Promise.all(children.flatMap(({ stdout }) => (stdout === null ? [] : [once(stdout, 'data')])))
@@ -67,7 +67,7 @@ describe.skipIf(!support.ok)(
       ])
     })
 
-    it('that do not exist fail with a message', async () => {
+    it('a missing command fails with a message', async () => {
       expect(await lab.run('home', ['/no/such/program'])).toMatchObject({
         code: 127,
         stderr: expect.stringContaining('/no/such/program') as string
@@ -78,22 +78,25 @@ describe.skipIf(!support.ok)(
       })
     })
 
-    it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('receive %s, also when it is sent at once', async (name) => {
-      const program = `process.on('${name}', () => { console.log('got it'); process.exit(3) }); console.log('ready'); setInterval(() => {}, 1000)`
-      const child = lab.spawn('home', [process.execPath, '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
-      let output = ''
-      child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
-        if ((output += chunk) === 'ready\n') child.kill(name)
-      })
-      expect(await once(child, 'close')).toEqual([3, null])
-      expect(output).toBe('ready\ngot it\n')
+    it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+      'a command receives %s, even if it is sent immediately',
+      async (name) => {
+        const program = `process.on('${name}', () => { console.log('got it'); process.exit(3) }); console.log('ready'); setInterval(() => {}, 1000)`
+        const child = lab.spawn('home', [process.execPath, '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+        let output = ''
+        child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+          if ((output += chunk) === 'ready\n') child.kill(name)
+        })
+        expect(await once(child, 'close')).toEqual([3, null])
+        expect(output).toBe('ready\ngot it\n')
 
-      const hasty = lab.spawn('home', ['sleep', '100'])
-      hasty.kill(name)
-      expect(await once(hasty, 'close')).toEqual([null, name])
-    })
+        const hasty = lab.spawn('home', ['sleep', '100'])
+        hasty.kill(name)
+        expect(await once(hasty, 'close')).toEqual([null, name])
+      }
+    )
 
-    it('die with the program outside that entered the namespace', async () => {
+    it('a command dies with the program outside that waits for it', async () => {
       const marker = unique()
       const child = lab.spawn('home', ['sh', '-c', `sleep 100 # ${marker}\ntrue`])
       await expect.poll(() => processesWith(marker)).toHaveLength(2) // it and the shell outside that waits for it
@@ -101,7 +104,7 @@ describe.skipIf(!support.ok)(
       await expect.poll(() => processesWith(marker), { timeout: 5000 }).toEqual([])
     })
 
-    it('of a lab are all gone after kill -9 of the process that opened it', async () => {
+    it('all processes of a lab end after kill -9 of the process that opened it', async () => {
       const marker = unique()
       const program = `
       import { openLab } from '${path.join(import.meta.dirname, '..', 'dist', 'index.js')}'
@@ -131,7 +134,7 @@ describe.skipIf(!support.ok)(
       await expect.poll(() => processesWith(marker), { timeout: 5000 }).toEqual([])
     })
 
-    it('do not keep a program alive that forgot to close its lab', async () => {
+    it('an unclosed lab does not keep a program alive', async () => {
       const program = `
       import { openLab } from '${path.join(import.meta.dirname, '..', 'dist', 'index.js')}'
       const lab = await openLab('no-daemon')
@@ -140,7 +143,7 @@ describe.skipIf(!support.ok)(
       expect(await once(opener, 'exit')).toEqual([0, null])
     })
 
-    it('of a lab with delay let a program end that closes it, and not before', async () => {
+    it('a program ends after it has closed a lab with a delay', async () => {
       const program = `
       import { openLab } from '${path.join(import.meta.dirname, '..', 'dist', 'index.js')}'
       for (const _ of [1, 2, 3]) {
@@ -148,11 +151,11 @@ describe.skipIf(!support.ok)(
         await lab.delay('router', 1).catch(() => {})
       }`
       const opener = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: 'inherit' })
-      // An exit code of 13 would say that it waits for what nothing can bring.
+      // An exit code of 13 would mean that the program waits for a promise that never settles.
       expect(await once(opener, 'exit')).toEqual([0, null])
     })
 
-    it('are none where the opening was aborted', async () => {
+    it('an aborted openLab leaves no process', async () => {
       await expect(openLab('home', { signal: AbortSignal.abort() })).rejects.toThrow('aborted')
       const abort = new AbortController()
       const opening = openLab('home', { signal: abort.signal })
@@ -160,13 +163,13 @@ describe.skipIf(!support.ok)(
       await expect(opening).rejects.toThrow('aborted')
     })
 
-    it('find their programs in the PATH of the caller, before those of the system', async () => {
+    it("a command uses the caller's PATH before that of the system", async () => {
       const here = path.dirname(process.execPath)
       const env = { PATH: `${here}:${process.env['PATH'] ?? ''}` }
       expect((await lab.run('home', ['node', '-p', 'process.execPath'], { env })).stdout.trim()).toBe(process.execPath)
     })
 
-    it('of several labs at once do not meet', async () => {
+    it('several labs at the same time are independent', async () => {
       const labs = await Promise.all(['home', 'home', 'symmetric'].map((name) => openLab(name as 'home')))
       const namespaces = await Promise.all(
         labs.map(async (each) => (await each.run('home', ['readlink', '/proc/self/ns/net'])).stdout)
@@ -190,7 +193,7 @@ describe.skipIf(!support.ok)(
       return { code, stdout, stderr }
     }
 
-    it('lists and shows topologies', async () => {
+    it('postern-lab lists and shows topologies', async () => {
       expect((await call('list')).stdout).toMatch(/^home-upnp +A home router/m)
       expect(JSON.parse((await call('list', '--json')).stdout)).toContainEqual(
         expect.objectContaining({ name: 'symmetric' })
@@ -200,7 +203,7 @@ describe.skipIf(!support.ok)(
       expect((await call('show', 'home-and-carrier', '--stun')).stdout).toMatch(/isp2 .*\n.*\n.*STUN, with behaviour/)
     })
 
-    it('runs a command on a public peer where there are peers', async () => {
+    it('postern-lab run --peers runs a command on a public peer', async () => {
       const route = ['ip', '-4', 'route', 'get', '31.0.0.1']
       const result = await call('run', 'home', '--peers', '--host', 'alpha', '--', ...route)
       expect(result).toMatchObject({ code: 0, stdout: expect.stringContaining('src 21.0.0.1') as string })
@@ -220,7 +223,7 @@ describe.skipIf(!support.ok)(
       }
     )
 
-    it('runs a command with its options in a host and passes on its exit code', async () => {
+    it('postern-lab run runs a command with its options in a host and returns its exit code', async () => {
       const result = await call(
         'run',
         'home',
@@ -236,7 +239,7 @@ describe.skipIf(!support.ok)(
       expect(result.stdout).toContain('11.0.0.2/24')
     })
 
-    it('runs a command in a lab that another process has opened', async () => {
+    it('postern-lab join runs a command in a lab of another process', async () => {
       await using lab = await openLab('home')
       const join = (...args: string[]): ReturnType<typeof call> => call('join', String(lab.pid), ...args)
       const address = await join('--host', 'router', '--', 'sh', '-c', 'ip -4 -o addr show wan; exit 5')
@@ -253,7 +256,7 @@ describe.skipIf(!support.ok)(
       expect(await call('join', 'much', '--', 'true')).toMatchObject({ code: 2 })
     })
 
-    it('exits with 2 and says what there is where a name is wrong', async () => {
+    it('postern-lab exits with 2 and lists the names for an unknown name', async () => {
       const wrong = await call('run', 'castle', '--', 'true')
       expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('home-igd1') as string })
       expect(await call('run', 'home', '--host', 'moat', '--', 'true')).toMatchObject({ code: 2 })
@@ -261,19 +264,22 @@ describe.skipIf(!support.ok)(
       expect((await call('--help')).code).toBe(0)
     })
 
-    it.each(['SIGINT', 'SIGTERM'] as const)('passes %s on to the command and leaves nothing behind', async (name) => {
-      const marker = unique()
-      const program = `process.on('${name}', () => { console.log('released'); process.exit(0) }); console.log('up'); setInterval(() => {}, 1000) // ${marker}`
-      const child = spawn(process.execPath, [cli, 'run', 'home', '--', process.execPath, '-e', program], {
-        stdio: ['ignore', 'pipe', 'inherit']
-      })
-      let output = ''
-      child.stdout.on('data', (chunk) => {
-        if ((output += String(chunk)) === 'up\n') child.kill(name)
-      })
-      expect(await once(child, 'close')).toEqual([0, null])
-      expect(output).toBe('up\nreleased\n')
-      expect(await processesWith(marker)).toEqual([])
-    })
+    it.each(['SIGINT', 'SIGTERM'] as const)(
+      'postern-lab run forwards %s to the command and leaves nothing behind',
+      async (name) => {
+        const marker = unique()
+        const program = `process.on('${name}', () => { console.log('released'); process.exit(0) }); console.log('up'); setInterval(() => {}, 1000) // ${marker}`
+        const child = spawn(process.execPath, [cli, 'run', 'home', '--', process.execPath, '-e', program], {
+          stdio: ['ignore', 'pipe', 'inherit']
+        })
+        let output = ''
+        child.stdout.on('data', (chunk) => {
+          if ((output += String(chunk)) === 'up\n') child.kill(name)
+        })
+        expect(await once(child, 'close')).toEqual([0, null])
+        expect(output).toBe('up\nreleased\n')
+        expect(await processesWith(marker)).toEqual([])
+      }
+    )
   }
 )

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { closure } from '../src/apt.js'
 import { parsePackets, parseRules } from '../src/rules.js'
 
-describe('rules', () => {
-  // As nft 1.0.6 prints what miniupnpd 2.3.1 adds.
+describe('parseRules', () => {
+  // The rules of miniupnpd 2.3.1 as nft 1.0.6 prints them.
   const nat = `table inet router {
 	chain prerouting_miniupnpd {
 		iif "wan" @nh,72,8 0x6 th dport 4000 dnat ip to 192.168.1.2:4001
@@ -17,7 +17,7 @@ describe('rules', () => {
 	}
 }`
 
-  it('are read from raw header expressions, IPv4 mappings and IPv6 pinholes apart', () => {
+  it('parseRules reads IPv4 mappings and IPv6 pinholes from raw header expressions', () => {
     expect(parseRules(nat, filter)).toEqual([
       { family: 4, protocol: 'tcp', externalPort: 4000, internalAddress: '192.168.1.2', internalPort: 4001 },
       { family: 4, protocol: 'udp', externalPort: 4000, internalAddress: '192.168.1.3', internalPort: 4000 },
@@ -25,7 +25,7 @@ describe('rules', () => {
     ])
   })
 
-  it('are read where nft spells the fields out', () => {
+  it('parseRules reads rules with named fields', () => {
     const spelled = 'iif "wan" ip protocol tcp th dport 80 dnat to 10.0.0.2:8080'
     expect(parseRules(spelled, 'iif "wan" th dport 81 ip6 daddr 2a00::1 ip6 nexthdr udp accept')).toEqual([
       { family: 4, protocol: 'tcp', externalPort: 80, internalAddress: '10.0.0.2', internalPort: 8080 },
@@ -33,19 +33,19 @@ describe('rules', () => {
     ])
   })
 
-  it('of empty chains are none', () => {
+  it('parseRules returns no rules for empty chains', () => {
     expect(parseRules('chain prerouting_miniupnpd {\n}', 'chain miniupnpd {\n}')).toEqual([])
   })
 })
 
-it('counts packets by service', () => {
+it('parsePackets returns the packets by service', () => {
   const counter = (name: string, packets: number): string =>
     `\tcounter ${name} {\n\t\tpackets ${packets} bytes 9\n\t}\n`
   const text = `table inet count {\n${counter('natpmp', 3)}${counter('ssdp', 1)}${counter('control', 33)}}`
   expect(parsePackets(text)).toEqual({ natPmpAndPcp: 3, ssdp: 1, control: 33 })
 })
 
-it('takes packages with their libraries and not what only installing needs', () => {
+it('closure returns packages with their libraries, without those for installation only', () => {
   const graph = `iproute2
  |Depends: debconf
   Depends: <debconf-2.0>

@@ -20,7 +20,7 @@ describe.skipIf(!support.ok)(
       await Promise.all(open.splice(0).map((lab) => lab.close()))
     })
 
-    it('tell the address that they see, and alpha answers from others when asked to', async () => {
+    it('STUN servers report the observed address, and alpha can answer from another address and port', async () => {
       const lab = await enter(withStun(behind('no-daemon', { filtering: 'endpoint-independent' })))
       const mapped = '11.0.0.2:6000'
       const other = '21.0.0.2:3479'
@@ -40,7 +40,7 @@ describe.skipIf(!support.ok)(
       expect(answer === 'TIMEOUT' ? answer : answer.from).toBe(otherPort)
     })
 
-    it('are there for IPv6 where the internet has it', async () => {
+    it('STUN servers support IPv6 if the internet has it', async () => {
       const lab = await enter(withStun('ipv6-firewall'))
       const listening = async (host: string): Promise<string[]> => {
         const { stdout } = await lab.run(host, ['ss', '-Hlun'])

@@ -6,14 +6,14 @@ import { datagramReturns, natPmpMap, serve, sourcePorts, visit } from './support
 import { connectMs } from './support/streams.js'
 
 describe('tiers', () => {
-  it('are found by the name of a pair, and nothing else is', () => {
+  it('findTiers finds exactly the names of pairs', () => {
     expect(findTiers('home-and-carrier')).toEqual(betweenTiers('home', 'carrier'))
     for (const name of ['home', 'home-and-castle', 'home-and-', 'home-and-home-and-home']) {
       expect(findTiers(name)).toBeUndefined()
     }
   })
 
-  it('give every NAT of a home what its options say, and the mapping service to the router of the LAN alone', () => {
+  it('betweenTiers applies the options to every NAT of a home, and the mapping service to the LAN router only', () => {
     const mapping = { upnp: false, natPmp: true, pcp: true } as const
     const all = { wanInput: 'icmp', filtering: 'endpoint-independent', hairpin: true, forwards: 'tcp' } as const
     const { hosts } = betweenTiers('carrier', 'home', { home: { ...all, mapping } })
@@ -60,7 +60,7 @@ describe.skipIf(!support.ok)(
       }
     )
 
-    it.each(tiers)('%s keeps the port of a socket for all destinations, unless it is symmetric', async (tier) => {
+    it.each(tiers)('%s keeps the port of a socket for all destinations unless it is symmetric', async (tier) => {
       const lab = await enter(tier, 'open')
       const [one, two] = await sourcePorts(lab, 'home', 'alpha')
       if (tier === 'symmetric') expect(one).not.toBe(two)
@@ -79,7 +79,7 @@ describe.skipIf(!support.ok)(
       expect(await meet(lab, { home: '12.0.0.2', home2: '11.0.0.2' })).toBe(through)
     })
 
-    it('a home with a mapping service is reached through it, and behind a carrier NAT it is granted nothing', async () => {
+    it('a mapping makes a home reachable, and is not granted behind a carrier NAT', async () => {
       const mapping = { upnp: 'igd2', natPmp: true, pcp: true } as const
       const lab = await enter('home', 'carrier', { home: { mapping }, home2: { mapping } })
       await serve(lab, 'home', 4000)
@@ -88,7 +88,7 @@ describe.skipIf(!support.ok)(
       expect(await natPmpMap(lab, 4000, '192.168.2.1', 'home2')).toContain('FAILED')
     })
 
-    it.each(tiers.slice(1))('%s with UDP blocked lets TCP out and no datagram', async (tier) => {
+    it.each(tiers.slice(1))('%s with blocked UDP forwards TCP but no datagrams', async (tier) => {
       const lab = await enter(tier, 'open', { home: { forwards: 'tcp' } })
       await serve(lab, 'alpha', 80)
       expect(await visit(lab, 'home', 'http://21.0.0.1/')).toBe('from alpha, to 11.0.0.2')

@@ -14,7 +14,7 @@ describe.skipIf(!support.ok)(`tools${support.ok ? '' : ` (skipped: ${support.rea
   let folder = ''
   let env: NodeJS.ProcessEnv = {}
 
-  /** What a process of its own prints, as JSON. */
+  /** Runs a program in a separate process and resolves with its JSON output. */
   const evaluate = async (program: string, extra: NodeJS.ProcessEnv): Promise<unknown> => {
     const args = ['--input-type=module', '-e', `import { canRunLab, prepareTools } from '${index}'\n${program}`]
     return JSON.parse((await run(process.execPath, args, { env: { ...env, ...extra } })).stdout) as unknown
@@ -24,13 +24,13 @@ describe.skipIf(!support.ok)(`tools${support.ok ? '' : ` (skipped: ${support.rea
     await prepareTools({ onProgress: (line) => told.push(line) })
     console.log(JSON.stringify([told.length, await canRunLab()]))`
 
-  // Needs no network: an apt whose only package holds the tools that are there already.
+  // A fake apt with a single package that contains the existing tools, so that no network is needed.
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'postern-lab-'))
     const tools = await prepareTools()
     const content = path.join(folder, 'content')
     await mkdir(path.join(content, 'DEBIAN'), { recursive: true })
-    const fields = { Package: 'tools', Version: '1', Architecture: 'all', Maintainer: 'nobody', Description: 'tools' }
+    const fields = { Package: 'tools', Version: '1', Architecture: 'all', Maintainer: 'lab', Description: 'tools' }
     const control = Object.entries(fields).map(([name, value]) => `${name}: ${value}\n`)
     await writeFile(path.join(content, 'DEBIAN', 'control'), control.join(''))
     await cp(tools.bin, path.join(content, 'usr', 'bin'), { recursive: true })
@@ -39,7 +39,7 @@ describe.skipIf(!support.ok)(`tools${support.ok ? '' : ` (skipped: ${support.rea
 
     const bin = path.join(folder, 'bin')
     await mkdir(bin)
-    // The system's own lists are of no use, where the test says so.
+    // The package lists of the system cannot be used if the test says so.
     const stale = 'case "$NO_LISTS $*" in yes*Dir::State=*) ;; yes*) exit 100;; esac'
     const archive = path.join(folder, 'tools.deb')
     const download = `case "$*" in *download*) cp ${archive} .;; esac`
@@ -49,7 +49,7 @@ describe.skipIf(!support.ok)(`tools${support.ok ? '' : ` (skipped: ${support.rea
   })
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
-  it('are unpacked by two processes at once, not again later, with nothing half done beside them', async () => {
+  it('two processes can unpack the tools concurrently, once, without leftovers', async () => {
     const cache = { POSTERN_LAB_CACHE: path.join(folder, 'one') }
     expect(await Promise.all([evaluate(prepare, cache), evaluate(prepare, cache)])).toEqual([
       [1, { ok: true }],
@@ -59,12 +59,12 @@ describe.skipIf(!support.ok)(`tools${support.ok ? '' : ` (skipped: ${support.rea
     expect(await readdir(path.join(folder, 'one'))).toHaveLength(1)
   })
 
-  it('are fetched with package lists of their own where those of the system do not serve', async () => {
+  it('the tools are fetched with separate package lists if those of the system cannot be used', async () => {
     const cache = { POSTERN_LAB_CACHE: path.join(folder, 'two'), NO_LISTS: 'yes' }
     expect(await evaluate(prepare, cache)).toEqual([2, { ok: true }])
   })
 
-  it('that cannot be had make a reason of one sentence, not an error', async () => {
+  it('canRunLab resolves with a reason of one sentence if the tools cannot be prepared', async () => {
     const ask = 'console.log(JSON.stringify(await canRunLab()))'
     const reason = (text: string): unknown => ({ ok: false, reason: expect.stringContaining(text) as string })
     expect(await evaluate(ask, { POSTERN_LAB_CACHE: path.join(folder, 'tools.deb', 'x') })).toEqual(

@@ -8,12 +8,12 @@ import { findTopology, topologies } from '../src/topologies.js'
 import type { Topology } from '../src/topology.js'
 
 describe('topologies', () => {
-  it('have different names and descriptions of one line', () => {
+  it('the topologies have distinct names and one-line descriptions', () => {
     expect(new Set(topologies.map(({ name }) => name)).size).toBe(topologies.length)
     for (const { description } of topologies) expect(description).toMatch(/^[^\n]{20,110}\.$/)
   })
 
-  it('have a home and an internet each, and are found by name', () => {
+  it('each topology has a home and an internet, and is found by name', () => {
     for (const topology of topologies) {
       expect(Object.keys(topology.hosts)).toEqual(expect.arrayContaining(['home', 'internet']))
       expect(findTopology(topology.name)).toBe(topology)
@@ -40,12 +40,12 @@ describe('topologies', () => {
     }
   )
 
-  it('are drawn with every host and address', () => {
+  it('draw shows every host and address', () => {
     const picture = draw(findTopology('carrier-nat') as Topology)
     for (const text of ['home', 'isp', '100.64.0.2/24', 'NAT-PMP', '11.0.0.1/24']) expect(picture).toContain(text)
   })
 
-  it('are drawn with what is particular about NATs, links and servers', () => {
+  it('draw shows the properties of NATs, links and servers', () => {
     const home = { filtering: 'endpoint-independent', hairpin: true, forwards: 'tcp', delayMs: 25 } as const
     const pair = draw(withStun(betweenTiers('home', 'open', { home })))
     for (const text of ['filtering: endpoint-independent, hairpin', 'TCP only', '(25 ms)', 'STUN, with behaviour']) {
@@ -54,7 +54,7 @@ describe('topologies', () => {
     expect(draw(findTopology('two-uplinks') as Topology)).toContain('(not plugged in)')
   })
 
-  it('are refused with the name of the culprit where they cannot be built', () => {
+  it('an invalid topology throws a TypeError that names the invalid part', () => {
     const host = (link: string, address: string): Topology => ({
       name: 'own',
       description: '',
@@ -67,7 +67,7 @@ describe('topologies', () => {
     )
   })
 
-  it('become a script whose nested heredocs all end', () => {
+  it('setupScript closes all nested heredocs', () => {
     for (const topology of topologies) {
       const routers = [...makeFacts(topology).routers.values()].map((router) => router.files())
       const script = setupScript(topology, routers, false)

@@ -5,33 +5,34 @@ import { isGlobal, parseMultiaddr } from '@postern/interface'
 
 /** Tells the node's AddressManager which direct addresses to announce. */
 export interface Announcer {
-  /** Announces those that are verified and withdraws all others that were announced before. */
+  /** Announces the verified candidates and withdraws every other address that was announced before. */
   update(candidates: readonly CandidateReport[]): void
 }
 
 /**
- * The AddressManager is only told: it lets nothing expire, takes one confirmed port of an address for all of them, and emits
- * nothing for a mapping. So it gets an address when that is verified, not before, and loses it when that is over.
+ * Creates an announcer. Adds an address to the AddressManager when it is verified, not before, and removes it when it
+ * is no longer valid. The AddressManager cannot decide this itself: it lets no address expire, treats one confirmed
+ * port of an IP address as proof for all its ports, and emits no event for a mapping.
  *
- * @param verifies - whether somebody here verifies. Where nobody does, mappings are handed over unverified, for whichever
- *  AutoNAT service the node has.
+ * @param verifies - whether a strategy verifies addresses. Otherwise mappings are added unverified, for the AutoNAT
+ * service of the node
  */
 export function createAnnouncer(addressManager: AddressManager, verifies: boolean): Announcer {
-  /** By address, what withdraws it. */
+  /** The announced addresses, each with the function that withdraws it. */
   const announced = new Map<string, () => void>()
 
   function announce({ address, endpoint, state, type }: CandidateReport): (() => void) | undefined {
     const external = parseMultiaddr(address)
     if (external === undefined || endpoint === null) return undefined
     const ma = multiaddr(address)
-    // The port of an own address, behind a pinhole or nothing at all: the transport tells that one itself.
+    // An own address, with or without a pinhole. The transport itself reports it, so it only needs to be confirmed.
     if (external.address === endpoint.address && external.port === endpoint.port) {
       if (state !== 'verified') return undefined
       addressManager.confirmObservedAddr(ma, { type: 'transport' })
       return () => addressManager.removeObservedAddr(ma)
     }
     if (type === 'local') return undefined
-    // What a router says without being reached there is handed on only where the internet could reach it.
+    // An unverified mapping is passed on only if its address is global.
     if (type === 'mapped' && state !== 'verified' && !isGlobal(external.address)) return undefined
     const mapping = [endpoint.address, endpoint.port, external.address, external.port, external.protocol] as const
     addressManager.addPublicAddressMapping(...mapping)
@@ -45,7 +46,7 @@ export function createAnnouncer(addressManager: AddressManager, verifies: boolea
         candidates
           .filter(
             ({ type, state }) =>
-              // What a STUN server sees is where answers go, and no way in.
+              // An address that a STUN server observed accepts replies only, not new connections.
               type !== 'relayed' && type !== 'observed' && (state === 'verified' || (!verifies && state !== 'refuted'))
           )
           .map((candidate) => [`${candidate.address} ${candidate.endpoint?.address}`, candidate])

@@ -2,8 +2,8 @@ import type { AddressManager } from '@libp2p/interface-internal'
 import type { Report } from '@postern/core'
 
 /**
- * Says what is missing where an address has been mapped and the node does not announce it: without `autonat()` among the
- * strategies another service of the node has to verify it.
+ * Returns advice for a mapped address that the node does not announce. Without `autonat()` among the strategies,
+ * another service of the node must verify it.
  */
 export function announcingAdvice({ candidates }: Report, addressManager: AddressManager): readonly string[] {
   const announced = addressManager.getAddresses().map((address) => address.toString())

@@ -4,7 +4,7 @@ import { formatMemories, parseMemories, type Store } from '@postern/core'
 
 const key = new Key('/postern/memory')
 
-/** The node's datastore as a store of mappings. What cannot be read counts as nothing. */
+/** Returns a store of mappings in the node's datastore. If the data cannot be read, calls `warn` and loads nothing. */
 export function datastoreStore(datastore: Datastore, warn: (error: unknown) => void): Store {
   return {
     async load() {

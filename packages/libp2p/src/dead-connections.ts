@@ -3,16 +3,17 @@ import type { ConnectionManager } from '@libp2p/interface-internal'
 import { type CallOptions, type Clock, type Network, natError } from '@postern/interface'
 import { within } from '@postern/net'
 
-/** Every libp2p peer answers whether it speaks this. */
+/** Every libp2p peer answers a negotiation of this protocol. */
 const askedProtocol = '/ipfs/id/1.0.0'
-/** From the other side of the world, over a link that is full, in ms. */
+/** Time limit for an answer (ms), enough for a distant peer over a congested link. */
 const answerMs = 3000
 
 /**
- * Tells of each network whether this host has come there from another one: an address is gone, and there is a way out without
- * it. Where there is none the address may come back, and what is connected over it with it.
+ * Returns a function that tells of each network whether this host has moved there from another one. The host has moved
+ * if an address is gone and there is a gateway. Without a gateway, the address may come back and its connections may go
+ * on.
  */
-export function createMoves(): (network: Network) => boolean {
+export function createMoveDetector(): (network: Network) => boolean {
   let before: readonly string[] = []
   return ({ gateways, addresses }) => {
     if (gateways.length === 0) return false
@@ -23,8 +24,9 @@ export function createMoves(): (network: Network) => boolean {
 }
 
 /**
- * Ends the connections on which nobody answers within 3 s. For a host that has lost an address: the system sends again for
- * minutes, libp2p looks every 10 s, and until then nobody gets through the relays that seem to be connected.
+ * Ends the connections to peers that do not answer within 3 s. For a host that has lost an address: the system
+ * retransmits for minutes and libp2p checks every 10 s. Until then, relays seem to be connected but no peer can connect
+ * through them.
  */
 export async function endDeadConnections(
   { connectionManager }: { readonly connectionManager: ConnectionManager },
@@ -38,7 +40,7 @@ export async function endDeadConnections(
 }
 
 async function endIfDead(connection: Connection, clock: Clock, call: CallOptions): Promise<void> {
-  const silent = natError('NO_REPLY', `the peer did not answer within ${answerMs} ms after the network had changed`)
+  const silent = natError('NO_REPLY', `the peer did not answer within ${answerMs} ms after a network change`)
   try {
     const stream = await within(
       clock,
@@ -47,9 +49,9 @@ async function endIfDead(connection: Connection, clock: Clock, call: CallOptions
       () => silent,
       (bounded) => connection.newStream(askedProtocol, bounded)
     )
-    stream.abort(new Error('the connection lives'))
+    stream.abort(new Error('the peer has answered'))
   } catch (error) {
-    // Whatever else it is, somebody has answered, or libp2p asks there already.
+    // With any other error, the peer has answered, or libp2p's own identify is running.
     if (error === silent) connection.abort(silent)
   }
 }

@@ -1,17 +1,18 @@
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { classOf, type Endpoint, parseMultiaddr } from '@postern/interface'
 
-/** Where a libp2p node listens, and what follows the port in its addresses. */
+/** An endpoint at which a libp2p node listens, and the part of its multiaddrs after the port. */
 export interface Listening {
   readonly endpoint: Endpoint
   readonly suffix: string
 }
 
 /**
- * The endpoints that stand behind the addresses of a node's listeners.
+ * Returns the endpoints of a node's listening addresses.
  *
- * Listeners on a wildcard tell an address for every interface, loopback among them; as one endpoint with the wildcard they
- * follow the machine to another network. Circuits and whatever else has no port of its own are passed over.
+ * A listener on a wildcard reports an address for every interface, including loopback. It becomes one endpoint with the
+ * wildcard address, which stays valid when the machine moves to another network. Circuit addresses, and others without
+ * a port, are skipped.
  */
 export function endpointsOf(addresses: readonly Multiaddr[]): readonly Listening[] {
   const groups = new Map<string, Listening[]>()

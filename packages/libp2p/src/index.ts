@@ -1,5 +1,5 @@
 /**
- * Postern for libp2p.
+ * Postern for libp2p: one service that makes a node reachable.
  *
  * @packageDocumentation
  */

@@ -3,10 +3,11 @@ import { endpointsOf } from './endpoints.js'
 import type { Libp2pComponents } from './host.js'
 
 /**
- * Wants the endpoint of every listener of the node, as listeners come and go, until the signal aborts.
+ * Adds the endpoint of every listener of the node to the traversal and removes it with the listener, until the signal
+ * aborts.
  *
- * What it gives looks once more: a listener on a wildcard has other addresses when the network is another one, and says
- * nothing of it.
+ * @returns a function that reads the listeners again. A listener on a wildcard has other addresses after a network
+ * change but emits no event
  */
 export function followListeners(
   { events, transportManager }: Libp2pComponents,

@@ -3,17 +3,17 @@ import type { Traversal } from '@postern/core'
 
 const events = ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released', 'shared'] as const
 
-/** Counts events, and tells verdict and candidates whenever the node's metrics are read. */
+/** Registers metrics: a counter of events, and the verdict and candidates at the time of each read. */
 export function registerMetrics(metrics: Metrics | undefined, traversal: Traversal): void {
   if (metrics === undefined) return
   const counters = metrics.registerCounterGroup('postern_events_total', {
     label: 'event',
-    help: 'What became of mappings: mapped, renewed, changed, lost, verified, refuted, failed, released, shared'
+    help: 'Mapping events: mapped, renewed, changed, lost, verified, refuted, failed, released, shared'
   })
   for (const name of events) traversal.addEventListener(name, () => counters.increment({ [name]: true }))
   metrics.registerMetricGroup('postern_verdict', {
     label: 'verdict',
-    help: '1 for what the node is: public, relayed, private or unknown',
+    help: '1 for the current verdict: public, relayed, private or unknown',
     calculate() {
       const { verdict } = traversal.report()
       return Object.fromEntries(
@@ -23,7 +23,7 @@ export function registerMetrics(metrics: Metrics | undefined, traversal: Travers
   })
   metrics.registerMetricGroup('postern_candidates', {
     label: 'state',
-    help: 'External addresses that are known, by state',
+    help: 'Known external addresses, by state',
     calculate() {
       const { candidates } = traversal.report()
       const count = (state: string): number => candidates.filter((each) => each.state === state).length

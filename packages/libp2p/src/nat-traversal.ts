@@ -28,7 +28,7 @@ import { pcp } from '@postern/pcp'
 import { relay } from '@postern/relay'
 import { upnp } from '@postern/upnp'
 import { createAnnouncer } from './announcer.js'
-import { createMoves, endDeadConnections } from './dead-connections.js'
+import { createMoveDetector, endDeadConnections } from './dead-connections.js'
 import { datastoreStore } from './datastore.js'
 import type { Libp2pComponents, Libp2pHost } from './host.js'
 import { followListeners } from './listeners.js'
@@ -36,6 +36,7 @@ import { registerMetrics } from './metrics.js'
 import { checkServices, ownTag, withoutIdentify } from './other-services.js'
 import { announcingAdvice } from './announcing-advice.js'
 
+/** Options of `natTraversal()`. */
 export interface NatTraversalInit {
   /** The strategies in rank order.
    * @default PCP, NAT-PMP, UPnP, relay, AutoNAT, hole punching */
@@ -43,39 +44,41 @@ export interface NatTraversalInit {
   /** Replaces parts of the default policy.
    * @default the default policy; relays are kept while a relayed connection is open */
   readonly policy?: PolicyOptions
-  /** What is remembered across runs, so that a run that was killed takes its own mappings back.
+  /** Stores mappings across runs, so that a node can take over its own mappings after a crash.
    * @default the node's datastore */
   readonly store?: Store
-  /** The programs of this host that may have the same port mapped: they share one mapping, and the last one deletes it.
-   * `endpointOwners()` of `@postern/node` knows all programs of this user.
-   * @default none are known */
+  /** The programs of this host that may map the same port. They share one mapping, and the last one deletes it.
+   * `endpointOwners()` of `@postern/node` finds all programs of this user.
+   * @default no other programs */
   readonly owners?: EndpointOwners
-  /** How the network is looked at.
-   * @default this machine's own routes and interfaces */
+  /** Finds the gateways and addresses of this machine.
+   * @default reads the routes and interfaces of this machine */
   readonly findNetwork?: (call: { readonly signal: AbortSignal }) => Promise<Network>
-  /** What every wait goes by.
-   * @default the machine's */
+  /** The clock for timers and timeouts.
+   * @default the clock of this machine */
   readonly clock?: Clock
 }
 
-/** `node.services.nat`. */
+/** The libp2p service, `node.services.nat`. Emits the events of a traversal. */
 export interface NatTraversal extends TypedEvents<TraversalEvents> {
+  /** Returns the current report: verdict, causes, advice, strategies, candidates and peers. */
   report(): Report
-  /** Asks every gateway again for what it granted. */
+  /** Asks every gateway again about the mappings that it granted. */
   recheck(): void
-  /** Resolves when everything that can be tried at once has been, or when the node stops. */
+  /** Resolves when everything that can be tried immediately has been tried, or when the node stops. */
   firstPass(): Promise<void>
   /**
-   * Resolves with a direct connection to the peer: the one there is, or one made out of a relayed connection. A peer that
-   * is not connected is dialled first.
+   * Resolves with a direct connection to the peer: an existing one, or one that replaces a relayed connection. A peer
+   * that is not connected is dialled first.
    *
-   * Rejects with a NatError that says why there is none, with libp2p's error where the peer cannot be dialled at all, or
-   * with the signal's reason.
+   * Rejects with the NatError of the hole punch (SYMMETRIC_NAT, REFUSED, NO_REPLY, EXTERNAL_ADDRESS_UNKNOWN,
+   * UNSUPPORTED, GRANT_INVALID, QUOTA_EXCEEDED or UNREACHABLE), with NO_SERVICE without a hole-punching strategy, with
+   * libp2p's error if the peer cannot be dialled, or with the signal's reason.
    */
   direct(peer: PeerId, call: CallOptions): Promise<Connection>
 }
 
-/** The full ladder for a libp2p node. */
+/** Returns the default strategies of a libp2p node, in rank order. */
 export const defaultStrategies = (): readonly Strategy<Libp2pHost>[] => [
   pcp(),
   natPmp(),
@@ -88,12 +91,14 @@ export const defaultStrategies = (): readonly Strategy<Libp2pHost>[] => [
 /**
  * Makes a libp2p node reachable: `createLibp2p({ services: { nat: natTraversal() } })`.
  *
- * Maps the port of every listener, has the addresses verified by connected peers before they are announced, holds
- * reservations at relays until then, and keeps all of it up. Releases everything before the node closes its connections.
+ * Maps the port of every listener, has connected peers verify the addresses before the node announces them, holds
+ * reservations at relays until then, and renews and re-verifies everything. Releases everything before the node closes
+ * its connections.
  *
- * With `relay()` and `autonat()` the node needs `identify()`, with `relay()` also `circuitRelayTransport()`: a TypeError
- * says so when the node is made, or started. So it does where a service such as `@libp2p/dcutr`, `@libp2p/upnp-nat`,
- * `@libp2p/autonat`, `@libp2p/autonat-v2` or a second `natTraversal()` does the work of one of the strategies.
+ * With `relay()` or `autonat()` the node needs `identify()`, and with `relay()` also `circuitRelayTransport()`. Without
+ * them, the creation or the start of the node fails with a TypeError. It also fails if a service such as
+ * `@libp2p/dcutr`, `@libp2p/upnp-nat`, `@libp2p/autonat`, `@libp2p/autonat-v2` or a second `natTraversal()` does the
+ * work of one of the strategies. Throws a TypeError for an invalid option.
  */
 export function natTraversal(init: NatTraversalInit = {}): (components: Libp2pComponents) => NatTraversal {
   checkOptions('natTraversal()', init, {
@@ -107,7 +112,7 @@ export function natTraversal(init: NatTraversalInit = {}): (components: Libp2pCo
   return (components) => new NatTraversalService(components, init)
 }
 
-/** However long it takes to look at the network, in ms. */
+/** Start after this time even if the network is still unknown (ms). */
 const patienceMs = 5000
 
 class NatTraversalService implements NatTraversal, Startable {
@@ -120,7 +125,7 @@ class NatTraversalService implements NatTraversal, Startable {
   readonly #clock: Clock
   #network: Network = { gateways: [], addresses: [] }
   #lookedAt = false
-  /** Why the network is not known; empty once it is. */
+  /** Advice for a network that cannot be read; empty once the network is known. */
   #trouble: readonly string[] = []
   readonly #watch: (changed: (network: Network) => void, signal: AbortSignal) => Promise<void>
   #running: Running | undefined
@@ -135,7 +140,9 @@ class NatTraversalService implements NatTraversal, Startable {
       components,
       nat: () => traversal.report().nat
     }
-    const store = init.store ?? datastoreStore(components.datastore, (error) => log.error('memory is lost - %e', error))
+    const store =
+      init.store ??
+      datastoreStore(components.datastore, (error) => log.error('the stored mappings cannot be read - %e', error))
     const inUse = (): boolean => components.connectionManager.getConnections().some(({ direct }) => !direct)
     const traversal = createTraversal({
       strategies,
@@ -167,8 +174,8 @@ class NatTraversalService implements NatTraversal, Startable {
     traversal.lend(ownTap(() => this.#network))
   }
 
-  /** libp2p asks for this when all services have been made, and before it looks for what they need: the first moment at which
-   * they can be checked. */
+  /** libp2p reads this after it has created all services and before it checks their dependencies. It is the earliest
+   * time at which the services can be checked. */
   get [serviceCapabilities](): string[] {
     checkServices(this, this.#components, this.#kinds)
     return ['@libp2p/nat-traversal', ...(this.#kinds.has('witness') ? ['@libp2p/autonat'] : [])]
@@ -195,16 +202,16 @@ class NatTraversalService implements NatTraversal, Startable {
     if (connectionManager.getConnections(peer).length === 0) await connectionManager.openConnection(peer, call)
     await this.#traversal.upgrade(peer.toString(), call)
     const connection = connectionManager.getConnections(peer).find(isDirect)
-    if (connection === undefined) throw natError('UNREACHABLE', 'the direct connection was closed at once')
+    if (connection === undefined) throw natError('UNREACHABLE', 'the direct connection was closed immediately')
     return connection
   }
 
-  /** The transports listen in the next phase; meanwhile the network can be looked at. */
+  /** Starts to watch the network. The transports listen in the next phase of the start. */
   start(): void {
     const cut = new AbortController()
     const known = Promise.withResolvers<void>()
     const follow = followListeners(this.#components, this.#traversal, cut.signal)
-    const moved = createMoves()
+    const moved = createMoveDetector()
     let ending: Promise<void> | undefined
     const watching = this.#watch((network) => {
       if (moved(network)) ending = endDeadConnections(this.#components, this.#clock, cut)
@@ -218,7 +225,7 @@ class NatTraversalService implements NatTraversal, Startable {
     this.#running = { cut, follow, known: known.promise, watching, begun: Promise.resolve() }
   }
 
-  /** Does not hold the node up: everything comes about in the background. */
+  /** Starts the traversal in the background, so that the start of the node does not wait for it. */
   afterStart(): void {
     const running = this.#running
     if (running === undefined) return
@@ -228,7 +235,7 @@ class NatTraversalService implements NatTraversal, Startable {
     }
     const { cut, follow, known } = running
     follow()
-    // A platform that cannot tell its routes still has listeners, relays and named gateways.
+    // A platform that cannot report its routes still has listeners, relays and configured gateways.
     const patience = this.#clock.sleep(patienceMs, cut).catch(() => undefined)
     running.begun = Promise.race([known, patience]).then(() =>
       cut.signal.aborted ? undefined : this.#traversal.start()
@@ -238,11 +245,11 @@ class NatTraversalService implements NatTraversal, Startable {
   async beforeStop(): Promise<void> {
     const running = this.#running
     this.#running = undefined
-    // First given back, then no longer wanted: the other way round each would be waited for by nobody.
+    // Stop the traversal before the endpoints are removed; otherwise nothing would await their releases.
     await this.#traversal.stop()
     running?.cut.abort()
     await Promise.all([running?.watching, running?.begun])
-    // It may have begun while the first stop was under way.
+    // The traversal may have started during the first stop.
     await this.#traversal.stop()
   }
 
@@ -251,11 +258,12 @@ class NatTraversalService implements NatTraversal, Startable {
 
 interface Running {
   readonly cut: AbortController
-  /** Looks which listeners there are. */
+  /** Reads the listeners again. */
   readonly follow: () => void
-  /** The network has been looked at. */
+  /** Resolves when the network is known. */
   readonly known: Promise<void>
+  /** Resolves when the watch of the network has ended. */
   readonly watching: Promise<void>
-  /** The ladder runs. */
+  /** Resolves when the traversal has started. */
   begun: Promise<void>
 }

@@ -1,20 +1,24 @@
 import { serviceCapabilities } from '@libp2p/interface'
 import type { Libp2pComponents } from './host.js'
 
-/** What `natTraversal()` is called among the components of a node. */
+/** The tag by which `natTraversal()` is recognized among the components of a node. */
 export const ownTag = '@postern/libp2p'
 
-/** Which kind of strategy does the same as a service of another package. */
+/** Services of other packages, each with the kind of strategy that does the same. */
 const rivals: readonly (readonly [tag: string, kind: string, why: string])[] = [
-  ['@libp2p/autonat-v2', 'witness', 'autonat() verifies addresses, and has to be the one to handle its protocol'],
-  ['@libp2p/autonat', 'witness', 'autonat() verifies addresses, and the other service confirms them by other rules'],
-  ['@libp2p/dcutr', 'puncher', 'holePunch() makes direct connections, and has to be the one to handle its protocol'],
-  ['@libp2p/upnp-nat', 'mapper', 'both would ask the router for the same ports, and each deletes them at its end']
+  ['@libp2p/autonat-v2', 'witness', 'autonat() verifies addresses, and must handle the protocol alone'],
+  [
+    '@libp2p/autonat',
+    'witness',
+    'autonat() verifies addresses, and the other service confirms them by different rules'
+  ],
+  ['@libp2p/dcutr', 'puncher', 'holePunch() establishes direct connections, and must handle the protocol alone'],
+  ['@libp2p/upnp-nat', 'mapper', 'both would map the same ports at the router, and each deletes them when it stops']
 ]
 
 /**
- * Throws a TypeError that names the service to leave out, where another one of the node does the work of these kinds of
- * strategies, or to add, where `identify()` is missing.
+ * Throws a TypeError if another service of the node does the work of a strategy of these kinds, or if `identify()` is
+ * missing. The message names the service to remove or to add.
  */
 export function checkServices(self: object, components: Libp2pComponents, kinds: ReadonlySet<string>): void {
   const services = servicesOf(components)
@@ -36,7 +40,7 @@ export function checkServices(self: object, components: Libp2pComponents, kinds:
 export const withoutIdentify =
   'natTraversal() with relay() or autonat() needs identify() of @libp2p/identify among the services'
 
-/** libp2p keeps the services of a node, under their names, in a property that its types do not show. */
+/** Returns the services of a node by name. libp2p keeps them in a property that its types do not declare. */
 function servicesOf(components: Libp2pComponents): readonly (readonly [name: string, service: object])[] {
   const all: unknown = Reflect.get(components, 'components')
   if (typeof all !== 'object' || all === null) return []
@@ -46,7 +50,7 @@ function servicesOf(components: Libp2pComponents): readonly (readonly [name: str
 const tagOf = (service: object): unknown => Reflect.get(service, Symbol.toStringTag)
 
 function isIdentify(service: object): boolean {
-  // Its capabilities are asked for while these checks run.
+  // Reading our own capabilities would run these checks again.
   if (tagOf(service) === ownTag) return false
   const offered: unknown = Reflect.get(service, serviceCapabilities)
   return Array.isArray(offered) && offered.includes('@libp2p/identify')

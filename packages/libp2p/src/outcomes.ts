@@ -2,7 +2,10 @@ import type { MappingEvent, Traversal } from '@postern/core'
 import type { Endpoint } from '@postern/interface'
 import type { PortMapping } from './port-mapping-gateway.js'
 
-/** What becomes of an endpoint first. Rejects with every strategy's reason, or with the signal's. */
+/**
+ * Resolves with the first mapping of an endpoint. Rejects with an Error with every strategy's reason, or with the
+ * signal's reason.
+ */
 export function outcomeOf(
   traversal: Traversal,
   { protocol, address, port }: Endpoint,
@@ -34,7 +37,7 @@ export function outcomeOf(
   })
 }
 
-/** Resolves when the mapping is no more. */
+/** Resolves when the mapping was released, was lost, or has failed. */
 export function releaseOf(traversal: Traversal, { internalHost, internalPort, protocol }: PortMapping): Promise<void> {
   return new Promise((resolve) => {
     const heard = new AbortController()

@@ -14,6 +14,7 @@ import { pcp } from '@postern/pcp'
 import { upnp } from '@postern/upnp'
 import { createGateway, type Options, type PortMappingGateway } from './port-mapping-gateway.js'
 
+/** Options of `portMappingClient()`. */
 export interface PortMappingClientInit {
   /** The strategies in rank order.
    * @default PCP, NAT-PMP, UPnP */
@@ -21,26 +22,29 @@ export interface PortMappingClientInit {
   /** Replaces parts of the default policy.
    * @default the default policy */
   readonly policy?: PolicyOptions
-  /** What is remembered across runs.
-   * @default nothing */
+  /** Stores mappings across runs.
+   * @default no store */
   readonly store?: Store
-  /** How the network is looked at.
-   * @default this machine's own routes and interfaces */
+  /** Finds the gateways and addresses of this machine.
+   * @default reads the routes and interfaces of this machine */
   readonly findNetwork?: (call: { readonly signal: AbortSignal }) => Promise<Network>
-  /** Clock, randomness and log.
-   * @default the machine's, and no log */
+  /** The clock, randomness and log.
+   * @default those of this machine, without a log */
   readonly host?: Host
 }
 
-/** What `uPnPNAT({ portMappingClient })` of `@libp2p/upnp-nat` takes. */
+/** The client that `uPnPNAT({ portMappingClient })` of `@libp2p/upnp-nat` accepts. */
 export interface PortMappingClient {
+  /** Yields the gateway of each address family that can map ports. */
   findGateways(options?: Options): AsyncGenerator<PortMappingGateway, void, unknown>
+  /** Resolves with the gateway of the address family of the URL. Rejects with an Error if no router maps ports. */
   getGateway(descriptor: URL, options?: Options): Promise<PortMappingGateway>
 }
 
 /**
- * A port mapping client for `@libp2p/upnp-nat`, in the place of its own: its maps go through PCP, NAT-PMP and UPnP, are
- * renewed on the granted lifetime, follow the router through reboots, and are deleted when the node stops.
+ * Creates a port mapping client that replaces the one of `@libp2p/upnp-nat`. Its mappings use PCP, NAT-PMP or UPnP, are
+ * renewed according to the granted lifetime, are restored after a router reboot, and are deleted when the node stops.
+ * Throws a TypeError for an invalid option.
  */
 export function portMappingClient(init: PortMappingClientInit = {}): PortMappingClient {
   checkOptions('portMappingClient()', init, {
@@ -79,7 +83,7 @@ export function portMappingClient(init: PortMappingClientInit = {}): PortMapping
     await orAborted(traversal.firstPass(), { signal })
   }
 
-  /** Nothing runs where nobody has a gateway: who found none has nothing to stop. */
+  /** Stops the traversal when no gateway is in use. A caller that found no gateway has nothing to stop. */
   async function stopUnused(): Promise<void> {
     if (inUse.size > 0 || running === undefined) return
     const { cut, watching } = running
@@ -122,7 +126,7 @@ export function portMappingClient(init: PortMappingClientInit = {}): PortMapping
       const gateway = gatewayFor(descriptor.hostname.startsWith('[') ? 6 : 4)
       if (gateway !== undefined) return gateway
       await stopUnused()
-      throw new Error(`no router of this network maps ports; ${descriptor.hostname} was named`)
+      throw new Error(`no router of this network maps ports; the requested gateway was ${descriptor.hostname}`)
     }
   }
 }

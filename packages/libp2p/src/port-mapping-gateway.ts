@@ -3,55 +3,72 @@ import { type Endpoint, type Family, type Gateway, parseMultiaddr } from '@poste
 import { orAborted } from '@postern/net'
 import { outcomeOf, releaseOf } from './outcomes.js'
 
+/** Options of a call. */
 export interface Options {
   readonly signal?: AbortSignal
 }
 
+/** Options of a mapping. */
 export interface PortMappingOptions extends Options {
-  /** @default TCP */
+  /** The protocol to map. @default TCP */
   readonly protocol?: 'tcp' | 'TCP' | 'udp' | 'UDP'
   /** The external port to ask for first.
    * @default the internal one */
   readonly externalPort?: number
-  /** The lifetime to ask for, in ms. The mapping is renewed until it is unmapped.
+  /** The lifetime to ask for, in milliseconds. The mapping is renewed until it is unmapped.
    * @default the policy's, 2 h */
   readonly ttl?: number
 }
 
+/** A mapping, in the form of `@achingbrain/nat-port-mapper`. */
 export interface PortMapping {
+  /** The external IP address. */
   externalHost: string
+  /** The external port. */
   externalPort: number
+  /** The internal IP address. */
   internalHost: string
+  /** The internal port. */
   internalPort: number
+  /** The mapped protocol. */
   protocol: 'TCP' | 'UDP'
 }
 
-/** A router, as `@achingbrain/nat-port-mapper` knows it. */
+/** A router, in the form of `@achingbrain/nat-port-mapper`. */
 export interface PortMappingGateway {
-  /** Address and interface. */
+  /** The address and the interface, as `<address>%<interface>`. */
   id: string
+  /** The IP address of the router. */
   host: string
-  /** 0: several protocols, each with a port of its own. */
+  /** Always 0, since several protocols with different ports are used. */
   port: number
+  /** The address family of the mappings. */
   family: 'IPv4' | 'IPv6'
-  /** Resolves when the port is mapped; it is renewed from then on. Rejects with an Error that gives every strategy's reason. */
+  /**
+   * Resolves when the port is mapped; the mapping is then renewed. Rejects with an Error with every strategy's reason,
+   * or with the signal's reason.
+   */
   map(internalPort: number, internalHost: string, options?: PortMappingOptions): Promise<PortMapping>
-  /** Maps the port of this host's address towards the router. */
+  /** Maps the port at the address that this host uses towards the router, and yields the mapping. */
   mapAll(internalPort: number, options?: PortMappingOptions): AsyncGenerator<PortMapping, void, unknown>
-  /** Resolves when the router has deleted what was mapped to the port. */
+  /** Resolves when the router has deleted every mapping to the port. */
   unmap(internalPort: number, options?: Options): Promise<void>
-  /** The address of a mapping that lives, or of one that is made for a moment to find it out. */
+  /**
+   * Resolves with the external address of an existing mapping, or of a temporary mapping that is created to find it.
+   */
   externalIp(options?: Options): Promise<string>
-  /** Gives back every mapping of this router. */
+  /** Releases every mapping of this gateway. */
   stop(options?: Options): Promise<void>
 }
 
-/** Where nothing is mapped yet, the external address is asked for so often at most, in ms. */
+/** How long an external address is reused while nothing is mapped, in milliseconds. */
 const addressMs = 900_000
 
-/** One family of the router that the default route leads through.
+/**
+ * Creates the gateway for one address family of the router of the default route.
  *
- * @param leave - called once every mapping of it is given back */
+ * @param leave - called when every mapping of the gateway is released
+ */
 export function createGateway(
   traversal: Traversal,
   { address, interface: link, localAddress }: Gateway,
@@ -122,7 +139,7 @@ export function createGateway(
       const host = parseMultiaddr(live?.address ?? '')?.address
       if (host !== undefined) return host
       if (told !== undefined && performance.now() - told.atMs < addressMs) return told.host
-      // Not every protocol tells the address without a mapping, so one is made to a port where nobody listens.
+      // Not every protocol reports the address without a mapping, so map a port without a listener.
       const probe = endpointOf(49_152 + Math.floor(Math.random() * 16_384), localAddress, 'udp')
       const { externalHost } = await unlessAborted(want(probe, {}), signal)
       await unwant([keyOf(probe)])

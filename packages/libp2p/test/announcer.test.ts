@@ -17,7 +17,7 @@ const candidate = (
   evidence: []
 })
 
-/** What the node is told of candidates where nobody verifies. */
+/** Returns the calls to the AddressManager for these candidates without a witness strategy. */
 function told(...candidates: readonly CandidateReport[]): readonly string[] {
   const hosts: string[] = []
   const manager: Partial<AddressManager> = {
@@ -31,16 +31,16 @@ function told(...candidates: readonly CandidateReport[]): readonly string[] {
 }
 
 describe('an unverified external address', () => {
-  it('is handed to the node where the internet could reach it', () => {
+  it('an unverified global address is passed to the AddressManager', () => {
     expect(told(candidate('/ip4/11.0.0.2/tcp/4001', 'mapped', 'consistent'))).toEqual(['11.0.0.2'])
   })
 
   it.each(['10.0.0.2', '192.168.1.1', '127.0.0.1', '169.254.169.254', '100.64.0.1', '224.0.0.1', '0.0.0.0'])(
-    'is not where a router says %s',
+    'an unverified address %s of a router is not passed to the AddressManager',
     (host) => expect(told(candidate(`/ip4/${host}/tcp/4001`, 'mapped', 'claimed'))).toEqual([])
   )
 
-  it('is not where a relay tells it, or an observer sees it', () => {
+  it('relayed and observed addresses are not passed to the AddressManager', () => {
     expect(told(candidate('/ip4/11.0.0.9/tcp/1', 'relayed', 'consistent'))).toEqual([])
     expect(told(candidate('/ip4/11.0.0.9/tcp/1', 'observed', 'claimed'))).toEqual([])
   })

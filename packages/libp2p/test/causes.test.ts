@@ -11,22 +11,25 @@ const cases: readonly (readonly [TopologyName, Cause])[] = [
   ['lying', 'mapping-not-honoured']
 ]
 
-describe.skipIf(!support.ok)(`where no direct address can be had${skipped}`, { timeout: 60_000 }, () => {
-  it.each(cases)('behind %s a node is relayed, because of %s, and announces nothing else', async (topology, cause) => {
-    await using world = await openWorld(topology)
-    await using home = await world.startHome()
-    await home.until((line) => line.event === 'verdict' && line['verdict'] === 'relayed' && line['cause'] === cause)
-    const announced = (await home.addresses()).filter((address) => !/^\/ip4\/(127|192)\./.test(address))
-    expect(announced.length).toBeGreaterThan(0)
-    expect(announced.filter((address) => !address.includes('/p2p-circuit'))).toEqual([])
-    expect(home.said.some(({ event }) => event === 'verified')).toBe(false)
-  })
+describe.skipIf(!support.ok)(`a network without a direct address${skipped}`, { timeout: 60_000 }, () => {
+  it.each(cases)(
+    'a node behind %s is relayed with the cause %s and announces only relayed addresses',
+    async (topology, cause) => {
+      await using world = await openWorld(topology)
+      await using home = await world.startHome()
+      await home.until((line) => line.event === 'verdict' && line['verdict'] === 'relayed' && line['cause'] === cause)
+      const announced = (await home.addresses()).filter((address) => !/^\/ip4\/(127|192)\./.test(address))
+      expect(announced.length).toBeGreaterThan(0)
+      expect(announced.filter((address) => !address.includes('/p2p-circuit'))).toEqual([])
+      expect(home.said.some(({ event }) => event === 'verified')).toBe(false)
+    }
+  )
 })
 
-describe.skipIf(!support.ok)(`a forward made by hand${skipped}`, { timeout: 60_000 }, () => {
+describe.skipIf(!support.ok)(`a manual port forward${skipped}`, { timeout: 60_000 }, () => {
   const strategies = [['manual', { address: '/ip4/11.0.0.2/tcp/4001' }], ['relay'], ['autonat']] as const
 
-  it('is verified where it was made', async () => {
+  it('a configured address is verified if the port forward exists', async () => {
     await using world = await openWorld('home-nat-pmp')
     await world.lab.run('home', ['natpmpc', '-a', '4001', '4001', 'tcp', '3600'])
     await using home = await world.startHome({ nat: { strategies } })
@@ -34,7 +37,7 @@ describe.skipIf(!support.ok)(`a forward made by hand${skipped}`, { timeout: 60_0
     expect(await home.addresses()).toContain(`/ip4/11.0.0.2/tcp/4001/p2p/${home.peerId}`)
   })
 
-  it('is refuted where it was not, with advice', async () => {
+  it('a configured address without a port forward is refuted, with advice', async () => {
     await using world = await openWorld('no-daemon')
     await using home = await world.startHome({ nat: { strategies } })
     await home.until(({ event }) => event === 'refuted')

@@ -3,28 +3,28 @@ import type { ConnectionManager } from '@libp2p/interface-internal'
 import type { Network } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { createMoves, endDeadConnections } from '../src/dead-connections.js'
+import { createMoveDetector, endDeadConnections } from '../src/dead-connections.js'
 
 const gateway = (localAddress: string) => ({ address: '192.168.1.1', interface: 'eth0', localAddress })
 const at = (...addresses: readonly string[]): Network => ({ gateways: addresses.slice(0, 1).map(gateway), addresses })
 const offline: Network = { gateways: [], addresses: [] }
 
-describe('a host has moved', () => {
+describe('createMoveDetector', () => {
   it.each([
-    ['from nowhere', [at('192.168.1.2')], [false]],
-    ['when an address is gone, and another is there', [at('192.168.1.2'), at('192.168.2.2')], [false, true]],
-    ['not while it is without any network', [at('192.168.1.2'), offline], [false, false]],
-    ['not when it comes back to the same one', [at('192.168.1.2'), offline, at('192.168.1.2')], [false, false, false]],
-    ['when it comes back to another one', [at('192.168.1.2'), offline, at('10.0.0.2')], [false, false, true]],
-    ['not when it has one address more', [at('192.168.1.2'), at('192.168.1.2', '2a00::2')], [false, false]]
-  ])('%s', (_, networks, told) => {
-    const moved = createMoves()
+    ['no move at the first network', [at('192.168.1.2')], [false]],
+    ['a move when another address replaces the previous one', [at('192.168.1.2'), at('192.168.2.2')], [false, true]],
+    ['no move while there is no network', [at('192.168.1.2'), offline], [false, false]],
+    ['no move when the same network returns', [at('192.168.1.2'), offline, at('192.168.1.2')], [false, false, false]],
+    ['a move when another network follows', [at('192.168.1.2'), offline, at('10.0.0.2')], [false, false, true]],
+    ['no move when an address is added', [at('192.168.1.2'), at('192.168.1.2', '2a00::2')], [false, false]]
+  ])('the move detector reports %s', (_, networks, told) => {
+    const moved = createMoveDetector()
     expect(networks.map(moved)).toEqual(told)
   })
 })
 
 describe('a connection after a move', () => {
-  it('is ended when nobody answers within 3 s, and only then', async () => {
+  it('endDeadConnections ends exactly the connections without an answer within 3 s', async () => {
     const clock = virtualClock()
     const ended: string[] = []
     const connection = (name: string, newStream: Connection['newStream']): Connection =>
@@ -50,7 +50,7 @@ describe('a connection after a move', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('is left alone when the node stops meanwhile', async () => {
+  it('endDeadConnections ends no connection when the node stops meanwhile', async () => {
     const clock = virtualClock()
     const cut = new AbortController()
     let isEnded = false

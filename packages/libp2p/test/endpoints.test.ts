@@ -5,7 +5,7 @@ import { endpointsOf } from '../src/endpoints.js'
 const of = (...addresses: readonly string[]): unknown => endpointsOf(addresses.map((each) => multiaddr(each)))
 const certhash = 'certhash/uEiDDq4_xNyDorZBH3TlGazyJdOWSwvo4PUo5YHFMrvDE8g'
 
-it('takes a listener on a wildcard, which tells an address for every interface, as one endpoint', () => {
+it('endpointsOf merges the addresses of a wildcard listener into one endpoint', () => {
   expect(of('/ip4/127.0.0.1/tcp/4001', '/ip4/192.168.1.2/tcp/4001')).toEqual([
     { endpoint: { protocol: 'tcp', family: 4, address: '0.0.0.0', port: 4001 }, suffix: '' }
   ])
@@ -14,7 +14,7 @@ it('takes a listener on a wildcard, which tells an address for every interface, 
   ])
 })
 
-it('keeps concrete addresses, families, ports and transports apart', () => {
+it('endpointsOf keeps concrete addresses, families, ports and transports apart', () => {
   expect(
     of('/ip4/192.168.1.2/tcp/4001', '/ip4/10.0.0.2/tcp/4001', '/ip4/192.168.1.2/tcp/4002/ws', '/ip4/127.0.0.1/tcp/5000')
   ).toEqual([
@@ -25,7 +25,7 @@ it('keeps concrete addresses, families, ports and transports apart', () => {
   ])
 })
 
-it('leaves out the peer id and keeps the hash of a certificate', () => {
+it('endpointsOf removes the peer id and keeps the certificate hash', () => {
   expect(
     of(`/ip4/192.168.1.2/udp/4001/webrtc-direct/${certhash}/p2p/12D3KooWHeenJjh6gDiFhPgzURVYLqFHcoAMEAfKktLyhahhMcMM`)
   ).toEqual([
@@ -36,7 +36,7 @@ it('leaves out the peer id and keeps the hash of a certificate', () => {
   ])
 })
 
-it('passes over circuits and what has no port', () => {
+it('endpointsOf skips circuit addresses and addresses without a port', () => {
   expect(
     of(
       '/ip4/21.0.0.1/tcp/4001/p2p/12D3KooWHeenJjh6gDiFhPgzURVYLqFHcoAMEAfKktLyhahhMcMM/p2p-circuit',

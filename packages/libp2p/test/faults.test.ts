@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { LabNode, Said } from './support/nodes.js'
 import { openWorld, skipped, support } from './support/world.js'
 
-/** What a node says from now on. */
+/** Returns a function that waits for a future line of the node. */
 function after(node: LabNode): (isIt: (line: Said) => boolean) => Promise<Said> {
   const from = node.said.length
   return (isIt) => node.until((line) => node.said.indexOf(line) >= from && isIt(line))
@@ -18,7 +18,7 @@ const announces =
     event === 'addresses' && (addresses as string[]).some((address) => address.includes(part)) === isIt
 
 describe.skipIf(!support.ok)(`a libp2p node stays reachable${skipped}`, { timeout: 60_000 }, () => {
-  it('when its mapping is deleted behind its back', async () => {
+  it('a node stays reachable when another program deletes its mapping', async () => {
     await using world = await openWorld('home-pcp')
     await using home = await world.startHome()
     await home.until(isVerdict('public'))
@@ -29,7 +29,7 @@ describe.skipIf(!support.ok)(`a libp2p node stays reachable${skipped}`, { timeou
     expect(await world.lab.rules()).toHaveLength(1)
   })
 
-  it('when its router starts again', async () => {
+  it('a node stays reachable when its router restarts', async () => {
     await using world = await openWorld('home')
     await using home = await world.startHome()
     await home.until(isVerdict('public'))
@@ -40,7 +40,7 @@ describe.skipIf(!support.ok)(`a libp2p node stays reachable${skipped}`, { timeou
     await home.until(isVerdict('public'))
   })
 
-  it('through a relay where the router grants and nothing comes through, and directly again when it does', async () => {
+  it('a node is reachable through a relay while its mapping does not work, and directly afterwards', async () => {
     await using world = await openWorld('home')
     await using home = await world.startHome({
       nat: {
@@ -64,7 +64,7 @@ describe.skipIf(!support.ok)(`a libp2p node stays reachable${skipped}`, { timeou
     await last(announces('/ip4/11.0.0.2/'))
   })
 
-  it('through a relay when its router stops mapping for good', async () => {
+  it('a node is reachable through a relay when its router stops mapping', async () => {
     await using world = await openWorld('home-pcp')
     await using home = await world.startHome({ nat: { policy: { lifetimeMs: 120_000, relay: { letGoAfterMs: 0 } } } })
     await home.until(isVerdict('public'))
@@ -76,7 +76,7 @@ describe.skipIf(!support.ok)(`a libp2p node stays reachable${skipped}`, { timeou
     await next(isVerdict('relayed'))
   })
 
-  it('at the same relay, when that starts again', async () => {
+  it('a node is reachable at the same relay after the relay restarts', async () => {
     await using world = await openWorld('no-daemon')
     await using home = await world.startHome({
       nat: { strategies: [['relay', { relays: [world.peerAddresses[0]], count: 1 }]] },
@@ -87,12 +87,12 @@ describe.skipIf(!support.ok)(`a libp2p node stays reachable${skipped}`, { timeou
     await world.restart('alpha')
     await next(announces('p2p-circuit', false))
     await next(announces('p2p-circuit'))
-    // It is the relay that says so: somebody comes through it.
+    // A peer that connects through the relay confirms it.
     const address = (await home.addresses()).find((each) => each.includes('p2p-circuit'))
     expect(await world.peers.bravo.dial(address ?? '')).toMatchObject({ direct: false })
   })
 
-  it('at another relay, when one dies; and says so when all do', async () => {
+  it('a node uses another relay when one dies, and reports it when all have died', async () => {
     await using world = await openWorld('no-daemon')
     await using home = await world.startHome({
       nat: { strategies: [['relay', { relays: world.peerAddresses, count: 1 }]] },

@@ -12,7 +12,7 @@ it.skipIf(!support.ok)(
     const start = (host: string, nat = {}) =>
       startNode(world.lab, host, { connect: world.peerAddresses, ...nat }, 'helia.mjs')
     await using helia = await start('home', { nat: {} })
-    // Its listeners for TCP, WebSockets and WebRTC-direct, each on a port of the system's choice.
+    // Its listeners for TCP, WebSockets and WebRTC-direct, each on a port that the system chose.
     await helia.until(() => helia.said.filter(({ event }) => event === 'mapped').length === 3)
     expect((await world.lab.rules()).map(({ protocol }) => protocol).toSorted()).toEqual(['tcp', 'tcp', 'udp'])
     await helia.until(({ event, verdict, cause }) => event === 'verdict' && verdict === 'public' && cause === null)

@@ -8,7 +8,7 @@ import { skipped, support } from './support/world.js'
 const delays = await canDelay()
 const direct = { state: 'direct', cause: null }
 
-/** Connections that are left when those through the relay were let go. */
+/** Resolves with the connections that are left after the relayed ones were closed. */
 async function settled(node: LabNode, peer: string): Promise<readonly string[]> {
   await expect
     .poll(async () => (await node.connections(peer)).some(({ limited }) => limited), { timeout: 15_000 })
@@ -16,8 +16,8 @@ async function settled(node: LabNode, peer: string): Promise<readonly string[]> 
   return (await node.connections(peer)).map(({ address }) => address.replace(/\/p2p\/.*/, ''))
 }
 
-describe.skipIf(!support.ok)(`two homes whose routers map nothing${skipped}`, { timeout: 60_000 }, () => {
-  it('are connected directly once one has dialled the other through a relay, and let the relay go', async () => {
+describe.skipIf(!support.ok)(`two homes behind routers without port mapping${skipped}`, { timeout: 60_000 }, () => {
+  it('two homes connect directly after a dial through a relay, and close the relayed connection', async () => {
     await using homes = await openTwoHomes('home', 'home')
     const { home, home2 } = homes
     await homes.dialThroughRelay()
@@ -28,7 +28,7 @@ describe.skipIf(!support.ok)(`two homes whose routers map nothing${skipped}`, { 
     expect((await home2.report()).peers).toMatchObject([{ peer: home.peerId, state: 'direct', strategy: 'hole-punch' }])
   })
 
-  it('meet behind routers that answer with RST, with ICMP, or not at all', async () => {
+  it('two homes connect directly behind routers that answer with RST, with ICMP, or not at all', async () => {
     await using homes = await openTwoHomes('home', 'home', {
       home: { wanInput: 'reject' },
       home2: { wanInput: 'icmp-prohibited' }
@@ -46,13 +46,13 @@ describe.skipIf(!support.ok)(`two homes whose routers map nothing${skipped}`, { 
     expect(await homes.outcomes()).toMatchObject([direct, direct])
   })
 
-  it('meet behind carriers’ NATs, and through UDP that is blocked', async () => {
+  it('two homes connect directly behind carrier-grade NATs, and with blocked UDP', async () => {
     await using homes = await openTwoHomes('carrier', 'carrier', { both: { forwards: 'tcp' } })
     await homes.dialThroughRelay()
     expect(await homes.outcomes()).toMatchObject([direct, direct])
   })
 
-  it('stay relayed behind two symmetric NATs, and say so', async () => {
+  it('two homes behind symmetric NATs stay relayed and report it', async () => {
     await using homes = await openTwoHomes('symmetric', 'symmetric')
     const { home, home2 } = homes
     await homes.dialThroughRelay()
@@ -60,10 +60,10 @@ describe.skipIf(!support.ok)(`two homes whose routers map nothing${skipped}`, { 
     expect(await homes.outcomes()).toMatchObject([failed, failed])
     expect(await home2.connections(home.peerId)).toMatchObject([{ limited: true }])
     expect(await home2.ping(home.peerId)).toBeGreaterThanOrEqual(0)
-    await expect(home.direct(home2.peerId)).rejects.toThrow('another port for each destination')
+    await expect(home.direct(home2.peerId)).rejects.toThrow('a different port for each destination')
   })
 
-  it('know what their NATs are from STUN servers where they have one peer alone, and give up at once', async () => {
+  it('two symmetric homes with one peer learn their NATs from STUN servers and give up immediately', async () => {
     const stunServers = ['21.0.0.1', '31.0.0.1']
     await using homes = await openTwoHomes('symmetric', 'carrier', { peers: 1, stunServers })
     const mapping = async (node: LabNode) => (await node.report()).nat?.mapping
@@ -74,14 +74,14 @@ describe.skipIf(!support.ok)(`two homes whose routers map nothing${skipped}`, { 
     expect(await homes.outcomes()).toMatchObject([failed, failed])
   })
 
-  it('meet by many guesses where one NAT is symmetric, and both want it', async () => {
+  it('two homes connect by guessing if one NAT is symmetric and both enable birthday', async () => {
     await using homes = await openTwoHomes('symmetric', 'home', { punch: { birthday: true } })
     await homes.dialThroughRelay()
-    // One attempt in fifty misses, and there are three.
+    // One attempt in fifty fails, and there are three attempts.
     expect(await homes.outcomes()).toMatchObject([direct, direct])
   })
 
-  it('meet by WebRTC where both have it, and the routers let no TCP through between them', async () => {
+  it('two homes connect by WebRTC if the routers let no TCP through between them', async () => {
     const node = { iceServer: 'stun:31.0.0.1:3478', listen: ['/ip4/0.0.0.0/tcp/4001', '/webrtc'] }
     await using homes = await openTwoHomes('home', 'home', { node })
     const { home, home2, world } = homes
@@ -99,14 +99,14 @@ describe.skipIf(!support.ok)(`two homes whose routers map nothing${skipped}`, { 
     )
   })
 
-  it('can be waited for until they are connected directly', async () => {
+  it('direct() resolves when two homes are connected directly', async () => {
     await using homes = await openTwoHomes('home', 'carrier')
     const { home, home2 } = homes
     await homes.dialThroughRelay()
     expect(await home2.direct(home.peerId)).toMatchObject({ direct: true, limited: false })
   })
 
-  it('leave no socket behind when one stops in the middle of it', async () => {
+  it('a node that stops during a hole punch leaves no socket behind', async () => {
     await using homes = await openTwoHomes('symmetric', 'symmetric')
     const { home, home2 } = homes
     await homes.dialThroughRelay()
@@ -116,15 +116,15 @@ describe.skipIf(!support.ok)(`two homes whose routers map nothing${skipped}`, { 
     expect(await home.until(({ state }) => state === 'failed')).toBeDefined()
   })
 
-  it('stay connected through an outage of five seconds', async () => {
-    // libp2p's monitor ends a connection whose ping takes longer than 5 s, where one happens to fall into the outage.
+  it('two homes stay connected through an outage of five seconds', async () => {
+    // libp2p's monitor would end a connection if a ping during the outage took longer than 5 s.
     await using homes = await openTwoHomes('home', 'home', { node: { monitored: false } })
     const { home, home2, world } = homes
     await homes.dialThroughRelay()
     expect(await homes.outcomes()).toMatchObject([direct, direct])
     await settled(home2, home.peerId)
     await world.lab.outageBegins('router', 'wan')
-    // A real five seconds: the kernels of both homes count them.
+    // Five seconds of real time, since the kernels of both homes count them.
     await new Promise((resolve) => setTimeout(resolve, 5000))
     await world.lab.outageEnds('router', 'wan')
     await expect.poll(async () => home2.ping(home.peerId), { timeout: 20_000 }).toBeGreaterThanOrEqual(0)
@@ -132,8 +132,8 @@ describe.skipIf(!support.ok)(`two homes whose routers map nothing${skipped}`, { 
   })
 })
 
-describe.skipIf(!support.ok)(`two homes of another kind${skipped}`, { timeout: 90_000 }, () => {
-  it('with firewalls and IPv6 alone meet in the same way', async () => {
+describe.skipIf(!support.ok)(`two homes with IPv6 or with a second network${skipped}`, { timeout: 90_000 }, () => {
+  it('two homes with IPv6 only and firewalls connect directly', async () => {
     const node = { listen: ['/ip6/::/tcp/4001'] }
     await using homes = await openNodes(ipv6Homes, { family: 6, node })
     const { home, home2 } = homes
@@ -144,7 +144,7 @@ describe.skipIf(!support.ok)(`two homes of another kind${skipped}`, { timeout: 9
     expect(await home.ping(home2.peerId)).toBeGreaterThanOrEqual(0)
   })
 
-  it('meet again when one has gone over to another network', async () => {
+  it('two homes connect directly again when one has moved to another network', async () => {
     await using homes = await openNodes(laptopAndHome, { node: { monitored: false } })
     const { home, home2, world } = homes
     await homes.dialThroughRelay()
@@ -156,7 +156,7 @@ describe.skipIf(!support.ok)(`two homes of another kind${skipped}`, { timeout: 9
     await expect
       .poll(async () => String(await home.addresses()), { timeout: 20_000 })
       .toMatch(/192\.168\.2\.2.*p2p-circuit/)
-    // The relay, a stock one, also takes its time to see that the connection from before is dead.
+    // The js-libp2p relay also needs time to notice that the previous connection is dead.
     await expect
       .poll(
         async () =>
@@ -174,8 +174,8 @@ describe.skipIf(!support.ok)(`two homes of another kind${skipped}`, { timeout: 9
   })
 })
 
-describe.skipIf(!support.ok)(`a home that is mapped${skipped}`, { timeout: 60_000 }, () => {
-  it('is dialled at that address, also from behind a symmetric NAT, by either side', async () => {
+describe.skipIf(!support.ok)(`a mapped home${skipped}`, { timeout: 60_000 }, () => {
+  it('a mapped home is dialled at its mapped address by either side, even from behind a symmetric NAT', async () => {
     const mapping = { upnp: 'igd2', natPmp: true, pcp: true } as const
     for (const [one, other] of [
       ['home', 'symmetric'],
@@ -190,7 +190,7 @@ describe.skipIf(!support.ok)(`a home that is mapped${skipped}`, { timeout: 60_00
     }
   })
 
-  it('is dialled with QUIC where it listens for nothing else', async () => {
+  it('a mapped home that listens for QUIC only is dialled with QUIC', async () => {
     const node = { quic: true, listen: ['/ip4/0.0.0.0/udp/4001/quic-v1'] }
     const home = { mapping: { upnp: 'igd2', natPmp: true, pcp: true } } as const
     await using homes = await openTwoHomes('home', 'symmetric', {

@@ -5,34 +5,35 @@ import { type Cell, cellDelayMs, drawMatrix, tryCell } from './support/matrix.js
 
 const delays = await canDelay()
 
-/** The command that writes docs/nat-matrix.md names it here. */
+/** The file to write, from the command that generates docs/nat-matrix.md. */
 const page = process.env['POSTERN_MATRIX_PAGE']
 
-const pageOf = (cells: readonly Cell[]): string => `# Who reaches whom
+const pageOf = (cells: readonly Cell[]): string => `# Connections between kinds of NAT
 
-Written by this command, nothing here is edited by hand:
+This command generates the page; do not edit it by hand:
 
 \`\`\`sh
 npm run matrix
 \`\`\`
 
-Two homes in the lab, both with \`natTraversal()\` and its default ladder, and three public peers. One home has dialled the
-other through a relay; the table says how they were connected directly, and how long after the relayed connection. The way
-from each home to the internet takes ${cellDelayMs} ms. Routers drop what they do not expect.
+Two homes in the lab, both with \`natTraversal()\` and its default strategies, and three public peers. One home has dialled
+the other through a relay. The table shows how they were then connected directly, and how long after the relayed
+connection. The path from each home to the internet takes ${cellDelayMs} ms. Routers drop unsolicited packets.
 
-- **open**: a public address. **home**: a router that keeps ports, lets in only whom something was sent to, and maps ports by
-  PCP, NAT-PMP and UPnP. **symmetric**: another port for each destination, and no mapping service. **carrier**: a NAT that keeps
-  ports, behind a second one, and no mapping service.
-- **direct**: punched, or one of the two is public. **mapped**: through a mapped port of either side. **relayed**: it stays so,
-  for the cause beside it (README of [@postern/hole-punch](../packages/hole-punch/README.md)).
+- **open**: a public address. **home**: a router that keeps ports, admits replies only, and maps ports by PCP, NAT-PMP and
+  UPnP. **symmetric**: a different port for each destination, and no mapping service. **carrier**: a NAT that keeps ports,
+  behind a second one, and no mapping service.
+- **direct**: by hole punching, or to a public home. **mapped**: through a mapped port of either side. **relayed**: the
+  connection stays relayed, for the given cause (README of [@postern/hole-punch](../packages/hole-punch/README.md)).
 
 ${drawMatrix(cells)}
 
-${cells.filter(({ how }) => how !== 'relayed').length} of ${cells.length} are direct. With \`birthday\` on both sides a symmetric and a carrier's NAT meet, too.
+${cells.filter(({ how }) => how !== 'relayed').length} of ${cells.length} are direct. With \`birthday\` on both sides, homes behind a symmetric
+and a carrier-grade NAT also connect directly.
 `
 
 describe.skipIf(!delays.ok)(`two homes on any tiers${delays.ok ? '' : ` (${delays.reason})`}`, () => {
-  it('are connected directly in thirteen of sixteen pairs, and say why not in the others', {
+  it('two homes connect directly in thirteen of sixteen pairs, and report the cause in the others', {
     timeout: 400_000
   }, async () => {
     const cells: Cell[] = []

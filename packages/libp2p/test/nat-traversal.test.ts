@@ -14,18 +14,18 @@ import { announced, createNode, pass, scriptedRouter, scriptedWitnesses, type Te
 
 const hourMs = 3_600_000
 
-/** What a node keeps to itself, and services get. */
+/** The components of a node, which only services receive. */
 const componentsOf = (
   node: TestNode
 ): { readonly transportManager: TransportManager; readonly addressManager: AddressManager } =>
   (node as unknown as { readonly components: ReturnType<typeof componentsOf> }).components
 
-/** The port that the node listens on. */
+/** Returns the port that the node listens on. */
 const portOf = (addresses: readonly { toString(): string }[]): string =>
   /\/tcp\/(\d+)/.exec(String(addresses[0]))?.[1] ?? ''
 
-describe('over a day', () => {
-  it('goes on renewing and verifying, and withdraws an address the moment it lapses', async () => {
+describe('a node that runs for a day', () => {
+  it('a node renews and verifies for a day, and withdraws an address as soon as it lapses', async () => {
     const clock = virtualClock()
     const router = scriptedRouter()
     const asked = { count: 0 }
@@ -40,7 +40,7 @@ describe('over a day', () => {
       expect(announced(node)).toEqual([address])
     }
     expect(router.renewals).toBeGreaterThanOrEqual(24)
-    // Two witnesses, at least once an hour.
+    // Two witnesses are asked at least once per hour.
     expect(asked.count).toBeGreaterThanOrEqual(2 * 24)
 
     router.isThere = false
@@ -57,8 +57,8 @@ describe('over a day', () => {
   })
 })
 
-describe('what it announces', () => {
-  it('is withdrawn when witnesses refute it, and announced again when they reach it', async () => {
+describe('the announced addresses', () => {
+  it('an address is withdrawn when witnesses refute it, and announced again when they reach it', async () => {
     const clock = virtualClock()
     const router = scriptedRouter()
     let outcome: 'reachable' | 'unreachable' = 'reachable'
@@ -77,7 +77,7 @@ describe('what it announces', () => {
     await node.stop()
   })
 
-  it('follows listeners that come and go', async () => {
+  it('the announced addresses follow the listeners', async () => {
     const clock = virtualClock()
     const router = scriptedRouter()
     const node = await createNode(clock, { strategies: [router.strategy, scriptedWitnesses({ count: 0 })] })
@@ -92,13 +92,13 @@ describe('what it announces', () => {
       .getListeners()
       .find((listener) => !before.has(listener))
       ?.close()
-    // The listener says so in its own time.
+    // The listener emits its event asynchronously.
     await expect.poll(async () => (await pass(clock, 1000), router.mapped.size)).toBe(1)
     expect(announced(node)).toHaveLength(1)
     await node.stop()
   })
 
-  it('is left to the AutoNAT service of the node where no strategy verifies', async () => {
+  it('the AutoNAT service of the node decides about addresses without a witness strategy', async () => {
     const clock = virtualClock()
     const node = await createNode(clock, { strategies: [scriptedRouter().strategy] })
     await node.start()
@@ -112,7 +112,7 @@ describe('what it announces', () => {
     await node.stop()
   })
 
-  it('is bounded, with a hundred listeners: one mapping each, and no witness asked more than four times a minute', async () => {
+  it('a hundred listeners get one mapping each, and no witness is asked more than four times per minute', async () => {
     const clock = virtualClock()
     const router = scriptedRouter()
     const asked = { count: 0 }
@@ -133,8 +133,8 @@ describe('what it announces', () => {
   })
 })
 
-describe('memory', () => {
-  it('is kept in the datastore: after a kill the next run asks with the same key', async () => {
+describe('the stored mappings', () => {
+  it('the next run after a kill uses the key from the datastore', async () => {
     const key = new Key('/postern/memory')
     const left = new MemoryDatastore()
     const keys: string[] = []
@@ -149,7 +149,7 @@ describe('memory', () => {
       await node.start()
       await pass(clock, 2000)
       keys.push(...router.keys)
-      // What a kill would leave.
+      // The state that a kill would leave behind.
       if (datastore !== left) await left.put(key, await datastore.get(key))
       await node.stop()
     }
@@ -157,7 +157,7 @@ describe('memory', () => {
     expect(keys[1]).toBe(keys[0])
   })
 
-  it('counts as nothing where it is damaged', async () => {
+  it('a damaged store counts as empty', async () => {
     const datastore = new MemoryDatastore()
     await datastore.put(new Key('/postern/memory'), new TextEncoder().encode('{"format":1,"memories":[{}]}'))
     const clock = virtualClock()
@@ -170,8 +170,8 @@ describe('memory', () => {
   })
 })
 
-describe('a node that lacks what the strategies need', () => {
-  it('is refused with a TypeError: no circuitRelayTransport()', async () => {
+describe('a node without the required services', () => {
+  it('a node without circuitRelayTransport() is rejected with a TypeError', async () => {
     await expect(
       createLibp2p({ transports: [tcp()], services: { nat: natTraversal({ strategies: [relay()] }) } })
     ).rejects.toThrow(
@@ -179,7 +179,7 @@ describe('a node that lacks what the strategies need', () => {
     )
   })
 
-  it('is refused with a TypeError: no identify()', async () => {
+  it('a node without identify() is rejected with a TypeError', async () => {
     await expect(
       createLibp2p({
         transports: [tcp()],
@@ -190,7 +190,7 @@ describe('a node that lacks what the strategies need', () => {
 })
 
 describe('metrics', () => {
-  it('tell verdict, candidates and events', async () => {
+  it('the metrics contain verdict, candidates and events', async () => {
     const clock = virtualClock()
     const registry = new Registry()
     const node = await createNode(
@@ -209,8 +209,8 @@ describe('metrics', () => {
   })
 })
 
-describe('a network that cannot be looked at', () => {
-  it('is told as such, until it can be', async () => {
+describe('a network that cannot be read', () => {
+  it('the report contains an unreadable network until it can be read', async () => {
     const clock = virtualClock()
     let fails = true
     const node = await createNode(clock, {

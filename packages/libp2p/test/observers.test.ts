@@ -7,7 +7,7 @@ import { expect, it } from 'vitest'
 import { createAnnouncer } from '../src/announcer.js'
 import { announced, createNode, pass, scriptedWitnesses } from './support/scripted.js'
 
-it('a node lends observers a socket that is open while they look, and announces nothing of what they see', async () => {
+it('a node lends observers a socket while they observe, and does not announce the observed address', async () => {
   const clock = virtualClock()
   const lent: Endpoint[] = []
   const observer: Observer = {
@@ -39,7 +39,7 @@ it('a node lends observers a socket that is open while they look, and announces 
   expect(clock.pending).toBe(0)
 })
 
-it.each([true, false])('an address that a server sees is not announced (witnesses: %s)', (verifies) => {
+it.each([true, false])('an address that a STUN server observed is not announced (witnesses: %s)', (verifies) => {
   const calls: string[] = []
   const manager = new Proxy({} as AddressManager, {
     get: (_, name) => () => calls.push(String(name))

@@ -34,27 +34,27 @@ describe('a service that does the same work', () => {
     ['@libp2p/dcutr', { dcutr: dcutr() }, 'Leave services.dcutr (@libp2p/dcutr) out'],
     ['@libp2p/upnp-nat', { upnp: uPnPNAT() }, 'Leave services.upnp (@libp2p/upnp-nat) out'],
     ['a second natTraversal()', { other: natTraversal() }, 'services.other is another natTraversal()']
-  ])('is named by a TypeError when the node is made: %s', async (_, services, text) => {
+  ])('the creation of a node fails with a TypeError that names %s', async (_, services, text) => {
     const all = { identify: identify(), ...services }
     await expect(made({ ...all, nat: natTraversal() })).rejects.toThrow(TypeError)
     await expect(made({ nat: natTraversal(), ...all })).rejects.toThrow(text)
   })
 
-  it('may stay where no strategy does its work', async () => {
+  it('another service may stay if no strategy does its work', async () => {
     const nat = natTraversal({ strategies: [strategy] })
     const services = { identify: identify(), autoNAT: autoNAT(), v2: autoNATv2(), dcutr: dcutr(), nat }
     await expect(made(services)).resolves.toBeDefined()
   })
 })
 
-describe('a service that is missing', () => {
-  it('is named where identify() is', async () => {
+describe('a missing service', () => {
+  it('the creation of a node fails with an error that names identify()', async () => {
     await expect(made({ nat: natTraversal() })).rejects.toThrow(
       /natTraversal\(\) .* needs identify\(\) of @libp2p\/identify/
     )
   })
 
-  it('is named in the advice where an address is mapped and no AutoNAT verifies it', async () => {
+  it('the advice names autonat() if no service verifies a mapped address', async () => {
     const clock = virtualClock()
     const node = await createNode(clock, { strategies: [strategy] })
     await node.start()
@@ -66,7 +66,7 @@ describe('a service that is missing', () => {
     await node.stop()
   })
 
-  it('is not asked for where the address is announced', async () => {
+  it('the advice does not name autonat() if the address is announced', async () => {
     const clock = virtualClock()
     const node = await createNode(clock, { strategies: [strategy, scriptedWitnesses({ count: 0 })] })
     await node.start()

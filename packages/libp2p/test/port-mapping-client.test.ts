@@ -9,7 +9,7 @@ import { startNode } from './support/nodes.js'
 
 const lab = await canRunLab()
 
-it('is what uPnPNAT() takes', () => {
+it('uPnPNAT() accepts portMappingClient()', () => {
   expect(uPnPNAT({ portMappingClient: portMappingClient() })).toBeTypeOf('function')
 })
 
@@ -32,7 +32,7 @@ it.skipIf(!lab.ok).each(['home', 'home-pcp', 'home-nat-pmp', 'home-igd1'] satisf
   }
 )
 
-it('renews what it mapped, gives the same mapping when asked twice, and unmaps', async () => {
+it('a gateway renews a mapping, returns the same mapping for a second call, and unmaps it', async () => {
   const clock = virtualClock()
   const network = memoryNetwork({ clock })
   const router = createGateway({ clock, protocols: ['nat-pmp'] })
@@ -44,7 +44,7 @@ it('renews what it mapped, gives the same mapping when asked twice, and unmaps',
     host: { clock, random: () => 0.5, log: { debug: () => undefined, info: () => undefined } },
     findNetwork: async () => ({ gateways, addresses: ['192.168.1.2'] })
   })
-  /** Lets virtual time pass until it is done. */
+  /** Advances virtual time until the work is done. */
   const done = async <T>(work: Promise<T>): Promise<T> => {
     let isOver = false
     const over = work.finally(() => (isOver = true))
@@ -69,7 +69,7 @@ it('renews what it mapped, gives the same mapping when asked twice, and unmaps',
     protocol: 'TCP'
   })
   expect(await done(gateway.map(4001, '192.168.1.2', { signal }))).toEqual(mapping)
-  // libp2p's signals may live as long as the node.
+  // The signals of libp2p may live as long as the node.
   expect(getEventListeners(signal, 'abort')).toEqual([])
   await clock.advance(24 * 3_600_000)
   expect(router.mappings).toMatchObject([{ protocol: 'tcp', externalPort: 4001, internalPort: 4001 }])
@@ -83,7 +83,7 @@ it('renews what it mapped, gives the same mapping when asked twice, and unmaps',
   expect(clock.pending).toBe(0)
 })
 
-it('says why where nothing maps, and leaves nothing running', async () => {
+it('map rejects with the reason if no router maps ports, and leaves nothing running', async () => {
   const clock = virtualClock()
   const client = portMappingClient({
     strategies: [],
@@ -91,7 +91,7 @@ it('says why where nothing maps, and leaves nothing running', async () => {
     findNetwork: async () => ({ gateways: [], addresses: [] })
   })
   expect(await client.findGateways().next()).toMatchObject({ done: true })
-  const nobody = client.getGateway(new URL('http://192.168.1.1/'))
-  await expect(nobody).rejects.toThrow('no router of this network maps ports')
+  const rejected = client.getGateway(new URL('http://192.168.1.1/'))
+  await expect(rejected).rejects.toThrow('no router of this network maps ports')
   expect(clock.pending).toBe(0)
 })

@@ -3,14 +3,14 @@ import { startNode } from './support/nodes.js'
 import { openWorld, skipped, support } from './support/world.js'
 
 describe.skipIf(!support.ok)(`a libp2p node behind a real router${skipped}`, { timeout: 60_000 }, () => {
-  it('is relayed, then verified, and dialled by somebody who knows its announced addresses only', async () => {
+  it('a node is relayed, then verified, and dialled by a peer that knows only its announced addresses', async () => {
     await using world = await openWorld('home')
     await using home = await world.startHome()
     await home.until(({ event, addresses }) => event === 'addresses' && String(addresses).includes('/p2p-circuit'))
     await home.until(({ event, verdict }) => event === 'verdict' && verdict === 'public')
     const direct = `/ip4/11.0.0.2/tcp/4001/p2p/${home.peerId}`
     await home.until(({ event, addresses }) => event === 'addresses' && (addresses as string[]).includes(direct))
-    // Nothing was announced that was not proven, not for a moment.
+    // No unproven address was announced at any time.
     const announced = home.said.flatMap(({ event, addresses }) =>
       event === 'addresses' ? (addresses as string[]) : []
     )
@@ -30,7 +30,7 @@ describe.skipIf(!support.ok)(`a libp2p node behind a real router${skipped}`, { t
     expect(new Set(candidate?.evidence.map(({ network }) => network)).size).toBe(candidate?.evidence.length)
   })
 
-  it('verifies a mapping that came about after all peers were connected', async () => {
+  it('a mapping that was created after all peers had connected is verified', async () => {
     await using world = await openWorld('home-pcp')
     await world.lab.stopDaemon()
     await using home = await world.startHome()
@@ -41,7 +41,7 @@ describe.skipIf(!support.ok)(`a libp2p node behind a real router${skipped}`, { t
     expect(await home.report()).toMatchObject({ verdict: 'public' })
   })
 
-  it('lets its relays go once it has been public for long enough, and no circuit is open', async () => {
+  it('a node releases its relays after it has been public for some time without an open circuit', async () => {
     await using world = await openWorld('home')
     await using home = await world.startHome({ nat: { policy: { relay: { letGoAfterMs: 500 } } } })
     const isRelayed = ({ event, addresses }: { event?: string; addresses?: unknown }): boolean =>
@@ -54,7 +54,7 @@ describe.skipIf(!support.ok)(`a libp2p node behind a real router${skipped}`, { t
     expect((await home.report()).externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/4001'])
   })
 
-  it('reaches another one behind another router, and is reached by it', async () => {
+  it('two nodes behind different routers reach each other', async () => {
     await using world = await openWorld('two-homes')
     await using one = await world.startHome()
     await using other = await world.startHome({}, 'home2')
@@ -63,7 +63,7 @@ describe.skipIf(!support.ok)(`a libp2p node behind a real router${skipped}`, { t
     expect(await other.dial(`/ip4/11.0.0.2/tcp/4001/p2p/${one.peerId}`)).toMatchObject({ direct: true })
   })
 
-  it('maps WebSockets, and listeners that come later; and IPv6, where the firewall opens', async () => {
+  it('a node maps WebSockets and later listeners, and opens the firewall for IPv6', async () => {
     await using world = await openWorld('ipv6-firewall')
     await using home = await world.startHome({ listen: ['/ip4/0.0.0.0/tcp/4002/ws'] })
     const isVerified =
@@ -87,7 +87,7 @@ describe.skipIf(!support.ok)(`a libp2p node behind a real router${skipped}`, { t
     expect(await outsider.dial(`/ip6/2a00:1::2/tcp/4004/p2p/${home.peerId}`)).toMatchObject({ direct: true })
   })
 
-  it('stops without leaving a mapping, a reservation, a socket or a timer', async () => {
+  it('a node stops without leaving a mapping, a reservation, a socket or a timer', async () => {
     await using world = await openWorld('home')
     await using bare = await startNode(world.lab, 'neighbour', { listen: ['/ip4/0.0.0.0/tcp/4001'] })
     await using home = await world.startHome()

@@ -6,15 +6,15 @@ const isVerdict =
   ({ event, verdict }: { readonly event?: string; readonly verdict?: unknown }): boolean =>
     event === 'verdict' && verdict === wanted
 
-describe.skipIf(!support.ok)(`AutoNAT servers that lie${skipped}`, { timeout: 60_000 }, () => {
-  it('are outvoted: one that says unreachable of a good address', async () => {
+describe.skipIf(!support.ok)(`dishonest AutoNAT servers${skipped}`, { timeout: 60_000 }, () => {
+  it('one witness that reports a working address as unreachable is outvoted', async () => {
     await using world = await openWorld('home', { alpha: { autonatServer: false, lies: 'unreachable' } })
     await using home = await world.startHome()
     await home.until(isVerdict('public'))
     expect(home.said.some(({ event }) => event === 'refuted')).toBe(false)
   })
 
-  it('are outvoted: one that says reachable of an address that nobody reaches', async () => {
+  it('one witness that reports an unreachable address as reachable is outvoted', async () => {
     await using world = await openWorld('home', { alpha: { autonatServer: false, lies: 'reachable' } })
     await world.lab.blockInbound()
     await using home = await world.startHome()
@@ -24,7 +24,7 @@ describe.skipIf(!support.ok)(`AutoNAT servers that lie${skipped}`, { timeout: 60
     expect(await home.report()).toMatchObject({ verdict: 'relayed', cause: 'mapping-not-honoured' })
   })
 
-  it('never verify an address that nobody reaches, not even all three of them', async () => {
+  it('three dishonest witnesses cannot verify an unreachable address', async () => {
     const lies = { autonatServer: false, lies: 'reachable' } as const
     await using world = await openWorld('home', { alpha: lies, bravo: lies, charlie: lies })
     await world.lab.blockInbound()
@@ -38,7 +38,7 @@ describe.skipIf(!support.ok)(`AutoNAT servers that lie${skipped}`, { timeout: 60
     expect((await home.addresses()).some((address) => address.includes('11.0.0.2'))).toBe(false)
   })
 
-  it('do not hold up the honest ones by saying nothing', async () => {
+  it('a silent witness does not delay the honest ones', async () => {
     await using world = await openWorld('home', { bravo: { autonatServer: false, lies: 'silent' } })
     await using home = await world.startHome()
     await home.until(({ event }) => event === 'verified')
@@ -47,7 +47,7 @@ describe.skipIf(!support.ok)(`AutoNAT servers that lie${skipped}`, { timeout: 60
 
 it.skipIf(!support.ok)(`takes one network for one witness${skipped}`, { timeout: 60_000 }, async () => {
   await using world = await openWorld('home')
-  // One honest witness is too few, however often it is asked.
+  // One honest witness is not enough, however often it is asked.
   await using home = await world.startHome({ connect: world.peerAddresses.slice(0, 1) })
   await home.until(({ event, verdict, cause }) => event === 'verdict' && verdict === 'public' && cause === 'unverified')
   expect(home.said.some(({ event }) => event === 'verified')).toBe(false)

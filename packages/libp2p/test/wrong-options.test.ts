@@ -5,7 +5,7 @@ import { relay } from '@postern/relay'
 import { createLibp2p } from 'libp2p'
 import { describe, expect, it } from 'vitest'
 
-/** As a caller without a compiler passes them. */
+/** The functions, with options as a caller without a compiler may pass them. */
 type Call = (options: never) => unknown
 
 const makers: Readonly<Record<string, Call>> = {
@@ -30,11 +30,14 @@ function messageOf(call: Call, options: unknown): string {
 describe.each(Object.keys(makers))('%s', (name) => {
   const call = makers[name] ?? expect.fail()
 
-  it.each([null, 'pcp', 5, true, []])('refuses %j in the place of options, and says what it takes', (options) => {
-    expect(messageOf(call, options)).toContain(`${name} takes an object of options`)
-  })
+  it.each([null, 'pcp', 5, true, []])(
+    `${name} throws for %j instead of options, and names the accepted options`,
+    (options) => {
+      expect(messageOf(call, options)).toContain(`${name} takes an object of options`)
+    }
+  )
 
-  it('refuses an option with an unknown name', () => {
+  it(`${name} throws for an option with an unknown name`, () => {
     expect(messageOf(call, { unheardOf: 1 })).toContain(`${name} has no option "unheardOf"`)
   })
 })
@@ -50,7 +53,7 @@ describe('wrong options', () => {
     ['autonat()', { peer: [] }, 'Did you mean "peers"?'],
     ['holePunch()', { maxPeers: 3 }, 'Did you mean "mostPeers"?'],
     ['autonatServer()', { requestPerPeer: 3 }, 'Did you mean "requestsPerPeer"?']
-  ])('%s with %j', (name, options, text) => {
+  ])('%s throws for %j', (name, options, text) => {
     expect(messageOf(makers[name] ?? expect.fail(), options)).toContain(text)
   })
 
@@ -61,7 +64,7 @@ describe('wrong options', () => {
     [{ nat: natTraversal({ strategies: 'pcp' as never }) }, 'strategies is not an array of strategies'],
     [{ nat: natTraversal({ policy: { quorom: 1 } as never }) }, 'Did you mean "quorum"?'],
     [{ nat: natTraversal({ store: './x' as never }) }, 'store has no load() and save()']
-  ])('a node is not made with services that are wrong: %#', async (services, text) => {
+  ])('the creation of a node fails with wrong services: %#', async (services, text) => {
     await expect(createLibp2p({ start: false, services: services as never })).rejects.toThrow(text)
   })
 })

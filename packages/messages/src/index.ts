@@ -1,6 +1,6 @@
 /**
- * Length-prefixed protobuf messages over streams of libp2p: opened, bounded, read from peers that may send anything, and
- * ended in a way that both sides agree on.
+ * Length-prefixed protobuf messages over libp2p streams. The package opens a stream, limits the size of its messages,
+ * decodes their fields from untrusted peers, and closes the stream at both ends.
  *
  * @packageDocumentation
  */

@@ -3,28 +3,36 @@ import { type LengthPrefixedStream, lpStream } from '@libp2p/utils'
 import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
 import { finishStream } from './streams.js'
 
-/** A stream of length-prefixed messages. What goes wrong with it is a {@link NatError}, or the reason of the signal. */
+/** A stream of length-prefixed messages. Each call rejects with a {@link NatError} or with the signal's reason. */
 export interface Messages {
+  /**
+   * Resolves with the bytes of the next message, without the length prefix. Rejects with `REPLY_TOO_LARGE` for a
+   * message over the limit or a full buffer, and with `NO_REPLY` if the stream ends before the message is complete.
+   */
   read(call: CallOptions): Promise<Uint8Array>
+  /** Sends one message with its length prefix. Rejects with `NO_REPLY` if the stream has ended. */
   write(bytes: Uint8Array, call: CallOptions): Promise<void>
-  /** Closes our end, and waits a moment for the other side to close its own; then resets the stream. */
+  /** Closes our end and waits up to half a second for the peer to close its end; then resets the stream. */
   finish(call: CallOptions): Promise<void>
   /** Resets the stream. */
   reset(reason: Error): void
 }
 
-/** Talks in messages of at most `mostBytes`. What comes faster than it is read is buffered, `mostBuffered` at most. */
+/**
+ * Wraps a stream to read and write messages of at most `maxBytes` bytes. Received bytes that are not yet read are
+ * buffered, up to `maxBuffered` bytes; beyond that, `read` rejects with `REPLY_TOO_LARGE`.
+ */
 export function messagesOf(
   stream: Stream,
-  mostBytes: number,
+  maxBytes: number,
   clock: Clock,
-  mostBuffered: number = 4 * (mostBytes + mostLengthBytes)
+  maxBuffered: number = 4 * (maxBytes + maxLengthBytes)
 ): Messages {
   const messages: LengthPrefixedStream<Stream> = lpStream(stream, {
-    maxDataLength: mostBytes,
-    maxLengthLength: mostLengthBytes,
-    maxBufferSize: mostBuffered,
-    lengthDecoder: (bytes) => decodeLength(bytes.subarray(), mostBytes)
+    maxDataLength: maxBytes,
+    maxLengthLength: maxLengthBytes,
+    maxBufferSize: maxBuffered,
+    lengthDecoder: (bytes) => decodeLength(bytes.subarray(), maxBytes)
   })
   return {
     async read({ signal }) {
@@ -49,28 +57,32 @@ export function messagesOf(
   }
 }
 
-/** Enough for a length of two million. */
-const mostLengthBytes = 3
+/** Enough for a length of two million (2 ** 21 - 1). */
+const maxLengthBytes = 3
 
-/** An unsigned varint (multiformats unsigned-varint). Throws a RangeError, which is how the caller knows that more bytes
- * are needed, or a NatError: without the second a peer could send bytes with the high bit set for ever. */
-export function decodeLength(bytes: Uint8Array, mostBytes: number): number {
+/**
+ * Decodes an unsigned varint (multiformats unsigned-varint). Throws a RangeError if more bytes are needed. Throws a
+ * NatError, REPLY_TOO_LARGE, if the length exceeds `maxBytes` or the varint is longer than three bytes; without that
+ * limit a peer could send bytes with the high bit set for ever.
+ */
+export function decodeLength(bytes: Uint8Array, maxBytes: number): number {
   let length = 0
   for (const [index, byte] of bytes.entries()) {
     length += (byte & 0x7f) * 2 ** (7 * index)
     const isLast = byte < 0x80
-    if (length > mostBytes || (!isLast && index + 1 >= mostLengthBytes)) {
-      throw natError('REPLY_TOO_LARGE', `a message of more than ${mostBytes} bytes`)
+    if (length > maxBytes || (!isLast && index + 1 >= maxLengthBytes)) {
+      throw natError('REPLY_TOO_LARGE', `the message is larger than ${maxBytes} bytes`)
     }
     if (isLast) return length
   }
-  throw new RangeError('the length goes on')
+  throw new RangeError('the length prefix is incomplete')
 }
 
 function streamError(cause: unknown): NatError {
   if (isNatError(cause)) return cause
   const name = cause instanceof Error ? cause.name : ''
-  if (name === 'StreamBufferError') return natError('REPLY_TOO_LARGE', 'more was sent than was asked for', { cause })
+  if (name === 'StreamBufferError')
+    return natError('REPLY_TOO_LARGE', 'the peer sent more than was requested', { cause })
   const how = name === 'StreamResetError' ? 'reset' : 'closed'
   return natError('NO_REPLY', `the stream was ${how} before the answer was complete`, { cause })
 }

@@ -1,22 +1,27 @@
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire'
 import { natError } from '@postern/interface'
 
-/** Reads the value of a field. */
+/** Reads the value of a field, by its protobuf type. */
 export interface FieldValue {
+  /** Reads a length-delimited value. */
   readonly bytes: () => Uint8Array
+  /** Reads a varint as an unsigned 32-bit integer. */
   readonly uint32: () => number
-  /** Enumerations. */
+  /** Also reads enumerations. */
   readonly int32: () => number
+  /** Reads a varint as an unsigned 64-bit integer. */
   readonly uint64: () => bigint
+  /** Reads a fixed 64-bit value. */
   readonly fixed64: () => bigint
 }
 
-/** How each known field is read, by its number and the wire type that it must have. */
+/** The known fields by number: the required wire type, and the function that reads the value. */
 export type Fields = Readonly<Record<number, { readonly type: WireType; readonly read: (value: FieldValue) => void }>>
 
 /**
- * Reads a protobuf message: known fields in any order, the last of each counts, and unknown ones are skipped, as
- * protobuf wants it. Throws a NatError, MALFORMED_REPLY, for bytes that are none, and for a known field of another type.
+ * Reads a protobuf message. Calls `read` for every value of a known field, in the order of the bytes, and skips unknown
+ * fields, as the protobuf encoding guide requires. Throws a NatError, MALFORMED_REPLY, for bytes that are not a
+ * protobuf message and for a known field with the wrong wire type.
  */
 export function readFields(bytes: Uint8Array, fields: Fields): void {
   try {
@@ -31,13 +36,13 @@ export function readFields(bytes: Uint8Array, fields: Fields): void {
     while (reader.pos < reader.len) {
       const [number, type] = reader.tag()
       const field = fields[number]
-      // Groups nest without end, and neither proto3 nor these messages have any.
-      if (type === WireType.StartGroup || type === WireType.EndGroup) throw new Error('a group')
+      // Groups can nest without limit. Neither proto3 nor these messages use them.
+      if (type === WireType.StartGroup || type === WireType.EndGroup) throw new Error('groups are not supported')
       if (field === undefined) reader.skip(type, number)
       else if (field.type === type) field.read(value)
       else throw new Error(`field ${number} has wire type ${type}`)
     }
   } catch (cause) {
-    throw natError('MALFORMED_REPLY', 'bytes that are no message of the protocol', { cause })
+    throw natError('MALFORMED_REPLY', 'the bytes are not a message of this protocol', { cause })
   }
 }

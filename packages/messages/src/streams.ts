@@ -2,16 +2,19 @@ import type { Connection, Stream } from '@libp2p/interface'
 import { anySignal, type CallOptions, type Clock, natError } from '@postern/interface'
 import { orAborted } from '@postern/net'
 
-/** How long the other side may take to close its end after we have closed ours, in ms. */
+/** How long the peer may take to close its end after we have closed ours, in milliseconds. */
 const closeMs = 500
 
+/** Options of {@link openStream}. */
 export interface OpenStreamOptions extends CallOptions {
-  /** Whether it may go over a relayed connection, whose bytes and time are limited. @default false */
+  /** Whether the stream may use a limited (relayed) connection. @default false */
   readonly runOnLimitedConnection?: boolean
 }
 
-/** Opens a stream. One that opens after the signal has aborted is reset. Rejects with `UNSUPPORTED`, `NO_REPLY`, or with the
- * signal's reason. */
+/**
+ * Opens a stream. If the stream opens after the signal aborted, it is reset. Rejects with `UNSUPPORTED` if the peer
+ * does not speak the protocol, with `NO_REPLY` if the stream cannot be opened, or with the signal's reason.
+ */
 export async function openStream(
   connection: Connection,
   protocol: string,
@@ -20,7 +23,7 @@ export async function openStream(
   const opening = connection.newStream(protocol, { signal, runOnLimitedConnection })
   opening.then(
     (stream) => {
-      if (signal.aborted) stream.abort(new Error('no call waits for it any more'))
+      if (signal.aborted) stream.abort(new Error('the caller no longer waits for this stream'))
     },
     () => undefined
   )
@@ -33,15 +36,15 @@ export async function openStream(
   }
 }
 
-/** Whether libp2p says that the other side does not speak the protocol. */
+/** Returns whether the error is libp2p's report that the peer does not speak the protocol. */
 export const isUnsupported = (error: unknown): boolean =>
   error instanceof Error && error.name === 'UnsupportedProtocolError'
 
 /**
- * Closes our end, and waits half a second for the other side to close its own; then resets the stream.
+ * Closes our end and waits up to half a second for the peer to close its end; then resets the stream. Never rejects.
  *
- * A reset at once can undo what was granted: a relay in JavaScript that is still about to close its end forgets the
- * reservation where it cannot.
+ * An immediate reset could undo what the peer has just granted: a js-libp2p relay drops the reservation if it cannot
+ * close its end of the stream.
  */
 export async function finishStream(stream: Stream, clock: Clock, { signal }: CallOptions): Promise<void> {
   const closed = new AbortController()
@@ -51,7 +54,7 @@ export async function finishStream(stream: Stream, clock: Clock, { signal }: Cal
     await stream.close({ signal })
     if (stream.status !== 'closed') await clock.sleep(closeMs, { signal: anySignal([signal, closed.signal]) })
   } catch {
-    // It closed, which is what was waited for, or it never will.
+    // Either the stream has closed, or it cannot be closed cleanly; the reset below covers both.
   } finally {
     stream.removeEventListener('close', close)
     stream.abort(new Error('the other side did not close the stream'))

@@ -2,14 +2,13 @@ import type { Stream } from '@libp2p/interface'
 import { type CallOptions, natError } from '@postern/interface'
 
 /**
- * Resolves when a stream has passed on everything that was sent to it and takes more. Call it after `send()` has returned
- * false, and send nothing until it resolves: then what waits in memory for a peer that reads slowly, or not at all, is
- * never more than the last chunk.
+ * Resolves when a stream has written its whole buffer and accepts more data. Call it after `send()` returned false, and
+ * send nothing until it resolves. Then at most the last chunk is buffered for a peer that reads slowly or not at all.
  *
- * Rejects with `NO_REPLY` when the stream ends first, or with the signal's reason.
+ * Rejects with `NO_REPLY` if the stream ends first, or with the signal's reason.
  *
- * `onDrain()` of the stream does not do this: in `@libp2p/utils` 7.4 its promise is made once and resolves at once from the
- * second time on. One `drain` event is not enough either: it says that the window has opened, by one byte perhaps.
+ * The stream's `onDrain()` cannot be used here: `@libp2p/utils` 7.4 creates its promise once, so every later call
+ * resolves immediately. A single `drain` event is not enough either: the window may have opened by one byte only.
  */
 export function untilWritable(stream: Stream, { signal }: CallOptions): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -18,7 +17,7 @@ export function untilWritable(stream: Stream, { signal }: CallOptions): Promise<
       stream.removeEventListener('close', closed)
       signal.removeEventListener('abort', aborted)
     }
-    // The stream's own listener for `drain` sends what is left in a microtask that comes before this one.
+    // The stream's own `drain` listener sends the rest of its buffer in an earlier microtask.
     const look = (): void => queueMicrotask(check)
     const check = (): void => {
       if (stream.writeBufferLength > 0 || stream.writableNeedsDrain) return
@@ -42,19 +41,21 @@ export function untilWritable(stream: Stream, { signal }: CallOptions): Promise<
   })
 }
 
-/** Holds the sender of a stream up, and lets it go on. */
+/** Pauses and resumes the remote sender of a stream. */
 export interface StreamGate {
-  /** The stream hands over nothing more, after the messages that are being handed over now. */
+  /** Pauses the stream. Messages that are being delivered at this moment are still delivered. */
   hold(): void
+  /** Resumes the stream. */
   release(): void
 }
 
 /**
- * Pauses a stream in a way that its transport is told of. May be called from a `message` listener.
+ * Creates a gate that pauses a stream together with its transport. `hold` may be called from a `message` listener.
  *
- * A stream of `@libp2p/utils` 7.4 that is paused by a listener while it hands over what had waited (in `resume()`) tells the
- * transport afterwards to go on: the sender sends, what it sends is kept, and at 4 MiB the stream is reset. So the pause
- * comes a microtask later. What waits unread is then never more than one window of the transport.
+ * `hold` pauses the stream in a microtask. In `@libp2p/utils` 7.4, `resume()` delivers buffered messages and then tells
+ * the transport to continue, even if a `message` listener has paused the stream meanwhile. The sender would keep
+ * sending, and the stream would be reset at 4 MiB of unread data. With the later pause, at most one transport window
+ * stays unread.
  */
 export function gateOf(stream: Stream): StreamGate {
   let isHeld = false

@@ -13,24 +13,24 @@ const code = (run: () => unknown): unknown => {
   }
 }
 
-describe('the length of a message', () => {
+describe('decodeLength', () => {
   it.each([
     ['00', 0],
     ['7f', 127],
     ['8001', 128],
     ['8040', 8192]
-  ])('%s is %i', (bytes, length) => expect(decodeLength(hex(bytes), 8192)).toBe(length))
+  ])('decodeLength reads %s as %i', (bytes, length) => expect(decodeLength(hex(bytes), 8192)).toBe(length))
 
-  it.each(['', '80', '8080'])('that is not whole wants more: "%s"', (bytes) =>
+  it.each(['', '80', '8080'])('decodeLength throws a RangeError for the incomplete varint "%s"', (bytes) =>
     expect(() => decodeLength(hex(bytes), 8192)).toThrow(RangeError)
   )
 
   it.each(['8140', 'ffff7f', '808080', '80808080808080808080'])(
-    'of too much, or without an end, is refused: %s',
+    'decodeLength refuses %s, which is too large or too long',
     (bytes) => expect(code(() => decodeLength(hex(bytes), 8192))).toBe('REPLY_TOO_LARGE')
   )
 
-  it('is what protobuf writes, for every number within the bound', () => {
+  it('decodeLength reads every number within the limit as protobuf writes it', () => {
     fc.assert(
       fc.property(fc.nat(0x1fffff), (length) => {
         const bytes = [length & 0x7f, (length >> 7) & 0x7f, length >> 14]
@@ -42,7 +42,7 @@ describe('the length of a message', () => {
   })
 })
 
-describe('the fields of a message', () => {
+describe('readFields', () => {
   const read = (bytes: Uint8Array): readonly unknown[] => {
     const seen: unknown[] = []
     readFields(bytes, {
@@ -52,17 +52,17 @@ describe('the fields of a message', () => {
     return seen
   }
 
-  it('are read in any order, and unknown ones passed over', () => {
+  it('readFields reads fields in any order and skips unknown fields', () => {
     expect(read(hex('1202abcd 1801 0864'.replaceAll(' ', '')))).toEqual(['abcd', 100])
   })
 
   it.each([
-    ['cut short', '1205ab'],
-    ['of another type', '0a00'],
+    ['a truncated message', '1205ab'],
+    ['a known field of another type', '0a00'],
     ['a group', '0b0c']
-  ])('are refused where they are %s', (_, bytes) => expect(code(() => read(hex(bytes)))).toBe('MALFORMED_REPLY'))
+  ])('readFields rejects %s', (_, bytes) => expect(code(() => read(hex(bytes)))).toBe('MALFORMED_REPLY'))
 
-  it('give a value or a NatError for any bytes', () => {
+  it('readFields returns or throws a NatError for any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
         const outcome = code(() => read(bytes))

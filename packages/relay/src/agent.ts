@@ -2,11 +2,13 @@ import type { IdentifyResult, PeerId } from '@libp2p/interface'
 import { anySignal, type CallOptions } from '@postern/interface'
 import type { RelayHost } from './host.js'
 
-/** A peer that has not told what it is by then does not tell, in ms. It does so right after the connection has opened. */
+/** How long to wait for identify, which normally runs right after a connection opens (ms). */
 const toldMs = 1000
 
-/** The agent version that identify has told of a peer, or tells soon; undefined where it does not. Rejects with the
- * signal's reason. */
+/**
+ * Resolves with a peer's agent version from identify; undefined if it is not known within a second. Rejects with the
+ * signal's reason.
+ */
 export async function agentOf(
   { clock, components: { events, peerStore } }: RelayHost,
   peer: PeerId,

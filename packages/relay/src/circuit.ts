@@ -9,43 +9,48 @@ import { type CircuitTransport, circuitTransportOf, keepAliveTag, type Reservati
 import { screenStops } from './screen-stops.js'
 import { screenReservations } from './told-addresses.js'
 
-/** Accepting connections through relays. */
+/** Accepts connections through relays, by means of `circuitRelayTransport()`. */
 export interface Circuit {
-  /** Notes by which addresses the user has named relays: these may be announced, whatever a relay tells. */
+  /** Records the configured addresses of relays. Relayed addresses at these hosts may be announced. */
   name(relays: readonly Named[]): void
-  /** Has connections through the relay accepted, and its addresses announced. Rejects with `NO_REPLY`, `GRANT_INVALID`,
-   * or with the signal's reason; then none are. */
+  /**
+   * Makes the transport accept connections through the relay and announce the relayed addresses. Rejects with
+   * `NO_REPLY`, `GRANT_INVALID` or the signal's reason; then no connections are accepted.
+   */
   accept(relay: PeerId, call: CallOptions): Promise<Acceptance>
-  /** Keeps watch until the signal aborts. Tells of a relay through which nothing can come any more. */
+  /** Calls `lost` for each relay at which the transport has lost its reservation, until the signal aborts. */
   watch(lost: (relay: string) => void, signal: AbortSignal): void
 }
 
-/** What goes on until it is refused. Once the relay was accepted anew, the acceptance before is of no effect. */
+/** Connections through one relay are accepted until `refuse`. A later `accept` for the same relay supersedes it. */
 export interface Acceptance {
+  /** The relayed addresses that are announced. */
   readonly addresses: readonly MultiaddrText[]
-  /** Makes sure that it still goes on. Gives what is in its place now. */
+  /** Checks that connections are still accepted, and resolves with the current acceptance. Rejects as `accept` does. */
   again(call: CallOptions): Promise<Acceptance>
-  /** Accepts none through that relay any more, at once. The others stay: resolves when that is certain, or when the signal
-   * aborts. */
+  /**
+   * Immediately stops accepting connections through this relay. Resolves when the reservations at the other relays are
+   * restored, or when the signal aborts.
+   */
   refuse(call: CallOptions): Promise<void>
 }
 
 interface Held {
   readonly relay: PeerId
   listener: Listener | undefined
-  /** Whoever accepted last. */
+  /** Identifies the latest `accept`. */
   holder: object
 }
 
-/** The transport gives up after 5 s; if it has not, it never will. In ms. */
+/** Time limit for the transport to listen (ms). It gives up after 5 s itself; if it has not by then, it never will. */
 const listenMs = 6000
-/** How many relays are remembered that were let go and are not wanted. */
-const mostLeft = 64
+/** How many released relays are remembered. */
+const maxLeft = 64
 
-/** By the book that they work with: two strategies on one node would take each other's reservations for leftovers. */
+/** One circuit per reservation book; otherwise two strategies on one node would remove each other's reservations. */
 const circuits = new WeakMap<ReservationBook, Circuit>()
 
-/** The one of this node. Throws a TypeError where `circuitRelayTransport()` is missing. */
+/** Returns the circuit of this node. Throws a TypeError if `circuitRelayTransport()` is missing. */
 export function circuitOf(host: RelayHost): Circuit {
   const transport = circuitTransportOf(host.components)
   const circuit = circuits.get(transport.reservationStore) ?? createCircuit(host, transport)
@@ -54,25 +59,25 @@ export function circuitOf(host: RelayHost): Circuit {
 }
 
 /**
- * The transport's listeners are never closed: closing one makes it forget its reservations with all relays, leaves event
- * listeners behind, and a second close takes another listener out of the node's list. They are emptied instead, as they are
- * when the transport itself loses a relay, and used again.
+ * Never closes the transport's listeners. To close one would make the transport forget its reservations with all relays
+ * and leave event listeners behind, and a second close would remove another listener from the node's list. Instead,
+ * listeners are emptied, as the transport does when it loses a relay, and reused.
  */
 function createCircuit({ clock, components }: RelayHost, transport: CircuitTransport): Circuit {
   const { reservationStore: book } = transport
   const { transportManager, connectionManager, peerStore, events } = components
   const held = new Map<string, Held>()
   const underWay = new Map<string, Promise<void>>()
-  /** Listeners that nobody needs now, and the relay that each was for. */
+  /** Unused listeners, with the relay that each was used for. */
   const idle = new Map<Listener, string>()
-  /** Relays that were let go, and how often the transport has made a reservation there since. */
+  /** Released relays, with the number of reservations that the transport has made there since. */
   const left = new Map<string, number>()
   let last: Promise<void> = Promise.resolve()
   let isOurDoing = false
   let watchers = 0
-  /** By relay, the addresses that it was named by. */
+  /** The configured addresses of each relay. */
   const named = new Map<string, readonly Multiaddr[]>()
-  // A relay that was let go may go on to hand connections over, as long as its book says so.
+  // A released relay may still forward connections while its reservation lasts.
   screenStops(transport, (relay) => held.has(relay) || left.has(relay))
   screenReservations(
     book,
@@ -84,7 +89,9 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
   const addressesThrough = (relay: string): readonly Multiaddr[] =>
     transportManager.getListeners().flatMap((listener) => listener.getAddrs().filter(isThrough(relay)))
 
-  /** One that was for another relay still has that one's addresses if somebody came through it. */
+  /**
+   * Takes an unused listener: one of this relay, or one without addresses. Others may still announce their old relay.
+   */
   function takeIdle(relay: string): Listener | undefined {
     const all = [...idle].filter(([listener]) => transportManager.getListeners().includes(listener))
     const [listener] = all.find(([, id]) => id === relay) ?? all.find(([each]) => each.getAddrs().length === 0) ?? []
@@ -92,16 +99,16 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
     return listener
   }
 
-  /** The transport asks the relay, too, and then announces the addresses that it is told. */
+  /** Makes the transport listen: it requests a reservation of its own and announces the addresses in the answer. */
   async function listenOnce(entry: Held): Promise<void> {
-    // It would dial the relay by itself, and where that fails never speak to it again.
+    // Without a connection the transport would dial the relay itself, and after a failure never contact it again.
     if (!connectionManager.getConnections(entry.relay).some(isDirect)) {
       throw natError('NO_REPLY', 'the relay is not connected')
     }
     const address = multiaddr(`/p2p/${idOf(entry)}/p2p-circuit`)
     entry.listener ??= takeIdle(idOf(entry))
     const known = transportManager.getListeners()
-    // After a restart of the node it is not in the list any more.
+    // After a restart of the node, the old listener is no longer in the list.
     if (entry.listener !== undefined && known.includes(entry.listener)) return entry.listener.listen(address)
     const listening = transportManager.listen([address])
     entry.listener = transportManager.getListeners().find((each) => !known.includes(each))
@@ -109,20 +116,22 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
   }
 
   async function listen(entry: Held): Promise<void> {
-    // Twice: where another one is let go meanwhile, this one is forgotten, too.
+    // Try twice: if another relay is released meanwhile, the transport forgets this reservation too.
     for (let turns = 2; turns > 0 && isHeld(entry); turns--) {
       if (book.hasReservation(entry.relay)) {
         if (addressesThrough(idOf(entry)).length > 0) return
-        // The transport believes that it is announced already, and would do nothing.
+        // The transport considers the addresses announced and would do nothing.
         void forget(entry.relay)
       }
-      const late = (): Error => natError('NO_REPLY', `circuitRelayTransport() was not done within ${listenMs} ms`)
+      const late = (): Error => natError('NO_REPLY', `circuitRelayTransport() did not finish within ${listenMs} ms`)
       await within(clock, listenMs, never, late, () => listenOnce(entry))
     }
   }
 
-  /** Has the transport listen for that relay. One after the other: when it has one reservation it drops the requests for
-   * others that wait, and they never settle. */
+  /**
+   * Makes the transport listen at that relay. Runs one request at a time: when the transport gets a reservation, it
+   * drops the pending requests for others, which then never settle.
+   */
   function begin(entry: Held): Promise<void> {
     const id = idOf(entry)
     const work: Promise<void> = last
@@ -138,7 +147,7 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
     return work
   }
 
-  /** Withdraws the addresses of that relay. */
+  /** Withdraws the announced addresses of that relay. */
   function empty(relay: PeerId): void {
     isOurDoing = true
     book.dispatchEvent(new CustomEvent('relay:removed', { detail: { relay } }))
@@ -146,7 +155,7 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
     peerStore.merge(relay, { tags: { [keepAliveTag]: undefined } }).catch(() => undefined)
   }
 
-  /** Has the transport forget that relay, and take the others up again. */
+  /** Makes the transport forget that relay, and restores the reservations at the others. */
   function forget(relay: PeerId): readonly Promise<void>[] {
     const isKnown = book.hasReservation(relay)
     if (isKnown) book.cancelReservations()
@@ -157,11 +166,11 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
     return others.map((each) => begin(each).catch(() => undefined))
   }
 
-  function letGo(entry: Held): readonly Promise<void>[] {
+  function release(entry: Held): readonly Promise<void>[] {
     const id = idOf(entry)
     held.delete(id)
     left.set(id, 0)
-    if (left.size > mostLeft) left.delete([...left.keys()][0] ?? id)
+    if (left.size > maxLeft) left.delete([...left.keys()][0] ?? id)
     const restored = forget(entry.relay)
     if (!underWay.has(id) && entry.listener !== undefined) idle.set(entry.listener, id)
     return restored
@@ -172,7 +181,10 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
     if (made !== undefined) left.set(relayOf(event), made + 1)
   }
 
-  /** Where somebody comes through a reservation that the relay still has, the transport listens again by itself. */
+  /**
+   * Withdraws addresses of a released relay. The transport announces them again when a peer connects through that
+   * relay.
+   */
   function listening({ detail: listener }: CustomEvent<Listener>): void {
     for (const [id, made] of left) {
       const isUnwanted = !held.has(id) && !underWay.has(id) && listener.getAddrs().some(isThrough(id))
@@ -181,7 +193,8 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
         .find(({ remotePeer }) => remotePeer.toString() === id)?.remotePeer
       if (!isUnwanted || relay === undefined) continue
       idle.set(listener, id)
-      // It stays in the book until the transport renews it: or the relay would be asked for each one who comes.
+      // Keep the reservation until the transport renews it; otherwise the transport would request one for every peer
+      // that connects.
       if (made > 1) void forget(relay)
       else empty(relay)
     }
@@ -194,12 +207,12 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
     return {
       addresses: [...new Set(addresses)],
       async again(call) {
-        if (!isMine()) throw natError('NO_REPLY', 'the reservation was let go')
+        if (!isMine()) throw natError('NO_REPLY', 'the reservation was released')
         await orAborted(begin(entry), call).catch((error: unknown) => fail(error, call))
         return check(entry, holder)
       },
       async refuse({ signal }) {
-        const restored = isMine() ? letGo(entry) : []
+        const restored = isMine() ? release(entry) : []
         await orAborted(Promise.allSettled([underWay.get(id), ...restored]), { signal }).catch(() => undefined)
       }
     }
@@ -210,9 +223,9 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
     const { length } = acceptance.addresses
     const isThere = isHeld(entry) && book.hasReservation(entry.relay)
     if (isThere && length > 0) return acceptance
-    if (isHeld(entry)) void letGo(entry)
-    if (!isThere) throw natError('NO_REPLY', 'the reservation was lost at once')
-    throw natError('GRANT_INVALID', 'the relay reserved, and told no address that it was reached at or named by')
+    if (isHeld(entry)) void release(entry)
+    if (!isThere) throw natError('NO_REPLY', 'the reservation was lost immediately')
+    throw natError('GRANT_INVALID', 'the relay granted a reservation but reported no address that may be announced')
   }
 
   return {
@@ -230,7 +243,7 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
       try {
         await orAborted(begin(entry), call)
       } catch (error) {
-        if (isHeld(entry) && entry.holder === holder) void letGo(entry)
+        if (isHeld(entry) && entry.holder === holder) void release(entry)
         return fail(error, call)
       }
       return check(entry, holder)
@@ -260,7 +273,9 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
 function fail(cause: unknown, { signal }: CallOptions): never {
   signal.throwIfAborted()
   if (isNatError(cause)) throw cause
-  throw natError('NO_REPLY', 'the relay reserved, and did not when circuitRelayTransport() asked', { cause })
+  throw natError('NO_REPLY', 'the relay granted a reservation, but not when circuitRelayTransport() requested one', {
+    cause
+  })
 }
 
 const never: CallOptions = new AbortController()

@@ -2,17 +2,17 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import { natError } from '@postern/interface'
 import { readFields } from '@postern/messages'
 
-/** The protocol in which a relay is asked for a reservation (circuit relay v2, "hop protocol"). */
+/** The protocol for requesting a reservation (circuit relay v2, "hop protocol"). */
 export const hopProtocol = '/libp2p/circuit/relay/0.2.0/hop'
 
-/** Relays answer with their addresses and a signed voucher, both short. */
-export const mostBytes = 16_384
+/** An answer contains addresses and a signed voucher, which are both short. */
+export const maxBytes = 16_384
 
 /** HopMessage.Type (circuit relay v2, "Protobuf") */
 const reserve = 0
 const status = 2
 
-/** Status (circuit relay v2, "Status codes and errors"), as far as an answer to RESERVE can carry it. */
+/** The values of Status that an answer to RESERVE can have (circuit relay v2, "Status codes and errors"). */
 export const hopStatus = {
   ok: 100,
   reservationRefused: 200,
@@ -22,24 +22,27 @@ export const hopStatus = {
   unexpectedMessage: 401
 } as const
 
-/** What a relay answers to RESERVE. */
+/** The answer of a relay to RESERVE. */
 export interface ReserveReply {
   readonly status: number
-  /** Unix time in seconds; undefined where nothing was reserved. */
+  /** The end of the reservation, as Unix time in seconds; undefined if the answer contains no reservation. */
   readonly expireSeconds: number | undefined
-  /** For each relayed connection, as the relay wrote it; 0 or undefined is without limit. */
+  /** The limits of each relayed connection, as the relay wrote them; 0 or undefined means no limit. */
   readonly limit: { readonly duration: number | undefined; readonly data: number | undefined } | undefined
 }
 
 /** `HopMessage { type: RESERVE }` */
 export const encodeReserve = (): Uint8Array => new BinaryWriter().tag(1, 0).int32(reserve).finish()
 
-/** Reads the answer to RESERVE. Throws `MALFORMED_REPLY`. What it does not need (peer, addresses, voucher) is passed over. */
+/**
+ * Decodes the answer to RESERVE. Skips the fields that are not needed (peer, addresses, voucher). Throws
+ * `MALFORMED_REPLY`.
+ */
 export function decodeReserveReply(bytes: Uint8Array): ReserveReply {
   try {
     return readReply(bytes)
   } catch (error) {
-    throw natError('MALFORMED_REPLY', 'the relay answered something that is no HopMessage', { cause: error })
+    throw natError('MALFORMED_REPLY', 'the answer of the relay is not a HopMessage', { cause: error })
   }
 }
 
@@ -54,7 +57,7 @@ function readReply(bytes: Uint8Array): ReserveReply {
     4: { type: WireType.LengthDelimited, read: (value) => void (limit = readLimit(value.bytes())) },
     5: { type: WireType.Varint, read: (value) => void (code = value.int32()) }
   })
-  if (type !== status || code === undefined) throw new Error('no STATUS')
+  if (type !== status || code === undefined) throw new Error('the message is not a STATUS')
   return { status: code, expireSeconds, limit }
 }
 

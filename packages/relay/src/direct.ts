@@ -2,24 +2,27 @@ import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { isGlobal, networkOf } from '@postern/interface'
 
-/** No relay stands between. */
+/** Returns whether a connection is open and leads to the peer without a relay. */
 export const isDirect = ({ direct, limits, status }: Connection): boolean =>
   direct && limits === undefined && status === 'open'
 
-/** Whether it was us who dialled, too: only then is the other end's address one that others can dial. */
+/**
+ * Returns whether a connection is direct and was dialled by this node. Only then can other peers dial its remote
+ * address.
+ */
 export const isDialledDirectly = (connection: Connection): boolean =>
   connection.direction === 'outbound' && isDirect(connection)
 
-/** Whether the other end was dialled by its IP address, and not by a name. */
+/** Returns whether the remote address is an IP address and not a DNS name. */
 export const isByAddress = ({ remoteAddr }: Connection): boolean => hostOf(remoteAddr)?.isAddress === true
 
 /**
- * The part of the internet that the other end of a connection is in; undefined where its address is none.
+ * Returns the network (/16 or /32) of the remote end of a connection; undefined if it has no usable address.
  *
- * One that was dialled by name counts as being where it says it has an address, and as a network of its own where it says
- * nothing.
+ * For a peer that was dialled by DNS name, the result is the network of the first global address that it reports, or
+ * the name itself if it reports none.
  *
- * @param told - the addresses that the peer says it has
+ * @param told - the addresses that the peer reports
  */
 export function networkOfConnection({ remoteAddr }: Connection, told: readonly Multiaddr[]): string | undefined {
   const host = hostOf(remoteAddr)

@@ -2,18 +2,26 @@ import type { Libp2pEvents, PeerId, PeerStore, TypedEventTarget } from '@libp2p/
 import type { ConnectionManager, RandomWalk, Registrar, TransportManager } from '@libp2p/interface-internal'
 import type { Host } from '@postern/interface'
 
-/** The parts of a libp2p node that a relay client works with. */
+/** The parts of a libp2p node that `relay()` uses. */
 export interface RelayComponents {
+  /** The peer id of the node. */
   readonly peerId: PeerId
+  /** The events of the node. */
   readonly events: TypedEventTarget<Libp2pEvents>
+  /** The registrar of protocols. */
   readonly registrar: Registrar
+  /** The connection manager. */
   readonly connectionManager: ConnectionManager
+  /** The transport manager. */
   readonly transportManager: TransportManager
+  /** The peer store. */
   readonly peerStore: PeerStore
+  /** The random walk through peer routing. */
   readonly randomWalk: RandomWalk
 }
 
-/** A host that is a libp2p node. `@postern/libp2p` makes one. */
+/** A host that runs inside a libp2p node. `@postern/libp2p` creates one. */
 export interface RelayHost extends Host {
+  /** The components of the node. */
   readonly components: RelayComponents
 }

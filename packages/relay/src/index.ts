@@ -1,5 +1,6 @@
 /**
- * Circuit relay v2 as a strategy: reservations at libp2p relays, taken early, kept alive, watched, and taken again.
+ * Circuit relay v2 as a strategy: it requests reservations at libp2p relays early, keeps their connections alive, and
+ * replaces lost reservations.
  *
  * @packageDocumentation
  */

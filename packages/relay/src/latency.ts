@@ -4,15 +4,16 @@ import { type CallOptions, type Clock, isNatError, type NatError, natError } fro
 import { openStream } from '@postern/messages'
 import { within } from '@postern/net'
 
-/** libp2p/specs ping/ping.md: 32 bytes that come back. */
+/** libp2p/specs ping/ping.md: the peer returns the 32 bytes that it receives. */
 const pingProtocol = '/ipfs/ping/1.0.0'
 const pingBytes = 32
-/** Relays that take longer than this are not told apart, in ms. */
-const mostMs = 10_000
+/** Time limit of a ping (ms). Slower relays are not distinguished. */
+const maxMs = 10_000
 
 /**
- * How long a peer takes to answer, in ms; undefined where that cannot be told. libp2p's own connection monitor measures it
- * ten seconds after the start at the earliest, and then relays have long been chosen.
+ * Resolves with the round-trip time to a peer in milliseconds; undefined if it cannot be measured. Rejects with the
+ * signal's reason. libp2p's own connection monitor measures at the earliest ten seconds after the start, which is too
+ * late for the choice of relays.
  */
 export async function measureRtt(
   connection: Connection,
@@ -20,13 +21,13 @@ export async function measureRtt(
   { signal }: CallOptions
 ): Promise<number | undefined> {
   if (connection.rtt !== undefined) return connection.rtt
-  const late = (): NatError => natError('NO_REPLY', `the peer did not answer within ${mostMs} ms`)
+  const late = (): NatError => natError('NO_REPLY', `the peer did not answer within ${maxMs} ms`)
   const startMs = clock.monotonicMs()
   try {
-    return await within(clock, mostMs, { signal }, late, (call) => ping(connection, clock, call))
+    return await within(clock, maxMs, { signal }, late, (call) => ping(connection, clock, call))
   } catch (error) {
     signal.throwIfAborted()
-    // To say that it does not speak the protocol takes a peer two answers.
+    // To reject a protocol takes a peer two round trips.
     if (isNatError(error) && error.code === 'UNSUPPORTED') return (clock.monotonicMs() - startMs) / 2
     return undefined
   }
@@ -36,16 +37,16 @@ async function ping(connection: Connection, clock: Clock, { signal }: CallOption
   const stream = await openStream(connection, pingProtocol, { signal })
   try {
     const bytes = byteStream(stream, { maxBufferSize: pingBytes })
-    // Bytes that nobody can know beforehand: a relay must not look nearer than it is.
+    // Random bytes, so that a relay cannot answer in advance and appear nearer than it is.
     const sent = crypto.getRandomValues(new Uint8Array(pingBytes))
     const startMs = clock.monotonicMs()
     const [received] = await Promise.all([bytes.read({ bytes: pingBytes, signal }), bytes.write(sent, { signal })])
     const tookMs = clock.monotonicMs() - startMs
     if (!sent.every((byte, index) => received.get(index) === byte))
-      throw natError('MALFORMED_REPLY', 'not the same bytes')
+      throw natError('MALFORMED_REPLY', 'the ping returned other bytes')
     return tookMs
   } finally {
-    // Nothing hangs on it any more: it is not waited for until the peer has closed its end, too.
+    // Do not wait until the peer has closed its end.
     stream.abort(new Error('the ping is over'))
   }
 }

@@ -1,15 +1,16 @@
 import type { RelayLimits } from '@postern/interface'
 import type { ReserveReply } from './codec.js'
 
-/** Nobody lets a relayed connection live for longer than a day and says so: it is milliseconds then. */
+/** No relay announces a limit of more than a day in seconds, so a larger number is in milliseconds. */
 const daySeconds = 86_400
 
 /**
- * The limits of one relayed connection, from what a relay wrote; undefined where there are none.
+ * Returns the limits of one relayed connection from the relay's answer; undefined if there are none.
  *
- * The duration is in seconds (circuit relay v2, "Reservation"), but relays in JavaScript write milliseconds.
+ * The specification has the duration in seconds (circuit relay v2, "Reservation"), but js-libp2p relays write
+ * milliseconds.
  *
- * @param agent - the relay's agent version, as identify tells it
+ * @param agent - the relay's agent version, from identify
  */
 export function limitsOf(limit: ReserveReply['limit'], agent: string | undefined): RelayLimits | undefined {
   const duration = limit?.duration ?? 0

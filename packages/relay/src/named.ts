@@ -5,37 +5,37 @@ import { orAborted, within } from '@postern/net'
 import { isDialledDirectly } from './direct.js'
 import type { RelayHost } from './host.js'
 
-/** A relay that was named, with all the addresses that it was named by. */
+/** A configured relay with all its configured addresses. */
 export interface Named {
   readonly id: string
   readonly addresses: readonly Multiaddr[]
 }
 
-/** A relay that does not answer for so long is away, in ms. */
+/** Time limit of a dial (ms). */
 const dialMs = 5000
-/** A connection that was there for so long was a good one, in ms: the next one may be made at once. */
+/** After a connection of at least this duration (ms), the next dial follows immediately. */
 const steadyMs = 10_000
-/** A relay that restarts is back within seconds: those are spent asking. One that stays away is asked less and less. */
+/** A relay that restarts is back within seconds, so the first delays are short. Later delays grow up to the maximum. */
 const firstMs = 250
 const oftenMs = 2000
 const oftenTimes = 30
-const mostMs = 60_000
+const maxMs = 60_000
 
-/** Keeps the connection from being the first that the connection manager prunes. */
+/** With this tag, the connection manager prunes other connections first. */
 const tag = 'postern-relay'
 
-/** The wait after so many failures in a row, in ms. */
+/** Returns the delay before the next dial after this number of consecutive failures, in milliseconds. */
 export const redialMs = (failures: number): number =>
   failures <= oftenTimes
     ? Math.min(oftenMs, firstMs * 2 ** (failures - 1))
-    : Math.min(mostMs, oftenMs * 2 ** (failures - oftenTimes))
+    : Math.min(maxMs, oftenMs * 2 ** (failures - oftenTimes))
 
-/** Dials a relay whenever we have not dialled it, until the signal aborts. That it cannot be reached is no error. */
+/** Keeps an outbound connection to a relay. Resolves when the signal aborts; a failed dial is retried. */
 export async function keepConnected(host: RelayHost, relay: Named, { signal }: CallOptions): Promise<void> {
   const { clock, components, log, random } = host
   const { connectionManager, peerStore, peerId } = components
   if (relay.id === peerId.toString()) {
-    log.info('one of the relays that were named is this node itself; it is left out')
+    log.info('one of the configured relays is this node itself; it is ignored')
     return
   }
   let failures = 0
@@ -62,10 +62,11 @@ export async function keepConnected(host: RelayHost, relay: Named, { signal }: C
   async function dial(): Promise<Connection> {
     const late = (): NatError => natError('NO_REPLY', `not connected within ${dialMs} ms`)
     const connection = await within(clock, dialMs, { signal }, late, (call) =>
-      // Where it has dialled us, or is connected through another relay, that connection would do for libp2p.
+      // `force`: libp2p would otherwise reuse an inbound or relayed connection to the relay.
       connectionManager.openConnection([...relay.addresses], { ...call, force: true, priority: 75 })
     )
-    if (!isDialledDirectly(connection)) throw natError('UNREACHABLE', 'only a connection that no other peer can use')
+    if (!isDialledDirectly(connection))
+      throw natError('UNREACHABLE', 'the connection to the relay is not a direct outbound one')
     return connection
   }
 

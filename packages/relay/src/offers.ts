@@ -1,19 +1,20 @@
 import type { Finding, Relay } from '@postern/interface'
 
-/** The relays that can be asked now, and what has been told of them. */
+/** The relays that can be asked now, and which of them were reported to core. */
 export interface Offers {
-  /** Offers a relay, or offers it anew. */
+  /** Adds a relay, or replaces it. */
   put(ability: Relay, isNamed: boolean): void
-  /** It is not there any more. */
+  /** Removes a relay that is no longer available. */
   drop(id: string): void
-  /** Its reservation has ended, and it may be there still. */
+  /** Reports that the reservation has ended, and offers the relay again if it is still connected. */
   lost(id: string, isThere: boolean): void
-  /** It granted, or it did not. */
+  /** Records whether the relay granted a reservation. */
   answered(id: string, isGood: boolean): void
-  /** The relays that were named have had their time. */
+  /** Allows relays that were not configured, after the head start of the configured ones. */
   openToAll(): void
-  /** Whether there are enough relays, on distinct networks, that have not failed. */
+  /** Returns whether enough relays on distinct networks have not failed. */
   enough(): boolean
+  /** Returns whether no relay is reported at present. */
   readonly isEmpty: () => boolean
 }
 
@@ -24,7 +25,11 @@ interface Offer {
   isTold: boolean
 }
 
-/** @param isOpen - whether relays that nobody named are as good as any */
+/**
+ * Creates the offers.
+ *
+ * @param isOpen - whether relays that are not configured may be used without restriction
+ */
 export function createOffers(found: (finding: Finding) => void, count: number, isOpen: boolean): Offers {
   const offers = new Map<string, Offer>()
   let isOpenToAll = isOpen
@@ -42,7 +47,7 @@ export function createOffers(found: (finding: Finding) => void, count: number, i
     found(offer.ability)
   }
 
-  /** Those that were kept back may be needed now. */
+  /** Reports the withheld relays that are needed now. */
   function review(): void {
     for (const offer of offers.values()) if (!offer.isTold && mayTell(offer)) tell(offer)
   }

@@ -2,15 +2,17 @@ import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { checkOptions, isDialable, type MultiaddrText } from '@postern/interface'
 import type { Named } from './named.js'
 
+/** Options of `relay()`. */
 export interface RelayOptions {
-  /** Relays to use, as multiaddr text that ends in `/p2p/<peer id>`. They are dialled and kept connected; others are used
-   * only while too few of these can be.
-   * @default none: peers that are connected and serve as relays */
+  /** Relays to use, as multiaddr text that ends in `/p2p/<peer id>`. The strategy dials them and keeps them connected.
+   * Other relays are used only while too few of these are usable.
+   * @default none: connected peers that serve as relays */
   readonly relays?: readonly MultiaddrText[]
   /** How many reservations to hold, on distinct networks.
    * @default 2 */
   readonly count?: number
-  /** Whether to meet more peers by peer routing, or dial relays that have dialled us, where fewer than `count` can be used.
+  /** Whether to look for more relays while fewer than `count` are usable: through peer routing, and by dialling relays
+   * that have dialled this node.
    * @default true */
   readonly discover?: boolean
 }
@@ -21,7 +23,7 @@ export interface Settings {
   readonly discover: boolean
 }
 
-/** Throws a TypeError for what cannot be right. */
+/** Reads the options once. Throws a TypeError for an invalid option. */
 export function readOptions(options: RelayOptions): Settings {
   checkOptions('relay()', options, { relays: 'any', count: 'any', discover: 'any' })
   const { relays = [], count = 2, discover = true } = options
@@ -33,7 +35,7 @@ export function readOptions(options: RelayOptions): Settings {
   return { named: [...named].map(([id, addresses]) => ({ id, addresses })), count, discover }
 }
 
-/** Reading a multiaddr takes time that grows faster than its length. */
+/** The time to parse a multiaddr grows faster than its length. */
 const maxAddressLength = 1024
 
 function parseRelay(text: MultiaddrText): { readonly id: string; readonly address: Multiaddr } {
@@ -42,7 +44,7 @@ function parseRelay(text: MultiaddrText): { readonly id: string; readonly addres
   }
   let address: Multiaddr
   try {
-    // By way of the bytes: a peer id has two spellings, and connections have it in one.
+    // The detour through bytes normalizes the peer id, which has two text forms.
     address = multiaddr(multiaddr(text).bytes)
   } catch (cause) {
     throw new TypeError(`not a multiaddr: ${text}`, { cause })
@@ -56,7 +58,7 @@ function parseRelay(text: MultiaddrText): { readonly id: string; readonly addres
     parts.some(isCircuit) ||
     !isDialable(address.toString())
   ) {
-    throw new TypeError(`a relay is named by its address and peer id, as /ip4/…/tcp/…/p2p/<peer id>: ${text}`)
+    throw new TypeError(`a relay needs an address and a peer id, as /ip4/…/tcp/…/p2p/<peer id>: ${text}`)
   }
   return { id: last.value, address }
 }

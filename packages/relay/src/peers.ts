@@ -3,19 +3,23 @@ import { hopProtocol } from './codec.js'
 import { isByAddress, isDialledDirectly } from './direct.js'
 import type { RelayComponents } from './host.js'
 
-/** More than enough to choose from; strangers can connect in any number. */
-const mostStrangers = 32
+/** Enough to choose from. The number of relays that connect on their own is otherwise unlimited. */
+const maxStrangers = 32
 
+/** What `watchPeers` reports. */
 export interface PeerEvents {
-  /** Serves as a relay, or was named as one, and we have dialled it. */
+  /** A peer that this node has dialled serves as a relay, or is configured as one. */
   readonly came: (connection: Connection) => void
-  /** Is not connected any more, or does not serve any more. */
+  /** A reported peer is no longer connected or no longer serves as a relay. */
   readonly went: (peer: string) => void
-  /** Serves as a relay, and has dialled us: from a port that tells nothing of where it listens. */
+  /** A relay has dialled this node. The port of such a connection does not show where the relay listens. */
   readonly called: (peer: PeerId) => void
 }
 
-/** Looks for connected peers that serve as relays until the signal aborts. Resolves when it has seen those who are there. */
+/**
+ * Reports connected peers that serve as relays until the signal aborts. Resolves when the peers connected now have been
+ * seen.
+ */
 export async function watchPeers(
   { peerId, connectionManager, peerStore, events }: RelayComponents,
   isNamed: (peer: string) => boolean,
@@ -23,11 +27,11 @@ export async function watchPeers(
   signal: AbortSignal
 ): Promise<void> {
   const known = new Set<string>()
-  /** Those of them that have not told yet what they speak. */
+  /** Known peers for which identify has not completed. */
   const unheard = new Set<string>()
   let isFilling = false
 
-  const isFull = (): boolean => [...known].filter((each) => !isNamed(each)).length >= mostStrangers
+  const isFull = (): boolean => [...known].filter((each) => !isNamed(each)).length >= maxStrangers
 
   function consider(peer: PeerId, protocols: readonly string[]): void {
     const id = peer.toString()
@@ -45,7 +49,7 @@ export async function watchPeers(
     came(connection)
   }
 
-  /** A relay that was named will be asked whatever it tells of itself: that would come a few round trips later. */
+  /** Reports a configured relay before identify has completed, which saves a few round trips. */
   function opened(connection: Connection): void {
     const id = connection.remotePeer.toString()
     const isSure = isNamed(id) && isDialledDirectly(connection) && isByAddress(connection)

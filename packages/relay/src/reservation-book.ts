@@ -1,17 +1,18 @@
 import type { Connection, PeerId, Stream, Transport } from '@libp2p/interface'
 import type { RelayComponents } from './host.js'
 
-/** The book that circuitRelayTransport() has of its reservations. */
+/** The reservation store of `circuitRelayTransport()`. */
 export interface ReservationBook extends EventTarget {
+  /** Returns whether the transport has a reservation at the relay. */
   hasReservation(relay: PeerId): boolean
-  /** Forgets all of them. There is no way to forget one. */
+  /** Forgets all reservations. The store cannot forget a single one. */
   cancelReservations(): void
 }
 
-/** What circuitRelayTransport() keeps the connection to a relay with. */
+/** The tag with which `circuitRelayTransport()` keeps the connection to a relay open. */
 export const keepAliveTag = 'keep-alive-circuit-relay'
 
-/** Throws a TypeError where `circuitRelayTransport()` is missing: without it no connection is accepted from a relay. */
+/** Returns the relay transport of a node. Throws a TypeError if `circuitRelayTransport()` is missing. */
 export function circuitTransportOf({ transportManager }: RelayComponents): CircuitTransport {
   const transport = transportManager.getTransports().find(isCircuitTransport)
   if (transport === undefined) {
@@ -20,13 +21,14 @@ export function circuitTransportOf({ transportManager }: RelayComponents): Circu
   return transport
 }
 
-/** What `circuitRelayTransport()` has that is not in its interface. */
+/** The members of `circuitRelayTransport()` that are not part of its public type. */
 export interface CircuitTransport extends Transport {
   readonly reservationStore: ReservationBook
-  /** Handles STOP. Registered when the transport starts. */
+  /** Handles STOP. The transport registers it at its start. */
   onStop(stream: Stream, connection: Connection): Promise<void>
 }
 
+/** Returns whether a transport was created by `circuitRelayTransport()`. */
 export const isCircuitTransport = (transport: Transport): transport is CircuitTransport =>
   transport[Symbol.toStringTag] === '@libp2p/circuit-relay-v2-transport' &&
   'onStop' in transport &&

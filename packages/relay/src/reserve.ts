@@ -2,24 +2,25 @@ import type { Connection } from '@libp2p/interface'
 import { type CallOptions, type Clock, type ErrorCode, type NatError, natError } from '@postern/interface'
 import { messagesOf, openStream } from '@postern/messages'
 import { within } from '@postern/net'
-import { decodeReserveReply, encodeReserve, hopProtocol, hopStatus, mostBytes, type ReserveReply } from './codec.js'
+import { decodeReserveReply, encodeReserve, hopProtocol, hopStatus, maxBytes, type ReserveReply } from './codec.js'
 
-/** What a relay has granted. */
+/** A granted reservation. */
 export interface Reservation {
-  /** From the moment of the answer. */
+  /** The lifetime from the time of the answer, in milliseconds. */
   readonly lifetimeMs: number
+  /** The limits of each relayed connection, as the relay wrote them. */
   readonly limit: ReserveReply['limit']
 }
 
-/** How long a relay may take, in ms. It has nothing to do but to look into its book. */
+/** How long a relay may take to answer, in milliseconds. */
 const answerMs = 10_000
 
-/** How long a grant is believed, in ms. Relays grant an hour or two, and tell when it ends by their clock: where ours is
- * behind, that seems to be later than it is. More renewals than needed cost little. */
-const mostLifetimeMs = 2 * 3_600_000
+/** The longest lifetime that is believed, in milliseconds. Relays grant one or two hours and state the end by their own
+ * clock; if our clock is slow, the end seems to be later than it is. Extra renewals cost little. */
+const maxLifetimeMs = 2 * 3_600_000
 
 /**
- * Asks a relay for a reservation, or to renew the one it has given (circuit relay v2, "Reservation").
+ * Requests a reservation at a relay, or renews the existing one (circuit relay v2, "Reservation").
  *
  * Rejects with `OUT_OF_RESOURCES`, `NOT_AUTHORIZED`, `MALFORMED_REQUEST`, `GATEWAY_FAULT`, `GRANT_INVALID`,
  * `MALFORMED_REPLY`, `REPLY_TOO_LARGE`, `UNSUPPORTED`, `NO_REPLY`, or with the signal's reason.
@@ -38,7 +39,7 @@ export async function requestReservation(
 }
 
 async function exchange(connection: Connection, clock: Clock, call: CallOptions): Promise<ReserveReply> {
-  const messages = messagesOf(await openStream(connection, hopProtocol, call), mostBytes, clock)
+  const messages = messagesOf(await openStream(connection, hopProtocol, call), maxBytes, clock)
   try {
     await messages.write(encodeReserve(), call)
     const reply = decodeReserveReply(await messages.read(call))
@@ -52,15 +53,16 @@ async function exchange(connection: Connection, clock: Clock, call: CallOptions)
 }
 
 function lifetimeOf(expireSeconds: number | undefined, clock: Clock): number {
-  if (expireSeconds === undefined) throw natError('GRANT_INVALID', 'the relay does not say how long it reserves')
+  if (expireSeconds === undefined)
+    throw natError('GRANT_INVALID', 'the relay does not report when the reservation ends')
   const lifetimeMs = expireSeconds * 1000 - clock.wallMs()
   if (lifetimeMs <= 0) {
     throw natError(
       'GRANT_INVALID',
-      'the reservation is over already, if the clocks of the relay and this host are right'
+      'the reservation has already ended, or the clock of the relay or of this host is wrong'
     )
   }
-  return Math.min(lifetimeMs, mostLifetimeMs)
+  return Math.min(lifetimeMs, maxLifetimeMs)
 }
 
 function refusal(status: number): NatError {
@@ -69,7 +71,7 @@ function refusal(status: number): NatError {
 }
 
 const refusals: ReadonlyMap<number, readonly [ErrorCode, string]> = new Map([
-  [hopStatus.reservationRefused, ['OUT_OF_RESOURCES', 'has no place for another reservation']],
+  [hopStatus.reservationRefused, ['OUT_OF_RESOURCES', 'has no room for another reservation']],
   [hopStatus.resourceLimitExceeded, ['OUT_OF_RESOURCES', 'has reached a limit']],
   [hopStatus.permissionDenied, ['NOT_AUTHORIZED', 'does not serve this peer']],
   [hopStatus.malformedMessage, ['MALFORMED_REQUEST', 'did not understand the request']],

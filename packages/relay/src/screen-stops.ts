@@ -1,19 +1,20 @@
 import type { Connection, Stream, Transport } from '@libp2p/interface'
 import { type CircuitTransport, isCircuitTransport, type ReservationBook } from './reservation-book.js'
 
-/** Whether a peer, by its id, is a relay that this node asked for a reservation. */
+/** Returns whether this node has requested a reservation at the peer with this id. */
 type IsChosen = (peer: string) => boolean
 
-/** By the book of the transport, what its strategies have chosen. */
+/** The predicate of the strategy for each reservation book. */
 const choices = new WeakMap<ReservationBook, IsChosen>()
 const screened = new WeakSet<CircuitTransport>()
 
 /**
- * Returns a transport that resets a request for a connection (STOP of circuit relay v2) unless it comes from a relay at which
- * the node has a reservation, or is taking one. For nodes without the strategy `relay()`, which has its node's transport do the same.
+ * Returns a transport factory that wraps `circuitRelayTransport()`. The transport resets a connection request (STOP of
+ * circuit relay v2) unless it comes from a relay at which the node has or is requesting a reservation. It is meant for
+ * nodes without the strategy `relay()`, which protects the transport of its node in the same way.
  *
- * `circuitRelayTransport()` takes such a request from every peer, buffers 4 MB of it, asks that peer for a reservation, and
- * announces the addresses that the peer tells: a stranger would make itself a relay of the node.
+ * `circuitRelayTransport()` alone accepts such a request from every peer, buffers 4 MB of it, requests a reservation at
+ * that peer, and announces the addresses that the peer reports. Any peer could thus make itself a relay of the node.
  *
  * @param make - `circuitRelayTransport()`. The function that it returns throws a TypeError for another transport.
  */
@@ -26,7 +27,9 @@ export const screenedCircuit =
     return transport
   }
 
-/** Has a transport that is not started yet reset each STOP of a peer that is no relay of this node. Idempotent. */
+/**
+ * Makes a transport that is not started yet reset each STOP from a peer that is not a relay of this node. Idempotent.
+ */
 export function screenStops(transport: CircuitTransport, isChosen?: IsChosen): void {
   const { reservationStore: book } = transport
   if (isChosen !== undefined) choices.set(book, isChosen)
@@ -38,6 +41,6 @@ export function screenStops(transport: CircuitTransport, isChosen?: IsChosen): v
     if (book.hasReservation(remotePeer) || choices.get(book)?.(remotePeer.toString()) === true) {
       return onStop(stream, connection)
     }
-    stream.abort(new Error('the peer is no relay of this node'))
+    stream.abort(new Error('the peer is not a relay of this node'))
   }
 }

@@ -25,11 +25,16 @@ import { type Reservation, requestReservation } from './reserve.js'
 import { createCallers, walk } from './walk.js'
 
 /**
- * Reservations at circuit relays (libp2p circuit relay v2), through `circuitRelayTransport()`.
+ * Creates the relay strategy: reservations at circuit relays (libp2p circuit relay v2) through
+ * `circuitRelayTransport()`.
  *
- * Finds the relays that were named and every connected peer that serves as one. A lease is a reservation: its addresses
- * lead through the relay and are announced as long as it lives. Throws a TypeError for options that cannot be right, and
- * when the ladder is made on a node without `circuitRelayTransport()`.
+ * Discovers the configured relays and every connected peer that serves as a relay. A lease is a reservation; its
+ * addresses lead through the relay and are announced while the lease lives. Throws a TypeError for invalid options. The
+ * returned function throws a TypeError for a node without `circuitRelayTransport()`.
+ *
+ * `reserve` and `renew` reject with NO_REPLY, MALFORMED_REPLY, REPLY_TOO_LARGE, UNSUPPORTED, OUT_OF_RESOURCES,
+ * NOT_AUTHORIZED, MALFORMED_REQUEST, GATEWAY_FAULT or GRANT_INVALID, or with the signal's reason. `release` does not
+ * reject.
  */
 export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
   const { named, count, discover } = readOptions(options)
@@ -56,17 +61,19 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
         const meeting = new Set<Promise<void>>()
         const connections = new Map<string, Connection>()
 
-        /** Nearer relays are offered earlier. One that is slow to tell how near it is does not wait for that. */
+        /**
+         * Offers a relay with its round-trip time. If the measurement is slow, offers it without, and again afterwards.
+         */
         async function meet(connection: Connection): Promise<void> {
           const { remotePeer } = connection
           const id = remotePeer.toString()
           const offer = (network: string | undefined, rttMs: number | undefined): void => {
-            // It may have gone meanwhile, and come again.
+            // The relay may have disconnected meanwhile, and even reconnected.
             if (network === undefined || connections.get(id) !== connection) return
             const party = { id, network, ...(rttMs === undefined ? {} : { rttMs }) }
             offers.put(abilityOf(remotePeer, party, offers.answered), isNamed(id))
           }
-          // Where each of those that were named is needed there is nothing to choose, and nothing to measure.
+          // If every configured relay is needed, there is no choice to make and nothing to measure.
           if (isNamed(id) && named.length <= count && isByAddress(connection)) {
             return offer(networkOfConnection(connection, []), connection.rtt)
           }
@@ -100,7 +107,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
         const patience = clock.sleep(patienceMs, { signal }).then(
           () => {
             offers.openToAll()
-            if (offers.isEmpty()) tell(nobody())
+            if (offers.isEmpty()) tell(noRelay())
           },
           () => undefined
         )
@@ -132,7 +139,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
         async reserve(call) {
           try {
             const granted = await ask(peer, call)
-            // Asked first: the transport does not say why it was refused, and never asks some of those again.
+            // Ask before the transport does: it does not report why a relay refused, and never asks some relays again.
             const acceptance = await circuit.accept(peer, call)
             answered(party.id, true)
             return leaseOf(
@@ -142,7 +149,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
               await limitsTold(peer, granted, call).catch(undo(acceptance, call))
             )
           } catch (error) {
-            // Aborted because it took too long, or because it is not needed.
+            // A timeout aborts with a NatError and counts as a failure; an abort by the caller does not.
             if (!call.signal.aborted || isNatError(call.signal.reason)) answered(party.id, false)
             throw error
           }
@@ -176,7 +183,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
         addresses: acceptance.addresses,
         lifetimeMs,
         ...(limits === undefined ? {} : { limits }),
-        // Also where the connection is another one by now, and the transport knows nothing of the reservation.
+        // Works over a new connection too, for which the transport has no reservation yet.
         async renew(call) {
           const granted = await ask(peer, call)
           return leaseOf(peer, granted, await acceptance.again(call), await limitsTold(peer, granted, call))
@@ -190,12 +197,12 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
   }
 }
 
-/** So long a relay is not offered while it is measured how near it is, in ms. */
+/** How long to wait for an RTT measurement before offering the relay (ms). */
 const measureMs = 500
-/** Peers are dialled, and tell what they speak, in less time than this, in ms. */
+/** Head start of the configured relays (ms). Dialling a peer and identify take less time than this. */
 const patienceMs = 2000
 
-/** Lets go what was accepted when it turns out that no call waits for it any more. */
+/** Undoes an acceptance and rethrows the reason for which the reservation failed. */
 const undo =
   (acceptance: Acceptance, call: CallOptions) =>
   async (reason: unknown): Promise<never> => {
@@ -203,10 +210,10 @@ const undo =
     throw reason
   }
 
-/** Made once: an abort without a reason makes a new error with its stack. */
-const enough = new Error('it is known how near the relay is')
+/** Created once, since an abort without a reason creates a new error with a stack trace. */
+const enough = new Error('the round-trip time is measured or the wait is over')
 
-const nobody = (): Finding => ({
+const noRelay = (): Finding => ({
   kind: 'notice',
   what: 'absent',
   gateway: null,

@@ -4,27 +4,27 @@ import { parseDialAddress } from '@postern/interface'
 import { isDirect } from './direct.js'
 import type { ReservationBook } from './reservation-book.js'
 
-/** A relay has a handful of addresses. All of them are told to every peer. */
+/** A relay has a few addresses, and all of them are announced to every peer. */
 const maxAddresses = 16
 
-/** A host name as it begins an address. */
+/** A DNS name at the beginning of a multiaddr. */
 const nameFirst = /^\/dns[46]?\/([a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63}){0,20})\.?(?=\/)/i
-/** What stands for a name while the rest is read. */
+/** Replaces the DNS name while the rest of the address is parsed. */
 const placeholder = '/ip4/192.0.2.1'
 
 /**
- * Those of the addresses told by a relay that may be announced as ours, with its peer id at the end.
+ * Returns those of a relay's reported addresses that may be announced as ours, with the relay's peer id at the end.
  *
- * A relay can tell anything, and what we announce is dialled by every peer. So its word is taken for nothing but ports and
- * transports: the host is one that a connection of ours to the relay leads to (Noise has proven there that the relay is at its
- * other end), or that the user named. Third parties, and private addresses that the relay was not reached at, are left
- * out, as is a name or an address of the other IP version unless it was named: a signed peer record proves no more than
- * that the relay says so itself.
+ * A relay can report any address, and every peer dials the addresses that this node announces. The relay is therefore
+ * trusted for ports and transports only. The host must be one that this node is connected to (Noise has proven that the
+ * relay is at that address), or one that was configured. This excludes third parties and private addresses at which the
+ * relay was not reached. It also excludes a DNS name or an address of the other IP version unless it was configured: a
+ * signed peer record proves only that the relay itself claims the address.
  *
- * @param relay - peer id
+ * @param relay - peer id of the relay
  * @param told - addresses as the relay wrote them
- * @param reached - addresses at which we are connected to it
- * @param named - addresses by which the user named it
+ * @param reached - addresses at which this node is connected to the relay
+ * @param named - configured addresses of the relay
  */
 export function acceptedAddresses(
   relay: string,
@@ -42,8 +42,10 @@ export function acceptedAddresses(
   return [...accepted].map((text) => multiaddr(text))
 }
 
-/** Text of an address of one host and one port, with the relay's id at its end, and its host in one form. Undefined for any
- * other address: names in SNI, paths and further relays lead elsewhere. */
+/**
+ * Returns the text of an address, with the relay's id at its end, and its normalized host. Returns undefined unless the
+ * address has exactly one host and one port: names in SNI, paths and further relays lead elsewhere.
+ */
 function readAddress(address: string, relay: string): { readonly text: string; readonly host: string } | undefined {
   const [begin, name] = nameFirst.exec(address) ?? []
   const parsed = parseDialAddress(begin === undefined ? address : address.replace(begin, placeholder))
@@ -53,7 +55,7 @@ function readAddress(address: string, relay: string): { readonly text: string; r
   return { text, host: name?.toLowerCase() ?? parsed.address }
 }
 
-/** In bytes. Decoding takes time that grows faster than the length. */
+/** The limit in bytes. The time to decode an address grows faster than its length. */
 const maxAddressBytes = 1024
 
 function decode(bytes: Uint8Array): Multiaddr | undefined {
@@ -65,17 +67,18 @@ function decode(bytes: Uint8Array): Multiaddr | undefined {
   }
 }
 
-/** What `circuitRelayTransport()` keeps of a reservation, as far as its event tells. */
+/** The part of a reservation event of `circuitRelayTransport()` that is used here. */
 interface ToldReservation {
   readonly relay: { toString(): string }
   readonly reservation: { addrs: Uint8Array[] }
 }
 
 /**
- * Has `circuitRelayTransport()` announce accepted addresses only, whichever way it came to its reservation. Its listeners
- * read the addresses once they are told of a reservation, or after; to be called before the first of them is made.
+ * Makes `circuitRelayTransport()` announce accepted addresses only, however it obtained the reservation. Its listeners
+ * read the addresses when they receive the reservation event or later. Must be called before the first listener is
+ * created.
  *
- * @param namedBy - addresses by which the user named a relay
+ * @param namedBy - returns the configured addresses of a relay
  */
 export function screenReservations(
   book: ReservationBook,

@@ -4,29 +4,32 @@ import { type CallOptions, isGlobal, type NatError, natError, parseDialAddress, 
 import { createRate, within } from '@postern/net'
 import type { RelayHost } from './host.js'
 
-/** How many strangers are dialled, and how many are looked at, in one walk at most. */
-const mostDials = 20
-const mostMet = 200
-/** How many addresses of one stranger are dialled at most. */
+/** The limits of one walk: dialled peers and examined peers. */
+const maxDials = 20
+const maxMet = 200
+/** The limit of dialled addresses of one peer. */
 const maxAddresses = 10
-/** How long a walk takes at most, in ms. Routing that knows no peers would walk on the spot, as fast as it can. */
+/** Time limit of a walk (ms). With an empty routing table the walk would otherwise spin. */
 const walkMs = 30_000
 const dialMs = 5000
-/** Connected peers, and the relays that were named, come first. */
+/** Head start of the connected peers and the configured relays (ms). */
 const firstAfterMs = 2000
 const pauseMs = 60_000
-const mostPauseMs = 3_600_000
+const maxPauseMs = 3_600_000
 
-/** Meets peers by peer routing, one after the other, as long as there are not enough relays among those connected. */
+/**
+ * Dials peers from peer routing, one after the other, while too few of the connected peers are relays. Resolves with
+ * the abort.
+ */
 export async function walk(host: RelayHost, enough: () => boolean, { signal }: CallOptions): Promise<void> {
   const { components, clock, log } = host
   const rest = (ms: number): Promise<void> => clock.sleep(ms, { signal }).catch(() => undefined)
   const late = (): NatError => natError('NO_REPLY', `the walk took longer than ${walkMs} ms`)
   await rest(firstAfterMs)
-  for (let pause = pauseMs; !signal.aborted; pause = Math.min(mostPauseMs, pause * 2)) {
+  for (let pause = pauseMs; !signal.aborted; pause = Math.min(maxPauseMs, pause * 2)) {
     if (!enough()) {
       await within(clock, walkMs, { signal }, late, meet).catch((error: unknown) => {
-        if (!signal.aborted) log.debug(`peer routing leads to no relay: ${printable(String(error))}`)
+        if (!signal.aborted) log.debug(`peer routing found no relay: ${printable(String(error))}`)
       })
     }
     await rest(pause)
@@ -41,19 +44,22 @@ export async function walk(host: RelayHost, enough: () => boolean, { signal }: C
         dials++
         await dialStranger(host, id, addresses, false, call)
       }
-      if (enough() || ++met >= mostMet || dials >= mostDials || call.signal.aborted) return
+      if (enough() || ++met >= maxMet || dials >= maxDials || call.signal.aborted) return
     }
   }
 }
 
 /**
- * How many relays that have dialled us are dialled in turn, in that time. They choose themselves, and what they say where
- * they are: peer ids cost nothing, so that each prefix from which they dial has a share.
+ * How many relays that have dialled this node are dialled back within `callersMs`. Such peers and their addresses are
+ * self-declared and peer ids cost nothing, so the limits are per prefix.
  */
 const maxCallers = { total: 16, network: 8, subnet: 4, ip: 2, peer: 1 }
 const callersMs = 600_000
 
-/** Dials those who serve as relays and have dialled us, one after the other: where they listen, others can dial them. */
+/**
+ * Dials relays that have dialled this node, one after the other, at their listening addresses, where other peers can
+ * dial them too.
+ */
 export function createCallers(
   host: RelayHost,
   enough: () => boolean,
@@ -61,7 +67,7 @@ export function createCallers(
 ): { readonly called: (peer: PeerId) => void; readonly settled: () => Promise<void> } {
   const rate = createRate(maxCallers, callersMs, host.clock)
   let last = Promise.resolve()
-  /** Where the peer is connected from, itself. */
+  /** Returns the IP addresses of the peer's direct connections. */
   const hostsOf = (peer: PeerId): readonly string[] =>
     host.components.connectionManager
       .getConnections(peer)
@@ -80,7 +86,7 @@ export function createCallers(
     if (enough() || signal.aborted) return
     const known = await host.components.peerStore.get(peer).catch(() => undefined)
     if (enough() || signal.aborted) return
-    // In the own network a relay is at the address from which it has dialled us.
+    // In the local network, a relay has the address from which it has dialled this node.
     const here = new Set(hostsOf(peer))
     const told = known?.addresses.map(({ multiaddr }) => multiaddr) ?? []
     const addresses = dialable(peer, told, (address) => isGlobal(address) || here.has(address))
@@ -90,7 +96,7 @@ export function createCallers(
 
 const hostOf = (address: Multiaddr): string | undefined => parseDialAddress(address.toString())?.address
 
-/** The addresses that a stranger tells and that may be dialled, built from the parts that were checked. */
+/** Returns the reported addresses that may be dialled, rebuilt from their checked parts. */
 function dialable(
   peer: PeerId,
   told: readonly Multiaddr[],
@@ -104,7 +110,7 @@ function dialable(
     .map(({ text, peerId }) => multiaddr(peerId === undefined ? `${text}/p2p/${id}` : text))
 }
 
-/** Whether it is a relay, identify tells. */
+/** Dials a peer. Identify then shows whether it is a relay. */
 async function dialStranger(
   { components, clock, log }: RelayHost,
   peer: PeerId,

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { RelayHost } from '../src/index.js'
 import { createCallers } from '../src/walk.js'
 
-/** Peers by name, each connected from an address, and what is dialled of them. */
+/** Peers with the address from which each is connected, and the peers that were dialled. */
 function scene(): {
   readonly called: (name: string, address: string) => Promise<void>
   readonly dialled: Set<string>
@@ -44,8 +44,8 @@ function scene(): {
 
 const id = (index: number): string => `12D3KooW${index}`
 
-describe('relays that have dialled us', () => {
-  it('are dialled in turn whatever number of ids came from one address before', async () => {
+describe('createCallers', () => {
+  it('a relay is dialled back however many peer ids one other address has used before', async () => {
     const { called, dialled } = scene()
     for (let index = 0; index < 100; index++) await called(id(index), '13.0.0.1')
     expect(dialled.size).toBe(2)
@@ -54,7 +54,7 @@ describe('relays that have dialled us', () => {
     expect(dialled.size).toBe(3)
   })
 
-  it('are sixteen at most in ten minutes, and others later', async () => {
+  it('at most sixteen relays are dialled back in ten minutes, and others later', async () => {
     const { called, dialled, advance } = scene()
     for (let index = 0; index < 100; index++) await called(id(index), `${20 + index}.0.0.1`)
     expect(dialled.size).toBe(16)
@@ -65,7 +65,7 @@ describe('relays that have dialled us', () => {
     expect(dialled.size).toBe(17)
   })
 
-  it('are dialled once in that time', async () => {
+  it('a relay is dialled back once in ten minutes', async () => {
     const { called, dialled } = scene()
     for (let again = 0; again < 3; again++) await called('honest', '15.0.0.1')
     expect(dialled.size).toBe(1)

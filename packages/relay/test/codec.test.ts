@@ -16,8 +16,8 @@ const codeOf = (run: () => unknown): unknown => {
 }
 
 /** By hand from the messages of the spec: `libp2p/specs` relay/circuit-v2.md, "Protobuf". */
-describe('a hop message', () => {
-  it('asks for a reservation with its type, although that is 0', () => {
+describe('the hop messages', () => {
+  it('encodeReserve writes the type although it is 0', () => {
     expect(Buffer.from(encodeReserve()).toString('hex')).toBe('0800')
   })
 
@@ -28,33 +28,33 @@ describe('a hop message', () => {
       { status: 100, expireSeconds: 1_700_000_000, limit: { duration: 120, data: 131_072 } }
     ],
     ['OK without limits', '0802 1a06 08 80e2cfaa06 2864', { status: 100, expireSeconds: 1_700_000_000 }],
-    ['limits that say nothing', '0802 1a00 2200 2864', { status: 100, limit: {} }],
+    ['empty limits', '0802 1a00 2200 2864', { status: 100, limit: {} }],
     ['limits of 0', '0802 2204 0800 1000 2864', { status: 100, limit: { duration: 0, data: 0 } }],
     ['the largest expiry', '0802 1a0b 08 ffffffffffffffffff01 2864', { status: 100, expireSeconds: 2 ** 64 }],
     ['RESERVATION_REFUSED', '0802 28c801', { status: 200 }],
-    ['fields in another order, and unknown ones', '2864 7a026869 8001 05 0802', { status: 100 }],
-    ['a status that is negative', '0802 28 ffffffffffffffffff01', { status: -1 }]
-  ])('is read: %s', (_, bytes, expected) => {
+    ['fields in another order, and unknown fields', '2864 7a026869 8001 05 0802', { status: 100 }],
+    ['a negative status', '0802 28 ffffffffffffffffff01', { status: -1 }]
+  ])('decodeReserveReply reads %s', (_, bytes, expected) => {
     expect(decodeReserveReply(hex(bytes))).toEqual({ expireSeconds: undefined, limit: undefined, ...expected })
   })
 
   it.each([
     ['nothing', ''],
-    ['no type', '2864'],
+    ['a message without a type', '2864'],
     ['a RESERVE', '0800 2864'],
-    ['no status', '0802'],
+    ['a message without a status', '0802'],
     ['a length beyond the end', '0802 1a10 08'],
     ['a status of another type', '0802 2a0164'],
     ['a reservation of another type', '0802 1801 2864'],
-    ['a reservation that is none', '0802 1a01 08 2864'],
+    ['an invalid reservation', '0802 1a01 08 2864'],
     ['a group', '0802 2864 33 34'],
     ['field 0', '0001'],
     ['groups in groups', '33'.repeat(8000)]
-  ])('is not read out of %s', (_, bytes) => {
+  ])('decodeReserveReply rejects %s', (_, bytes) => {
     expect(codeOf(() => decodeReserveReply(hex(bytes)))).toBe('MALFORMED_REPLY')
   })
 
-  it('or a NatError comes out of any bytes', () => {
+  it('decodeReserveReply returns a message or throws a NatError for any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
         const value = codeOf(() => decodeReserveReply(bytes))
@@ -65,7 +65,7 @@ describe('a hop message', () => {
     )
   })
 
-  it('is what a relay in JavaScript sends, of which nothing but the unit of its limits surprises', async () => {
+  it('decodeReserveReply reads the answer of a js-libp2p relay, with limits in milliseconds', async () => {
     const [relay, node] = await Promise.all([startRelay(), startNode()])
     const before = Math.floor(Date.now() / 1000)
     const reply = decodeReserveReply(await serverAnswer(node, relay, encodeReserve()))
@@ -75,22 +75,22 @@ describe('a hop message', () => {
   })
 })
 
-describe('limits', () => {
+describe('limitsOf', () => {
   const go = 'github.com/libp2p/go-libp2p@0.48.0'
   const js = 'js-libp2p/3.3.11 node/24'
   it.each([
-    ['seconds, from a relay in Go', 120, 131_072, go, { durationMs: 120_000, bytes: 131_072 }],
-    ['milliseconds, from a relay in JavaScript', 120_000, 131_072, js, { durationMs: 120_000, bytes: 131_072 }],
-    ['seconds, from a relay in JavaScript that learned it', 120, 131_072, js, { durationMs: 120_000, bytes: 131_072 }],
-    ['milliseconds, from somebody who names himself otherwise', 120_000, 0, 'mine', { durationMs: 120_000 }],
-    ['a day, at most', 86_400, 0, go, { durationMs: 86_400_000 }],
-    ['bytes alone', 0, 1000, undefined, { bytes: 1000 }],
-    ['a duration alone', 60, undefined, undefined, { durationMs: 60_000 }],
-    ['none, as zeros', 0, 0, go, undefined],
-    ['none, as nothing', undefined, undefined, js, undefined]
-  ])('are read as %s', (_, duration, data, agent, expected) => {
+    ['seconds from a relay in Go', 120, 131_072, go, { durationMs: 120_000, bytes: 131_072 }],
+    ['milliseconds from a relay in JavaScript', 120_000, 131_072, js, { durationMs: 120_000, bytes: 131_072 }],
+    ['seconds from a corrected relay in JavaScript', 120, 131_072, js, { durationMs: 120_000, bytes: 131_072 }],
+    ['milliseconds from a relay with another agent', 120_000, 0, 'mine', { durationMs: 120_000 }],
+    ['a duration of one day', 86_400, 0, go, { durationMs: 86_400_000 }],
+    ['a limit of bytes only', 0, 1000, undefined, { bytes: 1000 }],
+    ['a limit of the duration only', 60, undefined, undefined, { durationMs: 60_000 }],
+    ['zeros as no limits', 0, 0, go, undefined],
+    ['missing values as no limits', undefined, undefined, js, undefined]
+  ])('limitsOf reads %s', (_, duration, data, agent, expected) => {
     expect(limitsOf({ duration, data }, agent)).toEqual(expected)
   })
 
-  it('are none where the relay says nothing of them', () => expect(limitsOf(undefined, js)).toBeUndefined())
+  it('limitsOf returns undefined without limits', () => expect(limitsOf(undefined, js)).toBeUndefined())
 })

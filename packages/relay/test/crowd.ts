@@ -9,17 +9,19 @@ export interface Crowd {
   readonly components: RelayComponents
   readonly clock: VirtualClock
   readonly disconnect: (id: string) => void
-  /** Lets peer routing know so many, none of them a relay; endlessly many have no address. */
+  /**
+   * Makes peer routing return this number of peers with addresses, none of them a relay, and many without an address.
+   */
   readonly walkable: (count: number) => void
   readonly dialled: () => number
-  /** Where every stranger says that it is. */
+  /** The addresses that every peer of peer routing reports. */
   readonly addressed: (addresses: readonly string[]) => void
   readonly dialledAddresses: readonly string[]
 }
 
-/** A node that is connected to so many relays, each on a network of its own. Nothing of it is on a network. */
+/** A fake node that is connected to this number of relays, each on its own network. It uses no real network. */
 export async function simulated(count: number): Promise<Crowd> {
-  // What is not simulated is that of a real node.
+  // The parts that are not simulated are those of a real node.
   const { components } = await startNode()
   const clock = virtualClock()
   const peers = new Map(Array.from({ length: count }, (_, index) => [`relay-${index}`, connectionTo(index)]))
@@ -47,7 +49,7 @@ export async function simulated(count: number): Promise<Crowd> {
           await new Promise((resolve) => setImmediate(resolve))
           const multiaddrs = walkable === Number.POSITIVE_INFINITY ? [] : addresses.map((each) => multiaddr(each))
           yield { id: peerCalled(`stranger-${index}`), multiaddrs }
-          // As many without an address as anybody cares to look at.
+          // More peers without an address than a walk examines.
           if (walkable === Number.POSITIVE_INFINITY && index === 100) await forEver(signal)
         }
       }

@@ -22,14 +22,14 @@ import {
   until
 } from './nodes.js'
 
-/** Answers pings after so long. */
+/** Answers pings after this delay. */
 const pings = async (node: Node, afterMs = 0): Promise<void> =>
   node.libp2p.handle('/ipfs/ping/1.0.0', (stream) => {
     stream.addEventListener('message', ({ data }) => void setTimeout(() => stream.send(data), afterMs))
   })
 
-describe('discover finds', () => {
-  it('peers that are connected, become connected, or begin to serve', async () => {
+describe('discover', () => {
+  it('discover finds relays that are connected, connect later, or begin to serve', async () => {
     const [node, one, other, late] = await Promise.all([
       startNode(),
       startRelay(),
@@ -46,7 +46,7 @@ describe('discover finds', () => {
     await looking.relay(late)
   })
 
-  it('nothing, and says so after two seconds', async () => {
+  it('discover reports after two seconds that there is no relay', async () => {
     const [node, mute] = await Promise.all([startNode(), startNode({ listen: ['/ip4/127.0.0.1/tcp/0'] })])
     await node.libp2p.dial(multiaddr(mute.address))
     const clock = virtualClock()
@@ -57,7 +57,7 @@ describe('discover finds', () => {
     expect(await looking.finding(isAbsent)).toMatchObject({ gateway: null, reason: { code: 'NO_SERVICE' } })
   })
 
-  it('nothing when it was aborted before', async () => {
+  it('discover finds nothing with an aborted signal', async () => {
     const { node } = await pair()
     const clock = virtualClock()
     const strategy = (await import('../src/index.js')).relay()(hostOf(node.components, clock))
@@ -69,7 +69,7 @@ describe('discover finds', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('no relay that is reached through another one only', async () => {
+  it('discover does not find a relay that is connected through another relay only', async () => {
     const [node, relay, far] = await Promise.all([startNode(), startRelay(), startNode({ services: {}, listen: [] })])
     await far.libp2p.handle(hopProtocol, () => undefined, { runOnLimitedConnection: true })
     await far.libp2p.dial(multiaddr(relay.address))
@@ -81,7 +81,7 @@ describe('discover finds', () => {
     expect(looking.relays().map(({ party }) => party.id)).toEqual([relay.id])
   })
 
-  it('no peer that has dialled us, and dials it where more relays are needed', async () => {
+  it('discover does not offer a relay that has dialled us, but dials it if more relays are needed', async () => {
     const [node, relay] = await Promise.all([startNode({ listen: ['/ip4/127.0.0.1/tcp/0'] }), startRelay()])
     await relay.libp2p.dial(multiaddr(node.address))
     const looking = search(node.components, { discover: true })
@@ -96,7 +96,7 @@ describe('discover finds', () => {
     ).toEqual(['inbound', 'outbound'])
   })
 
-  it('thirty-two strangers at most, and others when some go', async () => {
+  it('discover finds at most thirty-two unconfigured relays, and others when some leave', async () => {
     const crowd = await simulated(1000)
     const looking = search(crowd.components, {}, crowd.clock)
     await crowd.clock.advance(600)
@@ -111,8 +111,8 @@ describe('discover finds', () => {
   })
 })
 
-describe('a relay is gone', () => {
-  it('when its last connection is', async () => {
+describe('a lost relay', () => {
+  it('a relay is gone when its last connection closes', async () => {
     const { relay, node, looking, ability } = await pair()
     const second = await node.libp2p.dial(multiaddr(relay.address), { force: true })
     await second.close()
@@ -121,16 +121,16 @@ describe('a relay is gone', () => {
     expect((await looking.finding(isGone)).about).toBe(ability)
   })
 
-  it('when it does not serve any more', async () => {
+  it('a relay is gone when it no longer serves', async () => {
     const { relay, node, looking, ability } = await pair()
-    // As identify does when the relay pushes what it speaks now.
+    // As identify does when the relay pushes its current protocols.
     await node.components.peerStore.patch(relay.libp2p.peerId, { protocols: ['/ipfs/id/1.0.0'] })
     expect((await looking.finding(isGone)).about).toBe(ability)
   })
 })
 
-describe('how near a relay is', () => {
-  it('is known when it is offered', async () => {
+describe('the round-trip time of a relay', () => {
+  it('the round-trip time is known when the relay is offered', async () => {
     const [node, near, far] = await Promise.all([startNode(), startRelay(), startRelay()])
     await pings(near)
     await pings(far, 100)
@@ -143,7 +143,7 @@ describe('how near a relay is', () => {
     expect(looking.findings[0]).toBe(a)
   })
 
-  it('is told later where that takes long, with another offer', async () => {
+  it('a slow round-trip time is reported later with another offer', async () => {
     const [node, slow] = await Promise.all([startNode(), startRelay()])
     let answer: (() => void) | undefined
     await slow.libp2p.handle('/ipfs/ping/1.0.0', (stream) => {
@@ -165,7 +165,7 @@ describe('how near a relay is', () => {
     expect(second.party).toMatchObject({ id: slow.id, rttMs: 600 })
   })
 
-  it('is not known where it sends other bytes back, or none', async () => {
+  it('the round-trip time is unknown if the relay returns other bytes, or none', async () => {
     const [node, liar, mute] = await Promise.all([startNode(), startRelay(), startRelay()])
     await liar.libp2p.handle('/ipfs/ping/1.0.0', (stream) => void stream.send(new Uint8Array(32)))
     await mute.libp2p.handle('/ipfs/ping/1.0.0', () => undefined)
@@ -180,7 +180,7 @@ describe('how near a relay is', () => {
     await until(() => [...toMute.streams, ...toLiar.streams].every(({ protocol }) => protocol !== '/ipfs/ping/1.0.0'))
   })
 
-  it('is what libp2p has measured already', async () => {
+  it('the round-trip time is taken from libp2p if it has measured one', async () => {
     const { node } = await pair()
     const [connection] = node.libp2p.getConnections()
     if (connection === undefined) throw new Error('no connection')
@@ -189,8 +189,8 @@ describe('how near a relay is', () => {
   })
 })
 
-describe('a relay that was named', () => {
-  it('is dialled, and dialled again at once when it was connected for long', async () => {
+describe('a configured relay', () => {
+  it('a configured relay is dialled again immediately after a long connection', async () => {
     const [node, relay] = await Promise.all([startNode(), startRelay()])
     const clock = virtualClock({ wallMs: Date.now() })
     const looking = search(node.components, { relays: [relay.address] }, clock)
@@ -201,7 +201,7 @@ describe('a relay that was named', () => {
     await looking.finding(isRelay, looking.findings.indexOf(gone))
   })
 
-  it('that hangs up again and again is dialled less and less', async () => {
+  it('a configured relay that disconnects repeatedly is dialled with growing delays', async () => {
     const [node, relay] = await Promise.all([startNode(), startRelay()])
     const opened: number[] = []
     const clock = virtualClock({ wallMs: Date.now() })
@@ -218,7 +218,7 @@ describe('a relay that was named', () => {
     for (const [index, wait] of waits.entries()) expect(wait).toBeGreaterThanOrEqual([250, 500, 1000, 2000][index] ?? 0)
   })
 
-  it('is back when it starts again with the same key, and reserves', async () => {
+  it('a configured relay that restarts with the same key is found again and grants a reservation', async () => {
     const relay = await startRelay()
     const node = await startNode()
     const looking = search(node.components, { relays: [relay.address] })
@@ -235,27 +235,27 @@ describe('a relay that was named', () => {
     expect(await dial(await startNode(), node.circuits()[0] ?? '')).toBe('relayed')
   })
 
-  it('is dialled although it has dialled us', async () => {
+  it('a configured relay is dialled although it has dialled us', async () => {
     const [node, relay] = await Promise.all([startNode({ listen: ['/ip4/127.0.0.1/tcp/0'] }), startRelay()])
     await relay.libp2p.dial(multiaddr(node.address))
     const looking = search(node.components, { relays: [relay.address] })
     await looking.relay(relay)
   })
 
-  it('by a name counts as a network of its own where it tells no global address', async () => {
+  it('a relay that is configured by DNS name counts as its own network if it reports no global address', async () => {
     const [node, relay] = await Promise.all([startNode(), startRelay()])
     const address = relay.address.replace('/ip4/127.0.0.1/', '/dns4/localhost/') as `/${string}`
     const looking = search(node.components, { relays: [address] })
     expect((await looking.relay(relay)).party.network).toBe('localhost')
   })
 
-  it('that is this node itself is left out', async () => {
+  it('a configured relay that is this node itself is ignored', async () => {
     const node = await startRelay()
     const looking = search(node.components, { relays: [node.address] })
     expect(looking.lines.join()).toContain('this node itself')
   })
 
-  it('comes before strangers, who are used where it cannot be', async () => {
+  it('a configured relay is preferred, and others are used only if it is unusable', async () => {
     const [node, stranger, hop] = await Promise.all([
       startNode(),
       startRelay({ host: '127.1.0.1' }),
@@ -271,7 +271,7 @@ describe('a relay that was named', () => {
     await looking.relay(stranger)
   })
 
-  it('is tagged while it is connected, and not when nobody looks any more', async () => {
+  it('a configured relay is tagged while it is connected and the search runs', async () => {
     const [node, relay] = await Promise.all([startNode(), startRelay()])
     const looking = search(node.components, { relays: [relay.address] })
     await looking.relay(relay)
@@ -282,7 +282,7 @@ describe('a relay that was named', () => {
     expect(await isTagged()).toBe(false)
   })
 
-  it('is asked before it tells what it speaks, and also where it never does', async () => {
+  it('a configured relay is offered before identify completes, and also if it never does', async () => {
     const silent = { identify: () => ({}), identifyPush: () => ({}) }
     const [node, hop] = await Promise.all([
       startNode(),
@@ -293,22 +293,22 @@ describe('a relay that was named', () => {
     expect(lease.addresses).toContain(`/ip4/127.0.0.1/tcp/4001/p2p/${hop.id}/p2p-circuit`)
   })
 
-  it('is gone when it tells that it does not serve', async () => {
+  it('a configured relay is gone when identify shows that it does not serve', async () => {
     const [node, mute] = await Promise.all([startNode(), startNode({ listen: ['/ip4/127.0.0.1/tcp/0'] })])
     const looking = search(node.components, { relays: [mute.address] })
     await looking.relay(mute)
     await looking.finding(isGone)
   })
 
-  it('that is away is dialled often at first, then once a minute', () => {
+  it('redialMs grows from 250 ms to one minute', () => {
     expect([1, 2, 3, 4, 5, 30, 31, 32, 35, 36, 1000].map(redialMs)).toEqual([
       250, 500, 1000, 2000, 2000, 2000, 4000, 8000, 60_000, 60_000, 60_000
     ])
   })
 })
 
-describe('looking for strangers', () => {
-  it('ends with the signal where there is no peer routing, and says so once a walk', async () => {
+describe('the walk through peer routing', () => {
+  it('the walk logs once per walk that there is no peer routing, and ends with the signal', async () => {
     const node = await startNode()
     const clock = virtualClock()
     const looking = search(node.components, { discover: true }, clock)
@@ -320,13 +320,13 @@ describe('looking for strangers', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('dials those whom peer routing knows until there are enough, twenty at most', async () => {
+  it('the walk dials at most twenty peers of peer routing', async () => {
     const crowd = await simulated(0)
     const looking = search(crowd.components, { discover: true }, crowd.clock)
     crowd.walkable(100)
     await crowd.clock.advance(2000)
     await until(() => crowd.dialled() === 20)
-    // The clock is at rest when the walk is over, and the next one is due after a minute, then after two.
+    // The clock is idle after the walk. The next walk is due after one minute, and the one after it after two.
     await until(() => crowd.clock.pending === 1)
     await crowd.clock.advance(60_000)
     await until(() => crowd.dialled() === 40 && crowd.clock.pending === 1)
@@ -338,7 +338,7 @@ describe('looking for strangers', () => {
     expect(crowd.clock.pending).toBe(0)
   })
 
-  it('dials strangers at public addresses only, and at nothing that they have put behind these', async () => {
+  it('the walk dials public addresses only, and no destination that is appended to one', async () => {
     const crowd = await simulated(0)
     const looking = search(crowd.components, { discover: true }, crowd.clock)
     crowd.addressed([
@@ -359,7 +359,7 @@ describe('looking for strangers', () => {
     await looking.stop()
   })
 
-  it('is over after half a minute where peer routing leads nowhere', async () => {
+  it('the walk ends after half a minute without peers', async () => {
     const crowd = await simulated(0)
     const looking = search(crowd.components, { discover: true }, crowd.clock)
     crowd.walkable(Number.POSITIVE_INFINITY)
@@ -369,7 +369,7 @@ describe('looking for strangers', () => {
     expect(crowd.clock.pending).toBe(0)
   })
 
-  it('does not happen where there are enough relays', async () => {
+  it('the walk does not start while there are enough relays', async () => {
     const crowd = await simulated(2)
     search(crowd.components, { discover: true }, crowd.clock)
     crowd.walkable(10)

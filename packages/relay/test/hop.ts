@@ -4,21 +4,21 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { hopProtocol } from '../src/codec.js'
 import { type Node, type NodeOptions, startNode } from './nodes.js'
 
-/** What somebody who wrote his own relay can do with a request. */
+/** What a fake relay can do with a request. */
 export interface Hop {
   readonly stream: Stream
   readonly connection: Connection
-  /** The first request of all is 1. */
+  /** The number of the request; the first is 1. */
   readonly count: number
-  /** One message. */
+  /** Sends one message. */
   readonly say: (bytes: Uint8Array) => Promise<void>
-  /** Bytes as they are. */
+  /** Sends bytes without a length prefix. */
   readonly raw: (bytes: Uint8Array) => void
 }
 
 export type Answer = (hop: Hop) => Promise<void> | void
 
-/** A real node with a relay written for a test. */
+/** Starts a real node with a fake relay. */
 export async function startHop(answer: Answer, options: NodeOptions = {}): Promise<Node & { asked: () => number }> {
   const node = await startNode({ listen: ['/ip4/127.0.0.1/tcp/0'], isCircuit: false, ...options })
   let count = 0
@@ -37,7 +37,7 @@ export async function startHop(answer: Answer, options: NodeOptions = {}): Promi
   return { ...node, asked: () => count }
 }
 
-/** `STATUS` with a reservation: what a relay says. */
+/** Encodes a `STATUS` with a reservation. */
 export function grant(expireSeconds: bigint, addresses: readonly string[] = []): Uint8Array {
   const reservation = [
     0x08,
@@ -57,7 +57,7 @@ function varint(value: bigint): readonly number[] {
   return value < 128n ? [Number(value)] : [Number(value % 128n) + 128, ...varint(value / 128n)]
 }
 
-/** What a relay answers to these bytes, as they are. */
+/** Resolves with the raw answer of a relay to these bytes. */
 export async function serverAnswer(node: Node, relay: Node, request: Uint8Array): Promise<Uint8Array> {
   const connection = await node.libp2p.dial(multiaddr(relay.address))
   const messages = lpStream(await connection.newStream(hopProtocol))

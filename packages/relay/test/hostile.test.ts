@@ -21,7 +21,7 @@ async function scene(answer: Answer): Promise<Scene> {
   return { node, hop, looking, ability: await looking.relay(hop), clock }
 }
 
-/** Nothing is announced, nothing open, and the transport holds nothing. */
+/** Expects no announced address, no open stream, and no reservation in the transport. */
 async function expectNothing({ node, hop }: Scene): Promise<void> {
   expect(node.circuits()).toEqual([])
   await until(() => streamsOf(node) === 0)
@@ -32,9 +32,9 @@ async function expectNothing({ node, hop }: Scene): Promise<void> {
 const answers: readonly (readonly [string, string, Answer])[] = [
   ['closes', 'NO_REPLY', async ({ stream }) => stream.close()],
   ['resets', 'NO_REPLY', ({ stream }) => stream.abort(new Error('no'))],
-  ['says garbage', 'MALFORMED_REPLY', async ({ say }) => say(new Uint8Array(100).fill(0xff))],
-  ['says nothing in a message', 'MALFORMED_REPLY', async ({ say }) => say(new Uint8Array(0))],
-  ['has a RESERVE for an answer', 'MALFORMED_REPLY', async ({ say }) => say(Uint8Array.of(8, 0))],
+  ['sends garbage', 'MALFORMED_REPLY', async ({ say }) => say(new Uint8Array(100).fill(0xff))],
+  ['sends an empty message', 'MALFORMED_REPLY', async ({ say }) => say(new Uint8Array(0))],
+  ['answers with a RESERVE', 'MALFORMED_REPLY', async ({ say }) => say(Uint8Array.of(8, 0))],
   [
     'says half of a message and closes',
     'NO_REPLY',
@@ -42,14 +42,14 @@ const answers: readonly (readonly [string, string, Answer])[] = [
   ],
   ['announces 10 MB', 'REPLY_TOO_LARGE', ({ raw }) => raw(Uint8Array.of(0x80, 0xad, 0xe2, 0x04, 1, 2, 3))],
   ['sends 10 MB', 'REPLY_TOO_LARGE', ({ raw }) => raw(new Uint8Array(10_000_000).fill(0xff))],
-  ['never ends a length', 'REPLY_TOO_LARGE', ({ raw }) => raw(new Uint8Array(100).fill(0x80))],
+  ['sends a length prefix without an end', 'REPLY_TOO_LARGE', ({ raw }) => raw(new Uint8Array(100).fill(0x80))],
   ['is full', 'OUT_OF_RESOURCES', async ({ say }) => say(refusal(200))],
   ['has reached a limit', 'OUT_OF_RESOURCES', async ({ say }) => say(refusal(201))],
-  ['denies it', 'NOT_AUTHORIZED', async ({ say }) => say(refusal(202))],
-  ['finds it malformed', 'MALFORMED_REQUEST', async ({ say }) => say(refusal(400))],
-  ['did not expect it', 'MALFORMED_REQUEST', async ({ say }) => say(refusal(401))],
-  ['says something of another protocol', 'GATEWAY_FAULT', async ({ say }) => say(refusal(204))],
-  ['says a status that nobody knows', 'GATEWAY_FAULT', async ({ say }) => say(refusal(0))],
+  ['denies permission', 'NOT_AUTHORIZED', async ({ say }) => say(refusal(202))],
+  ['reports a malformed message', 'MALFORMED_REQUEST', async ({ say }) => say(refusal(400))],
+  ['reports an unexpected message', 'MALFORMED_REQUEST', async ({ say }) => say(refusal(401))],
+  ['sends a status of another protocol', 'GATEWAY_FAULT', async ({ say }) => say(refusal(204))],
+  ['sends an unknown status', 'GATEWAY_FAULT', async ({ say }) => say(refusal(0))],
   [
     'grants without saying until when',
     'GRANT_INVALID',
@@ -63,15 +63,15 @@ const answers: readonly (readonly [string, string, Answer])[] = [
   ]
 ]
 
-describe('a relay that', () => {
-  it.each(answers)('%s is told as %s', async (_, code, answer) => {
+describe('a hostile relay', () => {
+  it.each(answers)('a relay that %s is reported as %s', async (_, code, answer) => {
     const all = await scene(answer)
     await expect(all.ability.reserve(call())).rejects.toMatchObject({ code })
     expect(all.hop.asked()).toBe(1)
     await expectNothing(all)
   })
 
-  it('is silent is given up after ten seconds', async () => {
+  it('a silent relay is given up after ten seconds', async () => {
     const all = await scene(() => undefined)
     const reserved = all.ability.reserve(call())
     reserved.catch(() => undefined)
@@ -81,7 +81,7 @@ describe('a relay that', () => {
     await expectNothing(all)
   })
 
-  it('sends a byte now and then is given up after ten seconds', async () => {
+  it('a relay that sends single bytes slowly is given up after ten seconds', async () => {
     const all = await scene(async ({ raw, stream }) => {
       raw(Uint8Array.of(200, 1))
       while (stream.status === 'open') {
@@ -100,7 +100,7 @@ describe('a relay that', () => {
   it.each([
     ['the end of time', 2n ** 64n - 1n],
     ['next year', inAnHour() + 365n * 86_400n]
-  ])('grants until %s is believed for two hours, or not at all', async (_, expire) => {
+  ])('a grant until %s counts as two hours, or is rejected', async (_, expire) => {
     const all = await scene(async ({ say, stream }) => {
       await say(grant(expire))
       await stream.close()
@@ -112,7 +112,7 @@ describe('a relay that', () => {
     } else expect(lease).toMatchObject({ lifetimeMs: 7_200_000 })
   })
 
-  it('grants and tells no address is used by the one that it was dialled at', async () => {
+  it('a relay that reports no address is used with the address at which it was dialled', async () => {
     const all = await scene(async ({ say, stream }) => {
       await say(grant(inAnHour()))
       await stream.close()
@@ -123,7 +123,7 @@ describe('a relay that', () => {
     await expectNothing(all)
   })
 
-  it('does not close its end is waited for for a moment, and has granted', async () => {
+  it('a relay that does not close its end of the stream has granted a reservation', async () => {
     const all = await scene(async ({ say }) => say(grant(inAnHour())))
     const reserved = all.ability.reserve(call())
     await until(() => all.hop.asked() === 1)
@@ -141,14 +141,14 @@ describe('a relay that', () => {
   it.each([
     ['third-party addresses', Array.from({ length: 40 }, (_, index) => `/ip4/8.8.${index}.8/tcp/443`)],
     ['private addresses', ['/ip4/192.168.1.1/tcp/80', '/ip4/10.0.0.1/tcp/80', '/ip6/fe80::1/tcp/80']],
-    ['addresses of this machine that it was not reached at', ['/ip4/127.0.0.9/tcp/4001', '/ip6/::1/tcp/1']],
+    ['loopback addresses at which it was not reached', ['/ip4/127.0.0.9/tcp/4001', '/ip6/::1/tcp/1']],
     ['names', ['/dns4/example.org/tcp/443/wss', '/dnsaddr/example.org', '/dns6/localhost/tcp/1']],
-    ['its own address with the name of another', ['/ip4/127.0.0.1/tcp/1/tls/sni/example.org/ws']],
+    ['its own address with another SNI name', ['/ip4/127.0.0.1/tcp/1/tls/sni/example.org/ws']],
     ['its own address with a path', ['/ip4/127.0.0.1/tcp/1/tls/http/http-path/x']],
     ['a socket file', ['/unix/%2Ftmp%2Fx']],
     ['terminal escapes', ['/dns4/x%1b]0;owned%07/tcp/1']],
     ['an address without a port', ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/udp/1']]
-  ])('tells %s announces them nowhere', async (_, told) => {
+  ])('a relay cannot have %s announced', async (_, told) => {
     const all = await scene(async ({ say, stream }) => {
       await say(grant(inAnHour(), told))
       await stream.close()
@@ -162,7 +162,7 @@ describe('a relay that', () => {
     expect(renewed.addresses).toEqual(own)
   })
 
-  it('tells addresses of others has those left out, and those of its own host kept', async () => {
+  it('reported addresses of other hosts are dropped, and those of its own host are kept', async () => {
     const stranger = await startNode({ listen: ['/ip4/127.0.0.1/tcp/0'] })
     const all = await scene(async ({ say, stream }) => {
       await say(grant(inAnHour(), [stranger.address, '/ip4/127.0.0.1/tcp/4002/ws', '/ip4/127.0.0.9/tcp/4001']))
@@ -175,7 +175,7 @@ describe('a relay that', () => {
     ])
   })
 
-  it('tells a thousand addresses of its own has sixteen announced', async () => {
+  it('sixteen of a thousand reported addresses are announced', async () => {
     const all = await scene(async ({ say, stream, count }) => {
       const many = Array.from({ length: 1000 }, (_, index) => `/ip4/127.0.0.1/tcp/${index + 1}`)
       await say(grant(inAnHour(), count === 1 ? [] : many))
@@ -184,7 +184,7 @@ describe('a relay that', () => {
     expect((await all.ability.reserve(call())).addresses).toHaveLength(16)
   })
 
-  it('tells them to a transport that listens by itself announces them nowhere either', async () => {
+  it('reported addresses of other hosts are not announced by a transport that listens by itself', async () => {
     const hop = await startHop(async ({ say, stream }) => {
       await say(grant(inAnHour(), ['/ip4/8.8.8.8/tcp/443']))
       await stream.close()
@@ -197,7 +197,7 @@ describe('a relay that', () => {
     expect(node.circuits()).toEqual([expect.stringContaining(`${hop.address}/p2p-circuit`)])
   })
 
-  it('tells addresses that are none, to the transport only, is not used', async () => {
+  it('a relay that reports only invalid addresses to the transport is not used', async () => {
     const all = await scene(async ({ say, stream, count }) => {
       const bytes = grant(inAnHour(), ['/ip4/127.0.0.9/tcp/4001'])
       if (count > 1) bytes[bytes.indexOf(0x04, 10)] = 0xff
@@ -210,7 +210,7 @@ describe('a relay that', () => {
     await expectNothing(all)
   })
 
-  it('grants once, and not when the transport asks, is not used', async () => {
+  it('a relay that grants once, but not to the transport, is not used', async () => {
     const all = await scene(async ({ say, stream, count }) => {
       await say(count === 1 ? grant(inAnHour()) : refusal(200))
       await stream.close()
@@ -219,7 +219,7 @@ describe('a relay that', () => {
     await expectNothing(all)
   })
 
-  it('does not renew does not renew, and what it granted can be let go', async () => {
+  it('a lease that the relay does not renew can be released', async () => {
     const all = await scene(async ({ say, stream, count }) => {
       await say(count < 3 ? grant(inAnHour()) : refusal(200))
       await stream.close()
@@ -232,7 +232,7 @@ describe('a relay that', () => {
 })
 
 describe('a relay of js-libp2p', () => {
-  it('without a place refuses, and the place of somebody else is his', async () => {
+  it('a full js-libp2p relay refuses, and the existing reservation stays', async () => {
     const { relay, node, ability } = await pair({ server: { reservations: { maxReservations: 1 } } })
     await ability.reserve(call())
     const other = await startNode()
@@ -243,12 +243,12 @@ describe('a relay of js-libp2p', () => {
     expect(other.circuits()).toEqual([])
   })
 
-  it('whose gater denies it refuses', async () => {
+  it('a js-libp2p relay refuses if its connection gater denies the reservation', async () => {
     const { ability } = await pair({ connectionGater: { denyInboundRelayReservation: () => true } })
     await expect(ability.reserve(call())).rejects.toMatchObject({ code: 'NOT_AUTHORIZED' })
   })
 
-  it('that stops to be one says so by not knowing the protocol', async () => {
+  it('a js-libp2p relay that stopped serving is reported as UNSUPPORTED', async () => {
     const { relay, ability, looking } = await pair()
     relay.components.registrar.getProtocols = () => []
     await relay.components.registrar.unhandle('/libp2p/circuit/relay/0.2.0/hop')
@@ -265,13 +265,13 @@ describe('an aborted call', () => {
     expect(performance.now() - startMs).toBeLessThan(500)
   }
 
-  it('that was aborted before asks nobody', async () => {
+  it('reserve sends nothing with an aborted signal', async () => {
     const all = await scene(() => undefined)
     await expect(all.ability.reserve({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
     expect(all.hop.asked()).toBe(0)
   })
 
-  it('leaves nothing when the relay has not answered', async () => {
+  it('an abort before the answer of the relay leaves nothing behind', async () => {
     const all = await scene(() => undefined)
     const cut = new AbortController()
     const reserved = all.ability.reserve(cut)
@@ -283,7 +283,7 @@ describe('an aborted call', () => {
     expect(all.clock.pending).toBe(0)
   })
 
-  it('leaves nothing when the relay has granted, and the transport has not been answered yet', async () => {
+  it('an abort between the two grants leaves nothing behind', async () => {
     let answer: (() => Promise<void>) | undefined
     const all = await scene(async ({ say, stream, count }) => {
       const speak = async (): Promise<void> => {
@@ -301,13 +301,13 @@ describe('an aborted call', () => {
     await answer?.()
     await until(() => streamsOf(all.node) === 0)
     await expectNothing(all)
-    // And the relay can be asked again.
+    // The relay can be asked again.
     const next = await all.ability.reserve(call())
     expect(next.addresses).toHaveLength(1)
     expect(all.node.circuits()).toHaveLength(1)
   })
 
-  it('to renew leaves the lease to be let go', async () => {
+  it('an abort of renew leaves a lease that can be released', async () => {
     const all = await scene(async ({ say, stream, count }) => {
       if (count > 2) return
       await say(grant(inAnHour()))
@@ -323,16 +323,16 @@ describe('an aborted call', () => {
     await expectNothing(all)
   })
 
-  it('to release has released', async () => {
+  it('an aborted release has released the lease', async () => {
     const { node, ability } = await pair()
     const lease = await ability.reserve(call())
     await lease.release({ signal: AbortSignal.abort(reason) })
     expect(node.circuits()).toEqual([])
   })
 
-  it('of the search leaves no listener', async () => {
+  it('the end of the search leaves no listener', async () => {
     const [relay, node] = await Promise.all([startRelay(), startNode()])
-    // The one that screens what relays tell stays for as long as the transport, whose reservations outlive a search.
+    // The listener that filters reported addresses stays as long as the transport, since reservations outlive a search.
     await search(node.components).stop()
     const counted = countListeners(node)
     const before = counted()
@@ -344,7 +344,7 @@ describe('an aborted call', () => {
   })
 })
 
-/** Listeners of the node's events and of the transport's book that were added and not taken off. */
+/** Counts the listeners of the node's events and of the reservation store that were added and not removed. */
 function countListeners(node: Node): () => number {
   const { events, transportManager } = node.components
   const transport = transportManager.getTransports().find((each) => 'reservationStore' in each)

@@ -26,10 +26,10 @@ export type Parts = RelayComponents & { readonly privateKey: PrivateKey }
 export interface Node {
   readonly libp2p: Libp2p
   readonly components: Parts
-  /** With its peer id; empty where it does not listen. */
+  /** Its address with its peer id; empty if it does not listen. */
   readonly address: MultiaddrText
   readonly id: string
-  /** What it announces now that leads through this relay, or any. */
+  /** Returns the announced addresses that lead through this relay, or through any relay. */
   readonly circuits: (relay?: Node) => readonly string[]
 }
 
@@ -37,23 +37,23 @@ export interface NodeOptions extends Omit<Libp2pOptions, 'services' | 'addresses
   readonly services?: object
   readonly listen?: readonly string[]
   readonly isCircuit?: boolean
-  /** @default one that takes STOP from relays of the node only */
+  /** The circuit transport. @default one that accepts STOP only from relays of the node */
   readonly circuit?: ReturnType<typeof circuitRelayTransport>
 }
 
-/** Nodes of the test that runs: they are stopped together, or each would wait for the others' connections. */
+/** The nodes of the running test. They are stopped together; otherwise each would wait for the others' connections. */
 const ended: Libp2p[] = []
 
 async function endAll(): Promise<void> {
   const all = ended.splice(0)
-  // A stop waits half a second for streams that somebody holds open.
+  // A stop waits half a second for streams that a peer holds open.
   for (const connection of all.flatMap((each) => each.getConnections())) connection.abort(new Error('the test is over'))
   await Promise.all(all.map(async (each) => each.stop()))
 }
 
 const screened = (): ReturnType<typeof circuitRelayTransport> => screenedCircuit(circuitRelayTransport())
 
-/** A real node on loopback, stopped when the test is over. */
+/** Starts a real node on loopback. It is stopped when the test ends. */
 export async function startNode(options: NodeOptions = {}): Promise<Node> {
   const node = await createNode(options)
   ended.push(node.libp2p)
@@ -61,7 +61,7 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
   return node
 }
 
-/** A real node on loopback. */
+/** Creates a real node on loopback. */
 export async function createNode(options: NodeOptions = {}): Promise<Node> {
   const { services = {}, listen = [], isCircuit = true, circuit = screened(), ...rest } = options
   const held: { components?: Parts } = {}
@@ -101,19 +101,19 @@ export async function createNode(options: NodeOptions = {}): Promise<Node> {
 
 export interface RelayNodeOptions extends NodeOptions {
   readonly server?: CircuitRelayServerInit
-  /** All of 127/8 is here; its second number is the network. */
+  /** The listen addresses. All of 127.0.0.0/8 is local; the second number of an address chooses the network. */
   readonly host?: string
   readonly port?: number
 }
 
-/** What a test sees of the server's book. */
+/** The part of the server's reservation store that tests read. */
 export interface RelayNode extends Node {
   readonly reserved: () => readonly string[]
   readonly expiresAt: (node: Node) => number | undefined
   readonly forget: (node: Node) => void
 }
 
-/** A real relay, as js-libp2p ships it. */
+/** Starts a real js-libp2p relay. */
 export async function startRelay(options: RelayNodeOptions = {}): Promise<RelayNode> {
   const { server = {}, host = '127.0.0.1', port = 0, services = {}, ...rest } = options
   const node = await startNode({
@@ -135,9 +135,9 @@ export async function startRelay(options: RelayNodeOptions = {}): Promise<RelayN
 export interface Search {
   readonly findings: readonly Finding[]
   readonly relays: () => readonly Relay[]
-  /** The first relay, or that one, as soon as it is found. */
+  /** Resolves with the first relay, or with the relay of this peer id, when it is found. */
   readonly relay: (node?: Node) => Promise<Relay>
-  /** The next finding of that sort after so many, as soon as there is one. */
+  /** Resolves with the next finding of that sort after this number of findings. */
   readonly finding: <T extends Finding>(wanted: (finding: Finding) => finding is T, after?: number) => Promise<T>
   readonly stop: () => Promise<void>
   readonly done: Promise<void>
@@ -149,7 +149,7 @@ export const hostOf = (components: RelayComponents, clock: Clock = systemClock, 
   return { clock, random: () => 0.5, log: { debug: write, info: write }, components }
 }
 
-/** relay() at work on a node, until the test is over. */
+/** Runs relay() on a node until the test ends. */
 export function search(components: RelayComponents, options: RelayOptions = {}, clock: Clock = systemClock): Search {
   const stopping = new AbortController()
   const findings: Finding[] = []
@@ -189,7 +189,7 @@ export function search(components: RelayComponents, options: RelayOptions = {}, 
   }
 }
 
-/** A signal of a call that nobody aborts. */
+/** Call options with a signal that never aborts. */
 export const call = (): { readonly signal: AbortSignal } => new AbortController()
 export const isRelay = (finding: Finding): finding is Relay => finding.kind === 'relay'
 export const isGone = (finding: Finding): finding is Gone => isNotice(finding) && finding.what === 'gone'
@@ -197,25 +197,25 @@ export const isAbsent = (finding: Finding): finding is Absent => isNotice(findin
 type Absent = Extract<Notice, { what: 'absent' }>
 type Gone = Exclude<Notice, Absent | { readonly what: 'unheard' }>
 
-/** What somebody who dials an address gets. */
+/** Resolves with the result of dialling an address. */
 export async function dial(from: Node, address: string): Promise<'direct' | 'relayed'> {
   const connection = await from.libp2p.dial(multiaddr(address))
   return connection.direct ? 'direct' : 'relayed'
 }
 
-/** Resolves when it is so; looks at every turn of the event loop. Vitest's time limit is the bound. */
+/** Resolves when the condition holds. Checks at every turn of the event loop; Vitest's timeout is the limit. */
 export async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 1))
 }
 
-/** Streams of the relay protocol and of pings that are open at the node. */
+/** Counts the open streams of the relay protocol and of pings at the node. */
 export const streamsOf = (node: Node): number =>
   node.libp2p
     .getConnections()
     .flatMap(({ streams }) => streams)
     .filter(({ protocol }) => protocol.startsWith('/libp2p/circuit/') || protocol.startsWith('/ipfs/ping/')).length
 
-/** A relay and a node that has dialled it and is looking. */
+/** Starts a relay and a searching node that has dialled it. */
 export async function pair(
   relayOptions: RelayNodeOptions = {},
   options: RelayOptions = {},

@@ -6,32 +6,35 @@ import { hostOf, startNode } from './nodes.js'
 
 const id = '12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln'
 
-describe('relay() throws a TypeError for', () => {
+describe('invalid options of relay()', () => {
   it.each<[string, MultiaddrText]>([
-    ['what is no multiaddr', '/nonsense'],
+    ['invalid text', '/nonsense'],
     ['an address without a peer id', '/ip4/127.0.0.1/tcp/4001'],
     ['a peer id without an address', `/p2p/${id}`],
-    ['a peer id that is none', '/ip4/127.0.0.1/tcp/4001/p2p/nobody'],
+    ['an invalid peer id', '/ip4/127.0.0.1/tcp/4001/p2p/nonsense'],
     ['a relay behind a relay', `/ip4/127.0.0.1/tcp/4001/p2p/${id}/p2p-circuit/p2p/${id}`],
     ['an address behind a relay', `/ip4/127.0.0.1/tcp/4001/p2p/${id}/p2p-circuit`]
-  ])('%s', (_, address) => expect(() => relay({ relays: [address] })).toThrow(TypeError))
+  ])('relay() throws a TypeError for %s', (_, address) => expect(() => relay({ relays: [address] })).toThrow(TypeError))
 
-  it('an address that is longer than any, without reading it', () => {
+  it('relay() throws a TypeError for an overlong address without parsing it', () => {
     const address: MultiaddrText = `/ip4/127.0.0.1/tcp/4001${'/ws'.repeat(100_000)}/p2p/${id}`
     expect(() => relay({ relays: [address] })).toThrow(/more than 1024 characters/)
   })
 
-  it.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('a count of %d', (count) => {
-    expect(() => relay({ count })).toThrow(new TypeError(`count is not 1 or more: ${count}`))
-  })
+  it.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])(
+    'relay() throws a TypeError for a count of %d',
+    (count) => {
+      expect(() => relay({ count })).toThrow(new TypeError(`count is not 1 or more: ${count}`))
+    }
+  )
 
-  it('what JavaScript lets through', () => {
+  it('relay() throws a TypeError for values of the wrong type', () => {
     expect(() => relay({ relays: `/ip4/127.0.0.1/tcp/4001/p2p/${id}` as never })).toThrow(TypeError)
     expect(() => relay({ relays: [4001 as never] })).toThrow(TypeError)
     expect(() => relay({ discover: 'no' as never })).toThrow(TypeError)
   })
 
-  it('a node without circuitRelayTransport()', async () => {
+  it('relay() throws a TypeError for a node without circuitRelayTransport()', async () => {
     const { components } = await startNode({ isCircuit: false })
     expect(() => relay()(hostOf(components))).toThrow(
       new TypeError('relay() needs circuitRelayTransport() of @libp2p/circuit-relay-v2 among the transports')
@@ -39,8 +42,8 @@ describe('relay() throws a TypeError for', () => {
   })
 })
 
-describe('relay() takes', () => {
-  it('names, and one relay at several addresses once', () => {
+describe('valid options of relay()', () => {
+  it('relay() accepts DNS names, and several addresses of one relay', () => {
     const { named } = readOptions({
       relays: [
         `/dns4/relay.example/tcp/443/tls/ws/p2p/${id}`,
@@ -54,14 +57,14 @@ describe('relay() takes', () => {
     ])
   })
 
-  it('both spellings of a peer id for the same', () => {
+  it('relay() accepts both text forms of a peer id as the same peer', () => {
     const { named } = readOptions({
       relays: ['/ip4/127.0.0.1/tcp/1/p2p/bafybeigweq4zr4x3ky2dvv7nanbkw6egutvrrvzw6g3h2rftp7gidyhtt4']
     })
     expect(named[0]?.id).toMatch(/^Qm/)
   })
 
-  it('a count, which it tells core, and 2 without', async () => {
+  it('relay() passes the count to core; the default is 2', async () => {
     const { components } = await startNode()
     expect(relay()(hostOf(components))).toMatchObject({ name: 'relay', kind: 'relay', count: 2 })
     expect(relay({ count: 5 })(hostOf(components)).count).toBe(5)

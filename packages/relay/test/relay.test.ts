@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { call, dial, isGone, isRelay, pair, search, startNode, startRelay, streamsOf, until } from './nodes.js'
 
 describe('a reservation', () => {
-  it('is announced, and somebody comes through the relay', async () => {
+  it('a reservation is announced, and a peer connects through the relay', async () => {
     const { relay, node, ability } = await pair()
     expect(ability.party).toMatchObject({ id: relay.id, network: '127.0.0.0/16' })
     const lease = await ability.reserve(call())
@@ -18,7 +18,7 @@ describe('a reservation', () => {
     expect(streamsOf(node)).toBe(1)
   })
 
-  it('is renewed at the relay, which keeps it', async () => {
+  it('a reservation is renewed at the relay', async () => {
     const { relay, node, ability } = await pair({ server: { reservations: { reservationTtl: 60_000 } } })
     const lease = await ability.reserve(call())
     relay.forget(node)
@@ -30,7 +30,7 @@ describe('a reservation', () => {
     expect(await dial(third, node.circuits()[0] ?? '')).toBe('relayed')
   })
 
-  it('is let go once, and nothing of it is left here', async () => {
+  it('release is idempotent and leaves nothing behind', async () => {
     const { relay, node, ability } = await pair()
     const lease = await ability.reserve(call())
     await Promise.all([lease.release(call()), lease.release(call())])
@@ -42,7 +42,7 @@ describe('a reservation', () => {
     expect(node.circuits()).toEqual([])
   })
 
-  it('is taken again after it was let go, with the listener that is there', async () => {
+  it('a reservation after a release reuses the existing listener', async () => {
     const { node, ability } = await pair()
     for (let times = 0; times < 3; times++) {
       const lease = await ability.reserve(call())
@@ -53,7 +53,7 @@ describe('a reservation', () => {
     expect(node.components.transportManager.getListeners()).toHaveLength(1)
   })
 
-  it('of two goes on, announced, accepted and renewed by the transport, when the other one is let go', async () => {
+  it('a reservation stays announced, accepted and renewed when another one is released', async () => {
     const [one, other, node] = await Promise.all([startRelay(), startRelay({ host: '127.1.0.1' }), startNode()])
     for (const each of [one, other]) await node.libp2p.dial(multiaddr(each.address))
     const looking = search(node.components)
@@ -66,7 +66,7 @@ describe('a reservation', () => {
     await first.release(call())
     expect(node.circuits()).toEqual(node.circuits(other))
     expect(node.circuits(other)).toHaveLength(1)
-    // The transport has it in its book again, and so renews it and notices when it is lost.
+    // The transport has the reservation in its store again, so it renews it and notices its loss.
     expect(other.reserved()).toEqual([node.id])
     other.forget(node)
     const renewed = await second.renew(call())
@@ -76,7 +76,7 @@ describe('a reservation', () => {
     expect(node.circuits()).toEqual([])
   })
 
-  it('of two goes on when the relay of the other one is lost', async () => {
+  it('a reservation stays when another relay is lost', async () => {
     const [one, other, node] = await Promise.all([startRelay(), startRelay({ host: '127.1.0.1' }), startNode()])
     for (const each of [one, other]) await node.libp2p.dial(multiaddr(each.address))
     const looking = search(node.components)
@@ -92,7 +92,7 @@ describe('a reservation', () => {
     expect(node.circuits(other)).toHaveLength(1)
   })
 
-  it('that was let go and is still in the book of the relay lets people in, and is not announced', async () => {
+  it('a released reservation that the relay still holds admits peers but is not announced', async () => {
     const { relay, node, ability } = await pair()
     search(node.components)
     const lease = await ability.reserve(call())
@@ -103,7 +103,7 @@ describe('a reservation', () => {
       expect(await dial(third, address)).toBe('relayed')
       await until(() => node.circuits().length === 0)
     }
-    // Ours, and one that the transport made for the first who came.
+    // One request of ours, and one that the transport made for the first peer that connected.
     expect(node.components.transportManager.getListeners()).toHaveLength(2)
     const again = await ability.reserve(call())
     expect(again.addresses).toEqual([`${relay.address}/p2p-circuit`])
@@ -112,7 +112,7 @@ describe('a reservation', () => {
     expect(node.circuits()).toEqual([])
   })
 
-  it('survives the end of a connection to the relay that it was not taken over', async () => {
+  it('a reservation survives the end of another connection to the relay', async () => {
     const { relay, node, looking, ability } = await pair()
     const lease = await ability.reserve(call())
     const second = await node.libp2p.dial(multiaddr(relay.address), { force: true })
@@ -122,7 +122,7 @@ describe('a reservation', () => {
     await lease.renew(call())
   })
 
-  it('ends with its own connection, and the relay is found again over the other one', async () => {
+  it('a reservation ends with its own connection, and the relay is found again over another one', async () => {
     const { relay, node, looking, ability } = await pair()
     const lease = await ability.reserve(call())
     const [first] = node.libp2p.getConnections()
@@ -132,14 +132,14 @@ describe('a reservation', () => {
     expect(gone.about).toBe(ability)
     expect(node.circuits()).toEqual([])
     const again = await looking.finding(isRelay, looking.findings.indexOf(gone))
-    // As core does: what is gone is let go, and what is found is asked.
+    // Like core: releases the lost lease and asks the relay that was found.
     const [, next] = await Promise.all([lease.release(call()), again.reserve(call())])
     expect(node.circuits()).toHaveLength(1)
     await next.renew(call())
     expect(node.circuits()).toHaveLength(1)
   })
 
-  it('is not taken for a leftover by another strategy on the same node', async () => {
+  it('a reservation is not removed by another strategy on the same node', async () => {
     const { relay, node, ability } = await pair()
     const other = await search(node.components).relay(relay)
     const first = await ability.reserve(call())
@@ -151,7 +151,7 @@ describe('a reservation', () => {
     expect(node.circuits()).toHaveLength(1)
   })
 
-  it('is of no effect any more once the same relay was asked again', async () => {
+  it('a lease has no effect after a second reserve at the same relay', async () => {
     const { node, ability } = await pair()
     const before = await ability.reserve(call())
     const after = await ability.reserve(call())
@@ -163,7 +163,7 @@ describe('a reservation', () => {
 })
 
 describe('limits', () => {
-  it('of 0 are none', async () => {
+  it('limits of 0 mean no limits', async () => {
     const { ability } = await pair({ server: { reservations: { applyDefaultLimit: false } } })
     expect((await ability.reserve(call())).limits).toBeUndefined()
   })

@@ -8,7 +8,7 @@ import { hostOf, type NodeOptions, type Parts, startNode, until } from './nodes.
 
 const stopProtocol = '/libp2p/circuit/relay/0.2.0/stop'
 
-/** A node with the strategy, which is made with the node, as `natTraversal()` makes it. */
+/** Options of a node with a strategy that is created with the node, as `natTraversal()` does. */
 const withStrategy = (): NodeOptions => ({
   circuit: circuitRelayTransport(),
   services: {
@@ -19,11 +19,11 @@ const withStrategy = (): NodeOptions => ({
   }
 })
 
-describe('a stranger that asks for a connection to a node', () => {
+describe('STOP from a peer that is not a relay of the node', () => {
   it.each([
-    ['with the strategy', withStrategy],
-    ['without it', (): NodeOptions => ({ circuit: screenedCircuit(circuitRelayTransport()) })]
-  ])('%s is reset, is asked for no reservation, and is not announced', async (_, options) => {
+    ['the strategy', withStrategy],
+    ['screenedCircuit()', (): NodeOptions => ({ circuit: screenedCircuit(circuitRelayTransport()) })]
+  ])('%s resets STOP, requests no reservation, and announces nothing', async (_, options) => {
     const stranger = await startHop(async ({ say }) => say(grant(inAnHour(), ['/ip4/93.184.216.34/tcp/80'])))
     const node = await startNode({ listen: ['/ip4/127.0.0.1/tcp/0'], ...options() })
     const connection = await stranger.libp2p.dial(multiaddr(node.address))
@@ -36,7 +36,7 @@ describe('a stranger that asks for a connection to a node', () => {
     expect(node.circuits()).toEqual([])
   })
 
-  it('is asked for one by a transport that nothing screens', async () => {
+  it('circuitRelayTransport() alone requests a reservation at such a peer', async () => {
     const stranger = await startHop(async ({ say }) => say(grant(inAnHour())))
     const node = await startNode({ listen: ['/ip4/127.0.0.1/tcp/0'], circuit: circuitRelayTransport() })
     const connection = await stranger.libp2p.dial(multiaddr(node.address))

@@ -18,14 +18,14 @@ const accepted = (
     named.map((text) => multiaddr(text))
   ).map((each) => each.toString())
 
-describe('an address that a relay tells', () => {
+describe('acceptedAddresses', () => {
   it.each([
     '/ip4/203.0.113.7/tcp/4001',
     '/ip4/203.0.113.7/tcp/443/ws',
     '/ip4/203.0.113.7/tcp/443/tls/ws',
     '/ip4/203.0.113.7/udp/4001/quic-v1',
     '/ip4/203.0.113.7/udp/4001/quic-v1/webtransport/certhash/uEiAkH5a4DPGKUuOBjYw0CgwjvcJCJMD2K_1aluKR_tpevQ'
-  ])('is accepted at the host that it was reached at: %s', (text) => {
+  ])('acceptedAddresses accepts an address at the reached host: %s', (text) => {
     expect(accepted([text])).toEqual([`${text}/p2p/${id}`])
     expect(accepted([`${text}/p2p/${id}`])).toEqual([`${text}/p2p/${id}`])
   })
@@ -47,11 +47,11 @@ describe('an address that a relay tells', () => {
     '/ip4/203.0.113.7',
     `/p2p/${id}`,
     '/ip4/8.8.8.8/tcp/1/ip4/203.0.113.7/tcp/4001'
-  ])('is refused where it leads elsewhere, or is no address of a relay: %s', (text) => {
+  ])('acceptedAddresses drops an address that leads elsewhere or is invalid: %s', (text) => {
     expect(accepted([text])).toEqual([])
   })
 
-  it('is accepted at a host that it was named by', () => {
+  it('acceptedAddresses accepts an address at a configured host', () => {
     const named = [`/dns4/relay.example/tcp/443/tls/ws/p2p/${id}`, `/ip6/2001:db8::1/tcp/1/p2p/${id}`]
     const told = [
       '/dns4/Relay.Example./tcp/443/tls/ws',
@@ -65,18 +65,18 @@ describe('an address that a relay tells', () => {
     ])
   })
 
-  it('of a connection by a name in SNI proves no IP address', () => {
+  it('acceptedAddresses does not take a name in SNI for a reached IP address', () => {
     expect(accepted(['/ip4/8.8.8.8/tcp/1'], [`/ip4/8.8.8.8/tcp/443/tls/sni/evil.example/ws/p2p/${id}`])).toEqual([])
   })
 
-  it('is private only where the relay was reached at that very address', () => {
+  it('acceptedAddresses accepts a private address only if the relay was reached there', () => {
     const reached = [`/ip4/192.168.1.9/tcp/4001/p2p/${id}`]
     expect(accepted(['/ip4/192.168.1.9/tcp/4002', '/ip4/192.168.1.1/tcp/80'], reached)).toEqual([
       `/ip4/192.168.1.9/tcp/4002/p2p/${id}`
     ])
   })
 
-  it('is the host of a connection or of a name, whatever bytes are told', () => {
+  it('acceptedAddresses returns only reached or configured hosts for any bytes', () => {
     const start = Array.from(multiaddr('/ip4/203.0.113.7/tcp/4001').bytes)
     const bytes = fc.oneof(
       fc.uint8Array({ maxLength: 80 }),

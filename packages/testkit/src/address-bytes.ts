@@ -2,7 +2,7 @@ import ipaddr from 'ipaddr.js'
 
 const known = new Map<string, Uint8Array>()
 
-/** An address as the 16 bytes that PCP writes: IPv4 as IPv4-mapped IPv6 (RFC 6887 §5). The zone is left out. */
+/** Returns an address as the 16 bytes of PCP: IPv4 as IPv4-mapped IPv6 (RFC 6887 §5). Omits the zone. */
 export function bytesOfAddress(text: string): Uint8Array {
   const found = known.get(text)
   if (found !== undefined) return found
@@ -10,12 +10,12 @@ export function bytesOfAddress(text: string): Uint8Array {
   const bytes = Uint8Array.from(
     parsed instanceof ipaddr.IPv4 ? parsed.toIPv4MappedAddress().toByteArray() : parsed.toByteArray()
   )
-  // Simulations ask for the same few addresses millions of times.
+  // Simulations convert the same few addresses millions of times.
   if (known.size < 10_000) known.set(text, bytes)
   return bytes
 }
 
-/** The reverse of {@link bytesOfAddress}: IPv4-mapped addresses as IPv4. */
+/** Returns the address of 16 bytes, the reverse of {@link bytesOfAddress}. IPv4-mapped addresses become IPv4. */
 export function addressOfBytes(bytes: Uint8Array): string {
   const isMapped = bytes.subarray(0, 12).every((byte, index) => byte === (index < 10 ? 0 : 0xff))
   if (isMapped && bytes.length === 16) return bytes.subarray(12).join('.')

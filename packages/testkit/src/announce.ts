@@ -6,14 +6,15 @@ import { encodeAnnouncement } from './pcp-server.js'
 import { encodeNotifications } from './ssdp-server.js'
 import type { DatagramPort, Outlet, Sender } from './transport.js'
 
+/** Options of `FakeGateway.announce`. */
 export interface AnnounceOptions {
-  /** @default every protocol it speaks */
+  /** The protocols to announce. @default every protocol of the gateway */
   readonly protocols?: readonly GatewayProtocol[]
-  /** SSDP's. @default 'alive' */
+  /** The SSDP notification. @default 'alive' */
   readonly upnp?: 'alive' | 'byebye'
 }
 
-/** Says on one link what a router says there when its state changed. */
+/** Sends the announcements of a state change on one link. */
 export function announceOn(engine: Engine, outlet: Outlet, options: AnnounceOptions): void {
   const { protocols = engine.protocols, upnp = 'alive' } = options
   const speaks = (protocol: GatewayProtocol): boolean =>
@@ -22,7 +23,7 @@ export function announceOn(engine: Engine, outlet: Outlet, options: AnnounceOpti
     outlet.send({ bytes, to, from, disguise: undefined, cast: 'multicast' })
 
   const family = familyOf(outlet.address) ?? 4
-  // RFC 6886 §3.2.1 and RFC 6887 §14.1.2: to all hosts on the link, port 5350.
+  // RFC 6886 §3.2.1 and RFC 6887 §14.1.2: announcements go to all hosts on the link, port 5350.
   const allHosts = { address: family === 4 ? '224.0.0.1' : 'ff02::1', port: 5350 }
   if (family === 4 && speaks('nat-pmp')) send('port-mapping', allHosts, encodeExternalAddress(engine))
   if (speaks('pcp')) send('port-mapping', allHosts, encodeAnnouncement(engine))

@@ -1,6 +1,6 @@
 import type { FaultList, ReplyContext, Service } from './faults.js'
 
-/** What faults make of a reply: none, one, or several others. */
+/** Applies the faults to a reply. Returns the datagrams to send in its place: none, one or several. */
 export function spoil(
   faults: FaultList,
   reply: Uint8Array,
@@ -23,7 +23,7 @@ export function spoil(
 }
 
 const datagram = new Uint8Array(1104).fill(0x80)
-/** Made once, when it is first needed. */
+/** Created once, when it is first needed. */
 let body: Uint8Array | undefined
 const tenMegabytes = (): Uint8Array => new Uint8Array(10_000_000).fill(0x20)
 
@@ -53,12 +53,12 @@ function withWrongField(reply: Uint8Array, service: Service, field: string, valu
     if (byte !== undefined) bytes[index] = byte ^ mask
   }
   if (service !== 'nat-pmp' && service !== 'pcp') return bytes
-  // The answer for the external address has no port.
+  // The answer to an external address request has no port.
   if (service === 'nat-pmp' && field === 'internal-port' && bytes.length < 16) return bytes
   if (field === 'response-bit') flip(1, 0x80)
-  // The opcode stays one of a response: the bit beside it has its own name.
+  // Keeps the response bit, which has its own fault.
   else if (field === 'opcode') flip(1, 0x7f)
-  // In NAT-PMP the opcode is the protocol: 1 and 2.
+  // In NAT-PMP the opcode is the protocol: 1 for UDP and 2 for TCP.
   else if (field === 'protocol' && service === 'nat-pmp') flip(1, 0x03)
   else {
     const range: readonly [number, number] | undefined = Object.entries(fieldsOf[service])

@@ -1,21 +1,24 @@
 import type { CallOptions, Clock } from '@postern/interface'
 import { createHeap } from './heap.js'
 
-/** A clock that only moves when it is told to. */
+/** A clock that moves only when `advance` or `runUntilIdle` is called. */
 export interface VirtualClock extends Clock {
-  /** How many sleeps are under way. */
+  /** The number of pending sleeps. */
   readonly pending: number
-  /** Lets time pass: wakes whoever is due, in the order of their times, and lets what they do settle before the next. */
+  /** Advances time. Wakes due sleepers in the order of their times, and lets promises settle before the next one. */
   advance(ms: number): Promise<void>
-  /** Advances to the next wake-up, and so on, until nobody sleeps. Rejects where that takes longer than `limitMs` of
-   * virtual time, which somebody who always sleeps again makes sure of. */
+  /**
+   * Advances from wake-up to wake-up until nothing sleeps. Rejects if that takes longer than `limitMs` of virtual time,
+   * as with a loop that always sleeps again.
+   */
   runUntilIdle(limitMs?: number): Promise<void>
-  /** What the clock on the wall does when the machine slept or was set right. Monotonic time stands still, nobody wakes. */
+  /** Moves the wall clock, as a suspend or a correction does. Monotonic time does not change and no sleeper wakes. */
   jumpWall(ms: number): void
 }
 
+/** Options of `virtualClock()`. */
 export interface VirtualClockOptions {
-  /** Unix time at the start, in ms. @default 2025-01-01T00:00:00Z */
+  /** The Unix time at the start, in milliseconds. @default 2025-01-01T00:00:00Z */
   readonly wallMs?: number
 }
 
@@ -28,11 +31,11 @@ interface Sleeper {
   over: boolean
 }
 
-/** Makes a {@link VirtualClock} that stands at 0 ms of monotonic time. */
+/** Creates a {@link VirtualClock} at 0 ms of monotonic time. */
 export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
   const { wallMs = Date.UTC(2025, 0, 1) } = options
   const heap = createHeap<Sleeper>((a, b) => a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order))
-  /** One listener for all sleepers of a signal: taking one of a thousand listeners off walks past all the others. */
+  /** One listener for all sleepers of a signal, since removing one of a thousand listeners is a linear search. */
   const bySignal = new WeakMap<AbortSignal, { readonly sleepers: Set<Sleeper>; readonly abort: () => void }>()
   let nowMs = 0
   let wallOffsetMs = wallMs
@@ -50,7 +53,7 @@ export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
         pending -= 1
         sleeper.reject(signal.reason)
       }
-      // Deadlines are mostly cancelled: what is dead must not wait in the heap for its time to come.
+      // Most deadlines are cancelled, so cancelled sleepers must not stay in the heap until they are due.
       if (heap.size > 64 && heap.size > 2 * pending) heap.keep((each) => !each.over)
     }
     signal.addEventListener('abort', abort, { once: true })
@@ -72,7 +75,7 @@ export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
     sleeper.resolve()
   }
 
-  /** When the next sleeper is due. */
+  /** Returns when the next sleeper is due. */
   function nextMs(): number | undefined {
     let next = heap.peek()
     while (next?.over === true) {
@@ -83,11 +86,11 @@ export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
   }
 
   async function runTo(targetMs: number): Promise<void> {
-    // What was started just before may be about to go to sleep.
+    // Work that has just started may be about to sleep.
     await settle()
     for (let due = nextMs(); due !== undefined && due <= targetMs; due = nextMs()) {
       nowMs = Math.max(nowMs, due)
-      // All that are due at this instant; one that goes to sleep for 0 ms again gets its own turn.
+      // Wakes all sleepers that are due now. A sleeper that sleeps for 0 ms again gets a later turn.
       for (let next = heap.peek(); next !== undefined && next.dueMs <= nowMs; next = heap.peek()) {
         heap.pop()
         if (!next.over) wake(next)
@@ -120,7 +123,7 @@ export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
     async runUntilIdle(limitMs = 365 * 86_400_000) {
       const targetMs = nowMs + limitMs
       await runTo(targetMs)
-      if (pending > 0) throw new Error(`${pending} still sleep after ${limitMs} ms of virtual time`)
+      if (pending > 0) throw new Error(`${pending} sleeps are still pending after ${limitMs} ms of virtual time`)
     },
     jumpWall(ms) {
       wallOffsetMs += ms
@@ -128,5 +131,5 @@ export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
   }
 }
 
-/** A turn of the event loop: every chain of promises that can go on has gone on when it ends. */
+/** Resolves after a turn of the event loop, when all chains of promises that can proceed have done so. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

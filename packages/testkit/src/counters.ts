@@ -1,30 +1,33 @@
 import type { Service } from './faults.js'
 
-/** What one service was asked and did. */
+/** The counters of one service. */
 export interface ServiceCounters {
-  /** Everything that came in, whether it was answered or not. */
+  /** Received requests, whether answered or not. */
   requests: number
-  /** Everything that went out unasked for excepted. */
+  /** Sent replies, without announcements. */
   replies: number
-  /** Replies that say no. */
+  /** Replies that report an error. */
   errors: number
-  /** Mappings made, mappings extended, mappings deleted. */
+  /** Created, extended and deleted mappings. */
   maps: number
+  /** Extended mappings. */
   renewals: number
+  /** Deleted mappings. */
   deletes: number
-  /** Requests that nobody knows: another version, opcode, action, path. */
+  /** Unknown requests: another version, opcode, action or path. */
   unknown: number
-  /** Requests by name: `MAP`, `AddPortMapping`, `M-SEARCH`, `GET /…`. */
+  /** The number of requests by name: `MAP`, `AddPortMapping`, `M-SEARCH`, `GET /…`. */
   readonly operations: Record<string, number>
 }
 
+/** The counters of all services. */
 export type Counters = Readonly<Record<Service, ServiceCounters>>
 
 export function createCounters(): Counters {
   return { 'nat-pmp': zeros(), pcp: zeros(), ssdp: zeros(), description: zeros(), control: zeros() }
 }
 
-/** One more request of this name. */
+/** Counts a request of this name. */
 export function countOperation(counters: ServiceCounters, name: string): void {
   counters.operations[name] = (counters.operations[name] ?? 0) + 1
 }

@@ -4,7 +4,7 @@ import type { FaultList, FaultOf, Service } from './faults.js'
 import type { GatewayProtocol, Mapping, MappingTable } from './mapping-table.js'
 import type { UpnpDevice } from './upnp-device.js'
 
-/** What the servers of the three protocols share. */
+/** The state that the servers of the three protocols share. */
 export interface Engine {
   readonly clock: Clock
   readonly random: () => number
@@ -15,7 +15,7 @@ export interface Engine {
   readonly limits: Limits
   readonly upnp: UpnpDevice
   externalAddress: string
-  /** When something last happened that clients should react to at once. */
+  /** The last time at which clients got a reason to renew immediately (monotonic ms). */
   hintAt: number
   epochSeconds(): number
   violation(text: string): void
@@ -35,7 +35,7 @@ export interface Wish {
   readonly internalAddress: string
   readonly internalPort: number
   readonly suggestedPort: number
-  /** Rather nothing than another port. */
+  /** Whether to grant nothing rather than another port. */
   readonly exactPort: boolean
   readonly lifetimeSeconds: number
   readonly minLifetimeSeconds: number
@@ -49,7 +49,7 @@ export interface Grant {
   readonly lifetimeSeconds: number
 }
 
-/** Grants a mapping in the way that PCP and NAT-PMP have in common: the internal end identifies it. */
+/** Grants a mapping as PCP and NAT-PMP do: the internal endpoint identifies it. */
 export function grant(engine: Engine, wish: Wish, service: Service): Grant | 'no-port' | 'no-room' | 'quota' {
   const { table, faults, limits, counters, clock } = engine
   const { family, protocol, internalAddress, internalPort, via, nonce, clientPort } = wish
@@ -72,7 +72,7 @@ export function grant(engine: Engine, wish: Wish, service: Service): Grant | 'no
   if (faults.strike('lie', service) !== undefined) return answer
 
   const holder = table.findByExternal(family, protocol, externalPort, externalAddress)
-  // A fault may name a port that another host holds: then the answer is a lie.
+  // A fault may name a port of another host. Then the answer is false and no mapping is created.
   if (holder !== undefined && holder.id !== existing?.id) return answer
   const now = clock.monotonicMs()
   const expiresAt = forgetfulExpiry(engine, service, now, lifetimeSeconds)
@@ -97,7 +97,7 @@ export function grant(engine: Engine, wish: Wish, service: Service): Grant | 'no
     counters[service].renewals += 1
     if (existing.lastVia === via && hurried(engine, existing, clientPort))
       engine.violation(
-        `${service}: asked for ${name(existing)} again ${Math.round(now - existing.grantedAt)} ms after it was granted; RFC 6887 §11.2.1 wants 4 s`
+        `${service}: asked for ${name(existing)} again ${Math.round(now - existing.grantedAt)} ms after it was granted; RFC 6887 §11.2.1 requires 4 s`
       )
     table.change(existing, {
       externalAddress,
@@ -114,7 +114,7 @@ export function grant(engine: Engine, wish: Wish, service: Service): Grant | 'no
 
 function portFor(engine: Engine, wish: Wish, service: Service): number | undefined {
   const { family, protocol, internalAddress, internalPort, suggestedPort, exactPort } = wish
-  // A pinhole translates nothing.
+  // A pinhole does not translate ports.
   if (family === 6) return internalPort
   const same = engine.faults.strike('same-port', service) !== undefined
   const wanted = same ? internalPort : suggestedPort
@@ -123,7 +123,7 @@ function portFor(engine: Engine, wish: Wish, service: Service): number | undefin
   return (same || exactPort) && wanted !== 0 && port !== wanted ? undefined : port
 }
 
-/** Whether a mapping is renewed too soon. The same datagram again is a retransmission, and comes from the same port. */
+/** Returns whether a mapping is renewed too soon. A retransmission comes from the same port and is allowed. */
 function hurried(engine: Engine, mapping: Mapping, clientPort: number): boolean {
   return (
     mapping.clientPort !== clientPort &&
@@ -132,7 +132,7 @@ function hurried(engine: Engine, mapping: Mapping, clientPort: number): boolean 
   )
 }
 
-/** When a mapping of this lifetime is gone, which may be sooner than the client was told. */
+/** Returns when a mapping of this lifetime ends (monotonic ms). A fault can make it end earlier than the grant says. */
 export function forgetfulExpiry(engine: Engine, service: Service, now: number, lifetimeSeconds: number): number {
   const isPermanent = lifetimeSeconds === Number.POSITIVE_INFINITY
   const fault = engine.faults.strike('forgetful', service, ({ leasesOnly }) => leasesOnly !== true || !isPermanent)
@@ -146,14 +146,14 @@ export function remove(engine: Engine, mapping: Mapping, service: Service): void
   if (engine.faults.strike('lie', service) === undefined) engine.table.remove(mapping)
 }
 
-/** How a violation calls a mapping. */
+/** Returns the name of a mapping for a violation text. */
 export const name = (mapping: Mapping): string =>
   `${mapping.protocol} ${mapping.internalAddress}:${mapping.internalPort}`
 
-/** The longest lifetime that anybody means seriously: more than this was meant as milliseconds. */
+/** The longest plausible lifetime. A larger number was probably meant as milliseconds. */
 export const longestSeconds: number = 7 * 86_400
 
-/** Whether a gateway that refuses some mappings refuses this one. */
+/** Returns a predicate that tells whether the fault refuses this mapping. */
 export const refusesMapping =
   (externalPort: number, lifetimeSeconds: number) =>
   (fault: FaultOf<'refuses'>): boolean =>

@@ -75,7 +75,7 @@ function addPinhole(engine: Engine, call: SoapCall, caller: Sender): SoapResult 
     lastVia: 'upnp' as const
   }
   if (engine.faults.strike('lie', 'control') !== undefined) return ok({ UniqueID: 1 })
-  // §2.4.2: the same pinhole again has the same identifier.
+  // §2.4.2: a repeated request for the same pinhole gets the same identifier.
   const existing = engine.table.findByInternal(6, protocol, caller.address, internalPort)
   if (existing !== undefined) {
     engine.counters.control.renewals += 1
@@ -108,7 +108,7 @@ function updatePinhole(engine: Engine, call: SoapCall, pinhole: Mapping): SoapRe
   return ok({})
 }
 
-/** §2.3.7: 1 s to a day. */
+/** Returns the lease, which must be from 1 s to one day (§2.3.7). */
 function readLease(engine: Engine, call: SoapCall, name: string): number | undefined {
   const seconds = readNumber(call, name, 86_400)
   if (seconds === undefined || seconds === 0) return undefined

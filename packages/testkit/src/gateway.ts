@@ -8,83 +8,96 @@ import { createReception, type Link } from './reception.js'
 import type { DatagramPort, Line, Outlet } from './transport.js'
 import { createUpnpDevice, type UpnpOptions } from './upnp-device.js'
 
+/** Options of `createGateway()`. */
 export interface GatewayOptions {
-  /** Lifetimes and the epoch go by it. @default the machine's */
+  /** The clock for lifetimes and the epoch. @default the clock of this machine */
   readonly clock?: Clock
-  /** @default `Math.random` */
+  /** The source of randomness. @default `Math.random` */
   readonly random?: () => number
-  /** The IPv4 address it has towards the internet. @default '1.2.3.4' */
+  /** The external IPv4 address. @default '1.2.3.4' */
   readonly externalAddress?: string
-  /** What it speaks. @default all three */
+  /** The supported protocols. @default all three */
   readonly protocols?: readonly GatewayProtocol[]
-  /** Seconds since the epoch began when it is created; a reboot starts again at 0. @default 0 */
+  /** The epoch at creation, in seconds. A reboot restarts it at 0. @default 0 */
   readonly epochSeconds?: number
-  /** How many seconds of the epoch pass in a second: 0 stands still, less runs backwards. @default 1 */
+  /** The seconds of the epoch that pass in one second: 0 stands still, a negative number runs backwards. @default 1 */
   readonly epochRate?: number
-  /** What is mapped already, for other hosts and without an end. @default nothing */
+  /** Existing mappings of other hosts, without an end. @default none */
   readonly occupied?: readonly Occupied[]
-  /** Shorter wishes are granted this much: PCP only, since NAT-PMP must not grant more than was asked for. @default 120 */
+  /** The shortest lifetime that PCP grants. NAT-PMP must not grant more than was requested. @default 120 */
   readonly minLifetimeSeconds?: number
-  /** @default 86400 */
+  /** The longest lifetime that is granted. @default 86400 */
   readonly maxLifetimeSeconds?: number
-  /** Where ports are looked for when the suggested one is taken. @default 1024 to 65535 */
+  /** The range of ports that replace a taken one. @default 1024 to 65535 */
   readonly portRange?: PortRange
-  /** @default no limit */
+  /** The maximum number of mappings. @default no limit */
   readonly maxMappings?: number
-  /** @default no limit */
+  /** The maximum number of mappings of one host. @default no limit */
   readonly maxMappingsPerHost?: number
-  /** What it is as a UPnP device. */
+  /** The properties of the UPnP device. */
   readonly upnp?: UpnpOptions
 }
 
-/** A TCP mapping that was there before. */
+/** An existing TCP mapping. */
 export interface Occupied {
+  /** The external port. */
   readonly externalPort: number
+  /** The address of the other host. */
   readonly internalAddress: string
+  /** The port of the other host. */
   readonly internalPort: number
 }
 
-/** A router that is made of nothing but memory. Reached through `listen` or `memoryNetwork`. */
+/** A router that exists in memory only. Clients reach it through `listen` or `memoryNetwork`. */
 export interface FakeGateway {
+  /** The clock of the gateway. */
   readonly clock: Clock
-  /** What is mapped at this moment. */
+  /** The current mappings. */
   readonly mappings: readonly Mapping[]
+  /** The counters of each service. */
   readonly counters: Counters
-  /** What clients did that they must not do, in words: empty after a well-behaved test. */
+  /** The protocol violations of clients, as text; empty after a correct client. */
   readonly violations: readonly string[]
+  /** The external IPv4 address. */
   readonly externalAddress: string
-  /** The faults in force. */
+  /** The active faults. */
   readonly faults: readonly Fault[]
-  /** The faults that have struck at least once: one that has not says nothing of what was tested. */
+  /** The faults that have struck at least once. A fault that has not struck was not tested. */
   readonly struckFaults: ReadonlySet<Fault>
-  /** Puts a fault in force; returns what takes it back. */
+  /** Activates a fault. Returns a function that removes it. */
   inject(fault: Fault): () => void
+  /** Removes all faults. */
   clearFaults(): void
-  /** Loses everything, begins a new epoch, and tells nobody: see {@link FakeGateway.announce}. */
+  /** Loses all state and begins a new epoch. Sends no announcement: see {@link FakeGateway.announce}. */
   reboot(options?: RebootOptions): void
-  /** Mappings move to the new address. Tells nobody. */
+  /** Changes the external address of the gateway and of its mappings. Sends no announcement. */
   setExternalAddress(address: string): void
-  /** Tells where a packet from the internet to this external address ends; undefined where the router drops it, or where
-   * no packet from the internet arrives at that address. */
+  /** Returns the internal destination of a packet from the internet to this external address; undefined if the router
+   * drops it, or if the address is not reachable from the internet. */
   deliver(protocol: Protocol, address: string, port: number): { address: string; port: number } | undefined
-  /** Loses mappings without any sign of it: all, or those that the filter picks. */
+  /** Loses mappings silently: all, or those that the filter selects. */
   forget(filter?: (mapping: Mapping) => boolean): void
-  /** Says by multicast what a router says after a reboot or a change: NAT-PMP, PCP, and SSDP `alive` or `byebye`. */
+  /** Sends the multicast announcements of a reboot or a change: NAT-PMP, PCP, and SSDP `alive` or `byebye`. */
   announce(options?: AnnounceOptions): void
-  /** Connects a link. Users do not need this: `listen` and `memoryNetwork` do it. */
+  /** Connects a link. `listen` and `memoryNetwork` call this; tests need not. */
   connect(outlet: Outlet): Line
 }
 
+/** Options of `FakeGateway.reboot`. */
 export interface RebootOptions {
+  /** The new HTTP port of the UPnP description. @default the old one */
   readonly upnpPort?: number
+  /** Whether the mappings survive. @default false */
   readonly keepMappings?: boolean
-  /** The epoch goes on, as with miniupnpd's `system_uptime=yes` where only the daemon starts again. @default false */
+  /**
+   * Whether the epoch continues, as with miniupnpd's `system_uptime=yes` when only the daemon restarts. @default false
+   */
   readonly keepEpoch?: boolean
-  /** What the epoch starts at. @default 0 */
+  /** The start of the new epoch, in seconds. @default 0 */
   readonly epochSeconds?: number
 }
 
-/** Makes a gateway that is reachable nowhere yet. */
+/** Creates a gateway without a network. */
 export function createGateway(options: GatewayOptions = {}): FakeGateway {
   const {
     clock = systemClock,
@@ -103,7 +116,7 @@ export function createGateway(options: GatewayOptions = {}): FakeGateway {
   } = options
   const links = new Set<Link>()
   const violations: string[] = []
-  /** The epoch was at this many seconds at this time. */
+  /** The value of the epoch at a point of monotonic time. */
   let epoch = { seconds: epochSeconds, atMs: clock.monotonicMs() }
 
   const faults = createFaultList(() => {
@@ -207,7 +220,7 @@ export function createGateway(options: GatewayOptions = {}): FakeGateway {
   }
 }
 
-/** Whether anybody listens there. NAT-PMP and PCP are one daemon, and so is everything over HTTP. */
+/** Returns whether the port is open. NAT-PMP and PCP share one port, and so do the HTTP services. */
 function isOpen({ faults, protocols }: Engine, port: DatagramPort | 'http'): boolean {
   const refused = (...services: readonly Service[]): boolean => services.some((each) => faults.has('refuse', each))
   if (port === 'ssdp') return protocols.includes('upnp') && !refused('ssdp')

@@ -1,14 +1,14 @@
-/** A binary heap: the smallest entry comes out first. */
+/** A binary heap that returns the smallest entry first. */
 export interface Heap<T> {
   readonly size: number
   push(entry: T): void
   peek(): T | undefined
   pop(): T | undefined
-  /** Throws away every entry that is not kept, in linear time. */
+  /** Removes every entry that does not match, in linear time. */
   keep(wanted: (entry: T) => boolean): void
 }
 
-/** An empty heap. `before` tells which of two entries comes out first. */
+/** Creates an empty heap. `before` returns whether `a` comes before `b`. */
 export function createHeap<T>(before: (a: T, b: T) => boolean): Heap<T> {
   let entries: T[] = []
 

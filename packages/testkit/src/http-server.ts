@@ -10,7 +10,7 @@ import type { HttpAnswer, HttpRequest, Sender } from './transport.js'
 import { describeDevice, firewallType, wanType } from './upnp-device.js'
 import { spoilXml } from './xml-faults.js'
 
-/** Answers one HTTP request: the description, or an action. */
+/** Answers one HTTP request for the description or an action. */
 export function answerHttp(engine: Engine, request: HttpRequest, from: Sender): HttpAnswer {
   const { method, path } = request
   const service: Service = path.startsWith('/ctl/') ? 'control' : 'description'
@@ -22,10 +22,10 @@ export function answerHttp(engine: Engine, request: HttpRequest, from: Sender): 
     countOperation(counters, `GET ${path}`)
     if (path === descriptionPath) return finish(engine, service, request, from, 200, describeDevice(engine.upnp))
     if (/^\/(wan\d+|firewall|cif)\.xml$/.test(path)) return finish(engine, service, request, from, 200, emptyService)
-    engine.violation(`upnp: GET ${path}, which is not there`)
+    engine.violation(`upnp: GET ${path}, which does not exist`)
   } else {
     countOperation(counters, method)
-    // Subscribing makes the device send to any address it is given (CVE-2020-12695).
+    // SUBSCRIBE makes a device send to any given address (CVE-2020-12695).
     engine.violation(`upnp: ${method} ${path}`)
   }
   counters.unknown += 1
@@ -68,11 +68,11 @@ function perform(engine: Engine, path: string, call: SoapCall, from: Sender): So
   if (service !== undefined && type !== undefined && [type, type.replace(/\d+$/, '1')].includes(call.serviceType))
     return answerWan(engine, call, from, service)
   engine.counters.control.unknown += 1
-  engine.violation(`upnp: ${call.action} of ${call.serviceType} at ${path}, which is not there`)
+  engine.violation(`upnp: ${call.action} of ${call.serviceType} at ${path}, which does not exist`)
   return { code: 401 }
 }
 
-/** Dresses an answer, and lets the faults at it. */
+/** Adds headers to an answer and applies the faults. */
 function finish(
   engine: Engine,
   service: Service,
@@ -86,7 +86,7 @@ function finish(
   const document = Buffer.from(sloppy === undefined ? text : spoilXml(text, sloppy.what))
   const context = { service, request: Buffer.from(request.body), from }
   const [first = new Uint8Array(0), ...rest] = spoil(faults, Uint8Array.from(document), context, engine.random)
-  // Not copied where it is one part, which may be large.
+  // Avoids a copy of a single part, which may be large.
   const whole =
     rest.length === 0 ? Buffer.from(first.buffer, first.byteOffset, first.length) : Buffer.concat([first, ...rest])
   const odd = faults.strike('http', service, ({ action }) => action === undefined || action === calledAction(request))
@@ -112,7 +112,7 @@ function finish(
   }
 }
 
-/** How much later a request is answered. */
+/** Returns the delay of an answer, in milliseconds. */
 function lateMs({ faults }: Engine, service: Service, request: HttpRequest): number {
   const called = calledAction(request)
   return faults.strike('late', service, ({ action }) => action === undefined || action === called)?.ms ?? 0
@@ -132,6 +132,6 @@ const manners: ReadonlyMap<string, HttpAnswer['manner']> = new Map([
   ['not-http', 'not-http']
 ])
 
-/** Nobody needs to read what the services can do: it is in the standards. */
+/** An empty service description. Clients need not read it, since the standards define the services. */
 const emptyService =
   '<?xml version="1.0"?>\r\n<scpd xmlns="urn:schemas-upnp-org:service-1-0"><specVersion><major>1</major><minor>1</minor></specVersion></scpd>\r\n'

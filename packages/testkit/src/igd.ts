@@ -36,7 +36,7 @@ const addArguments = [
   'NewLeaseDuration'
 ]
 
-/** WANIPConnection:2 §2.4, as far as port mapping goes: the arguments each action takes, and what it does. */
+/** The port mapping actions of WANIPConnection:2 §2.4, with their arguments and functions. */
 const actions: ReadonlyMap<string, readonly [wanted: readonly string[], run: Action]> = new Map([
   ['GetExternalIPAddress', [[], externalAddress]],
   ['GetStatusInfo', [[], statusInfo]],
@@ -52,7 +52,7 @@ const actions: ReadonlyMap<string, readonly [wanted: readonly string[], run: Act
   ['GetGenericPortMappingEntry', [['NewPortMappingIndex'], genericEntry]]
 ] satisfies [string, readonly [readonly string[], Action]][])
 
-/** Arguments must all be there, in the order of the service description (UDA 1.1 §3.1.1). */
+/** Checks that all arguments are present, in the order of the service description (UDA 1.1 §3.1.1). */
 export function badArguments(engine: Engine, call: SoapCall, wanted: readonly string[]): SoapFault | undefined {
   const given = [...call.values.keys()]
   if (given.join() === wanted.join()) return undefined
@@ -88,7 +88,7 @@ function add(engine: Engine, call: SoapCall, caller: Sender, service: WanService
   if (!/^[01]$|^true$|^false$|^yes$|^no$/.test(enabled)) return bad(engine, call, 402, `NewEnabled ${enabled}`)
   if (leaseSeconds > wholeWeek) return bad(engine, call, 402, `a lease of ${leaseSeconds} s`)
   if (call.values.get('NewRemoteHost') !== '') return bad(engine, call, 726, 'a remote host')
-  if (wantedPort === 0) return bad(engine, call, 716, 'external port 0, which stands for all of them')
+  if (wantedPort === 0) return bad(engine, call, 716, 'external port 0, which stands for all ports')
   if (internalPort === 0) return bad(engine, call, 732, 'internal port 0')
   if (client !== caller.address) return bad(engine, call, 606, `InternalClient ${client} from ${caller.address}`)
   if (service.status === 'Disconnected' || faults.has('reserved-external-address', 'control')) return { code: 501 }
@@ -123,7 +123,7 @@ function add(engine: Engine, call: SoapCall, caller: Sender, service: WanService
   if (faults.strike('lie', 'control') !== undefined) return result
   if (leaseSeconds !== 0 && faults.strike('drops-leases', 'control') !== undefined) return result
 
-  // WANIPConnection:2 §2.3.18 counts 0 as a week; in :1 it has no end.
+  // A lease of 0 is a week in WANIPConnection:2 (§2.3.18), and has no end in WANIPConnection:1.
   const seconds =
     granted?.lifetimeSeconds ??
     (leaseSeconds > 0 ? leaseSeconds : call.serviceType.endsWith(':2') ? wholeWeek : Number.POSITIVE_INFINITY)
@@ -139,7 +139,7 @@ function add(engine: Engine, call: SoapCall, caller: Sender, service: WanService
   const own = table.findByExternal(4, protocol, port)
   if (own !== undefined) {
     if (own.internalAddress !== caller.address) return result
-    // The standard allows it (§2.4.16), and so one program of a host takes the port of another.
+    // The standard allows this (§2.4.16), so one program of a host can take the port of another.
     if (own.internalPort !== internalPort)
       engine.violation(
         `upnp: ${call.action} re-points ${protocol} port ${port} from ${own.internalPort} to ${internalPort}`
@@ -209,7 +209,7 @@ const describe = (engine: Engine, mapping: Mapping): Record<string, string | num
     (Number.isFinite(mapping.expiresAt) ? Math.ceil((mapping.expiresAt - engine.clock.monotonicMs()) / 1000) : 0)
 })
 
-/** A fault that the client has earned. */
+/** Returns a fault and records the violation of the client. */
 export function bad(engine: Engine, call: SoapCall, code: number, what: string): SoapFault {
   engine.violation(`upnp: ${call.action} with ${what}`)
   return { code }
@@ -217,7 +217,7 @@ export function bad(engine: Engine, call: SoapCall, code: number, what: string):
 
 export const ok = (values: Readonly<Record<string, string | number>>): SoapResult => new Map(Object.entries(values))
 
-/** A ui2 or ui4: digits and nothing else. */
+/** Returns a ui2 or ui4 argument, which must consist of digits; undefined if it is invalid. */
 export function readNumber(call: SoapCall, name: string, max: number): number | undefined {
   const text = call.values.get(name) ?? ''
   return /^\d{1,10}$/.test(text) && Number(text) <= max ? Number(text) : undefined

@@ -1,6 +1,6 @@
 /**
- * A gateway to test against: it speaks PCP, NAT-PMP and UPnP, is strict, and is as broken as a test wants it. With it a
- * virtual clock and an in-memory network, so that a month of renewals takes seconds.
+ * A fake gateway for tests. It speaks PCP, NAT-PMP and UPnP, is strict, and can simulate many faults. With the virtual
+ * clock and the in-memory network, a month of renewals takes seconds.
  *
  * @packageDocumentation
  */

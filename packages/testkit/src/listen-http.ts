@@ -6,7 +6,7 @@ import type { HttpAnswer, HttpRequest, Line } from './transport.js'
 const connections = new WeakMap<Server, Set<Socket>>()
 const maxRequestBytes = 65_536
 
-/** Serves a gateway's description and control URLs. Not Node's HTTP server: that one is too well-behaved. */
+/** Serves a gateway's description and control URLs. Node's own HTTP server cannot send faulty answers. */
 export async function openHttpServer(local: SocketAddress, line: Line, clock: Clock): Promise<Server> {
   const open = new Set<Socket>()
   const server = createServer((socket) => {
@@ -27,7 +27,7 @@ export async function openHttpServer(local: SocketAddress, line: Line, clock: Cl
       if (request === undefined) return
       answered = true
       const from = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 }
-      // The client has gone, and took the end of the answer with it.
+      // The client closed the connection before the end of the answer.
       give(socket, line.exchange(request, from), clock, closed.signal).catch(() => socket.destroy())
     })
   })
@@ -42,10 +42,10 @@ export async function openHttpServer(local: SocketAddress, line: Line, clock: Cl
   return server
 }
 
-/** Closes it, and every connection; resolves when nothing is left of them. */
+/** Closes a server and its connections. Resolves when all are closed. */
 export async function closeServer(server: Server): Promise<void> {
   const closing = new Promise<void>((resolve) => server.close(() => resolve()))
-  // A server calls itself closed before the last of its connections is.
+  // A server emits `close` before the last connection is closed.
   const connected = [...(connections.get(server) ?? [])].map((socket) => {
     socket.destroy()
     return new Promise<void>((resolve) => socket.once('close', () => resolve()))
@@ -53,7 +53,7 @@ export async function closeServer(server: Server): Promise<void> {
   await Promise.all([closing, ...connected])
 }
 
-/** The request, once all of it is there. */
+/** Returns the request; undefined while it is incomplete. */
 function readRequest(bytes: Buffer): HttpRequest | undefined {
   const end = bytes.indexOf('\r\n\r\n')
   if (end === -1) return undefined
@@ -71,7 +71,7 @@ function readRequest(bytes: Buffer): HttpRequest | undefined {
   return { method, path, headers, body: body.toString('utf8') }
 }
 
-/** Small, so that an answer has several chunks. */
+/** Small enough that an answer has several chunks. */
 const chunkBytes = 100
 
 async function give(socket: Socket, answer: HttpAnswer, clock: Clock, signal: AbortSignal): Promise<void> {

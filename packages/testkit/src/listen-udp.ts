@@ -1,7 +1,9 @@
 import { createSocket, type Socket } from 'node:dgram'
 import type { SocketAddress } from '@postern/net'
 
-/** Opens a UDP socket, in a group on the loopback interface if one is named by an address of it. */
+/**
+ * Opens a UDP socket. Joins the multicast group on the loopback interface with the address `groupInterface`, if given.
+ */
 export async function openDatagramSocket(
   local: SocketAddress,
   heard: (bytes: Uint8Array, from: SocketAddress) => void,
@@ -19,7 +21,7 @@ export async function openDatagramSocket(
     socket.bind({ address: local.address, port: local.port, exclusive: true }, resolve)
   })
   socket.removeAllListeners('error')
-  // What is sent to a socket that is gone comes back as an error here; a router does not care.
+  // Datagrams to a closed socket cause an error here, which a router ignores.
   socket.on('error', () => undefined)
   socket.on('message', (bytes, from) => heard(Uint8Array.from(bytes), { address: from.address, port: from.port }))
   if (groupInterface !== undefined) {
@@ -41,7 +43,7 @@ export function sendFromElsewhere(
   what: 'address' | 'port'
 ): void {
   const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
-  // Where there is no second loopback address nothing is sent, and the client hears nothing either way.
+  // Without a second loopback address nothing is sent. The client receives nothing in either case.
   socket.on('error', () => socket.close())
   const source = what === 'port' ? address : address.replace(/\d+$/, (last) => String((Number(last) % 254) + 1))
   socket.bind({ address: source, port: 0, exclusive: true }, () => {

@@ -7,33 +7,41 @@ import { openDatagramSocket, sendFromElsewhere } from './listen-udp.js'
 import { closeServer, openHttpServer } from './listen-http.js'
 import type { Cast, DatagramPort, Line, OutgoingDatagram } from './transport.js'
 
+/** Options of `listen()`. */
 export interface ListenOptions {
-  /** Must be a loopback address. @default on Linux one of its own in 127.0.0.0/8, elsewhere 127.0.0.1 */
+  /** A loopback address. @default on Linux a random one in 127.0.0.0/8, elsewhere 127.0.0.1 */
   readonly address?: string
-  /** 0 takes any free port. @default 5351, 1900 and 0; where 127.0.0.1 is all there is, 0 for each */
+  /** The ports; 0 selects a free one. @default 5351, 1900 and 0; on platforms with only 127.0.0.1, 0 for each */
   readonly ports?: { readonly portMapping?: number; readonly ssdp?: number; readonly http?: number }
-  /** Hears SSDP searches by multicast, from its own /24 only so that tests do not meet, and announces by multicast; on
-   * the loopback interface. @default true on Linux */
+  /**
+   * Whether to receive multicast SSDP searches and send multicast announcements on the loopback interface. Searches are
+   * accepted only from the same /24, so that parallel tests do not interfere. @default true on Linux
+   */
   readonly multicast?: boolean
-  /** Where announcements go besides: for platforms and tests without multicast. @default nowhere */
+  /** Additional targets of announcements, for platforms and tests without multicast. @default none */
   readonly announceTo?: { readonly portMapping?: readonly SocketAddress[]; readonly ssdp?: readonly SocketAddress[] }
 }
 
 /** A gateway with real sockets. */
 export interface ListeningGateway {
+  /** The loopback address. */
   readonly address: string
+  /** The ports in use. */
   readonly ports: { readonly portMapping: number; readonly ssdp: number; readonly http: number }
-  /** Resolves when sockets that a fault or a reboot closed or opened are so. */
+  /** Resolves when the sockets match the current faults and the last reboot. */
   settled(): Promise<void>
-  /** Leaves no handle. Twice is once. */
+  /** Closes all sockets. Leaves no handle. Idempotent. */
   close(): Promise<void>
 }
 
 const onLinux = process.platform === 'linux'
 
-/** Opens the gateway's sockets on a loopback address.
+/**
+ * Opens the gateway's sockets on a loopback address.
  *
- * Rejects with `PORT_TAKEN` where a port is in use, and `UNREACHABLE` where the address cannot be bound to. */
+ * Rejects with `PORT_TAKEN` if a port is in use, and with `UNREACHABLE` if the address cannot be bound. Throws a
+ * TypeError for an address that is not loopback.
+ */
 export async function listen(gateway: FakeGateway, options: ListenOptions = {}): Promise<ListeningGateway> {
   if (options.address !== undefined || !onLinux) return await listenOn(gateway, options.address ?? '127.0.0.1', options)
   for (let attempt = 0; ; attempt += 1) {
@@ -41,7 +49,7 @@ export async function listen(gateway: FakeGateway, options: ListenOptions = {}):
     try {
       return await listenOn(gateway, `127.${part()}.${part()}.1`, options)
     } catch (error) {
-      // Somebody else's test has it.
+      // Another test may use the address.
       if (attempt === 20) throw error
     }
   }
@@ -61,7 +69,7 @@ async function listenOn(gateway: FakeGateway, address: string, options: ListenOp
   let server: Server | undefined
   let closed = false
   let failure: unknown
-  /** Sockets open and close one after the other. */
+  /** The chain of socket operations, which run one after the other. */
   let work: Promise<void> = Promise.resolve()
 
   const line: Line = gateway.connect({
@@ -89,7 +97,7 @@ async function listenOn(gateway: FakeGateway, address: string, options: ListenOp
     work = work.then(() => closed)
   }
 
-  /** Closes what must be closed at once, and opens what must be open soon. */
+  /** Closes sockets immediately and opens missing ones asynchronously. */
   function reconcile(): void {
     if (!line.isOpen('port-mapping')) shutSocket('port-mapping')
     if (!line.isOpen('ssdp')) for (const each of ['ssdp', 'group'] as const) shutSocket(each)
@@ -123,7 +131,7 @@ async function listenOn(gateway: FakeGateway, address: string, options: ListenOp
       const bound = server.address()
       if (bound !== null && typeof bound !== 'string') ports.http = bound.port
     }
-    // A fault, or the end, may have come while something was being opened.
+    // A fault or `close` may have arrived while a socket was opening.
     if (closed || (sockets.has('port-mapping') && !wanted('port-mapping'))) shutSocket('port-mapping')
     if (closed || !wanted('ssdp')) for (const each of ['ssdp', 'group'] as const) shutSocket(each)
     if (closed || !wanted('http')) shutServer()
@@ -165,6 +173,6 @@ async function listenOn(gateway: FakeGateway, address: string, options: ListenOp
   }
 }
 
-/** Whether an address is in the same /24. */
+/** Returns whether two addresses are in the same /24. */
 const isNeighbour = (address: string, other: string): boolean =>
   address.replace(/\d+$/, '') === other.replace(/\d+$/, '')

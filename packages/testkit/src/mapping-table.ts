@@ -1,46 +1,56 @@
 import type { Family, Protocol } from '@postern/interface'
 
-/** The protocols a gateway grants mappings through. */
+/** The protocols through which a gateway grants mappings. */
 export type GatewayProtocol = 'pcp' | 'nat-pmp' | 'upnp'
 
 /** One rule of the gateway: a port mapping (IPv4) or a pinhole (IPv6). */
 export interface Mapping {
-  /** What UPnP calls the UniqueID of a pinhole. */
+  /** The identifier; UPnP calls it the UniqueID of a pinhole. */
   readonly id: number
+  /** The address family. */
   readonly family: Family
+  /** The transport protocol. */
   readonly protocol: Protocol
-  /** The gateway's own for IPv4, the host's for IPv6. */
+  /** The address of the gateway for IPv4, of the host for IPv6. */
   readonly externalAddress: string
+  /** The external port. */
   readonly externalPort: number
+  /** The address of the host. */
   readonly internalAddress: string
+  /** The port of the host. */
   readonly internalPort: number
-  /** Monotonic time of the gateway's clock, or `Infinity`. */
+  /** The end of the mapping on the gateway's monotonic clock, or `Infinity`. */
   readonly expiresAt: number
-  /** The 12 bytes that PCP compares; null while PCP has not touched the mapping. */
+  /** The 12-byte nonce of PCP; null until PCP has changed the mapping. */
   readonly nonce: Uint8Array | null
-  /** The protocol that made it. Any other may change it: there is one table. */
+  /** The protocol that created the mapping. Any protocol may change it, since there is one table. */
   readonly via: GatewayProtocol
+  /** The description from UPnP; empty for other protocols. */
   readonly description: string
-  /** Monotonic time of the last grant or renewal. */
+  /** The monotonic time of the last grant or renewal. */
   readonly grantedAt: number
-  /** The port that the last grant was asked for from. */
+  /** The source port of the last request. */
   readonly clientPort: number
-  /** The protocol of the last grant: a client may ask through another one before it has an answer through the first. */
+  /**
+   * The protocol of the last grant. A client may send a request through another protocol while it waits for the first.
+   */
   readonly lastVia: GatewayProtocol
 }
 
 /** The one table that the three protocols share. */
 export interface MappingTable {
-  /** In the order in which they were made. */
+  /** Returns the mappings in the order of their creation. */
   list(): readonly Mapping[]
   findByInternal(family: Family, protocol: Protocol, address: string, port: number): Mapping | undefined
-  /** IPv6 has no shared external address, so there the address belongs to the question. */
+  /** Finds the mapping of an external port. IPv6 also needs the address, since there is no shared external one. */
   findByExternal(family: Family, protocol: Protocol, port: number, address?: string): Mapping | undefined
   add(draft: Omit<Mapping, 'id'>): Mapping
   change(mapping: Mapping, change: Partial<Omit<Mapping, 'id'>>): Mapping
   remove(mapping: Mapping): void
-  /** An external IPv4 port for this host: the suggested one if it is free, else its own, else the next free one. Only
-   * one of `allowed`, where that is given. */
+  /**
+   * Returns an external IPv4 port for this host: the suggested port (or the internal one, if the suggestion is 0) if it
+   * is free, otherwise the next free port. Uses only ports of `allowed` if it is given.
+   */
   freePort(
     protocol: Protocol,
     owner: string,
@@ -50,12 +60,15 @@ export interface MappingTable {
   ): number | undefined
 }
 
+/** A range of ports, including both ends. */
 export interface PortRange {
+  /** The first port. */
   readonly first: number
+  /** The last port. */
   readonly last: number
 }
 
-/** An empty table. Mappings are gone once `now()` has reached their time; no timer is needed for that. */
+/** Creates an empty table. Mappings expire by `now()`, without a timer. */
 export function createMappingTable(now: () => number, range: PortRange): MappingTable {
   const byId = new Map<number, Mapping>()
   const byExternal = new Map<string, Mapping>()

@@ -5,16 +5,16 @@ import type { HttpAnswer, Line } from './transport.js'
 interface MemoryHttpOptions {
   readonly addresses: readonly string[]
   readonly delayMs: number
-  /** Who serves there: nobody at all, or nobody on that port. */
+  /** Returns the gateway at an address and port; `refused` if the port is closed, undefined if there is no host. */
   readonly find: (address: string, port: number) => Line | 'refused' | undefined
 }
 
 let nextPort = 32_768
 
-/** Made once: an abort without a reason makes a new error with its stack. */
-const over = new Error('the exchange is over')
+/** Created once, since an abort without a reason creates a new error with a stack trace. */
+const over = new Error('the exchange has ended')
 
-/** One HTTP exchange without a connection, with the outcomes that the real one has. */
+/** Runs one HTTP exchange in memory, with the same outcomes as a real one. */
 export async function exchangeInMemory(
   exchange: HttpExchange,
   { signal }: CallOptions,
@@ -34,7 +34,7 @@ export async function exchangeInMemory(
     const isFrom = (each: string): boolean =>
       exchange.localAddress === undefined ? familyOf(each) === familyOf(address) : each === exchange.localAddress
     const from = addresses.find(isFrom)
-    // Connecting takes a round trip, and so does the exchange.
+    // The connection takes one round trip, and the exchange another.
     await pause(2 * delayMs)
     const line = find(address, Number(url.port === '' ? '80' : url.port))
     if (line === undefined || from === undefined) throw natError('UNREACHABLE', `${url.host} cannot be reached`)
@@ -58,16 +58,16 @@ export async function exchangeInMemory(
     const flat = Object.fromEntries(named.map(([name, value]) => [name.toLowerCase(), value]))
     if (manner === 'hang' || manner === 'slow-headers') await pause(timeoutMs + 1)
     if (manner === 'not-http') throw natError('MALFORMED_REPLY', `${url.host} does not speak HTTP`)
-    if (manner === 'reset') throw natError('MALFORMED_REPLY', `${url.host} closed in the middle of its answer`)
+    if (manner === 'reset') throw natError('MALFORMED_REPLY', `${url.host} closed the connection during its answer`)
     if (manner === 'endless' || bytes.length > exchange.maxBytes)
-      throw natError('REPLY_TOO_LARGE', `${url.host} sends more than ${exchange.maxBytes} bytes`)
+      throw natError('REPLY_TOO_LARGE', `${url.host} sent more than ${exchange.maxBytes} bytes`)
     if (manner === 'drip') await pause(bytes.length * 100)
     return { status, headers: flat, body: bytes }
   }
 
   const deadline = async (): Promise<never> => {
     await clock.sleep(timeoutMs, { signal: waits })
-    throw natError('NO_REPLY', `no whole answer from ${url.host} within ${timeoutMs} ms`)
+    throw natError('NO_REPLY', `${url.host} sent no complete answer within ${timeoutMs} ms`)
   }
   try {
     return await Promise.race([converse(), deadline()])

@@ -4,39 +4,48 @@ import type { FakeGateway } from './gateway.js'
 import { exchangeInMemory } from './memory-http.js'
 import type { Line, Outlet } from './transport.js'
 
+/** Options of `memoryNetwork()`. */
 export interface MemoryNetworkOptions {
+  /** The clock for delays. */
   readonly clock: Clock
   /** Decides which datagrams are lost. @default `Math.random` */
   readonly random?: () => number
-  /** How many of a hundred datagrams are lost. @default 0 */
+  /** The percentage of lost datagrams. @default 0 */
   readonly lossPercent?: number
-  /** How long a datagram is under way. @default 0: it arrives before anything else happens */
+  /** The one-way delay of a datagram, in milliseconds. @default 0: it arrives in the next microtask */
   readonly delayMs?: number
 }
 
-/** Takes the place of the sockets of `@postern/net`, for one host. */
+/** Replaces the sockets of `@postern/net` for one host. */
 export interface MemoryHost {
+  /** Replaces `openUdp` of `@postern/net`. */
   readonly openUdp: OpenUdp
+  /** Replaces `exchangeHttp` of `@postern/net`. */
   readonly exchangeHttp: ExchangeHttp
 }
 
-/** A link without wires: hosts and gateways on it, datagrams lost and late as wanted, all on one clock. */
+/** A simulated link with hosts and gateways. It can lose and delay datagrams, and runs on one clock. */
 export interface MemoryNetwork {
-  /** A host with these addresses, at most one of each family. */
+  /** Adds a host with these addresses, at most one of each family. */
   host(...addresses: readonly string[]): MemoryHost
-  /** Puts a gateway on the link; returns what takes it off. A gateway may have an address of each family. */
+  /**
+   * Attaches a gateway to the link and returns a function that detaches it. A gateway may have an address of each
+   * family.
+   */
   attach(gateway: FakeGateway, address: string, options?: AttachOptions): () => void
-  /** Datagrams so far: those that arrived nowhere are among the lost. */
+  /** The number of sent datagrams. */
   readonly sent: number
+  /** The number of datagrams that the link has lost. */
   readonly lost: number
-  /** Sockets that are open: 0 after a test that leaks none. */
+  /** The number of open sockets; 0 after a test without leaks. */
   readonly openSockets: number
 }
 
+/** Options of `MemoryNetwork.attach`. */
 export interface AttachOptions {
-  /** Where the description is served. @default 49000 */
+  /** The HTTP port of the description. @default 49000 */
   readonly httpPort?: number
-  /** Another port where the gateway answers HTTP requests as well. @default none */
+  /** An additional HTTP port. @default none */
   readonly controlPort?: number
 }
 
@@ -55,7 +64,7 @@ interface Socket {
 const portMappingPort = 5351
 const ssdpPort = 1900
 
-/** Makes an empty network. */
+/** Creates an empty network. */
 export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
   const { clock, random = Math.random, lossPercent = 0, delayMs = 0 } = options
   const gateways = new Map<string, Attached>()
@@ -67,7 +76,7 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
   let lost = 0
   let nextPort = 49_152
 
-  /** Lets a datagram arrive, or not. */
+  /** Delivers a datagram, or loses it. */
   function carry(arrive: () => void): void {
     sent += 1
     if (lossPercent > 0 && random() * 100 < lossPercent) {
@@ -80,7 +89,7 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
 
   function hear(socket: Socket, bytes: Uint8Array, from: SocketAddress): void {
     const { remote, onMessage } = socket.options
-    // A connected socket hears its peer only.
+    // A connected socket receives only from its peer.
     if (remote !== undefined && (remote.address !== from.address || remote.port !== from.port)) return
     if (sockets.get(keyOf(socket.local)) === socket || groupsOf(socket)?.has(socket) === true) onMessage(bytes, from)
   }
@@ -96,7 +105,7 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
     else for (const each of groups.get(keyOf(to)) ?? []) hear(each, bytes, from)
   }
 
-  /** A datagram of a host. */
+  /** Sends a datagram of a host. */
   function transmit(socket: Socket, bytes: Uint8Array, to: SocketAddress): void {
     const copy = bytes.slice()
     const from = socket.local
@@ -116,7 +125,7 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
       if (gateway !== undefined && port !== undefined && gateway.line.isOpen(port))
         return gateway.line.datagram(port, copy, from, 'unicast')
       if (sockets.has(keyOf(to))) return deliver(copy, from, to)
-      // The host is there and the port is closed: ICMP says so, to connected sockets.
+      // The host exists but the port is closed: ICMP reports it to connected sockets.
       if ((gateway !== undefined || hosts.has(to.address)) && socket.options.remote !== undefined) {
         carry(() => {
           if (sockets.get(keyOf(from)) === socket) socket.options.onError(natError('REFUSED', 'the port is closed'))
@@ -131,7 +140,7 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
     if (first === undefined) throw natError('UNREACHABLE', `cannot send: no address of family ${udp.family}`)
     const asked = udp.local?.address
     if (asked !== undefined && !isAny(asked) && !addresses.includes(asked) && asked !== udp.multicast?.group)
-      throw natError('UNREACHABLE', `cannot send: ${asked} is no address of this host`)
+      throw natError('UNREACHABLE', `cannot send: ${asked} is not an address of this host`)
     const own = asked !== undefined && addresses.includes(asked) ? asked : first
     const shared = udp.multicast !== undefined
     let port = udp.local?.port ?? 0
@@ -239,6 +248,6 @@ const isMulticast = (address: string): boolean => /^(22[4-9]|23\d)\.|^ff/i.test(
 
 const isAny = (address: string): boolean => address === '0.0.0.0' || address === '::'
 
-/** Another address that looks like a neighbour's. */
+/** Returns another address of the same link. */
 const strangerOf = (address: string): string =>
   address.includes(':') ? `${address.replace(/[^:]*$/, '')}bad` : address.replace(/\d+$/, '254')

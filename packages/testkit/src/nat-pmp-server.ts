@@ -11,11 +11,11 @@ interface Sender {
 /** RFC 6886 §3.5. */
 const results = { notAuthorized: 2, networkFailure: 3, outOfResources: 4, unsupportedOpcode: 5 } as const
 
-/** Answers one NAT-PMP request (RFC 6886 §3); undefined where the RFC wants silence. */
+/** Answers one NAT-PMP request (RFC 6886 §3). Returns undefined if the RFC requires silence. */
 export function answerNatPmp(engine: Engine, request: Uint8Array, from: Sender): Uint8Array | undefined {
   const counters = engine.counters['nat-pmp']
   const opcode = request[1]
-  // A response, or too short to be anything.
+  // A response, or a datagram that is too short.
   if (opcode === undefined || opcode >= 128) return undefined
   if (request[0] !== 0) return unsupportedVersion(engine)
 
@@ -31,7 +31,7 @@ export function answerNatPmp(engine: Engine, request: Uint8Array, from: Sender):
   counters.unknown += 1
   counters.errors += 1
   engine.violation(`nat-pmp: unknown opcode ${opcode}`)
-  // §3.5: the entire request comes back.
+  // §3.5: the answer repeats the entire request.
   const reply = request.slice()
   if (reply.length < 4) return undefined
   reply[1] = 128 + opcode
@@ -39,7 +39,7 @@ export function answerNatPmp(engine: Engine, request: Uint8Array, from: Sender):
   return reply
 }
 
-/** The answer to any other version: opcode 0, without the response bit (RFC 6886 §3.5). */
+/** Returns the answer to any other version: opcode 0, without the response bit (RFC 6886 §3.5). */
 export function unsupportedVersion(engine: Engine): Uint8Array {
   const reply = new Uint8Array(8)
   view(reply).setUint16(2, 1)
@@ -47,7 +47,7 @@ export function unsupportedVersion(engine: Engine): Uint8Array {
   return reply
 }
 
-/** The answer to an external address request, which is also what is announced (RFC 6886 §3.2 and §3.2.1). */
+/** Encodes the answer to an external address request, which is also the announcement (RFC 6886 §3.2 and §3.2.1). */
 export function encodeExternalAddress(engine: Engine, code = 0): Uint8Array {
   const reply = new Uint8Array(12)
   reply[1] = 128
@@ -97,7 +97,7 @@ function map(engine: Engine, request: Uint8Array, protocol: Protocol, from: Send
 
   if (lifetimeSeconds === 0) {
     if (suggestedPort !== 0)
-      engine.violation(`nat-pmp: delete with external port ${suggestedPort}; RFC 6886 §3.4 wants 0`)
+      engine.violation(`nat-pmp: delete with external port ${suggestedPort}; RFC 6886 §3.4 requires 0`)
     const doomed = engine.table
       .list()
       .filter(
@@ -130,7 +130,7 @@ function map(engine: Engine, request: Uint8Array, protocol: Protocol, from: Send
       suggestedPort,
       exactPort: false,
       lifetimeSeconds,
-      // §3.3: not longer than was asked for.
+      // §3.3: the lifetime must not exceed the requested one.
       minLifetimeSeconds: 0,
       nonce: null,
       clientPort: from.port
@@ -141,7 +141,7 @@ function map(engine: Engine, request: Uint8Array, protocol: Protocol, from: Send
   return answer(0, granted.externalPort, granted.lifetimeSeconds)
 }
 
-/** The result code that a fault wants; 0 if none does. */
+/** Returns the result code that a fault sets; 0 without such a fault. */
 function plannedResult(engine: Engine, opcode: number): number {
   const fault = engine.faults.strike('result', 'nat-pmp', (each) => each.opcode === undefined || each.opcode === opcode)
   if (fault !== undefined) return fault.code

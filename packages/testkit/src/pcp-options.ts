@@ -3,11 +3,11 @@ const optionCodes = { thirdParty: 1, preferFailure: 2, filter: 3 } as const
 
 interface PcpOptions {
   readonly preferFailure: boolean
-  /** The options that were understood, as they came: they are repeated in the answer. */
+  /** The understood options as received. The answer repeats them. */
   readonly processed: Uint8Array
 }
 
-/** Reads the options of a MAP request, or tells which error they earn. */
+/** Reads the options of a MAP request, or returns the kind of error. */
 export function readOptions(bytes: Uint8Array): PcpOptions | 'malformed' | 'unsupported' {
   const seen = new Set<number>()
   const processed: Uint8Array[] = []
@@ -21,7 +21,7 @@ export function readOptions(bytes: Uint8Array): PcpOptions | 'malformed' | 'unsu
     const end = offset + 4 + Math.ceil(length / 4) * 4
     if (end > bytes.length) return 'malformed'
     const wanted = lengths.get(code)
-    // §7.3: 128 and above may be skipped, below that an option is understood or the request fails.
+    // §7.3: options from 128 may be skipped; an unknown option below 128 makes the request fail.
     if (wanted === undefined) {
       if (code < 128) return 'unsupported'
     } else {
@@ -37,7 +37,7 @@ export function readOptions(bytes: Uint8Array): PcpOptions | 'malformed' | 'unsu
   return { preferFailure, processed: Uint8Array.from(processed.flatMap((each) => [...each])) }
 }
 
-/** THIRD_PARTY is left out: §13.1 wants it off unless the network is made for it. */
+/** The lengths of the supported options. THIRD_PARTY is not supported, since §13.1 disables it by default. */
 const lengths: ReadonlyMap<number, number> = new Map([
   [optionCodes.preferFailure, 0],
   [optionCodes.filter, 20]

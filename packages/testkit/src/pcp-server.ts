@@ -27,7 +27,7 @@ const pcpResults = {
   excessiveRemotePeers: 13
 } as const
 
-/** §7.4: these pass by themselves. The others are long: nothing changes until somebody changes it. */
+/** §7.4: the errors that are temporary. The others last until the configuration changes. */
 const shortErrors: ReadonlySet<number> = new Set([
   pcpResults.networkFailure,
   pcpResults.noResources,
@@ -40,12 +40,12 @@ const longSeconds = 30 * 60
 const headerBytes = 24
 const mapBytes = 36
 
-/** Answers one PCP request (RFC 6887 §8.2 and §11); undefined where the RFC wants silence. */
+/** Answers one PCP request (RFC 6887 §8.2 and §11). Returns undefined if the RFC requires silence. */
 export function answerPcp(engine: Engine, request: Uint8Array, from: Sender): Uint8Array | undefined {
   const counters = engine.counters.pcp
   const version = request[0]
   const opcode = request[1]
-  // The R bit makes it a response.
+  // The R bit marks a response.
   if (version === undefined || opcode === undefined || opcode >= 128) return undefined
   const fail = (code: number): Uint8Array => {
     counters.errors += 1
@@ -73,7 +73,7 @@ export function answerPcp(engine: Engine, request: Uint8Array, from: Sender): Ui
     engine.violation(`pcp: unknown opcode ${opcode}`)
     return fail(pcpResults.unsupportedOpcode)
   }
-  // §8.1: what differs from the source of the packet has been through a NAT.
+  // §8.1: a client address that differs from the source address shows a NAT in between.
   if (!sameBytes(request.subarray(8, 24), bytesOfAddress(from.address))) {
     engine.violation(`pcp: client address ${addressOfBytes(request.subarray(8, 24))} in a request from ${from.address}`)
     return fail(pcpResults.addressMismatch)
@@ -82,7 +82,7 @@ export function answerPcp(engine: Engine, request: Uint8Array, from: Sender): Ui
   return map(engine, request, from, fail, malformed)
 }
 
-/** What is announced after a loss of state (RFC 6887 §14.1.2): a response nobody asked for. */
+/** Encodes the announcement of a loss of state (RFC 6887 §14.1.2): an unsolicited response. */
 export const encodeAnnouncement = (engine: Engine): Uint8Array =>
   encodeHeader(engine, new Uint8Array(headerBytes), 0, pcpResults.success, 0)
 
@@ -106,7 +106,7 @@ function map(
   if (fields.getUint16(2) !== 0) engine.violation('pcp: the reserved field of the header is not zero')
   if (number === 0 && internalPort !== 0) return malformed('MAP with an internal port and no protocol')
   const protocol = protocols.get(number)
-  // All ports or all protocols of a host at once is more than this gateway does.
+  // This gateway does not support mappings of all ports or all protocols.
   if (protocol === undefined || internalPort === 0) return fail(pcpResults.unsupportedProtocol)
   const options = readOptions(request.subarray(headerBytes + mapBytes))
   if (options === 'malformed') return fail(pcpResults.malformedOption)
@@ -127,7 +127,7 @@ function map(
     return answer(suggestedPort, bytesOfAddress(engine.externalAddress), shortSeconds, pcpResults.noResources)
 
   const existing = engine.table.findByInternal(family, protocol, from.address, internalPort)
-  // §11.3: whoever has not made a mapping may neither change nor delete it.
+  // §11.3: only the client with the nonce of a mapping may change or delete it.
   if (existing !== undefined && existing.nonce !== null && !sameBytes(existing.nonce, nonce)) {
     engine.violation(
       `pcp: ${lifetimeSeconds === 0 ? 'delete' : 'MAP'} of ${name(existing)} with another nonce than its own`
@@ -135,7 +135,7 @@ function map(
     return fail(pcpResults.notAuthorized)
   }
   if (lifetimeSeconds === 0) {
-    // §15.1: deleting what is not there succeeds.
+    // §15.1: the deletion of a missing mapping succeeds.
     if (existing !== undefined) remove(engine, existing, 'pcp')
     return answer(suggestedPort, suggestedAddress, 0)
   }
@@ -184,7 +184,7 @@ function encodeHeader(engine: Engine, reply: Uint8Array, opcode: number, code: n
   return reply
 }
 
-/** §8.2: an error repeats the request, at most 1,100 bytes of it, filled up to a multiple of 4. */
+/** Encodes an error, which repeats at most 1,100 bytes of the request, padded to a multiple of 4 (§8.2). */
 function encodeError(engine: Engine, request: Uint8Array, code: number, seconds: number): Uint8Array {
   const repeated = request.subarray(0, 1100)
   const reply = new Uint8Array(Math.max(headerBytes, Math.ceil(repeated.length / 4) * 4))
@@ -194,7 +194,7 @@ function encodeError(engine: Engine, request: Uint8Array, code: number, seconds:
 
 const errorSeconds = (code: number): number => (code === 0 ? 0 : shortErrors.has(code) ? shortSeconds : longSeconds)
 
-/** RFC 6887 §19.1. PEER is known and not offered. */
+/** RFC 6887 §19.1. PEER is known but not supported. */
 const opcodeNames: ReadonlyMap<number, string> = new Map([
   [0, 'ANNOUNCE'],
   [1, 'MAP'],

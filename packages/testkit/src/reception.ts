@@ -7,33 +7,36 @@ import { answerPcp } from './pcp-server.js'
 import { answerSearch } from './ssdp-server.js'
 import type { Cast, DatagramPort, HttpAnswer, HttpRequest, Outlet, Sender } from './transport.js'
 
-/** A link, from the gateway's side. */
+/** A link, seen from the gateway. */
 export interface Link {
   readonly outlet: Outlet
   readonly closed: AbortController
 }
 
-/** What comes in from the links, and how the faults change what goes back. */
+/** Receives the requests of all links and applies the faults to the answers. */
 export interface Reception {
   datagram(link: Link, port: DatagramPort, bytes: Uint8Array, from: Sender, cast: Cast): void
   exchange(request: HttpRequest, from: Sender): HttpAnswer
-  /** What is under way is forgotten: the gateway was rebooted. */
+  /** Forgets the pending requests after a reboot. */
   reset(): void
 }
 
 export function createReception(engine: Engine): Reception {
   const { clock, faults, protocols, random } = engine
   let busyUntil = Number.NEGATIVE_INFINITY
-  /** When each service last answered, for those that limit the rate. */
+  /** When each rate-limited service last answered. */
   const answeredAt = new Map<Service, number>()
-  /** Requests whose answer is on its way, by sender and service. */
+  /** Unanswered requests, by sender and service. */
   const outstanding = new Map<string, { readonly request: Uint8Array; readonly untilMs: number }>()
-  /** The last request that was answered, by sender and service. */
+  /** The last answered request, by sender and service. */
   const answered = new Map<string, Uint8Array>()
-  /** The last answer, and where it went, by sender and service. */
+  /** The last answer and its receiver, by sender and service. */
   const lastAnswers = new Map<string, { readonly replies: readonly Uint8Array[]; readonly to: Sender }>()
 
-  /** Which service a datagram is for: the first byte is the version, and whoever is there answers the unknown ones. */
+  /**
+   * Returns the service of a datagram. The first byte is the version; the service that is enabled answers unknown
+   * versions.
+   */
   function serviceOf(port: DatagramPort, bytes: Uint8Array): Service {
     if (port === 'ssdp') return 'ssdp'
     if (!protocols.includes('pcp')) return 'nat-pmp'
@@ -72,8 +75,8 @@ export function createReception(engine: Engine): Reception {
     const searchMs = service === 'ssdp' ? engine.upnp.searchDelayMs : 0
     const delayMs = searchMs + (slow?.busyMs ?? 0) + (faults.strike('late', service)?.ms ?? 0)
     if (slow !== undefined) busyUntil = now + slow.busyMs
-    // A client that has waited 250 ms may have given up and gone on; before that it has not (RFC 6886 §3.1).
-    // Nor is a copy unanswered that crossed the answer to an earlier one on its way.
+    // After 250 ms a client may have given up on the request; before that it must wait (RFC 6886 §3.1).
+    // A retransmission that crossed the answer to the original does not count as unanswered.
     const key = senderOf(service, bytes, from)
     const isCopy = Buffer.compare(answered.get(key) ?? new Uint8Array(0), bytes) === 0
     if (delayMs > 0 && !isCopy) outstanding.set(key, { request: bytes, untilMs: now + Math.min(delayMs, 250) })
@@ -98,7 +101,7 @@ export function createReception(engine: Engine): Reception {
     })
   }
 
-  /** The versions of PCP and NAT-PMP are clients of their own: nothing keeps them from asking at the same time. */
+  /** Returns the key of a sender. PCP and NAT-PMP are separate clients, which may send requests at the same time. */
   const senderOf = (service: Service, bytes: Uint8Array, from: Sender): string =>
     `${service} ${service === 'ssdp' ? '' : (bytes[0] ?? '')} ${from.address}`
 
@@ -110,11 +113,11 @@ export function createReception(engine: Engine): Reception {
     if (earlier.untilMs <= clock.monotonicMs()) outstanding.delete(key)
     else if (Buffer.compare(earlier.request, bytes) !== 0)
       engine.violation(
-        `${service}: another request from ${from.address} while one is unanswered; RFC 6886 §3.1 wants one at a time`
+        `${service}: another request from ${from.address} while one is unanswered; RFC 6886 §3.1 requires one at a time`
       )
   }
 
-  /** Whether the limit on the rate drops what has just come in. */
+  /** Returns whether the rate limit drops a request that has just arrived. */
   function isTooSoon(service: Service): boolean {
     const limit = faults.strike('rate-limited', service)
     if (limit === undefined) return false

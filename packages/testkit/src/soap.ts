@@ -1,14 +1,14 @@
 import { escapeXml, parseXml } from './strict-xml.js'
 
-/** A SOAP call as UPnP makes it (UDA 1.1 §3.1.1). */
+/** A SOAP call of UPnP (UDA 1.1 §3.1.1). */
 export interface SoapCall {
   readonly serviceType: string
   readonly action: string
-  /** In the order in which they came. */
+  /** The arguments in their order. */
   readonly values: ReadonlyMap<string, string>
 }
 
-/** What the device says no with (UDA 1.1 §3.1.2). */
+/** An error of the device (UDA 1.1 §3.1.2). */
 export interface SoapFault {
   readonly code: number
 }
@@ -17,7 +17,7 @@ export type SoapResult = ReadonlyMap<string, string | number> | SoapFault
 
 export const isSoapFault = (result: SoapResult): result is SoapFault => 'code' in result
 
-/** Reads a call, or tells in words what is wrong with it. */
+/** Reads a call, or returns a text that describes the error. */
 export function readCall(headers: Readonly<Record<string, string>>, body: string): SoapCall | string {
   const action = /^"([^"#]+)#([A-Za-z0-9_]+)"$/.exec(headers['soapaction'] ?? '')
   if (action === null) return `SOAPACTION is ${headers['soapaction'] ?? 'missing'}`
@@ -26,8 +26,8 @@ export function readCall(headers: Readonly<Record<string, string>>, body: string
   if (headers['content-length'] === undefined) return 'Content-Length is missing'
   if (headers['content-length'] !== String(Buffer.byteLength(body))) return 'Content-Length is not the length'
   const envelope = parseXml(body)
-  if (typeof envelope === 'string') return `the body is no XML: ${envelope}`
-  if (localName(envelope.name) !== 'Envelope') return 'the body is no SOAP envelope'
+  if (typeof envelope === 'string') return `the body is not XML: ${envelope}`
+  if (localName(envelope.name) !== 'Envelope') return 'the body is not a SOAP envelope'
   const soapBody = envelope.children.find((each) => localName(each.name) === 'Body')
   const call = soapBody?.children[0]
   const [, serviceType = '', name = ''] = action

@@ -3,7 +3,7 @@ import type { Engine } from './engine.js'
 import type { Cast, Sender } from './transport.js'
 import { type SearchTarget, searchTargets } from './upnp-device.js'
 
-/** Where this link's clients find the description. */
+/** The address and port of the description on this link. */
 export interface DescriptionPlace {
   readonly address: string
   readonly port: number
@@ -11,7 +11,7 @@ export interface DescriptionPlace {
 
 export const descriptionPath = '/rootDesc.xml'
 
-/** Answers a search: one datagram for each thing that was found (UDA 1.1 §1.3.3). */
+/** Answers a search with one datagram for each match (UDA 1.1 §1.3.3). */
 export function answerSearch(
   engine: Engine,
   request: Uint8Array,
@@ -23,7 +23,7 @@ export function answerSearch(
   const lines = Buffer.from(request).toString('latin1').split('\r\n')
   if (lines[0] !== 'M-SEARCH * HTTP/1.1') {
     counters.unknown += 1
-    // The announcements of others come in here too.
+    // Announcements of other devices also arrive here.
     if (!/^(NOTIFY|HTTP\/1\.1) /.test(lines[0] ?? '')) engine.violation(`ssdp: starts with ${lines[0]}`)
     return []
   }
@@ -48,7 +48,7 @@ export function answerSearch(
     .map(({ type, usn }) =>
       encode(engine, 'HTTP/1.1 200 OK', [
         ['CACHE-CONTROL', 'max-age=120'],
-        // §1.3.3: a device answers for the version that was searched for.
+        // §1.3.3: a device answers with the requested version.
         ['ST', target === 'ssdp:all' ? type : target],
         ['USN', usn],
         ['EXT', ''],
@@ -58,7 +58,7 @@ export function answerSearch(
     )
 }
 
-/** What a device says when it comes or goes (UDA 1.1 §1.2.2 and §1.2.3). */
+/** Encodes the announcements of a device that arrives or leaves (UDA 1.1 §1.2.2 and §1.2.3). */
 export function encodeNotifications(
   engine: Engine,
   what: 'alive' | 'byebye',
@@ -82,7 +82,7 @@ export function encodeNotifications(
   return searchTargets(engine.upnp).map(notification)
 }
 
-/** What UDA 1.1 §1.3.2 wants of a search and this one has not. */
+/** Returns what a search lacks of UDA 1.1 §1.3.2; undefined if it is valid. */
 function complaint(headers: ReadonlyMap<string, string>, lines: readonly string[], cast: Cast): string | undefined {
   if (lines.at(-1) !== '' || lines.at(-2) !== '') return 'does not end with an empty line'
   if (headers.get('MAN') !== '"ssdp:discover"') return `has MAN ${headers.get('MAN') ?? 'missing'}`
@@ -93,7 +93,7 @@ function complaint(headers: ReadonlyMap<string, string>, lines: readonly string[
   return undefined
 }
 
-/** Whether a type is the one searched for, or a later version of it. */
+/** Returns whether a type is the search target, or a later version of it. */
 function isSameOrLater(type: string, target: string): boolean {
   if (type === target) return true
   const [, own, ownVersion] = /^(urn:.*):(\d+)$/.exec(type) ?? []

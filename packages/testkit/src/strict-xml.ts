@@ -1,4 +1,4 @@
-/** An element as the little XML of SOAP requests has them: text or children. */
+/** An XML element of a SOAP request, with either text or children. */
 export interface XmlElement {
   readonly name: string
   readonly attributes: Readonly<Record<string, string>>
@@ -13,8 +13,10 @@ interface OpenElement {
   text: string
 }
 
-/** Reads a whole document, without mercy: a client has no excuse for XML that is not well-formed. Returns what is wrong
- * as text. */
+/**
+ * Parses a whole document strictly, since clients must send well-formed XML. Returns a text that describes the first
+ * error.
+ */
 export function parseXml(source: string): XmlElement | string {
   const text = source.replace(/^<\?xml [^?]*\?>/, '').trim()
   const stack: OpenElement[] = []
@@ -42,10 +44,10 @@ export function parseXml(source: string): XmlElement | string {
       else stack.push(element)
     }
   }
-  return root ?? 'no root, or one that is not closed'
+  return root ?? 'there is no root element, or it is not closed'
 }
 
-/** Puts a finished element into its parent; without a parent it is the root. */
+/** Adds a finished element to its parent, or returns it as the root. */
 function attach(stack: readonly OpenElement[], element: OpenElement): XmlElement | undefined {
   const parent = stack.at(-1)
   if (parent === undefined) return element

@@ -1,6 +1,6 @@
-/** A gateway has no sockets. What connects it to real or imagined ones speaks the language of this file. */
+/** The interfaces between a gateway, which has no sockets, and a real or simulated network. */
 
-/** Where datagrams go: NAT-PMP and PCP share 5351, SSDP has 1900. */
+/** The UDP port of a datagram. NAT-PMP and PCP share 5351, and SSDP uses 1900. */
 export type DatagramPort = 'port-mapping' | 'ssdp'
 export type Cast = 'unicast' | 'multicast'
 
@@ -9,43 +9,57 @@ export interface Sender {
   readonly port: number
 }
 
+/** A datagram of the gateway. */
 export interface OutgoingDatagram {
+  /** The payload. */
   readonly bytes: Uint8Array
+  /** The receiver. */
   readonly to: Sender
-  /** The port it leaves from. */
+  /** The source port. */
   readonly from: DatagramPort
-  /** What is false about its source. */
+  /** The part of the source that is false, if any. */
   readonly disguise: 'address' | 'port' | undefined
+  /** Whether it is sent by unicast or multicast. */
   readonly cast: Cast
 }
 
-/** One link that a gateway is reached on. */
+/** A link through which a gateway is reachable. */
 export interface Outlet {
-  /** The gateway's own address there. */
+  /** The address of the gateway on this link. */
   readonly address: string
-  /** Where its description is served now. */
+  /** Returns the current HTTP port of the description. */
   httpPort(): number
+  /** Sends a datagram to a client. */
   send(datagram: OutgoingDatagram): void
-  /** A port may have to be opened or closed. */
+  /** Called when ports may have to be opened or closed. */
   changed(): void
-  /** The gateway was rebooted: its HTTP port is this one now, if any is named. */
+  /** Called after a reboot, with the new HTTP port if it has changed. */
   rebooted(httpPort: number | undefined): void
 }
 
+/** An HTTP request of a client. */
 export interface HttpRequest {
+  /** The request method. */
   readonly method: string
+  /** The path of the URL, with its query. */
   readonly path: string
-  /** Names in lower case. */
+  /** The headers, with names in lower case. */
   readonly headers: Readonly<Record<string, string>>
+  /** The body, as text. */
   readonly body: string
 }
 
-/** An answer, and the manner in which it is given. */
+/** An HTTP answer and the manner in which it is sent. */
 export interface HttpAnswer {
+  /** The status code. */
   readonly status: number
+  /** The headers, in their order. */
   readonly headers: readonly (readonly [string, string])[]
+  /** The body. */
   readonly body: Uint8Array
+  /** The delay of the answer, in milliseconds. */
   readonly delayMs: number
+  /** The manner in which the answer is sent; see the fault `http`. */
   readonly manner:
     | 'plain'
     | 'endless'
@@ -61,10 +75,12 @@ export interface HttpAnswer {
 
 /** The gateway's end of an {@link Outlet}. */
 export interface Line {
+  /** Passes a received datagram to the gateway. */
   datagram(port: DatagramPort, bytes: Uint8Array, from: Sender, cast: Cast): void
+  /** Returns the answer to an HTTP request. */
   exchange(request: HttpRequest, from: Sender): HttpAnswer
-  /** Whether anybody listens there. */
+  /** Returns whether the port is open. */
   isOpen(port: DatagramPort | 'http'): boolean
-  /** Nothing comes out of it any more. Twice is once. */
+  /** Disconnects the link. Idempotent. */
   close(): void
 }

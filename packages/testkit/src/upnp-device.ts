@@ -1,30 +1,32 @@
-/** One WAN connection of the device, as clients find it in the description. */
+/** One WAN connection service of the device. */
 export interface WanService {
+  /** The type of the service. */
   readonly type: 'WANIPConnection' | 'WANPPPConnection'
-  /** Whose name the service has: the first routers have that of the DSL Forum. @default 'schemas-upnp-org' */
+  /** The domain name in the service type. Early routers use that of the DSL Forum. @default 'schemas-upnp-org' */
   readonly organisation?: 'schemas-upnp-org' | 'dslforum-org'
-  /** Of the service. @default that of the device, and 1 for WANPPPConnection, which was never given a second one */
+  /** The version of the service. @default that of the device; 1 for WANPPPConnection, which has only one version */
   readonly version?: 1 | 2
-  /** @default 'Connected' */
+  /** The connection status. @default 'Connected' */
   readonly status?: 'Connected' | 'Disconnected'
-  /** @default the gateway's */
+  /** The external address that the service reports. @default that of the gateway */
   readonly externalAddress?: string
 }
 
+/** The properties of the UPnP device. */
 export interface UpnpOptions {
   /** InternetGatewayDevice:1 or :2. @default 2 */
   readonly version?: 1 | 2
-  /** In the order of the description. @default one WANIPConnection */
+  /** The WAN connections, in the order of the description. @default one WANIPConnection */
   readonly wan?: readonly WanService[]
-  /** WANIPv6FirewallControl:1. @default enabled, pinholes allowed, on an IGD:2; not there on an IGD:1 */
+  /** WANIPv6FirewallControl:1. @default enabled with pinholes allowed on an IGD:2; absent on an IGD:1 */
   readonly firewall?: { readonly enabled: boolean; readonly pinholesAllowed: boolean } | null
-  /** Before a search is answered. @default 0 */
+  /** The delay of answers to searches, in milliseconds. @default 0 */
   readonly searchDelayMs?: number
-  /** What is written otherwise in the description: each first text is replaced by the second, everywhere. */
+  /** Edits of the description: each first text is replaced by the second one, everywhere. */
   readonly edits?: readonly (readonly [from: string, to: string])[]
 }
 
-/** What the gateway is as a UPnP device. */
+/** The UPnP device of the gateway. */
 export interface UpnpDevice {
   readonly version: 1 | 2
   readonly wan: readonly WanService[]
@@ -33,12 +35,12 @@ export interface UpnpDevice {
   readonly searchDelayMs: number
   readonly edits: readonly (readonly [from: string, to: string])[]
   readonly uuid: string
-  /** BOOTID.UPNP.ORG: another one after each reboot (UDA 1.1 §1.2.2). */
+  /** BOOTID.UPNP.ORG, which changes with each reboot (UDA 1.1 §1.2.2). */
   bootId: number
   readonly configId: number
 }
 
-/** One thing that can be searched for: a device or service type, and the device it is in. */
+/** A search target: a device or service type, and its device. */
 export interface SearchTarget {
   readonly type: string
   readonly usn: string
@@ -67,14 +69,14 @@ export const firewallType: string = `${schema}:service:WANIPv6FirewallControl:1`
 export const wanType = (device: UpnpDevice, service: WanService): string =>
   `urn:${service.organisation ?? 'schemas-upnp-org'}:service:${service.type}:${service.version ?? (service.type === 'WANIPConnection' ? device.version : 1)}`
 
-/** Each embedded device has a name of its own. */
+/** Returns a UUID for each embedded device. */
 const uuids = ({ uuid }: UpnpDevice): readonly [string, string, string] => [
   `uuid:${uuid}`,
   `uuid:${uuid.replace(/^./, 'a')}`,
   `uuid:${uuid.replace(/^./, 'b')}`
 ]
 
-/** Everything the device can be found as (UDA 1.1 §1.2.2, table 1-1). */
+/** Returns all search targets of the device (UDA 1.1 §1.2.2, table 1-1). */
 export function searchTargets(device: UpnpDevice): readonly SearchTarget[] {
   const [root, wanDevice, connection] = uuids(device)
   const of = (uuid: string, type: string): SearchTarget => ({ type, usn: `${uuid}::${type}` })
@@ -90,7 +92,7 @@ export function searchTargets(device: UpnpDevice): readonly SearchTarget[] {
   ]
 }
 
-/** The device description (UDA 1.1 §2.3). */
+/** Returns the device description (UDA 1.1 §2.3). */
 export function describeDevice(device: UpnpDevice): string {
   const [root, wanDevice, connection] = uuids(device)
   const service = (type: string, id: string, path: string): string =>
@@ -113,7 +115,7 @@ export function describeDevice(device: UpnpDevice): string {
     '<presentationURL>/</presentationURL></device></root>\r\n'
   ].join('')
   return device.edits.reduce((text, [from, to]) => {
-    if (!text.includes(from)) throw new TypeError(`the description has no ${from} to be replaced`)
+    if (!text.includes(from)) throw new TypeError(`the description does not contain ${from}`)
     return text.replaceAll(from, to)
   }, document)
 }

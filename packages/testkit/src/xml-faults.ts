@@ -1,6 +1,6 @@
 import type { FaultOf } from './faults.js'
 
-/** A document with something wrong in it. */
+/** Returns a document with this fault. */
 export function spoilXml(document: string, what: FaultOf<'xml'>['what']): string {
   switch (what) {
     case 'doctype':
@@ -8,7 +8,7 @@ export function spoilXml(document: string, what: FaultOf<'xml'>['what']): string
     case 'external-entity':
       return inside(withDoctype(document, ' [<!ENTITY xxe SYSTEM "file:///etc/hostname">]'), '<note>&xxe;</note>')
     case 'bomb': {
-      // Ten levels of ten: ten thousand million copies.
+      // Ten levels of ten entities expand to ten billion copies.
       const levels = Array.from({ length: 10 }, (_, level) => {
         const text = level === 0 ? 'ha' : `&e${level - 1};`.repeat(10)
         return `<!ENTITY e${level} "${text}">`
@@ -16,7 +16,7 @@ export function spoilXml(document: string, what: FaultOf<'xml'>['what']): string
       return inside(withDoctype(document, ` [${levels.join('')}]`), '<note>&e9;</note>')
     }
     case 'deep':
-      // Small enough for any limit on size, so that it is the depth that is tested.
+      // Small enough for any size limit, so that only the depth limit is tested.
       return inside(document, `${'<a>'.repeat(2000)}${'</a>'.repeat(2000)}`)
     case 'proto':
       return inside(
@@ -34,7 +34,7 @@ export function spoilXml(document: string, what: FaultOf<'xml'>['what']): string
     case 'junk-after-root':
       return `${document}\r\n0\r\n\r\nfor (;;) { & <`
     case 'unclosed-tags':
-      // The root is never closed.
+      // Leaves the root element open.
       return document.replace(/<\/[^>]*>\s*$/, '')
   }
 }
@@ -42,6 +42,6 @@ export function spoilXml(document: string, what: FaultOf<'xml'>['what']): string
 const withDoctype = (document: string, subset: string): string =>
   document.replace(/^(<\?xml[^>]*>)?\s*/, (declaration) => `${declaration}<!DOCTYPE root${subset}>`)
 
-/** Puts something where the interesting part begins. */
+/** Inserts text at the beginning of the device, response or error. */
 const inside = (document: string, addition: string): string =>
   document.replace(/<device>|<u:\w+Response[^>]*>|<UPnPError[^>]*>/, (tag) => `${tag}${addition}`)

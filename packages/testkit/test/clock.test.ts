@@ -3,7 +3,7 @@ import { virtualClock } from '../src/index.js'
 
 const never = new AbortController().signal
 
-test('wakes sleepers in the order of their times, and of their going to sleep where these are equal', async () => {
+test('the clock wakes sleepers in the order of their due times, then of their sleep calls', async () => {
   const clock = virtualClock()
   const woken: string[] = []
   const sleepThen = async (ms: number, name: string): Promise<void> => {
@@ -26,7 +26,7 @@ test('wakes sleepers in the order of their times, and of their going to sleep wh
   expect(clock.pending).toBe(0)
 })
 
-test('lets chains of promises finish before time goes on', async () => {
+test('the clock lets promise chains settle before it advances', async () => {
   const clock = virtualClock()
   const seen: number[] = []
   const chain = async (): Promise<void> => {
@@ -41,7 +41,7 @@ test('lets chains of promises finish before time goes on', async () => {
   expect(seen).toEqual([10, 20, 30])
 })
 
-test('rejects a sleep with the reason of its signal, before and during it', async () => {
+test('sleep rejects with the reason of its signal, before and during the sleep', async () => {
   const clock = virtualClock()
   const controller = new AbortController()
   const sleep = clock.sleep(10, { signal: controller.signal })
@@ -51,7 +51,7 @@ test('rejects a sleep with the reason of its signal, before and during it', asyn
   expect(clock.pending).toBe(0)
 })
 
-test('takes its listener off the signal when the sleep is over', async () => {
+test('sleep removes its listener from the signal at its end', async () => {
   const clock = virtualClock()
   const { signal } = new AbortController()
   const calls: string[] = []
@@ -72,7 +72,7 @@ test('takes its listener off the signal when the sleep is over', async () => {
   expect(calls).toEqual(['add', 'remove'])
 })
 
-test('jumps on the wall without anybody waking', async () => {
+test('jumpWall wakes no sleeper', async () => {
   const clock = virtualClock({ wallMs: 1000 })
   let awake = false
   const sleep = async (): Promise<void> => {
@@ -85,7 +85,7 @@ test('jumps on the wall without anybody waking', async () => {
   expect([clock.wallMs(), clock.monotonicMs(), awake]).toEqual([3_601_010, 10, false])
 })
 
-test('runs until nobody sleeps, and says so where somebody always does', async () => {
+test('runUntilIdle resolves when nothing sleeps, and rejects at its limit', async () => {
   const clock = virtualClock()
   let left = 5
   const count = async (): Promise<void> => {
@@ -99,10 +99,10 @@ test('runs until nobody sleeps, and says so where somebody always does', async (
   expect([left, clock.monotonicMs()]).toEqual([0, 5000])
   left = Number.POSITIVE_INFINITY
   void count()
-  await expect(clock.runUntilIdle(10_000)).rejects.toThrow('1 still sleep')
+  await expect(clock.runUntilIdle(10_000)).rejects.toThrow('1 sleeps are still pending')
 })
 
-test('manages a million wake-ups', async () => {
+test('the clock handles a million wake-ups', async () => {
   const clock = virtualClock()
   let woken = 0
   const loop = async (step: number): Promise<void> => {
@@ -116,7 +116,7 @@ test('manages a million wake-ups', async () => {
   expect([woken, clock.pending]).toEqual([1_000_000, 0])
 }, 60_000)
 
-test('keeps nothing of sleeps that were cancelled', async () => {
+test('the clock keeps no cancelled sleeps', async () => {
   const clock = virtualClock()
   for (let round = 0; round < 10_000; round += 1) {
     const deadline = new AbortController()

@@ -20,7 +20,7 @@ interface World {
   readonly lines: string[]
   readonly findings: Finding[]
   readonly discovering: AbortController
-  /** Lets virtual time pass until the promise is settled. */
+  /** Advances virtual time until the promise settles. */
   run<T>(promise: Promise<T>, limitMs?: number): Promise<T>
   outcome(promise: Promise<unknown>, limitMs?: number): Promise<unknown>
 }
@@ -92,7 +92,7 @@ const portOf = (lease: Lease): string | undefined => lease.addresses[0]?.split('
 const addressOf = (lease: Lease): string | undefined => lease.addresses[0]?.split('/')[2]
 const commands = ({ table }: World): string[] => table.log.filter((each) => each !== 'probe')
 
-/** Each rule of the contract, as a test would hold a strategy to it. */
+/** A check for each rule of the contract. */
 export const checks: Readonly<Record<string, (make: Make, world: World) => Promise<void>>> = {
   'construct-does-nothing': async (make, { table, host }) => {
     make(table)(host)
@@ -260,7 +260,7 @@ export const checks: Readonly<Record<string, (make: Make, world: World) => Promi
     expect(addressOf(await mapped(world, make))).toBe('1.2.3.4')
   },
   'lease-has-the-granted-lifetime': async (make, world) => {
-    // Asked for 2 h, granted 1 h. Whoever counts in seconds has another test.
+    // The request is for 2 h and the grant is 1 h. A lifetime in seconds has another test.
     expect((await mapped(world, make)).lifetimeMs).toBeLessThanOrEqual(3_600_000)
   },
   'lease-lifetime-is-in-ms': async (make, world) => {
@@ -351,7 +351,7 @@ export const checks: Readonly<Record<string, (make: Make, world: World) => Promi
   }
 }
 
-/** Maps, and aborts when the request has left and the answer has not come. */
+/** Maps, and aborts after the request was sent and before the answer arrives. */
 async function abortedMap(make: Make, world: World): Promise<{ outcome: unknown; reason: Error; tookMs: number }> {
   const mapper = await discovered(world, make)
   const controller = new AbortController()
@@ -365,7 +365,7 @@ async function abortedMap(make: Make, world: World): Promise<{ outcome: unknown;
   return { outcome, reason, tookMs: world.clock.monotonicMs() - before }
 }
 
-/** The ids of the checks that a strategy fails. */
+/** Resolves with the ids of the checks that a strategy fails. */
 export async function failedChecks(make: Make): Promise<string[]> {
   const failed: string[] = []
   for (const [id, check] of Object.entries(checks)) {

@@ -29,7 +29,7 @@ test.each([
   [{ kind: 'grant', lifetimeSeconds: 2 ** 32 - 1 }, '00820000000000001f901f90ffffffff'],
   [{ kind: 'result', code: 4 }, '00820004000000001f90000000000000'],
   [{ kind: 'reserved-external-address' }, '00820003000000001f90000000000000']
-] satisfies [Fault, string][])('answers as %o wants', async (fault, expected) => {
+] satisfies [Fault, string][])('NAT-PMP answers follow the fault %o', async (fault, expected) => {
   expect(text((await withFault(fault)).reply)).toBe(expected)
 })
 
@@ -38,12 +38,12 @@ test.each([
   [{ kind: 'result', code: 8, lifetimeSeconds: 5 }, 3, '0800000005'],
   [{ kind: 'downgrade' }, 0, '0000000100000000'],
   [{ kind: 'reserved-external-address' }, 3, '080000001e']
-] satisfies [Fault, number, string][])('answers PCP as %o wants', async (fault, offset, expected) => {
+] satisfies [Fault, number, string][])('PCP answers follow the fault %o', async (fault, offset, expected) => {
   const { reply } = await withFault(fault, pcpMap)
   expect(text(reply?.subarray(offset, offset + expected.length / 2))).toBe(expected)
 })
 
-test('is silent, with or without doing what it was asked', async () => {
+test('a silent gateway may or may not carry out a request', async () => {
   expect((await withFault({ kind: 'silent' })).gateway.mappings).toHaveLength(0)
   const { reply, gateway } = await withFault({ kind: 'silent', carriedOut: true })
   expect(reply).toBeUndefined()
@@ -51,7 +51,7 @@ test('is silent, with or without doing what it was asked', async () => {
   expect(gateway.counters['nat-pmp']).toMatchObject({ requests: 1, replies: 0, maps: 1 })
 })
 
-test('says yes and maps nothing, or loses it later', async () => {
+test('a gateway may grant without a mapping, or lose a mapping later', async () => {
   const { reply, gateway } = await withFault({ kind: 'lie' })
   expect([text(reply), gateway.mappings]).toEqual([text(honest), []])
   const forgetful = await withFault({ kind: 'forgetful', afterMs: 1000 })
@@ -61,24 +61,24 @@ test('says yes and maps nothing, or loses it later', async () => {
   expect(forgetful.gateway.mappings).toEqual([])
 })
 
-test('answers late, and notices who does not wait', async () => {
+test('a late gateway records a violation of a client that does not wait', async () => {
   const { reply, replies, clock, gateway, ask } = await withFault({ kind: 'late', ms: 200 })
   expect(reply).toBeUndefined()
   await ask(request)
   expect(gateway.violations).toEqual([])
   await ask(hex('0000'))
   expect(gateway.violations).toEqual([
-    'nat-pmp: another request from 192.168.1.10 while one is unanswered; RFC 6886 §3.1 wants one at a time'
+    'nat-pmp: another request from 192.168.1.10 while one is unanswered; RFC 6886 §3.1 requires one at a time'
   ])
   await clock.advance(200)
   expect(replies).toHaveLength(3)
 })
 
-test('says everything twice', async () => {
+test('a gateway may duplicate its answers', async () => {
   expect((await withFault({ kind: 'duplicate' })).replies).toHaveLength(2)
 })
 
-test('handles one request at a time', async () => {
+test('a gateway may handle one request at a time', async () => {
   const { reply, replies, clock, ask } = await withFault({ kind: 'one-at-a-time', busyMs: 50 })
   expect(reply).toBeUndefined()
   await ask(hex('0000'))
@@ -86,7 +86,7 @@ test('handles one request at a time', async () => {
   expect(replies.map(({ bytes }) => text(bytes))).toEqual([text(honest)])
 })
 
-test('is gone: connected sockets hear of it', async () => {
+test('a closed port is reported to connected sockets', async () => {
   const { network, gateway, clock } = home()
   const undo = gateway.inject({ kind: 'refuse', on: 'pcp' })
   const heard: string[] = []
@@ -107,7 +107,7 @@ test('is gone: connected sockets hear of it', async () => {
   expect(heard).toEqual(['REFUSED', 'reply'])
 })
 
-test('comes from elsewhere: connected sockets hear nothing of it', async () => {
+test('an answer from another source does not reach connected sockets', async () => {
   const { replies } = await withFault({ kind: 'wrong-source', what: 'address' })
   expect(replies.map(({ from }) => from.address)).toEqual(['192.168.1.254'])
   const { network, gateway, clock } = home()
@@ -129,7 +129,7 @@ test('comes from elsewhere: connected sockets hear nothing of it', async () => {
   expect(heard).toBe(0)
 })
 
-test('lets a test replace replies, and strikes as often as it is told', async () => {
+test('mangle replaces replies for the given number of strikes', async () => {
   const { gateway, client } = home()
   const seen: string[] = []
   gateway.inject({
@@ -148,7 +148,7 @@ test('lets a test replace replies, and strikes as often as it is told', async ()
   expect(gateway.faults).toEqual([])
 })
 
-test('keeps a fault to the services it is put on, until it is taken back', async () => {
+test('a fault affects only its services until it is removed', async () => {
   const { gateway, client } = home()
   const undo = gateway.inject({ kind: 'silent', on: 'pcp' })
   const { ask } = await client('192.168.1.10')

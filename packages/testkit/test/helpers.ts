@@ -3,13 +3,13 @@ import { createGateway, type FakeGateway, type GatewayOptions, memoryNetwork, vi
 
 export const never: AbortSignal = new AbortController().signal
 
-/** Bytes from hexadecimal text; blanks do not count. */
+/** Returns the bytes of hexadecimal text. Spaces are ignored. */
 export const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s/g, ''), 'hex'))
 
 export const text = (bytes: Uint8Array | undefined): string | undefined =>
   bytes === undefined ? undefined : Buffer.from(bytes).toString('hex')
 
-/** A gateway at 192.168.1.1 and a way to ask it. */
+/** Creates a gateway at 192.168.1.1 and a function that sends it a request. */
 export function home(options: GatewayOptions = {}) {
   const clock = virtualClock()
   const network = memoryNetwork({ clock, random: () => 0.5 })

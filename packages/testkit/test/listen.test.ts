@@ -9,7 +9,7 @@ async function listening(gateway: FakeGateway, options?: ListenOptions) {
   return running
 }
 
-/** Sends one datagram and waits for what comes back. */
+/** Sends one datagram and resolves with the answer. */
 async function ask(
   remote: SocketAddress,
   bytes: Uint8Array,
@@ -48,7 +48,7 @@ const get = (url: string, options: { timeoutMs?: number } = {}) =>
     { signal: never }
   )
 
-test('answers on the standard ports of an address of its own', async () => {
+test('the gateway answers on the standard ports of its own address', async () => {
   const gateway = createGateway()
   const { address, ports } = await listening(gateway)
   expect(ports).toMatchObject({ portMapping: 5351, ssdp: 1900 })
@@ -61,7 +61,7 @@ test('answers on the standard ports of an address of its own', async () => {
   expect(Buffer.from(description.body).toString()).toContain('InternetGatewayDevice:2')
 })
 
-test('works on 127.0.0.1 with any ports', async () => {
+test('the gateway answers on 127.0.0.1 with free ports', async () => {
   const { ports } = await listening(createGateway(), {
     address: '127.0.0.1',
     ports: { portMapping: 0, ssdp: 0, http: 0 },
@@ -71,7 +71,7 @@ test('works on 127.0.0.1 with any ports', async () => {
   expect(await ask({ address: '127.0.0.1', port: ports.ssdp }, search('upnp:rootdevice'))).toHaveLength(1)
 })
 
-test('opens pinholes on ::1', async ({ skip }) => {
+test('the gateway opens pinholes on ::1', async ({ skip }) => {
   const gateway = createGateway({ protocols: ['pcp'] })
   const running = await listen(gateway, { address: '::1', ports: { portMapping: 0 } }).catch(() => undefined)
   if (running === undefined) return skip('this machine has no ::1')
@@ -94,7 +94,7 @@ test('opens pinholes on ::1', async ({ skip }) => {
   expect(gateway.mappings).toMatchObject([{ family: 6, protocol: 'udp', externalAddress: '::1' }])
 })
 
-test('refuses while it is told to, and opens the same port again', async () => {
+test('the gateway closes a port during the fault and opens the same port again', async () => {
   const gateway = createGateway()
   const running = await listening(gateway)
   const remote = { address: running.address, port: 5351 }
@@ -105,7 +105,7 @@ test('refuses while it is told to, and opens the same port again', async () => {
   expect(await ask(remote, natPmp)).toHaveLength(1)
 })
 
-test('answers from another port or address of the machine', async () => {
+test('the gateway answers from another port or address of the machine', async () => {
   const gateway = createGateway()
   const { address } = await listening(gateway)
   const remote = { address, port: 5351 }
@@ -118,7 +118,7 @@ test('answers from another port or address of the machine', async () => {
   expect(fromAddress?.from.address).not.toBe(address)
 })
 
-test('moves its description to another port when it is rebooted there', async () => {
+test('a reboot moves the description to another port', async () => {
   const gateway = createGateway()
   const running = await listening(gateway)
   const old = running.ports.http
@@ -164,14 +164,14 @@ test.each([
   ['hang', 'NO_REPLY'],
   ['reset', 'MALFORMED_REPLY'],
   ['not-http', 'MALFORMED_REPLY']
-] as const)('serves HTTP in the manner %s', async (what, code) => {
+] as const)('an HTTP exchange fails with the fault %s', async (what, code) => {
   const gateway = createGateway()
   const { address, ports } = await listening(gateway)
   gateway.inject({ kind: 'http', what })
   await expect(get(`http://${address}:${ports.http}/rootDesc.xml`, { timeoutMs: 300 })).rejects.toMatchObject({ code })
 })
 
-test.each(['lower-case-headers', 'no-content-length'] as const)('serves HTTP with %s', async (what) => {
+test.each(['lower-case-headers', 'no-content-length'] as const)('the gateway serves HTTP with %s', async (what) => {
   const gateway = createGateway()
   const { address, ports } = await listening(gateway)
   gateway.inject({ kind: 'http', what })

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { createGateway, memoryNetwork, virtualClock } from '../src/index.js'
 import { hex, never, text } from './helpers.js'
 
-/** Always the same numbers in [0, 1). */
+/** Returns a generator of the same numbers in [0, 1) for each seed. */
 function seeded(seed: number): () => number {
   let state = seed
   return () => {
@@ -14,7 +14,7 @@ function seeded(seed: number): () => number {
 
 const ignore = { onMessage: () => undefined, onError: () => undefined }
 
-test('carries datagrams between hosts, and only to whom they are for', async () => {
+test('the network delivers datagrams between hosts, and only to their destination', async () => {
   const clock = virtualClock()
   const network = memoryNetwork({ clock, delayMs: 5 })
   const heard: string[] = []
@@ -40,7 +40,7 @@ test('carries datagrams between hosts, and only to whom they are for', async () 
   expect(heard).toEqual(['friend 2a from 10.0.0.1:4000'])
 })
 
-test('takes a port once, and gives it back when its socket is closed or aborted', async () => {
+test('a port is taken until its socket is closed or aborted', async () => {
   const clock = virtualClock()
   const network = memoryNetwork({ clock })
   const { openUdp } = network.host('10.0.0.1')
@@ -58,7 +58,7 @@ test('takes a port once, and gives it back when its socket is closed or aborted'
   await expect(openUdp({ ...options, family: 6 }, { signal: never })).rejects.toMatchObject({ code: 'UNREACHABLE' })
 })
 
-test('is silent about hosts that are not there', async () => {
+test('a datagram to a missing host gets no answer', async () => {
   const clock = virtualClock()
   const network = memoryNetwork({ clock })
   const asked = requestUdp(
@@ -78,7 +78,7 @@ test('is silent about hosts that are not there', async () => {
   expect(network.openSockets).toBe(0)
 })
 
-test('loses as many datagrams as it is told, the same ones for the same seed', async () => {
+test('the network loses the given percentage of datagrams, the same ones for the same seed', async () => {
   const run = async () => {
     const clock = virtualClock()
     const network = memoryNetwork({ clock, random: seeded(1), lossPercent: 10, delayMs: 3 })
@@ -96,7 +96,7 @@ test('loses as many datagrams as it is told, the same ones for the same seed', a
   expect(await run()).toEqual(first)
 })
 
-test('takes gateways off the link', async () => {
+test('a detached gateway no longer answers', async () => {
   const clock = virtualClock()
   const network = memoryNetwork({ clock })
   const gateway = createGateway({ clock })
@@ -108,7 +108,7 @@ test('takes gateways off the link', async () => {
   expect(gateway.counters['nat-pmp'].requests).toBe(0)
 })
 
-test('runs a hundred hosts for a week of renewals', async () => {
+test('the network runs a hundred hosts through a week of renewals', async () => {
   const clock = virtualClock()
   const random = seeded(7)
   const network = memoryNetwork({ clock, random, lossPercent: 10, delayMs: 2 })

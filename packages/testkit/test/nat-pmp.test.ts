@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest'
 import { hex, home, text } from './helpers.js'
 
-test('tells its external address and the seconds since its epoch (RFC 6886 §3.2)', async () => {
+test('the gateway reports its external address and its epoch (RFC 6886 §3.2)', async () => {
   const { clock, client } = home()
   await clock.advance(65_000)
   const { ask } = await client('192.168.1.10')
   expect(text(await ask(hex('0000')))).toBe(text(hex('00 80 0000 00000041 cb007109')))
 })
 
-test('maps, answers the same again, and deletes by internal port (RFC 6886 §3.3, §3.4)', async () => {
+test('the gateway maps, repeats its answer, and deletes by internal port (RFC 6886 §3.3, §3.4)', async () => {
   const { gateway, client } = home()
   const { ask } = await client('192.168.1.10')
   const request = hex('00 02 0000 1f90 2328 00001c20')
@@ -24,7 +24,7 @@ test('maps, answers the same again, and deletes by internal port (RFC 6886 §3.3
       nonce: null
     }
   ])
-  // Another suggestion does not move it.
+  // Another suggested port does not move the mapping.
   expect(text(await ask(hex('00 02 0000 1f90 2329 00001c20')))).toBe(
     text(hex('00 82 0000 00000000 1f90 2328 00001c20'))
   )
@@ -32,7 +32,7 @@ test('maps, answers the same again, and deletes by internal port (RFC 6886 §3.3
     text(hex('00 82 0000 00000000 1f90 0000 00000000'))
   )
   expect(gateway.mappings).toEqual([])
-  // What is gone is deleted again with the same answer.
+  // The deletion of a missing mapping gets the same answer.
   expect(text(await ask(hex('00 02 0000 1f90 0000 00000000')))).toBe(
     text(hex('00 82 0000 00000000 1f90 0000 00000000'))
   )
@@ -49,21 +49,21 @@ test('maps, answers the same again, and deletes by internal port (RFC 6886 §3.3
   })
 })
 
-test('answers other versions with opcode 0 and result 1 (RFC 6886 §3.5)', async () => {
+test('the gateway answers other versions with opcode 0 and result 1 (RFC 6886 §3.5)', async () => {
   const { client, clock } = home({ protocols: ['nat-pmp'] })
   await clock.advance(5000)
   const { ask } = await client('192.168.1.10')
   expect(text(await ask(hex(`02 01 0000 ${'00'.repeat(56)}`)))).toBe(text(hex('00 00 0001 00000005')))
 })
 
-test('returns an unknown request with result 5, and ignores responses (RFC 6886 §3.5)', async () => {
+test('the gateway returns an unknown request with result 5, and ignores responses (RFC 6886 §3.5)', async () => {
   const { client } = home()
   const { ask } = await client('192.168.1.10')
   expect(text(await ask(hex('00 03 0000 12345678')))).toBe(text(hex('00 83 0005 12345678')))
   expect(await ask(hex('00 80 0000 00000000 01020304'))).toBeUndefined()
 })
 
-test('gives the second host another port, and keeps the companion port for the first (RFC 6886 §3.3)', async () => {
+test('a second host gets another port, and the companion port stays reserved (RFC 6886 §3.3)', async () => {
   const { client } = home()
   const first = await client('192.168.1.10')
   const second = await client('192.168.1.11')
@@ -79,7 +79,7 @@ test('gives the second host another port, and keeps the companion port for the f
   )
 })
 
-test('forgets a mapping whose time is over, and grants no more than the longest lifetime', async () => {
+test('a mapping expires, and is granted at most the longest lifetime', async () => {
   const { clock, gateway, client } = home({ maxLifetimeSeconds: 3600 })
   const { ask } = await client('192.168.1.10')
   expect(text(await ask(hex('00 01 0000 1f90 1f90 00001c20')))).toContain('00000e10')
@@ -89,7 +89,7 @@ test('forgets a mapping whose time is over, and grants no more than the longest 
   expect(gateway.mappings).toEqual([])
 })
 
-test('notices what RFC 6886 forbids', async () => {
+test('the gateway records violations of RFC 6886', async () => {
   const { gateway, client } = home()
   const { ask } = await client('192.168.1.10')
   await ask(hex('00 01 0000 1f90 1f90 006ddd00'))
@@ -97,12 +97,12 @@ test('notices what RFC 6886 forbids', async () => {
   await ask(hex('00 01 0000 1f90'))
   expect(gateway.violations).toEqual([
     'nat-pmp: a lifetime of 7200000 s looks like milliseconds',
-    'nat-pmp: delete with external port 8080; RFC 6886 §3.4 wants 0',
+    'nat-pmp: delete with external port 8080; RFC 6886 §3.4 requires 0',
     'nat-pmp: mapping request of 6 bytes, not 12'
   ])
 })
 
-test('announces to all hosts on the link', async () => {
+test('the gateway announces to all hosts on the link', async () => {
   const { network, gateway, clock } = home({ protocols: ['nat-pmp'] })
   const heard: string[] = []
   await network.host('192.168.1.10').openUdp(

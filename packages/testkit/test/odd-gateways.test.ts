@@ -5,7 +5,7 @@ import { entry, home, key } from './upnp-home.js'
 
 const natPmpMap = hex('00 02 0000 1f90 1f90 00001c20')
 
-test('maps external ports of a range only', async () => {
+test('a gateway may map external ports of a range only', async () => {
   const { gateway, host } = home()
   gateway.inject({ kind: 'allowed-ports', first: 62_816, last: 62_831, on: 'control' })
   const { wan } = host()
@@ -22,7 +22,7 @@ test('maps external ports of a range only', async () => {
   expect(other.gateway.mappings[0]?.externalPort).toBeGreaterThanOrEqual(62_816)
 })
 
-test('shows another lease than it keeps, and maps to another port than it was told', async () => {
+test('a gateway may show another lease, and map to another internal port', async () => {
   const { gateway, host } = home()
   gateway.inject({ kind: 'shown-lease', seconds: 0 })
   gateway.inject({ kind: 'ignores-internal-port' })
@@ -35,7 +35,7 @@ test('shows another lease than it keeps, and maps to another port than it was to
   expect(gateway.mappings).toMatchObject([{ internalPort: 8080, expiresAt: 3_600_000 }])
 })
 
-test('forgets leases only, refuses leases with any code, and answers one action without a body', async () => {
+test('a gateway may forget leases, refuse leases with any code, and answer one action without a body', async () => {
   const { gateway, host, clock } = home()
   const { wan } = host()
   gateway.inject({ kind: 'forgetful', afterMs: 1000, leasesOnly: true })
@@ -44,14 +44,14 @@ test('forgets leases only, refuses leases with any code, and answers one action 
   expect(gateway.mappings).toEqual([])
   const undo = gateway.inject({ kind: 'only-permanent', code: -911 })
   gateway.inject({ kind: 'http', what: 'empty', action: 'GetSpecificPortMappingEntry', on: 'control' })
-  // No standard code has a sign, so the answer's is read as none.
+  // No standard code has a sign, so a negative code is read as no code.
   expect(await wan('AddPortMapping', entry())).toBeNaN()
   undo()
   expect(await wan('GetSpecificPortMappingEntry', key)).toBeNaN()
   expect(await wan('GetExternalIPAddress')).toEqual({ NewExternalIPAddress: '203.0.113.9' })
 })
 
-test('drops what comes too soon', async () => {
+test('a rate-limited gateway drops requests that arrive too soon', async () => {
   const { gateway, host, clock } = home()
   gateway.inject({ kind: 'rate-limited', everyMs: 1000 })
   const { get } = host()
@@ -61,7 +61,7 @@ test('drops what comes too soon', async () => {
   expect(await get('/rootDesc.xml')).toMatchObject({ status: 200 })
 })
 
-test('writes a number into a field of an answer, and leaves answers without that field alone', async () => {
+test('wrong-field writes a number into a field, and leaves answers without that field unchanged', async () => {
   const { gateway, client } = udpHome()
   gateway.inject({ kind: 'wrong-field', field: 'internal-port', value: 0 })
   const { ask } = await client('192.168.1.10')
@@ -69,7 +69,7 @@ test('writes a number into a field of an answer, and leaves answers without that
   expect(text(await ask(hex('00 00')))).toBe('0080000000000000cb007109')
 })
 
-test('tells where a packet from the internet ends', async () => {
+test('deliver returns the destination of a packet from the internet', async () => {
   const { gateway, host } = home({
     occupied: [{ externalPort: 80, internalAddress: '192.168.1.55', internalPort: 8000 }],
     externalAddress: '11.0.0.2'
@@ -79,12 +79,12 @@ test('tells where a packet from the internet ends', async () => {
   expect(gateway.deliver('tcp', '11.0.0.2', 80)).toEqual({ address: '192.168.1.55', port: 8000 })
   expect(gateway.deliver('udp', '11.0.0.2', 8080)).toBeUndefined()
   expect(gateway.deliver('tcp', '11.0.0.3', 8080)).toBeUndefined()
-  // A mapping to a private address is one that the internet does not reach.
+  // A mapping to a private external address is not reachable from the internet.
   gateway.setExternalAddress('192.168.100.2')
   expect(gateway.deliver('tcp', '192.168.100.2', 8080)).toBeUndefined()
 })
 
-test('has an epoch that runs at its own rate, and that a restart need not end', async () => {
+test('the epoch runs at its own rate, and may survive a restart', async () => {
   const seconds = async (rate: number, passedMs: number): Promise<number> => {
     const { client, clock } = udpHome({ epochSeconds: 1000, epochRate: rate })
     const { ask } = await client('192.168.1.10')
@@ -102,7 +102,7 @@ test('has an epoch that runs at its own rate, and that a restart need not end', 
   expect(text(await ask(hex('00 00')))).toContain('000003e8')
 })
 
-test('describes itself as it is told to, and is controlled at a second port', async () => {
+test('the description can be edited, and the control URL can have a second port', async () => {
   const { network, host, clock } = home()
   const edited = createGateway({
     clock,
@@ -124,13 +124,13 @@ test('describes itself as it is told to, and is controlled at a second port', as
   await expect(at(1911)).rejects.toMatchObject({ code: 'REFUSED' })
 })
 
-test('does not accept an edit of what is not in the description', async () => {
+test('an edit of text that the description does not contain throws', async () => {
   const { network, host, clock } = home()
   network.attach(createGateway({ clock, upnp: { edits: [['no such text', '']] } }), '192.168.1.1')
   await expect(host().get('/rootDesc.xml')).rejects.toThrow(TypeError)
 })
 
-test('tells which faults have struck', async () => {
+test('struckFaults contains the faults that have struck', async () => {
   const { gateway, client } = udpHome()
   const late = { kind: 'late', ms: 0, on: 'nat-pmp' } as const
   gateway.inject(late)
@@ -140,7 +140,7 @@ test('tells which faults have struck', async () => {
   expect([...gateway.struckFaults]).toEqual([late])
 })
 
-test('sends its last answer once more when the next request comes', async () => {
+test('a stale answer is repeated at the next request', async () => {
   const { gateway, client } = udpHome()
   gateway.inject({ kind: 'stale' })
   const { ask, replies } = await client('192.168.1.10')

@@ -34,7 +34,7 @@ const mapReply = ({
 const resultOf = (reply: Uint8Array | undefined): number | undefined => reply?.[3]
 const lifetimeOf = (reply: Uint8Array | undefined): string | undefined => text(reply?.subarray(4, 8))
 
-test('answers ANNOUNCE with its epoch (RFC 6887 §14.1)', async () => {
+test('the gateway answers ANNOUNCE with its epoch (RFC 6887 §14.1)', async () => {
   const { clock, client } = home({ epochSeconds: 10 })
   await clock.advance(5000)
   const { ask } = await client('192.168.1.10')
@@ -43,7 +43,7 @@ test('answers ANNOUNCE with its epoch (RFC 6887 §14.1)', async () => {
   )
 })
 
-test('maps, extends and deletes with one nonce (RFC 6887 §11, §15)', async () => {
+test('the gateway maps, extends and deletes with one nonce (RFC 6887 §11, §15)', async () => {
   const { clock, gateway, client } = home()
   const first = await client('192.168.1.10')
   expect(text(await first.ask(mapRequest()))).toBe(mapReply())
@@ -61,7 +61,7 @@ test('maps, extends and deletes with one nonce (RFC 6887 §11, §15)', async () 
   expect(gateway.counters.pcp).toMatchObject({ requests: 4, maps: 1, renewals: 1, deletes: 1, errors: 0 })
 })
 
-test('neither extends nor deletes a mapping for another nonce (RFC 6887 §11.3)', async () => {
+test('the gateway neither extends nor deletes a mapping for another nonce (RFC 6887 §11.3)', async () => {
   const { gateway, client } = home()
   const { ask } = await client('192.168.1.10')
   await ask(mapRequest())
@@ -75,7 +75,7 @@ test('neither extends nor deletes a mapping for another nonce (RFC 6887 §11.3)'
   ])
 })
 
-test('tells a client behind another NAT that the addresses differ (RFC 6887 §8.1)', async () => {
+test('a client behind another NAT gets ADDRESS_MISMATCH (RFC 6887 §8.1)', async () => {
   const { gateway, client } = home()
   const { ask } = await client('192.168.1.10')
   const reply = await ask(mapRequest({ client: other }))
@@ -95,8 +95,8 @@ test.each([
   ['an option longer than the packet', mapRequest({}, '02 00 0008 00000000'), 6],
   ['PREFER_FAILURE twice', mapRequest({}, '02 00 0000 02 00 0000'), 6],
   ['SCTP', mapRequest({ protocol: '84' }), 9],
-  ['an external address that it has not, or nothing', mapRequest({ suggested: other }, '02 00 0000'), 11]
-])('answers %s with result %s', async (_, request, result) => {
+  ['PREFER_FAILURE with an address of another gateway', mapRequest({ suggested: other }, '02 00 0000'), 11]
+])('the gateway answers %s with result %s', async (_, request, result) => {
   const { client, gateway } = home()
   const { ask } = await client('192.168.1.10')
   const reply = await ask(request)
@@ -106,14 +106,14 @@ test.each([
   expect(gateway.mappings).toEqual([])
 })
 
-test('skips options that need not be understood, and repeats those it understood (RFC 6887 §7.3)', async () => {
+test('the gateway skips optional options, and repeats the options that it understood (RFC 6887 §7.3)', async () => {
   const { client } = home()
   const { ask } = await client('192.168.1.10')
   const reply = await ask(mapRequest({}, '80 00 0000 02 00 0000'))
   expect(text(reply?.subarray(60))).toBe('02000000')
 })
 
-test('prefers failure to another port where it is asked to (RFC 6887 §13.2)', async () => {
+test('PREFER_FAILURE gets an error instead of another port (RFC 6887 §13.2)', async () => {
   const { client } = home()
   await (await client('192.168.1.10')).ask(mapRequest())
   const { ask } = await client('192.168.1.11')
@@ -121,14 +121,14 @@ test('prefers failure to another port where it is asked to (RFC 6887 §13.2)', a
   expect(text(await ask(mapRequest({ client: other })))).toBe(mapReply({ ports: '1f90 2329' }))
 })
 
-test('keeps lifetimes within its bounds', async () => {
+test('the granted lifetime is within the limits', async () => {
   const { client } = home({ minLifetimeSeconds: 600, maxLifetimeSeconds: 3600 })
   const { ask } = await client('192.168.1.10')
   expect(lifetimeOf(await ask(mapRequest({ lifetime: '00000001' })))).toBe('00000258')
   expect(lifetimeOf(await ask(mapRequest({ lifetime: '00ffffff' })))).toBe('00000e10')
 })
 
-test('has room for as many as it is told', async () => {
+test('the gateway creates at most maxMappings mappings', async () => {
   const { client } = home({ maxMappings: 2, maxMappingsPerHost: 1 })
   const { ask } = await client('192.168.1.10')
   await ask(mapRequest())
@@ -138,7 +138,7 @@ test('has room for as many as it is told', async () => {
   expect(resultOf(await third.ask(mapRequest({ client: '0000000000000000 0000ffff c0a8010c' })))).toBe(8)
 })
 
-test('opens pinholes in IPv6 with the address of the host (RFC 6887 §11.1)', async () => {
+test('an IPv6 pinhole has the address of the host (RFC 6887 §11.1)', async () => {
   const clock = virtualClock()
   const network = memoryNetwork({ clock })
   const gateway = createGateway({ clock })
@@ -160,7 +160,7 @@ test('opens pinholes in IPv6 with the address of the host (RFC 6887 §11.1)', as
   expect(gateway.mappings).toMatchObject([{ family: 6, externalAddress: '2001:db8::10', externalPort: 8080 }])
 })
 
-test('shares its table with NAT-PMP, whose delete takes the mapping away', async () => {
+test('NAT-PMP can delete a mapping of PCP', async () => {
   const { gateway, client } = home()
   const { ask } = await client('192.168.1.10')
   await ask(mapRequest())
@@ -170,13 +170,13 @@ test('shares its table with NAT-PMP, whose delete takes the mapping away', async
   expect(gateway.mappings).toEqual([])
 })
 
-test('answers NAT-PMP with its own version where it speaks PCP only (RFC 6887 §9)', async () => {
+test('a PCP-only gateway answers NAT-PMP with its own version (RFC 6887 §9)', async () => {
   const { client } = home({ protocols: ['pcp'] })
   const { ask } = await client('192.168.1.10')
   expect(text((await ask(hex('0000')))?.subarray(0, 4))).toBe('02800001')
 })
 
-test('notices renewals that come too soon, unless it gave a reason', async () => {
+test('the gateway records renewals that arrive too soon without a reason', async () => {
   const { clock, gateway, client } = home()
   await (await client('192.168.1.10')).ask(mapRequest())
   await clock.advance(3000)
@@ -186,11 +186,11 @@ test('notices renewals that come too soon, unless it gave a reason', async () =>
   await clock.advance(3000)
   await (await client('192.168.1.10')).ask(mapRequest())
   expect(gateway.violations).toEqual([
-    'pcp: asked for tcp 192.168.1.10:8080 again 3000 ms after it was granted; RFC 6887 §11.2.1 wants 4 s'
+    'pcp: asked for tcp 192.168.1.10:8080 again 3000 ms after it was granted; RFC 6887 §11.2.1 requires 4 s'
   ])
 })
 
-test('begins a new epoch with an empty table when it is rebooted', async () => {
+test('a reboot begins a new epoch with an empty table', async () => {
   const { clock, gateway, client } = home()
   const { ask } = await client('192.168.1.10')
   await ask(mapRequest())

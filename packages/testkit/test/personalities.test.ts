@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createPersonality, letHappen, personalities, personalityGroups, virtualClock } from '../src/index.js'
 
-test('every personality makes a gateway with its faults in force', () => {
+test('every personality creates a gateway with its faults', () => {
   expect(Object.values(personalityGroups).flat()).toEqual(personalities)
   for (const personality of personalities) {
     const gateway = createPersonality(personality, { clock: virtualClock(), random: () => 0.5 })

@@ -28,7 +28,7 @@ async function discovered(
   return { table, found }
 }
 
-it('maps no endpoint of another family', async () => {
+it('map rejects an endpoint of another family', async () => {
   const { table, found } = await discovered()
   const [mapper] = found
   if (mapper?.kind !== 'mapper') throw new Error('no mapper was found')
@@ -37,7 +37,7 @@ it('maps no endpoint of another family', async () => {
   expect(table.log).toEqual(['probe'])
 })
 
-it('says so when nobody has answered for a second, and goes on waiting', async () => {
+it('discover reports an absent gateway after a second and continues to wait', async () => {
   const { found } = await discovered((table) => table.behave('silent'))
   expect(found).toMatchObject([{ kind: 'notice', what: 'absent', reason: { code: 'NO_REPLY' } }])
 })

@@ -9,7 +9,7 @@ export const wan1 = 'urn:schemas-upnp-org:service:WANIPConnection:1'
 export const wan2 = 'urn:schemas-upnp-org:service:WANIPConnection:2'
 export const firewall = 'urn:schemas-upnp-org:service:WANIPv6FirewallControl:1'
 
-/** A gateway with UPnP at 192.168.1.1, and hosts to ask it from. */
+/** Creates a UPnP gateway at 192.168.1.1 and hosts that send it requests. */
 export function home(options: GatewayOptions = {}) {
   const clock = virtualClock()
   const network = memoryNetwork({ clock })
@@ -21,7 +21,7 @@ export function home(options: GatewayOptions = {}) {
     const base = address.includes(':') ? 'http://[fe80::1]:49000' : 'http://192.168.1.1:49000'
     const get = (path: string, maxBytes = 65_536): Promise<HttpReply> =>
       exchangeHttp({ url: new URL(`${base}${path}`), maxBytes, timeoutMs: 5000, clock }, { signal: never })
-    /** The answer's values, or its error code. */
+    /** Resolves with the values of the answer, or with its error code. */
     async function call(path: string, type: string, action: string, values: Record<string, string | number> = {}) {
       const fields = Object.entries(values).map(([name, value]) => `<${name}>${value}</${name}>`)
       const { status, body } = await exchangeHttp(
@@ -61,7 +61,7 @@ export function home(options: GatewayOptions = {}) {
   return { clock, network, gateway, host }
 }
 
-/** The arguments of AddPortMapping. */
+/** Returns the arguments of AddPortMapping. */
 export const entry = (change: Record<string, string | number> = {}): Record<string, string | number> => ({
   NewRemoteHost: '',
   NewExternalPort: 8080,
@@ -73,5 +73,5 @@ export const entry = (change: Record<string, string | number> = {}): Record<stri
   NewLeaseDuration: 3600,
   ...change
 })
-/** The arguments that name it. */
+/** Returns the arguments that identify a mapping. */
 export const key = { NewRemoteHost: '', NewExternalPort: 8080, NewProtocol: 'TCP' }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { never } from './helpers.js'
 import { entry, firewall, home, igd1, igd2, key, wan1, wan2 } from './upnp-home.js'
 
-test('answers searches for itself and its parts, one way or the other', async () => {
+test('the gateway answers multicast and unicast searches for itself and its parts', async () => {
   const { gateway, host } = home()
   const { search } = host()
   expect(await search(igd2)).toEqual([
@@ -11,7 +11,7 @@ test('answers searches for itself and its parts, one way or the other', async ()
       'EXT: \r\nSERVER: Postern/1.0 UPnP/1.1 Testkit/1.0\r\n' +
       'LOCATION: http://192.168.1.1:49000/rootDesc.xml\r\nBOOTID.UPNP.ORG: 1\r\nCONFIGID.UPNP.ORG: 1337\r\n\r\n'
   ])
-  // A later version answers for the earlier one.
+  // A device of a later version answers searches for an earlier one.
   expect((await search(igd1, '239.255.255.250'))[0]).toContain(`ST: ${igd1}\r\n`)
   for (const target of ['upnp:rootdevice', wan1, wan2, firewall]) expect(await search(target)).toHaveLength(1)
   expect(await search('ssdp:all')).toHaveLength(8)
@@ -19,7 +19,7 @@ test('answers searches for itself and its parts, one way or the other', async ()
   expect(gateway.violations).toEqual([])
 })
 
-test('notices searches that break UDA 1.1', async () => {
+test('the gateway records searches that violate UDA 1.1', async () => {
   const { gateway, host } = home()
   const { search } = host()
   expect(await search(igd2, '192.168.1.1', 'MAN: ssdp:discover\r\n')).toEqual([])
@@ -30,7 +30,7 @@ test('notices searches that break UDA 1.1', async () => {
   ])
 })
 
-test('announces that it comes and goes', async () => {
+test('the gateway announces alive and byebye', async () => {
   const { gateway, host, clock } = home({ protocols: ['upnp'] })
   const heard: string[] = []
   await host().openUdp(
@@ -55,7 +55,7 @@ test('announces that it comes and goes', async () => {
   expect(heard[8]).toContain('NTS: ssdp:byebye\r\n')
 })
 
-test('maps, tells what it mapped, and deletes', async () => {
+test('the gateway maps, lists and deletes mappings', async () => {
   const { clock, gateway, host } = home()
   const { wan } = host()
   expect(await wan('GetExternalIPAddress')).toEqual({ NewExternalIPAddress: '203.0.113.9' })
@@ -86,7 +86,7 @@ test('maps, tells what it mapped, and deletes', async () => {
   })
 })
 
-test('keeps the port of another host, and offers another one in IGD:2', async () => {
+test('the gateway keeps the port of another host, and offers another port in IGD:2', async () => {
   const { gateway, host } = home()
   await host().wan('AddPortMapping', entry())
   const { wan } = host('192.168.1.11')
@@ -109,14 +109,14 @@ test.each([
   [402, { NewLeaseDuration: 3_600_000 }],
   [402, { NewProtocol: 'tcp' }],
   [402, { NewExternalPort: 65_536 }]
-])('answers %s to %o, and notes it', async (code, change) => {
+])('the gateway answers %s to %o and records a violation', async (code, change) => {
   const { gateway, host } = home()
   expect(await host().wan('AddPortMapping', entry(change))).toBe(code)
   expect(gateway.mappings).toEqual([])
   expect(gateway.violations).toHaveLength(1)
 })
 
-test('lets a host re-point its own mapping, as the standard does, and notes it', async () => {
+test('a host may re-point its own mapping, which is recorded as a violation', async () => {
   const { gateway, host } = home()
   const { wan } = host()
   await wan('AddPortMapping', entry())
@@ -125,7 +125,7 @@ test('lets a host re-point its own mapping, as the standard does, and notes it',
   expect(gateway.violations).toEqual(['upnp: AddPortMapping re-points tcp port 8080 from 8080 to 9000'])
 })
 
-test('keeps lease 0 for ever as IGD:1, and a week as IGD:2', async () => {
+test('a lease of 0 has no end in IGD:1, and lasts a week in IGD:2', async () => {
   const first = home({ upnp: { version: 1 } })
   await first.host().call('/ctl/wan0', wan1, 'AddPortMapping', entry({ NewLeaseDuration: 0 }))
   expect(first.gateway.mappings).toMatchObject([{ expiresAt: Number.POSITIVE_INFINITY }])
@@ -138,7 +138,7 @@ test('keeps lease 0 for ever as IGD:1, and a week as IGD:2', async () => {
   expect(second.gateway.mappings).toMatchObject([{ expiresAt: 604_800_000 }])
 })
 
-test('describes its services in order', async () => {
+test('the description lists the services in order', async () => {
   const { host, gateway } = home({
     upnp: { version: 1, wan: [{ type: 'WANPPPConnection', status: 'Disconnected' }, { type: 'WANIPConnection' }] }
   })
@@ -156,7 +156,7 @@ test('describes its services in order', async () => {
   expect(gateway.violations).toEqual([])
 })
 
-test('opens, extends and closes pinholes for the host that asks', async () => {
+test('the firewall opens, extends and closes pinholes for the requesting host', async () => {
   const { clock, gateway, host } = home()
   const { call } = host('2001:db8::10')
   const hole = {
@@ -180,7 +180,7 @@ test('opens, extends and closes pinholes for the host that asks', async () => {
   expect(await ask('DeletePinhole', { UniqueID: 1 })).toBe(704)
 })
 
-test('says that its firewall lets nobody through', async () => {
+test('the firewall reports that it allows no pinholes', async () => {
   const { host } = home({ upnp: { firewall: { enabled: true, pinholesAllowed: false } } })
   expect(await host('2001:db8::10').call('/ctl/firewall', firewall, 'GetFirewallStatus')).toEqual({
     FirewallEnabled: '1',
@@ -198,7 +198,7 @@ test.each([
   [{ kind: 'same-port' }, 724, { NewExternalPort: 8081 }],
   [{ kind: 'reserved-external-address' }, 501, {}],
   [{ kind: 'lie' }, {}, {}]
-] as const)('answers as %o wants: %o', async (fault, expected, change) => {
+] as const)('AddPortMapping follows the fault %o: %o', async (fault, expected, change) => {
   const { gateway, host } = home()
   gateway.inject(fault)
   expect(await host().wan('AddPortMapping', entry(change))).toEqual(expected)
@@ -215,7 +215,7 @@ test.each([
   ['bare-ampersand', /Tom & Jerry/],
   ['junk-after-root', /<\/root>\s+0\s+for/],
   ['unclosed-tags', /<\/device>$/]
-] as const)('spoils its description: %s', async (what, pattern) => {
+] as const)('the XML fault %s changes the description', async (what, pattern) => {
   const { gateway, host } = home()
   gateway.inject({ kind: 'xml', what, on: 'description' })
   const document = Buffer.from((await host().get('/rootDesc.xml')).body).toString()
@@ -223,7 +223,7 @@ test.each([
   expect(document.length).toBeLessThan(65_536)
 })
 
-test('sends clients elsewhere', async () => {
+test('the location fault sends clients to another URL', async () => {
   const { gateway, host } = home()
   gateway.inject({ kind: 'location', location: 'http://user@{address}:{port}/x', times: 1 })
   expect((await host().search(igd2))[0]).toContain('LOCATION: http://user@192.168.1.1:49000/x\r\n')
@@ -239,7 +239,7 @@ test.each([
   [{ kind: 'http', what: 'drip' }, 'NO_REPLY'],
   [{ kind: 'silent' }, 'NO_REPLY'],
   [{ kind: 'refuse', on: 'description' }, 'REFUSED']
-] as const)('fails an exchange as %o wants', async (fault, code) => {
+] as const)('an HTTP exchange fails with the fault %o', async (fault, code) => {
   const { clock, gateway, host } = home()
   gateway.inject(fault)
   const outcome = host()
@@ -249,7 +249,7 @@ test.each([
   expect(await outcome).toMatchObject({ code })
 })
 
-test('handles one request at a time, and answers 503 to the others', async () => {
+test('a busy gateway answers 503 to other requests', async () => {
   const { clock, gateway, host } = home()
   gateway.inject({ kind: 'one-at-a-time', busyMs: 100, on: ['control', 'description'] })
   const { get } = host()
@@ -260,7 +260,7 @@ test('handles one request at a time, and answers 503 to the others', async () =>
   expect((await Promise.all([get('/rootDesc.xml'), clock.advance(100)]))[0].status).toBe(200)
 })
 
-test('notices who subscribes, and sends what is no SOAP', async () => {
+test('the gateway records SUBSCRIBE and requests that are not SOAP', async () => {
   const { gateway, host, clock, network } = home()
   await host().call('/ctl/wan0', wan2, 'AddPortMapping', { NewExternalPort: 8080 })
   const { exchangeHttp } = network.host('192.168.1.10')
@@ -278,6 +278,6 @@ test('notices who subscribes, and sends what is no SOAP', async () => {
   )
   expect(gateway.violations).toEqual([
     'upnp: AddPortMapping with arguments NewExternalPort',
-    'upnp: the body is no XML: </s:Envelope> closes nothing'
+    'upnp: the body is not XML: </s:Envelope> closes nothing'
   ])
 })

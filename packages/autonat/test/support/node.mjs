@@ -1,7 +1,7 @@
-// A libp2p node in a host of a lab: { listen, stock, agent, dial, ask } as JSON; `stock` is the version of js-libp2p's own
-// AutoNAT that it has in place of ours. Tells on standard output, one JSON line each, its address, the evidence of every
-// witness on every address in `ask`, connections that close, of js-libp2p's AutoNAT v2 the addresses that it takes for
-// verified as soon as there are some, and at the end of standard input what the server counted.
+// A libp2p node in a host of a lab. Its argument is JSON: { listen, stock, agent, dial, ask }. With `stock`, the node
+// uses that version of js-libp2p's own AutoNAT instead of ours. It prints one JSON line for each of these: its address,
+// the evidence of every witness about every address in `ask`, closed connections, the addresses that js-libp2p's
+// AutoNAT v2 considers verified, and, at the end of standard input, the counters of the server.
 import { once } from 'node:events'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'

@@ -11,11 +11,11 @@ const verbs: Readonly<Record<AbilityKind, string>> = {
   puncher: 'upgrade'
 }
 
-/** What an ability says of itself. */
+/** Rules for the properties of an ability. */
 export const abilityRules: readonly AbilityRule[] = [
   {
     id: 'ability-has-one-verb',
-    name: 'an ability has the verb of its kind and none of the others',
+    name: 'an ability has the verb of its kind and no other verb',
     abilities: ['mapper', 'relay', 'witness', 'observer', 'puncher'],
     async check(open, target) {
       const ability: Ability = await (await open()).ability(target)
@@ -32,15 +32,15 @@ export const abilityRules: readonly AbilityRule[] = [
       const ability = await (await open()).ability(target)
       if (ability.kind !== 'mapper') return
       const { family, protocols } = ability
-      ok(family === 4 || family === 6, `there is no family ${String(family)}`)
+      ok(family === 4 || family === 6, `not an address family: ${String(family)}`)
       ok(protocols.length > 0, 'no protocol is declared')
       equal(new Set(protocols).size, protocols.length, `a protocol is declared twice: ${protocols.join()}`)
-      for (const each of protocols) ok(each === 'tcp' || each === 'udp', `there is no protocol ${each}`)
+      for (const each of protocols) ok(each === 'tcp' || each === 'udp', `not a protocol: ${each}`)
     }
   },
   {
     id: 'mapper-gateway-is-of-the-network',
-    name: 'the gateway of a mapper is one of the network, the one the user named, or none',
+    name: 'the gateway of a mapper is a gateway of the network, the configured one, or null',
     abilities: ['mapper'],
     async check(open, target) {
       const stage = await open()
@@ -53,7 +53,7 @@ export const abilityRules: readonly AbilityRule[] = [
         canonicalAddress(other.address) === canonicalAddress(gateway.address) &&
         canonicalAddress(other.localAddress) === canonicalAddress(gateway.localAddress)
       const isNamed = named !== undefined && canonicalAddress(named) === canonicalAddress(gateway.address)
-      ok(isNamed || stage.world.network.gateways.some(isSame), `${gateway.address} is no gateway of this network`)
+      ok(isNamed || stage.world.network.gateways.some(isSame), `${gateway.address} is not a gateway of this network`)
     }
   },
   {

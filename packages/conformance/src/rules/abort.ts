@@ -6,30 +6,34 @@ import type { Outcome } from '../stage.js'
 import type { Target } from '../target.js'
 
 const abilities = ['mapper'] as const
-/** The contract: undone within 500 ms. */
+/** The contract requires that an aborted map is undone within 500 ms. */
 const undoMs = 500
 
-/** What `map` does when it is aborted: before the call, and at every moment until it has an answer. */
+/** Rules for an aborted `map`: aborted before the call, and at any time until the answer. */
 export const abortRules: readonly AbilityRule[] = [
   {
     id: 'map-aborted-before-sends-nothing',
-    name: 'a map whose signal has aborted already sends nothing',
+    name: 'map sends nothing if its signal has already aborted',
     abilities,
     needs: ['requests'],
     async check(open, target) {
       const stage = await open()
       const mapper = await mapperOf(stage, target)
-      // Whatever discovering still asks is not meant.
+      // Requests of the discovery do not count.
       const before = stage.world.changes?.() ?? stage.world.requests?.()
       const signal = AbortSignal.abort(new Error('before it began'))
       await stage.outcome(mapper.map(requestFor(stage, mapper), { signal }))
       await stage.pass(stage.isVirtual ? 1000 : 100)
-      equal(stage.world.changes?.() ?? stage.world.requests?.(), before, 'requests were sent although it was aborted')
+      equal(
+        stage.world.changes?.() ?? stage.world.requests?.(),
+        before,
+        'requests were sent although the signal had aborted'
+      )
     }
   },
   {
     id: 'abort-rejects-map',
-    name: 'an aborted map rejects, whenever it is aborted',
+    name: 'map rejects whenever it is aborted',
     abilities,
     async check(open, target) {
       const stage = await open()
@@ -44,7 +48,7 @@ export const abortRules: readonly AbilityRule[] = [
   },
   {
     id: 'abort-keeps-the-reason',
-    name: 'an aborted map rejects with the reason of the signal',
+    name: "an aborted map rejects with the signal's reason",
     abilities,
     async check(open, target) {
       const stage = await open()
@@ -60,23 +64,23 @@ export const abortRules: readonly AbilityRule[] = [
   },
   {
     id: 'abort-undoes-map',
-    name: 'an aborted map leaves nothing mapped',
+    name: 'an aborted map leaves no mapping',
     abilities,
     needs: ['mappings'],
     async check(open, target) {
       await eachMoment(open, target, async ({ stage, request, outcome, abortedAtMs, isLate, isMappedElse, when }) => {
-        // Requests that are on the way may still arrive.
+        // Requests that were already sent may still arrive.
         const untilMs = stage.isVirtual ? Math.max(1, abortedAtMs + undoMs - stage.host.clock.monotonicMs()) : 50
         await stage.pass(untilMs)
-        // Whoever maps nothing at all has failed another test.
+        // A strategy that maps nothing at all fails another test.
         if (!isMappedElse || (isLate && outcome.state === 'fulfilled')) return
-        deepEqual(mappingsOf(stage, request), [], `something is still mapped ${undoMs} ms after it was ${when}`)
+        deepEqual(mappingsOf(stage, request), [], `a mapping is left ${undoMs} ms after the map was ${when}`)
       })
     }
   },
   {
     id: 'abort-undoes-in-time',
-    name: 'an aborted map is settled within 500 ms',
+    name: 'an aborted map settles within 500 ms',
     abilities,
     async check(open, target) {
       await eachMoment(open, target, ({ outcome, abortedAtMs, when }) => {
@@ -88,7 +92,7 @@ export const abortRules: readonly AbilityRule[] = [
   },
   {
     id: 'abort-undoes-in-silence',
-    name: 'an aborted map does not wait longer than 500 ms for a router that has fallen silent',
+    name: 'an aborted map settles within 500 ms if the router has fallen silent',
     abilities,
     needs: ['silence'],
     async check(open, target) {
@@ -105,9 +109,9 @@ export const abortRules: readonly AbilityRule[] = [
         const { state } = await stage.outcome(pending, undoMs)
         return mappingsOf(stage, request).length > 0 ? 'left' : state
       }
-      // Whoever does not undo in time when all is well has failed another test.
+      // A strategy that does not undo in time while the router answers fails another test.
       if ((await abortAfter(1, false)) !== 'rejected') return
-      equal(await abortAfter(1000, true), 'rejected', 'a map that was aborted 500 ms ago, in silence')
+      equal(await abortAfter(1000, true), 'rejected', 'the state of a map 500 ms after its abort, with a silent router')
     }
   }
 ]

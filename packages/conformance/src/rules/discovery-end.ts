@@ -3,17 +3,17 @@ import { told } from '../asking.js'
 import type { DiscoveryRule, OpenStage } from '../rule.js'
 import type { Run, Stage } from '../stage.js'
 
-/** When discovering is aborted: at once, before, while and after something is heard. */
+/** Times of the abort: immediately, and before, during and after the first answers. */
 const momentsMs = [0, 1, 3, 7, 12, 20, 50, 200, 1000, 10_000]
 const realMomentsMs = [0, 1, 20]
-/** Start and stop so often that a leak of one in ten shows. */
+/** The number of starts and stops, enough to find a leak that occurs once in ten times. */
 const rounds = 100
 
-/** How discovering ends. */
+/** Rules for the end of discover. */
 export const discoveryEndRules: readonly DiscoveryRule[] = [
   {
     id: 'discover-aborted-before-does-nothing',
-    name: 'discovering with an aborted signal sends nothing and finds nothing',
+    name: 'discover with an aborted signal sends nothing and reports no finding',
     needs: ['requests'],
     async check(open) {
       const stage = await open()
@@ -23,31 +23,31 @@ export const discoveryEndRules: readonly DiscoveryRule[] = [
       const run = await stage.discover({ discovery, signal: AbortSignal.abort() })
       await stage.pass(1000)
       equal(stage.world.requests?.(), before, 'requests were sent although the signal had aborted')
-      equal(run.findings.length, 0, 'something was found although the signal had aborted')
+      equal(run.findings.length, 0, 'a finding was reported although the signal had aborted')
     }
   },
   {
     id: 'discover-finds-nothing-after-abort',
-    name: 'nothing is found once the signal has aborted',
+    name: 'discover reports no finding after the abort',
     async check(open) {
       await atEachMoment(open, async (stage, run) => {
         run.stop()
         const before = run.findings.length
         await stage.pass(stage.isVirtual ? 60_000 : 50)
-        equal(run.findings.length, before, 'something was found after the signal had aborted')
+        equal(run.findings.length, before, 'a finding was reported after the signal had aborted')
       })
     }
   },
   {
     id: 'discover-settles-on-abort',
-    name: 'discover ends within 500 ms of the abort: quietly, or with the reason of the signal',
+    name: "discover settles within 500 ms of the abort: it resolves, or rejects with the signal's reason",
     async check(open) {
       await atEachMoment(open, async (stage, run) => {
         const reason = new Error('the test has had enough')
         run.stop(reason)
         const end = await stage.outcome(run.done, 500)
-        notEqual(end.state, 'pending', 'discover goes on 500 ms after the abort')
-        // One that had ended before has its own reason.
+        notEqual(end.state, 'pending', 'discover has not settled 500 ms after the abort')
+        // A discovery that had ended before has its own reason.
         if (end.state === 'rejected' && run.findings.length > 0)
           equal(end.reason, reason, `rejected with something else than the reason of the signal: ${told(end.reason)}`)
       })
@@ -55,7 +55,7 @@ export const discoveryEndRules: readonly DiscoveryRule[] = [
   },
   {
     id: 'discover-holds-no-socket-after-abort',
-    name: 'no socket is left after starting and stopping a hundred times',
+    name: 'discover leaves no socket after a hundred starts and stops',
     needs: ['openHandles'],
     async check(open) {
       const stage = await startAndStop(open)
@@ -64,7 +64,7 @@ export const discoveryEndRules: readonly DiscoveryRule[] = [
   },
   {
     id: 'discover-leaves-no-timer',
-    name: 'no timer is left after starting and stopping a hundred times',
+    name: 'discover leaves no timer after a hundred starts and stops',
     needs: ['sleepCount'],
     async check(open) {
       const stage = await startAndStop(open)
@@ -73,7 +73,7 @@ export const discoveryEndRules: readonly DiscoveryRule[] = [
   },
   {
     id: 'uses-the-random-of-the-host',
-    name: 'jitter comes from the host and never from Math.random',
+    name: 'discover uses the random of the host and never Math.random',
     async check(open) {
       const stage = await open()
       let used = 0
@@ -85,7 +85,7 @@ export const discoveryEndRules: readonly DiscoveryRule[] = [
       try {
         const run = await stage.discover()
         const found = await stage.findIn(run, () => true)
-        ok(found === undefined || used === 0, 'Math.random was used while discovering')
+        ok(found === undefined || used === 0, 'Math.random was used during discover')
       } finally {
         Math.random = real
       }

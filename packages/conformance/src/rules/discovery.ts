@@ -4,11 +4,11 @@ import { told } from '../asking.js'
 import type { DiscoveryRule } from '../rule.js'
 import { targetOf } from '../target.js'
 
-/** What a strategy does until it has found something. */
+/** Rules for the construction of a strategy and for its findings. */
 export const discoveryRules: readonly DiscoveryRule[] = [
   {
     id: 'construct-does-nothing',
-    name: 'nothing is sent or opened before discover is called',
+    name: 'a strategy sends and opens nothing before discover is called',
     needs: ['requests'],
     async check(open) {
       const stage = await open()
@@ -16,52 +16,52 @@ export const discoveryRules: readonly DiscoveryRule[] = [
       await stage.create()
       await stage.pass(1000)
       equal(world.requests?.(), 0, 'requests were sent before discover was called')
-      equal(world.openHandles?.() ?? 0, 0, 'something was opened before discover was called')
+      equal(world.openHandles?.() ?? 0, 0, 'a socket was opened before discover was called')
     }
   },
   {
     id: 'name-is-lower-case',
-    name: 'the name is one that can be typed: lower case, digits and hyphens',
+    name: 'the name of a strategy consists of lower-case letters, digits and hyphens',
     async check(open) {
       const { name } = await (await open()).create()
-      match(name, /^[a-z0-9]+(-[a-z0-9]+)*$/, `a name that cannot be typed: ${name}`)
+      match(name, /^[a-z0-9]+(-[a-z0-9]+)*$/, `not a valid name: ${name}`)
     }
   },
   {
     id: 'discover-finds-the-declared-kind',
-    name: 'only what it says it looks for is found',
+    name: 'discover finds only abilities of the declared kind',
     async check(open) {
       const stage = await open()
       const run = await stage.discover()
       await stage.findIn(run, () => true)
       const { kind } = run.discovery
       const others = abilitiesIn(run.findings).filter((each) => kind !== undefined && each.kind !== kind)
-      equal(others.length, 0, `looks for a ${kind} and finds a ${others[0]?.kind}`)
+      equal(others.length, 0, `declares the kind ${kind} but finds a ${others[0]?.kind}`)
     }
   },
   {
     id: 'discover-changes-nothing',
-    name: 'discovering asks for no change outside',
+    name: 'discover requests no change of mappings',
     needs: ['changes'],
     async check(open) {
       const stage = await open()
       await stage.findIn(await stage.discover(), () => true)
       await stage.pass(1000)
-      equal(stage.world.changes?.(), 0, 'discovering asked for changes')
+      equal(stage.world.changes?.(), 0, 'requests for changes during discover')
     }
   },
   {
     id: 'discover-finds-at-once',
-    name: 'what answers at once is found within 5 s',
+    name: 'discover finds an ability within 5 s if its party answers immediately',
     async check(open) {
       const stage = await open()
       const found = await stage.findIn(await stage.discover(), () => true, 5000)
-      ok(found !== undefined, 'nothing was found within 5 s')
+      ok(found !== undefined, 'no ability was found within 5 s')
     }
   },
   {
     id: 'discover-finds-once',
-    name: 'an ability is found once while nothing changes',
+    name: 'discover finds an ability once while nothing changes',
     needs: ['virtualClock'],
     async check(open) {
       const stage = await open()
@@ -70,29 +70,29 @@ export const discoveryRules: readonly DiscoveryRule[] = [
       await stage.pass(60_000)
       const keys = abilitiesIn(run.findings).map((each) => targetOf(each).key)
       const twice = keys.find((key, index) => keys.indexOf(key) !== index)
-      equal(twice, undefined, `found more than once in a minute: ${twice}`)
+      equal(twice, undefined, `found more than once within a minute: ${twice}`)
     }
   },
   {
     id: 'discover-says-why-it-finds-nothing',
-    name: 'silence is reported within 10 s as a notice, or as the end, with a code of the registry',
+    name: 'discover reports silence within 10 s with a code of the registry, in a notice or a rejection',
     needs: ['silence', 'virtualClock'],
     async check(open) {
       const stage = await open()
       await stage.world.faults?.silence?.()
       const run = await stage.discover()
       const end = await stage.outcome(run.done)
-      // A party that is known needs no answer to be found.
+      // A known party may be found without an answer.
       if (abilitiesIn(run.findings).length > 0) return
       const notices = run.findings.flatMap((each) => (isNotice(each) && each.what === 'absent' ? [each] : []))
       const reasons = [...notices.map(({ reason }) => reason), ...(end.state === 'rejected' ? [end.reason] : [])]
-      ok(reasons.length > 0, 'nothing was found in 10 s of silence, and nothing was said')
+      ok(reasons.length > 0, 'neither a finding nor a reason was reported in 10 s of silence')
       for (const reason of reasons) ok(isNatError(reason), `not a NatError of the registry: ${told(reason)}`)
     }
   },
   {
     id: 'discover-rejects-with-nat-error',
-    name: 'where there is no network, discover rejects with a code of the registry, if it rejects',
+    name: 'without a network, discover either does not reject or rejects with a code of the registry',
     async check(open) {
       const stage = await open()
       const { done } = await stage.discover({ network: { gateways: [], addresses: [] } })
@@ -102,7 +102,7 @@ export const discoveryRules: readonly DiscoveryRule[] = [
   },
   {
     id: 'discover-works-again',
-    name: 'what was stopped finds the same when it is started again',
+    name: 'discover finds an ability again when it is called again after an abort',
     async check(open) {
       const stage = await open()
       const discovery = await stage.create()
@@ -114,10 +114,10 @@ export const discoveryRules: readonly DiscoveryRule[] = [
         }
         const done = discovery.discover(stage.world.network, take, { signal: end.signal })
         done.catch(() => undefined)
-        // Whoever is slow is slow here too, which is the subject of another test.
+        // A slow strategy is slow here too; another test measures that.
         for (let waited = 0; found.length === 0 && waited < (stage.isVirtual ? 200 : 10); waited += 1)
           await stage.pass(stage.isVirtual ? 1000 : 100)
-        ok(found.length > 0, `found nothing when discovering for the ${time} time`)
+        ok(found.length > 0, `no ability was found at the ${time} discover`)
         end.abort()
         await stage.outcome(done, 1000)
       }

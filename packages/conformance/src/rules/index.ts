@@ -11,7 +11,7 @@ import { renewRules } from './renew.js'
 import { slowRules } from './slow.js'
 import { verbRules } from './verbs.js'
 
-/** Every rule of the contract that a test can show, in the order in which a strategy meets them. */
+/** All testable rules of the contract, in the order of the life of a strategy. */
 export const rules: readonly Rule[] = [
   ...discoveryRules,
   ...discoveryEndRules,

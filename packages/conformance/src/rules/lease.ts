@@ -4,20 +4,20 @@ import { addressesOf, call, granted, mapped, mapperOf, mappingsOf, requestFor } 
 import type { AbilityRule } from '../rule.js'
 
 const abilities = ['mapper'] as const
-/** The answer was under way for some of it, and protocols count in whole seconds. */
+/** The tolerance for lifetimes: the answer takes some time, and protocols use whole seconds. */
 const slackMs = 2000
 
-/** What a lease says: what was granted, not what was asked for. */
+/** Rules for the contents of a lease: the granted values, not the requested ones. */
 export const leaseRules: readonly AbilityRule[] = [
   {
     id: 'lease-has-addresses',
-    name: 'a lease has at least one address: multiaddr text of the family and protocol that were asked for',
+    name: 'a lease has at least one address: multiaddr text of the requested family and protocol',
     abilities: ['mapper', 'relay'],
     async check(open, target) {
       const { lease, request } = await granted(await open(), target)
       ok(lease.addresses.length > 0, 'the lease has no address')
       for (const address of lease.addresses) {
-        ok(isMultiaddrText(address), `not the text of a multiaddr: ${address}`)
+        ok(isMultiaddrText(address), `not multiaddr text: ${address}`)
         if (request === undefined) continue
         const { family, protocol } = request.endpoint
         const parsed = parseMultiaddr(address)
@@ -29,26 +29,29 @@ export const leaseRules: readonly AbilityRule[] = [
   },
   {
     id: 'lease-has-the-granted-port',
-    name: 'the port of a lease is the one that was granted',
+    name: 'the port of a lease is the granted port',
     abilities,
     needs: ['mappings'],
     async check(open, target) {
       const stage = await open()
       const mapper = await mapperOf(stage, target)
       const request = requestFor(stage, mapper)
-      // Another port than the suggested one, where that can be had.
+      // Makes the gateway grant another port than the suggested one, if possible.
       if (mapper.family === 4)
         await stage.world.faults?.occupy?.(request.endpoint.protocol, request.suggestedExternalPort)
       const outcome = await stage.outcome(mapper.map(request, call()))
       if (outcome.state !== 'fulfilled') return
       const outside = mappingsOf(stage, request).map(({ externalPort }) => externalPort)
       for (const { port } of addressesOf(outcome.value))
-        ok(outside.length === 0 || outside.includes(port), `says ${port}, and ${outside.join()} was granted`)
+        ok(
+          outside.length === 0 || outside.includes(port),
+          `the lease has port ${port}, but ${outside.join()} was granted`
+        )
     }
   },
   {
     id: 'lease-has-the-external-address',
-    name: 'the address of a lease is the one outside, and a wildcard only with a caveat that it is not known',
+    name: 'the address of a lease is the external address, or a wildcard with a caveat',
     abilities,
     async check(open, target) {
       const stage = await open()
@@ -59,24 +62,24 @@ export const leaseRules: readonly AbilityRule[] = [
         if (isUnknown && isWildcard(address) && port !== 0) continue
         ok(!isWildcard(address) && port !== 0, `not one address and port: ${address} port ${port}`)
         const isOutside = outside.length === 0 || outside.includes(canonicalAddress(address))
-        ok(isOutside, `says ${address}, and ${outside.join()} was granted`)
+        ok(isOutside, `the lease has address ${address}, but ${outside.join()} was granted`)
       }
     }
   },
   {
     id: 'lease-has-the-granted-lifetime',
-    name: 'the lifetime of a lease is no longer than the one that was granted',
+    name: 'the lifetime of a lease is not longer than the granted lifetime',
     abilities,
     needs: ['mappings'],
     async check(open, target) {
       const stage = await open()
-      // Nobody can tell that a pinhole was shortened: its protocols do not say.
+      // The protocols of pinholes do not report a shortened lifetime.
       if (target.family === 4) await stage.world.faults?.shorten?.()
-      // Longer than routers like.
+      // Longer than most routers grant.
       const { lease, request } = await mapped(stage, target, { lifetimeMs: 86_400_000 })
       for (const { expiresAt } of mappingsOf(stage, request)) {
         const leftMs = expiresAt - stage.host.clock.monotonicMs()
-        ok(lease.lifetimeMs <= leftMs + slackMs, `says ${lease.lifetimeMs} ms, and ${leftMs} ms are left`)
+        ok(lease.lifetimeMs <= leftMs + slackMs, `the lease has ${lease.lifetimeMs} ms, but ${leftMs} ms are left`)
       }
     }
   },
@@ -91,13 +94,13 @@ export const leaseRules: readonly AbilityRule[] = [
       if (request === undefined) return
       for (const { expiresAt } of mappingsOf(stage, request)) {
         const leftMs = Math.min(expiresAt - stage.host.clock.monotonicMs(), 1_800_000)
-        ok(lease.lifetimeMs >= leftMs / 2, `says ${lease.lifetimeMs} ms, and ${leftMs} ms are left`)
+        ok(lease.lifetimeMs >= leftMs / 2, `the lease has ${lease.lifetimeMs} ms, but ${leftMs} ms are left`)
       }
     }
   },
   {
     id: 'lease-does-not-renew-itself',
-    name: 'a lease is never renewed but by its owner',
+    name: 'a lease does not renew itself',
     abilities,
     needs: ['changes', 'virtualClock'],
     async check(open, target) {
@@ -106,7 +109,7 @@ export const leaseRules: readonly AbilityRule[] = [
       const before = stage.world.changes?.()
       await stage.pass(Math.min(lease.lifetimeMs, 86_400_000))
       equal(stage.world.changes?.(), before, 'requests were sent for a lease that was not renewed')
-      notEqual(lease.lifetimeMs, 0, 'a lease without a lifetime')
+      notEqual(lease.lifetimeMs, 0, 'the lifetime of the lease')
     }
   }
 ]

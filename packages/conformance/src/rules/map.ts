@@ -10,29 +10,29 @@ import { watchTimers } from '../watch-timers.js'
 const abilities = ['mapper'] as const
 const both: readonly Protocol[] = ['tcp', 'udp']
 
-/** `ssh -R` maps for as long as it is connected. */
+/** The reason to exempt mappings of an open connection, such as `ssh -R`. */
 const connected = ({ gateway }: Target): string | undefined =>
-  gateway === 'none' ? 'without a gateway it may be an open connection that maps' : undefined
+  gateway === 'none' ? 'a mapper without a gateway may map through an open connection' : undefined
 
-/** What `map` does. */
+/** Rules for `map`. */
 export const mapRules: readonly AbilityRule[] = [
   {
     id: 'map-grants-declared-protocols',
-    name: 'every protocol that a mapper declares is granted',
+    name: 'map grants every protocol that the mapper declares',
     abilities,
     async check(open, target) {
       const stage = await open()
       const mapper = await mapperOf(stage, target)
       for (const protocol of mapper.protocols) {
         const outcome = await stage.outcome(mapper.map(requestFor(stage, mapper, { protocol }), call()))
-        if (outcome.state === 'rejected') fail(`${protocol} is declared and refused: ${told(outcome.reason)}`)
-        equal(outcome.state, 'fulfilled', `${protocol} is declared and not granted within 10 s`)
+        if (outcome.state === 'rejected') fail(`${protocol} is declared but refused: ${told(outcome.reason)}`)
+        equal(outcome.state, 'fulfilled', `${protocol} is declared but not granted within 10 s`)
       }
     }
   },
   {
     id: 'map-refuses-other-protocols',
-    name: 'a protocol that a mapper does not declare is refused',
+    name: 'map refuses a protocol that the mapper does not declare',
     abilities,
     exempt: ({ protocols }) =>
       both.every((each) => protocols.includes(each)) ? 'it declares both protocols' : undefined,
@@ -47,7 +47,7 @@ export const mapRules: readonly AbilityRule[] = [
   },
   {
     id: 'map-refuses-other-families',
-    name: 'an endpoint of the other family is refused before anything is asked',
+    name: 'map refuses an endpoint of the other family without a request',
     abilities,
     async check(open, target) {
       const stage = await open()
@@ -60,12 +60,12 @@ export const mapRules: readonly AbilityRule[] = [
       const before = stage.world.changes?.()
       const outcome = await stage.outcome(mapper.map({ ...request, endpoint: other }, call()))
       refused(outcome, `an IPv${other.family} endpoint`)
-      equal(stage.world.changes?.(), before, 'the requests that were sent for an endpoint of the other family')
+      equal(stage.world.changes?.(), before, 'the number of requests after an endpoint of the other family')
     }
   },
   {
     id: 'map-makes-a-rule',
-    name: 'what is granted is mapped outside, once',
+    name: 'map creates exactly one mapping',
     abilities,
     needs: ['mappings'],
     async check(open, target) {
@@ -76,7 +76,7 @@ export const mapRules: readonly AbilityRule[] = [
   },
   {
     id: 'map-takes-its-mapping-back',
-    name: 'the next run of the program gets its mapping back with the same key, and no second one beside it',
+    name: 'map in the next run of the program takes over the mapping with the same key',
     abilities,
     needs: ['mappings'],
     exempt: connected,
@@ -84,7 +84,7 @@ export const mapRules: readonly AbilityRule[] = [
       const stage = await open()
       const { request } = await mapped(stage, target)
       const [before] = mappingsOf(stage, request)
-      // Another process: nothing is left of the first but what was stored.
+      // Another process has only the stored data of the first one.
       const mapper = await mapperOf(stage, target)
       const suggestedExternalPort = before?.externalPort ?? request.suggestedExternalPort
       await leaseFrom(stage, mapper.map(requestFor(stage, mapper, { suggestedExternalPort }), call()))
@@ -94,7 +94,7 @@ export const mapRules: readonly AbilityRule[] = [
   },
   {
     id: 'map-leaves-the-request-alone',
-    name: 'the request is not changed',
+    name: 'map does not change the request',
     abilities,
     async check(open, target) {
       const stage = await open()
@@ -106,7 +106,7 @@ export const mapRules: readonly AbilityRule[] = [
   },
   {
     id: 'map-logs-no-key',
-    name: 'the key, which is all that protects the mapping, is not logged',
+    name: 'map does not log the key, which alone protects the mapping',
     abilities,
     async check(open, target) {
       const stage = await open()
@@ -119,7 +119,7 @@ export const mapRules: readonly AbilityRule[] = [
   },
   {
     id: 'map-leaves-no-listener',
-    name: 'no listener stays on the signal of a call that is over',
+    name: 'map leaves no listener on the signal',
     abilities,
     async check(open, target) {
       const stage = await open()
@@ -131,7 +131,7 @@ export const mapRules: readonly AbilityRule[] = [
   },
   {
     id: 'map-holds-no-socket',
-    name: 'no socket stays open for a mapping',
+    name: 'map leaves no socket open',
     abilities,
     needs: ['openHandles', 'mappings'],
     exempt: connected,
@@ -146,7 +146,7 @@ export const mapRules: readonly AbilityRule[] = [
   },
   {
     id: 'map-rejects-with-nat-error',
-    name: 'what the network does to a request is told with a code of the registry',
+    name: 'map rejects with a code of the registry for a failure of the network',
     abilities,
     needs: ['refuse'],
     async check(open, target) {
@@ -162,7 +162,7 @@ export const mapRules: readonly AbilityRule[] = [
   },
   {
     id: 'uses-the-clock-of-the-host',
-    name: 'time is kept by the clock of the host and never by setTimeout or setInterval',
+    name: 'map uses the clock of the host and never setTimeout or setInterval',
     abilities,
     needs: ['virtualClock'],
     async check(open, target) {
@@ -175,12 +175,12 @@ export const mapRules: readonly AbilityRule[] = [
       } finally {
         timers.restore()
       }
-      equal(timers.count(), 0, 'timers were set beside the clock of the host')
+      equal(timers.count(), 0, 'the number of timers outside the clock of the host')
     }
   },
   {
     id: 'map-keeps-the-protocol',
-    name: 'mapping, renewing and releasing do nothing that the protocol forbids',
+    name: 'map, renew and release do not violate the protocol',
     abilities,
     needs: ['violations'],
     async check(open, target) {
@@ -195,14 +195,14 @@ export const mapRules: readonly AbilityRule[] = [
         const last = renewed.state === 'fulfilled' ? renewed.value : outcome.value
         await stage.outcome(last.release(call()))
       }
-      deepEqual(stage.world.violations?.(), [], 'what the outside saw that the protocol forbids')
+      deepEqual(stage.world.violations?.(), [], 'the observed violations of the protocol')
     }
   }
 ]
 
 function refused(outcome: Outcome<unknown>, what: string): void {
-  notEqual(outcome.state, 'fulfilled', `${what} is not declared and yet granted`)
-  if (outcome.state !== 'rejected') return fail(`${what} is not declared, and not refused within 10 s`)
+  notEqual(outcome.state, 'fulfilled', `${what} is not declared but granted`)
+  if (outcome.state !== 'rejected') return fail(`${what} is not declared but not refused within 10 s`)
   const { reason } = outcome
   ok(isNatError(reason) || reason instanceof TypeError, `neither a NatError nor a TypeError: ${told(reason)}`)
 }

@@ -7,15 +7,15 @@ import type { OutsideMapping } from '../subject.js'
 import type { Target } from '../target.js'
 
 const abilities = ['mapper'] as const
-/** A pinhole opens the port that the host listens on: there is nothing to choose and nobody to share with. */
+/** The reason to exempt IPv6: a pinhole opens the port of the host, so there is no shared external port. */
 const exempt = ({ family }: Target): string | undefined =>
   family === 6 ? 'an IPv6 pinhole has no external port of its own' : undefined
 
-/** How a mapper deals with ports that others want too. */
+/** Rules for ports that other hosts or processes also use. */
 export const neighbourRules: readonly AbilityRule[] = [
   {
     id: 'map-honours-the-suggested-port',
-    name: 'the suggested external port is granted where it is free; a mapper that changes no ports grants the own one',
+    name: 'map grants the suggested external port if it is free, or the internal one if it changes no ports',
     abilities,
     needs: ['mappings'],
     exempt,
@@ -27,11 +27,11 @@ export const neighbourRules: readonly AbilityRule[] = [
       const granted = mappingsOf(stage, request).map(({ externalPort }) => externalPort)
       const { port } = request.endpoint
       if (!isSamePortRequired(outcome) && !granted.includes(port)) {
-        if (outcome.state !== 'fulfilled') fail(`the suggested port is not granted: ${inState(outcome)}`)
+        if (outcome.state !== 'fulfilled') fail(`the suggested port was not granted: ${inState(outcome)}`)
         for (const externalPort of granted) equal(externalPort, 9234, 'the external port')
         return
       }
-      // A 1:1 NAT or a firewall: every endpoint has the external port that is its own.
+      // A 1:1 NAT or a firewall: the external port of every endpoint is its internal port.
       const other = requestFor(stage, mapper, { port: 9090, key: otherKey })
       await leaseFrom(stage, mapper.map(other, call()))
       for (const { externalPort } of mappingsOf(stage, other)) equal(externalPort, 9090, 'the external port')
@@ -39,7 +39,7 @@ export const neighbourRules: readonly AbilityRule[] = [
   },
   {
     id: 'map-leaves-others-alone',
-    name: 'a port that belongs to another host stays its own: another port is granted, or none',
+    name: 'map leaves the port of another host alone and grants another port, or none',
     abilities,
     needs: ['mappings', 'occupy'],
     exempt,
@@ -54,13 +54,13 @@ export const neighbourRules: readonly AbilityRule[] = [
       deepEqual(
         ends(stage).filter((each) => before.includes(each)),
         before,
-        'the mapping of another host was touched'
+        'the mapping of another host was changed'
       )
     }
   },
   {
     id: 'map-leaves-other-processes-alone',
-    name: 'another process of this host that wants the same external port gets another one, or none',
+    name: 'map leaves the port of another process alone and grants another port, or none',
     abilities,
     needs: ['mappings'],
     exempt,
@@ -73,12 +73,12 @@ export const neighbourRules: readonly AbilityRule[] = [
       const theirs = requestFor(stage, mapper, { port: 9090, suggestedExternalPort, key: otherKey })
       const outcome = await stage.outcome(mapper.map(theirs, call()))
       if (outcome.state === 'rejected') typed(outcome.reason)
-      deepEqual(mappingsOf(stage, request).map(inWords), before, 'the mapping of the first process was touched')
+      deepEqual(mappingsOf(stage, request).map(inWords), before, 'the mapping of the first process was changed')
     }
   },
   {
     id: 'release-removes-nothing-else',
-    name: 'releasing one lease leaves the others, and those of other hosts',
+    name: 'release leaves the mappings of other leases and of other hosts',
     abilities,
     needs: ['mappings'],
     async check(open, target) {
@@ -90,15 +90,18 @@ export const neighbourRules: readonly AbilityRule[] = [
       const before = ends(stage).filter((each) => !mappingsOf(stage, request).map(inWords).includes(each))
       await stage.outcome(lease.release(call()))
       const missing = before.filter((each) => !ends(stage).includes(each))
-      deepEqual(missing, [], 'releasing one lease removed others')
+      deepEqual(missing, [], 'the mappings that the release of one lease also removed')
     }
   }
 ]
 
 function typed(reason: unknown): void {
-  if (!(reason instanceof Error)) fail(`rejected with something that is no error: ${String(reason)}`)
-  // Whether every failure has a code is the subject of another test; this one may only not be a mistake of ours.
-  ok(isNatError(reason) || !(reason instanceof TypeError), `the request is right, and yet: ${told(reason)}`)
+  if (!(reason instanceof Error)) fail(`rejected with a value that is not an error: ${String(reason)}`)
+  // Another test requires a code; this one only excludes a TypeError, since the request is valid.
+  ok(
+    isNatError(reason) || !(reason instanceof TypeError),
+    `the request is valid but was rejected as wrong use: ${told(reason)}`
+  )
 }
 
 const ends = (stage: Stage): readonly string[] => (stage.world.mappings?.() ?? []).map(inWords)
@@ -106,7 +109,7 @@ const ends = (stage: Stage): readonly string[] => (stage.world.mappings?.() ?? [
 const inWords = ({ protocol, externalPort, internalAddress, internalPort }: OutsideMapping): string =>
   `${protocol} ${externalPort} to ${internalAddress} port ${internalPort}`
 
-/** Whether the refusal says that a port is mapped to the same port only. */
+/** Returns whether the refusal says that only the same external port is possible. */
 const isSamePortRequired = (outcome: Outcome<unknown>): boolean =>
   outcome.state === 'rejected' && isNatError(outcome.reason) && outcome.reason.code === 'SAME_PORT_REQUIRED'
 

@@ -5,29 +5,29 @@ import type { AbilityRule } from '../rule.js'
 
 const abilities = ['mapper'] as const
 
-/** What `release` does. */
+/** Rules for `release`. */
 export const releaseRules: readonly AbilityRule[] = [
   {
     id: 'release-removes-the-rule',
-    name: 'what was granted is no longer mapped after release',
+    name: 'release removes the mapping',
     abilities,
     needs: ['mappings'],
     async check(open, target) {
       const stage = await open()
       const { lease, request } = await mapped(stage, target)
       await stage.outcome(lease.release(call()))
-      deepEqual(mappingsOf(stage, request), [], 'what is mapped after release')
+      deepEqual(mappingsOf(stage, request), [], 'the mappings after release')
     }
   },
   {
     id: 'release-twice-is-once',
-    name: 'releasing twice, also at once, is releasing once: what was granted since stays',
+    name: 'release is idempotent, also concurrently, and leaves later mappings of the same endpoint',
     abilities: ['mapper', 'relay'],
     async check(open, target) {
       const stage = await open()
       const { lease } = await granted(stage, target)
       const both = await stage.outcome(Promise.all([lease.release(call()), lease.release(call())]))
-      if (both.state === 'rejected') fail(`cannot be released twice at once: ${told(both.reason)}`)
+      if (both.state === 'rejected') fail(`cannot be released twice concurrently: ${told(both.reason)}`)
       const again = await granted(stage, target)
       const control = await granted(stage, target, { port: 9090 })
       const mappings = ({ request }: typeof again): number =>
@@ -35,14 +35,14 @@ export const releaseRules: readonly AbilityRule[] = [
       const before = [mappings(again), mappings(control)]
       const outcome = await stage.outcome(lease.release(call()))
       if (outcome.state === 'rejected') fail(`cannot be released twice: ${told(outcome.reason)}`)
-      // Whoever removes everything has failed another test.
+      // A strategy that removes all mappings fails another test.
       if (mappings(control) === before[1])
-        equal(mappings(again), before[0], 'the second release removed what was granted after the first')
+        equal(mappings(again), before[0], 'the second release removed a mapping that was granted after the first')
     }
   },
   {
     id: 'release-leaves-no-timer',
-    name: 'no timer is left behind by a release',
+    name: 'release leaves no timer',
     abilities: ['mapper', 'relay'],
     needs: ['sleepCount'],
     async check(open, target) {
@@ -58,7 +58,7 @@ export const releaseRules: readonly AbilityRule[] = [
   },
   {
     id: 'release-rejects-with-nat-error',
-    name: 'what the network does to a release is told with a code of the registry',
+    name: 'release rejects with a code of the registry for a failure of the network',
     abilities: ['mapper', 'relay'],
     needs: ['refuse'],
     async check(open, target) {
@@ -72,7 +72,7 @@ export const releaseRules: readonly AbilityRule[] = [
   },
   {
     id: 'release-can-be-tried-again',
-    name: 'a release that was aborted can be called again, and then removes the mapping',
+    name: 'release can be called again after an abort, and then removes the mapping',
     abilities,
     needs: ['mappings'],
     async check(open, target) {
@@ -82,14 +82,17 @@ export const releaseRules: readonly AbilityRule[] = [
         for (const signal of signals) await stage.outcome(lease.release({ signal }))
         return mappingsOf(stage, request).length === 0
       }
-      // Whoever cannot be released at all has failed another test.
+      // A lease that cannot be released at all fails another test.
       if (!(await releases(call().signal))) return
-      ok(await releases(AbortSignal.abort(), call().signal), 'the aborted release was taken for done: still mapped')
+      ok(
+        await releases(AbortSignal.abort(), call().signal),
+        'the mapping is left after an aborted release and a second one'
+      )
     }
   },
   {
     id: 'abort-rejects-release',
-    name: 'an aborted release rejects with the reason of the signal within 500 ms',
+    name: "an aborted release rejects with the signal's reason within 500 ms",
     abilities: ['mapper', 'relay'],
     needs: ['silence'],
     async check(open, target) {
@@ -98,12 +101,12 @@ export const releaseRules: readonly AbilityRule[] = [
       await stage.world.faults?.silence?.()
       const controller = new AbortController()
       const pending = lease.release({ signal: controller.signal })
-      // One that has nobody to ask is done before it could be aborted.
+      // A release without a request is done before it can be aborted.
       if ((await stage.outcome(pending, 100)).state === 'fulfilled') return
       const reason = new Error('the test has had enough')
       controller.abort(reason)
       const outcome = await stage.outcome(pending, 500)
-      equal(outcome.state, 'rejected', 'the release 500 ms after it was aborted')
+      equal(outcome.state, 'rejected', 'the state of the release 500 ms after its abort')
       if (outcome.state === 'rejected') equal(outcome.reason, reason, `another reason: ${told(outcome.reason)}`)
     }
   }

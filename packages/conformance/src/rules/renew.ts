@@ -5,11 +5,11 @@ import type { AbilityRule } from '../rule.js'
 
 const abilities = ['mapper'] as const
 
-/** What `renew` does. */
+/** Rules for `renew`. */
 export const renewRules: readonly AbilityRule[] = [
   {
     id: 'renew-keeps-the-key',
-    name: 'a lease can be renewed: the key is the one of the first request',
+    name: 'renew succeeds, with the key of the first request',
     abilities: ['mapper', 'relay'],
     async check(open, target) {
       const stage = await open()
@@ -22,7 +22,7 @@ export const renewRules: readonly AbilityRule[] = [
   },
   {
     id: 'renew-extends-the-mapping',
-    name: 'renewing makes what is mapped outside last longer',
+    name: 'renew extends the mapping',
     abilities,
     needs: ['mappings', 'virtualClock'],
     async check(open, target) {
@@ -34,29 +34,29 @@ export const renewRules: readonly AbilityRule[] = [
       const [after] = mappingsOf(stage, request)
       if (outcome.state !== 'fulfilled' || before === undefined || after === undefined) return
       const isLonger = after.expiresAt > before.expiresAt || after.expiresAt === Number.POSITIVE_INFINITY
-      ok(isLonger, 'renewed after 10 minutes, and it ends when it would have ended')
+      ok(isLonger, 'the mapping was renewed after 10 minutes but not extended')
     }
   },
   {
     id: 'renew-keeps-one-mapping',
-    name: 'after renewing there is no mapping that was not there before',
+    name: 'renew creates no second mapping',
     abilities,
     needs: ['mappings'],
     async check(open, target) {
       const stage = await open()
       const { lease, request } = await mapped(stage, target)
-      // Whoever maps nothing at all has failed another test.
+      // A strategy that maps nothing at all fails another test.
       if (mappingsOf(stage, request).length === 0) return
       const before = stage.world.mappings?.().length ?? 0
       await stage.pass(stage.isVirtual ? 60_000 : 0)
       await stage.outcome(lease.renew(call()))
       const after = stage.world.mappings?.().length ?? 0
-      ok(after <= before, `${before} mappings before renewing and ${after} after it`)
+      ok(after <= before, `${before} mappings before the renewal and ${after} after it`)
     }
   },
   {
     id: 'renew-suggests-the-granted-port',
-    name: 'renewing after a reboot asks for the port that was granted, not for the one that was first suggested',
+    name: 'renew after a reboot requests the granted port, not the port that was first suggested',
     abilities,
     needs: ['mappings', 'occupy', 'reboot'],
     exempt: ({ family }) => (family === 6 ? 'an IPv6 pinhole has no external port of its own' : undefined),
@@ -76,7 +76,7 @@ export const renewRules: readonly AbilityRule[] = [
   },
   {
     id: 'renew-leaves-the-old-lease-alone',
-    name: 'renewing gives another lease and leaves the old one as it was',
+    name: 'renew resolves with another lease and leaves the old one unchanged',
     abilities: ['mapper', 'relay'],
     async check(open, target) {
       const stage = await open()
@@ -86,14 +86,14 @@ export const renewRules: readonly AbilityRule[] = [
       const outcome = await stage.outcome(lease.renew(call()))
       const after = { addresses: [...lease.addresses], lifetimeMs: lease.lifetimeMs }
       deepEqual(after, before, 'the old lease after it was renewed')
-      // One that never lapses has no use for a successor.
+      // A lease that never lapses needs no successor.
       if (outcome.state === 'fulfilled' && lease.lifetimeMs !== Number.POSITIVE_INFINITY)
-        notEqual(outcome.value, lease, 'renewing gives the same lease again')
+        notEqual(outcome.value, lease, 'renew resolved with the same lease')
     }
   },
   {
     id: 'renew-says-what-was-granted',
-    name: 'a renewed lease has the address that the outside has now',
+    name: 'a renewed lease has the current external address',
     abilities,
     needs: ['mappings', 'move'],
     exempt: ({ family }) => (family === 6 ? 'the external address of a pinhole is our own' : undefined),
@@ -103,19 +103,19 @@ export const renewRules: readonly AbilityRule[] = [
       const outside = (): readonly unknown[] =>
         mappingsOf(stage, request).map(({ externalAddress }) => canonicalAddress(externalAddress))
       const isRight = ({ address }: { address: string }): boolean => outside().includes(canonicalAddress(address))
-      // Whoever is wrong from the start has failed another test.
+      // A lease with a wrong address from the start fails another test.
       if (!addressesOf(lease).some(isRight)) return
       await stage.world.faults?.move?.()
       await stage.pass(stage.isVirtual ? 60_000 : 0)
       const outcome = await stage.outcome(lease.renew(call()))
       if (outcome.state !== 'fulfilled') return
       for (const each of addressesOf(outcome.value))
-        ok(isRight(each), `says ${each.address}, and has ${outside().join()}`)
+        ok(isRight(each), `the lease has ${each.address}, but the gateway has ${outside().join()}`)
     }
   },
   {
     id: 'renew-rejects-with-nat-error',
-    name: 'what the network does to a renewal is told with a code of the registry',
+    name: 'renew rejects with a code of the registry for a failure of the network',
     abilities: ['mapper', 'relay'],
     needs: ['refuse'],
     async check(open, target) {
@@ -129,7 +129,7 @@ export const renewRules: readonly AbilityRule[] = [
   },
   {
     id: 'abort-rejects-renew',
-    name: 'an aborted renewal rejects with the reason of the signal within 500 ms',
+    name: "an aborted renewal rejects with the signal's reason within 500 ms",
     abilities: ['mapper', 'relay'],
     needs: ['silence'],
     async check(open, target) {
@@ -138,12 +138,12 @@ export const renewRules: readonly AbilityRule[] = [
       await stage.world.faults?.silence?.()
       const controller = new AbortController()
       const pending = lease.renew({ signal: controller.signal })
-      // One that has nobody to ask is done before it could be aborted.
+      // A renewal without a request is done before it can be aborted.
       if ((await stage.outcome(pending, 100)).state === 'fulfilled') return
       const reason = new Error('the test has had enough')
       controller.abort(reason)
       const outcome = await stage.outcome(pending, 500)
-      equal(outcome.state, 'rejected', 'the renewal 500 ms after it was aborted')
+      equal(outcome.state, 'rejected', 'the state of the renewal 500 ms after its abort')
       if (outcome.state === 'rejected') equal(outcome.reason, reason, `another reason: ${told(outcome.reason)}`)
     }
   }

@@ -3,16 +3,16 @@ import { call, leaseFrom, mapped, mapperOf, mappingsOf, requestFor } from '../as
 import type { AbilityRule } from '../rule.js'
 
 const abilities = ['mapper'] as const
-/** A router that takes 10 s for an answer is a slow one, not an absent one. */
+/** The delay of each answer. A router that answers within 10 s counts as slow, not as absent. */
 const answerMs = 9500
-/** A verb may take a dozen such answers. */
+/** Time limit of a verb, which may need a dozen such answers. */
 const verbMs = 120_000
 
-/** What a mapper does where the router takes seconds for each answer. */
+/** Rules for slow routers, and for `undo`. */
 export const slowRules: readonly AbilityRule[] = [
   {
     id: 'map-waits-for-a-slow-router',
-    name: 'a router that takes 9.5 s for each answer is mapped',
+    name: 'map succeeds with a router that takes 9.5 s for each answer',
     abilities,
     needs: ['slow', 'virtualClock'],
     async check(open, target) {
@@ -24,15 +24,16 @@ export const slowRules: readonly AbilityRule[] = [
   },
   {
     id: 'undo-deletes-what-map-made',
-    name: 'undo deletes what a map of the request has made, or says why not',
+    name: 'undo deletes the mapping of the request, or rejects',
     abilities,
     needs: ['mappings'],
-    exempt: ({ undoes }) => (undoes === false ? 'it has no undo: its map is trusted to undo all' : undefined),
+    exempt: ({ undoes }) =>
+      undoes === false ? 'the mapper has no undo, since its map undoes everything itself' : undefined,
     async check(open, target) {
       const stage = await open()
       const { mapper } = await mapped(stage, target)
-      // Nothing is left of the first time at the second.
-      for (const what of ['what was mapped', 'what is gone already']) {
+      // At the second undo, no mapping is left.
+      for (const what of ['an existing mapping', 'a deleted mapping']) {
         const request = requestFor(stage, mapper)
         const { state } = await stage.outcome(Promise.resolve(mapper.undo?.(request, call())))
         notEqual(state, 'pending', `undoing ${what} takes longer than 10 s`)

@@ -4,7 +4,7 @@ import { call, told } from '../asking.js'
 import type { AbilityRule } from '../rule.js'
 import type { Stage } from '../stage.js'
 
-/** Calls the one verb of an ability that is no mapper; undefined where the world lacks what it is called with. */
+/** Returns the verb of an ability other than a mapper; undefined if the world lacks its argument. */
 function verbOf(stage: Stage, ability: Ability): ((options: CallOptions) => Promise<unknown>) | undefined {
   const { address, tap, peerId } = stage.world
   if (ability.kind === 'relay') return (options) => ability.reserve(options)
@@ -22,11 +22,13 @@ const behaviours: ReadonlySet<string> = new Set([
 ])
 const outcomes: ReadonlySet<string> = new Set(['reachable', 'unreachable', 'inconclusive'])
 
-/** What the verbs of relays, witnesses, observers and punchers do. Leases of relays are tested with those of mappers. */
+/**
+ * Rules for the verbs of relays, witnesses, observers and punchers. Leases of relays are tested with those of mappers.
+ */
 export const verbRules: readonly AbilityRule[] = [
   {
     id: 'verb-aborted-before-rejects',
-    name: 'a verb whose signal has aborted already rejects with its reason and sends nothing',
+    name: "a verb rejects with the signal's reason and sends nothing if the signal has already aborted",
     abilities,
     async check(open, target) {
       const stage = await open()
@@ -37,12 +39,16 @@ export const verbRules: readonly AbilityRule[] = [
       const outcome = await stage.outcome(verb({ signal: AbortSignal.abort(reason) }))
       equal(outcome.state, 'rejected', 'a verb that was aborted before the call')
       if (outcome.state === 'rejected') equal(outcome.reason, reason, `another reason: ${told(outcome.reason)}`)
-      equal(stage.world.changes?.() ?? stage.world.requests?.(), before, 'requests were sent although it was aborted')
+      equal(
+        stage.world.changes?.() ?? stage.world.requests?.(),
+        before,
+        'requests were sent although the signal had aborted'
+      )
     }
   },
   {
     id: 'verb-abort-rejects',
-    name: 'an aborted verb rejects with the reason of the signal within 500 ms',
+    name: "an aborted verb rejects with the signal's reason within 500 ms",
     abilities,
     needs: ['silence'],
     async check(open, target) {
@@ -57,13 +63,13 @@ export const verbRules: readonly AbilityRule[] = [
       const reason = new Error('the test has had enough')
       controller.abort(reason)
       const outcome = await stage.outcome(pending, 500)
-      notEqual(outcome.state, 'pending', 'not settled 500 ms after it was aborted')
+      notEqual(outcome.state, 'pending', 'the verb has not settled 500 ms after its abort')
       if (outcome.state === 'rejected') equal(outcome.reason, reason, `another reason: ${told(outcome.reason)}`)
     }
   },
   {
     id: 'verb-rejects-with-nat-error',
-    name: 'what the network does to a verb is told with a code of the registry',
+    name: 'a verb rejects with a code of the registry for a failure of the network',
     abilities,
     needs: ['refuse'],
     async check(open, target) {
@@ -78,7 +84,7 @@ export const verbRules: readonly AbilityRule[] = [
   },
   {
     id: 'verify-gives-evidence',
-    name: 'a witness says reachable, unreachable or inconclusive, and why with a code of the registry',
+    name: 'verify resolves with reachable, unreachable or inconclusive, and a reason with a code of the registry',
     abilities: ['witness'],
     needs: ['address'],
     async check(open, target) {
@@ -95,7 +101,7 @@ export const verbRules: readonly AbilityRule[] = [
   },
   {
     id: 'observe-gives-an-observation',
-    name: 'an observer tells an address with a port, of the family and protocol of the socket, and behaviours in words of RFC 4787',
+    name: 'observe resolves with an address of the family and protocol of the socket, and with RFC 4787 terms',
     abilities: ['observer'],
     needs: ['tap'],
     async check(open, target) {
@@ -111,12 +117,12 @@ export const verbRules: readonly AbilityRule[] = [
       const { mapping, filtering, hairpin } = outcome.value
       for (const said of [mapping, filtering])
         if (said !== undefined) ok(behaviours.has(said), `not a behaviour of RFC 4787: ${said}`)
-      if (hairpin !== undefined) ok(hairpin === 'works' || hairpin === 'fails', `not what a hairpin does: ${hairpin}`)
+      if (hairpin !== undefined) ok(hairpin === 'works' || hairpin === 'fails', `not a hairpin result: ${hairpin}`)
     }
   },
   {
     id: 'upgrade-gives-an-address',
-    name: 'a puncher tells the address of the direct connection',
+    name: 'upgrade resolves with the address of the direct connection',
     abilities: ['puncher'],
     needs: ['peerId'],
     async check(open, target) {

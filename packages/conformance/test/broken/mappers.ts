@@ -37,10 +37,10 @@ const wishOf = ({ endpoint, ...rest }: Parameters<Mapper['map']>[0]): Wish => ({
   internalPort: endpoint.port
 })
 
-/** Mappers that break the rules which those of the testkit keep. */
+/** Mappers that break the rules that no strategy of the testkit breaks. */
 export const brokenMappers: readonly BrokenStrategy[] = [
   {
-    name: 'asks although it was aborted before',
+    name: 'sends a request with an aborted signal',
     breaks: 'discover-aborted-before-does-nothing',
     strategy: withDiscovery((discovery, table) => ({
       ...discovery,
@@ -51,7 +51,7 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'says nothing of silence',
+    name: 'does not report silence',
     breaks: 'discover-says-why-it-finds-nothing',
     strategy: withDiscovery((discovery) => ({
       ...discovery,
@@ -66,7 +66,7 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'finds something the first time only',
+    name: 'finds the gateway only once',
     breaks: 'discover-works-again',
     strategy: withDiscovery((discovery) => {
       let times = 0
@@ -80,7 +80,7 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: 'throws its own dice',
+    name: 'uses Math.random',
     breaks: 'uses-the-random-of-the-host',
     strategy: withDiscovery((discovery) => ({
       ...discovery,
@@ -91,7 +91,7 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'can reserve too',
+    name: 'also has the verb reserve',
     breaks: 'ability-has-one-verb',
     strategy: withMapper((mapper) => ({ ...mapper, reserve: () => Promise.resolve() }))
   },
@@ -101,19 +101,19 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     strategy: withMapper((mapper) => ({ ...mapper, protocols: ['tcp', 'udp', 'tcp'] }))
   },
   {
-    name: 'grants what it does not declare',
+    name: 'grants an undeclared protocol',
     breaks: 'map-refuses-other-protocols',
     strategy: withMapper((mapper) => ({ ...mapper, protocols: ['tcp'] }))
   },
   {
-    name: 'grants IPv4 to IPv6',
+    name: 'grants an IPv4 mapping to an IPv6 endpoint',
     breaks: 'map-refuses-other-families',
     strategy: withMap((mapper, _, request, call) =>
       mapper.map({ ...request, endpoint: { ...request.endpoint, family: 4 } }, call)
     )
   },
   {
-    name: 'keeps a socket for a mapping',
+    name: 'keeps a socket open for a mapping',
     breaks: 'map-holds-no-socket',
     strategy: withMap((mapper, table, request, call) => {
       table.openSocket()
@@ -121,17 +121,17 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: 'asks for port 0',
+    name: 'requests port 0',
     breaks: 'map-keeps-the-protocol',
     strategy: withMap(async (mapper, table, request, call) => {
       const lease = await mapper.map(request, call)
-      // The table of the tests calls this a violation.
+      // The reference subject counts this as a violation.
       table.unmap({ ...wishOf(request), internalPort: 0 }, never).catch(() => undefined)
       return lease
     })
   },
   {
-    name: 'asks for the next port',
+    name: 'requests the next port',
     breaks: 'map-honours-the-suggested-port',
     strategy: withMap((mapper, _, request, call) =>
       mapper.map(
@@ -144,7 +144,7 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     )
   },
   {
-    name: 'clears the table for its port',
+    name: 'deletes other mappings to get its port',
     breaks: 'map-leaves-others-alone',
     strategy: withMap((mapper, table, request, call) => {
       if (
@@ -166,7 +166,7 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: 'waits without an end for what it undoes',
+    name: 'waits without a limit to undo an aborted map',
     breaks: 'abort-undoes-in-silence',
     strategy: withMap(async (mapper, table, request, call) => {
       try {
@@ -188,12 +188,12 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     strategy: withLease((lease) => ({ ...lease, addresses: ['/dns4/example.com/tcp/8080'] }))
   },
   {
-    name: 'only looks whether the router is there when it renews',
+    name: 'renews by a probe only',
     breaks: 'renew-extends-the-mapping',
     strategy: withLease((lease, table) => ({
       ...lease,
       async renew(call) {
-        // An honest one after a change of address or a reboot.
+        // Renews honestly after a change of address or a reboot.
         if (!lease.addresses[0]?.includes(table.externalAddress) || table.rules.length === 0) return lease.renew(call)
         await table.probe(call)
         return { ...lease }
@@ -201,7 +201,7 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'renews more than it has',
+    name: 'creates a second mapping on renewal',
     breaks: 'renew-keeps-one-mapping',
     strategy: withLease((lease, table, wish) => ({
       ...lease,
@@ -213,7 +213,7 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'takes an aborted release for done',
+    name: 'treats an aborted release as done',
     breaks: 'release-can-be-tried-again',
     strategy: withLease((lease) => {
       let done = false

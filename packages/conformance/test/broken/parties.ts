@@ -11,7 +11,7 @@ import {
 import { virtualClock } from '@postern/testkit'
 import type { AbilityKind, Subject, World } from '../../src/index.js'
 
-/** Somebody out there: answers after 20 ms, if at all. */
+/** A remote party that answers after 20 ms, or not at all. */
 interface Desk {
   ask(call: CallOptions): Promise<void>
 }
@@ -51,7 +51,7 @@ function abilityOf(kind: Kind, desk: Desk): Ability {
   return { kind, upgrade: (_, call) => after(call, '/ip4/1.2.3.4/udp/9/quic-v1') }
 }
 
-/** A strategy that finds one ability of a kind, honest unless it is changed. */
+/** Returns the subject of a strategy that finds one ability of a kind, which is honest unless changed. */
 export function partySubject(kind: Kind, change: Change = (ability) => ability): Subject<DeskWorld> {
   const strategy =
     (desk: Desk): Strategy =>
@@ -107,14 +107,14 @@ export interface BrokenParty {
 /** Relays, witnesses, observers and punchers that break one rule each. */
 export const brokenParties: readonly BrokenParty[] = [
   {
-    name: 'relay with an address for a network',
+    name: 'relay with an address instead of a network',
     breaks: 'party-is-well-formed',
     subject: partySubject('relay', (ability) =>
       ability.kind === 'relay' ? { ...ability, party: { ...party, network: '1.2.3.4' } } : ability
     )
   },
   {
-    name: 'witness that asks although it was aborted before',
+    name: 'witness that sends a request with an aborted signal',
     breaks: 'verb-aborted-before-rejects',
     subject: partySubject('witness', (ability, desk) =>
       ability.kind === 'witness'
@@ -129,7 +129,7 @@ export const brokenParties: readonly BrokenParty[] = [
     )
   },
   {
-    name: 'observer that does not hear that it is aborted',
+    name: 'observer that ignores an abort',
     breaks: 'verb-abort-rejects',
     subject: partySubject('observer', (ability) =>
       ability.kind === 'observer'
@@ -144,7 +144,7 @@ export const brokenParties: readonly BrokenParty[] = [
     )
   },
   {
-    name: 'puncher that fails in no known words',
+    name: 'puncher that rejects without a known code',
     breaks: 'verb-rejects-with-nat-error',
     subject: partySubject('puncher', (ability) =>
       ability.kind === 'puncher'
@@ -159,7 +159,7 @@ export const brokenParties: readonly BrokenParty[] = [
     )
   },
   {
-    name: 'witness that gives a reason in no known words',
+    name: 'witness that gives a reason without a known code',
     breaks: 'verify-gives-evidence',
     subject: partySubject('witness', (ability) =>
       ability.kind === 'witness'
@@ -174,7 +174,7 @@ export const brokenParties: readonly BrokenParty[] = [
     )
   },
   {
-    name: 'observer that tells a host and a port',
+    name: 'observer that reports a host and a port as the address',
     breaks: 'observe-gives-an-observation',
     subject: partySubject('observer', (ability) =>
       ability.kind === 'observer'
@@ -186,7 +186,7 @@ export const brokenParties: readonly BrokenParty[] = [
     )
   },
   {
-    name: 'observer that has a word of its own for a symmetric NAT',
+    name: 'observer that uses an unknown word for a symmetric NAT',
     breaks: 'observe-gives-an-observation',
     subject: partySubject('observer', (ability) =>
       ability.kind === 'observer'
@@ -201,7 +201,7 @@ export const brokenParties: readonly BrokenParty[] = [
     )
   },
   {
-    name: 'puncher that tells no address',
+    name: 'puncher that resolves without an address',
     breaks: 'upgrade-gives-an-address',
     subject: partySubject('puncher', (ability) =>
       ability.kind === 'puncher'

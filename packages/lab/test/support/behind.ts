@@ -1,7 +1,7 @@
 import type { RouterPlan, Topology, TopologyName } from '../../src/index.js'
 import { getTopology } from '../../src/topologies.js'
 
-/** A topology whose router differs. */
+/** Returns a topology with another router plan. */
 export function behind(name: TopologyName, plan: Partial<RouterPlan>): Topology {
   const topology = getTopology(name)
   const router = topology.hosts['router']

@@ -4,8 +4,9 @@ import type { Lab } from '../../src/index.js'
 const node = process.execPath
 
 /**
- * `home` sends a datagram to `alpha`; then alpha answers from another port and bravo sends one to the same external
- * port, and last alpha answers from where it was asked. Whose datagrams came to `home`, in order.
+ * `home` sends a datagram to `alpha`. Then alpha answers from another port, bravo sends a datagram to the same external
+ * port, and finally alpha answers from the contacted port. Resolves with the senders of the datagrams that `home`
+ * received, in order.
  */
 export async function comesIn(lab: Lab): Promise<string[]> {
   const asked = `
@@ -44,8 +45,9 @@ export async function sendFrom(lab: Lab, host: string, text: string, to: string)
 }
 
 /**
- * Asks a STUN server from one socket of `home`, with the flags of CHANGE-REQUEST (RFC 5780, section 7.2: 4 another
- * address, 2 another port): what address was seen, what other address the server has, and where the answer came from.
+ * Sends a STUN request from one socket of `home`, with the flags of CHANGE-REQUEST (RFC 5780, section 7.2: 4 is another
+ * address, 2 is another port). Resolves with the observed address, the other address of the server, and the source of
+ * the answer.
  */
 export async function askStun(
   lab: Lab,
@@ -75,7 +77,7 @@ export async function askStun(
   return JSON.parse(stdout) as { mapped: string; other?: string; from: string } | 'TIMEOUT'
 }
 
-/** What `home` hears at one socket when another of its sockets sends to where `alpha` sees the first. */
+/** Resolves with what one socket of `home` receives when another socket sends to the external address of the first. */
 export async function hearsItself(lab: Lab, text: string): Promise<string> {
   const echo = `
     const socket = require('node:dgram').createSocket('udp4').bind(7001, () => console.log('bound'))
@@ -98,7 +100,7 @@ export async function hearsItself(lab: Lab, text: string): Promise<string> {
   return stdout.trim()
 }
 
-/** Whether two hosts that send to each other's port 6000 both hear the other, at the address where that comes from. */
+/** Resolves with whether two hosts that send to each other's port 6000 receive the datagrams of each other. */
 export async function meet(lab: Lab, towards: Readonly<Record<string, string>>): Promise<boolean> {
   const program = (address: string): string => `
     const socket = require('node:dgram').createSocket('udp4')

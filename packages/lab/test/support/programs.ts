@@ -4,7 +4,7 @@ import type { Lab } from '../../src/index.js'
 
 const node = process.execPath
 
-/** A page server in a host, listening when this resolves. It dies with the lab. */
+/** Starts an HTTP server in a host. Resolves when it listens. It ends with the lab. */
 export async function serve(lab: Lab, host: string, port: number, address = '0.0.0.0'): Promise<ChildProcess> {
   const program = `require('node:http').createServer((request, response) => response.end('from ${host}, to ' + request.socket.remoteAddress))
     .listen(${port}, '${address}', () => console.log('listening'))`
@@ -14,7 +14,7 @@ export async function serve(lab: Lab, host: string, port: number, address = '0.0
   return child
 }
 
-/** What a host gets from a page: its text, or the error code (`TIMEOUT` after 500 ms). */
+/** Resolves with the text of a page that a host requests, or with the error code (`TIMEOUT` after 500 ms). */
 export async function visit(lab: Lab, host: string, url: string): Promise<string> {
   const program = `
     const request = require('node:http').get('${url}', { agent: false }, async (response) => {
@@ -26,7 +26,7 @@ export async function visit(lab: Lab, host: string, url: string): Promise<string
   return (await lab.run(host, [node, '-e', program])).stdout.trim()
 }
 
-/** Two datagrams from one socket of `from` to two ports of `to`: the source ports that arrive there. */
+/** Sends two datagrams from one socket of `from` to two ports of `to`. Resolves with the source ports that arrive. */
 export async function sourcePorts(lab: Lab, from: string, to: string): Promise<[number, number]> {
   const receiver = `
     const seen = []
@@ -52,7 +52,10 @@ export interface PcpReply {
   readonly epoch: number
 }
 
-/** Asks for a mapping (IPv4) or pinhole (IPv6) of the port of `home` by PCP; `TIMEOUT` after 500 ms, or an error code. */
+/**
+ * Requests a mapping (IPv4) or pinhole (IPv6) for a port of `home` by PCP. Resolves with the answer, `TIMEOUT` after
+ * 500 ms, or an error code.
+ */
 export async function pcpMap(
   lab: Lab,
   gateway: string,
@@ -80,7 +83,7 @@ export async function pcpMap(
   return JSON.parse((await lab.run('home', [node, '-e', program])).stdout) as PcpReply | string
 }
 
-/** The 16 bytes of an address, IPv4 as IPv4-mapped. */
+/** Returns the 16 bytes of an address; IPv4 as IPv4-mapped. */
 function addressBytes(address: string): Uint8Array {
   const bytes = new Uint8Array(16)
   if (!address.includes(':')) {
@@ -99,13 +102,13 @@ function addressBytes(address: string): Uint8Array {
   return bytes
 }
 
-/** What natpmpc says to a request for a mapping of a TCP port of a host. */
+/** Resolves with the output of natpmpc for a mapping of a TCP port of a host. */
 export async function natPmpMap(lab: Lab, port: number, gateway = '192.168.1.1', host = 'home'): Promise<string> {
   const command = ['natpmpc', '-g', gateway, '-a', String(port), String(port), 'tcp', '100']
   return (await lab.run(host, command, { timeoutMs: 600 })).stdout
 }
 
-/** Two datagrams with a TTL of 1 from `home`: how many routers said that it was exceeded, or the error that came. */
+/** Sends two datagrams with a TTL of 1 from `home`. Resolves with the number of time-exceeded messages, or an error. */
 export async function lowTtl(lab: Lab, address: string): Promise<number | string> {
   const program = `
     const exceeded = () => {
@@ -123,7 +126,7 @@ export async function lowTtl(lab: Lab, address: string): Promise<number | string
   return JSON.parse((await lab.run('home', [node, '-e', program])).stdout) as number | string
 }
 
-/** Whether a datagram of `size` bytes from one host comes back from another, whatever is between them, within 300 ms. */
+/** Resolves with whether an echo on another host returns a datagram of `size` bytes within 300 ms. */
 export async function datagramReturns(lab: Lab, from: string, to: string, size = 1): Promise<boolean> {
   const echo = `
     const socket = require('node:dgram').createSocket('udp4')
@@ -142,7 +145,7 @@ export async function datagramReturns(lab: Lab, from: string, to: string, size =
   return code === 0
 }
 
-/** What upnpc says to a request for a mapping of a TCP port of `home`; it takes 2 s to look for routers. */
+/** Resolves with the output of upnpc for a mapping of a TCP port of `home`; its search takes 2 s. */
 export async function upnpMap(lab: Lab, port: number): Promise<string> {
   const url = `http://${lab.address('router')}:${lab.controlPort()}/rootDesc.xml`
   const command = ['upnpc', '-u', url, '-a', lab.address('home'), String(port), String(port), 'tcp', '300']
@@ -150,14 +153,14 @@ export async function upnpMap(lab: Lab, port: number): Promise<string> {
   return stdout + stderr
 }
 
-/** ICMP destination-unreachable messages that a host has been sent; a RST is none. */
+/** Resolves with the number of ICMP destination-unreachable messages that a host has received. */
 export async function unreachables(lab: Lab, host: string): Promise<number> {
   const { stdout } = await lab.run(host, ['grep', '^Icmp:', '/proc/self/net/snmp'])
   const [names = [], values = []] = stdout.split('\n').map((line) => line.split(' '))
   return Number(values[names.indexOf('InDestUnreachs')])
 }
 
-/** The error that a connected UDP socket of a host gets for a datagram, or `TIMEOUT` after 300 ms. */
+/** Resolves with the error that a connected UDP socket of a host gets for a datagram, or `TIMEOUT` after 300 ms. */
 export async function datagramError(lab: Lab, host: string, address: string): Promise<string> {
   const program = `
     const socket = require('node:dgram').createSocket('udp4')

@@ -3,7 +3,7 @@ import type { Lab } from '../../src/index.js'
 
 const node = process.execPath
 
-/** How long a TCP connection from a host to `address:port` takes to open, in milliseconds. */
+/** Resolves with the time to open a TCP connection from a host to `address:port`, in milliseconds. */
 export async function connectMs(lab: Lab, from: string, address: string, port: number): Promise<number> {
   const program = `
     const start = performance.now()
@@ -11,7 +11,7 @@ export async function connectMs(lab: Lab, from: string, address: string, port: n
   return Number((await lab.run(from, [node, '-e', program])).stdout)
 }
 
-/** Sends so many bytes from one host to another and says whether the same ones arrived. */
+/** Sends this number of bytes from one host to another and resolves with whether the same bytes arrived. */
 export async function arrivesWhole(lab: Lab, from: string, to: string, bytes: number): Promise<boolean> {
   const sum = `const hash = require('node:crypto').createHash('sha256')`
   const sink = `
@@ -30,7 +30,7 @@ export async function arrivesWhole(lab: Lab, from: string, to: string, bytes: nu
   return String(received).trim() === sent.stdout.trim()
 }
 
-/** Sends numbered datagrams in a burst and resolves with the numbers in the order in which they arrived. */
+/** Sends a burst of numbered datagrams and resolves with the numbers in the order of their arrival. */
 export async function burst(lab: Lab, from: string, to: string, count: number): Promise<number[]> {
   const sink = `
     const seen = []
@@ -48,11 +48,11 @@ export async function burst(lab: Lab, from: string, to: string, count: number): 
   return JSON.parse(String(data)) as number[]
 }
 
-/** A connection from a host to an echo on another. */
+/** A connection from a host to an echo server on another host. */
 export interface Talk {
-  /** Writes a word and resolves with what comes back, or with `false` where nothing did within 300 ms. */
+  /** Writes a word and resolves with the echo, or with `false` after 300 ms. */
   say(word: string): Promise<string | false>
-  /** Resolves with what comes next, however long it takes. */
+  /** Resolves with the next data, without a time limit. */
   hear(): Promise<string>
 }
 

@@ -1,7 +1,7 @@
-// What the programs here have in common: commands in JSON lines on standard input, answered by number.
+// Shared by the programs in this folder: commands in JSON lines on standard input, answered by number.
 import { createInterface } from 'node:readline'
 
-/** Carries out each command by its name, until there are no more. */
+/** Runs each command by its name until standard input ends. */
 export function serveCommands(commands, say) {
   const input = createInterface({ input: process.stdin })
   input.on('line', (line) => {
@@ -14,9 +14,9 @@ export function serveCommands(commands, say) {
   input.on('close', () => process.stdin.destroy())
 }
 
-/** What keeps the process alive. */
+/** Returns the resources that keep the process alive. */
 export async function resourcesLeft() {
-  // What was closed just now is counted until the next turn.
+  // A resource that was just closed is still counted until the next turn of the event loop.
   await new Promise((resolve) => setTimeout(resolve, 50))
   return process.getActiveResourcesInfo()
 }

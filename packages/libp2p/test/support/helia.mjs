@@ -1,6 +1,6 @@
-// A Helia node for tests, told what to be by one JSON argument; it says what happens in JSON lines, as node.mjs does.
-// Everything is Helia's default, but for the two services that natTraversal() does the work of, and what would ask
-// somebody on the real internet.
+// A Helia node for tests. One JSON argument configures it, and it prints JSON lines, as node.mjs does. It uses Helia's
+// defaults, except for the two services that natTraversal() replaces, and for everything that would contact the
+// internet.
 import { ownTimersLeft } from './own-timers.mjs'
 import { libp2pDefaults } from '@helia/libp2p'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'

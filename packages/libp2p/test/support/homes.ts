@@ -1,6 +1,6 @@
 import { findTopology, type HostPlan, type Topology } from '@postern/lab'
 
-/** A home with IPv6 alone behind a firewall: whom it has sent something to may answer. Its router knows IPv4 too. */
+/** A home with IPv6 only behind a firewall that admits replies only. Its router also has IPv4. */
 const routed = (number: 1 | 2): readonly [home: HostPlan, router: HostPlan] => {
   const [lan, other] = [`lan${number}`, number === 1 ? 2 : 1]
   return [
@@ -25,7 +25,7 @@ const routed = (number: 1 | 2): readonly [home: HostPlan, router: HostPlan] => {
 const [firewalled, firewall] = routed(1)
 const [firewalled2, firewall2] = routed(2)
 
-/** Two homes with IPv6 alone, each behind a firewall that lets nobody in. */
+/** Two homes with IPv6 only, each behind a firewall that admits no unsolicited packet. */
 export const ipv6Homes: Topology = {
   name: 'ipv6-homes',
   description: 'Two homes with IPv6 alone, each behind a firewall.',
@@ -41,7 +41,7 @@ export const ipv6Homes: Topology = {
   }
 }
 
-/** A laptop that can go over from one home network to another, and somebody elsewhere. */
+/** A laptop that can move from one home network to another, and a node in a third place. */
 export const laptopAndHome: Topology = {
   name: 'laptop-and-home',
   description: 'A laptop on one of two LANs at a time, and a home elsewhere.',

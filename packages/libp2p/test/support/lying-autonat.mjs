@@ -1,12 +1,11 @@
-// AutoNAT v2 servers that do not what they should. The messages are written by hand, since a decent server has no way to
-// send them.
+// Dishonest AutoNAT v2 servers. The messages are written by hand, since a correct server cannot send them.
 import { lpStream } from '@libp2p/utils'
 
 /** DialResponse { status: OK, addrIdx: 0, dialStatus } in a Message (autonat-v2.md). */
 const answers = {
-  // 200 = OK: “I dialled it”, without having done so.
+  // 200 = OK, without a dial.
   reachable: [0x12, 0x06, 0x08, 0xc8, 0x01, 0x18, 0xc8, 0x01],
-  // 100 = E_DIAL_ERROR: “it cannot be dialled”, without having tried.
+  // 100 = E_DIAL_ERROR, without a dial.
   unreachable: [0x12, 0x05, 0x08, 0xc8, 0x01, 0x18, 0x64]
 }
 

@@ -2,26 +2,29 @@ import { type Tier, tiers } from '@postern/lab'
 import type { LabNode, Said } from './nodes.js'
 import { openTwoHomes, type TwoHomes } from './two-homes.js'
 
-/** How two homes came together. */
+/** How two homes were connected. */
 export interface Cell {
-  /** Who was dialled. */
+  /** The home that was dialled. */
   readonly home: Tier
-  /** Who has dialled, through a relay. */
+  /** The home that dialled through a relay. */
   readonly home2: Tier
-  /** `direct`: punched, or one of the two is public. `mapped`: through a port that a router has mapped. */
+  /** `direct`: by hole punching, or to a public home. `mapped`: through a mapped port. */
   readonly how: 'direct' | 'mapped' | 'relayed'
-  /** From the relayed connection to the direct one, on whichever side it took longer, in ms. */
+  /** The time from the relayed to the direct connection on the slower side, in milliseconds. */
   readonly tookMs: number
-  /** Why it stays relayed. */
+  /** The cause of a connection that stays relayed. */
   readonly cause: string | null
 }
 
-/** One-way, between each home and the internet, in ms. */
+/** The one-way delay between each home and the internet, in milliseconds. */
 export const cellDelayMs = 5
 
 const mapping = { upnp: 'igd2', natPmp: true, pcp: true } as const
 
-/** The whole ladder on both sides. Routers of homes map ports; those of offices (symmetric) and of carriers do not. */
+/**
+ * Runs all strategies on both sides. Home routers map ports; the symmetric NATs of offices, and carrier-grade NATs, do
+ * not.
+ */
 export async function tryCell(home: Tier, home2: Tier): Promise<Cell> {
   const of = (tier: Tier) => ({ delayMs: cellDelayMs, ...(tier === 'home' ? { mapping } : {}) })
   await using homes = await openTwoHomes(home, home2, {
@@ -29,7 +32,7 @@ export async function tryCell(home: Tier, home2: Tier): Promise<Cell> {
     home2: of(home2),
     mappers: ['pcp', 'nat-pmp', 'upnp']
   })
-  // What is reachable says so first: it is not the first second of a node that is looked at here.
+  // Wait until reachable nodes know it, since this measures no start of a node.
   await Promise.all([ready(homes.home, home), ready(homes.home2, home2)])
   await homes.dialThroughRelay()
   const outcomes = await homes.outcomes()
@@ -58,7 +61,7 @@ function mappedAddress({ event, external }: Said): readonly string[] {
   return [`/ip4/${address}/tcp/${port}`]
 }
 
-/** One row for whom was dialled, one column for who has dialled, as Markdown. */
+/** Returns a Markdown table with one row per dialled home and one column per dialling home. */
 export function drawMatrix(cells: readonly Cell[]): string {
   const text = (home: Tier, home2: Tier): string => {
     const cell = cells.find((each) => each.home === home && each.home2 === home2)

@@ -1,5 +1,5 @@
-// A libp2p node for tests, told what to be by one JSON argument. It says what happens in JSON lines on standard output,
-// and takes commands in JSON lines on standard input: {"id":1,"do":"dial","address":"/ip4/…"}.
+// A libp2p node for tests. One JSON argument configures it. It prints its events as JSON lines on standard output and
+// reads commands as JSON lines from standard input: {"id":1,"do":"dial","address":"/ip4/…"}.
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
@@ -39,10 +39,10 @@ if (config.upnpNat) services.upnp = uPnPNAT({ ...config.upnpNat, portMappingClie
 if (config.nat) services.nat = natTraversal({ ...config.nat, ...(strategies && { strategies }) })
 
 const transports = [tcp(), webSockets(), circuitRelayTransport()]
-// Native code, which not every test has to load.
+// Native code is loaded only by the tests that need it.
 if (config.quic) transports.push((await import('@chainsafe/libp2p-quic')).quic())
 if (config.webRtc) {
-  // Nobody is asked for an address: the listener's own is what counts.
+  // No STUN server is needed: the address of the listener is used.
   const { webRTCDirect } = await import('@libp2p/webrtc')
   transports.push(webRTCDirect({ rtcConfiguration: { iceServers: [] } }))
 }
@@ -67,7 +67,7 @@ for (const name of ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted
   )
 }
 node.services.nat?.addEventListener('upgrade', ({ detail }) => say({ event: 'upgrade', ...detail }))
-// When an address can first be dialled, the node's own announcement is what counts.
+// The announcement of the node shows when an address can first be dialled.
 let told = ''
 const tell = () => {
   const addresses = node.getMultiaddrs().map(String)

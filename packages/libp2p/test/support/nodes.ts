@@ -5,9 +5,9 @@ import { createInterface } from 'node:readline'
 import type { Report } from '@postern/core'
 import type { Lab } from '@postern/lab'
 
-/** What a node says of itself, one JSON line each. */
+/** One JSON line of a node. */
 export interface Said {
-  /** Since its process began. */
+  /** The time since the process started, in milliseconds. */
   readonly ms: number
   readonly event?: string
   readonly [key: string]: unknown
@@ -27,7 +27,7 @@ export interface Connected {
   readonly direction: 'inbound' | 'outbound'
 }
 
-/** The stack that each was started with. */
+/** The timers before and after the stop, each as the call stack of its creation. */
 interface Timers {
   readonly before: readonly string[]
   readonly left: readonly string[]
@@ -38,12 +38,12 @@ export interface LabNode extends AsyncDisposable {
   readonly peerId: string
   readonly said: readonly Said[]
   readonly process: ChildProcess
-  /** The first line for which it is true, said already or later. Rejects after 20 s with what was said instead. */
+  /** Resolves with the first past or future line that matches. Rejects after 20 s with the lines that were printed. */
   until(isIt: (line: Said) => boolean): Promise<Said>
   dial(address: string): Promise<Dialled>
-  /** A direct connection to a peer that is connected. */
+  /** Resolves with a direct connection to a connected peer. */
   direct(peer: string): Promise<Dialled>
-  /** What there is to a peer. */
+  /** Resolves with the connections to a peer. */
   connections(peer: string): Promise<readonly Connected[]>
   ping(peer: string): Promise<number>
   report(): Promise<Report>
@@ -51,11 +51,11 @@ export interface LabNode extends AsyncDisposable {
   listen(address: string): Promise<void>
   recheck(): Promise<void>
   peers(): Promise<readonly string[]>
-  /** Stops the node, then tells what keeps its process alive; of Helia also which timers of ours. */
+  /** Stops the node and resolves with what keeps its process alive; for Helia also with our timers. */
   stop(): Promise<{ readonly resources: readonly string[]; readonly timers?: Timers }>
-  /** Adds a block, and tells its CID. Of Helia only, as is the next. */
+  /** Adds a block and resolves with its CID. Helia only. */
   add(text: string): Promise<string>
-  /** Dials an address, and fetches a block from there. */
+  /** Dials an address and fetches a block from there. Helia only. */
   fetch(cid: string, from: string): Promise<string>
   kill(): Promise<void>
 }
@@ -63,14 +63,14 @@ export interface LabNode extends AsyncDisposable {
 export interface NodeConfig {
   readonly listen?: readonly string[]
   readonly announce?: readonly string[]
-  /** Makes the same peer id each time. */
+  /** The seed of the peer id. */
   readonly seed?: number
-  /** Whether it speaks QUIC, too; and WebRTC-direct. */
+  /** Whether it also supports QUIC and WebRTC-direct. */
   readonly quic?: boolean
   readonly webRtc?: boolean
-  /** Whether libp2p looks every 10 s at connections that are silent. @default true */
+  /** Whether libp2p checks silent connections every 10 s. @default true */
   readonly monitored?: boolean
-  /** A STUN server: it speaks WebRTC through relays. */
+  /** A STUN server; with it, the node supports WebRTC through relays. */
   readonly iceServer?: string
   readonly connect?: readonly string[]
   readonly relayServer?: { readonly reservations?: Record<string, unknown> }
@@ -86,7 +86,7 @@ export interface NodeConfig {
 
 const waitMs = 20_000
 
-/** Starts a node in a host, and waits until it listens. */
+/** Starts a node in a host. Resolves when it listens. */
 export async function startNode(
   lab: Lab,
   host: string,

@@ -1,5 +1,5 @@
-// Which timers of ours keep a process alive: those that a file of a package here has started. What is imported after this
-// is watched.
+// Finds the timers that keep a process alive and were started by a file of this repository. Import it first: it watches
+// only what is imported after it.
 import { createHook } from 'node:async_hooks'
 
 const own = /\/packages\/[^/]+\/dist\//
@@ -17,6 +17,6 @@ createHook({
   }
 }).enable()
 
-/** Where each was started. */
+/** Returns where each timer was started. */
 export const ownTimersLeft = () =>
   [...started.values()].flatMap(({ resource, stack }) => (resource.hasRef() ? [stack] : []))

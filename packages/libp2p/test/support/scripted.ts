@@ -9,14 +9,14 @@ import type { Datastore } from 'interface-datastore'
 import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { type NatTraversal, type NatTraversalInit, natTraversal } from '../../src/index.js'
 
-/** A router on loopback, so that a node on loopback can be mapped by it. */
+/** A router on loopback, which can map a node on loopback. */
 const gateway = { address: '127.0.0.2', interface: 'lo', localAddress: '127.0.0.1' }
 export const network: Network = { gateways: [gateway], addresses: ['127.0.0.1'] }
 
 export interface ScriptedRouter {
   readonly strategy: Strategy
   readonly mapped: ReadonlySet<number>
-  /** The key of every map request, in hexadecimal. */
+  /** The keys of all map requests, in hexadecimal. */
   readonly keys: readonly string[]
   renewals: number
   /** Whether it still answers. */
@@ -24,7 +24,7 @@ export interface ScriptedRouter {
   lifetimeMs: number
 }
 
-/** Maps every port to 11.0.0.2, as long as it is there. */
+/** Maps every port to 11.0.0.2 while the router answers. */
 export function scriptedRouter(): ScriptedRouter {
   const mapped = new Set<number>()
   const keys: string[] = []
@@ -42,7 +42,7 @@ export function scriptedRouter(): ScriptedRouter {
           addresses: [`/ip4/11.0.0.2/${protocol}/${port}`],
           lifetimeMs: router.lifetimeMs,
           async renew() {
-            if (!router.isThere) throw natError('NO_REPLY', 'nobody answers')
+            if (!router.isThere) throw natError('NO_REPLY', 'the router does not answer')
             router.renewals++
             return leaseOf(protocol, port)
           },
@@ -57,7 +57,7 @@ export function scriptedRouter(): ScriptedRouter {
           protocols: ['tcp', 'udp'],
           async map({ endpoint, key }) {
             keys.push(Buffer.from(key).toString('hex'))
-            if (!router.isThere) throw natError('NO_REPLY', 'nobody answers')
+            if (!router.isThere) throw natError('NO_REPLY', 'the router does not answer')
             mapped.add(endpoint.port)
             return leaseOf(endpoint.protocol, endpoint.port)
           }
@@ -70,7 +70,7 @@ export function scriptedRouter(): ScriptedRouter {
   return router
 }
 
-/** Two witnesses on distinct networks. `asked` counts their answers. */
+/** Creates two witnesses on distinct networks. `asked` counts their answers. */
 export function scriptedWitnesses(
   asked: { count: number },
   outcome: () => 'reachable' | 'unreachable' = () => 'reachable'
@@ -103,7 +103,7 @@ export interface NodeOptions {
   readonly datastore?: Datastore
 }
 
-/** A libp2p node on loopback with the service on a virtual clock. Not started. */
+/** Creates a libp2p node on loopback with the service on a virtual clock. Does not start it. */
 export function createNode(clock: VirtualClock, init: NatTraversalInit, options: NodeOptions = {}): Promise<TestNode> {
   const { listen = ['/ip4/127.0.0.1/tcp/0'], metrics, datastore } = options
   return createLibp2p({
@@ -118,14 +118,14 @@ export function createNode(clock: VirtualClock, init: NatTraversalInit, options:
   })
 }
 
-/** What it announces outside loopback. */
+/** Returns the announced addresses that are not loopback. */
 export const announced = (node: TestNode): readonly string[] =>
   node
     .getMultiaddrs()
     .map((address) => address.toString().replace(/\/p2p\/.*$/, ''))
     .filter((address) => !address.startsWith('/ip4/127.'))
 
-/** Lets virtual time pass while real sockets do what they do. */
+/** Advances virtual time in steps, so that real sockets can work in between. */
 export async function pass(clock: VirtualClock, ms: number, stepMs: number = ms): Promise<void> {
   for (let passed = 0; passed < ms; passed += stepMs) await clock.advance(stepMs)
 }

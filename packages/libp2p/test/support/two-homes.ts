@@ -2,39 +2,42 @@ import { type HomeOptions, type Tier, type Topology, betweenTiers } from '@poste
 import type { LabNode, NodeConfig, Said } from './nodes.js'
 import { openWorld, type World } from './world.js'
 
-/** Two homes and three public peers, which both know. */
+/** Two homes and three public peers that both homes know. */
 export interface TwoHomes extends AsyncDisposable {
   readonly world: World
-  /** Behind 11.0.0.2. */
+  /** The node behind 11.0.0.2. */
   readonly home: LabNode
-  /** Behind 12.0.0.2. */
+  /** The node behind 12.0.0.2. */
   readonly home2: LabNode
-  /** Has `home2` dial `home` through a relay, whatever else there is. */
+  /** Makes `home2` dial `home` through a relay, even if another path exists. */
   dialThroughRelay(): Promise<void>
-  /** What the hole punching of both has come to. */
+  /** Resolves with the result of the hole punch on both sides. */
   outcomes(): Promise<readonly [home: Said, home2: Said]>
 }
 
 export interface TwoHomesOptions extends NodesOptions {
-  /** Of both routers. */
+  /** The options of both routers. */
   readonly both?: HomeOptions
   readonly home?: HomeOptions
   readonly home2?: HomeOptions
 }
 
 export interface NodesOptions {
-  /** Options of holePunch(). */
+  /** The options of holePunch(). */
   readonly punch?: Record<string, unknown>
-  /** Before the others, in rank. @default none: what is direct was punched, or is public */
+  /**
+   * The mapping strategies, before the others in rank. @default none, so that a direct connection is punched or to a
+   * public home
+   */
   readonly mappers?: readonly string[]
-  /** Peers that both know, at which they have reservations as far as there are two. @default all three */
+  /** The peers that both homes know. They have reservations at up to two of them. @default all three */
   readonly peers?: number
-  /** How they are reached. @default 4 */
+  /** The address family of the peers. @default 4 */
   readonly family?: 4 | 6
-  /** STUN servers that both ask. */
+  /** The STUN servers that both homes ask. */
   readonly stunServers?: readonly string[]
   readonly node?: NodeConfig
-  /** What each of the public peers is, too. */
+  /** Additional options of each public peer. */
   readonly publicNode?: NodeConfig
 }
 
@@ -43,7 +46,7 @@ export async function openTwoHomes(one: Tier, other: Tier, options: TwoHomesOpti
   return openNodes(betweenTiers(one, other, { home: { ...both, ...home }, home2: { ...both, ...home2 } }), rest)
 }
 
-/** The same in any topology with a `home` and a `home2`. */
+/** Opens two homes in any topology with a `home` and a `home2`. */
 export async function openNodes(topology: Topology, options: NodesOptions = {}): Promise<TwoHomes> {
   const { punch = {}, mappers = [], peers, family = 4, stunServers, node = {}, publicNode = {} } = options
   const changes = { alpha: publicNode, bravo: publicNode, charlie: publicNode }

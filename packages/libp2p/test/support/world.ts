@@ -2,23 +2,23 @@ import { canRunLab, type Lab, openLab, type Topology, type TopologyName, withPee
 import { type LabNode, type NodeConfig, startNode } from './nodes.js'
 
 export const support = await canRunLab()
-/** Why a test in the lab is skipped here, for its name. */
+/** The reason why lab tests are skipped here, for the test name. */
 export const skipped = support.ok ? '' : ` (${support.reason})`
 
 export const peerHosts = ['alpha', 'bravo', 'charlie'] as const
 export type PeerHost = (typeof peerHosts)[number]
 
-/** A lab with three public libp2p nodes, each a relay and an AutoNAT server. */
+/** A lab with three public libp2p nodes; each is a relay and an AutoNAT server. */
 export interface World extends AsyncDisposable {
   readonly lab: Lab
   readonly peers: Readonly<Record<PeerHost, LabNode>>
-  /** What a node needs to be told of all three. */
+  /** The addresses of all three nodes. */
   readonly peerAddresses: readonly string[]
-  /** The same over IPv6; none where the internet of the topology has no IPv6. */
+  /** Their IPv6 addresses; none if the topology has no IPv6. */
   readonly peerAddresses6: readonly string[]
-  /** Starts a peer again, under the same peer id. */
+  /** Restarts a peer with the same peer id. */
   restart(host: PeerHost): Promise<void>
-  /** A node behind the router that listens on port 4001 and is connected to the three from the start. */
+  /** Starts a node behind the router. It listens on port 4001 and connects to the three peers. */
   startHome(config?: NodeConfig, host?: string): Promise<LabNode>
 }
 

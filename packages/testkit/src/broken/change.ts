@@ -13,22 +13,22 @@ import type { ReferenceTable } from './reference-table.js'
 
 /** A strategy that breaks one rule of the contract. */
 export interface BrokenStrategy {
-  /** What it does, in a few words. */
+  /** The fault of the strategy, in a few words. */
   readonly name: string
-  /** The rule it breaks, as the conformance suite calls the test that it must fail. */
+  /** The rule that it breaks: the id of the conformance test that it must fail. */
   readonly breaks: string
-  /** The strategy on a table, as `pcp(options)` is the strategy with options. */
+  /** Creates the strategy on a table, as `pcp(options)` creates the PCP strategy. */
   readonly strategy: (table: ReferenceTable) => Strategy
 }
 
-/** The honest strategy with another discovery. */
+/** Returns the honest strategy with a changed discovery. */
 export const withDiscovery =
   (change: (honest: Discovery, table: ReferenceTable, host: Host) => Discovery) =>
   (table: ReferenceTable): Strategy =>
   (host) =>
     change(referenceMapper(table)(host), table, host)
 
-/** The honest strategy with another mapper. */
+/** Returns the honest strategy with a changed mapper. */
 export const withMapper = (
   change: (honest: Mapper, table: ReferenceTable, host: Host) => Mapper
 ): ((table: ReferenceTable) => Strategy) =>
@@ -42,7 +42,7 @@ export const withMapper = (
       )
   }))
 
-/** The honest strategy with another `map`. */
+/** Returns the honest strategy with a changed `map`. */
 export const withMap = (
   map: (
     honest: Mapper['map'],
@@ -62,7 +62,7 @@ export interface LeaseContext {
   readonly request: MapRequest
 }
 
-/** The honest strategy with another lease, and its successors changed in the same way. */
+/** Returns the honest strategy with a changed lease. Renewed leases are changed in the same way. */
 export function withLease(
   change: (honest: Lease, context: LeaseContext) => Lease
 ): (table: ReferenceTable) => Strategy {

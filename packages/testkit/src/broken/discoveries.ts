@@ -5,10 +5,10 @@ import type { ReferenceWish } from './reference-table.js'
 
 const never = new AbortController().signal
 
-/** Strategies that discover in a way they must not. */
+/** Strategies with a faulty discovery. */
 export const brokenDiscoveries: readonly BrokenStrategy[] = [
   {
-    name: 'works when it is made',
+    name: 'sends packets at construction',
     breaks: 'construct-does-nothing',
     strategy: (table) => (host) => {
       table.probe({ signal: never }).catch(() => undefined)
@@ -16,17 +16,17 @@ export const brokenDiscoveries: readonly BrokenStrategy[] = [
     }
   },
   {
-    name: 'has a name that nobody can type',
+    name: 'has a name with spaces and capitals',
     breaks: 'name-is-lower-case',
     strategy: withDiscovery((honest) => ({ ...honest, name: 'Reference Mapper' }))
   },
   {
-    name: 'finds another kind of thing than it says',
+    name: 'finds another kind than it declares',
     breaks: 'discover-finds-the-declared-kind',
     strategy: withDiscovery((honest) => ({ ...honest, kind: 'relay' }))
   },
   {
-    name: 'discovers by mapping something',
+    name: 'creates a mapping to discover the gateway',
     breaks: 'discover-changes-nothing',
     strategy: withDiscovery((honest, table) => ({
       ...honest,
@@ -58,7 +58,7 @@ export const brokenDiscoveries: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'keeps what it has found to itself for a minute',
+    name: 'reports a finding after a minute',
     breaks: 'discover-finds-at-once',
     strategy: withDiscovery((honest, _, host) => ({
       ...honest,
@@ -77,7 +77,7 @@ export const brokenDiscoveries: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'finds the same again and again',
+    name: 'reports the same finding repeatedly',
     breaks: 'discover-finds-once',
     strategy: withDiscovery((honest, _, host) => ({
       ...honest,
@@ -98,7 +98,7 @@ export const brokenDiscoveries: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'finds something after the end',
+    name: 'reports a finding after the abort',
     breaks: 'discover-finds-nothing-after-abort',
     strategy: withDiscovery((honest) => ({
       ...honest,
@@ -114,7 +114,7 @@ export const brokenDiscoveries: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'never comes to an end',
+    name: 'never settles discover',
     breaks: 'discover-settles-on-abort',
     strategy: withDiscovery((honest) => ({
       ...honest,
@@ -125,7 +125,7 @@ export const brokenDiscoveries: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'keeps its socket',
+    name: 'keeps its socket open',
     breaks: 'discover-holds-no-socket-after-abort',
     strategy: withDiscovery((honest, table) => ({
       ...honest,
@@ -136,7 +136,7 @@ export const brokenDiscoveries: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'goes on sleeping',
+    name: 'leaves a timer',
     breaks: 'discover-leaves-no-timer',
     strategy: withDiscovery((honest, _, host) => ({
       ...honest,
@@ -147,7 +147,7 @@ export const brokenDiscoveries: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'says in no known words why it cannot work',
+    name: 'rejects discover without a known code',
     breaks: 'discover-rejects-with-nat-error',
     strategy: withDiscovery((honest) => ({
       ...honest,
@@ -158,7 +158,7 @@ export const brokenDiscoveries: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'finds a gateway that is not there',
+    name: 'reports a gateway that is not in the network',
     breaks: 'mapper-gateway-is-of-the-network',
     strategy: withMapper((honest) => ({
       ...honest,

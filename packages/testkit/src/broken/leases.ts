@@ -4,7 +4,7 @@ import { wishOf } from './reference-mapper.js'
 
 const never = new AbortController().signal
 
-/** Strategies whose leases do what they must not. */
+/** Strategies with faulty leases. */
 export const brokenLeases: readonly BrokenStrategy[] = [
   {
     name: 'renews with another key',
@@ -20,7 +20,7 @@ export const brokenLeases: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'renews with the port it first asked for',
+    name: 'renews with the port that it first suggested',
     breaks: 'renew-suggests-the-granted-port',
     strategy: withLease((honest, { table, request }) => ({
       ...honest,
@@ -31,7 +31,7 @@ export const brokenLeases: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'renews the old lease in place',
+    name: 'changes the old lease on renewal',
     breaks: 'renew-leaves-the-old-lease-alone',
     strategy: withLease((honest) => {
       const lease = { ...honest }
@@ -45,7 +45,7 @@ export const brokenLeases: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: 'says after renewing what held before',
+    name: 'reports the old address after a renewal',
     breaks: 'renew-says-what-was-granted',
     strategy: withLease((honest) => ({
       ...honest,
@@ -53,7 +53,7 @@ export const brokenLeases: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'fails to renew in no known words',
+    name: 'rejects renew without a known code',
     breaks: 'renew-rejects-with-nat-error',
     strategy: withLease((honest) => ({
       ...honest,
@@ -64,7 +64,7 @@ export const brokenLeases: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'does not hear that its renewal is aborted',
+    name: 'ignores the abort of renew',
     breaks: 'abort-rejects-renew',
     strategy: withLease((honest) => ({
       ...honest,
@@ -100,7 +100,7 @@ export const brokenLeases: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: 'goes on sleeping after it was released',
+    name: 'leaves a timer after release',
     breaks: 'release-leaves-no-timer',
     strategy: withLease((honest, { host }) => ({
       ...honest,
@@ -111,11 +111,11 @@ export const brokenLeases: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'lets go of nothing',
+    name: 'removes no rule on release',
     breaks: 'release-removes-the-rule',
     strategy: withLease((honest, { table }) => ({
       ...honest,
-      // The router is asked something, so that all looks well.
+      // Sends some request, so that the release seems to work.
       release: (call) => table.probe(call)
     }))
   },
@@ -135,20 +135,20 @@ export const brokenLeases: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: "lets go of the neighbour's mapping too",
+    name: "also removes another endpoint's mapping on release",
     breaks: 'release-removes-nothing-else',
     strategy: withLease((honest, { table, request }) => ({
       ...honest,
       async release(call) {
         await honest.release(call)
-        // Whatever else of this host has the key of the same run.
+        // Removes every mapping of this host with the key of the same run.
         for (const rule of table.rules.filter(({ internalAddress }) => internalAddress === request.endpoint.address))
           await table.unmap({ ...wishOf(request), ...rule, key: Uint8Array.from(Buffer.from(rule.key, 'hex')) }, call)
       }
     }))
   },
   {
-    name: 'fails to release in no known words',
+    name: 'rejects release without a known code',
     breaks: 'release-rejects-with-nat-error',
     strategy: withLease((honest) => ({
       ...honest,
@@ -159,7 +159,7 @@ export const brokenLeases: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'does not hear that its release is aborted',
+    name: 'ignores the abort of release',
     breaks: 'abort-rejects-release',
     strategy: withLease((honest) => ({
       ...honest,

@@ -4,18 +4,18 @@ import { wishOf } from './reference-mapper.js'
 
 const never = new AbortController().signal
 
-/** Strategies that map in a way they must not. */
+/** Strategies with a faulty `map`. */
 export const brokenMaps: readonly BrokenStrategy[] = [
   {
-    name: 'declares UDP and does not do it',
+    name: 'declares UDP but does not map it',
     breaks: 'map-grants-declared-protocols',
     strategy: withMap(async (map, _, request, call) => {
-      if (request.endpoint.protocol === 'udp') throw natError('UNSUPPORTED', 'no UDP here')
+      if (request.endpoint.protocol === 'udp') throw natError('UNSUPPORTED', 'UDP is not supported')
       return await map(request, call)
     })
   },
   {
-    name: 'says yes and maps nothing',
+    name: 'grants a mapping without a rule',
     breaks: 'map-makes-a-rule',
     strategy: withMap(async (map, { table }, request, call) => {
       const lease = await map(request, call)
@@ -25,11 +25,11 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: 'makes up a key of its own',
+    name: 'uses its own key',
     breaks: 'map-takes-its-mapping-back',
     strategy: withMap((map, { table }, request, call) => {
       const key = request.key.slice()
-      // The first time nobody notices.
+      // The first mapping shows no fault.
       key[15] = table.log.filter((text) => text.startsWith('map ')).length
       return map({ ...request, key }, call)
     })
@@ -52,7 +52,7 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: 'keeps listening to the signal',
+    name: 'leaves a listener on the signal',
     breaks: 'map-leaves-no-listener',
     strategy: withMap((map, _, request, call) => {
       call.signal.addEventListener('abort', () => undefined)
@@ -60,7 +60,7 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: 'sends although it was aborted before',
+    name: 'sends a request with an aborted signal',
     breaks: 'map-aborted-before-sends-nothing',
     strategy: withMap((map, { table }, request, call) => {
       if (call.signal.aborted) table.unmap(wishOf(request), { signal: never }).catch(() => undefined)
@@ -68,18 +68,18 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: 'does not hear that it is aborted',
+    name: 'ignores the abort of map',
     breaks: 'abort-rejects-map',
     strategy: withMap(async (map, { table }, request, call) => {
       call.signal.throwIfAborted()
       const lease = await map(request, { signal: never })
-      // It even cleans up, and then says that all is well.
+      // It even cleans up, but then resolves.
       if (call.signal.aborted) await table.unmap(wishOf(request), { signal: never })
       return lease
     })
   },
   {
-    name: 'rejects with a reason of its own',
+    name: 'rejects an aborted map with its own reason',
     breaks: 'abort-keeps-the-reason',
     strategy: withMap((map, _, request, call) =>
       map(request, call).catch((error: unknown) => {
@@ -88,14 +88,14 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     )
   },
   {
-    name: 'leaves the mapping when it is aborted',
+    name: 'leaves the mapping after an abort',
     breaks: 'abort-undoes-map',
     strategy: withMap(async (map, { table, host }, request, call) => {
       try {
         return await map(request, call)
       } catch (error) {
         if (call.signal.aborted && table.log.includes(`map ${request.endpoint.protocol} ${request.endpoint.port}`)) {
-          // The undoing was lost on the way.
+          // Acts as if the request to undo was lost.
           await table.map(wishOf(request), { signal: never })
           await host.clock.sleep(0, { signal: never })
         }
@@ -104,7 +104,7 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: 'takes a slow router for an absent one',
+    name: 'treats a slow router as absent',
     breaks: 'map-waits-for-a-slow-router',
     strategy: withMap(async (map, { host }, request, call) => {
       const over = new AbortController()
@@ -122,12 +122,12 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: 'says that it has undone, and has not',
+    name: 'resolves undo without deleting the mapping',
     breaks: 'undo-deletes-what-map-made',
     strategy: withMapper((honest) => ({ ...honest, undo: async () => undefined }))
   },
   {
-    name: 'takes its time to undo',
+    name: 'undoes an aborted map too slowly',
     breaks: 'abort-undoes-in-time',
     strategy: withMap(async (map, { host }, request, call) => {
       call.signal.throwIfAborted()
@@ -140,7 +140,7 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: 'fails in no known words',
+    name: 'rejects map without a known code',
     breaks: 'map-rejects-with-nat-error',
     strategy: withMap((map, _, request, call) =>
       map(request, call).catch((error: unknown) => {
@@ -149,7 +149,7 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     )
   },
   {
-    name: 'keeps time by itself',
+    name: 'uses its own timer',
     breaks: 'uses-the-clock-of-the-host',
     strategy: withMap((map, _, request, call) => {
       setTimeout(() => undefined, 1).unref()
@@ -157,7 +157,7 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     })
   },
   {
-    name: 'says which port it asked for',
+    name: 'reports the suggested port',
     breaks: 'lease-has-the-granted-port',
     strategy: withLease((honest, { request }) => ({
       ...honest,
@@ -168,7 +168,7 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'says its own address',
+    name: 'reports the internal address',
     breaks: 'lease-has-the-external-address',
     strategy: withLease((honest, { request }) => ({
       ...honest,
@@ -176,7 +176,7 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'says any address',
+    name: 'reports the unspecified address',
     breaks: 'lease-has-the-external-address',
     strategy: withLease((honest) => ({
       ...honest,
@@ -184,16 +184,16 @@ export const brokenMaps: readonly BrokenStrategy[] = [
     }))
   },
   {
-    name: 'says how long it asked for',
+    name: 'reports the requested lifetime',
     breaks: 'lease-has-the-granted-lifetime',
     strategy: withLease((honest, { request }) => ({ ...honest, lifetimeMs: request.lifetimeMs }))
   },
   {
-    name: 'counts in seconds',
+    name: 'reports the lifetime in seconds',
     breaks: 'lease-lifetime-is-in-ms',
     strategy: withLease((honest) => ({ ...honest, lifetimeMs: honest.lifetimeMs / 1000 }))
   }
 ]
 
-/** Everything behind the address. */
+/** Returns everything after the address. */
 const rest = (text: string): string => text.replace(/^\/ip4\/[^/]*\//, '')

@@ -12,13 +12,15 @@ import {
 } from '@postern/interface'
 import type { ReferenceGrant, ReferenceTable, ReferenceWish } from './reference-table.js'
 
-/** Undoing an aborted request must not take longer than 500 ms. */
+/** Time limit for undoing an aborted request (ms). The contract allows 500 ms. */
 const undoMs = 400
-/** Whoever waits for longer than this wants to know why. */
+/** After this time without an answer, the strategy reports the gateway as absent (ms). */
 const silenceMs = 1000
 
-/** The honest strategy: it keeps every rule of the contract, on a {@link ReferenceTable}. The broken ones are this one
- * with a single change. */
+/**
+ * Creates the honest strategy on a {@link ReferenceTable}. It keeps every rule of the contract. Each broken strategy is
+ * this one with a single change.
+ */
 export function referenceMapper(table: ReferenceTable): Strategy {
   return (host) => ({
     name: 'reference',
@@ -34,7 +36,12 @@ export function referenceMapper(table: ReferenceTable): Strategy {
       const answered = new AbortController()
       const silence = async (): Promise<void> => {
         await host.clock.sleep(silenceMs, { signal: anySignal([signal, answered.signal]) })
-        found({ kind: 'notice', what: 'absent', gateway, reason: natError('NO_REPLY', 'no answer so far') })
+        found({
+          kind: 'notice',
+          what: 'absent',
+          gateway,
+          reason: natError('NO_REPLY', 'the gateway has not answered yet')
+        })
       }
       silence().catch(() => undefined)
       try {
@@ -60,7 +67,7 @@ function mapperOn(table: ReferenceTable, host: Host, gateway: Gateway): Mapper {
     family: 4,
     protocols: ['tcp', 'udp'],
     async map(request, { signal }) {
-      if (request.endpoint.family !== 4) throw new TypeError('the reference maps IPv4 only')
+      if (request.endpoint.family !== 4) throw new TypeError('the reference mapper maps IPv4 only')
       const wish = wishOf(request)
       signal.throwIfAborted()
       try {
@@ -75,7 +82,7 @@ function mapperOn(table: ReferenceTable, host: Host, gateway: Gateway): Mapper {
   }
 }
 
-/** What a request for a mapping asks the table. */
+/** Returns the request to the table for a request to the strategy. */
 export function wishOf({ endpoint, suggestedExternalPort, lifetimeMs, key }: MapRequest): ReferenceWish {
   const { protocol, address, port } = endpoint
   return { protocol, internalAddress: address, internalPort: port, suggestedExternalPort, lifetimeMs, key: key.slice() }
@@ -84,7 +91,7 @@ export function wishOf({ endpoint, suggestedExternalPort, lifetimeMs, key }: Map
 async function undo(table: ReferenceTable, host: Host, wish: ReferenceWish): Promise<void> {
   const done = new AbortController()
   const call = { signal: done.signal }
-  // Whether it worked or not, there is nothing more to be done.
+  // A failure is ignored, since nothing more can be done.
   await Promise.race([table.unmap(wish, call), host.clock.sleep(undoMs, call)]).catch(() => undefined)
   done.abort()
 }

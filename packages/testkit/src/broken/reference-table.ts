@@ -2,70 +2,95 @@ import { type CallOptions, type Clock, type Network, natError, type Protocol } f
 
 /** One rule of a {@link ReferenceTable}. */
 export interface ReferenceRule {
+  /** The transport protocol. */
   readonly protocol: Protocol
+  /** The external port. */
   readonly externalPort: number
+  /** The address of the host. */
   readonly internalAddress: string
+  /** The port of the host. */
   readonly internalPort: number
-  /** Hexadecimal. Whoever changes or removes the rule must know it. */
+  /** The key in hexadecimal. A request that changes or removes the rule must contain it. */
   readonly key: string
-  /** Monotonic time. */
+  /** The end of the rule, in monotonic milliseconds. */
   readonly expiresAt: number
 }
 
+/** A request for a rule. */
 export interface ReferenceWish {
+  /** The transport protocol. */
   readonly protocol: Protocol
+  /** The address of the host. */
   readonly internalAddress: string
+  /** The port of the host. */
   readonly internalPort: number
+  /** The suggested external port. */
   readonly suggestedExternalPort: number
+  /** The requested lifetime, in milliseconds. */
   readonly lifetimeMs: number
+  /** The key that protects the rule. */
   readonly key: Uint8Array
 }
 
+/** The answer to a {@link ReferenceWish}. */
 export interface ReferenceGrant {
+  /** The external address. */
   readonly externalAddress: string
+  /** The granted external port. */
   readonly externalPort: number
+  /** The granted lifetime, in milliseconds. */
   readonly lifetimeMs: number
 }
 
-/** `silent` hears nothing; `mute` does what it is asked and does not answer; `refusing` answers no. */
+/** `silent` ignores requests; `mute` carries them out but does not answer; `refusing` rejects them. */
 export type ReferenceMood = 'normal' | 'silent' | 'mute' | 'refusing'
 
-/** A router without a protocol: just what the contract between strategies and core talks about. Keys, ports and
+/** A router without a protocol. It has only what the contract between strategies and core needs; keys, ports and
  * lifetimes are as strict as in PCP. */
 export interface ReferenceTable {
-  /** The network it is the only gateway of. */
+  /** The network with this router as its only gateway. */
   readonly network: Network
+  /** The current rules. */
   readonly rules: readonly ReferenceRule[]
-  /** Everything that strategies sent, in order: `probe`, `map tcp 8080`, `unmap tcp 8080`. */
+  /** The requests of strategies, in order: `probe`, `map tcp 8080`, `unmap tcp 8080`. */
   readonly log: readonly string[]
+  /** The number of open sockets. */
   readonly openSockets: number
+  /** The external IPv4 address. */
   readonly externalAddress: string
+  /** Sets how the router answers from now on. */
   behave(mood: ReferenceMood): void
-  /** Answers come so much later than the round trip takes. */
+  /** Delays answers by this time in addition to the round trip. */
   delay(ms: number): void
+  /** Changes the external address. */
   setExternalAddress(address: string): void
   /** Loses every rule. */
   reboot(): void
-  /** Gives a port to another host. */
+  /** Maps a port to another host. */
   occupy(protocol: Protocol, externalPort: number): void
-  /** A socket is open until what this returns is called. */
+  /** Counts a socket as open until the returned function is called. */
   openSocket(): () => void
+  /** Resolves when the router answers. Rejects with `OUT_OF_RESOURCES` when refusing, or with the signal's reason. */
   probe(call: CallOptions): Promise<void>
+  /** Creates or extends a rule. Rejects with `NOT_AUTHORIZED` for another key, and otherwise as `probe` does. */
   map(wish: ReferenceWish, call: CallOptions): Promise<ReferenceGrant>
+  /** Removes a rule. Rejects as `map` does. */
   unmap(wish: ReferenceWish, call: CallOptions): Promise<void>
 }
 
+/** Options of `referenceTable()`. */
 export interface ReferenceTableOptions {
+  /** The clock for delays and lifetimes. */
   readonly clock: Clock
-  /** From sending to the answer; half of it until the router has the request. @default 20 */
+  /** The time from a request to its answer; the request arrives after half of it. @default 20 */
   readonly roundTripMs?: number
-  /** Longer wishes are granted this much. @default 3600000 */
+  /** The longest lifetime that is granted. @default 3600000 */
   readonly maxLifetimeMs?: number
 }
 
 const never = new AbortController().signal
 
-/** A router at 192.168.1.1 with 1.2.3.4 outside, and nothing mapped. */
+/** Creates a router at 192.168.1.1 with the external address 1.2.3.4 and no mappings. */
 export function referenceTable(options: ReferenceTableOptions): ReferenceTable {
   const { clock, roundTripMs = 20, maxLifetimeMs = 3_600_000 } = options
   const log: string[] = []
@@ -80,7 +105,7 @@ export function referenceTable(options: ReferenceTableOptions): ReferenceTable {
     return rules
   }
 
-  /** Sends a request. It arrives and takes effect whatever becomes of whoever sent it. */
+  /** Sends a request. It arrives and takes effect even if the caller aborts. */
   async function request<T>(text: string, { signal }: CallOptions, perform: () => T): Promise<T> {
     signal.throwIfAborted()
     log.push(text)
@@ -111,11 +136,11 @@ export function referenceTable(options: ReferenceTableOptions): ReferenceTable {
   const isSame = (rule: ReferenceRule, { protocol, internalAddress, internalPort }: ReferenceWish): boolean =>
     rule.protocol === protocol && rule.internalAddress === internalAddress && rule.internalPort === internalPort
 
-  /** The rule for this internal end, if whoever asks has its key. */
+  /** Returns the rule for this internal endpoint. Throws NOT_AUTHORIZED if the request has another key. */
   function findOwn(wish: ReferenceWish): ReferenceRule | undefined {
     const rule = alive().find((each) => isSame(each, wish))
     if (rule !== undefined && rule.key !== hex(wish.key))
-      throw natError('NOT_AUTHORIZED', 'the mapping was made with another key')
+      throw natError('NOT_AUTHORIZED', 'the mapping was created with another key')
     return rule
   }
 

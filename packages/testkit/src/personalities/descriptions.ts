@@ -4,21 +4,21 @@ const upnpOnly = { protocols: ['upnp'], upnp: { version: 1 } } as const
 const edited = (...edits: readonly (readonly [string, string])[]) =>
   ({ protocols: ['upnp'], upnp: { version: 1, edits } }) as const
 
-/** Routers that are hard to find, or that describe themselves in their own way. */
+/** Routers that are hard to find or have unusual descriptions. */
 export const descriptions: readonly Personality[] = [
   {
     name: 'crlf-between-tags',
-    oddity: 'Each tag of its description stands on a line of its own, with CRLF.',
+    oddity: 'Each tag of its description is on its own line, with CRLF.',
     source: 'https://github.com/flyte/upnpclient/issues/15',
     gateway: edited(['><', '>\r\n<']),
-    expected: mappedBy('upnp', 'White space between tags means nothing.')
+    expected: mappedBy('upnp', 'White space between tags is ignored.')
   },
   {
     name: 'white-space-in-values',
     oddity: 'There is white space around the addresses in its description.',
     source: 'https://github.com/ofekp/TinyUPnP/issues/1',
     gateway: edited(['<controlURL>', '<controlURL>\n  '], ['</controlURL>', '      </controlURL>']),
-    expected: mappedBy('upnp', 'White space around values means nothing.')
+    expected: mappedBy('upnp', 'White space around values is ignored.')
   },
   {
     name: 'byte-order-mark',
@@ -26,7 +26,7 @@ export const descriptions: readonly Personality[] = [
     source: 'https://github.com/pupnp/pupnp/issues/412',
     gateway: upnpOnly,
     faults: [{ kind: 'xml', what: 'byte-order-mark', on: ['description', 'control'] }],
-    expected: mappedBy('upnp', 'The mark is skipped.')
+    expected: mappedBy('upnp', 'The byte order mark is skipped.')
   },
   {
     name: 'trailing-nul',
@@ -34,7 +34,7 @@ export const descriptions: readonly Personality[] = [
     source: 'https://github.com/StevenLooman/async_upnp_client/issues/63',
     gateway: upnpOnly,
     faults: [{ kind: 'xml', what: 'trailing-nul', on: ['description', 'control'] }],
-    expected: mappedBy('upnp', 'What comes after the document means nothing.')
+    expected: mappedBy('upnp', 'Bytes after the document are ignored.')
   },
   {
     name: 'unusual-header-names',
@@ -45,18 +45,18 @@ export const descriptions: readonly Personality[] = [
       { kind: 'http', what: 'lower-case-headers', on: 'ssdp' },
       { kind: 'http', what: 'lower-case-headers', on: ['description', 'control'] }
     ],
-    expected: mappedBy('upnp', 'The case of header names means nothing.')
+    expected: mappedBy('upnp', 'The case of header names is ignored.')
   },
   {
     name: 'tight-headers',
-    oddity: 'A NETGEAR leaves out the blank after the colon of each header.',
+    oddity: 'A NETGEAR omits the space after the colon of each header.',
     source: 'https://github.com/libretro/RetroArch/pull/13399',
     gateway: upnpOnly,
     faults: [
       { kind: 'http', what: 'tight-headers', on: 'ssdp' },
       { kind: 'http', what: 'tight-headers', on: ['description', 'control'] }
     ],
-    expected: mappedBy('upnp', 'The blank is optional.')
+    expected: mappedBy('upnp', 'The space is optional.')
   },
   {
     name: 'chunked',
@@ -64,11 +64,11 @@ export const descriptions: readonly Personality[] = [
     source: 'https://github.com/lunarmodules/luasocket/issues/153',
     gateway: upnpOnly,
     faults: [{ kind: 'http', what: 'chunked', on: ['description', 'control'] }],
-    expected: mappedBy('upnp', 'The chunks are put together.')
+    expected: mappedBy('upnp', 'The chunks are joined.')
   },
   {
     name: 'no-length',
-    oddity: 'Its answers end with the connection, and tell no Content-Length.',
+    oddity: 'Its answers have no Content-Length and end with the connection.',
     source: 'https://github.com/ofekp/TinyUPnP/pull/19',
     gateway: upnpOnly,
     faults: [{ kind: 'http', what: 'no-content-length', on: ['description', 'control'] }],
@@ -83,39 +83,39 @@ export const descriptions: readonly Personality[] = [
       ['<controlURL>/ctl/', '<controlURL>http://192.168.1.1:80/ctl/']
     ),
     network: { controlPort: 80 },
-    expected: mappedBy('upnp', 'An absolute address counts as it is.')
+    expected: mappedBy('upnp', 'An absolute URL is used unchanged.')
   },
   {
     name: 'control-on-another-port',
-    oddity: 'A TP-Link is controlled at another port than the one of its description.',
+    oddity: 'A TP-Link has its control URL at another port than its description.',
     source: 'https://github.com/ofekp/TinyUPnP/issues/1',
     gateway: edited(['<controlURL>/ctl/', '<controlURL>http://192.168.1.1:1910/ctl/']),
     network: { controlPort: 1910 },
-    expected: mappedBy('upnp', 'Another port of the same router is the router.')
+    expected: mappedBy('upnp', 'Another port of the same router is accepted.')
   },
   {
     name: 'relative-control-address',
-    oddity: 'Its control addresses are relative.',
+    oddity: 'Its control URLs are relative.',
     source: 'http://upnp.org/specs/arch/UPnP-arch-DeviceArchitecture-v1.1.pdf',
     gateway: edited(['<controlURL>/ctl/', '<controlURL>ctl/']),
-    expected: mappedBy('upnp', 'They are resolved against the address of the description.')
+    expected: mappedBy('upnp', 'They are resolved against the URL of the description.')
   },
   {
     name: 'wfa-device-beside-it',
-    oddity: 'A TP-Link Archer C8 describes a Wi-Fi Alliance device beside the one that maps.',
+    oddity: 'A TP-Link Archer C8 also describes a Wi-Fi Alliance device.',
     source: 'https://github.com/ofekp/TinyUPnP/issues/1',
     gateway: edited([
       '<deviceList><device><deviceType>urn:schemas-upnp-org:device:WANDevice',
       '<deviceList><device><deviceType>urn:schemas-wifialliance-org:device:WFADevice:1</deviceType><serviceList><service><serviceType>urn:schemas-wifialliance-org:service:WFAWLANConfig:1</serviceType><controlURL>/wfa</controlURL></service></serviceList></device><device><deviceType>urn:schemas-upnp-org:device:WANDevice'
     ]),
-    expected: mappedBy('upnp', 'Services of other kinds are left alone.')
+    expected: mappedBy('upnp', 'Services of other types are ignored.')
   },
   {
     name: 'second-service-in-a-first-device',
     oddity: 'An InternetGatewayDevice:1 that has WANIPConnection:2.',
     source: 'https://github.com/ofekp/TinyUPnP/issues/33',
     gateway: { protocols: ['upnp'], upnp: { version: 1, wan: [{ type: 'WANIPConnection', version: 2 }] } },
-    expected: mappedBy('upnp', 'The version of the service counts.')
+    expected: mappedBy('upnp', 'The version of the service is used, not that of the device.')
   },
   {
     name: 'says-first-means-second',
@@ -123,7 +123,7 @@ export const descriptions: readonly Personality[] = [
     source: 'https://github.com/sbstp/rust-igd/issues/12',
     gateway: { protocols: ['upnp'] },
     faults: [{ kind: 'search-targets', only: ['urn:schemas-upnp-org:device:InternetGatewayDevice:1'] }],
-    expected: mappedBy('upnp', 'Both are searched for, and the description counts.')
+    expected: mappedBy('upnp', 'Both versions are searched for, and the description is authoritative.')
   },
   {
     name: 'found-as-a-service-only',
@@ -144,7 +144,7 @@ export const descriptions: readonly Personality[] = [
     source: 'https://github.com/tailscale/tailscale/issues/14344',
     gateway: upnpOnly,
     faults: [{ kind: 'wrong-source', what: 'port', on: 'ssdp' }],
-    expected: mappedBy('upnp', 'The address counts, not the port.')
+    expected: mappedBy('upnp', 'Replies are matched by address, not by port.')
   },
   {
     name: 'search-from-another-address',
@@ -152,11 +152,11 @@ export const descriptions: readonly Personality[] = [
     source: 'https://github.com/tailscale/tailscale/pull/6946',
     gateway: upnpOnly,
     faults: [{ kind: 'wrong-source', what: 'address', on: 'ssdp' }],
-    expected: mappedBy('upnp', 'The description is at the address of the gateway, and that counts.')
+    expected: mappedBy('upnp', 'The reply is accepted, because its description is at the address of the gateway.')
   },
   {
     name: 'multicast-searches-only',
-    oddity: 'It answers searches by multicast only, as UPnP 1.0 has it.',
+    oddity: 'It answers multicast searches only, as UPnP 1.0 defines.',
     source: 'http://upnp.org/specs/arch/UPnP-arch-DeviceArchitecture-v1.1.pdf',
     gateway: upnpOnly,
     faults: [{ kind: 'hears-only', cast: 'multicast' }],
@@ -164,23 +164,23 @@ export const descriptions: readonly Personality[] = [
   },
   {
     name: 'names-of-the-dsl-forum',
-    oddity: 'Its services have the names of the DSL Forum, from before the UPnP Forum had its own.',
+    oddity: 'Its services have the older names of the DSL Forum.',
     source: 'https://github.com/tailscale/tailscale/pull/10927',
     gateway: {
       protocols: ['upnp'],
       upnp: { version: 1, wan: [{ type: 'WANPPPConnection', organisation: 'dslforum-org' }] }
     },
-    expected: mappedBy('upnp', 'They are the same services, and the last choice.')
+    expected: mappedBy('upnp', 'They are treated as the same services, with the lowest priority.')
   },
   {
     name: 'tr-064-only',
-    oddity: 'A FRITZ!Box without UPnP lists the services of TR-064, which want a login (401).',
+    oddity: 'A FRITZ!Box without UPnP lists the services of TR-064, which require a login (401).',
     source: 'https://github.com/kbr/fritzconnection/issues/236',
     gateway: {
       protocols: ['upnp'],
       upnp: { version: 1, wan: [{ type: 'WANIPConnection', organisation: 'dslforum-org' }] }
     },
     faults: [{ kind: 'http', what: 'empty', status: 401, on: 'control' }],
-    expected: notMapped('no-mapping-service', 'It is told that the router wants a login.')
+    expected: notMapped('no-mapping-service', 'The report says that the router requires a login.')
   }
 ]

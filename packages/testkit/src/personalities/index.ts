@@ -9,7 +9,7 @@ import { restarts } from './restarts.js'
 import { slow } from './slow.js'
 import { wan } from './wan.js'
 
-/** The routers of public reports, by what is odd about them. */
+/** The routers from public reports, grouped by oddity. */
 export const personalityGroups: Readonly<Record<string, readonly Personality[]>> = {
   slow,
   leases,

@@ -1,14 +1,14 @@
 import { mappedBy, notMapped, type Personality, personalityNetwork } from './personality.js'
 
-/** Firewalls for IPv6 that open pinholes, or do not. */
+/** IPv6 firewalls that open pinholes or refuse them. */
 export const ipv6: readonly Personality[] = [
   {
     name: 'pinholes-not-allowed',
-    oddity: 'A FRITZ!Box allows no pinholes to a device that may not share ports by itself.',
+    oddity: 'A FRITZ!Box refuses pinholes to a device without the permission to open ports.',
     source: 'https://github.com/kbr/fritzconnection/issues/161',
     family: 6,
     gateway: { protocols: ['upnp'], upnp: { firewall: { enabled: true, pinholesAllowed: false } } },
-    expected: notMapped('no-mapping-service', 'No pinhole is asked for, and the report says why.')
+    expected: notMapped('no-mapping-service', 'No pinhole is requested, and the report contains the reason.')
   },
   {
     name: 'pinhole-refused',
@@ -18,7 +18,10 @@ export const ipv6: readonly Personality[] = [
     port: 443,
     gateway: { protocols: ['upnp'] },
     faults: [{ kind: 'soap-fault', code: 606, action: 'AddPinhole' }],
-    expected: notMapped('gateway-refused', 'A pinhole has no other port, so it is asked again ever more rarely.')
+    expected: notMapped(
+      'gateway-refused',
+      'A pinhole cannot use another port, so the request is repeated with growing delays.'
+    )
   },
   {
     name: 'pinhole-refused-by-upnp-only',
@@ -27,7 +30,7 @@ export const ipv6: readonly Personality[] = [
     family: 6,
     port: 443,
     faults: [{ kind: 'soap-fault', code: 606, action: 'AddPinhole' }],
-    expected: { ...mappedBy('pcp', 'PCP is asked first.'), avoided: true }
+    expected: { ...mappedBy('pcp', 'PCP is used first.'), avoided: true }
   },
   {
     name: 'pinhole-not-renewed',
@@ -36,16 +39,19 @@ export const ipv6: readonly Personality[] = [
     family: 6,
     gateway: { protocols: ['pcp'], maxLifetimeSeconds: 600 },
     faults: [{ kind: 'result', code: 8, opcode: 1, on: 'pcp', after: 1, times: 9 }],
-    expected: mappedBy('pcp', 'It is asked again by the error lifetime, and opened when it answers.')
+    expected: mappedBy(
+      'pcp',
+      'The request is repeated after the error lifetime, and the pinhole is opened again when the router accepts it.'
+    )
   },
   {
     name: 'late-over-ipv6',
-    oddity: 'It answers searches after 2.5 s, and opens pinholes for the address that asks only.',
+    oddity: 'It answers searches after 2.5 s, and opens pinholes only for the requesting address.',
     source: 'https://github.com/OpenRA/OpenRA/issues/15923',
     family: 6,
     gateway: { protocols: ['upnp'], upnp: { searchDelayMs: 2500 } },
     expected: {
-      ...mappedBy('upnp', 'It is asked over IPv4, and its refusal leads to a longer search over IPv6.'),
+      ...mappedBy('upnp', 'The request goes over IPv4, and its refusal leads to a longer search over IPv6.'),
       violations: [`upnp: AddPinhole with InternalClient ${personalityNetwork.host6} from ${personalityNetwork.host}`]
     }
   }

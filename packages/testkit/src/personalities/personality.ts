@@ -5,60 +5,68 @@ import { createGateway, type FakeGateway, type GatewayOptions, type RebootOption
 import type { GatewayProtocol } from '../mapping-table.js'
 import type { AttachOptions } from '../memory-network.js'
 
-/** A router of a public report, as data: what it speaks, what is odd about it, and what the ladder makes of it. */
+/**
+ * A router from a public report, as data: its protocols, its oddity, and the expected result of the default strategies.
+ */
 export interface Personality {
-  /** In lower case, with hyphens. */
+  /** The name, in lower case with hyphens. */
   readonly name: string
-  /** What is odd about it, in one sentence. */
+  /** The oddity, in one sentence. */
   readonly oddity: string
-  /** Where the oddity is described: a public address. */
+  /** The public URL of a report about the oddity. */
   readonly source: string
+  /** The options of the gateway. */
   readonly gateway?: Omit<GatewayOptions, 'clock' | 'random'>
+  /** The active faults. */
   readonly faults?: readonly Fault[]
-  /** How it is put on the memory network. */
+  /** The options for the memory network. */
   readonly network?: AttachOptions
-  /** What is wanted. With 6 the host and the router have IPv6 addresses as well. @default 4 */
+  /** The address family of the mapping. With 6, the host and the router also have IPv6 addresses. @default 4 */
   readonly family?: Family
-  /** The TCP port of the host that is to be reached. @default 8080 */
+  /** The TCP port of the host. @default 8080 */
   readonly port?: number
-  /** What happens while the mapping lives. @default nothing */
+  /** An event while the mapping lives. @default none */
   readonly event?: RouterEvent
+  /** The expected result. */
   readonly expected: PersonalityOutcome
 }
 
-/** Something that happens once in the life of a router. */
+/** A single event at a router. */
 export interface RouterEvent {
+  /** The time from the start to the event, in milliseconds. */
   readonly afterMs: number
-  /** It starts again. */
+  /** The router reboots. */
   readonly reboot?: RebootOptions
-  /** It has another external address from now on. */
+  /** The router gets this external address. */
   readonly externalAddress?: string
-  /** What it announces then; false for nothing. */
+  /** The announcement after the event; false for none. */
   readonly announces: AnnounceOptions | false
 }
 
-/** What the ladder of `pcp`, `nat-pmp` and `upnp` makes of a router, at the default policy and without witnesses. */
+/** The result of the strategies `pcp`, `nat-pmp` and `upnp` with the default policy and without witnesses. */
 export interface PersonalityOutcome {
-  /** The protocol that the mapping is made through; null where none is made. */
+  /** The protocol of the mapping; null without a mapping. */
   readonly mappedBy: GatewayProtocol | null
-  /** Whether a packet from the internet arrives at the host, at the addresses that are told: half a minute after the
-   * start, and three hours later, after the event. */
+  /** Whether a packet from the internet to the reported addresses arrives at the host, both half a minute after the
+   * start and three hours later, after the event. */
   readonly reached: boolean
-  /** How many of a hundred looks in between must find the host reachable. @default 99 */
+  /** The minimum percentage of checks in between that find the host reachable. @default 99 */
   readonly minReachedPercent?: number
-  /** Whether nothing is forwarded to the host after it has stopped. */
+  /** Whether no packet is forwarded to the host after it has stopped. */
   readonly released: boolean
-  /** The violations of `FakeGateway` that are accepted. @default none */
+  /** The accepted violations of `FakeGateway`. @default none */
   readonly violations?: readonly string[]
-  /** The cause in the report: `unverified` where the host is public and no witness has tried; null where none is told. */
+  /**
+   * The cause in the report: `unverified` if the host is public and no witness has dialled it; null without a cause.
+   */
   readonly cause: string | null
-  /** What is done about the oddity, in one sentence. */
+  /** How the strategies handle the oddity, in one sentence. */
   readonly does: string
-  /** What the router is odd about is never asked of it, so that its faults never strike. @default false */
+  /** Whether the strategies avoid the oddity, so that the faults never strike. @default false */
   readonly avoided?: boolean
 }
 
-/** What the host and the router of a personality are called in its data. */
+/** The addresses of the host and the router in the data of personalities. */
 export const personalityNetwork = {
   router: '192.168.1.1',
   host: '192.168.1.2',
@@ -67,14 +75,14 @@ export const personalityNetwork = {
   host6: '2a00:1::2'
 } as const
 
-/** Makes the router of a personality, with its faults in force. */
+/** Creates the router of a personality with its faults. */
 export function createPersonality(
   { gateway = {}, faults = [] }: Personality,
   options: { readonly clock: Clock; readonly random?: () => number }
 ): FakeGateway {
   const made = createGateway({
     externalAddress: personalityNetwork.external,
-    // Up for some hours: a restart shows in an epoch that is smaller.
+    // The router has been up for some hours, so a restart is visible as a smaller epoch.
     epochSeconds: 10_000,
     ...gateway,
     ...options
@@ -83,14 +91,14 @@ export function createPersonality(
   return made
 }
 
-/** Lets the event of a personality happen. */
+/** Applies the event of a personality. */
 export function letHappen(gateway: FakeGateway, { reboot, externalAddress, announces }: RouterEvent): void {
   if (reboot !== undefined) gateway.reboot(reboot)
   if (externalAddress !== undefined) gateway.setExternalAddress(externalAddress)
   if (announces !== false) gateway.announce(announces)
 }
 
-/** Maps at once and by the usual way. */
+/** Returns the outcome of a router that maps without difficulty. */
 export const mappedBy = (protocol: GatewayProtocol, does: string): PersonalityOutcome => ({
   mappedBy: protocol,
   reached: true,
@@ -99,7 +107,7 @@ export const mappedBy = (protocol: GatewayProtocol, does: string): PersonalityOu
   does
 })
 
-/** Maps nothing, and leaves nothing. */
+/** Returns the outcome of a router on which nothing can be mapped. */
 export const notMapped = (cause: string, does: string): PersonalityOutcome => ({
   mappedBy: null,
   reached: false,

@@ -6,7 +6,7 @@ const refusalOf12Bytes = Uint8Array.of(0, 128, 0, 1, 0, 0, 39, 16, 0, 0, 0, 0)
 /** Version 1, UNSUPP_VERSION, a lifetime of half an hour. */
 const refusalOfVersion1 = Uint8Array.of(1, 128, 0, 1, 0, 0, 7, 8, ...new Uint8Array(16))
 
-/** What PCP and NAT-PMP do to each other, and to their clients. */
+/** Routers with unusual combinations of PCP and NAT-PMP. */
 export const portControl: readonly Personality[] = [
   {
     name: 'nat-pmp-only',
@@ -14,7 +14,7 @@ export const portControl: readonly Personality[] = [
     source: 'https://github.com/bitcoin/bitcoin/issues/31663',
     gateway: { protocols: ['pcp', 'nat-pmp'] },
     faults: [{ kind: 'bytes', bytes: refusalOf12Bytes, on: 'pcp' }],
-    expected: mappedBy('nat-pmp', 'NAT-PMP is next.')
+    expected: mappedBy('nat-pmp', 'NAT-PMP is tried next.')
   },
   {
     name: 'short-refusal',
@@ -22,29 +22,32 @@ export const portControl: readonly Personality[] = [
     source: 'https://github.com/paullouisageneau/libplum/pull/49',
     gateway: { protocols: ['pcp', 'nat-pmp'] },
     faults: [{ kind: 'downgrade', on: 'pcp' }],
-    expected: mappedBy('nat-pmp', 'NAT-PMP is next.')
+    expected: mappedBy('nat-pmp', 'NAT-PMP is tried next.')
   },
   {
     name: 'pcp-only',
     oddity: 'It answers NAT-PMP in the format of PCP.',
     source: 'https://github.com/tailscale/tailscale/issues/2563',
     gateway: { protocols: ['pcp'] },
-    expected: mappedBy('pcp', 'PCP is first.')
+    expected: mappedBy('pcp', 'PCP is tried first.')
   },
   {
     name: 'port-5351-closed',
     oddity: 'A Huawei HG8145V5 refuses port 5351, and speaks UPnP.',
     source: 'https://github.com/bitcoin/bitcoin/issues/31663',
     gateway: { protocols: ['upnp'], upnp: { version: 1 } },
-    expected: mappedBy('upnp', 'ICMP says that the port is closed, so UPnP is next at once.')
+    expected: mappedBy('upnp', 'ICMP reports the closed port, so UPnP is tried immediately.')
   },
   {
     name: 'turned-off',
-    oddity: 'A FRITZ!Box in which port mapping is turned off says NOT_AUTHORIZED, for an error lifetime of 0 s.',
+    oddity: 'A FRITZ!Box with disabled port mapping answers NOT_AUTHORIZED with an error lifetime of 0 s.',
     source: 'https://github.com/tailscale/tailscale/issues/1525',
     gateway: { protocols: ['pcp'] },
     faults: [{ kind: 'result', code: 2, lifetimeSeconds: 0, on: 'pcp' }],
-    expected: notMapped('gateway-refused', 'It is asked again after half an hour, since 0 s is no time to wait.')
+    expected: notMapped(
+      'gateway-refused',
+      'The request is repeated after half an hour, since 0 s is not a valid delay.'
+    )
   },
   {
     name: 'no-resources-at-renewal',
@@ -52,7 +55,7 @@ export const portControl: readonly Personality[] = [
     source: 'https://github.com/bitcoin/bitcoin/pull/30043',
     gateway: { protocols: ['pcp'] },
     faults: [{ kind: 'result', code: 8, opcode: 1, on: 'pcp', after: 1, times: 3 }],
-    expected: mappedBy('pcp', 'It is asked again by the error lifetime, well before the mapping ends.')
+    expected: mappedBy('pcp', 'The request is repeated after the error lifetime, well before the mapping ends.')
   },
   {
     name: 'first-version-of-pcp',
@@ -60,7 +63,7 @@ export const portControl: readonly Personality[] = [
     source: 'https://github.com/offbynull/portmapper/issues/3',
     gateway: { protocols: ['pcp', 'nat-pmp'] },
     faults: [{ kind: 'bytes', bytes: refusalOfVersion1, on: 'pcp' }],
-    expected: mappedBy('nat-pmp', 'NAT-PMP is next.')
+    expected: mappedBy('nat-pmp', 'NAT-PMP is tried next.')
   },
   {
     name: 'no-any-port',
@@ -72,24 +75,23 @@ export const portControl: readonly Personality[] = [
   },
   {
     name: 'another-port-granted',
-    oddity: 'Another host has the port, and NAT-PMP grants another one without a word.',
+    oddity: 'Another host has the port, and NAT-PMP silently grants another one.',
     source: 'https://github.com/ethereum/go-ethereum/pull/26321',
     gateway: {
       protocols: ['nat-pmp'],
       occupied: [{ externalPort: 8080, internalAddress: '192.168.1.55', internalPort: 8080 }]
     },
-    expected: mappedBy('nat-pmp', 'The port that was granted is the one that is told.')
+    expected: mappedBy('nat-pmp', 'The granted port is reported.')
   },
   {
     name: 'answers-from-another-address',
-    oddity:
-      'An OPNsense pair with CARP answers PCP and NAT-PMP from the address of the machine, not from that of the gateway.',
+    oddity: 'An OPNsense pair with CARP answers PCP and NAT-PMP from the machine address, not the gateway address.',
     source: 'https://github.com/tailscale/tailscale/issues/5502',
     gateway: { protocols: ['pcp', 'nat-pmp'] },
     faults: [{ kind: 'wrong-source', what: 'address', on: ['pcp', 'nat-pmp'] }],
     expected: notMapped(
       'no-mapping-service',
-      'The address that answers is named, with the way to use it: an answer from another address than the one asked is none.'
+      'An answer from another address is ignored. The report names that address and how to configure it.'
     )
   },
   {
@@ -98,6 +100,6 @@ export const portControl: readonly Personality[] = [
     source: 'https://www.rfc-editor.org/rfc/rfc6887#section-8.3',
     gateway: { protocols: ['pcp', 'nat-pmp'] },
     faults: [{ kind: 'wrong-source', what: 'port', on: ['pcp', 'nat-pmp'] }],
-    expected: notMapped('no-mapping-service', 'An answer from another port than the one asked is no answer.')
+    expected: notMapped('no-mapping-service', 'An answer from another port is ignored.')
   }
 ]

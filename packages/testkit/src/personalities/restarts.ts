@@ -2,44 +2,44 @@ import { mappedBy, type Personality } from './personality.js'
 
 const hour = 3_600_000
 const afterMs = hour / 2
-/** The router is asked every 15 minutes at least, which are 8 of a hundred looks in three hours. */
+/** The router is polled at least every 15 minutes, which is 8 of a hundred checks in three hours. */
 const silentPercent = 91
 
-/** Routers that start again, and clocks that hide it or pretend it. */
+/** Routers that restart, and clocks that hide or fake a restart. */
 export const restarts: readonly Personality[] = [
   {
     name: 'other-control-port',
-    oddity: 'miniupnpd is at another HTTP port after each start.',
+    oddity: 'miniupnpd uses another HTTP port after each start.',
     source: 'https://github.com/ipfs/kubo/issues/9759',
     gateway: { protocols: ['upnp'] },
     event: { afterMs, reboot: { upnpPort: 56_583 }, announces: {} },
-    expected: mappedBy('upnp', 'Its announcement tells the new port.')
+    expected: mappedBy('upnp', 'Its announcement contains the new port.')
   },
   {
     name: 'other-control-port-silently',
-    oddity: 'It is at another HTTP port after each start, and announces nothing.',
+    oddity: 'It uses another HTTP port after each start, and announces nothing.',
     source: 'https://github.com/home-assistant/core/issues/39293',
     gateway: { protocols: ['upnp'], upnp: { version: 1 } },
     event: { afterMs, reboot: { upnpPort: 41_395 }, announces: false },
     expected: {
-      ...mappedBy('upnp', 'At the next question, 15 minutes later at most, the closed port leads to a search.'),
+      ...mappedBy('upnp', 'At the next poll, at most 15 minutes later, the closed port leads to a search.'),
       minReachedPercent: silentPercent
     }
   },
   {
     name: 'no-announcements',
-    oddity: 'miniupnpd starts again and announces nothing.',
+    oddity: 'miniupnpd restarts and announces nothing.',
     source: 'https://github.com/miniupnp/miniupnp/issues/254',
     gateway: { protocols: ['pcp', 'nat-pmp'] },
     event: { afterMs, reboot: {}, announces: false },
     expected: {
-      ...mappedBy('pcp', 'The epoch of the next answer tells, 15 minutes later at most.'),
+      ...mappedBy('pcp', 'The epoch of the next answer shows it, at most 15 minutes later.'),
       minReachedPercent: silentPercent
     }
   },
   {
     name: 'epoch-goes-on',
-    oddity: 'The daemon starts again while the router stays up, and the epoch is the uptime of the router.',
+    oddity: 'The daemon restarts while the router stays up, and the epoch is the uptime of the router.',
     source: 'https://github.com/Ysurac/openmptcprouter/issues/4216',
     gateway: { protocols: ['pcp'] },
     event: { afterMs, reboot: { keepEpoch: true }, announces: { protocols: ['pcp'] } },
@@ -47,7 +47,7 @@ export const restarts: readonly Personality[] = [
   },
   {
     name: 'uptime-goes-on',
-    oddity: 'The same with NAT-PMP: the seconds since start of epoch are the uptime of the router.',
+    oddity: 'The daemon restarts, and in NAT-PMP the seconds since the epoch are the uptime of the router.',
     source: 'https://github.com/Ysurac/openmptcprouter/issues/4216',
     gateway: { protocols: ['nat-pmp'] },
     event: { afterMs, reboot: { keepEpoch: true }, announces: { protocols: ['nat-pmp'] } },
@@ -55,12 +55,12 @@ export const restarts: readonly Personality[] = [
   },
   {
     name: 'address-changes-silently',
-    oddity: 'Its external address changes, and its epoch goes on.',
+    oddity: 'Its external address changes, and its epoch continues.',
     source: 'https://github.com/miniupnp/miniupnp/issues/254',
     gateway: { protocols: ['nat-pmp'] },
     event: { afterMs, externalAddress: '11.0.0.9', announces: false },
     expected: {
-      ...mappedBy('nat-pmp', 'The next answer tells the new address, 15 minutes later at most.'),
+      ...mappedBy('nat-pmp', 'The next answer contains the new address, at most 15 minutes later.'),
       minReachedPercent: silentPercent
     }
   },

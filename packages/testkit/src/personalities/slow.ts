@@ -2,7 +2,7 @@ import { mappedBy, type Personality } from './personality.js'
 
 const upnpOnly = { protocols: ['upnp'], upnp: { version: 1 } } as const
 
-/** Routers that take their time, or can do one thing at a time only. */
+/** Routers that are slow or handle only one request at a time. */
 export const slow: readonly Personality[] = [
   {
     name: 'slow-soap',
@@ -10,7 +10,7 @@ export const slow: readonly Personality[] = [
     source: 'https://github.com/home-assistant/core/issues/56019',
     gateway: upnpOnly,
     faults: [{ kind: 'late', ms: 1000, on: ['control', 'description'] }],
-    expected: mappedBy('upnp', 'Each exchange has a limit of its own, of 10 s.')
+    expected: mappedBy('upnp', 'Each exchange has its own time limit of 10 s.')
   },
   {
     name: 'slow-add',
@@ -18,7 +18,7 @@ export const slow: readonly Personality[] = [
     source: 'https://github.com/bisq-network/bisq/issues/305',
     gateway: upnpOnly,
     faults: [{ kind: 'late', ms: 4000, on: 'control', action: 'AddPortMapping' }],
-    expected: mappedBy('upnp', 'Each exchange has a limit of its own, of 10 s.')
+    expected: mappedBy('upnp', 'Each exchange has its own time limit of 10 s.')
   },
   {
     name: 'slow-nat-pmp',
@@ -26,21 +26,21 @@ export const slow: readonly Personality[] = [
     source: 'https://github.com/omf2097/openomf/pull/1145',
     gateway: { protocols: ['nat-pmp'] },
     faults: [{ kind: 'late', ms: 1500, on: 'nat-pmp' }],
-    expected: mappedBy('nat-pmp', 'The schedule of RFC 6886 waits longer than that.')
+    expected: mappedBy('nat-pmp', 'The retransmission schedule of RFC 6886 waits longer.')
   },
   {
     name: 'late-search',
     oddity: 'It answers a search after 2.5 s.',
     source: 'https://github.com/OpenRA/OpenRA/issues/15923',
     gateway: { protocols: ['upnp'], upnp: { version: 1, searchDelayMs: 2500 } },
-    expected: mappedBy('upnp', 'Answers are heard as long as the search goes on.')
+    expected: mappedBy('upnp', 'Answers are accepted while the search runs.')
   },
   {
     name: 'very-late-search',
     oddity: 'It answers a search after 7 s.',
     source: 'https://github.com/syncthing/syncthing/issues/1657',
     gateway: { protocols: ['upnp'], upnp: { version: 1, searchDelayMs: 7000 } },
-    expected: mappedBy('upnp', 'Answers are heard as long as the search goes on.')
+    expected: mappedBy('upnp', 'Answers are accepted while the search runs.')
   },
   {
     name: 'slow-description',
@@ -48,7 +48,7 @@ export const slow: readonly Personality[] = [
     source: 'https://github.com/nicotine-plus/nicotine-plus/issues/2098',
     gateway: upnpOnly,
     faults: [{ kind: 'late', ms: 5000, on: 'description' }],
-    expected: mappedBy('upnp', 'Each exchange has a limit of its own, of 10 s.')
+    expected: mappedBy('upnp', 'Each exchange has its own time limit of 10 s.')
   },
   {
     name: 'fast-then-slow',
@@ -56,31 +56,31 @@ export const slow: readonly Personality[] = [
     source: 'https://github.com/RunOnFlux/flux/pull/1538',
     gateway: upnpOnly,
     faults: [{ kind: 'late', ms: 3000, on: 'control', after: 2 }],
-    expected: mappedBy('upnp', 'What a router took before shortens no limit below the schedule.')
+    expected: mappedBy('upnp', 'Earlier fast answers do not shorten a time limit below the schedule.')
   },
   {
     name: 'one-call-at-a-time',
-    oddity: 'While it works on a call it closes every other connection.',
+    oddity: 'During a call it closes every other connection.',
     source: 'https://github.com/syncthing/syncthing/issues/4891',
     gateway: upnpOnly,
     faults: [{ kind: 'one-at-a-time', busyMs: 300, answer: 'drop', on: 'control' }],
-    expected: mappedBy('upnp', 'Calls follow one another.')
+    expected: mappedBy('upnp', 'Calls are made one after the other.')
   },
   {
     name: 'one-request-at-a-time',
-    oddity: 'It drops every NAT-PMP request that comes while it works on another one.',
+    oddity: 'It drops every NAT-PMP request that arrives during another one.',
     source: 'https://www.rfc-editor.org/rfc/rfc6886.html#section-3.1',
     gateway: { protocols: ['nat-pmp'] },
     faults: [{ kind: 'one-at-a-time', busyMs: 400, on: 'nat-pmp' }],
-    expected: mappedBy('nat-pmp', 'Requests follow one another, and are sent again by the schedule.')
+    expected: mappedBy('nat-pmp', 'Requests are sent one after the other, and repeated by the schedule.')
   },
   {
     name: 'rate-limited',
-    oddity: 'It answers one HTTP request a second and closes the connection of others.',
+    oddity: 'It answers one HTTP request per second and closes other connections.',
     source: 'https://github.com/ofekp/TinyUPnP/issues/70',
     gateway: upnpOnly,
     faults: [{ kind: 'rate-limited', everyMs: 1000, on: ['control', 'description'] }],
-    expected: mappedBy('upnp', 'A call that failed is repeated a second later, and the later ones keep that pace.')
+    expected: mappedBy('upnp', 'A failed call is repeated a second later, and later calls keep that pace.')
   },
   {
     name: 'answers-twice',
@@ -88,6 +88,6 @@ export const slow: readonly Personality[] = [
     source: 'https://github.com/diversario/node-ssdp/issues/73',
     faults: [{ kind: 'duplicate', on: 'ssdp' }],
     gateway: upnpOnly,
-    expected: mappedBy('upnp', 'The same device is asked once.')
+    expected: mappedBy('upnp', 'The same device is used once.')
   }
 ]
