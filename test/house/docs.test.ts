@@ -4,7 +4,7 @@ import { errorCodes, isNatError, natError } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, it } from 'vitest'
-import { exitCodes } from '../../packages/cli/src/exit-codes.js'
+import { exitCodes } from '../../packages/cli/src/shared/exit-codes.js'
 import {
   absent,
   begin,

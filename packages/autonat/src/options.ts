@@ -1,6 +1,6 @@
 import { checkOptions, isDialable, isGlobal, isMultiaddrText, type MultiaddrText } from '@postern/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { routeOf } from './route.js'
+import { routeOf } from './wire/route.js'
 
 /** Options of `autonat()`. */
 export interface AutonatOptions {

@@ -1,13 +1,13 @@
 import type { Connection, IdentifyResult, PeerUpdate } from '@libp2p/interface'
 import { type Discovery, type Finding, natError, type Strategy } from '@postern/interface'
-import { createClosers } from './closers.js'
-import { createDialBacks } from './dial-backs.js'
-import { createDialDataBudget } from './dial-data.js'
+import { createClosers } from './client/closing-servers.js'
+import { createDialBacks } from './client/dial-backs.js'
+import { createDialDataBudget } from './client/dial-data-budget.js'
 import type { AutonatHost } from './host.js'
-import { keepConnected, peerIdOf } from './named-peers.js'
+import { keepConnected, peerIdOf } from './client/named-servers.js'
 import { type AutonatOptions, readOptions } from './options.js'
-import { identifiedSpeaker, storedSpeaker } from './speaker.js'
-import { createWitnessTable, type WitnessTable } from './witness-table.js'
+import { identifiedSpeaker, storedSpeaker } from './client/server-protocols.js'
+import { createWitnessTable, type WitnessTable } from './client/witnesses.js'
 
 /**
  * Creates the AutoNAT strategy, versions 2 and 1 (libp2p/specs autonat). Connected peers and the peers of the options

@@ -10,8 +10,8 @@ import {
   encodeDialBackResponse,
   encodeMessage,
   type Message
-} from '../src/codec.js'
-import { decodeDialResponseV1, encodeDialV1 } from '../src/codec-v1.js'
+} from '../src/wire/v2.js'
+import { decodeDialResponseV1, encodeDialV1 } from '../src/wire/v1.js'
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s/g, ''), 'hex'))
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')

@@ -2,7 +2,7 @@ import { conformance, type World } from '@postern/conformance'
 import type { Strategy } from '@postern/interface'
 import { systemClock } from '@postern/testkit'
 import { describe, it } from 'vitest'
-import { dialRequestProtocol } from '../src/codec.js'
+import { dialRequestProtocol } from '../src/wire/v2.js'
 import { autonat, autonatServer, type AutonatServer, type AutonatServerComponents } from '../src/index.js'
 import { anywhere, createNode, hostOf, type Node, nowhere } from './nodes.js'
 

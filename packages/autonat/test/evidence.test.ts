@@ -1,7 +1,7 @@
 import type { Connection } from '@libp2p/interface'
 import { lpStream } from '@libp2p/utils'
 import { describe, expect, it } from 'vitest'
-import { dialBackProtocol } from '../src/codec.js'
+import { dialBackProtocol } from '../src/wire/v2.js'
 import { dialError, ok, type Talk } from './fakes.js'
 import { type Node, startNode } from './nodes.js'
 import { scene, told } from './scene.js'

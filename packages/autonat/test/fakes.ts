@@ -10,7 +10,7 @@ import {
   encodeDialBack,
   encodeMessage,
   type Message
-} from '../src/codec.js'
+} from '../src/wire/v2.js'
 import { type Node, startNode } from './nodes.js'
 
 export const ok = { kind: 'dial-response', status: 200, index: 0, dialStatus: 200 } as const

@@ -1,6 +1,6 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import { describe, expect, it } from 'vitest'
-import { fits, type Route, routeOf } from '../src/route.js'
+import { fits, type Route, routeOf } from '../src/wire/route.js'
 
 const peer = '12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln'
 const getRoute = (text: string): Route => {

@@ -2,8 +2,8 @@ import type { Party } from '@postern/net'
 import { virtualClock } from '@postern/testkit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Admitted, createLimits, type LimitRefusal } from '../src/server-limits.js'
-import { readServerInit } from '../src/server-options.js'
+import { type Admitted, createLimits, type LimitRefusal } from '../src/server/limits.js'
+import { readServerInit } from '../src/server/options.js'
 
 const party = (address: string, peer: string = address): Party => ({ address, peer })
 

@@ -11,7 +11,7 @@ import {
   encodeDialBackResponse,
   encodeMessage,
   type Message
-} from '../src/codec.js'
+} from '../src/wire/v2.js'
 import {
   autonatServer,
   type AutonatServer,

@@ -1,6 +1,6 @@
 import { isGlobal } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
-import { dialRequestProtocol } from '../src/codec.js'
+import { dialRequestProtocol } from '../src/wire/v2.js'
 import { dialError, ok, startFake, type Talk, watchedClock } from './fakes.js'
 import { call, search, startNode } from './nodes.js'
 import { scene, told } from './scene.js'

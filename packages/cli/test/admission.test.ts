@@ -10,9 +10,9 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { virtualClock, type VirtualClock } from '@postern/testkit'
 import { createLibp2p } from 'libp2p'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Admission, type AdmissionLimits, createAdmission } from '../src/admission.js'
-import { guardedTransport } from '../src/listener-guard.js'
-import { maxMessageBytes } from '../src/message-guard.js'
+import { type Admission, type AdmissionLimits, createAdmission } from '../src/bounds/admission.js'
+import { guardedTransport } from '../src/bounds/listener-guard.js'
+import { maxMessageBytes } from '../src/bounds/message-guard.js'
 
 const plenty = { total: 1000 }
 const roomy: AdmissionLimits = {

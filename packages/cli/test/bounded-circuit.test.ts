@@ -6,10 +6,10 @@ import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { boundedCircuit } from '../src/bounded-circuit.js'
-import { relayServer } from '../src/relay-server.js'
-import { stack } from '../src/stack.js'
-import { makeNode } from '../src/tunnel/make-node.js'
+import { boundedCircuit } from '../src/bounds/circuit.js'
+import { relayServer } from '../src/commands/relay/server.js'
+import { stack } from '../src/shared/libp2p-stack.js'
+import { makeNode } from '../src/commands/tunnel/make-node.js'
 
 async function open(options: Libp2pOptions): Promise<Libp2p> {
   const node = await createLibp2p({ ...stack(), connectionGater: { denyDialMultiaddr: () => false }, ...options })

@@ -2,9 +2,9 @@ import type { MessageStream, StreamMuxer, StreamMuxerFactory } from '@libp2p/int
 import { tcp } from '@libp2p/tcp'
 import { createLibp2p } from 'libp2p'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { boundedMuxer } from '../src/bounded-muxer.js'
-import { boundedPing } from '../src/bounded-ping.js'
-import { stack } from '../src/stack.js'
+import { boundedMuxer } from '../src/bounds/muxer.js'
+import { boundedPing } from '../src/bounds/ping.js'
+import { stack } from '../src/shared/libp2p-stack.js'
 
 const [data, windowUpdate, pingFrame] = [0, 1, 2]
 

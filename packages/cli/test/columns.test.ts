@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { describe as describeFindings } from '../src/doctor-text.js'
-import { line } from '../src/output.js'
-import { colorsFor } from '../src/terminal.js'
+import { describe as describeFindings } from '../src/commands/doctor/text.js'
+import { line } from '../src/shared/output.js'
+import { colorsFor } from '../src/shared/terminal.js'
 
 const index = fileURLToPath(new URL('../dist/index.js', import.meta.url))
 const commands = [[], ['doctor'], ['map'], ['relay'], ['node'], ['tunnel'], ['tunnel', 'listen'], ['tunnel', 'connect']]

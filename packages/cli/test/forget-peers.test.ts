@@ -5,7 +5,7 @@ import type { Libp2p, PeerId } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { expect, it, onTestFinished } from 'vitest'
-import { type ForgetPeers, forgetPeers } from '../src/forget-peers.js'
+import { type ForgetPeers, forgetPeers } from '../src/bounds/forget-peers.js'
 
 async function open<T extends Record<string, unknown>>(options: Libp2pOptions<T>): Promise<Libp2p<T>> {
   const node = await createLibp2p<T>({

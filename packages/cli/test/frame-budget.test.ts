@@ -1,7 +1,7 @@
 import type { Connection } from '@libp2p/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { createFrameBudget } from '../src/frame-budget.js'
+import { createFrameBudget } from '../src/bounds/frame-budget.js'
 
 const limits = { ip: 100, subnet: 200, network: 400, streams: 1000 }
 const small = { header: { type: 1, flag: 0, length: 0 } }

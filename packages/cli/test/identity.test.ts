@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { loadKey } from '../src/identity.js'
+import { loadKey } from '../src/shared/key-file.js'
 
 const bin = fileURLToPath(new URL('../bin/postern.js', import.meta.url))
 let folder = ''

@@ -1,6 +1,6 @@
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { describe, expect, it } from 'vitest'
-import { joinStreams } from '../src/join-streams.js'
+import { joinStreams } from '../src/commands/relay/join-streams.js'
 import { isReset, tunnelNode, windowBytes } from './support/tunnel-nodes.js'
 
 const chunk = new Uint8Array(64 * 1024).fill(7)

@@ -1,7 +1,7 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect, it } from 'vitest'
-import { makeNode } from '../src/tunnel/make-node.js'
+import { makeNode } from '../src/commands/tunnel/make-node.js'
 
 it('a node of a tunnel dials no second place behind the port that an address names', async () => {
   const privateKey = await generateKeyPair('Ed25519')

@@ -3,7 +3,7 @@ import { type Mapper, natError, type Network, type Strategy } from '@postern/int
 import { parseLadder } from '@postern/node'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { reasonsForNothing, untilNothingCanCome } from '../src/map-once.js'
+import { reasonsForNothing, untilNothingCanCome } from '../src/commands/map/once.js'
 
 const nowhere: Network = { gateways: [], addresses: [] }
 const router = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }

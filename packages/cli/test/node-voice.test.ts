@@ -1,7 +1,7 @@
 import type { MappingEvent, Report } from '@postern/core'
 import pc from 'picocolors'
 import { describe, expect, it } from 'vitest'
-import { describeConclusion, describeMapping, inWordsOfNode } from '../src/node-voice.js'
+import { describeConclusion, describeMapping, inWordsOfNode } from '../src/commands/peer/text.js'
 
 const plain = pc.createColors(false)
 const colored = pc.createColors(true)

@@ -4,10 +4,10 @@ import { isPrintable, type Mapper, natError, type Network, type Relay, type Stra
 import { virtualClock } from '@postern/testkit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { describe as describeFindings } from '../src/doctor-text.js'
-import { line } from '../src/output.js'
-import { reasonOf } from '../src/stack.js'
-import { colorsFor, formatEvent, formatStrategy, formatUnmapped } from '../src/terminal.js'
+import { describe as describeFindings } from '../src/commands/doctor/text.js'
+import { line } from '../src/shared/output.js'
+import { reasonOf } from '../src/shared/libp2p-stack.js'
+import { colorsFor, formatEvent, formatStrategy, formatUnmapped } from '../src/shared/terminal.js'
 
 /** A terminal or pipe that records its output. */
 function screen(isTTY: boolean): {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { holdAfter } from '../src/pausable-socket.js'
+import { holdAfter } from '../src/bounds/pausable-socket.js'
 
 const sockets: Socket[] = []
 const servers: Server[] = []

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { reasonOf } from '../src/stack.js'
+import { reasonOf } from '../src/shared/libp2p-stack.js'
 
 it.each([
   [

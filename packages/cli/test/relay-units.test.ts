@@ -2,9 +2,9 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { loadKey } from '../src/identity.js'
-import { announceOf } from '../src/relay-addresses.js'
-import { listenFailure } from '../src/stack.js'
+import { loadKey } from '../src/shared/key-file.js'
+import { announceOf } from '../src/commands/relay/addresses.js'
+import { listenFailure } from '../src/shared/libp2p-stack.js'
 
 describe('the addresses that a relay announces', () => {
   const own = ['127.0.0.1', '::1', '192.168.1.2', '8.8.4.4', '2606:4700::1', 'fe80::1']

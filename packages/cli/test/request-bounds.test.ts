@@ -1,8 +1,8 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { describe, expect, it } from 'vitest'
-import { createRequestBounds } from '../src/request-bounds.js'
-import { boundMessages, carriesBytes } from '../src/stream-messages.js'
+import { createRequestBounds } from '../src/bounds/requests.js'
+import { boundMessages, carriesBytes } from '../src/bounds/stream-messages.js'
 
 class Ends extends EventTarget {
   status = 'open'

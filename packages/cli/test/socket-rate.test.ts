@@ -1,6 +1,6 @@
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { createSocketRate } from '../src/socket-rate.js'
+import { createSocketRate } from '../src/bounds/socket-rate.js'
 
 const limits = { total: 40, network: 20, subnet: 10, ip: 4 }
 

@@ -1,6 +1,6 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { describe, expect, it } from 'vitest'
-import { createStreamPlaces } from '../src/stream-places.js'
+import { createStreamPlaces } from '../src/bounds/stream-places.js'
 
 const party = { address: '11.0.0.1', peer: 'peer' }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { forwardedPort, whyNotListening } from '../src/trial-port.js'
+import { forwardedPort, whyNotListening } from '../src/commands/doctor/trial-port.js'
 
 describe('the port of a trial', () => {
   it.each([

@@ -3,7 +3,7 @@ import { type AddressInfo, connect } from 'node:net'
 import type { Connection } from '@libp2p/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { forwardServer } from '../src/tunnel/forward.js'
+import { forwardServer } from '../src/commands/tunnel/forward.js'
 import { dialLocal, heard } from './support/tunnel-nodes.js'
 
 /** A local port for a peer that is never connected. */

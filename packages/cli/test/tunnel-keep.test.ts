@@ -2,9 +2,9 @@ import type { Connection } from '@libp2p/interface'
 import { natError } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Kept, keepConnected } from '../src/tunnel/keep.js'
-import type { TunnelNode } from '../src/tunnel/make-node.js'
-import { readPeerId } from '../src/tunnel/peer.js'
+import { type Kept, keepConnected } from '../src/commands/tunnel/keep.js'
+import type { TunnelNode } from '../src/commands/tunnel/make-node.js'
+import { readPeerId } from '../src/commands/tunnel/peer.js'
 
 const peer = readPeerId('12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5')
 

@@ -1,7 +1,7 @@
 import { isNatError } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createRecordReader, endRecord, maxRecordBytes, recordsOf } from '../src/tunnel/records.js'
+import { createRecordReader, endRecord, maxRecordBytes, recordsOf } from '../src/commands/tunnel/records.js'
 
 describe('records', () => {
   it('records carry any bytes in any fragments', () => {

@@ -3,9 +3,9 @@
  *
  * @packageDocumentation
  */
-export type { UpgradeCause } from './causes.js'
+export type { UpgradeCause } from './upgrade/causes.js'
 export type { HolePunchComponents, HolePunchHost } from './host.js'
 export type { HolePunchOptions } from './options.js'
-export { isDirect } from './relayed.js'
-export type { Connect } from './sockets.js'
+export { isDirect } from './dial/relayed.js'
+export type { Connect } from './dial/tcp-dial.js'
 export { holePunch } from './strategy.js'

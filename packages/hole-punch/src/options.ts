@@ -1,5 +1,5 @@
 import { checkOptions } from '@postern/interface'
-import { type Connect, systemConnect } from './sockets.js'
+import { type Connect, systemConnect } from './dial/tcp-dial.js'
 
 /** Options of `holePunch()`. */
 export interface HolePunchOptions {

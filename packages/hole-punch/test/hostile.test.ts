@@ -4,8 +4,8 @@ import { dcutr } from '@libp2p/dcutr'
 import { lpStream } from '@libp2p/utils'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { dcutrProtocol, encodeMessage, maxBytes } from '../src/codec.js'
-import { type Connect, systemConnect } from '../src/sockets.js'
+import { dcutrProtocol, encodeMessage, maxBytes } from '../src/dcutr/codec.js'
+import { type Connect, systemConnect } from '../src/dial/tcp-dial.js'
 import { dialDirectly, dialThrough, type Node, search, trio } from './nodes.js'
 
 const connectTo = (...addresses: readonly string[]): Uint8Array =>

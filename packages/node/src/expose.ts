@@ -24,14 +24,14 @@ import {
   isDatagram,
   isListening,
   listening
-} from './endpoints.js'
-import { fileStore } from './file-store.js'
-import { endpointOwners } from './endpoint-owners.js'
+} from './server/endpoints.js'
+import { fileStore } from './store/file-store.js'
+import { endpointOwners } from './owners/endpoint-owners.js'
 import { checkExposeOptions, type ExposeOptions, type Listeners, readStrategies } from './expose-options.js'
-import { announceable, type ExternalEndpoint, externalEndpoints } from './external-endpoints.js'
-import { lendTo } from './lend.js'
-import { createOpenHandles, type OpenHandles } from './open-handles.js'
-import { closeOnSignals } from './signals.js'
+import { announceable, type ExternalEndpoint, externalEndpoints } from './server/external-endpoints.js'
+import { lendTo } from './server/share-socket.js'
+import { createOpenHandles, type OpenHandles } from './server/open-handles.js'
+import { closeOnSignals } from './server/signals.js'
 
 /** A server that is exposed. */
 export interface Exposure extends TypedEvents<TraversalEvents> {

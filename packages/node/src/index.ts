@@ -9,17 +9,17 @@ import './node-version.js'
 export type { Cause, Report, Verdict } from '@postern/core'
 export { parseMultiaddr } from '@postern/interface'
 export type { TransportAddress } from '@postern/interface'
-export type { ExposableServer } from './endpoints.js'
-export type { ExternalEndpoint } from './external-endpoints.js'
-export type { EndpointOwnersOptions } from './endpoint-owners.js'
-export { endpointOwners } from './endpoint-owners.js'
+export type { ExposableServer } from './server/endpoints.js'
+export type { ExternalEndpoint } from './server/external-endpoints.js'
+export type { EndpointOwnersOptions } from './owners/endpoint-owners.js'
+export { endpointOwners } from './owners/endpoint-owners.js'
 export type { Exposure } from './expose.js'
 export type { ExposeOptions, Listeners } from './expose-options.js'
 export { expose } from './expose.js'
-export type { FileLock, Holder } from './file-lock.js'
-export { isHolder, takeLock } from './file-lock.js'
-export type { FileStore, FileStoreOptions } from './file-store.js'
-export { fileStore } from './file-store.js'
+export type { FileLock, Holder } from './files/file-lock.js'
+export { isHolder, takeLock } from './files/file-lock.js'
+export type { FileStore, FileStoreOptions } from './store/file-store.js'
+export { fileStore } from './store/file-store.js'
 export {
   createFile,
   explainFileError,
@@ -28,5 +28,5 @@ export {
   removeLeftovers,
   replaceFile,
   stateFile
-} from './files.js'
+} from './files/files.js'
 export { defaultStrategies, ladderGrammar, parseLadder } from './ladder.js'

@@ -4,7 +4,7 @@ import type * as promises from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createFile, makeFolder, removeLeftovers, replaceFile, stateFile } from '../src/files.js'
+import { createFile, makeFolder, removeLeftovers, replaceFile, stateFile } from '../src/files/files.js'
 
 /** The call that fails in a test, and its error. */
 const faults = vi.hoisted(() => ({ call: '', code: '' }))

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { formatMemories, type Memory } from '@postern/core'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { programName } from '../src/program-name.js'
+import { programName } from '../src/owners/program-name.js'
 
 let folder = ''
 beforeEach(async () => {

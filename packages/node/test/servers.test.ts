@@ -7,7 +7,7 @@ import { createServer as createTlsServer } from 'node:tls'
 import { memoryStore } from '@postern/core'
 import { virtualClock } from '@postern/testkit'
 import { afterEach, describe, expect, it } from 'vitest'
-import { endpointsOf } from '../src/endpoints.js'
+import { endpointsOf } from '../src/server/endpoints.js'
 import { type ExposableServer, type ExposeOptions, type Exposure, expose } from '../src/index.js'
 
 const cleanups: (() => unknown)[] = []

@@ -6,5 +6,5 @@
  */
 export type { RelayComponents, RelayHost } from './host.js'
 export type { RelayOptions } from './options.js'
-export { screenedCircuit } from './screen-stops.js'
+export { screenedCircuit } from './circuit/screen-stops.js'
 export { relay } from './strategy.js'

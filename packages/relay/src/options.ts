@@ -1,6 +1,6 @@
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { checkOptions, isDialable, type MultiaddrText } from '@postern/interface'
-import type { Named } from './named.js'
+import type { Named } from './client/named-relays.js'
 
 /** Options of `relay()`. */
 export interface RelayOptions {

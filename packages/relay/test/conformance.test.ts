@@ -3,7 +3,7 @@ import { circuitRelayServer } from '@libp2p/circuit-relay-v2'
 import type { MultiaddrText, Strategy } from '@postern/interface'
 import { systemClock } from '@postern/testkit'
 import { describe, it } from 'vitest'
-import { hopProtocol } from '../src/codec.js'
+import { hopProtocol } from '../src/wire/hop.js'
 import { relay } from '../src/index.js'
 import { createNode, hostOf, type Node, nowhere, streamsOf } from './nodes.js'
 

@@ -1,7 +1,7 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { lpStream } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
-import { hopProtocol } from '../src/codec.js'
+import { hopProtocol } from '../src/wire/hop.js'
 import { type Node, type NodeOptions, startNode } from './nodes.js'
 
 /** What a fake relay can do with a request. */

@@ -1,7 +1,7 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { acceptedAddresses } from '../src/told-addresses.js'
+import { acceptedAddresses } from '../src/circuit/told-addresses.js'
 
 const id = '12D3KooWHeenJjh6gDiFhPgzURVYLqFHcoAMEAfKktLyhahhMcMM'
 const other = '12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp'

@@ -1,6 +1,6 @@
 import { checkOptions, familyOf } from '@postern/interface'
 import { type AnswerTimes, type ExchangeHttp, exchangeHttp, type OpenUdp, openUdp, type Queue } from '@postern/net'
-import { ssdpPort } from './ssdp.js'
+import { ssdpPort } from './ssdp/message.js'
 
 /** The options of {@link upnp}. */
 export interface UpnpOptions {

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { MultiaddrText, Strategy } from '@postern/interface'
-import type { Output } from '../output.js'
+import type { Output } from '../shared/output.js'
 
 /** The process in which a command runs. */
 export interface Shell {

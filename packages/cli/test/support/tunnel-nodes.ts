@@ -7,10 +7,10 @@ import { tcp } from '@libp2p/tcp'
 import { virtualClock, type VirtualClock } from '@postern/testkit'
 import { createLibp2p } from 'libp2p'
 import { onTestFinished } from 'vitest'
-import { tunnelProtocol } from '../../src/tunnel/protocol.js'
-import { createRecordReader, endRecord, recordsOf } from '../../src/tunnel/records.js'
-import { type Served, serveTunnels } from '../../src/tunnel/serve.js'
-import { type Carried, splice } from '../../src/tunnel/splice.js'
+import { tunnelProtocol } from '../../src/commands/tunnel/protocol.js'
+import { createRecordReader, endRecord, recordsOf } from '../../src/commands/tunnel/records.js'
+import { type Served, serveTunnels } from '../../src/commands/tunnel/serve.js'
+import { type Carried, splice } from '../../src/commands/tunnel/copy-bytes.js'
 
 const options = { allowHalfOpen: true, noDelay: true } as const
 

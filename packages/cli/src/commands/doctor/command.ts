@@ -1,0 +1,123 @@
+import { type Command, Option } from 'commander'
+import type { MultiaddrText, Strategy } from '@postern/interface'
+import { Failure, line, type Output } from '../../shared/output.js'
+import { parsePortNumber } from '../../shared/parse.js'
+import type { OpenTrial } from './trial.js'
+import { forwardedPort, whyNotListening } from './trial-port.js'
+import { addressesOption, codesText, colorOption, orUsageError, readVia, type Shell, viaOption } from '../common.js'
+
+interface DoctorFlags {
+  readonly via: string
+  readonly peer?: readonly MultiaddrText[]
+  readonly stun?: readonly string[]
+  readonly json?: boolean
+  readonly dryRun?: boolean
+  readonly quick?: boolean
+  readonly port?: number
+}
+
+/** Adds the command `doctor`. */
+export function addDoctor(program: Command, { output, finish }: Shell): void {
+  program
+    .command('doctor')
+    .description('Tries with a temporary port how reachable this machine is: verdict, cause, and what to do next.')
+    .addOption(viaOption())
+    .addOption(
+      addressesOption(
+        '--peer <multiaddr>',
+        'a libp2p peer that dials the address from outside and says whether it can be reached (AutoNAT); two on distinct networks are needed'
+      ).conflicts('dryRun')
+    )
+    .addOption(
+      new Option(
+        '--stun <host[:port]>',
+        'a STUN server that tells which address it sees, and how the NAT behaves; may be repeated'
+      ).argParser(collectText)
+    )
+    .addOption(
+      new Option(
+        '--port <port>',
+        'the TCP port of this host to try; by default that of a forward by hand (--via manual:…), else a free one'
+      )
+        .argParser(parsePortNumber)
+        .conflicts('dryRun')
+    )
+    .addOption(colorOption())
+    .option('--dry-run', 'only look for routers and services; map nothing')
+    .option('--quick', 'say what is known after the first look, and do not wait for routers that answer slowly')
+    .option('--json', 'the report as JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ postern doctor
+  $ postern doctor --dry-run           changes nothing in the router
+  $ postern doctor --json | jq .verdict
+  $ postern doctor --via manual:203.0.113.7:8080,upnp
+  $ postern doctor --via manual:203.0.113.7:443 --port 8443
+  $ postern doctor --stun stun.example.org --stun 203.0.113.1:3478
+  $ postern doctor --peer /dns4/relay.example.org/tcp/4001/p2p/<peer id> --peer <another one>
+${codesText('doctor')}`
+    )
+    .action(
+      async (
+        { via, peer = [], stun = [], json = false, dryRun = false, quick = false, port: named }: DoctorFlags,
+        command: Command
+      ) => {
+        const [{ doctor }, ladder, observers] = await Promise.all([
+          import('./run.js'),
+          readVia(via, command),
+          observing(stun, command)
+        ])
+        const strategies = [...ladder, ...observers]
+        const port = dryRun ? undefined : await portToTry(named, via, peer.length > 0, output)
+        const openTrial =
+          peer.length === 0 ? await plain(strategies, dryRun, port) : await witnessed(strategies, peer, port, command)
+        finish(await doctor({ openTrial, json, dryRun, quick, via, port }, output))
+      }
+    )
+}
+
+/** Resolves to the port to listen on; undefined for a free one. Throws a Failure if another program has the port that
+ * was named or that peers would dial. */
+async function portToTry(
+  named: number | undefined,
+  via: string,
+  hasPeers: boolean,
+  { err }: Output
+): Promise<number | undefined> {
+  const port = named ?? forwardedPort(via)
+  const reason = port === undefined ? undefined : await whyNotListening(port)
+  if (port === undefined || reason === undefined) return port
+  const remedy = 'free the port for a moment, or name with --port the port of this host that the router forwards to'
+  if (named !== undefined || hasPeers) throw new Failure(`${reason}, so it cannot be tried: ${remedy}`)
+  line(err, `! ${reason}, so doctor cannot tell whether connections to it arrive: ${remedy}`)
+  return undefined
+}
+
+const collectText = (text: string, before: readonly string[] | undefined): readonly string[] => [
+  ...(before ?? []),
+  text
+]
+
+async function observing(servers: readonly string[], command: Command): Promise<readonly Strategy[]> {
+  if (servers.length === 0) return []
+  const { stun } = await import('@postern/stun')
+  return [orUsageError(command, '--stun <host[:port]>', () => stun({ servers }))]
+}
+
+async function plain(strategies: readonly Strategy[], dryRun: boolean, port: number | undefined): Promise<OpenTrial> {
+  const { plainTrial } = await import('./trial.js')
+  return plainTrial(strategies, dryRun, port)
+}
+
+/** Loads libp2p, which takes longer than everything else, only if a peer is named. */
+async function witnessed(
+  strategies: readonly Strategy[],
+  peers: readonly MultiaddrText[],
+  port: number | undefined,
+  command: Command
+): Promise<OpenTrial> {
+  const { witnessedTrial } = await import('./witnessed-trial.js')
+  return orUsageError(command, '--peer <multiaddr>', () => witnessedTrial(strategies, peers, port))
+}

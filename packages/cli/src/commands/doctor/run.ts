@@ -1,0 +1,217 @@
+import { type MappingEvent, type NatReport, type Report, systemHost } from '@postern/core'
+import { anySignal, parseMultiaddr } from '@postern/interface'
+import { findNetwork } from '@postern/net'
+import { describe, waitText, whyNotAsked } from './text.js'
+import { codeOf, exitCodes } from '../../shared/exit-codes.js'
+import { nextSteps, withRightGateway } from '../../shared/next-steps.js'
+import { codeOfWitnesses, withWitnessAdvice } from './witness-advice.js'
+import { untilInterrupted } from '../../shared/interrupt.js'
+import { line, type Output, unlessAborted } from '../../shared/output.js'
+import { stopWithin } from '../../shared/stop.js'
+import { colorsFor, formatStrategy } from '../../shared/terminal.js'
+import { columnsOf } from '../../shared/wrap-lines.js'
+import type { NamedWitness, OpenTrial, Trial } from './trial.js'
+
+/** The options of {@link doctor}. */
+export interface DoctorOptions {
+  readonly openTrial: OpenTrial
+  readonly json: boolean
+  /** Whether to only discover, and map nothing. */
+  readonly dryRun: boolean
+  /** Whether to report after the first pass, without waiting for slow routers. */
+  readonly quick: boolean
+  /** The text of `--via`. */
+  readonly via: string
+  /** The port to try; undefined for a free one. */
+  readonly port: number | undefined
+}
+
+/** The results of a trial mapping beyond the report. */
+export interface Shown {
+  /** How the mapping was when it was requested again. */
+  readonly readBack: 'same' | 'other' | 'lost' | undefined
+  readonly hairpin: NatReport['hairpin']
+}
+
+/** The time limit for starting, in ms: opening sockets and reading a store take less. */
+const startMs = 5000
+/** The time limit for the first pass, in ms. */
+const patienceMs = 10_000
+/** How long to wait for slow routers, from the start, in ms. */
+const answerMs = 15_000
+/** How long to wait for peers, from the start, in ms: they are dialled, dial back, and are dialled again after a
+ * failure. */
+const witnessMs = 14_000
+/** How long to wait for STUN servers, from the start, in ms: they are given up after 7.5 s, and the filtering test
+ * needs time. */
+const observeMs = 9000
+/** The time limit for requesting the mapping again, in ms: renewals are 4 s apart (RFC 6887 §11.2.1), and one may take
+ * 2 s. */
+const readBackMs = 6500
+const hairpinMs = 1500
+
+/** Finds out how reachable this host is. Resolves to the exit code. */
+export async function doctor(
+  { openTrial, json, dryRun, quick, via, port }: DoctorOptions,
+  { out, err }: Output
+): Promise<number> {
+  const interrupt = untilInterrupted(err)
+  const { signal } = interrupt
+  const progress = colorsFor(err)
+  const network = await findNetwork({ signal }).catch(unlessAborted(signal))
+  if (network === undefined) {
+    line(err, 'Interrupted; nothing was mapped.')
+    interrupt.done()
+    return exitCodes.unknown
+  }
+  const trial = await openTrial(network)
+  // If both are the same terminal, the table at the end would repeat it.
+  const showsProgress = err.isTTY === true && out.isTTY !== true
+  if (!json) {
+    line(err, progress.dim(dryRun ? 'Looking, and changing nothing …' : 'Trying with a port of this program …'))
+    trial.addEventListener('strategy', ({ detail }) => {
+      if (detail.tookMs !== null && showsProgress) line(err, `  ${formatStrategy(detail, progress)}`)
+    })
+  }
+  let report: Report
+  let shown: Shown = { readBack: undefined, hairpin: 'unknown' }
+  let witnesses: readonly NamedWitness[] = []
+  try {
+    const began = systemHost.clock.monotonicMs()
+    // Map nothing if the user interrupted while the trial was being opened.
+    if (!signal.aborted) await bounded(trial.start(), startMs, signal)
+    await bounded(trial.firstPass(), patienceMs, signal)
+    const told = (text: string): void => {
+      if (!json) line(err, progress.dim(text))
+    }
+    if (!quick) await bounded(answered(trial, told), began + answerMs - systemHost.clock.monotonicMs(), signal)
+    const isAsking = trial.witnesses().length > 0
+    if (isAsking && !json) line(err, progress.dim('Asking the peers to dial this port from outside …'))
+    const [examined] = await Promise.all([
+      dryRun || signal.aborted ? shown : examine(trial, signal),
+      isAsking ? bounded(decided(trial), began + witnessMs - systemHost.clock.monotonicMs(), signal) : undefined,
+      bounded(observed(trial), began + observeMs - systemHost.clock.monotonicMs(), signal)
+    ])
+    shown = examined
+    witnesses = trial.witnesses()
+    const seen = withHairpin(trial.report(), shown)
+    const found = withRightGateway(dryRun ? withoutPortAdvice(seen) : seen, via, network)
+    report = withWitnessAdvice(found, witnesses)
+  } finally {
+    await stopWithin(trial, err)
+    interrupt.done()
+  }
+  if (signal.aborted && !json) line(err, 'Interrupted; what was mapped is released.')
+  if (json) {
+    // The report contains only the peers that answered.
+    for (const named of witnesses) {
+      const why = whyNotAsked(named)
+      if (why !== null) line(err, `! ${named.peer} is ${why}`)
+    }
+    line(out, JSON.stringify(report))
+  } else {
+    const steps = nextSteps(report, { command: 'doctor', via, network, port })
+    const columns = columnsOf(out)
+    line(out, describe({ report, shown, witnesses, dryRun, steps, columns }, colorsFor(out)))
+  }
+  return codeOfWitnesses(report, witnesses) ?? codeOf(report.verdict)
+}
+
+/** Resolves when no strategy waits for an answer any more, or when a port is mapped. Calls `told` with what it waits
+ * for. */
+function answered(trial: Trial, told: (text: string) => void): Promise<void> {
+  return new Promise((resolve) => {
+    let text = ''
+    const look = (): void => {
+      const { verdict, strategies, candidates } = trial.report()
+      const isMapped = candidates.some(({ type }) => type === 'mapped' || type === 'manual')
+      const waits = waitText(strategies)
+      if (verdict === 'public' || isMapped || waits === '') return resolve()
+      if (waits !== text) told(`Waiting for slow routers, ${answerMs / 1000} s at most: ${waits} …`)
+      text = waits
+    }
+    for (const name of ['strategy', 'verdict', 'mapped'] as const) trial.addEventListener(name, look)
+    look()
+  })
+}
+
+/** Resolves when there is a verdict. */
+function decided(trial: Trial): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (trial.report().verdict !== 'unknown') resolve()
+    }
+    trial.addEventListener('verdict', look)
+    look()
+  })
+}
+
+/** Resolves when every STUN server has answered or failed. */
+function observed(trial: Trial): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      const { strategies } = trial.report()
+      if (
+        strategies.every(({ kind, state, tookMs }) => kind !== 'observer' || (state !== 'available' && tookMs !== null))
+      )
+        resolve()
+    }
+    trial.addEventListener('strategy', look)
+    look()
+  })
+}
+
+/** Requests the mapping again, which shows whether it is still the same, and dials it from inside. */
+async function examine(trial: Trial, signal: AbortSignal): Promise<Shown> {
+  const [mapped] = trial.report().candidates.filter(({ type }) => type === 'mapped')
+  if (mapped === undefined) return { readBack: undefined, hairpin: 'unknown' }
+  const answer = Promise.withResolvers<MappingEvent>()
+  for (const name of ['renewed', 'changed', 'lost'] as const) {
+    trial.addEventListener(name, ({ detail }) => answer.resolve(detail))
+  }
+  trial.recheck()
+  const external = parseMultiaddr(mapped.address)
+  const [event, hairpin] = await Promise.all([
+    bounded(answer.promise, readBackMs, signal),
+    external?.family === 4 ? dialOurselves(trial, external.address, external.port, signal) : ('unknown' as const)
+  ])
+  const readBack =
+    event === undefined ? undefined : event.event === 'renewed' ? 'same' : event.event === 'lost' ? 'lost' : 'other'
+  return { readBack, hairpin }
+}
+
+/** Tests hairpinning: whether the router returns connections to its own external address (RFC 4787 §6). This does not
+ * show reachability from outside. */
+async function dialOurselves(
+  trial: Trial,
+  address: string,
+  port: number,
+  signal: AbortSignal
+): Promise<NatReport['hairpin']> {
+  const over = new AbortController()
+  const call = { signal: anySignal([signal, over.signal]) }
+  const outcome = await bounded(trial.arrives(address, port, call), hairpinMs, signal)
+  over.abort()
+  if (outcome === true) return 'works'
+  // After an interruption, the test was too short for a result.
+  return signal.aborted ? 'unknown' : 'fails'
+}
+
+/** Removes the advice about a missing port, because `--dry-run` opens none on purpose. */
+const withoutPortAdvice = (report: Report): Report => ({
+  ...report,
+  advice: report.advice.filter((text) => !text.startsWith('No port of this program listens'))
+})
+
+const withHairpin = (report: Report, { hairpin }: Shown): Report =>
+  hairpin === 'unknown' ? report : { ...report, nat: { mapping: null, filtering: null, ...report.nat, hairpin } }
+
+/** Waits for a promise with a timeout. Resolves to undefined after it. */
+async function bounded<T>(work: Promise<T>, ms: number, signal: AbortSignal): Promise<T | undefined> {
+  const over = new AbortController()
+  const call = { signal: anySignal([signal, over.signal]) }
+  const limit = systemHost.clock.sleep(Math.max(0, ms), call).catch(() => undefined)
+  const result = await Promise.race([work, limit.then(() => undefined)])
+  over.abort()
+  return result
+}

@@ -1,0 +1,66 @@
+import { type Command, Option } from 'commander'
+import { line } from '../../shared/output.js'
+import { parseDuration, type PortArgument, parsePort, parsePortNumber } from '../../shared/parse.js'
+import { codesText, colorOption, readVia, type Shell, viaOption } from '../common.js'
+
+interface MapFlags {
+  readonly via: string
+  readonly lifetime: number
+  readonly externalPort?: number
+  readonly once?: boolean
+  readonly json?: boolean
+}
+
+/** Adds the command `map`. */
+export function addMap(program: Command, { output, finish }: Shell): void {
+  program
+    .command('map')
+    .description('Maps a port of this host in the router, keeps it mapped, and releases it at Ctrl-C.')
+    .argument('<port>', 'the port, with /tcp or /udp; tcp if neither is given', parsePort)
+    .addOption(viaOption())
+    .addOption(colorOption())
+    .addOption(lifetimeOption())
+    .option('--external-port <port>', 'the external port to ask for first (default: the same port)', parsePortNumber)
+    .option('--once', 'exit after the first outcome, or when none can come, and leave the mapping to lapse')
+    .option('--json', 'one JSON object a line')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ postern map 8080
+  $ postern map 4001/udp --via pcp,upnp
+  $ postern map 8080 --external-port 8443 --lifetime 1h
+  $ postern map 8080 --once --json
+${codesText('map')}`
+    )
+    .action(async (argument: PortArgument, flags: MapFlags, command: Command) => {
+      const { via, lifetime, externalPort = namedPort(argument.port), once = false, json = false } = flags
+      const [{ map }, { endpointOwners, fileStore }, { systemHost }] = await Promise.all([
+        import('./run.js'),
+        import('@postern/node'),
+        import('@postern/core')
+      ])
+      const strategies = await readVia(via, command)
+      if (strategies.every((strategy) => strategy(systemHost).kind === 'observer')) {
+        const text = 'It maps nothing: leave the option out, or name strategies, such as --via pcp,nat-pmp,upnp.'
+        command.error(`error: --via '${via}': ${text}`)
+      }
+      const warn = (error: Error): void => line(output.err, `! ${error.message}`)
+      const store = fileStore({ app: `map-${argument.port}-${argument.protocol}`, warn })
+      const owners = endpointOwners({ program: 'postern map', warn })
+      try {
+        const asked = { strategies, via, lifetimeMs: lifetime, externalPort, once, json, store, owners }
+        finish(await map(argument, asked, output))
+      } finally {
+        await store.close()
+      }
+    })
+}
+
+/** Returns a port below 1024 as the external port: the user named it, so it is requested explicitly. */
+const namedPort = (port: number): number | undefined => (port < 1024 ? port : undefined)
+
+const lifetimeOption = (): Option =>
+  new Option('--lifetime <time>', 'the lifetime to ask for: 90s, 30m, 2h')
+    .argParser(parseDuration)
+    .default(parseDuration('2h'), '2h')

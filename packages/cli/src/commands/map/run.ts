@@ -1,0 +1,194 @@
+import { createTraversal, type EndpointOwners, type MappingEvent, type Store, systemHost } from '@postern/core'
+import { type Endpoint, type Family, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
+import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
+import { exitCodes } from '../../shared/exit-codes.js'
+import { untilInterrupted } from '../../shared/interrupt.js'
+import { isLowPortRefusal, lowPortOf, lowPortReason, withLowPortAdvice } from '../../shared/low-ports.js'
+import { createMapVoice } from './text.js'
+import { mappingEvents } from '../../shared/mapping-events.js'
+import { reasonsForNothing, untilNothingCanCome } from './once.js'
+import { nextSteps } from '../../shared/next-steps.js'
+import { line, type Output, unlessAborted } from '../../shared/output.js'
+import type { PortArgument } from '../../shared/parse.js'
+import { isUnused } from './unused-port.js'
+import { createStrategyLines } from '../../shared/strategy-lines.js'
+import { colorsFor } from '../../shared/terminal.js'
+import { untilAborted } from '../../shared/until-aborted.js'
+
+/** The options of {@link map}. */
+export interface MapOptions {
+  readonly strategies: readonly Strategy[]
+  readonly lifetimeMs: number
+  readonly externalPort: number | undefined
+  /** The text of `--via`. */
+  readonly via: string
+  /** Whether to exit after the first result, and let the mapping expire. */
+  readonly once: boolean
+  readonly json: boolean
+  readonly store: Store
+  readonly owners: EndpointOwners
+  /** Resolves to the network of this host.
+   * @default its routes and interfaces */
+  readonly findNetwork?: typeof findNetwork
+}
+
+/** The time after an event within which the check of its address starts, in ms. */
+const momentMs = 30
+/** The time after the first result at which it is written even if the check has not ended, in ms. */
+const patienceMs = 6000
+
+/** Maps a port until it is interrupted, or once. Resolves to the exit code. */
+export async function map(argument: PortArgument, options: MapOptions, { out, err }: Output): Promise<number> {
+  const { strategies, via, lifetimeMs, externalPort, once, json, store, owners } = options
+  const { findNetwork: find = findNetwork } = options
+  const interrupt = untilInterrupted(err)
+  const { signal } = interrupt
+  const { clock } = systemHost
+  const requestedPort = externalPort ?? argument.port
+  const lowPort = lowPortOf(argument.port, requestedPort)
+  const traversal = createTraversal({
+    strategies,
+    store,
+    owners,
+    doubt: doubtBeyondFirstHop(systemHost.clock),
+    policy: { lifetimeMs }
+  })
+  const waiting = new Map<Family, Endpoint>()
+  const outcome = Promise.withResolvers<number>()
+  const failed = new Set<Family>()
+
+  const over = new AbortController()
+  let patience: Promise<void> | undefined
+  let isOverdue = false
+  let network: Network = { gateways: [], addresses: [] }
+  const voice = createMapVoice(
+    {
+      report: () => withLowPortAdvice(traversal.report(), lowPort),
+      requestedPort,
+      lowPort,
+      once,
+      json,
+      isOver: () => signal.aborted,
+      nextSteps: (report) =>
+        nextSteps(report, {
+          command: 'map',
+          via,
+          network,
+          port: argument.port,
+          protocol: argument.protocol,
+          externalPort
+        })
+    },
+    { out, err }
+  )
+
+  const tell = (event: MappingEvent): void => {
+    voice.event(event)
+    look()
+    patience ??= clock.sleep(patienceMs, over).then(
+      () => {
+        isOverdue = true
+        patience = undefined
+        voice.finish()
+        settle()
+      },
+      () => undefined
+    )
+    const family = familyIn(event)
+    if (event.event === 'failed') failed.add(family)
+    if (event.event === 'mapped') {
+      waiting.delete(family)
+      failed.delete(family)
+    }
+  }
+  /** Ends a run with `--once` if there is a result. A failure counts only when no strategy waits for a slow router any
+   * more. */
+  function settle(): void {
+    if (!once || [...waiting.keys()].some((family) => !failed.has(family))) return
+    const isWaiting = traversal.report().strategies.some(({ waitingFor }) => waitingFor !== undefined)
+    if (failed.size > 0 && isWaiting) return
+    if (!isOverdue && (voice.isHolding() || traversal.report().verdict === 'unknown')) return
+    outcome.resolve(failed.size > 0 ? exitCodes.failed : exitCodes.success)
+  }
+  const look = (): void => {
+    void clock.sleep(momentMs, over).then(
+      () => {
+        voice.look()
+        settle()
+      },
+      () => undefined
+    )
+  }
+  traversal.addEventListener('strategy', look)
+  traversal.addEventListener('verdict', look)
+  for (const name of mappingEvents) traversal.addEventListener(name, ({ detail }) => tell(detail))
+  if (!json) {
+    const tellStrategy = createStrategyLines(err, (reason) =>
+      lowPort !== undefined && isLowPortRefusal(reason) ? { ...reason, message: lowPortReason(lowPort) } : reason
+    )
+    traversal.addEventListener('strategy', ({ detail }) => tellStrategy(detail))
+  }
+
+  const found = await find({ signal }).catch(unlessAborted(signal))
+  if (found === undefined) {
+    interrupt.done()
+    return exitCodes.success
+  }
+  network = found
+  for (const endpoint of endpoints(argument, network)) {
+    waiting.set(endpoint.family, endpoint)
+    traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
+  }
+  const looked = warnOfSilence(argument, network, err)
+  traversal.networkIs(network)
+  // A store that hangs must not delay an interruption.
+  await Promise.race([traversal.start(), untilAborted(signal)])
+  const stopWatching = new AbortController()
+  const changed = (next: Network): void => {
+    network = next
+    traversal.networkIs(next)
+  }
+  const watching = watchNetwork({ clock, changed, find }, stopWatching)
+  if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
+  void untilAborted(signal).then(() => outcome.resolve(exitCodes.success))
+
+  const giveUp = (): void => {
+    for (const [family, { protocol, address, port }] of waiting) {
+      if (failed.has(family)) continue
+      const reasons = reasonsForNothing(traversal.report(), network, family)
+      const about = { protocol, internal: { address, port }, external: null, lifetimeSeconds: null, reasons }
+      tell({ event: 'failed', strategy: null, ...about })
+    }
+  }
+  if (once) void untilNothingCanCome(traversal, clock, over).then(giveUp, () => undefined)
+
+  const code = await outcome.promise
+  over.abort()
+  await Promise.race([patience, untilAborted(signal)])
+  voice.finish()
+  await Promise.race([looked, untilAborted(signal)])
+  stopWatching.abort()
+  await watching
+  if (!once || signal.aborted) await traversal.stop()
+  interrupt.done()
+  return code
+}
+
+/** Warns if no program listens on the port. It is mapped anyway: the server may start later. */
+async function warnOfSilence(
+  { port, protocol }: PortArgument,
+  { addresses }: Network,
+  err: Output['err']
+): Promise<void> {
+  if (!(await isUnused(protocol, port, addresses))) return
+  line(err, `${colorsFor(err).yellow('!')} no program listens on ${protocol} port ${port} of this host yet`)
+}
+
+/** Returns the endpoints to map: IPv4 always, and IPv6 if this host has a global address. */
+function endpoints({ port, protocol }: PortArgument, { addresses }: Network): readonly Endpoint[] {
+  const ipv4: Endpoint = { protocol, family: 4, address: '0.0.0.0', port }
+  const hasIpv6 = addresses.some((address) => familyOf(address) === 6 && isGlobal(address))
+  return hasIpv6 ? [ipv4, { protocol, family: 6, address: '::', port }] : [ipv4]
+}
+
+const familyIn = ({ internal }: MappingEvent): Family => familyOf(internal.address) ?? 4

@@ -1,0 +1,70 @@
+import type { Command } from 'commander'
+import type { MultiaddrText } from '@postern/interface'
+import { line } from '../../shared/output.js'
+import { addressesOption, codesText, colorOption, orUsageError, readVia, type Shell, viaOption } from '../common.js'
+
+interface NodeFlags {
+  readonly via: string
+  readonly listen?: readonly MultiaddrText[]
+  readonly peer?: readonly MultiaddrText[]
+  readonly relay?: readonly MultiaddrText[]
+  readonly dial?: readonly MultiaddrText[]
+  readonly key?: string
+  readonly json?: boolean
+}
+
+const defaultListen: readonly MultiaddrText[] = ['/ip4/0.0.0.0/tcp/0']
+
+/** Adds the command `node`. */
+export function addNode(program: Command, { output, finish }: Shell): void {
+  program
+    .command('node')
+    .description(
+      'Runs a libp2p node with the whole ladder, and says what happens, until Ctrl-C: for trying things out.'
+    )
+    .addOption(viaOption())
+    .addOption(addressesOption('--listen <multiaddr>', `where to listen (default: ${defaultListen.join()})`))
+    .addOption(addressesOption('--peer <multiaddr>', 'a peer to connect to, and to have addresses verified by'))
+    .addOption(
+      addressesOption('--relay <multiaddr>', 'a relay to be reached through as long as nothing better is there')
+    )
+    .addOption(addressesOption('--dial <multiaddr>', 'a peer to connect to once, saying whether directly and how fast'))
+    .option('--key <file>', 'the private key, made if absent (default: a new one each time)')
+    .option('--json', 'one JSON object a line')
+    .addOption(colorOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ postern node
+  $ postern node --relay /ip4/203.0.113.7/tcp/4001/p2p/<peer id> --peer <another one>
+  $ postern node --via none --relay /dns4/relay.example.org/tcp/4001/p2p/<peer id>
+  $ postern node --dial /ip4/203.0.113.7/tcp/4001/p2p/<relay>/p2p-circuit/p2p/<peer id>
+${codesText('others')}`
+    )
+    .action(async (flags: NodeFlags, command: Command) => {
+      const { via, listen = defaultListen, peer = [], relay: relays = [], dial = [], key, json = false } = flags
+      const [mappers, { node }, { isWitness, readAddress, peerIdOf }, { relay }, { autonat }, { holePunch }] =
+        await Promise.all([
+          readVia(via, command),
+          import('./run.js'),
+          import('../../shared/peers.js'),
+          import('@postern/relay'),
+          import('@postern/autonat'),
+          import('@postern/hole-punch')
+        ])
+      orUsageError(command, '--listen <multiaddr>', () => listen.map(readAddress))
+      orUsageError(command, '--peer <multiaddr>', () => peer.map(peerIdOf))
+      orUsageError(command, '--dial <multiaddr>', () => dial.map(peerIdOf))
+      const strategies = [
+        ...mappers,
+        orUsageError(command, '--relay <multiaddr>', () => relay({ relays, discover: false })),
+        // A peer in the local network cannot test reachability from outside: connect to it, but do not ask it.
+        orUsageError(command, '--peer <multiaddr>', () => autonat({ peers: peer.filter(isWitness) })),
+        holePunch()
+      ]
+      const warn = (text: string): void => line(output.err, `! ${text}`)
+      const privateKey = key === undefined ? undefined : await (await import('../../shared/key-file.js')).loadKey(key, warn)
+      finish(await node({ strategies, listen, peers: peer, relays, dial, privateKey, json }, output))
+    })
+}

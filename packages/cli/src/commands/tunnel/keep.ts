@@ -1,0 +1,119 @@
+import type { Connection, PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { type Clock, isNatError, printable } from '@postern/interface'
+import { orAborted, within } from '@postern/net'
+import { reasonOf } from '../../shared/libp2p-stack.js'
+import type { TunnelNode } from './make-node.js'
+import { late } from '../../shared/until-aborted.js'
+
+/** The news about the connection to a peer. */
+export type Kept =
+  | { readonly event: 'connected'; readonly via: 'direct' | 'relayed'; readonly address: string }
+  | { readonly event: 'upgraded'; readonly address: string }
+  | { readonly event: 'not-direct'; readonly code: string | null; readonly message: string }
+  | { readonly event: 'lost' }
+  | { readonly event: 'not-connected'; readonly message: string; readonly retryMs: number }
+
+/** Keeps a peer connected. */
+export interface Keeper {
+  /**
+   * Resolves to the connection for the next tunnel. Waits up to 2 s for a direct one, and otherwise takes the relayed
+   * one. Rejects with the signal's reason if there is none.
+   */
+  best(call: { readonly signal: AbortSignal }): Promise<Connection>
+}
+
+/** How long to wait for a direct connection, in ms. An ordinary relay closes a connection after 128 KiB or 2 min. */
+const directWaitMs = 2000
+const closingMs = 50
+const dialMs = 15_000
+const upgradeMs = 30_000
+/** The pauses between attempts, in ms; they double. */
+const retry = { firstMs: 500, maxMs: 30_000 } as const
+
+/** Returns whether a connection is direct. */
+export const isDirect = ({ direct, limits }: Connection): boolean => direct && limits === undefined
+
+/** Keeps a peer connected until the signal aborts, and makes the connection direct if possible. */
+export function keepConnected(
+  node: TunnelNode,
+  peer: PeerId,
+  addresses: readonly Multiaddr[],
+  told: (news: Kept) => void,
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal }
+): Keeper {
+  let settled = Promise.withResolvers<void>()
+  let waiting = Promise.withResolvers<void>()
+
+  const open = (): readonly Connection[] => node.getConnections(peer).filter(({ status }) => status === 'open')
+
+  async function upgrade(): Promise<void> {
+    try {
+      const { remoteAddr } = await within(clock, upgradeMs, { signal }, late, (call) =>
+        node.services.nat.direct(peer, call)
+      )
+      told({ event: 'upgraded', address: printable(remoteAddr.toString()) })
+    } catch (error) {
+      if (signal.aborted || open().length === 0) return
+      told({ event: 'not-direct', code: isNatError(error) ? error.code : null, message: reasonOf(error) })
+    }
+  }
+
+  /** Resolves when no connection is left. */
+  const gone = (): Promise<void> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        if (!signal.aborted && open().length > 0) return
+        node.removeEventListener('connection:close', look)
+        signal.removeEventListener('abort', look)
+        resolve()
+      }
+      node.addEventListener('connection:close', look)
+      signal.addEventListener('abort', look)
+      look()
+    })
+
+  async function once(): Promise<void> {
+    await within(clock, dialMs, { signal }, late, (call) => node.dial([...addresses], call))
+    const [first] = open().toSorted((one, other) => Number(isDirect(other)) - Number(isDirect(one)))
+    if (first === undefined) throw new Error('the connection was closed at once')
+    const via = isDirect(first) ? 'direct' : 'relayed'
+    told({ event: 'connected', via, address: printable(first.remoteAddr.toString()) })
+    const upgraded = via === 'direct' ? Promise.resolve() : upgrade()
+    void Promise.race([upgraded, clock.sleep(directWaitMs, { signal }).catch(() => undefined)]).then(settled.resolve)
+    waiting.resolve()
+    await gone()
+    settled = Promise.withResolvers()
+    waiting = Promise.withResolvers()
+    if (!signal.aborted) told({ event: 'lost' })
+  }
+
+  async function keep(): Promise<void> {
+    let retryMs: number = retry.firstMs
+    while (!signal.aborted) {
+      try {
+        await once()
+        retryMs = retry.firstMs
+      } catch (error) {
+        if (signal.aborted) return
+        told({ event: 'not-connected', message: reasonOf(error), retryMs })
+        await clock.sleep(retryMs, { signal }).catch(() => undefined)
+        retryMs = Math.min(2 * retryMs, retry.maxMs)
+      }
+    }
+  }
+  void keep()
+
+  return {
+    async best(call) {
+      for (;;) {
+        await orAborted(waiting.promise, call)
+        await orAborted(settled.promise, call)
+        const [best] = open().toSorted((one, other) => Number(isDirect(other)) - Number(isDirect(one)))
+        if (best !== undefined) return best
+        // The last connection is closing, but its event has not been emitted yet.
+        await clock.sleep(closingMs, call)
+      }
+    }
+  }
+}

@@ -1,0 +1,79 @@
+import type { Connection } from '@libp2p/interface'
+import { type CallOptions, type Clock, type ErrorCode, type NatError, natError } from '@postern/interface'
+import { messagesOf, openStream } from '@postern/messages'
+import { within } from '@postern/net'
+import { decodeReserveReply, encodeReserve, hopProtocol, hopStatus, maxBytes, type ReserveReply } from '../wire/hop.js'
+
+/** A granted reservation. */
+export interface Reservation {
+  /** The lifetime from the time of the answer, in milliseconds. */
+  readonly lifetimeMs: number
+  /** The limits of each relayed connection, as the relay wrote them. */
+  readonly limit: ReserveReply['limit']
+}
+
+/** How long a relay may take to answer, in milliseconds. */
+const answerMs = 10_000
+
+/** The longest lifetime that is believed, in milliseconds. Relays grant one or two hours and state the end by their own
+ * clock; if our clock is slow, the end seems to be later than it is. Extra renewals cost little. */
+const maxLifetimeMs = 2 * 3_600_000
+
+/**
+ * Requests a reservation at a relay, or renews the existing one (circuit relay v2, "Reservation").
+ *
+ * Rejects with `OUT_OF_RESOURCES`, `NOT_AUTHORIZED`, `MALFORMED_REQUEST`, `GATEWAY_FAULT`, `GRANT_INVALID`,
+ * `MALFORMED_REPLY`, `REPLY_TOO_LARGE`, `UNSUPPORTED`, `NO_REPLY`, or with the signal's reason.
+ */
+export async function requestReservation(
+  connection: Connection,
+  clock: Clock,
+  { signal }: CallOptions
+): Promise<Reservation> {
+  const late = (): NatError => natError('NO_REPLY', `the relay did not answer within ${answerMs} ms`)
+  return within(clock, answerMs, { signal }, late, async (call) => {
+    const reply = await exchange(connection, clock, call)
+    if (reply.status !== hopStatus.ok) throw refusal(reply.status)
+    return { lifetimeMs: lifetimeOf(reply.expireSeconds, clock), limit: reply.limit }
+  })
+}
+
+async function exchange(connection: Connection, clock: Clock, call: CallOptions): Promise<ReserveReply> {
+  const messages = messagesOf(await openStream(connection, hopProtocol, call), maxBytes, clock)
+  try {
+    await messages.write(encodeReserve(), call)
+    const reply = decodeReserveReply(await messages.read(call))
+    if (reply.status === hopStatus.ok) await messages.finish(call)
+    else messages.reset(new Error('the relay refused'))
+    return reply
+  } catch (error) {
+    messages.reset(new Error('the reservation failed'))
+    throw error
+  }
+}
+
+function lifetimeOf(expireSeconds: number | undefined, clock: Clock): number {
+  if (expireSeconds === undefined)
+    throw natError('GRANT_INVALID', 'the relay does not report when the reservation ends')
+  const lifetimeMs = expireSeconds * 1000 - clock.wallMs()
+  if (lifetimeMs <= 0) {
+    throw natError(
+      'GRANT_INVALID',
+      'the reservation has already ended, or the clock of the relay or of this host is wrong'
+    )
+  }
+  return Math.min(lifetimeMs, maxLifetimeMs)
+}
+
+function refusal(status: number): NatError {
+  const [code, what] = refusals.get(status) ?? ['GATEWAY_FAULT', 'refused']
+  return natError(code, `the relay ${what} (status ${status})`)
+}
+
+const refusals: ReadonlyMap<number, readonly [ErrorCode, string]> = new Map([
+  [hopStatus.reservationRefused, ['OUT_OF_RESOURCES', 'has no room for another reservation']],
+  [hopStatus.resourceLimitExceeded, ['OUT_OF_RESOURCES', 'has reached a limit']],
+  [hopStatus.permissionDenied, ['NOT_AUTHORIZED', 'does not serve this peer']],
+  [hopStatus.malformedMessage, ['MALFORMED_REQUEST', 'did not understand the request']],
+  [hopStatus.unexpectedMessage, ['MALFORMED_REQUEST', 'did not expect the request']]
+])

@@ -1,0 +1,176 @@
+import {
+  type CallOptions,
+  formatMultiaddr,
+  type Gateway,
+  isNatError,
+  type Lease,
+  type Mapper,
+  type MapRequest,
+  natError
+} from '@postern/interface'
+import {
+  createExternalAddress,
+  type ExternalAddress,
+  type ExternalAddressOptions,
+  type ToldAddress
+} from './external-address.js'
+import type { Service } from '../device/description.js'
+import { lifetimeOf } from './lease-time.js'
+import { createOpenEnds, type OpenEnds } from './open-ends.js'
+import { type Addition, createQuirks, learn, type Quirks, wordsOf } from './add-port.js'
+import { removeEntry } from './port-entry.js'
+import { type Placed, tryPorts } from './try-ports.js'
+import { undoAdditions, undoMap } from './undo-port.js'
+
+const unreadable = natError(
+  'GRANT_UNCHECKED',
+  'the router says that it mapped the port, but its list cannot be read: the destination and the lease are not checked'
+)
+
+const switchedOff = natError(
+  'GRANT_UNCHECKED',
+  'the router says that it mapped the port, but its list shows the mapping switched off: check it in the settings of the router'
+)
+
+/** How long one call may take, in ms: a dozen actions of a very slow router. */
+const timeoutMs = 180_000
+
+/** The options of {@link createPortMapper}. */
+export interface PortMapping extends ExternalAddressOptions {
+  /** The description of the entries in the router's list. */
+  readonly description: string
+  /** Called when an entry was missing before its end: the router has restarted, or lost its list. */
+  readonly forgot: () => void
+}
+
+/** A request for a mapping with its state. */
+export interface Wish extends PortMapping {
+  readonly external: ExternalAddress
+  readonly quirks: Quirks
+  readonly openEnds: OpenEnds
+  readonly request: MapRequest
+  /** The external port to try first. */
+  readonly externalPort: number
+  /** Whether it was granted, and its lifetime has not ended. */
+  readonly isHeld: boolean
+  /** Whether entries that the router calls absent may exist. */
+  readonly isConfused?: boolean
+  /** The lease in the router's list when the mapping was created, in seconds; 0 if there was none. */
+  readonly fullLeaseSeconds: number
+  /** The name that the router uses for this host instead of an address. */
+  readonly knownAs: string | undefined
+}
+
+/** Creates a mapper for the IPv4 ports of one device. */
+export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper {
+  const external = createExternalAddress(mapping)
+  const quirks = createQuirks()
+  const openEnds = createOpenEnds()
+  let hasLearnt = false
+  /** Once a mapping was granted, the service must not change any more: it is needed for renewals and deletions. */
+  let hasGranted = false
+  return {
+    kind: 'mapper',
+    gateway,
+    family: 4,
+    protocols: ['tcp', 'udp'],
+    async map(request, call) {
+      const { endpoint, suggestedExternalPort: suggested } = request
+      // Only once: later observations of this run are newer.
+      if (!hasLearnt) learn(quirks, request.quirks ?? [])
+      hasLearnt = true
+      if (endpoint.family !== 4) throw new TypeError('a port mapping of UPnP is for IPv4')
+      // External port 0 would open every port (WANIPConnection:1 §2.2.18).
+      const externalPort =
+        Number.isInteger(suggested) && suggested > 0 && suggested < 65_536 ? suggested : endpoint.port
+      const first = { isHeld: false, fullLeaseSeconds: 0, knownAs: undefined }
+      const client = mapping.client.from(endpoint.address)
+      const wish = { ...mapping, ...first, client, external, quirks, openEnds, request, externalPort }
+      const lease = await acquireAnywhere(wish, hasGranted ? [] : client.device.alternatives, call)
+      hasGranted = true
+      return lease
+    },
+    undo: (request, call) =>
+      undoMap({ ...mapping, client: mapping.client.from(request.endpoint.address), openEnds, request }, call),
+    timeoutMs
+  }
+}
+
+/** The refusals after which another service of the device may succeed. */
+const refusedThere: ReadonlySet<string> = new Set([
+  'UNSUPPORTED',
+  'GATEWAY_FAULT',
+  'NOT_AUTHORIZED',
+  'MALFORMED_REQUEST'
+])
+
+/** Creates a mapping with the chosen service, otherwise with an alternative, which becomes the chosen one. */
+async function acquireAnywhere(wish: Wish, alternatives: readonly Service[], call: CallOptions): Promise<Lease> {
+  const { client, external } = wish
+  const { device } = client
+  const chosen = device.connection
+  try {
+    return await acquire(wish, external.fresh, call)
+  } catch (error) {
+    call.signal.throwIfAborted()
+    if (!isNatError(error) || !refusedThere.has(error.code) || error.mayRemain === true) throw error
+    for (const connection of alternatives) {
+      const isSame = connection.controlUrl.href === chosen?.controlUrl.href
+      if (isSame && error.code !== 'UNSUPPORTED') continue
+      client.move({ ...device, connection })
+      try {
+        return await acquire(wish, external.ask, call)
+      } catch (again) {
+        client.move(device)
+        call.signal.throwIfAborted()
+        if (!isNatError(again) || again.mayRemain === true) throw again
+      }
+    }
+    throw error
+  }
+}
+
+/** Creates or refreshes a mapping. Deletes what it added if it fails or is aborted. */
+async function acquire(
+  wish: Wish,
+  tellExternal: (call: CallOptions) => Promise<ToldAddress>,
+  { signal }: CallOptions
+): Promise<Lease> {
+  signal.throwIfAborted()
+  const additions: Addition[] = []
+  try {
+    const external = await tellExternal({ signal })
+    const { isConfused = false } = external
+    return grant(wish, external, await tryPorts({ ...wish, isConfused }, additions, { signal }))
+  } catch (error) {
+    const isUndone = await undoAdditions(wish, additions, signal)
+    signal.throwIfAborted()
+    throw isUndone || !isNatError(error)
+      ? error
+      : natError(error.code, error.message, { cause: error, mayRemain: true })
+  }
+}
+
+function grant(wish: Wish, external: ToldAddress, placed: Placed): Lease {
+  const { endpoint } = wish.request
+  const { externalPort, leaseSeconds, reading, knownAs } = placed
+  const told = typeof reading === 'object' ? reading.leaseSeconds : 0
+  const fullLeaseSeconds = Math.max(told, wish.fullLeaseSeconds)
+  const held: Wish = { ...wish, externalPort, isHeld: true, fullLeaseSeconds, knownAs }
+  const isOff = typeof reading === 'object' && reading.isOff
+  const caveat = external.caveat ?? (reading === 'unreadable' ? unreadable : isOff ? switchedOff : undefined)
+  let released = false
+  return {
+    addresses: [formatMultiaddr(external.address, endpoint.protocol, externalPort)],
+    lifetimeMs: lifetimeOf(leaseSeconds, reading),
+    quirks: wordsOf(wish.quirks),
+    ...(caveat === undefined ? {} : { caveat }),
+    // Ask for the external address: a renewal is the time to notice a new one.
+    renew: (call) => acquire(held, held.external.ask, call),
+    async release(call) {
+      if (released) return
+      await removeEntry(wish.client, { endpoint, externalPort, knownAs, isAdded: true }, call)
+      released = true
+    }
+  }
+}
