@@ -1,9 +1,10 @@
 // The bare exchanges of the protocol: a unicast search, the description, the external address, AddPortMapping. It
 // checks nothing, and never reads a mapping back.
+
+import { request } from 'node:http'
 import { ownAddress } from './endpoint.mjs'
 import { openExchange } from './exchange.mjs'
 import { runJob } from './job.mjs'
-import { request } from 'node:http'
 
 const [, , router] = process.argv
 const address = ownAddress()

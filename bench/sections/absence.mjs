@@ -1,6 +1,6 @@
 // Time without any mapping service: to the first report of that, and to the verdict.
 import { postern } from '../programs.mjs'
-import { aim, resultOf, takeTurns, tableOf } from '../rounds.mjs'
+import { aim, resultOf, tableOf, takeTurns } from '../rounds.mjs'
 import { Stage } from '../stage.mjs'
 import { spreadOfKnown } from '../stats.mjs'
 

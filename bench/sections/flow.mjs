@@ -1,7 +1,7 @@
 // Measures the benefit of a direct connection: latency and throughput, relayed and punched.
 import { betweenTiers, canDelay } from '@postern/lab'
-import { formatSpread, ratiosOf, spreadOf } from '../stats.mjs'
 import { aim } from '../rounds.mjs'
+import { formatSpread, ratiosOf, spreadOf } from '../stats.mjs'
 import { punchNode, Talker, World } from '../world.mjs'
 
 const rounds = 5

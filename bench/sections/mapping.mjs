@@ -1,7 +1,8 @@
 // Time from the call to the mapping.
+
+import { postern } from '../programs.mjs'
 import { aim, compare, tableOf, takeTurns } from '../rounds.mjs'
 import { Stage } from '../stage.mjs'
-import { postern } from '../programs.mjs'
 
 const expect = 'mapped'
 const floor = "the protocol's exchanges"

@@ -1,5 +1,5 @@
 // stop() with ten mappings.
-import { aim, resultOf, takeTurns, tableOf } from '../rounds.mjs'
+import { aim, resultOf, tableOf, takeTurns } from '../rounds.mjs'
 import { Stage } from '../stage.mjs'
 import { spreadOfKnown } from '../stats.mjs'
 

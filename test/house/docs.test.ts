@@ -11,8 +11,8 @@ import {
   end,
   relays,
   router,
-  scripted,
   type Stage,
+  scripted,
   stage,
   web,
   witnesses

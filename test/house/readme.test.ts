@@ -1,7 +1,7 @@
 import { join } from 'node:path'
+import { errorCodes } from '@postern/interface'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
-import { errorCodes } from '@postern/interface'
 import { compilerOptions, packages, read, root } from './workspace.js'
 
 /** What examples may use without a declaration. They import or declare everything else. */

@@ -6,8 +6,9 @@
  */
 export type { AutonatComponents, AutonatHost } from './host.js'
 export type { AutonatOptions } from './options.js'
-export { autonat } from './strategy.js'
-export type { AutonatServer, AutonatServerComponents, AutonatServerCounters } from './server/server.js'
-export { autonatServer } from './server/server.js'
 export type { LimitRefusal } from './server/limits.js'
 export type { AutonatServerInit } from './server/options.js'
+export type { AutonatServer, AutonatServerCounters } from './server/server.js'
+export { autonatServer } from './server/server.js'
+export type { AutonatServerComponents } from './server/types.js'
+export { autonat } from './strategy.js'

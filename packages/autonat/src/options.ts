@@ -1,5 +1,5 @@
-import { checkOptions, isDialable, isGlobal, isMultiaddrText, type MultiaddrText } from '@postern/interface'
 import { multiaddr } from '@multiformats/multiaddr'
+import { checkOptions, isDialable, isGlobal, isMultiaddrText, type MultiaddrText } from '@postern/interface'
 import { routeOf } from './wire/route.js'
 
 /** Options of `autonat()`. */

@@ -3,11 +3,11 @@ import { type Discovery, type Finding, natError, type Strategy } from '@postern/
 import { createClosers } from './client/closing-servers.js'
 import { createDialBacks } from './client/dial-backs.js'
 import { createDialDataBudget } from './client/dial-data-budget.js'
-import type { AutonatHost } from './host.js'
 import { keepConnected, peerIdOf } from './client/named-servers.js'
-import { type AutonatOptions, readOptions } from './options.js'
 import { identifiedSpeaker, storedSpeaker } from './client/server-protocols.js'
 import { createWitnessTable, type WitnessTable } from './client/witnesses.js'
+import type { AutonatHost } from './host.js'
+import { type AutonatOptions, readOptions } from './options.js'
 
 /**
  * Creates the AutoNAT strategy, versions 2 and 1 (libp2p/specs autonat). Connected peers and the peers of the options

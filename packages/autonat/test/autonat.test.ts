@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import {
-  autonatServer,
   type AutonatServer,
   type AutonatServerComponents,
-  type AutonatServerInit
+  type AutonatServerInit,
+  autonatServer
 } from '../src/index.js'
 import { anywhere, call, type Node, search, startNode } from './nodes.js'
 

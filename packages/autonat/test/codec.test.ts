@@ -2,6 +2,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { isNatError } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { decodeDialResponseV1, encodeDialV1 } from '../src/wire/v1.js'
 import {
   decodeDialBack,
   decodeDialBackResponse,
@@ -11,7 +12,6 @@ import {
   encodeMessage,
   type Message
 } from '../src/wire/v2.js'
-import { decodeDialResponseV1, encodeDialV1 } from '../src/wire/v1.js'
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s/g, ''), 'hex'))
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')

@@ -2,8 +2,8 @@ import { conformance, type World } from '@postern/conformance'
 import type { Strategy } from '@postern/interface'
 import { systemClock } from '@postern/testkit'
 import { describe, it } from 'vitest'
+import { type AutonatServer, type AutonatServerComponents, autonat, autonatServer } from '../src/index.js'
 import { dialRequestProtocol } from '../src/wire/v2.js'
-import { autonat, autonatServer, type AutonatServer, type AutonatServerComponents } from '../src/index.js'
 import { anywhere, createNode, hostOf, type Node, nowhere } from './nodes.js'
 
 interface LivingWorld extends World {

@@ -3,10 +3,10 @@ import { lpStream, streamPair } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
 import { virtualClock } from '@postern/testkit'
 import { expect, it } from 'vitest'
-import { encodeDialBack } from '../src/wire/v2.js'
 import { createDialBacks } from '../src/client/dial-backs.js'
 import type { AutonatComponents } from '../src/index.js'
 import { routeOf } from '../src/wire/route.js'
+import { encodeDialBack } from '../src/wire/v2.js'
 import { hostOf } from './nodes.js'
 
 /** The receiving side without a network. The test chooses the address and the peer of each stream. */

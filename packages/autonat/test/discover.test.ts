@@ -1,8 +1,8 @@
 import { isGlobal } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
-import { dialBackProtocol, dialRequestProtocol } from '../src/wire/v2.js'
+import { type AutonatOptions, autonat } from '../src/index.js'
 import { protocolV1 } from '../src/wire/v1.js'
-import { autonat, type AutonatOptions } from '../src/index.js'
+import { dialBackProtocol, dialRequestProtocol } from '../src/wire/v2.js'
 import { watchedClock } from './fakes.js'
 import { anywhere, goAgent, hostOf, isAbsent, isGone, type Node, nowhere, search, startNode } from './nodes.js'
 

@@ -2,8 +2,8 @@ import type { Connection, IdentifyResult, PeerId } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { virtualClock } from '@postern/testkit'
 import { expect, it } from 'vitest'
-import { dialRequestProtocol } from '../src/wire/v2.js'
 import type { AutonatComponents } from '../src/index.js'
+import { dialRequestProtocol } from '../src/wire/v2.js'
 import { isGone, search } from './nodes.js'
 
 /** A fake node with as many idle connections as the test needs. */

@@ -4,6 +4,12 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { isGlobal } from '@postern/interface'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
+  type AutonatServer,
+  type AutonatServerComponents,
+  type AutonatServerInit,
+  autonatServer
+} from '../src/index.js'
+import {
   decodeDialBack,
   decodeMessage,
   dialBackProtocol,
@@ -12,12 +18,6 @@ import {
   encodeMessage,
   type Message
 } from '../src/wire/v2.js'
-import {
-  autonatServer,
-  type AutonatServer,
-  type AutonatServerComponents,
-  type AutonatServerInit
-} from '../src/index.js'
 import { type WatchedClock, watchedClock } from './fakes.js'
 import { anywhere, type Node, startNode } from './nodes.js'
 

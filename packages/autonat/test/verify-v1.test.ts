@@ -3,9 +3,9 @@ import { lpStream } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Witness } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
-import { dialRequestProtocol } from '../src/wire/v2.js'
 import { protocolV1 } from '../src/wire/v1.js'
-import { watchedClock, type WatchedClock } from './fakes.js'
+import { dialRequestProtocol } from '../src/wire/v2.js'
+import { type WatchedClock, watchedClock } from './fakes.js'
 import { call, goAgent, isGone, type Node, search, startNode } from './nodes.js'
 
 interface Talk {

@@ -2,11 +2,11 @@ import type { Report } from '@postern/core'
 import type { Network } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
 import { describe as describeFindings } from '../src/commands/doctor/text.js'
+import type { NamedWitness } from '../src/commands/doctor/trial.js'
+import { codeOfWitnesses, withWitnessAdvice } from '../src/commands/doctor/witness-advice.js'
+import { connectCommand } from '../src/commands/tunnel/listen.js'
 import { nextSteps, withRightGateway } from '../src/shared/next-steps.js'
 import { colorsFor } from '../src/shared/terminal.js'
-import type { NamedWitness } from '../src/commands/doctor/trial.js'
-import { connectCommand } from '../src/commands/tunnel/listen.js'
-import { codeOfWitnesses, withWitnessAdvice } from '../src/commands/doctor/witness-advice.js'
 
 const network: Network = {
   gateways: [{ address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }],

@@ -1,5 +1,5 @@
-import { generateKeyPair } from '@libp2p/crypto/keys'
 import { RELAY_V2_HOP_CODEC, RELAY_V2_STOP_CODEC } from '@libp2p/circuit-relay-v2'
+import { generateKeyPair } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
 import type { Libp2p, Stream } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
@@ -8,8 +8,8 @@ import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { boundedCircuit } from '../src/bounds/circuit.js'
 import { relayServer } from '../src/commands/relay/server.js'
-import { stack } from '../src/shared/libp2p-stack.js'
 import { makeNode } from '../src/commands/tunnel/make-node.js'
+import { stack } from '../src/shared/libp2p-stack.js'
 
 async function open(options: Libp2pOptions): Promise<Libp2p> {
   const node = await createLibp2p({ ...stack(), connectionGater: { denyDialMultiaddr: () => false }, ...options })

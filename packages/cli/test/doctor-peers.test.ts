@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import { describe, expect, it } from 'vitest'
 import { withPeers } from '@postern/lab'
+import { describe, expect, it } from 'vitest'
 import { doctorReport, enter, posternIn, support, why } from './support/in-lab.js'
 import { pasted, startPublicNode, startRelay } from './support/relays.js'
 

@@ -10,9 +10,9 @@ import { type EndpointOwners, memoryStore } from '@postern/core'
 import type { Lease, Network, Strategy } from '@postern/interface'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { doctor } from '../src/commands/doctor/run.js'
+import { plainTrial } from '../src/commands/doctor/trial.js'
 import { map } from '../src/commands/map/run.js'
 import type { Output } from '../src/shared/output.js'
-import { plainTrial } from '../src/commands/doctor/trial.js'
 
 let folder = ''
 beforeAll(async () => {

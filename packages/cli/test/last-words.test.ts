@@ -2,9 +2,9 @@ import { PassThrough } from 'node:stream'
 import { createTraversal, type MappingEvent, type Report } from '@postern/core'
 import { expect, it } from 'vitest'
 import { doctor } from '../src/commands/doctor/run.js'
+import type { Trial } from '../src/commands/doctor/trial.js'
 import { createMapVoice } from '../src/commands/map/text.js'
 import type { Output } from '../src/shared/output.js'
-import type { Trial } from '../src/commands/doctor/trial.js'
 
 function screen(): { readonly output: Output; readonly text: () => string } {
   let text = ''

@@ -1,5 +1,5 @@
 import { createTraversal, type Traversal } from '@postern/core'
-import { type Mapper, natError, type Network, type Strategy } from '@postern/interface'
+import { type Mapper, type Network, natError, type Strategy } from '@postern/interface'
 import { parseLadder } from '@postern/node'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'

@@ -1,12 +1,12 @@
 import { Writable } from 'node:stream'
 import { createTraversal } from '@postern/core'
-import { isPrintable, type Mapper, natError, type Network, type Relay, type Strategy } from '@postern/interface'
+import { isPrintable, type Mapper, type Network, natError, type Relay, type Strategy } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { describe as describeFindings } from '../src/commands/doctor/text.js'
-import { line } from '../src/shared/output.js'
 import { reasonOf } from '../src/shared/libp2p-stack.js'
+import { line } from '../src/shared/output.js'
 import { colorsFor, formatEvent, formatStrategy, formatUnmapped } from '../src/shared/terminal.js'
 
 /** A terminal or pipe that records its output. */

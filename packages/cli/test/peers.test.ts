@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { readAddress, readDialAddress } from '../src/shared/peers.js'
 import { readPeerId } from '../src/commands/tunnel/peer.js'
+import { readAddress, readDialAddress } from '../src/shared/peers.js'
 
 const id = '12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5'
 

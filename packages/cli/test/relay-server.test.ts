@@ -7,7 +7,7 @@ import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { afterEach, describe, expect, it } from 'vitest'
-import { relayServer, type RelayServer } from '../src/commands/relay/server.js'
+import { type RelayServer, relayServer } from '../src/commands/relay/server.js'
 
 const nodes: Libp2p[] = []
 afterEach(async () => {

@@ -2,8 +2,8 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { loadKey } from '../src/shared/key-file.js'
 import { announceOf } from '../src/commands/relay/addresses.js'
+import { loadKey } from '../src/shared/key-file.js'
 import { listenFailure } from '../src/shared/libp2p-stack.js'
 
 describe('the addresses that a relay announces', () => {

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Lab } from '@postern/lab'
-import { describe, expect, it } from 'vitest'
 import { withPeers } from '@postern/lab'
+import { describe, expect, it } from 'vitest'
 import { command, enter, folder, posternIn, type Running, support, why } from './support/in-lab.js'
 import { pasted, startRelay } from './support/relays.js'
 

@@ -4,7 +4,14 @@ import { isNatError } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openTunnel } from '../src/commands/tunnel/forward.js'
-import { answers, decodeAnswer, decodeWish, firstByte, tunnelProtocol, wishes } from '../src/commands/tunnel/protocol.js'
+import {
+  answers,
+  decodeAnswer,
+  decodeWish,
+  firstByte,
+  tunnelProtocol,
+  wishes
+} from '../src/commands/tunnel/protocol.js'
 import { recordsOf } from '../src/commands/tunnel/records.js'
 import type { Served } from '../src/commands/tunnel/serve.js'
 import { bare, endOn, heard, heardOn, isReset, served, tunnelNode } from './support/tunnel-nodes.js'

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
-import { describe, expect, it } from 'vitest'
 import { gateOf } from '@postern/messages'
-import { createRecordReader } from '../src/commands/tunnel/records.js'
+import { describe, expect, it } from 'vitest'
 import { splice } from '../src/commands/tunnel/copy-bytes.js'
+import { createRecordReader } from '../src/commands/tunnel/records.js'
 import { dialLocal, endOn, heard, heardOn, isReset, sayOn, spliced, windowBytes } from './support/tunnel-nodes.js'
 
 const total = 32 * 1024 * 1024

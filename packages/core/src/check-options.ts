@@ -1,4 +1,4 @@
-import { didYouMean, type Discovery, type Gateway, type Host, type Network } from '@postern/interface'
+import { type Discovery, didYouMean, type Gateway, type Host, type Network } from '@postern/interface'
 import type { Store } from './memory/store.js'
 import { defaultPolicy } from './model/policy.js'
 

@@ -6,6 +6,11 @@
  */
 export { systemClock } from '@postern/interface'
 export type { Doubt } from './candidates/claim-checks.js'
+export type { WantOptions } from './discovery/wanted-endpoints.js'
+export { systemHost } from './host.js'
+export { formatMemories, parseMemories } from './memory/codec.js'
+export type { Memory, Store } from './memory/store.js'
+export { memoryStore } from './memory/store.js'
 export type {
   EventReason,
   MappingEvent,
@@ -14,14 +19,6 @@ export type {
   TraversalEvents,
   TypedEvents
 } from './model/events.js'
-export { systemHost } from './host.js'
-export type { Memory, Store } from './memory/store.js'
-export { memoryStore } from './memory/store.js'
-export { formatMemories, parseMemories } from './memory/codec.js'
-export type { LendTap } from './nat/observe.js'
-export type { HostedOptions, PolicyOptions, TraversalOptions } from './options.js'
-export type { WantOptions } from './discovery/wanted-endpoints.js'
-export type { EndpointClaim, EndpointOwners } from './owners/mapping-owners.js'
 export type { BackOff, Policy, RelayPolicy } from './model/policy.js'
 export { defaultPolicy } from './model/policy.js'
 export type {
@@ -37,5 +34,8 @@ export type {
   StrategyState,
   Verdict
 } from './model/report.js'
+export type { LendTap } from './nat/observe.js'
+export type { HostedOptions, PolicyOptions, TraversalOptions } from './options.js'
+export type { EndpointClaim, EndpointOwners } from './owners/mapping-owners.js'
 export type { Traversal } from './traversal.js'
 export { createTraversal } from './traversal.js'

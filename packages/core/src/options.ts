@@ -1,10 +1,10 @@
 import { checkOptions, type Host, type Strategy } from '@postern/interface'
+import type { Doubt } from './candidates/claim-checks.js'
 import { checkedObject, checkHost, checkPolicy, checkStore, checkStrategies } from './check-options.js'
 import { systemHost } from './host.js'
 import { memoryStore, type Store } from './memory/store.js'
-import type { EndpointOwners } from './owners/mapping-owners.js'
-import type { Doubt } from './candidates/claim-checks.js'
 import { defaultPolicy, type Policy, type RelayPolicy } from './model/policy.js'
+import type { EndpointOwners } from './owners/mapping-owners.js'
 
 /** What `createTraversal` takes. Read once; an invalid option is a TypeError. */
 export interface TraversalOptions<H extends Host = Host> {

@@ -3,23 +3,23 @@ import {
   type Endpoint,
   type Family,
   hasNextHop,
-  natError,
   type Network,
+  natError,
   printable
 } from '@postern/interface'
-import type { ShutdownScope, Context } from './context.js'
-import { createEndpointMapping, gatewayKeyOf, type EndpointMapping } from './mapping/map-endpoint.js'
-import type { Observers } from './nat/observe.js'
-import type { GatewayRecovery } from './mapping/gateway-recovery.js'
-import type { Reservations } from './relay/reservations.js'
+import type { Context, ShutdownScope } from './context.js'
 import { type DiscoveryNotice, gatewayKey, type StrategyEntry } from './discovery/discoveries.js'
-import { isNotMapper } from './discovery/search-progress.js'
-import type { Signals } from './signals.js'
-import { createSearchPace } from './discovery/search-interval.js'
-import { deleteStale } from './mapping/delete-stale.js'
-import type { Verifier } from './verification/verifier.js'
-import type { WantedEndpoints } from './discovery/wanted-endpoints.js'
 import { isOnPath, primaryGateway, type WantedEndpoint } from './discovery/endpoints.js'
+import { createSearchPace } from './discovery/search-interval.js'
+import { isNotMapper } from './discovery/search-progress.js'
+import type { WantedEndpoints } from './discovery/wanted-endpoints.js'
+import { deleteStale } from './mapping/delete-stale.js'
+import type { GatewayRecovery } from './mapping/gateway-recovery.js'
+import { createEndpointMapping, type EndpointMapping, gatewayKeyOf } from './mapping/map-endpoint.js'
+import type { Observers } from './nat/observe.js'
+import type { Reservations } from './relay/reservations.js'
+import type { Signals } from './signals.js'
+import type { Verifier } from './verification/verifier.js'
 
 /** One run of the ladder, from `start` to `stop`. */
 export interface Run extends CallOptions {

@@ -1,4 +1,4 @@
-import { type Finding, type Lease, type MapRequest, natError, type Network, type Strategy } from '@postern/interface'
+import { type Finding, type Lease, type MapRequest, type Network, natError, type Strategy } from '@postern/interface'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { createTraversal, type Memory, memoryStore } from '../src/index.js'

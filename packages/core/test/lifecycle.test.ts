@@ -1,7 +1,7 @@
 import type { Lease, Strategy } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { type Store, memoryStore } from '../src/index.js'
+import { memoryStore, type Store } from '../src/index.js'
 import { begin, end, home, router, scripted, stage, web, witnesses } from './support.js'
 
 describe('start and stop', () => {

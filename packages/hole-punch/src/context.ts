@@ -1,8 +1,8 @@
 import type { Budget } from './dial/syn-budget.js'
 import type { HolePunchHost } from './host.js'
 import type { Knowledge } from './nat/nat-mapping.js'
-import type { Settings } from './options.js'
 import type { PunchPort } from './nat/punch-ports.js'
+import type { Settings } from './options.js'
 
 /** The state that all hole punches of one search share. */
 export interface Context {

@@ -3,9 +3,10 @@
  *
  * @packageDocumentation
  */
-export type { UpgradeCause } from './upgrade/causes.js'
-export type { HolePunchComponents, HolePunchHost } from './host.js'
-export type { HolePunchOptions } from './options.js'
+
 export { isDirect } from './dial/relayed.js'
 export type { Connect } from './dial/tcp-dial.js'
+export type { HolePunchComponents, HolePunchHost } from './host.js'
+export type { HolePunchOptions } from './options.js'
 export { holePunch } from './strategy.js'
+export type { UpgradeCause } from './upgrade/causes.js'

@@ -1,16 +1,16 @@
-import { type CallOptions, type Finding, type Network, type Puncher, type Strategy } from '@postern/interface'
 import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { createBudget } from './dial/syn-budget.js'
+import { type CallOptions, type Finding, type Network, type Puncher, type Strategy } from '@postern/interface'
 import type { Context } from './context.js'
+import { serveRounds } from './dcutr/protocol-handler.js'
 import { forgetOldest } from './dial/forget.js'
+import { isDirect, isRelayed } from './dial/relayed.js'
+import { createBudget } from './dial/syn-budget.js'
+import { hostOf } from './dial/targets.js'
 import type { HolePunchComponents, HolePunchHost } from './host.js'
 import { createKnowledge } from './nat/nat-mapping.js'
 import { type HolePunchOptions, readOptions } from './options.js'
 import { createPunches } from './upgrade/upgrades.js'
-import { isDirect, isRelayed } from './dial/relayed.js'
-import { serveRounds } from './dcutr/protocol-handler.js'
-import { hostOf } from './dial/targets.js'
 
 /** SYNs per minute that remote peers can cause. Three rounds with one port need at most 600. */
 const limits = { perAddress: 800, perNetwork: 2400, inAll: 8000 }

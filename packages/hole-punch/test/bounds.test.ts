@@ -1,12 +1,12 @@
 import { multiaddr } from '@multiformats/multiaddr'
+import { natError } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createBudget } from '../src/dial/syn-budget.js'
-import { causeOf } from '../src/upgrade/causes.js'
-import { manyPlaces, manyPorts, pairsOf } from '../src/nat/port-pairs.js'
 import { targetOf, targetsOf } from '../src/dial/targets.js'
-import { natError } from '@postern/interface'
+import { manyPlaces, manyPorts, pairsOf } from '../src/nat/port-pairs.js'
+import { causeOf } from '../src/upgrade/causes.js'
 
 const bytesOf = (...addresses: readonly string[]): readonly Uint8Array[] =>
   addresses.map((each) => multiaddr(each).bytes)

@@ -1,6 +1,6 @@
+import { multiaddr } from '@multiformats/multiaddr'
 import { conformance, type World } from '@postern/conformance'
 import type { Strategy } from '@postern/interface'
-import { multiaddr } from '@multiformats/multiaddr'
 import { systemClock } from '@postern/testkit'
 import { describe, it } from 'vitest'
 import { holePunch } from '../src/index.js'

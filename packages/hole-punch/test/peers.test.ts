@@ -2,11 +2,11 @@ import type { Connection } from '@libp2p/interface'
 import { isNotice } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { dcutrProtocol } from '../src/dcutr/codec.js'
 import type { Context } from '../src/context.js'
+import { dcutrProtocol } from '../src/dcutr/codec.js'
+import { type Connect, systemConnect } from '../src/dial/tcp-dial.js'
 import type { HolePunchOptions } from '../src/options.js'
 import { closeRelayed } from '../src/upgrade/release-relay.js'
-import { type Connect, systemConnect } from '../src/dial/tcp-dial.js'
 import { dialDirectly, dialThrough, hostOf, type Search, search, trio } from './nodes.js'
 
 const states = (looking: Search, peer: string): readonly string[] =>

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
-import { virtualClock, systemClock } from '@postern/testkit'
+import { systemClock, virtualClock } from '@postern/testkit'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Connect, connectFrom, dialAgain, systemConnect } from '../src/dial/tcp-dial.js'
 import { proposes } from '../src/dial/libp2p-upgrade.js'
+import { type Connect, connectFrom, dialAgain, systemConnect } from '../src/dial/tcp-dial.js'
 
 const call = (): AbortController => new AbortController()
 const plenty = { take: () => true }

@@ -2,9 +2,9 @@ import type { Connection, PeerId } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { createBudget } from '../src/dial/syn-budget.js'
 import type { Context } from '../src/context.js'
 import { dialAnnounced } from '../src/dial/announced-addresses.js'
+import { createBudget } from '../src/dial/syn-budget.js'
 import { hostOf, trio } from './nodes.js'
 
 describe('an announced address', () => {

@@ -6,7 +6,7 @@
  *
  * @packageDocumentation
  */
-export { anySignal } from './any-signal.js'
+
 export type { AddressClass } from './addresses.js'
 export {
   canonicalAddress,
@@ -19,6 +19,7 @@ export {
   isWildcard,
   networkOf
 } from './addresses.js'
+export { anySignal } from './any-signal.js'
 export type {
   Ability,
   Behaviour,

@@ -13,9 +13,9 @@ import type { Packets, Rule } from './rules.js'
 import { parsePackets, parseRules } from './rules.js'
 import { setupScript } from './setup-script.js'
 import { prepareTools } from './tools.js'
-import type { TopologyName } from './topologies.js'
 import { getTopology } from './topologies.js'
 import type { Topology } from './topology.js'
+import type { TopologyName } from './topology-names.js'
 
 /** Options of `openLab()`. */
 export interface OpenLabOptions {

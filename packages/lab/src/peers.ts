@@ -1,6 +1,6 @@
-import type { TopologyName } from './topologies.js'
 import { getTopology } from './topologies.js'
 import type { HostPlan, LinkPlan, RoutePlan, Topology } from './topology.js'
+import type { TopologyName } from './topology-names.js'
 
 /** The peers by the first octet of their networks, which contain no other host: 21.0.0.1 and 2a21::1. */
 const peers = { alpha: 21, bravo: 31, charlie: 41, outsider: 51 } as const

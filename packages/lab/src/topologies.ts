@@ -1,40 +1,10 @@
 import { all, dualStackHost, home, homeRouter, host, internet, neighbour, router, upnpOnly } from './plans.js'
-import type { RouterPlan, Topology } from './topology.js'
+import type { RouterPlan } from './topology.js'
+import type { NamedTopology, TopologyName } from './topology-names.js'
 import { twoRouters } from './two-routers.js'
 
 // Addresses that look public are from 11.0.0.0/8, 12.0.0.0/8 and 2a00::/16, since routers grant nothing on addresses
 // that are reserved for documentation. No packet leaves a lab.
-
-/** The names that `openLab` and `postern-lab run` accept. */
-export type TopologyName =
-  | 'home'
-  | 'home-upnp'
-  | 'home-igd1'
-  | 'home-nat-pmp'
-  | 'home-pcp'
-  | 'home-reject'
-  | 'no-daemon'
-  | 'silent'
-  | 'udp-blocked'
-  | 'symmetric'
-  | 'double-nat'
-  | 'double-nat-upnp'
-  | 'carrier-nat'
-  | 'carrier-nat-upnp'
-  | 'lying'
-  | 'two-gateways'
-  | 'two-default-routes'
-  | 'two-uplinks'
-  | 'two-homes'
-  | 'ipv6-firewall'
-  | 'container-bridge'
-  | 'vpn-default-route'
-
-/** A topology of the lab with its name. */
-export interface NamedTopology extends Topology {
-  /** The name, as in `postern-lab list`. */
-  readonly name: TopologyName
-}
 
 /** Returns a topology with one router between the LAN and the internet. */
 const behindOne = (name: TopologyName, description: string, plan: Partial<RouterPlan>): NamedTopology => ({

@@ -1,5 +1,5 @@
 import { all, besides, home, homeRouter, host, internet, neighbour, router, twoProviders } from './plans.js'
-import type { NamedTopology } from './topologies.js'
+import type { NamedTopology } from './topology-names.js'
 
 const secondProvider = besides(
   router(['lan2', '192.168.2.1/24'], ['wan', '12.0.0.2/24', '12.0.0.1'], { mapping: all }),

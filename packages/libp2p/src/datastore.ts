@@ -1,6 +1,6 @@
+import { formatMemories, parseMemories, type Store } from '@postern/core'
 import type { Datastore } from 'interface-datastore'
 import { Key } from 'interface-datastore'
-import { formatMemories, parseMemories, type Store } from '@postern/core'
 
 const key = new Key('/postern/memory')
 

@@ -1,8 +1,8 @@
+import type { ComponentLogger, Metrics } from '@libp2p/interface'
+import type { AddressManager } from '@libp2p/interface-internal'
 import type { AutonatComponents } from '@postern/autonat'
 import type { HolePunchComponents, HolePunchHost } from '@postern/hole-punch'
 import type { RelayComponents } from '@postern/relay'
-import type { AddressManager } from '@libp2p/interface-internal'
-import type { ComponentLogger, Metrics } from '@libp2p/interface'
 import type { Datastore } from 'interface-datastore'
 
 /** The parts of a libp2p node that `natTraversal()` and its strategies use. */

@@ -1,4 +1,4 @@
-import { type Connection, type PeerId, serviceCapabilities, type Startable } from '@libp2p/interface'
+import { type Connection, type PeerId, type Startable, serviceCapabilities } from '@libp2p/interface'
 
 import { autonat } from '@postern/autonat'
 import {
@@ -15,12 +15,12 @@ import {
 import { holePunch, isDirect } from '@postern/hole-punch'
 import {
   type CallOptions,
-  checkOptions,
   type Clock,
-  natError,
+  checkOptions,
   type Network,
-  type Strategy,
-  printable
+  natError,
+  printable,
+  type Strategy
 } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
 import { doubtBeyondFirstHop, findNetwork, ownTap, watchNetwork } from '@postern/net'
@@ -28,13 +28,13 @@ import { pcp } from '@postern/pcp'
 import { relay } from '@postern/relay'
 import { upnp } from '@postern/upnp'
 import { createAnnouncer } from './announcer.js'
-import { createMoveDetector, endDeadConnections } from './dead-connections.js'
+import { announcingAdvice } from './announcing-advice.js'
 import { datastoreStore } from './datastore.js'
+import { createMoveDetector, endDeadConnections } from './dead-connections.js'
 import type { Libp2pComponents, Libp2pHost } from './host.js'
 import { followListeners } from './listeners.js'
 import { registerMetrics } from './metrics.js'
 import { checkServices, ownTag, withoutIdentify } from './other-services.js'
-import { announcingAdvice } from './announcing-advice.js'
 
 /** Options of `natTraversal()`. */
 export interface NatTraversalInit {

@@ -1,6 +1,6 @@
 import type { MappingEvent, Traversal } from '@postern/core'
 import type { Endpoint } from '@postern/interface'
-import type { PortMapping } from './port-mapping-gateway.js'
+import type { PortMapping } from './port-mapping-types.js'
 
 /**
  * Resolves with the first mapping of an endpoint. Rejects with an Error with every strategy's reason, or with the

@@ -12,7 +12,8 @@ import { natPmp } from '@postern/nat-pmp'
 import { doubtBeyondFirstHop, findNetwork, orAborted, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
 import { upnp } from '@postern/upnp'
-import { createGateway, type Options, type PortMappingGateway } from './port-mapping-gateway.js'
+import { createGateway } from './port-mapping-gateway.js'
+import { type Options, type PortMappingGateway } from './port-mapping-types.js'
 
 /** Options of `portMappingClient()`. */
 export interface PortMappingClientInit {

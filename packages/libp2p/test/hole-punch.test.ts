@@ -1,7 +1,7 @@
 import { canDelay } from '@postern/lab'
 import { describe, expect, it } from 'vitest'
-import type { LabNode } from './support/nodes.js'
 import { ipv6Homes, laptopAndHome } from './support/homes.js'
+import type { LabNode } from './support/nodes.js'
 import { openNodes, openTwoHomes } from './support/two-homes.js'
 import { skipped, support } from './support/world.js'
 

@@ -5,8 +5,8 @@ import {
   familyOf,
   isMultiaddrText,
   type MultiaddrText,
-  parseMultiaddr,
-  type Protocol
+  type Protocol,
+  parseMultiaddr
 } from '@postern/interface'
 
 /** The options of {@link manual}. At least one is required. */

@@ -1,6 +1,6 @@
+import { conformance } from '@postern/conformance'
 import { virtualClock } from '@postern/testkit'
 import { describe, it } from 'vitest'
-import { conformance } from '@postern/conformance'
 import { manual } from '../src/index.js'
 
 /** The strategy sends no requests, and a manual forward cannot be observed. */

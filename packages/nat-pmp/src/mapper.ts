@@ -12,7 +12,7 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
-import { type Undo, isUndone, undoAtOnce, waitsFor } from '@postern/net'
+import { isUndone, type Undo, undoAtOnce, waitsFor } from '@postern/net'
 import type { Client } from './client.js'
 import type { MappingReply, MappingRequest } from './codec.js'
 

@@ -1,5 +1,5 @@
-import { describe, it } from 'vitest'
 import { conformance, gatewayWorld } from '@postern/conformance'
+import { describe, it } from 'vitest'
 import { natPmp } from '../src/index.js'
 
 const subject = gatewayWorld({ create: ({ openUdp }) => natPmp({ openUdp }) })

@@ -16,6 +16,8 @@ import {
   systemClock
 } from '@postern/interface'
 import { doubtBeyondFirstHop, findNetwork, watchNetwork, withHandles } from '@postern/net'
+import { checkExposeOptions, type ExposeOptions, type Listeners, readStrategies } from './expose-options.js'
+import { endpointOwners } from './owners/endpoint-owners.js'
 import {
   checkServer,
   type ExposableServer,
@@ -25,13 +27,11 @@ import {
   isListening,
   listening
 } from './server/endpoints.js'
-import { fileStore } from './store/file-store.js'
-import { endpointOwners } from './owners/endpoint-owners.js'
-import { checkExposeOptions, type ExposeOptions, type Listeners, readStrategies } from './expose-options.js'
 import { announceable, type ExternalEndpoint, externalEndpoints } from './server/external-endpoints.js'
-import { lendTo } from './server/share-socket.js'
 import { createOpenHandles, type OpenHandles } from './server/open-handles.js'
+import { lendTo } from './server/share-socket.js'
 import { closeOnSignals } from './server/signals.js'
+import { fileStore } from './store/file-store.js'
 
 /** A server that is exposed. */
 export interface Exposure extends TypedEvents<TraversalEvents> {

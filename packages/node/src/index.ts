@@ -7,19 +7,12 @@
 import './node-version.js'
 
 export type { Cause, Report, Verdict } from '@postern/core'
-export { parseMultiaddr } from '@postern/interface'
 export type { TransportAddress } from '@postern/interface'
-export type { ExposableServer } from './server/endpoints.js'
-export type { ExternalEndpoint } from './server/external-endpoints.js'
-export type { EndpointOwnersOptions } from './owners/endpoint-owners.js'
-export { endpointOwners } from './owners/endpoint-owners.js'
+export { parseMultiaddr } from '@postern/interface'
 export type { Exposure } from './expose.js'
-export type { ExposeOptions, Listeners } from './expose-options.js'
 export { expose } from './expose.js'
-export type { FileLock, Holder } from './files/file-lock.js'
+export type { ExposeOptions, Listeners } from './expose-options.js'
 export { isHolder, takeLock } from './files/file-lock.js'
-export type { FileStore, FileStoreOptions } from './store/file-store.js'
-export { fileStore } from './store/file-store.js'
 export {
   createFile,
   explainFileError,
@@ -29,4 +22,11 @@ export {
   replaceFile,
   stateFile
 } from './files/files.js'
+export type { FileLock, Holder } from './files/lock-types.js'
 export { defaultStrategies, ladderGrammar, parseLadder } from './ladder.js'
+export type { EndpointOwnersOptions } from './owners/endpoint-owners.js'
+export { endpointOwners } from './owners/endpoint-owners.js'
+export type { ExposableServer } from './server/endpoints.js'
+export type { ExternalEndpoint } from './server/external-endpoints.js'
+export type { FileStore, FileStoreOptions } from './store/file-store.js'
+export { fileStore } from './store/file-store.js'

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { type MappingEvent, memoryStore } from '@postern/core'
 import { createGateway, type FakeGateway, listen } from '@postern/testkit'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { endpointOwners, type Exposure, expose } from '../src/index.js'
+import { type Exposure, endpointOwners, expose } from '../src/index.js'
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {

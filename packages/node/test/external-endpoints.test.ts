@@ -5,8 +5,8 @@ import { createServer as createHttpsServer } from 'node:https'
 import { createServer } from 'node:net'
 import { createTraversal, memoryStore, type Report } from '@postern/core'
 import { expect, it, onTestFinished } from 'vitest'
-import { announceable, externalEndpoints } from '../src/server/external-endpoints.js'
 import { type ExposeOptions, expose, fileStore, parseMultiaddr } from '../src/index.js'
+import { announceable, externalEndpoints } from '../src/server/external-endpoints.js'
 
 const nowhere: ExposeOptions = {
   strategies: 'none',

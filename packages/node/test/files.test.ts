@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtemp, type open, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import type * as promises from 'node:fs/promises'
+import { mkdtemp, type open, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'

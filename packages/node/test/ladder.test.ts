@@ -1,5 +1,5 @@
-import type { Host } from '@postern/interface'
 import { systemHost } from '@postern/core'
+import type { Host } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
 import { parseLadder } from '../src/index.js'
 

@@ -1,14 +1,14 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
-import { createSecureServer, createServer as createHttp2Server } from 'node:http2'
+import { createServer as createHttp2Server, createSecureServer } from 'node:http2'
 import { createServer, Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { memoryStore } from '@postern/core'
 import { virtualClock } from '@postern/testkit'
 import { afterEach, describe, expect, it } from 'vitest'
-import { endpointsOf } from '../src/server/endpoints.js'
 import { type ExposableServer, type ExposeOptions, type Exposure, expose } from '../src/index.js'
+import { endpointsOf } from '../src/server/endpoints.js'
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {

@@ -1,20 +1,20 @@
 import {
   type CallOptions,
   type Clock,
-  isNeverExternal,
   type ErrorCode,
   type Family,
   familyOf,
   formatMultiaddr,
   type Gateway,
   isNatError,
+  isNeverExternal,
   type Lease,
   type Mapper,
   type MapRequest,
   type NatError,
   natError
 } from '@postern/interface'
-import { type Undo, isUndone, undoAtOnce, waitsFor } from '@postern/net'
+import { isUndone, type Undo, undoAtOnce, waitsFor } from '@postern/net'
 import { anyAddress } from './address-bytes.js'
 import type { Client } from './client.js'
 import { type MappingReply, type MappingRequest, result } from './codec.js'

@@ -1,5 +1,5 @@
-import { describe, it } from 'vitest'
 import { conformance, gatewayWorld } from '@postern/conformance'
+import { describe, it } from 'vitest'
 import { pcp } from '../src/index.js'
 
 const subject = gatewayWorld({ ipv6: true, create: ({ openUdp }) => pcp({ openUdp }) })

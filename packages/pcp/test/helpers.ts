@@ -4,9 +4,9 @@ import {
   type Mapper,
   type MapRequest,
   type NatError,
-  natError,
   type Network,
-  type Notice
+  type Notice,
+  natError
 } from '@postern/interface'
 import { createGateway, type FakeGateway, type GatewayOptions, memoryNetwork, virtualClock } from '@postern/testkit'
 import { type PcpOptions, pcp } from '../src/index.js'

@@ -4,7 +4,8 @@
  *
  * @packageDocumentation
  */
+
+export { screenedCircuit } from './circuit/screen-stops.js'
 export type { RelayComponents, RelayHost } from './host.js'
 export type { RelayOptions } from './options.js'
-export { screenedCircuit } from './circuit/screen-stops.js'
 export { relay } from './strategy.js'

@@ -11,18 +11,18 @@ import {
   type RelayLimits,
   type Strategy
 } from '@postern/interface'
-import { agentOf } from './client/agent.js'
 import { type Acceptance, circuitOf } from './circuit/circuit-listeners.js'
+import { agentOf } from './client/agent.js'
 import { isByAddress, isDialledDirectly, networkOfConnection } from './client/direct.js'
-import type { RelayHost } from './host.js'
-import { measureRtt } from './client/rtt.js'
 import { limitsOf } from './client/limits.js'
 import { keepConnected } from './client/named-relays.js'
 import { createOffers } from './client/offers.js'
-import { type RelayOptions, readOptions } from './options.js'
+import { createCallers, walk } from './client/random-walk.js'
 import { watchPeers } from './client/relay-peers.js'
 import { type Reservation, requestReservation } from './client/reservations.js'
-import { createCallers, walk } from './client/random-walk.js'
+import { measureRtt } from './client/rtt.js'
+import type { RelayHost } from './host.js'
+import { type RelayOptions, readOptions } from './options.js'
 
 /**
  * Creates the relay strategy: reservations at circuit relays (libp2p circuit relay v2) through

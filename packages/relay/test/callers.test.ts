@@ -2,8 +2,8 @@ import type { PeerId } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import type { RelayHost } from '../src/index.js'
 import { createCallers } from '../src/client/random-walk.js'
+import type { RelayHost } from '../src/index.js'
 
 /** Peers with the address from which each is connected, and the peers that were dialled. */
 function scene(): {

@@ -1,8 +1,8 @@
 import { isNatError } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeReserveReply, encodeReserve } from '../src/wire/hop.js'
 import { limitsOf } from '../src/client/limits.js'
+import { decodeReserveReply, encodeReserve } from '../src/wire/hop.js'
 import { serverAnswer } from './hop.js'
 import { startNode, startRelay } from './nodes.js'
 

@@ -1,10 +1,10 @@
-import { conformance, type World } from '@postern/conformance'
 import { circuitRelayServer } from '@libp2p/circuit-relay-v2'
+import { conformance, type World } from '@postern/conformance'
 import type { MultiaddrText, Strategy } from '@postern/interface'
 import { systemClock } from '@postern/testkit'
 import { describe, it } from 'vitest'
-import { hopProtocol } from '../src/wire/hop.js'
 import { relay } from '../src/index.js'
+import { hopProtocol } from '../src/wire/hop.js'
 import { createNode, hostOf, type Node, nowhere, streamsOf } from './nodes.js'
 
 interface LivingWorld extends World {

@@ -1,8 +1,8 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
-import { hopProtocol } from '../src/wire/hop.js'
 import type { RelayComponents } from '../src/index.js'
+import { hopProtocol } from '../src/wire/hop.js'
 import { startNode } from './nodes.js'
 
 export interface Crowd {

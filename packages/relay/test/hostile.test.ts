@@ -3,7 +3,7 @@ import { natError, type Relay } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { type Answer, grant, inAnHour, refusal, startHop } from './hop.js'
-import { call, type Node, pair, search, type Search, startNode, startRelay, streamsOf, until } from './nodes.js'
+import { call, type Node, pair, type Search, search, startNode, startRelay, streamsOf, until } from './nodes.js'
 
 interface Scene {
   readonly node: Node

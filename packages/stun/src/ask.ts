@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import {
   type CallOptions,
-  canonicalAddress,
   type Clock,
+  canonicalAddress,
   type DatagramTap,
   isNatError,
   type NatError,

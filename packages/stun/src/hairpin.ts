@@ -2,7 +2,7 @@ import { type CallOptions, isNatError } from '@postern/interface'
 import { openTap, orAborted } from '@postern/net'
 import type { StunAddress } from './address-codec.js'
 import { answers, askServer, newId, send } from './ask.js'
-import type { BehaviourOptions } from './behaviour.js'
+import type { BehaviourOptions } from './behaviour-options.js'
 import { encodeBindingRequest } from './codec.js'
 import { waitsFor } from './schedule.js'
 

@@ -1,5 +1,5 @@
 import { type CallOptions, type Clock, type Endpoint, natError } from '@postern/interface'
-import { type OpenUdp, openTap, type OwnTap } from '@postern/net'
+import { type OpenUdp, type OwnTap, openTap } from '@postern/net'
 import type { StunAddress } from './address-codec.js'
 import { answers, askServer, isSame, newId, readAnswer } from './ask.js'
 import { encodeBindingRequest } from './codec.js'

@@ -1,8 +1,8 @@
 import { lookup as systemLookup } from 'node:dns/promises'
 import { type CallOptions, errorText, familyOf, type NatError, natError } from '@postern/interface'
 import { orAborted } from '@postern/net'
-import type { ServerName } from './server-name.js'
 import type { StunAddress } from './address-codec.js'
+import type { ServerName } from './server-name.js'
 
 /** Resolves to the IP addresses of a name. */
 export type Lookup = (host: string) => Promise<readonly string[]>

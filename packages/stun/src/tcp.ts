@@ -1,4 +1,4 @@
-import { connect as systemConnect, type Socket } from 'node:net'
+import { type Socket, connect as systemConnect } from 'node:net'
 import {
   type CallOptions,
   type Clock,

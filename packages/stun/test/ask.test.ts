@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { askServer } from '../src/ask.js'
 import { externalAddress } from './fake-nat.js'
 import { addressBytes, fakeServer, message, type ServerPlan, success } from './fake-server.js'
-import { alpha, alphaOther, bravo, call, outcome, plainNat, scene, type Scene } from './scene.js'
+import { alpha, alphaOther, bravo, call, outcome, plainNat, type Scene, scene } from './scene.js'
 
 const open = { ...plainNat, filtering: 'endpoint-independent' } as const
 const ask = (

@@ -1,8 +1,8 @@
 import type { Finding, Observer } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
-import { parseServer, stun, type StunOptions } from '../src/index.js'
+import { parseServer, type StunOptions, stun } from '../src/index.js'
 import { fakeServer } from './fake-server.js'
-import { alpha, alphaOther, bravo, call, outcome, plainNat, scene, type Scene } from './scene.js'
+import { alpha, alphaOther, bravo, call, outcome, plainNat, type Scene, scene } from './scene.js'
 
 describe('a server', () => {
   it.each([

@@ -4,6 +4,8 @@
  *
  * @packageDocumentation
  */
+
+export { systemClock } from '@postern/interface'
 export type { AnnounceOptions } from './announce.js'
 export type { BrokenStrategy } from './broken/change.js'
 export { brokenStrategies } from './broken/index.js'
@@ -19,7 +21,6 @@ export type {
 export { referenceTable } from './broken/reference-table.js'
 export type { VirtualClock, VirtualClockOptions } from './clock.js'
 export { virtualClock } from './clock.js'
-export { systemClock } from '@postern/interface'
 export type { Counters, ServiceCounters } from './counters.js'
 export type { Fault, FaultKind, FaultOf, FaultScope, ReplyContext, Service } from './faults.js'
 export type { FakeGateway, GatewayOptions, Occupied, RebootOptions } from './gateway.js'
@@ -32,5 +33,5 @@ export { memoryNetwork } from './memory-network.js'
 export { personalities, personalityGroups } from './personalities/index.js'
 export type { Personality, PersonalityOutcome, RouterEvent } from './personalities/personality.js'
 export { createPersonality, letHappen, personalityNetwork } from './personalities/personality.js'
-export type { HttpAnswer, HttpRequest, Line, Outlet, OutgoingDatagram } from './transport.js'
+export type { HttpAnswer, HttpRequest, Line, OutgoingDatagram, Outlet } from './transport.js'
 export type { UpnpOptions, WanService } from './upnp-device.js'

@@ -3,8 +3,8 @@ import type { Server } from 'node:net'
 import { familyOf, natError } from '@postern/interface'
 import type { SocketAddress } from '@postern/net'
 import type { FakeGateway } from './gateway.js'
-import { openDatagramSocket, sendFromElsewhere } from './listen-udp.js'
 import { closeServer, openHttpServer } from './listen-http.js'
+import { openDatagramSocket, sendFromElsewhere } from './listen-udp.js'
 import type { Cast, DatagramPort, Line, OutgoingDatagram } from './transport.js'
 
 /** Options of `listen()`. */

@@ -1,5 +1,5 @@
-import { openUdp, exchangeHttp } from '@postern/net'
 import type { Clock } from '@postern/interface'
+import { exchangeHttp, openUdp } from '@postern/net'
 import { expect, test } from 'vitest'
 import { createGateway, listen, systemClock } from '../src/index.js'
 import { hex, never } from './helpers.js'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createGateway } from '../src/index.js'
-import { hex, home as udpHome, text } from './helpers.js'
+import { hex, text, home as udpHome } from './helpers.js'
 import { entry, home, key } from './upnp-home.js'
 
 const natPmpMap = hex('00 02 0000 1f90 1f90 00001c20')

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { memoryNetwork, virtualClock, createGateway } from '../src/index.js'
+import { createGateway, memoryNetwork, virtualClock } from '../src/index.js'
 import { hex, home, never, text } from './helpers.js'
 
 const address = '0000000000000000 0000ffff c0a8010a'

@@ -1,5 +1,6 @@
 import { checkOptions, familyOf } from '@postern/interface'
-import { type AnswerTimes, type ExchangeHttp, exchangeHttp, type OpenUdp, openUdp, type Queue } from '@postern/net'
+import { type ExchangeHttp, exchangeHttp, type OpenUdp, openUdp } from '@postern/net'
+import type { Settings } from './settings.js'
 import { ssdpPort } from './ssdp/message.js'
 
 /** The options of {@link upnp}. */
@@ -19,25 +20,6 @@ export interface UpnpOptions {
   /** Makes HTTP requests.
    * @default real connections */
   readonly exchangeHttp?: ExchangeHttp
-}
-
-/** The options with their defaults. */
-export interface Settings {
-  readonly named: string | undefined
-  readonly ssdpPort: number
-  readonly description: string
-  readonly openUdp: OpenUdp
-  readonly exchangeHttp: ExchangeHttp
-  /** Returns the state for the gateway with this address, which outlasts one search. */
-  readonly lineOf: (address: string) => Line
-}
-
-/** The state for asking one gateway. */
-export interface Line {
-  /** How long the gateway takes to answer. */
-  readonly times: AnswerTimes
-  /** Queues actions: several routers cannot handle concurrent requests. */
-  readonly inTurn: Queue
 }
 
 /** Reads the options. Throws a TypeError for an invalid one. */

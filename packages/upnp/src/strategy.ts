@@ -1,9 +1,9 @@
 import type { Discovery, Gateway, Host, Network, Strategy } from '@postern/interface'
 import { byGateway, chooseGateways, createAnswerTimes, createQueue } from '@postern/net'
+import { watchGateway } from './gateway/watch-gateway.js'
 import { offerPinholes } from './mapping/pinholes-over-ipv6.js'
 import { readOptions, type UpnpOptions } from './options.js'
 import { createPace, type Pace } from './ssdp/find-device.js'
-import { watchGateway } from './gateway/watch-gateway.js'
 
 /**
  * Creates a strategy for UPnP Internet Gateway Devices, versions 1 and 2. It asks the default gateways, or the one

@@ -2,7 +2,7 @@ import { natError } from '@postern/interface'
 import { createGateway, memoryNetwork, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { upnp } from '../src/index.js'
-import { bench, type BenchOptions, call, external, home, ours, request, router } from './bench.js'
+import { type BenchOptions, bench, call, external, home, ours, request, router } from './bench.js'
 
 describe('upnp', () => {
   it.each([

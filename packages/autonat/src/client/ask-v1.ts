@@ -3,10 +3,10 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, type Evidence, isNatError, type NatError, natError } from '@postern/interface'
 import { messagesOf, openStream } from '@postern/messages'
 import { within } from '@postern/net'
+import { directRoute, fits, type Route, routeOf } from '../wire/route.js'
+import { decodeDialResponseV1, encodeDialV1, protocolV1, statusOkV1 } from '../wire/v1.js'
 import { graceMs, type Question } from './ask-v2.js'
 import type { Closers } from './closing-servers.js'
-import { decodeDialResponseV1, encodeDialV1, protocolV1, statusOkV1 } from '../wire/v1.js'
-import { directRoute, fits, type Route, routeOf } from '../wire/route.js'
 
 const maxBytes = 8192
 

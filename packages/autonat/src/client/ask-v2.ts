@@ -11,6 +11,8 @@ import {
 } from '@postern/interface'
 import { type Messages, messagesOf, openStream } from '@postern/messages'
 import { within } from '@postern/net'
+import type { AutonatHost } from '../host.js'
+import type { Route } from '../wire/route.js'
 import {
   decodeMessage,
   dialRequestProtocol,
@@ -22,8 +24,6 @@ import {
 } from '../wire/v2.js'
 import type { DialBacks, Expected } from './dial-backs.js'
 import type { DialDataBudget } from './dial-data-budget.js'
-import type { AutonatHost } from '../host.js'
-import type { Route } from '../wire/route.js'
 
 /** One question to one witness. */
 export interface Question {

@@ -3,9 +3,9 @@ import type { Connection, Stream } from '@libp2p/interface'
 import { type CallOptions, natError, printable } from '@postern/interface'
 import { messagesOf } from '@postern/messages'
 import { createPlaces, within } from '@postern/net'
-import { decodeDialBack, dialBackProtocol, encodeDialBackResponse } from '../wire/v2.js'
 import type { AutonatHost } from '../host.js'
 import { directRoute, fits, type Route } from '../wire/route.js'
+import { decodeDialBack, dialBackProtocol, encodeDialBackResponse } from '../wire/v2.js'
 
 /** The expected nonces, and the protocol handler that receives them. */
 export interface DialBacks {

@@ -1,6 +1,6 @@
 import type { IdentifyResult, Peer, PeerId } from '@libp2p/interface'
-import { dialRequestProtocol } from '../wire/v2.js'
 import { protocolV1 } from '../wire/v1.js'
+import { dialRequestProtocol } from '../wire/v2.js'
 
 /** The AutoNAT version that a witness is asked by. */
 export type Version = 1 | 2

@@ -10,14 +10,14 @@ import {
   type Party,
   type Witness
 } from '@postern/interface'
-import { ask, type Question } from './ask-v2.js'
-import { askV1 } from './ask-v1.js'
-import type { Closers } from './closing-servers.js'
-import type { DialBacks } from './dial-backs.js'
-import type { DialDataBudget } from './dial-data-budget.js'
 import type { AutonatHost } from '../host.js'
 import type { Settings } from '../options.js'
 import { directRoute, type Route, routeOf } from '../wire/route.js'
+import { askV1 } from './ask-v1.js'
+import { ask, type Question } from './ask-v2.js'
+import type { Closers } from './closing-servers.js'
+import type { DialBacks } from './dial-backs.js'
+import type { DialDataBudget } from './dial-data-budget.js'
 import type { Version } from './server-protocols.js'
 
 /** What all witnesses of one discovery share. */

@@ -1,9 +1,9 @@
 import type { PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { canonicalAddress, familyOf, parseDialAddress } from '@postern/interface'
-import type { AutonatServerComponents } from './server.js'
-import type { ServerSettings } from './options.js'
 import { type Route, routeOf } from '../wire/route.js'
+import type { ServerSettings } from './options.js'
+import type { AutonatServerComponents } from './types.js'
 
 /** The address of a request that the server dials. */
 export interface Choice {

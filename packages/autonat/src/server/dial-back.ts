@@ -2,6 +2,7 @@ import type { Connection } from '@libp2p/interface'
 import { type CallOptions, natError } from '@postern/interface'
 import { messagesOf, openStream } from '@postern/messages'
 import { within } from '@postern/net'
+import { directRoute } from '../wire/route.js'
 import {
   decodeDialBackResponse,
   dialBackProtocol,
@@ -10,10 +11,9 @@ import {
   encodeMessage,
   responseStatus
 } from '../wire/v2.js'
-import { directRoute } from '../wire/route.js'
-import type { AutonatServerComponents } from './server.js'
 import type { Choice } from './choose-address.js'
 import type { ServerSettings } from './options.js'
+import type { AutonatServerComponents } from './types.js'
 
 /** The two status values of a response. */
 export interface Verdict {

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
-import { checkOptions, type Clock, isGlobal, systemClock } from '@postern/interface'
+import { type Clock, checkOptions, isGlobal, systemClock } from '@postern/interface'
 
 /** Options of `autonatServer()`. */
 export interface AutonatServerInit {

@@ -1,27 +1,22 @@
 import type { Connection, Startable, Stream } from '@libp2p/interface'
-import type { AddressManager, ConnectionManager, Registrar, TransportManager } from '@libp2p/interface-internal'
 import { anySignal, type CallOptions, natError } from '@postern/interface'
 import { type Messages, messagesOf } from '@postern/messages'
 import { within } from '@postern/net'
-import { decodeMessage, dialRequestProtocol, dialStatus, encodeMessage, maxDataBytes, responseStatus } from '../wire/v2.js'
 import { directRoute, type Route } from '../wire/route.js'
+import {
+  decodeMessage,
+  dialRequestProtocol,
+  dialStatus,
+  encodeMessage,
+  maxDataBytes,
+  responseStatus
+} from '../wire/v2.js'
 import { type Choice, findChoice } from './choose-address.js'
 import { dialBack, encodeVerdict, refused, rejected, type Verdict } from './dial-back.js'
 import { type Admitted, createLimits, type LimitRefusal } from './limits.js'
-import { createTally, createTurns } from './turns.js'
 import { type AutonatServerInit, readServerInit, type ServerSettings } from './options.js'
-
-/** The parts of a libp2p node that the server uses. */
-export interface AutonatServerComponents {
-  /** The registrar of protocols. */
-  readonly registrar: Registrar
-  /** The connection manager. */
-  readonly connectionManager: ConnectionManager
-  /** The transport manager. */
-  readonly transportManager: TransportManager
-  /** The address manager. */
-  readonly addressManager: AddressManager
-}
+import { createTally, createTurns } from './turns.js'
+import type { AutonatServerComponents } from './types.js'
 
 /** Counters of the server since it was created. */
 export interface AutonatServerCounters {

@@ -6,7 +6,7 @@ import type {
   PeerId,
   TypedEventTarget
 } from '@libp2p/interface'
-import { canonicalAddress, type Clock } from '@postern/interface'
+import { type Clock, canonicalAddress } from '@postern/interface'
 import { createPlaces, type Party, type PlaceLimits, type PlaceRefusal, type Places } from '@postern/net'
 import { createFrameBudget, type FrameLimits } from './frame-budget.js'
 import { ipOf } from './ip-of.js'

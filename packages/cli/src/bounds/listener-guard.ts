@@ -1,4 +1,4 @@
-import { type Server, Server as NetServer, type Socket } from 'node:net'
+import { Server as NetServer, type Server, type Socket } from 'node:net'
 import type { Listener, Transport } from '@libp2p/interface'
 import { guardMessages } from './message-guard.js'
 

@@ -1,5 +1,5 @@
 import type { Stream } from '@libp2p/interface'
-import { ping, type Ping, type PingComponents } from '@libp2p/ping'
+import { type Ping, type PingComponents, ping } from '@libp2p/ping'
 import { gateOf, untilWritable } from '@postern/messages'
 
 /** How long one stream of pings may last, in ms; the same as in the library. */

@@ -1,5 +1,5 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { MultiaddrText, Strategy } from '@postern/interface'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Output } from '../shared/output.js'
 
 /** The process in which a command runs. */

@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
 import {
@@ -11,8 +13,6 @@ import {
   stateFile,
   takeLock
 } from '@postern/node'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { stat } from 'node:fs/promises'
 import { Failure } from './output.js'
 
 /** Returns the default path of a key. Throws a {@link Failure} if there is no home folder. */

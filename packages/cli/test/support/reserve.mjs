@@ -5,8 +5,8 @@ import { yamux } from '@chainsafe/libp2p-yamux'
 import { identify } from '@libp2p/identify'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
-import { createLibp2p } from 'libp2p'
 import { systemClock } from '@postern/core'
+import { createLibp2p } from 'libp2p'
 import { requestReservation } from '../../../relay/dist/reserve.js'
 
 const [relay, count] = process.argv.slice(2)

@@ -4,13 +4,13 @@ import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
-import { virtualClock, type VirtualClock } from '@postern/testkit'
+import { type VirtualClock, virtualClock } from '@postern/testkit'
 import { createLibp2p } from 'libp2p'
 import { onTestFinished } from 'vitest'
+import { type Carried, splice } from '../../src/commands/tunnel/copy-bytes.js'
 import { tunnelProtocol } from '../../src/commands/tunnel/protocol.js'
 import { createRecordReader, endRecord, recordsOf } from '../../src/commands/tunnel/records.js'
 import { type Served, serveTunnels } from '../../src/commands/tunnel/serve.js'
-import { type Carried, splice } from '../../src/commands/tunnel/copy-bytes.js'
 
 const options = { allowHalfOpen: true, noDelay: true } as const
 

@@ -1,5 +1,5 @@
-import { getEventListeners } from 'node:events'
 import { deepEqual, equal, fail, notEqual, ok } from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { isNatError, type Protocol } from '@postern/interface'
 import { call, leaseFrom, mapped, mapperOf, mappingsOf, requestFor, testKey, told } from '../asking.js'
 import type { AbilityRule } from '../rule.js'

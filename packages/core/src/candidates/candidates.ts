@@ -3,14 +3,14 @@ import {
   type Endpoint,
   familyOf,
   type Gateway,
-  type Mapper,
   isGlobal,
   isWildcard,
+  type Mapper,
   type MultiaddrText,
   parseMultiaddr
 } from '@postern/interface'
-import type { ClaimChecks } from './claim-checks.js'
 import type { CandidateReport, CandidateState, EvidenceReport } from '../model/report.js'
+import type { ClaimChecks } from './claim-checks.js'
 
 /** An external address that might reach an endpoint. */
 export interface Candidate {

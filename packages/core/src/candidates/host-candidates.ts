@@ -8,8 +8,8 @@ import {
   type Network,
   parseMultiaddr
 } from '@postern/interface'
-import type { Candidates } from './candidates.js'
 import { type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
+import type { Candidates } from './candidates.js'
 
 /** Host candidates: endpoints on global addresses of this host. */
 export interface HostCandidates {

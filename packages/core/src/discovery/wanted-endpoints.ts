@@ -1,5 +1,5 @@
-import { checkLifetime } from '../check-options.js'
 import { checkOptions, type Endpoint } from '@postern/interface'
+import { checkLifetime } from '../check-options.js'
 import { checkEndpoint, checkPort, checkSuffix, type WantedEndpoint, wantKey } from './endpoints.js'
 
 /** How one endpoint is mapped. */

@@ -1,13 +1,13 @@
 import { type CallOptions, isWildcard, type Lease, type NatError, natError, printable } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
 import type { Wakeup } from '../async/wakeup.js'
-import type { ShutdownScope, Context } from '../context.js'
+import type { Context, ShutdownScope } from '../context.js'
+import { isOnPath, isOurs } from '../discovery/endpoints.js'
 import type { GatewayQueue } from '../discovery/gateway-queues.js'
 import { type Ending, keepLease } from '../lease/keep-lease.js'
 import type { Owner } from '../model/events.js'
-import { type Held, type Publisher } from './publish-mapping.js'
 import { checkGrant, type Grant } from './check-grant.js'
-import { isOnPath, isOurs } from '../discovery/endpoints.js'
+import { type Held, type Publisher } from './publish-mapping.js'
 
 /** One mapping, from its grant to its end. */
 export interface ActiveMapping {

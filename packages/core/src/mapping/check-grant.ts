@@ -1,4 +1,4 @@
-import { type Lease, natError, parseMultiaddr, isMultiaddrText } from '@postern/interface'
+import { isMultiaddrText, type Lease, natError, parseMultiaddr } from '@postern/interface'
 
 /** A usable lease, and the first external address that it names. */
 export interface Grant {

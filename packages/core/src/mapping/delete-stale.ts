@@ -1,10 +1,10 @@
 import type { CallOptions, Lease } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
 import type { Context } from '../context.js'
+import { isOnPath, isOurs } from '../discovery/endpoints.js'
+import type { WantedEndpoints } from '../discovery/wanted-endpoints.js'
 import { keyBytes } from '../memory/mapping-memory.js'
 import { isNote } from '../memory/router-quirks.js'
-import type { WantedEndpoints } from '../discovery/wanted-endpoints.js'
-import { isOnPath, isOurs } from '../discovery/endpoints.js'
 
 /** The lifetime to request for a mapping that is taken over only to be deleted (ms). */
 const momentMs = 120_000

@@ -1,8 +1,8 @@
 import type { CallOptions } from '@postern/interface'
-import { type Wakeup, createWakeup } from '../async/wakeup.js'
+import { keepRecent } from '../async/keep-recent.js'
+import { createWakeup, type Wakeup } from '../async/wakeup.js'
 import type { Context } from '../context.js'
 import { backOffMs } from '../model/policy.js'
-import { keepRecent } from '../async/keep-recent.js'
 
 type Why = 'hint' | 'restarted'
 

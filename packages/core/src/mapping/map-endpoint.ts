@@ -1,14 +1,14 @@
-import { printable } from '@postern/interface'
 import type { CallOptions, Endpoint } from '@postern/interface'
-import { type Choice, createMappingRequests } from './request-mapping.js'
-import { type Wakeup, createWakeup } from '../async/wakeup.js'
-import type { ShutdownScope, Context } from '../context.js'
-import { eventReason } from '../model/events.js'
-import { createRetry } from './retry.js'
-import { createPublisher, type Held } from './publish-mapping.js'
+import { printable } from '@postern/interface'
+import { createWakeup, type Wakeup } from '../async/wakeup.js'
+import type { Context, ShutdownScope } from '../context.js'
 import { gatewayKey } from '../discovery/discoveries.js'
-import { createActiveMapping, type ActiveMapping } from './active-mapping.js'
 import { endpointFor, isOnPath, type WantedEndpoint } from '../discovery/endpoints.js'
+import { eventReason } from '../model/events.js'
+import { type ActiveMapping, createActiveMapping } from './active-mapping.js'
+import { createPublisher, type Held } from './publish-mapping.js'
+import { type Choice, createMappingRequests } from './request-mapping.js'
+import { createRetry } from './retry.js'
 
 /** Maps one wanted endpoint, and holds at most one lease for it. */
 export interface EndpointMapping {

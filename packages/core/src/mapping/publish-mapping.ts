@@ -1,11 +1,11 @@
 import { type Endpoint, type Lease, type Mapper, type NatError } from '@postern/interface'
-import type { Context } from '../context.js'
-import { eventReason, type EventReason, type MappingEvent, type MappingEventName } from '../model/events.js'
 import type { AddressHolder } from '../candidates/address-holders.js'
+import type { Context } from '../context.js'
+import { gatewayKey, type StrategyEntry } from '../discovery/discoveries.js'
+import { type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
 import type { Memory } from '../memory/store.js'
 import type { Owner } from '../model/events.js'
-import { type StrategyEntry, gatewayKey } from '../discovery/discoveries.js'
-import { type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
+import { type EventReason, eventReason, type MappingEvent, type MappingEventName } from '../model/events.js'
 import { type Grant, isSameList } from './check-grant.js'
 
 /** A lease that is held, and its origin. */

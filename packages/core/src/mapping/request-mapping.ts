@@ -10,17 +10,17 @@ import {
 } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
 import type { Wakeup } from '../async/wakeup.js'
-import type { ShutdownScope, Context } from '../context.js'
-import type { Retry } from './retry.js'
 import { createAddressHolder } from '../candidates/address-holders.js'
-import { createUncertainMappings } from './uncertain-mappings.js'
+import type { Context, ShutdownScope } from '../context.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
+import { ownPort, type WantedEndpoint } from '../discovery/endpoints.js'
 import { keyBytes } from '../memory/mapping-memory.js'
 import { type Memory } from '../memory/store.js'
 import { agreeOn } from '../owners/mapping-owners.js'
-import { type Held, type Publisher } from './publish-mapping.js'
 import { checkGrant, type Grant } from './check-grant.js'
-import type { StrategyEntry } from '../discovery/discoveries.js'
-import { ownPort, type WantedEndpoint } from '../discovery/endpoints.js'
+import { type Held, type Publisher } from './publish-mapping.js'
+import type { Retry } from './retry.js'
+import { createUncertainMappings } from './uncertain-mappings.js'
 
 /** A mapper that can be asked for the wanted endpoint. */
 export interface Choice {

@@ -1,6 +1,6 @@
 import { classOf } from '@postern/interface'
-import type { Memory } from './store.js'
 import { areQuirks } from './router-quirks.js'
+import type { Memory } from './store.js'
 
 const format = 1
 

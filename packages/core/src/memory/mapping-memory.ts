@@ -1,9 +1,9 @@
 import { type CallOptions, type Clock, type Endpoint, type Gateway, hasNextHop } from '@postern/interface'
 import { createWakeup } from '../async/wakeup.js'
 import { isMemory } from './codec.js'
-import { createStoreTimeout, unlessAborted } from './store-timeout.js'
 import { isSameQuirks, knownQuirks, noteOf, quirksAfter, surplusNotes } from './router-quirks.js'
 import type { Memory, Store } from './store.js'
+import { createStoreTimeout, unlessAborted } from './store-timeout.js'
 
 export interface MappingMemory {
   /** Resolves when the store has been read, or does not answer in time. What it returns later is added then. */

@@ -1,5 +1,5 @@
-import { errorText, printable } from '@postern/interface'
 import type { NatError, Protocol } from '@postern/interface'
+import { errorText, printable } from '@postern/interface'
 import type { PeerReport, Report, StrategyReport } from './report.js'
 
 /** What happened to a wanted endpoint. `mapped`: a mapping was granted. `renewed`: it was renewed unchanged.

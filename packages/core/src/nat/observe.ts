@@ -9,13 +9,13 @@ import {
   printable
 } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
-import { type Wakeup, createWakeup } from '../async/wakeup.js'
+import { createWakeup, type Wakeup } from '../async/wakeup.js'
 import type { Context } from '../context.js'
-import type { NatFacts } from './nat-advice.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
 import { backOffMs } from '../model/policy.js'
 import { chooseObservers, type Found } from './choose-observers.js'
-import type { StrategyEntry } from '../discovery/discoveries.js'
-import { checkObservation, type NatKnowledge, natOf, type NatObservation } from './nat-behaviour.js'
+import type { NatFacts } from './nat-advice.js'
+import { checkObservation, type NatKnowledge, type NatObservation, natOf } from './nat-behaviour.js'
 
 /** Opens a UDP socket for observers, or returns one that is already open. The signal aborts when they have answered. */
 export type LendTap = (call: CallOptions) => DatagramTap | Promise<DatagramTap>

@@ -1,7 +1,7 @@
 import { isWildcard, type MultiaddrText } from '@postern/interface'
+import { type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
 import type { CandidateReport } from '../model/report.js'
 import type { NatObservation } from './nat-behaviour.js'
-import { type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
 
 /**
  * Returns the external addresses at which observers see wanted endpoints. They appear in the report only. The address

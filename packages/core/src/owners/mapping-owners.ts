@@ -1,7 +1,7 @@
 import type { CallOptions, Clock, Endpoint, MultiaddrText } from '@postern/interface'
-import type { Owner } from '../model/events.js'
-import type { MappingMemory } from '../memory/mapping-memory.js'
 import type { WantedEndpoint } from '../discovery/endpoints.js'
+import type { MappingMemory } from '../memory/mapping-memory.js'
+import type { Owner } from '../model/events.js'
 
 /**
  * Coordinates the programs of this host that share the mapping of an endpoint.

@@ -1,21 +1,21 @@
 import {
   anySignal,
   type CallOptions,
+  isMultiaddrText,
   type Lease,
   type NatError,
   natError,
   type Relay,
-  type RelayLimits,
-  isMultiaddrText
+  type RelayLimits
 } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
-import { type Wakeup, createWakeup } from '../async/wakeup.js'
-import type { ShutdownScope, Context } from '../context.js'
+import { createWakeup, type Wakeup } from '../async/wakeup.js'
+import type { Context, ShutdownScope } from '../context.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
 import { keepLease } from '../lease/keep-lease.js'
+import { minSpacingMs } from '../lease/renewal-schedule.js'
 import { wasVerified } from '../memory/last-verified.js'
 import { backOffMs } from '../model/policy.js'
-import { minSpacingMs } from '../lease/renewal-schedule.js'
-import type { StrategyEntry } from '../discovery/discoveries.js'
 
 /** Keeps reservations at relays: made early, and released when they are not needed. */
 export interface Reservations {

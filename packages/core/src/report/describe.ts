@@ -4,16 +4,16 @@ import {
   hasNextHop,
   isVpnInterface,
   type NatError,
-  natError,
   type Network,
+  natError,
   printable
 } from '@postern/interface'
 import type { Candidate } from '../candidates/candidates.js'
+import type { StrategyEntry } from '../discovery/discoveries.js'
+import { isOffRoute, isOnPath } from '../discovery/endpoints.js'
+import { isAsked, isSearching } from '../discovery/search-progress.js'
 import { reasonText } from '../model/events.js'
 import type { CandidateReport, CandidateState, GatewayReport, StrategyReport, StrategyState } from '../model/report.js'
-import type { StrategyEntry } from '../discovery/discoveries.js'
-import { isAsked, isSearching } from '../discovery/search-progress.js'
-import { isOffRoute, isOnPath } from '../discovery/endpoints.js'
 
 /** Returns the lines of one strategy in the report: its own, and one for each router that is found and not used. */
 export function describeStrategy(

@@ -1,8 +1,8 @@
 import type { NatError, Network, RelayLimits } from '@postern/interface'
-import type { WantedEndpoint } from '../discovery/endpoints.js'
-import type { NatFacts } from '../nat/nat-advice.js'
-import type { CandidateReport } from '../model/report.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
+import type { WantedEndpoint } from '../discovery/endpoints.js'
+import type { CandidateReport } from '../model/report.js'
+import type { NatFacts } from '../nat/nat-advice.js'
 
 /** Everything that a verdict follows from. */
 export interface Facts {

@@ -1,15 +1,15 @@
 import type { RelayLimits } from '@postern/interface'
 import { type Candidate, isAddressUnknown } from '../candidates/candidates.js'
 import type { Context } from '../context.js'
-import { describeCandidate, describeGateway, describeStrategy } from './describe.js'
-import type { NatFacts } from '../nat/nat-advice.js'
-import { observedCandidates } from '../nat/observed-candidates.js'
-import type { PeerReport, Report, StrategyReport } from '../model/report.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
-import type { NatObservation } from '../nat/nat-behaviour.js'
-import { type Judgement, judge } from './verdict.js'
-import { type CandidateFact } from './facts.js'
 import type { WantedEndpoint } from '../discovery/endpoints.js'
+import type { PeerReport, Report, StrategyReport } from '../model/report.js'
+import type { NatFacts } from '../nat/nat-advice.js'
+import type { NatObservation } from '../nat/nat-behaviour.js'
+import { observedCandidates } from '../nat/observed-candidates.js'
+import { describeCandidate, describeGateway, describeStrategy } from './describe.js'
+import { type CandidateFact } from './facts.js'
+import { type Judgement, judge } from './verdict.js'
 
 /** What a report needs besides the context. */
 export interface ReporterFacts {

@@ -8,14 +8,14 @@ import {
   type RelayLimits
 } from '@postern/interface'
 import { isAddressUnknown } from '../candidates/candidates.js'
-import { isLoopback, isOffRoute, isOnPath } from '../discovery/endpoints.js'
-import { absenceAdvice, familyAdvice, secondaryAdvice } from './no-mapping-causes.js'
-import { isAsked } from '../discovery/search-progress.js'
-import { natAdvice } from '../nat/nat-advice.js'
-import type { Cause, Verdict } from '../model/report.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
+import { isLoopback, isOffRoute, isOnPath } from '../discovery/endpoints.js'
+import { isAsked } from '../discovery/search-progress.js'
+import type { Cause, Verdict } from '../model/report.js'
+import { natAdvice } from '../nat/nat-advice.js'
+import type { CandidateFact, Facts } from './facts.js'
+import { absenceAdvice, familyAdvice, secondaryAdvice } from './no-mapping-causes.js'
 import { waitAdvice } from './wait-advice.js'
-import type { Facts, CandidateFact } from './facts.js'
 
 export interface Judgement {
   readonly verdict: Verdict

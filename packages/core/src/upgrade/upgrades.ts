@@ -5,13 +5,13 @@ import {
   type NatError,
   natError,
   type Puncher,
-  type UpgradeNotice,
-  printable
+  printable,
+  type UpgradeNotice
 } from '@postern/interface'
 import { asNatError } from '../async/attempt.js'
-import type { PeerReport } from '../model/report.js'
 import type { Context } from '../context.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
+import type { PeerReport } from '../model/report.js'
 
 /** The peers with relayed connections, and how far each is on the way to a direct one. */
 export interface Upgrades {

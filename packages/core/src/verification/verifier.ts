@@ -4,11 +4,11 @@ import {
   type MultiaddrText,
   networkOf,
   parseMultiaddr,
-  type Witness,
-  printable
+  printable,
+  type Witness
 } from '@postern/interface'
 import { attempt } from '../async/attempt.js'
-import { type Wakeup, createWakeup } from '../async/wakeup.js'
+import { createWakeup, type Wakeup } from '../async/wakeup.js'
 import type { Candidate } from '../candidates/candidates.js'
 import type { Context } from '../context.js'
 import { noteVerified } from '../memory/last-verified.js'

@@ -1,12 +1,12 @@
 import type { Gateway, Network, Strategy } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { createGatewayQueues } from '../../src/discovery/gateway-queues.js'
-import { defaultPolicy } from '../../src/model/policy.js'
 import { createBus } from '../../src/async/bus.js'
+import { createGatewayQueues } from '../../src/discovery/gateway-queues.js'
 import { createGatewayRecovery } from '../../src/mapping/gateway-recovery.js'
+import { defaultPolicy } from '../../src/model/policy.js'
 import type { Signals } from '../../src/signals.js'
-import { begin, end, home, router, scripted, type Stage, stage, web, witnesses } from '../support.js'
+import { begin, end, home, router, type Stage, scripted, stage, web, witnesses } from '../support.js'
 
 const forged = (index: number): Gateway => ({
   address: `fe80::bad:${index.toString(16)}%eth0`,

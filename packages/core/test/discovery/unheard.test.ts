@@ -1,6 +1,6 @@
 import { type Gateway, natError, type Strategy } from '@postern/interface'
 import { expect, it } from 'vitest'
-import { begin, end, home, router, scripted, type Stage, stage } from '../support.js'
+import { begin, end, home, router, type Stage, scripted, stage } from '../support.js'
 
 const taken = natError('PORT_TAKEN', 'another program listens on UDP port 1900')
 

@@ -1,16 +1,16 @@
 import { type Lease, natError } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { memoryStore, type Memory } from '../../src/index.js'
+import { type Memory, memoryStore } from '../../src/index.js'
 import {
   begin,
   end,
   home,
   router,
   type Scripted,
-  scripted,
   type Stage,
   type StageOptions,
+  scripted,
   stage,
   web
 } from '../support.js'

@@ -1,7 +1,7 @@
 import type { Lease } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
 import { formatMemories, type Memory, memoryStore, parseMemories, type Store } from '../../src/index.js'
-import { begin, end, type Scripted, scripted, type Stage, stage, web } from '../support.js'
+import { begin, end, type Scripted, type Stage, scripted, stage, web } from '../support.js'
 
 const stored: Memory = {
   gateway: { address: '192.168.1.1', mac: null },

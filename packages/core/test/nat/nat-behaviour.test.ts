@@ -1,7 +1,7 @@
 import type { Behaviour, DatagramTap, Endpoint, MultiaddrText, Observation } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { checkObservation, natOf, type NatObservation } from '../../src/nat/nat-behaviour.js'
+import { checkObservation, type NatObservation, natOf } from '../../src/nat/nat-behaviour.js'
 
 const endpoint: Endpoint = { protocol: 'udp', family: 4, address: '192.168.1.2', port: 6000 }
 const see = (

@@ -13,7 +13,7 @@ import { type VirtualClock, virtualClock } from '@postern/testkit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Report } from '../../src/index.js'
-import { begin, end, home, party, router, scripted, type Stage, stage, web, witnesses } from '../support.js'
+import { begin, end, home, party, router, type Stage, scripted, stage, web, witnesses } from '../support.js'
 
 const game: Endpoint = { protocol: 'udp', family: 4, address: '0.0.0.0', port: 6000 }
 const seen = '/ip4/11.0.0.2/udp/6000'

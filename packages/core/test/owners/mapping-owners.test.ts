@@ -4,9 +4,9 @@ import { expect, it } from 'vitest'
 import {
   createTraversal,
   type EndpointOwners,
+  type MappingEvent,
   type Memory,
   memoryStore,
-  type MappingEvent,
   type Owner,
   type Traversal
 } from '../../src/index.js'

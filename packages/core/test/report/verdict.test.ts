@@ -1,10 +1,10 @@
-import { natError, type Gateway, type Mapper, type Network } from '@postern/interface'
+import { type Gateway, type Mapper, type Network, natError } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
-import type { CandidateReport } from '../../src/index.js'
 import type { StrategyEntry } from '../../src/discovery/discoveries.js'
-import { judge } from '../../src/report/verdict.js'
 import { createStrategyStatus } from '../../src/discovery/strategy-status.js'
+import type { CandidateReport } from '../../src/index.js'
 import { type CandidateFact, type Facts } from '../../src/report/facts.js'
+import { judge } from '../../src/report/verdict.js'
 import { home, router, web } from '../support.js'
 
 const entry = (changes: Partial<StrategyEntry> = {}): StrategyEntry => ({

@@ -1,7 +1,7 @@
 import { type Finding, type Lease, natError, type Relay, type Strategy } from '@postern/interface'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { absent, begin, end, home, party, relays, scripted, type Stage, stage, web, witnesses } from '../support.js'
+import { absent, begin, end, home, party, relays, type Stage, scripted, stage, web, witnesses } from '../support.js'
 
 type Answer = 'reachable' | 'unreachable' | 'inconclusive' | 'silent'
 

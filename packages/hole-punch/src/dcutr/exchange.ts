@@ -3,9 +3,9 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, type Clock, formatMultiaddr, natError } from '@postern/interface'
 import { type Messages, messagesOf, openStream } from '@postern/messages'
 import { within } from '@postern/net'
-import { dcutrProtocol, decodeMessage, encodeMessage, type Message, maxBytes } from './codec.js'
 import type { Mapping } from '../nat/mapping.js'
 import type { PunchPort } from '../nat/punch-ports.js'
+import { dcutrProtocol, decodeMessage, encodeMessage, type Message, maxBytes } from './codec.js'
 
 /** What one side sends before both dial each other. */
 export interface Offer {

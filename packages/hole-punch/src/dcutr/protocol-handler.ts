@@ -1,7 +1,7 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { natError } from '@postern/interface'
-import { dcutrProtocol } from './codec.js'
 import type { HolePunchComponents, HolePunchHost } from '../host.js'
+import { dcutrProtocol } from './codec.js'
 
 type Answer = (stream: Stream, connection: Connection) => void
 

@@ -2,10 +2,10 @@ import type { Socket } from 'node:net'
 import type { Connection, PeerId } from '@libp2p/interface'
 import { anySignal, type CallOptions, isNatError, type NatError, natError } from '@postern/interface'
 import { within } from '@postern/net'
-import type { Budget } from '../dial/syn-budget.js'
-import type { HolePunchHost } from '../host.js'
-import { type Connect, dialAgain, type Pair } from '../dial/tcp-dial.js'
 import { proposes, type Role, upgradeSocket } from '../dial/libp2p-upgrade.js'
+import type { Budget } from '../dial/syn-budget.js'
+import { type Connect, dialAgain, type Pair } from '../dial/tcp-dial.js'
+import type { HolePunchHost } from '../host.js'
 
 /** One simultaneous open: both sides dial each other at the same time. */
 export interface Round {

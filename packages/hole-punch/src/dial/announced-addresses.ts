@@ -2,9 +2,9 @@ import type { Connection, IdentifyResult, PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, isGlobal, natError, parseDialAddress } from '@postern/interface'
 import { orAborted, within } from '@postern/net'
-import type { Budget } from './syn-budget.js'
 import type { HolePunchHost } from '../host.js'
 import { isDirect } from './relayed.js'
+import type { Budget } from './syn-budget.js'
 import { hostOf } from './targets.js'
 
 /** The maximum number of dialled addresses of one peer. Peers announce verified addresses first. */

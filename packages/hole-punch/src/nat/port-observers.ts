@@ -1,9 +1,9 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { type Family, isGlobal, networkOf } from '@postern/interface'
-import type { HolePunchComponents } from '../host.js'
 import { isDirect, relayOf } from '../dial/relayed.js'
 import { type Target, targetOf } from '../dial/targets.js'
+import type { HolePunchComponents } from '../host.js'
 
 /** A peer that reports the external address of a connection, as identify does for every connection. */
 export interface PortObserver {

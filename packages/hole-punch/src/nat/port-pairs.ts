@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto'
 import type { Family } from '@postern/interface'
-import type { PunchPort } from './punch-ports.js'
-import type { Pair } from '../dial/tcp-dial.js'
 import type { Target } from '../dial/targets.js'
+import type { Pair } from '../dial/tcp-dial.js'
+import type { PunchPort } from './punch-ports.js'
 
 /** The maximum number of sockets that one round opens. */
 const maxPairs = 16

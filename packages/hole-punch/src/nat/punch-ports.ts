@@ -2,12 +2,12 @@ import { randomInt } from 'node:crypto'
 import type { Connection, IdentifyResult } from '@libp2p/interface'
 import { type CallOptions, type Family, natError } from '@postern/interface'
 import { within } from '@postern/net'
+import { upgradeSocket } from '../dial/libp2p-upgrade.js'
+import { type Target, targetOf } from '../dial/targets.js'
+import { type Connect, connectFrom } from '../dial/tcp-dial.js'
 import type { HolePunchHost } from '../host.js'
 import type { Mapping } from './mapping.js'
 import type { PortObserver } from './port-observers.js'
-import { type Connect, connectFrom } from '../dial/tcp-dial.js'
-import { type Target, targetOf } from '../dial/targets.js'
-import { upgradeSocket } from '../dial/libp2p-upgrade.js'
 
 /** A local port without a listener, with its external address. */
 export interface PunchPort {

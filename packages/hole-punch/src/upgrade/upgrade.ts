@@ -1,14 +1,14 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { anySignal, type CallOptions, type NatError, natError } from '@postern/interface'
-import { causeOf, type UpgradeCause } from './causes.js'
 import type { Context } from '../context.js'
 import type { Told } from '../dcutr/exchange.js'
 import { createInbox } from '../dcutr/round-streams.js'
-import { type Mapping, cannotMeetOverTcp } from '../nat/mapping.js'
-import { isDirect, isRelayed } from '../dial/relayed.js'
 import { answerRounds, beginRounds } from '../dcutr/rounds.js'
 import { dialAnnounced } from '../dial/announced-addresses.js'
+import { isDirect, isRelayed } from '../dial/relayed.js'
 import { canWebRtc, dialWebRtc, iceMs } from '../dial/webrtc.js'
+import { cannotMeetOverTcp, type Mapping } from '../nat/mapping.js'
+import { causeOf, type UpgradeCause } from './causes.js'
 
 /** The attempt to establish a direct connection to one peer. */
 export interface Punch {

@@ -1,12 +1,12 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { type CallOptions, type MultiaddrText, natError } from '@postern/interface'
 import { orAborted } from '@postern/net'
-import { errorOf, type UpgradeCause } from './causes.js'
 import type { Context } from '../context.js'
 import { forgetOldest } from '../dial/forget.js'
-import { createPunch, type Punch } from './upgrade.js'
 import { isDirect, isRelayed } from '../dial/relayed.js'
+import { errorOf, type UpgradeCause } from './causes.js'
 import { carriesTraffic, closeRelayed } from './release-relay.js'
+import { createPunch, type Punch } from './upgrade.js'
 
 /** The progress of a peer from a relayed to a direct connection. */
 export type UpgradeState =

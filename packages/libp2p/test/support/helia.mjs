@@ -1,19 +1,20 @@
 // A Helia node for tests. One JSON argument configures it, and it prints JSON lines, as node.mjs does. It uses Helia's
 // defaults, except for the two services that natTraversal() replaces, and for everything that would contact the
 // internet.
-import { ownTimersLeft } from './own-timers.mjs'
+
 import { libp2pDefaults } from '@helia/libp2p'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { tcp } from '@libp2p/tcp'
 import { webRTC, webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { multiaddr } from '@multiformats/multiaddr'
-import { natTraversal } from '../../dist/index.js'
-import { resourcesLeft, serveCommands } from './commands.mjs'
 import { createHelia } from 'helia'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
+import { natTraversal } from '../../dist/index.js'
+import { resourcesLeft, serveCommands } from './commands.mjs'
+import { ownTimersLeft } from './own-timers.mjs'
 
 const config = JSON.parse(process.argv[2] ?? '{}')
 const began = performance.now()

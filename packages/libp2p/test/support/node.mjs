@@ -20,8 +20,8 @@ import { stun } from '@postern/stun'
 import { upnp } from '@postern/upnp'
 import { createLibp2p } from 'libp2p'
 import { natTraversal, portMappingClient } from '../../dist/index.js'
-import { lying } from './lying-autonat.mjs'
 import { resourcesLeft, serveCommands } from './commands.mjs'
+import { lying } from './lying-autonat.mjs'
 
 const config = JSON.parse(process.argv[2] ?? '{}')
 const began = performance.now()

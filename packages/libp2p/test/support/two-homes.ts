@@ -1,4 +1,4 @@
-import { type HomeOptions, type Tier, type Topology, betweenTiers } from '@postern/lab'
+import { betweenTiers, type HomeOptions, type Tier, type Topology } from '@postern/lab'
 import type { LabNode, NodeConfig, Said } from './nodes.js'
 import { openWorld, type World } from './world.js'
 

@@ -10,14 +10,14 @@ import {
   maxGatewaysPerFamily,
   type Network
 } from '@postern/interface'
-import { interfaceOf } from './choose-gateways.js'
-import { notPermitted } from '../routes/permission.js'
-import type { FindRoutes, Route } from '../routes/route.js'
 import { darwinRoutes } from '../routes/darwin.js'
 import { linuxRoutes, linuxUnfitAddresses } from '../routes/linux.js'
+import { notPermitted } from '../routes/permission.js'
+import type { FindRoutes, Route } from '../routes/route.js'
 import { windowsRoutes } from '../routes/windows.js'
 import { contains } from '../udp/subnet.js'
 import { localAddressTowards } from '../udp/udp.js'
+import { interfaceOf } from './choose-gateways.js'
 
 /** The addresses of an interface, as `os.networkInterfaces()` gives them. */
 export type Interfaces = Readonly<

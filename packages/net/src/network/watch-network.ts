@@ -1,6 +1,6 @@
 import type { CallOptions, Clock, Network } from '@postern/interface'
-import { findNetwork } from './find-network.js'
 import { orAborted } from '../async/within.js'
+import { findNetwork } from './find-network.js'
 
 /** The options of {@link watchNetwork}. */
 export interface WatchNetworkOptions {

@@ -1,4 +1,4 @@
-import { type CallOptions, canonicalAddress, type Clock, isNatError, type NatError, natError } from '@postern/interface'
+import { type CallOptions, type Clock, canonicalAddress, isNatError, type NatError, natError } from '@postern/interface'
 import { createSprayGuard } from './spray-guard.js'
 import { type OpenUdp, openUdp, type SocketAddress, type UdpOptions, type UdpSocket } from './udp.js'
 

@@ -6,8 +6,8 @@ import {
   type Endpoint,
   type Family,
   familyOf,
-  natError,
-  type Network
+  type Network,
+  natError
 } from '@postern/interface'
 import { type OpenUdp, openUdp, type SocketAddress } from './udp.js'
 

@@ -1,6 +1,6 @@
 import { type CallOptions, type Clock, isNatError } from '@postern/interface'
-import { type AnswerTimes, createAnswerTimes } from './answer-times.js'
 import { createQueue, type Queue } from '../async/queue.js'
+import { type AnswerTimes, createAnswerTimes } from './answer-times.js'
 import { requestUdp, type UdpRequest } from './request.js'
 import { type OpenUdp, openUdp } from './udp.js'
 

@@ -3,8 +3,8 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import type { FileLock, Holder } from './file-lock.js'
 import { hasCode } from './files.js'
+import type { FileLock, Holder } from './lock-types.js'
 
 /**
  * `UV_FS_O_EXLOCK` of libuv, which `node:fs` does not export. On the BSDs and macOS it is `O_EXLOCK`; on Windows libuv

@@ -1,21 +1,8 @@
-import { basename, dirname, join } from 'node:path'
 import { realpath } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { takeByExclusiveOpen } from './exclusive-open.js'
+import type { FileLock, Holder } from './lock-types.js'
 import { takeBySocket } from './socket-lock.js'
-
-/** A lock on a file. It ends when it is released or when the process ends, in whatever way. */
-export interface FileLock {
-  /** Resolves to whether the lock is still valid; its folder may have been removed. */
-  isHeld(): Promise<boolean>
-  /** Releases the lock. Idempotent. */
-  release(): Promise<void>
-}
-
-/** The process that has the lock. */
-export interface Holder {
-  /** Its process id, in its own namespace; undefined if unknown. */
-  readonly holder: number | undefined
-}
 
 /**
  * Takes the lock of a file, or resolves to the process that has it. Of all processes and threads of this machine that

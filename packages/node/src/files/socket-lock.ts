@@ -4,8 +4,8 @@ import { access, link, open, readdir, rename, rm, stat, writeFile } from 'node:f
 import { connect, createServer, type Server } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { FileLock, Holder } from './file-lock.js'
 import { hasCode, randomName } from './files.js'
+import type { FileLock, Holder } from './lock-types.js'
 
 /** How long contenders wait for another contender that may have been stopped by a signal, in ms. */
 const patienceMs = 1000

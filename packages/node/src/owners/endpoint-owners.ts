@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import type { EndpointClaim, EndpointOwners, Owner } from '@postern/core'
 import { type Endpoint, natError } from '@postern/interface'
 import { explainFileError, stateFile } from '../files/files.js'
-import { type OtherRecords, openOwnerFolder, type OwnerFolder } from './owner-folder.js'
+import { type OtherRecords, type OwnerFolder, openOwnerFolder } from './owner-folder.js'
 import { isSameEndpoint, type OwnedEndpoint } from './owner-record.js'
 import { scriptName } from './program-name.js'
 

@@ -3,8 +3,9 @@ import { readdir, readFile, readlink, rename, rm, stat, writeFile } from 'node:f
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type FileLock, isHolder, takeLock } from '../files/file-lock.js'
+import { isHolder, takeLock } from '../files/file-lock.js'
 import { hasCode, makeFolder, randomName } from '../files/files.js'
+import { type FileLock } from '../files/lock-types.js'
 import { formatRecord, type OwnerRecord, parseRecord } from './owner-record.js'
 
 /** The records of other processes on this machine and network stack. */

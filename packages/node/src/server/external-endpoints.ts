@@ -1,7 +1,7 @@
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import type { Report } from '@postern/core'
-import { parseMultiaddr, type Protocol } from '@postern/interface'
+import { type Protocol, parseMultiaddr } from '@postern/interface'
 import type { ExposableServer } from './endpoints.js'
 
 /** An external address of a server. */

@@ -5,8 +5,8 @@ import {
   type Endpoint,
   familyOf,
   isWildcard,
-  natError,
-  type Network
+  type Network,
+  natError
 } from '@postern/interface'
 import { ownTap, tapOf } from '@postern/net'
 import { type ExposableServer, isDatagram } from './endpoints.js'

@@ -2,9 +2,9 @@ import { isAbsolute, resolve } from 'node:path'
 import type { Memory, Store } from '@postern/core'
 import { checkOptions } from '@postern/interface'
 import { stateFile } from '../files/files.js'
-import { type MemoryMap, mapOf } from './merge-memories.js'
 import { programName, scriptName } from '../owners/program-name.js'
 import { openMemoryFile } from './memory-file.js'
+import { type MemoryMap, mapOf } from './merge-memories.js'
 
 /** The options of {@link fileStore}. */
 export interface FileStoreOptions {

@@ -2,8 +2,9 @@ import { rename } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { formatMemories, type Memory, parseMemories } from '@postern/core'
 import { natError, systemClock } from '@postern/interface'
-import { type FileLock, type Holder, isHolder, takeLock } from '../files/file-lock.js'
+import { isHolder, takeLock } from '../files/file-lock.js'
 import { explainFileError, hasCode, makeFolder, readRegularFile, removeLeftovers, replaceFile } from '../files/files.js'
+import { type FileLock, type Holder } from '../files/lock-types.js'
 import { type MemoryMap, mapOf, mergeMemories } from './merge-memories.js'
 
 /** The time after which a disk is reported as not answering, in ms. A local disk takes milliseconds. */

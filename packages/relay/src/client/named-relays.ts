@@ -2,8 +2,8 @@ import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, type NatError, natError, printable } from '@postern/interface'
 import { orAborted, within } from '@postern/net'
-import { isDialledDirectly } from './direct.js'
 import type { RelayHost } from '../host.js'
+import { isDialledDirectly } from './direct.js'
 
 /** A configured relay with all its configured addresses. */
 export interface Named {

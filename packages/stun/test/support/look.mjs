@@ -1,6 +1,7 @@
 // Runs inside a lab: `node look.mjs <task> <json>`; prints one line of JSON.
-import { once } from 'node:events'
+
 import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { systemClock } from '@postern/interface'
 import { openTap, tapOf } from '@postern/net'
 import { discoverBehaviour, discoverLifetime, observeTcp, stun } from '@postern/stun'

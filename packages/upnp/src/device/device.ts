@@ -4,8 +4,8 @@ import {
   classOf,
   familyOf,
   isGlobal,
-  isNeverExternal,
   isNatError,
+  isNeverExternal,
   type NatError,
   natError
 } from '@postern/interface'

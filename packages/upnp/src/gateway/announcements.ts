@@ -1,11 +1,11 @@
 import { type CallOptions, type Gateway, type Host, isNatError } from '@postern/interface'
 import { spacedHints } from '@postern/net'
 import type { Client } from '../device/client.js'
-import { type Device, examineDevice, checkDevice, type Web } from '../device/device.js'
+import { checkDevice, type Device, examineDevice, type Web } from '../device/device.js'
 import { trustLocation } from '../device/trusted-location.js'
-import { concerns, hasRestarted, isNews } from './news.js'
 import type { Seeking } from '../ssdp/find-device.js'
 import { decodeSsdp, isAboutGateway, type SsdpMessage } from '../ssdp/message.js'
+import { concerns, hasRestarted, isNews } from './news.js'
 
 /** The delay between searches that announcements cause while no device is in use, in ms; it grows with each one. */
 const hurryMs = { first: 1000, max: 30_000 } as const

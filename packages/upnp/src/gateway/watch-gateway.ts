@@ -11,12 +11,12 @@ import {
 import { createStrangers, hearAnnouncements, orAborted, type TaskGroup, taskGroup } from '@postern/net'
 import { type Client, createClient } from '../device/client.js'
 import type { Device } from '../device/device.js'
-import { heedAnnouncements } from './announcements.js'
-import type { Settings } from '../options.js'
 import { createPortMapper } from '../mapping/port-mapping.js'
-import { createPace, type Pace, seekDevice, type Seeking } from '../ssdp/find-device.js'
-import { hasRestarted } from './news.js'
+import type { Settings } from '../settings.js'
+import { createPace, type Pace, type Seeking, seekDevice } from '../ssdp/find-device.js'
 import { ssdpGroup } from '../ssdp/message.js'
+import { heedAnnouncements } from './announcements.js'
+import { hasRestarted } from './news.js'
 
 /** The time after a reported restart within which core has renewed every mapping, in ms. */
 const sameRestartMs = 60_000

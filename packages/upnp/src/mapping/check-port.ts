@@ -1,8 +1,8 @@
 import { type CallOptions, isNatError } from '@postern/interface'
-import { add, type Addition } from './add-port.js'
-import { isOurs, isUseless, type Reading, readEntry } from './port-entry.js'
-import type { Wish } from './port-mapping.js'
 import { faultError, type SoapReply } from '../device/soap.js'
+import { type Addition, add } from './add-port.js'
+import { isOurs, isUseless, type Reading, readEntry } from './port-entry.js'
+import type { Wish } from './types.js'
 
 /** One attempt to add or refresh an entry. */
 export interface Try {

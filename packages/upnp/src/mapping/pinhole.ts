@@ -13,7 +13,7 @@ import {
 import { orAborted } from '@postern/net'
 import type { Client } from '../device/client.js'
 import { faultError, type SoapReply } from '../device/soap.js'
-import { abortedTime, type Change, startChange, undoChanges, type UndoTime } from './undo.js'
+import { abortedTime, type Change, startChange, type UndoTime, undoChanges } from './undo.js'
 
 /** The maximum lease of a pinhole, in seconds: a day (WANIPv6FirewallControl:1 §2.3.8). */
 const maxLeaseSeconds = 86_400

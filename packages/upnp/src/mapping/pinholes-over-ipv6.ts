@@ -3,22 +3,22 @@ import {
   errorText,
   familyOf,
   type Gateway,
-  hasNextHop,
   type Host,
+  hasNextHop,
   isGlobal,
   type Mapper,
   type Network,
-  natError,
   type Notice,
+  natError,
   printable
 } from '@postern/interface'
 import { interfaceOf } from '@postern/net'
 import { type Client, createClient } from '../device/client.js'
-import type { Settings } from '../options.js'
-import { createPinholeMapper } from './pinhole.js'
-import { roundMs } from '../ssdp/search.js'
-import { seekDevice } from '../ssdp/find-device.js'
 import { faultError } from '../device/soap.js'
+import type { Settings } from '../settings.js'
+import { seekDevice } from '../ssdp/find-device.js'
+import { roundMs } from '../ssdp/search.js'
+import { createPinholeMapper } from './pinhole.js'
 
 /** The options of {@link offerPinholes}. */
 export interface PinholeOffer {

@@ -5,21 +5,17 @@ import {
   isNatError,
   type Lease,
   type Mapper,
-  type MapRequest,
   natError
 } from '@postern/interface'
-import {
-  createExternalAddress,
-  type ExternalAddress,
-  type ExternalAddressOptions,
-  type ToldAddress
-} from './external-address.js'
 import type { Service } from '../device/description.js'
+import { type Addition, learn, wordsOf } from './add-port.js'
+import { createExternalAddress, type ToldAddress } from './external-address.js'
 import { lifetimeOf } from './lease-time.js'
-import { createOpenEnds, type OpenEnds } from './open-ends.js'
-import { type Addition, createQuirks, learn, type Quirks, wordsOf } from './add-port.js'
+import { createOpenEnds } from './open-ends.js'
 import { removeEntry } from './port-entry.js'
+import { createQuirks } from './quirks.js'
 import { type Placed, tryPorts } from './try-ports.js'
+import type { PortMapping, Wish } from './types.js'
 import { undoAdditions, undoMap } from './undo-port.js'
 
 const unreadable = natError(
@@ -34,32 +30,6 @@ const switchedOff = natError(
 
 /** How long one call may take, in ms: a dozen actions of a very slow router. */
 const timeoutMs = 180_000
-
-/** The options of {@link createPortMapper}. */
-export interface PortMapping extends ExternalAddressOptions {
-  /** The description of the entries in the router's list. */
-  readonly description: string
-  /** Called when an entry was missing before its end: the router has restarted, or lost its list. */
-  readonly forgot: () => void
-}
-
-/** A request for a mapping with its state. */
-export interface Wish extends PortMapping {
-  readonly external: ExternalAddress
-  readonly quirks: Quirks
-  readonly openEnds: OpenEnds
-  readonly request: MapRequest
-  /** The external port to try first. */
-  readonly externalPort: number
-  /** Whether it was granted, and its lifetime has not ended. */
-  readonly isHeld: boolean
-  /** Whether entries that the router calls absent may exist. */
-  readonly isConfused?: boolean
-  /** The lease in the router's list when the mapping was created, in seconds; 0 if there was none. */
-  readonly fullLeaseSeconds: number
-  /** The name that the router uses for this host instead of an address. */
-  readonly knownAs: string | undefined
-}
 
 /** Creates a mapper for the IPv4 ports of one device. */
 export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper {

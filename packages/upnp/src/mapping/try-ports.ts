@@ -1,11 +1,11 @@
 import { type CallOptions, familyOf, type Host, type NatError, natError } from '@postern/interface'
-import { askedLeaseSeconds } from './lease-time.js'
 import { slowGapMs } from '../device/device.js'
+import { faultError } from '../device/soap.js'
 import { type Addition, reservedPort } from './add-port.js'
 import { addOrFind, isRefusedAgain } from './check-port.js'
+import { askedLeaseSeconds } from './lease-time.js'
 import { deleteEntry, findOwnPort, isOurs, isVague, type Reading, readEntry } from './port-entry.js'
-import type { Wish } from './port-mapping.js'
-import { faultError } from '../device/soap.js'
+import type { Wish } from './types.js'
 
 /** The maximum number of external ports to try: the suggested one and random ones. */
 const maxTries = 8

@@ -1,8 +1,8 @@
 import type { CallOptions, Host, MapRequest } from '@postern/interface'
 import type { Client } from '../device/client.js'
+import { type Addition, reservedPort } from './add-port.js'
 import type { OpenEnd, OpenEnds } from './open-ends.js'
 import { removeEntry } from './port-entry.js'
-import { type Addition, reservedPort } from './add-port.js'
 import { abortedTime, undoChanges } from './undo.js'
 
 /** The time after which an unanswered addition has been carried out or never will be, in ms. */

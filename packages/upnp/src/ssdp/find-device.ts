@@ -10,8 +10,8 @@ import {
 } from '@postern/interface'
 import { orAborted } from '@postern/net'
 import type { Device } from '../device/device.js'
+import type { Settings } from '../settings.js'
 import { createInspector, type Inspector } from './inspect.js'
-import type { Settings } from '../options.js'
 import { openSearch, roundMs } from './search.js'
 
 /** The pause after the first round that found nothing, in ms. It doubles after each further one. */

@@ -1,10 +1,10 @@
-import { type Command, Option } from 'commander'
 import type { MultiaddrText, Strategy } from '@postern/interface'
+import { type Command, Option } from 'commander'
 import { Failure, line, type Output } from '../../shared/output.js'
 import { parsePortNumber } from '../../shared/parse.js'
+import { addressesOption, codesText, colorOption, orUsageError, readVia, type Shell, viaOption } from '../common.js'
 import type { OpenTrial } from './trial.js'
 import { forwardedPort, whyNotListening } from './trial-port.js'
-import { addressesOption, codesText, colorOption, orUsageError, readVia, type Shell, viaOption } from '../common.js'
 
 interface DoctorFlags {
   readonly via: string

@@ -1,16 +1,17 @@
 import { type MappingEvent, type NatReport, type Report, systemHost } from '@postern/core'
 import { anySignal, parseMultiaddr } from '@postern/interface'
 import { findNetwork } from '@postern/net'
-import { describe, waitText, whyNotAsked } from './text.js'
 import { codeOf, exitCodes } from '../../shared/exit-codes.js'
-import { nextSteps, withRightGateway } from '../../shared/next-steps.js'
-import { codeOfWitnesses, withWitnessAdvice } from './witness-advice.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
+import { nextSteps, withRightGateway } from '../../shared/next-steps.js'
 import { line, type Output, unlessAborted } from '../../shared/output.js'
 import { stopWithin } from '../../shared/stop.js'
 import { colorsFor, formatStrategy } from '../../shared/terminal.js'
 import { columnsOf } from '../../shared/wrap-lines.js'
+import type { Shown } from './shown.js'
+import { describe, waitText, whyNotAsked } from './text.js'
 import type { NamedWitness, OpenTrial, Trial } from './trial.js'
+import { codeOfWitnesses, withWitnessAdvice } from './witness-advice.js'
 
 /** The options of {@link doctor}. */
 export interface DoctorOptions {
@@ -24,13 +25,6 @@ export interface DoctorOptions {
   readonly via: string
   /** The port to try; undefined for a free one. */
   readonly port: number | undefined
-}
-
-/** The results of a trial mapping beyond the report. */
-export interface Shown {
-  /** How the mapping was when it was requested again. */
-  readonly readBack: 'same' | 'other' | 'lost' | undefined
-  readonly hairpin: NatReport['hairpin']
 }
 
 /** The time limit for starting, in ms: opening sockets and reading a store take less. */

@@ -1,7 +1,7 @@
 import type { Report } from '@postern/core'
-import type { Shown } from './run.js'
 import { describeNext } from '../../shared/next-steps.js'
 import { type Colors, formatStrategies, formatVerdict, wrap } from '../../shared/terminal.js'
+import type { Shown } from './shown.js'
 import type { NamedWitness } from './trial.js'
 
 /** The findings of `postern doctor`. */

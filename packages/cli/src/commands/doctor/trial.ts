@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
 import { createTraversal, type EndpointOwners, systemHost, type Traversal } from '@postern/core'
 import { anySignal, type CallOptions, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
-import { endpointOwners } from '@postern/node'
 import { doubtBeyondFirstHop, ownTap } from '@postern/net'
+import { endpointOwners } from '@postern/node'
 
 /** A traversal with a temporary port of this program. */
 export interface Trial extends Pick<Traversal, 'addEventListener' | 'report' | 'recheck' | 'firstPass'> {

@@ -6,8 +6,8 @@ import { autonat } from '@postern/autonat'
 import { anySignal, type CallOptions, type Finding, type MultiaddrText, type Strategy } from '@postern/interface'
 import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
-import { peerIdOf, readDialAddress } from '../../shared/peers.js'
 import { reasonOf, stack } from '../../shared/libp2p-stack.js'
+import { peerIdOf, readDialAddress } from '../../shared/peers.js'
 import { hasGlobalIpv6, type NamedWitness, type OpenTrial, trialOwners } from './trial.js'
 
 /** The time limit for a dial, in ms. */

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
 import { line } from '../../shared/output.js'
-import { parseDuration, type PortArgument, parsePort, parsePortNumber } from '../../shared/parse.js'
+import { type PortArgument, parseDuration, parsePort, parsePortNumber } from '../../shared/parse.js'
 import { codesText, colorOption, readVia, type Shell, viaOption } from '../common.js'
 
 interface MapFlags {

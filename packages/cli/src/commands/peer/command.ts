@@ -1,5 +1,5 @@
-import type { Command } from 'commander'
 import type { MultiaddrText } from '@postern/interface'
+import type { Command } from 'commander'
 import { line } from '../../shared/output.js'
 import { addressesOption, codesText, colorOption, orUsageError, readVia, type Shell, viaOption } from '../common.js'
 
@@ -64,7 +64,8 @@ ${codesText('others')}`
         holePunch()
       ]
       const warn = (text: string): void => line(output.err, `! ${text}`)
-      const privateKey = key === undefined ? undefined : await (await import('../../shared/key-file.js')).loadKey(key, warn)
+      const privateKey =
+        key === undefined ? undefined : await (await import('../../shared/key-file.js')).loadKey(key, warn)
       finish(await node({ strategies, listen, peers: peer, relays, dial, privateKey, json }, output))
     })
 }

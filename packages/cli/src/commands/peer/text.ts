@@ -1,6 +1,6 @@
 import type { MappingEvent, Report, StrategyReport } from '@postern/core'
-import { type Colors, formatEvent, formatUnmapped, formatVerdict } from '../../shared/terminal.js'
 import { describeNext } from '../../shared/next-steps.js'
+import { type Colors, formatEvent, formatUnmapped, formatVerdict } from '../../shared/terminal.js'
 
 /** The numbers of relays and peers that the user named. */
 export interface Named {

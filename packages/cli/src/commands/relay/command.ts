@@ -1,9 +1,9 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { MultiaddrText } from '@postern/interface'
-import type { RelayLimits } from './run.js'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { line } from '../../shared/output.js'
 import { parseCount, parseDuration, parsePortNumber, parseSize } from '../../shared/parse.js'
 import { addressesOption, codesText, colorOption, orUsageError, type Shell } from '../common.js'
+import type { RelayLimits } from './run.js'
 
 interface RelayFlags {
   readonly listen?: readonly MultiaddrText[]

@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { CircuitRelayService } from '@libp2p/circuit-relay-v2'
 import type { AbortOptions, Connection, Stream } from '@libp2p/interface'
-import { joinStreams } from './join-streams.js'
 import { withOverrides } from '../../bounds/with-overrides.js'
+import { joinStreams } from './join-streams.js'
 
 /** A request of a peer to the relay. */
 export interface Ask {

@@ -1,23 +1,23 @@
-import { printable } from '@postern/interface'
 import { networkInterfaces } from 'node:os'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { PrivateKey } from '@libp2p/interface'
 import { type AutonatServer, type AutonatServerInit, autonatServer } from '@postern/autonat'
 import { systemHost } from '@postern/core'
+import { printable } from '@postern/interface'
 import { createLibp2p } from 'libp2p'
 import { type AdmissionLimits, createAdmission } from '../../bounds/admission.js'
-import { beyond, boundedTransports, relayFrames } from '../../bounds/node.js'
-import { exitCodes } from '../../shared/exit-codes.js'
 import { forgetPeers } from '../../bounds/forget-peers.js'
+import { beyond, boundedTransports, relayFrames } from '../../bounds/node.js'
+import { boundedPing } from '../../bounds/ping.js'
+import { exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
+import { denyDialMultiaddr, listenFailure, stack } from '../../shared/libp2p-stack.js'
 import { Failure, line, type Output } from '../../shared/output.js'
+import { stopWithin } from '../../shared/stop.js'
+import { colorsFor } from '../../shared/terminal.js'
 import { announceOf } from './addresses.js'
 import { registerRelayMetrics } from './metrics.js'
 import { type RelayServer, type RelayServerInit, relayServer } from './server.js'
-import { denyDialMultiaddr, listenFailure, stack } from '../../shared/libp2p-stack.js'
-import { boundedPing } from '../../bounds/ping.js'
-import { stopWithin } from '../../shared/stop.js'
-import { colorsFor } from '../../shared/terminal.js'
 
 /** The limits for peers; see `postern relay --help`. */
 export interface RelayLimits extends RelayServerInit {
@@ -67,7 +67,9 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
   const limits = { ...options.admission, frames: relayFrames }
   const admission = createAdmission(limits, systemHost.clock)
   const exposition =
-    options.metrics === undefined ? undefined : (await import('../../shared/metrics.js')).nodeMetrics(options.metricsHosts)
+    options.metrics === undefined
+      ? undefined
+      : (await import('../../shared/metrics.js')).nodeMetrics(options.metricsHosts)
   const node = await createLibp2p({
     ...stack({ maxInboundStreams: options.streamsPerConnection, maxStreamWindowBytes: circuitWindowBytes }),
     privateKey,

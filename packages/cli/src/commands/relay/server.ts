@@ -2,12 +2,12 @@ import { type CircuitRelayServerComponents, circuitRelayServer, RELAY_V2_STOP_CO
 import type { Connection, Libp2pEvents, PeerId, Startable, Stream, TypedEventTarget } from '@libp2p/interface'
 import { systemClock } from '@postern/interface'
 import { createPlaces, type PlaceLimits, type PlaceRefusal } from '@postern/net'
-import { createCircuitPlaces } from './circuit-places.js'
-import { type Ask, onTheWire } from './hop-wire.js'
 import { ipOf } from '../../bounds/ip-of.js'
 import { boundedRegistrar, createRequestBounds } from '../../bounds/requests.js'
 import { hasEnded, whenEnded } from '../../bounds/stream-end.js'
 import { boundMessages, carriesBytes } from '../../bounds/stream-messages.js'
+import { createCircuitPlaces } from './circuit-places.js'
+import { type Ask, onTheWire } from './hop-wire.js'
 
 /** The limits of {@link relayServer}. */
 export interface RelayServerInit {

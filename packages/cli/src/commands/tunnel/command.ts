@@ -1,5 +1,5 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { MultiaddrText } from '@postern/interface'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { line, type Output } from '../../shared/output.js'
 import { parseCount, parsePortNumber } from '../../shared/parse.js'
 import { addressesOption, codesText, colorOption, orUsageError, readVia, type Shell, viaOption } from '../common.js'
@@ -37,10 +37,7 @@ function addListen(tunnel: Command, { output, finish }: Shell): void {
     .addOption(new Option('--most-per-peer <count>', 'TCP connections of one peer').argParser(parseCount).default(64))
     .addHelpText('after', examples('others'))
     .action(async (text: string, flags: ListenFlags, command: Command) => {
-      const [{ listen }, { readPeerId, readTarget }] = await Promise.all([
-        import('./listen.js'),
-        import('./peer.js')
-      ])
+      const [{ listen }, { readPeerId, readTarget }] = await Promise.all([import('./listen.js'), import('./peer.js')])
       const target = orUsageError(command, '<target>', () => readTarget(text))
       const allow = orUsageError(command, '--allow <peer id>', () =>
         (flags.allow ?? []).map((each) => readPeerId(each).toString())
@@ -58,10 +55,7 @@ function addConnect(tunnel: Command, { output, finish }: Shell): void {
     .addHelpText('after', examples('connect'))
     .action(
       async (text: string, localPort: string, flags: CommonFlags & { readonly bind: string }, command: Command) => {
-        const [{ connect }, { readPeer }] = await Promise.all([
-          import('./connect.js'),
-          import('./peer.js')
-        ])
+        const [{ connect }, { readPeer }] = await Promise.all([import('./connect.js'), import('./peer.js')])
         const port = orUsageError(command, '<localPort>', () => readPort(localPort))
         const { peer, addresses } = orUsageError(command, '<peer>', () => readPeer(text, flags.relay ?? []))
         const common = await readCommon(flags, 'connect', command, output)

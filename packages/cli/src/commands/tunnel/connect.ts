@@ -1,19 +1,19 @@
 import { once } from 'node:events'
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { anySignal, natError, systemClock as clock } from '@postern/interface'
+import { anySignal, systemClock as clock, natError } from '@postern/interface'
 import { within } from '@postern/net'
 import { exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
-import { Failure, line, type Output } from '../../shared/output.js'
 import { listenFailure, reasonOf } from '../../shared/libp2p-stack.js'
+import { Failure, line, type Output } from '../../shared/output.js'
 import { stopWithin } from '../../shared/stop.js'
 import { type Colors, colorsFor, formatSocket } from '../../shared/terminal.js'
+import { late, untilAborted } from '../../shared/until-aborted.js'
 import { forwardServer, openTunnel } from './forward.js'
 import { type Keeper, type Kept, keepConnected } from './keep.js'
 import { makeNode, type TunnelNodeOptions } from './make-node.js'
 import { meet, meetMs } from './meet.js'
-import { late, untilAborted } from '../../shared/until-aborted.js'
 
 /** The options of {@link connect}. */
 export interface ConnectOptions extends Omit<TunnelNodeOptions, 'reserves' | 'trusted' | 'signal'> {

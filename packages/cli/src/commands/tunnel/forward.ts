@@ -2,11 +2,11 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { Connection, Stream } from '@libp2p/interface'
 import type { Clock } from '@postern/interface'
 import { within } from '@postern/net'
-import { type Answer, decodeAnswer, firstByte, tunnelProtocol, type Wish, wishes } from './protocol.js'
+import { late } from '../../shared/until-aborted.js'
+import { splice } from './copy-bytes.js'
 import type { Keeper } from './keep.js'
 import { createPlaces } from './places.js'
-import { splice } from './copy-bytes.js'
-import { late } from '../../shared/until-aborted.js'
+import { type Answer, decodeAnswer, firstByte, tunnelProtocol, type Wish, wishes } from './protocol.js'
 
 /** The maximum number of simultaneous TCP connections. */
 const maxConnections = 128

@@ -3,8 +3,8 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { type Clock, isNatError, printable } from '@postern/interface'
 import { orAborted, within } from '@postern/net'
 import { reasonOf } from '../../shared/libp2p-stack.js'
-import type { TunnelNode } from './make-node.js'
 import { late } from '../../shared/until-aborted.js'
+import type { TunnelNode } from './make-node.js'
 
 /** The news about the connection to a peer. */
 export type Kept =

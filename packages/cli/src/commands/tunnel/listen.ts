@@ -1,14 +1,14 @@
-import { systemClock, printable } from '@postern/interface'
+import { printable, systemClock } from '@postern/interface'
 import { exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
-import { Failure, line, type Output } from '../../shared/output.js'
 import { listenFailure } from '../../shared/libp2p-stack.js'
+import { Failure, line, type Output } from '../../shared/output.js'
 import { stopWithin } from '../../shared/stop.js'
 import { colorsFor, formatSocket } from '../../shared/terminal.js'
+import { untilAborted } from '../../shared/until-aborted.js'
 import { makeNode, type TunnelNodeOptions } from './make-node.js'
 import { meet } from './meet.js'
 import { type Served, serveTunnels } from './serve.js'
-import { untilAborted } from '../../shared/until-aborted.js'
 
 /** The options of {@link listen}. */
 export interface ListenOptions extends Omit<TunnelNodeOptions, 'reserves' | 'trusted' | 'signal'> {

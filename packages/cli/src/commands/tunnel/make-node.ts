@@ -7,13 +7,13 @@ import { type Libp2pHost, type NatTraversal, natTraversal } from '@postern/libp2
 import { endpointOwners } from '@postern/node'
 import { relay } from '@postern/relay'
 import { createLibp2p } from 'libp2p'
-import { boundedPing } from '../../bounds/ping.js'
 import { createAdmission } from '../../bounds/admission.js'
 import { boundedCircuit } from '../../bounds/circuit.js'
-import { beyond, boundedTransports, homeLimits } from '../../bounds/node.js'
 import { forgetPeers } from '../../bounds/forget-peers.js'
-import { peerIdOf } from '../../shared/peers.js'
+import { beyond, boundedTransports, homeLimits } from '../../bounds/node.js'
+import { boundedPing } from '../../bounds/ping.js'
 import { denyDialMultiaddr, stack } from '../../shared/libp2p-stack.js'
+import { peerIdOf } from '../../shared/peers.js'
 
 /** The options of {@link makeNode}. */
 export interface TunnelNodeOptions {

@@ -1,9 +1,9 @@
 import type { CallOptions, Clock, MultiaddrText } from '@postern/interface'
 import { within } from '@postern/net'
-import { readDialAddress } from '../../shared/peers.js'
 import { reasonOf } from '../../shared/libp2p-stack.js'
-import type { TunnelNode } from './make-node.js'
+import { readDialAddress } from '../../shared/peers.js'
 import { late } from '../../shared/until-aborted.js'
+import type { TunnelNode } from './make-node.js'
 
 /** The time limit for a connection, in ms: it takes three negotiations, possibly through a relay. */
 export const meetMs = 10_000

@@ -4,9 +4,9 @@ import { anySignal, type CallOptions, type Clock, natError } from '@postern/inte
 import { untilWritable } from '@postern/messages'
 import { createPlaces as createPlacesByPrefix, within } from '@postern/net'
 import { ipOf } from '../../bounds/ip-of.js'
-import { type Answer, answers, decodeWish, firstByte, tunnelProtocol } from './protocol.js'
-import { createPlaces } from './places.js'
 import { splice } from './copy-bytes.js'
+import { createPlaces } from './places.js'
+import { type Answer, answers, decodeWish, firstByte, tunnelProtocol } from './protocol.js'
 
 /** The options of {@link serveTunnels}. */
 export interface ServeOptions {
