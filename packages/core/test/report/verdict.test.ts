@@ -213,7 +213,9 @@ describe('the cause', () => {
     ['MALFORMED_REPLY', "Update the router's firmware"],
     ['GATEWAY_FAULT', "Update the router's firmware"],
     ['NO_SERVICE', "Look in the router's settings"],
-    ['UNTRUSTED_REPLY', 'Look at what pcp says above']
+    ['UNTRUSTED_REPLY', 'Look at what pcp says above'],
+    ['ADDRESS_NOT_ROUTABLE', "Give pcp the router's public address"],
+    ['EXTERNAL_ADDRESS_UNKNOWN', "Give pcp the router's public address"]
   ] as const)('judge advises what to do about %s', (code, start) => {
     const { cause, advice } = judge(facts({ entries: [failing(code)] }))
     expect({ cause, starts: advice[0]?.startsWith(start) }).toEqual({ cause: 'no-mapping-service', starts: true })
