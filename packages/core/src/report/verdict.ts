@@ -14,6 +14,7 @@ import { isAsked } from '../discovery/search-progress.js'
 import { natAdvice } from '../nat/nat-advice.js'
 import type { Cause, Verdict } from '../model/report.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
+import { unreachableClaim, unreachableClaimAdvice } from './unreachable-claim.js'
 import { waitAdvice } from './wait-advice.js'
 import type { Facts, CandidateFact } from './facts.js'
 
@@ -46,6 +47,8 @@ export function judge(facts: Facts): Judgement {
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
   // Without strategies nothing was asked, and only a missing route shows without asking.
   if (facts.entries.length === 0 && cause !== 'no-route') return conclude('unknown', null, facts)
+  // Nothing is known to stand in the way: a strategy can still map the port.
+  if (cause === null) return conclude('unknown', null, facts)
   return conclude('private', cause, facts)
 }
 
@@ -117,7 +120,9 @@ function reservedCause({ claimChecks, entries }: Facts, direct: readonly Candida
   )
   const told = reservedCodes.find(([code]) => codes.has(code))
   if (told !== undefined) return told[1]
-  return classes.some((kind) => kind !== 'global') ? 'reserved-external-address' : null
+  return classes.some((kind) => kind !== 'global') || unreachableClaim(direct) !== undefined
+    ? 'reserved-external-address'
+    : null
 }
 
 const adviceFor: Readonly<Record<Cause, string>> = {
@@ -154,7 +159,9 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
       ? (familyAdvice(facts) ?? absenceAdvice(facts.entries))
       : cause === 'unverified'
         ? unknownAddressAdvice(facts.candidates)
-        : undefined
+        : cause === 'reserved-external-address'
+          ? unreachableClaimAdvice(facts.candidates)
+          : undefined
   const advice = cause === null ? [] : [specific ?? adviceOf(cause, facts)]
   if (verdict === 'unknown' && cause === null) advice.push(...waitAdvice(facts))
   if (verdict === 'unknown' && facts.entries.length === 0) {
