@@ -14,7 +14,7 @@ import { isAsked } from '../discovery/search-progress.js'
 import { natAdvice } from '../nat/nat-advice.js'
 import type { Cause, Verdict } from '../model/report.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
-import { unreachableClaim, unreachableClaimAdvice } from './unreachable-claim.js'
+import { refutedForwardAdvice, unreachableClaim, unreachableClaimAdvice } from './claim-advice.js'
 import { waitAdvice } from './wait-advice.js'
 import type { Facts, CandidateFact } from './facts.js'
 
@@ -153,15 +153,15 @@ const adviceOf = (cause: Cause, { relays }: Facts): string =>
     ? 'Ask the provider for a public IPv4 address, or use IPv6: the provider shares one address among several customers.'
     : adviceFor[cause]
 
+function specificAdvice(cause: Cause, facts: Facts): string | undefined {
+  if (cause === 'no-mapping-service') return familyAdvice(facts) ?? absenceAdvice(facts.entries)
+  if (cause === 'unverified') return unknownAddressAdvice(facts.candidates)
+  if (cause === 'reserved-external-address') return unreachableClaimAdvice(facts.candidates)
+  return cause === 'blocked' ? refutedForwardAdvice(facts.candidates) : undefined
+}
+
 function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgement {
-  const specific =
-    cause === 'no-mapping-service'
-      ? (familyAdvice(facts) ?? absenceAdvice(facts.entries))
-      : cause === 'unverified'
-        ? unknownAddressAdvice(facts.candidates)
-        : cause === 'reserved-external-address'
-          ? unreachableClaimAdvice(facts.candidates)
-          : undefined
+  const specific = cause === null ? undefined : specificAdvice(cause, facts)
   const advice = cause === null ? [] : [specific ?? adviceOf(cause, facts)]
   if (verdict === 'unknown' && cause === null) advice.push(...waitAdvice(facts))
   if (verdict === 'unknown' && facts.entries.length === 0) {

@@ -252,6 +252,13 @@ describe('the cause', () => {
     })
   })
 
+  it('judge names the forward that witnesses did not find, before any firewall', () => {
+    const refuted = candidate({ type: 'manual', state: 'refuted', isClaim: true })
+    const { cause, advice } = judge(facts({ candidates: [refuted] }))
+    expect(cause).toBe('blocked')
+    expect(advice[0]).toMatch(/^Check in the router's settings that port 8080 of 11\.0\.0\.2 is forwarded/)
+  })
+
   it('judge names the second router, and how to use it', () => {
     const other = { ...router, address: '192.168.1.254' }
     const entries = [entry({ abilities: new Map([['m', mapperOn(other)]]) })]
