@@ -1,11 +1,12 @@
 import { PassThrough } from 'node:stream'
 import { createTraversal, type MappingEvent, type Report, systemHost } from '@postern/core'
+import { natError, type Strategy } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { afterEach, expect, it, vi } from 'vitest'
 import { doctor } from '../src/doctor.js'
 import { createMapVoice } from '../src/map-voice.js'
 import type { Output } from '../src/output.js'
-import type { Trial } from '../src/trial.js'
+import { plainTrial, type Trial } from '../src/trial.js'
 
 function screen(): { readonly output: Output; readonly text: () => string } {
   let text = ''
@@ -79,6 +80,44 @@ it('doctor requests a mapping that was granted late again in what is left of the
   }
   expect(await ended).toBe(0)
   expect(clock.monotonicMs()).toBeLessThanOrEqual(15_500)
+})
+
+it('doctor reaches a final verdict about a router that never answers', async () => {
+  const clock = virtualClock()
+  vi.spyOn(systemHost.clock, 'monotonicMs').mockImplementation(clock.monotonicMs)
+  vi.spyOn(systemHost.clock, 'sleep').mockImplementation(clock.sleep)
+  const gateway = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }
+  const silent: Strategy = () => ({
+    name: 'silent',
+    kind: 'mapper',
+    async discover(_network, found, call) {
+      found({ kind: 'notice', what: 'absent', gateway, reason: natError('NO_REPLY', 'no answer') })
+      await clock.sleep(1e9, call).catch(() => undefined)
+    }
+  })
+  const { output, text } = screen()
+  const options = { json: false, dryRun: false, quick: false, via: 'any', port: undefined }
+  let over = false
+  const ended = doctor(
+    {
+      async openTrial(network) {
+        const trial = await plainTrial([silent], false)(network)
+        // Opening the port takes a moment, in which no strategy searches yet.
+        return { ...trial, start: () => clock.sleep(100, new AbortController()).then(trial.start) }
+      },
+      ...options
+    },
+    output
+  ).then(() => {
+    over = true
+  })
+  while (!over) {
+    await clock.advance(50)
+    await new Promise(setImmediate)
+  }
+  await ended
+  expect(text()).toMatch(/^Verdict: private/m)
+  expect(text()).not.toContain('So far')
 })
 
 it('doctor does not report failed hairpinning after an interruption', async () => {
