@@ -242,7 +242,7 @@ describe('the cause', () => {
       address: `/ip4/${address}/tcp/1`,
       state: 'claimed'
     })
-    const entries = [entry({ name: 'firewall', abilities: new Map([['m', mapperOn(router)]]), leases: 1 })]
+    const entries = [entry({ name: 'firewall', abilities: new Map([['m', mapperOn(router)]]) })]
     expect(judge(facts({ entries, candidates: [told] }))).toEqual({
       verdict: 'private',
       cause: 'reserved-external-address',
