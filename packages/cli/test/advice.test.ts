@@ -83,6 +83,14 @@ describe('the advice of postern doctor', () => {
     expect(codeOfWitnesses(unverified, [])).toBeUndefined()
   })
 
+  it.each(['carrier-nat', 'double-nat', 'reserved-external-address'] as const)(
+    'the advice of doctor ends with a tunnel command if another router is in the way: %s',
+    (cause) => {
+      const [first] = nextSteps(report({ cause }), { command: 'doctor', via: 'any', network, port: undefined })
+      expect(first).toContain('postern tunnel listen 8080 --relay RELAY --allow PEER-ID')
+    }
+  )
+
   it('the advice of doctor fits into 40 columns, except for commands', () => {
     const reason = { code: 'NO_REPLY', message: 'no answer from 192.168.1.1 to three requests within four seconds' }
     const strategies: Report['strategies'] = [

@@ -49,7 +49,8 @@ export function nextSteps(
     steps.push(`Start the container on the host's network: docker run --network host IMAGE`)
     steps.push(`Or publish the port and name it: docker run --publish ${there}:${there}${suffix} IMAGE`)
   }
-  if (protocol === 'tcp' && (cause === 'carrier-nat' || cause === 'double-nat')) {
+  const isBehindAnother = cause === 'carrier-nat' || cause === 'double-nat' || cause === 'reserved-external-address'
+  if (protocol === 'tcp' && isBehindAnother) {
     steps.push(
       `For one peer of another home, through a relay: postern tunnel listen ${there} --relay RELAY --allow PEER-ID`
     )

@@ -16,7 +16,7 @@ export function createStrategyLines(
   // One failed strategy of several is not a failure of the command, so it is yellow and not red.
   const colors = { ...own, red: own.yellow }
   const said = new Set<string>()
-  let last = ''
+  const last = new Map<string, string>()
   return (report) => {
     const { tookMs } = report
     if (tookMs === null) return
@@ -26,7 +26,8 @@ export function createStrategyLines(
     const text = colors.dim(
       `  ${formatStrategy({ ...report, reason: isSaid ? null : reason }, colors, columnsOf(err))}`
     )
-    if (text !== last) line(err, text)
-    last = text
+    // A report that tells less of a strategy than its line does is no news of it.
+    if (text !== last.get(report.name)) line(err, text)
+    last.set(report.name, text)
   }
 }

@@ -34,6 +34,11 @@ const adviceFor: readonly (readonly [codes: readonly string[], advice: (name: st
     ['UNTRUSTED_REPLY'],
     (name) =>
       `Look at what ${name} says above: an answer came that does not come from the router, or leads away from it. If the address in it is the router's, name it with --via.`
+  ],
+  [
+    ['ADDRESS_NOT_ROUTABLE', 'EXTERNAL_ADDRESS_UNKNOWN'],
+    (name) =>
+      `Give ${name} the router's public address, which the router's settings call the WAN, internet or external address: the internet reaches no other one.`
   ]
 ]
 

@@ -49,6 +49,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
     all.map((candidate) => ({
       address: candidate.address,
       type: candidate.type,
+      strategy: candidate.strategy,
       state: candidates.state(candidate),
       isClaim: candidates.isClaim(candidate)
     }))

@@ -13,6 +13,7 @@ import { isLoopback, isOffRoute, isOnPath } from '../discovery/endpoints.js'
 import { isAsked } from '../discovery/search-progress.js'
 import type { Cause, Verdict } from '../model/report.js'
 import { natAdvice } from '../nat/nat-advice.js'
+import { refutedForwardAdvice, unreachableClaim, unreachableClaimAdvice } from './claim-advice.js'
 import type { CandidateFact, Facts } from './facts.js'
 import { absenceAdvice, familyAdvice, secondaryAdvice } from './no-mapping-causes.js'
 import { waitAdvice } from './wait-advice.js'
@@ -46,6 +47,8 @@ export function judge(facts: Facts): Judgement {
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
   // Without strategies nothing was asked, and only a missing route shows without asking.
   if (facts.entries.length === 0 && cause !== 'no-route') return conclude('unknown', null, facts)
+  // Nothing is known to stand in the way: a strategy can still map the port.
+  if (cause === null) return conclude('unknown', null, facts)
   return conclude('private', cause, facts)
 }
 
@@ -117,7 +120,9 @@ function reservedCause({ claimChecks, entries }: Facts, direct: readonly Candida
   )
   const told = reservedCodes.find(([code]) => codes.has(code))
   if (told !== undefined) return told[1]
-  return classes.some((kind) => kind !== 'global') ? 'reserved-external-address' : null
+  return classes.some((kind) => kind !== 'global') || unreachableClaim(direct) !== undefined
+    ? 'reserved-external-address'
+    : null
 }
 
 const adviceFor: Readonly<Record<Cause, string>> = {
@@ -148,13 +153,15 @@ const adviceOf = (cause: Cause, { relays }: Facts): string =>
     ? 'Ask the provider for a public IPv4 address, or use IPv6: the provider shares one address among several customers.'
     : adviceFor[cause]
 
+function specificAdvice(cause: Cause, facts: Facts): string | undefined {
+  if (cause === 'no-mapping-service') return familyAdvice(facts) ?? absenceAdvice(facts.entries)
+  if (cause === 'unverified') return unknownAddressAdvice(facts.candidates)
+  if (cause === 'reserved-external-address') return unreachableClaimAdvice(facts.candidates)
+  return cause === 'blocked' ? refutedForwardAdvice(facts.candidates) : undefined
+}
+
 function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgement {
-  const specific =
-    cause === 'no-mapping-service'
-      ? (familyAdvice(facts) ?? absenceAdvice(facts.entries))
-      : cause === 'unverified'
-        ? unknownAddressAdvice(facts.candidates)
-        : undefined
+  const specific = cause === null ? undefined : specificAdvice(cause, facts)
   const advice = cause === null ? [] : [specific ?? adviceOf(cause, facts)]
   if (verdict === 'unknown' && cause === null) advice.push(...waitAdvice(facts))
   if (verdict === 'unknown' && facts.entries.length === 0) {

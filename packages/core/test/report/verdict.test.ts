@@ -142,6 +142,12 @@ describe('the verdict', () => {
       'unknown',
       null
     ],
+    [
+      'unknown: a strategy that has not failed, and has mapped nothing so far',
+      { entries: [entry({ abilities: new Map([['m', mapperOn(router)]]) })] },
+      'unknown',
+      null
+    ],
     ['relayed: nothing direct, a relay', { relays: 1 }, 'relayed', 'no-mapping-service'],
     ['unknown: the first pass is not over', { firstPassOver: false }, 'unknown', null],
     ['private: nothing', {}, 'private', 'no-mapping-service'],
@@ -173,6 +179,10 @@ describe('the cause', () => {
     ['carrier-nat', { candidates: [candidate({ address: '/ip4/100.64.0.2/tcp/1', state: 'claimed' })] }],
     ['double-nat', { candidates: [candidate({ address: '/ip4/10.0.0.2/tcp/1', state: 'claimed' })] }],
     ['reserved-external-address', { candidates: [candidate({ address: '/ip4/198.18.0.2/tcp/1', state: 'claimed' })] }],
+    [
+      'reserved-external-address',
+      { candidates: [candidate({ type: 'manual', address: '/ip4/203.0.113.7/tcp/1', state: 'claimed' })] }
+    ],
     ['mapping-not-honoured', { candidates: [refuted] }],
     ['blocked', { candidates: [{ ...refuted, type: 'manual' }] }],
     ['no-route', { network: { gateways: [], addresses: [] } }],
@@ -213,10 +223,40 @@ describe('the cause', () => {
     ['MALFORMED_REPLY', "Update the router's firmware"],
     ['GATEWAY_FAULT', "Update the router's firmware"],
     ['NO_SERVICE', "Look in the router's settings"],
-    ['UNTRUSTED_REPLY', 'Look at what pcp says above']
+    ['UNTRUSTED_REPLY', 'Look at what pcp says above'],
+    ['ADDRESS_NOT_ROUTABLE', "Give pcp the router's public address"],
+    ['EXTERNAL_ADDRESS_UNKNOWN', "Give pcp the router's public address"]
   ] as const)('judge advises what to do about %s', (code, start) => {
     const { cause, advice } = judge(facts({ entries: [failing(code)] }))
     expect({ cause, starts: advice[0]?.startsWith(start) }).toEqual({ cause: 'no-mapping-service', starts: true })
+  })
+
+  it.each([
+    ['203.0.113.7', 'documentation'],
+    ['192.168.1.5', 'private'],
+    ['0.0.0.0', 'unspecified']
+  ])('judge names the address of a strategy that asks no router: %s', (address, kind) => {
+    const told = candidate({
+      type: 'manual',
+      strategy: 'firewall',
+      address: `/ip4/${address}/tcp/1`,
+      state: 'claimed'
+    })
+    const entries = [entry({ name: 'firewall', abilities: new Map([['m', mapperOn(router)]]) })]
+    expect(judge(facts({ entries, candidates: [told] }))).toEqual({
+      verdict: 'private',
+      cause: 'reserved-external-address',
+      advice: [
+        `Give firewall the public address of this host: the address that it tells, ${address}, is ${kind}, and the internet cannot reach it.`
+      ]
+    })
+  })
+
+  it('judge names the forward that witnesses did not find, before any firewall', () => {
+    const refuted = candidate({ type: 'manual', state: 'refuted', isClaim: true })
+    const { cause, advice } = judge(facts({ candidates: [refuted] }))
+    expect(cause).toBe('blocked')
+    expect(advice[0]).toMatch(/^Check in the router's settings that port 8080 of 11\.0\.0\.2 is forwarded/)
   })
 
   it('judge names the second router, and how to use it', () => {

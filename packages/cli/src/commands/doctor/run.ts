@@ -82,7 +82,7 @@ export async function doctor(
     const isAsking = trial.witnesses().length > 0
     if (isAsking && !json) line(err, progress.dim('Asking the peers to dial this port from outside …'))
     const [examined] = await Promise.all([
-      dryRun || signal.aborted ? shown : examine(trial, signal),
+      dryRun || signal.aborted ? shown : examine(trial, began + answerMs - systemHost.clock.monotonicMs(), signal),
       isAsking ? bounded(decided(trial), began + witnessMs - systemHost.clock.monotonicMs(), signal) : undefined,
       bounded(observed(trial), began + observeMs - systemHost.clock.monotonicMs(), signal)
     ])
@@ -155,8 +155,9 @@ function observed(trial: Trial): Promise<void> {
   })
 }
 
-/** Requests the mapping again, which shows whether it is still the same, and dials it from inside. */
-async function examine(trial: Trial, signal: AbortSignal): Promise<Shown> {
+/** Requests the mapping again, which shows whether it is still the same, and dials it from inside. A router that was slow to
+ * answer gets only the rest of the time. */
+async function examine(trial: Trial, leftMs: number, signal: AbortSignal): Promise<Shown> {
   const [mapped] = trial.report().candidates.filter(({ type }) => type === 'mapped')
   if (mapped === undefined) return { readBack: undefined, hairpin: 'unknown' }
   const answer = Promise.withResolvers<MappingEvent>()
@@ -166,7 +167,7 @@ async function examine(trial: Trial, signal: AbortSignal): Promise<Shown> {
   trial.recheck()
   const external = parseMultiaddr(mapped.address)
   const [event, hairpin] = await Promise.all([
-    bounded(answer.promise, readBackMs, signal),
+    bounded(answer.promise, Math.max(hairpinMs, Math.min(readBackMs, leftMs)), signal),
     external?.family === 4 ? dialOurselves(trial, external.address, external.port, signal) : ('unknown' as const)
   ])
   const readBack =

@@ -20,6 +20,10 @@ export interface Trial extends Pick<Traversal, 'addEventListener' | 'report' | '
 /** Opens a trial in a network. */
 export type OpenTrial = (network: Network) => Promise<Trial>
 
+/** How long a strategy of a trial counts as still searching, in ms: less than doctor waits, so that the verdict about a router
+ * that does not answer is final. */
+export const trialSearchMs = 14_500
+
 /** A peer that the user named. */
 export interface NamedWitness {
   readonly peer: string
@@ -38,6 +42,7 @@ export const plainTrial =
     const traversal = createTraversal({
       strategies,
       owners: trialOwners(),
+      policy: { searchMs: trialSearchMs },
       doubt: doubtBeyondFirstHop(systemHost.clock)
     })
     const server = dryRun ? undefined : createServer((socket) => socket.on('error', () => undefined).end())

@@ -8,7 +8,7 @@ import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
 import { reasonOf, stack } from '../../shared/libp2p-stack.js'
 import { peerIdOf, readDialAddress } from '../../shared/peers.js'
-import { hasGlobalIpv6, type NamedWitness, type OpenTrial, trialOwners } from './trial.js'
+import { hasGlobalIpv6, type NamedWitness, type OpenTrial, trialOwners, trialSearchMs } from './trial.js'
 
 /** The time limit for a dial, in ms. */
 const dialMs = 5000
@@ -51,7 +51,7 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
         nat: natTraversal({
           owners: trialOwners(),
           strategies: [...strategies, witness],
-          policy: { unverifiedAfterMs }
+          policy: { unverifiedAfterMs, searchMs: trialSearchMs }
         })
       }
     })
