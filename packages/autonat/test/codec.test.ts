@@ -26,7 +26,7 @@ const code = (run: () => unknown): unknown => {
 const address = multiaddr('/ip4/1.2.3.4/tcp/80').bytes
 const longData = new Uint8Array(4096).fill(7)
 
-/** By hand from the messages of the spec: `libp2p/specs` autonat/autonat-v2.md, "RPC Messages". */
+/** Written by hand from the messages of the spec: `libp2p/specs` autonat/autonat-v2.md, "RPC Messages". */
 const messages: readonly (readonly [string, Message, string])[] = [
   [
     'a request',
@@ -47,7 +47,7 @@ const messages: readonly (readonly [string, Message, string])[] = [
   ['E_REQUEST_REJECTED', { kind: 'dial-response', status: 100, index: 0, dialStatus: 0 }, '1202 0864'],
   ['E_DIAL_REFUSED', { kind: 'dial-response', status: 101, index: 0, dialStatus: 0 }, '1202 0865'],
   [
-    'E_INTERNAL_ERROR, which is nothing but defaults',
+    'E_INTERNAL_ERROR, which consists of default values',
     { kind: 'dial-response', status: 0, index: 0, dialStatus: 0 },
     '1200'
   ],

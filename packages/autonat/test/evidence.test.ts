@@ -159,7 +159,7 @@ describe('inconclusive evidence', () => {
       }
     ],
     [
-      'the nonce over the connection that we opened',
+      'the nonce over our outbound connection',
       async ({ bring, connection, say }) => {
         await expect(bring(connection)).rejects.toThrow(/reset|EOF/i)
         await say(ok)

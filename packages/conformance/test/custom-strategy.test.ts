@@ -87,7 +87,7 @@ describe('the example', () => {
   })
 
   it.skipIf(process.platform === 'win32')(
-    'makes a server public, and gives the port back',
+    'the example makes a server public and releases the port',
     { timeout: 30_000 },
     async () => {
       const folder = mkdtempSync(join(tmpdir(), 'custom-strategy-'))

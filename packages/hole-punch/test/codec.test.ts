@@ -17,7 +17,7 @@ const outcome = (bytes: Uint8Array): unknown => {
 const address = multiaddr('/ip4/1.2.3.4/tcp/80').bytes
 const none = { mapping: undefined, birthday: false }
 
-/** By hand from the message of the spec: libp2p/specs relay/DCUtR.md, "RPC messages". */
+/** Written by hand from the message of the spec: libp2p/specs relay/DCUtR.md, "RPC messages". */
 const golden: readonly (readonly [string, Message, string])[] = [
   [
     'CONNECT with two addresses',

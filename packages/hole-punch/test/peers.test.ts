@@ -37,7 +37,7 @@ describe('two peers that dial each other through the relay', () => {
   })
 })
 
-describe('more peers than may be punched for', () => {
+describe('more peers than the limit of concurrent punches', () => {
   it('waiting peers are punched for when the limit allows it', async () => {
     const { relay, ours, other } = await trio()
     const third = await trio()

@@ -68,7 +68,7 @@ describe.skipIf(!support.ok)(`faults${support.ok ? '' : ` (skipped: ${support.re
   })
 
   it.each(['11.0.0.77', '12.9.8.7'])(
-    'a WAN address changed to %s is told by the daemon and reached',
+    'the daemon reports a WAN address that changed to %s, and the address is reachable',
     async (address) => {
       const lab = await enter('home')
       await serve(lab, 'home', 4000)

@@ -85,13 +85,16 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
     { wanInput: 'reject', tcp: 'ECONNREFUSED', udp: 'ECONNREFUSED', icmp: 1 },
     { wanInput: 'icmp', tcp: 'ECONNREFUSED', udp: 'ECONNREFUSED', icmp: 2 },
     { wanInput: 'icmp-prohibited', tcp: 'EHOSTUNREACH', udp: 'EHOSTUNREACH', icmp: 2 }
-  ] as const)('unwanted from outside, $wanInput: TCP sees $tcp, UDP $udp', async ({ wanInput, tcp, udp, icmp }) => {
-    const lab = await enter(behind('no-daemon', { wanInput }))
-    const address = lab.address('router', 'wan')
-    expect(await visit(lab, 'internet', `http://${address}:4000/`)).toBe(tcp)
-    expect(await datagramError(lab, 'internet', address)).toBe(udp)
-    expect(await unreachables(lab, 'internet')).toBe(icmp)
-  })
+  ] as const)(
+    'wanInput $wanInput: an unsolicited TCP connection gets $tcp, a datagram gets $udp',
+    async ({ wanInput, tcp, udp, icmp }) => {
+      const lab = await enter(behind('no-daemon', { wanInput }))
+      const address = lab.address('router', 'wan')
+      expect(await visit(lab, 'internet', `http://${address}:4000/`)).toBe(tcp)
+      expect(await datagramError(lab, 'internet', address)).toBe(udp)
+      expect(await unreachables(lab, 'internet')).toBe(icmp)
+    }
+  )
 
   it('no-daemon: ports are closed; silent: requests get no answer', async () => {
     const [refusing, silent] = await Promise.all([enter('no-daemon'), enter('silent')])
@@ -130,13 +133,16 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
     }
   )
 
-  it.each(['double-nat-upnp', 'carrier-nat-upnp'] as const)('%s: only UPnP is there, and fails', async (name) => {
-    const lab = await enter(name)
-    expect(await pcpMap(lab, '192.168.1.1', 'tcp', 4000)).toBe('ECONNREFUSED')
-    expect(await upnpMap(lab, 4000)).toContain('failed')
-  })
+  it.each(['double-nat-upnp', 'carrier-nat-upnp'] as const)(
+    '%s: only UPnP is available, and it fails',
+    async (name) => {
+      const lab = await enter(name)
+      expect(await pcpMap(lab, '192.168.1.1', 'tcp', 4000)).toBe('ECONNREFUSED')
+      expect(await upnpMap(lab, 4000)).toContain('failed')
+    }
+  )
 
-  it('lying: the router grants a public address, and the host is not reached there', async () => {
+  it('lying: the router grants a public address at which the host is not reachable', async () => {
     const lab = await enter('lying')
     await serve(lab, 'home', 4000)
     expect(await natPmpMap(lab, 4000)).toContain('Public IP address : 11.0.0.2')

@@ -98,7 +98,7 @@ describe.skipIf(!support.ok)(`peers${support.ok ? '' : ` (skipped: ${support.rea
     expect(await visit(lab, 'bravo', page)).toBe('from home, to 2a31::1')
   })
 
-  it('two-homes: each is reached by the other and by peers through its own router', async () => {
+  it('two-homes: the other home and the peers reach each home through its own router', async () => {
     const lab = await enter(withPeers('two-homes'))
     await Promise.all([serve(lab, 'home', 4000), serve(lab, 'home2', 4000)])
     expect(await visit(lab, 'home', 'http://12.0.0.2:4000/')).toBe('TIMEOUT')

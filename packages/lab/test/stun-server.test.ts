@@ -33,12 +33,15 @@ describe.skipIf(!support.ok)(
     it.each([
       { filtering: 'address-dependent', otherPort: '21.0.0.1:3479' },
       { filtering: 'address-and-port-dependent', otherPort: 'TIMEOUT' }
-    ] as const)('are heard through $filtering filtering as RFC 5780 says', async ({ filtering, otherPort }) => {
-      const lab = await enter(withStun(behind('no-daemon', { filtering })))
-      expect(await askStun(lab, '21.0.0.1', 6)).toBe('TIMEOUT')
-      const answer = await askStun(lab, '21.0.0.1', 2)
-      expect(answer === 'TIMEOUT' ? answer : answer.from).toBe(otherPort)
-    })
+    ] as const)(
+      'answers of STUN servers pass $filtering filtering as in RFC 5780',
+      async ({ filtering, otherPort }) => {
+        const lab = await enter(withStun(behind('no-daemon', { filtering })))
+        expect(await askStun(lab, '21.0.0.1', 6)).toBe('TIMEOUT')
+        const answer = await askStun(lab, '21.0.0.1', 2)
+        expect(answer === 'TIMEOUT' ? answer : answer.from).toBe(otherPort)
+      }
+    )
 
     it('STUN servers support IPv6 if the internet has it', async () => {
       const lab = await enter(withStun('ipv6-firewall'))

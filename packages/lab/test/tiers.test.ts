@@ -42,7 +42,7 @@ describe.skipIf(!support.ok)(
     const pairs = tiers.flatMap((one) => tiers.map((other) => [one, other] as const))
 
     it.each(pairs)(
-      '%s and %s: both reach the peers, and one reaches the other where that is open',
+      '%s and %s: both reach the peers, and the first reaches the second only if that is open',
       async (one, other) => {
         const lab = await enter(one, other)
         await Promise.all([serve(lab, 'alpha', 80), serve(lab, 'home2', 80)])
@@ -74,7 +74,7 @@ describe.skipIf(!support.ok)(
       ['open', 'symmetric', true],
       ['home', 'symmetric', false],
       ['symmetric', 'symmetric', false]
-    ] as const)('%s and %s: datagrams sent both ways at once come through: %s', async (one, other, through) => {
+    ] as const)('%s and %s: simultaneous datagrams in both directions arrive: %s', async (one, other, through) => {
       const lab = await enter(one, other)
       expect(await meet(lab, { home: '12.0.0.2', home2: '11.0.0.2' })).toBe(through)
     })

@@ -22,7 +22,7 @@ describe('topologies', () => {
   })
 
   it.each(topologies.map(({ name, hosts }) => ({ name, hosts })))(
-    '$name gives no address twice on a network, and routes only over links that exist',
+    '$name has distinct addresses on each network, and routes only over existing links',
     ({ hosts }) => {
       const seen = new Set<string>()
       for (const { links, routes, router } of Object.values(hosts)) {

@@ -3,7 +3,7 @@ import { startNode } from './support/nodes.js'
 import { openWorld, skipped, support } from './support/world.js'
 
 it.skipIf(!support.ok)(
-  `Helia is reached behind a real router, serves blocks, and leaves nothing there${skipped}`,
+  `a Helia node is reachable behind a real router, serves blocks, and leaves no mapping${skipped}`,
   {
     timeout: 60_000
   },

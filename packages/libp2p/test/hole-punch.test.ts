@@ -37,7 +37,7 @@ describe.skipIf(!support.ok)(`two homes behind routers without port mapping${ski
     expect(await homes.outcomes()).toMatchObject([direct, direct])
   })
 
-  it.skipIf(!delays.ok)('meet over a way that is long, and loses packets', async () => {
+  it.skipIf(!delays.ok)('two homes connect directly over a long path with packet loss', async () => {
     await using homes = await openTwoHomes('home', 'carrier', {
       both: { wanInput: 'reject', delayMs: 20, jitterMs: 3 }
     })

@@ -45,7 +45,7 @@ describe.skipIf(!support.ok)(`dishonest AutoNAT servers${skipped}`, { timeout: 6
   })
 })
 
-it.skipIf(!support.ok)(`takes one network for one witness${skipped}`, { timeout: 60_000 }, async () => {
+it.skipIf(!support.ok)(`witnesses of one network count as one witness${skipped}`, { timeout: 60_000 }, async () => {
   await using world = await openWorld('home')
   // One honest witness is not enough, however often it is asked.
   await using home = await world.startHome({ connect: world.peerAddresses.slice(0, 1) })

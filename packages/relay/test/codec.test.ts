@@ -15,7 +15,7 @@ const codeOf = (run: () => unknown): unknown => {
   }
 }
 
-/** By hand from the messages of the spec: `libp2p/specs` relay/circuit-v2.md, "Protobuf". */
+/** Written by hand from the messages of the spec: `libp2p/specs` relay/circuit-v2.md, "Protobuf". */
 describe('the hop messages', () => {
   it('encodeReserve writes the type although it is 0', () => {
     expect(Buffer.from(encodeReserve()).toString('hex')).toBe('0800')

@@ -36,7 +36,7 @@ const answers: readonly (readonly [string, string, Answer])[] = [
   ['sends an empty message', 'MALFORMED_REPLY', async ({ say }) => say(new Uint8Array(0))],
   ['answers with a RESERVE', 'MALFORMED_REPLY', async ({ say }) => say(Uint8Array.of(8, 0))],
   [
-    'says half of a message and closes',
+    'sends half a message and closes',
     'NO_REPLY',
     async ({ raw, stream }) => (raw(Uint8Array.of(9, 8)), stream.close())
   ],
@@ -50,11 +50,7 @@ const answers: readonly (readonly [string, string, Answer])[] = [
   ['reports an unexpected message', 'MALFORMED_REQUEST', async ({ say }) => say(refusal(401))],
   ['sends a status of another protocol', 'GATEWAY_FAULT', async ({ say }) => say(refusal(204))],
   ['sends an unknown status', 'GATEWAY_FAULT', async ({ say }) => say(refusal(0))],
-  [
-    'grants without saying until when',
-    'GRANT_INVALID',
-    async ({ say, stream }) => (await say(refusal(100)), stream.close())
-  ],
+  ['grants without an end', 'GRANT_INVALID', async ({ say, stream }) => (await say(refusal(100)), stream.close())],
   ['grants until 1970', 'GRANT_INVALID', async ({ say, stream }) => (await say(grant(0n)), stream.close())],
   [
     'grants until a minute ago',

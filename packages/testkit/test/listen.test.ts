@@ -129,33 +129,36 @@ test('a reboot moves the description to another port', async () => {
   expect((await get(`http://${running.address}:${running.ports.http}/rootDesc.xml`)).status).toBe(200)
 })
 
-test.runIf(process.platform === 'linux')('hears searches and announces by multicast on loopback', async () => {
-  const gateway = createGateway()
-  const { address } = await listening(gateway)
-  const localAddress = address.replace(/\d+$/, '10')
-  const [found] = await ask({ address: '239.255.255.250', port: 1900 }, search('upnp:rootdevice'), {
-    connected: false,
-    localAddress
-  })
-  expect(found?.from).toEqual({ address, port: 1900 })
+test.runIf(process.platform === 'linux')(
+  'the gateway receives searches and sends announcements by multicast on loopback',
+  async () => {
+    const gateway = createGateway()
+    const { address } = await listening(gateway)
+    const localAddress = address.replace(/\d+$/, '10')
+    const [found] = await ask({ address: '239.255.255.250', port: 1900 }, search('upnp:rootdevice'), {
+      connected: false,
+      localAddress
+    })
+    expect(found?.from).toEqual({ address, port: 1900 })
 
-  const heard = Promise.withResolvers<SocketAddress>()
-  const socket = await openUdp(
-    {
-      family: 4,
-      local: { port: 5350 },
-      multicast: { group: '224.0.0.1', interface: localAddress },
-      onMessage: (_, from) => {
-        if (from.address === address) heard.resolve(from)
+    const heard = Promise.withResolvers<SocketAddress>()
+    const socket = await openUdp(
+      {
+        family: 4,
+        local: { port: 5350 },
+        multicast: { group: '224.0.0.1', interface: localAddress },
+        onMessage: (_, from) => {
+          if (from.address === address) heard.resolve(from)
+        },
+        onError: heard.reject
       },
-      onError: heard.reject
-    },
-    { signal: never }
-  )
-  onTestFinished(() => socket.close())
-  gateway.announce()
-  expect(await heard.promise).toEqual({ address, port: 5351 })
-})
+      { signal: never }
+    )
+    onTestFinished(() => socket.close())
+    gateway.announce()
+    expect(await heard.promise).toEqual({ address, port: 5351 })
+  }
+)
 
 test.each([
   ['endless', 'REPLY_TOO_LARGE'],

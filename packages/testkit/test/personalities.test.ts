@@ -10,7 +10,7 @@ test('every personality creates a gateway with its faults', () => {
   }
 })
 
-test('an event restarts a gateway, moves its address, and announces it or not', () => {
+test('an event can restart a gateway, change its address, and announce the change', () => {
   const [plain] = personalities
   if (plain === undefined) throw new Error('there are no personalities')
   const gateway = createPersonality(plain, { clock: virtualClock() })

@@ -52,7 +52,7 @@ export const slow: readonly Personality[] = [
   },
   {
     name: 'fast-then-slow',
-    oddity: 'It slows down under calls: the first are answered at once, later ones after 3 s.',
+    oddity: 'It slows down under calls: the first calls are answered immediately, later ones after 3 s.',
     source: 'https://github.com/RunOnFlux/flux/pull/1538',
     gateway: upnpOnly,
     faults: [{ kind: 'late', ms: 3000, on: 'control', after: 2 }],
