@@ -91,23 +91,24 @@ export async function doctor(
     const seen = withHairpin(trial.report(), shown)
     const found = withRightGateway(dryRun ? withoutPortAdvice(seen) : seen, via, network)
     report = withWitnessAdvice(found, witnesses)
+    // Before the mapping is released, which takes a slow router as long as granting it.
+    if (json) {
+      // The report contains only the peers that answered.
+      for (const named of witnesses) {
+        const why = whyNotAsked(named)
+        if (why !== null) line(err, `! ${named.peer} is ${why}`)
+      }
+      line(out, JSON.stringify(report))
+    } else {
+      const steps = nextSteps(report, { command: 'doctor', via, network, port })
+      const columns = columnsOf(out)
+      line(out, describe({ report, shown, witnesses, dryRun, steps, columns }, colorsFor(out)))
+    }
   } finally {
     await stopWithin(trial, err)
     interrupt.done()
   }
   if (signal.aborted && !json) line(err, 'Interrupted; what was mapped is released.')
-  if (json) {
-    // The report contains only the peers that answered.
-    for (const named of witnesses) {
-      const why = whyNotAsked(named)
-      if (why !== null) line(err, `! ${named.peer} is ${why}`)
-    }
-    line(out, JSON.stringify(report))
-  } else {
-    const steps = nextSteps(report, { command: 'doctor', via, network, port })
-    const columns = columnsOf(out)
-    line(out, describe({ report, shown, witnesses, dryRun, steps, columns }, colorsFor(out)))
-  }
   return codeOfWitnesses(report, witnesses) ?? codeOf(report.verdict)
 }
 
