@@ -8,6 +8,7 @@ import { pacingMs, silenceWaitsMs, waitsFor } from './schedule.js'
 
 /** The options of {@link discoverBehaviour}. */
 export interface BehaviourOptions {
+  /** The clock for the waits. */
   readonly clock: Clock
   /** The socket to test. To test the filtering, it must not have sent anything to the server's other address for some
    * minutes. */
