@@ -1,10 +1,10 @@
 // Whole command lines of `postern`: parsed, but not run.
 import { createRequire } from 'node:module'
-import { addDoctor } from '../../packages/cli/dist/commands/doctor.js'
-import { addMap } from '../../packages/cli/dist/commands/map.js'
-import { addNode } from '../../packages/cli/dist/commands/node.js'
-import { addRelay } from '../../packages/cli/dist/commands/relay.js'
-import { addTunnel } from '../../packages/cli/dist/commands/tunnel.js'
+import { addDoctor } from '../../packages/cli/dist/commands/doctor/command.js'
+import { addMap } from '../../packages/cli/dist/commands/map/command.js'
+import { addNode } from '../../packages/cli/dist/commands/peer/command.js'
+import { addRelay } from '../../packages/cli/dist/commands/relay/command.js'
+import { addTunnel } from '../../packages/cli/dist/commands/tunnel/command.js'
 import { textsOf } from '../corpus/index.mjs'
 import { refusals } from '../decoders.mjs'
 

@@ -72,7 +72,7 @@ describe('the command line', () => {
     [['map', '80', '--via', 'PCP'], 'Did you mean "pcp"?'],
     [['map', '8080', '--via', 'stun:203.0.113.1'], 'It maps nothing'],
     [['map', '8080', '--via', 'upnp,carrier-pigeon'], 'carrier-pigeon'],
-    [['map', '8080', '--via', 'pcp:router'], 'no IP address'],
+    [['map', '8080', '--via', 'pcp:router'], 'router is not an IP address'],
     [['map', '8080', '--via', 'manual:1.2.3.4'], 'manual:<ip>:<port>'],
     [['map', '8080', '--external-port', 'x'], '65535'],
     [['doctor', '--frobnicate'], 'frobnicate'],

@@ -18,6 +18,7 @@ export interface Host {
   readonly clock: Clock
   /** Returns a number in [0, 1), uniformly distributed. Only for jitter: keys and nonces come from `crypto`. */
   readonly random: () => number
+  /** The log of the program. */
   readonly log: Logger
 }
 
@@ -52,6 +53,7 @@ export type Ability = Mapper | Relay | Witness | Observer | Puncher
 
 /** Maps external ports: one service, on one gateway, for one address family. */
 export interface Mapper {
+  /** Tells this ability from the others. */
   readonly kind: 'mapper'
   /** The router that maps; null if no router is asked (a manual forward, `ssh -R`). The caller makes only one call at a
    * time per gateway. */
@@ -90,6 +92,7 @@ export interface Mapper {
 
 /** One relay, which forwards connections to this host. */
 export interface Relay {
+  /** Tells this ability from the others. */
   readonly kind: 'relay'
   /** The relay. */
   readonly party: Party
@@ -102,6 +105,7 @@ export interface Relay {
 
 /** One witness, which dials an address of this host from outside. */
 export interface Witness {
+  /** Tells this ability from the others. */
   readonly kind: 'witness'
   /** The witness. */
   readonly party: Party
@@ -116,6 +120,7 @@ export interface Witness {
 
 /** One STUN server, which reports the address that it sees the datagrams of this host come from. */
 export interface Observer {
+  /** Tells this ability from the others. */
   readonly kind: 'observer'
   /** The STUN server. */
   readonly party: Party
@@ -129,6 +134,7 @@ export interface Observer {
 
 /** Replaces a relayed connection with a direct one, which then is one of the host's connections. */
 export interface Puncher {
+  /** Tells this ability from the others. */
   readonly kind: 'puncher'
   /** Connects directly to a peer that is connected through a relay. Resolves with the address of the other end of the
    * direct connection.
@@ -169,9 +175,13 @@ export type Notice =
 
 /** Progress of the upgrade of one peer from a relayed connection to a direct one. */
 export interface UpgradeNotice {
+  /** Tells a notice from an ability. */
   readonly kind: 'notice'
+  /** Tells this notice from the others. */
   readonly what: 'upgrade'
+  /** The puncher that upgrades the connection. */
   readonly about: Puncher
+  /** The id of the peer. */
   readonly peer: string
   /** `relayed`: connected through a relay, and an upgrade is planned. `punching`: the two sides agree on how to
    * connect. */
@@ -184,6 +194,7 @@ export interface UpgradeNotice {
 
 /** What a mapper is asked to map. */
 export interface MapRequest {
+  /** The endpoint to map, with a concrete address. */
   readonly endpoint: Endpoint
   /** The endpoint's own port, the user's choice, or the port that was granted last time. */
   readonly suggestedExternalPort: number
@@ -232,6 +243,8 @@ export interface RelayLimits {
 
 /** The result of a verification: whether a witness reached an address. */
 export interface Evidence {
+  /** `reachable`: the witness proved that it reached the address. `unreachable`: it could not. `inconclusive`: nothing
+   * is known. */
   readonly outcome: 'reachable' | 'unreachable' | 'inconclusive'
   /** Why the outcome is not `reachable`. */
   readonly reason?: NatError
@@ -253,9 +266,13 @@ export interface Observation {
 
 /** A local listening socket. Strategies always get a concrete address, never `0.0.0.0` or `::`. */
 export interface Endpoint {
+  /** The transport protocol. */
   readonly protocol: Protocol
+  /** The family of the address. */
   readonly family: Family
+  /** The local IP address. */
   readonly address: string
+  /** The local port. */
   readonly port: number
 }
 
@@ -273,6 +290,7 @@ export interface Gateway {
 
 /** The network position of this host. `gateways[0]` is the default route with the lowest metric. */
 export interface Network {
+  /** The default gateways. */
   readonly gateways: readonly Gateway[]
   /** The IP addresses of this host. */
   readonly addresses: readonly string[]
@@ -313,7 +331,9 @@ export interface Clock {
 
 /** The log of the program. `info`: one line for each change of state. `debug`: one line for each attempt. */
 export interface Logger {
+  /** Logs one attempt. */
   debug(text: string): void
+  /** Logs a change of state. */
   info(text: string): void
 }
 

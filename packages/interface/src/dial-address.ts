@@ -22,12 +22,15 @@ export type DialTransport = (typeof transports)[number]
 
 /** One address that can be dialled: a host, a port and a transport. */
 export interface DialAddress {
+  /** The family of the address. */
   readonly family: Family
   /** In its canonical form; an IPv4-mapped IPv6 address is IPv4. Never with a zone. */
   readonly address: string
+  /** The transport protocol below `transport`. */
   readonly protocol: Protocol
   /** 1 to 65535. */
   readonly port: number
+  /** The transport, with the protocols above it. */
   readonly transport: DialTransport
   /** The peer id at the end of the address, as written there. */
   readonly peerId: string | undefined

@@ -2,7 +2,9 @@ import type { ErrorCode } from './errors.js'
 
 /** What an error code means, and what the user can do about it. */
 export interface ErrorMeaning {
+  /** What happened, in one sentence. */
   readonly meaning: string
+  /** What to do about it, in sentences. */
   readonly advice: string
 }
 

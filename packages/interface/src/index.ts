@@ -1,5 +1,5 @@
 /**
- * The contract between NAT traversal strategies and what uses them.
+ * The contract between NAT traversal strategies and the programs that use them.
  *
  * A strategy discovers abilities. An ability has one verb. What a verb grants is a lease. This package holds the types
  * of that sentence, the registry of error codes, guards, and address classes. It does no I/O.

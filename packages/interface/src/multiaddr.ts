@@ -3,9 +3,13 @@ import type { Family, MultiaddrText, Protocol } from './contract.js'
 
 /** The IP address and the port at the start of a multiaddr. */
 export interface TransportAddress {
+  /** The family of the address. */
   readonly family: Family
+  /** The IP address, as written in the multiaddr. */
   readonly address: string
+  /** The transport protocol. */
   readonly protocol: Protocol
+  /** The port, from 0 to 65535. */
   readonly port: number
   /** The text after the port, `/ws` or `/quic-v1` for example; empty if there is none. */
   readonly rest: string

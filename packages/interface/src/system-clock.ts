@@ -7,7 +7,9 @@ type Timer = ReturnType<typeof setTimeout>
 
 /** The functions with which a clock sets and clears its timers, shaped like `setTimeout` and `clearTimeout`. */
 export interface Timers {
+  /** Starts a timer that calls `fire` after `ms` milliseconds. */
   set(fire: () => void, ms: number): Timer
+  /** Cancels a timer. */
   clear(timer: Timer | undefined): void
 }
 

@@ -2,7 +2,9 @@ import { canonicalAddress, natError } from '@postern/interface'
 
 /** An address with a port. */
 export interface StunAddress {
+  /** The IP address. */
   readonly address: string
+  /** The port. */
   readonly port: number
 }
 

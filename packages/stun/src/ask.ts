@@ -23,8 +23,11 @@ import { waitsFor } from './schedule.js'
 
 /** One request to a server over a shared socket. */
 export interface AskOptions {
+  /** The clock for the waits. */
   readonly clock: Clock
+  /** The socket to ask over. */
   readonly tap: DatagramTap
+  /** The server to ask. */
   readonly server: StunAddress
   /** The address and port that the answer must come from.
    * @default the server */

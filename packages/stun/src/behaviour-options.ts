@@ -4,6 +4,7 @@ import type { StunAddress } from './address-codec.js'
 
 /** The options of {@link discoverBehaviour}. */
 export interface BehaviourOptions {
+  /** The clock for the waits. */
   readonly clock: Clock
   /** The socket to test. To test the filtering, it must not have sent anything to the server's other address for some
    * minutes. */

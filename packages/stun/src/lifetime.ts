@@ -6,6 +6,7 @@ import { encodeBindingRequest } from './codec.js'
 
 /** The options of {@link discoverLifetime}. */
 export interface LifetimeOptions {
+  /** The clock for the waits. */
   readonly clock: Clock
   /** A server that supports RESPONSE-PORT (RFC 5780 §7.5). */
   readonly server: StunAddress

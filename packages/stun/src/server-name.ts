@@ -7,6 +7,7 @@ export const defaultPort = 3478
 export interface ServerName {
   /** An IP address or a DNS name. */
   readonly host: string
+  /** The port. */
   readonly port: number
 }
 

@@ -24,6 +24,7 @@ export type ConnectTcp = (
 
 /** The options of {@link observeTcp}. */
 export interface ObserveTcpOptions {
+  /** The server to ask. */
   readonly server: StunAddress
   /** The local port to connect from. Sockets that allow it can share the port (`SO_REUSEADDR`, which Node.js sets on
    * Unix). The next connection from it gets the same external port if the mapping of the NAT is endpoint-independent.

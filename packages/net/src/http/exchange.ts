@@ -17,6 +17,7 @@ const over = new Error('the exchange is over')
 
 /** One HTTP request, and the bounds on its response. */
 export interface HttpExchange {
+  /** The URL to request; only `http:` is supported. */
   readonly url: URL
   /** The request method.
    * @default 'GET' */
@@ -40,13 +41,17 @@ export interface HttpExchange {
   readonly isWhole?: (body: Uint8Array) => boolean
   /** The limit for the whole exchange, from connecting to the last byte, in ms. */
   readonly timeoutMs: number
+  /** The clock for the time limit. */
   readonly clock: Clock
 }
 
 /** An HTTP response. */
 export interface HttpReply {
+  /** The status code. */
   readonly status: number
+  /** The headers, with names in lower case. */
   readonly headers: Readonly<Record<string, string | undefined>>
+  /** The body, not decompressed. */
   readonly body: Uint8Array
 }
 

@@ -15,6 +15,7 @@ const maxStrangers = 4
 export interface StrangersOptions {
   /** The name of the strategy, as in `--via`. */
   readonly strategy: string
+  /** The host of the strategy, for its log. */
   readonly host: Host
   /** The gateway that was asked. */
   readonly gateway: Gateway

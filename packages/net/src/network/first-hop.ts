@@ -6,6 +6,7 @@ import { addHandle } from '../async/handles.js'
 
 /** The options of {@link isOnFirstHop}. */
 export interface FirstHopOptions {
+  /** The clock for the waits. */
   readonly clock: Clock
   /** Resolves to the number of ICMP "time exceeded" messages that this host has received; undefined if the system does
    * not tell.

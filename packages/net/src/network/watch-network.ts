@@ -4,6 +4,7 @@ import { findNetwork } from './find-network.js'
 
 /** The options of {@link watchNetwork}. */
 export interface WatchNetworkOptions {
+  /** The clock for the interval, and to detect sleep. */
   readonly clock: Clock
   /** Called with the network at the start, whenever it has changed, and when the machine has woken from sleep. */
   readonly changed: (network: Network) => void

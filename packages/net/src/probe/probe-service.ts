@@ -5,6 +5,7 @@ import { spacedHints, untilAborted } from './hints.js'
 
 /** The options of {@link seek}. */
 export interface SeekOptions {
+  /** The clock for the pauses. */
   readonly clock: Clock
   /** Asks the service whether it is present, with the given waits after each transmission. Reports what it finds, and
    * absence, by itself. Rejects with the reason for absence. */

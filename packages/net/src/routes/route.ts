@@ -2,6 +2,7 @@ import type { Family } from '@postern/interface'
 
 /** A default route. */
 export interface Route {
+  /** The family of the route. */
   readonly family: Family
   /** The next hop; undefined if the link has none (a point-to-point link, most VPNs). */
   readonly gateway: string | undefined

@@ -29,6 +29,7 @@ export interface UdpRequest<T> {
    * waiting. It also keeps waiting if this throws `MALFORMED_REPLY`, and rejects with that if no valid answer follows.
    * Any other error ends the request. */
   readonly match: (bytes: Uint8Array) => T | undefined
+  /** The clock for the waits. */
   readonly clock: Clock
   /** Set if answers contain no secret, such as a nonce. Another host on the link can then send forged answers to every
    * port in the name of the peer. If the request detects that, it rejects with `UNTRUSTED_REPLY`.

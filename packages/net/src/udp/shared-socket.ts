@@ -13,6 +13,7 @@ import { type OpenUdp, openUdp, type SocketAddress } from './udp.js'
 
 /** The options of {@link openTap}. */
 export interface OpenTapOptions {
+  /** The family of `address`. */
   readonly family: Family
   /** The local address, never a wildcard: it is compared with the address that servers see. */
   readonly address: string

@@ -14,7 +14,9 @@ import { contains } from './subnet.js'
 
 /** An IP address and a port. */
 export interface SocketAddress {
+  /** The IP address, possibly with a zone. */
   readonly address: string
+  /** The port. */
   readonly port: number
 }
 
@@ -30,6 +32,7 @@ export interface UdpSocket {
 
 /** The options of {@link OpenUdp}. */
 export interface UdpOptions {
+  /** The family of the socket. */
   readonly family: 4 | 6
   /** The peer to connect to. Then only its datagrams arrive, and its refusals (ICMP) are reported.
    * @default not connected */

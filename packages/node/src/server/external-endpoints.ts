@@ -6,9 +6,11 @@ import type { ExposableServer } from './endpoints.js'
 
 /** An external address of a server. */
 export interface ExternalEndpoint {
+  /** The transport protocol. */
   readonly protocol: Protocol
   /** An IP address, without brackets. */
   readonly host: string
+  /** The external port. */
   readonly port: number
   /** For a server of `node:http` or `node:https`: `http://203.0.113.7:8080`, with IPv6 addresses in brackets. */
   readonly url?: string
