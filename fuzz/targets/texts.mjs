@@ -1,9 +1,9 @@
 // Text from users, programs and peers: addresses, URLs, options, the command line.
 import * as contract from '@postern/interface'
 import { readOptions as readAutonatOptions } from '../../packages/autonat/dist/options.js'
+import { readPeer, readPeerId, readTarget } from '../../packages/cli/dist/commands/tunnel/peer.js'
 import * as cliParse from '../../packages/cli/dist/shared/parse.js'
 import * as cliPeers from '../../packages/cli/dist/shared/peers.js'
-import { readPeer, readPeerId, readTarget } from '../../packages/cli/dist/commands/tunnel/peer.js'
 import { readOptions as readManualOptions } from '../../packages/manual/dist/options.js'
 import { parseLadder } from '../../packages/node/dist/ladder.js'
 import { readOptions as readRelayOptions } from '../../packages/relay/dist/options.js'
