@@ -10,10 +10,10 @@ const { signal } = new AbortController()
 await runJob({
   prepare: async () => ({ traversal: createTraversal({ strategies: parseLadder('any') }) }),
   async call(port, { traversal }) {
-    traversal.want(endpointOf(port, '0.0.0.0'))
-    traversal.networkIs(await findNetwork({ signal }))
+    traversal.addEndpoint(endpointOf(port, '0.0.0.0'))
+    traversal.setNetwork(await findNetwork({ signal }))
     await traversal.start()
-    await traversal.firstPass()
+    await traversal.settled()
     const { verdict, cause } = traversal.report()
     if (verdict !== 'private' || cause !== 'no-mapping-service') throw new Error(`says ${verdict}, ${cause}`)
   },

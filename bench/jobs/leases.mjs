@@ -21,7 +21,7 @@ const traversal = createTraversal({
   strategies: [strategy === 'pcp' ? pcp({ openUdp }) : instantMapper(gateway)],
   host: { clock, random: Math.random, log: { debug: () => {}, info: () => {} } },
   // Renewals follow the lifetime only, and the start is short.
-  policy: { pollMs: Number.POSITIVE_INFINITY, unverifiedAfterMs: 1000, tidyAfterMs: 1000 }
+  policy: { recheckIntervalMs: Number.POSITIVE_INFINITY, unverifiedAfterMs: 1000, staleCleanupDelayMs: 1000 }
 })
 let mapped = 0
 let renewed = 0
@@ -46,9 +46,9 @@ const heapBefore = heapBytes()
 const grantMs = await cpuMs(async () => {
   for (let index = 0; index < count; index++) {
     const protocol = index % 2 === 0 ? 'tcp' : 'udp'
-    traversal.want({ protocol, family: 4, address: gateway.localAddress, port: 2000 + (index >> 1) })
+    traversal.addEndpoint({ protocol, family: 4, address: gateway.localAddress, port: 2000 + (index >> 1) })
   }
-  traversal.networkIs({ gateways: [gateway], addresses: [gateway.localAddress] })
+  traversal.setNetwork({ gateways: [gateway], addresses: [gateway.localAddress] })
   await traversal.start()
   while (mapped < count) await (mode === 'virtual' ? clock.advance(1) : sleep(1))
 })

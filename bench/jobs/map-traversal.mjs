@@ -16,8 +16,8 @@ await runJob({
     const mapped = Promise.withResolvers()
     traversal.addEventListener('mapped', mapped.resolve)
     traversal.addEventListener('failed', ({ detail }) => mapped.reject(detail.reasons[0]))
-    traversal.want(endpointOf(port, '0.0.0.0'))
-    traversal.networkIs(await findNetwork({ signal }))
+    traversal.addEndpoint(endpointOf(port, '0.0.0.0'))
+    traversal.setNetwork(await findNetwork({ signal }))
     await traversal.start()
     await mapped.promise
   },

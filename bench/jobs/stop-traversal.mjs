@@ -18,8 +18,8 @@ await runJob({
       count += 1
       if (count === mappings) mapped.resolve()
     })
-    for (let each = port; each < port + mappings; each++) traversal.want(endpointOf(each, '0.0.0.0'))
-    traversal.networkIs(await findNetwork({ signal }))
+    for (let each = port; each < port + mappings; each++) traversal.addEndpoint(endpointOf(each, '0.0.0.0'))
+    traversal.setNetwork(await findNetwork({ signal }))
     await traversal.start()
     await mapped.promise
     return { traversal }

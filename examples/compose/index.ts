@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import { createTraversal, systemClock, systemHost } from '@postern/core'
 import { familyOf, type Host, type Strategy } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
-import { doubtBeyondFirstHop, watchNetwork } from '@postern/net'
+import { checkFirstHop, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
 import { upnp } from '@postern/upnp'
 
@@ -40,12 +40,12 @@ const traversal = createTraversal({
   host,
   // The order is the rank: UPnP first here, because its mappings can be seen in the router's settings.
   strategies: [upnp(), natPmp(), pcp()].map(withoutIpv6),
-  doubt: doubtBeyondFirstHop(systemClock),
+  checkExternalAddress: checkFirstHop(systemClock),
   policy: {
-    windowMs: 3000, // UPnP takes long to find: the others wait for it
+    preferenceWindowMs: 3000, // UPnP takes long to find: the others wait for it
     lifetimeMs: 3_600_000,
     quorum: 3,
-    relay: { count: 1, letGoAfterMs: 10_000 }
+    relay: { count: 1, releaseAfterPublicMs: 10_000 }
   }
 })
 for (const name of ['mapped', 'renewed', 'changed', 'lost', 'failed', 'released'] as const) {
@@ -62,11 +62,11 @@ server.listen(port, () => {
     [4, '0.0.0.0'],
     [6, '::']
   ] as const) {
-    traversal.want({ protocol: 'tcp', family, address, port })
+    traversal.addEndpoint({ protocol: 'tcp', family, address, port })
   }
 })
 const ended = new AbortController()
-const watching = watchNetwork({ clock: systemClock, changed: (network) => traversal.networkIs(network) }, ended)
+const watching = watchNetwork({ clock: systemClock, changed: (network) => traversal.setNetwork(network) }, ended)
 await traversal.start()
 
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => void stop())

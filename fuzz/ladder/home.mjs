@@ -86,9 +86,9 @@ export function openHome(random, peers = []) {
     report,
     isLossy: lossPercent > 0,
     problems: () => [...problems],
-    networkIs(network) {
+    setNetwork(network) {
       troubledMs = clock.monotonicMs()
-      traversal.networkIs(network)
+      traversal.setNetwork(network)
     },
     unplug() {
       troubledMs = clock.monotonicMs()
@@ -107,9 +107,9 @@ export function openHome(random, peers = []) {
       checkAnnounced()
     },
     async start() {
-      traversal.networkIs(onNetwork)
-      traversal.want({ protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 })
-      if (random.chance(0.6)) traversal.want({ protocol: 'udp', family: 4, address: '0.0.0.0', port: 4001 })
+      traversal.setNetwork(onNetwork)
+      traversal.addEndpoint({ protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 })
+      if (random.chance(0.6)) traversal.addEndpoint({ protocol: 'udp', family: 4, address: '0.0.0.0', port: 4001 })
       await traversal.start()
     },
     /** All faults are over: within two hours there is an address again, and a stop leaves nothing behind. */

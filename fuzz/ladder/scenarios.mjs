@@ -23,9 +23,9 @@ const steps = {
     }
   },
   async network(home, random) {
-    home.networkIs(offNetwork)
+    home.setNetwork(offNetwork)
     await home.advance(random.pick([100, 3000]))
-    home.networkIs(onNetwork)
+    home.setNetwork(onNetwork)
   },
   async unplugged(home, random) {
     home.unplug()

@@ -103,7 +103,7 @@ const good = { unheard: [], strangeCodes: [], addresses: ['/ip4/11.0.0.2/tcp/808
 const stopped = { ...good, addresses: [], hasRule: false }
 
 async function map({ traversal, clock }: Scene): Promise<void> {
-  traversal.want(endpoint(8080))
+  traversal.addEndpoint(endpoint(8080))
   await traversal.start()
   await clock.advance(5000)
 }

@@ -10,14 +10,14 @@ describe.each(strategyNames)('%s with a mapping, and a gateway that', (name) => 
   it.each(cases.filter(({ on }) => on.includes(name)))('$title', async ({ fault, keeps }) => {
     const scene = openScene(name)
     const { clock, gateway, traversal, told, strangeCodes, hasRule } = scene
-    traversal.want(endpoint(held))
+    traversal.addEndpoint(endpoint(held))
     await traversal.start()
     await clock.advance(5000)
     expect(told('mapped', held)).toBe(1)
 
     // During the fault a second mapping is wanted, the first one is polled, and the router announces itself.
     gateway.inject(fault)
-    traversal.want(endpoint(wanted))
+    traversal.addEndpoint(endpoint(wanted))
     traversal.recheck()
     await clock.advance(20_000)
     gateway.announce()

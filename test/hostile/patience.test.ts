@@ -14,13 +14,13 @@ describe.each(strategyNames)('%s behind a gateway that for three hours', (name) 
   it.each(cases.filter(({ on }) => on.includes(name)))('$title', async ({ fault, keeps }) => {
     const scene = openScene(name)
     const { clock, gateway, traversal, told, strangeCodes, hasRule } = scene
-    traversal.want(endpoint(held))
+    traversal.addEndpoint(endpoint(held))
     await traversal.start()
     await clock.advance(5000)
     expect(told('mapped', held)).toBe(1)
     const before = asked(scene)
     gateway.inject(fault)
-    traversal.want(endpoint(wanted))
+    traversal.addEndpoint(endpoint(wanted))
 
     // No mapping is given up before its time: the lease was for 2 h.
     await clock.advance(118 * minute)

@@ -24,14 +24,14 @@ async function onLoopback(
   const options = { gateway: address }
   const traversal = createTraversal({ strategies: [pcp(options), natPmp(options), upnp(options)] })
   cleanups.push(() => traversal.stop())
-  traversal.networkIs({ gateways: [], addresses: [] })
-  traversal.want({ ...endpoint(8080), address: '127.0.0.1' })
+  traversal.setNetwork({ gateways: [], addresses: [] })
+  traversal.addEndpoint({ ...endpoint(8080), address: '127.0.0.1' })
   return { traversal, rules: () => gateway.mappings.length }
 }
 
 async function firstReport(traversal: Traversal): Promise<Report> {
   await traversal.start()
-  await traversal.firstPass()
+  await traversal.settled()
   return traversal.report()
 }
 
@@ -87,7 +87,7 @@ describe('with real sockets', () => {
 describe.each(strategyNames)('%s in memory', (name) => {
   it('1,000 starts and stops leave no socket, timer or mapping', async () => {
     const { clock, gateway, traversal, openSockets, stop } = openScene(name)
-    traversal.want(endpoint(8080))
+    traversal.addEndpoint(endpoint(8080))
     for (let round = 0; round < 1000; round++) {
       await traversal.start()
       // Stop at the start of a search, in the middle of a mapping, or with a mapping.

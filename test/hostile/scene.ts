@@ -58,7 +58,7 @@ export function openScene(name: StrategyName, between: (host: MemoryHost) => Mem
   const traversal = createTraversal({ strategies, host: { clock, random, log } })
   const events: MappingEvent[] = []
   for (const each of names) traversal.addEventListener(each, ({ detail }) => events.push(detail))
-  traversal.networkIs({ gateways: [{ address: router, interface: 'eth0', localAddress: ours }], addresses: [ours] })
+  traversal.setNetwork({ gateways: [{ address: router, interface: 'eth0', localAddress: ours }], addresses: [ours] })
   return {
     clock,
     gateway,

@@ -89,7 +89,8 @@ describe.each(packages)('$manifest.name', (each) => {
   it('the package imports built-in modules by their node: names, and its own files by theirs', () => {
     const wrong = importsOf(each).filter(
       ([, specifier]) =>
-        builtinModules.includes(specifier) || (specifier.startsWith('.') && !/^\.\.?\/[^.].*\.js$/.test(specifier))
+        builtinModules.includes(specifier) ||
+        (specifier.startsWith('.') && !/^(?:\.|\.\.(?:\/\.\.)*)\/[^.].*\.js$/.test(specifier))
     )
     expect(wrong).toEqual([])
   })

@@ -145,7 +145,7 @@ describe('docs/report.schema.json', () => {
 
   it.each(Object.entries(scenes))('the schema accepts the report of a traversal: %s', async (_, play) => {
     const each = play()
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     expect(faultsOf(each.traversal.report())).toEqual([])
     await begin(each, 0)
     expect(faultsOf(each.traversal.report())).toEqual([])
@@ -191,7 +191,7 @@ describe('docs/events.md', () => {
 
   it('the page of events shows the fields of real events, in their order', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     await end(each)
     expect(each.events.map(({ event }) => event)).toEqual(['mapped', 'released'])

@@ -154,18 +154,18 @@ const options: readonly (readonly [folder: string, file: string, type: string])[
   ['pcp', 'options.ts', 'PcpOptions'],
   ['upnp', 'options.ts', 'UpnpOptions'],
   ['autonat', 'options.ts', 'AutonatOptions'],
-  ['autonat', 'server-options.ts', 'AutonatServerInit'],
+  ['autonat', 'server/options.ts', 'AutonatServerInit'],
   ['core', 'options.ts', 'TraversalOptions'],
   ['core', 'discovery/wanted-endpoints.ts', 'WantOptions'],
   ['autonat', 'options.ts', 'AutonatOptions'],
-  ['autonat', 'server-options.ts', 'AutonatServerInit'],
+  ['autonat', 'server/options.ts', 'AutonatServerInit'],
   ['relay', 'options.ts', 'RelayOptions'],
   ['hole-punch', 'options.ts', 'HolePunchOptions'],
   ['lab', 'tiers.ts', 'HomeOptions'],
   ['libp2p', 'nat-traversal.ts', 'NatTraversalInit'],
   ['libp2p', 'port-mapping-client.ts', 'PortMappingClientInit'],
   ['node', 'expose-options.ts', 'ExposeOptions'],
-  ['node', 'file-store.ts', 'FileStoreOptions']
+  ['node', 'store/file-store.ts', 'FileStoreOptions']
 ]
 
 it.each(options)('the README of %s has a row for each option in %s: %s', (folder, file, type) => {

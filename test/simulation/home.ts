@@ -116,13 +116,13 @@ export async function openHome(clock: VirtualClock, options: HomeOptions): Promi
     if (!outages.has(detail.internal.port)) lapses += 1
   })
   traversal.addEventListener('failed', ({ detail }) => unreleased.add(detail.internal.port))
-  traversal.networkIs({
+  traversal.setNetwork({
     gateways: [{ address: router, interface: 'eth0', localAddress: ours }],
     addresses: [ours]
   })
   for (const port of ports) {
     const endpoint: Endpoint = { protocol: 'tcp', family: 4, address: '0.0.0.0', port }
-    traversal.want(endpoint)
+    traversal.addEndpoint(endpoint)
   }
   await traversal.start()
 

@@ -47,7 +47,7 @@ describe.each(subjects)('$title, where each answer comes', (subject) => {
       const times = (name: MappingEventName): number => told.get(name) ?? 0
       for (const name of ['mapped', 'renewed', 'changed', 'lost', 'failed', 'released'] as const)
         traversal.addEventListener(name, () => told.set(name, times(name) + 1))
-      traversal.networkIs({
+      traversal.setNetwork({
         gateways: ([4, 6] as const).map((each) => ({
           address: router[each],
           interface: 'eth0',
@@ -55,7 +55,7 @@ describe.each(subjects)('$title, where each answer comes', (subject) => {
         })),
         addresses: Object.values(ours)
       })
-      traversal.want({ protocol: 'tcp', family, address: ours[family], port: 8080 })
+      traversal.addEndpoint({ protocol: 'tcp', family, address: ours[family], port: 8080 })
       await traversal.start()
 
       const external = { 4: '11.0.0.2', 6: ours[6] }[family]

@@ -15,8 +15,8 @@ import { day, type Gap, type Home, type HomeOptions, hour, openHome, second } fr
 const attemptsMs = (2 + 4 + 2) * second
 const heardBoundMs = (2 + 0.5 + 5) * second + attemptsMs
 
-const boundOf = ({ heardMs }: Gap, pollMs: number): number =>
-  heardMs === undefined ? pollMs + heardBoundMs : heardMs + heardBoundMs
+const boundOf = ({ heardMs }: Gap, recheckIntervalMs: number): number =>
+  heardMs === undefined ? recheckIntervalMs + heardBoundMs : heardMs + heardBoundMs
 
 /** Homes on one clock. They have nothing in common, and a thousand on one clock take twice the time, because of the
  * processor's cache. */
@@ -25,7 +25,7 @@ const street = 20
 /** Polls every 15 min take four requests for every one that these homes need, and minutes of real time. So most homes
  * poll each hour, and one in twenty as in the default policy. Two endpoints are polled in turn: with a poll each hour,
  * their renewals follow the schedule. */
-const rarely = { pollMs: hour }
+const rarely = { recheckIntervalMs: hour }
 
 export interface Month {
   readonly homes: number
@@ -88,10 +88,10 @@ async function liveInStreet(options: readonly HomeOptions[]): Promise<Lived> {
 
 function check(home: Home | undefined, { policy, wants }: HomeOptions): void {
   if (home === undefined) throw new TypeError('there is no such home')
-  const { pollMs = defaultPolicy.pollMs } = policy
+  const { recheckIntervalMs = defaultPolicy.recheckIntervalMs } = policy
   expect(home.lapses()).toBe(0)
   expect(home.gateway.violations).toEqual([])
-  expect(home.gaps().filter((gap) => gap.ms > boundOf(gap, pollMs))).toEqual([])
+  expect(home.gaps().filter((gap) => gap.ms > boundOf(gap, recheckIntervalMs))).toEqual([])
   // The router made each mapping once, and once more after each reboot: each renewal found its mapping.
   const { pcp, 'nat-pmp': natPmp, control } = home.gateway.counters
   expect(pcp.maps + natPmp.maps + control.maps).toBeLessThanOrEqual(wants * (1 + home.reboots()))

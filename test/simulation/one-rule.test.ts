@@ -12,7 +12,7 @@ const cable = { 4: '192.168.1.2', 6: '2a00:1::2' }
 const wifi = { 4: '192.168.1.3', 6: '2a00:1::3' }
 const nothing: Network = { gateways: [], addresses: [] }
 
-const networkOf = (first: typeof cable, ...more: readonly (typeof cable)[]): Network => ({
+const networkPrefixOf = (first: typeof cable, ...more: readonly (typeof cable)[]): Network => ({
   gateways: ([4, 6] as const).map((family) => ({
     address: router[family],
     interface: 'eth0',
@@ -31,7 +31,7 @@ interface Setting {
 
 /** A home with one strategy that wants port 8080. */
 async function home({ family, protocol, make }: Subject, setting: Setting = {}) {
-  const { gateway: options = {}, faults = [], address, network = networkOf(cable, wifi) } = setting
+  const { gateway: options = {}, faults = [], address, network = networkPrefixOf(cable, wifi) } = setting
   const clock = virtualClock()
   const link = memoryNetwork({ clock, delayMs: 1 })
   const base = { clock, random: () => 0.5, externalAddress: '11.0.0.2', epochSeconds: 10_000, protocols: [protocol] }
@@ -45,9 +45,9 @@ async function home({ family, protocol, make }: Subject, setting: Setting = {}) 
   const told: MappingEventName[] = []
   for (const name of ['mapped', 'renewed', 'changed', 'lost', 'failed', 'released'] as const)
     traversal.addEventListener(name, () => told.push(name))
-  traversal.networkIs(network)
+  traversal.setNetwork(network)
   const wildcard = { 4: '0.0.0.0', 6: '::' }
-  traversal.want({ protocol: 'tcp', family, address: (address ?? wildcard)[family], port: 8080 })
+  traversal.addEndpoint({ protocol: 'tcp', family, address: (address ?? wildcard)[family], port: 8080 })
   await traversal.start()
   await clock.advance(20 * second)
   return {
@@ -86,10 +86,10 @@ describe.each(subjects)('by $title', (subject) => {
 
   it('a cable that goes out and in again is mapped again', async () => {
     const each = await home(subject)
-    each.traversal.networkIs(nothing)
+    each.traversal.setNetwork(nothing)
     await each.clock.advance(10 * second)
     expect(each.report().externalAddresses).toEqual([])
-    each.traversal.networkIs(networkOf(cable, wifi))
+    each.traversal.setNetwork(networkPrefixOf(cable, wifi))
     await each.clock.advance(30 * second)
     expect(each.leadsTo()).toBe(cable[family])
     expect(each.mapped()).toHaveLength(1)
@@ -105,9 +105,9 @@ describe.each(subjects)('by $title', (subject) => {
       for (const afterMs of [0, 10, 120, 400, 1300, 2600, 7000]) {
         each.traversal.recheck()
         await each.clock.advance(afterMs)
-        each.traversal.networkIs(nothing)
+        each.traversal.setNetwork(nothing)
         await each.clock.advance(outMs)
-        each.traversal.networkIs(networkOf(cable, wifi))
+        each.traversal.setNetwork(networkPrefixOf(cable, wifi))
         await each.clock.advance(afterMs)
       }
       each.gateway.clearFaults()
@@ -121,7 +121,7 @@ describe.each(subjects)('by $title', (subject) => {
 
   it('a host that moves from the cable to Wi-Fi is mapped at its new address', async () => {
     const each = await home(subject)
-    each.traversal.networkIs(networkOf(wifi))
+    each.traversal.setNetwork(networkPrefixOf(wifi))
     await each.clock.advance(60 * second)
     const found = each.gateway.mappings.filter(({ internalAddress }) => internalAddress === wifi[family])
     expect(found).toHaveLength(1)

@@ -60,7 +60,7 @@ export async function liveWith(personality: Personality): Promise<Outcome> {
   traversal.addEventListener('mapped', ({ detail }) => {
     mappedBy ??= detail.strategy
   })
-  traversal.networkIs({
+  traversal.setNetwork({
     gateways: [
       { address: router, interface: 'eth0', localAddress: host },
       ...(family === 6 ? [{ address: router6, interface: 'eth0', localAddress: host6 }] : [])
@@ -68,7 +68,7 @@ export async function liveWith(personality: Personality): Promise<Outcome> {
     addresses: family === 6 ? [host, host6] : [host]
   })
   const own = family === 6 ? host6 : host
-  traversal.want({ protocol: 'tcp', family, address: own, port })
+  traversal.addEndpoint({ protocol: 'tcp', family, address: own, port })
 
   /** Whether every reported address leads here. */
   const isReached = (): boolean => {

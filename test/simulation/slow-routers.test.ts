@@ -61,15 +61,15 @@ async function open({ via, faults, store, after }: Options): Promise<Home> {
   const beganMs = clock.monotonicMs()
   for (const name of ['mapped', 'lost', 'failed', 'released', 'changed'] as const)
     traversal.addEventListener(name, ({ detail }) => events.push({ ...detail, atMs: clock.monotonicMs() - beganMs }))
-  traversal.networkIs({
+  traversal.setNetwork({
     gateways: [{ address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }],
     addresses: ['192.168.1.2']
   })
   const unwanted = new AbortController()
-  traversal.want({ protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 }, unwanted)
+  traversal.addEndpoint({ protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 }, unwanted)
   let firstPassMs: number | undefined
   void traversal.start().then(async () => {
-    await traversal.firstPass()
+    await traversal.settled()
     firstPassMs = clock.monotonicMs() - beganMs
   })
   await clock.advance(0)

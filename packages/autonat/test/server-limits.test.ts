@@ -1,18 +1,18 @@
-import type { Party } from '@postern/net'
+import type { RemoteParty } from '@postern/net'
 import { virtualClock } from '@postern/testkit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Admitted, createLimits, type LimitRefusal } from '../src/server/limits.js'
 import { readServerInit } from '../src/server/options.js'
 
-const party = (address: string, peer: string = address): Party => ({ address, peer })
+const party = (address: string, peer: string = address): RemoteParty => ({ address, peer })
 
 function scene(init: object = {}) {
   const clock = virtualClock()
   const limits = createLimits(readServerInit({ clock, ...init }))
-  const admit = (from: Party, giveUp = (): void => undefined) => limits.admit(from, giveUp)
+  const admit = (from: RemoteParty, giveUp = (): void => undefined) => limits.admit(from, giveUp)
   /** Admits a request, takes a dial for it, and leaves. */
-  const ask = (from: Party): LimitRefusal | undefined => {
+  const ask = (from: RemoteParty): LimitRefusal | undefined => {
     const admitted = admit(from)
     if (typeof admitted === 'string') return admitted
     const refusal = admitted.findRefusal() ?? admitted.takeDial()
@@ -108,7 +108,7 @@ describe('concurrent requests', () => {
 
   it('a peer has at most two requests, and an address leaves half of the dials to others', () => {
     const { admit } = scene({ concurrency: 8 })
-    const dial = (from: Party): LimitRefusal | undefined => {
+    const dial = (from: RemoteParty): LimitRefusal | undefined => {
       const admitted = admit(from)
       return isAdmitted(admitted) ? admitted.takeDial() : admitted
     }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 
-const module = fileURLToPath(new URL('../dist/last-defence.js', import.meta.url))
+const module = fileURLToPath(new URL('../dist/shared/last-defence.js', import.meta.url))
 
 /** Runs a program with `keepGoing` until it ends by itself. */
 function run(code: string): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> {

@@ -35,7 +35,7 @@ const trialWith = (changes: Partial<Trial>): Trial => ({
   addEventListener: () => undefined,
   report: () => mapped,
   recheck: () => undefined,
-  firstPass: () => Promise.resolve(),
+  settled: () => Promise.resolve(),
   start: () => Promise.resolve(),
   witnesses: () => [],
   stop: () => Promise.resolve(),

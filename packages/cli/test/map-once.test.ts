@@ -16,8 +16,8 @@ async function wanting(strategies: (clock: VirtualClock) => readonly Strategy[],
   const traversal = createTraversal({ strategies: strategies(clock), host })
   const told: string[] = []
   for (const name of ['mapped', 'failed'] as const) traversal.addEventListener(name, () => told.push(name))
-  traversal.want({ protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 })
-  traversal.networkIs(network)
+  traversal.addEndpoint({ protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 })
+  traversal.setNetwork(network)
   await traversal.start()
   return { clock, traversal, told }
 }

@@ -96,8 +96,8 @@ describe('what is written', () => {
           })
         }
         traversal.addEventListener('strategy', ({ detail }) => line(stream, formatStrategy(detail, colors)))
-        traversal.want({ protocol: 'tcp', family: 4, address: '192.168.1.2', port: 80 })
-        traversal.networkIs(home)
+        traversal.addEndpoint({ protocol: 'tcp', family: 4, address: '192.168.1.2', port: 80 })
+        traversal.setNetwork(home)
         await traversal.start()
         await clock.advance(3000)
         const report = traversal.report()

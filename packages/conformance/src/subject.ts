@@ -1,4 +1,4 @@
-import type { Ability, Clock, DatagramTap, MultiaddrText, Network, Protocol, Strategy } from '@postern/interface'
+import type { Ability, Clock, MultiaddrText, Network, Protocol, SharedUdpSocket, Strategy } from '@postern/interface'
 
 /** The kind of an ability. */
 export type AbilityKind = Ability['kind']
@@ -43,7 +43,7 @@ export interface World {
   /** An address that a witness can dial. */
   readonly address?: MultiaddrText
   /** A socket for an observer. */
-  readonly tap?: DatagramTap
+  readonly tap?: SharedUdpSocket
   /** A peer to which a puncher can connect directly. */
   readonly peerId?: string
   /** Called at the end of the test. */

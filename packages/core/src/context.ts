@@ -44,13 +44,13 @@ export interface ShutdownScope extends CallOptions {
 
 /** Creates the tables of a traversal. Each tells its changes on the bus. */
 export function createContext(options: ReturnType<typeof readOptions>): Context {
-  const { strategies, host, store, policy, doubt, owners } = options
+  const { strategies, host, store, policy, checkExternalAddress, owners } = options
   const { clock } = host
   const bus = createBus<Signals>()
   const networkState = createNetworkState(clock)
   const network = networkState.current
   const changed = (): void => bus.emit('reportChanged', undefined)
-  const claimChecks = createClaimChecks(doubt, clock, changed)
+  const claimChecks = createClaimChecks(checkExternalAddress, clock, changed)
   const candidates = createCandidates(claimChecks, createRouteCheck(network), changed)
   const discoveries = createDiscoveries(strategies, host, policy, {
     changed: (entry) => bus.emit('strategyChanged', entry),
@@ -64,7 +64,7 @@ export function createContext(options: ReturnType<typeof readOptions>): Context 
     networkState,
     discoveries,
     progress: createSearchProgress(clock, policy, discoveries),
-    queues: createGatewayQueues(clock, policy.attemptMs),
+    queues: createGatewayQueues(clock, policy.requestTimeoutMs),
     gatewayRests: createGatewayRests(clock),
     memory: createMappingMemory(store, clock, (error) => host.log.info(`memory: ${printable(String(error))}`)),
     candidates,

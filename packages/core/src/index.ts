@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 export { systemClock } from '@postern/interface'
-export type { Doubt } from './candidates/claim-checks.js'
+export type { CheckExternalAddress } from './candidates/claim-checks.js'
 export type { WantOptions } from './discovery/wanted-endpoints.js'
 export { systemHost } from './host.js'
 export { formatMemories, parseMemories } from './memory/codec.js'
@@ -34,7 +34,7 @@ export type {
   StrategyState,
   Verdict
 } from './model/report.js'
-export type { LendTap } from './nat/observe.js'
+export type { OpenSharedSocket } from './nat/observe.js'
 export type { HostedOptions, PolicyOptions, TraversalOptions } from './options.js'
 export type { EndpointClaim, EndpointOwners } from './owners/mapping-owners.js'
 export type { Traversal } from './traversal.js'

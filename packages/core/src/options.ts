@@ -1,5 +1,5 @@
 import { checkOptions, type Host, type Strategy } from '@postern/interface'
-import type { Doubt } from './candidates/claim-checks.js'
+import type { CheckExternalAddress } from './candidates/claim-checks.js'
 import { checkedObject, checkHost, checkPolicy, checkStore, checkStrategies } from './check-options.js'
 import { systemHost } from './host.js'
 import { memoryStore, type Store } from './memory/store.js'
@@ -23,7 +23,7 @@ export interface TraversalOptions<H extends Host = Host> {
   /** Checks, from this side of the router, an external IPv4 address that the default router claims. An address with
    * evidence against it does not count as reachable unless witnesses verify it.
    * @default no check */
-  readonly doubt?: Doubt
+  readonly checkExternalAddress?: CheckExternalAddress
   /** Replaces parts of {@link defaultPolicy}.
    * @default the default policy */
   readonly policy?: PolicyOptions
@@ -39,9 +39,11 @@ export interface HostedOptions<H extends Host> extends TraversalOptions<H> {
 export type PolicyOptions = Partial<Omit<Policy, 'relay'>> & { readonly relay?: Partial<RelayPolicy> }
 
 /** Reads the options once, with defaults. Throws a TypeError for an invalid option. */
-export function readOptions(options: TraversalOptions): Required<Omit<TraversalOptions, 'doubt' | 'owners'>> & {
+export function readOptions(options: TraversalOptions): Required<
+  Omit<TraversalOptions, 'checkExternalAddress' | 'owners'>
+> & {
   readonly policy: Policy
-  readonly doubt: Doubt | undefined
+  readonly checkExternalAddress: CheckExternalAddress | undefined
   readonly owners: EndpointOwners | undefined
 } {
   checkOptions<TraversalOptions>('createTraversal()', options, {
@@ -49,10 +51,10 @@ export function readOptions(options: TraversalOptions): Required<Omit<TraversalO
     host: 'any',
     store: 'any',
     owners: 'any',
-    doubt: 'function',
+    checkExternalAddress: 'function',
     policy: 'any'
   })
-  const { strategies, host = systemHost, store = memoryStore(), policy = {}, doubt, owners } = options
+  const { strategies, host = systemHost, store = memoryStore(), policy = {}, checkExternalAddress, owners } = options
   checkStrategies(strategies)
   checkHost(host)
   checkStore(store)
@@ -64,5 +66,5 @@ export function readOptions(options: TraversalOptions): Required<Omit<TraversalO
     relay: { ...defaultPolicy.relay, ...checkedObject('policy.relay', relay) }
   }
   checkPolicy(merged)
-  return { strategies, host, store, policy: merged, doubt, owners }
+  return { strategies, host, store, policy: merged, checkExternalAddress, owners }
 }

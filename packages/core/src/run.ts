@@ -110,7 +110,7 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
     claimChecks.reset(cut)
     observers.reset()
     track(discoveries.search(network(), searching.signal))
-    for (const afterMs of [policy.windowMs, policy.firstPassMs, policy.unverifiedAfterMs, policy.searchMs]) {
+    for (const afterMs of [policy.preferenceWindowMs, policy.firstPassMs, policy.unverifiedAfterMs, policy.searchMs]) {
       later(afterMs, searching, () => {
         wakeAll('rescan')
         bus.emit('searchAdvanced', undefined)
@@ -190,7 +190,7 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
       search()
       for (const want of wanted.all()) hold(want)
       track(reservations.run(cut, shutdown))
-      later(policy.tidyAfterMs, cut, () => track(deleteStale(context, wanted, cut)))
+      later(policy.staleCleanupDelayMs, cut, () => track(deleteStale(context, wanted, cut)))
       bus.emit('reportChanged', undefined)
     },
     networkChanged(before, changed) {
@@ -222,7 +222,10 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
     async end() {
       abort()
       const over = new AbortController()
-      const stopMs = Math.max(policy.stopMs, Math.min(policy.slowStopMs, slowFactor * context.queues.slowestMs()))
+      const stopMs = Math.max(
+        policy.stopTimeoutMs,
+        Math.min(policy.slowStopMs, slowFactor * context.queues.slowestMs())
+      )
       const late = natError('ATTEMPT_TIMEOUT', `the traversal was stopped, and ${stopMs} ms are over`)
       const limit = clock.sleep(stopMs, over).then(
         () => bound.abort(late),

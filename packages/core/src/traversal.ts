@@ -4,7 +4,7 @@ import { createWantedEndpoints, type WantOptions } from './discovery/wanted-endp
 import { createGatewayRecovery } from './mapping/gateway-recovery.js'
 import { createEvents, type TraversalEvents, type TypedEvents } from './model/events.js'
 import type { Report } from './model/report.js'
-import { createObservers, type LendTap } from './nat/observe.js'
+import { createObservers, type OpenSharedSocket } from './nat/observe.js'
 import { type HostedOptions, readOptions, type TraversalOptions } from './options.js'
 import { createReservations } from './relay/reservations.js'
 import { createReporter } from './report/reporter.js'
@@ -17,15 +17,15 @@ import { createVerifier } from './verification/verifier.js'
 export interface Traversal extends TypedEvents<TraversalEvents> {
   /** Keeps an endpoint reachable until `options.signal` aborts. The address may be a wildcard. May be called before
    * or after `start`. Throws a TypeError for an invalid endpoint or option. */
-  want(endpoint: Endpoint, options?: WantOptions): void
+  addEndpoint(endpoint: Endpoint, options?: WantOptions): void
   /** Lends a UDP socket to observers until the signal aborts. `open` is called each time they are asked: once in
    * each network, and after a doubt or a failure. The report shows what they see as `nat`, and as candidates if the
    * endpoint is wanted. */
-  lend(open: LendTap, options?: Partial<CallOptions>): void
+  shareSocket(open: OpenSharedSocket, options?: Partial<CallOptions>): void
   /** Sets the network that this host is on. To be called at first, and whenever the network has changed or may have
    * changed, after sleep for example. Throws a TypeError for a value that is not a network. */
-  networkIs(network: Network): void
-  /** Starts. Resolves once the traversal runs; {@link Traversal.firstPass} resolves when there is something to
+  setNetwork(network: Network): void
+  /** Starts. Resolves once the traversal runs; {@link Traversal.settled} resolves when there is something to
    * report. Idempotent. */
   start(): Promise<void>
   /** Releases everything and stops. Nothing runs after it has resolved. Idempotent. */
@@ -33,7 +33,7 @@ export interface Traversal extends TypedEvents<TraversalEvents> {
   /** The same as `stop()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
   /** Resolves when everything that can be tried at once has been tried, or when the traversal stops. */
-  firstPass(): Promise<void>
+  settled(): Promise<void>
   /** Asks every gateway again for its mappings. The outcome is a `renewed`, `changed` or `lost` event. */
   recheck(): void
   /**
@@ -151,9 +151,9 @@ export function createTraversal(options: TraversalOptions): Traversal {
 
   return {
     ...target,
-    want: (endpoint, options = {}) => wanted.add(endpoint, options),
-    lend: (open, call = {}) => observers.lend(open, call),
-    networkIs(next) {
+    addEndpoint: (endpoint, options = {}) => wanted.add(endpoint, options),
+    shareSocket: (open, call = {}) => observers.lend(open, call),
+    setNetwork(next) {
       const change = networkState.set(next)
       if (change !== undefined) run?.networkChanged(change.before, change.families)
     },
@@ -164,7 +164,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     },
     stop,
     [Symbol.asyncDispose]: stop,
-    async firstPass() {
+    async settled() {
       await turn
       await run?.firstPass
     },

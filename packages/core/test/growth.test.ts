@@ -56,7 +56,7 @@ async function costOf(ports: number): Promise<Cost> {
   )
   for (let index = 0; index < ports; index += 1) {
     const endpoint: Endpoint = { protocol: 'tcp', family: 4, address: '0.0.0.0', port: 10_000 + index }
-    each.traversal.want(endpoint)
+    each.traversal.addEndpoint(endpoint)
   }
   countLookedThrough(cost)
   countListeners(cost)

@@ -13,7 +13,7 @@ describe('acquiring', () => {
       scripted('pcp', trace, clock).strategy,
       scripted('upnp', trace, clock).strategy
     ])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(each.trace).toEqual(['map pcp 8080'])
     expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080'])
@@ -37,7 +37,7 @@ describe('acquiring', () => {
       scripted('pcp', trace, clock, { foundAfterMs: 3 }).strategy,
       scripted('upnp', trace, clock, { foundAfterMs: 900 }).strategy
     ])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 5)
     expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080'])
     await end(each)
@@ -48,7 +48,7 @@ describe('acquiring', () => {
       scripted('pcp', trace, clock, { foundAfterMs: 800 }).strategy,
       scripted('upnp', trace, clock).strategy
     ])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 249)
     expect(each.trace).toEqual([])
     await each.clock.advance(10)
@@ -67,7 +67,7 @@ describe('acquiring', () => {
       scripted('pcp', trace, clock, { grant: refuse }).strategy,
       scripted('upnp', trace, clock).strategy
     ])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(each.told()).toEqual(['mapped upnp 11.0.0.2:8080'])
     expect(each.traversal.report().strategies[0]).toMatchObject({
@@ -82,7 +82,7 @@ describe('acquiring', () => {
       scripted('pcp', trace, clock, { takesMs: 1e9 }).strategy,
       scripted('upnp', trace, clock).strategy
     ])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 1999)
     expect(each.told()).toEqual([])
     await each.clock.advance(10)
@@ -130,7 +130,7 @@ describe('acquiring', () => {
         }
       ]
     })
-    for (let port = 9000; port < 9010; port++) each.traversal.want({ ...web, port })
+    for (let port = 9000; port < 9010; port++) each.traversal.addEndpoint({ ...web, port })
     await begin(each)
     expect(each.told()).toHaveLength(10)
     expect(most).toBe(1)
@@ -142,7 +142,7 @@ describe('acquiring', () => {
       throw natError('OUT_OF_RESOURCES', 'full', { retryAfterMs: 1_800_000 })
     }
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { grant: refuse }).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 1_799_000)
     expect(each.trace).toEqual(['map pcp 8080'])
     await each.clock.advance(2000)
@@ -152,7 +152,7 @@ describe('acquiring', () => {
 
   it('the ladder reports once that nothing worked, with every reason', async () => {
     const each = stage((_, clock) => [absent('pcp', clock), absent('upnp', clock, 'REFUSED', 20)])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 60_000)
     expect(each.events).toHaveLength(1)
     expect(each.events[0]).toMatchObject({
@@ -173,7 +173,7 @@ describe('acquiring', () => {
     'reports no failure where only a %s is missing',
     async (kind) => {
       const each = stage((_, clock) => [(host) => ({ ...absent('other', clock)(host), kind })])
-      each.traversal.want(web)
+      each.traversal.addEndpoint(web)
       await begin(each, 60_000)
       expect(each.events).toEqual([])
       await end(each)
@@ -185,7 +185,7 @@ describe('acquiring', () => {
       absent('pcp', clock),
       (host) => ({ ...absent('autonat', clock)(host), kind: 'witness' })
     ])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 60_000)
     expect(each.events).toMatchObject([{ event: 'failed', reasons: [{ strategy: 'pcp', code: 'NO_REPLY' }] }])
     await end(each)
@@ -193,8 +193,8 @@ describe('acquiring', () => {
 
   it('the ladder requests a port below 1024 only if it is named', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
-    each.traversal.want({ ...web, port: 80 })
-    each.traversal.want({ ...web, port: 443 }, { externalPort: 443 })
+    each.traversal.addEndpoint({ ...web, port: 80 })
+    each.traversal.addEndpoint({ ...web, port: 443 }, { externalPort: 443 })
     await begin(each)
     expect(each.trace.toSorted()).toEqual(['map pcp 443', 'map pcp 49232'])
     await end(each)
@@ -205,7 +205,7 @@ describe('acquiring', () => {
     const each = stage((trace, clock) => [scripted('upnp', trace, clock, { gateway: other }).strategy], {
       network: { ...home, gateways: [router, other] }
     })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(each.trace).toEqual([])
     expect(each.traversal.report().strategies).toMatchObject([
@@ -220,7 +220,7 @@ describe('acquiring', () => {
       const { strategy } = scripted('pcp', trace, clock, { gateway: other })
       return [(host) => ({ ...strategy(host), gateway: '10.9.9.9' })]
     })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(each.trace).toEqual(['map pcp 8080'])
     await end(each)
@@ -246,7 +246,7 @@ describe('acquiring', () => {
         return [(host) => ({ ...strategy(host), gateway: address })]
       }
       const each = stage(stand, { network })
-      each.traversal.want(web)
+      each.traversal.addEndpoint(web)
       await begin(each)
       const { verdict, strategies, candidates, advice } = each.traversal.report()
       expect({ verdict, state: candidates[0]?.state, reason: strategies[0]?.reason?.code }).toEqual(expected)
@@ -258,7 +258,7 @@ describe('acquiring', () => {
 
   it('the ladder treats a grant of a service without a gateway like a grant of a router', async () => {
     const each = stage((trace, clock) => [scripted('firewall', trace, clock, { gateway: null }).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(each.traversal.report()).toMatchObject({ verdict: 'public', cause: 'unverified' })
     await end(each)
@@ -268,7 +268,7 @@ describe('acquiring', () => {
     const caveat = natError('EXTERNAL_ADDRESS_UNKNOWN', 'the router does not tell it')
     const options = { externalAddress: '0.0.0.0', shape: (lease: Lease): Lease => ({ ...lease, caveat }) }
     const each = stage((trace, clock) => [scripted('upnp', trace, clock, options).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(each.traversal.report()).toMatchObject({
       verdict: 'unknown',
@@ -283,7 +283,7 @@ describe('acquiring', () => {
 
   it('an address that only the user claims stays claimed', async () => {
     const each = stage((trace, clock) => [scripted('manual', trace, clock, { gateway: null, isClaim: true }).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(each.traversal.report()).toMatchObject({
       verdict: 'unknown',
@@ -298,7 +298,7 @@ describe('acquiring', () => {
 describe('keeping', () => {
   it('a lease is renewed between 1/2 and 5/8 of the granted lifetime', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { lifetimeMs: 600_000 }).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 299_000)
     expect(each.trace).toHaveLength(1)
     await each.clock.advance(80_000)
@@ -322,7 +322,7 @@ describe('keeping', () => {
         }
       }).strategy
     ])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     dead = true
     await each.clock.advance(118_600 - 1500 + 1000)
@@ -339,8 +339,8 @@ describe('keeping', () => {
   it('all leases are renewed within 5.5 s of a restart, one after the other', async () => {
     let pcp: Scripted | undefined
     const each = stage((trace, clock) => [(pcp = scripted('pcp', trace, clock)).strategy], { random: () => 0.999 })
-    each.traversal.want(web)
-    each.traversal.want({ ...web, port: 9090 })
+    each.traversal.addEndpoint(web)
+    each.traversal.addEndpoint({ ...web, port: 9090 })
     await begin(each)
     each.trace.length = 0
     pcp?.say((about) => ({ kind: 'notice', what: 'restarted', about }))
@@ -352,7 +352,7 @@ describe('keeping', () => {
   it('a changed external address is reported, and the old one withdrawn', async () => {
     let pcp: Scripted | undefined
     const each = stage((trace, clock) => [(pcp = scripted('pcp', trace, clock)).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 5000)
     if (pcp !== undefined) pcp.externalAddress = '11.0.0.77'
     pcp?.say((about) => ({ kind: 'notice', what: 'address-changed', about }))
@@ -365,7 +365,7 @@ describe('keeping', () => {
   it('a gateway is recovered at most once in 10 s, however many reports there are', async () => {
     let pcp: Scripted | undefined
     const each = stage((trace, clock) => [(pcp = scripted('pcp', trace, clock)).strategy], { random: () => 0 })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     each.trace.length = 0
     for (let tenths = 0; tenths < 95; tenths++) {
@@ -378,11 +378,11 @@ describe('keeping', () => {
 
   it('an endpoint is mapped again from a new address of this host, and the old mapping is left to expire', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
-    each.traversal.want({ ...web, address: '192.168.1.2' })
-    each.traversal.want({ ...web, port: 9090 })
+    each.traversal.addEndpoint({ ...web, address: '192.168.1.2' })
+    each.traversal.addEndpoint({ ...web, port: 9090 })
     await begin(each)
     each.trace.length = 0
-    each.traversal.networkIs({ gateways: [{ ...router, localAddress: '192.168.1.9' }], addresses: ['192.168.1.9'] })
+    each.traversal.setNetwork({ gateways: [{ ...router, localAddress: '192.168.1.9' }], addresses: ['192.168.1.9'] })
     await each.clock.advance(1000)
     expect(each.told()).toContain('lost pcp 11.0.0.2:9090')
     expect(each.trace.filter((line) => line.startsWith('release'))).toEqual([])
@@ -391,11 +391,11 @@ describe('keeping', () => {
 
   it('a lease is renewed at once when the wall clock shows that the machine slept', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 5000)
     each.trace.length = 0
     each.clock.jumpWall(3_000_000)
-    each.traversal.networkIs(home)
+    each.traversal.setNetwork(home)
     await each.clock.advance(1000)
     expect(each.trace).toEqual(['renew pcp 8080'])
     await end(each)
@@ -405,7 +405,7 @@ describe('keeping', () => {
 describe('stopping', () => {
   it('stop releases everything in time and leaves no timer', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
-    for (let port = 9000; port < 9010; port++) each.traversal.want({ ...web, port })
+    for (let port = 9000; port < 9010; port++) each.traversal.addEndpoint({ ...web, port })
     await begin(each)
     await end(each)
     expect(each.trace.filter((line) => line.startsWith('release'))).toHaveLength(10)
@@ -415,7 +415,7 @@ describe('stopping', () => {
 
   it('stop has a pending request undone', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { takesMs: 500 }).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 100)
     await end(each)
     await each.clock.advance(10_000)
@@ -426,7 +426,7 @@ describe('stopping', () => {
   it('stop may be called twice, and before the start', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     await each.traversal.stop()
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     await end(each)
     await each.traversal.stop()
@@ -435,7 +435,7 @@ describe('stopping', () => {
 
   it('start may follow a stop', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     for (let round = 0; round < 3; round++) {
       await begin(each)
       await end(each)
@@ -446,8 +446,8 @@ describe('stopping', () => {
   it('an endpoint that is no longer wanted is released, and the others are kept', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     const unwanted = new AbortController()
-    each.traversal.want(web, unwanted)
-    each.traversal.want({ ...web, port: 9090 })
+    each.traversal.addEndpoint(web, unwanted)
+    each.traversal.addEndpoint({ ...web, port: 9090 })
     await begin(each)
     unwanted.abort()
     await each.clock.advance(100)
@@ -462,7 +462,7 @@ async function crashedRun() {
   const store = memoryStore()
   const clock = virtualClock()
   const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
-  crashed.traversal.want({ ...web, port: 7777 })
+  crashed.traversal.addEndpoint({ ...web, port: 7777 })
   await begin(crashed)
   return { clock, crashed, kept: memoryStore(await store.load()) }
 }
@@ -482,7 +482,7 @@ describe('remembering', () => {
       ],
       { store }
     )
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(seen).toEqual([1])
     await end(each)
@@ -497,12 +497,12 @@ describe('remembering', () => {
       store,
       clock
     })
-    crashed.traversal.want(web)
+    crashed.traversal.addEndpoint(web)
     await begin(crashed)
     const kept = memoryStore(await store.load())
     let second: Scripted | undefined
     const again = stage((trace) => [(second = scripted('pcp', trace, clock)).strategy], { store: kept, clock })
-    again.traversal.want(web)
+    again.traversal.addEndpoint(web)
     await begin(again)
     expect(second?.requests[0]?.suggestedExternalPort).toBe(9999)
     expect(second?.requests[0]?.key).toEqual(first?.requests[0]?.key)
@@ -514,11 +514,11 @@ describe('remembering', () => {
     const store = memoryStore()
     const clock = virtualClock()
     const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
-    crashed.traversal.want(web)
+    crashed.traversal.addEndpoint(web)
     await begin(crashed)
     const kept = memoryStore(await store.load())
     const again = stage((trace) => [scripted('pcp', trace, clock).strategy], { store: kept, clock })
-    again.traversal.want(web, { externalPort: 443 })
+    again.traversal.addEndpoint(web, { externalPort: 443 })
     await begin(again)
     expect(again.trace).toEqual(['map pcp 443'])
     await end(again)
@@ -528,7 +528,7 @@ describe('remembering', () => {
   it('a run deletes a mapping that an earlier run left and that is no longer wanted', async () => {
     const { clock, kept, crashed } = await crashedRun()
     const again = stage((trace) => [scripted('pcp', trace, clock).strategy], { store: kept, clock })
-    again.traversal.want(web)
+    again.traversal.addEndpoint(web)
     await begin(again, 12_000)
     expect(again.trace).toEqual(['map pcp 8080', 'map pcp 7777', 'release pcp 7777'])
     await end(again)
@@ -544,11 +544,11 @@ describe('remembering', () => {
       return suggestedExternalPort
     }
     const killed = stage((trace) => [scripted('pcp', trace, clock, { grant }).strategy], { store, clock })
-    killed.traversal.want({ ...web, port: 7777 })
+    killed.traversal.addEndpoint({ ...web, port: 7777 })
     await begin(killed)
     const kept = memoryStore(await atRequest)
     const again = stage((trace) => [scripted('pcp', trace, clock).strategy], { store: kept, clock })
-    again.traversal.want(web)
+    again.traversal.addEndpoint(web)
     await begin(again, 12_000)
     expect(again.trace).toEqual(['map pcp 8080', 'map pcp 7777', 'release pcp 7777'])
     await end(again)
@@ -578,7 +578,7 @@ describe('remembering', () => {
       },
       { store: kept, clock }
     )
-    again.traversal.want(web)
+    again.traversal.addEndpoint(web)
     await begin(again, 12_000)
     expect(undone).toEqual([7777])
     expect((await kept.load()).map(({ endpoint }) => endpoint.port)).toEqual([8080])
@@ -591,7 +591,7 @@ describe('remembering', () => {
     expect((await kept.load()).map(({ gateway }) => gateway.mac)).toEqual([null])
     const gateway = { ...router, mac: '02:00:00:00:00:01' }
     const again = stage((trace) => [scripted('pcp', trace, clock, { gateway }).strategy], { store: kept, clock })
-    again.traversal.networkIs({ ...home, gateways: [gateway] })
+    again.traversal.setNetwork({ ...home, gateways: [gateway] })
     await again.traversal.start()
     await clock.advance(12_000)
     expect(again.trace).toEqual(['map pcp 7777', 'release pcp 7777'])
@@ -608,11 +608,13 @@ describe('arguments', () => {
     { ...web, address: '::' }
   ])('want throws a TypeError for %j', (endpoint) => {
     const { traversal } = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
-    expect(() => traversal.want(endpoint)).toThrow(TypeError)
+    expect(() => traversal.addEndpoint(endpoint)).toThrow(TypeError)
   })
 
   it('createTraversal names the invalid part of a policy', () => {
-    expect(() => createTraversal({ strategies: [], policy: { attemptMs: -1 } })).toThrow('policy.attemptMs')
+    expect(() => createTraversal({ strategies: [], policy: { requestTimeoutMs: -1 } })).toThrow(
+      'policy.requestTimeoutMs'
+    )
     expect(() => createTraversal({ strategies: [], policy: { relay: { count: Number.NaN } } })).toThrow(
       'policy.relay.count'
     )
@@ -636,7 +638,7 @@ describe('strategies that misbehave', () => {
         })
       ]
     })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     await end(each)
     expect(each.clock.pending).toBe(0)
@@ -644,7 +646,7 @@ describe('strategies that misbehave', () => {
 
   it('a strategy that ignores the abort does not delay the stop', async () => {
     const each = stage(() => [() => ({ name: 'deaf', kind: 'mapper', discover: () => new Promise(() => undefined) })])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     await end(each)
     expect(each.clock.pending).toBe(0)
@@ -654,9 +656,9 @@ describe('strategies that misbehave', () => {
 describe('an external address with evidence against it', () => {
   it('an address with evidence against it does not count as reachable, and the reason becomes the cause', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], {
-      doubt: async (address) => natError('DOUBLE_NAT', `${address} lies beyond the router`)
+      checkExternalAddress: async (address) => natError('DOUBLE_NAT', `${address} lies beyond the router`)
     })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(each.traversal.report()).toMatchObject({
       verdict: 'private',
@@ -670,12 +672,12 @@ describe('an external address with evidence against it', () => {
     const trues = ['1', '1', '', '1', '', '']
     const looks: number[] = []
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], {
-      doubt: async () => {
+      checkExternalAddress: async () => {
         looks.push(each.clock.monotonicMs())
         return (trues[looks.length - 1] ?? '') === '' ? undefined : natError('DOUBLE_NAT', 'it lies beyond the router')
       }
     })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(each.traversal.report().verdict).toBe('private')
     await each.clock.advance(60_000 + 120_000)
@@ -695,14 +697,14 @@ describe('an external address with evidence against it', () => {
   it('an address is no longer checked after the network has changed', async () => {
     let looks = 0
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], {
-      doubt: async () => {
+      checkExternalAddress: async () => {
         looks++
         return natError('DOUBLE_NAT', 'it lies beyond the router')
       }
     })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
-    each.traversal.networkIs({ gateways: [], addresses: [] })
+    each.traversal.setNetwork({ gateways: [], addresses: [] })
     await each.clock.advance(1000)
     const before = looks
     await each.clock.advance(3_600_000)
@@ -712,8 +714,10 @@ describe('an external address with evidence against it', () => {
 
   it('an address is checked before the first pass ends', async () => {
     const cleared = Promise.withResolvers<undefined>()
-    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { doubt: () => cleared.promise })
-    each.traversal.want(web)
+    const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], {
+      checkExternalAddress: () => cleared.promise
+    })
+    each.traversal.addEndpoint(web)
     await begin(each, 500)
     expect(each.traversal.report().verdict).toBe('unknown')
     cleared.resolve(undefined)
@@ -729,7 +733,7 @@ describe('polling', () => {
 
   it('a poll asks about one lease of a gateway, and about another one each time', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
-    for (const port of ports) each.traversal.want({ ...web, port })
+    for (const port of ports) each.traversal.addEndpoint({ ...web, port })
     await begin(each, 5000)
     each.trace.length = 0
     for (let polls = 1; polls <= 6; polls++) {
@@ -748,7 +752,7 @@ describe('polling', () => {
         }
       }).strategy
     ])
-    for (const port of ports) each.traversal.want({ ...web, port })
+    for (const port of ports) each.traversal.addEndpoint({ ...web, port })
     await begin(each, 5000)
     each.trace.length = 0
     // This is less than the time until they are renewed anyway.

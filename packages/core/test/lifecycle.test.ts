@@ -7,7 +7,7 @@ import { begin, end, home, router, scripted, stage, web, witnesses } from './sup
 describe('start and stop', () => {
   it('the last of several starts and stops decides, however close together they come', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     const calls = [each.traversal.start(), each.traversal.stop(), each.traversal.start()]
     await each.clock.advance(1500)
     await Promise.all(calls)
@@ -23,7 +23,7 @@ describe('start and stop', () => {
   it('start and stop do not wait for a store that hangs', async () => {
     const hangs: Store = { load: () => new Promise(() => undefined), save: () => new Promise(() => undefined) }
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { store: hangs })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     const started = each.traversal.start()
     await each.clock.advance(100)
     await end(each)
@@ -35,7 +35,7 @@ describe('start and stop', () => {
   it('stop does not wait for a store that hangs only when it saves', async () => {
     const store: Store = { load: async () => [], save: () => new Promise(() => undefined) }
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { store })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 1000)
     await end(each)
     // The request waits for the store for a while, so that a run after a crash knows of it.
@@ -45,10 +45,10 @@ describe('start and stop', () => {
 
   it('firstPass resolves at a stop before the first pass has ended', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { takesMs: 1e9 }).strategy])
-    await each.traversal.firstPass()
-    each.traversal.want(web)
+    await each.traversal.settled()
+    each.traversal.addEndpoint(web)
     await begin(each, 10)
-    const pass = each.traversal.firstPass()
+    const pass = each.traversal.settled()
     await end(each)
     await pass
   })
@@ -59,12 +59,12 @@ describe('while it stops', () => {
 
   it('a new network starts nothing during a stop', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     const stopped = each.traversal.stop()
-    each.traversal.networkIs(elsewhere)
+    each.traversal.setNetwork(elsewhere)
     await Promise.resolve()
-    each.traversal.networkIs(home)
+    each.traversal.setNetwork(home)
     await end(each)
     await stopped
     expect(each.clock.pending).toBe(0)
@@ -73,10 +73,10 @@ describe('while it stops', () => {
 
   it('an endpoint that is wanted during a stop waits for the next start', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     const stopped = each.traversal.stop()
-    each.traversal.want({ ...web, port: 9090 })
+    each.traversal.addEndpoint({ ...web, port: 9090 })
     await end(each)
     await stopped
     expect(each.trace).toEqual(['map pcp 8080', 'release pcp 8080'])
@@ -88,7 +88,7 @@ describe('while it stops', () => {
   it('a release that hangs delays the stop by no more than the policy says, and a second for the strategy to finish', async () => {
     const deaf = (lease: Lease): Lease => ({ ...lease, release: () => new Promise(() => undefined) })
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { shape: deaf }).strategy])
-    for (let port = 9000; port < 9020; port++) each.traversal.want({ ...web, port })
+    for (let port = 9000; port < 9020; port++) each.traversal.addEndpoint({ ...web, port })
     await begin(each)
     const before = each.clock.monotonicMs()
     await end(each)
@@ -101,7 +101,7 @@ describe('while it stops', () => {
     const slow = (lease: Lease): Lease => ({ ...lease, release: () => new Promise(() => undefined) })
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { shape: slow }).strategy])
     const unwanted = new AbortController()
-    for (let port = 9000; port < 9020; port++) each.traversal.want({ ...web, port }, unwanted)
+    for (let port = 9000; port < 9020; port++) each.traversal.addEndpoint({ ...web, port }, unwanted)
     await begin(each)
     unwanted.abort()
     await each.clock.advance(100)
@@ -116,7 +116,7 @@ describe('while it stops', () => {
       scripted('pcp', trace, clock).strategy,
       witnesses({ a: 'silent', b: 'silent' }, clock)
     ])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     await end(each)
     expect(each.clock.pending).toBe(0)
@@ -124,9 +124,9 @@ describe('while it stops', () => {
 
   it('stop waits for the check of an address, but only for a limited time', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], {
-      doubt: () => new Promise(() => undefined)
+      checkExternalAddress: () => new Promise(() => undefined)
     })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 100)
     await end(each)
     expect(each.clock.pending).toBe(0)
@@ -151,13 +151,13 @@ describe('a network that flaps', () => {
   it('a flapping network is searched at most once in 500 ms, and its last state counts', async () => {
     const calls: number[] = []
     const each = stage((trace, clock) => [counting(calls, scripted('pcp', trace, clock).strategy)])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     for (let count = 0; count < 1000; count++) {
-      each.traversal.networkIs({ gateways: [router], addresses: ['192.168.1.2', `192.168.1.${3 + (count % 200)}`] })
+      each.traversal.setNetwork({ gateways: [router], addresses: ['192.168.1.2', `192.168.1.${3 + (count % 200)}`] })
       await each.clock.advance(10)
     }
-    each.traversal.networkIs({ gateways: [router], addresses: ['192.168.1.2', '192.168.1.250'] })
+    each.traversal.setNetwork({ gateways: [router], addresses: ['192.168.1.2', '192.168.1.250'] })
     await each.clock.advance(1000)
     expect(calls.length).toBeLessThanOrEqual(23)
     for (const [index, at] of calls.slice(1).entries()) expect(at - (calls[index] ?? 0)).toBeGreaterThanOrEqual(500)
@@ -173,9 +173,9 @@ describe('a network that flaps', () => {
     const each = stage((trace, clock) => [counting(calls, scripted('pcp', trace, clock).strategy)], {
       network: { gateways: [], addresses: [] }
     })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 100)
-    each.traversal.networkIs(home)
+    each.traversal.setNetwork(home)
     await each.clock.advance(10)
     expect(calls).toEqual([0, 100])
     await end(each)
@@ -186,12 +186,12 @@ describe('a network that flaps', () => {
     const trace: string[] = []
     const pcp = scripted('pcp', trace, clock)
     const each = stage(() => [pcp.strategy], { clock, random: () => 0.999 })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     trace.length = 0
     pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
     await clock.advance(100)
-    each.traversal.networkIs({ ...home, addresses: ['192.168.1.2', '192.168.1.3'] })
+    each.traversal.setNetwork({ ...home, addresses: ['192.168.1.2', '192.168.1.3'] })
     await clock.advance(6000)
     expect(trace).toContain('renew pcp 8080')
     await end(each)
@@ -203,7 +203,7 @@ describe('many wants of one signal', () => {
     const store = memoryStore()
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { store })
     const unwanted = new AbortController()
-    for (let port = 9000; port < 9050; port++) each.traversal.want({ ...web, port }, unwanted)
+    for (let port = 9000; port < 9050; port++) each.traversal.addEndpoint({ ...web, port }, unwanted)
     await begin(each)
     unwanted.abort()
     await each.clock.advance(1000)

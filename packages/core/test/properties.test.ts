@@ -137,7 +137,7 @@ function createRun(seed: number): Run {
   traversal.addEventListener('verdict', ({ detail }) => {
     log.push(`${clock.monotonicMs()} ${detail.verdict} ${detail.cause} ${detail.externalAddresses.join()}`)
   })
-  traversal.networkIs(home)
+  traversal.setNetwork(home)
 
   /** Returns on how many networks witnesses have reached the address since it was last mapped. */
   function votes(address: string): number {
@@ -162,15 +162,15 @@ function createRun(seed: number): Run {
       log.push(`${clock.monotonicMs()} > ${JSON.stringify(each)}`)
       if (each.do === 'want') {
         const cut = wanted.get(each.port) ?? new AbortController()
-        if (!wanted.has(each.port)) traversal.want({ ...web, port: each.port }, cut)
+        if (!wanted.has(each.port)) traversal.addEndpoint({ ...web, port: each.port }, cut)
         wanted.set(each.port, cut)
       } else if (each.do === 'unwant') {
         wanted.get(each.port)?.abort()
         wanted.delete(each.port)
-      } else if (each.do === 'network') traversal.networkIs(networks[each.index] ?? home)
+      } else if (each.do === 'network') traversal.setNetwork(networks[each.index] ?? home)
       else if (each.do === 'sleep') {
         clock.jumpWall(each.ms)
-        traversal.networkIs(home)
+        traversal.setNetwork(home)
       } else if (each.do === 'say') chaos.say(each.by, each.what)
       else if (each.do === 'mood') chaos.mood(each.by, each.mood)
       else if (each.do === 'witnesses') chaos.witnesses(each.outcome, each.count)
@@ -212,8 +212,8 @@ function createRun(seed: number): Run {
       await stopped
       expect(clock.pending).toBe(chaos.deafSleeps())
       const [lines, count] = [log.length, saves.count]
-      traversal.networkIs(networks[3] ?? home)
-      traversal.networkIs(home)
+      traversal.setNetwork(networks[3] ?? home)
+      traversal.setNetwork(home)
       traversal.recheck()
       for (const name of ['pcp', 'upnp', 'other', 'manual']) {
         chaos.say(name, 'restarted')

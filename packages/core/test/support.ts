@@ -8,15 +8,15 @@ import {
   type MapRequest,
   type Network,
   natError,
-  type Party,
   type Relay,
+  type RemoteParty,
   type Strategy,
   type Witness
 } from '@postern/interface'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
 import {
+  type CheckExternalAddress,
   createTraversal,
-  type Doubt,
   type MappingEvent,
   type MappingEventName,
   type PolicyOptions,
@@ -55,7 +55,7 @@ export interface StageOptions {
   readonly store?: Store
   readonly random?: () => number
   readonly network?: Network
-  readonly doubt?: Doubt
+  readonly checkExternalAddress?: CheckExternalAddress
 }
 
 /** Creates a traversal with these strategies on a known network. It is not started. */
@@ -69,12 +69,12 @@ export function stage(
     strategies: strategies(trace, clock),
     host: { clock, random, log: { debug: () => undefined, info: () => undefined } },
     policy,
-    ...(options.doubt === undefined ? {} : { doubt: options.doubt }),
+    ...(options.checkExternalAddress === undefined ? {} : { checkExternalAddress: options.checkExternalAddress }),
     ...(options.store === undefined ? {} : { store: options.store })
   })
   const events: MappingEvent[] = []
   for (const name of eventNames) traversal.addEventListener(name, ({ detail }) => events.push(detail))
-  traversal.networkIs(network)
+  traversal.setNetwork(network)
   const told = (): readonly string[] =>
     events.map(({ event, strategy, external }) => `${event} ${strategy} ${external?.address}:${external?.port}`)
   return { clock, traversal, events, told, trace }
@@ -196,7 +196,7 @@ export const absent =
     }
   })
 
-export const party = (id: string, network: string): Party => ({ id, network })
+export const party = (id: string, network: string): RemoteParty => ({ id, network })
 
 /** Creates witnesses that give these answers. */
 export const witnesses =

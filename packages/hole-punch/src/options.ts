@@ -18,7 +18,7 @@ export interface HolePunchOptions {
   readonly birthday?: boolean
   /** The maximum number of concurrent hole punches.
    * @default 8 */
-  readonly mostPeers?: number
+  readonly maxPeers?: number
   /** How long the relayed connection is kept beside a direct connection that carries traffic, in milliseconds.
    * `Infinity` keeps it until the peer or the application closes it.
    * @default 5000 */
@@ -36,19 +36,19 @@ export function readOptions(options: HolePunchOptions): Settings {
     ports: 'any',
     rounds: 'any',
     birthday: 'any',
-    mostPeers: 'any',
+    maxPeers: 'any',
     graceMs: 'any',
     connect: 'any'
   })
-  const { ports = 1, rounds = 3, birthday = false, mostPeers = 8, graceMs = 5000, connect = systemConnect } = options
+  const { ports = 1, rounds = 3, birthday = false, maxPeers = 8, graceMs = 5000, connect = systemConnect } = options
   checkCount('ports', ports, 4)
   checkCount('rounds', rounds, 10)
-  checkCount('mostPeers', mostPeers, 64)
+  checkCount('maxPeers', maxPeers, 64)
   if (typeof birthday !== 'boolean') throw new TypeError('birthday must be true or false')
   if (typeof graceMs !== 'number' || !(graceMs >= 0))
     throw new TypeError('graceMs must be a number of milliseconds, 0 or more')
   if (typeof connect !== 'function') throw new TypeError('connect must be a function that creates a socket')
-  return { ports, rounds, birthday, mostPeers, graceMs, connect }
+  return { ports, rounds, birthday, maxPeers, graceMs, connect }
 }
 
 function checkCount(name: string, value: number, max: number): void {

@@ -156,7 +156,7 @@ describe('the limit of concurrent punches', () => {
     const third = await trio()
     await answering(other, () => undefined)
     await answering(third.other, () => undefined)
-    const looking = search(ours, { mostPeers: 1 })
+    const looking = search(ours, { maxPeers: 1 })
     await dialThrough(relay, other, ours)
     await looking.news('relayed')
     await dialThrough(relay, third.other, ours)

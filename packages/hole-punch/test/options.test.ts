@@ -7,7 +7,7 @@ describe('the options of holePunch()', () => {
     [{ ports: 5 }, 'ports'],
     [{ ports: 1.5 }, 'ports'],
     [{ rounds: 11 }, 'rounds'],
-    [{ mostPeers: Number.NaN }, 'mostPeers'],
+    [{ maxPeers: Number.NaN }, 'maxPeers'],
     [{ birthday: 'yes' }, 'birthday'],
     [{ graceMs: -1 }, 'graceMs'],
     [{ graceMs: Number.NaN }, 'graceMs'],
@@ -19,6 +19,6 @@ describe('the options of holePunch()', () => {
   })
 
   it('holePunch() accepts the largest valid options', () => {
-    expect(() => holePunch({ ports: 4, rounds: 10, mostPeers: 64, birthday: true, graceMs: Infinity })).not.toThrow()
+    expect(() => holePunch({ ports: 4, rounds: 10, maxPeers: 64, birthday: true, graceMs: Infinity })).not.toThrow()
   })
 })

@@ -41,7 +41,7 @@ describe('more peers than the limit of concurrent punches', () => {
   it('waiting peers are punched for when the limit allows it', async () => {
     const { relay, ours, other } = await trio()
     const third = await trio()
-    const looking = search(ours, { mostPeers: 1 })
+    const looking = search(ours, { maxPeers: 1 })
     await looking.puncher()
     await dialThrough(relay, other, ours)
     await dialThrough(relay, third.other, ours)

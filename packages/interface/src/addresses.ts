@@ -101,7 +101,7 @@ export function canonicalAddress(address: string): string | undefined {
 
 /** Returns the network that an address belongs to, for counting independent remote parties: its /16 (IPv4) or /32
  * (IPv6) prefix, such as `203.0.0.0/16`. Undefined if the text is not an IP address. */
-export function networkOf(address: string): string | undefined {
+export function networkPrefixOf(address: string): string | undefined {
   const plain = canonicalAddress(address)
   if (plain === undefined) return undefined
   if (kindOf(plain) === 'ipv4') return `${plain.split('.', 2).join('.')}.0.0/16`

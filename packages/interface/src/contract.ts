@@ -95,7 +95,7 @@ export interface Relay {
   /** Tells this ability from the others. */
   readonly kind: 'relay'
   /** The relay. */
-  readonly party: Party
+  readonly party: RemoteParty
   /** Reserves a place on the relay (circuit relay v2). Resolves with the lease; its addresses lead through the relay.
    *
    * Rejects with the signal's reason, or with a {@link NatError}: `NO_REPLY`, `MALFORMED_REPLY`, `REPLY_TOO_LARGE`,
@@ -108,7 +108,7 @@ export interface Witness {
   /** Tells this ability from the others. */
   readonly kind: 'witness'
   /** The witness. */
-  readonly party: Party
+  readonly party: RemoteParty
   /** Asks the witness to dial the address. Resolves with what that shows. A witness that refuses, does not answer or
    * proves nothing gives the outcome `inconclusive` with a reason: `NO_REPLY`, `MALFORMED_REPLY`, `REPLY_TOO_LARGE`,
    * `UNSUPPORTED`, `WITNESS_REFUSED`, `WITNESS_UNPROVEN`.
@@ -123,13 +123,13 @@ export interface Observer {
   /** Tells this ability from the others. */
   readonly kind: 'observer'
   /** The STUN server. */
-  readonly party: Party
+  readonly party: RemoteParty
   /** Asks the server over the socket of the tap. Resolves with the address that the server saw.
    *
    * Rejects with the signal's reason, or with a {@link NatError}: `NO_REPLY`, `UNREACHABLE`, `MALFORMED_REPLY`,
    * `REPLY_TOO_LARGE`, `UNTRUSTED_REPLY` (the address cannot belong to this host), `OBSERVER_REFUSED`, `UNSUPPORTED`
    * (the server does not know the request, or is of another family than the socket). */
-  observe(tap: DatagramTap, call: CallOptions): Promise<Observation>
+  observe(tap: SharedUdpSocket, call: CallOptions): Promise<Observation>
 }
 
 /** Replaces a relayed connection with a direct one, which then is one of the host's connections. */
@@ -297,17 +297,17 @@ export interface Network {
 }
 
 /** A remote party: a relay, witness or STUN server. */
-export interface Party {
+export interface RemoteParty {
   /** A peer id, or the address and port of a STUN server. */
   readonly id: string
-  /** Its /16 (IPv4) or /32 (IPv6) prefix, as {@link networkOf} returns it. */
+  /** Its /16 (IPv4) or /32 (IPv6) prefix, as {@link networkPrefixOf} returns it. */
   readonly network: string
   /** The measured round-trip time, in milliseconds. */
   readonly rttMs?: number
 }
 
 /** A UDP socket that the application owns and shares. */
-export interface DatagramTap {
+export interface SharedUdpSocket {
   /** Where the socket is bound, with a concrete address. */
   readonly endpoint: Endpoint
   /** Sends a datagram. Does not report a failure to send. */

@@ -17,7 +17,7 @@ export {
   isNeverExternal,
   isVpnInterface,
   isWildcard,
-  networkOf
+  networkPrefixOf
 } from './addresses.js'
 export { anySignal } from './any-signal.js'
 export type {
@@ -25,7 +25,6 @@ export type {
   Behaviour,
   CallOptions,
   Clock,
-  DatagramTap,
   Discovery,
   Endpoint,
   Evidence,
@@ -43,11 +42,12 @@ export type {
   Notice,
   Observation,
   Observer,
-  Party,
   Protocol,
   Puncher,
   Relay,
   RelayLimits,
+  RemoteParty,
+  SharedUdpSocket,
   Strategy,
   UpgradeNotice,
   Witness

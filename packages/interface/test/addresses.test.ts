@@ -7,7 +7,7 @@ import {
   isGlobal,
   isNeverExternal,
   isVpnInterface,
-  networkOf
+  networkPrefixOf
 } from '../src/index.js'
 
 describe('classOf', () => {
@@ -76,7 +76,7 @@ describe('classOf', () => {
     expect(familyOf(text)).toBeUndefined()
     expect(classOf(text)).toBeUndefined()
     expect(canonicalAddress(text)).toBeUndefined()
-    expect(networkOf(text)).toBeUndefined()
+    expect(networkPrefixOf(text)).toBeUndefined()
   })
 })
 
@@ -88,13 +88,13 @@ describe('canonicalAddress', () => {
   })
 })
 
-describe('networkOf', () => {
-  it('networkOf returns the /16 of an IPv4 and the /32 of an IPv6 address', () => {
-    expect(networkOf('11.22.33.44')).toBe('11.22.0.0/16')
-    expect(networkOf('2a00:1450:4001::5')).toBe('2a00:1450::/32')
-    expect(networkOf('2a00::5%eth0')).toBe('2a00::/32')
-    expect(networkOf('::5')).toBe('::/32')
-    expect(networkOf('::ffff:11.22.33.44')).toBe('11.22.0.0/16')
+describe('networkPrefixOf', () => {
+  it('networkPrefixOf returns the /16 of an IPv4 and the /32 of an IPv6 address', () => {
+    expect(networkPrefixOf('11.22.33.44')).toBe('11.22.0.0/16')
+    expect(networkPrefixOf('2a00:1450:4001::5')).toBe('2a00:1450::/32')
+    expect(networkPrefixOf('2a00::5%eth0')).toBe('2a00::/32')
+    expect(networkPrefixOf('::5')).toBe('::/32')
+    expect(networkPrefixOf('::ffff:11.22.33.44')).toBe('11.22.0.0/16')
   })
 })
 

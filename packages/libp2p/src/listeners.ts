@@ -29,7 +29,7 @@ export function followListeners(
       if (wanted.has(key)) continue
       const unwanted = new AbortController()
       wanted.set(key, unwanted)
-      traversal.want(endpoint, { suffix, signal: unwanted.signal })
+      traversal.addEndpoint(endpoint, { suffix, signal: unwanted.signal })
     }
   }
 

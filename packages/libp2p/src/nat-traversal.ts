@@ -23,7 +23,7 @@ import {
   type Strategy
 } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
-import { doubtBeyondFirstHop, findNetwork, ownTap, watchNetwork } from '@postern/net'
+import { checkFirstHop, findNetwork, openSharedSocket, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
 import { relay } from '@postern/relay'
 import { upnp } from '@postern/upnp'
@@ -66,7 +66,7 @@ export interface NatTraversal extends TypedEvents<TraversalEvents> {
   /** Asks every gateway again about the mappings that it granted. */
   recheck(): void
   /** Resolves when everything that can be tried immediately has been tried, or when the node stops. */
-  firstPass(): Promise<void>
+  settled(): Promise<void>
   /**
    * Resolves with a direct connection to the peer: an existing one, or one that replaces a relayed connection. A peer
    * that is not connected is dialled first.
@@ -143,14 +143,14 @@ class NatTraversalService implements NatTraversal, Startable {
     const store =
       init.store ??
       datastoreStore(components.datastore, (error) => log.error('the stored mappings cannot be read - %e', error))
-    const inUse = (): boolean => components.connectionManager.getConnections().some(({ direct }) => !direct)
+    const isInUse = (): boolean => components.connectionManager.getConnections().some(({ direct }) => !direct)
     const traversal = createTraversal({
       strategies,
       host,
       store,
       ...(init.owners === undefined ? {} : { owners: init.owners }),
-      doubt: doubtBeyondFirstHop(clock),
-      policy: { ...policy, relay: { inUse, ...policy.relay } }
+      checkExternalAddress: checkFirstHop(clock),
+      policy: { ...policy, relay: { isInUse, ...policy.relay } }
     })
     const kinds = new Set(traversal.report().strategies.flatMap(({ kind }) => kind ?? []))
     this.#components = components
@@ -171,7 +171,7 @@ class NatTraversalService implements NatTraversal, Startable {
       traversal.addEventListener(event, announce)
     }
     registerMetrics(components.metrics, traversal)
-    traversal.lend(ownTap(() => this.#network))
+    traversal.shareSocket(openSharedSocket(() => this.#network))
   }
 
   /** libp2p reads this after it has created all services and before it checks their dependencies. It is the earliest
@@ -192,9 +192,9 @@ class NatTraversalService implements NatTraversal, Startable {
     this.#traversal.recheck()
   }
 
-  async firstPass(): Promise<void> {
+  async settled(): Promise<void> {
     await this.#running?.begun
-    await this.#traversal.firstPass()
+    await this.#traversal.settled()
   }
 
   async direct(peer: PeerId, call: CallOptions): Promise<Connection> {
@@ -218,7 +218,7 @@ class NatTraversalService implements NatTraversal, Startable {
       this.#network = network
       this.#lookedAt = true
       this.#trouble = []
-      this.#traversal.networkIs(network)
+      this.#traversal.setNetwork(network)
       follow()
       known.resolve()
     }, cut.signal).then(() => ending)

@@ -9,7 +9,7 @@ import {
   type Strategy
 } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
-import { doubtBeyondFirstHop, findNetwork, orAborted, watchNetwork } from '@postern/net'
+import { checkFirstHop, findNetwork, orAborted, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
 import { upnp } from '@postern/upnp'
 import { createGateway } from './port-mapping-gateway.js'
@@ -60,7 +60,7 @@ export function portMappingClient(init: PortMappingClientInit = {}): PortMapping
   const traversal = createTraversal({
     strategies,
     host,
-    doubt: doubtBeyondFirstHop(clock),
+    checkExternalAddress: checkFirstHop(clock),
     ...(init.policy === undefined ? {} : { policy: init.policy }),
     ...(init.store === undefined ? {} : { store: init.store })
   })
@@ -74,14 +74,14 @@ export function portMappingClient(init: PortMappingClientInit = {}): PortMapping
       const known = Promise.withResolvers<void>()
       const changed = (next: Network): void => {
         network = next
-        traversal.networkIs(next)
+        traversal.setNetwork(next)
         known.resolve()
       }
       running = { cut, watching: watchNetwork({ clock, changed, find }, cut) }
       await orAborted(known.promise, { signal })
       await traversal.start()
     }
-    await orAborted(traversal.firstPass(), { signal })
+    await orAborted(traversal.settled(), { signal })
   }
 
   /** Stops the traversal when no gateway is in use. A caller that found no gateway has nothing to stop. */

@@ -35,7 +35,7 @@ export function createGateway(
         unwanted.abort()
       }
     )
-    traversal.want(endpoint, {
+    traversal.addEndpoint(endpoint, {
       signal: unwanted.signal,
       ...(externalPort === undefined ? {} : { externalPort }),
       ...(ttl === undefined ? {} : { lifetimeMs: ttl })

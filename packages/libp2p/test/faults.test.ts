@@ -45,9 +45,9 @@ describe.skipIf(!support.ok)(`a libp2p node stays reachable${skipped}`, { timeou
     await using home = await world.startHome({
       nat: {
         policy: {
-          relay: { letGoAfterMs: 0 },
-          holdDown: { firstMs: 1000, mostMs: 1000 },
-          reverify: { firstMs: 2000, mostMs: 2000 }
+          relay: { releaseAfterPublicMs: 0 },
+          holdDown: { initialMs: 1000, maxMs: 1000 },
+          reverify: { initialMs: 2000, maxMs: 2000 }
         }
       }
     })
@@ -66,7 +66,9 @@ describe.skipIf(!support.ok)(`a libp2p node stays reachable${skipped}`, { timeou
 
   it('a node is reachable through a relay when its router stops mapping', async () => {
     await using world = await openWorld('home-pcp')
-    await using home = await world.startHome({ nat: { policy: { lifetimeMs: 120_000, relay: { letGoAfterMs: 0 } } } })
+    await using home = await world.startHome({
+      nat: { policy: { lifetimeMs: 120_000, relay: { releaseAfterPublicMs: 0 } } }
+    })
     await home.until(isVerdict('public'))
     const next = after(home)
     await world.lab.stopDaemon()

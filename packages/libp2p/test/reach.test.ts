@@ -43,7 +43,7 @@ describe.skipIf(!support.ok)(`a libp2p node behind a real router${skipped}`, { t
 
   it('a node releases its relays after it has been public for some time without an open circuit', async () => {
     await using world = await openWorld('home')
-    await using home = await world.startHome({ nat: { policy: { relay: { letGoAfterMs: 500 } } } })
+    await using home = await world.startHome({ nat: { policy: { relay: { releaseAfterPublicMs: 500 } } } })
     const isRelayed = ({ event, addresses }: { event?: string; addresses?: unknown }): boolean =>
       event === 'addresses' && String(addresses).includes('p2p-circuit')
     await home.until(isRelayed)

@@ -1,14 +1,14 @@
 import { virtualClock } from '@postern/testkit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createPlaces, createRate, type Party, type PlaceLimits, prefixesOf } from '../src/index.js'
+import { createPlaces, createRate, type PlaceLimits, prefixesOf, type RemoteParty } from '../src/index.js'
 
 const limits = { total: 40, network: 20, subnet: 10, ip: 4, peer: 3 } satisfies PlaceLimits
 
 /** Few values, so that many addresses share prefixes. */
 const party = fc
   .tuple(fc.nat(2), fc.nat(2), fc.nat(5), fc.nat(9))
-  .map(([a, b, c, peer]): Party => ({ address: `11.${a}.${b}.${c}`, peer: `peer${peer}` }))
+  .map(([a, b, c, peer]): RemoteParty => ({ address: `11.${a}.${b}.${c}`, peer: `peer${peer}` }))
 
 const step = fc.oneof(
   fc.record({ kind: fc.constant('take' as const), member: fc.nat(60), party }),
@@ -24,7 +24,7 @@ describe('createPlaces', () => {
       fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
         const places = createPlaces<number>(limits)
         /** The result of a simple list, for comparison. */
-        const model = new Map<number, Party>()
+        const model = new Map<number, RemoteParty>()
         for (const each of steps) {
           if (each.kind === 'free') {
             places.free(each.member)
@@ -97,9 +97,9 @@ describe('createPlaces', () => {
   })
 
   it('take names the narrowest level that has no free place', () => {
-    const at = (address: string, peer = address): Party => ({ address, peer })
+    const at = (address: string, peer = address): RemoteParty => ({ address, peer })
     const places = createPlaces<object>({ total: 100, network: 50, subnet: 6, ip: 2, peer: 2 })
-    const take = (each: Party) => places.take({}, each)
+    const take = (each: RemoteParty) => places.take({}, each)
     expect([take(at('11.0.0.1', 'a')), take(at('11.0.0.1', 'b'))]).toEqual([undefined, undefined])
     expect(take(at('11.0.0.1', 'c'))).toBe('ip')
     expect(take(at('12.0.0.1', 'a'))).toBe(undefined)

@@ -2,7 +2,7 @@ import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { familyOf } from '@postern/interface'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { openTap, ownTap, tapOf } from '../src/index.js'
+import { openSharedSocket, openTap, shareSocketOf } from '../src/index.js'
 
 async function bound(type: 'udp4' | 'udp6', address: string): Promise<Socket> {
   const socket = createSocket(type).bind(0, address)
@@ -27,13 +27,13 @@ const call = (): AbortController => {
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 const bytes = new TextEncoder().encode('hello')
 
-describe('tapOf', () => {
-  it('tapOf delivers datagrams to the program and to receivers, and only to the program afterwards', async () => {
+describe('shareSocketOf', () => {
+  it('shareSocketOf delivers datagrams to the program and to receivers, and only to the program afterwards', async () => {
     const [socket, there, cut] = [await bound('udp4', '127.0.0.1'), await echo(), call()]
     const heard: string[] = []
     socket.on('message', (message) => heard.push(`program ${text(message)}`))
     const { port } = socket.address()
-    const tap = tapOf(socket, { protocol: 'udp', family: 4, address: '127.0.0.1', port })
+    const tap = shareSocketOf(socket, { protocol: 'udp', family: 4, address: '127.0.0.1', port })
     for (const name of ['one', 'two'])
       tap.receive((message, from) => heard.push(`${name} ${text(message)} ${from.port}`), cut)
     expect(socket.listenerCount('message')).toBe(2)
@@ -44,10 +44,10 @@ describe('tapOf', () => {
     expect(socket.listenerCount('message')).toBe(1)
   })
 
-  it('tapOf reaches IPv4 hosts from a socket on :: and reports IPv4 addresses', async () => {
+  it('shareSocketOf reaches IPv4 hosts from a socket on :: and reports IPv4 addresses', async () => {
     const [socket, there] = [await bound('udp6', '::'), await echo()]
     const { port } = socket.address()
-    const tap = tapOf(socket, { protocol: 'udp', family: 4, address: '127.0.0.1', port })
+    const tap = shareSocketOf(socket, { protocol: 'udp', family: 4, address: '127.0.0.1', port })
     const heard = new Promise((resolve) => {
       tap.receive((_, from) => resolve(from), call())
     })
@@ -55,12 +55,12 @@ describe('tapOf', () => {
     expect(await heard).toEqual({ address: there.address, port: there.port })
   })
 
-  it('tapOf does not report send failures to the error listeners of the program', async () => {
+  it('shareSocketOf does not report send failures to the error listeners of the program', async () => {
     const socket = await bound('udp4', '127.0.0.1')
     const errors: unknown[] = []
     socket.on('error', (error) => errors.push(error))
     const { port } = socket.address()
-    tapOf(socket, { protocol: 'udp', family: 4, address: '127.0.0.1', port }).send(bytes, {
+    shareSocketOf(socket, { protocol: 'udp', family: 4, address: '127.0.0.1', port }).send(bytes, {
       address: '255.255.255.255',
       port: 9
     })
@@ -71,15 +71,15 @@ describe('tapOf', () => {
   })
 })
 
-describe('ownTap', () => {
-  it('ownTap opens a socket on the default route and closes it with the signal', async () => {
+describe('openSharedSocket', () => {
+  it('openSharedSocket opens a socket on the default route and closes it with the signal', async () => {
     const there = await echo()
     const cut = call()
     const network = {
       gateways: [{ address: '127.0.0.2', interface: 'lo', localAddress: '127.0.0.1' }],
       addresses: ['::1']
     }
-    const tap = await ownTap(() => network)(cut)
+    const tap = await openSharedSocket(() => network)(cut)
     expect(tap.endpoint).toMatchObject({ protocol: 'udp', family: 4, address: '127.0.0.1' })
     const heard = new Promise((resolve) => {
       tap.receive((message) => resolve(text(message)), call())
@@ -93,7 +93,9 @@ describe('ownTap', () => {
     again.close()
   })
 
-  it('ownTap rejects with UNREACHABLE without an address', async () => {
-    await expect(ownTap(() => ({ gateways: [], addresses: [] }))(call())).rejects.toMatchObject({ code: 'UNREACHABLE' })
+  it('openSharedSocket rejects with UNREACHABLE without an address', async () => {
+    await expect(openSharedSocket(() => ({ gateways: [], addresses: [] }))(call())).rejects.toMatchObject({
+      code: 'UNREACHABLE'
+    })
   })
 })

@@ -15,7 +15,7 @@ import {
   printable,
   systemClock
 } from '@postern/interface'
-import { doubtBeyondFirstHop, findNetwork, watchNetwork, withHandles } from '@postern/net'
+import { checkFirstHop, findNetwork, watchNetwork, withHandles } from '@postern/net'
 import { checkExposeOptions, type ExposeOptions, type Listeners, readStrategies } from './expose-options.js'
 import { endpointOwners } from './owners/endpoint-owners.js'
 import {
@@ -77,7 +77,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   const traversal = createTraversal({
     strategies,
     host,
-    doubt: doubtBeyondFirstHop(host.clock),
+    checkExternalAddress: checkFirstHop(host.clock),
     owners: options.owners ?? endpointOwners(),
     ...(store === undefined ? {} : { store }),
     ...(policy === undefined ? {} : { policy })
@@ -136,7 +136,8 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     if (ended.signal.aborted) return
     if (!isListening(server)) return serverClosed()
     trouble = undefined
-    for (const endpoint of endpoints) traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
+    for (const endpoint of endpoints)
+      traversal.addEndpoint(endpoint, externalPort === undefined ? {} : { externalPort })
     server.once('close', serverClosed)
     ended.signal.addEventListener('abort', () => server.off('close', serverClosed))
 
@@ -154,7 +155,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
       trouble = undefined
       isKnown = true
       where = network
-      traversal.networkIs(network)
+      traversal.setNetwork(network)
       known.resolve()
     }
     watching = watchNetwork({ clock: host.clock, changed, failed, find }, ended)
@@ -165,7 +166,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     if (ended.signal.aborted) return
     await traversal.start()
     // Before the network is known, the first pass cannot complete.
-    if (isKnown) await traversal.firstPass()
+    if (isKnown) await traversal.settled()
   }
 
   if (releaseOnExit) closeOnSignals(() => exposure.close(), ended.signal)

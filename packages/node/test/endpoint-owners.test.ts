@@ -66,7 +66,7 @@ class Program {
       const traversal = createTraversal({ strategies: parseLadder(${JSON.stringify(ladder)}), owners })
       for (const name of ['mapped', 'renewed', 'changed', 'lost', 'failed', 'released', 'shared'])
         traversal.addEventListener(name, ({ detail }) => console.log(JSON.stringify(detail)))
-      traversal.want({ protocol: 'tcp', family: 4, address: '127.0.0.1', port: ${port} })
+      traversal.addEndpoint({ protocol: 'tcp', family: 4, address: '127.0.0.1', port: ${port} })
       process.once('SIGTERM', () => traversal.stop().then(() => process.exit(0)))
       await traversal.start()
       setInterval(() => undefined, 60_000)`

@@ -174,7 +174,7 @@ describe('expose', () => {
     const server = createServer().listen(0, '127.0.0.1')
     cleanups.push(() => server.close())
     await expect(expose(server, { strategies: 'carrier-pigeon' })).rejects.toThrow(TypeError)
-    await expect(expose(server, { policy: { attemptMs: -1 } })).rejects.toThrow(TypeError)
+    await expect(expose(server, { policy: { requestTimeoutMs: -1 } })).rejects.toThrow(TypeError)
     const pipe = createServer().listen(join(tmpdir(), `postern-${process.pid}.sock`))
     cleanups.push(() => pipe.close())
     await expect(expose(pipe, { strategies: [], store: memoryStore() })).rejects.toThrow(TypeError)

@@ -154,7 +154,7 @@ it('removeLeftovers keeps every name that a backup may have', async () => {
 it('removeLeftovers removes the temporary file of a killed process', async () => {
   const script = `
     import { open } from 'node:fs/promises'
-    import { replaceFile } from ${JSON.stringify(new URL('../dist/files.js', import.meta.url).href)}
+    import { replaceFile } from ${JSON.stringify(new URL('../dist/files/files.js', import.meta.url).href)}
     const file = await open(process.execPath)
     Object.getPrototypeOf(file).sync = () => process.kill(process.pid, 'SIGKILL')
     await replaceFile(process.argv[1], 'half')`
@@ -194,7 +194,7 @@ it.skipIf(!mounts)(
   () => {
     const script = `
     import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-    import { replaceFile } from ${JSON.stringify(new URL('../dist/files.js', import.meta.url).href)}
+    import { replaceFile } from ${JSON.stringify(new URL('../dist/files/files.js', import.meta.url).href)}
     const path = '${folder}/a.json'
     const levels = []
     for (let free = 0; free < 10; free++) {

@@ -11,7 +11,7 @@ it.skipIf(!mounts)(
     const folder = await mkdtemp(join(tmpdir(), 'postern-'))
     const script = `
     import { readdirSync, writeFileSync } from 'node:fs'
-    import { openOwnerFolder } from ${JSON.stringify(new URL('../dist/owner-folder.js', import.meta.url).href)}
+    import { openOwnerFolder } from ${JSON.stringify(new URL('../dist/owners/owner-folder.js', import.meta.url).href)}
     const open = openOwnerFolder('${folder}', 'a program')
     const endpoint = { protocol: 'tcp', address: '0.0.0.0', port: 1, keys: {}, addresses: [] }
     const codes = []

@@ -61,7 +61,7 @@ describe('wrong options', () => {
     ['expose()', { policy: { quorom: 1 } }, 'Did you mean "quorum"?'],
     ['expose()', { policy: { relay: { counts: 1 } } }, 'policy.relay has no option "counts". Did you mean "count"?'],
     ['expose()', { policy: { relay: null } }, 'policy.relay is not an object'],
-    ['expose()', { policy: { retry: { firstMs: 1 } } }, 'policy.retry.mostMs is not a number'],
+    ['expose()', { policy: { retry: { initialMs: 1 } } }, 'policy.retry.maxMs is not a number'],
     ['expose()', { policy: { retry: 5 } }, 'policy.retry is not an object'],
     ['expose()', { policy: { quorum: () => 2 } }, 'policy.quorum is not a number'],
     ['expose()', { policy: { quorum: 0 } }, 'policy.quorum is not a whole number of 1 or more: 0'],
@@ -69,7 +69,7 @@ describe('wrong options', () => {
     ['expose()', { policy: { quorum: '2' } }, 'policy.quorum is not a number of 0 or more: "2"'],
     ['expose()', { policy: { lifetimeMs: 0 } }, 'policy.lifetimeMs is not a lifetime of 1000 ms or more: 0'],
     ['expose()', { owners: {} }, 'owners has no join() and holders()'],
-    ['expose()', { policy: { relay: { inUse: 5 } } }, 'policy.relay.inUse is not a function'],
+    ['expose()', { policy: { relay: { isInUse: 5 } } }, 'policy.relay.isInUse is not a function'],
     ['expose()', { signal: true }, 'signal is not an AbortSignal'],
     ['expose()', { host: {} }, 'host.clock.monotonicMs is not a function'],
     ['expose()', { host: null }, 'host is not an object'],
@@ -87,7 +87,7 @@ describe('wrong options', () => {
     ['fileStore()', { path: '' }, 'path is not the path of a file: ""'],
     ['fileStore()', { path: 'a\0b' }, 'path is not the path of a file'],
     ['createTraversal()', { strategies: [], policy: [] }, 'policy is not an object'],
-    ['createTraversal()', { strategies: [], doubt: {} }, 'doubt is not a function'],
+    ['createTraversal()', { strategies: [], checkExternalAddress: {} }, 'checkExternalAddress is not a function'],
     ['pcp()', { gatway: '192.168.1.1' }, 'Did you mean "gateway"?'],
     ['pcp()', { port: '5351' }, 'port is not a port'],
     ['upnp()', { description: 5 }, 'description is not a text'],
@@ -101,7 +101,7 @@ describe('wrong options', () => {
   it('traversal.want rejects invalid options', () => {
     const traversal = createTraversal({ strategies: [] })
     const endpoint = { protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 } as const
-    const want = (options: unknown): void => traversal.want(endpoint, options as object)
+    const want = (options: unknown): void => traversal.addEndpoint(endpoint, options as object)
     expect(() => want({ externalport: 80 })).toThrow('Did you mean "externalPort"?')
     expect(() => want({ signal: 5 })).toThrow('signal is not an AbortSignal')
     expect(() => want({ lifetimeMs: '2h' })).toThrow('lifetimeMs is not a number')
@@ -115,8 +115,8 @@ describe('wrong options', () => {
     { gateways: [], addresses: 'x' },
     { gateways: [{}], addresses: [] },
     { gateways: [null], addresses: ['192.168.1.2'] }
-  ])('traversal.networkIs rejects %j', (network) => {
-    expect(() => createTraversal({ strategies: [] }).networkIs(network as never)).toThrow(/^not a network/)
+  ])('traversal.setNetwork rejects %j', (network) => {
+    expect(() => createTraversal({ strategies: [] }).setNetwork(network as never)).toThrow(/^not a network/)
   })
 
   it('expose rejects a server without the methods that it calls later', async () => {

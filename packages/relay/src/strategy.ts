@@ -6,9 +6,9 @@ import {
   isNatError,
   type Lease,
   natError,
-  type Party,
   type Relay,
   type RelayLimits,
+  type RemoteParty,
   type Strategy
 } from '@postern/interface'
 import { type Acceptance, circuitOf } from './circuit/circuit-listeners.js'
@@ -132,7 +132,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
         .some((each) => each.remotePeer.toString() === id && isDialledDirectly(each))
     }
 
-    function abilityOf(peer: PeerId, party: Party, answered: (id: string, isGood: boolean) => void): Relay {
+    function abilityOf(peer: PeerId, party: RemoteParty, answered: (id: string, isGood: boolean) => void): Relay {
       return {
         kind: 'relay',
         party,

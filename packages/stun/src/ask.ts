@@ -3,10 +3,10 @@ import {
   type CallOptions,
   type Clock,
   canonicalAddress,
-  type DatagramTap,
   isNatError,
   type NatError,
-  natError
+  natError,
+  type SharedUdpSocket
 } from '@postern/interface'
 import type { StunAddress } from './address-codec.js'
 import {
@@ -26,7 +26,7 @@ export interface AskOptions {
   /** The clock for the waits. */
   readonly clock: Clock
   /** The socket to ask over. */
-  readonly tap: DatagramTap
+  readonly tap: SharedUdpSocket
   /** The server to ask. */
   readonly server: StunAddress
   /** The address and port that the answer must come from.
@@ -125,7 +125,7 @@ async function transact(options: AskOptions, { signal }: CallOptions): Promise<B
 }
 
 /** Sends over the socket of the application. Throws `UNREACHABLE` if that throws. */
-export function send(tap: DatagramTap, bytes: Uint8Array, to: StunAddress): void {
+export function send(tap: SharedUdpSocket, bytes: Uint8Array, to: StunAddress): void {
   try {
     tap.send(bytes, to)
   } catch (cause) {

@@ -1,4 +1,4 @@
-import type { Clock, DatagramTap } from '@postern/interface'
+import type { Clock, SharedUdpSocket } from '@postern/interface'
 import type { OpenUdp } from '@postern/net'
 import type { StunAddress } from './address-codec.js'
 
@@ -8,7 +8,7 @@ export interface BehaviourOptions {
   readonly clock: Clock
   /** The socket to test. To test the filtering, it must not have sent anything to the server's other address for some
    * minutes. */
-  readonly tap: DatagramTap
+  readonly tap: SharedUdpSocket
   /** The server, which needs two addresses for all tests but the address itself. */
   readonly server: StunAddress
   /** How often each request is sent (Rc of RFC 8489 §6.2.1).

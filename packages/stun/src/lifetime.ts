@@ -16,7 +16,7 @@ export interface LifetimeOptions {
   readonly family: Endpoint['family']
   /** The maximum lifetime to test, in ms.
    * @default 300_000 */
-  readonly mostMs?: number
+  readonly maxMs?: number
   /** The precision of the result, in ms.
    * @default 10_000 */
   readonly precisionMs?: number
@@ -43,15 +43,15 @@ const waitsMs: readonly number[] = [500, 1000, 1500]
  * Rejects with `UNSUPPORTED` if the server does not answer to another port, or like {@link askServer}.
  */
 export async function discoverLifetime(options: LifetimeOptions, call: CallOptions): Promise<MappingLifetime> {
-  const { mostMs = 300_000, precisionMs = 10_000, server } = options
+  const { maxMs = 300_000, precisionMs = 10_000, server } = options
   if (!(await outlasts(options, 0, call)))
     throw natError('UNSUPPORTED', `the STUN server ${server.address} does not answer to another port`)
   let [atLeastMs, lessThanMs] = [0, Number.POSITIVE_INFINITY]
-  let tryMs = mostMs
+  let tryMs = maxMs
   while (tryMs - atLeastMs > 0) {
     if (await outlasts(options, tryMs, call)) atLeastMs = tryMs
     else lessThanMs = tryMs
-    if (lessThanMs - atLeastMs <= precisionMs || atLeastMs === mostMs) break
+    if (lessThanMs - atLeastMs <= precisionMs || atLeastMs === maxMs) break
     tryMs = Math.round((atLeastMs + lessThanMs) / 2)
   }
   return { atLeastMs, lessThanMs }

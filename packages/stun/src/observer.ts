@@ -1,12 +1,12 @@
 import {
   canonicalAddress,
-  type DatagramTap,
   familyOf,
   formatMultiaddr,
   type Host,
   natError,
-  networkOf,
-  type Observer
+  networkPrefixOf,
+  type Observer,
+  type SharedUdpSocket
 } from '@postern/interface'
 import type { StunAddress } from './address-codec.js'
 import { askServer } from './ask.js'
@@ -23,13 +23,13 @@ export function createObserver({ clock }: Host, server: StunAddress, settings: S
   const { behaviour, requests, openUdp } = settings
   const address = canonicalAddress(server.address) ?? server.address
   /** When the behaviour was last tested with a socket, which sent to the server's other address then. */
-  const lookedAtMs = new WeakMap<DatagramTap, number>()
+  const lookedAtMs = new WeakMap<SharedUdpSocket, number>()
 
   return {
     kind: 'observer',
     party: {
       id: address.includes(':') ? `[${address}]:${server.port}` : `${address}:${server.port}`,
-      network: networkOf(address) ?? ''
+      network: networkPrefixOf(address) ?? ''
     },
     async observe(tap, call) {
       call.signal.throwIfAborted()

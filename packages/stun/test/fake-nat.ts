@@ -1,4 +1,4 @@
-import { type Behaviour, type DatagramTap, type Endpoint, natError } from '@postern/interface'
+import { type Behaviour, type Endpoint, natError, type SharedUdpSocket } from '@postern/interface'
 import type { OpenUdp } from '@postern/net'
 import type { VirtualClock } from '@postern/testkit'
 import type { StunAddress } from '../src/address-codec.js'
@@ -30,7 +30,7 @@ interface Mapping {
 export interface FakeNat {
   readonly openUdp: OpenUdp
   /** Opens a socket that the program shares, with the datagrams that the program received. */
-  lend(port: number): { readonly tap: DatagramTap; readonly heard: Uint8Array[] }
+  lend(port: number): { readonly tap: SharedUdpSocket; readonly heard: Uint8Array[] }
   /** Puts a host at an external address and port. */
   at(where: StunAddress, outsider: Outsider): void
   /** The destinations of the datagrams that were sent, such as `21.0.0.1:3478`. */
@@ -105,12 +105,12 @@ export function fakeNat(clock: VirtualClock, plan: NatPlan): FakeNat {
     lend(port) {
       const endpoint: Endpoint = { protocol: 'udp', family: 4, address: ownAddress, port }
       const heard: Uint8Array[] = []
-      const listeners = new Set<Parameters<DatagramTap['receive']>[0]>()
+      const listeners = new Set<Parameters<SharedUdpSocket['receive']>[0]>()
       inside.set(key(endpoint), (bytes, from) => {
         heard.push(bytes)
         for (const each of listeners) each(bytes, from)
       })
-      const tap: DatagramTap = {
+      const tap: SharedUdpSocket = {
         endpoint,
         send: (bytes, to) => leave(endpoint, to, bytes),
         receive(each, { signal }) {

@@ -125,7 +125,7 @@ describe.skipIf(!support.ok)(`against coturn, behind a NAT of the kernel${skippe
       const steps = names.map((name) => `echo ${seconds} > /proc/sys/net/netfilter/${name}`).join('; ')
       await lab.run('router', ['sh', '-c', steps])
     }
-    const options = { server: alpha, mostMs: 4000, precisionMs: 4000 }
+    const options = { server: alpha, maxMs: 4000, precisionMs: 4000 }
     await forgetAfter(2)
     expect(await look(lab, 'lifetime', options)).toEqual({ atLeastMs: 0, lessThanMs: 4000 })
     await forgetAfter(600)

@@ -6,8 +6,8 @@ import {
   isNatError,
   type MultiaddrText,
   natError,
-  networkOf,
-  type Party,
+  networkPrefixOf,
+  type RemoteParty,
   type Witness
 } from '@postern/interface'
 import type { AutonatHost } from '../host.js'
@@ -35,7 +35,7 @@ export interface Asking {
 export interface Asked {
   readonly peerId: PeerId
   readonly version: Version
-  readonly party: Party
+  readonly party: RemoteParty
   /** Called when the peer turns out not to speak the protocol. */
   readonly lost: () => void
 }
@@ -53,8 +53,8 @@ export function findConnection(
 }
 
 /** Returns the party of a peer on a route; undefined if the route has no network prefix. */
-export function partyOf(peerId: PeerId, route: Route, rttMs: number | undefined): Party | undefined {
-  const network = networkOf(route.host)
+export function partyOf(peerId: PeerId, route: Route, rttMs: number | undefined): RemoteParty | undefined {
+  const network = networkPrefixOf(route.host)
   if (network === undefined) return undefined
   return { id: peerId.toString(), network, ...(rttMs === undefined ? {} : { rttMs }) }
 }

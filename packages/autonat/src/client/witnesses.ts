@@ -1,5 +1,5 @@
 import type { Connection, PeerId } from '@libp2p/interface'
-import { type Finding, type Party, type Witness } from '@postern/interface'
+import { type Finding, type RemoteParty, type Witness } from '@postern/interface'
 import { type Speaker, storedSpeaker, type Version, versionOf } from './server-protocols.js'
 import { type Asking, createWitness, findConnection, partyOf } from './witness.js'
 
@@ -42,7 +42,7 @@ export function createWitnessTable(
   let isPeerWaiting = true
   let filling: Promise<void> | undefined
 
-  function hasPlace({ id, network }: Party): boolean {
+  function hasPlace({ id, network }: RemoteParty): boolean {
     if (named.has(id)) return true
     const others = [...entries.values()].filter(({ witness }) => !named.has(witness.party.id))
     const neighbours = others.filter(({ witness }) => witness.party.network === network)
@@ -50,7 +50,7 @@ export function createWitnessTable(
   }
 
   /** Returns the party of a peer; undefined if the peer may not be asked. */
-  function findParty(peerId: PeerId): Party | undefined {
+  function findParty(peerId: PeerId): RemoteParty | undefined {
     const direct = findConnection(connectionManager.getConnections(peerId), mayAsk)
     return direct && partyOf(peerId, direct.route, direct.connection.rtt)
   }

@@ -1,4 +1,4 @@
-import { createPlaces, createRate, type Party, type PlaceRefusal } from '@postern/net'
+import { createPlaces, createRate, type PlaceRefusal, type RemoteParty } from '@postern/net'
 import type { ServerSettings } from './options.js'
 
 /**
@@ -22,7 +22,7 @@ export interface Limits {
   /**
    * Admits a request or returns the limit that rejects it. Calls `giveUp` if a less busy prefix needs the place later.
    */
-  admit(party: Party, giveUp: () => void): Admitted | LimitRefusal
+  admit(party: RemoteParty, giveUp: () => void): Admitted | LimitRefusal
 }
 
 const minuteMs = 60_000
@@ -112,6 +112,6 @@ export function createLimits(settings: ServerSettings): Limits {
 }
 
 interface Reader {
-  readonly party: Party
+  readonly party: RemoteParty
   readonly giveUp: () => void
 }

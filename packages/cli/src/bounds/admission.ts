@@ -7,7 +7,7 @@ import type {
   TypedEventTarget
 } from '@libp2p/interface'
 import { type Clock, canonicalAddress } from '@postern/interface'
-import { createPlaces, type Party, type PlaceLimits, type PlaceRefusal, type Places } from '@postern/net'
+import { createPlaces, type PlaceLimits, type PlaceRefusal, type Places, type RemoteParty } from '@postern/net'
 import { createFrameBudget, type FrameLimits } from './frame-budget.js'
 import { ipOf } from './ip-of.js'
 import type { ListenerKind, SocketGuard } from './listener-guard.js'
@@ -99,7 +99,7 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     places: Places<Entry>,
     count: Record<AdmissionRefusal, number>,
     entry: Entry,
-    party: Party,
+    party: RemoteParty,
     mayGo: (entry: Entry) => boolean
   ): PlaceRefusal | undefined {
     for (;;) {

@@ -1,10 +1,10 @@
 import type { Clock } from '@postern/interface'
-import { createRate, type Party, type PlaceLimits, type PlaceRefusal, prefixesOf } from '@postern/net'
+import { createRate, type PlaceLimits, type PlaceRefusal, prefixesOf, type RemoteParty } from '@postern/net'
 
 /** Limits the number of new sockets in a second. */
 export interface SocketRate {
   /** Counts a socket, or returns the level at which it exceeds the limit. */
-  take(party: Party): PlaceRefusal | undefined
+  take(party: RemoteParty): PlaceRefusal | undefined
 }
 
 /** How long a subnet counts as known after one of its sockets was accepted, in ms. */

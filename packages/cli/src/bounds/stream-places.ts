@@ -1,5 +1,5 @@
 import type { Connection, Stream } from '@libp2p/interface'
-import { createPlaces, type Party, type PlaceLimits, type PlaceRefusal } from '@postern/net'
+import { createPlaces, type PlaceLimits, type PlaceRefusal, type RemoteParty } from '@postern/net'
 import { onStream } from './connection-streams.js'
 import { hasEnded } from './stream-end.js'
 
@@ -8,7 +8,7 @@ export interface StreamPlaces {
   /** The number of streams with a place. */
   readonly used: number
   /** Takes a place for each stream that the peer opens over a connection, or aborts the stream. */
-  watch(connection: Connection, party: Party): void
+  watch(connection: Connection, party: RemoteParty): void
 }
 
 /** Creates the places. Calls `refused` for each stream without a place. */

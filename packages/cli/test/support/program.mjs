@@ -14,14 +14,14 @@ for (const name of ['mapped', 'renewed', 'changed', 'lost', 'failed', 'released'
 }
 const end = new AbortController()
 const { clock } = await import('@postern/core').then(({ systemHost }) => systemHost)
-traversal.networkIs(await findNetwork(end))
-traversal.want(
+traversal.setNetwork(await findNetwork(end))
+traversal.addEndpoint(
   { protocol, family, address: family === 4 ? '0.0.0.0' : '::', port },
   externalPort ? { externalPort } : {}
 )
 await traversal.start()
-const watching = watchNetwork({ clock, changed: (network) => traversal.networkIs(network), intervalMs: 250 }, end)
-await traversal.firstPass()
+const watching = watchNetwork({ clock, changed: (network) => traversal.setNetwork(network), intervalMs: 250 }, end)
+await traversal.settled()
 say({ event: 'first-pass', report: traversal.report() })
 
 for await (const command of createInterface({ input: process.stdin })) {

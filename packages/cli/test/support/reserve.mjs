@@ -7,7 +7,7 @@ import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { systemClock } from '@postern/core'
 import { createLibp2p } from 'libp2p'
-import { requestReservation } from '../../../relay/dist/reserve.js'
+import { requestReservation } from '../../../relay/dist/client/reservations.js'
 
 const [relay, count] = process.argv.slice(2)
 const answers = []

@@ -1,11 +1,11 @@
 import {
   type Ability,
   type CallOptions,
-  type DatagramTap,
   type Lease,
   natError,
   type Observation,
-  type Party,
+  type RemoteParty,
+  type SharedUdpSocket,
   type Strategy
 } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
@@ -23,10 +23,10 @@ interface DeskWorld extends World {
 type Kind = Exclude<AbilityKind, 'mapper'>
 type Change = (ability: Ability, desk: Desk) => Ability
 
-const party: Party = { id: 'party', network: '1.2.0.0/16', rttMs: 20 }
+const party: RemoteParty = { id: 'party', network: '1.2.0.0/16', rttMs: 20 }
 const never = { signal: new AbortController().signal }
 const endpoint = { protocol: 'udp', family: 4, address: '192.168.1.10', port: 8080 } as const
-const tap: DatagramTap = { endpoint, send: () => undefined, receive: () => undefined }
+const tap: SharedUdpSocket = { endpoint, send: () => undefined, receive: () => undefined }
 
 function leaseOf(desk: Desk): Lease {
   return {

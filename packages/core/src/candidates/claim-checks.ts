@@ -4,7 +4,7 @@ import { attempt } from '../async/attempt.js'
 /** Looks for evidence, on this side of the router, against an external address that a router claims. Resolves with the
  * reason why it cannot be the router's own address (`DOUBLE_NAT` for example), or with undefined if nothing speaks
  * against it. A call that rejects counts as no evidence. */
-export type Doubt = (address: string, call: CallOptions) => Promise<NatError | undefined>
+export type CheckExternalAddress = (address: string, call: CallOptions) => Promise<NatError | undefined>
 
 /** The evidence against claimed external addresses. */
 export interface ClaimChecks {
@@ -30,17 +30,21 @@ const confirmMs = 10_000
 /** Created once, because abort() without a reason creates an error with a stack trace each time. */
 const replaced = new Error('the network has changed')
 
-export function createClaimChecks(doubt: Doubt | undefined, clock: Clock, changed: () => void): ClaimChecks {
+export function createClaimChecks(
+  doubt: CheckExternalAddress | undefined,
+  clock: Clock,
+  changed: () => void
+): ClaimChecks {
   let known = new Map<string, NatError | 'looking' | undefined>()
   let until: CallOptions | undefined
   let round = new AbortController()
   const looking = new Set<Promise<void>>()
 
   // A check that fails is no evidence.
-  const look = async (run: Doubt, address: string, call: CallOptions): Promise<NatError | undefined> =>
+  const look = async (run: CheckExternalAddress, address: string, call: CallOptions): Promise<NatError | undefined> =>
     attempt((own) => run(address, own), boundMs, clock, call).catch(() => undefined)
 
-  async function follow(run: Doubt, address: string, call: CallOptions): Promise<void> {
+  async function follow(run: CheckExternalAddress, address: string, call: CallOptions): Promise<void> {
     const table = known
     const settle = (outcome?: NatError): void => {
       table.set(address, outcome)

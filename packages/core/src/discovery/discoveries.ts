@@ -136,7 +136,7 @@ export function createDiscoveries<H extends Host>(
       if (!cut.signal.aborted) take(entry, finding)
     }
     const restartIfEmpty = async (): Promise<void> => {
-      do await clock.sleep(policy.pollMs, { signal: cut.signal })
+      do await clock.sleep(policy.recheckIntervalMs, { signal: cut.signal })
       while (entry.abilities.size > 0)
       cut.abort()
     }
@@ -190,9 +190,12 @@ export function createDiscoveries<H extends Host>(
       const end = await discoverOnce(entry, network, signal)
       // The strategy was still listening, so restart it at once and miss no announcement.
       if (end === 'interrupted') continue
-      if (clock.monotonicMs() - entry.startedMs >= policy.pollMs) faults = 0
+      if (clock.monotonicMs() - entry.startedMs >= policy.recheckIntervalMs) faults = 0
       if (end === 'broken') faults += 1
-      const waitMs = end === 'broken' ? Math.min(backOffMs(policy.retry, faults), policy.pollMs) : policy.pollMs
+      const waitMs =
+        end === 'broken'
+          ? Math.min(backOffMs(policy.retry, faults), policy.recheckIntervalMs)
+          : policy.recheckIntervalMs
       await clock.sleep(waitMs, { signal }).catch(() => undefined)
     }
   }

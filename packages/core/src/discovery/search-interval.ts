@@ -24,8 +24,8 @@ const maxPrompt = 4
  * family that has not changed for the maximum delay is calm: its next change is searched for after the minimum
  * delay.
  */
-export function createSearchPace(clock: Clock, policy: Pick<Policy, 'coalesceMs' | 'recovery'>): SearchPace {
-  const distance = { firstMs: policy.coalesceMs, mostMs: policy.recovery.mostMs }
+export function createSearchPace(clock: Clock, policy: Pick<Policy, 'debounceMs' | 'recovery'>): SearchPace {
+  const distance = { initialMs: policy.debounceMs, maxMs: policy.recovery.maxMs }
   const families = new Map<Family, FamilyPace>()
   const pending = new Set<FamilyPace>()
   let searchedMs = Number.NEGATIVE_INFINITY
@@ -34,7 +34,7 @@ export function createSearchPace(clock: Clock, policy: Pick<Policy, 'coalesceMs'
     const now = clock.monotonicMs()
     const pace = families.get(family) ?? { count: 0, changedMs: now }
     families.set(family, pace)
-    if (now - pace.changedMs > distance.mostMs) pace.count = 0
+    if (now - pace.changedMs > distance.maxMs) pace.count = 0
     pace.changedMs = now
     pending.add(pace)
     return pace
@@ -46,7 +46,7 @@ export function createSearchPace(clock: Clock, policy: Pick<Policy, 'coalesceMs'
       if (isUpAgain && count < maxPrompt) return 0
       const waitMs = searchedMs + backOffMs(distance, count + 1) - clock.monotonicMs()
       // There was no route before, so the host is waiting for a working network: bound the delay.
-      return isUpAgain ? Math.min(waitMs, policy.recovery.firstMs) : waitMs
+      return isUpAgain ? Math.min(waitMs, policy.recovery.initialMs) : waitMs
     },
     searched() {
       for (const pace of pending) pace.count += 1

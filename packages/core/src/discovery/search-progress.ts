@@ -38,7 +38,7 @@ export function createSearchProgress(clock: Clock, policy: Policy, discoveries: 
     isPassOver: () => isPassOver,
     mayUse(rank) {
       if (searchedMs === undefined) return false
-      if (clock.monotonicMs() - searchedMs >= policy.windowMs) return true
+      if (clock.monotonicMs() - searchedMs >= policy.preferenceWindowMs) return true
       return discoveries.entries.every((entry) => entry.rank >= rank || entry.settled || isNotMapper(entry))
     },
     isAwaited: (entry) =>

@@ -45,7 +45,12 @@ export function createWantedEndpoints(
 
   return {
     add(endpoint, options) {
-      checkOptions('want()', options, { signal: 'signal', externalPort: 'any', lifetimeMs: 'number', suffix: 'string' })
+      checkOptions('addEndpoint()', options, {
+        signal: 'signal',
+        externalPort: 'any',
+        lifetimeMs: 'number',
+        suffix: 'string'
+      })
       const { signal, externalPort, lifetimeMs: wantedMs = lifetimeMs, suffix = '' } = options
       checkEndpoint(endpoint)
       if (externalPort !== undefined) checkPort('externalPort', externalPort)

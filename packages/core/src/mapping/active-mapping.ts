@@ -151,7 +151,7 @@ export function createActiveMapping(first: Held, parts: ActiveMappingParts): Act
           clock,
           random: host.random,
           wakeup,
-          pollMs: mapper.gateway === null ? Number.POSITIVE_INFINITY : policy.pollMs,
+          pollMs: mapper.gateway === null ? Number.POSITIVE_INFINITY : policy.recheckIntervalMs,
           lastContactMs: () => (isShared() ? (queue().lastContactMs.get(entry.name) ?? 0) : 0),
           invalidReason,
           forgotten: () => forgotten,

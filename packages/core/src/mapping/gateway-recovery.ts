@@ -94,7 +94,7 @@ export function createGatewayRecovery({
         continue
       }
       const now = clock.monotonicMs()
-      const isCalm = (sinceMs: number): boolean => now - sinceMs > policy.recovery.mostMs
+      const isCalm = (sinceMs: number): boolean => now - sinceMs > policy.recovery.maxMs
       pace.count = why === 'restarted' || isCalm(pace.lastMs) ? 1 : pace.count + 1
       pace.lastMs = now
       if (why === 'restarted') {
@@ -122,7 +122,7 @@ export function createGatewayRecovery({
       if (waiting?.why === why || waiting?.why === 'restarted') return
       // RFC 6886 §3.7, RFC 6887 §14.1.3: after a restart all hosts of the network react at once.
       const jitterMs = why === 'restarted' ? host.random() * policy.restartJitterMs : 0
-      pace.pending = { why, dueMs: now + policy.coalesceMs + jitterMs, toldMs, call }
+      pace.pending = { why, dueMs: now + policy.debounceMs + jitterMs, toldMs, call }
       if (waiting !== undefined) return pace.wakeup.wake('rescan')
       run(gateway, pace, call).catch(() => {
         if (pace.pending?.call === call) pace.pending = undefined

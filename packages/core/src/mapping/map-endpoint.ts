@@ -116,7 +116,7 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
     const askedMs = mapping.askedMs()
     mapping = undefined
     // Back off from a gateway that grants very short leases, or one address to several endpoints.
-    const isShort = kind === 'lapsed' && clock.monotonicMs() - sinceMs < policy.retry.mostMs
+    const isShort = kind === 'lapsed' && clock.monotonicMs() - sinceMs < policy.retry.maxMs
     if (isShort || first.holder.isSuperseded()) retry.wasUseless(entry, mapper)
     if (kind === 'invalid') return retry.parted(mapper.gateway, first.endpoint, askedMs)
     entry.status.failed(why)

@@ -256,8 +256,8 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
       for (const { choice, startedMs } of pendingRequests.values()) {
         const { entry, mapper } = choice
         // A queued request waits as long as the running one of its strategy may.
-        const ownMs = startedMs === undefined ? undefined : startedMs + policy.attemptMs - clock.monotonicMs()
-        ms = Math.max(ms, ownMs ?? queues.of(mapper.gateway).overdueInMs(entry.name) ?? policy.attemptMs)
+        const ownMs = startedMs === undefined ? undefined : startedMs + policy.requestTimeoutMs - clock.monotonicMs()
+        ms = Math.max(ms, ownMs ?? queues.of(mapper.gateway).overdueInMs(entry.name) ?? policy.requestTimeoutMs)
       }
       return ms
     },

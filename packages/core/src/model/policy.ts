@@ -2,14 +2,14 @@
 export interface Policy {
   /** How long a strategy that has found something waits for better-ranked ones that are still searching, in ms.
    * @default 250 */
-  readonly windowMs: number
+  readonly preferenceWindowMs: number
   /** The first pass ends after this time even if strategies are still searching, in ms.
    * @default 1000 */
   readonly firstPassMs: number
   /** How long to wait for one strategy before the next one is asked as well, and how long a relay may take to
    * reserve, in ms. The slower strategy is not cancelled: the first grant is kept.
    * @default 2000 */
-  readonly attemptMs: number
+  readonly requestTimeoutMs: number
   /** How long one call of a mapper may take if the strategy states no limit of its own, in ms.
    * @default 30000 */
   readonly verbMs: number
@@ -23,13 +23,13 @@ export interface Policy {
    * @default 7200000 (2 h) */
   readonly lifetimeMs: number
   /** Delay before a failed attempt is repeated, in ms: initially, and at most. It doubles in between.
-   * @default { firstMs: 5000, mostMs: 300000 } */
+   * @default { initialMs: 5000, maxMs: 300000 } */
   readonly retry: BackOff
   /** How long to collect reasons to search or check again before acting on them once, in ms.
    * @default 500 */
-  readonly coalesceMs: number
+  readonly debounceMs: number
   /** Minimum interval between recoveries of one gateway, in ms: initially, and at most. It doubles in between.
-   * @default { firstMs: 10000, mostMs: 300000 } */
+   * @default { initialMs: 10000, maxMs: 300000 } */
   readonly recovery: BackOff
   /** Maximum random delay before renewing after a router restart, in ms, since all hosts of the network renew then
    * (RFC 6886 §3.7, RFC 6887 §14.1.3).
@@ -37,7 +37,7 @@ export interface Policy {
   readonly restartJitterMs: number
   /** How often to ask a gateway that announces nothing whether its state is unchanged, in ms.
    * @default 900000 (15 min) */
-  readonly pollMs: number
+  readonly recheckIntervalMs: number
   /** How many witnesses on distinct networks must agree.
    * @default 2 */
   readonly quorum: number
@@ -46,18 +46,18 @@ export interface Policy {
   readonly witnessesPerRound: number
   /** Maximum number of requests per minute to one witness, and to one observer.
    * @default 4 */
-  readonly askedPerMinute: number
+  readonly maxRequestsPerMinute: number
   /** How long a witness may take to answer, in ms.
    * @default 15000 */
-  readonly verifyMs: number
+  readonly verifyTimeoutMs: number
   /** How long to wait for a witness before another one is asked as well, in ms.
    * @default 2000 */
   readonly slowWitnessMs: number
   /** Interval between verifications of a verified address, in ms: initially, and at most. It doubles in between, ±20 %.
-   * @default { firstMs: 600000, mostMs: 3600000 } */
+   * @default { initialMs: 600000, maxMs: 3600000 } */
   readonly reverify: BackOff
   /** How long a refuted address is not announced again, in ms: initially, and at most.
-   * @default { firstMs: 30000, mostMs: 600000 } */
+   * @default { initialMs: 30000, maxMs: 600000 } */
   readonly holdDown: BackOff
   /** How long to wait for enough witnesses before a consistent address counts as reachable without them, in ms.
    * @default 10000 */
@@ -71,28 +71,28 @@ export interface Policy {
   /** Minimum interval between requests to the same observers in one network, in ms: initially, and at most. It
    * doubles while the answers stay the same. Observers are asked again only after a doubt or a failure; after a
    * failure the first interval is that of `retry`.
-   * @default { firstMs: 300000, mostMs: 3600000 } */
+   * @default { initialMs: 300000, maxMs: 3600000 } */
   readonly reobserve: BackOff
   /** When relays are reserved and released. */
   readonly relay: RelayPolicy
   /** How long `stop` takes at most, in ms.
    * @default 2000 */
-  readonly stopMs: number
+  readonly stopTimeoutMs: number
   /** How long `stop` may take at most if a router is slow, in ms. The limit is then three times the duration of the
    * router's slowest call, and never more than this.
    * @default 10000 */
   readonly slowStopMs: number
   /** How long after the start the mappings that an earlier run left are deleted, in ms.
    * @default 10000 */
-  readonly tidyAfterMs: number
+  readonly staleCleanupDelayMs: number
 }
 
-/** A delay that doubles with each repetition, from `firstMs` up to `mostMs`, in ms. */
+/** A delay that doubles with each repetition, from `initialMs` up to `maxMs`, in ms. */
 export interface BackOff {
   /** The delay after the first failure. */
-  readonly firstMs: number
+  readonly initialMs: number
   /** The maximum delay. */
-  readonly mostMs: number
+  readonly maxMs: number
 }
 
 /** When relays are reserved and released. */
@@ -102,60 +102,60 @@ export interface RelayPolicy {
   readonly count: number
   /** How long to delay the first reservation if this host was verified within the last day, in ms.
    * @default 2000 */
-  readonly patienceMs: number
+  readonly initialDelayMs: number
   /** How long to wait for the verdict `public` before the second reservation is made, in ms.
    * @default 5000 */
-  readonly secondAfterMs: number
+  readonly secondReservationAfterMs: number
   /** How long the verdict must be `public` before the reservations are released, in ms.
    * @default 60000 */
-  readonly letGoAfterMs: number
+  readonly releaseAfterPublicMs: number
   /** Returns whether relayed connections (circuits) of this host are in use. Reservations are kept while it returns
    * true.
    * @default circuits never count as in use */
-  readonly inUse: () => boolean
+  readonly isInUse: () => boolean
   /** How long a relay that refused is not asked again, in ms: initially, and at most.
-   * @default { firstMs: 60000, mostMs: 3600000 } */
+   * @default { initialMs: 60000, maxMs: 3600000 } */
   readonly rest: BackOff
 }
 
 /** The policy that applies where none is given. */
 export const defaultPolicy: Policy = {
-  windowMs: 250,
+  preferenceWindowMs: 250,
   firstPassMs: 1000,
-  attemptMs: 2000,
+  requestTimeoutMs: 2000,
   verbMs: 30_000,
   undoMs: 15_000,
   searchMs: 15_000,
   lifetimeMs: 7_200_000,
-  retry: { firstMs: 5000, mostMs: 300_000 },
-  coalesceMs: 500,
-  recovery: { firstMs: 10_000, mostMs: 300_000 },
+  retry: { initialMs: 5000, maxMs: 300_000 },
+  debounceMs: 500,
+  recovery: { initialMs: 10_000, maxMs: 300_000 },
   restartJitterMs: 5000,
-  pollMs: 900_000,
+  recheckIntervalMs: 900_000,
   quorum: 2,
   witnessesPerRound: 5,
-  askedPerMinute: 4,
-  verifyMs: 15_000,
+  maxRequestsPerMinute: 4,
+  verifyTimeoutMs: 15_000,
   slowWitnessMs: 2000,
-  reverify: { firstMs: 600_000, mostMs: 3_600_000 },
-  holdDown: { firstMs: 30_000, mostMs: 600_000 },
+  reverify: { initialMs: 600_000, maxMs: 3_600_000 },
+  holdDown: { initialMs: 30_000, maxMs: 600_000 },
   unverifiedAfterMs: 10_000,
   observers: 3,
   observeMs: 30_000,
-  reobserve: { firstMs: 300_000, mostMs: 3_600_000 },
+  reobserve: { initialMs: 300_000, maxMs: 3_600_000 },
   relay: {
     count: 2,
-    patienceMs: 2000,
-    secondAfterMs: 5000,
-    letGoAfterMs: 60_000,
-    inUse: () => false,
-    rest: { firstMs: 60_000, mostMs: 3_600_000 }
+    initialDelayMs: 2000,
+    secondReservationAfterMs: 5000,
+    releaseAfterPublicMs: 60_000,
+    isInUse: () => false,
+    rest: { initialMs: 60_000, maxMs: 3_600_000 }
   },
-  stopMs: 2000,
+  stopTimeoutMs: 2000,
   slowStopMs: 10_000,
-  tidyAfterMs: 10_000
+  staleCleanupDelayMs: 10_000
 }
 
 /** Returns the delay before the next try after this many failures, in ms. */
-export const backOffMs = ({ firstMs, mostMs }: BackOff, failures: number): number =>
-  Math.min(mostMs, firstMs * 2 ** Math.max(0, failures - 1))
+export const backOffMs = ({ initialMs, maxMs }: BackOff, failures: number): number =>
+  Math.min(maxMs, initialMs * 2 ** Math.max(0, failures - 1))

@@ -1,19 +1,19 @@
 import {
   type Behaviour,
-  type DatagramTap,
   type Endpoint,
   familyOf,
   type NatError,
   natError,
   type Observation,
-  type Party,
-  parseMultiaddr
+  parseMultiaddr,
+  type RemoteParty,
+  type SharedUdpSocket
 } from '@postern/interface'
 import type { NatReport } from '../model/report.js'
 
 /** What one observer saw of one socket. */
 export interface NatObservation {
-  readonly party: Party
+  readonly party: RemoteParty
   /** The strategy that found the observer. */
   readonly strategy: string
   /** The socket that was lent. */
@@ -132,7 +132,7 @@ function disagreement(natObservations: readonly NatObservation[], how: string): 
 }
 
 /** Returns the observation. Throws a TypeError for an invalid one: a third-party strategy may break the types. */
-export function checkObservation(observation: Observation, { endpoint }: DatagramTap): Observation {
+export function checkObservation(observation: Observation, { endpoint }: SharedUdpSocket): Observation {
   const { address, mapping, filtering, hairpin } = observation
   const parsed = parseMultiaddr(address)
   const isBehaviour = (value: unknown): boolean => value === undefined || strictness.some((each) => each === value)

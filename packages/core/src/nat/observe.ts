@@ -1,12 +1,12 @@
 import {
   anySignal,
   type CallOptions,
-  type DatagramTap,
   type Family,
   type NatError,
   natError,
   type Observer,
-  printable
+  printable,
+  type SharedUdpSocket
 } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
 import { createWakeup, type Wakeup } from '../async/wakeup.js'
@@ -18,12 +18,12 @@ import type { NatFacts } from './nat-advice.js'
 import { checkObservation, type NatKnowledge, type NatObservation, natOf } from './nat-behaviour.js'
 
 /** Opens a UDP socket for observers, or returns one that is already open. The signal aborts when they have answered. */
-export type LendTap = (call: CallOptions) => DatagramTap | Promise<DatagramTap>
+export type OpenSharedSocket = (call: CallOptions) => SharedUdpSocket | Promise<SharedUdpSocket>
 
 /** Has observers look at the lent sockets: once in each network, and again after a doubt or a failure. */
 export interface Observers {
   /** Lends a socket until the signal aborts. */
-  lend(open: LendTap, call: Partial<CallOptions>): void
+  lend(open: OpenSharedSocket, call: Partial<CallOptions>): void
   /** Starts on new sockets, and on all sockets in a new network. */
   review(call: CallOptions): void
   /** Discards all observations after a change of the network. */
@@ -42,7 +42,7 @@ type Outcome = { readonly entry: StrategyEntry } & (
 
 /** A lent socket, and what was observed of it in this network. */
 interface Lent {
-  readonly open: LendTap
+  readonly open: OpenSharedSocket
   readonly wakeup: Wakeup
   readonly outcomes: Map<string, Outcome>
   /** The ids of the observers that are not asked again. */
@@ -66,7 +66,7 @@ export function createObservers(context: Context): Observers {
   const askedMs = new Map<string, readonly number[]>()
   let known: NatKnowledge | undefined
 
-  async function ask({ observer, entry }: Found, tap: DatagramTap, call: CallOptions): Promise<Outcome> {
+  async function ask({ observer, entry }: Found, tap: SharedUdpSocket, call: CallOptions): Promise<Outcome> {
     const { party } = observer
     try {
       const observation = await attempt(
@@ -93,7 +93,7 @@ export function createObservers(context: Context): Observers {
     const over = new AbortController()
     const call = { signal: anySignal([signal, over.signal]) }
     try {
-      const tap = await attempt(async () => each.open(call), policy.attemptMs, clock, { signal })
+      const tap = await attempt(async () => each.open(call), policy.requestTimeoutMs, clock, { signal })
       each.family = tap.endpoint.family
       noteOtherFamily(tap.endpoint.family)
       const found = toAsk(each)
@@ -145,7 +145,7 @@ export function createObservers(context: Context): Observers {
     for (const [other, times] of askedMs) if (!times.some(isRecent)) askedMs.delete(other)
     const recently = (askedMs.get(id) ?? []).filter(isRecent)
     const [oldest] = recently
-    if (recently.length >= policy.askedPerMinute && oldest !== undefined)
+    if (recently.length >= policy.maxRequestsPerMinute && oldest !== undefined)
       await clock.sleep(oldest + minuteMs - clock.monotonicMs(), call)
     askedMs.set(id, [...recently, clock.monotonicMs()])
   }
@@ -190,7 +190,7 @@ export function createObservers(context: Context): Observers {
       alike = says === before ? alike + 1 : 1
       before = says
       failures = succeeded(each) ? 0 : failures + 1
-      const retry = { ...policy.reobserve, firstMs: policy.retry.firstMs }
+      const retry = { ...policy.reobserve, initialMs: policy.retry.initialMs }
       const retryMs = failures > 0 ? backOffMs(retry, failures) : Number.POSITIVE_INFINITY
       const spacingMs = backOffMs(policy.reobserve, alike)
       await rest(each, { retryMs, spacingMs, isLent: isLent === true }, call)

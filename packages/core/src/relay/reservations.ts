@@ -81,7 +81,7 @@ export function createReservations(context: Context): Reservations {
     const { id } = relay.party
     try {
       const late = (lease: Lease): void => shutdown.track(release(lease, shutdown))
-      const lease = await attempt((call) => relay.reserve(call), policy.attemptMs, clock, { signal }, late)
+      const lease = await attempt((call) => relay.reserve(call), policy.requestTimeoutMs, clock, { signal }, late)
       if (lease.addresses.length === 0 || !lease.addresses.every(isMultiaddrText) || !(lease.lifetimeMs > 0)) {
         await release(lease, shutdown)
         throw natError('GRANT_INVALID', 'the relay granted an invalid address, none, or no lifetime')
@@ -138,7 +138,7 @@ export function createReservations(context: Context): Reservations {
           )
         ),
       renew: (lease: Lease, { signal: cancel }: CallOptions) =>
-        attempt((bounded) => lease.renew(bounded), policy.attemptMs, clock, { signal: cancel }),
+        attempt((bounded) => lease.renew(bounded), policy.requestTimeoutMs, clock, { signal: cancel }),
       onRenewed(lease: Lease, before: Lease) {
         for (const address of before.addresses) if (!lease.addresses.includes(address)) candidates.withdraw(address)
         reservation.lease = lease
@@ -171,8 +171,8 @@ export function createReservations(context: Context): Reservations {
   }
 
   async function release(lease: Lease, shutdown: ShutdownScope): Promise<void> {
-    await attempt((bounded) => lease.release(bounded), policy.attemptMs, clock, shutdown).catch((error: unknown) =>
-      host.log.debug(`a reservation was not released: ${asNatError(error).message}`)
+    await attempt((bounded) => lease.release(bounded), policy.requestTimeoutMs, clock, shutdown).catch(
+      (error: unknown) => host.log.debug(`a reservation was not released: ${asNatError(error).message}`)
     )
   }
 
@@ -180,15 +180,15 @@ export function createReservations(context: Context): Reservations {
   function target(startedMs: number): { readonly count: number; readonly waitMs: number } {
     const now = clock.monotonicMs()
     if (publicSinceMs !== undefined) {
-      const leftMs = publicSinceMs + policy.relay.letGoAfterMs - now
+      const leftMs = publicSinceMs + policy.relay.releaseAfterPublicMs - now
       if (leftMs > 0) return { count: held.size, waitMs: leftMs }
-      return policy.relay.inUse()
-        ? { count: held.size, waitMs: policy.relay.letGoAfterMs }
+      return policy.relay.isInUse()
+        ? { count: held.size, waitMs: policy.relay.releaseAfterPublicMs }
         : { count: 0, waitMs: Number.POSITIVE_INFINITY }
     }
-    const initialWaitMs = startedMs + (wasVerified(memory, clock) ? policy.relay.patienceMs : 0) - now
+    const initialWaitMs = startedMs + (wasVerified(memory, clock) ? policy.relay.initialDelayMs : 0) - now
     if (initialWaitMs > 0) return { count: held.size, waitMs: initialWaitMs }
-    const second = startedMs + policy.relay.secondAfterMs - now
+    const second = startedMs + policy.relay.secondReservationAfterMs - now
     // Keep the reservations that are held: they may be the only way in now.
     if (second > 0) return { count: Math.max(held.size, Math.min(1, maxReservations())), waitMs: second }
     return { count: maxReservations(), waitMs: Number.POSITIVE_INFINITY }
@@ -211,7 +211,7 @@ export function createReservations(context: Context): Reservations {
       while (!signal.aborted) {
         const publicNow = publicSinceMs !== undefined
         // The direct address was lost: start again, without the initial delay, because a relay is needed now.
-        if (wasPublic && !publicNow) startedMs = clock.monotonicMs() - policy.relay.patienceMs
+        if (wasPublic && !publicNow) startedMs = clock.monotonicMs() - policy.relay.initialDelayMs
         wasPublic = publicNow
         const { count, waitMs } = target(startedMs)
         const choice = held.size < count ? choose() : Number.POSITIVE_INFINITY

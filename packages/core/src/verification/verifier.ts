@@ -2,7 +2,7 @@ import {
   anySignal,
   type CallOptions,
   type MultiaddrText,
-  networkOf,
+  networkPrefixOf,
   parseMultiaddr,
   printable,
   type Witness
@@ -71,11 +71,11 @@ export function createVerifier(context: Context): Verifier {
       call.signal.throwIfAborted()
       const asked = recently(id)
       const oldest = asked[0]
-      if (asked.length >= policy.askedPerMinute && oldest !== undefined) {
+      if (asked.length >= policy.maxRequestsPerMinute && oldest !== undefined) {
         await clock.sleep(oldest + 60_000 - clock.monotonicMs(), call)
       }
       askedMs.set(id, [...recently(id), clock.monotonicMs()])
-      return attempt((bounded) => witness.verify(address, bounded), policy.verifyMs, clock, call)
+      return attempt((bounded) => witness.verify(address, bounded), policy.verifyTimeoutMs, clock, call)
     })
     busy.set(
       id,
@@ -94,7 +94,7 @@ export function createVerifier(context: Context): Verifier {
    * is another one. */
   async function round({ address, since }: Subject, { signal }: CallOptions): Promise<Candidate['ruling']> {
     const evidence: EvidenceReport[] = []
-    const own = networkOf(parseMultiaddr(address)?.address ?? '')
+    const own = networkPrefixOf(parseMultiaddr(address)?.address ?? '')
     const asked = new Set<string>()
     const asking = new Set<Promise<void>>()
     const over = new AbortController()

@@ -34,7 +34,7 @@ function watched(network: Network = both): Watched {
     }
   })
   const each = stage((trace) => [scripted('pcp', trace, clock).strategy, looking], { clock, network })
-  each.traversal.want(web)
+  each.traversal.addEndpoint(web)
   return { ...each, searches, networks }
 }
 
@@ -53,12 +53,12 @@ describe('forged default routes', () => {
     const searches = each.searches.length
     each.trace.length = 0
     for (let count = 1; count <= 100; count++) {
-      each.traversal.networkIs({
+      each.traversal.setNetwork({
         ...both,
         gateways: [...both.gateways, forged(count), { ...router, address: `192.168.1.${count + 9}` }]
       })
       await each.clock.advance(2500)
-      each.traversal.networkIs(both)
+      each.traversal.setNetwork(both)
       await each.clock.advance(2500)
     }
     expect(each.searches).toHaveLength(searches)
@@ -71,7 +71,7 @@ describe('forged default routes', () => {
     await begin(each, 5000)
     const before = each.searches.length
     for (let count = 1; count <= 1440; count++) {
-      each.traversal.networkIs({ ...both, gateways: [router, forged(count)] })
+      each.traversal.setNetwork({ ...both, gateways: [router, forged(count)] })
       await each.clock.advance(2500)
     }
     // 0.5 s, 1 s, … 256 s, then every 300 s, in an hour.
@@ -90,17 +90,17 @@ describe('forged default routes', () => {
     const each = watched()
     await begin(each, 5000)
     for (let count = 1; count <= 200; count++) {
-      each.traversal.networkIs({ ...both, gateways: [router, forged(count)] })
+      each.traversal.setNetwork({ ...both, gateways: [router, forged(count)] })
       await each.clock.advance(2500)
     }
     const moved = { ...router, address: '10.0.0.1', localAddress: '10.0.0.2' }
     const before = each.clock.monotonicMs()
-    each.traversal.networkIs({ gateways: [moved, forged(200)], addresses: ['10.0.0.2', '2a00::5'] })
+    each.traversal.setNetwork({ gateways: [moved, forged(200)], addresses: ['10.0.0.2', '2a00::5'] })
     await each.clock.advance(500)
     expect(each.searches.at(-1)).toBeGreaterThanOrEqual(before)
     await each.clock.advance(600_000)
     const calm = each.searches.length
-    each.traversal.networkIs({ gateways: [moved, real], addresses: ['10.0.0.2', '2a00::5'] })
+    each.traversal.setNetwork({ gateways: [moved, real], addresses: ['10.0.0.2', '2a00::5'] })
     await each.clock.advance(500)
     expect(each.searches).toHaveLength(calm + 1)
     await end(each)
@@ -114,7 +114,7 @@ describe('forged default routes', () => {
     const other = scripted('nat-pmp', trace, clock, { gateway: { ...router, address: '192.168.1.66' } })
     const parties = witnesses({ a: 'reachable', b: 'reachable' }, clock, asked)
     const each = stage(() => [used.strategy, other.strategy, parties], { clock })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 5000)
     trace.length = 0
     asked.length = 0
@@ -178,10 +178,10 @@ it('a hardware address that becomes known, or another order of addresses, causes
   await begin(each, 5000)
   const mac = 'aa:bb:cc:dd:ee:ff'
   const { length } = each.searches
-  each.traversal.networkIs({ gateways: [{ ...router, mac }], addresses: at.addresses.toReversed() })
+  each.traversal.setNetwork({ gateways: [{ ...router, mac }], addresses: at.addresses.toReversed() })
   await each.clock.advance(5000)
   expect(each.searches).toHaveLength(length)
-  each.traversal.networkIs({ ...at, gateways: [{ ...router, mac: '00:bb:cc:dd:ee:ff' }] })
+  each.traversal.setNetwork({ ...at, gateways: [{ ...router, mac: '00:bb:cc:dd:ee:ff' }] })
   await each.clock.advance(5000)
   expect(each.searches).toHaveLength(length + 1)
   await end(each)

@@ -19,8 +19,8 @@ const deaf =
   }
 
 async function lineOf(here: Stage): Promise<unknown> {
-  here.traversal.want({ protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 })
-  here.traversal.networkIs(home)
+  here.traversal.addEndpoint({ protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 })
+  here.traversal.setNetwork(home)
   await begin(here)
   const [line] = here.traversal.report().strategies
   await end(here)

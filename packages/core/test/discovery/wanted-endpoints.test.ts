@@ -8,10 +8,10 @@ describe('an endpoint that is wanted again', () => {
   it('an endpoint that is wanted again at once stays mapped, and is released at the end', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { takesMs: 20 }).strategy])
     const unwanted = new AbortController()
-    each.traversal.want(web, unwanted)
+    each.traversal.addEndpoint(web, unwanted)
     await begin(each)
     unwanted.abort()
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await each.clock.advance(1000)
     // In either order, the wanted endpoint is mapped and reported as mapped.
     const changes = each.trace.filter((line) => !line.startsWith('renew'))
@@ -38,11 +38,11 @@ describe('an endpoint that is wanted again', () => {
       { store }
     )
     const unwanted = new AbortController()
-    each.traversal.want(web, unwanted)
+    each.traversal.addEndpoint(web, unwanted)
     await begin(each)
     unwanted.abort()
     await each.clock.advance(10)
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await each.clock.advance(2000)
     expect(known).toHaveLength(2)
     expect(known[1]).toHaveLength(1)
@@ -59,11 +59,11 @@ describe('an endpoint that is wanted again', () => {
     await begin(each)
     for (let round = 0; round < 50; round++) {
       const unwanted = new AbortController()
-      each.traversal.want(web, unwanted)
+      each.traversal.addEndpoint(web, unwanted)
       await clock.advance(round)
       unwanted.abort()
     }
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await clock.advance(5000)
     expect([...pcp.mapped]).toEqual([8080])
     await end(each)
@@ -76,8 +76,8 @@ describe('two wants of one mapping', () => {
   it('two wants of one mapping keep it until both are gone', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy])
     const [one, other] = [new AbortController(), new AbortController()]
-    each.traversal.want(web, one)
-    each.traversal.want({ ...web, address: '192.168.1.2' }, other)
+    each.traversal.addEndpoint(web, one)
+    each.traversal.addEndpoint({ ...web, address: '192.168.1.2' }, other)
     await begin(each)
     one.abort()
     await each.clock.advance(1000)
@@ -144,7 +144,7 @@ describe('a grant that comes too late', () => {
   it('a late grant is released', async () => {
     const { released, ...each } = late()
     const unwanted = new AbortController()
-    each.traversal.want(web, unwanted)
+    each.traversal.addEndpoint(web, unwanted)
     await begin(each, 2500)
     unwanted.abort()
     await each.clock.advance(3000)
@@ -156,7 +156,7 @@ describe('a grant that comes too late', () => {
   it('a late grant is released before a stop is over, although its endpoint is long gone', async () => {
     const { released, ...each } = late(200)
     const unwanted = new AbortController()
-    each.traversal.want(web, unwanted)
+    each.traversal.addEndpoint(web, unwanted)
     await begin(each, 100)
     unwanted.abort()
     // The answer comes after 3.7 s, and the release takes until 3.9 s.
@@ -169,12 +169,12 @@ describe('a grant that comes too late', () => {
 
   it('a late grant is only forgotten if the same was granted meanwhile', async () => {
     const { released, ...each } = late(1, { verbMs: 2000 })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 100)
     // The attempt ends at 3 s and would be repeated at 8 s. A restart has it repeated at once.
     await each.clock.advance(2950)
     each.traversal.recheck()
-    each.traversal.networkIs({ ...home, addresses: ['192.168.1.2', '192.168.1.3'] })
+    each.traversal.setNetwork({ ...home, addresses: ['192.168.1.2', '192.168.1.3'] })
     await each.clock.advance(2000)
     expect(each.told()).toContain('mapped pcp 11.0.0.2:8080')
     expect(each.told().filter((line) => line.startsWith('lost'))).toEqual([])
@@ -185,7 +185,7 @@ describe('a grant that comes too late', () => {
 
   it('a late grant is left to expire after the end, when nothing runs any more', async () => {
     const { released, ...each } = late()
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 100)
     await end(each)
     await each.clock.advance(10_000)
@@ -206,7 +206,7 @@ describe('a grant that cannot be used', () => {
       scripted('pcp', trace, clock, { shape: (lease) => ({ ...lease, ...wrong }) }).strategy,
       scripted('upnp', trace, clock).strategy
     ])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(each.trace).toEqual(['map pcp 8080', 'release pcp 8080', 'map upnp 8080'])
     expect(each.traversal.report().strategies[0]).toMatchObject({ state: 'failed', reason: { code: 'GRANT_INVALID' } })
@@ -221,7 +221,7 @@ describe('a grant that cannot be used', () => {
         shape: (lease) => ({ ...lease, ...shapes.shift() })
       }).strategy
     ])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 590_000)
     expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080', 'renewed pcp 11.0.0.2:8080'])
     await end(each)
@@ -230,7 +230,7 @@ describe('a grant that cannot be used', () => {
 
   it('a grant may have a lifetime beyond what a date can express', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock, { lifetimeMs: 1e300 }).strategy])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(each.traversal.report().candidates).toMatchObject([{ expiresAt: null }])
     expect(each.events[0]).toMatchObject({ event: 'mapped', lifetimeSeconds: null })
@@ -246,7 +246,7 @@ describe('an endpoint on a global address of this host', () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { network: global })
     const unwanted = new AbortController()
     await begin(each)
-    each.traversal.want(web, unwanted)
+    each.traversal.addEndpoint(web, unwanted)
     await each.clock.advance(100)
     expect(each.traversal.report().externalAddresses).toEqual(['/ip4/11.0.0.7/tcp/8080', '/ip4/11.0.0.2/tcp/8080'])
     unwanted.abort()
@@ -272,7 +272,7 @@ describe('an endpoint on a global address of this host', () => {
       ],
       { network: global }
     )
-    each.traversal.want({ ...web, family: 6, address: '2a00:1::7' })
+    each.traversal.addEndpoint({ ...web, family: 6, address: '2a00:1::7' })
     await begin(each)
     expect(each.traversal.report().candidates).toMatchObject([{ type: 'mapped', state: 'consistent' }])
     isOpen = false
@@ -295,7 +295,7 @@ describe('what follows the port', () => {
       { network }
     )
     const unwanted = new AbortController()
-    each.traversal.want({ ...web, protocol: 'udp' }, { suffix: '/quic-v1', signal: unwanted.signal })
+    each.traversal.addEndpoint({ ...web, protocol: 'udp' }, { suffix: '/quic-v1', signal: unwanted.signal })
     await begin(each)
     const addresses = ['/ip4/12.0.0.9/udp/8080/quic-v1', '/ip4/11.0.0.2/udp/8080/quic-v1']
     expect(each.traversal.report().externalAddresses).toEqual(addresses)
@@ -309,7 +309,7 @@ describe('what follows the port', () => {
 
   it('a suffix consists of parts of a multiaddr only', () => {
     const { traversal } = stage(() => [])
-    expect(() => traversal.want(web, { suffix: 'ws' })).toThrow(TypeError)
-    expect(() => traversal.want(web, { suffix: '/ws/' })).toThrow(TypeError)
+    expect(() => traversal.addEndpoint(web, { suffix: 'ws' })).toThrow(TypeError)
+    expect(() => traversal.addEndpoint(web, { suffix: '/ws/' })).toThrow(TypeError)
   })
 })

@@ -43,7 +43,7 @@ describe('renewing', () => {
   it('a renewal is never sent sooner than 4 s after the grant, however short the lease', async () => {
     const each = keeper({ lifetimeMs: 1000 })
     const maps = timed(each.clock, each.trace, 'map')
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 60_000)
     expect(each.renewals).toEqual([])
     for (const [index, at] of maps.slice(1).entries()) expect(at - (maps[index] ?? 0)).toBeGreaterThanOrEqual(4000)
@@ -60,12 +60,12 @@ describe('renewing', () => {
       }
     })
     const maps = timed(each.clock, each.trace, 'map')
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 1000)
     const unplug = async (): Promise<void> => {
-      each.traversal.networkIs({ gateways: [], addresses: [] })
+      each.traversal.setNetwork({ gateways: [], addresses: [] })
       await each.clock.advance(100)
-      each.traversal.networkIs(home)
+      each.traversal.setNetwork(home)
     }
     await unplug()
     await each.clock.advance(10_000)
@@ -81,7 +81,7 @@ describe('renewing', () => {
 
   it('a lease of 6 s stays alive without a gap', async () => {
     const each = keeper({ lifetimeMs: 6000 })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 600_000)
     expect(each.told()).not.toContain('lost pcp 11.0.0.2:8080')
     for (const [index, at] of each.renewals.slice(1).entries()) {
@@ -95,7 +95,7 @@ describe('renewing', () => {
       throw natError('NO_REPLY', 'gone')
     }
     const each = keeper({ renew: fail })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 7_000_000)
     // Polls begin after 15 min and back off; nothing is sent before them.
     expect(each.renewals[0]).toBeGreaterThanOrEqual(900_000)
@@ -116,7 +116,7 @@ describe('renewing', () => {
         if (isDown) throw natError('NO_REPLY', 'down')
       }
     })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 1_200_000)
     isDown = false
     await each.clock.advance(900_000)
@@ -130,14 +130,14 @@ describe('renewing', () => {
         if (count === 1) throw natError('OUT_OF_RESOURCES', 'not now', { retryAfterMs: 1_800_000 })
       }
     })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 5000)
     each.traversal.recheck()
     await each.clock.advance(1000)
     expect(each.renewals).toHaveLength(1)
     for (let count = 0; count < 5; count++) {
       each.traversal.recheck()
-      each.traversal.networkIs({ ...home, addresses: ['192.168.1.2', `192.168.1.${10 + count}`] })
+      each.traversal.setNetwork({ ...home, addresses: ['192.168.1.2', `192.168.1.${10 + count}`] })
       await each.clock.advance(300_000)
     }
     expect(each.renewals).toHaveLength(1)
@@ -152,7 +152,7 @@ describe('renewing', () => {
         if (count === 1) throw natError('OUT_OF_RESOURCES', 'not now', { retryAfterMs: 1_800_000 })
       }
     })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 1000)
     each.traversal.recheck()
     await each.clock.advance(20_000)
@@ -173,7 +173,7 @@ describe('a router restart', () => {
       },
       { random: () => 0 }
     )
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 5000)
     each.traversal.recheck()
     await each.clock.advance(100)
@@ -198,7 +198,7 @@ describe('a lease that lapses', () => {
 
   it('a lease that expires during its renewal is withdrawn at once', async () => {
     const each = dying(20_000)
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 20_000)
     expect(each.traversal.report().externalAddresses).toHaveLength(1)
     await each.clock.advance(1)
@@ -210,7 +210,7 @@ describe('a lease that lapses', () => {
 
   it('a lease that expires while its renewal is queued is withdrawn at once', async () => {
     const each = dying(60_000)
-    for (let port = 9000; port < 9100; port++) each.traversal.want({ ...web, port })
+    for (let port = 9000; port < 9100; port++) each.traversal.addEndpoint({ ...web, port })
     await begin(each, 60_000)
     expect(each.traversal.report().externalAddresses).toHaveLength(100)
     await each.clock.advance(100)
@@ -222,7 +222,7 @@ describe('a lease that lapses', () => {
 
   it('a lease that expires during sleep is no longer reported, even before its event is emitted', async () => {
     const each = keeper({})
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     each.clock.jumpWall(7_200_000)
     expect(each.traversal.report()).toMatchObject({ externalAddresses: [], candidates: [] })
@@ -241,7 +241,7 @@ describe('a lease that lapses', () => {
         }
       })
     })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 9000)
     delayMs = 1900
     await each.clock.advance(100_000)
@@ -257,8 +257,8 @@ describe('a lease that lapses', () => {
 
 describe('recoveries', () => {
   it('a recovery asks for the mappings within 6 s of an announcement', async () => {
-    const each = keeper({ lifetimeMs: 86_400_000 }, { policy: { pollMs: Number.POSITIVE_INFINITY } })
-    each.traversal.want(web)
+    const each = keeper({ lifetimeMs: 86_400_000 }, { policy: { recheckIntervalMs: Number.POSITIVE_INFINITY } })
+    each.traversal.addEndpoint(web)
     await begin(each, 60_000)
     const toldMs = each.clock.monotonicMs()
     each.pcp.say((about) => ({ kind: 'notice', what: 'announced', about }))
@@ -276,8 +276,8 @@ describe('recoveries', () => {
   }
 
   it('recoveries keep an interval that doubles to 5 min while they change nothing', async () => {
-    const each = keeper({ lifetimeMs: 86_400_000 }, { policy: { pollMs: Number.POSITIVE_INFINITY } })
-    each.traversal.want(web)
+    const each = keeper({ lifetimeMs: 86_400_000 }, { policy: { recheckIntervalMs: Number.POSITIVE_INFINITY } })
+    each.traversal.addEndpoint(web)
     await begin(each, 5000)
     await flood(each, 2000)
     const gaps = each.renewals.slice(1).map((at, index) => Math.round((at - (each.renewals[index] ?? 0)) / 1000))
@@ -286,8 +286,8 @@ describe('recoveries', () => {
   })
 
   it('a recovery may follow after 10 s if the one before changed something', async () => {
-    const each = keeper({ lifetimeMs: 86_400_000 }, { policy: { pollMs: Number.POSITIVE_INFINITY } })
-    each.traversal.want(web)
+    const each = keeper({ lifetimeMs: 86_400_000 }, { policy: { recheckIntervalMs: Number.POSITIVE_INFINITY } })
+    each.traversal.addEndpoint(web)
     await begin(each)
     await flood(each, 200)
     each.pcp.externalAddress = '11.0.0.50'
@@ -300,7 +300,7 @@ describe('recoveries', () => {
 
   it('a recovery from a restart comes within 5.5 s, however many hints were forged before', async () => {
     const each = keeper({ lifetimeMs: 86_400_000 }, { random: () => 0.999 })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     await flood(each, 700)
     const before = each.renewals.length
@@ -312,7 +312,7 @@ describe('recoveries', () => {
 
   it('a recovery from a restart waits up to 5 s, also just after a hint', async () => {
     const each = keeper({ lifetimeMs: 86_400_000 }, { random: () => 0.999 })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     each.pcp.say((about) => ({ kind: 'notice', what: 'address-changed', about }))
     await each.clock.advance(100)
@@ -333,7 +333,7 @@ describe('recoveries', () => {
       }
     })
     const each = stage(() => [pcp.strategy], { clock })
-    for (const port of [9001, 9002, 9003]) each.traversal.want({ ...web, port })
+    for (const port of [9001, 9002, 9003]) each.traversal.addEndpoint({ ...web, port })
     await begin(each, 5000)
     trace.length = 0
     await clock.advance(15 * 60_000 + 5500)
@@ -353,7 +353,7 @@ describe('recoveries', () => {
       const pcp = scripted('pcp', trace, clock, lasting)
       const natPmp = scripted('nat-pmp', trace, clock, lasting)
       const each = stage(() => [pcp.strategy, natPmp.strategy], { clock })
-      each.traversal.want(web)
+      each.traversal.addEndpoint(web)
       await begin(each, 20_000)
       trace.length = 0
       for (const strategy of [pcp, natPmp]) {
@@ -373,7 +373,7 @@ describe('recoveries', () => {
   it('a recovery from a second restart renews what was renewed between the two', async () => {
     const each = keeper({ lifetimeMs: 86_400_000 }, { random: () => 0.999 })
     const restarted = (): void => each.pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 5000)
     restarted()
     each.traversal.recheck()
@@ -387,7 +387,7 @@ describe('recoveries', () => {
 
   it('a second report of a restart does not renew a lease within 4 s of its last renewal', async () => {
     const each = keeper({ lifetimeMs: 86_400_000 }, { random: () => 0 })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 5000)
     each.traversal.recheck()
     await each.clock.advance(100)
@@ -407,10 +407,10 @@ describe('recoveries', () => {
     const trace: string[] = []
     const pcp = scripted('pcp', trace, clock, { gateway: { ...router, address: '10.9.9.9' } })
     const each = stage(() => [(host) => ({ ...pcp.strategy(host), gateway: '10.9.9.9' })], { clock })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 5000)
     clock.jumpWall(3_000_000)
-    each.traversal.networkIs(home)
+    each.traversal.setNetwork(home)
     await clock.advance(1000)
     expect(trace).toEqual(['map pcp 8080', 'renew pcp 8080'])
     await end(each)
@@ -435,7 +435,7 @@ describe('a discovery that has found nothing for 15 min', () => {
       ],
       { clock }
     )
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 3_600_000)
     await end(each)
     for (const [index, [from]] of periods.slice(1).entries()) expect(from).toBe(periods[index]?.[1])
@@ -450,7 +450,7 @@ describe('what is remembered', () => {
     const inner = memoryStore()
     const store = { load: inner.load, save: async (all: readonly Memory[]) => void (saves++, (last = all)) }
     const each = keeper({ lifetimeMs: 120_000 }, { store })
-    for (let port = 9000; port < 9100; port++) each.traversal.want({ ...web, port })
+    for (let port = 9000; port < 9100; port++) each.traversal.addEndpoint({ ...web, port })
     await begin(each)
     expect(last.filter(({ externalPort }) => externalPort !== null)).toHaveLength(100)
     const before = saves
@@ -468,17 +468,17 @@ describe('what is remembered', () => {
     const clock = virtualClock()
     const store = memoryStore()
     const crashed = stage((trace) => [scripted('pcp', trace, clock).strategy], { store, clock })
-    crashed.traversal.want({ ...web, port: 7777 })
+    crashed.traversal.addEndpoint({ ...web, port: 7777 })
     await begin(crashed)
     const kept = memoryStore(await store.load())
     const again = keeper({ takesMs: 900 }, { store: kept })
-    again.traversal.want(web)
-    again.traversal.want({ ...web, port: 8081 })
+    again.traversal.addEndpoint(web)
+    again.traversal.addEndpoint({ ...web, port: 8081 })
     await begin(again, 9000)
     // The gateway is busy when the deletion is queued, and the endpoint is wanted when its turn comes.
     again.traversal.recheck()
     await again.clock.advance(1200)
-    again.traversal.want({ ...web, port: 7777 })
+    again.traversal.addEndpoint({ ...web, port: 7777 })
     await again.clock.advance(10_000)
     expect(again.pcp.mapped).toEqual(new Set([7777, 8080, 8081]))
     expect(again.trace).not.toContain('release pcp 7777')

@@ -18,7 +18,7 @@ const never = (): Promise<never> => new Promise(() => undefined)
 
 const withStore = (store: Store): Stage => {
   const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { store })
-  each.traversal.want(web)
+  each.traversal.addEndpoint(web)
   return each
 }
 
@@ -128,7 +128,7 @@ describe('a store', () => {
     await begin(each)
     expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080'])
     fails = false
-    each.traversal.want({ ...web, port: 8081 })
+    each.traversal.addEndpoint({ ...web, port: 8081 })
     await each.clock.advance(1500)
     expect(new Set(kept.map(({ endpoint }) => endpoint.port))).toEqual(new Set([8080, 8081, 9090]))
     fails = true
@@ -159,7 +159,7 @@ it('the memory memories forgets routers that the host left long ago', async () =
   }))
   const store = memoryStore(old)
   const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy], { store })
-  each.traversal.want(web)
+  each.traversal.addEndpoint(web)
   await begin(each, 2000)
   const kept = await store.load()
   expect(kept).toHaveLength(1024)
@@ -179,7 +179,7 @@ describe('the quirks of a router', () => {
       (trace, clock) => [(strategy = scripted(name, trace, clock, { shape: quirky(quirks) })).strategy],
       { store }
     )
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 2000)
     await end(each)
     return strategy?.requests[0]?.quirks

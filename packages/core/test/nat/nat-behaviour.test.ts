@@ -1,4 +1,4 @@
-import type { Behaviour, DatagramTap, Endpoint, MultiaddrText, Observation } from '@postern/interface'
+import type { Behaviour, Endpoint, MultiaddrText, Observation, SharedUdpSocket } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { checkObservation, type NatObservation, natOf } from '../../src/nat/nat-behaviour.js'
@@ -131,6 +131,6 @@ it.each([
   { address: here, filtering: 'none' },
   { address: here, hairpin: 'unknown' }
 ])('checkObservation throws for an invalid observation: %o', (observation) => {
-  const tap = { endpoint } as DatagramTap
+  const tap = { endpoint } as SharedUdpSocket
   expect(() => checkObservation(observation as Observation, tap)).toThrow(TypeError)
 })

@@ -1,12 +1,12 @@
 import {
   type Behaviour,
   type CallOptions,
-  type DatagramTap,
   type Endpoint,
   type MultiaddrText,
   natError,
   type Observation,
   type Observer,
+  type SharedUdpSocket,
   type Strategy
 } from '@postern/interface'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
@@ -80,20 +80,24 @@ function setUpObservers(
   const answers = { ...given }
   const { more = () => [], later = {}, policy = {} } = options
   const each = stage((trace, clock) => [...more({ trace, clock }), observers(answers, clock, asked, later)], { policy })
-  each.traversal.lend((call) => {
+  each.traversal.shareSocket((call) => {
     opened.push(call)
-    return tapOf({ ...game, address: '192.168.1.2' })
+    return shareSocketOf({ ...game, address: '192.168.1.2' })
   })
   return { ...each, asked, answers, opened }
 }
 
-const tapOf = (endpoint: Endpoint): DatagramTap => ({ endpoint, send: () => undefined, receive: () => undefined })
+const shareSocketOf = (endpoint: Endpoint): SharedUdpSocket => ({
+  endpoint,
+  send: () => undefined,
+  receive: () => undefined
+})
 const natIn = ({ traversal }: Stage): Report['nat'] => traversal.report().nat
 
 describe('observers', () => {
   it('observers fill the report with what they found out, and with the address of a wanted endpoint', async () => {
     const each = setUpObservers({ alpha: even })
-    each.traversal.want(game)
+    each.traversal.addEndpoint(game)
     expect(natIn(each)).toBe(null)
     await begin(each)
     const { nat, candidates, externalAddresses } = each.traversal.report()
@@ -120,12 +124,12 @@ describe('observers', () => {
       { alpha: even },
       { more: ({ trace, clock }) => [scripted('pcp', trace, clock).strategy] }
     )
-    mapped.traversal.want(game)
+    mapped.traversal.addEndpoint(game)
     await begin(mapped)
     expect(mapped.traversal.report().candidates).toMatchObject([{ address: seen, type: 'mapped', state: 'consistent' }])
     await end(mapped)
     const quic = setUpObservers({ alpha: even })
-    quic.traversal.want(game, { suffix: '/quic-v1' })
+    quic.traversal.addEndpoint(game, { suffix: '/quic-v1' })
     await begin(quic)
     expect(quic.traversal.report().candidates).toMatchObject([{ address: `${seen}/quic-v1`, type: 'observed' }])
     await end(quic)
@@ -178,12 +182,12 @@ describe('observers', () => {
       gateways: [{ ...router, address: '192.168.2.1', localAddress: '192.168.2.2' }],
       addresses: ['192.168.2.2']
     }
-    each.traversal.networkIs(other)
+    each.traversal.setNetwork(other)
     expect(natIn(each)).toBe(null)
     await each.clock.advance(2000)
     expect([each.asked.length, natIn(each)?.mapping]).toEqual([2, 'address-and-port-dependent'])
     for (let change = 0; change < 20; change += 1) {
-      each.traversal.networkIs(change % 2 === 0 ? home : other)
+      each.traversal.setNetwork(change % 2 === 0 ? home : other)
       await each.clock.advance(1000)
     }
     const firstMinute = each.asked.filter((text) => Number.parseFloat(text) < 60_000)
@@ -211,9 +215,9 @@ describe('observers', () => {
       }
     })
     const each = stage(() => [slow], { clock })
-    each.traversal.lend(() => tapOf({ ...game, address: '192.168.1.2' }))
+    each.traversal.shareSocket(() => shareSocketOf({ ...game, address: '192.168.1.2' }))
     await begin(each, 600)
-    each.traversal.networkIs({ gateways: [], addresses: ['192.168.1.2'] })
+    each.traversal.setNetwork({ gateways: [], addresses: ['192.168.1.2'] })
     await clock.advance(5000)
     expect([asked, natIn(each)]).toEqual([['slow', 'slow'], null])
     await end(each)
@@ -222,8 +226,8 @@ describe('observers', () => {
   it('observers that cannot see one of two sockets do not fail for the other', async () => {
     const each = setUpObservers({ alpha: even })
     const six: Endpoint = { protocol: 'udp', family: 6, address: '2001:db8::1', port: 6000 }
-    each.traversal.lend(() => tapOf(six))
-    each.traversal.lend(() => tapOf({ ...game, address: '192.168.1.2', port: 6001 }))
+    each.traversal.shareSocket(() => shareSocketOf(six))
+    each.traversal.shareSocket(() => shareSocketOf({ ...game, address: '192.168.1.2', port: 6001 }))
     await begin(each)
     expect(each.asked.map((text) => text.split(' ').at(-1))).toEqual(['6000', '6001'])
     expect(each.traversal.report().strategies[0]).toMatchObject({ state: 'active', reason: null })
@@ -235,7 +239,7 @@ describe('observers', () => {
     const [asked, clock] = [[] as string[], virtualClock()]
     const pcp = scripted('pcp', [], clock)
     const each = stage(() => [pcp.strategy, observers({ alpha: even }, clock, asked)], { clock })
-    each.traversal.lend(() => tapOf({ ...game, address: '192.168.1.2' }))
+    each.traversal.shareSocket(() => shareSocketOf({ ...game, address: '192.168.1.2' }))
     await begin(each)
     for (let hint = 0; hint < 10; hint += 1) {
       pcp.say((mapper) => ({ kind: 'notice', what: 'address-changed', about: mapper }))
@@ -277,7 +281,7 @@ describe('observers', () => {
   it('observers are not asked about a socket that is taken back', async () => {
     const each = stage((_, clock) => [observers({ alpha: even }, clock, [])])
     const cut = new AbortController()
-    each.traversal.lend(() => tapOf({ ...game, address: '192.168.1.2' }), cut)
+    each.traversal.shareSocket(() => shareSocketOf({ ...game, address: '192.168.1.2' }), cut)
     await begin(each)
     expect(natIn(each)?.mapping).toBe('endpoint-independent')
     cut.abort()
@@ -293,14 +297,14 @@ describe('observers', () => {
       }
     ],
     ['rejects', async () => Promise.reject(new Error('closed'))],
-    ['hangs', () => new Promise<DatagramTap>(() => undefined)]
+    ['hangs', () => new Promise<SharedUdpSocket>(() => undefined)]
   ] as const)('observers wait if lending %s, and the ladder goes on', async (_, open) => {
     const each = stage((trace, clock) => [
       scripted('pcp', trace, clock).strategy,
       observers({ alpha: even }, clock, [])
     ])
-    each.traversal.lend(open)
-    each.traversal.want(web)
+    each.traversal.shareSocket(open)
+    each.traversal.addEndpoint(web)
     await begin(each, 600_000)
     expect(each.traversal.report()).toMatchObject({ verdict: 'public', nat: null })
     await end(each)
@@ -333,7 +337,7 @@ describe('what observers see never makes the host reachable', () => {
     ]
   ] as const)('%s the verdict stays private, whatever observers report', async (_, more) => {
     const each = setUpObservers({ alpha: open, bravo: open }, { more })
-    each.traversal.want(game)
+    each.traversal.addEndpoint(game)
     await begin(each, 3_600_000)
     const { verdict, externalAddresses, candidates } = each.traversal.report()
     expect([verdict, externalAddresses]).toEqual(['private', []])
@@ -344,8 +348,8 @@ describe('what observers see never makes the host reachable', () => {
 
   it('the cause is no-route although there are observers', async () => {
     const each = setUpObservers({ alpha: even })
-    each.traversal.networkIs({ gateways: [], addresses: [] })
-    each.traversal.want(web)
+    each.traversal.setNetwork({ gateways: [], addresses: [] })
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(each.traversal.report()).toMatchObject({ verdict: 'private', cause: 'no-route' })
     await end(each)
@@ -353,7 +357,7 @@ describe('what observers see never makes the host reachable', () => {
 
   it('the failure of an observer is no cause: a server cannot put the host behind a carrier', async () => {
     const each = setUpObservers({ alpha: 'CARRIER_NAT' })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 12_000)
     expect(each.traversal.report().cause).toBe('no-mapping-service')
     await end(each)
@@ -392,12 +396,12 @@ it('the host is never reachable and nothing is left behind, whatever observers r
     fc.array(step, { maxLength: 12 }),
     async (answers, steps) => {
       const each = setUpObservers(Object.fromEntries(answers.map((said, index) => [`o${index}`, said])))
-      each.traversal.want(game)
+      each.traversal.addEndpoint(game)
       await begin(each)
       for (const [index, what] of steps.entries()) {
         if (typeof what === 'number') each.answers[`o${what}`] = answers[index % answers.length] ?? 'NO_REPLY'
         if (what === 'network')
-          each.traversal.networkIs(index % 2 === 0 ? { gateways: [], addresses: ['192.168.1.2'] } : home)
+          each.traversal.setNetwork(index % 2 === 0 ? { gateways: [], addresses: ['192.168.1.2'] } : home)
         await each.clock.advance(7000)
         const { verdict, externalAddresses, candidates } = each.traversal.report()
         expect(['private', 'unknown']).toContain(verdict)
@@ -417,7 +421,7 @@ describe('the advice of observers', () => {
     more?: Parameters<typeof setUpObservers>[1]
   ): Promise<string> => {
     const each = setUpObservers(given, more)
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 12_000)
     const { advice } = each.traversal.report()
     await end(each)
@@ -459,9 +463,9 @@ describe('the advice of observers', () => {
 describe('the report line of an observer that is of no use', () => {
   const line = (report: Report): unknown => report.strategies.find(({ name }) => name === 'stun')
 
-  async function lending(lend: Parameters<Stage['traversal']['lend']>[0]): Promise<Stage> {
+  async function lending(lend: Parameters<Stage['traversal']['shareSocket']>[0]): Promise<Stage> {
     const here = stage((_trace, time) => [observers({ alpha: even }, time, [])])
-    here.traversal.lend(lend)
+    here.traversal.shareSocket(lend)
     await begin(here)
     await here.clock.advance(1000)
     return here
@@ -471,7 +475,7 @@ describe('the report line of an observer that is of no use', () => {
     const here = stage((_trace, clock) => [
       () => ({ name: 'stun', kind: 'observer', discover: (_network, _found, call) => clock.sleep(1e12, call) })
     ])
-    here.traversal.networkIs(home)
+    here.traversal.setNetwork(home)
     void here.traversal.start()
     await here.clock.advance(5000)
     expect(line(here.traversal.report())).toMatchObject({
@@ -491,7 +495,7 @@ describe('the report line of an observer that is of no use', () => {
   })
 
   it('the line has a reason if no server has an address of the family of the socket', async () => {
-    const here = await lending(() => tapOf({ protocol: 'udp', family: 6, address: '2001:db8::2', port: 6000 }))
+    const here = await lending(() => shareSocketOf({ protocol: 'udp', family: 6, address: '2001:db8::2', port: 6000 }))
     expect(line(here.traversal.report())).toMatchObject({ state: 'failed', reason: { code: 'UNREACHABLE' } })
     await end(here)
   })

@@ -50,8 +50,8 @@ async function run(
   for (const name of ['mapped', 'renewed', 'released', 'shared'] as const) {
     traversal.addEventListener(name, ({ detail }) => told.events.push(detail))
   }
-  traversal.want({ protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 })
-  traversal.networkIs({ gateways: [router], addresses: ['192.168.1.2'] })
+  traversal.addEndpoint({ protocol: 'tcp', family: 4, address: '0.0.0.0', port: 8080 })
+  traversal.setNetwork({ gateways: [router], addresses: ['192.168.1.2'] })
   await traversal.start()
   await clock.advance(5000)
   return Object.assign(told, { traversal })

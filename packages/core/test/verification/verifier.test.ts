@@ -12,7 +12,7 @@ function setUpWitnesses(
   const asked: string[] = []
   const live = { ...answers }
   const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy, witnesses(live, clock, asked)])
-  each.traversal.want(web)
+  each.traversal.addEndpoint(web)
   return { ...each, asked, answers: live }
 }
 
@@ -66,7 +66,7 @@ describe('verification', () => {
       ],
       { clock }
     )
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 100)
     come?.()
     await clock.advance(60_000)
@@ -135,7 +135,7 @@ describe('verification', () => {
       scripted('pcp', trace, clock).strategy,
       witnesses({ a: 'reachable', b: 'reachable' }, clock, asked)
     ])
-    for (let port = 9000; port < 9010; port++) each.traversal.want({ ...web, port })
+    for (let port = 9000; port < 9010; port++) each.traversal.addEndpoint({ ...web, port })
     await begin(each, 50_000)
     expect(asked.filter((line) => line.startsWith('a '))).toHaveLength(4)
     await each.clock.advance(60_000)
@@ -162,7 +162,7 @@ const finding =
 describe('relays', () => {
   it('a relay is reserved at once, and a second one after 5 s without public', async () => {
     const each = stage((trace, clock) => [absent('pcp', clock), relays(['r1', 'r2', 'r3'], clock, trace)])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 1500)
     expect(each.trace).toEqual(['reserve r1'])
     expect(each.traversal.report()).toMatchObject({ verdict: 'relayed', cause: 'no-mapping-service' })
@@ -185,7 +185,7 @@ describe('relays', () => {
       ],
       { clock }
     )
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 59_000)
     expect(each.trace).toEqual(['reserve r1', 'map pcp 8080'])
     await clock.advance(2000)
@@ -199,9 +199,9 @@ describe('relays', () => {
 
   it('relays are kept while a circuit is in use', async () => {
     const each = stage((trace, clock) => [scripted('pcp', trace, clock).strategy, relays(['r1'], clock, trace)], {
-      policy: { relay: { inUse: () => true } }
+      policy: { relay: { isInUse: () => true } }
     })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 300_000)
     expect(each.trace).not.toContain('let go r1')
     await end(each)
@@ -209,7 +209,7 @@ describe('relays', () => {
 
   it('a relay that refuses is not asked again for 60 s', async () => {
     const each = stage((trace, clock) => [relays(['r1'], clock, trace, () => true)])
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 59_000)
     expect(each.trace).toEqual(['reserve r1'])
     await each.clock.advance(2000)
@@ -228,7 +228,7 @@ describe('relays', () => {
     }
     const relay = oneRelay(async () => (reserved.push(clock.monotonicMs()), lease))
     const each = stage(() => [finding(clock, relay)], { clock })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 60_000)
     expect(reserved.length).toBeGreaterThan(5)
     for (const [index, at] of reserved.slice(1).entries()) expect(at - (reserved[index] ?? 0)).toBe(5000)
@@ -247,7 +247,7 @@ describe('relays', () => {
         throw natError(code, 'no')
       })
       const each = stage(() => [finding(clock, relay)], { clock })
-      each.traversal.want(web)
+      each.traversal.addEndpoint(web)
       await begin(each, 70_000)
       expect((asked[1] ?? 0) - (asked[0] ?? 0)).toBe(againMs)
       await end(each)
@@ -265,7 +265,7 @@ describe('relays', () => {
     }
     const relay = oneRelay(async () => (trace.push('reserve'), lease))
     const each = stage(() => [finding(clock, relay)], { clock })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     await clock.advance(2_400_000)
     expect(trace).toEqual(['reserve', 'let go', 'reserve'])
@@ -285,7 +285,7 @@ describe('relays', () => {
     }
     const relay = oneRelay(async () => (trace.push('reserve'), lease))
     const each = stage(() => [finding(clock, relay, (found) => (say = found))], { clock })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(each.traversal.report()).toMatchObject({ verdict: 'relayed', externalAddresses: lease.addresses })
     say?.({ kind: 'notice', what: 'gone', about: relay })
@@ -309,14 +309,14 @@ describe('relays', () => {
       ],
       { clock }
     )
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 20_000)
     expect(each.trace).toEqual(['reserve r1', 'map pcp 8080', 'reserve r2'])
     Object.assign(answers, { a: 'reachable', b: 'reachable' })
     await clock.advance(50_000)
     expect(each.traversal.report().verdict).toBe('public')
     Object.assign(answers, { a: 'unreachable', b: 'unreachable' })
-    each.traversal.networkIs({ ...home, addresses: ['192.168.1.2', '192.168.1.3'] })
+    each.traversal.setNetwork({ ...home, addresses: ['192.168.1.2', '192.168.1.3'] })
     await clock.advance(5000)
     expect(each.traversal.report().verdict).toBe('relayed')
     expect(each.trace.filter((line) => line.startsWith('let go'))).toEqual([])
@@ -339,7 +339,7 @@ describe('an address of a gateway that has stopped answering', () => {
       ],
       { clock }
     )
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each, 10_000)
     Object.assign(answers, { a: 'unreachable', b: 'unreachable' })
     each.traversal.recheck()
@@ -361,7 +361,7 @@ describe('an address that was lost', () => {
       }
     })
     const each = stage(() => [pcp.strategy, witnesses({ a: 'reachable', b: 'reachable' }, clock, asked)], { clock })
-    each.traversal.want(web)
+    each.traversal.addEndpoint(web)
     await begin(each)
     expect(asked).toHaveLength(2)
     pcp.say((about) => ({ kind: 'notice', what: 'restarted', about }))

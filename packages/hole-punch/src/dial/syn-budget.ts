@@ -1,4 +1,4 @@
-import { type Clock, networkOf } from '@postern/interface'
+import { type Clock, networkPrefixOf } from '@postern/interface'
 
 /** Limits the dials to addresses that a remote peer has chosen. */
 export interface Budget {
@@ -33,7 +33,7 @@ export function createBudget(clock: Clock, { perAddress, perNetwork, inAll }: Bu
         total = 0
         spent.clear()
       }
-      const network = `in ${networkOf(host) ?? host}`
+      const network = `in ${networkPrefixOf(host) ?? host}`
       const [toHost, toNetwork] = [spent.get(host) ?? 0, spent.get(network) ?? 0]
       if (toHost >= perAddress || toNetwork >= perNetwork || total >= inAll) return false
       spent.set(host, toHost + 1)

@@ -1,6 +1,6 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { type Family, isGlobal, networkOf } from '@postern/interface'
+import { type Family, isGlobal, networkPrefixOf } from '@postern/interface'
 import { isDirect, relayOf } from '../dial/relayed.js'
 import { type Target, targetOf } from '../dial/targets.js'
 import type { HolePunchComponents } from '../host.js'
@@ -36,7 +36,11 @@ export async function findObservers(
     const { remotePeer } = connection
     const target = await findTarget(components, connection, family)
     if (target === undefined || observers.has(remotePeer.toString())) continue
-    observers.set(remotePeer.toString(), { peer: remotePeer, target, network: networkOf(target.host) ?? target.host })
+    observers.set(remotePeer.toString(), {
+      peer: remotePeer,
+      target,
+      network: networkPrefixOf(target.host) ?? target.host
+    })
   }
   const [first, ...others] = [...observers.values()]
   if (first === undefined) return []

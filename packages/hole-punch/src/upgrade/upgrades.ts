@@ -40,7 +40,7 @@ const steadyMs = 5000
 /** How many peers are remembered with the time of their last punch. */
 const maxRemembered = 256
 
-/** Creates the punches of one search: one per peer, and at most `settings.mostPeers` at a time. */
+/** Creates the punches of one search: one per peer, and at most `settings.maxPeers` at a time. */
 export function createPunches(
   context: Context,
   tell: (peerId: string, state: UpgradeState) => void,
@@ -70,7 +70,7 @@ export function createPunches(
     const id = relayed.remotePeer.toString()
     const known = running.get(id)
     if (known !== undefined) return known
-    if (call.signal.aborted || running.size >= settings.mostPeers) return undefined
+    if (call.signal.aborted || running.size >= settings.maxPeers) return undefined
     due.delete(id)
     beganMs.delete(id)
     beganMs.set(id, clock.monotonicMs())

@@ -104,7 +104,7 @@ const randomBelow = (bound: number): number => randomInt(bound)
 /** Creates the `doubt` option of `createTraversal`. The function resolves to `DOUBLE_NAT` for an external address that
  * lies behind the router that claims it (the router is behind another NAT, or lies), and to undefined if nothing
  * contradicts the claim. It rejects with the signal's reason. */
-export const doubtBeyondFirstHop =
+export const checkFirstHop =
   (clock: Clock): ((address: string, call: CallOptions) => Promise<NatError | undefined>) =>
   async (address, call) => {
     if ((await isOnFirstHop(address, { clock }, call)) !== 'beyond') return undefined

@@ -20,7 +20,7 @@ export interface PlaceLimits {
 }
 
 /** The remote party that takes a place. */
-export interface Party {
+export interface RemoteParty {
   /** Its IP address. */
   readonly address: string
   /** Its peer id, if it is a libp2p peer. */
@@ -42,10 +42,10 @@ export interface Places<Member> {
   /** The number of places that are taken. */
   readonly used: number
   /** Returns the level at which there is no place for a party, or undefined if there is one. Does not take it. */
-  findRefusal(party: Party): PlaceRefusal | undefined
+  findRefusal(party: RemoteParty): PlaceRefusal | undefined
   /** Takes a place, or returns the level at which there is none. A member that already has a place gives that one up if
    * it gets the new one. */
-  take(member: Member, party: Party): PlaceRefusal | undefined
+  take(member: Member, party: RemoteParty): PlaceRefusal | undefined
   /** Gives the place of a member back. Idempotent. */
   free(member: Member): void
   /** Returns whether a member has a place. */
@@ -55,7 +55,7 @@ export interface Places<Member> {
    * true, of the prefix that holds the most places. Returns undefined if no prefix holds more than the prefix of the
    * refused party.
    */
-  findVictim(party: Party, refusal: PlaceRefusal, mayGo: (member: Member) => boolean): Member | undefined
+  findVictim(party: RemoteParty, refusal: PlaceRefusal, mayGo: (member: Member) => boolean): Member | undefined
 }
 
 interface Taken {
@@ -80,7 +80,7 @@ export function createPlaces<Member>(limits: PlaceLimits): Places<Member> {
   const index = new Map<string, Set<Member>>()
   const held = (keys: Keys, level: PlaceLevel): number => index.get(keys[level])?.size ?? 0
 
-  function findRefusal(party: Party): PlaceRefusal | undefined {
+  function findRefusal(party: RemoteParty): PlaceRefusal | undefined {
     const keys = keysOf(party)
     return keys === undefined ? 'address' : refusalOf(keys, party.peer !== undefined)
   }
@@ -156,7 +156,7 @@ export function createPlaces<Member>(limits: PlaceLimits): Places<Member> {
   }
 }
 
-function keysOf({ address, peer }: Party): Keys | undefined {
+function keysOf({ address, peer }: RemoteParty): Keys | undefined {
   const prefixes = prefixesOf(address)
   return prefixes && { ...keysOfPrefixes(prefixes), peer: `peer ${peer}`, total: 'total' }
 }
@@ -178,9 +178,9 @@ function compare(one: readonly number[], other: readonly number[]): number {
 /** A limited number of events within a time window, shared between prefixes like {@link Places}. */
 export interface Rate {
   /** Returns the level at which another event would exceed a limit, or undefined. Does not count an event. */
-  findRefusal(party: Party): PlaceRefusal | undefined
+  findRefusal(party: RemoteParty): PlaceRefusal | undefined
   /** Counts an event, or returns the level at which it would exceed a limit. */
-  take(party: Party): PlaceRefusal | undefined
+  take(party: RemoteParty): PlaceRefusal | undefined
 }
 
 /** Creates a {@link Rate} that counts the events of the last `windowMs`. Throws a TypeError for a limit that is not a

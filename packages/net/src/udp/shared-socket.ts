@@ -2,12 +2,12 @@ import type { Socket } from 'node:dgram'
 import {
   type CallOptions,
   canonicalAddress,
-  type DatagramTap,
   type Endpoint,
   type Family,
   familyOf,
   type Network,
-  natError
+  natError,
+  type SharedUdpSocket
 } from '@postern/interface'
 import { type OpenUdp, openUdp, type SocketAddress } from './udp.js'
 
@@ -26,12 +26,12 @@ export interface OpenTapOptions {
 }
 
 /** A UDP socket that this package opened, with the interface of a shared socket. */
-export interface OwnTap extends DatagramTap {
+export interface OwnTap extends SharedUdpSocket {
   /** Closes the socket. Idempotent. */
   close(): void
 }
 
-type Hear = Parameters<DatagramTap['receive']>[0]
+type Hear = Parameters<SharedUdpSocket['receive']>[0]
 
 /** Opens a UDP socket to share, and closes it when the signal aborts. Rejects with `PORT_TAKEN`, `UNREACHABLE` or the
  * signal's reason. A datagram that cannot be sent is lost without an error. */
@@ -60,7 +60,7 @@ export async function openTap(options: OpenTapOptions, call: CallOptions): Promi
 
 /** Returns a function that opens a UDP socket on the local address of the default route, IPv4 before IPv6, for programs
  * that have none to share. It rejects with `UNREACHABLE` if this machine has no address, or like {@link openTap}. */
-export function ownTap(network: () => Network, open?: OpenUdp): (call: CallOptions) => Promise<OwnTap> {
+export function openSharedSocket(network: () => Network, open?: OpenUdp): (call: CallOptions) => Promise<OwnTap> {
   return async (call) => {
     const { gateways, addresses } = network()
     const ours = [...gateways.map(({ localAddress }) => localAddress), ...addresses]
@@ -77,7 +77,7 @@ export function ownTap(network: () => Network, open?: OpenUdp): (call: CallOptio
  *
  * @param endpoint - where the socket is bound, with a concrete address
  */
-export function tapOf(socket: Socket, endpoint: Endpoint): DatagramTap {
+export function shareSocketOf(socket: Socket, endpoint: Endpoint): SharedUdpSocket {
   const hearers = new Set<Hear>()
   const listen = (bytes: Uint8Array, { address, port }: SocketAddress): void =>
     tell(hearers, bytes, { address: canonicalAddress(address) ?? address, port })

@@ -1,14 +1,14 @@
-import type { LendTap, Traversal } from '@postern/core'
+import type { OpenSharedSocket, Traversal } from '@postern/core'
 import {
   type CallOptions,
-  type DatagramTap,
   type Endpoint,
   familyOf,
   isWildcard,
   type Network,
-  natError
+  natError,
+  type SharedUdpSocket
 } from '@postern/interface'
-import { ownTap, tapOf } from '@postern/net'
+import { openSharedSocket, shareSocketOf } from '@postern/net'
 import { type ExposableServer, isDatagram } from './endpoints.js'
 
 /** Shares a socket with observers: the server itself if it is a datagram socket, otherwise a separate UDP socket that
@@ -20,16 +20,16 @@ export function lendTo(
   network: () => Network,
   call: CallOptions
 ): void {
-  if (!isDatagram(server)) return traversal.lend(ownTap(network), call)
+  if (!isDatagram(server)) return traversal.shareSocket(openSharedSocket(network), call)
   for (const endpoint of endpoints) {
-    const taps = new Map<string, DatagramTap>()
-    const lend: LendTap = () => {
+    const taps = new Map<string, SharedUdpSocket>()
+    const lend: OpenSharedSocket = () => {
       const address = concrete(endpoint, network())
-      const tap = taps.get(address) ?? tapOf(server, { ...endpoint, address })
+      const tap = taps.get(address) ?? shareSocketOf(server, { ...endpoint, address })
       taps.set(address, tap)
       return tap
     }
-    traversal.lend(lend, call)
+    traversal.shareSocket(lend, call)
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { isGlobal, networkOf } from '@postern/interface'
+import { isGlobal, networkPrefixOf } from '@postern/interface'
 
 /** Returns whether a connection is open and leads to the peer without a relay. */
 export const isDirect = ({ direct, limits, status }: Connection): boolean =>
@@ -26,9 +26,9 @@ export const isByAddress = ({ remoteAddr }: Connection): boolean => hostOf(remot
  */
 export function networkOfConnection({ remoteAddr }: Connection, told: readonly Multiaddr[]): string | undefined {
   const host = hostOf(remoteAddr)
-  if (host === undefined || host.isAddress) return host && networkOf(host.text)
+  if (host === undefined || host.isAddress) return host && networkPrefixOf(host.text)
   const global = told.map(hostOf).find((each) => each?.isAddress === true && isGlobal(each.text))
-  return networkOf(global?.text ?? '') ?? host.text
+  return networkPrefixOf(global?.text ?? '') ?? host.text
 }
 
 function hostOf(address: Multiaddr): { readonly text: string; readonly isAddress: boolean } | undefined {

@@ -3,7 +3,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { systemClock } from '@postern/interface'
-import { openTap, tapOf } from '@postern/net'
+import { openTap, shareSocketOf } from '@postern/net'
 import { discoverBehaviour, discoverLifetime, observeTcp, stun } from '@postern/stun'
 
 const [, , task, text = '{}'] = process.argv
@@ -24,7 +24,7 @@ const tasks = {
     const socket = createSocket('udp4').bind(6000, address)
     await once(socket, 'listening')
     socket.on('message', () => undefined)
-    const tap = tapOf(socket, { protocol: 'udp', family: 4, address, port: 6000 })
+    const tap = shareSocketOf(socket, { protocol: 'udp', family: 4, address, port: 6000 })
     const found = []
     await stun({ servers, requests })(host).discover({ gateways: [], addresses: [] }, (each) => found.push(each), {
       signal

@@ -74,7 +74,7 @@ export async function doctor(
     const began = systemHost.clock.monotonicMs()
     // Map nothing if the user interrupted while the trial was being opened.
     if (!signal.aborted) await bounded(trial.start(), startMs, signal)
-    await bounded(trial.firstPass(), patienceMs, signal)
+    await bounded(trial.settled(), patienceMs, signal)
     const told = (text: string): void => {
       if (!json) line(err, progress.dim(text))
     }

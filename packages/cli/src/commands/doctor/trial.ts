@@ -2,11 +2,11 @@ import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
 import { createTraversal, type EndpointOwners, systemHost, type Traversal } from '@postern/core'
 import { anySignal, type CallOptions, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
-import { doubtBeyondFirstHop, ownTap } from '@postern/net'
+import { checkFirstHop, openSharedSocket } from '@postern/net'
 import { endpointOwners } from '@postern/node'
 
 /** A traversal with a temporary port of this program. */
-export interface Trial extends Pick<Traversal, 'addEventListener' | 'report' | 'recheck' | 'firstPass'> {
+export interface Trial extends Pick<Traversal, 'addEventListener' | 'report' | 'recheck' | 'settled'> {
   /** Opens the port and starts the traversal. */
   start(): Promise<void>
   /** Resolves to whether a connection to an address and port arrives at the port of this program. */
@@ -43,7 +43,7 @@ export const plainTrial =
       strategies,
       owners: trialOwners(),
       policy: { searchMs: trialSearchMs },
-      doubt: doubtBeyondFirstHop(systemHost.clock)
+      checkExternalAddress: checkFirstHop(systemHost.clock)
     })
     const server = dryRun ? undefined : createServer((socket) => socket.on('error', () => undefined).end())
 
@@ -51,15 +51,15 @@ export const plainTrial =
       addEventListener: traversal.addEventListener,
       report: () => traversal.report(),
       recheck: () => traversal.recheck(),
-      firstPass: () => traversal.firstPass(),
+      settled: () => traversal.settled(),
       async start() {
         if (server !== undefined) {
           server.listen(port)
           await once(server, 'listening')
           wantAll(traversal, network, portOf(server))
         }
-        traversal.lend(ownTap(() => network))
-        traversal.networkIs(network)
+        traversal.shareSocket(openSharedSocket(() => network))
+        traversal.setNetwork(network)
         await traversal.start()
       },
       async arrives(address, external, { signal }) {
@@ -89,8 +89,8 @@ export const plainTrial =
 export const trialOwners = (): EndpointOwners => endpointOwners({ program: 'postern doctor', warn: () => undefined })
 
 function wantAll(traversal: Traversal, network: Network, port: number): void {
-  traversal.want({ protocol: 'tcp', family: 4, address: '0.0.0.0', port })
-  if (hasGlobalIpv6(network)) traversal.want({ protocol: 'tcp', family: 6, address: '::', port })
+  traversal.addEndpoint({ protocol: 'tcp', family: 4, address: '0.0.0.0', port })
+  if (hasGlobalIpv6(network)) traversal.addEndpoint({ protocol: 'tcp', family: 6, address: '::', port })
 }
 
 /** Returns whether this host has a global IPv6 address. */

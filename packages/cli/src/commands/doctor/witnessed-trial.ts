@@ -69,7 +69,7 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
       addEventListener: nat.addEventListener,
       report: () => nat.report(),
       recheck: () => nat.recheck(),
-      firstPass: () => nat.firstPass(),
+      settled: () => nat.settled(),
       async start() {
         await node.start()
         for (const each of named) void meet(each)

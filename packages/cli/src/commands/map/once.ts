@@ -12,7 +12,7 @@ const maxMs = 30_000
 /** Resolves when the first pass is over and no strategy can produce a result any more. Rejects with the signal's
  * reason. */
 export async function untilNothingCanCome(traversal: Traversal, clock: Clock, { signal }: CallOptions): Promise<void> {
-  await traversal.firstPass()
+  await traversal.settled()
   const endMs = clock.monotonicMs() + maxMs
   let isNews = true
   while (isNews) {

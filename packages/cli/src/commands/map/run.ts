@@ -1,6 +1,6 @@
 import { createTraversal, type EndpointOwners, type MappingEvent, type Store, systemHost } from '@postern/core'
 import { type Endpoint, type Family, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
-import { doubtBeyondFirstHop, findNetwork, watchNetwork } from '@postern/net'
+import { checkFirstHop, findNetwork, watchNetwork } from '@postern/net'
 import { exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
 import { isLowPortRefusal, lowPortOf, lowPortReason, withLowPortAdvice } from '../../shared/low-ports.js'
@@ -50,7 +50,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     strategies,
     store,
     owners,
-    doubt: doubtBeyondFirstHop(systemHost.clock),
+    checkExternalAddress: checkFirstHop(systemHost.clock),
     policy: { lifetimeMs }
   })
   const waiting = new Map<Family, Endpoint>()
@@ -137,16 +137,16 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   network = found
   for (const endpoint of endpoints(argument, network)) {
     waiting.set(endpoint.family, endpoint)
-    traversal.want(endpoint, externalPort === undefined ? {} : { externalPort })
+    traversal.addEndpoint(endpoint, externalPort === undefined ? {} : { externalPort })
   }
   const looked = warnOfSilence(argument, network, err)
-  traversal.networkIs(network)
+  traversal.setNetwork(network)
   // A store that hangs must not delay an interruption.
   await Promise.race([traversal.start(), untilAborted(signal)])
   const stopWatching = new AbortController()
   const changed = (next: Network): void => {
     network = next
-    traversal.networkIs(next)
+    traversal.setNetwork(next)
   }
   const watching = watchNetwork({ clock, changed, find }, stopWatching)
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))

@@ -1,11 +1,18 @@
 import type { Clock } from '@postern/interface'
-import { createPlaces, type Party, type PlaceLimits, type PlaceRefusal, type Places, prefixesOf } from '@postern/net'
+import {
+  createPlaces,
+  type PlaceLimits,
+  type PlaceRefusal,
+  type Places,
+  prefixesOf,
+  type RemoteParty
+} from '@postern/net'
 
 /** How long a circuit must be idle before it may be closed for another one, in ms. */
 const idleMs = 5000
 
 /** One end of a relayed connection. */
-export interface CircuitEnd extends Party {
+export interface CircuitEnd extends RemoteParty {
   readonly peer: string
 }
 

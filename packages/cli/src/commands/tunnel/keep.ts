@@ -29,7 +29,7 @@ const closingMs = 50
 const dialMs = 15_000
 const upgradeMs = 30_000
 /** The pauses between attempts, in ms; they double. */
-const retry = { firstMs: 500, maxMs: 30_000 } as const
+const retry = { initialMs: 500, maxMs: 30_000 } as const
 
 /** Returns whether a connection is direct. */
 export const isDirect = ({ direct, limits }: Connection): boolean => direct && limits === undefined
@@ -89,11 +89,11 @@ export function keepConnected(
   }
 
   async function keep(): Promise<void> {
-    let retryMs: number = retry.firstMs
+    let retryMs: number = retry.initialMs
     while (!signal.aborted) {
       try {
         await once()
-        retryMs = retry.firstMs
+        retryMs = retry.initialMs
       } catch (error) {
         if (signal.aborted) return
         told({ event: 'not-connected', message: reasonOf(error), retryMs })
