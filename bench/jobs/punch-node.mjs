@@ -2,8 +2,8 @@
 // the public peers as JSON. Prints its events on standard output as JSON lines, and reads `dial <address>`, `hangup
 // <peer>`, `echo <peer>` and `send <peer>` from standard input, one per line.
 import { createInterface } from 'node:readline'
-import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
+import { noise } from '@libp2p/noise'
+import { yamux } from '@libp2p/yamux'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
 import { tcp } from '@libp2p/tcp'

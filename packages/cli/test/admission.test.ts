@@ -1,6 +1,6 @@
 import { connect, Socket } from 'node:net'
-import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
+import { noise } from '@libp2p/noise'
+import { yamux } from '@libp2p/yamux'
 import { identify } from '@libp2p/identify'
 import type { Connection, Libp2p, MultiaddrConnection, Stream } from '@libp2p/interface'
 import { ping } from '@libp2p/ping'

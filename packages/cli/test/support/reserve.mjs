@@ -1,7 +1,7 @@
 // Asks a relay for reservations with several nodes, one after the other, and prints what each of them was told, as JSON:
 // {"duration":120,"data":131072} as the relay wrote it, or {"refused":"… (status 200)"}.
-import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
+import { noise } from '@libp2p/noise'
+import { yamux } from '@libp2p/yamux'
 import { identify } from '@libp2p/identify'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
