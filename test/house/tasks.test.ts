@@ -1,0 +1,134 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { summarize, tallyFile } from '../../scripts/tallies.mjs'
+import { packages, readJson, root } from './workspace.js'
+
+interface Tasks {
+  readonly tasks: Readonly<
+    Record<string, { readonly inputs?: readonly string[]; readonly outputs?: readonly string[] }>
+  >
+}
+
+const scriptsOf = (file: string): Readonly<Record<string, string>> =>
+  (readJson(file) as { readonly scripts: Readonly<Record<string, string>> }).scripts
+
+describe('the scripts', () => {
+  it.each(packages)('of $manifest.name build, check and test that package alone', ({ folder, manifest }) => {
+    expect(scriptsOf(`packages/${folder}/package.json`)).toMatchObject({
+      build: 'tsc -b',
+      typecheck: 'tsc -p test',
+      lint: 'oxlint --type-aware --deny-warnings',
+      test: `vitest run --root ../.. --project ${manifest.name}`,
+      check: expect.stringMatching(/^publint --strict .* && attw --pack \. /)
+    })
+    expect(readJson(`packages/${folder}/test/tsconfig.json`)).toEqual({
+      extends: '../../../tsconfig.test.json',
+      include: ['**/*.ts', '**/*.mjs']
+    })
+  })
+
+  it.each(['test', 'interop'])('of %s/ have the same names', (folder) => {
+    expect(Object.keys(scriptsOf(`${folder}/package.json`))).toEqual(
+      expect.arrayContaining(['typecheck', 'lint', 'test'])
+    )
+  })
+
+  it('of the root set the clone up once each, and stay short', () => {
+    const scripts = Object.entries(scriptsOf('package.json'))
+    const wrong = scripts.filter(([, script]) => script.split('run.mjs').length > 2 || script.length > 100)
+    expect(wrong).toEqual([])
+  })
+})
+
+describe('the tasks of turbo', () => {
+  const folders = ['.', 'test', 'interop', ...packages.map(({ folder }) => `packages/${folder}`)]
+  const files = folders.map((folder) => join(folder, 'turbo.json')).filter((file) => existsSync(join(root, file)))
+
+  it('take a result from the cache with the tally that belongs to it', () => {
+    const { tasks } = readJson('turbo.json') as Tasks
+    const tests = Object.keys(tasks).filter((task) => /^test\b/.test(task))
+    expect(tests).toEqual(['test', 'test:house'])
+    for (const task of tests) expect(tasks[task]?.outputs).toEqual([tallyFile('', task)])
+  })
+
+  it.each(files)('of %s name no file that was moved', (file) => {
+    const { tasks } = readJson(file) as Tasks
+    const inputs = Object.values(tasks).flatMap((task) => task.inputs ?? [])
+    const fixed = inputs.flatMap((input) => /^\$TURBO_ROOT\$\/([^*{]*)(?:\/|$)/.exec(input)?.[1] ?? [])
+    expect(fixed.filter((path) => !existsSync(join(root, path)))).toEqual([])
+  })
+})
+
+describe('the last line of a run', () => {
+  interface Task {
+    readonly taskId: string
+    readonly tally?: { readonly passed: number; readonly failed: number; readonly skipped: number }
+    readonly cached?: boolean
+    readonly exitCode?: number
+    readonly command?: string
+  }
+
+  /** What is printed after tasks of these packages, which left these tallies behind. */
+  function linesAfter(tasks: readonly Task[]): readonly string[] {
+    const folder = mkdtempSync(join(tmpdir(), 'postern-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const done = tasks.map(({ taskId, tally, cached = false, exitCode = 0, command = 'vitest run' }) => {
+      const [name = '', task = ''] = taskId.split('#')
+      const file = tallyFile(join(folder, name), task)
+      mkdirSync(dirname(file), { recursive: true })
+      if (tally !== undefined) writeFileSync(file, JSON.stringify(tally))
+      const ran = cached ? {} : { execution: { exitCode } }
+      return {
+        taskId,
+        task,
+        package: name,
+        directory: name,
+        command,
+        cache: { status: cached ? 'HIT' : 'MISS' },
+        ...ran
+      }
+    })
+    return summarize(folder, done)
+  }
+
+  it('adds up the tests that ran and those from the cache, and names both', () => {
+    expect(
+      linesAfter([
+        { taskId: 'a#build' },
+        { taskId: 'a#test', tally: { passed: 3, failed: 0, skipped: 1 } },
+        { taskId: 'b#test', tally: { passed: 20, failed: 0, skipped: 2 }, cached: true },
+        { taskId: 'b#test:house', tally: { passed: 5, failed: 0, skipped: 0 }, cached: true }
+      ])
+    ).toEqual([
+      'Tested now: a.',
+      'From the cache, unchanged since they passed: 27 tests of b, b (house).',
+      '',
+      '28 passed, 0 failed, 3 skipped'
+    ])
+  })
+
+  it('counts failed tests, and not the task that they are in beside them', () => {
+    expect(linesAfter([{ taskId: 'a#test', tally: { passed: 3, failed: 2, skipped: 0 }, exitCode: 1 }]).at(-1)).toBe(
+      '3 passed, 2 failed'
+    )
+  })
+
+  it('counts a step that failed without a failed test as one failure, and names it', () => {
+    const lines = linesAfter([
+      { taskId: 'a#lint', exitCode: 1 },
+      { taskId: 'a#test', exitCode: 1 },
+      { taskId: 'b#test', tally: { passed: 4, failed: 0, skipped: 0 }, exitCode: 1 }
+    ])
+    expect(lines).toContainEqual(expect.stringMatching(/^Failed: a#lint, a#test, b#test\./))
+    expect(lines.at(-1)).toBe('4 passed, 3 failed')
+  })
+
+  it('leaves out tasks that a package does not have', () => {
+    expect(linesAfter([{ taskId: 'a#tools', command: '<NONEXISTENT>', exitCode: 1 }])).toEqual([
+      '',
+      '0 passed, 0 failed'
+    ])
+  })
+})
