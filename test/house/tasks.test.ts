@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { summarize, tallyFile } from '../../scripts/tallies.mjs'
-import { packages, readJson, root } from './workspace.js'
+import { packages, read, readJson, root } from './workspace.js'
 
 interface Tasks {
   readonly tasks: Readonly<
@@ -130,5 +131,58 @@ describe('the last line of a run', () => {
       '',
       '0 passed, 0 failed'
     ])
+  })
+})
+
+describe.skipIf(process.platform === 'win32')('npm test', () => {
+  interface Outcome {
+    readonly status: number | null
+    readonly lines: readonly string[]
+  }
+
+  /** Runs it with a turbo that prints its arguments, leaves a tally of one package behind, and ends with this code. */
+  function test(env: NodeJS.ProcessEnv, args: readonly string[] = [], code = 0): Outcome {
+    const folder = mkdtempSync(join(tmpdir(), 'postern-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const task = { taskId: 'test#test', task: 'test', package: 'test', directory: 'test', command: 'vitest run' }
+    const summary = JSON.stringify({ tasks: [{ ...task, cache: { status: 'MISS' }, execution: { exitCode: code } }] })
+    const tally = (passed: number): string => `mkdir -p test/.cache/tally
+      echo '{ "passed": ${passed}, "failed": 0, "skipped": 1 }' > test/.cache/tally/test.json`
+    const turbo = `#!/bin/sh
+      echo "$@"
+      test -e test/.cache/tally/test.json && echo 'an old tally is left'
+      ${tally(7)}
+      mkdir -p .turbo/runs
+      echo '${summary}' > .turbo/runs/one.json
+      exit ${code}`
+    mkdirSync(join(folder, 'packages'))
+    mkdirSync(join(folder, 'scripts'))
+    for (const file of ['test.mjs', 'tallies.mjs']) cpSync(join(root, 'scripts', file), join(folder, 'scripts', file))
+    writeFileSync(join(folder, 'turbo'), turbo, { mode: 0o755 })
+    spawnSync('sh', ['-c', `${tally(99)}; mkdir -p .turbo/runs; echo '{}' > .turbo/runs/old.json`], { cwd: folder })
+    const { status, stdout } = spawnSync(process.execPath, [join(folder, 'scripts', 'test.mjs'), ...args], {
+      encoding: 'utf8',
+      env: { PATH: `${folder}:${process.env['PATH']}`, ...env }
+    })
+    return { status, lines: stdout.trimEnd().split('\n') }
+  }
+
+  it('starts turbo once, hands it its arguments, and ends with the tests of this run', () => {
+    const { status, lines } = test({}, ['--filter=@postern/pcp'])
+    expect(status).toBe(0)
+    expect(lines[0]).toMatch(/^run format unused lint:rest build typecheck lint check .* --filter=@postern\/pcp$/)
+    expect(lines[0]).not.toContain('--force')
+    expect(lines.slice(1)).toEqual(['', 'Tested now: test.', '', '7 passed, 0 failed, 1 skipped'])
+  })
+
+  it('takes nothing from the cache in CI', () => {
+    expect(test({ CI: 'true' }).lines[0]).toContain(' --force')
+    expect(read('.ci/run')).toMatch(/^CI=true npm test\b/m)
+  })
+
+  it('ends with the exit code of turbo, and no run that failed has nothing that failed', () => {
+    const { status, lines } = test({}, [], 3)
+    expect(status).toBe(3)
+    expect(lines.at(-1)).toBe('7 passed, 1 failed, 1 skipped')
   })
 })
