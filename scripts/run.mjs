@@ -39,7 +39,7 @@ function must(cwd, command, ...args) {
 /** What `pnpm install` depends on. It runs again only after one of these files has changed. */
 function wanted() {
   const folders = ['.', 'test', 'interop', 'bench', 'fuzz', 'soak']
-  for (const parent of ['packages', 'examples']) {
+  for (const parent of ['packages', 'examples', 'templates']) {
     for (const name of fs.readdirSync(parent)) folders.push(path.join(parent, name))
   }
   const manifests = folders.map((folder) => path.join(folder, 'package.json'))

@@ -12,7 +12,7 @@ const runs = path.join(root, '.turbo', 'runs')
 const tasks = ['format', 'unused', 'lint:rest', 'build', 'typecheck', 'lint', 'check', 'test:house', 'test']
 
 // Whatever is there at the end is of this run, or turbo has put it there from its cache.
-const folders = ['test', 'interop', ...readdirSync(path.join(root, 'packages')).map((name) => `packages/${name}`)]
+const folders = ['test', 'interop', ...foldersIn('packages'), ...foldersIn('templates')]
 for (const folder of folders) rmSync(path.join(root, folder, '.cache', 'tally'), { recursive: true, force: true })
 rmSync(runs, { recursive: true, force: true })
 
@@ -43,3 +43,8 @@ turbo.on('exit', (code, signal) => {
   const { tasks: done } = JSON.parse(readFileSync(path.join(runs, summary), 'utf8'))
   console.log(`\n${summarize(root, done).join('\n')}`)
 })
+
+function foldersIn(parent) {
+  const folder = path.join(root, parent)
+  return existsSync(folder) ? readdirSync(folder).map((name) => path.join(parent, name)) : []
+}
