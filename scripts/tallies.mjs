@@ -1,4 +1,4 @@
-// The numbers of tests: where a package keeps those of its last run, and what a whole run amounts to.
+// How many tests passed: the file in which a package keeps the numbers of its last run, and the sum over all packages.
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 

@@ -11,7 +11,7 @@ const root = path.dirname(import.meta.dirname)
 const runs = path.join(root, '.turbo', 'runs')
 const tasks = ['format', 'unused', 'lint:rest', 'build', 'typecheck', 'lint', 'check', 'test:house', 'test']
 
-// Whatever is there at the end is of this run, or turbo has put it there from its cache.
+// A tally that is there at the end was written by this run, or restored by turbo from its cache.
 const folders = ['test', 'interop', ...foldersIn('packages'), ...foldersIn('templates')]
 for (const folder of folders) rmSync(path.join(root, folder, '.cache', 'tally'), { recursive: true, force: true })
 rmSync(runs, { recursive: true, force: true })

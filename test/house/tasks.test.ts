@@ -16,27 +16,30 @@ const scriptsOf = (file: string): Readonly<Record<string, string>> =>
   (readJson(file) as { readonly scripts: Readonly<Record<string, string>> }).scripts
 
 describe('the scripts', () => {
-  it.each(packages)('of $manifest.name build, check and test that package alone', ({ folder, manifest }) => {
-    expect(scriptsOf(`packages/${folder}/package.json`)).toMatchObject({
-      build: 'tsc -b',
-      typecheck: 'tsc -p test',
-      lint: 'oxlint --type-aware --deny-warnings',
-      test: `vitest run --root ../.. --project ${manifest.name}`,
-      check: expect.stringMatching(/^publint --strict .* && attw --pack \. /)
-    })
-    expect(readJson(`packages/${folder}/test/tsconfig.json`)).toEqual({
-      extends: '../../../tsconfig.test.json',
-      include: ['**/*.ts', '**/*.mjs']
-    })
-  })
+  it.each(packages)(
+    'the scripts of $manifest.name build, check and test that package alone',
+    ({ folder, manifest }) => {
+      expect(scriptsOf(`packages/${folder}/package.json`)).toMatchObject({
+        build: 'tsc -b',
+        typecheck: 'tsc -p test',
+        lint: 'oxlint --type-aware --deny-warnings',
+        test: `vitest run --root ../.. --project ${manifest.name}`,
+        check: expect.stringMatching(/^publint --strict .* && attw --pack \. /)
+      })
+      expect(readJson(`packages/${folder}/test/tsconfig.json`)).toEqual({
+        extends: '../../../tsconfig.test.json',
+        include: ['**/*.ts', '**/*.mjs']
+      })
+    }
+  )
 
-  it.each(['test', 'interop'])('of %s/ have the same names', (folder) => {
+  it.each(['test', 'interop'])('the scripts of %s/ have the names that those of packages have', (folder) => {
     expect(Object.keys(scriptsOf(`${folder}/package.json`))).toEqual(
       expect.arrayContaining(['typecheck', 'lint', 'test'])
     )
   })
 
-  it('of the root set the clone up once each, and stay short', () => {
+  it('each script of the root sets up the clone once at most, and is short', () => {
     const scripts = Object.entries(scriptsOf('package.json'))
     const wrong = scripts.filter(([, script]) => script.split('run.mjs').length > 2 || script.length > 100)
     expect(wrong).toEqual([])
@@ -47,14 +50,14 @@ describe('the tasks of turbo', () => {
   const folders = ['.', 'test', 'interop', ...packages.map(({ folder }) => `packages/${folder}`)]
   const files = folders.map((folder) => join(folder, 'turbo.json')).filter((file) => existsSync(join(root, file)))
 
-  it('take a result from the cache with the tally that belongs to it', () => {
+  it('a cached result of tests comes with its tally', () => {
     const { tasks } = readJson('turbo.json') as Tasks
     const tests = Object.keys(tasks).filter((task) => /^test\b/.test(task))
     expect(tests).toEqual(['test', 'test:house'])
     for (const task of tests) expect(tasks[task]?.outputs).toEqual([tallyFile('', task)])
   })
 
-  it.each(files)('of %s name no file that was moved', (file) => {
+  it.each(files)('the files that %s names as inputs exist', (file) => {
     const { tasks } = readJson(file) as Tasks
     const inputs = Object.values(tasks).flatMap((task) => task.inputs ?? [])
     const fixed = inputs.flatMap((input) => /^\$TURBO_ROOT\$\/([^*{]*)(?:\/|$)/.exec(input)?.[1] ?? [])
@@ -94,7 +97,7 @@ describe('the last line of a run', () => {
     return summarize(folder, done)
   }
 
-  it('adds up the tests that ran and those from the cache, and names both', () => {
+  it('the last line adds up the tests that ran and those from the cache, and the lines above name both', () => {
     expect(
       linesAfter([
         { taskId: 'a#build' },
@@ -110,13 +113,13 @@ describe('the last line of a run', () => {
     ])
   })
 
-  it('counts failed tests, and not the task that they are in beside them', () => {
+  it('the last line counts failed tests, and does not count their task again', () => {
     expect(linesAfter([{ taskId: 'a#test', tally: { passed: 3, failed: 2, skipped: 0 }, exitCode: 1 }]).at(-1)).toBe(
       '3 passed, 2 failed'
     )
   })
 
-  it('counts a step that failed without a failed test as one failure, and names it', () => {
+  it('the last line counts a step that failed without a failed test as one failure', () => {
     const lines = linesAfter([
       { taskId: 'a#lint', exitCode: 1 },
       { taskId: 'a#test', exitCode: 1 },
@@ -126,7 +129,7 @@ describe('the last line of a run', () => {
     expect(lines.at(-1)).toBe('4 passed, 3 failed')
   })
 
-  it('leaves out tasks that a package does not have', () => {
+  it('the last line leaves out tasks that a package does not have', () => {
     expect(linesAfter([{ taskId: 'a#tools', command: '<NONEXISTENT>', exitCode: 1 }])).toEqual([
       '',
       '0 passed, 0 failed'
@@ -167,7 +170,7 @@ describe.skipIf(process.platform === 'win32')('npm test', () => {
     return { status, lines: stdout.trimEnd().split('\n') }
   }
 
-  it('starts turbo once, hands it its arguments, and ends with the tests of this run', () => {
+  it('npm test starts turbo once with the arguments of the caller, and counts the tests of this run only', () => {
     const { status, lines } = test({}, ['--filter=@postern/pcp'])
     expect(status).toBe(0)
     expect(lines[0]).toMatch(/^run format unused lint:rest build typecheck lint check .* --filter=@postern\/pcp$/)
@@ -175,12 +178,12 @@ describe.skipIf(process.platform === 'win32')('npm test', () => {
     expect(lines.slice(1)).toEqual(['', 'Tested now: test.', '', '7 passed, 0 failed, 1 skipped'])
   })
 
-  it('takes nothing from the cache in CI', () => {
+  it('npm test takes nothing from the cache in CI', () => {
     expect(test({ CI: 'true' }).lines[0]).toContain(' --force')
     expect(read('.ci/run')).toMatch(/^CI=true npm test\b/m)
   })
 
-  it('ends with the exit code of turbo, and no run that failed has nothing that failed', () => {
+  it('npm test ends with the exit code of turbo, and never with 0 failed after an error', () => {
     const { status, lines } = test({}, [], 3)
     expect(status).toBe(3)
     expect(lines.at(-1)).toBe('7 passed, 1 failed, 1 skipped')

@@ -52,7 +52,7 @@ it('the node:test example runs with node:test', () => {
   }
 })
 
-it('quotes in the guide the strategy of the template', () => {
+it('the guide quotes the strategy of the template', () => {
   const quoted = blockAfter(read('docs', 'guides', 'write-a-strategy.md'), '## The strategy', 'ts')
   expect(quoted).toBe(read('templates', 'strategy', 'src', 'strategy.ts'))
 })
