@@ -44,7 +44,7 @@ function wanted() {
   }
   const manifests = folders.map((folder) => path.join(folder, 'package.json'))
   const hash = createHash('sha256')
-  for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml', '.npmrc', ...manifests]) {
+  for (const file of ['toolchain/package-lock.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml', '.npmrc', ...manifests]) {
     if (fs.existsSync(file)) hash.update(`${file}\n${fs.readFileSync(file, 'utf8')}\n`)
   }
   return hash.digest('hex')

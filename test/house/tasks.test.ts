@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -187,5 +187,33 @@ describe.skipIf(process.platform === 'win32')('npm test', () => {
     const { status, lines } = test({}, [], 3)
     expect(status).toBe(3)
     expect(lines.at(-1)).toBe('7 passed, 1 failed, 1 skipped')
+  })
+})
+
+describe.skipIf(process.platform === 'win32')('scripts/run.mjs', () => {
+  it('the set-up installs once, and again after a manifest or the lock file has changed', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'postern-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const write = (file: string, text: string, mode?: number): void => {
+      mkdirSync(dirname(join(folder, file)), { recursive: true })
+      writeFileSync(join(folder, file), text, { mode })
+    }
+    cpSync(join(root, 'scripts', 'run.mjs'), join(folder, 'scripts', 'run.mjs'))
+    write('toolchain/package-lock.json', '{}')
+    write('toolchain/node_modules/.package-lock.json', '{}')
+    write('toolchain/node_modules/.bin/pnpm', '#!/bin/sh\necho "$1" >> installed\n', 0o755)
+    for (const each of ['packages/a', 'examples/b', 'templates/c']) write(`${each}/package.json`, '{}')
+    write('pnpm-lock.yaml', 'one')
+
+    const installs = (): number => {
+      const { status } = spawnSync(process.execPath, [join(folder, 'scripts', 'run.mjs'), 'true'])
+      expect(status).toBe(0)
+      return readFileSync(join(folder, 'installed'), 'utf8').split('\n').length - 1
+    }
+    expect([installs(), installs()]).toEqual([1, 1])
+    write('packages/a/package.json', '{ "name": "a" }')
+    expect([installs(), installs()]).toEqual([2, 2])
+    write('pnpm-lock.yaml', 'two')
+    expect([installs(), installs()]).toEqual([3, 3])
   })
 })
