@@ -13,7 +13,7 @@ process.env.XDG_STATE_HOME = mkdtempSync(join(tmpdir(), 'postern-state-'))
 
 export default defineConfig({
   test: {
-    projects: ['packages/*', 'test', 'interop'],
+    projects: ['packages/*', 'templates/*', 'test', 'interop'],
     reporters: ['default', tally]
   }
 })

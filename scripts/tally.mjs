@@ -1,4 +1,9 @@
-// Vitest reporter: closes a run with the line "N passed, N failed[, N skipped]".
+// Vitest reporter: closes a run with the line "N passed, N failed[, N skipped]". Under turbo it also writes the numbers into
+// the package that is tested: turbo keeps the file with the result, and scripts/test.mjs adds up those of all packages.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { sentence, tallyFile } from './tallies.mjs'
+
 const count = { passed: 0, failed: 0, skipped: 0 }
 
 export default {
@@ -11,7 +16,12 @@ export default {
         count[state in count ? state : 'failed']++
       }
     }
-    const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : ''
-    console.log(`\n${count.passed} passed, ${count.failed} failed${skipped}`)
+    const { TURBO_HASH: hash, npm_lifecycle_event: task } = process.env
+    if (hash && task) {
+      const file = tallyFile(process.cwd(), task)
+      mkdirSync(path.dirname(file), { recursive: true })
+      writeFileSync(file, `${JSON.stringify(count)}\n`)
+    }
+    console.log(`\n${sentence(count)}`)
   }
 }

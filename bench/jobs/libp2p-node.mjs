@@ -1,13 +1,14 @@
 // A libp2p node at home. Arguments: `ours`, `stock` or `stock-again`, and the addresses of the public peers as JSON.
 // Prints the addresses that it announces on standard output, one JSON line per change, with the time since
 // createLibp2p() was called.
-import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
+
 import { autoNATv2 } from '@libp2p/autonat-v2'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
 import { uPnPNAT } from '@libp2p/upnp-nat'
+import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { autonat } from '@postern/autonat'
 import { natTraversal } from '@postern/libp2p'

@@ -1,11 +1,12 @@
 // A public libp2p node: relay and AutoNAT server. Arguments: its address, a number for its key, and whether its relay
 // is `stock` or `generous`, with limits that a bench does not reach.
-import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
+
 import { circuitRelayServer } from '@libp2p/circuit-relay-v2'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
 import { autonatServer } from '@postern/autonat'
 import { createLibp2p } from 'libp2p'
 

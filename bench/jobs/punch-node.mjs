@@ -2,11 +2,11 @@
 // the public peers as JSON. Prints its events on standard output as JSON lines, and reads `dial <address>`, `hangup
 // <peer>`, `echo <peer>` and `send <peer>` from standard input, one per line.
 import { createInterface } from 'node:readline'
-import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { autonat } from '@postern/autonat'
 import { holePunch } from '@postern/hole-punch'

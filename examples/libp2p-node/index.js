@@ -3,12 +3,12 @@
 // A chat between two homes. Each prints its addresses as they are announced. A line that is an address dials it. Every
 // other line goes to all connected peers. /report shows how reachable this node is, and why.
 import { createInterface } from 'node:readline'
-import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
 import { lpStream } from '@libp2p/utils'
+import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'

@@ -1,10 +1,10 @@
 // node index.js
 //
 // A node that already uses @libp2p/upnp-nat keeps it, and gets a client that also speaks PCP and NAT-PMP.
-import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
+import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
 import { uPnPNAT } from '@libp2p/upnp-nat'
+import { yamux } from '@libp2p/yamux'
 import { portMappingClient } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
 

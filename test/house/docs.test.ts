@@ -21,7 +21,7 @@ import { type Json, plain, schemaOfType } from './schema-of-type.js'
 import { packages, read, readJson, root, sourcesOf } from './workspace.js'
 
 describe('the pages that are written from the code', () => {
-  it('the pages that are written from the code are up to date', () => {
+  it('the pages that are written from the code are up to date', { timeout: 30_000 }, () => {
     const { stderr, status } = spawnSync(process.execPath, ['scripts/docs.mjs', '--check'], {
       cwd: root,
       encoding: 'utf8'

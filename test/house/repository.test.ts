@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, posix, sep } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { linksOf } from '../../scripts/markdown-links.mjs'
-import { packages, read, root } from './workspace.js'
+import { packages, read, readJson, root } from './workspace.js'
 
 const url = 'https://github.com/owner/name'
 let copy = ''
@@ -136,13 +136,35 @@ describe('naming the repository', () => {
 })
 
 describe('publishing', () => {
+  const workflow = { GITHUB_SERVER_URL: 'https://github.com', GITHUB_REPOSITORY: 'owner/name', GITHUB_SHA: 'c0ffee' }
+  const nameInRoot = (repository: string): void =>
+    writeFileSync(join(copy, 'package.json'), JSON.stringify({ ...(readJson('package.json') as object), repository }))
+
+  beforeAll(() => cpSync(join(root, 'packages', 'net', 'README.md'), join(copy, 'packages', 'net', 'README.md')))
+
   it('publish refuses to run by hand', () => {
+    nameInRoot(url)
     const { status, stderr } = run('publish.mjs', [])
     expect(status).toBe(2)
     expect(stderr).toMatch(/^Packages are published by the release workflow only.*\.\n$/)
   })
 
+  it.each([
+    ['names no repository', '', /^Write the address of the repository, .* into "repository" of package\.json: .*\.\n$/],
+    [
+      'names another one',
+      `${url}-fork`,
+      /^package\.json names .*-fork, but this release runs in .*\/owner\/name, .*\.\n$/
+    ]
+  ])('publish refuses in one sentence while the root manifest %s', (_, repository, sentence) => {
+    nameInRoot(repository)
+    const { status, stdout, stderr } = run('publish.mjs', [], workflow)
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+    expect(stderr).toMatch(sentence)
+  })
+
   it.skipIf(process.platform === 'win32')('publish names the repository and the commit first', () => {
+    nameInRoot(url)
     const program = join(copy, 'node_modules', '.bin', 'changeset')
     mkdirSync(dirname(program), { recursive: true })
     writeFileSync(
@@ -150,9 +172,7 @@ describe('publishing', () => {
       '#!/bin/sh\necho "$@"; grep bugs packages/core/package.json; grep -o "blob/[^/]*/docs/policy.md" packages/core/README.md\n'
     )
     chmodSync(program, 0o755)
-    cpSync(join(root, 'packages', 'net', 'README.md'), join(copy, 'packages', 'net', 'README.md'))
-    const env = { GITHUB_SERVER_URL: 'https://github.com', GITHUB_REPOSITORY: 'owner/name', GITHUB_SHA: 'c0ffee' }
-    const { status, stdout } = run('publish.mjs', [], env)
+    const { status, stdout } = run('publish.mjs', [], workflow)
     expect(status).toBe(0)
     expect(stdout.split('\n').slice(1)).toEqual([
       'publish',
@@ -160,6 +180,12 @@ describe('publishing', () => {
       'blob/c0ffee/docs/policy.md',
       ''
     ])
+  })
+
+  it('the root manifest alone names the repository, in a form that name-repository.mjs takes', () => {
+    const { repository } = readJson('package.json') as { readonly repository: unknown }
+    if (repository !== '') expect(name(String(repository), '--check').status).not.toBe(2)
+    for (const { manifest } of packages) expect(manifest).not.toHaveProperty('repository')
   })
 
   it('the release workflow publishes, and its pull request names nothing', () => {

@@ -52,7 +52,7 @@ it('the node:test example runs with node:test', () => {
   }
 })
 
-it('CONTRIBUTING contains the strategy of the example', () => {
-  const quoted = blockAfter(read('CONTRIBUTING.md'), '## Write a strategy in 30 lines', 'ts')
-  expect(quoted).toBe(read('examples', 'custom-strategy', 'ssh.ts'))
+it('the guide quotes the strategy of the template', () => {
+  const quoted = blockAfter(read('docs', 'guides', 'write-a-strategy.md'), '## The strategy', 'ts')
+  expect(quoted).toBe(read('templates', 'strategy', 'src', 'strategy.ts'))
 })

@@ -35,7 +35,7 @@ function countListeners(cost: Cost): void {
   const original = EventTarget.prototype.addEventListener
   vi.spyOn(AbortSignal.prototype, 'addEventListener').mockImplementation(function (this: AbortSignal, ...of) {
     cost.listeners += 1
-    return original.apply(this, of as Parameters<typeof original>)
+    return original.apply(this, of)
   })
 }
 

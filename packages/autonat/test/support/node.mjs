@@ -3,12 +3,12 @@
 // the evidence of every witness about every address in `ask`, closed connections, the addresses that js-libp2p's
 // AutoNAT v2 considers verified, and, at the end of standard input, the counters of the server.
 import { once } from 'node:events'
-import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
 import { autoNAT } from '@libp2p/autonat'
 import { autoNATv2 } from '@libp2p/autonat-v2'
 import { identify } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { autonat, autonatServer } from '@postern/autonat'
 import { systemClock } from '@postern/testkit'

@@ -133,7 +133,7 @@ export function createFrameBudget(limits: FrameLimits, clock: Clock): FrameBudge
   return {
     watch(connection, address, pause) {
       if (!('muxer' in connection) || !isMuxer(connection.muxer))
-        throw new Error('this version of @chainsafe/libp2p-yamux is not known here')
+        throw new Error('this version of @libp2p/yamux is not known here')
       const { muxer } = connection
       const prefixes = prefixesOf(address)
       const handle = muxer.handleFrame.bind(muxer)

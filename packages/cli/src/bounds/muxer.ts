@@ -34,7 +34,7 @@ export const boundedMuxer =
     return Object.assign(factory, {
       createStreamMuxer(connection: MessageStream) {
         const muxer = create(connection)
-        if (!isMuxer(muxer)) throw new Error('this version of @chainsafe/libp2p-yamux is not known here')
+        if (!isMuxer(muxer)) throw new Error('this version of @libp2p/yamux is not known here')
         const send = muxer.sendFrame.bind(muxer)
         let unread = 0
         muxer.sendFrame = (header, data) => {

@@ -1,9 +1,10 @@
 // Asks a relay for reservations with several nodes, one after the other, and prints what each of them was told, as JSON:
 // {"duration":120,"data":131072} as the relay wrote it, or {"refused":"… (status 200)"}.
-import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
+
 import { identify } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { systemClock } from '@postern/core'
 import { createLibp2p } from 'libp2p'

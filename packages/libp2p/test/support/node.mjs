@@ -1,14 +1,15 @@
 // A libp2p node for tests. One JSON argument configures it. It prints its events as JSON lines on standard output and
 // reads commands as JSON lines from standard input: {"id":1,"do":"dial","address":"/ip4/…"}.
-import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
+
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { identify, identifyPush } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { uPnPNAT } from '@libp2p/upnp-nat'
 import { webSockets } from '@libp2p/websockets'
+import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { autonat, autonatServer } from '@postern/autonat'
 import { holePunch } from '@postern/hole-punch'
