@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { aimsTable, formatMarkdown } from './tables.mjs'
 
-const file = new URL('../docs/bench.md', import.meta.url)
+const file = new URL('../docs/benchmarks/speed-and-size.md', import.meta.url)
 
-/** Returns docs/bench.md for a whole run. */
+/** Returns docs/benchmarks/speed-and-size.md for a whole run. */
 export async function writeDocument({ system, processor, cores, memoryGib, node, loadAtStart }, sections) {
   const date = new Date().toISOString().slice(0, 10)
   const parts = [
@@ -16,5 +16,5 @@ export async function writeDocument({ system, processor, cores, memoryGib, node,
     ...sections.flatMap(({ title, notes, tables }) => [`## ${title}`, ...tables.map(formatMarkdown), ...notes])
   ]
   await writeFile(file, `${parts.join('\n\n')}\n`)
-  console.error('docs/bench.md is written.')
+  console.error('docs/benchmarks/speed-and-size.md is written.')
 }

@@ -1,5 +1,5 @@
 // Measures what an idle node costs, side by side: node bench/idle.mjs [minutes]. Without an argument it takes an hour
-// and writes docs/bench-idle.md.
+// and writes docs/benchmarks/idle.md.
 import { writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { canRunLab } from '@postern/lab'
@@ -11,7 +11,7 @@ import { stacks, World } from './world.mjs'
 const minutes = Number(process.argv[2] ?? 60)
 /** Until then the node is still starting, or releasing its relays. */
 const settleMs = 120_000
-const file = new URL('../docs/bench-idle.md', import.meta.url)
+const file = new URL('../docs/benchmarks/idle.md', import.meta.url)
 
 const support = await canRunLab()
 if (!support.ok || !(minutes > 0)) {
@@ -93,5 +93,5 @@ async function write() {
     formatMarkdown(table)
   ]
   await writeFile(file, `${parts.join('\n\n')}\n`)
-  console.error('docs/bench-idle.md is written.')
+  console.error('docs/benchmarks/idle.md is written.')
 }

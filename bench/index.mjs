@@ -1,4 +1,4 @@
-// npm run bench: measures everything that docs/bench.md says about speed and size.
+// npm run bench: measures everything that docs/benchmarks/speed-and-size.md says about speed and size.
 import { parseArgs } from 'node:util'
 import { canRunLab } from '@postern/lab'
 import { builtMs } from './build.mjs'
@@ -9,7 +9,7 @@ import { aimsTable, formatText } from './tables.mjs'
 
 const usage = `node bench/index.mjs [--only ${sections.map(({ name }) => name).join(',')}] [--json]
 
-Without --only it runs everything, about ten minutes, and writes docs/bench.md.`
+Without --only it runs everything, about ten minutes, and writes docs/benchmarks/speed-and-size.md.`
 
 const options = { only: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean' } }
 

@@ -1,4 +1,4 @@
-// Writes the parts of the documentation that are taken from the code: docs/errors.md, docs/policy.md,
+// Writes the parts of the documentation that are taken from the code: docs/reference/errors.md, docs/reference/policy.md,
 // docs/reference/limits.md, docs/reference/routers.md (from the built testkit), and the option tables of READMEs, between
 // <!-- options X --> and <!-- /options -->.
 //
@@ -15,8 +15,8 @@ const read = (file) => readFileSync(path.join(root, file), 'utf8')
 const parse = (file) => ts.createSourceFile(file, read(file), ts.ScriptTarget.Latest, true)
 
 const files = new Map([
-  ['docs/errors.md', errorsPage()],
-  ['docs/policy.md', policyPage()],
+  ['docs/reference/errors.md', errorsPage()],
+  ['docs/reference/policy.md', policyPage()],
   ['docs/reference/limits.md', limitsPage({ root, parse, cell, textOf })],
   ['docs/reference/routers.md', await routersPage({ root, cell })],
   ...readdirSync(path.join(root, 'packages'))

@@ -32,7 +32,7 @@ export function limitsPage(tools) {
     '',
     'Every bound on size, number and time, and where it is set. Options and the policy can be changed; the other bounds are fixed.',
     'Times are in milliseconds and sizes in bytes, unless the name says otherwise. What `postern relay` allows to each peer, address and',
-    'network is in [running a relay](../running-a-relay.md). Written by `scripts/docs.mjs` from the code.'
+    'network is in [running a relay](../guides/running-a-relay.md). Written by `scripts/docs.mjs` from the code.'
   ]
   for (const [name, title] of packages) {
     const files = sourcesOf(tools.root, name)

@@ -1,10 +1,10 @@
-// Tries two homes on every pair of tiers, and writes the results into docs/nat-matrix.md.
+// Tries two homes on every pair of tiers, and writes the results into docs/reference/nat-matrix.md.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 
 const root = path.dirname(import.meta.dirname)
-const page = path.join(root, 'docs', 'nat-matrix.md')
+const page = path.join(root, 'docs', 'reference', 'nat-matrix.md')
 const child = spawn('vitest', ['run', '--project', '@postern/libp2p', 'matrix'], {
   cwd: root,
   stdio: 'inherit',

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 const support = await canRunLab()
 const skipped = support.ok ? '' : ` (${support.reason})`
 const root = join(import.meta.dirname, '..', '..')
-const page = readFileSync(join(root, 'docs', 'reading-a-report.md'), 'utf8')
+const page = readFileSync(join(root, 'docs', 'guides', 'reading-a-report.md'), 'utf8')
 const shown = /^```console\n\$ postern-lab run ([\w-]+)( --stun)? -- postern doctor(.*)\n([^]*?)^```/gm
 const reports = [...page.matchAll(shown)].map(([, topology = '', stun = '', more = '', text = '']) => ({
   topology,
@@ -23,7 +23,7 @@ const plain = (text: string): string =>
     .replaceAll(/ +[\d.]+ m?s\b/g, ' … ms')
     .replaceAll(/\/tcp\/\d+/g, '/tcp/…')
 
-describe.skipIf(!support.ok)(`docs/reading-a-report.md${skipped}`, { timeout: 30_000 }, () => {
+describe.skipIf(!support.ok)(`docs/guides/reading-a-report.md${skipped}`, { timeout: 30_000 }, () => {
   const bin = (folder: string, file: string): string => join(root, 'packages', folder, 'bin', file)
   const doctor = [process.execPath, bin('cli', 'postern.js'), 'doctor', '--no-color']
 

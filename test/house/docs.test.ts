@@ -43,7 +43,7 @@ describe('the pages that are written from the code', () => {
   })
 
   it('the page of error codes has a row for every code, and no other', () => {
-    const rows = [...read('docs/errors.md').matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code)
+    const rows = [...read('docs/reference/errors.md').matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code)
     expect(rows).toEqual(Object.keys(errorCodes))
   })
 })
@@ -67,7 +67,7 @@ describe('the registry of error codes', () => {
   })
 })
 
-const schema = readJson('docs/report.schema.json') as { readonly [key: string]: Json }
+const schema = readJson('docs/reference/report.schema.json') as { readonly [key: string]: Json }
 const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, allErrors: true })
 ajv.addFormat('date-time', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
 const validate = ajv.compile(schema)
@@ -80,7 +80,7 @@ function faultsOf(report: Report): readonly string[] {
   )
 }
 
-describe('docs/report.schema.json', () => {
+describe('docs/reference/report.schema.json', () => {
   it('the schema is the type Report, with all its causes, states and fields, and nothing more', () => {
     expect(plain(schema)).toEqual(schemaOfType('core', 'Report'))
   })
@@ -156,8 +156,8 @@ describe('docs/report.schema.json', () => {
   })
 })
 
-describe('docs/events.md', () => {
-  const page = read('docs/events.md')
+describe('docs/reference/events.md', () => {
+  const page = read('docs/reference/events.md')
   const [, lines = ''] = /^```json\n([^]*?)^```/m.exec(page) ?? []
   const examples = lines.trimEnd().split('\n')
   const rowsOf = (heading: string): readonly string[] => {
@@ -202,8 +202,8 @@ describe('docs/events.md', () => {
 describe('the exit codes', () => {
   const all = Object.entries(exitCodes).map(([name, code]) => `${code} ${name}`)
 
-  it('the exit codes are in docs/exit-codes.md', () => {
-    const rows = [...read('docs/exit-codes.md').matchAll(/^\| (\d+) \| (\w+) \|/gm)]
+  it('the exit codes are in docs/reference/exit-codes.md', () => {
+    const rows = [...read('docs/reference/exit-codes.md').matchAll(/^\| (\d+) \| (\w+) \|/gm)]
     expect(rows.map(([, code, name]) => `${code} ${name}`)).toEqual(all)
   })
 
@@ -216,8 +216,8 @@ describe('the exit codes', () => {
   })
 })
 
-describe('docs/guide.md', () => {
-  const page = read('docs/guide.md')
+describe('docs/guides/concepts.md', () => {
+  const page = read('docs/guides/concepts.md')
   const rows = [...page.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name = '']) => name)
 
   const types = ['Verdict', 'Cause', 'CandidateState', 'StrategyState']

@@ -71,7 +71,7 @@ describe.each(packages)('$manifest.name', ({ folder, manifest }) => {
 })
 
 it('the README, and the message for an older Node.js, have the requirements of the manifests', () => {
-  expect(read('README.md')).toContain('- The packages: Node 22 or later')
+  expect(read('README.md')).toContain('The packages need Node 22 or later')
   expect(read('packages/cli/bin/postern.js')).toMatch(/major < 22\b[^]*needs Node\.js 22 or later/)
   expect(read('packages/node/src/node-version.ts')).toMatch(/< 22\b[^]*needs Node\.js 22 or later/)
   expect(read('packages/lab/bin/postern-lab.js')).toMatch(/< 22\b[^]*needs Node\.js 22 or later/)

@@ -67,13 +67,13 @@ function joined(readme: string): Example {
 }
 
 const readmes = packages.map(({ folder }) => `packages/${folder}/README.md`)
-const guides = ['docs/libp2p.md', 'docs/plain-node.md', 'docs/bun-and-deno.md']
+const guides = ['docs/guides/libp2p.md', 'docs/guides/plain-node.md', 'docs/guides/bun-and-deno.md']
 const examples = [...readmes.flatMap(examplesOf), ...guides.map(joined)]
 // The files are beside this one, so that vitest and Node's types are found; examples with libp2p are where libp2p is
 // installed.
 const fileOf = (example: Example): string =>
   join(
-    example.readme === 'docs/libp2p.md' ? join(root, 'packages', 'libp2p', 'test') : import.meta.dirname,
+    example.readme === 'docs/guides/libp2p.md' ? join(root, 'packages', 'libp2p', 'test') : import.meta.dirname,
     `example-${examples.indexOf(example)}.mts`
   )
 const virtual = new Map([

@@ -91,7 +91,7 @@ describe('naming the repository', () => {
       expect(relative.filter((link) => !isPacked(link.replace(/[?#].*/, ''), manifest['files']))).toEqual([])
       expect(links).toHaveLength(linksOf(read(`packages/${folder}/README.md`)).length)
     }
-    expect(linksOf(inCopy('packages/core/README.md'))).toContain(`${url}/blob/v1.2.3/docs/policy.md`)
+    expect(linksOf(inCopy('packages/core/README.md'))).toContain(`${url}/blob/v1.2.3/docs/reference/policy.md`)
     expect(linksOf(inCopy('packages/libp2p/README.md'))).toContain(`${url}/blob/v1.2.3/packages/hole-punch/README.md`)
   })
 
@@ -100,13 +100,13 @@ describe('naming the repository', () => {
     expect(name(url, '--ref', 'v1.2.3', '--check')).toMatchObject({ status: 0, stderr: '' })
     expect(name(url, '--ref', '@postern/core@2.0.0').status).toBe(0)
     const links = linksOf(inCopy('packages/core/README.md'))
-    expect(links).toContain(`${url}/blob/@postern/core@2.0.0/docs/policy.md`)
+    expect(links).toContain(`${url}/blob/@postern/core@2.0.0/docs/reference/policy.md`)
     expect(links.filter((link) => link.includes('v1.2.3'))).toEqual([])
   })
 
   it('name-repository handles folders, pictures, fragments and files of the package itself', () => {
     const text =
-      '[a](../../docs) [b](../../docs/p.png) [c](../../docs/guide.md#d) [e](package.json) [f](tsconfig.json) [g](#h)'
+      '[a](../../docs) [b](../../docs/p.png) [c](../../docs/guides/concepts.md#d) [e](package.json) [f](tsconfig.json) [g](#h)'
     writeFileSync(join(copy, 'docs', 'p.png'), '')
     writeFileSync(
       join(copy, 'packages', 'net', 'README.md'),
@@ -116,7 +116,7 @@ describe('naming the repository', () => {
     expect(linksOf(inCopy('packages/net/README.md'))).toEqual([
       `${url}/tree/v1/docs`,
       `${url}/raw/v1/docs/p.png`,
-      `${url}/blob/v1/docs/guide.md#d`,
+      `${url}/blob/v1/docs/guides/concepts.md#d`,
       'package.json',
       `${url}/blob/v1/packages/net/tsconfig.json`,
       '#h',
@@ -169,7 +169,7 @@ describe('publishing', () => {
     mkdirSync(dirname(program), { recursive: true })
     writeFileSync(
       program,
-      '#!/bin/sh\necho "$@"; grep bugs packages/core/package.json; grep -o "blob/[^/]*/docs/policy.md" packages/core/README.md\n'
+      '#!/bin/sh\necho "$@"; grep bugs packages/core/package.json; grep -o "blob/[^/]*/docs/reference/policy.md" packages/core/README.md\n'
     )
     chmodSync(program, 0o755)
     const { status, stdout } = run('publish.mjs', [], workflow)
@@ -177,7 +177,7 @@ describe('publishing', () => {
     expect(stdout.split('\n').slice(1)).toEqual([
       'publish',
       '  "bugs": "https://github.com/owner/name/issues",',
-      'blob/c0ffee/docs/policy.md',
+      'blob/c0ffee/docs/reference/policy.md',
       ''
     ])
   })

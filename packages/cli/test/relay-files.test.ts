@@ -14,13 +14,13 @@ const optionsIn = (text: string): readonly string[] =>
 
 describe('the files for a relay', () => {
   it('the systemd unit starts it with options that exist', () => {
-    const start = /^ExecStart=\S+\/postern relay(.*)$/m.exec(read('relay/postern-relay.service'))?.[1] ?? ''
+    const start = /^ExecStart=\S+\/postern relay(.*)$/m.exec(read('deploy/postern-relay.service'))?.[1] ?? ''
     expect(optionsIn(start).length).toBeGreaterThan(0)
     expect(optionsIn(start).filter((option) => !options.has(option))).toEqual([])
   })
 
   it('the container starts it with options that exist', () => {
-    const lines = read('relay/Containerfile').match(/^(?:ENTRYPOINT|CMD) .*$/gm) ?? []
+    const lines = read('deploy/Containerfile').match(/^(?:ENTRYPOINT|CMD) .*$/gm) ?? []
     expect(lines[0]).toMatch(/^ENTRYPOINT \["postern", "relay"/)
     const named = lines.flatMap(optionsIn)
     expect(named.length).toBeGreaterThan(0)
@@ -28,7 +28,7 @@ describe('the files for a relay', () => {
   })
 
   it('both keep the key at the default path of the relay', () => {
-    const [unit, container] = [read('relay/postern-relay.service'), read('relay/Containerfile')]
+    const [unit, container] = [read('deploy/postern-relay.service'), read('deploy/Containerfile')]
     expect(unit).toMatch(/^Environment=XDG_STATE_HOME=\/var\/lib /m)
     expect(unit).toMatch(/^StateDirectory=postern$/m)
     expect(container).toMatch(/^ENV XDG_STATE_HOME=\/var\/lib /m)
@@ -36,7 +36,7 @@ describe('the files for a relay', () => {
   })
 
   it('the guide has every limit with its default, and no option that does not exist', () => {
-    const rows = [...read('running-a-relay.md').matchAll(/^\| `(--[a-z-]+)` \|/gm)].map(([, option]) => option)
+    const rows = [...read('guides/running-a-relay.md').matchAll(/^\| `(--[a-z-]+)` \|/gm)].map(([, option]) => option)
     expect(rows.filter((option) => !options.has(option))).toEqual([])
     expect(rows).toEqual(
       expect.arrayContaining(['--max-reservations', '--per-peer', '--per-ip', '--per-network', '--duration', '--data'])

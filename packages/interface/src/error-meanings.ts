@@ -10,7 +10,7 @@ export interface ErrorMeaning {
 
 /**
  * Every code that a {@link NatError} of this project can have, with its meaning.
- * `docs/errors.md` is generated from this table.
+ * `docs/reference/errors.md` is generated from this table.
  */
 export const errorCodes: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   // No reply, or no usable one.

@@ -5,7 +5,7 @@ import { type Cell, cellDelayMs, drawMatrix, tryCell } from './support/matrix.js
 
 const delays = await canDelay()
 
-/** The file to write, from the command that generates docs/nat-matrix.md. */
+/** The file to write, from the command that generates docs/reference/nat-matrix.md. */
 const page = process.env['POSTERN_MATRIX_PAGE']
 
 const pageOf = (cells: readonly Cell[]): string => `# Connections between kinds of NAT

@@ -1,6 +1,6 @@
 import type { Behaviour, Protocol } from '@postern/interface'
 
-/** The report's JSON, version 1. `docs/report.schema.json` is this type as a JSON schema. Times are ISO 8601. */
+/** The report's JSON, version 1. `docs/reference/report.schema.json` is this type as a JSON schema. Times are ISO 8601. */
 export interface Report {
   /** The version of the report's format. */
   readonly schemaVersion: 1
@@ -29,7 +29,7 @@ export interface Report {
  * if that cannot be told yet. */
 export type Verdict = 'public' | 'relayed' | 'private' | 'unknown'
 
-/** Why the host is not reachable directly, or is not known to be. `docs/guide.md` explains each cause. */
+/** Why the host is not reachable directly, or is not known to be. `docs/guides/concepts.md` explains each cause. */
 export type Cause =
   | 'no-route'
   | 'no-mapping-service'

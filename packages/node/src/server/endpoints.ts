@@ -53,7 +53,7 @@ export function checkServer(server: unknown): asserts server is ExposableServer 
   // The servers of Bun.serve(), Bun.listen(), Deno.serve(), Deno.listen() and their UDP counterparts emit no events.
   if (!has('on') && (has('stop') || has('shutdown') || has('accept') || has('receive') || has('sendMany'))) {
     throw new TypeError(
-      'expose() takes a server of node:http, node:https, node:net or node:dgram, which Bun and Deno support too, but not one of Bun.serve() or Deno.serve(): see docs/bun-and-deno.md'
+      'expose() takes a server of node:http, node:https, node:net or node:dgram, which Bun and Deno support too, but not one of Bun.serve() or Deno.serve(): see docs/guides/bun-and-deno.md'
     )
   }
   throw new TypeError(
