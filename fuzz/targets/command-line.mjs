@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module'
 import { addDoctor } from '../../packages/cli/dist/commands/doctor/command.js'
 import { addMap } from '../../packages/cli/dist/commands/map/command.js'
-import { addNode } from '../../packages/cli/dist/commands/peer/command.js'
+import { addPeer } from '../../packages/cli/dist/commands/peer/command.js'
 import { addRelay } from '../../packages/cli/dist/commands/relay/command.js'
 import { addTunnel } from '../../packages/cli/dist/commands/tunnel/command.js'
 import { textsOf } from '../corpus/index.mjs'
@@ -26,7 +26,7 @@ export const commandLine = [
     largest: 128 * 1024,
     run(text) {
       const program = new Command('postern')
-      for (const add of [addDoctor, addMap, addRelay, addNode, addTunnel]) add(program, shell)
+      for (const add of [addDoctor, addMap, addRelay, addPeer, addTunnel]) add(program, shell)
       silence(program)
       program.parse(text.split(' '), { from: 'user' })
       return program

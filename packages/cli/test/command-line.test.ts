@@ -24,7 +24,7 @@ const peerId = '12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
 const run = (...args: readonly string[]): Promise<Outcome> => runWith({}, ...args)
 
 describe('the command line', () => {
-  it.each([[], ['doctor'], ['map'], ['relay'], ['node'], ['tunnel'], ['tunnel', 'listen'], ['tunnel', 'connect']])(
+  it.each([[], ['doctor'], ['map'], ['relay'], ['peer'], ['tunnel'], ['tunnel', 'listen'], ['tunnel', 'connect']])(
     'explains itself with examples and exit codes: %s --help',
     async (...args) => {
       const { code, stdout } = await run(...args.flat(), '--help')
@@ -34,7 +34,13 @@ describe('the command line', () => {
     }
   )
 
-  it.each(['doctor', 'map', 'node'])('the help lists the values of --via: %s --help', async (command) => {
+  it('peer is also called node, which no help text shows', async () => {
+    const peer = await run('peer', '--help')
+    expect((await run('node', '--help')).stdout.replace(/postern node/g, 'postern peer')).toBe(peer.stdout)
+    expect((await run('--help')).stdout).not.toMatch(/^ {2}node /m)
+  })
+
+  it.each(['doctor', 'map', 'peer'])('the help lists the values of --via: %s --help', async (command) => {
     const { stdout } = await run(command, '--help')
     // The help is wrapped, but never within a word of the grammar.
     expect(stdout.replace(/\s+/g, ' ')).toContain(`strategies in rank order: ${ladderGrammar}`)
@@ -80,7 +86,7 @@ describe('the command line', () => {
     [['doctor', '--peer', '/ip4/21.0.0.1/tcp/4001'], '/p2p/<peer id>'],
     [['doctor', '--peer', '/ip4/21.0.0.1/tcp/4001/p2p/not-an-id'], 'not a multiaddr'],
     [['doctor', '--peer', `/ip4/21.0.0.1/tcp/443/tls/sni/127.0.0.1/ws/p2p/${peerId}`], 'cannot be dialled'],
-    [['node', '--dial', `/ip4/21.0.0.1/tcp/80/ws/http-path/x/p2p/${peerId}`], 'cannot be dialled'],
+    [['peer', '--dial', `/ip4/21.0.0.1/tcp/80/ws/http-path/x/p2p/${peerId}`], 'cannot be dialled'],
     [['tunnel', 'connect', `/ip4/21.0.0.1/tcp/443/tls/sni/b.example/ws/p2p/${peerId}`, '9000'], 'cannot be dialled'],
     [['doctor', '--peer', `/ip4/192.168.1.2/tcp/4001/p2p/${peerId}`], 'may not be asked'],
     [['doctor', '--peer', `/ip4/21.0.0.1/tcp/4001/p2p/${peerId}`, '--dry-run'], '--dry-run'],
@@ -90,10 +96,10 @@ describe('the command line', () => {
     [['relay', '--data', '128 kB'], '128KiB'],
     [['relay', '--duration', 'soon'], '30m'],
     [['relay', '--metrics', '0'], '65535'],
-    [['node', '--peer', '/ip4/21.0.0.1/tcp/4001'], '/p2p/<peer id>'],
-    [['node', '--relay', '/ip4/21.0.0.1/tcp/4001'], '/p2p/<peer id>'],
-    [['node', '--dial', '/ip4/21.0.0.1'], '/p2p/<peer id>'],
-    [['node', '--via', 'carrier-pigeon'], 'carrier-pigeon'],
+    [['peer', '--peer', '/ip4/21.0.0.1/tcp/4001'], '/p2p/<peer id>'],
+    [['peer', '--relay', '/ip4/21.0.0.1/tcp/4001'], '/p2p/<peer id>'],
+    [['peer', '--dial', '/ip4/21.0.0.1'], '/p2p/<peer id>'],
+    [['peer', '--via', 'carrier-pigeon'], 'carrier-pigeon'],
     [['tunnel', 'listen', '0'], '<host>:<port>'],
     [['tunnel', 'listen', '22', '--allow', 'not-an-id'], 'not a peer id'],
     [['tunnel', 'connect', peerId, '2222'], '--relay'],

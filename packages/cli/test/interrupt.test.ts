@@ -181,7 +181,7 @@ describe('a closed reader', { timeout: 60_000 }, () => {
     'map --help',
     'doctor --help',
     'relay --help',
-    'node --help',
+    'peer --help',
     'tunnel listen --help',
     'tunnel connect --help',
     'tunnel id',

@@ -67,7 +67,7 @@ describe.skipIf(!support.ok).concurrent(`postern relay${why}`, { timeout: 40_000
   })
 })
 
-describe.skipIf(!support.ok)(`postern node${why}`, { timeout: 40_000 }, () => {
+describe.skipIf(!support.ok)(`postern peer${why}`, { timeout: 40_000 }, () => {
   it('node is reached through a relay, then directly after verification, and releases everything', async () => {
     const lab = await enter(withPeers('home'))
     const [alpha, bravo] = await Promise.all([
@@ -75,13 +75,13 @@ describe.skipIf(!support.ok)(`postern node${why}`, { timeout: 40_000 }, () => {
       startRelay(lab, 'bravo', '--metrics', '9464')
     ])
     const known = [alpha, bravo].flatMap((each) => ['--relay', pasted(each), '--peer', pasted(each)])
-    const home = command(lab, ['node', '--json', ...known], await folder())
+    const home = command(lab, ['peer', '--json', ...known], await folder())
     const through = await addressOf(home, (address) => address.includes('/p2p-circuit'))
     expect(await home.next('verified')).toMatchObject({ external: { address: '11.0.0.2' }, protocol: 'tcp' })
     const direct = await addressOf(home, (address) => address.startsWith('/ip4/11.0.0.2/'))
 
     const dials = ['--dial', through, '--dial', direct]
-    const outsider = command(lab, ['node', '--json', '--via', 'none', ...dials], await folder(), 'outsider')
+    const outsider = command(lab, ['peer', '--json', '--via', 'none', ...dials], await folder(), 'outsider')
     const dialled = [await outsider.next('dialled'), await outsider.next('dialled')]
     expect(dialled.find(({ direct: isDirect }) => isDirect === true)).toMatchObject({ address: direct, limits: null })
     expect(dialled.find(({ direct: isDirect }) => isDirect === false)).toMatchObject({

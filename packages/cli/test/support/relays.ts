@@ -1,7 +1,7 @@
 import type { Lab } from '@postern/lab'
 import { command, folder, type Running } from './in-lab.js'
 
-/** A running `postern relay` or `postern node` in a host. */
+/** A running `postern relay` or `postern peer` in a host. */
 export interface LabRelay {
   readonly running: Running
   readonly peerId: string
@@ -13,9 +13,9 @@ export interface LabRelay {
 export const startRelay = (lab: Lab, host: string, ...args: readonly string[]): Promise<LabRelay> =>
   listening(lab, host, 'relay', args)
 
-/** Starts `postern node` in a host that needs no mapping, and waits until it listens. */
+/** Starts `postern peer` in a host that needs no mapping, and waits until it listens. */
 export const startPublicNode = (lab: Lab, host: string): Promise<LabRelay> =>
-  listening(lab, host, 'node', ['--via', 'none'])
+  listening(lab, host, 'peer', ['--via', 'none'])
 
 async function listening(lab: Lab, host: string, what: string, args: readonly string[]): Promise<LabRelay> {
   const running = command(lab, [what, '--json', '--listen', '/ip4/0.0.0.0/tcp/4001', ...args], await folder(), host)

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { line } from '../../shared/output.js'
 import { addressesOption, codesText, colorOption, orUsageError, readVia, type Shell, viaOption } from '../common.js'
 
-interface NodeFlags {
+interface PeerFlags {
   readonly via: string
   readonly listen?: readonly MultiaddrText[]
   readonly peer?: readonly MultiaddrText[]
@@ -15,10 +15,14 @@ interface NodeFlags {
 
 const defaultListen: readonly MultiaddrText[] = ['/ip4/0.0.0.0/tcp/0']
 
-/** Adds the command `node`. */
-export function addNode(program: Command, { output, finish }: Shell): void {
-  program
-    .command('node')
+/** Adds the command `peer`, and its earlier name `node`, which no help text shows. */
+export function addPeer(program: Command, shell: Shell): void {
+  describePeer(program.command('peer'), shell)
+  describePeer(program.command('node', { hidden: true }), shell)
+}
+
+function describePeer(described: Command, { output, finish }: Shell): void {
+  described
     .description(
       'Runs a libp2p node with the whole ladder, and says what happens, until Ctrl-C: for trying things out.'
     )
@@ -36,13 +40,13 @@ export function addNode(program: Command, { output, finish }: Shell): void {
       'after',
       `
 Examples:
-  $ postern node
-  $ postern node --relay /ip4/203.0.113.7/tcp/4001/p2p/<peer id> --peer <another one>
-  $ postern node --via none --relay /dns4/relay.example.org/tcp/4001/p2p/<peer id>
-  $ postern node --dial /ip4/203.0.113.7/tcp/4001/p2p/<relay>/p2p-circuit/p2p/<peer id>
+  $ postern peer
+  $ postern peer --relay /ip4/203.0.113.7/tcp/4001/p2p/<peer id> --peer <another one>
+  $ postern peer --via none --relay /dns4/relay.example.org/tcp/4001/p2p/<peer id>
+  $ postern peer --dial /ip4/203.0.113.7/tcp/4001/p2p/<relay>/p2p-circuit/p2p/<peer id>
 ${codesText('others')}`
     )
-    .action(async (flags: NodeFlags, command: Command) => {
+    .action(async (flags: PeerFlags, command: Command) => {
       const { via, listen = defaultListen, peer = [], relay: relays = [], dial = [], key, json = false } = flags
       const [mappers, { node }, { isWitness, readAddress, peerIdOf }, { relay }, { autonat }, { holePunch }] =
         await Promise.all([

@@ -72,7 +72,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
       identifyPush: identifyPush(),
       ping: boundedPing(),
       forgetPeers: forgetPeers({ isKept }),
-      nat: natTraversal({ strategies, owners: endpointOwners({ program: 'postern node' }) })
+      nat: natTraversal({ strategies, owners: endpointOwners({ program: 'postern peer' }) })
     }
   })
   const { nat, ping: pings } = node.services

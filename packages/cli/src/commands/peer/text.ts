@@ -25,9 +25,9 @@ export function describeConclusion(report: Report, named: Named, colors: Colors)
   }
   const steps: string[] = []
   if (cause === 'unverified' && named.peers === 0)
-    steps.push('Have two peers on other networks dial this node: postern node --peer ADDRESS --peer ADDRESS')
+    steps.push('Have two peers on other networks dial this node: postern peer --peer ADDRESS --peer ADDRESS')
   if (verdict === 'private' && named.relays === 0)
-    steps.push('Have peers reach this node through a relay: postern node --relay ADDRESS')
+    steps.push('Have peers reach this node through a relay: postern peer --relay ADDRESS')
   if (verdict === 'private') steps.push('For the whole report: postern doctor')
   return [
     `${formatVerdict(report, colors)}: ${cause === 'unverified' ? unverified : meanings[verdict]}`,

@@ -28,7 +28,7 @@ const event = (name: MappingEvent['event'], more: Partial<MappingEvent> = {}): M
   ...more
 })
 
-describe('what postern node says', () => {
+describe('what postern peer says', () => {
   it('node reports no failure and no steps while the verdict is unknown', () => {
     const text = describeConclusion(report('unknown', 'carrier-nat', ['Ask the provider.']), none, colored)
     expect(text).toContain('Not known yet whether peers can reach this node (carrier-nat): still trying.')
@@ -42,10 +42,10 @@ describe('what postern node says', () => {
     ).toEqual([
       'Verdict: private (carrier-nat): peers of other networks cannot reach this node now; it runs on, and tries again',
       '→ Ask the provider.',
-      '$ Have peers reach this node through a relay: postern node --relay ADDRESS',
+      '$ Have peers reach this node through a relay: postern peer --relay ADDRESS',
       '$ For the whole report: postern doctor'
     ])
-    expect(describeConclusion(report('public', 'unverified'), none, plain)).toContain('postern node --peer ADDRESS')
+    expect(describeConclusion(report('public', 'unverified'), none, plain)).toContain('postern peer --peer ADDRESS')
   })
 
   it('node does not suggest options that were given', () => {

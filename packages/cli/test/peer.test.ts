@@ -19,14 +19,14 @@ async function directAddress(running: Running): Promise<string | null | undefine
   }
 }
 
-describe.skipIf(!support.ok)(`postern node${why}`, { timeout: 60_000 }, () => {
+describe.skipIf(!support.ok)(`postern peer${why}`, { timeout: 60_000 }, () => {
   it('node connects two homes without mappings directly, and reports no failure', async () => {
     const lab = await enter(withPeers(betweenTiers('home', 'home')))
     const relays = (await Promise.all([startRelay(lab, 'alpha'), startRelay(lab, 'bravo')])).map(pasted)
     const named = ['--via', 'none', '--json', ...relays.flatMap((relay) => ['--relay', relay])]
-    const there = command(lab, ['node', ...named], await folder(), 'home')
+    const there = command(lab, ['peer', ...named], await folder(), 'home')
     const circuit = await circuitOf(there)
-    const here = command(lab, ['node', ...named, '--dial', circuit], await folder(), 'home2')
+    const here = command(lab, ['peer', ...named, '--dial', circuit], await folder(), 'home2')
     expect(await directAddress(here)).toMatch(/^\/ip4\/11\.0\.0\.2\/tcp\//)
     expect([...there.told, ...here.told].filter(({ event }) => event === 'failed')).toEqual([])
   })
