@@ -1,4 +1,5 @@
 import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@postern/interface'
+import type { Bus } from './async/bus.js'
 import { createContext } from './context.js'
 import { createWantedEndpoints, type WantOptions } from './discovery/wanted-endpoints.js'
 import { createGatewayRecovery } from './mapping/gateway-recovery.js'
@@ -10,6 +11,7 @@ import { createReservations } from './relay/reservations.js'
 import { createReporter } from './report/reporter.js'
 import { createReviews } from './report/reviews.js'
 import { createRun, type Run } from './run.js'
+import type { Signals } from './signals.js'
 import { createUpgrades } from './upgrade/upgrades.js'
 import { createVerifier } from './verification/verifier.js'
 
@@ -25,6 +27,10 @@ export interface Traversal extends TypedEvents<TraversalEvents> {
   /** Sets the network that this host is on. To be called at first, and whenever the network has changed or may have
    * changed, after sleep for example. Throws a TypeError for a value that is not a network. */
   setNetwork(network: Network): void
+  /** @deprecated The earlier name of {@link Traversal.addEndpoint}. */
+  want(endpoint: Endpoint, options?: WantOptions): void
+  /** @deprecated The earlier name of {@link Traversal.setNetwork}. */
+  networkIs(network: Network): void
   /** Starts. Resolves once the traversal runs; {@link Traversal.settled} resolves when there is something to
    * report. Idempotent. */
   start(): Promise<void>
@@ -103,10 +109,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
   bus.on('noticed', ({ entry, notice }) => run?.noticed(entry, notice))
   bus.on('gatewayDoubted', (doubted) => run?.recover(doubted))
   bus.on('ownersChanged', (endpoint) => run?.recheck(endpoint))
-  bus.on('mapping', (event) => fire(event.event, event))
-  bus.on('strategy', (line) => fire('strategy', line))
-  bus.on('verdict', (report) => fire('verdict', report))
-  bus.on('upgrade', (report) => fire('upgrade', report))
+  forward(bus, fire)
 
   async function begin(): Promise<void> {
     const stopping = new AbortController()
@@ -149,14 +152,20 @@ export function createTraversal(options: TraversalOptions): Traversal {
     return inTurn(end)
   }
 
+  const addEndpoint = (endpoint: Endpoint, options: WantOptions = {}): void => wanted.add(endpoint, options)
+
+  function setNetwork(next: Network): void {
+    const change = networkState.set(next)
+    if (change !== undefined) run?.networkChanged(change.before, change.families)
+  }
+
   return {
     ...target,
-    addEndpoint: (endpoint, options = {}) => wanted.add(endpoint, options),
+    addEndpoint,
+    want: addEndpoint,
     shareSocket: (open, call = {}) => observers.lend(open, call),
-    setNetwork(next) {
-      const change = networkState.set(next)
-      if (change !== undefined) run?.networkChanged(change.before, change.families)
-    },
+    setNetwork,
+    networkIs: setNetwork,
     start() {
       if (isOn) return turn
       isOn = true
@@ -172,4 +181,12 @@ export function createTraversal(options: TraversalOptions): Traversal {
     upgrade: (peerId, call) => upgrades.upgrade(peerId, call),
     report: () => reporter.report()
   }
+}
+
+/** Tells the listeners of the traversal what its parts tell each other for them. */
+function forward(bus: Bus<Signals>, fire: ReturnType<typeof createEvents>['fire']): void {
+  bus.on('mapping', (event) => fire(event.event, event))
+  bus.on('strategy', (line) => fire('strategy', line))
+  bus.on('verdict', (report) => fire('verdict', report))
+  bus.on('upgrade', (report) => fire('upgrade', report))
 }

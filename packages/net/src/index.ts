@@ -44,7 +44,13 @@ export { createAnswerTimes, longerWaits, waitsFor } from './udp/answer-times.js'
 export type { UdpRequest } from './udp/request.js'
 export { requestUdp } from './udp/request.js'
 export type { OpenTapOptions, OwnTap } from './udp/shared-socket.js'
-export { openSharedSocket, openTap, shareSocketOf } from './udp/shared-socket.js'
+export {
+  openSharedSocket,
+  openTap,
+  shareSocketOf,
+  /** @deprecated The earlier name of `shareSocketOf`. */
+  shareSocketOf as tapOf
+} from './udp/shared-socket.js'
 export type { SpacedUdp, UdpLine } from './udp/spaced-requests.js'
 export { createUdpLine, spacedUdp } from './udp/spaced-requests.js'
 export type { OpenUdp, SocketAddress, UdpOptions, UdpSocket } from './udp/udp.js'
