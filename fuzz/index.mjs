@@ -63,7 +63,7 @@ async function main() {
       runs === undefined ? performance.now() + (seconds * 1000 * weight) / weights : Number.POSITIVE_INFINITY
     const isOver = () => interrupted.signal.aborted || performance.now() >= untilMs
     const target = targets.find((each) => each.name === name)
-    const run = target === undefined ? runScenario : (_, plan) => runDecoder(target, plan)
+    const run = target === undefined ? runScenario : (_, given) => runDecoder(target, given)
     const result = await run(name, { seed, runs: runs ?? Number.POSITIVE_INFINITY, isOver })
     results.push(result)
     for (const failure of result.failures.slice(0, 3)) tell(failure)

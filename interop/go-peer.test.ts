@@ -70,7 +70,7 @@ describe.skipIf(!program.ok)(
       const listen = ['-listen', '/ip4/0.0.0.0/tcp/4001']
       const node = go('home', 'node', ...listen, '-peer', alpha.address, '-peer', bravo.address)
       const { peerId } = await node.wait('ready')
-      const { reachable } = await node.wait('reachability-v2', ({ reachable }) => reachable.length > 0, 35_000)
+      const { reachable } = await node.wait('reachability-v2', (told) => told.reachable.length > 0, 35_000)
       const [rule] = await lab.rules()
       expect(reachable).toEqual([`/ip4/11.0.0.2/tcp/${rule?.externalPort}`])
       expect(node.events.filter(({ event }) => event === 'first-address')).toMatchObject([{ kind: 'direct' }])

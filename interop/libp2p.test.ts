@@ -80,7 +80,7 @@ describe.skipIf(!program.ok)(
         '/ip4/0.0.0.0/tcp/4001',
         ...peers.flatMap((address) => ['-peer', address])
       )
-      const { reachable } = await node.wait('reachability-v2', ({ reachable }) => reachable.length > 0, 35_000)
+      const { reachable } = await node.wait('reachability-v2', (told) => told.reachable.length > 0, 35_000)
       // Its client lets the router choose the port.
       const [rule] = await lab.rules()
       expect(reachable).toEqual([`/ip4/11.0.0.2/tcp/${rule?.externalPort}`])

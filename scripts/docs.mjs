@@ -35,7 +35,7 @@ if (process.argv.includes('--check')) {
 /** Returns the page of the registry, in the groups that the comments of its source make. */
 function errorsPage() {
   const source = parse('packages/interface/src/error-meanings.ts')
-  const table = find(source, (node) => ts.isVariableDeclaration(node) && node.name.getText() === 'errorCodes')
+  const codes = find(source, (node) => ts.isVariableDeclaration(node) && node.name.getText() === 'errorCodes')
   const lines = [
     '# Error codes',
     '',
@@ -46,7 +46,7 @@ function errorsPage() {
     'Reports and events carry the code with a message about the particular case. This page is written by',
     '`scripts/docs.mjs` from `packages/interface/src/error-meanings.ts`.'
   ]
-  for (const entry of table.initializer.properties) {
+  for (const entry of codes.initializer.properties) {
     const comment = ts.getLeadingCommentRanges(source.text, entry.getFullStart())?.[0]
     if (comment) {
       const title = source.text

@@ -14,7 +14,7 @@ server.listen(Number(port))
 await once(server, 'listening')
 say(`a server listens on port ${port}`)
 
-const socket = ({ address, port }) => `${address}:${port}`
+const socket = (each) => `${each.address}:${each.port}`
 const exposure = await expose(server, {
   strategies: gateway ? ['pcp', 'nat-pmp', 'upnp'].map((name) => `${name}:${gateway}`).join() : 'any',
   store: memoryStore(),

@@ -117,8 +117,8 @@ export function openHome(random, peers = []) {
       gateway.clearFaults()
       if (isCalm) {
         await this.advance(110 * 60_000)
-        const { externalAddresses, strategies } = traversal.report()
-        const states = strategies.map(({ name, state, reason }) => `${name} ${state} ${reason?.code ?? ''}`)
+        const { externalAddresses, strategies: lines } = traversal.report()
+        const states = lines.map(({ name, state, reason }) => `${name} ${state} ${reason?.code ?? ''}`)
         if (externalAddresses.length === 0) report(`no address 110 minutes after the last fault: ${states.join(', ')}`)
       }
       let isOver = false

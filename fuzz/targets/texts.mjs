@@ -82,7 +82,7 @@ const usage = [
     corpus: [...multiaddrs, ...textsOf('peer-ids')],
     run: (text) =>
       readPeer(text, ['/ip4/203.0.113.9/tcp/4001/p2p/12D3KooWKAQ4Yy1aBCK2bJoLiKKjuVLHwuWsrUNiGkeSihx4q9j1']),
-    accepts: ({ peer, addresses }) => isText(peer.toString()) && addresses.length > 0
+    accepts: (named) => isText(named.peer.toString()) && named.addresses.length > 0
   },
   { name: 'cli-peer-id', corpus: textsOf('peer-ids'), run: readPeerId, accepts: (value) => isText(value.toString()) },
   {

@@ -40,7 +40,7 @@ describe.each(strategyNames)('%s, with a mapping that is held', (name) => {
   it('a held mapping survives any two announcements, in either order, at any two moments', async () => {
     const kinds = announcements[name]
     let runs = 0
-    for (const [first, second] of kinds.flatMap((first) => kinds.map((second) => [first, second] as const))) {
+    for (const [first, second] of kinds.flatMap((one) => kinds.map((other) => [one, other] as const))) {
       for (let moment = 0, wasReached = true; wasReached; moment++) {
         for (const apart of [0, 1, 2]) {
           const ether = tapEther(name)

@@ -189,8 +189,8 @@ describe('publishing', () => {
   })
 
   it('the release workflow publishes, and its pull request names nothing', () => {
-    const workflow = read('.github/workflows/release.yml')
-    expect(workflow).toMatch(/^ *publish: node scripts\/publish\.mjs\b/m)
-    expect(workflow).toMatch(/^ *version: node_modules\/\.bin\/changeset version$/m)
+    const release = read('.github/workflows/release.yml')
+    expect(release).toMatch(/^ *publish: node scripts\/publish\.mjs\b/m)
+    expect(release).toMatch(/^ *version: node_modules\/\.bin\/changeset version$/m)
   })
 })

@@ -23,8 +23,8 @@ const exceptions: Readonly<Record<string, string>> = {
 /** A node that is connected to a server, in real time. */
 async function world(): Promise<LivingWorld> {
   const servers: AutonatServer[] = []
-  const service = (components: AutonatServerComponents): AutonatServer => {
-    const made = autonatServer({ mayDial: anywhere })(components)
+  const service = (parts: AutonatServerComponents): AutonatServer => {
+    const made = autonatServer({ mayDial: anywhere })(parts)
     servers.push(made)
     return made
   }

@@ -385,7 +385,7 @@ describe('the service', () => {
     await read(messages)
     await server.stop()
     expect(time.pending()).toBe(0)
-    const streams = host.libp2p.getConnections().flatMap(({ streams }) => streams)
+    const streams = host.libp2p.getConnections().flatMap((each) => each.streams)
     expect(streams.filter(({ protocol }) => protocol === dialRequestProtocol)).toEqual([])
     expect(await readAll(messages)).toEqual([])
   })

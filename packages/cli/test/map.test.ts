@@ -4,8 +4,8 @@ import { describe, expect, it, vi } from 'vitest'
 import { command, enter, externalOf, folder, posternIn, serve, support, visit, why } from './support/in-lab.js'
 
 /** Returns the text of all files in a folder and below. */
-async function textIn(folder: string): Promise<string> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+async function textIn(within: string): Promise<string> {
+  const entries = await readdir(within, { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile())
   const read = ({ parentPath, name }: (typeof files)[number]): Promise<string> =>
     readFile(join(parentPath, name), 'utf8')

@@ -152,7 +152,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     return inTurn(end)
   }
 
-  const addEndpoint = (endpoint: Endpoint, options: WantOptions = {}): void => wanted.add(endpoint, options)
+  const addEndpoint = (endpoint: Endpoint, wish: WantOptions = {}): void => wanted.add(endpoint, wish)
 
   function setNetwork(next: Network): void {
     const change = networkState.set(next)

@@ -629,10 +629,10 @@ describe('strategies that misbehave', () => {
         (host) => ({
           name: 'manual',
           discover: async (network, found) => {
-            const end = new AbortController()
-            const searching = strategy(host).discover(network, found, end)
+            const stopping = new AbortController()
+            const searching = strategy(host).discover(network, found, stopping)
             await Promise.resolve()
-            end.abort()
+            stopping.abort()
             await searching.catch(() => undefined)
           }
         })

@@ -181,8 +181,8 @@ function createRun(seed: number): Run {
     check() {
       expect(chaos.breaches).toEqual([])
       const { candidates, externalAddresses } = traversal.report()
-      for (const { address, type, state } of candidates) {
-        if (state === 'verified') expect(votes(address)).toBeGreaterThanOrEqual(2)
+      for (const { address, type, state: found } of candidates) {
+        if (found === 'verified') expect(votes(address)).toBeGreaterThanOrEqual(2)
         if (type !== 'mapped' && type !== 'manual') continue
         if (!externalAddresses.includes(address)) continue
         const holders = chaos.chains.filter((chain) => chain.address === address)

@@ -31,9 +31,9 @@ function state({ delayMs = 0, down = false }: LinkPlan): string {
   return `${down ? '  (not plugged in)' : ''}${delayMs > 0 ? `  (${delayMs} ms)` : ''}`
 }
 
-function nat({ nat, filtering, hairpin = false, wanInput, forwards = 'all' }: RouterPlan): string {
+function nat({ nat: natMapping, filtering, hairpin = false, wanInput, forwards = 'all' }: RouterPlan): string {
   const parts = [
-    `NAT: ${nat}`,
+    `NAT: ${natMapping}`,
     filtering !== undefined && `filtering: ${filtering}`,
     hairpin && 'hairpin',
     `unwanted: ${wanInput}`,

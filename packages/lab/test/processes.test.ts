@@ -122,9 +122,9 @@ describe.skipIf(!support.ok)(
       const inside = async (): Promise<string[]> => {
         const { stdout } = await new Promise<{ stdout: string }>((resolve, reject) => {
           const list = spawn('sh', ['-c', 'for p in /proc/[0-9]*; do readlink $p/ns/pid; done 2> /dev/null'])
-          let stdout = ''
-          list.stdout.on('data', (chunk) => (stdout += String(chunk)))
-          list.on('error', reject).on('close', () => resolve({ stdout }))
+          let listed = ''
+          list.stdout.on('data', (chunk) => (listed += String(chunk)))
+          list.on('error', reject).on('close', () => resolve({ stdout: listed }))
         })
         return stdout.split('\n').filter((line) => line === namespace)
       }

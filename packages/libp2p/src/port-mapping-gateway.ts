@@ -78,7 +78,9 @@ export function createGateway(
     async externalIp({ signal } = {}) {
       const live = traversal
         .report()
-        .candidates.find(({ address, type }) => type === 'mapped' && parseMultiaddr(address)?.family === family)
+        .candidates.find(
+          ({ address: external, type }) => type === 'mapped' && parseMultiaddr(external)?.family === family
+        )
       const host = parseMultiaddr(live?.address ?? '')?.address
       if (host !== undefined) return host
       if (told !== undefined && performance.now() - told.atMs < addressMs) return told.host

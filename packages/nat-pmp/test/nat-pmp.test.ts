@@ -32,11 +32,11 @@ interface Bench {
 
 const benches = new Set<Bench>()
 afterEach(async () => {
-  for (const bench of benches) {
-    await bench.stop()
-    expect(bench.openSockets()).toBe(0)
-    expect(bench.clock.pending).toBe(0)
-    expect(bench.gateway.violations).toEqual([])
+  for (const each of benches) {
+    await each.stop()
+    expect(each.openSockets()).toBe(0)
+    expect(each.clock.pending).toBe(0)
+    expect(each.gateway.violations).toEqual([])
   }
   benches.clear()
 })
@@ -303,10 +303,10 @@ describe('an external address that no router can have', () => {
     async (externalAddress) => {
       const { clock, gateway, mapper } = bench(undefined, { externalAddress })
       await clock.advance(1000)
-      const mapped = mapper().map(request, { signal: new AbortController().signal })
-      mapped.catch(() => undefined)
+      const granting = mapper().map(request, { signal: new AbortController().signal })
+      granting.catch(() => undefined)
       await clock.advance(2000)
-      await expect(mapped).rejects.toMatchObject({ code: 'GRANT_INVALID' })
+      await expect(granting).rejects.toMatchObject({ code: 'GRANT_INVALID' })
       expect(gateway.mappings).toEqual([])
     }
   )

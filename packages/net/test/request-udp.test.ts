@@ -21,7 +21,7 @@ const nothing = (): void => undefined
 
 const peers = new Set<Socket>()
 afterEach(() => {
-  for (const peer of peers) peer.close()
+  for (const each of peers) each.close()
   peers.clear()
 })
 

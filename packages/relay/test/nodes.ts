@@ -85,17 +85,17 @@ export async function createNode(options: NodeOptions = {}): Promise<Node> {
   })
   const { components } = held
   if (components === undefined) throw new Error('the node has no components')
-  const through = (id: string): string => `/p2p/${id}/p2p-circuit`
+  const circuitOf = (id: string): string => `/p2p/${id}/p2p-circuit`
   return {
     libp2p,
     components,
     address: String(libp2p.getMultiaddrs()[0] ?? '') as MultiaddrText,
     id: libp2p.peerId.toString(),
-    circuits: (relay) =>
+    circuits: (through) =>
       libp2p
         .getMultiaddrs()
         .map(String)
-        .filter((each) => each.includes(relay === undefined ? '/p2p-circuit' : through(relay.id)))
+        .filter((each) => each.includes(through === undefined ? '/p2p-circuit' : circuitOf(through.id)))
   }
 }
 
@@ -221,8 +221,8 @@ export async function pair(
   options: RelayOptions = {},
   nodeOptions: NodeOptions = {}
 ): Promise<{ readonly relay: RelayNode; readonly node: Node; readonly looking: Search; readonly ability: Relay }> {
-  const [relay, node] = await Promise.all([startRelay(relayOptions), startNode(nodeOptions)])
-  await node.libp2p.dial(multiaddr(relay.address))
+  const [serving, node] = await Promise.all([startRelay(relayOptions), startNode(nodeOptions)])
+  await node.libp2p.dial(multiaddr(serving.address))
   const looking = search(node.components, options)
-  return { relay, node, looking, ability: await looking.relay(relay) }
+  return { relay: serving, node, looking, ability: await looking.relay(serving) }
 }

@@ -110,8 +110,8 @@ it('discoverBehaviour ends at once and leaves nothing behind if it is aborted at
     const cut = new AbortController()
     const reason = new Error('enough')
     const { openUdp } = nat
-    const look = discoverBehaviour({ clock, tap: nat.lend(6000).tap, server: alpha, openUdp }, cut)
-    const end = look.then(
+    const looking = discoverBehaviour({ clock, tap: nat.lend(6000).tap, server: alpha, openUdp }, cut)
+    const end = looking.then(
       () => 'over',
       (error: unknown) => error
     )

@@ -92,9 +92,9 @@ async function listenOn(gateway: FakeGateway, address: string, options: ListenOp
 
   function shutServer(): void {
     if (server === undefined) return
-    const closed = closeServer(server)
+    const closing = closeServer(server)
     server = undefined
-    work = work.then(() => closed)
+    work = work.then(() => closing)
   }
 
   /** Closes sockets immediately and opens missing ones asynchronously. */

@@ -227,7 +227,7 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
           })
       }
     },
-    attach: (gateway, address, options = {}) => attach(gateway, address, options),
+    attach: (gateway, address, link = {}) => attach(gateway, address, link),
     get sent() {
       return sent
     },

@@ -152,10 +152,10 @@ export function createReception(engine: Engine): Reception {
       engine.counters[service].requests += 1
       return { status: 200, headers: [], body: new Uint8Array(0), delayMs: 0, manner: 'hang' }
     }
-    const answered = answerHttp(engine, request, from)
+    const answering = answerHttp(engine, request, from)
     if (slow !== undefined) busyUntil = now + slow.busyMs
-    const delayMs = answered.delayMs + (slow?.busyMs ?? 0)
-    return { ...answered, delayMs, manner: silent === undefined ? answered.manner : 'hang' }
+    const delayMs = answering.delayMs + (slow?.busyMs ?? 0)
+    return { ...answering, delayMs, manner: silent === undefined ? answering.manner : 'hang' }
   }
 
   return {

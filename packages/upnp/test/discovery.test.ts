@@ -188,8 +188,8 @@ describe('discovery', () => {
       )
     )
     const { mapper } = await bench({
-      wrap: (openUdp) => async (options, call) => {
-        const socket = await openUdp(options, call)
+      wrap: (openUdp) => async (options, own) => {
+        const socket = await openUdp(options, own)
         // The neighbour receives what the unconnected socket sends.
         if (options.remote !== undefined || options.multicast !== undefined) return socket
         const hear = (): void => {
@@ -502,22 +502,22 @@ describe('announcements', () => {
   it('forged announcements have no effect', async () => {
     const heard: ((text: string) => void)[] = []
     const { clock, gateway, notices, mapper } = await bench({
-      wrap: (openUdp) => (options, call) => {
+      wrap: (openUdp) => (options, own) => {
         const { onMessage, multicast } = options
         if (multicast !== undefined)
           heard.push((text) => onMessage(new TextEncoder().encode(text), { address: router, port: 1900 }))
-        return openUdp(options, call)
+        return openUdp(options, own)
       }
     })
     const before = mapper()
-    const type = 'urn:schemas-upnp-org:device:InternetGatewayDevice:2'
-    const notify = (location: string, bootId: number): string =>
-      `NOTIFY * HTTP/1.1\r\nNT: ${type}\r\nNTS: ssdp:alive\r\nLOCATION: ${location}\r\nBOOTID.UPNP.ORG: ${bootId}\r\n\r\n`
+    const deviceType = 'urn:schemas-upnp-org:device:InternetGatewayDevice:2'
+    const alive = (location: string, bootId: number): string =>
+      `NOTIFY * HTTP/1.1\r\nNT: ${deviceType}\r\nNTS: ssdp:alive\r\nLOCATION: ${location}\r\nBOOTID.UPNP.ORG: ${bootId}\r\n\r\n`
     const { requests } = gateway.counters.control
     for (let count = 0; count < 1000; count += 1) {
       for (const hear of heard) {
-        hear(notify('http://127.0.0.1:631/', 7))
-        hear(notify(`http://${router}:9/x.xml`, 1000 + count))
+        hear(alive('http://127.0.0.1:631/', 7))
+        hear(alive(`http://${router}:9/x.xml`, 1000 + count))
         hear('NOTIFY')
       }
       await clock.advance(10)
@@ -555,9 +555,9 @@ describe('announcements', () => {
 
   it('a taken announcement port is reported', async () => {
     const { mapper, notices } = await bench({
-      wrap: (openUdp) => async (options, call) => {
+      wrap: (openUdp) => async (options, own) => {
         if (options.multicast !== undefined) throw natError('PORT_TAKEN', 'the local port is in use')
-        return openUdp(options, call)
+        return openUdp(options, own)
       }
     })
     expect(mapper()).toBeDefined()

@@ -25,7 +25,7 @@ export async function keepConnected(host: AutonatHost, peer: MultiaddrText, { si
   let failures = 0
   while (!signal.aborted) {
     try {
-      await stayConnected(host, address, { signal })
+      await stayConnected(address, { signal })
       failures = 0
       log.debug(`autonat: the connection to ${peer} was lost`)
     } catch (error) {
@@ -37,10 +37,10 @@ export async function keepConnected(host: AutonatHost, peer: MultiaddrText, { si
     await clock.sleep(waitMs * (0.8 + 0.4 * random()), { signal }).catch(() => undefined)
   }
 
-  async function stayConnected({ clock }: AutonatHost, address: Multiaddr, call: CallOptions): Promise<void> {
+  async function stayConnected(named: Multiaddr, call: CallOptions): Promise<void> {
     const late = (): Error => natError('NO_REPLY', `not connected within ${dialMs} ms`)
     const connection = await within(clock, dialMs, call, late, (bounded) =>
-      components.connectionManager.openConnection(address, bounded)
+      components.connectionManager.openConnection(named, bounded)
     )
     const { peerStore } = components
     try {

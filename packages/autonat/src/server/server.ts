@@ -201,8 +201,8 @@ function createServer(components: AutonatServerComponents, settings: ServerSetti
       const stopping = new AbortController()
       running = stopping
       const handler = (stream: Stream, connection: Connection): void => {
-        const serving = serve(stream, connection, stopping).finally(() => working.delete(serving))
-        working.add(serving)
+        const answering = serve(stream, connection, stopping).finally(() => working.delete(answering))
+        working.add(answering)
       }
       try {
         await components.registrar.handle(dialRequestProtocol, handler, { maxInboundStreams: 4, maxOutboundStreams: 4 })

@@ -77,8 +77,8 @@ function decodeDialRequest(bytes: Uint8Array): Message {
 }
 
 function decodeDialResponse(bytes: Uint8Array): Message {
-  const [status, index, dialStatus] = decodeUint32s(bytes, 3)
-  return { kind: 'dial-response', status, index, dialStatus }
+  const [status, index, dialled] = decodeUint32s(bytes, 3)
+  return { kind: 'dial-response', status, index, dialStatus: dialled }
 }
 
 function decodeDialDataRequest(bytes: Uint8Array): Message {

@@ -104,7 +104,7 @@ export function follow(child: ChildProcess): Running {
     child,
     told,
     ended,
-    tell: (command) => void child.stdin?.write(`${command}\n`),
+    tell: (line) => void child.stdin?.write(`${line}\n`),
     next(event) {
       return new Promise((resolve, reject) => {
         const stop = (): void => {

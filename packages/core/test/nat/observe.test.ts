@@ -201,10 +201,10 @@ describe('observers', () => {
       name: 'stun',
       kind: 'observer',
       async discover(_network, found) {
-        const party = { id: 'slow', network: '21.0.0.0/16' }
+        const slowParty = { id: 'slow', network: '21.0.0.0/16' }
         found({
           kind: 'observer',
-          party,
+          party: slowParty,
           // It ignores the signal.
           async observe() {
             asked.push('slow')

@@ -253,8 +253,8 @@ describe('the cause', () => {
   })
 
   it('judge names the forward that witnesses did not find, before any firewall', () => {
-    const refuted = candidate({ type: 'manual', state: 'refuted', isClaim: true })
-    const { cause, advice } = judge(facts({ candidates: [refuted] }))
+    const forward = candidate({ type: 'manual', state: 'refuted', isClaim: true })
+    const { cause, advice } = judge(facts({ candidates: [forward] }))
     expect(cause).toBe('blocked')
     expect(advice[0]).toMatch(/^Check in the router's settings that port 8080 of 11\.0\.0\.2 is forwarded/)
   })

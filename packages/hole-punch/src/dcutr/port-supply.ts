@@ -37,8 +37,8 @@ export function createSupply(
   /** Returns kept ports of every family for which they are known, since the family of the other side is unknown. */
   function kept(): PunchPorts {
     const ports = ([4, 6] as const).flatMap((each) => {
-      const host = knowledge.keptPortsAt(each)
-      return host === undefined ? [] : keptPorts(host, each, settings.ports)
+      const address = knowledge.keptPortsAt(each)
+      return address === undefined ? [] : keptPorts(address, each, settings.ports)
     })
     return { ports, release: () => undefined }
   }

@@ -43,9 +43,9 @@ async function hold(lock: string): Promise<FileLock> {
   return {
     isHeld: async () => file !== undefined && (await inode(lock)) === ino,
     async release() {
-      const open = file
+      const handle = file
       file = undefined
-      await open?.close()
+      await handle?.close()
     }
   }
 }

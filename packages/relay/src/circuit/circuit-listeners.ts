@@ -110,9 +110,9 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
     const known = transportManager.getListeners()
     // After a restart of the node, the old listener is no longer in the list.
     if (entry.listener !== undefined && known.includes(entry.listener)) return entry.listener.listen(address)
-    const listening = transportManager.listen([address])
+    const opening = transportManager.listen([address])
     entry.listener = transportManager.getListeners().find((each) => !known.includes(each))
-    return listening
+    return opening
   }
 
   async function listen(entry: Held): Promise<void> {

@@ -88,7 +88,7 @@ export function createCallers(
     if (enough() || signal.aborted) return
     // In the local network, a relay has the address from which it has dialled this node.
     const here = new Set(hostsOf(peer))
-    const told = known?.addresses.map(({ multiaddr }) => multiaddr) ?? []
+    const told = known?.addresses.map((each) => each.multiaddr) ?? []
     const addresses = dialable(peer, told, (address) => isGlobal(address) || here.has(address))
     if (addresses.length > 0) await dialStranger(host, peer, addresses, true, { signal })
   }

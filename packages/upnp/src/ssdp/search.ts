@@ -107,8 +107,10 @@ export async function openSearch(options: SearchOptions, { signal }: CallOptions
         call.signal.throwIfAborted()
         step()
         const isLast = index === steps.length - 1
-        const signal = index < 2 ? anySignal([call.signal, refused.signal]) : call.signal
-        await options.clock.sleep(isLast ? lingerMs : spacingMs, { signal }).catch(() => call.signal.throwIfAborted())
+        const own = index < 2 ? anySignal([call.signal, refused.signal]) : call.signal
+        await options.clock
+          .sleep(isLast ? lingerMs : spacingMs, { signal: own })
+          .catch(() => call.signal.throwIfAborted())
       }
     }
   }

@@ -59,7 +59,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   )
   const isKept = (peer: PeerId): boolean => named.has(peer.toString())
   const admission = createAdmission(homeLimits, systemClock)
-  const node = await createLibp2p({
+  const running = await createLibp2p({
     ...stack(),
     ...(privateKey === undefined ? {} : { privateKey }),
     start: false,
@@ -75,8 +75,8 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
       nat: natTraversal({ strategies, owners: endpointOwners({ program: 'postern peer' }) })
     }
   })
-  const { nat, ping: pings } = node.services
-  admission.watch(node, ({ remotePeer }) => isKept(remotePeer), signal)
+  const { nat, ping: pings } = running.services
+  admission.watch(running, ({ remotePeer }) => isKept(remotePeer), signal)
 
   const namedCounts = { relays: relays.length, peers: peers.length }
   const tellMapping = (event: MappingEvent): void => tell(event, describeMapping(event, colors))
@@ -97,7 +97,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   }
   let told: readonly string[] = []
   const tellAddresses = (): void => {
-    const addresses = node
+    const addresses = running
       .getMultiaddrs()
       .map((each) => printable(each.toString()))
       .filter(isForOthers)
@@ -105,12 +105,12 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     told = addresses
     tell({ event: 'addresses', addresses }, describeAddresses(addresses, colors))
   }
-  node.addEventListener('self:peer:update', tellAddresses)
+  running.addEventListener('self:peer:update', tellAddresses)
   // libp2p emits no event when a mapping is withdrawn.
   for (const name of [...mappingEvents, 'verdict'] as const) nat.addEventListener(name, tellAddresses)
 
   const meet = async (address: string): Promise<void> => {
-    await node
+    await running
       .dial(readDialAddress(address), { signal: anySignal([signal, AbortSignal.timeout(dialMs)]) })
       .catch((error: unknown) => {
         const message = reasonOf(error)
@@ -123,7 +123,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   }
   const measure = async (address: string): Promise<void> => {
     try {
-      const dialled = await dialOnce(node, pings, address, {
+      const dialled = await dialOnce(running, pings, address, {
         signal: anySignal([signal, AbortSignal.timeout(dialMs)])
       })
       tell({ event: 'dialled', ...dialled }, `${colors.green('✔')} ${formatDialled(dialled)}`)
@@ -140,14 +140,14 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   }
 
   try {
-    await node.start()
+    await running.start()
   } catch (error) {
-    await stopWithin(node, err)
+    await stopWithin(running, err)
     throw new Failure(listenFailure(error))
   }
-  const peerId = node.peerId.toString()
+  const peerId = running.peerId.toString()
   tell(
-    { event: 'listening', peerId, addresses: node.getMultiaddrs().map((each) => printable(each.toString())) },
+    { event: 'listening', peerId, addresses: running.getMultiaddrs().map((each) => printable(each.toString())) },
     `${colors.bold('Node')} ${peerId}`
   )
   tellAddresses()
@@ -158,7 +158,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     if (signal.aborted) resolve()
     signal.addEventListener('abort', () => resolve(), { once: true })
   })
-  await stopWithin(node, err)
+  await stopWithin(running, err)
   await talks
   interrupt.done()
   return exitCodes.success

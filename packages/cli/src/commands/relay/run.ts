@@ -90,9 +90,9 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
       autonat: autonatServer(options.autonat)
     }
   })
-  const { relay, autonat } = node.services
-  admission.watch(node, (each) => relay.isUsing(each) || autonat.isServing(each), signal)
-  if (node.metrics !== undefined) registerRelayMetrics(node.metrics, relay, autonat, admission)
+  const { relay: server, autonat } = node.services
+  admission.watch(node, (each) => server.isUsing(each) || autonat.isServing(each), signal)
+  if (node.metrics !== undefined) registerRelayMetrics(node.metrics, server, autonat, admission)
 
   try {
     if (options.metrics !== undefined) await exposition?.listen(options.metrics)
@@ -121,10 +121,10 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
   }
   if (!json) line(err, dim('  Ctrl-C ends it.'))
 
-  let told = JSON.stringify(statusOf(relay, autonat))
+  let told = JSON.stringify(statusOf(server, autonat))
   while (!signal.aborted) {
     await systemHost.clock.sleep(statusMs, { signal }).catch(() => undefined)
-    const status = statusOf(relay, autonat)
+    const status = statusOf(server, autonat)
     if (signal.aborted || JSON.stringify(status) === told) continue
     told = JSON.stringify(status)
     tell({ event: 'status', ...status }, dim(`  ${describeStatus(status)}`))
@@ -141,11 +141,11 @@ const ownAddresses = (): readonly string[] =>
   Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address))
 
 /** Returns the status, which is written at most once a minute. */
-const statusOf = (relay: RelayServer, autonat: AutonatServer): Status => ({
-  reservations: relay.reservations,
-  connections: relay.open,
-  refused: Object.values(relay.counters.refused).reduce((sum, each) => sum + each, 0),
-  relayed: relay.counters.relayed,
+const statusOf = (server: RelayServer, autonat: AutonatServer): Status => ({
+  reservations: server.reservations,
+  connections: server.open,
+  refused: Object.values(server.counters.refused).reduce((sum, each) => sum + each, 0),
+  relayed: server.counters.relayed,
   verified: autonat.counters.reached
 })
 
