@@ -1,6 +1,6 @@
 import type { MapRequest } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
-import { type Bench, bench, call, entries, external, occupy, ours, request } from './bench.js'
+import { type Bench, bench, call, entries, external, occupy, ours, request } from '../bench.js'
 
 const versions = [1, 2] as const
 /** How long map reuses the external address, in ms. */

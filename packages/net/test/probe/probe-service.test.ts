@@ -1,7 +1,7 @@
 import { natError } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { expect, it } from 'vitest'
-import { seek } from '../src/index.js'
+import { seek } from '../../src/index.js'
 
 const gateway = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }
 const waitsMs = [250, 500, 1000, 2000, 4000]

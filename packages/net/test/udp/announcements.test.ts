@@ -1,6 +1,6 @@
 import { type NatError, natError } from '@postern/interface'
 import { expect, it } from 'vitest'
-import { hearAnnouncements } from '../src/index.js'
+import { hearAnnouncements } from '../../src/index.js'
 
 const gateway = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }
 

@@ -1,8 +1,8 @@
 import { isNatError } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeReply, encodeCall, faultError } from '../src/device/soap.js'
-import { bytes, envelope, fault } from './texts.js'
+import { decodeReply, encodeCall, faultError } from '../../src/device/soap.js'
+import { bytes, envelope, fault } from '../texts.js'
 
 const connection = 'urn:schemas-upnp-org:service:WANIPConnection:1'
 

@@ -1,8 +1,8 @@
 import { natError } from '@postern/interface'
 import { createGateway, memoryNetwork, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { upnp } from '../src/index.js'
-import { type BenchOptions, bench, call, external, home, ours, request, router } from './bench.js'
+import { upnp } from '../../src/index.js'
+import { type BenchOptions, bench, call, external, home, ours, request, router } from '../bench.js'
 
 describe('upnp', () => {
   it.each([

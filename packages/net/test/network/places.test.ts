@@ -1,7 +1,7 @@
 import { virtualClock } from '@postern/testkit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createPlaces, createRate, type PlaceLimits, prefixesOf, type RemoteParty } from '../src/index.js'
+import { createPlaces, createRate, type PlaceLimits, prefixesOf, type RemoteParty } from '../../src/index.js'
 
 const limits = { total: 40, network: 20, subnet: 10, ip: 4, peer: 3 } satisfies PlaceLimits
 

@@ -3,10 +3,10 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { Behaviour } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Connect, systemConnect } from '../src/dial/tcp-dial.js'
-import { createKnowledge } from '../src/nat/nat-mapping.js'
-import { keptPorts } from '../src/nat/punch-ports.js'
-import { createNode, hostOf, stopNodes, trio } from './nodes.js'
+import { type Connect, systemConnect } from '../../src/dial/tcp-dial.js'
+import { createKnowledge } from '../../src/nat/nat-mapping.js'
+import { keptPorts } from '../../src/nat/punch-ports.js'
+import { createNode, hostOf, stopNodes, trio } from '../nodes.js'
 
 const port = (localPort: number, host: string, number: number) => ({
   localPort,

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { systemClock, virtualClock } from '@postern/testkit'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { proposes } from '../src/dial/libp2p-upgrade.js'
-import { type Connect, connectFrom, dialAgain, systemConnect } from '../src/dial/tcp-dial.js'
+import { proposes } from '../../src/dial/libp2p-upgrade.js'
+import { type Connect, connectFrom, dialAgain, systemConnect } from '../../src/dial/tcp-dial.js'
 
 const call = (): AbortController => new AbortController()
 const plenty = { take: () => true }

@@ -2,10 +2,10 @@ import type { Connection, PeerId } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import type { Context } from '../src/context.js'
-import { dialAnnounced } from '../src/dial/announced-addresses.js'
-import { createBudget } from '../src/dial/syn-budget.js'
-import { hostOf, trio } from './nodes.js'
+import type { Context } from '../../src/context.js'
+import { dialAnnounced } from '../../src/dial/announced-addresses.js'
+import { createBudget } from '../../src/dial/syn-budget.js'
+import { hostOf, trio } from '../nodes.js'
 
 describe('an announced address', () => {
   const peerOf = async (): Promise<{ readonly peer: PeerId; readonly stranger: PeerId }> => {

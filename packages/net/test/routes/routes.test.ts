@@ -12,7 +12,7 @@ import {
   parseProcIpv6Route,
   parseProcRoute,
   type Route
-} from '../src/index.js'
+} from '../../src/index.js'
 
 const head = 'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n'
 const row = (link: string, destination: string, gateway: string, flags: string, metric: number, mask: string): string =>
@@ -240,7 +240,7 @@ it('chooseGateways returns at most four gateways of a family for any network', a
 })
 
 describe('a runtime that does not permit access to the network configuration', () => {
-  const root = join(import.meta.dirname, '..', '..', '..')
+  const root = join(import.meta.dirname, '..', '..', '..', '..')
   const looks = `import { findNetwork } from ${JSON.stringify(join(root, 'packages', 'net', 'dist', 'index.js'))}
     findNetwork(new AbortController()).then(() => console.log('looked'), ({ code, message }) => console.log(code, message))`
 

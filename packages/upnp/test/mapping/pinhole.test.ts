@@ -1,7 +1,7 @@
 import type { MapRequest, Network } from '@postern/interface'
 import type { GatewayOptions } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { type Bench, bench, call, ours, router } from './bench.js'
+import { type Bench, bench, call, ours, router } from '../bench.js'
 
 const router6 = '2a00:1::1'
 const ours6 = '2a00:1::2'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { byGateway } from '../src/index.js'
+import { byGateway } from '../../src/index.js'
 
 it('byGateway creates one value for each gateway and evicts the least recently used one', () => {
   let made = 0

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Clock } from '@postern/interface'
 import { afterEach, describe, expect, it } from 'vitest'
-import { exchangeHttp, type HttpExchange } from '../src/index.js'
+import { exchangeHttp, type HttpExchange } from '../../src/index.js'
 
 const clock: Clock = {
   monotonicMs: () => performance.now(),

@@ -2,7 +2,7 @@ import { createSocket, Socket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Clock, NatError } from '@postern/interface'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { localAddressTowards, openUdp, requestUdp, type UdpOptions, type UdpRequest } from '../src/index.js'
+import { localAddressTowards, openUdp, requestUdp, type UdpOptions, type UdpRequest } from '../../src/index.js'
 
 const clock: Clock = {
   monotonicMs: () => performance.now(),

@@ -1,8 +1,8 @@
 import { isNatError } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeDescription } from '../src/device/description.js'
-import { bytes, description, firewall, ipConnection, pppConnection, prefixed, sloppy, unclosed } from './texts.js'
+import { decodeDescription } from '../../src/device/description.js'
+import { bytes, description, firewall, ipConnection, pppConnection, prefixed, sloppy, unclosed } from '../texts.js'
 
 const location = new URL('http://192.168.0.1:5431/dyndev/uuid:1/desc.xml')
 const urls = (text: string): readonly string[] =>

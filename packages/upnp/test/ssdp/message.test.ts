@@ -1,7 +1,7 @@
 import { isNatError } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeSsdp, encodeSearch, igd2, isAboutGateway } from '../src/ssdp/message.js'
+import { decodeSsdp, encodeSearch, igd2, isAboutGateway } from '../../src/ssdp/message.js'
 
 const bytes = (lines: readonly string[], end = '\r\n'): Uint8Array =>
   new TextEncoder().encode([...lines, '', ''].join(end))

@@ -2,7 +2,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { isNatError } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeMessage, encodeMessage, type Message } from '../src/dcutr/codec.js'
+import { decodeMessage, encodeMessage, type Message } from '../../src/dcutr/codec.js'
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'))
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')

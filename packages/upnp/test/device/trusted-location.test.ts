@@ -1,7 +1,7 @@
 import { isNatError } from '@postern/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { trustLocation } from '../src/device/trusted-location.js'
+import { trustLocation } from '../../src/device/trusted-location.js'
 
 const gateway = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }
 const gateway6 = { address: 'fe80::1%eth0', interface: 'eth0', localAddress: '2a00:1::2' }

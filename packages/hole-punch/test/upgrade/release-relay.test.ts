@@ -3,9 +3,9 @@ import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { systemClock } from '@postern/testkit'
 import { expect, it } from 'vitest'
-import type { Context } from '../src/context.js'
-import { closeRelayed } from '../src/upgrade/release-relay.js'
-import { hostOf } from './nodes.js'
+import type { Context } from '../../src/context.js'
+import { closeRelayed } from '../../src/upgrade/release-relay.js'
+import { hostOf } from '../nodes.js'
 
 it('the relayed connection is closed when a running identify has completed', async () => {
   const open: Connection[] = []

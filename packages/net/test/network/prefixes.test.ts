@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { prefixesOf } from '../src/index.js'
+import { prefixesOf } from '../../src/index.js'
 
 const of4 = (ip: string, subnet: string, network: string) => ({ ip, subnet, network })
 

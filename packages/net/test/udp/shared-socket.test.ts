@@ -2,7 +2,7 @@ import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { familyOf } from '@postern/interface'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { openSharedSocket, openTap, shareSocketOf } from '../src/index.js'
+import { openSharedSocket, openTap, shareSocketOf } from '../../src/index.js'
 
 async function bound(type: 'udp4' | 'udp6', address: string): Promise<Socket> {
   const socket = createSocket(type).bind(0, address)

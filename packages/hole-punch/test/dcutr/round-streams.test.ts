@@ -1,6 +1,6 @@
 import type { Stream } from '@libp2p/interface'
 import { describe, expect, it } from 'vitest'
-import { createInbox } from '../src/dcutr/round-streams.js'
+import { createInbox } from '../../src/dcutr/round-streams.js'
 
 describe('an inbox of streams', () => {
   const stream = (reset: string[], name: string): Stream =>
