@@ -1,0 +1,80 @@
+import type { CallOptions, MultiaddrText, Witness } from '@postern/interface'
+import { attempt } from '../async/attempt.js'
+import type { Context } from '../context.js'
+import type { EvidenceReport } from '../model/report.js'
+
+/** The witnesses that may be asked, and how often. */
+export interface WitnessPool {
+  /** Returns the witnesses that may be asked, the nearest first. */
+  witnesses(): readonly Witness[]
+  /** Asks one witness about one address: one request at a time, and not too many per minute. A witness that fails to
+   * answer has said nothing: `inconclusive`. Rejects with the signal's reason only. */
+  ask(witness: Witness, address: MultiaddrText, call: CallOptions): Promise<EvidenceReport>
+  /** Notes whether a witness agreed with the ruling of a round. */
+  judge(evidence: EvidenceReport, ruling: 'verified' | 'refuted'): void
+  /** Resolves when no witness is being asked. */
+  settled(): Promise<void>
+}
+
+/** A witness that was outvoted this often is not asked again. */
+const maxDemerits = 3
+
+export function createWitnessPool({ host, policy, discoveries }: Context): WitnessPool {
+  const { clock } = host
+  const busy = new Map<string, Promise<unknown>>()
+  const askedMs = new Map<string, readonly number[]>()
+  const demerits = new Map<string, number>()
+
+  const witnesses = (): readonly Witness[] =>
+    discoveries.entries
+      .flatMap(({ abilities }) => [...abilities.values()])
+      .filter((ability) => ability.kind === 'witness')
+      .filter(({ party }) => (demerits.get(party.id) ?? 0) < maxDemerits)
+      .sort((a, b) => (a.party.rttMs ?? Number.POSITIVE_INFINITY) - (b.party.rttMs ?? Number.POSITIVE_INFINITY))
+
+  const recently = (id: string): readonly number[] =>
+    (askedMs.get(id) ?? []).filter((at) => at > clock.monotonicMs() - 60_000)
+
+  return {
+    witnesses,
+    async ask(witness, address, call) {
+      const { id, network } = witness.party
+      const turn = (busy.get(id) ?? Promise.resolve()).then(async () => {
+        call.signal.throwIfAborted()
+        const asked = recently(id)
+        const oldest = asked[0]
+        if (asked.length >= policy.maxRequestsPerMinute && oldest !== undefined) {
+          await clock.sleep(oldest + 60_000 - clock.monotonicMs(), call)
+        }
+        askedMs.set(id, [...recently(id), clock.monotonicMs()])
+        return attempt((bounded) => witness.verify(address, bounded), policy.verifyTimeoutMs, clock, call)
+      })
+      busy.set(
+        id,
+        turn.catch(() => undefined)
+      )
+      // A witness that fails to answer has said nothing.
+      const outcome = await turn.then(
+        (evidence) => evidence.outcome,
+        () => 'inconclusive' as const
+      )
+      call.signal.throwIfAborted()
+      return { party: id, network, outcome, at: new Date(clock.wallMs()).toISOString() }
+    },
+    judge({ party, outcome }, ruling) {
+      if (outcome === 'inconclusive') return
+      const agreed = (outcome === 'reachable') === (ruling === 'verified')
+      demerits.set(party, agreed ? 0 : (demerits.get(party) ?? 0) + 1)
+    },
+    async settled() {
+      await Promise.all(busy.values())
+    }
+  }
+}
+
+/** Returns the first witness of each network. */
+export function onePerNetwork(witnesses: readonly Witness[]): readonly Witness[] {
+  const first = new Map<string, Witness>()
+  for (const witness of witnesses) if (!first.has(witness.party.network)) first.set(witness.party.network, witness)
+  return [...first.values()]
+}
