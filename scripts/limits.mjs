@@ -13,7 +13,7 @@ const packages = [
   ['upnp', 'UPnP'],
   ['stun', 'STUN'],
   ['manual', 'Manual forwards'],
-  ['messages', 'Messages over libp2p streams'],
+  ['libp2p-utils', 'Helpers for libp2p'],
   ['autonat', 'AutoNAT, as a client and as a server'],
   ['relay', 'Relays, as a client'],
   ['hole-punch', 'Hole punching'],

@@ -1,7 +1,7 @@
 import type { CircuitRelayServerComponents } from '@libp2p/circuit-relay-v2'
 import type { Connection, Stream } from '@libp2p/interface'
+import { ipOf } from '@postern/libp2p-utils'
 import { createPlaces, type PlaceLimits } from '@postern/net'
-import { ipOf } from './ip-of.js'
 import { hasEnded, whenEnded } from './stream-end.js'
 import { boundMessages, carriesBytes } from './stream-messages.js'
 import { withOverrides } from './with-overrides.js'
@@ -28,7 +28,7 @@ export function createRequestBounds(limits: PlaceLimits): RequestBounds {
     enter(stream, connection) {
       // The peer may have reset it since the protocol was negotiated.
       if (hasEnded(stream)) return false
-      const party = { address: ipOf(connection), peer: connection.remotePeer.toString() }
+      const party = { address: ipOf(connection.remoteAddr) ?? '', peer: connection.remotePeer.toString() }
       if (requests.take(stream, party) !== undefined) return false
       boundMessages(stream)
       whenEnded(stream, connection, () => requests.free(stream))

@@ -1,8 +1,8 @@
 import { type CircuitRelayServerComponents, circuitRelayServer, RELAY_V2_STOP_CODEC } from '@libp2p/circuit-relay-v2'
 import type { Connection, Libp2pEvents, PeerId, Startable, Stream, TypedEventTarget } from '@libp2p/interface'
 import { systemClock } from '@postern/interface'
+import { ipOf } from '@postern/libp2p-utils'
 import { createPlaces, type PlaceLimits, type PlaceRefusal } from '@postern/net'
-import { ipOf } from '../../bounds/ip-of.js'
 import { boundedRegistrar, createRequestBounds } from '../../bounds/requests.js'
 import { hasEnded, whenEnded } from '../../bounds/stream-end.js'
 import { boundMessages, carriesBytes } from '../../bounds/stream-messages.js'
@@ -118,15 +118,15 @@ export const relayServer =
 
     function takeReservation(connection: Connection): PlaceRefusal | undefined {
       const peer = connection.remotePeer.toString()
-      return reservations.take(peer, { address: ipOf(connection), peer })
+      return reservations.take(peer, { address: ipOf(connection.remoteAddr) ?? '', peer })
     }
 
     function takeCircuit(from: PeerId, to: PeerId): PlaceRefusal | undefined {
       const [destination] = connectionManager.getConnections(to)
       if (current === undefined || destination === undefined) return undefined
       return circuits.take(current, {
-        from: { address: ipOf(current.connection), peer: from.toString() },
-        to: { address: ipOf(destination), peer: to.toString() }
+        from: { address: ipOf(current.connection.remoteAddr) ?? '', peer: from.toString() },
+        to: { address: ipOf(destination.remoteAddr) ?? '', peer: to.toString() }
       })
     }
 
