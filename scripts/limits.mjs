@@ -15,7 +15,7 @@ const packages = [
   ['manual', 'Manual forwards'],
   ['libp2p-utils', 'Helpers for libp2p'],
   ['autonat', 'AutoNAT, as a client and as a server'],
-  ['relay', 'Relays, as a client'],
+  ['relay', 'Relays, as a client and as a server'],
   ['hole-punch', 'Hole punching'],
   ['libp2p', 'The libp2p service'],
   ['node', 'Plain Node servers, files'],

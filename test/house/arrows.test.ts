@@ -3,7 +3,7 @@ import { builtinModules } from 'node:module'
 import { join, posix } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
-import { type Package, packages, read, readJson, root, sourcesOf } from './workspace.js'
+import { modulesOf, type Package, packages, read, readJson, root, sourcesOf } from './workspace.js'
 
 const strategies = ['manual', 'pcp', 'nat-pmp', 'upnp', 'stun']
 
@@ -111,7 +111,14 @@ describe.each(packages)('$manifest.name', (each) => {
       engines: { node: expect.stringContaining('22') },
       publishConfig: { access: 'public' }
     })
-    expect(manifest['exports']).toEqual({ '.': { types: './dist/index.d.ts', default: './dist/index.js' } })
+    expect(manifest['exports']).toEqual(
+      Object.fromEntries(
+        modulesOf(each).map((name) => [
+          name === 'index' ? '.' : `./${posix.dirname(name)}`,
+          { types: `./dist/${name}.d.ts`, default: `./dist/${name}.js` }
+        ])
+      )
+    )
     const { keywords } = manifest
     expect(keywords).toEqual(expect.arrayContaining(['nat', 'nat-traversal']))
     expect(Array.isArray(keywords) ? keywords.filter((word) => !/^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(word)) : []).toEqual(
@@ -158,7 +165,8 @@ describe.each(packages)('$manifest.name', (each) => {
     expect(readJson('tsconfig.json')).toMatchObject({
       references: expect.arrayContaining([{ path: `packages/${folder}` }])
     })
-    expect(read(`packages/${folder}/src/index.ts`)).toMatch(/^\/\*\*[^]*@packageDocumentation/)
+    for (const name of modulesOf(each))
+      expect(read(`packages/${folder}/src/${name}.ts`)).toMatch(/^\/\*\*[^]*@packageDocumentation/)
   })
 })
 
