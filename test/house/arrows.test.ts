@@ -3,7 +3,7 @@ import { builtinModules } from 'node:module'
 import { join, posix } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
-import { type Package, packages, read, readJson, root, sourcesOf } from './workspace.js'
+import { modulesOf, type Package, packages, read, readJson, root, sourcesOf } from './workspace.js'
 
 const strategies = ['manual', 'pcp', 'nat-pmp', 'upnp', 'stun']
 
@@ -13,13 +13,13 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   net: ['interface'],
   ...Object.fromEntries(strategies.map((name) => [name, ['interface', 'net']])),
   core: ['interface'],
-  messages: ['interface', 'net'],
-  autonat: ['interface', 'net', 'messages'],
-  relay: ['interface', 'net', 'messages'],
-  'hole-punch': ['interface', 'net', 'messages'],
-  libp2p: ['interface', 'core', 'net', ...strategies, 'autonat', 'relay', 'hole-punch'],
+  'libp2p-utils': ['interface', 'net'],
+  autonat: ['interface', 'net', 'libp2p-utils'],
+  relay: ['interface', 'net', 'libp2p-utils'],
+  'hole-punch': ['interface', 'net', 'libp2p-utils'],
+  libp2p: ['interface', 'core', 'net', 'libp2p-utils', ...strategies, 'autonat', 'relay', 'hole-punch'],
   node: ['interface', 'core', 'net', ...strategies],
-  cli: ['interface', 'core', 'net', 'messages', 'node', 'libp2p', ...strategies, 'autonat', 'relay', 'hole-punch'],
+  cli: ['interface', 'core', 'net', 'libp2p-utils', 'node', 'libp2p', ...strategies, 'autonat', 'relay', 'hole-punch'],
   testkit: ['interface', 'net'],
   conformance: ['interface', 'net', 'testkit'],
   lab: ['interface']
@@ -111,7 +111,14 @@ describe.each(packages)('$manifest.name', (each) => {
       engines: { node: expect.stringContaining('22') },
       publishConfig: { access: 'public' }
     })
-    expect(manifest['exports']).toEqual({ '.': { types: './dist/index.d.ts', default: './dist/index.js' } })
+    expect(manifest['exports']).toEqual(
+      Object.fromEntries(
+        modulesOf(each).map((name) => [
+          name === 'index' ? '.' : `./${posix.dirname(name)}`,
+          { types: `./dist/${name}.d.ts`, default: `./dist/${name}.js` }
+        ])
+      )
+    )
     const { keywords } = manifest
     expect(keywords).toEqual(expect.arrayContaining(['nat', 'nat-traversal']))
     expect(Array.isArray(keywords) ? keywords.filter((word) => !/^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(word)) : []).toEqual(
@@ -158,7 +165,8 @@ describe.each(packages)('$manifest.name', (each) => {
     expect(readJson('tsconfig.json')).toMatchObject({
       references: expect.arrayContaining([{ path: `packages/${folder}` }])
     })
-    expect(read(`packages/${folder}/src/index.ts`)).toMatch(/^\/\*\*[^]*@packageDocumentation/)
+    for (const name of modulesOf(each))
+      expect(read(`packages/${folder}/src/${name}.ts`)).toMatch(/^\/\*\*[^]*@packageDocumentation/)
   })
 })
 

@@ -31,7 +31,7 @@ describe('the pages that are written from the code', () => {
 
   it('the page of limits names every bound on input from the network', () => {
     const page = read('docs/reference/limits.md')
-    const names = ['upnp', 'autonat', 'relay', 'hole-punch', 'stun', 'messages', 'cli'].flatMap((folder) =>
+    const names = ['upnp', 'autonat', 'relay', 'hole-punch', 'stun', 'libp2p-utils', 'cli'].flatMap((folder) =>
       packages
         .filter((each) => each.folder === folder)
         .flatMap(sourcesOf)

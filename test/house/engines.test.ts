@@ -21,15 +21,19 @@ function folderOf(name: string, from: string): string | undefined {
   return dirname(from) === from ? undefined : folderOf(name, dirname(from))
 }
 
-/** Adds the package of a folder, and all packages that are installed with it for its users. */
+/**
+ * Adds the package of a folder, and all packages that are installed with it for its users. Package managers do not install
+ * optional peers: the users that need them do.
+ */
 function collect(folder: string, found: Map<string, Installed>): ReadonlyMap<string, Installed> {
   if (found.has(folder)) return found
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Installed
   found.set(folder, manifest)
   const { dependencies = {}, optionalDependencies = {}, peerDependencies = {}, peerDependenciesMeta = {} } = manifest
   for (const name of Object.keys({ ...peerDependencies, ...dependencies, ...optionalDependencies })) {
+    if (peerDependenciesMeta[name]?.optional === true) continue
     const place = folderOf(name, folder)
-    const isOptional = name in optionalDependencies || peerDependenciesMeta[name]?.optional === true
+    const isOptional = name in optionalDependencies
     if (place !== undefined) collect(place, found)
     else if (!isOptional) throw new Error(`${manifest.name} needs ${name}, which is not installed`)
   }

@@ -1,11 +1,15 @@
-import { join } from 'node:path'
 import ts from 'typescript'
 import { expect, it } from 'vitest'
-import { compilerOptions, packages, root } from './workspace.js'
+import { compilerOptions, entriesOf, packages } from './workspace.js'
 
-const entry = (folder: string): string => join(root, 'packages', folder, 'dist', 'index.d.ts')
+const modules = packages.flatMap((each) =>
+  entriesOf(each).map((entry) => {
+    const subpath = /\/dist\/(.*)index\.d\.ts$/.exec(entry.replaceAll('\\', '/'))?.[1] ?? ''
+    return { name: `${each.manifest.name}/${subpath}`.replace(/\/$/, ''), entry }
+  })
+)
 const program = ts.createProgram(
-  packages.map(({ folder }) => entry(folder)),
+  modules.map(({ entry }) => entry),
   compilerOptions
 )
 const checker = program.getTypeChecker()
@@ -24,8 +28,8 @@ function kindOf(symbol: ts.Symbol): string {
 }
 
 /** A change here affects the users of the package: it needs a changeset that says so. */
-it.each(packages)('$manifest.name exports the same names as before', ({ folder }) => {
-  const source = program.getSourceFile(entry(folder))
+it.each(modules)('$name exports the same names as before', ({ entry }) => {
+  const source = program.getSourceFile(entry)
   const module = source && checker.getSymbolAtLocation(source)
   const exported = module === undefined ? [] : checker.getExportsOfModule(module)
   const lines = exported.map((symbol) => `${kindOf(symbol)} ${symbol.name}`).toSorted()

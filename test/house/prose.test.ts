@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
-import { packages, read, root, sourcesOf } from './workspace.js'
+import { entriesOf, packages, read, root, sourcesOf } from './workspace.js'
 
 /** Persons without a name. The agent is the router, the caller, the peer, the application. */
 const persons = /\b(?:nobody|somebody|anybody|everybody|whoever|whomever|someone|anyone|no one|who|whose|whom)\b/gi
@@ -48,8 +48,8 @@ describe('the prose of the packages', () => {
 
 /** Where the names that a package exports are declared. */
 function exportsOf(folder: string): readonly ts.Declaration[] {
-  const entry = join(root, 'packages', folder, 'dist', 'index.d.ts')
-  const program = ts.createProgram([entry], {
+  const entries = entriesOf({ folder })
+  const program = ts.createProgram(entries, {
     module: ts.ModuleKind.NodeNext,
     moduleResolution: ts.ModuleResolutionKind.NodeNext,
     skipLibCheck: true,
@@ -57,10 +57,13 @@ function exportsOf(folder: string): readonly ts.Declaration[] {
     types: []
   })
   const checker = program.getTypeChecker()
-  const source = program.getSourceFile(entry)
-  const module = source === undefined ? undefined : checker.getSymbolAtLocation(source)
-  if (module === undefined) throw new Error(`packages/${folder} has no built index.d.ts`)
-  return checker.getExportsOfModule(module).flatMap((symbol) => {
+  const symbols = entries.flatMap((entry) => {
+    const source = program.getSourceFile(entry)
+    const module = source === undefined ? undefined : checker.getSymbolAtLocation(source)
+    if (module === undefined) throw new Error(`there is no built ${entry}`)
+    return checker.getExportsOfModule(module)
+  })
+  return symbols.flatMap((symbol) => {
     const target = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol
     // Of overloads the first one has the docstring.
     const [declaration] = target.declarations ?? []

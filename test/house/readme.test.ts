@@ -160,6 +160,7 @@ const options: readonly (readonly [folder: string, file: string, type: string])[
   ['autonat', 'options.ts', 'AutonatOptions'],
   ['autonat', 'server/options.ts', 'AutonatServerInit'],
   ['relay', 'options.ts', 'RelayOptions'],
+  ['relay', 'server/options.ts', 'RelayServerInit'],
   ['hole-punch', 'options.ts', 'HolePunchOptions'],
   ['lab', 'tiers.ts', 'HomeOptions'],
   ['libp2p', 'nat-traversal.ts', 'NatTraversalInit'],

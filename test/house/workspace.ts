@@ -26,6 +26,19 @@ export const packages: readonly Package[] = readdirSync(join(root, 'packages'))
   .filter((folder) => existsSync(join(root, 'packages', folder, 'package.json')))
   .map((folder) => ({ folder, manifest: readJson(`packages/${folder}/package.json`) as Manifest }))
 
+/** Further modules that a package exports beside its main one: `server` for `@postern/relay/server`. */
+const subpaths: Readonly<Record<string, readonly string[]>> = { relay: ['server'] }
+
+/** Returns the modules that a package exports, as paths in `src` and `dist` without an extension. The first is the main one. */
+export const modulesOf = ({ folder }: Pick<Package, 'folder'>): readonly string[] => [
+  'index',
+  ...(subpaths[folder] ?? []).map((name) => `${name}/index`)
+]
+
+/** Returns the files with the types of the modules that a package exports. */
+export const entriesOf = (each: Pick<Package, 'folder'>): readonly string[] =>
+  modulesOf(each).map((name) => join(root, 'packages', each.folder, 'dist', `${name}.d.ts`))
+
 /** Returns the TypeScript files of a package's src, relative to the root. */
 export const sourcesOf = ({ folder }: Package): readonly string[] =>
   readdirSync(join(root, 'packages', folder, 'src'), { recursive: true, encoding: 'utf8' })

@@ -1,6 +1,6 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import { checkOptions, isDialable, isGlobal, isMultiaddrText, type MultiaddrText } from '@postern/interface'
-import { routeOf } from './wire/route.js'
+import { routeOf } from '@postern/libp2p-utils'
 
 /** Options of `autonat()`. */
 export interface AutonatOptions {

@@ -1,9 +1,10 @@
 import type { Connection, IdentifyResult, PeerUpdate } from '@libp2p/interface'
 import { type Discovery, type Finding, natError, type Strategy } from '@postern/interface'
+import { peerIdOf } from '@postern/libp2p-utils'
 import { createClosers } from './client/closing-servers.js'
 import { createDialBacks } from './client/dial-backs.js'
 import { createDialDataBudget } from './client/dial-data-budget.js'
-import { keepConnected, peerIdOf } from './client/named-servers.js'
+import { keepServer } from './client/named-servers.js'
 import { identifiedSpeaker, storedSpeaker } from './client/server-protocols.js'
 import { createWitnessTable, type WitnessTable } from './client/witnesses.js'
 import type { AutonatHost } from './host.js'
@@ -51,7 +52,7 @@ export function autonat(options: AutonatOptions = {}): Strategy<AutonatHost> {
           try {
             await table.fill()
             if (table.size === 0) tell({ kind: 'notice', what: 'absent', gateway: null, reason: noWitness() })
-            await Promise.all([ended, ...settings.peers.map((peer) => keepConnected(host, peer, { signal }))])
+            await Promise.all([ended, ...settings.peers.map((peer) => keepServer(host, peer, { signal }))])
           } finally {
             unwatch()
           }

@@ -5,7 +5,7 @@ import { virtualClock } from '@postern/testkit'
 import { expect, it } from 'vitest'
 import { createDialBacks } from '../src/client/dial-backs.js'
 import type { AutonatComponents } from '../src/index.js'
-import { routeOf } from '../src/wire/route.js'
+import { routeOf } from '@postern/libp2p-utils'
 import { encodeDialBack } from '../src/wire/v2.js'
 import { hostOf } from './nodes.js'
 

@@ -1,8 +1,9 @@
 import type { Connection } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
 import { natError } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Kept, keepConnected } from '../src/commands/tunnel/keep.js'
+import { type Kept, keepPeer } from '../src/commands/tunnel/keep.js'
 import type { TunnelNode } from '../src/commands/tunnel/make-node.js'
 import { readPeerId } from '../src/commands/tunnel/peer.js'
 
@@ -23,7 +24,7 @@ function scripted() {
   const connection = (via: 'direct' | 'relayed'): Connection => {
     const address = via === 'direct' ? '/ip4/11.0.0.2/tcp/1' : '/ip4/21.0.0.1/tcp/1/p2p-circuit'
     const limits = via === 'direct' ? undefined : {}
-    return { status: 'open', direct: via === 'direct', limits, remoteAddr: { toString: () => address } } as Connection
+    return { status: 'open', direct: via === 'direct', limits, remoteAddr: multiaddr(address) } as Connection
   }
   const node = {
     getConnections: () => open,
@@ -35,7 +36,7 @@ function scripted() {
     removeEventListener: events.removeEventListener.bind(events),
     services: { nat: { direct: () => direct.promise } }
   }
-  const keeper = keepConnected(node as unknown as TunnelNode, peer, [], (news) => void told.push(news), {
+  const keeper = keepPeer(node as unknown as TunnelNode, peer, [], (news) => void told.push(news), {
     clock,
     signal: ended.signal
   })
@@ -74,7 +75,7 @@ const settle = async (): Promise<void> => {
 }
 
 describe('a peer that is kept connected', () => {
-  it('keepConnected dials again after half a second, doubling up to 30 s', async () => {
+  it('keepPeer dials again after half a second, doubling up to 30 s', async () => {
     const { clock, dials, told, whenDialled } = scripted()
     whenDialled(() => {
       throw natError('UNREACHABLE', 'there is no peer')
@@ -85,7 +86,7 @@ describe('a peer that is kept connected', () => {
     expect(told[1]).toEqual({ event: 'not-connected', message: 'there is no peer', retryMs: 1000 })
   })
 
-  it('keepConnected dials a lost peer at once, and restarts the waits', async () => {
+  it('keepPeer dials a lost peer at once, and restarts the waits', async () => {
     const { clock, dials, told, open, lose, whenDialled } = scripted()
     await clock.advance(499)
     whenDialled(() => void open('direct'))

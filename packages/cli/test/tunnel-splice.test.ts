@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { gateOf } from '@postern/messages'
+import { gateOf } from '@postern/libp2p-utils'
 import { describe, expect, it } from 'vitest'
 import { splice } from '../src/commands/tunnel/copy-bytes.js'
 import { createRecordReader } from '../src/commands/tunnel/records.js'

@@ -4,7 +4,6 @@
  * @packageDocumentation
  */
 
-export { isDirect } from './dial/relayed.js'
 export type { Connect } from './dial/tcp-dial.js'
 export type { HolePunchComponents, HolePunchHost } from './host.js'
 export type { HolePunchOptions } from './options.js'

@@ -1,12 +1,11 @@
 import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, type Finding, type Network, type Puncher, type Strategy } from '@postern/interface'
+import { ipOf, isDirect, isRelayed } from '@postern/libp2p-utils'
 import type { Context } from './context.js'
 import { serveRounds } from './dcutr/protocol-handler.js'
 import { forgetOldest } from './dial/forget.js'
-import { isDirect, isRelayed } from './dial/relayed.js'
 import { createBudget } from './dial/syn-budget.js'
-import { hostOf } from './dial/targets.js'
 import type { HolePunchComponents, HolePunchHost } from './host.js'
 import { createKnowledge } from './nat/nat-mapping.js'
 import { type HolePunchOptions, readOptions } from './options.js'
@@ -104,7 +103,7 @@ function ownAddresses(
 ): ReadonlySet<string> {
   const listening = [...addressManager.getAddresses(), ...transportManager.getAddrs()]
   // A relayed multiaddr begins with the address of the relay, so it is skipped.
-  const hosts = listening.flatMap((address) => (isThroughRelay(address) ? [] : (hostOf(address) ?? [])))
+  const hosts = listening.flatMap((address) => (isThroughRelay(address) ? [] : (ipOf(address) ?? [])))
   return new Set([...network.addresses, ...outside.filter((each) => each !== undefined), ...hosts])
 }
 

@@ -1,5 +1,4 @@
 import { type Connection, type PeerId, type Startable, serviceCapabilities } from '@libp2p/interface'
-
 import { autonat } from '@postern/autonat'
 import {
   createTraversal,
@@ -12,7 +11,7 @@ import {
   type TraversalEvents,
   type TypedEvents
 } from '@postern/core'
-import { holePunch, isDirect } from '@postern/hole-punch'
+import { holePunch } from '@postern/hole-punch'
 import {
   type CallOptions,
   type Clock,
@@ -22,6 +21,7 @@ import {
   printable,
   type Strategy
 } from '@postern/interface'
+import { isDirect, isRelayed } from '@postern/libp2p-utils'
 import { natPmp } from '@postern/nat-pmp'
 import { checkFirstHop, findNetwork, openSharedSocket, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
@@ -143,7 +143,7 @@ class NatTraversalService implements NatTraversal, Startable {
     const store =
       init.store ??
       datastoreStore(components.datastore, (error) => log.error('the stored mappings cannot be read - %e', error))
-    const isInUse = (): boolean => components.connectionManager.getConnections().some(({ direct }) => !direct)
+    const isInUse = (): boolean => components.connectionManager.getConnections().some(isRelayed)
     const traversal = createTraversal({
       strategies,
       host,

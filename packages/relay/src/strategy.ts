@@ -11,11 +11,11 @@ import {
   type RemoteParty,
   type Strategy
 } from '@postern/interface'
+import { isDialledDirectly, waitForAgentVersion } from '@postern/libp2p-utils'
 import { type Acceptance, circuitOf } from './circuit/circuit-listeners.js'
-import { agentOf } from './client/agent.js'
-import { isByAddress, isDialledDirectly, networkOfConnection } from './client/direct.js'
 import { limitsOf } from './client/limits.js'
-import { keepConnected } from './client/named-relays.js'
+import { keepRelay } from './client/named-relays.js'
+import { isByAddress, networkOfConnection } from './client/network.js'
 import { createOffers } from './client/offers.js'
 import { createCallers, walk } from './client/random-walk.js'
 import { watchPeers } from './client/relay-peers.js'
@@ -114,7 +114,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
         await Promise.all([
           watching,
           patience,
-          ...named.map((each) => keepConnected(host, each, { signal })),
+          ...named.map((each) => keepRelay(host, each, { signal })),
           discover ? walk(host, offers.enough, { signal }) : undefined,
           aborted(signal)
         ])
@@ -169,7 +169,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
       { limit }: Reservation,
       call: CallOptions
     ): Promise<RelayLimits | undefined> {
-      return limit === undefined ? undefined : limitsOf(limit, await agentOf(host, peer, call))
+      return limit === undefined ? undefined : limitsOf(limit, await waitForAgentVersion(host, peer, call))
     }
 
     function leaseOf(

@@ -6,7 +6,7 @@ import { createCallers } from '../src/client/random-walk.js'
 import type { RelayHost } from '../src/index.js'
 
 /** Peers with the address from which each is connected, and the peers that were dialled. */
-function scene(): {
+function scene(through = ''): {
   readonly called: (name: string, address: string) => Promise<void>
   readonly dialled: Set<string>
   readonly advance: (ms: number) => Promise<void>
@@ -16,7 +16,9 @@ function scene(): {
   const dialled = new Set<string>()
   const components = {
     connectionManager: {
-      getConnections: (peer: PeerId) => [{ remoteAddr: multiaddr(`/ip4/${from.get(peer.toString())}/tcp/5000`) }],
+      getConnections: (peer: PeerId) => [
+        { status: 'open', remoteAddr: multiaddr(`/ip4/${from.get(peer.toString())}/tcp/5000${through}`) }
+      ],
       openConnection: async ([address]: readonly unknown[]) => {
         dialled.add(String(address))
         throw new Error('it does not answer')
@@ -69,5 +71,11 @@ describe('createCallers', () => {
     const { called, dialled } = scene()
     for (let again = 0; again < 3; again++) await called('honest', '15.0.0.1')
     expect(dialled.size).toBe(1)
+  })
+
+  it('a relay that is connected through another relay is not dialled at the address of that relay', async () => {
+    const { called, dialled } = scene('/p2p-circuit')
+    await called('hidden', '15.0.0.1')
+    expect(dialled.size).toBe(0)
   })
 })

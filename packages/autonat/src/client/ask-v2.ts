@@ -9,10 +9,9 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
-import { type Messages, messagesOf, openStream } from '@postern/messages'
+import { type Messages, messagesOf, openStream, type Route } from '@postern/libp2p-utils'
 import { within } from '@postern/net'
 import type { AutonatHost } from '../host.js'
-import type { Route } from '../wire/route.js'
 import {
   decodeMessage,
   dialRequestProtocol,

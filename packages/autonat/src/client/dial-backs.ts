@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Connection, Stream } from '@libp2p/interface'
 import { type CallOptions, natError, printable } from '@postern/interface'
-import { messagesOf } from '@postern/messages'
+import { directRoute, messagesOf, type Route } from '@postern/libp2p-utils'
 import { createPlaces, within } from '@postern/net'
 import type { AutonatHost } from '../host.js'
-import { directRoute, fits, type Route } from '../wire/route.js'
+import { fits } from '../wire/route.js'
 import { decodeDialBack, dialBackProtocol, encodeDialBackResponse } from '../wire/v2.js'
 
 /** The expected nonces, and the protocol handler that receives them. */

@@ -1,4 +1,5 @@
 import type { IdentifyResult, Peer, PeerId } from '@libp2p/interface'
+import { agentVersionOf } from '@postern/libp2p-utils'
 import { protocolV1 } from '../wire/v1.js'
 import { dialRequestProtocol } from '../wire/v2.js'
 
@@ -19,10 +20,11 @@ export const identifiedSpeaker = ({ peerId, protocols, agentVersion: agent }: Id
   agent
 })
 
-export function storedSpeaker({ id: peerId, protocols, metadata }: Peer): Speaker {
-  const agent = metadata.get('AgentVersion')
-  return { peerId, protocols, agent: agent && new TextDecoder().decode(agent) }
-}
+export const storedSpeaker = (peer: Peer): Speaker => ({
+  peerId: peer.id,
+  protocols: peer.protocols,
+  agent: agentVersionOf(peer)
+})
 
 /**
  * Returns the version to ask a peer by; undefined for a peer that must not be asked. A version 1 peer that may run

@@ -10,9 +10,9 @@ import {
   type RemoteParty,
   type Witness
 } from '@postern/interface'
+import { directRoute, type Route, routeOf } from '@postern/libp2p-utils'
 import type { AutonatHost } from '../host.js'
 import type { Settings } from '../options.js'
-import { directRoute, type Route, routeOf } from '../wire/route.js'
 import { askV1 } from './ask-v1.js'
 import { ask, type Question } from './ask-v2.js'
 import type { Closers } from './closing-servers.js'

@@ -1,7 +1,7 @@
 import type { PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { canonicalAddress, familyOf, parseDialAddress } from '@postern/interface'
-import { type Route, routeOf } from '../wire/route.js'
+import { type Route, routeOf } from '@postern/libp2p-utils'
 import type { ServerSettings } from './options.js'
 import type { AutonatServerComponents } from './types.js'
 

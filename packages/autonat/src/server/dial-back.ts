@@ -1,8 +1,7 @@
 import type { Connection } from '@libp2p/interface'
 import { type CallOptions, natError } from '@postern/interface'
-import { messagesOf, openStream } from '@postern/messages'
+import { directRoute, messagesOf, openStream } from '@postern/libp2p-utils'
 import { within } from '@postern/net'
-import { directRoute } from '../wire/route.js'
 import {
   decodeDialBackResponse,
   dialBackProtocol,

@@ -1,8 +1,7 @@
 import type { Connection, Startable, Stream } from '@libp2p/interface'
 import { anySignal, type CallOptions, natError } from '@postern/interface'
-import { type Messages, messagesOf } from '@postern/messages'
+import { directRoute, type Messages, messagesOf, type Route } from '@postern/libp2p-utils'
 import { within } from '@postern/net'
-import { directRoute, type Route } from '../wire/route.js'
 import {
   decodeMessage,
   dialRequestProtocol,

@@ -1,6 +1,6 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import { natError } from '@postern/interface'
-import { readFields } from '@postern/messages'
+import { readFields } from '@postern/libp2p-utils'
 
 /** libp2p/specs autonat/autonat-v1.md, "AutoNAT Protocol". */
 export const protocolV1 = '/libp2p/autonat/1.0.0'

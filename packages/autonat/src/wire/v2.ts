@@ -1,6 +1,6 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import { natError } from '@postern/interface'
-import { type Fields, type FieldValue, readFields } from '@postern/messages'
+import { type Fields, type FieldValue, readFields } from '@postern/libp2p-utils'
 
 /** libp2p/specs autonat/autonat-v2.md, "AutoNAT V2 Protocol". */
 export const dialRequestProtocol = '/libp2p/autonat/2/dial-request'

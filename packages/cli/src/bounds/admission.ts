@@ -7,9 +7,9 @@ import type {
   TypedEventTarget
 } from '@libp2p/interface'
 import { type Clock, canonicalAddress } from '@postern/interface'
+import { ipOf } from '@postern/libp2p-utils'
 import { createPlaces, type PlaceLimits, type PlaceRefusal, type Places, type RemoteParty } from '@postern/net'
 import { createFrameBudget, type FrameLimits } from './frame-budget.js'
-import { ipOf } from './ip-of.js'
 import type { ListenerKind, SocketGuard } from './listener-guard.js'
 import { holdAfter, pausable } from './pausable-socket.js'
 import { createSocketRate } from './socket-rate.js'
@@ -152,7 +152,7 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     const entry: Entry = {
       end: () => remote.abort(new Error('the place is needed for another peer')),
       hasEnded: () => remote.status !== 'open',
-      address: ipOf(remote),
+      address: ipOf(remote.remoteAddr) ?? '',
       settled: new AbortController()
     }
     others.set(remote, entry)
@@ -194,7 +194,7 @@ export function createAdmission(limits: AdmissionLimits, clock: Clock): Admissio
     const port = Number(names.find(({ name }) => name === 'tcp')?.value)
     const kind = names.some(({ name }) => name === 'ws') ? 'ws' : 'tcp'
     const isRelayed = names.some(({ name }) => name === 'p2p-circuit')
-    return isRelayed ? undefined : entries.get(keyOf(kind, port, ipOf(remote)))
+    return isRelayed ? undefined : entries.get(keyOf(kind, port, ipOf(remote.remoteAddr) ?? ''))
   }
 
   const openedOf = (connection: Connection): Entry | undefined =>

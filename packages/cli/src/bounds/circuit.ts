@@ -1,9 +1,13 @@
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import type { MultiaddrConnection, Stream, Transport, Upgrader } from '@libp2p/interface'
+import {
+  boundedRegistrar,
+  carriesBytes,
+  createRequestBounds,
+  type RequestBounds,
+  withOverrides
+} from '@postern/libp2p-utils'
 import { screenedCircuit } from '@postern/relay'
-import { boundedRegistrar, createRequestBounds, type RequestBounds } from './requests.js'
-import { carriesBytes } from './stream-messages.js'
-import { withOverrides } from './with-overrides.js'
 
 /** The limits for requests of relays to hand over a connection. */
 const maxRequests = { total: 256, network: 128, subnet: 128, ip: 64, peer: 32 }

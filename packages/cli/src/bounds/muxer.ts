@@ -1,5 +1,5 @@
 import type { MessageStream, Stream, StreamMuxerFactory } from '@libp2p/interface'
-import { boundMessages } from './stream-messages.js'
+import { boundMessages } from '@postern/libp2p-utils'
 
 /** Frame types of yamux ("Spec for the yamux protocol", Header). */
 const frame = { data: 0, ping: 2 } as const

@@ -1,6 +1,6 @@
 import type { Stream } from '@libp2p/interface'
 import { type Ping, type PingComponents, ping } from '@libp2p/ping'
-import { gateOf, untilWritable } from '@postern/messages'
+import { gateOf, untilWritable } from '@postern/libp2p-utils'
 
 /** How long one stream of pings may last, in ms; the same as in the library. */
 const streamMs = 10_000

@@ -1,7 +1,7 @@
 import type { Connection, Stream } from '@libp2p/interface'
+import { hasEnded } from '@postern/libp2p-utils'
 import { createPlaces, type PlaceLimits, type PlaceRefusal, type RemoteParty } from '@postern/net'
 import { onStream } from './connection-streams.js'
-import { hasEnded } from './stream-end.js'
 
 /** Limits the streams that peers open, by address prefix. */
 export interface StreamPlaces {

@@ -1,6 +1,6 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import { natError } from '@postern/interface'
-import { readFields } from '@postern/messages'
+import { readFields } from '@postern/libp2p-utils'
 import type { Mapping } from '../nat/mapping.js'
 
 /** libp2p/specs relay/DCUtR.md */

@@ -1,7 +1,7 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, type Clock, formatMultiaddr, natError } from '@postern/interface'
-import { type Messages, messagesOf, openStream } from '@postern/messages'
+import { type Messages, messagesOf, openStream } from '@postern/libp2p-utils'
 import { within } from '@postern/net'
 import type { Mapping } from '../nat/mapping.js'
 import type { PunchPort } from '../nat/punch-ports.js'

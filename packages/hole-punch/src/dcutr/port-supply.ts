@@ -1,9 +1,9 @@
 import type { Connection } from '@libp2p/interface'
 import { anySignal, type CallOptions } from '@postern/interface'
 import type { Context } from '../context.js'
-import { familyOfRelay } from '../dial/relayed.js'
 import { findObservers } from '../nat/port-observers.js'
 import { keptPorts, type PunchPorts, preparePorts } from '../nat/punch-ports.js'
+import { familyOfRelay } from '../nat/relay-family.js'
 
 /**
  * Supplies the rounds of one punch with fresh ports. The ports of the next round are observed during the current round.

@@ -1,11 +1,10 @@
-import type { Connection, IdentifyResult, PeerId } from '@libp2p/interface'
+import type { Connection, PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, isGlobal, natError, parseDialAddress } from '@postern/interface'
+import { ipOf, isDirect, nextIdentify } from '@postern/libp2p-utils'
 import { orAborted, within } from '@postern/net'
 import type { HolePunchHost } from '../host.js'
-import { isDirect } from './relayed.js'
 import type { Budget } from './syn-budget.js'
-import { hostOf } from './targets.js'
 
 /** The maximum number of dialled addresses of one peer. Peers announce verified addresses first. */
 const maxAddresses = 8
@@ -35,7 +34,7 @@ export async function dialAnnounced(
 ): Promise<Connection> {
   const { clock, components } = host
   const announced = await findAnnounced(host, peer, own, waiting)
-  const addresses = announced.filter((address) => budget.take(hostOf(address) ?? ''))
+  const addresses = announced.filter((address) => budget.take(ipOf(address) ?? ''))
   waiting.signal.throwIfAborted()
   const late = (): Error => natError('NO_REPLY', `no announced address answered within ${dialMs} ms`)
   const connection = await within(clock, dialMs, call, late, (bounded) =>
@@ -60,22 +59,18 @@ async function findAnnounced(
     const known = await peerStore.get(peer).catch(() => undefined)
     return known?.addresses.flatMap((each) => publicAddress(peer, each.multiaddr, own()) ?? []) ?? []
   }
-  const { promise: told, resolve } = Promise.withResolvers<void>()
-  const identified = ({ detail }: CustomEvent<IdentifyResult>): void => {
-    if (detail.peerId.equals(peer)) resolve()
-  }
-  events.addEventListener('peer:identify', identified)
+  const identified = nextIdentify(events, ({ peerId }) => peerId.equals(peer))
   try {
     let addresses = await read()
     if (addresses.length === 0) {
       const late = (): Error => natError('NO_SERVICE', 'the peer announces no public address')
-      await within(clock, toldMs, call, late, (bounded) => orAborted(told, bounded))
+      await within(clock, toldMs, call, late, (bounded) => orAborted(identified.result, bounded))
       addresses = await read()
     }
     if (addresses.length === 0) throw natError('NO_SERVICE', 'the peer announces no public address')
     return addresses.slice(0, maxAddresses)
   } finally {
-    events.removeEventListener('peer:identify', identified)
+    identified.stop()
   }
 }
 

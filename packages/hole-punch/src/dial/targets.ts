@@ -1,5 +1,5 @@
-import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { canonicalAddress, type Family, isGlobal, parseDialAddress } from '@postern/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import { type Family, isGlobal, parseDialAddress } from '@postern/interface'
 
 /** A TCP destination. */
 export interface Target {
@@ -23,10 +23,6 @@ export function targetOf(address: Uint8Array | string): Target | undefined {
     return undefined
   }
 }
-
-/** Returns the IP address at the beginning of a multiaddr; undefined for a DNS name. */
-export const hostOf = (address: Multiaddr): string | undefined =>
-  canonicalAddress(address.getComponents().find(({ name }) => name !== 'ip6zone')?.value ?? '')
 
 /**
  * Returns the addresses of a peer that may be dialled: public addresses that are not our own. A peer could otherwise

@@ -1,9 +1,9 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, natError } from '@postern/interface'
+import { isDirect } from '@postern/libp2p-utils'
 import { within } from '@postern/net'
 import type { HolePunchHost } from '../host.js'
-import { isDirect } from './relayed.js'
 
 /** Time limit for ICE (ms), which tries its candidates for several seconds. */
 export const iceMs = 20_000

@@ -1,11 +1,11 @@
 import type { Connection } from '@libp2p/interface'
 import { anySignal, type CallOptions, type Family } from '@postern/interface'
-import { familyOfRelay } from '../dial/relayed.js'
 import type { Connect } from '../dial/tcp-dial.js'
 import type { HolePunchHost } from '../host.js'
 import { type Mapping, mappingFrom } from './mapping.js'
 import { findObservers } from './port-observers.js'
 import { comparePort, type PunchPort, preparePorts } from './punch-ports.js'
+import { familyOfRelay } from './relay-family.js'
 
 /** The behaviour of our NAT, which is measured once on each network. */
 export interface Knowledge {

@@ -1,7 +1,7 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { type Family, isGlobal, networkPrefixOf } from '@postern/interface'
-import { isDirect, relayOf } from '../dial/relayed.js'
+import { isDirect, relayOf } from '@postern/libp2p-utils'
 import { type Target, targetOf } from '../dial/targets.js'
 import type { HolePunchComponents } from '../host.js'
 

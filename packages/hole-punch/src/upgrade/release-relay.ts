@@ -1,9 +1,8 @@
-import type { Connection, IdentifyResult } from '@libp2p/interface'
+import type { Connection } from '@libp2p/interface'
 import { type CallOptions, type Clock, natError } from '@postern/interface'
-import { openStream } from '@postern/messages'
+import { isDirect, isRelayed, nextIdentify, openStream } from '@postern/libp2p-utils'
 import { orAborted, within } from '@postern/net'
 import type { Context } from '../context.js'
-import { isDirect, isRelayed } from '../dial/relayed.js'
 
 /**
  * Protocols of libp2p itself. They run on every connection, so their streams do not show that an application uses it.
@@ -64,23 +63,19 @@ export async function carriesTraffic(
   direct: Connection,
   call: CallOptions
 ): Promise<boolean> {
-  const { promise: told, resolve } = Promise.withResolvers<void>()
-  const identified = ({ detail }: CustomEvent<IdentifyResult>): void => {
-    if (detail.connection === direct) resolve()
-  }
-  components.events.addEventListener('peer:identify', identified)
+  const identified = nextIdentify(components.events, ({ connection }) => connection === direct)
   const late = (): Error => natError('NO_REPLY', 'no data arrived over the direct connection')
   try {
     await within(clock, proofMs, call, late, (bounded) =>
       // While libp2p's own identify runs, it refuses a second stream. Such a refusal proves nothing.
-      Promise.any([orAborted(told, bounded), answers(direct, bounded)])
+      Promise.any([orAborted(identified.result, bounded), answers(direct, bounded)])
     )
     return true
   } catch {
     call.signal.throwIfAborted()
     return false
   } finally {
-    components.events.removeEventListener('peer:identify', identified)
+    identified.stop()
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Connection } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { parseDialAddress } from '@postern/interface'
-import { isDirect } from '../client/direct.js'
+import { isDirect } from '@postern/libp2p-utils'
 import type { ReservationBook } from './reservation-store.js'
 
 /** A relay has a few addresses, and all of them are announced to every peer. */

@@ -1,9 +1,8 @@
 import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, type NatError, natError, printable } from '@postern/interface'
-import { orAborted, within } from '@postern/net'
+import { type CallOptions, natError, printable } from '@postern/interface'
+import { holdConnection, isDialledDirectly, keepConnected } from '@postern/libp2p-utils'
 import type { RelayHost } from '../host.js'
-import { isDialledDirectly } from './direct.js'
 
 /** A configured relay with all its configured addresses. */
 export interface Named {
@@ -25,33 +24,32 @@ const maxMs = 60_000
 const tag = 'postern-relay'
 
 /** Returns the delay before the next dial after this number of consecutive failures, in milliseconds. */
-export const redialMs = (failures: number): number =>
-  failures <= oftenTimes
+export function redialMs(failures: number): number {
+  if (failures === 0) return 0
+  return failures <= oftenTimes
     ? Math.min(oftenMs, firstMs * 2 ** (failures - 1))
     : Math.min(maxMs, oftenMs * 2 ** (failures - oftenTimes))
+}
 
 /** Keeps an outbound connection to a relay. Resolves when the signal aborts; a failed dial is retried. */
-export async function keepConnected(host: RelayHost, relay: Named, { signal }: CallOptions): Promise<void> {
+export async function keepRelay(host: RelayHost, relay: Named, { signal }: CallOptions): Promise<void> {
   const { clock, components, log, random } = host
   const { connectionManager, peerStore, peerId } = components
   if (relay.id === peerId.toString()) {
     log.info('one of the configured relays is this node itself; it is ignored')
     return
   }
-  let failures = 0
-  while (!signal.aborted) {
-    try {
-      const connection = findConnection() ?? (await dial())
-      const sinceMs = clock.monotonicMs()
-      await stay(connection)
-      failures = clock.monotonicMs() - sinceMs >= steadyMs ? 0 : failures + 1
-    } catch (error) {
-      if (signal.aborted) return
-      failures++
-      log.debug(`the relay ${relay.id} cannot be reached: ${printable(String(error))}`)
-    }
-    if (failures > 0) await clock.sleep(redialMs(failures) * (0.8 + random() * 0.4), { signal }).catch(() => undefined)
-  }
+  await keepConnected({
+    clock,
+    random,
+    signal,
+    connectMs: dialMs,
+    connect: async (call) => findConnection() ?? (await dial(call)),
+    hold: (connection, call) => holdConnection(peerStore, tag, connection, call),
+    minHeldMs: steadyMs,
+    delayMs: redialMs,
+    onFailed: (error) => log.debug(`the relay ${relay.id} cannot be reached: ${printable(String(error))}`)
+  })
 
   function findConnection(): Connection | undefined {
     return connectionManager
@@ -59,27 +57,15 @@ export async function keepConnected(host: RelayHost, relay: Named, { signal }: C
       .find((each) => each.remotePeer.toString() === relay.id && isDialledDirectly(each))
   }
 
-  async function dial(): Promise<Connection> {
-    const late = (): NatError => natError('NO_REPLY', `not connected within ${dialMs} ms`)
-    const connection = await within(clock, dialMs, { signal }, late, (call) =>
-      // `force`: libp2p would otherwise reuse an inbound or relayed connection to the relay.
-      connectionManager.openConnection([...relay.addresses], { ...call, force: true, priority: 75 })
-    )
+  async function dial(call: CallOptions): Promise<Connection> {
+    // `force`: libp2p would otherwise reuse an inbound or relayed connection to the relay.
+    const connection = await connectionManager.openConnection([...relay.addresses], {
+      ...call,
+      force: true,
+      priority: 75
+    })
     if (!isDialledDirectly(connection))
       throw natError('UNREACHABLE', 'the connection to the relay is not a direct outbound one')
     return connection
-  }
-
-  async function stay(connection: Connection): Promise<void> {
-    const { promise: closed, resolve: close } = Promise.withResolvers<void>()
-    const end = (): void => close()
-    connection.addEventListener('close', end)
-    try {
-      await peerStore.merge(connection.remotePeer, { tags: { [tag]: { value: 50 } } })
-      if (connection.status === 'open') await orAborted(closed, { signal })
-    } finally {
-      connection.removeEventListener('close', end)
-      await peerStore.merge(connection.remotePeer, { tags: { [tag]: undefined } }).catch(() => undefined)
-    }
   }
 }

@@ -1,6 +1,7 @@
 import type { PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, isGlobal, type NatError, natError, parseDialAddress, printable } from '@postern/interface'
+import { isDirect, ipOf } from '@postern/libp2p-utils'
 import { createRate, within } from '@postern/net'
 import type { RelayHost } from '../host.js'
 
@@ -71,7 +72,7 @@ export function createCallers(
   const hostsOf = (peer: PeerId): readonly string[] =>
     host.components.connectionManager
       .getConnections(peer)
-      .flatMap(({ limits, remoteAddr }) => (limits === undefined ? (hostOf(remoteAddr) ?? []) : []))
+      .flatMap((each) => (isDirect(each) ? (ipOf(each.remoteAddr) ?? []) : []))
   return {
     called(peer) {
       if (signal.aborted || enough()) return
@@ -93,8 +94,6 @@ export function createCallers(
     if (addresses.length > 0) await dialStranger(host, peer, addresses, true, { signal })
   }
 }
-
-const hostOf = (address: Multiaddr): string | undefined => parseDialAddress(address.toString())?.address
 
 /** Returns the reported addresses that may be dialled, rebuilt from their checked parts. */
 function dialable(

@@ -1,7 +1,8 @@
 import type { Connection, IdentifyResult, PeerId, PeerUpdate } from '@libp2p/interface'
+import { isDialledDirectly } from '@postern/libp2p-utils'
 import type { RelayComponents } from '../host.js'
 import { hopProtocol } from '../wire/hop.js'
-import { isByAddress, isDialledDirectly } from './direct.js'
+import { isByAddress } from './network.js'
 
 /** Enough to choose from. The number of relays that connect on their own is otherwise unlimited. */
 const maxStrangers = 32

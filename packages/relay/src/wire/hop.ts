@@ -1,6 +1,6 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import { natError } from '@postern/interface'
-import { readFields } from '@postern/messages'
+import { readFields } from '@postern/libp2p-utils'
 
 /** The protocol for requesting a reservation (circuit relay v2, "hop protocol"). */
 export const hopProtocol = '/libp2p/circuit/relay/0.2.0/hop'

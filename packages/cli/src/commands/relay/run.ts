@@ -4,6 +4,7 @@ import type { PrivateKey } from '@libp2p/interface'
 import { type AutonatServer, type AutonatServerInit, autonatServer } from '@postern/autonat'
 import { systemHost } from '@postern/core'
 import { printable } from '@postern/interface'
+import { type RelayServer, type RelayServerInit, registerRelayMetrics, relayServer } from '@postern/relay/server'
 import { createLibp2p } from 'libp2p'
 import { type AdmissionLimits, createAdmission } from '../../bounds/admission.js'
 import { forgetPeers } from '../../bounds/forget-peers.js'
@@ -16,11 +17,10 @@ import { Failure, line, type Output } from '../../shared/output.js'
 import { stopWithin } from '../../shared/stop.js'
 import { colorsFor } from '../../shared/terminal.js'
 import { announceOf } from './addresses.js'
-import { registerRelayMetrics } from './metrics.js'
-import { type RelayServer, type RelayServerInit, relayServer } from './server.js'
+import { registerServerMetrics } from './metrics.js'
 
 /** The limits for peers; see `postern relay --help`. */
-export interface RelayLimits extends RelayServerInit {
+export interface RelayLimits extends Required<RelayServerInit> {
   readonly admission: Omit<AdmissionLimits, 'frames'>
   readonly autonat: Pick<
     AutonatServerInit,
@@ -92,7 +92,10 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
   })
   const { relay: server, autonat } = node.services
   admission.watch(node, (each) => server.isUsing(each) || autonat.isServing(each), signal)
-  if (node.metrics !== undefined) registerRelayMetrics(node.metrics, server, autonat, admission)
+  if (node.metrics !== undefined) {
+    registerRelayMetrics(node.metrics, server)
+    registerServerMetrics(node.metrics, autonat, admission)
+  }
 
   try {
     if (options.metrics !== undefined) await exposition?.listen(options.metrics)

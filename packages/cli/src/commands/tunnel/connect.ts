@@ -11,7 +11,7 @@ import { stopWithin } from '../../shared/stop.js'
 import { type Colors, colorsFor, formatSocket } from '../../shared/terminal.js'
 import { late, untilAborted } from '../../shared/until-aborted.js'
 import { forwardServer, openTunnel } from './forward.js'
-import { type Keeper, type Kept, keepConnected } from './keep.js'
+import { type Keeper, type Kept, keepPeer } from './keep.js'
 import { makeNode, type TunnelNodeOptions } from './make-node.js'
 import { meet, meetMs } from './meet.js'
 
@@ -82,7 +82,7 @@ export async function connect(options: ConnectOptions, { out, err }: Output): Pr
       tell({ event: 'no-tunnel', message }, `${colors.yellow('!')} the peer does not answer for a tunnel: ${message}`)
     }
   }
-  keeper = keepConnected(node, peer, addresses, toldKept, { clock, signal })
+  keeper = keepPeer(node, peer, addresses, toldKept, { clock, signal })
   const server = forwardServer(
     keeper,
     (reason, error) => {

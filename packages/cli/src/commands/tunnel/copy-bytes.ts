@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Stream } from '@libp2p/interface'
 import type { CallOptions } from '@postern/interface'
-import { gateOf, untilWritable } from '@postern/messages'
+import { gateOf, untilWritable } from '@postern/libp2p-utils'
 import { createRecordReader, endRecord, recordsOf } from './records.js'
 
 /** The number of bytes that a spliced pair has carried. */

@@ -1,6 +1,7 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { type Clock, isNatError, printable } from '@postern/interface'
+import { type CallOptions, type Clock, isNatError, printable } from '@postern/interface'
+import { isDirect, keepConnected } from '@postern/libp2p-utils'
 import { orAborted, within } from '@postern/net'
 import { reasonOf } from '../../shared/libp2p-stack.js'
 import { late } from '../../shared/until-aborted.js'
@@ -31,11 +32,12 @@ const upgradeMs = 30_000
 /** The pauses between attempts, in ms; they double. */
 const retry = { initialMs: 500, maxMs: 30_000 } as const
 
-/** Returns whether a connection is direct. */
-export const isDirect = ({ direct, limits }: Connection): boolean => direct && limits === undefined
+/** Returns a direct connection if there is one, and otherwise a relayed one. */
+const bestOf = (connections: readonly Connection[]): Connection | undefined =>
+  connections.find(isDirect) ?? connections[0]
 
 /** Keeps a peer connected until the signal aborts, and makes the connection direct if possible. */
-export function keepConnected(
+export function keepPeer(
   node: TunnelNode,
   peer: PeerId,
   addresses: readonly Multiaddr[],
@@ -73,10 +75,14 @@ export function keepConnected(
       look()
     })
 
-  async function once(): Promise<void> {
-    await within(clock, dialMs, { signal }, late, (call) => node.dial([...addresses], call))
-    const [first] = open().toSorted((one, other) => Number(isDirect(other)) - Number(isDirect(one)))
-    if (first === undefined) throw new Error('the connection was closed at once')
+  async function connect(call: CallOptions): Promise<Connection> {
+    await node.dial([...addresses], call)
+    const best = bestOf(open())
+    if (best === undefined) throw new Error('the connection was closed at once')
+    return best
+  }
+
+  async function hold(first: Connection): Promise<void> {
     const via = isDirect(first) ? 'direct' : 'relayed'
     told({ event: 'connected', via, address: printable(first.remoteAddr.toString()) })
     const upgraded = via === 'direct' ? Promise.resolve() : upgrade()
@@ -85,31 +91,25 @@ export function keepConnected(
     await gone()
     settled = Promise.withResolvers()
     waiting = Promise.withResolvers()
-    if (!signal.aborted) told({ event: 'lost' })
   }
 
-  async function keep(): Promise<void> {
-    let retryMs: number = retry.initialMs
-    while (!signal.aborted) {
-      try {
-        await once()
-        retryMs = retry.initialMs
-      } catch (error) {
-        if (signal.aborted) return
-        told({ event: 'not-connected', message: reasonOf(error), retryMs })
-        await clock.sleep(retryMs, { signal }).catch(() => undefined)
-        retryMs = Math.min(2 * retryMs, retry.maxMs)
-      }
-    }
-  }
-  void keep()
+  void keepConnected({
+    clock,
+    signal,
+    connectMs: dialMs,
+    connect,
+    hold,
+    delayMs: (failures) => (failures === 0 ? 0 : Math.min(retry.initialMs * 2 ** (failures - 1), retry.maxMs)),
+    onLost: () => told({ event: 'lost' }),
+    onFailed: (error, retryMs) => told({ event: 'not-connected', message: reasonOf(error), retryMs })
+  })
 
   return {
     async best(call) {
       for (;;) {
         await orAborted(waiting.promise, call)
         await orAborted(settled.promise, call)
-        const [best] = open().toSorted((one, other) => Number(isDirect(other)) - Number(isDirect(one)))
+        const best = bestOf(open())
         if (best !== undefined) return best
         // The last connection is closing, but its event has not been emitted yet.
         await clock.sleep(closingMs, call)

@@ -1,9 +1,8 @@
 import { connect, type Socket } from 'node:net'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { anySignal, type CallOptions, type Clock, natError } from '@postern/interface'
-import { untilWritable } from '@postern/messages'
+import { ipOf, untilWritable } from '@postern/libp2p-utils'
 import { createPlaces as createPlacesByPrefix, within } from '@postern/net'
-import { ipOf } from '../../bounds/ip-of.js'
 import { splice } from './copy-bytes.js'
 import { createPlaces } from './places.js'
 import { type Answer, answers, decodeWish, firstByte, tunnelProtocol } from './protocol.js'
@@ -60,7 +59,7 @@ export async function serveTunnels(node: Libp2p, options: ServeOptions): Promise
     }
     if (!allow.has(peer)) {
       // A refused peer may use only the resources for its answer.
-      if (refusing.take(stream, { peer, address: ipOf(connection) }) !== undefined)
+      if (refusing.take(stream, { peer, address: ipOf(connection.remoteAddr) ?? '' }) !== undefined)
         throw new Error('too many strangers')
       return refuse('not-allowed').finally(() => refusing.free(stream))
     }

@@ -1,26 +1,19 @@
 import { type CircuitRelayServerComponents, circuitRelayServer, RELAY_V2_STOP_CODEC } from '@libp2p/circuit-relay-v2'
 import type { Connection, Libp2pEvents, PeerId, Startable, Stream, TypedEventTarget } from '@libp2p/interface'
 import { systemClock } from '@postern/interface'
-import { createPlaces, type PlaceLimits, type PlaceRefusal } from '@postern/net'
-import { ipOf } from '../../bounds/ip-of.js'
-import { boundedRegistrar, createRequestBounds } from '../../bounds/requests.js'
-import { hasEnded, whenEnded } from '../../bounds/stream-end.js'
-import { boundMessages, carriesBytes } from '../../bounds/stream-messages.js'
+import {
+  boundedRegistrar,
+  boundMessages,
+  carriesBytes,
+  createRequestBounds,
+  hasEnded,
+  ipOf,
+  whenEnded
+} from '@postern/libp2p-utils'
+import { createPlaces, type PlaceRefusal } from '@postern/net'
 import { createCircuitPlaces } from './circuit-places.js'
 import { type Ask, onTheWire } from './hop-wire.js'
-
-/** The limits of {@link relayServer}. */
-export interface RelayServerInit {
-  readonly reservations: PlaceLimits
-  /** The ends of relayed connections: two for each connection in total; and the connections from, and separately to,
-   * each peer, IP address, subnet and network. */
-  readonly circuitEnds: PlaceLimits & { readonly peer: number }
-  readonly reservationTtlMs: number
-  /** How long one relayed connection may last, in ms. */
-  readonly durationMs: number
-  /** The maximum number of bytes of one relayed connection, in both directions together. */
-  readonly dataBytes: number
-}
+import { type RelayServerInit, readOptions } from './options.js'
 
 /** The counters of a relay since it was created. */
 export interface RelayCounters {
@@ -59,11 +52,15 @@ const maxRequests = { total: 1024, network: 512, subnet: 256, ip: 128, peer: 64 
 
 /**
  * Creates `circuitRelayServer()` with limits for each peer, IP address and prefix, with reservations that end with the
- * connection, and with corrected messages (see {@link onTheWire}).
+ * connection, and with corrected messages. Use it as a service of a libp2p node. Throws a TypeError for an invalid
+ * option, and for a version of `@libp2p/circuit-relay-v2` that it does not know.
+ *
+ * The node must not be named `js-libp2p` (`nodeInfo`): the server sends durations in seconds, as specified, and peers
+ * read those of js-libp2p as milliseconds.
  */
-export const relayServer =
-  (init: RelayServerInit) =>
-  (components: RelayServerComponents): RelayServer => {
+export function relayServer(options: RelayServerInit = {}): (components: RelayServerComponents) => RelayServer {
+  const init = readOptions(options)
+  return (components) => {
     const { registrar, peerStore, addressManager, peerId, privateKey, connectionManager, logger, metrics } = components
     const { events } = components
     /** The reservations, by peer id. */
@@ -118,15 +115,15 @@ export const relayServer =
 
     function takeReservation(connection: Connection): PlaceRefusal | undefined {
       const peer = connection.remotePeer.toString()
-      return reservations.take(peer, { address: ipOf(connection), peer })
+      return reservations.take(peer, { address: ipOf(connection.remoteAddr) ?? '', peer })
     }
 
     function takeCircuit(from: PeerId, to: PeerId): PlaceRefusal | undefined {
       const [destination] = connectionManager.getConnections(to)
       if (current === undefined || destination === undefined) return undefined
       return circuits.take(current, {
-        from: { address: ipOf(current.connection), peer: from.toString() },
-        to: { address: ipOf(destination), peer: to.toString() }
+        from: { address: ipOf(current.connection.remoteAddr) ?? '', peer: from.toString() },
+        to: { address: ipOf(destination.remoteAddr) ?? '', peer: to.toString() }
       })
     }
 
@@ -231,6 +228,7 @@ export const relayServer =
       }
     }
   }
+}
 
 const noRefusals = (): Record<PlaceRefusal, number> => ({
   peer: 0,

@@ -7,7 +7,7 @@ import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { afterEach, describe, expect, it } from 'vitest'
-import { type RelayServer, relayServer } from '../src/commands/relay/server.js'
+import { type RelayServer, relayServer } from '../../src/server/index.js'
 
 const nodes: Libp2p[] = []
 afterEach(async () => {

@@ -1,7 +1,38 @@
+import { noise } from '@libp2p/noise'
+import { yamux } from '@libp2p/yamux'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
-import { describe, expect, it } from 'vitest'
-import { joinStreams } from '../src/commands/relay/join-streams.js'
-import { isReset, tunnelNode, windowBytes } from './support/tunnel-nodes.js'
+import { tcp } from '@libp2p/tcp'
+import { createLibp2p } from 'libp2p'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { joinStreams } from '../../src/server/join-streams.js'
+
+/** The receive window of a stream. */
+const windowBytes = 1024 * 1024
+
+/** Starts a real node on loopback, until the test ends. */
+async function startNode(): Promise<Libp2p> {
+  const node = await createLibp2p({
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: windowBytes } })],
+    connectionMonitor: { enabled: false },
+    connectionGater: { denyDialMultiaddr: () => false }
+  })
+  onTestFinished(async () => {
+    // Stopping waits half a second for open streams.
+    for (const each of node.getConnections()) each.abort(new Error('the test is over'))
+    await node.stop()
+  })
+  return node
+}
+
+/** Resolves when a stream has ended; to true if it was reset. */
+const isReset = (stream: Stream): Promise<boolean> =>
+  new Promise((resolve) => {
+    if (stream.status !== 'open') return resolve(stream.status === 'reset' || stream.status === 'aborted')
+    stream.addEventListener('close', ({ error }) => resolve(error !== undefined))
+  })
 
 const chunk = new Uint8Array(64 * 1024).fill(7)
 
@@ -13,7 +44,7 @@ async function circuit(maxBytes?: number): Promise<{
   readonly far: Stream
   readonly ended: Promise<void>
 }> {
-  const [relay, from, to] = await Promise.all([tunnelNode(), tunnelNode(), tunnelNode()])
+  const [relay, from, to] = await Promise.all([startNode(), startNode(), startNode()])
   const [one, near] = await streamBetween(from, relay)
   const [far, other] = await streamBetween(relay, to)
   const { promise: ended, resolve } = Promise.withResolvers<void>()

@@ -1,6 +1,6 @@
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { type CircuitEnd, type CircuitPlaces, createCircuitPlaces } from '../src/commands/relay/circuit-places.js'
+import { type CircuitEnd, type CircuitPlaces, createCircuitPlaces } from '../../src/server/circuit-places.js'
 
 const clock = virtualClock()
 const home: CircuitEnd = { address: '11.0.0.1', peer: 'home' }

@@ -1,5 +1,5 @@
 import type { Stream } from '@libp2p/interface'
-import { gateOf, untilWritable } from '@postern/messages'
+import { gateOf, untilWritable } from '@postern/libp2p-utils'
 
 /** The options of {@link joinStreams}. */
 export interface JoinOptions {

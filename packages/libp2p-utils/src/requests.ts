@@ -1,12 +1,10 @@
-import type { CircuitRelayServerComponents } from '@libp2p/circuit-relay-v2'
 import type { Connection, Stream } from '@libp2p/interface'
+import type { Registrar } from '@libp2p/interface-internal'
 import { createPlaces, type PlaceLimits } from '@postern/net'
-import { ipOf } from './ip-of.js'
+import { ipOf } from './multiaddr.js'
 import { hasEnded, whenEnded } from './stream-end.js'
 import { boundMessages, carriesBytes } from './stream-messages.js'
 import { withOverrides } from './with-overrides.js'
-
-type Registrar = CircuitRelayServerComponents['registrar']
 
 /** Limits the requests of peers until they are answered. */
 export interface RequestBounds {
@@ -18,7 +16,9 @@ export interface RequestBounds {
   carries(stream: Stream): void
 }
 
-/** Creates the limits for requests. */
+/**
+ * Creates the limits for requests. Throws a TypeError for a limit that is not a positive integer.
+ */
 export function createRequestBounds(limits: PlaceLimits): RequestBounds {
   const requests = createPlaces<Stream>(limits)
   return {
@@ -28,7 +28,7 @@ export function createRequestBounds(limits: PlaceLimits): RequestBounds {
     enter(stream, connection) {
       // The peer may have reset it since the protocol was negotiated.
       if (hasEnded(stream)) return false
-      const party = { address: ipOf(connection), peer: connection.remotePeer.toString() }
+      const party = { address: ipOf(connection.remoteAddr) ?? '', peer: connection.remotePeer.toString() }
       if (requests.take(stream, party) !== undefined) return false
       boundMessages(stream)
       whenEnded(stream, connection, () => requests.free(stream))

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { CircuitRelayService } from '@libp2p/circuit-relay-v2'
 import type { AbortOptions, Connection, Stream } from '@libp2p/interface'
-import { withOverrides } from '../../bounds/with-overrides.js'
+import { withOverrides } from '@postern/libp2p-utils'
 import { joinStreams } from './join-streams.js'
 
 /** A request of a peer to the relay. */

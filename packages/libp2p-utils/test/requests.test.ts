@@ -1,8 +1,7 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { describe, expect, it } from 'vitest'
-import { createRequestBounds } from '../src/bounds/requests.js'
-import { boundMessages, carriesBytes } from '../src/bounds/stream-messages.js'
+import { describe, expect, it, vi } from 'vitest'
+import { boundMessages, carriesBytes, createRequestBounds } from '../src/index.js'
 
 class Ends extends EventTarget {
   status = 'open'
@@ -110,6 +109,16 @@ describe('what a peer sends on a stream', () => {
   it('boundMessages does not limit a stream that carries a connection', () => {
     const stream = bounded('/libp2p/circuit/relay/0.2.0/stop')
     carriesBytes(asStream(stream))
+    expect(send(stream, 10_000_000)).toBe('open')
+  })
+
+  it('carriesBytes lifts the limit that another copy of the package has set', async () => {
+    vi.resetModules()
+    const copy = await import('../src/index.js')
+    expect(copy.boundMessages).not.toBe(boundMessages)
+    const stream = bounded('/libp2p/circuit/relay/0.2.0/stop')
+    copy.boundMessages(asStream(stream))
+    copy.carriesBytes(asStream(stream))
     expect(send(stream, 10_000_000)).toBe('open')
   })
 })

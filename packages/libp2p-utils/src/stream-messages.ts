@@ -1,4 +1,3 @@
-import { RELAY_V2_HOP_CODEC, RELAY_V2_STOP_CODEC } from '@libp2p/circuit-relay-v2'
 import type { Stream } from '@libp2p/interface'
 
 /** The maximum number of bytes on a stream before its protocol is negotiated: that takes about 100 bytes, and data may
@@ -18,15 +17,16 @@ const maxPunchBytes = 65_536
 const maxBytes = new Map<string, number>([
   // While no protocol is negotiated.
   ['', maxNegotiationBytes],
-  [RELAY_V2_HOP_CODEC, maxRelayMessageBytes],
-  [RELAY_V2_STOP_CODEC, maxRelayMessageBytes],
+  ['/libp2p/circuit/relay/0.2.0/hop', maxRelayMessageBytes],
+  ['/libp2p/circuit/relay/0.2.0/stop', maxRelayMessageBytes],
   ['/ipfs/id/1.0.0', maxIdentifyBytes],
   ['/ipfs/id/push/1.0.0', maxIdentifyBytes],
   ['/libp2p/dcutr', maxPunchBytes]
 ])
 
-/** The functions that lift the limit of each limited stream. */
-const bounds = new WeakMap<Stream, () => void>()
+/** The property of a limited stream that lifts its limit. Two copies of this package may be installed, so the symbol is
+ * global. */
+const lift = Symbol.for('@postern/libp2p-utils/lift')
 
 interface Receiver {
   onData(data: { readonly byteLength: number }): void
@@ -41,7 +41,7 @@ interface Receiver {
  * Throws if there is none.
  */
 export function boundMessages(stream: Stream): void {
-  if (bounds.has(stream)) return
+  if (Object.hasOwn(stream, lift)) return
   if (!isReceiver(stream)) throw new Error('this version of @libp2p/utils is not known here')
   const receive = stream.onData.bind(stream)
   let { protocol } = stream
@@ -52,8 +52,10 @@ export function boundMessages(stream: Stream): void {
     const max = isBounded ? maxBytes.get(protocol) : undefined
     if (max !== undefined && received > max) stream.abort(new Error('more than the messages of the protocol'))
   }
-  bounds.set(stream, () => {
-    isBounded = false
+  Object.defineProperty(stream, lift, {
+    value: () => {
+      isBounded = false
+    }
   })
   stream.onData = (data) => {
     received += data.byteLength
@@ -75,7 +77,8 @@ export function boundMessages(stream: Stream): void {
 
 /** Lifts the limit of a stream that carries a relayed connection from now on. */
 export function carriesBytes(stream: Stream): void {
-  bounds.get(stream)?.()
+  const found: unknown = Reflect.get(stream, lift)
+  if (typeof found === 'function') found()
 }
 
 const isReceiver = (stream: object): stream is Receiver => 'onData' in stream && typeof stream.onData === 'function'
