@@ -1,11 +1,11 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { lpStream, streamPair } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
+import { routeOf } from '@postern/libp2p-utils'
 import { virtualClock } from '@postern/testkit'
 import { expect, it } from 'vitest'
 import { createDialBacks } from '../src/client/dial-backs.js'
 import type { AutonatComponents } from '../src/index.js'
-import { routeOf } from '@postern/libp2p-utils'
 import { encodeDialBack } from '../src/wire/v2.js'
 import { hostOf } from './nodes.js'
 

@@ -1,7 +1,7 @@
 import type { PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { type CallOptions, isGlobal, type NatError, natError, parseDialAddress, printable } from '@postern/interface'
-import { isDirect, ipOf } from '@postern/libp2p-utils'
+import { ipOf, isDirect } from '@postern/libp2p-utils'
 import { createRate, within } from '@postern/net'
 import type { RelayHost } from '../host.js'
 
