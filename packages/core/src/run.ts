@@ -62,7 +62,7 @@ const replaced = new Error('the network has changed')
 /** Releasing takes a router about as long as granting, so `stop()` waits this many times its slowest answer. */
 const slowFactor = 3
 
-/** Creates a run. The context must know it before `begin` is called. */
+/** Creates a run. It starts with `begin`, once the signals of its parts can reach it. */
 export function createRun(parts: RunParts, cut: AbortController): Run & { begin(): void } {
   const { context, reservations, gatewayRecovery, verifier, observers, wanted } = parts
   const { host, policy, bus, discoveries, progress, hostCandidates, claimChecks, network } = context
