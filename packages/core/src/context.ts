@@ -42,7 +42,7 @@ export interface ShutdownScope extends CallOptions {
   readonly track: (work: Promise<void>) => void
 }
 
-/** Creates the tables of a traversal. Each tells its changes on the bus. */
+/** Creates the tables of a traversal. Those that others react to tell their changes on the bus. */
 export function createContext(options: ReturnType<typeof readOptions>): Context {
   const { strategies, host, store, policy, checkExternalAddress, owners } = options
   const { clock } = host

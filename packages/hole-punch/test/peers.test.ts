@@ -6,7 +6,7 @@ import type { Context } from '../src/context.js'
 import { dcutrProtocol } from '../src/dcutr/codec.js'
 import { type Connect, systemConnect } from '../src/dial/tcp-dial.js'
 import type { HolePunchOptions } from '../src/options.js'
-import { closeRelayed } from '../src/upgrade/release-relay.js'
+import { closeRelayed } from '../src/upgrade/close-relayed-connections.js'
 import { dialDirectly, dialThrough, hostOf, type Search, search, trio } from './nodes.js'
 
 const states = (looking: Search, peer: string): readonly string[] =>

@@ -17,7 +17,7 @@ export interface EndpointMapping {
   isOf(endpoint: Endpoint): boolean
   /** Whether everything that can be tried now has been tried. */
   readonly atRest: () => boolean
-  /** Wakes the loop: `look` to choose among the strategies again, `check` to poll the lease at its gateway. */
+  /** Wakes the loop: `rescan` to choose among the strategies again, `recheck` to poll the lease at its gateway. */
   wake(why: 'rescan' | 'recheck'): void
   /** Reports that the gateway lost everything that it granted before this time (monotonic ms). */
   gatewayForgot(beforeMs: number): void

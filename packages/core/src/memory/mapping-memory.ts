@@ -233,7 +233,7 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
 }
 
 /** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const over = new Error('the memories is closed')
+const over = new Error('the memory is closed')
 const unlimited: CallOptions = { signal: new AbortController().signal }
 
 const nowhere = { address: '', mac: null }

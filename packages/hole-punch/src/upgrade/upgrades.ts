@@ -5,7 +5,7 @@ import { orAborted } from '@postern/net'
 import type { Context } from '../context.js'
 import { forgetOldest } from '../dial/forget.js'
 import { errorOf, type UpgradeCause } from './causes.js'
-import { carriesTraffic, closeRelayed } from './release-relay.js'
+import { carriesTraffic, closeRelayed } from './close-relayed-connections.js'
 import { createPunch, type Punch } from './upgrade.js'
 
 /** The progress of a peer from a relayed to a direct connection. */

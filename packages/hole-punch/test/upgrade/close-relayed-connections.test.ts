@@ -4,7 +4,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { systemClock } from '@postern/testkit'
 import { expect, it } from 'vitest'
 import type { Context } from '../../src/context.js'
-import { closeRelayed } from '../../src/upgrade/release-relay.js'
+import { closeRelayed } from '../../src/upgrade/close-relayed-connections.js'
 import { hostOf } from '../nodes.js'
 
 it('the relayed connection is closed when a running identify has completed', async () => {
