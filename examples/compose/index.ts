@@ -2,11 +2,11 @@
 //
 // A ladder built by hand, as a framework would: its own rank and policy, and each strategy wrapped in another one.
 import { createServer } from 'node:http'
-import { createTraversal, systemClock, systemHost } from '@postern/core'
+import { systemHost } from '@postern/core'
 import { familyOf, type Host, type Strategy } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
-import { checkFirstHop, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
+import { runTraversal } from '@postern/runtime'
 import { upnp } from '@postern/upnp'
 
 /** Wraps a strategy to leave out IPv6. Other findings are passed on unchanged: notices refer to abilities by
@@ -36,11 +36,10 @@ const withoutIpv6 =
   }
 
 const host: Host = { ...systemHost, log: { debug: () => undefined, info: (text) => console.log(text) } }
-const traversal = createTraversal({
+const run = runTraversal({
   host,
   // The order is the rank: UPnP first here, because its mappings can be seen in the router's settings.
   strategies: [upnp(), natPmp(), pcp()].map(withoutIpv6),
-  checkExternalAddress: checkFirstHop(systemClock),
   policy: {
     preferenceWindowMs: 3000, // UPnP takes long to find: the others wait for it
     lifetimeMs: 3_600_000,
@@ -48,6 +47,7 @@ const traversal = createTraversal({
     relay: { count: 1, releaseAfterPublicMs: 10_000 }
   }
 })
+const { traversal } = run
 for (const name of ['mapped', 'renewed', 'changed', 'lost', 'failed', 'released'] as const) {
   traversal.addEventListener(name, ({ detail: { event, strategy, external } }) =>
     console.log(event, strategy ?? '', external === null ? '' : `${external.address}:${external.port}`)
@@ -65,15 +65,11 @@ server.listen(port, () => {
     traversal.addEndpoint({ protocol: 'tcp', family, address, port })
   }
 })
-const ended = new AbortController()
-const watching = watchNetwork({ clock: systemClock, changed: (network) => traversal.setNetwork(network) }, ended)
-await traversal.start()
+await run.start()
 
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => void stop())
 
 async function stop(): Promise<void> {
-  ended.abort()
-  await watching
-  await traversal.stop()
+  await run.stop()
   server.close()
 }

@@ -1,13 +1,11 @@
 import { type Connection, type PeerId, type Startable, serviceCapabilities } from '@libp2p/interface'
 import { autonat } from '@postern/autonat'
 import {
-  createTraversal,
   type EndpointOwners,
   type PolicyOptions,
   type Report,
   type Store,
   systemClock,
-  type Traversal,
   type TraversalEvents,
   type TypedEvents
 } from '@postern/core'
@@ -16,6 +14,7 @@ import {
   type CallOptions,
   type Clock,
   checkOptions,
+  errorText,
   type Network,
   natError,
   printable,
@@ -23,9 +22,9 @@ import {
 } from '@postern/interface'
 import { isDirect, isRelayed } from '@postern/libp2p-utils'
 import { natPmp } from '@postern/nat-pmp'
-import { checkFirstHop, findNetwork, openSharedSocket, watchNetwork } from '@postern/net'
 import { pcp } from '@postern/pcp'
 import { relay } from '@postern/relay'
+import { runTraversal, type TraversalRun } from '@postern/runtime'
 import { upnp } from '@postern/upnp'
 import { createAnnouncer } from './announcer.js'
 import { announcingAdvice } from './announcing-advice.js'
@@ -112,26 +111,18 @@ export function natTraversal(init: NatTraversalInit = {}): (components: Libp2pCo
   return (components) => new NatTraversalService(components, init)
 }
 
-/** Start after this time even if the network is still unknown (ms). */
-const patienceMs = 5000
-
 class NatTraversalService implements NatTraversal, Startable {
   readonly [Symbol.toStringTag] = ownTag
   readonly addEventListener: NatTraversal['addEventListener']
   readonly removeEventListener: NatTraversal['removeEventListener']
   readonly #components: Libp2pComponents
-  readonly #traversal: Traversal
+  readonly #run: TraversalRun
   readonly #kinds: ReadonlySet<string>
   readonly #clock: Clock
-  #network: Network = { gateways: [], addresses: [] }
-  #lookedAt = false
-  /** Advice for a network that cannot be read; empty once the network is known. */
-  #trouble: readonly string[] = []
-  readonly #watch: (changed: (network: Network) => void, signal: AbortSignal) => Promise<void>
   #running: Running | undefined
 
   constructor(components: Libp2pComponents, init: NatTraversalInit) {
-    const { strategies = defaultStrategies(), policy = {}, clock = systemClock, findNetwork: find = findNetwork } = init
+    const { strategies = defaultStrategies(), policy = {}, clock = systemClock, findNetwork } = init
     const log = components.logger.forComponent('postern')
     const host: Libp2pHost = {
       clock,
@@ -144,34 +135,29 @@ class NatTraversalService implements NatTraversal, Startable {
       init.store ??
       datastoreStore(components.datastore, (error) => log.error('the stored mappings cannot be read - %e', error))
     const isInUse = (): boolean => components.connectionManager.getConnections().some(isRelayed)
-    const traversal = createTraversal({
+    const run = runTraversal({
       strategies,
       host,
       store,
       ...(init.owners === undefined ? {} : { owners: init.owners }),
-      checkExternalAddress: checkFirstHop(clock),
-      policy: { ...policy, relay: { isInUse, ...policy.relay } }
+      ...(findNetwork === undefined ? {} : { findNetwork }),
+      policy: { ...policy, relay: { isInUse, ...policy.relay } },
+      changed: (network) => this.#running?.networkChanged(network)
     })
+    const { traversal } = run
     const kinds = new Set(traversal.report().strategies.flatMap(({ kind }) => kind ?? []))
     this.#components = components
     this.#clock = clock
     this.#kinds = kinds
-    this.#traversal = traversal
+    this.#run = run
     this.addEventListener = traversal.addEventListener
     this.removeEventListener = traversal.removeEventListener
-    const failed = (error: unknown): void => {
-      if (this.#lookedAt) return
-      const text = printable(error instanceof Error ? error.message : String(error))
-      this.#trouble = [`The network of this machine is not known: ${text}.`]
-    }
-    this.#watch = (changed, signal) => watchNetwork({ clock, changed, failed, find }, { signal })
     const announcer = createAnnouncer(components.addressManager, kinds.has('witness'))
     const announce = (): void => announcer.update(traversal.report().candidates)
     for (const event of ['verified', 'refuted', 'lost', 'changed', 'released', 'verdict'] as const) {
       traversal.addEventListener(event, announce)
     }
     registerMetrics(components.metrics, traversal)
-    traversal.shareSocket(openSharedSocket(() => this.#network))
   }
 
   /** libp2p reads this after it has created all services and before it checks their dependencies. It is the earliest
@@ -182,25 +168,25 @@ class NatTraversalService implements NatTraversal, Startable {
   }
 
   report(): Report {
-    const { advice, ...rest } = this.#traversal.report()
-    const report = { ...rest, advice: [...this.#trouble, ...advice] }
+    const { advice, ...rest } = this.#run.traversal.report()
+    const report = { ...rest, advice: [...networkTrouble(this.#run.networkError()), ...advice] }
     if (this.#kinds.has('witness')) return report
     return { ...report, advice: [...report.advice, ...announcingAdvice(report, this.#components.addressManager)] }
   }
 
   recheck(): void {
-    this.#traversal.recheck()
+    this.#run.traversal.recheck()
   }
 
   async settled(): Promise<void> {
     await this.#running?.begun
-    await this.#traversal.settled()
+    await this.#run.traversal.settled()
   }
 
   async direct(peer: PeerId, call: CallOptions): Promise<Connection> {
     const { connectionManager } = this.#components
     if (connectionManager.getConnections(peer).length === 0) await connectionManager.openConnection(peer, call)
-    await this.#traversal.upgrade(peer.toString(), call)
+    await this.#run.traversal.upgrade(peer.toString(), call)
     const connection = connectionManager.getConnections(peer).find(isDirect)
     if (connection === undefined) throw natError('UNREACHABLE', 'the direct connection was closed immediately')
     return connection
@@ -209,20 +195,20 @@ class NatTraversalService implements NatTraversal, Startable {
   /** Starts to watch the network. The transports listen in the next phase of the start. */
   start(): void {
     const cut = new AbortController()
-    const known = Promise.withResolvers<void>()
-    const follow = followListeners(this.#components, this.#traversal, cut.signal)
-    const moved = createMoveDetector()
-    let ending: Promise<void> | undefined
-    const watching = this.#watch((network) => {
-      if (moved(network)) ending = endDeadConnections(this.#components, this.#clock, cut)
-      this.#network = network
-      this.#lookedAt = true
-      this.#trouble = []
-      this.#traversal.setNetwork(network)
-      follow()
-      known.resolve()
-    }, cut.signal).then(() => ending)
-    this.#running = { cut, follow, known: known.promise, watching, begun: Promise.resolve() }
+    const follow = followListeners(this.#components, this.#run.traversal, cut.signal)
+    const hasMoved = createMoveDetector()
+    const running: Running = {
+      cut,
+      follow,
+      networkChanged: (network) => {
+        if (hasMoved(network)) running.ending = endDeadConnections(this.#components, this.#clock, cut)
+        follow()
+      },
+      ending: undefined,
+      begun: Promise.resolve()
+    }
+    this.#running = running
+    this.#run.watch()
   }
 
   /** Starts the traversal in the background, so that the start of the node does not wait for it. */
@@ -233,37 +219,34 @@ class NatTraversalService implements NatTraversal, Startable {
     if (needsIdentify && !this.#components.registrar.getProtocols().some((name) => name.endsWith('/id/1.0.0'))) {
       throw new TypeError(withoutIdentify)
     }
-    const { cut, follow, known } = running
-    follow()
+    running.follow()
     // A platform that cannot report its routes still has listeners, relays and configured gateways.
-    const patience = this.#clock.sleep(patienceMs, cut).catch(() => undefined)
-    running.begun = Promise.race([known, patience]).then(() =>
-      cut.signal.aborted ? undefined : this.#traversal.start()
-    )
+    running.begun = this.#run.start()
   }
 
   async beforeStop(): Promise<void> {
     const running = this.#running
     this.#running = undefined
     // Stop the traversal before the endpoints are removed; otherwise nothing would await their releases.
-    await this.#traversal.stop()
+    await this.#run.stop()
     running?.cut.abort()
-    await Promise.all([running?.watching, running?.begun])
-    // The traversal may have started during the first stop.
-    await this.#traversal.stop()
+    await running?.ending
   }
 
   stop(): void {}
 }
 
+const networkTrouble = (error: unknown): readonly string[] =>
+  error === undefined ? [] : [`The network of this machine is not known: ${printable(errorText(error))}.`]
+
 interface Running {
   readonly cut: AbortController
   /** Reads the listeners again. */
   readonly follow: () => void
-  /** Resolves when the network is known. */
-  readonly known: Promise<void>
-  /** Resolves when the watch of the network has ended. */
-  readonly watching: Promise<void>
+  /** Reads the listeners again, and ends dead connections after a move to another network. */
+  readonly networkChanged: (network: Network) => void
+  /** Resolves when the connections that a move has broken have ended. */
+  ending: Promise<void> | undefined
   /** Resolves when the traversal has started. */
   begun: Promise<void>
 }

@@ -1,4 +1,4 @@
-import { createTraversal, type PolicyOptions, type Store, systemHost } from '@postern/core'
+import type { PolicyOptions, Store } from '@postern/core'
 import {
   checkOptions,
   type Family,
@@ -9,8 +9,9 @@ import {
   type Strategy
 } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
-import { checkFirstHop, findNetwork, orAborted, watchNetwork } from '@postern/net'
+import { orAborted } from '@postern/net'
 import { pcp } from '@postern/pcp'
+import { runTraversal } from '@postern/runtime'
 import { upnp } from '@postern/upnp'
 import { createGateway } from './port-mapping-gateway.js'
 import { type Options, type PortMappingGateway } from './port-mapping-types.js'
@@ -55,47 +56,31 @@ export function portMappingClient(init: PortMappingClientInit = {}): PortMapping
     findNetwork: 'function',
     host: 'object'
   })
-  const { strategies = [pcp(), natPmp(), upnp()], findNetwork: find = findNetwork, host = systemHost } = init
-  const { clock } = host
-  const traversal = createTraversal({
-    strategies,
-    host,
-    checkExternalAddress: checkFirstHop(clock),
-    ...(init.policy === undefined ? {} : { policy: init.policy }),
-    ...(init.store === undefined ? {} : { store: init.store })
+  // Without a network there is no gateway to return, so that a caller waits for it as long as it wants.
+  const run = runTraversal({
+    ...init,
+    strategies: init.strategies ?? [pcp(), natPmp(), upnp()],
+    networkTimeoutMs: Infinity,
+    socket: false
   })
+  const { traversal } = run
   const inUse = new Set<PortMappingGateway>()
-  let network: Network = { gateways: [], addresses: [] }
-  let running: { readonly cut: AbortController; readonly watching: Promise<void> } | undefined
+  let isRunning = false
 
   async function start(signal: AbortSignal): Promise<void> {
-    if (running === undefined) {
-      const cut = new AbortController()
-      const known = Promise.withResolvers<void>()
-      const changed = (next: Network): void => {
-        network = next
-        traversal.setNetwork(next)
-        known.resolve()
-      }
-      running = { cut, watching: watchNetwork({ clock, changed, find }, cut) }
-      await orAborted(known.promise, { signal })
-      await traversal.start()
-    }
-    await orAborted(traversal.settled(), { signal })
+    isRunning = true
+    await orAborted(run.ready(), { signal })
   }
 
   /** Stops the traversal when no gateway is in use. A caller that found no gateway has nothing to stop. */
   async function stopUnused(): Promise<void> {
-    if (inUse.size > 0 || running === undefined) return
-    const { cut, watching } = running
-    running = undefined
-    await traversal.stop()
-    cut.abort()
-    await watching
+    if (inUse.size > 0 || !isRunning) return
+    isRunning = false
+    await run.stop()
   }
 
   function gatewayFor(family: Family): PortMappingGateway | undefined {
-    const found = network.gateways.find((each) => familyOf(each.address) === family)
+    const found = run.network().gateways.find((each) => familyOf(each.address) === family)
     const maps = traversal.report().strategies.some(({ kind, state }) => kind === 'mapper' && state !== 'unavailable')
     if (found === undefined || !hasNextHop(found) || !maps) return undefined
     const gateway = createGateway(traversal, found, family, () => {

@@ -1,21 +1,7 @@
-import {
-  createTraversal,
-  type Report,
-  systemHost,
-  type Traversal,
-  type TraversalEvents,
-  type TypedEvents
-} from '@postern/core'
-import {
-  type CallOptions,
-  errorText,
-  type Host,
-  isNatError,
-  type Network,
-  printable,
-  systemClock
-} from '@postern/interface'
-import { checkFirstHop, findNetwork, watchNetwork, withHandles } from '@postern/net'
+import { type Report, systemHost, type Traversal, type TraversalEvents, type TypedEvents } from '@postern/core'
+import { errorText, type Host, printable, systemClock } from '@postern/interface'
+import { withHandles } from '@postern/net'
+import { runTraversal } from '@postern/runtime'
 import { checkExposeOptions, type ExposeOptions, type Listeners, readStrategies } from './expose-options.js'
 import { endpointOwners } from './owners/endpoint-owners.js'
 import {
@@ -29,7 +15,7 @@ import {
 } from './server/endpoints.js'
 import { announceable, type ExternalEndpoint, externalEndpoints } from './server/external-endpoints.js'
 import { createOpenHandles, type OpenHandles } from './server/open-handles.js'
-import { lendTo } from './server/share-socket.js'
+import { lendSocket } from './server/share-socket.js'
 import { closeOnSignals } from './server/signals.js'
 import { fileStore } from './store/file-store.js'
 
@@ -67,36 +53,36 @@ const patienceMs = 5000
 export async function expose(server: ExposableServer, options: ExposeOptions = {}): Promise<Exposure> {
   checkServer(server)
   checkExposeOptions(options)
-  const { policy, externalPort, releaseOnExit = false, findNetwork: find = findNetwork } = options
+  const { policy, externalPort, releaseOnExit = false, findNetwork } = options
   const handles = createOpenHandles()
   const host = withClock(options.host ?? systemHost, handles)
   const strategies = readStrategies(options.strategies)
   const ownStore = options.store === undefined ? fileStore() : undefined
   const store = options.store === undefined ? ownStore : options.store
   const ended = new AbortController()
-  const traversal = createTraversal({
+  const run = runTraversal({
     strategies,
     host,
-    checkExternalAddress: checkFirstHop(host.clock),
     owners: options.owners ?? endpointOwners(),
+    socket: !isDatagram(server),
+    ...(findNetwork === undefined ? {} : { findNetwork }),
     ...(store === undefined ? {} : { store }),
     ...(policy === undefined ? {} : { policy })
   })
+  const { traversal } = run
   attach(traversal, options.on ?? {})
-  let watching: Promise<void> | undefined
-  /** Why nothing can be exposed yet, or any more. */
+  /** Why nothing can be exposed yet, or any more; undefined if the network may be the reason. */
   let trouble: string | undefined = 'The server does not listen yet: it is exposed once it does.'
   let hasServerClosed = false
   const exposure = handle(
     traversal,
     server,
-    () => trouble,
+    () => trouble ?? networkTrouble(run.networkError()),
     handles,
     async () => {
       if (!hasServerClosed) trouble = 'This exposure is closed, and its mappings are given back: call expose() again.'
       ended.abort()
-      await watching
-      await traversal.stop()
+      await run.stop()
       await ownStore?.close()
     }
   )
@@ -141,32 +127,8 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     server.once('close', serverClosed)
     ended.signal.addEventListener('abort', () => server.off('close', serverClosed))
 
-    const known = Promise.withResolvers<void>()
-    let where: Network = { gateways: [], addresses: [] }
-    let isKnown = false
-    const failed = (error: unknown): void => {
-      if (isKnown) return
-      trouble = cannotLook(error)
-      // The runtime will refuse at the next poll, too.
-      if (isNatError(error) && error.code === 'NOT_PERMITTED') known.resolve()
-    }
-    lendTo(traversal, server, endpoints, () => where, ended)
-    const changed = (network: Network): void => {
-      trouble = undefined
-      isKnown = true
-      where = network
-      traversal.setNetwork(network)
-      known.resolve()
-    }
-    watching = watchNetwork({ clock: host.clock, changed, failed, find }, ended)
-    // Without known routes, start after 5 s anyway: there may be local addresses and named gateways.
-    const late = new AbortController()
-    await Promise.race([known.promise, host.clock.sleep(patienceMs, late).catch(() => undefined), aborted(ended)])
-    late.abort()
-    if (ended.signal.aborted) return
-    await traversal.start()
-    // Before the network is known, the first pass cannot complete.
-    if (isKnown) await traversal.settled()
+    if (isDatagram(server)) lendSocket(traversal, server, endpoints, run.network, ended)
+    await run.ready()
   }
 
   if (releaseOnExit) closeOnSignals(() => exposure.close(), ended.signal)
@@ -187,14 +149,8 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   return exposure
 }
 
-const cannotLook = (error: unknown): string =>
-  `The network of this machine is not known: ${printable(errorText(error))}.`
-
-const aborted = ({ signal }: CallOptions): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
+const networkTrouble = (error: unknown): string | undefined =>
+  error === undefined ? undefined : `The network of this machine is not known: ${printable(errorText(error))}.`
 
 function handle(
   traversal: Traversal,

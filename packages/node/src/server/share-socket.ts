@@ -1,3 +1,4 @@
+import type { Socket } from 'node:dgram'
 import type { OpenSharedSocket, Traversal } from '@postern/core'
 import {
   type CallOptions,
@@ -8,19 +9,16 @@ import {
   natError,
   type SharedUdpSocket
 } from '@postern/interface'
-import { openSharedSocket, shareSocketOf } from '@postern/net'
-import { type ExposableServer, isDatagram } from './endpoints.js'
+import { shareSocketOf } from '@postern/net'
 
-/** Shares a socket with observers: the server itself if it is a datagram socket, otherwise a separate UDP socket that
- * is open only while observers are asked. Opens nothing if there are no observers. */
-export function lendTo(
+/** Lends a datagram server to observers, one socket for each local address that they are asked from. */
+export function lendSocket(
   traversal: Traversal,
-  server: ExposableServer,
+  server: Socket,
   endpoints: readonly Endpoint[],
   network: () => Network,
   call: CallOptions
 ): void {
-  if (!isDatagram(server)) return traversal.shareSocket(openSharedSocket(network), call)
   for (const endpoint of endpoints) {
     const taps = new Map<string, SharedUdpSocket>()
     const lend: OpenSharedSocket = () => {

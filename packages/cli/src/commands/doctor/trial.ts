@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
-import { createTraversal, type EndpointOwners, systemHost, type Traversal } from '@postern/core'
+import type { EndpointOwners, Traversal } from '@postern/core'
 import { anySignal, type CallOptions, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
-import { checkFirstHop, openSharedSocket } from '@postern/net'
 import { endpointOwners } from '@postern/node'
+import { runTraversal } from '@postern/runtime'
 
 /** A traversal with a temporary port of this program. */
 export interface Trial extends Pick<Traversal, 'addEventListener' | 'report' | 'recheck' | 'settled'> {
@@ -39,12 +39,8 @@ export interface NamedWitness {
 export const plainTrial =
   (strategies: readonly Strategy[], dryRun: boolean, port = 0): OpenTrial =>
   async (network) => {
-    const traversal = createTraversal({
-      strategies,
-      owners: trialOwners(),
-      policy: { searchMs: trialSearchMs },
-      checkExternalAddress: checkFirstHop(systemHost.clock)
-    })
+    const run = runTraversal({ strategies, owners: trialOwners(), policy: { searchMs: trialSearchMs }, network })
+    const { traversal } = run
     const server = dryRun ? undefined : createServer((socket) => socket.on('error', () => undefined).end())
 
     return {
@@ -58,9 +54,7 @@ export const plainTrial =
           await once(server, 'listening')
           wantAll(traversal, network, portOf(server))
         }
-        traversal.shareSocket(openSharedSocket(() => network))
-        traversal.setNetwork(network)
-        await traversal.start()
+        await run.start()
       },
       async arrives(address, external, { signal }) {
         if (server === undefined) return false
@@ -78,7 +72,7 @@ export const plainTrial =
       },
       witnesses: () => [],
       async stop() {
-        await traversal.stop()
+        await run.stop()
         server?.close()
       }
     }

@@ -1,6 +1,7 @@
-import { createTraversal, type EndpointOwners, type MappingEvent, type Store, systemHost } from '@postern/core'
+import { type EndpointOwners, type MappingEvent, type Store, systemHost } from '@postern/core'
 import { type Endpoint, type Family, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
-import { checkFirstHop, findNetwork, watchNetwork } from '@postern/net'
+import { findNetwork } from '@postern/net'
+import { runTraversal } from '@postern/runtime'
 import { exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
 import { isLowPortRefusal, lowPortOf, lowPortReason, withLowPortAdvice } from '../../shared/low-ports.js'
@@ -46,13 +47,21 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const { clock } = systemHost
   const requestedPort = externalPort ?? argument.port
   const lowPort = lowPortOf(argument.port, requestedPort)
-  const traversal = createTraversal({
+  const found = await find({ signal }).catch(unlessAborted(signal))
+  if (found === undefined) {
+    interrupt.done()
+    return exitCodes.success
+  }
+  const run = runTraversal({
     strategies,
     store,
     owners,
-    checkExternalAddress: checkFirstHop(systemHost.clock),
-    policy: { lifetimeMs }
+    policy: { lifetimeMs },
+    network: found,
+    findNetwork: find,
+    socket: false
   })
+  const { traversal } = run
   const waiting = new Map<Family, Endpoint>()
   const outcome = Promise.withResolvers<number>()
   const failed = new Set<Family>()
@@ -60,7 +69,6 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const over = new AbortController()
   let patience: Promise<void> | undefined
   let isOverdue = false
-  let network: Network = { gateways: [], addresses: [] }
   const voice = createMapVoice(
     {
       report: () => withLowPortAdvice(traversal.report(), lowPort),
@@ -73,7 +81,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
         nextSteps(report, {
           command: 'map',
           via,
-          network,
+          network: run.network(),
           port: argument.port,
           protocol: argument.protocol,
           externalPort
@@ -129,33 +137,20 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     traversal.addEventListener('strategy', ({ detail }) => tellStrategy(detail))
   }
 
-  const found = await find({ signal }).catch(unlessAborted(signal))
-  if (found === undefined) {
-    interrupt.done()
-    return exitCodes.success
-  }
-  network = found
-  for (const endpoint of endpoints(argument, network)) {
+  for (const endpoint of endpoints(argument, found)) {
     waiting.set(endpoint.family, endpoint)
     traversal.addEndpoint(endpoint, externalPort === undefined ? {} : { externalPort })
   }
-  const looked = warnOfSilence(argument, network, err)
-  traversal.setNetwork(network)
+  const looked = warnOfSilence(argument, found, err)
   // A store that hangs must not delay an interruption.
-  await Promise.race([traversal.start(), untilAborted(signal)])
-  const stopWatching = new AbortController()
-  const changed = (next: Network): void => {
-    network = next
-    traversal.setNetwork(next)
-  }
-  const watching = watchNetwork({ clock, changed, find }, stopWatching)
+  await Promise.race([run.start(), untilAborted(signal)])
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
   void untilAborted(signal).then(() => outcome.resolve(exitCodes.success))
 
   const giveUp = (): void => {
     for (const [family, { protocol, address, port }] of waiting) {
       if (failed.has(family)) continue
-      const reasons = reasonsForNothing(traversal.report(), network, family)
+      const reasons = reasonsForNothing(traversal.report(), run.network(), family)
       const about = { protocol, internal: { address, port }, external: null, lifetimeSeconds: null, reasons }
       tell({ event: 'failed', strategy: null, ...about })
     }
@@ -167,9 +162,8 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   await Promise.race([patience, untilAborted(signal)])
   voice.finish()
   await Promise.race([looked, untilAborted(signal)])
-  stopWatching.abort()
-  await watching
-  if (!once || signal.aborted) await traversal.stop()
+  if (once && !signal.aborted) await run.unwatch()
+  else await run.stop()
   interrupt.done()
   return code
 }

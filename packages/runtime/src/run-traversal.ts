@@ -1,0 +1,192 @@
+import { createTraversal, systemHost, type Traversal, type TraversalOptions } from '@postern/core'
+import { type CallOptions, checkOptions, type Host, isNatError, type Network } from '@postern/interface'
+import { checkFirstHop, findNetwork, openSharedSocket, watchNetwork } from '@postern/net'
+
+/** What `runTraversal` takes. The options of a traversal, and how this machine takes part. */
+export interface RunTraversalOptions<H extends Host = Host> extends TraversalOptions<H> {
+  /** Checks an external IPv4 address from this side of the router.
+   * @default sends datagrams that end at the first hop (`checkFirstHop` of `@postern/net`) */
+  readonly checkExternalAddress?: NonNullable<TraversalOptions['checkExternalAddress']>
+  /** The network of this host, for a caller that has found it already. The traversal starts in it at once, and it is
+   * watched only if `findNetwork` is given too.
+   * @default the network that `findNetwork` finds first */
+  readonly network?: Network
+  /** Finds the gateways and addresses of this host, at the start and then every 2 s.
+   * @default reads the routes and interfaces of this machine */
+  readonly findNetwork?: (call: CallOptions) => Promise<Network>
+  /** Called after the traversal has learned of a network: the first one that was found, and each change.
+   * @default none */
+  readonly changed?: (network: Network) => void
+  /** How long `start` waits for the first network, in ms. It does not wait if the runtime does not permit to read it.
+   * `Infinity` is no limit.
+   * @default 5000 */
+  readonly networkTimeoutMs?: number
+  /** Whether observers may use a UDP socket on the default route. It is open only while they are asked.
+   * @default true */
+  readonly socket?: boolean
+}
+
+/** Like {@link RunTraversalOptions}, for strategies that need more than a plain host. */
+export interface HostedRunOptions<H extends Host> extends RunTraversalOptions<H> {
+  /** Clock, randomness and log, and what else the strategies need. */
+  readonly host: H
+}
+
+/** A traversal that runs on this machine. It can be started again after it was stopped. */
+export interface TraversalRun {
+  /** The traversal: add endpoints to it, listen to its events, read its report. Do not start or stop it directly. */
+  readonly traversal: Traversal
+  /** Returns the network that was found last. It has no gateways and addresses before the first one is found. */
+  network(): Network
+  /** Returns the error of the last attempt to find the network; undefined if it has been found before. */
+  networkError(): unknown
+  /** Starts to watch the network before `start()`, which does so itself. Idempotent. */
+  watch(): void
+  /** Starts the traversal once the network is known or `networkTimeoutMs` are over. Resolves when it runs, or when it
+   * was stopped before. Idempotent. */
+  start(): Promise<void>
+  /** Starts, and resolves after the first pass over the strategies. While the network is unknown there is no first
+   * pass to wait for. */
+  ready(): Promise<void>
+  /** Stops watching the network, and lets the mappings expire. For a program that ends now. Idempotent. */
+  unwatch(): Promise<void>
+  /** Stops watching, and releases everything. Nothing runs after it has resolved. Idempotent. */
+  stop(): Promise<void>
+}
+
+/**
+ * Creates a traversal for this machine, and what it needs around it. Does nothing before `watch()` or `start()`.
+ *
+ * Throws a TypeError for invalid options.
+ */
+export function runTraversal(options: RunTraversalOptions): TraversalRun
+export function runTraversal<H extends Host>(options: HostedRunOptions<H>): TraversalRun
+export function runTraversal(options: RunTraversalOptions): TraversalRun {
+  checkOptions<RunTraversalOptions>('runTraversal()', options, {
+    strategies: 'any',
+    host: 'any',
+    store: 'any',
+    owners: 'any',
+    checkExternalAddress: 'function',
+    policy: 'any',
+    network: 'object',
+    findNetwork: 'function',
+    changed: 'function',
+    networkTimeoutMs: 'number',
+    socket: 'boolean'
+  })
+  const { network: given, findNetwork: find, changed, networkTimeoutMs = 5000, socket = true, ...rest } = options
+  const { clock } = options.host ?? systemHost
+  const traversal = createTraversal({
+    ...rest,
+    checkExternalAddress: rest.checkExternalAddress ?? checkFirstHop(clock)
+  })
+  let network: Network = given ?? { gateways: [], addresses: [] }
+  let isKnown = false
+  let error: unknown
+  let session: Session | undefined
+  if (socket) traversal.shareSocket(openSharedSocket(() => network))
+
+  function become(next: Network): void {
+    network = next
+    isKnown = true
+    error = undefined
+    traversal.setNetwork(next)
+    changed?.(next)
+  }
+
+  function watch(): Session {
+    session ??= createSession()
+    const { cut, known } = session
+    session.watching ??= watchNetwork(
+      {
+        clock,
+        changed: (next) => {
+          become(next)
+          known.resolve()
+        },
+        failed: (failure) => {
+          if (isKnown) return
+          error = failure
+          // The runtime will refuse at the next poll, too.
+          if (isNatError(failure) && failure.code === 'NOT_PERMITTED') known.resolve()
+        },
+        find: find ?? findNetwork
+      },
+      cut
+    )
+    return session
+  }
+
+  /** Resolves when the network is known, the time is over, or the session ends. */
+  async function untilKnown({ known }: Session): Promise<void> {
+    if (networkTimeoutMs === Infinity) return known.promise
+    const over = new AbortController()
+    await Promise.race([known.promise, clock.sleep(networkTimeoutMs, over).catch(() => undefined)])
+    over.abort(ended)
+  }
+
+  async function startIn(given: Network, each: Session): Promise<void> {
+    if (!isKnown) become(given)
+    await traversal.start()
+    if (find !== undefined && !each.cut.signal.aborted) watch()
+  }
+
+  async function startWatched(each: Session): Promise<void> {
+    watch()
+    await untilKnown(each)
+    if (!each.cut.signal.aborted) await traversal.start()
+  }
+
+  function start(): Promise<void> {
+    const each = (session ??= createSession())
+    each.starting ??= given === undefined ? startWatched(each) : startIn(given, each)
+    return each.starting
+  }
+
+  /** Ends the watch. A start that waits for the network resolves. */
+  function end(each: Session | undefined): Promise<void> {
+    each?.cut.abort(ended)
+    each?.known.resolve()
+    return each?.watching ?? Promise.resolve()
+  }
+
+  return {
+    traversal,
+    network: () => network,
+    networkError: () => error,
+    watch: () => void watch(),
+    start,
+    async ready() {
+      await start()
+      if (isKnown) await traversal.settled()
+    },
+    unwatch: () => end(session),
+    async stop() {
+      const ending = session
+      session = undefined
+      const watching = end(ending)
+      const starting = ending?.starting?.catch(() => undefined)
+      await Promise.all([traversal.stop(), watching, starting])
+    }
+  }
+}
+
+/** Created once: an abort without a reason creates a new error with a stack trace. */
+const ended = new Error('this wait or watch has ended')
+
+/** What runs from a start to the next stop. */
+interface Session {
+  readonly cut: AbortController
+  /** Resolves when the network is known, cannot become known, or is not waited for any more. */
+  readonly known: PromiseWithResolvers<void>
+  watching: Promise<void> | undefined
+  starting: Promise<void> | undefined
+}
+
+const createSession = (): Session => ({
+  cut: new AbortController(),
+  known: Promise.withResolvers(),
+  watching: undefined,
+  starting: undefined
+})
