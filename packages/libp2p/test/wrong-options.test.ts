@@ -51,7 +51,7 @@ describe('wrong options', () => {
     ['portMappingClient()', { host: {} }, 'host.clock.monotonicMs is not a function'],
     ['relay()', { relay: [] }, 'Did you mean "relays"?'],
     ['autonat()', { peer: [] }, 'Did you mean "peers"?'],
-    ['holePunch()', { maxPeers: 3 }, 'Did you mean "maxPeers"?'],
+    ['holePunch()', { maxPeer: 3 }, 'Did you mean "maxPeers"?'],
     ['autonatServer()', { requestPerPeer: 3 }, 'Did you mean "requestsPerPeer"?']
   ])('%s throws for %j', (name, options, text) => {
     expect(messageOf(makers[name] ?? expect.fail(), options)).toContain(text)
