@@ -1,4 +1,5 @@
 import {
+  abortReason,
   type CallOptions,
   type Endpoint,
   type Family,
@@ -54,10 +55,9 @@ export interface RunParts {
   readonly wanted: WantedEndpoints
 }
 
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const stopped = new Error('the traversal was stopped')
-const unwanted = new Error('the endpoint is no longer wanted')
-const replaced = new Error('the network has changed')
+const stopped = abortReason('the traversal was stopped')
+const unwanted = abortReason('the endpoint is no longer wanted')
+const replaced = abortReason('the network has changed')
 
 /** Releasing takes a router about as long as granting, so `stop()` waits this many times its slowest answer. */
 const slowFactor = 3

@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, type Finding, type Network, type Puncher, type Strategy } from '@postern/interface'
+import { type Finding, type Network, type Puncher, type Strategy, untilAborted } from '@postern/interface'
 import { ipOf, isDirect, isRelayed } from '@postern/libp2p-utils'
 import type { Context } from './context.js'
 import { serveRounds } from './dcutr/protocol-handler.js'
@@ -85,7 +85,7 @@ export function holePunch(options: HolePunchOptions = {}): Strategy<HolePunchHos
       for (const connection of components.connectionManager.getConnections()) {
         opened(new CustomEvent('connection:open', { detail: connection }))
       }
-      await aborted(call)
+      await untilAborted(call.signal)
       components.events.removeEventListener('connection:open', opened)
       components.events.removeEventListener('connection:close', closed)
       components.events.removeEventListener('transport:listening', listening)
@@ -109,9 +109,3 @@ function ownAddresses(
 
 const isThroughRelay = (address: Multiaddr): boolean =>
   address.getComponents().some(({ name }) => name === 'p2p-circuit')
-
-const aborted = ({ signal }: CallOptions): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })

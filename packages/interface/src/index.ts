@@ -2,7 +2,8 @@
  * The contract between NAT traversal strategies and the programs that use them.
  *
  * A strategy discovers abilities. An ability has one verb. What a verb grants is a lease. This package holds the types
- * of that sentence, the registry of error codes, guards, and address classes. It does no I/O.
+ * of that sentence, the registry of error codes, guards, address classes, and helpers for signals and time limits. It does
+ * no I/O.
  *
  * @packageDocumentation
  */
@@ -20,6 +21,10 @@ export {
   networkPrefixOf
 } from './addresses.js'
 export { anySignal } from './any-signal.js'
+export { abortReason, orAborted, untilAborted } from './async/abort.js'
+export type { Queue } from './async/queue.js'
+export { createQueue } from './async/queue.js'
+export { waitAtMost, within } from './async/time-limits.js'
 export type {
   Ability,
   Behaviour,

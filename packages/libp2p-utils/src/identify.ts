@@ -1,6 +1,5 @@
 import type { IdentifyResult, Libp2pEvents, Peer, PeerId, PeerStore, TypedEventTarget } from '@libp2p/interface'
-import { type CallOptions, type Clock, natError } from '@postern/interface'
-import { within } from '@postern/net'
+import { type CallOptions, type Clock, natError, within } from '@postern/interface'
 
 /** Returns the agent version that a peer reported through identify; undefined if none is stored. */
 export function agentVersionOf({ metadata }: Pick<Peer, 'metadata'>): string | undefined {

@@ -1,6 +1,5 @@
 import type { Connection, PeerStore } from '@libp2p/interface'
-import { type CallOptions, type Clock, natError } from '@postern/interface'
-import { orAborted, within } from '@postern/net'
+import { type CallOptions, type Clock, natError, orAborted, within } from '@postern/interface'
 
 /** The options of {@link keepConnected}. */
 export interface KeepConnectedOptions extends CallOptions {

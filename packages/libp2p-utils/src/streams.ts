@@ -1,6 +1,5 @@
 import type { Connection, Stream } from '@libp2p/interface'
-import { anySignal, type CallOptions, type Clock, natError } from '@postern/interface'
-import { orAborted } from '@postern/net'
+import { anySignal, type CallOptions, type Clock, natError, orAborted } from '@postern/interface'
 
 /** How long the peer may take to close its end after we have closed ours, in milliseconds. */
 const closeMs = 500

@@ -1,7 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import type { ConnectionManager } from '@libp2p/interface-internal'
-import { type CallOptions, type Clock, type Network, natError } from '@postern/interface'
-import { within } from '@postern/net'
+import { type CallOptions, type Clock, type Network, natError, within } from '@postern/interface'
 
 /** Every libp2p peer answers a negotiation of this protocol. */
 const askedProtocol = '/ipfs/id/1.0.0'

@@ -6,10 +6,10 @@ import {
   type Host,
   hasNextHop,
   type Network,
+  orAborted,
   type Strategy
 } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
-import { orAborted } from '@postern/net'
 import { pcp } from '@postern/pcp'
 import { runTraversal } from '@postern/runtime'
 import { upnp } from '@postern/upnp'

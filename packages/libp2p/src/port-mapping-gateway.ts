@@ -1,6 +1,5 @@
 import type { Traversal } from '@postern/core'
-import { type Endpoint, type Family, type Gateway, parseMultiaddr } from '@postern/interface'
-import { orAborted } from '@postern/net'
+import { type Endpoint, type Family, type Gateway, orAborted, parseMultiaddr } from '@postern/interface'
 import { outcomeOf, releaseOf } from './outcomes.js'
 import type { PortMapping, PortMappingGateway, PortMappingOptions } from './port-mapping-types.js'
 

@@ -1,5 +1,5 @@
 import { type Report, systemHost, type Traversal, type TraversalEvents, type TypedEvents } from '@postern/core'
-import { errorText, type Host, printable, systemClock } from '@postern/interface'
+import { errorText, type Host, printable, systemClock, waitAtMost } from '@postern/interface'
 import { withHandles } from '@postern/net'
 import { runTraversal } from '@postern/runtime'
 import { checkExposeOptions, type ExposeOptions, type Listeners, readStrategies } from './expose-options.js'
@@ -97,8 +97,6 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   // Remove the listener at the end: the caller's signal may live as long as the process, and serve many exposures.
   options.signal?.addEventListener('abort', end, { once: true, signal: ended.signal })
 
-  const over = new AbortController()
-  const limit = host.clock.sleep(patienceMs, over).catch(() => undefined)
   const cannotListen = Promise.withResolvers<void>()
 
   const serverClosed = (): void => {
@@ -134,12 +132,10 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   if (releaseOnExit) closeOnSignals(() => exposure.close(), ended.signal)
   const begun = withHandles(handles, begin)
   try {
-    await Promise.race([begun, limit, cannotListen.promise])
+    await waitAtMost(host.clock, patienceMs, Promise.race([begun, cannotListen.promise]), undefined)
   } catch (error) {
     await exposure.close()
     throw error
-  } finally {
-    over.abort()
   }
   begun.catch((error: unknown) => {
     if (ended.signal.aborted) return

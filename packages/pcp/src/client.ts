@@ -1,5 +1,13 @@
-import { type CallOptions, type Family, type Gateway, type Host, isNatError, type NatError } from '@postern/interface'
-import { type AnswerTimes, type Queue, type UdpLine, waitsFor } from '@postern/net'
+import {
+  type CallOptions,
+  type Family,
+  type Gateway,
+  type Host,
+  isNatError,
+  type NatError,
+  type Queue
+} from '@postern/interface'
+import { type AnswerTimes, type UdpLine, waitsFor } from '@postern/net'
 import {
   decodeAnnounceReply,
   decodeMappingReply,

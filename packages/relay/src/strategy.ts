@@ -1,6 +1,5 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import {
-  anySignal,
   type CallOptions,
   type Finding,
   isNatError,
@@ -9,7 +8,9 @@ import {
   type Relay,
   type RelayLimits,
   type RemoteParty,
-  type Strategy
+  type Strategy,
+  untilAborted,
+  waitAtMost
 } from '@postern/interface'
 import { isDialledDirectly, waitForAgentVersion } from '@postern/libp2p-utils'
 import { type Acceptance, circuitOf } from './circuit/circuit-listeners.js'
@@ -78,12 +79,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
             return offer(networkOfConnection(connection, []), connection.rtt)
           }
           const measured = measureRtt(connection, clock, { signal }).catch(() => undefined)
-          const soon = new AbortController()
-          const first = await Promise.race([
-            measured,
-            clock.sleep(measureMs, { signal: anySignal([signal, soon.signal]) }).catch(() => undefined)
-          ])
-          soon.abort(enough)
+          const first = await waitAtMost(clock, measureMs, measured, undefined, { signal })
           const peer = await peerStore.get(remotePeer).catch(() => undefined)
           const told = peer?.addresses.map(({ multiaddr }) => multiaddr) ?? []
           const network = networkOfConnection(connection, told)
@@ -116,7 +112,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
           patience,
           ...named.map((each) => keepRelay(host, each, { signal })),
           discover ? walk(host, offers.enough, { signal }) : undefined,
-          aborted(signal)
+          untilAborted(signal)
         ])
         await Promise.all([...meeting, callers.settled()])
       }
@@ -210,18 +206,9 @@ const undo =
     throw reason
   }
 
-/** Created once, since an abort without a reason creates a new error with a stack trace. */
-const enough = new Error('the round-trip time is measured or the wait is over')
-
 const noRelay = (): Finding => ({
   kind: 'notice',
   what: 'absent',
   gateway: null,
   reason: natError('NO_SERVICE', 'no connected peer serves as a relay')
 })
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) return resolve()
-    signal.addEventListener('abort', () => resolve(), { once: true })
-  })

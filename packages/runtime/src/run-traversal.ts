@@ -1,5 +1,13 @@
 import { createTraversal, systemHost, type Traversal, type TraversalOptions } from '@postern/core'
-import { type CallOptions, checkOptions, type Host, isNatError, type Network } from '@postern/interface'
+import {
+  abortReason,
+  type CallOptions,
+  checkOptions,
+  type Host,
+  isNatError,
+  type Network,
+  waitAtMost
+} from '@postern/interface'
 import { checkFirstHop, findNetwork, openSharedSocket, watchNetwork } from '@postern/net'
 
 /** What `runTraversal` takes. The options of a traversal, and how this machine takes part. */
@@ -119,15 +127,13 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
   }
 
   /** Resolves when the network is known, the time is over, or the session ends. */
-  async function untilKnown({ known }: Session): Promise<void> {
+  function untilKnown({ known }: Session): Promise<void> {
     if (networkTimeoutMs === Infinity) return known.promise
-    const over = new AbortController()
-    await Promise.race([known.promise, clock.sleep(networkTimeoutMs, over).catch(() => undefined)])
-    over.abort(ended)
+    return waitAtMost(clock, networkTimeoutMs, known.promise, undefined)
   }
 
-  async function startIn(given: Network, each: Session): Promise<void> {
-    if (!isKnown) become(given)
+  async function startIn(known: Network, each: Session): Promise<void> {
+    if (!isKnown) become(known)
     await traversal.start()
     if (find !== undefined && !each.cut.signal.aborted) watch()
   }
@@ -172,8 +178,7 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
   }
 }
 
-/** Created once: an abort without a reason creates a new error with a stack trace. */
-const ended = new Error('this wait or watch has ended')
+const ended = abortReason('this wait or watch has ended')
 
 /** What runs from a start to the next stop. */
 interface Session {

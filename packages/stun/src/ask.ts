@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import {
+  abortReason,
   type CallOptions,
   type Clock,
   canonicalAddress,
@@ -49,8 +50,7 @@ export interface Answer {
   readonly software?: string
 }
 
-/** Created once: an abort without a reason creates a new error with a stack trace. */
-const over = new Error('the question is over')
+const over = abortReason('the question is over')
 
 /** Returns a fresh transaction id. A host that has not seen the request cannot guess it (RFC 8489 §5). */
 export const newId = (): Uint8Array => new Uint8Array(randomBytes(idLength))

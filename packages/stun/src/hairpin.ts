@@ -1,5 +1,5 @@
-import { type CallOptions, isNatError } from '@postern/interface'
-import { openTap, orAborted } from '@postern/net'
+import { abortReason, type CallOptions, isNatError, orAborted } from '@postern/interface'
+import { openTap } from '@postern/net'
 import type { StunAddress } from './address-codec.js'
 import { answers, askServer, newId, send } from './ask.js'
 import type { BehaviourOptions } from './behaviour-options.js'
@@ -9,8 +9,7 @@ import { waitsFor } from './schedule.js'
 /** The waits after each datagram, in ms. A datagram only goes to the router and back, and two of three may get lost. */
 const waitsMs: readonly number[] = [250, 250, 500]
 
-/** Created once: an abort without a reason creates a new error with a stack trace. */
-const tried = new Error('it was tried')
+const tried = abortReason('it was tried')
 
 /**
  * Tests whether a NAT returns datagrams that are sent to its own external address (RFC 4787 §6, RFC 5780 §4.5): a

@@ -1,6 +1,5 @@
 import { lookup as systemLookup } from 'node:dns/promises'
-import { type CallOptions, errorText, familyOf, type NatError, natError } from '@postern/interface'
-import { orAborted } from '@postern/net'
+import { type CallOptions, errorText, familyOf, type NatError, natError, orAborted } from '@postern/interface'
 import type { StunAddress } from './address-codec.js'
 import type { ServerName } from './server-name.js'
 

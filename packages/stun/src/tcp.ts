@@ -6,9 +6,9 @@ import {
   isNatError,
   type NatError,
   natError,
-  systemClock
+  systemClock,
+  within
 } from '@postern/interface'
-import { within } from '@postern/net'
 import type { StunAddress } from './address-codec.js'
 import { type Answer, answers, newId, readAnswer } from './ask.js'
 import { encodeBindingRequest, headerLength, maxMessageBytes } from './codec.js'

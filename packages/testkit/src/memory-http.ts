@@ -1,4 +1,4 @@
-import { anySignal, type CallOptions, familyOf, natError } from '@postern/interface'
+import { abortReason, anySignal, type CallOptions, familyOf, natError } from '@postern/interface'
 import type { HttpExchange, HttpReply } from '@postern/net'
 import type { HttpAnswer, Line } from './transport.js'
 
@@ -11,8 +11,7 @@ interface MemoryHttpOptions {
 
 let nextPort = 32_768
 
-/** Created once, since an abort without a reason creates a new error with a stack trace. */
-const over = new Error('the exchange has ended')
+const over = abortReason('the exchange has ended')
 
 /** Runs one HTTP exchange in memory, with the same outcomes as a real one. */
 export async function exchangeInMemory(

@@ -1,5 +1,5 @@
-import type { Discovery, Gateway, Host, Network, Strategy } from '@postern/interface'
-import { byGateway, chooseGateways, createAnswerTimes, createQueue } from '@postern/net'
+import { createQueue, type Discovery, type Gateway, type Host, type Network, type Strategy } from '@postern/interface'
+import { byGateway, chooseGateways, createAnswerTimes } from '@postern/net'
 import { watchGateway } from './gateway/watch-gateway.js'
 import { offerPinholes } from './mapping/pinholes-over-ipv6.js'
 import { readOptions, type UpnpOptions } from './options.js'

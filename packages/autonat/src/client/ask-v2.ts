@@ -7,10 +7,10 @@ import {
   isNatError,
   type MultiaddrText,
   type NatError,
-  natError
+  natError,
+  within
 } from '@postern/interface'
 import { type Messages, messagesOf, openStream, type Route } from '@postern/libp2p-utils'
-import { within } from '@postern/net'
 import type { AutonatHost } from '../host.js'
 import {
   decodeMessage,

@@ -1,7 +1,6 @@
 import type { Connection } from '@libp2p/interface'
-import { type CallOptions, natError } from '@postern/interface'
+import { type CallOptions, natError, within } from '@postern/interface'
 import { directRoute, messagesOf, openStream } from '@postern/libp2p-utils'
-import { within } from '@postern/net'
 import {
   decodeDialBackResponse,
   dialBackProtocol,

@@ -1,7 +1,6 @@
 import type { Connection, Startable, Stream } from '@libp2p/interface'
-import { anySignal, type CallOptions, natError } from '@postern/interface'
+import { anySignal, type CallOptions, natError, within } from '@postern/interface'
 import { directRoute, type Messages, messagesOf, type Route } from '@postern/libp2p-utils'
-import { within } from '@postern/net'
 import {
   decodeMessage,
   dialRequestProtocol,

@@ -1,5 +1,4 @@
-import type { CallOptions } from '@postern/interface'
-import { createQueue, type Queue } from '@postern/net'
+import { type CallOptions, createQueue, type Queue } from '@postern/interface'
 
 /** Counts keys. A key is present while it was added more often than removed. */
 export interface Tally<Key> {

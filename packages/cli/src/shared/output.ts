@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream'
-import { printable } from '@postern/interface'
+import { printable, systemClock, waitAtMost } from '@postern/interface'
 import { colorsFor } from './terminal.js'
 import { columnsOf, wrapLines } from './wrap-lines.js'
 
@@ -84,10 +84,7 @@ export async function saidAll({ out, err }: Output): Promise<void> {
       if (stream.destroyed) resolve()
       else stream.write('', () => resolve())
     })
-  const { promise: late, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, lastWordsMs)
-  await Promise.race([Promise.all([out, err].map(written)), late])
-  clearTimeout(timer)
+  await waitAtMost(systemClock, lastWordsMs, Promise.all([out, err].map(written)), undefined)
 }
 
 /** Returns a handler for `catch` that returns undefined after an abort, and rethrows other errors. */

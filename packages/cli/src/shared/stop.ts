@@ -1,5 +1,5 @@
 import { systemHost } from '@postern/core'
-import { errorText } from '@postern/interface'
+import { errorText, waitAtMost } from '@postern/interface'
 import { line, type Output } from './output.js'
 
 /** How long stopping may take, in ms. */
@@ -7,11 +7,6 @@ const stopMs = 4500
 
 /** Stops a node, and waits at most 4.5 s for slow peers. */
 export async function stopWithin(node: { stop(): void | Promise<void> }, err: Output['err']): Promise<void> {
-  const over = new AbortController()
-  const late = systemHost.clock.sleep(stopMs, over).then(
-    () => true,
-    () => false
-  )
   const stopped = Promise.resolve(node.stop()).then(
     () => false,
     // The program ends anyway; write the reason.
@@ -20,7 +15,6 @@ export async function stopWithin(node: { stop(): void | Promise<void> }, err: Ou
       return false
     }
   )
-  const isLate = await Promise.race([stopped, late])
-  over.abort()
+  const isLate = await waitAtMost(systemHost.clock, stopMs, stopped, true)
   if (isLate) line(err, '! some connections did not close in time and are cut')
 }

@@ -1,10 +1,17 @@
-import { type CallOptions, type Clock, errorText, isNatError, type NatError, natError } from '@postern/interface'
+import {
+  abortReason,
+  type CallOptions,
+  type Clock,
+  errorText,
+  isNatError,
+  type NatError,
+  natError
+} from '@postern/interface'
 
 /** The contract allows 500 ms to undo an aborted request; a busy machine gets as much again (ms). */
 export const graceMs = 1000
 
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const settled = new Error('the attempt is over')
+const settled = abortReason('the attempt is over')
 
 /**
  * Runs one call of an ability with a time limit. Settles even if the ability never does.

@@ -1,4 +1,4 @@
-import type { CallOptions, Clock } from '@postern/interface'
+import { abortReason, type CallOptions, type Clock } from '@postern/interface'
 
 /** Why a waiter was woken. */
 export type WakeReason = 'time' | 'rescan' | 'recheck'
@@ -12,8 +12,7 @@ export interface Wakeup {
   clear(): void
 }
 
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const woken = new Error('woken')
+const woken = abortReason('woken')
 
 export function createWakeup(clock: Clock): Wakeup {
   let kept: 'rescan' | 'recheck' | undefined
@@ -68,12 +67,4 @@ export function createWakeup(clock: Clock): Wakeup {
       })
     }
   }
-}
-
-/** Resolves when the signal aborts. */
-export function ended(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

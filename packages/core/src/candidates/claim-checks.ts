@@ -1,4 +1,4 @@
-import { anySignal, type CallOptions, type Clock, type NatError } from '@postern/interface'
+import { abortReason, anySignal, type CallOptions, type Clock, type NatError } from '@postern/interface'
 import { attempt } from '../async/attempt.js'
 
 /** Looks for evidence, on this side of the router, against an external address that a router claims. Resolves with the
@@ -27,8 +27,7 @@ const again = { firstMs: 60_000, longestMs: 30 * 60_000 } as const
 /** Delay before a check that finds no more evidence is repeated (ms): one lost answer must not clear an address. */
 const confirmMs = 10_000
 
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const replaced = new Error('the network has changed')
+const replaced = abortReason('the network has changed')
 
 export function createClaimChecks(
   doubt: CheckExternalAddress | undefined,

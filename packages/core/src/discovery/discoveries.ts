@@ -12,10 +12,10 @@ import {
   type Network,
   type Notice,
   natError,
-  type Strategy
+  type Strategy,
+  untilAborted
 } from '@postern/interface'
 import { asNatError, graceMs } from '../async/attempt.js'
-import { ended } from '../async/wakeup.js'
 import { checkDiscovery } from '../check-options.js'
 import { reasonText } from '../model/events.js'
 import { backOffMs, type Policy } from '../model/policy.js'
@@ -173,7 +173,7 @@ export function createDiscoveries<H extends Host>(
   async function runBounded(discover: (call: CallOptions) => Promise<void>, signal: AbortSignal): Promise<void> {
     const done = new AbortController()
     const bound = async (): Promise<void> => {
-      await ended(signal)
+      await untilAborted(signal)
       await clock.sleep(graceMs, done).catch(() => undefined)
     }
     try {

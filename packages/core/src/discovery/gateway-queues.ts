@@ -1,4 +1,4 @@
-import type { Clock, Gateway } from '@postern/interface'
+import { abortReason, type Clock, type Gateway, untilAborted } from '@postern/interface'
 import { keepRecent } from '../async/keep-recent.js'
 import { gatewayKey } from './discoveries.js'
 
@@ -61,8 +61,7 @@ interface Ticket {
   startedMs: number | undefined
 }
 
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const moved = new Error('the queue has moved')
+const moved = abortReason('the queue has moved')
 
 function createGatewayQueue(clock: Clock, patienceMs: number): GatewayQueue {
   /** In the order of arrival. */
@@ -104,8 +103,7 @@ function createGatewayQueue(clock: Clock, patienceMs: number): GatewayQueue {
     waiting += 1
     for (let ms = waitMs(ticket); ms > 0; ms = waitMs(ticket)) {
       const { signal } = change
-      if (ms === Number.POSITIVE_INFINITY)
-        await new Promise((go) => signal.addEventListener('abort', go, { once: true }))
+      if (ms === Number.POSITIVE_INFINITY) await untilAborted(signal)
       else await clock.sleep(Math.ceil(ms), { signal }).catch(() => undefined)
     }
     waiting -= 1

@@ -1,4 +1,12 @@
-import { anySignal, type CallOptions, type Clock, type Lease, type NatError, natError } from '@postern/interface'
+import {
+  abortReason,
+  anySignal,
+  type CallOptions,
+  type Clock,
+  type Lease,
+  type NatError,
+  natError
+} from '@postern/interface'
 import { asNatError } from '../async/attempt.js'
 import type { Wakeup } from '../async/wakeup.js'
 import {
@@ -138,5 +146,4 @@ async function renewInTime(
   }
 }
 
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const isOver = new Error('the renewal is over')
+const isOver = abortReason('the renewal is over')

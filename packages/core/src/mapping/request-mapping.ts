@@ -1,4 +1,5 @@
 import {
+  abortReason,
   anySignal,
   type CallOptions,
   type Endpoint,
@@ -29,8 +30,7 @@ export interface Choice {
   readonly endpoint: Endpoint
 }
 
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const inVain = new Error('the network has changed')
+const inVain = abortReason('the network has changed')
 
 /** The pending requests for one wanted endpoint. The first grant is kept, and later ones are released. */
 export interface MappingRequests {

@@ -1,9 +1,17 @@
-import { type CallOptions, type Clock, type Endpoint, type Gateway, hasNextHop } from '@postern/interface'
+import {
+  abortReason,
+  type CallOptions,
+  type Clock,
+  type Endpoint,
+  type Gateway,
+  hasNextHop,
+  orAborted
+} from '@postern/interface'
 import { createWakeup } from '../async/wakeup.js'
 import { isMemory } from './codec.js'
 import { isSameQuirks, knownQuirks, noteOf, quirksAfter, surplusNotes } from './router-quirks.js'
 import type { Memory, Store } from './store.js'
-import { createStoreTimeout, unlessAborted } from './store-timeout.js'
+import { createStoreTimeout } from './store-timeout.js'
 
 export interface MappingMemory {
   /** Resolves when the store has been read, or does not answer in time. What it returns later is added then. */
@@ -92,7 +100,7 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
       // Round up: the rest of a fraction may be too little for a clock to advance by.
       const leftMs = Math.ceil(Math.max(dueMs, savedMs + soonMs + memories.size * perMemoryMs) - clock.monotonicMs())
       if (leftMs > 0) await wakeup.wait(leftMs, call)
-      else await (reading === undefined ? flush() : unlessAborted(reading, call))
+      else await (reading === undefined ? flush() : orAborted(reading, call))
     }
   }
   function saveWithin(ms: number): void {
@@ -232,8 +240,7 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
   }
 }
 
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const over = new Error('the memory is closed')
+const over = abortReason('the memory is closed')
 const unlimited: CallOptions = { signal: new AbortController().signal }
 
 const nowhere = { address: '', mac: null }

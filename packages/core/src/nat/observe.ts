@@ -1,4 +1,5 @@
 import {
+  abortReason,
   anySignal,
   type CallOptions,
   type Family,
@@ -52,9 +53,8 @@ interface Lent {
   cut: AbortController | undefined
 }
 
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const replaced = new Error('the network has changed')
-const answered = new Error('the observers have answered')
+const replaced = abortReason('the network has changed')
+const answered = abortReason('the observers have answered')
 
 const minuteMs = 60_000
 

@@ -1,4 +1,4 @@
-import type { CallOptions, Clock, Endpoint, MultiaddrText } from '@postern/interface'
+import { type CallOptions, type Clock, type Endpoint, type MultiaddrText, waitAtMost } from '@postern/interface'
 import type { WantedEndpoint } from '../discovery/endpoints.js'
 import type { MappingMemory } from '../memory/mapping-memory.js'
 import type { Owner } from '../model/events.js'
@@ -64,13 +64,8 @@ export function createMappingOwners(
   const mappingOwners = new Map<string, Known>()
 
   /** Resolves with the result of the work, or with `otherwise` if that takes too long. */
-  async function soon<T>(work: Promise<T>, otherwise: T, ms = patienceMs): Promise<T> {
-    const over = new AbortController()
-    const late = clock.sleep(ms, over).then(
-      () => otherwise,
-      () => otherwise
-    )
-    return Promise.race([work, late]).finally(() => over.abort(done))
+  function soon<T>(work: Promise<T>, otherwise: T, ms = patienceMs): Promise<T> {
+    return waitAtMost(clock, ms, work, otherwise)
   }
 
   return {
@@ -123,8 +118,5 @@ export async function agreeOn(
   const key = await mappingOwners.agree(want, memory.endpoint, memory.gateway.address, memory.key, call)
   return key === memory.key ? memory : memories.rekey(memory, key, call)
 }
-
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const done = new Error('no longer waited for')
 
 const keyOf = ({ protocol, address, port }: Endpoint): string => `${protocol} ${address} ${port}`

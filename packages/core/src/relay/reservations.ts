@@ -1,4 +1,5 @@
 import {
+  abortReason,
   anySignal,
   type CallOptions,
   isMultiaddrText,
@@ -34,9 +35,8 @@ interface Reservation {
   readonly cut: AbortController
 }
 
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const notNeeded = new Error('the reservation is not needed')
-const relayGone = new Error('the relay is gone')
+const notNeeded = abortReason('the reservation is not needed')
+const relayGone = abortReason('the relay is gone')
 
 const awayCodes: ReadonlySet<string> = new Set(['NO_REPLY', 'UNREACHABLE', 'ATTEMPT_TIMEOUT'])
 

@@ -1,4 +1,5 @@
 import {
+  abortReason,
   anySignal,
   type CallOptions,
   type Clock,
@@ -19,8 +20,7 @@ export interface RoundParts {
   readonly pool: WitnessPool
 }
 
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const decided = new Error('the round is over')
+const decided = abortReason('the round is over')
 
 /** The longest timer, longer than any witness may take (ms). */
 const maxTimerMs = 86_400_000

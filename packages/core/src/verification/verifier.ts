@@ -1,4 +1,11 @@
-import { anySignal, type CallOptions, type MultiaddrText, parseMultiaddr, printable } from '@postern/interface'
+import {
+  abortReason,
+  anySignal,
+  type CallOptions,
+  type MultiaddrText,
+  parseMultiaddr,
+  printable
+} from '@postern/interface'
 import { createWakeup, type Wakeup } from '../async/wakeup.js'
 import type { Context } from '../context.js'
 import { noteVerified } from '../memory/last-verified.js'
@@ -23,8 +30,7 @@ interface Watch {
   readonly cut: AbortController
 }
 
-/** Created once, because abort() without a reason creates an error with a stack trace each time. */
-const withdrawn = new Error('the candidate was withdrawn')
+const withdrawn = abortReason('the candidate was withdrawn')
 
 export function createVerifier(context: Context): Verifier {
   const { host, policy, bus, candidates } = context

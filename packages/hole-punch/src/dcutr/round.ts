@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Connection, PeerId } from '@libp2p/interface'
-import { anySignal, type CallOptions, isNatError, type NatError, natError } from '@postern/interface'
-import { within } from '@postern/net'
+import { anySignal, type CallOptions, isNatError, type NatError, natError, within } from '@postern/interface'
 import { proposes, type Role, upgradeSocket } from '../dial/libp2p-upgrade.js'
 import type { Budget } from '../dial/syn-budget.js'
 import { type Connect, dialAgain, type Pair } from '../dial/tcp-dial.js'

@@ -1,6 +1,5 @@
 import type { Connection, Stream } from '@libp2p/interface'
-import { anySignal, type CallOptions, isNatError, type NatError, natError } from '@postern/interface'
-import { within } from '@postern/net'
+import { anySignal, type CallOptions, isNatError, type NatError, natError, within } from '@postern/interface'
 import type { Context } from '../context.js'
 import { targetsOf } from '../dial/targets.js'
 import type { Pair } from '../dial/tcp-dial.js'

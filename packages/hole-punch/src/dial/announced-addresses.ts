@@ -1,8 +1,7 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, isGlobal, natError, parseDialAddress } from '@postern/interface'
+import { type CallOptions, isGlobal, natError, orAborted, parseDialAddress, within } from '@postern/interface'
 import { ipOf, isDirect, nextIdentify } from '@postern/libp2p-utils'
-import { orAborted, within } from '@postern/net'
 import type { HolePunchHost } from '../host.js'
 import type { Budget } from './syn-budget.js'
 

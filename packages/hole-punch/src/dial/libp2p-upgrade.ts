@@ -1,8 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Connection, PeerId } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { anySignal, type CallOptions, type Clock, formatMultiaddr, natError } from '@postern/interface'
-import { within } from '@postern/net'
+import { anySignal, type CallOptions, type Clock, formatMultiaddr, natError, within } from '@postern/interface'
 import type { HolePunchHost } from '../host.js'
 import { SocketConnection } from './socket-connection.js'
 

@@ -1,8 +1,7 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, natError } from '@postern/interface'
+import { type CallOptions, natError, within } from '@postern/interface'
 import { isDirect } from '@postern/libp2p-utils'
-import { within } from '@postern/net'
 import type { HolePunchHost } from '../host.js'
 
 /** Time limit for ICE (ms), which tries its candidates for several seconds. */

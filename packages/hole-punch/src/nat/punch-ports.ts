@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { Connection, IdentifyResult } from '@libp2p/interface'
-import { type CallOptions, type Family, natError } from '@postern/interface'
-import { within } from '@postern/net'
+import { type CallOptions, type Family, natError, within } from '@postern/interface'
 import { upgradeSocket } from '../dial/libp2p-upgrade.js'
 import { type Target, targetOf } from '../dial/targets.js'
 import { type Connect, connectFrom } from '../dial/tcp-dial.js'

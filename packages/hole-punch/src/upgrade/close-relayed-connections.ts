@@ -1,7 +1,6 @@
 import type { Connection } from '@libp2p/interface'
-import { type CallOptions, type Clock, natError } from '@postern/interface'
+import { type CallOptions, type Clock, natError, orAborted, within } from '@postern/interface'
 import { isDirect, isRelayed, nextIdentify, openStream } from '@postern/libp2p-utils'
-import { orAborted, within } from '@postern/net'
 import type { Context } from '../context.js'
 
 /**

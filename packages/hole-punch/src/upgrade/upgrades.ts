@@ -1,7 +1,6 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
-import { type CallOptions, type MultiaddrText, natError } from '@postern/interface'
+import { type CallOptions, type MultiaddrText, natError, orAborted } from '@postern/interface'
 import { isDirect, isRelayed } from '@postern/libp2p-utils'
-import { orAborted } from '@postern/net'
 import type { Context } from '../context.js'
 import { forgetOldest } from '../dial/forget.js'
 import { errorOf, type UpgradeCause } from './causes.js'

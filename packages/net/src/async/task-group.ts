@@ -1,4 +1,4 @@
-import type { CallOptions } from '@postern/interface'
+import { abortReason, type CallOptions } from '@postern/interface'
 
 /** Tasks that live and end together. */
 export interface TaskGroup extends CallOptions {
@@ -9,8 +9,7 @@ export interface TaskGroup extends CallOptions {
   fail(error: unknown): void
 }
 
-/** Created once: an abort without a reason creates a new error with its stack. */
-const over = new Error('the task group is over')
+const over = abortReason('the task group is over')
 
 /**
  * Runs `main` and every task that it starts. Resolves with the result of `main` after the last task has ended.

@@ -1,6 +1,6 @@
 import type * as Http from 'node:http'
 import { createRequire } from 'node:module'
-import { type CallOptions, type Clock, isNatError, natError } from '@postern/interface'
+import { abortReason, type CallOptions, type Clock, isNatError, natError } from '@postern/interface'
 import { addHandle } from '../async/handles.js'
 
 /** Loads `node:http` with `require`. An import of it as an ES module evaluates a getter that loads Node's whole fetch,
@@ -11,9 +11,8 @@ const http = (): typeof Http => createRequire(import.meta.url)('node:http')
  * `maxBytes` does not count them. */
 const maxInformational = 4
 
-/** The reason with which timers and sockets of an exchange are aborted at its end. Created once: an abort without a
- * reason creates a new error with a stack trace. */
-const over = new Error('the exchange is over')
+/** The reason with which timers and sockets of an exchange are aborted at its end. */
+const over = abortReason('the exchange is over')
 
 /** One HTTP request, and the bounds on its response. */
 export interface HttpExchange {

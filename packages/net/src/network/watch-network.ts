@@ -1,5 +1,4 @@
-import type { CallOptions, Clock, Network } from '@postern/interface'
-import { orAborted } from '../async/within.js'
+import { type CallOptions, type Clock, type Network, orAborted } from '@postern/interface'
 import { findNetwork } from './find-network.js'
 
 /** The options of {@link watchNetwork}. */

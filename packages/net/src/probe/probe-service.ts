@@ -1,7 +1,7 @@
-import { anySignal, type CallOptions, type Clock, isNatError, type NatError } from '@postern/interface'
+import { anySignal, type CallOptions, type Clock, isNatError, type NatError, untilAborted } from '@postern/interface'
 import { type TaskGroup, taskGroup } from '../async/task-group.js'
 import { type AnnouncementsOptions, hearAnnouncements } from '../udp/announcements.js'
-import { spacedHints, untilAborted } from './hints.js'
+import { spacedHints } from './hints.js'
 
 /** The options of {@link seek}. */
 export interface SeekOptions {

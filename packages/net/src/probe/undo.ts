@@ -1,4 +1,4 @@
-import { type CallOptions, type Clock, isNatError } from '@postern/interface'
+import { abortReason, type CallOptions, type Clock, isNatError } from '@postern/interface'
 
 /** Asks a router to delete the mapping that a request may have created. Waits `waitsMs` after each transmission. */
 export type Undo = (call: CallOptions, waitsMs: readonly number[]) => Promise<unknown>
@@ -8,8 +8,7 @@ const abortedUndoMs = 450
 /** How long to wait after each transmission when undoing an aborted request, in ms. */
 const abortedWaitsMs = [75, 125, 250]
 
-/** Created once: an abort without a reason creates a new error with a stack trace. */
-const tooLate = new Error('undoing takes too long')
+const tooLate = abortReason('undoing takes too long')
 
 /** Deletes the mapping that an aborted request may have created, within 450 ms; `Mapper.undo` does what takes longer.
  * Never rejects. */

@@ -1,10 +1,17 @@
-import { type CallOptions, type Clock, canonicalAddress, isNatError, type NatError, natError } from '@postern/interface'
+import {
+  abortReason,
+  type CallOptions,
+  type Clock,
+  canonicalAddress,
+  isNatError,
+  type NatError,
+  natError
+} from '@postern/interface'
 import { createSprayGuard } from './spray-guard.js'
 import { type OpenUdp, openUdp, type SocketAddress, type UdpOptions, type UdpSocket } from './udp.js'
 
-/** The reason with which timers and sockets of a request are aborted at its end. Created once: an abort without a
- * reason creates a new error with a stack trace. */
-const over = new Error('the request is over')
+/** The reason with which timers and sockets of a request are aborted at its end. */
+const over = abortReason('the request is over')
 /** A guessable answer that arrives within this time after a transmission, in ms, is accepted at once. */
 const promptMs = 50
 /** A guessable answer that arrives later is accepted if no forged answer arrives within this time, in ms. */

@@ -1,5 +1,4 @@
-import { type CallOptions, type Clock, isNatError } from '@postern/interface'
-import { createQueue, type Queue } from '../async/queue.js'
+import { type CallOptions, type Clock, createQueue, isNatError, type Queue } from '@postern/interface'
 import { type AnswerTimes, createAnswerTimes } from './answer-times.js'
 import { requestUdp, type UdpRequest } from './request.js'
 import { type OpenUdp, openUdp } from './udp.js'

@@ -1,7 +1,7 @@
 import { rename } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { formatMemories, type Memory, parseMemories } from '@postern/core'
-import { natError, systemClock } from '@postern/interface'
+import { natError, systemClock, waitAtMost } from '@postern/interface'
 import { isHolder, takeLock } from '../files/file-lock.js'
 import { explainFileError, hasCode, makeFolder, readRegularFile, removeLeftovers, replaceFile } from '../files/files.js'
 import { type FileLock, type Holder } from '../files/lock-types.js'
@@ -194,7 +194,6 @@ function createMemoryFile(path: string): MemoryFile {
     },
     async close(user) {
       if (!users.delete(user) || users.size > 0) return
-      const over = new AbortController()
       const released = inTurn(async () => {
         // Another store has opened the file meanwhile.
         if (users.size > 0) return
@@ -204,8 +203,7 @@ function createMemoryFile(path: string): MemoryFile {
         // If this fails, the kernel frees the lock at the end of the process.
         if (typeof lock === 'object') await lock.release().catch(() => undefined)
       })
-      const late = systemClock.sleep(closeMs, over).catch(() => undefined)
-      await Promise.race([released, late]).finally(() => over.abort())
+      await waitAtMost(systemClock, closeMs, released, undefined)
     }
   }
 }

@@ -1,8 +1,16 @@
 import type { PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, isGlobal, type NatError, natError, parseDialAddress, printable } from '@postern/interface'
+import {
+  type CallOptions,
+  isGlobal,
+  type NatError,
+  natError,
+  parseDialAddress,
+  printable,
+  within
+} from '@postern/interface'
 import { ipOf, isDirect } from '@postern/libp2p-utils'
-import { createRate, within } from '@postern/net'
+import { createRate } from '@postern/net'
 import type { RelayHost } from '../host.js'
 
 /** The limits of one walk: dialled peers and examined peers. */

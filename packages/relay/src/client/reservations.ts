@@ -1,7 +1,6 @@
 import type { Connection } from '@libp2p/interface'
-import { type CallOptions, type Clock, type ErrorCode, type NatError, natError } from '@postern/interface'
+import { type CallOptions, type Clock, type ErrorCode, type NatError, natError, within } from '@postern/interface'
 import { messagesOf, openStream } from '@postern/libp2p-utils'
-import { within } from '@postern/net'
 import { decodeReserveReply, encodeReserve, hopProtocol, hopStatus, maxBytes, type ReserveReply } from '../wire/hop.js'
 
 /** A granted reservation. */

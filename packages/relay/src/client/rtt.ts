@@ -1,8 +1,7 @@
 import type { Connection } from '@libp2p/interface'
 import { byteStream } from '@libp2p/utils'
-import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
+import { type CallOptions, type Clock, isNatError, type NatError, natError, within } from '@postern/interface'
 import { openStream } from '@postern/libp2p-utils'
-import { within } from '@postern/net'
 
 /** libp2p/specs ping/ping.md: the peer returns the 32 bytes that it receives. */
 const pingProtocol = '/ipfs/ping/1.0.0'

@@ -1,5 +1,5 @@
-import { type CallOptions, isNatError, type NatError, natError } from '@postern/interface'
-import { type AnswerTimes, orAborted } from '@postern/net'
+import { type CallOptions, isNatError, type NatError, natError, orAborted } from '@postern/interface'
+import { type AnswerTimes } from '@postern/net'
 import type { Service } from './description.js'
 import { callAction, type Device, mayChoke, slowGapMs, type Web } from './device.js'
 import { faultError, type SoapArguments, type SoapReply } from './soap.js'

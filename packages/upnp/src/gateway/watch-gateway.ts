@@ -6,9 +6,10 @@ import {
   isNatError,
   type Mapper,
   type NatError,
-  type Notice
+  type Notice,
+  orAborted
 } from '@postern/interface'
-import { createStrangers, hearAnnouncements, orAborted, type TaskGroup, taskGroup } from '@postern/net'
+import { createStrangers, hearAnnouncements, type TaskGroup, taskGroup } from '@postern/net'
 import { type Client, createClient } from '../device/client.js'
 import type { Device } from '../device/device.js'
 import { createPortMapper } from '../mapping/port-mapping.js'

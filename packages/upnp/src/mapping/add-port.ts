@@ -1,5 +1,4 @@
-import { type CallOptions, isNatError } from '@postern/interface'
-import { orAborted } from '@postern/net'
+import { type CallOptions, isNatError, orAborted } from '@postern/interface'
 import { faultError, type SoapReply } from '../device/soap.js'
 import { entryArguments, findOwnPort, isUseless } from './port-entry.js'
 import type { Quirks } from './quirks.js'

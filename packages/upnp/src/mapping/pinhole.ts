@@ -8,9 +8,9 @@ import {
   type Mapper,
   type MapRequest,
   natError,
+  orAborted,
   type Protocol
 } from '@postern/interface'
-import { orAborted } from '@postern/net'
 import type { Client } from '../device/client.js'
 import { faultError, type SoapReply } from '../device/soap.js'
 import { abortedTime, type Change, startChange, type UndoTime, undoChanges } from './undo.js'

@@ -6,9 +6,9 @@ import {
   type Host,
   isNatError,
   type NatError,
-  natError
+  natError,
+  orAborted
 } from '@postern/interface'
-import { orAborted } from '@postern/net'
 import type { Device } from '../device/device.js'
 import type { Settings } from '../settings.js'
 import { createInspector, type Inspector } from './inspect.js'

@@ -1,4 +1,4 @@
-import { canonicalAddress, classOf, type Gateway, isNatError, type NatError } from '@postern/interface'
+import { canonicalAddress, classOf, type Gateway, isNatError, type NatError, waitAtMost } from '@postern/interface'
 import { type Device, examineDevice, type Web } from '../device/device.js'
 import { addressOf, trustLocation } from '../device/trusted-location.js'
 import { decodeSsdp, isAboutGateway, type SsdpMessage } from './message.js'
@@ -56,13 +56,8 @@ export function createInspector({ web, gateway, signal, found, met, failed, brok
   async function takeTurn(): Promise<void> {
     const examined = examineNext().catch(broke)
     running.add(examined)
-    const over = new AbortController()
-    const end = (): void => {
-      running.delete(examined)
-      over.abort()
-    }
-    const done = examined.then(end)
-    await Promise.race([done, web.clock.sleep(patienceMs, over).catch(() => undefined)])
+    const done = examined.then(() => void running.delete(examined))
+    await waitAtMost(web.clock, patienceMs, done, undefined)
   }
 
   /** Examines the next location. Direct answers of the router come first. */

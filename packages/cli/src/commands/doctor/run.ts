@@ -1,5 +1,5 @@
 import { type MappingEvent, type NatReport, type Report, systemHost } from '@postern/core'
-import { anySignal, parseMultiaddr } from '@postern/interface'
+import { anySignal, parseMultiaddr, waitAtMost } from '@postern/interface'
 import { findNetwork } from '@postern/net'
 import { codeOf, exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
@@ -203,11 +203,5 @@ const withHairpin = (report: Report, { hairpin }: Shown): Report =>
   hairpin === 'unknown' ? report : { ...report, nat: { mapping: null, filtering: null, ...report.nat, hairpin } }
 
 /** Waits for a promise with a timeout. Resolves to undefined after it. */
-async function bounded<T>(work: Promise<T>, ms: number, signal: AbortSignal): Promise<T | undefined> {
-  const over = new AbortController()
-  const call = { signal: anySignal([signal, over.signal]) }
-  const limit = systemHost.clock.sleep(Math.max(0, ms), call).catch(() => undefined)
-  const result = await Promise.race([work, limit.then(() => undefined)])
-  over.abort()
-  return result
-}
+const bounded = <T>(work: Promise<T>, ms: number, signal: AbortSignal): Promise<T | undefined> =>
+  waitAtMost(systemHost.clock, Math.max(0, ms), work, undefined, { signal })

@@ -1,5 +1,13 @@
 import { type EndpointOwners, type MappingEvent, type Store, systemHost } from '@postern/core'
-import { type Endpoint, type Family, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
+import {
+  type Endpoint,
+  type Family,
+  familyOf,
+  isGlobal,
+  type Network,
+  type Strategy,
+  untilAborted
+} from '@postern/interface'
 import { findNetwork } from '@postern/net'
 import { runTraversal } from '@postern/runtime'
 import { exitCodes } from '../../shared/exit-codes.js'
@@ -11,7 +19,6 @@ import { line, type Output, unlessAborted } from '../../shared/output.js'
 import type { PortArgument } from '../../shared/parse.js'
 import { createStrategyLines } from '../../shared/strategy-lines.js'
 import { colorsFor } from '../../shared/terminal.js'
-import { untilAborted } from '../../shared/until-aborted.js'
 import { reasonsForNothing, untilNothingCanCome } from './once.js'
 import { createMapVoice } from './text.js'
 import { isUnused } from './unused-port.js'

@@ -1,7 +1,15 @@
 import { identify, identifyPush } from '@libp2p/identify'
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import type { MappingEvent, PeerReport } from '@postern/core'
-import { anySignal, classOf, parseMultiaddr, printable, type Strategy, systemClock } from '@postern/interface'
+import {
+  anySignal,
+  classOf,
+  parseMultiaddr,
+  printable,
+  type Strategy,
+  systemClock,
+  untilAborted
+} from '@postern/interface'
 import { type Libp2pHost, natTraversal } from '@postern/libp2p'
 import { endpointOwners } from '@postern/node'
 import { createLibp2p } from 'libp2p'
@@ -154,10 +162,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   if (!json) line(err, remarks.dim('  Ctrl-C releases everything and ends.'))
   const talks = Promise.all([...peers.map(meet), measureAll()])
 
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) resolve()
-    signal.addEventListener('abort', () => resolve(), { once: true })
-  })
+  await untilAborted(signal)
   await stopWithin(running, err)
   await talks
   interrupt.done()

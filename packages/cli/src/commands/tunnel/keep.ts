@@ -1,10 +1,9 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, type Clock, isNatError, printable } from '@postern/interface'
+import { type CallOptions, type Clock, isNatError, orAborted, printable, waitAtMost, within } from '@postern/interface'
 import { isDirect, keepConnected } from '@postern/libp2p-utils'
-import { orAborted, within } from '@postern/net'
+import { late } from '../../shared/late.js'
 import { reasonOf } from '../../shared/libp2p-stack.js'
-import { late } from '../../shared/until-aborted.js'
 import type { TunnelNode } from './make-node.js'
 
 /** The news about the connection to a peer. */
@@ -86,7 +85,7 @@ export function keepPeer(
     const via = isDirect(first) ? 'direct' : 'relayed'
     told({ event: 'connected', via, address: printable(first.remoteAddr.toString()) })
     const upgraded = via === 'direct' ? Promise.resolve() : upgrade()
-    void Promise.race([upgraded, clock.sleep(directWaitMs, { signal }).catch(() => undefined)]).then(settled.resolve)
+    void waitAtMost(clock, directWaitMs, upgraded, undefined, { signal }).then(settled.resolve)
     waiting.resolve()
     await gone()
     settled = Promise.withResolvers()

@@ -1,8 +1,7 @@
-import type { CallOptions, Clock, MultiaddrText } from '@postern/interface'
-import { within } from '@postern/net'
+import { type CallOptions, type Clock, type MultiaddrText, within } from '@postern/interface'
+import { late } from '../../shared/late.js'
 import { reasonOf } from '../../shared/libp2p-stack.js'
 import { readDialAddress } from '../../shared/peers.js'
-import { late } from '../../shared/until-aborted.js'
 import type { TunnelNode } from './make-node.js'
 
 /** The time limit for a connection, in ms: it takes three negotiations, possibly through a relay. */

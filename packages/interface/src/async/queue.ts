@@ -1,4 +1,4 @@
-import type { CallOptions } from '@postern/interface'
+import type { CallOptions } from '../contract.js'
 
 /** Calls `turn` when all earlier turns have settled, and settles with its result. Rejects immediately with the signal's
  * reason, without calling `turn`, if the signal aborts while it waits. An abort during `turn` is for `turn` to
