@@ -145,6 +145,6 @@ describe('a server of Bun or Deno', () => {
     ['Deno.listenDatagram()', { addr: { port: 8080 }, receive: nothing, send: nothing, close: nothing }]
   ])('expose rejects a server of Bun or Deno with a hint: %s', async (_, server) => {
     const refusal = expose(server as never).catch(String)
-    expect(await refusal).toMatch(/^TypeError: .*node:http.*Bun\.serve.*Deno\.serve.*docs\/bun-and-deno\.md/)
+    expect(await refusal).toMatch(/^TypeError: .*node:http.*Bun\.serve.*Deno\.serve.*docs\/guides\/bun-and-deno\.md/)
   })
 })
