@@ -9,7 +9,7 @@ import { aimsTable, formatText } from './tables.mjs'
 
 const usage = `node bench/index.mjs [--only ${sections.map(({ name }) => name).join(',')}] [--json]
 
-Without --only it runs everything, about ten minutes, and writes docs/benchmarks/speed-and-size.md.`
+Without --only it runs everything, about half an hour, and writes docs/benchmarks/speed-and-size.md.`
 
 const options = { only: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean' } }
 
