@@ -3,7 +3,6 @@ import {
   type CallOptions,
   type Endpoint,
   type Family,
-  hasNextHop,
   type Network,
   natError,
   printable
@@ -11,8 +10,8 @@ import {
 import type { Context, ShutdownScope } from './context.js'
 import { type DiscoveryNotice, gatewayKey, type StrategyEntry } from './discovery/discoveries.js'
 import { isOnPath, primaryGateway, type WantedEndpoint } from './discovery/endpoints.js'
-import { createSearchPace } from './discovery/search-interval.js'
 import { isNotMapper } from './discovery/search-progress.js'
+import { createSearchSchedule } from './discovery/search-schedule.js'
 import type { WantedEndpoints } from './discovery/wanted-endpoints.js'
 import { deleteStale } from './mapping/delete-stale.js'
 import type { GatewayRecovery } from './mapping/gateway-recovery.js'
@@ -26,8 +25,9 @@ import type { Verifier } from './verification/verifier.js'
 export interface Run extends CallOptions {
   /** Resolves when the first pass ends, or the run does. */
   readonly firstPass: Promise<void>
-  hold(want: WantedEndpoint): void
-  drop(want: WantedEndpoint): void
+  /** Maps an endpoint until it is removed. */
+  add(want: WantedEndpoint): void
+  remove(want: WantedEndpoint): void
   /** Wakes the loops of all endpoints: `rescan` to choose among the strategies again, `recheck` to poll the leases. */
   wakeAll(why: 'rescan' | 'recheck'): void
   /** Polls the lease of an endpoint at its gateway. */
@@ -57,33 +57,24 @@ export interface RunParts {
 
 const stopped = abortReason('the traversal was stopped')
 const unwanted = abortReason('the endpoint is no longer wanted')
-const replaced = abortReason('the network has changed')
 
 /** Releasing takes a router about as long as granting, so `stop()` waits this many times its slowest answer. */
 const slowFactor = 3
 
 /** Creates a run. It starts with `begin`, once the signals of its parts can reach it. */
-export function createRun(parts: RunParts, cut: AbortController): Run & { begin(): void } {
+export function createRun(parts: RunParts, controller: AbortController): Run & { begin(): void } {
   const { context, reservations, gatewayRecovery, verifier, observers, wanted } = parts
   const { host, policy, bus, discoveries, progress, hostCandidates, claimChecks, network } = context
   const { clock } = host
   /** Aborts when the time for releasing is over. */
   const bound = new AbortController()
-  const endpointMappings = new Map<
-    WantedEndpoint,
-    { readonly endpointMapping: EndpointMapping; readonly cut: AbortController }
-  >()
+  const endpointMappings = new Map<WantedEndpoint, RunningMapping>()
   const running = new Set<Promise<unknown>>()
   const firstPass = Promise.withResolvers<void>()
-  let searching = new AbortController()
-  const pace = createSearchPace(clock, policy)
-  /** The scheduled search. Its timer is aborted when the search begins or an earlier one replaces it. */
-  let due: { readonly atMs: number; readonly cut: AbortController } | undefined
-
   function track(work: Promise<unknown>): void {
     const kept: Promise<unknown> = work
       .catch((error: unknown) => {
-        if (!cut.signal.aborted) host.log.info(`a part of the ladder failed: ${printable(String(error))}`)
+        if (!controller.signal.aborted) host.log.info(`a part of the ladder failed: ${printable(String(error))}`)
       })
       .finally(() => running.delete(kept))
     running.add(kept)
@@ -91,52 +82,33 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
 
   const shutdown: ShutdownScope = { signal: bound.signal, track }
 
-  function later(ms: number, call: CallOptions, then: () => void): void {
-    track(clock.sleep(ms, call).then(then, () => undefined))
-  }
-
   function wakeAll(why: 'rescan' | 'recheck'): void {
     for (const { endpointMapping } of endpointMappings.values()) endpointMapping.wake(why)
   }
 
-  /** Starts discovery on the current network. Findings of the old network no longer count. */
-  function search(): void {
-    due?.cut.abort(replaced)
-    due = undefined
-    pace.searched()
-    searching.abort(replaced)
-    searching = new AbortController()
-    progress.began()
-    claimChecks.reset(cut)
-    observers.reset()
-    track(discoveries.search(network(), searching.signal))
-    for (const afterMs of [policy.preferenceWindowMs, policy.firstPassMs, policy.unverifiedAfterMs, policy.searchMs]) {
-      later(afterMs, searching, () => {
-        wakeAll('rescan')
-        bus.emit('searchAdvanced', undefined)
-        bus.emit('reportChanged', undefined)
-      })
+  const searches = createSearchSchedule({
+    clock,
+    policy,
+    network,
+    discoveries,
+    progress,
+    track,
+    began() {
+      claimChecks.reset(controller)
+      observers.reset()
+    },
+    advanced() {
+      wakeAll('rescan')
+      bus.emit('searchAdvanced', undefined)
+      bus.emit('reportChanged', undefined)
     }
-  }
+  })
 
-  /** Schedules a search, so that a flapping network is not searched at every change. A network that has just come up
-   * is searched soon. */
-  function searchSoon(before: Network, changed: readonly Family[]): void {
-    const waitMs = pace.changed(changed, !before.gateways.some(hasNextHop))
-    if (waitMs <= 0) return search()
-    const atMs = clock.monotonicMs() + waitMs
-    if (due !== undefined && due.atMs <= atMs) return
-    due?.cut.abort(replaced)
-    const own = new AbortController()
-    due = { atMs, cut: own }
-    later(waitMs, { signal: own.signal }, search)
-  }
-
-  function hold(want: WantedEndpoint): void {
-    if (cut.signal.aborted) return
+  function add(want: WantedEndpoint): void {
+    if (controller.signal.aborted) return
     const endpointMapping = createEndpointMapping(want, context)
     const own = new AbortController()
-    endpointMappings.set(want, { endpointMapping, cut: own })
+    endpointMappings.set(want, { endpointMapping, controller: own })
     track(
       endpointMapping.run(own, shutdown).finally(() => {
         endpointMappings.delete(want)
@@ -146,27 +118,31 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
   }
 
   function abort(): void {
-    if (cut.signal.aborted) return
-    cut.abort(stopped)
-    searching.abort(stopped)
-    due?.cut.abort(stopped)
-    for (const each of endpointMappings.values()) each.cut.abort(stopped)
+    if (controller.signal.aborted) return
+    controller.abort(stopped)
+    searches.abort(stopped)
+    for (const each of endpointMappings.values()) each.controller.abort(stopped)
   }
 
-  const isHeldAt = (gateway: string): boolean =>
+  const isMappedAt = (gateway: string): boolean =>
     [...endpointMappings.values()].some(({ endpointMapping }) => gatewayKeyOf(endpointMapping) === gateway)
 
   function recover({ gateway, why, toldMs }: Signals['gatewayDoubted']): void {
     for (const { endpointMapping } of endpointMappings.values()) {
-      if (endpointMapping.held() !== undefined && gatewayKeyOf(endpointMapping) !== gateway) continue
+      if (endpointMapping.active() !== undefined && gatewayKeyOf(endpointMapping) !== gateway) continue
       if (why === 'restarted') endpointMapping.gatewayForgot(toldMs)
       else endpointMapping.wake('recheck')
     }
     bus.emit('doubted', undefined)
   }
 
+  async function deleteStaleLater(): Promise<void> {
+    await clock.sleep(policy.staleCleanupDelayMs, controller).catch(() => undefined)
+    if (!controller.signal.aborted) await deleteStale(context, wanted, controller)
+  }
+
   return {
-    signal: cut.signal,
+    signal: controller.signal,
     firstPass: firstPass.promise,
     wakeAll,
     recover,
@@ -180,23 +156,23 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
       if (about.kind !== 'mapper' || about.gateway === null) return
       const gateway = gatewayKey(about.gateway)
       // Ignore a router that is not in use.
-      if (!isOnPath(about, entry, network()) && !isHeldAt(gateway)) return
-      gatewayRecovery.trigger(gateway, what === 'restarted' ? 'restarted' : 'hint', cut, entry.name)
+      if (!isOnPath(about, entry, network()) && !isMappedAt(gateway)) return
+      gatewayRecovery.trigger(gateway, what === 'restarted' ? 'restarted' : 'hint', controller, entry.name)
     },
-    hold,
-    drop: (want) => endpointMappings.get(want)?.cut.abort(unwanted),
+    add,
+    remove: (want) => endpointMappings.get(want)?.controller.abort(unwanted),
     abort,
     begin() {
-      search()
-      for (const want of wanted.all()) hold(want)
-      track(reservations.run(cut, shutdown))
-      later(policy.staleCleanupDelayMs, cut, () => track(deleteStale(context, wanted, cut)))
+      searches.search()
+      for (const want of wanted.all()) add(want)
+      track(reservations.run(controller, shutdown))
+      track(deleteStaleLater())
       bus.emit('reportChanged', undefined)
     },
     networkChanged(before, changed) {
-      if (cut.signal.aborted) return
+      if (controller.signal.aborted) return
       if (changed.length > 0) {
-        searchSoon(before, changed)
+        searches.networkChanged(before, changed)
         hostCandidates.refresh()
         wakeAll('rescan')
       }
@@ -207,14 +183,14 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
         const gateway = gatewayKeyOf(endpointMapping)
         if (gateway !== undefined) gateways.add(gateway)
       }
-      for (const gateway of gateways) gatewayRecovery.trigger(gateway, 'hint', cut)
+      for (const gateway of gateways) gatewayRecovery.trigger(gateway, 'hint', controller)
     },
     review() {
       if (progress.isPassOver()) return
       const isLate = clock.monotonicMs() - (progress.searchedMs() ?? 0) >= policy.firstPassMs
       const isSettled = isLate || discoveries.entries.every((entry) => entry.settled || isNotMapper(entry))
       if (!isSettled || claimChecks.isLooking()) return
-      for (const { endpointMapping } of endpointMappings.values()) if (!endpointMapping.atRest()) return
+      for (const { endpointMapping } of endpointMappings.values()) if (!endpointMapping.isSettled()) return
       progress.passEnded()
       firstPass.resolve()
       wakeAll('rescan')
@@ -239,4 +215,9 @@ export function createRun(parts: RunParts, cut: AbortController): Run & { begin(
       firstPass.resolve()
     }
   }
+}
+
+interface RunningMapping {
+  readonly endpointMapping: EndpointMapping
+  readonly controller: AbortController
 }

@@ -68,6 +68,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
   const { bus, candidates, hostCandidates, memory, networkState, policy, progress } = context
   const { target, fire } = createEvents()
   let run: Run | undefined
+  /** Aborts a start that still waits for the store. */
   let opening: AbortController | undefined
   let isOn = false
   /** Starts and stops run one after the other: this is the last of them. */
@@ -83,11 +84,11 @@ export function createTraversal(options: TraversalOptions): Traversal {
     (want) => {
       if (run === undefined) return
       hostCandidates.add(want)
-      run.hold(want)
+      run.add(want)
     },
     (want) => {
       hostCandidates.remove(want)
-      run?.drop(want)
+      run?.remove(want)
       bus.emit('reportChanged', undefined)
     }
   )
@@ -112,14 +113,14 @@ export function createTraversal(options: TraversalOptions): Traversal {
   forward(bus, fire)
 
   async function begin(): Promise<void> {
-    const stopping = new AbortController()
-    opening = stopping
-    await memory.open(stopping)
+    const controller = new AbortController()
+    opening = controller
+    await memory.open(controller)
     opening = undefined
-    if (stopping.signal.aborted) return
+    if (controller.signal.aborted) return
     reporter.reset()
     networkState.started()
-    const opened = createRun({ context, reservations, gatewayRecovery, verifier, observers, wanted }, stopping)
+    const opened = createRun({ context, reservations, gatewayRecovery, verifier, observers, wanted }, controller)
     run = opened
     for (const want of wanted.all()) hostCandidates.add(want)
     opened.begin()

@@ -194,14 +194,14 @@ class NatTraversalService implements NatTraversal, Startable {
 
   /** Starts to watch the network. The transports listen in the next phase of the start. */
   start(): void {
-    const cut = new AbortController()
-    const follow = followListeners(this.#components, this.#run.traversal, cut.signal)
+    const controller = new AbortController()
+    const follow = followListeners(this.#components, this.#run.traversal, controller.signal)
     const hasMoved = createMoveDetector()
     const running: Running = {
-      cut,
+      controller,
       follow,
       networkChanged: (network) => {
-        if (hasMoved(network)) running.ending = endDeadConnections(this.#components, this.#clock, cut)
+        if (hasMoved(network)) running.ending = endDeadConnections(this.#components, this.#clock, controller)
         follow()
       },
       ending: undefined,
@@ -229,7 +229,7 @@ class NatTraversalService implements NatTraversal, Startable {
     this.#running = undefined
     // Stop the traversal before the endpoints are removed; otherwise nothing would await their releases.
     await this.#run.stop()
-    running?.cut.abort()
+    running?.controller.abort()
     await running?.ending
   }
 
@@ -240,7 +240,7 @@ const networkTrouble = (error: unknown): readonly string[] =>
   error === undefined ? [] : [`The network of this machine is not known: ${printable(errorText(error))}.`]
 
 interface Running {
-  readonly cut: AbortController
+  readonly controller: AbortController
   /** Reads the listeners again. */
   readonly follow: () => void
   /** Reads the listeners again, and ends dead connections after a move to another network. */

@@ -105,7 +105,7 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
 
   function watch(): Session {
     session ??= createSession()
-    const { cut, known } = session
+    const { controller, known } = session
     session.watching ??= watchNetwork(
       {
         clock,
@@ -121,7 +121,7 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
         },
         find: find ?? findNetwork
       },
-      cut
+      controller
     )
     return session
   }
@@ -135,13 +135,13 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
   async function startIn(known: Network, each: Session): Promise<void> {
     if (!isKnown) become(known)
     await traversal.start()
-    if (find !== undefined && !each.cut.signal.aborted) watch()
+    if (find !== undefined && !each.controller.signal.aborted) watch()
   }
 
   async function startWatched(each: Session): Promise<void> {
     watch()
     await untilKnown(each)
-    if (!each.cut.signal.aborted) await traversal.start()
+    if (!each.controller.signal.aborted) await traversal.start()
   }
 
   function start(): Promise<void> {
@@ -152,7 +152,7 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
 
   /** Ends the watch. A start that waits for the network resolves. */
   function end(each: Session | undefined): Promise<void> {
-    each?.cut.abort(ended)
+    each?.controller.abort(ended)
     each?.known.resolve()
     return each?.watching ?? Promise.resolve()
   }
@@ -182,7 +182,7 @@ const ended = abortReason('this wait or watch has ended')
 
 /** What runs from a start to the next stop. */
 interface Session {
-  readonly cut: AbortController
+  readonly controller: AbortController
   /** Resolves when the network is known, cannot become known, or is not waited for any more. */
   readonly known: PromiseWithResolvers<void>
   watching: Promise<void> | undefined
@@ -190,7 +190,7 @@ interface Session {
 }
 
 const createSession = (): Session => ({
-  cut: new AbortController(),
+  controller: new AbortController(),
   known: Promise.withResolvers(),
   watching: undefined,
   starting: undefined

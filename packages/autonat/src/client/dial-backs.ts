@@ -66,17 +66,17 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
   const counters: DialBackCounters = { proven: 0, foreign: 0, unfit: 0, dropped: 0 }
 
   function accept(stream: Stream, connection: Connection): void {
-    const cut = new AbortController()
-    if (waiting.size === 0 || !enter(cut, connection)) {
+    const controller = new AbortController()
+    if (waiting.size === 0 || !enter(controller, connection)) {
       counters.dropped += 1
       stream.abort(new Error('no dial back is expected'))
       return
     }
     receiving.set(
-      cut,
-      receive(stream, connection, cut).finally(() => {
-        receiving.delete(cut)
-        places.free(cut)
+      controller,
+      receive(stream, connection, controller).finally(() => {
+        receiving.delete(controller)
+        places.free(controller)
       })
     )
   }
@@ -85,15 +85,15 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
    * Returns whether the stream was admitted. Evicts a stream of a busier prefix, so that silent streams cannot block
    * proofs.
    */
-  function enter(cut: AbortController, connection: Connection): boolean {
+  function enter(controller: AbortController, connection: Connection): boolean {
     const party = { address: ipOf(connection), peer: connection.remotePeer.toString() }
-    const refusal = places.take(cut, party)
+    const refusal = places.take(controller, party)
     if (refusal === undefined) return true
     const victim = refusal === 'peer' ? undefined : places.findVictim(party, refusal, () => true)
     if (victim === undefined) return false
     places.free(victim)
     victim.abort(new Error('the stream was evicted for another peer'))
-    return places.take(cut, party) === undefined
+    return places.take(controller, party) === undefined
   }
 
   async function receive(stream: Stream, connection: Connection, whole: CallOptions): Promise<void> {
@@ -148,7 +148,7 @@ export function createDialBacks({ clock, log, components }: AutonatHost): DialBa
     async unhandle() {
       if (!isHandling) return
       isHandling = false
-      for (const cut of receiving.keys()) cut.abort(new Error('the search for witnesses has ended'))
+      for (const controller of receiving.keys()) controller.abort(new Error('the search for witnesses has ended'))
       waiting.clear()
       await Promise.all([registrar.unhandle(dialBackProtocol), ...receiving.values()])
       const { proven, foreign, unfit, dropped } = counters

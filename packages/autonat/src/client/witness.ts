@@ -105,11 +105,11 @@ async function untilEnd(
   verify: (call: CallOptions) => Promise<Evidence>
 ): Promise<Evidence> {
   const reason = natError('NO_REPLY', 'the search for witnesses has ended')
-  const cut = new AbortController()
-  const stop = (): void => cut.abort(reason)
+  const controller = new AbortController()
+  const stop = (): void => controller.abort(reason)
   ended.addEventListener('abort', stop, { once: true })
   try {
-    return await verify({ signal: anySignal([call.signal, cut.signal]) })
+    return await verify({ signal: anySignal([call.signal, controller.signal]) })
   } catch (error) {
     call.signal.throwIfAborted()
     if (isNatError(error)) return { outcome: 'inconclusive', reason: error }

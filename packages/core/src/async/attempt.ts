@@ -29,7 +29,7 @@ export function attempt<T>(
   // Uses callbacks instead of Promise.race, so that a result and a timeout in the same tick cannot both win.
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)
-    const cut = new AbortController()
+    const controller = new AbortController()
     const over = new AbortController()
     let open = true
     const close = (): void => {
@@ -40,11 +40,11 @@ export function attempt<T>(
     const fail = (error: unknown): void => {
       if (!open) return
       close()
-      reject(signal.aborted ? signal.reason : asNatError(cut.signal.aborted ? cut.signal.reason : error))
+      reject(signal.aborted ? signal.reason : asNatError(controller.signal.aborted ? controller.signal.reason : error))
     }
     const interrupt = (reason: unknown): void => {
-      if (!open || cut.signal.aborted) return
-      cut.abort(reason)
+      if (!open || controller.signal.aborted) return
+      controller.abort(reason)
       clock.sleep(graceMs, over).then(() => fail(reason), ignore)
     }
     const stop = (): void => interrupt(signal.reason)
@@ -58,7 +58,7 @@ export function attempt<T>(
       close()
       resolve(result)
     }
-    start(task, cut).then(take, fail)
+    start(task, controller).then(take, fail)
   })
 }
 

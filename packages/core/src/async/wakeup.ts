@@ -34,32 +34,32 @@ export function createWakeup(clock: Clock): Wakeup {
       return new Promise((resolve, reject) => {
         if (signal.aborted) return reject(signal.reason)
         if (kept !== undefined) return resolve(take())
-        const cut = new AbortController()
+        const controller = new AbortController()
         const settle = (): void => {
           wake = undefined
           signal.removeEventListener('abort', aborted)
         }
         const aborted = (): void => {
           settle()
-          cut.abort(woken)
+          controller.abort(woken)
           reject(signal.reason)
         }
         wake = () => {
           settle()
-          cut.abort(woken)
+          controller.abort(woken)
           resolve(take())
         }
         signal.addEventListener('abort', aborted)
         if (ms === Number.POSITIVE_INFINITY) return
-        clock.sleep(Math.max(0, ms), cut).then(
+        clock.sleep(Math.max(0, ms), controller).then(
           () => {
             // It was woken in the same tick in which the time was up.
-            if (cut.signal.aborted) return
+            if (controller.signal.aborted) return
             settle()
             resolve(take())
           },
           (error: unknown) => {
-            if (cut.signal.aborted) return
+            if (controller.signal.aborted) return
             settle()
             reject(error)
           }

@@ -129,34 +129,34 @@ export function createDiscoveries<H extends Host>(
 
   /** Runs one discovery. Ends with the signal, when nothing more can come, or when nothing was found for too long. */
   async function discoverOnce(entry: Working, network: Network, signal: AbortSignal): Promise<End> {
-    const cut = new AbortController()
-    const stop = (): void => cut.abort(signal.reason)
+    const controller = new AbortController()
+    const stop = (): void => controller.abort(signal.reason)
     signal.addEventListener('abort', stop)
     const found = (finding: Finding): void => {
-      if (!cut.signal.aborted) take(entry, finding)
+      if (!controller.signal.aborted) take(entry, finding)
     }
     const restartIfEmpty = async (): Promise<void> => {
-      do await clock.sleep(policy.recheckIntervalMs, { signal: cut.signal })
+      do await clock.sleep(policy.recheckIntervalMs, { signal: controller.signal })
       while (entry.abilities.size > 0)
-      cut.abort()
+      controller.abort()
     }
     const again = restartIfEmpty().catch(() => undefined)
     let isBroken = false
     try {
-      await runBounded((call) => entry.discovery.discover(network, found, call), cut.signal)
-      if (!cut.signal.aborted && entry.abilities.size === 0) {
+      await runBounded((call) => entry.discovery.discover(network, found, call), controller.signal)
+      if (!controller.signal.aborted && entry.abilities.size === 0) {
         settle(entry, entry.absence ?? natError('NO_SERVICE', 'nothing was found'))
       }
     } catch (error) {
-      if (!cut.signal.aborted) {
+      if (!controller.signal.aborted) {
         isBroken = !isNatError(error)
         if (isBroken) report(entry, asNatError(error))
         else settle(entry, asNatError(error))
       }
     }
-    const isInterrupted = cut.signal.aborted
+    const isInterrupted = controller.signal.aborted
     // Keep the timer only if something was found and the strategy did not fail: then its findings stay in use.
-    if (isBroken || entry.abilities.size === 0) cut.abort()
+    if (isBroken || entry.abilities.size === 0) controller.abort()
     await again
     signal.removeEventListener('abort', stop)
     return isBroken ? 'broken' : isInterrupted ? 'interrupted' : 'done'

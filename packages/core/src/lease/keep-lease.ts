@@ -16,32 +16,35 @@ import {
   recheckRequested,
   requestFailed,
   requestSent,
-  startTiming
+  startTiming,
+  type TimingInputs
 } from './lease-timing.js'
 import { stamp } from './stamp.js'
 
+/** The owner of a lease that is kept alive. */
+export interface LeaseOwner {
+  /** Returns how often to poll the lease and when its gateway was last asked.
+   * @default never polls */
+  readonly polling?: () => TimingInputs
+  /** Renews within the time limit of the policy. A renewal that succeeds after the lease has ended is the owner's to
+   * release. */
+  readonly renew: (lease: Lease, call: CallOptions) => Promise<Lease>
+  /** Returns a renewal that completed after its timeout, once. It replaces the current lease, which is no longer valid.
+   * The owner wakes the loop when there is one. */
+  readonly lateRenewal?: () => Lease | undefined
+  readonly onRenewed: (lease: Lease, before: Lease) => void
+  readonly onFailed?: (error: NatError) => void
+  /** Returns why the lease became unusable before it expired; undefined while it is usable. */
+  readonly invalidReason?: () => NatError | undefined
+  /** Whether the lease is known to be forgotten by its gateway or relay. A renewal that fails then ends it at once. */
+  readonly isForgotten: () => boolean
+}
+
+/** What the loop of a lease needs of its program. */
 export interface KeepOptions {
   readonly clock: Clock
   readonly random: () => number
   readonly wakeup: Wakeup
-  /** How often to poll the lease when no renewal is due, in ms; `Infinity` for never. */
-  readonly pollMs: number
-  /** Returns when this strategy last contacted the gateway for any lease (monotonic ms). Such a contact also counts as
-   * a poll of this lease. */
-  readonly lastContactMs: () => number
-  /** Renews within the time limit of the policy. */
-  readonly renew: (lease: Lease, call: CallOptions) => Promise<Lease>
-  /** Returns a renewal that completed after its timeout, once. It replaces the current lease, which is no longer valid.
-   * Wakes the loop when there is one. */
-  readonly successor: () => Lease | undefined
-  /** Called with a renewal that was still in progress when the lease ended. */
-  readonly abandon: (renewal: Promise<Lease>) => void
-  readonly onRenewed: (lease: Lease, before: Lease) => void
-  readonly onFailed: (error: NatError) => void
-  /** Returns why the lease became unusable before it expired; undefined while it is usable. */
-  readonly invalidReason: () => NatError | undefined
-  /** Whether the lease is known to be forgotten by its gateway or relay. A renewal that fails then ends it at once. */
-  readonly forgotten: () => boolean
 }
 
 /** How a lease has ended. */
@@ -53,14 +56,19 @@ export interface Ending {
 
 /** Keeps a lease alive until it expires, becomes unusable or is forgotten. Resolves with how it ended. Rejects with the
  * signal's reason. */
-export async function keepLease(granted: Lease, options: KeepOptions, call: CallOptions): Promise<Ending> {
-  const { clock, random, wakeup, pollMs, lastContactMs, successor, onRenewed, onFailed, invalidReason, forgotten } =
-    options
+export async function keepLease(
+  granted: Lease,
+  owner: LeaseOwner,
+  options: KeepOptions,
+  call: CallOptions
+): Promise<Ending> {
+  const { clock, random, wakeup } = options
+  const { isForgotten, polling = neverPoll } = owner
   let lease = granted
   let timing = startTiming(lease.lifetimeMs, stamp(clock), random)
   let failure: NatError | undefined
 
-  const next = (): LeaseAction => nextAction(timing, stamp(clock), { pollMs, lastContactMs: lastContactMs() })
+  const next = (): LeaseAction => nextAction(timing, stamp(clock), polling())
   const lost = (kind: 'forgotten' | 'lapsed'): Ending => ({
     kind,
     why: failure ?? natError('LEASE_LAPSED', 'it was not renewed in time')
@@ -72,22 +80,22 @@ export async function keepLease(granted: Lease, options: KeepOptions, call: Call
     lease = renewed
     timing = startTiming(lease.lifetimeMs, stamp(clock), random)
     // A renewal that came late may have been granted before what the check is about.
-    if (isRecheckDue) timing = recheckRequested(timing, forgotten())
+    if (isRecheckDue) timing = recheckRequested(timing, isForgotten())
     failure = undefined
-    onRenewed(lease, before)
+    owner.onRenewed(lease, before)
   }
 
   for (;;) {
     const planned = next()
     const why = await wakeup.wait(planned.kind === 'wait' ? planned.ms : 0, call)
-    const invalid = invalidReason()
+    const invalid = owner.invalidReason?.()
     if (invalid !== undefined) return { kind: 'invalid', why: invalid }
-    const late = successor()
+    const late = owner.lateRenewal?.()
     if (late !== undefined) {
       accept(late)
       continue
     }
-    if (why === 'recheck') timing = recheckRequested(timing, forgotten())
+    if (why === 'recheck') timing = recheckRequested(timing, isForgotten())
     const { kind } = next()
     if (kind === 'expire') return lost('lapsed')
     if (kind === 'wait') continue
@@ -95,7 +103,7 @@ export async function keepLease(granted: Lease, options: KeepOptions, call: Call
     timing = requestSent(timing)
     const sentMs = kind === 'renew' ? clock.monotonicMs() : undefined
     try {
-      const renewed = await renewInTime(lease, expiresAtMs(timing), options, call)
+      const renewed = await renewInTime(lease, expiresAtMs(timing), owner, { options, call })
       if (renewed === 'lapsed') return lost('lapsed')
       if ('kind' in renewed) return renewed
       accept(renewed)
@@ -104,8 +112,8 @@ export async function keepLease(granted: Lease, options: KeepOptions, call: Call
       failure = asNatError(error)
       const { retryAfterMs } = failure
       timing = requestFailed(timing, { atMs: clock.monotonicMs(), retryAfterMs, sentMs }, random)
-      onFailed(failure)
-      if (forgotten()) return lost('forgotten')
+      owner.onFailed?.(failure)
+      if (isForgotten()) return lost('forgotten')
     }
   }
 }
@@ -115,12 +123,13 @@ export async function keepLease(granted: Lease, options: KeepOptions, call: Call
 async function renewInTime(
   lease: Lease,
   expiresMs: number,
-  { clock, wakeup, renew, abandon, invalidReason }: KeepOptions,
-  call: CallOptions
+  owner: LeaseOwner,
+  { options, call }: { readonly options: KeepOptions; readonly call: CallOptions }
 ): Promise<Lease | Ending | 'lapsed'> {
+  const { clock, wakeup } = options
   const renewalController = new AbortController()
   const settled = new AbortController()
-  const renewal = renew(lease, { signal: anySignal([call.signal, renewalController.signal]) })
+  const renewal = owner.renew(lease, { signal: anySignal([call.signal, renewalController.signal]) })
   const settle = (): void => settled.abort(isOver)
   renewal.then(settle, settle)
   const waits = { signal: anySignal([call.signal, settled.signal]) }
@@ -129,14 +138,10 @@ async function renewInTime(
     for (;;) {
       const why = await wakeup.wait(expiresMs - clock.monotonicMs(), waits).catch(() => undefined)
       if (why === undefined) return await renewal
-      if (why === 'time') {
-        abandon(renewal)
-        return 'lapsed'
-      }
+      if (why === 'time') return 'lapsed'
       if (woken !== 'recheck') woken = why
-      const invalid = invalidReason()
+      const invalid = owner.invalidReason?.()
       if (invalid === undefined) continue
-      abandon(renewal)
       renewalController.abort(invalid)
       return { kind: 'invalid', why: invalid }
     }
@@ -145,5 +150,7 @@ async function renewInTime(
     if (woken !== undefined) wakeup.wake(woken)
   }
 }
+
+const neverPoll = (): TimingInputs => ({ pollMs: Number.POSITIVE_INFINITY, lastContactMs: 0 })
 
 const isOver = abortReason('the renewal is over')

@@ -4,14 +4,15 @@ import type { Wakeup } from '../async/wakeup.js'
 import type { Context, ShutdownScope } from '../context.js'
 import { isOnPath, isOurs } from '../discovery/endpoints.js'
 import type { GatewayQueue } from '../discovery/gateway-queues.js'
-import { type Ending, keepLease } from '../lease/keep-lease.js'
+import { type Ending, keepLease, type LeaseOwner } from '../lease/keep-lease.js'
 import type { Owner } from '../model/events.js'
 import { checkGrant, type Grant } from './check-grant.js'
-import { type Held, type Publisher } from './publish-mapping.js'
+import type { GrantedMapping, Publisher } from './publish-mapping.js'
 
 /** One mapping, from its grant to its end. */
 export interface ActiveMapping {
-  readonly held: () => Held
+  /** Returns the mapping with its present lease. */
+  readonly granted: () => GrantedMapping
   /** When the gateway may last have granted it (monotonic ms): at the last reply, or at the end of a renewal without
    * one. */
   readonly askedMs: () => number
@@ -31,32 +32,38 @@ export interface ActiveMappingParts {
   /** Called when the gateway has answered, or failed to. */
   readonly answered: (error?: NatError) => void
   /** Called when a renewal was still in progress when the lease ended. */
-  readonly askedLast: () => void
+  readonly renewedTooLate: () => void
   /** Releases a lease that came too late. */
   readonly giveBack: (lease: Lease) => void
   readonly track: ShutdownScope['track']
 }
 
 /** Publishes a granted mapping, and returns its handle. */
-export function createActiveMapping(first: Held, parts: ActiveMappingParts): ActiveMapping {
-  const { context, wakeup, publisher, answered, askedLast, giveBack, track } = parts
+export function createActiveMapping(first: GrantedMapping, parts: ActiveMappingParts): ActiveMapping {
+  const { context, wakeup, publisher, answered, renewedTooLate, giveBack, track } = parts
   const { host, policy, queues, addressHolders, memory, claimChecks, mappingOwners } = context
-  const { clock } = host
+  const { clock, random } = host
   const { entry, mapper, holder } = first
   const limitMs = mapper.timeoutMs ?? policy.verbMs
   /** Looked up each time: a queue that was unused for long is forgotten. */
   const queue = (): GatewayQueue => queues.of(mapper.gateway)
-  let held = first
+  /** `active`: announced and renewed. `releasing`: withdrawn, and to be deleted in its turn. `ended`: nothing is left to
+   * release. */
+  let state: 'active' | 'releasing' | 'ended' = 'active'
+  /** What is announced, and the grant that is to be released. They differ while a renewal is not published yet. */
+  let published = first
   let latest: Grant = first
-  let successor: Lease | undefined
-  let phase: 'held' | 'leaving' | 'over' = 'held'
-  let forgotten = false
+  let renewal: Promise<Lease> | undefined
+  let lateRenewal: Lease | undefined
+  let isForgotten = false
   let isFailing = false
   let grantedMs = 0
   let askedMs = 0
 
-  function publish(next: Held, before: Held | undefined): void {
-    held = next
+  const isActive = (): boolean => state === 'active'
+
+  function publish(next: GrantedMapping, before: GrantedMapping | undefined): void {
+    published = next
     grantedMs = clock.monotonicMs()
     askedMs = grantedMs
     publisher.publish(next, before)
@@ -75,14 +82,25 @@ export function createActiveMapping(first: Held, parts: ActiveMappingParts): Act
   /** Adopts a renewal that completed after its timeout: it is the same mapping, and the lease before is no longer
    * valid. */
   function adopt(lease: Lease): void {
-    if (phase === 'over') return giveBack(lease)
+    if (state === 'ended') return giveBack(lease)
     try {
       // This is now the lease to release.
-      if (phase === 'leaving') latest = checkGrant(lease, latest)
-      else successor = take(lease)
+      if (state === 'releasing') latest = checkGrant(lease, latest)
+      else lateRenewal = take(lease)
       wakeup.wake('rescan')
     } catch (error) {
       host.log.debug(`${entry.name}: ${asNatError(error).message}`)
+    }
+  }
+
+  async function renewInTurn(lease: Lease, call: CallOptions): Promise<Lease> {
+    if (!isActive()) throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
+    try {
+      const next = await attempt((bounded) => lease.renew(bounded), limitMs, clock, call, adopt)
+      return isActive() ? take(next) : next
+    } finally {
+      askedMs = clock.monotonicMs()
+      if (!isActive()) renewedTooLate()
     }
   }
 
@@ -93,136 +111,119 @@ export function createActiveMapping(first: Held, parts: ActiveMappingParts): Act
     return false
   }
 
-  const isHeld = (): boolean => phase === 'held'
-
-  function renew(lease: Lease, call: CallOptions): Promise<Lease> {
-    // Record the contact before the reply, so that only the oldest lease of this gateway is polled. Retries do not
-    // count; otherwise a failing lease would keep the others from being polled.
-    if (isShared() && !isFailing) queue().lastContactMs.set(entry.name, clock.monotonicMs())
-    return queue().run(entry.name, async () => {
-      if (!isHeld()) throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
-      try {
-        const next = await attempt((bounded) => lease.renew(bounded), limitMs, clock, call, adopt)
-        return isHeld() ? take(next) : next
-      } finally {
-        askedMs = clock.monotonicMs()
-        if (!isHeld()) askedLast()
-      }
-    })
-  }
-
-  let looked: ReturnType<Context['network']> | undefined
-  let elsewhere: NatError | undefined
+  let checkedNetwork: ReturnType<Context['network']> | undefined
+  let invalidThere: NatError | undefined
+  /** Returns why the network of this host makes the mapping useless. Looks once at each network. */
   function invalidReason(): NatError | undefined {
     if (holder.isSuperseded()) return natError('MAPPING_LOST', 'the mapping points to another endpoint now')
     const network = context.network()
-    if (network === looked) return elsewhere
-    looked = network
+    if (network === checkedNetwork) return invalidThere
+    checkedNetwork = network
     const { endpoint } = first
     if (!isOurs(endpoint.address, network)) {
-      elsewhere = natError('MAPPING_LOST', `${endpoint.address} is no longer an address of this host`)
+      invalidThere = natError('MAPPING_LOST', `${endpoint.address} is no longer an address of this host`)
     } else if (!isOnPath(mapper, entry, network)) {
-      elsewhere = natError('SECONDARY_GATEWAY', 'replies leave through another router now')
-    } else elsewhere = undefined
-    return elsewhere
+      invalidThere = natError('SECONDARY_GATEWAY', 'replies leave through another router now')
+    } else invalidThere = undefined
+    return invalidThere
+  }
+
+  const owner: LeaseOwner = {
+    polling: () => ({
+      pollMs: mapper.gateway === null ? Number.POSITIVE_INFINITY : policy.recheckIntervalMs,
+      lastContactMs: isShared() ? (queue().lastContactMs.get(entry.name) ?? 0) : 0
+    }),
+    invalidReason,
+    isForgotten: () => isForgotten,
+    renew(lease, call) {
+      // Record the contact before the reply, so that only the oldest lease of this gateway is polled. Retries do not
+      // count; otherwise a failing lease would keep the others from being polled.
+      if (isShared() && !isFailing) queue().lastContactMs.set(entry.name, clock.monotonicMs())
+      renewal = queue().run(entry.name, () => renewInTurn(lease, call))
+      return renewal
+    },
+    lateRenewal() {
+      const late = lateRenewal
+      lateRenewal = undefined
+      return late
+    },
+    onRenewed() {
+      renewal = undefined
+      lateRenewal = undefined
+      isForgotten = false
+      isFailing = false
+      answered()
+      publish({ ...published, ...latest }, published)
+    },
+    onFailed(error) {
+      renewal = undefined
+      isFailing = true
+      answered(error)
+    }
   }
 
   publish(first, undefined)
-  const { endpoint: mapped, lease: granted } = first
   const tellOwners = (owners: readonly Owner[]): void => {
-    if (isHeld()) publisher.tellOwners(held, owners)
+    if (isActive()) publisher.tellOwners(published, owners)
   }
-  track(mappingOwners.others(mapped, granted.addresses).then(tellOwners))
+  track(mappingOwners.others(first.endpoint, first.lease.addresses).then(tellOwners))
   // A fresh grant needs no check.
   wakeup.clear()
 
   return {
-    held: () => held,
+    granted: () => published,
     askedMs: () => askedMs,
     gatewayForgot(beforeMs) {
       if (grantedMs >= beforeMs) return false
-      forgotten = true
+      isForgotten = true
       return true
     },
     async keep(call) {
-      const ending = await keepLease(
-        first.lease,
-        {
-          clock,
-          random: host.random,
-          wakeup,
-          pollMs: mapper.gateway === null ? Number.POSITIVE_INFINITY : policy.recheckIntervalMs,
-          lastContactMs: () => (isShared() ? (queue().lastContactMs.get(entry.name) ?? 0) : 0),
-          invalidReason,
-          forgotten: () => forgotten,
-          renew,
-          successor() {
-            const late = successor
-            successor = undefined
-            return late
-          },
-          abandon: (renewal) =>
-            track(
-              renewal.then(
-                (lease) => giveBack(lease),
-                () => undefined
-              )
-            ),
-          onRenewed() {
-            successor = undefined
-            forgotten = false
-            isFailing = false
-            answered()
-            publish({ ...held, ...latest }, held)
-          },
-          onFailed(error) {
-            isFailing = true
-            answered(error)
-          }
-        },
-        call
-      )
+      const ending = await keepLease(first.lease, owner, { clock, random, wakeup }, call)
       // It has expired or is unusable here, so there is nothing to release.
-      phase = 'over'
+      state = 'ended'
+      if (renewal !== undefined) track(renewal.then(giveBack, () => undefined))
       entry.status.leaseRemoved()
-      publisher.withdraw(held)
-      mappingOwners.holds(held.endpoint, [])
-      publisher.tell('lost', held, ending.why)
+      publisher.withdraw(published)
+      mappingOwners.holds(published.endpoint, [])
+      publisher.tell('lost', published, ending.why)
       return ending
     },
     async release(shutdown) {
-      if (phase !== 'held') return
-      phase = 'leaving'
+      if (state !== 'active') return
+      state = 'releasing'
       entry.status.leaseRemoved()
       // A late renewal that is not published yet.
-      if (successor !== undefined) {
-        const next = { ...held, ...latest }
-        publisher.withdraw(held, next)
-        held = next
+      if (lateRenewal !== undefined) {
+        const next = { ...published, ...latest }
+        publisher.withdraw(published, next)
+        published = next
       }
       try {
-        if (!publisher.withdraw(held) || holder.isSuperseded()) return
-        const released = await queue().run(entry.name, async () => {
-          phase = 'over'
-          const { lease } = latest
-          // The same mapping was granted again while this waited: releasing it would end that one too.
-          if (lease.addresses.some(addressHolders.isHeld)) return false
-          // Other programs of this host use the same mapping: the last one deletes it.
-          const owners = await mappingOwners.leave(held.endpoint, lease.addresses)
-          publisher.tellOwners(held, owners)
-          if (owners.length > 0) return false
-          await attempt((call) => lease.release(call), limitMs, clock, shutdown)
-          memory.forget(held.memory)
-          return true
-        })
-        if (released) publisher.tell('released', held)
+        if (!publisher.withdraw(published) || holder.isSuperseded()) return
+        if (await queue().run(entry.name, () => deleteInTurn(shutdown))) publisher.tell('released', published)
       } catch (error) {
         // It stays in the store too: the next run deletes it, or it expires.
-        publisher.tell('failed', held, asNatError(error))
+        publisher.tell('failed', published, asNatError(error))
         host.log.info(`a mapping was not released and will lapse: ${printable(String(error))}`)
       } finally {
-        phase = 'over'
+        state = 'ended'
       }
     }
+  }
+
+  /** Deletes the mapping at the gateway. Resolves with false if another holder still has it. */
+  async function deleteInTurn(shutdown: CallOptions): Promise<boolean> {
+    state = 'ended'
+    const { lease } = latest
+    // The same mapping was granted again while this waited: releasing it would end that one too.
+    if (lease.addresses.some(addressHolders.isHeld)) return false
+    // Other programs of this host use the same mapping: the last one deletes it.
+    const owners = await mappingOwners.leave(published.endpoint, lease.addresses)
+    publisher.tellOwners(published, owners)
+    if (owners.length > 0) return false
+    await attempt((call) => lease.release(call), limitMs, clock, shutdown)
+    memory.forget(published.memory)
+    return true
   }
 }

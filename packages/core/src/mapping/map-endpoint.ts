@@ -6,17 +6,19 @@ import { gatewayKey } from '../discovery/discoveries.js'
 import { endpointFor, isOnPath, type WantedEndpoint } from '../discovery/endpoints.js'
 import { eventReason } from '../model/events.js'
 import { type ActiveMapping, createActiveMapping } from './active-mapping.js'
-import { createPublisher, type Held } from './publish-mapping.js'
-import { type Choice, createMappingRequests } from './request-mapping.js'
+import type { Choice } from './late-grants.js'
+import { createPublisher, type GrantedMapping } from './publish-mapping.js'
+import { createMappingRequests } from './request-mapping.js'
 import { createRetry } from './retry.js'
 
-/** Maps one wanted endpoint, and holds at most one lease for it. */
+/** Maps one wanted endpoint, and holds at most one mapping for it. */
 export interface EndpointMapping {
-  readonly held: () => Held | undefined
+  /** Returns the active mapping; undefined while there is none. */
+  readonly active: () => GrantedMapping | undefined
   /** Whether an endpoint without wildcards has the protocol, family and port of the wanted one. */
   isOf(endpoint: Endpoint): boolean
   /** Whether everything that can be tried now has been tried. */
-  readonly atRest: () => boolean
+  readonly isSettled: () => boolean
   /** Wakes the loop: `rescan` to choose among the strategies again, `recheck` to poll the lease at its gateway. */
   wake(why: 'rescan' | 'recheck'): void
   /** Reports that the gateway lost everything that it granted before this time (monotonic ms). */
@@ -25,27 +27,82 @@ export interface EndpointMapping {
   run(call: CallOptions, shutdown: ShutdownScope): Promise<void>
 }
 
+/** The state of one wanted endpoint. `choosing`: a mapper may be asked now. `requesting`: mappers have been asked and may
+ * still answer. `idle`: each mapper has been tried, and none may be asked again yet. `active`: a mapping is kept. */
+type State =
+  | { readonly kind: 'choosing' | 'requesting' | 'idle' }
+  | { readonly kind: 'active'; readonly mapping: ActiveMapping }
+
+/** What to do next to get a mapping. */
+type Step =
+  | { readonly do: 'keep'; readonly granted: GrantedMapping }
+  | { readonly do: 'ask'; readonly choice: Choice }
+  /** `requesting`: wait for answers. `idle`: wait until a mapper may be asked again. */
+  | { readonly do: 'wait'; readonly as: 'requesting' | 'idle'; readonly ms: number }
+
 export function createEndpointMapping(want: WantedEndpoint, context: Context): EndpointMapping {
   const { host, policy, bus, discoveries, progress } = context
   const { clock } = host
   const wakeup: Wakeup = createWakeup(clock)
   const publisher = createPublisher(context)
   const retry = createRetry(context)
+  let state: State = { kind: 'choosing' }
+  const activeMapping = (): ActiveMapping | undefined => (state.kind === 'active' ? state.mapping : undefined)
   const requests = createMappingRequests({
     want,
     context,
     retry,
     publisher,
     wakeup,
-    holder: () => mapping?.held().entry,
-    disturbed: () => wakeup.wake(mapping === undefined ? 'rescan' : 'recheck')
+    activeEntry: () => activeMapping()?.granted().entry,
+    disturbed: () => wakeup.wake(state.kind === 'active' ? 'recheck' : 'rescan')
   })
-  let mapping: ActiveMapping | undefined
-  let trying = true
   let reported = ''
 
-  /** Returns the best mapper that may be asked now, or how long to wait for one, in ms. */
-  function choose(): Choice | number {
+  /** The life of a mapping: discover, map, keep, release. */
+  async function run(call: CallOptions, shutdown: ShutdownScope): Promise<void> {
+    try {
+      while (!call.signal.aborted) {
+        const granted = await map(call, shutdown)
+        await keep(granted, call, shutdown)
+      }
+    } catch (error) {
+      if (!call.signal.aborted) host.log.info(`a mapping was given up: ${printable(String(error))}`)
+    }
+    await activeMapping()?.release(shutdown)
+    state = { kind: 'idle' }
+    await requests.end(shutdown)
+    await context.mappingOwners.drop(want)
+  }
+
+  /** Asks the mappers that were discovered, in rank order, until one has granted a mapping. Rejects with the signal's
+   * reason. */
+  async function map(call: CallOptions, shutdown: ShutdownScope): Promise<GrantedMapping> {
+    for (;;) {
+      call.signal.throwIfAborted()
+      const step = nextStep()
+      if (step.do === 'keep') return step.granted
+      if (step.do === 'ask') {
+        state = { kind: 'requesting' }
+        requests.start(step.choice, call, shutdown)
+        continue
+      }
+      state = { kind: step.as }
+      if (step.as === 'idle') {
+        requests.remember()
+        bus.emit('reportChanged', undefined)
+        reportFailureOnce()
+      }
+      await wakeup.wait(step.ms, call)
+    }
+  }
+
+  function nextStep(): Step {
+    const granted = requests.take()
+    if (granted !== undefined) return { do: 'keep', granted }
+    requests.abortEach(isPointless)
+    const patienceMs = requests.patienceMs()
+    if (patienceMs > 0) return { do: 'wait', as: 'requesting', ms: patienceMs }
     const now = clock.monotonicMs()
     let waitMs = Number.POSITIVE_INFINITY
     for (const entry of discoveries.entries) {
@@ -56,14 +113,14 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
         if (endpoint === undefined) continue
         const readyMs = retry.readyMs(entry, ability, endpoint)
         if (readyMs > now) waitMs = Math.min(waitMs, readyMs - now)
-        else if (progress.mayUse(entry.rank)) return { entry, mapper: ability, endpoint }
+        else if (progress.mayUse(entry.rank)) return { do: 'ask', choice: { entry, mapper: ability, endpoint } }
       }
     }
-    return waitMs
+    return { do: 'wait', as: 'idle', ms: waitMs }
   }
 
   /** Whether a mapper belongs to a network that this host has left, or can no longer serve the endpoint. */
-  function isInVain({ entry, mapper, endpoint }: Choice): boolean {
+  function isPointless({ entry, mapper, endpoint }: Choice): boolean {
     const network = context.network()
     if (![...entry.abilities.values()].some((ability) => ability === mapper) || !isOnPath(mapper, entry, network))
       return true
@@ -72,7 +129,7 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
 
   /** Reports that nothing works, once for each new set of reasons, and not while an answer may still come. */
   function reportFailureOnce(): void {
-    if (!progress.isPassOver() || requests.isUnderWay()) return
+    if (!progress.isPassOver() || requests.isPending()) return
     const reasons = discoveries.entries.flatMap((entry) => {
       // A missing witness or relay does not explain a missing mapping.
       if (entry.kind !== null && entry.kind !== 'mapper') return []
@@ -88,17 +145,18 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
     publisher.reportFailure(want, reasons)
   }
 
-  async function hold(first: Held, call: CallOptions, shutdown: ShutdownScope): Promise<void> {
-    const { entry, mapper } = first
+  /** Keeps a mapping until it is lost. Rejects with the signal's reason; the mapping is then still to be released. */
+  async function keep(granted: GrantedMapping, call: CallOptions, shutdown: ShutdownScope): Promise<void> {
+    const { entry, mapper, endpoint, holder } = granted
     const sinceMs = clock.monotonicMs()
     reported = ''
-    mapping = createActiveMapping(first, {
+    const mapping = createActiveMapping(granted, {
       context,
       wakeup,
       publisher,
       track: shutdown.track,
-      askedLast: retry.postpone,
-      giveBack: (lease) => shutdown.track(requests.giveBack(first, lease, shutdown)),
+      renewedTooLate: retry.postpone,
+      giveBack: (lease) => shutdown.track(requests.giveBack(granted, lease, shutdown)),
       answered(error) {
         if (entry.status.failure !== error) bus.emit('reportChanged', undefined)
         // The gateway has stopped answering: ask witnesses whether the mapping still works.
@@ -112,74 +170,38 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
         }
       }
     })
+    state = { kind: 'active', mapping }
     const { kind, why } = await mapping.keep(call)
-    const askedMs = mapping.askedMs()
-    mapping = undefined
+    state = { kind: 'choosing' }
     // Back off from a gateway that grants very short leases, or one address to several endpoints.
     const isShort = kind === 'lapsed' && clock.monotonicMs() - sinceMs < policy.retry.maxMs
-    if (isShort || first.holder.isSuperseded()) retry.wasUseless(entry, mapper)
-    if (kind === 'invalid') return retry.parted(mapper.gateway, first.endpoint, askedMs)
+    if (isShort || holder.isSuperseded()) retry.wasUseless(entry, mapper)
+    if (kind === 'invalid') return retry.parted(mapper.gateway, endpoint, mapping.askedMs())
     entry.status.failed(why)
     retry.postpone()
   }
 
-  async function pursue(call: CallOptions, shutdown: ShutdownScope): Promise<void> {
-    while (!call.signal.aborted) {
-      const granted = requests.take()
-      if (granted !== undefined) {
-        await hold(granted, call, shutdown)
-        continue
-      }
-      requests.abandon(isInVain)
-      const patienceMs = requests.patienceMs()
-      if (patienceMs > 0) {
-        trying = true
-        await wakeup.wait(patienceMs, call)
-        continue
-      }
-      const choice = choose()
-      if (typeof choice !== 'number') {
-        trying = true
-        requests.start(choice, call, shutdown)
-        continue
-      }
-      trying = false
-      requests.remember()
-      bus.emit('reportChanged', undefined)
-      reportFailureOnce()
-      await wakeup.wait(choice, call)
-    }
-  }
-
   return {
-    held: () => mapping?.held(),
+    active: () => activeMapping()?.granted(),
     isOf: ({ protocol, family, port }) =>
       protocol === want.endpoint.protocol && family === want.endpoint.family && port === want.endpoint.port,
-    atRest: () => mapping !== undefined || !trying,
+    isSettled: () => state.kind === 'active' || state.kind === 'idle',
     wake(why) {
-      if (mapping === undefined) trying = true
+      if (state.kind === 'idle') state = { kind: 'choosing' }
       wakeup.wake(why)
     },
     gatewayForgot(beforeMs) {
       // The restart may have been detected from the reply that granted this very lease.
-      if (mapping !== undefined && !mapping.gatewayForgot(beforeMs)) return
+      if (activeMapping()?.gatewayForgot(beforeMs) === false) return
       retry.gatewayRestarted(beforeMs)
       wakeup.wake('recheck')
     },
-    async run(call, shutdown) {
-      await pursue(call, shutdown).catch((error: unknown) => {
-        if (!call.signal.aborted) host.log.info(`a mapping was given up: ${printable(String(error))}`)
-      })
-      await mapping?.release(shutdown)
-      mapping = undefined
-      await requests.end(shutdown)
-      await context.mappingOwners.drop(want)
-    }
+    run
   }
 }
 
 /** Returns the key of the gateway that holds this endpoint's mapping. */
 export const gatewayKeyOf = (endpointMapping: EndpointMapping): string | undefined => {
-  const gateway = endpointMapping.held()?.mapper.gateway
+  const gateway = endpointMapping.active()?.mapper.gateway
   return gateway === undefined || gateway === null ? undefined : gatewayKey(gateway)
 }

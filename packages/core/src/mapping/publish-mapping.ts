@@ -8,8 +8,8 @@ import type { Owner } from '../model/events.js'
 import { type EventReason, eventReason, type MappingEvent, type MappingEventName } from '../model/events.js'
 import { type Grant, isSameList } from './check-grant.js'
 
-/** A lease that is held, and its origin. */
-export interface Held extends Grant {
+/** A mapping that a gateway has granted, and its origin. */
+export interface GrantedMapping extends Grant {
   readonly want: WantedEndpoint
   readonly entry: StrategyEntry
   readonly mapper: Mapper
@@ -24,12 +24,12 @@ export interface Publisher {
    * run. */
   take(lease: Lease, holder: AddressHolder): void
   /** Publishes a lease that was taken: a new one, or the successor of `before`. */
-  publish(next: Held, before: Held | undefined): void
+  publish(next: GrantedMapping, before: GrantedMapping | undefined): void
   /** Withdraws the addresses that the next lease does not have. Returns true if no other holder has any of them. */
-  withdraw(old: Held, next?: Held): boolean
-  tell(event: MappingEventName, about: Held, error?: NatError): void
+  withdraw(old: GrantedMapping, next?: GrantedMapping): boolean
+  tell(event: MappingEventName, about: GrantedMapping, error?: NatError): void
   /** Reports the other programs of this host that hold the same mapping, if any. */
-  tellOwners(about: Held, owners: readonly Owner[]): void
+  tellOwners(about: GrantedMapping, owners: readonly Owner[]): void
   /** Reports that nothing works. */
   reportFailure(want: WantedEndpoint, reasons: readonly EventReason[]): void
 }
@@ -37,7 +37,7 @@ export interface Publisher {
 export function createPublisher(context: Context): Publisher {
   const { host, bus, memory, candidates, addressHolders, hostCandidates } = context
 
-  function withdraw(old: Held, next?: Held): boolean {
+  function withdraw(old: GrantedMapping, next?: GrantedMapping): boolean {
     const gone = old.lease.addresses.filter((address) => next?.lease.addresses.includes(address) !== true)
     const last = gone.filter((address) => addressHolders.leave(address, old.holder))
     for (const address of last) {
@@ -47,7 +47,7 @@ export function createPublisher(context: Context): Publisher {
     return last.length === gone.length
   }
 
-  function tell(event: MappingEventName, about: Held, error?: NatError, owners: readonly Owner[] = []): void {
+  function tell(event: MappingEventName, about: GrantedMapping, error?: NatError, owners: readonly Owner[] = []): void {
     const { entry, endpoint, external, lease } = about
     const details: MappingEvent = {
       event,

@@ -2,12 +2,10 @@ import {
   abortReason,
   anySignal,
   type CallOptions,
-  type Endpoint,
   type Lease,
   type Mapper,
   type MapRequest,
-  type NatError,
-  printable
+  type NatError
 } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
 import type { Wakeup } from '../async/wakeup.js'
@@ -19,18 +17,12 @@ import { keyBytes } from '../memory/mapping-memory.js'
 import { type Memory } from '../memory/store.js'
 import { agreeOn } from '../owners/mapping-owners.js'
 import { checkGrant, type Grant } from './check-grant.js'
-import { type Held, type Publisher } from './publish-mapping.js'
+import { type Choice, createLateGrants } from './late-grants.js'
+import type { GrantedMapping, Publisher } from './publish-mapping.js'
 import type { Retry } from './retry.js'
 import { createUncertainMappings } from './uncertain-mappings.js'
 
-/** A mapper that can be asked for the wanted endpoint. */
-export interface Choice {
-  readonly entry: StrategyEntry
-  readonly mapper: Mapper
-  readonly endpoint: Endpoint
-}
-
-const inVain = abortReason('the network has changed')
+const pointless = abortReason('the network has changed')
 
 /** The pending requests for one wanted endpoint. The first grant is kept, and later ones are released. */
 export interface MappingRequests {
@@ -38,15 +30,15 @@ export interface MappingRequests {
   start(choice: Choice, call: CallOptions, shutdown: ShutdownScope): void
   isAsked(mapper: Mapper): boolean
   /** Aborts requests that have become pointless, on a network that this host has left for example. */
-  abandon(isInVain: (choice: Choice) => boolean): void
+  abortEach(isPointless: (choice: Choice) => boolean): void
   /** Whether any request is pending. */
-  isUnderWay(): boolean
+  isPending(): boolean
   /** Returns how long to wait for the pending requests before another mapper is asked too, in ms; 0 if no longer. */
   patienceMs(): number
   /** Stores what the pending requests ask for, so that the next run finds the mappings if this one is killed now. */
   remember(): void
   /** Returns the first grant, once. */
-  take(): Held | undefined
+  take(): GrantedMapping | undefined
   /** Releases a lease that came too late. If it is the same mapping as a live lease, it is released at the end. */
   giveBack(choice: Choice, lease: Lease, shutdown: ShutdownScope): Promise<void>
   /** Waits for the pending requests, which are aborted by now, and deletes what any of them may have left. */
@@ -55,10 +47,12 @@ export interface MappingRequests {
 
 interface PendingRequest {
   readonly choice: Choice
-  readonly cut: AbortController
-  readonly done: Promise<void>
+  readonly controller: AbortController
+  /** Resolves when the request has ended. */
+  done: Promise<void>
+  /** The memory that the request was made from, and when it was sent; undefined while it is queued. */
   remembered: Memory | undefined
-  startedMs: number | undefined
+  sentMs: number | undefined
 }
 
 export interface MappingRequestsParts {
@@ -67,23 +61,23 @@ export interface MappingRequestsParts {
   readonly retry: Retry
   readonly publisher: Publisher
   readonly wakeup: Wakeup
-  /** Returns the strategy that granted the held lease, if there is one. */
-  readonly holder: () => StrategyEntry | undefined
-  /** Called when a late answer may have affected the held lease. */
+  /** Returns the strategy that granted the active mapping, if there is one. */
+  readonly activeEntry: () => StrategyEntry | undefined
+  /** Called when a late answer may have affected the active mapping. */
   readonly disturbed: () => void
 }
 
 export function createMappingRequests(parts: MappingRequestsParts): MappingRequests {
-  const { want, context, retry, publisher, wakeup, holder: currentEntry, disturbed } = parts
-  const { host, policy, queues, memory, addressHolders, mappingOwners } = context
+  const { want, context, retry, publisher, wakeup, activeEntry, disturbed } = parts
+  const { host, policy, queues, memory, mappingOwners } = context
   const { clock } = host
   const pendingRequests = new Map<Mapper, PendingRequest>()
-  const uncertainMappings = createUncertainMappings(context)
-  let arrived: Held | undefined
+  let arrived: GrantedMapping | undefined
 
-  const heldBy = (): StrategyEntry | undefined => arrived?.entry ?? currentEntry()
-  const isServed = (): boolean => heldBy() !== undefined
-  const limitOf = ({ timeoutMs }: Mapper): number => timeoutMs ?? policy.verbMs
+  const currentEntry = (): StrategyEntry | undefined => arrived?.entry ?? activeEntry()
+  const isMapped = (): boolean => currentEntry() !== undefined
+  const uncertainMappings = createUncertainMappings(context)
+  const { giveBack, release } = createLateGrants({ context, uncertainMappings, currentEntry, disturbed })
 
   function requestFor({ endpoint, entry, mapper }: Choice, remembered: Memory): MapRequest {
     const quirks = memory.quirks(mapper.gateway, entry.name)
@@ -96,99 +90,78 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
     }
   }
 
-  function giveBack(choice: Choice, lease: Lease, shutdown: ShutdownScope): Promise<void> {
-    const { entry, mapper } = choice
-    return queues
-      .of(mapper.gateway)
-      .run(entry.name, () => release(choice, lease, shutdown))
-      .catch(() => undefined)
+  /** Stores the key before the request is sent, so that the next run finds the mapping if this one is killed. */
+  async function recall(choice: Choice, call: CallOptions): Promise<Memory> {
+    const { entry, mapper, endpoint } = choice
+    const known = await memory.recall(mapper.gateway, endpoint, call)
+    const agreed = await agreeOn(known, { mappingOwners, memories: memory, want }, call)
+    if (agreed.externalPort !== null) return agreed
+    // Store the port as well: the next run may have another port, and would not know of this mapping.
+    const { suggestedExternalPort: port, lifetimeMs } = requestFor(choice, agreed)
+    uncertainMappings.note(entry.name, { memory: agreed, port, lifetimeMs })
+    // Save before queueing. Otherwise each of many requests would, in its turn, wait for a file with all of them.
+    await memory.saved(call)
+    return agreed
   }
 
-  /** Must run in the strategy's turn in the queue of the gateway. */
-  async function release({ entry, mapper, endpoint }: Choice, lease: Lease, shutdown: ShutdownScope): Promise<void> {
-    const bounded = (call: CallOptions): Promise<void> =>
-      attempt((own) => lease.release(own), limitOf(mapper), clock, call)
-    const isSame = lease.addresses.some(addressHolders.isHeld)
-    // This is the same mapping as the live one. Another strategy may have made it as an entry of its own.
-    if (isSame && heldBy() === entry) return
-    if (isSame)
-      return uncertainMappings.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
-    // Another program of this host holds this mapping.
-    if ((await mappingOwners.others(endpoint, lease.addresses)).length > 0) return
-    // Another strategy was granted the same mapping meanwhile.
-    if (lease.addresses.some(addressHolders.isHeld)) {
-      if (heldBy() !== entry)
-        uncertainMappings.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
-      return
-    }
-    try {
-      await bounded(shutdown)
-    } catch (error) {
-      host.log.debug(`${entry.name}: a lease that came too late was not released: ${printable(String(error))}`)
-      uncertainMappings.add({ strategy: entry.name, mapper, endpoint, remove: bounded, asked: undefined })
-    }
-    disturbed()
-  }
-
-  /** Asks a mapper. Resolves with undefined if the grant is no longer needed. Rejects with a NatError or the signal's
-   * reason. */
+  /** Asks a mapper in the strategy's turn in the queue of its gateway. Resolves with undefined if the grant is no longer
+   * needed. Rejects with a NatError or the signal's reason. */
   async function ask(
-    pendingRequest: PendingRequest,
+    pending: PendingRequest,
     call: CallOptions,
     shutdown: ShutdownScope
-  ): Promise<Held | undefined> {
-    const { choice } = pendingRequest
-    const { entry, mapper, endpoint } = choice
-    const queue = queues.of(mapper.gateway)
-    const holder = createAddressHolder(endpoint, () => wakeup.wake('rescan'))
-    // Store the key before the request is sent, so that the next run finds the mapping if this one is killed.
-    const recall = async (): Promise<Memory> => {
-      const known = await memory.recall(mapper.gateway, endpoint, call)
-      const agreed = await agreeOn(known, { mappingOwners, memories: memory, want }, call)
-      if (agreed.externalPort !== null) return agreed
-      // Store the port as well: the next run may have another port, and would not know of this mapping.
-      const { suggestedExternalPort: port, lifetimeMs } = requestFor(choice, agreed)
-      uncertainMappings.note(entry.name, { memory: agreed, port, lifetimeMs })
-      // Save before queueing. Otherwise each of many requests would, in its turn, wait for a file with all of them.
-      await memory.saved(call)
-      return agreed
-    }
-    let remembered = await recall()
-    return queue.run(entry.name, async () => {
+  ): Promise<GrantedMapping | undefined> {
+    const { choice } = pending
+    const remembered = await recall(choice, call)
+    return queues.of(choice.mapper.gateway).run(choice.entry.name, async () => {
       if (call.signal.aborted) uncertainMappings.settle(remembered)
       call.signal.throwIfAborted()
-      // Another holder of the endpoint has released the mapping meanwhile, and its memory was forgotten.
-      if (!memory.has(remembered)) remembered = await recall()
-      const request = requestFor(choice, remembered)
-      pendingRequest.remembered = remembered
-      pendingRequest.startedMs = clock.monotonicMs()
-      try {
-        const late = (lease: Lease): void => shutdown.track(giveBack(choice, lease, shutdown))
-        const lease = await attempt((bounded) => mapper.map(request, bounded), limitOf(mapper), clock, call, late)
-        let good: Grant
-        try {
-          good = checkGrant(lease)
-        } catch (error) {
-          await release(choice, lease, shutdown)
-          throw error
-        }
-        if (isServed() || call.signal.aborted) {
-          await release(choice, lease, shutdown)
-          return undefined
-        }
-        publisher.take(good.lease, holder)
-        queue.lastContactMs.set(entry.name, clock.monotonicMs())
-        return { ...good, want, entry, mapper, endpoint, memory: remembered, holder }
-      } catch (error) {
-        if (call.signal.aborted || mayRemain(error)) leave(choice, request, remembered)
-        else uncertainMappings.settle(remembered)
-        throw error
-      }
+      // Another holder of the endpoint may have released the mapping meanwhile, and its memory was forgotten.
+      pending.remembered = memory.has(remembered) ? remembered : await recall(choice, call)
+      pending.sentMs = clock.monotonicMs()
+      return send(choice, pending.remembered, call, shutdown)
     })
   }
 
+  async function send(
+    choice: Choice,
+    remembered: Memory,
+    call: CallOptions,
+    shutdown: ShutdownScope
+  ): Promise<GrantedMapping | undefined> {
+    const { entry, mapper, endpoint } = choice
+    const request = requestFor(choice, remembered)
+    const holder = createAddressHolder(endpoint, () => wakeup.wake('rescan'))
+    const late = (lease: Lease): void => shutdown.track(giveBack(choice, lease, shutdown))
+    const limitMs = mapper.timeoutMs ?? policy.verbMs
+    try {
+      const lease = await attempt((bounded) => mapper.map(request, bounded), limitMs, clock, call, late)
+      const good = await checkOrRelease(choice, lease, shutdown)
+      if (isMapped() || call.signal.aborted) {
+        await release(choice, lease, shutdown)
+        return undefined
+      }
+      publisher.take(good.lease, holder)
+      queues.of(mapper.gateway).lastContactMs.set(entry.name, clock.monotonicMs())
+      return { ...good, want, entry, mapper, endpoint, memory: remembered, holder }
+    } catch (error) {
+      if (call.signal.aborted || mayRemain(error)) recordUncertain(choice, request, remembered)
+      else uncertainMappings.settle(remembered)
+      throw error
+    }
+  }
+
+  async function checkOrRelease(choice: Choice, lease: Lease, shutdown: ShutdownScope): Promise<Grant> {
+    try {
+      return checkGrant(lease)
+    } catch (error) {
+      await release(choice, lease, shutdown)
+      throw error
+    }
+  }
+
   /** Records that a request may have made a mapping. */
-  function leave({ entry, mapper, endpoint }: Choice, request: MapRequest, about: Memory): void {
+  function recordUncertain({ entry, mapper, endpoint }: Choice, request: MapRequest, about: Memory): void {
     if (mapper.undo === undefined) return
     const { suggestedExternalPort: port, lifetimeMs } = request
     const remove = (call: CallOptions): Promise<void> =>
@@ -198,29 +171,30 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
       mapper,
       endpoint,
       remove,
-      asked: isServed() ? undefined : { memory: about, port, lifetimeMs }
+      asked: isMapped() ? undefined : { memory: about, port, lifetimeMs }
     })
   }
 
   /** Deletes what failed attempts may have left. While another strategy holds a mapping it waits: both may be the same
    * entry in the router. */
   function tidyUp(shutdown: ShutdownScope): void {
-    if (!uncertainMappings.isEmpty() && !isServed())
-      shutdown.track(uncertainMappings.removeSome(shutdown, isServed).then(disturbed))
+    if (!uncertainMappings.isEmpty() && !isMapped())
+      shutdown.track(uncertainMappings.removeSome(shutdown, isMapped).then(disturbed))
   }
 
-  async function fly(pendingRequest: PendingRequest, call: CallOptions, shutdown: ShutdownScope): Promise<void> {
-    const { entry, mapper } = pendingRequest.choice
+  /** Makes one request, from the question to its consequences. Does not reject. */
+  async function run(pending: PendingRequest, call: CallOptions, shutdown: ShutdownScope): Promise<void> {
+    const { entry, mapper } = pending.choice
     entry.status.requestSent()
     try {
-      const granted = await ask(pendingRequest, call, shutdown)
+      const granted = await ask(pending, call, shutdown)
       retry.granted(entry)
       entry.status.succeeded()
-      if (granted !== undefined) uncertainMappings.taken(granted.memory)
       if (granted === undefined) return
-      // The grant arrived after the endpoint was removed, or after another grant.
-      if (!call.signal.aborted && !isServed()) arrived = granted
-      else if (publisher.withdraw(granted)) await giveBack(pendingRequest.choice, granted.lease, shutdown)
+      uncertainMappings.taken(granted.memory)
+      // The grant may have arrived after the endpoint was removed, or after another grant.
+      if (!call.signal.aborted && !isMapped()) arrived = granted
+      else if (publisher.withdraw(granted)) await giveBack(pending.choice, granted.lease, shutdown)
     } catch (error) {
       if (!call.signal.aborted) retry.failed(entry, mapper, asNatError(error))
     } finally {
@@ -233,37 +207,38 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
 
   return {
     isAsked: (mapper) => pendingRequests.has(mapper),
-    abandon(isInVain) {
-      for (const { choice, cut } of pendingRequests.values()) if (isInVain(choice)) cut.abort(inVain)
+    abortEach(isPointless) {
+      for (const { choice, controller } of pendingRequests.values())
+        if (isPointless(choice)) controller.abort(pointless)
     },
-    isUnderWay: () => pendingRequests.size > 0,
+    isPending: () => pendingRequests.size > 0,
     giveBack,
     start(choice, call, shutdown) {
-      const cut = new AbortController()
-      const pendingRequest: { -readonly [key in keyof PendingRequest]: PendingRequest[key] } = {
+      const controller = new AbortController()
+      const pending: PendingRequest = {
         choice,
-        cut,
+        controller,
         done: Promise.resolve(),
         remembered: undefined,
-        startedMs: undefined
+        sentMs: undefined
       }
-      pendingRequests.set(choice.mapper, pendingRequest)
-      pendingRequest.done = fly(pendingRequest, { signal: anySignal([call.signal, cut.signal]) }, shutdown)
-      shutdown.track(pendingRequest.done)
+      pendingRequests.set(choice.mapper, pending)
+      pending.done = run(pending, { signal: anySignal([call.signal, controller.signal]) }, shutdown)
+      shutdown.track(pending.done)
     },
     patienceMs() {
       let ms = 0
-      for (const { choice, startedMs } of pendingRequests.values()) {
+      for (const { choice, sentMs } of pendingRequests.values()) {
         const { entry, mapper } = choice
         // A queued request waits as long as the running one of its strategy may.
-        const ownMs = startedMs === undefined ? undefined : startedMs + policy.requestTimeoutMs - clock.monotonicMs()
+        const ownMs = sentMs === undefined ? undefined : sentMs + policy.requestTimeoutMs - clock.monotonicMs()
         ms = Math.max(ms, ownMs ?? queues.of(mapper.gateway).overdueInMs(entry.name) ?? policy.requestTimeoutMs)
       }
       return ms
     },
     remember() {
       for (const { choice, remembered } of pendingRequests.values()) {
-        if (remembered === undefined || isServed()) continue
+        if (remembered === undefined || isMapped()) continue
         const { suggestedExternalPort: port, lifetimeMs } = requestFor(choice, remembered)
         uncertainMappings.note(choice.entry.name, { memory: remembered, port, lifetimeMs })
       }
@@ -289,9 +264,9 @@ const portToAsk = ({ externalPort }: WantedEndpoint, remembered: Memory): number
     : externalPort
 
 /** Failures of `map` after which the router may have made the mapping all the same. */
-const unsure: ReadonlySet<string> = new Set(['ATTEMPT_TIMEOUT', 'STRATEGY_FAULT'])
+const uncertainCodes: ReadonlySet<string> = new Set(['ATTEMPT_TIMEOUT', 'STRATEGY_FAULT'])
 
 const mayRemain = (error: unknown): boolean => {
   const { code, mayRemain: told }: Pick<NatError, 'code' | 'mayRemain'> = asNatError(error)
-  return told ?? unsure.has(code)
+  return told ?? uncertainCodes.has(code)
 }

@@ -15,8 +15,8 @@ export function createStoreTimeout(ms: number, clock: Clock, onError: (error: un
 
   return async (work, call) => {
     if (isSlow) return
-    const cut = new AbortController()
-    const limit = clock.sleep(ms, cut).then(
+    const controller = new AbortController()
+    const limit = clock.sleep(ms, controller).then(
       () => true,
       () => false
     )
@@ -24,7 +24,7 @@ export function createStoreTimeout(ms: number, clock: Clock, onError: (error: un
       const isLate = await orAborted(Promise.race([work.then(() => false), limit]), call)
       if (!isLate || isSlow) return
     } finally {
-      cut.abort(over)
+      controller.abort(over)
     }
     isSlow = true
     onError(new Error(`the store does not answer within ${ms} ms`))

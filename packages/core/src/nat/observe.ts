@@ -50,7 +50,7 @@ interface Lent {
   readonly asked: Set<string>
   /** The family of the socket when it was last opened. */
   family: Family | undefined
-  cut: AbortController | undefined
+  controller: AbortController | undefined
 }
 
 const replaced = abortReason('the network has changed')
@@ -213,22 +213,23 @@ export function createObservers(context: Context): Observers {
   }
 
   function start(each: Lent, { signal }: CallOptions): void {
-    const cut = new AbortController()
-    each.cut = cut
-    const work: Promise<void> = watch(each, { signal: anySignal([signal, cut.signal]) })
+    const controller = new AbortController()
+    each.controller = controller
+    const work: Promise<void> = watch(each, { signal: anySignal([signal, controller.signal]) })
       .catch((error: unknown) => {
-        if (!cut.signal.aborted && !signal.aborted) host.log.info(`observing failed: ${printable(String(error))}`)
+        if (!controller.signal.aborted && !signal.aborted)
+          host.log.info(`observing failed: ${printable(String(error))}`)
       })
       .finally(() => {
         running.delete(work)
-        if (each.cut === cut) each.cut = undefined
+        if (each.controller === controller) each.controller = undefined
       })
     running.add(work)
   }
 
   function forget(each: Lent): void {
-    each.cut?.abort(replaced)
-    each.cut = undefined
+    each.controller?.abort(replaced)
+    each.controller = undefined
     each.family = undefined
     each.outcomes.clear()
     each.asked.clear()
@@ -253,7 +254,7 @@ export function createObservers(context: Context): Observers {
         outcomes: new Map(),
         asked: new Set(),
         family: undefined,
-        cut: undefined
+        controller: undefined
       }
       lent.add(each)
       signal?.addEventListener(
@@ -269,7 +270,7 @@ export function createObservers(context: Context): Observers {
     },
     review(call) {
       for (const each of lent)
-        if (each.cut === undefined && !call.signal.aborted && toAsk(each).length > 0) start(each, call)
+        if (each.controller === undefined && !call.signal.aborted && toAsk(each).length > 0) start(each, call)
     },
     reset: () => lent.forEach(forget),
     facts() {

@@ -13,7 +13,7 @@ import { asNatError, attempt } from '../async/attempt.js'
 import { createWakeup, type Wakeup } from '../async/wakeup.js'
 import type { Context, ShutdownScope } from '../context.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
-import { keepLease } from '../lease/keep-lease.js'
+import { keepLease, type LeaseOwner } from '../lease/keep-lease.js'
 import { minSpacingMs } from '../lease/renewal-schedule.js'
 import { wasVerified } from '../memory/last-verified.js'
 import { backOffMs } from '../model/policy.js'
@@ -32,7 +32,12 @@ interface Reservation {
   readonly relay: Relay
   lease: Lease
   readonly wakeup: Wakeup
-  readonly cut: AbortController
+  readonly controller: AbortController
+}
+
+interface Choice {
+  readonly entry: StrategyEntry
+  readonly relay: Relay
 }
 
 const notNeeded = abortReason('the reservation is not needed')
@@ -57,19 +62,20 @@ export function createReservations(context: Context): Reservations {
     return counts.length === 0 ? policy.relay.count : Math.max(...counts)
   }
 
-  function choose(): { readonly entry: StrategyEntry; readonly relay: Relay } | number {
+  /** Returns the relay to ask now, or how long to wait for one, in ms. */
+  function choose(): { readonly choice?: Choice; readonly waitMs: number } {
     const networks = new Set([...held.values()].map(({ relay }) => relay.party.network))
     let waitMs = Number.POSITIVE_INFINITY
-    let best: { readonly entry: StrategyEntry; readonly relay: Relay } | undefined
+    let choice: Choice | undefined
     for (const entry of discoveries.entries) {
       for (const ability of entry.abilities.values()) {
         if (ability.kind !== 'relay' || networks.has(ability.party.network)) continue
         const restsMs = (rests.get(ability.party.id)?.untilMs ?? 0) - clock.monotonicMs()
         if (restsMs > 0) waitMs = Math.min(waitMs, restsMs)
-        else if (best === undefined || rtt(ability) < rtt(best.relay)) best = { entry, relay: ability }
+        else if (choice === undefined || rtt(ability) < rtt(choice.relay)) choice = { entry, relay: ability }
       }
     }
-    return best ?? waitMs
+    return choice === undefined ? { waitMs } : { choice, waitMs }
   }
 
   async function reserve(
@@ -89,7 +95,13 @@ export function createReservations(context: Context): Reservations {
       rests.delete(id)
       entry.status.succeeded()
       entry.status.leaseAdded()
-      const reservation: Reservation = { entry, relay, lease, wakeup: createWakeup(clock), cut: new AbortController() }
+      const reservation: Reservation = {
+        entry,
+        relay,
+        lease,
+        wakeup: createWakeup(clock),
+        controller: new AbortController()
+      }
       held.set(id, reservation)
       publish(reservation)
       shutdown.track(keepOne(reservation, { signal }, shutdown))
@@ -118,37 +130,29 @@ export function createReservations(context: Context): Reservations {
   }
 
   async function keepOne(reservation: Reservation, { signal }: CallOptions, shutdown: ShutdownScope): Promise<void> {
-    const { cut } = reservation
-    const call = { signal: anySignal([signal, cut.signal]) }
-    const options = {
-      clock,
-      random: host.random,
-      wakeup: reservation.wakeup,
-      invalidReason: () => undefined,
+    const { controller } = reservation
+    const call = { signal: anySignal([signal, controller.signal]) }
+    let renewal: Promise<Lease> | undefined
+    const owner: LeaseOwner = {
       // A reservation lives as long as the connection: a relay that does not renew has dropped it.
-      forgotten: () => true,
-      pollMs: Number.POSITIVE_INFINITY,
-      lastContactMs: () => 0,
-      successor: () => undefined,
-      abandon: (renewal: Promise<Lease>) =>
-        shutdown.track(
-          renewal.then(
-            (lease) => release(lease, shutdown),
-            () => undefined
-          )
-        ),
-      renew: (lease: Lease, { signal: cancel }: CallOptions) =>
-        attempt((bounded) => lease.renew(bounded), policy.requestTimeoutMs, clock, { signal: cancel }),
-      onRenewed(lease: Lease, before: Lease) {
+      isForgotten: () => true,
+      renew(lease, { signal: cancel }) {
+        renewal = attempt((bounded) => lease.renew(bounded), policy.requestTimeoutMs, clock, { signal: cancel })
+        return renewal
+      },
+      onRenewed(lease, before) {
+        renewal = undefined
         for (const address of before.addresses) if (!lease.addresses.includes(address)) candidates.withdraw(address)
         reservation.lease = lease
         publish(reservation)
-      },
-      onFailed: () => undefined
+      }
     }
     try {
-      await keepLease(reservation.lease, options, call)
+      const { lease, wakeup: ownWakeup } = reservation
+      await keepLease(lease, owner, { clock, random: host.random, wakeup: ownWakeup }, call)
       drop(reservation)
+      const releaseLate = (late: Lease): Promise<void> => release(late, shutdown)
+      if (renewal !== undefined) shutdown.track(renewal.then(releaseLate, () => undefined))
       // Do not ask a relay all the time that grants very short reservations.
       rests.set(reservation.relay.party.id, { count: 0, untilMs: clock.monotonicMs() + minSpacingMs })
       wakeup.wake('rescan')
@@ -200,7 +204,7 @@ export function createReservations(context: Context): Reservations {
     publicSinceMs = verdict === 'public' ? (publicSinceMs ?? clock.monotonicMs()) : undefined
   })
   bus.on('noticed', ({ notice: { what, about } }) => {
-    if (what === 'gone' && about.kind === 'relay') held.get(about.party.id)?.cut.abort(relayGone)
+    if (what === 'gone' && about.kind === 'relay') held.get(about.party.id)?.controller.abort(relayGone)
   })
 
   return {
@@ -214,13 +218,14 @@ export function createReservations(context: Context): Reservations {
         if (wasPublic && !publicNow) startedMs = clock.monotonicMs() - policy.relay.initialDelayMs
         wasPublic = publicNow
         const { count, waitMs } = target(startedMs)
-        const choice = held.size < count ? choose() : Number.POSITIVE_INFINITY
-        if (typeof choice !== 'number') {
+        const next = held.size < count ? choose() : { waitMs: Number.POSITIVE_INFINITY }
+        const { choice } = next
+        if (choice !== undefined) {
           await reserve(choice.entry, choice.relay, { signal }, shutdown).catch(() => undefined)
           continue
         }
-        for (const { cut } of [...held.values()].slice(count)) cut.abort(notNeeded)
-        await wakeup.wait(Math.min(waitMs, choice), { signal }).catch(() => undefined)
+        for (const { controller } of [...held.values()].slice(count)) controller.abort(notNeeded)
+        await wakeup.wait(Math.min(waitMs, next.waitMs), { signal }).catch(() => undefined)
       }
     },
     count: () => held.size,

@@ -27,7 +27,7 @@ export interface Verifier {
 interface Watch {
   readonly since: number
   readonly wakeup: Wakeup
-  readonly cut: AbortController
+  readonly controller: AbortController
 }
 
 const withdrawn = abortReason('the candidate was withdrawn')
@@ -115,21 +115,21 @@ export function createVerifier(context: Context): Verifier {
           .map(({ address, since }) => [address, since])
       )
       // A candidate that came back under the same address is verified as a new one.
-      for (const [address, { since, cut }] of running) {
+      for (const [address, { since, controller }] of running) {
         if (wanted.get(address) === since) continue
         running.delete(address)
-        cut.abort(withdrawn)
+        controller.abort(withdrawn)
       }
       for (const [address, since] of wanted) {
         if (running.has(address)) continue
-        const cut = new AbortController()
-        const each: Watch = { since, wakeup: createWakeup(clock), cut }
+        const controller = new AbortController()
+        const each: Watch = { since, wakeup: createWakeup(clock), controller }
         running.set(address, each)
         const over: Promise<void> = watch({ address, since }, each.wakeup, {
-          signal: anySignal([signal, cut.signal])
+          signal: anySignal([signal, controller.signal])
         })
           .catch((error: unknown) => {
-            if (!cut.signal.aborted && !signal.aborted)
+            if (!controller.signal.aborted && !signal.aborted)
               host.log.info(`verification failed: ${printable(String(error))}`)
           })
           .finally(() => {

@@ -17,16 +17,16 @@ export async function within<T>(
   run: (call: CallOptions) => Promise<T>
 ): Promise<T> {
   signal.throwIfAborted()
-  const cut = new AbortController()
+  const controller = new AbortController()
   const done = new AbortController()
-  const follow = (): void => cut.abort(signal.reason)
+  const follow = (): void => controller.abort(signal.reason)
   signal.addEventListener('abort', follow, { once: true })
   clock.sleep(ms, { signal: done.signal }).then(
-    () => cut.abort(late()),
+    () => controller.abort(late()),
     () => undefined
   )
   try {
-    return await orAborted(run({ signal: cut.signal }), cut)
+    return await orAborted(run({ signal: controller.signal }), controller)
   } finally {
     signal.removeEventListener('abort', follow)
     done.abort(over)

@@ -19,17 +19,17 @@ const over = abortReason('the task group is over')
  * with the first failure, and when `main` has returned; what a task throws after that is not a failure.
  */
 export async function taskGroup<T>({ signal }: CallOptions, main: (group: TaskGroup) => Promise<T>): Promise<T> {
-  const cut = new AbortController()
-  const follow = (): void => cut.abort(signal.reason)
+  const controller = new AbortController()
+  const follow = (): void => controller.abort(signal.reason)
   if (signal.aborted) follow()
   else signal.addEventListener('abort', follow, { once: true })
   const tasks = new Set<Promise<void>>()
   let failure: { readonly error: unknown } | undefined
 
   function fail(error: unknown): void {
-    if (cut.signal.aborted) return
+    if (controller.signal.aborted) return
     failure = { error }
-    cut.abort(error)
+    controller.abort(error)
   }
   async function run(task: () => Promise<unknown>): Promise<void> {
     try {
@@ -39,7 +39,7 @@ export async function taskGroup<T>({ signal }: CallOptions, main: (group: TaskGr
     }
   }
   const group: TaskGroup = {
-    signal: cut.signal,
+    signal: controller.signal,
     fail,
     start(task) {
       const work = run(task).then(() => void tasks.delete(work))
@@ -54,7 +54,7 @@ export async function taskGroup<T>({ signal }: CallOptions, main: (group: TaskGr
   } catch (error) {
     throw failure === undefined ? error : failure.error
   } finally {
-    cut.abort(over)
+    controller.abort(over)
     while (tasks.size > 0) await Promise.all(tasks)
     signal.removeEventListener('abort', follow)
   }

@@ -68,9 +68,9 @@ async function countAnswers(
   for (const count of spread(total, random)) {
     const before = await timeExceeded()
     const over = new AbortController()
-    const cut = anySignal([call.signal, over.signal])
+    const signal = anySignal([call.signal, over.signal])
     const waitMs = window.minMs + random(window.maxMs - window.minMs + 1)
-    const limit = clock.sleep(waitMs, { signal: cut }).then(
+    const limit = clock.sleep(waitMs, { signal }).then(
       () => over.abort(),
       () => over.abort()
     )
