@@ -5,6 +5,7 @@ import { createClosers } from './client/closing-servers.js'
 import { createDialBacks } from './client/dial-backs.js'
 import { createDialDataBudget } from './client/dial-data-budget.js'
 import { keepServer } from './client/named-servers.js'
+import { createObservedAddresses, type ObservedAddresses } from './client/observed-addresses.js'
 import { identifiedSpeaker, storedSpeaker } from './client/server-protocols.js'
 import { createWitnessTable, type WitnessTable } from './client/witnesses.js'
 import type { AutonatHost } from './host.js'
@@ -26,9 +27,10 @@ export function autonat(options: AutonatOptions = {}): Strategy<AutonatHost> {
   const settings = readOptions(options)
 
   return (host: AutonatHost) => {
-    // Both outlive a discovery: sent bytes still count in the next one, and so do peers that close connections.
+    // All outlive a discovery: sent bytes still count in the next one, and so does what connected peers have said.
     const budget = createDialDataBudget(host.clock)
     const closers = createClosers(host.clock)
+    const observed = createObservedAddresses(host, settings)
 
     const discovery: Discovery = {
       name: 'autonat',
@@ -48,8 +50,9 @@ export function autonat(options: AutonatOptions = {}): Strategy<AutonatHost> {
         try {
           signal.addEventListener('abort', stop, { once: true })
           await dialBacks.handle()
-          const unwatch = watchPeers(host, table)
+          const unwatch = watchPeers(host, table, observed, tell)
           try {
+            observed.all().forEach(tell)
             await table.fill()
             if (table.size === 0) tell({ kind: 'notice', what: 'absent', gateway: null, reason: noWitness() })
             await Promise.all([ended, ...settings.peers.map((peer) => keepServer(host, peer, { signal }))])
@@ -72,10 +75,22 @@ const noWitness = (): Error & { readonly code: string } =>
  * Reports connected and lost peers to the table. Uses events, since a topology does not report peers that are already
  * connected, nor which of several connections was lost.
  */
-function watchPeers({ components: { events } }: AutonatHost, table: WitnessTable): () => void {
-  const identified = ({ detail }: CustomEvent<IdentifyResult>): void => table.consider(identifiedSpeaker(detail))
+function watchPeers(
+  { components: { events } }: AutonatHost,
+  table: WitnessTable,
+  observed: ObservedAddresses,
+  tell: (finding: Finding) => void
+): () => void {
+  const identified = ({ detail }: CustomEvent<IdentifyResult>): void => {
+    table.consider(identifiedSpeaker(detail))
+    const notice = observed.identified(detail)
+    if (notice !== undefined) tell(notice)
+  }
   const updated = ({ detail: { peer } }: CustomEvent<PeerUpdate>): void => table.consider(storedSpeaker(peer))
-  const closed = ({ detail }: CustomEvent<Connection>): void => table.closed(detail)
+  const closed = ({ detail }: CustomEvent<Connection>): void => {
+    observed.closed(detail)
+    table.closed(detail)
+  }
   events.addEventListener('peer:identify', identified)
   events.addEventListener('peer:update', updated)
   events.addEventListener('connection:close', closed)

@@ -54,7 +54,8 @@ export function createContext(options: ReturnType<typeof readOptions>): Context 
   const candidates = createCandidates(claimChecks, createRouteCheck(network), changed)
   const discoveries = createDiscoveries(strategies, host, policy, {
     changed: (entry) => bus.emit('strategyChanged', entry),
-    noticed: (entry, notice) => bus.emit('noticed', { entry, notice })
+    noticed: (entry, notice) => bus.emit('noticed', { entry, notice }),
+    observed: ({ name }, notice) => bus.emit('observed', { strategy: name, notice })
   })
   return {
     host,

@@ -17,6 +17,7 @@ import { deleteStale } from './mapping/delete-stale.js'
 import type { GatewayRecovery } from './mapping/gateway-recovery.js'
 import { createEndpointMapping, type EndpointMapping, gatewayKeyOf } from './mapping/map-endpoint.js'
 import type { Observers } from './nat/observe.js'
+import type { ObservedCandidates } from './nat/observed-candidates.js'
 import type { Reservations } from './relay/reservations.js'
 import type { Signals } from './signals.js'
 import type { Verifier } from './verification/verifier.js'
@@ -52,6 +53,7 @@ export interface RunParts {
   readonly gatewayRecovery: GatewayRecovery
   readonly verifier: Verifier
   readonly observers: Observers
+  readonly observed: ObservedCandidates
   readonly wanted: WantedEndpoints
 }
 
@@ -63,7 +65,7 @@ const slowFactor = 3
 
 /** Creates a run. It starts with `begin`, once the signals of its parts can reach it. */
 export function createRun(parts: RunParts, controller: AbortController): Run & { begin(): void } {
-  const { context, reservations, gatewayRecovery, verifier, observers, wanted } = parts
+  const { context, reservations, gatewayRecovery, verifier, observers, observed, wanted } = parts
   const { host, policy, bus, discoveries, progress, hostCandidates, claimChecks, network } = context
   const { clock } = host
   /** Aborts when the time for releasing is over. */
@@ -96,6 +98,7 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
     began() {
       claimChecks.reset(controller)
       observers.reset()
+      observed.reset()
     },
     advanced() {
       wakeAll('rescan')

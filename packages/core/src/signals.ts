@@ -1,4 +1,4 @@
-import type { Endpoint } from '@postern/interface'
+import type { Endpoint, ObservedNotice } from '@postern/interface'
 import type { DiscoveryNotice, StrategyEntry } from './discovery/discoveries.js'
 import type { MappingEvent } from './model/events.js'
 import type { PeerReport, Report, StrategyReport, Verdict } from './model/report.js'
@@ -9,6 +9,8 @@ export interface Signals {
   readonly strategyChanged: StrategyEntry
   /** A strategy has heard something of an ability that it found. */
   readonly noticed: { readonly entry: StrategyEntry; readonly notice: DiscoveryNotice }
+  /** A remote party has told at which address it sees this host. */
+  readonly observed: { readonly strategy: string; readonly notice: ObservedNotice }
   /** Time of the search has passed at which other strategies or relays may be used. */
   readonly searchAdvanced: undefined
   /** Another program of this host has released its mapping of an endpoint. */

@@ -6,6 +6,7 @@ import { createGatewayRecovery } from './mapping/gateway-recovery.js'
 import { createEvents, type TraversalEvents, type TypedEvents } from './model/events.js'
 import type { Report } from './model/report.js'
 import { createObservers, type OpenSharedSocket } from './nat/observe.js'
+import { createObservedCandidates } from './nat/observed-candidates.js'
 import { type HostedOptions, readOptions, type TraversalOptions } from './options.js'
 import { createReservations } from './relay/reservations.js'
 import { createReporter } from './report/reporter.js'
@@ -92,6 +93,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       bus.emit('reportChanged', undefined)
     }
   )
+  const observed = createObservedCandidates(context, wanted, observers.natObservations)
   const reporter = createReporter(context, {
     wants: () => wanted.all(),
     relays: () => reservations.count(),
@@ -99,9 +101,9 @@ export function createTraversal(options: TraversalOptions): Traversal {
     witnessNetworks: () => verifier.witnessNetworks(),
     peers: () => upgrades.report(),
     nat: () => observers.facts(),
-    natObservations: () => observers.natObservations()
+    unconfirmed: () => observed.unconfirmed()
   })
-  createReviews(context, reporter, () => run, [verifier, observers], wanted.size)
+  createReviews(context, reporter, () => run, [observed, verifier, observers], wanted.size)
 
   bus.on('strategyChanged', () => {
     run?.wakeAll('rescan')
@@ -120,7 +122,10 @@ export function createTraversal(options: TraversalOptions): Traversal {
     if (controller.signal.aborted) return
     reporter.reset()
     networkState.started()
-    const opened = createRun({ context, reservations, gatewayRecovery, verifier, observers, wanted }, controller)
+    const opened = createRun(
+      { context, reservations, gatewayRecovery, verifier, observers, observed, wanted },
+      controller
+    )
     run = opened
     for (const want of wanted.all()) hostCandidates.add(want)
     opened.begin()
@@ -133,6 +138,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     progress.stopped()
     await ending.end()
     observers.reset()
+    observed.clear()
     await memory.close()
     hostCandidates.clear()
     upgrades.clear()

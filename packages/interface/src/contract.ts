@@ -172,6 +172,22 @@ export type Notice =
       readonly about: Ability
     }
   | UpgradeNotice
+  | ObservedNotice
+
+/** The address at which a remote party sees this host. It is what that party says, and proves nothing. */
+export interface ObservedNotice {
+  /** Tells a notice from an ability. */
+  readonly kind: 'notice'
+  /** Tells this notice from the others. */
+  readonly what: 'observed'
+  /** The party that sees this host. */
+  readonly party: RemoteParty
+  /** The address and port that it sees. */
+  readonly address: MultiaddrText
+  /** Whether the party dialled this address, and so reached a listener of this host. Otherwise it is the source of a
+   * connection that this host opened: its IP address is the external one, and its port is that of no listener. */
+  readonly isListener: boolean
+}
 
 /** Progress of the upgrade of one peer from a relayed connection to a direct one. */
 export interface UpgradeNotice {

@@ -46,6 +46,7 @@ export type {
   Network,
   Notice,
   Observation,
+  ObservedNotice,
   Observer,
   Protocol,
   Puncher,

@@ -46,8 +46,9 @@ export function createAnnouncer(addressManager: AddressManager, verifies: boolea
         candidates
           .filter(
             ({ type, state }) =>
-              // An address that a STUN server observed accepts replies only, not new connections.
-              type !== 'relayed' && type !== 'observed' && (state === 'verified' || (!verifies && state !== 'refuted'))
+              type !== 'relayed' &&
+              // An observed address is a guess until witnesses have reached it.
+              (state === 'verified' || (type !== 'observed' && !verifies && state !== 'refuted'))
           )
           .map((candidate) => [`${candidate.address} ${candidate.endpoint?.address}`, candidate])
       )

@@ -39,20 +39,28 @@ it('a node lends observers a socket while they observe, and does not announce th
   expect(clock.pending).toBe(0)
 })
 
-it.each([true, false])('an address that a STUN server observed is not announced (witnesses: %s)', (verifies) => {
-  const calls: string[] = []
-  const manager = new Proxy({} as AddressManager, {
-    get: (_, name) => () => calls.push(String(name))
-  })
-  const seen: CandidateReport = {
-    address: '/ip4/11.0.0.2/udp/4001/quic-v1',
-    type: 'observed',
-    strategy: 'stun',
-    endpoint: { protocol: 'udp', address: '192.168.1.2', port: 4001 },
-    state: 'claimed',
-    expiresAt: null,
-    evidence: []
+it.each([true, false])(
+  'an observed address is announced once it is verified, and not before (witnesses: %s)',
+  (verifies) => {
+    const calls: string[] = []
+    const manager = new Proxy({} as AddressManager, {
+      get: (_, name) => () => calls.push(String(name))
+    })
+    const seen: CandidateReport = {
+      address: '/ip4/11.0.0.2/udp/4001/quic-v1',
+      type: 'observed',
+      strategy: 'stun',
+      endpoint: { protocol: 'udp', address: '192.168.1.2', port: 4001 },
+      state: 'claimed',
+      expiresAt: null,
+      evidence: []
+    }
+    const announcer = createAnnouncer(manager, verifies)
+    announcer.update([seen, { ...seen, state: 'refuted' }])
+    expect(calls).toEqual([])
+    announcer.update([{ ...seen, state: 'verified' }])
+    expect(calls).toEqual(['addPublicAddressMapping', 'confirmObservedAddr'])
+    announcer.update([seen])
+    expect(calls.at(-1)).toBe('removePublicAddressMapping')
   }
-  createAnnouncer(manager, verifies).update([seen, { ...seen, state: 'verified' }])
-  expect(calls).toEqual([])
-})
+)

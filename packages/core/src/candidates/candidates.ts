@@ -27,6 +27,11 @@ export interface Candidate {
   readonly evidence: readonly EvidenceReport[]
   /** The outcome of the last round of witnesses that reached a decision. */
   readonly ruling: 'verified' | 'refuted' | undefined
+  /** Whether a round of witnesses has ended, with or without a decision. */
+  readonly isTried: boolean
+  /** The only networks whose witnesses may be asked: those that see this host at the address themselves. Undefined for
+   * an address that any witness may be asked about. */
+  readonly onlyNetworks: ReadonlySet<string> | undefined
   /** The IP address in it. */
   readonly host: string | undefined
   /** Whether hosts on the internet could send to that address. */
@@ -49,12 +54,15 @@ export interface Candidates {
   get(address: string): Candidate | undefined
   /** Adds a candidate, or replaces the one with the same address. Its evidence is kept if it leads to the same
    * endpoint. */
-  put(candidate: Pick<Candidate, 'address' | 'type' | 'strategy' | 'endpoint' | 'mapper' | 'expiresAt'>): void
+  put(
+    candidate: Pick<Candidate, 'address' | 'type' | 'strategy' | 'endpoint' | 'mapper' | 'expiresAt'> &
+      Partial<Pick<Candidate, 'onlyNetworks'>>
+  ): void
   /** Records that the lease behind a candidate was renewed. */
   extend(address: string, expiresAt: number | null): void
   withdraw(address: string): void
   /** Records what witnesses found, if the candidate is still the one that they were asked about. */
-  rule(address: string, since: number, changes: Partial<Pick<Candidate, 'evidence' | 'ruling'>>): void
+  rule(address: string, since: number, changes: Partial<Pick<Candidate, 'evidence' | 'ruling' | 'isTried'>>): void
   state(candidate: Candidate): CandidateState
   /** Whether only the user claims that an address leads here: the port is forwarded by hand, or the gateway that maps
    * it is not on the default route. */
@@ -84,7 +92,7 @@ export function createCandidates(
   /** Whether a candidate is globally routable and nothing known contradicts it. */
   function isConsistent(candidate: Candidate): boolean {
     const { host, isGlobal: global, type } = candidate
-    if (!global || host === undefined || isClaim(candidate)) return false
+    if (!global || host === undefined || type === 'observed' || isClaim(candidate)) return false
     // A global IPv6 address may be behind a firewall: without a pinhole it is only a claim.
     if (type === 'local') return familyOf(host) === 4
     return claimChecks.clears(host)
@@ -96,13 +104,17 @@ export function createCandidates(
     put(candidate) {
       const before = table.get(candidate.address)
       // Evidence is valid only while the address leads to the same endpoint.
-      if (before !== undefined && isSame(before.endpoint, candidate.endpoint)) return set({ ...before, ...candidate })
+      const { onlyNetworks } = candidate
+      if (before !== undefined && isSame(before.endpoint, candidate.endpoint))
+        return set({ ...before, ...candidate, onlyNetworks })
       const host = parseMultiaddr(candidate.address)?.address
       set({
         ...candidate,
         since: ++count,
         evidence: [],
         ruling: undefined,
+        isTried: false,
+        onlyNetworks,
         host: canonicalAddress(host ?? ''),
         isGlobal: isGlobal(host ?? '')
       })

@@ -12,6 +12,7 @@ import {
   type Network,
   type Notice,
   natError,
+  type ObservedNotice,
   type Strategy,
   untilAborted
 } from '@postern/interface'
@@ -49,11 +50,12 @@ export interface Discoveries {
 }
 
 /** A notice that concerns other parts than the discovery itself. */
-export type DiscoveryNotice = Exclude<Notice, { what: 'absent' | 'unheard' }>
+export type DiscoveryNotice = Exclude<Notice, { what: 'absent' | 'unheard' | 'observed' }>
 
 export interface DiscoveriesEvents {
   changed(entry: StrategyEntry): void
   noticed(entry: StrategyEntry, notice: DiscoveryNotice): void
+  observed(entry: StrategyEntry, notice: ObservedNotice): void
 }
 
 /** Further abilities of one strategy are ignored: so many are a mistake, or an attack on memory. */
@@ -122,6 +124,7 @@ export function createDiscoveries<H extends Host>(
       entry.unheard = finding.reason
       return events.changed(entry)
     }
+    if (finding.what === 'observed') return events.observed(entry, finding)
     if (finding.what === 'gone') entry.abilities.delete(abilityKey(finding.about))
     events.noticed(entry, finding)
     if (finding.what === 'gone') settle(entry, natError('NO_SERVICE', 'it announced that it is going away'))

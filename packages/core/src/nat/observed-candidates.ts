@@ -1,42 +1,230 @@
-import { isWildcard, type MultiaddrText } from '@postern/interface'
-import { type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
+import {
+  canonicalAddress,
+  type Endpoint,
+  formatMultiaddr,
+  isWildcard,
+  type MultiaddrText,
+  type Network,
+  natError,
+  parseMultiaddr
+} from '@postern/interface'
+import { candidateEvent } from '../candidates/candidate-event.js'
+import { type Candidate, isAddressUnknown } from '../candidates/candidates.js'
+import type { Context } from '../context.js'
+import { isOurs, localAddress, type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
+import type { WantedEndpoints } from '../discovery/wanted-endpoints.js'
 import type { CandidateReport } from '../model/report.js'
 import type { NatObservation } from './nat-behaviour.js'
+import { createObservations, type Sighting } from './observations.js'
 
 /**
- * Returns the external addresses at which observers see wanted endpoints. They appear in the report only. The address
- * that a server sees is where replies to this host go; it does not show that other hosts get through. So these
- * candidates stay `claimed`, no witness verifies them, and they are not external addresses of this host.
- *
- * @param known - addresses that the report lists for a better reason
+ * External addresses that remote parties see, as candidates: with the port that this host listens on (a 1:1 NAT, a port
+ * that was forwarded by hand), with the port of the very socket (a cone NAT), or with a port that a party has dialled.
+ * They are claims: not announced and not counted before witnesses have reached them.
  */
-export function observedCandidates(
-  natObservations: readonly NatObservation[],
-  wants: readonly WantedEndpoint[],
-  known: ReadonlySet<string>
-): readonly CandidateReport[] {
-  const found = new Map<MultiaddrText, CandidateReport>()
-  for (const { endpoint, observation, strategy } of natObservations) {
-    const want = wants.find(
-      ({ endpoint: { protocol, family, address, port } }) =>
-        protocol === endpoint.protocol &&
-        family === endpoint.family &&
-        port === endpoint.port &&
-        (address === endpoint.address || isWildcard(address))
-    )
-    if (want === undefined) continue
-    const { protocol, address, port } = endpoint
-    const seen = withSuffix(observation.address, want)
-    if (known.has(seen)) continue
-    found.set(seen, {
-      address: seen,
-      type: 'observed',
-      strategy,
-      endpoint: { protocol, address, port },
-      state: 'claimed',
-      expiresAt: null,
-      evidence: []
-    })
-  }
-  return [...found.values()]
+export interface ObservedCandidates {
+  /** Adds the candidates that follow from what parties say now, and withdraws the others. */
+  review(): void
+  /** Returns what observers saw and what is no candidate, for the report. */
+  unconfirmed(): readonly CandidateReport[]
+  /** Forgets everything after a change of the network, and tells which verified addresses are lost. */
+  reset(): void
+  /** Forgets everything at the end of a run. */
+  clear(): void
 }
+
+/** One liar could otherwise have witnesses dial many addresses. */
+const maxCandidates = 8
+/** So many networks must see an address before witnesses are asked to dial it: one alone may name the address of a
+ * third party. */
+const minNetworks = 2
+
+type Wanted = Pick<Candidate, 'address' | 'endpoint' | 'strategy' | 'expiresAt' | 'onlyNetworks'>
+
+/** @param natObservations - what observers have seen of the lent sockets */
+export function createObservedCandidates(
+  context: Context,
+  wanted: WantedEndpoints,
+  natObservations: () => readonly NatObservation[]
+): ObservedCandidates {
+  const { host, policy, bus, discoveries, candidates, network } = context
+  const observations = createObservations()
+  /** The addresses that are candidates because of what parties say. */
+  const own = new Set<MultiaddrText>()
+
+  bus.on('observed', ({ strategy, notice }) => {
+    observations.add(strategy, notice)
+    bus.emit('reportChanged', undefined)
+  })
+
+  const isOwn = (address: string): boolean => candidates.get(address)?.type === 'observed'
+
+  function withdraw(address: MultiaddrText): void {
+    own.delete(address)
+    const candidate = candidates.get(address)
+    if (candidate?.type !== 'observed') return
+    candidates.withdraw(address)
+    if (candidate.ruling !== 'verified') return
+    const reason = natError('MAPPING_LOST', 'remote parties do not see this host at the address any more')
+    const lost = candidateEvent('lost', candidate, host.clock, reason)
+    if (lost !== undefined) bus.emit('mapping', lost)
+  }
+
+  return {
+    review() {
+      const isAskable = discoveries.entries.some(({ kind }) => kind === 'witness')
+      const next = isAskable ? find() : new Map<MultiaddrText, Wanted>()
+      for (const address of own) if (!next.has(address)) withdraw(address)
+      for (const [address, candidate] of next) {
+        const before = candidates.get(address)
+        // Another strategy has the address for a better reason.
+        if (before !== undefined && before.type !== 'observed') own.delete(address)
+        else if (before === undefined || !isSameEndpoint(before.endpoint, candidate.endpoint)) {
+          candidates.put({ ...candidate, type: 'observed', mapper: null })
+          own.add(address)
+        }
+      }
+    },
+    unconfirmed() {
+      const found = new Map<MultiaddrText, CandidateReport>()
+      for (const { endpoint, observation, strategy } of natObservations()) {
+        const want = wanted.all().find((each) => isSocketOf(each, endpoint))
+        if (want === undefined) continue
+        const { protocol, address, port } = endpoint
+        const seen = withSuffix(observation.address, want)
+        if (candidates.get(seen) !== undefined) continue
+        found.set(seen, {
+          address: seen,
+          type: 'observed',
+          strategy,
+          endpoint: { protocol, address, port },
+          state: 'claimed',
+          expiresAt: null,
+          evidence: []
+        })
+      }
+      return [...found.values()]
+    },
+    reset() {
+      observations.clear()
+      for (const address of own) withdraw(address)
+    },
+    clear() {
+      observations.clear()
+      own.clear()
+    }
+  }
+
+  /** Returns the candidates that follow from what parties say, the most promising first. */
+  function find(): ReadonlyMap<MultiaddrText, Wanted> {
+    const sightings = observations.all(natObservations())
+    const found = new Map<MultiaddrText, Wanted>()
+    if (sightings.length === 0) return found
+    const wants = wanted.all()
+    const add = (ip: string, port: number, of: Basis): void => {
+      const { want, endpoint, strategy, expiresAt, networks } = of
+      const address = withSuffix(formatMultiaddr(ip, endpoint.protocol, port), want)
+      const isKnown = candidates.get(address) !== undefined && !isOwn(address)
+      if (isKnown || found.has(address) || found.size >= maxCandidates) return
+      const onlyNetworks = networks.size < minNetworks ? networks : undefined
+      found.set(address, { address, endpoint: concrete(endpoint, network()), strategy, expiresAt, onlyNetworks })
+    }
+    const addresses = confirmed(sightings)
+    for (const [ip, { family, networks, strategy }] of addresses) {
+      // The port was mapped or forwarded, and its external address is not known.
+      for (const { address, endpoint, strategy: mappedBy, expiresAt } of candidates.all()) {
+        if (endpoint === null || endpoint.family !== family || !isAddressUnknown(address)) continue
+        const want = wants.find((each) => isSocketOf(each, endpoint))
+        const port = parseMultiaddr(address)?.port
+        if (want !== undefined && port !== undefined)
+          add(ip, port, { want, endpoint, strategy: mappedBy, expiresAt, networks })
+      }
+      const seen = sightings.filter((each) => each.ip === ip)
+      for (const want of wants) {
+        const { endpoint } = want
+        if (endpoint.family !== family) continue
+        for (const { port, strategy: seenBy } of seen) {
+          if (port === undefined || !isPortOf(port, want)) continue
+          // One party may name any port of our own address: that costs one probe.
+          add(ip, port.external, { want, endpoint, strategy: seenBy, expiresAt: null, networks })
+        }
+        add(ip, endpoint.port, { want, endpoint, strategy, expiresAt: null, networks })
+        if (found.size >= maxCandidates) return found
+      }
+    }
+    return found
+  }
+
+  /** Returns the addresses that parties on enough networks see this host at. */
+  function confirmed(sightings: readonly Sighting[]): ReadonlyMap<string, SeenAddress> {
+    const parties = new Set(partyAddresses())
+    const seen = new Map<string, SeenAddress & { readonly networks: Set<string> }>()
+    for (const { ip, family, network: by, strategy } of sightings) {
+      if (parties.has(ip) || isOurs(ip, network())) continue
+      const each = seen.get(ip) ?? { family, strategy, networks: new Set<string>() }
+      seen.set(ip, each)
+      each.networks.add(by)
+    }
+    const witnessNetworks = new Set(
+      discoveries.entries.flatMap(({ abilities }) =>
+        [...abilities.values()].flatMap((each) => (each.kind === 'witness' ? [each.party.network] : []))
+      )
+    )
+    for (const [ip, { networks }] of seen) {
+      // With a quorum of one, a witness may be asked about the address at which it sees this host itself.
+      const isEnough =
+        networks.size >= minNetworks ||
+        (policy.quorum < minNetworks && [...networks].some((each) => witnessNetworks.has(each)))
+      if (!isEnough) seen.delete(ip)
+    }
+    return seen
+  }
+
+  /** Returns the IP addresses in the ids of the parties: a liar may name one of them as ours. */
+  function partyAddresses(): readonly string[] {
+    return discoveries.entries.flatMap(({ abilities }) =>
+      [...abilities.values()].flatMap((each) => ('party' in each ? (each.party.id.match(ipText) ?? []) : []))
+    )
+  }
+}
+
+interface SeenAddress {
+  readonly family: 4 | 6
+  /** The strategy of the first party. */
+  readonly strategy: string
+  readonly networks: ReadonlySet<string>
+}
+
+/** What a candidate is made from. */
+interface Basis {
+  readonly want: WantedEndpoint
+  readonly endpoint: Endpoint
+  readonly strategy: string | null
+  readonly expiresAt: number | null
+  readonly networks: ReadonlySet<string>
+}
+
+const ipText = /\d{1,3}(?:\.\d{1,3}){3}|[\da-f]{0,4}(?::[\da-f]{0,4}){2,7}/gi
+
+const isSocketOf = ({ endpoint }: WantedEndpoint, { protocol, family, address, port }: Endpoint): boolean =>
+  endpoint.protocol === protocol &&
+  endpoint.family === family &&
+  endpoint.port === port &&
+  (isWildcard(endpoint.address) || canonicalAddress(endpoint.address) === canonicalAddress(address))
+
+/** Whether a port that a party saw may be that of a wanted endpoint. */
+function isPortOf({ protocol, socket, suffix }: NonNullable<Sighting['port']>, want: WantedEndpoint): boolean {
+  const { endpoint } = want
+  if (protocol !== endpoint.protocol) return false
+  if (socket === undefined) return suffix === want.suffix
+  return isSocketOf(want, { ...endpoint, ...socket })
+}
+
+const isSameEndpoint = (one: Endpoint | null, other: Endpoint | null): boolean =>
+  one?.protocol === other?.protocol && one?.address === other?.address && one?.port === other?.port
+
+/** Returns the endpoint with the local address on the default route in the place of a wildcard. */
+const concrete = (endpoint: Endpoint, network: Network): Endpoint =>
+  isWildcard(endpoint.address)
+    ? { ...endpoint, address: localAddress(network, endpoint.family) ?? endpoint.address }
+    : endpoint

@@ -3,10 +3,8 @@ import { type Candidate, isAddressUnknown } from '../candidates/candidates.js'
 import type { Context } from '../context.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
 import type { WantedEndpoint } from '../discovery/endpoints.js'
-import type { PeerReport, Report, StrategyReport } from '../model/report.js'
+import type { CandidateReport, PeerReport, Report, StrategyReport } from '../model/report.js'
 import type { NatFacts } from '../nat/nat-advice.js'
-import type { NatObservation } from '../nat/nat-behaviour.js'
-import { observedCandidates } from '../nat/observed-candidates.js'
 import { describeCandidate, describeGateway, describeStrategy } from './describe.js'
 import { type CandidateFact } from './facts.js'
 import { type Judgement, judge } from './verdict.js'
@@ -20,8 +18,8 @@ export interface ReporterFacts {
   readonly peers: () => readonly PeerReport[] | undefined
   /** What observers together report of the NAT. */
   readonly nat: () => NatFacts
-  /** The single observations. */
-  readonly natObservations: () => readonly NatObservation[]
+  /** What observers saw and what is no candidate. */
+  readonly unconfirmed: () => readonly CandidateReport[]
 }
 
 export interface Reporter {
@@ -51,7 +49,8 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       type: candidate.type,
       strategy: candidate.strategy,
       state: candidates.state(candidate),
-      isClaim: candidates.isClaim(candidate)
+      isClaim: candidates.isClaim(candidate),
+      isTried: candidate.isTried
     }))
 
   function conclude(all: readonly CandidateFact[]): Judgement {
@@ -79,7 +78,10 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
   }
   const isWanted = (): boolean => facts.wants().length > 0
   const unrefuted = (all: readonly CandidateFact[]): readonly string[] =>
-    all.filter(({ state, address }) => state !== 'refuted' && !isAddressUnknown(address)).map(({ address }) => address)
+    all
+      .filter(({ state, address }) => state !== 'refuted' && !isAddressUnknown(address))
+      .filter(({ state, type }) => type !== 'observed' || state === 'verified')
+      .map(({ address }) => address)
 
   return {
     report() {
@@ -98,7 +100,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
         ),
         candidates: [
           ...known.map((candidate) => describeCandidate(candidate, candidates.state(candidate))),
-          ...observedCandidates(facts.natObservations(), facts.wants(), new Set(known.map(({ address }) => address)))
+          ...facts.unconfirmed()
         ],
         ...(peers === undefined ? {} : { peers })
       }

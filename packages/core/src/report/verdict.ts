@@ -27,7 +27,9 @@ export interface Judgement {
 /** Concludes how reachable the host is, and why. Pure. */
 export function judge(facts: Facts): Judgement {
   const { candidates, firstPassOver, hasWitnessStrategy, relays } = facts
-  const direct = candidates.filter(({ type }) => type !== 'relayed')
+  // An observed address is a guess until witnesses have reached it.
+  const isGuess = ({ type, state }: CandidateFact): boolean => type === 'observed' && state !== 'verified'
+  const direct = candidates.filter((candidate) => candidate.type !== 'relayed' && !isGuess(candidate))
   const consistent = direct.some(({ state }) => state === 'consistent')
   const unprovable = hasWitnessStrategy && facts.partiesOverdue && facts.witnessNetworks < facts.quorum
 
@@ -43,6 +45,9 @@ export function judge(facts: Facts): Judgement {
   if (!direct.some(({ type }) => type === 'mapped' || type === 'manual') && facts.entries.some(isAsked))
     return conclude('unknown', null, facts)
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
+  // Witnesses are still to dial an address that remote parties see.
+  if (facts.witnessNetworks > 0 && candidates.some((each) => isGuess(each) && each.isTried === false))
+    return conclude('unknown', null, facts)
   // No endpoint is wanted and no obstacle is known: there is nothing to conclude yet.
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
   // Without strategies nothing was asked, and only a missing route shows without asking.

@@ -1,15 +1,8 @@
-import {
-  abortReason,
-  anySignal,
-  type CallOptions,
-  type MultiaddrText,
-  parseMultiaddr,
-  printable
-} from '@postern/interface'
+import { abortReason, anySignal, type CallOptions, type MultiaddrText, natError, printable } from '@postern/interface'
 import { createWakeup, type Wakeup } from '../async/wakeup.js'
+import { candidateEvent } from '../candidates/candidate-event.js'
 import type { Context } from '../context.js'
 import { noteVerified } from '../memory/last-verified.js'
-import { eventReason, type MappingEvent } from '../model/events.js'
 import { backOffMs } from '../model/policy.js'
 import { type Subject, verificationRound } from './verification-round.js'
 import { createWitnessPool, onePerNetwork } from './witness-pool.js'
@@ -48,7 +41,7 @@ export function createVerifier(context: Context): Verifier {
       const current = candidates.get(address)
       if (current?.since !== since) return
       const before = current.ruling
-      if (ruling !== undefined) candidates.rule(address, since, { ruling })
+      candidates.rule(address, since, { isTried: true, ...(ruling === undefined ? {} : { ruling }) })
       if (ruling === 'verified') {
         verified++
         refuted = Math.max(0, refuted - 1)
@@ -58,7 +51,9 @@ export function createVerifier(context: Context): Verifier {
       } else if (ruling === 'refuted') {
         refuted++
         verified = 0
-        if (before !== 'refuted') announce('refuted', address)
+        // An observed address was only a guess, and is not told before it was verified.
+        const isGuess = current.type === 'observed' && before !== 'verified'
+        if (before !== 'refuted' && !isGuess) announce('refuted', address)
         // Held down: no witness is asked again, and so nothing announced, before this time has passed.
         await clock.sleep(backOffMs(policy.holdDown, refuted), call)
       } else {
@@ -79,20 +74,10 @@ export function createVerifier(context: Context): Verifier {
 
   function announce(event: 'verified' | 'refuted', address: MultiaddrText): void {
     const candidate = candidates.get(address)
-    const external = parseMultiaddr(address)
-    if (candidate === undefined || external === undefined) return
-    const lapses = candidate.expiresAt
-    const { endpoint, strategy } = candidate
-    const unreachable = { name: 'NatError', code: 'NO_REPLY', message: 'witnesses could not reach it' }
-    const told: MappingEvent = {
-      event,
-      strategy,
-      protocol: external.protocol,
-      internal: { address: endpoint?.address ?? external.address, port: endpoint?.port ?? external.port },
-      external: { address: external.address, port: external.port },
-      lifetimeSeconds: lapses === null ? null : Math.max(0, (lapses - clock.wallMs()) / 1000),
-      ...(event === 'refuted' ? { reasons: [eventReason(strategy ?? 'local', unreachable)] } : {})
-    }
+    if (candidate === undefined) return
+    const reason = event === 'refuted' ? natError('NO_REPLY', 'witnesses could not reach it') : undefined
+    const told = candidateEvent(event, candidate, clock, reason)
+    if (told === undefined) return
     if (event === 'verified') noteVerified(context.memory, clock, told)
     bus.emit('mapping', told)
   }

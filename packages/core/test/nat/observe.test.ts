@@ -321,7 +321,7 @@ describe('observers', () => {
   })
 })
 
-describe('what observers see never makes the host reachable', () => {
+describe('what observers see alone never makes the host reachable', () => {
   const open: Observation = {
     address: seen,
     mapping: 'endpoint-independent',
@@ -329,20 +329,28 @@ describe('what observers see never makes the host reachable', () => {
     hairpin: 'works'
   }
 
-  it.each([
-    ['without witnesses', (): Strategy[] => []],
-    [
-      'with witnesses that confirm everything',
-      ({ clock }: { clock: VirtualClock }) => [witnesses({ a: 'reachable', b: 'reachable' }, clock)]
-    ]
-  ] as const)('%s the verdict stays private, whatever observers report', async (_, more) => {
-    const each = setUpObservers({ alpha: open, bravo: open }, { more })
+  it('without witnesses the verdict stays private, whatever observers report', async () => {
+    const each = setUpObservers({ alpha: open, bravo: open })
     each.traversal.addEndpoint(game)
     await begin(each, 3_600_000)
     const { verdict, externalAddresses, candidates } = each.traversal.report()
     expect([verdict, externalAddresses]).toEqual(['private', []])
     expect(candidates.map(({ state }) => state)).toEqual(['claimed'])
     expect(each.events).toEqual([])
+    await end(each)
+  })
+
+  it.each([
+    ['reachable', 'public', [seen]],
+    ['unreachable', 'private', []]
+  ] as const)('the socket of an open NAT is %s to witnesses, and the verdict is %s', async (answer, verdict, found) => {
+    const each = setUpObservers(
+      { alpha: open, bravo: open },
+      { more: ({ clock }) => [witnesses({ a: answer, b: answer }, clock)] }
+    )
+    each.traversal.addEndpoint(game)
+    await begin(each, 60_000)
+    expect(each.traversal.report()).toMatchObject({ verdict, externalAddresses: found })
     await end(each)
   })
 

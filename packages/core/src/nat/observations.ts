@@ -1,0 +1,71 @@
+import type { ObservedNotice } from '@postern/interface'
+import { canonicalAddress, type Family, familyOf, isGlobal, type Protocol, parseMultiaddr } from '@postern/interface'
+import type { NatObservation } from './nat-behaviour.js'
+
+/** What one remote party has said of the external address of this host. */
+export interface Sighting {
+  /** The id of the party, and its network. */
+  readonly party: string
+  readonly network: string
+  /** The strategy that the party belongs to. */
+  readonly strategy: string
+  readonly ip: string
+  readonly family: Family
+  /** The external port of a listener or socket of this host, if the party saw one. */
+  readonly port: SeenPort | undefined
+}
+
+/** An external port that a party saw. */
+export interface SeenPort {
+  readonly protocol: Protocol
+  readonly external: number
+  /** What follows the port in the address, `/ws` for example. */
+  readonly suffix: string
+  /** The local address and port of the very socket, if it is known. */
+  readonly socket: { readonly address: string; readonly port: number } | undefined
+}
+
+/** What remote parties have said of the external addresses of this host in the present network. */
+export interface Observations {
+  add(strategy: string, notice: ObservedNotice): void
+  /** Returns everything that parties have said, and what observers saw. */
+  all(natObservations: readonly NatObservation[]): readonly Sighting[]
+  clear(): void
+}
+
+/** The parties that are remembered: the last ones that said anything. */
+const maxParties = 64
+
+export function createObservations(): Observations {
+  /** By party, family and kind of port: a party may see a source port and have dialled a listener. */
+  const told = new Map<string, Sighting>()
+  return {
+    add(strategy, { party, address, isListener }) {
+      const seen = sightingOf(strategy, party, address)
+      if (seen === undefined) return
+      const key = `${party.id} ${seen.family} ${isListener}`
+      told.delete(key)
+      told.set(key, isListener ? seen : { ...seen, port: undefined })
+      const [oldest] = told.keys()
+      if (told.size > 2 * maxParties && oldest !== undefined) told.delete(oldest)
+    },
+    all: (natObservations) => [...told.values(), ...natObservations.flatMap(sightingBy)],
+    clear: () => told.clear()
+  }
+}
+
+function sightingBy({ party, strategy, endpoint, observation }: NatObservation): readonly Sighting[] {
+  const seen = sightingOf(strategy, party, observation.address)
+  if (seen?.port === undefined) return []
+  const { address, port } = endpoint
+  return [{ ...seen, port: { ...seen.port, socket: { address, port } } }]
+}
+
+/** Returns what an address says; undefined for one that no host on the internet could reach. */
+function sightingOf(strategy: string, { id, network }: ObservedNotice['party'], address: string): Sighting | undefined {
+  const parsed = parseMultiaddr(address)
+  const family = familyOf(parsed?.address ?? '')
+  if (parsed === undefined || family === undefined || !isGlobal(parsed.address)) return undefined
+  const port = { protocol: parsed.protocol, external: parsed.port, suffix: parsed.rest, socket: undefined }
+  return { party: id, network, strategy, ip: canonicalAddress(parsed.address) ?? parsed.address, family, port }
+}

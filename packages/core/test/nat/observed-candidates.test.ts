@@ -1,0 +1,267 @@
+import type { MultiaddrText, ObservedNotice, RemoteParty, Strategy } from '@postern/interface'
+import { natError } from '@postern/interface'
+import { type VirtualClock, virtualClock } from '@postern/testkit'
+import { describe, expect, it } from 'vitest'
+import { absent, begin, end, home, party, type Stage, scripted, stage, web, witnesses } from '../support.js'
+
+const seen = '/ip4/11.0.0.2/tcp/4001'
+const own = '/ip4/11.0.0.2/tcp/8080'
+
+const said = (by: RemoteParty, address: MultiaddrText, isListener = false): ObservedNotice => ({
+  kind: 'notice',
+  what: 'observed',
+  party: by,
+  address,
+  isListener
+})
+
+const [alpha, bravo] = [party('alpha', '31.0.0.0/16'), party('bravo', '32.0.0.0/16')]
+
+interface Seen extends Stage {
+  readonly asked: string[]
+  say(notice: ObservedNotice): void
+}
+
+/** Sets up a traversal that no router serves, with witnesses and a strategy that passes on what parties say. */
+function setUp(
+  answers: Parameters<typeof witnesses>[0] = { a: 'reachable', b: 'reachable' },
+  more: (trace: string[], clock: VirtualClock) => readonly Strategy[] = (_, clock) => [absent('pcp', clock)],
+  options: Parameters<typeof stage>[1] = {}
+): Seen {
+  const asked: string[] = []
+  let tell: ((notice: ObservedNotice) => void) | undefined
+  const clock = virtualClock()
+  const observing: Strategy = () => ({
+    name: 'identify',
+    kind: 'witness',
+    async discover(_network, found, call) {
+      tell = found
+      await clock.sleep(1e12, call).catch(() => undefined)
+    }
+  })
+  const each = stage((trace) => [...more(trace, clock), witnesses(answers, clock, asked), observing], {
+    clock,
+    ...options
+  })
+  return { ...each, asked, say: (notice) => tell?.(notice) }
+}
+
+const states = ({ traversal }: Stage): readonly string[] =>
+  traversal.report().candidates.map(({ address, type, state }) => `${type} ${address} ${state}`)
+
+describe('addresses that remote parties see', () => {
+  it('an address that two networks see is verified with the own port, and announced then and not before', async () => {
+    const each = setUp()
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    await each.clock.advance(1000)
+    expect([states(each), each.asked]).toEqual([[], []])
+    each.say(said(bravo, '/ip4/11.0.0.2/tcp/5555'))
+    await each.clock.advance(2)
+    expect(each.traversal.report()).toMatchObject({ verdict: 'unknown', cause: null, externalAddresses: [] })
+    await each.clock.advance(1000)
+    expect(each.traversal.report()).toMatchObject({
+      verdict: 'public',
+      cause: null,
+      externalAddresses: [own],
+      candidates: [{ type: 'observed', strategy: 'identify', endpoint: { address: '192.168.1.2', port: 8080 } }]
+    })
+    expect(each.told()).toEqual(['failed null undefined:undefined', 'verified identify 11.0.0.2:8080'])
+    expect(each.asked).toEqual([`a ${own}`, `b ${own}`])
+    await end(each)
+    expect(each.told()).toHaveLength(2)
+    expect(each.clock.pending).toBe(0)
+  })
+
+  it('an address that witnesses do not reach is not announced, and the verdict is that of the router', async () => {
+    const each = setUp({ a: 'unreachable', b: 'unreachable' })
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(2)
+    expect(each.traversal.report().verdict).toBe('unknown')
+    await each.clock.advance(1000)
+    expect(states(each)).toEqual([`observed ${own} refuted`])
+    expect(each.traversal.report()).toMatchObject({
+      verdict: 'private',
+      cause: 'no-mapping-service',
+      externalAddresses: []
+    })
+    expect(each.told()).toEqual(['failed null undefined:undefined'])
+    // The usual back-off: a port that is forwarded later is found.
+    const rounds = each.asked.length / 2
+    await each.clock.advance(3_600_000)
+    expect(each.asked.length / 2 - rounds).toBeLessThan(12)
+    expect(each.asked.length / 2 - rounds).toBeGreaterThan(4)
+    await end(each)
+  })
+
+  it('an address that witnesses neither reach nor refute leaves the verdict to the router after one round', async () => {
+    const each = setUp({ a: 'inconclusive', b: 'inconclusive' })
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(1000)
+    expect(states(each)).toEqual([`observed ${own} claimed`])
+    expect(each.traversal.report()).toMatchObject({ verdict: 'private', externalAddresses: [] })
+    await end(each)
+  })
+
+  it.each([
+    ['one network, however many of its peers say so', [said(alpha, seen), said(party('other', alpha.network), seen)]],
+    ['two networks that see different addresses', [said(alpha, seen), said(bravo, '/ip4/11.0.0.3/tcp/4001')]],
+    [
+      'two networks that see a private address',
+      ['alpha', 'bravo'].map((id, at) => said(party(id, `3${at}.0.0.0/16`), '/ip4/192.168.7.7/tcp/1'))
+    ],
+    [
+      'two networks that name the address of a relay',
+      ['x', 'y'].map((id, at) => said(party(id, `3${at}.0.0.0/16`), '/ip4/47.1.2.3/tcp/1'))
+    ]
+  ])('no witness is asked because of %s', async (_, notices) => {
+    const relay: Strategy = () => ({
+      name: 'relay',
+      kind: 'relay',
+      async discover(_network, found) {
+        found({
+          kind: 'relay',
+          party: party('47.1.2.3:4001', '47.1.0.0/16'),
+          reserve: async () => Promise.reject(natError('NO_REPLY', 'away'))
+        })
+      }
+    })
+    const each = setUp(undefined, () => [relay])
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    for (const notice of notices) each.say(notice)
+    await each.clock.advance(60_000)
+    expect([each.asked, states(each), each.traversal.report().externalAddresses]).toEqual([[], [], []])
+    await end(each)
+  })
+
+  it('an address of this host itself stays a local candidate', async () => {
+    const each = setUp(undefined, undefined, { network: { ...home, addresses: ['192.168.1.2', '11.0.0.2'] } })
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(1000)
+    expect(states(each)).toEqual([`local ${own} verified`])
+    await end(each)
+  })
+
+  it('with a quorum of one, only the witnesses that see the address themselves are asked about it', async () => {
+    const each = setUp({ a: 'reachable', b: 'reachable' }, undefined, { policy: { quorum: 1 } })
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(party('somewhere', '33.0.0.0/16'), seen))
+    await each.clock.advance(1000)
+    expect(each.asked).toEqual([])
+    each.say(said(party('b', '21.0.0.0/16'), '/ip4/11.0.0.7/tcp/1'))
+    await each.clock.advance(1000)
+    expect(each.asked).toEqual(['b /ip4/11.0.0.7/tcp/8080'])
+    expect(each.traversal.report().externalAddresses).toEqual(['/ip4/11.0.0.7/tcp/8080'])
+    await end(each)
+  })
+
+  it('a port that a peer has dialled is tried too, and at most eight addresses are', async () => {
+    const each = setUp({ a: 'unreachable', b: 'unreachable' }, undefined, { policy: { maxRequestsPerMinute: 1000 } })
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, '/ip4/11.0.0.2/tcp/5001', true))
+    await each.clock.advance(1000)
+    expect(states(each)).toEqual(['observed /ip4/11.0.0.2/tcp/5001 refuted', `observed ${own} refuted`])
+    for (let count = 0; count < 40; count++)
+      each.say(said(party(`liar${count}`, '39.0.0.0/16'), `/ip4/11.0.0.2/tcp/${6000 + count}`, true))
+    await each.clock.advance(1000)
+    expect(states(each)).toHaveLength(8)
+    await end(each)
+  })
+
+  it('a port of another transport is not tried', async () => {
+    const each = setUp()
+    each.traversal.addEndpoint(web, { suffix: '/ws' })
+    await begin(each)
+    each.say(said(alpha, '/ip4/11.0.0.2/tcp/5001', true))
+    each.say(said(bravo, '/ip4/11.0.0.2/tcp/5002/ws', true))
+    await each.clock.advance(1000)
+    expect(states(each)).toEqual(
+      ['/ip4/11.0.0.2/tcp/5002/ws', `${own}/ws`].map((address) => `observed ${address} verified`)
+    )
+    await end(each)
+  })
+
+  it('a port that a router maps without its address is verified at the address that parties see', async () => {
+    const each = setUp(undefined, (trace, clock) => [
+      scripted('upnp', trace, clock, { externalAddress: '0.0.0.0', grant: () => 9000 }).strategy
+    ])
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(1000)
+    expect(each.traversal.report().verdict).toBe('public')
+    expect(each.traversal.report().externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/9000', own])
+    expect(each.told()).toContain('verified upnp 11.0.0.2:9000')
+    await end(each)
+  })
+
+  it('an address is withdrawn, and told as lost, once parties see another one', async () => {
+    const each = setUp()
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(1000)
+    each.say(said(alpha, '/ip4/11.0.0.9/tcp/1'))
+    await each.clock.advance(1000)
+    expect(states(each)).toEqual([])
+    each.say(said(bravo, '/ip4/11.0.0.9/tcp/1'))
+    await each.clock.advance(1000)
+    expect(states(each)).toEqual(['observed /ip4/11.0.0.9/tcp/8080 verified'])
+    expect(each.told().slice(1)).toEqual([
+      'verified identify 11.0.0.2:8080',
+      'lost identify 11.0.0.2:8080',
+      'verified identify 11.0.0.9:8080'
+    ])
+    await end(each)
+  })
+
+  it('a mapping of the same address takes the place of an observed one, and keeps what witnesses said', async () => {
+    const each = setUp(undefined, (trace, clock) => [scripted('pcp', trace, clock, { foundAfterMs: 20_000 }).strategy])
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(2000)
+    expect(states(each)).toEqual([`observed ${own} verified`])
+    await each.clock.advance(30_000)
+    expect(states(each)).toEqual([`mapped ${own} verified`])
+    expect(each.told()).not.toContain('lost identify 11.0.0.2:8080')
+    await end(each)
+  })
+
+  it('what parties said in one network is forgotten in the next one', async () => {
+    const each = setUp()
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(2000)
+    each.traversal.setNetwork({
+      gateways: [{ address: '192.168.9.1', interface: 'eth0', localAddress: '192.168.9.2' }],
+      addresses: ['192.168.9.2']
+    })
+    await each.clock.advance(20_000)
+    expect(states(each)).toEqual([])
+    expect(each.told()).toContain('lost identify 11.0.0.2:8080')
+    each.say(said(alpha, seen))
+    await each.clock.advance(1000)
+    expect(states(each)).toEqual([])
+    await end(each)
+  })
+})
