@@ -19,5 +19,15 @@ export { betweenTiers, findTiers, tiers } from './tiers.js'
 export type { Tools, ToolsOptions } from './tools.js'
 export { prepareTools } from './tools.js'
 export { findTopology, topologies } from './topologies.js'
-export type { DaemonPlan, HostPlan, LinkPlan, RoutePlan, RouterPlan, Topology } from './topology.js'
+export type {
+  DaemonPlan,
+  ExposedHost,
+  HostPlan,
+  LinkPlan,
+  PortForward,
+  RoutePlan,
+  RouterPlan,
+  Topology
+} from './topology.js'
 export type { NamedTopology, TopologyName } from './topology-names.js'
+export { withRouter } from './with-router.js'

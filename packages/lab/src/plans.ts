@@ -1,4 +1,5 @@
 import type { DaemonPlan, HostPlan, RouterPlan } from './topology.js'
+import type { NamedTopology, TopologyName } from './topology-names.js'
 
 // The parts of topologies.
 
@@ -59,3 +60,10 @@ export const neighbour: HostPlan = host('lan', '192.168.1.3/24', '192.168.1.1')
 export const internet: HostPlan = host('wan', '11.0.0.1/24')
 export const homeRouter = (plan: Partial<RouterPlan>): HostPlan =>
   router(['lan', '192.168.1.1/24'], ['wan', '11.0.0.2/24', '11.0.0.1'], plan)
+
+/** Returns a topology with one router between the LAN and the internet. */
+export const behindOne = (name: TopologyName, description: string, plan: Partial<RouterPlan>): NamedTopology => ({
+  name,
+  description,
+  hosts: { home, neighbour, router: homeRouter(plan), internet }
+})

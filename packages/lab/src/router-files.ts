@@ -1,5 +1,6 @@
 import { filteringRules } from './filtering.js'
 import { hairpinRules } from './hairpin.js'
+import { inboundRules } from './inbound.js'
 import type { HostPlan, RouterPlan } from './topology.js'
 
 /** The data for the files of one router. */
@@ -28,6 +29,7 @@ export function routerFacts(name: string, host: HostPlan, controlPort: number): 
 export function nftRules({ plan, controlPort }: RouterFacts): string {
   const { lan, wan } = plan
   const filtering = filteringRules(plan)
+  const inbound = inboundRules(plan, (condition) => unwantedRules(plan, condition))
   const unwanted = unwantedRules(plan).join('\n    ')
   return `
 table inet router {
@@ -38,7 +40,9 @@ table inet router {
   chain prerouting {
     type nat hook prerouting priority dstnat
     jump prerouting_miniupnpd
+    ${inbound.portForwards.join('\n    ')}
     ${filtering.prerouting}
+    ${inbound.exposedHost}
   }
   chain postrouting {
     type nat hook postrouting priority srcnat
@@ -52,6 +56,7 @@ table inet router {
     # Without ICMPv6 there is no neighbour discovery, no path MTU and, in tests, no clear cause.
     meta l4proto ipv6-icmp accept
     jump miniupnpd
+    ${inbound.forward.join('\n    ')}
     ${filtering.forward}
     ${unwanted}
   }
@@ -79,8 +84,8 @@ table inet count {
 }
 
 /** Returns the rules for unsolicited packets from outside. `icmpx` is ICMP or ICMPv6, depending on the packet. */
-function unwantedRules({ wan, wanInput }: RouterPlan): string[] {
-  const rule = (rest: string): string => `iifname ${wan} ${rest}`
+function unwantedRules({ wan, wanInput }: RouterPlan, condition = ''): string[] {
+  const rule = (rest: string): string => `iifname ${wan} ${condition} ${rest}`
   if (wanInput === 'drop') return [rule('drop')]
   if (wanInput === 'icmp-prohibited') return [rule('reject with icmpx type admin-prohibited')]
   const datagrams = rule('reject with icmpx type port-unreachable')

@@ -1,4 +1,5 @@
 import { plugSteps } from './delays.js'
+import { lifetimeSteps } from './filtering.js'
 import { hairpinSteps, turnsRound } from './hairpin.js'
 import type { RouterFacts } from './router-files.js'
 import { daemonConfig, nftRules, routerFolder, startScript } from './router-files.js'
@@ -69,7 +70,7 @@ function hostSteps(name: string, host: HostPlan, router: RouterFacts | undefined
   ]
   if (router !== undefined) {
     steps.push('echo 1 > /proc/sys/net/ipv4/ip_forward', 'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding')
-    steps.push(heredoc('nft -f -', nftRules(router)))
+    steps.push(heredoc('nft -f -', nftRules(router)), lifetimeSteps(router.plan))
   }
   const links = host.links.filter(({ down }) => down !== true).map((link) => linkBatch(link, host.routes))
   steps.push(heredoc('ip -batch -', ['link set lo up', ...links].join('\n')))

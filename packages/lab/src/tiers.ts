@@ -24,6 +24,8 @@ export interface HomeOptions extends Partial<Delay> {
   readonly wanInput?: RouterPlan['wanInput']
   /** The filtering of every NAT of this home. @default 'address-and-port-dependent' */
   readonly filtering?: NonNullable<RouterPlan['filtering']>
+  /** The lifetime of the UDP mappings of every NAT of this home, as in `RouterPlan`. */
+  readonly mappingLifetimeMs?: number
   /** Whether every NAT of this home supports hairpinning. @default false */
   readonly hairpin?: boolean
   /** The forwarded traffic; `tcp` blocks UDP. @default 'all' */

@@ -1,17 +1,22 @@
-import { all, dualStackHost, home, homeRouter, host, internet, neighbour, router, upnpOnly } from './plans.js'
+import { reachable } from './reachable.js'
+import {
+  all,
+  behindOne,
+  dualStackHost,
+  home,
+  homeRouter,
+  host,
+  internet,
+  neighbour,
+  router,
+  upnpOnly
+} from './plans.js'
 import type { RouterPlan } from './topology.js'
 import type { NamedTopology, TopologyName } from './topology-names.js'
 import { twoRouters } from './two-routers.js'
 
 // Addresses that look public are from 11.0.0.0/8, 12.0.0.0/8 and 2a00::/16, since routers grant nothing on addresses
 // that are reserved for documentation. No packet leaves a lab.
-
-/** Returns a topology with one router between the LAN and the internet. */
-const behindOne = (name: TopologyName, description: string, plan: Partial<RouterPlan>): NamedTopology => ({
-  name,
-  description,
-  hosts: { home, neighbour, router: homeRouter(plan), internet }
-})
 
 /** Returns a topology with two routers: the home router, and that of the access provider. */
 const behindTwo = (
@@ -55,6 +60,7 @@ export const topologies: readonly NamedTopology[] = [
   behindOne('symmetric', 'A symmetric NAT without a mapping service: a random port for each destination.', {
     nat: 'symmetric'
   }),
+  ...reachable,
   behindTwo('double-nat', 'A home router behind another NAT, with a private WAN address (10/8).', '10.0.0', all),
   behindTwo('double-nat-upnp', 'As double-nat, with UPnP only.', '10.0.0', upnpOnly),
   behindTwo(

@@ -68,6 +68,11 @@ export interface RouterPlan {
    */
   readonly filtering?: 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent'
   /**
+   * The time that a UDP mapping lives after its last outbound datagram, in milliseconds: whole seconds, as the kernel
+   * counts. @default 120000; with the default filtering 30000 until the LAN has answered an answer
+   */
+  readonly mappingLifetimeMs?: number
+  /**
    * Whether packets from the LAN to the external IPv4 address are handled as if they came from outside. @default false
    */
   readonly hairpin?: boolean
@@ -78,10 +83,35 @@ export interface RouterPlan {
   readonly wanInput: 'drop' | 'reject' | 'icmp' | 'icmp-prohibited'
   /** The mapping service for the LAN: a daemon, closed ports (`refused`), or dropped requests (`silent`). */
   readonly mapping: DaemonPlan | 'refused' | 'silent'
+  /**
+   * The port forwards that were set up by hand, each for TCP and UDP. Mappings of the daemon come first. `rules()` does
+   * not list them, and no fault deletes them. @default none
+   */
+  readonly portForwards?: readonly PortForward[]
+  /** The host that receives all unsolicited packets without a mapping or forward. @default none */
+  readonly exposedHost?: ExposedHost
   /** The traffic that hosts of the LAN may send to the outside. @default 'all' */
   readonly forwards?: 'all' | 'tcp'
   /** Whether the router answers ARP for all addresses, for hosts with a route without a next hop. @default false */
   readonly proxyArp?: boolean
+}
+
+/** A port forward that was set up by hand, for TCP and UDP over IPv4. */
+export interface PortForward {
+  /** The port at the external address. */
+  readonly externalPort: number
+  /** The address of the host on the LAN. */
+  readonly address: string
+  /** The port of the host. @default the external port */
+  readonly internalPort?: number
+}
+
+/** The host behind a 1:1 NAT, or the DMZ host of a home router. */
+export interface ExposedHost {
+  /** The IPv4 address of the host on the LAN. */
+  readonly address: string
+  /** The TCP and UDP ports that a firewall lets in. @default all ports, and every other protocol */
+  readonly ports?: readonly number[]
 }
 
 /** The protocols that miniupnpd offers to the LAN. */

@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Lab, Topology } from '../src/index.js'
-import { canRunLab, openLab, withPeers } from '../src/index.js'
-import { behind } from './support/behind.js'
+import { canRunLab, openLab, withPeers, withRouter } from '../src/index.js'
 import { comesIn, hearsItself } from './support/datagrams.js'
 import { natPmpMap, serve, visit } from './support/programs.js'
 
@@ -31,12 +30,12 @@ describe.skipIf(!support.ok)(
     )
 
     it.each(everywhere)('$name with $filtering filtering admits: $comes', async ({ name, filtering, comes }) => {
-      const lab = await enter(withPeers(behind(name, { filtering })))
+      const lab = await enter(withPeers(withRouter(name, { filtering })))
       expect(await comesIn(lab)).toEqual(comes)
     })
 
     it('a router forgets the admitted endpoints when it restarts', async () => {
-      const lab = await enter(withPeers(behind('home', { filtering: 'endpoint-independent' })))
+      const lab = await enter(withPeers(withRouter('home', { filtering: 'endpoint-independent' })))
       await comesIn(lab)
       const noted = async (): Promise<string> =>
         (await lab.run('router', ['nft', 'list', 'map', 'inet', 'router', 'noted'])).stdout
@@ -48,7 +47,7 @@ describe.skipIf(!support.ok)(
     it('a router with hairpin handles packets of the LAN as if from outside, and other routers do not', async () => {
       const [plain, hairpin] = await Promise.all([
         enter(withPeers('home')),
-        enter(withPeers(behind('home', { hairpin: true })))
+        enter(withPeers(withRouter('home', { hairpin: true })))
       ])
       expect(await hearsItself(plain, 'me')).toBe('TIMEOUT')
       expect(await hearsItself(hairpin, 'me')).toBe('me from 11.0.0.2:6001')
@@ -65,7 +64,7 @@ describe.skipIf(!support.ok)(
     })
 
     it('hairpin works at a changed address, and after the link was down', async () => {
-      const lab = await enter(withPeers(behind('home', { hairpin: true })))
+      const lab = await enter(withPeers(withRouter('home', { hairpin: true })))
       await lab.changeWanAddress('router', '11.0.0.77')
       await lab.linkDown('router', 'wan')
       await lab.linkUp('router', 'wan')

@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Lab, Topology, TopologyName } from '../src/index.js'
-import { canRunLab, openLab } from '../src/index.js'
-import { behind } from './support/behind.js'
+import { canRunLab, openLab, withRouter } from '../src/index.js'
 import {
   datagramError,
   datagramReturns,
@@ -88,7 +87,7 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
   ] as const)(
     'wanInput $wanInput: an unsolicited TCP connection gets $tcp, a datagram gets $udp',
     async ({ wanInput, tcp, udp, icmp }) => {
-      const lab = await enter(behind('no-daemon', { wanInput }))
+      const lab = await enter(withRouter('no-daemon', { wanInput }))
       const address = lab.address('router', 'wan')
       expect(await visit(lab, 'internet', `http://${address}:4000/`)).toBe(tcp)
       expect(await datagramError(lab, 'internet', address)).toBe(udp)

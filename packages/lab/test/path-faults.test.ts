@@ -1,9 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { DelayedCables } from '../src/delays.js'
 import type { Lab, Topology, TopologyName } from '../src/index.js'
-import { canDelay, canRunLab, LabError, openLab, withPeers } from '../src/index.js'
+import { canDelay, canRunLab, LabError, openLab, withPeers, withRouter } from '../src/index.js'
 import type { Namespace } from '../src/namespace.js'
-import { behind } from './support/behind.js'
 import { hearsItself } from './support/datagrams.js'
 import { datagramReturns, natPmpMap, serve, visit } from './support/programs.js'
 import { arrivesWhole, burst, connectMs, talk } from './support/streams.js'
@@ -77,7 +76,7 @@ describe.skipIf(!delays.ok)(`delay${delays.ok ? '' : ` (skipped: ${delays.reason
   })
 
   it('a delay does not affect mappings, hairpin and a change of address', async () => {
-    const lab = await enter(withPeers(behind('home', { hairpin: true })))
+    const lab = await enter(withPeers(withRouter('home', { hairpin: true })))
     await lab.delay('router', 1)
     await serve(lab, 'home', 4000)
     expect(await natPmpMap(lab, 4000)).toContain('Mapped')

@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Lab, Topology } from '../src/index.js'
-import { canRunLab, openLab, withStun } from '../src/index.js'
-import { behind } from './support/behind.js'
+import { canRunLab, openLab, withRouter, withStun } from '../src/index.js'
 import { askStun } from './support/datagrams.js'
 
 const support = await canRunLab()
@@ -21,7 +20,7 @@ describe.skipIf(!support.ok)(
     })
 
     it('STUN servers report the observed address, and alpha can answer from another address and port', async () => {
-      const lab = await enter(withStun(behind('no-daemon', { filtering: 'endpoint-independent' })))
+      const lab = await enter(withStun(withRouter('no-daemon', { filtering: 'endpoint-independent' })))
       const mapped = '11.0.0.2:6000'
       const other = '21.0.0.2:3479'
       expect(await askStun(lab, lab.address('bravo'))).toEqual({ mapped, from: '31.0.0.1:3478' })
@@ -36,7 +35,7 @@ describe.skipIf(!support.ok)(
     ] as const)(
       'answers of STUN servers pass $filtering filtering as in RFC 5780',
       async ({ filtering, otherPort }) => {
-        const lab = await enter(withStun(behind('no-daemon', { filtering })))
+        const lab = await enter(withStun(withRouter('no-daemon', { filtering })))
         expect(await askStun(lab, '21.0.0.1', 6)).toBe('TIMEOUT')
         const answer = await askStun(lab, '21.0.0.1', 2)
         expect(answer === 'TIMEOUT' ? answer : answer.from).toBe(otherPort)

@@ -15,7 +15,13 @@ describe('tiers', () => {
 
   it('betweenTiers applies the options to every NAT of a home, and the mapping service to the LAN router only', () => {
     const mapping = { upnp: false, natPmp: true, pcp: true } as const
-    const all = { wanInput: 'icmp', filtering: 'endpoint-independent', hairpin: true, forwards: 'tcp' } as const
+    const all = {
+      wanInput: 'icmp',
+      filtering: 'endpoint-independent',
+      mappingLifetimeMs: 5000,
+      hairpin: true,
+      forwards: 'tcp'
+    } as const
     const { hosts } = betweenTiers('carrier', 'home', { home: { ...all, mapping } })
     expect(hosts['router']?.router).toMatchObject({ ...all, mapping })
     expect(hosts['isp']?.router).toMatchObject({ ...all, mapping: 'refused' })

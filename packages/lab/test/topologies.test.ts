@@ -6,6 +6,7 @@ import { setupScript } from '../src/setup-script.js'
 import { betweenTiers } from '../src/tiers.js'
 import { findTopology, topologies } from '../src/topologies.js'
 import type { Topology } from '../src/topology.js'
+import { withRouter } from '../src/with-router.js'
 
 describe('topologies', () => {
   it('the topologies have distinct names and one-line descriptions', () => {
@@ -54,6 +55,15 @@ describe('topologies', () => {
     expect(draw(findTopology('two-uplinks') as Topology)).toContain('(not plugged in)')
   })
 
+  it('withRouter changes one router, and throws for a host that is none', () => {
+    const { hosts } = withRouter('two-gateways', { nat: 'symmetric' }, 'second-router')
+    expect([hosts['router']?.router?.nat, hosts['second-router']?.router?.nat]).toEqual([
+      'port-preserving',
+      'symmetric'
+    ])
+    expect(() => withRouter('home', {}, 'neighbour')).toThrow('home has no router neighbour')
+  })
+
   it('an invalid topology throws a TypeError that names the invalid part', () => {
     const host = (link: string, address: string): Topology => ({
       name: 'own',
@@ -65,6 +75,26 @@ describe('topologies', () => {
     expect(() => makeFacts({ ...host('eth0', '10.0.0.1/8'), hosts: { 'a b': { links: [], routes: [] } } })).toThrow(
       'a b'
     )
+  })
+
+  it.each([
+    { plan: { portForwards: [{ externalPort: 0, address: '192.168.1.2' }] }, part: 'not 0' },
+    { plan: { portForwards: [{ externalPort: 1, internalPort: 65_536, address: '192.168.1.2' }] }, part: 'not 65536' },
+    { plan: { portForwards: [{ externalPort: 1, address: '192.168.1.2; drop' }] }, part: '192.168.1.2; drop' },
+    {
+      plan: { portForwards: ['a', 'b'].map(() => ({ externalPort: 7, address: '192.168.1.2' })) },
+      part: 'port 7 twice'
+    },
+    { plan: { exposedHost: { address: '2a00::1' } }, part: '2a00::1' },
+    { plan: { exposedHost: { address: '192.168.1.2', ports: [] } }, part: 'at least one port' },
+    { plan: { exposedHost: { address: '192.168.1.2', ports: [1.5] } }, part: 'not 1.5' },
+    { plan: { mappingLifetimeMs: 500 }, part: 'not 500' },
+    { plan: { mappingLifetimeMs: 1500 }, part: 'not 1500' },
+    { plan: { mappingLifetimeMs: Number.NaN }, part: 'not NaN' }
+  ])('an invalid router throws a TypeError that tells $part', ({ plan, part }) => {
+    const make = (): unknown => makeFacts(withRouter('no-daemon', plan))
+    expect(make).toThrow(TypeError)
+    expect(make).toThrow(part)
   })
 
   it('setupScript closes all nested heredocs', () => {

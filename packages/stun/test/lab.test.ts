@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { canRunLab, findTopology, type Lab, openLab, type RouterPlan, type TopologyName, withStun } from '@postern/lab'
+import { canRunLab, type Lab, openLab, type RouterPlan, type TopologyName, withRouter, withStun } from '@postern/lab'
 import { afterEach, describe, expect, it } from 'vitest'
 
 const support = await canRunLab()
@@ -16,11 +16,7 @@ describe.skipIf(!support.ok)(`against coturn, behind a NAT of the kernel${skippe
 
   /** A topology with STUN servers at alpha and bravo, and the given router. */
   async function enter(name: TopologyName, plan: Partial<RouterPlan> = {}): Promise<Lab> {
-    const topology = findTopology(name)
-    const router = topology?.hosts['router']
-    if (topology === undefined || router?.router === undefined) throw new Error(`${name} has no router`)
-    const changed = { ...router, router: { ...router.router, ...plan } }
-    const lab = await openLab(withStun({ ...topology, hosts: { ...topology.hosts, router: changed } }))
+    const lab = await openLab(withStun(withRouter(name, plan)))
     open.push(lab)
     return lab
   }
@@ -119,17 +115,11 @@ describe.skipIf(!support.ok)(`against coturn, behind a NAT of the kernel${skippe
   )
 
   it('discoverLifetime distinguishes a short mapping lifetime from a long one', async () => {
-    const lab = await enter('no-daemon')
-    const forgetAfter = async (seconds: number): Promise<void> => {
-      const names = ['nf_conntrack_udp_timeout', 'nf_conntrack_udp_timeout_stream']
-      const steps = names.map((name) => `echo ${seconds} > /proc/sys/net/netfilter/${name}`).join('; ')
-      await lab.run('router', ['sh', '-c', steps])
-    }
     const options = { server: alpha, maxMs: 4000, precisionMs: 4000 }
-    await forgetAfter(2)
-    expect(await look(lab, 'lifetime', options)).toEqual({ atLeastMs: 0, lessThanMs: 4000 })
-    await forgetAfter(600)
+    const short = await enter('no-daemon', { mappingLifetimeMs: 2000 })
+    expect(await look(short, 'lifetime', options)).toEqual({ atLeastMs: 0, lessThanMs: 4000 })
+    const long = await enter('no-daemon', { mappingLifetimeMs: 600_000 })
     // JSON cannot represent Infinity.
-    expect(await look(lab, 'lifetime', options)).toEqual({ atLeastMs: 4000, lessThanMs: null })
+    expect(await look(long, 'lifetime', options)).toEqual({ atLeastMs: 4000, lessThanMs: null })
   })
 })
