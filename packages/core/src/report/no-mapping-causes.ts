@@ -1,6 +1,7 @@
 import { type Family, familyOf, hasNextHop, isGlobal, type Network } from '@postern/interface'
 import type { StrategyEntry } from '../discovery/discoveries.js'
 import { isOnPath, type WantedEndpoint } from '../discovery/endpoints.js'
+import { isNotMapper } from '../discovery/search-progress.js'
 
 interface FamilyFacts {
   readonly network: Network
@@ -48,7 +49,8 @@ export function absenceAdvice(entries: readonly StrategyEntry[]): string | undef
   if (entries.length > 0 && entries.every(({ kind }) => kind === 'observer'))
     return 'Name a strategy that maps ports, such as pcp, nat-pmp, upnp or manual: the router was not asked for anything.'
   for (const [codes, advice] of adviceFor) {
-    const met = entries.find(({ kind, absence }) => kind !== 'observer' && codes.includes(absence?.code ?? ''))
+    // A relay or witness that is missing says nothing about the router.
+    const met = entries.find((entry) => !isNotMapper(entry) && codes.includes(entry.absence?.code ?? ''))
     if (met !== undefined) return advice(met.name)
   }
   return undefined
