@@ -1,4 +1,3 @@
-import { reachable } from './reachable.js'
 import {
   all,
   behindOne,
@@ -11,6 +10,7 @@ import {
   router,
   upnpOnly
 } from './plans.js'
+import { reachable } from './reachable.js'
 import type { RouterPlan } from './topology.js'
 import type { NamedTopology, TopologyName } from './topology-names.js'
 import { twoRouters } from './two-routers.js'

@@ -33,7 +33,7 @@ export function createAnnouncer(addressManager: AddressManager, verifies: boolea
     }
     if (type === 'local') return undefined
     // An unverified mapping is passed on only if its address is global.
-    if (type === 'mapped' && state !== 'verified' && !isGlobal(external.address)) return undefined
+    if (state !== 'verified' && !isGlobal(external.address)) return undefined
     const mapping = [endpoint.address, endpoint.port, external.address, external.port, external.protocol] as const
     addressManager.addPublicAddressMapping(...mapping)
     if (state === 'verified') addressManager.confirmObservedAddr(ma, { type: 'ip-mapping' })

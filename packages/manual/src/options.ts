@@ -13,10 +13,10 @@ import {
 export interface ManualOptions {
   /** The external address that is forwarded, as `/ip4/<address>/tcp/<port>` (or `ip6`, or `udp`), or as
    * `/ip4/<address>` together with `port`, for both protocols.
-   * @default this host's own global address, with `port` */
+   * @default this host's own global address or the address that remote parties see, with `port` */
   readonly address?: MultiaddrText
-  /** The external port that is forwarded. Enough without `address` if this host has the public address itself: a
-   * machine in a data centre, or one to which the router passes the public address.
+  /** The external port that is forwarded. Enough without `address` if this host has the public address itself, or if
+   * witnesses or STUN servers see the external address: it is tried there.
    * @default the port of `address` */
   readonly port?: number
 }

@@ -7,6 +7,7 @@ import {
   familyOf,
   formatMultiaddr,
   isGlobal,
+  isWildcard,
   type Lease,
   type Mapper,
   type NatError,
@@ -21,8 +22,8 @@ import { type Forward, type ManualOptions, readOptions } from './options.js'
  * until a witness has verified it.
  *
  * Throws a TypeError for invalid options. `discover` rejects with `ADDRESS_NOT_ROUTABLE` for an address that the
- * internet cannot reach (private, carrier-grade, or a private address of this host), and with
- * `EXTERNAL_ADDRESS_UNKNOWN` if only a port is given and this host has no public address.
+ * internet cannot reach (private, carrier-grade, or a private address of this host). If only a port is given and this
+ * host has no public address, the lease names `0.0.0.0`, and its `caveat` is `EXTERNAL_ADDRESS_UNKNOWN`.
  */
 export function manual(options: ManualOptions): Strategy {
   const forward = readOptions(options)
@@ -43,19 +44,15 @@ function named(address: string, forward: Forward, network: Network): Mapper {
   return mapperFor(address, forward.family ?? 4, forward)
 }
 
-/** Returns the mappers for a forwarded port without an address: one for a global address of this host in each
- * family. */
+/** Returns the mappers for a forwarded port without an address: one for a global address of this host in each family.
+ * Behind a NAT, the external IPv4 address is the one that remote parties see: the lease leaves it open. */
 function own(forward: Forward, network: Network): readonly Mapper[] {
   const global = network.addresses.filter(isGlobal)
-  const families = ([4, 6] as const).flatMap((family) => {
+  return ([4, 6] as const).flatMap((family) => {
     const address = global.find((each) => familyOf(each) === family)
-    return address === undefined ? [] : [mapperFor(address, family, forward)]
+    if (address !== undefined) return [mapperFor(address, family, forward)]
+    return family === 4 ? [mapperFor('0.0.0.0', family, forward)] : []
   })
-  if (families.length > 0) return families
-  throw natError(
-    'EXTERNAL_ADDRESS_UNKNOWN',
-    `port ${forward.port} is forwarded, but no external address is given and this host has no public address`
-  )
 }
 
 function notRoutable(address: string, { addresses }: Network): NatError {
@@ -83,8 +80,13 @@ function mapperFor(address: string, family: Family, forward: Forward): Mapper {
 
 /** Returns a lease that never expires. Releasing it does nothing, because the forward was made by hand. */
 function leaseOf(address: string, port: number, { protocol }: Endpoint): Lease {
+  const caveat = natError(
+    'EXTERNAL_ADDRESS_UNKNOWN',
+    `port ${port} is forwarded, but no external address is given and this host has no public address`
+  )
   const lease: Lease = {
     addresses: [formatMultiaddr(address, protocol, port)],
+    ...(isWildcard(address) ? { caveat } : {}),
     lifetimeMs: Number.POSITIVE_INFINITY,
     renew: async ({ signal }) => {
       signal.throwIfAborted()

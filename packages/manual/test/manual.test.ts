@@ -45,8 +45,13 @@ describe('manual', () => {
     ])
   })
 
-  it('manual with only a port rejects without a public address', async () => {
-    await expect(discover({ port: 9000 })).rejects.toMatchObject({ code: 'EXTERNAL_ADDRESS_UNKNOWN' })
+  it('manual with only a port leaves the IPv4 address open if this host has no public one', async () => {
+    const mappers = await discover({ port: 9000 }, { gateways: [], addresses: ['192.168.1.2', '2a00::9'] })
+    const leases = await Promise.all(mappers.map((mapper) => map(mapper)))
+    expect(leases.map(({ addresses, caveat }) => [addresses, caveat?.code])).toEqual([
+      [['/ip4/0.0.0.0/tcp/9000'], 'EXTERNAL_ADDRESS_UNKNOWN'],
+      [['/ip6/2a00::9/tcp/9000'], undefined]
+    ])
   })
 
   it.each([

@@ -5,7 +5,9 @@ const hostOf = ({ address }: CandidateFact): string => parseMultiaddr(address)?.
 
 /** Finds an address that the internet cannot reach, told by a strategy that asks no router: a firewall with an API, for example. */
 export const unreachableClaim = (candidates: readonly CandidateFact[]): CandidateFact | undefined =>
-  candidates.find((candidate) => candidate.type === 'manual' && !isGlobal(hostOf(candidate)))
+  candidates.find(
+    (candidate) => candidate.type === 'manual' && candidate.isForward !== true && !isGlobal(hostOf(candidate))
+  )
 
 /** Returns what to do about such an address; undefined where there is none. */
 export function unreachableClaimAdvice(candidates: readonly CandidateFact[]): string | undefined {

@@ -29,6 +29,8 @@ export interface Facts {
 export interface CandidateFact extends Pick<CandidateReport, 'address' | 'type' | 'state' | 'strategy'> {
   /** Whether only the user claims that it leads here. */
   readonly isClaim?: boolean
+  /** Whether the user says that the port is forwarded. */
+  readonly isForward?: boolean
   /** Whether a round of witnesses about it has ended. */
   readonly isTried?: boolean
 }

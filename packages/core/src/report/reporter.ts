@@ -50,6 +50,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       strategy: candidate.strategy,
       state: candidates.state(candidate),
       isClaim: candidates.isClaim(candidate),
+      isForward: candidate.mapper?.isClaim === true,
       isTried: candidate.isTried
     }))
 

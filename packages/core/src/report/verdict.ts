@@ -100,7 +100,10 @@ function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
 
 /** Returns the candidates that have a granted port and no external address. */
 const unknownAddresses = (candidates: readonly CandidateFact[]): readonly CandidateFact[] =>
-  candidates.filter(({ type, state, address }) => type === 'mapped' && state === 'claimed' && isAddressUnknown(address))
+  candidates.filter(
+    ({ type, state, address, isForward }) =>
+      (type === 'mapped' || isForward === true) && state === 'claimed' && isAddressUnknown(address)
+  )
 
 /** Codes that show another NAT beyond the gateway, the most telling first. */
 const reservedCodes: readonly (readonly [string, Cause])[] = [
@@ -193,9 +196,13 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
 }
 
 function unknownAddressAdvice(candidates: readonly CandidateFact[]): string | undefined {
-  const ports = unknownAddresses(candidates).flatMap(({ address }) => parseMultiaddr(address)?.port ?? [])
+  const unknown = unknownAddresses(candidates)
+  const ports = unknown.flatMap(({ address }) => parseMultiaddr(address)?.port ?? [])
   if (ports.length === 0) return undefined
-  return `Look up the external address in the router's settings, and try port ${[...new Set(ports)].join(', ')} there from a phone on mobile data: the router maps the port and does not tell the address.`
+  const why = unknown.some(({ type }) => type === 'mapped')
+    ? 'the router maps the port and does not tell the address'
+    : 'only the forwarded port is known'
+  return `Look up the external address in the router's settings, and try port ${[...new Set(ports)].join(', ')} there from a phone on mobile data: ${why}. Or name a witness, which sees the address and tries the port.`
 }
 
 /** Names the addresses that only the user claims, and the gateways in use that replies do not leave through. */

@@ -1,5 +1,5 @@
-import type { CallOptions, MultiaddrText, Witness } from '@postern/interface'
-import { attempt } from '../async/attempt.js'
+import type { CallOptions, Evidence, MultiaddrText, Witness } from '@postern/interface'
+import { asNatError, attempt } from '../async/attempt.js'
 import type { Context } from '../context.js'
 import type { EvidenceReport } from '../model/report.js'
 
@@ -24,6 +24,8 @@ export function createWitnessPool({ host, policy, discoveries }: Context): Witne
   const busy = new Map<string, Promise<unknown>>()
   const askedMs = new Map<string, readonly number[]>()
   const demerits = new Map<string, number>()
+  /** Until when a witness may still dial for a question that was given up (monotonic ms). */
+  const dialsUntilMs = new Map<string, number>()
 
   const witnesses = (): readonly Witness[] =>
     discoveries.entries
@@ -35,19 +37,39 @@ export function createWitnessPool({ host, policy, discoveries }: Context): Witne
   const recently = (id: string): readonly number[] =>
     (askedMs.get(id) ?? []).filter((at) => at > clock.monotonicMs() - 60_000)
 
+  /** Asks, and notes if no answer is waited for any more. A libp2p server merges its dials to one peer: it would answer a
+   * second question by the connection of the first one, and say yes to an address that it has not reached. */
+  async function verify(witness: Witness, address: MultiaddrText, call: CallOptions): Promise<Evidence> {
+    const sentMs = clock.monotonicMs()
+    try {
+      return await attempt((bounded) => witness.verify(address, bounded), policy.verifyTimeoutMs, clock, call)
+    } catch (error) {
+      if (call.signal.aborted || asNatError(error).code === 'ATTEMPT_TIMEOUT')
+        dialsUntilMs.set(witness.party.id, sentMs + policy.verifyTimeoutMs)
+      throw error
+    }
+  }
+
+  async function untilFree(id: string, call: CallOptions): Promise<void> {
+    const waitMs = (dialsUntilMs.get(id) ?? 0) - clock.monotonicMs()
+    if (waitMs > 0) await clock.sleep(waitMs, call)
+    dialsUntilMs.delete(id)
+  }
+
   return {
     witnesses,
     async ask(witness, address, call) {
       const { id, network } = witness.party
       const turn = (busy.get(id) ?? Promise.resolve()).then(async () => {
         call.signal.throwIfAborted()
+        await untilFree(id, call)
         const asked = recently(id)
         const oldest = asked[0]
         if (asked.length >= policy.maxRequestsPerMinute && oldest !== undefined) {
           await clock.sleep(oldest + 60_000 - clock.monotonicMs(), call)
         }
         askedMs.set(id, [...recently(id), clock.monotonicMs()])
-        return attempt((bounded) => witness.verify(address, bounded), policy.verifyTimeoutMs, clock, call)
+        return verify(witness, address, call)
       })
       busy.set(
         id,

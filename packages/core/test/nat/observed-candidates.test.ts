@@ -210,6 +210,22 @@ describe('addresses that remote parties see', () => {
     await end(each)
   })
 
+  it('a port that was forwarded by hand is verified at the address that parties see', async () => {
+    const each = setUp(undefined, (trace, clock) => [
+      scripted('manual', trace, clock, { gateway: null, isClaim: true, externalAddress: '0.0.0.0', grant: () => 9000 })
+        .strategy
+    ])
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    expect(each.traversal.report()).toMatchObject({ verdict: 'unknown', cause: 'unverified', externalAddresses: [] })
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(1000)
+    expect(each.traversal.report().verdict).toBe('public')
+    expect(each.told()).toContain('verified manual 11.0.0.2:9000')
+    await end(each)
+  })
+
   it('an address is withdrawn, and told as lost, once parties see another one', async () => {
     const each = setUp()
     each.traversal.addEndpoint(web)

@@ -44,6 +44,26 @@ describe('verification', () => {
     expect(each.clock.pending).toBe(0)
   })
 
+  it('a witness that may still dial for a question that was given up is asked no other', async () => {
+    const asked: string[] = []
+    const each = stage((trace, clock) => [
+      scripted('pcp', trace, clock).strategy,
+      witnesses({ a: 'silent', b: 'reachable', c: 'reachable' }, clock, asked)
+    ])
+    each.traversal.addEndpoint(web)
+    await begin(each, 5000)
+    each.traversal.addEndpoint({ ...web, port: 8081 })
+    await each.clock.advance(9000)
+    const ofA = (): readonly string[] => asked.filter((line) => line.startsWith('a '))
+    expect(ofA()).toEqual(['a /ip4/11.0.0.2/tcp/8080'])
+    await each.clock.advance(2000)
+    // The second address is verified by then, so that the silent one is not needed.
+    each.traversal.addEndpoint({ ...web, port: 8082 })
+    await each.clock.advance(10_000)
+    expect(ofA()).toEqual(['a /ip4/11.0.0.2/tcp/8080', 'a /ip4/11.0.0.2/tcp/8082'])
+    await end(each)
+  })
+
   it('verification asks no witness again when more witnesses come after the decision', async () => {
     const clock = virtualClock()
     const asked: string[] = []
