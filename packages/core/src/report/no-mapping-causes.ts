@@ -8,23 +8,21 @@ interface FamilyFacts {
   readonly wants: readonly WantedEndpoint[]
 }
 
-const byHand = 'forward the port there by hand and name it with manual'
-
 /** What to do if no strategy found a mapping service, by the failure that was met: the most telling first. */
-const adviceFor: readonly (readonly [codes: readonly string[], advice: (name: string) => string])[] = [
+const adviceFor: readonly (readonly [codes: readonly string[], advice: (name: string, byHand: string) => string])[] = [
   [
     ['NOT_AUTHORIZED'],
-    (name) =>
+    (name, byHand) =>
       `Allow this machine to use ${name} in the router's settings: the router answers, and wants a login or permits others only. Or ${byHand}.`
   ],
   [
     ['MALFORMED_REPLY', 'REPLY_TOO_LARGE', 'GATEWAY_FAULT'],
-    (name) =>
+    (name, byHand) =>
       `Update the router's firmware, or start the router again: it answers ${name} in a way that is not understood. Or ${byHand}.`
   ],
   [
     ['NO_SERVICE', 'UNSUPPORTED_VERSION', 'UNSUPPORTED'],
-    (name) =>
+    (name, byHand) =>
       `Look in the router's settings for "port mapping" or "UPnP IGD": the router speaks ${name}, but offers no service there that maps ports. Or ${byHand}.`
   ],
   [
@@ -43,15 +41,17 @@ const adviceFor: readonly (readonly [codes: readonly string[], advice: (name: st
   ]
 ]
 
-/** Returns the advice; undefined if only silence and closed ports were met. */
-export function absenceAdvice(entries: readonly StrategyEntry[]): string | undefined {
+/** Returns the advice; undefined if only silence and closed ports were met.
+ *
+ * @param byHand - what to enter in the router instead */
+export function absenceAdvice(entries: readonly StrategyEntry[], byHand: string): string | undefined {
   // An observer reports how the NAT behaves, and asks no router for anything.
   if (entries.length > 0 && entries.every(({ kind }) => kind === 'observer'))
     return 'Name a strategy that maps ports, such as pcp, nat-pmp, upnp or manual: the router was not asked for anything.'
   for (const [codes, advice] of adviceFor) {
     // A relay or witness that is missing says nothing about the router.
     const met = entries.find((entry) => !isNotMapper(entry) && codes.includes(entry.absence?.code ?? ''))
-    if (met !== undefined) return advice(met.name)
+    if (met !== undefined) return advice(met.name, byHand)
   }
   return undefined
 }

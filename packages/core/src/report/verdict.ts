@@ -15,6 +15,7 @@ import type { Cause, Verdict } from '../model/report.js'
 import { natAdvice } from '../nat/nat-advice.js'
 import { refutedForwardAdvice, unreachableClaim, unreachableClaimAdvice } from './claim-advice.js'
 import type { CandidateFact, Facts } from './facts.js'
+import { forwardAdvice, triedAdvice } from './forward-advice.js'
 import { absenceAdvice, familyAdvice, secondaryAdvice } from './no-mapping-causes.js'
 import { waitAdvice } from './wait-advice.js'
 
@@ -45,9 +46,8 @@ export function judge(facts: Facts): Judgement {
   if (!direct.some(({ type }) => type === 'mapped' || type === 'manual') && facts.entries.some(isAsked))
     return conclude('unknown', null, facts)
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
-  // Witnesses are still to dial an address that remote parties see.
-  if (facts.witnessNetworks > 0 && candidates.some((each) => isGuess(each) && each.isTried === false))
-    return conclude('unknown', null, facts)
+  const isRefuted = direct.some(({ state }) => state === 'refuted')
+  if (!isRefuted && mayYetBeTried(facts, candidates.filter(isGuess))) return conclude('unknown', null, facts)
   // No endpoint is wanted and no obstacle is known: there is nothing to conclude yet.
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
   // Without strategies nothing was asked, and only a missing route shows without asking.
@@ -60,6 +60,19 @@ export function judge(facts: Facts): Judgement {
 /** Whether a relay may still be found, which takes longer than finding out that the router maps nothing. */
 const mayYetReserve = ({ kind, settled, abilities, status }: StrategyEntry): boolean =>
   kind === 'relay' && (!settled || (abilities.size > 0 && status.failure === undefined))
+
+/** Whether witnesses have not yet tried an address at which remote parties see this host, or may still see it at one. */
+const mayYetBeTried = (
+  { entries, hasWitnessStrategy, partiesOverdue, wants, witnessNetworks }: Facts,
+  guesses: readonly CandidateFact[]
+): boolean =>
+  guesses.length > 0
+    ? witnessNetworks > 0 && guesses.some(({ isTried }) => isTried === false)
+    : hasWitnessStrategy && wants.length > 0 && !partiesOverdue && entries.some(mayWitness)
+
+/** Whether a strategy has found a witness, or may still find one. */
+const mayWitness = ({ kind, settled, abilities }: StrategyEntry): boolean =>
+  kind === 'witness' && (!settled || abilities.size > 0)
 
 /** Returns why the host is not reachable directly; null if nothing suggests a reason. */
 function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
@@ -133,11 +146,8 @@ function reservedCause({ claimChecks, entries }: Facts, direct: readonly Candida
     : null
 }
 
-const adviceFor: Readonly<Record<Cause, string>> = {
+const adviceFor: Readonly<Record<Exclude<Cause, 'no-mapping-service' | 'gateway-refused'>, string>> = {
   'no-route': 'Connect this machine to a network: it has no default route.',
-  'no-mapping-service':
-    'Turn on UPnP, NAT-PMP or PCP in the router, or forward the port there by hand and name it with manual.',
-  'gateway-refused': 'Allow port mapping for this machine in the router, or forward the port there by hand.',
   'double-nat': 'Put one of the two routers into bridge mode, or forward the port in both.',
   'carrier-nat':
     'Ask the provider for a public IPv4 address, use IPv6, or add a relay: the provider shares one address among several customers.',
@@ -156,13 +166,17 @@ const adviceFor: Readonly<Record<Cause, string>> = {
 }
 
 /** Returns the advice for a cause. It suggests no relay to a host that has one. */
-const adviceOf = (cause: Cause, { relays }: Facts): string =>
-  cause === 'carrier-nat' && relays > 0
+function adviceOf(cause: Cause, facts: Facts): string {
+  if (cause === 'no-mapping-service') return `Turn on UPnP, NAT-PMP or PCP in the router, or ${forwardAdvice(facts)}.`
+  if (cause === 'gateway-refused')
+    return `Allow port mapping for this machine in the router, or ${forwardAdvice(facts)}.`
+  return cause === 'carrier-nat' && facts.relays > 0
     ? 'Ask the provider for a public IPv4 address, or use IPv6: the provider shares one address among several customers.'
     : adviceFor[cause]
+}
 
 function specificAdvice(cause: Cause, facts: Facts): string | undefined {
-  if (cause === 'no-mapping-service') return familyAdvice(facts) ?? absenceAdvice(facts.entries)
+  if (cause === 'no-mapping-service') return familyAdvice(facts) ?? absenceAdvice(facts.entries, forwardAdvice(facts))
   if (cause === 'unverified') return unknownAddressAdvice(facts.candidates)
   if (cause === 'reserved-external-address') return unreachableClaimAdvice(facts.candidates)
   return cause === 'blocked' ? refutedForwardAdvice(facts.candidates) : undefined
@@ -186,6 +200,7 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
   if (verdict !== 'public' && asked.length > 0) {
     advice.push(`Wait: the router has not answered yet whether it maps the port (${asked.join(', ')}). Some take 10 s.`)
   }
+  if (verdict !== 'public') advice.push(...triedAdvice(facts))
   advice.push(...claimAdvice(facts, verdict), ...natAdvice(facts.nat, verdict))
   if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
   const others = secondaryAdvice(facts.entries, facts.network)

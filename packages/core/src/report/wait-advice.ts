@@ -19,6 +19,9 @@ export function waitAdvice({
   if (consistent.length > 0) return [describeWitnesses(consistent[0]?.address ?? '', witnessNetworks, quorum)]
   const unsettled = entries.filter(({ settled }) => !settled).map(({ name }) => name)
   if (unsettled.length > 0) return [`Wait: still asking (${unsettled.join(', ')}).`]
+  const guess = candidates.find(({ type, state, isTried }) => type === 'observed' && state === 'claimed' && !isTried)
+  if (guess !== undefined)
+    return [`Wait: witnesses are dialling ${guess.address}, because remote parties see this machine there.`]
   if (!firstPassOver) return ['Wait: not everything has been tried yet.']
   if (entries.some(({ kind }) => kind === 'relay')) {
     return ['Wait: no relay has been found yet. A relay is a connected peer that passes connections on to this one.']

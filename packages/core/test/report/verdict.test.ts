@@ -67,6 +67,29 @@ const listensOn = (family: 4 | 6, address: string): Facts['wants'] => [
 
 describe('the advice', () => {
   it.each([
+    [true, 'then run this again: it is checked.'],
+    [false, 'and name it with manual.']
+  ])('the advice to forward names both ports and the router (witnesses: %s)', (hasWitnessStrategy, ending) => {
+    expect(judge(facts({ hasWitnessStrategy, partiesOverdue: true })).advice[0]).toBe(
+      `Turn on UPnP, NAT-PMP or PCP in the router, or forward TCP port 8080 to 192.168.1.2, port 8080, by hand in the settings of 192.168.1.1, ${ending}`
+    )
+  })
+
+  it('the advice names the addresses that witnesses could not reach', () => {
+    const tried = candidate({ type: 'observed', state: 'refuted' })
+    const { verdict, cause, advice } = judge(
+      facts({ candidates: [tried], hasWitnessStrategy: true, witnessNetworks: 2 })
+    )
+    expect([verdict, cause]).toEqual(['private', 'no-mapping-service'])
+    expect(advice).toContain('Witnesses see this machine at 11.0.0.2 TCP port 8080, and could not reach it there.')
+  })
+
+  it('a missing relay or witness is no fault of the router', () => {
+    const witness = entry({ name: 'autonat', kind: 'witness', absence: natError('NO_SERVICE', 'no peer') })
+    expect(judge(facts({ entries: [failing('REFUSED'), witness] })).advice[0]).toMatch(/^Turn on UPnP/)
+  })
+
+  it.each([
     [
       'IPv6 only, and the machine has no public IPv6 address',
       listensOn(6, '::'),

@@ -1,0 +1,35 @@
+import { isWildcard, parseMultiaddr } from '@postern/interface'
+import { localAddress } from '../discovery/endpoints.js'
+import type { Facts } from './facts.js'
+
+type ForwardFacts = Pick<Facts, 'network' | 'wants' | 'hasWitnessStrategy' | 'candidates'>
+
+/** So many ports are named; a program with more of them needs no list. */
+const maxPorts = 3
+
+/**
+ * Returns what to enter in the router to forward the wanted ports by hand, in the words of a router's settings: which port,
+ * and to which address and port of this machine. Begins with a verb in lower case.
+ */
+export function forwardAdvice({ network, wants, hasWitnessStrategy }: ForwardFacts): string {
+  const [gateway] = network.gateways
+  const next = hasWitnessStrategy ? 'then run this again: it is checked' : 'and name it with manual'
+  const rules = wants.slice(0, maxPorts).map(({ endpoint, externalPort }) => {
+    const { protocol, family, address, port } = endpoint
+    const host = isWildcard(address) ? localAddress(network, family) : address
+    return `${protocol.toUpperCase()} port ${externalPort ?? port} to ${host ?? 'this machine'}, port ${port}`
+  })
+  if (rules.length === 0 || gateway === undefined) return `forward the port there by hand, ${next}`
+  return `forward ${rules.join(', and ')}, by hand in the settings of ${gateway.address}, ${next}`
+}
+
+/** Says which addresses witnesses could not reach that would be this host's if the ports were forwarded. */
+export function triedAdvice({ candidates }: ForwardFacts): readonly string[] {
+  const tried = candidates.filter(({ type, state }) => type === 'observed' && state === 'refuted')
+  if (tried.length === 0) return []
+  const addresses = tried.map(({ address }) => {
+    const parsed = parseMultiaddr(address)
+    return parsed === undefined ? address : `${parsed.address} ${parsed.protocol.toUpperCase()} port ${parsed.port}`
+  })
+  return [`Witnesses see this machine at ${addresses.join(', ')}, and could not reach it there.`]
+}
