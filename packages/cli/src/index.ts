@@ -86,7 +86,7 @@ const plainError = (text: string): string =>
     .replace(/option '(--[\w-]+)[^']*' argument '(.*)' is invalid\. /s, "$1 '$2': ")
     .replace(/command-argument value '(.*)' is invalid for argument '([^']*)'\. /s, "<$2> '$1': ")
 
-/** How long to wait for the disk at the end, in ms. */
+/** How long the program waits at its end for a disk that does not answer, in ms, before it ends by SIGKILL. */
 const diskMs = 1000
 
 /** Ends the process, even if a disk does not answer. */
