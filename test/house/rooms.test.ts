@@ -71,4 +71,10 @@ describe('the folders of a package', () => {
       ).toEqual([])
     }
   )
+
+  it('the map of core for contributors names every folder of core', () => {
+    const page = read('docs/contributing/core.md')
+    const core = packages.filter(({ folder }) => folder === 'core').flatMap((each) => foldersIn(each, 'src'))
+    expect(core.filter((folder) => !page.includes(`| \`${folder}/\` |`))).toEqual([])
+  })
 })
