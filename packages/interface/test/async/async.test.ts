@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { abortReason, type Clock, createQueue, orAborted, untilAborted, waitAtMost, within } from '../src/index.js'
+import { abortReason, type Clock, createQueue, orAborted, untilAborted, waitAtMost, within } from '../../src/index.js'
 
 /** Returns a clock with sleeps that all end when the test says so. */
 function handClock(): Clock & { pass(): void; sleeping(): number } {

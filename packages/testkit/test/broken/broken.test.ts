@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { brokenStrategies, referenceMapper } from '../src/index.js'
+import { brokenStrategies, referenceMapper } from '../../src/index.js'
 import { checks, failedChecks } from './contract-checks.js'
 
 test('the honest strategy keeps every rule', async () => {

@@ -9,7 +9,7 @@ import {
   type Strategy
 } from '@postern/interface'
 import { expect } from 'vitest'
-import { type ReferenceTable, referenceTable, type VirtualClock, virtualClock } from '../src/index.js'
+import { type ReferenceTable, referenceTable, type VirtualClock, virtualClock } from '../../src/index.js'
 
 type Make = (table: ReferenceTable) => Strategy
 

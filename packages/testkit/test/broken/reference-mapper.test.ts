@@ -1,6 +1,6 @@
 import type { Finding, MapRequest } from '@postern/interface'
 import { expect, it } from 'vitest'
-import { type ReferenceTable, referenceMapper, referenceTable, virtualClock } from '../src/index.js'
+import { type ReferenceTable, referenceMapper, referenceTable, virtualClock } from '../../src/index.js'
 
 const request: MapRequest = {
   endpoint: { protocol: 'tcp', family: 4, address: '192.168.1.10', port: 8080 },

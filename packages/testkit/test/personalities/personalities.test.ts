@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createPersonality, letHappen, personalities, personalityGroups, virtualClock } from '../src/index.js'
+import { createPersonality, letHappen, personalities, personalityGroups, virtualClock } from '../../src/index.js'
 
 test('every personality creates a gateway with its faults', () => {
   expect(Object.values(personalityGroups).flat()).toEqual(personalities)
