@@ -42,6 +42,7 @@ const observeMs = 9000
 /** The time limit for requesting the mapping again, in ms: renewals are 4 s apart (RFC 6887 §11.2.1), and one may take
  * 2 s. */
 const readBackMs = 6500
+/** How long a connection to the own external address may take to arrive, in ms: it goes to the router and back. */
 const hairpinMs = 1500
 
 /** Finds out how reachable this host is. Resolves to the exit code. */
