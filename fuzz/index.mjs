@@ -22,7 +22,7 @@ Examples:
 Parsers: ${targets.map(({ name }) => name).join(', ')}
 Ladder: ${scenarios.join(', ')}
 
-Exit codes: 0 no finding, 1 a finding, 2 the command line was not understood, 130 interrupted.`
+Exit codes: 0 no finding, 1 a finding, 2 invalid command line, 130 interrupted.`
 
 const options = {
   seed: { type: 'string' },

@@ -24,7 +24,7 @@ Examples:
   npm run soak                     ten minutes
   npm run soak -- 60 --seed 7      an hour, as it was with seed 7
 
-Exit codes: 0 nothing leaks, 1 a leak or a rule left behind, 2 the command line was not understood, 130 interrupted.`
+Exit codes: 0 nothing leaks, 1 a leak or a rule left behind, 2 invalid command line, 130 interrupted.`
 
 const settleMs = 30_000
 const calmMs = 60_000

@@ -1,7 +1,8 @@
-import { posix } from 'node:path'
+import { readdirSync } from 'node:fs'
+import { join, posix } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
-import { type Package, packages, read, sourcesOf } from './workspace.js'
+import { type Package, packages, read, root, sourcesOf } from './workspace.js'
 
 /** The folder of a file below `src`, or the file itself where it stands directly there. */
 function roomOf(file: string): string {
@@ -37,6 +38,17 @@ function isReachable(arrows: ReturnType<typeof arrowsOf>, from: string, to: stri
   return false
 }
 
+/** Returns the folders below a folder of a package, at any depth. */
+const foldersIn = ({ folder }: Package, part: 'src' | 'test'): readonly string[] =>
+  readdirSync(join(root, 'packages', folder, part), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => posix.relative(join(root, 'packages', folder, part), join(entry.parentPath, entry.name)))
+    .filter((each) => !each.split('/').includes('node_modules'))
+    .toSorted()
+
+/** Folders of tests that are not folders of `src`: strategies that each break one rule of the conformance suite. */
+const otherTestFolders: ReadonlySet<string> = new Set(['conformance/broken'])
+
 describe('the folders of a package', () => {
   it.each(packages.map((each) => [each.folder, each] as const))(
     'the folders of %s import each other downwards only',
@@ -48,4 +60,21 @@ describe('the folders of a package', () => {
       expect(upwards).toEqual([])
     }
   )
+
+  it.each(packages.map((each) => [each.folder, each] as const))(
+    'the tests of %s are in the folders of what they test, and their programs and helpers in support/',
+    (_, each) => {
+      const allowed = new Set([...foldersIn(each, 'src'), 'support'])
+      const others = foldersIn(each, 'test').filter((folder) => !allowed.has(folder))
+      expect(others.map((folder) => `${each.folder}/${folder}`).filter((name) => !otherTestFolders.has(name))).toEqual(
+        []
+      )
+    }
+  )
+
+  it('the map of core for contributors names every folder of core', () => {
+    const page = read('docs/contributing/core.md')
+    const core = packages.filter(({ folder }) => folder === 'core').flatMap((each) => foldersIn(each, 'src'))
+    expect(core.filter((folder) => !page.includes(`| \`${folder}/\` |`))).toEqual([])
+  })
 })

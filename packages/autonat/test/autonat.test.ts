@@ -5,7 +5,7 @@ import {
   type AutonatServerInit,
   autonatServer
 } from '../src/index.js'
-import { anywhere, call, type Node, search, startNode } from './nodes.js'
+import { anywhere, call, type Node, search, startNode } from './support/nodes.js'
 
 async function startServer(init: AutonatServerInit = {}): Promise<Node & { readonly server: AutonatServer }> {
   const made: AutonatServer[] = []

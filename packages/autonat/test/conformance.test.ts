@@ -4,7 +4,7 @@ import { systemClock } from '@postern/testkit'
 import { describe, it } from 'vitest'
 import { type AutonatServer, type AutonatServerComponents, autonat, autonatServer } from '../src/index.js'
 import { dialRequestProtocol } from '../src/wire/v2.js'
-import { anywhere, createNode, hostOf, type Node, nowhere } from './nodes.js'
+import { anywhere, createNode, hostOf, type Node, nowhere } from './support/nodes.js'
 
 interface LivingWorld extends World {
   readonly node: Node

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { canRunLab, findTopology, type Lab, openLab, type Topology } from '@postern/lab'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { goAgent } from './nodes.js'
+import { goAgent } from './support/nodes.js'
 
 const support = await canRunLab()
 const skip = support.ok ? undefined : support.reason

@@ -32,8 +32,10 @@ export async function run(args: readonly string[]): Promise<void> {
   const results = outliveReaders(shell.output)
   const defence = keepGoing(shell.output)
   const program = new Command('postern')
-    .description('Makes this machine reachable from outside its router, and says why when it is not.')
-    .version(version(), '-v, --version')
+    .description('Makes this machine reachable from the internet, or explains why it is not.')
+    .version(version(), '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
     .addOption(colorOption())
     .exitOverride()
     // Wrap the help even in a terminal of 40 columns.
@@ -43,17 +45,17 @@ export async function run(args: readonly string[]): Promise<void> {
       writeErr: (text) => void process.stderr.write(harmless(wrapLines(text, columnsOf(process.stderr)), false)),
       outputError: (text, write) => write(plainError(text))
     })
-    .showHelpAfterError('(postern --help tells more)')
+    .showHelpAfterError('(see postern --help)')
     .addHelpText(
       'after',
       `
 Examples:
-  $ postern doctor                     is this machine reachable, and if not, why?
+  $ postern doctor                     test whether this machine is reachable
   $ postern map 8080                   map TCP port 8080 until Ctrl-C
-  $ postern map 4001/udp --json        the same for UDP, as one JSON object a line
-  $ postern relay --metrics 9464       a public relay and AutoNAT server, for machines that are not reachable
-  $ postern peer --relay <multiaddr>   a libp2p node that makes itself reachable, to try things out
-  $ postern tunnel listen 22 --allow <peer id>   port 22 for one peer of another home
+  $ postern map 4001/udp --json        map UDP port 4001, and print one JSON object per line
+  $ postern relay --metrics 9464       run a relay and AutoNAT server, with metrics
+  $ postern peer --relay <multiaddr>   run a libp2p node that makes itself reachable
+  $ postern tunnel listen 22 --allow <peer id>   give a peer in another home access to port 22
 ${codesText('all')}`
     )
   for (const add of [addDoctor, addMap, addRelay, addPeer, addTunnel]) add(program, shell)
@@ -84,7 +86,7 @@ const plainError = (text: string): string =>
     .replace(/option '(--[\w-]+)[^']*' argument '(.*)' is invalid\. /s, "$1 '$2': ")
     .replace(/command-argument value '(.*)' is invalid for argument '([^']*)'\. /s, "<$2> '$1': ")
 
-/** How long to wait for the disk at the end, in ms. */
+/** How long the program waits at its end for a disk that does not answer, in ms, before it ends by SIGKILL. */
 const diskMs = 1000
 
 /** Ends the process, even if a disk does not answer. */

@@ -7,7 +7,17 @@ import { line } from '../src/shared/output.js'
 import { colorsFor } from '../src/shared/terminal.js'
 
 const index = fileURLToPath(new URL('../dist/index.js', import.meta.url))
-const commands = [[], ['doctor'], ['map'], ['relay'], ['node'], ['tunnel'], ['tunnel', 'listen'], ['tunnel', 'connect']]
+const commands = [
+  [],
+  ['doctor'],
+  ['map'],
+  ['relay'],
+  ['peer'],
+  ['tunnel'],
+  ['tunnel', 'id'],
+  ['tunnel', 'listen'],
+  ['tunnel', 'connect']
+]
 
 /** Returns lines that are longer than the terminal although they could be wrapped: not command lines, and not single
  * words. */

@@ -24,15 +24,22 @@ const peerId = '12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
 const run = (...args: readonly string[]): Promise<Outcome> => runWith({}, ...args)
 
 describe('the command line', () => {
-  it.each([[], ['doctor'], ['map'], ['relay'], ['peer'], ['tunnel'], ['tunnel', 'listen'], ['tunnel', 'connect']])(
-    'explains itself with examples and exit codes: %s --help',
-    async (...args) => {
-      const { code, stdout } = await run(...args.flat(), '--help')
-      expect(code).toBe(0)
-      expect(stdout).toContain('Examples:')
-      expect(stdout).toContain('Exit codes:')
-    }
-  )
+  it.each([
+    [],
+    ['doctor'],
+    ['map'],
+    ['relay'],
+    ['peer'],
+    ['tunnel'],
+    ['tunnel', 'id'],
+    ['tunnel', 'listen'],
+    ['tunnel', 'connect']
+  ])('explains itself with examples and exit codes: %s --help', async (...args) => {
+    const { code, stdout } = await run(...args.flat(), '--help')
+    expect(code).toBe(0)
+    expect(stdout).toContain('Examples:')
+    expect(stdout).toContain('Exit codes:')
+  })
 
   it('peer is also called node, which no help text shows', async () => {
     const peer = await run('peer', '--help')

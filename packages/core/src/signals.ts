@@ -3,39 +3,83 @@ import type { DiscoveryNotice, StrategyEntry } from './discovery/discoveries.js'
 import type { MappingEvent } from './model/events.js'
 import type { PeerReport, Report, StrategyReport, Verdict } from './model/report.js'
 
-/** What the parts of a traversal tell each other. */
+/** What the parts of a traversal tell each other. The files are relative to this one; a test compares them with the
+ * calls of `emit` and `on`. */
 export interface Signals {
-  /** A strategy has found or lost something. */
+  /** A strategy has found or lost something.
+   *
+   * Emitted by context.ts, for discovery/discoveries.ts.
+   * Heard by traversal.ts, nat/observe.ts, verification/verifier.ts, relay/reservations.ts. */
   readonly strategyChanged: StrategyEntry
-  /** A strategy has heard something of an ability that it found. */
+  /** A strategy has heard something of an ability that it found.
+   *
+   * Emitted by context.ts, for discovery/discoveries.ts.
+   * Heard by traversal.ts, relay/reservations.ts, upgrade/upgrades.ts. */
   readonly noticed: { readonly entry: StrategyEntry; readonly notice: DiscoveryNotice }
-  /** A remote party has told at which address it sees this host. */
+  /** A remote party has told at which address it sees this host.
+   *
+   * Emitted by context.ts, for discovery/discoveries.ts.
+   * Heard by nat/observed-candidates.ts. */
   readonly observed: { readonly strategy: string; readonly notice: ObservedNotice }
-  /** Time of the search has passed at which other strategies or relays may be used. */
+  /** Time of the search has passed at which other strategies or relays may be used.
+   *
+   * Emitted by run.ts.
+   * Heard by relay/reservations.ts. */
   readonly searchAdvanced: undefined
-  /** Another program of this host has released its mapping of an endpoint. */
+  /** Another program of this host has released its mapping of an endpoint.
+   *
+   * Emitted by context.ts, for owners/mapping-owners.ts.
+   * Heard by traversal.ts. */
   readonly ownersChanged: Endpoint
-  /** A gateway, by its key, grants something different from before. */
+  /** A gateway, by its key, grants something different from before.
+   *
+   * Emitted by mapping/.
+   * Heard by mapping/. */
   readonly gatewayChanged: string
   /** A gateway, by its key, may have lost what it granted before `toldMs` (monotonic ms): it is known to have
-   * (`restarted`), or there is a hint. */
+   * (`restarted`), or there is a hint.
+   *
+   * Emitted by mapping/.
+   * Heard by traversal.ts. */
   readonly gatewayDoubted: {
     readonly gateway: string
     readonly why: 'hint' | 'restarted'
     readonly toldMs: number
   }
-  /** What was verified and observed may no longer hold. */
+  /** What was verified and observed may no longer hold.
+   *
+   * Emitted by run.ts, mapping/.
+   * Heard by nat/observe.ts, verification/verifier.ts. */
   readonly doubted: undefined
-  /** Something that the report shows has changed. */
+  /** Something that the report shows has changed.
+   *
+   * Emitted by traversal.ts, run.ts, context.ts, mapping/, nat/observe.ts, nat/observed-candidates.ts,
+   * relay/reservations.ts.
+   * Heard by report/reviews.ts. */
   readonly reportChanged: undefined
-  /** A review has ended with this verdict, which need not be new. */
+  /** A review has ended with this verdict, which need not be new.
+   *
+   * Emitted by report/reviews.ts.
+   * Heard by relay/reservations.ts. */
   readonly reviewed: Verdict
-  /** For the listeners of the traversal: an event of an endpoint. */
+  /** For the listeners of the traversal: an event of an endpoint.
+   *
+   * Emitted by mapping/, verification/verifier.ts, nat/observed-candidates.ts.
+   * Heard by traversal.ts. */
   readonly mapping: MappingEvent
-  /** For the listeners of the traversal: the line of a strategy has changed. */
+  /** For the listeners of the traversal: the line of a strategy has changed.
+   *
+   * Emitted by report/reviews.ts.
+   * Heard by traversal.ts. */
   readonly strategy: StrategyReport
-  /** For the listeners of the traversal: the verdict, the cause, the addresses or the NAT's behaviour have changed. */
+  /** For the listeners of the traversal: the verdict, the cause, the addresses or the NAT's behaviour have changed.
+   *
+   * Emitted by report/reviews.ts.
+   * Heard by traversal.ts, relay/reservations.ts. */
   readonly verdict: Report
-  /** For the listeners of the traversal: a relayed connection to a peer has come closer to a direct one. */
+  /** For the listeners of the traversal: a relayed connection to a peer has come closer to a direct one.
+   *
+   * Emitted by upgrade/upgrades.ts.
+   * Heard by traversal.ts. */
   readonly upgrade: PeerReport
 }

@@ -1,4 +1,5 @@
-/** The maximum number of inner errors that are read, and the maximum depth. */
+/** How many inner errors of an error are read, and how deep: errors of other libraries may be large, or contain
+ * themselves. */
 const maxInner = 8
 
 /**

@@ -74,7 +74,7 @@ function kindOf(value: unknown): string {
   return Array.isArray(value) ? 'array' : typeof value
 }
 
-/** The maximum length of a quoted value; a longer one is cut. */
+/** How many characters of a value a message quotes, so that the message stays readable. */
 const maxQuoted = 60
 
 function quote(value: unknown): string {

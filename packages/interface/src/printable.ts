@@ -31,7 +31,7 @@ const escapeUnits = (char: string): string =>
     ''
   )
 
-/** The maximum depth of a chain of causes. */
+/** How many causes of causes are kept. An error may be its own cause, and the chain would never end. */
 const maxCauses = 8
 
 /** Makes the cause of an error printable for logs. Returns the same object if it is printable already, otherwise a copy

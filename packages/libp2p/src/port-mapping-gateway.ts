@@ -3,7 +3,8 @@ import { type Endpoint, type Family, type Gateway, orAborted, parseMultiaddr } f
 import { outcomeOf, releaseOf } from './outcomes.js'
 import type { PortMapping, PortMappingGateway, PortMappingOptions } from './port-mapping-types.js'
 
-/** How long an external address is reused while nothing is mapped, in milliseconds. */
+/** How long an external address is reused while nothing is mapped, in milliseconds. Asking again maps a port without
+ * a listener. */
 const addressMs = 900_000
 
 /**

@@ -22,7 +22,8 @@ import { epochWatch } from './epoch.js'
  * has answered before gets the waits of its {@link AnswerTimes} instead. */
 export const waitsMs: readonly number[] = Array.from({ length: 9 }, (_, sending) => 250 * 2 ** sending)
 
-/** How long an external address is used without asking the router again, in ms. */
+/** How long an external address is used without asking the router again, in ms: endpoints that are mapped together ask
+ * once. */
 const addressFreshMs = 1000
 
 /** Refusals of the question for the external address that do not mean that mapping fails. */

@@ -5,8 +5,6 @@
  * @packageDocumentation
  */
 
-export type { Queue } from '@postern/interface'
-export { createQueue, orAborted, untilAborted, within } from '@postern/interface'
 export type { Handle, HandleList } from './async/handles.js'
 export { withHandles } from './async/handles.js'
 export type { TaskGroup } from './async/task-group.js'

@@ -5,7 +5,7 @@ import { systemClock } from '@postern/testkit'
 import { describe, it } from 'vitest'
 import { relay } from '../src/index.js'
 import { hopProtocol } from '../src/wire/hop.js'
-import { createNode, hostOf, type Node, nowhere, streamsOf } from './nodes.js'
+import { createNode, hostOf, type Node, nowhere, streamsOf } from './support/nodes.js'
 
 interface LivingWorld extends World {
   readonly node: Node

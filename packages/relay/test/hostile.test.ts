@@ -2,8 +2,8 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { natError, type Relay } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { type Answer, grant, inAnHour, refusal, startHop } from './hop.js'
-import { call, type Node, pair, type Search, search, startNode, startRelay, streamsOf, until } from './nodes.js'
+import { type Answer, grant, inAnHour, refusal, startHop } from './support/hop.js'
+import { call, type Node, pair, type Search, search, startNode, startRelay, streamsOf, until } from './support/nodes.js'
 
 interface Scene {
   readonly node: Node

@@ -2,7 +2,7 @@ import type { MultiaddrText } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
 import { relay } from '../src/index.js'
 import { readOptions } from '../src/options.js'
-import { hostOf, startNode } from './nodes.js'
+import { hostOf, startNode } from './support/nodes.js'
 
 const id = '12D3KooWQz7xaxsdcoBQfAXxTuTUx2gWJjgkb9jUjEi8F3QYc2Ln'
 

@@ -1,6 +1,6 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import { describe, expect, it } from 'vitest'
-import { call, dial, isGone, isRelay, pair, search, startNode, startRelay, streamsOf, until } from './nodes.js'
+import { call, dial, isGone, isRelay, pair, search, startNode, startRelay, streamsOf, until } from './support/nodes.js'
 
 describe('a reservation', () => {
   it('a reservation is announced, and a peer connects through the relay', async () => {

@@ -32,7 +32,8 @@ export interface Settings {
   readonly openUdp: OpenUdp
 }
 
-/** The maximum number of servers. */
+/** How many servers may be named. Two show the mapping behaviour, and some more show which one lies; each costs datagrams
+ * at every observation. */
 const maxServers = 8
 /** The maximum number of transmissions of a request (Rc of RFC 8489 §6.2.1). */
 const maxRequests = 7

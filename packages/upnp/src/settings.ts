@@ -1,4 +1,5 @@
-import type { AnswerTimes, ExchangeHttp, OpenUdp, Queue } from '@postern/net'
+import type { Queue } from '@postern/interface'
+import type { AnswerTimes, ExchangeHttp, OpenUdp } from '@postern/net'
 
 /** The options with their defaults. */
 export interface Settings {

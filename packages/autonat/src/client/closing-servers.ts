@@ -12,6 +12,7 @@ export interface Closers {
   closed(connection: Connection): void
 }
 
+/** How many peers are remembered before all are forgotten. A forgotten one costs one more connection. */
 const maxClosers = 1_024
 
 export function createClosers(clock: Clock): Closers {

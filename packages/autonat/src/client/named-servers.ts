@@ -3,7 +3,7 @@ import { type CallOptions, errorText, type MultiaddrText, printable } from '@pos
 import { holdConnection, keepConnected } from '@postern/libp2p-utils'
 import type { AutonatHost } from '../host.js'
 
-/** How long a dial may take, in milliseconds. */
+/** How long a dial of a named server may take, in milliseconds, before the next one is planned. */
 const dialMs = 10_000
 /** The wait before the next dial, in milliseconds; it doubles with every failure. */
 const backOffMs = { first: 5_000, max: 300_000 } as const

@@ -20,6 +20,7 @@ interface Entry {
   readonly witness: Witness
 }
 
+/** How many peers are witnesses at a time, with the named ones. A verification asks a few of them. */
 const maxWitnesses = 64
 /** One operator can start any number of peers in one network. */
 const maxPerNetwork = 4

@@ -52,9 +52,12 @@ export interface AutonatServer extends Startable {
 const maxBytes = 8192
 /** Enough for all the dial data of a request, since a peer may send it faster than the server reads it. */
 const maxBuffered = 262_144
+/** The most dial data that a server asks for: twice the upper end of the range in the spec ("30k to 100k bytes"). */
 const maxDialData = 200_000
+/** How long a peer may take to send its request, in milliseconds, and then its dial data. It holds its place for both. */
 const requestMs = 5_000
 const dialDataMs = 15_000
+/** How long a peer may take to read the response, in milliseconds. */
 const answerMs = 5_000
 /** Honest peers send 4096 bytes in a message. Messages of fewer than 64 bytes only keep this node busy. */
 const minDataBytes = 64

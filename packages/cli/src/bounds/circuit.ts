@@ -9,7 +9,7 @@ import {
 } from '@postern/libp2p-utils'
 import { screenedCircuit } from '@postern/relay'
 
-/** The limits for requests of relays to hand over a connection. */
+/** How many requests of relays to hand over a connection may be open, by the prefix of the relay. Each keeps a stream. */
 const maxRequests = { total: 256, network: 128, subnet: 128, ip: 64, peer: 32 }
 
 type Components = Parameters<ReturnType<typeof circuitRelayTransport>>[0]

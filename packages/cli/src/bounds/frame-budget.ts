@@ -32,7 +32,7 @@ const smallBytes = 1024
 /** The burst after a silence, in seconds of the rate. */
 const burstSeconds = 2
 const maxPauseMs = 60_000
-/** The number of prefixes above which idle ones are forgotten. */
+/** Above this number of prefixes, idle ones are forgotten. Forgetting looks at all of them, so it is not done earlier. */
 const maxPrefixes = 1024
 
 const frame = { data: 0, ping: 2, syn: 1 } as const

@@ -27,7 +27,7 @@ export const beyond = ({
   inboundStreamProtocolNegotiationTimeout: handshakeTimeoutMs
 })
 
-/** The maximum number of connections that a node dials itself. */
+/** Room for the connections that the node dials itself: relays, named peers and dial backs. There are far fewer. */
 const maxOwnDials = 256
 
 /** The frame limits of a relay. A peer sends one frame for each piece of data, and opens one stream for each relayed

@@ -13,36 +13,36 @@ const codes: Readonly<Record<'all' | 'doctor' | 'map' | 'others' | 'connect', st
   all: `
 Exit codes:
   0   success; doctor: public
-  1   failed
-  2   the command line was not understood
-  10  doctor: reachable through a relay only
+  1   failure
+  2   invalid command line
+  10  doctor: reachable only through a relay
   11  doctor: private
   12  doctor: unknown
-  13  tunnel connect: the other side does not let this peer in`,
+  13  tunnel connect: the other side does not allow this peer`,
   doctor: `
 Exit codes:
   0   public
-  1   failed; with --peer: mapped, and no named peer could be asked
-  2   the command line was not understood
-  10  reachable through a relay only
+  1   failure; with --peer also if the port was mapped but no named peer could be asked
+  2   invalid command line
+  10  reachable only through a relay
   11  private
   12  unknown`,
   map: `
 Exit codes:
-  0   ended by Ctrl-C, and released; with --once: mapped
-  1   failed; with --once: not mapped
-  2   the command line was not understood`,
+  0   ended by Ctrl-C, and the mapping was released; with --once: mapped
+  1   failure; with --once also if the port was not mapped
+  2   invalid command line`,
   others: `
 Exit codes:
   0   success
-  1   failed
-  2   the command line was not understood`,
+  1   failure
+  2   invalid command line`,
   connect: `
 Exit codes:
   0   success
-  1   failed
-  2   the command line was not understood
-  13  tunnel connect: the other side does not let this peer in`
+  1   failure
+  2   invalid command line
+  13  tunnel connect: the other side does not allow this peer`
 }
 
 /** Returns the help text about the exit codes of a command. */
@@ -50,13 +50,14 @@ export const codesText = (command: keyof typeof codes): string => codes[command]
 
 /** The grammar of `parseLadder`. A copy, so that @postern/node is not loaded for the help; a test compares the two. */
 const viaText =
-  'strategies in rank order: any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>], joined by commas'
+  'the strategies in rank order: any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>], joined by commas'
 
 /** Returns the option `--via`. */
 export const viaOption = (): Option => new Option('--via <strategies>', viaText).default('any', 'any')
 /** Returns the option `--no-color`. `colorsFor` reads it from the command line itself, because errors may be written
  * before parsing. */
-export const colorOption = (): Option => new Option('--no-color', 'no colours (as the environment variable NO_COLOR)')
+export const colorOption = (): Option =>
+  new Option('--no-color', 'print no colours, as with the environment variable NO_COLOR')
 
 /** Returns an option that takes a multiaddr, and may be repeated. */
 export const addressesOption = (flags: string, text: string): Option =>

@@ -14,7 +14,7 @@ export class Failure extends Error {
   override readonly name = 'Failure'
 }
 
-/** The maximum number of bytes that are kept for a reader that does not read. */
+/** How many bytes are kept for a reader that does not read. Further lines are dropped, so that memory does not fill. */
 const maxUnreadBytes = 1024 * 1024
 
 /** Writes lines of text. Text from the network was made printable on arrival; here everything is made harmless for a
@@ -74,7 +74,7 @@ function writeInBackground(stream: Writable): void {
   if (typeof handle.setBlocking === 'function') handle.setBlocking(false)
 }
 
-/** How long the program waits for readers at its end, in ms. */
+/** How long the program waits at its end for readers, in ms: a reader that has stopped must not keep it alive. */
 const lastWordsMs = 1000
 
 /** Resolves when everything is written, and after one second at the latest. */

@@ -2,10 +2,10 @@ import { systemHost } from '@postern/core'
 import { errorText, waitAtMost } from '@postern/interface'
 import { line, type Output } from './output.js'
 
-/** How long stopping may take, in ms. */
+/** How long stopping may take, in ms. The end of the process cuts what has not closed by then. */
 const stopMs = 4500
 
-/** Stops a node, and waits at most 4.5 s for slow peers. */
+/** Stops a node, without waiting longer than {@link stopMs} for slow peers. */
 export async function stopWithin(node: { stop(): void | Promise<void> }, err: Output['err']): Promise<void> {
   const stopped = Promise.resolve(node.stop()).then(
     () => false,

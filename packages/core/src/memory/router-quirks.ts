@@ -2,9 +2,9 @@ import type { Memory } from './store.js'
 
 /** Maximum number of routers that are remembered without a mapping. The oldest are forgotten. */
 const maxNotes = 32
-/** Maximum number of quirks of one strategy at one router. */
+/** How many quirks one strategy may report about a router. UPnP reports at most three. */
 const maxQuirks = 8
-/** Maximum number of quirks of all strategies at one router. */
+/** How many quirks of a router are stored, those of all strategies together. */
 const maxKept = 32
 const isWord = (quirk: unknown): quirk is string => typeof quirk === 'string' && /^[a-z0-9-]{1,40}$/.test(quirk)
 /** Whether a value is a quirk as it is stored: the strategy, a colon, and the strategy's word. */

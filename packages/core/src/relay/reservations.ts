@@ -198,8 +198,9 @@ export function createReservations(context: Context): Reservations {
     return { count: maxReservations(), waitMs: Number.POSITIVE_INFINITY }
   }
 
-  for (const name of ['strategyChanged', 'searchAdvanced', 'verdict'] as const)
-    bus.on(name, () => wakeup.wake('rescan'))
+  bus.on('strategyChanged', () => wakeup.wake('rescan'))
+  bus.on('searchAdvanced', () => wakeup.wake('rescan'))
+  bus.on('verdict', () => wakeup.wake('rescan'))
   bus.on('reviewed', (verdict) => {
     publicSinceMs = verdict === 'public' ? (publicSinceMs ?? clock.monotonicMs()) : undefined
   })

@@ -23,7 +23,7 @@ export interface Upgrades {
   clear(): void
 }
 
-/** At most this many peers are reported. */
+/** How many peers the report lists with their last upgrade. Those without news for the longest time are dropped. */
 const maxPeers = 256
 
 export function createUpgrades({ host, bus, discoveries }: Context): Upgrades {

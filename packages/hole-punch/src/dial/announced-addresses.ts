@@ -9,7 +9,8 @@ import type { Budget } from './syn-budget.js'
 const maxAddresses = 8
 /** Time limit of the dial (ms). A mapped address answers within a round trip. */
 const dialMs = 5000
-/** Time limit for identify (ms). */
+/** How long to wait for identify to report the addresses of the peer (ms). It runs right after the relayed connection
+ * opens. */
 const toldMs = 5000
 
 /**

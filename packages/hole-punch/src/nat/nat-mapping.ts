@@ -34,7 +34,8 @@ const waitMs = 250
 /** Delay of the measurement after a reservation (ms), so that it does not slow the start of the node. */
 const soonMs = 1000
 
-/** The minimum time between two measurements (ms). */
+/** The minimum time between two measurements (ms). Each opens connections to observers, and every relayed connection may
+ * start one. */
 const restMs = 5000
 
 export function createKnowledge(host: HolePunchHost, connect: Connect, call: CallOptions): Knowledge {

@@ -12,7 +12,7 @@ export interface PortObserver {
   readonly network: string
 }
 
-/** The maximum number of observers. */
+/** How many observers are used: two on different networks suffice, and the others replace those that do not answer. */
 const maxObservers = 4
 
 /**

@@ -4,7 +4,7 @@ import type { Target } from '../dial/targets.js'
 import type { Pair } from '../dial/tcp-dial.js'
 import type { PunchPort } from './punch-ports.js'
 
-/** The maximum number of sockets that one round opens. */
+/** How many sockets one round opens. With several ports on both sides, every port is paired with every target. */
 const maxPairs = 16
 
 /**

@@ -32,11 +32,11 @@ export interface Punches {
   ended(): Promise<void>
 }
 
-/** Minimum time between automatic punches for one peer (ms). */
+/** Minimum time between automatic punches for one peer (ms): a peer may reconnect through its relay again and again. */
 const restMs = 30_000
 /** After a direct connection of at least this duration (ms), the next punch need not wait. */
 const steadyMs = 5000
-/** How many peers are remembered with the time of their last punch. */
+/** How many peers are remembered with the time of their last punch. A forgotten one may be punched again too soon. */
 const maxRemembered = 256
 
 /** Creates the punches of one search: one per peer, and at most `settings.maxPeers` at a time. */

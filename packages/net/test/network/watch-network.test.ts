@@ -1,6 +1,6 @@
-import { type Clock, type Network, natError, systemClock } from '@postern/interface'
+import { type Clock, createQueue, type Network, natError, systemClock } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
-import { createQueue, isOnFirstHop, parseTimeExceeded, spacedHints, watchNetwork } from '../../src/index.js'
+import { isOnFirstHop, parseTimeExceeded, spacedHints, watchNetwork } from '../../src/index.js'
 
 /** A minimal clock that the test advances. */
 function handClock(): Clock & { advance(ms: number): Promise<void>; jumpWall(ms: number): void } {

@@ -28,7 +28,8 @@ interface Local extends Pick<Endpoint, 'protocol' | 'address' | 'port'> {
   readonly changed: () => void
 }
 
-/** The maximum number of endpoints of ended processes that are remembered. */
+/** How many endpoints of ended processes are remembered with their keys, which a later exposure of the same port uses
+ * again. The oldest are forgotten. */
 const maxAbandoned = 64
 /** The time limit for the disk, in ms. After it, the known state is used without the disk. */
 const answerMs = 1500

@@ -43,7 +43,7 @@ interface Held {
 
 /** Time limit for the transport to listen (ms). It gives up after 5 s itself; if it has not by then, it never will. */
 const listenMs = 6000
-/** How many released relays are remembered. */
+/** How many released relays are remembered, because their reservations still run there. The oldest are forgotten. */
 const maxLeft = 64
 
 /** One circuit per reservation book; otherwise two strategies on one node would remove each other's reservations. */

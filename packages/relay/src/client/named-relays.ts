@@ -10,7 +10,7 @@ export interface Named {
   readonly addresses: readonly Multiaddr[]
 }
 
-/** Time limit of a dial (ms). */
+/** Time limit of a dial (ms). A relay that needs longer is dialled again after a delay. */
 const dialMs = 5000
 /** After a connection of at least this duration (ms), the next dial follows immediately. */
 const steadyMs = 10_000

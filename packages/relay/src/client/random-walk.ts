@@ -13,10 +13,11 @@ import { ipOf, isDirect } from '@postern/libp2p-utils'
 import { createRate } from '@postern/net'
 import type { RelayHost } from '../host.js'
 
-/** The limits of one walk: dialled peers and examined peers. */
+/** How many peers of peer routing one walk dials, and how many it looks at. A large network must not be visited as a
+ * whole. */
 const maxDials = 20
 const maxMet = 200
-/** The limit of dialled addresses of one peer. */
+/** How many addresses of one peer are dialled: peers announce them themselves, in any number. */
 const maxAddresses = 10
 /** Time limit of a walk (ms). With an empty routing table the walk would otherwise spin. */
 const walkMs = 30_000

@@ -11,7 +11,8 @@ export interface Reservation {
   readonly limit: ReserveReply['limit']
 }
 
-/** How long a relay may take to answer, in milliseconds. */
+/** How long a relay may take to answer a request for a reservation, in milliseconds. It decides alone, so this allows for
+ * a slow network only. */
 const answerMs = 10_000
 
 /** The longest lifetime that is believed, in milliseconds. Relays grant one or two hours and state the end by their own

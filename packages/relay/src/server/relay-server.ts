@@ -47,7 +47,7 @@ export interface RelayServerComponents extends CircuitRelayServerComponents {
 const hopTimeoutMs = 10_000
 /** The streams of one connection that may carry requests, in addition to those of relayed connections. */
 const spareHopStreams = 8
-/** The limits for requests that are not answered yet. */
+/** How many requests may wait for an answer, by the prefix of the peer. Each keeps a stream and up to 16 KiB. */
 const maxRequests = { total: 1024, network: 512, subnet: 256, ip: 128, peer: 64 }
 
 /**

@@ -23,7 +23,7 @@ export interface Description {
 
 /** The maximum number of services. No real device has more. */
 const maxServices = 16
-/** The maximum number of services that are tried instead of one that does not map. */
+/** How many other services are tried if the chosen one does not map. Each costs the time of an action. */
 const maxAlternatives = 2
 
 /** Decodes a device description (UDA 1.1 §2.3). Throws `MALFORMED_REPLY` if it is not one, `NO_SERVICE` if none of its

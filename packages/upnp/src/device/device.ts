@@ -7,9 +7,10 @@ import {
   isNatError,
   isNeverExternal,
   type NatError,
-  natError
+  natError,
+  type Queue
 } from '@postern/interface'
-import type { AnswerTimes, ExchangeHttp, HttpExchange, HttpReply, Queue } from '@postern/net'
+import type { AnswerTimes, ExchangeHttp, HttpExchange, HttpReply } from '@postern/net'
 import { alternativesTo, decodeDescription, type Service } from './description.js'
 import { decodeReply, encodeCall, faultError, readFault, type SoapArguments, type SoapReply } from './soap.js'
 import { isWholeXml } from './xml.js'

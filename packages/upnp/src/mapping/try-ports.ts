@@ -7,9 +7,9 @@ import { askedLeaseSeconds } from './lease-time.js'
 import { deleteEntry, findOwnPort, isOurs, isVague, type Reading, readEntry } from './port-entry.js'
 import type { Wish } from './types.js'
 
-/** The maximum number of external ports to try: the suggested one and random ones. */
+/** How many external ports are tried, the suggested one and random ones, before the call fails with `CONFLICT`. */
 const maxTries = 8
-/** The maximum number of further tries after refusals without a reason. */
+/** How many further tries follow refusals without a reason: the other kind of lease, then other ports. */
 const maxGuesses = 3
 /** The minimum useful lease, in seconds. DD-WRT grants some seconds, but keeps permanent mappings, so a permanent one
  * is tried after a shorter lease. */

@@ -16,7 +16,7 @@ import { openSearch, roundMs } from './search.js'
 
 /** The pause after the first round that found nothing, in ms. It doubles after each further one. */
 const firstPauseMs = 2000
-/** The maximum pause between rounds, in ms. */
+/** The maximum pause between rounds, in ms: how late a router is found in which UPnP has been turned on. */
 const maxPauseMs = 5 * 60 * 1000
 
 /** The pause after the next round that finds nothing. Shared by later searches for the same gateway in the same

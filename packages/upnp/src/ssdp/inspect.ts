@@ -5,9 +5,10 @@ import { decodeSsdp, isAboutGateway, type SsdpMessage } from './message.js'
 
 /** The maximum number of different locations that are examined in one round. An ordinary network has one or two. */
 const maxLocations = 10
-/** The maximum number of these that came in answer to a multicast, or in an announcement. */
+/** How many of these may come from an answer to a multicast or an announcement, which any host of the network can send.
+ * The others stay free for direct answers of the router. */
 const maxWideLocations = 5
-/** How long one location delays the next one, in ms. */
+/** How long one location delays the next one, in ms. A slower examination continues beside the next one. */
 const patienceMs = 3000
 
 /** The options of {@link createInspector}. */

@@ -20,38 +20,40 @@ interface DoctorFlags {
 export function addDoctor(program: Command, { output, finish }: Shell): void {
   program
     .command('doctor')
-    .description('Tries with a temporary port how reachable this machine is: verdict, cause, and what to do next.')
+    .description(
+      'Tests with a temporary port whether this machine is reachable. Prints the verdict, its cause and the next steps.'
+    )
     .addOption(viaOption())
     .addOption(
       addressesOption(
         '--peer <multiaddr>',
-        'a libp2p peer that dials the address from outside and says whether it can be reached (AutoNAT); two on distinct networks are needed'
+        'a libp2p peer that dials this machine from outside and reports whether that worked (AutoNAT); verifying an address takes two peers on distinct networks'
       ).conflicts('dryRun')
     )
     .addOption(
       new Option(
         '--stun <host[:port]>',
-        'a STUN server that tells which address it sees, and how the NAT behaves; may be repeated'
+        'a STUN server that reports which address it sees and how the NAT behaves; may be repeated'
       ).argParser(collectText)
     )
     .addOption(
       new Option(
         '--port <port>',
-        'the TCP port of this host to try; by default that of a forward by hand (--via manual:…), else a free one'
+        'the TCP port of this machine to test (default: the port of --via manual:…, otherwise a free port)'
       )
         .argParser(parsePortNumber)
         .conflicts('dryRun')
     )
     .addOption(colorOption())
-    .option('--dry-run', 'only look for routers and services; map nothing')
-    .option('--quick', 'say what is known after the first look, and do not wait for routers that answer slowly')
-    .option('--json', 'the report as JSON')
+    .option('--dry-run', 'search for routers and services, but map nothing')
+    .option('--quick', 'report after the first search, without waiting for slow routers')
+    .option('--json', 'print the report as JSON')
     .addHelpText(
       'after',
       `
 Examples:
   $ postern doctor
-  $ postern doctor --dry-run           changes nothing in the router
+  $ postern doctor --dry-run           change nothing in the router
   $ postern doctor --json | jq .verdict
   $ postern doctor --via manual:203.0.113.7:8080,upnp
   $ postern doctor --via manual:203.0.113.7:443 --port 8443

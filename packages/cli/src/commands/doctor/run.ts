@@ -29,9 +29,9 @@ export interface DoctorOptions {
 
 /** The time limit for starting, in ms: opening sockets and reading a store take less. */
 const startMs = 5000
-/** The time limit for the first pass, in ms. */
+/** How long to wait for the first pass, in ms. A strategy that needs longer still has until {@link answerMs}. */
 const patienceMs = 10_000
-/** How long to wait for slow routers, from the start, in ms. */
+/** How long to wait for slow routers, from the start, in ms. One that takes 10 s to answer is slow, not absent. */
 const answerMs = 15_000
 /** How long to wait for peers, from the start, in ms: they are dialled, dial back, and are dialled again after a
  * failure. */
@@ -42,6 +42,7 @@ const observeMs = 9000
 /** The time limit for requesting the mapping again, in ms: renewals are 4 s apart (RFC 6887 §11.2.1), and one may take
  * 2 s. */
 const readBackMs = 6500
+/** How long a connection to the own external address may take to arrive, in ms: it goes to the router and back. */
 const hairpinMs = 1500
 
 /** Finds out how reachable this host is. Resolves to the exit code. */

@@ -10,7 +10,7 @@ import { reasonOf, stack } from '../../shared/libp2p-stack.js'
 import { peerIdOf, readDialAddress } from '../../shared/peers.js'
 import { hasGlobalIpv6, type NamedWitness, type OpenTrial, trialOwners, trialSearchMs } from './trial.js'
 
-/** The time limit for a dial, in ms. */
+/** The time limit for connecting to a named peer, in ms: less than {@link unverifiedAfterMs}. */
 const dialMs = 5000
 /** The time after which an address counts as unverified, in ms: peers that are not connected by then will not be. */
 const unverifiedAfterMs = 7000

@@ -15,14 +15,14 @@ interface MapFlags {
 export function addMap(program: Command, { output, finish }: Shell): void {
   program
     .command('map')
-    .description('Maps a port of this host in the router, keeps it mapped, and releases it at Ctrl-C.')
-    .argument('<port>', 'the port, with /tcp or /udp; tcp if neither is given', parsePort)
+    .description('Maps a port of this machine in the router, renews the mapping, and releases it at Ctrl-C.')
+    .argument('<port>', 'the port, such as 8080, 8080/tcp or 4001/udp (without a protocol: TCP)', parsePort)
     .addOption(viaOption())
     .addOption(colorOption())
     .addOption(lifetimeOption())
-    .option('--external-port <port>', 'the external port to ask for first (default: the same port)', parsePortNumber)
-    .option('--once', 'exit after the first outcome, or when none can come, and leave the mapping to lapse')
-    .option('--json', 'one JSON object a line')
+    .option('--external-port <port>', 'the external port to request first (default: the same port)', parsePortNumber)
+    .option('--once', 'exit after the first result, or when none is possible, and let the mapping expire')
+    .option('--json', 'print one JSON object per line')
     .addHelpText(
       'after',
       `
@@ -61,6 +61,6 @@ ${codesText('map')}`
 const namedPort = (port: number): number | undefined => (port < 1024 ? port : undefined)
 
 const lifetimeOption = (): Option =>
-  new Option('--lifetime <time>', 'the lifetime to ask for: 90s, 30m, 2h')
+  new Option('--lifetime <time>', 'the lifetime to request, such as 90s, 30m or 2h')
     .argParser(parseDuration)
     .default(parseDuration('2h'), '2h')

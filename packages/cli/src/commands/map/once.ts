@@ -6,7 +6,7 @@ import { anySignal, type CallOptions, type Clock, type Family, familyOf, type Ne
 const settledMs = 100
 /** The wait for the next change while a strategy is working, in ms: an attempt to map ends after 3 s. */
 const workingMs = 4000
-/** The maximum wait for all strategies after the first pass, in ms. */
+/** The end of the wait, in ms after the first pass, even if a strategy is still working: `--once` is for scripts. */
 const maxMs = 30_000
 
 /** Resolves when the first pass is over and no strategy can produce a result any more. Rejects with the signal's

@@ -24,17 +24,27 @@ export function addPeer(program: Command, shell: Shell): void {
 function describePeer(described: Command, { output, finish }: Shell): void {
   described
     .description(
-      'Runs a libp2p node with the whole ladder, and says what happens, until Ctrl-C: for trying things out.'
+      'Runs a libp2p node that makes itself reachable, and prints its events until Ctrl-C. It is for experiments.'
     )
     .addOption(viaOption())
-    .addOption(addressesOption('--listen <multiaddr>', `where to listen (default: ${defaultListen.join()})`))
-    .addOption(addressesOption('--peer <multiaddr>', 'a peer to connect to, and to have addresses verified by'))
+    .addOption(addressesOption('--listen <multiaddr>', `an address to listen on (default: ${defaultListen.join()})`))
     .addOption(
-      addressesOption('--relay <multiaddr>', 'a relay to be reached through as long as nothing better is there')
+      addressesOption('--peer <multiaddr>', 'a peer to connect to, which also verifies the addresses of this node')
     )
-    .addOption(addressesOption('--dial <multiaddr>', 'a peer to connect to once, saying whether directly and how fast'))
-    .option('--key <file>', 'the private key, made if absent (default: a new one each time)')
-    .option('--json', 'one JSON object a line')
+    .addOption(
+      addressesOption(
+        '--relay <multiaddr>',
+        'a relay through which peers reach this node until it is reachable directly'
+      )
+    )
+    .addOption(
+      addressesOption(
+        '--dial <multiaddr>',
+        'a peer to connect to once; prints whether the connection is direct, and its round-trip time'
+      )
+    )
+    .option('--key <file>', 'the file of the private key, created if absent (default: a new key for each run)')
+    .option('--json', 'print one JSON object per line')
     .addOption(colorOption())
     .addHelpText(
       'after',

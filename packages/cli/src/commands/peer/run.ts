@@ -45,7 +45,7 @@ export interface NodeOptions {
   readonly json: boolean
 }
 
-/** The time limit for a dial, in ms. */
+/** The time limit for connecting to a named peer, in ms: it takes three negotiations, possibly through a relay. */
 const dialMs = 10_000
 
 /** Runs a libp2p node with all strategies until it is interrupted. Resolves to the exit code. */

@@ -58,68 +58,140 @@ const defaultListen = ['/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0/tcp/4002/ws']
 export function addRelay(program: Command, { output, finish }: Shell): void {
   program
     .command('relay')
-    .description('Runs a public libp2p relay (circuit relay v2) and AutoNAT v2 server, with limits, until Ctrl-C.')
-    .addOption(addressesOption('--listen <multiaddr>', `where to listen (default: ${defaultListen.join(' and ')})`))
-    .addOption(
-      addressesOption('--announce <multiaddr>', "the address to tell peers (default: this machine's public addresses)")
+    .description(
+      'Runs a public libp2p relay (circuit relay v2) and AutoNAT v2 server, until Ctrl-C. Everything that peers use has a limit.'
     )
-    .option('--key <file>', 'the private key, made if absent (default: $XDG_STATE_HOME/postern/relay.key)')
-    .optionsGroup('Reservations:')
-    .addOption(count('--max-reservations <count>', 'of all peers; a peer has one at most', 1024))
-    .addOption(count('--per-ip <count>', 'of one IP address (IPv6: one /64)', 4))
-    .addOption(count('--per-subnet <count>', 'of one subnet (/24 of IPv4, /48 of IPv6)', 16))
-    .addOption(count('--per-network <count>', 'of one network (/16 of IPv4, /32 of IPv6)', 32))
-    .addOption(time('--reservation-ttl <time>', 'how long one lasts unless it is renewed', '1h'))
-    .optionsGroup('Relayed connections:')
-    .addOption(count('--max-circuits <count>', 'of all peers', 1024))
-    .addOption(count('--per-peer <count>', 'to and from one peer', 16))
-    .addOption(count('--circuits-per-ip <count>', 'to and from one IP address (IPv6: one /64)', 32))
-    .addOption(count('--circuits-per-subnet <count>', 'to and from one subnet (/24 of IPv4, /48 of IPv6)', 128))
-    .option(...half('--circuits-per-network', 'to and from one network (/16, /32)', '2 × --max-circuits'))
-    .addOption(time('--duration <time>', 'how long one lasts at most', '2m'))
     .addOption(
-      new Option('--data <size>', 'how much one carries at most: bytes, 128KiB, 1MiB')
+      addressesOption('--listen <multiaddr>', `an address to listen on (default: ${defaultListen.join(' and ')})`)
+    )
+    .addOption(
+      addressesOption(
+        '--announce <multiaddr>',
+        "an address to announce to peers (default: this machine's public addresses)"
+      )
+    )
+    .option(
+      '--key <file>',
+      'the file of the private key, created if absent (default: $XDG_STATE_HOME/postern/relay.key)'
+    )
+    .optionsGroup('Reservations:')
+    .addOption(count('--max-reservations <count>', 'reservations of all peers; each peer has at most one', 1024))
+    .addOption(count('--per-ip <count>', 'reservations of one IP address (IPv6: one /64)', 4))
+    .addOption(count('--per-subnet <count>', 'reservations of one subnet (IPv4: one /24, IPv6: one /48)', 16))
+    .addOption(count('--per-network <count>', 'reservations of one network (IPv4: one /16, IPv6: one /32)', 32))
+    .addOption(time('--reservation-ttl <time>', 'how long a reservation lasts unless it is renewed', '1h'))
+    .optionsGroup('Relayed connections:')
+    .addOption(count('--max-circuits <count>', 'relayed connections of all peers', 1024))
+    .addOption(count('--per-peer <count>', 'relayed connections to and from one peer', 16))
+    .addOption(count('--circuits-per-ip <count>', 'relayed connections to and from one IP address (IPv6: one /64)', 32))
+    .addOption(
+      count(
+        '--circuits-per-subnet <count>',
+        'relayed connections to and from one subnet (IPv4: one /24, IPv6: one /48)',
+        128
+      )
+    )
+    .option(
+      '--circuits-per-network <count>',
+      'relayed connections to and from one network (IPv4: one /16, IPv6: one /32) (default: as --max-circuits)',
+      parseCount
+    )
+    .addOption(time('--duration <time>', 'maximum duration of a relayed connection', '2m'))
+    .addOption(
+      new Option('--data <size>', 'maximum amount of data of a relayed connection, such as 5000, 128KiB or 1MiB')
         .argParser(parseSize)
         .default(parseSize('128KiB'), '128KiB')
     )
     .optionsGroup('Connections to this node:')
-    .option('--max-connections <count>', 'of all peers (default: 2 × --max-reservations + 256)', parseCount)
-    .addOption(count('--connections-per-peer <count>', 'of one peer', 8))
-    .addOption(count('--connections-per-ip <count>', 'of one IP address (IPv6: one /64)', 32))
-    .addOption(count('--connections-per-subnet <count>', 'of one subnet (/24 of IPv4, /48 of IPv6)', 128))
-    .option(...half('--connections-per-network', 'of one network (/16, /32)', '--max-connections'))
+    .option('--max-connections <count>', 'connections of all peers (default: 2 × --max-reservations + 256)', parseCount)
+    .addOption(count('--connections-per-peer <count>', 'connections of one peer', 8))
+    .addOption(count('--connections-per-ip <count>', 'connections of one IP address (IPv6: one /64)', 32))
+    .addOption(
+      count('--connections-per-subnet <count>', 'connections of one subnet (IPv4: one /24, IPv6: one /48)', 128)
+    )
+    .option(
+      ...half(
+        '--connections-per-network',
+        'connections of one network (IPv4: one /16, IPv6: one /32)',
+        '--max-connections'
+      )
+    )
     .optionsGroup('Streams that peers open:')
-    .addOption(count('--max-streams <count>', 'of all peers', 8192))
-    .addOption(count('--streams-per-connection <count>', 'over one connection', 64))
-    .addOption(count('--streams-per-peer <count>', 'of one peer', 128))
-    .addOption(count('--streams-per-ip <count>', 'of one IP address (IPv6: one /64)', 512))
-    .addOption(count('--streams-per-subnet <count>', 'of one subnet (/24 of IPv4, /48 of IPv6)', 1024))
-    .option(...half('--streams-per-network', 'of one network (/16, /32)', '--max-streams'))
-    .optionsGroup('Connections that come in:')
-    .addOption(count('--connection-rate <count>', 'new ones in a second', 200))
-    .addOption(count('--connection-rate-per-ip <count>', 'of one IP address (IPv6: one /64) in a second', 10))
-    .addOption(count('--connection-rate-per-subnet <count>', 'of one subnet (/24, /48) in a second', 50))
-    .option(...half('--connection-rate-per-network', 'of one network (/16, /32) in a second', '--connection-rate'))
-    .addOption(count('--max-handshakes <count>', 'that are not established yet', 256))
-    .addOption(count('--handshakes-per-ip <count>', 'of one IP address (IPv6: one /64), not established yet', 8))
-    .addOption(count('--handshakes-per-subnet <count>', 'of one subnet (/24, /48), not established yet', 32))
-    .option(...half('--handshakes-per-network', 'of one network (/16, /32), not established yet', '--max-handshakes'))
-    .addOption(time('--handshake-timeout <time>', 'how long one may take to be established', '5s'))
-    .optionsGroup('AutoNAT requests that an address is dialled for:')
-    .addOption(count('--autonat-requests <count>', 'in a minute', 60))
-    .addOption(count('--autonat-requests-per-peer <count>', 'of one peer in a minute', 12))
-    .addOption(count('--autonat-requests-per-ip <count>', 'of one IP address (IPv6: one /64) in a minute', 24))
-    .addOption(count('--autonat-requests-per-subnet <count>', 'of one subnet (/24, /48) in a minute', 30))
-    .option(...half('--autonat-requests-per-network', 'of one network (/16, /32) in a minute', '--autonat-requests'))
-    .addOption(count('--autonat-concurrency <count>', 'at the same time', 16))
+    .addOption(count('--max-streams <count>', 'streams of all peers', 8192))
+    .addOption(count('--streams-per-connection <count>', 'streams over one connection', 64))
+    .addOption(count('--streams-per-peer <count>', 'streams of one peer', 128))
+    .addOption(count('--streams-per-ip <count>', 'streams of one IP address (IPv6: one /64)', 512))
+    .addOption(count('--streams-per-subnet <count>', 'streams of one subnet (IPv4: one /24, IPv6: one /48)', 1024))
+    .option(...half('--streams-per-network', 'streams of one network (IPv4: one /16, IPv6: one /32)', '--max-streams'))
+    .optionsGroup('New inbound connections:')
+    .addOption(count('--connection-rate <count>', 'new connections per second', 200))
+    .addOption(
+      count('--connection-rate-per-ip <count>', 'new connections per second from one IP address (IPv6: one /64)', 10)
+    )
+    .addOption(
+      count(
+        '--connection-rate-per-subnet <count>',
+        'new connections per second from one subnet (IPv4: one /24, IPv6: one /48)',
+        50
+      )
+    )
+    .option(
+      ...half(
+        '--connection-rate-per-network',
+        'new connections per second from one network (IPv4: one /16, IPv6: one /32)',
+        '--connection-rate'
+      )
+    )
+    .addOption(count('--max-handshakes <count>', 'connections in the handshake', 256))
+    .addOption(
+      count('--handshakes-per-ip <count>', 'connections in the handshake from one IP address (IPv6: one /64)', 8)
+    )
+    .addOption(
+      count(
+        '--handshakes-per-subnet <count>',
+        'connections in the handshake from one subnet (IPv4: one /24, IPv6: one /48)',
+        32
+      )
+    )
+    .option(
+      ...half(
+        '--handshakes-per-network',
+        'connections in the handshake from one network (IPv4: one /16, IPv6: one /32)',
+        '--max-handshakes'
+      )
+    )
+    .addOption(time('--handshake-timeout <time>', 'maximum duration of a handshake', '5s'))
+    .optionsGroup('AutoNAT requests that make the relay dial an address:')
+    .addOption(count('--autonat-requests <count>', 'requests per minute', 60))
+    .addOption(count('--autonat-requests-per-peer <count>', 'requests per minute of one peer', 12))
+    .addOption(count('--autonat-requests-per-ip <count>', 'requests per minute of one IP address (IPv6: one /64)', 24))
+    .addOption(
+      count(
+        '--autonat-requests-per-subnet <count>',
+        'requests per minute of one subnet (IPv4: one /24, IPv6: one /48)',
+        30
+      )
+    )
+    .option(
+      ...half(
+        '--autonat-requests-per-network',
+        'requests per minute of one network (IPv4: one /16, IPv6: one /32)',
+        '--autonat-requests'
+      )
+    )
+    .addOption(count('--autonat-concurrency <count>', 'addresses that are dialled at the same time', 16))
     .optionsGroup('Output:')
-    .option('--metrics <port>', 'metrics for Prometheus on this port of 127.0.0.1 (default: none)', parsePortNumber)
+    .option(
+      '--metrics <port>',
+      'serve metrics for Prometheus on this port of 127.0.0.1 (default: no metrics)',
+      parsePortNumber
+    )
     .option(
       '--metrics-host <name>',
-      'a name besides localhost by which the metrics may be asked for, as through a reverse proxy; may be repeated',
+      'a host name besides localhost under which the metrics are served, for a reverse proxy; may be repeated',
       collectHost
     )
-    .option('--json', 'one JSON object a line')
+    .option('--json', 'print one JSON object per line')
     .addOption(colorOption())
     .addHelpText(
       'after',

@@ -22,7 +22,7 @@ interface ListenFlags extends CommonFlags {
 export function addTunnel(program: Command, shell: Shell): void {
   const tunnel = program
     .command('tunnel')
-    .description('Carries a TCP service of this home to one peer of another home, and to no other.')
+    .description('Gives allowed peers in another home access to a TCP service of this home.')
     .addHelpText('after', examples('connect'))
   addListen(tunnel, shell)
   addConnect(tunnel, shell)
@@ -31,10 +31,14 @@ export function addTunnel(program: Command, shell: Shell): void {
 
 function addListen(tunnel: Command, { output, finish }: Shell): void {
   withCommon(tunnel.command('listen <target>'), 'listen')
-    .description('Lets allowed peers use one TCP service: <port> of this machine, or <host>:<port>.')
-    .option('--allow <peer id>', 'a peer that may come in; may be repeated (default: none)', collect)
-    .addOption(new Option('--most <count>', 'TCP connections in all').argParser(parseCount).default(128))
-    .addOption(new Option('--most-per-peer <count>', 'TCP connections of one peer').argParser(parseCount).default(64))
+    .description('Gives allowed peers access to one TCP service: <port> of this machine, or <host>:<port>.')
+    .option('--allow <peer id>', 'the id of a peer that may connect; may be repeated (default: none)', collect)
+    .addOption(new Option('--most <count>', 'maximum number of TCP connections').argParser(parseCount).default(128))
+    .addOption(
+      new Option('--most-per-peer <count>', 'maximum number of TCP connections of one peer')
+        .argParser(parseCount)
+        .default(64)
+    )
     .addHelpText('after', examples('others'))
     .action(async (text: string, flags: ListenFlags, command: Command) => {
       const [{ listen }, { readPeerId, readTarget }] = await Promise.all([import('./listen.js'), import('./peer.js')])
@@ -50,8 +54,12 @@ function addListen(tunnel: Command, { output, finish }: Shell): void {
 
 function addConnect(tunnel: Command, { output, finish }: Shell): void {
   withCommon(tunnel.command('connect <peer> <localPort>'), 'connect')
-    .description("Offers a peer's service on a port of this machine. <peer>: its id, with --relay; or its multiaddr.")
-    .option('--bind <address>', 'the local address that takes connections', '127.0.0.1')
+    .description(
+      'Makes the service of a peer available on a port of this machine. <peer> is a multiaddr, or a peer id with --relay.'
+    )
+    .addOption(
+      new Option('--bind <address>', 'the local address that accepts connections').default('127.0.0.1', '127.0.0.1')
+    )
     .addHelpText('after', examples('connect'))
     .action(
       async (text: string, localPort: string, flags: CommonFlags & { readonly bind: string }, command: Command) => {
@@ -67,9 +75,13 @@ function addConnect(tunnel: Command, { output, finish }: Shell): void {
 function addId(tunnel: Command, { output, finish }: Shell): void {
   tunnel
     .command('id')
-    .description('Prints the peer id of this machine: the one to --allow on the other side.')
-    .option('--listen', 'the one of `tunnel listen`, to connect to')
-    .option('--key <file>', 'the private key, made if absent')
+    .description('Prints the peer id of this machine, for --allow on the other side.')
+    .option('--listen', 'print the id of `tunnel listen`, for `tunnel connect` on the other side')
+    .option(
+      '--key <file>',
+      'the file of the private key, created if absent (default: that of `tunnel connect`, or with --listen that of `tunnel listen`)'
+    )
+    .addHelpText('after', examples('others'))
     .action(async ({ listen = false, key }: { readonly listen?: boolean; readonly key?: string }) => {
       const [{ defaultKeyPath, loadKey }, { idOf }] = await Promise.all([
         import('../../shared/key-file.js'),
@@ -89,9 +101,12 @@ const withCommon = (command: Command, side: 'listen' | 'connect'): Command =>
   command
     .addOption(viaOption())
     .addOption(addressesOption('--relay <multiaddr>', 'a relay through which the two homes find each other'))
-    .addOption(addressesOption('--peer <multiaddr>', 'a peer to have addresses verified by'))
-    .option('--key <file>', `the private key, made if absent (default: $XDG_STATE_HOME/postern/${keyName(side)}.key)`)
-    .option('--json', 'one JSON object a line')
+    .addOption(addressesOption('--peer <multiaddr>', 'a peer that verifies the addresses of this node'))
+    .option(
+      '--key <file>',
+      `the file of the private key, created if absent (default: $XDG_STATE_HOME/postern/${keyName(side)}.key)`
+    )
+    .option('--json', 'print one JSON object per line')
     .addOption(colorOption())
 
 async function readCommon(flags: CommonFlags, side: 'listen' | 'connect', command: Command, { err }: Output) {
@@ -120,7 +135,7 @@ function readPort(text: string): number {
 
 const examples = (side: 'others' | 'connect'): string => `
 Examples:
-  $ postern tunnel id                                        here: the id to allow there
+  $ postern tunnel id                 print the id for --allow on the other side
   $ postern tunnel listen 22 --allow <peer id> --relay <multiaddr>
   $ postern tunnel connect <peer id> 2222 --relay <multiaddr>
   $ ssh -p 2222 localhost

@@ -7,9 +7,10 @@ import type { Keeper } from './keep.js'
 import { createPlaces } from './places.js'
 import { type Answer, decodeAnswer, firstByte, tunnelProtocol, type Wish, wishes } from './protocol.js'
 
-/** The maximum number of simultaneous TCP connections. */
+/** How many TCP connections are carried at the same time. Further ones are reset. The default of `tunnel listen`. */
 const maxConnections = 128
-/** How long a TCP connection waits for the other side, in ms. */
+/** How long a TCP connection waits for the other side, in ms: up to 10 s until the peer is connected, and up to 10 s until
+ * its target accepts. */
 const patienceMs = 20_000
 
 /** Opens a tunnel. Resolves to the answer of the peer and the stream. Rejects if the peer does not support the

@@ -25,8 +25,11 @@ export interface Keeper {
 
 /** How long to wait for a direct connection, in ms. An ordinary relay closes a connection after 128 KiB or 2 min. */
 const directWaitMs = 2000
+/** How long to wait for the event of a connection that is closing, in ms. */
 const closingMs = 50
+/** The time limit for connecting to the peer, in ms, through several relays and at several addresses. */
 const dialMs = 15_000
+/** The time limit for a direct connection, in ms: hole punching has several rounds of a few seconds. */
 const upgradeMs = 30_000
 /** The pauses between attempts, in ms; they double. */
 const retry = { initialMs: 500, maxMs: 30_000 } as const

@@ -99,5 +99,5 @@ export async function listen(options: ListenOptions, { out, err }: Output): Prom
   return exitCodes.success
 }
 
-/** The maximum number of refusals that are written. */
+/** How many refusals are written, and remembered as written: peers with new ids must not fill the output or memory. */
 const maxRefusals = 1000

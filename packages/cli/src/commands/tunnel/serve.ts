@@ -35,7 +35,8 @@ export interface Served {
 /** The time limit for a peer to send its request, for the target to accept a connection, and for a refused peer to
  * leave, in ms. */
 const patienceMs = 10_000
-/** The maximum number of open streams of one connection. libp2p resets further ones before anything is read. */
+/** How many streams of one connection are served: four times the default of `--most-per-peer`. libp2p resets further
+ * ones before anything is read. */
 const streamsPerConnection = 256
 
 /** The limits for streams of refused peers that get an answer at the same time. Further ones are reset. */

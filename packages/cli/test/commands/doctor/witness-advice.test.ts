@@ -1,0 +1,64 @@
+import type { Report } from '@postern/core'
+import { describe, expect, it } from 'vitest'
+import type { NamedWitness } from '../../../src/commands/doctor/trial.js'
+import { codeOfWitnesses, withWitnessAdvice } from '../../../src/commands/doctor/witness-advice.js'
+
+const address = '/ip4/11.0.0.2/tcp/8080'
+const report = (changes: Partial<Report> = {}): Report => ({
+  schemaVersion: 1,
+  verdict: 'private',
+  cause: 'no-mapping-service',
+  advice: ['Turn on UPnP, NAT-PMP or PCP in the router.'],
+  gateway: { address: '192.168.1.1', interface: 'eth0', description: null },
+  externalAddresses: [],
+  nat: null,
+  strategies: [],
+  candidates: [],
+  ...changes
+})
+const reachedBy = (party: string): Report['candidates'] => [
+  {
+    address,
+    type: 'mapped',
+    strategy: 'pcp',
+    endpoint: null,
+    state: 'consistent',
+    expiresAt: null,
+    evidence: [{ party, network: '21.0.0.0/16', outcome: 'reachable', at: '2026-01-01T00:00:00.000Z' }]
+  }
+]
+const witness = (changes: Partial<NamedWitness> = {}): NamedWitness => ({
+  peer: '/ip4/21.0.0.1/tcp/4001/p2p/a',
+  id: 'a',
+  failure: null,
+  isWitness: true,
+  ...changes
+})
+
+describe('the advice of postern doctor about named peers', () => {
+  const unverified = report({ verdict: 'public', cause: 'unverified', advice: ['Name a witness to have …'] })
+
+  it.each([
+    ['the connection was refused', witness({ failure: 'the connection was refused' })],
+    ['does not offer AutoNAT v2', witness({ isWitness: false })]
+  ])('the advice of doctor says that no named peer could be asked, with exit code 1: %s', (why, named) => {
+    const { advice } = withWitnessAdvice(unverified, [named])
+    expect(advice).toEqual([expect.stringMatching(/^None of the named peers could be asked .*--peer ADDRESS$/)])
+    expect(advice[0]).toContain(why)
+    expect(codeOfWitnesses(unverified, [named])).toBe(1)
+  })
+
+  it('the advice of doctor asks for a second peer on another network', () => {
+    const reached = { ...unverified, candidates: reachedBy('a') }
+    const { advice } = withWitnessAdvice(reached, [witness(), witness({ id: 'b', peer: '/ip4/21.0.0.2/tcp/1/p2p/b' })])
+    expect(advice).toEqual([
+      'Peers of one network only have reached the address. Name a second one, on another network: postern doctor --peer /ip4/21.0.0.1/tcp/4001/p2p/a --peer ADDRESS'
+    ])
+    expect(codeOfWitnesses(reached, [witness()])).toBeUndefined()
+  })
+
+  it('the advice of doctor stays as it is without named peers', () => {
+    expect(withWitnessAdvice(unverified, [])).toBe(unverified)
+    expect(codeOfWitnesses(unverified, [])).toBeUndefined()
+  })
+})

@@ -1,0 +1,56 @@
+import type { Report } from '@postern/core'
+import type { Network } from '@postern/interface'
+import { describe, expect, it } from 'vitest'
+import { nextSteps, withRightGateway } from '../../src/shared/next-steps.js'
+
+const network: Network = {
+  gateways: [{ address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }],
+  addresses: ['192.168.1.2']
+}
+const report = (changes: Partial<Report> = {}): Report => ({
+  schemaVersion: 1,
+  verdict: 'private',
+  cause: 'no-mapping-service',
+  advice: ['Turn on UPnP, NAT-PMP or PCP in the router.'],
+  gateway: { address: '192.168.1.1', interface: 'eth0', description: null },
+  externalAddresses: [],
+  nat: null,
+  strategies: [],
+  candidates: [],
+  ...changes
+})
+
+describe('the advice of postern doctor', () => {
+  it('the advice of doctor only names the router of this machine if another gateway was named', () => {
+    const via = 'pcp:192.168.1.77'
+    expect(withRightGateway(report(), via, network).advice).toEqual([])
+    expect(nextSteps(report(), { command: 'doctor', via, network, port: undefined })).toEqual([
+      '192.168.1.77 does not map ports for this machine; its router is 192.168.1.1: postern doctor --via pcp:192.168.1.1'
+    ])
+  })
+
+  it('the advice of doctor stays as it is if the router itself was named', () => {
+    expect(withRightGateway(report(), 'pcp:192.168.1.1', network)).toEqual(report())
+  })
+
+  it.each(['carrier-nat', 'double-nat', 'reserved-external-address'] as const)(
+    'the advice of doctor ends with a tunnel command if another router is in the way: %s',
+    (cause) => {
+      const [first] = nextSteps(report({ cause }), { command: 'doctor', via: 'any', network, port: undefined })
+      expect(first).toContain('postern tunnel listen 8080 --relay RELAY --allow PEER-ID')
+    }
+  )
+})
+
+describe('the advice of postern map', () => {
+  const refused = report({ cause: 'gateway-refused' })
+  const steps = (port: number, externalPort?: number): string =>
+    nextSteps(refused, { command: 'map', via: 'any', network, port, externalPort }).join('\n')
+
+  it('the advice of map has a command without ports below 1024 if the router may have refused one', () => {
+    expect(steps(80)).toContain('Once the program listens on port 8080: postern map 8080')
+    expect(steps(80, 8080)).toContain('Once the program listens on port 8080: postern map 8080')
+    expect(steps(8443, 443)).toContain('With the same port outside: postern map 8443')
+    expect(steps(8080)).not.toContain('postern map')
+  })
+})
