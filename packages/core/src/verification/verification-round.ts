@@ -34,7 +34,8 @@ export async function verificationRound(
 ): Promise<Candidate['ruling']> {
   const { host, policy, candidates } = context
   const evidence: EvidenceReport[] = []
-  const own = networkPrefixOf(parseMultiaddr(address)?.address ?? '')
+  const place = parseMultiaddr(address)
+  const own = networkPrefixOf(place?.address ?? '')
   const asked = new Set<string>()
   const asking = new Set<Promise<void>>()
   const over = new AbortController()
@@ -65,7 +66,7 @@ export async function verificationRound(
       const left = policy.witnessesPerRound - asked.size
       const open = asking.size - Math.min(slow, asking.size)
       const others = onePerNetwork(
-        pool.witnesses().filter(({ party }) => !asked.has(party.network) && party.network !== own)
+        pool.witnesses(place?.family).filter(({ party }) => !asked.has(party.network) && party.network !== own)
       )
       const next = others.slice(0, Math.max(0, Math.min(left, policy.quorum - Math.max(yes, no) - open)))
       next.forEach(start)
