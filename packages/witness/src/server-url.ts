@@ -1,6 +1,6 @@
 import { familyOf } from '@postern/interface'
 
-/** The port of a witness whose URL names none and has no scheme. */
+/** The default port for a URL without a scheme. */
 export const defaultPort = 4003
 
 /** A witness server, as the user named it. */
@@ -25,7 +25,7 @@ export function parseServerUrl(text: string): ServerUrl {
   const url = text.length <= maxLength ? read(hasScheme ? text : `http://${withPort(text)}`) : undefined
   const host = url?.hostname.replace(/^\[|\]$/g, '') ?? ''
   const isPlain = url?.username === '' && url.password === '' && url.search === '' && url.hash === ''
-  if (url === undefined || !isPlain || host === '' || /[\s@]/.test(text)) {
+  if (url === undefined || !isPlain || host === '' || url.port === '0' || /[\s@]/.test(text)) {
     throw new TypeError(`"${text.slice(0, 80)}" is not the URL of a witness: ${example}`)
   }
   const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port)

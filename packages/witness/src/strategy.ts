@@ -6,7 +6,7 @@ import { readOptions, type WitnessOptions } from './options.js'
 import type { ServerUrl } from './server-url.js'
 
 /**
- * Creates a strategy whose witnesses are servers on the internet that connect to this host when they are asked. The
+ * Creates a strategy that finds witnesses: servers on the internet that connect to this host when they are asked. The
  * proof is that the connection arrives at the server of this program, so the strategy needs its host: `expose()` of
  * `@postern/node` has one.
  *

@@ -25,7 +25,8 @@ describe('parseServerUrl', () => {
     'http://a/?b',
     'http://a/#b',
     'a b',
-    'a:99999'
+    'a:99999',
+    'http://a:0'
   ])('parseServerUrl throws a TypeError for "%s"', (text) => {
     expect(() => parseServerUrl(text)).toThrow(TypeError)
   })

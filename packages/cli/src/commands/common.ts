@@ -50,7 +50,7 @@ export const codesText = (command: keyof typeof codes): string => codes[command]
 
 /** The grammar of `parseLadder`. A copy, so that @postern/node is not loaded for the help; a test compares the two. */
 const viaText =
-  'strategies in rank order: any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>], joined by commas'
+  'strategies in rank order: any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>] | witness:<url>, joined by commas'
 
 /** Returns the option `--via`. */
 export const viaOption = (): Option => new Option('--via <strategies>', viaText).default('any', 'any')
@@ -72,8 +72,8 @@ function collectAddress(text: string, before: readonly MultiaddrText[] | undefin
 
 /** Resolves to the strategies of `--via`. Ends the command with a usage error for invalid text. */
 export async function readVia(text: string, command: Command): Promise<readonly Strategy[]> {
-  const { parseLadder } = await import('@postern/node')
-  return orUsageError(command, '--via <strategies>', () => parseLadder(text), text)
+  const { parsePlainLadder } = await import('@postern/node')
+  return orUsageError(command, '--via <strategies>', () => parsePlainLadder(text), text)
 }
 
 /** Returns the result of `read`. A TypeError that it throws is a usage error, which names the option and ends the

@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os'
 import { type Clock, canonicalAddress, checkOptions, isGlobal, systemClock } from '@postern/interface'
 
-/** The reverse proxies whose word a server takes for the address of a client. */
+/** The reverse proxies that a server believes when they tell the address of a client. */
 export interface TrustedProxies {
   /** The name of the header in which they tell it: `x-forwarded-for`, `x-real-ip`, `cf-connecting-ip`. The last address
    * in it that is not of a proxy counts. */

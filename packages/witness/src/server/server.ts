@@ -100,12 +100,12 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
     const asked = decodeRequest(body)
     if (asked === undefined)
       return refuse(request, response, { error: 'malformed', message: 'see docs/reference/witness-protocol.md' })
-    const outcome = await work(asked, request, response)
+    const outcome = await verify(asked, request, response)
     if ('error' in outcome) refuse(request, response, outcome)
     else answer(response, 200, outcome)
   }
 
-  async function work(
+  async function verify(
     { protocol, address, port, nonce, holdMs }: VerifyRequest,
     request: IncomingMessage,
     response: ServerResponse

@@ -7,10 +7,9 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { createWitnessServer, type WitnessServerOptions } from '../../src/server/index.js'
 import { about, nonce, onLoopback, post, serverHost, skipReason, start, target } from './scene.js'
 
-const describeHere = describe.skipIf(skipReason !== undefined)
 const title = (text: string): string => (skipReason === undefined ? text : `${text}: ${skipReason}`)
 
-describeHere(title('a witness server over TCP'), () => {
+describe.skipIf(skipReason !== undefined)(title('a witness server over TCP'), () => {
   it('the server connects to the address of the client, and names the place that it connects from', async () => {
     const { server, url } = await start()
     const ports: unknown[] = []
@@ -99,7 +98,7 @@ describeHere(title('a witness server over TCP'), () => {
   })
 })
 
-describeHere(title('a witness server over UDP'), () => {
+describe.skipIf(skipReason !== undefined)(title('a witness server over UDP'), () => {
   it('the server sends Binding indications that carry the nonce, from the place that it names', async () => {
     const { url } = await start()
     const socket = createSocket('udp4').bind(0, '127.0.0.1')
@@ -118,7 +117,7 @@ describeHere(title('a witness server over UDP'), () => {
   })
 })
 
-describeHere(title('a witness server refuses'), () => {
+describe.skipIf(skipReason !== undefined)(title('a witness server refuses'), () => {
   it.each<[string, object, number, string]>([
     ['another address than that of the client', { address: '127.0.0.2' }, 403, 'address-differs'],
     ['a public address that is not that of the client', { address: '203.0.113.7' }, 403, 'address-differs'],
