@@ -13,6 +13,7 @@ import { addMap } from './commands/map/command.js'
 import { addPeer } from './commands/peer/command.js'
 import { addRelay } from './commands/relay/command.js'
 import { addTunnel } from './commands/tunnel/command.js'
+import { addWitness } from './commands/witness/command.js'
 import { exitCodes } from './shared/exit-codes.js'
 import { keepGoing } from './shared/last-defence.js'
 import { Failure, harmless, line, outliveReaders, saidAll } from './shared/output.js'
@@ -52,11 +53,12 @@ Examples:
   $ postern map 8080                   map TCP port 8080 until Ctrl-C
   $ postern map 4001/udp --json        the same for UDP, as one JSON object a line
   $ postern relay --metrics 9464       a public relay and AutoNAT server, for machines that are not reachable
+  $ postern witness                    a server that tests from outside whether others can be reached
   $ postern peer --relay <multiaddr>   a libp2p node that makes itself reachable, to try things out
   $ postern tunnel listen 22 --allow <peer id>   port 22 for one peer of another home
 ${codesText('all')}`
     )
-  for (const add of [addDoctor, addMap, addRelay, addPeer, addTunnel]) add(program, shell)
+  for (const add of [addDoctor, addMap, addRelay, addWitness, addPeer, addTunnel]) add(program, shell)
 
   try {
     await program.parseAsync(args[0] === '-V' ? ['-v'] : args, { from: 'user' })

@@ -27,7 +27,8 @@ export interface Host {
 export interface ServerHost extends Host {
   /** Calls `each` with every arrival at an endpoint, until the signal aborts: each new TCP connection, or each UDP
    * datagram. It is called before the application handles the arrival. What `at` leaves out may have any value. The
-   * host listens only while there is a caller. */
+   * host listens only while there is a caller. Throws the {@link NatError} `UNSUPPORTED` if the host cannot see such
+   * arrivals at present, with the reason: nothing can be proven then. */
   arrivals(
     at: Pick<Endpoint, 'protocol'> & Partial<Endpoint>,
     each: (arrival: Arrival) => void,

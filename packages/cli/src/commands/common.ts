@@ -1,4 +1,4 @@
-import type { MultiaddrText, Strategy } from '@postern/interface'
+import type { MultiaddrText, ServerHost, Strategy } from '@postern/interface'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Output } from '../shared/output.js'
 
@@ -62,6 +62,12 @@ export const colorOption = (): Option => new Option('--no-color', 'no colours (a
 export const addressesOption = (flags: string, text: string): Option =>
   new Option(flags, `${text}; may be repeated`).argParser(collectAddress)
 
+/** Collects host names of `--metrics-host`. */
+export function collectHost(text: string, before: readonly string[] | undefined): readonly string[] {
+  if (!/^[a-z0-9._-]{1,253}$/i.test(text)) throw new InvalidArgumentError('give a host name without a port')
+  return [...(before ?? []), text.toLowerCase()]
+}
+
 /** Checks only the start: the command that needs it loads the library that parses multiaddrs. */
 function collectAddress(text: string, before: readonly MultiaddrText[] | undefined): readonly MultiaddrText[] {
   if (!text.startsWith('/') || text.length < 2) {
@@ -75,6 +81,20 @@ export async function readVia(text: string, command: Command): Promise<readonly 
   const { parsePlainLadder } = await import('@postern/node')
   return orUsageError(command, '--via <strategies>', () => parsePlainLadder(text), text)
 }
+
+/** Resolves to the strategies of `--via` for a command that sees what arrives at the port, so that witnesses may be among
+ * them. Ends the command with a usage error for invalid text. */
+export async function readServerVia(text: string, command: Command): Promise<readonly Strategy<ServerHost>[]> {
+  const { parseLadder } = await import('@postern/node')
+  return orUsageError(command, '--via <strategies>', () => parseLadder(text), text)
+}
+
+/** Returns the option `--witness`, which may be repeated. The command that needs it checks the URL. */
+export const witnessOption = (): Option =>
+  new Option(
+    '--witness <url>',
+    'a server that connects to the port from outside (`postern witness`); two on distinct networks are needed; may be repeated'
+  ).argParser((text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), text])
 
 /** Returns the result of `read`. A TypeError that it throws is a usage error, which names the option and ends the
  * command. */

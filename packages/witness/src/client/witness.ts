@@ -72,8 +72,8 @@ export function createWitness(asking: Asking, server: ServerUrl, serverAddress: 
         if (place.protocol === 'udp' || arrival.remoteAddress === address) arrival.recognize()
         return true
       }
-      const log = logArrivals(host, place.protocol, isMine, bounded)
       try {
+        const log = logArrivals(host, place.protocol, isMine, bounded)
         const reply = await ask(
           {
             server,

@@ -1,4 +1,4 @@
-import type { Evidence, MultiaddrText, Witness } from '@postern/interface'
+import { type Evidence, type MultiaddrText, natError, type Witness } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
 import { witness } from '../../src/index.js'
 import {
@@ -180,6 +180,23 @@ describe('a witness that gives no evidence', () => {
     }))
     expect(reason).toMatchObject({ code: 'WITNESS_REFUSED', retryAfterMs: 3_600_000 })
     expect(reason?.message).toContain('It sees this host at 8.8.8.8.')
+  })
+
+  it('verify asks nothing if the host cannot see arrivals, and tells why', async () => {
+    const each = scene()
+    const blind = {
+      ...each,
+      host: {
+        ...each.host,
+        arrivals: (): void => {
+          throw natError('UNSUPPORTED', 'another program has the port')
+        }
+      }
+    }
+    const { outcome, reason } = await (await witnessOf(blind)).verify(tcpAddress, {
+      signal: new AbortController().signal
+    })
+    expect([outcome, reason?.code, each.exchanges.length]).toEqual(['inconclusive', 'UNSUPPORTED', 0])
   })
 
   it('verify asks nothing about an address of the other family', async () => {

@@ -7,9 +7,10 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { createWitnessServer, type WitnessServerOptions } from '../../src/server/index.js'
 import { about, nonce, onLoopback, post, serverHost, skipReason, start, target } from './scene.js'
 
-const title = (text: string): string => (skipReason === undefined ? text : `${text}: ${skipReason}`)
+/** Says in titles why tests are skipped. */
+const skipped = skipReason === undefined ? '' : ` (skipped: ${skipReason})`
 
-describe.skipIf(skipReason !== undefined)(title('a witness server over TCP'), () => {
+describe.skipIf(skipReason !== undefined)(`a witness server over TCP${skipped}`, () => {
   it('the server connects to the address of the client, and names the place that it connects from', async () => {
     const { server, url } = await start()
     const ports: unknown[] = []
@@ -98,7 +99,7 @@ describe.skipIf(skipReason !== undefined)(title('a witness server over TCP'), ()
   })
 })
 
-describe.skipIf(skipReason !== undefined)(title('a witness server over UDP'), () => {
+describe.skipIf(skipReason !== undefined)(`a witness server over UDP${skipped}`, () => {
   it('the server sends Binding indications that carry the nonce, from the place that it names', async () => {
     const { url } = await start()
     const socket = createSocket('udp4').bind(0, '127.0.0.1')
@@ -117,7 +118,7 @@ describe.skipIf(skipReason !== undefined)(title('a witness server over UDP'), ()
   })
 })
 
-describe.skipIf(skipReason !== undefined)(title('a witness server refuses'), () => {
+describe.skipIf(skipReason !== undefined)(`a witness server refuses${skipped}`, () => {
   it.each<[string, object, number, string]>([
     ['another address than that of the client', { address: '127.0.0.2' }, 403, 'address-differs'],
     ['a public address that is not that of the client', { address: '203.0.113.7' }, 403, 'address-differs'],
