@@ -4,7 +4,7 @@ import { natPmp } from '@postern/nat-pmp'
 import { pcp } from '@postern/pcp'
 import { stun } from '@postern/stun'
 import { upnp } from '@postern/upnp'
-import { witness } from '@postern/witness'
+import { type WitnessOptions, witness } from '@postern/witness'
 
 /** Returns the default strategies for any Node.js program, in rank order: PCP, NAT-PMP, UPnP. */
 export const defaultStrategies = (): readonly Strategy[] => [pcp(), natPmp(), upnp()]
@@ -22,8 +22,13 @@ const names = ['any', 'none', 'pcp', 'nat-pmp', 'upnp', 'manual', 'stun', 'witne
  * address and port, `witness:203.0.113.9:4003`.
  *
  * Throws a TypeError that quotes the part that is invalid.
+ *
+ * @param options - for all witnesses; see `WitnessOptions` of `@postern/witness`
  */
-export function parseLadder(text: string): readonly Strategy<ServerHost>[] {
+export function parseLadder(
+  text: string,
+  options: Omit<WitnessOptions, 'servers'> = {}
+): readonly Strategy<ServerHost>[] {
   const parts = partsOf(text)
   const isWitness = (part: string): boolean => part.startsWith('witness:')
   // All servers form one strategy, at the position of the first.
@@ -40,7 +45,7 @@ export function parseLadder(text: string): readonly Strategy<ServerHost>[] {
   if ([before, after].some((part) => partsOf(part).includes('none'))) throw new TypeError(noneStandsAlone)
   return [
     ...(before === '' ? [] : parsePlainLadder(before)),
-    witness({ servers }),
+    witness({ ...options, servers }),
     ...(after === '' ? [] : parsePlainLadder(after))
   ]
 }

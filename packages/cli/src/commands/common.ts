@@ -84,9 +84,13 @@ export async function readVia(text: string, command: Command): Promise<readonly 
 
 /** Resolves to the strategies of `--via` for a command that sees what arrives at the port, so that witnesses may be among
  * them. Ends the command with a usage error for invalid text. */
-export async function readServerVia(text: string, command: Command): Promise<readonly Strategy<ServerHost>[]> {
+export async function readServerVia(
+  text: string,
+  command: Command,
+  witnesses: { readonly holdMs?: number } = {}
+): Promise<readonly Strategy<ServerHost>[]> {
   const { parseLadder } = await import('@postern/node')
-  return orUsageError(command, '--via <strategies>', () => parseLadder(text), text)
+  return orUsageError(command, '--via <strategies>', () => parseLadder(text, witnesses), text)
 }
 
 /** Returns the option `--witness`, which may be repeated. The command that needs it checks the URL. */

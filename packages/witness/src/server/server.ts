@@ -33,8 +33,12 @@ export interface WitnessServerCounters {
 /** A witness server. */
 export interface WitnessServer {
   /** Listens on a TCP port, a free one for 0. Resolves to the address and port. Rejects with the error of the system if
-   * the port is taken. May be called for several addresses. */
-  listen(port: number, host?: string): Promise<Pick<AddressInfo, 'address' | 'port'>>
+   * the port is taken. May be called for several addresses. A listener on `::` takes IPv4, too, without `ipv6Only`. */
+  listen(
+    port: number,
+    host?: string,
+    options?: { readonly ipv6Only?: boolean }
+  ): Promise<Pick<AddressInfo, 'address' | 'port'>>
   /** Closes all ports and connections. Nothing runs after it has resolved. Idempotent. */
   close(): Promise<void>
   /** The counters since the server was created. */
@@ -164,7 +168,7 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
     answer(response, refusals[error], { error, ...rest }, headers)
   }
 
-  async function listen(port: number, host?: string): Promise<Pick<AddressInfo, 'address' | 'port'>> {
+  const listen: WitnessServer['listen'] = async (port, host, { ipv6Only = false } = {}) => {
     const server = createServer(
       {
         maxHeaderSize: maxHeaderBytes,
@@ -178,7 +182,7 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
     server.maxHeadersCount = maxHeaders
     server.on('connection', (socket: Socket) => clients.enter(socket))
     server.on('clientError', (_, socket) => void socket.destroy())
-    server.listen({ port, ...(host === undefined ? {} : { host }) })
+    server.listen({ port, ipv6Only, ...(host === undefined ? {} : { host }) })
     await once(server, 'listening')
     servers.add(server)
     const bound = server.address()

@@ -36,7 +36,9 @@ export async function runWitness(
 
   for (const place of listen) {
     try {
-      await server.listen(place.port, place.host)
+      // Linux would not let a listener on :: take IPv4 beside another one.
+      const ipv6Only = listen.some(({ host, port }) => host === '0.0.0.0' && port === place.port)
+      await server.listen(place.port, place.host, { ipv6Only })
     } catch (error) {
       exposition?.close()
       await server.close()
