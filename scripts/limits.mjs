@@ -12,6 +12,7 @@ const packages = [
   ['nat-pmp', 'NAT-PMP'],
   ['upnp', 'UPnP'],
   ['stun', 'STUN'],
+  ['witness', 'Witnesses, as a client and as a server'],
   ['manual', 'Manual forwards'],
   ['libp2p-utils', 'Helpers for libp2p'],
   ['autonat', 'AutoNAT, as a client and as a server'],

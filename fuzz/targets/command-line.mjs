@@ -5,6 +5,7 @@ import { addMap } from '../../packages/cli/dist/commands/map/command.js'
 import { addPeer } from '../../packages/cli/dist/commands/peer/command.js'
 import { addRelay } from '../../packages/cli/dist/commands/relay/command.js'
 import { addTunnel } from '../../packages/cli/dist/commands/tunnel/command.js'
+import { addWitness } from '../../packages/cli/dist/commands/witness/command.js'
 import { textsOf } from '../corpus/index.mjs'
 import { refusals } from '../decoders.mjs'
 
@@ -26,7 +27,7 @@ export const commandLine = [
     largest: 128 * 1024,
     run(text) {
       const program = new Command('postern')
-      for (const add of [addDoctor, addMap, addRelay, addPeer, addTunnel]) add(program, shell)
+      for (const add of [addDoctor, addMap, addRelay, addWitness, addPeer, addTunnel]) add(program, shell)
       silence(program)
       program.parse(text.split(' '), { from: 'user' })
       return program

@@ -9,15 +9,18 @@ import { decodeMessage as decodeHolePunch } from '../../packages/hole-punch/dist
 import { decodeLength } from '../../packages/libp2p-utils/dist/messages.js'
 import { routeOf } from '../../packages/libp2p-utils/dist/multiaddr.js'
 import { readFields } from '../../packages/libp2p-utils/dist/protobuf.js'
+import { decodeBindingIndication, isStunMessage } from '../../packages/net/dist/index.js'
 import { acceptedAddresses } from '../../packages/relay/dist/circuit/told-addresses.js'
 import { decodeReserveReply } from '../../packages/relay/dist/wire/hop.js'
-import { decodeBinding, isStunMessage } from '../../packages/stun/dist/codec.js'
+import { decodeBinding } from '../../packages/stun/dist/codec.js'
+import { decodeRefusal, decodeReply, decodeRequest } from '../../packages/witness/dist/wire/messages.js'
 import { bytesOf } from '../corpus/index.mjs'
 import { refusals } from '../decoders.mjs'
 import { isBytes, isIn, isIpText, isOptional, isUint, isUint64 } from './shapes.mjs'
 
 const relay = '12D3KooWKAQ4Yy1aBCK2bJoLiKKjuVLHwuWsrUNiGkeSihx4q9j1'
 const largestMessage = 16_384
+const isWitnessPlace = ({ address, port }) => isIpText(address) && isUint(port, 16) && port > 0
 const isStunAddress = (value) => value === undefined || (isIpText(value.address) && isUint(value.port, 16))
 
 export const peers = [
@@ -127,6 +130,44 @@ export const peers = [
     corpus: bytesOf('stun'),
     run: (bytes) => isStunMessage(bytes),
     accepts: (value) => typeof value === 'boolean',
+    refuses: refusals.never
+  },
+  {
+    name: 'stun-binding-indication',
+    corpus: bytesOf('stun'),
+    run: (bytes) => decodeBindingIndication(bytes),
+    accepts: (value) => value === undefined || (isBytes(value) && value.length === 12),
+    refuses: refusals.never
+  },
+  {
+    name: 'witness-request',
+    corpus: bytesOf('witness'),
+    run: (bytes) => decodeRequest(bytes),
+    accepts: (value) =>
+      value === undefined ||
+      (isWitnessPlace(value) &&
+        isIn(value.protocol, ['tcp', 'udp']) &&
+        value.nonce.length === 12 &&
+        value.holdMs >= 0 &&
+        value.holdMs <= 1000),
+    refuses: refusals.never
+  },
+  {
+    name: 'witness-reply',
+    corpus: bytesOf('witness'),
+    run: (bytes) => decodeReply(bytes),
+    accepts: (value) =>
+      isWitnessPlace(value) &&
+      isIn(value.outcome, ['connected', 'sent']) === (value.from !== undefined) &&
+      (value.from === undefined || isWitnessPlace(value.from))
+  },
+  {
+    name: 'witness-refusal',
+    corpus: bytesOf('witness'),
+    run: (bytes) => decodeRefusal(bytes),
+    accepts: ({ error, message, observed }) =>
+      [error, message].every((text) => text.length > 0 && text.length <= 200) &&
+      (observed === undefined || isIpText(observed)),
     refuses: refusals.never
   },
   {

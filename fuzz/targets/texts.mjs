@@ -8,6 +8,7 @@ import { readOptions as readManualOptions } from '../../packages/manual/dist/opt
 import { parseLadder } from '../../packages/node/dist/ladder.js'
 import { readOptions as readRelayOptions } from '../../packages/relay/dist/options.js'
 import { parseServer } from '../../packages/stun/dist/server-name.js'
+import { parseServerUrl } from '../../packages/witness/dist/server-url.js'
 import { textsOf } from '../corpus/index.mjs'
 import { refusals } from '../decoders.mjs'
 import { isBytes, isIn, isIpText, isPort, isUint } from './shapes.mjs'
@@ -102,6 +103,12 @@ const usage = [
     corpus: textsOf('targets'),
     run: parseServer,
     accepts: ({ host, port }) => isText(host) && isPort(port)
+  },
+  {
+    name: 'witness-url',
+    corpus: [...textsOf('targets'), ...textsOf('urls')],
+    run: parseServerUrl,
+    accepts: ({ base, host, port }) => /^https?:\/\//.test(base) && isText(host) && isPort(port)
   },
   {
     name: 'manual-options',

@@ -150,6 +150,8 @@ it.each(guides)('%s has examples that compile', (page) => {
 const options: readonly (readonly [folder: string, file: string, type: string])[] = [
   ['manual', 'options.ts', 'ManualOptions'],
   ['stun', 'options.ts', 'StunOptions'],
+  ['witness', 'options.ts', 'WitnessOptions'],
+  ['witness', 'server/options.ts', 'WitnessServerOptions'],
   ['nat-pmp', 'options.ts', 'NatPmpOptions'],
   ['pcp', 'options.ts', 'PcpOptions'],
   ['upnp', 'options.ts', 'UpnpOptions'],

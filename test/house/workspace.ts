@@ -27,7 +27,7 @@ export const packages: readonly Package[] = readdirSync(join(root, 'packages'))
   .map((folder) => ({ folder, manifest: readJson(`packages/${folder}/package.json`) as Manifest }))
 
 /** Further modules that a package exports beside its main one: `server` for `@postern/relay/server`. */
-const subpaths: Readonly<Record<string, readonly string[]>> = { relay: ['server'] }
+const subpaths: Readonly<Record<string, readonly string[]>> = { relay: ['server'], witness: ['server'] }
 
 /** Returns the modules that a package exports, as paths in `src` and `dist` without an extension. The first is the main one. */
 export const modulesOf = ({ folder }: Pick<Package, 'folder'>): readonly string[] => [

@@ -9,6 +9,7 @@ import { expose } from '@postern/node'
 import { pcp } from '@postern/pcp'
 import { relay } from '@postern/relay'
 import { stun } from '@postern/stun'
+import { witness } from '@postern/witness'
 
 declare const server: Server
 declare const forLibp2p: Strategy<Libp2pHost>
@@ -16,6 +17,8 @@ declare const forLibp2p: Strategy<Libp2pHost>
 // A strategy that needs only a host fits all of them.
 void expose(server, { strategies: [pcp(), stun({ servers: ['stun.example.org'] })] })
 createTraversal({ strategies: [pcp()] })
+// One that needs a server of the program fits `expose`, which has one.
+void expose(server, { strategies: [pcp(), witness({ servers: ['203.0.113.9:4003'] })] })
 natTraversal({ strategies: [pcp(), forLibp2p, relay(), autonat()] })
 
 // @ts-expect-error It needs the parts of a libp2p node.
@@ -30,3 +33,5 @@ void expose(server, { strategies: defaultStrategies() })
 portMappingClient({ strategies: [relay()] })
 // @ts-expect-error Nor has a ladder without a host that has them.
 createTraversal({ strategies: [forLibp2p] })
+// @ts-expect-error Nor does it have a server of the program.
+createTraversal({ strategies: [witness({ servers: ['203.0.113.9:4003'] })] })

@@ -13,6 +13,7 @@ import { addMap } from './commands/map/command.js'
 import { addPeer } from './commands/peer/command.js'
 import { addRelay } from './commands/relay/command.js'
 import { addTunnel } from './commands/tunnel/command.js'
+import { addWitness } from './commands/witness/command.js'
 import { exitCodes } from './shared/exit-codes.js'
 import { keepGoing } from './shared/last-defence.js'
 import { Failure, harmless, line, outliveReaders, saidAll } from './shared/output.js'
@@ -54,11 +55,12 @@ Examples:
   $ postern map 8080                   map TCP port 8080 until Ctrl-C
   $ postern map 4001/udp --json        map UDP port 4001, and print one JSON object per line
   $ postern relay --metrics 9464       run a relay and AutoNAT server, with metrics
+  $ postern witness                    run a server that tests from outside whether others can be reached
   $ postern peer --relay <multiaddr>   run a libp2p node that makes itself reachable
   $ postern tunnel listen 22 --allow <peer id>   give a peer in another home access to port 22
 ${codesText('all')}`
     )
-  for (const add of [addDoctor, addMap, addRelay, addPeer, addTunnel]) add(program, shell)
+  for (const add of [addDoctor, addMap, addRelay, addWitness, addPeer, addTunnel]) add(program, shell)
 
   try {
     await program.parseAsync(args[0] === '-V' ? ['-v'] : args, { from: 'user' })

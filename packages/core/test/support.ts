@@ -198,7 +198,7 @@ export const absent =
 
 export const party = (id: string, network: string): RemoteParty => ({ id, network })
 
-/** Creates witnesses that give these answers. */
+/** Creates witnesses that give these answers. The name of one that dials a single family ends with it: `a6`. */
 export const witnesses =
   (
     answers: Readonly<Record<string, 'reachable' | 'unreachable' | 'inconclusive' | 'silent'>>,
@@ -213,6 +213,7 @@ export const witnesses =
         const witness: Witness = {
           kind: 'witness',
           party: party(id, `${20 + index}.0.0.0/16`),
+          ...(id.endsWith('4') ? { family: 4 } : id.endsWith('6') ? { family: 6 } : {}),
           async verify(address, each) {
             asked.push(`${id} ${address}`)
             await clock.sleep(5, each)

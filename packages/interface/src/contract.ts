@@ -22,6 +22,40 @@ export interface Host {
   readonly log: Logger
 }
 
+/** A host that owns a listening server or socket, and lends strategies what arrives at it. A witness strategy for plain
+ * programs needs it as proof. */
+export interface ServerHost extends Host {
+  /** Calls `each` with every arrival at an endpoint, until the signal aborts: each new TCP connection, or each UDP
+   * datagram. It is called before the application handles the arrival. What `at` leaves out may have any value. The
+   * host listens only while there is a caller. Throws the {@link NatError} `UNSUPPORTED` if the host cannot see such
+   * arrivals at present, with the reason: nothing can be proven then. */
+  arrivals(
+    at: Pick<Endpoint, 'protocol'> & Partial<Endpoint>,
+    each: (arrival: Arrival) => void,
+    call: CallOptions
+  ): void
+}
+
+/** One TCP connection that was accepted, or one UDP datagram that was received. Addresses are canonical: an IPv4 address
+ * is never in its IPv4-mapped IPv6 form. */
+export interface Arrival {
+  /** The transport protocol. */
+  readonly protocol: Protocol
+  /** The address of the other end, as the kernel reports it. A router or forwarder on the way may have replaced it. */
+  readonly remoteAddress: string
+  /** The port of the other end. */
+  readonly remotePort: number
+  /** The address of this host. May be a wildcard for UDP, where the kernel does not report it. */
+  readonly localAddress: string
+  /** The port of the endpoint. */
+  readonly localPort: number
+  /** Only for UDP: the datagram. */
+  readonly bytes?: Uint8Array
+  /** Tells the host that a witness caused this arrival, so that the application can tell it from those of its users.
+   * Idempotent. */
+  recognize(): void
+}
+
 /** One strategy that runs on one host. */
 export interface Discovery {
   /** The protocol's name in lower case, `nat-pmp` for example. `--via` and the report use it as the name of the
@@ -109,9 +143,12 @@ export interface Witness {
   readonly kind: 'witness'
   /** The witness. */
   readonly party: RemoteParty
+  /** The only family of the addresses that it dials. It is not asked about others.
+   * @default both families */
+  readonly family?: Family
   /** Asks the witness to dial the address. Resolves with what that shows. A witness that refuses, does not answer or
-   * proves nothing gives the outcome `inconclusive` with a reason: `NO_REPLY`, `MALFORMED_REPLY`, `REPLY_TOO_LARGE`,
-   * `UNSUPPORTED`, `WITNESS_REFUSED`, `WITNESS_UNPROVEN`.
+   * proves nothing gives the outcome `inconclusive` with a reason: `NO_REPLY`, `REFUSED`, `UNREACHABLE`,
+   * `MALFORMED_REPLY`, `REPLY_TOO_LARGE`, `UNTRUSTED_REPLY`, `UNSUPPORTED`, `WITNESS_REFUSED`, `WITNESS_UNPROVEN`.
    *
    * Rejects with the signal's reason, or with the {@link NatError} `ADDRESS_NOT_ROUTABLE` for an address that no
    * witness is asked to dial: not a direct address, not a public one, or one of another peer. */

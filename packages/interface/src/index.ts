@@ -27,6 +27,7 @@ export { createQueue } from './async/queue.js'
 export { waitAtMost, within } from './async/time-limits.js'
 export type {
   Ability,
+  Arrival,
   Behaviour,
   CallOptions,
   Clock,
@@ -53,6 +54,7 @@ export type {
   Relay,
   RelayLimits,
   RemoteParty,
+  ServerHost,
   SharedUdpSocket,
   Strategy,
   UpgradeNotice,

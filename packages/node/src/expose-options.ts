@@ -1,12 +1,13 @@
 import type { EndpointOwners, PolicyOptions, Store, TraversalEvents } from '@postern/core'
-import { checkOptions, type Host, type Network, type Strategy } from '@postern/interface'
+import { checkOptions, type Host, type Network, type ServerHost, type Strategy } from '@postern/interface'
 import { defaultStrategies, parseLadder } from './ladder.js'
 
 /** The options of {@link expose}. */
 export interface ExposeOptions {
-  /** The strategies in rank order, as an array or as text (`'pcp,upnp'`, `'any,manual:203.0.113.7:8080'`).
+  /** The strategies in rank order, as an array or as text (`'pcp,upnp'`, `'any,manual:203.0.113.7:8080'`,
+   * `'any,witness:203.0.113.9:4003'`).
    * @default PCP, NAT-PMP, UPnP */
-  readonly strategies?: readonly Strategy[] | string
+  readonly strategies?: readonly Strategy<ServerHost>[] | string
   /** The store for mappings across runs, so that a run after a crash reuses its own mapping.
    * @default a file of this program in `$XDG_STATE_HOME/postern` */
   readonly store?: Store
@@ -87,7 +88,7 @@ function checkOwners(owners: ExposeOptions['owners']): void {
 }
 
 /** Returns the strategies of the option. Throws a TypeError for invalid text. */
-export function readStrategies(strategies: ExposeOptions['strategies']): readonly Strategy[] {
+export function readStrategies(strategies: ExposeOptions['strategies']): readonly Strategy<ServerHost>[] {
   if (strategies === undefined) return defaultStrategies()
   const isText =
     Array.isArray(strategies) && strategies.length > 0 && strategies.every((each) => typeof each === 'string')

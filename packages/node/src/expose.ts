@@ -4,6 +4,7 @@ import { withHandles } from '@postern/net'
 import { runTraversal } from '@postern/runtime'
 import { checkExposeOptions, type ExposeOptions, type Listeners, readStrategies } from './expose-options.js'
 import { endpointOwners } from './owners/endpoint-owners.js'
+import { type Arrivals, createArrivals, withArrivals } from './server/arrivals.js'
 import {
   checkServer,
   type ExposableServer,
@@ -28,6 +29,10 @@ export interface Exposure extends TypedEvents<TraversalEvents> {
   readonly endpoints: readonly ExternalEndpoint[]
   /** Returns the current report: verdict, cause, advice, candidates and strategies. */
   report(): Report
+  /** Returns whether a witness made this connection, and no user: it brings no bytes. Takes the socket of a `connection`,
+   * `tlsClientError` or `clientError` event of the server. Witnesses may connect before `expose` has resolved. Always
+   * false for datagrams: `isStunMessage` of `@postern/stun` recognizes those of a witness. */
+  isWitness(socket: object): boolean
   /** Releases every mapping. The server stays open. Resolves when the exposure has stopped completely. Idempotent. */
   close(): Promise<void>
   /** Lets the process end although the server is exposed, as `server.unref()` does for the server. Also applies to
@@ -55,7 +60,8 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   checkExposeOptions(options)
   const { policy, externalPort, releaseOnExit = false, findNetwork } = options
   const handles = createOpenHandles()
-  const host = withClock(options.host ?? systemHost, handles)
+  const arrivals = createArrivals(server)
+  const host = withArrivals(withClock(options.host ?? systemHost, handles), arrivals)
   const strategies = readStrategies(options.strategies)
   const ownStore = options.store === undefined ? fileStore() : undefined
   const store = options.store === undefined ? ownStore : options.store
@@ -79,6 +85,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     server,
     () => trouble ?? networkTrouble(run.networkError()),
     handles,
+    arrivals,
     async () => {
       if (!hasServerClosed) trouble = 'This exposure is closed, and its mappings are given back: call expose() again.'
       ended.abort()
@@ -153,6 +160,7 @@ function handle(
   server: ExposableServer,
   trouble: () => string | undefined,
   handles: OpenHandles,
+  { isWitness }: Arrivals,
   stop: () => Promise<void>
 ): Exposure {
   let closed: Promise<void> | undefined
@@ -177,6 +185,7 @@ function handle(
       const text = trouble()
       return text === undefined ? traversal.report() : { ...traversal.report(), advice: [text] }
     },
+    isWitness,
     unref() {
       if (closed === undefined) handles.unref()
       return exposure

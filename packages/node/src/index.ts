@@ -23,9 +23,11 @@ export {
   stateFile
 } from './files/files.js'
 export type { FileLock, Holder } from './files/lock-types.js'
-export { defaultStrategies, ladderGrammar, parseLadder } from './ladder.js'
+export { defaultStrategies, ladderGrammar, parseLadder, parsePlainLadder } from './ladder.js'
 export type { EndpointOwnersOptions } from './owners/endpoint-owners.js'
 export { endpointOwners } from './owners/endpoint-owners.js'
+export type { Arrivals } from './server/arrivals.js'
+export { createArrivals, withArrivals } from './server/arrivals.js'
 export type { ExposableServer } from './server/endpoints.js'
 export type { ExternalEndpoint } from './server/external-endpoints.js'
 export type { FileStore, FileStoreOptions } from './store/file-store.js'

@@ -1,30 +1,76 @@
-import { didYouMean, familyOf, type Strategy } from '@postern/interface'
+import { didYouMean, familyOf, type ServerHost, type Strategy } from '@postern/interface'
 import { manual } from '@postern/manual'
 import { natPmp } from '@postern/nat-pmp'
 import { pcp } from '@postern/pcp'
 import { stun } from '@postern/stun'
 import { upnp } from '@postern/upnp'
+import { type WitnessOptions, witness } from '@postern/witness'
 
 /** Returns the default strategies for any Node.js program, in rank order: PCP, NAT-PMP, UPnP. */
 export const defaultStrategies = (): readonly Strategy[] => [pcp(), natPmp(), upnp()]
 
 /** The grammar of strategies in text form, for help texts. */
 export const ladderGrammar =
-  'any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>], joined by commas'
+  'any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>] | witness:<url>, joined by commas'
 
-const names = ['any', 'none', 'pcp', 'nat-pmp', 'upnp', 'manual', 'stun']
+const names = ['any', 'none', 'pcp', 'nat-pmp', 'upnp', 'manual', 'stun', 'witness']
 
 /**
  * Parses strategies from text, in rank order: `any`, `none`, `pcp`, `nat-pmp:192.168.1.1`, `upnp`,
- * `manual:<ip>:<port>`, `stun:<host>:<port>`, joined by commas. An IPv6 address before a port is in brackets:
- * `manual:[2001:db8::1]:8080`.
+ * `manual:<ip>:<port>`, `stun:<host>:<port>`, `witness:<url>`, joined by commas. An IPv6 address before a port is in
+ * brackets: `manual:[2001:db8::1]:8080`. A witness is named by its URL, `witness:https://witness.example.org`, or by its
+ * address and port, `witness:203.0.113.9:4003`.
  *
  * Throws a TypeError that quotes the part that is invalid.
+ *
+ * @param options - for all witnesses; see `WitnessOptions` of `@postern/witness`
  */
-export function parseLadder(text: string): readonly Strategy[] {
+export function parseLadder(
+  text: string,
+  options: Omit<WitnessOptions, 'servers'> = {}
+): readonly Strategy<ServerHost>[] {
+  const parts = partsOf(text)
+  const isWitness = (part: string): boolean => part.startsWith('witness:')
+  // All servers form one strategy, at the position of the first.
+  const [first] = parts.filter(isWitness)
+  if (first === undefined) return parsePlainLadder(text)
+  if (parts.includes('')) throw new TypeError(nothingBesideComma(text))
+  const at = parts.indexOf(first)
+  const servers = parts.filter(isWitness).map((part) => part.slice('witness:'.length))
+  const before = parts.slice(0, at).join()
+  const after = parts
+    .slice(at)
+    .filter((part) => !isWitness(part))
+    .join()
+  if ([before, after].some((part) => partsOf(part).includes('none'))) throw new TypeError(noneStandsAlone)
+  return [
+    ...(before === '' ? [] : parsePlainLadder(before)),
+    witness({ ...options, servers }),
+    ...(after === '' ? [] : parsePlainLadder(after))
+  ]
+}
+
+/** Longer than a ladder with the maximum number of servers. */
+const maxTextLength = 8192
+
+const noneStandsAlone = '"none" stands alone: it means that no strategy is used'
+
+const nothingBesideComma = (text: string): string => `"${text}": there is no strategy before or after a comma`
+
+function partsOf(text: string): readonly string[] {
   if (typeof text !== 'string')
     throw new TypeError(`parseLadder() takes text, such as 'pcp,upnp', and not ${String(text)}`)
-  const parts = text.split(',').map((part) => part.trim())
+  if (text.length > maxTextLength)
+    throw new TypeError(`"${text.slice(0, 40)}…": strategies in text have at most ${maxTextLength} characters`)
+  return text.split(',').map((part) => part.trim())
+}
+
+/**
+ * Like {@link parseLadder}, for programs without a server of their own: throws a TypeError for a witness, which
+ * proves something only with such a server.
+ */
+export function parsePlainLadder(text: string): readonly Strategy[] {
+  const parts = partsOf(text)
   const isServer = (part: string): boolean => part.startsWith('stun:')
   return parts.flatMap((part, index): readonly Strategy[] => {
     const colon = part.indexOf(':')
@@ -37,9 +83,14 @@ export function parseLadder(text: string): readonly Strategy[] {
       return index === parts.findIndex(isServer) ? [stun({ servers: parts.filter(isServer) })] : []
     if (name === 'any' && rest === undefined) return defaultStrategies()
     if (name === 'none' && rest === undefined && parts.length === 1) return []
-    if (part === '' && text.trim() !== '')
-      throw new TypeError(`"${text}": there is no strategy before or after a comma`)
-    if (part === 'none') throw new TypeError('"none" stands alone: it means that no strategy is used')
+    if (part === '' && text.trim() !== '') throw new TypeError(nothingBesideComma(text))
+    if (part === 'none') throw new TypeError(noneStandsAlone)
+    if (name === 'witness' && rest === undefined)
+      throw new TypeError(`"${part}": name the server, such as witness:203.0.113.9:4003`)
+    if (name === 'witness')
+      throw new TypeError(
+        `"${part}": a witness proves that a server of this program is reached, and there is none here`
+      )
     if (!['pcp', 'nat-pmp', 'upnp'].includes(name))
       throw new TypeError(`"${part}" is none of: ${ladderGrammar}.${didYouMean(name, names)}`)
     const gateway = rest === undefined ? {} : { gateway: bare(rest) }

@@ -1,9 +1,9 @@
 import { systemHost } from '@postern/core'
-import type { Host } from '@postern/interface'
+import type { ServerHost } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
-import { parseLadder } from '../src/index.js'
+import { parseLadder, parsePlainLadder } from '../src/index.js'
 
-const host: Host = systemHost
+const host: ServerHost = { ...systemHost, arrivals: () => undefined }
 const names = (text: string): readonly string[] =>
   parseLadder(text).map((strategy) => {
     const { name, gateway } = strategy(host)
@@ -24,7 +24,10 @@ describe('parseLadder', () => {
     ['manual:[2a00::1]:8080', ['manual']],
     ['manual:8080', ['manual']],
     ['any,stun:stun.example.org', ['pcp', 'nat-pmp', 'upnp', 'stun']],
-    ['stun:203.0.113.1:3479,upnp,stun:[2a00::1],stun:203.0.113.1:3479', ['stun', 'upnp']]
+    ['stun:203.0.113.1:3479,upnp,stun:[2a00::1],stun:203.0.113.1:3479', ['stun', 'upnp']],
+    ['any,witness:11.0.0.9:4003', ['pcp', 'nat-pmp', 'upnp', 'witness']],
+    ['witness:https://witness.example.org/a', ['witness']],
+    ['pcp,witness:[2a00::9]:4003, upnp,witness:http://11.0.0.9', ['pcp', 'witness', 'upnp']]
   ])('parseLadder parses %j', (text, expected) => {
     expect(names(text)).toEqual(expected)
   })
@@ -46,7 +49,15 @@ describe('parseLadder', () => {
     'stun',
     'stun:',
     'stun:a b',
-    'stuns:stun.example.org'
+    'stuns:stun.example.org',
+    'witness',
+    'witness:',
+    'witness:ftp://11.0.0.9',
+    'witness:192.168.1.1:4003',
+    ',witness:11.0.0.9',
+    'none,witness:11.0.0.9',
+    'witness:11.0.0.9,none',
+    'pcpp,witness:11.0.0.9'
   ])('parseLadder throws a TypeError for %j', (text) => {
     expect(() => parseLadder(text)).toThrow(TypeError)
   })
@@ -58,5 +69,10 @@ describe('parseLadder', () => {
     ['pcp:', 'give an IP address after the colon']
   ])('parseLadder explains the error in %j: %s', (text, expected) => {
     expect(() => parseLadder(text)).toThrow(expected)
+  })
+
+  it('parsePlainLadder parses the same text, and throws a TypeError for a witness', () => {
+    expect(parsePlainLadder('pcp,upnp')).toHaveLength(2)
+    expect(() => parsePlainLadder('pcp,witness:11.0.0.9')).toThrow(/there is none here/)
   })
 })

@@ -9,6 +9,7 @@ import {
   natError,
   type SharedUdpSocket
 } from '@postern/interface'
+import { isStunMessage } from '@postern/net'
 import type { StunAddress } from './address-codec.js'
 import {
   type BindingMessage,
@@ -16,8 +17,7 @@ import {
   decodeBinding,
   encodeBindingRequest,
   headerLength,
-  idLength,
-  isStunMessage
+  idLength
 } from './codec.js'
 import { checkMapped } from './plausible.js'
 import { waitsFor } from './schedule.js'

@@ -1,9 +1,7 @@
 import { type NatError, natError } from '@postern/interface'
+import { fingerprintOf, isStunMessage, magicCookie } from '@postern/net'
 import { decodeAddress, type StunAddress } from './address-codec.js'
-import { fingerprintOf } from './fingerprint.js'
 
-/** The magic cookie: bytes 4 to 7 of every message, and the mask of XORed addresses (RFC 8489 §5). */
-export const magicCookie = 0x21_12_a4_42
 /** The length of the header in bytes (RFC 8489 §5). */
 export const headerLength = 20
 /** The length of the transaction id in bytes (RFC 8489 §5). */
@@ -120,23 +118,6 @@ function encodeMessage(kind: MessageClass, id: Uint8Array, attributes: readonly 
 
 /** Returns the length of a value with padding to a multiple of four bytes (RFC 8489 §14). */
 const padded = (length: number): number => (length + 3) & ~3
-
-/**
- * Returns whether a datagram looks like STUN (RFC 8489 §5 and §7.3): it begins with two zero bits, and has the magic
- * cookie and the right length. Every listener of a shared socket gets the answers to an observer; a program can ignore
- * them with this function.
- */
-export function isStunMessage(bytes: Uint8Array): boolean {
-  if (bytes.length < headerLength) return false
-  const view = viewOf(bytes)
-  const length = view.getUint16(2)
-  return (
-    view.getUint8(0) < 0x40 &&
-    view.getUint32(4) === magicCookie &&
-    length % 4 === 0 &&
-    length === bytes.length - headerLength
-  )
-}
 
 /** Decodes a Binding message. Returns undefined if it is not STUN, or of another method. Throws `MALFORMED_REPLY` or
  * `REPLY_TOO_LARGE`. */

@@ -4,16 +4,16 @@
  *
  * @packageDocumentation
  */
+export type { Lookup } from '@postern/net'
+export { isStunMessage } from '@postern/net'
 export type { StunAddress } from './address-codec.js'
 export type { Answer, AskOptions } from './ask.js'
 export { askServer } from './ask.js'
 export type { NatBehaviour } from './behaviour.js'
 export { discoverBehaviour } from './behaviour.js'
 export type { BehaviourOptions } from './behaviour-options.js'
-export { isStunMessage } from './codec.js'
 export type { LifetimeOptions, MappingLifetime } from './lifetime.js'
 export { discoverLifetime } from './lifetime.js'
-export type { Lookup } from './lookup.js'
 export type { StunOptions } from './options.js'
 export type { ServerName } from './server-name.js'
 export { parseServer } from './server-name.js'

@@ -1,6 +1,5 @@
 import { checkOptions } from '@postern/interface'
-import { type OpenUdp, openUdp } from '@postern/net'
-import { type Lookup, systemNames } from './lookup.js'
+import { type Lookup, type OpenUdp, openUdp, systemNames } from '@postern/net'
 import { parseServer, type ServerName } from './server-name.js'
 
 /** The options of {@link stun}. */

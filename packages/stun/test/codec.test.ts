@@ -1,7 +1,8 @@
 import { isNatError } from '@postern/interface'
+import { isStunMessage } from '@postern/net'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeBinding, encodeBindingRequest, isStunMessage } from '../src/codec.js'
+import { decodeBinding, encodeBindingRequest } from '../src/codec.js'
 import { addressBytes, message } from './fake-server.js'
 
 const bytesOf = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replaceAll(/\s/g, ''), 'hex'))

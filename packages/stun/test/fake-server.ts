@@ -1,5 +1,5 @@
+import { fingerprintOf } from '@postern/net'
 import type { StunAddress } from '../src/address-codec.js'
-import { fingerprintOf } from '../src/fingerprint.js'
 import type { FakeNat, Outsider } from './fake-nat.js'
 
 const cookie = [0x21, 0x12, 0xa4, 0x42]

@@ -1,4 +1,4 @@
-import type { MultiaddrText, Strategy } from '@postern/interface'
+import type { MultiaddrText, ServerHost, Strategy } from '@postern/interface'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Output } from '../shared/output.js'
 
@@ -50,7 +50,7 @@ export const codesText = (command: keyof typeof codes): string => codes[command]
 
 /** The grammar of `parseLadder`. A copy, so that @postern/node is not loaded for the help; a test compares the two. */
 const viaText =
-  'the strategies in rank order: any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>], joined by commas'
+  'the strategies in rank order: any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>] | witness:<url>, joined by commas'
 
 /** Returns the option `--via`. */
 export const viaOption = (): Option => new Option('--via <strategies>', viaText).default('any', 'any')
@@ -63,6 +63,12 @@ export const colorOption = (): Option =>
 export const addressesOption = (flags: string, text: string): Option =>
   new Option(flags, `${text}; may be repeated`).argParser(collectAddress)
 
+/** Collects host names of `--metrics-host`. */
+export function collectHost(text: string, before: readonly string[] | undefined): readonly string[] {
+  if (!/^[a-z0-9._-]{1,253}$/i.test(text)) throw new InvalidArgumentError('give a host name without a port')
+  return [...(before ?? []), text.toLowerCase()]
+}
+
 /** Checks only the start: the command that needs it loads the library that parses multiaddrs. */
 function collectAddress(text: string, before: readonly MultiaddrText[] | undefined): readonly MultiaddrText[] {
   if (!text.startsWith('/') || text.length < 2) {
@@ -73,9 +79,27 @@ function collectAddress(text: string, before: readonly MultiaddrText[] | undefin
 
 /** Resolves to the strategies of `--via`. Ends the command with a usage error for invalid text. */
 export async function readVia(text: string, command: Command): Promise<readonly Strategy[]> {
-  const { parseLadder } = await import('@postern/node')
-  return orUsageError(command, '--via <strategies>', () => parseLadder(text), text)
+  const { parsePlainLadder } = await import('@postern/node')
+  return orUsageError(command, '--via <strategies>', () => parsePlainLadder(text), text)
 }
+
+/** Resolves to the strategies of `--via` for a command that sees what arrives at the port, so that witnesses may be among
+ * them. Ends the command with a usage error for invalid text. */
+export async function readServerVia(
+  text: string,
+  command: Command,
+  witnesses: { readonly holdMs?: number } = {}
+): Promise<readonly Strategy<ServerHost>[]> {
+  const { parseLadder } = await import('@postern/node')
+  return orUsageError(command, '--via <strategies>', () => parseLadder(text, witnesses), text)
+}
+
+/** Returns the option `--witness`, which may be repeated. The command that needs it checks the URL. */
+export const witnessOption = (): Option =>
+  new Option(
+    '--witness <url>',
+    'a server that connects to the port from outside (`postern witness`); two on distinct networks are needed; may be repeated'
+  ).argParser((text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), text])
 
 /** Returns the result of `read`. A TypeError that it throws is a usage error, which names the option and ends the
  * command. */

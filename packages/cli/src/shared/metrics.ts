@@ -1,23 +1,15 @@
 import type { ComponentLogger, Metrics } from '@libp2p/interface'
 import { prometheusMetrics } from '@libp2p/prometheus-metrics'
 import { Registry } from 'prom-client'
-import { localHttpServer } from './local-http.js'
+import { type MetricsServer, metricsServer } from './metrics-server.js'
 
 /** The metrics of a node, and the server for them. */
-export interface NodeMetrics {
+export interface NodeMetrics extends MetricsServer {
   /** For `createLibp2p({ metrics })`. */
   readonly metrics: (components: { readonly logger: ComponentLogger }) => Metrics
-  /** Answers `GET /metrics` on a port of loopback. Rejects if the port is taken. */
-  listen(port: number): Promise<void>
-  /** Returns the URL of the metrics; undefined before `listen`. */
-  url(): string | undefined
-  /** Closes the server. */
-  close(): void
+  /** The registry, for metrics of other parts of the program. */
+  readonly registry: Registry
 }
-
-/** The characters that are replaced in labels, which may contain text of peers. */
-// oxlint-disable-next-line no-control-regex
-const outsideFormat = /[^\n\u0020-\u007e]/g
 
 /**
  * Creates metrics for Prometheus: those of libp2p, of the process, and of the services of the node.
@@ -26,24 +18,5 @@ const outsideFormat = /[^\n\u0020-\u007e]/g
  */
 export function nodeMetrics(allowedHosts: readonly string[] = []): NodeMetrics {
   const registry = new Registry()
-  let url: string | undefined
-  const server = localHttpServer({
-    allowedHosts,
-    answer(request, response) {
-      if (request.method !== 'GET' || request.url !== '/metrics') return void response.writeHead(404).end()
-      registry.metrics().then(
-        (text) =>
-          response.writeHead(200, { 'content-type': registry.contentType }).end(text.replaceAll(outsideFormat, '?')),
-        () => response.writeHead(500).end()
-      )
-    }
-  })
-  return {
-    metrics: prometheusMetrics({ registry }),
-    async listen(port) {
-      url = `http://127.0.0.1:${await server.listen(port)}/metrics`
-    },
-    url: () => url,
-    close: () => server.close()
-  }
+  return { registry, metrics: prometheusMetrics({ registry }), ...metricsServer(registry, allowedHosts) }
 }

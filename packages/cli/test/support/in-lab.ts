@@ -50,6 +50,7 @@ type OtherEvent =
   | 'report'
   | 'stopped'
   | 'listening'
+  | 'witness'
   | 'metrics'
   | 'status'
   | 'ready'

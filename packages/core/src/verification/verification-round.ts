@@ -34,7 +34,8 @@ export async function verificationRound(
 ): Promise<Candidate['ruling']> {
   const { host, policy, candidates } = context
   const evidence: EvidenceReport[] = []
-  const own = networkPrefixOf(parseMultiaddr(address)?.address ?? '')
+  const place = parseMultiaddr(address)
+  const own = networkPrefixOf(place?.address ?? '')
   const onlyNetworks = candidates.get(address)?.onlyNetworks
   const mayAsk = ({ network }: Witness['party']): boolean =>
     !asked.has(network) && network !== own && onlyNetworks?.has(network) !== false
@@ -67,7 +68,7 @@ export async function verificationRound(
       if (ruling !== undefined) return ruling
       const left = policy.witnessesPerRound - asked.size
       const open = asking.size - Math.min(slow, asking.size)
-      const others = onePerNetwork(pool.witnesses().filter(({ party }) => mayAsk(party)))
+      const others = onePerNetwork(pool.witnesses(place?.family).filter(({ party }) => mayAsk(party)))
       const next = others.slice(0, Math.max(0, Math.min(left, policy.quorum - Math.max(yes, no) - open)))
       next.forEach(start)
       if (asking.size === 0) return undefined

@@ -11,7 +11,8 @@ import { createWitnessPool, onePerNetwork } from './witness-pool.js'
 export interface Verifier {
   /** Starts on new candidates, and stops on withdrawn ones. Private and relayed addresses are not verified. */
   review(call: CallOptions): void
-  /** Returns on how many networks there are witnesses. */
+  /** Returns on how many networks there are witnesses that can be asked about the candidates: for the family of a
+   * candidate that has the most of them. */
   witnessNetworks(): number
   /** Resolves when no witness is being asked or about to be. */
   settled(): Promise<void>
@@ -124,7 +125,11 @@ export function createVerifier(context: Context): Verifier {
         watching.add(over)
       }
     },
-    witnessNetworks: () => onePerNetwork(pool.witnesses()).length,
+    witnessNetworks() {
+      const asked = candidates.all().flatMap(({ address }) => parseMultiaddr(address)?.family ?? [])
+      const families = asked.length > 0 ? [...new Set(asked)] : ([4, 6] as const)
+      return Math.max(...families.map((family) => onePerNetwork(pool.witnesses(family)).length))
+    },
     async settled() {
       await Promise.all([...watching, pool.settled()])
     }

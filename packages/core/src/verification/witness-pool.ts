@@ -1,12 +1,13 @@
-import type { CallOptions, Evidence, MultiaddrText, Witness } from '@postern/interface'
+import type { CallOptions, Evidence, Family, MultiaddrText, Witness } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
 import type { Context } from '../context.js'
 import type { EvidenceReport } from '../model/report.js'
 
 /** The witnesses that may be asked, and how often. */
 export interface WitnessPool {
-  /** Returns the witnesses that may be asked, the nearest first. */
-  witnesses(): readonly Witness[]
+  /** Returns the witnesses that may be asked about addresses of a family, the nearest first; of both families without
+   * one. */
+  witnesses(family?: Family): readonly Witness[]
   /** Asks one witness about one address: one request at a time, and not too many per minute. A witness that fails to
    * answer has said nothing: `inconclusive`. Rejects with the signal's reason only. */
   ask(witness: Witness, address: MultiaddrText, call: CallOptions): Promise<EvidenceReport>
@@ -27,10 +28,11 @@ export function createWitnessPool({ host, policy, discoveries }: Context): Witne
   /** Until when a witness may still dial for a question that was given up (monotonic ms). */
   const dialsUntilMs = new Map<string, number>()
 
-  const witnesses = (): readonly Witness[] =>
+  const witnesses = (family?: Family): readonly Witness[] =>
     discoveries.entries
       .flatMap(({ abilities }) => [...abilities.values()])
       .filter((ability) => ability.kind === 'witness')
+      .filter((witness) => family === undefined || (witness.family ?? family) === family)
       .filter(({ party }) => (demerits.get(party.id) ?? 0) < maxDemerits)
       .sort((a, b) => (a.party.rttMs ?? Number.POSITIVE_INFINITY) - (b.party.rttMs ?? Number.POSITIVE_INFINITY))
 

@@ -95,6 +95,22 @@ describe('verification', () => {
     await end(each)
   })
 
+  it('verification asks only witnesses of the family of the address', async () => {
+    const each = setUpWitnesses({ a6: 'unreachable', b6: 'unreachable', c4: 'reachable', d: 'reachable' })
+    await begin(each, 100)
+    expect(each.asked.map((line) => line.split(' ')[0])).toEqual(['c4', 'd'])
+    expect(each.told().at(-1)).toBe('verified pcp 11.0.0.2:8080')
+    await end(each)
+  })
+
+  it('an address counts as unverified if all witnesses dial the other family', async () => {
+    const each = setUpWitnesses({ a6: 'reachable', b6: 'reachable' })
+    await begin(each, 20_000)
+    expect(each.asked).toEqual([])
+    expect(each.traversal.report()).toMatchObject({ verdict: 'public', cause: 'unverified' })
+    await end(each)
+  })
+
   it('verification never succeeds with one vote, nor with witnesses that cannot tell', async () => {
     const each = setUpWitnesses({ a: 'reachable', b: 'inconclusive', c: 'silent' })
     await begin(each, 200_000)

@@ -3,9 +3,10 @@ import { createRequire } from 'node:module'
 import { abortReason, type CallOptions, type Clock, isNatError, natError } from '@postern/interface'
 import { addHandle } from '../async/handles.js'
 
-/** Loads `node:http` with `require`. An import of it as an ES module evaluates a getter that loads Node's whole fetch,
- * which takes eight times as long as everything else. */
-const http = (): typeof Http => createRequire(import.meta.url)('node:http')
+/** Loads `node:http` or `node:https` with `require`. An import as an ES module evaluates a getter that loads Node's
+ * whole fetch, which takes eight times as long as everything else. */
+const moduleOf = ({ protocol }: URL): typeof Http =>
+  createRequire(import.meta.url)(protocol === 'https:' ? 'node:https' : 'node:http')
 
 /** The maximum number of interim responses (1xx) before the final one. RFC 9110 §15.2 does not limit them, and
  * `maxBytes` does not count them. */
@@ -16,7 +17,7 @@ const over = abortReason('the exchange is over')
 
 /** One HTTP request, and the bounds on its response. */
 export interface HttpExchange {
-  /** The URL to request; only `http:` is supported. */
+  /** The URL to request, with `http:` or `https:`. The certificate of `https:` must be valid for its host. */
   readonly url: URL
   /** The request method.
    * @default 'GET' */
@@ -57,8 +58,8 @@ export interface HttpReply {
 /** Makes one bounded HTTP exchange on its own connection. Follows no redirects, decompresses nothing, and closes the
  * connection.
  *
- * Rejects with `REFUSED`, `UNREACHABLE`, `NO_REPLY` (the time limit), `REPLY_TOO_LARGE`, `MALFORMED_REPLY`, or with the
- * signal's reason. */
+ * Rejects with `REFUSED`, `UNREACHABLE`, `NO_REPLY` (the time limit), `REPLY_TOO_LARGE`, `MALFORMED_REPLY`,
+ * `UNTRUSTED_REPLY` (the certificate), or with the signal's reason. */
 export type ExchangeHttp = (exchange: HttpExchange, call: CallOptions) => Promise<HttpReply>
 
 /** {@link ExchangeHttp} with real sockets. */
@@ -85,7 +86,7 @@ export const exchangeHttp: ExchangeHttp = async (exchange, { signal }) => {
 
 function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpReply> {
   const { url, method = 'GET', headers, body, localAddress, connectTo, maxBytes, isWhole } = exchange
-  const { Agent, request } = http()
+  const { Agent, request } = moduleOf(url)
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {
       method,
@@ -141,6 +142,8 @@ function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpRepl
 function asNatError(error: unknown, url: URL): Error {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
   if (code === 'ECONNREFUSED') return natError('REFUSED', `${url.host} refuses the connection`, { cause: error })
+  if (/CERT|SELF_SIGNED|ERR_TLS/.test(code))
+    return natError('UNTRUSTED_REPLY', `${url.host} has no valid certificate (${code})`, { cause: error })
   if (code.startsWith('HPE_')) return natError('MALFORMED_REPLY', `${url.host} does not speak HTTP`, { cause: error })
   if (code === 'ECONNRESET')
     return natError('MALFORMED_REPLY', `${url.host} closed in the middle of its answer`, { cause: error })

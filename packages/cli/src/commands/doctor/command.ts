@@ -1,14 +1,25 @@
-import type { MultiaddrText, Strategy } from '@postern/interface'
+import type { MultiaddrText, ServerHost, Strategy } from '@postern/interface'
 import { type Command, Option } from 'commander'
 import { Failure, line, type Output } from '../../shared/output.js'
 import { parsePortNumber } from '../../shared/parse.js'
-import { addressesOption, codesText, colorOption, orUsageError, readVia, type Shell, viaOption } from '../common.js'
+import {
+  addressesOption,
+  codesText,
+  colorOption,
+  orUsageError,
+  readServerVia,
+  readVia,
+  type Shell,
+  viaOption,
+  witnessOption
+} from '../common.js'
 import type { OpenTrial } from './trial.js'
 import { forwardedPort, whyNotListening } from './trial-port.js'
 
 interface DoctorFlags {
   readonly via: string
   readonly peer?: readonly MultiaddrText[]
+  readonly witness?: readonly string[]
   readonly stun?: readonly string[]
   readonly json?: boolean
   readonly dryRun?: boolean
@@ -30,6 +41,7 @@ export function addDoctor(program: Command, { output, finish }: Shell): void {
         'a libp2p peer that dials this machine from outside and reports whether that worked (AutoNAT); verifying an address takes two peers on distinct networks'
       ).conflicts('dryRun')
     )
+    .addOption(witnessOption().conflicts(['dryRun', 'peer']))
     .addOption(
       new Option(
         '--stun <host[:port]>',
@@ -58,23 +70,30 @@ Examples:
   $ postern doctor --via manual:203.0.113.7:8080,upnp
   $ postern doctor --via manual:203.0.113.7:443 --port 8443
   $ postern doctor --stun stun.example.org --stun 203.0.113.1:3478
+  $ postern doctor --witness http://203.0.113.9:4003 --witness https://witness.example.org
   $ postern doctor --peer /dns4/relay.example.org/tcp/4001/p2p/<peer id> --peer <another one>
 ${codesText('doctor')}`
     )
     .action(
       async (
-        { via, peer = [], stun = [], json = false, dryRun = false, quick = false, port: named }: DoctorFlags,
+        {
+          via,
+          peer = [],
+          witness = [],
+          stun = [],
+          json = false,
+          dryRun = false,
+          quick = false,
+          port: named
+        }: DoctorFlags,
         command: Command
       ) => {
-        const [{ doctor }, ladder, observers] = await Promise.all([
-          import('./run.js'),
-          readVia(via, command),
-          observing(stun, command)
-        ])
-        const strategies = [...ladder, ...observers]
-        const port = dryRun ? undefined : await portToTry(named, via, peer.length > 0, output)
+        const [{ doctor }, observers] = await Promise.all([import('./run.js'), observing(stun, command)])
+        const port = dryRun ? undefined : await portToTry(named, via, peer.length + witness.length > 0, output)
         const openTrial =
-          peer.length === 0 ? await plain(strategies, dryRun, port) : await witnessed(strategies, peer, port, command)
+          peer.length === 0
+            ? await plain([...(await readServerVia(via, command)), ...observers], dryRun, port, witness, command)
+            : await witnessed([...(await readVia(via, command)), ...observers], peer, port, command)
         finish(await doctor({ openTrial, json, dryRun, quick, via, port }, output))
       }
     )
@@ -108,9 +127,18 @@ async function observing(servers: readonly string[], command: Command): Promise<
   return [orUsageError(command, '--stun <host[:port]>', () => stun({ servers }))]
 }
 
-async function plain(strategies: readonly Strategy[], dryRun: boolean, port: number | undefined): Promise<OpenTrial> {
+async function plain(
+  strategies: readonly Strategy<ServerHost>[],
+  dryRun: boolean,
+  port: number | undefined,
+  urls: readonly string[],
+  command: Command
+): Promise<OpenTrial> {
   const { plainTrial } = await import('./trial.js')
-  return plainTrial(strategies, dryRun, port)
+  if (urls.length === 0) return plainTrial(strategies, dryRun, port)
+  const { plainWitnesses } = await import('./plain-witnesses.js')
+  const { strategy, named } = orUsageError(command, '--witness <url>', () => plainWitnesses(urls))
+  return plainTrial([...strategies, strategy], dryRun, port, named)
 }
 
 /** Loads libp2p, which takes longer than everything else, only if a peer is named. */

@@ -1,5 +1,5 @@
 import { type MappingEvent, type NatReport, type Report, systemHost } from '@postern/core'
-import { anySignal, parseMultiaddr, waitAtMost } from '@postern/interface'
+import { anySignal, isGlobal, parseMultiaddr, waitAtMost } from '@postern/interface'
 import { findNetwork } from '@postern/net'
 import { codeOf, exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
@@ -80,8 +80,12 @@ export async function doctor(
       if (!json) line(err, progress.dim(text))
     }
     if (!quick) await bounded(answered(trial, told), began + answerMs - systemHost.clock.monotonicMs(), signal)
-    const isAsking = trial.witnesses().length > 0
-    if (isAsking && !json) line(err, progress.dim('Asking the peers to dial this port from outside …'))
+    const [named] = trial.witnesses()
+    const isAsking = named !== undefined
+    if (isAsking && !json) {
+      const asked = named.option === '--peer' ? 'the peers to dial' : 'the witnesses to connect to'
+      line(err, progress.dim(`Asking ${asked} this port from outside …`))
+    }
     const [examined] = await Promise.all([
       dryRun || signal.aborted ? shown : examine(trial, began + answerMs - systemHost.clock.monotonicMs(), signal),
       isAsking ? bounded(decided(trial), began + witnessMs - systemHost.clock.monotonicMs(), signal) : undefined,
@@ -131,16 +135,26 @@ function answered(trial: Trial, told: (text: string) => void): Promise<void> {
   })
 }
 
-/** Resolves when there is a verdict. */
+/** Resolves when there is a verdict. A host counts as private only after the witnesses have tried its addresses. */
 function decided(trial: Trial): Promise<void> {
   return new Promise((resolve) => {
     const look = (): void => {
-      if (trial.report().verdict !== 'unknown') resolve()
+      const report = trial.report()
+      if (report.verdict !== 'unknown' && (report.verdict !== 'private' || !isUntried(report))) resolve()
     }
-    trial.addEventListener('verdict', look)
+    for (const name of ['verdict', 'verified', 'refuted'] as const) trial.addEventListener(name, look)
     look()
   })
 }
+
+/** Returns whether witnesses have not decided yet about an address that they can dial. */
+const isUntried = ({ candidates }: Report): boolean =>
+  candidates.some(
+    ({ address, type, state }) =>
+      (type === 'mapped' || type === 'manual') &&
+      (state === 'claimed' || state === 'consistent') &&
+      isGlobal(parseMultiaddr(address)?.address ?? '')
+  )
 
 /** Resolves when every STUN server has answered or failed. */
 function observed(trial: Trial): Promise<void> {

@@ -80,6 +80,9 @@ const outcomeText = {
   inconclusive: 'did not say'
 } as const
 
+const whyUnclear = (outcome: keyof typeof outcomeText, { unclear }: NamedWitness): string =>
+  outcome === 'inconclusive' && unclear !== undefined ? `: ${unclear}` : ''
+
 /** Returns why a peer could not be asked; null if it could. */
 export function whyNotAsked({ failure, isWitness }: NamedWitness): string | null {
   if (failure !== null) return `not connected: ${failure}`
@@ -89,7 +92,9 @@ export function whyNotAsked({ failure, isWitness }: NamedWitness): string | null
 /** Returns the answer of a peer about each address, or why there is none. */
 export function answersOf(named: NamedWitness, { candidates }: Report): readonly string[] {
   const answers = candidates.flatMap(({ address, evidence }) =>
-    evidence.filter(({ party }) => party === named.id).map(({ outcome }) => `${outcomeText[outcome]} (${address})`)
+    evidence
+      .filter(({ party }) => party === named.id)
+      .map(({ outcome }) => `${outcomeText[outcome]} (${address})${whyUnclear(outcome, named)}`)
   )
   if (answers.length > 0) return answers
   const why = whyNotAsked(named)

@@ -1,8 +1,16 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
-import type { EndpointOwners, Traversal } from '@postern/core'
-import { anySignal, type CallOptions, familyOf, isGlobal, type Network, type Strategy } from '@postern/interface'
-import { endpointOwners } from '@postern/node'
+import { type EndpointOwners, systemHost, type Traversal } from '@postern/core'
+import {
+  anySignal,
+  type CallOptions,
+  familyOf,
+  isGlobal,
+  type Network,
+  type ServerHost,
+  type Strategy
+} from '@postern/interface'
+import { createArrivals, endpointOwners, withArrivals } from '@postern/node'
 import { runTraversal } from '@postern/runtime'
 
 /** A traversal with a temporary port of this program. */
@@ -24,24 +32,48 @@ export type OpenTrial = (network: Network) => Promise<Trial>
  * that does not answer is final. */
 export const trialSearchMs = 14_500
 
-/** A peer that the user named. */
+/** The time after which an address counts as unverified, in ms: a peer or server that is not found by then will not
+ * be. */
+export const unverifiedAfterMs = 7000
+
+/** A peer or a server that the user named. */
 export interface NamedWitness {
+  /** The option with which it was named. */
+  readonly option: '--peer' | '--witness'
+  /** As the user named it. */
   readonly peer: string
   readonly id: string
   /** Why it is not connected; null if it is. */
   readonly failure: string | null
-  /** Whether it supports AutoNAT in a usable version. */
+  /** Whether it supports AutoNAT in a usable version. Always true for a server. */
   readonly isWitness: boolean
+  /** Why its last answer shows nothing. */
+  readonly unclear?: string | undefined
 }
 
 /** Returns a trial with a TCP port, a free one by default, that accepts and closes connections; with `dryRun` it has no
- * port. */
+ * port. Witnesses among the strategies see what arrives there. */
 export const plainTrial =
-  (strategies: readonly Strategy[], dryRun: boolean, port = 0): OpenTrial =>
+  (
+    strategies: readonly Strategy<ServerHost>[],
+    dryRun: boolean,
+    port = 0,
+    named: () => readonly NamedWitness[] = () => []
+  ): OpenTrial =>
   async (network) => {
-    const run = runTraversal({ strategies, owners: trialOwners(), policy: { searchMs: trialSearchMs }, network })
-    const { traversal } = run
     const server = dryRun ? undefined : createServer((socket) => socket.on('error', () => undefined).end())
+    const host: ServerHost =
+      server === undefined
+        ? { ...systemHost, arrivals: () => undefined }
+        : withArrivals(systemHost, createArrivals(server))
+    const run = runTraversal({
+      strategies,
+      host,
+      owners: trialOwners(),
+      policy: { unverifiedAfterMs, searchMs: trialSearchMs },
+      network
+    })
+    const { traversal } = run
 
     return {
       addEventListener: traversal.addEventListener,
@@ -70,7 +102,7 @@ export const plainTrial =
         over.abort()
         return outcome
       },
-      witnesses: () => [],
+      witnesses: named,
       async stop() {
         await run.stop()
         server?.close()

@@ -10,16 +10,29 @@ export function withWitnessAdvice(report: Report, witnesses: readonly NamedWitne
   return { ...report, advice: [text, ...report.advice.filter((each) => !each.startsWith('Name a witness'))] }
 }
 
-function witnessAdvice({ cause, candidates }: Report, witnesses: readonly NamedWitness[]): string | undefined {
+function witnessAdvice({ verdict, cause, candidates }: Report, witnesses: readonly NamedWitness[]): string | undefined {
   const [first] = witnesses
+  if (first?.option === '--witness' && verdict === 'unknown') return unclearAdvice(witnesses)
   if (first === undefined || cause !== 'unverified') return undefined
+  if (isNoneAsked(witnesses) && first.option === '--witness') {
+    return `None of the named witnesses could be asked (${whyNotAsked(first)}), so nothing is verified. Name two that run \`postern witness\`: postern doctor --witness URL --witness URL`
+  }
   if (isNoneAsked(witnesses)) {
     return `None of the named peers could be asked (${whyNotAsked(first)}), so nothing is verified. Name peers that run \`postern relay\`: postern doctor --peer ADDRESS --peer ADDRESS`
   }
   const reached = candidates.flatMap(({ evidence }) => evidence).filter(({ outcome }) => outcome === 'reachable')
   if (reached.length === 0) return undefined
   const by = witnesses.find(({ id }) => reached.some(({ party }) => party === id)) ?? first
+  if (by.option === '--witness') {
+    return `Witnesses of one network only have reached the address. Name a second one, on another network: postern doctor --witness ${by.peer} --witness URL`
+  }
   return `Peers of one network only have reached the address. Name a second one, on another network: postern doctor --peer ${by.peer} --peer ADDRESS`
+}
+
+/** Returns why the answers of the witnesses decide nothing; undefined if none of them says why. */
+function unclearAdvice(witnesses: readonly NamedWitness[]): string | undefined {
+  const [unclear] = witnesses.flatMap((each) => each.unclear ?? [])
+  return unclear === undefined ? undefined : `The witnesses did not decide: ${unclear}.`
 }
 
 const isNoneAsked = (witnesses: readonly NamedWitness[]): boolean =>

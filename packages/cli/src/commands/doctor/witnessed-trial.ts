@@ -8,12 +8,17 @@ import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
 import { reasonOf, stack } from '../../shared/libp2p-stack.js'
 import { peerIdOf, readDialAddress } from '../../shared/peers.js'
-import { hasGlobalIpv6, type NamedWitness, type OpenTrial, trialOwners, trialSearchMs } from './trial.js'
+import {
+  hasGlobalIpv6,
+  type NamedWitness,
+  type OpenTrial,
+  trialOwners,
+  trialSearchMs,
+  unverifiedAfterMs
+} from './trial.js'
 
 /** The time limit for connecting to a named peer, in ms: less than {@link unverifiedAfterMs}. */
 const dialMs = 5000
-/** The time after which an address counts as unverified, in ms: peers that are not connected by then will not be. */
-const unverifiedAfterMs = 7000
 
 /**
  * Returns a trial with a libp2p node. The named peers, and no others, are asked to dial its addresses from outside.
@@ -79,7 +84,7 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
         named.map(({ peer, id }): NamedWitness => {
           const isConnected = node.getConnections().some(({ remotePeer }) => remotePeer.toString() === id)
           const failure = isConnected ? null : (failures.get(peer) ?? 'no answer in time')
-          return { peer, id, failure, isWitness: witnesses.has(id) }
+          return { option: '--peer', peer, id, failure, isWitness: witnesses.has(id) }
         }),
       async stop() {
         stopping.abort()

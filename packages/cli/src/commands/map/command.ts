@@ -1,10 +1,12 @@
+import type { Discovery, Host, ServerHost, Strategy } from '@postern/interface'
 import { type Command, Option } from 'commander'
 import { line } from '../../shared/output.js'
 import { type PortArgument, parseDuration, parsePort, parsePortNumber } from '../../shared/parse.js'
-import { codesText, colorOption, readVia, type Shell, viaOption } from '../common.js'
+import { codesText, colorOption, orUsageError, readServerVia, type Shell, viaOption, witnessOption } from '../common.js'
 
 interface MapFlags {
   readonly via: string
+  readonly witness?: readonly string[]
   readonly lifetime: number
   readonly externalPort?: number
   readonly once?: boolean
@@ -18,6 +20,7 @@ export function addMap(program: Command, { output, finish }: Shell): void {
     .description('Maps a port of this machine in the router, renews the mapping, and releases it at Ctrl-C.')
     .argument('<port>', 'the port, such as 8080, 8080/tcp or 4001/udp (without a protocol: TCP)', parsePort)
     .addOption(viaOption())
+    .addOption(witnessOption())
     .addOption(colorOption())
     .addOption(lifetimeOption())
     .option('--external-port <port>', 'the external port to request first (default: the same port)', parsePortNumber)
@@ -30,6 +33,7 @@ Examples:
   $ postern map 8080
   $ postern map 4001/udp --via pcp,upnp
   $ postern map 8080 --external-port 8443 --lifetime 1h
+  $ postern map 8080 --witness http://203.0.113.9:4003 --witness https://witness.example.org
   $ postern map 8080 --once --json
 ${codesText('map')}`
     )
@@ -40,12 +44,13 @@ ${codesText('map')}`
         import('@postern/node'),
         import('@postern/core')
       ])
-      const strategies = await readVia(via, command)
-      if (strategies.every((strategy) => strategy(systemHost).kind === 'observer')) {
+      const ladder = await readServerVia(via, command, { holdMs })
+      if (ladder.every((strategy) => !mayMap(strategy(probeHost(systemHost)).kind))) {
         const text = 'It maps nothing: leave the option out, or name strategies, such as --via pcp,nat-pmp,upnp.'
         command.error(`error: --via '${via}': ${text}`)
       }
       const warn = (error: Error): void => line(output.err, `! ${error.message}`)
+      const strategies = [...ladder, ...(await witnesses(flags.witness ?? [], command))]
       const store = fileStore({ app: `map-${argument.port}-${argument.protocol}`, warn })
       const owners = endpointOwners({ program: 'postern map', warn })
       try {
@@ -55,6 +60,20 @@ ${codesText('map')}`
         await store.close()
       }
     })
+}
+
+const mayMap = (kind: Discovery['kind']): boolean => kind !== 'observer' && kind !== 'witness'
+
+/** Returns a host with which a strategy can be created to look at its kind. */
+const probeHost = (host: Host): ServerHost => ({ ...host, arrivals: () => undefined })
+
+/** How long a witness holds its connection open, in ms, so that the kernel's table of sockets shows it. */
+const holdMs = 500
+
+async function witnesses(servers: readonly string[], command: Command): Promise<readonly Strategy<ServerHost>[]> {
+  if (servers.length === 0) return []
+  const { witness } = await import('@postern/witness')
+  return [orUsageError(command, '--witness <url>', () => witness({ servers, holdMs }))]
 }
 
 /** Returns a port below 1024 as the external port: the user named it, so it is requested explicitly. */

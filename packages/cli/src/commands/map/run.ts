@@ -5,6 +5,7 @@ import {
   familyOf,
   isGlobal,
   type Network,
+  type ServerHost,
   type Strategy,
   untilAborted
 } from '@postern/interface'
@@ -19,13 +20,14 @@ import { line, type Output, unlessAborted } from '../../shared/output.js'
 import type { PortArgument } from '../../shared/parse.js'
 import { createStrategyLines } from '../../shared/strategy-lines.js'
 import { colorsFor } from '../../shared/terminal.js'
+import { connectionTable, showsConnections } from './connection-table.js'
 import { reasonsForNothing, untilNothingCanCome } from './once.js'
 import { createMapVoice } from './text.js'
 import { isUnused } from './unused-port.js'
 
 /** The options of {@link map}. */
 export interface MapOptions {
-  readonly strategies: readonly Strategy[]
+  readonly strategies: readonly Strategy<ServerHost>[]
   readonly lifetimeMs: number
   readonly externalPort: number | undefined
   /** The text of `--via`. */
@@ -59,8 +61,11 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     interrupt.done()
     return exitCodes.success
   }
+  const host: ServerHost = { ...systemHost, arrivals: connectionTable(argument.port, clock) }
+  const usable = withoutBlindWitnesses(strategies, argument, host, err)
   const run = runTraversal({
-    strategies,
+    strategies: usable,
+    host,
     store,
     owners,
     policy: { lifetimeMs },
@@ -173,6 +178,25 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   else await run.stop()
   interrupt.done()
   return code
+}
+
+/** Leaves the witnesses out, with a remark, if this system does not show what arrives at the port of another program. */
+function withoutBlindWitnesses(
+  strategies: readonly Strategy<ServerHost>[],
+  { port, protocol }: PortArgument,
+  host: ServerHost,
+  err: Output['err']
+): readonly Strategy<ServerHost>[] {
+  if (showsConnections(protocol)) return strategies
+  const others = strategies.filter((strategy) => strategy(host).kind !== 'witness')
+  if (others.length < strategies.length) {
+    const what = protocol === 'udp' ? 'datagrams' : 'connections'
+    line(
+      err,
+      `${colorsFor(err).yellow('!')} no witness is asked: another program has ${protocol} port ${port}, and this system does not show its ${what}, so nothing would be proven. Use expose() in that program${protocol === 'tcp' ? ', or free the port for a moment: postern doctor --port ' + port : ''}`
+    )
+  }
+  return others
 }
 
 /** Warns if no program listens on the port. It is mapped anyway: the server may start later. */

@@ -1,8 +1,8 @@
 import type { MultiaddrText } from '@postern/interface'
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import { line } from '../../shared/output.js'
 import { parseCount, parseDuration, parsePortNumber, parseSize } from '../../shared/parse.js'
-import { addressesOption, codesText, colorOption, orUsageError, type Shell } from '../common.js'
+import { addressesOption, codesText, collectHost, colorOption, orUsageError, type Shell } from '../common.js'
 import type { RelayLimits } from './run.js'
 
 interface RelayFlags {
@@ -47,6 +47,7 @@ interface RelayFlags {
   readonly reservationTtl: number
   readonly duration: number
   readonly data: number
+  readonly witness?: number
   readonly metrics?: number
   readonly metricsHost?: readonly string[]
   readonly json?: boolean
@@ -180,6 +181,12 @@ export function addRelay(program: Command, { output, finish }: Shell): void {
       )
     )
     .addOption(count('--autonat-concurrency <count>', 'addresses that are dialled at the same time', 16))
+    .optionsGroup('For programs without libp2p:')
+    .option(
+      '--witness <port>',
+      'also a witness server on this port of all addresses, as `postern witness` (default: none)',
+      parsePortNumber
+    )
     .optionsGroup('Output:')
     .option(
       '--metrics <port>',
@@ -201,6 +208,7 @@ Examples:
   $ postern relay --announce /dns4/relay.example.org/tcp/4001 --metrics 9464
   $ postern relay --listen /ip4/0.0.0.0/tcp/4001 --listen /ip6/::/tcp/4001
   $ postern relay --per-ip 2 --duration 10m --data 1MiB
+  $ postern relay --witness 4003
   $ postern relay --max-connections 500 --connections-per-ip 8
 ${codesText('others')}`
     )
@@ -215,6 +223,7 @@ ${codesText('others')}`
         announce = [],
         key = defaultKeyPath('relay'),
         json = false,
+        witness,
         metrics,
         metricsHost
       } = flags
@@ -222,7 +231,9 @@ ${codesText('others')}`
       orUsageError(command, '--announce <multiaddr>', () => announce.map(readAddress))
       const privateKey = await loadKey(key, (text) => line(output.err, `! ${text}`))
       const metricsHosts = metricsHost ?? []
-      finish(await relay({ ...limitsOf(flags), listen, announce, privateKey, metrics, metricsHosts, json }, output))
+      finish(
+        await relay({ ...limitsOf(flags), listen, announce, privateKey, witness, metrics, metricsHosts, json }, output)
+      )
     })
 }
 
@@ -288,11 +299,6 @@ const connectionsOf = ({ maxConnections, maxReservations }: RelayFlags): number 
   maxConnections ?? 2 * maxReservations + 256
 
 const halfOf = (total: number): number => Math.ceil(total / 2)
-
-function collectHost(text: string, before: readonly string[] | undefined): readonly string[] {
-  if (!/^[a-z0-9._-]{1,253}$/i.test(text)) throw new InvalidArgumentError('give a host name without a port')
-  return [...(before ?? []), text.toLowerCase()]
-}
 
 const count = (flags: string, text: string, initial: number): Option =>
   new Option(flags, text).argParser(parseCount).default(initial)

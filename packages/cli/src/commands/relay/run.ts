@@ -5,7 +5,9 @@ import { type AutonatServer, type AutonatServerInit, autonatServer } from '@post
 import { systemHost } from '@postern/core'
 import { printable } from '@postern/interface'
 import { type RelayServer, type RelayServerInit, registerRelayMetrics, relayServer } from '@postern/relay/server'
+import type { WitnessServer } from '@postern/witness/server'
 import { createLibp2p } from 'libp2p'
+import type { Registry } from 'prom-client'
 import { type AdmissionLimits, createAdmission } from '../../bounds/admission.js'
 import { forgetPeers } from '../../bounds/forget-peers.js'
 import { beyond, boundedTransports, relayFrames } from '../../bounds/node.js'
@@ -41,6 +43,8 @@ export interface RelayOptions extends RelayLimits {
   /** The addresses to announce. Empty: the public addresses of this machine. */
   readonly announce: readonly string[]
   readonly privateKey: PrivateKey
+  /** The port of a witness server for programs without libp2p; undefined for none. */
+  readonly witness: number | undefined
   /** The port for metrics on loopback; undefined for none. */
   readonly metrics: number | undefined
   /** Additional host names for requests of the metrics. */
@@ -97,11 +101,14 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
     registerServerMetrics(node.metrics, autonat, admission)
   }
 
+  const witness = options.witness === undefined ? undefined : await createWitness(exposition?.registry)
   try {
     if (options.metrics !== undefined) await exposition?.listen(options.metrics)
+    if (options.witness !== undefined) await witness?.listen(options.witness)
     await node.start()
   } catch (error) {
     exposition?.close()
+    await witness?.close()
     await stopWithin(node, err)
     throw new Failure(listenFailure(error))
   }
@@ -116,6 +123,11 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
   )
   if (exposition?.url() !== undefined)
     tell({ event: 'metrics', url: exposition.url() }, `  Metrics: ${exposition.url()}`)
+  if (options.witness !== undefined)
+    tell(
+      { event: 'witness', port: options.witness },
+      `  Witness server for programs without libp2p: port ${options.witness}`
+    )
   if (announce.length === 0) {
     line(
       err,
@@ -133,11 +145,22 @@ export async function relay(options: RelayOptions, { out, err }: Output): Promis
     tell({ event: 'status', ...status }, dim(`  ${describeStatus(status)}`))
   }
   if (!json) line(err, 'Stopping: reservations end, and relayed connections with them.')
-  await stopWithin(node, err)
+  await Promise.all([stopWithin(node, err), witness?.close()])
   exposition?.close()
   tell({ event: 'stopped' }, 'Stopped.')
   interrupt.done()
   return exitCodes.success
+}
+
+/** Creates a witness server, with its metrics if there is a registry. */
+async function createWitness(registry: Registry | undefined): Promise<WitnessServer> {
+  const [{ createWitnessServer }, metrics] = await Promise.all([
+    import('@postern/witness/server'),
+    registry === undefined ? undefined : import('../witness/metrics.js')
+  ])
+  const server = createWitnessServer()
+  if (registry !== undefined) metrics?.registerWitnessMetrics(registry, server)
+  return server
 }
 
 const ownAddresses = (): readonly string[] =>

@@ -1,6 +1,6 @@
 import { createTraversal, type Traversal } from '@postern/core'
 import { type Mapper, type Network, natError, type Strategy } from '@postern/interface'
-import { parseLadder } from '@postern/node'
+import { parsePlainLadder } from '@postern/node'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { reasonsForNothing, untilNothingCanCome } from '../../../src/commands/map/once.js'
@@ -48,7 +48,7 @@ describe('untilNothingCanCome', () => {
   })
 
   it('untilNothingCanCome resolves after a while if the found mapper has nothing to map', async () => {
-    const { clock, traversal, told } = await wanting(() => parseLadder('manual:8.8.8.8:80'), nowhere)
+    const { clock, traversal, told } = await wanting(() => parsePlainLadder('manual:8.8.8.8:80'), nowhere)
     expect(await endOf(traversal, clock)).toBeLessThanOrEqual(6000)
     expect(told).toEqual([])
     expect(reasonsForNothing(traversal.report(), nowhere, 4)).toEqual([

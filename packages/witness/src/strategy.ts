@@ -1,0 +1,55 @@
+import type { CallOptions, Discovery, Finding, NatError, ServerHost, Strategy } from '@postern/interface'
+import { natError } from '@postern/interface'
+import { followHost } from '@postern/net'
+import { type Asking, createWitness } from './client/witness.js'
+import { readOptions, type WitnessOptions } from './options.js'
+import type { ServerUrl } from './server-url.js'
+
+/**
+ * Creates a strategy that finds witnesses: servers on the internet that connect to this host when they are asked. The
+ * proof is that the connection arrives at the server of this program, so the strategy needs its host: `expose()` of
+ * `@postern/node` has one.
+ *
+ * Throws a TypeError for an invalid option, and the strategy throws one for a host without `arrivals`. Does nothing until
+ * `discover` is called, which only looks up names.
+ *
+ * `verify` of a witness resolves with evidence, and reports `NO_REPLY`, `REFUSED`, `UNREACHABLE`, `MALFORMED_REPLY`,
+ * `REPLY_TOO_LARGE`, `UNTRUSTED_REPLY`, `UNSUPPORTED`, `WITNESS_REFUSED` or `WITNESS_UNPROVEN` as the reason of an
+ * inconclusive outcome. It rejects with `ADDRESS_NOT_ROUTABLE` for an address that is not public and direct, or with the
+ * signal's reason.
+ */
+export function witness(options: WitnessOptions): Strategy<ServerHost> {
+  const settings = readOptions(options)
+  const { servers, lookup, mayAsk } = settings
+
+  return (host: ServerHost) => {
+    if (typeof host.arrivals !== 'function')
+      throw new TypeError('witness() needs the server of the program as proof: pass it to expose() of @postern/node')
+    const { clock, random, log } = host
+
+    /** Looks up a server until it resolves, and reports one witness for each family. */
+    async function follow(server: ServerUrl, asking: Asking, tell: (finding: Finding) => void, call: CallOptions) {
+      const absent = (reason: NatError): void => {
+        tell({ kind: 'notice', what: 'absent', gateway: null, reason })
+        log.debug(`witness: ${reason.message}`)
+      }
+      const addresses = await followHost(server.host, { lookup, clock, random, absent }, call)
+      const usable = addresses.filter(mayAsk)
+      for (const address of usable) tell(createWitness(asking, server, address))
+      if (usable.length > 0 || addresses.length === 0) return
+      absent(natError('NAME_NOT_RESOLVED', `${server.host} has no address outside of the local network`))
+    }
+
+    const discovery: Discovery = {
+      name: 'witness',
+      kind: 'witness',
+      async discover(network, found, call) {
+        const tell = (finding: Finding): void => {
+          if (!call.signal.aborted) found(finding)
+        }
+        await Promise.all(servers.map((server) => follow(server, { host, settings, network }, tell, call)))
+      }
+    }
+    return discovery
+  }
+}

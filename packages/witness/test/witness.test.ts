@@ -1,0 +1,72 @@
+import type { Finding, ServerHost } from '@postern/interface'
+import { describe, expect, it } from 'vitest'
+import { type WitnessOptions, witness } from '../src/index.js'
+import { parseServerUrl } from '../src/server-url.js'
+import { scene, serverUrl } from './world.js'
+
+describe('parseServerUrl', () => {
+  it.each([
+    ['203.0.113.9:4003', 'http://203.0.113.9:4003', '203.0.113.9', 4003],
+    ['203.0.113.9', 'http://203.0.113.9:4003', '203.0.113.9', 4003],
+    ['2001:db8::9', 'http://[2001:db8::9]:4003', '2001:db8::9', 4003],
+    ['[2001:db8::9]:99', 'http://[2001:db8::9]:99', '2001:db8::9', 99],
+    ['witness.example.org', 'http://witness.example.org:4003', 'witness.example.org', 4003],
+    ['http://203.0.113.9', 'http://203.0.113.9', '203.0.113.9', 80],
+    ['https://witness.example.org/under/', 'https://witness.example.org/under', 'witness.example.org', 443]
+  ])('parseServerUrl reads %s', (text, base, host, port) => {
+    expect(parseServerUrl(text)).toEqual({ base, host, port })
+  })
+
+  it.each([
+    '',
+    'ftp://203.0.113.9',
+    'http://',
+    'http://user@203.0.113.9',
+    'http://a/?b',
+    'http://a/#b',
+    'a b',
+    'a:99999',
+    'http://a:0'
+  ])('parseServerUrl throws a TypeError for "%s"', (text) => {
+    expect(() => parseServerUrl(text)).toThrow(TypeError)
+  })
+})
+
+describe('witness', () => {
+  it.each<[string, unknown]>([
+    ['no servers', {}],
+    ['an empty list', { servers: [] }],
+    ['a text', { servers: serverUrl }],
+    ['17 servers', { servers: Array.from({ length: 17 }, () => serverUrl) }],
+    ['a number', { servers: [4003] }],
+    ['a private server', { servers: ['192.168.1.1:4003'] }],
+    ['an unknown option', { servers: [serverUrl], server: serverUrl }],
+    ['a time limit of 0', { servers: [serverUrl], timeoutMs: 0 }],
+    ['a hold of two seconds', { servers: [serverUrl], holdMs: 2000 }]
+  ])('witness throws a TypeError for %s', (_, options) => {
+    expect(() => witness(options as WitnessOptions)).toThrow(TypeError)
+  })
+
+  it('witness throws a TypeError for a host that lends no arrivals', () => {
+    const { arrivals: _, ...host } = scene().host
+    expect(() => witness({ servers: [serverUrl] })(host as ServerHost)).toThrow(/expose/)
+  })
+
+  it('witness finds one witness for each family of a name, and tells why a name has none', async () => {
+    const found: Finding[] = []
+    const names: Readonly<Record<string, readonly string[]>> = {
+      'both.example.org': ['9.9.9.9', '9.9.9.8', '2a00:9::9'],
+      'local.example.org': ['192.168.1.9']
+    }
+    const lookup = async (name: string): Promise<readonly string[]> => names[name] ?? []
+    const servers = ['both.example.org', 'local.example.org']
+    const discovery = witness({ servers, lookup })(scene().host)
+    const network = { gateways: [], addresses: [] }
+    await discovery.discover(network, (finding) => found.push(finding), { signal: new AbortController().signal })
+    expect(found).toMatchObject([
+      { kind: 'witness', family: 4, party: { id: '9.9.9.9:4003', network: '9.9.0.0/16' } },
+      { kind: 'witness', family: 6, party: { id: '[2a00:9::9]:4003', network: '2a00:9::/32' } },
+      { kind: 'notice', what: 'absent', reason: { code: 'NAME_NOT_RESOLVED' } }
+    ])
+  })
+})
