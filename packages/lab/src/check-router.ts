@@ -26,7 +26,7 @@ export function checkRouter(name: string, { portForwards = [], exposedHost, mapp
     )
 }
 
-const maxLifetimeMs = 86_400_000
+export const maxLifetimeMs = 86_400_000
 
 function checkAddress(router: string, address: string): void {
   if (!isIPv4(address)) throw new TypeError(`"${address}" is not an IPv4 address, to which ${router} can forward`)

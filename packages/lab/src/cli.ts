@@ -1,16 +1,18 @@
 import type { ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
 import { Command, InvalidArgumentError } from 'commander'
+import type { TopologyOptions } from './cli-topology.js'
+import { Stop, takeTopologyOptions, topologyNamed } from './cli-topology.js'
 import { draw } from './draw.js'
 import { LabError } from './errors.js'
 import { ended } from './exec.js'
 import { joinLab } from './join.js'
 import { openLab } from './lab.js'
-import { peerNames, withPeers, withStun } from './peers.js'
+import { peerNames } from './peers.js'
 import { canRunLab } from './support.js'
-import { findTiers, tiers } from './tiers.js'
+import { tiers } from './tiers.js'
 import { prepareTools } from './tools.js'
-import { findTopology, topologies } from './topologies.js'
+import { topologies } from './topologies.js'
 import type { Topology } from './topology.js'
 
 const examples = `
@@ -19,27 +21,11 @@ Examples:
   postern-lab run home -- natpmpc -a 4000 4000 tcp 60
   postern-lab run carrier-nat --host router -- ip address
   postern-lab run home --peers --host alpha -- sh     a shell on a public host of its internet
+  postern-lab run forwarded --forward 5001:4001 --peers -- sh     a port that was forwarded by hand
   postern-lab run home-and-symmetric --delay 25 --host home2 -- sh     two homes, 50 ms apart
   postern-lab join 4711 --host alpha -- sh     a second shell in a lab of another terminal
 
 Exit codes of run and join: that of the command; 1 if no lab can run here; 2 for a wrong name or option.`
-
-const peersOption = ['--peers', 'with the public hosts alpha, bravo, charlie and outsider on the internet'] as const
-const stunOption = ['--stun', 'also with STUN servers on alpha (21.0.0.1, 21.0.0.2) and bravo (31.0.0.1)'] as const
-interface TopologyOptions {
-  readonly peers?: boolean
-  readonly stun?: boolean
-}
-
-/** Ends the program with a message and an exit code. */
-class Stop extends Error {
-  readonly code: number
-
-  constructor(code: number, message: string) {
-    super(message)
-    this.code = code
-  }
-}
 
 // Ignores a reader that closes the pipe, as in `postern-lab list | head -1`.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
@@ -62,13 +48,9 @@ program
     print(`\nTwo homes: <tier>-and-<tier>, as in home-and-symmetric. Tiers: ${tiers.join(', ')}.`)
   })
 
-program
-  .command('show')
-  .description('draw one topology')
-  .argument('<topology>')
-  .option(...peersOption)
-  .option(...stunOption)
-  .action((name: string, options: TopologyOptions) => print(draw(topologyNamed(name, options))))
+takeTopologyOptions(program.command('show').description('draw one topology').argument('<topology>')).action(
+  (name: string, options: TopologyOptions) => print(draw(topologyNamed(name, options)))
+)
 
 program
   .command('setup')
@@ -80,14 +62,14 @@ program
     print('Labs can run here.')
   })
 
-program
-  .command('run')
-  .description('run a command in a host of a fresh lab')
-  .argument('<topology>', 'a name from `postern-lab list`')
-  .argument('<command...>', 'the command and its arguments, after --')
-  .option('--host <name>', 'the host to run it in', 'home')
-  .option(...peersOption)
-  .option(...stunOption)
+takeTopologyOptions(
+  program
+    .command('run')
+    .description('run a command in a host of a fresh lab')
+    .argument('<topology>', 'a name from `postern-lab list`')
+    .argument('<command...>', 'the command and its arguments, after --')
+    .option('--host <name>', 'the host to run it in', 'home')
+)
   .option('--delay <ms>', 'one-way delay on the links of home, or of both homes, to the internet', parseMs)
   .action(async (name: string, command: string[], options: TopologyOptions & { host: string; delay?: number }) => {
     const { host, delay = 0 } = options
@@ -132,16 +114,6 @@ function parsePid(text: string): number {
   const pid = Number(text)
   if (!Number.isInteger(pid) || pid < 1 || pid > 2 ** 22) throw new InvalidArgumentError('Must be a process id.')
   return pid
-}
-
-function topologyNamed(name: string, { peers = false, stun = false }: TopologyOptions): Topology {
-  const topology = findTopology(name) ?? findTiers(name)
-  if (topology !== undefined && stun) return withStun(topology)
-  if (topology !== undefined) return peers ? withPeers(topology) : topology
-  throw new Stop(
-    2,
-    `There is no topology ${name}. The topologies are: ${topologies.map((each) => each.name).join(', ')}`
-  )
 }
 
 /** Returns the hosts with an outer link to the internet, without the hosts of the internet itself. */

@@ -31,15 +31,27 @@ function state({ delayMs = 0, down = false }: LinkPlan): string {
   return `${down ? '  (not plugged in)' : ''}${delayMs > 0 ? `  (${delayMs} ms)` : ''}`
 }
 
-function nat({ nat: natMapping, filtering, hairpin = false, wanInput, forwards = 'all' }: RouterPlan): string {
+function nat(router: RouterPlan): string {
+  const { nat: natMapping, filtering, hairpin = false, wanInput, forwards = 'all', mappingLifetimeMs } = router
   const parts = [
     `NAT: ${natMapping}`,
     filtering !== undefined && `filtering: ${filtering}`,
+    mappingLifetimeMs !== undefined && `UDP mappings end after ${mappingLifetimeMs / 1000} s`,
     hairpin && 'hairpin',
+    ...forwarded(router),
     `unwanted: ${wanInput}`,
     forwards === 'tcp' && 'TCP only'
   ]
   return parts.filter((each) => each !== false).join(', ')
+}
+
+function forwarded({ portForwards = [], exposedHost }: RouterPlan): string[] {
+  const forwards = portForwards.map(
+    ({ externalPort, address, internalPort = externalPort }) => `port ${externalPort} to ${address}:${internalPort}`
+  )
+  if (exposedHost === undefined) return forwards
+  const { address, ports } = exposedHost
+  return [...forwards, `${ports === undefined ? 'everything unmapped' : `port ${ports.join(', ')}`} to ${address}`]
 }
 
 function mapping(plan: RouterPlan['mapping']): string {

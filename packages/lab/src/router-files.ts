@@ -47,7 +47,7 @@ table inet router {
   chain postrouting {
     type nat hook postrouting priority srcnat
     jump postrouting_miniupnpd
-    meta nfproto ipv4 oifname ${wan} masquerade${plan.nat === 'symmetric' ? ' fully-random' : ''}
+    ${sourceRules(plan).join('\n    ')}
   }
   chain forward {
     type filter hook forward priority filter; policy drop
@@ -81,6 +81,16 @@ table inet count {
   }
 }
 `
+}
+
+/** Returns the rules that translate sources. */
+function sourceRules({ wan, nat }: RouterPlan): string[] {
+  const outbound = `meta nfproto ipv4 oifname ${wan}`
+  const masquerade = `${outbound} masquerade${nat === 'symmetric' ? ' fully-random' : ''}`
+  if (nat !== 'port-changing') return [masquerade]
+  // Port 16384 would become 0, so it keeps its number.
+  const changed = 'meta l4proto { tcp, udp } th sport != 16384 masquerade to :th sport ^ 16384'
+  return [`${outbound} ${changed}`, masquerade]
 }
 
 /** Returns the rules for unsolicited packets from outside. `icmpx` is ICMP or ICMPv6, depending on the packet. */

@@ -58,10 +58,11 @@ export interface RouterPlan {
   /** The name of the outer interface. */
   readonly wan: string
   /**
-   * `port-preserving`: one mapping for all destinations (`masquerade`). `symmetric`: a random port for each
-   * destination.
+   * `port-preserving`: one mapping for all destinations (`masquerade`), at the port of the host. `port-changing`: one
+   * mapping for all destinations, at another port: that of the host with bit 14 inverted. `symmetric`: a random port for
+   * each destination.
    */
-  readonly nat: 'port-preserving' | 'symmetric'
+  readonly nat: 'port-preserving' | 'port-changing' | 'symmetric'
   /**
    * The remote endpoints that can send datagrams through a UDP mapping (RFC 4787, section 5): all of them, only
    * contacted addresses, or only contacted addresses and ports. @default 'address-and-port-dependent'

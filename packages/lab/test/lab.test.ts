@@ -112,11 +112,13 @@ describe.skipIf(!support.ok)(`lab${support.ok ? '' : ` (skipped: ${support.reaso
     expect(await pcpMap(lab, '192.168.1.1', 'tcp', 4000)).toBe('TIMEOUT')
   })
 
-  it('symmetric: the source port depends on the destination; it is kept elsewhere', async () => {
-    const [symmetric, kept] = await Promise.all([enter('symmetric'), enter('no-daemon')])
+  it('symmetric: the source port depends on the destination; elsewhere it is kept, or one other port', async () => {
+    const changing = withRouter('no-daemon', { nat: 'port-changing' })
+    const [symmetric, kept, changed] = await Promise.all([enter('symmetric'), enter('no-daemon'), enter(changing)])
     const [one, two] = await sourcePorts(symmetric, 'home', 'internet')
     expect(one).not.toBe(two)
     expect(await sourcePorts(kept, 'home', 'internet')).toEqual([6000, 6000])
+    expect(await sourcePorts(changed, 'home', 'internet')).toEqual([22_384, 22_384])
   })
 
   it.each(['double-nat', 'carrier-nat'] as const)(

@@ -50,6 +50,16 @@ describe.skipIf(!support.ok)(
       expect(await visit(lab, 'outsider', `http://${mapped}/`)).toBe('TIMEOUT')
     })
 
+    it('full-cone with another external port: a stranger reaches the host at the external port only', async () => {
+      const lab = await enter(withStun(withRouter('full-cone', { nat: 'port-changing' })))
+      const socket = await bindAtHome(lab, 4001)
+      await socket.askStun('21.0.0.1:3478')
+      await sendFrom(lab, 'outsider', 'wrong port', mapped)
+      await sendFrom(lab, 'charlie', 'stranger', '11.0.0.2:20385')
+      await socket.until('stranger from 41.0.0.1')
+      expect(socket.heard).toEqual(['answer of a STUN server', 'stranger from 41.0.0.1'])
+    })
+
     it('an answer to a stranger renews the mapping of the host, and makes none to the stranger', async () => {
       const lab = await enter(withStun('full-cone'))
       const socket = await bindAtHome(lab, 4001)

@@ -5,10 +5,10 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Lab } from '../src/index.js'
 import { canDelay, canRunLab, openLab } from '../src/index.js'
+import { call, cli } from './support/cli.js'
 
 const support = await canRunLab()
 const delays = await canDelay()
-const cli = path.join(import.meta.dirname, '..', 'bin', 'postern-lab.js')
 
 /** Returns the processes of this machine with the marker in their command line. */
 async function processesWith(marker: string): Promise<string[]> {
@@ -184,15 +184,6 @@ describe.skipIf(!support.ok)(
   `postern-lab${support.ok ? '' : ` (skipped: ${support.reason})`}`,
   { timeout: 15_000 },
   () => {
-    const call = async (...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> => {
-      const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-      let [stdout, stderr] = ['', '']
-      child.stdout.on('data', (chunk) => (stdout += String(chunk)))
-      child.stderr.on('data', (chunk) => (stderr += String(chunk)))
-      const [code] = (await once(child, 'close')) as [number | null]
-      return { code, stdout, stderr }
-    }
-
     it('postern-lab lists and shows topologies', async () => {
       expect((await call('list')).stdout).toMatch(/^home-upnp +A home router/m)
       expect(JSON.parse((await call('list', '--json')).stdout)).toContainEqual(

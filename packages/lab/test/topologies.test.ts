@@ -52,6 +52,10 @@ describe('topologies', () => {
     for (const text of ['filtering: endpoint-independent, hairpin', 'TCP only', '(25 ms)', 'STUN, with behaviour']) {
       expect(pair).toContain(text)
     }
+    expect(draw(withRouter('full-cone', { mappingLifetimeMs: 2000 }))).toContain('UDP mappings end after 2 s')
+    expect(draw(findTopology('cloud') as Topology)).toContain('port 4001 to 10.0.0.2')
+    expect(draw(findTopology('forwarded') as Topology)).toContain('port 4001 to 192.168.1.2:4001')
+    expect(draw(findTopology('dmz') as Topology)).toContain('everything unmapped to 192.168.1.2')
     expect(draw(findTopology('two-uplinks') as Topology)).toContain('(not plugged in)')
   })
 

@@ -1,5 +1,5 @@
 import type { Cause } from '@postern/core'
-import type { TopologyName } from '@postern/lab'
+import { type TopologyName, withRouter } from '@postern/lab'
 import { describe, expect, it } from 'vitest'
 import { openWorld, skipped, support } from './support/world.js'
 
@@ -35,6 +35,20 @@ describe.skipIf(!support.ok)(`a manual port forward${skipped}`, { timeout: 60_00
     await using home = await world.startHome({ nat: { strategies } })
     await home.until(({ event }) => event === 'verified')
     expect(await home.addresses()).toContain(`/ip4/11.0.0.2/tcp/4001/p2p/${home.peerId}`)
+  })
+
+  const portForwards = [{ externalPort: 5001, address: '192.168.1.2', internalPort: 4001 }]
+  it.each([
+    { name: 'cloud', port: 4001, topology: 'cloud' },
+    { name: 'dmz', port: 4001, topology: 'dmz' },
+    { name: 'forwarded', port: 4001, topology: 'forwarded' },
+    { name: 'forwarded', port: 5001, topology: withRouter('forwarded', { portForwards }) }
+  ] as const)('a configured address in $name is verified at port $port', async ({ port, topology }) => {
+    await using world = await openWorld(topology)
+    const manual = ['manual', { address: `/ip4/11.0.0.2/tcp/${port}` }] as const
+    await using home = await world.startHome({ nat: { strategies: [manual, ['relay'], ['autonat']] } })
+    await home.until(({ event }) => event === 'verified')
+    expect(await home.addresses()).toContain(`/ip4/11.0.0.2/tcp/${port}/p2p/${home.peerId}`)
   })
 
   it('a configured address without a port forward is refuted, with advice', async () => {

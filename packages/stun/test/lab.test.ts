@@ -28,15 +28,16 @@ describe.skipIf(!support.ok)(`against coturn, behind a NAT of the kernel${skippe
   }
 
   const filterings = ['endpoint-independent', 'address-dependent', 'address-and-port-dependent'] as const
-  const cells = (['port-preserving', 'symmetric'] as const).flatMap((nat) =>
+  const cells = (['port-preserving', 'port-changing', 'symmetric'] as const).flatMap((nat) =>
     filterings.map((filtering) => ({ nat, filtering }))
   )
 
   it.each(cells)('discoverBehaviour is right for $nat with $filtering filtering', async ({ nat, filtering }) => {
     const lab = await enter('no-daemon', { nat, filtering })
-    const isEven = nat === 'port-preserving'
+    const isEven = nat !== 'symmetric'
+    const ports = { 'port-preserving': 6000, 'port-changing': 22_384, symmetric: expect.any(Number) as number }
     expect(await look(lab, 'behaviour', { server: alpha })).toEqual({
-      mapped: { address: '11.0.0.2', port: isEven ? 6000 : expect.any(Number) },
+      mapped: { address: '11.0.0.2', port: ports[nat] },
       other,
       mapping: isEven ? 'endpoint-independent' : 'address-and-port-dependent',
       filtering,
