@@ -101,7 +101,9 @@ describe('what is written', () => {
         await traversal.start()
         await clock.advance(3000)
         const report = traversal.report()
-        const witnesses = [{ peer: text, id: text, failure: reasonOf(new Error(text)), isWitness: false }]
+        const witnesses = [
+          { option: '--peer' as const, peer: text, id: text, failure: reasonOf(new Error(text)), isWitness: false }
+        ]
         const shown = { readBack: undefined, hairpin: 'unknown' } as const
         line(stream, describeFindings({ report, shown, witnesses, dryRun: false }, colors))
         line(stream, JSON.stringify(report))

@@ -29,7 +29,7 @@ export interface Candidate {
   readonly ruling: 'verified' | 'refuted' | undefined
   /** Whether a round of witnesses has ended, with or without a decision. */
   readonly isTried: boolean
-  /** The only networks whose witnesses may be asked: those that see this host at the address themselves. Undefined for
+  /** The only networks of witnesses that may be asked: those that see this host at the address themselves. Undefined for
    * an address that any witness may be asked about. */
   readonly onlyNetworks: ReadonlySet<string> | undefined
   /** The IP address in it. */

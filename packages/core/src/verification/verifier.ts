@@ -1,4 +1,12 @@
-import { abortReason, anySignal, type CallOptions, type MultiaddrText, natError, printable } from '@postern/interface'
+import {
+  abortReason,
+  anySignal,
+  type CallOptions,
+  type Family,
+  type MultiaddrText,
+  natError,
+  printable
+} from '@postern/interface'
 import { createWakeup, type Wakeup } from '../async/wakeup.js'
 import { candidateEvent } from '../candidates/candidate-event.js'
 import type { Context } from '../context.js'
@@ -126,8 +134,8 @@ export function createVerifier(context: Context): Verifier {
       }
     },
     witnessNetworks() {
-      const asked = candidates.all().flatMap(({ address }) => parseMultiaddr(address)?.family ?? [])
-      const families = asked.length > 0 ? [...new Set(asked)] : ([4, 6] as const)
+      const asked = new Set(candidates.all().map(({ host: ip }): Family => (ip?.includes(':') === true ? 6 : 4)))
+      const families = asked.size > 0 ? [...asked] : ([4, 6] as const)
       return Math.max(...families.map((family) => onePerNetwork(pool.witnesses(family)).length))
     },
     async settled() {

@@ -28,6 +28,7 @@ const reachedBy = (party: string): Report['candidates'] => [
   }
 ]
 const witness = (changes: Partial<NamedWitness> = {}): NamedWitness => ({
+  option: '--peer',
   peer: '/ip4/21.0.0.1/tcp/4001/p2p/a',
   id: 'a',
   failure: null,
