@@ -16,6 +16,7 @@ import type { WantedEndpoints } from './discovery/wanted-endpoints.js'
 import { deleteStale } from './mapping/delete-stale.js'
 import type { GatewayRecovery } from './mapping/gateway-recovery.js'
 import { createEndpointMapping, type EndpointMapping, gatewayKeyOf } from './mapping/map-endpoint.js'
+import type { KeepAlive } from './nat/keep-alive.js'
 import type { Observers } from './nat/observe.js'
 import type { ObservedCandidates } from './nat/observed-candidates.js'
 import type { Reservations } from './relay/reservations.js'
@@ -54,6 +55,7 @@ export interface RunParts {
   readonly verifier: Verifier
   readonly observers: Observers
   readonly observed: ObservedCandidates
+  readonly keepAlive: KeepAlive
   readonly wanted: WantedEndpoints
 }
 
@@ -65,7 +67,7 @@ const slowFactor = 3
 
 /** Creates a run. It starts with `begin`, once the signals of its parts can reach it. */
 export function createRun(parts: RunParts, controller: AbortController): Run & { begin(): void } {
-  const { context, reservations, gatewayRecovery, verifier, observers, observed, wanted } = parts
+  const { context, reservations, gatewayRecovery, verifier, observers, observed, keepAlive, wanted } = parts
   const { host, policy, bus, discoveries, progress, hostCandidates, claimChecks, network } = context
   const { clock } = host
   /** Aborts when the time for releasing is over. */
@@ -211,7 +213,7 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
         () => undefined
       )
       while (running.size > 0) await Promise.all(running)
-      await Promise.all([verifier.settled(), observers.settled(), claimChecks.settled()])
+      await Promise.all([verifier.settled(), observers.settled(), keepAlive.settled(), claimChecks.settled()])
       over.abort(stopped)
       await limit
       bound.abort(late)

@@ -5,6 +5,7 @@ import { createWantedEndpoints, type WantOptions } from './discovery/wanted-endp
 import { createGatewayRecovery } from './mapping/gateway-recovery.js'
 import { createEvents, type TraversalEvents, type TypedEvents } from './model/events.js'
 import type { Report } from './model/report.js'
+import { createKeepAlive } from './nat/keep-alive.js'
 import { createObservers, type OpenSharedSocket } from './nat/observe.js'
 import { createObservedCandidates } from './nat/observed-candidates.js'
 import { type HostedOptions, readOptions, type TraversalOptions } from './options.js'
@@ -93,6 +94,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       bus.emit('reportChanged', undefined)
     }
   )
+  const keepAlive = createKeepAlive(context, observers)
   const observed = createObservedCandidates(context, wanted, observers.natObservations)
   const reporter = createReporter(context, {
     wants: () => wanted.all(),
@@ -103,7 +105,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     nat: () => observers.facts(),
     unconfirmed: () => observed.unconfirmed()
   })
-  createReviews(context, reporter, () => run, [observed, verifier, observers], wanted.size)
+  createReviews(context, reporter, () => run, [observed, verifier, observers, keepAlive], wanted.size)
 
   bus.on('strategyChanged', () => {
     run?.wakeAll('rescan')
@@ -123,7 +125,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     reporter.reset()
     networkState.started()
     const opened = createRun(
-      { context, reservations, gatewayRecovery, verifier, observers, observed, wanted },
+      { context, reservations, gatewayRecovery, verifier, observers, observed, keepAlive, wanted },
       controller
     )
     run = opened

@@ -167,6 +167,13 @@ export interface Observer {
    * `REPLY_TOO_LARGE`, `UNTRUSTED_REPLY` (the address cannot belong to this host), `OBSERVER_REFUSED`, `UNSUPPORTED`
    * (the server does not know the request, or is of another family than the socket). */
   observe(tap: SharedUdpSocket, call: CallOptions): Promise<Observation>
+  /** Sends one request over the socket, which keeps its mapping in the NAT alive. Resolves with the address that the
+   * server sees now. Rejects like `observe`. Without this method the mapping is not kept alive. */
+  refresh?(tap: SharedUdpSocket, call: CallOptions): Promise<MultiaddrText>
+  /** Finds out how long the NAT keeps an unused UDP mapping, with sockets of its own at this local address (RFC 5780
+   * §4.6). Takes some minutes. Resolves with a time after which a mapping still existed, in milliseconds. Rejects like
+   * `observe`; with `UNSUPPORTED` if the server cannot help. */
+  lifetimeMs?(endpoint: Pick<Endpoint, 'address' | 'family'>, call: CallOptions): Promise<number>
 }
 
 /** Replaces a relayed connection with a direct one, which then is one of the host's connections. */

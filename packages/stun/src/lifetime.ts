@@ -38,7 +38,7 @@ const waitsMs: readonly number[] = [500, 1000, 1500]
 
 /**
  * Finds out how long a UDP mapping lasts without traffic (RFC 5780 §4.6). Takes the sum of all tested times, which is
- * some minutes. No other function of this project calls it.
+ * some minutes.
  *
  * Rejects with `UNSUPPORTED` if the server does not answer to another port, or like {@link askServer}.
  */

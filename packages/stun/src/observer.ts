@@ -11,12 +11,18 @@ import {
 import type { StunAddress } from './address-codec.js'
 import { askServer } from './ask.js'
 import { discoverBehaviour } from './behaviour.js'
+import { discoverLifetime } from './lifetime.js'
 import type { Settings } from './options.js'
 import { waitsFor } from './schedule.js'
 
 /** The pause between two filtering tests of a socket, in ms: after this time the NAT may have forgotten that something
  * was sent to the other address (RFC 4787 §4.3, REQ-5). */
 const forgottenMs = 5 * 60_000
+
+/** The longest lifetime to test, in ms. A NAT should keep a mapping for at least 2 min (RFC 4787 §4.3, REQ-5). */
+const maxLifetimeMs = 120_000
+/** The precision of the lifetime, in ms: enough for keep-alives, and the tests take 4 min at most. */
+const precisionMs = 5000
 
 /** Creates the observer of one server address: connects the contract with the client. */
 export function createObserver({ clock }: Host, server: StunAddress, settings: Settings): Observer {
@@ -50,6 +56,17 @@ export function createObserver({ clock }: Host, server: StunAddress, settings: S
         ...(filters === undefined ? {} : { filtering: filters }),
         ...(hairpin === undefined ? {} : { hairpin })
       }
+    },
+    async refresh(tap, call) {
+      const { mapped } = await askServer({ clock, tap, server, waitsMs: waitsFor(requests) }, call)
+      return formatMultiaddr(mapped.address, 'udp', mapped.port)
+    },
+    async lifetimeMs({ address: local, family }, call) {
+      const { atLeastMs } = await discoverLifetime(
+        { clock, server, address: local, family, maxMs: maxLifetimeMs, precisionMs, openUdp },
+        call
+      )
+      return atLeastMs
     }
   }
 }

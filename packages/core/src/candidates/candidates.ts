@@ -32,6 +32,9 @@ export interface Candidate {
   /** The only networks of witnesses that may be asked: those that see this host at the address themselves. Undefined for
    * an address that any witness may be asked about. */
   readonly onlyNetworks: ReadonlySet<string> | undefined
+  /** The networks of servers that were sent something from the socket of this address: a NAT may let in what comes from
+   * there, and nothing else. Witnesses in them are not asked. */
+  readonly exceptNetworks: ReadonlySet<string> | undefined
   /** The IP address in it. */
   readonly host: string | undefined
   /** Whether hosts on the internet could send to that address. */
@@ -56,7 +59,7 @@ export interface Candidates {
    * endpoint. */
   put(
     candidate: Pick<Candidate, 'address' | 'type' | 'strategy' | 'endpoint' | 'mapper' | 'expiresAt'> &
-      Partial<Pick<Candidate, 'onlyNetworks'>>
+      Partial<Pick<Candidate, 'onlyNetworks' | 'exceptNetworks'>>
   ): void
   /** Records that the lease behind a candidate was renewed. */
   extend(address: string, expiresAt: number | null): void
@@ -104,9 +107,9 @@ export function createCandidates(
     put(candidate) {
       const before = table.get(candidate.address)
       // Evidence is valid only while the address leads to the same endpoint.
-      const { onlyNetworks } = candidate
+      const { onlyNetworks, exceptNetworks } = candidate
       if (before !== undefined && isSame(before.endpoint, candidate.endpoint))
-        return set({ ...before, ...candidate, onlyNetworks })
+        return set({ ...before, ...candidate, onlyNetworks, exceptNetworks })
       const host = parseMultiaddr(candidate.address)?.address
       set({
         ...candidate,
@@ -115,6 +118,7 @@ export function createCandidates(
         ruling: undefined,
         isTried: false,
         onlyNetworks,
+        exceptNetworks,
         host: canonicalAddress(host ?? ''),
         isGlobal: isGlobal(host ?? '')
       })

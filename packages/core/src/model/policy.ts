@@ -73,6 +73,10 @@ export interface Policy {
    * failure the first interval is that of `retry`.
    * @default { initialMs: 300000, maxMs: 3600000 } */
   readonly reobserve: BackOff
+  /** How often to send something over a socket that witnesses have reached at the address that observers see, so that the
+   * NAT keeps its mapping, in ms. Where the lifetime of mappings could be measured, that decides.
+   * @default 15000 */
+  readonly keepAliveMs: number
   /** When relays are reserved and released. */
   readonly relay: RelayPolicy
   /** How long `stop` takes at most, in ms.
@@ -143,6 +147,7 @@ export const defaultPolicy: Policy = {
   observers: 3,
   observeMs: 30_000,
   reobserve: { initialMs: 300_000, maxMs: 3_600_000 },
+  keepAliveMs: 15_000,
   relay: {
     count: 2,
     initialDelayMs: 2000,

@@ -2,9 +2,10 @@ import {
   abortReason,
   anySignal,
   type CallOptions,
+  type Endpoint,
   type Family,
+  type MultiaddrText,
   type NatError,
-  natError,
   type Observer,
   printable,
   type SharedUdpSocket
@@ -12,11 +13,11 @@ import {
 import { asNatError, attempt } from '../async/attempt.js'
 import { createWakeup, type Wakeup } from '../async/wakeup.js'
 import type { Context } from '../context.js'
-import type { StrategyEntry } from '../discovery/discoveries.js'
 import { backOffMs } from '../model/policy.js'
 import { chooseObservers, type Found } from './choose-observers.js'
 import type { NatFacts } from './nat-advice.js'
 import { checkObservation, type NatKnowledge, type NatObservation, natOf } from './nat-behaviour.js'
+import { createObserverStatus, type Outcome } from './observer-status.js'
 
 /** Opens a UDP socket for observers, or returns one that is already open. The signal aborts when they have answered. */
 export type OpenSharedSocket = (call: CallOptions) => SharedUdpSocket | Promise<SharedUdpSocket>
@@ -31,15 +32,20 @@ export interface Observers {
   reset(): void
   readonly facts: () => NatFacts
   readonly natObservations: () => readonly NatObservation[]
+  /** Returns the lent socket that observers see at this external address and that is bound to this endpoint. */
+  socketAt(external: MultiaddrText, endpoint: Endpoint): ObservedSocket | undefined
   /** Resolves when no observer is being asked. */
   settled(): Promise<void>
 }
 
-/** The outcome of asking one observer, and the strategy that found it. */
-type Outcome = { readonly entry: StrategyEntry } & (
-  | { readonly sighting: NatObservation }
-  | { readonly failure: NatError }
-)
+/** A lent socket, and the observers that have seen it. */
+export interface ObservedSocket {
+  readonly open: OpenSharedSocket
+  readonly endpoint: Endpoint
+  readonly observers: readonly Observer[]
+  /** Discards what was observed, so that the observers are asked again. */
+  forget(): void
+}
 
 /** A lent socket, and what was observed of it in this network. */
 interface Lent {
@@ -75,7 +81,7 @@ export function createObservers(context: Context): Observers {
         clock,
         call
       )
-      return { entry, sighting: { party, strategy: entry.name, endpoint: tap.endpoint, observation } }
+      return { entry, observer, sighting: { party, strategy: entry.name, endpoint: tap.endpoint, observation } }
     } catch (error) {
       call.signal.throwIfAborted()
       return { entry, failure: asNatError(error) }
@@ -95,7 +101,7 @@ export function createObservers(context: Context): Observers {
     try {
       const tap = await attempt(async () => each.open(call), policy.requestTimeoutMs, clock, { signal })
       each.family = tap.endpoint.family
-      noteOtherFamily(tap.endpoint.family)
+      status.noteOtherFamily(tap.endpoint.family)
       const found = toAsk(each)
       for (const { observer } of found) await pace(observer, { signal })
       for (const { observer } of found) each.asked.add(observer.party.id)
@@ -109,34 +115,9 @@ export function createObservers(context: Context): Observers {
           bus.emit('reportChanged', undefined)
         })
       )
-      for (const entry of new Set(found.map((one) => one.entry))) tell(entry)
+      for (const entry of new Set(found.map((one) => one.entry))) status.answered(entry)
     } finally {
       over.abort(answered)
-    }
-  }
-
-  /** Records that none of a strategy's servers has an address of the socket's family, so that its line does not look as
-   * if they would be asked. */
-  function noteOtherFamily(family: Family): void {
-    const able = chooseObservers(discoveries.entries, family, Number.POSITIVE_INFINITY)
-    const told = outcomesOf()
-    for (const entry of discoveries.entries) {
-      if (entry.kind !== 'observer' || entry.abilities.size === 0) continue
-      if ([...able, ...told].some((each) => each.entry === entry)) continue
-      entry.status.failed(
-        natError('UNREACHABLE', `no server has an IPv${family} address, and this machine asks over IPv${family}`)
-      )
-      bus.emit('reportChanged', undefined)
-    }
-  }
-
-  /** Records that there was no socket to ask with. */
-  function noteNoSocket(error: NatError): void {
-    const told = outcomesOf()
-    for (const entry of discoveries.entries) {
-      if (entry.kind !== 'observer' || told.some((each) => each.entry === entry)) continue
-      entry.status.failed(error)
-      bus.emit('reportChanged', undefined)
     }
   }
 
@@ -150,23 +131,11 @@ export function createObservers(context: Context): Observers {
     askedMs.set(id, [...recently, clock.monotonicMs()])
   }
 
-  /** Sets the failure in a strategy's line: that of its first observer if all of them failed, else a dispute if there
-   * is one. */
-  function tell(entry: StrategyEntry): void {
-    const own = outcomesOf().filter((outcome) => outcome.entry === entry)
-    const failures = own.flatMap((outcome) => ('failure' in outcome ? [outcome.failure] : []))
-    const hasObserved = failures.length < own.length
-    const failure = hasObserved ? knowledge().dispute : failures[0]
-    entry.status.observersAnswered(hasObserved)
-    if (failure === undefined) entry.status.succeeded()
-    else entry.status.failed(failure)
-    bus.emit('reportChanged', undefined)
-  }
-
   const outcomesOf = (): readonly Outcome[] => [...lent].flatMap(({ outcomes }) => [...outcomes.values()])
   const natObservations = (): readonly NatObservation[] =>
     outcomesOf().flatMap((outcome) => ('sighting' in outcome ? [outcome.sighting] : []))
   const knowledge = (): NatKnowledge => (known ??= natOf(natObservations()))
+  const status = createObserverStatus(context, outcomesOf, knowledge)
   const succeeded = ({ outcomes }: Lent): boolean => [...outcomes.values()].some((outcome) => 'sighting' in outcome)
 
   async function watch(each: Lent, call: CallOptions): Promise<void> {
@@ -182,7 +151,7 @@ export function createObservers(context: Context): Observers {
           if (call.signal.aborted) return
           const failure = asNatError(error)
           host.log.debug(`no socket could be lent: ${failure.message}`)
-          noteNoSocket(failure)
+          status.noteNoSocket(failure)
         }
       )
       call.signal.throwIfAborted()
@@ -280,6 +249,34 @@ export function createObservers(context: Context): Observers {
       return { ...knowledge(), isSilent }
     },
     natObservations,
+    socketAt(external, { address, port }) {
+      for (const each of lent) {
+        const seen = [...each.outcomes.values()].flatMap((outcome) =>
+          'sighting' in outcome &&
+          outcome.sighting.observation.address === external &&
+          outcome.sighting.endpoint.address === address &&
+          outcome.sighting.endpoint.port === port
+            ? [outcome]
+            : []
+        )
+        const [first] = seen
+        if (first === undefined) continue
+        const forgetSocket = (): void => {
+          each.outcomes.clear()
+          each.asked.clear()
+          known = undefined
+          each.wakeup.wake('rescan')
+          bus.emit('reportChanged', undefined)
+        }
+        return {
+          open: each.open,
+          endpoint: first.sighting.endpoint,
+          observers: seen.map(({ observer }) => observer),
+          forget: forgetSocket
+        }
+      }
+      return undefined
+    },
     async settled() {
       await Promise.all(running)
     }

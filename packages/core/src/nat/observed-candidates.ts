@@ -39,7 +39,7 @@ const maxCandidates = 8
  * third party. */
 const minNetworks = 2
 
-type Wanted = Pick<Candidate, 'address' | 'endpoint' | 'strategy' | 'expiresAt' | 'onlyNetworks'>
+type Wanted = Pick<Candidate, 'address' | 'endpoint' | 'strategy' | 'expiresAt' | 'onlyNetworks' | 'exceptNetworks'>
 
 /** @param natObservations - what observers have seen of the lent sockets */
 export function createObservedCandidates(
@@ -127,7 +127,9 @@ export function createObservedCandidates(
       const isKnown = candidates.get(address) !== undefined && !isOwn(address)
       if (isKnown || found.has(address) || found.size >= maxCandidates) return
       const onlyNetworks = networks.size < minNetworks ? networks : undefined
-      found.set(address, { address, endpoint: concrete(endpoint, network()), strategy, expiresAt, onlyNetworks })
+      const exceptNetworks = endpoint.protocol === 'udp' ? observerNetworks(want) : undefined
+      const local = concrete(endpoint, network())
+      found.set(address, { address, endpoint: local, strategy, expiresAt, onlyNetworks, exceptNetworks })
     }
     const addresses = confirmed(sightings)
     for (const [ip, { family, networks, strategy }] of addresses) {
@@ -153,6 +155,12 @@ export function createObservedCandidates(
       }
     }
     return found
+  }
+
+  /** Returns the networks of the servers that the socket of an endpoint has asked. */
+  function observerNetworks(want: WantedEndpoint): ReadonlySet<string> {
+    const asked = natObservations().filter(({ endpoint }) => isSocketOf(want, endpoint))
+    return new Set(asked.map(({ party }) => party.network))
   }
 
   /** Returns the addresses that parties on enough networks see this host at. */

@@ -36,9 +36,12 @@ export async function verificationRound(
   const evidence: EvidenceReport[] = []
   const place = parseMultiaddr(address)
   const own = networkPrefixOf(place?.address ?? '')
-  const onlyNetworks = candidates.get(address)?.onlyNetworks
+  const { onlyNetworks, exceptNetworks } = candidates.get(address) ?? {}
   const mayAsk = ({ network }: Witness['party']): boolean =>
-    !asked.has(network) && network !== own && onlyNetworks?.has(network) !== false
+    !asked.has(network) &&
+    network !== own &&
+    onlyNetworks?.has(network) !== false &&
+    exceptNetworks?.has(network) !== true
   const asked = new Set<string>()
   const asking = new Set<Promise<void>>()
   const over = new AbortController()

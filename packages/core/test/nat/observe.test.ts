@@ -346,11 +346,15 @@ describe('what observers see alone never makes the host reachable', () => {
   ] as const)('the socket of an open NAT is %s to witnesses, and the verdict is %s', async (answer, verdict, found) => {
     const each = setUpObservers(
       { alpha: open, bravo: open },
-      { more: ({ clock }) => [witnesses({ a: answer, b: answer }, clock)] }
+      // The first two are in the networks of the observers, which the NAT may know.
+      { more: ({ clock }) => [witnesses({ a: 'unreachable', b: 'unreachable', c: answer, d: answer }, clock)] }
     )
     each.traversal.addEndpoint(game)
     await begin(each, 60_000)
+
     expect(each.traversal.report()).toMatchObject({ verdict, externalAddresses: found })
+    const [candidate] = each.traversal.report().candidates
+    expect(candidate?.evidence.map(({ party: id }) => id)).toEqual(['c', 'd'])
     await end(each)
   })
 

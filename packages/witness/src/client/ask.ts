@@ -67,7 +67,8 @@ export async function ask(
   return told
 }
 
-function refusalOf({ status, headers, body }: HttpReply, { host }: ServerUrl): NatError {
+/** Returns the error of a reply with a status other than 200. */
+export function refusalOf({ status, headers, body }: HttpReply, { host }: ServerUrl): NatError {
   if (status >= 300 && status < 400)
     return natError('UNTRUSTED_REPLY', `the witness ${host} redirects to another place, where nothing is asked`)
   const { error, message, observed } = decodeRefusal(body)

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { maxRequestBytes, mediaType, type RefusalName, verifyPath } from '../wire/messages.js'
+import { addressPath, maxRequestBytes, mediaType, type RefusalName, verifyPath } from '../wire/messages.js'
 
 /** Why a request is refused. */
 export interface Refused {
@@ -9,12 +9,22 @@ export interface Refused {
   readonly observed?: string
 }
 
+/** Whether a request only asks at which address the server sees its client. */
+export const asksForAddress = ({ url = '' }: IncomingMessage): boolean => pathOf(url) === addressPath
+
+const pathOf = (url: string): string => url.replace(/\?.*$/, '')
+
 /** Returns why a request is refused before its body is read. */
-export function whyNotRead({ method, url = '', headers }: IncomingMessage): Refused | undefined {
-  if (url.replace(/\?.*$/, '') !== verifyPath) return { error: 'not-found', message: `the path is ${verifyPath}` }
-  if (method !== 'POST') return { error: 'method-not-allowed', message: 'the method is POST' }
+export function whyNotRead(request: IncomingMessage): Refused | undefined {
+  const { method, url = '', headers } = request
+  const isShort = asksForAddress(request)
+  if (!isShort && pathOf(url) !== verifyPath)
+    return { error: 'not-found', message: `the paths are ${verifyPath} and ${addressPath}` }
+  const wanted = isShort ? 'GET' : 'POST'
+  if (method !== wanted) return { error: 'method-not-allowed', message: `the method of this path is ${wanted}` }
   // A page could have the address of its visitor dialled.
   if (headers.origin !== undefined) return { error: 'web-page', message: 'web pages are not answered' }
+  if (isShort) return undefined
   const type = (headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase()
   if (type !== mediaType) return { error: 'media-type', message: `the media type is ${mediaType}` }
   return undefined

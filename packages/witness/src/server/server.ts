@@ -12,7 +12,7 @@ import {
 } from '../wire/messages.js'
 import { createClients } from './clients.js'
 import { type Attempt, connectOnce } from './connect.js'
-import { answer, type Refused, readBody, whyNotRead } from './http.js'
+import { answer, asksForAddress, type Refused, readBody, whyNotRead } from './http.js'
 import { createDialLimits, type LimitRefusal } from './limits.js'
 import { readServerOptions, type WitnessServerOptions } from './options.js'
 import { createRequesters } from './requester.js'
@@ -64,6 +64,8 @@ const ownAddressesMs = 5000
 /** After how many seconds a client that reached a limit may ask again. */
 const retrySeconds = 60
 
+const untold: Refused = { error: 'malformed', message: 'the proxy does not tell the address of the client' }
+
 const stopped = abortReason('the witness server stops')
 const left = abortReason('the client has closed its connection')
 
@@ -97,6 +99,12 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
     counters.requests += 1
     const early = whyNotRead(request)
     if (early !== undefined) return refuse(request, response, early)
+    if (asksForAddress(request)) {
+      const address = requesters.addressOf(request)
+      if (address === undefined) return refuse(request, response, untold)
+      request.resume()
+      return answer(response, 200, { address })
+    }
     const body = await readBody(request)
     if (body === 'gone') return
     if (body === 'too-large')
@@ -115,8 +123,7 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
     response: ServerResponse
   ): Promise<VerifyReply | Refused> {
     const observed = requesters.addressOf(request)
-    if (observed === undefined)
-      return { error: 'malformed', message: 'the proxy does not tell the address of the client' }
+    if (observed === undefined) return untold
     if (observed !== address)
       return { error: 'address-differs', message: 'only the address that a request comes from is dialled', observed }
     const own = ownAddresses()

@@ -1,7 +1,9 @@
 import { canonicalAddress, isPrintable, natError, type Protocol } from '@postern/interface'
 
-/** The path of the only request, below the URL of the server. The version of the protocol is its first part. */
+/** The path of the request to connect, below the URL of the server. The version of the protocol is its first part. */
 export const verifyPath = '/v1/verify'
+/** The path of the request for the address that the server sees. */
+export const addressPath = '/v1/address'
 /** The media type of requests and replies. A web page cannot send it to another site without permission. */
 export const mediaType = 'application/json'
 /** The maximum size of a request in bytes; one has less than 200. */
@@ -64,7 +66,7 @@ export const refusals = {
   'port-not-allowed': 403,
   /** The path is another one. */
   'not-found': 404,
-  /** The method is not POST. */
+  /** The method is not that of the path. */
   'method-not-allowed': 405,
   /** The body is too large. */
   'too-large': 413,
@@ -113,6 +115,14 @@ export function decodeReply(body: Uint8Array): VerifyReply {
   const own = placeOf(isObject(from) ? from : {})
   if (own === undefined) throw malformed('it does not tell where it connected from')
   return { ...place, outcome, from: own }
+}
+
+/** Decodes the body of a reply with status 200 to a request for the address. Throws `MALFORMED_REPLY`. */
+export function decodeAddress(body: Uint8Array): string {
+  const { address } = objectOf(body)
+  const canonical = typeof address === 'string' && !address.includes('%') ? canonicalAddress(address) : undefined
+  if (canonical === undefined) throw malformed('it tells no address')
+  return canonical
 }
 
 /** Decodes the body of a reply with another status. Any bytes give a refusal, since proxies answer in their own
