@@ -23,8 +23,9 @@ for await (const _ of createInterface({ input: process.stdin })) {
   const { user, system } = process.cpuUsage()
   const { counters, connections, dialling, limited, refused } = server
   const rssMb = process.memoryUsage.rss() / 1e6
+  const heapMb = process.memoryUsage().heapUsed / 1e6
   console.log(
-    JSON.stringify({ rssMb, cpuMs: (user + system) / 1000, counters, connections, dialling, limited, refused })
+    JSON.stringify({ rssMb, heapMb, cpuMs: (user + system) / 1000, counters, connections, dialling, limited, refused })
   )
 }
 await server.close()
