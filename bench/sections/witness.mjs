@@ -56,11 +56,9 @@ export async function witness({ signal, progress }) {
           'of them kept'
         ],
         rows: [
-          [
-            ...['perSecond', 'medianMs', 'p99Ms', 'cpuMs', 'rssMb', 'idleRssMb', 'kept'].map((name) =>
-              formatSpread(column(name))
-            )
-          ]
+          ['perSecond', 'medianMs', 'p99Ms', 'cpuMs', 'rssMb', 'idleRssMb', 'kept'].map((name) =>
+            formatSpread(column(name))
+          )
         ]
       }
     ],
