@@ -112,4 +112,27 @@ describe('witness', () => {
     await again
     if (!unused.closed) await once(unused.resume(), 'close')
   })
+
+  it('a question makes a connection of its own if the server closes the one that was opened ahead', async () => {
+    const server = createServer((_request, response) => response.writeHead(429).end('{"error":"busy"}'))
+    server.once('connection', (socket: Socket) => socket.destroy())
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const bound = server.address()
+    const url = `http://127.0.0.1:${typeof bound === 'object' && bound !== null ? bound.port : 0}`
+    const anywhere = (): boolean => true
+    const end = new AbortController()
+    onTestFinished(() => {
+      end.abort()
+      server.close()
+    })
+    const found = Promise.withResolvers<Witness>()
+    const take = (finding: Finding): void => {
+      if (finding.kind === 'witness') found.resolve(finding)
+    }
+    const discovery = witness({ servers: [url], mayAsk: anywhere, mayVerify: anywhere })(scene().host)
+    discovery.discover({ gateways: [], addresses: [] }, take, end).catch(found.reject)
+    const { outcome, reason } = await (await found.promise).verify(tcpAddress, end)
+    expect([outcome, reason?.code]).toEqual(['inconclusive', 'WITNESS_REFUSED'])
+  })
 })
