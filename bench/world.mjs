@@ -168,7 +168,8 @@ export class World {
   }
 }
 
-function further(topology, delaysMs) {
+/** Returns the topology with hosts that are further away, one way in ms. */
+export function further(topology, delaysMs) {
   const moved = Object.entries(topology.hosts).map(([host, plan]) => [
     host,
     host in delaysMs ? { ...plan, links: plan.links.map((link) => ({ ...link, delayMs: delaysMs[host] })) } : plan

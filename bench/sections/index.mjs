@@ -9,6 +9,7 @@ import { reach } from './reach.mjs'
 import { recovery } from './recovery.mjs'
 import { sizes } from './sizes.mjs'
 import { stop } from './stop.mjs'
+import { witness } from './witness.mjs'
 
 /** The sections, in the order in which they run. */
 export const sections = [
@@ -16,6 +17,7 @@ export const sections = [
   { name: 'absence', needsLab: true, run: absence },
   { name: 'stop', needsLab: true, run: stop },
   { name: 'reach', needsLab: true, run: reach },
+  { name: 'witness', needsLab: true, run: witness },
   { name: 'recovery', needsLab: true, run: recovery },
   { name: 'punch', needsLab: true, run: punch },
   { name: 'flow', needsLab: true, run: flow },

@@ -25,7 +25,7 @@ export interface WitnessOptions {
   /** Looks up the names of servers.
    * @default the resolver of this machine */
   readonly lookup?: Lookup
-  /** Makes HTTP requests.
+  /** Makes HTTP requests. With one of your own, no connection is opened ahead.
    * @default real sockets */
   readonly exchangeHttp?: ExchangeHttp
 }
@@ -33,6 +33,8 @@ export interface WitnessOptions {
 /** The options with their defaults. */
 export interface Settings extends Required<Omit<WitnessOptions, 'servers'>> {
   readonly servers: readonly ServerUrl[]
+  /** Whether to connect to the servers before there is a question. */
+  readonly connectsEarly: boolean
 }
 
 const maxServers = 16
@@ -57,7 +59,7 @@ export function readOptions(options: WitnessOptions): Settings {
     timeoutMs = 10_000,
     holdMs = 0,
     lookup = systemNames,
-    exchangeHttp: exchange = exchangeHttp
+    exchangeHttp: exchange
   } = options
   if (!Array.isArray(servers) || servers.length === 0 || servers.length > maxServers)
     throw new TypeError(`servers is not an array of 1 to ${maxServers} URLs of witnesses`)
@@ -65,7 +67,16 @@ export function readOptions(options: WitnessOptions): Settings {
     throw new TypeError(`timeoutMs is not in 1…${maxTimeoutMs}: ${timeoutMs}`)
   if (!(holdMs >= 0 && holdMs <= maxHoldMs)) throw new TypeError(`holdMs is not in 0…${maxHoldMs}: ${holdMs}`)
   const read = servers.map((server: unknown) => readServer(server, mayAsk))
-  return { servers: read, mayAsk, mayVerify, timeoutMs, holdMs, lookup, exchangeHttp: exchange }
+  return {
+    servers: read,
+    mayAsk,
+    mayVerify,
+    timeoutMs,
+    holdMs,
+    lookup,
+    exchangeHttp: exchange ?? exchangeHttp,
+    connectsEarly: exchange === undefined
+  }
 }
 
 function readServer(text: unknown, mayAsk: (address: string) => boolean): ServerUrl {

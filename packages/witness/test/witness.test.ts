@@ -1,8 +1,11 @@
-import type { Finding, ServerHost } from '@postern/interface'
-import { describe, expect, it } from 'vitest'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Finding, ServerHost, Witness } from '@postern/interface'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { type WitnessOptions, witness } from '../src/index.js'
 import { parseServerUrl } from '../src/server-url.js'
-import { scene, serverUrl } from './world.js'
+import { scene, serverUrl, tcpAddress } from './world.js'
 
 describe('parseServerUrl', () => {
   it.each([
@@ -60,7 +63,8 @@ describe('witness', () => {
     }
     const lookup = async (name: string): Promise<readonly string[]> => names[name] ?? []
     const servers = ['both.example.org', 'local.example.org']
-    const discovery = witness({ servers, lookup })(scene().host)
+    const each = scene()
+    const discovery = witness({ servers, lookup, exchangeHttp: each.exchangeHttp })(each.host)
     const network = { gateways: [], addresses: [] }
     await discovery.discover(network, (finding) => found.push(finding), { signal: new AbortController().signal })
     expect(found).toMatchObject([
@@ -68,5 +72,67 @@ describe('witness', () => {
       { kind: 'witness', family: 6, party: { id: '[2a00:9::9]:4003', network: '2a00:9::/32' } },
       { kind: 'notice', what: 'absent', reason: { code: 'NAME_NOT_RESOLVED' } }
     ])
+  })
+
+  it('discover connects to a server ahead, the first question uses the connection, and discover closes it', async () => {
+    const accepted: Socket[] = []
+    const requests: unknown[] = []
+    const server = createServer((request, response) => {
+      requests.push(request.socket.remotePort)
+      response.writeHead(429).end('{}')
+    })
+    server.on('connection', (socket: Socket) => accepted.push(socket))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    const bound = server.address()
+    const url = `http://127.0.0.1:${typeof bound === 'object' && bound !== null ? bound.port : 0}`
+    const anywhere = (): boolean => true
+    const { clock, host } = scene()
+    const discovery = witness({ servers: [url], mayAsk: anywhere, mayVerify: anywhere })(host)
+    const end = new AbortController()
+    const found = Promise.withResolvers<Witness>()
+    const take = (finding: Finding): void => {
+      if (finding.kind === 'witness') found.resolve(finding)
+    }
+    const ended = discovery.discover({ gateways: [], addresses: [] }, take, end)
+    await once(server, 'connection')
+    const one = await found.promise
+    await one.verify(tcpAddress, end)
+    expect([accepted.length, requests]).toEqual([1, [accepted[0]?.remotePort]])
+    // The second question makes a connection of its own.
+    await one.verify(tcpAddress, end)
+    expect([accepted.length, requests.length]).toEqual([2, 2])
+    await clock.advance(4000)
+    await ended
+
+    const again = discovery.discover({ gateways: [], addresses: [] }, take, end)
+    const [unused] = (await once(server, 'connection')) as [Socket]
+    end.abort()
+    await again
+    if (!unused.closed) await once(unused.resume(), 'close')
+  })
+
+  it('a question makes a connection of its own if the server closes the one that was opened ahead', async () => {
+    const server = createServer((_request, response) => response.writeHead(429).end('{"error":"busy"}'))
+    server.once('connection', (socket: Socket) => socket.destroy())
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const bound = server.address()
+    const url = `http://127.0.0.1:${typeof bound === 'object' && bound !== null ? bound.port : 0}`
+    const anywhere = (): boolean => true
+    const end = new AbortController()
+    onTestFinished(() => {
+      end.abort()
+      server.close()
+    })
+    const found = Promise.withResolvers<Witness>()
+    const take = (finding: Finding): void => {
+      if (finding.kind === 'witness') found.resolve(finding)
+    }
+    const discovery = witness({ servers: [url], mayAsk: anywhere, mayVerify: anywhere })(scene().host)
+    discovery.discover({ gateways: [], addresses: [] }, take, end).catch(found.reject)
+    const { outcome, reason } = await (await found.promise).verify(tcpAddress, end)
+    expect([outcome, reason?.code]).toEqual(['inconclusive', 'WITNESS_REFUSED'])
   })
 })

@@ -1,5 +1,6 @@
 import type * as Http from 'node:http'
 import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
 import { abortReason, type CallOptions, type Clock, isNatError, natError } from '@postern/interface'
 import { addHandle } from '../async/handles.js'
 
@@ -34,6 +35,9 @@ export interface HttpExchange {
    * a link-local address with a zone.
    * @default the host of the URL */
   readonly connectTo?: string
+  /** A connection to the server to use, which {@link openEarly} has opened. It must be to the same host and port.
+   * @default a new connection */
+  readonly connection?: Socket | undefined
   /** The maximum size of the response body. A larger one is not read to its end, and gives `REPLY_TOO_LARGE`. */
   readonly maxBytes: number
   /** Returns whether a body is complete although the peer closed the connection before the announced length.
@@ -85,7 +89,7 @@ export const exchangeHttp: ExchangeHttp = async (exchange, { signal }) => {
 }
 
 function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpReply> {
-  const { url, method = 'GET', headers, body, localAddress, connectTo, maxBytes, isWhole } = exchange
+  const { url, method = 'GET', headers, body, localAddress, connectTo, connection, maxBytes, isWhole } = exchange
   const { Agent, request } = moduleOf(url)
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {
@@ -93,7 +97,9 @@ function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpRepl
       signal,
       localAddress,
       ...(connectTo === undefined ? {} : { hostname: connectTo }),
-      agent: new Agent({ keepAlive: false }),
+      ...(connection === undefined
+        ? { agent: new Agent({ keepAlive: false }) }
+        : { createConnection: () => connection }),
       maxHeaderSize: 8192,
       // Some routers send spaces before colons, or omit carriage returns.
       insecureHTTPParser: true,

@@ -6,7 +6,7 @@ import { createServer as createHttpsServer } from 'node:https'
 import { connect, createServer, type Server } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { systemHost } from '@postern/core'
-import type { Arrival, Evidence, Witness } from '@postern/interface'
+import type { Arrival, Evidence, Finding, Witness } from '@postern/interface'
 import { witness } from '@postern/witness'
 import { createWitnessServer } from '@postern/witness/server'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -32,18 +32,19 @@ async function verified(
   const arrivals = createArrivals(server)
   const anywhere = (): boolean => true
   const strategy = witness({ servers: [`http://${witnessHost}:${port}`], mayAsk: anywhere, mayVerify: anywhere })
-  const { signal } = new AbortController()
-  const found: Witness[] = []
-  await strategy(withArrivals(systemHost, arrivals)).discover(
-    { gateways: [], addresses: [] },
-    (finding) => finding.kind === 'witness' && found.push(finding),
-    { signal }
-  )
+  const end = new AbortController()
+  onTestFinished(() => end.abort())
+  const first = Promise.withResolvers<Witness>()
+  const discovery = strategy(withArrivals(systemHost, arrivals))
+  const take = (finding: Finding): void => {
+    if (finding.kind === 'witness') first.resolve(finding)
+  }
+  discovery.discover({ gateways: [], addresses: [] }, take, end).catch(first.reject)
   const bound = server.address()
   const own = typeof bound === 'object' && bound !== null ? bound.port : 0
   const protocol = 'bind' in server ? 'udp' : 'tcp'
-  const evidence = await found[0]?.verify(`/ip4/127.0.0.1/${protocol}/${own}`, { signal })
-  return { ...(evidence ?? expect.fail('no witness was found')), isWitness: arrivals.isWitness }
+  const evidence = await (await first.promise).verify(`/ip4/127.0.0.1/${protocol}/${own}`, end)
+  return { ...evidence, isWitness: arrivals.isWitness }
 }
 
 /** Without a certificate, every handshake fails, as that of a witness does. */

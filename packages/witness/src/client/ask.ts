@@ -1,5 +1,5 @@
-import { type CallOptions, type Clock, type NatError, natError } from '@postern/interface'
-import type { HttpReply } from '@postern/net'
+import { type CallOptions, type Clock, isNatError, type NatError, natError } from '@postern/interface'
+import type { EarlyConnection, HttpExchange, HttpReply } from '@postern/net'
 import type { Settings } from '../options.js'
 import type { ServerUrl } from '../server-url.js'
 import {
@@ -22,6 +22,8 @@ export interface Question {
    * @default the address of the route */
   readonly localAddress?: string | undefined
   readonly request: VerifyRequest
+  /** A connection to the server that may be open already. */
+  readonly early?: EarlyConnection | undefined
 }
 
 /** Seconds of `Retry-After` beyond this are not believed. */
@@ -34,25 +36,32 @@ const maxRetrySeconds = 3600
  * an invalid certificate, or another address than asked), `UNSUPPORTED`, `WITNESS_REFUSED`, or the signal's reason.
  */
 export async function ask(
-  { server, serverAddress, localAddress, request }: Question,
-  { exchangeHttp, timeoutMs }: Settings,
+  question: Question,
+  settings: Settings,
   clock: Clock,
   call: CallOptions
 ): Promise<VerifyReply> {
-  const reply = await exchangeHttp(
-    {
-      url: new URL(`${server.base}${verifyPath}`),
-      method: 'POST',
-      headers: { 'Content-Type': mediaType, Accept: mediaType },
-      body: encodeRequest(request),
-      ...(localAddress === undefined ? {} : { localAddress }),
-      connectTo: serverAddress,
-      maxBytes: maxReplyBytes,
-      timeoutMs,
-      clock
-    },
-    call
-  )
+  const { server, serverAddress, localAddress, request, early } = question
+  const exchange: HttpExchange = {
+    url: new URL(`${server.base}${verifyPath}`),
+    method: 'POST',
+    headers: { 'Content-Type': mediaType, Accept: mediaType },
+    body: encodeRequest(request),
+    ...(localAddress === undefined ? {} : { localAddress }),
+    connectTo: serverAddress,
+    maxBytes: maxReplyBytes,
+    timeoutMs: settings.timeoutMs,
+    clock
+  }
+  // Another local address needs a connection of its own.
+  const connection = localAddress === undefined ? early?.take() : undefined
+  const reply = await settings.exchangeHttp({ ...exchange, connection }, call).catch((error: unknown) => {
+    call.signal.throwIfAborted()
+    // The server may have closed the early connection just now.
+    const isWorthAnother = connection !== undefined && isNatError(error) && error.code !== 'NO_REPLY'
+    if (!isWorthAnother) throw error
+    return settings.exchangeHttp(exchange, call)
+  })
   if (reply.status !== 200) throw refusalOf(reply, server)
   const told = decodeReply(reply.body)
   if (told.address !== request.address || told.port !== request.port) {

@@ -16,7 +16,7 @@ import {
   type TransportAddress,
   type Witness
 } from '@postern/interface'
-import { decodeBindingIndication, prefixesOf } from '@postern/net'
+import { decodeBindingIndication, type EarlyConnection, prefixesOf } from '@postern/net'
 import type { Settings } from '../options.js'
 import type { ServerUrl } from '../server-url.js'
 import { nonceLength, type Place, type VerifyReply } from '../wire/messages.js'
@@ -38,8 +38,13 @@ export interface Asking {
   readonly network: Network
 }
 
-/** Creates the witness that is one address of a server. */
-export function createWitness(asking: Asking, server: ServerUrl, serverAddress: string): Witness {
+/** Creates the witness that is one address of a server. The first question uses `early`, if it is still open. */
+export function createWitness(
+  asking: Asking,
+  server: ServerUrl,
+  serverAddress: string,
+  early?: EarlyConnection
+): Witness {
   const { host, settings, network } = asking
   const address = canonicalAddress(serverAddress) ?? serverAddress
   const family = familyOf(address)
@@ -80,7 +85,8 @@ export function createWitness(asking: Asking, server: ServerUrl, serverAddress: 
             serverAddress: address,
             // A host with several addresses of its own must ask from the one in question.
             localAddress: own.has(place.address) ? place.address : undefined,
-            request: { ...place, nonce, holdMs: settings.holdMs }
+            request: { ...place, nonce, holdMs: settings.holdMs },
+            early
           },
           settings,
           host.clock,

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
-import { type Evidence, systemClock, type Witness } from '@postern/interface'
+import { type Evidence, type Finding, systemClock, type Witness } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { witness } from '../../src/index.js'
@@ -29,8 +29,9 @@ async function evidenceOf(
   onTestFinished(() => void server.close())
   const bound = server.address()
   const port = typeof bound === 'object' && bound !== null ? bound.port : 0
-  const { signal } = new AbortController()
-  const found: Witness[] = []
+  const end = new AbortController()
+  onTestFinished(() => end.abort())
+  const found = Promise.withResolvers<Witness>()
   let listeners = 0
   const host = {
     clock: clock ?? systemClock,
@@ -43,12 +44,11 @@ async function evidenceOf(
   }
   const anywhere = (): boolean => true
   const strategy = witness({ servers: [`${scheme}://127.0.0.1:${port}`], mayAsk: anywhere, mayVerify: anywhere })
-  await strategy(host).discover(
-    { gateways: [], addresses: [] },
-    (finding) => finding.kind === 'witness' && found.push(finding),
-    { signal }
-  )
-  const pending = found[0]?.verify('/ip4/203.0.113.7/tcp/4001', { signal }) ?? expect.fail('no witness was found')
+  const take = (finding: Finding): void => {
+    if (finding.kind === 'witness') found.resolve(finding)
+  }
+  strategy(host).discover({ gateways: [], addresses: [] }, take, end).catch(found.reject)
+  const pending = (await found.promise).verify('/ip4/203.0.113.7/tcp/4001', end)
   if (clock !== undefined) {
     await asked.promise
     await clock.advance(advanceMs)

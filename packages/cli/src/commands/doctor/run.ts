@@ -80,10 +80,10 @@ export async function doctor(
       if (!json) line(err, progress.dim(text))
     }
     if (!quick) await bounded(answered(trial, told), began + answerMs - systemHost.clock.monotonicMs(), signal)
-    const [named] = trial.witnesses()
-    const isAsking = named !== undefined
+    const [first] = trial.witnesses()
+    const isAsking = first !== undefined
     if (isAsking && !json) {
-      const asked = named.option === '--peer' ? 'the peers to dial' : 'the witnesses to connect to'
+      const asked = first.option === '--peer' ? 'the peers to dial' : 'the witnesses to connect to'
       line(err, progress.dim(`Asking ${asked} this port from outside …`))
     }
     const [examined] = await Promise.all([
