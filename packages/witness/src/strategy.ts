@@ -1,6 +1,16 @@
-import type { CallOptions, Discovery, Finding, NatError, ServerHost, Strategy } from '@postern/interface'
-import { natError } from '@postern/interface'
+import {
+  type CallOptions,
+  type Discovery,
+  errorText,
+  type Finding,
+  type NatError,
+  natError,
+  type ServerHost,
+  type Strategy,
+  type Witness
+} from '@postern/interface'
 import { type EarlyConnection, followHost, openEarly } from '@postern/net'
+import { observe } from './client/observe.js'
 import { type Asking, createWitness } from './client/witness.js'
 import { readOptions, type WitnessOptions } from './options.js'
 import type { ServerUrl } from './server-url.js'
@@ -14,8 +24,8 @@ const earlyMs = 4000
  * `@postern/node` has one.
  *
  * Throws a TypeError for an invalid option, and the strategy throws one for a host without `arrivals`. Does nothing until
- * `discover` is called, which looks up names, and connects to the servers: a question that follows within 4 s needs one
- * round trip less.
+ * `discover` is called, which looks up names, asks the servers at which address they see this host, and connects to them: a
+ * question that follows within 4 s needs one round trip less.
  *
  * `verify` of a witness resolves with evidence, and reports `NO_REPLY`, `REFUSED`, `UNREACHABLE`, `MALFORMED_REPLY`,
  * `REPLY_TOO_LARGE`, `UNTRUSTED_REPLY`, `UNSUPPORTED`, `WITNESS_REFUSED` or `WITNESS_UNPROVEN` as the reason of an
@@ -46,15 +56,35 @@ export function witness(options: WitnessOptions): Strategy<ServerHost> {
       const usable = addresses.filter(mayAsk)
       if (call.signal.aborted) return
       const early: EarlyConnection[] = []
+      const looks: Promise<void>[] = []
       for (const address of usable) {
         const connection = settings.connectsEarly ? openEarly(new URL(server.base), address) : undefined
         if (connection !== undefined) early.push(connection)
-        tell(createWitness(asking, server, address, connection))
+        const seesAnother = (asked: CallOptions): Promise<void> => tellObserved(server, found, address, tell, asked)
+        const found = createWitness(asking, server, address, { early: connection, seesAnother })
+        tell(found)
+        looks.push(tellObserved(server, found, address, tell, call))
       }
       if (early.length > 0) await clock.sleep(earlyMs, call).catch(() => undefined)
       for (const each of early) each.close()
+      await Promise.all(looks)
       if (usable.length > 0 || addresses.length === 0) return
       absent(natError('NAME_NOT_RESOLVED', `${server.host} has no address outside of the local network`))
+    }
+
+    /** Reports at which address a server sees this host. Does not reject: a server may be older, and still dials. */
+    async function tellObserved(
+      server: ServerUrl,
+      { party }: Witness,
+      serverAddress: string,
+      tell: (finding: Finding) => void,
+      call: CallOptions
+    ): Promise<void> {
+      try {
+        tell(await observe(server, { party, serverAddress }, settings, clock, call))
+      } catch (error) {
+        log.debug(`witness: ${server.host} does not tell at which address it sees this host: ${errorText(error)}`)
+      }
     }
 
     const discovery: Discovery = {

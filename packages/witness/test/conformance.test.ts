@@ -15,7 +15,7 @@ function world(): WitnessWorld {
     clock: each.clock,
     network: { gateways: [], addresses: ['192.168.1.2'] },
     address: tcpAddress,
-    requests: () => each.exchanges.length,
+    requests: () => each.exchanges.length + each.looks.length,
     changes: () => each.exchanges.length,
     openHandles: () => each.listeners(),
     faults: {

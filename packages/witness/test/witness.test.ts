@@ -70,15 +70,47 @@ describe('witness', () => {
     expect(found).toMatchObject([
       { kind: 'witness', family: 4, party: { id: '9.9.9.9:4003', network: '9.9.0.0/16' } },
       { kind: 'witness', family: 6, party: { id: '[2a00:9::9]:4003', network: '2a00:9::/32' } },
-      { kind: 'notice', what: 'absent', reason: { code: 'NAME_NOT_RESOLVED' } }
+      { kind: 'notice', what: 'absent', reason: { code: 'NAME_NOT_RESOLVED' } },
+      {
+        kind: 'notice',
+        what: 'observed',
+        party: { id: '9.9.9.9:4003' },
+        address: '/ip4/8.8.4.4/tcp/1',
+        isListener: false
+      },
+      { kind: 'notice', what: 'observed', party: { id: '[2a00:9::9]:4003' } }
     ])
+  })
+
+  it('a server that refuses a question is asked again at which address it sees this host', async () => {
+    const each = scene()
+    const found: Finding[] = []
+    const end = new AbortController()
+    const lookup = async (): Promise<readonly string[]> => ['9.9.9.9']
+    const discovery = witness({ servers: [serverUrl], lookup, exchangeHttp: each.exchangeHttp })(each.host)
+    const ended = discovery.discover({ gateways: [], addresses: [] }, (finding) => found.push(finding), end)
+    await expect.poll(() => found.length).toBe(2)
+    each.seesAt = '8.8.4.5'
+    each.behave = () => ({ status: 403, body: { error: 'address-differs', message: 'another', observed: '8.8.4.5' } })
+    const asked = found.find((finding) => finding.kind === 'witness')
+    const verdict = asked?.verify(tcpAddress, end)
+    await each.clock.advance(20)
+    expect(await verdict).toMatchObject({ outcome: 'inconclusive', reason: { code: 'WITNESS_REFUSED' } })
+    await expect.poll(() => found.length).toBe(3)
+    expect(found.at(-1)).toMatchObject({ what: 'observed', address: '/ip4/8.8.4.5/tcp/1' })
+    end.abort()
+    await ended
   })
 
   it('discover connects to a server ahead, the first question uses the connection, and discover closes it', async () => {
     const accepted: Socket[] = []
     const requests: unknown[] = []
+    const looked = new Set<Socket>()
+    const early = (): readonly Socket[] => accepted.filter((socket) => !looked.has(socket))
     const server = createServer((request, response) => {
-      requests.push(request.socket.remotePort)
+      // The request for the address has a connection of its own.
+      if (request.method === 'GET') looked.add(request.socket)
+      else requests.push(request.socket.remotePort)
       response.writeHead(429).end('{}')
     })
     server.on('connection', (socket: Socket) => accepted.push(socket))
@@ -99,10 +131,11 @@ describe('witness', () => {
     await once(server, 'connection')
     const one = await found.promise
     await one.verify(tcpAddress, end)
-    expect([accepted.length, requests]).toEqual([1, [accepted[0]?.remotePort]])
+    await expect.poll(() => looked.size).toBe(1)
+    expect([early().length, requests]).toEqual([1, [early()[0]?.remotePort]])
     // The second question makes a connection of its own.
     await one.verify(tcpAddress, end)
-    expect([accepted.length, requests.length]).toEqual([2, 2])
+    expect([early().length, requests.length]).toEqual([2, 2])
     await clock.advance(4000)
     await ended
 

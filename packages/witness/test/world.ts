@@ -1,7 +1,7 @@
 import { type Arrival, natError, orAborted, type ServerHost } from '@postern/interface'
 import type { ExchangeHttp, HttpExchange } from '@postern/net'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
-import { decodeRequest, type VerifyRequest } from '../src/wire/messages.js'
+import { addressPath, decodeRequest, type VerifyRequest } from '../src/wire/messages.js'
 
 /** The external address of the simulated home, and the address and port of its witness. */
 export const external = '8.8.4.4'
@@ -26,7 +26,12 @@ export interface Scene {
   readonly clock: VirtualClock
   readonly host: ServerHost
   readonly exchangeHttp: ExchangeHttp
+  /** The requests to connect. */
   readonly exchanges: HttpExchange[]
+  /** The requests for the address that the witness sees. */
+  readonly looks: HttpExchange[]
+  /** The address at which the witness sees the host. */
+  seesAt: string
   /** The arrivals that a witness has recognized. */
   readonly recognized: string[]
   /** The number of questions that listen for arrivals. */
@@ -53,6 +58,8 @@ export function scene(): Scene {
   const each: Scene = {
     clock,
     exchanges: [],
+    looks: [],
+    seesAt: external,
     recognized: [],
     behave: honest,
     listeners: () => hearers.size,
@@ -81,6 +88,10 @@ export function scene(): Scene {
     },
     async exchangeHttp(exchange, call) {
       call.signal.throwIfAborted()
+      if (exchange.url.pathname === addressPath) {
+        each.looks.push(exchange)
+        return { status: 200, headers: {}, body: new TextEncoder().encode(JSON.stringify({ address: each.seesAt })) }
+      }
       each.exchanges.push(exchange)
       await clock.sleep(10, call)
       const asked = decodeRequest(new TextEncoder().encode(exchange.body ?? ''))

@@ -42,7 +42,7 @@ export function createKeepAlive(context: Context, observers: Observers): KeepAli
     const parsed = parseMultiaddr(address)
     if (type !== 'observed' || ruling === 'refuted' || endpoint === null || parsed?.protocol !== 'udp') return undefined
     const socket = observers.socketAt(formatMultiaddr(parsed.address, 'udp', parsed.port), endpoint)
-    return socket?.observers.some(({ refresh }) => refresh !== undefined) === true ? socket : undefined
+    return socket?.observers.some((each) => each.refresh !== undefined) === true ? socket : undefined
   }
 
   async function refresh({ open, observers: asked }: ObservedSocket, turn: number, call: CallOptions): Promise<string> {

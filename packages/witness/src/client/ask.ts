@@ -76,6 +76,14 @@ export async function ask(
   return told
 }
 
+/** The cause of a refusal: the server sees this host at another address than the one in question. */
+export class OtherAddressError extends Error {
+  constructor(observed: string) {
+    super(`the server sees this host at ${observed}`)
+    this.name = 'OtherAddressError'
+  }
+}
+
 /** Returns the error of a reply with a status other than 200. */
 export function refusalOf({ status, headers, body }: HttpReply, { host }: ServerUrl): NatError {
   if (status >= 300 && status < 400)
@@ -87,5 +95,8 @@ export function refusalOf({ status, headers, body }: HttpReply, { host }: Server
   const seen = observed === undefined ? '' : ` It sees this host at ${observed}.`
   const seconds = /^\d{1,6}$/.test(headers['retry-after'] ?? '') ? Number(headers['retry-after']) : undefined
   const retry = seconds === undefined ? {} : { retryAfterMs: Math.min(seconds, maxRetrySeconds) * 1000 }
-  return natError('WITNESS_REFUSED', `the witness ${host} refuses (${error}, ${status}): ${message}.${seen}`, retry)
+  return natError('WITNESS_REFUSED', `the witness ${host} refuses (${error}, ${status}): ${message}.${seen}`, {
+    ...retry,
+    ...(observed === undefined ? {} : { cause: new OtherAddressError(observed) })
+  })
 }

@@ -10,7 +10,7 @@ import type { ServerUrl } from '../server-url.js'
 import { addressPath, decodeAddress, maxReplyBytes, mediaType } from '../wire/messages.js'
 import { refusalOf } from './ask.js'
 
-/** The source port of a request says nothing about a listener. */
+/** The port of the notice. The server does not tell a port, because that of a request leads to no listener. */
 const anyPort = 1
 
 /**

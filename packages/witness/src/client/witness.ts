@@ -3,6 +3,7 @@ import {
   type Arrival,
   abortReason,
   anySignal,
+  type CallOptions,
   canonicalAddress,
   type Evidence,
   familyOf,
@@ -21,7 +22,7 @@ import type { Settings } from '../options.js'
 import type { ServerUrl } from '../server-url.js'
 import { nonceLength, type Place, type VerifyReply } from '../wire/messages.js'
 import { logArrivals } from './arrival-log.js'
-import { ask } from './ask.js'
+import { ask, OtherAddressError } from './ask.js'
 import { judgeMissing, type Scene, unproven, whyNoProof } from './judge.js'
 
 /** How long after the reply a connection may still be accepted, in milliseconds: the event loop may be busy. */
@@ -38,12 +39,20 @@ export interface Asking {
   readonly network: Network
 }
 
-/** Creates the witness that is one address of a server. The first question uses `early`, if it is still open. */
+/** How a witness is connected to its discovery. */
+export interface Connected {
+  /** A connection for the first question, if it is still open then. */
+  readonly early?: EarlyConnection | undefined
+  /** Called when the server sees this host at another address than the one in question, before `verify` resolves. */
+  readonly seesAnother?: (call: CallOptions) => Promise<void>
+}
+
+/** Creates the witness that is one address of a server. */
 export function createWitness(
   asking: Asking,
   server: ServerUrl,
   serverAddress: string,
-  early?: EarlyConnection
+  { early, seesAnother }: Connected = {}
 ): Witness {
   const { host, settings, network } = asking
   const address = canonicalAddress(serverAddress) ?? serverAddress
@@ -98,6 +107,7 @@ export function createWitness(
       } catch (error) {
         call.signal.throwIfAborted()
         if (!isNatError(error)) throw error
+        if (error.cause instanceof OtherAddressError) await seesAnother?.(bounded)
         return { outcome: 'inconclusive', reason: error }
       } finally {
         end.abort(over)
