@@ -5,6 +5,7 @@ import { decodeBindingIndication } from '@postern/net'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createWitnessServer, type WitnessServerOptions } from '../../src/server/index.js'
+import { addressPath } from '../../src/wire/messages.js'
 import { about, nonce, onLoopback, post, serverHost, skipReason, start, target } from './scene.js'
 
 /** Says in titles why tests are skipped. */
@@ -161,6 +162,16 @@ describe.skipIf(skipReason !== undefined)(`a witness server refuses${skipped}`, 
   ])('the server refuses %s', async (_, how, status) => {
     const { server, url } = await start()
     expect((await post(url, about(4001), how)).status).toBe(status)
+    expect(server.counters.dials).toBe(0)
+  })
+
+  it('the server tells a client at which address it sees it, and no web page', async () => {
+    const { server, url } = await start()
+    const { status, body } = await post(url, '', { method: 'GET', path: addressPath })
+    expect([status, body]).toEqual([200, { address: '127.0.0.1' }])
+    const page = { method: 'GET', path: addressPath, headers: { origin: 'https://example.org' } }
+    expect((await post(url, '', page)).status).toBe(403)
+    expect((await post(url, about(4001), { path: addressPath })).status).toBe(405)
     expect(server.counters.dials).toBe(0)
   })
 
