@@ -22,8 +22,8 @@ import { fileStore } from './store/file-store.js'
 
 /** A server that is exposed. */
 export interface Exposure extends TypedEvents<TraversalEvents> {
-  /** The external addresses to announce now, as multiaddr text. While the verdict is `private`, doubtful addresses are
-   * left out; `report().externalAddresses` contains them. */
+  /** The external addresses to announce now, as multiaddr text: those that witnesses have reached, and those that nothing
+   * known contradicts. What is only claimed is in `report().candidates`. */
   readonly addresses: readonly string[]
   /** The same addresses as host and port, with a URL if the server is one of `node:http` or `node:https`. */
   readonly endpoints: readonly ExternalEndpoint[]

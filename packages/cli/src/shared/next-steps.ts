@@ -13,6 +13,8 @@ export interface Situation {
   readonly port: number | undefined
   /** @default tcp, which doctor tries */
   readonly protocol?: 'tcp' | 'udp'
+  /** The options with which the user named witnesses or peers, as `--witness 203.0.113.9:4003`. */
+  readonly asked?: readonly string[]
   /** The requested external port, if it differs. */
   readonly externalPort?: number | undefined
 }
@@ -23,7 +25,7 @@ export interface Situation {
  */
 export function nextSteps(
   report: Report,
-  { command, via, network, port, protocol = 'tcp', externalPort }: Situation
+  { command, via, network, port, protocol = 'tcp', asked = [], externalPort }: Situation
 ): readonly string[] {
   const { cause, verdict, gateway } = report
   const wrong = wrongGateway(report, via, network)
@@ -41,9 +43,15 @@ export function nextSteps(
     }
   }
   if (gateway !== null && protocol === 'tcp' && (cause === 'no-mapping-service' || cause === 'gateway-refused')) {
+    const check = asked.length > 0 ? ['--port', String(there), ...asked].join(' ') : `--via manual:${known}:${there}`
     steps.push(
-      `Once port ${there} is forwarded in the router (${gateway.address}) to ${host ?? 'this machine'}: postern doctor --via manual:${known}:${there}`
+      `Once port ${there} is forwarded in the router (${gateway.address}) to ${host ?? 'this machine'}: postern doctor ${check}`
     )
+    // A cloud, a DMZ or an older forward needs no mapping protocol, and no router tells.
+    if (command === 'doctor' && asked.length === 0)
+      steps.push(
+        `To find out whether port ${there} is open from outside all the same: postern doctor --port ${there} --witness ADDRESS --witness ADDRESS`
+      )
   }
   if (cause === 'container-bridge' && gateway !== null && containerBridgeOf(gateway) === 'Docker') {
     steps.push(`Start the container on the host's network: docker run --network host IMAGE`)

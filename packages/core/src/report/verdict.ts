@@ -47,7 +47,8 @@ export function judge(facts: Facts): Judgement {
     return conclude('unknown', null, facts)
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
   const isRefuted = direct.some(({ state }) => state === 'refuted')
-  if (!isRefuted && mayYetBeTried(facts, candidates.filter(isGuess))) return conclude('unknown', null, facts)
+  if (!isRefuted && cause !== 'no-route' && mayYetBeTried(facts, candidates.filter(isGuess)))
+    return conclude('unknown', null, facts)
   // No endpoint is wanted and no obstacle is known: there is nothing to conclude yet.
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
   // Without strategies nothing was asked, and only a missing route shows without asking.
@@ -63,16 +64,12 @@ const mayYetReserve = ({ kind, settled, abilities, status }: StrategyEntry): boo
 
 /** Whether witnesses have not yet tried an address at which remote parties see this host, or may still see it at one. */
 const mayYetBeTried = (
-  { entries, hasWitnessStrategy, partiesOverdue, wants, witnessNetworks }: Facts,
+  { hasWitnessStrategy, partiesOverdue, wants, witnessNetworks }: Facts,
   guesses: readonly CandidateFact[]
 ): boolean =>
   guesses.length > 0
     ? witnessNetworks > 0 && guesses.some(({ isTried }) => isTried === false)
-    : hasWitnessStrategy && wants.length > 0 && !partiesOverdue && entries.some(mayWitness)
-
-/** Whether a strategy has found a witness, or may still find one. */
-const mayWitness = ({ kind, settled, abilities }: StrategyEntry): boolean =>
-  kind === 'witness' && (!settled || abilities.size > 0)
+    : hasWitnessStrategy && wants.length > 0 && !partiesOverdue
 
 /** Returns why the host is not reachable directly; null if nothing suggests a reason. */
 function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {

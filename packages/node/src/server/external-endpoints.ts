@@ -16,9 +16,8 @@ export interface ExternalEndpoint {
   readonly url?: string
 }
 
-/** Returns the external addresses, without doubtful ones while the verdict is `private`. */
-export function announceable({ verdict, externalAddresses, candidates }: Report): readonly string[] {
-  if (verdict !== 'private') return externalAddresses
+/** Returns the external addresses that are consistent or verified. */
+export function announceable({ externalAddresses, candidates }: Report): readonly string[] {
   const sound = candidates.filter(({ state }) => state === 'consistent' || state === 'verified')
   return externalAddresses.filter((address) => sound.some((candidate) => candidate.address === address))
 }

@@ -94,7 +94,8 @@ export async function doctor(
     shown = examined
     witnesses = trial.witnesses()
     const seen = withHairpin(trial.report(), shown)
-    const found = withRightGateway(dryRun ? withoutPortAdvice(seen) : seen, via, network)
+    const portable = port === undefined ? withoutTrialPort(seen) : seen
+    const found = withRightGateway(dryRun ? withoutPortAdvice(portable) : portable, via, network)
     report = withWitnessAdvice(found, witnesses)
     // Before the mapping is released, which takes a slow router as long as granting it.
     if (json) {
@@ -105,7 +106,8 @@ export async function doctor(
       }
       line(out, JSON.stringify(report))
     } else {
-      const steps = nextSteps(report, { command: 'doctor', via, network, port })
+      const asked = witnesses.map(({ option, peer }) => `${option} ${peer}`)
+      const steps = nextSteps(report, { command: 'doctor', via, network, port, asked })
       const columns = columnsOf(out)
       line(out, describe({ report, shown, witnesses, dryRun, steps, columns }, colorsFor(out)))
     }
@@ -212,6 +214,14 @@ async function dialOurselves(
 const withoutPortAdvice = (report: Report): Report => ({
   ...report,
   advice: report.advice.filter((text) => !text.startsWith('No port of this program listens'))
+})
+
+/** Removes the number of the port from the advice to forward it, because the next run tries another free one. */
+const withoutTrialPort = (report: Report): Report => ({
+  ...report,
+  advice: report.advice.map((text) =>
+    text.replace(/forward TCP port (\d+) to ([^,]+), port \1,/, 'forward a port to $2')
+  )
 })
 
 const withHairpin = (report: Report, { hairpin }: Shown): Report =>
