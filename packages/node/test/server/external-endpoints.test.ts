@@ -27,10 +27,13 @@ it('externalEndpoints returns no URL for a socket', () => {
   ])
 })
 
-it('announceable omits doubtful addresses while the verdict is private', () => {
+it('announceable has the addresses that are consistent or verified, whatever the verdict', () => {
   const report = createTraversal({ strategies: [] }).report()
-  const [doubted, sound] = ['/ip4/10.0.0.2/tcp/80', '/ip4/203.0.113.7/tcp/80']
-  const candidateOf = (address: string, state: 'claimed' | 'consistent'): Report['candidates'][number] => ({
+  const [doubted, sound, proven] = ['/ip4/10.0.0.2/tcp/80', '/ip4/203.0.113.7/tcp/80', '/ip4/203.0.113.7/tcp/81']
+  const candidateOf = (
+    address: string,
+    state: 'claimed' | 'consistent' | 'verified' | 'refuted'
+  ): Report['candidates'][number] => ({
     address,
     type: 'mapped',
     strategy: 'pcp',
@@ -39,9 +42,12 @@ it('announceable omits doubtful addresses while the verdict is private', () => {
     expiresAt: null,
     evidence: []
   })
-  const candidates = [candidateOf(doubted, 'claimed'), candidateOf(sound, 'consistent')]
-  const given = { ...report, externalAddresses: [doubted, sound], candidates }
-  expect(announceable({ ...given, verdict: 'private' })).toEqual([sound])
-  for (const verdict of ['public', 'relayed', 'unknown'] as const)
-    expect(announceable({ ...given, verdict })).toEqual([doubted, sound])
+  const candidates = [
+    candidateOf(doubted, 'claimed'),
+    candidateOf(sound, 'consistent'),
+    candidateOf(proven, 'verified')
+  ]
+  const given = { ...report, externalAddresses: [doubted, sound, proven], candidates }
+  for (const verdict of ['public', 'relayed', 'unknown', 'private'] as const)
+    expect(announceable({ ...given, verdict })).toEqual([sound, proven])
 })
