@@ -77,24 +77,36 @@ export async function witness({ signal, progress }) {
 
 async function timesIn(delaysMs, signal, progress) {
   const results = contenders.map(({ name }) => ({ name, first: [], again: [], failures: [] }))
-  await using lab = await openLab(further(withPeers('home-pcp'), delaysMs), { signal })
-  const servers = ['alpha', 'bravo'].map(
-    (host) => new Talker(lab, host, [process.execPath, `${jobs}witness-server.mjs`])
-  )
-  await Promise.all(servers.map((server) => server.hear((line) => line.port, 10_000)))
-  for (let round = 0; round < rounds; round++) {
-    for (const [index, { name, args }] of contenders.entries()) {
-      progress(`round ${round + 1} of ${rounds}: ${name}`)
-      const home = new Talker(lab, 'home', [process.execPath, `${jobs}witness-home.mjs`, ...args])
-      const line = await home.hear((each) => each.ms, capMs)
-      results[index].first.push(line?.ms)
-      results[index].again.push(undefined)
-      if (line === undefined) results[index].failures.push(`> ${capMs / 1000} s`)
-      await home.end()
+  const lab = await openLab(further(withPeers('home-pcp'), delaysMs), { signal })
+  try {
+    const servers = ['alpha', 'bravo'].map(
+      (host) => new Talker(lab, host, [process.execPath, `${jobs}witness-server.mjs`])
+    )
+    await Promise.all(servers.map((server) => server.hear((line) => line.port, 10_000)))
+    for (let round = 0; round < rounds; round++) {
+      for (const [index, { name, args }] of contenders.entries()) {
+        progress(`round ${round + 1} of ${rounds}: ${name}`)
+        note(results[index], await timeOf(lab, args))
+      }
     }
+  } finally {
+    await lab.close()
   }
-  await Promise.all(servers.map((server) => server.end()))
   return results
+}
+
+/** Resolves with the time that one home took, in a process of its own; with undefined if it took too long. */
+async function timeOf(lab, args) {
+  const home = new Talker(lab, 'home', [process.execPath, `${jobs}witness-home.mjs`, ...args])
+  const line = await home.hear((each) => each.ms, capMs)
+  await home.end()
+  return line?.ms
+}
+
+function note(result, ms) {
+  result.first.push(ms)
+  result.again.push(undefined)
+  if (ms === undefined) result.failures.push(`> ${capMs / 1000} s`)
 }
 
 async function loadServer(signal) {

@@ -97,11 +97,12 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     counters.requests += 1
-    const early = whyNotRead(request)
-    if (early !== undefined) return refuse(request, response, early)
+    const address = requesters.addressOf(request)
+    const limit = address === undefined ? undefined : limits.read(address)
+    if (limit !== undefined) return refuse(request, response, busy(limit))
+    const early = whyNotRead(request) ?? (address === undefined ? untold : undefined)
+    if (early !== undefined || address === undefined) return refuse(request, response, early ?? untold)
     if (asksForAddress(request)) {
-      const address = requesters.addressOf(request)
-      if (address === undefined) return refuse(request, response, untold)
       request.resume()
       return answer(response, 200, { address })
     }
@@ -112,18 +113,17 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
     const asked = decodeRequest(body)
     if (asked === undefined)
       return refuse(request, response, { error: 'malformed', message: 'see docs/reference/witness-protocol.md' })
-    const outcome = await verify(asked, request, response)
+    const outcome = await verify(asked, address, request, response)
     if ('error' in outcome) refuse(request, response, outcome)
     else answer(response, 200, outcome)
   }
 
   async function verify(
     { protocol, address, port, nonce, holdMs }: VerifyRequest,
+    observed: string,
     request: IncomingMessage,
     response: ServerResponse
   ): Promise<VerifyReply | Refused> {
-    const observed = requesters.addressOf(request)
-    if (observed === undefined) return untold
     if (observed !== address)
       return { error: 'address-differs', message: 'only the address that a request comes from is dialled', observed }
     const own = ownAddresses()
@@ -131,10 +131,7 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
       return { error: 'address-not-allowed', message: 'such an address is not dialled' }
     if (!mayDialPort(port)) return { error: 'port-not-allowed', message: 'such a port is not dialled' }
     const place = limits.take(address)
-    if (typeof place === 'string') {
-      limited[place] = (limited[place] ?? 0) + 1
-      return { error: 'busy', message: `a limit is reached: ${place}` }
-    }
+    if (typeof place === 'string') return busy(place)
     counters.dials += 1
     const localAddress = localAddressOf(request, own)
     const gone = new AbortController()
@@ -165,6 +162,11 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
     if (local === undefined || remote === undefined || requesters.isProxy(remote)) return undefined
     const same = own.filter((each) => familyOf(each) === familyOf(local) && mayDial(each))
     return same.length === 1 && same[0] === local ? undefined : local
+  }
+
+  function busy(limit: LimitRefusal): Refused {
+    limited[limit] = (limited[limit] ?? 0) + 1
+    return { error: 'busy', message: `a limit is reached: ${limit}` }
   }
 
   function refuse(request: IncomingMessage, response: ServerResponse, { error, ...rest }: Refused): void {

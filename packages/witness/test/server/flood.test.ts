@@ -38,6 +38,18 @@ describe.skipIf(skipReason !== undefined)(`a flood of requests${skipped}`, () =>
     expect(server.limited).toEqual({ 'minute-ip': 15 })
   })
 
+  it('the server reads four times as many requests of an address as it dials for, whatever they ask', async () => {
+    const { server, url } = await start({ requestsPerIp: 5, requestsPerSubnet: 100, requestsPerMinute: 1000 })
+    const statuses = []
+    for (let count = 0; count < 30; count += 1) {
+      const { status } = await post(url, '{', count % 2 === 0 ? { method: 'GET', path: '/v1/address' } : {})
+      statuses.push(status)
+    }
+    expect(statuses.slice(0, 20)).toEqual(Array.from({ length: 10 }, () => [200, 400]).flat())
+    expect(new Set(statuses.slice(20))).toEqual(new Set([429]))
+    expect(server.limited).toEqual({ 'read-ip': 10 })
+  })
+
   it('the server dials again when a minute has passed', async () => {
     const clock = virtualClock()
     const { url } = await start({ clock, requestsPerIp: 1 })
