@@ -48,13 +48,13 @@ export interface Signals {
   }
   /** What was verified and observed may no longer hold.
    *
-   * Emitted by run.ts, mapping/.
+   * Emitted by run.ts, mapping/, nat/keep-alive.ts.
    * Heard by nat/observe.ts, verification/verifier.ts. */
   readonly doubted: undefined
   /** Something that the report shows has changed.
    *
    * Emitted by traversal.ts, run.ts, context.ts, mapping/, nat/observe.ts, nat/observed-candidates.ts,
-   * relay/reservations.ts.
+   * nat/observer-status.ts, relay/reservations.ts.
    * Heard by report/reviews.ts. */
   readonly reportChanged: undefined
   /** A review has ended with this verdict, which need not be new.

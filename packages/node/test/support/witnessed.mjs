@@ -22,12 +22,12 @@ if (!isUdp) {
 const began = performance.now()
 const exposure = await expose(server, { strategies, store: memoryStore() })
 
-const rulings = ['verified', 'refuted']
+const rulings = new Set(['verified', 'refuted'])
 const isDecided = () => {
   const { candidates } = exposure.report()
   // No witness is asked about a forward of which only the port is known.
   const asked = candidates.filter(({ address }) => !address.includes('/0.0.0.0/'))
-  return asked.length > 0 && asked.every(({ state }) => rulings.includes(state))
+  return asked.length > 0 && asked.every(({ state }) => rulings.has(state))
 }
 // There is no event for an observed address that was never verified.
 while (!isDecided() && performance.now() - began < 15_000) await sleep(20)
