@@ -49,6 +49,22 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --peer${why}`, { timeout
     expect(JSON.parse(stdout)).toMatchObject({ verdict: 'private', cause: 'no-mapping-service' })
     expect(stderr).toContain(`! ${away} is not connected: `)
   })
+
+  it.each([
+    ['cloud', ['--port', '4001']],
+    ['dmz', []],
+    ['forwarded', ['--port', '4001']]
+  ] as const)(
+    'doctor --peer finds the open port of the topology %s, although no router maps it',
+    async (name, port) => {
+      const lab = await enter(withPeers(name))
+      const relays = await Promise.all(['alpha', 'bravo'].map((host) => startRelay(lab, host)))
+      const { verdict, cause, candidates } = await doctorReport(lab, ...port, ...relays.map(pasted).flatMap(peer))
+      expect({ verdict, cause }).toEqual({ verdict: 'public', cause: null })
+      expect(candidates).toMatchObject([{ type: 'observed', strategy: 'autonat', state: 'verified' }])
+    }
+  )
+
   it('doctor --peer listens on the port of a manual forward', async () => {
     const lab = await enter(withPeers('no-daemon'))
     const relays = await Promise.all(['alpha', 'bravo'].map((host) => startRelay(lab, host)))

@@ -28,6 +28,44 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --witness${why}`, { time
     expect({ verdict, cause, exit }).toEqual({ verdict: 'public', cause: null, exit: 0 })
   })
 
+  it.each([
+    ['cloud', ['--port', '4001']],
+    ['dmz', []],
+    ['forwarded', ['--port', '4001']]
+  ] as const)(
+    'doctor --witness finds the open port of the topology %s, although no router maps it',
+    async (name, port) => {
+      const lab = await enter(withPeers(name))
+      await Promise.all(['alpha', 'bravo'].map((host) => startWitness(lab, host)))
+      const { verdict, cause, exit, candidates } = await doctorReport(lab, ...port, ...two)
+      expect({ verdict, cause, exit }).toEqual({ verdict: 'public', cause: null, exit: 0 })
+      expect(candidates).toMatchObject([{ type: 'observed', state: 'verified' }])
+    }
+  )
+
+  it.each(['no-daemon', 'symmetric', 'carrier-nat'] as const)(
+    'doctor --witness in the topology %s says where it was tried, and what checks a forward',
+    async (name) => {
+      const lab = await enter(withPeers(name))
+      await Promise.all(['alpha', 'bravo'].map((host) => startWitness(lab, host)))
+      const { stdout, code } = await posternIn(lab, ['doctor', ...two])
+      expect(code).toBe(11)
+      expect(stdout).toMatch(
+        /^→ Witnesses see this machine at 11\.0\.0\.2 TCP port \d+, and could not reach it there\.$/m
+      )
+      if (name === 'carrier-nat') return
+      expect(stdout).toContain('by hand in the settings of 192.168.1.1, then run this again: it is checked.')
+      expect(stdout).toContain(`: postern doctor --port 8080 ${two.join(' ')}`)
+    }
+  )
+
+  it('doctor without a witness says which command finds out whether the port is open all the same', async () => {
+    const lab = await enter(withPeers('cloud'))
+    const { stdout, code } = await posternIn(lab, ['doctor', '--quick', '--port', '4001'])
+    expect(code).toBe(11)
+    expect(stdout).toContain('postern doctor --port 4001 --witness ADDRESS --witness ADDRESS')
+  })
+
   it('doctor --witness reports private if the router claims an address that is not its own', async () => {
     const lab = await enter(withPeers('lying'))
     await Promise.all(['alpha', 'bravo'].map((host) => startWitness(lab, host)))
