@@ -273,6 +273,15 @@ describe('the ladder under any sequence of events', () => {
     )
   })
 
+  it('a grant that is too late is released in a turn of its own, if another strategy has overtaken the request', async () => {
+    // The router answers pcp just after the stop, while it releases the mapping of upnp.
+    const run = await play(1, [
+      [{ do: 'want', port: 8001 }, 0],
+      [{ do: 'mood', by: 'pcp', mood: { kind: 'deaf', afterMs: 3003 } }, 3009]
+    ])
+    await run.end()
+  })
+
   it('a ladder maps every wanted endpoint once nothing prevents it', {
     timeout: 120_000
   }, async () => {

@@ -25,8 +25,6 @@ export interface LateGrantsParts {
 export interface LateGrants {
   /** Releases the lease in the strategy's turn in the queue of the gateway. Does not reject. */
   giveBack(choice: Choice, lease: Lease, shutdown: ShutdownScope): Promise<void>
-  /** Does the same within the strategy's turn. The caller is in that turn. */
-  release(choice: Choice, lease: Lease, shutdown: ShutdownScope): Promise<void>
 }
 
 export function createLateGrants(parts: LateGrantsParts): LateGrants {
@@ -60,7 +58,6 @@ export function createLateGrants(parts: LateGrantsParts): LateGrants {
   }
 
   return {
-    release,
     giveBack(choice, lease, shutdown) {
       const { entry, mapper } = choice
       return queues

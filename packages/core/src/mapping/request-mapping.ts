@@ -55,6 +55,9 @@ interface PendingRequest {
   sentMs: number | undefined
 }
 
+/** What came of one request: a grant, or a lease that is of no use and is to be released. */
+type Outcome = { readonly granted: GrantedMapping } | { readonly useless: Lease; readonly error?: NatError }
+
 export interface MappingRequestsParts {
   readonly want: WantedEndpoint
   readonly context: Context
@@ -77,7 +80,7 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
   const currentEntry = (): StrategyEntry | undefined => arrived?.entry ?? activeEntry()
   const isMapped = (): boolean => currentEntry() !== undefined
   const uncertainMappings = createUncertainMappings(context)
-  const { giveBack, release } = createLateGrants({ context, uncertainMappings, currentEntry, disturbed })
+  const { giveBack } = createLateGrants({ context, uncertainMappings, currentEntry, disturbed })
 
   function requestFor({ endpoint, entry, mapper }: Choice, remembered: Memory): MapRequest {
     const quirks = memory.quirks(mapper.gateway, entry.name)
@@ -113,7 +116,7 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
   ): Promise<GrantedMapping | undefined> {
     const { choice } = pending
     const remembered = await recall(choice, call)
-    return queues.of(choice.mapper.gateway).run(choice.entry.name, async () => {
+    const outcome = await queues.of(choice.mapper.gateway).run(choice.entry.name, async () => {
       if (call.signal.aborted) uncertainMappings.settle(remembered)
       call.signal.throwIfAborted()
       // Another holder of the endpoint may have released the mapping meanwhile, and its memory was forgotten.
@@ -121,6 +124,11 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
       pending.sentMs = clock.monotonicMs()
       return send(choice, pending.remembered, call, shutdown)
     })
+    if ('granted' in outcome) return outcome.granted
+    // In a turn of its own: another strategy may have overtaken this one while the gateway was slow.
+    await giveBack(choice, outcome.useless, shutdown)
+    if (outcome.error !== undefined) throw outcome.error
+    return undefined
   }
 
   async function send(
@@ -128,7 +136,7 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
     remembered: Memory,
     call: CallOptions,
     shutdown: ShutdownScope
-  ): Promise<GrantedMapping | undefined> {
+  ): Promise<Outcome> {
     const { entry, mapper, endpoint } = choice
     const request = requestFor(choice, remembered)
     const holder = createAddressHolder(endpoint, () => wakeup.wake('rescan'))
@@ -136,26 +144,18 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
     const limitMs = mapper.timeoutMs ?? policy.verbMs
     try {
       const lease = await attempt((bounded) => mapper.map(request, bounded), limitMs, clock, call, late)
-      const good = await checkOrRelease(choice, lease, shutdown)
-      if (isMapped() || call.signal.aborted) {
-        await release(choice, lease, shutdown)
-        return undefined
+      const good = checked(lease)
+      if (!('lease' in good)) {
+        uncertainMappings.settle(remembered)
+        return { useless: lease, error: good }
       }
+      if (isMapped() || call.signal.aborted) return { useless: lease }
       publisher.take(good.lease, holder)
       queues.of(mapper.gateway).lastContactMs.set(entry.name, clock.monotonicMs())
-      return { ...good, want, entry, mapper, endpoint, memory: remembered, holder }
+      return { granted: { ...good, want, entry, mapper, endpoint, memory: remembered, holder } }
     } catch (error) {
       if (call.signal.aborted || mayRemain(error)) recordUncertain(choice, request, remembered)
       else uncertainMappings.settle(remembered)
-      throw error
-    }
-  }
-
-  async function checkOrRelease(choice: Choice, lease: Lease, shutdown: ShutdownScope): Promise<Grant> {
-    try {
-      return checkGrant(lease)
-    } catch (error) {
-      await release(choice, lease, shutdown)
       throw error
     }
   }
@@ -254,6 +254,15 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
       if (grant !== undefined && publisher.withdraw(grant)) await giveBack(grant, grant.lease, shutdown)
       await uncertainMappings.removeAll(shutdown)
     }
+  }
+}
+
+/** Returns the grant, or why it is invalid. */
+function checked(lease: Lease): Grant | NatError {
+  try {
+    return checkGrant(lease)
+  } catch (error) {
+    return asNatError(error)
   }
 }
 
