@@ -39,8 +39,9 @@ export function createKeepAlive(context: Context, observers: Observers): KeepAli
 
   /** Returns the socket of a candidate that observers see at this very address. */
   function socketOf({ address, endpoint, type, ruling }: Candidate): ObservedSocket | undefined {
+    if (type !== 'observed' || ruling === 'refuted' || endpoint?.protocol !== 'udp') return undefined
     const parsed = parseMultiaddr(address)
-    if (type !== 'observed' || ruling === 'refuted' || endpoint === null || parsed?.protocol !== 'udp') return undefined
+    if (parsed === undefined) return undefined
     const socket = observers.socketAt(formatMultiaddr(parsed.address, 'udp', parsed.port), endpoint)
     return socket?.observers.some((each) => each.refresh !== undefined) === true ? socket : undefined
   }
