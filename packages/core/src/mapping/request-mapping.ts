@@ -12,12 +12,11 @@ import type { Wakeup } from '../async/wakeup.js'
 import { createAddressHolder } from '../candidates/address-holders.js'
 import type { Context, ShutdownScope } from '../context.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
-import { ownPort, type WantedEndpoint } from '../discovery/endpoints.js'
-import { keyBytes } from '../memory/mapping-memory.js'
+import type { WantedEndpoint } from '../discovery/endpoints.js'
 import { type Memory } from '../memory/store.js'
-import { agreeOn } from '../owners/mapping-owners.js'
 import { checkGrant, type Grant } from './check-grant.js'
 import { type Choice, createLateGrants } from './late-grants.js'
+import { createPreparation } from './prepare-request.js'
 import type { GrantedMapping, Publisher } from './publish-mapping.js'
 import type { Retry } from './retry.js'
 import { createUncertainMappings } from './uncertain-mappings.js'
@@ -72,7 +71,7 @@ export interface MappingRequestsParts {
 
 export function createMappingRequests(parts: MappingRequestsParts): MappingRequests {
   const { want, context, retry, publisher, wakeup, activeEntry, disturbed } = parts
-  const { host, policy, queues, memory, mappingOwners } = context
+  const { host, policy, queues, memory } = context
   const { clock } = host
   const pendingRequests = new Map<Mapper, PendingRequest>()
   let arrived: GrantedMapping | undefined
@@ -80,32 +79,8 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
   const currentEntry = (): StrategyEntry | undefined => arrived?.entry ?? activeEntry()
   const isMapped = (): boolean => currentEntry() !== undefined
   const uncertainMappings = createUncertainMappings(context)
+  const { recall, requestFor } = createPreparation(context, want, uncertainMappings)
   const { giveBack } = createLateGrants({ context, uncertainMappings, currentEntry, disturbed })
-
-  function requestFor({ endpoint, entry, mapper }: Choice, remembered: Memory): MapRequest {
-    const quirks = memory.quirks(mapper.gateway, entry.name)
-    return {
-      endpoint,
-      suggestedExternalPort: portToAsk(want, remembered) ?? ownPort(endpoint.port),
-      lifetimeMs: want.lifetimeMs,
-      key: keyBytes(remembered),
-      ...(quirks.length === 0 ? {} : { quirks })
-    }
-  }
-
-  /** Stores the key before the request is sent, so that the next run finds the mapping if this one is killed. */
-  async function recall(choice: Choice, call: CallOptions): Promise<Memory> {
-    const { entry, mapper, endpoint } = choice
-    const known = await memory.recall(mapper.gateway, endpoint, call)
-    const agreed = await agreeOn(known, { mappingOwners, memories: memory, want }, call)
-    if (agreed.externalPort !== null) return agreed
-    // Store the port as well: the next run may have another port, and would not know of this mapping.
-    const { suggestedExternalPort: port, lifetimeMs } = requestFor(choice, agreed)
-    uncertainMappings.note(entry.name, { memory: agreed, port, lifetimeMs })
-    // Save before queueing. Otherwise each of many requests would, in its turn, wait for a file with all of them.
-    await memory.saved(call)
-    return agreed
-  }
 
   /** Asks a mapper in the strategy's turn in the queue of its gateway. Resolves with undefined if the grant is no longer
    * needed. Rejects with a NatError or the signal's reason. */
@@ -265,12 +240,6 @@ function checked(lease: Lease): Grant | NatError {
     return asNatError(error)
   }
 }
-
-/** Returns the remembered port, so that an existing mapping is reused, unless the application now names another one. */
-const portToAsk = ({ externalPort }: WantedEndpoint, remembered: Memory): number | undefined =>
-  externalPort === undefined || remembered.wantedPort === externalPort
-    ? (remembered.externalPort ?? externalPort)
-    : externalPort
 
 /** Failures of `map` after which the router may have made the mapping all the same. */
 const uncertainCodes: ReadonlySet<string> = new Set(['ATTEMPT_TIMEOUT', 'STRATEGY_FAULT'])

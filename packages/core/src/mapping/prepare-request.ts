@@ -1,0 +1,56 @@
+import type { CallOptions, MapRequest } from '@postern/interface'
+import type { Context } from '../context.js'
+import { ownPort, type WantedEndpoint } from '../discovery/endpoints.js'
+import { keyBytes } from '../memory/mapping-memory.js'
+import type { Memory } from '../memory/store.js'
+import { agreeOn } from '../owners/mapping-owners.js'
+import type { Choice } from './late-grants.js'
+import type { UncertainMappings } from './uncertain-mappings.js'
+
+/** What precedes a request: the stored key and port of the endpoint at this gateway. */
+export interface Preparation {
+  /** Stores the key before the request is sent, so that the next run finds the mapping if this one is killed. Resolves
+   * with the memory. Rejects with the signal's reason. */
+  recall(choice: Choice, call: CallOptions): Promise<Memory>
+  /** Returns the request that follows from a memory. */
+  requestFor(choice: Choice, remembered: Memory): MapRequest
+}
+
+export function createPreparation(
+  { memory, mappingOwners }: Context,
+  want: WantedEndpoint,
+  uncertainMappings: Pick<UncertainMappings, 'note'>
+): Preparation {
+  function requestFor({ endpoint, entry, mapper }: Choice, remembered: Memory): MapRequest {
+    const quirks = memory.quirks(mapper.gateway, entry.name)
+    return {
+      endpoint,
+      suggestedExternalPort: portToAsk(want, remembered) ?? ownPort(endpoint.port),
+      lifetimeMs: want.lifetimeMs,
+      key: keyBytes(remembered),
+      ...(quirks.length === 0 ? {} : { quirks })
+    }
+  }
+
+  return {
+    requestFor,
+    async recall(choice, call) {
+      const { entry, mapper, endpoint } = choice
+      const known = await memory.recall(mapper.gateway, endpoint, call)
+      const agreed = await agreeOn(known, { mappingOwners, memories: memory, want }, call)
+      if (agreed.externalPort !== null) return agreed
+      // Store the port as well: the next run may have another port, and would not know of this mapping.
+      const { suggestedExternalPort: port, lifetimeMs } = requestFor(choice, agreed)
+      uncertainMappings.note(entry.name, { memory: agreed, port, lifetimeMs })
+      // Save before queueing. Otherwise each of many requests would, in its turn, wait for a file with all of them.
+      await memory.saved(call)
+      return agreed
+    }
+  }
+}
+
+/** Returns the remembered port, so that an existing mapping is reused, unless the application now names another one. */
+const portToAsk = ({ externalPort }: WantedEndpoint, remembered: Memory): number | undefined =>
+  externalPort === undefined || remembered.wantedPort === externalPort
+    ? (remembered.externalPort ?? externalPort)
+    : externalPort
