@@ -91,7 +91,7 @@ describe('a signal at any moment', { timeout: 60_000 }, () => {
     let most = 0
     for (let turns = 0; turns < 20_000; turns += turns < 60 ? 1 : Math.ceil(turns / 10)) {
       const { strategy, held, granted } = counted()
-      const options = { via: 'any', lifetimeMs: 7_200_000, externalPort: undefined, once: false, json: true }
+      const options = { via: 'any', asked: [], lifetimeMs: 7_200_000, externalPort: undefined, once: false, json: true }
       const run = (): Promise<number> =>
         map(
           { port: 8080, protocol: 'tcp' },

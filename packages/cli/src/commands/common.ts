@@ -29,8 +29,8 @@ Exit codes:
   12  unknown`,
   map: `
 Exit codes:
-  0   ended by Ctrl-C, and the mapping was released; with --once: mapped
-  1   failure; with --once also if the port was not mapped
+  0   ended by Ctrl-C, and the mapping was released; with --once: mapped, or reached by witnesses
+  1   failure; with --once also if the port was not mapped, and witnesses have not reached it
   2   invalid command line`,
   others: `
 Exit codes:

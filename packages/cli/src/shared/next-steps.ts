@@ -1,5 +1,5 @@
 import type { Report } from '@postern/core'
-import { classOf, containerBridgeOf, familyOf, type Network, parseMultiaddr } from '@postern/interface'
+import { classOf, containerBridgeOf, familyOf, isWildcard, type Network, parseMultiaddr } from '@postern/interface'
 import { lowPortOf } from './low-ports.js'
 import type { Colors } from './terminal.js'
 
@@ -50,7 +50,7 @@ export function nextSteps(
     // A cloud, a DMZ or an older forward needs no mapping protocol, and no router tells.
     if (command === 'doctor' && asked.length === 0)
       steps.push(
-        `To find out whether port ${there} is open from outside all the same: postern doctor --port ${there} --witness ADDRESS --witness ADDRESS`
+        `If port ${there} may be open without that, have two servers that run \`postern witness\` try it: postern doctor --port ${there} --witness URL --witness URL`
       )
   }
   if (cause === 'container-bridge' && gateway !== null && containerBridgeOf(gateway) === 'Docker') {
@@ -66,6 +66,12 @@ export function nextSteps(
   // If peers were named, there is other advice about them.
   if (cause === 'unverified' && report.advice.some((text) => text.startsWith('Name a witness'))) {
     steps.push('Have two peers on other networks dial this machine: postern doctor --peer ADDRESS --peer ADDRESS')
+  }
+  if (cause === 'unverified' && protocol === 'tcp' && asked.length === 0 && hasUnknownAddress(report)) {
+    const named = command === 'map' || port !== undefined ? ` --port ${there}` : ''
+    steps.push(
+      `Have two servers that run \`postern witness\` find the address and try the port: postern doctor${quotedVia(via)}${named} --witness URL --witness URL`
+    )
   }
   if (command !== 'doctor' && verdict !== 'public') steps.push(`For the whole report: postern doctor${quotedVia(via)}`)
   return steps
@@ -100,6 +106,10 @@ function publicAddress({ candidates }: Report): string | undefined {
   const found = candidates.find(({ type }) => type === 'observed')
   return found === undefined ? undefined : parseMultiaddr(found.address)?.address
 }
+
+/** Whether a port is mapped or forwarded at an address that is not known. */
+const hasUnknownAddress = ({ candidates }: Report): boolean =>
+  candidates.some(({ address }) => isWildcard(parseMultiaddr(address)?.address ?? ''))
 
 function quotedVia(via: string): string {
   if (via === 'any') return ''

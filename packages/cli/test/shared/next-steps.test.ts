@@ -42,6 +42,38 @@ describe('the advice of postern doctor', () => {
   )
 })
 
+describe('the commands with witnesses', () => {
+  const doctor = { command: 'doctor', via: 'any', network, port: undefined } as const
+  const one = 'postern doctor --port 8080 --witness http://203.0.113.9:4003'
+
+  it('nextSteps has a command that asks witnesses if no mapping service answers', () => {
+    expect(nextSteps(report(), doctor).join('\n')).toContain('postern doctor --port 8080 --witness URL --witness URL')
+  })
+
+  it('nextSteps repeats the witnesses that the user has named', () => {
+    const asked = ['--witness http://203.0.113.9:4003']
+    expect(nextSteps(report(), { ...doctor, asked }).join('\n')).toContain(one)
+    expect(nextSteps(report(), { ...doctor, command: 'map', port: 8080, asked }).join('\n')).toContain(one)
+  })
+
+  it('nextSteps has a command that asks witnesses if only the forwarded port is known', () => {
+    const forwarded = {
+      address: '/ip4/0.0.0.0/tcp/4001',
+      type: 'manual',
+      strategy: 'manual',
+      endpoint: null,
+      state: 'claimed',
+      expiresAt: null,
+      evidence: []
+    } as const
+    const steps = nextSteps(report({ verdict: 'unknown', cause: 'unverified', candidates: [forwarded] }), {
+      ...doctor,
+      via: 'manual:4001'
+    })
+    expect(steps.join('\n')).toContain('postern doctor --via manual:4001 --witness URL --witness URL')
+  })
+})
+
 describe('the advice of postern map', () => {
   const refused = report({ cause: 'gateway-refused' })
   const steps = (port: number, externalPort?: number): string =>

@@ -14,11 +14,14 @@ const maxPorts = 3
 export function forwardAdvice({ network, wants, hasWitnessStrategy }: ForwardFacts): string {
   const [gateway] = network.gateways
   const next = hasWitnessStrategy ? 'then run this again: it is checked' : 'and name it with manual'
-  const rules = wants.slice(0, maxPorts).map(({ endpoint, externalPort }) => {
-    const { protocol, family, address, port } = endpoint
+  const all = wants.map(({ endpoint: { protocol, family, address, port }, externalPort }) => {
     const host = isWildcard(address) ? localAddress(network, family) : address
-    return `${protocol.toUpperCase()} port ${externalPort ?? port} to ${host ?? 'this machine'}, port ${port}`
+    const rule = `${protocol.toUpperCase()} port ${externalPort ?? port} to ${host ?? 'this machine'}, port ${port}`
+    return { host, rule }
   })
+  // A server on :: listens for IPv6 too, where this machine may have no address.
+  const known = all.filter(({ host }) => host !== undefined)
+  const rules = (known.length > 0 ? known : all).slice(0, maxPorts).map(({ rule }) => rule)
   if (rules.length === 0 || gateway === undefined) return `forward the port there by hand, ${next}`
   return `forward ${rules.join(', and ')}, by hand in the settings of ${gateway.address}, ${next}`
 }

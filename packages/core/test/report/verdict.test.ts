@@ -75,6 +75,13 @@ describe('the advice', () => {
     )
   })
 
+  it('the advice to forward leaves IPv6 out if this machine has no IPv6 address', () => {
+    const wants = [...listensOn(4, '0.0.0.0'), ...listensOn(6, '::')]
+    expect(judge(facts({ wants, hasWitnessStrategy: true, partiesOverdue: true })).advice[0]).toContain(
+      'or forward TCP port 8080 to 192.168.1.2, port 8080, by hand'
+    )
+  })
+
   it('the advice names the addresses that witnesses could not reach', () => {
     const tried = candidate({ type: 'observed', state: 'refuted' })
     const { verdict, cause, advice } = judge(

@@ -54,8 +54,9 @@ ${codesText('map')}`
       const store = fileStore({ app: `map-${argument.port}-${argument.protocol}`, warn })
       const owners = endpointOwners({ program: 'postern map', warn })
       try {
-        const asked = { strategies, via, lifetimeMs: lifetime, externalPort, once, json, store, owners }
-        finish(await map(argument, asked, output))
+        const asked = (flags.witness ?? []).map((url) => `--witness ${url}`)
+        const options = { strategies, via, asked, lifetimeMs: lifetime, externalPort, once, json, store, owners }
+        finish(await map(argument, options, output))
       } finally {
         await store.close()
       }

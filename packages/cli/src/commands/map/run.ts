@@ -5,6 +5,7 @@ import {
   familyOf,
   isGlobal,
   type Network,
+  parseMultiaddr,
   type ServerHost,
   type Strategy,
   untilAborted
@@ -32,6 +33,8 @@ export interface MapOptions {
   readonly externalPort: number | undefined
   /** The text of `--via`. */
   readonly via: string
+  /** The options with which the user named witnesses, for commands to run next. */
+  readonly asked: readonly string[]
   /** Whether to exit after the first result, and let the mapping expire. */
   readonly once: boolean
   readonly json: boolean
@@ -49,7 +52,7 @@ const patienceMs = 6000
 
 /** Maps a port until it is interrupted, or once. Resolves to the exit code. */
 export async function map(argument: PortArgument, options: MapOptions, { out, err }: Output): Promise<number> {
-  const { strategies, via, lifetimeMs, externalPort, once, json, store, owners } = options
+  const { strategies, via, asked, lifetimeMs, externalPort, once, json, store, owners } = options
   const { findNetwork: find = findNetwork } = options
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
@@ -96,6 +99,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
           network: run.network(),
           port: argument.port,
           protocol: argument.protocol,
+          asked,
           externalPort
         })
     },
@@ -128,8 +132,15 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     const isWaiting = traversal.report().strategies.some(({ waitingFor }) => waitingFor !== undefined)
     if (failed.size > 0 && isWaiting) return
     if (!isOverdue && (voice.isHolding() || traversal.report().verdict === 'unknown')) return
-    outcome.resolve(failed.size > 0 ? exitCodes.failed : exitCodes.success)
+    outcome.resolve([...failed].every(isVerified) ? exitCodes.success : exitCodes.failed)
   }
+  /** Returns whether witnesses have reached the port without a mapping: it is forwarded by hand, or open in any case. */
+  const isVerified = (family: Family): boolean =>
+    traversal
+      .report()
+      .candidates.some(
+        ({ address, state }) => state === 'verified' && familyOf(parseMultiaddr(address)?.address ?? '') === family
+      )
   const look = (): void => {
     void clock.sleep(momentMs, over).then(
       () => {
