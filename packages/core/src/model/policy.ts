@@ -73,8 +73,9 @@ export interface Policy {
    * failure the first interval is that of `retry`.
    * @default { initialMs: 300000, maxMs: 3600000 } */
   readonly reobserve: BackOff
-  /** How often to send something over a socket that witnesses have reached at the address that observers see, so that the
-   * NAT keeps its mapping, in ms. Where the lifetime of mappings could be measured, that decides.
+  /** Interval between the requests that keep the NAT's mapping of a UDP socket alive, in ms. They are sent while the address
+   * at which observers see the socket is a candidate. If the lifetime of mappings could be measured, the interval follows
+   * from that instead.
    * @default 15000 */
   readonly keepAliveMs: number
   /** When relays are reserved and released. */
