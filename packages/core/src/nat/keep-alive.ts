@@ -21,9 +21,9 @@ export interface KeepAlive {
   settled(): Promise<void>
 }
 
-/** The mapping is given up after so many requests in a row without an answer. */
+/** After how many requests in a row without an answer the mapping is given up. */
 const maxFailures = 3
-/** The part of the measured lifetime after which something is sent again. A datagram may be late, or lost. */
+/** The part of the measured lifetime after which the next request is sent. A datagram may be late, or lost. */
 const lifetimePart = 0.4
 /** Bounds of the measured interval, in ms. */
 const minMs = 1000

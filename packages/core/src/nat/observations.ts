@@ -33,7 +33,7 @@ export interface Observations {
   clear(): void
 }
 
-/** The parties that are remembered: the last ones that said anything. */
+/** How many parties are remembered: those that have said something most recently. */
 const maxParties = 64
 
 export function createObservations(): Observations {

@@ -25,17 +25,17 @@ import { createObservations, type Sighting } from './observations.js'
 export interface ObservedCandidates {
   /** Adds the candidates that follow from what parties say now, and withdraws the others. */
   review(): void
-  /** Returns what observers saw and what is no candidate, for the report. */
+  /** Returns the addresses that observers saw and that are no candidates, for the report. */
   unconfirmed(): readonly CandidateReport[]
-  /** Forgets everything after a change of the network, and tells which verified addresses are lost. */
+  /** Forgets everything after a change of the network, and emits `lost` for each verified address. */
   reset(): void
   /** Forgets everything at the end of a run. */
   clear(): void
 }
 
-/** One liar could otherwise have witnesses dial many addresses. */
+/** How many observed candidates there may be. One liar could otherwise have witnesses dial many addresses. */
 const maxCandidates = 8
-/** So many networks must see an address before witnesses are asked to dial it: one alone may name the address of a
+/** How many networks must see an address before witnesses are asked to dial it: one alone may name the address of a
  * third party. */
 const minNetworks = 2
 
@@ -77,7 +77,7 @@ export function createObservedCandidates(
       for (const address of own) if (!next.has(address)) withdraw(address)
       for (const [address, candidate] of next) {
         const before = candidates.get(address)
-        // Another strategy has the address for a better reason.
+        // Another strategy has mapped the address, or the user has named it.
         if (before !== undefined && before.type !== 'observed') own.delete(address)
         else if (before === undefined || !isSameEndpoint(before.endpoint, candidate.endpoint)) {
           candidates.put({ ...candidate, type: 'observed', mapper: null })
@@ -188,7 +188,7 @@ export function createObservedCandidates(
     return seen
   }
 
-  /** Returns the IP addresses in the ids of the parties: a liar may name one of them as ours. */
+  /** Returns the IP addresses in the ids of the parties: a dishonest party may name one of them as that of this host. */
   function partyAddresses(): readonly string[] {
     return discoveries.entries.flatMap(({ abilities }) =>
       [...abilities.values()].flatMap((each) => ('party' in each ? (each.party.id.match(ipText) ?? []) : []))

@@ -4,7 +4,7 @@ import type { Facts } from './facts.js'
 
 type ForwardFacts = Pick<Facts, 'network' | 'wants' | 'hasWitnessStrategy' | 'candidates'>
 
-/** So many ports are named; a program with more of them needs no list. */
+/** How many ports are named. A longer list would hide the rest of the sentence. */
 const maxPorts = 3
 
 /**
@@ -26,7 +26,7 @@ export function forwardAdvice({ network, wants, hasWitnessStrategy }: ForwardFac
   return `forward ${rules.join(', and ')}, by hand in the settings of ${gateway.address}, ${next}`
 }
 
-/** Says which addresses witnesses could not reach that would be this host's if the ports were forwarded. */
+/** Returns advice that names the addresses at which witnesses see this host and could not reach it. */
 export function triedAdvice({ candidates }: ForwardFacts): readonly string[] {
   const tried = candidates.filter(({ type, state }) => type === 'observed' && state === 'refuted')
   if (tried.length === 0) return []

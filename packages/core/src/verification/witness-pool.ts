@@ -39,8 +39,9 @@ export function createWitnessPool({ host, policy, discoveries }: Context): Witne
   const recently = (id: string): readonly number[] =>
     (askedMs.get(id) ?? []).filter((at) => at > clock.monotonicMs() - 60_000)
 
-  /** Asks, and notes if no answer is waited for any more. A libp2p server merges its dials to one peer: it would answer a
-   * second question by the connection of the first one, and say yes to an address that it has not reached. */
+  /** Asks a witness, and records until when it may still dial if the answer is not awaited any more. A libp2p server
+   * merges its dials to one peer: it would answer a second question by the connection of the first one, and say yes to an
+   * address that it has not reached. */
   async function verify(witness: Witness, address: MultiaddrText, call: CallOptions): Promise<Evidence> {
     const sentMs = clock.monotonicMs()
     try {

@@ -24,9 +24,9 @@ function witnessAdvice({ verdict, cause, candidates }: Report, witnesses: readon
   if (reached.length === 0) return undefined
   const by = witnesses.find(({ id }) => reached.some(({ party }) => party === id)) ?? first
   if (by.option === '--witness') {
-    return `Witnesses of one network only have reached the address. Name a second one, on another network: postern doctor --witness ${by.peer} --witness URL`
+    return `Only witnesses of one network have reached the address. Name a second one, on another network: postern doctor --witness ${by.peer} --witness URL`
   }
-  return `Peers of one network only have reached the address. Name a second one, on another network: postern doctor --peer ${by.peer} --peer ADDRESS`
+  return `Only peers of one network have reached the address. Name a second one, on another network: postern doctor --peer ${by.peer} --peer ADDRESS`
 }
 
 /** Returns why the answers of the witnesses decide nothing; undefined if none of them says why. */

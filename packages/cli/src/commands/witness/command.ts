@@ -23,7 +23,7 @@ export function addWitness(program: Command, { output, finish }: Shell): void {
   program
     .command('witness')
     .description(
-      'Runs a server that connects to the hosts that ask it to, so that they know whether they can be reached.'
+      'Runs a server that connects to each host that asks, and so tells it whether it can be reached from outside.'
     )
     .addOption(
       new Option('--listen <host:port>', 'where to listen (default: 0.0.0.0:4003); may be repeated').argParser(

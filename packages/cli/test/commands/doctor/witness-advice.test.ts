@@ -53,7 +53,7 @@ describe('the advice of postern doctor about named peers', () => {
     const reached = { ...unverified, candidates: reachedBy('a') }
     const { advice } = withWitnessAdvice(reached, [witness(), witness({ id: 'b', peer: '/ip4/21.0.0.2/tcp/1/p2p/b' })])
     expect(advice).toEqual([
-      'Peers of one network only have reached the address. Name a second one, on another network: postern doctor --peer /ip4/21.0.0.1/tcp/4001/p2p/a --peer ADDRESS'
+      'Only peers of one network have reached the address. Name a second one, on another network: postern doctor --peer /ip4/21.0.0.1/tcp/4001/p2p/a --peer ADDRESS'
     ])
     expect(codeOfWitnesses(reached, [witness()])).toBeUndefined()
   })

@@ -81,7 +81,7 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --witness${why}`, { time
     expect(code).toBe(0)
     expect(stdout).toContain('Verdict: public (unverified)\n')
     expect(stdout).toContain(
-      '→ Witnesses of one network only have reached the address. Name a second one, on another network: postern doctor --witness 21.0.0.1:4003 --witness URL'
+      '→ Only witnesses of one network have reached the address. Name a second one, on another network: postern doctor --witness 21.0.0.1:4003 --witness URL'
     )
   })
 
