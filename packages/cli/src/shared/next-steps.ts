@@ -68,7 +68,7 @@ export function nextSteps(
     steps.push('Have two peers on other networks dial this machine: postern doctor --peer ADDRESS --peer ADDRESS')
   }
   if (cause === 'unverified' && protocol === 'tcp' && asked.length === 0 && hasUnknownAddress(report)) {
-    const named = command === 'map' || port !== undefined ? ` --port ${there}` : ''
+    const named = port === undefined || via.includes('manual') ? '' : ` --port ${there}`
     steps.push(
       `Have two servers that run \`postern witness\` find the address and try the port: postern doctor${quotedVia(via)}${named} --witness URL --witness URL`
     )

@@ -68,6 +68,7 @@ describe('the commands with witnesses', () => {
     } as const
     const steps = nextSteps(report({ verdict: 'unknown', cause: 'unverified', candidates: [forwarded] }), {
       ...doctor,
+      port: 4001,
       via: 'manual:4001'
     })
     expect(steps.join('\n')).toContain('postern doctor --via manual:4001 --witness URL --witness URL')

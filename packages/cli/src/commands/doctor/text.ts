@@ -100,5 +100,6 @@ export function answersOf(named: NamedWitness, { candidates }: Report): readonly
   const why = whyNotAsked(named)
   if (why !== null) return [why]
   const wereOthersAsked = candidates.some(({ evidence }) => evidence.length > 0)
-  return [wereOthersAsked ? 'not asked, or no answer: others were enough' : 'not asked']
+  if (wereOthersAsked) return ['not asked, or no answer: others were enough']
+  return [candidates.length === 0 ? 'not asked: no address is known that it could try' : 'not asked']
 }

@@ -13,6 +13,12 @@ export function withWitnessAdvice(report: Report, witnesses: readonly NamedWitne
 function witnessAdvice({ verdict, cause, candidates }: Report, witnesses: readonly NamedWitness[]): string | undefined {
   const [first] = witnesses
   if (first?.option === '--witness' && verdict === 'unknown') return unclearAdvice(witnesses)
+  if (
+    first?.option === '--witness' &&
+    verdict === 'private' &&
+    candidates.every(({ evidence }) => evidence.length === 0)
+  )
+    return 'No witness has tried the port, so it may be open all the same: fewer than two on distinct networks told at which address they see this machine. Check that `postern witness` answers there.'
   if (first === undefined || cause !== 'unverified') return undefined
   if (isNoneAsked(witnesses) && first.option === '--witness') {
     return `None of the named witnesses could be asked (${whyNotAsked(first)}), so nothing is verified. Name two that run \`postern witness\`: postern doctor --witness URL --witness URL`

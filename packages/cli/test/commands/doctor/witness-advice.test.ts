@@ -58,6 +58,14 @@ describe('the advice of postern doctor about named peers', () => {
     expect(codeOfWitnesses(reached, [witness()])).toBeUndefined()
   })
 
+  it('the advice of doctor says that no witness has tried the port if there was no address to try', () => {
+    const servers = [witness({ option: '--witness', peer: 'http://203.0.113.9:4003' })]
+    const { advice } = withWitnessAdvice(report(), servers)
+    expect(advice).toEqual([expect.stringMatching(/^No witness has tried the port/), ...report().advice])
+    const tried = report({ candidates: reachedBy('a') })
+    expect(withWitnessAdvice(tried, servers).advice).toEqual(tried.advice)
+  })
+
   it('the advice of doctor stays as it is without named peers', () => {
     expect(withWitnessAdvice(unverified, [])).toBe(unverified)
     expect(codeOfWitnesses(unverified, [])).toBeUndefined()
