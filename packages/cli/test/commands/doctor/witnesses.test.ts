@@ -63,7 +63,7 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --witness${why}`, { time
     const lab = await enter(withPeers('cloud'))
     const { stdout, code } = await posternIn(lab, ['doctor', '--quick', '--port', '4001'])
     expect(code).toBe(11)
-    expect(stdout).toContain('postern doctor --port 4001 --witness ADDRESS --witness ADDRESS')
+    expect(stdout).toContain('postern doctor --port 4001 --witness URL --witness URL')
   })
 
   it('doctor --witness reports private if the router claims an address that is not its own', async () => {
