@@ -14,7 +14,8 @@ import type { Context } from '../context.js'
 import { isOurs, localAddress, type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
 import type { WantedEndpoints } from '../discovery/wanted-endpoints.js'
 import type { CandidateReport } from '../model/report.js'
-import type { NatObservation } from './nat-behaviour.js'
+import { createGuesses } from './guesses.js'
+import type { Observers } from './observe.js'
 import { createObservations, type Sighting } from './observations.js'
 
 /**
@@ -41,14 +42,14 @@ const minNetworks = 2
 
 type Wanted = Pick<Candidate, 'address' | 'endpoint' | 'strategy' | 'expiresAt' | 'onlyNetworks' | 'exceptNetworks'>
 
-/** @param natObservations - what observers have seen of the lent sockets */
+/** @param observers - what they have seen of the lent sockets, and which of them were sent anything */
 export function createObservedCandidates(
   context: Context,
   wanted: WantedEndpoints,
-  natObservations: () => readonly NatObservation[]
+  observers: Pick<Observers, 'natObservations' | 'contactedNetworks'>
 ): ObservedCandidates {
   const { host, policy, bus, discoveries, candidates, network } = context
-  const observations = createObservations()
+  const observations = createObservations(host.clock)
   /** The addresses that are candidates because of what parties say. */
   const own = new Set<MultiaddrText>()
 
@@ -56,8 +57,6 @@ export function createObservedCandidates(
     observations.add(strategy, notice)
     bus.emit('reportChanged', undefined)
   })
-
-  const isOwn = (address: string): boolean => candidates.get(address)?.type === 'observed'
 
   function withdraw(address: MultiaddrText): void {
     own.delete(address)
@@ -79,7 +78,7 @@ export function createObservedCandidates(
         const before = candidates.get(address)
         // Another strategy has the address for a better reason.
         if (before !== undefined && before.type !== 'observed') own.delete(address)
-        else if (before === undefined || !isSameEndpoint(before.endpoint, candidate.endpoint)) {
+        else if (before === undefined || !isSameGuess(before, candidate)) {
           candidates.put({ ...candidate, type: 'observed', mapper: null })
           own.add(address)
         }
@@ -87,7 +86,7 @@ export function createObservedCandidates(
     },
     unconfirmed() {
       const found = new Map<MultiaddrText, CandidateReport>()
-      for (const { endpoint, observation, strategy } of natObservations()) {
+      for (const { endpoint, observation, strategy } of observers.natObservations()) {
         const want = wanted.all().find((each) => isSocketOf(each, endpoint))
         if (want === undefined) continue
         const { protocol, address, port } = endpoint
@@ -117,50 +116,59 @@ export function createObservedCandidates(
 
   /** Returns the candidates that follow from what parties say, the most promising first. */
   function find(): ReadonlyMap<MultiaddrText, Wanted> {
-    const sightings = observations.all(natObservations())
-    const found = new Map<MultiaddrText, Wanted>()
-    if (sightings.length === 0) return found
-    const wants = wanted.all()
-    const add = (ip: string, port: number, of: Basis): void => {
-      const { want, endpoint, strategy, expiresAt, networks } = of
-      const address = withSuffix(formatMultiaddr(ip, endpoint.protocol, port), want)
-      const isKnown = candidates.get(address) !== undefined && !isOwn(address)
-      if (isKnown || found.has(address) || found.size >= maxCandidates) return
-      const onlyNetworks = networks.size < minNetworks ? networks : undefined
-      const exceptNetworks = endpoint.protocol === 'udp' ? observerNetworks(want) : undefined
-      const local = concrete(endpoint, network())
-      found.set(address, { address, endpoint: local, strategy, expiresAt, onlyNetworks, exceptNetworks })
-    }
-    const addresses = confirmed(sightings)
-    for (const [ip, { family, networks, strategy }] of addresses) {
+    const sightings = observations.all(observers.natObservations())
+    if (sightings.length === 0) return new Map()
+    const wants = inOrder(wanted.all())
+    const unknown = candidates.all().filter(({ isGlobal, address }) => !isGlobal && isAddressUnknown(address))
+    const guesses = createGuesses<Wanted>(maxCandidates)
+    for (const [ip, { family, networks, strategy }] of confirmed(sightings)) {
+      const add = (port: number, toldBy: string | undefined, of: Basis): void => {
+        const { want, endpoint, strategy: by, expiresAt } = of
+        const address = withSuffix(formatMultiaddr(ip, endpoint.protocol, port), want)
+        const known = candidates.get(address)
+        if (known !== undefined && known.type !== 'observed') return
+        const local = concrete(endpoint, network())
+        const onlyNetworks = networks.size < minNetworks ? networks : undefined
+        const isMine = (each: Endpoint): boolean => isSocketOf(want, each)
+        const exceptNetworks = endpoint.protocol === 'udp' ? observers.contactedNetworks(isMine) : undefined
+        const guess = { address, endpoint: local, strategy: by, expiresAt, onlyNetworks, exceptNetworks }
+        guesses.add(ip, { isVerified: known?.ruling === 'verified', toldBy }, address, guess)
+      }
       // The port was mapped or forwarded, and its external address is not known.
-      for (const { address, endpoint, strategy: mappedBy, expiresAt } of candidates.all()) {
-        if (endpoint === null || endpoint.family !== family || !isAddressUnknown(address)) continue
+      for (const { address, endpoint, strategy: mappedBy, expiresAt } of unknown) {
+        if (guesses.isFull(ip)) break
+        if (endpoint === null || endpoint.family !== family) continue
         const want = wants.find((each) => isSocketOf(each, endpoint))
         const port = parseMultiaddr(address)?.port
         if (want !== undefined && port !== undefined)
-          add(ip, port, { want, endpoint, strategy: mappedBy, expiresAt, networks })
+          add(port, undefined, { want, endpoint, strategy: mappedBy, expiresAt })
       }
-      const seen = sightings.filter((each) => each.ip === ip)
+      const seen = sightings.filter((each) => each.ip === ip && each.port !== undefined)
       for (const want of wants) {
         const { endpoint } = want
         if (endpoint.family !== family) continue
-        for (const { port, strategy: seenBy } of seen) {
+        if (guesses.isFull(ip)) break
+        for (const { port, network: by, strategy: seenBy } of seen) {
           if (port === undefined || !isPortOf(port, want)) continue
-          // One party may name any port of our own address: that costs one probe.
-          add(ip, port.external, { want, endpoint, strategy: seenBy, expiresAt: null, networks })
+          // One network may name any port of our own address: that costs one probe.
+          const toldBy = port.socket === undefined ? `${endpoint.port} ${by}` : undefined
+          add(port.external, toldBy, { want, endpoint, strategy: seenBy, expiresAt: null })
         }
-        add(ip, endpoint.port, { want, endpoint, strategy, expiresAt: null, networks })
-        if (found.size >= maxCandidates) return found
+        add(endpoint.port, undefined, { want, endpoint, strategy, expiresAt: null })
       }
     }
-    return found
+    return guesses.chosen()
   }
 
-  /** Returns the networks of the servers that the socket of an endpoint has asked. */
-  function observerNetworks(want: WantedEndpoint): ReadonlySet<string> {
-    const asked = natObservations().filter(({ endpoint }) => isSocketOf(want, endpoint))
-    return new Set(asked.map(({ party }) => party.network))
+  /** Returns the endpoints with verified candidates first, since the search ends when there are enough candidates. */
+  function inOrder(wants: readonly WantedEndpoint[]): readonly WantedEndpoint[] {
+    const verified = [...own].flatMap((address) => {
+      const { ruling, endpoint } = candidates.get(address) ?? {}
+      return ruling === 'verified' && endpoint !== null && endpoint !== undefined ? [endpoint] : []
+    })
+    if (verified.length === 0) return wants
+    const first = wants.filter((want) => verified.some((endpoint) => isSocketOf(want, endpoint)))
+    return [...new Set([...first, ...wants])]
   }
 
   /** Returns the addresses that parties on enough networks see this host at. */
@@ -191,7 +199,7 @@ export function createObservedCandidates(
   /** Returns the IP addresses in the ids of the parties: a liar may name one of them as ours. */
   function partyAddresses(): readonly string[] {
     return discoveries.entries.flatMap(({ abilities }) =>
-      [...abilities.values()].flatMap((each) => ('party' in each ? (each.party.id.match(ipText) ?? []) : []))
+      [...abilities.values()].flatMap((each) => ('party' in each ? (String(each.party.id).match(ipText) ?? []) : []))
     )
   }
 }
@@ -209,7 +217,6 @@ interface Basis {
   readonly endpoint: Endpoint
   readonly strategy: string | null
   readonly expiresAt: number | null
-  readonly networks: ReadonlySet<string>
 }
 
 const ipText = /\d{1,3}(?:\.\d{1,3}){3}|[\da-f]{0,4}(?::[\da-f]{0,4}){2,7}/gi
@@ -230,6 +237,15 @@ function isPortOf({ protocol, socket, suffix }: NonNullable<Sighting['port']>, w
 
 const isSameEndpoint = (one: Endpoint | null, other: Endpoint | null): boolean =>
   one?.protocol === other?.protocol && one?.address === other?.address && one?.port === other?.port
+
+const isSameSet = (one: ReadonlySet<string> | undefined, other: ReadonlySet<string> | undefined): boolean =>
+  one?.size === other?.size && [...(one ?? [])].every((each) => other?.has(each) === true)
+
+const isSameGuess = (one: Wanted, other: Wanted): boolean =>
+  isSameEndpoint(one.endpoint, other.endpoint) &&
+  one.expiresAt === other.expiresAt &&
+  isSameSet(one.onlyNetworks, other.onlyNetworks) &&
+  isSameSet(one.exceptNetworks, other.exceptNetworks)
 
 /** Returns the endpoint with the local address on the default route in the place of a wildcard. */
 const concrete = (endpoint: Endpoint, network: Network): Endpoint =>
