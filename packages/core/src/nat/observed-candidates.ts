@@ -199,7 +199,7 @@ export function createObservedCandidates(
   /** Returns the IP addresses in the ids of the parties: a liar may name one of them as ours. */
   function partyAddresses(): readonly string[] {
     return discoveries.entries.flatMap(({ abilities }) =>
-      [...abilities.values()].flatMap((each) => ('party' in each ? (String(each.party.id).match(ipText) ?? []) : []))
+      [...abilities.values()].flatMap((each) => ('party' in each ? (each.party.id.match(ipText) ?? []) : []))
     )
   }
 }

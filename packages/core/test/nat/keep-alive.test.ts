@@ -16,7 +16,7 @@ interface Kept extends Stage {
 }
 
 /** Sets up a traversal with a UDP socket, two STUN servers and two witnesses on other networks. */
-function setUp(lifetimeMs: number | undefined): Kept {
+function setUp(lifetimeMs: number | undefined, measure?: () => Promise<number>): Kept {
   const clock = virtualClock()
   const sent: number[] = []
   let observed = 0
@@ -44,6 +44,7 @@ function setUp(lifetimeMs: number | undefined): Kept {
             return kept.answer
           },
           async lifetimeMs(_, each) {
+            if (measure !== undefined) return measure()
             await clock.sleep(60_000, each)
             if (lifetimeMs === undefined) throw natError('UNSUPPORTED', 'no other port')
             return lifetimeMs
@@ -93,6 +94,23 @@ describe('keeping the mapping of a socket alive', () => {
     await begin(each, 240_000)
     expect(each.sent.filter((at) => at > 80)).toEqual([100, 140, 180, 220])
     await end(each)
+  })
+
+  it.each([
+    ['never ends', async () => new Promise<number>(() => undefined)],
+    ['is no number', async () => Number.NaN],
+    [
+      'throws',
+      () => {
+        throw new Error('a fault')
+      }
+    ]
+  ])('a measurement that %s changes nothing, and does not delay stop()', async (_, lifetimeMs) => {
+    const each = setUp(undefined, lifetimeMs)
+    await begin(each, 100_000)
+    expect(each.sent).toEqual([15, 30, 45, 60, 75, 90])
+    await end(each)
+    expect(each.clock.pending).toBe(0)
   })
 
   it('an address that witnesses do not reach is not kept alive', async () => {
