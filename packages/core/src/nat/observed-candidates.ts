@@ -124,7 +124,7 @@ export function createObservedCandidates(
     for (const [ip, { family, networks, strategy }] of confirmed(sightings)) {
       const add = (port: number, toldBy: string | undefined, of: Basis): void => {
         const { want, endpoint, strategy: by, expiresAt } = of
-        const address = withSuffix(formatMultiaddr(ip, endpoint.protocol, port), want)
+        const address: MultiaddrText = `/${formatMultiaddr(ip, endpoint.protocol, port).slice(1)}${want.suffix}`
         const known = candidates.get(address)
         if (known !== undefined && known.type !== 'observed') return
         const local = concrete(endpoint, network())
@@ -143,18 +143,19 @@ export function createObservedCandidates(
         if (want !== undefined && port !== undefined)
           add(port, undefined, { want, endpoint, strategy: mappedBy, expiresAt })
       }
-      const seen = sightings.filter((each) => each.ip === ip && each.port !== undefined)
-      for (const want of wants) {
-        const { endpoint } = want
-        if (endpoint.family !== family) continue
+      for (const { ip: seenIp, port, network: by, strategy: seenBy } of sightings) {
+        if (seenIp !== ip || port === undefined) continue
         if (guesses.isFull(ip)) break
-        for (const { port, network: by, strategy: seenBy } of seen) {
-          if (port === undefined || !isPortOf(port, want)) continue
-          // One network may name any port of our own address: that costs one probe.
-          const toldBy = port.socket === undefined ? `${endpoint.port} ${by}` : undefined
-          add(port.external, toldBy, { want, endpoint, strategy: seenBy, expiresAt: null })
-        }
-        add(endpoint.port, undefined, { want, endpoint, strategy, expiresAt: null })
+        const want = wants.find((each) => each.endpoint.family === family && isPortOf(port, each))
+        // One network may name any port of our own address: that costs one probe.
+        const toldBy = port.socket === undefined ? `${by} ${port.protocol} ${port.suffix}` : undefined
+        if (want !== undefined)
+          add(port.external, toldBy, { want, endpoint: want.endpoint, strategy: seenBy, expiresAt: null })
+      }
+      for (const want of wants) {
+        if (guesses.isFull(ip)) break
+        const { endpoint } = want
+        if (endpoint.family === family) add(endpoint.port, undefined, { want, endpoint, strategy, expiresAt: null })
       }
     }
     return guesses.chosen()
