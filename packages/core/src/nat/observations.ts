@@ -30,7 +30,8 @@ export interface Observations {
   add(strategy: string, notice: ObservedNotice): void
   /** Returns everything that parties have said, and what observers saw. */
   all(natObservations: readonly NatObservation[]): readonly Sighting[]
-  clear(): void
+  /** Forgets what was said of addresses of these families. */
+  clear(families: readonly Family[]): void
 }
 
 /** The maximum number of sightings that are remembered. A party may have said two things. */
@@ -71,7 +72,9 @@ export function createObservations(clock: Clock): Observations {
       if (told.size > maxTold) makeRoom(key)
     },
     all: (natObservations) => [...told.values(), ...natObservations.flatMap(sightingBy)],
-    clear: () => told.clear()
+    clear(families) {
+      for (const [key, { family }] of told) if (families.includes(family)) told.delete(key)
+    }
   }
 }
 

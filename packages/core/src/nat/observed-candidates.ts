@@ -1,6 +1,7 @@
 import {
   canonicalAddress,
   type Endpoint,
+  type Family,
   formatMultiaddr,
   isWildcard,
   type MultiaddrText,
@@ -28,8 +29,8 @@ export interface ObservedCandidates {
   review(): void
   /** Returns what observers saw and what is no candidate, for the report. */
   unconfirmed(): readonly CandidateReport[]
-  /** Forgets everything after a change of the network, and tells which verified addresses are lost. */
-  reset(): void
+  /** Forgets what concerns these families after a change of the network, and tells which verified addresses are lost. */
+  reset(families: readonly Family[]): void
   /** Forgets everything at the end of a run. */
   clear(): void
 }
@@ -39,6 +40,8 @@ const maxCandidates = 8
 /** So many networks must see an address before witnesses are asked to dial it: one alone may name the address of a
  * third party. */
 const minNetworks = 2
+
+const unseen = 'remote parties do not see this host at the address any more'
 
 type Wanted = Pick<Candidate, 'address' | 'endpoint' | 'strategy' | 'expiresAt' | 'onlyNetworks' | 'exceptNetworks'>
 
@@ -58,13 +61,13 @@ export function createObservedCandidates(
     bus.emit('reportChanged', undefined)
   })
 
-  function withdraw(address: MultiaddrText): void {
+  function withdraw(address: MultiaddrText, why: string): void {
     own.delete(address)
     const candidate = candidates.get(address)
     if (candidate?.type !== 'observed') return
     candidates.withdraw(address)
     if (candidate.ruling !== 'verified') return
-    const reason = natError('MAPPING_LOST', 'remote parties do not see this host at the address any more')
+    const reason = natError('MAPPING_LOST', why)
     const lost = candidateEvent('lost', candidate, host.clock, reason)
     if (lost !== undefined) bus.emit('mapping', lost)
   }
@@ -73,7 +76,7 @@ export function createObservedCandidates(
     review() {
       const isAskable = discoveries.entries.some(({ kind }) => kind === 'witness')
       const next = isAskable ? find() : new Map<MultiaddrText, Wanted>()
-      for (const address of own) if (!next.has(address)) withdraw(address)
+      for (const address of own) if (!next.has(address)) withdraw(address, unseen)
       for (const [address, candidate] of next) {
         const before = candidates.get(address)
         // Another strategy has the address for a better reason.
@@ -104,12 +107,15 @@ export function createObservedCandidates(
       }
       return [...found.values()]
     },
-    reset() {
-      observations.clear()
-      for (const address of own) withdraw(address)
+    reset(families) {
+      observations.clear(families)
+      for (const address of own) {
+        const family = parseMultiaddr(address)?.family
+        if (family !== undefined && families.includes(family)) withdraw(address, 'the network of this host has changed')
+      }
     },
     clear() {
-      observations.clear()
+      observations.clear([4, 6])
       own.clear()
     }
   }

@@ -1,4 +1,12 @@
-import type { Endpoint, MultiaddrText, ObservedNotice, Observer, RemoteParty, Strategy } from '@postern/interface'
+import type {
+  Endpoint,
+  MultiaddrText,
+  Network,
+  ObservedNotice,
+  Observer,
+  RemoteParty,
+  Strategy
+} from '@postern/interface'
 import { natError } from '@postern/interface'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
@@ -6,6 +14,11 @@ import { absent, begin, end, home, party, type Stage, scripted, stage, web, witn
 
 const seen = '/ip4/11.0.0.2/tcp/4001'
 const own = '/ip4/11.0.0.2/tcp/8080'
+
+const away: Network = {
+  gateways: [{ address: '192.168.9.1', interface: 'eth0', localAddress: '192.168.9.2' }],
+  addresses: ['192.168.9.2']
+}
 
 const said = (by: RemoteParty, address: MultiaddrText, isListener = false): ObservedNotice => ({
   kind: 'notice',
@@ -357,16 +370,45 @@ describe('addresses that remote parties see', () => {
     each.say(said(alpha, seen))
     each.say(said(bravo, seen))
     await each.clock.advance(2000)
-    each.traversal.setNetwork({
-      gateways: [{ address: '192.168.9.1', interface: 'eth0', localAddress: '192.168.9.2' }],
-      addresses: ['192.168.9.2']
-    })
+    each.traversal.setNetwork(away)
     await each.clock.advance(20_000)
     expect(states(each)).toEqual([])
     expect(each.told()).toContain('lost identify 11.0.0.2:8080')
     each.say(said(alpha, seen))
     await each.clock.advance(1000)
     expect(states(each)).toEqual([])
+    await end(each)
+  })
+
+  it('a change of the IPv6 network leaves a verified IPv4 address as it is', async () => {
+    const each = setUp()
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(2000)
+    each.traversal.setNetwork({ ...home, addresses: [...home.addresses, '2a00:1::2'] })
+    await each.clock.advance(60_000)
+    expect(states(each)).toEqual([`observed ${own} verified`])
+    expect(each.told().slice(1)).toEqual(['verified identify 11.0.0.2:8080'])
+    await end(each)
+  })
+
+  it('an address is lost as soon as the network changes, also while the next search is still to come', async () => {
+    const each = setUp(undefined, undefined, { policy: { debounceMs: 60_000 } })
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(2000)
+    expect(states(each)).toEqual([`observed ${own} verified`])
+    const { length } = each.asked
+    each.traversal.setNetwork(away)
+    await each.clock.advance(100)
+    expect([states(each), each.traversal.report().externalAddresses]).toEqual([[], []])
+    expect(each.told().slice(-1)).toEqual(['lost identify 11.0.0.2:8080'])
+    await each.clock.advance(600_000)
+    expect(each.asked).toHaveLength(length)
     await end(each)
   })
 })
