@@ -101,7 +101,7 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
     track,
     began() {
       claimChecks.reset(controller)
-      observers.reset()
+      observers.reset([...changedFamilies])
       observed.reset([...changedFamilies])
       changedFamilies.clear()
     },

@@ -139,7 +139,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     run = undefined
     progress.stopped()
     await ending.end()
-    observers.reset()
+    observers.reset([4, 6])
     observed.clear()
     await memory.close()
     hostCandidates.clear()

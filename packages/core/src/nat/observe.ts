@@ -28,8 +28,8 @@ export interface Observers {
   lend(open: OpenSharedSocket, call: Partial<CallOptions>): void
   /** Starts on new sockets, and on all sockets in a new network. */
   review(call: CallOptions): void
-  /** Discards all observations after a change of the network. */
-  reset(): void
+  /** Discards the observations over sockets of these families after a change of the network. */
+  reset(families: readonly Family[]): void
   readonly facts: () => NatFacts
   readonly natObservations: () => readonly NatObservation[]
   /** Returns the networks of the observers that the sockets for which `isMine` holds have sent anything to. */
@@ -228,8 +228,11 @@ export function createObservers(context: Context): Observers {
     for (const { wakeup } of lent) wakeup.wake(why)
   }
   bus.on('doubted', () => wakeAll('recheck'))
-  bus.on('strategyChanged', ({ kind }) => {
-    if (kind === 'observer') wakeAll('rescan')
+  bus.on('strategyChanged', (entry) => {
+    if (entry.kind !== 'observer') return
+    wakeAll('rescan')
+    // A search begins with an empty line, also for a strategy whose observers have answered before.
+    if (entry.abilities.size > 0 && outcomesOf().some((outcome) => outcome.entry === entry)) status.answered(entry)
   })
 
   return {
@@ -260,7 +263,9 @@ export function createObservers(context: Context): Observers {
       for (const each of lent)
         if (each.controller === undefined && !call.signal.aborted && toAsk(each).length > 0) start(each, call)
     },
-    reset: () => lent.forEach(forget),
+    reset(families) {
+      for (const each of lent) if (each.family === undefined || families.includes(each.family)) forget(each)
+    },
     facts() {
       const outcomes = outcomesOf()
       const isSilent =
