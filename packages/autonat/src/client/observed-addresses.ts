@@ -60,14 +60,16 @@ export function createObservedAddresses({ components }: AutonatHost, settings: S
     closed: ({ id }) => void told.delete(id),
     enter(network) {
       const open = new Set(connectionManager.getConnections().map(({ id }) => id))
-      const changed = ([4, 6] as const).filter((family) => {
+      const changed = new Set<Family>()
+      for (const family of [4, 6] as const) {
         const before = networks.get(family)
-        networks.set(family, describe(network, family))
-        return before !== undefined && before !== networks.get(family)
-      })
+        const now = describe(network, family)
+        networks.set(family, now)
+        if (before !== undefined && before !== now) changed.add(family)
+      }
       for (const [id, { address }] of told) {
         const family = parseMultiaddr(address)?.family
-        if (!open.has(id) || (family !== undefined && changed.includes(family))) told.delete(id)
+        if (!open.has(id) || (family !== undefined && changed.has(family))) told.delete(id)
       }
     },
     all: () => [...told.values()]
