@@ -19,7 +19,7 @@ export interface ObservedAddresses {
   identified(result: IdentifyResult): ObservedNotice | undefined
   /** Forgets what was said over a connection. */
   closed(connection: Connection): void
-  /** Begins a search in a network. Forgets what was said of an IP version whose network has changed, since connections of
+  /** Begins a search in a network. Forgets what was said of an IP version if its network has changed: connections of
    * the old network stay open for a while, and what was said over connections that have closed. */
   enter(network: Network): void
   /** Returns what was said over the connections that are open. */

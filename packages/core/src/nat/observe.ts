@@ -231,7 +231,7 @@ export function createObservers(context: Context): Observers {
   bus.on('strategyChanged', (entry) => {
     if (entry.kind !== 'observer') return
     wakeAll('rescan')
-    // A search begins with an empty line, also for a strategy whose observers have answered before.
+    // A search begins with an empty line, also if the observers have answered before.
     if (entry.abilities.size > 0 && outcomesOf().some((outcome) => outcome.entry === entry)) status.answered(entry)
   })
 

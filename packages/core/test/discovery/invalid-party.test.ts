@@ -21,7 +21,7 @@ function setUp(finding: unknown) {
 
 describe('a strategy that finds an invalid party', () => {
   it.each([
-    ['a witness whose id is an object', { kind: 'witness', party: { id: { multihash: 1 }, network: '9.0.0.0/16' } }],
+    ['a witness with an object as its id', { kind: 'witness', party: { id: { multihash: 1 }, network: '9.0.0.0/16' } }],
     ['a witness without a network', { kind: 'witness', party: { id: 'x' } }],
     ['a relay without a party', { kind: 'relay' }],
     ['an address that no party sees', { kind: 'notice', what: 'observed', address: '/ip4/11.0.0.2/tcp/1' }]
