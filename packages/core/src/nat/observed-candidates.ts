@@ -41,8 +41,6 @@ const maxCandidates = 8
  * third party. */
 const minNetworks = 2
 
-const unseen = 'remote parties do not see this host at the address any more'
-
 type Wanted = Pick<Candidate, 'address' | 'endpoint' | 'strategy' | 'expiresAt' | 'onlyNetworks' | 'exceptNetworks'>
 
 /** @param observers - what they have seen of the lent sockets, and which of them were sent anything */
@@ -61,6 +59,13 @@ export function createObservedCandidates(
     bus.emit('reportChanged', undefined)
   })
 
+  function whyGone(address: MultiaddrText): string {
+    const endpoint = candidates.get(address)?.endpoint ?? undefined
+    if (endpoint !== undefined && !wanted.all().some((want) => isSocketOf(want, endpoint)))
+      return 'the endpoint was removed'
+    return 'remote parties do not see this host at the address any more'
+  }
+
   function withdraw(address: MultiaddrText, why: string): void {
     own.delete(address)
     const candidate = candidates.get(address)
@@ -76,7 +81,7 @@ export function createObservedCandidates(
     review() {
       const isAskable = discoveries.entries.some(({ kind }) => kind === 'witness')
       const next = isAskable ? find() : new Map<MultiaddrText, Wanted>()
-      for (const address of own) if (!next.has(address)) withdraw(address, unseen)
+      for (const address of own) if (!next.has(address)) withdraw(address, whyGone(address))
       for (const [address, candidate] of next) {
         const before = candidates.get(address)
         // Another strategy has the address for a better reason.

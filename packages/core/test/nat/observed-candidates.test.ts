@@ -349,6 +349,21 @@ describe('addresses that remote parties see', () => {
     await end(each)
   })
 
+  it('an address of an endpoint that was removed is told as lost, with this as the reason', async () => {
+    const each = setUp()
+    const removal = new AbortController()
+    each.traversal.addEndpoint(web, { signal: removal.signal })
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(1000)
+    removal.abort()
+    await each.clock.advance(1000)
+    expect(states(each)).toEqual([])
+    expect(each.events.at(-1)).toMatchObject({ event: 'lost', reasons: [{ message: 'the endpoint was removed' }] })
+    await end(each)
+  })
+
   it('a mapping of the same address takes the place of an observed one, and keeps what witnesses said', async () => {
     const each = setUp(undefined, (trace, clock) => [scripted('pcp', trace, clock, { foundAfterMs: 20_000 }).strategy])
     each.traversal.addEndpoint(web)
