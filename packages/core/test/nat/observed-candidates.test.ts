@@ -9,7 +9,7 @@ import type {
 } from '@postern/interface'
 import { natError } from '@postern/interface'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { absent, begin, end, home, party, type Stage, scripted, stage, web, witnesses } from '../support.js'
 
 const seen = '/ip4/11.0.0.2/tcp/4001'
@@ -310,6 +310,32 @@ describe('addresses that remote parties see', () => {
     expect(each.traversal.report().externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/9000', own])
     expect(each.told()).toContain('verified upnp 11.0.0.2:9000')
     await end(each)
+  })
+
+  it('the search for guesses among mapped ports without an address does not grow with their square', async () => {
+    const costOf = async (ports: number): Promise<number> => {
+      const each = setUp(undefined, (trace, clock) => [
+        scripted('upnp', trace, clock, { externalAddress: '0.0.0.0' }).strategy
+      ])
+      for (let port = 5000; port < 5000 + ports; port++) each.traversal.addEndpoint({ ...web, port })
+      await begin(each, 20_000)
+      let looks = 0
+      const find = Array.prototype.find
+      const spy = vi.spyOn(Array.prototype, 'find').mockImplementation(function (this: unknown[], is, self) {
+        return find.call(this, (...of) => {
+          looks++
+          return is.apply(self, of)
+        })
+      })
+      each.say(said(alpha, seen))
+      each.say(said(bravo, '/ip4/11.0.0.2/tcp/6001', true))
+      await each.clock.advance(100)
+      spy.mockRestore()
+      await end(each)
+      return looks
+    }
+    const [few, many] = [await costOf(50), await costOf(200)]
+    expect(many).toBeLessThan(8 * few)
   })
 
   it('a port that was forwarded by hand is verified at the address that parties see', async () => {
