@@ -35,7 +35,7 @@ export function autonat(options: AutonatOptions = {}): Strategy<AutonatHost> {
     const discovery: Discovery = {
       name: 'autonat',
       kind: 'witness',
-      async discover(_network, found, { signal }) {
+      async discover(network, found, { signal }) {
         if (signal.aborted) return
         const dialBacks = createDialBacks(host)
         const tell = (finding: Finding): void => {
@@ -52,6 +52,7 @@ export function autonat(options: AutonatOptions = {}): Strategy<AutonatHost> {
           await dialBacks.handle()
           const unwatch = watchPeers(host, table, observed, tell)
           try {
+            observed.enter(network)
             observed.all().forEach(tell)
             await table.fill()
             if (table.size === 0) tell({ kind: 'notice', what: 'absent', gateway: null, reason: noWitness() })

@@ -75,6 +75,8 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
   const endpointMappings = new Map<WantedEndpoint, RunningMapping>()
   const running = new Set<Promise<unknown>>()
   const firstPass = Promise.withResolvers<void>()
+  /** The families in which the network has changed since the last search. */
+  const changedFamilies = new Set<Family>()
   function track(work: Promise<unknown>): void {
     const kept: Promise<unknown> = work
       .catch((error: unknown) => {
@@ -99,8 +101,9 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
     track,
     began() {
       claimChecks.reset(controller)
-      observers.reset()
-      observed.reset()
+      observers.reset([...changedFamilies])
+      observed.reset([...changedFamilies])
+      changedFamilies.clear()
     },
     advanced() {
       wakeAll('rescan')
@@ -177,6 +180,9 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
     networkChanged(before, changed) {
       if (controller.signal.aborted) return
       if (changed.length > 0) {
+        // At once: the search may be due later, and no witness should dial an address of the old network until then.
+        observed.reset(changed)
+        for (const family of changed) changedFamilies.add(family)
         searches.networkChanged(before, changed)
         hostCandidates.refresh()
         wakeAll('rescan')

@@ -95,7 +95,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     }
   )
   const keepAlive = createKeepAlive(context, observers)
-  const observed = createObservedCandidates(context, wanted, observers.natObservations)
+  const observed = createObservedCandidates(context, wanted, observers)
   const reporter = createReporter(context, {
     wants: () => wanted.all(),
     relays: () => reservations.count(),
@@ -139,7 +139,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     run = undefined
     progress.stopped()
     await ending.end()
-    observers.reset()
+    observers.reset([4, 6])
     observed.clear()
     await memory.close()
     hostCandidates.clear()

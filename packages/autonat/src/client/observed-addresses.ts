@@ -1,5 +1,13 @@
 import type { Connection, IdentifyResult } from '@libp2p/interface'
-import { formatMultiaddr, type MultiaddrText, type ObservedNotice } from '@postern/interface'
+import {
+  type Family,
+  familyOf,
+  formatMultiaddr,
+  type MultiaddrText,
+  type Network,
+  type ObservedNotice,
+  parseMultiaddr
+} from '@postern/interface'
 import { directRoute, ipOf, routeOf } from '@postern/libp2p-utils'
 import type { AutonatHost } from '../host.js'
 import type { Settings } from '../options.js'
@@ -11,6 +19,9 @@ export interface ObservedAddresses {
   identified(result: IdentifyResult): ObservedNotice | undefined
   /** Forgets what was said over a connection. */
   closed(connection: Connection): void
+  /** Begins a search in a network. Forgets what was said of an IP version if its network has changed: connections of
+   * the old network stay open for a while, and what was said over connections that have closed. */
+  enter(network: Network): void
   /** Returns what was said over the connections that are open. */
   all(): readonly ObservedNotice[]
 }
@@ -22,6 +33,7 @@ export interface ObservedAddresses {
 export function createObservedAddresses({ components }: AutonatHost, settings: Settings): ObservedAddresses {
   const { connectionManager } = components
   const told = new Map<string, ObservedNotice>()
+  const networks = new Map<Family, string>()
 
   /** Whether a peer is connected at this IP address: it cannot be the address of this node. */
   const isPeers = (ip: string): boolean =>
@@ -46,6 +58,30 @@ export function createObservedAddresses({ components }: AutonatHost, settings: S
       return notice
     },
     closed: ({ id }) => void told.delete(id),
+    enter(network) {
+      const open = new Set(connectionManager.getConnections().map(({ id }) => id))
+      const changed = new Set<Family>()
+      for (const family of [4, 6] as const) {
+        const before = networks.get(family)
+        const now = describe(network, family)
+        networks.set(family, now)
+        if (before !== undefined && before !== now) changed.add(family)
+      }
+      for (const [id, { address }] of told) {
+        const family = parseMultiaddr(address)?.family
+        if (!open.has(id) || (family !== undefined && changed.has(family))) told.delete(id)
+      }
+    },
     all: () => [...told.values()]
   }
+}
+
+/** Returns the parts of a network that belong to a family, as text. */
+function describe({ gateways, addresses }: Network, family: Family): string {
+  const routes = gateways.filter(({ address }) => familyOf(address) === family)
+  const own = addresses.filter((address) => familyOf(address) === family).sort()
+  return JSON.stringify([
+    routes.map(({ address, interface: link, localAddress }) => [address, link, localAddress]),
+    own
+  ])
 }

@@ -13,6 +13,7 @@ import {
   type Notice,
   natError,
   type ObservedNotice,
+  type RemoteParty,
   type Strategy,
   untilAborted
 } from '@postern/interface'
@@ -124,7 +125,10 @@ export function createDiscoveries<H extends Host>(
       entry.unheard = finding.reason
       return events.changed(entry)
     }
-    if (finding.what === 'observed') return events.observed(entry, finding)
+    if (finding.what === 'observed') {
+      checkParty('observed address', finding.party)
+      return events.observed(entry, finding)
+    }
     if (finding.what === 'gone') entry.abilities.delete(abilityKey(finding.about))
     events.noticed(entry, finding)
     if (finding.what === 'gone') settle(entry, natError('NO_SERVICE', 'it announced that it is going away'))
@@ -219,14 +223,20 @@ export function createDiscoveries<H extends Host>(
   }
 }
 
-/** Throws a TypeError for an invalid mapper. A third-party strategy may break the types, and must not affect the
+/** Throws a TypeError for an invalid mapper or party. A third-party strategy may break the types, and must not affect the
  * others. */
 function checkAbility(ability: Ability): void {
-  if (ability.kind !== 'mapper') return
-  const { gateway, protocols, map } = ability
-  const isGateway = gateway === null || (typeof gateway === 'object' && typeof gateway.address === 'string')
-  if (!isGateway || !Array.isArray(protocols) || typeof map !== 'function')
-    throw new TypeError('the strategy found an invalid mapper: its gateway, protocols or map is wrong')
+  if (ability.kind === 'mapper') {
+    const { gateway, protocols, map } = ability
+    const isGateway = gateway === null || (typeof gateway === 'object' && typeof gateway.address === 'string')
+    if (!isGateway || !Array.isArray(protocols) || typeof map !== 'function')
+      throw new TypeError('the strategy found an invalid mapper: its gateway, protocols or map is wrong')
+  } else if (ability.kind !== 'puncher') checkParty(ability.kind, ability.party)
+}
+
+function checkParty(kind: string, party: RemoteParty | undefined): void {
+  if (typeof party?.id !== 'string' || typeof party.network !== 'string')
+    throw new TypeError(`the strategy found an invalid ${kind}: the id or network of its party is not a text`)
 }
 
 /** Identifies an ability. A later finding with the same key replaces the earlier one. */

@@ -28,6 +28,8 @@ const lifetimePart = 0.4
 /** Bounds of the measured interval, in ms. */
 const minMs = 1000
 const maxMs = 60_000
+/** How long the measurement may take, in ms. It waits for mappings to expire, which takes some minutes. */
+const maxMeasuringMs = 3_600_000
 
 const over = abortReason('the address is no candidate any more')
 
@@ -66,18 +68,21 @@ export function createKeepAlive(context: Context, observers: Observers): KeepAli
     call: CallOptions
   ): Promise<number | undefined> {
     for (const each of asked) {
-      const ms = await each.lifetimeMs?.(endpoint, call).catch((error: unknown) => {
-        call.signal.throwIfAborted()
-        log.debug(`the lifetime of mappings was not measured: ${asNatError(error).message}`)
-      })
-      if (ms !== undefined) return Math.min(maxMs, Math.max(minMs, ms * lifetimePart))
+      const ms = await attempt(async (own) => each.lifetimeMs?.(endpoint, own), maxMeasuringMs, clock, call).catch(
+        (error: unknown) => {
+          call.signal.throwIfAborted()
+          log.debug(`the lifetime of mappings was not measured: ${asNatError(error).message}`)
+        }
+      )
+      if (ms !== undefined && ms > 0) return Math.min(maxMs, Math.max(minMs, ms * lifetimePart))
     }
     return undefined
   }
 
   async function keep(address: MultiaddrText, socket: ObservedSocket, call: CallOptions): Promise<void> {
     let intervalMs = policy.keepAliveMs
-    const measuring = measure(socket, call).then(
+    const ended = new AbortController()
+    const measuring = measure(socket, { signal: anySignal([call.signal, ended.signal]) }).then(
       (ms) => {
         intervalMs = ms ?? intervalMs
       },
@@ -98,6 +103,7 @@ export function createKeepAlive(context: Context, observers: Observers): KeepAli
       socket.forget()
       bus.emit('doubted', undefined)
     } finally {
+      ended.abort(over)
       await measuring
     }
   }

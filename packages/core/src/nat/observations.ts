@@ -1,4 +1,4 @@
-import type { ObservedNotice } from '@postern/interface'
+import type { Clock, ObservedNotice } from '@postern/interface'
 import { canonicalAddress, type Family, familyOf, isGlobal, type Protocol, parseMultiaddr } from '@postern/interface'
 import type { NatObservation } from './nat-behaviour.js'
 
@@ -30,27 +30,51 @@ export interface Observations {
   add(strategy: string, notice: ObservedNotice): void
   /** Returns everything that parties have said, and what observers saw. */
   all(natObservations: readonly NatObservation[]): readonly Sighting[]
-  clear(): void
+  /** Forgets what was said of addresses of these families. */
+  clear(families: readonly Family[]): void
 }
 
-/** How many parties are remembered: those that have said something most recently. */
-const maxParties = 64
+/** The maximum number of sightings that are remembered. A party may have said two things. */
+const maxTold = 128
+/** How long the port that a party named first stays, in ms: each port that it names costs a probe. */
+const portHoldMs = 600_000
 
-export function createObservations(): Observations {
+type Told = Sighting & { readonly portSinceMs: number }
+
+export function createObservations(clock: Clock): Observations {
   /** By party, family and kind of port: a party may see a source port and have dialled a listener. */
-  const told = new Map<string, Sighting>()
+  const told = new Map<string, Told>()
+
+  /** Forgets a sighting of the network that has the most: one network cannot displace what others said. Of those it is
+   * the last one before `added`: new peers of the network cannot have one port after the other tried. */
+  function makeRoom(added: string): void {
+    const counts = new Map<string, number>()
+    for (const { network } of told.values()) counts.set(network, (counts.get(network) ?? 0) + 1)
+    const most = Math.max(...counts.values())
+    const busiest = [...told].filter(([key, { network }]) => key !== added && counts.get(network) === most)
+    const [key] = (most > 1 ? busiest.at(-1) : busiest[0]) ?? []
+    if (key !== undefined) told.delete(key)
+  }
+
   return {
     add(strategy, { party, address, isListener }) {
       const seen = sightingOf(strategy, party, address)
       if (seen === undefined) return
       const key = `${party.id} ${seen.family} ${isListener}`
+      const nowMs = clock.monotonicMs()
+      const before = told.get(key)
+      const isHeld = before !== undefined && nowMs - before.portSinceMs < portHoldMs
+      const held = isHeld
+        ? { port: before.port, portSinceMs: before.portSinceMs }
+        : { port: isListener ? seen.port : undefined, portSinceMs: nowMs }
       told.delete(key)
-      told.set(key, isListener ? seen : { ...seen, port: undefined })
-      const [oldest] = told.keys()
-      if (told.size > 2 * maxParties && oldest !== undefined) told.delete(oldest)
+      told.set(key, { ...seen, ...held })
+      if (told.size > maxTold) makeRoom(key)
     },
     all: (natObservations) => [...told.values(), ...natObservations.flatMap(sightingBy)],
-    clear: () => told.clear()
+    clear(families) {
+      for (const [key, { family }] of told) if (families.includes(family)) told.delete(key)
+    }
   }
 }
 

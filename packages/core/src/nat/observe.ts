@@ -28,10 +28,12 @@ export interface Observers {
   lend(open: OpenSharedSocket, call: Partial<CallOptions>): void
   /** Starts on new sockets, and on all sockets in a new network. */
   review(call: CallOptions): void
-  /** Discards all observations after a change of the network. */
-  reset(): void
+  /** Discards the observations over sockets of these families after a change of the network. */
+  reset(families: readonly Family[]): void
   readonly facts: () => NatFacts
   readonly natObservations: () => readonly NatObservation[]
+  /** Returns the networks of the observers that the sockets for which `isMine` holds have sent anything to. */
+  contactedNetworks(isMine: (endpoint: Endpoint) => boolean): ReadonlySet<string>
   /** Returns the lent socket that observers see at this external address and that is bound to this endpoint. */
   socketAt(external: MultiaddrText, endpoint: Endpoint): ObservedSocket | undefined
   /** Resolves when no observer is being asked. */
@@ -54,6 +56,9 @@ interface Lent {
   readonly outcomes: Map<string, Outcome>
   /** The ids of the observers that are not asked again. */
   readonly asked: Set<string>
+  /** The networks of the observers that were sent anything in this network, by the endpoint of the socket. The NAT may
+   * let in what comes from there, whether they have answered or not. */
+  readonly contacted: Map<Endpoint, Set<string>>
   /** The family of the socket when it was last opened. */
   family: Family | undefined
   controller: AbortController | undefined
@@ -104,7 +109,10 @@ export function createObservers(context: Context): Observers {
       status.noteOtherFamily(tap.endpoint.family)
       const found = toAsk(each)
       for (const { observer } of found) await pace(observer, { signal })
-      for (const { observer } of found) each.asked.add(observer.party.id)
+      for (const { observer } of found) {
+        each.asked.add(observer.party.id)
+        noteContact(each, tap.endpoint, observer.party.network)
+      }
       await Promise.all(
         found.map(async (one) => {
           const outcome = await ask(one, tap, { signal })
@@ -119,6 +127,15 @@ export function createObservers(context: Context): Observers {
     } finally {
       over.abort(answered)
     }
+  }
+
+  function noteContact({ contacted }: Lent, endpoint: Endpoint, network: string): void {
+    const same = [...contacted.keys()].find(
+      ({ address, port }) => address === endpoint.address && port === endpoint.port
+    )
+    const networks = contacted.get(same ?? endpoint) ?? new Set()
+    contacted.set(same ?? endpoint, networks.add(network))
+    bus.emit('reportChanged', undefined)
   }
 
   async function pace({ party: { id } }: Observer, call: CallOptions): Promise<void> {
@@ -202,6 +219,7 @@ export function createObservers(context: Context): Observers {
     each.family = undefined
     each.outcomes.clear()
     each.asked.clear()
+    each.contacted.clear()
     each.wakeup.clear()
     known = undefined
   }
@@ -210,8 +228,11 @@ export function createObservers(context: Context): Observers {
     for (const { wakeup } of lent) wakeup.wake(why)
   }
   bus.on('doubted', () => wakeAll('recheck'))
-  bus.on('strategyChanged', ({ kind }) => {
-    if (kind === 'observer') wakeAll('rescan')
+  bus.on('strategyChanged', (entry) => {
+    if (entry.kind !== 'observer') return
+    wakeAll('rescan')
+    // A search begins with an empty line, also if the observers have answered before.
+    if (entry.abilities.size > 0 && outcomesOf().some((outcome) => outcome.entry === entry)) status.answered(entry)
   })
 
   return {
@@ -222,6 +243,7 @@ export function createObservers(context: Context): Observers {
         wakeup: createWakeup(clock),
         outcomes: new Map(),
         asked: new Set(),
+        contacted: new Map(),
         family: undefined,
         controller: undefined
       }
@@ -241,7 +263,9 @@ export function createObservers(context: Context): Observers {
       for (const each of lent)
         if (each.controller === undefined && !call.signal.aborted && toAsk(each).length > 0) start(each, call)
     },
-    reset: () => lent.forEach(forget),
+    reset(families) {
+      for (const each of lent) if (each.family === undefined || families.includes(each.family)) forget(each)
+    },
     facts() {
       const outcomes = outcomesOf()
       const isSilent =
@@ -249,6 +273,10 @@ export function createObservers(context: Context): Observers {
       return { ...knowledge(), isSilent }
     },
     natObservations,
+    contactedNetworks(isMine) {
+      const all = [...lent].flatMap(({ contacted }) => [...contacted])
+      return new Set(all.flatMap(([endpoint, networks]) => (isMine(endpoint) ? [...networks] : [])))
+    },
     socketAt(external, { address, port }) {
       for (const each of lent) {
         const seen = [...each.outcomes.values()].flatMap((outcome) =>

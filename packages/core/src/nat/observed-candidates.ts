@@ -1,6 +1,7 @@
 import {
   canonicalAddress,
   type Endpoint,
+  type Family,
   formatMultiaddr,
   isWildcard,
   type MultiaddrText,
@@ -14,8 +15,9 @@ import type { Context } from '../context.js'
 import { isOurs, localAddress, type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
 import type { WantedEndpoints } from '../discovery/wanted-endpoints.js'
 import type { CandidateReport } from '../model/report.js'
-import type { NatObservation } from './nat-behaviour.js'
+import { createGuesses } from './guesses.js'
 import { createObservations, type Sighting } from './observations.js'
+import type { Observers } from './observe.js'
 
 /**
  * External addresses that remote parties see, as candidates: with the port that this host listens on (a 1:1 NAT, a port
@@ -27,8 +29,8 @@ export interface ObservedCandidates {
   review(): void
   /** Returns the addresses that observers saw and that are no candidates, for the report. */
   unconfirmed(): readonly CandidateReport[]
-  /** Forgets everything after a change of the network, and emits `lost` for each verified address. */
-  reset(): void
+  /** Forgets what concerns these families after a change of the network, and tells which verified addresses are lost. */
+  reset(families: readonly Family[]): void
   /** Forgets everything at the end of a run. */
   clear(): void
 }
@@ -41,14 +43,14 @@ const minNetworks = 2
 
 type Wanted = Pick<Candidate, 'address' | 'endpoint' | 'strategy' | 'expiresAt' | 'onlyNetworks' | 'exceptNetworks'>
 
-/** @param natObservations - what observers have seen of the lent sockets */
+/** @param observers - what they have seen of the lent sockets, and which of them were sent anything */
 export function createObservedCandidates(
   context: Context,
   wanted: WantedEndpoints,
-  natObservations: () => readonly NatObservation[]
+  observers: Pick<Observers, 'natObservations' | 'contactedNetworks'>
 ): ObservedCandidates {
   const { host, policy, bus, discoveries, candidates, network } = context
-  const observations = createObservations()
+  const observations = createObservations(host.clock)
   /** The addresses that are candidates because of what parties say. */
   const own = new Set<MultiaddrText>()
 
@@ -57,15 +59,20 @@ export function createObservedCandidates(
     bus.emit('reportChanged', undefined)
   })
 
-  const isOwn = (address: string): boolean => candidates.get(address)?.type === 'observed'
+  function whyGone(address: MultiaddrText): string {
+    const endpoint = candidates.get(address)?.endpoint ?? undefined
+    if (endpoint !== undefined && !wanted.all().some((want) => isSocketOf(want, endpoint)))
+      return 'the endpoint was removed'
+    return 'remote parties do not see this host at the address any more'
+  }
 
-  function withdraw(address: MultiaddrText): void {
+  function withdraw(address: MultiaddrText, why: string): void {
     own.delete(address)
     const candidate = candidates.get(address)
     if (candidate?.type !== 'observed') return
     candidates.withdraw(address)
     if (candidate.ruling !== 'verified') return
-    const reason = natError('MAPPING_LOST', 'remote parties do not see this host at the address any more')
+    const reason = natError('MAPPING_LOST', why)
     const lost = candidateEvent('lost', candidate, host.clock, reason)
     if (lost !== undefined) bus.emit('mapping', lost)
   }
@@ -74,12 +81,12 @@ export function createObservedCandidates(
     review() {
       const isAskable = discoveries.entries.some(({ kind }) => kind === 'witness')
       const next = isAskable ? find() : new Map<MultiaddrText, Wanted>()
-      for (const address of own) if (!next.has(address)) withdraw(address)
+      for (const address of own) if (!next.has(address)) withdraw(address, whyGone(address))
       for (const [address, candidate] of next) {
         const before = candidates.get(address)
         // Another strategy has mapped the address, or the user has named it.
         if (before !== undefined && before.type !== 'observed') own.delete(address)
-        else if (before === undefined || !isSameEndpoint(before.endpoint, candidate.endpoint)) {
+        else if (before === undefined || !isSameGuess(before, candidate)) {
           candidates.put({ ...candidate, type: 'observed', mapper: null })
           own.add(address)
         }
@@ -87,7 +94,7 @@ export function createObservedCandidates(
     },
     unconfirmed() {
       const found = new Map<MultiaddrText, CandidateReport>()
-      for (const { endpoint, observation, strategy } of natObservations()) {
+      for (const { endpoint, observation, strategy } of observers.natObservations()) {
         const want = wanted.all().find((each) => isSocketOf(each, endpoint))
         if (want === undefined) continue
         const { protocol, address, port } = endpoint
@@ -105,62 +112,75 @@ export function createObservedCandidates(
       }
       return [...found.values()]
     },
-    reset() {
-      observations.clear()
-      for (const address of own) withdraw(address)
+    reset(families) {
+      observations.clear(families)
+      for (const address of own) {
+        const family = parseMultiaddr(address)?.family
+        if (family !== undefined && families.includes(family)) withdraw(address, 'the network of this host has changed')
+      }
     },
     clear() {
-      observations.clear()
+      observations.clear([4, 6])
       own.clear()
     }
   }
 
   /** Returns the candidates that follow from what parties say, the most promising first. */
   function find(): ReadonlyMap<MultiaddrText, Wanted> {
-    const sightings = observations.all(natObservations())
-    const found = new Map<MultiaddrText, Wanted>()
-    if (sightings.length === 0) return found
-    const wants = wanted.all()
-    const add = (ip: string, port: number, of: Basis): void => {
-      const { want, endpoint, strategy, expiresAt, networks } = of
-      const address = withSuffix(formatMultiaddr(ip, endpoint.protocol, port), want)
-      const isKnown = candidates.get(address) !== undefined && !isOwn(address)
-      if (isKnown || found.has(address) || found.size >= maxCandidates) return
-      const onlyNetworks = networks.size < minNetworks ? networks : undefined
-      const exceptNetworks = endpoint.protocol === 'udp' ? observerNetworks(want) : undefined
-      const local = concrete(endpoint, network())
-      found.set(address, { address, endpoint: local, strategy, expiresAt, onlyNetworks, exceptNetworks })
-    }
-    const addresses = confirmed(sightings)
-    for (const [ip, { family, networks, strategy }] of addresses) {
+    const sightings = observations.all(observers.natObservations())
+    if (sightings.length === 0) return new Map()
+    const wants = inOrder(wanted.all())
+    const unknown = candidates.all().filter(({ isGlobal, address }) => !isGlobal && isAddressUnknown(address))
+    const guesses = createGuesses<Wanted>(maxCandidates)
+    for (const [ip, { family, networks, strategy }] of confirmed(sightings)) {
+      const add = (port: number, toldBy: string | undefined, of: Basis): void => {
+        const { want, endpoint, strategy: by, expiresAt } = of
+        const address: MultiaddrText = `/${formatMultiaddr(ip, endpoint.protocol, port).slice(1)}${want.suffix}`
+        const known = candidates.get(address)
+        if (known !== undefined && known.type !== 'observed') return
+        const local = concrete(endpoint, network())
+        const onlyNetworks = networks.size < minNetworks ? networks : undefined
+        const isMine = (each: Endpoint): boolean => isSocketOf(want, each)
+        const exceptNetworks = endpoint.protocol === 'udp' ? observers.contactedNetworks(isMine) : undefined
+        const guess = { address, endpoint: local, strategy: by, expiresAt, onlyNetworks, exceptNetworks }
+        guesses.add(ip, { isVerified: known?.ruling === 'verified', toldBy }, address, guess)
+      }
       // The port was mapped or forwarded, and its external address is not known.
-      for (const { address, endpoint, strategy: mappedBy, expiresAt } of candidates.all()) {
-        if (endpoint === null || endpoint.family !== family || !isAddressUnknown(address)) continue
+      for (const { address, endpoint, strategy: mappedBy, expiresAt } of unknown) {
+        if (guesses.isFull(ip)) break
+        if (endpoint === null || endpoint.family !== family) continue
         const want = wants.find((each) => isSocketOf(each, endpoint))
         const port = parseMultiaddr(address)?.port
         if (want !== undefined && port !== undefined)
-          add(ip, port, { want, endpoint, strategy: mappedBy, expiresAt, networks })
+          add(port, undefined, { want, endpoint, strategy: mappedBy, expiresAt })
       }
-      const seen = sightings.filter((each) => each.ip === ip)
+      for (const { ip: seenIp, port, network: by, strategy: seenBy } of sightings) {
+        if (seenIp !== ip || port === undefined) continue
+        if (guesses.isFull(ip)) break
+        const want = wants.find((each) => each.endpoint.family === family && isPortOf(port, each))
+        // One network may name any port of our own address: that costs one probe.
+        const toldBy = port.socket === undefined ? `${by} ${port.protocol} ${port.suffix}` : undefined
+        if (want !== undefined)
+          add(port.external, toldBy, { want, endpoint: want.endpoint, strategy: seenBy, expiresAt: null })
+      }
       for (const want of wants) {
+        if (guesses.isFull(ip)) break
         const { endpoint } = want
-        if (endpoint.family !== family) continue
-        for (const { port, strategy: seenBy } of seen) {
-          if (port === undefined || !isPortOf(port, want)) continue
-          // One party may name any port of our own address: that costs one probe.
-          add(ip, port.external, { want, endpoint, strategy: seenBy, expiresAt: null, networks })
-        }
-        add(ip, endpoint.port, { want, endpoint, strategy, expiresAt: null, networks })
-        if (found.size >= maxCandidates) return found
+        if (endpoint.family === family) add(endpoint.port, undefined, { want, endpoint, strategy, expiresAt: null })
       }
     }
-    return found
+    return guesses.chosen()
   }
 
-  /** Returns the networks of the servers that the socket of an endpoint has asked. */
-  function observerNetworks(want: WantedEndpoint): ReadonlySet<string> {
-    const asked = natObservations().filter(({ endpoint }) => isSocketOf(want, endpoint))
-    return new Set(asked.map(({ party }) => party.network))
+  /** Returns the endpoints with verified candidates first, since the search ends when there are enough candidates. */
+  function inOrder(wants: readonly WantedEndpoint[]): readonly WantedEndpoint[] {
+    const verified = [...own].flatMap((address) => {
+      const { ruling, endpoint } = candidates.get(address) ?? {}
+      return ruling === 'verified' && endpoint !== null && endpoint !== undefined ? [endpoint] : []
+    })
+    if (verified.length === 0) return wants
+    const first = wants.filter((want) => verified.some((endpoint) => isSocketOf(want, endpoint)))
+    return [...new Set([...first, ...wants])]
   }
 
   /** Returns the addresses that parties on enough networks see this host at. */
@@ -209,7 +229,6 @@ interface Basis {
   readonly endpoint: Endpoint
   readonly strategy: string | null
   readonly expiresAt: number | null
-  readonly networks: ReadonlySet<string>
 }
 
 const ipText = /\d{1,3}(?:\.\d{1,3}){3}|[\da-f]{0,4}(?::[\da-f]{0,4}){2,7}/gi
@@ -230,6 +249,15 @@ function isPortOf({ protocol, socket, suffix }: NonNullable<Sighting['port']>, w
 
 const isSameEndpoint = (one: Endpoint | null, other: Endpoint | null): boolean =>
   one?.protocol === other?.protocol && one?.address === other?.address && one?.port === other?.port
+
+const isSameSet = (one: ReadonlySet<string> | undefined, other: ReadonlySet<string> | undefined): boolean =>
+  one?.size === other?.size && [...(one ?? [])].every((each) => other?.has(each) === true)
+
+const isSameGuess = (one: Wanted, other: Wanted): boolean =>
+  isSameEndpoint(one.endpoint, other.endpoint) &&
+  one.expiresAt === other.expiresAt &&
+  isSameSet(one.onlyNetworks, other.onlyNetworks) &&
+  isSameSet(one.exceptNetworks, other.exceptNetworks)
 
 /** Returns the endpoint with the local address on the default route in the place of a wildcard. */
 const concrete = (endpoint: Endpoint, network: Network): Endpoint =>

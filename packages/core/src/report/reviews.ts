@@ -1,4 +1,4 @@
-import type { CallOptions } from '@postern/interface'
+import { type CallOptions, errorText, printable } from '@postern/interface'
 import { createThrottle } from '../async/throttle.js'
 import type { Context } from '../context.js'
 import type { Reporter } from './reporter.js'
@@ -23,7 +23,15 @@ export function createReviews(
   parts: readonly Reviewed[],
   size: () => number
 ): void {
-  const throttle = createThrottle(host.clock, review)
+  const throttle = createThrottle(host.clock, () => {
+    try {
+      return review()
+    } catch (error) {
+      // A fault must neither end the process nor be the last review.
+      host.log.info(`a review failed: ${printable(errorText(error))}`)
+      return size() + candidates.size()
+    }
+  })
 
   /** Returns how many endpoints and candidates it has looked at. */
   function review(): number {

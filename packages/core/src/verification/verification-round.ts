@@ -36,12 +36,16 @@ export async function verificationRound(
   const evidence: EvidenceReport[] = []
   const place = parseMultiaddr(address)
   const own = networkPrefixOf(place?.address ?? '')
-  const { onlyNetworks, exceptNetworks } = candidates.get(address) ?? {}
-  const mayAsk = ({ network }: Witness['party']): boolean =>
-    !asked.has(network) &&
-    network !== own &&
-    onlyNetworks?.has(network) !== false &&
-    exceptNetworks?.has(network) !== true
+  const mayAsk = ({ network }: Witness['party']): boolean => {
+    // Looked up each time: an observer may have been sent something since.
+    const { onlyNetworks, exceptNetworks } = candidates.get(address) ?? {}
+    return (
+      !asked.has(network) &&
+      network !== own &&
+      onlyNetworks?.has(network) !== false &&
+      exceptNetworks?.has(network) !== true
+    )
+  }
   const asked = new Set<string>()
   const asking = new Set<Promise<void>>()
   const over = new AbortController()

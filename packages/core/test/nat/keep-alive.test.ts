@@ -1,7 +1,7 @@
 import { type Endpoint, type MultiaddrText, natError, type Observer, type Strategy } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
-import { begin, end, party, type Stage, stage, witnesses } from '../support.js'
+import { begin, end, home, party, type Stage, stage, witnesses } from '../support.js'
 
 const game: Endpoint = { protocol: 'udp', family: 4, address: '0.0.0.0', port: 6000 }
 const seen = '/ip4/11.0.0.2/udp/21000'
@@ -16,7 +16,7 @@ interface Kept extends Stage {
 }
 
 /** Sets up a traversal with a UDP socket, two STUN servers and two witnesses on other networks. */
-function setUp(lifetimeMs: number | undefined): Kept {
+function setUp(lifetimeMs: number | undefined, measure?: () => Promise<number>): Kept {
   const clock = virtualClock()
   const sent: number[] = []
   let observed = 0
@@ -44,6 +44,7 @@ function setUp(lifetimeMs: number | undefined): Kept {
             return kept.answer
           },
           async lifetimeMs(_, each) {
+            if (measure !== undefined) return measure()
             await clock.sleep(60_000, each)
             if (lifetimeMs === undefined) throw natError('UNSUPPORTED', 'no other port')
             return lifetimeMs
@@ -95,12 +96,42 @@ describe('keeping the mapping of a socket alive', () => {
     await end(each)
   })
 
+  it.each([
+    ['never ends', async () => new Promise<number>(() => undefined)],
+    ['is no number', async () => Number.NaN],
+    [
+      'throws',
+      () => {
+        throw new Error('a fault')
+      }
+    ]
+  ])('a measurement that %s changes nothing, and does not delay stop()', async (_, lifetimeMs) => {
+    const each = setUp(undefined, lifetimeMs)
+    await begin(each, 100_000)
+    expect(each.sent).toEqual([15, 30, 45, 60, 75, 90])
+    await end(each)
+    expect(each.clock.pending).toBe(0)
+  })
+
   it('an address that witnesses do not reach is not kept alive', async () => {
     const each = setUp(undefined)
     each.reach('unreachable')
     await begin(each, 100_000)
     expect(externals(each)).toEqual([])
     expect(each.sent).toEqual([])
+    await end(each)
+  })
+
+  it('a change of the IPv6 network leaves a kept IPv4 socket, and the line of its servers, as they are', async () => {
+    const each = setUp(undefined)
+    await begin(each, 20_000)
+    const line = (): unknown => each.traversal.report().strategies.find(({ name }) => name === 'stun')
+    const [before, asked] = [line(), each.observed()]
+    each.traversal.setNetwork({ ...home, addresses: [...home.addresses, '2a00:1::2'] })
+    await each.clock.advance(60_000)
+    expect(each.told().filter((event) => event.startsWith('lost'))).toEqual([])
+    expect(each.sent).toEqual([15, 30, 45, 60, 75])
+    expect([{ ...Object(line()), tookMs: 0 }, each.observed()]).toEqual([{ ...Object(before), tookMs: 0 }, asked])
     await end(each)
   })
 

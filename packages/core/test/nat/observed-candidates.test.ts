@@ -1,11 +1,24 @@
-import type { MultiaddrText, ObservedNotice, RemoteParty, Strategy } from '@postern/interface'
+import type {
+  Endpoint,
+  MultiaddrText,
+  Network,
+  ObservedNotice,
+  Observer,
+  RemoteParty,
+  Strategy
+} from '@postern/interface'
 import { natError } from '@postern/interface'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { absent, begin, end, home, party, type Stage, scripted, stage, web, witnesses } from '../support.js'
 
 const seen = '/ip4/11.0.0.2/tcp/4001'
 const own = '/ip4/11.0.0.2/tcp/8080'
+
+const away: Network = {
+  gateways: [{ address: '192.168.9.1', interface: 'eth0', localAddress: '192.168.9.2' }],
+  addresses: ['192.168.9.2']
+}
 
 const said = (by: RemoteParty, address: MultiaddrText, isListener = false): ObservedNotice => ({
   kind: 'notice',
@@ -176,9 +189,98 @@ describe('addresses that remote parties see', () => {
     await each.clock.advance(1000)
     expect(states(each)).toEqual(['observed /ip4/11.0.0.2/tcp/5001 refuted', `observed ${own} refuted`])
     for (let count = 0; count < 40; count++)
-      each.say(said(party(`liar${count}`, '39.0.0.0/16'), `/ip4/11.0.0.2/tcp/${6000 + count}`, true))
+      each.say(said(party(`liar${count}`, `${60 + count}.0.0.0/16`), `/ip4/11.0.0.2/tcp/${6000 + count}`, true))
     await each.clock.advance(1000)
     expect(states(each)).toHaveLength(8)
+    expect(states(each)).toContain(`observed ${own} refuted`)
+    await end(each)
+  })
+
+  it('parties of one network have one port tried, and neither they nor many others displace a verified address', async () => {
+    const each = setUp(undefined, undefined, { policy: { maxRequestsPerMinute: 1000 } })
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, '/ip4/11.0.0.2/tcp/5001', true))
+    await each.clock.advance(1000)
+    for (let count = 0; count < 200; count++) {
+      each.say(said(party(`liar${count}`, '39.0.0.0/16'), `/ip4/11.0.0.2/tcp/${6000 + count}`, true))
+      await each.clock.advance(100)
+    }
+    await each.clock.advance(1000)
+    expect(states(each)).toEqual(
+      ['/ip4/11.0.0.2/tcp/5001', own, '/ip4/11.0.0.2/tcp/6000'].map((address) => `observed ${address} verified`)
+    )
+    for (let count = 0; count < 20; count++)
+      each.say(said(party(`more${count}`, `${60 + count}.0.0.0/16`), `/ip4/11.0.0.2/tcp/${7000 + count}`, true))
+    await each.clock.advance(10_000)
+    expect(states(each)).toContain(`observed ${own} verified`)
+    expect(each.told().filter((event) => event.startsWith('lost'))).toEqual([])
+    await end(each)
+  })
+
+  it('a party that names one port after the other has one of them tried in ten minutes', async () => {
+    const each = setUp({ a: 'unreachable', b: 'unreachable' }, undefined, { policy: { maxRequestsPerMinute: 1000 } })
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    for (let count = 0; count < 100; count++) {
+      each.say(said(bravo, `/ip4/11.0.0.2/tcp/${6000 + count}`, true))
+      await each.clock.advance(1000)
+    }
+    expect(new Set(each.asked.map((text) => text.split('/').at(-1)))).toEqual(new Set(['6000', '8080']))
+    await each.clock.advance(600_000)
+    each.say(said(bravo, '/ip4/11.0.0.2/tcp/7000', true))
+    await each.clock.advance(1000)
+    expect(states(each)).toEqual(expect.arrayContaining(['observed /ip4/11.0.0.2/tcp/7000 refuted']))
+    await end(each)
+  })
+
+  it('every address that parties see is tried, also that of the last ones with many endpoints', async () => {
+    const each = setUp(undefined, undefined, { policy: { maxRequestsPerMinute: 1000 } })
+    for (let port = 8000; port < 8020; port++) each.traversal.addEndpoint({ ...web, port })
+    await begin(each)
+    for (const by of [alpha, bravo]) each.say(said(by, '/ip4/11.0.0.9/tcp/1'))
+    for (const id of ['x', 'y']) each.say(said(party(id, `5${id === 'x' ? 1 : 2}.0.0.0/16`), seen))
+    await each.clock.advance(2000)
+    const ips = states(each).map((text) => text.split('/')[2])
+    expect([ips.length, new Set(ips)]).toEqual([8, new Set(['11.0.0.9', '11.0.0.2'])])
+    await end(each)
+  })
+
+  it('a UDP address is not tried from the network of a server that the socket has asked, also one without an answer', async () => {
+    const game: Endpoint = { protocol: 'udp', family: 4, address: '0.0.0.0', port: 6000 }
+    const servers: { tell?: (ability: Observer) => void } = {}
+    const answers = { a: 'reachable', b: 'reachable', c: 'reachable', d: 'reachable' } as const
+    const each = setUp(answers, () => [
+      () => ({
+        name: 'stun',
+        kind: 'observer',
+        async discover(_network, found, call) {
+          servers.tell = found
+          await each.clock.sleep(1e12, call).catch(() => undefined)
+        }
+      })
+    ])
+    each.traversal.addEndpoint(game)
+    each.traversal.shareSocket(() => ({
+      endpoint: { ...game, address: '192.168.1.2' },
+      send: () => undefined,
+      receive: () => undefined
+    }))
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(1000)
+    expect(each.asked.map((text) => text[0])).toEqual(['a', 'b'])
+    const server = (index: number, observe: Observer['observe']): void =>
+      servers.tell?.({ kind: 'observer', party: party(`stun${index}`, `${20 + index}.0.0.0/16`), observe })
+    server(0, async () => ({ address: '/ip4/11.0.0.2/udp/6000' }))
+    server(1, async () => Promise.reject(natError('NO_REPLY', 'silence')))
+    await each.clock.advance(1000)
+    each.asked.length = 0
+    await each.clock.advance(3_600_000)
+    expect(new Set(each.asked.map((text) => text[0]))).toEqual(new Set(['c', 'd']))
     await end(each)
   })
 
@@ -208,6 +310,32 @@ describe('addresses that remote parties see', () => {
     expect(each.traversal.report().externalAddresses).toEqual(['/ip4/11.0.0.2/tcp/9000', own])
     expect(each.told()).toContain('verified upnp 11.0.0.2:9000')
     await end(each)
+  })
+
+  it('the search for guesses among mapped ports without an address does not grow with their square', async () => {
+    const costOf = async (ports: number): Promise<number> => {
+      const each = setUp(undefined, (trace, clock) => [
+        scripted('upnp', trace, clock, { externalAddress: '0.0.0.0' }).strategy
+      ])
+      for (let port = 5000; port < 5000 + ports; port++) each.traversal.addEndpoint({ ...web, port })
+      await begin(each, 20_000)
+      let looks = 0
+      const find = Array.prototype.find
+      const spy = vi.spyOn(Array.prototype, 'find').mockImplementation(function (this: unknown[], is, self) {
+        return find.call(this, (...of) => {
+          looks++
+          return is.apply(self, of)
+        })
+      })
+      each.say(said(alpha, seen))
+      each.say(said(bravo, '/ip4/11.0.0.2/tcp/6001', true))
+      await each.clock.advance(100)
+      spy.mockRestore()
+      await end(each)
+      return looks
+    }
+    const [few, many] = [await costOf(50), await costOf(200)]
+    expect(many).toBeLessThan(8 * few)
   })
 
   it('a port that was forwarded by hand is verified at the address that parties see', async () => {
@@ -247,6 +375,21 @@ describe('addresses that remote parties see', () => {
     await end(each)
   })
 
+  it('an address of an endpoint that was removed is told as lost, with this as the reason', async () => {
+    const each = setUp()
+    const removal = new AbortController()
+    each.traversal.addEndpoint(web, { signal: removal.signal })
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(1000)
+    removal.abort()
+    await each.clock.advance(1000)
+    expect(states(each)).toEqual([])
+    expect(each.events.at(-1)).toMatchObject({ event: 'lost', reasons: [{ message: 'the endpoint was removed' }] })
+    await end(each)
+  })
+
   it('a mapping of the same address takes the place of an observed one, and keeps what witnesses said', async () => {
     const each = setUp(undefined, (trace, clock) => [scripted('pcp', trace, clock, { foundAfterMs: 20_000 }).strategy])
     each.traversal.addEndpoint(web)
@@ -268,16 +411,45 @@ describe('addresses that remote parties see', () => {
     each.say(said(alpha, seen))
     each.say(said(bravo, seen))
     await each.clock.advance(2000)
-    each.traversal.setNetwork({
-      gateways: [{ address: '192.168.9.1', interface: 'eth0', localAddress: '192.168.9.2' }],
-      addresses: ['192.168.9.2']
-    })
+    each.traversal.setNetwork(away)
     await each.clock.advance(20_000)
     expect(states(each)).toEqual([])
     expect(each.told()).toContain('lost identify 11.0.0.2:8080')
     each.say(said(alpha, seen))
     await each.clock.advance(1000)
     expect(states(each)).toEqual([])
+    await end(each)
+  })
+
+  it('a change of the IPv6 network leaves a verified IPv4 address as it is', async () => {
+    const each = setUp()
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(2000)
+    each.traversal.setNetwork({ ...home, addresses: [...home.addresses, '2a00:1::2'] })
+    await each.clock.advance(60_000)
+    expect(states(each)).toEqual([`observed ${own} verified`])
+    expect(each.told().slice(1)).toEqual(['verified identify 11.0.0.2:8080'])
+    await end(each)
+  })
+
+  it('an address is lost as soon as the network changes, also while the next search is still to come', async () => {
+    const each = setUp(undefined, undefined, { policy: { debounceMs: 60_000 } })
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    each.say(said(alpha, seen))
+    each.say(said(bravo, seen))
+    await each.clock.advance(2000)
+    expect(states(each)).toEqual([`observed ${own} verified`])
+    const { length } = each.asked
+    each.traversal.setNetwork(away)
+    await each.clock.advance(100)
+    expect([states(each), each.traversal.report().externalAddresses]).toEqual([[], []])
+    expect(each.told().slice(-1)).toEqual(['lost identify 11.0.0.2:8080'])
+    await each.clock.advance(600_000)
+    expect(each.asked).toHaveLength(length)
     await end(each)
   })
 })

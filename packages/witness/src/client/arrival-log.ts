@@ -8,7 +8,7 @@ export interface ArrivalLog {
   find(from: Place, ms: number): Promise<Arrival | undefined>
   /** Resolves to the first arrival within `ms`, or to one that has come already; undefined without one. */
   any(ms: number): Promise<Arrival | undefined>
-  /** Returns all arrivals, the oldest first; at most 4096. */
+  /** Returns all arrivals, the oldest first; the last 4096 if there were more. */
   all(): readonly Arrival[]
 }
 
@@ -29,8 +29,8 @@ export function logArrivals(
     { protocol },
     (arrival) => {
       if (!isMine(arrival)) return
-      // Waiting questions see every arrival, also where the log is full.
-      if (seen.length < maxArrivals) seen.push(arrival)
+      // In a flood the connection of the witness comes last, since the reply follows soon after it.
+      if (seen.push(arrival) > maxArrivals) seen.shift()
       for (const each of waiting) each(arrival)
     },
     call

@@ -127,7 +127,7 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
     if (observed !== address)
       return { error: 'address-differs', message: 'only the address that a request comes from is dialled', observed }
     const own = ownAddresses()
-    if (!mayDial(address) || own.includes(address))
+    if (!mayDial(address) || own.includes(address) || announce.includes(address))
       return { error: 'address-not-allowed', message: 'such an address is not dialled' }
     if (!mayDialPort(port)) return { error: 'port-not-allowed', message: 'such a port is not dialled' }
     const place = limits.take(address)

@@ -64,6 +64,15 @@ describe('evidence over TCP', () => {
     expect(outcome).toBe('reachable')
   })
 
+  it('an address is reachable although thousands of other connections arrived before that of the witness', async () => {
+    const { outcome } = await evidenceOf((asked, each) => {
+      for (let count = 0; count < 5000; count++) each.arrive({ remoteAddress: '5.5.5.5', remotePort: 1024 + count })
+      each.arrive({})
+      return yes(asked, each)
+    })
+    expect(outcome).toBe('reachable')
+  })
+
   it.each(['refused', 'timeout', 'unreachable'])('an address is unreachable if the witness says %s', async (said) => {
     const told = await evidenceOf(({ address, port }) => ({ body: { outcome: said, address, port } }))
     expect(told.outcome).toBe('unreachable')

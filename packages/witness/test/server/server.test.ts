@@ -144,7 +144,8 @@ describe.skipIf(skipReason !== undefined)(`a witness server refuses${skipped}`, 
 
   it.each<[string, WitnessServerOptions]>([
     ['private addresses by default', { hostAddresses: () => [] }],
-    ['its own addresses', { mayDial: () => true, hostAddresses: () => ['127.0.0.1'] }]
+    ['its own addresses', { mayDial: () => true, hostAddresses: () => ['127.0.0.1'] }],
+    ['the address that it announces', { mayDial: () => true, hostAddresses: () => [], announce: ['127.0.0.1'] }]
   ])('the server refuses %s', async (_, options) => {
     const server = createWitnessServer(options)
     onTestFinished(() => server.close())

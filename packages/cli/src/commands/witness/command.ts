@@ -80,7 +80,9 @@ ${codesText('others')}`
         metricsHost = [],
         announce = []
       } = flags
-      const server = orUsageError(command, '--announce <ip> or --trust-proxy <header=addresses>', () =>
+      // The first server only checks the option, so that an error names the right one.
+      orUsageError(command, '--announce <ip>', () => createWitnessServer({ announce }))
+      const server = orUsageError(command, '--trust-proxy <header=addresses>', () =>
         createWitnessServer({
           announce,
           requestsPerMinute: flags.requests,
