@@ -16,9 +16,7 @@ import type { WantedEndpoints } from './discovery/wanted-endpoints.js'
 import { deleteStale } from './mapping/delete-stale.js'
 import type { GatewayRecovery } from './mapping/gateway-recovery.js'
 import { createEndpointMapping, type EndpointMapping, gatewayKeyOf } from './mapping/map-endpoint.js'
-import type { KeepAlive } from './nat/keep-alive.js'
-import type { Observers } from './nat/observe.js'
-import type { ObservedCandidates } from './nat/observed-candidates.js'
+import type { ExternalView } from './nat/external-view.js'
 import type { Reservations } from './relay/reservations.js'
 import type { Signals } from './signals.js'
 import type { Verifier } from './verification/verifier.js'
@@ -53,9 +51,7 @@ export interface RunParts {
   readonly reservations: Reservations
   readonly gatewayRecovery: GatewayRecovery
   readonly verifier: Verifier
-  readonly observers: Observers
-  readonly observed: ObservedCandidates
-  readonly keepAlive: KeepAlive
+  readonly externalView: ExternalView
   readonly wanted: WantedEndpoints
 }
 
@@ -67,7 +63,7 @@ const slowFactor = 3
 
 /** Creates a run. It starts with `begin`, once the signals of its parts can reach it. */
 export function createRun(parts: RunParts, controller: AbortController): Run & { begin(): void } {
-  const { context, reservations, gatewayRecovery, verifier, observers, observed, keepAlive, wanted } = parts
+  const { context, reservations, gatewayRecovery, verifier, externalView, wanted } = parts
   const { host, policy, bus, discoveries, progress, hostCandidates, claimChecks, network } = context
   const { clock } = host
   /** Aborts when the time for releasing is over. */
@@ -101,8 +97,7 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
     track,
     began() {
       claimChecks.reset(controller)
-      observers.reset([...changedFamilies])
-      observed.reset([...changedFamilies])
+      externalView.searched([...changedFamilies])
       changedFamilies.clear()
     },
     advanced() {
@@ -181,7 +176,7 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
       if (controller.signal.aborted) return
       if (changed.length > 0) {
         // At once: the search may be due later, and no witness should dial an address of the old network until then.
-        observed.reset(changed)
+        externalView.networkChanged(changed)
         for (const family of changed) changedFamilies.add(family)
         searches.networkChanged(before, changed)
         hostCandidates.refresh()
@@ -219,7 +214,7 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
         () => undefined
       )
       while (running.size > 0) await Promise.all(running)
-      await Promise.all([verifier.settled(), observers.settled(), keepAlive.settled(), claimChecks.settled()])
+      await Promise.all([verifier.settled(), externalView.settled(), claimChecks.settled()])
       over.abort(stopped)
       await limit
       bound.abort(late)

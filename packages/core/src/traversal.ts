@@ -5,9 +5,8 @@ import { createWantedEndpoints, type WantOptions } from './discovery/wanted-endp
 import { createGatewayRecovery } from './mapping/gateway-recovery.js'
 import { createEvents, type TraversalEvents, type TypedEvents } from './model/events.js'
 import type { Report } from './model/report.js'
-import { createKeepAlive } from './nat/keep-alive.js'
-import { createObservers, type OpenSharedSocket } from './nat/observe.js'
-import { createObservedCandidates } from './nat/observed-candidates.js'
+import { createExternalView } from './nat/external-view.js'
+import type { OpenSharedSocket } from './nat/observe.js'
 import { type HostedOptions, readOptions, type TraversalOptions } from './options.js'
 import { createReservations } from './relay/reservations.js'
 import { createReporter } from './report/reporter.js'
@@ -77,7 +76,6 @@ export function createTraversal(options: TraversalOptions): Traversal {
   let turn: Promise<void> = Promise.resolve()
 
   const verifier = createVerifier(context)
-  const observers = createObservers(context)
   const reservations = createReservations(context)
   const gatewayRecovery = createGatewayRecovery(context)
   const upgrades = createUpgrades(context)
@@ -94,18 +92,17 @@ export function createTraversal(options: TraversalOptions): Traversal {
       bus.emit('reportChanged', undefined)
     }
   )
-  const keepAlive = createKeepAlive(context, observers)
-  const observed = createObservedCandidates(context, wanted, observers)
+  const externalView = createExternalView(context, wanted)
   const reporter = createReporter(context, {
     wants: () => wanted.all(),
     relays: () => reservations.count(),
     relayLimits: () => reservations.limits(),
     witnessNetworks: () => verifier.witnessNetworks(),
     peers: () => upgrades.report(),
-    nat: () => observers.facts(),
-    unconfirmed: () => observed.unconfirmed()
+    nat: () => externalView.facts(),
+    unconfirmed: () => externalView.unconfirmed()
   })
-  createReviews(context, reporter, () => run, [observed, verifier, observers, keepAlive], wanted.size)
+  createReviews(context, reporter, () => run, [externalView, verifier], wanted.size)
 
   bus.on('strategyChanged', () => {
     run?.wakeAll('rescan')
@@ -124,10 +121,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     if (controller.signal.aborted) return
     reporter.reset()
     networkState.started()
-    const opened = createRun(
-      { context, reservations, gatewayRecovery, verifier, observers, observed, keepAlive, wanted },
-      controller
-    )
+    const opened = createRun({ context, reservations, gatewayRecovery, verifier, externalView, wanted }, controller)
     run = opened
     for (const want of wanted.all()) hostCandidates.add(want)
     opened.begin()
@@ -139,8 +133,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     run = undefined
     progress.stopped()
     await ending.end()
-    observers.reset([4, 6])
-    observed.clear()
+    externalView.clear()
     await memory.close()
     hostCandidates.clear()
     upgrades.clear()
@@ -172,7 +165,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     ...target,
     addEndpoint,
     want: addEndpoint,
-    shareSocket: (open, call = {}) => observers.lend(open, call),
+    shareSocket: (open, call = {}) => externalView.lend(open, call),
     setNetwork,
     networkIs: setNetwork,
     start() {
@@ -182,10 +175,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     },
     stop,
     [Symbol.asyncDispose]: stop,
-    async settled() {
-      await turn
-      await run?.firstPass
-    },
+    settled: () => turn.then(() => run?.firstPass),
     recheck: () => run?.wakeAll('recheck'),
     upgrade: (peerId, call) => upgrades.upgrade(peerId, call),
     report: () => reporter.report()

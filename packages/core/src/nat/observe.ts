@@ -11,6 +11,7 @@ import {
   type SharedUdpSocket
 } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
+import { createRequestRate } from '../async/request-rate.js'
 import { createWakeup, type Wakeup } from '../async/wakeup.js'
 import type { Context } from '../context.js'
 import { backOffMs } from '../model/policy.js'
@@ -67,14 +68,12 @@ interface Lent {
 const replaced = abortReason('the network has changed')
 const answered = abortReason('the observers have answered')
 
-const minuteMs = 60_000
-
 export function createObservers(context: Context): Observers {
   const { host, policy, bus, discoveries } = context
   const { clock } = host
   const lent = new Set<Lent>()
   const running = new Set<Promise<void>>()
-  const askedMs = new Map<string, readonly number[]>()
+  const rate = createRequestRate(clock, policy.maxRequestsPerMinute)
   let known: NatKnowledge | undefined
 
   async function ask({ observer, entry }: Found, tap: SharedUdpSocket, call: CallOptions): Promise<Outcome> {
@@ -108,7 +107,7 @@ export function createObservers(context: Context): Observers {
       each.family = tap.endpoint.family
       status.noteOtherFamily(tap.endpoint.family)
       const found = toAsk(each)
-      for (const { observer } of found) await pace(observer, { signal })
+      for (const { observer } of found) await rate.take(observer.party.id, { signal })
       for (const { observer } of found) {
         each.asked.add(observer.party.id)
         noteContact(each, tap.endpoint, observer.party.network)
@@ -136,16 +135,6 @@ export function createObservers(context: Context): Observers {
     const networks = contacted.get(same ?? endpoint) ?? new Set()
     contacted.set(same ?? endpoint, networks.add(network))
     bus.emit('reportChanged', undefined)
-  }
-
-  async function pace({ party: { id } }: Observer, call: CallOptions): Promise<void> {
-    const isRecent = (at: number): boolean => at > clock.monotonicMs() - minuteMs
-    for (const [other, times] of askedMs) if (!times.some(isRecent)) askedMs.delete(other)
-    const recently = (askedMs.get(id) ?? []).filter(isRecent)
-    const [oldest] = recently
-    if (recently.length >= policy.maxRequestsPerMinute && oldest !== undefined)
-      await clock.sleep(oldest + minuteMs - clock.monotonicMs(), call)
-    askedMs.set(id, [...recently, clock.monotonicMs()])
   }
 
   const outcomesOf = (): readonly Outcome[] => [...lent].flatMap(({ outcomes }) => [...outcomes.values()])

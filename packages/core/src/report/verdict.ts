@@ -48,7 +48,7 @@ export function judge(facts: Facts): Judgement {
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
   const isRefuted = direct.some(({ state }) => state === 'refuted')
   if (!isRefuted && cause !== 'no-route' && mayYetBeTried(facts, candidates.filter(isGuess)))
-    return conclude('unknown', null, facts)
+    return conclude('unknown', facts.partiesOverdue ? cause : null, facts)
   // No endpoint is wanted and no obstacle is known: there is nothing to conclude yet.
   if (facts.wants.length === 0 && cause === null) return conclude('unknown', null, facts)
   // Without strategies nothing was asked, and only a missing route shows without asking.
@@ -62,14 +62,15 @@ export function judge(facts: Facts): Judgement {
 const mayYetReserve = ({ kind, settled, abilities, status }: StrategyEntry): boolean =>
   kind === 'relay' && (!settled || (abilities.size > 0 && status.failure === undefined))
 
-/** Whether witnesses have not yet tried an address at which remote parties see this host, or may still see it at one. */
+/** Whether witnesses have not yet tried an address at which remote parties see this host, or may still see it at one.
+ * A quorum of witnesses that do not tell where they see this host has tried nothing. */
 const mayYetBeTried = (
-  { hasWitnessStrategy, partiesOverdue, wants, witnessNetworks }: Facts,
+  { hasWitnessStrategy, partiesOverdue, quorum, wants, witnessNetworks }: Facts,
   guesses: readonly CandidateFact[]
 ): boolean =>
   guesses.length > 0
     ? witnessNetworks > 0 && guesses.some(({ isTried }) => isTried === false)
-    : hasWitnessStrategy && wants.length > 0 && !partiesOverdue
+    : hasWitnessStrategy && wants.length > 0 && (!partiesOverdue || witnessNetworks >= quorum)
 
 /** Returns why the host is not reachable directly; null if nothing suggests a reason. */
 function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {

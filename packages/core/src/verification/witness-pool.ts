@@ -1,5 +1,6 @@
 import type { CallOptions, Evidence, Family, MultiaddrText, Witness } from '@postern/interface'
 import { asNatError, attempt } from '../async/attempt.js'
+import { createRequestRate } from '../async/request-rate.js'
 import type { Context } from '../context.js'
 import type { EvidenceReport } from '../model/report.js'
 
@@ -23,7 +24,7 @@ const maxDemerits = 3
 export function createWitnessPool({ host, policy, discoveries }: Context): WitnessPool {
   const { clock } = host
   const busy = new Map<string, Promise<unknown>>()
-  const askedMs = new Map<string, readonly number[]>()
+  const rate = createRequestRate(clock, policy.maxRequestsPerMinute)
   const demerits = new Map<string, number>()
   /** Until when a witness may still dial for a question that was given up (monotonic ms). */
   const dialsUntilMs = new Map<string, number>()
@@ -35,9 +36,6 @@ export function createWitnessPool({ host, policy, discoveries }: Context): Witne
       .filter((witness) => family === undefined || (witness.family ?? family) === family)
       .filter(({ party }) => (demerits.get(party.id) ?? 0) < maxDemerits)
       .sort((a, b) => (a.party.rttMs ?? Number.POSITIVE_INFINITY) - (b.party.rttMs ?? Number.POSITIVE_INFINITY))
-
-  const recently = (id: string): readonly number[] =>
-    (askedMs.get(id) ?? []).filter((at) => at > clock.monotonicMs() - 60_000)
 
   /** Asks a witness, and records until when it may still dial if the answer is not awaited any more. A libp2p server
    * merges its dials to one peer: it would answer a second question by the connection of the first one, and say yes to an
@@ -66,18 +64,15 @@ export function createWitnessPool({ host, policy, discoveries }: Context): Witne
       const turn = (busy.get(id) ?? Promise.resolve()).then(async () => {
         call.signal.throwIfAborted()
         await untilFree(id, call)
-        const asked = recently(id)
-        const oldest = asked[0]
-        if (asked.length >= policy.maxRequestsPerMinute && oldest !== undefined) {
-          await clock.sleep(oldest + 60_000 - clock.monotonicMs(), call)
-        }
-        askedMs.set(id, [...recently(id), clock.monotonicMs()])
+        await rate.take(id, call)
         return verify(witness, address, call)
       })
-      busy.set(
-        id,
-        turn.catch(() => undefined)
-      )
+      const ended: Promise<unknown> = turn
+        .catch(() => undefined)
+        .then(() => {
+          if (busy.get(id) === ended) busy.delete(id)
+        })
+      busy.set(id, ended)
       // A witness that fails to answer has said nothing.
       const outcome = await turn.then(
         (evidence) => evidence.outcome,

@@ -91,6 +91,17 @@ describe('the advice', () => {
     expect(advice).toContain('Witnesses see this machine at 11.0.0.2 TCP port 8080, and could not reach it there.')
   })
 
+  it.each([
+    [1, 'private'],
+    [2, 'unknown']
+  ] as const)(
+    '%s networks of witnesses that have tried nothing leave the verdict at %s',
+    (witnessNetworks, verdict) => {
+      const each = facts({ hasWitnessStrategy: true, witnessNetworks, partiesOverdue: true })
+      expect(judge(each)).toMatchObject({ verdict, cause: 'no-mapping-service' })
+    }
+  )
+
   it('a missing relay or witness is no fault of the router', () => {
     const witness = entry({ name: 'autonat', kind: 'witness', absence: natError('NO_SERVICE', 'no peer') })
     expect(judge(facts({ entries: [failing('REFUSED'), witness] })).advice[0]).toMatch(/^Turn on UPnP/)
