@@ -1,24 +1,12 @@
-import type { Report } from '@postern/core'
 import type { Network } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
 import { nextSteps, withRightGateway } from '../../src/shared/next-steps.js'
+import { reportWith as report } from '../support/report.js'
 
 const network: Network = {
   gateways: [{ address: '192.168.1.1', interface: 'eth0', localAddress: '192.168.1.2' }],
   addresses: ['192.168.1.2']
 }
-const report = (changes: Partial<Report> = {}): Report => ({
-  schemaVersion: 1,
-  verdict: 'private',
-  cause: 'no-mapping-service',
-  advice: ['Turn on UPnP, NAT-PMP or PCP in the router.'],
-  gateway: { address: '192.168.1.1', interface: 'eth0', description: null },
-  externalAddresses: [],
-  nat: null,
-  strategies: [],
-  candidates: [],
-  ...changes
-})
 
 describe('the advice of postern doctor', () => {
   it('the advice of doctor only names the router of this machine if another gateway was named', () => {

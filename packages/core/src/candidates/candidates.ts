@@ -44,7 +44,8 @@ export interface Candidate {
 /** Whether a router has granted a port without telling its external address. */
 export const isAddressUnknown = (address: string): boolean => isWildcard(parseMultiaddr(address)?.address ?? '')
 
-const isSame = (one: Endpoint | null, other: Endpoint | null): boolean =>
+/** Whether two endpoints are the same socket, or both are missing. */
+export const isSameEndpoint = (one: Endpoint | null, other: Endpoint | null): boolean =>
   one === other ||
   (one !== null &&
     other !== null &&
@@ -108,7 +109,7 @@ export function createCandidates(
       const before = table.get(candidate.address)
       // Evidence is valid only while the address leads to the same endpoint.
       const { onlyNetworks, exceptNetworks } = candidate
-      if (before !== undefined && isSame(before.endpoint, candidate.endpoint))
+      if (before !== undefined && isSameEndpoint(before.endpoint, candidate.endpoint))
         return set({ ...before, ...candidate, onlyNetworks, exceptNetworks })
       const host = parseMultiaddr(candidate.address)?.address
       set({

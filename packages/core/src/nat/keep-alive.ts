@@ -33,6 +33,12 @@ const maxMeasuringMs = 3_600_000
 
 const over = abortReason('the address is no candidate any more')
 
+/** A socket, and the external address that observers see it at. */
+interface KeptSocket {
+  readonly address: MultiaddrText
+  readonly socket: ObservedSocket
+}
+
 export function createKeepAlive(context: Context, observers: Observers): KeepAlive {
   const { host, policy, bus, candidates } = context
   const { clock, log } = host
@@ -40,12 +46,13 @@ export function createKeepAlive(context: Context, observers: Observers): KeepAli
   const running = new Set<Promise<void>>()
 
   /** Returns the socket of a candidate that observers see at this very address. */
-  function socketOf({ address, endpoint, type, ruling }: Candidate): ObservedSocket | undefined {
+  function socketOf({ address: text, endpoint, type, ruling }: Candidate): KeptSocket | undefined {
     if (type !== 'observed' || ruling === 'refuted' || endpoint?.protocol !== 'udp') return undefined
-    const parsed = parseMultiaddr(address)
+    const parsed = parseMultiaddr(text)
     if (parsed === undefined) return undefined
-    const socket = observers.socketAt(formatMultiaddr(parsed.address, 'udp', parsed.port), endpoint)
-    return socket?.observers.some((each) => each.refresh !== undefined) === true ? socket : undefined
+    const address = formatMultiaddr(parsed.address, 'udp', parsed.port)
+    const socket = observers.socketAt(address, endpoint)
+    return socket?.observers.some((each) => each.refresh !== undefined) === true ? { address, socket } : undefined
   }
 
   async function refresh({ open, observers: asked }: ObservedSocket, turn: number, call: CallOptions): Promise<string> {
@@ -110,13 +117,10 @@ export function createKeepAlive(context: Context, observers: Observers): KeepAli
 
   return {
     review({ signal }) {
-      const sockets = new Map<string, { readonly address: MultiaddrText; readonly socket: ObservedSocket }>()
+      const sockets = new Map<string, KeptSocket>()
       for (const candidate of candidates.all()) {
-        const socket = socketOf(candidate)
-        const parsed = parseMultiaddr(candidate.address)
-        if (socket === undefined || parsed === undefined) continue
-        const address = formatMultiaddr(parsed.address, 'udp', parsed.port)
-        sockets.set(`${address} ${candidate.since}`, { address, socket })
+        const found = socketOf(candidate)
+        if (found !== undefined) sockets.set(`${found.address} ${candidate.since}`, found)
       }
       for (const [key, controller] of kept) {
         if (sockets.has(key)) continue

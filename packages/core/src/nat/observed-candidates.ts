@@ -10,7 +10,7 @@ import {
   parseMultiaddr
 } from '@postern/interface'
 import { candidateEvent } from '../candidates/candidate-event.js'
-import { type Candidate, isAddressUnknown } from '../candidates/candidates.js'
+import { type Candidate, isAddressUnknown, isSameEndpoint } from '../candidates/candidates.js'
 import type { Context } from '../context.js'
 import { isOurs, localAddress, type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
 import type { WantedEndpoints } from '../discovery/wanted-endpoints.js'
@@ -246,9 +246,6 @@ function isPortOf({ protocol, socket, suffix }: NonNullable<Sighting['port']>, w
   if (socket === undefined) return suffix === want.suffix
   return isSocketOf(want, { ...endpoint, ...socket })
 }
-
-const isSameEndpoint = (one: Endpoint | null, other: Endpoint | null): boolean =>
-  one?.protocol === other?.protocol && one?.address === other?.address && one?.port === other?.port
 
 const isSameSet = (one: ReadonlySet<string> | undefined, other: ReadonlySet<string> | undefined): boolean =>
   one?.size === other?.size && [...(one ?? [])].every((each) => other?.has(each) === true)

@@ -2,20 +2,9 @@ import type { Report } from '@postern/core'
 import { describe, expect, it } from 'vitest'
 import type { NamedWitness } from '../../../src/commands/doctor/trial.js'
 import { codeOfWitnesses, withWitnessAdvice } from '../../../src/commands/doctor/witness-advice.js'
+import { reportWith as report } from '../../support/report.js'
 
 const address = '/ip4/11.0.0.2/tcp/8080'
-const report = (changes: Partial<Report> = {}): Report => ({
-  schemaVersion: 1,
-  verdict: 'private',
-  cause: 'no-mapping-service',
-  advice: ['Turn on UPnP, NAT-PMP or PCP in the router.'],
-  gateway: { address: '192.168.1.1', interface: 'eth0', description: null },
-  externalAddresses: [],
-  nat: null,
-  strategies: [],
-  candidates: [],
-  ...changes
-})
 const reachedBy = (party: string): Report['candidates'] => [
   {
     address,
