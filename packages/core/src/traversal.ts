@@ -1,5 +1,6 @@
 import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@postern/interface'
 import type { Bus } from './async/bus.js'
+import { createRoutersBeyond } from './beyond/routers-beyond.js'
 import { createContext } from './context.js'
 import { createWantedEndpoints, type WantOptions } from './discovery/wanted-endpoints.js'
 import { createGatewayRecovery } from './mapping/gateway-recovery.js'
@@ -75,6 +76,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
   /** Starts and stops run one after the other: this is the last of them. */
   let turn: Promise<void> = Promise.resolve()
 
+  const routersBeyond = createRoutersBeyond(context)
   const verifier = createVerifier(context)
   const reservations = createReservations(context)
   const gatewayRecovery = createGatewayRecovery(context)
@@ -100,7 +102,8 @@ export function createTraversal(options: TraversalOptions): Traversal {
     witnessNetworks: () => verifier.witnessNetworks(),
     peers: () => upgrades.report(),
     nat: () => externalView.facts(),
-    unconfirmed: () => externalView.unconfirmed()
+    unconfirmed: () => externalView.unconfirmed(),
+    levelsBeyond: () => routersBeyond.levels()
   })
   createReviews(context, reporter, () => run, [externalView, verifier], wanted.size)
 
@@ -108,6 +111,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     run?.wakeAll('rescan')
     bus.emit('reportChanged', undefined)
   })
+  bus.on('searchAdvanced', () => run?.wakeAll('rescan'))
   bus.on('noticed', ({ entry, notice }) => run?.noticed(entry, notice))
   bus.on('gatewayDoubted', (doubted) => run?.recover(doubted))
   bus.on('ownersChanged', (endpoint) => run?.recheck(endpoint))
@@ -121,7 +125,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     if (controller.signal.aborted) return
     reporter.reset()
     networkState.started()
-    const opened = createRun({ context, reservations, gatewayRecovery, verifier, externalView, wanted }, controller)
+    const opened = createRun({ context, routersBeyond, reservations, gatewayRecovery, verifier, externalView, wanted }, controller)
     run = opened
     for (const want of wanted.all()) hostCandidates.add(want)
     opened.begin()

@@ -56,6 +56,19 @@ export function describeStrategy(
   return [line, ...skipped]
 }
 
+/** Returns the lines of one strategy at the routers behind a next hop. */
+export function describeBeyond(
+  entry: StrategyEntry,
+  nextHop: Gateway,
+  network: Network,
+  wanted: boolean
+): readonly StrategyReport[] {
+  const [mapper] = [...entry.abilities.values()].filter((ability) => ability.kind === 'mapper')
+  const gateway = mapper?.gateway?.address
+  const place = { ...(gateway === undefined ? {} : { gateway }), through: nextHop.address }
+  return describeStrategy(entry, network, wanted, true).map((line) => ({ ...line, ...place }))
+}
+
 /** Returns what a strategy still waits for within the schedule of its protocol. */
 function awaited(entry: StrategyEntry, isSearchTime: boolean): StrategyReport['waitingFor'] {
   if (isAsked(entry)) return 'grant'
@@ -107,7 +120,7 @@ export function describeGateway(gateway: Gateway): GatewayReport {
 const latestDateMs = 8.64e15
 
 export function describeCandidate(candidate: Candidate, state: CandidateState): CandidateReport {
-  const { address, type, strategy, endpoint, expiresAt, evidence } = candidate
+  const { address, type, strategy, endpoint, expiresAt, evidence, through } = candidate
   return {
     address,
     type,
@@ -116,6 +129,7 @@ export function describeCandidate(candidate: Candidate, state: CandidateState): 
       endpoint === null ? null : { protocol: endpoint.protocol, address: endpoint.address, port: endpoint.port },
     state,
     expiresAt: expiresAt === null || expiresAt > latestDateMs ? null : new Date(expiresAt).toISOString(),
-    evidence: evidence.map((each) => ({ ...each, party: printable(each.party), network: printable(each.network) }))
+    evidence: evidence.map((each) => ({ ...each, party: printable(each.party), network: printable(each.network) })),
+    ...(through === null ? {} : { through })
   }
 }

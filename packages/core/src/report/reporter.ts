@@ -1,11 +1,12 @@
 import type { RelayLimits } from '@postern/interface'
 import { type Candidate, isAddressUnknown } from '../candidates/candidates.js'
+import type { LevelBeyond } from '../beyond/routers-beyond.js'
 import type { Context } from '../context.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
 import type { WantedEndpoint } from '../discovery/endpoints.js'
 import type { CandidateReport, PeerReport, Report, StrategyReport } from '../model/report.js'
 import type { NatFacts } from '../nat/nat-advice.js'
-import { describeCandidate, describeGateway, describeStrategy } from './describe.js'
+import { describeBeyond, describeCandidate, describeGateway, describeStrategy } from './describe.js'
 import { type CandidateFact } from './facts.js'
 import { type Judgement, judge } from './verdict.js'
 
@@ -20,6 +21,8 @@ export interface ReporterFacts {
   readonly nat: () => NatFacts
   /** What observers saw and what is no candidate. */
   readonly unconfirmed: () => readonly CandidateReport[]
+  /** The searches for routers behind the next hop. */
+  readonly levelsBeyond: () => readonly Pick<LevelBeyond, 'nextHop' | 'discoveries'>[]
 }
 
 export interface Reporter {
@@ -78,6 +81,21 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
     return searchedMs !== undefined && clock.monotonicMs() - searchedMs < policy.searchMs
   }
   const isWanted = (): boolean => facts.wants().length > 0
+
+  /** Returns the lines of each strategy at the next hop, then those at the routers behind it. */
+  function describeAll(): readonly (readonly [StrategyEntry, readonly StrategyReport[]])[] {
+    const [wanted, searches] = [isWanted(), isSearchTime()]
+    const here = discoveries.entries.map(
+      (entry) => [entry, describeStrategy(entry, network(), wanted, searches)] as const
+    )
+    const beyond = facts
+      .levelsBeyond()
+      .flatMap(({ nextHop, discoveries: { entries } }) =>
+        entries.map((entry) => [entry, describeBeyond(entry, nextHop, network(), wanted)] as const)
+      )
+    return [...here, ...beyond]
+  }
+
   const unrefuted = (all: readonly CandidateFact[]): readonly string[] =>
     all
       .filter(({ state, address }) => state !== 'refuted' && !isAddressUnknown(address))
@@ -96,9 +114,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
         gateway: gateway === undefined ? null : describeGateway(gateway),
         externalAddresses: unrefuted(all),
         nat: facts.nat().nat,
-        strategies: discoveries.entries.flatMap((entry) =>
-          describeStrategy(entry, network(), isWanted(), isSearchTime())
-        ),
+        strategies: describeAll().flatMap(([, described]) => described),
         candidates: [
           ...known.map((candidate) => describeCandidate(candidate, candidates.state(candidate))),
           ...facts.unconfirmed()
@@ -112,9 +128,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       return { verdict, cause, externalAddresses: unrefuted(all), nat: facts.nat().nat }
     },
     news() {
-      const wanted = isWanted()
-      return discoveries.entries.flatMap((entry) => {
-        const described = describeStrategy(entry, network(), wanted, isSearchTime())
+      return describeAll().flatMap(([entry, described]) => {
         const text = JSON.stringify(described)
         if (lines.get(entry) === text) return []
         lines.set(entry, text)
