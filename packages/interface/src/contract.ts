@@ -425,6 +425,8 @@ export interface NatError extends Error {
   /** Only of `map`: the router may still hold a mapping. The request was sent, no answer refused it, and the deletion
    * was not confirmed. */
   readonly mayRemain?: boolean
+  /** Only of `map`: the external address of the router, which it told with its refusal. */
+  readonly externalAddress?: string
 }
 
 /** A multiaddr as text, `/ip4/203.0.113.7/tcp/8080` for example. */
