@@ -49,8 +49,9 @@ const formatExternal = (external: NonNullable<MappingEvent['external']>): string
 
 /** Formats an event: one line, and one more for each reason. `isDoubted`: the granted address is doubtful. */
 export function formatEvent(event: MappingEvent, colors: Colors, isDoubted = false): string {
-  const { external, internal, lifetimeSeconds, protocol, reasons = [], strategy } = event
-  const there = external === null ? '' : ` → ${formatExternal(external)}`
+  const { external, internal, lifetimeSeconds, protocol, reasons = [], strategy, through } = event
+  const before = through === undefined ? '' : ` → ${formatSocket(through)}`
+  const there = external === null ? '' : `${before} → ${formatExternal(external)}`
   const what = `${protocol} ${formatInternal(internal)}${there}`
   const why = formatReasons(reasons)
   const tick = isDoubted ? colors.yellow('!') : colors.green('✔')
@@ -118,13 +119,15 @@ const minTableColumns = 80
 
 /** Formats a strategy in one line: name, state, time, reason; in several lines for a narrow terminal. */
 export function formatStrategy(
-  { name, state, tookMs, reason }: StrategyReport,
+  { name, state, tookMs, reason, gateway, through }: StrategyReport,
   colors: Colors,
   columns?: number
 ): string {
   const time = formatMs(tookMs).padStart(8)
   const isNarrow = columns !== undefined && columns < minTableColumns
-  const text = reason === null ? '' : isNarrow ? `\n  ${wrap(reason.message, columns)}` : `  ${reason.message}`
+  const place = through === undefined ? [] : [`at ${gateway}, behind ${through}`]
+  const says = [...place, ...(reason === null ? [] : [reason.message])].join(': ')
+  const text = says === '' ? '' : isNarrow ? `\n  ${wrap(says, columns)}` : `  ${says}`
   return `${name.padEnd(10)} ${paint(colors)[state](state.padEnd(11))} ${time}${colors.dim(text)}`
 }
 

@@ -1,4 +1,5 @@
-import { canonicalAddress, classOf, type Gateway, type Network } from '@postern/interface'
+import { classOf, type Gateway, type Network } from '@postern/interface'
+import { subnetOf } from '../discovery/endpoints.js'
 
 /** The maximum number of addresses that are tried. */
 const maxGuesses = 16
@@ -32,10 +33,10 @@ const common: readonly string[] = [
  */
 export function guessRouters(nextHop: Gateway, external: string | undefined, network: Network): readonly Gateway[] {
   const own = [...network.addresses, ...network.gateways.flatMap((each) => [each.address, each.localAddress])]
-  const ownNetworks = new Set(own.map(networkOf))
+  const ownNetworks = new Set(own.map(subnetOf))
   const addresses = external === undefined ? common : guessesAround(external)
   return addresses
-    .filter((address) => address !== external && !ownNetworks.has(networkOf(address)))
+    .filter((address) => address !== external && !ownNetworks.has(subnetOf(address)))
     .slice(0, maxGuesses)
     .map((address) => ({
       address,
@@ -47,9 +48,6 @@ export function guessRouters(nextHop: Gateway, external: string | undefined, net
 
 /** A network of a provider may be larger than the last octet shows, so its first address is tried too. */
 function guessesAround(external: string): readonly string[] {
-  const near = lastOctets.map((octet) => `${networkOf(external)}.${octet}`)
+  const near = lastOctets.map((octet) => `${subnetOf(external)}.${octet}`)
   return classOf(external) === 'carrier-grade' ? [...new Set([...near, '100.64.0.1'])] : near
 }
-
-/** Returns the first three octets of an IPv4 address. */
-const networkOf = (address: string): string => (canonicalAddress(address) ?? '').split('.').slice(0, 3).join('.')

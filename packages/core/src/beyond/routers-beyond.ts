@@ -4,7 +4,7 @@ import { createClaimChecks } from '../candidates/claim-checks.js'
 import type { Context, ShutdownScope } from '../context.js'
 import { createDiscoveries, type Discoveries, gatewayKey } from '../discovery/discoveries.js'
 import { primaryGateway } from '../discovery/endpoints.js'
-import { createSearchProgress } from '../discovery/search-progress.js'
+import { createSearchProgress, isAsked } from '../discovery/search-progress.js'
 import { guessRouters } from './guess-routers.js'
 
 /** What is behind one next hop, while a mapping stands on one of its mappings. */
@@ -15,6 +15,8 @@ export interface LevelBeyond {
   readonly context: Context
   /** Whether every strategy has an answer, or has waited as long as a first pass waits. */
   hasSettled(): boolean
+  /** Whether a router may still answer, or has been asked for a mapping. A slow router has not refused. */
+  isPending(): boolean
   /** Ends the search when the last user has left. Call it once for each `enter`. */
   leave(): void
 }
@@ -30,6 +32,8 @@ export interface RoutersBeyond {
 
 /** How often to poll a router that this host cannot hear, in ms. A poll renews the oldest mapping there. */
 const pollMs = 120_000
+/** How long the strategies wait for a router that is slow to answer, in ms. */
+const slowMs = 8000
 /** How often to search again where no router has answered, in ms. */
 const searchIntervalMs = 300_000
 
@@ -74,7 +78,7 @@ export function createRoutersBeyond(context: Context): RoutersBeyond {
     const beganMs = clock.monotonicMs()
     progress.began()
     if (there.gateways.length > 0) track(discoveries.search(there, controller.signal))
-    for (const afterMs of [policy.preferenceWindowMs, policy.firstPassMs]) {
+    for (const afterMs of [policy.preferenceWindowMs, policy.firstPassMs, slowMs]) {
       const advanced = (): void => {
         bus.emit('searchAdvanced', undefined)
         bus.emit('reportChanged', undefined)
@@ -98,6 +102,13 @@ export function createRoutersBeyond(context: Context): RoutersBeyond {
         there.gateways.length === 0 ||
         clock.monotonicMs() - beganMs >= policy.firstPassMs ||
         discoveries.entries.every(({ settled }) => settled),
+      isPending() {
+        const { entries } = discoveries
+        if (entries.some(({ status }) => status.leases > 0)) return false
+        if (entries.some(isAsked)) return true
+        const isSlow = clock.monotonicMs() - beganMs < slowMs
+        return isSlow && there.gateways.length > 0 && entries.some(({ settled }) => !settled)
+      },
       leave() {
         opened.users -= 1
         if (opened.users > 0) return

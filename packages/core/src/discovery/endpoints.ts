@@ -99,6 +99,19 @@ export function isOffRoute(gateway: Gateway, network: Network): boolean {
   return canonicalAddress(primary.address) !== canonicalAddress(gateway.address)
 }
 
+/**
+ * Returns the next hop that is before a gateway which the user named; undefined if the gateway is on a network of this
+ * host, as far as the addresses show that.
+ */
+export function nextHopBefore(gateway: Gateway, network: Network): Gateway | undefined {
+  const primary = familyOf(gateway.address) === 4 ? primaryGateway(network, 4) : undefined
+  if (primary === undefined || primary.interface !== gateway.interface || !isOffRoute(gateway, network)) return undefined
+  return subnetOf(gateway.address) === subnetOf(primary.localAddress) ? undefined : primary
+}
+
+/** Returns the /24 of an IPv4 address, as text to compare. */
+export const subnetOf = (address: string): string => (canonicalAddress(address) ?? '').split('.').slice(0, 3).join('.')
+
 /** Returns {@link isOffRoute} for the present network. It remembers the answer for each gateway until the network changes,
  * because a report asks for every candidate, and thousands of candidates share a gateway. */
 export function createRouteCheck(network: () => Network): (gateway: Gateway) => boolean {

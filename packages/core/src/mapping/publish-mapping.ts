@@ -69,6 +69,9 @@ export function createPublisher(context: Context): Publisher {
       internal: { address: endpoint.address, port: endpoint.port },
       external: { address: external.address, port: external.port },
       lifetimeSeconds: lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : lease.lifetimeMs / 1000,
+      ...(about.want.origin === undefined
+        ? {}
+        : { through: { address: about.endpoint.address, port: about.endpoint.port } }),
       ...(error === undefined ? {} : { reasons: [eventReason(entry.name, error)] }),
       ...(owners.length === 0 ? {} : { owners })
     }

@@ -82,7 +82,7 @@ export interface StrategyReport {
   /** Only while the state may still change: the strategy waits for an answer to its search, or to its request for a
    * mapping. A router may take 10 s for one answer. */
   readonly waitingFor?: 'search' | 'grant'
-  /** Only on a line about a router behind the next hop: the address of that router, once one has answered. */
+  /** Only on a line about a router behind the next hop: the address of that router. */
   readonly gateway?: string
   /** Only on a line about a router behind the next hop: the address of the next hop. */
   readonly through?: string

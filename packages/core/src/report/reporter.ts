@@ -6,8 +6,8 @@ import type { StrategyEntry } from '../discovery/discoveries.js'
 import type { WantedEndpoint } from '../discovery/endpoints.js'
 import type { CandidateReport, PeerReport, Report, StrategyReport } from '../model/report.js'
 import type { NatFacts } from '../nat/nat-advice.js'
-import { describeBeyond, describeCandidate, describeGateway, describeStrategy } from './describe.js'
-import { type CandidateFact } from './facts.js'
+import { describeBeyond, describeCandidate, describeGateway, describeStrategy, mappersOf } from './describe.js'
+import { type CandidateFact, type Facts } from './facts.js'
 import { type Judgement, judge } from './verdict.js'
 
 /** What a report needs besides the context. */
@@ -22,7 +22,7 @@ export interface ReporterFacts {
   /** What observers saw and what is no candidate. */
   readonly unconfirmed: () => readonly CandidateReport[]
   /** The searches for routers behind the next hop. */
-  readonly levelsBeyond: () => readonly Pick<LevelBeyond, 'nextHop' | 'discoveries'>[]
+  readonly levelsBeyond: () => readonly Pick<LevelBeyond, 'nextHop' | 'discoveries' | 'isPending'>[]
 }
 
 export interface Reporter {
@@ -54,8 +54,16 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       state: candidates.state(candidate),
       isClaim: candidates.isClaim(candidate),
       isForward: candidate.mapper?.isClaim === true,
-      isTried: candidate.isTried
+      isTried: candidate.isTried,
+      ...(candidate.through === null ? {} : { through: candidate.through })
     }))
+
+  function beyond(): Pick<Facts, 'beyond'> {
+    const levels = facts.levelsBeyond()
+    if (levels.length === 0) return {}
+    const mappers = levels.flatMap(({ discoveries: { entries } }) => entries.flatMap(mappersOf))
+    return { beyond: { gateway: mappers[0]?.gateway?.address, isPending: levels.some((level) => level.isPending()) } }
+  }
 
   function conclude(all: readonly CandidateFact[]): Judgement {
     const searchedMs = progress.searchedMs()
@@ -72,6 +80,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       hasWitnessStrategy: discoveries.entries.some(({ kind }) => kind === 'witness'),
       witnessNetworks: facts.witnessNetworks(),
       quorum: policy.quorum,
+      ...beyond(),
       partiesOverdue: searchedMs !== undefined && clock.monotonicMs() - searchedMs >= policy.unverifiedAfterMs
     })
   }

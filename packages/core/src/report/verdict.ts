@@ -1,6 +1,7 @@
 import {
   classOf,
   containerBridgeOf,
+  type Gateway,
   hasNextHop,
   isVpnInterface,
   type Mapper,
@@ -9,11 +10,12 @@ import {
 } from '@postern/interface'
 import { isAddressUnknown } from '../candidates/candidates.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
-import { isLoopback, isOffRoute, isOnPath } from '../discovery/endpoints.js'
+import { isLoopback, isOffRoute, isOnPath, nextHopBefore } from '../discovery/endpoints.js'
 import { isAsked } from '../discovery/search-progress.js'
 import type { Cause, Verdict } from '../model/report.js'
 import { natAdvice } from '../nat/nat-advice.js'
 import { refutedForwardAdvice, unreachableClaim, unreachableClaimAdvice } from './claim-advice.js'
+import { doubleNatAdvice } from './double-nat-advice.js'
 import type { CandidateFact, Facts } from './facts.js'
 import { forwardAdvice, triedAdvice } from './forward-advice.js'
 import { absenceAdvice, familyAdvice, secondaryAdvice } from './no-mapping-causes.js'
@@ -45,6 +47,7 @@ export function judge(facts: Facts): Judgement {
   // A router that is slow to answer has not refused.
   if (!direct.some(({ type }) => type === 'mapped' || type === 'manual') && facts.entries.some(isAsked))
     return conclude('unknown', null, facts)
+  if (facts.beyond?.isPending === true) return conclude('unknown', cause, facts)
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
   const isRefuted = direct.some(({ state }) => state === 'refuted')
   if (!isRefuted && cause !== 'no-route' && mayYetBeTried(facts, candidates.filter(isGuess)))
@@ -175,6 +178,7 @@ function adviceOf(cause: Cause, facts: Facts): string {
 
 function specificAdvice(cause: Cause, facts: Facts): string | undefined {
   if (cause === 'no-mapping-service') return familyAdvice(facts) ?? absenceAdvice(facts.entries, forwardAdvice(facts))
+  if (cause === 'double-nat') return doubleNatAdvice(facts)
   if (cause === 'unverified') return unknownAddressAdvice(facts.candidates)
   if (cause === 'reserved-external-address') return unreachableClaimAdvice(facts.candidates)
   return cause === 'blocked' ? refutedForwardAdvice(facts.candidates) : undefined
@@ -227,7 +231,7 @@ function claimAdvice({ candidates, entries, network }: Facts, verdict: Verdict):
   const offRoute = entries.flatMap(({ abilities, status }) =>
     [...abilities.values()].flatMap((ability) =>
       status.leases > 0 && ability.kind === 'mapper' && ability.gateway !== null && isOffRoute(ability.gateway, network)
-        ? [ability.gateway.address]
+        ? [ability.gateway]
         : []
     )
   )
@@ -235,11 +239,16 @@ function claimAdvice({ candidates, entries, network }: Facts, verdict: Verdict):
     ...(byHand.length === 0
       ? []
       : [`Only you say that ${byHand.map(({ address }) => address).join(', ')} leads here.`]),
-    ...[...new Set(offRoute)].map(
-      (address) =>
-        `${address} maps the port, but replies do not leave through it: without policy routing no connection succeeds.`
-    )
+    ...new Set(offRoute.map((gateway) => offRouteAdvice(gateway, network)))
   ]
+}
+
+function offRouteAdvice(gateway: Gateway, network: Network): string {
+  const { address } = gateway
+  const before = nextHopBefore(gateway, network)
+  return before === undefined
+    ? `${address} maps the port, but replies do not leave through it: without policy routing no connection succeeds.`
+    : `Name no gateway, so that both routers are asked: ${address} maps the port to ${before.address}, which is before it and passes on only what it maps or forwards itself.`
 }
 
 function describeLimits({ durationMs, bytes }: RelayLimits): string {

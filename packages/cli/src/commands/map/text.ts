@@ -117,8 +117,12 @@ const candidateOf = ({ external, protocol }: MappingEvent, { candidates }: Repor
     ? undefined
     : candidates.find(({ address }) => address === formatMultiaddr(external.address, protocol, external.port))
 
-const isBelieved = (event: MappingEvent, report: Report): boolean =>
-  ['consistent', 'verified'].includes(candidateOf(event, report)?.state ?? '')
+/** Returns whether the address counts as reachable, or another one that leads through it does. */
+const isBelieved = (event: MappingEvent, report: Report): boolean => {
+  const candidate = candidateOf(event, report)
+  const others = report.candidates.filter(({ through }) => through !== undefined && through === candidate?.address)
+  return [candidate, ...others].some((each) => each?.state === 'consistent' || each?.state === 'verified')
+}
 
 /** Returns whether the address is still being checked. */
 const isUndecided = (event: MappingEvent, report: Report): boolean => {
