@@ -60,7 +60,10 @@ export function createContext(options: ReturnType<typeof readOptions>): Context 
   const networkState = createNetworkState(clock)
   const network = networkState.current
   const changed = (): void => bus.emit('reportChanged', undefined)
-  const claimChecks = createClaimChecks(checkExternalAddress, clock, changed)
+  const claimChecks = createClaimChecks(checkExternalAddress, clock, () => {
+    bus.emit('claimChecked', undefined)
+    changed()
+  })
   const candidates = createCandidates(claimChecks, createRouteCheck(network), changed)
   const discoveryEvents: DiscoveriesEvents = {
     changed: (entry) => bus.emit('strategyChanged', entry),

@@ -40,6 +40,8 @@ export interface Run extends CallOptions {
   noticed(entry: StrategyEntry, notice: DiscoveryNotice): void
   /** Handles a change of the network in these families; in none if the machine was suspended. */
   networkChanged(before: Network, changed: readonly Family[]): void
+  /** Looks again whether the next hop holds the external addresses that it claims. */
+  claimChecked(): void
   /** Ends the first pass if everything that can be tried at once has been. */
   review(): void
   /** Aborts the run; no new work starts after this. */
@@ -195,6 +197,9 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
         if (gateway !== undefined) gateways.add(gateway)
       }
       for (const gateway of gateways) gatewayRecovery.trigger(gateway, 'hint', controller)
+    },
+    claimChecked() {
+      for (const { chainedMapping } of chainedMappings.values()) chainedMapping.claimChecked()
     },
     review() {
       if (progress.isPassOver()) return

@@ -112,6 +112,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     bus.emit('reportChanged', undefined)
   })
   bus.on('searchAdvanced', () => run?.wakeAll('rescan'))
+  bus.on('claimChecked', () => run?.claimChecked())
   bus.on('noticed', ({ entry, notice }) => run?.noticed(entry, notice))
   bus.on('gatewayDoubted', (doubted) => run?.recover(doubted))
   bus.on('ownersChanged', (endpoint) => run?.recheck(endpoint))

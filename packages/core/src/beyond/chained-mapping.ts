@@ -6,7 +6,7 @@ import {
   type Endpoint,
   type Gateway,
   hasNextHop,
-  type Network,
+  isGlobal,
   untilAborted,
   waitAtMost
 } from '@postern/interface'
@@ -22,6 +22,8 @@ export interface ChainedMapping {
   readonly levels: () => readonly EndpointMapping[]
   /** Whether everything that can be tried now has been tried. */
   readonly isSettled: () => boolean
+  /** Looks again whether the next hop holds the external address that it granted. */
+  claimChecked(): void
   /** Runs until `call` aborts, then releases the mappings, the outer one first; `shutdown` bounds the release. */
   run(call: CallOptions, shutdown: ShutdownScope): Promise<void>
 }
@@ -58,7 +60,7 @@ export function createChainedMapping(
 
   /** Maps the mapping of the next hop in turn if the internet cannot reach its address. Called whenever it has changed. */
   function follow(granted: GrantedMapping | undefined): void {
-    const nextHop = granted === undefined ? undefined : nextHopOf(granted, context.network())
+    const nextHop = granted === undefined ? undefined : nextHopOf(granted, context)
     const endpoint = nextHop === undefined ? undefined : outerEndpoint(granted)
     const before = outer
     if (before !== undefined && endpoint !== undefined && wantKey(before.endpoint) === wantKey(endpoint)) return
@@ -71,7 +73,9 @@ export function createChainedMapping(
 
   function begin(granted: GrantedMapping, nextHop: Gateway, endpoint: Endpoint): Outer | undefined {
     if (scope === undefined || isEnding || !routersBeyond.canAsk) return undefined
-    const level = routersBeyond.enter(nextHop, endpoint.address, scope)
+    // A next hop that lies about its address has made the mapping all the same.
+    const external = { address: endpoint.address, isTrue: !isGlobal(endpoint.address) }
+    const level = routersBeyond.enter(nextHop, external, scope)
     const wanted: WantedEndpoint = {
       endpoint,
       externalPort: want.externalPort,
@@ -101,6 +105,7 @@ export function createChainedMapping(
     levels: () => (outer === undefined ? [inner] : [inner, outer.mapping]),
     isSettled: () =>
       inner.isSettled() && (outer === undefined || (outer.level.hasSettled() && outer.mapping.isSettled())),
+    claimChecked: () => follow(inner.active()),
     async run({ signal }, shutdown) {
       scope = shutdown
       const controller = new AbortController()
@@ -125,12 +130,14 @@ export function createChainedMapping(
 }
 
 /** Returns the next hop that granted a mapping with an external address that only the router behind it can make
- * reachable; undefined for any other mapping. */
-function nextHopOf({ external, mapper }: GrantedMapping, network: Network): Gateway | undefined {
+ * reachable: a private or carrier-grade one, or one that lies beyond the next hop. Undefined for any other mapping. */
+function nextHopOf({ external, mapper }: GrantedMapping, { claimChecks, network }: Context): Gateway | undefined {
   const { gateway } = mapper
+  if (gateway === null || external.family !== 4) return undefined
   const kind = classOf(external.address)
-  if (gateway === null || external.family !== 4 || (kind !== 'private' && kind !== 'carrier-grade')) return undefined
-  const primary = primaryGateway(network, 4)
+  const isBehind = kind === 'private' || kind === 'carrier-grade'
+  if (!isBehind && (kind !== 'global' || !claimChecks.contradicts(external.address))) return undefined
+  const primary = primaryGateway(network(), 4)
   if (primary === undefined || !hasNextHop(primary)) return undefined
   return canonicalAddress(primary.address) === canonicalAddress(gateway.address) ? primary : undefined
 }

@@ -21,12 +21,19 @@ export interface LevelBeyond {
   leave(): void
 }
 
+/** The external address that a next hop tells. */
+export interface ExternalOfNextHop {
+  readonly address: string
+  /** Whether the next hop holds it. */
+  readonly isTrue: boolean
+}
+
 /** The routers behind the next hop: the searches for them, one for all endpoints. */
 export interface RoutersBeyond {
   /** Whether any strategy asks routers behind the next hop. */
   readonly canAsk: boolean
   /** Searches for the router that gave a next hop its external address, and returns what is found. */
-  enter(nextHop: Gateway, external: string, scope: Pick<ShutdownScope, 'track'>): LevelBeyond
+  enter(nextHop: Gateway, external: ExternalOfNextHop, scope: Pick<ShutdownScope, 'track'>): LevelBeyond
   readonly levels: () => readonly LevelBeyond[]
 }
 
@@ -63,9 +70,17 @@ export function createRoutersBeyond(context: Context): RoutersBeyond {
       }
     }))
 
-  function open(key: string, nextHop: Gateway, external: string, { track }: Pick<ShutdownScope, 'track'>): Level {
+  function open(
+    key: string,
+    nextHop: Gateway,
+    { address, isTrue }: ExternalOfNextHop,
+    { track }: Pick<ShutdownScope, 'track'>
+  ): Level {
     const controller = new AbortController()
-    const there: Network = { gateways: guessRouters(nextHop, external, context.network()), addresses: [external] }
+    const there: Network = {
+      gateways: guessRouters(nextHop, isTrue ? address : undefined, context.network()),
+      addresses: [address]
+    }
     const discoveries = createDiscoveries(
       able,
       host,
@@ -107,7 +122,8 @@ export function createRoutersBeyond(context: Context): RoutersBeyond {
         if (entries.some(({ status }) => status.leases > 0)) return false
         if (entries.some(isAsked)) return true
         const isSlow = clock.monotonicMs() - beganMs < slowMs
-        return isSlow && there.gateways.length > 0 && entries.some(({ settled }) => !settled)
+        // Where every common address is a guess, silence is the rule.
+        return isTrue && isSlow && there.gateways.length > 0 && entries.some(({ settled }) => !settled)
       },
       leave() {
         opened.users -= 1
@@ -125,7 +141,7 @@ export function createRoutersBeyond(context: Context): RoutersBeyond {
     enter(nextHop, external, scope) {
       const key = gatewayKey(nextHop)
       let current = levels.get(key)
-      if (current === undefined || current.level.context.network().addresses[0] !== external) {
+      if (current === undefined || current.level.context.network().addresses[0] !== external.address) {
         if (current !== undefined) current.isPast = true
         current = open(key, nextHop, external, scope)
         levels.set(key, current)

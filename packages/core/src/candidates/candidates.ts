@@ -101,7 +101,8 @@ export function createCandidates(
     if (!global || host === undefined || type === 'observed' || isClaim(candidate)) return false
     // A global IPv6 address may be behind a firewall: without a pinhole it is only a claim.
     if (type === 'local') return familyOf(host) === 4
-    return claimChecks.clears(host)
+    // A router behind the next hop told it, so it lies beyond the next hop in any case.
+    return candidate.through !== null || claimChecks.clears(host)
   }
 
   return {

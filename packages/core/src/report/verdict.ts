@@ -1,7 +1,6 @@
 import {
   classOf,
   containerBridgeOf,
-  type Gateway,
   hasNextHop,
   isVpnInterface,
   type Mapper,
@@ -10,11 +9,11 @@ import {
 } from '@postern/interface'
 import { isAddressUnknown } from '../candidates/candidates.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
-import { isLoopback, isOffRoute, isOnPath, nextHopBefore } from '../discovery/endpoints.js'
+import { isLoopback, isOnPath } from '../discovery/endpoints.js'
 import { isAsked } from '../discovery/search-progress.js'
 import type { Cause, Verdict } from '../model/report.js'
 import { natAdvice } from '../nat/nat-advice.js'
-import { refutedForwardAdvice, unreachableClaim, unreachableClaimAdvice } from './claim-advice.js'
+import { claimAdvice, refutedForwardAdvice, unreachableClaim, unreachableClaimAdvice } from './claim-advice.js'
 import { doubleNatAdvice } from './double-nat-advice.js'
 import type { CandidateFact, Facts } from './facts.js'
 import { forwardAdvice, triedAdvice } from './forward-advice.js'
@@ -220,35 +219,6 @@ function unknownAddressAdvice(candidates: readonly CandidateFact[]): string | un
     ? 'the router maps the port and does not tell the address'
     : 'only the forwarded port is known'
   return `Look up the external address in the router's settings, and try port ${[...new Set(ports)].join(', ')} there from a phone on mobile data: ${why}. Or name a witness, which sees the address and tries the port.`
-}
-
-/** Names the addresses that only the user claims, and the gateways in use that replies do not leave through. */
-function claimAdvice({ candidates, entries, network }: Facts, verdict: Verdict): readonly string[] {
-  if (verdict === 'public') return []
-  const byHand = candidates.filter(
-    ({ isClaim, type, state }) => isClaim === true && type === 'manual' && state === 'claimed'
-  )
-  const offRoute = entries.flatMap(({ abilities, status }) =>
-    [...abilities.values()].flatMap((ability) =>
-      status.leases > 0 && ability.kind === 'mapper' && ability.gateway !== null && isOffRoute(ability.gateway, network)
-        ? [ability.gateway]
-        : []
-    )
-  )
-  return [
-    ...(byHand.length === 0
-      ? []
-      : [`Only you say that ${byHand.map(({ address }) => address).join(', ')} leads here.`]),
-    ...new Set(offRoute.map((gateway) => offRouteAdvice(gateway, network)))
-  ]
-}
-
-function offRouteAdvice(gateway: Gateway, network: Network): string {
-  const { address } = gateway
-  const before = nextHopBefore(gateway, network)
-  return before === undefined
-    ? `${address} maps the port, but replies do not leave through it: without policy routing no connection succeeds.`
-    : `Name no gateway, so that both routers are asked: ${address} maps the port to ${before.address}, which is before it and passes on only what it maps or forwards itself.`
 }
 
 function describeLimits({ durationMs, bytes }: RelayLimits): string {
