@@ -69,7 +69,7 @@ export interface StrategyReport {
   /** The name of the strategy, `nat-pmp` for example. */
   readonly name: string
   /** The kind of ability that it looks for or has found; null while neither is known. */
-  readonly kind: 'mapper' | 'relay' | 'witness' | 'observer' | 'puncher' | null
+  readonly kind: 'mapper' | 'relay' | 'forwarder' | 'witness' | 'observer' | 'puncher' | null
   /** 0 is tried first. */
   readonly rank: number
   /** What the strategy does now. */
