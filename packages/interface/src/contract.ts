@@ -191,11 +191,13 @@ export interface ForwardRequest {
   readonly suggestedExternalPort: number
 }
 
-/** A port of another host. Its `renew` checks that the port still leads here. */
+/** A port of another host. */
 export interface ForwardLease extends Lease {
   /** Aborts when the lease has ended before its time, with a {@link NatError} as the reason. Established connections may
    * have ended with it. */
   readonly ended: AbortSignal
+  /** Checks that the port still leads here. Resolves with the successor, which may have another address: the port that
+   * was wanted at first may be free again. Rejects with the signal's reason or with the codes of `forward`. */
   renew(call: CallOptions): Promise<ForwardLease>
 }
 
