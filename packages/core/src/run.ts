@@ -17,6 +17,7 @@ import { deleteStale } from './mapping/delete-stale.js'
 import type { GatewayRecovery } from './mapping/gateway-recovery.js'
 import { createEndpointMapping, type EndpointMapping, gatewayKeyOf } from './mapping/map-endpoint.js'
 import type { ExternalView } from './nat/external-view.js'
+import type { Forwards } from './relay/forwards.js'
 import type { Reservations } from './relay/reservations.js'
 import type { Signals } from './signals.js'
 import type { Verifier } from './verification/verifier.js'
@@ -49,6 +50,7 @@ export interface Run extends CallOptions {
 export interface RunParts {
   readonly context: Context
   readonly reservations: Reservations
+  readonly forwards: Forwards
   readonly gatewayRecovery: GatewayRecovery
   readonly verifier: Verifier
   readonly externalView: ExternalView
@@ -63,7 +65,7 @@ const slowFactor = 3
 
 /** Creates a run. It starts with `begin`, once the signals of its parts can reach it. */
 export function createRun(parts: RunParts, controller: AbortController): Run & { begin(): void } {
-  const { context, reservations, gatewayRecovery, verifier, externalView, wanted } = parts
+  const { context, reservations, forwards, gatewayRecovery, verifier, externalView, wanted } = parts
   const { host, policy, bus, discoveries, progress, hostCandidates, claimChecks, network } = context
   const { clock } = host
   /** Aborts when the time for releasing is over. */
@@ -112,6 +114,7 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
     const endpointMapping = createEndpointMapping(want, context)
     const own = new AbortController()
     endpointMappings.set(want, { endpointMapping, controller: own })
+    track(forwards.keep(want, own, shutdown))
     track(
       endpointMapping.run(own, shutdown).finally(() => {
         endpointMappings.delete(want)
@@ -174,6 +177,7 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
     },
     networkChanged(before, changed) {
       if (controller.signal.aborted) return
+      forwards.recheck()
       if (changed.length > 0) {
         // At once: the search may be due later, and no witness should dial an address of the old network until then.
         externalView.networkChanged(changed)

@@ -35,6 +35,8 @@ export interface Candidate {
   /** The networks of servers that were sent something from the socket of this address: a NAT may let in what comes from
    * there, and nothing else. Witnesses in them are not asked. */
   readonly exceptNetworks: ReadonlySet<string> | undefined
+  /** The relay or forwarder that a relayed address leads through. */
+  readonly relay?: CandidateReport['relay']
   /** The IP address in it. */
   readonly host: string | undefined
   /** Whether hosts on the internet could send to that address. */
@@ -60,7 +62,7 @@ export interface Candidates {
    * endpoint. */
   put(
     candidate: Pick<Candidate, 'address' | 'type' | 'strategy' | 'endpoint' | 'mapper' | 'expiresAt'> &
-      Partial<Pick<Candidate, 'onlyNetworks' | 'exceptNetworks'>>
+      Partial<Pick<Candidate, 'onlyNetworks' | 'exceptNetworks' | 'relay'>>
   ): void
   /** Records that the lease behind a candidate was renewed. */
   extend(address: string, expiresAt: number | null): void

@@ -126,6 +126,14 @@ export function localAddress(network: Network, family: 4 | 6): string | undefine
   )
 }
 
+/** Whether an endpoint without wildcards is a socket of the wanted one. */
+export const isSameListener = (one: Endpoint | null, { endpoint }: WantedEndpoint): boolean =>
+  one !== null &&
+  one.protocol === endpoint.protocol &&
+  one.family === endpoint.family &&
+  one.port === endpoint.port &&
+  (isWildcard(endpoint.address) || canonicalAddress(one.address) === canonicalAddress(endpoint.address))
+
 /** Whether an address belongs to this host now. */
 export const isOurs = (address: string, { addresses, gateways }: Network): boolean =>
   classOf(address) === 'loopback' ||

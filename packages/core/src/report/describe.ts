@@ -58,7 +58,8 @@ export function describeStrategy(
 
 /** Returns what a strategy still waits for within the schedule of its protocol. */
 function awaited(entry: StrategyEntry, isSearchTime: boolean): StrategyReport['waitingFor'] {
-  if (isAsked(entry)) return 'grant'
+  const { asking, leases } = entry.status
+  if (isAsked(entry) || (entry.kind === 'forwarder' && asking > 0 && leases === 0)) return 'grant'
   return isSearching(entry, isSearchTime) ? 'search' : undefined
 }
 
@@ -107,7 +108,7 @@ export function describeGateway(gateway: Gateway): GatewayReport {
 const latestDateMs = 8.64e15
 
 export function describeCandidate(candidate: Candidate, state: CandidateState): CandidateReport {
-  const { address, type, strategy, endpoint, expiresAt, evidence } = candidate
+  const { address, type, strategy, endpoint, expiresAt, evidence, relay } = candidate
   return {
     address,
     type,
@@ -116,6 +117,7 @@ export function describeCandidate(candidate: Candidate, state: CandidateState): 
       endpoint === null ? null : { protocol: endpoint.protocol, address: endpoint.address, port: endpoint.port },
     state,
     expiresAt: expiresAt === null || expiresAt > latestDateMs ? null : new Date(expiresAt).toISOString(),
-    evidence: evidence.map((each) => ({ ...each, party: printable(each.party), network: printable(each.network) }))
+    evidence: evidence.map((each) => ({ ...each, party: printable(each.party), network: printable(each.network) })),
+    ...(relay === undefined ? {} : { relay })
   }
 }

@@ -51,7 +51,8 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       state: candidates.state(candidate),
       isClaim: candidates.isClaim(candidate),
       isForward: candidate.mapper?.isClaim === true,
-      isTried: candidate.isTried
+      isTried: candidate.isTried,
+      ...(candidate.relay === undefined ? {} : { relay: candidate.relay })
     }))
 
   function conclude(all: readonly CandidateFact[]): Judgement {
