@@ -93,7 +93,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
       bus.emit('reportChanged', undefined)
     }
   )
-  const forwards = createForwards(context, wanted.all)
+  const forwards = createForwards(context, wanted.includes)
   const externalView = createExternalView(context, wanted)
   const reporter = createReporter(context, {
     wants: () => wanted.all(),

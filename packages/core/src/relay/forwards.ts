@@ -20,6 +20,7 @@ import { demandNow } from './demand.js'
 import { createForwardRests } from './forward-rests.js'
 import { type Forward, keepForward } from './keep-forward.js'
 import { createForwardPublisher } from './publish-forward.js'
+import { createServedEndpoints } from './served-endpoints.js'
 
 /** Keeps ports of other hosts for the wanted endpoints: taken early, and given back when a direct address is verified. */
 export interface Forwards {
@@ -38,19 +39,27 @@ interface Choice {
 
 const notNeeded = abortReason('the port of the other host is not needed')
 
-export function createForwards(context: Context, wants: () => readonly WantedEndpoint[]): Forwards {
+/** @param isWanted - whether exactly this endpoint is wanted, or its port on the wildcard address */
+export function createForwards(context: Context, isWanted: (endpoint: Endpoint) => boolean): Forwards {
   const { host, policy, bus, discoveries, candidates, memory } = context
   const { clock } = host
   const wakeups = new Set<Wakeup>()
   const held = new Set<Forward>()
   const publisher = createForwardPublisher(context)
 
-  const wakeAll = (): void => {
+  const served = createServedEndpoints(context)
+  const hasForwarders = (): boolean =>
+    discoveries.entries.some(({ kind, abilities }) => kind === 'forwarder' && abilities.size > 0)
+
+  function wakeAll(): void {
+    if (!hasForwarders()) return
     for (const wakeup of wakeups) wakeup.wake('rescan')
   }
   bus.on('strategyChanged', wakeAll)
   bus.on('searchAdvanced', wakeAll)
-  bus.on('reviewed', wakeAll)
+  bus.on('reviewed', () => {
+    if (hasForwarders() && served.look()) wakeAll()
+  })
 
   async function keep(want: WantedEndpoint, { signal }: CallOptions, shutdown: ShutdownScope): Promise<void> {
     const wakeup = createWakeup(clock)
@@ -170,14 +179,7 @@ export function createForwards(context: Context, wants: () => readonly WantedEnd
 
     /** Notes since when a direct address of this endpoint is verified. */
     function look(): void {
-      const isServed = candidates
-        .all()
-        .some(
-          (candidate) =>
-            candidate.type !== 'relayed' &&
-            isSameListener(candidate.endpoint, want) &&
-            candidates.state(candidate) === 'verified'
-        )
+      const isServed = served.has(want.endpoint)
       const now = clock.monotonicMs()
       // The direct address was lost: start again, without the initial delay, because this way in is needed now.
       if (!isServed && servedSinceMs !== undefined) startedMs = now - policy.relay.initialDelayMs
@@ -188,15 +190,16 @@ export function createForwards(context: Context, wants: () => readonly WantedEnd
     const isCarriedAlready = (): boolean =>
       want.endpoint.family === 6 &&
       isWildcard(want.endpoint.address) &&
-      wants().some(
-        ({ endpoint: { family, address, protocol, port } }) =>
-          family === 4 && isWildcard(address) && protocol === want.endpoint.protocol && port === want.endpoint.port
-      )
+      isWanted({ ...want.endpoint, family: 4, address: '0.0.0.0' })
 
     wakeups.add(wakeup)
     while (!signal.aborted) {
       look()
       const max = isCarriedAlready() ? 0 : maxForwards(context)
+      if (max === 0 || !hasForwarders()) {
+        await wakeup.wait(Number.POSITIVE_INFINITY, { signal }).catch(() => undefined)
+        continue
+      }
       const nowMs = clock.monotonicMs()
       const times = { nowMs, startedMs, servedSinceMs, wasVerified: wasVerified(memory, clock) }
       const { count, waitMs } = demandNow(times, policy.relay, own.size, max)
