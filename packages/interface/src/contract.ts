@@ -197,8 +197,7 @@ export interface ForwardLease extends Lease {
    * have ended with it. */
   readonly ended: AbortSignal
   /** Checks that the port still leads here. Resolves with the successor, which may have another address: the port that
-   * was wanted at first may be free again. Rejects with the signal's reason or with the codes of the call
-   * that granted the lease. */
+   * was wanted at first may be free again. Rejects with the signal's reason or with the codes of `forward`. */
   renew(call: CallOptions): Promise<ForwardLease>
 }
 
