@@ -5,7 +5,7 @@ import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
 import { modulesOf, type Package, packages, read, readJson, root, sourcesOf } from './workspace.js'
 
-const strategies = ['manual', 'pcp', 'nat-pmp', 'upnp', 'stun', 'witness']
+const strategies = ['manual', 'pcp', 'nat-pmp', 'upnp', 'stun', 'witness', 'bore']
 
 /** The packages that each package may depend on. A new package has to be added here. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
