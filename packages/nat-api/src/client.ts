@@ -1,6 +1,5 @@
 import type { NatError } from '@postern/interface'
 import { isGlobal } from '@postern/interface'
-import { checkFirstHop } from '@postern/net'
 import { runTraversal } from '@postern/runtime'
 import { createBell } from './bell.js'
 import type { Entry } from './entry.js'
@@ -32,7 +31,6 @@ export function openClient(settings: Settings, description: string): Client {
   const { store, closeStore } = settings.openStore()
   const bell = createBell(clock)
   const contradicted = new Map<string, NatError>()
-  const checkAddress = checkFirstHop(clock)
   const run = runTraversal({
     strategies: settings.strategies(description),
     host,
@@ -42,7 +40,7 @@ export function openClient(settings: Settings, description: string): Client {
     ...(findNetwork === undefined ? {} : { findNetwork }),
     changed: () => contradicted.clear(),
     async checkExternalAddress(address, call) {
-      const doubt = await checkAddress(address, call)
+      const doubt = await settings.checkExternalAddress(address, call)
       if (doubt === undefined) contradicted.delete(address)
       else contradicted.set(address, doubt)
       bell.ring()

@@ -44,12 +44,13 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
   const { traversal } = run
   const entries = new Set<Entry>()
   const ended = new AbortController()
-  let isStarted = false
+  /** When the traversal was started (monotonic ms); undefined before. */
+  let startedMs: number | undefined
   let isSettled = false
 
   function start(): void {
-    if (isStarted) return
-    isStarted = true
+    if (startedMs !== undefined) return
+    startedMs = clock.monotonicMs()
     listen(traversal, entries, bell)
     run.ready().then(settled, settled)
   }
@@ -60,14 +61,14 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
   }
 
   async function outcomeOf(entry: Entry): Promise<NatError | undefined> {
-    const startMs = clock.monotonicMs()
+    const sinceMs = clock.monotonicMs()
     for (;;) {
       if (ended.signal.aborted) return natError('NO_REPLY', endedMessage)
       if (entry.unwanted.signal.aborted) return natError('NO_REPLY', 'the port was unmapped before it was mapped')
       const ruling = judge(entry, traversal.report(), contradicted, isSettled)
       if (ruling === 'mapped') return undefined
       if (ruling !== 'open') return ruling
-      const leftMs = startMs + patienceMs(entry) - clock.monotonicMs()
+      const leftMs = untilMs(entry, sinceMs) - clock.monotonicMs()
       if (leftMs <= 0) {
         // Granted, and nothing was found against the address.
         if (entry.external !== null) return undefined
@@ -77,12 +78,14 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
     }
   }
 
-  /** Returns how long to wait for an outcome in all, in ms. */
-  function patienceMs({ external, reasons }: Entry): number {
-    if (external !== null) return checkMs
+  /** Returns until when a call waits for an outcome (monotonic ms). */
+  function untilMs({ external, reasons }: Entry, sinceMs: number): number {
+    if (external !== null) return sinceMs + checkMs
     const waits = traversal.report().strategies.map(({ waitingFor }) => waitingFor)
-    if (waits.includes('grant')) return grantMs
-    return reasons !== undefined && !waits.includes('search') ? 0 : searchMs
+    if (waits.includes('grant')) return sinceMs + grantMs
+    if (reasons === undefined) return sinceMs + searchMs
+    // A call that comes later does not wait again for a network that is silent.
+    return waits.includes('search') ? (startedMs ?? sinceMs) + searchMs : sinceMs
   }
 
   async function ask(entry: Entry): Promise<NatError | undefined> {
@@ -180,7 +183,7 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
       ended.abort(released)
       bell.ring()
       for (const { expiry } of entries) expiry?.abort(released)
-      if (isStarted) await run.stop()
+      if (startedMs !== undefined) await run.stop()
       for (const { unwanted } of entries) unwanted.abort(released)
       entries.clear()
     }

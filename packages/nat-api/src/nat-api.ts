@@ -54,7 +54,7 @@ export class NatAPI {
   map(publicPort: number, privatePort: number, callback: Callback<readonly []>): void
   map(port: number | PortOptions, callback: Callback<readonly []>): void
   map(first: unknown, second?: unknown, third?: unknown): Promise<boolean> | void {
-    const callback = findCallback(second, third)
+    const callback = findCallback(first, second, third)
     return answer(this.#map(first, typeof second === 'function' ? undefined : second), callback)
   }
 
@@ -65,7 +65,7 @@ export class NatAPI {
   unmap(publicPort: number, privatePort: number, callback: Callback<readonly []>): void
   unmap(port: number | PortOptions, callback: Callback<readonly []>): void
   unmap(first: unknown, second?: unknown, third?: unknown): Promise<boolean> | void {
-    const callback = findCallback(second, third)
+    const callback = findCallback(first, second, third)
     return answer(this.#unmap(first, typeof second === 'function' ? undefined : second), callback)
   }
 

@@ -1,7 +1,8 @@
 import { debuglog } from 'node:util'
-import { type EndpointOwners, type Store, systemHost } from '@postern/core'
+import { type CheckExternalAddress, type EndpointOwners, type Store, systemHost } from '@postern/core'
 import type { CallOptions, Host, Network, Strategy } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
+import { checkFirstHop } from '@postern/net'
 import { endpointOwners, fileStore } from '@postern/node'
 import { pcp } from '@postern/pcp'
 import { upnp } from '@postern/upnp'
@@ -46,6 +47,9 @@ export interface NatAPIOptions {
   /** Finds the gateways and addresses of this host.
    * @default reads its routes and interfaces */
   readonly findNetwork?: (call: CallOptions) => Promise<Network>
+  /** Checks an external IPv4 address from this side of the router.
+   * @default sends datagrams that end at the first hop (`checkFirstHop` of `@postern/net`) */
+  readonly checkExternalAddress?: CheckExternalAddress
   /** The clock, the source of randomness and the log.
    * @default those of the system; with `NODE_DEBUG=nat-api` the log is printed to standard error */
   readonly host?: Host
@@ -65,6 +69,7 @@ export interface Settings {
   readonly owners: () => EndpointOwners
   readonly openStore: () => { readonly store: Store; readonly closeStore: () => Promise<void> }
   readonly findNetwork: NatAPIOptions['findNetwork']
+  readonly checkExternalAddress: CheckExternalAddress
   /** Returns the strategies in rank order. None of them means that nothing is mapped. */
   readonly strategies: (description: string) => readonly Strategy[]
 }
@@ -103,6 +108,7 @@ export function readOptions(options: NatAPIOptions | null | undefined): Settings
       return { store: own, closeStore: own.close }
     },
     findNetwork: given.findNetwork,
+    checkExternalAddress: given.checkExternalAddress ?? checkFirstHop(host.clock),
     strategies: (description) =>
       given.strategies ?? [
         ...(enablePMP ? [pcp(), natPmp()] : []),
