@@ -28,6 +28,8 @@ export interface MappingsParts {
 
 /** How long `map` waits for routers that are still searched for (ms). */
 const searchMs = 3000
+/** How long `map` waits until a router is asked, if none has failed (ms). */
+const chooseMs = 1000
 /** How long `map` waits for the check of an external address (ms). Most take a few ms; after this time there is no
  * evidence against the address. */
 const checkMs = 6000
@@ -83,9 +85,9 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
     if (external !== null) return sinceMs + checkMs
     const waits = traversal.report().strategies.map(({ waitingFor }) => waitingFor)
     if (waits.includes('grant')) return sinceMs + grantMs
-    if (reasons === undefined) return sinceMs + searchMs
     // A call that comes later does not wait again for a network that is silent.
-    return waits.includes('search') ? (startedMs ?? sinceMs) + searchMs : sinceMs
+    const searchedMs = waits.includes('search') || !isSettled ? (startedMs ?? sinceMs) + searchMs : sinceMs
+    return reasons === undefined ? Math.max(searchedMs, sinceMs + chooseMs) : searchedMs
   }
 
   async function ask(entry: Entry): Promise<NatError | undefined> {

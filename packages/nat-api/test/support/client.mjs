@@ -5,7 +5,10 @@ import { createInterface } from 'node:readline'
 import NatAPI from '@postern/nat-api'
 
 const client = new NatAPI(JSON.parse(process.argv[2] ?? '{}'))
-createServer((request, response) => response.end(`from ${request.socket.remoteAddress}`)).listen(2000).unref()
+const server = createServer((request, response) => response.end(`from ${request.socket.remoteAddress}`))
+// A second program in the same host uses the server of the first.
+server.on('error', () => undefined)
+server.listen(2000).unref()
 for await (const line of createInterface({ input: process.stdin })) {
   const [method, ...args] = JSON.parse(line)
   try {
