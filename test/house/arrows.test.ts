@@ -113,7 +113,9 @@ describe.each(packages)('$manifest.name', (each) => {
   })
 
   it('the package names each export and leaves no TODO', () => {
-    const wrong = sourcesOf(each).filter((file) => /export \*|export default|as default\b|TODO|FIXME|XXX/.test(read(file)))
+    const wrong = sourcesOf(each).filter((file) =>
+      /export \*|export default|as default\b|TODO|FIXME|XXX/.test(read(file))
+    )
     expect(wrong).toEqual(defaultExports[folder] ?? [])
   })
 

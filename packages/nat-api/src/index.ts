@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 
-export type { NatAPIOptions } from './options.js'
 // The originals are a default export (ESM) and `module.exports` (CommonJS): `require()` returns the class.
 export { NatAPI, NatAPI as default, NatAPI as 'module.exports' } from './nat-api.js'
+export type { NatAPIOptions } from './options.js'
 export type { PortOptions } from './port-arguments.js'

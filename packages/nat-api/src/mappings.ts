@@ -83,10 +83,10 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
   /** Returns until when a call waits for an outcome (monotonic ms). */
   function untilMs({ external, reasons }: Entry, sinceMs: number): number {
     if (external !== null) return sinceMs + checkMs
-    const waits = traversal.report().strategies.map(({ waitingFor }) => waitingFor)
-    if (waits.includes('grant')) return sinceMs + grantMs
+    const waits = new Set(traversal.report().strategies.map(({ waitingFor }) => waitingFor))
+    if (waits.has('grant')) return sinceMs + grantMs
     // A call that comes later does not wait again for a network that is silent.
-    const searchedMs = waits.includes('search') || !isSettled ? (startedMs ?? sinceMs) + searchMs : sinceMs
+    const searchedMs = waits.has('search') || !isSettled ? (startedMs ?? sinceMs) + searchMs : sinceMs
     return reasons === undefined ? Math.max(searchedMs, sinceMs + chooseMs) : searchedMs
   }
 

@@ -77,7 +77,9 @@ export class NatAPI {
     const found = this.#externalIp()
     if (callback === undefined) return found.then((ip) => ip ?? '')
     callBack(found, callback, (ip) =>
-      ip === undefined ? [natError('EXTERNAL_ADDRESS_UNKNOWN', `${this.#label()} get external ip failed`)] : [undefined, ip]
+      ip === undefined
+        ? [natError('EXTERNAL_ADDRESS_UNKNOWN', `${this.#label()} get external ip failed`)]
+        : [undefined, ip]
     )
   }
 

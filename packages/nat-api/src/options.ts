@@ -85,8 +85,8 @@ const maxTtl = 31_536_000
 export function readOptions(options: NatAPIOptions | null | undefined): Settings {
   const given = options ?? {}
   const { host = { ...systemHost, log: debugLog() } } = given
-  const enablePMP = Boolean(given.enablePMP ?? true)
-  const enableUPNP = Boolean(given.enableUPNP ?? true)
+  const enablePMP = isOn(given.enablePMP)
+  const enableUPNP = isOn(given.enableUPNP)
   const warn = (error: Error): void => host.log.info(error.message)
   return {
     ttl: readTtl(given.ttl, defaultTtl),
@@ -116,6 +116,8 @@ export function readOptions(options: NatAPIOptions | null | undefined): Settings
       ]
   }
 }
+
+const isOn = (value: unknown): boolean => value === undefined || value === null || Boolean(value)
 
 /** Returns a lifetime in seconds, within the limits; `otherwise` for a value that is none. */
 export function readTtl(value: unknown, otherwise: number): number {

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import type { Protocol } from '@postern/interface'
 import { readTtl } from './options.js'
 
@@ -95,7 +96,7 @@ function readPort(name: string, value: unknown): number | undefined {
   if (value === undefined || value === null) return undefined
   const port = typeof value === 'string' && /^\d{1,5}$/.test(value) ? Number(value) : value
   if (typeof port === 'number' && Number.isInteger(port) && port > 0 && port < 65_536) return port
-  throw new TypeError(`${name} is not in 1…65535: ${String(value)}`)
+  throw new TypeError(`${name} is not in 1…65535: ${inspect(value, { depth: 0 })}`)
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>

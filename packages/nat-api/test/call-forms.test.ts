@@ -5,7 +5,10 @@ import { type Home, openHome } from './support/home.js'
 type Result = { readonly threw: Error } | { readonly error: Error | undefined; readonly values: readonly unknown[] }
 
 /** Calls a method as a program without types does, in one of the two styles. */
-const styles: readonly (readonly [style: string, call: (client: NatAPI, method: string, args: readonly unknown[]) => Promise<Result>])[] = [
+const styles: readonly (readonly [
+  style: string,
+  call: (client: NatAPI, method: string, args: readonly unknown[]) => Promise<Result>
+])[] = [
   [
     'with promises, as @silentbot1/nat-api',
     async (client, method, args) => {
@@ -22,7 +25,10 @@ const styles: readonly (readonly [style: string, call: (client: NatAPI, method: 
     (client, method, args) =>
       new Promise((resolve) => {
         const callback = (error?: Error, ...values: unknown[]): void => resolve({ error, values })
-        const returned = (client as unknown as Record<string, (...all: unknown[]) => unknown>)[method]?.(...args, callback)
+        const returned = (client as unknown as Record<string, (...all: unknown[]) => unknown>)[method]?.(
+          ...args,
+          callback
+        )
         expect(returned).toBeUndefined()
       })
   ]
@@ -33,7 +39,10 @@ const ports = { publicPort: 1000, privatePort: 2000 }
 /** The arguments of `map` and `unmap`, and what they map. */
 const forms: readonly (readonly [args: readonly unknown[], rules: readonly string[]])[] = [
   [[1000], ['tcp 1000 → 1000', 'udp 1000 → 1000']],
-  [[1000, 2000], ['tcp 1000 → 2000', 'udp 1000 → 2000']],
+  [
+    [1000, 2000],
+    ['tcp 1000 → 2000', 'udp 1000 → 2000']
+  ],
   [[ports], ['tcp 1000 → 2000', 'udp 1000 → 2000']],
   [[{ ...ports, protocol: null }], ['tcp 1000 → 2000', 'udp 1000 → 2000']],
   [[{ ...ports, protocol: undefined }], ['tcp 1000 → 2000', 'udp 1000 → 2000']],
@@ -67,13 +76,15 @@ const wrong: readonly (readonly [args: readonly unknown[], message: string])[] =
   [[Number.POSITIVE_INFINITY], 'publicPort is not in 1…65535: Infinity'],
   [[1000, 0], 'privatePort is not in 1…65535: 0'],
   [[1000, 65_536], 'privatePort is not in 1…65535: 65536'],
-  [[{ publicPort: 'x', privatePort: 2000 }], 'publicPort is not in 1…65535: x'],
-  [[{ publicPort: 1000, privatePort: '' }], 'privatePort is not in 1…65535: '],
-  [[{ publicPort: {} }], 'publicPort is not in 1…65535: [object Object]']
+  [[{ publicPort: 'x', privatePort: 2000 }], "publicPort is not in 1…65535: 'x'"],
+  [[{ publicPort: 1000, privatePort: '' }], "privatePort is not in 1…65535: ''"],
+  [[{ publicPort: {} }], 'publicPort is not in 1…65535: {}']
 ]
 
 const rulesOf = ({ router }: Home): readonly string[] =>
-  router.mappings.map(({ protocol, externalPort, internalPort }) => `${protocol} ${externalPort} → ${internalPort}`).toSorted()
+  router.mappings
+    .map(({ protocol, externalPort, internalPort }) => `${protocol} ${externalPort} → ${internalPort}`)
+    .toSorted()
 
 describe.each(styles)('the call forms %s', (_, call) => {
   const isPromise = _.includes('promises')
@@ -111,7 +122,9 @@ describe.each(styles)('the call forms %s', (_, call) => {
         { error: undefined, values: [false] }
       ])
     } else {
-      expect(unmapped).toMatchObject({ error: { message: expect.stringMatching(/^NAT-PMP and UPnP port unmapping failed/) } })
+      expect(unmapped).toMatchObject({
+        error: { message: expect.stringMatching(/^NAT-PMP and UPnP port unmapping failed/) }
+      })
       expect(mapped).toMatchObject({
         error: { message: expect.stringMatching(/^NAT-PMP and UPnP port mapping failed: .*closed/), code: 'REFUSED' }
       })
@@ -136,14 +149,29 @@ describe.each(styles)('the call forms %s', (_, call) => {
     await home.done(client.map(1000))
     expect(await home.done(call(client, 'destroy', []))).toEqual(success)
     expect(await home.done(call(client, 'destroy', []))).toEqual(success)
-    for (const [method, args] of [['map', [1000]], ['unmap', [1000]], ['externalIp', []]] as const)
+    for (const [method, args] of [
+      ['map', [1000]],
+      ['unmap', [1000]],
+      ['externalIp', []]
+    ] as const)
       expect(await call(client, method, args)).toMatchObject({ error: { message: 'client is destroyed' }, values: [] })
   })
 })
 
 describe('the constructor', () => {
   it.each<[NatAPIOptions | null | undefined, Partial<NatAPI>]>([
-    [undefined, { ttl: 7200, description: 'NatAPI', gateway: null, autoUpdate: true, enablePMP: true, enableUPNP: true, upnpPermanentFallback: false }],
+    [
+      undefined,
+      {
+        ttl: 7200,
+        description: 'NatAPI',
+        gateway: null,
+        autoUpdate: true,
+        enablePMP: true,
+        enableUPNP: true,
+        upnpPermanentFallback: false
+      }
+    ],
     [null, { ttl: 7200, enablePMP: true }],
     [{ ttl: 60 }, { ttl: 1200 }],
     [{ ttl: 3600.9 }, { ttl: 3600 }],
@@ -156,9 +184,18 @@ describe('the constructor', () => {
     [{ description: 'WebTorrent Torrent' }, { description: 'WebTorrent Torrent' }],
     [{ description: '' }, { description: 'NatAPI' }],
     [{ description: 'Überspiel — a game with a very long name' }, { description: 'berspiel   a game with a very' }],
-    [{ gateway: '192.168.1.1', autoUpdate: false }, { gateway: '192.168.1.1', autoUpdate: false }],
-    [{ enablePMP: false, enableUPNP: 'permanent', upnpPermanentFallback: true }, { enablePMP: false, enableUPNP: true, upnpPermanentFallback: true }],
-    [{ enablePMP: null, enableUPNP: false }, { enablePMP: true, enableUPNP: false }]
+    [
+      { gateway: '192.168.1.1', autoUpdate: false },
+      { gateway: '192.168.1.1', autoUpdate: false }
+    ],
+    [
+      { enablePMP: false, enableUPNP: 'permanent', upnpPermanentFallback: true },
+      { enablePMP: false, enableUPNP: true, upnpPermanentFallback: true }
+    ],
+    [
+      { enablePMP: null, enableUPNP: false },
+      { enablePMP: true, enableUPNP: false }
+    ]
   ])('new NatAPI(%j) has the options of the originals', (options, expected) => {
     expect(new NatAPI(options)).toMatchObject(expected)
   })
@@ -180,7 +217,9 @@ describe('the constructor', () => {
       client.unmap(port, () => undefined)
       client.externalIp((error, ip) => error?.message ?? ip.length)
       client.destroy(() => undefined)
-      void client.map({ publicPort: 1000, privatePort: 2000, ttl: 1800, protocol: 'UDP' }).then((isMapped: boolean) => isMapped)
+      void client
+        .map({ publicPort: 1000, privatePort: 2000, ttl: 1800, protocol: 'UDP' })
+        .then((isMapped: boolean) => isMapped)
       void client.externalIp().then((ip: string) => ip)
     }
     expect(compiles).toBeTypeOf('function')

@@ -5,7 +5,9 @@ import { type Home, openHome } from './support/home.js'
 
 const hourMs = 3_600_000
 const rulesOf = ({ router }: Home): readonly string[] =>
-  router.mappings.map(({ protocol, externalPort, internalPort }) => `${protocol} ${externalPort} → ${internalPort}`).toSorted()
+  router.mappings
+    .map(({ protocol, externalPort, internalPort }) => `${protocol} ${externalPort} → ${internalPort}`)
+    .toSorted()
 
 let opened: { readonly home: Home; readonly client: NatAPI }[] = []
 /** Opens a client in a home, which is destroyed after the test. */
@@ -268,15 +270,18 @@ describe('unmap', () => {
 })
 
 describe('externalIp', () => {
-  it.each(['pcp', 'nat-pmp', 'upnp'] as const)('the address is found over %s, and nothing stays mapped', async (protocol) => {
-    const home = openHome({ protocols: [protocol] })
-    const client = open(home)
-    expect(await home.done(Promise.all([client.externalIp(), client.externalIp()]))).toEqual(['1.2.3.4', '1.2.3.4'])
-    expect(rulesOf(home)).toEqual([])
-    const { sent } = home.network
-    expect(await client.externalIp()).toBe('1.2.3.4')
-    expect(home.network.sent).toBe(sent)
-  })
+  it.each(['pcp', 'nat-pmp', 'upnp'] as const)(
+    'the address is found over %s, and nothing stays mapped',
+    async (protocol) => {
+      const home = openHome({ protocols: [protocol] })
+      const client = open(home)
+      expect(await home.done(Promise.all([client.externalIp(), client.externalIp()]))).toEqual(['1.2.3.4', '1.2.3.4'])
+      expect(rulesOf(home)).toEqual([])
+      const { sent } = home.network
+      expect(await client.externalIp()).toBe('1.2.3.4')
+      expect(home.network.sent).toBe(sent)
+    }
+  )
 
   it('the address of a mapping is known without a question, and follows the router', async () => {
     const home = openHome()

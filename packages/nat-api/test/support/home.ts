@@ -1,5 +1,5 @@
-import { memoryStore } from '@postern/core'
 import type { EndpointOwners } from '@postern/core'
+import { memoryStore } from '@postern/core'
 import type { NatError } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
 import { pcp } from '@postern/pcp'
