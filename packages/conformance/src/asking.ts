@@ -1,6 +1,7 @@
 import { fail } from 'node:assert/strict'
 import {
   canonicalAddress,
+  type ForwardRequest,
   familyOf,
   type Lease,
   type Mapper,
@@ -49,6 +50,13 @@ export function requestFor(stage: Stage, mapper: Mapper, wish: Wish = {}): MapRe
   }
 }
 
+/** Returns a request that the forwarder should grant: for the endpoint of the world, or else for a port of loopback. */
+export function forwardRequestFor({ world }: Stage, wish: Wish = {}): ForwardRequest {
+  const { protocol = 'tcp', port = 8080 } = wish
+  const endpoint = world.endpoint ?? { protocol, family: 4, address: '127.0.0.1', port }
+  return { endpoint, suggestedExternalPort: wish.suggestedExternalPort ?? endpoint.port }
+}
+
 /** A lease, with the mapper and the request. */
 export interface Granted {
   readonly lease: Lease
@@ -64,6 +72,8 @@ export async function granted(stage: Stage, target: Target, wish: Wish = {}): Pr
     const request = requestFor(stage, ability, wish)
     return { lease: await leaseFrom(stage, ability.map(request, call())), mapper: ability, request }
   }
+  if (ability.kind === 'forwarder')
+    return { lease: await leaseFrom(stage, ability.forward(forwardRequestFor(stage, wish), call())) }
   if (ability.kind === 'relay') return { lease: await leaseFrom(stage, ability.reserve(call())) }
   return fail(`${target.label} grants no leases`)
 }

@@ -21,7 +21,7 @@ export interface ConformanceTest {
   readonly run: () => Promise<void>
 }
 
-const allKinds: readonly AbilityKind[] = ['mapper', 'relay', 'witness', 'observer', 'puncher']
+const allKinds: readonly AbilityKind[] = ['mapper', 'relay', 'forwarder', 'witness', 'observer', 'puncher']
 
 /**
  * Resolves with the tests for a strategy. First runs the strategy in its own world to learn its abilities. Returns all

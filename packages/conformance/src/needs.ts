@@ -25,6 +25,7 @@ const reasons: Readonly<Record<Need, string>> = {
   move: 'the external address of this world does not change',
   address: 'the world has no address to verify',
   tap: 'the world has no socket to lend',
+  endpoint: 'the world has no listening endpoint',
   peerId: 'the world has no peer for an upgrade'
 }
 

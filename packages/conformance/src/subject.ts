@@ -1,4 +1,13 @@
-import type { Ability, Clock, MultiaddrText, Network, Protocol, SharedUdpSocket, Strategy } from '@postern/interface'
+import type {
+  Ability,
+  Clock,
+  Endpoint,
+  MultiaddrText,
+  Network,
+  Protocol,
+  SharedUdpSocket,
+  Strategy
+} from '@postern/interface'
 
 /** The kind of an ability. */
 export type AbilityKind = Ability['kind']
@@ -44,6 +53,8 @@ export interface World {
   readonly address?: MultiaddrText
   /** A socket for an observer. */
   readonly tap?: SharedUdpSocket
+  /** The endpoint to which a forwarder carries connections. */
+  readonly endpoint?: Endpoint
   /** A peer to which a puncher can connect directly. */
   readonly peerId?: string
   /** Called at the end of the test. */

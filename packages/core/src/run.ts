@@ -19,6 +19,7 @@ import { deleteStale } from './mapping/delete-stale.js'
 import type { GatewayRecovery } from './mapping/gateway-recovery.js'
 import { type EndpointMapping, gatewayKeyOf } from './mapping/map-endpoint.js'
 import type { ExternalView } from './nat/external-view.js'
+import type { Forwards } from './relay/forwards.js'
 import type { Reservations } from './relay/reservations.js'
 import type { Signals } from './signals.js'
 import type { Verifier } from './verification/verifier.js'
@@ -54,6 +55,7 @@ export interface RunParts {
   readonly context: Context
   readonly routersBeyond: RoutersBeyond
   readonly reservations: Reservations
+  readonly forwards: Forwards
   readonly gatewayRecovery: GatewayRecovery
   readonly verifier: Verifier
   readonly externalView: ExternalView
@@ -68,7 +70,7 @@ const slowFactor = 3
 
 /** Creates a run. It starts with `begin`, once the signals of its parts can reach it. */
 export function createRun(parts: RunParts, controller: AbortController): Run & { begin(): void } {
-  const { context, routersBeyond, reservations, gatewayRecovery, verifier, externalView, wanted } = parts
+  const { context, routersBeyond, reservations, forwards, gatewayRecovery, verifier, externalView, wanted } = parts
   const { host, policy, bus, discoveries, progress, hostCandidates, claimChecks, network } = context
   const { clock } = host
   /** Aborts when the time for releasing is over. */
@@ -119,6 +121,7 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
     const chainedMapping = createChainedMapping(want, context, routersBeyond)
     const own = new AbortController()
     chainedMappings.set(want, { chainedMapping, controller: own })
+    track(forwards.keep(want, own, shutdown))
     track(
       chainedMapping.run(own, shutdown).finally(() => {
         chainedMappings.delete(want)
@@ -181,6 +184,7 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
     },
     networkChanged(before, changed) {
       if (controller.signal.aborted) return
+      forwards.recheck()
       if (changed.length > 0) {
         // At once: the search may be due later, and no witness should dial an address of the old network until then.
         externalView.networkChanged(changed)

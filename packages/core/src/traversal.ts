@@ -9,6 +9,7 @@ import type { Report } from './model/report.js'
 import { createExternalView } from './nat/external-view.js'
 import type { OpenSharedSocket } from './nat/observe.js'
 import { type HostedOptions, readOptions, type TraversalOptions } from './options.js'
+import { createForwards } from './relay/forwards.js'
 import { createReservations } from './relay/reservations.js'
 import { createReporter } from './report/reporter.js'
 import { createReviews } from './report/reviews.js'
@@ -94,10 +95,11 @@ export function createTraversal(options: TraversalOptions): Traversal {
       bus.emit('reportChanged', undefined)
     }
   )
+  const forwards = createForwards(context, wanted.includes)
   const externalView = createExternalView(context, wanted)
   const reporter = createReporter(context, {
     wants: () => wanted.all(),
-    relays: () => reservations.count(),
+    relays: () => reservations.count() + forwards.count(),
     relayLimits: () => reservations.limits(),
     witnessNetworks: () => verifier.witnessNetworks(),
     peers: () => upgrades.report(),
@@ -126,7 +128,10 @@ export function createTraversal(options: TraversalOptions): Traversal {
     if (controller.signal.aborted) return
     reporter.reset()
     networkState.started()
-    const opened = createRun({ context, routersBeyond, reservations, gatewayRecovery, verifier, externalView, wanted }, controller)
+    const opened = createRun(
+      { context, routersBeyond, reservations, forwards, gatewayRecovery, verifier, externalView, wanted },
+      controller
+    )
     run = opened
     for (const want of wanted.all()) hostCandidates.add(want)
     opened.begin()

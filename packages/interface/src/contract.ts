@@ -20,6 +20,22 @@ export interface Host {
   readonly random: () => number
   /** The log of the program. */
   readonly log: Logger
+  /** Tells the host of each connection that a forwarder carries to an endpoint, before the listener accepts it: the
+   * listener sees the address of this host, and not that of the client.
+   * @default the host does not want to know */
+  readonly carried?: (connection: CarriedConnection) => void
+}
+
+/** A connection that a forwarder carries to an endpoint of this host. */
+export interface CarriedConnection {
+  /** The address at which the listener sees the other end: an address of this host. */
+  readonly localAddress: string
+  /** The port at which the listener sees the other end. */
+  readonly localPort: number
+  /** The address and port of the client, as the forwarder tells them; null if it does not. A forwarder can lie. */
+  readonly client: { readonly address: string; readonly port: number } | null
+  /** The forwarder. */
+  readonly party: RemoteParty
 }
 
 /** A host that owns a listening server or socket, and lends strategies what arrives at it. A witness strategy for plain
@@ -68,7 +84,8 @@ export interface Discovery {
   /** Whether it also asks routers behind the next hop: gateways with `through`. The caller may then call `discover` once
    * more with such gateways, while the first call runs. @default false */
   readonly asksBeyond?: boolean
-  /** For relays: how many leases to hold. @default the number of the policy */
+  /** For relays and forwarders: how many leases to hold, of a forwarder for each endpoint. @default the number of the
+   * policy */
   readonly count?: number
   /**
    * Finds abilities. Changes nothing on the network.
@@ -86,7 +103,7 @@ export interface Discovery {
 /** What a discovery reports: an ability that it found, or a notice about one. */
 export type Finding = Ability | Notice
 /** Something that a strategy can do, told apart by `kind`. */
-export type Ability = Mapper | Relay | Witness | Observer | Puncher
+export type Ability = Mapper | Relay | Forwarder | Witness | Observer | Puncher
 
 /** Maps external ports: one service, on one gateway, for one address family. */
 export interface Mapper {
@@ -138,6 +155,53 @@ export interface Relay {
    * Rejects with the signal's reason, or with a {@link NatError}: `NO_REPLY`, `MALFORMED_REPLY`, `REPLY_TOO_LARGE`,
    * `UNSUPPORTED`, `NOT_AUTHORIZED`, `OUT_OF_RESOURCES`, `MALFORMED_REQUEST`, `GATEWAY_FAULT`, `GRANT_INVALID`. */
   reserve(call: CallOptions): Promise<Lease>
+}
+
+/** Another host that lends one of its ports, and carries each connection to it on to an endpoint of this host. */
+export interface Forwarder {
+  /** Tells this ability from the others. */
+  readonly kind: 'forwarder'
+  /** The other host. */
+  readonly party: RemoteParty
+  /** The transport protocols that it carries. */
+  readonly protocols: readonly Protocol[]
+  /** Whether what it carries is encrypted between the other host and this one. */
+  readonly isEncrypted: boolean
+  /** Whether it tells the address of each client. The host then hears it through {@link Host.carried}. */
+  readonly tellsClients: boolean
+  /**
+   * Takes a port of the other host for an endpoint. Resolves with the lease once a connection of this host to that
+   * port has arrived here: a server that only says yes has proven nothing. No client reaches anything of this host but
+   * the endpoint.
+   *
+   * Rejects with the signal's reason, or with a {@link NatError}: `NO_REPLY`, `REFUSED`, `UNREACHABLE`,
+   * `MALFORMED_REPLY`, `REPLY_TOO_LARGE`, `UNTRUSTED_REPLY` (the host's key is not the known one), `UNSUPPORTED`,
+   * `NOT_AUTHORIZED`, `CONFLICT` (the port is taken), `OUT_OF_RESOURCES`, `GRANT_INVALID` (no connection from outside
+   * arrives), `GATEWAY_FAULT`.
+   */
+  forward(request: ForwardRequest, call: CallOptions): Promise<ForwardLease>
+  /** How long one call of `forward` may take on a slow path, in milliseconds.
+   * @default the limit of the caller */
+  readonly timeoutMs?: number
+}
+
+/** What a forwarder is asked for. */
+export interface ForwardRequest {
+  /** The endpoint to carry connections to, with a concrete address: a loopback address for a listener on all
+   * addresses. */
+  readonly endpoint: Endpoint
+  /** The user's choice, the port that was granted last time, or the endpoint's own port. */
+  readonly suggestedExternalPort: number
+}
+
+/** A port of another host. */
+export interface ForwardLease extends Lease {
+  /** Aborts when the lease has ended before its time, with a {@link NatError} as the reason. Established connections may
+   * have ended with it. */
+  readonly ended: AbortSignal
+  /** Checks that the port still leads here. Resolves with the successor, which may have another address: the port that
+   * was wanted at first may be free again. Rejects with the signal's reason or with the codes of `forward`. */
+  renew(call: CallOptions): Promise<ForwardLease>
 }
 
 /** One witness, which dials an address of this host from outside. */

@@ -1,4 +1,15 @@
-import type { Ability, Finding, Gateway, Mapper, MultiaddrText, Notice, Observer, Relay, Witness } from './contract.js'
+import type {
+  Ability,
+  Finding,
+  Forwarder,
+  Gateway,
+  Mapper,
+  MultiaddrText,
+  Notice,
+  Observer,
+  Relay,
+  Witness
+} from './contract.js'
 import { isPrintable } from './printable.js'
 
 /** Returns whether a finding is a notice. */
@@ -7,6 +18,8 @@ export const isNotice = (finding: Finding): finding is Notice => finding.kind ==
 export const isMapper = (ability: Ability): ability is Mapper => ability.kind === 'mapper'
 /** Returns whether an ability is a relay. */
 export const isRelay = (ability: Ability): ability is Relay => ability.kind === 'relay'
+/** Returns whether an ability is a forwarder. */
+export const isForwarder = (ability: Ability): ability is Forwarder => ability.kind === 'forwarder'
 /** Returns whether an ability is an observer. */
 export const isObserver = (ability: Ability): ability is Observer => ability.kind === 'observer'
 /** Returns whether an ability is a witness. */

@@ -30,12 +30,16 @@ export type {
   Arrival,
   Behaviour,
   CallOptions,
+  CarriedConnection,
   Clock,
   Discovery,
   Endpoint,
   Evidence,
   Family,
   Finding,
+  Forwarder,
+  ForwardLease,
+  ForwardRequest,
   Gateway,
   Host,
   Lease,
@@ -68,7 +72,16 @@ export { errorText } from './error-text.js'
 export type { ErrorCode } from './errors.js'
 export { isNatError, natError } from './errors.js'
 export { boundGateways, maxGatewaysPerFamily } from './gateways.js'
-export { hasNextHop, isMapper, isMultiaddrText, isNotice, isObserver, isRelay, isWitness } from './guards.js'
+export {
+  hasNextHop,
+  isForwarder,
+  isMapper,
+  isMultiaddrText,
+  isNotice,
+  isObserver,
+  isRelay,
+  isWitness
+} from './guards.js'
 export type { TransportAddress } from './multiaddr.js'
 export { formatMultiaddr, parseMultiaddr } from './multiaddr.js'
 export type { OptionKind, OptionKinds } from './option-names.js'

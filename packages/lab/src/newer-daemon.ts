@@ -46,11 +46,8 @@ export async function prepareNewerDaemon(options: ToolsOptions = {}): Promise<st
 
 async function unpack(partial: string, folder: string, { onProgress, signal }: ToolsOptions): Promise<void> {
   onProgress?.(`Fetching a newer miniupnpd from Debian ${suite}: about 20 MB, once.`)
-  const [state, archives, root] = ['apt', 'archives', 'root'].map((name) => path.join(partial, name)) as [
-    string,
-    string,
-    string
-  ]
+  const state = path.join(partial, 'apt')
+  const [archives, root] = [path.join(partial, 'archives'), path.join(partial, 'root')]
   const [bin, lib] = [path.join(partial, 'daemon', 'bin'), path.join(partial, 'daemon', 'lib')]
   const lists = path.join(state, 'lists', 'partial')
   for (const each of [archives, root, bin, lib, lists, path.join(state, 'cache', 'archives', 'partial')])

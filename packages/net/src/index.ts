@@ -6,9 +6,11 @@
  */
 
 export type { Handle, HandleList } from './async/handles.js'
-export { withHandles } from './async/handles.js'
+export { addHandle, withHandles } from './async/handles.js'
 export type { TaskGroup } from './async/task-group.js'
 export { taskGroup } from './async/task-group.js'
+export type { Arrived, Carrier, CarrierOptions } from './carry/carrier.js'
+export { createCarrier } from './carry/carrier.js'
 export type { EarlyConnection } from './http/early-connection.js'
 export { openEarly } from './http/early-connection.js'
 export type { ExchangeHttp, HttpExchange, HttpReply } from './http/exchange.js'

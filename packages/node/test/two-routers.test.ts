@@ -89,23 +89,20 @@ describe.skipIf(!support.ok)(
       expect([await lab.rules('router'), await lab.rules('outer')]).toEqual([[], []])
     })
 
-    it.each(['pcp', 'nat-pmp', 'upnp'])(
-      'the inner router may get another external address with %s',
-      async (ladder) => {
-        await using lab = await openLab('double-nat-mapped')
-        const server = await exposeAtHome(lab, ladder)
-        await lab.changeWanAddress('router', '192.168.0.3')
-        await lab.reboot('router')
-        await server.until(`lost ${ladder} 11.0.0.2:5001`)
-        const isNew = (rule: Rule): boolean => rule.internalAddress === '192.168.0.3'
-        await expect.poll(async () => (await lab.rules('outer')).filter(isNew), { timeout: 20_000 }).toHaveLength(1)
-        const port = (await lab.rules('outer')).find(isNew)?.externalPort ?? 0
-        expect(await fromInternet(lab, port)).toBe('11.0.0.1')
-        await server.close()
-        // No request can delete the old one: it expires.
-        expect([await lab.rules('router'), (await lab.rules('outer')).filter(isNew)]).toEqual([[], []])
-      }
-    )
+    it.each(['pcp', 'nat-pmp', 'upnp'])('the inner router may get another external address with %s', async (ladder) => {
+      await using lab = await openLab('double-nat-mapped')
+      const server = await exposeAtHome(lab, ladder)
+      await lab.changeWanAddress('router', '192.168.0.3')
+      await lab.reboot('router')
+      await server.until(`lost ${ladder} 11.0.0.2:5001`)
+      const isNew = (rule: Rule): boolean => rule.internalAddress === '192.168.0.3'
+      await expect.poll(async () => (await lab.rules('outer')).filter(isNew), { timeout: 20_000 }).toHaveLength(1)
+      const port = (await lab.rules('outer')).find(isNew)?.externalPort ?? 0
+      expect(await fromInternet(lab, port)).toBe('11.0.0.1')
+      await server.close()
+      // No request can delete the old one: it expires.
+      expect([await lab.rules('router'), (await lab.rules('outer')).filter(isNew)]).toEqual([[], []])
+    })
 
     it('a killed program leaves what expires, and the next run takes it back', async () => {
       await using lab = await openLab('double-nat-mapped')

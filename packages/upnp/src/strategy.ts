@@ -50,9 +50,7 @@ export function upnp(options: UpnpOptions = {}): Strategy {
           })
         await Promise.all(
           gateways.map((gateway) =>
-            gateway.through === undefined
-              ? watch(gateway)
-              : watchBeyond({ host, settings, gateway, found }, { signal })
+            gateway.through === undefined ? watch(gateway) : watchBeyond({ host, settings, gateway, found }, { signal })
           )
         )
       }

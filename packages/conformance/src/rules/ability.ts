@@ -6,6 +6,7 @@ import type { AbilityKind } from '../subject.js'
 const verbs: Readonly<Record<AbilityKind, string>> = {
   mapper: 'map',
   relay: 'reserve',
+  forwarder: 'forward',
   witness: 'verify',
   observer: 'observe',
   puncher: 'upgrade'
@@ -16,7 +17,7 @@ export const abilityRules: readonly AbilityRule[] = [
   {
     id: 'ability-has-one-verb',
     name: 'an ability has the verb of its kind and no other verb',
-    abilities: ['mapper', 'relay', 'witness', 'observer', 'puncher'],
+    abilities: ['mapper', 'relay', 'forwarder', 'witness', 'observer', 'puncher'],
     async check(open, target) {
       const ability: Ability = await (await open()).ability(target)
       const has = (verb: string): boolean => typeof Reflect.get(ability, verb) === 'function'
@@ -59,7 +60,7 @@ export const abilityRules: readonly AbilityRule[] = [
   {
     id: 'party-is-well-formed',
     name: 'a party has an id, and a network that is a /16 (IPv4) or a /32 (IPv6)',
-    abilities: ['relay', 'witness', 'observer'],
+    abilities: ['relay', 'forwarder', 'witness', 'observer'],
     async check(open, target) {
       const ability = await (await open()).ability(target)
       if (ability.kind === 'mapper' || ability.kind === 'puncher') return

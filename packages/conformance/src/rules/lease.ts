@@ -12,7 +12,7 @@ export const leaseRules: readonly AbilityRule[] = [
   {
     id: 'lease-has-addresses',
     name: 'a lease has at least one address: multiaddr text of the requested family and protocol',
-    abilities: ['mapper', 'relay'],
+    abilities: ['mapper', 'relay', 'forwarder'],
     async check(open, target) {
       const { lease, request } = await granted(await open(), target)
       ok(lease.addresses.length > 0, 'the lease has no address')
@@ -86,7 +86,7 @@ export const leaseRules: readonly AbilityRule[] = [
   {
     id: 'lease-lifetime-is-in-ms',
     name: 'the lifetime of a lease is in milliseconds',
-    abilities: ['mapper', 'relay'],
+    abilities: ['mapper', 'relay', 'forwarder'],
     async check(open, target) {
       const stage = await open()
       const { lease, request } = await granted(stage, target, { lifetimeMs: 1_800_000 })

@@ -22,7 +22,7 @@ export const releaseRules: readonly AbilityRule[] = [
   {
     id: 'release-twice-is-once',
     name: 'release is idempotent, also concurrently, and leaves later mappings of the same endpoint',
-    abilities: ['mapper', 'relay'],
+    abilities: ['mapper', 'relay', 'forwarder'],
     async check(open, target) {
       const stage = await open()
       const { lease } = await granted(stage, target)
@@ -43,7 +43,7 @@ export const releaseRules: readonly AbilityRule[] = [
   {
     id: 'release-leaves-no-timer',
     name: 'release leaves no timer',
-    abilities: ['mapper', 'relay'],
+    abilities: ['mapper', 'relay', 'forwarder'],
     needs: ['sleepCount'],
     async check(open, target) {
       const stage = await open()
@@ -59,7 +59,7 @@ export const releaseRules: readonly AbilityRule[] = [
   {
     id: 'release-rejects-with-nat-error',
     name: 'release rejects with a code of the registry for a failure of the network',
-    abilities: ['mapper', 'relay'],
+    abilities: ['mapper', 'relay', 'forwarder'],
     needs: ['refuse'],
     async check(open, target) {
       const stage = await open()
@@ -93,7 +93,7 @@ export const releaseRules: readonly AbilityRule[] = [
   {
     id: 'abort-rejects-release',
     name: "an aborted release rejects with the signal's reason within 500 ms",
-    abilities: ['mapper', 'relay'],
+    abilities: ['mapper', 'relay', 'forwarder'],
     needs: ['silence'],
     async check(open, target) {
       const stage = await open()

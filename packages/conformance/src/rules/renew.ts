@@ -10,7 +10,7 @@ export const renewRules: readonly AbilityRule[] = [
   {
     id: 'renew-keeps-the-key',
     name: 'renew succeeds, with the key of the first request',
-    abilities: ['mapper', 'relay'],
+    abilities: ['mapper', 'relay', 'forwarder'],
     async check(open, target) {
       const stage = await open()
       const { lease } = await granted(stage, target)
@@ -77,7 +77,7 @@ export const renewRules: readonly AbilityRule[] = [
   {
     id: 'renew-leaves-the-old-lease-alone',
     name: 'renew resolves with another lease and leaves the old one unchanged',
-    abilities: ['mapper', 'relay'],
+    abilities: ['mapper', 'relay', 'forwarder'],
     async check(open, target) {
       const stage = await open()
       const { lease } = await granted(stage, target)
@@ -116,7 +116,7 @@ export const renewRules: readonly AbilityRule[] = [
   {
     id: 'renew-rejects-with-nat-error',
     name: 'renew rejects with a code of the registry for a failure of the network',
-    abilities: ['mapper', 'relay'],
+    abilities: ['mapper', 'relay', 'forwarder'],
     needs: ['refuse'],
     async check(open, target) {
       const stage = await open()
@@ -130,7 +130,7 @@ export const renewRules: readonly AbilityRule[] = [
   {
     id: 'abort-rejects-renew',
     name: "an aborted renewal rejects with the signal's reason within 500 ms",
-    abilities: ['mapper', 'relay'],
+    abilities: ['mapper', 'relay', 'forwarder'],
     needs: ['silence'],
     async check(open, target) {
       const stage = await open()

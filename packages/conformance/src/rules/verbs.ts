@@ -1,6 +1,6 @@
 import { equal, fail, notEqual, ok } from 'node:assert/strict'
 import { type Ability, type CallOptions, isMultiaddrText, isNatError, parseMultiaddr } from '@postern/interface'
-import { call, told } from '../asking.js'
+import { call, forwardRequestFor, told } from '../asking.js'
 import type { AbilityRule } from '../rule.js'
 import type { Stage } from '../stage.js'
 
@@ -8,13 +8,14 @@ import type { Stage } from '../stage.js'
 function verbOf(stage: Stage, ability: Ability): ((options: CallOptions) => Promise<unknown>) | undefined {
   const { address, tap, peerId } = stage.world
   if (ability.kind === 'relay') return (options) => ability.reserve(options)
+  if (ability.kind === 'forwarder') return (options) => ability.forward(forwardRequestFor(stage), options)
   if (ability.kind === 'witness' && address !== undefined) return (options) => ability.verify(address, options)
   if (ability.kind === 'observer' && tap !== undefined) return (options) => ability.observe(tap, options)
   if (ability.kind === 'puncher' && peerId !== undefined) return (options) => ability.upgrade(peerId, options)
   return undefined
 }
 
-const abilities = ['relay', 'witness', 'observer', 'puncher'] as const
+const abilities = ['relay', 'forwarder', 'witness', 'observer', 'puncher'] as const
 const behaviours: ReadonlySet<string> = new Set([
   'endpoint-independent',
   'address-dependent',
@@ -23,7 +24,7 @@ const behaviours: ReadonlySet<string> = new Set([
 const outcomes: ReadonlySet<string> = new Set(['reachable', 'unreachable', 'inconclusive'])
 
 /**
- * Rules for the verbs of relays, witnesses, observers and punchers. Leases of relays are tested with those of mappers.
+ * Rules for the verbs of relays, forwarders, witnesses, observers and punchers. Leases of relays and forwarders are tested with those of mappers.
  */
 export const verbRules: readonly AbilityRule[] = [
   {

@@ -37,6 +37,8 @@ export interface Candidate {
   readonly exceptNetworks: ReadonlySet<string> | undefined
   /** Only for a mapping on a mapping: the external address of the next hop that it leads to. */
   readonly through: MultiaddrText | null
+  /** The relay or forwarder that a relayed address leads through. */
+  readonly relay?: CandidateReport['relay']
   /** The IP address in it. */
   readonly host: string | undefined
   /** Whether hosts on the internet could send to that address. */
@@ -62,7 +64,7 @@ export interface Candidates {
    * endpoint. */
   put(
     candidate: Pick<Candidate, 'address' | 'type' | 'strategy' | 'endpoint' | 'mapper' | 'expiresAt'> &
-      Partial<Pick<Candidate, 'onlyNetworks' | 'exceptNetworks' | 'through'>>
+      Partial<Pick<Candidate, 'onlyNetworks' | 'exceptNetworks' | 'relay' | 'through'>>
   ): void
   /** Records that the lease behind a candidate was renewed. */
   extend(address: string, expiresAt: number | null): void

@@ -105,7 +105,8 @@ export function isOffRoute(gateway: Gateway, network: Network): boolean {
  */
 export function nextHopBefore(gateway: Gateway, network: Network): Gateway | undefined {
   const primary = familyOf(gateway.address) === 4 ? primaryGateway(network, 4) : undefined
-  if (primary === undefined || primary.interface !== gateway.interface || !isOffRoute(gateway, network)) return undefined
+  if (primary === undefined || primary.interface !== gateway.interface || !isOffRoute(gateway, network))
+    return undefined
   return subnetOf(gateway.address) === subnetOf(primary.localAddress) ? undefined : primary
 }
 
@@ -148,6 +149,14 @@ export function localAddress(network: Network, family: 4 | 6): string | undefine
     primaryGateway(network, family)?.localAddress ?? network.addresses.find((address) => familyOf(address) === family)
   )
 }
+
+/** Whether an endpoint without wildcards is a socket of the wanted one. */
+export const isSameListener = (one: Endpoint | null, { endpoint }: WantedEndpoint): boolean =>
+  one !== null &&
+  one.protocol === endpoint.protocol &&
+  one.family === endpoint.family &&
+  one.port === endpoint.port &&
+  (isWildcard(endpoint.address) || canonicalAddress(one.address) === canonicalAddress(endpoint.address))
 
 /** Whether an address belongs to this host now. */
 export const isOurs = (address: string, { addresses, gateways }: Network): boolean =>

@@ -69,7 +69,7 @@ export interface StrategyReport {
   /** The name of the strategy, `nat-pmp` for example. */
   readonly name: string
   /** The kind of ability that it looks for or has found; null while neither is known. */
-  readonly kind: 'mapper' | 'relay' | 'witness' | 'observer' | 'puncher' | null
+  readonly kind: 'mapper' | 'relay' | 'forwarder' | 'witness' | 'observer' | 'puncher' | null
   /** 0 is tried first. */
   readonly rank: number
   /** What the strategy does now. */
@@ -102,7 +102,7 @@ export interface CandidateReport {
   readonly type: 'manual' | 'mapped' | 'observed' | 'relayed' | 'local'
   /** The name of the strategy that reported it; null for an address of this host. */
   readonly strategy: string | null
-  /** The listening socket that it leads to; null for a relayed address. */
+  /** The listening socket that it leads to; null for an address at a libp2p relay. */
   readonly endpoint: { readonly protocol: Protocol; readonly address: string; readonly port: number } | null
   /** What is known of it. */
   readonly state: CandidateState
@@ -113,6 +113,24 @@ export interface CandidateReport {
   /** Only for a mapping on a mapping: the external address of the next hop, as multiaddr text. What comes to `address`
    * goes there, and from there to `endpoint`. */
   readonly through?: string
+  /** Only of a relayed address: the relay or forwarder that it leads through. */
+  readonly relay?: RelayReport
+}
+
+/** The relay or forwarder that a relayed address leads through, and what it does with a connection. */
+export interface RelayReport {
+  /** The id of the party. */
+  readonly party: string
+  /** Its network: the /16 (IPv4) or /32 (IPv6) prefix. */
+  readonly network: string
+  /** How long a connection may last, in seconds; without it there is no limit. */
+  readonly maxSeconds?: number
+  /** How many bytes a connection may carry in each direction; without it there is no limit. */
+  readonly maxBytes?: number
+  /** Only of a forwarder: whether the way between it and this host is encrypted. */
+  readonly isEncrypted?: boolean
+  /** Only of a forwarder: whether it tells the addresses of clients. */
+  readonly tellsClients?: boolean
 }
 
 /** `claimed`: only a router, an observer or the user says so. `consistent`: globally routable, and nothing known

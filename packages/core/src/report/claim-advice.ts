@@ -53,5 +53,5 @@ function offRouteAdvice(gateway: Gateway, network: Network): string {
   const before = nextHopBefore(gateway, network)
   return before === undefined
     ? `${address} maps the port, but replies do not leave through it: without policy routing no connection succeeds.`
-    : `Name no gateway, so that both routers are asked: ${address} maps the port to ${before.address}, which is before it and passes on only what it maps or forwards itself.`
+    : `${address} maps the port to ${before.address}, which is before it and passes on only what it maps or forwards itself: name no gateway, and both routers are asked.`
 }

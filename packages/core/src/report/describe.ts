@@ -77,7 +77,8 @@ export const mappersOf = ({ abilities }: StrategyEntry): readonly Mapper[] => [.
 
 /** Returns what a strategy still waits for within the schedule of its protocol. */
 function awaited(entry: StrategyEntry, isSearchTime: boolean): StrategyReport['waitingFor'] {
-  if (isAsked(entry)) return 'grant'
+  const { asking, leases } = entry.status
+  if (isAsked(entry) || (entry.kind === 'forwarder' && asking > 0 && leases === 0)) return 'grant'
   return isSearching(entry, isSearchTime) ? 'search' : undefined
 }
 
@@ -131,7 +132,7 @@ export function describeGateway(gateway: Gateway): GatewayReport {
 const latestDateMs = 8.64e15
 
 export function describeCandidate(candidate: Candidate, state: CandidateState): CandidateReport {
-  const { address, type, strategy, endpoint, expiresAt, evidence, through } = candidate
+  const { address, type, strategy, endpoint, expiresAt, evidence, relay, through } = candidate
   return {
     address,
     type,
@@ -141,6 +142,7 @@ export function describeCandidate(candidate: Candidate, state: CandidateState): 
     state,
     expiresAt: expiresAt === null || expiresAt > latestDateMs ? null : new Date(expiresAt).toISOString(),
     evidence: evidence.map((each) => ({ ...each, party: printable(each.party), network: printable(each.network) })),
+    ...(relay === undefined ? {} : { relay }),
     ...(through === null ? {} : { through })
   }
 }

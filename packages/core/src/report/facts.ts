@@ -33,7 +33,7 @@ export interface Facts {
 }
 
 /** The part of a candidate that a verdict depends on. */
-export interface CandidateFact extends Pick<CandidateReport, 'address' | 'type' | 'state' | 'strategy'> {
+export interface CandidateFact extends Pick<CandidateReport, 'address' | 'type' | 'state' | 'strategy' | 'relay'> {
   /** Whether only the user claims that it leads here. */
   readonly isClaim?: boolean
   /** Whether the user says that the port is forwarded. */

@@ -39,8 +39,7 @@ export function forwardAdvice(facts: ForwardFacts): string {
   const [gateway] = facts.network.gateways
   const next = nextOf(facts)
   const rules = forwardsOf(facts).map(
-    ({ protocol, external, host, port }) =>
-      `${protocol} port ${external} to ${host ?? 'this machine'}, port ${port}`
+    ({ protocol, external, host, port }) => `${protocol} port ${external} to ${host ?? 'this machine'}, port ${port}`
   )
   if (rules.length === 0 || gateway === undefined) return `forward the port there by hand, ${next}`
   return `forward ${rules.join(', and ')}, by hand in the settings of ${gateway.address}, ${next}`

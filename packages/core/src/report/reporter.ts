@@ -55,7 +55,8 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       isClaim: candidates.isClaim(candidate),
       isForward: candidate.mapper?.isClaim === true,
       isTried: candidate.isTried,
-      ...(candidate.through === null ? {} : { through: candidate.through })
+      ...(candidate.through === null ? {} : { through: candidate.through }),
+      ...(candidate.relay === undefined ? {} : { relay: candidate.relay })
     }))
 
   function beyond(): Pick<Facts, 'beyond'> {
@@ -97,12 +98,12 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
     const here = discoveries.entries.map(
       (entry) => [entry, describeStrategy(entry, network(), wanted, searches)] as const
     )
-    const beyond = facts
+    const outer = facts
       .levelsBeyond()
       .flatMap(({ nextHop, discoveries: { entries } }) =>
         entries.map((entry) => [entry, describeBeyond(entry, nextHop, network(), wanted)] as const)
       )
-    return [...here, ...beyond]
+    return [...here, ...outer]
   }
 
   const unrefuted = (all: readonly CandidateFact[]): readonly string[] =>

@@ -60,9 +60,9 @@ export function judge(facts: Facts): Judgement {
   return conclude('private', cause, facts)
 }
 
-/** Whether a relay may still be found, which takes longer than finding out that the router maps nothing. */
+/** Whether a relay or forwarder may still be found, which takes longer than finding out that the router maps nothing. */
 const mayYetReserve = ({ kind, settled, abilities, status }: StrategyEntry): boolean =>
-  kind === 'relay' && (!settled || (abilities.size > 0 && status.failure === undefined))
+  (kind === 'relay' || kind === 'forwarder') && (!settled || (abilities.size > 0 && status.failure === undefined))
 
 /** Whether witnesses have not yet tried an address at which remote parties see this host, or may still see it at one.
  * A quorum of witnesses that do not tell where they see this host has tried nothing. */
@@ -91,9 +91,10 @@ function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
   // Only the user claims that the address leads here. A witness may find out.
   const claims = reachable.filter(({ isClaim }) => isClaim === true)
   if (claims.some(({ type }) => type === 'manual')) return 'unverified'
-  // An observer is configured, not discovered: its presence shows nothing about the network.
+  // An observer or forwarder is configured, not discovered: its presence shows nothing about the network.
   const usable = entries.some(
-    ({ kind, named, abilities }) => named !== undefined || (kind !== 'observer' && abilities.size > 0)
+    ({ kind, named, abilities }) =>
+      named !== undefined || (kind !== 'observer' && kind !== 'forwarder' && abilities.size > 0)
   )
   if (gateway === undefined) return usable ? 'blocked' : 'no-route'
   if (!hasNextHop(gateway) || isVpnInterface(gateway.interface)) return 'vpn-default-route'
@@ -150,7 +151,7 @@ const adviceFor: Readonly<Record<Exclude<Cause, 'no-mapping-service' | 'gateway-
   'no-route': 'Connect this machine to a network: it has no default route.',
   'double-nat': 'Put one of the two routers into bridge mode, or forward the port in both.',
   'carrier-nat':
-    'Ask the provider for a public IPv4 address, use IPv6, or add a relay: the provider shares one address among several customers.',
+    'Ask the provider for a public IPv4 address, use IPv6, or add a relay (ssh:<user>@<host> for a plain program): the provider shares one address among several customers.',
   'reserved-external-address': 'Look for a second router before this one, or ask the provider for a public address.',
   'mapping-not-honoured':
     'Look for another router or a firewall behind this one: it grants mappings, and no connection comes through.',
@@ -204,6 +205,7 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
   if (verdict !== 'public') advice.push(...triedAdvice(facts))
   advice.push(...claimAdvice(facts, verdict), ...natAdvice(facts.nat, verdict))
   if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
+  if (verdict === 'relayed') advice.push(...forwarderAdvice(facts.candidates))
   const others = secondaryAdvice(facts.entries, facts.network)
   // The other router may be the same one under another address.
   if (cause === 'no-mapping-service') advice.unshift(...others)
@@ -219,6 +221,18 @@ function unknownAddressAdvice(candidates: readonly CandidateFact[]): string | un
     ? 'the router maps the port and does not tell the address'
     : 'only the forwarded port is known'
   return `Look up the external address in the router's settings, and try port ${[...new Set(ports)].join(', ')} there from a phone on mobile data: ${why}. Or name a witness, which sees the address and tries the port.`
+}
+
+/** Says what a forwarder does not do for the connections that it carries. */
+function forwarderAdvice(candidates: readonly CandidateFact[]): readonly string[] {
+  return candidates.flatMap(({ relay, strategy }) => {
+    const { party, isEncrypted, tellsClients } = relay ?? {}
+    const lacks = [
+      ...(isEncrypted === false ? ['its connections to this machine are not encrypted: serve TLS'] : []),
+      ...(tellsClients === false ? ['the program sees a loopback address instead of the address of each client'] : [])
+    ]
+    return lacks.length === 0 ? [] : [`${strategy} ${party} carries the connections: ${lacks.join(', and ')}.`]
+  })
 }
 
 function describeLimits({ durationMs, bytes }: RelayLimits): string {

@@ -11,7 +11,9 @@ const [, , protocol, strategies, port = '5001', folder] = process.argv
 const tell = (line) => console.log(JSON.stringify(line))
 const server =
   protocol === 'udp'
-    ? createSocket('udp4').on('message', (_, from) => server.send(`${from.address}:${from.port}`, from.port, from.address))
+    ? createSocket('udp4').on('message', (_, from) =>
+        server.send(`${from.address}:${from.port}`, from.port, from.address)
+      )
     : createServer((socket) => {
         socket.on('error', () => undefined)
         socket.end(`${socket.remoteAddress}:${socket.remotePort}`)

@@ -86,9 +86,7 @@ export async function exposeAtHome(
 }
 
 const describe = (line: Line): string =>
-  'external' in line
-    ? `${line.event} ${line.strategy} ${line.external?.address}:${line.external?.port}`
-    : line.event
+  'external' in line ? `${line.event} ${line.strategy} ${line.external?.address}:${line.external?.port}` : line.event
 
 /** Connects from the internet, and resolves with the address that the server sees; undefined if nothing answers. */
 export async function fromInternet(
