@@ -63,7 +63,8 @@ export function createChainedMapping(
     const nextHop = granted === undefined ? undefined : nextHopOf(granted, context)
     const endpoint = nextHop === undefined ? undefined : outerEndpoint(granted)
     const before = outer
-    if (before !== undefined && endpoint !== undefined && wantKey(before.endpoint) === wantKey(endpoint)) return
+    const isSame = before !== undefined && endpoint !== undefined && wantKey(before.endpoint) === wantKey(endpoint)
+    if (isSame && before.level.isHere()) return
     outer = undefined
     // Before the other one ends: it is told that its address is gone.
     if (nextHop !== undefined && endpoint !== undefined && granted !== undefined)

@@ -13,6 +13,8 @@ export interface LevelBeyond {
   readonly discoveries: Discoveries
   /** The context of the mappings there. */
   readonly context: Context
+  /** Whether this host still has that next hop, with the same external address. */
+  isHere(): boolean
   /** Whether every strategy has an answer, or has waited as long as a first pass waits. */
   hasSettled(): boolean
   /** Whether a router may still answer, or has been asked for a mapping. A slow router has not refused. */
@@ -113,6 +115,7 @@ export function createRoutersBeyond(context: Context): RoutersBeyond {
         claimChecks: createClaimChecks(undefined, clock, () => undefined),
         addressHolders: createAddressHolders()
       },
+      isHere: () => network() === there,
       hasSettled: () =>
         there.gateways.length === 0 ||
         clock.monotonicMs() - beganMs >= policy.firstPassMs ||
