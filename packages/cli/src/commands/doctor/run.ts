@@ -219,9 +219,7 @@ const withoutPortAdvice = (report: Report): Report => ({
 /** Removes the number of the port from the advice to forward it, because the next run tries another free one. */
 const withoutTrialPort = (report: Report): Report => ({
   ...report,
-  advice: report.advice.map((text) =>
-    text.replace(/forward TCP port (\d+) to ([^,]+), port \1,/, 'forward a port to $2')
-  )
+  advice: report.advice.map((text) => text.replaceAll(/TCP port (\d+) to ([^,]+), port \1,/g, 'a port to $2'))
 })
 
 const withHairpin = (report: Report, { hairpin }: Shown): Report =>
