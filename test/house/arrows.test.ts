@@ -6,12 +6,14 @@ import { describe, expect, it } from 'vitest'
 import { modulesOf, type Package, packages, read, readJson, root, sourcesOf } from './workspace.js'
 
 const strategies = ['manual', 'pcp', 'nat-pmp', 'upnp', 'stun', 'witness', 'bore']
+const strategies = ['manual', 'pcp', 'nat-pmp', 'upnp', 'stun', 'witness']
+const forwarders = ['ssh']
 
 /** The packages that each package may depend on. A new package has to be added here. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
   interface: [],
   net: ['interface'],
-  ...Object.fromEntries(strategies.map((name) => [name, ['interface', 'net']])),
+  ...Object.fromEntries([...strategies, ...forwarders].map((name) => [name, ['interface', 'net']])),
   core: ['interface'],
   runtime: ['interface', 'net', 'core'],
   'libp2p-utils': ['interface', 'net'],
