@@ -98,6 +98,18 @@ describe('a listener that does not speak libp2p', () => {
     expect([outcome, reason?.message]).toEqual(['inconclusive', expect.stringContaining(from)])
   })
 
+  it('a connection from a peer at the external address itself is no proof: the router may have returned it', async () => {
+    const plain = listener()
+    const server = await startFake(async ({ say }) => {
+      plain.arrive('127.0.0.1')
+      await say(ok)
+    })
+    const { evidence, time } = await ask(server, plain, '/ip4/127.0.0.1/tcp/8080')
+    await time.asked(1_000)
+    await time.advance(1_000)
+    expect(told(await evidence)).toBe('inconclusive WITNESS_UNPROVEN')
+  })
+
   it('a connection before the question is no proof', async () => {
     const plain = listener()
     plain.arrive('127.0.0.1')

@@ -51,7 +51,7 @@ export function addDoctor(program: Command, { output, finish }: Shell): void {
     .addOption(
       new Option(
         '--port <port>',
-        'the TCP port of this machine to test (default: the port of --via manual:…, otherwise a free port)'
+        'the port of this machine to test: TCP, and UDP with --witness and --stun (default: the port of --via manual:…, otherwise a free port)'
       )
         .argParser(parsePortNumber)
         .conflicts('dryRun')

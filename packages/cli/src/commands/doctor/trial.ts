@@ -11,10 +11,10 @@ import {
   type ServerHost,
   type Strategy
 } from '@postern/interface'
-import { type Arrivals, createArrivals, endpointOwners, lendSocket } from '@postern/node'
+import { type Arrivals, createArrivals, endpointOwners } from '@postern/node'
 import { runTraversal } from '@postern/runtime'
 import { watchParties } from './parties.js'
-import { type BoundSocket, openUdpSockets } from './udp-sockets.js'
+import { type BoundSocket, openUdpSockets, shareUdp } from './udp-sockets.js'
 
 /** A traversal with a temporary port of this program. */
 export interface Trial extends Pick<Traversal, 'addEventListener' | 'report' | 'recheck' | 'settled'> {
@@ -114,7 +114,8 @@ export const plainTrial =
       for (const { socket, endpoint } of sockets) {
         sources.push(createArrivals(socket))
         traversal.addEndpoint(endpoint)
-        lendSocket(traversal, socket, [endpoint], () => network, ending)
+        const shared = shareUdp({ socket, endpoint }, network)
+        if (shared !== undefined) traversal.shareSocket(() => shared, ending)
       }
     }
 

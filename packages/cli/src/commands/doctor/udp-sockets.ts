@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import type { Endpoint, Family } from '@postern/interface'
+import { type Endpoint, type Family, familyOf, type Network, type SharedUdpSocket } from '@postern/interface'
+import { shareSocketOf } from '@postern/net'
 
 /** A UDP socket of a trial, and where it is bound. It neither reads nor answers what arrives. */
 export interface BoundSocket {
@@ -43,6 +44,16 @@ async function bind(family: Family, port: number): Promise<Socket | undefined> {
     socket.close()
     return undefined
   }
+}
+
+/** Shares a socket with STUN servers; undefined if this host has no address of its family. */
+export function shareUdp(
+  { socket, endpoint }: BoundSocket,
+  { gateways, addresses }: Network
+): SharedUdpSocket | undefined {
+  const ours = [...gateways.map(({ localAddress }) => localAddress), ...addresses]
+  const address = ours.find((each) => familyOf(each) === endpoint.family)
+  return address === undefined ? undefined : shareSocketOf(socket, { ...endpoint, address })
 }
 
 /** Resolves to whether this program can open a UDP socket at a port. */
