@@ -61,8 +61,9 @@ export function formatEvent(
   colors: Colors,
   { isDoubted = false, through }: EventAddress = {}
 ): string {
-  const { external, internal, protocol, reasons = [] } = event
-  const there = external === null ? '' : ` → ${formatExternal(external)}`
+  const { external, internal, protocol, reasons = [], through: nextHop } = event
+  const before = nextHop === undefined ? '' : ` → ${formatSocket(nextHop)}`
+  const there = external === null ? '' : `${before} → ${formatExternal(external)}`
   const what = `${protocol} ${formatInternal(internal)}${there}`
   const why = formatReasons(reasons)
   const tick = isDoubted ? colors.yellow('!') : colors.green('✔')
@@ -136,13 +137,15 @@ const minTableColumns = 80
 
 /** Formats a strategy in one line: name, state, time, reason; in several lines for a narrow terminal. */
 export function formatStrategy(
-  { name, state, tookMs, reason }: StrategyReport,
+  { name, state, tookMs, reason, gateway, through }: StrategyReport,
   colors: Colors,
   columns?: number
 ): string {
   const time = formatMs(tookMs).padStart(8)
   const isNarrow = columns !== undefined && columns < minTableColumns
-  const text = reason === null ? '' : isNarrow ? `\n  ${wrap(reason.message, columns)}` : `  ${reason.message}`
+  const place = through === undefined ? [] : [`at ${gateway}, behind ${through}`]
+  const says = [...place, ...(reason === null ? [] : [reason.message])].join(': ')
+  const text = says === '' ? '' : isNarrow ? `\n  ${wrap(says, columns)}` : `  ${says}`
   return `${name.padEnd(10)} ${paint(colors)[state](state.padEnd(11))} ${time}${colors.dim(text)}`
 }
 

@@ -92,6 +92,10 @@ export interface StrategyReport {
   /** Only while the state may still change: the strategy waits for an answer to its search, or to its request for a
    * mapping. A router may take 10 s for one answer. */
   readonly waitingFor?: 'search' | 'grant'
+  /** Only on a line about a router behind the next hop: the address of that router. */
+  readonly gateway?: string
+  /** Only on a line about a router behind the next hop: the address of the next hop. */
+  readonly through?: string
 }
 
 /** `active`: a lease of it is alive, or its observers have answered. `standby`: found, and another one serves.
@@ -116,6 +120,9 @@ export interface CandidateReport {
   readonly expiresAt: string | null
   /** What witnesses found in the last round. */
   readonly evidence: readonly EvidenceReport[]
+  /** Only for a mapping on a mapping: the external address of the next hop, as multiaddr text. What comes to `address`
+   * goes there, and from there to `endpoint`. */
+  readonly through?: string
   /** Only of a relayed address: the relay or forwarder that it leads through. */
   readonly relay?: RelayReport
 }
