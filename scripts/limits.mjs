@@ -13,6 +13,7 @@ const packages = [
   ['upnp', 'UPnP'],
   ['stun', 'STUN'],
   ['witness', 'Witnesses, as a client and as a server'],
+  ['ssh', 'Ports of another host through SSH'],
   ['manual', 'Manual forwards'],
   ['libp2p-utils', 'Helpers for libp2p'],
   ['autonat', 'AutoNAT, as a client and as a server'],

@@ -24,8 +24,31 @@ export interface ToolsOptions {
   readonly onProgress?: ((line: string) => void) | undefined
 }
 
-const packages = ['miniupnpd-nftables', 'nftables', 'iproute2', 'natpmpc', 'miniupnpc', 'coturn', 'ethtool']
-const programs = ['miniupnpd', 'nft', 'ip', 'ss', 'natpmpc', 'upnpc', 'turnserver', 'ethtool']
+const packages = [
+  'miniupnpd-nftables',
+  'nftables',
+  'iproute2',
+  'natpmpc',
+  'miniupnpc',
+  'coturn',
+  'ethtool',
+  'openssh-server',
+  'openssh-client'
+]
+const programs = [
+  'miniupnpd',
+  'nft',
+  'ip',
+  'ss',
+  'natpmpc',
+  'upnpc',
+  'turnserver',
+  'ethtool',
+  'sshd',
+  'ssh-keygen',
+  'ssh-agent',
+  'ssh-add'
+]
 
 /**
  * Finds the lab's tools in the cache folder, or unpacks them there. Takes about 3 s with a near package mirror, and a
@@ -98,7 +121,7 @@ export async function makePartial(cache: string): Promise<string> {
 }
 
 async function unpack(partial: string, { onProgress, signal }: ToolsOptions): Promise<void> {
-  onProgress?.('Fetching the lab tools (miniupnpd, nftables, iproute2, coturn): about 14 MB, once.')
+  onProgress?.('Fetching the lab tools (miniupnpd, nftables, iproute2, coturn, OpenSSH): about 17 MB, once.')
   const [archives, root] = [path.join(partial, 'archives'), path.join(partial, 'root')]
   const [bin, lib] = [path.join(partial, 'tools', 'bin'), path.join(partial, 'tools', 'lib')]
   for (const folder of [archives, root, bin, lib]) await mkdir(folder, { recursive: true })

@@ -38,6 +38,9 @@ const grantMs = 15_000
 /** How long `unmap` waits for a router (ms). The request goes on after that. */
 const releaseMs = 10_000
 
+/** How many ports a client continues to try to map after failures. It gives up the oldest. */
+const maxRetried = 8
+
 const released = abortReason('the port is no longer wanted')
 const endedMessage = 'client is destroyed'
 
@@ -95,6 +98,9 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
     entry.state = error === undefined ? 'mapped' : 'failed'
     // Another port will not become the right one.
     if (error?.code === 'CONFLICT' && entry.external !== null) await release(entry)
+    // A program may try one port after the other.
+    const failed = [...entries].filter(({ state, external }) => state === 'failed' && external === null)
+    await Promise.all(failed.slice(0, -maxRetried).map(release))
     return error
   }
 
@@ -167,8 +173,8 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
       while (entry !== undefined) {
         const isSame = entry.privatePort === port.privatePort && entry.publicPort === port.publicPort
         if (isSame && (entry.state !== 'failed' || entry.external !== null)) break
-        if (entry.state !== 'failed') return inTheWay(entry)
-        // It has failed, and is asked for again or gives way to another try.
+        if (entry.state !== 'failed' && entry.publicPort !== undefined) return inTheWay(entry)
+        // It has failed, and is asked for again or gives way to another try; or it was mapped only to learn the address.
         await release(entry)
         entry = findEntry(port)
       }
@@ -201,8 +207,10 @@ function listen(traversal: Traversal, entries: ReadonlySet<Entry>, bell: Bell): 
     const { event, external, reasons = [] } = detail
     const entry = [...entries].find((one) => isAbout(one, detail))
     if (entry !== undefined) {
-      if (event === 'mapped' || event === 'changed' || event === 'renewed') entry.external = external
-      else if (event === 'failed' && external === null) entry.reasons = reasons
+      if (event === 'mapped' || event === 'changed' || event === 'renewed') {
+        entry.external = external
+        entry.reasons = undefined
+      } else if (event === 'failed' && external === null) entry.reasons = reasons
       else if ((event === 'lost' || event === 'released') && external?.port === entry.external?.port)
         entry.external = null
     }

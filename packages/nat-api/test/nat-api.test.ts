@@ -192,6 +192,17 @@ describe('map', () => {
     expect(rulesOf(home)).toEqual(['tcp 2000 → 3000', 'udp 2000 → 3000'])
   })
 
+  it('of the ports that have failed, the last eight are tried further', async () => {
+    const home = openHome()
+    home.unplug()
+    const client = open(home)
+    for (let port = 1001; port <= 1020; port++)
+      expect(await home.done(client.map({ publicPort: port, protocol: 'TCP' }))).toBe(false)
+    home.plug()
+    await home.clock.advance(20_000)
+    expect(rulesOf(home)).toEqual([13, 14, 15, 16, 17, 18, 19, 20].map((each) => `tcp 10${each} → 10${each}`))
+  })
+
   it('a mapping follows this host through networks', async () => {
     const home = openHome()
     const client = open(home)

@@ -76,6 +76,34 @@ describe.skipIf(!support.ok)(
       expect(await client.ended()).toBe(0)
     })
 
+    it.each<TopologyName>(['home-pcp', 'home-nat-pmp', 'home-igd1'])(
+      'behind %s a port of another host is a failure, and stays that of the other host',
+      async (topology) => {
+        await using lab = await openLab(topology)
+        const other = startClient(lab, both, join(state, 'other'), 'neighbour')
+        expect(await other.call('map', 8000, 2000)).toBe(true)
+        const rules = await lab.rules()
+        const client = startClient(lab, both, state)
+        expect(await client.call('map', 8000, 2000)).toBe(false)
+        expect(await lab.rules()).toEqual(rules)
+        expect(await client.call('map', 8001, 2000)).toBe(true)
+        expect(await client.call('destroy')).toBe(true)
+        expect(await lab.rules()).toEqual(rules)
+        expect(await other.call('destroy')).toBe(true)
+        expect([await client.ended(), await other.ended()]).toEqual([0, 0])
+      }
+    )
+
+    it('a mapping comes back after the router has restarted', async () => {
+      await using lab = await openLab('home')
+      const client = startClient(lab, both, state)
+      expect(await client.call('map', 8000, 2000)).toBe(true)
+      await lab.reboot()
+      await expect.poll(() => fetchPage(lab, 8000), { timeout: 30_000 }).toContain('from')
+      expect(await client.call('destroy')).toBe(true)
+      expect(await client.ended()).toBe(0)
+    })
+
     it('a program that was killed finds its mapping again', async () => {
       await using lab = await openLab('home-pcp')
       const first = startClient(lab, both, state)

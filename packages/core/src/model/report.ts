@@ -23,6 +23,16 @@ export interface Report {
   /** Peers that were connected through a relay, the latest change last, 256 at most. Only if a strategy upgrades
    * connections. */
   readonly peers?: readonly PeerReport[]
+  /** The verdict about each transport protocol. Only of `postern doctor`, if it tried both. */
+  readonly protocols?: ProtocolsReport
+}
+
+/** How reachable the host is over each transport protocol. */
+export interface ProtocolsReport {
+  /** Over TCP, which web servers need, for example. */
+  readonly tcp: Verdict
+  /** Over UDP, which QUIC and many games need. */
+  readonly udp: Verdict
 }
 
 /** How reachable the host is: `public` directly, `relayed` through a relay only, `private` not from outside; `unknown`

@@ -15,9 +15,9 @@ export interface Program {
 
 const file = fileURLToPath(new URL('client.mjs', import.meta.url))
 
-/** Starts a client in the host `home` of a lab, with a server on port 2000. */
-export function startClient(lab: Lab, options: NatAPIOptions, state: string): Program {
-  const child = lab.spawn('home', [process.execPath, file, JSON.stringify(options)], {
+/** Starts a client in a host of a lab, with a server on port 2000. */
+export function startClient(lab: Lab, options: NatAPIOptions, state: string, host = 'home'): Program {
+  const child = lab.spawn(host, [process.execPath, file, JSON.stringify(options)], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { XDG_STATE_HOME: state }
   })
