@@ -3,7 +3,7 @@ import { type VirtualClock, virtualClock } from '@postern/testkit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createTraversal, memoryStore, type Traversal } from '../src/index.js'
-import { type Chain, type Chaos, createChaos, type Mood } from './chaos.js'
+import { type Chain, type Chaos, createChaos, farAddress, type Mood } from './chaos.js'
 import { home, router, web } from './support.js'
 
 const second = 1000
@@ -98,7 +98,8 @@ interface Run {
   end(): Promise<void>
 }
 
-function createRun(seed: number): Run {
+/** @param isDouble - whether the next hop is behind another router */
+function createRun(seed: number, isDouble = false): Run {
   const clock = virtualClock()
   const chaos = createChaos(clock)
   const saves = { count: 0 }
@@ -110,8 +111,8 @@ function createRun(seed: number): Run {
   }
   const traversal = createTraversal({
     strategies: [
-      chaos.mapper('pcp', router),
-      chaos.mapper('upnp', router),
+      chaos.mapper('pcp', router, isDouble),
+      chaos.mapper('upnp', router, isDouble),
       chaos.mapper('other', other),
       chaos.mapper('manual', null),
       chaos.witness(4)
@@ -138,6 +139,7 @@ function createRun(seed: number): Run {
     log.push(`${clock.monotonicMs()} ${detail.verdict} ${detail.cause} ${detail.externalAddresses.join()}`)
   })
   traversal.setNetwork(home)
+  if (isDouble) chaos.externalAddress = '192.168.5.2'
 
   /** Returns on how many networks witnesses have reached the address since it was last mapped. */
   function votes(address: string): number {
@@ -215,7 +217,7 @@ function createRun(seed: number): Run {
       traversal.setNetwork(networks[3] ?? home)
       traversal.setNetwork(home)
       traversal.recheck()
-      for (const name of ['pcp', 'upnp', 'other', 'manual']) {
+      for (const name of ['pcp', 'upnp', 'other', 'manual', 'far pcp', 'far upnp']) {
         chaos.say(name, 'restarted')
         chaos.say(name, 'found')
       }
@@ -229,8 +231,8 @@ function createRun(seed: number): Run {
   }
 }
 
-async function play(seed: number, steps: readonly (readonly [Step, number])[]): Promise<Run> {
-  const run = createRun(seed)
+async function play(seed: number, steps: readonly (readonly [Step, number])[], isDouble = false): Promise<Run> {
+  const run = createRun(seed, isDouble)
   void run.traversal.start()
   for (const [each, ms] of steps) {
     run.apply(each)
@@ -258,6 +260,19 @@ async function heal(run: Run): Promise<void> {
   expect(traversal.report().verdict).toBeDefined()
 }
 
+/** Steps for two routers in a row: what concerns other routers there concerns those behind the next hop here. */
+const behind = (steps: readonly (readonly [Step, number])[]): readonly (readonly [Step, number])[] =>
+  steps.map(([each, ms]) => {
+    if (each.do === 'address') return [{ ...each, address: farOf.get(each.address) ?? each.address }, ms]
+    return 'by' in each ? [{ ...each, by: farOf.get(each.by) ?? each.by }, ms] : [each, ms]
+  })
+const farOf: ReadonlyMap<string, string> = new Map([
+  ['other', 'far pcp'],
+  ['manual', 'far upnp'],
+  ['11.0.0.2', '192.168.5.2'],
+  ['11.0.0.3', '192.168.6.2']
+])
+
 const seed = fc.integer({ min: 1, max: 2 ** 31 })
 
 describe('the ladder under any sequence of events', () => {
@@ -270,6 +285,38 @@ describe('the ladder under any sequence of events', () => {
         await run.end()
       }),
       { numRuns: 300 }
+    )
+  })
+
+  it('a ladder behind two routers in a row keeps them too', { timeout: 120_000 }, async () => {
+    let mapped = 0
+    await fc.assert(
+      fc.asyncProperty(seed, plan, async (start, steps) => {
+        const run = await play(start, behind(steps), true)
+        const { candidates } = run.traversal.report()
+        // What leads through the next hop leads through an address that it has granted.
+        for (const { address, through } of candidates) {
+          if (through === undefined) continue
+          mapped++
+          expect(address).toContain(farAddress)
+          expect(run.chaos.chains.some((chain) => !chain.isFar && chain.address === through)).toBe(true)
+        }
+        await run.end()
+      }),
+      { numRuns: 300 }
+    )
+    expect(mapped).toBeGreaterThan(20)
+  })
+
+  it('a ladder behind two routers in a row does the same again with the same seed', { timeout: 60_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(seed, plan, async (start, steps) => {
+        const [one, same] = [await play(start, behind(steps), true), await play(start, behind(steps), true)]
+        await one.end()
+        await same.end()
+        expect(same.log).toEqual(one.log)
+      }),
+      { numRuns: 30 }
     )
   })
 
