@@ -114,12 +114,14 @@ export function createChaos(clock: VirtualClock): Chaos {
   ): Promise<T> {
     if (gateway === null) return work()
     const now = clock.monotonicMs()
+    // The same address on another link is another router.
+    const there = `${gateway.address}%${gateway.interface}`
     for (const { gateway: where, strategy: other, startedMs, abortedMs } of verbs) {
       const isGivenUp = abortedMs !== undefined && now - abortedMs >= graceMs
       const isLate = other !== strategy && now - startedMs >= patienceMs
-      if (where === gateway.address && !isGivenUp && !isLate) breaches.push(`two verbs at once at ${where}`)
+      if (where === there && !isGivenUp && !isLate) breaches.push(`two verbs at once at ${where}`)
     }
-    const verb: Verb = { strategy, gateway: gateway.address, startedMs: now, abortedMs: undefined }
+    const verb: Verb = { strategy, gateway: there, startedMs: now, abortedMs: undefined }
     const aborted = (): void => {
       verb.abortedMs = clock.monotonicMs()
     }
