@@ -21,6 +21,7 @@ const packages = [
   ['hole-punch', 'Hole punching'],
   ['libp2p', 'The libp2p service'],
   ['node', 'Plain Node servers, files'],
+  ['nat-api', 'The API of nat-api'],
   ['cli', 'The command `postern`']
 ]
 const isBound = /^(?:(?:max|min|most|least|longest)(?:[A-Z]|$)|\w*(?:Ms|Seconds|Bytes|Length|Limits|Depth)$)/

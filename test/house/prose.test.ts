@@ -85,8 +85,8 @@ describe('the docstrings of the packages', () => {
   })
 
   /** The codes themselves, or the verb that has the same ones. */
-  const codes = /`[A-Z]+(?:_[A-Z]+)*`|codes\s(?:\*\s)?of (?:`map`|the call that granted the lease)/
-  it.each(['map', 'undo', 'renew', 'release', 'reserve', 'verify', 'observe', 'upgrade'])(
+  const codes = /`[A-Z]+(?:_[A-Z]+)*`|codes\s(?:\*\s)?of (?:`map`|`forward`|the call that granted the lease)/
+  it.each(['map', 'undo', 'renew', 'release', 'reserve', 'forward', 'verify', 'observe', 'upgrade'])(
     'the verb %s says with which codes it rejects',
     (verb) => {
       const source = ts.createSourceFile(

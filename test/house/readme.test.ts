@@ -169,7 +169,9 @@ const options: readonly (readonly [folder: string, file: string, type: string])[
   ['libp2p', 'nat-traversal.ts', 'NatTraversalInit'],
   ['libp2p', 'port-mapping-client.ts', 'PortMappingClientInit'],
   ['node', 'expose-options.ts', 'ExposeOptions'],
-  ['node', 'store/file-store.ts', 'FileStoreOptions']
+  ['node', 'store/file-store.ts', 'FileStoreOptions'],
+  ['nat-api', 'options.ts', 'NatAPIOptions'],
+  ['nat-api', 'port-arguments.ts', 'PortOptions']
 ]
 
 it.each(options)('the README of %s has a row for each option in %s: %s', (folder, file, type) => {

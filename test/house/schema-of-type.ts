@@ -27,6 +27,8 @@ function schemaOf(type: ts.Type, checker: ts.TypeChecker): Json {
   if (type.isUnion()) {
     // Without `undefined`: `required` says whether the field is optional.
     const present = type.types.filter((each) => (each.flags & ts.TypeFlags.Undefined) === 0)
+    // The compiler keeps `boolean` as a union of its two values.
+    if (present.every((each) => (each.flags & ts.TypeFlags.BooleanLiteral) !== 0)) return { type: ['boolean'] }
     return plainUnion(present.map((each) => schemaOf(each, checker)))
   }
   if (type.isStringLiteral() || type.isNumberLiteral()) return { enum: [type.value] }

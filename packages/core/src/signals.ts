@@ -9,7 +9,7 @@ export interface Signals {
   /** A strategy has found or lost something.
    *
    * Emitted by context.ts, for discovery/discoveries.ts.
-   * Heard by traversal.ts, nat/observe.ts, verification/verifier.ts, relay/reservations.ts. */
+   * Heard by traversal.ts, nat/observe.ts, verification/verifier.ts, relay/. */
   readonly strategyChanged: StrategyEntry
   /** A strategy has heard something of an ability that it found.
    *
@@ -21,10 +21,10 @@ export interface Signals {
    * Emitted by context.ts, for discovery/discoveries.ts.
    * Heard by nat/observed-candidates.ts. */
   readonly observed: { readonly strategy: string; readonly notice: ObservedNotice }
-  /** Time of the search has passed at which other strategies or relays may be used.
+  /** Time of a search has passed at which other strategies or relays may be used.
    *
-   * Emitted by run.ts.
-   * Heard by relay/reservations.ts. */
+   * Emitted by run.ts, beyond/routers-beyond.ts.
+   * Heard by traversal.ts, relay/. */
   readonly searchAdvanced: undefined
   /** Another program of this host has released its mapping of an endpoint.
    *
@@ -46,6 +46,11 @@ export interface Signals {
     readonly why: 'hint' | 'restarted'
     readonly toldMs: number
   }
+  /** The external address of a mapping has been checked from this side of the router.
+   *
+   * Emitted by context.ts, for candidates/claim-checks.ts.
+   * Heard by traversal.ts. */
+  readonly claimChecked: undefined
   /** What was verified and observed may no longer hold.
    *
    * Emitted by run.ts, mapping/, nat/keep-alive.ts.
@@ -54,17 +59,17 @@ export interface Signals {
   /** Something that the report shows has changed.
    *
    * Emitted by traversal.ts, run.ts, context.ts, mapping/, nat/observe.ts, nat/observed-candidates.ts,
-   * nat/observer-status.ts, relay/reservations.ts.
+   * nat/observer-status.ts, relay/.
    * Heard by report/reviews.ts. */
   readonly reportChanged: undefined
   /** A review has ended with this verdict, which need not be new.
    *
    * Emitted by report/reviews.ts.
-   * Heard by relay/reservations.ts. */
+   * Heard by relay/. */
   readonly reviewed: Verdict
   /** For the listeners of the traversal: an event of an endpoint.
    *
-   * Emitted by mapping/, verification/verifier.ts, nat/observed-candidates.ts.
+   * Emitted by mapping/, relay/, verification/verifier.ts, nat/observed-candidates.ts.
    * Heard by traversal.ts. */
   readonly mapping: MappingEvent
   /** For the listeners of the traversal: the line of a strategy has changed.

@@ -1,5 +1,6 @@
 import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@postern/interface'
 import type { Bus } from './async/bus.js'
+import { createRoutersBeyond } from './beyond/routers-beyond.js'
 import { createContext } from './context.js'
 import { createWantedEndpoints, type WantOptions } from './discovery/wanted-endpoints.js'
 import { createGatewayRecovery } from './mapping/gateway-recovery.js'
@@ -8,6 +9,7 @@ import type { Report } from './model/report.js'
 import { createExternalView } from './nat/external-view.js'
 import type { OpenSharedSocket } from './nat/observe.js'
 import { type HostedOptions, readOptions, type TraversalOptions } from './options.js'
+import { createForwards } from './relay/forwards.js'
 import { createReservations } from './relay/reservations.js'
 import { createReporter } from './report/reporter.js'
 import { createReviews } from './report/reviews.js'
@@ -75,6 +77,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
   /** Starts and stops run one after the other: this is the last of them. */
   let turn: Promise<void> = Promise.resolve()
 
+  const routersBeyond = createRoutersBeyond(context)
   const verifier = createVerifier(context)
   const reservations = createReservations(context)
   const gatewayRecovery = createGatewayRecovery(context)
@@ -92,15 +95,17 @@ export function createTraversal(options: TraversalOptions): Traversal {
       bus.emit('reportChanged', undefined)
     }
   )
+  const forwards = createForwards(context, wanted.includes)
   const externalView = createExternalView(context, wanted)
   const reporter = createReporter(context, {
     wants: () => wanted.all(),
-    relays: () => reservations.count(),
+    relays: () => reservations.count() + forwards.count(),
     relayLimits: () => reservations.limits(),
     witnessNetworks: () => verifier.witnessNetworks(),
     peers: () => upgrades.report(),
     nat: () => externalView.facts(),
-    unconfirmed: () => externalView.unconfirmed()
+    unconfirmed: () => externalView.unconfirmed(),
+    levelsBeyond: () => routersBeyond.levels()
   })
   createReviews(context, reporter, () => run, [externalView, verifier], wanted.size)
 
@@ -108,6 +113,8 @@ export function createTraversal(options: TraversalOptions): Traversal {
     run?.wakeAll('rescan')
     bus.emit('reportChanged', undefined)
   })
+  bus.on('searchAdvanced', () => run?.wakeAll('rescan'))
+  bus.on('claimChecked', () => run?.claimChecked())
   bus.on('noticed', ({ entry, notice }) => run?.noticed(entry, notice))
   bus.on('gatewayDoubted', (doubted) => run?.recover(doubted))
   bus.on('ownersChanged', (endpoint) => run?.recheck(endpoint))
@@ -121,7 +128,10 @@ export function createTraversal(options: TraversalOptions): Traversal {
     if (controller.signal.aborted) return
     reporter.reset()
     networkState.started()
-    const opened = createRun({ context, reservations, gatewayRecovery, verifier, externalView, wanted }, controller)
+    const opened = createRun(
+      { context, routersBeyond, reservations, forwards, gatewayRecovery, verifier, externalView, wanted },
+      controller
+    )
     run = opened
     for (const want of wanted.all()) hostCandidates.add(want)
     opened.begin()

@@ -12,6 +12,8 @@ export interface Tools {
   readonly bin: string
   /** A folder for the front of LD_LIBRARY_PATH. */
   readonly lib: string
+  /** A folder for the end of PATH, with programs that only some topologies need. @default none */
+  readonly more?: string
 }
 
 /** Options of `prepareTools()`, `canRunLab()` and `canDelay()`. */
@@ -73,7 +75,8 @@ export async function prepareTools(options: ToolsOptions = {}): Promise<Tools> {
   return tools
 }
 
-function cacheFolder(): string {
+/** Returns the folder in which the tools are kept. */
+export function cacheFolder(): string {
   const named = process.env['POSTERN_LAB_CACHE']
   if (named !== undefined && named !== '') return path.resolve(named)
   let outermost = import.meta.dirname
@@ -98,7 +101,8 @@ function listMark(): string {
     .slice(0, 8)
 }
 
-async function makePartial(cache: string): Promise<string> {
+/** Creates a folder in the cache for tools that are not complete yet. */
+export async function makePartial(cache: string): Promise<string> {
   try {
     await mkdir(cache, { recursive: true })
     for (const name of await readdir(cache)) {
@@ -161,7 +165,8 @@ async function copyLibraries(
   }
 }
 
-async function everyFolder(root: string): Promise<string[]> {
+/** Resolves with every folder below `root`. */
+export async function everyFolder(root: string): Promise<string[]> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true })
   return entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(entry.parentPath, entry.name))
 }

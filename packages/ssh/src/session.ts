@@ -2,8 +2,8 @@ import type { Socket } from 'node:net'
 import {
   abortReason,
   type CallOptions,
-  canonicalAddress,
   type Clock,
+  canonicalAddress,
   errorText,
   type Host,
   type NatError,

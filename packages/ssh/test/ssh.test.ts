@@ -156,7 +156,7 @@ describe('a lease', () => {
   it('ends when the server is silent, although its connection stays open', async () => {
     const { forward, world } = await scene({ keepAliveMs: 100 })
     const lease = await forward()
-    world.faults?.silence?.()
+    await world.faults?.silence?.()
     await once(lease.ended, 'abort')
     expect(lease.ended.reason).toMatchObject({ code: 'NO_REPLY' })
   })

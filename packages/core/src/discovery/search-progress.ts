@@ -53,8 +53,8 @@ export function createSearchProgress(clock: Clock, policy: Policy, discoveries: 
 export const isNotMapper = ({ kind }: { readonly kind: string | null }): boolean => kind !== null && kind !== 'mapper'
 
 /** Whether a mapper has been asked and has not answered yet. */
-export const isAsked = ({ status: { asking, leases, failure } }: StrategyEntry): boolean =>
-  asking > 0 && leases === 0 && failure === undefined
+export const isAsked = ({ kind, status: { asking, leases, failure } }: StrategyEntry): boolean =>
+  kind !== 'forwarder' && asking > 0 && leases === 0 && failure === undefined
 
 /** Whether a strategy that maps ports has found nothing so far, and still may. */
 export function isSearching({ kind, abilities, absence }: StrategyEntry, isSearchTime: boolean): boolean {

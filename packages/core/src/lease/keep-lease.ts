@@ -22,17 +22,17 @@ import {
 import { stamp } from './stamp.js'
 
 /** The owner of a lease that is kept alive. */
-export interface LeaseOwner {
+export interface LeaseOwner<L extends Lease = Lease> {
   /** Returns how often to poll the lease and when its gateway was last asked.
    * @default never polls */
   readonly polling?: () => TimingInputs
   /** Renews within the time limit of the policy. A renewal that succeeds after the lease has ended is the owner's to
    * release. */
-  readonly renew: (lease: Lease, call: CallOptions) => Promise<Lease>
+  readonly renew: (lease: L, call: CallOptions) => Promise<L>
   /** Returns a renewal that completed after its timeout, once. It replaces the current lease, which is no longer valid.
    * The owner wakes the loop when there is one. */
-  readonly lateRenewal?: () => Lease | undefined
-  readonly onRenewed: (lease: Lease, before: Lease) => void
+  readonly lateRenewal?: () => L | undefined
+  readonly onRenewed: (lease: L, before: L) => void
   readonly onFailed?: (error: NatError) => void
   /** Returns why the lease became unusable before it expired; undefined while it is usable. */
   readonly invalidReason?: () => NatError | undefined
@@ -56,9 +56,9 @@ export interface Ending {
 
 /** Keeps a lease alive until it expires, becomes unusable or is forgotten. Resolves with how it ended. Rejects with the
  * signal's reason. */
-export async function keepLease(
-  granted: Lease,
-  owner: LeaseOwner,
+export async function keepLease<L extends Lease>(
+  granted: L,
+  owner: LeaseOwner<L>,
   options: KeepOptions,
   call: CallOptions
 ): Promise<Ending> {
@@ -74,7 +74,7 @@ export async function keepLease(
     why: failure ?? natError('LEASE_LAPSED', 'it was not renewed in time')
   })
 
-  function accept(renewed: Lease): void {
+  function accept(renewed: L): void {
     const before = lease
     const isRecheckDue = timing.recheckAtMs !== Number.POSITIVE_INFINITY
     lease = renewed
@@ -120,12 +120,12 @@ export async function keepLease(
 
 /** Renews a lease. Resolves with an ending if the lease ends first: a slow router must not delay what is known without
  * it. Rejects with what the renewal failed with. */
-async function renewInTime(
-  lease: Lease,
+async function renewInTime<L extends Lease>(
+  lease: L,
   expiresMs: number,
-  owner: LeaseOwner,
+  owner: LeaseOwner<L>,
   { options, call }: { readonly options: KeepOptions; readonly call: CallOptions }
-): Promise<Lease | Ending | 'lapsed'> {
+): Promise<L | Ending | 'lapsed'> {
   const { clock, wakeup } = options
   const renewalController = new AbortController()
   const settled = new AbortController()

@@ -78,7 +78,7 @@ export interface Policy {
    * from that instead.
    * @default 15000 */
   readonly keepAliveMs: number
-  /** When relays are reserved and released. */
+  /** When relays are reserved and released, and ports of forwarders taken and given back. */
   readonly relay: RelayPolicy
   /** How long `stop` takes at most, in ms.
    * @default 2000 */
@@ -100,7 +100,8 @@ export interface BackOff {
   readonly maxMs: number
 }
 
-/** When relays are reserved and released. */
+/** When relays are reserved and released, and ports of forwarders taken and given back. A reservation here is also a port of
+ * a forwarder, of which each endpoint has its own. */
 export interface RelayPolicy {
   /** Number of reservations, on distinct networks.
    * @default 2 */
@@ -111,7 +112,8 @@ export interface RelayPolicy {
   /** How long to wait for the verdict `public` before the second reservation is made, in ms.
    * @default 5000 */
   readonly secondReservationAfterMs: number
-  /** How long the verdict must be `public` before the reservations are released, in ms.
+  /** How long the verdict must be `public` before the reservations are released, and a direct address of an endpoint
+   * verified before its forwarders' ports are given back, in ms. `Infinity`: they are kept.
    * @default 60000 */
   readonly releaseAfterPublicMs: number
   /** Returns whether relayed connections (circuits) of this host are in use. Reservations are kept while it returns
@@ -121,6 +123,10 @@ export interface RelayPolicy {
   /** How long a relay that refused is not asked again, in ms: initially, and at most.
    * @default { initialMs: 60000, maxMs: 3600000 } */
   readonly rest: BackOff
+  /** How long to wait before a port of a forwarder is asked for again that was lost or is taken, in ms: initially, and
+   * at most.
+   * @default { initialMs: 500, maxMs: 2000 } */
+  readonly retake: BackOff
 }
 
 /** The policy that applies where none is given. */
@@ -155,7 +161,8 @@ export const defaultPolicy: Policy = {
     secondReservationAfterMs: 5000,
     releaseAfterPublicMs: 60_000,
     isInUse: () => false,
-    rest: { initialMs: 60_000, maxMs: 3_600_000 }
+    rest: { initialMs: 60_000, maxMs: 3_600_000 },
+    retake: { initialMs: 500, maxMs: 2000 }
   },
   stopTimeoutMs: 2000,
   slowStopMs: 10_000,

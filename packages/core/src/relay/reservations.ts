@@ -17,6 +17,7 @@ import { keepLease, type LeaseOwner } from '../lease/keep-lease.js'
 import { minSpacingMs } from '../lease/renewal-schedule.js'
 import { wasVerified } from '../memory/last-verified.js'
 import { backOffMs } from '../model/policy.js'
+import { awayCodes, demandNow, relayReport } from './demand.js'
 
 /** Keeps reservations at relays: made early, and released when they are not needed. */
 export interface Reservations {
@@ -42,8 +43,6 @@ interface Choice {
 
 const notNeeded = abortReason('the reservation is not needed')
 const relayGone = abortReason('the relay is gone')
-
-const awayCodes: ReadonlySet<string> = new Set(['NO_REPLY', 'UNREACHABLE', 'ATTEMPT_TIMEOUT'])
 
 export function createReservations(context: Context): Reservations {
   const { host, policy, bus, discoveries, candidates, memory } = context
@@ -122,10 +121,18 @@ export function createReservations(context: Context): Reservations {
     rests.set(id, { count, untilMs: clock.monotonicMs() + waitMs })
   }
 
-  function publish({ entry, lease }: Reservation): void {
+  function publish({ entry, relay, lease }: Reservation): void {
     const expiresAt = lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : clock.wallMs() + lease.lifetimeMs
     for (const address of lease.addresses) {
-      candidates.put({ address, type: 'relayed', strategy: entry.name, endpoint: null, mapper: null, expiresAt })
+      candidates.put({
+        address,
+        type: 'relayed',
+        strategy: entry.name,
+        endpoint: null,
+        mapper: null,
+        expiresAt,
+        relay: relayReport(relay.party, lease.limits)
+      })
     }
   }
 
@@ -180,23 +187,18 @@ export function createReservations(context: Context): Reservations {
     )
   }
 
-  /** Returns how many reservations there should be now, and when that may change. */
-  function target(startedMs: number): { readonly count: number; readonly waitMs: number } {
-    const now = clock.monotonicMs()
-    if (publicSinceMs !== undefined) {
-      const leftMs = publicSinceMs + policy.relay.releaseAfterPublicMs - now
-      if (leftMs > 0) return { count: held.size, waitMs: leftMs }
-      return policy.relay.isInUse()
-        ? { count: held.size, waitMs: policy.relay.releaseAfterPublicMs }
-        : { count: 0, waitMs: Number.POSITIVE_INFINITY }
-    }
-    const initialWaitMs = startedMs + (wasVerified(memory, clock) ? policy.relay.initialDelayMs : 0) - now
-    if (initialWaitMs > 0) return { count: held.size, waitMs: initialWaitMs }
-    const second = startedMs + policy.relay.secondReservationAfterMs - now
-    // Keep the reservations that are held: they may be the only way in now.
-    if (second > 0) return { count: Math.max(held.size, Math.min(1, maxReservations())), waitMs: second }
-    return { count: maxReservations(), waitMs: Number.POSITIVE_INFINITY }
-  }
+  const demand = (startedMs: number): { readonly count: number; readonly waitMs: number } =>
+    demandNow(
+      {
+        nowMs: clock.monotonicMs(),
+        startedMs,
+        servedSinceMs: publicSinceMs,
+        wasVerified: wasVerified(memory, clock)
+      },
+      policy.relay,
+      held.size,
+      maxReservations()
+    )
 
   bus.on('strategyChanged', () => wakeup.wake('rescan'))
   bus.on('searchAdvanced', () => wakeup.wake('rescan'))
@@ -218,7 +220,7 @@ export function createReservations(context: Context): Reservations {
         // The direct address was lost: start again, without the initial delay, because a relay is needed now.
         if (wasPublic && !publicNow) startedMs = clock.monotonicMs() - policy.relay.initialDelayMs
         wasPublic = publicNow
-        const { count, waitMs } = target(startedMs)
+        const { count, waitMs } = demand(startedMs)
         const next = held.size < count ? choose() : { waitMs: Number.POSITIVE_INFINITY }
         const { choice } = next
         if (choice !== undefined) {

@@ -9,11 +9,12 @@ import {
 } from '@postern/interface'
 import { isAddressUnknown } from '../candidates/candidates.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
-import { isLoopback, isOffRoute, isOnPath } from '../discovery/endpoints.js'
+import { isLoopback, isOnPath } from '../discovery/endpoints.js'
 import { isAsked } from '../discovery/search-progress.js'
 import type { Cause, Verdict } from '../model/report.js'
 import { natAdvice } from '../nat/nat-advice.js'
-import { refutedForwardAdvice, unreachableClaim, unreachableClaimAdvice } from './claim-advice.js'
+import { claimAdvice, refutedForwardAdvice, unreachableClaim, unreachableClaimAdvice } from './claim-advice.js'
+import { doubleNatAdvice } from './double-nat-advice.js'
 import type { CandidateFact, Facts } from './facts.js'
 import { forwardAdvice, triedAdvice } from './forward-advice.js'
 import { absenceAdvice, familyAdvice, secondaryAdvice } from './no-mapping-causes.js'
@@ -45,6 +46,7 @@ export function judge(facts: Facts): Judgement {
   // A router that is slow to answer has not refused.
   if (!direct.some(({ type }) => type === 'mapped' || type === 'manual') && facts.entries.some(isAsked))
     return conclude('unknown', null, facts)
+  if (facts.beyond?.isPending === true) return conclude('unknown', cause, facts)
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
   const isRefuted = direct.some(({ state }) => state === 'refuted')
   if (!isRefuted && cause !== 'no-route' && mayYetBeTried(facts, candidates.filter(isGuess)))
@@ -58,9 +60,9 @@ export function judge(facts: Facts): Judgement {
   return conclude('private', cause, facts)
 }
 
-/** Whether a relay may still be found, which takes longer than finding out that the router maps nothing. */
+/** Whether a relay or forwarder may still be found, which takes longer than finding out that the router maps nothing. */
 const mayYetReserve = ({ kind, settled, abilities, status }: StrategyEntry): boolean =>
-  kind === 'relay' && (!settled || (abilities.size > 0 && status.failure === undefined))
+  (kind === 'relay' || kind === 'forwarder') && (!settled || (abilities.size > 0 && status.failure === undefined))
 
 /** Whether witnesses have not yet tried an address at which remote parties see this host, or may still see it at one.
  * A quorum of witnesses that do not tell where they see this host has tried nothing. */
@@ -89,9 +91,10 @@ function causeOf(facts: Facts, direct: readonly CandidateFact[]): Cause | null {
   // Only the user claims that the address leads here. A witness may find out.
   const claims = reachable.filter(({ isClaim }) => isClaim === true)
   if (claims.some(({ type }) => type === 'manual')) return 'unverified'
-  // An observer is configured, not discovered: its presence shows nothing about the network.
+  // An observer or forwarder is configured, not discovered: its presence shows nothing about the network.
   const usable = entries.some(
-    ({ kind, named, abilities }) => named !== undefined || (kind !== 'observer' && abilities.size > 0)
+    ({ kind, named, abilities }) =>
+      named !== undefined || (kind !== 'observer' && kind !== 'forwarder' && abilities.size > 0)
   )
   if (gateway === undefined) return usable ? 'blocked' : 'no-route'
   if (!hasNextHop(gateway) || isVpnInterface(gateway.interface)) return 'vpn-default-route'
@@ -148,7 +151,7 @@ const adviceFor: Readonly<Record<Exclude<Cause, 'no-mapping-service' | 'gateway-
   'no-route': 'Connect this machine to a network: it has no default route.',
   'double-nat': 'Put one of the two routers into bridge mode, or forward the port in both.',
   'carrier-nat':
-    'Ask the provider for a public IPv4 address, use IPv6, or add a relay: the provider shares one address among several customers.',
+    'Ask the provider for a public IPv4 address, use IPv6, or add a relay (ssh:<user>@<host> for a plain program): the provider shares one address among several customers.',
   'reserved-external-address': 'Look for a second router before this one, or ask the provider for a public address.',
   'mapping-not-honoured':
     'Look for another router or a firewall behind this one: it grants mappings, and no connection comes through.',
@@ -175,6 +178,7 @@ function adviceOf(cause: Cause, facts: Facts): string {
 
 function specificAdvice(cause: Cause, facts: Facts): string | undefined {
   if (cause === 'no-mapping-service') return familyAdvice(facts) ?? absenceAdvice(facts.entries, forwardAdvice(facts))
+  if (cause === 'double-nat') return doubleNatAdvice(facts)
   if (cause === 'unverified') return unknownAddressAdvice(facts.candidates)
   if (cause === 'reserved-external-address') return unreachableClaimAdvice(facts.candidates)
   return cause === 'blocked' ? refutedForwardAdvice(facts.candidates) : undefined
@@ -201,6 +205,7 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
   if (verdict !== 'public') advice.push(...triedAdvice(facts))
   advice.push(...claimAdvice(facts, verdict), ...natAdvice(facts.nat, verdict))
   if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
+  if (verdict === 'relayed') advice.push(...forwarderAdvice(facts.candidates))
   const others = secondaryAdvice(facts.entries, facts.network)
   // The other router may be the same one under another address.
   if (cause === 'no-mapping-service') advice.unshift(...others)
@@ -218,28 +223,16 @@ function unknownAddressAdvice(candidates: readonly CandidateFact[]): string | un
   return `Look up the external address in the router's settings, and try port ${[...new Set(ports)].join(', ')} there from a phone on mobile data: ${why}. Or name a witness, which sees the address and tries the port.`
 }
 
-/** Names the addresses that only the user claims, and the gateways in use that replies do not leave through. */
-function claimAdvice({ candidates, entries, network }: Facts, verdict: Verdict): readonly string[] {
-  if (verdict === 'public') return []
-  const byHand = candidates.filter(
-    ({ isClaim, type, state }) => isClaim === true && type === 'manual' && state === 'claimed'
-  )
-  const offRoute = entries.flatMap(({ abilities, status }) =>
-    [...abilities.values()].flatMap((ability) =>
-      status.leases > 0 && ability.kind === 'mapper' && ability.gateway !== null && isOffRoute(ability.gateway, network)
-        ? [ability.gateway.address]
-        : []
-    )
-  )
-  return [
-    ...(byHand.length === 0
-      ? []
-      : [`Only you say that ${byHand.map(({ address }) => address).join(', ')} leads here.`]),
-    ...[...new Set(offRoute)].map(
-      (address) =>
-        `${address} maps the port, but replies do not leave through it: without policy routing no connection succeeds.`
-    )
-  ]
+/** Says what a forwarder does not do for the connections that it carries. */
+function forwarderAdvice(candidates: readonly CandidateFact[]): readonly string[] {
+  return candidates.flatMap(({ relay, strategy }) => {
+    const { party, isEncrypted, tellsClients } = relay ?? {}
+    const lacks = [
+      ...(isEncrypted === false ? ['its connections to this machine are not encrypted: serve TLS'] : []),
+      ...(tellsClients === false ? ['the program sees a loopback address instead of the address of each client'] : [])
+    ]
+    return lacks.length === 0 ? [] : [`${strategy} ${party} carries the connections: ${lacks.join(', and ')}.`]
+  })
 }
 
 function describeLimits({ durationMs, bytes }: RelayLimits): string {

@@ -23,6 +23,8 @@ export function waitAdvice({
   if (guess !== undefined)
     return [`Wait: witnesses are dialling ${guess.address}, because remote parties see this machine there.`]
   if (!firstPassOver) return ['Wait: not everything has been tried yet.']
+  const forwarder = entries.find(({ kind }) => kind === 'forwarder')
+  if (forwarder !== undefined) return [`Wait: ${forwarder.name} has been asked for a port of the other host.`]
   if (entries.some(({ kind }) => kind === 'relay')) {
     return ['Wait: no relay has been found yet. A relay is a connected peer that passes connections on to this one.']
   }

@@ -1,0 +1,87 @@
+import { createHash, createHmac } from 'node:crypto'
+import { type NatError, natError } from '@postern/interface'
+
+/** The end of a frame: `AnyDelimiterCodec` in bore's src/shared.rs. */
+const delimiter = 0
+/** The maximum length of a frame without its end, in bytes: `MAX_FRAME_LENGTH` in bore's src/shared.rs. */
+export const maxFrameBytes = 256
+
+/** A message of the server: `ServerMessage` in bore's src/shared.rs. */
+export type ServerMessage =
+  | { readonly kind: 'challenge'; readonly id: string }
+  | { readonly kind: 'hello'; readonly port: number }
+  | { readonly kind: 'heartbeat' }
+  | { readonly kind: 'connection'; readonly id: string }
+  | { readonly kind: 'error'; readonly text: string }
+
+/** Encodes the request for a port; 0 leaves the choice to the server. */
+export const encodeHello = (port: number): Buffer => frameOf({ Hello: port })
+
+/** Encodes the first message of a connection that takes over a client. */
+export const encodeAccept = (id: string): Buffer => frameOf({ Accept: id })
+
+/** Encodes the answer to a challenge: HMAC-SHA256 of the 16 bytes of its id, with the SHA-256 hash of the secret as the
+ * key (bore's src/auth.rs). */
+export function encodeAnswer(challenge: string, secret: string): Buffer {
+  const key = createHash('sha256').update(secret).digest()
+  const tag = createHmac('sha256', key)
+    .update(Buffer.from(challenge.replaceAll('-', ''), 'hex'))
+    .digest('hex')
+  return frameOf({ Authenticate: tag })
+}
+
+const frameOf = (message: object): Buffer => Buffer.from(`${JSON.stringify(message)}\0`)
+
+/** Decodes a frame without its end. Throws the {@link NatError} `MALFORMED_REPLY`. */
+export function decodeServerMessage(frame: Uint8Array): ServerMessage {
+  const message = parse(frame)
+  if (message === 'Heartbeat') return { kind: 'heartbeat' }
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) throw malformed(frame)
+  const [entry, ...others] = Object.entries(message)
+  if (entry === undefined || others.length > 0) throw malformed(frame)
+  const [name, body]: readonly [string, unknown] = entry
+  if (name === 'Challenge' && isId(body)) return { kind: 'challenge', id: body }
+  if (name === 'Connection' && isId(body)) return { kind: 'connection', id: body }
+  if (name === 'Hello' && isPort(body)) return { kind: 'hello', port: body }
+  if (name === 'Error' && typeof body === 'string') return { kind: 'error', text: body }
+  throw malformed(frame)
+}
+
+function parse(frame: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(frame))
+  } catch {
+    throw malformed(frame)
+  }
+}
+
+const isId = (value: unknown): value is string =>
+  typeof value === 'string' && /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i.test(value)
+
+const isPort = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 65_535
+
+const malformed = (frame: Uint8Array): NatError =>
+  natError('MALFORMED_REPLY', `not a message of a bore server: ${Buffer.from(frame).toString('latin1')}`)
+
+/** The frames that were complete, and the bytes after the last of them. */
+export interface Frames {
+  readonly complete: readonly Buffer[]
+  readonly rest: Buffer
+}
+
+/** Splits bytes into at most `max` frames. Throws the {@link NatError} `REPLY_TOO_LARGE` for a frame that is too long,
+ * also if its end has not arrived. */
+export function splitFrames(bytes: Buffer, max: number = Number.POSITIVE_INFINITY): Frames {
+  const complete: Buffer[] = []
+  let rest = bytes
+  while (complete.length < max) {
+    const end = rest.indexOf(delimiter)
+    if ((end === -1 ? rest.length : end) > maxFrameBytes)
+      throw natError('REPLY_TOO_LARGE', `a message of the bore server is longer than ${maxFrameBytes} bytes`)
+    if (end === -1) break
+    complete.push(rest.subarray(0, end))
+    rest = rest.subarray(end + 1)
+  }
+  return { complete, rest }
+}
