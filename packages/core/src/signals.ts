@@ -58,8 +58,8 @@ export interface Signals {
   readonly doubted: undefined
   /** Something that the report shows has changed.
    *
-   * Emitted by traversal.ts, run.ts, context.ts, mapping/, nat/observe.ts, nat/observed-candidates.ts,
-   * nat/observer-status.ts, relay/.
+   * Emitted by traversal.ts, run.ts, context.ts, beyond/routers-beyond.ts, mapping/, nat/observe.ts,
+   * nat/observed-candidates.ts, nat/observer-status.ts, relay/.
    * Heard by report/reviews.ts. */
   readonly reportChanged: undefined
   /** A review has ended with this verdict, which need not be new.

@@ -167,9 +167,9 @@ const withoutPortAdvice = (report: Report): Report => ({
 const withoutTrialPort = (report: Report): Report => ({
   ...report,
   advice: report.advice.map((text) =>
-    text.replace(
-      /forward TCP port (\d+) to ([^,]+), port \1(?:, and (?:TCP|UDP) port \d+ to [^,]+, port \d+)*,/,
-      'forward a port to $2'
+    text.replaceAll(
+      /(?:TCP|UDP) port (\d+) to ([^,]+), port \1(?:, and (?:TCP|UDP) port \d+ to \2, port \d+)*,/g,
+      'a port to $2'
     )
   )
 })
