@@ -2,6 +2,7 @@
 // on.
 import { canRunLab } from '@postern/lab'
 import { buildGoPeer, buildGoPunch, buildRustPunch, punchVersions } from '../interop/build.mjs'
+import { buildWebTorrent } from '../interop/webtorrent/build.mjs'
 
 const goPunches = punchVersions.map((version) => (progress) => buildGoPunch(version, progress))
 const builds = [buildGoPeer, ...goPunches, buildRustPunch]
@@ -12,3 +13,10 @@ for (const build of builds) {
   if (!peer.ok) reasons.add(peer.reason)
 }
 for (const reason of reasons) console.log(`Some interop tests cannot run here: ${reason}`)
+
+// Its tests fail without it: each machine that has installed the repository can install it.
+if (support.ok) {
+  await buildWebTorrent((line) => console.log(line)).catch((error) =>
+    console.log(`WebTorrent cannot be installed: ${error.message}`)
+  )
+}

@@ -13,6 +13,8 @@ const packages = [
   ['upnp', 'UPnP'],
   ['stun', 'STUN'],
   ['witness', 'Witnesses, as a client and as a server'],
+  ['ssh', 'Ports of another host through SSH'],
+  ['bore', 'Ports of a bore server'],
   ['manual', 'Manual forwards'],
   ['libp2p-utils', 'Helpers for libp2p'],
   ['autonat', 'AutoNAT, as a client and as a server'],
@@ -20,6 +22,7 @@ const packages = [
   ['hole-punch', 'Hole punching'],
   ['libp2p', 'The libp2p service'],
   ['node', 'Plain Node servers, files'],
+  ['nat-api', 'The API of nat-api'],
   ['cli', 'The command `postern`']
 ]
 const isBound = /^(?:(?:max|min|most|least|longest)(?:[A-Z]|$)|\w*(?:Ms|Seconds|Bytes|Length|Limits|Depth)$)/

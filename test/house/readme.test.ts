@@ -135,7 +135,7 @@ describe.each(packages)('the README of $manifest.name', ({ folder, manifest }) =
   it('the README names no error code that does not exist', () => {
     const codes = [...text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, code = '']) => code)
     const known = Object.keys(errorCodes)
-    const unknown = codes.filter((code) => !known.includes(code) && !/^(LAB|POSTERN|XDG|NO_COLOR)/.test(code))
+    const unknown = codes.filter((code) => !known.includes(code) && !/^(LAB|POSTERN|XDG|NO_COLOR|SSH)/.test(code))
     expect(unknown).toEqual([])
   })
 })
@@ -152,6 +152,7 @@ const options: readonly (readonly [folder: string, file: string, type: string])[
   ['stun', 'options.ts', 'StunOptions'],
   ['witness', 'options.ts', 'WitnessOptions'],
   ['witness', 'server/options.ts', 'WitnessServerOptions'],
+  ['ssh', 'options.ts', 'SshOptions'],
   ['nat-pmp', 'options.ts', 'NatPmpOptions'],
   ['pcp', 'options.ts', 'PcpOptions'],
   ['upnp', 'options.ts', 'UpnpOptions'],
@@ -168,7 +169,9 @@ const options: readonly (readonly [folder: string, file: string, type: string])[
   ['libp2p', 'nat-traversal.ts', 'NatTraversalInit'],
   ['libp2p', 'port-mapping-client.ts', 'PortMappingClientInit'],
   ['node', 'expose-options.ts', 'ExposeOptions'],
-  ['node', 'store/file-store.ts', 'FileStoreOptions']
+  ['node', 'store/file-store.ts', 'FileStoreOptions'],
+  ['nat-api', 'options.ts', 'NatAPIOptions'],
+  ['nat-api', 'port-arguments.ts', 'PortOptions']
 ]
 
 it.each(options)('the README of %s has a row for each option in %s: %s', (folder, file, type) => {

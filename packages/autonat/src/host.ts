@@ -1,6 +1,6 @@
 import type { Libp2pEvents, PeerId, PeerStore, TypedEventTarget } from '@libp2p/interface'
 import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
-import type { Host } from '@postern/interface'
+import type { Host, ServerHost } from '@postern/interface'
 
 /** The parts of a libp2p node that `autonat()` uses. */
 export interface AutonatComponents {
@@ -20,4 +20,9 @@ export interface AutonatComponents {
 export interface AutonatHost extends Host {
   /** The components of the node. */
   readonly components: AutonatComponents
+  /** Lends what arrives at a listener of the program that does not speak libp2p, if that listener is to be verified, and
+   * not the node's. No nonce can arrive there: the proof is a fresh connection from the IP address of the witness, as in
+   * AutoNAT v1. The witness begins a libp2p handshake, so the listener receives some bytes.
+   * @default the listeners of the node are verified */
+  readonly arrivals?: ServerHost['arrivals']
 }

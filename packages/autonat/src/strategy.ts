@@ -42,7 +42,7 @@ export function autonat(options: AutonatOptions = {}): Strategy<AutonatHost> {
           if (!signal.aborted) found(finding)
         }
         const named = new Set(settings.peers.map(peerIdOf))
-        const asking = { host, settings, dialBacks, budget, closers, ended: signal }
+        const asking = { host, settings, dialBacks, budget, closers, observed, ended: signal }
         const table = createWitnessTable(asking, named, tell)
         const { promise: ended, resolve: end } = Promise.withResolvers<void>()
         // Unregister synchronously: the next discovery may begin before this one has ended.

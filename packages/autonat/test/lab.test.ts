@@ -94,6 +94,26 @@ describe.skipIf(skip !== undefined)(`through a real NAT${skip === undefined ? ''
     await Promise.all([home.end(), stock.end()])
   })
 
+  it('our server and the js-libp2p server prove a plain listener by their connections', {
+    timeout: 60_000
+  }, async () => {
+    await using lab = await openLab(street())
+    const ours = start(lab, 'internet', { listen: '/ip4/11.0.0.1/tcp/4001' })
+    const stock = start(lab, 'other', { listen: '/ip4/11.0.0.3/tcp/4001', stock: 'v2' })
+    const dial = [(await ours.line('address')).address, (await stock.line('address')).address]
+    await lab.run('home', ['natpmpc', '-a', '4001', '4001', 'tcp', '600'])
+    const home = start(lab, 'home', { plain: 4001, dial, ask: ['/ip4/11.0.0.2/tcp/4001', '/ip4/11.0.0.2/tcp/4002'] })
+    await home.line('asked')
+    const told = home.lines.filter((each) => each['witness'] !== undefined)
+    expect(told.map(({ address, ...each }) => `${String(address)} ${String(each['outcome'])}`)).toEqual([
+      '/ip4/11.0.0.2/tcp/4001 reachable',
+      '/ip4/11.0.0.2/tcp/4001 reachable',
+      '/ip4/11.0.0.2/tcp/4002 unreachable',
+      '/ip4/11.0.0.2/tcp/4002 unreachable'
+    ])
+    await Promise.all([home.end(), ours.end()])
+  })
+
   it('js-libp2p closes the connection over which it is asked by version 1, if its agent hides that it is js-libp2p', {
     timeout: 60_000
   }, async () => {

@@ -4,7 +4,13 @@ import { type AddressHolders, createAddressHolders } from './candidates/address-
 import { type Candidates, createCandidates } from './candidates/candidates.js'
 import { type ClaimChecks, createClaimChecks } from './candidates/claim-checks.js'
 import { createHostCandidates, type HostCandidates } from './candidates/host-candidates.js'
-import { createDiscoveries, type Discoveries } from './discovery/discoveries.js'
+import {
+  createDiscoveries,
+  createRanked,
+  type Discoveries,
+  type DiscoveriesEvents,
+  type RankedDiscovery
+} from './discovery/discoveries.js'
 import { createRouteCheck } from './discovery/endpoints.js'
 import { createGatewayQueues, type GatewayQueues } from './discovery/gateway-queues.js'
 import { createGatewayRests, type GatewayRests } from './discovery/gateway-rests.js'
@@ -23,7 +29,11 @@ export interface Context {
   readonly bus: Bus<Signals>
   readonly network: () => Network
   readonly networkState: NetworkState
+  /** The strategies as they were created for this host. */
+  readonly ranked: readonly RankedDiscovery[]
   readonly discoveries: Discoveries
+  /** Tells on the bus what a discovery has found. */
+  readonly discoveryEvents: DiscoveriesEvents
   readonly progress: SearchProgress
   readonly queues: GatewayQueues
   readonly gatewayRests: GatewayRests
@@ -50,20 +60,27 @@ export function createContext(options: ReturnType<typeof readOptions>): Context 
   const networkState = createNetworkState(clock)
   const network = networkState.current
   const changed = (): void => bus.emit('reportChanged', undefined)
-  const claimChecks = createClaimChecks(checkExternalAddress, clock, changed)
+  const claimChecks = createClaimChecks(checkExternalAddress, clock, () => {
+    bus.emit('claimChecked', undefined)
+    changed()
+  })
   const candidates = createCandidates(claimChecks, createRouteCheck(network), changed)
-  const discoveries = createDiscoveries(strategies, host, policy, {
+  const discoveryEvents: DiscoveriesEvents = {
     changed: (entry) => bus.emit('strategyChanged', entry),
     noticed: (entry, notice) => bus.emit('noticed', { entry, notice }),
     observed: ({ name }, notice) => bus.emit('observed', { strategy: name, notice })
-  })
+  }
+  const ranked = createRanked(strategies, host)
+  const discoveries = createDiscoveries(ranked, host, policy, discoveryEvents)
   return {
     host,
     policy,
     bus,
     network,
     networkState,
+    ranked,
     discoveries,
+    discoveryEvents,
     progress: createSearchProgress(clock, policy, discoveries),
     queues: createGatewayQueues(clock, policy.requestTimeoutMs),
     gatewayRests: createGatewayRests(clock),

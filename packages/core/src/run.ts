@@ -7,6 +7,8 @@ import {
   natError,
   printable
 } from '@postern/interface'
+import { type ChainedMapping, createChainedMapping } from './beyond/chained-mapping.js'
+import type { RoutersBeyond } from './beyond/routers-beyond.js'
 import type { Context, ShutdownScope } from './context.js'
 import { type DiscoveryNotice, gatewayKey, type StrategyEntry } from './discovery/discoveries.js'
 import { isOnPath, primaryGateway, type WantedEndpoint } from './discovery/endpoints.js'
@@ -15,7 +17,7 @@ import { createSearchSchedule } from './discovery/search-schedule.js'
 import type { WantedEndpoints } from './discovery/wanted-endpoints.js'
 import { deleteStale } from './mapping/delete-stale.js'
 import type { GatewayRecovery } from './mapping/gateway-recovery.js'
-import { createEndpointMapping, type EndpointMapping, gatewayKeyOf } from './mapping/map-endpoint.js'
+import { type EndpointMapping, gatewayKeyOf } from './mapping/map-endpoint.js'
 import type { ExternalView } from './nat/external-view.js'
 import type { Forwards } from './relay/forwards.js'
 import type { Reservations } from './relay/reservations.js'
@@ -39,6 +41,8 @@ export interface Run extends CallOptions {
   noticed(entry: StrategyEntry, notice: DiscoveryNotice): void
   /** Handles a change of the network in these families; in none if the machine was suspended. */
   networkChanged(before: Network, changed: readonly Family[]): void
+  /** Looks again whether the next hop holds the external addresses that it claims. */
+  claimChecked(): void
   /** Ends the first pass if everything that can be tried at once has been. */
   review(): void
   /** Aborts the run; no new work starts after this. */
@@ -49,6 +53,7 @@ export interface Run extends CallOptions {
 
 export interface RunParts {
   readonly context: Context
+  readonly routersBeyond: RoutersBeyond
   readonly reservations: Reservations
   readonly forwards: Forwards
   readonly gatewayRecovery: GatewayRecovery
@@ -65,12 +70,12 @@ const slowFactor = 3
 
 /** Creates a run. It starts with `begin`, once the signals of its parts can reach it. */
 export function createRun(parts: RunParts, controller: AbortController): Run & { begin(): void } {
-  const { context, reservations, forwards, gatewayRecovery, verifier, externalView, wanted } = parts
+  const { context, routersBeyond, reservations, forwards, gatewayRecovery, verifier, externalView, wanted } = parts
   const { host, policy, bus, discoveries, progress, hostCandidates, claimChecks, network } = context
   const { clock } = host
   /** Aborts when the time for releasing is over. */
   const bound = new AbortController()
-  const endpointMappings = new Map<WantedEndpoint, RunningMapping>()
+  const chainedMappings = new Map<WantedEndpoint, RunningMapping>()
   const running = new Set<Promise<unknown>>()
   const firstPass = Promise.withResolvers<void>()
   /** The families in which the network has changed since the last search. */
@@ -86,8 +91,11 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
 
   const shutdown: ShutdownScope = { signal: bound.signal, track }
 
+  const endpointMappings = (): readonly EndpointMapping[] =>
+    [...chainedMappings.values()].flatMap(({ chainedMapping }) => chainedMapping.levels())
+
   function wakeAll(why: 'rescan' | 'recheck'): void {
-    for (const { endpointMapping } of endpointMappings.values()) endpointMapping.wake(why)
+    for (const endpointMapping of endpointMappings()) endpointMapping.wake(why)
   }
 
   const searches = createSearchSchedule({
@@ -103,7 +111,6 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
       changedFamilies.clear()
     },
     advanced() {
-      wakeAll('rescan')
       bus.emit('searchAdvanced', undefined)
       bus.emit('reportChanged', undefined)
     }
@@ -111,13 +118,13 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
 
   function add(want: WantedEndpoint): void {
     if (controller.signal.aborted) return
-    const endpointMapping = createEndpointMapping(want, context)
+    const chainedMapping = createChainedMapping(want, context, routersBeyond)
     const own = new AbortController()
-    endpointMappings.set(want, { endpointMapping, controller: own })
+    chainedMappings.set(want, { chainedMapping, controller: own })
     track(forwards.keep(want, own, shutdown))
     track(
-      endpointMapping.run(own, shutdown).finally(() => {
-        endpointMappings.delete(want)
+      chainedMapping.run(own, shutdown).finally(() => {
+        chainedMappings.delete(want)
         bus.emit('reportChanged', undefined)
       })
     )
@@ -127,14 +134,14 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
     if (controller.signal.aborted) return
     controller.abort(stopped)
     searches.abort(stopped)
-    for (const each of endpointMappings.values()) each.controller.abort(stopped)
+    for (const each of chainedMappings.values()) each.controller.abort(stopped)
   }
 
   const isMappedAt = (gateway: string): boolean =>
-    [...endpointMappings.values()].some(({ endpointMapping }) => gatewayKeyOf(endpointMapping) === gateway)
+    endpointMappings().some((endpointMapping) => gatewayKeyOf(endpointMapping) === gateway)
 
   function recover({ gateway, why, toldMs }: Signals['gatewayDoubted']): void {
-    for (const { endpointMapping } of endpointMappings.values()) {
+    for (const endpointMapping of endpointMappings()) {
       if (endpointMapping.active() !== undefined && gatewayKeyOf(endpointMapping) !== gateway) continue
       if (why === 'restarted') endpointMapping.gatewayForgot(toldMs)
       else endpointMapping.wake('recheck')
@@ -153,7 +160,7 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
     wakeAll,
     recover,
     recheck(endpoint) {
-      for (const { endpointMapping } of endpointMappings.values())
+      for (const endpointMapping of endpointMappings())
         if (endpointMapping.isOf(endpoint)) endpointMapping.wake('recheck')
     },
     noticed(entry, { what, about }) {
@@ -166,7 +173,7 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
       gatewayRecovery.trigger(gateway, what === 'restarted' ? 'restarted' : 'hint', controller, entry.name)
     },
     add,
-    remove: (want) => endpointMappings.get(want)?.controller.abort(unwanted),
+    remove: (want) => chainedMappings.get(want)?.controller.abort(unwanted),
     abort,
     begin() {
       searches.search()
@@ -189,18 +196,21 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
       const primary = ([4, 6] as const).flatMap((family) => primaryGateway(network(), family) ?? [])
       const gateways = new Set(primary.map(gatewayKey))
       // Include gateways that the user named and that are not next hops.
-      for (const { endpointMapping } of endpointMappings.values()) {
+      for (const endpointMapping of endpointMappings()) {
         const gateway = gatewayKeyOf(endpointMapping)
         if (gateway !== undefined) gateways.add(gateway)
       }
       for (const gateway of gateways) gatewayRecovery.trigger(gateway, 'hint', controller)
+    },
+    claimChecked() {
+      for (const { chainedMapping } of chainedMappings.values()) chainedMapping.claimChecked()
     },
     review() {
       if (progress.isPassOver()) return
       const isLate = clock.monotonicMs() - (progress.searchedMs() ?? 0) >= policy.firstPassMs
       const isSettled = isLate || discoveries.entries.every((entry) => entry.settled || isNotMapper(entry))
       if (!isSettled || claimChecks.isLooking()) return
-      for (const { endpointMapping } of endpointMappings.values()) if (!endpointMapping.isSettled()) return
+      for (const { chainedMapping } of chainedMappings.values()) if (!chainedMapping.isSettled()) return
       progress.passEnded()
       firstPass.resolve()
       wakeAll('rescan')
@@ -228,6 +238,6 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
 }
 
 interface RunningMapping {
-  readonly endpointMapping: EndpointMapping
+  readonly chainedMapping: ChainedMapping
   readonly controller: AbortController
 }

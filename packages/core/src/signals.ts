@@ -21,10 +21,10 @@ export interface Signals {
    * Emitted by context.ts, for discovery/discoveries.ts.
    * Heard by nat/observed-candidates.ts. */
   readonly observed: { readonly strategy: string; readonly notice: ObservedNotice }
-  /** Time of the search has passed at which other strategies or relays may be used.
+  /** Time of a search has passed at which other strategies or relays may be used.
    *
-   * Emitted by run.ts.
-   * Heard by relay/. */
+   * Emitted by run.ts, beyond/routers-beyond.ts.
+   * Heard by traversal.ts, relay/. */
   readonly searchAdvanced: undefined
   /** Another program of this host has released its mapping of an endpoint.
    *
@@ -46,6 +46,11 @@ export interface Signals {
     readonly why: 'hint' | 'restarted'
     readonly toldMs: number
   }
+  /** The external address of a mapping has been checked from this side of the router.
+   *
+   * Emitted by context.ts, for candidates/claim-checks.ts.
+   * Heard by traversal.ts. */
+  readonly claimChecked: undefined
   /** What was verified and observed may no longer hold.
    *
    * Emitted by run.ts, mapping/, nat/keep-alive.ts.

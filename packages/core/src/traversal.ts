@@ -1,5 +1,6 @@
 import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@postern/interface'
 import type { Bus } from './async/bus.js'
+import { createRoutersBeyond } from './beyond/routers-beyond.js'
 import { createContext } from './context.js'
 import { createWantedEndpoints, type WantOptions } from './discovery/wanted-endpoints.js'
 import { createGatewayRecovery } from './mapping/gateway-recovery.js'
@@ -76,6 +77,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
   /** Starts and stops run one after the other: this is the last of them. */
   let turn: Promise<void> = Promise.resolve()
 
+  const routersBeyond = createRoutersBeyond(context)
   const verifier = createVerifier(context)
   const reservations = createReservations(context)
   const gatewayRecovery = createGatewayRecovery(context)
@@ -102,7 +104,8 @@ export function createTraversal(options: TraversalOptions): Traversal {
     witnessNetworks: () => verifier.witnessNetworks(),
     peers: () => upgrades.report(),
     nat: () => externalView.facts(),
-    unconfirmed: () => externalView.unconfirmed()
+    unconfirmed: () => externalView.unconfirmed(),
+    levelsBeyond: () => routersBeyond.levels()
   })
   createReviews(context, reporter, () => run, [externalView, verifier], wanted.size)
 
@@ -110,6 +113,8 @@ export function createTraversal(options: TraversalOptions): Traversal {
     run?.wakeAll('rescan')
     bus.emit('reportChanged', undefined)
   })
+  bus.on('searchAdvanced', () => run?.wakeAll('rescan'))
+  bus.on('claimChecked', () => run?.claimChecked())
   bus.on('noticed', ({ entry, notice }) => run?.noticed(entry, notice))
   bus.on('gatewayDoubted', (doubted) => run?.recover(doubted))
   bus.on('ownersChanged', (endpoint) => run?.recheck(endpoint))
@@ -124,7 +129,7 @@ export function createTraversal(options: TraversalOptions): Traversal {
     reporter.reset()
     networkState.started()
     const opened = createRun(
-      { context, reservations, forwards, gatewayRecovery, verifier, externalView, wanted },
+      { context, routersBeyond, reservations, forwards, gatewayRecovery, verifier, externalView, wanted },
       controller
     )
     run = opened

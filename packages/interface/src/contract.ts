@@ -81,6 +81,9 @@ export interface Discovery {
   readonly kind?: Ability['kind']
   /** The one gateway that it asks, if the user named one. That gateway is used even if it is not the default route. */
   readonly gateway?: string
+  /** Whether it also asks routers behind the next hop: gateways with `through`. The caller may then call `discover` once
+   * more with such gateways, while the first call runs. @default false */
+  readonly asksBeyond?: boolean
   /** For relays and forwarders: how many leases to hold, of a forwarder for each endpoint. @default the number of the
    * policy */
   readonly count?: number
@@ -410,6 +413,16 @@ export interface Gateway {
   readonly localAddress: string
   /** Its hardware address, if the system tells it. It distinguishes networks that use the same IP addresses. */
   readonly mac?: string
+  /** Only for a router behind the next hop. Nothing that is sent to it may pass it: datagrams have a time to live of
+   * 2. A router that also answers at a time to live of 1 is the next hop itself, and is left out. An endpoint that is
+   * mapped there is an external address and port of the next hop. */
+  readonly through?: {
+    /** The next hop, which translates the address of this host. */
+    readonly gateway: Gateway
+    /** The address at which the router beyond sees this host: the external address of the next hop. Undefined if the
+     * next hop does not tell the true one. */
+    readonly clientAddress?: string
+  }
 }
 
 /** The network position of this host. `gateways[0]` is the default route with the lowest metric. */
@@ -476,6 +489,8 @@ export interface NatError extends Error {
   /** Only of `map`: the router may still hold a mapping. The request was sent, no answer refused it, and the deletion
    * was not confirmed. */
   readonly mayRemain?: boolean
+  /** Only of `map`: the external address of the router, which it told with its refusal. */
+  readonly externalAddress?: string
 }
 
 /** A multiaddr as text, `/ip4/203.0.113.7/tcp/8080` for example. */

@@ -58,15 +58,21 @@ const known: ReadonlySet<unknown> = new Set(codes)
 export function natError(
   code: ErrorCode,
   message: string,
-  details: { readonly cause?: unknown; readonly retryAfterMs?: number; readonly mayRemain?: boolean } = {}
+  details: {
+    readonly cause?: unknown
+    readonly retryAfterMs?: number
+    readonly mayRemain?: boolean
+    readonly externalAddress?: string
+  } = {}
 ): NatError {
-  const { cause, retryAfterMs, mayRemain } = details
+  const { cause, retryAfterMs, mayRemain, externalAddress } = details
   const error = new Error(printable(message), cause === undefined ? undefined : { cause: printableCause(cause) })
   error.name = 'NatError'
   return Object.assign(error, {
     code,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    ...(mayRemain === undefined ? {} : { mayRemain })
+    ...(mayRemain === undefined ? {} : { mayRemain }),
+    ...(externalAddress === undefined ? {} : { externalAddress })
   })
 }
 

@@ -73,7 +73,8 @@ export function closure(roots: readonly string[], graph: string): string[] {
   return [...chosen]
 }
 
-async function apt(
+/** Runs a program of apt. Rejects with a LabError `LAB_TOOLS` if it does not run here. */
+export async function apt(
   program: string,
   args: readonly string[],
   cwd: string,

@@ -61,7 +61,8 @@ function mapping(plan: RouterPlan['mapping']): string {
     plan.pcp && 'PCP',
     plan.natPmp && 'NAT-PMP',
     plan.upnp && `UPnP ${plan.upnp.toUpperCase().replace('D', 'D:')}`,
-    plan.ipv6 === true && 'IPv6 pinholes'
+    plan.ipv6 === true && 'IPv6 pinholes',
+    plan.mapsBehindNat === true && 'maps behind a NAT'
   ]
   return names.filter((each) => each !== false).join(', ')
 }

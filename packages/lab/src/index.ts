@@ -1,6 +1,6 @@
 /**
  * Real NATs for tests: home routers, carrier NATs, firewalls and hosts in kernel namespaces, with a real gateway daemon
- * (miniupnpd: UPnP IGD:1 and IGD:2, NAT-PMP, PCP), a real STUN server (coturn), delay, loss and outages. The lab needs
+ * (miniupnpd: UPnP IGD:1 and IGD:2, NAT-PMP, PCP), real STUN and SSH servers (coturn, OpenSSH), delay, loss and outages. The lab needs
  * no root, installs nothing, and leaves nothing behind. Several labs can run at the same time.
  *
  * @packageDocumentation
@@ -12,6 +12,8 @@ export type { DelayOptions, Lab, OpenLabOptions, RebootOptions, RunOptions } fro
 export { openLab } from './lab.js'
 export { withPeers, withStun } from './peers.js'
 export type { Packets, Rule } from './rules.js'
+export type { Sshd, SshdOptions } from './sshd.js'
+export { startSshd } from './sshd.js'
 export type { Support } from './support.js'
 export { canDelay, canRunLab } from './support.js'
 export type { HomeOptions, Tier, TiersOptions } from './tiers.js'

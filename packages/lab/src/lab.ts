@@ -7,12 +7,13 @@ import type { Router } from './facts.js'
 import { makeFacts, plainAddress } from './facts.js'
 import * as fault from './faults.js'
 import { Namespace } from './namespace.js'
+import { prepareNewerDaemon } from './newer-daemon.js'
 import * as path from './path-faults.js'
-import { routerFolder } from './router-files.js'
+import { isNewer, routerFolder } from './router-files.js'
 import type { Packets, Rule } from './rules.js'
 import { parsePackets, parseRules } from './rules.js'
 import { setupScript } from './setup-script.js'
-import { prepareTools } from './tools.js'
+import { prepareTools, type Tools } from './tools.js'
 import { getTopology } from './topologies.js'
 import type { Topology } from './topology.js'
 import type { TopologyName } from './topology-names.js'
@@ -154,7 +155,11 @@ export async function openLab(topology: TopologyName | Topology, options: OpenLa
   if (process.platform !== 'linux') {
     throw new LabError('LAB_UNSUPPORTED', `The lab needs Linux namespaces, but this is ${process.platform}.`)
   }
-  const tools = await prepareTools({ signal, onProgress })
+  const needsNewer = [...facts.routers.values()].some(({ plan: { mapping } }) => isNewer(mapping))
+  const tools: Tools = {
+    ...(await prepareTools({ signal, onProgress })),
+    ...(needsNewer ? { more: await prepareNewerDaemon({ signal, onProgress }) } : {})
+  }
   const script = setupScript(
     plan,
     [...facts.routers.values()].map((router) => router.files()),

@@ -154,7 +154,7 @@ export function environmentOf(tools: Tools, extra: NodeJS.ProcessEnv = {}): Node
   const join = (...parts: (string | undefined)[]): string => parts.filter((part) => part).join(':')
   return {
     ...env,
-    PATH: join(tools.bin, env['PATH'], systemPath),
+    PATH: join(tools.bin, env['PATH'], systemPath, tools.more),
     LD_LIBRARY_PATH: join(tools.lib, env['LD_LIBRARY_PATH'])
   }
 }

@@ -1,6 +1,7 @@
 import { filteringRules } from './filtering.js'
 import { hairpinRules } from './hairpin.js'
 import { inboundRules } from './inbound.js'
+import { newerDaemon } from './newer-daemon.js'
 import type { HostPlan, RouterPlan } from './topology.js'
 
 /** The data for the files of one router. */
@@ -136,6 +137,7 @@ export function daemonConfig({ name, plan, lanAddress, controlPort }: RouterFact
   return `
 ext_ifname=${plan.wan}
 ${mapping.claimedAddress === undefined ? '' : `ext_ip=${mapping.claimedAddress}`}
+${mapping.mapsBehindNat === true ? 'ext_allow_private_ipv4=yes' : ''}
 listening_ip=${plan.lan}
 ipv6_disable=${yes(mapping.ipv6 !== true)}
 http_port=${controlPort}
@@ -160,6 +162,10 @@ deny 0-65535 0.0.0.0/0 0-65535
 `.trim()
 }
 
+/** Returns whether a router needs the newer daemon. */
+export const isNewer = (mapping: RouterPlan['mapping']): boolean =>
+  typeof mapping !== 'string' && mapping.mapsBehindNat === true
+
 /** Returns the UUID of a router. It depends on the name only, as a real router keeps its UUID. */
 function uuid(name: string): string {
   const hex = Buffer.from(name).toString('hex').padStart(12, '0').slice(-12)
@@ -180,7 +186,8 @@ export function startScript({ name, plan, controlPort }: RouterFacts, debug: boo
   if (mapping.upnp !== false) {
     conditions.push(`grep -qs '${port(controlPort)}' /proc/net/tcp /proc/net/tcp6`)
   }
-  const program = `miniupnpd -f ${folder}/miniupnpd.conf -P ${folder}/pid`
+  const daemon = isNewer(mapping) ? newerDaemon : 'miniupnpd'
+  const program = `${daemon} -f ${folder}/miniupnpd.conf -P ${folder}/pid`
   // Without -d, the daemon goes to the background and logs to syslog only. With -d, every request is slower.
   const start = debug ? `${program} -d >> ${folder}/log 2>&1 < /dev/null &` : `${program} < /dev/null`
   return `

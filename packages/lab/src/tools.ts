@@ -12,6 +12,8 @@ export interface Tools {
   readonly bin: string
   /** A folder for the front of LD_LIBRARY_PATH. */
   readonly lib: string
+  /** A folder for the end of PATH, with programs that only some topologies need. @default none */
+  readonly more?: string
 }
 
 /** Options of `prepareTools()`, `canRunLab()` and `canDelay()`. */
@@ -22,8 +24,31 @@ export interface ToolsOptions {
   readonly onProgress?: ((line: string) => void) | undefined
 }
 
-const packages = ['miniupnpd-nftables', 'nftables', 'iproute2', 'natpmpc', 'miniupnpc', 'coturn', 'ethtool']
-const programs = ['miniupnpd', 'nft', 'ip', 'ss', 'natpmpc', 'upnpc', 'turnserver', 'ethtool']
+const packages = [
+  'miniupnpd-nftables',
+  'nftables',
+  'iproute2',
+  'natpmpc',
+  'miniupnpc',
+  'coturn',
+  'ethtool',
+  'openssh-server',
+  'openssh-client'
+]
+const programs = [
+  'miniupnpd',
+  'nft',
+  'ip',
+  'ss',
+  'natpmpc',
+  'upnpc',
+  'turnserver',
+  'ethtool',
+  'sshd',
+  'ssh-keygen',
+  'ssh-agent',
+  'ssh-add'
+]
 
 /**
  * Finds the lab's tools in the cache folder, or unpacks them there. Takes about 3 s with a near package mirror, and a
@@ -50,7 +75,8 @@ export async function prepareTools(options: ToolsOptions = {}): Promise<Tools> {
   return tools
 }
 
-function cacheFolder(): string {
+/** Returns the folder in which the tools are kept. */
+export function cacheFolder(): string {
   const named = process.env['POSTERN_LAB_CACHE']
   if (named !== undefined && named !== '') return path.resolve(named)
   let outermost = import.meta.dirname
@@ -75,7 +101,8 @@ function listMark(): string {
     .slice(0, 8)
 }
 
-async function makePartial(cache: string): Promise<string> {
+/** Creates a folder in the cache for tools that are not complete yet. */
+export async function makePartial(cache: string): Promise<string> {
   try {
     await mkdir(cache, { recursive: true })
     for (const name of await readdir(cache)) {
@@ -94,7 +121,7 @@ async function makePartial(cache: string): Promise<string> {
 }
 
 async function unpack(partial: string, { onProgress, signal }: ToolsOptions): Promise<void> {
-  onProgress?.('Fetching the lab tools (miniupnpd, nftables, iproute2, coturn): about 14 MB, once.')
+  onProgress?.('Fetching the lab tools (miniupnpd, nftables, iproute2, coturn, OpenSSH): about 17 MB, once.')
   const [archives, root] = [path.join(partial, 'archives'), path.join(partial, 'root')]
   const [bin, lib] = [path.join(partial, 'tools', 'bin'), path.join(partial, 'tools', 'lib')]
   for (const folder of [archives, root, bin, lib]) await mkdir(folder, { recursive: true })
@@ -138,7 +165,8 @@ async function copyLibraries(
   }
 }
 
-async function everyFolder(root: string): Promise<string[]> {
+/** Resolves with every folder below `root`. */
+export async function everyFolder(root: string): Promise<string[]> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true })
   return entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(entry.parentPath, entry.name))
 }

@@ -125,6 +125,11 @@ export interface DaemonPlan {
   readonly pcp: boolean
   /** The external address that the daemon claims instead of that of its WAN interface. */
   readonly claimedAddress?: string
+  /**
+   * Whether the daemon also maps while its WAN address is private or carrier-grade, as it does in some routers. It takes
+   * a newer miniupnpd, which the lab fetches from a newer Debian. @default false
+   */
+  readonly mapsBehindNat?: boolean
   /** Whether the daemon also opens pinholes in the IPv6 firewall. @default false */
   readonly ipv6?: boolean
 }

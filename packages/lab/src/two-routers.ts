@@ -1,4 +1,5 @@
 import { all, besides, home, homeRouter, host, internet, neighbour, router, twoProviders } from './plans.js'
+import type { DaemonPlan, HostPlan } from './topology.js'
 import type { NamedTopology } from './topology-names.js'
 
 const secondProvider = besides(
@@ -6,8 +7,38 @@ const secondProvider = besides(
   '11.0.0.0/8'
 )
 
-/** Topologies with two routers. */
+const willing: DaemonPlan = { ...all, mapsBehindNat: true }
+
+/** Returns the own router of a home, in the LAN of another router. */
+const innerRouter = (mapping: DaemonPlan): HostPlan =>
+  router(['lan', '192.168.1.1/24'], ['middle', '192.168.0.2/24', '192.168.0.1'], { mapping })
+
+const outerRouter = router(['middle', '192.168.0.1/24'], ['wan', '11.0.0.2/24', '11.0.0.1'], { mapping: all })
+
+/** Topologies with two or three routers. */
 export const twoRouters: readonly NamedTopology[] = [
+  {
+    name: 'double-nat-mapped',
+    description: 'A router in the LAN of another one, both with mapping services; the inner one maps behind a NAT.',
+    hosts: { home, neighbour, router: innerRouter(willing), outer: outerRouter, internet }
+  },
+  {
+    name: 'double-nat-refused',
+    description: 'As double-nat-mapped, but the inner router maps nothing while its WAN address is private.',
+    hosts: { home, neighbour, router: innerRouter(all), outer: outerRouter, internet }
+  },
+  {
+    name: 'triple-nat',
+    description: 'Three routers in a row, all with mapping services; the inner two map behind a NAT.',
+    hosts: {
+      home,
+      neighbour,
+      router: innerRouter(willing),
+      middle: router(['middle', '192.168.0.1/24'], ['access', '10.0.0.2/24', '10.0.0.1'], { mapping: willing }),
+      outer: router(['access', '10.0.0.1/24'], ['wan', '11.0.0.2/24', '11.0.0.1'], { mapping: all }),
+      internet
+    }
+  },
   {
     name: 'two-gateways',
     description: 'Two routers with mapping services on one LAN; the default route leads through the first.',

@@ -123,7 +123,9 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
     },
     map(asked, from, call, waits = waitsFor(times.limitMs())) {
       const match = (reply: Uint8Array): MappingReply | undefined => decodeMappingReply(reply, asked)
-      return ask(encodeMappingRequest(asked), from, match, waits, call)
+      // A router beyond the next hop maps the address of the next hop, from which it sees the request come.
+      const sender = gateway.through === undefined ? from : gateway.localAddress
+      return ask(encodeMappingRequest(asked), sender, match, waits, call)
     },
     freshAddress() {
       return known !== undefined && clock.monotonicMs() - known.atMs <= addressFreshMs ? known : undefined

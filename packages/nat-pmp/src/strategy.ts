@@ -7,10 +7,22 @@ import {
   isNatError,
   type Mapper,
   type NatError,
-  type Strategy
+  type Strategy,
+  untilAborted
 } from '@postern/interface'
-import { byGateway, chooseGateways, createStrangers, createUdpLine, longerWaits, seek, waitsFor } from '@postern/net'
+import {
+  askBeyond,
+  byGateway,
+  chooseGateways,
+  createStrangers,
+  createUdpLine,
+  longerWaits,
+  openBeyond,
+  seek,
+  waitsFor
+} from '@postern/net'
 import { createClient, waitsMs } from './client.js'
+import { decodeExternalAddressReply, encodeExternalAddressRequest } from './codec.js'
 import { createMapper } from './mapper.js'
 import { type NatPmpOptions, readOptions } from './options.js'
 
@@ -25,6 +37,33 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
 
   return (host: Host) => {
     const lineOf = byGateway(() => createUdpLine(host.clock, open))
+    const lineBeyond = byGateway(() => createUdpLine(host.clock, openBeyond(open)))
+
+    /** Asks a router that may be behind the next hop, once. Hears no announcements: they do not pass the next hop. */
+    async function discoverBeyond(
+      gateway: Gateway,
+      found: (finding: Finding) => void,
+      { signal }: CallOptions
+    ): Promise<void> {
+      const [bytes, match] = [encodeExternalAddressRequest(), decodeExternalAddressReply]
+      try {
+        await askBeyond({ gateway, port, bytes, match, clock: host.clock, open }, { signal })
+      } catch (error) {
+        if (signal.aborted) return
+        if (!isNatError(error)) throw error
+        return found({ kind: 'notice', what: 'absent', gateway, reason: error })
+      }
+      const tell = (what: 'restarted' | 'address-changed'): void => {
+        if (!signal.aborted) found({ kind: 'notice', what, about: mapper })
+      }
+      const client = createClient(
+        { host, gateway, port, line: lineBeyond(gateway.address) },
+        { restarted: () => tell('restarted'), addressChanged: () => tell('address-changed') }
+      )
+      const mapper = createMapper(client, gateway, host.clock, () => undefined)
+      found(mapper)
+      await untilAborted(signal)
+    }
 
     async function discoverOn(
       gateway: Gateway,
@@ -94,10 +133,17 @@ export function natPmp(options: NatPmpOptions = {}): Strategy {
     const discovery: Discovery = {
       name: 'nat-pmp',
       kind: 'mapper',
+      asksBeyond: true,
       ...(named === undefined ? {} : { gateway: named }),
       async discover(network, found, { signal }) {
         const gateways = await chooseGateways(network, named, 4, { signal }, open)
-        await Promise.all(gateways.map((gateway) => discoverOn(gateway, gateways, found, { signal })))
+        await Promise.all(
+          gateways.map((gateway) =>
+            gateway.through === undefined
+              ? discoverOn(gateway, gateways, found, { signal })
+              : discoverBeyond(gateway, found, { signal })
+          )
+        )
       }
     }
     return discovery

@@ -1,10 +1,11 @@
 import { type Report, systemHost, type Traversal, type TraversalEvents, type TypedEvents } from '@postern/core'
-import { errorText, type Host, printable, systemClock, waitAtMost } from '@postern/interface'
+import { type CarriedConnection, errorText, type Host, printable, systemClock, waitAtMost } from '@postern/interface'
 import { withHandles } from '@postern/net'
 import { runTraversal } from '@postern/runtime'
 import { checkExposeOptions, type ExposeOptions, type Listeners, readStrategies } from './expose-options.js'
 import { endpointOwners } from './owners/endpoint-owners.js'
 import { type Arrivals, createArrivals, withArrivals } from './server/arrivals.js'
+import { type Client, type Clients, createClients } from './server/clients.js'
 import {
   checkServer,
   type ExposableServer,
@@ -33,6 +34,10 @@ export interface Exposure extends TypedEvents<TraversalEvents> {
    * `tlsClientError` or `clientError` event of the server. Witnesses may connect before `expose` has resolved. Always
    * false for datagrams: `isStunMessage` of `@postern/stun` recognizes those of a witness. */
   isWitness(socket: object): boolean
+  /** Returns the client of a connection to the server: its own address where the connection is direct, and what the
+   * forwarder tells of it where one carries the connection. Takes the socket of a `connection` event, or `req.socket` of an
+   * HTTP request. Undefined for a socket that has closed. */
+  clientOf(socket: object): Client | undefined
   /** Releases every mapping. The server stays open. Resolves when the exposure has stopped completely. Idempotent. */
   close(): Promise<void>
   /** Lets the process end although the server is exposed, as `server.unref()` does for the server. Also applies to
@@ -61,7 +66,16 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   const { policy, externalPort, releaseOnExit = false, findNetwork } = options
   const handles = createOpenHandles()
   const arrivals = createArrivals(server)
-  const host = withArrivals(withClock(options.host ?? systemHost, handles), arrivals)
+  const clients = createClients(server)
+  const plainHost = options.host ?? systemHost
+  const { carried } = plainHost
+  const host = {
+    ...withArrivals(withClock(plainHost, handles), arrivals),
+    carried(connection: CarriedConnection) {
+      clients.carried(connection)
+      carried?.(connection)
+    }
+  }
   const strategies = readStrategies(options.strategies)
   const ownStore = options.store === undefined ? fileStore() : undefined
   const store = options.store === undefined ? ownStore : options.store
@@ -85,7 +99,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
     server,
     () => trouble ?? networkTrouble(run.networkError()),
     handles,
-    arrivals,
+    { ...arrivals, ...clients },
     async () => {
       if (!hasServerClosed) trouble = 'This exposure is closed, and its mappings are given back: call expose() again.'
       ended.abort()
@@ -160,7 +174,7 @@ function handle(
   server: ExposableServer,
   trouble: () => string | undefined,
   handles: OpenHandles,
-  { isWitness }: Arrivals,
+  { isWitness, clientOf }: Pick<Arrivals, 'isWitness'> & Pick<Clients, 'clientOf'>,
   stop: () => Promise<void>
 ): Exposure {
   let closed: Promise<void> | undefined
@@ -186,6 +200,7 @@ function handle(
       return text === undefined ? traversal.report() : { ...traversal.report(), advice: [text] }
     },
     isWitness,
+    clientOf,
     unref() {
       if (closed === undefined) handles.unref()
       return exposure

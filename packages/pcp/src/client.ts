@@ -98,19 +98,34 @@ export function createClient(options: ClientOptions, events: ClientEvents): Clie
     async announce(call, waits = waitsFor(times.limitMs())) {
       const from = gateway.localAddress
       const reply = await ask(
-        encodeAnnounceRequest(from),
+        encodeAnnounceRequest(gateway.through?.clientAddress ?? from),
         from,
         decodeAnnounceReply,
         waits,
         call,
         hasAnswered ? undefined : events.answeredElsewhere
       )
-      // §14.1: a server that does not support ANNOUNCE, or returns another error, is still a PCP server.
-      if (reply.result === result.unsupportedVersion || reply.result === result.addressMismatch) throw refusal(reply)
+      checkAnnounceReply(reply)
     },
     map(asked, from, call, waits = waitsFor(times.limitMs())) {
       const match = (reply: Uint8Array): MappingReply | undefined => decodeMappingReply(reply, asked)
-      return ask(encodeMappingRequest(asked, from), from, match, waits, call)
+      // A router beyond the next hop sees requests, and connections, come from the address of the next hop: `from`.
+      const sender = gateway.through === undefined ? from : gateway.localAddress
+      return ask(encodeMappingRequest(asked, from), sender, match, waits, call)
     }
   }
+}
+
+/** Throws the refusal of a server that is of no use to this host. §14.1: a server that does not support ANNOUNCE, or
+ * returns another error, is still a PCP server. */
+function checkAnnounceReply(reply: Reply): void {
+  if (reply.result === result.unsupportedVersion || reply.result === result.addressMismatch) throw refusal(reply)
+}
+
+/** Decodes the answer to ANNOUNCE. Returns undefined for an answer to another request. Throws the refusal of a server
+ * that is of no use to this host, or `MALFORMED_REPLY`. */
+export function acceptAnnounceReply(bytes: Uint8Array): Reply | undefined {
+  const reply = decodeAnnounceReply(bytes)
+  if (reply !== undefined) checkAnnounceReply(reply)
+  return reply
 }

@@ -53,7 +53,7 @@ export function mappingRefusal(reply: MappingReply, asked: MappingRequest): NatE
     // The suggested address is an echo of the request, and not the address of the router.
     if (reserved !== undefined && externalAddress !== asked.suggestedExternalAddress) {
       const message = `the router's external address is ${externalAddress}, so it does not map ports`
-      return errorOf(meaning(reserved, shortSeconds, message), reply)
+      return errorOf(meaning(reserved, shortSeconds, message), reply, externalAddress)
     }
   }
   return refusal(reply)
@@ -68,7 +68,10 @@ function reservedCode(address: string): ErrorCode | undefined {
   return kind === 'private' ? 'DOUBLE_NAT' : 'EXTERNAL_ADDRESS_RESERVED'
 }
 
-function errorOf({ code, message, lifetimeSeconds }: Meaning, reply: Reply): NatError {
+function errorOf({ code, message, lifetimeSeconds }: Meaning, reply: Reply, externalAddress?: string): NatError {
   const said = reply.lifetimeSeconds === 0 ? lifetimeSeconds : Math.min(reply.lifetimeSeconds, maxSeconds)
-  return natError(code, message, { retryAfterMs: said * 1000 })
+  return natError(code, message, {
+    retryAfterMs: said * 1000,
+    ...(externalAddress === undefined ? {} : { externalAddress })
+  })
 }

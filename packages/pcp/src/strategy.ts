@@ -9,10 +9,23 @@ import {
   isNatError,
   type Mapper,
   type NatError,
-  type Strategy
+  natError,
+  type Strategy,
+  untilAborted
 } from '@postern/interface'
-import { byGateway, chooseGateways, createStrangers, createUdpLine, longerWaits, seek, waitsFor } from '@postern/net'
-import { createClient, waitsMs } from './client.js'
+import {
+  askBeyond,
+  byGateway,
+  chooseGateways,
+  createStrangers,
+  createUdpLine,
+  longerWaits,
+  openBeyond,
+  seek,
+  waitsFor
+} from '@postern/net'
+import { acceptAnnounceReply, createClient, waitsMs } from './client.js'
+import { encodeAnnounceRequest } from './codec.js'
 import { createMapper } from './mapper.js'
 import { type PcpOptions, readOptions } from './options.js'
 
@@ -30,6 +43,40 @@ export function pcp(options: PcpOptions = {}): Strategy {
 
   return (host: Host) => {
     const lineOf = byGateway(() => createUdpLine(host.clock, open))
+    const lineBeyond = byGateway(() => createUdpLine(host.clock, openBeyond(open)))
+
+    /** Asks a router that may be behind the next hop, once. Hears no announcements: they do not pass the next hop. */
+    async function discoverBeyond(
+      gateway: Gateway,
+      found: (finding: Finding) => void,
+      { signal }: CallOptions
+    ): Promise<void> {
+      const { clock } = host
+      const absent = (reason: NatError): void => found({ kind: 'notice', what: 'absent', gateway, reason })
+      const clientAddress = gateway.through?.clientAddress
+      // §8.1: the server compares the client address with the source of the request.
+      if (clientAddress === undefined)
+        return absent(natError('ADDRESS_MISMATCH', 'the next hop does not tell its external address'))
+      try {
+        const bytes = encodeAnnounceRequest(clientAddress)
+        await askBeyond({ gateway, port, bytes, match: acceptAnnounceReply, clock, open }, { signal })
+      } catch (error) {
+        if (signal.aborted) return
+        if (!isNatError(error)) throw error
+        return absent(error)
+      }
+      const tell = (what: 'restarted' | 'address-changed' | 'gone'): void => {
+        if (!signal.aborted) found({ kind: 'notice', what, about: mapper })
+      }
+      const client = createClient(
+        { host, gateway, family: 4, port, line: lineBeyond(gateway.address) },
+        { restarted: () => tell('restarted'), otherVersion: () => tell('gone') }
+      )
+      const addressChanged = (): void => tell('address-changed')
+      const mapper = createMapper({ client, gateway, family: 4, clock, granted: () => undefined, addressChanged })
+      found(mapper)
+      await untilAborted(signal)
+    }
 
     async function discoverOn(
       gateway: Gateway,
@@ -113,6 +160,7 @@ export function pcp(options: PcpOptions = {}): Strategy {
     const discovery: Discovery = {
       name: 'pcp',
       kind: 'mapper',
+      asksBeyond: true,
       ...(named === undefined ? {} : { gateway: named }),
       async discover(network, found, { signal }) {
         const discoverFamily = async (family: Family): Promise<void> => {
@@ -121,7 +169,13 @@ export function pcp(options: PcpOptions = {}): Strategy {
           const useful = gateways.filter(
             ({ localAddress }) => family === 4 || named !== undefined || isGlobal(localAddress)
           )
-          await Promise.all(useful.map((gateway) => discoverOn(gateway, family, useful, found, { signal })))
+          await Promise.all(
+            useful.map((gateway) =>
+              gateway.through === undefined
+                ? discoverOn(gateway, family, useful, found, { signal })
+                : discoverBeyond(gateway, found, { signal })
+            )
+          )
         }
         await Promise.all([discoverFamily(4), discoverFamily(6)])
       }

@@ -1,5 +1,6 @@
 import { createQueue, type Discovery, type Gateway, type Host, type Network, type Strategy } from '@postern/interface'
 import { byGateway, chooseGateways, createAnswerTimes } from '@postern/net'
+import { watchBeyond } from './gateway/watch-beyond.js'
 import { watchGateway } from './gateway/watch-gateway.js'
 import { offerPinholes } from './mapping/pinholes-over-ipv6.js'
 import { readOptions, type UpnpOptions } from './options.js'
@@ -31,6 +32,7 @@ export function upnp(options: UpnpOptions = {}): Strategy {
 
     const discovery: Discovery = {
       name: 'upnp',
+      asksBeyond: true,
       ...(named === undefined ? {} : { gateway: named }),
       async discover(network: Network, found, { signal }) {
         const gateways = await chooseGateways(network, named, 4, { signal }, openUdp)
@@ -46,7 +48,11 @@ export function upnp(options: UpnpOptions = {}): Strategy {
               offerPinholes({ host, settings, network, gateway, client, found: offer, notice }, call),
             signal
           })
-        await Promise.all(gateways.map(watch))
+        await Promise.all(
+          gateways.map((gateway) =>
+            gateway.through === undefined ? watch(gateway) : watchBeyond({ host, settings, gateway, found }, { signal })
+          )
+        )
       }
     }
     return discovery

@@ -1,11 +1,20 @@
 import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, type Evidence, isNatError, type NatError, natError, within } from '@postern/interface'
+import {
+  anySignal,
+  type CallOptions,
+  type Evidence,
+  isNatError,
+  type NatError,
+  natError,
+  within
+} from '@postern/interface'
 import { directRoute, messagesOf, openStream, type Route, routeOf } from '@postern/libp2p-utils'
 import { fits } from '../wire/route.js'
 import { decodeDialResponseV1, encodeDialV1, protocolV1, statusOkV1 } from '../wire/v1.js'
 import { graceMs, type Question } from './ask-v2.js'
 import type { Closers } from './closing-servers.js'
+import { type ListenerArrivals, watchListener } from './listener-arrivals.js'
 
 const maxBytes = 8192
 
@@ -13,9 +22,15 @@ const maxBytes = 8192
  * Asks a witness by AutoNAT v1, which has no nonce. A positive answer counts only if a new connection arrived from the
  * server's IP address meanwhile. A negative answer never counts: some servers reuse the existing connection for the
  * dial and therefore answer no to every connected peer.
+ *
+ * At a listener that is not the node's, the answer is always no, because no handshake follows: the connection alone counts.
+ * Some servers dial the IP address at which they see this node instead of the one that they are asked about, so that has
+ * to be the same.
  */
 export async function askV1(question: Question, closers: Closers, call: CallOptions): Promise<Evidence> {
   const { host, connection, route } = question
+  const listener = watchListener(question, call)
+  if (listener !== undefined) return askAboutListener(question, closers, listener, call)
   const server = routeOf(connection.remoteAddr)
   const arrival = watchArrivals(question.host.components, (each) => isDialBack(each, server, route))
   try {
@@ -37,6 +52,38 @@ export async function askV1(question: Question, closers: Closers, call: CallOpti
     )
   } finally {
     arrival.stop()
+  }
+}
+
+/** go-libp2p answers a failed dial only when its time for dials is over, so the answer is not waited for once the connection
+ * has arrived. */
+async function askAboutListener(
+  question: Question,
+  closers: Closers,
+  listener: ListenerArrivals,
+  call: CallOptions
+): Promise<Evidence> {
+  const enough = new AbortController()
+  const bounded = { signal: anySignal([call.signal, enough.signal]) }
+  try {
+    if (question.seenAt !== question.route.host) {
+      const reason = natError('WITNESS_UNPROVEN', 'the witness does not say that it sees this node at the address')
+      return { outcome: 'inconclusive', reason }
+    }
+    const said = converse(question, closers, bounded).catch((error: unknown) => {
+      call.signal.throwIfAborted()
+      if (isNatError(error)) return error
+      throw error
+    })
+    const failure = await Promise.race([said, listener.proof])
+    if (!listener.isProven) await listener.wait(graceMs, call)
+    if (listener.isProven) return { outcome: 'reachable' }
+    const missing = (): NatError =>
+      natError('WITNESS_UNPROVEN', 'the witness reported success, but no connection came from it')
+    return { outcome: 'inconclusive', reason: listener.doubt() ?? failure ?? missing() }
+  } finally {
+    listener.stop()
+    enough.abort(natError('NO_REPLY', 'the witness has reached the listener'))
   }
 }
 

@@ -23,6 +23,7 @@ import {
 } from '../wire/v2.js'
 import type { DialBacks, Expected } from './dial-backs.js'
 import type { DialDataBudget } from './dial-data-budget.js'
+import { type ListenerArrivals, watchListener } from './listener-arrivals.js'
 
 /** One question to one witness. */
 export interface Question {
@@ -31,6 +32,8 @@ export interface Question {
   readonly address: MultiaddrText
   readonly route: Route
   readonly timeoutMs: number
+  /** The IP address at which the peer says that it sees this node; undefined if it has not said so. */
+  readonly seenAt: string | undefined
 }
 
 /** What the witness claims. Only the nonce proves the claim. */
@@ -40,10 +43,16 @@ type Claim = 'reached' | 'not reached'
 const maxBytes = 1024
 /** How long to wait for the response after the nonce arrived, or for the nonce after the response (ms). */
 export const graceMs = 1_000
+/** How long a connection to another listener may still be accepted after a negative response (ms). The witness sends
+ * it later than its dial. */
+const acceptMs = 100
 
 /**
  * Asks a witness by AutoNAT v2. The address is reachable only if our nonce arrives over a connection that proves the
  * address, whatever the witness claims. The address is unreachable only if the witness reports that its dial failed.
+ *
+ * At a listener that is not the node's, no nonce can arrive: the connection itself is the proof. A witness that has
+ * reached such a listener reports a failed dial or a failed dial back, since no handshake follows.
  */
 export async function ask(
   question: Question,
@@ -52,11 +61,12 @@ export async function ask(
   call: CallOptions
 ): Promise<Evidence> {
   const { clock } = question.host
+  const listener = watchListener(question, call)
   const expected = dialBacks.expect(question.route)
   const enough = new AbortController()
   const said = converse(question, expected, budget, { signal: anySignal([call.signal, enough.signal]) })
   const politely = async (): Promise<void> => {
-    await expected.proof
+    await Promise.race([expected.proof, ...(listener === undefined ? [] : [listener.proof])])
     await clock.sleep(graceMs, { signal: enough.signal })
     enough.abort(natError('NO_REPLY', 'the witness reached the address but sent no response'))
   }
@@ -67,6 +77,7 @@ export async function ask(
       if (isNatError(error)) return error
       throw error
     })
+    if (listener !== undefined) return await judgeListener(claim, listener, call)
     // The nonce may arrive after the response, since they use two connections.
     if (claim === 'reached' && !expected.isProven) {
       const late = (): NatError => natError('NO_REPLY', 'the nonce did not arrive')
@@ -74,10 +85,30 @@ export async function ask(
     }
     return judge(claim, expected)
   } finally {
+    listener?.stop()
     expected.forget()
     enough.abort()
   }
 }
+
+/** Concludes from the connections that arrived at a listener that is not the node's. */
+async function judgeListener(
+  claim: Claim | NatError,
+  listener: ListenerArrivals,
+  call: CallOptions
+): Promise<Evidence> {
+  if (!listener.isProven) await listener.wait(claim === 'not reached' ? acceptMs : graceMs, call)
+  if (listener.isProven) return { outcome: 'reachable' }
+  if (claim === 'not reached') {
+    const doubt = listener.doubt()
+    return doubt === undefined ? { outcome: 'unreachable' } : { outcome: 'inconclusive', reason: doubt }
+  }
+  return { outcome: 'inconclusive', reason: claim === 'reached' ? unproven(listener) : claim }
+}
+
+const unproven = (listener: ListenerArrivals): NatError =>
+  listener.doubt() ??
+  natError('WITNESS_UNPROVEN', 'the witness claims that it reached the address, but no connection came from it')
 
 function judge(claim: Claim | NatError, { isProven, unfit }: Expected): Evidence {
   if (isProven) return { outcome: 'reachable' }

@@ -22,6 +22,8 @@ export interface ObservedAddresses {
   /** Begins a search in a network. Forgets what was said of an IP version if its network has changed: connections of
    * the old network stay open for a while, and what was said over connections that have closed. */
   enter(network: Network): void
+  /** Returns the IP address that was named over a connection; undefined if there was none. */
+  ipSeenOver(connection: Connection): string | undefined
   /** Returns what was said over the connections that are open. */
   all(): readonly ObservedNotice[]
 }
@@ -72,6 +74,7 @@ export function createObservedAddresses({ components }: AutonatHost, settings: S
         if (!open.has(id) || (family !== undefined && changed.has(family))) told.delete(id)
       }
     },
+    ipSeenOver: ({ id }) => parseMultiaddr(told.get(id)?.address ?? '')?.address,
     all: () => [...told.values()]
   }
 }

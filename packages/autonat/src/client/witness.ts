@@ -18,6 +18,7 @@ import { ask, type Question } from './ask-v2.js'
 import type { Closers } from './closing-servers.js'
 import type { DialBacks } from './dial-backs.js'
 import type { DialDataBudget } from './dial-data-budget.js'
+import type { ObservedAddresses } from './observed-addresses.js'
 import type { Version } from './server-protocols.js'
 
 /** What all witnesses of one discovery share. */
@@ -27,6 +28,7 @@ export interface Asking {
   readonly dialBacks: DialBacks
   readonly budget: DialDataBudget
   readonly closers: Closers
+  readonly observed: Pick<ObservedAddresses, 'ipSeenOver'>
   /** Ends every question when the discovery ends. */
   readonly ended: AbortSignal
 }
@@ -61,7 +63,7 @@ export function partyOf(peerId: PeerId, route: Route, rttMs: number | undefined)
 
 /** Creates a witness. Each question uses a connection that is open at that time. */
 export function createWitness(asking: Asking, { peerId, version, party, lost }: Asked): Witness {
-  const { host, settings, dialBacks, budget, closers, ended } = asking
+  const { host, settings, dialBacks, budget, closers, observed, ended } = asking
   const { peerId: ownId, connectionManager } = host.components
 
   return {
@@ -77,7 +79,8 @@ export function createWitness(asking: Asking, { peerId, version, party, lost }: 
       const { connection } = found
       const { timeoutMs } = settings
       const plain: MultiaddrText = `/${address.replace(/\/p2p\/[^/]+$/, '').slice(1)}`
-      const question: Question = { host, connection, address: plain, route, timeoutMs }
+      const seenAt = observed.ipSeenOver(connection)
+      const question: Question = { host, connection, address: plain, route, timeoutMs, seenAt }
       const evidence = await untilEnd(ended, call, (bounded) =>
         version === 2 ? ask(question, dialBacks, budget, bounded) : askV1(question, closers, bounded)
       )

@@ -1,8 +1,9 @@
-// A libp2p node in a host of a lab. Its argument is JSON: { listen, stock, agent, dial, ask }. With `stock`, the node
-// uses that version of js-libp2p's own AutoNAT instead of ours. It prints one JSON line for each of these: its address,
+// A libp2p node in a host of a lab. Its argument is JSON: { listen, plain, stock, agent, dial, ask }. With
+// `plain`, it listens nowhere itself, and asks about a plain server at that port. With `stock`, the node uses that version of js-libp2p's own AutoNAT instead of ours. It prints one JSON line for each of these: its address,
 // the evidence of every witness about every address in `ask`, closed connections, the addresses that js-libp2p's
 // AutoNAT v2 considers verified, and, at the end of standard input, the counters of the server.
 import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { autoNAT } from '@libp2p/autonat'
 import { autoNATv2 } from '@libp2p/autonat-v2'
 import { identify } from '@libp2p/identify'
@@ -14,12 +15,12 @@ import { autonat, autonatServer } from '@postern/autonat'
 import { systemClock } from '@postern/testkit'
 import { createLibp2p } from 'libp2p'
 
-const { listen, stock, agent, dial = [], ask = [] } = JSON.parse(process.argv[2])
+const { listen, plain, stock, agent, dial = [], ask = [] } = JSON.parse(process.argv[2])
 const say = (value) => console.log(JSON.stringify(value))
 const stockServices = { v1: autoNAT, v2: autoNATv2 }
 let components
 const node = await createLibp2p({
-  addresses: { listen: [listen] },
+  addresses: { listen: plain ? [] : [listen] },
   ...(agent && { nodeInfo: { userAgent: agent } }),
   transports: [tcp()],
   connectionEncrypters: [noise()],
@@ -39,7 +40,7 @@ process.stdin.resume()
 
 const end = new AbortController()
 const log = { debug: () => undefined, info: () => undefined }
-const host = { clock: systemClock, random: Math.random, log, components }
+const host = { clock: systemClock, random: Math.random, log, components, ...(plain && lendPlain()) }
 const witnesses = new Map()
 const discovering = stock
   ? undefined
@@ -60,6 +61,20 @@ for (const address of ask) {
   }
 }
 if (ask.length > 0) say({ asked: true })
+
+/** Listens on the plain port, and lends what arrives there. */
+function lendPlain() {
+  const server = createServer((socket) => socket.on('error', () => undefined).end()).listen(plain, '0.0.0.0')
+  server.unref()
+  return {
+    arrivals(_at, each, { signal }) {
+      const told = ({ remoteAddress, remotePort, localAddress, localPort }) =>
+        each({ protocol: 'tcp', remoteAddress, remotePort, localAddress, localPort, recognize: () => undefined })
+      server.on('connection', told)
+      signal.addEventListener('abort', () => server.off('connection', told))
+    }
+  }
+}
 
 const verified = () =>
   components.addressManager

@@ -102,7 +102,8 @@ export const hostOf = (
 export function search(
   components: AutonatComponents,
   options: AutonatOptions = {},
-  clock: Clock = systemClock
+  clock: Clock = systemClock,
+  more: Pick<AutonatHost, 'arrivals'> = {}
 ): Search {
   const stopping = new AbortController()
   const findings: Finding[] = []
@@ -113,7 +114,9 @@ export function search(
     findings.push(finding)
     for (const look of waiting) look()
   }
-  const done = strategy(hostOf(components, clock, lines)).discover(nowhere, found, { signal: stopping.signal })
+  const done = strategy({ ...hostOf(components, clock, lines), ...more }).discover(nowhere, found, {
+    signal: stopping.signal
+  })
   done.catch(() => undefined)
   const stop = async (): Promise<void> => {
     stopping.abort()

@@ -21,7 +21,7 @@ Exit codes:
   13  tunnel connect: the other side does not allow this peer`,
   doctor: `
 Exit codes:
-  0   public
+  0   public, also if that holds for UDP only
   1   failure; with --peer also if the port was mapped but no named peer could be asked
   2   invalid command line
   10  reachable only through a relay

@@ -27,7 +27,8 @@ export function createStrategyLines(
       `  ${formatStrategy({ ...report, reason: isSaid ? null : reason }, colors, columnsOf(err))}`
     )
     // A report that tells less of a strategy than its line does is no news of it.
-    if (text !== last.get(report.name)) line(err, text)
-    last.set(report.name, text)
+    const key = `${report.name} ${report.through ?? ''}`
+    if (text !== last.get(key)) line(err, text)
+    last.set(key, text)
   }
 }

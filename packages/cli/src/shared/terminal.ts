@@ -1,5 +1,5 @@
 import type { MappingEvent, Report, StrategyReport } from '@postern/core'
-import { isWildcard } from '@postern/interface'
+import { isWildcard, printable } from '@postern/interface'
 import pc from 'picocolors'
 
 /** The colours of a stream; none for a pipe, or with NO_COLOR. */
@@ -47,10 +47,23 @@ const formatInternal = (internal: MappingEvent['internal']): string =>
 const formatExternal = (external: NonNullable<MappingEvent['external']>): string =>
   isWildcard(external.address) ? `port ${external.port} of the router` : formatSocket(external)
 
-/** Formats an event: one line, and one more for each reason. `isDoubted`: the granted address is doubtful. */
-export function formatEvent(event: MappingEvent, colors: Colors, isDoubted = false): string {
-  const { external, internal, lifetimeSeconds, protocol, reasons = [], strategy } = event
-  const there = external === null ? '' : ` → ${formatExternal(external)}`
+/** What the report knows about the address of an event. */
+export interface EventAddress {
+  /** Whether the granted address is doubtful. */
+  readonly isDoubted?: boolean
+  /** The party of the relay or forwarder that the address leads through. */
+  readonly through?: string | undefined
+}
+
+/** Formats an event: one line, and one more for each reason. */
+export function formatEvent(
+  event: MappingEvent,
+  colors: Colors,
+  { isDoubted = false, through }: EventAddress = {}
+): string {
+  const { external, internal, protocol, reasons = [], through: nextHop } = event
+  const before = nextHop === undefined ? '' : ` → ${formatSocket(nextHop)}`
+  const there = external === null ? '' : `${before} → ${formatExternal(external)}`
   const what = `${protocol} ${formatInternal(internal)}${there}`
   const why = formatReasons(reasons)
   const tick = isDoubted ? colors.yellow('!') : colors.green('✔')
@@ -58,11 +71,11 @@ export function formatEvent(event: MappingEvent, colors: Colors, isDoubted = fal
   switch (event.event) {
     case 'mapped':
     case 'changed':
-      return `${tick} ${colors.bold(label)} ${what} by ${strategy}, ${formatSeconds(lifetimeSeconds)}`
+      return `${tick} ${colors.bold(label)} ${what} ${formatGrantor(event, through)}`
     case 'verified':
       return `${colors.green('✔')} ${colors.bold(label)} ${what} from outside`
     case 'renewed':
-      return colors.dim(`  ${label} ${what} by ${strategy}, ${formatSeconds(lifetimeSeconds)}`)
+      return colors.dim(`  ${label} ${what} ${formatGrantor(event, through)}`)
     case 'shared':
       return `${colors.yellow('!')} ${colors.bold(label)} ${what} with ${formatOwners(event.owners)}: the last one that ends gives it back`
     case 'released':
@@ -71,6 +84,12 @@ export function formatEvent(event: MappingEvent, colors: Colors, isDoubted = fal
       return `${colors.red('✘')} ${colors.bold(label)} ${what}${why}`
   }
 }
+
+/** Formats what has granted a mapping, and for how long. A port of another host is held as long as the program runs. */
+const formatGrantor = ({ strategy, lifetimeSeconds }: MappingEvent, through: string | undefined): string =>
+  through === undefined
+    ? `by ${strategy}, ${formatSeconds(lifetimeSeconds)}`
+    : `through ${printable(through)} by ${strategy}`
 
 /** Formats `shared` at the end of the command: another program of this host keeps the mapping. */
 export const formatKept = ({ protocol, internal, external, owners = [] }: MappingEvent): string => {
@@ -118,13 +137,15 @@ const minTableColumns = 80
 
 /** Formats a strategy in one line: name, state, time, reason; in several lines for a narrow terminal. */
 export function formatStrategy(
-  { name, state, tookMs, reason }: StrategyReport,
+  { name, state, tookMs, reason, gateway, through }: StrategyReport,
   colors: Colors,
   columns?: number
 ): string {
   const time = formatMs(tookMs).padStart(8)
   const isNarrow = columns !== undefined && columns < minTableColumns
-  const text = reason === null ? '' : isNarrow ? `\n  ${wrap(reason.message, columns)}` : `  ${reason.message}`
+  const place = through === undefined ? [] : [`at ${gateway}, behind ${through}`]
+  const says = [...place, ...(reason === null ? [] : [reason.message])].join(': ')
+  const text = says === '' ? '' : isNarrow ? `\n  ${wrap(says, columns)}` : `  ${says}`
   return `${name.padEnd(10)} ${paint(colors)[state](state.padEnd(11))} ${time}${colors.dim(text)}`
 }
 

@@ -5,12 +5,13 @@ import type { Candidate } from './candidates.js'
 /** Returns the event of a candidate; undefined for an address that cannot be parsed. */
 export function candidateEvent(
   event: MappingEventName,
-  { address, endpoint, expiresAt, strategy, type }: Candidate,
+  { address, endpoint, expiresAt, strategy, through, type }: Candidate,
   clock: Clock,
   reason?: NatError
 ): MappingEvent | undefined {
   const external = parseMultiaddr(address)
   if (external === undefined) return undefined
+  const before = through === null ? undefined : parseMultiaddr(through)
   return {
     event,
     strategy,
@@ -18,6 +19,7 @@ export function candidateEvent(
     internal: { address: endpoint?.address ?? external.address, port: endpoint?.port ?? external.port },
     external: { address: external.address, port: external.port },
     lifetimeSeconds: expiresAt === null ? null : Math.max(0, (expiresAt - clock.wallMs()) / 1000),
+    ...(before === undefined ? {} : { through: { address: before.address, port: before.port } }),
     ...(reason === undefined ? {} : { reasons: [eventReason(strategy ?? type, reason)] })
   }
 }

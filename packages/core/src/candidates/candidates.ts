@@ -35,6 +35,8 @@ export interface Candidate {
   /** The networks of servers that were sent something from the socket of this address: a NAT may let in what comes from
    * there, and nothing else. Witnesses in them are not asked. */
   readonly exceptNetworks: ReadonlySet<string> | undefined
+  /** Only for a mapping on a mapping: the external address of the next hop that it leads to. */
+  readonly through: MultiaddrText | null
   /** The relay or forwarder that a relayed address leads through. */
   readonly relay?: CandidateReport['relay']
   /** The IP address in it. */
@@ -62,7 +64,7 @@ export interface Candidates {
    * endpoint. */
   put(
     candidate: Pick<Candidate, 'address' | 'type' | 'strategy' | 'endpoint' | 'mapper' | 'expiresAt'> &
-      Partial<Pick<Candidate, 'onlyNetworks' | 'exceptNetworks' | 'relay'>>
+      Partial<Pick<Candidate, 'onlyNetworks' | 'exceptNetworks' | 'relay' | 'through'>>
   ): void
   /** Records that the lease behind a candidate was renewed. */
   extend(address: string, expiresAt: number | null): void
@@ -101,7 +103,8 @@ export function createCandidates(
     if (!global || host === undefined || type === 'observed' || isClaim(candidate)) return false
     // A global IPv6 address may be behind a firewall: without a pinhole it is only a claim.
     if (type === 'local') return familyOf(host) === 4
-    return claimChecks.clears(host)
+    // A router behind the next hop told it, so it lies beyond the next hop in any case.
+    return candidate.through !== null || claimChecks.clears(host)
   }
 
   return {
@@ -110,9 +113,9 @@ export function createCandidates(
     put(candidate) {
       const before = table.get(candidate.address)
       // Evidence is valid only while the address leads to the same endpoint.
-      const { onlyNetworks, exceptNetworks } = candidate
+      const { onlyNetworks, exceptNetworks, through = null } = candidate
       if (before !== undefined && isSameEndpoint(before.endpoint, candidate.endpoint))
-        return set({ ...before, ...candidate, onlyNetworks, exceptNetworks })
+        return set({ ...before, ...candidate, onlyNetworks, exceptNetworks, through })
       const host = parseMultiaddr(candidate.address)?.address
       set({
         ...candidate,
@@ -122,6 +125,7 @@ export function createCandidates(
         isTried: false,
         onlyNetworks,
         exceptNetworks,
+        through,
         host: canonicalAddress(host ?? ''),
         isGlobal: isGlobal(host ?? '')
       })

@@ -12,6 +12,8 @@ export interface ClaimChecks {
   examine(address: string): void
   /** Whether an address may be believed: not while it is checked, nor with evidence against it. */
   clears(address: string): boolean
+  /** Whether there is evidence against an address. */
+  contradicts(address: string): boolean
   readonly isLooking: () => boolean
   readonly reasons: () => readonly NatError[]
   /** Discards all evidence after a change of the network. Checks end with the signal. */
@@ -72,6 +74,10 @@ export function createClaimChecks(
       looking.add(work)
     },
     clears: (address) => known.get(address) === undefined,
+    contradicts(address) {
+      const outcome = known.get(address)
+      return outcome !== undefined && outcome !== 'looking'
+    },
     isLooking: () => [...known.values()].includes('looking'),
     reasons: () => [...known.values()].filter((each) => each !== undefined && each !== 'looking'),
     reset(call) {

@@ -72,16 +72,28 @@ type Working = { -readonly [key in keyof StrategyEntry]: StrategyEntry[key] } & 
   startedMs: number
 }
 
-export function createDiscoveries<H extends Host>(
-  strategies: readonly Strategy<H>[],
-  host: H,
+/** A strategy that was created for this host, and its rank. */
+export interface RankedDiscovery {
+  readonly rank: number
+  readonly discovery: Discovery
+}
+
+/** Creates the strategies for a host, in rank order. Throws a TypeError for one that returns no discovery. */
+export const createRanked = <H extends Host>(strategies: readonly Strategy<H>[], host: H): readonly RankedDiscovery[] =>
+  strategies.map((strategy, rank) => {
+    const discovery = strategy(host)
+    checkDiscovery(discovery, rank)
+    return { rank, discovery }
+  })
+
+export function createDiscoveries(
+  ranked: readonly RankedDiscovery[],
+  host: Host,
   policy: Policy,
   events: DiscoveriesEvents
 ): Discoveries {
   const { clock } = host
-  const entries = strategies.map((strategy, rank): Working => {
-    const discovery = strategy(host)
-    checkDiscovery(discovery, rank)
+  const entries = ranked.map(({ discovery, rank }): Working => {
     return {
       discovery,
       name: discovery.name,

@@ -23,6 +23,9 @@ export interface WantedEndpoint {
   readonly lifetimeMs: number
   /** What follows the port in the endpoint's addresses; empty for plain TCP and UDP. */
   readonly suffix: string
+  /** Only if the endpoint is an external address and port of the next hop, to be mapped by the router behind it: the
+   * socket of this host that it leads to. */
+  readonly origin?: Endpoint
 }
 
 /** Appends the endpoint's suffix to an address, unless the address already has something after the port. */
@@ -64,14 +67,20 @@ export const primaryGateway = ({ gateways }: Network, family: 4 | 6): Gateway | 
  */
 export function isOnPath(mapper: Mapper, entry: Pick<StrategyEntry, 'named'>, network: Network): boolean {
   if (mapper.gateway === null || entry.named !== undefined) return true
+  const { through } = mapper.gateway
+  // Behind the next hop it is not known which of several routers is on the path.
+  if (through !== undefined)
+    return network.gateways.some((each) => isSameGateway(each, mapper.gateway) || isSameGateway(each, through.gateway))
   const family = familyOf(mapper.gateway.address)
   const primary = family === undefined ? undefined : primaryGateway(network, family)
   if (primary === undefined || !hasNextHop(primary)) return false
-  return (
-    canonicalAddress(primary.address) === canonicalAddress(mapper.gateway.address) &&
-    primary.interface === mapper.gateway.interface
-  )
+  return isSameGateway(primary, mapper.gateway)
 }
+
+const isSameGateway = (one: Gateway, other: Gateway | null): boolean =>
+  other !== null &&
+  canonicalAddress(one.address) === canonicalAddress(other.address) &&
+  one.interface === other.interface
 
 /**
  * Whether a gateway is known not to forward this host's replies, because the default route of its family leads
@@ -80,6 +89,7 @@ export function isOnPath(mapper: Mapper, entry: Pick<StrategyEntry, 'named'>, ne
  * False for a gateway on this host, and if the host has no default route of the family.
  */
 export function isOffRoute(gateway: Gateway, network: Network): boolean {
+  if (gateway.through !== undefined) return isOffRoute(gateway.through.gateway, network)
   const family = familyOf(gateway.address)
   const primary = family === undefined ? undefined : primaryGateway(network, family)
   if (primary === undefined || isOurs(gateway.address, network)) return false
@@ -88,6 +98,20 @@ export function isOffRoute(gateway: Gateway, network: Network): boolean {
   if (family === 6 && classOf(primary.address) !== classOf(gateway.address)) return false
   return canonicalAddress(primary.address) !== canonicalAddress(gateway.address)
 }
+
+/**
+ * Returns the next hop that is before a gateway which the user named; undefined if the gateway is on a network of this
+ * host, as far as the addresses show that.
+ */
+export function nextHopBefore(gateway: Gateway, network: Network): Gateway | undefined {
+  const primary = familyOf(gateway.address) === 4 ? primaryGateway(network, 4) : undefined
+  if (primary === undefined || primary.interface !== gateway.interface || !isOffRoute(gateway, network))
+    return undefined
+  return subnetOf(gateway.address) === subnetOf(primary.localAddress) ? undefined : primary
+}
+
+/** Returns the /24 of an IPv4 address, as text to compare. */
+export const subnetOf = (address: string): string => (canonicalAddress(address) ?? '').split('.').slice(0, 3).join('.')
 
 /** Returns {@link isOffRoute} for the present network. It remembers the answer for each gateway until the network changes,
  * because a report asks for every candidate, and thousands of candidates share a gateway. */

@@ -29,6 +29,8 @@ export interface ActiveMappingParts {
   readonly context: Context
   readonly wakeup: Wakeup
   readonly publisher: Publisher
+  /** Called when the mapping was published, also if it was published before with another lease. */
+  readonly published: (mapping: GrantedMapping) => void
   /** Called when the gateway has answered, or failed to. */
   readonly answered: (error?: NatError) => void
   /** Called when a renewal was still in progress when the lease ended. */
@@ -71,6 +73,7 @@ export function createActiveMapping(first: GrantedMapping, parts: ActiveMappingP
     const { external } = next
     if (external.family === 4 && !isWildcard(external.address) && mapper.gateway !== null && entry.named === undefined)
       claimChecks.examine(external.address)
+    parts.published(next)
   }
 
   function take(lease: Lease): Lease {
@@ -121,7 +124,8 @@ export function createActiveMapping(first: GrantedMapping, parts: ActiveMappingP
     checkedNetwork = network
     const { endpoint } = first
     if (!isOurs(endpoint.address, network)) {
-      invalidThere = natError('MAPPING_LOST', `${endpoint.address} is no longer an address of this host`)
+      const owner = first.want.origin === undefined ? 'this host' : 'the router before it'
+      invalidThere = natError('MAPPING_LOST', `${endpoint.address} is no longer an address of ${owner}`)
     } else if (!isOnPath(mapper, entry, network)) {
       invalidThere = natError('SECONDARY_GATEWAY', 'replies leave through another router now')
     } else invalidThere = undefined
@@ -191,8 +195,16 @@ export function createActiveMapping(first: GrantedMapping, parts: ActiveMappingP
     },
     async release(shutdown) {
       if (state !== 'active') return
-      state = 'releasing'
       entry.status.leaseRemoved()
+      const invalid = first.want.origin === undefined ? undefined : invalidReason()
+      if (invalid !== undefined) {
+        // The router beyond would not take the deletion from the new address of the next hop, and in another network a
+        // router with the same address did not grant the mapping.
+        state = 'ended'
+        publisher.withdraw(published)
+        return publisher.tell('lost', published, invalid)
+      }
+      state = 'releasing'
       // A late renewal that is not published yet.
       if (lateRenewal !== undefined) {
         const next = { ...published, ...latest }

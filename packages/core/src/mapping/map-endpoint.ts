@@ -40,7 +40,12 @@ type Step =
   /** `requesting`: wait for answers. `idle`: wait until a mapper may be asked again. */
   | { readonly do: 'wait'; readonly as: 'requesting' | 'idle'; readonly ms: number }
 
-export function createEndpointMapping(want: WantedEndpoint, context: Context): EndpointMapping {
+/** @param changed - called with the mapping when it was granted or renewed, and with undefined when it has ended */
+export function createEndpointMapping(
+  want: WantedEndpoint,
+  context: Context,
+  changed: (granted: GrantedMapping | undefined) => void = () => undefined
+): EndpointMapping {
   const { host, policy, bus, discoveries, progress } = context
   const { clock } = host
   const wakeup: Wakeup = createWakeup(clock)
@@ -155,6 +160,7 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
       wakeup,
       publisher,
       track: shutdown.track,
+      published: changed,
       renewedTooLate: retry.postpone,
       giveBack: (lease) => shutdown.track(requests.giveBack(granted, lease, shutdown)),
       answered(error) {
@@ -173,6 +179,7 @@ export function createEndpointMapping(want: WantedEndpoint, context: Context): E
     state = { kind: 'active', mapping }
     const { kind, why } = await mapping.keep(call)
     state = { kind: 'choosing' }
+    changed(undefined)
     // Back off from a gateway that grants very short leases, or one address to several endpoints.
     const isShort = kind === 'lapsed' && clock.monotonicMs() - sinceMs < policy.retry.maxMs
     if (isShort || holder.isSuperseded()) retry.wasUseless(entry, mapper)

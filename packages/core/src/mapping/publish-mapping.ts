@@ -1,4 +1,11 @@
-import { type Endpoint, type Lease, type Mapper, type NatError } from '@postern/interface'
+import {
+  type Endpoint,
+  formatMultiaddr,
+  type Lease,
+  type Mapper,
+  type MultiaddrText,
+  type NatError
+} from '@postern/interface'
 import type { AddressHolder } from '../candidates/address-holders.js'
 import type { Context } from '../context.js'
 import { gatewayKey, type StrategyEntry } from '../discovery/discoveries.js'
@@ -34,6 +41,11 @@ export interface Publisher {
   reportFailure(want: WantedEndpoint, reasons: readonly EventReason[]): void
 }
 
+/** Returns the socket of this host that a mapping leads to in the end. */
+const originOf = ({ endpoint, want }: GrantedMapping): Endpoint => want.origin ?? endpoint
+
+const addressOf = ({ address, protocol, port }: Endpoint): MultiaddrText => formatMultiaddr(address, protocol, port)
+
 export function createPublisher(context: Context): Publisher {
   const { host, bus, memory, candidates, addressHolders, hostCandidates } = context
 
@@ -48,7 +60,8 @@ export function createPublisher(context: Context): Publisher {
   }
 
   function tell(event: MappingEventName, about: GrantedMapping, error?: NatError, owners: readonly Owner[] = []): void {
-    const { entry, endpoint, external, lease } = about
+    const { entry, external, lease } = about
+    const endpoint = originOf(about)
     const details: MappingEvent = {
       event,
       strategy: entry.name,
@@ -56,6 +69,9 @@ export function createPublisher(context: Context): Publisher {
       internal: { address: endpoint.address, port: endpoint.port },
       external: { address: external.address, port: external.port },
       lifetimeSeconds: lease.lifetimeMs === Number.POSITIVE_INFINITY ? null : lease.lifetimeMs / 1000,
+      ...(about.want.origin === undefined
+        ? {}
+        : { through: { address: about.endpoint.address, port: about.endpoint.port } }),
       ...(error === undefined ? {} : { reasons: [eventReason(entry.name, error)] }),
       ...(owners.length === 0 ? {} : { owners })
     }
@@ -83,7 +99,10 @@ export function createPublisher(context: Context): Publisher {
         const address = withSuffix(granted, next.want)
         const type = mapper.gateway === null ? 'manual' : 'mapped'
         if (isSame && candidates.get(address)?.type === type) candidates.extend(address, expiresAt)
-        else candidates.put({ address, type, strategy: entry.name, endpoint, mapper, expiresAt })
+        else {
+          const through = next.want.origin === undefined ? null : withSuffix(addressOf(endpoint), next.want)
+          candidates.put({ address, type, strategy: entry.name, endpoint: originOf(next), mapper, expiresAt, through })
+        }
       }
       const wantedPort = next.want.externalPort ?? null
       const externalPort = next.external.port

@@ -39,6 +39,9 @@ export interface MappingEvent {
   readonly external: { readonly address: string; readonly port: number } | null
   /** The granted lifetime; null for a mapping that never expires, or if nothing was granted. */
   readonly lifetimeSeconds: number | null
+  /** Only for a mapping on a mapping: the external address and port of the next hop. What comes to `external` goes there,
+   * and from there to `internal`. */
+  readonly through?: { readonly address: string; readonly port: number }
   /** Only with `failed`, `lost` and `refuted`: the reasons, one per strategy. */
   readonly reasons?: readonly EventReason[]
   /** Only with `shared`: the other programs of this host that hold the mapping. */

@@ -23,6 +23,16 @@ export interface Report {
   /** Peers that were connected through a relay, the latest change last, 256 at most. Only if a strategy upgrades
    * connections. */
   readonly peers?: readonly PeerReport[]
+  /** The verdict about each transport protocol. Only of `postern doctor`, if it tried both. */
+  readonly protocols?: ProtocolsReport
+}
+
+/** How reachable the host is over each transport protocol. */
+export interface ProtocolsReport {
+  /** Over TCP, which web servers need, for example. */
+  readonly tcp: Verdict
+  /** Over UDP, which QUIC and many games need. */
+  readonly udp: Verdict
 }
 
 /** How reachable the host is: `public` directly, `relayed` through a relay only, `private` not from outside; `unknown`
@@ -82,6 +92,10 @@ export interface StrategyReport {
   /** Only while the state may still change: the strategy waits for an answer to its search, or to its request for a
    * mapping. A router may take 10 s for one answer. */
   readonly waitingFor?: 'search' | 'grant'
+  /** Only on a line about a router behind the next hop: the address of that router. */
+  readonly gateway?: string
+  /** Only on a line about a router behind the next hop: the address of the next hop. */
+  readonly through?: string
 }
 
 /** `active`: a lease of it is alive, or its observers have answered. `standby`: found, and another one serves.
@@ -106,6 +120,9 @@ export interface CandidateReport {
   readonly expiresAt: string | null
   /** What witnesses found in the last round. */
   readonly evidence: readonly EvidenceReport[]
+  /** Only for a mapping on a mapping: the external address of the next hop, as multiaddr text. What comes to `address`
+   * goes there, and from there to `endpoint`. */
+  readonly through?: string
   /** Only of a relayed address: the relay or forwarder that it leads through. */
   readonly relay?: RelayReport
 }

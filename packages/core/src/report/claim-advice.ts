@@ -1,5 +1,7 @@
-import { classOf, isGlobal, parseMultiaddr } from '@postern/interface'
-import type { CandidateFact } from './facts.js'
+import { classOf, type Gateway, isGlobal, type Network, parseMultiaddr } from '@postern/interface'
+import { isOffRoute, nextHopBefore } from '../discovery/endpoints.js'
+import type { Verdict } from '../model/report.js'
+import type { CandidateFact, Facts } from './facts.js'
 
 const hostOf = ({ address }: CandidateFact): string => parseMultiaddr(address)?.address ?? ''
 
@@ -23,4 +25,33 @@ export function refutedForwardAdvice(candidates: readonly CandidateFact[]): stri
   if (refuted === undefined) return undefined
   const { address = '', port = 0 } = parseMultiaddr(refuted.address) ?? {}
   return `Check in the router's settings that port ${port} of ${address} is forwarded to this machine. If it is, look for a firewall on this machine or at the provider: no witness reached it.`
+}
+
+/** Names the addresses that only the user claims, and the gateways in use that replies do not leave through. */
+export function claimAdvice({ candidates, entries, network }: Facts, verdict: Verdict): readonly string[] {
+  if (verdict === 'public') return []
+  const byHand = candidates.filter(
+    ({ isClaim, type, state }) => isClaim === true && type === 'manual' && state === 'claimed'
+  )
+  const offRoute = entries.flatMap(({ abilities, status }) =>
+    [...abilities.values()].flatMap((ability) =>
+      status.leases > 0 && ability.kind === 'mapper' && ability.gateway !== null && isOffRoute(ability.gateway, network)
+        ? [ability.gateway]
+        : []
+    )
+  )
+  return [
+    ...(byHand.length === 0
+      ? []
+      : [`Only you say that ${byHand.map(({ address }) => address).join(', ')} leads here.`]),
+    ...new Set(offRoute.map((gateway) => offRouteAdvice(gateway, network)))
+  ]
+}
+
+function offRouteAdvice(gateway: Gateway, network: Network): string {
+  const { address } = gateway
+  const before = nextHopBefore(gateway, network)
+  return before === undefined
+    ? `${address} maps the port, but replies do not leave through it: without policy routing no connection succeeds.`
+    : `${address} maps the port to ${before.address}, which is before it and passes on only what it maps or forwards itself: name no gateway, and both routers are asked.`
 }

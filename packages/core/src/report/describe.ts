@@ -2,7 +2,9 @@ import {
   containerBridgeOf,
   type Gateway,
   hasNextHop,
+  isMapper,
   isVpnInterface,
+  type Mapper,
   type NatError,
   type Network,
   natError,
@@ -10,7 +12,7 @@ import {
 } from '@postern/interface'
 import type { Candidate } from '../candidates/candidates.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
-import { isOffRoute, isOnPath } from '../discovery/endpoints.js'
+import { isOffRoute, isOnPath, nextHopBefore } from '../discovery/endpoints.js'
 import { isAsked, isSearching } from '../discovery/search-progress.js'
 import { reasonText } from '../model/events.js'
 import type { CandidateReport, CandidateState, GatewayReport, StrategyReport, StrategyState } from '../model/report.js'
@@ -41,7 +43,7 @@ export function describeStrategy(
   )
   // The most telling reason counts: a failure or a caveat, then a route that leads elsewhere, then unheard
   // announcements.
-  const less = offRoute === undefined ? entry.unheard && pick(entry.unheard) : offRouteReason(offRoute)
+  const less = offRoute === undefined ? entry.unheard && pick(entry.unheard) : offRouteReason(offRoute, network)
   const doubted = reason === undefined ? less : pick(reason)
   const waitingFor = awaited(entry, isSearchTime)
   const line = {
@@ -55,6 +57,23 @@ export function describeStrategy(
   }
   return [line, ...skipped]
 }
+
+/** Returns the lines of one strategy at the routers behind a next hop. */
+export function describeBeyond(
+  entry: StrategyEntry,
+  nextHop: Gateway,
+  network: Network,
+  wanted: boolean
+): readonly StrategyReport[] {
+  // Most next hops with a private address have no router behind them that maps: that is no news of each strategy.
+  const [mapper] = mappersOf(entry)
+  if (mapper?.gateway === undefined || mapper.gateway === null) return []
+  const place = { gateway: mapper.gateway.address, through: nextHop.address }
+  return describeStrategy(entry, network, wanted, true).map((line) => ({ ...line, ...place }))
+}
+
+/** Returns the mappers that a strategy has found. */
+export const mappersOf = ({ abilities }: StrategyEntry): readonly Mapper[] => [...abilities.values()].filter(isMapper)
 
 /** Returns what a strategy still waits for within the schedule of its protocol. */
 function awaited(entry: StrategyEntry, isSearchTime: boolean): StrategyReport['waitingFor'] {
@@ -86,10 +105,15 @@ const skippedReason = ({ address, interface: link }: Gateway): { code: string; m
   message: `the router ${address} on ${link || 'another link'} offers it too, but replies do not leave through it`
 })
 
-const offRouteReason = ({ address, interface: link }: Gateway): { code: string; message: string } => ({
-  code: 'SECONDARY_GATEWAY',
-  message: `replies do not leave through ${address} on ${link || 'another link'}: it works with policy routing only`
-})
+function offRouteReason(gateway: Gateway, network: Network): { code: string; message: string } {
+  const { address, interface: link } = gateway
+  const before = nextHopBefore(gateway, network)
+  const message =
+    before === undefined
+      ? `replies do not leave through ${address} on ${link || 'another link'}: it works with policy routing only`
+      : `${address} is behind ${before.address}, which passes on only what it maps or forwards itself`
+  return { code: 'SECONDARY_GATEWAY', message }
+}
 
 /** Describes the default route, and what it leads to if its name or address shows that. */
 export function describeGateway(gateway: Gateway): GatewayReport {
@@ -108,7 +132,7 @@ export function describeGateway(gateway: Gateway): GatewayReport {
 const latestDateMs = 8.64e15
 
 export function describeCandidate(candidate: Candidate, state: CandidateState): CandidateReport {
-  const { address, type, strategy, endpoint, expiresAt, evidence, relay } = candidate
+  const { address, type, strategy, endpoint, expiresAt, evidence, relay, through } = candidate
   return {
     address,
     type,
@@ -118,6 +142,7 @@ export function describeCandidate(candidate: Candidate, state: CandidateState): 
     state,
     expiresAt: expiresAt === null || expiresAt > latestDateMs ? null : new Date(expiresAt).toISOString(),
     evidence: evidence.map((each) => ({ ...each, party: printable(each.party), network: printable(each.network) })),
-    ...(relay === undefined ? {} : { relay })
+    ...(relay === undefined ? {} : { relay }),
+    ...(through === null ? {} : { through })
   }
 }

@@ -21,6 +21,13 @@ export interface Facts {
   readonly hasWitnessStrategy: boolean
   readonly witnessNetworks: number
   readonly quorum: number
+  /** What is known of the routers behind the next hop; undefined unless a mapping of the next hop needs one. */
+  readonly beyond?: {
+    /** The address of one that has answered. */
+    readonly gateway: string | undefined
+    /** Whether one may still answer. */
+    readonly isPending: boolean
+  }
   /** Whether witnesses and relays have had enough time to be found. */
   readonly partiesOverdue: boolean
 }
@@ -31,6 +38,8 @@ export interface CandidateFact extends Pick<CandidateReport, 'address' | 'type' 
   readonly isClaim?: boolean
   /** Whether the user says that the port is forwarded. */
   readonly isForward?: boolean
+  /** Only for a mapping on a mapping: the external address of the next hop that it leads to. */
+  readonly through?: string
   /** Whether a round of witnesses about it has ended. */
   readonly isTried?: boolean
 }

@@ -7,21 +7,40 @@ type ForwardFacts = Pick<Facts, 'network' | 'wants' | 'hasWitnessStrategy' | 'ca
 /** How many ports are named. A longer list would hide the rest of the sentence. */
 const maxPorts = 3
 
+/** A port to forward. */
+export interface Forward {
+  readonly protocol: 'TCP' | 'UDP'
+  readonly external: number
+  /** The address of this machine; undefined if it is not known. */
+  readonly host: string | undefined
+  readonly port: number
+}
+
+/** Returns the ports to forward, at most {@link maxPorts}. */
+export function forwardsOf({ network, wants }: Pick<ForwardFacts, 'network' | 'wants'>): readonly Forward[] {
+  const all = wants.map(({ endpoint: { protocol, family, address, port }, externalPort }): Forward => {
+    const host = isWildcard(address) ? localAddress(network, family) : address
+    return { protocol: protocol === 'tcp' ? 'TCP' : 'UDP', external: externalPort ?? port, host, port }
+  })
+  // A server on :: listens for IPv6 too, where this machine may have no address.
+  const known = all.filter(({ host }) => host !== undefined)
+  return (known.length > 0 ? known : all).slice(0, maxPorts)
+}
+
+/** Returns what to do once the port is forwarded. */
+export const nextOf = ({ hasWitnessStrategy }: Pick<ForwardFacts, 'hasWitnessStrategy'>): string =>
+  hasWitnessStrategy ? 'then run this again: it is checked' : 'and name it with manual'
+
 /**
  * Returns what to enter in the router to forward the wanted ports by hand, in the words of a router's settings: which port,
  * and to which address and port of this machine. Begins with a verb in lower case.
  */
-export function forwardAdvice({ network, wants, hasWitnessStrategy }: ForwardFacts): string {
-  const [gateway] = network.gateways
-  const next = hasWitnessStrategy ? 'then run this again: it is checked' : 'and name it with manual'
-  const all = wants.map(({ endpoint: { protocol, family, address, port }, externalPort }) => {
-    const host = isWildcard(address) ? localAddress(network, family) : address
-    const rule = `${protocol.toUpperCase()} port ${externalPort ?? port} to ${host ?? 'this machine'}, port ${port}`
-    return { host, rule }
-  })
-  // A server on :: listens for IPv6 too, where this machine may have no address.
-  const known = all.filter(({ host }) => host !== undefined)
-  const rules = (known.length > 0 ? known : all).slice(0, maxPorts).map(({ rule }) => rule)
+export function forwardAdvice(facts: ForwardFacts): string {
+  const [gateway] = facts.network.gateways
+  const next = nextOf(facts)
+  const rules = forwardsOf(facts).map(
+    ({ protocol, external, host, port }) => `${protocol} port ${external} to ${host ?? 'this machine'}, port ${port}`
+  )
   if (rules.length === 0 || gateway === undefined) return `forward the port there by hand, ${next}`
   return `forward ${rules.join(', and ')}, by hand in the settings of ${gateway.address}, ${next}`
 }

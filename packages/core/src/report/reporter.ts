@@ -1,12 +1,13 @@
 import type { RelayLimits } from '@postern/interface'
 import { type Candidate, isAddressUnknown } from '../candidates/candidates.js'
+import type { LevelBeyond } from '../beyond/routers-beyond.js'
 import type { Context } from '../context.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
 import type { WantedEndpoint } from '../discovery/endpoints.js'
 import type { CandidateReport, PeerReport, Report, StrategyReport } from '../model/report.js'
 import type { NatFacts } from '../nat/nat-advice.js'
-import { describeCandidate, describeGateway, describeStrategy } from './describe.js'
-import { type CandidateFact } from './facts.js'
+import { describeBeyond, describeCandidate, describeGateway, describeStrategy, mappersOf } from './describe.js'
+import { type CandidateFact, type Facts } from './facts.js'
 import { type Judgement, judge } from './verdict.js'
 
 /** What a report needs besides the context. */
@@ -20,6 +21,8 @@ export interface ReporterFacts {
   readonly nat: () => NatFacts
   /** What observers saw and what is no candidate. */
   readonly unconfirmed: () => readonly CandidateReport[]
+  /** The searches for routers behind the next hop. */
+  readonly levelsBeyond: () => readonly Pick<LevelBeyond, 'nextHop' | 'discoveries' | 'isPending'>[]
 }
 
 export interface Reporter {
@@ -52,8 +55,16 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       isClaim: candidates.isClaim(candidate),
       isForward: candidate.mapper?.isClaim === true,
       isTried: candidate.isTried,
+      ...(candidate.through === null ? {} : { through: candidate.through }),
       ...(candidate.relay === undefined ? {} : { relay: candidate.relay })
     }))
+
+  function beyond(): Pick<Facts, 'beyond'> {
+    const levels = facts.levelsBeyond()
+    if (levels.length === 0) return {}
+    const mappers = levels.flatMap(({ discoveries: { entries } }) => entries.flatMap(mappersOf))
+    return { beyond: { gateway: mappers[0]?.gateway?.address, isPending: levels.some((level) => level.isPending()) } }
+  }
 
   function conclude(all: readonly CandidateFact[]): Judgement {
     const searchedMs = progress.searchedMs()
@@ -70,6 +81,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       hasWitnessStrategy: discoveries.entries.some(({ kind }) => kind === 'witness'),
       witnessNetworks: facts.witnessNetworks(),
       quorum: policy.quorum,
+      ...beyond(),
       partiesOverdue: searchedMs !== undefined && clock.monotonicMs() - searchedMs >= policy.unverifiedAfterMs
     })
   }
@@ -79,6 +91,21 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
     return searchedMs !== undefined && clock.monotonicMs() - searchedMs < policy.searchMs
   }
   const isWanted = (): boolean => facts.wants().length > 0
+
+  /** Returns the lines of each strategy at the next hop, then those at the routers behind it. */
+  function describeAll(): readonly (readonly [StrategyEntry, readonly StrategyReport[]])[] {
+    const [wanted, searches] = [isWanted(), isSearchTime()]
+    const here = discoveries.entries.map(
+      (entry) => [entry, describeStrategy(entry, network(), wanted, searches)] as const
+    )
+    const outer = facts
+      .levelsBeyond()
+      .flatMap(({ nextHop, discoveries: { entries } }) =>
+        entries.map((entry) => [entry, describeBeyond(entry, nextHop, network(), wanted)] as const)
+      )
+    return [...here, ...outer]
+  }
+
   const unrefuted = (all: readonly CandidateFact[]): readonly string[] =>
     all
       .filter(({ state, address }) => state !== 'refuted' && !isAddressUnknown(address))
@@ -97,9 +124,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
         gateway: gateway === undefined ? null : describeGateway(gateway),
         externalAddresses: unrefuted(all),
         nat: facts.nat().nat,
-        strategies: discoveries.entries.flatMap((entry) =>
-          describeStrategy(entry, network(), isWanted(), isSearchTime())
-        ),
+        strategies: describeAll().flatMap(([, described]) => described),
         candidates: [
           ...known.map((candidate) => describeCandidate(candidate, candidates.state(candidate))),
           ...facts.unconfirmed()
@@ -113,9 +138,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       return { verdict, cause, externalAddresses: unrefuted(all), nat: facts.nat().nat }
     },
     news() {
-      const wanted = isWanted()
-      return discoveries.entries.flatMap((entry) => {
-        const described = describeStrategy(entry, network(), wanted, isSearchTime())
+      return describeAll().flatMap(([entry, described]) => {
         const text = JSON.stringify(described)
         if (lines.get(entry) === text) return []
         lines.set(entry, text)

@@ -9,11 +9,12 @@ import {
 } from '@postern/interface'
 import { isAddressUnknown } from '../candidates/candidates.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
-import { isLoopback, isOffRoute, isOnPath } from '../discovery/endpoints.js'
+import { isLoopback, isOnPath } from '../discovery/endpoints.js'
 import { isAsked } from '../discovery/search-progress.js'
 import type { Cause, Verdict } from '../model/report.js'
 import { natAdvice } from '../nat/nat-advice.js'
-import { refutedForwardAdvice, unreachableClaim, unreachableClaimAdvice } from './claim-advice.js'
+import { claimAdvice, refutedForwardAdvice, unreachableClaim, unreachableClaimAdvice } from './claim-advice.js'
+import { doubleNatAdvice } from './double-nat-advice.js'
 import type { CandidateFact, Facts } from './facts.js'
 import { forwardAdvice, triedAdvice } from './forward-advice.js'
 import { absenceAdvice, familyAdvice, secondaryAdvice } from './no-mapping-causes.js'
@@ -45,6 +46,7 @@ export function judge(facts: Facts): Judgement {
   // A router that is slow to answer has not refused.
   if (!direct.some(({ type }) => type === 'mapped' || type === 'manual') && facts.entries.some(isAsked))
     return conclude('unknown', null, facts)
+  if (facts.beyond?.isPending === true) return conclude('unknown', cause, facts)
   if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
   const isRefuted = direct.some(({ state }) => state === 'refuted')
   if (!isRefuted && cause !== 'no-route' && mayYetBeTried(facts, candidates.filter(isGuess)))
@@ -176,6 +178,7 @@ function adviceOf(cause: Cause, facts: Facts): string {
 
 function specificAdvice(cause: Cause, facts: Facts): string | undefined {
   if (cause === 'no-mapping-service') return familyAdvice(facts) ?? absenceAdvice(facts.entries, forwardAdvice(facts))
+  if (cause === 'double-nat') return doubleNatAdvice(facts)
   if (cause === 'unverified') return unknownAddressAdvice(facts.candidates)
   if (cause === 'reserved-external-address') return unreachableClaimAdvice(facts.candidates)
   return cause === 'blocked' ? refutedForwardAdvice(facts.candidates) : undefined
@@ -218,30 +221,6 @@ function unknownAddressAdvice(candidates: readonly CandidateFact[]): string | un
     ? 'the router maps the port and does not tell the address'
     : 'only the forwarded port is known'
   return `Look up the external address in the router's settings, and try port ${[...new Set(ports)].join(', ')} there from a phone on mobile data: ${why}. Or name a witness, which sees the address and tries the port.`
-}
-
-/** Names the addresses that only the user claims, and the gateways in use that replies do not leave through. */
-function claimAdvice({ candidates, entries, network }: Facts, verdict: Verdict): readonly string[] {
-  if (verdict === 'public') return []
-  const byHand = candidates.filter(
-    ({ isClaim, type, state }) => isClaim === true && type === 'manual' && state === 'claimed'
-  )
-  const offRoute = entries.flatMap(({ abilities, status }) =>
-    [...abilities.values()].flatMap((ability) =>
-      status.leases > 0 && ability.kind === 'mapper' && ability.gateway !== null && isOffRoute(ability.gateway, network)
-        ? [ability.gateway.address]
-        : []
-    )
-  )
-  return [
-    ...(byHand.length === 0
-      ? []
-      : [`Only you say that ${byHand.map(({ address }) => address).join(', ')} leads here.`]),
-    ...[...new Set(offRoute)].map(
-      (address) =>
-        `${address} maps the port, but replies do not leave through it: without policy routing no connection succeeds.`
-    )
-  ]
 }
 
 /** Says what a forwarder does not do for the connections that it carries. */

@@ -43,6 +43,9 @@ export interface UdpOptions {
   /** The multicast group to join, and the local address (IPv4) or the name (IPv6) of the interface. Shares the port.
    * @default none */
   readonly multicast?: { readonly group: string; readonly interface: string }
+  /** The time to live of the datagrams: how many routers forward them, plus one.
+   * @default that of the system */
+  readonly ttl?: number
   /** Called with each datagram. */
   readonly onMessage: (bytes: Uint8Array, from: SocketAddress) => void
   /** Called with each error of the network or the kernel. The socket stays open. */
@@ -56,7 +59,7 @@ export type OpenUdp = (options: UdpOptions, call: CallOptions) => Promise<UdpSoc
 /** {@link OpenUdp} with real sockets. */
 export const openUdp: OpenUdp = async (options, { signal }) => {
   signal.throwIfAborted()
-  const { family, remote, local, multicast, onMessage, onError } = options
+  const { family, remote, local, multicast, ttl, onMessage, onError } = options
   const socket = createSocket({ type: `udp${family}`, reuseAddr: multicast !== undefined })
   // For the time between the listeners below: an error event without a listener ends the process.
   socket.on('error', () => undefined)
@@ -87,6 +90,7 @@ export const openUdp: OpenUdp = async (options, { signal }) => {
         socket.connect(remote.port, remote.address, (error?: Error) => (error === undefined ? done() : failed(error)))
       })
     }
+    if (ttl !== undefined) socket.setTTL(ttl)
     signal.throwIfAborted()
   } catch (error) {
     close()

@@ -9,6 +9,7 @@ import {
 } from '@postern/interface'
 import { shareSocketOf } from '@postern/net'
 import { type ExposableServer, isDatagram } from './endpoints.js'
+import { parentOf } from './parent-of.js'
 
 /** Lends what arrives at a server to witnesses. */
 export interface Arrivals {
@@ -54,12 +55,6 @@ function arrivalsOfServer(server: Server): Arrivals {
     },
     isWitness: (socket) => witnesses.has(socket) || witnesses.has(parentOf(socket) ?? socket)
   }
-}
-
-/** Returns the connection below a TLS socket, where Node.js keeps it; there is no documented way to it. */
-function parentOf(socket: object): object | undefined {
-  const parent: unknown = '_parent' in socket ? socket._parent : undefined
-  return typeof parent === 'object' && parent !== null ? parent : undefined
 }
 
 function arrivalsOfSocket(server: Exclude<ExposableServer, Server>): Arrivals {

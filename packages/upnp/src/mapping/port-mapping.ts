@@ -1,5 +1,6 @@
 import {
   type CallOptions,
+  type Endpoint,
   formatMultiaddr,
   type Gateway,
   isNatError,
@@ -36,6 +37,8 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
   const external = createExternalAddress(mapping)
   const quirks = createQuirks()
   const openEnds = createOpenEnds()
+  // A router beyond the next hop sees every request come from the address of the next hop.
+  const senderOf = ({ address }: Endpoint): string => (gateway.through === undefined ? address : gateway.localAddress)
   let hasLearnt = false
   /** Once a mapping was granted, the service must not change any more: it is needed for renewals and deletions. */
   let hasGranted = false
@@ -54,14 +57,14 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
       const externalPort =
         Number.isInteger(suggested) && suggested > 0 && suggested < 65_536 ? suggested : endpoint.port
       const first = { isHeld: false, fullLeaseSeconds: 0, knownAs: undefined }
-      const client = mapping.client.from(endpoint.address)
+      const client = mapping.client.from(senderOf(endpoint))
       const wish = { ...mapping, ...first, client, external, quirks, openEnds, request, externalPort }
       const lease = await acquireAnywhere(wish, hasGranted ? [] : client.device.alternatives, call)
       hasGranted = true
       return lease
     },
     undo: (request, call) =>
-      undoMap({ ...mapping, client: mapping.client.from(request.endpoint.address), openEnds, request }, call),
+      undoMap({ ...mapping, client: mapping.client.from(senderOf(request.endpoint)), openEnds, request }, call),
     timeoutMs
   }
 }

@@ -82,7 +82,10 @@ export async function openSearch(options: SearchOptions, { signal }: CallOptions
 
   let rounds = 0
   const ask = (target: string): void => direct?.send(encodeSearch(target, hostOf(remote)))
-  const askAll = (target: string): void => wide?.send(encodeSearch(target, hostOf(group), 1), group)
+  const askAll = (target: string): void => {
+    // A multicast does not reach a router beyond the next hop.
+    if (gateway.through === undefined) wide?.send(encodeSearch(target, hostOf(group), 1), group)
+  }
   const steps: readonly (() => void)[] = [
     () => ask(igd2),
     () => ask(igd1),

@@ -13,8 +13,8 @@ import {
   viaOption,
   witnessOption
 } from '../common.js'
-import type { OpenTrial } from './trial.js'
-import { forwardedPort, whyNotListening } from './trial-port.js'
+import type { NamedWitness, OpenTrial } from './trial.js'
+import { forwardedPort, names, whyNotListening } from './trial-port.js'
 
 interface DoctorFlags {
   readonly via: string
@@ -41,17 +41,17 @@ export function addDoctor(program: Command, { output, finish }: Shell): void {
         'a libp2p peer that dials this machine from outside and reports whether that worked (AutoNAT); verifying an address takes two peers on distinct networks'
       ).conflicts('dryRun')
     )
-    .addOption(witnessOption().conflicts(['dryRun', 'peer']))
+    .addOption(witnessOption().conflicts('dryRun'))
     .addOption(
       new Option(
         '--stun <host[:port]>',
-        'a STUN server that reports which address it sees and how the NAT behaves; may be repeated'
+        'a STUN server that reports which address it sees and how the NAT behaves; together with --witness, a UDP socket is tried too; may be repeated'
       ).argParser(collectText)
     )
     .addOption(
       new Option(
         '--port <port>',
-        'the TCP port of this machine to test (default: the port of --via manual:…, otherwise a free port)'
+        'the port of this machine to test: TCP, and UDP with --witness and --stun (default: the port of --via manual:…, otherwise a free port)'
       )
         .argParser(parsePortNumber)
         .conflicts('dryRun')
@@ -71,6 +71,7 @@ Examples:
   $ postern doctor --via manual:203.0.113.7:443 --port 8443
   $ postern doctor --stun stun.example.org --stun 203.0.113.1:3478
   $ postern doctor --witness http://203.0.113.9:4003 --witness https://witness.example.org
+  $ postern doctor --witness http://203.0.113.9:4003 --witness https://witness.example.org --stun stun.example.org
   $ postern doctor --peer /dns4/relay.example.org/tcp/4001/p2p/<peer id> --peer <another one>
 ${codesText('doctor')}`
     )
@@ -90,10 +91,15 @@ ${codesText('doctor')}`
       ) => {
         const [{ doctor }, observers] = await Promise.all([import('./run.js'), observing(stun, command)])
         const port = dryRun ? undefined : await portToTry(named, via, peer.length + witness.length > 0, output)
-        const openTrial =
-          peer.length === 0
-            ? await plain([...(await readServerVia(via, command)), ...observers], dryRun, port, witness, command)
-            : await witnessed([...(await readVia(via, command)), ...observers], peer, port, command)
+        const isPlain = peer.length === 0 || witness.length > 0 || names(via, 'witness')
+        const udp = isPlain && !dryRun && (await triesUdp({ via, witness, stun }, port, output))
+        const openTrial = isPlain
+          ? await plain(
+              [...(await readServerVia(via, command)), ...observers],
+              { dryRun, port, witness, peer, udp },
+              command
+            )
+          : await witnessed([...(await readVia(via, command)), ...observers], peer, port, command)
         finish(await doctor({ openTrial, json, dryRun, quick, via, port }, output))
       }
     )
@@ -127,18 +133,53 @@ async function observing(servers: readonly string[], command: Command): Promise<
   return [orUsageError(command, '--stun <host[:port]>', () => stun({ servers }))]
 }
 
+/** Resolves to whether to try a UDP socket too. Only STUN servers show the external port of a socket, and only witnesses prove
+ * it: without both, nothing would be known of UDP, and the ports of every run would take twice the mappings. */
+async function triesUdp(
+  { via, witness, stun }: { readonly via: string } & Required<Pick<DoctorFlags, 'witness' | 'stun'>>,
+  port: number | undefined,
+  { err }: Output
+): Promise<boolean> {
+  const hasBoth = (stun.length > 0 || names(via, 'stun')) && (witness.length > 0 || names(via, 'witness'))
+  if (!hasBoth || port === undefined) return hasBoth
+  const { isUdpPortFree } = await import('./udp-sockets.js')
+  const isFree = await isUdpPortFree(port)
+  if (!isFree) line(err, `! UDP port ${port} of this host is not free, so only TCP is tried`)
+  return isFree
+}
+
+interface PlainFlags {
+  readonly dryRun: boolean
+  readonly port: number | undefined
+  readonly witness: readonly string[]
+  readonly peer: readonly MultiaddrText[]
+  readonly udp: boolean
+}
+
 async function plain(
   strategies: readonly Strategy<ServerHost>[],
-  dryRun: boolean,
-  port: number | undefined,
-  urls: readonly string[],
+  { dryRun, port, witness: urls, peer, udp }: PlainFlags,
   command: Command
 ): Promise<OpenTrial> {
   const { plainTrial } = await import('./trial.js')
-  if (urls.length === 0) return plainTrial(strategies, dryRun, port)
+  const witnesses = await namedWitnesses(urls, command)
+  const open = (more: readonly Strategy<ServerHost>[]): OpenTrial =>
+    plainTrial([...strategies, ...witnesses.strategies, ...more], dryRun, port, { named: witnesses.named, udp })
+  if (peer.length === 0) return open([])
+  const { trialWithPeers } = await import('./asking-node.js')
+  return orUsageError(command, '--peer <multiaddr>', () => trialWithPeers(peer, open))
+}
+
+interface Witnesses {
+  readonly strategies: readonly Strategy<ServerHost>[]
+  readonly named: () => readonly NamedWitness[]
+}
+
+async function namedWitnesses(urls: readonly string[], command: Command): Promise<Witnesses> {
+  if (urls.length === 0) return { strategies: [], named: () => [] }
   const { plainWitnesses } = await import('./plain-witnesses.js')
   const { strategy, named } = orUsageError(command, '--witness <url>', () => plainWitnesses(urls))
-  return plainTrial([...strategies, strategy], dryRun, port, named)
+  return { strategies: [strategy], named }
 }
 
 /** Loads libp2p, which takes longer than everything else, only if a peer is named. */

@@ -1,6 +1,7 @@
 import { type Finding, isNotice, type ServerHost, type Strategy } from '@postern/interface'
 import { witness } from '@postern/witness'
 import type { NamedWitness } from './trial.js'
+import { notingReasons } from './unclear-answers.js'
 
 /** Witnesses that the user named by their URLs. */
 export interface PlainWitnesses {
@@ -54,16 +55,7 @@ function noting(finding: Finding, noted: Noted): Finding {
   if (finding.kind !== 'witness') return finding
   const { id } = finding.party
   noted.ids.add(id)
-  return {
-    ...finding,
-    async verify(address, call) {
-      const evidence = await finding.verify(address, call)
-      if (evidence.outcome === 'inconclusive' && evidence.reason !== undefined)
-        noted.reasons.set(id, evidence.reason.message)
-      else noted.reasons.delete(id)
-      return evidence
-    }
-  }
+  return notingReasons(finding, noted.reasons)
 }
 
 function reportsOf({ url, ids, absence, reasons }: Noted): readonly NamedWitness[] {

@@ -1,5 +1,5 @@
 import { type MappingEvent, type NatReport, type Report, systemHost } from '@postern/core'
-import { anySignal, isGlobal, parseMultiaddr, waitAtMost } from '@postern/interface'
+import { anySignal, parseMultiaddr } from '@postern/interface'
 import { findNetwork } from '@postern/net'
 import { codeOf, exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
@@ -8,9 +8,11 @@ import { line, type Output, unlessAborted } from '../../shared/output.js'
 import { stopWithin } from '../../shared/stop.js'
 import { colorsFor, formatStrategy } from '../../shared/terminal.js'
 import { columnsOf } from '../../shared/wrap-lines.js'
+import { withProtocols } from './protocols.js'
 import type { Shown } from './shown.js'
-import { describe, waitText, whyNotAsked } from './text.js'
+import { describe, whyNotAsked } from './text.js'
 import type { NamedWitness, OpenTrial, Trial } from './trial.js'
+import { answered, bounded, untilDecided, untilObserved } from './wait-for.js'
 import { codeOfWitnesses, withWitnessAdvice } from './witness-advice.js'
 
 /** The options of {@link doctor}. */
@@ -33,12 +35,6 @@ const startMs = 5000
 const patienceMs = 10_000
 /** How long to wait for slow routers, from the start, in ms. One that takes 10 s to answer is slow, not absent. */
 const answerMs = 15_000
-/** How long to wait for peers, from the start, in ms: they are dialled, dial back, and are dialled again after a
- * failure. */
-const witnessMs = 14_000
-/** How long to wait for STUN servers, from the start, in ms: they are given up after 7.5 s, and the filtering test
- * needs time. */
-const observeMs = 9000
 /** The time limit for requesting the mapping again, in ms: renewals are 4 s apart (RFC 6887 §11.2.1), and one may take
  * 2 s. */
 const readBackMs = 6500
@@ -79,7 +75,8 @@ export async function doctor(
     const told = (text: string): void => {
       if (!json) line(err, progress.dim(text))
     }
-    if (!quick) await bounded(answered(trial, told), began + answerMs - systemHost.clock.monotonicMs(), signal)
+    if (!quick)
+      await bounded(answered(trial, answerMs, told), began + answerMs - systemHost.clock.monotonicMs(), signal)
     const [first] = trial.witnesses()
     const isAsking = first !== undefined
     if (isAsking && !json) {
@@ -88,15 +85,16 @@ export async function doctor(
     }
     const [examined] = await Promise.all([
       dryRun || signal.aborted ? shown : examine(trial, began + answerMs - systemHost.clock.monotonicMs(), signal),
-      isAsking ? bounded(decided(trial), began + witnessMs - systemHost.clock.monotonicMs(), signal) : undefined,
-      bounded(observed(trial), began + observeMs - systemHost.clock.monotonicMs(), signal)
+      isAsking ? untilDecided(trial, began, signal) : undefined,
+      untilObserved(trial, began, signal)
     ])
     shown = examined
     witnesses = trial.witnesses()
     const seen = withHairpin(trial.report(), shown)
     const portable = port === undefined ? withoutTrialPort(seen) : seen
     const found = withRightGateway(dryRun ? withoutPortAdvice(portable) : portable, via, network)
-    report = withWitnessAdvice(found, witnesses)
+    const advised = withWitnessAdvice(found, witnesses)
+    report = withProtocols(advised, trial.udp?.() ?? 'untried')
     // Before the mapping is released, which takes a slow router as long as granting it.
     if (json) {
       // The report contains only the peers that answered.
@@ -119,68 +117,17 @@ export async function doctor(
   return codeOfWitnesses(report, witnesses) ?? codeOf(report.verdict)
 }
 
-/** Resolves when no strategy waits for an answer any more, or when a port is mapped. Calls `told` with what it waits
- * for. */
-function answered(trial: Trial, told: (text: string) => void): Promise<void> {
-  return new Promise((resolve) => {
-    let text = ''
-    const look = (): void => {
-      const { verdict, strategies, candidates } = trial.report()
-      const isMapped = candidates.some(({ type }) => type === 'mapped' || type === 'manual')
-      const waits = waitText(strategies)
-      if (verdict === 'public' || isMapped || waits === '') return resolve()
-      if (waits !== text) told(`Waiting for slow routers, ${answerMs / 1000} s at most: ${waits} …`)
-      text = waits
-    }
-    for (const name of ['strategy', 'verdict', 'mapped'] as const) trial.addEventListener(name, look)
-    look()
-  })
-}
-
-/** Resolves when there is a verdict. A host counts as private only after the witnesses have tried its addresses. */
-function decided(trial: Trial): Promise<void> {
-  return new Promise((resolve) => {
-    const look = (): void => {
-      const report = trial.report()
-      if (report.verdict !== 'unknown' && (report.verdict !== 'private' || !isUntried(report))) resolve()
-    }
-    for (const name of ['verdict', 'verified', 'refuted'] as const) trial.addEventListener(name, look)
-    look()
-  })
-}
-
-/** Returns whether witnesses have not decided yet about an address that they can dial. */
-const isUntried = ({ candidates }: Report): boolean =>
-  candidates.some(
-    ({ address, type, state }) =>
-      (type === 'mapped' || type === 'manual') &&
-      (state === 'claimed' || state === 'consistent') &&
-      isGlobal(parseMultiaddr(address)?.address ?? '')
-  )
-
-/** Resolves when every STUN server has answered or failed. */
-function observed(trial: Trial): Promise<void> {
-  return new Promise((resolve) => {
-    const look = (): void => {
-      const { strategies } = trial.report()
-      if (
-        strategies.every(({ kind, state, tookMs }) => kind !== 'observer' || (state !== 'available' && tookMs !== null))
-      )
-        resolve()
-    }
-    trial.addEventListener('strategy', look)
-    look()
-  })
-}
-
 /** Requests the mapping again, which shows whether it is still the same, and dials it from inside. A router that was slow to
  * answer gets only the rest of the time. */
 async function examine(trial: Trial, leftMs: number, signal: AbortSignal): Promise<Shown> {
-  const [mapped] = trial.report().candidates.filter(({ type }) => type === 'mapped')
+  const isTcp = (address: string): boolean => parseMultiaddr(address)?.protocol === 'tcp'
+  const [mapped] = trial.report().candidates.filter(({ type, address }) => type === 'mapped' && isTcp(address))
   if (mapped === undefined) return { readBack: undefined, hairpin: 'unknown' }
   const answer = Promise.withResolvers<MappingEvent>()
   for (const name of ['renewed', 'changed', 'lost'] as const) {
-    trial.addEventListener(name, ({ detail }) => answer.resolve(detail))
+    trial.addEventListener(name, ({ detail }) => {
+      if (detail.protocol !== 'udp') answer.resolve(detail)
+    })
   }
   trial.recheck()
   const external = parseMultiaddr(mapped.address)
@@ -220,13 +167,12 @@ const withoutPortAdvice = (report: Report): Report => ({
 const withoutTrialPort = (report: Report): Report => ({
   ...report,
   advice: report.advice.map((text) =>
-    text.replace(/forward TCP port (\d+) to ([^,]+), port \1,/, 'forward a port to $2')
+    text.replace(
+      /forward TCP port (\d+) to ([^,]+), port \1(?:, and (?:TCP|UDP) port \d+ to [^,]+, port \d+)*,/,
+      'forward a port to $2'
+    )
   )
 })
 
 const withHairpin = (report: Report, { hairpin }: Shown): Report =>
   hairpin === 'unknown' ? report : { ...report, nat: { mapping: null, filtering: null, ...report.nat, hairpin } }
-
-/** Waits for a promise with a timeout. Resolves to undefined after it. */
-const bounded = <T>(work: Promise<T>, ms: number, signal: AbortSignal): Promise<T | undefined> =>
-  waitAtMost(systemHost.clock, Math.max(0, ms), work, undefined, { signal })

@@ -1,6 +1,7 @@
 import type { Report } from '@postern/core'
 import { describeNext } from '../../shared/next-steps.js'
 import { type Colors, formatStrategies, formatVerdict, wrap } from '../../shared/terminal.js'
+import { protocolLines, publicOver } from './protocols.js'
 import type { Shown } from './shown.js'
 import type { NamedWitness } from './trial.js'
 
@@ -27,7 +28,11 @@ export function describe({ report, shown, witnesses, dryRun, steps = [], columns
   const { verdict, cause, gateway, externalAddresses, candidates, advice } = report
   const waits = waitText(report.strategies)
   const isFinal = waits === '' || verdict === 'public'
-  const lines = [formatVerdict({ verdict, cause }, colors, isFinal ? 'Verdict:' : 'So far:')]
+  const { protocols } = report
+  const over = protocols === undefined ? undefined : publicOver(protocols)
+  const heading = formatVerdict({ verdict, cause }, colors, isFinal ? 'Verdict:' : 'So far:')
+  const lines = [over === undefined ? heading : `${heading} ${over}`]
+  if (protocols !== undefined) lines.push(...protocolLines(protocols))
   if (!isFinal) lines.push(`Waiting: ${waits}`)
   if (gateway === null) lines.push('Gateway: none, there is no default route')
   else

@@ -7,6 +7,10 @@ export function forwardedPort(via: string): number | undefined {
   return found === undefined ? undefined : Number(found)
 }
 
+/** Returns whether the text of `--via` names a strategy. */
+export const names = (via: string, strategy: 'stun' | 'witness'): boolean =>
+  via.split(',').some((part) => part.trim().startsWith(`${strategy}:`))
+
 /** Resolves to why this program cannot listen on a TCP port; undefined if it can. */
 export function whyNotListening(port: number): Promise<string | undefined> {
   return new Promise((resolve) => {

@@ -1,17 +1,20 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
-import { type EndpointOwners, systemHost, type Traversal } from '@postern/core'
+import { defaultPolicy, type EndpointOwners, systemHost, type Traversal } from '@postern/core'
 import {
   anySignal,
   type CallOptions,
+  type Family,
   familyOf,
   isGlobal,
   type Network,
   type ServerHost,
   type Strategy
 } from '@postern/interface'
-import { createArrivals, endpointOwners, withArrivals } from '@postern/node'
+import { type Arrivals, createArrivals, endpointOwners } from '@postern/node'
 import { runTraversal } from '@postern/runtime'
+import { watchParties } from './parties.js'
+import { type BoundSocket, openUdpSockets, shareUdp } from './udp-sockets.js'
 
 /** A traversal with a temporary port of this program. */
 export interface Trial extends Pick<Traversal, 'addEventListener' | 'report' | 'recheck' | 'settled'> {
@@ -19,11 +22,19 @@ export interface Trial extends Pick<Traversal, 'addEventListener' | 'report' | '
   start(): Promise<void>
   /** Resolves to whether a connection to an address and port arrives at the port of this program. */
   arrives(address: string, port: number, call: CallOptions): Promise<boolean>
+  /** Returns whether it tries UDP besides TCP, and whether witnesses can prove it. Without it, only TCP. */
+  udp?(): UdpState
+  /** Returns whether a STUN server is being asked. Without it, none is. */
+  isObserving?(): boolean
   /** Returns the named peers with the results of the connections to them; empty if none was named. */
   witnesses(): readonly NamedWitness[]
   /** Releases the mappings and closes the port. */
   stop(): Promise<void>
 }
+
+/** `untried`: no UDP socket is open. `unprovable`: there are no two networks of witnesses to which STUN servers do not belong
+ * too. A NAT may let in what comes from where the socket has sent, so such witnesses are not asked. */
+export type UdpState = 'untried' | 'unprovable' | 'provable'
 
 /** Opens a trial in a network. */
 export type OpenTrial = (network: Network) => Promise<Trial>
@@ -51,6 +62,16 @@ export interface NamedWitness {
   readonly unclear?: string | undefined
 }
 
+/** What else a trial with a plain port does. */
+export interface PlainTrialOptions {
+  /** Returns what became of the servers that the user named.
+   * @default none was named */
+  readonly named?: () => readonly NamedWitness[]
+  /** Whether to try a UDP socket too, which STUN servers look at.
+   * @default false */
+  readonly udp?: boolean
+}
+
 /** Returns a trial with a TCP port, a free one by default, that accepts and closes connections; with `dryRun` it has no
  * port. Witnesses among the strategies see what arrives there. */
 export const plainTrial =
@@ -58,22 +79,45 @@ export const plainTrial =
     strategies: readonly Strategy<ServerHost>[],
     dryRun: boolean,
     port = 0,
-    named: () => readonly NamedWitness[] = () => []
+    { named = () => [], udp = false }: PlainTrialOptions = {}
   ): OpenTrial =>
   async (network) => {
     const server = dryRun ? undefined : createServer((socket) => socket.on('error', () => undefined).end())
-    const host: ServerHost =
-      server === undefined
-        ? { ...systemHost, arrivals: () => undefined }
-        : withArrivals(systemHost, createArrivals(server))
+    const sources: Arrivals[] = server === undefined ? [] : [createArrivals(server)]
+    const host: ServerHost = {
+      ...systemHost,
+      arrivals(at, each, call) {
+        for (const { arrivals } of sources) arrivals(at, each, call)
+      }
+    }
+    const ending = new AbortController()
+    const sockets: BoundSocket[] = []
+    const parties = watchParties(strategies)
     const run = runTraversal({
-      strategies,
+      strategies: parties.strategies,
       host,
       owners: trialOwners(),
-      policy: { unverifiedAfterMs, searchMs: trialSearchMs },
+      policy: {
+        unverifiedAfterMs,
+        searchMs: trialSearchMs,
+        // A symmetric NAT has another UDP address for each STUN server, and each is asked about.
+        ...(udp ? { maxRequestsPerMinute: 8 } : {})
+      },
       network
     })
     const { traversal } = run
+    const families: readonly Family[] = hasGlobalIpv6(network) ? [4, 6] : [4]
+
+    /** Opens the UDP sockets, at the port of TCP if that is free. */
+    async function openUdp(tcpPort: number): Promise<void> {
+      sockets.push(...(await openUdpSockets(families, tcpPort, port === 0)))
+      for (const { socket, endpoint } of sockets) {
+        sources.push(createArrivals(socket))
+        traversal.addEndpoint(endpoint)
+        const shared = shareUdp({ socket, endpoint }, network)
+        if (shared !== undefined) traversal.shareSocket(() => shared, ending)
+      }
+    }
 
     return {
       addEventListener: traversal.addEventListener,
@@ -84,7 +128,8 @@ export const plainTrial =
         if (server !== undefined) {
           server.listen(port)
           await once(server, 'listening')
-          wantAll(traversal, network, portOf(server))
+          wantAll(traversal, families, portOf(server))
+          if (udp) await openUdp(portOf(server))
         }
         await run.start()
       },
@@ -102,10 +147,17 @@ export const plainTrial =
         over.abort()
         return outcome
       },
+      udp() {
+        if (sockets.length === 0) return 'untried'
+        return parties.witnessNetworks() >= defaultPolicy.quorum ? 'provable' : 'unprovable'
+      },
+      isObserving: parties.isObserving,
       witnesses: named,
       async stop() {
         await run.stop()
+        ending.abort()
         server?.close()
+        for (const { socket } of sockets.splice(0)) socket.close()
       }
     }
   }
@@ -114,9 +166,9 @@ export const plainTrial =
  * its mapping. */
 export const trialOwners = (): EndpointOwners => endpointOwners({ program: 'postern doctor', warn: () => undefined })
 
-function wantAll(traversal: Traversal, network: Network, port: number): void {
-  traversal.addEndpoint({ protocol: 'tcp', family: 4, address: '0.0.0.0', port })
-  if (hasGlobalIpv6(network)) traversal.addEndpoint({ protocol: 'tcp', family: 6, address: '::', port })
+function wantAll(traversal: Traversal, families: readonly Family[], port: number): void {
+  for (const family of families)
+    traversal.addEndpoint({ protocol: 'tcp', family, address: family === 4 ? '0.0.0.0' : '::', port })
 }
 
 /** Returns whether this host has a global IPv6 address. */

@@ -2,23 +2,12 @@ import { connect } from 'node:net'
 import { identify } from '@libp2p/identify'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
-import { autonat } from '@postern/autonat'
-import { anySignal, type CallOptions, type Finding, type MultiaddrText, type Strategy } from '@postern/interface'
+import type { CallOptions, MultiaddrText, Strategy } from '@postern/interface'
 import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
-import { reasonOf, stack } from '../../shared/libp2p-stack.js'
-import { peerIdOf, readDialAddress } from '../../shared/peers.js'
-import {
-  hasGlobalIpv6,
-  type NamedWitness,
-  type OpenTrial,
-  trialOwners,
-  trialSearchMs,
-  unverifiedAfterMs
-} from './trial.js'
-
-/** The time limit for connecting to a named peer, in ms: less than {@link unverifiedAfterMs}. */
-const dialMs = 5000
+import { stack } from '../../shared/libp2p-stack.js'
+import { namedPeers } from './named-peers.js'
+import { hasGlobalIpv6, type OpenTrial, trialOwners, trialSearchMs, unverifiedAfterMs } from './trial.js'
 
 /**
  * Returns a trial with a libp2p node. The named peers, and no others, are asked to dial its addresses from outside.
@@ -26,26 +15,9 @@ const dialMs = 5000
  * Throws a TypeError for a peer without an id, or one that cannot be dialled.
  */
 export function witnessedTrial(strategies: readonly Strategy[], peers: readonly MultiaddrText[], port = 0): OpenTrial {
-  const named = [...new Set(peers)].map((peer) => ({ peer, id: peerIdOf(peer) }))
-  const asking = autonat({ peers: named.map(({ peer }) => peer) })
+  const named = namedPeers(peers)
 
   return async (network) => {
-    const failures = new Map<string, string>()
-    const witnesses = new Set<string>()
-    const witness: typeof asking = (host) => {
-      const discovery = asking(host)
-      return {
-        ...discovery,
-        discover(where, found, call) {
-          const note = (finding: Finding): void => {
-            if (finding.kind === 'witness') witnesses.add(finding.party.id)
-            found(finding)
-          }
-          return discovery.discover(where, note, call)
-        }
-      }
-    }
-    const stopping = new AbortController()
     const node = await createLibp2p({
       ...stack(),
       start: false,
@@ -55,20 +27,12 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
         identify: identify(),
         nat: natTraversal({
           owners: trialOwners(),
-          strategies: [...strategies, witness],
+          strategies: [...strategies, named.strategy],
           policy: { unverifiedAfterMs, searchMs: trialSearchMs }
         })
       }
     })
     const { nat } = node.services
-
-    async function meet({ peer }: { readonly peer: string }): Promise<void> {
-      const signal = anySignal([stopping.signal, AbortSignal.timeout(dialMs)])
-      await node.dial(readDialAddress(peer), { signal }).then(
-        () => failures.set(peer, 'the connection was lost'),
-        (error: unknown) => failures.set(peer, reasonOf(error))
-      )
-    }
 
     return {
       addEventListener: nat.addEventListener,
@@ -77,17 +41,12 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
       settled: () => nat.settled(),
       async start() {
         await node.start()
-        for (const each of named) void meet(each)
+        named.meet(node)
       },
       arrives: speaksMultistream,
-      witnesses: () =>
-        named.map(({ peer, id }): NamedWitness => {
-          const isConnected = node.getConnections().some(({ remotePeer }) => remotePeer.toString() === id)
-          const failure = isConnected ? null : (failures.get(peer) ?? 'no answer in time')
-          return { option: '--peer', peer, id, failure, isWitness: witnesses.has(id) }
-        }),
+      witnesses: () => named.named(node),
       async stop() {
-        stopping.abort()
+        named.stop()
         await node.stop()
       }
     }

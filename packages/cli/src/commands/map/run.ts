@@ -25,6 +25,7 @@ import { connectionTable, showsConnections } from './connection-table.js'
 import { reasonsForNothing, untilNothingCanCome } from './once.js'
 import { createMapVoice } from './text.js'
 import { isUnused } from './unused-port.js'
+import { type Scheme, schemeOf, webAddress } from './web-address.js'
 
 /** The options of {@link map}. */
 export interface MapOptions {
@@ -84,6 +85,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const over = new AbortController()
   let patience: Promise<void> | undefined
   let isOverdue = false
+  let scheme: Scheme | undefined
   const voice = createMapVoice(
     {
       report: () => withLowPortAdvice(traversal.report(), lowPort),
@@ -92,6 +94,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
       once,
       json,
       isOver: () => signal.aborted,
+      webAddress: (report) => (scheme === undefined ? undefined : webAddress(report, scheme)),
       nextSteps: (report) =>
         nextSteps(report, {
           command: 'map',
@@ -165,6 +168,11 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     traversal.addEndpoint(endpoint, externalPort === undefined ? {} : { externalPort })
   }
   const looked = warnOfSilence(argument, found, err)
+  if (argument.protocol === 'tcp')
+    void schemeOf(argument.port, over).then((answer) => {
+      scheme = answer
+      if (answer !== undefined) look()
+    })
   // A store that hangs must not delay an interruption.
   await Promise.race([run.start(), untilAborted(signal)])
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))

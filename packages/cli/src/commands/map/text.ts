@@ -1,4 +1,4 @@
-import type { MappingEvent, Report } from '@postern/core'
+import type { CandidateReport, MappingEvent, Report } from '@postern/core'
 import { formatMultiaddr } from '@postern/interface'
 import { isRefusedForLowPort, lowPortReason } from '../../shared/low-ports.js'
 import { describeNext } from '../../shared/next-steps.js'
@@ -16,6 +16,8 @@ export interface MapVoiceOptions {
   readonly json: boolean
   /** Returns whether the command was told to end; releases are not news then. */
   readonly isOver: () => boolean
+  /** Returns the address to paste into a browser; undefined if the service does not answer HTTP. */
+  readonly webAddress: (report: Report) => string | undefined
   /** Returns command lines to run next. */
   readonly nextSteps: (report: Report) => readonly string[]
 }
@@ -35,16 +37,17 @@ export interface MapVoice {
 
 /** A line of JSON: the event with additional members. */
 type JsonLine = MappingEvent &
-  Partial<Pick<Report, 'verdict' | 'cause' | 'advice'>> & { readonly requestedPort?: number }
+  Partial<Pick<Report, 'verdict' | 'cause' | 'advice'>> & { readonly requestedPort?: number; readonly url?: string }
 
 /** Creates the output of `postern map`. As text, a mapping is written when its address has been checked, because a tick
  * is a promise. As JSON, it is written at once, and the verdict in another line; with `--once` both are one line. */
 export function createMapVoice(options: MapVoiceOptions, { out }: Output): MapVoice {
-  const { report, requestedPort, lowPort, once, json, isOver, nextSteps } = options
+  const { report, requestedPort, lowPort, once, json, isOver, nextSteps, webAddress } = options
   const colors = colorsFor(out)
   const held: MappingEvent[] = []
   let hasSpoken = false
   let concluded = ''
+  let shownAddress: string | undefined
 
   const holds = ({ event }: MappingEvent): boolean => (json ? once : event === 'mapped' || event === 'changed')
 
@@ -53,36 +56,57 @@ export function createMapVoice(options: MapVoiceOptions, { out }: Output): MapVo
     const { external } = event
     const isGrant = event.event === 'mapped' || event.event === 'changed'
     const isKept = event.event === 'shared' && isOver()
+    const candidate = candidateOf(event, report())
     const isOther = isGrant && external !== null && external.port !== requestedPort
     if (json) {
       const { verdict, cause, advice } = report()
       const told: JsonLine = {
         ...event,
         ...(isOther ? { requestedPort } : {}),
-        ...(once ? { verdict, cause, advice } : {})
+        ...(once ? { verdict, cause, advice, ...urlIn(report()) } : {})
       }
       return line(out, JSON.stringify(told))
     }
     if (lowPort !== undefined && isRefusedForLowPort(event)) {
       line(out, `${formatEvent({ ...event, reasons: [] }, colors)}: ${lowPortReason(lowPort)}`)
     } else if (isKept) line(out, formatKept(event))
-    else line(out, formatEvent(event, colors, isGrant && !isBelieved(event, report())))
-    if (isOther) {
-      line(out, `${colors.yellow('!')} port ${requestedPort} was asked for, and the router gave port ${external.port}`)
+    else {
+      const isDoubted = isGrant && !isBelieved(candidate, report())
+      line(out, formatEvent(event, colors, { isDoubted, through: candidate?.relay?.party }))
     }
+    if (isOther) {
+      line(
+        out,
+        `${colors.yellow('!')} port ${requestedPort} was asked for, and ${candidate?.relay === undefined ? 'the router' : 'the other host'} gave port ${external.port}`
+      )
+    }
+  }
+
+  const urlIn = (now: Report): { readonly url?: string } => {
+    const url = webAddress(now)
+    return url === undefined ? {} : { url }
   }
 
   function conclude(): void {
     if (isOver() || !hasSpoken) return
+    showWebAddress()
     const { verdict, cause, advice } = report()
-    const text = JSON.stringify([verdict, cause, advice])
+    const text = JSON.stringify([verdict, cause, advice, json ? webAddress(report()) : undefined])
     if (text === concluded) return
     concluded = text
     if (!json) {
       line(out, formatVerdict(report(), colors))
       for (const each of advice) line(out, `${colors.cyan('→')} ${each}`)
       for (const each of describeNext(nextSteps(report()), colors)) line(out, each)
-    } else if (!once) line(out, JSON.stringify({ event: 'verdict', verdict, cause, advice }))
+    } else if (!once) line(out, JSON.stringify({ event: 'verdict', verdict, cause, advice, ...urlIn(report()) }))
+  }
+
+  /** Writes the address to paste into a browser, once for each. */
+  function showWebAddress(): void {
+    const address = webAddress(report())
+    if (json || address === undefined || address === shownAddress) return
+    shownAddress = address
+    line(out, `${colors.cyan('→')} ${colors.bold(address)}`)
   }
 
   function release(): void {
@@ -117,8 +141,11 @@ const candidateOf = ({ external, protocol }: MappingEvent, { candidates }: Repor
     ? undefined
     : candidates.find(({ address }) => address === formatMultiaddr(external.address, protocol, external.port))
 
-const isBelieved = (event: MappingEvent, report: Report): boolean =>
-  ['consistent', 'verified'].includes(candidateOf(event, report)?.state ?? '')
+/** Returns whether the address counts as reachable, or another one that leads through it does. */
+const isBelieved = (candidate: CandidateReport | undefined, { candidates }: Report): boolean => {
+  const others = candidates.filter(({ through }) => through !== undefined && through === candidate?.address)
+  return [candidate, ...others].some((each) => each?.state === 'consistent' || each?.state === 'verified')
+}
 
 /** Returns whether the address is still being checked. */
 const isUndecided = (event: MappingEvent, report: Report): boolean => {

@@ -23,7 +23,8 @@ it('map names the other process that keeps the mapping at its end', async () => 
       once: false,
       json: false,
       isOver: () => isOver,
-      nextSteps: () => []
+      nextSteps: () => [],
+      webAddress: () => undefined
     },
     output
   )

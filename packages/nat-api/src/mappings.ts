@@ -1,0 +1,222 @@
+import { type MappingEvent, type Traversal } from '@postern/core'
+import { abortReason, type Clock, type NatError, natError, waitAtMost } from '@postern/interface'
+import type { TraversalRun } from '@postern/runtime'
+import type { Bell } from './bell.js'
+import { createEntry, type Entry, isAbout, type PortToMap } from './entry.js'
+import { failureOf, judge } from './judge.js'
+
+/** The ports of one client. */
+export interface Mappings {
+  /** Maps a port until it is released. Resolves with the reason if it is not mapped. */
+  map(port: PortToMap, isRenewed: boolean): Promise<NatError | undefined>
+  /** Releases a port. Resolves with the reason if the router has not deleted the mapping. */
+  release(entry: Entry): Promise<NatError | undefined>
+  /** The ports that are wanted, mapped or not. */
+  all(): readonly Entry[]
+  /** Releases everything. Nothing runs after it has resolved. */
+  close(): Promise<void>
+}
+
+export interface MappingsParts {
+  readonly run: TraversalRun
+  readonly clock: Clock
+  /** Rings when something is known that may change the outcome of a call. */
+  readonly bell: Bell
+  /** What the first hop says against external addresses. */
+  readonly contradicted: ReadonlyMap<string, NatError>
+}
+
+/** How long `map` waits for routers that are still searched for (ms). */
+const searchMs = 3000
+/** How long `map` waits until a router is asked, if none has failed (ms). */
+const chooseMs = 1000
+/** How long `map` waits for the check of an external address (ms). Most take a few ms; after this time there is no
+ * evidence against the address. */
+const checkMs = 6000
+/** How long `map` waits for a router that was asked (ms). The request goes on after that. */
+const grantMs = 15_000
+/** How long `unmap` waits for a router (ms). The request goes on after that. */
+const releaseMs = 10_000
+
+/** How many ports a client continues to try to map after failures. It gives up the oldest. */
+const maxRetried = 8
+
+const released = abortReason('the port is no longer wanted')
+const endedMessage = 'client is destroyed'
+
+/** Maps ports on a traversal, which starts with the first of them. */
+export function createMappings({ run, clock, bell, contradicted }: MappingsParts): Mappings {
+  const { traversal } = run
+  const entries = new Set<Entry>()
+  const ended = new AbortController()
+  /** When the traversal was started (monotonic ms); undefined before. */
+  let startedMs: number | undefined
+  let isSettled = false
+
+  function start(): void {
+    if (startedMs !== undefined) return
+    startedMs = clock.monotonicMs()
+    listen(traversal, entries, bell)
+    run.ready().then(settled, settled)
+  }
+
+  function settled(): void {
+    isSettled = true
+    bell.ring()
+  }
+
+  async function outcomeOf(entry: Entry): Promise<NatError | undefined> {
+    const sinceMs = clock.monotonicMs()
+    for (;;) {
+      if (ended.signal.aborted) return natError('NO_REPLY', endedMessage)
+      if (entry.unwanted.signal.aborted) return natError('NO_REPLY', 'the port was unmapped before it was mapped')
+      const ruling = judge(entry, traversal.report(), contradicted, isSettled)
+      if (ruling === 'mapped') return undefined
+      if (ruling !== 'open') return ruling
+      const leftMs = untilMs(entry, sinceMs) - clock.monotonicMs()
+      if (leftMs <= 0) {
+        // Granted, and nothing was found against the address.
+        if (entry.external !== null) return undefined
+        return failureOf(entry.reasons ?? [], traversal.report(), run.networkError())
+      }
+      await bell.heard(leftMs, ended)
+    }
+  }
+
+  /** Returns until when a call waits for an outcome (monotonic ms). */
+  function untilMs({ external, reasons }: Entry, sinceMs: number): number {
+    if (external !== null) return sinceMs + checkMs
+    const waits = new Set(traversal.report().strategies.map(({ waitingFor }) => waitingFor))
+    if (waits.has('grant')) return sinceMs + grantMs
+    // A call that comes later does not wait again for a network that is silent.
+    const searchedMs = waits.has('search') || !isSettled ? (startedMs ?? sinceMs) + searchMs : sinceMs
+    return reasons === undefined ? Math.max(searchedMs, sinceMs + chooseMs) : searchedMs
+  }
+
+  async function ask(entry: Entry): Promise<NatError | undefined> {
+    const error = await outcomeOf(entry)
+    entry.state = error === undefined ? 'mapped' : 'failed'
+    // Another port will not become the right one.
+    if (error?.code === 'CONFLICT' && entry.external !== null) await release(entry)
+    // A program may try one port after the other.
+    const failed = [...entries].filter(({ state, external }) => state === 'failed' && external === null)
+    await Promise.all(failed.slice(0, -maxRetried).map(release))
+    return error
+  }
+
+  /** Ends the mapping after its lifetime, which begins again with each call. */
+  function expire(entry: Entry): void {
+    entry.expiry?.abort(released)
+    const expiry = new AbortController()
+    entry.expiry = expiry
+    clock.sleep(entry.lifetimeMs, expiry).then(
+      () => release(entry),
+      () => undefined
+    )
+  }
+
+  function add(port: PortToMap): Entry {
+    const entry = createEntry(port)
+    entries.add(entry)
+    start()
+    traversal.addEndpoint(
+      { protocol: port.protocol, family: 4, address: '0.0.0.0', port: port.privatePort },
+      {
+        signal: entry.unwanted.signal,
+        lifetimeMs: port.lifetimeMs,
+        ...(port.publicPort === undefined ? {} : { externalPort: port.publicPort })
+      }
+    )
+    entry.outcome = ask(entry)
+    return entry
+  }
+
+  /** Returns the entry of the same ports, or an entry that is in the way. */
+  const findEntry = ({ protocol, privatePort, publicPort }: PortToMap): Entry | undefined => {
+    const others = [...entries].filter((each) => each.protocol === protocol)
+    return (
+      others.find((each) => each.privatePort === privatePort) ??
+      others.find((each) => publicPort !== undefined && each.publicPort === publicPort)
+    )
+  }
+
+  async function release(entry: Entry): Promise<NatError | undefined> {
+    entry.expiry?.abort(released)
+    if (!entries.delete(entry)) return undefined
+    const { external } = entry
+    const told = external === null ? Promise.resolve(undefined) : endOf(entry, external.port)
+    entry.unwanted.abort(released)
+    bell.ring()
+    return told
+  }
+
+  /** Resolves when the router has deleted the mapping, or when others of this host keep it. */
+  async function endOf(entry: Entry, externalPort: number): Promise<NatError | undefined> {
+    const heard = new AbortController()
+    const over = Promise.withResolvers<NatError | undefined>()
+    const each = ({ detail }: CustomEvent<MappingEvent>): void => {
+      if (!isAbout(entry, detail) || detail.external?.port !== externalPort) return
+      const { event, reasons = [] } = detail
+      over.resolve(event === 'failed' ? failureOf(reasons, traversal.report(), undefined) : undefined)
+    }
+    for (const name of ['released', 'lost', 'failed', 'shared'] as const)
+      traversal.addEventListener(name, each, { signal: heard.signal })
+    const late = natError('NO_REPLY', 'the router has not answered in time')
+    const outcome = await waitAtMost(clock, releaseMs, over.promise, late, ended)
+    heard.abort()
+    return outcome
+  }
+
+  return {
+    async map(port, isRenewed) {
+      let entry = findEntry(port)
+      while (entry !== undefined) {
+        const isSame = entry.privatePort === port.privatePort && entry.publicPort === port.publicPort
+        if (isSame && (entry.state !== 'failed' || entry.external !== null)) break
+        if (entry.state !== 'failed' && entry.publicPort !== undefined) return inTheWay(entry)
+        // It has failed, and is asked for again or gives way to another try; or it was mapped only to learn the address.
+        await release(entry)
+        entry = findEntry(port)
+      }
+      if (ended.signal.aborted) return natError('NO_REPLY', endedMessage)
+      if (entry === undefined) entry = add(port)
+      else if (entry.state !== 'asked') entry.outcome = ask(entry)
+      const error = await entry.outcome
+      if (error === undefined && !isRenewed) expire(entry)
+      return error
+    },
+    release,
+    all: () => [...entries],
+    async close() {
+      ended.abort(released)
+      bell.ring()
+      for (const { expiry } of entries) expiry?.abort(released)
+      if (startedMs !== undefined) await run.stop()
+      for (const { unwanted } of entries) unwanted.abort(released)
+      entries.clear()
+    }
+  }
+}
+
+const inTheWay = ({ publicPort, privatePort }: Entry): NatError =>
+  natError('CONFLICT', `this client has mapped public port ${publicPort} to private port ${privatePort}`)
+
+/** Keeps the entries up to date. */
+function listen(traversal: Traversal, entries: ReadonlySet<Entry>, bell: Bell): void {
+  const each = ({ detail }: CustomEvent<MappingEvent>): void => {
+    const { event, external, reasons = [] } = detail
+    const entry = [...entries].find((one) => isAbout(one, detail))
+    if (entry !== undefined) {
+      if (event === 'mapped' || event === 'changed' || event === 'renewed') {
+        entry.external = external
+        entry.reasons = undefined
+      } else if (event === 'failed' && external === null) entry.reasons = reasons
+      else if ((event === 'lost' || event === 'released') && external?.port === entry.external?.port)
+        entry.external = null
+    }
+    bell.ring()
+  }
+  for (const name of ['mapped', 'changed', 'renewed', 'lost', 'released', 'failed'] as const)
+    traversal.addEventListener(name, each)
+  for (const name of ['strategy', 'verdict'] as const) traversal.addEventListener(name, () => bell.ring())
+}
