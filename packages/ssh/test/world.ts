@@ -167,6 +167,8 @@ export async function createWorld(): Promise<SshWorld> {
     socket.once('close', () => sockets.delete(socket))
     if (behaviour.greeting !== undefined) return void socket.end(behaviour.greeting)
     if (behaviour.isSilent !== true) sshd.injectSocket(socket)
+    // Reads the end of a client that gives up.
+    else socket.resume()
   })
   front.listen(0, '127.0.0.1')
   await Promise.all([once(front, 'listening'), once(application, 'listening')])
