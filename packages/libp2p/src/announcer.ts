@@ -3,9 +3,9 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { CandidateReport } from '@postern/core'
 import { isGlobal, parseMultiaddr } from '@postern/interface'
 
-/** Tells the node's AddressManager which direct addresses to announce. */
+/** Tells the node's AddressManager which direct addresses to announce, and which ports of forwarders. */
 export interface Announcer {
-  /** Announces the verified candidates and withdraws every other address that was announced before. */
+  /** Announces the verified candidates and the ports of forwarders, and withdraws every other address that was announced before. */
   update(candidates: readonly CandidateReport[]): void
 }
 
@@ -36,7 +36,7 @@ export function createAnnouncer(addressManager: AddressManager, verifies: boolea
     if (state !== 'verified' && !isGlobal(external.address)) return undefined
     const mapping = [endpoint.address, endpoint.port, external.address, external.port, external.protocol] as const
     addressManager.addPublicAddressMapping(...mapping)
-    if (state === 'verified') addressManager.confirmObservedAddr(ma, { type: 'ip-mapping' })
+    if (state === 'verified' || type === 'relayed') addressManager.confirmObservedAddr(ma, { type: 'ip-mapping' })
     return () => addressManager.removePublicAddressMapping(...mapping)
   }
 
@@ -45,10 +45,11 @@ export function createAnnouncer(addressManager: AddressManager, verifies: boolea
       const wanted = new Map(
         candidates
           .filter(
-            ({ type, state }) =>
-              type !== 'relayed' &&
+            ({ type, state, endpoint }) =>
+              // The transport reports the addresses at relays. A forwarder has tried its port itself.
+              (type !== 'relayed' || (endpoint !== null && state === 'consistent')) &&
               // An observed address is a guess until witnesses have reached it.
-              (state === 'verified' || (type !== 'observed' && !verifies && state !== 'refuted'))
+              (state === 'verified' || type === 'relayed' || (type !== 'observed' && !verifies && state !== 'refuted'))
           )
           .map((candidate) => [`${candidate.address} ${candidate.endpoint?.address}`, candidate])
       )

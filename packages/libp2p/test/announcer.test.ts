@@ -40,8 +40,13 @@ describe('an unverified external address', () => {
     (host) => expect(told(candidate(`/ip4/${host}/tcp/4001`, 'mapped', 'claimed'))).toEqual([])
   )
 
-  it('relayed and observed addresses are not passed to the AddressManager', () => {
-    expect(told(candidate('/ip4/11.0.0.9/tcp/1', 'relayed', 'consistent'))).toEqual([])
+  it('the port of a forwarder is passed to the AddressManager', () => {
+    expect(told(candidate('/ip4/11.0.0.9/tcp/1', 'relayed', 'consistent'))).toEqual(['11.0.0.9'])
+    expect(told(candidate('/ip4/192.168.1.9/tcp/1', 'relayed', 'claimed'))).toEqual([])
+  })
+
+  it('addresses at relays and observed addresses are not passed to the AddressManager', () => {
+    expect(told({ ...candidate('/ip4/11.0.0.9/tcp/1', 'relayed', 'consistent'), endpoint: null })).toEqual([])
     expect(told(candidate('/ip4/11.0.0.9/tcp/1', 'observed', 'claimed'))).toEqual([])
   })
 })

@@ -1,7 +1,9 @@
+import { bore, fromText as boreFromText } from '@postern/bore'
 import { didYouMean, familyOf, type ServerHost, type Strategy } from '@postern/interface'
 import { manual } from '@postern/manual'
 import { natPmp } from '@postern/nat-pmp'
 import { pcp } from '@postern/pcp'
+import { ssh, fromText as sshFromText } from '@postern/ssh'
 import { stun } from '@postern/stun'
 import { upnp } from '@postern/upnp'
 import { type WitnessOptions, witness } from '@postern/witness'
@@ -11,13 +13,13 @@ export const defaultStrategies = (): readonly Strategy[] => [pcp(), natPmp(), up
 
 /** The grammar of strategies in text form, for help texts. */
 export const ladderGrammar =
-  'any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>] | witness:<url>, joined by commas'
+  'any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>] | witness:<url> | ssh:<user>@<host>[:<port>] | bore:<host>, joined by commas'
 
-const names = ['any', 'none', 'pcp', 'nat-pmp', 'upnp', 'manual', 'stun', 'witness']
+const names = ['any', 'none', 'pcp', 'nat-pmp', 'upnp', 'manual', 'stun', 'witness', 'ssh', 'bore']
 
 /**
  * Parses strategies from text, in rank order: `any`, `none`, `pcp`, `nat-pmp:192.168.1.1`, `upnp`,
- * `manual:<ip>:<port>`, `stun:<host>:<port>`, `witness:<url>`, joined by commas. An IPv6 address before a port is in
+ * `manual:<ip>:<port>`, `stun:<host>:<port>`, `witness:<url>`, `ssh:<user>@<host>:<port>`, `bore:<host>`, joined by commas. An IPv6 address before a port is in
  * brackets: `manual:[2001:db8::1]:8080`. A witness is named by its URL, `witness:https://witness.example.org`, or by its
  * address and port, `witness:203.0.113.9:4003`.
  *
@@ -81,6 +83,13 @@ export function parsePlainLadder(text: string): readonly Strategy[] {
     // first.
     if (name === 'stun' && rest !== undefined)
       return index === parts.findIndex(isServer) ? [stun({ servers: parts.filter(isServer) })] : []
+    if (name === 'ssh' || name === 'bore') {
+      if (rest === undefined || rest === '')
+        throw new TypeError(
+          `"${part}": name the other host, such as ${name === 'ssh' ? 'ssh:me@' : 'bore:'}vps.example.org`
+        )
+      return [name === 'ssh' ? ssh(sshFromText(rest)) : bore(boreFromText(rest))]
+    }
     if (name === 'any' && rest === undefined) return defaultStrategies()
     if (name === 'none' && rest === undefined && parts.length === 1) return []
     if (part === '' && text.trim() !== '') throw new TypeError(nothingBesideComma(text))

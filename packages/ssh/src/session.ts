@@ -2,8 +2,8 @@ import type { Socket } from 'node:net'
 import {
   abortReason,
   type CallOptions,
-  canonicalAddress,
   type Clock,
+  canonicalAddress,
   errorText,
   type Host,
   type NatError,
@@ -65,7 +65,7 @@ export async function openSession(
   const limitMs = settings.password === undefined || memory.password !== undefined ? loginMs : typingMs
   const late = (): Error => natError('NO_REPLY', `no login at ${place} within ${limitMs / 1000} s`)
   return within(clock, limitMs, call, late, async (limited) => {
-    const socket = await connectAny(addresses, settings.port, place, limited)
+    const socket = await connectAny(addresses, settings.port, place, clock, limited)
     try {
       const client = await logIn(ssh2, socket, settings, memory, limited)
       log.debug(`ssh: logged in at ${place}`)

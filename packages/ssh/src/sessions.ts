@@ -1,6 +1,6 @@
 import { abortReason, type CallOptions, type Host, orAborted } from '@postern/interface'
-import { type Memory, openSession, type Session } from './session.js'
 import type { Settings } from './options.js'
+import { type Memory, openSession, type Session } from './session.js'
 
 /** The one session of a strategy, which all its leases share. */
 export interface Sessions {

@@ -1,8 +1,8 @@
 import {
   type Discovery,
   type Forwarder,
-  networkPrefixOf,
   type NatError,
+  networkPrefixOf,
   type Strategy,
   untilAborted
 } from '@postern/interface'

@@ -50,7 +50,7 @@ export const codesText = (command: keyof typeof codes): string => codes[command]
 
 /** The grammar of `parseLadder`. A copy, so that @postern/node is not loaded for the help; a test compares the two. */
 const viaText =
-  'the strategies in rank order: any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>] | witness:<url>, joined by commas'
+  'the strategies in rank order: any | none | pcp[:<gateway>] | nat-pmp[:<gateway>] | upnp[:<gateway>] | manual:<ip>:<port> | manual:<port> | stun:<host>[:<port>] | witness:<url> | ssh:<user>@<host>[:<port>] | bore:<host>, joined by commas'
 
 /** Returns the option `--via`. */
 export const viaOption = (): Option => new Option('--via <strategies>', viaText).default('any', 'any')

@@ -125,7 +125,7 @@ export interface RelayPolicy {
   readonly rest: BackOff
   /** How long to wait before a port of a forwarder is asked for again that was lost or is taken, in ms: initially, and
    * at most.
-   * @default { initialMs: 500, maxMs: 5000 } */
+   * @default { initialMs: 500, maxMs: 2000 } */
   readonly retake: BackOff
 }
 
@@ -162,7 +162,7 @@ export const defaultPolicy: Policy = {
     releaseAfterPublicMs: 60_000,
     isInUse: () => false,
     rest: { initialMs: 60_000, maxMs: 3_600_000 },
-    retake: { initialMs: 500, maxMs: 5000 }
+    retake: { initialMs: 500, maxMs: 2000 }
   },
   stopTimeoutMs: 2000,
   slowStopMs: 10_000,

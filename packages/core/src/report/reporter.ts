@@ -1,6 +1,6 @@
 import type { RelayLimits } from '@postern/interface'
-import { type Candidate, isAddressUnknown } from '../candidates/candidates.js'
 import type { LevelBeyond } from '../beyond/routers-beyond.js'
+import { type Candidate, isAddressUnknown } from '../candidates/candidates.js'
 import type { Context } from '../context.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
 import type { WantedEndpoint } from '../discovery/endpoints.js'

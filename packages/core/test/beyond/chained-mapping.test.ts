@@ -158,7 +158,9 @@ describe('a mapping on a mapping', () => {
     expect(routers.searched).toHaveLength(2)
     const { verdict, cause, advice } = each.traversal.report()
     expect([verdict, cause]).toEqual(['private', 'double-nat'])
-    expect(advice[0]).toContain('forward TCP port 8080 to 10.0.0.2, port 8080, by hand in the third one (probably 10.0.0.1)')
+    expect(advice[0]).toContain(
+      'forward TCP port 8080 to 10.0.0.2, port 8080, by hand in the third one (probably 10.0.0.1)'
+    )
     await end(each)
   })
 
@@ -176,10 +178,12 @@ describe('a mapping on a mapping', () => {
     await begin(each)
     routers.isNearDown = true
     await each.clock.advance(7_200_000)
-    expect(each.told().slice(2).filter((text) => !text.startsWith('renewed'))).toEqual([
-      'lost pcp 192.168.0.2:8080',
-      'released pcp 11.0.0.2:8080'
-    ])
+    expect(
+      each
+        .told()
+        .slice(2)
+        .filter((text) => !text.startsWith('renewed'))
+    ).toEqual(['lost pcp 192.168.0.2:8080', 'released pcp 11.0.0.2:8080'])
     expect(each.traversal.report().candidates).toEqual([])
     routers.isNearDown = false
     await each.clock.advance(600_000)
@@ -193,7 +197,12 @@ describe('a mapping on a mapping', () => {
     await begin(each)
     routers.isFarDown = true
     await each.clock.advance(700_000)
-    expect(each.told().slice(2).filter((text) => text.startsWith('lost'))).toEqual(['lost pcp 11.0.0.2:8080'])
+    expect(
+      each
+        .told()
+        .slice(2)
+        .filter((text) => text.startsWith('lost'))
+    ).toEqual(['lost pcp 11.0.0.2:8080'])
     expect(each.traversal.report()).toMatchObject({ verdict: 'private', cause: 'double-nat' })
     routers.isFarDown = false
     await each.clock.advance(400_000)
