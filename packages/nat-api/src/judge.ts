@@ -40,7 +40,7 @@ export function judge(entry: Entry, { candidates }: Report, contradicted: Readon
   const doubt = beyond === null ? contradicted.get(external.address) : undefined
   const error = doubt ?? reservedAddress(external.address)
   if (error !== undefined) return { is: beyond === null && !isRefusedBeyond ? 'doubtful' : 'refused', error }
-  if (!isRight(external.port)) {
+  if (hasOtherPort(entry)) {
     const text = `the router does not have port ${publicPort}: it grants ${external.port} instead`
     return { is: 'refused', error: natError('CONFLICT', text) }
   }
@@ -51,6 +51,14 @@ export function judge(entry: Entry, { candidates }: Report, contradicted: Readon
     : { is: 'open' }
 }
 
+/** Whether a router has granted another port than the requested one. A router behind the next hop may grant the right one
+ * if the address of the next hop is reserved. */
+export function hasOtherPort(entry: Entry): boolean {
+  const external = externalOf(entry)
+  if (external === null || entry.publicPort === undefined || external.port === entry.publicPort) return false
+  return reservedAddress(external.address) === undefined
+}
+
 function reservedAddress(address: string): NatError | undefined {
   if (isGlobal(address) || isWildcard(address)) return undefined
   const text = `the router's external address is ${address}, which is not reachable from the internet`
@@ -59,7 +67,11 @@ function reservedAddress(address: string): NatError | undefined {
 }
 
 /** Returns the error of a port that no strategy could map. */
-export function failureOf(reasons: readonly EventReason[], { strategies }: Report, networkError: unknown): NatError {
+export function failureOf(
+  reasons: readonly EventReason[],
+  strategies: Report['strategies'] = [],
+  networkError?: unknown
+): NatError {
   const known =
     reasons.length > 0
       ? reasons

@@ -1,9 +1,9 @@
-import { type MappingEvent, type Traversal } from '@postern/core'
-import { abortReason, type Clock, type NatError, natError, waitAtMost } from '@postern/interface'
+import type { MappingEvent } from '@postern/core'
+import { abortReason, type Clock, errorText, type NatError, natError, waitAtMost } from '@postern/interface'
 import type { TraversalRun } from '@postern/runtime'
 import type { Bell } from './bell.js'
 import { createEntry, type Entry, externalOf, isAbout, note, type PortToMap } from './entry.js'
-import { failureOf, judge, type Ruling } from './judge.js'
+import { failureOf, hasOtherPort, judge, type Ruling } from './judge.js'
 
 /** The ports of one client. */
 export interface Mappings {
@@ -58,8 +58,21 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
   function start(): void {
     if (startedMs !== undefined) return
     startedMs = clock.monotonicMs()
-    listen(traversal, entries, bell)
+    listen()
     run.ready().then(settled, settled)
+  }
+
+  /** Keeps the entries up to date. */
+  function listen(): void {
+    for (const name of ['mapped', 'changed', 'renewed', 'lost', 'released', 'failed'] as const) {
+      traversal.addEventListener(name, ({ detail }) => {
+        note(entries, detail)
+        // A port that is still tried after a failure is not held if it is another one.
+        for (const entry of entries) if (entry.state === 'failed' && hasOtherPort(entry)) release(entry).catch(noCause)
+        bell.ring()
+      })
+    }
+    for (const name of ['strategy', 'verdict'] as const) traversal.addEventListener(name, () => bell.ring())
   }
 
   function settled(): void {
@@ -80,7 +93,7 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
         if (ruling.is === 'doubtful') return ruling.error
         // Granted, and nothing was found against the address.
         if (externalOf(entry) !== null) return undefined
-        return failureOf(entry.reasons ?? [], traversal.report(), run.networkError())
+        return failureOf(entry.reasons ?? [], traversal.report().strategies, run.networkError())
       }
       await bell.heard(leftMs, ended)
     }
@@ -98,7 +111,7 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
   }
 
   async function ask(entry: Entry): Promise<NatError | undefined> {
-    const error = await outcomeOf(entry)
+    const error = await outcomeOf(entry).catch((fault: unknown) => natError('STRATEGY_FAULT', errorText(fault)))
     entry.state = error === undefined ? 'mapped' : 'failed'
     // Another port will not become the right one.
     if (error?.code === 'CONFLICT' && externalOf(entry) !== null) await release(entry)
@@ -113,10 +126,11 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
     entry.expiry?.abort(released)
     const expiry = new AbortController()
     entry.expiry = expiry
-    clock.sleep(entry.lifetimeMs, expiry).then(
-      () => release(entry),
-      () => undefined
-    )
+    // The sleep rejects if the mapping is released before, or is mapped again.
+    clock
+      .sleep(entry.lifetimeMs, expiry)
+      .then(() => release(entry))
+      .catch(noCause)
   }
 
   function add(port: PortToMap): Entry {
@@ -163,7 +177,7 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
     const each = ({ detail }: CustomEvent<MappingEvent>): void => {
       if (!isAbout(entry, detail) || detail.external === null) return
       const { event, reasons = [], through } = detail
-      if (event === 'failed') failure ??= failureOf(reasons, traversal.report(), undefined)
+      if (event === 'failed') failure ??= failureOf(reasons)
       left.delete(through === undefined ? 'nextHop' : 'beyond')
       if (left.size === 0) over.resolve(undefined)
     }
@@ -209,13 +223,5 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
 const inTheWay = ({ publicPort, privatePort }: Entry): NatError =>
   natError('CONFLICT', `this client has mapped public port ${publicPort} to private port ${privatePort}`)
 
-/** Keeps the entries up to date. */
-function listen(traversal: Traversal, entries: ReadonlySet<Entry>, bell: Bell): void {
-  for (const name of ['mapped', 'changed', 'renewed', 'lost', 'released', 'failed'] as const) {
-    traversal.addEventListener(name, ({ detail }) => {
-      note(entries, detail)
-      bell.ring()
-    })
-  }
-  for (const name of ['strategy', 'verdict'] as const) traversal.addEventListener(name, () => bell.ring())
-}
+/** A caller that does not wait for a release has no use for its outcome. */
+const noCause = (): undefined => undefined
