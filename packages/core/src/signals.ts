@@ -69,7 +69,7 @@ export interface Signals {
   readonly reviewed: Verdict
   /** For the listeners of the traversal: an event of an endpoint.
    *
-   * Emitted by mapping/, relay/, verification/verifier.ts, nat/observed-candidates.ts.
+   * Emitted by beyond/chained-mapping.ts, relay/, verification/verifier.ts, nat/observed-candidates.ts.
    * Heard by traversal.ts. */
   readonly mapping: MappingEvent
   /** For the listeners of the traversal: the line of a strategy has changed.

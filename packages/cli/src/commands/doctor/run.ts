@@ -121,7 +121,9 @@ export async function doctor(
  * answer gets only the rest of the time. */
 async function examine(trial: Trial, leftMs: number, signal: AbortSignal): Promise<Shown> {
   const isTcp = (address: string): boolean => parseMultiaddr(address)?.protocol === 'tcp'
-  const [mapped] = trial.report().candidates.filter(({ type, address }) => type === 'mapped' && isTcp(address))
+  const all = trial.report().candidates.filter(({ type, address }) => type === 'mapped' && isTcp(address))
+  // Behind two routers in a row the outer one has the external address.
+  const mapped = all.find(({ through }) => through !== undefined) ?? all[0]
   if (mapped === undefined) return { readBack: undefined, hairpin: 'unknown' }
   const answer = Promise.withResolvers<MappingEvent>()
   for (const name of ['renewed', 'changed', 'lost'] as const) {
