@@ -1,6 +1,7 @@
-// What peers, witnesses, relays and STUN servers send.
+// What peers, witnesses, relays, STUN servers and bore servers send.
 import { multiaddr } from '@multiformats/multiaddr'
 import { familyOf } from '@postern/interface'
+import { decodeServerMessage, splitFrames } from '../../packages/bore/dist/codec.js'
 import { decodeDialResponseV1 } from '../../packages/autonat/dist/wire/v1.js'
 import { decodeDialBack, decodeDialBackResponse, decodeMessage } from '../../packages/autonat/dist/wire/v2.js'
 import { decodeAnswer, decodeWish } from '../../packages/cli/dist/commands/tunnel/protocol.js'
@@ -169,6 +170,16 @@ export const peers = [
       [error, message].every((text) => text.length > 0 && text.length <= 200) &&
       (observed === undefined || isIpText(observed)),
     refuses: refusals.never
+  },
+  {
+    name: 'bore-messages',
+    corpus: bytesOf('bore'),
+    run: (bytes) => splitFrames(Buffer.from(bytes)).complete.map(decodeServerMessage),
+    accepts: (messages) =>
+      messages.every(
+        ({ kind, id, port, text }) =>
+          kind === 'heartbeat' || id?.length === 36 || (isUint(port, 16) && port > 0) || typeof text === 'string'
+      )
   },
   {
     name: 'tunnel-first-byte',

@@ -1,5 +1,5 @@
 import { equal, fail, ok } from 'node:assert/strict'
-import { type Forwarder, type ForwardLease, isNatError, type Lease } from '@postern/interface'
+import { type Forwarder, type ForwardLease, isNatError, type Lease, untilAborted } from '@postern/interface'
 import { addressesOf, call, forwardRequestFor, told, type Wish } from '../asking.js'
 import type { AbilityRule } from '../rule.js'
 import type { Stage } from '../stage.js'
@@ -97,14 +97,14 @@ export const forwardRules: readonly AbilityRule[] = [
       const stage = await open()
       await stage.world.faults?.misdirect?.()
       const outcome = await stage.outcome(forwarding(await forwarderOf(stage, target), stage), forwardMs)
-      equal(outcome.state, 'rejected', 'a forward whose port does not lead here')
+      equal(outcome.state, 'rejected', 'a forward to a port that does not lead here')
       if (outcome.state === 'rejected')
         ok(isNatError(outcome.reason), `not a NatError of the registry: ${told(outcome.reason)}`)
     }
   },
   {
     id: 'failed-forward-leaves-nothing',
-    name: 'a forward that was aborted, or whose port does not lead here, leaves nothing open after 2 s',
+    name: 'a forward leaves nothing open after 2 s if it was aborted or its port does not lead here',
     abilities,
     needs: ['endpoint', 'openHandles', 'silence'],
     async check(open, target) {
@@ -199,9 +199,8 @@ async function forwarded(stage: Stage, target: Target, wish: Wish = {}): Promise
 
 /** Ends the connections of the forwarder, and waits until the lease notices, for at most 30 s. */
 async function lost(stage: Stage, { ended }: ForwardLease): Promise<void> {
-  const noticed = new Promise<void>((resolve) => ended.addEventListener('abort', () => resolve(), { once: true }))
   await stage.world.faults?.cut?.()
-  if (!ended.aborted) await stage.outcome(noticed, 30_000)
+  await stage.outcome(untilAborted(ended), 30_000)
 }
 
 const greeting = 'hello'
