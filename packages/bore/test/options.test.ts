@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { bore, type BoreOptions, fromText } from '../src/index.js'
+import { type BoreOptions, bore, fromText } from '../src/index.js'
 
 afterEach(() => vi.unstubAllEnvs())
 

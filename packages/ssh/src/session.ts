@@ -69,7 +69,10 @@ export async function openSession(
     try {
       const client = await logIn(ssh2, socket, settings, memory, limited)
       log.debug(`ssh: logged in at ${place}`)
-      return createSession(client, socket, settings, clock)
+      // A connection that has ended in the same moment has no address.
+      const serverAddress = canonicalAddress(socket.remoteAddress ?? '')
+      if (serverAddress === undefined) throw hungUp(place)
+      return createSession(client, socket, serverAddress, settings, clock)
     } catch (error) {
       socket.destroy()
       throw error
@@ -102,7 +105,7 @@ async function logIn(
     client.on('error', (error) => {
       if (!isPassing(error)) fail(loginError(error, place, accepted !== undefined))
     })
-    client.on('close', () => fail(accepted === undefined ? hungUp(place) : logins.failure()))
+    client.on('close', () => fail(hungUp(place)))
     client.on('ready', () => {
       signal.removeEventListener('abort', aborted)
       logins.succeeded()
@@ -141,7 +144,13 @@ async function logIn(
   })
 }
 
-function createSession(client: Client, socket: Socket, settings: Settings, clock: Clock): Session {
+function createSession(
+  client: Client,
+  socket: Socket,
+  serverAddress: string,
+  settings: Settings,
+  clock: Clock
+): Session {
   const { bindAddress, keepAliveMs } = settings
   const place = placeOf(settings)
   const ended = new AbortController()
@@ -229,7 +238,7 @@ function createSession(client: Client, socket: Socket, settings: Settings, clock
   }
 
   return {
-    serverAddress: canonicalAddress(socket.remoteAddress ?? '') ?? '',
+    serverAddress,
     ended: ended.signal,
     listensOn: (port) => listeners.has(port),
     listen: (port, arrive, call) =>
