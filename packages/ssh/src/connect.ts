@@ -1,19 +1,25 @@
 import { connect, type Socket } from 'node:net'
-import type { CallOptions } from '@postern/interface'
+import { type CallOptions, type Clock, natError, within } from '@postern/interface'
 import { addHandle } from '@postern/net'
 import { connectError } from './errors.js'
+
+/** How long a connection may take to be established, in milliseconds. The kernel repeats its request after 1, 3 and 7 s: a
+ * new attempt is earlier than the last of these when an outage has ended. */
+const connectMs = 4000
 
 /** Connects to one of the addresses, in their order. Rejects with the error of the last one, a {@link NatError}. */
 export async function connectAny(
   addresses: readonly string[],
   port: number,
   place: string,
+  clock: Clock,
   call: CallOptions
 ): Promise<Socket> {
+  const late = (): Error => natError('NO_REPLY', `${place} does not answer`)
   let failure: unknown
   for (const address of addresses) {
     try {
-      return await connectTo(address, port, place, call)
+      return await within(clock, connectMs, call, late, (limited) => connectTo(address, port, place, limited))
     } catch (error) {
       call.signal.throwIfAborted()
       failure = error
