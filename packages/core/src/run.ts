@@ -43,7 +43,7 @@ export interface Run extends CallOptions {
   networkChanged(before: Network, changed: readonly Family[]): void
   /** Looks again whether the next hop holds the external addresses that it claims. */
   claimChecked(): void
-  /** Ends the first pass if everything that can be tried at once has been. */
+  /** Tells the grants that were held back, and ends the first pass if everything that can be tried at once has been. */
   review(): void
   /** Aborts the run; no new work starts after this. */
   abort(): void
@@ -206,6 +206,7 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
       for (const { chainedMapping } of chainedMappings.values()) chainedMapping.claimChecked()
     },
     review() {
+      for (const { chainedMapping } of chainedMappings.values()) chainedMapping.review()
       if (progress.isPassOver()) return
       const isLate = clock.monotonicMs() - (progress.searchedMs() ?? 0) >= policy.firstPassMs
       const isSettled = isLate || discoveries.entries.every((entry) => entry.settled || isNotMapper(entry))

@@ -58,8 +58,8 @@ export interface Signals {
   readonly doubted: undefined
   /** Something that the report shows has changed.
    *
-   * Emitted by traversal.ts, run.ts, context.ts, mapping/, nat/observe.ts, nat/observed-candidates.ts,
-   * nat/observer-status.ts, relay/.
+   * Emitted by traversal.ts, run.ts, context.ts, beyond/routers-beyond.ts, mapping/, nat/observe.ts,
+   * nat/observed-candidates.ts, nat/observer-status.ts, relay/.
    * Heard by report/reviews.ts. */
   readonly reportChanged: undefined
   /** A review has ended with this verdict, which need not be new.
@@ -69,7 +69,7 @@ export interface Signals {
   readonly reviewed: Verdict
   /** For the listeners of the traversal: an event of an endpoint.
    *
-   * Emitted by mapping/, relay/, verification/verifier.ts, nat/observed-candidates.ts.
+   * Emitted by beyond/chained-mapping.ts, relay/, verification/verifier.ts, nat/observed-candidates.ts.
    * Heard by traversal.ts. */
   readonly mapping: MappingEvent
   /** For the listeners of the traversal: the line of a strategy has changed.

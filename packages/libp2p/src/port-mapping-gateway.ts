@@ -78,10 +78,12 @@ export function createGateway(
     async externalIp({ signal } = {}) {
       const live = traversal
         .report()
-        .candidates.find(
+        .candidates.filter(
           ({ address: external, type }) => type === 'mapped' && parseMultiaddr(external)?.family === family
         )
-      const host = parseMultiaddr(live?.address ?? '')?.address
+      // Behind two routers in a row the outer one has the external address.
+      const outer = live.find(({ through }) => through !== undefined) ?? live[0]
+      const host = parseMultiaddr(outer?.address ?? '')?.address
       if (host !== undefined) return host
       if (told !== undefined && performance.now() - told.atMs < addressMs) return told.host
       // Not every protocol reports the address without a mapping, so map a port without a listener.

@@ -1,11 +1,13 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { canRunLab, openLab, type Rule, withRouter } from '@postern/lab'
+import { canRunLab, openLab, type Rule, withPeers, withRouter } from '@postern/lab'
 import { describe, expect, it } from 'vitest'
 import { exposeAtHome, fromInternet } from './support/exposed.js'
 
 const support = await canRunLab()
+const witnessServer = join(import.meta.dirname, 'support', 'witness-server.mjs')
 
 const atInner: Rule = {
   family: 4,
@@ -112,7 +114,7 @@ describe.skipIf(!support.ok)(
         await server.kill()
         expect(await lab.rules('outer')).toEqual([atOuter])
         const again = await exposeAtHome(lab, 'pcp', { folder })
-        expect(again.told()).toEqual(['mapped pcp 192.168.0.2:5001', 'mapped pcp 11.0.0.2:5001'])
+        expect(again.told()).toEqual(['mapped pcp 11.0.0.2:5001'])
         await again.close()
         expect([await lab.rules('router'), await lab.rules('outer')]).toEqual([[], []])
       } finally {
@@ -151,6 +153,70 @@ describe.skipIf(!support.ok)(
       expect(await lab.packets('outer')).toEqual({ natPmpAndPcp: 0, ssdp: 0, control: 0 })
       await server.close()
       expect([await lab.rules('router'), await lab.rules('middle')]).toEqual([[], []])
+    })
+
+    it('witnesses verify the outer address, and the program hears of that', async () => {
+      await using lab = await openLab(withPeers('double-nat-mapped'))
+      for (const peer of ['alpha', 'bravo']) {
+        const { stdout } = lab.spawn(peer, [process.execPath, witnessServer], { stdio: ['ignore', 'pipe', 'inherit'] })
+        if (stdout !== null) await once(stdout, 'data')
+      }
+      const server = await exposeAtHome(lab, 'any,witness:21.0.0.1:4003,witness:31.0.0.1:4003')
+      await expect.poll(async () => (await server.report()).report.verdict, { timeout: 20_000 }).toBe('public')
+      const { report } = await server.report()
+      expect(report.cause).toBe(null)
+      expect(report.candidates).toMatchObject([
+        { address: '/ip4/192.168.0.2/tcp/5001', state: 'claimed', evidence: [] },
+        { address: '/ip4/11.0.0.2/tcp/5001', state: 'verified', through: '/ip4/192.168.0.2/tcp/5001' }
+      ])
+      await server.close()
+    })
+
+    it('a datagram to a router behind the next hop goes no further, whatever the routes say', async () => {
+      await using lab = await openLab('double-nat-mapped')
+      const listen = `require('node:dgram').createSocket('udp4').on('message', (bytes) => console.log(String(bytes)))
+        .bind(5351, () => console.log('listening')); setTimeout(process.exit, 700)`
+      const heard = lab.run('internet', [process.execPath, '-e', listen])
+      const send = `import { openBeyond, openUdp } from '@postern/net'
+        const to = { family: 4, remote: { address: '11.0.0.1', port: 5351 }, onMessage() {}, onError() {} }
+        const call = new AbortController()
+        await new Promise((resolve) => setTimeout(resolve, 300))
+        ;(await openBeyond()(to, call)).send(Buffer.from('at 2'))
+        ;(await openUdp(to, call)).send(Buffer.from('at 64'))
+        setTimeout(process.exit, 200)`
+      await lab.run('home', [process.execPath, '--input-type=module', '-e', send], { cwd: import.meta.dirname })
+      expect((await heard).stdout).toBe('listening\nat 64\n')
+    })
+
+    it('a next hop that claims another address than its own is no obstacle to NAT-PMP', async () => {
+      const claiming = { upnp: 'igd2', natPmp: true, pcp: true, claimedAddress: '12.34.56.78' } as const
+      await using lab = await openLab(withRouter('double-nat-refused', { mapping: claiming }))
+      const server = await exposeAtHome(lab, 'any')
+      await expect.poll(() => lab.rules('outer'), { timeout: 20_000 }).toEqual([atOuter])
+      expect(await fromInternet(lab, 5001)).toBe('11.0.0.1')
+      expect((await server.report()).addresses).toEqual(['/ip4/11.0.0.2/tcp/5001'])
+      await server.close()
+      expect([await lab.rules('router'), await lab.rules('outer')]).toEqual([[], []])
+    })
+
+    it('a router of which each answer takes a second is no absent one', async () => {
+      await using lab = await openLab('double-nat-mapped')
+      await lab.delay('outer', 500, { link: 'lan' })
+      const server = await exposeAtHome(lab, 'pcp,nat-pmp')
+      await expect.poll(() => lab.rules('outer'), { timeout: 20_000 }).toEqual([atOuter])
+      await expect.poll(async () => (await server.report()).report.verdict, { timeout: 10_000 }).toBe('public')
+      await server.close()
+      expect([await lab.rules('router'), await lab.rules('outer')]).toEqual([[], []])
+    })
+
+    it('a gateway behind the next hop that the user names maps nothing that counts as reachable', async () => {
+      await using lab = await openLab('double-nat-mapped')
+      const server = await exposeAtHome(lab, 'nat-pmp:192.168.0.1')
+      const { report, addresses } = await server.report()
+      expect([report.verdict, report.cause, addresses]).toEqual(['unknown', 'unverified', []])
+      expect(report.candidates).toMatchObject([{ address: '/ip4/11.0.0.2/tcp/5001', state: 'claimed' }])
+      expect(report.advice).toContainEqual(expect.stringContaining('name no gateway, and both routers are asked'))
+      await server.close()
     })
   }
 )

@@ -3,9 +3,9 @@ import { type CallOptions, type Clock, natError, within } from '@postern/interfa
 import { addHandle } from '@postern/net'
 import { connectError } from './errors.js'
 
-/** How long a connection may take to be established, in milliseconds. The kernel repeats its request after 1, 3 and 7 s: a
- * new attempt is earlier than the last of these when an outage has ended. */
-const connectMs = 4000
+/** How long one address may take to accept, in milliseconds. The kernel repeats a lost request after 1 s, then ever later:
+ * a new attempt notices the end of an outage sooner. */
+const acceptMs = 3000
 
 /** Connects to one of the addresses, in their order. Rejects with the error of the last one, a {@link NatError}. */
 export async function connectAny(
@@ -19,7 +19,7 @@ export async function connectAny(
   let failure: unknown
   for (const address of addresses) {
     try {
-      return await within(clock, connectMs, call, late, (limited) => connectTo(address, port, place, limited))
+      return await within(clock, acceptMs, call, late, (limited) => connectTo(address, port, place, limited))
     } catch (error) {
       call.signal.throwIfAborted()
       failure = error

@@ -5,6 +5,8 @@ import type { HttpAnswer, Line } from './transport.js'
 interface MemoryHttpOptions {
   readonly addresses: readonly string[]
   readonly delayMs: number
+  /** Returns the address at which the gateway at an address sees the host, if that is not its own. */
+  readonly seenAs: (address: string) => string | undefined
   /** Returns the gateway at an address and port; `refused` if the port is closed, undefined if there is no host. */
   readonly find: (address: string, port: number) => Line | 'refused' | undefined
 }
@@ -20,7 +22,7 @@ export async function exchangeInMemory(
   options: MemoryHttpOptions
 ): Promise<HttpReply> {
   const { url, method = 'GET', headers = {}, body = '', timeoutMs, clock } = exchange
-  const { addresses, delayMs, find } = options
+  const { addresses, delayMs, find, seenAs } = options
   signal.throwIfAborted()
   const done = new AbortController()
   const waits = anySignal([signal, done.signal])
@@ -47,7 +49,7 @@ export async function exchangeInMemory(
     await pause(delayMs)
     const answer = line.exchange(
       { method, path: `${url.pathname}${url.search}`, headers: sentHeaders, body },
-      { address: from, port: nextPort }
+      { address: seenAs(address) ?? from, port: nextPort }
     )
     await pause(answer.delayMs + delayMs)
     return await read(answer)

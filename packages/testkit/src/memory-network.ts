@@ -47,11 +47,17 @@ export interface AttachOptions {
   readonly httpPort?: number
   /** An additional HTTP port. @default none */
   readonly controlPort?: number
+  /**
+   * The external address of a router between the link and the gateway. The gateway sees every host at that address, and
+   * a datagram with a time to live of 1 does not reach it. @default the gateway is on the link
+   */
+  readonly behind?: string
 }
 
 interface Attached {
   readonly line: Line
   readonly controlPort: number | undefined
+  readonly behind: string | undefined
   httpPort: number
 }
 
@@ -71,6 +77,8 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
   const hosts = new Set<string>()
   const sockets = new Map<string, Socket>()
   const groups = new Map<string, Set<Socket>>()
+  /** The sockets that a gateway behind another router sees at the address of that router. */
+  const translated = new Map<string, SocketAddress>()
   const never = new AbortController().signal
   let sent = 0
   let lost = 0
@@ -122,8 +130,12 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
         return
       }
       const gateway = gateways.get(to.address)
+      const behind = gateway?.behind
+      if (behind !== undefined && (socket.options.ttl ?? 64) < 2) return
+      if (behind !== undefined) translated.set(keyOf({ address: behind, port: from.port }), from)
+      const source = behind === undefined ? from : { address: behind, port: from.port }
       if (gateway !== undefined && port !== undefined && gateway.line.isOpen(port))
-        return gateway.line.datagram(port, copy, from, 'unicast')
+        return gateway.line.datagram(port, copy, source, 'unicast')
       if (sockets.has(keyOf(to))) return deliver(copy, from, to)
       // The host exists but the port is closed: ICMP reports it to connected sockets.
       if ((gateway !== undefined || hosts.has(to.address)) && socket.options.remote !== undefined) {
@@ -180,7 +192,7 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
   function attach(
     gateway: FakeGateway,
     address: string,
-    { httpPort = 49_000, controlPort }: AttachOptions
+    { httpPort = 49_000, controlPort, behind }: AttachOptions
   ): () => void {
     const outlet: Outlet = {
       address,
@@ -191,14 +203,15 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
           address: disguise === 'address' ? strangerOf(address) : address,
           port: disguise === 'port' ? port + 1 : port
         }
-        if (familyOf(to.address) === familyOf(address)) carry(() => deliver(bytes, source, to))
+        if (familyOf(to.address) === familyOf(address))
+          carry(() => deliver(bytes, source, translated.get(keyOf(to)) ?? to))
       },
       changed: () => undefined,
       rebooted(port) {
         attached.httpPort = port ?? attached.httpPort
       }
     }
-    const attached: Attached = { line: gateway.connect(outlet), httpPort, controlPort }
+    const attached: Attached = { line: gateway.connect(outlet), httpPort, controlPort, behind }
     gateways.set(address, attached)
     return () => {
       attached.line.close()
@@ -218,6 +231,7 @@ export function memoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
           exchangeInMemory(exchange, call, {
             addresses,
             delayMs,
+            seenAs: (address) => gateways.get(address)?.behind,
             find: (address, port) => {
               const gateway = gateways.get(address)
               if (gateway === undefined) return hosts.has(address) ? 'refused' : undefined

@@ -15,6 +15,7 @@ import { primaryGateway, type WantedEndpoint, wantKey } from '../discovery/endpo
 import { createEndpointMapping, type EndpointMapping } from '../mapping/map-endpoint.js'
 import type { GrantedMapping } from '../mapping/publish-mapping.js'
 import type { LevelBeyond, RoutersBeyond } from './routers-beyond.js'
+import { createToldEvents } from './told-events.js'
 
 /** Maps one wanted endpoint at the next hop, and that mapping at the router behind it where there is one. */
 export interface ChainedMapping {
@@ -24,6 +25,8 @@ export interface ChainedMapping {
   readonly isSettled: () => boolean
   /** Looks again whether the next hop holds the external address that it granted. */
   claimChecked(): void
+  /** Tells the grant of the next hop once it is clear that no router behind it maps. Called after changes. */
+  review(): void
   /** Runs until `call` aborts, then releases the mappings, the outer one first; `shutdown` bounds the release. */
   run(call: CallOptions, shutdown: ShutdownScope): Promise<void>
 }
@@ -52,11 +55,18 @@ export function createChainedMapping(
   context: Context,
   routersBeyond: RoutersBeyond
 ): ChainedMapping {
-  const { host, queues } = context
-  const inner = createEndpointMapping(want, context, follow)
+  const { host, bus, queues } = context
+  const inner = createEndpointMapping(want, context, {
+    changed: follow,
+    told: (event) => toldEvents.inner(event)
+  })
   let outer: Outer | undefined
   let scope: ShutdownScope | undefined
   let isEnding = false
+  const toldEvents = createToldEvents(
+    () => outer !== undefined,
+    (event) => bus.emit('mapping', event)
+  )
 
   /** Maps the mapping of the next hop in turn if the internet cannot reach its address. Called whenever it has changed. */
   function follow(granted: GrantedMapping | undefined): void {
@@ -84,7 +94,10 @@ export function createChainedMapping(
       suffix: want.suffix,
       origin: granted.endpoint
     }
-    const mapping = createEndpointMapping(wanted, level.context)
+    const mapping = createEndpointMapping(wanted, level.context, {
+      changed: () => undefined,
+      told: (event) => toldEvents.outer(event)
+    })
     const controller = new AbortController()
     const running = mapping.run(controller, scope).finally(() => level.leave())
     scope.track(running)
@@ -107,6 +120,10 @@ export function createChainedMapping(
     isSettled: () =>
       inner.isSettled() && (outer === undefined || (outer.level.hasSettled() && outer.mapping.isSettled())),
     claimChecked: () => follow(inner.active()),
+    review() {
+      const isDecided = outer === undefined || (outer.level.hasSettled() && !outer.level.isPending())
+      if (isDecided && outer?.mapping.active() === undefined) toldEvents.release()
+    },
     async run({ signal }, shutdown) {
       scope = shutdown
       const controller = new AbortController()

@@ -29,7 +29,7 @@ export interface ActiveMappingParts {
   readonly context: Context
   readonly wakeup: Wakeup
   readonly publisher: Publisher
-  /** Called when the mapping was published, also if it was published before with another lease. */
+  /** Called before the mapping is published, also if it was published before with another lease. */
   readonly published: (mapping: GrantedMapping) => void
   /** Called when the gateway has answered, or failed to. */
   readonly answered: (error?: NatError) => void
@@ -68,12 +68,12 @@ export function createActiveMapping(first: GrantedMapping, parts: ActiveMappingP
     published = next
     grantedMs = clock.monotonicMs()
     askedMs = grantedMs
+    parts.published(next)
     publisher.publish(next, before)
     // Check the default router only: a named router need not be the next hop, and its address may lie beyond that.
     const { external } = next
     if (external.family === 4 && !isWildcard(external.address) && mapper.gateway !== null && entry.named === undefined)
       claimChecks.examine(external.address)
-    parts.published(next)
   }
 
   function take(lease: Lease): Lease {

@@ -4,7 +4,7 @@ import { createWakeup, type Wakeup } from '../async/wakeup.js'
 import type { Context, ShutdownScope } from '../context.js'
 import { gatewayKey } from '../discovery/discoveries.js'
 import { endpointFor, isOnPath, type WantedEndpoint } from '../discovery/endpoints.js'
-import { eventReason } from '../model/events.js'
+import { eventReason, type MappingEvent } from '../model/events.js'
 import { type ActiveMapping, createActiveMapping } from './active-mapping.js'
 import type { Choice } from './late-grants.js'
 import { createPublisher, type GrantedMapping } from './publish-mapping.js'
@@ -40,16 +40,23 @@ type Step =
   /** `requesting`: wait for answers. `idle`: wait until a mapper may be asked again. */
   | { readonly do: 'wait'; readonly as: 'requesting' | 'idle'; readonly ms: number }
 
-/** @param changed - called with the mapping when it was granted or renewed, and with undefined when it has ended */
+/** What is told of the mapping of an endpoint. */
+export interface MappingListener {
+  /** Called before the events, with the mapping when it was granted or renewed, and with undefined when it has ended. */
+  changed(granted: GrantedMapping | undefined): void
+  /** Called with each event for the listeners of the traversal. */
+  told(event: MappingEvent): void
+}
+
 export function createEndpointMapping(
   want: WantedEndpoint,
   context: Context,
-  changed: (granted: GrantedMapping | undefined) => void = () => undefined
+  listener: MappingListener
 ): EndpointMapping {
   const { host, policy, bus, discoveries, progress } = context
   const { clock } = host
   const wakeup: Wakeup = createWakeup(clock)
-  const publisher = createPublisher(context)
+  const publisher = createPublisher(context, listener.told)
   const retry = createRetry(context)
   let state: State = { kind: 'choosing' }
   const activeMapping = (): ActiveMapping | undefined => (state.kind === 'active' ? state.mapping : undefined)
@@ -160,7 +167,7 @@ export function createEndpointMapping(
       wakeup,
       publisher,
       track: shutdown.track,
-      published: changed,
+      published: listener.changed,
       renewedTooLate: retry.postpone,
       giveBack: (lease) => shutdown.track(requests.giveBack(granted, lease, shutdown)),
       answered(error) {
@@ -179,7 +186,7 @@ export function createEndpointMapping(
     state = { kind: 'active', mapping }
     const { kind, why } = await mapping.keep(call)
     state = { kind: 'choosing' }
-    changed(undefined)
+    listener.changed(undefined)
     // Back off from a gateway that grants very short leases, or one address to several endpoints.
     const isShort = kind === 'lapsed' && clock.monotonicMs() - sinceMs < policy.retry.maxMs
     if (isShort || holder.isSuperseded()) retry.wasUseless(entry, mapper)

@@ -46,7 +46,8 @@ const originOf = ({ endpoint, want }: GrantedMapping): Endpoint => want.origin ?
 
 const addressOf = ({ address, protocol, port }: Endpoint): MultiaddrText => formatMultiaddr(address, protocol, port)
 
-export function createPublisher(context: Context): Publisher {
+/** @param emit - emits an event of the mapping to the listeners of the traversal */
+export function createPublisher(context: Context, emit: (event: MappingEvent) => void): Publisher {
   const { host, bus, memory, candidates, addressHolders, hostCandidates } = context
 
   function withdraw(old: GrantedMapping, next?: GrantedMapping): boolean {
@@ -75,7 +76,7 @@ export function createPublisher(context: Context): Publisher {
       ...(error === undefined ? {} : { reasons: [eventReason(entry.name, error)] }),
       ...(owners.length === 0 ? {} : { owners })
     }
-    bus.emit('mapping', details)
+    emit(details)
   }
 
   return {
@@ -114,7 +115,7 @@ export function createPublisher(context: Context): Publisher {
     },
     reportFailure({ endpoint }, reasons) {
       const { protocol, address, port } = endpoint
-      bus.emit('mapping', {
+      emit({
         event: 'failed',
         strategy: null,
         protocol,

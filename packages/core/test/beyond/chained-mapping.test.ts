@@ -15,6 +15,8 @@ interface Routers {
   /** Refuses every request to the router behind the next hop. */
   isFarDown: boolean
   isNearDown: boolean
+  /** Answers no search behind the next hop. */
+  readonly isSilentBeyond: boolean
   /** The networks in which the strategy has searched. */
   readonly searched: Network[]
 }
@@ -32,6 +34,7 @@ function twoRouters(
     takesMs: { map: 1, release: 1, search: 1 },
     isFarDown: false,
     isNearDown: false,
+    isSilentBeyond: false,
     searched: [],
     ...changes
   }
@@ -77,7 +80,8 @@ function twoRouters(
         asksBeyond,
         async discover(network, found, call) {
           routers.searched.push(network)
-          await clock.sleep(routers.takesMs.search, call)
+          const isBeyond = network.gateways[0]?.through !== undefined
+          await clock.sleep(isBeyond && routers.isSilentBeyond ? 1e9 : routers.takesMs.search, call)
           // Of several guesses the first one is a router.
           const [gateway] = network.gateways
           if (gateway !== undefined) found(mapperAt(gateway, trace))
@@ -96,9 +100,9 @@ describe('a mapping on a mapping', () => {
     const { each, routers } = twoRouters({ nearPort: 8081 })
     await begin(each)
     expect(each.trace).toEqual(['map near 192.168.1.2:8080', 'map far 192.168.0.2:8081'])
-    expect(each.told()).toEqual(['mapped pcp 192.168.0.2:8081', 'mapped pcp 11.0.0.2:8081'])
-    // The event names the socket of this host, and what is in between.
-    expect(each.events[1]).toMatchObject({
+    // There is one external address for the program. The event names the socket of this host, and what is in between.
+    expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8081'])
+    expect(each.events[0]).toMatchObject({
       internal: { address: '192.168.1.2', port: 8080 },
       through: { address: '192.168.0.2', port: 8081 },
       lifetimeSeconds: 600
@@ -127,6 +131,7 @@ describe('a mapping on a mapping', () => {
     )
     await end(each)
     expect(each.trace.slice(2)).toEqual(['release far 8081', 'released far', 'release near 8081', 'released near'])
+    expect(each.told().slice(1)).toEqual(['released pcp 11.0.0.2:8081'])
     expect(each.clock.pending).toBe(0)
   })
 
@@ -139,6 +144,31 @@ describe('a mapping on a mapping', () => {
     await begin(each, 60_000)
     expect(routers.searched).toHaveLength(1)
     expect(each.trace).toEqual(['map near 192.168.1.2:8080'])
+    await end(each)
+  })
+
+  it('the grant of the next hop is told when it is clear that no router behind it maps', async () => {
+    const { each, routers } = twoRouters({ isFarDown: true })
+    await begin(each)
+    expect(each.told()).toEqual(['mapped pcp 192.168.0.2:8080'])
+    expect(each.traversal.report()).toMatchObject({ verdict: 'private', cause: 'double-nat' })
+    routers.isFarDown = false
+    await each.clock.advance(600_000)
+    expect(each.told()[1]).toBe('mapped pcp 11.0.0.2:8080')
+    await each.clock.advance(7_200_000)
+    // One external address at a time: the renewals of the next hop are not told any more.
+    expect(new Set(each.told().slice(1))).toEqual(new Set(['mapped pcp 11.0.0.2:8080', 'renewed pcp 11.0.0.2:8080']))
+    expect(each.trace).toContain('renew near')
+    await end(each)
+    expect(each.told().slice(-2)).toEqual(['released pcp 11.0.0.2:8080', 'released pcp 192.168.0.2:8080'])
+  })
+
+  it('the grant of the next hop is told after some seconds where the routers behind it are silent', async () => {
+    const { each } = twoRouters({ isSilentBeyond: true })
+    await begin(each, 7000)
+    expect(each.told()).toEqual([])
+    await each.clock.advance(2000)
+    expect(each.told()).toEqual(['mapped pcp 192.168.0.2:8080'])
     await end(each)
   })
 
@@ -178,17 +208,15 @@ describe('a mapping on a mapping', () => {
     await begin(each)
     routers.isNearDown = true
     await each.clock.advance(7_200_000)
-    expect(
-      each
-        .told()
-        .slice(2)
-        .filter((text) => !text.startsWith('renewed'))
-    ).toEqual(['lost pcp 192.168.0.2:8080', 'released pcp 11.0.0.2:8080'])
+    expect(each.trace).toContain('released far')
+    // The program did not give it up: it is lost to it, for the reason of the next hop.
+    const ends = each.events.filter(({ event }) => event !== 'renewed').slice(1)
+    expect(ends).toMatchObject([{ event: 'lost', external: { address: '11.0.0.2' }, reasons: [{ code: 'NO_REPLY' }] }])
     expect(each.traversal.report().candidates).toEqual([])
     routers.isNearDown = false
     await each.clock.advance(600_000)
     const mapped = each.told().filter((text) => text.startsWith('mapped'))
-    expect(mapped.slice(2)).toEqual(['mapped pcp 192.168.0.2:8080', 'mapped pcp 11.0.0.2:8080'])
+    expect(mapped.slice(1)).toEqual(['mapped pcp 11.0.0.2:8080'])
     await end(each)
   })
 
@@ -197,12 +225,7 @@ describe('a mapping on a mapping', () => {
     await begin(each)
     routers.isFarDown = true
     await each.clock.advance(700_000)
-    expect(
-      each
-        .told()
-        .slice(2)
-        .filter((text) => text.startsWith('lost'))
-    ).toEqual(['lost pcp 11.0.0.2:8080'])
+    expect(each.told().filter((text) => text.startsWith('lost'))).toEqual(['lost pcp 11.0.0.2:8080'])
     expect(each.traversal.report()).toMatchObject({ verdict: 'private', cause: 'double-nat' })
     routers.isFarDown = false
     await each.clock.advance(400_000)
@@ -241,7 +264,7 @@ describe('a mapping on a mapping', () => {
     await begin(each)
     each.traversal.setNetwork({ gateways: [], addresses: [] })
     await each.clock.advance(1000)
-    expect(each.told().slice(2)).toEqual(['lost pcp 192.168.0.2:8080', 'lost pcp 11.0.0.2:8080'])
+    expect(each.told().slice(1)).toEqual(['lost pcp 11.0.0.2:8080'])
     expect(each.trace).toHaveLength(2)
     await end(each)
     expect(each.trace).toHaveLength(2)

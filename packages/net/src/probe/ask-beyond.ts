@@ -10,7 +10,7 @@ const waitsMs: readonly number[] = [250, 500, 1000, 2000]
  * longer. It is sent twice. */
 const minNearMs = 100
 
-/** Opens sockets whose datagrams reach the router behind the next hop, and go no further. */
+/** Opens sockets for the router behind the next hop: it does not forward their datagrams. */
 export const openBeyond =
   (open: OpenUdp = openUdp): OpenUdp =>
   (options, call) =>

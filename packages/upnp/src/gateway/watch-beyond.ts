@@ -33,8 +33,8 @@ export interface WatchBeyondOptions {
  * Finds the device of a router that may be behind the next hop, by unicast searches, and offers it for IPv4 ports until
  * the signal aborts or the device is lost. Hears no announcements: they do not pass the next hop.
  *
- * The action calls use TCP, whose time to live cannot be set. They go only to an address that has answered a datagram
- * with a time to live of 2.
+ * The action calls use TCP, and no program can set a time to live for it. They go only to an address that has answered a
+ * datagram with a time to live of 2.
  */
 export async function watchBeyond(options: WatchBeyondOptions, { signal }: CallOptions): Promise<void> {
   const { host, gateway, found } = options

@@ -121,7 +121,9 @@ export async function doctor(
  * answer gets only the rest of the time. */
 async function examine(trial: Trial, leftMs: number, signal: AbortSignal): Promise<Shown> {
   const isTcp = (address: string): boolean => parseMultiaddr(address)?.protocol === 'tcp'
-  const [mapped] = trial.report().candidates.filter(({ type, address }) => type === 'mapped' && isTcp(address))
+  const all = trial.report().candidates.filter(({ type, address }) => type === 'mapped' && isTcp(address))
+  // Behind two routers in a row the outer one has the external address.
+  const mapped = all.find(({ through }) => through !== undefined) ?? all[0]
   if (mapped === undefined) return { readBack: undefined, hairpin: 'unknown' }
   const answer = Promise.withResolvers<MappingEvent>()
   for (const name of ['renewed', 'changed', 'lost'] as const) {
@@ -167,9 +169,9 @@ const withoutPortAdvice = (report: Report): Report => ({
 const withoutTrialPort = (report: Report): Report => ({
   ...report,
   advice: report.advice.map((text) =>
-    text.replace(
-      /forward TCP port (\d+) to ([^,]+), port \1(?:, and (?:TCP|UDP) port \d+ to [^,]+, port \d+)*,/,
-      'forward a port to $2'
+    text.replaceAll(
+      /(?:TCP|UDP) port (\d+) to ([^,]+), port \1(?:, and (?:TCP|UDP) port \d+ to \2, port \d+)*,/g,
+      'a port to $2'
     )
   )
 })

@@ -71,7 +71,7 @@ export function createMapVoice(options: MapVoiceOptions, { out }: Output): MapVo
       line(out, `${formatEvent({ ...event, reasons: [] }, colors)}: ${lowPortReason(lowPort)}`)
     } else if (isKept) line(out, formatKept(event))
     else {
-      const isDoubted = isGrant && !isBelieved(candidate, report())
+      const isDoubted = isGrant && !isBelieved(candidate)
       line(out, formatEvent(event, colors, { isDoubted, through: candidate?.relay?.party }))
     }
     if (isOther) {
@@ -141,11 +141,8 @@ const candidateOf = ({ external, protocol }: MappingEvent, { candidates }: Repor
     ? undefined
     : candidates.find(({ address }) => address === formatMultiaddr(external.address, protocol, external.port))
 
-/** Returns whether the address counts as reachable, or another one that leads through it does. */
-const isBelieved = (candidate: CandidateReport | undefined, { candidates }: Report): boolean => {
-  const others = candidates.filter(({ through }) => through !== undefined && through === candidate?.address)
-  return [candidate, ...others].some((each) => each?.state === 'consistent' || each?.state === 'verified')
-}
+const isBelieved = (candidate: CandidateReport | undefined): boolean =>
+  ['consistent', 'verified'].includes(candidate?.state ?? '')
 
 /** Returns whether the address is still being checked. */
 const isUndecided = (event: MappingEvent, report: Report): boolean => {
