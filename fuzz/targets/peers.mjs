@@ -1,9 +1,9 @@
 // What peers, witnesses, relays, STUN servers and bore servers send.
 import { multiaddr } from '@multiformats/multiaddr'
 import { familyOf } from '@postern/interface'
-import { decodeServerMessage, takeFrame } from '../../packages/bore/dist/codec.js'
 import { decodeDialResponseV1 } from '../../packages/autonat/dist/wire/v1.js'
 import { decodeDialBack, decodeDialBackResponse, decodeMessage } from '../../packages/autonat/dist/wire/v2.js'
+import { decodeServerMessage, takeFrame } from '../../packages/bore/dist/codec.js'
 import { decodeAnswer, decodeWish } from '../../packages/cli/dist/commands/tunnel/protocol.js'
 import { createRecordReader, recordsOf } from '../../packages/cli/dist/commands/tunnel/records.js'
 import { decodeMessage as decodeHolePunch } from '../../packages/hole-punch/dist/dcutr/codec.js'
