@@ -71,6 +71,33 @@ export function buildGoPunch(version, onProgress) {
  */
 export const buildRustPunch = (onProgress) => build(rustProgram('postern-rust-punch', 'rust-punch'), onProgress)
 
+/** The version of bore from the Rust registry. */
+const boreVersion = '0.6.0'
+
+/**
+ * The server and client of bore, as published. The version is in the name, so a new one is built. Not to be had without
+ * Rust, a C compiler, or access to the registry.
+ *
+ * @param {(line: string) => void} [onProgress]
+ * @returns {Promise<Built>}
+ */
+export const buildBore = (onProgress) => {
+  const root = path.join(cargoFolder, `bore-${boreVersion}`)
+  const install = ['install', 'bore-cli', '--version', boreVersion, '--locked', '--force', '--root', root]
+  return build(
+    {
+      ...rustProgram(`bore-${boreVersion}`, '.'),
+      isSource: () => false,
+      fetch: (cwd) => run(cwd, 'cargo', ...install),
+      async compile(_cwd, target) {
+        await copyFile(path.join(root, 'bin', 'bore'), target)
+        return { output: '' }
+      }
+    },
+    onProgress
+  )
+}
+
 /**
  * @param {string} name
  * @param {string} folder

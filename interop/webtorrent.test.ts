@@ -8,6 +8,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildWebTorrent } from './webtorrent/build.mjs'
 
 const support = await canRunLab()
+/** Awaited by each test, so that each one fails if WebTorrent cannot be installed. */
+const built = support.ok ? buildWebTorrent() : Promise.resolve('')
+built.catch(() => undefined)
 
 /** A client that seeds in the host `home`. */
 interface Seed {
@@ -20,17 +23,16 @@ interface Seed {
 
 describe.skipIf(!support.ok)(
   `WebTorrent with @postern/nat-api${support.ok ? '' : ` (skipped: ${support.reason})`}`,
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   () => {
-    let programs = ''
     let folder = ''
-    beforeAll(async () => {
-      programs = await buildWebTorrent()
+    beforeAll(() => {
       folder = mkdtempSync(join(tmpdir(), 'postern-'))
-    }, 300_000)
+    })
     afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-    function startSeed(lab: Lab, options: object): Seed {
+    async function startSeed(lab: Lab, options: object): Promise<Seed> {
+      const programs = await built
       const child = lab.spawn('home', [process.execPath, join(programs, 'seed.mjs'), JSON.stringify(options)], {
         stdio: ['pipe', 'pipe', 'inherit'],
         env: { XDG_STATE_HOME: join(folder, 'state') }
@@ -50,7 +52,7 @@ describe.skipIf(!support.ok)(
 
     async function download(lab: Lab, infoHash: unknown): Promise<unknown> {
       const target = mkdtempSync(join(folder, 'download-'))
-      const command = [process.execPath, join(programs, 'download.mjs'), String(infoHash), '11.0.0.2:6881', target]
+      const command = [process.execPath, join(await built, 'download.mjs'), String(infoHash), '11.0.0.2:6881', target]
       const { stdout } = await lab.run('outsider', command, { timeoutMs: 20_000 })
       return JSON.parse(stdout)
     }
@@ -63,9 +65,9 @@ describe.skipIf(!support.ok)(
       ['home-igd1', { natUpnp: 'permanent', natPmp: false }]
     ])('a seed behind %s with %j is reached from outside, and destroy() calls back', async (topology, options) => {
       await using lab = await openLab(withPeers(topology))
-      const seed = startSeed(lab, options)
+      const seed = await startSeed(lab, options)
       const { infoHash, natApi } = await seed.next()
-      expect(natApi).toBe(join(programs, 'nat-api', 'dist', 'index.js'))
+      expect(natApi).toBe(join(await built, 'nat-api', 'dist', 'index.js'))
       await expect
         .poll(() => lab.rules(), { timeout: 10_000 })
         .toMatchObject([{ protocol: 'tcp', externalPort: 6881, internalPort: 6881 }])
@@ -80,7 +82,7 @@ describe.skipIf(!support.ok)(
 
     it('a seed without a router that maps ports is destroyed as well', async () => {
       await using lab = await openLab('silent')
-      const seed = startSeed(lab, {})
+      const seed = await startSeed(lab, {})
       await seed.next()
       seed.end()
       expect(await seed.next()).toMatchObject({ event: 'destroyed' })

@@ -1,11 +1,11 @@
 // Builds the peers for the interop tests if their sources have changed. If they cannot be built, it says so and goes
 // on.
 import { canRunLab } from '@postern/lab'
-import { buildGoPeer, buildGoPunch, buildRustPunch, punchVersions } from '../interop/build.mjs'
+import { buildBore, buildGoPeer, buildGoPunch, buildRustPunch, punchVersions } from '../interop/build.mjs'
 import { buildWebTorrent } from '../interop/webtorrent/build.mjs'
 
 const goPunches = punchVersions.map((version) => (progress) => buildGoPunch(version, progress))
-const builds = [buildGoPeer, ...goPunches, buildRustPunch]
+const builds = [buildGoPeer, ...goPunches, buildRustPunch, buildBore]
 const support = await canRunLab()
 const reasons = new Set()
 for (const build of builds) {

@@ -14,6 +14,7 @@ const packages = [
   ['stun', 'STUN'],
   ['witness', 'Witnesses, as a client and as a server'],
   ['ssh', 'Ports of another host through SSH'],
+  ['bore', 'Ports of a bore server'],
   ['manual', 'Manual forwards'],
   ['libp2p-utils', 'Helpers for libp2p'],
   ['autonat', 'AutoNAT, as a client and as a server'],

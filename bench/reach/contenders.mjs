@@ -40,7 +40,7 @@ export const contenders = [
     name: 'Postern, web server',
     isOurs: true,
     text: '`expose(server)` with the routers’ protocols, two witnesses, and a port of another host by SSH as the last resort. It claims `exposure.endpoints`.',
-    command: ({ strategies, sshAgent }) => node('plain', strategies, sshAgent),
+    command: ({ strategies, sshOptions }) => node('plain', strategies, JSON.stringify(sshOptions)),
     isSettled: ({ verdict, cause }) => verdict === 'public' && cause === null,
     claimsOf: ({ claims }) => claims
   },

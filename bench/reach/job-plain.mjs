@@ -1,10 +1,12 @@
-// A home with a web server that Postern exposes. Argument: the strategies. Prints what it claims whenever that changes.
+// A home with a web server that Postern exposes. Arguments: strategies as text, the options of ssh() as JSON. Prints what it claims whenever that changes.
 import { once } from 'node:events'
 import { memoryStore } from '@postern/core'
-import { expose } from '@postern/node'
+import { expose, parseLadder } from '@postern/node'
+import { ssh } from '@postern/ssh'
 import { webServer } from './web-server.mjs'
 
-const [, , strategies] = process.argv
+const [, , text, sshOptions] = process.argv
+const strategies = [...parseLadder(text), ssh(JSON.parse(sshOptions))]
 const server = webServer().listen(4001, '::')
 await once(server, 'listening')
 let told = ''

@@ -1,4 +1,8 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { startSshd } from '@postern/lab'
 import { Talker, World } from '../world.mjs'
 
 const witnessServer = fileURLToPath(new URL('../jobs/witness-server.mjs', import.meta.url))
@@ -11,18 +15,24 @@ const visitMs = 20_000
 export async function openReachWorld(topology, signal) {
   const world = await World.open(topology, signal)
   const { lab, peers } = world
+  const folder = await mkdtemp(join(tmpdir(), 'postern-reach-'))
+  async function close() {
+    await world.close()
+    await rm(folder, { recursive: true, force: true })
+  }
   try {
     for (const host of ['alpha', 'bravo']) {
       const talker = new Talker(lab, host, [process.execPath, witnessServer])
       if ((await talker.hear(({ port }) => port > 0, 10_000)) === undefined)
         throw new Error(`the witness in ${host} does not start`)
     }
+    const { address, port, user, keyFile, knownHosts } = await startSshd(lab, 'charlie', { folder })
     const witnesses = ['alpha', 'bravo'].map((host) => `witness:http://${lab.address(host)}:4003`)
     return {
       lab,
       peers,
       strategies: ['any', ...witnesses].join(),
-      sshAgent: '',
+      sshOptions: { host: address, port, username: user, keyFile, knownHosts },
       /** Returns whether a claim leads to one of the hosts that help. */
       isHelper: (claim) => ['alpha', 'bravo', 'charlie'].some((host) => claim.includes(lab.address(host))),
       /** Resolves to whether a host outside got through at each claim. */
@@ -32,10 +42,10 @@ export async function openReachWorld(topology, signal) {
         const { stdout } = await lab.run('outsider', command, { timeoutMs: visitMs })
         return JSON.parse(stdout).results
       },
-      close: () => world.close()
+      close
     }
   } catch (error) {
-    await world.close()
+    await close()
     throw error
   }
 }

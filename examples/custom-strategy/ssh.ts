@@ -1,72 +1,97 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer } from 'node:net'
 import type { Readable } from 'node:stream'
-import { formatMultiaddr, type Lease, type Mapper, natError, type Strategy } from '@postern/interface'
+import {
+  type CallOptions,
+  type Forwarder,
+  type ForwardLease,
+  formatMultiaddr,
+  natError,
+  networkPrefixOf,
+  orAborted,
+  type RemoteParty,
+  type Strategy
+} from '@postern/interface'
+import { createCarrier } from '@postern/net'
 
 type Ssh = ChildProcessByStdio<null, null, Readable>
-const options = ['-v', '-N', '-oBatchMode=yes', '-oExitOnForwardFailure=yes', '-oServerAliveInterval=15']
+const options = ['-v', '-N', '-oBatchMode=yes', '-oExitOnForwardFailure=yes', '-oServerAliveInterval=2']
 const start = (args: readonly string[]): Ssh => spawn('ssh', args, { stdio: ['ignore', 'ignore', 'pipe'] })
 
-/** `ssh -R`: forwards a port of a server of ours to this machine. Its sshd needs `GatewayPorts clientspecified`. */
+/** `ssh -R`: a port of a server of ours leads to this machine. Its sshd needs `GatewayPorts clientspecified`. */
 export function ssh(destination: string, address: string, startSsh: typeof start = start): Strategy {
-  return () => ({
-    name: 'ssh',
-    kind: 'mapper',
-    async discover(_network, found, { signal: stopped }) {
-      if (stopped.aborted) return
-      const mapper: Mapper = {
-        kind: 'mapper',
-        gateway: null,
-        family: 4,
-        protocols: ['tcp'],
-        async map({ endpoint, suggestedExternalPort: port }, { signal }) {
-          signal.throwIfAborted()
-          if (endpoint.family !== 4) throw new TypeError('an IPv4 mapper was given an IPv6 endpoint')
-          if (endpoint.protocol !== 'tcp') throw natError('UNSUPPORTED', 'ssh forwards TCP only')
-          const child = startSsh([...options, '-R', `*:${port}:${endpoint.address}:${endpoint.port}`, destination])
-          const release = ending(child)
-          const abort = (): boolean => child.kill()
-          signal.addEventListener('abort', abort)
-          const failure = await failureOf(child).finally(() => signal.removeEventListener('abort', abort))
-          if (signal.aborted || failure !== undefined) await release()
-          signal.throwIfAborted()
-          if (failure !== undefined) throw natError('CONFLICT', failure)
-          child.once('close', () => {
-            // The connection broke unexpectedly: this notice has every lease mapped again.
-            if (!child.killed && !stopped.aborted) found({ kind: 'notice', what: 'restarted', about: mapper })
-          })
-          const lease: Lease = {
-            addresses: [formatMultiaddr(address, 'tcp', port)],
-            lifetimeMs: Number.POSITIVE_INFINITY,
-            renew: async () => lease,
-            release
-          }
-          return lease
+  const party: RemoteParty = { id: destination, network: networkPrefixOf(address) ?? '' }
+  return (host) => {
+    const forwarder: Forwarder = {
+      kind: 'forwarder',
+      party,
+      protocols: ['tcp'],
+      isEncrypted: true,
+      tellsClients: false,
+      async forward({ endpoint, suggestedExternalPort: port }, call) {
+        call.signal.throwIfAborted()
+        if (endpoint.protocol !== 'tcp') throw natError('UNSUPPORTED', 'ssh forwards TCP only')
+        // ssh connects to this listener, and the carrier from here to the endpoint.
+        const carrier = createCarrier({ host, party, endpoint })
+        const arrivals = createServer({ allowHalfOpen: true }, (stream) => carrier.carry({ stream, client: null }))
+        await once(arrivals.listen(0, '127.0.0.1'), 'listening')
+        const bound = arrivals.address()
+        const own = typeof bound === 'object' && bound !== null ? bound.port : 0
+        const child = startSsh([...options, '-R', `*:${port}:127.0.0.1:${own}`, destination])
+        const ended = new AbortController()
+        let isReleased = false
+        const closed = new Promise<void>((resolve) => child.once('close', () => resolve())).then(() => {
+          arrivals.close()
+          if (!isReleased) ended.abort(natError('MAPPING_LOST', `ssh to ${destination} has ended`))
+        })
+        const release = async (): Promise<void> => {
+          isReleased = true
+          child.kill()
+          await closed
         }
+        // ssh only says that the server listens. A firewall or GatewayPorts may keep clients out: try it.
+        const check = (checked: CallOptions): Promise<void> => carrier.tryOut({ address, port }, checked)
+        try {
+          await orAborted(listening(child), call)
+          await check(call)
+        } catch (error) {
+          await release()
+          throw error
+        }
+        const lease: ForwardLease = {
+          addresses: [formatMultiaddr(address, 'tcp', port)],
+          lifetimeMs: Number.POSITIVE_INFINITY,
+          ended: ended.signal,
+          async renew(renewed) {
+            if (child.exitCode !== null || child.signalCode !== null)
+              throw natError('MAPPING_LOST', `ssh to ${destination} has ended`)
+            await check(renewed)
+            return lease
+          },
+          release
+        }
+        return lease
       }
-      found(mapper)
-      await once(stopped, 'abort')
     }
-  })
-}
-
-/** Returns the function that ends ssh, and with it the forward. Idempotent. */
-function ending(child: Ssh): () => Promise<void> {
-  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
-  return () => {
-    child.kill()
-    return closed
+    return {
+      name: 'ssh-r',
+      kind: 'forwarder',
+      async discover(_network, found, { signal }) {
+        if (!signal.aborted) found(forwarder)
+      }
+    }
   }
 }
 
-/** Resolves with undefined once ssh reports that the port is forwarded, or with its last line if it ends. */
-const failureOf = (child: Ssh): Promise<string | undefined> =>
-  new Promise((resolve) => {
+/** Resolves once ssh reports that the server listens. Rejects with its last line if it ends. */
+const listening = (child: Ssh): Promise<void> =>
+  new Promise((resolve, reject) => {
     let said = ''
-    child.once('error', ({ message }) => resolve(message))
-    child.once('close', () => resolve(said.trim().split('\n').at(-1)))
+    child.once('error', ({ message }) => reject(natError('UNREACHABLE', message)))
+    child.once('close', () => reject(natError('CONFLICT', said.trim().split('\n').at(-1) ?? 'ssh has ended')))
     child.stderr.on('data', (text) => {
       said = (said + String(text)).slice(-1000)
-      if (said.includes('remote forward success')) resolve(undefined)
+      if (said.includes('remote forward success')) resolve()
     })
   })

@@ -28,7 +28,7 @@ export function dial(server: ServerAddress, clock: Clock, call: CallOptions): Pr
     () => silent(place),
     ({ signal }) => {
       const { address: host, port } = server
-      // The answer to a request that ends with FIN would be lost without `allowHalfOpen`. A client whose host is gone would
+      // The answer to a request that ends with FIN would be lost without `allowHalfOpen`. A client that has vanished would
       // take a place for good without `keepAlive`.
       const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs }
       const socket = connect({ host, port, ...options })

@@ -17,8 +17,8 @@ import type { Settings } from './options.js'
 
 /** How long one call may take, in milliseconds: two control connections and two trials on a slow path. */
 const timeoutMs = 30_000
-/** How often a port that is in use is asked for before another one is taken, and how long to wait in between, in
- * milliseconds: the server notices after two heartbeats of 0.5 s that an earlier process of this host has ended. */
+/** How often a port that is in use is asked for, and how long to wait in between, in milliseconds: the server notices
+ * after two heartbeats of 0.5 s that an earlier connection of this host has ended. */
 const attempts = { max: 4, waitMs: 500 } as const
 /** The lifetime of a lease at another port than the wanted one, in milliseconds: its renewal tries the wanted one again. */
 const substituteMs = 60_000
@@ -113,7 +113,7 @@ export function createForwarder(
       const isChosen = externalPort !== undefined || suggestedExternalPort !== endpoint.port || served.has(key)
       const mayBeOther = allowOtherPort || !isChosen
       try {
-        const port = await (mayBeOther ? takeSoon : take)(endpoint, wanted, call)
+        const port = await takeSoon(endpoint, wanted, call)
         served.add(key)
         return leaseOf(endpoint, port, undefined)
       } catch (error) {

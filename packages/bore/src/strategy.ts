@@ -15,7 +15,7 @@ import { type BoreOptions, readOptions } from './options.js'
 const lookupMs = 2000
 
 /**
- * Creates a strategy whose forwarder is a bore server, which lends one of its ports for each endpoint. The connection to
+ * Creates a strategy for a bore server, a forwarder that lends one of its ports for each endpoint. The connection to
  * the server is not encrypted, and the server does not tell the addresses of clients.
  *
  * Throws a TypeError for an invalid option. Does nothing until `discover` is called, which only looks up the name.

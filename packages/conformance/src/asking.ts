@@ -50,10 +50,12 @@ export function requestFor(stage: Stage, mapper: Mapper, wish: Wish = {}): MapRe
   }
 }
 
-/** Returns a request that the forwarder should grant: for the endpoint of the world, or else for a port of loopback. */
+/** Returns a request that the forwarder should grant: for the endpoint of the world, for its other endpoint if another port
+ * is wished, or else for a port of loopback. */
 export function forwardRequestFor({ world }: Stage, wish: Wish = {}): ForwardRequest {
   const { protocol = 'tcp', port = 8080 } = wish
-  const endpoint = world.endpoint ?? { protocol, family: 4, address: '127.0.0.1', port }
+  const own = wish.port === undefined ? world.endpoint : world.otherEndpoint
+  const endpoint = own ?? { protocol, family: 4, address: '127.0.0.1', port }
   return { endpoint, suggestedExternalPort: wish.suggestedExternalPort ?? endpoint.port }
 }
 

@@ -56,7 +56,9 @@ async function ask<W extends World>(subject: Subject<W>): Promise<Answer> {
     // Further abilities, of other families or parties, usually follow the first one.
     await stage.pass(stage.isVirtual ? 5000 : 100)
     const found = run.findings.filter((finding): finding is Ability => !isNotice(finding)).map(targetOf)
-    const distinct = [...new Map(found.map((target) => [target.key, target])).values()]
+    const distinct = [...new Map(found.map((target) => [target.key, target])).values()].map(
+      (target, _, { length }) => ({ ...target, isOnly: length === 1 && target.kind !== 'mapper' })
+    )
     const { kind } = run.discovery
     const missing = kind === undefined ? allKinds : [kind]
     return { world: stage.world, targets: distinct.length > 0 ? distinct : missing.map(missingTarget) }

@@ -26,6 +26,10 @@ const reasons: Readonly<Record<Need, string>> = {
   address: 'the world has no address to verify',
   tap: 'the world has no socket to lend',
   endpoint: 'the world has no listening endpoint',
+  otherEndpoint: 'the world has no second listening endpoint',
+  exchange: 'the world has no client outside',
+  cut: 'the forwarder of this world does not end its connections',
+  misdirect: 'the ports of the forwarder of this world always lead here',
   peerId: 'the world has no peer for an upgrade'
 }
 

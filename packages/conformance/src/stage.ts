@@ -1,5 +1,13 @@
 import { fail } from 'node:assert/strict'
-import { type Ability, type Discovery, type Finding, type Host, isNotice, type Network } from '@postern/interface'
+import {
+  type Ability,
+  type CarriedConnection,
+  type Discovery,
+  type Finding,
+  type Host,
+  isNotice,
+  type Network
+} from '@postern/interface'
 import type { Subject, World } from './subject.js'
 import { type Target, targetOf } from './target.js'
 
@@ -27,6 +35,8 @@ export interface Stage {
   readonly isVirtual: boolean
   /** All logged lines. */
   readonly lines: readonly string[]
+  /** The connections of which a forwarder has told the host. */
+  readonly carried: readonly CarriedConnection[]
   /** Creates the strategy, as a new process would. */
   create(): Promise<Discovery>
   /** Starts discover, with the given strategy or a new one. */
@@ -58,7 +68,9 @@ export async function openStage<W extends World>(subject: Subject<W>): Promise<S
   const write = (text: string): void => {
     lines.push(text)
   }
-  const host: Host = { clock, random: () => 0.5, log: { debug: write, info: write } }
+  const carried: CarriedConnection[] = []
+  const tell = (connection: CarriedConnection): void => void carried.push(connection)
+  const host: Host = { clock, random: () => 0.5, log: { debug: write, info: write }, carried: tell }
   const isVirtual = clock.advance !== undefined
   const runs = new Set<AbortController>()
 
@@ -123,14 +135,15 @@ export async function openStage<W extends World>(subject: Subject<W>): Promise<S
     host,
     isVirtual,
     lines,
+    carried,
     create,
     discover,
     findIn,
     async ability(target) {
       const run = await discover()
-      return (
-        (await findIn(run, (each) => targetOf(each).key === target.key)) ?? fail(`discover finds no ${target.label}`)
-      )
+      const isMeant = (each: Ability): boolean =>
+        target.isOnly === true ? each.kind === target.kind : targetOf(each).key === target.key
+      return (await findIn(run, isMeant)) ?? fail(`discover finds no ${target.label}`)
     },
     pass,
     outcome,

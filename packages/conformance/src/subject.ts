@@ -53,8 +53,14 @@ export interface World {
   readonly address?: MultiaddrText
   /** A socket for an observer. */
   readonly tap?: SharedUdpSocket
-  /** The endpoint to which a forwarder carries connections. */
+  /** The endpoint to which a forwarder carries connections. An application listens there. It answers a connection with
+   * the port of the endpoint, a space, and what it received until the end: `8080 hello`. */
   readonly endpoint?: Endpoint
+  /** A second endpoint with such an application. */
+  readonly otherEndpoint?: Endpoint
+  /** Connects to an address and port as a client outside does, sends a text and the end, and resolves with what comes
+   * back until the end. Rejects if the connection fails. */
+  exchange?(external: { readonly address: string; readonly port: number }, text: string): Promise<string>
   /** A peer to which a puncher can connect directly. */
   readonly peerId?: string
   /** Called at the end of the test. */
@@ -77,6 +83,10 @@ export interface WorldFaults {
   reboot?(): void | Promise<void>
   /** Changes the external IPv4 address. Mappings stay. */
   move?(): void | Promise<void>
+  /** Ends all connections of a forwarder with this host. It lends ports again when it is asked. */
+  cut?(): void | Promise<void>
+  /** Makes a forwarder lend ports that do not lead to this host. */
+  misdirect?(): void | Promise<void>
 }
 
 /** One mapping of the gateway, or of an equivalent service. */

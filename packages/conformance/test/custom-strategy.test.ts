@@ -1,35 +1,54 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { systemClock } from '@postern/testkit'
+import { type Endpoint, systemClock } from '@postern/interface'
 import { describe, expect, it } from 'vitest'
 import { ssh } from '../../../examples/custom-strategy/ssh.js'
 import { conformance, type Subject, type World } from '../src/index.js'
 
 interface SshWorld extends World {
-  readonly folder: string
   readonly start: NonNullable<Parameters<typeof ssh>[2]>
 }
 
 const program = join(import.meta.dirname, 'fake-ssh.mjs')
 const example = join(import.meta.dirname, '..', '..', '..', 'examples', 'custom-strategy')
 
+/** An application on ::1, so that its port is free on 127.0.0.1. */
+async function application(): Promise<{ readonly server: Server; readonly endpoint: Endpoint }> {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => undefined)
+    socket.write(`${port} `)
+    socket.pipe(socket)
+  })
+  await once(server.listen(0, '::1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  return { server, endpoint: { protocol: 'tcp', family: 6, address: '::1', port } }
+}
+
 /** A world in which the fake ssh forwards ports of a server, with the processes that hold them. */
 const subject: Subject<SshWorld> = {
-  create: ({ start }) => ssh('me@server.example', '1.2.3.4', start),
-  world() {
-    const folder = mkdtempSync(join(tmpdir(), 'fake-ssh-'))
+  create: ({ start }) => ssh('me@server.example', '127.0.0.1', start),
+  async world() {
+    const applications = [await application(), await application()]
     const running = new Set<ChildProcess>()
     let started = 0
+    let mood = 'normal'
     return {
       clock: systemClock,
       network: { gateways: [], addresses: ['192.168.1.10'] },
-      folder,
+      ...(applications[0] && { endpoint: applications[0].endpoint }),
+      ...(applications[1] && { otherEndpoint: applications[1].endpoint }),
+      async exchange({ address, port }, text) {
+        const socket = connect({ host: address, port, allowHalfOpen: true })
+        socket.end(text)
+        return (await socket.setEncoding('utf8').toArray()).join('')
+      },
       start(args) {
-        const env = { ...process.env, FAKE_SSH_FOLDER: folder }
+        const env = { ...process.env, FAKE_SSH_MOOD: mood }
         const child = spawn(process.execPath, [program, ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] })
         started += 1
         running.add(child)
@@ -39,29 +58,20 @@ const subject: Subject<SshWorld> = {
       requests: () => started,
       changes: () => started,
       openHandles: () => running.size,
-      mappings: () => readdirSync(folder).map((port) => mappingIn(join(folder, port))),
       faults: {
-        occupy: (_protocol, port) => writeFileSync(join(folder, String(port)), `*:${port}:192.168.1.99:${port}`)
+        silence: () => void (mood = 'silent'),
+        misdirect: () => void (mood = 'misdirecting'),
+        cut() {
+          for (const child of running) child.kill('SIGKILL')
+        }
       },
       async close() {
         const ended = [...running].map((child) => once(child, 'exit'))
         for (const child of running) child.kill()
         await Promise.all(ended)
-        rmSync(folder, { recursive: true, force: true })
+        for (const { server } of applications) server.close()
       }
     }
-  }
-}
-
-function mappingIn(file: string) {
-  const [, externalPort, internalAddress = '', internalPort] = readFileSync(file, 'utf8').split(':')
-  return {
-    protocol: 'tcp' as const,
-    externalAddress: '1.2.3.4',
-    externalPort: Number(externalPort),
-    internalAddress,
-    internalPort: Number(internalPort),
-    expiresAt: Number.POSITIVE_INFINITY
   }
 }
 
@@ -90,18 +100,17 @@ describe('the example', () => {
     'the example makes a server public and releases the port',
     { timeout: 30_000 },
     async () => {
-      const folder = mkdtempSync(join(tmpdir(), 'custom-strategy-'))
-      const [bin, ports] = [join(folder, 'bin'), join(folder, 'ports')]
-      for (const each of [bin, ports]) mkdirSync(each)
+      const { server, endpoint } = await application()
+      server.close()
+      const bin = mkdtempSync(join(tmpdir(), 'custom-strategy-'))
       writeFileSync(join(bin, 'ssh'), `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`, { mode: 0o755 })
       const env = {
         ...process.env,
-        FAKE_SSH_FOLDER: ports,
         PATH: `${bin}:${process.env.PATH}`,
         PORT: '0',
         XDG_STATE_HOME: join(program, 'no-folder')
       }
-      const child = spawn(process.execPath, ['start.ts', 'me@server.example', '1.2.3.4'], {
+      const child = spawn(process.execPath, ['start.ts', 'me@server.example', '127.0.0.1', String(endpoint.port)], {
         cwd: example,
         env,
         // The example warns that it has no store; this test ignores the warning.
@@ -109,14 +118,14 @@ describe('the example', () => {
       })
       try {
         const [line] = await once(child.stdout, 'data')
-        const [port] = readdirSync(ports)
-        expect(String(line)).toBe(`public /ip4/1.2.3.4/tcp/${port}\n`)
+        expect(String(line)).toBe(`http://127.0.0.1:${endpoint.port}/\n`)
+        expect(await (await fetch(String(line))).text()).toBe('Hello through ssh\n')
         child.kill('SIGINT')
         await once(child, 'exit')
-        expect(readdirSync(ports)).toEqual([])
+        await expect(fetch(String(line))).rejects.toThrow('fetch failed')
       } finally {
         child.kill()
-        rmSync(folder, { recursive: true, force: true })
+        rmSync(bin, { recursive: true, force: true })
       }
     }
   )

@@ -2,7 +2,7 @@ import type { NatError } from '@postern/interface'
 import { isGlobal } from '@postern/interface'
 import { runTraversal } from '@postern/runtime'
 import { createBell } from './bell.js'
-import type { Entry } from './entry.js'
+import { type Entry, externalOf } from './entry.js'
 import { createMappings } from './mappings.js'
 import type { Settings } from './options.js'
 import type { PortFilter, PortRequest } from './port-arguments.js'
@@ -51,9 +51,18 @@ export function openClient(settings: Settings, description: string): Client {
   let asking: Promise<string | undefined> | undefined
   let told: { readonly address: string; readonly atMs: number } | undefined
 
-  const isAnnouncable = ({ state, external }: Entry): boolean =>
-    state === 'mapped' && external !== null && isGlobal(external.address) && !contradicted.has(external.address)
-  const liveAddress = (): string | undefined => mappings.all().find(isAnnouncable)?.external?.address
+  /** Returns the external address of a mapping that hosts on the internet can reach. */
+  function addressOf(entry: Entry): string | undefined {
+    const { address = '' } = externalOf(entry) ?? {}
+    const isGood = isGlobal(address) && (entry.beyond !== null || !contradicted.has(address))
+    return entry.state === 'mapped' && isGood ? address : undefined
+  }
+
+  const liveAddress = (): string | undefined =>
+    mappings
+      .all()
+      .map(addressOf)
+      .find((address) => address !== undefined)
 
   async function askForAddress(): Promise<string | undefined> {
     const privatePort = 49_152 + Math.floor(random() * 16_384)

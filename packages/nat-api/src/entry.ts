@@ -19,7 +19,11 @@ export interface Entry extends PortToMap {
   /** The outcome of the call that waits, or waited last: undefined if the port is mapped. */
   outcome: Promise<NatError | undefined>
   /** What the router maps to the port now. */
-  external: MappingEvent['external']
+  nextHop: MappingEvent['external']
+  /** What the router behind it maps to that, where two are in a row. */
+  beyond: MappingEvent['external']
+  /** Whether the router behind it has refused. */
+  isRefusedBeyond: boolean
   /** Why it does not, if the traversal has said so. */
   reasons: readonly EventReason[] | undefined
   /** Ends the mapping after its lifetime; undefined if it is renewed. */
@@ -32,11 +36,41 @@ export const createEntry = (port: PortToMap): Entry => ({
   unwanted: new AbortController(),
   state: 'asked',
   outcome: Promise.resolve(undefined),
-  external: null,
+  nextHop: null,
+  beyond: null,
+  isRefusedBeyond: false,
   reasons: undefined,
   expiry: undefined
 })
 
-/** Whether an event is about the port of an entry. */
-export const isAbout = ({ protocol, privatePort }: Entry, { internal, ...event }: MappingEvent): boolean =>
-  event.protocol === protocol && internal.port === privatePort
+/** Returns the external address and port that lead to the port of an entry, of the outermost router. */
+export const externalOf = ({ beyond, nextHop }: Entry): MappingEvent['external'] => beyond ?? nextHop
+
+/** Whether an event is about the port of an entry. One about a router behind the next hop may name a port of the next hop
+ * as the internal one. */
+export const isAbout = ({ protocol, privatePort, nextHop }: Entry, { internal, ...event }: MappingEvent): boolean =>
+  event.protocol === protocol && internal.port === privatePort && internal.address !== nextHop?.address
+
+/** Notes what an event says about the entries. */
+export function note(entries: ReadonlySet<Entry>, detail: MappingEvent): void {
+  const { event, external, internal, protocol, reasons = [], through } = detail
+  for (const entry of entries) {
+    const { nextHop } = entry
+    const isOfNextHop = nextHop?.address === internal.address && nextHop.port === internal.port
+    if (event === 'failed' && external === null && isOfNextHop && entry.protocol === protocol)
+      entry.isRefusedBeyond = true
+    if (!isAbout(entry, detail)) continue
+    if (event === 'failed') {
+      if (external === null) entry.reasons = reasons
+      continue
+    }
+    const level = through === undefined ? 'nextHop' : 'beyond'
+    if (event === 'lost' || event === 'released') {
+      if (entry[level]?.port === external?.port) entry[level] = null
+    } else {
+      entry[level] = external
+      entry.reasons = undefined
+    }
+    if (event !== 'renewed') entry.isRefusedBeyond = false
+  }
+}

@@ -9,10 +9,13 @@ import {
   natError,
   parseMultiaddr
 } from '@postern/interface'
-import type { Entry } from './entry.js'
+import { type Entry, externalOf } from './entry.js'
 
-/** Whether a port is mapped: yes, no and why, or not known yet. */
-export type Ruling = 'mapped' | 'open' | NatError
+/** Whether a port is mapped: yes; no and why, for good or unless a router behind the next hop maps it; or not known
+ * yet. */
+export type Ruling =
+  | { readonly is: 'mapped' | 'open' }
+  | { readonly is: 'refused' | 'doubtful'; readonly error: NatError }
 
 /**
  * Says whether a port is mapped as the caller has asked for it.
@@ -20,15 +23,10 @@ export type Ruling = 'mapped' | 'open' | NatError
  * A granted port counts if it is the requested one and nothing is known against the address: the caller publishes both.
  *
  * @param contradicted - what the first hop says against external addresses
- * @param isSettled - whether everything that can be tried at first has been tried
  */
-export function judge(
-  entry: Entry,
-  { candidates }: Report,
-  contradicted: ReadonlyMap<string, NatError>,
-  isSettled: boolean
-): Ruling {
-  const { external, publicPort, protocol, privatePort } = entry
+export function judge(entry: Entry, { candidates }: Report, contradicted: ReadonlyMap<string, NatError>): Ruling {
+  const { publicPort, protocol, privatePort, beyond, isRefusedBeyond } = entry
+  const external = externalOf(entry)
   const isRight = (port: number | undefined): boolean => publicPort === undefined || port === publicPort
   const granted = candidates.filter(
     ({ type, endpoint, address }) =>
@@ -37,29 +35,43 @@ export function judge(
       endpoint.port === privatePort &&
       isRight(parseMultiaddr(address)?.port)
   )
-  if (granted.some(({ state }) => state === 'consistent' || state === 'verified')) return 'mapped'
-  if (external === null) return 'open'
-  if (!isRight(external.port)) {
-    return natError('CONFLICT', `the router does not have port ${publicPort}: it grants ${external.port} instead`)
+  if (granted.some(({ state }) => state === 'consistent' || state === 'verified')) return { is: 'mapped' }
+  if (external === null) return { is: 'open' }
+  const doubt = beyond === null ? contradicted.get(external.address) : undefined
+  const error = doubt ?? reservedAddress(external.address)
+  if (error !== undefined) return { is: beyond === null && !isRefusedBeyond ? 'doubtful' : 'refused', error }
+  if (hasOtherPort(entry)) {
+    const text = `the router does not have port ${publicPort}: it grants ${external.port} instead`
+    return { is: 'refused', error: natError('CONFLICT', text) }
   }
   // The router does not tell its address: nothing speaks against it.
-  if (isWildcard(external.address)) return 'mapped'
-  const doubt = contradicted.get(external.address) ?? reservedAddress(external.address)
-  if (doubt !== undefined) return isSettled ? doubt : 'open'
+  if (isWildcard(external.address)) return { is: 'mapped' }
   return granted.some(({ state }) => state === 'refuted')
-    ? natError('REFUSED', 'hosts outside could not connect to the mapped port')
-    : 'open'
+    ? { is: 'refused', error: natError('REFUSED', 'hosts outside could not connect to the mapped port') }
+    : { is: 'open' }
+}
+
+/** Whether a router has granted another port than the requested one. A router behind the next hop may grant the right one
+ * if the address of the next hop is reserved. */
+export function hasOtherPort(entry: Entry): boolean {
+  const external = externalOf(entry)
+  if (external === null || entry.publicPort === undefined || external.port === entry.publicPort) return false
+  return reservedAddress(external.address) === undefined
 }
 
 function reservedAddress(address: string): NatError | undefined {
-  if (isGlobal(address)) return undefined
+  if (isGlobal(address) || isWildcard(address)) return undefined
   const text = `the router's external address is ${address}, which is not reachable from the internet`
   if (classOf(address) === 'carrier-grade') return natError('CARRIER_NAT', text)
   return natError(classOf(address) === 'private' ? 'DOUBLE_NAT' : 'EXTERNAL_ADDRESS_RESERVED', text)
 }
 
 /** Returns the error of a port that no strategy could map. */
-export function failureOf(reasons: readonly EventReason[], { strategies }: Report, networkError: unknown): NatError {
+export function failureOf(
+  reasons: readonly EventReason[],
+  strategies: Report['strategies'] = [],
+  networkError?: unknown
+): NatError {
   const known =
     reasons.length > 0
       ? reasons

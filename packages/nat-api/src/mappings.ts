@@ -1,9 +1,9 @@
-import { type MappingEvent, type Traversal } from '@postern/core'
-import { abortReason, type Clock, type NatError, natError, waitAtMost } from '@postern/interface'
+import type { MappingEvent } from '@postern/core'
+import { abortReason, type Clock, errorText, type NatError, natError, waitAtMost } from '@postern/interface'
 import type { TraversalRun } from '@postern/runtime'
 import type { Bell } from './bell.js'
-import { createEntry, type Entry, isAbout, type PortToMap } from './entry.js'
-import { failureOf, judge } from './judge.js'
+import { createEntry, type Entry, externalOf, isAbout, note, type PortToMap } from './entry.js'
+import { failureOf, hasOtherPort, judge, type Ruling } from './judge.js'
 
 /** The ports of one client. */
 export interface Mappings {
@@ -42,6 +42,8 @@ const releaseMs = 10_000
 const maxRetried = 8
 
 const released = abortReason('the port is no longer wanted')
+/** The routers that may hold a mapping of one port. */
+const levels = ['nextHop', 'beyond'] as const
 const endedMessage = 'client is destroyed'
 
 /** Maps ports on a traversal, which starts with the first of them. */
@@ -56,8 +58,21 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
   function start(): void {
     if (startedMs !== undefined) return
     startedMs = clock.monotonicMs()
-    listen(traversal, entries, bell)
+    listen()
     run.ready().then(settled, settled)
+  }
+
+  /** Keeps the entries up to date. */
+  function listen(): void {
+    for (const name of ['mapped', 'changed', 'renewed', 'lost', 'released', 'failed'] as const) {
+      traversal.addEventListener(name, ({ detail }) => {
+        note(entries, detail)
+        // A port that is still tried after a failure is not held if it is another one.
+        for (const entry of entries) if (entry.state === 'failed' && hasOtherPort(entry)) release(entry).catch(noCause)
+        bell.ring()
+      })
+    }
+    for (const name of ['strategy', 'verdict'] as const) traversal.addEventListener(name, () => bell.ring())
   }
 
   function settled(): void {
@@ -70,36 +85,38 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
     for (;;) {
       if (ended.signal.aborted) return natError('NO_REPLY', endedMessage)
       if (entry.unwanted.signal.aborted) return natError('NO_REPLY', 'the port was unmapped before it was mapped')
-      const ruling = judge(entry, traversal.report(), contradicted, isSettled)
-      if (ruling === 'mapped') return undefined
-      if (ruling !== 'open') return ruling
-      const leftMs = untilMs(entry, sinceMs) - clock.monotonicMs()
+      const ruling = judge(entry, traversal.report(), contradicted)
+      if (ruling.is === 'mapped') return undefined
+      if (ruling.is === 'refused') return ruling.error
+      const leftMs = untilMs(entry, ruling, sinceMs) - clock.monotonicMs()
       if (leftMs <= 0) {
+        if (ruling.is === 'doubtful') return ruling.error
         // Granted, and nothing was found against the address.
-        if (entry.external !== null) return undefined
-        return failureOf(entry.reasons ?? [], traversal.report(), run.networkError())
+        if (externalOf(entry) !== null) return undefined
+        return failureOf(entry.reasons ?? [], traversal.report().strategies, run.networkError())
       }
       await bell.heard(leftMs, ended)
     }
   }
 
   /** Returns until when a call waits for an outcome (monotonic ms). */
-  function untilMs({ external, reasons }: Entry, sinceMs: number): number {
-    if (external !== null) return sinceMs + checkMs
+  function untilMs(entry: Entry, { is }: Ruling, sinceMs: number): number {
     const waits = new Set(traversal.report().strategies.map(({ waitingFor }) => waitingFor))
+    if (externalOf(entry) !== null && is === 'open') return sinceMs + checkMs
     if (waits.has('grant')) return sinceMs + grantMs
     // A call that comes later does not wait again for a network that is silent.
     const searchedMs = waits.has('search') || !isSettled ? (startedMs ?? sinceMs) + searchMs : sinceMs
-    return reasons === undefined ? Math.max(searchedMs, sinceMs + chooseMs) : searchedMs
+    const isAsked = is !== 'doubtful' && entry.reasons !== undefined
+    return isAsked ? searchedMs : Math.max(searchedMs, sinceMs + chooseMs)
   }
 
   async function ask(entry: Entry): Promise<NatError | undefined> {
-    const error = await outcomeOf(entry)
+    const error = await outcomeOf(entry).catch((fault: unknown) => natError('STRATEGY_FAULT', errorText(fault)))
     entry.state = error === undefined ? 'mapped' : 'failed'
     // Another port will not become the right one.
-    if (error?.code === 'CONFLICT' && entry.external !== null) await release(entry)
+    if (error?.code === 'CONFLICT' && externalOf(entry) !== null) await release(entry)
     // A program may try one port after the other.
-    const failed = [...entries].filter(({ state, external }) => state === 'failed' && external === null)
+    const failed = [...entries].filter((each) => each.state === 'failed' && externalOf(each) === null)
     await Promise.all(failed.slice(0, -maxRetried).map(release))
     return error
   }
@@ -109,10 +126,11 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
     entry.expiry?.abort(released)
     const expiry = new AbortController()
     entry.expiry = expiry
-    clock.sleep(entry.lifetimeMs, expiry).then(
-      () => release(entry),
-      () => undefined
-    )
+    // The sleep rejects if the mapping is released before, or is mapped again.
+    clock
+      .sleep(entry.lifetimeMs, expiry)
+      .then(() => release(entry))
+      .catch(noCause)
   }
 
   function add(port: PortToMap): Entry {
@@ -143,28 +161,32 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
   async function release(entry: Entry): Promise<NatError | undefined> {
     entry.expiry?.abort(released)
     if (!entries.delete(entry)) return undefined
-    const { external } = entry
-    const told = external === null ? Promise.resolve(undefined) : endOf(entry, external.port)
+    const told = endOf(entry)
     entry.unwanted.abort(released)
     bell.ring()
     return told
   }
 
-  /** Resolves when the router has deleted the mapping, or when others of this host keep it. */
-  async function endOf(entry: Entry, externalPort: number): Promise<NatError | undefined> {
+  /** Resolves when the routers have deleted the mapping, or when others of this host keep it. */
+  async function endOf(entry: Entry): Promise<NatError | undefined> {
+    const left = new Set(levels.filter((level) => entry[level] !== null))
+    if (left.size === 0) return undefined
     const heard = new AbortController()
-    const over = Promise.withResolvers<NatError | undefined>()
+    const over = Promise.withResolvers<undefined>()
+    let failure: NatError | undefined
     const each = ({ detail }: CustomEvent<MappingEvent>): void => {
-      if (!isAbout(entry, detail) || detail.external?.port !== externalPort) return
-      const { event, reasons = [] } = detail
-      over.resolve(event === 'failed' ? failureOf(reasons, traversal.report(), undefined) : undefined)
+      if (!isAbout(entry, detail) || detail.external === null) return
+      const { event, reasons = [], through } = detail
+      if (event === 'failed') failure ??= failureOf(reasons)
+      left.delete(through === undefined ? 'nextHop' : 'beyond')
+      if (left.size === 0) over.resolve(undefined)
     }
     for (const name of ['released', 'lost', 'failed', 'shared'] as const)
       traversal.addEventListener(name, each, { signal: heard.signal })
     const late = natError('NO_REPLY', 'the router has not answered in time')
     const outcome = await waitAtMost(clock, releaseMs, over.promise, late, ended)
     heard.abort()
-    return outcome
+    return failure ?? outcome
   }
 
   return {
@@ -172,7 +194,7 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
       let entry = findEntry(port)
       while (entry !== undefined) {
         const isSame = entry.privatePort === port.privatePort && entry.publicPort === port.publicPort
-        if (isSame && (entry.state !== 'failed' || entry.external !== null)) break
+        if (isSame && (entry.state !== 'failed' || externalOf(entry) !== null)) break
         if (entry.state !== 'failed' && entry.publicPort !== undefined) return inTheWay(entry)
         // It has failed, and is asked for again or gives way to another try; or it was mapped only to learn the address.
         await release(entry)
@@ -201,22 +223,5 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
 const inTheWay = ({ publicPort, privatePort }: Entry): NatError =>
   natError('CONFLICT', `this client has mapped public port ${publicPort} to private port ${privatePort}`)
 
-/** Keeps the entries up to date. */
-function listen(traversal: Traversal, entries: ReadonlySet<Entry>, bell: Bell): void {
-  const each = ({ detail }: CustomEvent<MappingEvent>): void => {
-    const { event, external, reasons = [] } = detail
-    const entry = [...entries].find((one) => isAbout(one, detail))
-    if (entry !== undefined) {
-      if (event === 'mapped' || event === 'changed' || event === 'renewed') {
-        entry.external = external
-        entry.reasons = undefined
-      } else if (event === 'failed' && external === null) entry.reasons = reasons
-      else if ((event === 'lost' || event === 'released') && external?.port === entry.external?.port)
-        entry.external = null
-    }
-    bell.ring()
-  }
-  for (const name of ['mapped', 'changed', 'renewed', 'lost', 'released', 'failed'] as const)
-    traversal.addEventListener(name, each)
-  for (const name of ['strategy', 'verdict'] as const) traversal.addEventListener(name, () => bell.ring())
-}
+/** A caller that does not wait for a release has no use for its outcome. */
+const noCause = (): undefined => undefined

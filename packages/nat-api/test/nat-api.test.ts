@@ -180,6 +180,18 @@ describe('map', () => {
     expect(await client.map(1000)).toBe(true)
   })
 
+  it('another port is not held, either, if the router grants it after the failure', async () => {
+    const taken = { externalPort: 1000, internalAddress: '192.168.1.9', internalPort: 1000 }
+    const home = openHome({ occupied: [taken] })
+    home.unplug()
+    const client = open(home)
+    expect(await home.done(client.map({ publicPort: 1000, protocol: 'TCP' }))).toBe(false)
+    home.plug()
+    await home.clock.advance(20_000)
+    expect(home.router.mappings).toMatchObject([taken])
+    expect(home.router.counters.pcp.requests).toBeGreaterThan(0)
+  })
+
   it('a failed port does not stand in the way of another one', async () => {
     const home = openHome()
     home.unplug()

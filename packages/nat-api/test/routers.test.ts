@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { canRunLab, type Lab, openLab, type TopologyName } from '@postern/lab'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NatAPIOptions } from '../src/index.js'
@@ -62,6 +63,8 @@ describe.skipIf(!support.ok)(
       ['no-daemon', both],
       ['double-nat', both],
       ['double-nat-upnp', both],
+      ['double-nat-refused', both],
+      ['triple-nat', both],
       ['carrier-nat', both],
       ['lying', both],
       ['vpn-default-route', both],
@@ -94,6 +97,24 @@ describe.skipIf(!support.ok)(
       }
     )
 
+    it('behind two routers in a row a port is mapped on both, also after the first pass', async () => {
+      await using lab = await openLab('double-nat-mapped')
+      const client = startClient(lab, both, state)
+      expect(await client.call('map', 3000)).toBe(true)
+      await delay(1500)
+      expect(await client.call('map', { publicPort: 8000, privatePort: 2000, protocol: 'TCP' })).toBe(true)
+      expect(await fetchPage(lab, 8000)).toContain('from')
+      expect(await client.call('externalIp')).toBe('11.0.0.2')
+      expect(await client.call('unmap', 8000)).toBe(true)
+      for (const router of ['router', 'outer']) {
+        const ports = (await lab.rules(router)).map(({ externalPort }) => externalPort)
+        expect(ports).toEqual([3000, 3000])
+      }
+      expect(await client.call('destroy')).toBe(true)
+      for (const router of ['router', 'outer']) expect(await lab.rules(router)).toEqual([])
+      expect(await client.ended()).toBe(0)
+    })
+
     it('a mapping comes back after the router has restarted', async () => {
       await using lab = await openLab('home')
       const client = startClient(lab, both, state)
@@ -123,7 +144,8 @@ describe.skipIf(!support.ok)(
       expect(await first.call('map', 2000)).toBe(true)
       expect(await second.call('map', 2000)).toBe(true)
       expect(await first.call('unmap', 2000)).toBe(true)
-      expect(await rulesOf(lab)).toEqual(['tcp 2000 → 2000', 'udp 2000 → 2000'])
+      // If the second one had not announced itself yet, it hears that the first one has left, and maps the port again.
+      await expect.poll(() => rulesOf(lab), { timeout: 15_000 }).toEqual(['tcp 2000 → 2000', 'udp 2000 → 2000'])
       expect(await first.call('destroy')).toBe(true)
       expect(await fetchPage(lab, 2000)).toContain('from')
       expect(await second.call('destroy')).toBe(true)

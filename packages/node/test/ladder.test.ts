@@ -25,6 +25,9 @@ describe('parseLadder', () => {
     ['manual:8080', ['manual']],
     ['any,stun:stun.example.org', ['pcp', 'nat-pmp', 'upnp', 'stun']],
     ['stun:203.0.113.1:3479,upnp,stun:[2a00::1],stun:203.0.113.1:3479', ['stun', 'upnp']],
+    ['any,ssh:me@vps.example.org', ['pcp', 'nat-pmp', 'upnp', 'ssh']],
+    ['ssh:vps.example.org:2222,ssh:me@[2a00::9]:22', ['ssh', 'ssh']],
+    ['upnp, bore:bore.example.org', ['upnp', 'bore']],
     ['any,witness:11.0.0.9:4003', ['pcp', 'nat-pmp', 'upnp', 'witness']],
     ['witness:https://witness.example.org/a', ['witness']],
     ['pcp,witness:[2a00::9]:4003, upnp,witness:http://11.0.0.9', ['pcp', 'witness', 'upnp']]
@@ -57,7 +60,16 @@ describe('parseLadder', () => {
     ',witness:11.0.0.9',
     'none,witness:11.0.0.9',
     'witness:11.0.0.9,none',
-    'pcpp,witness:11.0.0.9'
+    'pcpp,witness:11.0.0.9',
+    'ssh',
+    'ssh:',
+    'ssh:me@',
+    'ssh:me@vps.example.org:0',
+    'ssh:a b',
+    'bore',
+    'bore:',
+    'bore:a b',
+    'none,ssh:me@vps.example.org'
   ])('parseLadder throws a TypeError for %j', (text) => {
     expect(() => parseLadder(text)).toThrow(TypeError)
   })

@@ -1,19 +1,25 @@
 import { connect, type Socket } from 'node:net'
-import type { CallOptions } from '@postern/interface'
+import { type CallOptions, type Clock, natError, within } from '@postern/interface'
 import { addHandle } from '@postern/net'
 import { connectError } from './errors.js'
+
+/** How long one address may take to accept, in milliseconds. The kernel repeats a lost request after 1 s, then ever later:
+ * a new attempt notices the end of an outage sooner. */
+const acceptMs = 3000
 
 /** Connects to one of the addresses, in their order. Rejects with the error of the last one, a {@link NatError}. */
 export async function connectAny(
   addresses: readonly string[],
   port: number,
   place: string,
+  clock: Clock,
   call: CallOptions
 ): Promise<Socket> {
+  const late = (): Error => natError('NO_REPLY', `${place} does not answer`)
   let failure: unknown
   for (const address of addresses) {
     try {
-      return await connectTo(address, port, place, call)
+      return await within(clock, acceptMs, call, late, (limited) => connectTo(address, port, place, limited))
     } catch (error) {
       call.signal.throwIfAborted()
       failure = error

@@ -33,7 +33,7 @@ export const isPassing = (error: LoginError): boolean =>
  * @param isLoggingIn - whether the host key was accepted, so that only the login is left */
 export function loginError(cause: LoginError, place: string, isLoggingIn: boolean): NatError {
   if (isNatError(cause)) return cause
-  const { level, message } = cause
+  const { level, code, message } = cause
   if (level === 'client-socket') return connectError(cause, place)
   if (level === 'protocol' && message.startsWith('Connection lost')) return hungUp(place, cause)
   if (level === 'handshake' && /host key/i.test(message))
@@ -46,7 +46,8 @@ export function loginError(cause: LoginError, place: string, isLoggingIn: boolea
     return natError('UNSUPPORTED', `the SSH server ${place} and ssh2 have no algorithm in common: ${message}`, {
       cause
     })
-  if (level === 'protocol')
+  // ssh2 gives the reason of a disconnection as a number, and no level to most violations of the protocol.
+  if (typeof code !== 'number')
     return natError('MALFORMED_REPLY', `no SSH server answers at ${place}: ${message}`, { cause })
   // A server that has seen too many wrong keys ends the connection with a reason of its own (RFC 4253 §11.1).
   if (isLoggingIn) return natError('NOT_AUTHORIZED', `${place} refuses the login: ${message}`, { cause })

@@ -44,13 +44,7 @@ export async function forward(shared: Shared, request: ForwardRequest, call: Cal
   const { session, done } = await sessions.use(call)
   const carrier = createCarrier({ host, party, endpoint, maxConnections: settings.maxConnections })
   try {
-    const port = await ports.take(session, carrier, request, call)
-    try {
-      await tryOut(shared, session, carrier, port, call)
-    } catch (error) {
-      dropPort(session, port)
-      throw error
-    }
+    const port = await takeProven(shared, session, carrier, request, call)
     ports.remember(endpoint, port)
     return createForwarding(shared, { session, done, carrier, endpoint }, port)
   } catch (error) {
@@ -60,6 +54,37 @@ export async function forward(shared: Shared, request: ForwardRequest, call: Cal
     throw error
   }
 }
+
+/** Takes a port to which a connection of this host has arrived. */
+async function takeProven(
+  shared: Shared,
+  session: Session,
+  carrier: Carrier,
+  request: ForwardRequest,
+  call: CallOptions
+): Promise<number> {
+  const port = await shared.ports.take(session, carrier, request, call)
+  try {
+    await tryOut(shared, session, carrier, port, call)
+    return port
+  } catch (error) {
+    dropPort(session, port)
+    // sshd opens a port also if another program has it on one of the host's addresses.
+    if (!isElsewhere(error) || !shared.ports.mayTakeOther(request.endpoint)) throw error
+  }
+  const other = await session.listen(0, carrier.carry, call)
+  try {
+    await tryOut(shared, session, carrier, other, call)
+    return other
+  } catch (error) {
+    dropPort(session, other)
+    throw error
+  }
+}
+
+/** Whether a connection to the port was accepted by another program. */
+const isElsewhere = (error: unknown): boolean =>
+  isNatError(error) && isNatError(error.cause) && error.cause.code === 'GRANT_INVALID'
 
 /** Closes a port in the background. If that fails, the session is broken, and its end closes the port. */
 const dropPort = (session: Session, port: number): void =>
@@ -80,6 +105,7 @@ async function tryOut(
     session.ended.throwIfAborted()
     if (!isNatError(error)) throw error
     if (error.code === 'REFUSED') throw loopbackOnly(settings, port, error)
+    if (error.code === 'GRANT_INVALID') throw leadsElsewhere(settings, port, error)
     // If the server answers, the fault is on the way to that port.
     await session.ping(call)
     throw blocked(settings, port, error)
@@ -91,6 +117,13 @@ const loopbackOnly = (settings: Settings, port: number, cause: NatError): NatErr
     'GRANT_INVALID',
     `${placeOf(settings)} says that it has opened port ${port}, but refuses connections to it: it listens on its loopback ` +
       'address only. Add `GatewayPorts clientspecified` to /etc/ssh/sshd_config there and reload sshd',
+    { cause }
+  )
+
+const leadsElsewhere = (settings: Settings, port: number, cause: NatError): NatError =>
+  natError(
+    'GRANT_INVALID',
+    `${placeOf(settings)} says that it has opened port ${port}, but another program answers there: choose another port`,
     { cause }
   )
 

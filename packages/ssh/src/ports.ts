@@ -11,12 +11,15 @@ import type { Carrier } from '@postern/net'
 import { placeOf } from './errors.js'
 import type { Settings } from './options.js'
 import type { Session } from './session.js'
+import { wakePort } from './wake-port.js'
 
 /** Which port of the other host belongs to which endpoint. */
 export interface Ports {
   /** Takes a port for the endpoint: the one that it had, or the wanted one, or another one if that may be. Rejects with
    * `CONFLICT`. */
   take(session: Session, carrier: Carrier, request: ForwardRequest, call: CallOptions): Promise<number>
+  /** Whether another port than the wanted one may be taken for an endpoint. */
+  mayTakeOther(endpoint: Endpoint): boolean
   /** Returns the port that was asked for first; undefined for an endpoint that was never forwarded. */
   wantedOf(endpoint: Endpoint): number | undefined
   /** Remembers the port that an endpoint has got. */
@@ -44,12 +47,19 @@ export function createPorts(settings: Settings, clock: Clock): Ports {
       } catch (error) {
         if (!isConflict(error)) throw error
         if (made >= tries) throw taken(settings, port, error)
+        // A port that was never granted belongs to another program, which this must not disturb.
+        const isOurs = [...granted.values()].includes(port)
+        if (made === 1 && isOurs) await wakePort({ host: session.serverAddress, port }, clock, call)
       }
       await clock.sleep(patience.stepMs, call)
     }
   }
 
+  const mayTakeOther = (endpoint: Endpoint): boolean =>
+    allowOtherPort || (externalPort === undefined && !granted.has(keyOf(endpoint)))
+
   return {
+    mayTakeOther,
     async take(session, carrier, { endpoint, suggestedExternalPort }, call) {
       const key = keyOf(endpoint)
       const wish = externalPort ?? wanted.get(key) ?? suggestedExternalPort
@@ -59,8 +69,7 @@ export function createPorts(settings: Settings, clock: Clock): Ports {
       try {
         return await insist(session, carrier, first, call)
       } catch (error) {
-        const isFree = allowOtherPort || (externalPort === undefined && last === undefined)
-        if (!isFree || !isConflict(error)) throw error
+        if (!mayTakeOther(endpoint) || !isConflict(error)) throw error
         if (wish !== first) {
           try {
             return await session.listen(wish, carrier.carry, call)

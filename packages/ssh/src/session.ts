@@ -4,20 +4,15 @@ import {
   type CallOptions,
   type Clock,
   canonicalAddress,
-  errorText,
-  type Host,
   type NatError,
   natError,
   within
 } from '@postern/interface'
 import type { Arrived } from '@postern/net'
-import type { AnyAuthMethod, Client } from 'ssh2'
-import { createLogins, type Remembered } from './auth.js'
-import { connectAny } from './connect.js'
-import { hungUp, isPassing, loginError, placeOf } from './errors.js'
-import { createHostKeyCheck, type FirstUse } from './host-key.js'
-import { loadSsh2, type Ssh2 } from './load-ssh2.js'
+import type { Client } from 'ssh2'
+import { placeOf } from './errors.js'
 import type { Settings } from './options.js'
+import { watchUnread } from './unread.js'
 
 /** One SSH session with the other host. */
 export interface Session {
@@ -36,15 +31,15 @@ export interface Session {
   ping(call: CallOptions): Promise<void>
   /** Ends the session. Idempotent. */
   close(): void
+  /**
+   * Resets the connection of a session that was lost in silence. Call it when the way to the other host is open again.
+   *
+   * The other host has noticed nothing, and that session holds its ports. A connection that was closed in an outage does not
+   * help: the kernel repeats its end at doubling intervals, half a minute apart after an outage of half a minute.
+   */
+  discard(): void
 }
 
-/** What one strategy remembers of its logins. */
-export interface Memory extends Remembered, FirstUse {}
-
-/** How long connecting and logging in may take, in milliseconds. */
-const loginMs = 15_000
-/** The same if a person may have to type the password. */
-const typingMs = 120_000
 /** How long the other host may take to answer a request, in milliseconds. */
 const answerMs = 8000
 /** The session is lost after this number of intervals without a byte. */
@@ -52,118 +47,43 @@ const maxSilentIntervals = 4
 
 const over = abortReason('the session is over')
 
-/** Connects to the other host, checks its key, and logs in. Rejects with the signal's reason or a {@link NatError}. */
-export async function openSession(
-  settings: Settings,
-  addresses: readonly string[],
-  memory: Memory,
-  { clock, log }: Pick<Host, 'clock' | 'log'>,
-  call: CallOptions
-): Promise<Session> {
-  const ssh2 = await loadSsh2()
-  const place = placeOf(settings)
-  const limitMs = settings.password === undefined || memory.password !== undefined ? loginMs : typingMs
-  const late = (): Error => natError('NO_REPLY', `no login at ${place} within ${limitMs / 1000} s`)
-  return within(clock, limitMs, call, late, async (limited) => {
-    const socket = await connectAny(addresses, settings.port, place, limited)
-    try {
-      const client = await logIn(ssh2, socket, settings, memory, limited)
-      log.debug(`ssh: logged in at ${place}`)
-      return createSession(client, socket, settings, clock)
-    } catch (error) {
-      socket.destroy()
-      throw error
-    }
-  })
-}
-
-async function logIn(
-  ssh2: Ssh2,
+/** Creates the session of a client that has logged in over a socket. */
+export function createSession(
+  client: Client,
   socket: Socket,
+  serverAddress: string,
   settings: Settings,
-  memory: Memory,
-  { signal }: CallOptions
-): Promise<Client> {
-  const place = placeOf(settings)
-  const check = await createHostKeyCheck(settings, memory)
-  const logins = createLogins(settings, ssh2, memory)
-  signal.throwIfAborted()
-  return new Promise((resolve, reject) => {
-    const client = new ssh2.Client()
-    let accepted: Buffer | undefined
-    const fail = (error: unknown): void => {
-      signal.removeEventListener('abort', aborted)
-      reject(error)
-      socket.destroy()
-    }
-    const aborted = (): void => fail(signal.reason)
-    signal.addEventListener('abort', aborted, { once: true })
-    // This listener stays for good: ssh2 may emit errors after the end.
-    client.on('error', (error) => {
-      if (!isPassing(error)) fail(loginError(error, place, accepted !== undefined))
-    })
-    client.on('close', () => fail(accepted === undefined ? hungUp(place) : logins.failure()))
-    client.on('ready', () => {
-      signal.removeEventListener('abort', aborted)
-      logins.succeeded()
-      if (accepted !== undefined) check.accept(accepted)
-      resolve(client)
-    })
-    const proceed = async (left: readonly string[] | null, next: (method: AnyAuthMethod) => void): Promise<void> => {
-      try {
-        const method = await logins.next(left)
-        if (method === undefined) fail(logins.failure())
-        else if (!socket.destroyed) next(method)
-      } catch (error) {
-        fail(natError('NOT_AUTHORIZED', `there is no password for ${place}: ${errorText(error)}`, { cause: error }))
-      }
-    }
-    try {
-      client.connect({
-        sock: socket,
-        username: settings.username,
-        readyTimeout: 0,
-        keepaliveInterval: 0,
-        // The request that serves as a sign of life is one of OpenSSH; other servers answer that they do not know it.
-        strictVendor: false,
-        algorithms: { serverHostKey: [...check.algorithms] },
-        hostVerifier: (key: Buffer) => {
-          const refusal = check.refusal(key)
-          if (refusal === undefined) accepted = Buffer.from(key)
-          else fail(refusal)
-          return refusal === undefined
-        },
-        authHandler: (left, _partial, next) => void proceed(left, next)
-      })
-    } catch (error) {
-      fail(natError('UNSUPPORTED', `ssh2 cannot connect to ${place}: ${errorText(error)}`, { cause: error }))
-    }
-  })
-}
-
-function createSession(client: Client, socket: Socket, settings: Settings, clock: Clock): Session {
+  clock: Clock
+): Session {
   const { bindAddress, keepAliveMs } = settings
   const place = placeOf(settings)
   const ended = new AbortController()
   const listeners = new Map<number, (arrived: Arrived) => void>()
 
+  let isSilent = false
+
   function end(reason: NatError): void {
     if (!ended.signal.aborted) ended.abort(reason)
     listeners.clear()
+  }
+  function lost(cause?: unknown): void {
+    end(natError('UNREACHABLE', `the SSH session with ${place} has ended`, cause === undefined ? {} : { cause }))
     socket.destroy()
   }
-  const lost = (cause?: unknown): void =>
-    end(natError('UNREACHABLE', `the SSH session with ${place} has ended`, cause === undefined ? {} : { cause }))
   client.on('error', lost).on('end', () => lost())
   // ssh2 ends the streams of channels after this event, as if their senders had ended them.
   client.on('close', () => lost())
+
+  const addStream = watchUnread(socket, () => lost(new Error('the other host ignores the window of a channel')))
 
   client.on('tcp connection', ({ destIP, destPort, srcIP, srcPort }, accept, reject) => {
     const arrive = destIP === bindAddress ? listeners.get(destPort) : undefined
     if (arrive === undefined) return reject()
     const address = canonicalAddress(srcIP)
     const isKnown = address !== undefined && srcPort > 0 && srcPort <= 65_535
-    arrive({ stream: accept(), client: isKnown ? { address, port: srcPort } : null })
+    const stream = accept()
+    addStream(stream)
+    arrive({ stream, client: isKnown ? { address, port: srcPort } : null })
   })
 
   /** Makes a request of the session. Rejects with the signal's reason, when the session ends, or with `NO_REPLY`. What the
@@ -208,6 +128,9 @@ function createSession(client: Client, socket: Socket, settings: Settings, clock
       bytesRead = socket.bytesRead
       if (silent >= maxSilentIntervals) {
         const waitedMs = silent * keepAliveMs
+        isSilent = true
+        // Its connection stays until it is discarded, and does not keep the process alive.
+        socket.unref()
         end(natError('NO_REPLY', `the SSH session with ${place} is lost: nothing has arrived for ${waitedMs} ms`))
       } else if (silent > 0 && !isAsking) {
         isAsking = true
@@ -229,7 +152,7 @@ function createSession(client: Client, socket: Socket, settings: Settings, clock
   }
 
   return {
-    serverAddress: canonicalAddress(socket.remoteAddress ?? '') ?? '',
+    serverAddress,
     ended: ended.signal,
     listensOn: (port) => listeners.has(port),
     listen: (port, arrive, call) =>
@@ -251,6 +174,9 @@ function createSession(client: Client, socket: Socket, settings: Settings, clock
       ended.abort(over)
       listeners.clear()
       socket.destroySoon()
+    },
+    discard() {
+      if (isSilent) socket.resetAndDestroy()
     }
   }
 }

@@ -1,6 +1,7 @@
 import { abortReason, type CallOptions, type Host, orAborted } from '@postern/interface'
+import { type Memory, openSession } from './log-in.js'
 import type { Settings } from './options.js'
-import { type Memory, openSession, type Session } from './session.js'
+import type { Session } from './session.js'
 
 /** The one session of a strategy, which all its leases share. */
 export interface Sessions {
@@ -8,8 +9,8 @@ export interface Sessions {
   use(call: CallOptions): Promise<{ readonly session: Session; done(): void }>
   /** Keeps an unused session for a while: the next request comes soon, and a login less spares the server. */
   linger(): void
-  /** Lets the session end as soon as it is unused. */
-  stopLingering(): void
+  /** Lets the session end as soon as it is unused, at the end of the discovery. */
+  stop(): void
   /** The addresses of the other host, in the order in which they are tried. */
   addresses: readonly string[]
 }
@@ -34,6 +35,8 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
     const work = async (): Promise<Session> => {
       try {
         const session = await openSession(settings, sessions.addresses, memory, host, controller)
+        // The one before was lost, and may hold the ports that are wanted now.
+        current?.discard()
         current = session
         // The last user may have gone in the same moment.
         if (users === 0) closeUnused()
@@ -65,7 +68,6 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
     if (users > 0 || lingering !== undefined) return
     opening?.abort()
     current?.close()
-    current = undefined
   }
 
   const sessions: Sessions = {
@@ -99,7 +101,7 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
       }
       host.clock.sleep(lingerMs, controller).then(end, end)
     },
-    stopLingering: () => lingering?.abort(unused)
+    stop: () => lingering?.abort(unused)
   }
   return sessions
 }

@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -13,10 +13,15 @@ import type { SshOptions } from '../src/options.js'
 
 const { Server, utils }: Pick<typeof Ssh2, 'Server' | 'utils'> = createRequire(import.meta.url)('ssh2')
 
+/** The password of the user. */
+export const secret = 'correct horse'
+
 interface KeyPair {
   readonly private: string
   /** As in a `.pub` file. */
   readonly public: string
+  /** The private key, encrypted with the password of the world. */
+  readonly encrypted: string
 }
 
 /** ssh2 makes a malformed Ed25519 key now and then, so this is one of ECDSA. */
@@ -28,7 +33,10 @@ export function newKey(): KeyPair {
   })
   const key = utils.parseKey(privateKey)
   if (key instanceof Error) throw key
-  return { private: privateKey, public: `${key.type} ${key.getPublicSSH().toString('base64')}` }
+  const encrypted = createPrivateKey(privateKey)
+    .export({ type: 'sec1', format: 'pem', cipher: 'aes-256-cbc', passphrase: secret })
+    .toString()
+  return { private: privateKey, encrypted, public: `${key.type} ${key.getPublicSSH().toString('base64')}` }
 }
 
 const portOf = (server: NetServer): number => (server.address() as AddressInfo).port
@@ -60,6 +68,7 @@ export interface SshWorld extends World {
   /** A line of `known_hosts` for the server. */
   readonly knownLine: string
   readonly folder: string
+  readonly encryptedKey: string
   /** The SSH clients that are logged in, to be hostile to. */
   readonly clients: Set<Ssh2.Connection>
   /** The TCP connections of clients. */
@@ -73,8 +82,6 @@ export interface SshWorld extends World {
   close(): Promise<void>
 }
 
-export const secret = 'correct horse'
-
 /** Returns a port that nothing listens on at present. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
@@ -85,7 +92,7 @@ async function freePort(): Promise<number> {
   return port
 }
 
-export async function createWorld(): Promise<SshWorld> {
+export async function createWorld(wantedPort = 0): Promise<SshWorld> {
   const folder = mkdtempSync(join(tmpdir(), 'postern-ssh-'))
   const file = (name: string, text: string): string => {
     writeFileSync(join(folder, name), text, { mode: 0o600 })
@@ -165,10 +172,11 @@ export async function createWorld(): Promise<SshWorld> {
     sockets.add(socket)
     socket.on('error', () => undefined)
     socket.once('close', () => sockets.delete(socket))
-    if (behaviour.greeting !== undefined) return void socket.end(behaviour.greeting)
-    if (behaviour.isSilent !== true) sshd.injectSocket(socket)
+    if (behaviour.greeting !== undefined) socket.end(behaviour.greeting).resume()
+    else if (behaviour.isSilent === true) socket.resume()
+    else sshd.injectSocket(socket)
   })
-  front.listen(0, '127.0.0.1')
+  front.listen(wantedPort, '127.0.0.1')
   await Promise.all([once(front, 'listening'), once(application, 'listening')])
 
   const host = '127.0.0.1'
@@ -191,6 +199,7 @@ export async function createWorld(): Promise<SshWorld> {
     fingerprint,
     knownLine: `[${host}]:${port} ${hostKey.public}`,
     folder,
+    encryptedKey: userKey.encrypted,
     clients,
     sockets,
     accepted,

@@ -3,6 +3,7 @@ import {
   anySignal,
   type CallOptions,
   type Evidence,
+  familyOf,
   isNatError,
   type MultiaddrText,
   natError,
@@ -65,10 +66,13 @@ export function partyOf(peerId: PeerId, route: Route, rttMs: number | undefined)
 export function createWitness(asking: Asking, { peerId, version, party, lost }: Asked): Witness {
   const { host, settings, dialBacks, budget, closers, observed, ended } = asking
   const { peerId: ownId, connectionManager } = host.components
+  // The proof at a listener that is not the node's is the address of the peer, which is known in one family.
+  const family = host.arrivals === undefined ? undefined : familyOf(party.network.replace(/\/.*$/, ''))
 
   return {
     kind: 'witness',
     party,
+    ...(family === undefined ? {} : { family }),
     async verify(address, call) {
       call.signal.throwIfAborted()
       const route = ownRoute(address, ownId, settings.mayVerify)

@@ -146,6 +146,13 @@ describe('a listener that does not speak libp2p', () => {
     expect(asked).toBe(0)
   })
 
+  it('a witness says in which family it can be asked', async () => {
+    const [server, node] = await Promise.all([startFake(async () => undefined), startNode()])
+    const looking = search(node.components, {}, watchedClock().clock, listener())
+    await node.libp2p.dial(server.libp2p.getMultiaddrs())
+    expect((await looking.witness()).family).toBe(4)
+  })
+
   it('a host that cannot see connections at present proves nothing, and the witness stays one', async () => {
     const arrivals: Arrivals = () => {
       throw natError('UNSUPPORTED', 'this system shows no connections')

@@ -59,6 +59,10 @@ export function nextSteps(
   }
   const isBehindAnother = cause === 'carrier-nat' || cause === 'double-nat' || cause === 'reserved-external-address'
   if (protocol === 'tcp' && isBehindAnother) {
+    if (verdict === 'private' && !/(?:^|,)\s*(?:ssh|bore):/.test(via))
+      steps.push(
+        `For every client, through a host of yours that has an SSH server: postern map ${there} --via ${via},ssh:USER@HOST`
+      )
     steps.push(
       `For one peer of another home, through a relay: postern tunnel listen ${there} --relay RELAY --allow PEER-ID`
     )

@@ -24,10 +24,18 @@ describe('the advice of postern doctor', () => {
   it.each(['carrier-nat', 'double-nat', 'reserved-external-address'] as const)(
     'the advice of doctor ends with a tunnel command if another router is in the way: %s',
     (cause) => {
-      const [first] = nextSteps(report({ cause }), { command: 'doctor', via: 'any', network, port: undefined })
-      expect(first).toContain('postern tunnel listen 8080 --relay RELAY --allow PEER-ID')
+      const steps = nextSteps(report({ cause }), { command: 'doctor', via: 'any', network, port: undefined })
+      expect(steps.at(-1)).toContain('postern tunnel listen 8080 --relay RELAY --allow PEER-ID')
     }
   )
+
+  it('a port of another host is suggested where the machine cannot be reached, and none was named', () => {
+    const situation = { command: 'doctor', via: 'any', network, port: 8081 } as const
+    const behind = report({ cause: 'carrier-nat', verdict: 'private' })
+    expect(nextSteps(behind, situation)[0]).toContain('postern map 8081 --via any,ssh:USER@HOST')
+    expect(nextSteps(behind, { ...situation, via: 'any, ssh:me@vps' }).join()).not.toContain('ssh:USER@HOST')
+    expect(nextSteps({ ...behind, verdict: 'relayed' }, situation).join()).not.toContain('ssh:USER@HOST')
+  })
 })
 
 describe('the commands with witnesses', () => {

@@ -3,6 +3,7 @@ import { abilityRules } from './ability.js'
 import { abortRules } from './abort.js'
 import { discoveryRules } from './discovery.js'
 import { discoveryEndRules } from './discovery-end.js'
+import { forwardRules } from './forward.js'
 import { leaseRules } from './lease.js'
 import { mapRules } from './map.js'
 import { neighbourRules } from './neighbours.js'
@@ -23,5 +24,6 @@ export const rules: readonly Rule[] = [
   ...leaseRules,
   ...renewRules,
   ...releaseRules,
-  ...verbRules
+  ...verbRules,
+  ...forwardRules
 ]

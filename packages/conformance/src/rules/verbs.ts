@@ -24,7 +24,7 @@ const behaviours: ReadonlySet<string> = new Set([
 const outcomes: ReadonlySet<string> = new Set(['reachable', 'unreachable', 'inconclusive'])
 
 /**
- * Rules for the verbs of relays, forwarders, witnesses, observers and punchers. Leases of relays and forwarders are tested with those of mappers.
+ * Rules for the verbs of relays, forwarders, witnesses, observers and punchers. Leases are tested with those of mappers.
  */
 export const verbRules: readonly AbilityRule[] = [
   {

@@ -1,8 +1,6 @@
 import {
   type Ability,
   type CallOptions,
-  type ForwardLease,
-  type ForwardRequest,
   type Lease,
   natError,
   type Observation,
@@ -22,7 +20,7 @@ interface DeskWorld extends World {
   readonly desk: Desk
 }
 
-type Kind = Exclude<AbilityKind, 'mapper'>
+type Kind = Exclude<AbilityKind, 'mapper' | 'forwarder'>
 type Change = (ability: Ability, desk: Desk) => Ability
 
 const party: RemoteParty = { id: 'party', network: '1.2.0.0/16', rttMs: 20 }
@@ -42,29 +40,12 @@ function leaseOf(desk: Desk): Lease {
   }
 }
 
-function forwardOf(desk: Desk): ForwardLease {
-  return {
-    addresses: ['/ip4/1.2.3.4/tcp/4001'],
-    lifetimeMs: 3_600_000,
-    ended: new AbortController().signal,
-    async renew(call) {
-      await desk.ask(call)
-      return forwardOf(desk)
-    },
-    release: (call) => desk.ask(call)
-  }
-}
-
 function abilityOf(kind: Kind, desk: Desk): Ability {
   const after = async <T>(call: CallOptions, value: T): Promise<T> => {
     await desk.ask(call)
     return value
   }
   if (kind === 'relay') return { kind, party, reserve: (call) => after(call, leaseOf(desk)) }
-  if (kind === 'forwarder') {
-    const forward = (_: ForwardRequest, call: CallOptions): Promise<ForwardLease> => after(call, forwardOf(desk))
-    return { kind, party, protocols: ['tcp'], isEncrypted: true, tellsClients: true, forward }
-  }
   if (kind === 'witness') return { kind, party, verify: (_, call) => after(call, { outcome: 'reachable' }) }
   if (kind === 'observer') return { kind, party, observe: (_, call) => after(call, { address: '/ip4/1.2.3.4/udp/9' }) }
   return { kind, upgrade: (_, call) => after(call, '/ip4/1.2.3.4/udp/9/quic-v1') }

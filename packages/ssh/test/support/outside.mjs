@@ -47,7 +47,7 @@ const tasks = {
     await once(socket, 'end')
     return { isSame: back.digest('hex') === createHash('sha256').update(bytes).digest('hex'), length }
   },
-  /** Sends as much as it can until nothing more is taken for a second. */
+  /** Sends as much as it can until nothing more is taken for a second, and keeps the connection. */
   async flood() {
     const socket = await dial()
     const chunk = Buffer.alloc(65_536)
@@ -59,7 +59,10 @@ const tasks = {
         once(socket, 'drain').then(() => true),
         new Promise((resolve) => setTimeout(() => resolve(false), 1000))
       ])
-      if (!isDrained) return { sent: sent - socket.writableLength }
+      if (isDrained) continue
+      process.stdout.write(`${JSON.stringify({ sent: sent - socket.writableLength })}\n`)
+      await once(socket, 'close')
+      return {}
     }
   },
   /** Opens a connection, exchanges a byte, and waits for its end. */

@@ -25,7 +25,7 @@ export function answered(trial: Trial, limitMs: number, told: (text: string) => 
       const isMapped = !isBehind && candidates.some(({ type }) => type === 'mapped' || type === 'manual')
       const waits = waitText(strategies)
       if (verdict === 'public' || isMapped || (waits === '' && !isBehind)) return resolve()
-      if (waits !== text && waits !== '') told(`Waiting for slow routers, ${limitMs / 1000} s at most: ${waits} …`)
+      if (waits !== text && waits !== '') told(`Waiting ${limitMs / 1000} s at most for: ${waits} …`)
       text = waits
     }
     for (const name of ['strategy', 'verdict', 'mapped'] as const) trial.addEventListener(name, look)

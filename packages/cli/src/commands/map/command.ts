@@ -34,6 +34,7 @@ Examples:
   $ postern map 4001/udp --via pcp,upnp
   $ postern map 8080 --external-port 8443 --lifetime 1h
   $ postern map 8080 --witness http://203.0.113.9:4003 --witness https://witness.example.org
+  $ postern map 8080 --via any,ssh:me@vps.example.org
   $ postern map 8080 --once --json
 ${codesText('map')}`
     )
@@ -48,6 +49,10 @@ ${codesText('map')}`
       if (ladder.every((strategy) => !mayMap(strategy(probeHost(systemHost)).kind))) {
         const text = 'It maps nothing: leave the option out, or name strategies, such as --via pcp,nat-pmp,upnp.'
         command.error(`error: --via '${via}': ${text}`)
+      }
+      if (once && ladder.some((strategy) => strategy(probeHost(systemHost)).kind === 'forwarder')) {
+        const text = 'a port of another host is given back when this command ends: leave --once out, or that strategy.'
+        command.error(`error: --once: ${text}`)
       }
       const warn = (error: Error): void => line(output.err, `! ${error.message}`)
       const strategies = [...ladder, ...(await witnesses(flags.witness ?? [], command))]
