@@ -305,7 +305,7 @@ describe('the ladder under any sequence of events', () => {
         }
         await run.end()
       }),
-      { numRuns: 300 }
+      { numRuns: 150 }
     )
     expect(mapped).toBeGreaterThan(20)
   })
@@ -319,10 +319,11 @@ describe('the ladder under any sequence of events', () => {
         await heal(run, true)
         const { candidates } = run.traversal.report()
         const held = candidates.flatMap(({ endpoint, through }) => (through === undefined ? [] : [endpoint?.port]))
-        expect(held.toSorted()).toEqual([...run.wanted.keys()].toSorted())
+        expect(new Set(held)).toEqual(new Set(run.wanted.keys()))
+        expect(held).toHaveLength(run.wanted.size)
         await run.end()
       }),
-      { numRuns: 60 }
+      { numRuns: 30 }
     )
   })
 
