@@ -12,6 +12,7 @@ import {
 } from '@postern/interface'
 import type { Arrived } from '@postern/net'
 import type { AnyAuthMethod, Client } from 'ssh2'
+import { createArrivals } from './arrivals.js'
 import { createLogins, type Remembered } from './auth.js'
 import { connectAny } from './connect.js'
 import { hungUp, isPassing, loginError, placeOf } from './errors.js'
@@ -154,11 +155,11 @@ function createSession(
   const { bindAddress, keepAliveMs } = settings
   const place = placeOf(settings)
   const ended = new AbortController()
-  const listeners = new Map<number, (arrived: Arrived) => void>()
+  const arrivals = createArrivals(client, settings)
 
   function end(reason: NatError): void {
     if (!ended.signal.aborted) ended.abort(reason)
-    listeners.clear()
+    arrivals.clear()
     socket.destroy()
   }
   const lost = (cause?: unknown): void =>
@@ -166,14 +167,6 @@ function createSession(
   client.on('error', lost).on('end', () => lost())
   // ssh2 ends the streams of channels after this event, as if their senders had ended them.
   client.on('close', () => lost())
-
-  client.on('tcp connection', ({ destIP, destPort, srcIP, srcPort }, accept, reject) => {
-    const arrive = destIP === bindAddress ? listeners.get(destPort) : undefined
-    if (arrive === undefined) return reject()
-    const address = canonicalAddress(srcIP)
-    const isKnown = address !== undefined && srcPort > 0 && srcPort <= 65_535
-    arrive({ stream: accept(), client: isKnown ? { address, port: srcPort } : null })
-  })
 
   /** Makes a request of the session. Rejects with the signal's reason, when the session ends, or with `NO_REPLY`. What the
    * answer brings after that is given to `late`. */
@@ -231,7 +224,7 @@ function createSession(
   watch().catch(() => undefined)
 
   const unlisten: Session['unlisten'] = async (port, call) => {
-    listeners.delete(port)
+    arrivals.remove(port)
     if (ended.signal.aborted) return
     // An error says that the port was not open.
     await request((answered) => client.unforwardIn(bindAddress, port, () => answered(undefined, undefined)), call)
@@ -240,14 +233,13 @@ function createSession(
   return {
     serverAddress,
     ended: ended.signal,
-    listensOn: (port) => listeners.has(port),
+    listensOn: (port) => arrivals.has(port),
     listen: (port, arrive, call) =>
       request<number>(
         (answered) =>
           client.forwardIn(bindAddress, port, (cause, granted) => {
             if (cause !== undefined) return answered(ended.signal.aborted ? undefined : refusal(port, place, cause), 0)
-            listeners.set(granted, arrive)
-            answered(undefined, granted)
+            answered(arrivals.add(granted, arrive), granted)
           }),
         call,
         (granted) => void unlisten(granted, { signal: ended.signal }).catch(() => undefined)
@@ -258,7 +250,7 @@ function createSession(
       if (ended.signal.aborted) return
       client.end()
       ended.abort(over)
-      listeners.clear()
+      arrivals.clear()
       socket.destroySoon()
     }
   }

@@ -14,6 +14,12 @@ export interface Sessions {
   addresses: readonly string[]
 }
 
+/** A login that has not succeeded yet. */
+interface Opening {
+  readonly session: Promise<Session>
+  abort(): void
+}
+
 /** How long an unused session is kept after a conflict, in milliseconds. Callers come back within 5 s. */
 const lingerMs = 6000
 
@@ -24,7 +30,7 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
   const memory: Memory = { password: undefined, key: undefined }
   let users = 0
   let current: Session | undefined
-  let opening: { readonly session: Promise<Session>; readonly abort: () => void } | undefined
+  let opening: Opening | undefined
   let lingering: AbortController | undefined
 
   function open(): Promise<Session> {
@@ -34,20 +40,26 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
     const work = async (): Promise<Session> => {
       try {
         const session = await openSession(settings, sessions.addresses, memory, host, controller)
+        // Aborted in the same moment: another one may be opening in its place.
+        if (controller.signal.aborted) {
+          session.close()
+          throw unused
+        }
         current = session
         // The last user may have gone in the same moment.
         if (users === 0) closeUnused()
         return session
       } catch (error) {
-        void lookUpAgain()
+        if (!controller.signal.aborted) void lookUpAgain()
         throw error
       } finally {
-        opening = undefined
+        if (opening === mine) opening = undefined
       }
     }
     const session = work()
     session.catch(() => undefined)
-    opening = { session, abort: () => controller.abort(unused) }
+    const mine: Opening = { session, abort: () => controller.abort(unused) }
+    opening = mine
     return session
   }
 
@@ -64,6 +76,8 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
   function closeUnused(): void {
     if (users > 0 || lingering !== undefined) return
     opening?.abort()
+    // The next user must not wait for the one that was aborted.
+    opening = undefined
     current?.close()
     current = undefined
   }

@@ -249,6 +249,53 @@ describe('a hostile server', () => {
     expect(lease.ended.aborted).toBe(false)
   })
 
+  it.each([70_000, 0xffffffff])('that grants port %i fails, since there is no such port', async (port) => {
+    const { forwarder, world } = await scene({ allowOtherPort: true, clock: clockWithout(500) })
+    const work = forwarder.forward({ endpoint: world.endpoint, suggestedExternalPort: 1 }, call())
+    work.catch(() => undefined)
+    await until(() => world.clients.size === 1)
+    const [client] = world.clients
+    client?.removeAllListeners('request')
+    // The types of ssh2 do not have the port that is granted.
+    client?.on('request', (accept: ((granted?: number) => void) | undefined, reject, name, info) => {
+      if (name === 'tcpip-forward' && info.bindPort === 0) accept?.(port)
+      else reject?.()
+    })
+    await expect(work).rejects.toMatchObject({ code: 'MALFORMED_REPLY' })
+  })
+
+  it('that grants the port of another endpoint does not get its connections', async () => {
+    const { forwarder, world, forward } = await scene({ allowOtherPort: true, clock: clockWithout(500) })
+    const lease = await forward()
+    const { externalPort = 0 } = world.options
+    const [client] = world.clients
+    client?.removeAllListeners('request')
+    client?.on('request', (accept: ((granted?: number) => void) | undefined, reject, name, info) => {
+      if (name === 'tcpip-forward' && info.bindPort === 0) accept?.(externalPort)
+      else reject?.()
+    })
+    const other = { ...world.endpoint, port: 9 }
+    const work = forwarder.forward({ endpoint: other, suggestedExternalPort: 9 }, call())
+    await expect(work).rejects.toMatchObject({ code: 'GRANT_INVALID' })
+    expect(await echoed(await dial(lease), 'still here')).toBe('still here')
+  })
+
+  it('that confirms the end of no channel cannot open them without limit', async () => {
+    const { forward, world } = await scene({ maxConnections: 1 })
+    await forward()
+    const [client] = world.clients
+    // @ts-expect-error: the part of ssh2 that writes messages is private
+    client._protocol.channelClose = () => undefined
+    let [opened, refused] = [0, 0]
+    for (let made = 0; made < 1100; made += 1)
+      client?.forwardOut('', world.options.externalPort ?? 0, '203.0.113.1', 1, (error) => {
+        if (error === undefined) opened += 1
+        else refused += 1
+      })
+    await until(() => opened + refused === 1100)
+    expect(opened).toBeLessThanOrEqual(1025)
+  })
+
   it('tells nothing of a client whose address is none', async () => {
     const { forward, world, carried } = await scene()
     await forward()
@@ -281,6 +328,17 @@ describe('a hostile server', () => {
     await until(() => world.sockets.size === 0)
     const { forward: another } = await scene({ port: 1 })
     await expect(another()).rejects.toMatchObject({ code: 'REFUSED' })
+  })
+
+  it('the next call does not fail with a login that was aborted', async () => {
+    const { forwarder, world } = await scene()
+    const controller = new AbortController()
+    const pending = forwarder.forward({ endpoint: world.endpoint, suggestedExternalPort: 1 }, controller)
+    await until(() => world.sockets.size === 1)
+    controller.abort(new Error('enough'))
+    await expect(pending).rejects.toThrow('enough')
+    const lease = await forwarder.forward({ endpoint: world.endpoint, suggestedExternalPort: 1 }, call())
+    expect(lease.addresses).toHaveLength(1)
   })
 
   it('a login that is aborted leaves no connection', async () => {
