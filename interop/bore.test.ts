@@ -104,8 +104,8 @@ async function home(topology: TopologyName, options: readonly object[], ...flags
   }
 }
 
-const title = 'a server at home through bore'
-describe.skipIf(!bore.ok)(bore.ok ? title : `${title} (skipped: ${bore.reason})`, { timeout: 60_000 }, () => {
+const why = bore.ok ? '' : ` (skipped: ${bore.reason})`
+describe.skipIf(!bore.ok)(`a server at home through bore${why}`, { timeout: 60_000 }, () => {
   it.each(['no-daemon', 'carrier-nat', 'symmetric'] as const)(
     'is reached from outside of %s, with 8 MB each way and an end each way',
     async (topology) => {

@@ -1,9 +1,9 @@
 // What peers, witnesses, relays, STUN servers and bore servers send.
 import { multiaddr } from '@multiformats/multiaddr'
 import { familyOf } from '@postern/interface'
-import { decodeServerMessage, splitFrames } from '../../packages/bore/dist/codec.js'
 import { decodeDialResponseV1 } from '../../packages/autonat/dist/wire/v1.js'
 import { decodeDialBack, decodeDialBackResponse, decodeMessage } from '../../packages/autonat/dist/wire/v2.js'
+import { decodeServerMessage, takeFrame } from '../../packages/bore/dist/codec.js'
 import { decodeAnswer, decodeWish } from '../../packages/cli/dist/commands/tunnel/protocol.js'
 import { createRecordReader, recordsOf } from '../../packages/cli/dist/commands/tunnel/records.js'
 import { decodeMessage as decodeHolePunch } from '../../packages/hole-punch/dist/dcutr/codec.js'
@@ -174,7 +174,16 @@ export const peers = [
   {
     name: 'bore-messages',
     corpus: bytesOf('bore'),
-    run: (bytes) => splitFrames(Buffer.from(bytes)).complete.map(decodeServerMessage),
+    // A socket delivers at most 64 KiB at a time.
+    run(bytes) {
+      const messages = []
+      let unread = Buffer.from(bytes.subarray(0, 65_536))
+      for (let taken = takeFrame(unread); taken !== undefined; taken = takeFrame(unread)) {
+        messages.push(decodeServerMessage(taken.frame))
+        unread = taken.rest
+      }
+      return messages
+    },
     accepts: (messages) =>
       messages.every(
         ({ kind, id, port, text }) =>

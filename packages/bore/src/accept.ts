@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { type CallOptions, type Clock, within } from '@postern/interface'
-import { decodeServerMessage, encodeAccept, encodeAnswer, splitFrames } from './codec.js'
+import { decodeServerMessage, encodeAccept, encodeAnswer, takeFrame } from './codec.js'
 import { dial, placeOf, type ServerAddress } from './dial.js'
 import { hungUp, needsSecret, silent } from './errors.js'
 
@@ -44,13 +44,12 @@ function challengeOn(socket: Socket, place: string, { signal }: CallOptions): Pr
     const look = (): void => {
       for (let chunk = next(socket); chunk !== undefined; chunk = next(socket)) seen = Buffer.concat([seen, chunk])
       try {
-        const { complete, rest } = splitFrames(seen, 1)
-        const [frame] = complete
-        if (frame === undefined) return
-        const message = decodeServerMessage(frame)
+        const taken = takeFrame(seen)
+        if (taken === undefined) return
+        const message = decodeServerMessage(taken.frame)
         if (message.kind !== 'challenge') throw message.kind === 'error' ? needsSecret(place) : hungUp(place)
         stop()
-        if (rest.length > 0) socket.unshift(rest)
+        if (taken.rest.length > 0) socket.unshift(taken.rest)
         resolve(message.id)
       } catch (error) {
         fail(error)

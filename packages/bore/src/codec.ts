@@ -64,24 +64,17 @@ const isPort = (value: unknown): value is number =>
 const malformed = (frame: Uint8Array): NatError =>
   natError('MALFORMED_REPLY', `not a message of a bore server: ${Buffer.from(frame).toString('latin1')}`)
 
-/** The frames that were complete, and the bytes after the last of them. */
-export interface Frames {
-  readonly complete: readonly Buffer[]
+/** The first frame of some bytes, without its end, and the bytes after it. */
+export interface Taken {
+  readonly frame: Buffer
   readonly rest: Buffer
 }
 
-/** Splits bytes into at most `max` frames. Throws the {@link NatError} `REPLY_TOO_LARGE` for a frame that is too long,
- * also if its end has not arrived. */
-export function splitFrames(bytes: Buffer, max: number = Number.POSITIVE_INFINITY): Frames {
-  const complete: Buffer[] = []
-  let rest = bytes
-  while (complete.length < max) {
-    const end = rest.indexOf(delimiter)
-    if ((end === -1 ? rest.length : end) > maxFrameBytes)
-      throw natError('REPLY_TOO_LARGE', `a message of the bore server is longer than ${maxFrameBytes} bytes`)
-    if (end === -1) break
-    complete.push(rest.subarray(0, end))
-    rest = rest.subarray(end + 1)
-  }
-  return { complete, rest }
+/** Takes the first frame of some bytes. Returns undefined if its end has not arrived. Throws the {@link NatError}
+ * `REPLY_TOO_LARGE` for a frame that is too long, also before its end has arrived. */
+export function takeFrame(bytes: Buffer): Taken | undefined {
+  const end = bytes.indexOf(delimiter)
+  if ((end === -1 ? bytes.length : end) > maxFrameBytes)
+    throw natError('REPLY_TOO_LARGE', `a message of the bore server is longer than ${maxFrameBytes} bytes`)
+  return end === -1 ? undefined : { frame: bytes.subarray(0, end), rest: bytes.subarray(end + 1) }
 }

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { abortReason, type CallOptions, type Clock, isNatError, natError, within } from '@postern/interface'
-import { decodeServerMessage, encodeAnswer, encodeHello, type ServerMessage, splitFrames } from './codec.js'
+import { decodeServerMessage, encodeAnswer, encodeHello, type ServerMessage, takeFrame } from './codec.js'
 import { dial, placeOf, type ServerAddress } from './dial.js'
 import { hungUp, needsSecret, refusal, silent, wantsNoSecret } from './errors.js'
 
@@ -91,11 +91,11 @@ function createTalk(socket: Socket, { server, secret, port: wantedPort, waits }:
 
   function hear(bytes: Buffer): void {
     try {
-      const { complete, rest } = splitFrames(Buffer.concat([unread, bytes]))
-      unread = rest
-      for (const frame of complete) {
+      unread = Buffer.concat([unread, bytes])
+      for (let taken = takeFrame(unread); taken !== undefined; taken = takeFrame(unread)) {
         if (over.signal.aborted) return
-        take(decodeServerMessage(frame))
+        unread = taken.rest
+        take(decodeServerMessage(taken.frame))
         heardMs = clock.monotonicMs()
       }
     } catch (error) {

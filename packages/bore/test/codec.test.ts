@@ -8,7 +8,7 @@ import {
   encodeHello,
   maxFrameBytes,
   type ServerMessage,
-  splitFrames
+  takeFrame
 } from '../src/codec.js'
 
 const id = '00010203-0405-4607-8809-0a0b0c0d0e0f'
@@ -77,23 +77,20 @@ describe('decodeServerMessage', () => {
   })
 })
 
-describe('splitFrames', () => {
-  it('returns the complete frames and the bytes after them', () => {
-    const { complete, rest } = splitFrames(bytes('one\0\0two\0thr'))
-    expect(complete.map(String)).toEqual(['one', '', 'two'])
-    expect(String(rest)).toBe('thr')
+describe('takeFrame', () => {
+  it('returns the first frame and the bytes after it, however many', () => {
+    const rest = `two\0${'x'.repeat(maxFrameBytes * 2)}`
+    const taken = takeFrame(bytes(`one\0${rest}`))
+    expect([String(taken?.frame), String(taken?.rest)]).toEqual(['one', rest])
   })
 
-  it('leaves the bytes after the wanted number of frames alone', () => {
-    const raw = `one\0${'x'.repeat(maxFrameBytes * 2)}`
-    const { complete, rest } = splitFrames(bytes(raw), 1)
-    expect(complete.map(String)).toEqual(['one'])
-    expect(String(rest)).toBe(raw.slice(4))
+  it.each(['', 'one', 'x'.repeat(maxFrameBytes)])('returns nothing before the end of %j has arrived', (text) => {
+    expect(takeFrame(bytes(text))).toBe(undefined)
+    expect(String(takeFrame(bytes(`${text}\0`))?.frame)).toBe(text)
   })
 
-  it.each(['', '\0'])('rejects a frame of 257 bytes and %j with REPLY_TOO_LARGE', (end) => {
-    expect(splitFrames(bytes('x'.repeat(maxFrameBytes) + end)).complete).toHaveLength(end.length)
-    expect(caught(() => splitFrames(bytes('x'.repeat(maxFrameBytes + 1) + end)))).toMatchObject({
+  it.each(['', '\0'])('rejects 257 bytes and %j with REPLY_TOO_LARGE', (end) => {
+    expect(caught(() => takeFrame(bytes('x'.repeat(maxFrameBytes + 1) + end)))).toMatchObject({
       code: 'REPLY_TOO_LARGE'
     })
   })

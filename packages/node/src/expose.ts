@@ -193,7 +193,7 @@ function handle(
       return announceable(traversal.report())
     },
     get endpoints() {
-      return externalEndpoints(announceable(traversal.report()), server)
+      return externalEndpoints(traversal.report(), server)
     },
     report() {
       const text = trouble()

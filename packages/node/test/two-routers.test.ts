@@ -1,11 +1,13 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { canRunLab, openLab, type Rule, withRouter } from '@postern/lab'
+import { canRunLab, openLab, type Rule, withPeers, withRouter } from '@postern/lab'
 import { describe, expect, it } from 'vitest'
 import { exposeAtHome, fromInternet } from './support/exposed.js'
 
 const support = await canRunLab()
+const witnessServer = join(import.meta.dirname, 'support', 'witness-server.mjs')
 
 const atInner: Rule = {
   family: 4,
@@ -151,6 +153,23 @@ describe.skipIf(!support.ok)(
       expect(await lab.packets('outer')).toEqual({ natPmpAndPcp: 0, ssdp: 0, control: 0 })
       await server.close()
       expect([await lab.rules('router'), await lab.rules('middle')]).toEqual([[], []])
+    })
+
+    it('witnesses verify the outer address, and the program hears of that', async () => {
+      await using lab = await openLab(withPeers('double-nat-mapped'))
+      for (const peer of ['alpha', 'bravo']) {
+        const { stdout } = lab.spawn(peer, [process.execPath, witnessServer], { stdio: ['ignore', 'pipe', 'inherit'] })
+        if (stdout !== null) await once(stdout, 'data')
+      }
+      const server = await exposeAtHome(lab, 'any,witness:21.0.0.1:4003,witness:31.0.0.1:4003')
+      await expect.poll(async () => (await server.report()).report.verdict, { timeout: 20_000 }).toBe('public')
+      const { report } = await server.report()
+      expect(report.cause).toBe(null)
+      expect(report.candidates).toMatchObject([
+        { address: '/ip4/192.168.0.2/tcp/5001', state: 'claimed', evidence: [] },
+        { address: '/ip4/11.0.0.2/tcp/5001', state: 'verified', through: '/ip4/192.168.0.2/tcp/5001' }
+      ])
+      await server.close()
     })
 
     it('a datagram to a router behind the next hop goes no further, whatever the routes say', async () => {

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import { canonicalAddress, type NatError, natError } from '@postern/interface'
 import type { Arrived } from '@postern/net'
 import type { Client } from 'ssh2'
@@ -25,8 +26,14 @@ interface Port {
   channels: number
 }
 
-/** Creates the arrivals of a session, without a port. */
-export function createArrivals(client: Pick<Client, 'on'>, settings: Settings): Arrivals {
+/** Creates the arrivals of a session, without a port.
+ *
+ * @param added - called with the stream of each connection */
+export function createArrivals(
+  client: Pick<Client, 'on'>,
+  settings: Settings,
+  added: (stream: Duplex) => void
+): Arrivals {
   const { bindAddress, maxConnections } = settings
   const ports = new Map<number, Port>()
 
@@ -36,6 +43,7 @@ export function createArrivals(client: Pick<Client, 'on'>, settings: Settings): 
     const address = canonicalAddress(srcIP)
     const isKnown = address !== undefined && srcPort > 0 && srcPort <= 65_535
     const stream = accept()
+    added(stream)
     port.channels += 1
     stream.once('close', () => {
       port.channels -= 1

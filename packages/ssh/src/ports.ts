@@ -11,6 +11,7 @@ import type { Carrier } from '@postern/net'
 import { placeOf } from './errors.js'
 import type { Settings } from './options.js'
 import type { Session } from './session.js'
+import { wakePort } from './wake-port.js'
 
 /** Which port of the other host belongs to which endpoint. */
 export interface Ports {
@@ -46,6 +47,9 @@ export function createPorts(settings: Settings, clock: Clock): Ports {
       } catch (error) {
         if (!isConflict(error)) throw error
         if (made >= tries) throw taken(settings, port, error)
+        // A port that was never granted belongs to another program, which this must not disturb.
+        const isOurs = [...granted.values()].includes(port)
+        if (made === 1 && isOurs) await wakePort({ host: session.serverAddress, port }, clock, call)
       }
       await clock.sleep(patience.stepMs, call)
     }

@@ -1,24 +1,11 @@
 import type { Socket } from 'node:net'
-import {
-  abortReason,
-  type CallOptions,
-  type Clock,
-  canonicalAddress,
-  errorText,
-  type Host,
-  type NatError,
-  natError,
-  within
-} from '@postern/interface'
+import { abortReason, type CallOptions, type Clock, type NatError, natError, within } from '@postern/interface'
 import type { Arrived } from '@postern/net'
-import type { AnyAuthMethod, Client } from 'ssh2'
+import type { Client } from 'ssh2'
 import { createArrivals } from './arrivals.js'
-import { createLogins, type Remembered } from './auth.js'
-import { connectAny } from './connect.js'
-import { hungUp, isPassing, loginError, placeOf } from './errors.js'
-import { createHostKeyCheck, type FirstUse } from './host-key.js'
-import { loadSsh2, type Ssh2 } from './load-ssh2.js'
+import { placeOf } from './errors.js'
 import type { Settings } from './options.js'
+import { watchUnread } from './unread.js'
 
 /** One SSH session with the other host. */
 export interface Session {
@@ -37,15 +24,15 @@ export interface Session {
   ping(call: CallOptions): Promise<void>
   /** Ends the session. Idempotent. */
   close(): void
+  /**
+   * Resets the connection of a session that was lost in silence. Call it when the way to the other host is open again.
+   *
+   * The other host has noticed nothing, and that session holds its ports. A connection that was closed in an outage does not
+   * help: the kernel repeats its end at doubling intervals, half a minute apart after an outage of half a minute.
+   */
+  discard(): void
 }
 
-/** What one strategy remembers of its logins. */
-export interface Memory extends Remembered, FirstUse {}
-
-/** How long connecting and logging in may take, in milliseconds. */
-const loginMs = 15_000
-/** The same if a person may have to type the password. */
-const typingMs = 120_000
 /** How long the other host may take to answer a request, in milliseconds. */
 const answerMs = 8000
 /** The session is lost after this number of intervals without a byte. */
@@ -53,99 +40,8 @@ const maxSilentIntervals = 4
 
 const over = abortReason('the session is over')
 
-/** Connects to the other host, checks its key, and logs in. Rejects with the signal's reason or a {@link NatError}. */
-export async function openSession(
-  settings: Settings,
-  addresses: readonly string[],
-  memory: Memory,
-  { clock, log }: Pick<Host, 'clock' | 'log'>,
-  call: CallOptions
-): Promise<Session> {
-  const ssh2 = await loadSsh2()
-  const place = placeOf(settings)
-  const limitMs = settings.password === undefined || memory.password !== undefined ? loginMs : typingMs
-  const late = (): Error => natError('NO_REPLY', `no login at ${place} within ${limitMs / 1000} s`)
-  return within(clock, limitMs, call, late, async (limited) => {
-    const socket = await connectAny(addresses, settings.port, place, clock, limited)
-    try {
-      const client = await logIn(ssh2, socket, settings, memory, limited)
-      log.debug(`ssh: logged in at ${place}`)
-      // A connection that has ended in the same moment has no address.
-      const serverAddress = canonicalAddress(socket.remoteAddress ?? '')
-      if (serverAddress === undefined) throw hungUp(place)
-      return createSession(client, socket, serverAddress, settings, clock)
-    } catch (error) {
-      socket.destroy()
-      throw error
-    }
-  })
-}
-
-async function logIn(
-  ssh2: Ssh2,
-  socket: Socket,
-  settings: Settings,
-  memory: Memory,
-  { signal }: CallOptions
-): Promise<Client> {
-  const place = placeOf(settings)
-  const check = await createHostKeyCheck(settings, memory)
-  const logins = createLogins(settings, ssh2, memory)
-  signal.throwIfAborted()
-  return new Promise((resolve, reject) => {
-    const client = new ssh2.Client()
-    let accepted: Buffer | undefined
-    const fail = (error: unknown): void => {
-      signal.removeEventListener('abort', aborted)
-      reject(error)
-      socket.destroy()
-    }
-    const aborted = (): void => fail(signal.reason)
-    signal.addEventListener('abort', aborted, { once: true })
-    // This listener stays for good: ssh2 may emit errors after the end.
-    client.on('error', (error) => {
-      if (!isPassing(error)) fail(loginError(error, place, accepted !== undefined))
-    })
-    client.on('close', () => fail(hungUp(place)))
-    client.on('ready', () => {
-      signal.removeEventListener('abort', aborted)
-      logins.succeeded()
-      if (accepted !== undefined) check.accept(accepted)
-      resolve(client)
-    })
-    const proceed = async (left: readonly string[] | null, next: (method: AnyAuthMethod) => void): Promise<void> => {
-      try {
-        const method = await logins.next(left)
-        if (method === undefined) fail(logins.failure())
-        else if (!socket.destroyed) next(method)
-      } catch (error) {
-        fail(natError('NOT_AUTHORIZED', `there is no password for ${place}: ${errorText(error)}`, { cause: error }))
-      }
-    }
-    try {
-      client.connect({
-        sock: socket,
-        username: settings.username,
-        readyTimeout: 0,
-        keepaliveInterval: 0,
-        // The request that serves as a sign of life is one of OpenSSH; other servers answer that they do not know it.
-        strictVendor: false,
-        algorithms: { serverHostKey: [...check.algorithms] },
-        hostVerifier: (key: Buffer) => {
-          const refusal = check.refusal(key)
-          if (refusal === undefined) accepted = Buffer.from(key)
-          else fail(refusal)
-          return refusal === undefined
-        },
-        authHandler: (left, _partial, next) => void proceed(left, next)
-      })
-    } catch (error) {
-      fail(natError('UNSUPPORTED', `ssh2 cannot connect to ${place}: ${errorText(error)}`, { cause: error }))
-    }
-  })
-}
-
-function createSession(
+/** Creates the session of a client that has logged in over a socket. */
+export function createSession(
   client: Client,
   socket: Socket,
   serverAddress: string,
@@ -155,15 +51,18 @@ function createSession(
   const { bindAddress, keepAliveMs } = settings
   const place = placeOf(settings)
   const ended = new AbortController()
-  const arrivals = createArrivals(client, settings)
+  const addStream = watchUnread(socket, () => lost(new Error('the other host ignores the window of a channel')))
+  const arrivals = createArrivals(client, settings, addStream)
+  let isSilent = false
 
   function end(reason: NatError): void {
     if (!ended.signal.aborted) ended.abort(reason)
     arrivals.clear()
+  }
+  function lost(cause?: unknown): void {
+    end(natError('UNREACHABLE', `the SSH session with ${place} has ended`, cause === undefined ? {} : { cause }))
     socket.destroy()
   }
-  const lost = (cause?: unknown): void =>
-    end(natError('UNREACHABLE', `the SSH session with ${place} has ended`, cause === undefined ? {} : { cause }))
   client.on('error', lost).on('end', () => lost())
   // ssh2 ends the streams of channels after this event, as if their senders had ended them.
   client.on('close', () => lost())
@@ -210,6 +109,9 @@ function createSession(
       bytesRead = socket.bytesRead
       if (silent >= maxSilentIntervals) {
         const waitedMs = silent * keepAliveMs
+        isSilent = true
+        // Its connection stays until it is discarded, and does not keep the process alive.
+        socket.unref()
         end(natError('NO_REPLY', `the SSH session with ${place} is lost: nothing has arrived for ${waitedMs} ms`))
       } else if (silent > 0 && !isAsking) {
         isAsking = true
@@ -252,6 +154,9 @@ function createSession(
       ended.abort(over)
       arrivals.clear()
       socket.destroySoon()
+    },
+    discard() {
+      if (isSilent) socket.resetAndDestroy()
     }
   }
 }

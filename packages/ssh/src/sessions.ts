@@ -1,6 +1,7 @@
 import { abortReason, type CallOptions, type Host, orAborted } from '@postern/interface'
+import { type Memory, openSession } from './log-in.js'
 import type { Settings } from './options.js'
-import { type Memory, openSession, type Session } from './session.js'
+import type { Session } from './session.js'
 
 /** The one session of a strategy, which all its leases share. */
 export interface Sessions {
@@ -8,8 +9,8 @@ export interface Sessions {
   use(call: CallOptions): Promise<{ readonly session: Session; done(): void }>
   /** Keeps an unused session for a while: the next request comes soon, and a login less spares the server. */
   linger(): void
-  /** Lets the session end as soon as it is unused. */
-  stopLingering(): void
+  /** Lets the session end as soon as it is unused, and discards one that was lost in silence, at the end of the discovery. */
+  stop(): void
   /** The addresses of the other host, in the order in which they are tried. */
   addresses: readonly string[]
 }
@@ -45,6 +46,8 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
           session.close()
           throw unused
         }
+        // The one before was lost, and may hold the ports that are wanted now.
+        current?.discard()
         current = session
         // The last user may have gone in the same moment.
         if (users === 0) closeUnused()
@@ -79,7 +82,6 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
     // The next user must not wait for the one that was aborted.
     opening = undefined
     current?.close()
-    current = undefined
   }
 
   const sessions: Sessions = {
@@ -113,7 +115,11 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
       }
       host.clock.sleep(lingerMs, controller).then(end, end)
     },
-    stopLingering: () => lingering?.abort(unused)
+    stop() {
+      lingering?.abort(unused)
+      // No login will discard it.
+      current?.discard()
+    }
   }
   return sessions
 }

@@ -65,7 +65,7 @@ export function ssh(options: SshOptions): Strategy {
         }
         found(forwarder)
         await untilAborted(call.signal)
-        sessions.stopLingering()
+        sessions.stop()
       }
     }
     return discovery

@@ -8,6 +8,7 @@ import {
   type ForwardLease,
   isForwarder,
   isNotice,
+  type Notice,
   parseMultiaddr,
   systemClock
 } from '@postern/interface'
@@ -30,6 +31,7 @@ export interface Scene {
   readonly world: SshWorld
   readonly forwarder: Forwarder
   readonly carried: CarriedConnection[]
+  readonly notices: Notice[]
   /** Ends the discovery. */
   stop(): void
   forward(suggestedExternalPort?: number): Promise<ForwardLease>
@@ -45,6 +47,7 @@ export async function scene({ clock = systemClock, world: given, ...options }: S
   const world = given ?? (await createWorld())
   if (given === undefined) onTestFinished(() => world.close())
   const carried: CarriedConnection[] = []
+  const notices: Notice[] = []
   const log = { debug: () => undefined, info: () => undefined }
   const host = { clock, random: () => 0.5, log, carried: (each: CarriedConnection) => void carried.push(each) }
   const discovery = ssh({ ...world.options, ...options })(host)
@@ -52,7 +55,8 @@ export async function scene({ clock = systemClock, world: given, ...options }: S
   onTestFinished(() => controller.abort())
   const forwarder = await new Promise<Forwarder>((resolve, reject) => {
     const found = (each: Finding): void => {
-      if (!isNotice(each) && isForwarder(each)) resolve(each)
+      if (isNotice(each)) notices.push(each)
+      else if (isForwarder(each)) resolve(each)
     }
     discovery.discover(world.network, found, controller).catch(reject)
   })
@@ -60,6 +64,7 @@ export async function scene({ clock = systemClock, world: given, ...options }: S
     world,
     forwarder,
     carried,
+    notices,
     stop: () => controller.abort(),
     forward: (suggestedExternalPort = world.endpoint.port) =>
       forwarder.forward({ endpoint: world.endpoint, suggestedExternalPort }, call())

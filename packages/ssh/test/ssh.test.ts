@@ -135,6 +135,32 @@ describe('forward', () => {
   })
 })
 
+describe('discover', () => {
+  it('reports NAME_NOT_RESOLVED, and finds the forwarder when the name resolves', async () => {
+    let tries = 0
+    const lookup = async (): Promise<readonly string[]> => {
+      tries += 1
+      if (tries === 1) throw Object.assign(new Error('no such name'), { code: 'ENOTFOUND' })
+      return ['127.0.0.1']
+    }
+    const { forwarder, notices } = await scene({ host: 'vps.example.org', lookup, clock: clockWithout(5000) })
+    expect(notices).toMatchObject([{ what: 'absent', reason: { code: 'NAME_NOT_RESOLVED' } }])
+    expect(forwarder.party.id).toMatch(/^vps\.example\.org:\d+$/)
+    expect(forwarder.party.network).toBe('127.0.0.0/16')
+  })
+
+  it('a host with another address by now is found again after a failure', async () => {
+    let tries = 0
+    const lookup = async (): Promise<readonly string[]> => {
+      tries += 1
+      return [tries === 1 ? '127.0.0.2' : '127.0.0.1']
+    }
+    const { forward } = await scene({ host: 'vps.example.org', lookup })
+    await expect(forward()).rejects.toMatchObject({ code: expect.stringMatching(/REFUSED|UNREACHABLE|NO_REPLY/) })
+    expect((await forward()).addresses).toHaveLength(1)
+  })
+})
+
 describe('a lease', () => {
   it('ends when the session ends, and the application sees a cut and not an end', async () => {
     const { forward, world } = await scene()
@@ -159,6 +185,48 @@ describe('a lease', () => {
     await world.faults?.silence?.()
     await once(lease.ended, 'abort')
     expect(lease.ended.reason).toMatchObject({ code: 'NO_REPLY' })
+  })
+
+  it('that was lost in silence is reset at the server as soon as the next session is open, so that its port is free', async () => {
+    const { forward, world } = await scene({ keepAliveMs: 100 })
+    const lease = await forward()
+    const [old] = world.sockets
+    await world.faults?.silence?.()
+    await once(lease.ended, 'abort')
+    world.behaviour.isSilent = false
+    const cut = new Promise((resolve) => old?.once('error', resolve))
+    old?.resume()
+    expect(world.sockets.size).toBe(1)
+    await forward()
+    expect(await cut).toMatchObject({ code: 'ECONNRESET' })
+  })
+
+  it('whose port is held by a dead session there gets it back, since a connection to it makes the server notice', async () => {
+    const { forward, world } = await scene({ allowOtherPort: false, clock: clockWithout(500) })
+    const { externalPort = 0 } = world.options
+    const lease = await forward()
+    for (const each of world.sockets) each.destroy()
+    await once(lease.ended, 'abort')
+    await until(() => world.clients.size === 0)
+
+    world.behaviour.taken.add(externalPort)
+    const dead = createServer((socket) => {
+      socket.destroy()
+      dead.close(() => world.behaviour.taken.delete(externalPort))
+    })
+    dead.listen(externalPort, '127.0.0.1')
+    await once(dead, 'listening')
+    expect((await forward()).addresses).toEqual(lease.addresses)
+  })
+
+  it('that ended in silence leaves no connection after the end of the discovery', async () => {
+    const { forward, world, stop } = await scene({ keepAliveMs: 100 })
+    const lease = await forward()
+    world.faults?.silence?.()
+    await once(lease.ended, 'abort')
+    stop()
+    for (const socket of world.sockets) socket.resume()
+    await until(() => world.sockets.size === 0)
   })
 
   it('does not end while the server answers the requests for a sign of life', async () => {
@@ -294,6 +362,28 @@ describe('a hostile server', () => {
       })
     await until(() => opened + refused === 1100)
     expect(opened).toBeLessThanOrEqual(1025)
+  })
+
+  it('loses the session if it ignores the window of a channel', async () => {
+    const { forward, world } = await scene()
+    const lease = await forward()
+    const [client] = world.clients
+    client?.forwardOut('', world.options.externalPort ?? 0, '203.0.113.1', 1, (error, stream) => {
+      if (error !== undefined) throw error
+      // The application echoes, and nothing reads its answers.
+      stream.pause()
+      // Packets that do not divide the window, since ssh2 drops what comes when nothing is left of it.
+      Object.assign(Reflect.get(stream, 'outgoing') as object, { window: 1e12, packetSize: 30_001 })
+      const write = (): void => {
+        if (!lease.ended.aborted) stream.write(Buffer.alloc(1_000_003), () => setImmediate(write))
+      }
+      write()
+    })
+    await once(lease.ended, 'abort')
+    expect(lease.ended.reason).toMatchObject({
+      code: 'UNREACHABLE',
+      cause: { message: expect.stringMatching('window') }
+    })
   })
 
   it('tells nothing of a client whose address is none', async () => {

@@ -41,15 +41,18 @@ export async function keepForward(
 ): Promise<NatError> {
   const { clock, random } = host
   const { entry, forwarder, wakeup, controller } = forward
-  const over = new AbortController()
+  let listening = new AbortController()
   let isLost = false
   let checkedMs = clock.monotonicMs()
   let renewal: Promise<ForwardLease> | undefined
 
   function listen({ ended }: ForwardLease): void {
     const wake = (): void => wakeup.wake('rescan')
+    // A lease and its successors may share one signal.
+    listening.abort()
+    listening = new AbortController()
     if (ended.aborted) wake()
-    else ended.addEventListener('abort', wake, { once: true, signal: over.signal })
+    else ended.addEventListener('abort', wake, { once: true, signal: listening.signal })
   }
 
   const owner: LeaseOwner<ForwardLease> = {
@@ -82,7 +85,7 @@ export async function keepForward(
     const { why } = await keepLease(forward.lease, owner, { clock, random, wakeup }, call)
     return why
   } finally {
-    over.abort()
+    listening.abort()
     // A renewal that is granted from now on has no owner.
     const releaseLate = async (late: ForwardLease): Promise<void> => {
       await publisher.release(entry, late, shutdown)

@@ -7,7 +7,7 @@ import {
   type Strategy
 } from '@postern/interface'
 import type { VirtualClock } from '@postern/testkit'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { absent, begin, end, home, party, router, type Stage, scripted, stage, web, witnesses } from '../support.js'
 
 /** A server that lends its ports, as its methods say. */
@@ -231,6 +231,22 @@ describe('a port of another host', () => {
     expect(all.traversal.report().externalAddresses).toEqual(['/ip4/21.0.0.1/tcp/8080'])
     await end(all)
     expect(all.vps.lent.size).toBe(0)
+  })
+
+  it('is watched by one listener, however often it is renewed', async () => {
+    const all = await withServer({ lifetimeMs: 60_000 })
+    const added = vi.spyOn(AbortSignal.prototype, 'addEventListener')
+    const removed = { count: 0 }
+    await all.clock.advance(3_600_000)
+    for (const [, , options] of added.mock.calls)
+      if (typeof options === 'object' && options?.signal?.aborted === true) removed.count += 1
+    const watching = added.mock.calls.filter(
+      ([, , options]) => typeof options === 'object' && options?.signal !== undefined
+    )
+    expect(watching.length).toBeGreaterThan(50)
+    expect(watching.length - removed.count).toBeLessThan(3)
+    added.mockRestore()
+    await end(all)
   })
 
   it('is lost when a check shows that it leads elsewhere', async () => {

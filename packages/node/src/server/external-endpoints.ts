@@ -14,6 +14,8 @@ export interface ExternalEndpoint {
   readonly port: number
   /** For a server of `node:http` or `node:https`: `http://203.0.113.7:8080`, with IPv6 addresses in brackets. */
   readonly url?: string
+  /** Only of a relayed address: the other host that lends it, `vps.example.org:22` for example. */
+  readonly through?: string
 }
 
 /** Returns the external addresses that are consistent or verified. */
@@ -22,14 +24,24 @@ export function announceable({ externalAddresses, candidates }: Report): readonl
   return externalAddresses.filter((address) => sound.some((candidate) => candidate.address === address))
 }
 
-/** Returns addresses as host and port, in the same order. */
-export function externalEndpoints(addresses: readonly string[], server: ExposableServer): readonly ExternalEndpoint[] {
+/** Returns the addresses to announce as host and port, in the same order. */
+export function externalEndpoints(report: Report, server: ExposableServer): readonly ExternalEndpoint[] {
+  const parties = new Map(report.candidates.map(({ address, relay }) => [address, relay?.party]))
   const scheme = server instanceof HttpsServer ? 'https' : server instanceof HttpServer ? 'http' : undefined
-  return addresses.flatMap((text) => {
+  return announceable(report).flatMap((text) => {
     const parsed = parseMultiaddr(text)
     if (parsed === undefined) return []
     const { protocol, address: host, port, family } = parsed
     const authority = `${family === 6 ? `[${host}]` : host}:${port}`
-    return [{ protocol, host, port, ...(scheme === undefined ? {} : { url: `${scheme}://${authority}` }) }]
+    const through = parties.get(text)
+    return [
+      {
+        protocol,
+        host,
+        port,
+        ...(scheme === undefined ? {} : { url: `${scheme}://${authority}` }),
+        ...(through === undefined ? {} : { through })
+      }
+    ]
   })
 }

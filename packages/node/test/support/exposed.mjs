@@ -1,5 +1,5 @@
 // Runs inside a lab: `node exposed.mjs tcp|udp <ladder> [<port>] [<state folder>]`. Exposes a server that answers with the
-// address that it sees, and prints a line of JSON for each event. Answers `report` and `close` on standard input.
+// address of its client, and prints a line of JSON for each event. Answers `report` and `close` on standard input.
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
@@ -8,6 +8,7 @@ import { memoryStore } from '@postern/core'
 import { expose, fileStore } from '@postern/node'
 
 const [, , protocol, strategies, port = '5001', folder] = process.argv
+let exposure
 const tell = (line) => console.log(JSON.stringify(line))
 const server =
   protocol === 'udp'
@@ -16,14 +17,18 @@ const server =
       )
     : createServer((socket) => {
         socket.on('error', () => undefined)
-        socket.end(`${socket.remoteAddress}:${socket.remotePort}`)
+        const { address, port: from } = exposure?.clientOf(socket) ?? {
+          address: socket.remoteAddress,
+          port: socket.remotePort
+        }
+        socket.end(`${address}:${from}`)
       })
 if (protocol === 'udp') server.bind(Number(port), '0.0.0.0')
 else server.listen(Number(port), '0.0.0.0')
 await once(server, 'listening')
 const names = ['mapped', 'renewed', 'changed', 'lost', 'failed', 'released']
 const store = folder === undefined ? memoryStore() : fileStore({ path: join(folder, 'ports.json') })
-const exposure = await expose(server, {
+exposure = await expose(server, {
   strategies,
   store,
   // The routers behind the next hop are polled this often: their announcements do not come here.

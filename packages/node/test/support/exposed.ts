@@ -28,10 +28,15 @@ export interface Exposed {
 export async function exposeAtHome(
   lab: Lab,
   ladder: string,
-  { protocol = 'tcp', port = 5001, folder }: { protocol?: 'tcp' | 'udp'; port?: number; folder?: string } = {}
+  {
+    protocol = 'tcp',
+    port = 5001,
+    folder,
+    env = {}
+  }: { protocol?: 'tcp' | 'udp'; port?: number; folder?: string; env?: NodeJS.ProcessEnv } = {}
 ): Promise<Exposed> {
   const command = [process.execPath, program, protocol, ladder, String(port), ...(folder === undefined ? [] : [folder])]
-  const child = lab.spawn('home', command, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = lab.spawn('home', command, { stdio: ['pipe', 'pipe', 'inherit'], env })
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
   const lines: Line[] = []
   const texts: string[] = []
