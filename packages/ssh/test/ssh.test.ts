@@ -348,6 +348,17 @@ describe('a hostile server', () => {
     expect(await echoed(await dial(lease), 'still here')).toBe('still here')
   })
 
+  it('that ends each session after the login counts as one that fails, so that it is not asked every two seconds', async () => {
+    const { forward, world } = await scene()
+    const work = forward()
+    work.catch(() => undefined)
+    await until(() => world.clients.size === 1)
+    const [client] = world.clients
+    client?.removeAllListeners('request')
+    client?.on('request', () => client.end())
+    await expect(work).rejects.toMatchObject({ code: 'GATEWAY_FAULT' })
+  })
+
   it('that confirms the end of no channel cannot open them without limit', async () => {
     const { forward, world } = await scene({ maxConnections: 1 })
     await forward()
@@ -412,7 +423,7 @@ describe('a hostile server', () => {
   })
 
   it('rejects with NO_REPLY if the server says nothing, and with REFUSED if there is none', async () => {
-    const { forward, world } = await scene({ clock: clockWithout(15_000) })
+    const { forward, world } = await scene({ clock: clockWithout(25_000) })
     world.behaviour.isSilent = true
     await expect(forward()).rejects.toMatchObject({ code: 'NO_REPLY' })
     await until(() => world.sockets.size === 0)

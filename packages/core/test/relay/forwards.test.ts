@@ -220,6 +220,22 @@ describe('a port of another host', () => {
     await end(refused)
   })
 
+  it('is asked for every two seconds for some minutes while another program has it, and then every five minutes', async () => {
+    const all = await withServer()
+    await all.clock.advance(60_000)
+    all.vps.refusal = natError('CONFLICT', 'the port is in use')
+    all.vps.cut()
+    await all.clock.advance(120_000)
+    const asked = all.vps.requests.length
+    expect(asked).toBeGreaterThan(50)
+    await all.clock.advance(3_600_000)
+    expect(all.vps.requests.length - asked).toBeLessThan(30)
+    all.vps.refusal = undefined
+    await all.clock.advance(300_000)
+    expect(all.traversal.report().verdict).toBe('relayed')
+    await end(all)
+  })
+
   it('moves to the wanted port once that is free', async () => {
     const all = await withServer({ lifetimeMs: 60_000, lends: (suggested, count) => (count < 3 ? 41_234 : suggested) })
     await all.clock.advance(120_000)
@@ -337,6 +353,7 @@ describe('a port of another host', () => {
       reasons: [{ strategy: 'ssh', code: 'UNTRUSTED_REPLY', message: 'the key of the server has changed' }]
     })
     expect(all.traversal.report().verdict).not.toBe('relayed')
+    expect(all.traversal.report().advice).toContain('ssh lends no port: the key of the server has changed.')
     await end(all)
   })
 })
