@@ -1,7 +1,5 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import type { Readable } from 'node:stream'
 import {
   type CallOptions,
   type Forwarder,
@@ -14,10 +12,7 @@ import {
   type Strategy
 } from '@postern/interface'
 import { createCarrier } from '@postern/net'
-
-type Ssh = ChildProcessByStdio<null, null, Readable>
-const options = ['-v', '-N', '-oBatchMode=yes', '-oExitOnForwardFailure=yes', '-oServerAliveInterval=2']
-const start = (args: readonly string[]): Ssh => spawn('ssh', args, { stdio: ['ignore', 'ignore', 'pipe'] })
+import { listening, portOf, startSsh as start } from './ssh-child.ts'
 
 /** `ssh -R`: a port of a server of ours leads to this machine. Its sshd needs `GatewayPorts clientspecified`. */
 export function ssh(destination: string, address: string, startSsh: typeof start = start): Strategy {
@@ -36,9 +31,7 @@ export function ssh(destination: string, address: string, startSsh: typeof start
         const carrier = createCarrier({ host, party, endpoint })
         const arrivals = createServer({ allowHalfOpen: true }, (stream) => carrier.carry({ stream, client: null }))
         await once(arrivals.listen(0, '127.0.0.1'), 'listening')
-        const bound = arrivals.address()
-        const own = typeof bound === 'object' && bound !== null ? bound.port : 0
-        const child = startSsh([...options, '-R', `*:${port}:127.0.0.1:${own}`, destination])
+        const child = startSsh(['-R', `*:${port}:127.0.0.1:${portOf(arrivals)}`, destination])
         const ended = new AbortController()
         let isReleased = false
         const closed = new Promise<void>((resolve) => child.once('close', () => resolve())).then(() => {
@@ -83,15 +76,3 @@ export function ssh(destination: string, address: string, startSsh: typeof start
     }
   }
 }
-
-/** Resolves once ssh reports that the server listens. Rejects with its last line if it ends. */
-const listening = (child: Ssh): Promise<void> =>
-  new Promise((resolve, reject) => {
-    let said = ''
-    child.once('error', ({ message }) => reject(natError('UNREACHABLE', message)))
-    child.once('close', () => reject(natError('CONFLICT', said.trim().split('\n').at(-1) ?? 'ssh has ended')))
-    child.stderr.on('data', (text) => {
-      said = (said + String(text)).slice(-1000)
-      if (said.includes('remote forward success')) resolve()
-    })
-  })

@@ -41,6 +41,8 @@ export interface Chain {
   releases: number
   /** Its strategy was aborted before it was granted, so that the ladder may never have received it. */
   readonly isLate: boolean
+  /** Whether the router behind the next hop has granted it. */
+  readonly isFar: boolean
 }
 
 interface Verb {
@@ -68,10 +70,13 @@ export interface Chaos {
   mood(strategy: string, mood: Mood): void
   say(strategy: string, what: 'found' | 'absent' | 'gone' | 'restarted' | 'address-changed' | 'announced'): void
   witnesses(outcome: 'reachable' | 'unreachable' | 'inconclusive' | 'silent', count: number): void
-  mapper(name: string, gateway: Gateway | null): Strategy
+  /** @param asksBeyond - whether it also asks routers behind the next hop; its moods there are those of `far <name>` */
+  mapper(name: string, gateway: Gateway | null, asksBeyond?: boolean): Strategy
   witness(count: number): Strategy
 }
 
+/** The external address of every router behind the next hop. */
+export const farAddress = '11.0.0.7'
 const graceMs = 1000
 /** How long core waits for one strategy before it asks the next one as well. */
 const patienceMs = 2000
@@ -109,12 +114,14 @@ export function createChaos(clock: VirtualClock): Chaos {
   ): Promise<T> {
     if (gateway === null) return work()
     const now = clock.monotonicMs()
+    // The same address on another link is another router.
+    const there = `${gateway.address}%${gateway.interface}`
     for (const { gateway: where, strategy: other, startedMs, abortedMs } of verbs) {
       const isGivenUp = abortedMs !== undefined && now - abortedMs >= graceMs
       const isLate = other !== strategy && now - startedMs >= patienceMs
-      if (where === gateway.address && !isGivenUp && !isLate) breaches.push(`two verbs at once at ${where}`)
+      if (where === there && !isGivenUp && !isLate) breaches.push(`two verbs at once at ${where}`)
     }
-    const verb: Verb = { strategy, gateway: gateway.address, startedMs: now, abortedMs: undefined }
+    const verb: Verb = { strategy, gateway: there, startedMs: now, abortedMs: undefined }
     const aborted = (): void => {
       verb.abortedMs = clock.monotonicMs()
     }
@@ -144,14 +151,19 @@ export function createChaos(clock: VirtualClock): Chaos {
     if (mood.kind === 'deaf') await deafSleep(mood.afterMs)
   }
 
+  /** The external address of a router; another one for all that are behind the next hop. */
+  const externalOf = (gateway: Gateway | null): string =>
+    gateway?.through === undefined ? result.externalAddress : farAddress
+
   const live = (chain: Chain): boolean =>
     chain.releases === 0 && clock.monotonicMs() - chain.grantedMs < chain.lifetimeMs
 
   /** Uses one table for all strategies, as most routers do: a port of another endpoint is not granted. */
-  function freePort(endpoint: Endpoint, suggested: number): number {
+  function freePort(endpoint: Endpoint, suggested: number, isFar: boolean): number {
     const isTaken = (port: number): boolean =>
       chains.some(
         (chain) =>
+          chain.isFar === isFar &&
           live(chain) &&
           chain.address.endsWith(`/${endpoint.protocol}/${port}`) &&
           (chain.endpoint.port !== endpoint.port || chain.endpoint.address !== endpoint.address)
@@ -180,7 +192,7 @@ export function createChaos(clock: VirtualClock): Chaos {
           isDead = true
           const port = Number(chain.address.split('/').at(-1))
           Object.assign(chain, {
-            address: formatMultiaddr(result.externalAddress, chain.endpoint.protocol, port),
+            address: formatMultiaddr(externalOf(gateway), chain.endpoint.protocol, port),
             grantedMs: clock.monotonicMs(),
             grantedWallMs: clock.wallMs(),
             releases: 0,
@@ -209,17 +221,19 @@ export function createChaos(clock: VirtualClock): Chaos {
     if (mood.kind === 'fault' && mood.sync) throw new Error('a bug')
     return busy(name, gateway, call, async () => {
       await suffer(mood, call)
-      const port = mood.kind === 'same-port' ? mood.port : freePort(endpoint, suggestedExternalPort)
+      const isFar = gateway?.through !== undefined
+      const port = mood.kind === 'same-port' ? mood.port : freePort(endpoint, suggestedExternalPort, isFar)
       const chain: Chain = {
         strategy: name,
         endpoint,
         id: chains.length,
-        address: formatMultiaddr(result.externalAddress, endpoint.protocol, port),
+        address: formatMultiaddr(externalOf(gateway), endpoint.protocol, port),
         grantedMs: clock.monotonicMs(),
         grantedWallMs: clock.wallMs(),
         lifetimeMs: mood.kind === 'good' ? mood.lifetimeMs : request.lifetimeMs,
         releases: 0,
-        isLate: call.signal.aborted
+        isLate: call.signal.aborted,
+        isFar
       }
       chains.push(chain)
       return lease(chain, mood, gateway)
@@ -248,25 +262,30 @@ export function createChaos(clock: VirtualClock): Chaos {
       outcomes.length = 0
       for (let index = 0; index < count; index++) outcomes.push(outcome)
     },
-    mapper: (name, gateway) => () => ({
-      name,
-      kind: 'mapper',
-      async discover(_network, found, call) {
-        note(`discover ${name}`)
-        const make = (): Mapper => ({
-          kind: 'mapper',
-          gateway,
-          family: 4,
-          protocols: ['tcp', 'udp'],
-          map: (request, each) => map(name, gateway, request, each)
-        })
-        const known = { found, make, last: make() }
-        mappers.set(name, known)
-        await clock.sleep(5, call)
-        found(known.last)
-        await clock.sleep(1e12, call).catch(() => undefined)
-      }
-    }),
+    mapper:
+      (own, nextHop, asksBeyond = false) =>
+      () => ({
+        name: own,
+        kind: 'mapper',
+        asksBeyond,
+        async discover({ gateways: [first] }, found, call) {
+          const isFar = first?.through !== undefined
+          const [name, gateway] = isFar ? [`far ${own}`, first] : [own, nextHop]
+          note(`discover ${name}`)
+          const make = (): Mapper => ({
+            kind: 'mapper',
+            gateway,
+            family: 4,
+            protocols: ['tcp', 'udp'],
+            map: (request, each) => map(name, gateway, request, each)
+          })
+          const known = { found, make, last: make() }
+          mappers.set(name, known)
+          await clock.sleep(5, call)
+          found(known.last)
+          await clock.sleep(1e12, call).catch(() => undefined)
+        }
+      }),
     witness: (count) => () => ({
       name: 'autonat',
       kind: 'witness',

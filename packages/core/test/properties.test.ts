@@ -3,7 +3,7 @@ import { type VirtualClock, virtualClock } from '@postern/testkit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createTraversal, memoryStore, type Traversal } from '../src/index.js'
-import { type Chain, type Chaos, createChaos, type Mood } from './chaos.js'
+import { type Chain, type Chaos, createChaos, farAddress, type Mood } from './chaos.js'
 import { home, router, web } from './support.js'
 
 const second = 1000
@@ -98,7 +98,8 @@ interface Run {
   end(): Promise<void>
 }
 
-function createRun(seed: number): Run {
+/** @param isDouble - whether the next hop is behind another router */
+function createRun(seed: number, isDouble = false): Run {
   const clock = virtualClock()
   const chaos = createChaos(clock)
   const saves = { count: 0 }
@@ -110,10 +111,11 @@ function createRun(seed: number): Run {
   }
   const traversal = createTraversal({
     strategies: [
-      chaos.mapper('pcp', router),
-      chaos.mapper('upnp', router),
+      chaos.mapper('pcp', router, isDouble),
+      chaos.mapper('upnp', router, isDouble),
       chaos.mapper('other', other),
-      chaos.mapper('manual', null),
+      // A forward by hand is no mapping that another router could map in turn.
+      ...(isDouble ? [] : [chaos.mapper('manual', null)]),
       chaos.witness(4)
     ],
     host: { clock, random, log: { debug: () => undefined, info: () => undefined } },
@@ -138,6 +140,7 @@ function createRun(seed: number): Run {
     log.push(`${clock.monotonicMs()} ${detail.verdict} ${detail.cause} ${detail.externalAddresses.join()}`)
   })
   traversal.setNetwork(home)
+  if (isDouble) chaos.externalAddress = '192.168.5.2'
 
   /** Returns on how many networks witnesses have reached the address since it was last mapped. */
   function votes(address: string): number {
@@ -215,7 +218,7 @@ function createRun(seed: number): Run {
       traversal.setNetwork(networks[3] ?? home)
       traversal.setNetwork(home)
       traversal.recheck()
-      for (const name of ['pcp', 'upnp', 'other', 'manual']) {
+      for (const name of ['pcp', 'upnp', 'other', 'manual', 'far pcp', 'far upnp']) {
         chaos.say(name, 'restarted')
         chaos.say(name, 'found')
       }
@@ -229,8 +232,8 @@ function createRun(seed: number): Run {
   }
 }
 
-async function play(seed: number, steps: readonly (readonly [Step, number])[]): Promise<Run> {
-  const run = createRun(seed)
+async function play(seed: number, steps: readonly (readonly [Step, number])[], isDouble = false): Promise<Run> {
+  const run = createRun(seed, isDouble)
   void run.traversal.start()
   for (const [each, ms] of steps) {
     run.apply(each)
@@ -244,10 +247,11 @@ async function play(seed: number, steps: readonly (readonly [Step, number])[]): 
 }
 
 /** Removes every obstacle: from now on each wanted endpoint can be mapped. */
-async function heal(run: Run): Promise<void> {
+async function heal(run: Run, isDouble = false): Promise<void> {
   const { chaos, traversal, clock } = run
-  for (const name of ['pcp', 'upnp', 'other', 'manual']) chaos.mood(name, { kind: 'good', lifetimeMs: 7_200_000 })
-  chaos.externalAddress = '11.0.0.2'
+  for (const name of ['pcp', 'upnp', 'other', 'manual', 'far pcp', 'far upnp'])
+    chaos.mood(name, { kind: 'good', lifetimeMs: 7_200_000 })
+  chaos.externalAddress = isDouble ? '192.168.5.2' : '11.0.0.2'
   run.apply({ do: 'start' })
   run.apply({ do: 'network', index: 0 })
   // The longest retry-after that counts is a day.
@@ -257,6 +261,19 @@ async function heal(run: Run): Promise<void> {
   }
   expect(traversal.report().verdict).toBeDefined()
 }
+
+/** Steps for two routers in a row: what concerns other routers there concerns those behind the next hop here. */
+const behind = (steps: readonly (readonly [Step, number])[]): readonly (readonly [Step, number])[] =>
+  steps.map(([each, ms]) => {
+    if (each.do === 'address') return [{ ...each, address: farOf.get(each.address) ?? each.address }, ms]
+    return 'by' in each ? [{ ...each, by: farOf.get(each.by) ?? each.by }, ms] : [each, ms]
+  })
+const farOf: ReadonlyMap<string, string> = new Map([
+  ['other', 'far pcp'],
+  ['manual', 'far upnp'],
+  ['11.0.0.2', '192.168.5.2'],
+  ['11.0.0.3', '192.168.6.2']
+])
 
 const seed = fc.integer({ min: 1, max: 2 ** 31 })
 
@@ -270,6 +287,55 @@ describe('the ladder under any sequence of events', () => {
         await run.end()
       }),
       { numRuns: 300 }
+    )
+  })
+
+  it('a ladder behind two routers in a row keeps them too', { timeout: 120_000 }, async () => {
+    let mapped = 0
+    await fc.assert(
+      fc.asyncProperty(seed, plan, async (start, steps) => {
+        const run = await play(start, behind(steps), true)
+        const { candidates } = run.traversal.report()
+        // What leads through the next hop leads through an address that it has granted.
+        for (const { address, through } of candidates) {
+          if (through === undefined) continue
+          mapped++
+          expect(address).toContain(farAddress)
+          expect(run.chaos.chains.some((chain) => !chain.isFar && chain.address === through)).toBe(true)
+        }
+        await run.end()
+      }),
+      { numRuns: 150 }
+    )
+    expect(mapped).toBeGreaterThan(20)
+  })
+
+  it('a ladder behind two routers in a row maps every wanted endpoint in both once nothing prevents it', {
+    timeout: 120_000
+  }, async () => {
+    await fc.assert(
+      fc.asyncProperty(seed, plan, async (start, steps) => {
+        const run = await play(start, behind(steps), true)
+        await heal(run, true)
+        const { candidates } = run.traversal.report()
+        const held = candidates.flatMap(({ endpoint, through }) => (through === undefined ? [] : [endpoint?.port]))
+        expect(new Set(held)).toEqual(new Set(run.wanted.keys()))
+        expect(held).toHaveLength(run.wanted.size)
+        await run.end()
+      }),
+      { numRuns: 30 }
+    )
+  })
+
+  it('a ladder behind two routers in a row does the same again with the same seed', { timeout: 60_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(seed, plan, async (start, steps) => {
+        const [one, same] = [await play(start, behind(steps), true), await play(start, behind(steps), true)]
+        await one.end()
+        await same.end()
+        expect(same.log).toEqual(one.log)
+      }),
+      { numRuns: 30 }
     )
   })
 

@@ -8,6 +8,7 @@ import { LabError } from './errors.js'
 import { ended } from './exec.js'
 import { joinLab } from './join.js'
 import { openLab } from './lab.js'
+import { prepareNewerDaemon } from './newer-daemon.js'
 import { peerNames } from './peers.js'
 import { canRunLab } from './support.js'
 import { tiers } from './tiers.js'
@@ -57,6 +58,11 @@ program
   .description('unpack the tools and check whether a lab can run here')
   .action(async () => {
     await prepareTools({ onProgress: (line) => print(line) })
+    // Only topologies with two routers in a row need it.
+    await prepareNewerDaemon({ onProgress: (line) => print(line) }).catch((error: unknown) => {
+      if (!(error instanceof LabError)) throw error
+      print(error.message)
+    })
     const support = await canRunLab()
     if (!support.ok) throw new Stop(1, support.reason)
     print('Labs can run here.')

@@ -13,7 +13,9 @@ it('uPnPNAT() accepts portMappingClient()', () => {
   expect(uPnPNAT({ portMappingClient: portMappingClient() })).toBeTypeOf('function')
 })
 
-it.skipIf(!lab.ok).each(['home', 'home-pcp', 'home-nat-pmp', 'home-igd1'] satisfies TopologyName[])(
+it
+  .skipIf(!lab.ok)
+  .each(['home', 'home-pcp', 'home-nat-pmp', 'home-igd1', 'double-nat-mapped'] satisfies TopologyName[])(
   `maps for @libp2p/upnp-nat behind %s, and deletes it at the end${lab.ok ? '' : ` (${lab.reason})`}`,
   { timeout: 60_000 },
   async (topology) => {

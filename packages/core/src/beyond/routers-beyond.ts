@@ -2,7 +2,7 @@ import { abortReason, canonicalAddress, type Gateway, type Network } from '@post
 import { createAddressHolders } from '../candidates/address-holders.js'
 import { createClaimChecks } from '../candidates/claim-checks.js'
 import type { Context, ShutdownScope } from '../context.js'
-import { createDiscoveries, type Discoveries, gatewayKey } from '../discovery/discoveries.js'
+import { createDiscoveries, type Discoveries, gatewayKey, type RankedDiscovery } from '../discovery/discoveries.js'
 import { primaryGateway } from '../discovery/endpoints.js'
 import { createSearchProgress, isAsked } from '../discovery/search-progress.js'
 import { guessRouters } from './guess-routers.js'
@@ -60,17 +60,34 @@ export function createRoutersBeyond(context: Context): RoutersBeyond {
   const { host, policy, bus, ranked, discoveryEvents } = context
   const { clock } = host
   const levels = new Map<string, Level>()
-  // A gateway that the user named is one in the network of this host.
-  const able = ranked
-    .filter(({ discovery }) => discovery.asksBeyond === true)
-    .map(({ rank, discovery }) => ({
-      rank,
-      discovery: {
-        name: discovery.name,
-        kind: 'mapper' as const,
-        discover: discovery.discover.bind(discovery)
+  const able = ranked.filter(({ discovery }) => discovery.asksBeyond === true)
+
+  /** Returns the strategies for one search, and the names of those that have an outcome for the first guess. */
+  function createSearch(): { readonly strategies: readonly RankedDiscovery[]; readonly decided: ReadonlySet<string> } {
+    const decided = new Set<string>()
+    const strategies = able.map(({ rank, discovery }): RankedDiscovery => {
+      const { name } = discovery
+      return {
+        rank,
+        // Without the gateway that the user named: that is one in the network of this host.
+        discovery: {
+          name,
+          kind: 'mapper',
+          discover: (network, found, call) =>
+            discovery.discover(
+              network,
+              (finding) => {
+                const about = 'gateway' in finding ? finding.gateway : undefined
+                if (about?.address === network.gateways[0]?.address || finding.kind === 'mapper') decided.add(name)
+                found(finding)
+              },
+              call
+            )
+        }
       }
-    }))
+    })
+    return { strategies, decided }
+  }
 
   function open(
     key: string,
@@ -83,8 +100,9 @@ export function createRoutersBeyond(context: Context): RoutersBeyond {
       gateways: guessRouters(nextHop, isTrue ? address : undefined, context.network()),
       addresses: [address]
     }
+    const { strategies, decided } = createSearch()
     const discoveries = createDiscoveries(
-      able,
+      strategies,
       host,
       { ...policy, recheckIntervalMs: Math.min(policy.recheckIntervalMs, searchIntervalMs) },
       discoveryEvents
@@ -119,14 +137,16 @@ export function createRoutersBeyond(context: Context): RoutersBeyond {
       hasSettled: () =>
         there.gateways.length === 0 ||
         clock.monotonicMs() - beganMs >= policy.firstPassMs ||
-        discoveries.entries.every(({ settled }) => settled),
+        able.every(({ discovery }) => decided.has(discovery.name)),
       isPending() {
         const { entries } = discoveries
         if (entries.some(({ status }) => status.leases > 0)) return false
         if (entries.some(isAsked)) return true
         const isSlow = clock.monotonicMs() - beganMs < slowMs
         // Where every common address is a guess, silence is the rule.
-        return isTrue && isSlow && there.gateways.length > 0 && entries.some(({ settled }) => !settled)
+        return (
+          isTrue && isSlow && there.gateways.length > 0 && able.some(({ discovery }) => !decided.has(discovery.name))
+        )
       },
       leave() {
         opened.users -= 1

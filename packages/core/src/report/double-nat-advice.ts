@@ -19,11 +19,12 @@ export function doubleNatAdvice(facts: Facts): string | undefined {
   const forwards = forwardsOf(facts)
   if (address === undefined || forwards.length === 0) return undefined
   const outer = `the outer router (${beyond?.gateway ?? `probably ${routerIn(address)}`})`
-  const byHand = `${forwards.map((each) => ruleTo(each, address)).join(', and ')}, by hand in the settings of ${outer}, and ${forwards.map(rule).join(', and ')}, in those of ${nextHop.address}, ${nextOf(facts)}`
+  const byHand = (where: string): string =>
+    `${forwards.map((each) => ruleTo(each, address)).join(', and ')}, by hand in ${where}, and ${forwards.map(rule).join(', and ')}, in those of ${nextHop.address}, ${nextOf(facts)}`
   if (mapped === undefined)
-    return `Forward ${byHand}: ${nextHop.address} maps nothing behind another router. ${orBridge}`
+    return `Forward ${byHand(`the settings of ${outer}`)}: ${nextHop.address} maps nothing behind another router. ${orBridge}`
   const first = beyond?.gateway === undefined ? 'Turn on UPnP, NAT-PMP or PCP' : 'Allow port mapping for other routers'
-  return `${first} in ${outer}, or forward ${byHand}. ${orBridge}`
+  return `${first} in ${outer}, or forward ${byHand('its settings')}. ${orBridge}`
 }
 
 /** Advice where the second router is behind a third one. */

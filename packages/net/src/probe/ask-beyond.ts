@@ -6,9 +6,9 @@ import { type OpenUdp, openUdp } from '../udp/udp.js'
 const beyondTtl = 2
 /** The waits after each transmission, in ms: one round, which is long enough for a router that takes 3 s to answer. */
 const waitsMs: readonly number[] = [250, 500, 1000, 2000]
-/** How long the next hop has to answer the same question, in ms; three times the time of the first answer if that is
- * longer. It is sent twice. */
-const minNearMs = 100
+/** How long the next hop has to answer the same question, in ms: three times the time of the first answer, within these
+ * limits. It is sent twice. */
+const nearMs = { min: 100, max: 2500 } as const
 
 /** Opens sockets for the router behind the next hop: it does not forward their datagrams. */
 export const openBeyond =
@@ -58,7 +58,7 @@ export async function askBeyond(options: AskBeyondOptions, call: CallOptions): P
     )
   const beganMs = clock.monotonicMs()
   await ask(beyondTtl, waitsMs)
-  const halfMs = Math.max(minNearMs, 3 * (clock.monotonicMs() - beganMs)) / 2
+  const halfMs = Math.min(nearMs.max, Math.max(nearMs.min, 3 * (clock.monotonicMs() - beganMs))) / 2
   try {
     await ask(1, [halfMs, halfMs])
   } catch (error) {

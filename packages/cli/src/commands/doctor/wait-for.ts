@@ -19,11 +19,13 @@ export function answered(trial: Trial, limitMs: number, told: (text: string) => 
   return new Promise((resolve) => {
     let text = ''
     const look = (): void => {
-      const { verdict, strategies, candidates } = trial.report()
-      const isMapped = candidates.some(({ type }) => type === 'mapped' || type === 'manual')
+      const { verdict, cause, strategies, candidates } = trial.report()
+      // A router behind the one that has mapped may still answer.
+      const isBehind = verdict === 'unknown' && (cause === 'double-nat' || cause === 'carrier-nat')
+      const isMapped = !isBehind && candidates.some(({ type }) => type === 'mapped' || type === 'manual')
       const waits = waitText(strategies)
-      if (verdict === 'public' || isMapped || waits === '') return resolve()
-      if (waits !== text) told(`Waiting ${limitMs / 1000} s at most for: ${waits} …`)
+      if (verdict === 'public' || isMapped || (waits === '' && !isBehind)) return resolve()
+      if (waits !== text && waits !== '') told(`Waiting ${limitMs / 1000} s at most for: ${waits} …`)
       text = waits
     }
     for (const name of ['strategy', 'verdict', 'mapped'] as const) trial.addEventListener(name, look)
