@@ -192,6 +192,19 @@ describe('a port of another host', () => {
     await end(all)
   })
 
+  it('does not count once it is lost, although it is still being given back', async () => {
+    const all = await withServer({ takesMs: 1000 })
+    await all.clock.advance(10_000)
+    const verdicts: string[] = []
+    all.traversal.addEventListener('verdict', ({ detail }) => void verdicts.push(detail.verdict))
+    all.vps.refusal = natError('UNREACHABLE', 'no route')
+    all.vps.cut()
+    await all.clock.advance(500)
+    expect(all.traversal.report()).toMatchObject({ externalAddresses: [] })
+    expect(verdicts).toEqual([expect.stringMatching(/unknown|private/)])
+    await end(all)
+  })
+
   it('is asked for within 2 s of the end of a long outage', async () => {
     const all = await withServer()
     await all.clock.advance(60_000)
