@@ -222,7 +222,7 @@ describe('a lease', () => {
   it('that ended in silence leaves no connection after the end of the discovery', async () => {
     const { forward, world, stop } = await scene({ keepAliveMs: 100 })
     const lease = await forward()
-    world.faults?.silence?.()
+    await world.faults?.silence?.()
     await once(lease.ended, 'abort')
     stop()
     for (const socket of world.sockets) socket.resume()
