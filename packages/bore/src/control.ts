@@ -27,6 +27,8 @@ export interface Wanted {
 
 /** How long the server may take to answer, in milliseconds. It closes a connection after 3 s if the client is silent. */
 const answerMs = 5000
+/** A server without a secret waits 3 s for the first message, and then ends the connection. */
+const patienceMs = 2500
 /** The server sends a heartbeat every 0.5 s: src/server.rs of bore. */
 const silenceMs = 3000
 /** How long heartbeats that arrived while this process was busy may take to be read, in milliseconds. */
@@ -148,7 +150,10 @@ function createTalk(socket: Socket, { server, secret, port: wantedPort, waits }:
   /** The server has closed the connection, or it was cut. */
   function lost(cause?: Error): void {
     if (isGranted) return fail(natError('MAPPING_LOST', `the bore server ${place} ended the connection`, { cause }))
-    fail(secret !== undefined && !isAnswered && cause === undefined ? wantsNoSecret(place) : hungUp(place, cause))
+    // A server that is starting, or a proxy without one, ends the connection at once.
+    const hasWaited = clock.monotonicMs() - heardMs >= patienceMs
+    const isExpected = secret !== undefined && !isAnswered && cause === undefined && hasWaited
+    fail(isExpected ? wantsNoSecret(place) : hungUp(place, cause))
   }
 
   socket.on('data', hear)

@@ -122,12 +122,26 @@ describe('the secret', () => {
   })
 
   it('is not sent to a server that does not ask for it, and the error says so', async () => {
-    const { forwarder, request, server } = await scene({ secret: 'secret' })
+    const clock = virtualClock()
+    const { forwarder, request, server } = await scene({ clock, secret: 'secret' })
     // The real server closes the connection after 3 s of silence.
     let sent = 0
-    server.script = (socket) => void socket.on('data', ({ length }) => (sent += length)).end()
-    await expect(forwarder.forward(request, call)).rejects.toThrow('does not ask for a secret, so it has none')
+    const waiting = new Promise<Socket>((resolve) => {
+      server.script = (socket) => resolve(socket.on('data', ({ length }) => (sent += length)))
+    })
+    const forward = forwarder.forward(request, call)
+    forward.catch(() => undefined)
+    const socket = await waiting
+    await clock.advance(3000)
+    socket.end()
+    await expect(forward).rejects.toThrow('does not ask for a secret, so it has none')
     expect(sent).toBe(0)
+  })
+
+  it('is not blamed if the server ends the connection at once, as one that is starting may do', async () => {
+    const { forwarder, request, server } = await scene({ secret: 'secret' })
+    server.script = (socket) => void socket.resume().end()
+    await expect(forwarder.forward(request, call)).rejects.toMatchObject({ code: 'UNREACHABLE' })
   })
 
   it('hands on bytes that come with the challenge of a connection', async () => {

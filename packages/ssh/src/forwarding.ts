@@ -51,9 +51,18 @@ export async function forward(shared: Shared, request: ForwardRequest, call: Cal
     carrier.close()
     if (isNatError(error) && error.code === 'CONFLICT') sessions.linger()
     done()
-    throw error
+    throw session.ended.aborted ? cutShort(settings, error) : error
   }
 }
+
+/** Returns the error of a call during which the session ended. A server that lets this host log in and ends the session
+ * each time would get a login every two seconds if it counted as one that is away. */
+const cutShort = (settings: Settings, cause: unknown): unknown =>
+  isNatError(cause) && cause.code === 'UNREACHABLE'
+    ? natError('GATEWAY_FAULT', `${placeOf(settings)} ended the session after the login, before a port led here`, {
+        cause
+      })
+    : cause
 
 /** Takes a port to which a connection of this host has arrived. */
 async function takeProven(

@@ -13,7 +13,7 @@ import { createSession, type Session } from './session.js'
 export interface Memory extends Remembered, FirstUse {}
 
 /** How long connecting and logging in may take, in milliseconds. */
-const loginMs = 15_000
+const loginMs = 25_000
 /** The same if a person may have to type the password. */
 const typingMs = 120_000
 

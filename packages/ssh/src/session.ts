@@ -1,15 +1,8 @@
 import type { Socket } from 'node:net'
-import {
-  abortReason,
-  type CallOptions,
-  type Clock,
-  canonicalAddress,
-  type NatError,
-  natError,
-  within
-} from '@postern/interface'
+import { abortReason, type CallOptions, type Clock, type NatError, natError, within } from '@postern/interface'
 import type { Arrived } from '@postern/net'
 import type { Client } from 'ssh2'
+import { createArrivals } from './arrivals.js'
 import { placeOf } from './errors.js'
 import type { Settings } from './options.js'
 import { watchUnread } from './unread.js'
@@ -58,13 +51,13 @@ export function createSession(
   const { bindAddress, keepAliveMs } = settings
   const place = placeOf(settings)
   const ended = new AbortController()
-  const listeners = new Map<number, (arrived: Arrived) => void>()
-
+  const addStream = watchUnread(socket, () => lost(new Error('the other host ignores the window of a channel')))
+  const arrivals = createArrivals(client, settings, addStream)
   let isSilent = false
 
   function end(reason: NatError): void {
     if (!ended.signal.aborted) ended.abort(reason)
-    listeners.clear()
+    arrivals.clear()
   }
   function lost(cause?: unknown): void {
     end(natError('UNREACHABLE', `the SSH session with ${place} has ended`, cause === undefined ? {} : { cause }))
@@ -73,18 +66,6 @@ export function createSession(
   client.on('error', lost).on('end', () => lost())
   // ssh2 ends the streams of channels after this event, as if their senders had ended them.
   client.on('close', () => lost())
-
-  const addStream = watchUnread(socket, () => lost(new Error('the other host ignores the window of a channel')))
-
-  client.on('tcp connection', ({ destIP, destPort, srcIP, srcPort }, accept, reject) => {
-    const arrive = destIP === bindAddress ? listeners.get(destPort) : undefined
-    if (arrive === undefined) return reject()
-    const address = canonicalAddress(srcIP)
-    const isKnown = address !== undefined && srcPort > 0 && srcPort <= 65_535
-    const stream = accept()
-    addStream(stream)
-    arrive({ stream, client: isKnown ? { address, port: srcPort } : null })
-  })
 
   /** Makes a request of the session. Rejects with the signal's reason, when the session ends, or with `NO_REPLY`. What the
    * answer brings after that is given to `late`. */
@@ -145,7 +126,7 @@ export function createSession(
   watch().catch(() => undefined)
 
   const unlisten: Session['unlisten'] = async (port, call) => {
-    listeners.delete(port)
+    arrivals.remove(port)
     if (ended.signal.aborted) return
     // An error says that the port was not open.
     await request((answered) => client.unforwardIn(bindAddress, port, () => answered(undefined, undefined)), call)
@@ -154,14 +135,13 @@ export function createSession(
   return {
     serverAddress,
     ended: ended.signal,
-    listensOn: (port) => listeners.has(port),
+    listensOn: (port) => arrivals.has(port),
     listen: (port, arrive, call) =>
       request<number>(
         (answered) =>
           client.forwardIn(bindAddress, port, (cause, granted) => {
             if (cause !== undefined) return answered(ended.signal.aborted ? undefined : refusal(port, place, cause), 0)
-            listeners.set(granted, arrive)
-            answered(undefined, granted)
+            answered(arrivals.add(granted, arrive), granted)
           }),
         call,
         (granted) => void unlisten(granted, { signal: ended.signal }).catch(() => undefined)
@@ -172,7 +152,7 @@ export function createSession(
       if (ended.signal.aborted) return
       client.end()
       ended.abort(over)
-      listeners.clear()
+      arrivals.clear()
       socket.destroySoon()
     },
     discard() {

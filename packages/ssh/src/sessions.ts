@@ -9,10 +9,16 @@ export interface Sessions {
   use(call: CallOptions): Promise<{ readonly session: Session; done(): void }>
   /** Keeps an unused session for a while: the next request comes soon, and a login less spares the server. */
   linger(): void
-  /** Lets the session end as soon as it is unused, at the end of the discovery. */
+  /** Lets the session end as soon as it is unused, and discards one that was lost in silence, at the end of the discovery. */
   stop(): void
   /** The addresses of the other host, in the order in which they are tried. */
   addresses: readonly string[]
+}
+
+/** A login that has not succeeded yet. */
+interface Opening {
+  readonly session: Promise<Session>
+  abort(): void
 }
 
 /** How long an unused session is kept after a conflict, in milliseconds. Callers come back within 5 s. */
@@ -25,7 +31,7 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
   const memory: Memory = { password: undefined, key: undefined }
   let users = 0
   let current: Session | undefined
-  let opening: { readonly session: Promise<Session>; readonly abort: () => void } | undefined
+  let opening: Opening | undefined
   let lingering: AbortController | undefined
 
   function open(): Promise<Session> {
@@ -35,6 +41,11 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
     const work = async (): Promise<Session> => {
       try {
         const session = await openSession(settings, sessions.addresses, memory, host, controller)
+        // Aborted in the same moment: another one may be opening in its place.
+        if (controller.signal.aborted) {
+          session.close()
+          throw unused
+        }
         // The one before was lost, and may hold the ports that are wanted now.
         current?.discard()
         current = session
@@ -42,15 +53,16 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
         if (users === 0) closeUnused()
         return session
       } catch (error) {
-        void lookUpAgain()
+        if (!controller.signal.aborted) void lookUpAgain()
         throw error
       } finally {
-        opening = undefined
+        if (opening === mine) opening = undefined
       }
     }
     const session = work()
     session.catch(() => undefined)
-    opening = { session, abort: () => controller.abort(unused) }
+    const mine: Opening = { session, abort: () => controller.abort(unused) }
+    opening = mine
     return session
   }
 
@@ -67,6 +79,8 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
   function closeUnused(): void {
     if (users > 0 || lingering !== undefined) return
     opening?.abort()
+    // The next user must not wait for the one that was aborted.
+    opening = undefined
     current?.close()
   }
 
@@ -101,7 +115,11 @@ export function createSessions(settings: Settings, host: Pick<Host, 'clock' | 'l
       }
       host.clock.sleep(lingerMs, controller).then(end, end)
     },
-    stop: () => lingering?.abort(unused)
+    stop() {
+      lingering?.abort(unused)
+      // No login will discard it.
+      current?.discard()
+    }
   }
   return sessions
 }

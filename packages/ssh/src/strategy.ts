@@ -14,9 +14,9 @@ import { createPorts } from './ports.js'
 import { createSessions } from './sessions.js'
 
 /** How long one call of `forward` may take, in milliseconds: a login, a port that becomes free, and a trial of it. */
-const timeoutMs = 40_000
+const timeoutMs = 60_000
 /** The same if a person may have to type the password. */
-const typingTimeoutMs = 150_000
+const typingTimeoutMs = 160_000
 
 /**
  * Creates a strategy that takes ports of another host through SSH (RFC 4254 §7).

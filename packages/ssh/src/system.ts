@@ -18,10 +18,27 @@ export function defaultAgent(): string | undefined {
   return process.platform === 'win32' ? String.raw`\\.\pipe\openssh-ssh-agent` : undefined
 }
 
-const ofUser = (name: string): string => path.join(homedir(), '.ssh', name)
+/** Returns the folder of the user; undefined if there is none, as in containers that run as a number without an entry in
+ * the list of users. A relative one would be that of another user. */
+function homeFolder(): string | undefined {
+  for (const find of [homedir, () => userInfo().homedir]) {
+    try {
+      const folder = find()
+      if (path.isAbsolute(folder)) return folder
+    } catch {
+      // The next one may be known.
+    }
+  }
+  return undefined
+}
+
+function ofUser(...names: readonly string[]): readonly string[] {
+  const folder = homeFolder()
+  return folder === undefined ? [] : names.map((name) => path.join(folder, '.ssh', name))
+}
 
 /** Returns the files with private keys that `ssh` tries, whether they exist or not. */
-export const defaultKeyFiles = (): readonly string[] => ['id_ed25519', 'id_ecdsa', 'id_rsa'].map(ofUser)
+export const defaultKeyFiles = (): readonly string[] => ofUser('id_ed25519', 'id_ecdsa', 'id_rsa')
 
 /** Returns the files with known hosts that `ssh` reads. */
 export function defaultKnownHosts(): readonly string[] {
@@ -29,8 +46,11 @@ export function defaultKnownHosts(): readonly string[] {
     process.platform === 'win32'
       ? path.join(process.env['ProgramData'] ?? String.raw`C:\ProgramData`, 'ssh', 'ssh_known_hosts')
       : '/etc/ssh/ssh_known_hosts'
-  return [ofUser('known_hosts'), ofSystem]
+  return [...ofUser('known_hosts'), ofSystem]
 }
 
 /** Replaces `~` at the start of a path by the folder of the user. */
-export const expandHome = (file: string): string => (/^~[/\\]/.test(file) ? path.join(homedir(), file.slice(2)) : file)
+export function expandHome(file: string): string {
+  const folder = homeFolder()
+  return folder !== undefined && /^~[/\\]/.test(file) ? path.join(folder, file.slice(2)) : file
+}

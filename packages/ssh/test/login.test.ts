@@ -144,7 +144,9 @@ describe('the login', () => {
     async (method) => {
       const refused = {
         code: 'NOT_AUTHORIZED',
-        message: expect.stringMatching(/tried the password.*it takes/) as unknown
+        message: expect.stringMatching(
+          /tried the password.*it takes.*: check the user name and the password$/
+        ) as unknown
       }
       const { results, asked } = await withPassword('wrong', [method])
       expect(results).toMatchObject([refused, refused])

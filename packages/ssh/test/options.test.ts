@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { homedir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -57,6 +58,30 @@ describe('the options', () => {
       trustOnFirstUse: false,
       bindAddress: ''
     })
+  })
+
+  it.skipIf(process.platform === 'win32')('do not depend on HOME, and take nothing from a relative folder', () => {
+    vi.stubEnv('SSH_AUTH_SOCK', '')
+    vi.stubEnv('HOME', '')
+    const ofUser = (name: string): string => join(userInfo().homedir, '.ssh', name)
+    expect(readOptions({ host })).toMatchObject({
+      keyFiles: ['id_ed25519', 'id_ecdsa', 'id_rsa'].map(ofUser),
+      knownHosts: [ofUser('known_hosts'), '/etc/ssh/ssh_known_hosts']
+    })
+  })
+
+  it.skipIf(process.getuid?.() !== 0)('have no default files for a user without an entry and without HOME', () => {
+    const script = `
+      import { ssh } from '${new URL('../dist/index.js', import.meta.url).href}'
+      process.setuid(987654)
+      ssh({ host: 'vps.example.org', keyFile: '~/key' })
+      console.log(typeof ssh({ host: 'vps.example.org' }))`
+    const { HOME: _home, ...env } = process.env
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      env,
+      encoding: 'utf8'
+    })
+    expect({ stdout, stderr }).toEqual({ stdout: 'function\n', stderr: '' })
   })
 
   it('use nothing else once a way to log in is named', () => {

@@ -219,6 +219,16 @@ describe('a lease', () => {
     expect((await forward()).addresses).toEqual(lease.addresses)
   })
 
+  it('that ended in silence leaves no connection after the end of the discovery', async () => {
+    const { forward, world, stop } = await scene({ keepAliveMs: 100 })
+    const lease = await forward()
+    await world.faults?.silence?.()
+    await once(lease.ended, 'abort')
+    stop()
+    for (const socket of world.sockets) socket.resume()
+    await until(() => world.sockets.size === 0)
+  })
+
   it('does not end while the server answers the requests for a sign of life', async () => {
     let sleeps = 0
     const clock = {
@@ -307,6 +317,64 @@ describe('a hostile server', () => {
     expect(lease.ended.aborted).toBe(false)
   })
 
+  it.each([70_000, 0xffffffff])('that grants port %i fails, since there is no such port', async (port) => {
+    const { forwarder, world } = await scene({ allowOtherPort: true, clock: clockWithout(500) })
+    const work = forwarder.forward({ endpoint: world.endpoint, suggestedExternalPort: 1 }, call())
+    work.catch(() => undefined)
+    await until(() => world.clients.size === 1)
+    const [client] = world.clients
+    client?.removeAllListeners('request')
+    // The types of ssh2 do not have the port that is granted.
+    client?.on('request', (accept: ((granted?: number) => void) | undefined, reject, name, info) => {
+      if (name === 'tcpip-forward' && info.bindPort === 0) accept?.(port)
+      else reject?.()
+    })
+    await expect(work).rejects.toMatchObject({ code: 'MALFORMED_REPLY' })
+  })
+
+  it('that grants the port of another endpoint does not get its connections', async () => {
+    const { forwarder, world, forward } = await scene({ allowOtherPort: true, clock: clockWithout(500) })
+    const lease = await forward()
+    const { externalPort = 0 } = world.options
+    const [client] = world.clients
+    client?.removeAllListeners('request')
+    client?.on('request', (accept: ((granted?: number) => void) | undefined, reject, name, info) => {
+      if (name === 'tcpip-forward' && info.bindPort === 0) accept?.(externalPort)
+      else reject?.()
+    })
+    const other = { ...world.endpoint, port: 9 }
+    const work = forwarder.forward({ endpoint: other, suggestedExternalPort: 9 }, call())
+    await expect(work).rejects.toMatchObject({ code: 'GRANT_INVALID' })
+    expect(await echoed(await dial(lease), 'still here')).toBe('still here')
+  })
+
+  it('that ends each session after the login counts as one that fails, so that it is not asked every two seconds', async () => {
+    const { forward, world } = await scene()
+    const work = forward()
+    work.catch(() => undefined)
+    await until(() => world.clients.size === 1)
+    const [client] = world.clients
+    client?.removeAllListeners('request')
+    client?.on('request', () => client.end())
+    await expect(work).rejects.toMatchObject({ code: 'GATEWAY_FAULT' })
+  })
+
+  it('that confirms the end of no channel cannot open them without limit', async () => {
+    const { forward, world } = await scene({ maxConnections: 1 })
+    await forward()
+    const [client] = world.clients
+    // @ts-expect-error: the part of ssh2 that writes messages is private
+    client._protocol.channelClose = () => undefined
+    let [opened, refused] = [0, 0]
+    for (let made = 0; made < 1100; made += 1)
+      client?.forwardOut('', world.options.externalPort ?? 0, '203.0.113.1', 1, (error) => {
+        if (error === undefined) opened += 1
+        else refused += 1
+      })
+    await until(() => opened + refused === 1100)
+    expect(opened).toBeLessThanOrEqual(1025)
+  })
+
   it('loses the session if it ignores the window of a channel', async () => {
     const { forward, world } = await scene()
     const lease = await forward()
@@ -355,12 +423,23 @@ describe('a hostile server', () => {
   })
 
   it('rejects with NO_REPLY if the server says nothing, and with REFUSED if there is none', async () => {
-    const { forward, world } = await scene({ clock: clockWithout(15_000) })
+    const { forward, world } = await scene({ clock: clockWithout(25_000) })
     world.behaviour.isSilent = true
     await expect(forward()).rejects.toMatchObject({ code: 'NO_REPLY' })
     await until(() => world.sockets.size === 0)
     const { forward: another } = await scene({ port: 1 })
     await expect(another()).rejects.toMatchObject({ code: 'REFUSED' })
+  })
+
+  it('the next call does not fail with a login that was aborted', async () => {
+    const { forwarder, world } = await scene()
+    const controller = new AbortController()
+    const pending = forwarder.forward({ endpoint: world.endpoint, suggestedExternalPort: 1 }, controller)
+    await until(() => world.sockets.size === 1)
+    controller.abort(new Error('enough'))
+    await expect(pending).rejects.toThrow('enough')
+    const lease = await forwarder.forward({ endpoint: world.endpoint, suggestedExternalPort: 1 }, call())
+    expect(lease.addresses).toHaveLength(1)
   })
 
   it('a login that is aborted leaves no connection', async () => {

@@ -17,11 +17,15 @@ export interface ForwardRests {
  * still holds the port there. */
 const soonCodes: ReadonlySet<string> = new Set([...awayCodes, 'REFUSED', 'CONFLICT', 'MAPPING_LOST'])
 
+/** A port that was taken this many times is most likely held by another program for good: some minutes of asking. */
+const maxSoonConflicts = 60
+
 /** The codes that do not change by asking again. Programs at the other host may lock out a host that keeps asking. */
 const firmCodes: ReadonlySet<string> = new Set(['NOT_AUTHORIZED', 'UNTRUSTED_REPLY', 'UNSUPPORTED'])
 
 export function createForwardRests({ relay, retry }: Policy, clock: Clock): ForwardRests {
   const rests = new Map<string, { readonly count: number; readonly untilMs: number }>()
+  const conflicts = new Map<string, number>()
 
   function rest(party: string, ms: (count: number) => number): void {
     const count = (rests.get(party)?.count ?? 0) + 1
@@ -31,10 +35,14 @@ export function createForwardRests({ relay, retry }: Policy, clock: Clock): Forw
   return {
     leftMs: (party) => (rests.get(party)?.untilMs ?? 0) - clock.monotonicMs(),
     refused(party, { code, retryAfterMs = 0 }) {
-      const backOff = soonCodes.has(code) ? relay.retake : firmCodes.has(code) ? relay.rest : retry
+      const inARow = code === 'CONFLICT' ? (conflicts.get(party) ?? 0) + 1 : 0
+      conflicts.set(party, inARow)
+      const isSoon = soonCodes.has(code) && inARow <= maxSoonConflicts
+      const backOff = isSoon ? relay.retake : firmCodes.has(code) ? relay.rest : retry
       rest(party, (count) => Math.max(backOffMs(backOff, count), retryAfterMs))
     },
     lost(party, heldMs) {
+      conflicts.delete(party)
       if (heldMs > relay.retake.maxMs) rests.delete(party)
       else rest(party, (count) => backOffMs(relay.retake, count))
     }

@@ -41,8 +41,9 @@ export function judge(facts: Facts): Judgement {
   if (relays > 0) return conclude('relayed', cause, facts)
   if (cause === 'unverified') return conclude('unknown', firstPassOver ? cause : null, facts)
   if (!firstPassOver || consistent) return conclude('unknown', cause === null || !firstPassOver ? null : cause, facts)
-  // A program that listens on loopback only cannot be reached, whatever a router answers.
-  if (cause === 'loopback-only') return conclude('private', cause, facts)
+  // A program that listens on loopback only cannot be reached, whatever a router answers. A forwarder reaches it.
+  const isForwarded = facts.entries.some((entry) => entry.kind === 'forwarder' && mayYetReserve(entry))
+  if (cause === 'loopback-only' && (facts.partiesOverdue || !isForwarded)) return conclude('private', cause, facts)
   // A router that is slow to answer has not refused.
   if (!direct.some(({ type }) => type === 'mapped' || type === 'manual') && facts.entries.some(isAsked))
     return conclude('unknown', null, facts)
@@ -206,6 +207,7 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
   advice.push(...claimAdvice(facts, verdict), ...natAdvice(facts.nat, verdict))
   if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
   if (verdict === 'relayed') advice.push(...forwarderAdvice(facts.candidates))
+  else if (verdict !== 'public') advice.push(...refusalAdvice(facts.entries))
   const others = secondaryAdvice(facts.entries, facts.network)
   // The other router may be the same one under another address.
   if (cause === 'no-mapping-service') advice.unshift(...others)
@@ -234,6 +236,12 @@ function forwarderAdvice(candidates: readonly CandidateFact[]): readonly string[
     return lacks.length === 0 ? [] : [`${strategy} ${party} carries the connections: ${lacks.join(', and ')}.`]
   })
 }
+
+/** Returns why forwarders lend no port. Their messages say what to do at the other host. */
+const refusalAdvice = (entries: readonly StrategyEntry[]): readonly string[] =>
+  entries.flatMap(({ kind, name, status: { failure, leases } }) =>
+    kind === 'forwarder' && leases === 0 && failure !== undefined ? [`${name} lends no port: ${failure.message}.`] : []
+  )
 
 function describeLimits({ durationMs, bytes }: RelayLimits): string {
   const time = durationMs === undefined ? [] : [`${Math.round(durationMs / 1000)} s`]

@@ -192,6 +192,19 @@ describe('a port of another host', () => {
     await end(all)
   })
 
+  it('does not count once it is lost, although it is still being given back', async () => {
+    const all = await withServer({ takesMs: 1000 })
+    await all.clock.advance(10_000)
+    const verdicts: string[] = []
+    all.traversal.addEventListener('verdict', ({ detail }) => void verdicts.push(detail.verdict))
+    all.vps.refusal = natError('UNREACHABLE', 'no route')
+    all.vps.cut()
+    await all.clock.advance(500)
+    expect(all.traversal.report()).toMatchObject({ externalAddresses: [] })
+    expect(verdicts).toEqual([expect.stringMatching(/unknown|private/)])
+    await end(all)
+  })
+
   it('is asked for within 2 s of the end of a long outage', async () => {
     const all = await withServer()
     await all.clock.advance(60_000)
@@ -218,6 +231,22 @@ describe('a port of another host', () => {
     expect(refused.vps.requests.length).toBeLessThan(10)
     expect(refused.told().at(-1)).toMatch(/^failed/)
     await end(refused)
+  })
+
+  it('is asked for every two seconds for some minutes while another program has it, and then every five minutes', async () => {
+    const all = await withServer()
+    await all.clock.advance(60_000)
+    all.vps.refusal = natError('CONFLICT', 'the port is in use')
+    all.vps.cut()
+    await all.clock.advance(120_000)
+    const asked = all.vps.requests.length
+    expect(asked).toBeGreaterThan(50)
+    await all.clock.advance(3_600_000)
+    expect(all.vps.requests.length - asked).toBeLessThan(30)
+    all.vps.refusal = undefined
+    await all.clock.advance(300_000)
+    expect(all.traversal.report().verdict).toBe('relayed')
+    await end(all)
   })
 
   it('moves to the wanted port once that is free', async () => {
@@ -337,6 +366,7 @@ describe('a port of another host', () => {
       reasons: [{ strategy: 'ssh', code: 'UNTRUSTED_REPLY', message: 'the key of the server has changed' }]
     })
     expect(all.traversal.report().verdict).not.toBe('relayed')
+    expect(all.traversal.report().advice).toContain('ssh lends no port: the key of the server has changed.')
     await end(all)
   })
 })

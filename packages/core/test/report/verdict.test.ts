@@ -357,6 +357,13 @@ describe('the cause', () => {
     expect(judge(facts({ wants, entries }))).toMatchObject({ verdict: 'private', cause: 'loopback-only' })
   })
 
+  it('judge waits for a forwarder, which reaches a loopback address', () => {
+    const wants = [{ endpoint: { ...web, address: '127.0.0.1' }, externalPort: undefined, lifetimeMs: 1, suffix: '' }]
+    const entries = [entry({ kind: 'forwarder', settled: false })]
+    expect(judge(facts({ wants, entries }))).toMatchObject({ verdict: 'unknown' })
+    expect(judge(facts({ wants, entries, partiesOverdue: true }))).toMatchObject({ verdict: 'private' })
+  })
+
   it('judge suggests no relay to a host that has one', () => {
     const { verdict, advice } = judge(facts({ relays: 1, entries: [failing('CARRIER_NAT')] }))
     expect(verdict).toBe('relayed')

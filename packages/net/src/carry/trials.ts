@@ -35,7 +35,7 @@ export interface Trials {
 }
 
 /** How long a connection may take to arrive, in milliseconds. */
-const arrivalMs = 5000
+const arrivalMs = 10_000
 /** How long a trial that has failed is remembered, in milliseconds: its connection may arrive late, and the application
  * must not get it. */
 const lateMs = 2000

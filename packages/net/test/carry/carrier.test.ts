@@ -286,7 +286,7 @@ describe('tryOut', () => {
     const trial = each.carrier.tryOut(each.far, call)
     const arrived = await late
     trial.catch(() => undefined)
-    await clock.advance(5000)
+    await clock.advance(10_000)
     await expect(trial).rejects.toMatchObject({ code: 'NO_REPLY' })
     const ended = closed(arrived.stream)
     each.carrier.carry(arrived)
