@@ -219,7 +219,7 @@ describe('a lease', () => {
     expect((await forward()).addresses).toEqual(lease.addresses)
   })
 
-  it('does not end while the server answers the requests for a sign of life', async () => {
+  it('does not end while the server answers the keep-alive requests', async () => {
     let sleeps = 0
     const clock = {
       ...systemClock,
