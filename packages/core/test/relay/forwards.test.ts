@@ -366,7 +366,9 @@ describe('a port of another host', () => {
       reasons: [{ strategy: 'ssh', code: 'UNTRUSTED_REPLY', message: 'the key of the server has changed' }]
     })
     expect(all.traversal.report().verdict).not.toBe('relayed')
-    expect(all.traversal.report().advice).toContain('ssh lends no port: the key of the server has changed.')
+    expect(all.traversal.report().advice).toContain(
+      'ssh has no port of the other host: the key of the server has changed.'
+    )
     await end(all)
   })
 })
