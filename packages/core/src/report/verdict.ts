@@ -1,4 +1,5 @@
 import {
+  type Ability,
   classOf,
   containerBridgeOf,
   hasNextHop,
@@ -43,13 +44,13 @@ export function judge(facts: Facts): Judgement {
   if (cause === 'unverified') return conclude('unknown', firstPassOver ? cause : null, facts)
   if (!firstPassOver || consistent) return conclude('unknown', cause === null || !firstPassOver ? null : cause, facts)
   // A program that listens on loopback only cannot be reached, whatever a router answers. A forwarder reaches it.
-  const isForwarded = facts.entries.some((entry) => entry.kind === 'forwarder' && mayYetReserve(entry))
+  const isForwarded = facts.entries.some((entry) => entry.kind === 'forwarder' && mayYetReserve(facts)(entry))
   if (cause === 'loopback-only' && (facts.partiesOverdue || !isForwarded)) return conclude('private', cause, facts)
   // A router that is slow to answer has not refused.
   if (!direct.some(({ type }) => type === 'mapped' || type === 'manual') && facts.entries.some(isAsked))
     return conclude('unknown', null, facts)
   if (facts.beyond?.isPending === true) return conclude('unknown', cause, facts)
-  if (!facts.partiesOverdue && facts.entries.some(mayYetReserve)) return conclude('unknown', cause, facts)
+  if (!facts.partiesOverdue && facts.entries.some(mayYetReserve(facts))) return conclude('unknown', cause, facts)
   const isRefuted = direct.some(({ state }) => state === 'refuted')
   if (!isRefuted && cause !== 'no-route' && mayYetBeTried(facts, candidates.filter(isGuess)))
     return conclude('unknown', facts.partiesOverdue ? cause : null, facts)
@@ -63,8 +64,15 @@ export function judge(facts: Facts): Judgement {
 }
 
 /** Whether a relay or forwarder may still be found, which takes longer than finding out that the router maps nothing. */
-const mayYetReserve = ({ kind, settled, abilities, status }: StrategyEntry): boolean =>
-  (kind === 'relay' || kind === 'forwarder') && (!settled || (abilities.size > 0 && status.failure === undefined))
+const mayYetReserve =
+  ({ wants }: Facts) =>
+  ({ kind, settled, abilities, status }: StrategyEntry): boolean => {
+    if (kind !== 'relay' && kind !== 'forwarder') return false
+    if (!settled) return true
+    const carries = (ability: Ability): boolean =>
+      ability.kind !== 'forwarder' || wants.some(({ endpoint }) => ability.protocols.includes(endpoint.protocol))
+    return status.failure === undefined && [...abilities.values()].some(carries)
+  }
 
 /** Whether witnesses have not yet tried an address at which remote parties see this host, or may still see it at one.
  * A quorum of witnesses that do not tell where they see this host has tried nothing. */

@@ -372,3 +372,13 @@ describe('a port of another host', () => {
     await end(all)
   })
 })
+
+describe('a forwarder of TCP', () => {
+  it('keeps no verdict about a UDP port open', async () => {
+    const built = stage((_trace, clock) => [absent('pcp', clock, 'NO_SERVICE'), server(clock).strategy])
+    built.traversal.addEndpoint({ ...web, protocol: 'udp' })
+    await begin(built)
+    expect(built.traversal.report()).toMatchObject({ verdict: 'private', cause: 'no-mapping-service' })
+    await end(built)
+  })
+})
