@@ -48,6 +48,11 @@ export interface Candidate {
 /** Whether a router has granted a port without telling its external address. */
 export const isAddressUnknown = (address: string): boolean => isWildcard(parseMultiaddr(address)?.address ?? '')
 
+/** Whether witnesses have tried a guess in vain before a router or the user opened its port. That shows nothing about the
+ * open port. */
+const isOpenedGuess = (before: Candidate, { type }: Pick<Candidate, 'type'>): boolean =>
+  before.type === 'observed' && type !== 'observed' && before.isTried && before.ruling !== 'verified'
+
 /** Whether two endpoints are the same socket, or both are missing. */
 export const isSameEndpoint = (one: Endpoint | null, other: Endpoint | null): boolean =>
   one === other ||
@@ -114,7 +119,11 @@ export function createCandidates(
       const before = table.get(candidate.address)
       // Evidence is valid only while the address leads to the same endpoint.
       const { onlyNetworks, exceptNetworks, through = null } = candidate
-      if (before !== undefined && isSameEndpoint(before.endpoint, candidate.endpoint))
+      if (
+        before !== undefined &&
+        isSameEndpoint(before.endpoint, candidate.endpoint) &&
+        !isOpenedGuess(before, candidate)
+      )
         return set({ ...before, ...candidate, onlyNetworks, exceptNetworks, through })
       const host = parseMultiaddr(candidate.address)?.address
       set({

@@ -46,9 +46,12 @@ export function createVerifier(context: Context): Verifier {
     let refuted = 0
     let undecided = 0
     for (;;) {
+      const isGuess = candidates.get(address)?.type === 'observed'
       const ruling = await verificationRound(subject, { context, pool }, call)
       const current = candidates.get(address)
       if (current?.since !== since) return
+      // The port of the guess was opened meanwhile: ask again about it at once.
+      if (isGuess && current.type !== 'observed' && ruling !== 'verified') continue
       const before = current.ruling
       candidates.rule(address, since, { isTried: true, ...(ruling === undefined ? {} : { ruling }) })
       if (ruling === 'verified') {
@@ -61,8 +64,7 @@ export function createVerifier(context: Context): Verifier {
         refuted++
         verified = 0
         // An observed address was only a guess, and is not told before it was verified.
-        const isGuess = current.type === 'observed' && before !== 'verified'
-        if (before !== 'refuted' && !isGuess) announce('refuted', address)
+        if (before !== 'refuted' && (!isGuess || before === 'verified')) announce('refuted', address)
         // Held down: no witness is asked again, and so nothing announced, before this time has passed.
         await clock.sleep(backOffMs(policy.holdDown, refuted), call)
       } else {

@@ -69,6 +69,32 @@ const states = ({ traversal }: Stage): readonly string[] =>
   traversal.report().candidates.map(({ address, type, state }) => `${type} ${address} ${state}`)
 
 describe('addresses that remote parties see', () => {
+  it.each([
+    ['before', 400],
+    ['while', 103]
+  ])(
+    'a router that opens the port %s witnesses try it in vain has the address tried again at once',
+    async (_, takesMs) => {
+      const answers: Record<string, 'reachable' | 'unreachable'> = { a: 'unreachable', b: 'unreachable' }
+      const each = setUp(answers, (trace, clock) => [
+        scripted('pcp', trace, clock, {
+          takesMs,
+          grant: ({ suggestedExternalPort }) => {
+            answers['a'] = answers['b'] = 'reachable'
+            return suggestedExternalPort
+          }
+        }).strategy
+      ])
+      each.traversal.addEndpoint(web)
+      await begin(each, 100)
+      sayBoth(each)
+      await each.clock.advance(1000)
+      expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080', 'verified pcp 11.0.0.2:8080'])
+      expect(each.traversal.report()).toMatchObject({ verdict: 'public', cause: null })
+      await end(each)
+    }
+  )
+
   it('an address that two networks see is verified with the own port, and announced then and not before', async () => {
     const each = setUp()
     each.traversal.addEndpoint(web)
