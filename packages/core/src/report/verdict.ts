@@ -2,6 +2,7 @@ import {
   classOf,
   containerBridgeOf,
   hasNextHop,
+  isGlobal,
   isVpnInterface,
   type Mapper,
   parseMultiaddr,
@@ -207,7 +208,7 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
   advice.push(...claimAdvice(facts, verdict), ...natAdvice(facts.nat, verdict))
   if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
   if (verdict === 'relayed') advice.push(...forwarderAdvice(facts.candidates))
-  else if (verdict !== 'public') advice.push(...refusalAdvice(facts.entries))
+  else if (verdict !== 'public') advice.push(...refusalAdvice(facts.entries), ...privateForwardAdvice(facts.candidates))
   const others = secondaryAdvice(facts.entries, facts.network)
   // The other router may be the same one under another address.
   if (cause === 'no-mapping-service') advice.unshift(...others)
@@ -242,6 +243,17 @@ const refusalAdvice = (entries: readonly StrategyEntry[]): readonly string[] =>
   entries.flatMap(({ kind, name, status: { failure, leases } }) =>
     kind === 'forwarder' && leases === 0 && failure !== undefined ? [`${name} lends no port: ${failure.message}.`] : []
   )
+
+/** Says what to do if the other host is named by an address that only hosts in its own network reach. */
+const privateForwardAdvice = (candidates: readonly CandidateFact[]): readonly string[] =>
+  candidates.flatMap(({ address, relay, strategy }) => {
+    const host = parseMultiaddr(address)?.address ?? ''
+    return relay?.isEncrypted === undefined || isGlobal(host)
+      ? []
+      : [
+          `${strategy} lends a port at ${host}, which the internet cannot reach: name ${relay.party} by its public address.`
+        ]
+  })
 
 function describeLimits({ durationMs, bytes }: RelayLimits): string {
   const time = durationMs === undefined ? [] : [`${Math.round(durationMs / 1000)} s`]
