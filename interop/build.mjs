@@ -42,7 +42,7 @@ export const punchVersions = /** @type {const} */ (['0.40', '0.47', '0.51'])
  */
 
 /**
- * The Go peer, built anew where its sources or the compiler changed. Not to be had where there is no Go or its modules
+ * The Go peer, built anew where its sources or the compiler changed. Missing where there is no Go or its modules
  * cannot be fetched; rejects where it does not compile.
  *
  * @param {(line: string) => void} [onProgress] told one line before something slow
@@ -63,7 +63,7 @@ export function buildGoPunch(version, onProgress) {
 }
 
 /**
- * A home on rust-libp2p that punches holes, in the same manner. Not to be had with a Rust that is too old for it, or
+ * A home on rust-libp2p that punches holes, in the same manner. Missing with a Rust that is too old for it, or
  * without a C compiler, which Rust links with.
  *
  * @param {(line: string) => void} [onProgress]
@@ -75,7 +75,7 @@ export const buildRustPunch = (onProgress) => build(rustProgram('postern-rust-pu
 const boreVersion = '0.6.0'
 
 /**
- * The server and client of bore, as published. The version is in the name, so a new one is built. Not to be had without
+ * The server and client of bore, as published. The version is in the name, so a new one is built. Missing without
  * Rust, a C compiler, or access to the registry.
  *
  * @param {(line: string) => void} [onProgress]

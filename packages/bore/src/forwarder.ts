@@ -80,7 +80,7 @@ export function createForwarder(
         if (wanted !== undefined && !port.isOver()) {
           const better = await take(endpoint, wanted, call).catch((error: unknown) => {
             call.signal.throwIfAborted()
-            log.debug(`bore: port ${wanted} is not to be had yet: ${errorText(error)}`)
+            log.debug(`bore: port ${wanted} is not free yet: ${errorText(error)}`)
           })
           if (better !== undefined) {
             port.release()

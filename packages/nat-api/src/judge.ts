@@ -44,7 +44,7 @@ export function judge(entry: Entry, { candidates }: Report, contradicted: Readon
     const text = `the router does not have port ${publicPort}: it grants ${external.port} instead`
     return { is: 'refused', error: natError('CONFLICT', text) }
   }
-  // The router does not tell its address: nothing speaks against it.
+  // The router does not tell its address: nothing contradicts it.
   if (isWildcard(external.address)) return { is: 'mapped' }
   return granted.some(({ state }) => state === 'refuted')
     ? { is: 'refused', error: natError('REFUSED', 'hosts outside could not connect to the mapped port') }

@@ -101,8 +101,14 @@ export function createMappings({ run, clock, bell, contradicted }: MappingsParts
 
   /** Returns until when a call waits for an outcome (monotonic ms). */
   function untilMs(entry: Entry, { is }: Ruling, sinceMs: number): number {
-    const waits = new Set(traversal.report().strategies.map(({ waitingFor }) => waitingFor))
-    if (externalOf(entry) !== null && is === 'open') return sinceMs + checkMs
+    const { candidates, strategies } = traversal.report()
+    const waits = new Set(strategies.map(({ waitingFor }) => waitingFor))
+    // A grant of the next hop is told once the router behind it has answered, or does not.
+    const isGranted = candidates.some(
+      ({ type, endpoint }) =>
+        type === 'mapped' && endpoint?.protocol === entry.protocol && endpoint.port === entry.privatePort
+    )
+    if ((externalOf(entry) !== null || isGranted) && is === 'open') return sinceMs + checkMs
     if (waits.has('grant')) return sinceMs + grantMs
     // A call that comes later does not wait again for a network that is silent.
     const searchedMs = waits.has('search') || !isSettled ? (startedMs ?? sinceMs) + searchMs : sinceMs

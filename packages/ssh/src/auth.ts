@@ -129,14 +129,14 @@ export function createLogins(settings: Settings, { utils }: Ssh2, remembered: Re
     },
     failure() {
       if (given !== undefined) remembered.password = undefined
-      const list = tried.length === 0 ? 'nothing could be tried' : `tried ${tried.join(', ')}`
+      const list = tried.length === 0 ? 'no key or password to try' : `tried ${tried.join(', ')}`
       const takes = accepted === null || accepted.length === 0 ? '' : `; it takes ${accepted.join(', ')}`
       const advice =
         given !== undefined
           ? ': check the user name and the password'
           : tried.length === 0 && leftOut.length === 0
             ? ': load a key into the agent (`ssh-add`), or set `keyFile` or `password`'
-            : `: add the public key to ~/.ssh/authorized_keys of ${username} there, or name another one with \`keyFile\``
+            : `: add the public key to ~/.ssh/authorized_keys of ${username} there, or load another key into the agent (\`ssh-add\`), or name it with \`keyFile\``
       return natError(
         'NOT_AUTHORIZED',
         `${placeOf(settings)} refuses the login of ${username} (${[list, ...leftOut].join('; ')}${takes})${advice}`

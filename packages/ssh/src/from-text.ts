@@ -20,6 +20,6 @@ export function fromText(text: string): SshOptions {
   const isHost = bracketed === undefined ? isHostName(host) : familyOf(host) === 6
   const isUser = username === undefined || /^[^\s:/@]{1,255}$/.test(username)
   if (!isHost || !isUser || (port !== undefined && (port < 1 || port > 65_535)))
-    throw new TypeError(`"${text.slice(0, 80)}" is not a place for SSH: give it as user@host or user@host:port`)
+    throw new TypeError(`"${text.slice(0, 80)}" is not an SSH server: give it as user@host or user@host:port`)
   return { host, ...(username === undefined ? {} : { username }), ...(port === undefined ? {} : { port }) }
 }

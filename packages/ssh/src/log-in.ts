@@ -92,7 +92,7 @@ async function logIn(
         username: settings.username,
         readyTimeout: 0,
         keepaliveInterval: 0,
-        // The request that serves as a sign of life is one of OpenSSH; other servers answer that they do not know it.
+        // The keep-alive request is one of OpenSSH; other servers answer that they do not know it.
         strictVendor: false,
         algorithms: { serverHostKey: [...check.algorithms] },
         hostVerifier: (key: Buffer) => {

@@ -49,8 +49,8 @@ export interface SshOptions {
   /** The maximum number of concurrent connections to each endpoint.
    * @default 256 */
   readonly maxConnections?: number
-  /** How often the other host is asked for a sign of life if it sends nothing, in milliseconds. It counts as lost after
-   * four times that time.
+  /** How often a keep-alive request is sent while the other host sends nothing, in milliseconds. The session counts as
+   * lost after four times that time.
    * @default 2000 */
   readonly keepAliveMs?: number
   /** Looks up the name of the host.
@@ -65,7 +65,7 @@ export interface Settings {
   readonly username: string
   readonly agent: string | undefined
   readonly keyFiles: readonly string[]
-  /** Whether the user named the key files, so that one that cannot be read is worth a word. */
+  /** Whether the user named the key files, so that an unreadable one is reported. */
   readonly namesKeys: boolean
   readonly passphrase: string | undefined
   readonly password: (() => Promise<string>) | undefined

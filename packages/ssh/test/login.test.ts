@@ -177,7 +177,7 @@ describe('the login', () => {
     const [missing, broken] = [join(world.folder, 'missing'), world.file('broken', 'not a key')]
     expect(await outcome({ world, keyFile: [missing, broken] })).toMatchObject({
       code: 'NOT_AUTHORIZED',
-      message: expect.stringMatching(/nothing could be tried; .*missing cannot be read.*; .*broken cannot be used/)
+      message: expect.stringMatching(/no key or password to try; .*missing cannot be read.*; .*broken cannot be used/)
     })
     expect(await outcome({ world, keyFile: [missing, broken, String(world.options.keyFile)] })).toBe('granted')
     await world.close()
@@ -214,7 +214,7 @@ describe('the login', () => {
     try {
       expect(await outcome({ world: { ...world, options: { ...options, agent: false } } })).toMatchObject({
         code: 'NOT_AUTHORIZED',
-        message: expect.stringMatching(/nothing could be tried.*ssh-add/)
+        message: expect.stringMatching(/no key or password to try.*ssh-add/)
       })
     } finally {
       process.env['HOME'] = HOME

@@ -229,7 +229,7 @@ describe('a lease', () => {
     await until(() => world.sockets.size === 0)
   })
 
-  it('does not end while the server answers the requests for a sign of life', async () => {
+  it('does not end while the server answers the keep-alive requests', async () => {
     let sleeps = 0
     const clock = {
       ...systemClock,

@@ -59,6 +59,10 @@ export function nextSteps(
   }
   const isBehindAnother = cause === 'carrier-nat' || cause === 'double-nat' || cause === 'reserved-external-address'
   if (protocol === 'tcp' && isBehindAnother) {
+    if (verdict === 'private' && cause === 'double-nat' && asked.length === 0)
+      steps.push(
+        `Once port ${there} is forwarded by hand as above: postern doctor --via manual:PUBLIC-ADDRESS:${there}`
+      )
     if (verdict === 'private' && !/(?:^|,)\s*(?:ssh|bore):/.test(via))
       steps.push(
         `For every client, through a host of yours that has an SSH server: postern map ${there} --via ${via},ssh:USER@HOST`

@@ -29,6 +29,12 @@ describe('the advice of postern doctor', () => {
     }
   )
 
+  it('names the command that checks a forward by hand through two routers', () => {
+    const situation = { command: 'doctor', via: 'any', network, port: 8081 } as const
+    const steps = nextSteps(report({ cause: 'double-nat', verdict: 'private' }), situation)
+    expect(steps[0]).toContain('postern doctor --via manual:PUBLIC-ADDRESS:8081')
+  })
+
   it('a port of another host is suggested where the machine cannot be reached, and none was named', () => {
     const situation = { command: 'doctor', via: 'any', network, port: 8081 } as const
     const behind = report({ cause: 'carrier-nat', verdict: 'private' })

@@ -143,7 +143,7 @@ export function createRoutersBeyond(context: Context): RoutersBeyond {
         if (entries.some(({ status }) => status.leases > 0)) return false
         if (entries.some(isAsked)) return true
         const isSlow = clock.monotonicMs() - beganMs < slowMs
-        // Where every common address is a guess, silence is the rule.
+        // Most of these addresses are guesses, and do not answer.
         return (
           isTrue && isSlow && there.gateways.length > 0 && able.some(({ discovery }) => !decided.has(discovery.name))
         )

@@ -18,7 +18,7 @@ import { isSameListener, ownPort, type WantedEndpoint } from '../discovery/endpo
 import { wasVerified } from '../memory/last-verified.js'
 import { eventReason } from '../model/events.js'
 import { demandNow } from './demand.js'
-import { createForwardRests } from './forward-rests.js'
+import { createForwardBackoff } from './forward-backoff.js'
 import { type Forward, keepForward } from './keep-forward.js'
 import { createForwardPublisher } from './publish-forward.js'
 import { createServedEndpoints } from './served-endpoints.js'
@@ -64,7 +64,7 @@ export function createForwards(context: Context, isWanted: (endpoint: Endpoint) 
 
   async function keep(want: WantedEndpoint, { signal }: CallOptions, shutdown: ShutdownScope): Promise<void> {
     const wakeup = createWakeup(clock)
-    const rests = createForwardRests(policy, clock)
+    const backoff = createForwardBackoff(policy, clock)
     const own = new Map<string, Forward>()
     /** The parties that have been asked and have not answered. */
     const asked = new Map<string, Promise<void>>()
@@ -81,7 +81,7 @@ export function createForwards(context: Context, isWanted: (endpoint: Endpoint) 
           if (ability.kind !== 'forwarder' || !ability.protocols.includes(want.endpoint.protocol)) continue
           const { id, network } = ability.party
           if (asked.has(id) || networks.has(network)) continue
-          const restsMs = rests.leftMs(id)
+          const restsMs = backoff.leftMs(id)
           if (restsMs <= 0) return { choice: { entry, forwarder: ability }, waitMs }
           waitMs = Math.min(waitMs, restsMs)
         }
@@ -132,7 +132,7 @@ export function createForwards(context: Context, isWanted: (endpoint: Endpoint) 
         signal.throwIfAborted()
         const failure = asNatError(error)
         entry.status.failed(failure)
-        rests.refused(id, failure)
+        backoff.refused(id, failure)
         tellFailure(entry, failure)
       } finally {
         entry.status.requestAnswered()
@@ -154,7 +154,7 @@ export function createForwards(context: Context, isWanted: (endpoint: Endpoint) 
         lastPorts.set(id, publisher.external(forward).port)
         forward.entry.status.failed(why)
         publisher.tell('lost', forward, why)
-        rests.lost(id, clock.monotonicMs() - sinceMs)
+        backoff.lost(id, clock.monotonicMs() - sinceMs)
         // The other host may have lost the port without giving it up.
         await publisher.release(forward.entry, forward.lease, shutdown)
       } catch (error) {

@@ -22,7 +22,7 @@ export function doubleNatAdvice(facts: Facts): string | undefined {
   const byHand = (where: string): string =>
     `${forwards.map((each) => ruleTo(each, address)).join(', and ')}, by hand in ${where}, and ${forwards.map(rule).join(', and ')}, in those of ${nextHop.address}, ${nextOf(facts)}`
   if (mapped === undefined)
-    return `Forward ${byHand(`the settings of ${outer}`)}: ${nextHop.address} maps nothing behind another router. ${orBridge}`
+    return `Forward ${byHand(`the settings of ${outer}`)}: ${nextHop.address} does not map ports behind another router. ${orBridge}`
   const first = beyond?.gateway === undefined ? 'Turn on UPnP, NAT-PMP or PCP' : 'Allow port mapping for other routers'
   return `${first} in ${outer}, or forward ${byHand('its settings')}. ${orBridge}`
 }

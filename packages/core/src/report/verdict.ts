@@ -2,7 +2,6 @@ import {
   classOf,
   containerBridgeOf,
   hasNextHop,
-  isGlobal,
   isVpnInterface,
   type Mapper,
   parseMultiaddr,
@@ -18,6 +17,7 @@ import { claimAdvice, refutedForwardAdvice, unreachableClaim, unreachableClaimAd
 import { doubleNatAdvice } from './double-nat-advice.js'
 import type { CandidateFact, Facts } from './facts.js'
 import { forwardAdvice, triedAdvice } from './forward-advice.js'
+import { carrierNatAdvice, forwarderAdvice, onlyForwardersAdvice } from './forwarder-advice.js'
 import { absenceAdvice, familyAdvice, secondaryAdvice } from './no-mapping-causes.js'
 import { waitAdvice } from './wait-advice.js'
 
@@ -149,11 +149,9 @@ function reservedCause({ claimChecks, entries }: Facts, direct: readonly Candida
     : null
 }
 
-const adviceFor: Readonly<Record<Exclude<Cause, 'no-mapping-service' | 'gateway-refused'>, string>> = {
+const adviceFor: Readonly<Record<Exclude<Cause, 'no-mapping-service' | 'gateway-refused' | 'carrier-nat'>, string>> = {
   'no-route': 'Connect this machine to a network: it has no default route.',
   'double-nat': 'Put one of the two routers into bridge mode, or forward the port in both.',
-  'carrier-nat':
-    'Ask the provider for a public IPv4 address, use IPv6, or add a relay (ssh:<user>@<host> for a plain program): the provider shares one address among several customers.',
   'reserved-external-address': 'Look for a second router before this one, or ask the provider for a public address.',
   'mapping-not-honoured':
     'Look for another router or a firewall behind this one: it grants mappings, and no connection comes through.',
@@ -168,18 +166,17 @@ const adviceFor: Readonly<Record<Exclude<Cause, 'no-mapping-service' | 'gateway-
     'Let the program listen on 0.0.0.0 or on an address of the local network: other machines cannot reach loopback.'
 }
 
-/** Returns the advice for a cause. It suggests no relay to a host that has one. */
+/** Returns the advice for a cause. */
 function adviceOf(cause: Cause, facts: Facts): string {
   if (cause === 'no-mapping-service') return `Turn on UPnP, NAT-PMP or PCP in the router, or ${forwardAdvice(facts)}.`
   if (cause === 'gateway-refused')
     return `Allow port mapping for this machine in the router, or ${forwardAdvice(facts)}.`
-  return cause === 'carrier-nat' && facts.relays > 0
-    ? 'Ask the provider for a public IPv4 address, or use IPv6: the provider shares one address among several customers.'
-    : adviceFor[cause]
+  return cause === 'carrier-nat' ? carrierNatAdvice(facts) : adviceFor[cause]
 }
 
 function specificAdvice(cause: Cause, facts: Facts): string | undefined {
-  if (cause === 'no-mapping-service') return familyAdvice(facts) ?? absenceAdvice(facts.entries, forwardAdvice(facts))
+  if (cause === 'no-mapping-service')
+    return onlyForwardersAdvice(facts) ?? familyAdvice(facts) ?? absenceAdvice(facts.entries, forwardAdvice(facts))
   if (cause === 'double-nat') return doubleNatAdvice(facts)
   if (cause === 'unverified') return unknownAddressAdvice(facts.candidates)
   if (cause === 'reserved-external-address') return unreachableClaimAdvice(facts.candidates)
@@ -207,8 +204,7 @@ function conclude(verdict: Verdict, cause: Cause | null, facts: Facts): Judgemen
   if (verdict !== 'public') advice.push(...triedAdvice(facts))
   advice.push(...claimAdvice(facts, verdict), ...natAdvice(facts.nat, verdict))
   if (verdict === 'relayed' && facts.relayLimits !== undefined) advice.push(describeLimits(facts.relayLimits))
-  if (verdict === 'relayed') advice.push(...forwarderAdvice(facts.candidates))
-  else if (verdict !== 'public') advice.push(...refusalAdvice(facts.entries), ...privateForwardAdvice(facts.candidates))
+  advice.push(...forwarderAdvice(facts, verdict))
   const others = secondaryAdvice(facts.entries, facts.network)
   // The other router may be the same one under another address.
   if (cause === 'no-mapping-service') advice.unshift(...others)
@@ -225,35 +221,6 @@ function unknownAddressAdvice(candidates: readonly CandidateFact[]): string | un
     : 'only the forwarded port is known'
   return `Look up the external address in the router's settings, and try port ${[...new Set(ports)].join(', ')} there from a phone on mobile data: ${why}. Or name a witness, which sees the address and tries the port.`
 }
-
-/** Says what a forwarder does not do for the connections that it carries. */
-function forwarderAdvice(candidates: readonly CandidateFact[]): readonly string[] {
-  return candidates.flatMap(({ relay, strategy }) => {
-    const { party, isEncrypted, tellsClients } = relay ?? {}
-    const lacks = [
-      ...(isEncrypted === false ? ['its connections to this machine are not encrypted: serve TLS'] : []),
-      ...(tellsClients === false ? ['the program sees a loopback address instead of the address of each client'] : [])
-    ]
-    return lacks.length === 0 ? [] : [`${strategy} ${party} carries the connections: ${lacks.join(', and ')}.`]
-  })
-}
-
-/** Returns why forwarders lend no port. Their messages say what to do at the other host. */
-const refusalAdvice = (entries: readonly StrategyEntry[]): readonly string[] =>
-  entries.flatMap(({ kind, name, status: { failure, leases } }) =>
-    kind === 'forwarder' && leases === 0 && failure !== undefined ? [`${name} lends no port: ${failure.message}.`] : []
-  )
-
-/** Says what to do if the other host is named by an address that only hosts in its own network reach. */
-const privateForwardAdvice = (candidates: readonly CandidateFact[]): readonly string[] =>
-  candidates.flatMap(({ address, relay, strategy }) => {
-    const host = parseMultiaddr(address)?.address ?? ''
-    return relay?.isEncrypted === undefined || isGlobal(host)
-      ? []
-      : [
-          `${strategy} lends a port at ${host}, which the internet cannot reach: name ${relay.party} by its public address.`
-        ]
-  })
 
 function describeLimits({ durationMs, bytes }: RelayLimits): string {
   const time = durationMs === undefined ? [] : [`${Math.round(durationMs / 1000)} s`]

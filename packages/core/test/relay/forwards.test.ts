@@ -201,7 +201,7 @@ describe('a port of another host', () => {
     expect(verdict).toBe('private')
     expect(candidates.filter(({ type }) => type === 'relayed')).toMatchObject([{ state: 'claimed' }])
     expect(advice).toContain(
-      'ssh lends a port at 10.8.0.1, which the internet cannot reach: name vps:22 by its public address.'
+      'Name vps:22 by its public address: ssh lends a port at 10.8.0.1, which the internet cannot reach.'
     )
     await end(all)
   })
@@ -380,7 +380,9 @@ describe('a port of another host', () => {
       reasons: [{ strategy: 'ssh', code: 'UNTRUSTED_REPLY', message: 'the key of the server has changed' }]
     })
     expect(all.traversal.report().verdict).not.toBe('relayed')
-    expect(all.traversal.report().advice).toContain('ssh lends no port: the key of the server has changed.')
+    expect(all.traversal.report().advice).toContain(
+      'ssh has no port of the other host: the key of the server has changed.'
+    )
     await end(all)
   })
 })

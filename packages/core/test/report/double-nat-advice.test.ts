@@ -43,7 +43,7 @@ const advice = (changes: Partial<Facts>): string | undefined =>
 describe('the advice behind two routers', () => {
   it('names what to enter in both where the inner one refuses and tells its address', () => {
     expect(advice({ entries: [entry(refusal)] })).toBe(
-      'Forward TCP port 8080 to 192.168.0.2, port 8080, by hand in the settings of the outer router (probably 192.168.0.1), and TCP port 8080 to 192.168.1.2, port 8080, in those of 192.168.1.1, and name it with manual: 192.168.1.1 maps nothing behind another router. Or put one of the two routers into bridge mode.'
+      'Forward TCP port 8080 to 192.168.0.2, port 8080, by hand in the settings of the outer router (probably 192.168.0.1), and TCP port 8080 to 192.168.1.2, port 8080, in those of 192.168.1.1, and name it with manual: 192.168.1.1 does not map ports behind another router. Or put one of the two routers into bridge mode.'
     )
   })
 

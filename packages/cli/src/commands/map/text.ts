@@ -75,9 +75,13 @@ export function createMapVoice(options: MapVoiceOptions, { out }: Output): MapVo
       line(out, formatEvent(event, colors, { isDoubted, through: candidate?.relay?.party }))
     }
     if (isOther) {
+      const [giver, why] =
+        candidate?.relay === undefined
+          ? ['the router', '']
+          : ['the other host', requestedPort < 1024 ? ': most hosts give ports below 1024 to root only' : '']
       line(
         out,
-        `${colors.yellow('!')} port ${requestedPort} was asked for, and ${candidate?.relay === undefined ? 'the router' : 'the other host'} gave port ${external.port}`
+        `${colors.yellow('!')} port ${requestedPort} was asked for, and ${giver} gave port ${external.port}${why}`
       )
     }
   }

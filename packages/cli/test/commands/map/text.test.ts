@@ -47,3 +47,47 @@ it('map names the other process that keeps the mapping at its end', async () => 
     ''
   ])
 })
+
+it('map says why the other host did not give a port below 1024', async () => {
+  const { output, text } = screen()
+  const voice = createMapVoice(
+    {
+      report: () => ({
+        ...nothing,
+        candidates: [
+          {
+            address: '/ip4/21.0.0.1/tcp/33513',
+            type: 'relayed',
+            strategy: 'ssh',
+            endpoint: null,
+            state: 'consistent',
+            expiresAt: null,
+            evidence: [],
+            relay: { party: '21.0.0.1:22', network: '21.0.0.0/16' }
+          }
+        ]
+      }),
+      requestedPort: 80,
+      lowPort: undefined,
+      once: false,
+      json: false,
+      isOver: () => false,
+      nextSteps: () => [],
+      webAddress: () => undefined
+    },
+    output
+  )
+  voice.event({
+    event: 'mapped',
+    strategy: 'ssh',
+    protocol: 'tcp',
+    internal: { address: '127.0.0.1', port: 80 },
+    external: { address: '21.0.0.1', port: 33513 },
+    lifetimeSeconds: null
+  })
+  voice.finish()
+  await new Promise(setImmediate)
+  expect(text()).toContain(
+    'port 80 was asked for, and the other host gave port 33513: most hosts give ports below 1024 to root only'
+  )
+})

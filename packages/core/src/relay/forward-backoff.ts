@@ -3,7 +3,7 @@ import { backOffMs, type Policy } from '../model/policy.js'
 import { awayCodes } from './demand.js'
 
 /** How long each forwarder is not asked again. */
-export interface ForwardRests {
+export interface ForwardBackoff {
   /** Returns for how long the party is not to be asked, in ms; 0 or less if it may be asked now. */
   leftMs(party: string): number
   /** The party refused, or could not be reached. */
@@ -23,17 +23,17 @@ const maxSoonConflicts = 60
 /** The codes that do not change by asking again. Programs at the other host may lock out a host that keeps asking. */
 const firmCodes: ReadonlySet<string> = new Set(['NOT_AUTHORIZED', 'UNTRUSTED_REPLY', 'UNSUPPORTED'])
 
-export function createForwardRests({ relay, retry }: Policy, clock: Clock): ForwardRests {
-  const rests = new Map<string, { readonly count: number; readonly untilMs: number }>()
+export function createForwardBackoff({ relay, retry }: Policy, clock: Clock): ForwardBackoff {
+  const backoff = new Map<string, { readonly count: number; readonly untilMs: number }>()
   const conflicts = new Map<string, number>()
 
   function rest(party: string, ms: (count: number) => number): void {
-    const count = (rests.get(party)?.count ?? 0) + 1
-    rests.set(party, { count, untilMs: clock.monotonicMs() + ms(count) })
+    const count = (backoff.get(party)?.count ?? 0) + 1
+    backoff.set(party, { count, untilMs: clock.monotonicMs() + ms(count) })
   }
 
   return {
-    leftMs: (party) => (rests.get(party)?.untilMs ?? 0) - clock.monotonicMs(),
+    leftMs: (party) => (backoff.get(party)?.untilMs ?? 0) - clock.monotonicMs(),
     refused(party, { code, retryAfterMs = 0 }) {
       const inARow = code === 'CONFLICT' ? (conflicts.get(party) ?? 0) + 1 : 0
       conflicts.set(party, inARow)
@@ -43,7 +43,7 @@ export function createForwardRests({ relay, retry }: Policy, clock: Clock): Forw
     },
     lost(party, heldMs) {
       conflicts.delete(party)
-      if (heldMs > relay.retake.maxMs) rests.delete(party)
+      if (heldMs > relay.retake.maxMs) backoff.delete(party)
       else rest(party, (count) => backOffMs(relay.retake, count))
     }
   }
