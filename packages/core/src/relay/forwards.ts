@@ -4,6 +4,7 @@ import {
   type Endpoint,
   type Forwarder,
   type ForwardLease,
+  isGlobal,
   isMultiaddrText,
   isWildcard,
   type NatError,
@@ -28,7 +29,7 @@ export interface Forwards {
   keep(want: WantedEndpoint, call: CallOptions, shutdown: ShutdownScope): Promise<void>
   /** Checks that every port still leads here: the network has changed, or the machine was suspended. */
   recheck(): void
-  /** Returns the number of ports that are held. */
+  /** Returns the number of ports that are held at addresses that hosts on the internet can reach. */
   count(): number
 }
 
@@ -222,7 +223,8 @@ export function createForwards(context: Context, isWanted: (endpoint: Endpoint) 
     recheck() {
       for (const { wakeup } of held) wakeup.wake('recheck')
     },
-    count: () => held.size
+    // The other host may be reached through a VPN or in this network, where its address is a private one.
+    count: () => [...held].filter((each) => isGlobal(publisher.external(each).address)).length
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Forwarder } from '@postern/interface'
+import { type Forwarder, isGlobal, parseMultiaddr } from '@postern/interface'
 import type { StrategyEntry } from '../discovery/discoveries.js'
 import { reasonText } from '../model/events.js'
 import type { Verdict } from '../model/report.js'
@@ -9,7 +9,9 @@ type ForwarderFacts = Pick<Facts, 'candidates' | 'entries' | 'wants'>
 /** Returns what to do about forwarders: about their failures, or about what they lack while their port is in use. */
 export function forwarderAdvice(facts: ForwarderFacts, verdict: Verdict): readonly string[] {
   if (verdict === 'public') return []
-  return verdict === 'relayed' ? facts.candidates.flatMap(lackAdvice) : facts.entries.flatMap(failureAdvice(facts))
+  return verdict === 'relayed'
+    ? facts.candidates.flatMap(lackAdvice)
+    : [...facts.entries.flatMap(failureAdvice(facts)), ...facts.candidates.flatMap(privateAdvice)]
 }
 
 /** Returns the advice where forwarders are the only strategies, so that no router was asked; undefined otherwise. */
@@ -43,6 +45,15 @@ const failureAdvice =
     // The message says what to do at the other host.
     return reason === undefined ? [] : [`${name} has no port of the other host: ${reasonText(reason)}.`]
   }
+
+/** Says what to do if the other host is named by an address that only hosts in its own network reach. */
+function privateAdvice({ address, relay, strategy }: CandidateFact): readonly string[] {
+  const host = parseMultiaddr(address)?.address ?? ''
+  if (relay?.isEncrypted === undefined || isGlobal(host)) return []
+  return [
+    `Name ${relay.party} by its public address: ${strategy} lends a port at ${host}, which the internet cannot reach.`
+  ]
+}
 
 /** Says what a forwarder does not do for the connections that it carries. */
 function lackAdvice({ relay, strategy }: CandidateFact): readonly string[] {

@@ -26,6 +26,7 @@ interface Server {
 
 interface ServerOptions {
   readonly id?: string
+  readonly address?: string
   readonly network?: string
   readonly takesMs?: number
   readonly lifetimeMs?: number
@@ -37,7 +38,7 @@ interface ServerOptions {
 
 function server(clock: VirtualClock, options: ServerOptions = {}): Server {
   const { id = 'vps:22', network = '21.0.0.0/16', takesMs = 50, lifetimeMs = Number.POSITIVE_INFINITY } = options
-  const { isEncrypted = true, lends = (suggested: number) => suggested, count } = options
+  const { address = '21.0.0.1', isEncrypted = true, lends = (suggested: number) => suggested, count } = options
   const requests: ForwardRequest[] = []
   const lent = new Set<number>()
   let connection = new AbortController()
@@ -46,7 +47,7 @@ function server(clock: VirtualClock, options: ServerOptions = {}): Server {
   function leaseOf(wanted: number, port: number): ForwardLease {
     lent.add(port)
     return {
-      addresses: [`/ip4/21.0.0.1/tcp/${port}`],
+      addresses: [`/ip4/${address}/tcp/${port}`],
       lifetimeMs,
       ended: connection.signal,
       async renew(call) {
@@ -189,6 +190,19 @@ describe('a port of another host', () => {
     await all.clock.advance(200)
     expect(all.told().slice(1)).toEqual(['lost ssh 21.0.0.1:41234', 'mapped ssh 21.0.0.1:41234'])
     expect(all.events.find(({ event }) => event === 'lost')?.reasons).toMatchObject([{ code: 'UNREACHABLE' }])
+    await end(all)
+  })
+
+  it('at an address that only its own network reaches is not the verdict relayed, and the advice says so', async () => {
+    const all = await withServer({ address: '10.8.0.1' })
+    await all.clock.advance(20_000)
+    expect(all.told()).toEqual(['mapped ssh 10.8.0.1:8080'])
+    const { verdict, candidates, advice } = all.traversal.report()
+    expect(verdict).toBe('private')
+    expect(candidates.filter(({ type }) => type === 'relayed')).toMatchObject([{ state: 'claimed' }])
+    expect(advice).toContain(
+      'Name vps:22 by its public address: ssh lends a port at 10.8.0.1, which the internet cannot reach.'
+    )
     await end(all)
   })
 
