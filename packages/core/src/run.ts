@@ -137,6 +137,11 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
     for (const each of chainedMappings.values()) each.controller.abort(stopped)
   }
 
+  const isMappedEverywhere = (): boolean =>
+    [...chainedMappings.values()].every(({ chainedMapping }) =>
+      chainedMapping.levels().some((level) => level.active() !== undefined)
+    )
+
   const isMappedAt = (gateway: string): boolean =>
     endpointMappings().some((endpointMapping) => gatewayKeyOf(endpointMapping) === gateway)
 
@@ -212,6 +217,8 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
       const isSettled = isLate || discoveries.entries.every((entry) => entry.settled || isNotMapper(entry))
       if (!isSettled || claimChecks.isLooking()) return
       for (const { chainedMapping } of chainedMappings.values()) if (!chainedMapping.isSettled()) return
+      // A port of another host takes a login. Where a router maps, nothing waits for it.
+      if (!isLate && forwards.isWaiting() && !isMappedEverywhere()) return
       progress.passEnded()
       firstPass.resolve()
       wakeAll('rescan')

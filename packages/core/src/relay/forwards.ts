@@ -29,6 +29,8 @@ export interface Forwards {
   keep(want: WantedEndpoint, call: CallOptions, shutdown: ShutdownScope): Promise<void>
   /** Checks that every port still leads here: the network has changed, or the machine was suspended. */
   recheck(): void
+  /** Whether a port has been asked for and not answered for an endpoint that has none. */
+  isWaiting(): boolean
   /** Returns the number of ports that are held at addresses that hosts on the internet can reach. */
   count(): number
 }
@@ -46,6 +48,8 @@ export function createForwards(context: Context, isWanted: (endpoint: Endpoint) 
   const { clock } = host
   const wakeups = new Set<Wakeup>()
   const held = new Set<Forward>()
+  /** The endpoints without a port for which one has been asked for. */
+  const waiting = new Set<WantedEndpoint>()
   const publisher = createForwardPublisher(context)
 
   const served = createServedEndpoints(context)
@@ -95,9 +99,11 @@ export function createForwards(context: Context, isWanted: (endpoint: Endpoint) 
         .catch(() => undefined)
         .finally(() => {
           asked.delete(id)
+          if (asked.size === 0 || own.size > 0) waiting.delete(want)
           wakeup.wake('rescan')
         })
       asked.set(id, work)
+      if (own.size === 0) waiting.add(want)
     }
 
     async function take({ entry, forwarder }: Choice): Promise<void> {
@@ -224,6 +230,7 @@ export function createForwards(context: Context, isWanted: (endpoint: Endpoint) 
       for (const { wakeup } of held) wakeup.wake('recheck')
     },
     // The other host may be reached through a VPN or in this network, where its address is a private one.
+    isWaiting: () => waiting.size > 0,
     count: () => [...held].filter((each) => isGlobal(publisher.external(each).address)).length
   }
 }

@@ -387,6 +387,45 @@ describe('a port of another host', () => {
   })
 })
 
+describe('the first pass', () => {
+  const settledAfter = async (takesMs: number): Promise<number | undefined> => {
+    const built = stage((_trace, clock) => [server(clock, { takesMs }).strategy])
+    built.traversal.addEndpoint(web)
+    await built.traversal.start()
+    let atMs: number | undefined
+    void built.traversal.settled().then(() => {
+      atMs = built.clock.monotonicMs()
+    })
+    const began = built.clock.monotonicMs()
+    await built.clock.advance(1500)
+    await end(built)
+    return atMs === undefined ? undefined : atMs - began
+  }
+
+  it('waits for the port of another host, but not longer than for a router', async () => {
+    const ms = await settledAfter(300)
+    expect(ms).toBeGreaterThanOrEqual(300)
+    expect(ms).toBeLessThan(450)
+    expect(await settledAfter(5000)).toBeLessThanOrEqual(1050)
+  })
+
+  it('does not wait for it where a router maps', async () => {
+    const built = stage((trace, clock) => [
+      scripted('pcp', trace, clock).strategy,
+      server(clock, { takesMs: 800 }).strategy
+    ])
+    built.traversal.addEndpoint(web)
+    await built.traversal.start()
+    let isSettled = false
+    void built.traversal.settled().then(() => {
+      isSettled = true
+    })
+    await built.clock.advance(300)
+    expect(isSettled).toBe(true)
+    await end(built)
+  })
+})
+
 describe('a forwarder of TCP', () => {
   it('keeps no verdict about a UDP port open', async () => {
     const built = stage((_trace, clock) => [absent('pcp', clock, 'NO_SERVICE'), server(clock).strategy])

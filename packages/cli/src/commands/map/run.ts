@@ -86,6 +86,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   let patience: Promise<void> | undefined
   let isOverdue = false
   let scheme: Scheme | undefined
+  let isLookingForWeb = false
   const voice = createMapVoice(
     {
       report: () => withLowPortAdvice(traversal.report(), lowPort),
@@ -109,8 +110,20 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     { out, err }
   )
 
+  /** Looks whether the service answers HTTP: at the start, and after each event as long as it does not. */
+  function lookForWeb(): void {
+    if (argument.protocol !== 'tcp' || scheme !== undefined || isLookingForWeb) return
+    isLookingForWeb = true
+    void schemeOf(argument.port, over).then((answer) => {
+      isLookingForWeb = false
+      scheme = answer
+      if (answer !== undefined) look()
+    })
+  }
+
   const tell = (event: MappingEvent): void => {
     voice.event(event)
+    lookForWeb()
     look()
     patience ??= clock.sleep(patienceMs, over).then(
       () => {
@@ -168,11 +181,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     traversal.addEndpoint(endpoint, externalPort === undefined ? {} : { externalPort })
   }
   const looked = warnOfSilence(argument, found, err)
-  if (argument.protocol === 'tcp')
-    void schemeOf(argument.port, over).then((answer) => {
-      scheme = answer
-      if (answer !== undefined) look()
-    })
+  lookForWeb()
   // A store that hangs must not delay an interruption.
   await Promise.race([run.start(), untilAborted(signal)])
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
