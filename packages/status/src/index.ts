@@ -1,0 +1,11 @@
+/**
+ * A page that shows how a program can be reached: live in a browser of the same machine, or as one file.
+ *
+ * @packageDocumentation
+ */
+
+export type { LoggedEvent } from './model/state.js'
+export type { ReportHtmlOptions } from './report-html.js'
+export { reportHtml } from './report-html.js'
+export type { StatusPage, StatusPageOptions, StatusSource } from './status-page.js'
+export { statusPage } from './status-page.js'
