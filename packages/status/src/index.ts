@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 
-export type { LoggedEvent } from './model/state.js'
+export type { EventContent, LoggedEvent } from './model/state.js'
 export type { ReportHtmlOptions } from './report-html.js'
 export { reportHtml } from './report-html.js'
 export type { StatusPage, StatusPageOptions, StatusSource } from './status-page.js'

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Report, TraversalEvents, TypedEvents } from '@postern/core'
+import type { MappingEventName, Report, TraversalEvents, TypedEvents } from '@postern/core'
 import { type Clock, checkOptions, clockWith } from '@postern/interface'
 import { localHttpServer } from '@postern/net'
+import type { EventContent } from './model/state.js'
 import { readAssets } from './server/assets.js'
 import { createEventLog } from './server/event-log.js'
 import { liveHtml, pageHeaders } from './server/html.js'
@@ -42,7 +43,7 @@ export interface StatusPage {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-const eventNames = [
+const mappingEvents = [
   'mapped',
   'renewed',
   'changed',
@@ -51,15 +52,12 @@ const eventNames = [
   'refuted',
   'failed',
   'released',
-  'shared',
-  'strategy',
-  'verdict',
-  'upgrade'
-] as const
+  'shared'
+] as const satisfies readonly MappingEventName[]
 
 const maxTitleLength = 200
 
-/** A system clock whose timers do not keep the process alive: the server does, until `unref()`. */
+/** A system clock. Its timers do not keep the process alive: the server does, until `unref()`. */
 const idleClock: Clock = clockWith({
   set: (fire, ms) => setTimeout(fire, ms).unref(),
   clear: (timer) => clearTimeout(timer)
@@ -94,16 +92,18 @@ export async function statusPage(source: StatusSource, options: StatusPageOption
     clock,
     ended.signal
   )
-  for (const name of eventNames) {
-    source.addEventListener(
-      name,
-      ({ detail }: { readonly detail: object }) => {
-        log.add(nowText(), name, name === 'verdict' ? verdictOnly(detail) : detail)
-        streams.changed()
-      },
-      { signal: ended.signal }
-    )
+  const note = (content: EventContent): void => {
+    log.add(nowText(), content)
+    streams.changed()
   }
+  const { signal } = ended
+  for (const name of mappingEvents) source.addEventListener(name, ({ detail }) => note({ name, detail }), { signal })
+  source.addEventListener('strategy', ({ detail }) => note({ name: 'strategy', detail }), { signal })
+  source.addEventListener('upgrade', ({ detail }) => note({ name: 'upgrade', detail }), { signal })
+  // The report is sent with every message: of the one in the event, the verdict is enough.
+  const noteVerdict = ({ detail: { verdict, cause } }: CustomEvent<Report>): void =>
+    note({ name: 'verdict', detail: { verdict, cause } })
+  source.addEventListener('verdict', noteVerdict, { signal })
 
   const sessions = createSessions()
   // Other servers of this machine get the cookies of 127.0.0.1 too, whatever their port, but only for this path.
@@ -172,12 +172,6 @@ const cookieOf = ({ headers }: IncomingMessage, name: string): string | undefine
     ?.split('; ')
     .find((each) => each.startsWith(`${name}=`))
     ?.slice(name.length + 1)
-
-/** The report is sent with every message; in the timeline its verdict is enough. */
-const verdictOnly = (report: object): object => ({
-  verdict: 'verdict' in report ? report.verdict : null,
-  cause: 'cause' in report ? report.cause : null
-})
 
 function checkSource(source: StatusSource): void {
   const isSource =

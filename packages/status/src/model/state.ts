@@ -1,4 +1,4 @@
-import type { Report } from '@postern/core'
+import type { MappingEvent, MappingEventName, PeerReport, Report, StrategyReport } from '@postern/core'
 
 /** What the server sends to the page, and what a saved page contains. */
 export interface Snapshot {
@@ -12,13 +12,16 @@ export interface Snapshot {
 }
 
 /** An event of a traversal, with its number and its time. */
-export interface LoggedEvent {
+export type LoggedEvent = {
   /** Counts from 1. A gap means that events were dropped. */
   readonly seq: number
   /** When it was heard, in ISO 8601. */
   readonly at: string
-  /** The name of the event: `mapped`, `strategy` and so on. */
-  readonly name: string
-  /** The event's detail. */
-  readonly detail: unknown
-}
+} & EventContent
+
+/** The name of an event, and its detail. Of a verdict only the verdict and the cause are kept. */
+export type EventContent =
+  | { readonly name: MappingEventName; readonly detail: MappingEvent }
+  | { readonly name: 'strategy'; readonly detail: StrategyReport }
+  | { readonly name: 'verdict'; readonly detail: Pick<Report, 'verdict' | 'cause'> }
+  | { readonly name: 'upgrade'; readonly detail: PeerReport }

@@ -1,4 +1,4 @@
-import type { LoggedEvent } from '../model/state.js'
+import type { EventContent, LoggedEvent } from '../model/state.js'
 
 /** The events that are kept for a browser that opens the page later. */
 const maxEvents = 500
@@ -6,7 +6,7 @@ const maxEvents = 500
 /** The latest events, numbered. */
 export interface EventLog {
   /** Adds an event. Drops the oldest one if the log is full. */
-  add(at: string, name: string, detail: unknown): void
+  add(at: string, content: EventContent): void
   /** Returns the events after a number. */
   after(seq: number): readonly LoggedEvent[]
   /** Returns the number of the latest event; 0 before the first one. */
@@ -18,9 +18,9 @@ export function createEventLog(): EventLog {
   const events: LoggedEvent[] = []
   let latest = 0
   return {
-    add(at, name, detail) {
+    add(at, content) {
       latest++
-      events.push({ seq: latest, at, name, detail })
+      events.push({ seq: latest, at, ...content })
       if (events.length > maxEvents) events.shift()
     },
     after: (seq) => events.slice(Math.max(0, events.length - (latest - seq))),

@@ -12,7 +12,7 @@ export const pageHeaders: Readonly<Record<string, string>> = {
   'x-frame-options': 'DENY'
 }
 
-/** Returns the live page, whose files are below `folder`. */
+/** Returns the live page. Its files are below `folder`. */
 export const liveHtml = (folder: string, title: string): string =>
   html(
     title,
