@@ -5,7 +5,9 @@
  */
 
 export type { EventContent, LoggedEvent } from './model/state.js'
+export type { EventRecord, RecordEventsOptions, StatusSource } from './record-events.js'
+export { recordEvents } from './record-events.js'
 export type { ReportHtmlOptions } from './report-html.js'
 export { reportHtml } from './report-html.js'
-export type { StatusPage, StatusPageOptions, StatusSource } from './status-page.js'
+export type { StatusPage, StatusPageOptions } from './status-page.js'
 export { statusPage } from './status-page.js'

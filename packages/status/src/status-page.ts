@@ -1,19 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { MappingEventName, Report, TraversalEvents, TypedEvents } from '@postern/core'
 import { type Clock, checkOptions, clockWith } from '@postern/interface'
 import { localHttpServer } from '@postern/net'
-import type { EventContent } from './model/state.js'
+import { recordEvents, type StatusSource } from './record-events.js'
 import { readAssets } from './server/assets.js'
-import { createEventLog } from './server/event-log.js'
 import { liveHtml, pageHeaders } from './server/html.js'
 import { createSessions, secret } from './server/sessions.js'
 import { createStreams } from './server/streams.js'
-
-/** What the page shows: a traversal, an exposure, or `node.services.nat`. */
-export interface StatusSource extends TypedEvents<TraversalEvents> {
-  /** Returns the current report. */
-  report(): Report
-}
 
 /** Options of `statusPage()`. */
 export interface StatusPageOptions {
@@ -43,18 +35,6 @@ export interface StatusPage {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-const mappingEvents = [
-  'mapped',
-  'renewed',
-  'changed',
-  'lost',
-  'verified',
-  'refuted',
-  'failed',
-  'released',
-  'shared'
-] as const satisfies readonly MappingEventName[]
-
 const maxTitleLength = 200
 
 /** A system clock. Its timers do not keep the process alive: the server does, until `unref()`. */
@@ -71,7 +51,6 @@ const idleClock: Clock = clockWith({
  * option or source.
  */
 export async function statusPage(source: StatusSource, options: StatusPageOptions = {}): Promise<StatusPage> {
-  checkSource(source)
   checkOptions('statusPage()', options, { port: 'any', title: 'string', opened: 'function', clock: 'object' })
   const { port: wanted = 0, opened = () => undefined, clock = idleClock } = options
   if (!Number.isInteger(wanted) || wanted < 0 || wanted > 65_535)
@@ -80,30 +59,23 @@ export async function statusPage(source: StatusSource, options: StatusPageOption
   const { script, style } = await readAssets()
 
   const ended = new AbortController()
-  const log = createEventLog()
-  const nowText = (): string => new Date(clock.wallMs()).toISOString()
+  const record = recordEvents(source, { clock, changed: () => streams.changed() })
   const streams = createStreams(
     {
       report: () => JSON.stringify(source.report()),
-      message: (report, after) =>
-        `{"at":"${nowText()}","title":${JSON.stringify(title)},"report":${report},"events":${JSON.stringify(log.after(after))}}`,
-      latest: () => log.latest()
+      message(report, after) {
+        const at = new Date(clock.wallMs()).toISOString()
+        return `{"at":"${at}","title":${JSON.stringify(title)},"report":${report},"events":${JSON.stringify(record.after(after))}}`
+      },
+      latest: () => record.latest()
     },
     clock,
     ended.signal
   )
-  const note = (content: EventContent): void => {
-    log.add(nowText(), content)
-    streams.changed()
+  const end = (): void => {
+    ended.abort()
+    record.stop()
   }
-  const { signal } = ended
-  for (const name of mappingEvents) source.addEventListener(name, ({ detail }) => note({ name, detail }), { signal })
-  source.addEventListener('strategy', ({ detail }) => note({ name: 'strategy', detail }), { signal })
-  source.addEventListener('upgrade', ({ detail }) => note({ name: 'upgrade', detail }), { signal })
-  // The report is sent with every message: of the one in the event, the verdict is enough.
-  const noteVerdict = ({ detail: { verdict, cause } }: CustomEvent<Report>): void =>
-    note({ name: 'verdict', detail: { verdict, cause } })
-  source.addEventListener('verdict', noteVerdict, { signal })
 
   const sessions = createSessions()
   // Other servers of this machine get the cookies of 127.0.0.1 too, whatever their port, but only for this path.
@@ -138,7 +110,7 @@ export async function statusPage(source: StatusSource, options: StatusPageOption
 
   const server = localHttpServer({ answer, isInvited: hasToken })
   const port = await server.listen(wanted).catch((error: unknown) => {
-    ended.abort()
+    end()
     throw error
   })
   const urlNow = (): string => `http://127.0.0.1:${port}${start}${sessions.token()}`
@@ -151,7 +123,7 @@ export async function statusPage(source: StatusSource, options: StatusPageOption
       return page
     },
     async close() {
-      ended.abort()
+      end()
       server.close()
     },
     [Symbol.asyncDispose]: () => page.close()
@@ -172,15 +144,3 @@ const cookieOf = ({ headers }: IncomingMessage, name: string): string | undefine
     ?.split('; ')
     .find((each) => each.startsWith(`${name}=`))
     ?.slice(name.length + 1)
-
-function checkSource(source: StatusSource): void {
-  const isSource =
-    typeof source === 'object' &&
-    source !== null &&
-    typeof source.report === 'function' &&
-    typeof source.addEventListener === 'function'
-  if (!isSource)
-    throw new TypeError(
-      'statusPage(): give a traversal, an exposure or node.services.nat: report() or addEventListener is missing'
-    )
-}

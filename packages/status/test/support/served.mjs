@@ -2,7 +2,7 @@
 import { get } from 'node:http'
 import { statusPage } from '@postern/status'
 
-const source = { report: () => ({}), addEventListener: () => undefined, removeEventListener: () => undefined }
+const source = { report: () => ({}), addEventListener: () => undefined }
 const page = await statusPage(source)
 if (process.argv[2] === 'unref') page.unref()
 process.stdout.write('served\n')

@@ -39,7 +39,6 @@ export function scriptedSource(report: Report = emptyReport): Scripted {
       if (typeof options === 'object') options.signal?.addEventListener('abort', () => source.listeners--)
       target.addEventListener(name, listener as (event: Event) => void, options)
     },
-    removeEventListener: () => undefined,
     fire: (name, detail) => void target.dispatchEvent(new CustomEvent(name, { detail }))
   }
   return source
