@@ -29,6 +29,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'net',
     'runtime',
     'libp2p-utils',
+    'status',
     'node',
     'libp2p',
     ...strategies,

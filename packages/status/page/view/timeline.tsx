@@ -71,6 +71,8 @@ export function Timeline({ events, snapshot, isLive }: TimelineProps) {
   )
 }
 
+const revokeDelayMs = 60_000
+
 /** Offers the report and the events as a file. */
 function save(snapshot: Snapshot, events: readonly LoggedEvent[], isPrivate: boolean): void {
   const whole = { ...snapshot, events }
@@ -80,5 +82,6 @@ function save(snapshot: Snapshot, events: readonly LoggedEvent[], isPrivate: boo
   link.href = url
   link.download = `postern-${snapshot.at.replaceAll(':', '')}.json`
   link.click()
-  URL.revokeObjectURL(url)
+  // Some browsers read it later.
+  setTimeout(() => URL.revokeObjectURL(url), revokeDelayMs)
 }

@@ -13,11 +13,9 @@ export function Verdict({ report }: { readonly report: Report }) {
       <p class="line" aria-live="polite">
         <Symbol of={verdict} />
         <span>
-          {verdictLine(report)}{' '}
-          <code>
-            {verdict}
-            {cause === null ? '' : ` (${cause})`}
-          </code>
+          {/* One text each: another one beside it would be written anew, and read out, with each update. */}
+          {`${verdictLine(report)} `}
+          <code>{cause === null ? verdict : `${verdict} (${cause})`}</code>
         </span>
       </p>
       {advice.length > 0 && (

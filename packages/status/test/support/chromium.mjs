@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * @property {(url: string) => Promise<void>} open
  * @property {(expression: string) => Promise<any>} evaluate evaluates an expression in the page
  * @property {(expression: string, timeoutMs?: number) => Promise<any>} until resolves with the value as soon as it is true
+ * @property {(folder: string) => Promise<void>} downloadTo
  * @property {(key: string) => Promise<void>} press presses a key: Tab, Enter, Space, or a character
  * @property {(width: number, height: number, scheme?: 'light' | 'dark', motion?: 'reduce') => Promise<void>} resize
  * @property {(isWhole?: boolean) => Promise<Buffer>} shoot
@@ -116,6 +117,9 @@ export async function startChromium(
         loaded = Promise.withResolvers()
         await ask('Page.navigate', { url })
         await loaded.promise
+      },
+      async downloadTo(downloadPath) {
+        await send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath, browserContextId })
       },
       async until(expression, timeoutMs = 20_000) {
         const endMs = performance.now() + timeoutMs
