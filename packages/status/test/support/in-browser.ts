@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { LabError, prepareChromium } from '@postern/lab'
+import axe from 'axe-core'
 import { afterAll } from 'vitest'
 import { startChromium } from './chromium.mjs'
 
@@ -35,11 +34,9 @@ export async function openTab(): Promise<Tab> {
   return tab
 }
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-
 /** Resolves with what axe-core finds: the rule, and the elements. */
 export async function violationsIn(tab: Tab): Promise<readonly string[]> {
-  await tab.evaluate(`${axe}; undefined`)
+  await tab.evaluate(`${axe.source}; undefined`)
   const found: unknown = await tab.evaluate(
     `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes.map(({ html, failureSummary }) => html + ' ' + failureSummary).join(' | ')))`
   )

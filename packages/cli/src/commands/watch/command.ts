@@ -41,8 +41,7 @@ ${codesText('others')}`
     )
     .action(async (words: readonly string[], { port, open = false, json = false }: WatchFlags, command: Command) => {
       const [name = 'doctor', ...given] = words
-      const add = Object.hasOwn(watchable, name) ? watchable[name as keyof Watchable] : undefined
-      if (add === undefined) return command.error(`error: '${name}' cannot be watched: give doctor, map or peer.`)
+      if (!isWatchable(name)) return command.error(`error: '${name}' cannot be watched: give doctor, map or peer.`)
       const isInnerJson = json || given.includes('--json')
       const args = json && !given.includes('--json') ? [...given, '--json'] : given
       const { servePage } = await import('./serve-page.js')
@@ -54,7 +53,7 @@ ${codesText('others')}`
         output: outputOf(output, isInnerJson && !json)
       })
       const inner = new Command('postern').copyInheritedSettings(program)
-      add(inner, { ...shell, finish: () => shell.finish(exitCodes.success), watched: serving.watched })
+      watchable[name](inner, { ...shell, finish: () => shell.finish(exitCodes.success), watched: serving.watched })
       try {
         await inner.parseAsync([name, ...args], { from: 'user' })
       } finally {
@@ -62,6 +61,8 @@ ${codesText('others')}`
       }
     })
 }
+
+const isWatchable = (name: string): name is keyof Watchable => name === 'doctor' || name === 'map' || name === 'peer'
 
 /** Returns where the URL is written. Where a watched command writes JSON to standard output, it is the only thing there. */
 const outputOf = ({ out, err }: Output, isApart: boolean): Output => (isApart ? { out: err, err } : { out, err })

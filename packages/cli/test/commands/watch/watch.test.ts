@@ -23,18 +23,19 @@ async function openIn(lab: Lab, { told }: Running) {
 const rung = (name: string): string => `document.querySelector('.rung[data-strategy="${name}"]')?.dataset.state`
 
 describe.skipIf(!isReady)(`postern watch in Chromium${why}${whyNoBrowser}`, { timeout: 120_000 }, () => {
-  it('the rungs fall when the router is off, and climb when it is back', async () => {
-    const lab = await enter('home-upnp')
+  it('the rung falls when the router reboots and its link goes down, and climbs when it is back', async () => {
+    const lab = await enter('home')
     const watch = command(lab, ['watch', '--json', '--', 'map', '8080'], await folder())
     await watch.next('listening')
     const tab = await openIn(lab, watch)
-    await tab.until(`${rung('upnp')} === 'active'`)
+    await tab.until(`${rung('pcp')} === 'active'`)
     await tab.until(`document.querySelectorAll('.leases li').length === 1`)
-    await lab.flushRules('router')
-    await lab.stopDaemon('router')
-    await tab.until(`${rung('upnp')} !== 'active'`, 60_000)
-    await lab.startDaemon('router')
-    await tab.until(`${rung('upnp')} === 'active'`, 60_000)
+    await lab.linkDown('home')
+    await lab.reboot('router')
+    await tab.until(`${rung('pcp')} !== 'active'`, 60_000)
+    await tab.until(`document.querySelector('.place.broken, .way.broken') !== null`)
+    await lab.linkUp('home')
+    await tab.until(`${rung('pcp')} === 'active'`, 60_000)
     expect(tab.complaints).toEqual([])
     watch.child.kill('SIGINT')
     expect(await watch.ended).toBe(0)
