@@ -13,9 +13,11 @@ const packages = ['chromium', 'chromium-common', 'fonts-dejavu-core']
 /**
  * Finds Chromium in the cache folder, or unpacks it there from the packages of this system. Takes about 30 s and 130 MB the first
  * time. Installs nothing. Resolves with the path of a script, which starts it with its libraries and a font, in a host of a lab
- * too. Rejects with a LabError `LAB_TOOLS`, or with the signal's reason. Ubuntu has no package of Chromium.
+ * too. `POSTERN_LAB_CHROMIUM` names a Chromium or Chrome that is installed, which is taken instead. Rejects with a LabError `LAB_TOOLS`, or with the signal's reason. Ubuntu has no package of Chromium.
  */
 export async function prepareChromium(options: ToolsOptions = {}): Promise<string> {
+  const installed = process.env['POSTERN_LAB_CHROMIUM']
+  if (installed !== undefined && installed !== '') return installed
   const cache = cacheFolder()
   const mark = createHash('sha256').update(packages.join()).digest('hex').slice(0, 8)
   const folder = path.join(cache, `chromium-${process.arch}-${mark}`)

@@ -179,7 +179,7 @@ describe.skipIf(!browser.ok)(`the page in Chromium${why}`, { timeout: 60_000 }, 
       'Save as JSON'
     ])
     expect(
-      await tab.evaluate(`[...document.querySelectorAll('.timeline li')].map((each) => each.className).join()`)
+      await tab.evaluate(`[...document.querySelectorAll('.timeline li')].map((each) => each.dataset.group).join()`)
     ).toBe('peers,peers')
     await tab.press('Enter')
     const file = await untilFile(folder)

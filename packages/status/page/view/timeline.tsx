@@ -61,7 +61,7 @@ export function Timeline({ events, snapshot, isLive }: TimelineProps) {
       )}
       <ol class="timeline">
         {shown.map((event) => (
-          <li key={event.seq} class={groupOf(event)} data-seq={event.seq}>
+          <li key={event.seq} data-group={groupOf(event)} data-seq={event.seq}>
             <Time at={event.at} /> <span>{eventLine(event)}</span>
           </li>
         ))}

@@ -1,4 +1,5 @@
-import type { Mark, Picture, Place } from './picture.js'
+import type { Picture } from './picture.js'
+import type { Mark, Place } from './places.js'
 
 /** A place with its rectangle. */
 export interface Box {
@@ -90,7 +91,7 @@ function downwards({ chain, outside, ways, detour }: Picture): Layout {
     ...outside.map((place, index) => ({
       place,
       x: margin + indent,
-      y: below - gapHeight / 2 + index * (smallHeight + gapHeight / 3),
+      y: below + index * (smallHeight + gapHeight / 3),
       width: boxWidth,
       height: smallHeight
     }))

@@ -38,7 +38,9 @@ export const stateWords: Readonly<Record<StrategyState, string>> = {
 export function verdictLine({ verdict, cause, protocols }: Report): string {
   const only = protocols !== undefined && protocols.tcp !== protocols.udp && verdict === 'public'
   const over = only ? `, over ${protocols.tcp === 'public' ? 'TCP' : 'UDP'} only` : ''
-  return `${verdictWords[verdict]}${over}.${cause === null ? '' : ` ${causeWords[cause]}`}`
+  const words =
+    verdict === 'public' && cause === 'unverified' ? 'Probably reachable from outside' : verdictWords[verdict]
+  return `${words}${over}.${cause === null ? '' : ` ${causeWords[cause]}`}`
 }
 
 /** Formats a length of time: `340 ms`, `12 s`, `3 min 20 s`, `1 h 59 min`. */

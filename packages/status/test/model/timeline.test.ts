@@ -51,6 +51,12 @@ describe('the words', () => {
     [172_800_000, '48 h']
   ])('%d ms are %s', (ms, text) => expect(formatDuration(ms)).toBe(text))
 
+  it('the verdict that no host has tried is probable', () => {
+    expect(verdictLine(situations['two-routers'].report)).toBe(
+      'Probably reachable from outside. No host outside has tried it yet.'
+    )
+  })
+
   it('the verdict says over which protocol', () => {
     const { report } = situations.verified
     expect(verdictLine(report)).toBe('Reachable from outside.')

@@ -233,7 +233,17 @@ export const situations = {
       })
     ],
     [0.7, 'verdict', { verdict: 'relayed', cause: null }],
-    [7, 'refuted', mapping('refuted', { strategy: 'upnp', reasons: [] })],
+    [
+      7,
+      'refuted',
+      mapping('refuted', {
+        strategy: 'upnp',
+        lifetimeSeconds: 3600,
+        internal: { address: '192.168.1.2', port: 4001 },
+        external: { address: '11.0.0.2', port: 4001 },
+        reasons: []
+      })
+    ],
     [7, 'verdict', { verdict: 'relayed', cause: 'mapping-not-honoured' }],
     [20, 'upgrade', relayed.peers[0]],
     [34, 'upgrade', relayed.peers[1]]
