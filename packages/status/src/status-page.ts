@@ -105,7 +105,8 @@ export async function statusPage(source: StatusSource, options: StatusPageOption
     if (url === folder || url.startsWith(start)) response.writeHead(200, pageHeaders).end(liveHtml(folder, title))
     else if (file !== undefined) response.writeHead(200, { 'content-type': file[0] }).end(file[1])
     else if (url !== `${folder}events`) refuse(response, 404, 'There is no such page.')
-    else if (!streams.add(response)) refuse(response, 503, 'Too many pages are open: close one.')
+    else if (!streams.add(response))
+      refuse(response, 503, 'Too many pages are open, or the program fails: close one, or try again later.')
   }
 
   const server = localHttpServer({ answer, isInvited: hasToken })

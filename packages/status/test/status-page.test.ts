@@ -259,6 +259,20 @@ describe('the events of the page', () => {
     expect(source.asked).toBe(1)
   })
 
+  it('a source that fails ends the pages, and not the program', async () => {
+    const { page, source, clock } = await open()
+    const browser = await enter(page.url)
+    const stream = await follow(browser)
+    await stream.next()
+    source.report = () => {
+      throw new Error('broken')
+    }
+    hear(source, 1)
+    await clock.advance(200)
+    await stream.ended
+    expect((await get(`${browser.page}events`, { cookie: browser.cookie })).status).toBe(503)
+  })
+
   it('the ninth open page is refused', async () => {
     const { page } = await open()
     const browser = await enter(page.url)

@@ -10,7 +10,7 @@ const pollIntervalMs = 5000
 
 /** The pages that are open. */
 export interface Streams {
-  /** Sends the state to a page now, and after each change. Returns false if too many pages are open. */
+  /** Sends the state to a page now, and after each change. Returns false if too many pages are open, or there is no report. */
   add(response: ServerResponse): boolean
   /** Notes that something has changed. It is sent soon. */
   changed(): void
@@ -52,10 +52,23 @@ export function createStreams(feed: Feed, clock: Clock, signal: AbortSignal): St
     stream.report = report
   }
 
+  /** Returns the report; undefined if the source fails. Then pages say that the program does not answer: it must not end because of a
+   * page. */
+  function reportNow(): string | undefined {
+    try {
+      return feed.report()
+    } catch {
+      return undefined
+    }
+  }
+
   function flush(): void {
     if (streams.size === 0) return
-    const report = feed.report()
-    for (const stream of streams) send(stream, report)
+    const report = reportNow()
+    for (const stream of streams) {
+      if (report === undefined) stream.response.destroy()
+      else send(stream, report)
+    }
   }
 
   function changed(): void {
@@ -82,13 +95,14 @@ export function createStreams(feed: Feed, clock: Clock, signal: AbortSignal): St
 
   return {
     add(response) {
-      if (streams.size >= maxStreams) return false
+      const report = reportNow()
+      if (streams.size >= maxStreams || report === undefined) return false
       const stream: Stream = { response, sent: 0, report: '' }
       streams.add(stream)
       response.once('close', () => streams.delete(stream))
       response.on('drain', changed)
       response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
-      send(stream, feed.report())
+      send(stream, report)
       void poll()
       return true
     },
