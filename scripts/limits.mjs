@@ -22,6 +22,7 @@ const packages = [
   ['hole-punch', 'Hole punching'],
   ['libp2p', 'The libp2p service'],
   ['node', 'Plain Node servers, files'],
+  ['status', 'The status page'],
   ['nat-api', 'The API of nat-api'],
   ['cli', 'The command `postern`']
 ]

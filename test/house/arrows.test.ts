@@ -21,6 +21,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'hole-punch': ['interface', 'libp2p-utils'],
   libp2p: ['interface', 'core', 'runtime', 'libp2p-utils', ...strategies, 'autonat', 'relay', 'hole-punch'],
   node: ['interface', 'core', 'net', 'runtime', ...strategies, ...forwarders],
+  status: ['interface', 'core', 'net'],
   'nat-api': ['interface', 'core', 'net', 'runtime', 'node', 'pcp', 'nat-pmp', 'upnp'],
   cli: [
     'interface',
@@ -28,6 +29,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'net',
     'runtime',
     'libp2p-utils',
+    'status',
     'node',
     'libp2p',
     ...strategies,

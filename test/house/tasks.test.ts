@@ -15,13 +15,18 @@ interface Tasks {
 const scriptsOf = (file: string): Readonly<Record<string, string>> =>
   (readJson(file) as { readonly scripts: Readonly<Record<string, string>> }).scripts
 
+/** What the scripts of a package with a page for browsers do besides: the page is bundled, and has the types of a browser. */
+const pages: Readonly<Record<string, { readonly build: string; readonly typecheck: string }>> = {
+  status: { build: ' && node page/build.mjs', typecheck: ' && tsc -p page' }
+}
+
 describe('the scripts', () => {
   it.each(packages)(
     'the scripts of $manifest.name build, check and test that package alone',
     ({ folder, manifest }) => {
       expect(scriptsOf(`packages/${folder}/package.json`)).toMatchObject({
-        build: 'tsc -b',
-        typecheck: 'tsc -p test',
+        build: `tsc -b${pages[folder]?.build ?? ''}`,
+        typecheck: `tsc -p test${pages[folder]?.typecheck ?? ''}`,
         lint: 'oxlint --type-aware --deny-warnings',
         test: `vitest run --root ../.. --project ${manifest.name}`,
         check: expect.stringMatching(/^publint --strict .* && attw --pack \. /)

@@ -13,6 +13,7 @@ import { addMap } from './commands/map/command.js'
 import { addPeer } from './commands/peer/command.js'
 import { addRelay } from './commands/relay/command.js'
 import { addTunnel } from './commands/tunnel/command.js'
+import { addWatch } from './commands/watch/command.js'
 import { addWitness } from './commands/witness/command.js'
 import { exitCodes } from './shared/exit-codes.js'
 import { keepGoing } from './shared/last-defence.js'
@@ -54,13 +55,16 @@ Examples:
   $ postern doctor                     test whether this machine is reachable
   $ postern map 8080                   map TCP port 8080 until Ctrl-C
   $ postern map 4001/udp --json        map UDP port 4001, and print one JSON object per line
+  $ postern watch                      show in a browser how this machine can be reached
   $ postern relay --metrics 9464       run a relay and AutoNAT server, with metrics
   $ postern witness                    run a server that tests from outside whether others can be reached
   $ postern peer --relay <multiaddr>   run a libp2p node that makes itself reachable
   $ postern tunnel listen 22 --allow <peer id>   give a peer in another home access to port 22
 ${codesText('all')}`
     )
-  for (const add of [addDoctor, addMap, addRelay, addWitness, addPeer, addTunnel]) add(program, shell)
+  for (const add of [addDoctor, addMap]) add(program, shell)
+  addWatch(program, shell, { doctor: addDoctor, map: addMap, peer: addPeer })
+  for (const add of [addRelay, addWitness, addPeer, addTunnel]) add(program, shell)
 
   try {
     await program.parseAsync(args[0] === '-V' ? ['-v'] : args, { from: 'user' })

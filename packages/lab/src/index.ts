@@ -5,6 +5,7 @@
  *
  * @packageDocumentation
  */
+export { prepareChromium } from './chromium.js'
 export type { LabErrorCode } from './errors.js'
 export { LabError } from './errors.js'
 export type { Output } from './exec.js'

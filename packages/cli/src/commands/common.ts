@@ -1,4 +1,5 @@
 import type { MultiaddrText, ServerHost, Strategy } from '@postern/interface'
+import type { StatusSource } from '@postern/status'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Output } from '../shared/output.js'
 
@@ -7,7 +8,14 @@ export interface Shell {
   readonly output: Output
   /** Sets the exit code of the process. */
   readonly finish: (code: number) => void
+  /** Serves a page about the command that runs; see `postern watch`.
+   * @default the command is not watched */
+  readonly watched?: Watched
 }
+
+/** Is called once there is something to show, before anything is mapped. Resolves when the page is served, and rejects with a
+ * Failure if it cannot be. */
+export type Watched = (source: StatusSource) => Promise<void>
 
 const codes: Readonly<Record<'all' | 'doctor' | 'map' | 'others' | 'connect', string>> = {
   all: `

@@ -1,5 +1,5 @@
+import { localHttpServer } from '@postern/net'
 import type { Registry } from 'prom-client'
-import { localHttpServer } from './local-http.js'
 
 /** A server for metrics. */
 export interface MetricsServer {

@@ -23,6 +23,9 @@ export function parsePortNumber(text: string): number {
   return port
 }
 
+/** Parses the number of a port to listen on; 0 is a free one. */
+export const parseListenPort = (text: string): number => (text === '0' ? 0 : parsePortNumber(text))
+
 const units: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** Parses `90s`, `30m`, `2h` or `1d` to milliseconds. Rejects a number without a unit, because it is ambiguous. */

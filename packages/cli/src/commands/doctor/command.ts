@@ -25,10 +25,11 @@ interface DoctorFlags {
   readonly dryRun?: boolean
   readonly quick?: boolean
   readonly port?: number
+  readonly html?: string
 }
 
 /** Adds the command `doctor`. */
-export function addDoctor(program: Command, { output, finish }: Shell): void {
+export function addDoctor(program: Command, { output, finish, watched }: Shell): void {
   program
     .command('doctor')
     .description(
@@ -60,6 +61,7 @@ export function addDoctor(program: Command, { output, finish }: Shell): void {
     .option('--dry-run', 'search for routers and services, but map nothing')
     .option('--quick', 'report after the first search, without waiting for slow routers')
     .option('--json', 'print the report as JSON')
+    .option('--html <file>', 'also write the report to a file that shows it in a browser, with a picture of the way in')
     .addHelpText(
       'after',
       `
@@ -67,6 +69,7 @@ Examples:
   $ postern doctor
   $ postern doctor --dry-run           change nothing in the router
   $ postern doctor --json | jq .verdict
+  $ postern doctor --html report.html
   $ postern doctor --via manual:203.0.113.7:8080,upnp
   $ postern doctor --via manual:203.0.113.7:443 --port 8443
   $ postern doctor --stun stun.example.org --stun 203.0.113.1:3478
@@ -85,7 +88,8 @@ ${codesText('doctor')}`
           json = false,
           dryRun = false,
           quick = false,
-          port: named
+          port: named,
+          html
         }: DoctorFlags,
         command: Command
       ) => {
@@ -100,7 +104,7 @@ ${codesText('doctor')}`
               command
             )
           : await witnessed([...(await readVia(via, command)), ...observers], peer, port, command)
-        finish(await doctor({ openTrial, json, dryRun, quick, via, port }, output))
+        finish(await doctor({ openTrial, json, dryRun, quick, via, port, html, watched }, output))
       }
     )
 }

@@ -1,5 +1,5 @@
 import { type MappingEvent, type NatReport, type Report, systemHost } from '@postern/core'
-import { anySignal, parseMultiaddr } from '@postern/interface'
+import { anySignal, parseMultiaddr, untilAborted } from '@postern/interface'
 import { findNetwork } from '@postern/net'
 import { codeOf, exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
@@ -8,7 +8,9 @@ import { line, type Output, unlessAborted } from '../../shared/output.js'
 import { stopWithin } from '../../shared/stop.js'
 import { colorsFor, formatStrategy } from '../../shared/terminal.js'
 import { columnsOf } from '../../shared/wrap-lines.js'
+import type { Watched } from '../common.js'
 import { withProtocols } from './protocols.js'
+import { prepareReportFile } from './report-file.js'
 import type { Shown } from './shown.js'
 import { describe, whyNotAsked } from './text.js'
 import type { NamedWitness, OpenTrial, Trial } from './trial.js'
@@ -27,6 +29,11 @@ export interface DoctorOptions {
   readonly via: string
   /** The port to try; undefined for a free one. */
   readonly port: number | undefined
+  /** The file for the report as a page; undefined for none. */
+  readonly html?: string | undefined
+  /** Serves a page about the trial, which then goes on until it is interrupted.
+   * @default there is none, and the trial ends with the report */
+  readonly watched?: Watched | undefined
 }
 
 /** The time limit for starting, in ms: opening sockets and reading a store take less. */
@@ -43,7 +50,7 @@ const hairpinMs = 1500
 
 /** Finds out how reachable this host is. Resolves to the exit code. */
 export async function doctor(
-  { openTrial, json, dryRun, quick, via, port }: DoctorOptions,
+  { openTrial, json, dryRun, quick, via, port, html, watched }: DoctorOptions,
   { out, err }: Output
 ): Promise<number> {
   const interrupt = untilInterrupted(err)
@@ -67,7 +74,16 @@ export async function doctor(
   let report: Report
   let shown: Shown = { readBack: undefined, hairpin: 'unknown' }
   let witnesses: readonly NamedWitness[] = []
+  const complete = (): Report => {
+    const seen = withHairpin(trial.report(), shown)
+    const portable = port === undefined ? withoutTrialPort(seen) : seen
+    const found = withRightGateway(dryRun ? withoutPortAdvice(portable) : portable, via, network)
+    return withProtocols(withWitnessAdvice(found, trial.witnesses()), trial.udp?.() ?? 'untried')
+  }
+  const source = { report: complete, addEventListener: trial.addEventListener }
   try {
+    const file = html === undefined ? undefined : await prepareReportFile(html, source)
+    await watched?.(source)
     const began = systemHost.clock.monotonicMs()
     // Map nothing if the user interrupted while the trial was being opened.
     if (!signal.aborted) await bounded(trial.start(), startMs, signal)
@@ -90,11 +106,7 @@ export async function doctor(
     ])
     shown = examined
     witnesses = trial.witnesses()
-    const seen = withHairpin(trial.report(), shown)
-    const portable = port === undefined ? withoutTrialPort(seen) : seen
-    const found = withRightGateway(dryRun ? withoutPortAdvice(portable) : portable, via, network)
-    const advised = withWitnessAdvice(found, witnesses)
-    report = withProtocols(advised, trial.udp?.() ?? 'untried')
+    report = complete()
     // Before the mapping is released, which takes a slow router as long as granting it.
     if (json) {
       // The report contains only the peers that answered.
@@ -108,6 +120,11 @@ export async function doctor(
       const steps = nextSteps(report, { command: 'doctor', via, network, port, asked })
       const columns = columnsOf(out)
       line(out, describe({ report, shown, witnesses, dryRun, steps, columns }, colorsFor(out)))
+    }
+    await file?.write(report, err)
+    if (watched !== undefined && !signal.aborted) {
+      if (!json) line(err, progress.dim('Watching. Ctrl-C releases everything and ends.'))
+      await untilAborted(signal)
     }
   } finally {
     await stopWithin(trial, err)

@@ -14,7 +14,7 @@ interface MapFlags {
 }
 
 /** Adds the command `map`. */
-export function addMap(program: Command, { output, finish }: Shell): void {
+export function addMap(program: Command, { output, finish, watched }: Shell): void {
   program
     .command('map')
     .description('Maps a port of this machine in the router, renews the mapping, and releases it at Ctrl-C.')
@@ -60,7 +60,18 @@ ${codesText('map')}`
       const owners = endpointOwners({ program: 'postern map', warn })
       try {
         const asked = (flags.witness ?? []).map((url) => `--witness ${url}`)
-        const options = { strategies, via, asked, lifetimeMs: lifetime, externalPort, once, json, store, owners }
+        const options = {
+          strategies,
+          via,
+          asked,
+          lifetimeMs: lifetime,
+          externalPort,
+          once,
+          json,
+          store,
+          owners,
+          watched
+        }
         finish(await map(argument, options, output))
       } finally {
         await store.close()

@@ -21,6 +21,7 @@ import { line, type Output, unlessAborted } from '../../shared/output.js'
 import type { PortArgument } from '../../shared/parse.js'
 import { createStrategyLines } from '../../shared/strategy-lines.js'
 import { colorsFor } from '../../shared/terminal.js'
+import type { Watched } from '../common.js'
 import { connectionTable, showsConnections } from './connection-table.js'
 import { reasonsForNothing, untilNothingCanCome } from './once.js'
 import { createMapVoice } from './text.js'
@@ -41,6 +42,9 @@ export interface MapOptions {
   readonly json: boolean
   readonly store: Store
   readonly owners: EndpointOwners
+  /** Serves a page about the mapping.
+   * @default there is none */
+  readonly watched?: Watched | undefined
   /** Resolves to the network of this host.
    * @default its routes and interfaces */
   readonly findNetwork?: typeof findNetwork
@@ -54,7 +58,7 @@ const patienceMs = 6000
 /** Maps a port until it is interrupted, or once. Resolves to the exit code. */
 export async function map(argument: PortArgument, options: MapOptions, { out, err }: Output): Promise<number> {
   const { strategies, via, asked, lifetimeMs, externalPort, once, json, store, owners } = options
-  const { findNetwork: find = findNetwork } = options
+  const { findNetwork: find = findNetwork, watched } = options
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const { clock } = systemHost
@@ -78,6 +82,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     socket: false
   })
   const { traversal } = run
+  await watched?.(traversal)
   const waiting = new Map<Family, Endpoint>()
   const outcome = Promise.withResolvers<number>()
   const failed = new Set<Family>()

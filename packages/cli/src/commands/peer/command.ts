@@ -21,7 +21,7 @@ export function addPeer(program: Command, shell: Shell): void {
   describePeer(program.command('node', { hidden: true }), shell)
 }
 
-function describePeer(described: Command, { output, finish }: Shell): void {
+function describePeer(described: Command, { output, finish, watched }: Shell): void {
   described
     .description(
       'Runs a libp2p node that makes itself reachable, and prints its events until Ctrl-C. It is for experiments.'
@@ -80,6 +80,6 @@ ${codesText('others')}`
       const warn = (text: string): void => line(output.err, `! ${text}`)
       const privateKey =
         key === undefined ? undefined : await (await import('../../shared/key-file.js')).loadKey(key, warn)
-      finish(await node({ strategies, listen, peers: peer, relays, dial, privateKey, json }, output))
+      finish(await node({ strategies, listen, peers: peer, relays, dial, privateKey, json, watched }, output))
     })
 }

@@ -27,6 +27,7 @@ import { readAddress, readDialAddress } from '../../shared/peers.js'
 import { stopWithin } from '../../shared/stop.js'
 import { createStrategyLines } from '../../shared/strategy-lines.js'
 import { type Colors, colorsFor } from '../../shared/terminal.js'
+import type { Watched } from '../common.js'
 import { dialOnce, formatDialled } from './dial.js'
 import { describeConclusion, describeMapping, inWordsOfNode } from './text.js'
 
@@ -43,6 +44,9 @@ export interface NodeOptions {
   /** The private key; undefined for a new one. */
   readonly privateKey: PrivateKey | undefined
   readonly json: boolean
+  /** Serves a page about the node.
+   * @default there is none */
+  readonly watched?: Watched | undefined
 }
 
 /** The time limit for connecting to a named peer, in ms: it takes three negotiations, possibly through a relay. */
@@ -50,7 +54,7 @@ const dialMs = 10_000
 
 /** Runs a libp2p node with all strategies until it is interrupted. Resolves to the exit code. */
 export async function node(options: NodeOptions, { out, err }: Output): Promise<number> {
-  const { strategies, listen, peers, relays, dial, privateKey, json } = options
+  const { strategies, listen, peers, relays, dial, privateKey, json, watched } = options
   const colors = colorsFor(out)
   const remarks = colorsFor(err)
   const interrupt = untilInterrupted(err)
@@ -84,6 +88,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     }
   })
   const { nat, ping: pings } = running.services
+  await watched?.(nat)
   admission.watch(running, ({ remotePeer }) => isKept(remotePeer), signal)
 
   const namedCounts = { relays: relays.length, peers: peers.length }

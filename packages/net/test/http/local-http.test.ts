@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type LocalHttpOptions, localHttpServer } from '../../src/shared/local-http.js'
+import { type LocalHttpOptions, localHttpServer } from '../../src/http/local-http.js'
 
 async function open(options: Partial<LocalHttpOptions> = {}): Promise<number> {
   const server = localHttpServer({ answer: (_, response) => void response.end('secret'), ...options })

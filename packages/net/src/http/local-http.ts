@@ -17,6 +17,10 @@ export interface LocalHttpOptions {
   /** How long a request may take to arrive, and how long a connection stays open between requests, in ms.
    * @default 5000 */
   readonly timeoutMs?: number
+  /** Returns whether a request proves by itself that the user wants it, with a secret in its URL for example. A page of
+   * another site may lead to it, as a terminal in the browser does; `Host` is checked all the same.
+   * @default no request */
+  readonly isInvited?: (request: IncomingMessage) => boolean
 }
 
 /** An HTTP server for programs of this machine. */
@@ -25,6 +29,8 @@ export interface LocalHttpServer {
   listen(port: number): Promise<number>
   /** Closes the server and every connection. */
   close(): void
+  /** Lets the process end although the server listens, also with connections that are opened later. */
+  unref(): void
 }
 
 const maxHeaderBytes = 8192
@@ -36,8 +42,9 @@ const maxHeaders = 64
  * `Origin` and `Sec-Fetch-Site`. Both get status 403 with a sentence; malformed requests get 400.
  */
 export function localHttpServer(options: LocalHttpOptions): LocalHttpServer {
-  const { answer, allowedHosts = [], maxConnections = 64, timeoutMs = 5000 } = options
+  const { answer, allowedHosts = [], maxConnections = 64, timeoutMs = 5000, isInvited = () => false } = options
   let port = 0
+  let isRef = true
   const server: Server = createServer(
     {
       maxHeaderSize: maxHeaderBytes,
@@ -47,7 +54,7 @@ export function localHttpServer(options: LocalHttpOptions): LocalHttpServer {
       connectionsCheckingInterval: Math.min(1000, timeoutMs)
     },
     (request, response) => {
-      const refusal = refusalOf(request, port, allowedHosts)
+      const refusal = refusalOf(request, port, allowedHosts, isInvited(request))
       if (refusal === undefined) return serve(request, response)
       const [status, text] = refusal
       response.writeHead(status, {
@@ -76,6 +83,7 @@ export function localHttpServer(options: LocalHttpOptions): LocalHttpServer {
   }
 
   server.on('connection', (socket: Socket) => {
+    if (!isRef) socket.unref()
     open.add(socket)
     waiting.add(socket)
     socket.once('close', () => {
@@ -98,6 +106,11 @@ export function localHttpServer(options: LocalHttpOptions): LocalHttpServer {
     close() {
       server.close()
       server.closeAllConnections()
+    },
+    unref() {
+      isRef = false
+      server.unref()
+      for (const socket of open) socket.unref()
     }
   }
 }
@@ -115,7 +128,8 @@ type Asked = Pick<IncomingMessage, 'rawHeaders' | 'url'>
 export function refusalOf(
   { rawHeaders, url = '' }: Asked,
   port: number,
-  allowedHosts: readonly string[]
+  allowedHosts: readonly string[],
+  isInvited = false
 ): readonly [400 | 403, string] | undefined {
   const valuesOf = (name: string): readonly string[] =>
     rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name)
@@ -130,6 +144,7 @@ export function refusalOf(
       `This server answers to localhost:${port} and 127.0.0.1:${port} only, and the request names another host.`
     ]
   }
+  if (isInvited) return undefined
   const isForeign = (origin: string): boolean =>
     !origins.some((scheme) => isOwnHost(after(scheme, origin), port, allowedHosts))
   if (valuesOf('origin').some(isForeign)) return [403, 'This server does not answer pages of other origins.']

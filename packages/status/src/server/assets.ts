@@ -1,0 +1,15 @@
+import { readFile } from 'node:fs/promises'
+
+/** The built files of the page. */
+export interface Assets {
+  readonly script: string
+  readonly style: string
+}
+
+/** Reads the files that were built into this package. */
+export async function readAssets(): Promise<Assets> {
+  // The same folder for this module in src and in dist.
+  const fileOf = (name: string): URL => new URL(`../../dist/page/${name}`, import.meta.url)
+  const [script, style] = await Promise.all([readFile(fileOf('page.js'), 'utf8'), readFile(fileOf('page.css'), 'utf8')])
+  return { script, style }
+}
