@@ -44,7 +44,7 @@ export interface Carrier {
    *
    * While it runs, each arriving connection waits for its first bytes, but not longer than the trial takes.
    *
-   * Rejects with the signal's reason, or with `REFUSED`, `UNREACHABLE`, `NO_REPLY` (it did not arrive within 10 s) or
+   * Rejects with the signal's reason, or with `REFUSED`, `UNREACHABLE`, `NO_REPLY` (the port does not answer) or
    * `GRANT_INVALID` (the port leads to another program). */
   tryOut(external: { readonly address: string; readonly port: number }, call: CallOptions): Promise<void>
   /** Returns the number of connections that are carried at present. */

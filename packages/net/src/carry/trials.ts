@@ -36,11 +36,14 @@ export interface Trials {
 
 /** How long a connection may take to arrive, in milliseconds. */
 const arrivalMs = 10_000
+/** How long an accepted connection may take to arrive at least, in milliseconds. It takes about two and a half round trips. */
+const minForwardMs = 4000
+const maxForwardRoundTrips = 6
 /** How long a trial that has failed is remembered, in milliseconds: its connection may arrive late, and the application
  * must not get it. */
 const lateMs = 2000
 
-const over = abortReason('the trial is over')
+const trialOver = abortReason('the trial is over')
 const tokenBytes = 32
 
 /** Creates the trials of a carrier. */
@@ -52,7 +55,7 @@ export function createTrials(clock: Clock): Trials {
   function forget(token: Buffer): void {
     waiting.delete(token)
     if (waiting.size > 0) return
-    end.abort(over)
+    end.abort(trialOver)
     end = new AbortController()
   }
 
@@ -64,7 +67,9 @@ export function createTrials(clock: Clock): Trials {
     const late = (): Error =>
       natError('NO_REPLY', `no connection to ${inWords(external)} arrived here within ${arrivalMs / 1000} s`)
     try {
-      await within(clock, arrivalMs, call, late, (limited) => dial(external, token, arrived, limited, closing.signal))
+      await within(clock, arrivalMs, call, late, (limited) =>
+        dial(external, token, arrived, clock, limited, closing.signal)
+      )
       forget(token)
     } catch (error) {
       if (closing.signal.aborted || isRefusal(error)) forget(token)
@@ -96,14 +101,13 @@ export function createTrials(clock: Clock): Trials {
     },
     close() {
       closing.abort(natError('UNREACHABLE', 'the forward has ended'))
-      end.abort(over)
+      end.abort(trialOver)
     }
   }
 }
 
 /** Whether the failed connection cannot arrive any more. */
-const isRefusal = (error: unknown): boolean =>
-  isNatError(error) && ['REFUSED', 'UNREACHABLE', 'GRANT_INVALID'].includes(error.code)
+const isRefusal = (error: unknown): boolean => isNatError(error) && ['REFUSED', 'UNREACHABLE'].includes(error.code)
 
 const inWords = ({ address, port }: External): string => `port ${port} of ${address}`
 
@@ -112,11 +116,13 @@ function dial(
   external: External,
   token: Buffer,
   arrived: Promise<void>,
+  clock: Clock,
   { signal }: CallOptions,
   closed: AbortSignal
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     let isConnected = false
+    const beganMs = clock.monotonicMs()
     const socket = connect({ host: external.address, port: external.port })
     const fail = (error: unknown): void => {
       reject(error)
@@ -127,15 +133,20 @@ function dial(
     const aborted = (): void => fail(signal.reason)
     const ended = (): void => fail(closed.reason)
 
+    const over = new AbortController()
     signal.addEventListener('abort', aborted, { once: true })
     closed.addEventListener('abort', ended, { once: true })
     socket.once('close', addHandle(socket)).once('close', () => {
+      over.abort(trialOver)
       signal.removeEventListener('abort', aborted)
       closed.removeEventListener('abort', ended)
     })
     socket.on('connect', () => {
       isConnected = true
       socket.write(token)
+      // A program that has the port may well be silent.
+      const limitMs = Math.max(minForwardMs, maxForwardRoundTrips * (clock.monotonicMs() - beganMs))
+      clock.sleep(limitMs, { signal: over.signal }).then(elsewhere, () => undefined)
     })
     // The connection is not answered before it has arrived, so bytes or an end come from another program.
     socket.once('data', elsewhere).once('end', elsewhere)
