@@ -90,8 +90,8 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const over = new AbortController()
   let patience: Promise<void> | undefined
   let isOverdue = false
-  let scheme: Scheme | undefined
-  let isLookingForWeb = false
+  let scheme: Scheme | 'none' | undefined
+  let lookingForWeb: Promise<void> | undefined
   const voice = createMapVoice(
     {
       report: () => withLowPortAdvice(traversal.report(), lowPort),
@@ -100,7 +100,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
       once,
       json,
       isOver: () => signal.aborted,
-      webAddress: (report) => (scheme === undefined ? undefined : webAddress(report, scheme)),
+      webAddress: (report) => (scheme === undefined || scheme === 'none' ? undefined : webAddress(report, scheme)),
       nextSteps: (report) =>
         nextSteps(report, {
           command: 'map',
@@ -115,14 +115,13 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     { out, err }
   )
 
-  /** Looks whether the service answers HTTP: at the start, and after each event as long as it does not. */
+  /** Looks whether the service answers HTTP: at the start, and after each event as long as nothing listens. */
   function lookForWeb(): void {
-    if (argument.protocol !== 'tcp' || scheme !== undefined || isLookingForWeb) return
-    isLookingForWeb = true
-    void schemeOf(argument.port, over).then((answer) => {
-      isLookingForWeb = false
+    if (argument.protocol !== 'tcp' || scheme !== undefined || lookingForWeb !== undefined) return
+    lookingForWeb = schemeOf(argument.port).then((answer) => {
+      lookingForWeb = undefined
       scheme = answer
-      if (answer !== undefined) look()
+      if (answer !== undefined && answer !== 'none') look()
     })
   }
 
@@ -206,7 +205,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   over.abort()
   await Promise.race([patience, untilAborted(signal)])
   voice.finish()
-  await Promise.race([looked, untilAborted(signal)])
+  await Promise.race([Promise.all([looked, lookingForWeb]), untilAborted(signal)])
   if (once && !signal.aborted) await run.unwatch()
   else await run.stop()
   interrupt.done()

@@ -1,43 +1,56 @@
-import { request as httpRequest, type RequestOptions } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import type { CandidateReport, Report } from '@postern/core'
-import { type CallOptions, parseMultiaddr } from '@postern/interface'
+import { parseMultiaddr } from '@postern/interface'
 
 /** How a browser speaks to a service. */
 export type Scheme = 'http' | 'https'
 
 /** The time limit for the answer of the service, in ms. */
 const answerMs = 1000
+/** How long a service that did not answer may take to end the connection, in ms. */
+const lingerMs = 1000
 
-/** Resolves to how the service at a TCP port of this host speaks HTTP; undefined if it does not. Asks for one page, on
+/** Resolves to how the service at a TCP port of this host speaks HTTP; `none` if it does not, undefined if nothing listens. Asks for one page, on
  * loopback only. */
-export async function schemeOf(port: number, { signal }: CallOptions): Promise<Scheme | undefined> {
-  for (const host of ['127.0.0.1', '::1'])
-    for (const scheme of ['http', 'https'] as const) if (await answers(scheme, { host, port, signal })) return scheme
+export async function schemeOf(port: number): Promise<Scheme | 'none' | undefined> {
+  for (const host of ['127.0.0.1', '::1']) {
+    const plain = await firstBytes(connect({ host, port }))
+    if (plain === 'refused') continue
+    if (isHttp(plain) && !isBadRequest(plain)) return 'http'
+    // A TLS server closes the connection, or answers with an alert or with 400. Others are not sent a TLS handshake.
+    if (plain !== '' && !plain.startsWith(tlsAlert) && !isBadRequest(plain)) return 'none'
+    // The name in the certificate is that of the external address, if it is any.
+    const secured = await firstBytes(connectTls({ host, port, rejectUnauthorized: false }), 'secureConnect')
+    return isHttp(secured) ? 'https' : 'none'
+  }
   return undefined
 }
 
-function answers(scheme: Scheme, where: Pick<RequestOptions, 'host' | 'port' | 'signal'>): Promise<boolean> {
+const tlsAlert = '\u0015'
+
+const isHttp = (text: string): boolean => /^HTTP\/\d/.test(text)
+
+const isBadRequest = (text: string): boolean => /^HTTP\/\d\.\d 400 /.test(text)
+
+/** Asks for a page. Resolves to the first bytes of the answer once the connection has ended: `refused` if nothing listens,
+ * empty without an answer. A connection that is reset ends some servers, so everything that they send is read. */
+function firstBytes(socket: Socket, ready: 'connect' | 'secureConnect' = 'connect'): Promise<string> {
   return new Promise((resolve) => {
-    const options = {
-      ...where,
-      method: 'HEAD',
-      path: '/',
-      agent: false,
-      timeout: answerMs,
-      // The name in the certificate is that of the external address, if it is any.
-      rejectUnauthorized: false
-    } as const
-    const request = scheme === 'http' ? httpRequest(options) : httpsRequest(options)
-    request.once('response', (response) => {
-      response.destroy()
-      // A TLS server answers a plain request with 400.
-      resolve(scheme === 'https' || response.statusCode !== 400)
+    let text = ''
+    socket.setTimeout(answerMs, () => {
+      socket.end()
+      socket.setTimeout(lingerMs, () => socket.destroy())
     })
-    request.once('timeout', () => request.destroy())
-    request.on('error', () => resolve(false))
-    request.once('close', () => resolve(false))
-    request.end()
+    socket.once(ready, () => socket.write('HEAD / HTTP/1.0\r\nHost: localhost\r\n\r\n'))
+    socket.on('data', (bytes: Buffer) => {
+      if (text === '') text = bytes.toString('latin1', 0, 64)
+      socket.end()
+    })
+    socket.on('error', (error) => {
+      if (text === '' && 'code' in error && error.code === 'ECONNREFUSED') text = 'refused'
+    })
+    socket.on('close', () => resolve(text))
   })
 }
 

@@ -5,7 +5,6 @@ import { type CandidateReport, createTraversal, type Report } from '@postern/cor
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { schemeOf, webAddress } from '../../../src/commands/map/web-address.js'
 
-const never = { signal: new AbortController().signal }
 const nothing = createTraversal({ strategies: [] }).report()
 
 const candidate = (address: string, rest: Partial<CandidateReport>): CandidateReport => ({
@@ -49,17 +48,17 @@ describe('the address to paste into a browser', () => {
 
   it('is of a service that answers HTTP, on either family', async () => {
     const serve = (): Server => createHttpServer((_request, response) => response.writeHead(404).end())
-    expect(await schemeOf(await bound(serve(), '127.0.0.1'), never)).toBe('http')
-    expect(await schemeOf(await bound(serve(), '::1'), never)).toBe('http')
+    expect(await schemeOf(await bound(serve(), '127.0.0.1'))).toBe('http')
+    expect(await schemeOf(await bound(serve(), '::1'))).toBe('http')
   })
 
   it('is of no other service', async () => {
     const speaks = createServer((socket: Socket) => socket.on('error', () => undefined).end('220 mail.example.org\r\n'))
-    expect(await schemeOf(await bound(speaks, '127.0.0.1'), never)).toBeUndefined()
+    expect(await schemeOf(await bound(speaks, '127.0.0.1'))).toBe('none')
     const shut = createServer()
     const port = await bound(shut, '127.0.0.1')
     shut.close()
     await once(shut, 'close')
-    expect(await schemeOf(port, never)).toBeUndefined()
+    expect(await schemeOf(port)).toBeUndefined()
   })
 })
