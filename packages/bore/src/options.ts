@@ -1,5 +1,5 @@
 import { checkOptions, familyOf } from '@postern/interface'
-import { type Lookup, systemNames } from '@postern/net'
+import { isHostName, type Lookup, systemNames } from '@postern/net'
 
 /** Options of {@link bore}. */
 export interface BoreOptions {
@@ -84,9 +84,3 @@ export function fromText(text: string): BoreOptions {
 }
 
 const isPort = (port: number): boolean => Number.isInteger(port) && port >= 1 && port <= 65_535
-
-/** Returns whether a text is a host name (RFC 1123 §2.1) or an IP address. Rejects a name that ends like an IPv4
- * address, so that a mistyped address is not looked up. */
-const isHostName = (host: string): boolean =>
-  familyOf(host) !== undefined ||
-  (host.length <= 253 && /^(?:[a-z0-9_](?:[\w-]{0,61}\w)?\.)*[a-z_](?:[\w-]{0,61}\w)?\.?$/i.test(host))

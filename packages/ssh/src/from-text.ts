@@ -1,5 +1,5 @@
 import { familyOf } from '@postern/interface'
-import { isHostName } from './host-name.js'
+import { isHostName } from '@postern/net'
 import type { SshOptions } from './options.js'
 
 /**

@@ -1,6 +1,5 @@
 import { checkOptions } from '@postern/interface'
-import { type Lookup, systemNames } from '@postern/net'
-import { isHostName } from './host-name.js'
+import { isHostName, type Lookup, systemNames } from '@postern/net'
 import { defaultAgent, defaultKeyFiles, defaultKnownHosts, expandHome, systemUser } from './system.js'
 
 /** Options of {@link ssh}. */
