@@ -7,9 +7,22 @@ import { modulesOf, packages, root } from './workspace.js'
 const heavy = ['_http_client', 'http', 'https', 'http2', 'tls', 'internal/deps/undici/undici']
 /** Servers of HTTP, which need them at once. */
 const serving = new Set(['witness/server/index', 'status/index'])
-const plain = ['interface', 'net', 'core', 'manual', 'pcp', 'nat-pmp', 'upnp', 'stun', 'ssh', 'bore', 'witness', 'node']
+const plain = new Set([
+  'interface',
+  'net',
+  'core',
+  'manual',
+  'pcp',
+  'nat-pmp',
+  'upnp',
+  'stun',
+  'ssh',
+  'bore',
+  'witness',
+  'node'
+])
 
-describe.each(packages.filter(({ folder }) => plain.includes(folder)))('$manifest.name', (each) => {
+describe.each(packages.filter(({ folder }) => plain.has(folder)))('$manifest.name', (each) => {
   it.each(modulesOf(each).filter((name) => !serving.has(`${each.folder}/${name}`)))(
     'the import of %s loads no module of Node that takes long',
     (name) => {
