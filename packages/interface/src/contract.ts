@@ -284,6 +284,31 @@ export type Notice =
     }
   | UpgradeNotice
   | ObservedNotice
+  | DescribedNotice
+
+/** A router describes itself. It may do so without offering any ability. A later notice about the same gateway replaces
+ * the earlier one. */
+export interface DescribedNotice {
+  /** Tells a notice from an ability. */
+  readonly kind: 'notice'
+  /** Tells this notice from the others. */
+  readonly what: 'described'
+  /** The router. */
+  readonly gateway: Gateway
+  /** What it says. */
+  readonly device: GatewayDevice
+}
+
+/** A router as it describes itself: a claim. Each text is printable, not empty, and at most 64 UTF-16 units long. At
+ * least one of them is not null. */
+export interface GatewayDevice {
+  /** The maker, `AVM Berlin` for example. */
+  readonly manufacturer: string | null
+  /** The model, `FRITZ!Box 7590` for example. */
+  readonly model: string | null
+  /** The name that the router, or its owner, gave to it. */
+  readonly name: string | null
+}
 
 /** The address at which a remote party sees this host. It is what that party says, and proves nothing. */
 export interface ObservedNotice {

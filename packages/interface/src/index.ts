@@ -32,6 +32,7 @@ export type {
   CallOptions,
   CarriedConnection,
   Clock,
+  DescribedNotice,
   Discovery,
   Endpoint,
   Evidence,
@@ -41,6 +42,7 @@ export type {
   ForwardLease,
   ForwardRequest,
   Gateway,
+  GatewayDevice,
   Host,
   Lease,
   Logger,
@@ -71,7 +73,7 @@ export { errorCodes } from './error-meanings.js'
 export { errorText } from './error-text.js'
 export type { ErrorCode } from './errors.js'
 export { isNatError, natError } from './errors.js'
-export { boundGateways, maxGatewaysPerFamily } from './gateways.js'
+export { boundGateways, formatDevice, maxGatewaysPerFamily } from './gateways.js'
 export {
   hasNextHop,
   isForwarder,

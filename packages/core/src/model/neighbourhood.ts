@@ -1,10 +1,10 @@
-import type { Protocol } from '@postern/interface'
+import type { GatewayDevice, Protocol } from '@postern/interface'
 
 /** What `postern doctor` found out about the network around this machine. Every text that comes from the network is
  * printable and cut to a length. */
 export interface NeighbourhoodReport {
   /** The router as its UPnP description names it; null where none answered. */
-  readonly router: RouterDevice | null
+  readonly router: GatewayDevice | null
   /** What is odd about the port mappings of the router; null where no router listed or granted any. */
   readonly mappings: MappingsReport | null
   /** Whether datagrams of this machine reach the internet, and answers come back. */
@@ -17,16 +17,6 @@ export interface NeighbourhoodReport {
   readonly captivePortal: CaptivePortalReport | null
   /** The firewall of this machine; null where none was found. */
   readonly hostFirewall: HostFirewallReport | null
-}
-
-/** A router as its UPnP description names it, each name cut to 64 characters. A router names itself: this is a claim. */
-export interface RouterDevice {
-  /** `AVM Berlin`, for example. */
-  readonly manufacturer: string | null
-  /** `FRITZ!Box 7590`, for example, with the number of the model if its name does not contain it. */
-  readonly model: string | null
-  /** The name that the router or its owner gave to it. */
-  readonly name: string | null
 }
 
 /** What is odd about the port mappings of the router. */
