@@ -45,6 +45,7 @@ export type {
   GatewayDevice,
   Host,
   Lease,
+  ListedMapping,
   Logger,
   Mapper,
   MapRequest,

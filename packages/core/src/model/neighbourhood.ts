@@ -28,16 +28,16 @@ export interface MappingsReport {
 }
 
 /**
- * How a router deviates. `lifetime-zero`: it lists mappings that end as if they were permanent. `permanent-only`: it
- * grants permanent mappings only. `table-full`: it has no room for another mapping. `not-listed`: it granted a mapping
- * that its table does not show. `lifetime-longer`: it grants more time than was asked for. `clock`: its clock runs
- * backwards, or at another speed than that of this machine.
+ * How a router deviates. `lifetime-zero`: it lists a mapping that ends as one without an end. `permanent-only`: it grants only
+ * mappings without an end. `table-full`: it has no room for another mapping. `grant-invalid`: it says that it granted a mapping,
+ * and its own table or the rest of its answer contradicts that. `lifetime-longer`: it grants more time than was asked for.
+ * `clock`: its clock jumped more than once within seconds.
  */
 export type MappingOddity =
   | 'lifetime-zero'
   | 'permanent-only'
   | 'table-full'
-  | 'not-listed'
+  | 'grant-invalid'
   | 'lifetime-longer'
   | 'clock'
 
@@ -53,6 +53,9 @@ export interface HeldMapping {
   readonly description: string | null
   /** The time that is left of it, in seconds; null where it has no end, or none is told. */
   readonly lifetimeSeconds: number | null
+  /** The program that listens at the internal port, if that is a port of this machine and the system tells; otherwise
+   * null. */
+  readonly program: string | null
 }
 
 /** How this machine can use IPv6. */

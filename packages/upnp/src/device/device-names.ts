@@ -39,12 +39,12 @@ export function readNames(document: XmlElement, opensPorts: boolean): Described 
   return isNamed ? { device, certainty: isGateway ? 2 : 1 } : undefined
 }
 
-/** Appends the number of the model, if it is more than a version and the name does not contain it. NETGEAR writes the
- * model there; most makers write the version of the hardware or firmware. */
+/** Appends the number of the model if the name contains no number. Makers that name the model in full write the version of the
+ * hardware or firmware there, or for which provider it is (`7590 - avm`). */
 function withNumber(model: string | undefined, number: string | undefined): string | undefined {
-  if (number === undefined || versions.test(number) || !/\d/.test(number) || !/[a-z]/i.test(number)) return model
+  if (number === undefined || versions.test(number) || !/\d/.test(number)) return model
   if (model === undefined) return number
-  return model.toLowerCase().includes(number.toLowerCase()) ? model : cut(`${model} ${number}`)
+  return /\d/.test(model) ? model : cut(`${model} ${number}`)
 }
 
 /** Returns the text of a direct child. Embedded devices have names of their own, such as "WANDevice". */

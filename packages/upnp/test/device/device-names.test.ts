@@ -28,7 +28,12 @@ describe('readNames', () => {
   it.each([
     [
       'a FRITZ!Box, whose model number is no model',
-      { friendlyName: 'FRITZ!Box 7590', manufacturer: 'AVM Berlin', modelName: 'FRITZ!Box 7590', modelNumber: 'avm' },
+      {
+        friendlyName: 'FRITZ!Box 7590',
+        manufacturer: 'AVM Berlin',
+        modelName: 'FRITZ!Box 7590',
+        modelNumber: '7590 - avm'
+      },
       { manufacturer: 'AVM Berlin', model: 'FRITZ!Box 7590', name: 'FRITZ!Box 7590' }
     ],
     [
@@ -38,8 +43,8 @@ describe('readNames', () => {
     ],
     [
       'a number that completes the name',
-      { manufacturer: 'TP-Link', modelName: 'Archer', modelNumber: 'C7' },
-      { manufacturer: 'TP-Link', model: 'Archer C7', name: null }
+      { manufacturer: 'MitraStar', modelName: 'MitraStar Internet Gateway', modelNumber: 'DSL-2401HN-T1C-GV' },
+      { manufacturer: 'MitraStar', model: 'MitraStar Internet Gateway DSL-2401HN-T1C-GV', name: null }
     ],
     [
       'a number that is a version',
