@@ -108,12 +108,12 @@ export const discoveryRules: readonly DiscoveryRule[] = [
       const run = await stage.discover()
       await stage.findIn(run, () => true)
       const { gateway: named } = run.discovery
-      const routers = [...stage.world.network.gateways.map(({ address }) => address), ...(named ? [named] : [])]
+      const routers = new Set([...stage.world.network.gateways.map(({ address }) => address), named])
       for (const each of run.findings) {
         if (!isNotice(each) || each.what !== 'described') continue
         const { manufacturer, model, name } = each.device
         const texts = [manufacturer, model, name].filter((text) => text !== null)
-        ok(routers.includes(each.gateway.address), `${each.gateway.address} is not a gateway of this network`)
+        ok(routers.has(each.gateway.address), `${each.gateway.address} is not a gateway of this network`)
         ok(texts.length > 0, 'a description without any text')
         for (const text of texts) {
           const isFit = typeof text === 'string' && text !== '' && text.length <= 64 && isPrintable(text)

@@ -67,7 +67,7 @@ function* namesIn(value: unknown, field: string): Generator<readonly [name: stri
   if (typeof value === 'string' && (field === 'party' || field === 'peer')) yield [value, 'party']
   if (Array.isArray(value)) for (const each of value) yield* namesIn(each, field)
   else if (typeof value === 'object' && value !== null) {
-    const { name, model, description } = value as Readonly<Record<string, unknown>>
+    const { name, model, description } = { name: null, model: null, description: null, ...value }
     // Firmware that has no name of its owner repeats the model.
     if ((field === 'device' || field === 'router') && typeof name === 'string' && !String(model).includes(name))
       yield [name, 'router name']

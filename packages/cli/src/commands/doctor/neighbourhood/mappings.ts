@@ -1,6 +1,7 @@
 import type { HeldMapping, MappingOddity, MappingsReport } from '@postern/core'
 import {
   type CallOptions,
+  type Clock,
   canonicalAddress,
   type ListedMapping,
   type Mapper,
@@ -22,6 +23,7 @@ const oddJumps = 2
 
 /** Where the mappings are examined. */
 export interface MappingsContext {
+  readonly clock: Clock
   readonly seen: SeenMappers
   readonly network: Network
   /** Resolves to the program of this machine that listens at a port; null if the system does not tell. */
@@ -31,14 +33,14 @@ export interface MappingsContext {
 /** Finds out what is odd about the mappings of the router, from the answers that it gave to the trial and from its list. The
  * list is read for at most 2 s. Resolves to null if no router granted, refused or listed any mapping. */
 export async function examineMappings(
-  { seen, network, programAt }: MappingsContext,
+  { clock, seen, network, programAt }: MappingsContext,
   { signal }: CallOptions
 ): Promise<MappingsReport | null> {
   const { answers, listers, jumps } = seen
   if (answers.length === 0) return null
   const asked = askedPorts(answers)
   const [lister] = listers
-  const listed = lister === undefined ? [] : await readList(lister[1], asked, signal)
+  const listed = lister === undefined ? [] : await readList(clock, lister[1], asked, signal)
   const held: HeldMapping[] = []
   for (const mapping of listed) {
     const isAsked = asked.some((each) => isAt(each, mapping))
@@ -68,13 +70,14 @@ function askedPorts(answers: readonly Answer[]): readonly At[] {
 }
 
 async function readList(
+  clock: Clock,
   { list }: Mapper,
   asked: readonly At[],
   signal: AbortSignal
 ): Promise<readonly ListedMapping[]> {
   if (list === undefined) return []
   const listed: ListedMapping[] = []
-  await readUntil(listMs, signal, (call, enough) =>
+  await readUntil(clock, listMs, signal, (call, enough) =>
     list(
       asked,
       (mapping) => {
@@ -132,22 +135,20 @@ function oddities(
   const isPermanentOnly =
     refused('ONLY_PERMANENT_LEASES') ||
     answers.some(({ lease }) => lease?.quirks?.includes('only-permanent-leases') === true)
-  const longest = Math.max(...answers.map(({ request }) => request.lifetimeMs))
+  // A strategy takes at most the time that it asked for, whatever was granted. An IGD:2 lists a mapping without an end with the
+  // longest lease, a week.
+  const longestMs = Math.max(...answers.map(({ request }) => request.lifetimeMs))
   const isLonger =
-    answers.some(({ lease, request }) => isMuchLonger(lease?.lifetimeMs, request.lifetimeMs)) ||
-    own.some(({ remainingMs }) => isMuchLonger(remainingMs, longest))
-  const found: Readonly<Record<MappingOddity, boolean>> = {
-    'lifetime-zero': !isPermanentOnly && own.some(({ remainingMs }) => remainingMs === Number.POSITIVE_INFINITY),
-    'permanent-only': isPermanentOnly,
-    'table-full': refused('OUT_OF_RESOURCES'),
-    'grant-invalid': refused('GRANT_INVALID'),
-    'lifetime-longer': isLonger,
-    clock: [...jumps.values()].some((count) => count >= oddJumps)
-  }
-  // The order of the type, for a report that does not change from run to run.
-  return (Object.keys(found) as MappingOddity[]).filter((each) => found[each])
+    !isPermanentOnly && own.some(({ remainingMs }) => Number.isFinite(remainingMs) && remainingMs > longestMs + slackMs)
+  const isEndless = own.some(({ remainingMs }) => remainingMs === Number.POSITIVE_INFINITY)
+  // In a fixed order, for a report that does not change from run to run.
+  const found: readonly (readonly [MappingOddity, boolean])[] = [
+    ['lifetime-zero', !isPermanentOnly && isEndless],
+    ['permanent-only', isPermanentOnly],
+    ['table-full', refused('OUT_OF_RESOURCES')],
+    ['grant-invalid', refused('GRANT_INVALID')],
+    ['lifetime-longer', isLonger],
+    ['clock', [...jumps.values()].some((count) => count >= oddJumps)]
+  ]
+  return found.flatMap(([oddity, isSeen]) => (isSeen ? [oddity] : []))
 }
-
-/** Without an end is another oddity. */
-const isMuchLonger = (ms: number | undefined, askedMs: number): boolean =>
-  ms !== undefined && Number.isFinite(ms) && ms > askedMs + slackMs

@@ -1,5 +1,5 @@
-import type { NeighbourhoodReport, Report } from '@postern/core'
-import { type CallOptions, formatDevice, type Network } from '@postern/interface'
+import { type NeighbourhoodReport, type Report, systemHost } from '@postern/core'
+import type { CallOptions, Network } from '@postern/interface'
 import type { Trial } from '../trial.js'
 import { mappingAdvice, mappingLines } from './mapping-advice.js'
 import { examineMappings } from './mappings.js'
@@ -19,17 +19,23 @@ export async function examineNeighbourhood(
   { trial, network }: Surroundings,
   call: CallOptions
 ): Promise<NeighbourhoodReport> {
+  const { clock } = systemHost
   const [router, mappings, udp, ipv6, translation, captivePortal, hostFirewall] = await Promise.all([
-    trial.report().gateway?.device ?? null,
-    trial.mappers === undefined ? null : examineMappings({ seen: trial.mappers, network, programAt }, call),
-    'unknown' as const,
-    { outbound: 'unknown', inbound: 'unknown' } as const,
-    null,
-    null,
-    null
+    known(trial.report().gateway?.device ?? null),
+    trial.mappers === undefined
+      ? known(null)
+      : examineMappings({ clock, seen: trial.mappers, network, programAt }, call),
+    known('unknown' as const),
+    known({ outbound: 'unknown', inbound: 'unknown' } as const),
+    known(null),
+    known(null),
+    known(null)
   ])
   return { router, mappings, udp, ipv6, translation, captivePortal, hostFirewall }
 }
+
+/** Resolves to what needs no waiting. */
+const known = <T>(value: T): Promise<T> => Promise.resolve(value)
 
 /** Adds the neighbourhood to a report, and advice about it. */
 export function withNeighbourhood(report: Report, neighbourhood: NeighbourhoodReport | undefined): Report {
@@ -38,8 +44,6 @@ export function withNeighbourhood(report: Report, neighbourhood: NeighbourhoodRe
   return { ...report, advice, neighbourhood }
 }
 
-/** Formats what is worth saying of the neighbourhood, one line each. What is as usual gives no line. */
-export const neighbourhoodLines = ({ router, mappings }: NeighbourhoodReport): readonly string[] => [
-  ...(router === null ? [] : [`Router: ${formatDevice(router)}, as it calls itself`]),
-  ...mappingLines(mappings)
-]
+/** Formats what is worth saying of the neighbourhood, one line each. What is as usual gives no line. The router is named with
+ * the gateway. */
+export const neighbourhoodLines = ({ mappings }: NeighbourhoodReport): readonly string[] => [...mappingLines(mappings)]

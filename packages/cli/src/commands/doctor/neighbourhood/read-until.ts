@@ -1,11 +1,11 @@
-import { systemHost } from '@postern/core'
-import { anySignal, type CallOptions, waitAtMost } from '@postern/interface'
+import { anySignal, type CallOptions, type Clock, waitAtMost } from '@postern/interface'
 
 /**
  * Runs something that tells its results as they come, until it ends, has told enough, or the time limit is over. Never rejects:
  * what was told until then counts.
  */
 export async function readUntil(
+  clock: Clock,
   limitMs: number,
   signal: AbortSignal,
   read: (call: CallOptions, enough: () => void) => Promise<unknown>
@@ -16,6 +16,6 @@ export async function readUntil(
     () => undefined,
     () => undefined
   )
-  await waitAtMost(systemHost.clock, limitMs, reading, undefined, { signal })
+  await waitAtMost(clock, limitMs, reading, undefined, { signal })
   over.abort()
 }

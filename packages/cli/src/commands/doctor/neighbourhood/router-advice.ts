@@ -2,10 +2,14 @@ import type { Report } from '@postern/core'
 import { formatDevice, type GatewayDevice } from '@postern/interface'
 import { type Maker, makers } from './makers.js'
 
-/** Returns the maker of a router; undefined for one that is not known. The manufacturer decides, because the owner may give any
- * name to a router, and some firmware writes the board into the model. */
+/** Manufacturers that only name the software that answers, which runs in routers of many makers. */
+const software = /^(?:mini ?upnp|linux|debian|ubuntu|freebsd)\b/i
+
+/** Returns the maker of a router; undefined for one that is not known. If it names its manufacturer, only that counts: another
+ * firmware keeps the model of the hardware and has other menus, and the owner may give any name to a router. */
 export function findMaker({ manufacturer, model, name }: GatewayDevice): Maker | undefined {
-  for (const text of [manufacturer, model, name]) {
+  const isNamed = manufacturer !== null && !software.test(manufacturer)
+  for (const text of isNamed ? [manufacturer] : [model, name]) {
     const found = text === null ? undefined : makers.find(({ pattern }) => pattern.test(text))
     if (found !== undefined) return found
   }
