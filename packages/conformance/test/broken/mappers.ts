@@ -114,6 +114,27 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     strategy: withMapper((mapper) => ({ ...mapper, protocols: ['tcp', 'udp', 'tcp'] }))
   },
   {
+    name: 'maps a port to list the mappings',
+    breaks: 'list-changes-nothing',
+    strategy: withMapper((mapper, table) => ({
+      ...mapper,
+      async list(ports, _each, call) {
+        const [port] = ports
+        const wish: Wish = {
+          protocol: 'udp',
+          internalAddress: '192.168.1.10',
+          internalPort: 9,
+          suggestedExternalPort: port?.externalPort ?? 9,
+          lifetimeMs: 60_000,
+          key: new Uint8Array(16)
+        }
+        await table.map(wish, call)
+        await table.unmap(wish, call)
+        return true
+      }
+    }))
+  },
+  {
     name: 'grants an undeclared protocol',
     breaks: 'map-refuses-other-protocols',
     strategy: withMapper((mapper) => ({ ...mapper, protocols: ['tcp'] }))

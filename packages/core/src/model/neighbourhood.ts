@@ -23,13 +23,16 @@ export interface NeighbourhoodReport {
 export interface MappingsReport {
   /** How the router deviates from what its protocol says, each word once. */
   readonly oddities: readonly MappingOddity[]
+  /** How many mappings the router lists, those of all hosts together; 32 stands for 32 or more. null where its list could not
+   * be read to the end. */
+  readonly listed: number | null
   /** Mappings of other hosts or programs that hold a port which was asked for. */
   readonly heldByOthers: readonly HeldMapping[]
 }
 
 /**
  * How a router deviates. `lifetime-zero`: it lists a mapping that ends as one without an end. `permanent-only`: it grants only
- * mappings without an end. `table-full`: it has no room for another mapping. `grant-invalid`: it says that it granted a mapping,
+ * mappings without an end. `table-full`: it says that it has no room for another mapping. `grant-invalid`: it says that it granted a mapping,
  * and its own table or the rest of its answer contradicts that. `lifetime-longer`: it grants more time than was asked for.
  * `clock`: its clock jumped more than once within seconds.
  */

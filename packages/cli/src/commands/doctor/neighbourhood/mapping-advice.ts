@@ -6,17 +6,29 @@ const maxNamed = 3
 const oddityText: Readonly<Record<MappingOddity, string>> = {
   'lifetime-zero': 'lists mappings that end as mappings without an end',
   'permanent-only': 'grants only mappings without an end: one that a program does not give back stays',
-  'table-full': 'has no room for another mapping',
+  'table-full': 'says that it has no room for another mapping',
   'grant-invalid': 'says that it granted a mapping, and contradicts that itself',
   'lifetime-longer': 'grants mappings for longer than was asked for',
   clock: 'has a clock that jumps: each jump looks like a restart'
 }
 
-const oddityAdvice: Readonly<Partial<Record<MappingOddity, string>>> = {
-  'table-full':
-    "Delete old port mappings in the router's settings, or start the router again: its table has no room for another one.",
-  'permanent-only':
-    "Look through the port mappings in the router's settings from time to time: it keeps those of programs that ended without giving them back."
+/** A router that lists fewer mappings than this has room for another one. */
+const manyMappings = 16
+
+function oddityAdvice(oddity: MappingOddity, { listed }: MappingsReport): readonly string[] {
+  if (oddity === 'permanent-only')
+    return [
+      "Look through the port mappings in the router's settings from time to time: it keeps those of programs that ended without giving them back."
+    ]
+  if (oddity !== 'table-full') return []
+  // miniupnpd says the same if its rules allow none of the ports.
+  if (listed !== null && listed < manyMappings)
+    return [
+      `Try another port, above 1023 for example: the router says that it has no room for another mapping and lists ${listed === 0 ? 'none' : `only ${listed}`}, so it probably allows no program to map this one.`
+    ]
+  return [
+    "Delete old port mappings in the router's settings, or start the router again: it says that it has no room for another one."
+  ]
 }
 
 /** Formats what is odd about the mappings of the router, one line each. */
@@ -49,5 +61,5 @@ export function mappingAdvice({ mappings }: Pick<NeighbourhoodReport, 'mappings'
       : [
           `Choose another external port, or end what holds ${first.protocol.toUpperCase()} port ${first.externalPort}: the router maps it to ${first.internal.address}, port ${first.internal.port}${first.program === null ? '' : `, where ${first.program} listens`}.`
         ]
-  return [...taken, ...oddities.flatMap((each) => oddityAdvice[each] ?? [])]
+  return [...taken, ...oddities.flatMap((each) => oddityAdvice(each, mappings))]
 }

@@ -40,18 +40,22 @@ export async function examineMappings(
   if (answers.length === 0) return null
   const asked = askedPorts(answers)
   const [lister] = listers
-  const listed = lister === undefined ? [] : await readList(clock, lister[1], asked, signal)
+  const { listed, isWhole } =
+    lister === undefined ? { listed: [], isWhole: false } : await readList(clock, lister[1], asked, signal)
   const held: HeldMapping[] = []
   for (const mapping of listed) {
     const isAsked = asked.some((each) => isAt(each, mapping))
-    if (!isAsked || answers.some((answer) => isOurs(mapping, answer)) || held.some((each) => isAt(each, mapping)))
-      continue
+    if (!isAsked || answers.some((answer) => isOurs(mapping, answer))) continue
     held.push(await describe(mapping, network, programAt))
   }
   const own = listed.filter((mapping) =>
     answers.some((answer) => answer.strategy === lister?.[0] && isGrant(mapping, answer))
   )
-  return { oddities: oddities(answers, own, jumps), heldByOthers: held }
+  return {
+    oddities: oddities(answers, own, jumps),
+    listed: isWhole || listed.length === maxListed ? listed.length : null,
+    heldByOthers: held
+  }
 }
 
 type At = Pick<ListedMapping, 'protocol' | 'externalPort'>
@@ -74,20 +78,19 @@ async function readList(
   { list }: Mapper,
   asked: readonly At[],
   signal: AbortSignal
-): Promise<readonly ListedMapping[]> {
-  if (list === undefined) return []
+): Promise<{ readonly listed: readonly ListedMapping[]; readonly isWhole: boolean }> {
   const listed: ListedMapping[] = []
-  await readUntil(clock, listMs, signal, (call, enough) =>
-    list(
-      asked,
-      (mapping) => {
-        if (listed.length < maxListed) listed.push(mapping)
-        if (listed.length === maxListed) enough()
-      },
-      call
-    )
-  )
-  return listed
+  if (list === undefined) return { listed, isWhole: false }
+  let isWhole = false
+  await readUntil(clock, listMs, signal, async (call, enough) => {
+    const take = (mapping: ListedMapping): void => {
+      // The mappings at the given ports come again with the others.
+      if (listed.length < maxListed && !listed.some((each) => isAt(each, mapping))) listed.push(mapping)
+      if (listed.length === maxListed) enough()
+    }
+    isWhole = await list(asked, take, call)
+  })
+  return { listed, isWhole }
 }
 
 const isAt = (one: At, other: At): boolean => one.protocol === other.protocol && one.externalPort === other.externalPort

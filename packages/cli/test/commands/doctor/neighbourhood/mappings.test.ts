@@ -114,7 +114,7 @@ const taken = { externalPort: 8080, internalAddress: '192.168.1.55', internalPor
 describe('examineMappings', () => {
   it('an ordinary router has no oddity, and no other host holds the port', async () => {
     const { report, changes } = await examined({})
-    expect(report).toEqual({ oddities: [], heldByOthers: [] })
+    expect(report).toEqual({ oddities: [], listed: 1, heldByOthers: [] })
     expect(changes).toBe(0)
   })
 

@@ -1,5 +1,5 @@
 import type { Report } from '@postern/core'
-import { type DaemonPlan, type Lab, type Topology, topologies } from '@postern/lab'
+import { type DaemonPlan, type Lab, type Topology, type TopologyName, topologies } from '@postern/lab'
 import { describe, expect, it } from 'vitest'
 import { command, doctorReport, enter, folder, posternIn, support, why } from '../../../support/in-lab.js'
 
@@ -16,9 +16,9 @@ async function occupy(lab: Lab, host: string, ...ports: readonly string[]): Prom
   await command(lab, ['map', ...ports, '--via', 'upnp', '--json'], await folder(), host).next('mapped')
 }
 
-/** Returns the default home, whose router names itself as given. */
-function homeWith(device: NonNullable<DaemonPlan['device']>): Topology {
-  const home = topologies.find(({ name }) => name === 'home')
+/** Returns a home whose router names itself as given. */
+function homeWith(device: NonNullable<DaemonPlan['device']>, base: TopologyName = 'home'): Topology {
+  const home = topologies.find(({ name }) => name === base)
   const router = home?.hosts['router']
   if (home === undefined || router?.router === undefined || typeof router.router.mapping === 'string')
     throw new Error('the lab has no home with a mapping service')
@@ -90,6 +90,19 @@ describe.skipIf(!support.ok).concurrent(`postern doctor about the router${why}`,
   it('doctor names no other host if none holds the port', async () => {
     const lab = await enter('home-upnp')
     await occupy(lab, 'neighbour', '8081')
-    expect((await aroundIn(lab, '--port', '8080')).mappings).toEqual({ oddities: [], heldByOthers: [] })
+    expect((await aroundIn(lab, '--port', '8080')).mappings).toEqual({
+      oddities: [],
+      listed: 2,
+      heldByOthers: []
+    })
+  })
+
+  it('doctor does not take a router for full that refuses a port by its rules', async () => {
+    const lab = await enter(homeWith({ manufacturer: 'AVM Berlin', model: 'FRITZ!Box 7590' }, 'home-upnp'))
+    const { advice, cause, neighbourhood } = await doctorReport(lab, '--port', '443')
+    expect(cause).toBe('gateway-refused')
+    expect(neighbourhood?.mappings).toEqual({ oddities: ['table-full'], listed: 0, heldByOthers: [] })
+    expect(advice).toContainEqual(expect.stringMatching(/^Try another port, above 1023 for example: /))
+    expect(advice).toContainEqual(expect.stringMatching(/^In the settings of this router, AVM FRITZ!Box 7590: /))
   })
 })
