@@ -17,7 +17,7 @@ export interface Maker {
   readonly forward?: Place
 }
 
-/** Makers whose menus a public page documents. A setting without such a page is left out. */
+/** The makers of routers with menus that a public page documents. A setting without such a page is left out. */
 export const makers: readonly Maker[] = [
   {
     name: 'FRITZ!Box',

@@ -8,7 +8,7 @@ import { routerAdvice } from './router-advice.js'
 
 /** What the parts of the neighbourhood are found out from. */
 export interface Surroundings {
-  /** The trial, whose strategies have had their time to answer. */
+  /** The trial. Its strategies have had their time to answer. */
   readonly trial: Pick<Trial, 'report' | 'mappers'>
   readonly network: Network
 }
