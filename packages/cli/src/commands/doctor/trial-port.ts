@@ -17,7 +17,7 @@ export function whyNotListening(port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer()
     server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') void whoListens(port).then(resolve)
+      if (error.code === 'EADDRINUSE') resolve(whoListens(port))
       else if (error.code === 'EACCES') resolve(`this user may not listen on TCP port ${port}`)
       else resolve(error.message)
     })

@@ -38,14 +38,17 @@ export async function examineMappings(
 ): Promise<MappingsReport | null> {
   const { answers, listers, jumps } = seen
   if (answers.length === 0) return null
-  const asked = askedPorts(answers)
+  // A few routers list the name of this host instead of its address, so what was granted is ours in any case.
+  const granted = grantedPorts(answers)
+  const asked = askedPorts(answers, granted)
   const [lister] = listers
   const { listed, isWhole } =
     lister === undefined ? { listed: [], isWhole: false } : await readList(clock, lister[1], asked, signal)
   const held: HeldMapping[] = []
   for (const mapping of listed) {
     const isAsked = asked.some((each) => isAt(each, mapping))
-    if (!isAsked || answers.some((answer) => isOurs(mapping, answer))) continue
+    const isGranted = granted.some((each) => isAt(each, mapping))
+    if (!isAsked || isGranted || answers.some((answer) => isOurs(mapping, answer))) continue
     held.push(await describe(mapping, network, programAt))
   }
   const own = listed.filter((mapping) =>
@@ -60,18 +63,20 @@ export async function examineMappings(
 
 type At = Pick<ListedMapping, 'protocol' | 'externalPort'>
 
-/** Returns the external ports that were asked for first, each once. */
-function askedPorts(answers: readonly Answer[]): readonly At[] {
+/** Returns the external ports that were asked for, and those that were granted, each once. */
+function askedPorts(answers: readonly Answer[], granted: readonly At[]): readonly At[] {
   const ports = answers.map(({ request: { endpoint, suggestedExternalPort } }) => ({
     protocol: endpoint.protocol,
     externalPort: suggestedExternalPort
   }))
-  const granted = answers
-    .flatMap(({ lease }) => lease?.addresses.map(parseMultiaddr) ?? [])
-    .flatMap((each) => (each === undefined ? [] : [{ protocol: each.protocol, externalPort: each.port }]))
   const all = [...ports, ...granted].filter(({ externalPort }) => externalPort > 0)
   return [...new Map(all.map((each) => [`${each.protocol} ${each.externalPort}`, each])).values()].slice(0, maxListed)
 }
+
+const grantedPorts = (answers: readonly Answer[]): readonly At[] =>
+  answers
+    .flatMap(({ lease }) => lease?.addresses.map(parseMultiaddr) ?? [])
+    .flatMap((each) => (each === undefined ? [] : [{ protocol: each.protocol, externalPort: each.port }]))
 
 async function readList(
   clock: Clock,

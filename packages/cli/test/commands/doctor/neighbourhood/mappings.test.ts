@@ -1,5 +1,5 @@
 import type { MappingOddity, MappingsReport } from '@postern/core'
-import type { Mapper, MapRequest, Network, Strategy } from '@postern/interface'
+import type { ListedMapping, Mapper, MapRequest, Network, Strategy } from '@postern/interface'
 import { natPmp } from '@postern/nat-pmp'
 import { pcp } from '@postern/pcp'
 import {
@@ -195,5 +195,64 @@ describe('examineMappings', () => {
     })
     expect(tookMs).toBeLessThanOrEqual(2100)
     expect(report?.heldByOthers).toHaveLength(1)
+  })
+
+  describe('with a list of any kind', () => {
+    const lease = {
+      addresses: ['/ip4/11.0.0.2/tcp/8080'] as const,
+      lifetimeMs: 7_200_000,
+      renew: () => Promise.reject(new Error('not renewed here')),
+      release: () => Promise.resolve()
+    }
+    const entry: ListedMapping = {
+      protocol: 'tcp',
+      externalPort: 8080,
+      internalAddress: 'laptop',
+      internalPort: 8080,
+      description: null,
+      remainingMs: 7_200_000
+    }
+    const examineWith = (
+      list: NonNullable<Mapper['list']>,
+      signal: AbortSignal = new AbortController().signal
+    ): Promise<MappingsReport | null> => {
+      const mapper: Mapper = {
+        kind: 'mapper',
+        gateway: null,
+        family: 4,
+        protocols: ['tcp'],
+        map: async () => lease,
+        list
+      }
+      const seen = {
+        answers: [{ strategy: 'upnp', request, lease, refusal: undefined }],
+        listers: new Map([['upnp', mapper]]),
+        jumps: new Map<string, number>()
+      }
+      return examineMappings({ clock: virtualClock(), seen, network, programAt: async () => null }, { signal })
+    }
+
+    it('a granted mapping is not that of another host if the router lists it with a name', async () => {
+      const report = await examineWith(async (_, each) => {
+        each(entry)
+        return true
+      })
+      expect(report).toMatchObject({ listed: 1, heldByOthers: [] })
+    })
+
+    it('a list that fails leaves what it told, and its length is not known', async () => {
+      const report = await examineWith(async (_, each) => {
+        each(entry)
+        throw new Error('broken')
+      })
+      expect(report).toEqual({ oddities: [], listed: null, heldByOthers: [] })
+    })
+
+    it('an interruption ends the reading of a list that never ends', async () => {
+      const interrupt = new AbortController()
+      const work = examineWith(() => new Promise(() => undefined), interrupt.signal)
+      interrupt.abort()
+      expect(await work).toMatchObject({ listed: null })
+    })
   })
 })
