@@ -7,7 +7,8 @@ import {
   type Mapper,
   type Network,
   type Protocol,
-  parseMultiaddr
+  parseMultiaddr,
+  waitAtMost
 } from '@postern/interface'
 import { readUntil } from './read-until.js'
 import type { Answer, SeenMappers } from './watch-mappers.js'
@@ -16,6 +17,8 @@ import type { Answer, SeenMappers } from './watch-mappers.js'
 const maxListed = 32
 /** The time limit for reading the mappings of a router, in ms. */
 const listMs = 2000
+/** The time limit for finding the program at a port, in ms: a machine may have many processes. */
+const programMs = 1000
 /** How much longer than requested a lifetime may be without being odd, in ms: clocks are read in whole seconds. */
 const slackMs = 5000
 /** How many jumps of a clock are odd. One may be a restart of the router. */
@@ -49,7 +52,11 @@ export async function examineMappings(
     const isAsked = asked.some((each) => isAt(each, mapping))
     const isGranted = granted.some((each) => isAt(each, mapping))
     if (!isAsked || isGranted || answers.some((answer) => isOurs(mapping, answer))) continue
-    held.push(await describe(mapping, network, programAt))
+    held.push(
+      await describe(mapping, network, (protocol, port) =>
+        waitAtMost(clock, programMs, programAt(protocol, port), null, { signal })
+      )
+    )
   }
   const own = listed.filter((mapping) =>
     answers.some((answer) => answer.strategy === lister?.[0] && isGrant(mapping, answer))
