@@ -152,6 +152,7 @@ max_lifetime=86400
 lease_file=${routerFolder(name)}/leases
 uuid=${uuid(name)}
 friendly_name=${name}
+${mapping.device === undefined ? '' : `manufacturer_name=${mapping.device.manufacturer}\nmodel_name=${mapping.device.model}`}
 upnp_table_name=router
 upnp_nat_table_name=router
 upnp_forward_chain=miniupnpd

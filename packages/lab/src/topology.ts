@@ -130,6 +130,8 @@ export interface DaemonPlan {
    * a newer miniupnpd, which the lab fetches from a newer Debian. @default false
    */
   readonly mapsBehindNat?: boolean
+  /** The maker and the model that the UPnP description names. @default those of the daemon's package */
+  readonly device?: { readonly manufacturer: string; readonly model: string }
   /** Whether the daemon also opens pinholes in the IPv6 firewall. @default false */
   readonly ipv6?: boolean
 }

@@ -1,6 +1,6 @@
 import { deepEqual, equal, fail, notEqual, ok } from 'node:assert/strict'
 import { getEventListeners } from 'node:events'
-import { isNatError, type Protocol } from '@postern/interface'
+import { isNatError, isPrintable, type ListedMapping, type Protocol } from '@postern/interface'
 import { call, leaseFrom, mapped, mapperOf, mappingsOf, requestFor, testKey, told } from '../asking.js'
 import type { AbilityRule } from '../rule.js'
 import type { Outcome } from '../stage.js'
@@ -61,6 +61,32 @@ export const mapRules: readonly AbilityRule[] = [
       const outcome = await stage.outcome(mapper.map({ ...request, endpoint: other }, call()))
       refused(outcome, `an IPv${other.family} endpoint`)
       equal(stage.world.changes?.(), before, 'the number of requests after an endpoint of the other family')
+    }
+  },
+  {
+    id: 'list-changes-nothing',
+    name: 'list, if a mapper has it, requests no change, and tells printable entries with valid ports',
+    abilities,
+    needs: ['changes'],
+    async check(open, target) {
+      const stage = await open()
+      const mapper = await mapperOf(stage, target)
+      if (mapper.list === undefined) return
+      const before = stage.world.changes?.()
+      const entries: ListedMapping[] = []
+      const { endpoint, suggestedExternalPort: externalPort } = requestFor(stage, mapper)
+      const ports = [{ protocol: endpoint.protocol, externalPort }]
+      await stage.outcome(mapper.list(ports, (each) => entries.push(each), call()))
+      equal(stage.world.changes?.(), before, 'requests for changes during list')
+      for (const { externalPort: outer, internalPort, internalAddress, description } of entries) {
+        for (const port of [outer, internalPort])
+          ok(Number.isInteger(port) && port > 0 && port < 65_536, `not a port: ${port}`)
+        for (const text of [internalAddress, description ?? ''])
+          ok(
+            text.length <= 64 && isPrintable(text),
+            `not a printable text of 64 units at most: ${JSON.stringify(text)}`
+          )
+      }
     }
   },
   {

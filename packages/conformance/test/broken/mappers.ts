@@ -51,6 +51,19 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     }))
   },
   {
+    name: 'describes a router in text that a terminal would obey',
+    breaks: 'discover-describes-a-router',
+    strategy: withDiscovery((discovery) => ({
+      ...discovery,
+      discover(network, found, call) {
+        const [gateway] = network.gateways
+        const device = { manufacturer: 'Example', model: '\u001b[2J', name: null }
+        if (gateway !== undefined && !call.signal.aborted) found({ kind: 'notice', what: 'described', gateway, device })
+        return discovery.discover(network, found, call)
+      }
+    }))
+  },
+  {
     name: 'does not report silence',
     breaks: 'discover-says-why-it-finds-nothing',
     strategy: withDiscovery((discovery) => ({
@@ -99,6 +112,27 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     name: 'declares a protocol twice',
     breaks: 'mapper-declares-family-and-protocols',
     strategy: withMapper((mapper) => ({ ...mapper, protocols: ['tcp', 'udp', 'tcp'] }))
+  },
+  {
+    name: 'maps a port to list the mappings',
+    breaks: 'list-changes-nothing',
+    strategy: withMapper((mapper, table) => ({
+      ...mapper,
+      async list(ports, _each, call) {
+        const [port] = ports
+        const wish: Wish = {
+          protocol: 'udp',
+          internalAddress: '192.168.1.10',
+          internalPort: 9,
+          suggestedExternalPort: port?.externalPort ?? 9,
+          lifetimeMs: 60_000,
+          key: new Uint8Array(16)
+        }
+        await table.map(wish, call)
+        await table.unmap(wish, call)
+        return true
+      }
+    }))
   },
   {
     name: 'grants an undeclared protocol',

@@ -1,6 +1,8 @@
 import type { Report } from '@postern/core'
+import { formatDevice } from '@postern/interface'
 import { describeNext } from '../../shared/next-steps.js'
 import { type Colors, formatStrategies, formatVerdict, wrap } from '../../shared/terminal.js'
+import { neighbourhoodLines } from './neighbourhood/neighbourhood.js'
 import { protocolLines, publicOver } from './protocols.js'
 import type { Shown } from './shown.js'
 import type { NamedWitness } from './trial.js'
@@ -34,11 +36,7 @@ export function describe({ report, shown, witnesses, dryRun, steps = [], columns
   const lines = [over === undefined ? heading : `${heading} ${over}`]
   if (protocols !== undefined) lines.push(...protocolLines(protocols))
   if (!isFinal) lines.push(`Waiting: ${waits}`)
-  if (gateway === null) lines.push('Gateway: none, there is no default route')
-  else
-    lines.push(
-      `Gateway: ${gateway.address} on ${gateway.interface}${gateway.description === null ? '' : `, ${gateway.description}`}`
-    )
+  lines.push(`Gateway: ${gateway === null ? 'none, there is no default route' : gatewayText(gateway)}`)
   for (const address of externalAddresses) {
     const state = candidates.find((candidate) => candidate.address === address)?.state
     lines.push(`Address: ${address} (${state})`)
@@ -50,11 +48,21 @@ export function describe({ report, shown, witnesses, dryRun, steps = [], columns
   if (shown.readBack !== undefined) lines.push(`Mapping: ${readBackText[shown.readBack]}`)
   if (shown.hairpin !== 'unknown') lines.push(`Hairpin: ${shown.hairpin} (from inside; says nothing of outside)`)
   lines.push('', formatStrategies(report.strategies, colors, columns))
+  const around = report.neighbourhood === undefined ? [] : neighbourhoodLines(report.neighbourhood)
+  if (around.length > 0) lines.push('', 'Neighbourhood', ...around.map((text) => `  ${wrap(text, columns)}`))
   if (advice.length > 0) lines.push('', ...advice.map((text) => `${colors.cyan('→')} ${wrap(text, columns)}`))
   if (steps.length > 0) lines.push(...describeNext(steps, colors))
   if (dryRun) lines.push('', colors.dim('Nothing was mapped (--dry-run), so what a router would grant is not known.'))
   return lines.join('\n')
 }
+
+/** Formats the default route, what it leads to, and how the router names itself. */
+const gatewayText = ({ address, interface: link, description, device }: NonNullable<Report['gateway']>): string =>
+  [
+    `${address} on ${link}`,
+    ...(description === null ? [] : [description]),
+    ...(device === undefined ? [] : [`which calls itself ${formatDevice(device)}`])
+  ].join(', ')
 
 /** Returns which strategies still wait for an answer; empty if none does. */
 export const waitText = (strategies: Report['strategies']): string =>

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net'
+import { programAt } from './neighbourhood/program-at.js'
 
 /** Returns the port of a manual forward in the text of `--via`, if there is one. It leads to the same port of this
  * host, unless the user names another one. */
@@ -16,10 +17,16 @@ export function whyNotListening(port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer()
     server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(`another program of this host listens on TCP port ${port}`)
+      if (error.code === 'EADDRINUSE') resolve(whoListens(port))
       else if (error.code === 'EACCES') resolve(`this user may not listen on TCP port ${port}`)
       else resolve(error.message)
     })
     server.listen(port, () => server.close(() => resolve(undefined)))
   })
+}
+
+async function whoListens(port: number): Promise<string> {
+  const program = await programAt('tcp', port)
+  const text = `another program of this host listens on TCP port ${port}`
+  return program === null ? text : `${text}: ${program}`
 }
