@@ -2,21 +2,25 @@ import type { NatError, Protocol } from '@postern/interface'
 import { errorText, printable } from '@postern/interface'
 import type { PeerReport, Report, StrategyReport } from './report.js'
 
+/** The names of mapping events, in the order in which they are documented. */
+export const mappingEventNames = [
+  'mapped',
+  'renewed',
+  'changed',
+  'lost',
+  'verified',
+  'refuted',
+  'failed',
+  'released',
+  'shared'
+] as const
+
 /** What happened to a wanted endpoint. `mapped`: a mapping was granted. `renewed`: it was renewed unchanged.
  * `changed`: it was renewed with other addresses. `lost`: it ended before it was released. `verified`, `refuted`: a
  * quorum of witnesses reached the address, or could not. `failed`: no strategy could map the endpoint, or a mapping
  * was not released. `released`: the mapping was deleted. `shared`: other programs of this host hold the same
  * mapping. */
-export type MappingEventName =
-  | 'mapped'
-  | 'renewed'
-  | 'changed'
-  | 'lost'
-  | 'verified'
-  | 'refuted'
-  | 'failed'
-  | 'released'
-  | 'shared'
+export type MappingEventName = (typeof mappingEventNames)[number]
 
 /** A program of this host that uses the mapping of an endpoint. */
 export interface Owner {
