@@ -65,6 +65,7 @@ const closed = (name: string, description: string, values: readonly string[]): I
 export type InstrumentName =
   | 'requestDuration'
   | 'leases'
+  | 'grants'
   | 'renewals'
   | 'lapses'
   | 'mappingEvents'
@@ -93,6 +94,13 @@ export const instruments: Readonly<Record<InstrumentName, Instrument>> = {
     kind: 'gauge',
     unit: '{lease}',
     description: 'Leases that are alive: mappings, reservations at relays, and ports of other hosts',
+    attributes: [strategy]
+  },
+  grants: {
+    name: 'postern.lease.grants',
+    kind: 'counter',
+    unit: '{grant}',
+    description: 'Leases that were granted, without renewals',
     attributes: [strategy]
   },
   renewals: {

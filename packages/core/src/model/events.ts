@@ -1,6 +1,8 @@
 import type { NatError, Protocol } from '@postern/interface'
 import { errorText, printable } from '@postern/interface'
+import type { LeaseEvent } from './lease-event.js'
 import type { PeerReport, Report, StrategyReport } from './report.js'
+import type { RequestEvent } from './request-event.js'
 
 /** The names of mapping events, in the order in which they are documented. */
 export const mappingEventNames = [
@@ -81,6 +83,10 @@ export type TraversalEvents = {
   readonly verdict: CustomEvent<Report>
   /** A relayed connection to a peer has come closer to a direct one, or the attempt has failed. */
   readonly upgrade: CustomEvent<PeerReport>
+  /** A request to a strategy has ended. */
+  readonly request: CustomEvent<RequestEvent>
+  /** A mapping, a reservation at a relay or a port of another host was granted, was renewed or has ended. */
+  readonly lease: CustomEvent<LeaseEvent>
 }
 
 type Listener<E> = ((event: E) => void) | { handleEvent(event: E): void } | null

@@ -92,6 +92,9 @@ export interface StrategyReport {
   /** Why the strategy is in this state, or what is wrong with what it granted. `code` is a code of the `NatError`
    * registry. */
   readonly reason: { readonly code: string; readonly message: string } | null
+  /** How many leases of it are alive: mappings, reservations at relays, or ports of other hosts. Left out if there is
+   * none. */
+  readonly leases?: number
   /** Only while the state may still change: the strategy waits for an answer to its search, or to its request for a
    * mapping. A router may take 10 s for one answer. */
   readonly waitingFor?: 'search' | 'grant'

@@ -38,14 +38,3 @@ export interface RequestEvent {
   /** Only of `verify`: what the witness found. */
   readonly vote?: EvidenceReport['outcome']
 }
-
-/** A lease that has ended before it was released: it expired, the router or relay has lost it, or it is of no use on the
- * present network. */
-export interface LapseEvent {
-  /** The name of the strategy that granted it. */
-  readonly strategy: string
-  /** A code of the `NatError` registry. */
-  readonly code: string
-  /** What happened, for people. */
-  readonly message: string
-}
