@@ -31,8 +31,6 @@ export type MeterCallback = (result: { observe(value: number, attributes?: Meter
 export interface ObservableCounter {
   /** Adds a function that reads it. */
   addCallback(callback: MeterCallback): void
-  /** Removes the function. */
-  removeCallback(callback: MeterCallback): void
 }
 
 /**
@@ -45,7 +43,7 @@ export interface ObservableCounter {
 export function openTelemetryMetrics(meter: OpenTelemetryMeter): MetricsSink {
   checkMeter(meter)
   const recorders = new Map<string, (value: number, attributes: Attributes) => void>()
-  const gauges = new Map<string, Gauge>()
+  const gauges = new Map<string, SummedReadings>()
   for (const { name, kind, description, unit, buckets = [] } of Object.values(instruments)) {
     if (kind === 'counter') {
       const counter = meter.createCounter(name, { description, unit })
@@ -60,30 +58,16 @@ export function openTelemetryMetrics(meter: OpenTelemetryMeter): MetricsSink {
   }
   return {
     record: ({ name }, value, attributes) => recorders.get(name)?.(value, attributes),
-    observe: ({ name }, read) => gauges.get(name)?.observe(read) ?? (() => undefined)
+    observe: ({ name }, read) => gauges.get(name)?.add(read) ?? (() => undefined)
   }
 }
 
-interface Gauge {
-  observe(read: Parameters<SummedReadings['add']>[0]): () => void
-}
-
-/** A callback is set only while there is something to read. */
-function createGauge(observable: ObservableCounter): Gauge {
+function createGauge(observable: ObservableCounter): SummedReadings {
   const readings = createSummedReadings()
-  const callback: MeterCallback = (result) => {
+  observable.addCallback((result) => {
     for (const { value, attributes } of readings.read()) result.observe(value, { ...attributes })
-  }
-  return {
-    observe(read) {
-      if (readings.size === 0) observable.addCallback(callback)
-      const remove = readings.add(read)
-      return () => {
-        remove()
-        if (readings.size === 0) observable.removeCallback(callback)
-      }
-    }
-  }
+  })
+  return readings
 }
 
 function checkMeter(meter: OpenTelemetryMeter): void {
