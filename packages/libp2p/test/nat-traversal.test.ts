@@ -201,10 +201,18 @@ describe('metrics', () => {
     await node.start()
     await pass(clock, 2000)
     const text = await registry.metrics()
-    expect(text).toContain('postern_verdict{verdict="public"} 1\n')
-    expect(text).toContain('postern_verdict{verdict="relayed"} 0\n')
-    expect(text).toContain('postern_candidates{state="verified"} 1\n')
-    expect(text).toContain('postern_events_total{event="mapped"} 1\n')
+    expect(text).toContain('postern_reachability_verdict{postern_verdict="public"} 1\n')
+    expect(text).toContain('postern_reachability_verdict{postern_verdict="relayed"} 0\n')
+    expect(text).toContain('postern_candidate_count{type_state="mapped/verified"} 1\n')
+    expect(text).toContain('postern_candidate_count{type_state="mapped/consistent"} 0\n')
+    expect(text).toContain('postern_mapping_events_total{postern_event="mapped"} 1\n')
+    expect(text).toContain('postern_lease_count{postern_strategy="pcp"} 1\n')
+    expect(text).toContain(
+      'postern_strategy_request_duration_seconds_count{strategy_verb_outcome_type="pcp/map/success/"} 1\n'
+    )
+    expect(text).toContain(
+      'postern_strategy_request_duration_seconds_bucket{le="60",strategy_verb_outcome_type="pcp/map/success/"} 1\n'
+    )
     await node.stop()
   })
 })

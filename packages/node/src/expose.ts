@@ -229,11 +229,14 @@ function handle(
 const withClock = (host: Host, { clock }: OpenHandles): Host => (host.clock === systemClock ? { ...host, clock } : host)
 
 function attach(traversal: Traversal, listeners: Listeners): void {
-  for (const name of [...mappingEventNames, 'strategy', 'verdict', 'upgrade', 'request', 'lease'] as const)
-    listen(traversal, name, listeners)
-}
-
-function listen<Name extends keyof TraversalEvents>(traversal: Traversal, name: Name, listeners: Listeners): void {
-  const listener = listeners[name]
-  if (listener !== undefined) traversal.addEventListener(name, listener)
+  for (const name of mappingEventNames) {
+    const listener = listeners[name]
+    if (listener !== undefined) traversal.addEventListener(name, listener)
+  }
+  const { strategy, verdict, upgrade, request, lease } = listeners
+  if (strategy !== undefined) traversal.addEventListener('strategy', strategy)
+  if (verdict !== undefined) traversal.addEventListener('verdict', verdict)
+  if (upgrade !== undefined) traversal.addEventListener('upgrade', upgrade)
+  if (request !== undefined) traversal.addEventListener('request', request)
+  if (lease !== undefined) traversal.addEventListener('lease', lease)
 }
