@@ -99,7 +99,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   })
   const { traversal } = run
   attach(traversal, options.on ?? {})
-  if (options.metrics !== undefined) recordMetrics(traversal, options.metrics)
+  const recording = options.metrics === undefined ? undefined : recordMetrics(traversal, options.metrics)
   /** Why nothing can be exposed yet, or any more; undefined if the network may be the reason. */
   let trouble: string | undefined = 'The server does not listen yet: it is exposed once it does.'
   let hasServerClosed = false
@@ -113,6 +113,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
       if (!hasServerClosed) trouble = 'This exposure is closed, and its mappings are given back: call expose() again.'
       ended.abort()
       await run.stop()
+      recording?.stop()
       await ownStore?.close()
     }
   )

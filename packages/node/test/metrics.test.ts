@@ -5,24 +5,30 @@ import { expect, it, onTestFinished } from 'vitest'
 import { expose } from '../src/index.js'
 
 /** A sink that writes down what it is given: `postern.lease.grants pcp`. */
-function scribe(): { readonly sink: MetricsSink; readonly lines: string[] } {
+function scribe(): { readonly sink: MetricsSink; readonly lines: string[]; readonly gauges: Set<string> } {
   const lines: string[] = []
+  const gauges = new Set<string>()
   const sink: MetricsSink = {
     record: ({ name }, _value, attributes) => void lines.push([name, ...Object.values(attributes)].join(' ')),
-    observe: () => () => undefined
+    observe({ name }) {
+      gauges.add(name)
+      return () => void gauges.delete(name)
+    }
   }
-  return { sink, lines }
+  return { sink, lines, gauges }
 }
 
-it('expose gives its numbers to the sink from the first request to the last', async () => {
+it('expose gives its numbers to the sink from the first request to the last, and ends then', async () => {
   const gateway = await listen(createGateway({ externalAddress: '11.0.0.2' }))
   onTestFinished(() => gateway.close())
   const server = createServer().listen(0, '127.0.0.1')
   onTestFinished(() => void server.close())
-  const { sink, lines } = scribe()
+  const { sink, lines, gauges } = scribe()
   const strategies = `pcp:${gateway.address}`
   const exposure = await expose(server, { strategies, store: memoryStore(), metrics: sink })
+  expect(gauges.size).toBe(3)
   await exposure.close()
+  expect(gauges.size).toBe(0)
   expect(lines).toEqual([
     'postern.strategy.request.duration pcp discover success',
     'postern.strategy.request.duration pcp map success',
