@@ -143,8 +143,8 @@ function createRun(seed: number, isDouble = false): Run {
   const living = new Map<string, number>()
   traversal.addEventListener('lease', ({ detail: { strategy, change } }) => {
     log.push(`${clock.monotonicMs()} lease ${strategy} ${change}`)
-    const count = living.get(strategy) ?? 0
-    living.set(strategy, count + (change === 'granted' ? 1 : change === 'renewed' ? 0 : -1))
+    const before = living.get(strategy) ?? 0
+    living.set(strategy, before + (change === 'granted' ? 1 : change === 'renewed' ? 0 : -1))
     expect(living.get(strategy)).toBeGreaterThanOrEqual(change === 'released' || change === 'lapsed' ? 0 : 1)
   })
   traversal.setNetwork(home)
@@ -241,7 +241,7 @@ function createRun(seed: number, isDouble = false): Run {
       expect(saves.count).toBe(count)
       expect(clock.pending).toBe(0)
       expect(traversal.report()).toMatchObject({ externalAddresses: [], candidates: [] })
-      expect([...living.values()].filter((count) => count !== 0)).toEqual([])
+      expect([...living.values()].filter((left) => left !== 0)).toEqual([])
       expect(chaos.breaches).toEqual([])
     }
   }
