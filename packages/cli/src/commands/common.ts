@@ -98,7 +98,7 @@ export const metricsPlace = ({ metrics, metricsHost = [] }: MetricsFlags): Metri
   metrics === undefined ? undefined : { port: metrics, hosts: metricsHost }
 
 /** Collects host names of `--metrics-host`. */
-export function collectHost(text: string, before: readonly string[] | undefined): readonly string[] {
+function collectHost(text: string, before: readonly string[] | undefined): readonly string[] {
   if (!/^[a-z0-9._-]{1,253}$/i.test(text)) throw new InvalidArgumentError('give a host name without a port')
   return [...(before ?? []), text.toLowerCase()]
 }

@@ -6,6 +6,7 @@ import {
   addressesOption,
   codesText,
   colorOption,
+  type MetricsFlags,
   metricsHostOption,
   metricsOption,
   orUsageError,
@@ -13,7 +14,7 @@ import {
 } from '../common.js'
 import type { RelayLimits } from './run.js'
 
-interface RelayFlags {
+interface RelayFlags extends MetricsFlags {
   readonly listen?: readonly MultiaddrText[]
   readonly announce?: readonly MultiaddrText[]
   readonly key?: string
@@ -56,8 +57,6 @@ interface RelayFlags {
   readonly duration: number
   readonly data: number
   readonly witness?: number
-  readonly metrics?: number
-  readonly metricsHost?: readonly string[]
   readonly json?: boolean
 }
 
