@@ -4,10 +4,8 @@ import { pathToFileURL } from 'node:url'
 
 /** @param {{ root: string, cell: (text?: string) => string }} tools */
 export async function metricsPage({ root, cell }) {
-  const built = (name) => pathToFileURL(path.join(root, 'packages', 'core', 'dist', 'metrics', name)).href
-  const { instruments, builtInStrategies, prometheusName, prometheusLabel, singleLabel } = await import(
-    built('instruments.js')
-  )
+  const built = pathToFileURL(path.join(root, 'packages', 'core', 'dist', 'index.js')).href
+  const { instruments, builtInStrategies, prometheusName, prometheusLabel, singleLabel } = await import(built)
   const all = Object.values(instruments)
   const valuesOf = ({ values }) =>
     values === 'strategies'

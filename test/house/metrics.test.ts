@@ -4,8 +4,8 @@ import { packages, read, sourcesOf } from './workspace.js'
 
 describe('the list of instruments', () => {
   it('the built-in strategies are those of the packages', () => {
-    const files = packages.flatMap(sourcesOf).filter((file) => /\/src\/strategy\.ts$/.test(file))
-    const names = files.map((file) => /\n {4,6}name: '([a-z-]+)'/.exec(read(file))?.[1])
+    const files = packages.flatMap(sourcesOf).filter((file) => file.endsWith('/src/strategy.ts'))
+    const names = files.map((file) => /\n {4,6}name: '([a-z-]+)'/.exec(read(file))?.[1] ?? file)
     expect(names.toSorted()).toEqual([...builtInStrategies].toSorted())
   })
 
