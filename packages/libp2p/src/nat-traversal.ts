@@ -2,8 +2,11 @@ import { type Connection, type PeerId, type Startable, serviceCapabilities } fro
 import { autonat } from '@postern/autonat'
 import {
   type EndpointOwners,
+  type MetricsRecording,
+  type MetricsSink,
   type PolicyOptions,
   type Report,
+  recordMetrics,
   type Store,
   systemClock,
   type TraversalEvents,
@@ -32,7 +35,7 @@ import { datastoreStore } from './datastore.js'
 import { createMoveDetector, endDeadConnections } from './dead-connections.js'
 import type { Libp2pComponents, Libp2pHost } from './host.js'
 import { followListeners } from './listeners.js'
-import { registerMetrics } from './metrics.js'
+import { libp2pMetrics } from './metrics.js'
 import { checkServices, ownTag, withoutIdentify } from './other-services.js'
 
 /** Options of `natTraversal()`. */
@@ -53,6 +56,9 @@ export interface NatTraversalInit {
   /** Finds the gateways and addresses of this machine.
    * @default reads the routes and interfaces of this machine */
   readonly findNetwork?: (call: { readonly signal: AbortSignal }) => Promise<Network>
+  /** Where the numbers of the service go: `openTelemetryMetrics(meter)` of `@postern/core`, or a sink of your own.
+   * @default the metrics of the node, if it has any */
+  readonly metrics?: MetricsSink
   /** The clock for timers and timeouts.
    * @default the clock of this machine */
   readonly clock?: Clock
@@ -106,6 +112,7 @@ export function natTraversal(init: NatTraversalInit = {}): (components: Libp2pCo
     store: 'any',
     owners: 'object',
     findNetwork: 'function',
+    metrics: 'object',
     clock: 'object'
   })
   return (components) => new NatTraversalService(components, init)
@@ -119,6 +126,7 @@ class NatTraversalService implements NatTraversal, Startable {
   readonly #run: TraversalRun
   readonly #kinds: ReadonlySet<string>
   readonly #clock: Clock
+  readonly #sink: MetricsSink | undefined
   #running: Running | undefined
 
   constructor(components: Libp2pComponents, init: NatTraversalInit) {
@@ -157,7 +165,9 @@ class NatTraversalService implements NatTraversal, Startable {
     for (const event of ['verified', 'refuted', 'lost', 'changed', 'released', 'verdict'] as const) {
       traversal.addEventListener(event, announce)
     }
-    registerMetrics(components.metrics, traversal)
+    this.#sink = init.metrics ?? (components.metrics === undefined ? undefined : libp2pMetrics(components.metrics))
+    // Throws now for a sink that is none, and not at the start.
+    this.#record()?.stop()
   }
 
   /** libp2p reads this after it has created all services and before it checks their dependencies. It is the earliest
@@ -205,7 +215,8 @@ class NatTraversalService implements NatTraversal, Startable {
         follow()
       },
       ending: undefined,
-      begun: Promise.resolve()
+      begun: Promise.resolve(),
+      recording: this.#record()
     }
     this.#running = running
     this.#run.watch()
@@ -229,11 +240,17 @@ class NatTraversalService implements NatTraversal, Startable {
     this.#running = undefined
     // Stop the traversal before the endpoints are removed; otherwise nothing would await their releases.
     await this.#run.stop()
+    running?.recording?.stop()
     running?.controller.abort()
     await running?.ending
   }
 
   stop(): void {}
+
+  /** Records the numbers, if anything takes them. */
+  #record(): MetricsRecording | undefined {
+    return this.#sink === undefined ? undefined : recordMetrics(this.#run.traversal, this.#sink)
+  }
 }
 
 const networkTrouble = (error: unknown): readonly string[] =>
@@ -249,4 +266,6 @@ interface Running {
   ending: Promise<void> | undefined
   /** Resolves when the traversal has started. */
   begun: Promise<void>
+  /** The recording of the numbers, if anything takes them. */
+  readonly recording: MetricsRecording | undefined
 }

@@ -1,4 +1,12 @@
-import { type Report, systemHost, type Traversal, type TraversalEvents, type TypedEvents } from '@postern/core'
+import {
+  mappingEventNames,
+  type Report,
+  recordMetrics,
+  systemHost,
+  type Traversal,
+  type TraversalEvents,
+  type TypedEvents
+} from '@postern/core'
 import { type CarriedConnection, errorText, type Host, printable, systemClock, waitAtMost } from '@postern/interface'
 import { withHandles } from '@postern/net'
 import { runTraversal } from '@postern/runtime'
@@ -91,6 +99,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   })
   const { traversal } = run
   attach(traversal, options.on ?? {})
+  const recording = options.metrics === undefined ? undefined : recordMetrics(traversal, options.metrics)
   /** Why nothing can be exposed yet, or any more; undefined if the network may be the reason. */
   let trouble: string | undefined = 'The server does not listen yet: it is exposed once it does.'
   let hasServerClosed = false
@@ -104,6 +113,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
       if (!hasServerClosed) trouble = 'This exposure is closed, and its mappings are given back: call expose() again.'
       ended.abort()
       await run.stop()
+      recording?.stop()
       await ownStore?.close()
     }
   )
@@ -220,15 +230,14 @@ function handle(
 const withClock = (host: Host, { clock }: OpenHandles): Host => (host.clock === systemClock ? { ...host, clock } : host)
 
 function attach(traversal: Traversal, listeners: Listeners): void {
-  const { mapped, renewed, changed, lost, verified, refuted, failed, released, shared } = listeners
-  const outcomes = { mapped, renewed, changed, lost, verified, refuted, failed, released, shared }
-  const names = ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released', 'shared'] as const
-  for (const name of names) {
-    const listener = outcomes[name]
+  for (const name of mappingEventNames) {
+    const listener = listeners[name]
     if (listener !== undefined) traversal.addEventListener(name, listener)
   }
-  const { strategy, verdict, upgrade } = listeners
+  const { strategy, verdict, upgrade, request, lease } = listeners
   if (strategy !== undefined) traversal.addEventListener('strategy', strategy)
   if (verdict !== undefined) traversal.addEventListener('verdict', verdict)
   if (upgrade !== undefined) traversal.addEventListener('upgrade', upgrade)
+  if (request !== undefined) traversal.addEventListener('request', request)
+  if (lease !== undefined) traversal.addEventListener('lease', lease)
 }

@@ -2,10 +2,19 @@ import type { MultiaddrText } from '@postern/interface'
 import { type Command, Option } from 'commander'
 import { line } from '../../shared/output.js'
 import { parseCount, parseDuration, parsePortNumber, parseSize } from '../../shared/parse.js'
-import { addressesOption, codesText, collectHost, colorOption, orUsageError, type Shell } from '../common.js'
+import {
+  addressesOption,
+  codesText,
+  colorOption,
+  type MetricsFlags,
+  metricsHostOption,
+  metricsOption,
+  orUsageError,
+  type Shell
+} from '../common.js'
 import type { RelayLimits } from './run.js'
 
-interface RelayFlags {
+interface RelayFlags extends MetricsFlags {
   readonly listen?: readonly MultiaddrText[]
   readonly announce?: readonly MultiaddrText[]
   readonly key?: string
@@ -48,8 +57,6 @@ interface RelayFlags {
   readonly duration: number
   readonly data: number
   readonly witness?: number
-  readonly metrics?: number
-  readonly metricsHost?: readonly string[]
   readonly json?: boolean
 }
 
@@ -188,16 +195,8 @@ export function addRelay(program: Command, { output, finish }: Shell): void {
       parsePortNumber
     )
     .optionsGroup('Output:')
-    .option(
-      '--metrics <port>',
-      'serve metrics for Prometheus on this port of 127.0.0.1 (default: no metrics)',
-      parsePortNumber
-    )
-    .option(
-      '--metrics-host <name>',
-      'a host name besides localhost under which the metrics are served, for a reverse proxy; may be repeated',
-      collectHost
-    )
+    .addOption(metricsOption())
+    .addOption(metricsHostOption())
     .option('--json', 'print one JSON object per line')
     .addOption(colorOption())
     .addHelpText(

@@ -1,10 +1,18 @@
 import type { TrustedProxies } from '@postern/witness/server'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { parseCount, parsePortNumber } from '../../shared/parse.js'
-import { codesText, collectHost, colorOption, orUsageError, type Shell } from '../common.js'
+import { parseCount } from '../../shared/parse.js'
+import {
+  codesText,
+  colorOption,
+  type MetricsFlags,
+  metricsHostOption,
+  metricsOption,
+  orUsageError,
+  type Shell
+} from '../common.js'
 import { type ListenPlace, parseListen } from './listen-place.js'
 
-interface WitnessFlags {
+interface WitnessFlags extends MetricsFlags {
   readonly listen?: readonly ListenPlace[]
   readonly announce?: readonly string[]
   readonly trustProxy?: TrustedProxies
@@ -13,8 +21,6 @@ interface WitnessFlags {
   readonly requestsPerSubnet: number
   readonly concurrency: number
   readonly maxConnections: number
-  readonly metrics?: number
-  readonly metricsHost?: readonly string[]
   readonly json?: boolean
 }
 
@@ -49,12 +55,8 @@ export function addWitness(program: Command, { output, finish }: Shell): void {
     .addOption(count('--concurrency <count>', 'at the same time', 256))
     .addOption(count('--max-connections <count>', 'connected clients', 1024))
     .optionsGroup('Output:')
-    .option('--metrics <port>', 'metrics for Prometheus on this port of 127.0.0.1 (default: none)', parsePortNumber)
-    .option(
-      '--metrics-host <name>',
-      'a name besides localhost by which the metrics may be asked for; may be repeated',
-      collectHost
-    )
+    .addOption(metricsOption())
+    .addOption(metricsHostOption())
     .option('--json', 'one JSON object a line')
     .addOption(colorOption())
     .addHelpText(
