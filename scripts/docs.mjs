@@ -1,6 +1,6 @@
 // Writes the parts of the documentation that are taken from the code: docs/reference/errors.md, docs/reference/policy.md,
-// docs/reference/limits.md, docs/reference/routers.md (from the built testkit), and the option tables of READMEs, between
-// <!-- options X --> and <!-- /options -->.
+// docs/reference/limits.md, docs/reference/routers.md (from the built testkit), docs/reference/metrics.md (from the built
+// core), and the option tables of READMEs, between <!-- options X --> and <!-- /options -->.
 //
 //   node scripts/run.mjs node scripts/docs.mjs            writes
 //   node scripts/run.mjs node scripts/docs.mjs --check    writes nothing; names what is out of date, and fails
@@ -8,6 +8,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
 import { limitsPage } from './limits.mjs'
+import { metricsPage } from './metrics.mjs'
 import { routersPage } from './routers.mjs'
 
 const root = path.dirname(import.meta.dirname)
@@ -19,6 +20,7 @@ const files = new Map([
   ['docs/reference/policy.md', policyPage()],
   ['docs/reference/limits.md', limitsPage({ root, parse, cell, textOf })],
   ['docs/reference/routers.md', await routersPage({ root, cell })],
+  ['docs/reference/metrics.md', await metricsPage({ root, cell })],
   ...readdirSync(path.join(root, 'packages'))
     .filter((name) => existsSync(path.join(root, 'packages', name, 'README.md')))
     .map((name) => [`packages/${name}/README.md`, withOptions(name)])

@@ -1,5 +1,6 @@
 import { type CallOptions, type Host, type Network, printable } from '@postern/interface'
 import { type Bus, createBus } from './async/bus.js'
+import { createRequests, type Requests } from './async/requests.js'
 import { type AddressHolders, createAddressHolders } from './candidates/address-holders.js'
 import { type Candidates, createCandidates } from './candidates/candidates.js'
 import { type ClaimChecks, createClaimChecks } from './candidates/claim-checks.js'
@@ -27,6 +28,8 @@ export interface Context {
   readonly host: Host
   readonly policy: Policy
   readonly bus: Bus<Signals>
+  /** Makes requests to strategies, and tells on the bus how each ended. */
+  readonly requests: Requests
   readonly network: () => Network
   readonly networkState: NetworkState
   /** The strategies as they were created for this host. */
@@ -68,7 +71,8 @@ export function createContext(options: ReturnType<typeof readOptions>): Context 
   const discoveryEvents: DiscoveriesEvents = {
     changed: (entry) => bus.emit('strategyChanged', entry),
     noticed: (entry, notice) => bus.emit('noticed', { entry, notice }),
-    observed: ({ name }, notice) => bus.emit('observed', { strategy: name, notice })
+    observed: ({ name }, notice) => bus.emit('observed', { strategy: name, notice }),
+    searched: (event) => bus.emit('request', event)
   }
   const ranked = createRanked(strategies, host)
   const discoveries = createDiscoveries(ranked, host, policy, discoveryEvents)
@@ -76,6 +80,7 @@ export function createContext(options: ReturnType<typeof readOptions>): Context 
     host,
     policy,
     bus,
+    requests: createRequests(clock, (event) => bus.emit('request', event)),
     network,
     networkState,
     ranked,

@@ -12,6 +12,25 @@ export { formatMemories, parseMemories } from './memory/codec.js'
 export type { Memory, Store } from './memory/store.js'
 export { memoryStore } from './memory/store.js'
 export type {
+  Instrument,
+  InstrumentAttribute,
+  InstrumentName
+} from './metrics/instruments.js'
+export { builtInStrategies, instruments, prometheusLabel, prometheusName, singleLabel } from './metrics/instruments.js'
+export type {
+  MeterAttributes,
+  MeterCallback,
+  MeterOptions,
+  ObservableCounter,
+  OpenTelemetryMeter
+} from './metrics/open-telemetry.js'
+export { openTelemetryMetrics } from './metrics/open-telemetry.js'
+export type { MetricsRecording } from './metrics/record-metrics.js'
+export { recordMetrics } from './metrics/record-metrics.js'
+export type { Attributes, MetricsSink, MetricsSource, Reading } from './metrics/sink.js'
+export type { SummedReadings } from './metrics/summed-readings.js'
+export { createSummedReadings } from './metrics/summed-readings.js'
+export type {
   EventReason,
   MappingEvent,
   MappingEventName,
@@ -19,6 +38,8 @@ export type {
   TraversalEvents,
   TypedEvents
 } from './model/events.js'
+export { mappingEventNames } from './model/events.js'
+export type { LeaseEvent } from './model/lease-event.js'
 export type { BackOff, Policy, RelayPolicy } from './model/policy.js'
 export { defaultPolicy } from './model/policy.js'
 export type {
@@ -34,6 +55,7 @@ export type {
   StrategyState,
   Verdict
 } from './model/report.js'
+export type { RequestEvent, RequestVerb } from './model/request-event.js'
 export type { OpenSharedSocket } from './nat/observe.js'
 export type { HostedOptions, PolicyOptions, TraversalOptions } from './options.js'
 export type { EndpointClaim, EndpointOwners } from './owners/mapping-owners.js'

@@ -1,7 +1,9 @@
 import type { Endpoint, ObservedNotice } from '@postern/interface'
 import type { DiscoveryNotice, StrategyEntry } from './discovery/discoveries.js'
 import type { MappingEvent } from './model/events.js'
+import type { LeaseEvent } from './model/lease-event.js'
 import type { PeerReport, Report, StrategyReport, Verdict } from './model/report.js'
+import type { RequestEvent } from './model/request-event.js'
 
 /** What the parts of a traversal tell each other. The files are relative to this one; a test compares them with the
  * calls of `emit` and `on`. */
@@ -87,4 +89,14 @@ export interface Signals {
    * Emitted by upgrade/upgrades.ts.
    * Heard by traversal.ts. */
   readonly upgrade: PeerReport
+  /** For the listeners of the traversal: a request to a strategy has ended.
+   *
+   * Emitted by context.ts, for async/requests.ts and discovery/discoveries.ts.
+   * Heard by traversal.ts. */
+  readonly request: RequestEvent
+  /** For the listeners of the traversal: a lease was granted, was renewed or has ended.
+   *
+   * Emitted by mapping/, relay/.
+   * Heard by traversal.ts. */
+  readonly lease: LeaseEvent
 }

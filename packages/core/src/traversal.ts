@@ -198,4 +198,6 @@ function forward(bus: Bus<Signals>, fire: ReturnType<typeof createEvents>['fire'
   bus.on('strategy', (line) => fire('strategy', line))
   bus.on('verdict', (report) => fire('verdict', report))
   bus.on('upgrade', (report) => fire('upgrade', report))
+  bus.on('request', (request) => fire('request', request))
+  bus.on('lease', (change) => fire('lease', change))
 }

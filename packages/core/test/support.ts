@@ -15,11 +15,17 @@ import {
 } from '@postern/interface'
 import { type VirtualClock, virtualClock } from '@postern/testkit'
 import {
+  type Attributes,
   type CheckExternalAddress,
   createTraversal,
+  type Instrument,
+  type InstrumentName,
+  instruments,
   type MappingEvent,
   type MappingEventName,
+  type MetricsSink,
   type PolicyOptions,
+  type Reading,
   type Store,
   type Traversal
 } from '../src/index.js'
@@ -264,3 +270,44 @@ export const relays =
       await clock.sleep(1e12, call).catch(() => undefined)
     }
   })
+
+/** A sink that keeps what it is given. */
+export interface KeepingSink extends MetricsSink {
+  /** Returns how often an instrument was recorded with these attributes, others left open: of a counter, the sum. */
+  total(name: InstrumentName, attributes?: Attributes): number
+  /** Returns the values of a gauge that are not 0, by the values of their attributes: `{ 'mapped consistent': 1 }`. */
+  gauge(name: InstrumentName): Readonly<Record<string, number>>
+  /** Returns the attributes of everything that was recorded. */
+  recorded(): readonly Attributes[]
+  /** Returns how many gauges are read. */
+  gauges(): number
+}
+
+export function keepingSink(): KeepingSink {
+  const records: { readonly instrument: Instrument; readonly value: number; readonly attributes: Attributes }[] = []
+  const reads = new Map<string, () => readonly Reading[]>()
+  return {
+    record: (instrument, value, attributes) => void records.push({ instrument, value, attributes }),
+    observe({ name }, read) {
+      reads.set(name, read)
+      return () => void reads.delete(name)
+    },
+    total(name, attributes = {}) {
+      const { name: wanted, kind } = instruments[name]
+      const found = records.filter(
+        (each) =>
+          each.instrument.name === wanted &&
+          Object.entries(attributes).every(([key, value]) => each.attributes[key] === value)
+      )
+      return kind === 'histogram' ? found.length : found.reduce((sum, { value }) => sum + value, 0)
+    },
+    gauge: (name) =>
+      Object.fromEntries(
+        (reads.get(instruments[name].name)?.() ?? [])
+          .filter(({ value }) => value !== 0)
+          .map(({ value, attributes }) => [Object.values(attributes).join(' '), value])
+      ),
+    recorded: () => records.map(({ attributes }) => attributes),
+    gauges: () => reads.size
+  }
+}

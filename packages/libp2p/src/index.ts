@@ -5,6 +5,7 @@
  */
 export type { Cause, Report, Verdict } from '@postern/core'
 export type { Libp2pComponents, Libp2pHost } from './host.js'
+export { libp2pMetrics } from './metrics.js'
 export type { NatTraversal, NatTraversalInit } from './nat-traversal.js'
 export { defaultStrategies, natTraversal } from './nat-traversal.js'
 export type { PortMappingClient, PortMappingClientInit } from './port-mapping-client.js'

@@ -2,8 +2,10 @@ import { type Connection, type PeerId, type Startable, serviceCapabilities } fro
 import { autonat } from '@postern/autonat'
 import {
   type EndpointOwners,
+  type MetricsSink,
   type PolicyOptions,
   type Report,
+  recordMetrics,
   type Store,
   systemClock,
   type TraversalEvents,
@@ -32,7 +34,7 @@ import { datastoreStore } from './datastore.js'
 import { createMoveDetector, endDeadConnections } from './dead-connections.js'
 import type { Libp2pComponents, Libp2pHost } from './host.js'
 import { followListeners } from './listeners.js'
-import { registerMetrics } from './metrics.js'
+import { libp2pMetrics } from './metrics.js'
 import { checkServices, ownTag, withoutIdentify } from './other-services.js'
 
 /** Options of `natTraversal()`. */
@@ -53,6 +55,9 @@ export interface NatTraversalInit {
   /** Finds the gateways and addresses of this machine.
    * @default reads the routes and interfaces of this machine */
   readonly findNetwork?: (call: { readonly signal: AbortSignal }) => Promise<Network>
+  /** Where the numbers of the service go: `openTelemetryMetrics(meter)` of `@postern/core`, or a sink of your own.
+   * @default the metrics of the node, if it has any */
+  readonly metrics?: MetricsSink
   /** The clock for timers and timeouts.
    * @default the clock of this machine */
   readonly clock?: Clock
@@ -106,6 +111,7 @@ export function natTraversal(init: NatTraversalInit = {}): (components: Libp2pCo
     store: 'any',
     owners: 'object',
     findNetwork: 'function',
+    metrics: 'object',
     clock: 'object'
   })
   return (components) => new NatTraversalService(components, init)
@@ -157,7 +163,8 @@ class NatTraversalService implements NatTraversal, Startable {
     for (const event of ['verified', 'refuted', 'lost', 'changed', 'released', 'verdict'] as const) {
       traversal.addEventListener(event, announce)
     }
-    registerMetrics(components.metrics, traversal)
+    const sink = init.metrics ?? (components.metrics === undefined ? undefined : libp2pMetrics(components.metrics))
+    if (sink !== undefined) recordMetrics(traversal, sink)
   }
 
   /** libp2p reads this after it has created all services and before it checks their dependencies. It is the earliest

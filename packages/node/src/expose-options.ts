@@ -1,4 +1,4 @@
-import type { EndpointOwners, PolicyOptions, Store, TraversalEvents } from '@postern/core'
+import type { EndpointOwners, MetricsSink, PolicyOptions, Store, TraversalEvents } from '@postern/core'
 import { checkOptions, type Host, type Network, type ServerHost, type Strategy } from '@postern/interface'
 import { defaultStrategies, parseLadder } from './ladder.js'
 
@@ -31,6 +31,10 @@ export interface ExposeOptions {
   /** Event listeners that also get the events before `expose` resolves.
    * @default none */
   readonly on?: Listeners
+  /** Where the numbers of the exposure go, from its first request: `openTelemetryMetrics(meter)` of `@postern/core`, or a
+   * sink of your own.
+   * @default nowhere: nothing is recorded */
+  readonly metrics?: MetricsSink
   /** The clock, the source of randomness and the log.
    * @default those of the system, and no log */
   readonly host?: Host
@@ -54,6 +58,7 @@ export function checkExposeOptions(options: ExposeOptions): void {
     externalPort: 'any',
     releaseOnExit: 'boolean',
     on: 'object',
+    metrics: 'object',
     host: 'object',
     owners: 'object',
     findNetwork: 'function'
@@ -78,7 +83,9 @@ export function checkExposeOptions(options: ExposeOptions): void {
     shared: 'function',
     strategy: 'function',
     verdict: 'function',
-    upgrade: 'function'
+    upgrade: 'function',
+    request: 'function',
+    lease: 'function'
   })
 }
 

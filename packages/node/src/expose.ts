@@ -1,4 +1,12 @@
-import { type Report, systemHost, type Traversal, type TraversalEvents, type TypedEvents } from '@postern/core'
+import {
+  mappingEventNames,
+  type Report,
+  recordMetrics,
+  systemHost,
+  type Traversal,
+  type TraversalEvents,
+  type TypedEvents
+} from '@postern/core'
 import { type CarriedConnection, errorText, type Host, printable, systemClock, waitAtMost } from '@postern/interface'
 import { withHandles } from '@postern/net'
 import { runTraversal } from '@postern/runtime'
@@ -91,6 +99,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   })
   const { traversal } = run
   attach(traversal, options.on ?? {})
+  if (options.metrics !== undefined) recordMetrics(traversal, options.metrics)
   /** Why nothing can be exposed yet, or any more; undefined if the network may be the reason. */
   let trouble: string | undefined = 'The server does not listen yet: it is exposed once it does.'
   let hasServerClosed = false
@@ -220,15 +229,11 @@ function handle(
 const withClock = (host: Host, { clock }: OpenHandles): Host => (host.clock === systemClock ? { ...host, clock } : host)
 
 function attach(traversal: Traversal, listeners: Listeners): void {
-  const { mapped, renewed, changed, lost, verified, refuted, failed, released, shared } = listeners
-  const outcomes = { mapped, renewed, changed, lost, verified, refuted, failed, released, shared }
-  const names = ['mapped', 'renewed', 'changed', 'lost', 'verified', 'refuted', 'failed', 'released', 'shared'] as const
-  for (const name of names) {
-    const listener = outcomes[name]
-    if (listener !== undefined) traversal.addEventListener(name, listener)
-  }
-  const { strategy, verdict, upgrade } = listeners
-  if (strategy !== undefined) traversal.addEventListener('strategy', strategy)
-  if (verdict !== undefined) traversal.addEventListener('verdict', verdict)
-  if (upgrade !== undefined) traversal.addEventListener('upgrade', upgrade)
+  for (const name of [...mappingEventNames, 'strategy', 'verdict', 'upgrade', 'request', 'lease'] as const)
+    listen(traversal, name, listeners)
+}
+
+function listen<Name extends keyof TraversalEvents>(traversal: Traversal, name: Name, listeners: Listeners): void {
+  const listener = listeners[name]
+  if (listener !== undefined) traversal.addEventListener(name, listener)
 }

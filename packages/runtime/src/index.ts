@@ -5,5 +5,7 @@
  * @packageDocumentation
  */
 
+export type { DiagnosticsDetails, DiagnosticsMessage } from './diagnostics.js'
+export { diagnosticsChannels } from './diagnostics.js'
 export type { HostedRunOptions, RunTraversalOptions, TraversalRun } from './run-traversal.js'
 export { runTraversal } from './run-traversal.js'

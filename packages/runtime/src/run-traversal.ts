@@ -9,6 +9,7 @@ import {
   waitAtMost
 } from '@postern/interface'
 import { checkFirstHop, findNetwork, openSharedSocket, watchNetwork } from '@postern/net'
+import { publishDiagnostics } from './diagnostics.js'
 
 /** What `runTraversal` takes. The options of a traversal, and how this machine takes part. */
 export interface RunTraversalOptions<H extends Host = Host> extends TraversalOptions<H> {
@@ -89,6 +90,7 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
     ...rest,
     checkExternalAddress: rest.checkExternalAddress ?? checkFirstHop(clock)
   })
+  publishDiagnostics(traversal)
   let network: Network = given ?? { gateways: [], addresses: [] }
   let isKnown = false
   let error: unknown

@@ -1,4 +1,4 @@
-import type { MappingEventName, Report, TraversalEvents, TypedEvents } from '@postern/core'
+import { mappingEventNames, type Report, type TraversalEvents, type TypedEvents } from '@postern/core'
 import { type Clock, checkOptions, systemClock } from '@postern/interface'
 import type { EventContent, LoggedEvent } from './model/state.js'
 
@@ -31,18 +31,6 @@ export interface EventRecord {
 /** The events that are kept for a browser that opens the page later. */
 const maxEvents = 500
 
-const mappingEvents = [
-  'mapped',
-  'renewed',
-  'changed',
-  'lost',
-  'verified',
-  'refuted',
-  'failed',
-  'released',
-  'shared'
-] as const satisfies readonly MappingEventName[]
-
 /** Records the latest 500 events of a source. Throws a TypeError for an invalid source or option. */
 export function recordEvents(source: StatusSource, options: RecordEventsOptions = {}): EventRecord {
   checkSource(source)
@@ -60,7 +48,8 @@ export function recordEvents(source: StatusSource, options: RecordEventsOptions 
     changed()
   }
 
-  for (const name of mappingEvents) source.addEventListener(name, ({ detail }) => note({ name, detail }), { signal })
+  for (const name of mappingEventNames)
+    source.addEventListener(name, ({ detail }) => note({ name, detail }), { signal })
   source.addEventListener('strategy', ({ detail }) => note({ name: 'strategy', detail }), { signal })
   source.addEventListener('upgrade', ({ detail }) => note({ name: 'upgrade', detail }), { signal })
   // The report is shown as a whole: of the one in the event, the verdict is enough.

@@ -2,6 +2,8 @@ import type { MultiaddrText, ServerHost, Strategy } from '@postern/interface'
 import type { StatusSource } from '@postern/status'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Output } from '../shared/output.js'
+import { parsePortNumber } from '../shared/parse.js'
+import type { MetricsPlace } from '../shared/traversal-metrics.js'
 
 /** The process in which a command runs. */
 export interface Shell {
@@ -70,6 +72,28 @@ export const colorOption = (): Option =>
 /** Returns an option that takes a multiaddr, and may be repeated. */
 export const addressesOption = (flags: string, text: string): Option =>
   new Option(flags, `${text}; may be repeated`).argParser(collectAddress)
+
+/** The options about metrics of a command. */
+export interface MetricsFlags {
+  readonly metrics?: number
+  readonly metricsHost?: readonly string[]
+}
+
+/** Returns the options `--metrics` and `--metrics-host`. */
+export const metricsOptions = (): readonly Option[] => [
+  new Option(
+    '--metrics <port>',
+    'serve metrics for Prometheus on this port of 127.0.0.1 (default: no metrics)'
+  ).argParser(parsePortNumber),
+  new Option(
+    '--metrics-host <name>',
+    'a host name besides localhost under which the metrics are served, for a reverse proxy; may be repeated'
+  ).argParser(collectHost)
+]
+
+/** Returns where to serve the metrics; undefined if they are not asked for. */
+export const metricsPlace = ({ metrics, metricsHost = [] }: MetricsFlags): MetricsPlace | undefined =>
+  metrics === undefined ? undefined : { port: metrics, hosts: metricsHost }
 
 /** Collects host names of `--metrics-host`. */
 export function collectHost(text: string, before: readonly string[] | undefined): readonly string[] {

@@ -1,5 +1,7 @@
 import { localHttpServer } from '@postern/net'
 import type { Registry } from 'prom-client'
+import { listenFailure } from './listen-failure.js'
+import { Failure } from './output.js'
 
 /** A server for metrics. */
 export interface MetricsServer {
@@ -33,11 +35,22 @@ export function metricsServer(registry: Registry, allowedHosts: readonly string[
       )
     }
   })
+  // A command that fails must end although its metrics are served.
+  server.unref()
   return {
     async listen(port) {
       url = `http://127.0.0.1:${await server.listen(port)}/metrics`
     },
     url: () => url,
     close: () => server.close()
+  }
+}
+
+/** Lets a server for metrics listen. Rejects with a Failure that names the port. */
+export async function listenForMetrics(server: MetricsServer, port: number): Promise<void> {
+  try {
+    await server.listen(port)
+  } catch (error) {
+    throw new Failure(`cannot listen on 127.0.0.1:${port} for metrics: ${listenFailure(error)}`)
   }
 }

@@ -21,6 +21,7 @@ import { asNatError, graceMs } from '../async/attempt.js'
 import { checkDiscovery } from '../check-options.js'
 import { reasonText } from '../model/events.js'
 import { backOffMs, type Policy } from '../model/policy.js'
+import type { RequestEvent } from '../model/request-event.js'
 import { createStrategyStatus, type StrategyStatus } from './strategy-status.js'
 
 /** A running strategy and its findings. */
@@ -57,6 +58,8 @@ export interface DiscoveriesEvents {
   changed(entry: StrategyEntry): void
   noticed(entry: StrategyEntry, notice: DiscoveryNotice): void
   observed(entry: StrategyEntry, notice: ObservedNotice): void
+  /** A strategy has its first outcome in this search. */
+  searched(event: RequestEvent): void
 }
 
 /** Further abilities of one strategy are ignored: so many are a mistake, or an attack on memory. */
@@ -114,7 +117,12 @@ export function createDiscoveries(
   function settle(entry: Working, absence: NatError | undefined): void {
     entry.settled = true
     entry.absence = absence
-    entry.tookMs ??= clock.monotonicMs() - entry.startedMs
+    if (entry.tookMs === null) {
+      const durationMs = clock.monotonicMs() - entry.startedMs
+      entry.tookMs = durationMs
+      const outcome = absence === undefined ? 'success' : 'failure'
+      events.searched({ strategy: entry.name, verb: 'discover', outcome, code: absence?.code ?? null, durationMs })
+    }
     events.changed(entry)
   }
 

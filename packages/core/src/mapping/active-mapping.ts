@@ -1,5 +1,5 @@
 import { type CallOptions, isWildcard, type Lease, type NatError, natError, printable } from '@postern/interface'
-import { asNatError, attempt } from '../async/attempt.js'
+import { asNatError } from '../async/attempt.js'
 import type { Wakeup } from '../async/wakeup.js'
 import type { Context, ShutdownScope } from '../context.js'
 import { isOnPath, isOurs } from '../discovery/endpoints.js'
@@ -43,7 +43,7 @@ export interface ActiveMappingParts {
 /** Publishes a granted mapping, and returns its handle. */
 export function createActiveMapping(first: GrantedMapping, parts: ActiveMappingParts): ActiveMapping {
   const { context, wakeup, publisher, answered, renewedTooLate, giveBack, track } = parts
-  const { host, policy, queues, addressHolders, memory, claimChecks, mappingOwners } = context
+  const { host, bus, policy, queues, requests, addressHolders, memory, claimChecks, mappingOwners } = context
   const { clock, random } = host
   const { entry, mapper, holder } = first
   const limitMs = mapper.timeoutMs ?? policy.verbMs
@@ -99,7 +99,8 @@ export function createActiveMapping(first: GrantedMapping, parts: ActiveMappingP
   async function renewInTurn(lease: Lease, call: CallOptions): Promise<Lease> {
     if (!isActive()) throw natError('LEASE_LAPSED', 'it lapsed before it could be renewed')
     try {
-      const next = await attempt((bounded) => lease.renew(bounded), limitMs, clock, call, adopt)
+      const subject = { strategy: entry.name, verb: 'renew' } as const
+      const next = await requests.attempt(subject, (bounded) => lease.renew(bounded), limitMs, call, adopt)
       return isActive() ? take(next) : next
     } finally {
       askedMs = clock.monotonicMs()
@@ -188,6 +189,7 @@ export function createActiveMapping(first: GrantedMapping, parts: ActiveMappingP
       state = 'ended'
       if (renewal !== undefined) track(renewal.then(giveBack, () => undefined))
       entry.status.leaseRemoved()
+      bus.emit('lease', { strategy: entry.name, change: 'lapsed', code: ending.why.code })
       publisher.withdraw(published)
       mappingOwners.holds(published.endpoint, [])
       publisher.tell('lost', published, ending.why)
@@ -197,6 +199,8 @@ export function createActiveMapping(first: GrantedMapping, parts: ActiveMappingP
       if (state !== 'active') return
       entry.status.leaseRemoved()
       const invalid = first.want.origin === undefined ? undefined : invalidReason()
+      const change = invalid === undefined ? 'released' : 'lapsed'
+      bus.emit('lease', { strategy: entry.name, change, code: invalid?.code ?? null })
       if (invalid !== undefined) {
         // The router beyond would not take the deletion from the new address of the next hop, and in another network a
         // router with the same address did not grant the mapping.
@@ -234,7 +238,8 @@ export function createActiveMapping(first: GrantedMapping, parts: ActiveMappingP
     const owners = await mappingOwners.leave(published.endpoint, lease.addresses)
     publisher.tellOwners(published, owners)
     if (owners.length > 0) return false
-    await attempt((call) => lease.release(call), limitMs, clock, shutdown)
+    const subject = { strategy: entry.name, verb: 'release' } as const
+    await requests.attempt(subject, (call) => lease.release(call), limitMs, shutdown)
     memory.forget(published.memory)
     return true
   }

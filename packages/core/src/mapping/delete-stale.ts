@@ -1,5 +1,5 @@
 import type { CallOptions, Lease } from '@postern/interface'
-import { asNatError, attempt } from '../async/attempt.js'
+import { asNatError } from '../async/attempt.js'
 import type { Context } from '../context.js'
 import { isOnPath, isOurs } from '../discovery/endpoints.js'
 import type { WantedEndpoints } from '../discovery/wanted-endpoints.js'
@@ -14,7 +14,7 @@ const momentMs = 120_000
  * and port, and released. What cannot be deleted expires.
  */
 export async function deleteStale(context: Context, wanted: WantedEndpoints, { signal }: CallOptions): Promise<void> {
-  const { host, memory: memories, discoveries, queues, policy, network } = context
+  const { host, memory: memories, discoveries, queues, requests, policy, network } = context
   for (const left of memories.all()) {
     signal.throwIfAborted()
     if (wanted.includes(left.endpoint) || isNote(left)) continue
@@ -43,7 +43,7 @@ export async function deleteStale(context: Context, wanted: WantedEndpoints, { s
       key: keyBytes(left)
     }
     const release = (lease: Lease): Promise<void> =>
-      attempt((call) => lease.release(call), limitMs, host.clock, { signal })
+      requests.attempt({ strategy: entry.name, verb: 'release' }, (call) => lease.release(call), limitMs, { signal })
     try {
       const deleted = await queues.of(mapper.gateway).run(entry.name, async () => {
         // It may have become wanted while this waited in the queue. Then it is mapped already, and must stay.
@@ -53,12 +53,13 @@ export async function deleteStale(context: Context, wanted: WantedEndpoints, { s
         const map = (call: CallOptions): Promise<Lease> => mapper.map(request, call)
         const { undo } = mapper
         try {
-          await release(await attempt(map, limitMs, host.clock, { signal }, late))
+          await release(await requests.attempt({ strategy: entry.name, verb: 'map' }, map, limitMs, { signal }, late))
         } catch (error) {
           signal.throwIfAborted()
           // A router that refuses to grant it again may still delete it.
           if (undo === undefined) throw error
-          await attempt((call) => undo(request, call), policy.undoMs, host.clock, { signal })
+          const subject = { strategy: entry.name, verb: 'undo' } as const
+          await requests.attempt(subject, (call) => undo(request, call), policy.undoMs, { signal })
         }
         return true
       })

@@ -1,5 +1,4 @@
 import { type CallOptions, type Endpoint, type Lease, type Mapper, printable } from '@postern/interface'
-import { attempt } from '../async/attempt.js'
 import type { Context, ShutdownScope } from '../context.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
 import type { UncertainMappings } from './uncertain-mappings.js'
@@ -29,13 +28,18 @@ export interface LateGrants {
 
 export function createLateGrants(parts: LateGrantsParts): LateGrants {
   const { context, uncertainMappings, currentEntry, disturbed } = parts
-  const { host, policy, queues, addressHolders, mappingOwners } = context
-  const { clock, log } = host
+  const { host, policy, queues, requests, addressHolders, mappingOwners } = context
+  const { log } = host
 
   async function release(choice: Choice, lease: Lease, shutdown: ShutdownScope): Promise<void> {
     const { entry, mapper, endpoint } = choice
     const remove = (call: CallOptions): Promise<void> =>
-      attempt((own) => lease.release(own), mapper.timeoutMs ?? policy.verbMs, clock, call)
+      requests.attempt(
+        { strategy: entry.name, verb: 'release' },
+        (own) => lease.release(own),
+        mapper.timeoutMs ?? policy.verbMs,
+        call
+      )
     const deleteLater = (): void =>
       uncertainMappings.add({ strategy: entry.name, mapper, endpoint, remove, asked: undefined })
     const isHeld = (): boolean => lease.addresses.some(addressHolders.isHeld)

@@ -91,6 +91,8 @@ export function createPublisher(context: Context, emit: (event: MappingEvent) =>
     publish(next, before) {
       const { lease, entry, mapper, endpoint } = next
       if (before === undefined) entry.status.leaseAdded()
+      const change = before === undefined ? 'granted' : 'renewed'
+      bus.emit('lease', { strategy: entry.name, change, code: null })
       entry.status.granted(lease.caveat)
       const isSame = before !== undefined && isSameList(before.lease.addresses, lease.addresses)
       if (!isSame) context.mappingOwners.holds(endpoint, lease.addresses)

@@ -7,7 +7,7 @@ import {
   type MapRequest,
   type NatError
 } from '@postern/interface'
-import { asNatError, attempt } from '../async/attempt.js'
+import { asNatError } from '../async/attempt.js'
 import type { Wakeup } from '../async/wakeup.js'
 import { createAddressHolder } from '../candidates/address-holders.js'
 import type { Context, ShutdownScope } from '../context.js'
@@ -71,7 +71,7 @@ export interface MappingRequestsParts {
 
 export function createMappingRequests(parts: MappingRequestsParts): MappingRequests {
   const { want, context, retry, publisher, wakeup, activeEntry, disturbed } = parts
-  const { host, policy, queues, memory } = context
+  const { host, policy, queues, memory, requests } = context
   const { clock } = host
   const pendingRequests = new Map<Mapper, PendingRequest>()
   let arrived: GrantedMapping | undefined
@@ -118,7 +118,8 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
     const late = (lease: Lease): void => shutdown.track(giveBack(choice, lease, shutdown))
     const limitMs = mapper.timeoutMs ?? policy.verbMs
     try {
-      const lease = await attempt((bounded) => mapper.map(request, bounded), limitMs, clock, call, late)
+      const subject = { strategy: entry.name, verb: 'map' } as const
+      const lease = await requests.attempt(subject, (bounded) => mapper.map(request, bounded), limitMs, call, late)
       const good = checked(lease)
       if (!('lease' in good)) {
         uncertainMappings.settle(remembered)
@@ -140,7 +141,12 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
     if (mapper.undo === undefined) return
     const { suggestedExternalPort: port, lifetimeMs } = request
     const remove = (call: CallOptions): Promise<void> =>
-      attempt(async (own) => mapper.undo?.(request, own), policy.undoMs, clock, call)
+      requests.attempt(
+        { strategy: entry.name, verb: 'undo' },
+        async (own) => mapper.undo?.(request, own),
+        policy.undoMs,
+        call
+      )
     uncertainMappings.add({
       strategy: entry.name,
       mapper,

@@ -1,22 +1,28 @@
 import type { NatError, Protocol } from '@postern/interface'
 import { errorText, printable } from '@postern/interface'
+import type { LeaseEvent } from './lease-event.js'
 import type { PeerReport, Report, StrategyReport } from './report.js'
+import type { RequestEvent } from './request-event.js'
+
+/** The names of mapping events, in the order in which they are documented. */
+export const mappingEventNames = [
+  'mapped',
+  'renewed',
+  'changed',
+  'lost',
+  'verified',
+  'refuted',
+  'failed',
+  'released',
+  'shared'
+] as const
 
 /** What happened to a wanted endpoint. `mapped`: a mapping was granted. `renewed`: it was renewed unchanged.
  * `changed`: it was renewed with other addresses. `lost`: it ended before it was released. `verified`, `refuted`: a
  * quorum of witnesses reached the address, or could not. `failed`: no strategy could map the endpoint, or a mapping
  * was not released. `released`: the mapping was deleted. `shared`: other programs of this host hold the same
  * mapping. */
-export type MappingEventName =
-  | 'mapped'
-  | 'renewed'
-  | 'changed'
-  | 'lost'
-  | 'verified'
-  | 'refuted'
-  | 'failed'
-  | 'released'
-  | 'shared'
+export type MappingEventName = (typeof mappingEventNames)[number]
 
 /** A program of this host that uses the mapping of an endpoint. */
 export interface Owner {
@@ -77,6 +83,10 @@ export type TraversalEvents = {
   readonly verdict: CustomEvent<Report>
   /** A relayed connection to a peer has come closer to a direct one, or the attempt has failed. */
   readonly upgrade: CustomEvent<PeerReport>
+  /** A request to a strategy has ended. */
+  readonly request: CustomEvent<RequestEvent>
+  /** A mapping, a reservation at a relay or a port of another host was granted, was renewed or has ended. */
+  readonly lease: CustomEvent<LeaseEvent>
 }
 
 type Listener<E> = ((event: E) => void) | { handleEvent(event: E): void } | null

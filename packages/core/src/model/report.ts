@@ -37,7 +37,10 @@ export interface ProtocolsReport {
 
 /** How reachable the host is: `public` directly, `relayed` through a relay only, `private` not from outside; `unknown`
  * if that cannot be told yet. */
-export type Verdict = 'public' | 'relayed' | 'private' | 'unknown'
+export type Verdict = (typeof verdicts)[number]
+
+/** Every verdict. */
+export const verdicts = ['public', 'relayed', 'private', 'unknown'] as const
 
 /** Why the host is not reachable directly, or is not known to be. `docs/guides/concepts.md` explains each cause. */
 export type Cause =
@@ -89,6 +92,9 @@ export interface StrategyReport {
   /** Why the strategy is in this state, or what is wrong with what it granted. `code` is a code of the `NatError`
    * registry. */
   readonly reason: { readonly code: string; readonly message: string } | null
+  /** How many leases of it are alive: mappings, reservations at relays, or ports of other hosts. Left out if there is
+   * none. */
+  readonly leases?: number
   /** Only while the state may still change: the strategy waits for an answer to its search, or to its request for a
    * mapping. A router may take 10 s for one answer. */
   readonly waitingFor?: 'search' | 'grant'
@@ -103,13 +109,16 @@ export interface StrategyReport {
  * `skipped`: found on a router that is not used. */
 export type StrategyState = 'active' | 'standby' | 'available' | 'unavailable' | 'failed' | 'skipped'
 
+/** Where an external address can come from. */
+export const candidateTypes = ['manual', 'mapped', 'observed', 'relayed', 'local'] as const
+
 /** An external address that may lead to an endpoint. */
 export interface CandidateReport {
   /** The address as multiaddr text. */
   readonly address: string
   /** Where it comes from: a forward without a router's help, a mapping, an observer, a relay, or an address of this
    * host. */
-  readonly type: 'manual' | 'mapped' | 'observed' | 'relayed' | 'local'
+  readonly type: (typeof candidateTypes)[number]
   /** The name of the strategy that reported it; null for an address of this host. */
   readonly strategy: string | null
   /** The listening socket that it leads to; null for an address at a libp2p relay. */
@@ -145,7 +154,13 @@ export interface RelayReport {
 
 /** `claimed`: only a router, an observer or the user says so. `consistent`: globally routable, and nothing known
  * contradicts it. `verified`: a quorum of witnesses reached it. `refuted`: a quorum could not reach it. */
-export type CandidateState = 'claimed' | 'consistent' | 'verified' | 'refuted'
+export type CandidateState = (typeof candidateStates)[number]
+
+/** Every state of a candidate. */
+export const candidateStates = ['claimed', 'consistent', 'verified', 'refuted'] as const
+
+/** What a witness can find. */
+export const evidenceOutcomes = ['reachable', 'unreachable', 'inconclusive'] as const
 
 /** What one witness found. */
 export interface EvidenceReport {
@@ -154,7 +169,7 @@ export interface EvidenceReport {
   /** Its network: the /16 (IPv4) or /32 (IPv6) prefix. */
   readonly network: string
   /** `inconclusive`: the witness could not tell. */
-  readonly outcome: 'reachable' | 'unreachable' | 'inconclusive'
+  readonly outcome: (typeof evidenceOutcomes)[number]
   /** When, in ISO 8601. */
   readonly at: string
 }

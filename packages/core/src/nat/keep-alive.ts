@@ -7,7 +7,7 @@ import {
   natError,
   parseMultiaddr
 } from '@postern/interface'
-import { asNatError, attempt } from '../async/attempt.js'
+import { asNatError } from '../async/attempt.js'
 import type { Candidate } from '../candidates/candidates.js'
 import type { Context } from '../context.js'
 import type { ObservedSocket, Observers } from './observe.js'
@@ -40,7 +40,7 @@ interface KeptSocket {
 }
 
 export function createKeepAlive(context: Context, observers: Observers): KeepAlive {
-  const { host, policy, bus, candidates } = context
+  const { host, policy, bus, requests, candidates } = context
   const { clock, log } = host
   const kept = new Map<string, AbortController>()
   const running = new Set<Promise<void>>()
@@ -52,19 +52,23 @@ export function createKeepAlive(context: Context, observers: Observers): KeepAli
     if (parsed === undefined) return undefined
     const address = formatMultiaddr(parsed.address, 'udp', parsed.port)
     const socket = observers.socketAt(address, endpoint)
-    return socket?.observers.some((each) => each.refresh !== undefined) === true ? { address, socket } : undefined
+    return socket?.observers.some(({ observer }) => observer.refresh !== undefined) === true
+      ? { address, socket }
+      : undefined
   }
 
   async function refresh({ open, observers: asked }: ObservedSocket, turn: number, call: CallOptions): Promise<string> {
-    const able = asked.filter((each) => each.refresh !== undefined)
-    const observer = able[turn % able.length]
-    return attempt(
+    const able = asked.filter(({ observer }) => observer.refresh !== undefined)
+    const found = able[turn % able.length]
+    if (found === undefined) throw natError('UNSUPPORTED', 'no observer can refresh the mapping')
+    const { observer, entry } = found
+    return requests.attempt(
+      { strategy: entry.name, verb: 'refresh' },
       async (bounded) => {
-        if (observer?.refresh === undefined) throw natError('UNSUPPORTED', 'no observer can refresh the mapping')
+        if (observer.refresh === undefined) throw natError('UNSUPPORTED', 'the observer cannot refresh the mapping')
         return observer.refresh(await open(bounded), bounded)
       },
       policy.observeMs,
-      clock,
       call
     )
   }
@@ -74,13 +78,14 @@ export function createKeepAlive(context: Context, observers: Observers): KeepAli
     { endpoint, observers: asked }: ObservedSocket,
     call: CallOptions
   ): Promise<number | undefined> {
-    for (const each of asked) {
-      const ms = await attempt(async (own) => each.lifetimeMs?.(endpoint, own), maxMeasuringMs, clock, call).catch(
-        (error: unknown) => {
-          call.signal.throwIfAborted()
-          log.debug(`the lifetime of mappings was not measured: ${asNatError(error).message}`)
-        }
-      )
+    for (const { observer, entry } of asked) {
+      if (observer.lifetimeMs === undefined) continue
+      const subject = { strategy: entry.name, verb: 'lifetime' } as const
+      const task = async (own: CallOptions): Promise<number | undefined> => observer.lifetimeMs?.(endpoint, own)
+      const ms = await requests.attempt(subject, task, maxMeasuringMs, call).catch((error: unknown) => {
+        call.signal.throwIfAborted()
+        log.debug(`the lifetime of mappings was not measured: ${asNatError(error).message}`)
+      })
       if (ms !== undefined && ms > 0) return Math.min(maxMs, Math.max(minMs, ms * lifetimePart))
     }
     return undefined

@@ -6,7 +6,6 @@ import {
   type Family,
   type MultiaddrText,
   type NatError,
-  type Observer,
   printable,
   type SharedUdpSocket
 } from '@postern/interface'
@@ -45,7 +44,7 @@ export interface Observers {
 export interface ObservedSocket {
   readonly open: OpenSharedSocket
   readonly endpoint: Endpoint
-  readonly observers: readonly Observer[]
+  readonly observers: readonly Found[]
   /** Discards what was observed, so that the observers are asked again. */
   forget(): void
 }
@@ -69,7 +68,7 @@ const replaced = abortReason('the network has changed')
 const answered = abortReason('the observers have answered')
 
 export function createObservers(context: Context): Observers {
-  const { host, policy, bus, discoveries } = context
+  const { host, policy, bus, requests, discoveries } = context
   const { clock } = host
   const lent = new Set<Lent>()
   const running = new Set<Promise<void>>()
@@ -79,10 +78,10 @@ export function createObservers(context: Context): Observers {
   async function ask({ observer, entry }: Found, tap: SharedUdpSocket, call: CallOptions): Promise<Outcome> {
     const { party } = observer
     try {
-      const observation = await attempt(
+      const observation = await requests.attempt(
+        { strategy: entry.name, verb: 'observe' },
         async (bounded) => checkObservation(await observer.observe(tap, bounded), tap),
         policy.observeMs,
-        clock,
         call
       )
       return { entry, observer, sighting: { party, strategy: entry.name, endpoint: tap.endpoint, observation } }
@@ -288,7 +287,7 @@ export function createObservers(context: Context): Observers {
         return {
           open: each.open,
           endpoint: first.sighting.endpoint,
-          observers: seen.map(({ observer }) => observer),
+          observers: seen,
           forget: forgetSocket
         }
       }

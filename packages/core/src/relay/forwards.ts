@@ -10,7 +10,7 @@ import {
   type NatError,
   natError
 } from '@postern/interface'
-import { asNatError, attempt } from '../async/attempt.js'
+import { asNatError } from '../async/attempt.js'
 import { createWakeup, type Wakeup } from '../async/wakeup.js'
 import type { Context, ShutdownScope } from '../context.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
@@ -44,7 +44,7 @@ const notNeeded = abortReason('the port of the other host is not needed')
 
 /** @param isWanted - whether exactly this endpoint is wanted, or its port on the wildcard address */
 export function createForwards(context: Context, isWanted: (endpoint: Endpoint) => boolean): Forwards {
-  const { host, policy, bus, discoveries, candidates, memory } = context
+  const { host, policy, bus, requests, discoveries, candidates, memory } = context
   const { clock } = host
   const wakeups = new Set<Wakeup>()
   const held = new Set<Forward>()
@@ -113,10 +113,10 @@ export function createForwards(context: Context, isWanted: (endpoint: Endpoint) 
       const late = (lease: ForwardLease): void => shutdown.track(publisher.release(entry, lease, shutdown).then(ignore))
       entry.status.requestSent()
       try {
-        const lease = await attempt(
+        const lease = await requests.attempt(
+          { strategy: entry.name, verb: 'forward' },
           (call) => forwarder.forward({ endpoint, suggestedExternalPort }, call),
           forwarder.timeoutMs ?? policy.verbMs,
-          clock,
           { signal },
           late
         )
@@ -156,7 +156,7 @@ export function createForwards(context: Context, isWanted: (endpoint: Endpoint) 
         const why = await keepForward(forward, context, publisher, { signal }, shutdown)
         own.delete(id)
         held.delete(forward)
-        publisher.withdraw(forward)
+        publisher.withdraw(forward, why)
         lastPorts.set(id, publisher.external(forward).port)
         forward.entry.status.failed(why)
         publisher.tell('lost', forward, why)

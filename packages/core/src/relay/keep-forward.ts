@@ -6,7 +6,7 @@ import {
   type ForwardLease,
   type NatError
 } from '@postern/interface'
-import { asNatError, attempt } from '../async/attempt.js'
+import { asNatError } from '../async/attempt.js'
 import type { Wakeup } from '../async/wakeup.js'
 import type { Context, ShutdownScope } from '../context.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
@@ -34,7 +34,7 @@ const lostCodes: ReadonlySet<string> = new Set(['MAPPING_LOST', 'CONFLICT', 'GRA
  * needed any more. */
 export async function keepForward(
   forward: Forward,
-  { host, policy, bus }: Context,
+  { host, policy, bus, requests }: Context,
   publisher: ForwardPublisher,
   { signal }: CallOptions,
   shutdown: ShutdownScope
@@ -62,7 +62,8 @@ export async function keepForward(
     renew(lease, cancel) {
       checkedMs = clock.monotonicMs()
       const limitMs = forwarder.timeoutMs ?? policy.verbMs
-      renewal = attempt((bounded) => lease.renew(bounded), limitMs, clock, cancel)
+      const subject = { strategy: entry.name, verb: 'renew' } as const
+      renewal = requests.attempt(subject, (bounded) => lease.renew(bounded), limitMs, cancel)
       return renewal
     },
     onRenewed(lease, before) {

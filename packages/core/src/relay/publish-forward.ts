@@ -1,5 +1,5 @@
 import { type Lease, type NatError, parseMultiaddr } from '@postern/interface'
-import { asNatError, attempt } from '../async/attempt.js'
+import { asNatError } from '../async/attempt.js'
 import type { Context, ShutdownScope } from '../context.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
 import { type WantedEndpoint, withSuffix } from '../discovery/endpoints.js'
@@ -11,8 +11,10 @@ import type { Forward } from './keep-forward.js'
 export interface ForwardPublisher {
   /** Publishes a new lease, or a renewed one and its predecessor. */
   publish(forward: Forward, before: Lease | undefined): void
-  /** Withdraws the addresses of a forward that has ended. */
-  withdraw(forward: Forward): void
+  /** Withdraws the addresses of a forward that has ended.
+   *
+   * @param why - why it has lapsed; undefined if it is released */
+  withdraw(forward: Forward, why?: NatError): void
   tell(event: MappingEventName, forward: Forward, why?: NatError): void
   /** Reports that no port could be taken for an endpoint. */
   tellFailure(want: WantedEndpoint, reasons: readonly EventReason[]): void
@@ -22,7 +24,7 @@ export interface ForwardPublisher {
   external(forward: Forward): { readonly address: string; readonly port: number }
 }
 
-export function createForwardPublisher({ host, policy, bus, candidates }: Context): ForwardPublisher {
+export function createForwardPublisher({ host, policy, bus, requests, candidates }: Context): ForwardPublisher {
   function external({ lease }: Forward): { readonly address: string; readonly port: number } {
     const { address = '', port = 0 } = parseMultiaddr(lease.addresses[0] ?? '') ?? {}
     return { address, port }
@@ -48,6 +50,7 @@ export function createForwardPublisher({ host, policy, bus, candidates }: Contex
     publish(forward, before) {
       const { entry, forwarder, want, endpoint, lease } = forward
       if (before === undefined) entry.status.leaseAdded()
+      bus.emit('lease', { strategy: entry.name, change: before === undefined ? 'granted' : 'renewed', code: null })
       entry.status.granted(lease.caveat)
       const isSame = before !== undefined && before.addresses.join() === lease.addresses.join()
       if (before !== undefined && !isSame)
@@ -73,8 +76,10 @@ export function createForwardPublisher({ host, policy, bus, candidates }: Contex
       }
       tell(before === undefined ? 'mapped' : isSame ? 'renewed' : 'changed', forward)
     },
-    withdraw({ entry, want, lease }) {
+    withdraw({ entry, want, lease }, why) {
       entry.status.leaseRemoved()
+      const change = why === undefined ? 'released' : 'lapsed'
+      bus.emit('lease', { strategy: entry.name, change, code: why?.code ?? null })
       for (const address of lease.addresses) candidates.withdraw(withSuffix(address, want))
     },
     tellFailure({ endpoint: { protocol, address, port } }, reasons) {
@@ -90,7 +95,8 @@ export function createForwardPublisher({ host, policy, bus, candidates }: Contex
     },
     async release(entry, lease, shutdown) {
       try {
-        await attempt((bounded) => lease.release(bounded), policy.requestTimeoutMs, host.clock, shutdown)
+        const subject = { strategy: entry.name, verb: 'release' } as const
+        await requests.attempt(subject, (bounded) => lease.release(bounded), policy.requestTimeoutMs, shutdown)
         return true
       } catch (error) {
         host.log.debug(`${entry.name}: a port was not given back: ${asNatError(error).message}`)

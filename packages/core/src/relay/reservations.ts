@@ -9,7 +9,7 @@ import {
   type Relay,
   type RelayLimits
 } from '@postern/interface'
-import { asNatError, attempt } from '../async/attempt.js'
+import { asNatError } from '../async/attempt.js'
 import { createWakeup, type Wakeup } from '../async/wakeup.js'
 import type { Context, ShutdownScope } from '../context.js'
 import type { StrategyEntry } from '../discovery/discoveries.js'
@@ -45,7 +45,7 @@ const notNeeded = abortReason('the reservation is not needed')
 const relayGone = abortReason('the relay is gone')
 
 export function createReservations(context: Context): Reservations {
-  const { host, policy, bus, discoveries, candidates, memory } = context
+  const { host, policy, bus, requests, discoveries, candidates, memory } = context
   const { clock } = host
   const wakeup = createWakeup(clock)
   const held = new Map<string, Reservation>()
@@ -85,15 +85,18 @@ export function createReservations(context: Context): Reservations {
   ): Promise<void> {
     const { id } = relay.party
     try {
-      const late = (lease: Lease): void => shutdown.track(release(lease, shutdown))
-      const lease = await attempt((call) => relay.reserve(call), policy.requestTimeoutMs, clock, { signal }, late)
+      const late = (lease: Lease): void => shutdown.track(release(entry, lease, shutdown))
+      const subject = { strategy: entry.name, verb: 'reserve' } as const
+      const reserved = (call: CallOptions): Promise<Lease> => relay.reserve(call)
+      const lease = await requests.attempt(subject, reserved, policy.requestTimeoutMs, { signal }, late)
       if (lease.addresses.length === 0 || !lease.addresses.every(isMultiaddrText) || !(lease.lifetimeMs > 0)) {
-        await release(lease, shutdown)
+        await release(entry, lease, shutdown)
         throw natError('GRANT_INVALID', 'the relay granted an invalid address, none, or no lifetime')
       }
       rests.delete(id)
       entry.status.succeeded()
       entry.status.leaseAdded()
+      bus.emit('lease', { strategy: entry.name, change: 'granted', code: null })
       const reservation: Reservation = {
         entry,
         relay,
@@ -137,54 +140,63 @@ export function createReservations(context: Context): Reservations {
   }
 
   async function keepOne(reservation: Reservation, { signal }: CallOptions, shutdown: ShutdownScope): Promise<void> {
-    const { controller } = reservation
+    const { entry, controller } = reservation
     const call = { signal: anySignal([signal, controller.signal]) }
     let renewal: Promise<Lease> | undefined
     const owner: LeaseOwner = {
       // A reservation lives as long as the connection: a relay that does not renew has dropped it.
       isForgotten: () => true,
       renew(lease, { signal: cancel }) {
-        renewal = attempt((bounded) => lease.renew(bounded), policy.requestTimeoutMs, clock, { signal: cancel })
+        const subject = { strategy: entry.name, verb: 'renew' } as const
+        const renewed = (bounded: CallOptions): Promise<Lease> => lease.renew(bounded)
+        renewal = requests.attempt(subject, renewed, policy.requestTimeoutMs, { signal: cancel })
         return renewal
       },
       onRenewed(lease, before) {
         renewal = undefined
         for (const address of before.addresses) if (!lease.addresses.includes(address)) candidates.withdraw(address)
         reservation.lease = lease
+        bus.emit('lease', { strategy: entry.name, change: 'renewed', code: null })
         publish(reservation)
       }
     }
     try {
       const { lease, wakeup: ownWakeup } = reservation
-      await keepLease(lease, owner, { clock, random: host.random, wakeup: ownWakeup }, call)
-      drop(reservation)
-      const releaseLate = (late: Lease): Promise<void> => release(late, shutdown)
+      const { why } = await keepLease(lease, owner, { clock, random: host.random, wakeup: ownWakeup }, call)
+      drop(reservation, why)
+      const releaseLate = (late: Lease): Promise<void> => release(entry, late, shutdown)
       if (renewal !== undefined) shutdown.track(renewal.then(releaseLate, () => undefined))
       // Do not ask a relay all the time that grants very short reservations.
       rests.set(reservation.relay.party.id, { count: 0, untilMs: clock.monotonicMs() + minSpacingMs })
       wakeup.wake('rescan')
       // The relay may have forgotten the reservation, but this host still listens through it.
-      await release(reservation.lease, shutdown)
+      await release(entry, reservation.lease, shutdown)
     } catch (error) {
       if (!call.signal.aborted) throw error
-      drop(reservation)
+      const isLost = controller.signal.reason === relayGone
+      drop(reservation, isLost ? natError('MAPPING_LOST', 'the relay is gone, and the reservation with it') : undefined)
       wakeup.wake('rescan')
-      await release(reservation.lease, shutdown)
+      await release(entry, reservation.lease, shutdown)
     }
   }
 
-  function drop(reservation: Reservation): void {
+  /** @param why - why it has lapsed; undefined if it is released */
+  function drop(reservation: Reservation, why: NatError | undefined): void {
     if (held.get(reservation.relay.party.id) !== reservation) return
     held.delete(reservation.relay.party.id)
-    reservation.entry.status.leaseRemoved()
+    const { name: strategy, status } = reservation.entry
+    status.leaseRemoved()
+    bus.emit('lease', { strategy, change: why === undefined ? 'released' : 'lapsed', code: why?.code ?? null })
     for (const address of reservation.lease.addresses) candidates.withdraw(address)
     bus.emit('reportChanged', undefined)
   }
 
-  async function release(lease: Lease, shutdown: ShutdownScope): Promise<void> {
-    await attempt((bounded) => lease.release(bounded), policy.requestTimeoutMs, clock, shutdown).catch(
-      (error: unknown) => host.log.debug(`a reservation was not released: ${asNatError(error).message}`)
-    )
+  async function release({ name }: StrategyEntry, lease: Lease, shutdown: ShutdownScope): Promise<void> {
+    const subject = { strategy: name, verb: 'release' } as const
+    const released = (bounded: CallOptions): Promise<void> => lease.release(bounded)
+    await requests
+      .attempt(subject, released, policy.requestTimeoutMs, shutdown)
+      .catch((error: unknown) => host.log.debug(`a reservation was not released: ${asNatError(error).message}`))
   }
 
   const demand = (startedMs: number): { readonly count: number; readonly waitMs: number } =>

@@ -34,7 +34,8 @@ export function describeStrategy(
   const skipped = [...new Map(secondary.map((gateway) => [gateway.address, gateway])).values()].map(
     (gateway): StrategyReport => ({ name, kind, rank, state: 'skipped', tookMs, reason: skippedReason(gateway) })
   )
-  if (!onPath && skipped.length > 0) return skipped
+  const alive = entry.status.leases > 0 ? { leases: entry.status.leases } : {}
+  if (!onPath && skipped.length > 0) return skipped.map((line, at) => (at === 0 ? { ...line, ...alive } : line))
   const [state, reason] = stateOf(entry, onPath, wanted)
   const [offRoute] = abilities.flatMap((ability) =>
     ability.kind === 'mapper' && ability.gateway !== null && isOffRoute(ability.gateway, network)
@@ -53,6 +54,7 @@ export function describeStrategy(
     state,
     tookMs,
     reason: doubted ?? null,
+    ...alive,
     ...(waitingFor === undefined ? {} : { waitingFor })
   }
   return [line, ...skipped]

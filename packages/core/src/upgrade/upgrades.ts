@@ -26,7 +26,7 @@ export interface Upgrades {
 /** How many peers the report lists with their last upgrade. Those without news for the longest time are dropped. */
 const maxPeers = 256
 
-export function createUpgrades({ host, bus, discoveries }: Context): Upgrades {
+export function createUpgrades({ host, bus, requests, discoveries }: Context): Upgrades {
   const { clock } = host
   const peers = new Map<string, PeerReport>()
 
@@ -57,12 +57,12 @@ export function createUpgrades({ host, bus, discoveries }: Context): Upgrades {
   return {
     async upgrade(peerId, call) {
       let last: NatError | undefined
-      for (const { abilities } of discoveries.entries) {
+      for (const { name, abilities } of discoveries.entries) {
         const puncher = [...abilities.values()].find(isPuncher)
         if (puncher === undefined) continue
         call.signal.throwIfAborted()
         try {
-          return await puncher.upgrade(peerId, call)
+          return await requests.measure({ strategy: name, verb: 'upgrade' }, () => puncher.upgrade(peerId, call), call)
         } catch (error) {
           call.signal.throwIfAborted()
           last = asNatError(error)

@@ -1,5 +1,5 @@
 import type { CallOptions, Evidence, Family, MultiaddrText, Witness } from '@postern/interface'
-import { asNatError, attempt } from '../async/attempt.js'
+import { asNatError } from '../async/attempt.js'
 import { createRequestRate } from '../async/request-rate.js'
 import type { Context } from '../context.js'
 import type { EvidenceReport } from '../model/report.js'
@@ -21,7 +21,7 @@ export interface WitnessPool {
 /** A witness that was outvoted this often is not asked again. */
 const maxDemerits = 3
 
-export function createWitnessPool({ host, policy, discoveries }: Context): WitnessPool {
+export function createWitnessPool({ host, policy, requests, discoveries }: Context): WitnessPool {
   const { clock } = host
   const busy = new Map<string, Promise<unknown>>()
   const rate = createRequestRate(clock, policy.maxRequestsPerMinute)
@@ -40,16 +40,32 @@ export function createWitnessPool({ host, policy, discoveries }: Context): Witne
   /** Asks a witness, and records until when it may still dial if the answer is not awaited any more. A libp2p server
    * merges its dials to one peer: it would answer a second question by the connection of the first one, and say yes to an
    * address that it has not reached. */
-  async function verify(witness: Witness, address: MultiaddrText, call: CallOptions): Promise<Evidence> {
+  async function verify(
+    witness: Witness,
+    strategy: string,
+    address: MultiaddrText,
+    call: CallOptions
+  ): Promise<Evidence> {
     const sentMs = clock.monotonicMs()
     try {
-      return await attempt((bounded) => witness.verify(address, bounded), policy.verifyTimeoutMs, clock, call)
+      const subject = { strategy, verb: 'verify', vote: outcomeOf } as const
+      return await requests.attempt(
+        subject,
+        (bounded) => witness.verify(address, bounded),
+        policy.verifyTimeoutMs,
+        call
+      )
     } catch (error) {
       if (call.signal.aborted || asNatError(error).code === 'ATTEMPT_TIMEOUT')
         dialsUntilMs.set(witness.party.id, sentMs + policy.verifyTimeoutMs)
       throw error
     }
   }
+
+  /** Returns the name of the strategy that has found a witness. */
+  const strategyOf = (witness: Witness): string =>
+    discoveries.entries.find(({ abilities }) => [...abilities.values()].some((each) => each === witness))?.name ??
+    'other'
 
   async function untilFree(id: string, call: CallOptions): Promise<void> {
     const waitMs = (dialsUntilMs.get(id) ?? 0) - clock.monotonicMs()
@@ -61,11 +77,12 @@ export function createWitnessPool({ host, policy, discoveries }: Context): Witne
     witnesses,
     async ask(witness, address, call) {
       const { id, network } = witness.party
+      const strategy = strategyOf(witness)
       const turn = (busy.get(id) ?? Promise.resolve()).then(async () => {
         call.signal.throwIfAborted()
         await untilFree(id, call)
         await rate.take(id, call)
-        return verify(witness, address, call)
+        return verify(witness, strategy, address, call)
       })
       const ended: Promise<unknown> = turn
         .catch(() => undefined)
@@ -91,6 +108,8 @@ export function createWitnessPool({ host, policy, discoveries }: Context): Witne
     }
   }
 }
+
+const outcomeOf = ({ outcome }: Evidence): Evidence['outcome'] => outcome
 
 /** Returns the first witness of each network. */
 export function onePerNetwork(witnesses: readonly Witness[]): readonly Witness[] {

@@ -2,9 +2,20 @@ import type { Discovery, Host, ServerHost, Strategy } from '@postern/interface'
 import { type Command, Option } from 'commander'
 import { line } from '../../shared/output.js'
 import { type PortArgument, parseDuration, parsePort, parsePortNumber } from '../../shared/parse.js'
-import { codesText, colorOption, orUsageError, readServerVia, type Shell, viaOption, witnessOption } from '../common.js'
+import {
+  codesText,
+  colorOption,
+  type MetricsFlags,
+  metricsOptions,
+  metricsPlace,
+  orUsageError,
+  readServerVia,
+  type Shell,
+  viaOption,
+  witnessOption
+} from '../common.js'
 
-interface MapFlags {
+interface MapFlags extends MetricsFlags {
   readonly via: string
   readonly witness?: readonly string[]
   readonly lifetime: number
@@ -15,7 +26,7 @@ interface MapFlags {
 
 /** Adds the command `map`. */
 export function addMap(program: Command, { output, finish, watched }: Shell): void {
-  program
+  const command = program
     .command('map')
     .description('Maps a port of this machine in the router, renews the mapping, and releases it at Ctrl-C.')
     .argument('<port>', 'the port, such as 8080, 8080/tcp or 4001/udp (without a protocol: TCP)', parsePort)
@@ -26,6 +37,8 @@ export function addMap(program: Command, { output, finish, watched }: Shell): vo
     .option('--external-port <port>', 'the external port to request first (default: the same port)', parsePortNumber)
     .option('--once', 'exit after the first result, or when none is possible, and let the mapping expire')
     .option('--json', 'print one JSON object per line')
+  for (const option of metricsOptions()) command.addOption(option)
+  command
     .addHelpText(
       'after',
       `
@@ -36,6 +49,7 @@ Examples:
   $ postern map 8080 --witness http://203.0.113.9:4003 --witness https://witness.example.org
   $ postern map 8080 --via any,ssh:me@vps.example.org
   $ postern map 8080 --once --json
+  $ postern map 8080 --metrics 9464
 ${codesText('map')}`
     )
     .action(async (argument: PortArgument, flags: MapFlags, command: Command) => {
@@ -70,6 +84,7 @@ ${codesText('map')}`
           json,
           store,
           owners,
+          metrics: metricsPlace(flags),
           watched
         }
         finish(await map(argument, options, output))

@@ -1,4 +1,12 @@
-import { type EndpointOwners, type MappingEvent, type Store, systemHost } from '@postern/core'
+import {
+  type EndpointOwners,
+  type MappingEvent,
+  mappingEventNames,
+  recordMetrics,
+  type Store,
+  systemHost,
+  type Traversal
+} from '@postern/core'
 import {
   type Endpoint,
   type Family,
@@ -15,12 +23,12 @@ import { runTraversal } from '@postern/runtime'
 import { exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
 import { isLowPortRefusal, lowPortOf, lowPortReason, withLowPortAdvice } from '../../shared/low-ports.js'
-import { mappingEvents } from '../../shared/mapping-events.js'
 import { nextSteps } from '../../shared/next-steps.js'
 import { line, type Output, unlessAborted } from '../../shared/output.js'
 import type { PortArgument } from '../../shared/parse.js'
 import { createStrategyLines } from '../../shared/strategy-lines.js'
 import { colorsFor } from '../../shared/terminal.js'
+import type { MetricsPlace, TraversalMetrics } from '../../shared/traversal-metrics.js'
 import type { Watched } from '../common.js'
 import { connectionTable, showsConnections } from './connection-table.js'
 import { reasonsForNothing, untilNothingCanCome } from './once.js'
@@ -42,6 +50,9 @@ export interface MapOptions {
   readonly json: boolean
   readonly store: Store
   readonly owners: EndpointOwners
+  /** Where metrics are served.
+   * @default nowhere */
+  readonly metrics?: MetricsPlace | undefined
   /** Serves a page about the mapping.
    * @default there is none */
   readonly watched?: Watched | undefined
@@ -58,7 +69,7 @@ const patienceMs = 6000
 /** Maps a port until it is interrupted, or once. Resolves to the exit code. */
 export async function map(argument: PortArgument, options: MapOptions, { out, err }: Output): Promise<number> {
   const { strategies, via, asked, lifetimeMs, externalPort, once, json, store, owners } = options
-  const { findNetwork: find = findNetwork, watched } = options
+  const { findNetwork: find = findNetwork, metrics, watched } = options
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const { clock } = systemHost
@@ -82,6 +93,9 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     socket: false
   })
   const { traversal } = run
+  const exposition = metrics === undefined ? undefined : await serveMetrics(traversal, metrics)
+  const url = exposition?.url()
+  if (url !== undefined) line(out, json ? JSON.stringify({ event: 'metrics', url }) : `  Metrics: ${url}`)
   await watched?.(traversal)
   const waiting = new Map<Family, Endpoint>()
   const outcome = Promise.withResolvers<number>()
@@ -172,7 +186,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   }
   traversal.addEventListener('strategy', look)
   traversal.addEventListener('verdict', look)
-  for (const name of mappingEvents) traversal.addEventListener(name, ({ detail }) => tell(detail))
+  for (const name of mappingEventNames) traversal.addEventListener(name, ({ detail }) => tell(detail))
   if (!json) {
     const tellStrategy = createStrategyLines(err, (reason) =>
       lowPort !== undefined && isLowPortRefusal(reason) ? { ...reason, message: lowPortReason(lowPort) } : reason
@@ -208,8 +222,16 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   await Promise.race([Promise.all([looked, lookingForWeb]), untilAborted(signal)])
   if (once && !signal.aborted) await run.unwatch()
   else await run.stop()
+  exposition?.close()
   interrupt.done()
   return code
+}
+
+async function serveMetrics(traversal: Traversal, place: MetricsPlace): Promise<TraversalMetrics> {
+  const { serveTraversalMetrics } = await import('../../shared/traversal-metrics.js')
+  const exposition = await serveTraversalMetrics(place)
+  recordMetrics(traversal, exposition.sink)
+  return exposition
 }
 
 /** Leaves the witnesses out, with a remark, if this system does not show what arrives at the port of another program. */

@@ -1,9 +1,20 @@
 import type { MultiaddrText } from '@postern/interface'
 import type { Command } from 'commander'
 import { line } from '../../shared/output.js'
-import { addressesOption, codesText, colorOption, orUsageError, readVia, type Shell, viaOption } from '../common.js'
+import {
+  addressesOption,
+  codesText,
+  colorOption,
+  type MetricsFlags,
+  metricsOptions,
+  metricsPlace,
+  orUsageError,
+  readVia,
+  type Shell,
+  viaOption
+} from '../common.js'
 
-interface PeerFlags {
+interface PeerFlags extends MetricsFlags {
   readonly via: string
   readonly listen?: readonly MultiaddrText[]
   readonly peer?: readonly MultiaddrText[]
@@ -46,6 +57,8 @@ function describePeer(described: Command, { output, finish, watched }: Shell): v
     .option('--key <file>', 'the file of the private key, created if absent (default: a new key for each run)')
     .option('--json', 'print one JSON object per line')
     .addOption(colorOption())
+  for (const option of metricsOptions()) described.addOption(option)
+  described
     .addHelpText(
       'after',
       `
@@ -54,6 +67,7 @@ Examples:
   $ postern peer --relay /ip4/203.0.113.7/tcp/4001/p2p/<peer id> --peer <another one>
   $ postern peer --via none --relay /dns4/relay.example.org/tcp/4001/p2p/<peer id>
   $ postern peer --dial /ip4/203.0.113.7/tcp/4001/p2p/<relay>/p2p-circuit/p2p/<peer id>
+  $ postern peer --metrics 9464
 ${codesText('others')}`
     )
     .action(async (flags: PeerFlags, command: Command) => {
@@ -80,6 +94,7 @@ ${codesText('others')}`
       const warn = (text: string): void => line(output.err, `! ${text}`)
       const privateKey =
         key === undefined ? undefined : await (await import('../../shared/key-file.js')).loadKey(key, warn)
-      finish(await node({ strategies, listen, peers: peer, relays, dial, privateKey, json, watched }, output))
+      const metrics = metricsPlace(flags)
+      finish(await node({ strategies, listen, peers: peer, relays, dial, privateKey, json, metrics, watched }, output))
     })
 }

@@ -1,6 +1,6 @@
 import { identify, identifyPush } from '@libp2p/identify'
 import type { PeerId, PrivateKey } from '@libp2p/interface'
-import type { MappingEvent, PeerReport } from '@postern/core'
+import { type MappingEvent, mappingEventNames, type PeerReport } from '@postern/core'
 import {
   anySignal,
   classOf,
@@ -21,12 +21,13 @@ import { boundedPing } from '../../bounds/ping.js'
 import { exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
 import { denyDialMultiaddr, listenFailure, reasonOf, stack } from '../../shared/libp2p-stack.js'
-import { mappingEvents } from '../../shared/mapping-events.js'
+import type { NodeMetrics } from '../../shared/metrics.js'
 import { Failure, line, type Output } from '../../shared/output.js'
 import { readAddress, readDialAddress } from '../../shared/peers.js'
 import { stopWithin } from '../../shared/stop.js'
 import { createStrategyLines } from '../../shared/strategy-lines.js'
 import { type Colors, colorsFor } from '../../shared/terminal.js'
+import type { MetricsPlace, TraversalMetrics } from '../../shared/traversal-metrics.js'
 import type { Watched } from '../common.js'
 import { dialOnce, formatDialled } from './dial.js'
 import { describeConclusion, describeMapping, inWordsOfNode } from './text.js'
@@ -44,6 +45,9 @@ export interface NodeOptions {
   /** The private key; undefined for a new one. */
   readonly privateKey: PrivateKey | undefined
   readonly json: boolean
+  /** Where metrics are served.
+   * @default nowhere */
+  readonly metrics?: MetricsPlace | undefined
   /** Serves a page about the node.
    * @default there is none */
   readonly watched?: Watched | undefined
@@ -54,7 +58,7 @@ const dialMs = 10_000
 
 /** Runs a libp2p node with all strategies until it is interrupted. Resolves to the exit code. */
 export async function node(options: NodeOptions, { out, err }: Output): Promise<number> {
-  const { strategies, listen, peers, relays, dial, privateKey, json, watched } = options
+  const { strategies, listen, peers, relays, dial, privateKey, json, metrics, watched } = options
   const colors = colorsFor(out)
   const remarks = colorsFor(err)
   const interrupt = untilInterrupted(err)
@@ -70,6 +74,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     )
   )
   const isKept = (peer: PeerId): boolean => named.has(peer.toString())
+  const exposition = metrics === undefined ? undefined : await openMetrics(metrics)
   const admission = createAdmission(homeLimits, systemClock)
   const running = await createLibp2p({
     ...stack(),
@@ -79,12 +84,17 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     transports: [...boundedTransports(admission), boundedCircuit()],
     connectionGater: { ...admission.gater, denyDialMultiaddr },
     connectionManager: beyond(homeLimits),
+    ...(exposition === undefined ? {} : { metrics: exposition.metrics }),
     services: {
       identify: identify(),
       identifyPush: identifyPush(),
       ping: boundedPing(),
       forgetPeers: forgetPeers({ isKept }),
-      nat: natTraversal({ strategies, owners: endpointOwners({ program: 'postern peer' }) })
+      nat: natTraversal({
+        strategies,
+        owners: endpointOwners({ program: 'postern peer' }),
+        ...(exposition === undefined ? {} : { metrics: exposition.sink })
+      })
     }
   })
   const { nat, ping: pings } = running.services
@@ -93,7 +103,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
 
   const namedCounts = { relays: relays.length, peers: peers.length }
   const tellMapping = (event: MappingEvent): void => tell(event, describeMapping(event, colors))
-  for (const name of mappingEvents) nat.addEventListener(name, ({ detail }) => tellMapping(detail))
+  for (const name of mappingEventNames) nat.addEventListener(name, ({ detail }) => tellMapping(detail))
   let concluded = ''
   nat.addEventListener('verdict', ({ detail }) => {
     const { verdict, cause } = detail
@@ -120,7 +130,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   }
   running.addEventListener('self:peer:update', tellAddresses)
   // libp2p emits no event when a mapping is withdrawn.
-  for (const name of [...mappingEvents, 'verdict'] as const) nat.addEventListener(name, tellAddresses)
+  for (const name of [...mappingEventNames, 'verdict'] as const) nat.addEventListener(name, tellAddresses)
 
   const meet = async (address: string): Promise<void> => {
     await running
@@ -155,6 +165,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   try {
     await running.start()
   } catch (error) {
+    exposition?.close()
     await stopWithin(running, err)
     throw new Failure(listenFailure(error))
   }
@@ -163,6 +174,8 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     { event: 'listening', peerId, addresses: running.getMultiaddrs().map((each) => printable(each.toString())) },
     `${colors.bold('Node')} ${peerId}`
   )
+  const url = exposition?.url()
+  if (url !== undefined) tell({ event: 'metrics', url }, `  Metrics: ${url}`)
   tellAddresses()
   if (!json) line(err, remarks.dim('  Ctrl-C releases everything and ends.'))
   const talks = Promise.all([...peers.map(meet), measureAll()])
@@ -170,8 +183,21 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   await untilAborted(signal)
   await stopWithin(running, err)
   await talks
+  exposition?.close()
   interrupt.done()
   return exitCodes.success
+}
+
+/** Starts to serve the metrics of libp2p, of the process and of the traversal. */
+async function openMetrics({ port, hosts }: MetricsPlace): Promise<NodeMetrics & Pick<TraversalMetrics, 'sink'>> {
+  const [{ nodeMetrics }, { listenForMetrics }, { prometheusSink }] = await Promise.all([
+    import('../../shared/metrics.js'),
+    import('../../shared/metrics-server.js'),
+    import('../../shared/prometheus-sink.js')
+  ])
+  const exposition = nodeMetrics(hosts)
+  await listenForMetrics(exposition, port)
+  return { ...exposition, sink: prometheusSink(exposition.registry) }
 }
 
 /** Returns whether other machines can use an address. */

@@ -1,9 +1,10 @@
 import { networkInterfaces } from 'node:os'
 import { systemHost } from '@postern/core'
-import { canonicalAddress, errorText, familyOf, isGlobal, isWildcard } from '@postern/interface'
+import { canonicalAddress, familyOf, isGlobal, isWildcard } from '@postern/interface'
 import type { WitnessServer } from '@postern/witness/server'
 import { exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
+import { listenFailure } from '../../shared/listen-failure.js'
 import { Failure, line, type Output } from '../../shared/output.js'
 import { colorsFor } from '../../shared/terminal.js'
 import { formatListen, type ListenPlace } from './listen-place.js'
@@ -78,29 +79,14 @@ export async function runWitness(
 }
 
 async function openMetrics(server: WitnessServer, port: number, hosts: readonly string[]) {
-  const [{ Registry, collectDefaultMetrics }, { metricsServer }, { registerWitnessMetrics }] = await Promise.all([
-    import('prom-client'),
-    import('../../shared/metrics-server.js'),
-    import('./metrics.js')
-  ])
+  const [{ Registry, collectDefaultMetrics }, { listenForMetrics, metricsServer }, { registerWitnessMetrics }] =
+    await Promise.all([import('prom-client'), import('../../shared/metrics-server.js'), import('./metrics.js')])
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   registerWitnessMetrics(registry, server)
   const exposition = metricsServer(registry, hosts)
-  try {
-    await exposition.listen(port)
-  } catch (error) {
-    throw new Failure(`cannot listen on 127.0.0.1:${port} for metrics: ${listenFailure(error)}`)
-  }
+  await listenForMetrics(exposition, port)
   return exposition
-}
-
-function listenFailure(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  if (code === 'EADDRINUSE') return 'another program has the port.'
-  if (code === 'EACCES') return 'this user may not listen on the port.'
-  if (code === 'EADDRNOTAVAIL') return 'this machine does not have the address.'
-  return errorText(error)
 }
 
 /** Returns the URLs of a listener at the public addresses of this machine. */
