@@ -57,16 +57,15 @@ describe.skipIf(!isReady)(`the queries, in Prometheus${why}${whyNoLab}`, { timeo
       (ups) => ups.length === Object.values(scene?.targets ?? {}).flat().length && ups.every((each) => each === '1'),
       20
     )
-    await scene.play()
-    // Counters that began with the traffic need two scrapes.
-    await until(
-      () =>
-        server.query(
-          'sum(increase(postern_lease_renewals_total[1m])) and sum(increase(postern_relay_connections_total[1m])) > 0'
-        ),
-      (found) => found.length > 0,
-      20
-    )
+    const shows = (query: string): Promise<unknown> =>
+      until(
+        () => server.query(query),
+        (found) => found.length > 0,
+        20
+      )
+    await scene.play(() => shows('postern_peer_upgrades_total'))
+    await shows('sum(increase(postern_peer_upgrades_total[1m])) > 0')
+    await shows('increase(postern_lease_renewals_total[1m])')
     names = new Set(Object.keys((await server.ask('metadata')) as object))
   }, 90_000)
   afterAll(async () => {

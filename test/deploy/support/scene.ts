@@ -19,8 +19,8 @@ export type Targets = Readonly<Record<string, readonly string[]>>
 /** Relays, witnesses and nodes in a lab, which serve metrics. */
 export interface Scene extends AsyncDisposable {
   readonly targets: Targets
-  /** Makes traffic, grants and refusals. */
-  play(): Promise<void>
+  /** Makes traffic, grants and refusals. Calls `afterFirstPunch` between two hole punches, and waits for it. */
+  play(afterFirstPunch: () => Promise<unknown>): Promise<void>
 }
 
 /**
@@ -54,7 +54,7 @@ export async function openScene(): Promise<Scene> {
       'postern-witness': [await lead('bravo', 9465)],
       'postern-node': await Promise.all([9466, 9467, 9468].map((port) => lead('home', port)))
     },
-    play: () => play(lab, pasted(alpha), peer),
+    play: (afterFirstPunch) => play(lab, pasted(alpha), peer, afterFirstPunch),
     async [Symbol.asyncDispose]() {
       for (const { child } of running) child.kill('SIGTERM')
       await Promise.all(running.map(({ ended }) => ended))
@@ -92,20 +92,27 @@ const ask = (address: string): string => `
     body: JSON.stringify({ protocol: 'tcp', address: '${address}', port: 8080, nonce: '000102030405060708090a0b' })
   }).then((reply) => reply.text()).then(console.log)`
 
-async function play(lab: Lab, relay: string, peer: Running): Promise<void> {
+async function play(lab: Lab, relay: string, peer: Running, afterFirstPunch: () => Promise<unknown>): Promise<void> {
   // The relay grants four of the five reservations of one address.
   const reserved = lab.run('outsider', [process.execPath, reserve, relay, '5'], { timeoutMs: 20_000 })
+  const relayed = await relayedAddress(peer)
+  await dialFrom(lab, 'outsider', relayed)
   // The second one is another address than that of the client; after the third one a limit is reached.
   for (const address of ['11.0.0.2', '41.0.0.1', '11.0.0.2'])
     await lab.run('home', [process.execPath, '-e', ask(address)])
-  const dial = ['peer', '--json', '--via', 'none', '--dial', await relayedAddress(peer)]
-  const outsider = command(lab, dial, await folder(), 'outsider')
-  await outsider.next('dialled')
+  await afterFirstPunch()
+  await dialFrom(lab, 'charlie', relayed)
   await reserved
-  outsider.child.kill('SIGTERM')
-  await outsider.ended
   // The router forgets the mappings, and the nodes renew them.
   await lab.reboot()
+}
+
+/** Connects to an address through a relay; the two peers replace the connection by a direct one. */
+async function dialFrom(lab: Lab, host: string, address: string): Promise<void> {
+  const dialling = command(lab, ['peer', '--json', '--via', 'none', '--dial', address], await folder(), host)
+  while ((await dialling.next('upgrade')).state !== 'direct');
+  dialling.child.kill('SIGTERM')
+  await dialling.ended
 }
 
 /** Resolves with an address of a node through a relay. */
