@@ -65,7 +65,7 @@ describe('the alerts', () => {
 
   it('the guide has a section for each alert, and for no other', () => {
     const headings = [...guide.matchAll(/^### (Postern\w+)$/gm)].map(([, name]) => name)
-    expect(headings.toSorted()).toEqual(rules.map(({ alert }) => alert).toSorted())
+    expect(new Set(headings)).toEqual(new Set(rules.map(({ alert }) => alert)))
   })
 
   it('each alert fires in one of its tests', () => {
