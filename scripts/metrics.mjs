@@ -16,7 +16,7 @@ export async function metricsPage({ root, cell }) {
         ? 'a code of [errors.md](errors.md)'
         : values.map(code).join(', ')
   const attributes = new Map(all.flatMap((each) => each.attributes.map((attribute) => [attribute.name, attribute])))
-  return `${[
+  return [
     '# Metrics',
     '',
     'What Postern measures of itself, with OpenTelemetry, Prometheus and the metrics of libp2p: one list. How to get the',
@@ -68,7 +68,7 @@ export async function metricsPage({ root, cell }) {
     '|---|---|---|',
     ...all.map((each) => `| \`${prometheusName(each)}\` | \`${singleLabel(each)}\` | \`${exampleOf(each)}\` |`),
     ''
-  ].join('\n')}`
+  ].join('\n')
 }
 
 const code = (text) => `\`${text}\``

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import type { MappingEvent, Report } from '@postern/core'
+import type { MappingEvent, MappingEventName, Report, TraversalEvents } from '@postern/core'
 import { errorCodes, isNatError, natError } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { Ajv2020 } from 'ajv/dist/2020.js'
@@ -167,6 +167,26 @@ describe('docs/reference/events.md', () => {
 
   it('the page of events has a row for every event', () => {
     expect({ enum: rowsOf('Events').toSorted() }).toEqual(schemaOfType('core', 'MappingEventName'))
+  })
+
+  const others: Readonly<Record<Exclude<keyof TraversalEvents, MappingEventName>, true>> = {
+    strategy: true,
+    verdict: true,
+    upgrade: true,
+    request: true,
+    lease: true
+  }
+
+  it('the page of events has a row for every other event', () => {
+    expect(rowsOf('Other events')).toEqual(Object.keys(others))
+  })
+
+  it('the guide has a row for every channel of diagnostics', () => {
+    const rows = [...read('docs/guides/watching-numbers.md').matchAll(/^\| `(postern:\w+)` \|/gm)]
+    const source = read('packages/runtime/src/diagnostics.ts')
+    const channels = [...source.matchAll(/: '(postern:\w+)'/g)].map(([, name]) => name)
+    expect(channels.length).toBeGreaterThan(3)
+    expect(rows.map(([, name]) => name)).toEqual(channels)
   })
 
   const isGivenAlways = (field: string): boolean => !['through', 'reasons', 'owners'].includes(field)

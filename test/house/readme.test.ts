@@ -67,7 +67,7 @@ function joined(readme: string): Example {
 }
 
 const readmes = packages.map(({ folder }) => `packages/${folder}/README.md`)
-const guides = ['docs/guides/libp2p.md', 'docs/guides/plain-node.md', 'docs/guides/bun-and-deno.md']
+const guides = ['libp2p', 'plain-node', 'bun-and-deno', 'watching-numbers'].map((name) => `docs/guides/${name}.md`)
 const examples = [...readmes.flatMap(examplesOf), ...guides.map(joined)]
 // The files are beside this one, so that vitest and Node's types are found; examples with libp2p are where libp2p is
 // installed.

@@ -50,8 +50,7 @@ export async function preparePrometheus(options: ToolsOptions = {}): Promise<Pro
 
 function programsIn(folder: string): Prometheus {
   for (const program of programs) {
-    if (!existsSync(path.join(folder, program)))
-      throw new LabError('LAB_TOOLS', `There is no ${program} in ${folder}.`)
+    if (!existsSync(path.join(folder, program))) throw new LabError('LAB_TOOLS', `There is no ${program} in ${folder}.`)
   }
   return { prometheus: path.join(folder, 'prometheus'), promtool: path.join(folder, 'promtool') }
 }

@@ -2,6 +2,7 @@ import { type Connection, type PeerId, type Startable, serviceCapabilities } fro
 import { autonat } from '@postern/autonat'
 import {
   type EndpointOwners,
+  type MetricsRecording,
   type MetricsSink,
   type PolicyOptions,
   type Report,
@@ -125,6 +126,7 @@ class NatTraversalService implements NatTraversal, Startable {
   readonly #run: TraversalRun
   readonly #kinds: ReadonlySet<string>
   readonly #clock: Clock
+  readonly #sink: MetricsSink | undefined
   #running: Running | undefined
 
   constructor(components: Libp2pComponents, init: NatTraversalInit) {
@@ -163,8 +165,9 @@ class NatTraversalService implements NatTraversal, Startable {
     for (const event of ['verified', 'refuted', 'lost', 'changed', 'released', 'verdict'] as const) {
       traversal.addEventListener(event, announce)
     }
-    const sink = init.metrics ?? (components.metrics === undefined ? undefined : libp2pMetrics(components.metrics))
-    if (sink !== undefined) recordMetrics(traversal, sink)
+    this.#sink = init.metrics ?? (components.metrics === undefined ? undefined : libp2pMetrics(components.metrics))
+    // Throws now for a sink that is none, and not at the start.
+    this.#record()?.stop()
   }
 
   /** libp2p reads this after it has created all services and before it checks their dependencies. It is the earliest
@@ -212,7 +215,8 @@ class NatTraversalService implements NatTraversal, Startable {
         follow()
       },
       ending: undefined,
-      begun: Promise.resolve()
+      begun: Promise.resolve(),
+      recording: this.#record()
     }
     this.#running = running
     this.#run.watch()
@@ -236,11 +240,17 @@ class NatTraversalService implements NatTraversal, Startable {
     this.#running = undefined
     // Stop the traversal before the endpoints are removed; otherwise nothing would await their releases.
     await this.#run.stop()
+    running?.recording?.stop()
     running?.controller.abort()
     await running?.ending
   }
 
   stop(): void {}
+
+  /** Records the numbers, if anything takes them. */
+  #record(): MetricsRecording | undefined {
+    return this.#sink === undefined ? undefined : recordMetrics(this.#run.traversal, this.#sink)
+  }
 }
 
 const networkTrouble = (error: unknown): readonly string[] =>
@@ -256,4 +266,6 @@ interface Running {
   ending: Promise<void> | undefined
   /** Resolves when the traversal has started. */
   begun: Promise<void>
+  /** The recording of the numbers, if anything takes them. */
+  readonly recording: MetricsRecording | undefined
 }

@@ -201,11 +201,60 @@ describe('metrics', () => {
     await node.start()
     await pass(clock, 2000)
     const text = await registry.metrics()
-    expect(text).toContain('postern_verdict{verdict="public"} 1\n')
-    expect(text).toContain('postern_verdict{verdict="relayed"} 0\n')
-    expect(text).toContain('postern_candidates{state="verified"} 1\n')
-    expect(text).toContain('postern_events_total{event="mapped"} 1\n')
+    expect(text).toContain('postern_reachability_verdict{postern_verdict="public"} 1\n')
+    expect(text).toContain('postern_reachability_verdict{postern_verdict="relayed"} 0\n')
+    expect(text).toContain('postern_candidate_count{type_state="mapped/verified"} 1\n')
+    expect(text).toContain('postern_candidate_count{type_state="mapped/consistent"} 0\n')
+    expect(text).toContain('postern_mapping_events_total{postern_event="mapped"} 1\n')
+    expect(text).toContain('postern_lease_count{postern_strategy="pcp"} 1\n')
+    expect(text).toContain(
+      'postern_strategy_request_duration_seconds_count{strategy_verb_outcome_type="pcp/map/success/"} 1\n'
+    )
+    expect(text).toContain(
+      'postern_strategy_request_duration_seconds_bucket{le="60",strategy_verb_outcome_type="pcp/map/success/"} 1\n'
+    )
     await node.stop()
+    const after = await registry.metrics()
+    expect(after).toContain('postern_mapping_events_total{postern_event="released"} 1\n')
+    expect(after).toContain('postern_reachability_verdict{postern_verdict="public"} 0\n')
+    expect(after).not.toMatch(/^postern_(?:reachability_verdict|lease_count|candidate_count)\{.*\} [1-9]/m)
+  })
+
+  it('the sink of the option gets the numbers in place of the metrics of the node', async () => {
+    const clock = virtualClock()
+    const registry = new Registry()
+    const names: string[] = []
+    let gauges = 0
+    const node = await createNode(
+      clock,
+      {
+        strategies: [scriptedRouter().strategy, scriptedWitnesses({ count: 0 })],
+        metrics: {
+          record: ({ name }) => void names.push(name),
+          observe() {
+            gauges++
+            return () => {
+              gauges--
+            }
+          }
+        }
+      },
+      { metrics: prometheusMetrics({ registry, collectDefaultMetrics: false }) }
+    )
+    await node.start()
+    await pass(clock, 2000)
+    expect(names.filter((name) => name === 'postern.witness.votes')).toHaveLength(2)
+    expect(gauges).toBe(3)
+    expect(await registry.metrics()).not.toContain('postern_')
+    await node.stop()
+    expect(gauges).toBe(0)
+  })
+
+  it('natTraversal rejects metrics that are no sink', async () => {
+    const metrics = { record: () => undefined } as never
+    await expect(createNode(virtualClock(), { strategies: [], metrics })).rejects.toThrow(
+      'metrics has no record() and observe()'
+    )
   })
 })
 

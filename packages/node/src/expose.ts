@@ -99,7 +99,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   })
   const { traversal } = run
   attach(traversal, options.on ?? {})
-  if (options.metrics !== undefined) recordMetrics(traversal, options.metrics)
+  const recording = options.metrics === undefined ? undefined : recordMetrics(traversal, options.metrics)
   /** Why nothing can be exposed yet, or any more; undefined if the network may be the reason. */
   let trouble: string | undefined = 'The server does not listen yet: it is exposed once it does.'
   let hasServerClosed = false
@@ -113,6 +113,7 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
       if (!hasServerClosed) trouble = 'This exposure is closed, and its mappings are given back: call expose() again.'
       ended.abort()
       await run.stop()
+      recording?.stop()
       await ownStore?.close()
     }
   )
@@ -229,11 +230,14 @@ function handle(
 const withClock = (host: Host, { clock }: OpenHandles): Host => (host.clock === systemClock ? { ...host, clock } : host)
 
 function attach(traversal: Traversal, listeners: Listeners): void {
-  for (const name of [...mappingEventNames, 'strategy', 'verdict', 'upgrade', 'request', 'lease'] as const)
-    listen(traversal, name, listeners)
-}
-
-function listen<Name extends keyof TraversalEvents>(traversal: Traversal, name: Name, listeners: Listeners): void {
-  const listener = listeners[name]
-  if (listener !== undefined) traversal.addEventListener(name, listener)
+  for (const name of mappingEventNames) {
+    const listener = listeners[name]
+    if (listener !== undefined) traversal.addEventListener(name, listener)
+  }
+  const { strategy, verdict, upgrade, request, lease } = listeners
+  if (strategy !== undefined) traversal.addEventListener('strategy', strategy)
+  if (verdict !== undefined) traversal.addEventListener('verdict', verdict)
+  if (upgrade !== undefined) traversal.addEventListener('upgrade', upgrade)
+  if (request !== undefined) traversal.addEventListener('request', request)
+  if (lease !== undefined) traversal.addEventListener('lease', lease)
 }

@@ -79,17 +79,19 @@ export interface MetricsFlags {
   readonly metricsHost?: readonly string[]
 }
 
-/** Returns the options `--metrics` and `--metrics-host`. */
-export const metricsOptions = (): readonly Option[] => [
+/** Returns the option `--metrics`. */
+export const metricsOption = (): Option =>
   new Option(
     '--metrics <port>',
     'serve metrics for Prometheus on this port of 127.0.0.1 (default: no metrics)'
-  ).argParser(parsePortNumber),
+  ).argParser(parsePortNumber)
+
+/** Returns the option `--metrics-host`, which may be repeated. */
+export const metricsHostOption = (): Option =>
   new Option(
     '--metrics-host <name>',
     'a host name besides localhost under which the metrics are served, for a reverse proxy; may be repeated'
   ).argParser(collectHost)
-]
 
 /** Returns where to serve the metrics; undefined if they are not asked for. */
 export const metricsPlace = ({ metrics, metricsHost = [] }: MetricsFlags): MetricsPlace | undefined =>

@@ -161,6 +161,13 @@ export async function posternIn(
   return lab.run(host, [process.execPath, postern, ...args], { env, timeoutMs: 20_000 })
 }
 
+const fetchText = `fetch(process.argv[1]).then((r) => r.text()).then(console.log, (e) => console.log(e.cause.code))`
+
+/** Fetches a URL in a host. Resolves to the text, or to the code of an error. */
+export async function fetchedIn(lab: Lab, host: string, url: string): Promise<string> {
+  return (await lab.run(host, [process.execPath, '-e', fetchText, url])).stdout
+}
+
 export async function doctorReport(
   lab: Lab,
   ...args: readonly string[]

@@ -6,7 +6,8 @@ import {
   codesText,
   colorOption,
   type MetricsFlags,
-  metricsOptions,
+  metricsHostOption,
+  metricsOption,
   metricsPlace,
   orUsageError,
   readServerVia,
@@ -26,7 +27,7 @@ interface MapFlags extends MetricsFlags {
 
 /** Adds the command `map`. */
 export function addMap(program: Command, { output, finish, watched }: Shell): void {
-  const command = program
+  program
     .command('map')
     .description('Maps a port of this machine in the router, renews the mapping, and releases it at Ctrl-C.')
     .argument('<port>', 'the port, such as 8080, 8080/tcp or 4001/udp (without a protocol: TCP)', parsePort)
@@ -37,8 +38,8 @@ export function addMap(program: Command, { output, finish, watched }: Shell): vo
     .option('--external-port <port>', 'the external port to request first (default: the same port)', parsePortNumber)
     .option('--once', 'exit after the first result, or when none is possible, and let the mapping expire')
     .option('--json', 'print one JSON object per line')
-  for (const option of metricsOptions()) command.addOption(option)
-  command
+    .addOption(metricsOption())
+    .addOption(metricsHostOption())
     .addHelpText(
       'after',
       `

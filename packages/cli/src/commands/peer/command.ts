@@ -6,7 +6,8 @@ import {
   codesText,
   colorOption,
   type MetricsFlags,
-  metricsOptions,
+  metricsHostOption,
+  metricsOption,
   metricsPlace,
   orUsageError,
   readVia,
@@ -57,8 +58,8 @@ function describePeer(described: Command, { output, finish, watched }: Shell): v
     .option('--key <file>', 'the file of the private key, created if absent (default: a new key for each run)')
     .option('--json', 'print one JSON object per line')
     .addOption(colorOption())
-  for (const option of metricsOptions()) described.addOption(option)
-  described
+    .addOption(metricsOption())
+    .addOption(metricsHostOption())
     .addHelpText(
       'after',
       `

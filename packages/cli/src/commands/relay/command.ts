@@ -2,7 +2,15 @@ import type { MultiaddrText } from '@postern/interface'
 import { type Command, Option } from 'commander'
 import { line } from '../../shared/output.js'
 import { parseCount, parseDuration, parsePortNumber, parseSize } from '../../shared/parse.js'
-import { addressesOption, codesText, collectHost, colorOption, orUsageError, type Shell } from '../common.js'
+import {
+  addressesOption,
+  codesText,
+  colorOption,
+  metricsHostOption,
+  metricsOption,
+  orUsageError,
+  type Shell
+} from '../common.js'
 import type { RelayLimits } from './run.js'
 
 interface RelayFlags {
@@ -188,16 +196,8 @@ export function addRelay(program: Command, { output, finish }: Shell): void {
       parsePortNumber
     )
     .optionsGroup('Output:')
-    .option(
-      '--metrics <port>',
-      'serve metrics for Prometheus on this port of 127.0.0.1 (default: no metrics)',
-      parsePortNumber
-    )
-    .option(
-      '--metrics-host <name>',
-      'a host name besides localhost under which the metrics are served, for a reverse proxy; may be repeated',
-      collectHost
-    )
+    .addOption(metricsOption())
+    .addOption(metricsHostOption())
     .option('--json', 'print one JSON object per line')
     .addOption(colorOption())
     .addHelpText(

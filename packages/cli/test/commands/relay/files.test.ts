@@ -36,7 +36,9 @@ describe('the files for a relay', () => {
   })
 
   it('the guide has every limit with its default, and no option that does not exist', () => {
-    const rows = [...read('docs/guides/running-a-relay.md').matchAll(/^\| `(--[a-z-]+)` \|/gm)].map(([, option]) => option)
+    const rows = [...read('docs/guides/running-a-relay.md').matchAll(/^\| `(--[a-z-]+)` \|/gm)].map(
+      ([, option]) => option
+    )
     expect(rows.filter((option) => !options.has(option))).toEqual([])
     expect(rows).toEqual(
       expect.arrayContaining(['--max-reservations', '--per-peer', '--per-ip', '--per-network', '--duration', '--data'])

@@ -1,19 +1,11 @@
 import { stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import type { Lab } from '@postern/lab'
 import { withPeers } from '@postern/lab'
 import { describe, expect, it } from 'vitest'
-import { command, enter, folder, posternIn, type Running, support, why } from '../../support/in-lab.js'
+import { command, enter, fetchedIn, folder, posternIn, type Running, support, why } from '../../support/in-lab.js'
 import { pasted, startRelay } from '../../support/relays.js'
 
 const reserve = fileURLToPath(new URL('../../support/reserve.mjs', import.meta.url))
-const fetchText = `fetch(process.argv[1]).then((r) => r.text()).then(console.log, (e) => console.log(e.cause.code))`
-
-/** Fetches a URL in a host. Resolves to the text, or to the code of an error. */
-async function fetched(lab: Lab, host: string, url: string): Promise<string> {
-  return (await lab.run(host, [process.execPath, '-e', fetchText, url])).stdout
-}
-
 /** Resolves to the first address of a kind that a node announces. */
 async function addressOf(node: Running, isIt: (address: string) => boolean): Promise<string> {
   for (;;) {
@@ -59,14 +51,14 @@ describe.skipIf(!support.ok).concurrent(`postern relay${why}`, { timeout: 40_000
     const granted = { duration: 90, data: 1_048_576 }
     const refused = { refused: 'the relay has no room for another reservation (status 200)' }
     expect(answers).toEqual([granted, granted, granted, granted, refused])
-    const metrics = await fetched(lab, 'alpha', 'http://127.0.0.1:9464/metrics')
+    const metrics = await fetchedIn(lab, 'alpha', 'http://127.0.0.1:9464/metrics')
     expect(metrics).toMatch(/^postern_relay_reservations_total 4$/m)
     expect(metrics).toMatch(/^postern_relay_reservations_refused_total\{reason="ip"\} 1$/m)
     expect(metrics).toMatch(/^postern_relay_reservations_max 50$/m)
     expect(metrics).toMatch(/^postern_relay_connections_max 1024$/m)
     // The clients have ended, and so have their reservations.
     expect(metrics).toMatch(/^postern_relay_reservations 0$/m)
-    expect(await fetched(lab, 'outsider', 'http://21.0.0.1:9464/metrics')).toBe('ECONNREFUSED\n')
+    expect(await fetchedIn(lab, 'outsider', 'http://21.0.0.1:9464/metrics')).toBe('ECONNREFUSED\n')
   })
 })
 
@@ -93,7 +85,7 @@ describe.skipIf(!support.ok)(`postern peer${why}`, { timeout: 40_000 }, () => {
       rttMs: expect.any(Number)
     })
     const used = through.startsWith('/ip4/21.0.0.1/') ? 'alpha' : 'bravo'
-    const metrics = await fetched(lab, used, 'http://127.0.0.1:9464/metrics')
+    const metrics = await fetchedIn(lab, used, 'http://127.0.0.1:9464/metrics')
     expect(metrics).toMatch(/^postern_relay_connections_total [1-9]/m)
     expect(metrics).toMatch(/^postern_relay_connections [1-9]/m)
     expect(metrics).toMatch(/^postern_autonat_answers_total\{answer="reached"\} [1-9]/m)
