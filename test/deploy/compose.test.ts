@@ -71,7 +71,7 @@ describe('deploy/compose.yml', () => {
       mounted.filter(([from]) => from?.startsWith('.')),
       mounted.filter(([from]) => !from?.startsWith('.'))
     ]
-    expect(files.length).toBe(3)
+    expect(files.length).toBe(4)
     for (const [from = '', , mode] of files) {
       expect(existsSync(join(deploy, from))).toBe(true)
       expect(mode).toBe('ro')
