@@ -135,8 +135,8 @@ export const instruments: Readonly<Record<InstrumentName, Instrument>> = {
     name: 'postern.peer.upgrades',
     kind: 'counter',
     unit: '{upgrade}',
-    description: 'Attempts to replace a relayed connection to a peer by a direct one: hole punches, by outcome',
-    attributes: [strategy, closed('postern.upgrade', 'How the attempt ended', ['direct', 'failed'])]
+    description: 'Relayed connections to peers that became direct, or did not: hole punches, by outcome',
+    attributes: [strategy, closed('postern.upgrade', 'How it ended', ['direct', 'failed'])]
   },
   verdict: {
     name: 'postern.reachability.verdict',

@@ -12,8 +12,20 @@ import {
 import { type VirtualClock, virtualClock } from '@postern/testkit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Report } from '../../src/index.js'
-import { begin, end, home, party, router, type Stage, scripted, stage, web, witnesses } from '../support.js'
+import { type Report, recordMetrics } from '../../src/index.js'
+import {
+  begin,
+  end,
+  home,
+  keepingSink,
+  party,
+  router,
+  type Stage,
+  scripted,
+  stage,
+  web,
+  witnesses
+} from '../support.js'
 
 const game: Endpoint = { protocol: 'udp', family: 4, address: '0.0.0.0', port: 6000 }
 const seen = '/ip4/11.0.0.2/udp/6000'
@@ -95,6 +107,18 @@ const shareSocketOf = (endpoint: Endpoint): SharedUdpSocket => ({
 const natIn = ({ traversal }: Stage): Report['nat'] => traversal.report().nat
 
 describe('observers', () => {
+  it('each question to an observer counts once, with its outcome', async () => {
+    const each = setUpObservers({ alpha: even, beta: 'NO_REPLY' })
+    const sink = keepingSink()
+    recordMetrics(each.traversal, sink)
+    await begin(each)
+    const asked = { 'postern.strategy': 'stun', 'postern.verb': 'observe' }
+    expect(sink.total('requestDuration', { ...asked, 'postern.outcome': 'success' })).toBe(1)
+    expect(sink.total('requestDuration', { ...asked, 'error.type': 'NO_REPLY' })).toBe(1)
+    expect(each.asked).toHaveLength(2)
+    await end(each)
+  })
+
   it('observers fill the report with what they found out, and with the address of a wanted endpoint', async () => {
     const each = setUpObservers({ alpha: even })
     each.traversal.addEndpoint(game)

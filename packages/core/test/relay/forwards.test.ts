@@ -8,7 +8,21 @@ import {
 } from '@postern/interface'
 import type { VirtualClock } from '@postern/testkit'
 import { describe, expect, it, vi } from 'vitest'
-import { absent, begin, end, home, party, router, type Stage, scripted, stage, web, witnesses } from '../support.js'
+import { recordMetrics } from '../../src/index.js'
+import {
+  absent,
+  begin,
+  end,
+  home,
+  keepingSink,
+  party,
+  router,
+  type Stage,
+  scripted,
+  stage,
+  web,
+  witnesses
+} from '../support.js'
 
 /** A server that lends its ports, as its methods say. */
 interface Server {
@@ -116,6 +130,30 @@ async function withServer(
   await begin(built)
   return { ...built, vps }
 }
+
+describe('the numbers of a port of another host', () => {
+  it('each port is a grant, and a connection that ends a lapse with its code', async () => {
+    const sink = keepingSink()
+    let vps: Server | undefined
+    const all = stage((_, clock) => {
+      vps = server(clock)
+      return [vps.strategy]
+    })
+    recordMetrics(all.traversal, sink)
+    all.traversal.addEndpoint(web)
+    await begin(all)
+    expect(sink.gauge('leases')).toEqual({ ssh: 1 })
+    vps?.cut()
+    await all.clock.advance(10)
+    expect(sink.total('lapses', { 'postern.strategy': 'ssh', 'error.type': 'UNREACHABLE' })).toBe(1)
+    await all.clock.advance(3000)
+    expect(sink.total('grants', { 'postern.strategy': 'ssh' })).toBe(2)
+    expect(sink.total('requestDuration', { 'postern.verb': 'forward', 'postern.outcome': 'success' })).toBe(2)
+    await end(all)
+    expect(sink.gauge('leases')).toEqual({})
+    expect(sink.total('lapses')).toBe(1)
+  })
+})
 
 describe('a port of another host', () => {
   it('is taken for the endpoint, and gives the verdict relayed', async () => {

@@ -38,6 +38,22 @@ describe.skipIf(!support.ok).concurrent(`postern map --metrics${why}`, { timeout
     expect(await metricsOf(lab)).toBe('ECONNREFUSED\n')
   })
 
+  it('a mapping to an address that the host has no more is one lapse, and the next one another grant', async () => {
+    const lab = await enter('home')
+    const map = command(lab, ['map', '8080', '--json', '--via', 'pcp', '--metrics', '9464'], await folder())
+    await map.next('mapped')
+    await lab.changeHostAddress('home', '192.168.1.50')
+    await map.next('lost')
+    await map.next('mapped')
+    const text = await metricsOf(lab)
+    expect(text).toContain('\npostern_lease_lapses_total{postern_strategy="pcp",error_type="MAPPING_LOST"} 1\n')
+    expect(text).toContain('\npostern_lease_grants_total{postern_strategy="pcp"} 2\n')
+    expect(text).toContain('\npostern_lease_count{postern_strategy="pcp"} 1\n')
+    expect(text).toContain('\npostern_mapping_events_total{postern_event="lost"} 1\n')
+    map.child.kill('SIGTERM')
+    expect(await map.ended).toBe(0)
+  })
+
   it('a network without a mapping service shows failed discoveries with their codes', async () => {
     const lab = await enter('no-daemon')
     const map = command(lab, ['map', '8080', '--json', '--via', 'pcp', '--metrics', '9464'], await folder())
