@@ -1,7 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, it } from 'vitest'
 import { dashboardSchema } from './support/dashboard-schema.js'
-import { dashboards, inserted, metricsIn } from './support/dashboards.js'
+import { dashboards, inserted, labelsIn, metricsIn } from './support/dashboards.js'
 
 const validate = new Ajv2020({ allErrors: true, strict: true }).compile(dashboardSchema)
 
@@ -65,3 +65,12 @@ describe('the metrics in a query', () => {
     ['a and on (job, instance) b', ['a', 'b']]
   ])('the metrics in a query are found: %s', (query, metrics) => expect(metricsIn(query)).toEqual(metrics))
 })
+
+it('the labels in a query are found', () =>
+  expect(labelsIn('sum by (le, job) (rate(a{b=~"c=\\"d",e!="f"}[1m])) and on (g) h')).toEqual([
+    'b',
+    'e',
+    'le',
+    'job',
+    'g'
+  ]))

@@ -4,7 +4,15 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { support, why as whyNoLab } from '../../packages/cli/test/support/in-lab.js'
-import { type Dashboard, dashboards, deploy, inserted, metricsIn, type Variable } from './support/dashboards.js'
+import {
+  type Dashboard,
+  dashboards,
+  deploy,
+  inserted,
+  labelsIn,
+  metricsIn,
+  type Variable
+} from './support/dashboards.js'
 import { type Server, startPrometheus, tools, until, why } from './support/prometheus.js'
 import { openScene, type Scene, type Targets } from './support/scene.js'
 
@@ -40,6 +48,7 @@ describe.skipIf(!isReady)(`the queries, in Prometheus${why}${whyNoLab}`, { timeo
   let scene: Scene | undefined
   let server: Server
   let names: ReadonlySet<string>
+  let labels: ReadonlySet<string>
   const cleanups: AsyncDisposable[] = []
 
   beforeAll(async () => {
@@ -66,7 +75,12 @@ describe.skipIf(!isReady)(`the queries, in Prometheus${why}${whyNoLab}`, { timeo
     await scene.play(() => shows('postern_peer_upgrades_total'))
     await shows('sum(increase(postern_peer_upgrades_total[1m])) > 0')
     await shows('increase(postern_lease_renewals_total[1m])')
+    // Witnesses are asked again after the reboot.
+    await shows(
+      'sum(increase(postern_strategy_request_duration_seconds_count{postern_verb!="discover",postern_outcome="success"}[1m])) > 0'
+    )
     names = new Set(Object.keys((await server.ask('metadata')) as object))
+    labels = new Set((await server.ask('labels')) as readonly string[])
   }, 90_000)
   afterAll(async () => {
     for (const each of cleanups.toReversed()) await each[Symbol.asyncDispose]()
@@ -94,9 +108,11 @@ describe.skipIf(!isReady)(`the queries, in Prometheus${why}${whyNoLab}`, { timeo
 
   const exists = (name: string): boolean =>
     name === 'up' || names.has(name) || names.has(name.replace(/_(bucket|sum|count)$/, ''))
-  /** Returns the metrics of queries that no server and no node has. */
-  const unknownIn = (queries: readonly string[]): readonly string[] =>
-    queries.flatMap(metricsIn).filter((name) => !exists(name))
+  /** Returns the metrics and labels of queries that no server and no node has. */
+  const unknownIn = (queries: readonly string[]): readonly string[] => [
+    ...queries.flatMap(metricsIn).filter((name) => !exists(name)),
+    ...queries.flatMap(labelsIn).filter((name) => !labels.has(name))
+  ]
 
   it.each(dashboards.map((each) => [each.title, each] as const))(
     '%s: Prometheus accepts each query, and each panel shows data',
@@ -106,10 +122,13 @@ describe.skipIf(!isReady)(`the queries, in Prometheus${why}${whyNoLab}`, { timeo
       expect(unknownIn(queries)).toEqual([])
       const empty: string[] = []
       for (const { title, targets = [] } of dashboard.panels) {
-        for (const { refId, expr } of targets) {
+        for (const { refId, expr, legendFormat } of targets) {
           const series = await server.query(inserted(expr, values))
           const isEmpty = series.every(({ value: [, text] }) => text === 'NaN')
           if (isEmpty) empty.push(targets.length === 1 ? title : `${title} ${refId}`)
+          const shown = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label = '']) => label)
+          const missing = shown.filter((label) => !series.some(({ metric }) => label in metric))
+          if (!isEmpty) expect({ title, missing }).toEqual({ title, missing: [] })
         }
       }
       expect(empty.filter((title) => !mayBeEmpty.includes(title))).toEqual([])
@@ -130,11 +149,10 @@ describe.skipIf(!isReady)(`the queries, in Prometheus${why}${whyNoLab}`, { timeo
     const verdicts = await server.query('sum by (instance) (postern_reachability_verdict)')
     expect(verdicts.map(({ value: [, text] }) => text)).toEqual(['1', '1', '1'])
     const single = 'strategy_verb_outcome_type|strategy_type|strategy_vote|strategy_upgrade|type_state'
-    const labels = (await server.ask('labels')) as readonly string[]
-    expect(labels.filter((label) => new RegExp(`^(?:${single})$`).test(label))).toEqual([])
+    expect([...labels].filter((label) => new RegExp(`^(?:${single})$`).test(label))).toEqual([])
   })
 
-  it('Prometheus evaluates each alert rule without an error, over metrics that exist', async () => {
+  it('Prometheus evaluates each alert rule without an error, over metrics and labels that exist', async () => {
     interface Rule {
       readonly name: string
       readonly query: string

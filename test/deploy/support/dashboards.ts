@@ -56,3 +56,13 @@ export function metricsIn(query: string): readonly string[] {
     .replaceAll(/\b(?:by|on|ignoring|without)\s*\([^)]*\)/g, '')
   return [...bare.matchAll(/\b[a-z_]\w*\b(?!\s*\()/g)].map(([name]) => name).filter((name) => !words.has(name))
 }
+
+/** Returns the names of the labels in a query: those of its selectors, and those by which it groups or matches. */
+export function labelsIn(query: string): readonly string[] {
+  const bare = query.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""')
+  const selected = [...bare.matchAll(/(\w+)\s*(?:=~|!~|!=|=)\s*""/g)].map(([, name = '']) => name)
+  const grouped = [...bare.matchAll(/\b(?:by|on|ignoring|without)\s*\(([^)]*)\)/g)].flatMap(([, names = '']) =>
+    names.split(',')
+  )
+  return [...selected, ...grouped.map((name) => name.trim())].filter((name) => name !== '')
+}
