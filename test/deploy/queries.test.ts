@@ -70,18 +70,18 @@ describe.skipIf(!isReady)(`the queries, in Prometheus${why}${whyNoLab}`, { timeo
       until(
         () => server.query(query),
         (found) => found.length > 0,
-        20
+        30
       )
     await scene.play(() => shows('postern_peer_upgrades_total'))
-    await shows('sum(increase(postern_peer_upgrades_total[1m])) > 0')
-    await shows('increase(postern_lease_renewals_total[1m])')
+    await shows('sum(increase(postern_peer_upgrades_total[5m])) > 0')
+    await shows('increase(postern_lease_renewals_total[5m])')
     // Witnesses are asked again after the reboot.
     await shows(
-      'sum(increase(postern_strategy_request_duration_seconds_count{postern_verb!="discover",postern_outcome="success"}[1m])) > 0'
+      'sum(increase(postern_strategy_request_duration_seconds_count{postern_verb!="discover",postern_outcome="success"}[5m])) > 0'
     )
     names = new Set(Object.keys((await server.ask('metadata')) as object))
     labels = new Set((await server.ask('labels')) as readonly string[])
-  }, 90_000)
+  }, 120_000)
   afterAll(async () => {
     for (const each of cleanups.toReversed()) await each[Symbol.asyncDispose]()
     await rm(folder, { recursive: true, force: true })
@@ -99,7 +99,7 @@ describe.skipIf(!isReady)(`the queries, in Prometheus${why}${whyNoLab}`, { timeo
   }
 
   async function valuesOf({ templating }: Dashboard): Promise<Readonly<Record<string, string>>> {
-    let values: Readonly<Record<string, string>> = { __rate_interval: '1m', __range: '1m' }
+    let values: Readonly<Record<string, string>> = { __rate_interval: '5m', __range: '5m' }
     for (const variable of templating.list) {
       if (variable.type === 'query') values = { ...values, [variable.name]: await valueOf(variable, values) }
     }
