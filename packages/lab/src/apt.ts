@@ -4,8 +4,9 @@ import { LabError } from './errors.js'
 import type { Output } from './exec.js'
 import { exec } from './exec.js'
 
-// Packages that every Debian-based system has, or that only install scripts need.
-const passedOver = /^(libc6|libc-bin|libgcc-s1|libstdc\+\+6)$|-(bin|common|data)$|^libdebian|^libtextwrap|^libnewt/
+// Packages that every Debian-based system has, that only install scripts need, or that are JavaScript for web pages.
+const passedOver =
+  /^libjs-|^(libc6|libc-bin|libgcc-s1|libstdc\+\+6)$|-(bin|common|data)$|^libdebian|^libtextwrap|^libnewt/
 
 /**
  * Downloads packages and the libraries that they need into `folder`, without installing anything. Uses the package

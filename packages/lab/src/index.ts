@@ -13,6 +13,8 @@ export type { DelayOptions, Lab, OpenLabOptions, RebootOptions, RunOptions } fro
 export { openLab } from './lab.js'
 export { prepareNewerDaemon } from './newer-daemon.js'
 export { withPeers, withStun } from './peers.js'
+export type { Prometheus } from './prometheus.js'
+export { preparePrometheus } from './prometheus.js'
 export type { Packets, Rule } from './rules.js'
 export type { Sshd, SshdOptions } from './sshd.js'
 export { startSshd } from './sshd.js'

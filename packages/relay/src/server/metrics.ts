@@ -12,6 +12,14 @@ export function registerRelayMetrics(metrics: Metrics, relay: RelayServer): void
     help: 'Relayed connections that are open',
     calculate: () => relay.open
   })
+  metrics.registerMetric('postern_relay_reservations_max', {
+    help: 'Reservations of all peers that the options allow',
+    calculate: () => relay.max.reservations
+  })
+  metrics.registerMetric('postern_relay_connections_max', {
+    help: 'Relayed connections of all peers that the options allow',
+    calculate: () => relay.max.connections
+  })
   metrics.registerCounter('postern_relay_reservations_total', {
     help: 'Reservations that were given, renewals not counted',
     calculate: sinceLast(() => relay.counters.reservations)

@@ -34,6 +34,8 @@ export interface RelayServer extends Startable {
   readonly reservations: number
   /** The number of open relayed connections. */
   readonly open: number
+  /** How many reservations and relayed connections of all peers there may be. */
+  readonly max: { readonly reservations: number; readonly connections: number }
   /** Returns whether a reservation or a relayed connection would end with this connection. */
   isUsing(connection: Connection): boolean
 }
@@ -65,10 +67,8 @@ export function relayServer(options: RelayServerInit = {}): (components: RelaySe
     const { events } = components
     /** The reservations, by peer id. */
     const reservations = createPlaces<string>(init.reservations)
-    const circuits = createCircuitPlaces<Ask>(
-      { ...init.circuitEnds, total: Math.ceil(init.circuitEnds.total / 2) },
-      systemClock
-    )
+    const max = { reservations: init.reservations.total, connections: Math.ceil(init.circuitEnds.total / 2) }
+    const circuits = createCircuitPlaces<Ask>({ ...init.circuitEnds, total: max.connections }, systemClock)
     /** The request streams that have become relayed connections. */
     const carrying = new WeakSet<Stream>()
     /** The open streams of each request for a circuit. Its place is freed when there are none. */
@@ -203,6 +203,7 @@ export function relayServer(options: RelayServerInit = {}): (components: RelaySe
 
     return {
       counters,
+      max,
       get reservations() {
         return server.reservations.size
       },

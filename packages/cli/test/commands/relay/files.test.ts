@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 
 const bin = fileURLToPath(new URL('../../../bin/postern.js', import.meta.url))
-const read = (path: string): string => readFileSync(new URL(`../../../../../docs/${path}`, import.meta.url), 'utf8')
+const read = (path: string): string => readFileSync(new URL(`../../../../../${path}`, import.meta.url), 'utf8')
 const help = execFileSync(process.execPath, [bin, 'relay', '--help'], { encoding: 'utf8' })
 const options = new Set([...help.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option))
 
@@ -14,7 +14,7 @@ const optionsIn = (text: string): readonly string[] =>
 
 describe('the files for a relay', () => {
   it('the systemd unit starts it with options that exist', () => {
-    const start = /^ExecStart=\S+\/postern relay(.*)$/m.exec(read('deploy/postern-relay.service'))?.[1] ?? ''
+    const start = /^ExecStart=\S+\/postern relay(.*)$/m.exec(read('deploy/systemd/postern-relay.service'))?.[1] ?? ''
     expect(optionsIn(start).length).toBeGreaterThan(0)
     expect(optionsIn(start).filter((option) => !options.has(option))).toEqual([])
   })
@@ -28,7 +28,7 @@ describe('the files for a relay', () => {
   })
 
   it('both keep the key at the default path of the relay', () => {
-    const [unit, container] = [read('deploy/postern-relay.service'), read('deploy/Containerfile')]
+    const [unit, container] = [read('deploy/systemd/postern-relay.service'), read('deploy/Containerfile')]
     expect(unit).toMatch(/^Environment=XDG_STATE_HOME=\/var\/lib /m)
     expect(unit).toMatch(/^StateDirectory=postern$/m)
     expect(container).toMatch(/^ENV XDG_STATE_HOME=\/var\/lib /m)
@@ -36,7 +36,9 @@ describe('the files for a relay', () => {
   })
 
   it('the guide has every limit with its default, and no option that does not exist', () => {
-    const rows = [...read('guides/running-a-relay.md').matchAll(/^\| `(--[a-z-]+)` \|/gm)].map(([, option]) => option)
+    const rows = [...read('docs/guides/running-a-relay.md').matchAll(/^\| `(--[a-z-]+)` \|/gm)].map(
+      ([, option]) => option
+    )
     expect(rows.filter((option) => !options.has(option))).toEqual([])
     expect(rows).toEqual(
       expect.arrayContaining(['--max-reservations', '--per-peer', '--per-ip', '--per-network', '--duration', '--data'])

@@ -43,7 +43,8 @@ describe.skipIf(!support.ok).concurrent(`postern relay${why}`, { timeout: 40_000
 
   it('relay refuses the fifth reservation from one IP address, and counts it', async () => {
     const lab = await enter(withPeers('home'))
-    const alpha = await startRelay(lab, 'alpha', '--metrics', '9464', '--duration', '90s', '--data', '1MiB')
+    const flags = ['--metrics', '9464', '--duration', '90s', '--data', '1MiB', '--max-reservations', '50']
+    const alpha = await startRelay(lab, 'alpha', ...flags)
     const { stdout } = await lab.run('home', [process.execPath, reserve, pasted(alpha), '5'], { timeoutMs: 20_000 })
     const answers: unknown = JSON.parse(stdout)
     // The duration is in seconds, as specified.
@@ -53,6 +54,8 @@ describe.skipIf(!support.ok).concurrent(`postern relay${why}`, { timeout: 40_000
     const metrics = await fetchedIn(lab, 'alpha', 'http://127.0.0.1:9464/metrics')
     expect(metrics).toMatch(/^postern_relay_reservations_total 4$/m)
     expect(metrics).toMatch(/^postern_relay_reservations_refused_total\{reason="ip"\} 1$/m)
+    expect(metrics).toMatch(/^postern_relay_reservations_max 50$/m)
+    expect(metrics).toMatch(/^postern_relay_connections_max 1024$/m)
     // The clients have ended, and so have their reservations.
     expect(metrics).toMatch(/^postern_relay_reservations 0$/m)
     expect(await fetchedIn(lab, 'outsider', 'http://21.0.0.1:9464/metrics')).toBe('ECONNREFUSED\n')
