@@ -55,25 +55,29 @@ export function routersOf({ gateway, strategies, candidates, cause }: Report): r
     ]),
     mark: 'ok'
   }
-  const further: Place[] = []
+  const further: string[] = []
   let before = gateway.address
   for (const { gateway: address, through } of strategies) {
     if (address === undefined || through !== before) continue
     before = address
-    const other = addressIn(chained?.address)
-    further.push({
-      id: `router-${further.length + 2}`,
+    further.push(address)
+  }
+  // The address of a mapping on a mapping is that of the last router.
+  const last = addressIn(chained?.address)
+  const others = further.map(
+    (address, index): Place => ({
+      id: `router-${index + 2}`,
       kind: 'router',
       name: 'Outer router',
       details: limited([
         address,
         ...serviceOf(strategies, address),
-        ...(other === undefined ? [] : [`outside: ${other}`])
+        ...(last === undefined || index + 1 < further.length ? [] : [`outside: ${last}`])
       ]),
       mark: 'ok'
     })
-  }
-  return [first, ...further]
+  )
+  return [first, ...others]
 }
 
 /** Names the strategy that a router maps with. */

@@ -6,9 +6,10 @@ import { untilInterrupted } from '../../shared/interrupt.js'
 import { nextSteps, withRightGateway } from '../../shared/next-steps.js'
 import { line, type Output, unlessAborted } from '../../shared/output.js'
 import { stopWithin } from '../../shared/stop.js'
-import { colorsFor, formatStrategy } from '../../shared/terminal.js'
+import { colorsFor, drawsBoxes, formatStrategy } from '../../shared/terminal.js'
 import { columnsOf } from '../../shared/wrap-lines.js'
 import type { Watched } from '../common.js'
+import type { DrawOptions } from './picture/draw-picture.js'
 import { withProtocols } from './protocols.js'
 import { prepareReportFile } from './report-file.js'
 import type { Shown } from './shown.js'
@@ -119,7 +120,9 @@ export async function doctor(
       const asked = witnesses.map(({ option, peer }) => `${option} ${peer}`)
       const steps = nextSteps(report, { command: 'doctor', via, network, port, asked })
       const columns = columnsOf(out)
-      line(out, describe({ report, shown, witnesses, dryRun, steps, columns }, colorsFor(out)))
+      const colors = colorsFor(out)
+      const picture = await pictureIn(report, { columns, isUnicode: drawsBoxes(out), colors })
+      line(out, describe({ report, shown, witnesses, dryRun, picture, steps, columns }, colors))
     }
     await file?.write(report, err)
     if (watched !== undefined && !signal.aborted) {
@@ -132,6 +135,15 @@ export async function doctor(
   }
   if (signal.aborted && !json) line(err, 'Interrupted; what was mapped is released.')
   return codeOfWitnesses(report, witnesses) ?? codeOf(report.verdict)
+}
+
+/** Resolves to the way in, drawn with characters. Only then is the package loaded that knows the picture. */
+async function pictureIn(report: Report, options: DrawOptions): Promise<string> {
+  const [{ pictureOf }, { drawPicture }] = await Promise.all([
+    import('@postern/status'),
+    import('./picture/draw-picture.js')
+  ])
+  return drawPicture(pictureOf(report), options)
 }
 
 /** Requests the mapping again, which shows whether it is still the same, and dials it from inside. A router that was slow to
