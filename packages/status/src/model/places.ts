@@ -1,5 +1,5 @@
 import type { CandidateReport, Report } from '@postern/core'
-import { parseMultiaddr } from '@postern/interface'
+import { isGlobal, parseMultiaddr } from '@postern/interface'
 import { shortParty } from './words.js'
 
 /** How a place or a way is. `broken`: here it stops. `idle`: not reached, because it is beyond the broken spot. */
@@ -89,7 +89,7 @@ function serviceOf(strategies: Report['strategies'], router: string | undefined)
 }
 
 /** What stands between the routers of the house and the internet. */
-export function beyondOf({ cause }: Report, routers: number): readonly Place[] {
+export function beyondOf({ cause, candidates }: Report, routers: number): readonly Place[] {
   const place = (name: string, details: readonly string[] = []): Place => ({
     id: 'carrier',
     kind: 'carrier',
@@ -98,18 +98,21 @@ export function beyondOf({ cause }: Report, routers: number): readonly Place[] {
     mark: 'ok'
   })
   if (cause === 'carrier-nat') return [place('Provider', ['shares one address'])]
-  if (cause === 'double-nat' && routers < 2) return [place('Another router')]
+  // The last router that maps may itself have an address of a private network.
+  const last = addressIn(candidates.find(({ type, through }) => type === 'mapped' && through !== undefined)?.address)
+  if (cause === 'double-nat' && (routers < 2 || (last !== undefined && !isGlobal(last))))
+    return [place('Another router')]
   if (cause === 'reserved-external-address') return [place('Router or provider', ['not told which'])]
   return []
 }
 
-/** The internet, with the addresses of this machine there. */
+/** The internet, with the addresses of this machine there. An address of a private network is not one of them. */
 export const internetOf = ({ externalAddresses, candidates }: Report): Place => {
   const relayed = new Set(candidates.flatMap(({ type, address }) => (type === 'relayed' ? [address] : [])))
   const direct = externalAddresses.filter((address) => !relayed.has(address))
   const own = direct.flatMap((address) => {
     const parsed = parseMultiaddr(address)
-    return parsed === undefined
+    return parsed === undefined || !isGlobal(parsed.address)
       ? []
       : [`${parsed.family === 6 ? `[${parsed.address}]` : parsed.address}:${parsed.port} ${parsed.protocol}`]
   })

@@ -6,7 +6,9 @@ import { type Frame, type Pen, titleOf } from './glyphs.js'
 const frameColumns = 4
 /** The maximum number of columns of text in a frame. */
 const maxTextColumns = 30
+/** The lengths of the ways between the frames: the longest that fits. */
 const gaps = [7, 5, 3] as const
+const minGap = 3
 /** The column of the way around below the first frame. */
 const detourAt = 3
 /** The column of the relays and witnesses. */
@@ -53,10 +55,11 @@ function fit(
     const whole = Math.max(widthOf(title), ...details.map(widthOf))
     return { least, most: Math.max(least, Math.min(maxTextColumns, whole)) }
   })
-  for (const gap of gaps) {
+  // A wrapped text is worse than a short way.
+  for (const [gap, mayShrink] of [...gaps.map((each) => [each, false] as const), [minGap, true] as const]) {
     const fixed = texts.length * frameColumns + (texts.length - 1) * gap
     const rooms = shrink(limits, columns - fixed)
-    if (rooms === undefined) continue
+    if (rooms === undefined || (!mayShrink && rooms.some((room, index) => room !== limits[index]?.most))) continue
     const total = fixed + sum(rooms)
     const spine = total - Math.ceil(((rooms.at(-1) ?? 0) + frameColumns) / 2)
     const ways = texts.length - 1
