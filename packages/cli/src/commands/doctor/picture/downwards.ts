@@ -27,12 +27,23 @@ export function downwards(picture: Picture, columns: number, pen: Pen): readonly
     const sign = glyphs.signs[mark] || glyphs.ways[mark][1]
     lines.push({ text: paint[mark](sign), width: 1 })
   }
+  const helperAt = outside.findIndex(({ id }) => id === helper)
   for (const [index, place] of outside.entries()) {
+    // The way around ends at the relay.
+    const left = index > helperAt ? columns : room
     const isEnd = index === outside.length - 1
     const after = trunkOf(outside, index + 1)
     const branch = `${isEnd ? glyphs.branches[3] : glyphs.branches[1]}${glyphs.ways[place.mark][0]}`
-    lines.push({ ...headOf(place, branch, place.mark, room, pen), id: place.id })
-    lines.push(...detailsOf(place, isEnd ? ' ' : paint[after](glyphs.ways[after][1]), '  ', room, pen))
+    lines.push({ ...headOf(place, branch, place.mark, left, pen), id: place.id })
+    lines.push(
+      ...detailsOf(
+        place,
+        isEnd ? ' ' : paint[after](glyphs.ways[after][1]),
+        '  ',
+        index >= helperAt ? columns : room,
+        pen
+      )
+    )
   }
   return helper === undefined ? lines.map(({ text }) => text) : withDetour(lines, helper, room, pen)
 }

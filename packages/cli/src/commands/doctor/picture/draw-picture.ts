@@ -16,6 +16,8 @@ export interface DrawOptions {
 
 /** The maximum width of a picture, and that in a pipe or a file. */
 const maxColumns = 80
+/** The minimum width; a narrower terminal wraps. */
+const minColumns = 8
 /** The width below which the places are listed instead. */
 const minPictureColumns = 40
 
@@ -23,7 +25,8 @@ const minPictureColumns = 40
  * less than 40 columns. Below it are the broken spot and the way around, in words. No line is wider than `columns` or 80. */
 export function drawPicture(picture: Picture, { columns = maxColumns, isUnicode, colors }: DrawOptions): string {
   const pen = penFor(isUnicode, colors)
-  const width = Math.max(1, Math.min(columns, maxColumns))
+  // A terminal that does not know its size has none.
+  const width = columns < 1 ? maxColumns : Math.max(minColumns, Math.min(columns, maxColumns))
   const drawn =
     width < minPictureColumns
       ? listed(picture, width, pen)
