@@ -18,9 +18,11 @@ import { boundedCircuit } from '../../bounds/circuit.js'
 import { forgetPeers } from '../../bounds/forget-peers.js'
 import { beyond, boundedTransports, homeLimits } from '../../bounds/node.js'
 import { boundedPing } from '../../bounds/ping.js'
+import { activityOf } from '../../shared/activity.js'
 import { exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
 import { denyDialMultiaddr, listenFailure, reasonOf, stack } from '../../shared/libp2p-stack.js'
+import { type LiveLine, noLiveLine } from '../../shared/live-line.js'
 import { mappingEvents } from '../../shared/mapping-events.js'
 import { Failure, line, type Output } from '../../shared/output.js'
 import { readAddress, readDialAddress } from '../../shared/peers.js'
@@ -44,6 +46,9 @@ export interface NodeOptions {
   /** The private key; undefined for a new one. */
   readonly privateKey: PrivateKey | undefined
   readonly json: boolean
+  /** Says what is being done.
+   * @default nothing does */
+  readonly live?: LiveLine
   /** Serves a page about the node.
    * @default there is none */
   readonly watched?: Watched | undefined
@@ -54,7 +59,7 @@ const dialMs = 10_000
 
 /** Runs a libp2p node with all strategies until it is interrupted. Resolves to the exit code. */
 export async function node(options: NodeOptions, { out, err }: Output): Promise<number> {
-  const { strategies, listen, peers, relays, dial, privateKey, json, watched } = options
+  const { strategies, listen, peers, relays, dial, privateKey, json, live = noLiveLine, watched } = options
   const colors = colorsFor(out)
   const remarks = colorsFor(err)
   const interrupt = untilInterrupted(err)
@@ -152,6 +157,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     for (const address of dial) await measure(address)
   }
 
+  live.show('Starting the node')
   try {
     await running.start()
   } catch (error) {
@@ -167,9 +173,17 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   if (!json) line(err, remarks.dim('  Ctrl-C releases everything and ends.'))
   const talks = Promise.all([...peers.map(meet), measureAll()])
 
+  let isTalking = true
+  void talks.then(() => {
+    isTalking = false
+  })
+  live.show(() => activityOf(nat.report()) ?? (isTalking ? { doing: 'Connecting to the named peers' } : undefined))
+
   await untilAborted(signal)
+  live.show('Releasing everything')
   await stopWithin(running, err)
   await talks
+  live.hide()
   interrupt.done()
   return exitCodes.success
 }
