@@ -16,7 +16,7 @@ export function activityOf({ strategies, gateway }: Pick<Report, 'strategies' | 
   const kinds = new Set(searching.map(({ kind }) => kind))
   if (kinds.has('observer')) return { doing: 'Asking the STUN servers' }
   if (kinds.has('witness')) return { doing: 'Asking the witnesses' }
-  return { doing: 'Searching', about: over(searching) }
+  return { doing: 'Searching', about: `for ${namesOf(searching)}` }
 }
 
 const protocols: Readonly<Record<string, string>> = { pcp: 'PCP', 'nat-pmp': 'NAT-PMP', upnp: 'UPnP' }
@@ -24,8 +24,10 @@ const protocols: Readonly<Record<string, string>> = { pcp: 'PCP', 'nat-pmp': 'NA
 /** Before the search of a strategy has begun, its name alone shows that it maps in a router. */
 const isMapper = ({ kind, name }: StrategyReport): boolean => kind === 'mapper' || (kind === null && name in protocols)
 
-function over(strategies: readonly StrategyReport[]): string {
+const over = (strategies: readonly StrategyReport[]): string => `over ${namesOf(strategies)}`
+
+function namesOf(strategies: readonly StrategyReport[]): string {
   const names = [...new Set(strategies.map(({ name }) => protocols[name] ?? name))]
   const last = names.pop() ?? ''
-  return `over ${names.length === 0 ? last : `${names.join(', ')} and ${last}`}`
+  return names.length === 0 ? last : `${names.join(', ')} and ${last}`
 }

@@ -70,6 +70,7 @@ export function createLiveLine(
   let current: (() => Activity | undefined) | undefined
   let doing = ''
   let sinceMs = 0
+  let visible = ''
   let ticking: AbortController | undefined
 
   function draw(): void {
@@ -85,9 +86,14 @@ export function createLiveLine(
     // A line as wide as the terminal would wrap.
     const room = (columnsOf(err) || 80) - 1 - time.length - 2
     const cut = text.length <= room ? text : text.slice(0, Math.max(0, room))
-    write(`\r${colors.dim(`${cut} …${time}`)}\u001b[K`)
+    const next = `\r${colors.dim(`${cut} …${time}`)}\u001b[K`
+    if (next !== visible) write(next)
+    visible = next
   }
-  const erase = (): void => write(erased)
+  const erase = (): void => {
+    write(erased)
+    visible = ''
+  }
   const write = (text: string): void => {
     if (!err.destroyed) err.write(text)
   }
@@ -95,14 +101,17 @@ export function createLiveLine(
   /** Without a listener of the command the process ends by the signal, and the shell would write after the line. With one, the
    * terminal has written `^C` there. */
   const interrupted = (name: (typeof signals)[number]): void => {
-    if (process.listenerCount(name) > 1) return draw()
+    if (process.listenerCount(name) > 1) {
+      erase()
+      return draw()
+    }
     hide()
     process.kill(process.pid, name)
   }
 
   async function tick(over: AbortController): Promise<void> {
     while (!over.signal.aborted) {
-      const restMs = secondMs - ((clock.monotonicMs() - sinceMs) % secondMs)
+      const restMs = Math.ceil(secondMs - ((clock.monotonicMs() - sinceMs) % secondMs))
       const isOver = await clock.sleep(restMs, over).then(
         () => over.signal.aborted,
         () => true
@@ -137,7 +146,6 @@ export function createLiveLine(
     show(activity) {
       const fixed = typeof activity === 'string' ? { doing: activity } : activity
       current = typeof fixed === 'function' ? fixed : () => fixed
-      doing = ''
       begin()
       draw()
     },

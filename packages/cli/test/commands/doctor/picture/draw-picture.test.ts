@@ -179,7 +179,7 @@ describe('drawPicture', () => {
   it('draws two routers in a row', () => {
     const drawn = draw(twoRouters)
     expect(drawn).toMatch(/│ Router +│ +│ Outer router +│ +│ Internet +│/)
-    expect(Math.max(...drawn.split('\n').map(stringWidth))).toBe(80)
+    expect(Math.max(...drawn.split('\n').map((each) => stringWidth(each)))).toBe(80)
   })
 
   it('draws a chain of three routers from top to bottom', () => {
@@ -222,7 +222,7 @@ describe('drawPicture', () => {
     const gateway = { address: '192.168.1.1', interface: 'eth0', description: '路由器 Größe' }
     const drawn = draw(reportWith({ gateway })).split('\n')
     expect(drawn.find((each) => each.includes('路由器'))).toMatch(/║ 路由器 Größe ║/)
-    expect(new Set(drawn.slice(0, 5).map(stringWidth)).size).toBe(1)
+    expect(new Set(drawn.slice(0, 5).map((each) => stringWidth(each))).size).toBe(1)
     expect(draw(reportWith({ gateway }), 80, false)).toContain('# ??? Gro?e ')
   })
 })
