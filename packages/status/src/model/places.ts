@@ -1,6 +1,6 @@
 import type { CandidateReport, Report } from '@postern/core'
 import { isGlobal, parseMultiaddr } from '@postern/interface'
-import { shortParty } from './words.js'
+import { isDoubted, shortParty } from './words.js'
 
 /** How a place or a way is. `broken`: here it stops. `idle`: not reached, because it is beyond the broken spot. */
 export type Mark = 'ok' | 'broken' | 'unknown' | 'idle'
@@ -85,7 +85,8 @@ function serviceOf(strategies: Report['strategies'], router: string | undefined)
   const [active] = strategies.filter(
     ({ kind, state, gateway }) => kind === 'mapper' && state === 'active' && gateway === router
   )
-  return active === undefined ? [] : [`maps with ${active.name}`]
+  if (active === undefined) return []
+  return [isDoubted(active) ? `mapped with ${active.name}, no answer now` : `maps with ${active.name}`]
 }
 
 /** What stands between the routers of the house and the internet. */
