@@ -8,7 +8,7 @@ const frameColumns = 4
 const maxTextColumns = 30
 /** The lengths of the ways between the frames: the longest that fits. */
 const gaps = [7, 5, 3] as const
-const minGap = 3
+const minGap = 2
 /** The column of the way around below the first frame. */
 const detourAt = 3
 /** The column of the relays and witnesses. */
