@@ -56,6 +56,7 @@ export function writeAbove(stream: Stream, text: string): void {
 
 /** Carriage return, then erase to the end of the line (ECMA-48 §8.3.41). */
 const erased = '\r\u001b[K'
+/** How often the time is renewed, in ms. */
 const secondMs = 1000
 const signals = ['SIGINT', 'SIGTERM'] as const
 

@@ -13,7 +13,7 @@ export const colorsFor = (stream: { readonly isTTY?: boolean }): Colors => {
   return pc.createColors(!refused && (forced || stream.isTTY === true))
 }
 
-/** Returns whether to draw with box-drawing characters: in a terminal with colours whose locale is UTF-8. The terminals of Windows
+/** Returns whether to draw with box-drawing characters: in a terminal with colours and a UTF-8 locale. The terminals of Windows
  * have no such locale, and show them. */
 export function drawsBoxes(
   stream: { readonly isTTY?: boolean },

@@ -6,14 +6,13 @@ import type { Pen } from './glyphs.js'
 const indent = 4
 /** The columns that the way around takes at the right. */
 const detourColumns = 3
-const minColumns = 8
 
 /** Draws the places below each other, with the way around at the right. */
 export function downwards(picture: Picture, columns: number, pen: Pen): readonly string[] {
   const { chain, outside, ways, detour } = picture
   const { glyphs, paint } = pen
   const helper = detour === null ? undefined : ways.find(({ to }) => to === 'machine')?.from
-  const room = Math.max(minColumns, columns - (helper === undefined ? 0 : detourColumns))
+  const room = columns - (helper === undefined ? 0 : detourColumns)
   const lines: Line[] = []
   const last = chain.length - 1
   for (const [index, place] of chain.entries()) {

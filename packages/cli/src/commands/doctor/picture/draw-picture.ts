@@ -14,11 +14,11 @@ export interface DrawOptions {
   readonly colors: Colors
 }
 
-/** The maximum width of a picture, and that in a pipe or a file. */
+/** The maximum width of a picture, and its width in a pipe or a file, in columns. */
 const maxColumns = 80
-/** The minimum width; a narrower terminal wraps. */
+/** The minimum width, in columns; a narrower terminal wraps. */
 const minColumns = 8
-/** The width below which the places are listed instead. */
+/** The number of columns below which the places are listed instead. */
 const minPictureColumns = 40
 
 /** Draws the way in with characters: from left to right where the places fit, otherwise from top to bottom, and as a list in

@@ -4,16 +4,17 @@ import { type Frame, type Pen, titleOf } from './glyphs.js'
 
 /** The columns that a frame takes besides its text. */
 const frameColumns = 4
-/** The maximum number of columns of text in a frame. */
+/** The number of columns of text in a frame above which it is wrapped. */
 const maxTextColumns = 30
 /** The lengths of the ways between the frames: the longest that fits. */
 const gaps = [7, 5, 3] as const
+/** The minimum length of a way, in columns. */
 const minGap = 2
 /** The column of the way around below the first frame. */
 const detourAt = 3
 /** The column of the relays and witnesses. */
 const outsideAt = 7
-/** The minimum length of the line from a witness to the internet. */
+/** The minimum length of the line from a witness to the internet, in columns. */
 const minLeader = 3
 
 interface Box {
