@@ -115,7 +115,9 @@ export async function doctor(
     const observed = hasObservers ? during('Asking the STUN servers', observing) : observing
     if (!dryRun && !signal.aborted) {
       const leftMs = began + answerMs - systemHost.clock.monotonicMs()
-      const examined = during('Asking the router for the mapping again', examine(trial, leftMs, signal))
+      const examining = examine(trial, leftMs, signal)
+      const hasMapping = trial.report().candidates.some(({ type }) => type === 'mapped')
+      const examined = hasMapping ? during('Asking the router for the mapping again', examining) : examining
       live.show(waitedFor)
       shown = await examined
     }
