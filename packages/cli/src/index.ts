@@ -17,6 +17,7 @@ import { addWatch } from './commands/watch/command.js'
 import { addWitness } from './commands/witness/command.js'
 import { exitCodes } from './shared/exit-codes.js'
 import { keepGoing } from './shared/last-defence.js'
+import { writeAbove } from './shared/live-line.js'
 import { Failure, harmless, line, outliveReaders, saidAll } from './shared/output.js'
 import { colorsFor } from './shared/terminal.js'
 import { version } from './shared/version.js'
@@ -44,7 +45,7 @@ export async function run(args: readonly string[]): Promise<void> {
     .configureHelp({ minWidthToWrap: 10 })
     .configureOutput({
       writeOut: (text) => void process.stdout.write(wrapLines(text, columnsOf(process.stdout))),
-      writeErr: (text) => void process.stderr.write(harmless(wrapLines(text, columnsOf(process.stderr)), false)),
+      writeErr: (text) => writeAbove(process.stderr, harmless(wrapLines(text, columnsOf(process.stderr)), false)),
       outputError: (text, write) => write(plainError(text))
     })
     .showHelpAfterError('(see postern --help)')

@@ -169,11 +169,11 @@ export function createRun(parts: RunParts, controller: AbortController): Run & {
         if (endpointMapping.isOf(endpoint)) endpointMapping.wake('recheck')
     },
     noticed(entry, { what, about }) {
-      if (what === 'upgrade' || what === 'gone') return
+      if (what === 'upgrade') return
       host.log.info(`${entry.name}: the ${about.kind} says: ${what}`)
       if (about.kind !== 'mapper' || about.gateway === null) return
       const gateway = gatewayKey(about.gateway)
-      // Ignore a router that is not in use.
+      // Ignore a router that is not in use. After a goodbye over one protocol a mapping over another one may be lost too.
       if (!isOnPath(about, entry, network()) && !isMappedAt(gateway)) return
       gatewayRecovery.trigger(gateway, what === 'restarted' ? 'restarted' : 'hint', controller, entry.name)
     },

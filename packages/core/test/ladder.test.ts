@@ -336,6 +336,40 @@ describe('keeping', () => {
     await end(each)
   })
 
+  it('when a router says goodbye over one protocol, a mapping over another one is checked, and is in doubt without an answer', async () => {
+    let upnp: Scripted | undefined
+    const each = stage((trace, clock) => {
+      const renew = (): never => {
+        throw natError('REFUSED', 'the port is closed')
+      }
+      upnp = scripted('upnp', trace, clock)
+      return [scripted('pcp', trace, clock, { renew }).strategy, upnp.strategy]
+    })
+    each.traversal.addEndpoint(web)
+    await begin(each, 60_000)
+    expect(each.traversal.report().strategies[0]).toMatchObject({ state: 'active', reason: null })
+    upnp?.say((about) => ({ kind: 'notice', what: 'gone', about }))
+    await each.clock.advance(10_000)
+    expect(each.trace.filter((text) => text.startsWith('renew pcp'))).not.toEqual([])
+    expect(each.traversal.report().strategies[0]).toMatchObject({ state: 'active', reason: { code: 'REFUSED' } })
+    expect(each.told()).toEqual(['mapped pcp 11.0.0.2:8080'])
+    await end(each)
+  })
+
+  it('the goodbye of a router that maps nothing here has nothing checked', async () => {
+    let upnp: Scripted | undefined
+    const each = stage((trace, clock) => {
+      upnp = scripted('upnp', trace, clock, { gateway: { ...router, address: '192.168.1.9' } })
+      return [scripted('pcp', trace, clock).strategy, upnp.strategy]
+    })
+    each.traversal.addEndpoint(web)
+    await begin(each, 60_000)
+    upnp?.say((about) => ({ kind: 'notice', what: 'gone', about }))
+    await each.clock.advance(10_000)
+    expect(each.trace.filter((text) => text.startsWith('renew'))).toEqual([])
+    await end(each)
+  })
+
   it('all leases are renewed within 5.5 s of a restart, one after the other', async () => {
     let pcp: Scripted | undefined
     const each = stage((trace, clock) => [(pcp = scripted('pcp', trace, clock)).strategy], { random: () => 0.999 })

@@ -4,6 +4,9 @@
  * @packageDocumentation
  */
 
+export type { Broken, Picture, Way } from './model/picture.js'
+export { pictureOf } from './model/picture.js'
+export type { Mark, Place } from './model/places.js'
 export type { EventContent, LoggedEvent } from './model/state.js'
 export type { EventRecord, RecordEventsOptions, StatusSource } from './record-events.js'
 export { recordEvents } from './record-events.js'

@@ -105,6 +105,26 @@ describe.skipIf(!browser.ok)(`the page in Chromium${why}`, { timeout: 60_000 }, 
     await tab.until(`document.querySelector('header').textContent.includes('has ended')`)
   })
 
+  it('a rung is in doubt while its router does not answer, and no longer when it does', async () => {
+    const tab = await openTab()
+    const { source, clock } = await openLive(tab)
+    const rung = `document.querySelector('.rung[data-strategy="pcp"]')`
+    const { report } = situations.verified
+    const tell = async (reason: Report['strategies'][number]['reason']): Promise<void> => {
+      const strategies = report.strategies.map((each) => (each.name === 'pcp' ? { ...each, reason } : each))
+      source.shown = { ...report, strategies }
+      const [first] = strategies
+      if (first !== undefined) source.fire('strategy', first)
+      await clock.advance(200)
+    }
+    expect(await tab.evaluate(`${rung}.className`)).toBe('rung active')
+    await tell({ code: 'REFUSED', message: 'the port is closed' })
+    await tab.until(`${rung}.className === 'rung doubted'`)
+    expect(await tab.evaluate(`${rung}.textContent`)).toContain('in doubt: no answer now')
+    await tell(null)
+    await tab.until(`${rung}.className === 'rung active'`)
+  })
+
   it('text of routers and peers is never HTML', async () => {
     const tab = await openTab()
     const hostile = `<img src=x onerror="window.hit=1"></script><script>window.hit=2</script><svg onload=window.hit=3>`

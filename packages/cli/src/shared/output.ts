@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream'
 import { printable, systemClock, waitAtMost } from '@postern/interface'
+import { writeAbove } from './live-line.js'
 import { colorsFor } from './terminal.js'
 import { columnsOf, wrapLines } from './wrap-lines.js'
 
@@ -24,7 +25,7 @@ export const line = (stream: Output['out'], text = ''): void => {
   if (stream.destroyed || stream.writableLength > maxUnreadBytes) return
   // A JSON object must stay one line.
   const lines = text.startsWith('{') ? text : wrapLines(text, columnsOf(stream))
-  stream.write(`${harmless(lines, colorsFor(stream).isColorSupported)}\n`)
+  writeAbove(stream, `${harmless(lines, colorsFor(stream).isColorSupported)}\n`)
 }
 
 /** Matches exactly the colour codes of {@link colorsFor}. */

@@ -13,6 +13,18 @@ export const colorsFor = (stream: { readonly isTTY?: boolean }): Colors => {
   return pc.createColors(!refused && (forced || stream.isTTY === true))
 }
 
+/** Returns whether to draw with box-drawing characters: in a terminal with colours and a UTF-8 locale. The terminals of Windows
+ * have no such locale, and show them. */
+export function drawsBoxes(
+  stream: { readonly isTTY?: boolean },
+  { env, platform }: Pick<NodeJS.Process, 'env' | 'platform'> = process
+): boolean {
+  if (stream.isTTY !== true || !colorsFor(stream).isColorSupported) return false
+  // The first one that is set and not empty counts (POSIX.1-2024, XBD §8.2).
+  const locale = [env['LC_ALL'], env['LC_CTYPE'], env['LANG']].find((each) => each !== undefined && each !== '')
+  return platform === 'win32' || /utf-?8/i.test(locale ?? '')
+}
+
 /** Formats a time in ms; empty for null. */
 export const formatMs = (ms: number | null): string =>
   ms === null ? '' : ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`

@@ -109,6 +109,29 @@ describe('renewing', () => {
     await end(each)
   })
 
+  it('a renewal that gets no answer shows in the report at once, and no longer after one that does', async () => {
+    let isDown = true
+    const each = keeper({
+      renew() {
+        if (isDown) throw natError('NO_REPLY', 'down')
+      }
+    })
+    const strategies: unknown[] = []
+    each.traversal.addEventListener('strategy', ({ detail }) => strategies.push([detail.state, detail.reason?.code]))
+    each.traversal.addEndpoint(web)
+    await begin(each, 890_000)
+    while (each.renewals.length === 0) await each.clock.advance(100)
+    await each.clock.advance(100)
+    expect(each.traversal.report().strategies[0]).toMatchObject({ state: 'active', reason: { code: 'NO_REPLY' } })
+    expect(strategies.at(-1)).toEqual(['active', 'NO_REPLY'])
+    expect(each.renewals).toHaveLength(1)
+    isDown = false
+    await each.clock.advance(900_000)
+    expect(each.traversal.report().strategies[0]).toMatchObject({ state: 'active', reason: null })
+    expect(strategies.at(-1)).toEqual(['active', undefined])
+    await end(each)
+  })
+
   it('a renewal that fails at first loses no lease once the router is back', async () => {
     let isDown = true
     const each = keeper({

@@ -1,5 +1,5 @@
 import type { StrategyReport } from '@postern/core'
-import { formatDuration, stateWords } from '../../src/model/words.js'
+import { formatDuration, isDoubted, rungWords } from '../../src/model/words.js'
 import { Symbol } from './symbol.js'
 
 /** The strategies in the order in which they are tried. */
@@ -17,15 +17,14 @@ export function Ladder({ strategies }: { readonly strategies: readonly StrategyR
   )
 }
 
-const waitWords = { search: 'waits for an answer', grant: 'waits for a mapping' } as const
-
 function Rung({ rung }: { readonly rung: StrategyReport }) {
-  const { name, state, tookMs, reason, waitingFor, gateway, through } = rung
+  const { name, state, tookMs, reason, gateway, through } = rung
+  const sign = isDoubted(rung) ? 'doubted' : state
   return (
-    <li class={`rung ${state}`} data-strategy={name} data-state={state}>
-      <Symbol of={state} />
+    <li class={`rung ${sign}`} data-strategy={name} data-state={state}>
+      <Symbol of={sign} />
       <span class="name">{name}</span>
-      <span class="state">{waitingFor === undefined ? stateWords[state] : waitWords[waitingFor]}</span>
+      <span class="state">{rungWords(rung)}</span>
       <span class="time">{tookMs === null ? '' : formatDuration(tookMs)}</span>
       {gateway !== undefined && (
         <span class="more">

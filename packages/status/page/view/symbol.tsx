@@ -13,6 +13,7 @@ const shapes: Readonly<Record<string, readonly [shape: string, tone: string]>> =
   private: ['cross', 'bad'],
   unknown: ['question', 'plain'],
   active: ['check', 'good'],
+  doubted: ['question', 'fair'],
   standby: ['dot', 'plain'],
   available: ['dot', 'plain'],
   unavailable: ['dash', 'plain'],

@@ -1,6 +1,6 @@
 import type { CandidateReport, Report } from '@postern/core'
-import { formatDevice, parseMultiaddr } from '@postern/interface'
-import { shortParty } from './words.js'
+import { formatDevice, isGlobal, parseMultiaddr } from '@postern/interface'
+import { isDoubted, shortParty } from './words.js'
 
 /** How a place or a way is. `broken`: here it stops. `idle`: not reached, because it is beyond the broken spot. */
 export type Mark = 'ok' | 'broken' | 'unknown' | 'idle'
@@ -56,25 +56,29 @@ export function routersOf({ gateway, strategies, candidates, cause }: Report): r
     ]),
     mark: 'ok'
   }
-  const further: Place[] = []
+  const further: string[] = []
   let before = gateway.address
   for (const { gateway: address, through } of strategies) {
     if (address === undefined || through !== before) continue
     before = address
-    const other = addressIn(chained?.address)
-    further.push({
-      id: `router-${further.length + 2}`,
+    further.push(address)
+  }
+  // The address of a mapping on a mapping is that of the last router.
+  const last = addressIn(chained?.address)
+  const others = further.map(
+    (address, index): Place => ({
+      id: `router-${index + 2}`,
       kind: 'router',
       name: 'Outer router',
       details: limited([
         address,
         ...serviceOf(strategies, address),
-        ...(other === undefined ? [] : [`outside: ${other}`])
+        ...(last === undefined || index + 1 < further.length ? [] : [`outside: ${last}`])
       ]),
       mark: 'ok'
     })
-  }
-  return [first, ...further]
+  )
+  return [first, ...others]
 }
 
 /** Names the strategy that a router maps with. */
@@ -82,11 +86,12 @@ function serviceOf(strategies: Report['strategies'], router: string | undefined)
   const [active] = strategies.filter(
     ({ kind, state, gateway }) => kind === 'mapper' && state === 'active' && gateway === router
   )
-  return active === undefined ? [] : [`maps with ${active.name}`]
+  if (active === undefined) return []
+  return [isDoubted(active) ? `mapped with ${active.name}, no answer now` : `maps with ${active.name}`]
 }
 
 /** What stands between the routers of the house and the internet. */
-export function beyondOf({ cause }: Report, routers: number): readonly Place[] {
+export function beyondOf({ cause, candidates }: Report, routers: number): readonly Place[] {
   const place = (name: string, details: readonly string[] = []): Place => ({
     id: 'carrier',
     kind: 'carrier',
@@ -95,18 +100,21 @@ export function beyondOf({ cause }: Report, routers: number): readonly Place[] {
     mark: 'ok'
   })
   if (cause === 'carrier-nat') return [place('Provider', ['shares one address'])]
-  if (cause === 'double-nat' && routers < 2) return [place('Another router')]
+  // The last router that maps may itself have an address of a private network.
+  const last = addressIn(candidates.find(({ type, through }) => type === 'mapped' && through !== undefined)?.address)
+  if (cause === 'double-nat' && (routers < 2 || (last !== undefined && !isGlobal(last))))
+    return [place('Another router')]
   if (cause === 'reserved-external-address') return [place('Router or provider', ['not told which'])]
   return []
 }
 
-/** The internet, with the addresses of this machine there. */
+/** The internet, with the addresses of this machine there. An address of a private network is not one of them. */
 export const internetOf = ({ externalAddresses, candidates }: Report): Place => {
   const relayed = new Set(candidates.flatMap(({ type, address }) => (type === 'relayed' ? [address] : [])))
   const direct = externalAddresses.filter((address) => !relayed.has(address))
   const own = direct.flatMap((address) => {
     const parsed = parseMultiaddr(address)
-    return parsed === undefined
+    return parsed === undefined || !isGlobal(parsed.address)
       ? []
       : [`${parsed.family === 6 ? `[${parsed.address}]` : parsed.address}:${parsed.port} ${parsed.protocol}`]
   })

@@ -1,4 +1,4 @@
-import type { Cause, Report, StrategyState, Verdict } from '@postern/core'
+import type { Cause, Report, StrategyReport, StrategyState, Verdict } from '@postern/core'
 
 /** The words for each verdict. */
 export const verdictWords: Readonly<Record<Verdict, string>> = {
@@ -32,6 +32,21 @@ export const stateWords: Readonly<Record<StrategyState, string>> = {
   unavailable: 'not there',
   failed: 'failed',
   skipped: 'found, of no use'
+}
+
+const waitWords = { search: 'waits for an answer', grant: 'waits for a mapping' } as const
+
+/** The codes of an exchange in which the router did not take part. */
+const silentCodes: ReadonlySet<string> = new Set(['NO_REPLY', 'REFUSED', 'UNREACHABLE', 'ATTEMPT_TIMEOUT'])
+
+/** Returns whether a mapping is in doubt: its lifetime is not over, and the router did not answer the last request about it. */
+export const isDoubted = ({ kind, state, reason }: StrategyReport): boolean =>
+  kind === 'mapper' && state === 'active' && reason !== null && silentCodes.has(reason.code)
+
+/** Returns what a rung does now, in words. */
+export function rungWords(rung: StrategyReport): string {
+  if (rung.waitingFor !== undefined) return waitWords[rung.waitingFor]
+  return isDoubted(rung) ? 'in doubt: no answer now' : stateWords[rung.state]
 }
 
 /** Returns the verdict and its cause in one line. */

@@ -81,6 +81,32 @@ describe('pictureOf', () => {
     expect(pictureOf(report).broken?.where).toBe('Stops at: Outer router')
   })
 
+  it('a router that maps from a private address stands behind another one, and that address is not on the internet', () => {
+    const { report } = situations['two-routers']
+    const candidates = report.candidates.map((each) =>
+      each.through === undefined ? each : { ...each, address: '/ip4/10.0.0.2/tcp/8080' }
+    )
+    const externalAddresses = ['/ip4/192.168.0.2/tcp/8080', '/ip4/10.0.0.2/tcp/8080']
+    const picture = pictureOf(withCause('double-nat', { strategies: report.strategies, candidates, externalAddresses }))
+    expect(picture.chain.map(({ name }) => name)).toEqual([
+      'This machine',
+      'Router',
+      'Outer router',
+      'Another router',
+      'Internet'
+    ])
+    expect(picture.broken?.where).toBe('Stops at: Another router')
+    expect(picture.chain.at(-1)?.details).toEqual([])
+  })
+
+  it('of three routers in a row only the last one has the external address', () => {
+    const { report } = situations['two-routers']
+    const third = { ...report.strategies[3], gateway: '10.0.0.1', through: '192.168.0.1' }
+    const { chain } = pictureOf({ ...report, strategies: [...report.strategies, third] as Report['strategies'] })
+    expect(chain[2]?.details).toEqual(['192.168.0.1', 'maps with pcp'])
+    expect(chain[3]?.details).toEqual(['10.0.0.1', 'maps with pcp', 'outside: 11.0.0.2'])
+  })
+
   it('what happens while the first pass runs is not known', () => {
     const { chain, broken } = pictureOf({ ...emptyReport, gateway })
     expect(chain.map(({ mark }) => mark)).toEqual(['unknown', 'unknown', 'unknown'])

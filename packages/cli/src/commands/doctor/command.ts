@@ -1,5 +1,6 @@
 import type { MultiaddrText, ServerHost, Strategy } from '@postern/interface'
 import { type Command, Option } from 'commander'
+import { createLiveLine } from '../../shared/live-line.js'
 import { Failure, line, type Output } from '../../shared/output.js'
 import { parsePortNumber } from '../../shared/parse.js'
 import {
@@ -93,18 +94,25 @@ ${codesText('doctor')}`
         }: DoctorFlags,
         command: Command
       ) => {
-        const [{ doctor }, observers] = await Promise.all([import('./run.js'), observing(stun, command)])
-        const port = dryRun ? undefined : await portToTry(named, via, peer.length + witness.length > 0, output)
-        const isPlain = peer.length === 0 || witness.length > 0 || names(via, 'witness')
-        const udp = isPlain && !dryRun && (await triesUdp({ via, witness, stun }, port, output))
-        const openTrial = isPlain
-          ? await plain(
-              [...(await readServerVia(via, command)), ...observers],
-              { dryRun, port, witness, peer, udp },
-              command
-            )
-          : await witnessed([...(await readVia(via, command)), ...observers], peer, port, command)
-        finish(await doctor({ openTrial, json, dryRun, quick, via, port, html, watched }, output))
+        const live = createLiveLine(output, { isText: !json })
+        // Loading libp2p takes seconds on a slow machine.
+        live.show(peer.length > 0 ? 'Loading libp2p' : 'Starting')
+        try {
+          const [{ doctor }, observers] = await Promise.all([import('./run.js'), observing(stun, command)])
+          const port = dryRun ? undefined : await portToTry(named, via, peer.length + witness.length > 0, output)
+          const isPlain = peer.length === 0 || witness.length > 0 || names(via, 'witness')
+          const udp = isPlain && !dryRun && (await triesUdp({ via, witness, stun }, port, output))
+          const openTrial = isPlain
+            ? await plain(
+                [...(await readServerVia(via, command)), ...observers],
+                { dryRun, port, witness, peer, udp },
+                command
+              )
+            : await witnessed([...(await readVia(via, command)), ...observers], peer, port, command)
+          finish(await doctor({ openTrial, json, dryRun, quick, via, port, html, live, watched }, output))
+        } finally {
+          live.hide()
+        }
       }
     )
 }

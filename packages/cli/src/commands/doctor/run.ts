@@ -1,20 +1,25 @@
-import { type MappingEvent, type NatReport, type NeighbourhoodReport, type Report, systemHost } from '@postern/core'
-import { anySignal, parseMultiaddr, untilAborted } from '@postern/interface'
+import { type NeighbourhoodReport, type Report, systemHost } from '@postern/core'
+import { untilAborted } from '@postern/interface'
 import { findNetwork } from '@postern/net'
+import { activityOf } from '../../shared/activity.js'
 import { codeOf, exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
+import { type LiveLine, noLiveLine } from '../../shared/live-line.js'
 import { nextSteps, withRightGateway } from '../../shared/next-steps.js'
 import { line, type Output, unlessAborted } from '../../shared/output.js'
 import { stopWithin } from '../../shared/stop.js'
-import { colorsFor, formatStrategy } from '../../shared/terminal.js'
+import { colorsFor, drawsBoxes, formatStrategy } from '../../shared/terminal.js'
 import { columnsOf } from '../../shared/wrap-lines.js'
 import type { Watched } from '../common.js'
+import { examine } from './examine.js'
+import { createPending } from './pending.js'
+import type { DrawOptions } from './picture/draw-picture.js'
 import { examineNeighbourhood, withNeighbourhood } from './neighbourhood/neighbourhood.js'
 import { withProtocols } from './protocols.js'
 import { prepareReportFile } from './report-file.js'
 import type { Shown } from './shown.js'
 import { describe, whyNotAsked } from './text.js'
-import type { NamedWitness, OpenTrial, Trial } from './trial.js'
+import type { NamedWitness, OpenTrial } from './trial.js'
 import { answered, bounded, untilDecided, untilObserved } from './wait-for.js'
 import { codeOfWitnesses, withWitnessAdvice } from './witness-advice.js'
 
@@ -32,6 +37,9 @@ export interface DoctorOptions {
   readonly port: number | undefined
   /** The file for the report as a page; undefined for none. */
   readonly html?: string | undefined
+  /** Says what is being done.
+   * @default nothing does */
+  readonly live?: LiveLine
   /** Serves a page about the trial, which then goes on until it is interrupted.
    * @default there is none, and the trial ends with the report */
   readonly watched?: Watched | undefined
@@ -43,31 +51,32 @@ const startMs = 5000
 const patienceMs = 10_000
 /** How long to wait for slow routers, from the start, in ms. One that takes 10 s to answer is slow, not absent. */
 const answerMs = 15_000
-/** The time limit for requesting the mapping again, in ms: renewals are 4 s apart (RFC 6887 §11.2.1), and one may take
- * 2 s. */
-const readBackMs = 6500
-/** How long a connection to the own external address may take to arrive, in ms: it goes to the router and back. */
-const hairpinMs = 1500
-
 /** Finds out how reachable this host is. Resolves to the exit code. */
 export async function doctor(
-  { openTrial, json, dryRun, quick, via, port, html, watched }: DoctorOptions,
+  { openTrial, json, dryRun, quick, via, port, html, live = noLiveLine, watched }: DoctorOptions,
   { out, err }: Output
 ): Promise<number> {
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const progress = colorsFor(err)
+  live.show('Looking at the network of this machine')
   const network = await findNetwork({ signal }).catch(unlessAborted(signal))
   if (network === undefined) {
+    live.hide()
     line(err, 'Interrupted; nothing was mapped.')
     interrupt.done()
     return exitCodes.unknown
   }
+  live.show('Opening a port')
   const trial = await openTrial(network)
   // If both are the same terminal, the table at the end would repeat it.
   const showsProgress = err.isTTY === true && out.isTTY !== true
+  const told = (text: string): void => {
+    if (!json && !live.isOn) line(err, progress.dim(text))
+  }
+  told(dryRun ? 'Looking, and changing nothing …' : 'Trying with a port of this program …')
+  trial.addEventListener('strategy', live.refresh)
   if (!json) {
-    line(err, progress.dim(dryRun ? 'Looking, and changing nothing …' : 'Trying with a port of this program …'))
     trial.addEventListener('strategy', ({ detail }) => {
       if (detail.tookMs !== null && showsProgress) line(err, `  ${formatStrategy(detail, progress)}`)
     })
@@ -88,27 +97,36 @@ export async function doctor(
     const file = html === undefined ? undefined : await prepareReportFile(html, source)
     await watched?.(source)
     const began = systemHost.clock.monotonicMs()
+    live.show(() => activityOf(trial.report()) ?? { doing: dryRun ? 'Looking for routers' : 'Trying the port' })
     // Map nothing if the user interrupted while the trial was being opened.
     if (!signal.aborted) await bounded(trial.start(), startMs, signal)
     await bounded(trial.settled(), patienceMs, signal)
-    const told = (text: string): void => {
-      if (!json) line(err, progress.dim(text))
-    }
     if (!quick)
       await bounded(answered(trial, answerMs, told), began + answerMs - systemHost.clock.monotonicMs(), signal)
     const [first] = trial.witnesses()
     const isAsking = first !== undefined
-    if (isAsking && !json) {
+    if (isAsking) {
       const asked = first.option === '--peer' ? 'the peers to dial' : 'the witnesses to connect to'
-      line(err, progress.dim(`Asking ${asked} this port from outside …`))
+      told(`Asking ${asked} this port from outside …`)
     }
-    const [examined, around] = await Promise.all([
-      dryRun || signal.aborted ? shown : examine(trial, began + answerMs - systemHost.clock.monotonicMs(), signal),
-      examineNeighbourhood({ trial, network }, { signal }),
-      isAsking ? untilDecided(trial, began, signal) : undefined,
-      untilObserved(trial, began, signal)
-    ])
-    shown = examined
+    const examiningAround = examineNeighbourhood({ trial, network }, { signal })
+    const { during, first: waitedFor } = createPending()
+    const decided = isAsking
+      ? during('Waiting for connections from outside', untilDecided(trial, began, signal))
+      : undefined
+    const observing = untilObserved(trial, began, signal)
+    const hasObservers = trial.report().strategies.some(({ kind }) => kind === 'observer')
+    const observed = hasObservers ? during('Asking the STUN servers', observing) : observing
+    if (!dryRun && !signal.aborted) {
+      const leftMs = began + answerMs - systemHost.clock.monotonicMs()
+      const examining = examine(trial, leftMs, signal)
+      const hasMapping = trial.report().candidates.some(({ type }) => type === 'mapped')
+      const examined = hasMapping ? during('Asking the router for the mapping again', examining) : examining
+      live.show(waitedFor)
+      shown = await examined
+    }
+    live.show(waitedFor)
+    const [around] = await Promise.all([examiningAround, decided, observed])
     neighbourhood = around
     witnesses = trial.witnesses()
     report = complete()
@@ -124,61 +142,33 @@ export async function doctor(
       const asked = witnesses.map(({ option, peer }) => `${option} ${peer}`)
       const steps = nextSteps(report, { command: 'doctor', via, network, port, asked })
       const columns = columnsOf(out)
-      line(out, describe({ report, shown, witnesses, dryRun, steps, columns }, colorsFor(out)))
+      const colors = colorsFor(out)
+      const picture = await pictureIn(report, { columns, isUnicode: drawsBoxes(out), colors })
+      line(out, describe({ report, shown, witnesses, dryRun, picture, steps, columns }, colors))
     }
     await file?.write(report, err)
     if (watched !== undefined && !signal.aborted) {
+      live.hide()
       if (!json) line(err, progress.dim('Watching. Ctrl-C releases everything and ends.'))
       await untilAborted(signal)
     }
   } finally {
+    live.show(dryRun ? 'Ending' : signal.aborted ? 'Interrupted; releasing the port' : 'Releasing the port')
     await stopWithin(trial, err)
+    live.hide()
     interrupt.done()
   }
   if (signal.aborted && !json) line(err, 'Interrupted; what was mapped is released.')
   return codeOfWitnesses(report, witnesses) ?? codeOf(report.verdict)
 }
 
-/** Requests the mapping again, which shows whether it is still the same, and dials it from inside. A router that was slow to
- * answer gets only the rest of the time. */
-async function examine(trial: Trial, leftMs: number, signal: AbortSignal): Promise<Shown> {
-  const isTcp = (address: string): boolean => parseMultiaddr(address)?.protocol === 'tcp'
-  const all = trial.report().candidates.filter(({ type, address }) => type === 'mapped' && isTcp(address))
-  // Behind two routers in a row the outer one has the external address.
-  const mapped = all.find(({ through }) => through !== undefined) ?? all[0]
-  if (mapped === undefined) return { readBack: undefined, hairpin: 'unknown' }
-  const answer = Promise.withResolvers<MappingEvent>()
-  for (const name of ['renewed', 'changed', 'lost'] as const) {
-    trial.addEventListener(name, ({ detail }) => {
-      if (detail.protocol !== 'udp') answer.resolve(detail)
-    })
-  }
-  trial.recheck()
-  const external = parseMultiaddr(mapped.address)
-  const [event, hairpin] = await Promise.all([
-    bounded(answer.promise, Math.max(hairpinMs, Math.min(readBackMs, leftMs)), signal),
-    external?.family === 4 ? dialOurselves(trial, external.address, external.port, signal) : ('unknown' as const)
+/** Resolves to the way in, drawn with characters. Only then is the package loaded that knows the picture. */
+async function pictureIn(report: Report, options: DrawOptions): Promise<string> {
+  const [{ pictureOf }, { drawPicture }] = await Promise.all([
+    import('@postern/status'),
+    import('./picture/draw-picture.js')
   ])
-  const readBack =
-    event === undefined ? undefined : event.event === 'renewed' ? 'same' : event.event === 'lost' ? 'lost' : 'other'
-  return { readBack, hairpin }
-}
-
-/** Tests hairpinning: whether the router returns connections to its own external address (RFC 4787 §6). This does not
- * show reachability from outside. */
-async function dialOurselves(
-  trial: Trial,
-  address: string,
-  port: number,
-  signal: AbortSignal
-): Promise<NatReport['hairpin']> {
-  const over = new AbortController()
-  const call = { signal: anySignal([signal, over.signal]) }
-  const outcome = await bounded(trial.arrives(address, port, call), hairpinMs, signal)
-  over.abort()
-  if (outcome === true) return 'works'
-  // After an interruption, the test was too short for a result.
-  return signal.aborted ? 'unknown' : 'fails'
+  return drawPicture(pictureOf(report), options)
 }
 
 /** Removes the advice about a missing port, because `--dry-run` opens none on purpose. */

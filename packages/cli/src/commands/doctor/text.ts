@@ -13,6 +13,9 @@ export interface Findings {
   readonly shown: Shown
   readonly witnesses: readonly NamedWitness[]
   readonly dryRun: boolean
+  /** The way in, drawn with characters.
+   * @default it is left out */
+  readonly picture?: string
   /** Command lines to run next. */
   readonly steps?: readonly string[]
   /** The width of the terminal; undefined if lines are not wrapped. */
@@ -26,7 +29,10 @@ const readBackText = {
 } as const
 
 /** Formats the findings as text. */
-export function describe({ report, shown, witnesses, dryRun, steps = [], columns }: Findings, colors: Colors): string {
+export function describe(
+  { report, shown, witnesses, dryRun, picture, steps = [], columns }: Findings,
+  colors: Colors
+): string {
   const { verdict, cause, gateway, externalAddresses, candidates, advice } = report
   const waits = waitText(report.strategies)
   const isFinal = waits === '' || verdict === 'public'
@@ -36,6 +42,7 @@ export function describe({ report, shown, witnesses, dryRun, steps = [], columns
   const lines = [over === undefined ? heading : `${heading} ${over}`]
   if (protocols !== undefined) lines.push(...protocolLines(protocols))
   if (!isFinal) lines.push(`Waiting: ${waits}`)
+  if (picture !== undefined) lines.push('', picture, '')
   lines.push(`Gateway: ${gateway === null ? 'none, there is no default route' : gatewayText(gateway)}`)
   for (const address of externalAddresses) {
     const state = candidates.find((candidate) => candidate.address === address)?.state

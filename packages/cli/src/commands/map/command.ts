@@ -1,5 +1,6 @@
 import type { Discovery, Host, ServerHost, Strategy } from '@postern/interface'
 import { type Command, Option } from 'commander'
+import { createLiveLine } from '../../shared/live-line.js'
 import { line } from '../../shared/output.js'
 import { type PortArgument, parseDuration, parsePort, parsePortNumber } from '../../shared/parse.js'
 import {
@@ -55,6 +56,8 @@ ${codesText('map')}`
     )
     .action(async (argument: PortArgument, flags: MapFlags, command: Command) => {
       const { via, lifetime, externalPort = namedPort(argument.port), once = false, json = false } = flags
+      const live = createLiveLine(output, { isText: !json })
+      live.show('Starting')
       const [{ map }, { endpointOwners, fileStore }, { systemHost }] = await Promise.all([
         import('./run.js'),
         import('@postern/node'),
@@ -86,10 +89,12 @@ ${codesText('map')}`
           store,
           owners,
           metrics: metricsPlace(flags),
+          live,
           watched
         }
         finish(await map(argument, options, output))
       } finally {
+        live.hide()
         await store.close()
       }
     })

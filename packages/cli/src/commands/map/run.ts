@@ -20,8 +20,10 @@ import {
 } from '@postern/interface'
 import { findNetwork } from '@postern/net'
 import { runTraversal } from '@postern/runtime'
+import { activityOf } from '../../shared/activity.js'
 import { exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
+import { type Activity, type LiveLine, noLiveLine } from '../../shared/live-line.js'
 import { isLowPortRefusal, lowPortOf, lowPortReason, withLowPortAdvice } from '../../shared/low-ports.js'
 import { nextSteps } from '../../shared/next-steps.js'
 import { line, type Output, unlessAborted } from '../../shared/output.js'
@@ -30,10 +32,10 @@ import { createStrategyLines } from '../../shared/strategy-lines.js'
 import { colorsFor } from '../../shared/terminal.js'
 import type { MetricsPlace, TraversalMetrics } from '../../shared/traversal-metrics.js'
 import type { Watched } from '../common.js'
-import { connectionTable, showsConnections } from './connection-table.js'
+import { connectionTable } from './connection-table.js'
 import { reasonsForNothing, untilNothingCanCome } from './once.js'
 import { createMapVoice } from './text.js'
-import { isUnused } from './unused-port.js'
+import { warnOfSilence, withoutBlindWitnesses } from './warnings.js'
 import { type Scheme, schemeOf, webAddress } from './web-address.js'
 
 /** The options of {@link map}. */
@@ -53,6 +55,9 @@ export interface MapOptions {
   /** Where metrics are served.
    * @default nowhere */
   readonly metrics?: MetricsPlace | undefined
+  /** Says what is being done.
+   * @default nothing does */
+  readonly live?: LiveLine
   /** Serves a page about the mapping.
    * @default there is none */
   readonly watched?: Watched | undefined
@@ -69,14 +74,16 @@ const patienceMs = 6000
 /** Maps a port until it is interrupted, or once. Resolves to the exit code. */
 export async function map(argument: PortArgument, options: MapOptions, { out, err }: Output): Promise<number> {
   const { strategies, via, asked, lifetimeMs, externalPort, once, json, store, owners } = options
-  const { findNetwork: find = findNetwork, metrics, watched } = options
+  const { findNetwork: find = findNetwork, live = noLiveLine, metrics, watched } = options
   const interrupt = untilInterrupted(err)
   const { signal } = interrupt
   const { clock } = systemHost
   const requestedPort = externalPort ?? argument.port
   const lowPort = lowPortOf(argument.port, requestedPort)
+  live.show('Looking at the network of this machine')
   const found = await find({ signal }).catch(unlessAborted(signal))
   if (found === undefined) {
+    live.hide()
     interrupt.done()
     return exitCodes.success
   }
@@ -200,9 +207,19 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   }
   const looked = warnOfSilence(argument, found, err)
   lookForWeb()
+  live.show('Starting')
   // A store that hangs must not delay an interruption.
   await Promise.race([run.start(), untilAborted(signal)])
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
+  /** Hidden once there is a result: the mapping is then kept in silence. */
+  const activity = (): Activity | undefined => {
+    const isConcluded = patience !== undefined || isOverdue || signal.aborted
+    const waits = activityOf(traversal.report())
+    if (waits !== undefined && (!isConcluded || waiting.size > 0)) return waits
+    if (voice.isHolding()) return { doing: 'Checking the address' }
+    return isConcluded ? undefined : { doing: 'Waiting for the router' }
+  }
+  live.show(activity)
   void untilAborted(signal).then(() => outcome.resolve(exitCodes.success))
 
   const giveUp = (): void => {
@@ -220,9 +237,11 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   await Promise.race([patience, untilAborted(signal)])
   voice.finish()
   await Promise.race([Promise.all([looked, lookingForWeb]), untilAborted(signal)])
+  live.show(once && !signal.aborted ? 'Ending' : 'Releasing the mapping')
   if (once && !signal.aborted) await run.unwatch()
   else await run.stop()
   exposition?.close()
+  live.hide()
   interrupt.done()
   return code
 }
@@ -232,35 +251,6 @@ async function serveMetrics(traversal: Traversal, place: MetricsPlace): Promise<
   const exposition = await serveTraversalMetrics(place)
   recordMetrics(traversal, exposition.sink)
   return exposition
-}
-
-/** Leaves the witnesses out, with a remark, if this system does not show what arrives at the port of another program. */
-function withoutBlindWitnesses(
-  strategies: readonly Strategy<ServerHost>[],
-  { port, protocol }: PortArgument,
-  host: ServerHost,
-  err: Output['err']
-): readonly Strategy<ServerHost>[] {
-  if (showsConnections(protocol)) return strategies
-  const others = strategies.filter((strategy) => strategy(host).kind !== 'witness')
-  if (others.length < strategies.length) {
-    const what = protocol === 'udp' ? 'datagrams' : 'connections'
-    line(
-      err,
-      `${colorsFor(err).yellow('!')} no witness is asked: another program has ${protocol} port ${port}, and this system does not show its ${what}, so nothing would be proven. Use expose() in that program${protocol === 'tcp' ? ', or free the port for a moment: postern doctor --port ' + port : ''}`
-    )
-  }
-  return others
-}
-
-/** Warns if no program listens on the port. It is mapped anyway: the server may start later. */
-async function warnOfSilence(
-  { port, protocol }: PortArgument,
-  { addresses }: Network,
-  err: Output['err']
-): Promise<void> {
-  if (!(await isUnused(protocol, port, addresses))) return
-  line(err, `${colorsFor(err).yellow('!')} no program listens on ${protocol} port ${port} of this host yet`)
 }
 
 /** Returns the endpoints to map: IPv4 always, and IPv6 if this host has a global address. */

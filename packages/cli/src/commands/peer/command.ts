@@ -1,5 +1,6 @@
 import type { MultiaddrText } from '@postern/interface'
 import type { Command } from 'commander'
+import { createLiveLine } from '../../shared/live-line.js'
 import { line } from '../../shared/output.js'
 import {
   addressesOption,
@@ -73,29 +74,35 @@ ${codesText('others')}`
     )
     .action(async (flags: PeerFlags, command: Command) => {
       const { via, listen = defaultListen, peer = [], relay: relays = [], dial = [], key, json = false } = flags
-      const [mappers, { node }, { isWitness, readAddress, peerIdOf }, { relay }, { autonat }, { holePunch }] =
-        await Promise.all([
-          readVia(via, command),
-          import('./run.js'),
-          import('../../shared/peers.js'),
-          import('@postern/relay'),
-          import('@postern/autonat'),
-          import('@postern/hole-punch')
-        ])
-      orUsageError(command, '--listen <multiaddr>', () => listen.map(readAddress))
-      orUsageError(command, '--peer <multiaddr>', () => peer.map(peerIdOf))
-      orUsageError(command, '--dial <multiaddr>', () => dial.map(peerIdOf))
-      const strategies = [
-        ...mappers,
-        orUsageError(command, '--relay <multiaddr>', () => relay({ relays, discover: false })),
-        // A peer in the local network cannot test reachability from outside: connect to it, but do not ask it.
-        orUsageError(command, '--peer <multiaddr>', () => autonat({ peers: peer.filter(isWitness) })),
-        holePunch()
-      ]
-      const warn = (text: string): void => line(output.err, `! ${text}`)
-      const privateKey =
-        key === undefined ? undefined : await (await import('../../shared/key-file.js')).loadKey(key, warn)
-      const metrics = metricsPlace(flags)
-      finish(await node({ strategies, listen, peers: peer, relays, dial, privateKey, json, metrics, watched }, output))
+      const live = createLiveLine(output, { isText: !json })
+      live.show('Loading libp2p')
+      try {
+        const [mappers, { node }, { isWitness, readAddress, peerIdOf }, { relay }, { autonat }, { holePunch }] =
+          await Promise.all([
+            readVia(via, command),
+            import('./run.js'),
+            import('../../shared/peers.js'),
+            import('@postern/relay'),
+            import('@postern/autonat'),
+            import('@postern/hole-punch')
+          ])
+        orUsageError(command, '--listen <multiaddr>', () => listen.map(readAddress))
+        orUsageError(command, '--peer <multiaddr>', () => peer.map(peerIdOf))
+        orUsageError(command, '--dial <multiaddr>', () => dial.map(peerIdOf))
+        const strategies = [
+          ...mappers,
+          orUsageError(command, '--relay <multiaddr>', () => relay({ relays, discover: false })),
+          // A peer in the local network cannot test reachability from outside: connect to it, but do not ask it.
+          orUsageError(command, '--peer <multiaddr>', () => autonat({ peers: peer.filter(isWitness) })),
+          holePunch()
+        ]
+        const warn = (text: string): void => line(output.err, `! ${text}`)
+        const privateKey =
+          key === undefined ? undefined : await (await import('../../shared/key-file.js')).loadKey(key, warn)
+        const metrics = metricsPlace(flags)
+        finish(await node({ strategies, listen, peers: peer, relays, dial, privateKey, json, live, metrics, watched }, output))
+      } finally {
+        live.hide()
+      }
     })
 }

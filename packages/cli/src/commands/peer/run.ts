@@ -18,10 +18,12 @@ import { boundedCircuit } from '../../bounds/circuit.js'
 import { forgetPeers } from '../../bounds/forget-peers.js'
 import { beyond, boundedTransports, homeLimits } from '../../bounds/node.js'
 import { boundedPing } from '../../bounds/ping.js'
+import { activityOf } from '../../shared/activity.js'
 import { exitCodes } from '../../shared/exit-codes.js'
 import { untilInterrupted } from '../../shared/interrupt.js'
 import { denyDialMultiaddr, listenFailure, reasonOf, stack } from '../../shared/libp2p-stack.js'
 import type { NodeMetrics } from '../../shared/metrics.js'
+import { type LiveLine, noLiveLine } from '../../shared/live-line.js'
 import { Failure, line, type Output } from '../../shared/output.js'
 import { readAddress, readDialAddress } from '../../shared/peers.js'
 import { stopWithin } from '../../shared/stop.js'
@@ -48,6 +50,9 @@ export interface NodeOptions {
   /** Where metrics are served.
    * @default nowhere */
   readonly metrics?: MetricsPlace | undefined
+  /** Says what is being done.
+   * @default nothing does */
+  readonly live?: LiveLine
   /** Serves a page about the node.
    * @default there is none */
   readonly watched?: Watched | undefined
@@ -58,7 +63,7 @@ const dialMs = 10_000
 
 /** Runs a libp2p node with all strategies until it is interrupted. Resolves to the exit code. */
 export async function node(options: NodeOptions, { out, err }: Output): Promise<number> {
-  const { strategies, listen, peers, relays, dial, privateKey, json, metrics, watched } = options
+  const { strategies, listen, peers, relays, dial, privateKey, json, live = noLiveLine, metrics, watched } = options
   const colors = colorsFor(out)
   const remarks = colorsFor(err)
   const interrupt = untilInterrupted(err)
@@ -162,6 +167,7 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
     for (const address of dial) await measure(address)
   }
 
+  live.show('Starting the node')
   try {
     await running.start()
   } catch (error) {
@@ -180,10 +186,18 @@ export async function node(options: NodeOptions, { out, err }: Output): Promise<
   if (!json) line(err, remarks.dim('  Ctrl-C releases everything and ends.'))
   const talks = Promise.all([...peers.map(meet), measureAll()])
 
+  let isTalking = true
+  void talks.then(() => {
+    isTalking = false
+  })
+  live.show(() => activityOf(nat.report()) ?? (isTalking ? { doing: 'Connecting to the named peers' } : undefined))
+
   await untilAborted(signal)
+  live.show('Releasing everything')
   await stopWithin(running, err)
   await talks
   exposition?.close()
+  live.hide()
   interrupt.done()
   return exitCodes.success
 }

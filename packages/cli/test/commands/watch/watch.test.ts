@@ -43,6 +43,20 @@ describe.skipIf(!isReady)(`postern watch in Chromium${why}${whyNoBrowser}`, { ti
     await tab.until(`document.querySelector('header').textContent.includes('has ended')`)
   })
 
+  it('the rung is in doubt soon after only the daemon of the router has stopped, and no longer when it is back', async () => {
+    const lab = await enter('home')
+    const watch = command(lab, ['watch', '--json', '--', 'map', '8080'], await folder())
+    await watch.next('listening')
+    const tab = await openIn(lab, watch)
+    await tab.until(`${rung('pcp')} === 'active' && ${rung('upnp')} === 'standby'`)
+    await lab.stopDaemon('router')
+    const line = `document.querySelector('.rung[data-strategy="pcp"]')`
+    await tab.until(`${line}.textContent.includes('in doubt: no answer now')`, 60_000)
+    expect(await tab.evaluate(`${line}.className`)).toBe('rung doubted')
+    await lab.startDaemon('router')
+    await tab.until(`${line}.className === 'rung active'`, 60_000)
+  })
+
   it('the lease is full again after the router was restarted, and the timeline says so', async () => {
     const lab = await enter('home')
     const watch = command(lab, ['watch', '--json', '--', 'map', '8080'], await folder())
