@@ -9,6 +9,7 @@ import { stopWithin } from '../../shared/stop.js'
 import { colorsFor, formatStrategy } from '../../shared/terminal.js'
 import { columnsOf } from '../../shared/wrap-lines.js'
 import type { Watched } from '../common.js'
+import type { LookAround } from './neighbourhood/neighbourhood.js'
 import { withProtocols } from './protocols.js'
 import { prepareReportFile } from './report-file.js'
 import type { Shown } from './shown.js'
@@ -34,6 +35,9 @@ export interface DoctorOptions {
   /** Serves a page about the trial, which then goes on until it is interrupted.
    * @default there is none, and the trial ends with the report */
   readonly watched?: Watched | undefined
+  /** Looks at the network around this machine.
+   * @default nothing but the trial */
+  readonly lookAround?: LookAround | undefined
 }
 
 /** The time limit for starting, in ms: opening sockets and reading a store take less. */
@@ -48,9 +52,13 @@ const readBackMs = 6500
 /** How long a connection to the own external address may take to arrive, in ms: it goes to the router and back. */
 const hairpinMs = 1500
 
+/** How long to wait for the parties that the user named for the neighbourhood, from the start, in ms: less than
+ * {@link patienceMs}. */
+const aroundMs = 8000
+
 /** Finds out how reachable this host is. Resolves to the exit code. */
 export async function doctor(
-  { openTrial, json, dryRun, quick, via, port, html, watched }: DoctorOptions,
+  { openTrial, json, dryRun, quick, via, port, html, watched, lookAround }: DoctorOptions,
   { out, err }: Output
 ): Promise<number> {
   const interrupt = untilInterrupted(err)
@@ -71,6 +79,8 @@ export async function doctor(
       if (detail.tookMs !== null && showsProgress) line(err, `  ${formatStrategy(detail, progress)}`)
     })
   }
+  const ending = new AbortController()
+  const around = lookAround?.(network, { signal: anySignal([signal, ending.signal]) })
   let report: Report
   let shown: Shown = { readBack: undefined, hairpin: 'unknown' }
   let witnesses: readonly NamedWitness[] = []
@@ -78,7 +88,8 @@ export async function doctor(
     const seen = withHairpin(trial.report(), shown)
     const portable = port === undefined ? withoutTrialPort(seen) : seen
     const found = withRightGateway(dryRun ? withoutPortAdvice(portable) : portable, via, network)
-    return withProtocols(withWitnessAdvice(found, trial.witnesses()), trial.udp?.() ?? 'untried')
+    const whole = withProtocols(withWitnessAdvice(found, trial.witnesses()), trial.udp?.() ?? 'untried')
+    return around?.complete(whole) ?? whole
   }
   const source = { report: complete, addEventListener: trial.addEventListener }
   try {
@@ -102,7 +113,10 @@ export async function doctor(
     const [examined] = await Promise.all([
       dryRun || signal.aborted ? shown : examine(trial, began + answerMs - systemHost.clock.monotonicMs(), signal),
       isAsking ? untilDecided(trial, began, signal) : undefined,
-      untilObserved(trial, began, signal)
+      untilObserved(trial, began, signal),
+      around === undefined
+        ? undefined
+        : bounded(around.settled, began + aroundMs - systemHost.clock.monotonicMs(), signal)
     ])
     shown = examined
     witnesses = trial.witnesses()
@@ -127,6 +141,7 @@ export async function doctor(
       await untilAborted(signal)
     }
   } finally {
+    ending.abort()
     await stopWithin(trial, err)
     interrupt.done()
   }

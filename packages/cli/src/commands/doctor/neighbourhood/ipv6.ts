@@ -1,0 +1,90 @@
+import type { Report } from '@postern/core'
+import { familyOf, isGlobal, type Network, parseMultiaddr } from '@postern/interface'
+import type { ServerProbe } from './named-servers.js'
+
+/** Whether IPv6 gets through to the internet, and from there to this machine. */
+export type Ipv6 = NonNullable<Report['neighbourhood']>['ipv6']
+
+/**
+ * Returns what is known of IPv6. Only parties that the user named are evidence: STUN servers that were asked over IPv6, and
+ * witnesses.
+ *
+ * @param isComplete - whether every STUN server was asked to the end
+ */
+export const ipv6Of = (
+  probes: readonly ServerProbe[],
+  report: Pick<Report, 'candidates'>,
+  network: Network,
+  isComplete: boolean
+): Ipv6 => ({ outbound: outboundOf(probes, report, network, isComplete), inbound: inboundOf(report) })
+
+function outboundOf(
+  probes: readonly ServerProbe[],
+  { candidates }: Pick<Report, 'candidates'>,
+  { addresses, gateways }: Network,
+  isComplete: boolean
+): Ipv6['outbound'] {
+  const hasAddress = addresses.some((address) => familyOf(address) === 6 && isGlobal(address))
+  if (!hasAddress || !gateways.some(({ address }) => familyOf(address) === 6)) return 'none'
+  const overIPv6 = probes.filter(({ family }) => family === 6)
+  const isWitnessed = candidates.some(({ evidence }) =>
+    evidence.some(({ network, outcome }) => network.includes(':') && outcome !== 'inconclusive')
+  )
+  if (isWitnessed || overIPv6.some(isReached)) return 'works'
+  if (!isComplete || overIPv6.length === 0) return 'unknown'
+  // One server that is not reached may be down, unless it is reached over IPv4.
+  const isUp = overIPv6.some(({ host }) =>
+    probes.some((each) => each.family === 4 && each.host === host && isReached(each))
+  )
+  const networks = new Set(overIPv6.map(({ network }) => network))
+  return isUp || networks.size > 1 ? 'fails' : 'unknown'
+}
+
+const isReached = ({ udp, tcp }: ServerProbe): boolean => udp === 'answered' || tcp === 'answered' || tcp === 'open'
+
+/** One connection that arrived is proof that IPv6 is let in. That it is not takes a quorum of witnesses, as ever. */
+function inboundOf({ candidates }: Pick<Report, 'candidates'>): Ipv6['inbound'] {
+  const overIPv6 = candidates.filter(isDirectIPv6)
+  if (
+    overIPv6.some(
+      ({ state, evidence }) => state === 'verified' || evidence.some(({ outcome }) => outcome === 'reachable')
+    )
+  )
+    return 'works'
+  return overIPv6.some(({ state }) => state === 'refuted') ? 'blocked' : 'unknown'
+}
+
+const isDirectIPv6 = ({ type, address }: Report['candidates'][number]): boolean => {
+  const parsed = parseMultiaddr(address)
+  return type !== 'relayed' && parsed?.family === 6 && isGlobal(parsed.address)
+}
+
+/** Formats the line about IPv6; none if it is absent, works in both directions, or is not known. */
+export function ipv6Lines({ outbound, inbound }: Ipv6): readonly string[] {
+  if (outbound === 'fails') return ['IPv6: this machine has an address, and reaches no server over IPv6']
+  if (inbound !== 'blocked') return []
+  return [outbound === 'works' ? 'IPv6: works outwards, blocked inwards' : 'IPv6: blocked inwards']
+}
+
+/** Returns what to do about IPv6 that does not work in one direction. */
+export function ipv6Advice(
+  { outbound, inbound }: Ipv6,
+  { candidates }: Pick<Report, 'candidates'>,
+  { gateways }: Network
+): readonly string[] {
+  const router = gateways.find(({ address }) => familyOf(address) === 6)?.address
+  const where = router === undefined ? 'the router' : `the router (${router})`
+  if (outbound === 'fails')
+    return [
+      `Restart ${where}, or turn IPv6 off on this machine: it has an IPv6 address, and no server that was named is reached over IPv6.`
+    ]
+  if (inbound !== 'blocked') return []
+  const opener = candidates.find((each) => each.type === 'mapped' && isDirectIPv6(each))?.strategy
+  if (opener !== undefined && opener !== null)
+    return [
+      `Look for a firewall behind ${where}, or on this machine, that drops incoming IPv6: the router has opened a pinhole by ${opener}, and no connection of a witness came through.`
+    ]
+  return [
+    `Open the port in the IPv6 firewall of ${where}, or allow PCP or UPnP pinholes there: witnesses could not connect over IPv6, and no strategy opened a pinhole.`
+  ]
+}
