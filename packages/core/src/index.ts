@@ -24,14 +24,18 @@ export { defaultPolicy } from './model/policy.js'
 export type {
   CandidateReport,
   CandidateState,
+  CaptivePortalReport,
   Cause,
   EvidenceReport,
   GatewayReport,
+  Ipv6Report,
   NatReport,
+  NeighbourhoodReport,
   PeerReport,
   Report,
   StrategyReport,
   StrategyState,
+  TranslationReport,
   Verdict
 } from './model/report.js'
 export type { OpenSharedSocket } from './nat/observe.js'

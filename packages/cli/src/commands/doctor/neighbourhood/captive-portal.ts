@@ -85,7 +85,7 @@ const isKnown = (body: Uint8Array): boolean =>
   )
 
 function readLocation(text: string | undefined, base: URL): URL | undefined {
-  const url = text === undefined || text.length > 8192 ? null : URL.parse(text, base.href)
+  const url = text === undefined || text === '' || text.length > 8192 ? null : URL.parse(text, base.href)
   return url?.protocol === 'http:' || url?.protocol === 'https:' ? url : undefined
 }
 

@@ -69,14 +69,14 @@ export function ipv6Lines({ outbound, inbound }: Ipv6): readonly string[] {
 /** Returns what to do about IPv6 that does not work in one direction. */
 export function ipv6Advice(
   { outbound, inbound }: Ipv6,
-  { candidates }: Pick<Report, 'candidates'>,
+  { candidates, strategies }: Pick<Report, 'candidates' | 'strategies'>,
   { gateways }: Network
 ): readonly string[] {
   const router = gateways.find(({ address }) => familyOf(address) === 6)?.address
   const where = router === undefined ? 'the router' : `the router (${router})`
   if (outbound === 'fails')
     return [
-      `Restart ${where}, or turn IPv6 off on this machine: it has an IPv6 address, and no server that was named is reached over IPv6.`
+      `Look at the IPv6 settings of ${where}, or ask the provider: this machine has an IPv6 address, and reaches no server that was named over IPv6. Programs that try IPv6 first are slow until then.`
     ]
   if (inbound !== 'blocked') return []
   const opener = candidates.find((each) => each.type === 'mapped' && isDirectIPv6(each))?.strategy
@@ -85,6 +85,14 @@ export function ipv6Advice(
       `Look for a firewall behind ${where}, or on this machine, that drops incoming IPv6: the router has opened a pinhole by ${opener}, and no connection of a witness came through.`
     ]
   return [
-    `Open the port in the IPv6 firewall of ${where}, or allow PCP or UPnP pinholes there: witnesses could not connect over IPv6, and no strategy opened a pinhole.`
+    `Let IPv6 to the port in at the firewall of ${where}, or allow PCP or UPnP pinholes there, and look at the firewall of this machine: witnesses could not connect over IPv6, and no pinhole was opened${askedText(strategies)}.`
   ]
+}
+
+/** Returns what the strategies that open pinholes say, in brackets. */
+function askedText(strategies: Report['strategies']): string {
+  const said = strategies.flatMap(({ name, reason }) =>
+    reason !== null && (name === 'pcp' || name === 'upnp') ? [`${name}: ${reason.message}`] : []
+  )
+  return said.length === 0 ? '' : ` (${said.join('; ')})`
 }

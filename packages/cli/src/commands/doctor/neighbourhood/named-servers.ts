@@ -6,6 +6,7 @@ import {
   isGlobal,
   isNatError,
   networkPrefixOf,
+  orAborted,
   waitAtMost
 } from '@postern/interface'
 import { type Lookup, localAddressTowards, openTap, systemNames } from '@postern/net'
@@ -59,7 +60,8 @@ export async function probeServers(
     servers.slice(0, maxServers).map(async ({ host, port }) => {
       const isAddress = familyOf(host) !== undefined
       // The line of the strategy says why a name is not resolved.
-      const found = isAddress ? [host] : await lookup(host).catch(() => [])
+      const found = isAddress ? [host] : await orAborted(lookup(host), call).catch(() => [])
+      call.signal.throwIfAborted()
       const firsts = ([4, 6] as const).flatMap((family) => found.find((each) => familyOf(each) === family) ?? [])
       await Promise.all(
         firsts.filter(isGlobal).map(async (address) => {

@@ -98,12 +98,15 @@ function withAdvice(
 ): readonly string[] {
   const before = captivePortal === null ? [] : portalAdvice(captivePortal)
   const after = [
-    ...(translation === null ? [] : translationAdvice(translation, network)),
+    ...(translation === null ? [] : translationAdvice(translation, network, report)),
     ...udpAdvice(udp),
     ...ipv6Advice(ipv6, report, network)
   ]
-  // The advice of the report does not know that TCP gets through.
-  const others = report.advice.filter((text) => udp !== 'blocked' || !text.startsWith('No STUN server answers, so'))
+  const isKept = (text: string): boolean =>
+    // The advice of the report does not know that TCP gets through, and what is beyond the router.
+    !(udp === 'blocked' && text.startsWith('No STUN server answers, so')) &&
+    !(translation !== null && text.startsWith('Look for a second router'))
+  const others = report.advice.filter(isKept)
   return [...before, ...others, ...after]
 }
 

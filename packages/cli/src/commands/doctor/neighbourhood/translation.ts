@@ -1,7 +1,15 @@
 import { Resolver } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
 import type { Report } from '@postern/core'
-import { type CallOptions, classOf, familyOf, type Network, orAborted, parseMultiaddr } from '@postern/interface'
+import {
+  type CallOptions,
+  classOf,
+  familyOf,
+  isGlobal,
+  type Network,
+  orAborted,
+  parseMultiaddr
+} from '@postern/interface'
 import type { Interfaces } from '@postern/net'
 import { nat64Prefix } from './nat64-prefix.js'
 
@@ -111,11 +119,24 @@ export function translationLine({ kind, prefix }: Translation): string {
   return `IPv4: translated (${names[kind]}${from})`
 }
 
-/** Returns what the translation means for port mappings. A machine with an IPv4 address of its own may have a mapping in spite
- * of a NAT64. */
-export function translationAdvice({ kind }: Translation, { gateways }: Pick<Network, 'gateways'>): readonly string[] {
-  if (kind === 'nat64' && gateways.some(({ address }) => familyOf(address) === 4)) return []
+/** Returns what the translation means for port mappings: nothing to a machine with an IPv4 route of its own beside a NAT64, or with a
+ * mapping at a global IPv4 address. */
+export function translationAdvice(
+  { kind }: Translation,
+  { gateways }: Pick<Network, 'gateways'>,
+  { candidates }: Pick<Report, 'candidates'>
+): readonly string[] {
+  // STUN servers see the address of the translator.
+  const direct = candidates.flatMap(({ type, state, address }) =>
+    type === 'relayed' || (type === 'observed' && state !== 'verified') ? [] : (parseMultiaddr(address) ?? [])
+  )
+  const isGlobalIn = (family: 4 | 6): boolean => direct.some((each) => each.family === family && isGlobal(each.address))
+  const isOwn = kind === 'nat64' && gateways.some(({ address }) => familyOf(address) === 4)
+  if (isOwn || isGlobalIn(4)) return []
+  const why = `IPv4 is carried over IPv6 here (${names[kind]}), so no IPv4 port can be mapped`
   return [
-    `Use IPv6, or a relay or a port of another host: the provider carries IPv4 over IPv6 (${names[kind]}) and shares its IPv4 addresses among customers, so no port mapping of the router opens an IPv4 port to the internet.`
+    isGlobalIn(6)
+      ? `For clients without IPv6, add a relay (libp2p) or a port of another host (ssh:<user>@<host>): ${why}.`
+      : `Use IPv6, a relay (libp2p) or a port of another host (ssh:<user>@<host>): ${why}.`
   ]
 }
