@@ -19,23 +19,30 @@ export type {
   TraversalEvents,
   TypedEvents
 } from './model/events.js'
+export type {
+  CaptivePortalReport,
+  HeldMapping,
+  HostFirewallReport,
+  Ipv6Report,
+  MappingOddity,
+  MappingsReport,
+  NeighbourhoodReport,
+  RouterDevice,
+  TranslationReport
+} from './model/neighbourhood.js'
 export type { BackOff, Policy, RelayPolicy } from './model/policy.js'
 export { defaultPolicy } from './model/policy.js'
 export type {
   CandidateReport,
   CandidateState,
-  CaptivePortalReport,
   Cause,
   EvidenceReport,
   GatewayReport,
-  Ipv6Report,
   NatReport,
-  NeighbourhoodReport,
   PeerReport,
   Report,
   StrategyReport,
   StrategyState,
-  TranslationReport,
   Verdict
 } from './model/report.js'
 export type { OpenSharedSocket } from './nat/observe.js'

@@ -1,4 +1,5 @@
 import type { Behaviour, Protocol } from '@postern/interface'
+import type { NeighbourhoodReport } from './neighbourhood.js'
 
 /** The report's JSON, version 1. `docs/reference/report.schema.json` is this type as a JSON schema. Times are ISO 8601. */
 export interface Report {
@@ -27,46 +28,6 @@ export interface Report {
   readonly protocols?: ProtocolsReport
   /** What doctor found out about the network around this machine. Only of `postern doctor`. */
   readonly neighbourhood?: NeighbourhoodReport
-}
-
-/** The network around a machine, as far as `postern doctor` found it out. */
-export interface NeighbourhoodReport {
-  /** Whether datagrams to the internet are answered. `unknown` without a STUN server that the user named, or if what it shows
-   * is not clear. */
-  readonly udp: 'works' | 'blocked' | 'unknown'
-  /** Whether IPv6 gets through. */
-  readonly ipv6: Ipv6Report
-  /** How the provider carries IPv4 over IPv6; null where nothing shows that it does. */
-  readonly translation: TranslationReport | null
-  /** What a page that the user named shows; null where none was named. */
-  readonly captivePortal: CaptivePortalReport | null
-}
-
-/** Whether IPv6 gets through, as parties that the user named have shown. */
-export interface Ipv6Report {
-  /** From this machine to the internet. `none`: it has no global IPv6 address, or no route. */
-  readonly outbound: 'works' | 'fails' | 'none' | 'unknown'
-  /** From witnesses to the port of doctor. */
-  readonly inbound: 'works' | 'blocked' | 'unknown'
-}
-
-/** How a network that has IPv6 only carries IPv4. */
-export interface TranslationReport {
-  /** NAT64 (RFC 6146), also with a translator on this side (464XLAT, RFC 6877), or a tunnel to the provider (DS-Lite, RFC
-   * 6333). */
-  readonly kind: 'nat64' | '464xlat' | 'ds-lite'
-  /** The prefix of the NAT64 (RFC 7050), `64:ff9b::/96` for example; null where it is not known, or there is none. */
-  readonly prefix: string | null
-}
-
-/** Whether a login page stands between this machine and the internet. */
-export interface CaptivePortalReport {
-  /** The page that the user named. */
-  readonly url: string
-  /** `found`: something else answered. `unknown`: nothing answered, or an error. */
-  readonly state: 'none' | 'found' | 'unknown'
-  /** The address to which the answer leads, without its query; null where there is none. */
-  readonly location: string | null
 }
 
 /** How reachable the host is over each transport protocol. */

@@ -13,7 +13,7 @@ import {
   viaOption,
   witnessOption
 } from '../common.js'
-import type { LookAround } from './neighbourhood/neighbourhood.js'
+import type { LookAround } from './neighbourhood/look-around.js'
 import type { NamedWitness, OpenTrial } from './trial.js'
 import { forwardedPort, names, whyNotListening } from './trial-port.js'
 
@@ -157,7 +157,7 @@ interface Looked {
 /** Resolves to the look at the network around this machine. Only parties that the user named are asked, and the DNS servers of
  * this machine. */
 async function looking({ via, stun, portal: page }: Looked, command: Command): Promise<LookAround> {
-  const { lookAround } = await import('./neighbourhood/neighbourhood.js')
+  const { lookAround } = await import('./neighbourhood/look-around.js')
   const servers = [
     ...stun,
     ...via

@@ -1,4 +1,4 @@
-import { type MappingEvent, type NatReport, type Report, systemHost } from '@postern/core'
+import { type MappingEvent, type NatReport, type NeighbourhoodReport, type Report, systemHost } from '@postern/core'
 import { anySignal, parseMultiaddr, untilAborted } from '@postern/interface'
 import { findNetwork } from '@postern/net'
 import { codeOf, exitCodes } from '../../shared/exit-codes.js'
@@ -9,7 +9,8 @@ import { stopWithin } from '../../shared/stop.js'
 import { colorsFor, formatStrategy } from '../../shared/terminal.js'
 import { columnsOf } from '../../shared/wrap-lines.js'
 import type { Watched } from '../common.js'
-import type { LookAround } from './neighbourhood/neighbourhood.js'
+import type { LookAround } from './neighbourhood/look-around.js'
+import { examineNeighbourhood } from './neighbourhood/neighbourhood.js'
 import { withProtocols } from './protocols.js'
 import { prepareReportFile } from './report-file.js'
 import type { Shown } from './shown.js'
@@ -52,10 +53,6 @@ const readBackMs = 6500
 /** How long a connection to the own external address may take to arrive, in ms: it goes to the router and back. */
 const hairpinMs = 1500
 
-/** How long to wait for the parties that the user named for the neighbourhood, from the start, in ms: less than
- * {@link patienceMs}. */
-const aroundMs = 8000
-
 /** Finds out how reachable this host is. Resolves to the exit code. */
 export async function doctor(
   { openTrial, json, dryRun, quick, via, port, html, watched, lookAround }: DoctorOptions,
@@ -80,16 +77,19 @@ export async function doctor(
     })
   }
   const ending = new AbortController()
-  const around = lookAround?.(network, { signal: anySignal([signal, ending.signal]) })
+  const look = lookAround?.(network, { signal: anySignal([signal, ending.signal]) })
   let report: Report
   let shown: Shown = { readBack: undefined, hairpin: 'unknown' }
+  let neighbourhood: NeighbourhoodReport | undefined
   let witnesses: readonly NamedWitness[] = []
   const complete = (): Report => {
     const seen = withHairpin(trial.report(), shown)
     const portable = port === undefined ? withoutTrialPort(seen) : seen
     const found = withRightGateway(dryRun ? withoutPortAdvice(portable) : portable, via, network)
-    const whole = withProtocols(withWitnessAdvice(found, trial.witnesses()), trial.udp?.() ?? 'untried')
-    return around?.complete(whole) ?? whole
+    const asked = withProtocols(withWitnessAdvice(found, trial.witnesses()), trial.udp?.() ?? 'untried')
+    if (neighbourhood === undefined) return asked
+    const whole = { ...asked, neighbourhood }
+    return look?.complete(whole) ?? whole
   }
   const source = { report: complete, addEventListener: trial.addEventListener }
   try {
@@ -110,15 +110,14 @@ export async function doctor(
       const asked = first.option === '--peer' ? 'the peers to dial' : 'the witnesses to connect to'
       line(err, progress.dim(`Asking ${asked} this port from outside …`))
     }
-    const [examined] = await Promise.all([
+    const [examined, around] = await Promise.all([
       dryRun || signal.aborted ? shown : examine(trial, began + answerMs - systemHost.clock.monotonicMs(), signal),
+      examineNeighbourhood({ trial, network, look }, { signal }),
       isAsking ? untilDecided(trial, began, signal) : undefined,
-      untilObserved(trial, began, signal),
-      around === undefined
-        ? undefined
-        : bounded(around.settled, began + aroundMs - systemHost.clock.monotonicMs(), signal)
+      untilObserved(trial, began, signal)
     ])
     shown = examined
+    neighbourhood = around
     witnesses = trial.witnesses()
     report = complete()
     // Before the mapping is released, which takes a slow router as long as granting it.

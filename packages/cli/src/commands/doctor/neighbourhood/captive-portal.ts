@@ -1,9 +1,6 @@
-import type { Report } from '@postern/core'
+import type { CaptivePortalReport } from '@postern/core'
 import { type CallOptions, type Clock, isNatError, printable } from '@postern/interface'
 import { type ExchangeHttp, exchangeHttp, type HttpReply } from '@postern/net'
-
-/** What a page that is known to every network shows about this one. */
-export type CaptivePortal = NonNullable<NonNullable<Report['neighbourhood']>['captivePortal']>
 
 /** The options of {@link checkPortal}. */
 export interface PortalOptions {
@@ -47,7 +44,7 @@ export async function checkPortal(
   url: URL,
   { clock, exchange = exchangeHttp }: PortalOptions,
   call: CallOptions
-): Promise<CaptivePortal> {
+): Promise<CaptivePortalReport> {
   const asked = { url: printable(url.href), location: null }
   try {
     const reply = await exchange({ url, clock, timeoutMs: portalMs, maxBytes }, call)
@@ -60,7 +57,7 @@ export async function checkPortal(
   }
 }
 
-function judgeReply({ status, headers, body }: HttpReply, url: URL): Pick<CaptivePortal, 'state' | 'location'> {
+function judgeReply({ status, headers, body }: HttpReply, url: URL): Pick<CaptivePortalReport, 'state' | 'location'> {
   if (status === 204) return { state: 'none', location: null }
   // The status of RFC 6585 §6, which only portals send.
   if (status === 511) return { state: 'found', location: null }
@@ -93,15 +90,16 @@ function readLocation(text: string | undefined, base: URL): URL | undefined {
  * the key of its session. */
 const formatLocation = ({ origin, pathname }: URL): string => printable(`${origin}${pathname}`, maxLocation)
 
-/** Formats the line about a portal; none if there is none. */
-export function portalLines({ url, state, location }: CaptivePortal): readonly string[] {
-  if (state === 'none') return []
+/** Formats the line about a portal; none if there is none, or if no page was named. */
+export function portalLines(portal: CaptivePortalReport | null): readonly string[] {
+  if (portal === null || portal.state === 'none') return []
+  const { url, state, location } = portal
   if (state === 'unknown') return [`Captive portal: not known, ${url} cannot be read`]
   return [`Captive portal: ${location === null ? `another page answers for ${url}` : `${url} leads to ${location}`}`]
 }
 
 /** Returns what to do about a portal. */
-export const portalAdvice = ({ state, location, url }: CaptivePortal): readonly string[] =>
+export const portalAdvice = ({ state, location, url }: CaptivePortalReport): readonly string[] =>
   state === 'found'
     ? [
         `Log in to this network with a browser${location === null ? '' : ` at ${location}`}, then run this again: something other than the server answers for ${url}, as a captive portal does.`

@@ -1,9 +1,6 @@
-import type { Report } from '@postern/core'
+import type { Ipv6Report, Report } from '@postern/core'
 import { familyOf, isGlobal, type Network, parseMultiaddr } from '@postern/interface'
 import type { ServerProbe } from './named-servers.js'
-
-/** Whether IPv6 gets through to the internet, and from there to this machine. */
-export type Ipv6 = NonNullable<Report['neighbourhood']>['ipv6']
 
 /**
  * Returns what is known of IPv6. Only parties that the user named are evidence: STUN servers that were asked over IPv6, and
@@ -16,14 +13,14 @@ export const ipv6Of = (
   report: Pick<Report, 'candidates'>,
   network: Network,
   isComplete: boolean
-): Ipv6 => ({ outbound: outboundOf(probes, report, network, isComplete), inbound: inboundOf(report) })
+): Ipv6Report => ({ outbound: outboundOf(probes, report, network, isComplete), inbound: inboundOf(report) })
 
 function outboundOf(
   probes: readonly ServerProbe[],
   { candidates }: Pick<Report, 'candidates'>,
   { addresses, gateways }: Network,
   isComplete: boolean
-): Ipv6['outbound'] {
+): Ipv6Report['outbound'] {
   const hasAddress = addresses.some((address) => familyOf(address) === 6 && isGlobal(address))
   if (!hasAddress || !gateways.some(({ address }) => familyOf(address) === 6)) return 'none'
   const overIPv6 = probes.filter(({ family }) => family === 6)
@@ -43,7 +40,7 @@ function outboundOf(
 const isReached = ({ udp, tcp }: ServerProbe): boolean => udp === 'answered' || tcp === 'answered' || tcp === 'open'
 
 /** One connection that arrived is proof that IPv6 is let in. That it is not takes a quorum of witnesses, as ever. */
-function inboundOf({ candidates }: Pick<Report, 'candidates'>): Ipv6['inbound'] {
+function inboundOf({ candidates }: Pick<Report, 'candidates'>): Ipv6Report['inbound'] {
   const overIPv6 = candidates.filter(isDirectIPv6)
   if (
     overIPv6.some(
@@ -60,7 +57,7 @@ const isDirectIPv6 = ({ type, address }: Report['candidates'][number]): boolean 
 }
 
 /** Formats the line about IPv6; none if it is absent, works in both directions, or is not known. */
-export function ipv6Lines({ outbound, inbound }: Ipv6): readonly string[] {
+export function ipv6Lines({ outbound, inbound }: Ipv6Report): readonly string[] {
   if (outbound === 'fails') return ['IPv6: this machine has an address, and reaches no server over IPv6']
   if (inbound !== 'blocked') return []
   return [outbound === 'works' ? 'IPv6: works outwards, blocked inwards' : 'IPv6: blocked inwards']
@@ -68,7 +65,7 @@ export function ipv6Lines({ outbound, inbound }: Ipv6): readonly string[] {
 
 /** Returns what to do about IPv6 that does not work in one direction. */
 export function ipv6Advice(
-  { outbound, inbound }: Ipv6,
+  { outbound, inbound }: Ipv6Report,
   { candidates, strategies }: Pick<Report, 'candidates' | 'strategies'>,
   { gateways }: Network
 ): readonly string[] {

@@ -1,25 +1,18 @@
-import { type Report, systemHost } from '@postern/core'
-import type { CallOptions, Network } from '@postern/interface'
+import { type CaptivePortalReport, type NeighbourhoodReport, type Report, systemHost } from '@postern/core'
+import { type CallOptions, type Network, waitAtMost } from '@postern/interface'
 import type { Lookup } from '@postern/net'
 import type { ServerName } from '@postern/stun'
-import { type CaptivePortal, checkPortal, portalAdvice, portalLines } from './captive-portal.js'
-import { ipv6Advice, ipv6Lines, ipv6Of } from './ipv6.js'
+import { checkPortal, portalAdvice } from './captive-portal.js'
+import { ipv6Advice, ipv6Of } from './ipv6.js'
 import type { ServerProbe } from './named-servers.js'
-import {
-  findPrefix,
-  type Resolve6,
-  systemResolve6,
-  translationAdvice,
-  translationLine,
-  translationOf
-} from './translation.js'
-import { udpAdvice, udpLines, udpOf } from './udp.js'
+import { findPrefix, type Resolve6, systemResolve6, translationAdvice, translationOf } from './translation.js'
+import { udpAdvice, udpOf } from './udp.js'
 
-/** What is known of the network around this machine. */
-export type NeighbourhoodReport = NonNullable<Report['neighbourhood']>
+/** What a look finds out. */
+export type Seen = Pick<NeighbourhoodReport, 'udp' | 'ipv6' | 'translation' | 'captivePortal'>
 
 /** The options of {@link lookAround}. */
-export interface NeighbourhoodOptions {
+export interface LookOptions {
   /** The STUN servers that the user named. */
   readonly servers?: readonly ServerName[]
   /** The page that shows whether there is a captive portal.
@@ -33,27 +26,34 @@ export interface NeighbourhoodOptions {
   readonly lookup?: Lookup
 }
 
-/** The look at the network around this machine, beside the trial. */
-export interface Neighbourhood {
-  /** Resolves when everything is known that was asked of parties which the user named. Doctor waits for nothing else. */
+/** A look at the network around this machine, beside the trial. */
+export interface Look {
+  /** Resolves when everything is known that was asked of parties which the user named, and after 8 s at the latest. Doctor
+   * waits for nothing else. */
   readonly settled: Promise<void>
-  /** Returns the report with what is known by now, and with the advice that follows. */
+  /** Returns what is known by now. */
+  found(report: Report): Seen
+  /** Returns the report with what is known by now, and with the advice that follows. A report without a neighbourhood is not
+   * complete yet, and is returned as it is. */
   complete(report: Report): Report
 }
 
+/** How long to wait for the parties that the user named, in ms: less than doctor waits for a STUN server that is silent. */
+const lookMs = 8000
+
 /** Begins to look at a network. */
-export type LookAround = (network: Network, call: CallOptions) => Neighbourhood
+export type LookAround = (network: Network, call: CallOptions) => Look
 
 /** Returns a function that begins to look at the network around this machine. It goes on until the signal aborts, and never
  * throws: what fails stays unknown. */
 export const lookAround =
-  ({ servers = [], portal, resolve6 = systemResolve6, lookup }: NeighbourhoodOptions): LookAround =>
+  ({ servers = [], portal, resolve6 = systemResolve6, lookup }: LookOptions): LookAround =>
   (network, call) => {
     const { clock } = systemHost
     const probes: ServerProbe[] = []
     let isComplete = false
     let prefix: string | undefined
-    let captivePortal: CaptivePortal | null =
+    let captivePortal: CaptivePortalReport | null =
       portal === undefined ? null : { url: portal.href, state: 'unknown', location: null }
 
     async function askServers(): Promise<void> {
@@ -72,19 +72,22 @@ export const lookAround =
     // After an interruption nothing is waited for, and what is not known by then stays unknown.
     const quietly = (work: Promise<void>): Promise<void> => work.catch(() => undefined)
     void quietly(askNames())
-    const settled = Promise.all([quietly(askServers()), quietly(askPage())]).then(() => undefined)
+    const asking = Promise.all([quietly(askServers()), quietly(askPage())])
 
-    const look = (report: Report): NeighbourhoodReport => ({
+    const found = (report: Report): Seen => ({
       udp: udpOf(probes, report, isComplete),
       ipv6: ipv6Of(probes, report, network, isComplete),
       translation: translationOf({ prefix, network, report }),
       captivePortal
     })
     return {
-      settled,
+      settled: waitAtMost(clock, lookMs, asking, [], call).then(() => undefined),
+      found,
       complete(report) {
-        const neighbourhood = look(report)
-        return { ...report, neighbourhood, advice: withAdvice(report, neighbourhood, network) }
+        if (report.neighbourhood === undefined) return report
+        const seen = found(report)
+        const neighbourhood = { ...report.neighbourhood, ...seen }
+        return { ...report, neighbourhood, advice: withAdvice(report, seen, network) }
       }
     }
   }
@@ -93,7 +96,7 @@ export const lookAround =
  * else is true. */
 function withAdvice(
   report: Report,
-  { udp, ipv6, translation, captivePortal }: NeighbourhoodReport,
+  { udp, ipv6, translation, captivePortal }: Seen,
   network: Network
 ): readonly string[] {
   const before = captivePortal === null ? [] : portalAdvice(captivePortal)
@@ -105,20 +108,7 @@ function withAdvice(
   const isKept = (text: string): boolean =>
     // The advice of the report does not know that TCP gets through, and what is beyond the router.
     !(udp === 'blocked' && text.startsWith('No STUN server answers, so')) &&
-    !(translation !== null && text.startsWith('Look for a second router'))
+    !(translation !== null && translation.kind !== 'nat64' && text.startsWith('Look for a second router'))
   const others = report.advice.filter(isKept)
   return [...before, ...others, ...after]
 }
-
-/** Formats what is worth saying about the neighbourhood, a line each; none where everything is ordinary. */
-export const neighbourhoodLines = ({
-  udp,
-  ipv6,
-  translation,
-  captivePortal
-}: NeighbourhoodReport): readonly string[] => [
-  ...udpLines(udp),
-  ...ipv6Lines(ipv6),
-  ...(translation === null ? [] : [translationLine(translation)]),
-  ...(captivePortal === null ? [] : portalLines(captivePortal))
-]

@@ -1,6 +1,6 @@
 import { Resolver } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
-import type { Report } from '@postern/core'
+import type { NeighbourhoodReport, Report } from '@postern/core'
 import {
   type CallOptions,
   classOf,
@@ -14,7 +14,7 @@ import type { Interfaces } from '@postern/net'
 import { nat64Prefix } from './nat64-prefix.js'
 
 /** How IPv4 is carried over a network that has IPv6 only. */
-export type Translation = NonNullable<NonNullable<Report['neighbourhood']>['translation']>
+export type Translation = NonNullable<NeighbourhoodReport['translation']>
 
 /** Resolves to the IPv6 addresses of a name. */
 export type Resolve6 = (name: string, call: CallOptions) => Promise<readonly string[]>
@@ -113,10 +113,12 @@ const externalAddresses = ({ candidates, strategies }: TranslationSigns['report'
 
 const names = { nat64: 'NAT64', '464xlat': '464XLAT', 'ds-lite': 'DS-Lite' } as const
 
-/** Formats the line of the translation. */
-export function translationLine({ kind, prefix }: Translation): string {
+/** Formats the line about translated IPv4; none if IPv4 is not. */
+export function translationLines(translation: Translation | null): readonly string[] {
+  if (translation === null) return []
+  const { kind, prefix } = translation
   const from = prefix === null ? '' : ` with the prefix ${prefix}, as the DNS server of this machine says`
-  return `IPv4: translated (${names[kind]}${from})`
+  return [`IPv4: translated (${names[kind]}${from})`]
 }
 
 /** Returns what the translation means for port mappings: nothing to a machine with an IPv4 route of its own beside a NAT64, or with a

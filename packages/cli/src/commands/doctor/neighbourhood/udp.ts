@@ -1,8 +1,8 @@
-import type { Report } from '@postern/core'
+import type { NeighbourhoodReport, Report } from '@postern/core'
 import type { ServerProbe } from './named-servers.js'
 
 /** Whether datagrams to the internet are answered. */
-export type UdpOutwards = NonNullable<Report['neighbourhood']>['udp']
+export type UdpOutwards = NeighbourhoodReport['udp']
 
 /**
  * Returns whether UDP gets through to the internet. One server that is silent shows nothing: it may be down. UDP is blocked if a

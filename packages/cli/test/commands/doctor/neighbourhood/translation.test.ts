@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import {
   findPrefix,
   translationAdvice,
-  translationLine,
+  translationLines,
   translationOf
 } from '../../../../src/commands/doctor/neighbourhood/translation.js'
 import { reportWith } from '../../../support/report.js'
@@ -135,10 +135,11 @@ describe('translated IPv4', () => {
   ])('%s', (_, signs, expected) => expect(translationOf(signs)).toEqual(expected))
 
   it('the line names the prefix, and where it comes from', () => {
-    expect(translationLine({ kind: 'nat64', prefix })).toBe(
+    expect(translationLines({ kind: 'nat64', prefix })).toEqual([
       'IPv4: translated (NAT64 with the prefix 64:ff9b::/96, as the DNS server of this machine says)'
-    )
-    expect(translationLine({ kind: 'ds-lite', prefix: null })).toBe('IPv4: translated (DS-Lite)')
+    ])
+    expect(translationLines({ kind: 'ds-lite', prefix: null })).toEqual(['IPv4: translated (DS-Lite)'])
+    expect(translationLines(null)).toEqual([])
   })
 
   it('the advice does not promise an IPv4 port', () => {
