@@ -22,9 +22,9 @@ export async function examineNeighbourhood(
   { look, trial }: Surroundings,
   _call: CallOptions
 ): Promise<NeighbourhoodReport> {
-  const [router, mappings, hostFirewall] = await Promise.all([null, null, null, look?.settled])
+  await look?.settled
   const { udp, ipv6, translation, captivePortal } = look?.found(trial.report()) ?? unseen
-  return { router, mappings, udp, ipv6, translation, captivePortal, hostFirewall }
+  return { router: null, mappings: null, udp, ipv6, translation, captivePortal, hostFirewall: null }
 }
 
 const unseen = {
