@@ -53,7 +53,7 @@ export const overIPv6: readonly NamedTopology[] = [
   }),
   {
     name: 'ds-lite',
-    description: 'A home router whose IPv4 ends in the tunnel of DS-Lite; the provider translates (AFTR).',
+    description: 'A home router with IPv4 through the tunnel of DS-Lite only; the provider translates (AFTR).',
     hosts: {
       home,
       neighbour,

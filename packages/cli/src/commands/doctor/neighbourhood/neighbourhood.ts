@@ -9,7 +9,7 @@ import { udpLines } from './udp.js'
 
 /** What the parts of the neighbourhood are found out from. */
 export interface Surroundings {
-  /** The trial, whose strategies have had their time to answer. */
+  /** The trial. Its strategies have had their time to answer. */
   readonly trial: Pick<Trial, 'report'>
   readonly network: Network
   /** The look at UDP, IPv6, translated IPv4 and a captive portal, which began with the trial; undefined if there is none. */

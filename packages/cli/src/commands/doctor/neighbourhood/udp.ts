@@ -35,6 +35,6 @@ export const udpLines = (udp: UdpOutwards): readonly string[] =>
 export const udpAdvice = (udp: UdpOutwards): readonly string[] =>
   udp === 'blocked'
     ? [
-        'Look for a firewall in the router, at the provider or on this machine that drops UDP: no STUN server answers over UDP, and TCP gets through. QUIC, hole punching and most games need UDP; a relay over TCP works.'
+        'Look for a firewall in the router, at the provider or on this machine that blocks UDP: no STUN server answers over UDP, and TCP gets through. QUIC, hole punching and most games need UDP; a relay over TCP works.'
       ]
     : []

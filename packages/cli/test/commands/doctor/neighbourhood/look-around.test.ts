@@ -56,7 +56,7 @@ describe.skipIf(!support.ok).concurrent(`the neighbourhood in the lab${why}`, { 
     const lab = await enter(withStun('udp-blocked'))
     const { neighbourhood, advice } = await doctorReport(lab, '--stun', '21.0.0.1')
     expect(neighbourhood).toMatchObject({ ...ordinary, udp: 'blocked' })
-    expect(advice.filter((text) => text.includes('UDP'))).toEqual([expect.stringContaining('drops UDP')])
+    expect(advice.filter((text) => text.includes('UDP'))).toEqual([expect.stringContaining('blocks UDP')])
   })
 
   it('doctor concludes nothing from one STUN server that is not there', async () => {
