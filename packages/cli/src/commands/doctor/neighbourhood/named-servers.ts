@@ -6,7 +6,6 @@ import {
   isGlobal,
   isNatError,
   networkPrefixOf,
-  orAborted,
   waitAtMost
 } from '@postern/interface'
 import { type Lookup, localAddressTowards, openTap, systemNames } from '@postern/net'
@@ -34,6 +33,8 @@ export interface ProbeOptions {
   readonly lookup?: Lookup
 }
 
+/** The time limit for a name, in ms: the strategy reports one that takes longer after 4 s, and doctor waits no longer either. */
+const lookupMs = 4000
 /** The waits after each transmission over UDP, in ms: three transmissions, so that one lost datagram does not decide. */
 const udpWaitsMs = [500, 1000, 1500]
 /** How long a server has for its answer over UDP before it is asked over TCP too, in ms. */
@@ -47,7 +48,7 @@ const maxServers = 8
  * Asks STUN servers over UDP whether they answer, and those that are slow to do so over TCP (RFC 8489 §6.2). Asks one address of
  * each family. A server at an address that is not global says nothing about the internet, and is not asked.
  *
- * Calls `told` with every outcome. Resolves when all are known, within 5 s after the names are looked up. Rejects with the
+ * Calls `told` with every outcome. Resolves when all are known, within 8 s. Rejects with the
  * signal's reason.
  */
 export async function probeServers(
@@ -60,7 +61,7 @@ export async function probeServers(
     servers.slice(0, maxServers).map(async ({ host, port }) => {
       const isAddress = familyOf(host) !== undefined
       // The line of the strategy says why a name is not resolved.
-      const found = isAddress ? [host] : await orAborted(lookup(host), call).catch(() => [])
+      const found = isAddress ? [host] : await waitAtMost(clock, lookupMs, lookup(host), [], call).catch(() => [])
       call.signal.throwIfAborted()
       const firsts = ([4, 6] as const).flatMap((family) => found.find((each) => familyOf(each) === family) ?? [])
       await Promise.all(
