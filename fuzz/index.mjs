@@ -2,7 +2,9 @@
 import { parseArgs } from 'node:util'
 import { fuzzDecoder, limitMs } from './decoders.mjs'
 import { live, scenarios } from './ladder/scenarios.mjs'
-import { targets } from './targets/index.mjs'
+import './sources.mjs'
+
+const { targets } = await import('./targets/index.mjs')
 
 const usage = `npm run fuzz [-- seconds] [-- options]
 

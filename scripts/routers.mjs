@@ -16,7 +16,7 @@ const titles = {
 
 /** @param {{ root: string, cell: (text?: string) => string }} tools */
 export async function routersPage({ root, cell }) {
-  const built = path.join(root, 'packages', 'testkit', 'dist', 'personalities', 'index.js')
+  const built = path.join(root, 'packages', 'testkit', 'dist', 'index.js')
   const { personalityGroups } = await import(pathToFileURL(built).href)
   const lines = [
     '# Routers',

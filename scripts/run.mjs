@@ -111,6 +111,7 @@ const [command, ...args] = process.argv.slice(build ? 3 : 2)
 if (build) {
   const startedMs = performance.now()
   must('.', 'tsc', '-b')
+  must('.', 'node', path.join('scripts', 'bundle.mjs'))
   must('.', 'node', path.join('packages', 'status', 'page', 'build.mjs'))
   console.log(`✔ build (${((performance.now() - startedMs) / 1000).toFixed(1)} s)`)
 }

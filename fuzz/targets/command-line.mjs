@@ -1,11 +1,11 @@
 // Whole command lines of `postern`: parsed, but not run.
 import { createRequire } from 'node:module'
-import { addDoctor } from '../../packages/cli/dist/commands/doctor/command.js'
-import { addMap } from '../../packages/cli/dist/commands/map/command.js'
-import { addPeer } from '../../packages/cli/dist/commands/peer/command.js'
-import { addRelay } from '../../packages/cli/dist/commands/relay/command.js'
-import { addTunnel } from '../../packages/cli/dist/commands/tunnel/command.js'
-import { addWitness } from '../../packages/cli/dist/commands/witness/command.js'
+import { addDoctor } from '../../packages/cli/src/commands/doctor/command.ts'
+import { addMap } from '../../packages/cli/src/commands/map/command.ts'
+import { addPeer } from '../../packages/cli/src/commands/peer/command.ts'
+import { addRelay } from '../../packages/cli/src/commands/relay/command.ts'
+import { addTunnel } from '../../packages/cli/src/commands/tunnel/command.ts'
+import { addWitness } from '../../packages/cli/src/commands/witness/command.ts'
 import { textsOf } from '../corpus/index.mjs'
 import { refusals } from '../decoders.mjs'
 

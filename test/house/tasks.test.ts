@@ -25,7 +25,7 @@ describe('the scripts', () => {
     'the scripts of $manifest.name build, check and test that package alone',
     ({ folder, manifest }) => {
       expect(scriptsOf(`packages/${folder}/package.json`)).toMatchObject({
-        build: `tsc -b${pages[folder]?.build ?? ''}`,
+        build: `tsc -b && node ../../scripts/bundle.mjs .${pages[folder]?.build ?? ''}`,
         typecheck: `tsc -p test${pages[folder]?.typecheck ?? ''}`,
         lint: 'oxlint --type-aware --deny-warnings',
         test: `vitest run --root ../.. --project ${manifest.name}`,

@@ -24,7 +24,7 @@ describe('a runtime that is too old', () => {
 
   it('the version is checked before anything else is loaded', () => {
     const [first] = /^(?:import|export).*$/m.exec(readFileSync(`${root}/packages/node/dist/index.js`, 'utf8')) ?? []
-    expect(first).toBe("import './node-version.js';")
+    expect(first).toBe('import "./node-version.js";')
   })
 
   it('the command line checks the version before anything is loaded', () => {

@@ -1,8 +1,7 @@
-import { createRequire } from 'node:module'
 import { connect, type Socket } from 'node:net'
-import type * as Tls from 'node:tls'
 import { familyOf } from '@postern/interface'
 import { addHandle } from '../async/handles.js'
+import { tls } from './builtins.js'
 
 /** A connection to an HTTP server that is opened before there is a request. It saves the round trip of the handshake, if
  * a request follows soon. */
@@ -38,9 +37,6 @@ export function openEarly(url: URL, connectTo: string): EarlyConnection {
     }
   }
 }
-
-/** Loads `node:tls` only for a URL that needs it. */
-const tls = (): typeof Tls => createRequire(import.meta.url)('node:tls')
 
 /** An IP address must not be a server name (RFC 6066 §3). */
 function serverNameOf({ hostname }: URL): { readonly servername?: string } {

@@ -1,13 +1,7 @@
-import type * as Http from 'node:http'
-import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import { abortReason, type CallOptions, type Clock, isNatError, natError } from '@postern/interface'
 import { addHandle } from '../async/handles.js'
-
-/** Loads `node:http` or `node:https` with `require`. An import as an ES module evaluates a getter that loads Node's
- * whole fetch, which takes eight times as long as everything else. */
-const moduleOf = ({ protocol }: URL): typeof Http =>
-  createRequire(import.meta.url)(protocol === 'https:' ? 'node:https' : 'node:http')
+import { httpOf } from './builtins.js'
 
 /** The maximum number of interim responses (1xx) before the final one. RFC 9110 §15.2 does not limit them, and
  * `maxBytes` does not count them. */
@@ -90,7 +84,7 @@ export const exchangeHttp: ExchangeHttp = async (exchange, { signal }) => {
 
 function converse(exchange: HttpExchange, signal: AbortSignal): Promise<HttpReply> {
   const { url, method = 'GET', headers, body, localAddress, connectTo, connection, maxBytes, isWhole } = exchange
-  const { Agent, request } = moduleOf(url)
+  const { Agent, request } = httpOf(url.protocol === 'https:' ? 'https:' : 'http:')
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {
       method,

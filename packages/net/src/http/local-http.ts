@@ -1,7 +1,8 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { isIP, type Socket } from 'node:net'
 import { classOf } from '@postern/interface'
+import { httpOf } from './builtins.js'
 
 /** The options of {@link localHttpServer}. */
 export interface LocalHttpOptions {
@@ -45,7 +46,7 @@ export function localHttpServer(options: LocalHttpOptions): LocalHttpServer {
   const { answer, allowedHosts = [], maxConnections = 64, timeoutMs = 5000, isInvited = () => false } = options
   let port = 0
   let isRef = true
-  const server: Server = createServer(
+  const server: Server = httpOf('http:').createServer(
     {
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: timeoutMs,

@@ -1,5 +1,3 @@
-import { Server as HttpServer } from 'node:http'
-import { Server as HttpsServer } from 'node:https'
 import type { Report } from '@postern/core'
 import { type Protocol, parseMultiaddr } from '@postern/interface'
 import type { ExposableServer } from './endpoints.js'
@@ -27,7 +25,7 @@ export function announceable({ externalAddresses, candidates }: Report): readonl
 /** Returns the addresses to announce as host and port, in the same order. */
 export function externalEndpoints(report: Report, server: ExposableServer): readonly ExternalEndpoint[] {
   const parties = new Map(report.candidates.map(({ address, relay }) => [address, relay?.party]))
-  const scheme = server instanceof HttpsServer ? 'https' : server instanceof HttpServer ? 'http' : undefined
+  const scheme = schemeOf(server)
   return announceable(report).flatMap((text) => {
     const parsed = parseMultiaddr(text)
     if (parsed === undefined) return []
@@ -44,4 +42,11 @@ export function externalEndpoints(report: Report, server: ExposableServer): read
       }
     ]
   })
+}
+
+/** Returns how clients speak to an HTTP server; undefined for another one. Told by what the server has, because to load `node:https`
+ * takes longer than everything else here. */
+function schemeOf(server: ExposableServer): 'http' | 'https' | undefined {
+  if (!('requestTimeout' in server)) return undefined
+  return 'setSecureContext' in server ? 'https' : 'http'
 }

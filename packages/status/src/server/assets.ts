@@ -8,8 +8,9 @@ export interface Assets {
 
 /** Reads the files that were built into this package. */
 export async function readAssets(): Promise<Assets> {
-  // The same folder for this module in src and in dist.
-  const fileOf = (name: string): URL => new URL(`../../dist/page/${name}`, import.meta.url)
+  // This module lies in a folder of src, and in dist itself.
+  const folder = import.meta.url.endsWith('.ts') ? '../../dist/page' : './page'
+  const fileOf = (name: string): URL => new URL(`${folder}/${name}`, import.meta.url)
   const [script, style] = await Promise.all([readFile(fileOf('page.js'), 'utf8'), readFile(fileOf('page.css'), 'utf8')])
   return { script, style }
 }

@@ -1,5 +1,9 @@
+import { createRequire } from 'node:module'
 import { type NatError, natError } from '@postern/interface'
-import { XMLParser } from 'fast-xml-parser'
+import type * as FastXmlParser from 'fast-xml-parser'
+
+// Its CommonJS build is one file and loads in a sixth of the time of its 40 modules.
+const { XMLParser }: typeof FastXmlParser = createRequire(import.meta.url)('fast-xml-parser')
 
 /** An element without its namespace. Names are in lower case, because a few routers do not use the case of the
  * standard. */

@@ -1,5 +1,4 @@
 import { connect, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import type { CandidateReport, Report } from '@postern/core'
 import { parseMultiaddr } from '@postern/interface'
 
@@ -21,6 +20,7 @@ export async function schemeOf(port: number): Promise<Scheme | 'none' | undefine
     // A TLS server closes the connection, or answers with an alert or with 400. Others are not sent a TLS handshake.
     if (plain !== '' && !plain.startsWith(tlsAlert) && !isBadRequest(plain)) return 'none'
     // The name in the certificate is that of the external address, if it is any.
+    const { connect: connectTls } = await import('node:tls')
     const secured = await firstBytes(connectTls({ host, port, rejectUnauthorized: false }), 'secureConnect')
     return isHttp(secured) ? 'https' : 'none'
   }

@@ -1,0 +1,38 @@
+import { execFileSync } from 'node:child_process'
+import { describe, expect, it } from 'vitest'
+import { modulesOf, packages, root } from './workspace.js'
+
+/** Built-in modules that take longer to load than all others together. A server of `node:http` that a program has is loaded
+ * already. */
+const heavy = ['_http_client', 'http', 'https', 'http2', 'tls', 'internal/deps/undici/undici']
+/** Servers of HTTP, which need them at once. */
+const serving = new Set(['witness/server/index', 'status/index'])
+const plain = new Set([
+  'interface',
+  'net',
+  'core',
+  'manual',
+  'pcp',
+  'nat-pmp',
+  'upnp',
+  'stun',
+  'ssh',
+  'bore',
+  'witness',
+  'node'
+])
+
+describe.each(packages.filter(({ folder }) => plain.has(folder)))('$manifest.name', (each) => {
+  it.each(modulesOf(each).filter((name) => !serving.has(`${each.folder}/${name}`)))(
+    'the import of %s loads no module of Node that takes long',
+    (name) => {
+      const text = `await import('./packages/${each.folder}/dist/${name}.js')
+        process.stdout.write(JSON.stringify(process.moduleLoadList))`
+      const loaded = JSON.parse(
+        execFileSync(process.execPath, ['--input-type=module', '-e', text], { cwd: root, encoding: 'utf8' })
+      ) as readonly string[]
+      expect(loaded).toContain('NativeModule fs')
+      expect(heavy.filter((module) => loaded.includes(`NativeModule ${module}`))).toEqual([])
+    }
+  )
+})
