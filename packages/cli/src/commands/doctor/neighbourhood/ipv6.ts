@@ -23,7 +23,7 @@ function outboundOf(
 ): Ipv6Report['outbound'] {
   const hasAddress = addresses.some((address) => familyOf(address) === 6 && isGlobal(address))
   if (!hasAddress || !gateways.some(({ address }) => familyOf(address) === 6)) return 'none'
-  const overIPv6 = probes.filter(({ family }) => family === 6)
+  const overIPv6 = probes.filter(({ family, isTranslated }) => family === 6 && !isTranslated)
   const isWitnessed = candidates.some(({ evidence }) =>
     evidence.some(({ network, outcome }) => network.includes(':') && outcome !== 'inconclusive')
   )

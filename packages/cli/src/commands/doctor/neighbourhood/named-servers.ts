@@ -1,6 +1,7 @@
 import {
   type CallOptions,
   type Clock,
+  classOf,
   type Family,
   familyOf,
   isGlobal,
@@ -17,6 +18,8 @@ export interface ServerProbe {
   readonly host: string
   /** The family of the address. */
   readonly family: Family
+  /** Whether it is an IPv4 address behind the well-known prefix of a NAT64, which says nothing of IPv6 beyond that. */
+  readonly isTranslated: boolean
   /** The network of the address: its /16 (IPv4) or /32 (IPv6) prefix. */
   readonly network: string
   /** `silent`: nothing came back. `failed`: this machine could not ask, or what came back was no answer. */
@@ -65,15 +68,25 @@ export async function probeServers(
       call.signal.throwIfAborted()
       const firsts = ([4, 6] as const).flatMap((family) => found.find((each) => familyOf(each) === family) ?? [])
       await Promise.all(
-        firsts.filter(isGlobal).map(async (address) => {
+        firsts.filter(isOutside).map(async (address) => {
           const outcome = await probe({ address, port }, clock, call)
           call.signal.throwIfAborted()
-          told({ host, family: familyOf(address) ?? 4, network: networkPrefixOf(address) ?? '', ...outcome })
+          const isTranslated = classOf(address) === 'translated'
+          told({
+            host,
+            family: familyOf(address) ?? 4,
+            isTranslated,
+            network: networkPrefixOf(address) ?? '',
+            ...outcome
+          })
         })
       )
     })
   )
 }
+
+/** Whether what answers at an address has to be asked over the internet. */
+const isOutside = (address: string): boolean => isGlobal(address) || classOf(address) === 'translated'
 
 async function probe(server: StunAddress, clock: Clock, call: CallOptions): Promise<Pick<ServerProbe, 'udp' | 'tcp'>> {
   const asking = askUdp(server, clock, call)
@@ -95,8 +108,9 @@ async function askUdp(server: StunAddress, clock: Clock, call: CallOptions): Pro
     return 'answered'
   } catch (error) {
     if (!isNatError(error)) return 'failed'
-    // A refusal is an answer too.
-    if (error.code === 'OBSERVER_REFUSED' || error.code === 'UNSUPPORTED') return 'answered'
+    // A refusal is an answer too, and so is an address that cannot be true: a NAT64 translates the datagram, not what it says.
+    if (error.code === 'OBSERVER_REFUSED' || error.code === 'UNSUPPORTED' || error.code === 'UNTRUSTED_REPLY')
+      return 'answered'
     return error.code === 'NO_REPLY' ? 'silent' : 'failed'
   }
 }

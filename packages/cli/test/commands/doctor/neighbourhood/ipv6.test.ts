@@ -10,6 +10,7 @@ type Evidence = Report['candidates'][number]['evidence'][number]
 const probe = (family: 4 | 6, udp: ServerProbe['udp'], changes: Partial<ServerProbe> = {}): ServerProbe => ({
   host: 'stun.example.org',
   family,
+  isTranslated: false,
   network: family === 4 ? '21.0.0.0/16' : '2a21::/32',
   udp,
   tcp: udp === 'answered' ? 'untried' : 'failed',
@@ -60,6 +61,7 @@ describe('IPv6 outwards', () => {
     ['no party was named', [], nothing, 'unknown'],
     ['a server has IPv4 only', [probe(4, 'answered')], nothing, 'unknown'],
     ['a server answers over UDP', [probe(6, 'answered')], nothing, 'works'],
+    ['a server answers through a NAT64', [probe(6, 'answered', { isTranslated: true })], nothing, 'unknown'],
     ['a server answers over TCP', [probe(6, 'silent', { tcp: 'answered' })], nothing, 'works'],
     ['a witness answers over IPv6', [], withCandidate({ evidence: [evidence('unreachable')] }), 'works'],
     ['a witness answers over IPv4', [], withCandidate({ evidence: [evidence('reachable', '21.0.0.0/16')] }), 'unknown'],

@@ -145,5 +145,11 @@ describe.skipIf(!support.ok || !hasTun)(
       expect(verdict).toBe('public')
       expect(advice.at(-1)).toMatch(/^For clients without IPv6, add a relay/)
     })
+
+    it('doctor finds that UDP works through a NAT64, which shows nothing of IPv6', async () => {
+      const lab = await enter(withStun('nat64'))
+      const { neighbourhood } = await doctorReport(lab, '--quick', '--stun', '[64:ff9b::1500:1]:3478')
+      expect(neighbourhood).toMatchObject({ udp: 'works', ipv6: { outbound: 'unknown' } })
+    })
   }
 )

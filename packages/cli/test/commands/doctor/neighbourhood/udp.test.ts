@@ -6,6 +6,7 @@ import { reportWith } from '../../../support/report.js'
 const probe = (udp: ServerProbe['udp'], tcp: ServerProbe['tcp'], network = '21.0.0.0/16'): ServerProbe => ({
   host: network.replace('/16', ''),
   family: 4,
+  isTranslated: false,
   network,
   udp,
   tcp
