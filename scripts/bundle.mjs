@@ -9,6 +9,9 @@ const packages = path.join(path.dirname(import.meta.dirname), 'packages')
 const named = process.argv.slice(2).map((folder) => path.resolve(folder))
 const folders = named.length > 0 ? named : readdirSync(packages).map((name) => path.join(packages, name))
 
+/** The modules that a package starts as a process of their own. */
+const programs = { lab: ['./dist/forwarder.js'] }
+
 await Promise.all(folders.map(bundle))
 
 async function bundle(folder) {
@@ -20,7 +23,8 @@ async function bundle(folder) {
       ([, module]) => module
     )
   )
-  const entries = [...new Set([...exported, ...started])]
+  const spawned = programs[path.basename(folder)] ?? []
+  const entries = [...new Set([...exported, ...started, ...spawned])]
   // A module that has to run before all others, as one that checks the version of Node does, is a file of its own.
   const first = Array.isArray(sideEffects) ? sideEffects : []
   const dist = path.join(folder, 'dist')
