@@ -9,11 +9,22 @@ const packages = path.join(path.dirname(import.meta.dirname), 'packages')
 const named = process.argv.slice(2).map((folder) => path.resolve(folder))
 const folders = named.length > 0 ? named : readdirSync(packages).map((name) => path.join(packages, name))
 
+/** The modules that a package starts as a process of their own. */
+const programs = { lab: ['./dist/forwarder.js'] }
+
 await Promise.all(folders.map(bundle))
 
 async function bundle(folder) {
-  const { exports, sideEffects } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'))
-  const entries = Object.values(exports).map((entry) => entry.default)
+  const { exports, sideEffects, bin = {} } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'))
+  const exported = Object.values(exports).map((entry) => entry.default)
+  // A program may import a module that the package does not export.
+  const started = Object.values(bin).flatMap((file) =>
+    [...readFileSync(path.join(folder, file), 'utf8').matchAll(/'\.(\.\/dist\/[\w/-]+\.js)'/g)].map(
+      ([, module]) => module
+    )
+  )
+  const spawned = programs[path.basename(folder)] ?? []
+  const entries = [...new Set([...exported, ...started, ...spawned])]
   // A module that has to run before all others, as one that checks the version of Node does, is a file of its own.
   const first = Array.isArray(sideEffects) ? sideEffects : []
   const dist = path.join(folder, 'dist')

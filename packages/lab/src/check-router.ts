@@ -1,8 +1,14 @@
 import { isIPv4 } from 'node:net'
 import type { RouterPlan } from './topology.js'
 
-/** Throws a TypeError for options that a router cannot have. They become part of the nft rules of the router. */
-export function checkRouter(name: string, { portForwards = [], exposedHost, mappingLifetimeMs }: RouterPlan): void {
+/** Throws a TypeError for options that a router cannot have. They become part of the nft rules and commands of the router. */
+export function checkRouter(
+  name: string,
+  { portForwards = [], exposedHost, mappingLifetimeMs, captivePortal }: RouterPlan
+): void {
+  if (captivePortal !== undefined && !/^https?:\/\/[\w.:/?&=%+~-]{1,200}$/.test(captivePortal))
+    throw new TypeError(`"${captivePortal}" is not the address of a login page of ${name}`)
+
   for (const { externalPort, address, internalPort = externalPort } of portForwards) {
     checkAddress(name, address)
     checkPort(name, externalPort)

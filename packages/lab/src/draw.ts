@@ -17,7 +17,16 @@ export function draw({ name, description, hosts }: Topology): string {
   return lines.join('\n')
 }
 
-function role({ router, routes, stun }: HostPlan, link: string): string {
+function role(host: HostPlan, link: string): string {
+  const { dns, translator } = host
+  const isInner = host.router === undefined || host.router.lan === link
+  const servers = [dns !== undefined && 'DNS', translator?.kind.toUpperCase()].filter(
+    (each) => each !== undefined && each !== false
+  )
+  return `${mainRole(host, link)}${isInner && servers.length > 0 ? `  ${servers.join(', ')}` : ''}`
+}
+
+function mainRole({ router, routes, stun }: HostPlan, link: string): string {
   if (stun !== undefined) return stun === 'plain' ? '  STUN' : '  STUN, with behaviour discovery'
   if (router?.lan === link) return `  (${mapping(router.mapping)})`
   if (router?.wan === link) return `  (${nat(router)})`
@@ -32,7 +41,15 @@ function state({ delayMs = 0, down = false }: LinkPlan): string {
 }
 
 function nat(router: RouterPlan): string {
-  const { nat: natMapping, filtering, hairpin = false, wanInput, forwards = 'all', mappingLifetimeMs } = router
+  const {
+    nat: natMapping,
+    filtering,
+    hairpin = false,
+    wanInput,
+    forwards = 'all',
+    mappingLifetimeMs,
+    captivePortal
+  } = router
   const parts = [
     `NAT: ${natMapping}`,
     filtering !== undefined && `filtering: ${filtering}`,
@@ -40,7 +57,8 @@ function nat(router: RouterPlan): string {
     hairpin && 'hairpin',
     ...forwarded(router),
     `unwanted: ${wanInput}`,
-    forwards === 'tcp' && 'TCP only'
+    forwards === 'tcp' && 'TCP only',
+    captivePortal !== undefined && 'captive portal'
   ]
   return parts.filter((each) => each !== false).join(', ')
 }

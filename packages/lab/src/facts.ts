@@ -1,3 +1,4 @@
+import { checkHost } from './check-host.js'
 import { checkRouter } from './check-router.js'
 import type { Delay } from './delays.js'
 import type { RouterFacts } from './router-files.js'
@@ -48,6 +49,7 @@ export function makeFacts(topology: Topology): Facts {
 
   for (const [name, plan] of Object.entries(topology.hosts)) {
     checkNames(name, plan)
+    checkHost(name, plan)
     if (plan.router === undefined) continue
     checkRouter(name, plan.router)
     const router: Router = {

@@ -2,7 +2,9 @@ import { filteringRules } from './filtering.js'
 import { hairpinRules } from './hairpin.js'
 import { inboundRules } from './inbound.js'
 import { newerDaemon } from './newer-daemon.js'
+import { portalRules } from './portal.js'
 import type { HostPlan, RouterPlan } from './topology.js'
+import { translatorRules } from './translator.js'
 
 /** The data for the files of one router. */
 export interface RouterFacts {
@@ -11,6 +13,8 @@ export interface RouterFacts {
   /** The IPv4 address and prefix length on the LAN, as in `192.168.1.1/24`. */
   readonly lanAddress: string
   readonly controlPort: number
+  /** The translator of the host, if it has one. */
+  readonly translator?: HostPlan['translator']
 }
 
 /** Returns the folder of a router's files inside the lab. */
@@ -23,11 +27,12 @@ export function routerFacts(name: string, host: HostPlan, controlPort: number): 
   const lanAddress = addresses.find((address) => !address.includes(':'))
   if (lanAddress === undefined)
     throw new TypeError(`The router ${name} has no IPv4 address on its LAN link ${plan.lan}`)
-  return { name, plan, lanAddress, controlPort }
+  const { translator } = host
+  return { name, plan, lanAddress, controlPort, ...(translator === undefined ? {} : { translator }) }
 }
 
 /** Returns NAT, firewall and counters as input for `nft -f`. miniupnpd adds its rules to the chains with its name. */
-export function nftRules({ plan, controlPort }: RouterFacts): string {
+export function nftRules({ plan, controlPort, translator }: RouterFacts): string {
   const { lan, wan } = plan
   const filtering = filteringRules(plan)
   const inbound = inboundRules(plan, (condition) => unwantedRules(plan, condition))
@@ -41,6 +46,7 @@ table inet router {
   chain prerouting {
     type nat hook prerouting priority dstnat
     jump prerouting_miniupnpd
+    ${portalRules(plan).join('\n    ')}
     ${inbound.portForwards.join('\n    ')}
     ${filtering.prerouting}
     ${inbound.exposedHost}
@@ -54,6 +60,7 @@ table inet router {
     type filter hook forward priority filter; policy drop
     ct state established,related accept
     iifname ${lan} oifname ${wan}${plan.forwards === 'tcp' ? ' meta l4proto tcp' : ''} accept
+    ${translatorRules(translator, plan).join('\n    ')}
     # Without ICMPv6 there is no neighbour discovery, no path MTU and, in tests, no clear cause.
     meta l4proto ipv6-icmp accept
     jump miniupnpd

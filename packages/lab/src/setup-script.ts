@@ -1,10 +1,13 @@
 import { plugSteps } from './delays.js'
+import { dnsSteps, resolverSteps } from './dns-server.js'
 import { lifetimeSteps } from './filtering.js'
 import { hairpinSteps, turnsRound } from './hairpin.js'
+import { portalSteps } from './portal.js'
 import type { RouterFacts } from './router-files.js'
 import { daemonConfig, nftRules, routerFolder, startScript } from './router-files.js'
 import { stunSteps } from './stun-server.js'
 import type { HostPlan, LinkPlan, RoutePlan, Topology } from './topology.js'
+import { translatorSteps } from './translator.js'
 
 /** The bridge of each network, and the bridge port of each link by `host/link`. Interface names must be short. */
 export interface Cabling {
@@ -31,7 +34,8 @@ export function setupScript(topology: Topology, routers: readonly RouterFacts[],
     mountSteps,
     // The namespace of the cables is not a host and must send nothing.
     'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6',
-    heredoc('ip -batch -', cableBatch(topology))
+    heredoc('ip -batch -', cableBatch(topology)),
+    resolverSteps(topology)
   ]
   for (const [name, host] of Object.entries(topology.hosts)) {
     const router = routers.find((facts) => facts.name === name)
@@ -80,9 +84,10 @@ function hostSteps(name: string, host: HostPlan, router: RouterFacts | undefined
     steps.push(`echo 0 > /proc/sys/net/ipv4/neigh/${router.plan.lan}/proxy_delay`)
   }
   if (router !== undefined) steps.push(hairpinSteps(router.plan))
-  steps.push(stunSteps(name, host))
+  steps.push(stunSteps(name, host), dnsSteps(name, host), translatorSteps(name, host))
   const config = router && daemonConfig(router)
-  if (router !== undefined) steps.push(`mkdir ${routerFolder(router.name)}`)
+  if (router !== undefined) steps.push(portalSteps(name, router.plan))
+  if (router !== undefined) steps.push(`mkdir -p ${routerFolder(router.name)}`)
   if (router !== undefined && config !== undefined) {
     steps.push(heredoc(`cat > ${routerFolder(router.name)}/miniupnpd.conf`, config), startScript(router, debug))
   }

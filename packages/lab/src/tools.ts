@@ -33,7 +33,9 @@ const packages = [
   'coturn',
   'ethtool',
   'openssh-server',
-  'openssh-client'
+  'openssh-client',
+  'dnsmasq-base',
+  'tayga'
 ]
 const programs = [
   'miniupnpd',
@@ -47,7 +49,9 @@ const programs = [
   'sshd',
   'ssh-keygen',
   'ssh-agent',
-  'ssh-add'
+  'ssh-add',
+  'dnsmasq',
+  'tayga'
 ]
 
 /**
@@ -121,7 +125,9 @@ export async function makePartial(cache: string): Promise<string> {
 }
 
 async function unpack(partial: string, { onProgress, signal }: ToolsOptions): Promise<void> {
-  onProgress?.('Fetching the lab tools (miniupnpd, nftables, iproute2, coturn, OpenSSH): about 17 MB, once.')
+  onProgress?.(
+    'Fetching the lab tools (miniupnpd, nftables, iproute2, coturn, OpenSSH, dnsmasq, TAYGA): about 18 MB, once.'
+  )
   const [archives, root] = [path.join(partial, 'archives'), path.join(partial, 'root')]
   const [bin, lib] = [path.join(partial, 'tools', 'bin'), path.join(partial, 'tools', 'lib')]
   for (const folder of [archives, root, bin, lib]) await mkdir(folder, { recursive: true })

@@ -1,3 +1,4 @@
+import { overIPv6 } from './over-ipv6.js'
 import {
   all,
   behindOne,
@@ -109,6 +110,11 @@ export const topologies: readonly NamedTopology[] = [
       }
     }
   },
+  ...overIPv6,
+  behindOne('captive-portal', 'As home, and the router leads every web page to its login page.', {
+    mapping: all,
+    captivePortal: 'http://192.168.1.1:8880/login?mac=00-00-5e-00-53-01'
+  }),
   {
     name: 'container-bridge',
     description: 'A container on a bridge (172.17/16) of a machine behind a home router with mapping services.',

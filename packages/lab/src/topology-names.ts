@@ -29,6 +29,10 @@ export type TopologyName =
   | 'two-uplinks'
   | 'two-homes'
   | 'ipv6-firewall'
+  | 'nat64'
+  | '464xlat'
+  | 'ds-lite'
+  | 'captive-portal'
   | 'container-bridge'
   | 'vpn-default-route'
 

@@ -21,7 +21,29 @@ export interface HostPlan {
    * with the alternate port 3479 and needs two addresses of a family. @default none
    */
   readonly stun?: 'plain' | 'behaviour-discovery'
+  /** A DNS server (dnsmasq) on every address of the host, with the addresses of the names that it knows. Every host of the lab
+   * uses it. @default none; the file of the system names servers that no lab reaches */
+  readonly dns?: Readonly<Record<string, readonly string[]>>
+  /** A translator between IPv4 and IPv6 (TAYGA), which needs `/dev/net/tun`. @default none */
+  readonly translator?: TranslatorPlan
 }
+
+/** A NAT64 on a router (RFC 6146), or a CLAT on a host (RFC 6877). */
+export type TranslatorPlan = {
+  /** The prefix of translated IPv4 addresses, as in `64:ff9b::/96`. */
+  readonly prefix: string
+  /** The IPv6 address of the translator itself. */
+  readonly ipv6: string
+} & (
+  | { readonly kind: 'nat64' }
+  | {
+      readonly kind: 'clat'
+      /** The IPv4 address of the host. */
+      readonly ipv4: string
+      /** The IPv6 address to which it is translated. The router needs a route to it. */
+      readonly mapped: string
+    }
+)
 
 /** A cable between an interface of the host and a network. All links with the same network are on one segment. */
 export interface LinkPlan {
@@ -95,6 +117,8 @@ export interface RouterPlan {
   readonly forwards?: 'all' | 'tcp'
   /** Whether the router answers ARP for all addresses, for hosts with a route without a next hop. @default false */
   readonly proxyArp?: boolean
+  /** The address of the login page to which the router leads every web page (TCP port 80) of the LAN. @default none */
+  readonly captivePortal?: string
 }
 
 /** A port forward that was set up by hand, for TCP and UDP over IPv4. */

@@ -59,6 +59,12 @@ describe('topologies', () => {
     expect(draw(findTopology('two-uplinks') as Topology)).toContain('(not plugged in)')
   })
 
+  it('draw shows translators, DNS servers and portals', () => {
+    expect(draw(findTopology('nat64') as Topology)).toContain('DNS, NAT64')
+    expect(draw(findTopology('464xlat') as Topology)).toMatch(/home .* CLAT$/m)
+    expect(draw(findTopology('captive-portal') as Topology)).toContain('captive portal')
+  })
+
   it('withRouter changes one router, and throws for a host that is none', () => {
     const { hosts } = withRouter('two-gateways', { nat: 'symmetric' }, 'second-router')
     expect([hosts['router']?.router?.nat, hosts['second-router']?.router?.nat]).toEqual([
@@ -76,6 +82,17 @@ describe('topologies', () => {
     })
     expect(() => makeFacts(host('eth0; reboot', '10.0.0.1/8'))).toThrow('eth0; reboot')
     expect(() => makeFacts(host('eth0', '10.0.0.1'))).toThrow('10.0.0.1')
+    const serving = (more: object): Topology => ({
+      ...host('eth0', '10.0.0.1/8'),
+      hosts: { home: { links: [], routes: [], ...more } }
+    })
+    expect(() => makeFacts(serving({ dns: { 'a; reboot': ['10.0.0.1'] } }))).toThrow('a; reboot')
+    expect(() => makeFacts(serving({ dns: { a: ['$(reboot)'] } }))).toThrow('$(reboot)')
+    const translator = { kind: 'clat', prefix: '64:ff9b::/96', ipv6: 'fd00::1', ipv4: '192.0.0.1', mapped: 'fd00::2' }
+    expect(() => makeFacts(serving({ translator }))).not.toThrow()
+    for (const [key, value] of Object.entries({ prefix: '64:ff9b::/95', ipv6: 'x', ipv4: 'x', mapped: "'" }))
+      expect(() => makeFacts(serving({ translator: { ...translator, [key]: value } }))).toThrow(TypeError)
+    expect(() => makeFacts(withRouter('home', { captivePortal: "http://a/'; reboot" }))).toThrow('; reboot')
     expect(() => makeFacts({ ...host('eth0', '10.0.0.1/8'), hosts: { 'a b': { links: [], routes: [] } } })).toThrow(
       'a b'
     )

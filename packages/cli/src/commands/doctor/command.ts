@@ -14,6 +14,7 @@ import {
   viaOption,
   witnessOption
 } from '../common.js'
+import type { LookAround } from './neighbourhood/look-around.js'
 import type { NamedWitness, OpenTrial } from './trial.js'
 import { forwardedPort, names, whyNotListening } from './trial-port.js'
 
@@ -27,6 +28,7 @@ interface DoctorFlags {
   readonly quick?: boolean
   readonly port?: number
   readonly html?: string
+  readonly captivePortal?: string
 }
 
 /** Adds the command `doctor`. */
@@ -58,6 +60,12 @@ export function addDoctor(program: Command, { output, finish, watched }: Shell):
         .argParser(parsePortNumber)
         .conflicts('dryRun')
     )
+    .addOption(
+      new Option(
+        '--captive-portal <url>',
+        'a page that answers with status 204, as http://connectivity.example/generate_204: another answer shows a login page in between'
+      )
+    )
     .addOption(colorOption())
     .option('--dry-run', 'search for routers and services, but map nothing')
     .option('--quick', 'report after the first search, without waiting for slow routers')
@@ -74,6 +82,7 @@ Examples:
   $ postern doctor --via manual:203.0.113.7:8080,upnp
   $ postern doctor --via manual:203.0.113.7:443 --port 8443
   $ postern doctor --stun stun.example.org --stun 203.0.113.1:3478
+  $ postern doctor --captive-portal http://connectivity.example/generate_204
   $ postern doctor --witness http://203.0.113.9:4003 --witness https://witness.example.org
   $ postern doctor --witness http://203.0.113.9:4003 --witness https://witness.example.org --stun stun.example.org
   $ postern doctor --peer /dns4/relay.example.org/tcp/4001/p2p/<peer id> --peer <another one>
@@ -90,7 +99,8 @@ ${codesText('doctor')}`
           dryRun = false,
           quick = false,
           port: named,
-          html
+          html,
+          captivePortal
         }: DoctorFlags,
         command: Command
       ) => {
@@ -109,7 +119,8 @@ ${codesText('doctor')}`
                 command
               )
             : await witnessed([...(await readVia(via, command)), ...observers], peer, port, command)
-          finish(await doctor({ openTrial, json, dryRun, quick, via, port, html, live, watched }, output))
+          const lookAround = await looking({ via, stun, portal: captivePortal }, command)
+          finish(await doctor({ openTrial, json, dryRun, quick, via, port, html, live, watched, lookAround }, output))
         } finally {
           live.hide()
         }
@@ -143,6 +154,34 @@ async function observing(servers: readonly string[], command: Command): Promise<
   if (servers.length === 0) return []
   const { stun } = await import('@postern/stun')
   return [orUsageError(command, '--stun <host[:port]>', () => stun({ servers }))]
+}
+
+interface Looked {
+  readonly via: string
+  readonly stun: readonly string[]
+  readonly portal: string | undefined
+}
+
+/** Resolves to the look at the network around this machine. Only parties that the user named are asked, and the DNS servers of
+ * this machine. */
+async function looking({ via, stun, portal: page }: Looked, command: Command): Promise<LookAround> {
+  const { lookAround } = await import('./neighbourhood/look-around.js')
+  const servers = [
+    ...stun,
+    ...via
+      .split(',')
+      .map((each) => each.trim())
+      .filter((each) => each.startsWith('stun:'))
+  ]
+  const portal =
+    page === undefined
+      ? undefined
+      : await import('./neighbourhood/captive-portal.js').then(({ parsePortalUrl }) =>
+          orUsageError(command, '--captive-portal <url>', () => parsePortalUrl(page), page)
+        )
+  if (servers.length === 0) return lookAround({ portal })
+  const { parseServer } = await import('@postern/stun')
+  return lookAround({ servers: servers.map(parseServer), portal })
 }
 
 /** Resolves to whether to try a UDP socket too. Only STUN servers show the external port of a socket, and only witnesses prove

@@ -1,5 +1,5 @@
 import { type NeighbourhoodReport, type Report, systemHost } from '@postern/core'
-import { untilAborted } from '@postern/interface'
+import { anySignal, untilAborted } from '@postern/interface'
 import { findNetwork } from '@postern/net'
 import { activityOf } from '../../shared/activity.js'
 import { codeOf, exitCodes } from '../../shared/exit-codes.js'
@@ -14,6 +14,7 @@ import type { Watched } from '../common.js'
 import { examine } from './examine.js'
 import { createPending } from './pending.js'
 import type { DrawOptions } from './picture/draw-picture.js'
+import type { LookAround } from './neighbourhood/look-around.js'
 import { examineNeighbourhood, withNeighbourhood } from './neighbourhood/neighbourhood.js'
 import { withProtocols } from './protocols.js'
 import { prepareReportFile } from './report-file.js'
@@ -43,6 +44,9 @@ export interface DoctorOptions {
   /** Serves a page about the trial, which then goes on until it is interrupted.
    * @default there is none, and the trial ends with the report */
   readonly watched?: Watched | undefined
+  /** Looks at the network around this machine.
+   * @default nothing but the trial */
+  readonly lookAround?: LookAround | undefined
 }
 
 /** The time limit for starting, in ms: opening sockets and reading a store take less. */
@@ -53,7 +57,7 @@ const patienceMs = 10_000
 const answerMs = 15_000
 /** Finds out how reachable this host is. Resolves to the exit code. */
 export async function doctor(
-  { openTrial, json, dryRun, quick, via, port, html, live = noLiveLine, watched }: DoctorOptions,
+  { openTrial, json, dryRun, quick, via, port, html, live = noLiveLine, watched, lookAround }: DoctorOptions,
   { out, err }: Output
 ): Promise<number> {
   const interrupt = untilInterrupted(err)
@@ -81,6 +85,8 @@ export async function doctor(
       if (detail.tookMs !== null && showsProgress) line(err, `  ${formatStrategy(detail, progress)}`)
     })
   }
+  const ending = new AbortController()
+  const look = lookAround?.(network, { signal: anySignal([signal, ending.signal]) })
   let report: Report
   let shown: Shown = { readBack: undefined, hairpin: 'unknown' }
   let neighbourhood: NeighbourhoodReport | undefined
@@ -90,7 +96,7 @@ export async function doctor(
     const portable = port === undefined ? withoutTrialPort(seen) : seen
     const found = withRightGateway(dryRun ? withoutPortAdvice(portable) : portable, via, network)
     const asked = withProtocols(withWitnessAdvice(found, trial.witnesses()), trial.udp?.() ?? 'untried')
-    return withNeighbourhood(asked, neighbourhood)
+    return withNeighbourhood(asked, neighbourhood, look)
   }
   const source = { report: complete, addEventListener: trial.addEventListener }
   try {
@@ -109,7 +115,7 @@ export async function doctor(
       const asked = first.option === '--peer' ? 'the peers to dial' : 'the witnesses to connect to'
       told(`Asking ${asked} this port from outside …`)
     }
-    const examiningAround = examineNeighbourhood({ trial, network }, { signal })
+    const examiningAround = examineNeighbourhood({ trial, network, look }, { signal })
     const { during, first: waitedFor } = createPending()
     const decided = isAsking
       ? during('Waiting for connections from outside', untilDecided(trial, began, signal))
@@ -154,6 +160,7 @@ export async function doctor(
     }
   } finally {
     live.show(dryRun ? 'Ending' : signal.aborted ? 'Interrupted; releasing the port' : 'Releasing the port')
+    ending.abort()
     await stopWithin(trial, err)
     live.hide()
     interrupt.done()
