@@ -19,6 +19,17 @@ export type {
   TraversalEvents,
   TypedEvents
 } from './model/events.js'
+export type {
+  CaptivePortalReport,
+  HeldMapping,
+  HostFirewallReport,
+  Ipv6Report,
+  MappingOddity,
+  MappingsReport,
+  NeighbourhoodReport,
+  RouterDevice,
+  TranslationReport
+} from './model/neighbourhood.js'
 export type { BackOff, Policy, RelayPolicy } from './model/policy.js'
 export { defaultPolicy } from './model/policy.js'
 export type {

@@ -1,4 +1,5 @@
 import { familyOf } from '@postern/interface'
+import { isHostName } from '@postern/net'
 
 /** The port of STUN over UDP and TCP (RFC 8489 §18.6). */
 export const defaultPort = 3478
@@ -22,17 +23,10 @@ export function parseServer(text: string): ServerName {
   const [, bracketed, plain, digits] = match ?? []
   const host = bracketed ?? plain
   const port = digits === undefined ? defaultPort : Number(digits)
-  if (host === undefined || port < 1 || port > 65_535 || !isHost(host, bracketed !== undefined))
+  const isHost = bracketed === undefined ? isHostName(host ?? '') : familyOf(bracketed) === 6
+  if (host === undefined || port < 1 || port > 65_535 || !isHost)
     throw new TypeError(
       `"${text}" is not a STUN server: give it as stun.example.org, <ip>:<port> or stun:<host>:<port>`
     )
   return { host, port }
-}
-
-/** Returns whether a text is a host name (RFC 1123 §2.1) or an IP address. Rejects a name that ends like an IPv4
- * address, so that a mistyped address is not looked up. */
-function isHost(host: string, isBracketed: boolean): boolean {
-  if (isBracketed) return familyOf(host) === 6
-  if (familyOf(host) === 4) return true
-  return host.length <= 253 && /^(?:[a-z0-9_](?:[\w-]{0,61}\w)?\.)*[a-z_](?:[\w-]{0,61}\w)?\.?$/i.test(host)
 }

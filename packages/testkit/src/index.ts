@@ -7,6 +7,8 @@
 
 export { systemClock } from '@postern/interface'
 export type { AnnounceOptions } from './announce.js'
+export type { BeyondNextHop, BeyondNextHopOptions } from './beyond-next-hop.js'
+export { searchBeyondNextHop } from './beyond-next-hop.js'
 export type { BrokenStrategy } from './broken/change.js'
 export { brokenStrategies } from './broken/index.js'
 export { referenceMapper } from './broken/reference-mapper.js'

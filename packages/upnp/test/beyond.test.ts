@@ -1,97 +1,43 @@
-import type { Finding, Gateway, Mapper, MapRequest } from '@postern/interface'
-import { createGateway, type FakeGateway, memoryNetwork, type VirtualClock, virtualClock } from '@postern/testkit'
+import { type BeyondNextHop, type BeyondNextHopOptions, searchBeyondNextHop } from '@postern/testkit'
 import { afterEach, describe, expect, it } from 'vitest'
 import { upnp } from '../src/index.js'
 
-const ours = '192.168.1.2'
-const nextHop: Gateway = { address: '192.168.1.1', interface: 'eth0', localAddress: ours }
-const clientAddress = '192.168.0.2'
-const beyond = (address: string): Gateway => ({
-  address,
-  interface: 'eth0',
-  localAddress: ours,
-  through: { gateway: nextHop, clientAddress }
-})
-const request: MapRequest = {
-  endpoint: { protocol: 'tcp', family: 4, address: clientAddress, port: 8081 },
-  suggestedExternalPort: 8080,
-  lifetimeMs: 600_000,
-  key: new Uint8Array(16)
-}
 const call = (): { signal: AbortSignal } => ({ signal: new AbortController().signal })
 
-const stops = new Set<() => Promise<void>>()
+const searches = new Set<BeyondNextHop>()
 afterEach(async () => {
-  for (const stop of stops) await stop()
-  stops.clear()
+  for (const { end } of searches) {
+    const { sockets, timers, violations } = await end()
+    expect([sockets, timers, violations]).toEqual([0, 0, []])
+  }
+  searches.clear()
 })
 
-/** Searches for a router at 192.168.0.1 or 192.168.0.254. */
-function search(
-  prepare: (gateway: FakeGateway) => void = () => undefined,
-  { behind = clientAddress }: { behind?: string | undefined } = {}
-): {
-  clock: VirtualClock
-  gateway: FakeGateway
-  found: readonly Finding[]
-  mapper: () => Mapper
-  within: <T>(work: Promise<T>) => Promise<T>
-} {
-  const clock = virtualClock()
-  const link = memoryNetwork({ clock })
-  const gateway = createGateway({ clock, externalAddress: '11.0.0.2' })
-  link.attach(gateway, '192.168.0.1', behind === '' ? {} : { behind })
-  prepare(gateway)
-  const found: Finding[] = []
-  const end = new AbortController()
-  const log = { debug: () => undefined, info: () => undefined }
+function search(options: BeyondNextHopOptions = {}): BeyondNextHop {
   // A named gateway is one in the network of this host, and does not keep the strategy from asking behind it.
-  const { openUdp, exchangeHttp } = link.host(ours)
-  const options = { openUdp, exchangeHttp, gateway: nextHop.address }
-  const discovery = upnp(options)({ clock, random: () => 0.5, log })
-  expect(discovery.asksBeyond).toBe(true)
-  const network = { gateways: [beyond('192.168.0.1'), beyond('192.168.0.254')], addresses: [clientAddress] }
-  const running = discovery.discover(network, (finding) => found.push(finding), end)
-  stops.add(async () => {
-    end.abort()
-    await clock.advance(0)
-    await running
-    expect([link.openSockets, clock.pending, gateway.violations]).toEqual([0, 0, []])
-  })
-  return {
-    clock,
-    gateway,
-    found,
-    mapper() {
-      const mapper = found.find((finding) => finding.kind === 'mapper')
-      if (mapper?.kind !== 'mapper') throw new Error('no mapper was found')
-      return mapper
-    },
-    async within(work) {
-      let isOver = false
-      const settled = work.finally(() => (isOver = true))
-      settled.catch(() => undefined)
-      for (let passed = 0; !isOver && passed < 60_000; passed += 100) await clock.advance(100)
-      return settled
-    }
-  }
+  const begun = searchBeyondNextHop(
+    (host, gateway) => upnp({ openUdp: host.openUdp, exchangeHttp: host.exchangeHttp, gateway }),
+    options
+  )
+  searches.add(begun)
+  return begun
 }
 
 describe('a router behind the next hop', () => {
   it('upnp maps the port of the next hop there, and deletes it', async () => {
-    const { clock, gateway, found, mapper, within } = search()
+    const { clock, gateway, found, mapper, within, request } = search()
     await clock.advance(5000)
     expect(found.filter(({ kind }) => kind === 'mapper')).toHaveLength(1)
     expect(mapper().gateway?.address).toBe('192.168.0.1')
     const lease = await within(mapper().map(request, call()))
     expect([lease.addresses, lease.lifetimeMs]).toEqual([['/ip4/11.0.0.2/tcp/8080'], 600_000])
-    expect(gateway.mappings).toMatchObject([{ internalAddress: clientAddress, internalPort: 8081 }])
+    expect(gateway.mappings).toMatchObject([{ internalAddress: '192.168.0.2', internalPort: 8081 }])
     await within(lease.release(call()))
     expect(gateway.mappings).toEqual([])
   })
 
   it('upnp finds none where nothing answers, after one round', async () => {
-    const { clock, found } = search((each) => each.inject({ kind: 'silent' }))
+    const { clock, found } = search({ prepare: (each) => each.inject({ kind: 'silent' }) })
     await clock.advance(600_000)
     expect(found).toMatchObject([
       { what: 'absent', reason: { code: 'NO_REPLY' } },
@@ -100,7 +46,7 @@ describe('a router behind the next hop', () => {
   })
 
   it('upnp leaves the next hop out, which answers at another of its addresses too', async () => {
-    const { clock, found } = search(undefined, { behind: '' })
+    const { clock, found } = search({ isTranslated: false })
     await clock.advance(10_000)
     expect(found).toMatchObject([
       { what: 'absent', reason: { code: 'SECONDARY_GATEWAY' } },
@@ -109,7 +55,7 @@ describe('a router behind the next hop', () => {
   })
 
   it('upnp notices at a renewal that the router has restarted, and maps again', async () => {
-    const { clock, gateway, found, mapper, within } = search()
+    const { clock, gateway, found, mapper, within, request } = search()
     await within(clock.sleep(5000, call()))
     const lease = await within(mapper().map(request, call()))
     await clock.advance(60_000)

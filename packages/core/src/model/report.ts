@@ -1,4 +1,5 @@
 import type { Behaviour, Protocol } from '@postern/interface'
+import type { NeighbourhoodReport } from './neighbourhood.js'
 
 /** The report's JSON, version 1. `docs/reference/report.schema.json` is this type as a JSON schema. Times are ISO 8601. */
 export interface Report {
@@ -25,6 +26,8 @@ export interface Report {
   readonly peers?: readonly PeerReport[]
   /** The verdict about each transport protocol. Only of `postern doctor`, if it tried both. */
   readonly protocols?: ProtocolsReport
+  /** What doctor found out about the network around this machine. Only of `postern doctor`. */
+  readonly neighbourhood?: NeighbourhoodReport
 }
 
 /** How reachable the host is over each transport protocol. */

@@ -31,13 +31,15 @@ interface Local extends Pick<Endpoint, 'protocol' | 'address' | 'port'> {
 /** How many endpoints of ended processes are remembered with their keys, which a later exposure of the same port uses
  * again. The oldest are forgotten. */
 const maxAbandoned = 64
+/** How many names of records are remembered. A forgotten one that is removed later causes one renewal too many. */
+const maxReadRecords = 1024
 /** The time limit for the disk, in ms. After it, the known state is used without the disk. */
 const answerMs = 1500
 /** How often the records of other owners are checked, in ms. A process that was killed cannot announce its end, and its
  * mapping may expire soon. */
 const pollMs = 10_000
 
-const nothing: OtherRecords = { live: new Map(), left: [] }
+const nothing: OtherRecords = { live: new Map(), left: [], names: [] }
 
 /** State of the process, so that all exposures know each other even if no file can be written. */
 const registries = new Map<string, EndpointOwners>()
@@ -67,6 +69,10 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
   let isStale = false
   /** The endpoints of processes that ended without deleting them, with their keys. */
   const abandoned: OwnedEndpoint[] = []
+  /** The names of the records that have changed since the records were last read. */
+  const changedRecords = new Set<string>()
+  /** The names of records that have been read. */
+  const readRecords = new Set<string>()
   let hears = false
   let polling: ReturnType<typeof setInterval> | undefined
   /** Only one disk operation at a time, so that a hanging disk blocks one thread and not all. */
@@ -126,6 +132,8 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
     clearInterval(polling)
     polling = undefined
     known = nothing
+    changedRecords.clear()
+    readRecords.clear()
     folder = undefined
     await open.close()
   }
@@ -134,8 +142,18 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
    * endpoints of dead ones. */
   async function look(open: OwnerFolder): Promise<void> {
     const before = known
+    const changed = [...changedRecords]
+    changedRecords.clear()
     known = await open.others()
     const now = known
+    for (const name of now.names) {
+      readRecords.delete(name)
+      readRecords.add(name)
+    }
+    // A process came and left before its record was read: which endpoints it had is not known.
+    const isUnread = changed.some((record) => !readRecords.has(record))
+    if (isUnread) for (const local of locals) local.changed()
+    for (const name of [...readRecords].slice(0, -maxReadRecords)) readRecords.delete(name)
     for (const [id, { endpoints }] of before.live) {
       const still = now.live.get(id)?.endpoints ?? []
       const gone = endpoints.filter((each) => !still.some((other) => isSameEndpoint(each, other)))
@@ -147,7 +165,10 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
 
   function watch(open: OwnerFolder): void {
     if (polling !== undefined) return
-    hears = open.watch(() => void onDisk(look))
+    hears = open.watch((record) => {
+      if (record !== undefined) changedRecords.add(record)
+      void onDisk(look)
+    })
     polling = setInterval(() => {
       const isShared = [...locals].some((local) => elsewhere(local).length > 0)
       if (isShared || !hears) void onDisk(look)

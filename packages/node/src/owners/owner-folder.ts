@@ -14,6 +14,8 @@ export interface OtherRecords {
   readonly live: ReadonlyMap<string, OwnerRecord>
   /** The records of processes that ended without removing them. They are removed, so each is returned once. */
   readonly left: readonly OwnerRecord[]
+  /** The names of all records that were there, those of other machines and namespaces too. */
+  readonly names: readonly string[]
 }
 
 /** A folder with one record for each process that owns endpoints. A record is valid while its lock is held. */
@@ -24,9 +26,9 @@ export interface OwnerFolder {
   others(): Promise<OtherRecords>
   /** Replaces the record of this process. */
   publish(endpoints: OwnerRecord['endpoints']): Promise<void>
-  /** Calls `heard` when a record of another process has changed. Returns false if the system cannot watch the
-   * folder. */
-  watch(heard: () => void): boolean
+  /** Calls `heard` with the name of the record when one of another process has changed; undefined where the system does not tell
+   * the name. Returns false if the system cannot watch the folder. */
+  watch(heard: (record: string | undefined) => void): boolean
   /** Removes the record, and releases the locks. */
   close(): Promise<void>
 }
@@ -86,8 +88,8 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
       place ??= await findPlace()
       const live = new Map<string, OwnerRecord>()
       const left: OwnerRecord[] = []
-      for (const each of await readdir(folder)) {
-        if (each === name || !recordName.test(each)) continue
+      const names = (await readdir(folder)).filter((each) => each !== name && recordName.test(each))
+      for (const each of names) {
         const file = join(folder, each)
         const record = parseRecord(await readFile(file, 'utf8').catch(() => ''))
         const isHere = record?.place === place
@@ -97,7 +99,7 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
         if (isAlive) live.set(each, record)
         else left.push(record)
       }
-      return { live, left }
+      return { live, left, names }
     },
     async publish(endpoints) {
       place ??= await findPlace()
@@ -121,7 +123,7 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
     watch(heard) {
       try {
         const watcher = watch(folder, { persistent: false }, (_, file) => {
-          if (file === null || (file !== name && recordName.test(file))) heard()
+          if (file === null || (file !== name && recordName.test(file))) heard(file ?? undefined)
         })
         watcher.on('error', () => watcher.close())
         watching = watcher

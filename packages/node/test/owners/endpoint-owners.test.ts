@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { type MappingEvent, memoryStore } from '@postern/core'
 import { createGateway, type FakeGateway, listen } from '@postern/testkit'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { isHolder, takeLock } from '../../src/files/file-lock.js'
 import { type Exposure, endpointOwners, expose } from '../../src/index.js'
 
 const cleanups: (() => unknown)[] = []
@@ -200,5 +201,31 @@ describe('a port that two programs want', { timeout: 20_000 }, () => {
     await other.end('SIGTERM')
     await renewed
     expect(gateway.mappings).toHaveLength(1)
+  })
+})
+
+describe('a record of another process', () => {
+  const endpoint = { protocol: 'tcp', family: 4, address: '127.0.0.1', port: 8080 } as const
+
+  it('tells of a program that came and left before it was read, and of no other one', async () => {
+    let changes = 0
+    const registry = endpointOwners({ folder, program: 'here' })
+    const claim = registry.join(endpoint, () => (changes += 1))
+    cleanups.push(() => claim.end())
+    await claim.agree('192.168.1.1', 'key')
+    const ofAnotherMachine = join(folder, '0000000000000001.json')
+    await writeFile(ofAnotherMachine, '{}')
+    await registry.holders(endpoint)
+    await rm(ofAnotherMachine)
+    // As long as another process holds the lock, no record is read.
+    const lock = await takeLock(join(folder, 'owners'))
+    if (isHolder(lock)) throw new Error('the lock is taken')
+    const unread = join(folder, '0000000000000002.json')
+    await writeFile(unread, '{}')
+    await rm(unread)
+    await lock.release()
+    await expect.poll(() => changes).toBe(1)
+    await registry.holders(endpoint)
+    expect(changes).toBe(1)
   })
 })

@@ -1,4 +1,4 @@
-import { type MappingEvent, type NatReport, type Report, systemHost } from '@postern/core'
+import { type MappingEvent, type NatReport, type NeighbourhoodReport, type Report, systemHost } from '@postern/core'
 import { anySignal, parseMultiaddr, untilAborted } from '@postern/interface'
 import { findNetwork } from '@postern/net'
 import { codeOf, exitCodes } from '../../shared/exit-codes.js'
@@ -9,6 +9,7 @@ import { stopWithin } from '../../shared/stop.js'
 import { colorsFor, formatStrategy } from '../../shared/terminal.js'
 import { columnsOf } from '../../shared/wrap-lines.js'
 import type { Watched } from '../common.js'
+import { examineNeighbourhood } from './neighbourhood/neighbourhood.js'
 import { withProtocols } from './protocols.js'
 import { prepareReportFile } from './report-file.js'
 import type { Shown } from './shown.js'
@@ -73,12 +74,14 @@ export async function doctor(
   }
   let report: Report
   let shown: Shown = { readBack: undefined, hairpin: 'unknown' }
+  let neighbourhood: NeighbourhoodReport | undefined
   let witnesses: readonly NamedWitness[] = []
   const complete = (): Report => {
     const seen = withHairpin(trial.report(), shown)
     const portable = port === undefined ? withoutTrialPort(seen) : seen
     const found = withRightGateway(dryRun ? withoutPortAdvice(portable) : portable, via, network)
-    return withProtocols(withWitnessAdvice(found, trial.witnesses()), trial.udp?.() ?? 'untried')
+    const asked = withProtocols(withWitnessAdvice(found, trial.witnesses()), trial.udp?.() ?? 'untried')
+    return neighbourhood === undefined ? asked : { ...asked, neighbourhood }
   }
   const source = { report: complete, addEventListener: trial.addEventListener }
   try {
@@ -99,12 +102,14 @@ export async function doctor(
       const asked = first.option === '--peer' ? 'the peers to dial' : 'the witnesses to connect to'
       line(err, progress.dim(`Asking ${asked} this port from outside …`))
     }
-    const [examined] = await Promise.all([
+    const [examined, around] = await Promise.all([
       dryRun || signal.aborted ? shown : examine(trial, began + answerMs - systemHost.clock.monotonicMs(), signal),
+      examineNeighbourhood({ trial, network }, { signal }),
       isAsking ? untilDecided(trial, began, signal) : undefined,
       untilObserved(trial, began, signal)
     ])
     shown = examined
+    neighbourhood = around
     witnesses = trial.witnesses()
     report = complete()
     // Before the mapping is released, which takes a slow router as long as granting it.
