@@ -1,6 +1,7 @@
 import type { Report } from '@postern/core'
 import { describeNext } from '../../shared/next-steps.js'
 import { type Colors, formatStrategies, formatVerdict, wrap } from '../../shared/terminal.js'
+import { neighbourhoodLines } from './neighbourhood/neighbourhood.js'
 import { protocolLines, publicOver } from './protocols.js'
 import type { Shown } from './shown.js'
 import type { NamedWitness } from './trial.js'
@@ -50,6 +51,8 @@ export function describe({ report, shown, witnesses, dryRun, steps = [], columns
   if (shown.readBack !== undefined) lines.push(`Mapping: ${readBackText[shown.readBack]}`)
   if (shown.hairpin !== 'unknown') lines.push(`Hairpin: ${shown.hairpin} (from inside; says nothing of outside)`)
   lines.push('', formatStrategies(report.strategies, colors, columns))
+  const around = report.neighbourhood === undefined ? [] : neighbourhoodLines(report.neighbourhood)
+  if (around.length > 0) lines.push('', colors.bold('Neighbourhood'), ...around)
   if (advice.length > 0) lines.push('', ...advice.map((text) => `${colors.cyan('→')} ${wrap(text, columns)}`))
   if (steps.length > 0) lines.push(...describeNext(steps, colors))
   if (dryRun) lines.push('', colors.dim('Nothing was mapped (--dry-run), so what a router would grant is not known.'))

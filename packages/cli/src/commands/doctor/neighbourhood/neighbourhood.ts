@@ -1,17 +1,23 @@
 import type { NeighbourhoodReport } from '@postern/core'
 import type { CallOptions, Network } from '@postern/interface'
 import type { Trial } from '../trial.js'
+import { findHostFirewall, hostFirewallLines } from './host-firewall.js'
 
 /** What the parts of the neighbourhood are found out from. */
 export interface Surroundings {
   /** The trial, whose strategies have had their time to answer. */
-  readonly trial: Pick<Trial, 'report'>
+  readonly trial: Pick<Trial, 'report' | 'port'>
   readonly network: Network
+  /** The port that the user named. */
+  readonly port: number | undefined
 }
 
 /** Finds out what is known of the network around this machine. Each part has its own time limit, and ends with the
  * signal. Never rejects: what a part could not find out is null or `unknown`. */
-export async function examineNeighbourhood(_: Surroundings, _call: CallOptions): Promise<NeighbourhoodReport> {
+export async function examineNeighbourhood(
+  { trial, network, port }: Surroundings,
+  call: CallOptions
+): Promise<NeighbourhoodReport> {
   const [router, mappings, udp, ipv6, translation, captivePortal, hostFirewall] = await Promise.all([
     null,
     null,
@@ -19,7 +25,12 @@ export async function examineNeighbourhood(_: Surroundings, _call: CallOptions):
     { outbound: 'unknown', inbound: 'unknown' } as const,
     null,
     null,
-    null
+    findHostFirewall(trial.port?.(), port, network, call)
   ])
   return { router, mappings, udp, ipv6, translation, captivePortal, hostFirewall }
 }
+
+/** Formats what is worth saying about the neighbourhood, a line each; none where everything is ordinary. */
+export const neighbourhoodLines = ({ hostFirewall }: NeighbourhoodReport): readonly string[] => [
+  ...(hostFirewall === null ? [] : hostFirewallLines(hostFirewall))
+]

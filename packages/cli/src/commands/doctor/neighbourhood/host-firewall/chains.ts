@@ -7,12 +7,7 @@ export type Fate = 'accept' | 'drop'
 
 /** What a rule does with a packet that matches. `none`: it only counts or logs. `unclear`: it is not understood, or it sends
  * the packet elsewhere. */
-export type Target =
-  | Fate
-  | 'return'
-  | 'none'
-  | 'unclear'
-  | { readonly jump: string; readonly isGoto?: boolean }
+export type Target = Fate | 'return' | 'none' | 'unclear' | { readonly jump: string; readonly isGoto?: boolean }
 
 /** A rule of a packet filter, with the answer for one packet. */
 export interface Rule {

@@ -10,10 +10,7 @@ import type { RunTool } from './run-tool.js'
 /** Finds out what the packet filter of Linux does with the packet. Resolves to null if no program is installed that shows
  * its rules. */
 export async function findOnLinux(syn: Syn, run: RunTool, call: CallOptions): Promise<FoundFirewall | null> {
-  const [save, nft] = await Promise.all([
-    run('iptables-save', [], call),
-    run('nft', ['-j', 'list', 'ruleset'], call)
-  ])
+  const [save, nft] = await Promise.all([run('iptables-save', [], call), run('nft', ['-j', 'list', 'ruleset'], call)])
   const iptables = save?.code === 0 ? evaluateIptables(save.stdout, syn) : undefined
   const isKnown = (table: string): boolean => iptables?.tables.has(table) ?? false
   const tables = nft?.code === 0 ? evaluateNft(nft.stdout, syn, isKnown) : undefined
@@ -39,7 +36,11 @@ export function judge(
     describeHook(hook, iptables?.hooks.includes(hook) ?? false, iptables?.isUfw ?? false)
   const diverted = all.find(({ isNat, isUnclear }) => isNat && isUnclear)
   if (diverted !== undefined)
-    return { ...describe(diverted), state: 'unknown', reason: `a rule of ${placeOf(diverted)} may lead connections elsewhere` }
+    return {
+      ...describe(diverted),
+      state: 'unknown',
+      reason: `a rule of ${placeOf(diverted)} may lead connections elsewhere`
+    }
   const blocking = all.find(({ fates }) => fates.size === 1 && fates.has('drop'))
   if (blocking !== undefined)
     return { ...describe(blocking), state: 'blocks', reason: `${placeOf(blocking)} lets no connection to the port in` }

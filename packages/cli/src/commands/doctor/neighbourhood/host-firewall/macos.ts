@@ -58,13 +58,28 @@ export function readMacos({ globalState, blockAll, apps, packetFilter }: MacosTe
     }
   // The packet filter decides besides, with rules that are not read here.
   if (/^Status: Enabled/m.test(packetFilter))
-    return { ...found, show: 'sudo pfctl -s rules', state: 'unknown', reason: 'the packet filter (pf) is on, and its rules are not read' }
+    return {
+      ...found,
+      show: 'sudo pfctl -s rules',
+      state: 'unknown',
+      reason: 'the packet filter (pf) is on, and its rules are not read'
+    }
   const isOff = /^Status: Disabled/m.test(packetFilter)
   if (number === '0')
-    return { ...found, state: 'inactive', reason: isOff ? null : 'this user may not read whether the packet filter (pf) is on' }
+    return {
+      ...found,
+      state: 'inactive',
+      reason: isOff ? null : 'this user may not read whether the packet filter (pf) is on'
+    }
   return isOff
     ? { ...found, state: 'lets-in', reason: null }
-    : { ...found, show: 'sudo pfctl -s info', state: 'unknown', reason: 'the application firewall lets this program in; this user may not read whether the packet filter (pf) does' }
+    : {
+        ...found,
+        show: 'sudo pfctl -s info',
+        state: 'unknown',
+        reason:
+          'the application firewall lets this program in; this user may not read whether the packet filter (pf) does'
+      }
 }
 
 /** Reads `Block all DISABLED!` and `Firewall has block all state set to disabled.`; undefined for another text. */

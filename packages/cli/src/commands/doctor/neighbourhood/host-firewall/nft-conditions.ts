@@ -50,7 +50,24 @@ export function valueOf(left: unknown, syn: Syn): Compare | 'no' {
 const unknown: Compare = () => 'maybe'
 const ctStates = ['new', 'established', 'related', 'invalid', 'untracked']
 const addressTypes = ['local', 'unicast', 'broadcast', 'multicast', 'anycast', 'blackhole', 'unreachable', 'prohibit']
-const protocols = ['tcp', 'udp', 'icmp', 'icmpv6', 'ipv6-icmp', 'igmp', 'esp', 'ah', 'sctp', 'udplite', 'dccp', 'gre', 'vrrp', 'ipip', 'ospf', 'comp']
+const protocols = [
+  'tcp',
+  'udp',
+  'icmp',
+  'icmpv6',
+  'ipv6-icmp',
+  'igmp',
+  'esp',
+  'ah',
+  'sctp',
+  'udplite',
+  'dccp',
+  'gre',
+  'vrrp',
+  'ipip',
+  'ospf',
+  'comp'
+]
 
 /** Compares with one of several known names. A name that is not known may be another word for one of them. */
 const isOneOf =

@@ -115,7 +115,18 @@ function rulesOf(expressions: unknown, syn: Syn, sets: Sets): readonly Rule[] {
 }
 
 /** Statements that decide nothing about a packet. `set` and `map` add elements. */
-const harmless = new Set(['counter', 'log', 'set', 'map', 'mangle', 'notrack', 'ct helper', 'ct timeout', 'flow', 'last'])
+const harmless = new Set([
+  'counter',
+  'log',
+  'set',
+  'map',
+  'mangle',
+  'notrack',
+  'ct helper',
+  'ct timeout',
+  'flow',
+  'last'
+])
 /** Statements that match as long as a limit is not reached. */
 const limiting = new Set(['limit', 'quota', 'ct count', 'meter', 'connlimit'])
 

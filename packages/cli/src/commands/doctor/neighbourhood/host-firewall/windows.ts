@@ -52,7 +52,12 @@ export function readWindows(text: string, syn: Syn, program: string): FoundFirew
   if (active.length > 1) return { ...found, state: 'unknown', reason: 'two network profiles are in use' }
   const [profile] = active
   if (profile?.['BlockAll'] === true)
-    return { ...found, open: undefined, state: 'blocks', reason: 'the firewall blocks all incoming connections, also those that a rule allows' }
+    return {
+      ...found,
+      open: undefined,
+      state: 'blocks',
+      reason: 'the firewall blocks all incoming connections, also those that a rule allows'
+    }
   const answers = rules.map((rule) => ({ rule, match: answerOf(rule, syn, program) }))
   const blocking = answers.filter(({ rule, match }) => rule['Action'] === 0 && match !== 'no')
   const isAllowed = any(answers.filter(({ rule }) => rule['Action'] === 1).map(({ match }) => match))
@@ -60,7 +65,12 @@ export function readWindows(text: string, syn: Syn, program: string): FoundFirew
   const [first] = blocking.filter(({ match }) => match === 'yes')
   if (first !== undefined) {
     const remedy = typeof first.rule['ApplicationName'] === 'string' ? ' for this program' : ''
-    return { ...found, open: undefined, state: 'blocks', reason: `a rule${remedy} blocks it, and goes before those that allow: change it with wf.msc` }
+    return {
+      ...found,
+      open: undefined,
+      state: 'blocks',
+      reason: `a rule${remedy} blocks it, and goes before those that allow: change it with wf.msc`
+    }
   }
   if (blocking.length > 0 || isAllowed === 'maybe')
     return { ...found, state: 'unknown', reason: 'a rule is not understood, or depends on the remote address' }
