@@ -110,6 +110,11 @@ export const topologies: readonly NamedTopology[] = [
     }
   },
   {
+    name: 'host-firewall',
+    description: 'As home, and the firewall of the host itself lets in TCP port 8080 only.',
+    hosts: { home: { ...home, firewall: { ports: [8080] } }, neighbour, router: homeRouter({ mapping: all }), internet }
+  },
+  {
     name: 'container-bridge',
     description: 'A container on a bridge (172.17/16) of a machine behind a home router with mapping services.',
     hosts: {

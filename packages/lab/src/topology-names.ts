@@ -29,6 +29,7 @@ export type TopologyName =
   | 'two-uplinks'
   | 'two-homes'
   | 'ipv6-firewall'
+  | 'host-firewall'
   | 'container-bridge'
   | 'vpn-default-route'
 

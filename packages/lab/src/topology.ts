@@ -21,6 +21,9 @@ export interface HostPlan {
    * with the alternate port 3479 and needs two addresses of a family. @default none
    */
   readonly stun?: 'plain' | 'behaviour-discovery'
+  /** A firewall of the host itself (nftables). It drops what comes from beyond the LAN, except replies, ICMP, and connections to
+   * these TCP ports. @default none */
+  readonly firewall?: { readonly ports: readonly number[] }
 }
 
 /** A cable between an interface of the host and a network. All links with the same network are on one segment. */

@@ -18,16 +18,16 @@ export async function examineNeighbourhood(
   { trial, network, port }: Surroundings,
   call: CallOptions
 ): Promise<NeighbourhoodReport> {
-  const [router, mappings, udp, ipv6, translation, captivePortal, hostFirewall] = await Promise.all([
-    null,
-    null,
-    'unknown' as const,
-    { outbound: 'unknown', inbound: 'unknown' } as const,
-    null,
-    null,
-    findHostFirewall(trial.port?.(), port, network, call)
-  ])
-  return { router, mappings, udp, ipv6, translation, captivePortal, hostFirewall }
+  const hostFirewall = await findHostFirewall(trial.port?.(), port, network, call)
+  return {
+    router: null,
+    mappings: null,
+    udp: 'unknown',
+    ipv6: { outbound: 'unknown', inbound: 'unknown' },
+    translation: null,
+    captivePortal: null,
+    hostFirewall
+  }
 }
 
 /** Formats what is worth saying about the neighbourhood, a line each; none where everything is ordinary. */

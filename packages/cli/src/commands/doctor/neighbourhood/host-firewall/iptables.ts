@@ -102,10 +102,11 @@ function targetOf(name: string, isGoto: boolean, chains: ReadonlyMap<string, unk
 }
 
 /** Targets that decide nothing about a packet. */
-const harmless = new Set([
-  ...['LOG', 'NFLOG', 'ULOG', 'MARK', 'CONNMARK', 'CT', 'NOTRACK', 'TRACE', 'SET', 'TCPMSS', 'AUDIT', 'CHECKSUM'],
-  ...['CLASSIFY', 'DSCP', 'TOS', 'TTL', 'SNAT', 'MASQUERADE']
-])
+const harmless = new Set(
+  'LOG NFLOG ULOG MARK CONNMARK CT NOTRACK TRACE SET TCPMSS AUDIT CHECKSUM CLASSIFY DSCP TOS TTL SNAT MASQUERADE'.split(
+    ' '
+  )
+)
 
 interface Option {
   /** The number of words after the option. */

@@ -69,12 +69,14 @@ const protocols = [
   'comp'
 ]
 
-/** Compares with one of several known names. A name that is not known may be another word for one of them. */
+/** Compares with the names and the number of a value. A name that is not known may be another word for it. */
 const isOneOf =
   (own: readonly (string | number)[], names: readonly string[]): Compare =>
   (element) => {
-    if (own.includes(element as string)) return 'yes'
-    return typeof element === 'number' || names.includes(String(element)) ? 'no' : 'maybe'
+    if (typeof element !== 'string' && typeof element !== 'number') return 'maybe'
+    if (own.includes(element)) return 'yes'
+    const isOther = typeof element === 'string' ? names.includes(element) : own.some((each) => typeof each === 'number')
+    return isOther ? 'no' : 'maybe'
   }
 
 const protocolIs = isOneOf(['tcp', 6], protocols)
