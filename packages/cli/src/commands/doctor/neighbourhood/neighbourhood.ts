@@ -5,7 +5,7 @@ import { findHostFirewall, hostFirewallLines } from './host-firewall.js'
 
 /** What the parts of the neighbourhood are found out from. */
 export interface Surroundings {
-  /** The trial, whose strategies have had their time to answer. */
+  /** The trial. Its strategies have had their time to answer. */
   readonly trial: Pick<Trial, 'report' | 'port'>
   readonly network: Network
   /** The port that the user named. */

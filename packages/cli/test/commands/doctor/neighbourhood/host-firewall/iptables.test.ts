@@ -5,7 +5,7 @@ import { evaluateIptables } from '../../../../../src/commands/doctor/neighbourho
 import type { Syn } from '../../../../../src/commands/doctor/neighbourhood/host-firewall/packet.js'
 
 const syn = (port: number): Syn => ({ port, interface: 'eth0', address: '192.168.1.2' })
-const fixture = (name: string): string => readFileSync(new URL(`fixtures/${name}`, import.meta.url), 'utf8')
+const fixture = (name: string): string => readFileSync(new URL(`../../../../support/${name}`, import.meta.url), 'utf8')
 const plain = fixture('iptables-save.txt')
 const ufw = fixture('ufw-iptables-save.txt')
 

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { findOnLinux, isUfwOn } from '../../../../../src/commands/doctor/neighbourhood/host-firewall/linux.js'
 import type { ToolResult } from '../../../../../src/commands/doctor/neighbourhood/host-firewall/run-tool.js'
 
-const fixture = (name: string): string => readFileSync(new URL(`fixtures/${name}`, import.meta.url), 'utf8')
+const fixture = (name: string): string => readFileSync(new URL(`../../../../support/${name}`, import.meta.url), 'utf8')
 const empty = JSON.stringify({ nftables: [{ metainfo: { version: '1.0.6' } }] })
 const printed = (stdout: string): ToolResult => ({ code: 0, stdout, stderr: '' })
 const refused: ToolResult = { code: 1, stdout: '', stderr: 'Operation not permitted (you must be root)' }

@@ -5,7 +5,7 @@ import { evaluateNft } from '../../../../../src/commands/doctor/neighbourhood/ho
 import type { Syn } from '../../../../../src/commands/doctor/neighbourhood/host-firewall/packet.js'
 
 const syn = (port: number): Syn => ({ port, interface: 'eth0', address: '192.168.1.2' })
-const fixture = (name: string): string => readFileSync(new URL(`fixtures/${name}`, import.meta.url), 'utf8')
+const fixture = (name: string): string => readFileSync(new URL(`../../../../support/${name}`, import.meta.url), 'utf8')
 const server = fixture('server-nft.json')
 const firewalld = fixture('firewalld-nft.json')
 
