@@ -50,6 +50,7 @@ describe('the rules of iptables', () => {
     ['another protocol', ['INPUT -p udp -j DROP'], ['accept']],
     ['another interface', ['INPUT ! -i eth0 -j DROP'], ['accept']],
     ['an interface with a wildcard', ['INPUT -i eth+ -j DROP'], ['drop']],
+    ['every address', ['INPUT -s 0.0.0.0/0 -d 0.0.0.0/0 -j DROP'], ['drop']],
     ['the local network', ['INPUT -s 192.168.0.0/16 -j DROP'], ['accept']],
     ['a range of the internet', ['INPUT -s 203.0.114.0/24 -j DROP'], ['accept', 'drop']],
     ['a range that holds private ones', ['INPUT -s 192.0.0.0/3 -j DROP'], ['accept', 'drop']],
