@@ -27,7 +27,6 @@ export type {
   MappingOddity,
   MappingsReport,
   NeighbourhoodReport,
-  RouterDevice,
   TranslationReport
 } from './model/neighbourhood.js'
 export type { BackOff, Policy, RelayPolicy } from './model/policy.js'

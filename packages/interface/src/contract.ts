@@ -135,6 +135,16 @@ export interface Mapper {
    * Mappings of other hosts and endpoints stay. Rejects with the codes of `map`. Without this method the caller assumes
    * that `map` has deleted everything. */
   undo?(request: MapRequest, call: CallOptions): Promise<void>
+  /** Reads mappings that the gateway holds, of whichever host, and changes nothing. Calls `each` with every mapping as it is read:
+   * first with those at the given external ports, then with others, up to a limit of its own. A mapping may come twice.
+   *
+   * Resolves with whether it has read all: false if the gateway does not tell, or holds more. Rejects with the signal's reason,
+   * or with the codes of `map`. Without this method the mappings of the gateway cannot be read. */
+  list?(
+    ports: readonly Pick<ListedMapping, 'protocol' | 'externalPort'>[],
+    each: (mapping: ListedMapping) => void,
+    call: CallOptions
+  ): Promise<boolean>
   /** How long one call may take by the retransmission schedule of the protocol on a slow router, in milliseconds.
    * @default the limit of the caller */
   readonly timeoutMs?: number
@@ -142,6 +152,22 @@ export interface Mapper {
    * hand. Such an address does not count as reachable until a witness has reached it.
    * @default false */
   readonly isClaim?: boolean
+}
+
+/** A mapping that a gateway lists. It is what the gateway says, and proves nothing. */
+export interface ListedMapping {
+  /** The transport protocol. */
+  readonly protocol: Protocol
+  /** The external port. */
+  readonly externalPort: number
+  /** The internal address; a few routers write the name of the host instead. Printable, and at most 64 UTF-16 units. */
+  readonly internalAddress: string
+  /** The internal port. */
+  readonly internalPort: number
+  /** What the program that made the mapping calls it; null if it gave no name. Printable, and at most 64 UTF-16 units. */
+  readonly description: string | null
+  /** The time that is left, in milliseconds; `Infinity` for a mapping that the gateway lists without an end. */
+  readonly remainingMs: number
 }
 
 /** One relay, which forwards connections to this host. */
@@ -284,6 +310,31 @@ export type Notice =
     }
   | UpgradeNotice
   | ObservedNotice
+  | DescribedNotice
+
+/** A router describes itself. It may do so without offering any ability. A later notice about the same gateway replaces
+ * the earlier one. */
+export interface DescribedNotice {
+  /** Tells a notice from an ability. */
+  readonly kind: 'notice'
+  /** Tells this notice from the others. */
+  readonly what: 'described'
+  /** The router. */
+  readonly gateway: Gateway
+  /** What it says. */
+  readonly device: GatewayDevice
+}
+
+/** A router as it describes itself: a claim. Each text is printable, not empty, and at most 64 UTF-16 units long. At
+ * least one of them is not null. */
+export interface GatewayDevice {
+  /** The maker, `AVM Berlin` for example. */
+  readonly manufacturer: string | null
+  /** The model, `FRITZ!Box 7590` for example. */
+  readonly model: string | null
+  /** The name that the router, or its owner, gave to it. */
+  readonly name: string | null
+}
 
 /** The address at which a remote party sees this host. It is what that party says, and proves nothing. */
 export interface ObservedNotice {

@@ -1,5 +1,5 @@
 import { canonicalAddress, familyOf } from './addresses.js'
-import type { Family, Gateway } from './contract.js'
+import type { Family, Gateway, GatewayDevice } from './contract.js'
 
 /** The maximum number of default routes of one family that are used. Replies leave only through the first one, and any
  * host on the link can add more with forged IPv6 router advertisements. */
@@ -22,4 +22,13 @@ export function boundGateways(gateways: readonly Gateway[]): readonly Gateway[] 
     kept.push(gateway)
   }
   return kept
+}
+
+/** Formats a router in a few words, `AVM FRITZ!Box 7590` for example: the first word of its maker, which is the brand, and
+ * the model, or its name if it tells no model. */
+export function formatDevice({ manufacturer, model, name }: GatewayDevice): string {
+  const [brand = ''] = (manufacturer ?? '').split(/[\s,]/)
+  const own = model ?? name ?? ''
+  if (own === '') return manufacturer ?? ''
+  return own.toLowerCase().includes(brand.toLowerCase()) ? own : `${brand} ${own}`
 }

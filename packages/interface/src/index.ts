@@ -32,6 +32,7 @@ export type {
   CallOptions,
   CarriedConnection,
   Clock,
+  DescribedNotice,
   Discovery,
   Endpoint,
   Evidence,
@@ -41,8 +42,10 @@ export type {
   ForwardLease,
   ForwardRequest,
   Gateway,
+  GatewayDevice,
   Host,
   Lease,
+  ListedMapping,
   Logger,
   Mapper,
   MapRequest,
@@ -71,7 +74,7 @@ export { errorCodes } from './error-meanings.js'
 export { errorText } from './error-text.js'
 export type { ErrorCode } from './errors.js'
 export { isNatError, natError } from './errors.js'
-export { boundGateways, maxGatewaysPerFamily } from './gateways.js'
+export { boundGateways, formatDevice, maxGatewaysPerFamily } from './gateways.js'
 export {
   hasNextHop,
   isForwarder,

@@ -1,4 +1,4 @@
-import type { Finding, Lease, Mapper, MapRequest, Network } from '@postern/interface'
+import type { Finding, GatewayDevice, Lease, Mapper, MapRequest, Network } from '@postern/interface'
 import type { ExchangeHttp, OpenUdp } from '@postern/net'
 import {
   createGateway,
@@ -34,7 +34,10 @@ export interface Bench {
   readonly clock: VirtualClock
   readonly link: MemoryNetwork
   readonly gateway: FakeGateway
+  /** What was found, except for descriptions. */
   readonly found: readonly Finding[]
+  /** How the router described itself, each time that it did. */
+  readonly described: readonly GatewayDevice[]
   /** Returns the latest mapper of a family. */
   mapper(family?: 4 | 6): Mapper
   /** The codes of `absent` notices and the names of other notices, in order. */
@@ -87,6 +90,11 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
   for (const address of addresses) link.attach(gateway, address, { httpPort: options.httpPort ?? 49_000 })
   options.prepare?.(gateway, link, clock)
   const found: Finding[] = []
+  const described: GatewayDevice[] = []
+  const take = (finding: Finding): void => {
+    if (finding.kind === 'notice' && finding.what === 'described') described.push(finding.device)
+    else found.push(finding)
+  }
   const end = new AbortController()
   const log = { debug: () => undefined, info: () => undefined }
   const own = network.gateways.map(({ localAddress }) => localAddress)
@@ -94,13 +102,14 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
   const openUdp = options.wrap?.(host.openUdp) ?? host.openUdp
   const exchangeHttp = options.wrapHttp?.(host.exchangeHttp) ?? host.exchangeHttp
   const discovery = upnp({ ...host, openUdp, exchangeHttp, ...options.upnp })({ clock, random: Math.random, log })
-  const running = discovery.discover(network, (finding) => found.push(finding), end)
+  const running = discovery.discover(network, take, end)
   running.catch(() => undefined)
   const made: Bench = {
     clock,
     link,
     gateway,
     found,
+    described,
     mapper(family = 4) {
       const mapper = found.findLast((finding) => finding.kind === 'mapper' && finding.family === family)
       if (mapper?.kind !== 'mapper') throw new Error('no mapper was found')

@@ -1,5 +1,5 @@
 import { equal, match, ok } from 'node:assert/strict'
-import { type Ability, isNatError, isNotice } from '@postern/interface'
+import { type Ability, isNatError, isNotice, isPrintable } from '@postern/interface'
 import { told } from '../asking.js'
 import type { DiscoveryRule } from '../rule.js'
 import { targetOf } from '../target.js'
@@ -98,6 +98,28 @@ export const discoveryRules: readonly DiscoveryRule[] = [
       const { done } = await stage.discover({ network: { gateways: [], addresses: [] } })
       const end = await stage.outcome(done, stage.isVirtual ? 10_000 : 500)
       if (end.state === 'rejected') ok(isNatError(end.reason), `not a NatError of the registry: ${told(end.reason)}`)
+    }
+  },
+  {
+    id: 'discover-describes-a-router',
+    name: 'a description is about a gateway of the network or the configured one, in printable texts of at most 64 units',
+    async check(open) {
+      const stage = await open()
+      const run = await stage.discover()
+      await stage.findIn(run, () => true)
+      const { gateway: named } = run.discovery
+      const routers = [...stage.world.network.gateways.map(({ address }) => address), ...(named ? [named] : [])]
+      for (const each of run.findings) {
+        if (!isNotice(each) || each.what !== 'described') continue
+        const { manufacturer, model, name } = each.device
+        const texts = [manufacturer, model, name].filter((text) => text !== null)
+        ok(routers.includes(each.gateway.address), `${each.gateway.address} is not a gateway of this network`)
+        ok(texts.length > 0, 'a description without any text')
+        for (const text of texts) {
+          const isFit = typeof text === 'string' && text !== '' && text.length <= 64 && isPrintable(text)
+          ok(isFit, `not a printable text of 1 to 64 units: ${JSON.stringify(text)}`)
+        }
+      }
     }
   },
   {

@@ -51,6 +51,19 @@ export const brokenMappers: readonly BrokenStrategy[] = [
     }))
   },
   {
+    name: 'describes a router in text that a terminal would obey',
+    breaks: 'discover-describes-a-router',
+    strategy: withDiscovery((discovery) => ({
+      ...discovery,
+      discover(network, found, call) {
+        const [gateway] = network.gateways
+        const device = { manufacturer: 'Example', model: '\u001b[2J', name: null }
+        if (gateway !== undefined && !call.signal.aborted) found({ kind: 'notice', what: 'described', gateway, device })
+        return discovery.discover(network, found, call)
+      }
+    }))
+  },
+  {
     name: 'does not report silence',
     breaks: 'discover-says-why-it-finds-nothing',
     strategy: withDiscovery((discovery) => ({

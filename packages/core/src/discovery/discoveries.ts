@@ -2,6 +2,7 @@ import {
   type Ability,
   type CallOptions,
   canonicalAddress,
+  type DescribedNotice,
   type Discovery,
   type Finding,
   type Gateway,
@@ -38,6 +39,8 @@ export interface StrategyEntry {
   readonly absence: NatError | undefined
   /** Why announcements of its router cannot be received, if they cannot. */
   readonly unheard: NatError | undefined
+  /** How routers describe themselves, by address. */
+  readonly described: ReadonlyMap<string, DescribedNotice>
   /** Whether it has reported anything in this pass. */
   readonly settled: boolean
   readonly tookMs: number | null
@@ -51,7 +54,7 @@ export interface Discoveries {
 }
 
 /** A notice that concerns other parts than the discovery itself. */
-export type DiscoveryNotice = Exclude<Notice, { what: 'absent' | 'unheard' | 'observed' }>
+export type DiscoveryNotice = Exclude<Notice, { what: 'absent' | 'unheard' | 'observed' | 'described' }>
 
 export interface DiscoveriesEvents {
   changed(entry: StrategyEntry): void
@@ -69,6 +72,7 @@ type End = 'done' | 'interrupted' | 'broken'
 type Working = { -readonly [key in keyof StrategyEntry]: StrategyEntry[key] } & {
   readonly discovery: Discovery
   readonly abilities: Map<string, Ability>
+  readonly described: Map<string, DescribedNotice>
   startedMs: number
 }
 
@@ -104,6 +108,7 @@ export function createDiscoveries(
       abilities: new Map(),
       absence: undefined,
       unheard: undefined,
+      described: new Map(),
       settled: false,
       tookMs: null,
       status: createStrategyStatus(),
@@ -135,6 +140,11 @@ export function createDiscoveries(
       // Logged once: the same port fails on every gateway and in both families.
       if (entry.unheard === undefined) host.log.info(`${entry.name}: ${reasonText(finding.reason)}`)
       entry.unheard = finding.reason
+      return events.changed(entry)
+    }
+    if (finding.what === 'described') {
+      const { address } = finding.gateway
+      if (entry.described.has(address) || entry.described.size < maxAbilities) entry.described.set(address, finding)
       return events.changed(entry)
     }
     if (finding.what === 'observed') {
@@ -226,6 +236,7 @@ export function createDiscoveries(
         entry.abilities.clear()
         entry.absence = undefined
         entry.unheard = undefined
+        entry.described.clear()
         entry.settled = false
         entry.tookMs = null
         entry.status.reset()

@@ -1,10 +1,10 @@
-import type { Protocol } from '@postern/interface'
+import type { GatewayDevice, Protocol } from '@postern/interface'
 
 /** What `postern doctor` found out about the network around this machine. Every text that comes from the network is
  * printable and cut to a length. */
 export interface NeighbourhoodReport {
   /** The router as its UPnP description names it; null where none answered. */
-  readonly router: RouterDevice | null
+  readonly router: GatewayDevice | null
   /** What is odd about the port mappings of the router; null where no router listed or granted any. */
   readonly mappings: MappingsReport | null
   /** Whether datagrams of this machine reach the internet, and answers come back. */
@@ -19,16 +19,6 @@ export interface NeighbourhoodReport {
   readonly hostFirewall: HostFirewallReport | null
 }
 
-/** A router as its UPnP description names it, each name cut to 64 characters. A router names itself: this is a claim. */
-export interface RouterDevice {
-  /** `AVM Berlin`, for example. */
-  readonly manufacturer: string | null
-  /** `FRITZ!Box 7590`, for example, with the number of the model if its name does not contain it. */
-  readonly model: string | null
-  /** The name that the router or its owner gave to it. */
-  readonly name: string | null
-}
-
 /** What is odd about the port mappings of the router. */
 export interface MappingsReport {
   /** How the router deviates from what its protocol says, each word once. */
@@ -38,16 +28,16 @@ export interface MappingsReport {
 }
 
 /**
- * How a router deviates. `lifetime-zero`: it lists mappings that end as if they were permanent. `permanent-only`: it
- * grants permanent mappings only. `table-full`: it has no room for another mapping. `not-listed`: it granted a mapping
- * that its table does not show. `lifetime-longer`: it grants more time than was asked for. `clock`: its clock runs
- * backwards, or at another speed than that of this machine.
+ * How a router deviates. `lifetime-zero`: it lists a mapping that ends as one without an end. `permanent-only`: it grants only
+ * mappings without an end. `table-full`: it has no room for another mapping. `grant-invalid`: it says that it granted a mapping,
+ * and its own table or the rest of its answer contradicts that. `lifetime-longer`: it grants more time than was asked for.
+ * `clock`: its clock jumped more than once within seconds.
  */
 export type MappingOddity =
   | 'lifetime-zero'
   | 'permanent-only'
   | 'table-full'
-  | 'not-listed'
+  | 'grant-invalid'
   | 'lifetime-longer'
   | 'clock'
 
@@ -63,6 +53,9 @@ export interface HeldMapping {
   readonly description: string | null
   /** The time that is left of it, in seconds; null where it has no end, or none is told. */
   readonly lifetimeSeconds: number | null
+  /** The program that listens at the internal port, if that is a port of this machine and the system tells; otherwise
+   * null. */
+  readonly program: string | null
 }
 
 /** How this machine can use IPv6. */

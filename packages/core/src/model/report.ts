@@ -1,4 +1,4 @@
-import type { Behaviour, Protocol } from '@postern/interface'
+import type { Behaviour, GatewayDevice, Protocol } from '@postern/interface'
 import type { NeighbourhoodReport } from './neighbourhood.js'
 
 /** The report's JSON, version 1. `docs/reference/report.schema.json` is this type as a JSON schema. Times are ISO 8601. */
@@ -65,6 +65,8 @@ export interface GatewayReport {
   readonly interface: string
   /** What the route leads to, if its name or address shows that: a VPN, or a container bridge. */
   readonly description: string | null
+  /** The router as it describes itself; absent where it does not. */
+  readonly device?: GatewayDevice
 }
 
 /** How the NAT behaves, in the terms of RFC 4787. Null and `unknown` stand for what no observer could find out. */

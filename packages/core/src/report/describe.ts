@@ -1,6 +1,7 @@
 import {
   containerBridgeOf,
   type Gateway,
+  type GatewayDevice,
   hasNextHop,
   isMapper,
   isVpnInterface,
@@ -115,8 +116,9 @@ function offRouteReason(gateway: Gateway, network: Network): { code: string; mes
   return { code: 'SECONDARY_GATEWAY', message }
 }
 
-/** Describes the default route, and what it leads to if its name or address shows that. */
-export function describeGateway(gateway: Gateway): GatewayReport {
+/** Describes the default route, what it leads to if its name or address shows that, and the router as it describes
+ * itself. */
+export function describeGateway(gateway: Gateway, entries: readonly StrategyEntry[]): GatewayReport {
   const software = containerBridgeOf(gateway)
   const description = !hasNextHop(gateway)
     ? `point-to-point link${isVpnInterface(gateway.interface) ? ' of a VPN' : ''}, no router`
@@ -125,8 +127,30 @@ export function describeGateway(gateway: Gateway): GatewayReport {
       : software === undefined
         ? null
         : `container bridge of ${software}`
-  return { address: gateway.address, interface: gateway.interface, description }
+  const device = deviceAt(gateway, entries)
+  return {
+    address: gateway.address,
+    interface: gateway.interface,
+    description,
+    ...(device === undefined ? {} : { device })
+  }
 }
+
+/** The maximum length of a text of a device, in UTF-16 units. */
+const maxDeviceText = 64
+
+/** Returns how a router describes itself. A router with a next hop of IPv6 may have described itself over IPv4. */
+function deviceAt({ address, mac }: Gateway, entries: readonly StrategyEntry[]): GatewayDevice | undefined {
+  const notices = entries.flatMap(({ described }) => [...described.values()])
+  const told =
+    notices.find(({ gateway }) => gateway.address === address) ??
+    notices.find(({ gateway }) => mac !== undefined && gateway.mac === mac)
+  if (told === undefined) return undefined
+  const { manufacturer, model, name } = told.device
+  return { manufacturer: textOf(manufacturer), model: textOf(model), name: textOf(name) }
+}
+
+const textOf = (text: unknown): string | null => (typeof text === 'string' ? printable(text, maxDeviceText) : null)
 
 /** The last moment that a Date can express (ECMA-262 §21.4.1.1), in Unix ms. */
 const latestDateMs = 8.64e15

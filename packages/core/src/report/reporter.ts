@@ -121,7 +121,7 @@ export function createReporter(context: Context, facts: ReporterFacts): Reporter
       return {
         schemaVersion: 1,
         ...conclude(all),
-        gateway: gateway === undefined ? null : describeGateway(gateway),
+        gateway: gateway === undefined ? null : describeGateway(gateway, discoveries.entries),
         externalAddresses: unrefuted(all),
         nat: facts.nat().nat,
         strategies: describeAll().flatMap(([, described]) => described),

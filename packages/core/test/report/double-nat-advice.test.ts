@@ -16,6 +16,7 @@ const entry = (absence: StrategyEntry['absence']): StrategyEntry => ({
   abilities: new Map(),
   absence,
   unheard: undefined,
+  described: new Map(),
   settled: true,
   tookMs: 1,
   status: createStrategyStatus()

@@ -27,6 +27,7 @@ function ssh(failure?: ErrorCode, kind: StrategyEntry['kind'] = 'forwarder'): St
     abilities: new Map(kind === 'forwarder' ? [['vps', forwarder]] : []),
     absence: undefined,
     unheard: undefined,
+    described: new Map(),
     settled: true,
     tookMs: 1,
     status

@@ -16,6 +16,7 @@ const entry = (changes: Partial<StrategyEntry> = {}): StrategyEntry => ({
   abilities: new Map(),
   absence: undefined,
   unheard: undefined,
+  described: new Map(),
   settled: true,
   tookMs: 1,
   status: createStrategyStatus(),

@@ -195,7 +195,7 @@ export const isRelay = (finding: Finding): finding is Relay => finding.kind === 
 export const isGone = (finding: Finding): finding is Gone => isNotice(finding) && finding.what === 'gone'
 export const isAbsent = (finding: Finding): finding is Absent => isNotice(finding) && finding.what === 'absent'
 type Absent = Extract<Notice, { what: 'absent' }>
-type Gone = Exclude<Notice, Absent | { readonly what: 'unheard' | 'observed' }>
+type Gone = Exclude<Notice, Absent | { readonly what: 'unheard' | 'observed' | 'described' }>
 
 /** Resolves with the result of dialling an address. */
 export async function dial(from: Node, address: string): Promise<'direct' | 'relayed'> {

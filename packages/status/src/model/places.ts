@@ -1,5 +1,5 @@
 import type { CandidateReport, Report } from '@postern/core'
-import { parseMultiaddr } from '@postern/interface'
+import { formatDevice, parseMultiaddr } from '@postern/interface'
 import { shortParty } from './words.js'
 
 /** How a place or a way is. `broken`: here it stops. `idle`: not reached, because it is beyond the broken spot. */
@@ -18,7 +18,7 @@ export interface Place {
   readonly isRest?: boolean
 }
 
-const maxDetails = 3
+const maxDetails = 4
 const maxOutside = 6
 
 /** This machine, with its sockets. */
@@ -48,6 +48,7 @@ export function routersOf({ gateway, strategies, candidates, cause }: Report): r
     kind: 'router',
     name,
     details: limited([
+      ...(gateway.device === undefined ? [] : [formatDevice(gateway.device)]),
       ...(isPointToPoint ? [gateway.interface] : [gateway.address]),
       ...(gateway.description === null ? [] : [gateway.description]),
       ...serviceOf(strategies, undefined),

@@ -1,7 +1,7 @@
 import { classOf, familyOf } from '@postern/interface'
 
 /**
- * Returns a copy of a JSON value without addresses, ids of peers and names of hosts. The same text becomes the same placeholder
+ * Returns a copy of a JSON value without addresses, ids of peers, and names of hosts, routers and programs. The same text becomes the same placeholder
  * everywhere, `[public IPv4 1]` for example, so that it can still be seen what belongs together. Loopback and unspecified addresses
  * stay.
  */
@@ -16,14 +16,14 @@ export function redact<T>(value: T): T {
     placeholders.set(text, `[${what} ${count}]`)
     return `[${what} ${count}]`
   }
-  const parties = [...new Set(partiesIn(value, ''))]
-    .filter((party) => party.length > 2 && !new RegExp(`^${peerId.source}$`).test(party))
-    .toSorted((one, other) => other.length - one.length)
-    .map((party) => [party, new RegExp(String.raw`(?<!\w)${escaped(party)}(?!\w)`, 'g')] as const)
+  const parties = [...new Map(namesIn(value, ''))]
+    .filter(([name]) => name.length > 2 && !new RegExp(`^${peerId.source}$`).test(name))
+    .toSorted(([one], [other]) => other.length - one.length)
+    .map(([name, what]) => [name, what, new RegExp(String.raw`(?<!\w)${escaped(name)}(?!\w)`, 'g')] as const)
 
   function clean(text: string): string {
     let rest = text
-    for (const [party, pattern] of parties) rest = rest.replaceAll(pattern, () => placeholder('party', party))
+    for (const [name, what, pattern] of parties) rest = rest.replaceAll(pattern, () => placeholder(what, name))
     return rest
       .replaceAll(peerId, (id) => placeholder('peer', id))
       .replaceAll(named, (_, start: string, name: string) => `${start}${address(name) ?? placeholder('host', name)}`)
@@ -61,11 +61,17 @@ const addresses =
 
 const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`)
 
-/** The values of the fields that name a party. */
-function* partiesIn(value: unknown, field: string): Generator<string> {
-  if (typeof value === 'string' && (field === 'party' || field === 'peer')) yield value
-  if (Array.isArray(value)) for (const each of value) yield* partiesIn(each, field)
+/** The names of parties, the names that the owners of routers gave to them, and the descriptions of mappings, each with
+ * what it names. */
+function* namesIn(value: unknown, field: string): Generator<readonly [name: string, what: string]> {
+  if (typeof value === 'string' && (field === 'party' || field === 'peer')) yield [value, 'party']
+  if (Array.isArray(value)) for (const each of value) yield* namesIn(each, field)
   else if (typeof value === 'object' && value !== null) {
-    for (const [name, inner] of Object.entries(value)) yield* partiesIn(inner, name)
+    const { name, model, description } = value as Readonly<Record<string, unknown>>
+    // Firmware that has no name of its owner repeats the model.
+    if ((field === 'device' || field === 'router') && typeof name === 'string' && !String(model).includes(name))
+      yield [name, 'router name']
+    if (field === 'heldByOthers' && typeof description === 'string') yield [description, 'program']
+    for (const [key, inner] of Object.entries(value)) yield* namesIn(inner, key)
   }
 }

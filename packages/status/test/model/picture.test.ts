@@ -40,6 +40,12 @@ describe('pictureOf', () => {
     expect(marks).toHaveLength(1)
   })
 
+  it('the router is drawn with its make and model', () => {
+    const device = { manufacturer: 'AVM Berlin', model: 'FRITZ!Box 7590', name: 'Attic' }
+    const [, drawn] = pictureOf(withCause(null, { gateway: { ...gateway, device } })).chain
+    expect(drawn).toMatchObject({ name: 'Router', details: ['AVM FRITZ!Box 7590', '192.168.1.1'] })
+  })
+
   it('without a route, the way to the router is broken', () => {
     const picture = pictureOf(withCause('no-route', { gateway: null }))
     expect(picture.chain.map(({ name }) => name)).toEqual(['This machine', 'No router', 'Internet'])

@@ -26,6 +26,29 @@ describe('redact', () => {
     ['version 1.2.3, 300.1.2.3', 'version 1.2.3, 300.1.2.3']
   ])('%s', (text, expected) => expect(redact(text)).toBe(expected))
 
+  it('the name of a router and the descriptions of mappings are replaced, and the make of the router stays', () => {
+    const device = { manufacturer: 'AVM Berlin', model: 'FRITZ!Box 7590', name: "Ada's box" }
+    const held = { description: "Ben's console", internal: { address: '192.168.1.9', port: 80 } }
+    const report = {
+      advice: ["Ben's console holds it on Ada's box."],
+      gateway: { device },
+      neighbourhood: { router: device, mappings: { heldByOthers: [held] } }
+    }
+    const named = { manufacturer: 'AVM Berlin', model: 'FRITZ!Box 7590', name: '[router name 1]' }
+    expect(redact(report)).toEqual({
+      advice: ['[program 1] holds it on [router name 1].'],
+      gateway: { device: named },
+      neighbourhood: {
+        router: named,
+        mappings: {
+          heldByOthers: [{ description: '[program 1]', internal: { address: '[private IPv4 1]', port: 80 } }]
+        }
+      }
+    })
+    const plain = { device: { manufacturer: 'AVM', model: 'FRITZ!Box 7590', name: 'FRITZ!Box 7590' } }
+    expect(redact(plain)).toEqual(plain)
+  })
+
   it('a whole report keeps its shape, and names no address, peer or host', () => {
     for (const { report, events } of Object.values(situations)) {
       const text = JSON.stringify(redact({ report, events }))

@@ -1,4 +1,5 @@
 import { natError } from '@postern/interface'
+import { type Described, readNames } from './device-names.js'
 import { addressOf, isSanePort, standIn } from './trusted-location.js'
 import { findElements, findText, parseXml, type XmlElement } from './xml.js'
 
@@ -26,9 +27,17 @@ const maxServices = 16
 /** How many other services are tried if the chosen one does not map. Each costs the time of an action. */
 const maxAlternatives = 2
 
-/** Decodes a device description (UDA 1.1 §2.3). Throws `MALFORMED_REPLY` if it is not one, `NO_SERVICE` if none of its
- * services can open ports, and `UNTRUSTED_REPLY` if these are not on the device itself. */
-export function decodeDescription(bytes: Uint8Array, location: URL): Description {
+/**
+ * Decodes a device description (UDA 1.1 §2.3). Throws `MALFORMED_REPLY` if it is not one, `NO_SERVICE` if none of its
+ * services can open ports, and `UNTRUSTED_REPLY` if these are not on the device itself.
+ *
+ * @param described - called with the names of the device if it is a router, even if no service of it is of use
+ */
+export function decodeDescription(
+  bytes: Uint8Array,
+  location: URL,
+  described: (names: Described) => void = () => undefined
+): Description {
   const document = parseXml(bytes)
   if (findElements(document, 'device').length === 0) {
     throw natError('MALFORMED_REPLY', 'the description of the router does not contain a device')
@@ -36,6 +45,8 @@ export function decodeDescription(bytes: Uint8Array, location: URL): Description
   const base = baseOf(document, location)
   const offered = findElements(document, 'service').flatMap((element) => readService(element, base) ?? [])
   const services = offered.filter(({ controlUrl }) => isOnDevice(controlUrl, location))
+  const names = readNames(document, services.length > 0)
+  if (names !== undefined) described(names)
   if (services.length === 0) {
     if (offered.length > 0) throw natError('UNTRUSTED_REPLY', 'the router wants to be controlled on another host')
     throw natError('NO_SERVICE', 'the device offers no service that opens ports')

@@ -12,6 +12,7 @@ import {
 } from '@postern/interface'
 import type { AnswerTimes, ExchangeHttp, HttpExchange, HttpReply } from '@postern/net'
 import { alternativesTo, decodeDescription, type Service } from './description.js'
+import type { Described } from './device-names.js'
 import { decodeReply, encodeCall, faultError, readFault, type SoapArguments, type SoapReply } from './soap.js'
 import { isWholeXml } from './xml.js'
 
@@ -64,6 +65,14 @@ export interface Device {
   readonly silence: NatError | undefined
 }
 
+/** What becomes known while a device is examined. */
+export interface Progress {
+  /** Called with what is requested next. */
+  readonly step?: (what: string) => void
+  /** Called with the names of the device, if it is a router. */
+  readonly described?: (names: Described) => void
+}
+
 /** Fetches the description of a device and chooses a connection service. Of several, it prefers one that is connected
  * and has a public external address. Rejects with a NatError if the device cannot be used. */
 export async function examineDevice(
@@ -71,10 +80,10 @@ export async function examineDevice(
   location: URL,
   identity: Pick<Device, 'uuid' | 'bootId'>,
   call: CallOptions,
-  step: (what: string) => void = () => undefined
+  { step = nothing, described = nothing }: Progress = {}
 ): Promise<Device> {
   step('its description')
-  const { name, services } = decodeDescription(await fetchDescription(web, location, call), location)
+  const { name, services } = decodeDescription(await fetchDescription(web, location, call), location, described)
   step('its external address')
   const connections = services.filter(({ kind }) => kind === 'connection')
   const { service, external, reason, silence } = await chooseConnection(web, connections, call)
@@ -91,6 +100,8 @@ export async function examineDevice(
     silence
   }
 }
+
+const nothing = (): void => undefined
 
 /** Makes one exchange, with the time limit of a slow router: adding a mapping can restart a firewall, which takes
  * seconds on small machines. */

@@ -12,6 +12,7 @@ import {
 import { createStrangers, hearAnnouncements, type TaskGroup, taskGroup } from '@postern/net'
 import { type Client, createClient } from '../device/client.js'
 import type { Device } from '../device/device.js'
+import type { Described } from '../device/device-names.js'
 import { createPortMapper } from '../mapping/port-mapping.js'
 import type { Settings } from '../settings.js'
 import { createPace, type Pace, type Seeking, seekDevice } from '../ssdp/find-device.js'
@@ -73,6 +74,8 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
   let held: Holding | undefined
   let pinholes: Holding | undefined
   let restartedMs = Number.NEGATIVE_INFINITY
+  /** How certain the names are that were reported. */
+  let named = 0
 
   const tell = (finding: Finding): void => {
     if (!signal.aborted) found(finding)
@@ -124,7 +127,15 @@ async function watch(options: WatchOptions, group: TaskGroup): Promise<void> {
       if (device.reason !== undefined) meetPinholesOnly(device)
       return device.reason === undefined
     }
-    return seekDevice({ host, pace, settings, gateway, rounds, absent, isSought, met: meetStranger }, { signal: until })
+    const wish = { host, pace, settings, gateway, rounds, absent, isSought, met: meetStranger, described }
+    return seekDevice(wish, { signal: until })
+  }
+
+  /** Reports how the router names itself: once, and again if a more certain description follows. */
+  function described({ device, certainty }: Described): void {
+    if (certainty <= named) return
+    named = certainty
+    tell({ kind: 'notice', what: 'described', gateway, device })
   }
 
   /** Uses a device that cannot map IPv4 ports for IPv6 pinholes. */

@@ -12,6 +12,7 @@ import type { Service } from '../device/description.js'
 import { type Addition, learn, wordsOf } from './add-port.js'
 import { createExternalAddress, type ToldAddress } from './external-address.js'
 import { lifetimeOf } from './lease-time.js'
+import { listMappings } from './list-mappings.js'
 import { createOpenEnds } from './open-ends.js'
 import { removeEntry } from './port-entry.js'
 import { createQuirks } from './quirks.js'
@@ -65,6 +66,7 @@ export function createPortMapper(gateway: Gateway, mapping: PortMapping): Mapper
     },
     undo: (request, call) =>
       undoMap({ ...mapping, client: mapping.client.from(senderOf(request.endpoint)), openEnds, request }, call),
+    list: (ports, each, call) => listMappings(mapping.client.from(gateway.localAddress), ports, each, call),
     timeoutMs
   }
 }

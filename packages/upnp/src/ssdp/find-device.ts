@@ -10,6 +10,7 @@ import {
   orAborted
 } from '@postern/interface'
 import type { Device } from '../device/device.js'
+import type { Described } from '../device/device-names.js'
 import type { Settings } from '../settings.js'
 import { createInspector, type Inspector } from './inspect.js'
 import { openSearch, roundMs } from './search.js'
@@ -44,6 +45,8 @@ export interface SeekOptions {
   readonly isSought: (device: Device) => boolean
   /** Called with the address of another host on the link that claims to be a gateway. */
   readonly met?: (address: string) => void
+  /** Called with the names of each device of the router that has described itself. */
+  readonly described?: (names: Described) => void
 }
 
 /** A search in progress. */
@@ -76,6 +79,7 @@ export function seekDevice(options: SeekOptions, { signal }: CallOptions): Seeki
     failed: reasons.add,
     broke: good.reject,
     met,
+    described: options.described,
     found(device) {
       if (isSought(device)) good.resolve(device)
       else if (device.reason !== undefined) reasons.add(device.reason)

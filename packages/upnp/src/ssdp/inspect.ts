@@ -1,5 +1,6 @@
 import { canonicalAddress, classOf, type Gateway, isNatError, type NatError, waitAtMost } from '@postern/interface'
 import { type Device, examineDevice, type Web } from '../device/device.js'
+import type { Described } from '../device/device-names.js'
 import { addressOf, trustLocation } from '../device/trusted-location.js'
 import { decodeSsdp, isAboutGateway, type SsdpMessage } from './message.js'
 
@@ -23,6 +24,8 @@ export interface InspectorOptions {
   readonly met: (address: string) => void
   /** Called with the reason why a message from the router, or one in its name, is useless. */
   readonly failed: (reason: NatError) => void
+  /** Called with the names of a device of the router, whether it can be controlled or not. */
+  readonly described?: ((names: Described) => void) | undefined
   /** Called with any other error while a location is examined in the background. */
   readonly broke: (error: unknown) => void
 }
@@ -42,7 +45,8 @@ export interface Inspector {
 }
 
 /** Creates the inspector of one search. */
-export function createInspector({ web, gateway, signal, found, met, failed, broke }: InspectorOptions): Inspector {
+export function createInspector(options: InspectorOptions): Inspector {
+  const { web, gateway, signal, found, met, failed, broke } = options
   const router = canonicalAddress(gateway.address)
   /** The locations that were examined. A multicast search tells every host on the link where to send forged answers, so
    * its answers may use only half of the places; the rest is for direct answers of the router. */
@@ -72,8 +76,11 @@ export function createInspector({ web, gateway, signal, found, met, failed, brok
     const { message, location } = next
     const sinceMs = web.clock.monotonicMs()
     const step = (what: string): void => void underWay.set(location.href, { step: what, sinceMs })
+    const described = (names: Described): void => {
+      if (!signal.aborted) options.described?.(names)
+    }
     try {
-      found(await examineDevice(web, location, message, { signal }, step))
+      found(await examineDevice(web, location, message, { signal }, { step, described }))
     } catch (error) {
       if (signal.aborted) return
       if (!isNatError(error)) throw error

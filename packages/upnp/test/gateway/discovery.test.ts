@@ -41,6 +41,36 @@ describe('discovery', () => {
     expect(gateway.counters.control.operations).toEqual({ GetExternalIPAddress: 1 })
   })
 
+  it('discover tells once how the router names itself', async () => {
+    const { clock, described } = await bench()
+    await clock.advance(600_000)
+    expect(described).toEqual([{ manufacturer: 'Postern', model: 'Fake gateway', name: 'Fake & strict router' }])
+  })
+
+  it('discover tells how a router names itself that does not map', async () => {
+    const edits = [['WANIPConnection', 'Layer3Forwarding']] as const
+    const { clock, described, notices } = await bench({
+      gateway: { upnp: { version: 1, edits } },
+      prepare: (each) => each.inject({ kind: 'search-targets', only: ['upnp:rootdevice'] })
+    })
+    await clock.advance(600_000)
+    expect(described).toMatchObject([{ model: 'Fake gateway' }])
+    expect(notices()).toContain('NO_SERVICE')
+  })
+
+  it('discover takes the names of a media server at the address of the router for those of another device', async () => {
+    const edits = [
+      ['WANIPConnection', 'ContentDirectory'],
+      ['device:InternetGatewayDevice', 'device:MediaServer']
+    ] as const
+    const { clock, described } = await bench({
+      gateway: { upnp: { version: 1, edits } },
+      prepare: (each) => each.inject({ kind: 'search-targets', only: ['upnp:rootdevice'] })
+    })
+    await clock.advance(60_000)
+    expect(described).toEqual([])
+  })
+
   it('discover finds an IGD:1 with the second search', async () => {
     const { clock, mapper, gateway } = await bench({ gateway: { upnp: { version: 1 } } })
     await clock.advance(100)

@@ -9,8 +9,7 @@ import { stopWithin } from '../../shared/stop.js'
 import { colorsFor, formatStrategy } from '../../shared/terminal.js'
 import { columnsOf } from '../../shared/wrap-lines.js'
 import type { Watched } from '../common.js'
-import { withHostFirewall } from './neighbourhood/host-firewall.js'
-import { examineNeighbourhood } from './neighbourhood/neighbourhood.js'
+import { examineNeighbourhood, withNeighbourhood } from './neighbourhood/neighbourhood.js'
 import { withProtocols } from './protocols.js'
 import { prepareReportFile } from './report-file.js'
 import type { Shown } from './shown.js'
@@ -82,7 +81,7 @@ export async function doctor(
     const portable = port === undefined ? withoutTrialPort(seen) : seen
     const found = withRightGateway(dryRun ? withoutPortAdvice(portable) : portable, via, network)
     const asked = withProtocols(withWitnessAdvice(found, trial.witnesses()), trial.udp?.() ?? 'untried')
-    return neighbourhood === undefined ? asked : withHostFirewall({ ...asked, neighbourhood }, port)
+    return withNeighbourhood(asked, neighbourhood, port)
   }
   const source = { report: complete, addEventListener: trial.addEventListener }
   try {

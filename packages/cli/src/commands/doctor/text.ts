@@ -52,7 +52,7 @@ export function describe({ report, shown, witnesses, dryRun, steps = [], columns
   if (shown.hairpin !== 'unknown') lines.push(`Hairpin: ${shown.hairpin} (from inside; says nothing of outside)`)
   lines.push('', formatStrategies(report.strategies, colors, columns))
   const around = report.neighbourhood === undefined ? [] : neighbourhoodLines(report.neighbourhood)
-  if (around.length > 0) lines.push('', colors.bold('Neighbourhood'), ...around)
+  if (around.length > 0) lines.push('', 'Neighbourhood', ...around.map((text) => `  ${wrap(text, columns)}`))
   if (advice.length > 0) lines.push('', ...advice.map((text) => `${colors.cyan('→')} ${wrap(text, columns)}`))
   if (steps.length > 0) lines.push(...describeNext(steps, colors))
   if (dryRun) lines.push('', colors.dim('Nothing was mapped (--dry-run), so what a router would grant is not known.'))

@@ -13,6 +13,7 @@ import {
 } from '@postern/interface'
 import { type Arrivals, createArrivals, endpointOwners } from '@postern/node'
 import { runTraversal } from '@postern/runtime'
+import { type SeenMappers, watchMappers } from './neighbourhood/watch-mappers.js'
 import { watchParties } from './parties.js'
 import { type BoundSocket, openUdpSockets, shareUdp } from './udp-sockets.js'
 
@@ -26,6 +27,8 @@ export interface Trial extends Pick<Traversal, 'addEventListener' | 'report' | '
   port?(): number | undefined
   /** Returns whether it tries UDP besides TCP, and whether witnesses can prove it. Without it, only TCP. */
   udp?(): UdpState
+  /** What is seen of the mappers. Without it, nothing is. */
+  readonly mappers?: SeenMappers
   /** Returns whether a STUN server is being asked. Without it, none is. */
   isObserving?(): boolean
   /** Returns the named peers with the results of the connections to them; empty if none was named. */
@@ -95,8 +98,9 @@ export const plainTrial =
     const ending = new AbortController()
     const sockets: BoundSocket[] = []
     const parties = watchParties(strategies)
+    const mappers = watchMappers(parties.strategies)
     const run = runTraversal({
-      strategies: parties.strategies,
+      strategies: mappers.strategies,
       host,
       owners: trialOwners(),
       policy: {
@@ -154,6 +158,7 @@ export const plainTrial =
         if (sockets.length === 0) return 'untried'
         return parties.witnessNetworks() >= defaultPolicy.quorum ? 'provable' : 'unprovable'
       },
+      mappers: mappers.seen,
       isObserving: parties.isObserving,
       witnesses: named,
       async stop() {

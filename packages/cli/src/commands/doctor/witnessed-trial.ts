@@ -7,6 +7,7 @@ import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
 import { stack } from '../../shared/libp2p-stack.js'
 import { namedPeers } from './named-peers.js'
+import { watchMappers } from './neighbourhood/watch-mappers.js'
 import { hasGlobalIpv6, type OpenTrial, trialOwners, trialSearchMs, unverifiedAfterMs } from './trial.js'
 
 /**
@@ -18,6 +19,7 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
   const named = namedPeers(peers)
 
   return async (network) => {
+    const mappers = watchMappers(strategies)
     const node = await createLibp2p({
       ...stack(),
       start: false,
@@ -27,7 +29,7 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
         identify: identify(),
         nat: natTraversal({
           owners: trialOwners(),
-          strategies: [...strategies, named.strategy],
+          strategies: [...mappers.strategies, named.strategy],
           policy: { unverifiedAfterMs, searchMs: trialSearchMs }
         })
       }
@@ -43,6 +45,7 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
         await node.start()
         named.meet(node)
       },
+      mappers: mappers.seen,
       arrives: speaksMultistream,
       port: () => tcpPortOf(node.getMultiaddrs().map(String)),
       witnesses: () => named.named(node),
