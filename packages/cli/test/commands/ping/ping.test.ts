@@ -28,6 +28,18 @@ describe.skipIf(!support.ok)(`postern ping${why}`, { timeout: 60_000 }, () => {
     expect(summary).toMatchObject({ event: 'summary', peer: peerId, reached: 'direct', notDirect: null, hint: null })
   })
 
+  it('ping maps a port for the direct connection, and gives it back', async () => {
+    const mapping = { upnp: 'igd2', natPmp: true, pcp: true } as const
+    const homes = await openTunnelHomes('symmetric', 'home', { home2: { mapping } })
+    const { peerId } = await homes.listen('2200')
+    const running = homes.guestRuns(['ping', peerId, '--json', ...homes.named, '--no-until-direct', '--count', '40'])
+    await running.next('pong')
+    await expect.poll(() => homes.lab.rules('router2'), { timeout: 10_000 }).not.toEqual([])
+    running.child.kill('SIGINT')
+    expect(await running.ended).toBeOneOf([0, 10])
+    expect(await homes.lab.rules('router2')).toEqual([])
+  })
+
   it('ping reports that both NATs are symmetric, and ends with 10', async () => {
     const homes = await openTunnelHomes('symmetric', 'symmetric')
     const { peerId } = await homes.listen('2200')
