@@ -11,6 +11,7 @@ import { codesText, colorOption, type Shell } from './commands/common.js'
 import { addDoctor } from './commands/doctor/command.js'
 import { addMap } from './commands/map/command.js'
 import { addPeer } from './commands/peer/command.js'
+import { addPing } from './commands/ping/command.js'
 import { addRelay } from './commands/relay/command.js'
 import { addTunnel } from './commands/tunnel/command.js'
 import { addWatch } from './commands/watch/command.js'
@@ -60,12 +61,13 @@ Examples:
   $ postern relay --metrics 9464       run a relay and AutoNAT server, with metrics
   $ postern witness                    run a server that tests from outside whether others can be reached
   $ postern peer --relay <multiaddr>   run a libp2p node that makes itself reachable
+  $ postern ping <peer id> --relay <multiaddr>   whether a peer answers, and whether directly
   $ postern tunnel listen 22 --allow <peer id>   give a peer in another home access to port 22
 ${codesText('all')}`
     )
   for (const add of [addDoctor, addMap]) add(program, shell)
   addWatch(program, shell, { doctor: addDoctor, map: addMap, peer: addPeer })
-  for (const add of [addRelay, addWitness, addPeer, addTunnel]) add(program, shell)
+  for (const add of [addRelay, addWitness, addPeer, addPing, addTunnel]) add(program, shell)
 
   try {
     await program.parseAsync(args[0] === '-V' ? ['-v'] : args, { from: 'user' })

@@ -13,6 +13,7 @@ const commands = [
   ['map'],
   ['relay'],
   ['peer'],
+  ['ping'],
   ['tunnel'],
   ['tunnel', 'id'],
   ['tunnel', 'listen'],

@@ -26,14 +26,15 @@ function role(host: HostPlan, link: string): string {
   return `${mainRole(host, link)}${isInner && servers.length > 0 ? `  ${servers.join(', ')}` : ''}`
 }
 
-function mainRole({ router, routes, stun }: HostPlan, link: string): string {
+function mainRole({ router, routes, stun, firewall }: HostPlan, link: string): string {
   if (stun !== undefined) return stun === 'plain' ? '  STUN' : '  STUN, with behaviour discovery'
   if (router?.lan === link) return `  (${mapping(router.mapping)})`
   if (router?.wan === link) return `  (${nat(router)})`
   const next = routes
     .filter((route) => route.link === link && route.to.startsWith('default'))
     .map(({ via, metric }) => `${via ?? 'the link itself'}${metric === undefined ? '' : `, metric ${metric}`}`)
-  return next.length === 0 ? '' : `  default via ${next.join('; ')}`
+  const lets = firewall === undefined ? '' : `  firewall: lets in TCP port ${firewall.ports.join(', ') || 'none'}`
+  return `${next.length === 0 ? '' : `  default via ${next.join('; ')}`}${lets}`
 }
 
 function state({ delayMs = 0, down = false }: LinkPlan): string {

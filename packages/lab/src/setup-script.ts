@@ -3,6 +3,7 @@ import { dnsSteps, resolverSteps } from './dns-server.js'
 import { lifetimeSteps } from './filtering.js'
 import { hairpinSteps, turnsRound } from './hairpin.js'
 import { portalSteps } from './portal.js'
+import { hostFirewallRules } from './host-firewall.js'
 import type { RouterFacts } from './router-files.js'
 import { daemonConfig, nftRules, routerFolder, startScript } from './router-files.js'
 import { stunSteps } from './stun-server.js'
@@ -76,6 +77,8 @@ function hostSteps(name: string, host: HostPlan, router: RouterFacts | undefined
     steps.push('echo 1 > /proc/sys/net/ipv4/ip_forward', 'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding')
     steps.push(heredoc('nft -f -', nftRules(router)), lifetimeSteps(router.plan))
   }
+  const firewall = hostFirewallRules(host)
+  if (firewall !== undefined) steps.push(heredoc('nft -f -', firewall))
   const links = host.links.filter(({ down }) => down !== true).map((link) => linkBatch(link, host.routes))
   steps.push(heredoc('ip -batch -', ['link set lo up', ...links].join('\n')))
   if (router?.plan.proxyArp) {

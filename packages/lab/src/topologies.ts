@@ -116,6 +116,11 @@ export const topologies: readonly NamedTopology[] = [
     captivePortal: 'http://192.168.1.1:8880/login?mac=00-00-5e-00-53-01'
   }),
   {
+    name: 'host-firewall',
+    description: 'As home, and the firewall of the host itself lets in TCP port 8080 only.',
+    hosts: { home: { ...home, firewall: { ports: [8080] } }, neighbour, router: homeRouter({ mapping: all }), internet }
+  },
+  {
     name: 'container-bridge',
     description: 'A container on a bridge (172.17/16) of a machine behind a home router with mapping services.',
     hosts: {

@@ -33,6 +33,7 @@ export type TopologyName =
   | '464xlat'
   | 'ds-lite'
   | 'captive-portal'
+  | 'host-firewall'
   | 'container-bridge'
   | 'vpn-default-route'
 

@@ -26,6 +26,9 @@ export interface HostPlan {
   readonly dns?: Readonly<Record<string, readonly string[]>>
   /** A translator between IPv4 and IPv6 (TAYGA), which needs `/dev/net/tun`. @default none */
   readonly translator?: TranslatorPlan
+  /** A firewall of the host itself (nftables). It drops what comes from beyond the LAN, except replies, ICMP, and connections to
+   * these TCP ports. @default none */
+  readonly firewall?: { readonly ports: readonly number[] }
 }
 
 /** A NAT64 on a router (RFC 6146), or a CLAT on a host (RFC 6877). */

@@ -56,6 +56,7 @@ describe('topologies', () => {
     expect(draw(findTopology('cloud') as Topology)).toContain('port 4001 to 10.0.0.2')
     expect(draw(findTopology('forwarded') as Topology)).toContain('port 4001 to 192.168.1.2:4001')
     expect(draw(findTopology('dmz') as Topology)).toContain('everything unmapped to 192.168.1.2')
+    expect(draw(findTopology('host-firewall') as Topology)).toContain('firewall: lets in TCP port 8080')
     expect(draw(findTopology('two-uplinks') as Topology)).toContain('(not plugged in)')
   })
 

@@ -19,15 +19,15 @@ export interface Shell {
  * Failure if it cannot be. */
 export type Watched = (source: StatusSource) => Promise<void>
 
-const codes: Readonly<Record<'all' | 'doctor' | 'map' | 'others' | 'connect', string>> = {
+const codes: Readonly<Record<'all' | 'doctor' | 'map' | 'others' | 'connect' | 'ping', string>> = {
   all: `
 Exit codes:
-  0   success; doctor: public
-  1   failure
+  0   success; doctor: public; ping: an answer over a direct connection
+  1   failure; ping: no answer
   2   invalid command line
-  10  doctor: reachable only through a relay
+  10  doctor, ping: reachable only through a relay
   11  doctor: private
-  12  doctor: unknown
+  12  doctor: unknown; ping: interrupted before there was a result
   13  tunnel connect: the other side does not allow this peer`,
   doctor: `
 Exit codes:
@@ -47,6 +47,13 @@ Exit codes:
   0   success
   1   failure
   2   invalid command line`,
+  ping: `
+Exit codes:
+  0   an answer came over a direct connection
+  1   no answer, or a failure
+  2   invalid command line
+  10  the peer answers only through a relay
+  12  interrupted before there was a result`,
   connect: `
 Exit codes:
   0   success

@@ -48,7 +48,8 @@ function textOf(error: unknown): string {
   // libp2p may reject with an event, such as the close of a stream, while it waits for another one.
   if (error instanceof Event) return 'error' in error && error.error ? textOf(error.error) : 'the connection was closed'
   if (!(error instanceof Error)) return String(error)
-  if (error.name === 'TimeoutError') return 'no answer in time'
+  // libp2p rejects with an AbortError when its own time limit for a dial is over.
+  if (error.name === 'TimeoutError' || error.name === 'AbortError') return 'no answer in time'
   return errorText(error).split('\n')[0] ?? error.name
 }
 

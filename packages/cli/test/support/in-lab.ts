@@ -66,6 +66,9 @@ type OtherEvent =
   | 'lost'
   | 'refused'
   | 'failed'
+  | 'pong'
+  | 'no-answer'
+  | 'summary'
 
 /** A running command with its output, one JSON object in each line. */
 export interface Running {

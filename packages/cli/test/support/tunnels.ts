@@ -7,10 +7,14 @@ import { pasted, startRelay } from './relays.js'
 export interface TunnelHomes {
   readonly lab: Lab
   readonly relays: readonly string[]
+  /** The options that name the relays. */
+  readonly named: readonly string[]
   /** The id of the connecting peer in `home2`. */
   readonly guest: string
   listen(...args: readonly string[]): Promise<{ readonly running: Running; readonly peerId: string }>
   connect(peerId: string, ...args: readonly string[]): Running
+  /** Runs another command in `home2`. */
+  guestRuns(args: readonly string[]): Running
 }
 
 export async function openTunnelHomes(one: Tier, other: Tier, options: TiersOptions = {}): Promise<TunnelHomes> {
@@ -23,7 +27,9 @@ export async function openTunnelHomes(one: Tier, other: Tier, options: TiersOpti
   return {
     lab,
     relays,
+    named,
     guest,
+    guestRuns: (args) => command(lab, args, here, 'home2'),
     async listen(...args) {
       const running = command(lab, ['tunnel', 'listen', '--json', ...named, ...args], there, 'home')
       const told = await running.next('listening')

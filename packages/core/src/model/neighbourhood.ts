@@ -95,4 +95,7 @@ export interface HostFirewallReport {
   readonly state: 'blocks' | 'lets-in' | 'inactive' | 'unknown'
   /** The rule that decides, or why the state is not known; null where there is nothing to say. */
   readonly reason: string | null
+  /** With `blocks`, the command that lets connections to the port in; with `unknown`, the one that shows the rules. Null where there
+   * is none. It contains `PORT` where the user named no port. */
+  readonly command: string | null
 }

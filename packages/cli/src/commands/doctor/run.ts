@@ -96,7 +96,7 @@ export async function doctor(
     const portable = port === undefined ? withoutTrialPort(seen) : seen
     const found = withRightGateway(dryRun ? withoutPortAdvice(portable) : portable, via, network)
     const asked = withProtocols(withWitnessAdvice(found, trial.witnesses()), trial.udp?.() ?? 'untried')
-    return withNeighbourhood(asked, neighbourhood, look)
+    return withNeighbourhood(asked, { neighbourhood, look, port })
   }
   const source = { report: complete, addEventListener: trial.addEventListener }
   try {
@@ -115,7 +115,7 @@ export async function doctor(
       const asked = first.option === '--peer' ? 'the peers to dial' : 'the witnesses to connect to'
       told(`Asking ${asked} this port from outside …`)
     }
-    const examiningAround = examineNeighbourhood({ trial, network, look }, { signal })
+    const examiningAround = examineNeighbourhood({ trial, network, port, look }, { signal })
     const { during, first: waitedFor } = createPending()
     const decided = isAsking
       ? during('Waiting for connections from outside', untilDecided(trial, began, signal))

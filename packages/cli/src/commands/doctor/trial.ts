@@ -23,6 +23,8 @@ export interface Trial extends Pick<Traversal, 'addEventListener' | 'report' | '
   start(): Promise<void>
   /** Resolves to whether a connection to an address and port arrives at the port of this program. */
   arrives(address: string, port: number, call: CallOptions): Promise<boolean>
+  /** Returns the TCP port that it tries. Without it, or before the start, none is known. */
+  port?(): number | undefined
   /** Returns whether it tries UDP besides TCP, and whether witnesses can prove it. Without it, only TCP. */
   udp?(): UdpState
   /** What is seen of the mappers. Without it, nothing is. */
@@ -151,6 +153,7 @@ export const plainTrial =
         over.abort()
         return outcome
       },
+      port: () => (server === undefined ? undefined : portOf(server) || undefined),
       udp() {
         if (sockets.length === 0) return 'untried'
         return parties.witnessNetworks() >= defaultPolicy.quorum ? 'provable' : 'unprovable'

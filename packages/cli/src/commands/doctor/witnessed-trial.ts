@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 import { identify } from '@libp2p/identify'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
-import type { CallOptions, MultiaddrText, Strategy } from '@postern/interface'
+import { type CallOptions, type MultiaddrText, parseMultiaddr, type Strategy } from '@postern/interface'
 import { natTraversal } from '@postern/libp2p'
 import { createLibp2p } from 'libp2p'
 import { stack } from '../../shared/libp2p-stack.js'
@@ -47,6 +47,7 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
       },
       mappers: mappers.seen,
       arrives: speaksMultistream,
+      port: () => tcpPortOf(node.getMultiaddrs().map(String)),
       witnesses: () => named.named(node),
       async stop() {
         named.stop()
@@ -55,6 +56,10 @@ export function witnessedTrial(strategies: readonly Strategy[], peers: readonly 
     }
   }
 }
+
+/** Returns the TCP port of the first address that has one. */
+const tcpPortOf = (addresses: readonly string[]): number | undefined =>
+  addresses.flatMap((address) => parseMultiaddr(/^\/ip[46]\/[^/]+\/tcp\/\d+/.exec(address)?.[0] ?? '')?.port ?? [])[0]
 
 /** The first message of a libp2p connection, which the other side repeats (libp2p/specs, multistream-select). */
 const greeting = '\u0013/multistream/1.0.0\n'

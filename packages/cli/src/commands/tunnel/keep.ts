@@ -1,16 +1,15 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, type Clock, isNatError, orAborted, printable, waitAtMost, within } from '@postern/interface'
+import { type Clock, orAborted, printable, waitAtMost } from '@postern/interface'
 import { isDirect, keepConnected } from '@postern/libp2p-utils'
-import { late } from '../../shared/late.js'
 import { reasonOf } from '../../shared/libp2p-stack.js'
+import { dialMs, dialPeer, openConnections, type Upgraded, upgradePeer } from './connections.js'
 import type { TunnelNode } from './make-node.js'
 
 /** The news about the connection to a peer. */
 export type Kept =
   | { readonly event: 'connected'; readonly via: 'direct' | 'relayed'; readonly address: string }
-  | { readonly event: 'upgraded'; readonly address: string }
-  | { readonly event: 'not-direct'; readonly code: string | null; readonly message: string }
+  | Upgraded
   | { readonly event: 'lost' }
   | { readonly event: 'not-connected'; readonly message: string; readonly retryMs: number }
 
@@ -27,16 +26,8 @@ export interface Keeper {
 const directWaitMs = 2000
 /** How long to wait for the event of a connection that is closing, in ms. */
 const closingMs = 50
-/** The time limit for connecting to the peer, in ms, through several relays and at several addresses. */
-const dialMs = 15_000
-/** The time limit for a direct connection, in ms: hole punching has several rounds of a few seconds. */
-const upgradeMs = 30_000
 /** The pauses between attempts, in ms; they double. */
 const retry = { initialMs: 500, maxMs: 30_000 } as const
-
-/** Returns a direct connection if there is one, and otherwise a relayed one. */
-const bestOf = (connections: readonly Connection[]): Connection | undefined =>
-  connections.find(isDirect) ?? connections[0]
 
 /** Keeps a peer connected until the signal aborts, and makes the connection direct if possible. */
 export function keepPeer(
@@ -49,18 +40,11 @@ export function keepPeer(
   let settled = Promise.withResolvers<void>()
   let waiting = Promise.withResolvers<void>()
 
-  const open = (): readonly Connection[] => node.getConnections(peer).filter(({ status }) => status === 'open')
+  const open = (): readonly Connection[] => openConnections(node, peer)
 
   async function upgrade(): Promise<void> {
-    try {
-      const { remoteAddr } = await within(clock, upgradeMs, { signal }, late, (call) =>
-        node.services.nat.direct(peer, call)
-      )
-      told({ event: 'upgraded', address: printable(remoteAddr.toString()) })
-    } catch (error) {
-      if (signal.aborted || open().length === 0) return
-      told({ event: 'not-direct', code: isNatError(error) ? error.code : null, message: reasonOf(error) })
-    }
+    const outcome = await upgradePeer(node, peer, { clock, signal })
+    if (outcome !== undefined) told(outcome)
   }
 
   /** Resolves when no connection is left. */
@@ -77,13 +61,6 @@ export function keepPeer(
       look()
     })
 
-  async function connect(call: CallOptions): Promise<Connection> {
-    await node.dial([...addresses], call)
-    const best = bestOf(open())
-    if (best === undefined) throw new Error('the connection was closed at once')
-    return best
-  }
-
   async function hold(first: Connection): Promise<void> {
     const via = isDirect(first) ? 'direct' : 'relayed'
     told({ event: 'connected', via, address: printable(first.remoteAddr.toString()) })
@@ -99,7 +76,7 @@ export function keepPeer(
     clock,
     signal,
     connectMs: dialMs,
-    connect,
+    connect: (call) => dialPeer(node, peer, addresses, call),
     hold,
     delayMs: (failures) => (failures === 0 ? 0 : Math.min(retry.initialMs * 2 ** (failures - 1), retry.maxMs)),
     onLost: () => told({ event: 'lost' }),
@@ -111,7 +88,7 @@ export function keepPeer(
       for (;;) {
         await orAborted(waiting.promise, call)
         await orAborted(settled.promise, call)
-        const best = bestOf(open())
+        const [best] = open()
         if (best !== undefined) return best
         // The last connection is closing, but its event has not been emitted yet.
         await clock.sleep(closingMs, call)

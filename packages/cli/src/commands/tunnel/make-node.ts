@@ -26,6 +26,9 @@ export interface TunnelNodeOptions {
   readonly reserves: boolean
   /** The ids of the peers of the tunnel. Their connections are never closed to make room for others. */
   readonly trusted: ReadonlySet<string>
+  /** The name under which the node's mappings are noted for other programs of this host.
+   * @default 'postern tunnel' */
+  readonly program?: string
   /** Ends the admission. */
   readonly signal: AbortSignal
 }
@@ -59,7 +62,7 @@ export async function makeNode(options: TunnelNodeOptions): Promise<TunnelNode> 
       ping: boundedPing(),
       forgetPeers: forgetPeers({ isKept: (peer) => trusted.has(peer.toString()) || named.has(peer.toString()) }),
       nat: natTraversal({
-        owners: endpointOwners({ program: 'postern tunnel' }),
+        owners: endpointOwners({ program: options.program ?? 'postern tunnel' }),
         strategies: [
           ...options.mappers,
           ...(options.reserves ? [relay({ relays: options.relays, discover: false })] : []),

@@ -2,6 +2,7 @@ import { type NeighbourhoodReport, type Report, systemHost } from '@postern/core
 import type { CallOptions, Network } from '@postern/interface'
 import type { Trial } from '../trial.js'
 import { portalLines } from './captive-portal.js'
+import { findHostFirewall, hostFirewallLines, withHostFirewall } from './host-firewall.js'
 import { ipv6Lines } from './ipv6.js'
 import type { Look } from './look-around.js'
 import { mappingAdvice, mappingLines } from './mapping-advice.js'
@@ -14,8 +15,10 @@ import { udpLines } from './udp.js'
 /** What the parts of the neighbourhood are found out from. */
 export interface Surroundings {
   /** The trial. Its strategies have had their time to answer. */
-  readonly trial: Pick<Trial, 'report' | 'mappers'>
+  readonly trial: Pick<Trial, 'report' | 'mappers' | 'port'>
   readonly network: Network
+  /** The port that the user named. */
+  readonly port: number | undefined
   /** The look at UDP, IPv6, translated IPv4 and a captive portal, which began with the trial; undefined if there is none. */
   readonly look: Look | undefined
 }
@@ -23,18 +26,19 @@ export interface Surroundings {
 /** Finds out what is known of the network around this machine. Each part has its own time limit, and ends with the
  * signal. Never rejects: what a part could not find out is null or `unknown`. */
 export async function examineNeighbourhood(
-  { trial, network, look }: Surroundings,
+  { trial, network, port, look }: Surroundings,
   call: CallOptions
 ): Promise<NeighbourhoodReport> {
   const { clock } = systemHost
-  const [mappings] = await Promise.all([
+  const [mappings, hostFirewall] = await Promise.all([
     trial.mappers === undefined ? null : examineMappings({ clock, seen: trial.mappers, network, programAt }, call),
+    findHostFirewall(trial.port?.(), port, network, call),
     look?.settled
   ])
   const report = trial.report()
   const { udp, ipv6, translation, captivePortal } = look?.found(report) ?? unseen
   const router = report.gateway?.device ?? null
-  return { router, mappings, udp, ipv6, translation, captivePortal, hostFirewall: null }
+  return { router, mappings, udp, ipv6, translation, captivePortal, hostFirewall }
 }
 
 const unseen = {
@@ -47,13 +51,16 @@ const unseen = {
 /** Adds the neighbourhood to a report, and advice about it. */
 export function withNeighbourhood(
   report: Report,
-  neighbourhood: NeighbourhoodReport | undefined,
-  look: Look | undefined
+  {
+    neighbourhood,
+    look,
+    port
+  }: Pick<Surroundings, 'look' | 'port'> & { readonly neighbourhood: NeighbourhoodReport | undefined }
 ): Report {
   if (neighbourhood === undefined) return report
   const advice = [...report.advice, ...routerAdvice(report, neighbourhood.router), ...mappingAdvice(neighbourhood)]
   const whole = { ...report, advice, neighbourhood }
-  return look?.complete(whole) ?? whole
+  return withHostFirewall(look?.complete(whole) ?? whole, port)
 }
 
 /** Formats what is worth saying of the neighbourhood, one line each. What is as usual gives no line. The router is named with
@@ -63,11 +70,13 @@ export const neighbourhoodLines = ({
   udp,
   ipv6,
   translation,
-  captivePortal
+  captivePortal,
+  hostFirewall
 }: NeighbourhoodReport): readonly string[] => [
   ...mappingLines(mappings),
   ...udpLines(udp),
   ...ipv6Lines(ipv6),
   ...translationLines(translation),
-  ...portalLines(captivePortal)
+  ...portalLines(captivePortal),
+  ...(hostFirewall === null ? [] : hostFirewallLines(hostFirewall))
 ]
