@@ -2,8 +2,9 @@
 import { parseArgs } from 'node:util'
 import { fuzzDecoder, limitMs } from './decoders.mjs'
 import { live, scenarios } from './ladder/scenarios.mjs'
-import './sources.mjs'
+import { readSources } from './sources.mjs'
 
+readSources()
 const { targets } = await import('./targets/index.mjs')
 
 const usage = `npm run fuzz [-- seconds] [-- options]

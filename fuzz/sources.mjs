@@ -4,10 +4,13 @@ import { existsSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
-registerHooks({
-  resolve(specifier, context, next) {
-    const isOurs = specifier.startsWith('.') && /\/packages\/[^/]+\/src\//.test(context.parentURL ?? '')
-    const source = isOurs ? new URL(specifier.replace(/\.js$/, '.ts'), context.parentURL) : undefined
-    return next(source !== undefined && existsSync(fileURLToPath(source)) ? source.href : specifier, context)
-  }
-})
+/** Has the imports after it read the sources. */
+export function readSources() {
+  registerHooks({
+    resolve(specifier, context, next) {
+      const isOurs = specifier.startsWith('.') && /\/packages\/[^/]+\/src\//.test(context.parentURL ?? '')
+      const source = isOurs ? new URL(specifier.replace(/\.js$/, '.ts'), context.parentURL) : undefined
+      return next(source !== undefined && existsSync(fileURLToPath(source)) ? source.href : specifier, context)
+    }
+  })
+}

@@ -100,7 +100,12 @@ ${codesText('others')}`
         const privateKey =
           key === undefined ? undefined : await (await import('../../shared/key-file.js')).loadKey(key, warn)
         const metrics = metricsPlace(flags)
-        finish(await node({ strategies, listen, peers: peer, relays, dial, privateKey, json, live, metrics, watched }, output))
+        finish(
+          await node(
+            { strategies, listen, peers: peer, relays, dial, privateKey, json, live, metrics, watched },
+            output
+          )
+        )
       } finally {
         live.hide()
       }
