@@ -2,9 +2,8 @@
 import { parseArgs } from 'node:util'
 import { fuzzDecoder, limitMs } from './decoders.mjs'
 import { live, scenarios } from './ladder/scenarios.mjs'
-import { readSources } from './sources.mjs'
 
-readSources()
+await import('../scripts/sources.mjs')
 const { targets } = await import('./targets/index.mjs')
 
 const usage = `npm run fuzz [-- seconds] [-- options]

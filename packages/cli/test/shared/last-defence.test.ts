@@ -2,12 +2,13 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 
-const module = fileURLToPath(new URL('../../dist/shared/last-defence.js', import.meta.url))
+const module = new URL('../../src/shared/last-defence.ts', import.meta.url).href
+const sources = fileURLToPath(new URL('../../../../scripts/sources.mjs', import.meta.url))
 
 /** Runs a program with `keepGoing` until it ends by itself. */
 function run(code: string): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> {
   const start = `import { keepGoing } from ${JSON.stringify(module)}; const defence = keepGoing({ err: process.stderr });`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', start + code], {
+  const child = spawn(process.execPath, ['--import', sources, '--input-type=module', '-e', start + code], {
     stdio: ['ignore', 'pipe', 'pipe']
   })
   let [out, err] = ['', '']

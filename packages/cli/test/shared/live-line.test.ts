@@ -119,12 +119,13 @@ describe('the live line', () => {
 })
 
 it('a signal that no command handles ends the process, and the line is gone', async () => {
-  const module = new URL('../../dist/shared/live-line.js', import.meta.url).href
+  const module = new URL('../../src/shared/live-line.ts', import.meta.url).href
+  const sources = new URL('../../../../scripts/sources.mjs', import.meta.url).href
   const script = `
     const { createLiveLine } = await import(${JSON.stringify(module)})
     const err = Object.assign(process.stdout, { isTTY: true, columns: 80 })
     createLiveLine({ out: err, err }, { isText: true }).show('Loading')`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+  const child = spawn(process.execPath, ['--import', sources, '--input-type=module', '-e', script], {
     env: { ...process.env, TERM: 'xterm', NO_COLOR: '1' },
     stdio: ['ignore', 'pipe', 'inherit']
   })

@@ -8,7 +8,9 @@ import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { systemClock } from '@postern/core'
 import { createLibp2p } from 'libp2p'
-import { requestReservation } from '../../../relay/dist/client/reservations.js'
+
+await import('../../../../scripts/sources.mjs')
+const { requestReservation } = await import('../../../relay/src/client/reservations.ts')
 
 const [relay, count] = process.argv.slice(2)
 const answers = []

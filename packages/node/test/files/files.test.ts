@@ -151,14 +151,16 @@ it('removeLeftovers keeps every name that a backup may have', async () => {
   expect((await readdir(folder)).toSorted()).toEqual(backups.toSorted())
 })
 
+const sources = new URL('../../../../scripts/sources.mjs', import.meta.url).href
+
 it('removeLeftovers removes the temporary file of a killed process', async () => {
   const script = `
     import { open } from 'node:fs/promises'
-    import { replaceFile } from ${JSON.stringify(new URL('../../dist/files/files.js', import.meta.url).href)}
+    import { replaceFile } from ${JSON.stringify(new URL('../../src/files/files.ts', import.meta.url).href)}
     const file = await open(process.execPath)
     Object.getPrototypeOf(file).sync = () => process.kill(process.pid, 'SIGKILL')
     await replaceFile(process.argv[1], 'half')`
-  spawnSync(process.execPath, ['--input-type=module', '-e', script, path])
+  spawnSync(process.execPath, ['--import', sources, '--input-type=module', '-e', script, path])
   expect(await readdir(folder)).toEqual([expect.stringMatching(/^a\.key\.tmp-/)])
   await removeLeftovers(path)
   expect(await readdir(folder)).toEqual([])
@@ -194,7 +196,7 @@ it.skipIf(!mounts)(
   () => {
     const script = `
     import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-    import { replaceFile } from ${JSON.stringify(new URL('../../dist/files/files.js', import.meta.url).href)}
+    import { replaceFile } from ${JSON.stringify(new URL('../../src/files/files.ts', import.meta.url).href)}
     const path = '${folder}/a.json'
     const levels = []
     for (let free = 0; free < 10; free++) {
@@ -207,10 +209,14 @@ it.skipIf(!mounts)(
       levels.push(told + ' ' + isWhole + ' ' + readdirSync('${folder}').length)
     }
     console.log(JSON.stringify(levels))`
-    const shell = 'mount -t tmpfs -o size=256k tmpfs "$0" && exec "$1" --input-type=module -e "$2"'
-    const { stdout, stderr } = spawnSync('unshare', ['-rm', 'sh', '-c', shell, folder, process.execPath, script], {
-      encoding: 'utf8'
-    })
+    const shell = 'mount -t tmpfs -o size=256k tmpfs "$0" && exec "$1" --import "$3" --input-type=module -e "$2"'
+    const { stdout, stderr } = spawnSync(
+      'unshare',
+      ['-rm', 'sh', '-c', shell, folder, process.execPath, script, sources],
+      {
+        encoding: 'utf8'
+      }
+    )
     expect(stderr).toBe('')
     const levels = JSON.parse(stdout) as readonly string[]
     expect(new Set(levels)).toEqual(new Set(['ENOSPC true 2', 'written true 2']))

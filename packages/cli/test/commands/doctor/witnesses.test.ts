@@ -185,7 +185,7 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --witness --stun${why}`,
     const { stdout: bound } = lab.spawn('home', [process.execPath, '-e', holder])
     await new Promise((resolve) => bound?.once('data', resolve))
     const { stdout, stderr, code } = await posternIn(lab, ['doctor', '--port', '4001', ...stun, ...others])
-    expect([code, stdout]).toEqual([0, expect.stringMatching(/^Verdict: public\nGateway/)])
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^Verdict: public\n\n/)])
     expect(stderr).toContain('! UDP port 4001 of this host is not free, so only TCP is tried')
   })
 })
