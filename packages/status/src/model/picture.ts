@@ -55,7 +55,8 @@ const spots: Readonly<Record<Cause, 'machine' | 'first' | 'last' | 'carrier' | '
 /** Draws the way in, from the report alone. */
 export function pictureOf(report: Report): Picture {
   const { cause, verdict } = report
-  const spot = cause === null || verdict === 'public' ? null : spots[cause]
+  const isOwnFirewall = cause === 'blocked' && report.neighbourhood?.hostFirewall?.state === 'blocks'
+  const spot = cause === null || verdict === 'public' ? null : isOwnFirewall ? 'machine' : spots[cause]
   const routers = routersOf(report)
   const beyond = beyondOf(report, routers.length)
   const plain: readonly Place[] = [machineOf(report), ...routers, ...beyond, internetOf(report)]
@@ -65,11 +66,12 @@ export function pictureOf(report: Report): Picture {
   const chain = plain.map((place, index): Place => {
     if (at === undefined) return { ...place, mark: good }
     if (index === at && !isWay) return { ...place, mark: 'broken' }
-    return { ...place, mark: index < at || place.kind === 'internet' ? 'ok' : 'idle' }
+    return { ...place, mark: index < at || isOwnFirewall || place.kind === 'internet' ? 'ok' : 'idle' }
   })
   const between = chain.slice(1).map((place, index): Way => {
     const before = chain[index]?.id ?? ''
-    const mark = at === undefined ? good : isWay && index + 1 === at ? 'broken' : index + 1 <= at ? 'ok' : 'idle'
+    const mark =
+      at === undefined ? good : isWay && index + 1 === at ? 'broken' : index + 1 <= at || isOwnFirewall ? 'ok' : 'idle'
     return { from: before, to: place.id, mark: cause === 'unverified' && place.kind === 'internet' ? 'unknown' : mark }
   })
   const outside = outsideOf(report)
@@ -83,7 +85,11 @@ export function pictureOf(report: Report): Picture {
   const broken =
     where === undefined || cause === null
       ? null
-      : { at: where.id, where: `Stops ${isWay ? 'before' : 'at'}: ${where.name}`, text: causeWords[cause] }
+      : {
+          at: where.id,
+          where: `Stops ${isWay ? 'before' : 'at'}: ${where.name}`,
+          text: isOwnFirewall ? 'The firewall of this machine drops connections from outside.' : causeWords[cause]
+        }
   const detour =
     helper === undefined ? null : `Connections come in through: ${helper.name} ${helper.details.join(', ')}`
   return { chain, outside, ways, broken, detour, summary: summaryOf(chain, outside, broken, detour) }

@@ -157,7 +157,11 @@ export function outsideOf({ candidates, strategies, nat }: Report): readonly Pla
     .map(({ name, state, reason }): Place => {
       const details = [
         name,
-        ...(state === 'active' ? (nat?.mapping == null ? [] : [nat.mapping]) : [reason?.code ?? state])
+        ...(state === 'active'
+          ? nat?.mapping == null
+            ? []
+            : [nat.mapping]
+          : [reason === null ? state : reason.code === 'NO_REPLY' ? 'no answer' : reason.code])
       ]
       return {
         id: `observer ${name}`,

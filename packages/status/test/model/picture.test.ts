@@ -40,6 +40,23 @@ describe('pictureOf', () => {
     expect(marks).toHaveLength(1)
   })
 
+  it('connections that the firewall of this machine drops stop there, and the router is not to blame', () => {
+    const hostFirewall = { tool: 'nftables', state: 'blocks', reason: null, command: null } as const
+    const neighbourhood = {
+      router: null,
+      mappings: null,
+      udp: 'unknown',
+      ipv6: { outbound: 'unknown', inbound: 'unknown' },
+      translation: null,
+      captivePortal: null,
+      hostFirewall
+    } as const
+    const { chain, ways, broken } = pictureOf(withCause('blocked', { neighbourhood }))
+    expect(broken?.where).toBe('Stops at: This machine')
+    expect(broken?.text).toContain('firewall of this machine')
+    expect([...chain, ...ways].map(({ mark }) => mark)).toEqual(['broken', 'ok', 'ok', 'ok', 'ok'])
+  })
+
   it('the router is drawn with its make and model', () => {
     const device = { manufacturer: 'AVM Berlin', model: 'FRITZ!Box 7590', name: 'Attic' }
     const [, drawn] = pictureOf(withCause(null, { gateway: { ...gateway, device } })).chain
