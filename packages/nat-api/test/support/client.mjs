@@ -2,9 +2,9 @@
 // input, and prints the result as JSON: `[true]`, or `[null, "<message>"]` if it rejects. The argument is the options.
 import { createServer } from 'node:http'
 import { createInterface } from 'node:readline'
-import NatAPI from '@postern/nat-api'
+import Client from '@postern/nat-api'
 
-const client = new NatAPI(JSON.parse(process.argv[2] ?? '{}'))
+const client = new Client(JSON.parse(process.argv[2] ?? '{}'))
 const server = createServer((request, response) => response.end(`from ${request.socket.remoteAddress}`))
 // A second program in the same host uses the server of the first.
 server.on('error', () => undefined)
