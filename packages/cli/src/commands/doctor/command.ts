@@ -74,6 +74,9 @@ export function addDoctor(program: Command, { output, finish, watched }: Shell):
     .addHelpText(
       'after',
       `
+The report also says what is unusual around this machine: about the router and
+its mappings, UDP, IPv6, a login page, and the firewall of this machine.
+
 Examples:
   $ postern doctor
   $ postern doctor --dry-run           change nothing in the router

@@ -57,7 +57,7 @@ export function addWitness(program: Command, { output, finish }: Shell): void {
     .optionsGroup('Output:')
     .addOption(metricsOption())
     .addOption(metricsHostOption())
-    .option('--json', 'one JSON object a line')
+    .option('--json', 'print one JSON object per line')
     .addOption(colorOption())
     .addHelpText(
       'after',
