@@ -91,7 +91,7 @@ export interface CaptivePortalReport {
 export interface HostFirewallReport {
   /** The program that manages its rules. */
   readonly tool: 'ufw' | 'firewalld' | 'nftables' | 'iptables' | 'windows' | 'macos'
-  /** What it does with new TCP connections over IPv4 to the port that was tried. `inactive`: it has no rules. */
+  /** What it does with new TCP connections over IPv4 to the port that was tried. `inactive`: it is off, or has no rules. */
   readonly state: 'blocks' | 'lets-in' | 'inactive' | 'unknown'
   /** The rule that decides, or why the state is not known; null where there is nothing to say. */
   readonly reason: string | null
