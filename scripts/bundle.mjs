@@ -1,6 +1,6 @@
 // Writes the JavaScript of the packages, of which tsc writes the types: node scripts/bundle.mjs [folder of a package…]
-// Each entry of a package becomes one file, with what several entries and dynamic imports share in files beside them. Node needs 0.3 ms
-// and more for each module, so that a few files start in a quarter of the time of many.
+// Each entry of a package becomes one file, with what several entries and dynamic imports share in files beside them. Node needs at
+// least 0.3 ms for each module, so a few files start faster than many.
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { build } from 'esbuild'
@@ -9,7 +9,7 @@ const packages = path.join(path.dirname(import.meta.dirname), 'packages')
 const named = process.argv.slice(2).map((folder) => path.resolve(folder))
 const folders = named.length > 0 ? named : readdirSync(packages).map((name) => path.join(packages, name))
 
-/** The modules that a package starts as a process of their own. */
+/** The modules that a package starts as processes of their own. */
 const programs = { lab: ['./dist/forwarder.js'] }
 
 await Promise.all(folders.map(bundle))
@@ -25,7 +25,7 @@ async function bundle(folder) {
   )
   const spawned = programs[path.basename(folder)] ?? []
   const entries = [...new Set([...exported, ...started, ...spawned])]
-  // A module that has to run before all others, as one that checks the version of Node does, is a file of its own.
+  // A module that has to run before all others, such as the check of the version of Node, is a file of its own.
   const first = Array.isArray(sideEffects) ? sideEffects : []
   const dist = path.join(folder, 'dist')
   for (const file of readdirSync(dist, { recursive: true })) {

@@ -17,7 +17,7 @@ export async function metricsPage({ root, cell }) {
   return [
     '# Metrics',
     '',
-    'What Postern measures of itself, with OpenTelemetry, Prometheus and the metrics of libp2p: one list. How to get the',
+    'What Postern measures, in one list for OpenTelemetry, Prometheus and the metrics of libp2p. How to get the',
     'numbers, and what to watch: [watching numbers](../guides/watching-numbers.md). Written by `scripts/docs.mjs` from',
     '`packages/core/src/metrics/instruments.ts`.',
     '',
@@ -34,7 +34,8 @@ export async function metricsPage({ root, cell }) {
     ),
     '',
     'A gauge is an observable up-down counter of OpenTelemetry. A histogram also counts: its `_count` is the number of',
-    'requests. A request that a stop or a better way has made needless is `aborted`, and no failure of the other side.',
+    'requests. A request that was aborted because it was no longer needed has the outcome `aborted`; that says nothing about',
+    'the other side.',
     '',
     '## Attributes',
     '',
@@ -74,9 +75,16 @@ export async function metricsPage({ root, cell }) {
 
 const code = (text) => `\`${text}\``
 
-const exampleOf = ({ attributes }) =>
+/** Strategies that can have the instrument, for those that a strategy which maps cannot have. */
+const exampleStrategies = { 'postern.witness.votes': 'autonat', 'postern.peer.upgrades': 'hole-punch' }
+
+const exampleOf = ({ name, attributes }) =>
   attributes
     .map(({ values }) =>
-      values === 'strategies' ? 'pcp' : values === 'error codes' ? 'NO_REPLY' : (values[1] ?? values[0])
+      values === 'strategies'
+        ? (exampleStrategies[name] ?? 'pcp')
+        : values === 'error codes'
+          ? 'NO_REPLY'
+          : (values[1] ?? values[0])
     )
     .join('/')

@@ -135,7 +135,7 @@ export interface Mapper {
    * Mappings of other hosts and endpoints stay. Rejects with the codes of `map`. Without this method the caller assumes
    * that `map` has deleted everything. */
   undo?(request: MapRequest, call: CallOptions): Promise<void>
-  /** Reads mappings that the gateway holds, of whichever host, and changes nothing. Calls `each` with every mapping as it is read:
+  /** Reads mappings that the gateway holds, those of other hosts too, and changes nothing. Calls `each` with every mapping as it is read:
    * first with those at the given external ports, then with others, up to a limit of its own. A mapping may come twice.
    *
    * Resolves with whether it has read all: false if the gateway does not tell, or holds more. Rejects with the signal's reason,

@@ -166,7 +166,7 @@ class NatTraversalService implements NatTraversal, Startable {
       traversal.addEventListener(event, announce)
     }
     this.#sink = init.metrics ?? (components.metrics === undefined ? undefined : libp2pMetrics(components.metrics))
-    // Throws now for a sink that is none, and not at the start.
+    // Throws for an invalid sink at construction, and not at the start.
     this.#record()?.stop()
   }
 

@@ -13,7 +13,7 @@ export interface Activity {
 
 /** The last line of a terminal, which says what the program does and for how long: `Asking the router over UPnP … 3 s`. */
 export interface LiveLine {
-  /** Whether it can be seen: stderr is a terminal that moves its cursor. */
+  /** Whether the line is shown: stderr is a terminal that can move its cursor. */
   readonly isOn: boolean
   /** Shows an activity until `hide` or the next call. A function is called again at least once a second; the line is hidden when
    * it returns undefined. */
@@ -34,7 +34,7 @@ export interface LiveLineOptions {
 
 type Stream = Writable & { readonly isTTY?: boolean }
 
-/** A line that is never seen. */
+/** A line that is never shown. */
 export const noLiveLine: LiveLine = {
   isOn: false,
   show: () => undefined,
@@ -42,7 +42,7 @@ export const noLiveLine: LiveLine = {
   hide: () => undefined
 }
 
-/** The lines on the terminals of this process: whatever else is written there must not be appended to one. A terminal belongs to
+/** The live lines by stream, so that other output is not appended to one. They are module state because a terminal belongs to
  * the process, and not to a command. */
 const shownOn = new WeakMap<object, { readonly erase: () => void; readonly draw: () => void }>()
 

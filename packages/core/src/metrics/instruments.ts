@@ -166,7 +166,7 @@ export const prometheusName = ({ name, kind, unit }: Instrument): string =>
 export const prometheusLabel = (name: string): string => name.replaceAll('.', '_')
 
 /** Returns the label of an instrument for metrics that have one label each, as those of libp2p: the name of its only
- * attribute, or the last words of all of them, with `_` between them. The values have `/` between them then. */
+ * attribute, or the last words of all of them, with `_` between them. The value of such a label has all values, with `/` between them. */
 export const singleLabel = ({ attributes }: Instrument): string =>
   attributes.length === 1
     ? attributes.map(({ name }) => prometheusLabel(name)).join()

@@ -5,7 +5,7 @@ export interface SummedReadings {
   /** Adds a source. Returns a function that removes it; idempotent. */
   add(read: () => readonly Reading[]): () => void
   /** Returns the readings of all sources; the values with the same attributes are added up. Attributes that had a value
-   * before have 0 now, because programs for metrics keep the last value that they were told. */
+   * before have 0 now, because collectors keep the last value that they were given. */
   read(): readonly Reading[]
 }
 

@@ -23,7 +23,7 @@ export interface NeighbourhoodReport {
 export interface MappingsReport {
   /** How the router deviates from what its protocol says, each word once. */
   readonly oddities: readonly MappingOddity[]
-  /** How many mappings the router lists, those of all hosts together; 32 stands for 32 or more. null where its list could not
+  /** How many mappings the router lists, those of all hosts together; 32 stands for 32 or more. Null where its list could not
    * be read to the end. */
   readonly listed: number | null
   /** Mappings of other hosts or programs that hold a port which was asked for. */
@@ -63,7 +63,7 @@ export interface HeldMapping {
 
 /** How this machine can use IPv6. */
 export interface Ipv6Report {
-  /** `none`: this machine has no global IPv6 address. */
+  /** `none`: this machine has no global IPv6 address, or no route for it. */
   readonly outbound: 'works' | 'fails' | 'none' | 'unknown'
   /** Whether connections from outside arrive. */
   readonly inbound: 'works' | 'blocked' | 'unknown'
@@ -91,7 +91,7 @@ export interface CaptivePortalReport {
 export interface HostFirewallReport {
   /** The program that manages its rules. */
   readonly tool: 'ufw' | 'firewalld' | 'nftables' | 'iptables' | 'windows' | 'macos'
-  /** What it does with connections to the port that was tried. */
+  /** What it does with new TCP connections over IPv4 to the port that was tried. `inactive`: it is off, or has no rules. */
   readonly state: 'blocks' | 'lets-in' | 'inactive' | 'unknown'
   /** The rule that decides, or why the state is not known; null where there is nothing to say. */
   readonly reason: string | null

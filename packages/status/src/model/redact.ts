@@ -1,9 +1,9 @@
 import { classOf, familyOf } from '@postern/interface'
 
 /**
- * Returns a copy of a JSON value without addresses, ids of peers, and names of hosts, routers and programs. The same text becomes the same placeholder
- * everywhere, `[public IPv4 1]` for example, so that it can still be seen what belongs together. Loopback and unspecified addresses
- * stay.
+ * Returns a copy of a JSON value without addresses, ids of peers, and names of hosts, routers and programs. The same text becomes
+ * the same placeholder everywhere, `[public IPv4 1]` for example, so that it can still be seen what belongs together. Loopback and
+ * unspecified addresses stay.
  */
 export function redact<T>(value: T): T {
   const placeholders = new Map<string, string>()

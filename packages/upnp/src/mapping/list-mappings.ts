@@ -5,7 +5,7 @@ import type { SoapReply } from '../device/soap.js'
 
 /** The maximum number of entries that are read by their index: a hostile list may be endless. */
 const maxListed = 64
-/** The fault for an index behind the last entry (WANIPConnection:1 §2.4.14), and that of firmware that has no such array. */
+/** The fault for an index past the last entry (WANIPConnection:1 §2.4.14), and the fault of firmware without such a list. */
 const ends: ReadonlySet<number> = new Set([713, 714])
 
 /**

@@ -63,7 +63,7 @@ export function addDoctor(program: Command, { output, finish, watched }: Shell):
     .addOption(
       new Option(
         '--captive-portal <url>',
-        'a page that answers with status 204, as http://connectivity.example/generate_204: another answer shows a login page in between'
+        'a page that answers with status 204, such as http://connectivity.example/generate_204: another answer shows that a login page is in between'
       )
     )
     .addOption(colorOption())
@@ -74,6 +74,9 @@ export function addDoctor(program: Command, { output, finish, watched }: Shell):
     .addHelpText(
       'after',
       `
+The report also says what is unusual around this machine: about the router and
+its mappings, UDP, IPv6, a login page, and the firewall of this machine.
+
 Examples:
   $ postern doctor
   $ postern doctor --dry-run           change nothing in the router

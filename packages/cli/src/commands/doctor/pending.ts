@@ -1,14 +1,14 @@
 import type { Activity } from '../../shared/live-line.js'
 
-/** The things that are waited for at the same time. */
+/** What the command waits for, several promises at the same time. */
 export interface Pending {
-  /** Resolves like `work`, which is waited for until then. */
+  /** Settles as `work` does, and counts it as waited for until then. */
   during<T>(doing: string, work: Promise<T>): Promise<T>
-  /** Returns the first one that is still waited for. */
+  /** Returns the first promise that is still waited for; undefined if there is none. */
   first(): Activity | undefined
 }
 
-/** Creates an empty list of things to wait for. */
+/** Creates an empty list. */
 export function createPending(): Pending {
   const waits = new Set<string>()
   return {

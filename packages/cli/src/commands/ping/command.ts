@@ -17,13 +17,13 @@ export function addPing(program: Command, { output, finish }: Shell): void {
   program
     .command('ping <peer>')
     .description(
-      'Pings a libp2p peer, shows the way of each answer, and ends as soon as the connection is direct. <peer> is a multiaddr, or a peer id with --relay.'
+      'Pings a libp2p peer, shows the path of each answer, and ends as soon as the connection is direct. <peer> is a multiaddr, or a peer id with --relay.'
     )
     .addOption(addressesOption('--relay <multiaddr>', 'a relay through which the peer can be reached'))
     .addOption(viaOption())
     .addOption(new Option('--count <count>', 'maximum number of pings').argParser(parseCount).default(10))
     .addOption(
-      new Option('--interval <time>', 'the pause after each ping, as 1s or 1m')
+      new Option('--interval <time>', 'the pause after each ping, such as 1s or 1m')
         .argParser(parseDuration)
         .default(1000, '1s')
     )

@@ -57,7 +57,7 @@ export function summarize(pinged: readonly Pinged[], { peer, upgraded, relays, c
     reached === 'none'
       ? unreachedHint(pinged, peer, relays)
       : reached === 'relayed' && notDirect === null && upgraded === undefined && pinged.length >= count
-        ? `the attempt for a direct connection was still running: postern ping ${peer}${relays.map((relay) => ` --relay ${relay}`).join('')} --count ${Math.max(40, count * 2)}`
+        ? `the attempt for a direct connection was still running; give it more time: postern ping ${peer}${relays.map((relay) => ` --relay ${relay}`).join('')} --count ${Math.max(40, count * 2)}`
         : null
   return { event: 'summary', peer, pings: pinged.length, answers, reached, direct, relayed, notDirect, hint }
 }
@@ -106,7 +106,7 @@ function unreachedHint(pinged: readonly Pinged[], peer: string, relays: readonly
     return `check that the peer runs at this address, or name a relay that it uses: postern ping ${peer} --relay <multiaddr>`
   if (/NO_RESERVATION/.test(last.message))
     return `the relay knows no such peer now. Name every relay that the peer uses, or start the peer with this one: postern peer --relay ${relay}`
-  return `check that the relay runs (postern relay, there), and that the peer uses it: postern peer --relay ${relay}`
+  return `check that the relay runs (postern relay, on its machine), and that the peer uses it: postern peer --relay ${relay}`
 }
 
 function socketOf(address: string): string {

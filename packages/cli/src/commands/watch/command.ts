@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { exitCodes } from '../../shared/exit-codes.js'
 import type { Output } from '../../shared/output.js'
 import { parseListenPort } from '../../shared/parse.js'
@@ -22,7 +22,11 @@ export function addWatch(program: Command, shell: Shell, watchable: Watchable): 
       'Shows live in a browser of this machine how it can be reached. Runs doctor, map or peer, and serves a page about it until Ctrl-C.'
     )
     .argument('[command...]', 'the command to run, with its options after -- (default: doctor)')
-    .option('--port <port>', 'the port of 127.0.0.1 for the page (default: a free one)', parseListenPort, 0)
+    .addOption(
+      new Option('--port <port>', 'the port of 127.0.0.1 for the page')
+        .argParser(parseListenPort)
+        .default(0, 'a free one')
+    )
     .option('--open', 'open the page in the browser')
     .option('--json', 'print one JSON object per line; the URL of the page is in that with the event "listening"')
     .addOption(colorOption())

@@ -57,7 +57,7 @@ export function addWitness(program: Command, { output, finish }: Shell): void {
     .optionsGroup('Output:')
     .addOption(metricsOption())
     .addOption(metricsHostOption())
-    .option('--json', 'one JSON object a line')
+    .option('--json', 'print one JSON object per line')
     .addOption(colorOption())
     .addHelpText(
       'after',
@@ -67,7 +67,7 @@ addresses. Two of them, at different providers, verify an address.
 
 Examples:
   $ postern witness
-  $ postern witness --listen 0.0.0.0:4003 --listen [::]:4003 --metrics 9464
+  $ postern witness --listen 0.0.0.0:4003 --listen [::]:4003 --metrics 9465
   $ postern witness --listen 127.0.0.1:4003 --trust-proxy x-forwarded-for=127.0.0.1
 On another machine, behind a router:
   $ postern doctor --witness http://203.0.113.9:4003 --witness http://198.51.100.9:4003

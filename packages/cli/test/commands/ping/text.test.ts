@@ -34,7 +34,7 @@ it.each([
   [
     'that more pings may help',
     { count: 1 },
-    `→ the attempt for a direct connection was still running: postern ping a --relay ${relay} --count 40`
+    `→ the attempt for a direct connection was still running; give it more time: postern ping a --relay ${relay} --count 40`
   ],
   ['nothing more after an interruption', {}, '! relayed: a answers through a relay only']
 ])('the summary of relayed pings says %s', (_, changes, end) => {
@@ -45,7 +45,7 @@ it.each([
 
 it.each([
   ['a peer without a reservation', 'status NO_RESERVATION', null, [relay], `postern peer --relay ${relay}`],
-  ['a relay that is down', 'ECONNREFUSED', null, [relay], 'check that the relay runs (postern relay, there)'],
+  ['a relay that is down', 'ECONNREFUSED', null, [relay], 'check that the relay runs (postern relay, on its machine)'],
   ['an address', 'ECONNREFUSED', null, [], 'postern ping a --relay <multiaddr>'],
   ['a peer without the protocol', 'no', 'UNSUPPORTED', [], 'the peer is connected, but has no ping protocol']
 ])('the summary without an answer says what to do about %s', (_, message, code, relays, hint) => {

@@ -33,7 +33,7 @@ export function parsePortalUrl(text: string): URL {
   const url = URL.parse(text)
   if (url === null || url.protocol !== 'http:' || url.username !== '' || url.password !== '' || text.length > 2000)
     throw new TypeError(
-      'give the URL of a page that answers with status 204, as http://connectivity.example/generate_204'
+      'give the URL of a page that answers with status 204, such as http://connectivity.example/generate_204'
     )
   return url
 }

@@ -20,11 +20,11 @@ export interface ThisMachine {
 /** The maximum length of a text of the firewall. */
 const maxTextLength = 300
 
-/** What stands for a port that the user did not name: doctor tries another one in each run. */
+/** Stands in commands for the port if the user named none: doctor tries another one in each run. */
 const placeholder = 'PORT'
 
 /**
- * Finds out whether the firewall of this machine lets TCP connections from the internet to a port in, over IPv4. It only reads
+ * Finds out whether the firewall of this machine lets in TCP connections over IPv4 from the internet to a port. It only reads
  * rules. Resolves to null if no firewall is found, on a platform that is not known, or without a port; never rejects.
  *
  * @param port - the port that is tried
@@ -111,7 +111,7 @@ const explained = [
 function blocked(report: Report, firewall: HostFirewallReport, named: number | undefined): Report {
   const others = report.advice.filter((text) => !explained.some((start) => text.startsWith(start)))
   const advice = [blockedAdvice(firewall, named, isTriedInVain(report)), ...others]
-  // Nothing shows that the router does not forward: the connections end here.
+  // The connections end at this firewall, so nothing shows that the router does not forward them.
   if (report.cause === 'mapping-not-honoured') return { ...report, cause: 'blocked', advice }
   const isOnlyClaimed = report.cause === 'unverified' && (report.verdict === 'public' || report.verdict === 'unknown')
   const isOther = report.protocols?.udp === 'public' || mayBeOtherwise(report)
@@ -135,7 +135,7 @@ const tcpCandidates = ({ candidates }: Report): Report['candidates'] =>
     return type !== 'relayed' && parsed?.family === 4 && parsed.protocol === 'tcp'
   })
 
-/** Returns whether a witness tried the port, and could not reach it. */
+/** Returns whether a witness tried the port and could not reach it. */
 const isTriedInVain = (report: Report): boolean =>
   tcpCandidates(report).some(({ evidence }) => evidence.some(({ outcome }) => outcome === 'unreachable'))
 

@@ -39,7 +39,7 @@ function outboundOf(
 
 const isReached = ({ udp, tcp }: ServerProbe): boolean => udp === 'answered' || tcp === 'answered' || tcp === 'open'
 
-/** One connection that arrived is proof that IPv6 is let in. That it is not takes a quorum of witnesses, as ever. */
+/** One connection that arrived proves that IPv6 is let in. That it is blocked takes a quorum of witnesses. */
 function inboundOf({ candidates }: Pick<Report, 'candidates'>): Ipv6Report['inbound'] {
   const overIPv6 = candidates.filter(isDirectIPv6)
   if (
@@ -58,7 +58,7 @@ const isDirectIPv6 = ({ type, address }: Report['candidates'][number]): boolean 
 
 /** Formats the line about IPv6; none if it is absent, works in both directions, or is not known. */
 export function ipv6Lines({ outbound, inbound }: Ipv6Report): readonly string[] {
-  if (outbound === 'fails') return ['IPv6: this machine has an address, and reaches no server over IPv6']
+  if (outbound === 'fails') return ['IPv6: this machine has an address, but reaches no server over IPv6']
   if (inbound !== 'blocked') return []
   return [outbound === 'works' ? 'IPv6: works outwards, blocked inwards' : 'IPv6: blocked inwards']
 }
@@ -82,7 +82,7 @@ export function ipv6Advice(
       `Look for a firewall behind ${where}, or on this machine, that drops incoming IPv6: the router has opened a pinhole by ${opener}, and no connection of a witness came through.`
     ]
   return [
-    `Let IPv6 to the port in at the firewall of ${where}, or allow PCP or UPnP pinholes there, and look at the firewall of this machine: witnesses could not connect over IPv6, and no pinhole was opened${askedText(strategies)}.`
+    `Open the port for IPv6 in the firewall of ${where}, or allow PCP or UPnP pinholes there, and look at the firewall of this machine: witnesses could not connect over IPv6, and no pinhole was opened${askedText(strategies)}.`
   ]
 }
 

@@ -28,8 +28,8 @@ export interface LookOptions {
 
 /** A look at the network around this machine, beside the trial. */
 export interface Look {
-  /** Resolves when everything is known that was asked of parties which the user named, and after 8 s at the latest. Doctor
-   * waits for nothing else. */
+  /** Resolves when every party that the user named has answered or was given up, and after 8 s at the latest. Doctor waits
+   * for this part of the look only. */
   readonly settled: Promise<void>
   /** Returns what is known by now. */
   found(report: Report): Seen
@@ -69,7 +69,7 @@ export const lookAround =
     async function askNames(): Promise<void> {
       prefix = await findPrefix(network, resolve6, call)
     }
-    // After an interruption nothing is waited for, and what is not known by then stays unknown.
+    // An interruption rejects all of them: what is not known by then stays unknown.
     const quietly = (work: Promise<void>): Promise<void> => work.catch(() => undefined)
     void quietly(askNames())
     const asking = Promise.all([quietly(askServers()), quietly(askPage())])
@@ -92,8 +92,8 @@ export const lookAround =
     }
   }
 
-/** Returns the advice of the report with that about the neighbourhood. A captive portal comes first: until it is passed, nothing
- * else is true. */
+/** Returns the advice of the report with that about the neighbourhood. A captive portal comes first: until the
+ * user has logged in, it may have caused every other finding. */
 function withAdvice(
   report: Report,
   { udp, ipv6, translation, captivePortal }: Seen,
@@ -106,7 +106,7 @@ function withAdvice(
     ...ipv6Advice(ipv6, report, network)
   ]
   const isKept = (text: string): boolean =>
-    // The advice of the report does not know that TCP gets through, and what is beyond the router.
+    // This advice of the report was given without knowing that TCP gets through, and what is beyond the router.
     !(udp === 'blocked' && text.startsWith('No STUN server answers, so')) &&
     !(translation !== null && translation.kind !== 'nat64' && text.startsWith('Look for a second router'))
   const others = report.advice.filter(isKept)

@@ -9,7 +9,7 @@ export interface Place {
 export interface Maker {
   /** The name of the maker or of its product, for display. */
   readonly name: string
-  /** Matches the maker, or else the model or name, in the description of such a router. */
+  /** Matches the manufacturer in the description of such a router; if it names none, the model or the name. */
   readonly pattern: RegExp
   /** Where UPnP is turned on, or a machine is allowed to use it. */
   readonly upnp?: Place

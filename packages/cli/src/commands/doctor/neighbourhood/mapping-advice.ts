@@ -12,7 +12,7 @@ const oddityText: Readonly<Record<MappingOddity, string>> = {
   clock: 'has a clock that jumps: each jump looks like a restart'
 }
 
-/** A router that lists fewer mappings than this has room for another one. */
+/** A router that lists fewer mappings than this probably has room for another one. */
 const manyMappings = 16
 
 function oddityAdvice(oddity: MappingOddity, { listed }: MappingsReport): readonly string[] {

@@ -36,7 +36,7 @@ export interface ProbeOptions {
   readonly lookup?: Lookup
 }
 
-/** The time limit for a name, in ms: the strategy reports one that takes longer after 4 s, and doctor waits no longer either. */
+/** The time limit for resolving a name, in ms: the strategy reports a slower one after 4 s, and doctor waits no longer either. */
 const lookupMs = 4000
 /** The waits after each transmission over UDP, in ms: three transmissions, so that one lost datagram does not decide. */
 const udpWaitsMs = [500, 1000, 1500]
@@ -85,7 +85,7 @@ export async function probeServers(
   )
 }
 
-/** Whether what answers at an address has to be asked over the internet. */
+/** Returns whether a server at this address is reached over the internet. */
 const isOutside = (address: string): boolean => isGlobal(address) || classOf(address) === 'translated'
 
 async function probe(server: StunAddress, clock: Clock, call: CallOptions): Promise<Pick<ServerProbe, 'udp' | 'tcp'>> {
@@ -108,7 +108,7 @@ async function askUdp(server: StunAddress, clock: Clock, call: CallOptions): Pro
     return 'answered'
   } catch (error) {
     if (!isNatError(error)) return 'failed'
-    // A refusal is an answer too, and so is an address that cannot be true: a NAT64 translates the datagram, not what it says.
+    // A refusal is an answer too, and so is an impossible address: a NAT64 translates the datagram, not the address in it.
     if (error.code === 'OBSERVER_REFUSED' || error.code === 'UNSUPPORTED' || error.code === 'UNTRUSTED_REPLY')
       return 'answered'
     return error.code === 'NO_REPLY' ? 'silent' : 'failed'
@@ -127,6 +127,6 @@ async function askTcp(server: StunAddress, clock: Clock, call: CallOptions): Pro
   }
 }
 
-/** Whether bytes have come back that are not what a STUN server sends. */
+/** Returns whether an error code says that bytes came back which no STUN server sends. */
 const isStrange = (code: string): boolean =>
   code === 'MALFORMED_REPLY' || code === 'REPLY_TOO_LARGE' || code === 'UNTRUSTED_REPLY'

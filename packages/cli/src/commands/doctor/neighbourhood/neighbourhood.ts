@@ -12,7 +12,7 @@ import { routerAdvice } from './router-advice.js'
 import { translationLines } from './translation.js'
 import { udpLines } from './udp.js'
 
-/** What the parts of the neighbourhood are found out from. */
+/** What the neighbourhood is examined with. */
 export interface Surroundings {
   /** The trial. Its strategies have had their time to answer. */
   readonly trial: Pick<Trial, 'report' | 'mappers' | 'port'>
@@ -63,8 +63,8 @@ export function withNeighbourhood(
   return withHostFirewall(look?.complete(whole) ?? whole, port)
 }
 
-/** Formats what is worth saying of the neighbourhood, one line each. What is as usual gives no line. The router is named with
- * the gateway. */
+/** Formats what is unusual in the neighbourhood, one line each. What is usual gives no line. The line of the gateway names the
+ * router. */
 export const neighbourhoodLines = ({
   mappings,
   udp,

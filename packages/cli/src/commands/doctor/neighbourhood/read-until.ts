@@ -1,8 +1,8 @@
 import { anySignal, type CallOptions, type Clock, waitAtMost } from '@postern/interface'
 
 /**
- * Runs something that tells its results as they come, until it ends, has told enough, or the time limit is over. Never rejects:
- * what was told until then counts.
+ * Runs a function that reports its results as they come, until it ends, calls `enough`, or the time limit is over. Never rejects:
+ * what was reported until then counts.
  */
 export async function readUntil(
   clock: Clock,

@@ -19,7 +19,7 @@ export type Translation = NonNullable<NeighbourhoodReport['translation']>
 /** Resolves to the IPv6 addresses of a name. */
 export type Resolve6 = (name: string, call: CallOptions) => Promise<readonly string[]>
 
-/** The name of which the IPv6 addresses show the prefix of a NAT64 (RFC 7050 §3). It has no real ones. */
+/** The IPv6 addresses of this name show the prefix of a NAT64 (RFC 7050 §3). It has no real ones. */
 const probeName = 'ipv4only.arpa'
 
 /** How long the DNS servers of this machine have for an answer, in ms. Doctor does not wait for it: a server that takes longer

@@ -21,7 +21,7 @@ export interface Answer {
   readonly refusal: string | undefined
 }
 
-/** What is seen of the mappers of a trial. */
+/** What the mappers of a trial and their routers have shown. */
 export interface SeenMappers {
   /** The answers to the requests, the latest ones last, {@link maxAnswers} at most. */
   readonly answers: readonly Answer[]
@@ -38,9 +38,9 @@ export interface WatchedMappers<H extends Host> {
   readonly seen: SeenMappers
 }
 
-/** More than a trial of one port asks for. */
+/** The maximum number of answers that are kept: more than a trial of one port asks for. */
 const maxAnswers = 64
-/** The strategies that take a restart from a clock that the router sends (RFC 6886 §3.6, RFC 6887 §8.5). */
+/** The strategies that recognize a restart by a clock that the router sends (RFC 6886 §3.6, RFC 6887 §8.5). */
 const withClock: ReadonlySet<string> = new Set(['nat-pmp', 'pcp'])
 
 /** Watches what the routers answer to the mappers of strategies. Asks nothing by itself. */

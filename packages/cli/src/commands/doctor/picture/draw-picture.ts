@@ -25,7 +25,7 @@ const minPictureColumns = 40
  * less than 40 columns. Below it are the broken spot and the way around, in words. No line is wider than `columns` or 80. */
 export function drawPicture(picture: Picture, { columns = maxColumns, isUnicode, colors }: DrawOptions): string {
   const pen = penFor(isUnicode, colors)
-  // A terminal that does not know its size has none.
+  // A terminal that does not know its size reports 0 columns.
   const width = columns < 1 ? maxColumns : Math.max(minColumns, Math.min(columns, maxColumns))
   const drawn =
     width < minPictureColumns

@@ -56,7 +56,7 @@ function fit(
     const whole = Math.max(widthOf(title), ...details.map(widthOf))
     return { least, most: Math.max(least, Math.min(maxTextColumns, whole)) }
   })
-  // A wrapped text is worse than a short way.
+  // First shorten the ways, then wrap the texts: short ways are easier to read than wrapped texts.
   for (const [gap, mayShrink] of [...gaps.map((each) => [each, false] as const), [minGap, true] as const]) {
     const fixed = texts.length * frameColumns + (texts.length - 1) * gap
     const rooms = shrink(limits, columns - fixed)
@@ -173,7 +173,7 @@ function below(boxes: readonly Box[], outside: readonly Outside[], { detour }: P
   const spine = spineOf(last)
   const gap = ' '.repeat(spine - detourAt - 1)
   const beside = detour !== null ? paint.ok(glyphs.ways.ok[1]) : ' '
-  // It is a good way as far as the last host with a good one.
+  // Down to the last host that is reached, the trunk is a good way.
   const trunk = (from: number): Mark => (outside.slice(from).some(({ mark }) => mark === 'ok') ? 'ok' : 'idle')
   const lines = [`${' '.repeat(detourAt)}${beside}${gap}${paint[trunk(0)](glyphs.ways[trunk(0)][1])}`]
   for (const [index, { text, mark, isDetour }] of outside.entries()) {

@@ -38,7 +38,7 @@ describe.skipIf(!support.ok).concurrent(`the firewall of the machine of doctor${
     expect(neighbourhood?.hostFirewall).toEqual({
       tool: 'nftables',
       state: 'blocks',
-      reason: 'the chain input of the table inet filter lets no connection to the port in',
+      reason: 'the chain input of the table inet filter accepts no connection to the port',
       command: 'sudo nft insert rule inet filter input tcp dport PORT accept'
     })
   })

@@ -10,7 +10,7 @@ import { reportWith } from '../../../support/report.js'
 const blocking: HostFirewallReport = {
   tool: 'ufw',
   state: 'blocks',
-  reason: 'the chain INPUT of the table ip filter lets no connection to the port in',
+  reason: 'the chain INPUT of the table ip filter accepts no connection to the port',
   command: 'sudo ufw allow PORT/tcp'
 }
 const unknown: HostFirewallReport = {
@@ -125,7 +125,7 @@ it('a firewall that is off, or none, changes nothing', () => {
 
 it('a firewall has a line only if it blocks', () => {
   expect(hostFirewallLines(blocking)).toEqual([
-    'Firewall of this machine: ufw drops the connections (the chain INPUT of the table ip filter lets no connection to the port in)'
+    'Firewall of this machine: ufw drops the connections (the chain INPUT of the table ip filter accepts no connection to the port)'
   ])
   for (const state of ['unknown', 'inactive', 'lets-in'] as const)
     expect(hostFirewallLines({ ...blocking, state })).toEqual([])

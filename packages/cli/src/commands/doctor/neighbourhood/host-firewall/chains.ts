@@ -18,7 +18,7 @@ export interface Rule {
 /** The chains of one table by name. */
 export type Chains = ReadonlyMap<string, readonly Rule[]>
 
-/** A chain through which each arriving packet goes. */
+/** A chain that the kernel calls for each arriving packet. */
 export interface Hook {
   readonly chain: string
   /** What becomes of a packet that no rule decides about. */
@@ -41,7 +41,8 @@ const maxDepth = 16
 
 /**
  * Returns everything that may become of a packet that goes through a chain. The rules are followed in order; one that may
- * match leaves open both what it does and what follows. Never throws; chains that jump to themselves leave everything open.
+ * match leaves both outcomes possible: what it does, and what the rules after it do. Never throws; chains that jump to
+ * themselves leave every outcome possible.
  */
 export function fatesOf(chains: Chains, { chain, policy }: Hook): Fates {
   const known = new Map<string, ReadonlySet<Way>>()

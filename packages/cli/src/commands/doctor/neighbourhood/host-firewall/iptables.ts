@@ -19,7 +19,7 @@ interface Table {
 /** The rules of iptables. */
 export interface Iptables {
   readonly hooks: readonly HookFates[]
-  /** The tables that nft lists too, as nft names them: `ip filter`. None of those of the older kernel interface. */
+  /** The tables that nft lists too, as nft names them: `ip filter`. Tables of the older kernel interface are not among them. */
   readonly tables: ReadonlySet<string>
   /** Whether the rules are those of ufw. */
   readonly isUfw: boolean
@@ -83,7 +83,7 @@ function ruleOf(words: readonly string[], syn: Syn, chains: ReadonlyMap<string, 
       return { match: all(answers), target: targetOf(words[at + 1] ?? '', word === '-g', chains) }
     }
     const option = options[word]
-    // Words of an option that is not known follow: each of them makes the rule a doubtful one too.
+    // The words after an unknown option may be its values: each of them is answered with `maybe` too.
     if (option === undefined) answers.push('maybe')
     else {
       const answer = option.answer(words.slice(at + 1, at + 1 + option.words), syn)

@@ -43,7 +43,7 @@ export function judge(
     }
   const blocking = all.find(({ fates }) => fates.size === 1 && fates.has('drop'))
   if (blocking !== undefined)
-    return { ...describe(blocking), state: 'blocks', reason: `${placeOf(blocking)} lets no connection to the port in` }
+    return { ...describe(blocking), state: 'blocks', reason: `${placeOf(blocking)} accepts no connection to the port` }
   const doubtful = all.find(({ fates }) => fates.size > 1)
   if (doubtful !== undefined)
     return { ...describe(doubtful), state: 'unknown', reason: `a rule of ${placeOf(doubtful)} is not understood` }

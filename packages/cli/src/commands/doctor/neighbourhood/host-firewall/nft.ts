@@ -106,7 +106,7 @@ function rulesOf(expressions: unknown, syn: Syn, sets: Sets): readonly Rule[] {
       continue
     }
     if (name === 'vmap') return [...rules, ...vmapRules(value, all(answers), syn, sets)]
-    // A statement that is not understood may decide about the packet, and so may those after it.
+    // A statement that is not understood may decide about the packet; if it does not, those after it may.
     const target = targetOf(name, value)
     rules.push({ match: all(answers), target })
     if (target !== 'unclear') return rules

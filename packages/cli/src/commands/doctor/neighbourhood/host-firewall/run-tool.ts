@@ -31,7 +31,7 @@ export const runTool: RunTool = (command, args, { signal }) =>
       killSignal: 'SIGKILL',
       maxBuffer: maxOutputBytes,
       windowsHide: true,
-      // The text is for programs: in one language only.
+      // The output is parsed, so it must be in one language.
       env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}${systemPath}`, LC_ALL: 'C', LANG: 'C' }
     } as const
     const child = execFile(command, [...args], options, (error, stdout, stderr) => {

@@ -20,7 +20,7 @@ $rules = $policy.Rules | Where-Object { $_.Enabled -and $_.Direction -eq 1 -and 
   Select-Object Name, ApplicationName, ServiceName, LocalAppPackageId, LocalPorts, LocalAddresses, RemoteAddresses, RemotePorts, InterfaceTypes, Profiles, Action
 @{ Profiles = @($profiles); Rules = @($rules) } | ConvertTo-Json -Compress -Depth 3`
 
-/** The profile of a network that Windows does not know is the public one, 4. */
+/** An object of the script's JSON. */
 type Json = Readonly<Record<string, unknown>>
 
 /** Asks the firewall of Windows. Resolves to null if PowerShell is not installed. */
