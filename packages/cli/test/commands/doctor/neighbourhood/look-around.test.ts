@@ -78,7 +78,7 @@ describe.skipIf(!support.ok).concurrent(`the neighbourhood in the lab${why}`, { 
     const witnesses = ['--witness', 'http://[2a21::1]:4003', '--witness', 'http://[2a31::1]:4003']
     const { neighbourhood, advice } = await doctorReport(lab, ...witnesses)
     expect(neighbourhood?.ipv6).toEqual({ outbound: 'works', inbound: 'blocked' })
-    expect(advice.join('\n')).toContain('at the firewall of the router (fe80::1%eth0)')
+    expect(advice.join('\n')).toContain('in the firewall of the router (fe80::1%eth0)')
   })
 
   it('doctor finds that IPv6 works in both directions through a pinhole', async () => {
