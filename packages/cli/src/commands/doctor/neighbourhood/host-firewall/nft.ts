@@ -78,7 +78,7 @@ export function evaluateNft(
     )
 }
 
-/** Flags of tables whose rules are in force. nft 1.0.6 lists the name of the table in place of its flag, so that `dormant`
+/** Flags of tables that are in force. nft 1.0.6 lists the name of the table in place of its flag, so that `dormant`
  * cannot be told from these there. */
 const activeFlags: ReadonlySet<unknown> = new Set(['owner', 'persist'])
 const eitherFate: ReadonlySet<Fate> = new Set<Fate>(['accept', 'drop'])
