@@ -24,11 +24,13 @@ export interface MetricsRecording {
  * the verdict, the leases and the candidates when they are asked for. To miss nothing, call it before `start()`, or
  * give the sink to `expose()` or `natTraversal()` as `metrics`.
  *
- * Throws a TypeError for an invalid source or sink.
+ * Throws a TypeError for an invalid source or sink. An exception in `record()` of the sink is ignored, so that a lost number
+ * does not end the program.
  */
-export function recordMetrics(source: MetricsSource, sink: MetricsSink): MetricsRecording {
+export function recordMetrics(source: MetricsSource, given: MetricsSink): MetricsRecording {
   checkSource(source)
-  checkSink(sink)
+  checkSink(given)
+  const sink = withoutErrors(given)
   const labelOf = createStrategyLabels()
   const ended = new AbortController()
   const { signal } = ended
@@ -52,6 +54,17 @@ export function recordMetrics(source: MetricsSource, sink: MetricsSink): Metrics
     }
   }
 }
+
+const withoutErrors = (sink: MetricsSink): MetricsSink => ({
+  record(...args) {
+    try {
+      sink.record(...args)
+    } catch {
+      // The number is lost.
+    }
+  },
+  observe: (...args) => sink.observe(...args)
+})
 
 type LabelOf = (strategy: string) => string
 

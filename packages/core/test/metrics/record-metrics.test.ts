@@ -317,6 +317,22 @@ describe('the bounds of a recording', () => {
     expect(sink.total('mappingEvents', { 'postern.event': 'released' })).toBe(1)
   })
 
+  it('an exception of a sink ends neither the program nor the recording', async () => {
+    const { each } = mapperStage()
+    const counted: string[] = []
+    recordMetrics(each.traversal, {
+      record({ name }) {
+        counted.push(name)
+        throw new Error('the collector is away')
+      },
+      observe: () => () => undefined
+    })
+    each.traversal.addEndpoint(web)
+    await begin(each)
+    expect(counted).toContain('postern.lease.grants')
+    await end(each)
+  })
+
   it('recordMetrics throws a TypeError for what is no source or no sink', () => {
     const { traversal } = stage(() => [])
     expect(() => recordMetrics({} as never, keepingSink())).toThrow('give a traversal, an exposure')

@@ -110,7 +110,7 @@ const explained = [
 
 function blocked(report: Report, firewall: HostFirewallReport, named: number | undefined): Report {
   const others = report.advice.filter((text) => !explained.some((start) => text.startsWith(start)))
-  const advice = [blockedAdvice(firewall, named, isTriedInVain(report)), ...others]
+  const advice = [blockedAdvice(firewall, named, isTriedInVain(report), connectionsOf(report)), ...others]
   // The connections end at this firewall, so nothing shows that the router does not forward them.
   if (report.cause === 'mapping-not-honoured') return { ...report, cause: 'blocked', advice }
   const isOnlyClaimed = report.cause === 'unverified' && (report.verdict === 'public' || report.verdict === 'unknown')
@@ -129,6 +129,12 @@ const mayBeOtherwise = ({ candidates }: Report): boolean =>
     return isHopeful && parsed !== undefined && (parsed.family !== 4 || parsed.protocol !== 'tcp')
   })
 
+/** Names the connections that the rules drop: only IPv4 was examined, which matters where IPv6 leads in as well. */
+const connectionsOf = (report: Report): string =>
+  report.candidates.some(({ address }) => parseMultiaddr(address)?.family === 6)
+    ? 'connections over IPv4'
+    : 'connections'
+
 const tcpCandidates = ({ candidates }: Report): Report['candidates'] =>
   candidates.filter(({ address, type }) => {
     const parsed = parseMultiaddr(address)
@@ -142,12 +148,13 @@ const isTriedInVain = (report: Report): boolean =>
 function blockedAdvice(
   { tool, reason, command }: HostFirewallReport,
   named: number | undefined,
-  wasTried: boolean
+  wasTried: boolean,
+  connections: string
 ): string {
   const name = toolNames[tool]
   const what = wasTried
-    ? `The firewall of this machine (${name}) is in the way: it drops connections to the port, which is enough to keep the witnesses out. Whether the router forwards them shows after that`
-    : `The firewall of this machine (${name}) drops connections to the port, whatever the router does`
+    ? `The firewall of this machine (${name}) is in the way: it drops ${connections} to the port, which is enough to keep the witnesses out. Whether the router forwards them shows after that`
+    : `The firewall of this machine (${name}) drops ${connections} to the port, whatever the router does`
   const how = command === null ? (reason === null ? '' : `. ${capital(reason)}`) : `. Let them in: ${command}`
   const again =
     named === undefined

@@ -85,12 +85,20 @@ it('a firewall that drops the connections is what the witnesses met, and not the
 })
 
 it.each([
-  ['UDP', { protocols: { tcp: 'unknown', udp: 'public' } as const, candidates: [candidate('consistent')] }],
-  ['IPv6', { candidates: [candidate('consistent'), candidate('consistent', undefined, '/ip6/2a00::1/tcp/8080')] }]
-])('a firewall that drops TCP over IPv4 does not decide about %s', (_, changes) => {
+  [
+    'UDP',
+    'drops connections to the port',
+    { protocols: { tcp: 'unknown', udp: 'public' } as const, candidates: [candidate('consistent')] }
+  ],
+  [
+    'IPv6',
+    'drops connections over IPv4 to the port',
+    { candidates: [candidate('consistent'), candidate('consistent', undefined, '/ip6/2a00::1/tcp/8080')] }
+  ]
+])('a firewall that drops TCP over IPv4 does not decide about %s', (_, said, changes) => {
   const report = after(blocking, { verdict: 'public', cause: 'unverified', ...changes })
   expect(report.verdict).toBe('public')
-  expect(report.advice[0]).toContain('drops connections to the port')
+  expect(report.advice[0]).toContain(said)
 })
 
 it('a firewall that a witness came through lets connections in, whatever its rules seem to say', () => {

@@ -49,10 +49,18 @@ export function judge(
     return { ...describe(doubtful), state: 'unknown', reason: `a rule of ${placeOf(doubtful)} is not understood` }
   if (iptables?.isPartial === true)
     return { tool, state: 'unknown', reason: 'a part of the rules is not shown', show: 'sudo iptables-legacy-save' }
-  const [active] = all.filter(({ isActive }) => isActive)
-  return active === undefined
-    ? { tool, state: 'inactive', reason: null }
-    : { ...describe(active), state: 'lets-in', reason: null }
+  const active = all.filter(({ isActive }) => isActive)
+  const [known] = active.filter(({ isOfReplies = false }) => !isOfReplies)
+  if (known !== undefined) return { ...describe(known), state: 'lets-in', reason: null }
+  const [ofReplies] = active
+  if (ofReplies === undefined) return { tool, state: 'inactive', reason: null }
+  const { show } = describe(ofReplies)
+  return {
+    tool,
+    show,
+    state: 'unknown',
+    reason: `${placeOf(ofReplies)}, which the replies go through, is not examined`
+  }
 }
 
 const placeOf = ({ table, chain }: HookFates): string => `the chain ${chain} of the table ${table}`

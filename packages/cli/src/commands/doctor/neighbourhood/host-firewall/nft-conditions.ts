@@ -40,7 +40,8 @@ export function valueOf(left: unknown, syn: Syn): Compare | 'no' {
   if (isRecord(payload)) return payloadOf(payload, syn)
   if (isRecord(meta)) return metaOf(meta['key'], syn)
   // Without a rule that translates the destination, which is examined on its own, the status is not dnat.
-  if (isRecord(ct) && ct['key'] === 'state') return isOneOf(['new'], ctStates)
+  if (isRecord(ct) && ct['key'] === 'state')
+    return syn.isTracked === false ? newOrUntracked : isOneOf(['new'], ctStates)
   if (isRecord(ct) && ct['key'] === 'status') return (element) => (element === 'dnat' ? 'no' : 'maybe')
   if (isRecord(fib) && fib['result'] === 'type' && JSON.stringify(fib['flags']) === '["daddr"]')
     return isOneOf(['local'], addressTypes)
@@ -49,6 +50,9 @@ export function valueOf(left: unknown, syn: Syn): Compare | 'no' {
 
 const unknown: Compare = () => 'maybe'
 const ctStates = ['new', 'established', 'related', 'invalid', 'untracked']
+/** Compares with the state of a packet of which a rule may have taken the state. */
+const newOrUntracked: Compare = (element) =>
+  element === 'established' || element === 'related' || element === 'invalid' ? 'no' : 'maybe'
 const addressTypes = ['local', 'unicast', 'broadcast', 'multicast', 'anycast', 'blackhole', 'unreachable', 'prohibit']
 const protocols = [
   'tcp',

@@ -1,4 +1,14 @@
-import { type Answer, all, type Chains, type Fates, fatesOf, type Hook, type Rule, type Target } from './chains.js'
+import {
+  type Answer,
+  all,
+  type Chains,
+  type Fate,
+  type Fates,
+  fatesOf,
+  type Hook,
+  type Rule,
+  type Target
+} from './chains.js'
 import { answerOfMatch, contains, isRecord, type Sets, valueOf } from './nft-conditions.js'
 import type { Syn } from './packet.js'
 
@@ -11,13 +21,18 @@ export interface HookFates extends Fates {
   readonly isNat: boolean
   /** Whether it has rules, or a policy that drops. */
   readonly isActive: boolean
+  /** Whether only the replies go through the chain, of which nothing is evaluated.
+   * @default false */
+  readonly isOfReplies?: boolean
 }
 
 interface Table {
   readonly name: string
-  readonly hooks: (Hook & { readonly isNat: boolean })[]
+  readonly hooks: (Hook & { readonly isNat: boolean; readonly isOfReplies: boolean })[]
   readonly rules: Map<string, Rule[]>
   readonly sets: Map<string, readonly unknown[]>
+  /** The flags of the table, as they are listed. */
+  readonly flags: Set<unknown>
 }
 
 /**
@@ -36,27 +51,48 @@ export function evaluateNft(
   const tables = new Map<string, Table>()
   const tableOf = ({ family, table }: Readonly<Record<string, unknown>>): Table => {
     const name = `${String(family)} ${String(table)}`
-    const found = tables.get(name) ?? { name, hooks: [], rules: new Map(), sets: new Map() }
+    const found = tables.get(name) ?? { name, hooks: [], rules: new Map(), sets: new Map(), flags: new Set() }
     tables.set(name, found)
     return found
   }
-  for (const { chain, set, map } of objects) {
+  for (const { table, chain, set, map } of objects) {
+    if (isRecord(table)) addFlags(table, tableOf({ ...table, table: table['name'] }))
     if (isRecord(chain)) addChain(chain, tableOf(chain), syn)
     for (const each of [set, map]) {
       if (isRecord(each)) tableOf(each).sets.set(String(each['name']), Array.isArray(each['elem']) ? each['elem'] : [])
     }
   }
+  const ruleObjects = objects.map(({ rule }) => rule).filter(isRecord)
+  const packet = { ...syn, isTracked: !ruleObjects.some(({ expr }) => isUntracking(expr)) }
   // Rules may name sets that are listed later.
-  for (const { rule } of objects) {
-    if (!isRecord(rule)) continue
+  for (const rule of ruleObjects) {
     const { rules, sets } = tableOf(rule)
     const chain = rules.get(String(rule['chain']))
-    if (chain !== undefined) for (const each of rulesOf(rule['expr'], syn, sets)) chain.push(each)
+    if (chain !== undefined) for (const each of rulesOf(rule['expr'], packet, sets)) chain.push(each)
   }
   return [...tables.values()]
-    .filter(({ name }) => !isKnown(name))
-    .flatMap(({ name, hooks, rules }) => hooks.map((hook) => evaluateHook(name, hook, rules)))
+    .filter(({ name, flags }) => !isKnown(name) && !flags.has('dormant'))
+    .flatMap(({ name, hooks, rules, flags }) =>
+      hooks.map((hook) => {
+        const evaluated = evaluateHook(name, hook, rules)
+        // A flag that is not known may mean that the kernel leaves the table out.
+        return [...flags].every((flag) => activeFlags.has(flag)) ? evaluated : { ...evaluated, fates: eitherFate }
+      })
+    )
 }
+
+/** Flags of tables that are in force. nft 1.0.6 lists the name of the table in place of its flag, so that `dormant`
+ * cannot be told from these there. */
+const activeFlags: ReadonlySet<unknown> = new Set(['owner', 'persist'])
+const eitherFate: ReadonlySet<Fate> = new Set<Fate>(['accept', 'drop'])
+
+function addFlags({ flags }: Readonly<Record<string, unknown>>, table: Table): void {
+  if (flags === undefined) return
+  for (const flag of Array.isArray(flags) ? (flags as readonly unknown[]) : [flags]) table.flags.add(flag)
+}
+
+const isUntracking = (expressions: unknown): boolean =>
+  Array.isArray(expressions) && expressions.some((each: unknown) => isRecord(each) && 'notrack' in each)
 
 function objectsOf(text: string): readonly Readonly<Record<string, unknown>>[] | undefined {
   try {
@@ -70,7 +106,9 @@ function objectsOf(text: string): readonly Readonly<Record<string, unknown>>[] |
 
 function evaluateHook(table: string, hook: Table['hooks'][number], rules: Chains): HookFates {
   const isActive = hook.policy === 'drop' || (rules.get(hook.chain)?.length ?? 0) > 0
-  return { table, chain: hook.chain, isNat: hook.isNat, isActive, ...fatesOf(rules, hook) }
+  const { chain, isNat, isOfReplies } = hook
+  const evaluated = isOfReplies ? { fates: new Set<Fate>(['accept']), isUnclear: false } : fatesOf(rules, hook)
+  return { table, chain, isNat, isActive, isOfReplies, ...evaluated }
 }
 
 function addChain(chain: Readonly<Record<string, unknown>>, { hooks, rules }: Table, syn: Syn): void {
@@ -81,7 +119,9 @@ function addChain(chain: Readonly<Record<string, unknown>>, { hooks, rules }: Ta
     hook === 'ingress'
       ? (family === 'netdev' || family === 'inet') && isOfDevice(chain['dev'], syn)
       : (hook === 'input' || hook === 'prerouting') && (family === 'ip' || family === 'inet')
-  if (isOnPath) hooks.push({ chain: name, policy: policy === 'drop' ? 'drop' : 'accept', isNat: type === 'nat' })
+  const isOfReplies = hook === 'output' && type === 'filter' && (family === 'ip' || family === 'inet')
+  if (isOnPath || isOfReplies)
+    hooks.push({ chain: name, policy: policy === 'drop' ? 'drop' : 'accept', isNat: type === 'nat', isOfReplies })
 }
 
 const isOfDevice = (device: unknown, { interface: own }: Syn): boolean =>

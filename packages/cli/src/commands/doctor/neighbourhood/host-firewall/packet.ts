@@ -10,6 +10,9 @@ export interface Syn {
   readonly interface: string | undefined
   /** The address of this machine; undefined if that is not known. */
   readonly address: string | undefined
+  /** False if a rule may exempt it from the tracking of connections, so that its state may be `untracked` and not `new`.
+   * @default true */
+  readonly isTracked?: boolean
 }
 
 /** IPv4 ranges without hosts of the internet. Rules for one of them do not match the packet. */

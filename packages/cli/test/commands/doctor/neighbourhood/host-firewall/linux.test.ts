@@ -85,6 +85,20 @@ it.each([
     { tool: 'nftables', state: 'inactive', reason: null }
   ],
   [
+    'rules for what leaves, which may drop the replies',
+    {
+      nft: printed(
+        JSON.stringify({
+          nftables: [
+            { table: { family: 'inet', name: 'filter' } },
+            { chain: { family: 'inet', table: 'filter', name: 'out', type: 'filter', hook: 'output', policy: 'drop' } }
+          ]
+        })
+      )
+    },
+    { tool: 'nftables', state: 'unknown', reason: expect.stringContaining('is not examined') }
+  ],
+  [
     'rules that this user may not read',
     { nft: refused, 'iptables-save': refused },
     { tool: 'nftables', state: 'unknown', show: 'sudo nft list ruleset' }

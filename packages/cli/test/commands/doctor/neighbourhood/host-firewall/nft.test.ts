@@ -99,6 +99,30 @@ describe('the rules of nftables', () => {
     expect(hooks.flatMap((each) => [...each.fates]).toSorted()).toEqual(expected)
   })
 
+  it.each([
+    ['no flag', undefined, ['drop']],
+    ['dormant', 'dormant', []],
+    ['dormant among others', ['owner', 'dormant'], []],
+    ['owner', 'owner', ['drop']],
+    ['the name of the table, as nft 1.0.6 lists any flag', 't', ['accept', 'drop']]
+  ])('nft: the rules of a table with the flag: %s', (_, flags, expected) => {
+    const table = { table: { family: 'inet', name: 't', ...(flags === undefined ? {} : { flags }) } }
+    const ruleset = { nftables: [table, chainOf('input'), ruleOf([{ drop: null }])] }
+    const hooks = evaluateNft(JSON.stringify(ruleset), syn(8080)) ?? []
+    expect(hooks.flatMap((each) => [...each.fates]).toSorted()).toEqual(expected)
+  })
+
+  it.each([
+    ['new', ['accept', 'drop']],
+    ['untracked', ['accept', 'drop']],
+    ['established', ['accept']]
+  ])('nft: a packet that a rule exempts from tracking may not be new: %s', (state, expected) => {
+    const dropped = ruleOf([{ match: { op: 'in', left: { ct: { key: 'state' } }, right: state } }, { drop: null }])
+    const ruleset = { nftables: [chainOf('input'), dropped, ruleOf([{ notrack: null }])] }
+    const hooks = evaluateNft(JSON.stringify(ruleset), syn(8080)) ?? []
+    expect(hooks.flatMap((each) => [...each.fates]).toSorted()).toEqual(expected)
+  })
+
   it.each(['', '{', 'null', '[]', '{"nftables":{}}', 'Operation not permitted (you must be root)'])(
     'nft: %j is no list of rules',
     (text) => {
