@@ -15,7 +15,13 @@ export function must(cwd, command, args, env = {}) {
     cwd,
     timeout: limitMs,
     // Programs of npm packages take the first Node there.
-    env: { ...process.env, PATH: [path.dirname(process.execPath), process.env.PATH].join(path.delimiter), ...env },
+    env: {
+      // A script of npm or pnpm has its configuration in its environment, where it is stronger than any file: a registry there would be
+      // the one that is published to.
+      ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_config_/i.test(name))),
+      PATH: [path.dirname(process.execPath), process.env.PATH].join(path.delimiter),
+      ...env
+    },
     encoding: 'utf8',
     shell: windows,
     maxBuffer: 64 * 1024 * 1024
@@ -87,4 +93,11 @@ export function publish(folder, npmrc) {
       NPM_CONFIG_PROVENANCE: 'false'
     }
   )
+}
+
+/** Returns the registry of a configuration file. Throws an Error if it names none on loopback. */
+export function registryOf(npmrc) {
+  const [, registry = ''] = /^registry=(http:\/\/127\.0\.0\.1:\d+\/)$/m.exec(fs.readFileSync(npmrc, 'utf8')) ?? []
+  if (registry === '') throw new Error(`${npmrc} names no registry on loopback`)
+  return registry
 }

@@ -1,7 +1,7 @@
 // Empty projects outside the workspace, in which the published packages are installed and run.
 import fs from 'node:fs'
 import path from 'node:path'
-import { must } from './checkout.mjs'
+import { must, registryOf } from './checkout.mjs'
 
 const programs = path.join(import.meta.dirname, 'programs')
 const plain = ['core', 'interface', 'manual', 'nat-api', 'nat-pmp', 'node', 'pcp', 'stun', 'testkit', 'upnp']
@@ -51,13 +51,12 @@ export function createProject(world, { name, manager = 'npm', packages, files, m
   const [command, ...args] = installs[manager]
   must(folder, world.runtimes[command] ?? command, args, {
     NPM_CONFIG_USERCONFIG: world.npmrc,
-    YARN_REGISTRY: registryOf(world)
+    YARN_REGISTRY: registryOf(world.npmrc)
   })
   return folder
 }
 
 const ourName = (name) => (name === 'postern' ? name : `@postern/${name}`)
-const registryOf = ({ npmrc }) => /^registry=(.*)$/m.exec(fs.readFileSync(npmrc, 'utf8'))?.[1] ?? ''
 
 const run = (folder, command, args) => must(folder, command, args, { NODE_OPTIONS: '', NODE_NO_WARNINGS: '1' }).trim()
 

@@ -58,6 +58,11 @@ export interface Signals {
    * Emitted by run.ts, mapping/, nat/keep-alive.ts.
    * Heard by nat/observe.ts, verification/verifier.ts. */
   readonly doubted: undefined
+  /** A lent socket is about to send something to a network for the first time.
+   *
+   * Emitted by nat/observe.ts.
+   * Heard by nat/observed-candidates.ts. */
+  readonly contacted: undefined
   /** Something that the report shows has changed.
    *
    * Emitted by traversal.ts, run.ts, context.ts, beyond/routers-beyond.ts, mapping/, nat/observe.ts,

@@ -133,6 +133,8 @@ export function createObservers(context: Context): Observers {
     )
     const networks = contacted.get(same ?? endpoint) ?? new Set()
     contacted.set(same ?? endpoint, networks.add(network))
+    // Before anything is sent: from then on, the NAT may let in what comes from there.
+    bus.emit('contacted', undefined)
     bus.emit('reportChanged', undefined)
   }
 

@@ -59,6 +59,14 @@ export function createObservedCandidates(
     bus.emit('reportChanged', undefined)
   })
 
+  // A witness that tries at this moment must not wait for the next review.
+  bus.on('contacted', () => {
+    for (const [address, { exceptNetworks }] of find()) {
+      const before = candidates.get(address)
+      if (before?.type === 'observed') candidates.put({ ...before, exceptNetworks })
+    }
+  })
+
   function whyGone(address: MultiaddrText): string {
     const endpoint = candidates.get(address)?.endpoint ?? undefined
     if (endpoint !== undefined && !wanted.all().some((want) => isSocketOf(want, endpoint)))

@@ -53,11 +53,17 @@ export async function verificationRound(
   let slow = 0
   const votes = (outcome: EvidenceReport['outcome']): number =>
     new Set(evidence.filter((each) => each.outcome === outcome).map(({ network }) => network)).size
+  /** Takes a yes from a network that was sent something while the witness tried for no answer: the NAT may have let it in only for
+   * that. */
+  const unlessSentTo = (answer: EvidenceReport): EvidenceReport =>
+    answer.outcome === 'reachable' && candidates.get(address)?.exceptNetworks?.has(answer.network) === true
+      ? { ...answer, outcome: 'inconclusive' }
+      : answer
   const start = (witness: Witness): void => {
     asked.add(witness.party.network)
     const question: Promise<void> = pool
       .ask(witness, address, call)
-      .then((answer) => void evidence.push(answer))
+      .then((answer) => void evidence.push(unlessSentTo(answer)))
       .finally(() => asking.delete(question))
     // The round may be over before it fails.
     question.catch(() => undefined)

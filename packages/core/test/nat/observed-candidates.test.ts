@@ -312,6 +312,59 @@ describe('addresses that remote parties see', () => {
     await end(each)
   })
 
+  it('a yes of a witness counts for nothing if the socket has asked a server in its network while it tried', async () => {
+    const game: Endpoint = { protocol: 'udp', family: 4, address: '0.0.0.0', port: 6000 }
+    const servers: { tell?: (ability: Observer) => void } = {}
+    const asked: string[] = []
+    const slow: Strategy = () => ({
+      name: 'slow',
+      kind: 'witness',
+      async discover(_network, found, call) {
+        for (const index of [0, 1])
+          found({
+            kind: 'witness',
+            party: party(`w${index}`, `${20 + index}.0.0.0/16`),
+            async verify(address, within) {
+              asked.push(address)
+              await each.clock.sleep(200, within)
+              return { outcome: 'reachable' }
+            }
+          })
+        await each.clock.sleep(1e12, call).catch(() => undefined)
+      }
+    })
+    const each = setUp({}, () => [
+      slow,
+      () => ({
+        name: 'stun',
+        kind: 'observer',
+        async discover(_network, found, call) {
+          servers.tell = found
+          await each.clock.sleep(1e12, call).catch(() => undefined)
+        }
+      })
+    ])
+    each.traversal.addEndpoint(game)
+    each.traversal.shareSocket(() => ({
+      endpoint: { ...game, address: '192.168.1.2' },
+      send: () => undefined,
+      receive: () => undefined
+    }))
+    await begin(each)
+    sayBoth(each)
+    for (let ms = 0; asked.length < 2 && ms < 2000; ms += 10) await each.clock.advance(10)
+    for (const index of [0, 1])
+      servers.tell?.({
+        kind: 'observer',
+        party: party(`stun${index}`, `${20 + index}.0.0.0/16`),
+        observe: async () => ({ address: '/ip4/11.0.0.2/udp/6000' })
+      })
+    await each.clock.advance(1000)
+    expect(asked).toHaveLength(2)
+    expect(states(each)).toEqual(['observed /ip4/11.0.0.2/udp/6000 claimed'])
+    await end(each)
+  })
+
   it('a port of another transport is not tried', async () => {
     const each = setUp()
     each.traversal.addEndpoint(web, { suffix: '/ws' })

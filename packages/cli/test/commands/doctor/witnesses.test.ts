@@ -165,7 +165,9 @@ describe.skipIf(!support.ok).concurrent(`postern doctor --witness --stun${why}`,
   it('doctor says that no witness may tell about UDP in the networks of the STUN servers, and does not wait', async () => {
     const lab = await scene('full-cone', 'alpha', 'bravo')
     const { protocols, verdict, advice } = await doctorReport(lab, ...stun, ...two)
-    expect([verdict, protocols]).toEqual(['private', { tcp: 'private', udp: 'unknown' }])
+    expect(protocols).toEqual({ tcp: 'private', udp: 'unknown' })
+    // A witness may begin before the socket has asked a server in its network: then its answer decides nothing.
+    expect(verdict).toMatch(/^(?:private|unknown)$/)
     expect(advice.join(' ')).toContain('Name two witnesses on other networks than the STUN servers')
   })
 
