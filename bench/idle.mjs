@@ -86,13 +86,14 @@ async function countPackets({ lab }) {
   return { gateway, sent: stats64.tx.packets, received: stats64.rx.packets }
 }
 
-const difference = (after, before) =>
-  Object.fromEntries(Object.entries(after).map(([name, count]) => [name, count - before[name]]))
+function difference(after, before) {
+  return Object.fromEntries(Object.entries(after).map(([name, count]) => [name, count - before[name]]))
+}
 
-const isVerified = (node) =>
-  node
-    .last(({ addresses }) => addresses !== undefined)
-    ?.addresses.some((each) => each.startsWith('/ip4/11.0.0.2/tcp/')) === true
+function isVerified(node) {
+  const last = node.last(({ addresses }) => addresses !== undefined)
+  return last?.addresses.some((each) => each.startsWith('/ip4/11.0.0.2/tcp/')) === true
+}
 
 function tableOf({ sums, perMinute, ratios, told, packets, verified }) {
   const row = (text, each) => [text, ...contenders.map((_, index) => each(index))]
