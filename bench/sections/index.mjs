@@ -9,6 +9,7 @@ import { reach } from './reach.mjs'
 import { recovery } from './recovery.mjs'
 import { sizes } from './sizes.mjs'
 import { stop } from './stop.mjs'
+import { tunnel } from './tunnel.mjs'
 import { witness } from './witness.mjs'
 
 /** The sections, in the order in which they run. */
@@ -21,6 +22,7 @@ export const sections = [
   { name: 'recovery', needsLab: true, run: recovery },
   { name: 'punch', needsLab: true, run: punch },
   { name: 'flow', needsLab: true, run: flow },
+  { name: 'tunnel', needsLab: true, run: tunnel },
   { name: 'exchanges', needsLab: false, run: exchanges },
   { name: 'leases', needsLab: false, run: leases },
   { name: 'imports', needsLab: false, run: imports },
