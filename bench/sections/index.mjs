@@ -4,6 +4,7 @@ import { flow } from './flow.mjs'
 import { imports } from './imports.mjs'
 import { leases } from './leases.mjs'
 import { mapping } from './mapping.mjs'
+import { wholeProcess } from './process.mjs'
 import { punch } from './punch.mjs'
 import { reach } from './reach.mjs'
 import { recovery } from './recovery.mjs'
@@ -23,6 +24,7 @@ export const sections = [
   { name: 'punch', needsLab: true, run: punch },
   { name: 'flow', needsLab: true, run: flow },
   { name: 'tunnel', needsLab: true, run: tunnel },
+  { name: 'process', needsLab: true, run: wholeProcess },
   { name: 'exchanges', needsLab: false, run: exchanges },
   { name: 'leases', needsLab: false, run: leases },
   { name: 'imports', needsLab: false, run: imports },
