@@ -8,14 +8,6 @@ import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/prom
 import { isNatError } from '@postern/interface'
 import { Command, CommanderError } from 'commander'
 import { codesText, colorOption, type Shell } from './commands/common.js'
-import { addDoctor } from './commands/doctor/command.js'
-import { addMap } from './commands/map/command.js'
-import { addPeer } from './commands/peer/command.js'
-import { addPing } from './commands/ping/command.js'
-import { addRelay } from './commands/relay/command.js'
-import { addTunnel } from './commands/tunnel/command.js'
-import { addWatch } from './commands/watch/command.js'
-import { addWitness } from './commands/witness/command.js'
 import { exitCodes } from './shared/exit-codes.js'
 import { keepGoing } from './shared/last-defence.js'
 import { writeAbove } from './shared/live-line.js'
@@ -23,6 +15,27 @@ import { Failure, harmless, line, outliveReaders, saidAll } from './shared/outpu
 import { colorsFor } from './shared/terminal.js'
 import { version } from './shared/version.js'
 import { columnsOf, wrapLines } from './shared/wrap-lines.js'
+
+/** Adds a command to the program. */
+type Add = (program: Command, shell: Shell) => void
+
+/** The commands, in the order of the help. */
+const commands: Readonly<Record<string, () => Promise<Add>>> = {
+  doctor: async () => (await import('./commands/doctor/command.js')).addDoctor,
+  map: async () => (await import('./commands/map/command.js')).addMap,
+  watch: async () => (await import('./commands/watch/command.js')).addWatch,
+  relay: async () => (await import('./commands/relay/command.js')).addRelay,
+  witness: async () => (await import('./commands/witness/command.js')).addWitness,
+  peer: async () => (await import('./commands/peer/command.js')).addPeer,
+  ping: async () => (await import('./commands/ping/command.js')).addPing,
+  tunnel: async () => (await import('./commands/tunnel/command.js')).addTunnel
+}
+
+/** Loads the command that comes first on the command line; all of them if none does, for the help and for a wrong name. */
+function commandsFor([name = '']: readonly string[]): Promise<readonly Add[]> {
+  const named = Object.hasOwn(commands, name) ? commands[name] : undefined
+  return Promise.all((named === undefined ? Object.values(commands) : [named]).map((load) => load()))
+}
 
 /** Runs the command line, sets the exit code and ends the process. Each command loads only the modules that it
  * needs. */
@@ -65,9 +78,7 @@ Examples:
   $ postern tunnel listen 22 --allow <peer id>   give a peer in another home access to port 22
 ${codesText('all')}`
     )
-  for (const add of [addDoctor, addMap]) add(program, shell)
-  addWatch(program, shell, { doctor: addDoctor, map: addMap, peer: addPeer })
-  for (const add of [addRelay, addWitness, addPeer, addPing, addTunnel]) add(program, shell)
+  for (const add of await commandsFor(args)) add(program, shell)
 
   try {
     await program.parseAsync(args[0] === '-V' ? ['-v'] : args, { from: 'user' })

@@ -11,10 +11,14 @@ interface WatchFlags {
 }
 
 /** The commands that can be watched, and how to add each. */
-export type Watchable = Readonly<Record<'doctor' | 'map' | 'peer', (program: Command, shell: Shell) => void>>
+const watchable = {
+  doctor: async () => (await import('../doctor/command.js')).addDoctor,
+  map: async () => (await import('../map/command.js')).addMap,
+  peer: async () => (await import('../peer/command.js')).addPeer
+} as const
 
 /** Adds the command `watch`. */
-export function addWatch(program: Command, shell: Shell, watchable: Watchable): void {
+export function addWatch(program: Command, shell: Shell): void {
   const { output } = shell
   program
     .command('watch')
@@ -57,7 +61,8 @@ ${codesText('others')}`
         output: outputOf(output, isInnerJson && !json)
       })
       const inner = new Command('postern').copyInheritedSettings(program)
-      watchable[name](inner, { ...shell, finish: () => shell.finish(exitCodes.success), watched: serving.watched })
+      const add = await watchable[name]()
+      add(inner, { ...shell, finish: () => shell.finish(exitCodes.success), watched: serving.watched })
       try {
         await inner.parseAsync([name, ...args], { from: 'user' })
       } finally {
@@ -66,7 +71,7 @@ ${codesText('others')}`
     })
 }
 
-const isWatchable = (name: string): name is keyof Watchable => name === 'doctor' || name === 'map' || name === 'peer'
+const isWatchable = (name: string): name is keyof typeof watchable => Object.hasOwn(watchable, name)
 
 /** Returns where the URL is written. Where a watched command writes JSON to standard output, it is the only thing there. */
 const outputOf = ({ out, err }: Output, isApart: boolean): Output => (isApart ? { out: err, err } : { out, err })
