@@ -61,6 +61,8 @@ export interface TraversalRun {
   unwatch(): Promise<void>
   /** Stops watching, and releases everything. Nothing runs after it has resolved. Idempotent. */
   stop(): Promise<void>
+  /** Like `stop()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /**
@@ -159,6 +161,14 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
     return each?.watching ?? Promise.resolve()
   }
 
+  async function stop(): Promise<void> {
+    const ending = session
+    session = undefined
+    const watching = end(ending)
+    const starting = ending?.starting?.catch(() => undefined)
+    await Promise.all([traversal.stop(), watching, starting])
+  }
+
   return {
     traversal,
     network: () => network,
@@ -170,13 +180,8 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
       if (isKnown) await traversal.settled()
     },
     unwatch: () => end(session),
-    async stop() {
-      const ending = session
-      session = undefined
-      const watching = end(ending)
-      const starting = ending?.starting?.catch(() => undefined)
-      await Promise.all([traversal.stop(), watching, starting])
-    }
+    stop,
+    [Symbol.asyncDispose]: stop
   }
 }
 

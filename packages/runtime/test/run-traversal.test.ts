@@ -88,6 +88,14 @@ describe('runTraversal', () => {
     await run.stop()
   })
 
+  it('a run that is disposed while it starts has stopped', async () => {
+    const { run, clock } = setUp({ findNetwork: refuses })
+    const starting = run.ready()
+    const disposing = run[Symbol.asyncDispose]()
+    expect(await isDone(Promise.all([starting, disposing, run[Symbol.asyncDispose]()]), clock)).toBe(true)
+    expect(clock.pending).toBe(0)
+  })
+
   it('networkTimeoutMs is how long start() waits', async () => {
     const short = setUp({ findNetwork: refuses, networkTimeoutMs: 100 })
     expect(await isDone(short.run.start(), short.clock, 100)).toBe(true)

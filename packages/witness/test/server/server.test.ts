@@ -98,6 +98,29 @@ describe.skipIf(skipReason !== undefined)(`a witness server over TCP${skipped}`,
     expect(server.dialling).toBe(0)
     for (const socket of sockets) socket.destroy()
   })
+
+  it('every call of close resolves when the ports are free again, and disposing is the same', async () => {
+    const { server, port } = await start()
+    const socket = connect(port, serverHost).on('error', () => undefined)
+    await once(socket, 'connect')
+    void server.close()
+    await server[Symbol.asyncDispose]()
+    const other = createWitnessServer(onLoopback)
+    onTestFinished(() => other.close())
+    expect(await other.listen(port, serverHost)).toEqual({ address: serverHost, port })
+  })
+
+  it('a closed server does not listen, also if it was closed while listen waited', async () => {
+    const { server } = await start()
+    const waiting = server.listen(0, serverHost)
+    await Promise.all([expect(waiting).rejects.toThrow(/^this witness server is closed/), server.close()])
+    await expect(server.listen(0, serverHost)).rejects.toThrow(TypeError)
+  })
+
+  it.each([undefined, null, '4003', -1, 1.5, 65_536, Number.NaN])('listen rejects the port %s', async (port) => {
+    const server = createWitnessServer(onLoopback)
+    await expect(server.listen(port as never, serverHost)).rejects.toThrow(/^listen\(\): port has to be an integer/)
+  })
 })
 
 describe.skipIf(skipReason !== undefined)(`a witness server over UDP${skipped}`, () => {
