@@ -46,3 +46,16 @@ it('every exported type that ends with a promise works with `await using`', () =
   const without = ending.filter((each) => !isDisposable(checker.getDeclaredTypeOfSymbol(each))).map(({ name }) => name)
   expect(without.toSorted()).toEqual(Object.keys(others).toSorted())
 })
+
+it('the types of core need neither a newer lib nor those of Node.js', () => {
+  const entry = entries.find((each) => /[\\/]core[\\/]dist[\\/]index\.d\.ts$/.test(each)) ?? expect.fail()
+  const options: ts.CompilerOptions = {
+    ...compilerOptions,
+    lib: ['lib.es2022.d.ts', 'lib.dom.d.ts'],
+    types: [],
+    skipLibCheck: false,
+    noEmit: true
+  }
+  const messages = ts.getPreEmitDiagnostics(ts.createProgram([entry], options))
+  expect(messages.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))).toEqual([])
+})
