@@ -123,7 +123,7 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
           // The runtime will refuse at the next poll, too.
           if (isNatError(failure) && failure.code === 'NOT_PERMITTED') known.resolve()
         },
-        find: find ?? findNetwork
+        find: find === undefined ? findNetwork : async (call) => checkedNetwork(await find(call))
       },
       controller
     )
@@ -183,6 +183,13 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
     stop,
     [Symbol.asyncDispose]: stop
   }
+}
+
+/** Throws a TypeError for a value of `findNetwork()` that cannot be a network. */
+function checkedNetwork(network: Network): Network {
+  const { gateways, addresses }: Partial<Network> = Object(network)
+  if (Array.isArray(gateways) && Array.isArray(addresses)) return network
+  throw new TypeError('findNetwork() resolved with no network: it has to have gateways and addresses, both arrays')
 }
 
 const ended = abortReason('this wait or watch has ended')

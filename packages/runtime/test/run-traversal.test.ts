@@ -88,6 +88,19 @@ describe('runTraversal', () => {
     await run.stop()
   })
 
+  it.each([undefined, {}, { gateways: 5, addresses: [] }])(
+    'a findNetwork that resolves with %j is told about',
+    async (network) => {
+      const { run, clock } = setUp({ findNetwork: async () => network as never })
+      void run.start()
+      await clock.advance(0)
+      expect(run.networkError()).toEqual(
+        new TypeError('findNetwork() resolved with no network: it has to have gateways and addresses, both arrays')
+      )
+      await run.stop()
+    }
+  )
+
   it('a run that is disposed while it starts has stopped', async () => {
     const { run, clock } = setUp({ findNetwork: refuses })
     const starting = run.ready()
