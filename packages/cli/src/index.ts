@@ -49,7 +49,6 @@ export async function run(args: readonly string[]): Promise<void> {
       writeErr: (text) => writeAbove(process.stderr, harmless(wrapLines(text, columnsOf(process.stderr)), false)),
       outputError: (text, write) => write(plainError(text))
     })
-    .showHelpAfterError('(see postern --help)')
     .addHelpText(
       'after',
       `
@@ -68,6 +67,7 @@ ${codesText('all')}`
   for (const add of [addDoctor, addMap]) add(program, shell)
   addWatch(program, shell, { doctor: addDoctor, map: addMap, peer: addPeer })
   for (const add of [addRelay, addWitness, addPeer, addPing, addTunnel]) add(program, shell)
+  nameHelpAfterErrors(program, 'postern')
 
   try {
     await program.parseAsync(args[0] === '-V' ? ['-v'] : args, { from: 'user' })
@@ -86,6 +86,12 @@ ${codesText('all')}`
   await saidAll(shell.output)
   if (results.failure() !== undefined || defence.hasFailed()) process.exitCode ||= exitCodes.failed
   await leave(shell.output)
+}
+
+/** Makes each command name its own help after a wrong argument. */
+function nameHelpAfterErrors(command: Command, path: string): void {
+  command.showHelpAfterError(`(see ${path} --help)`)
+  for (const each of command.commands) nameHelpAfterErrors(each, `${path} ${each.name()}`)
 }
 
 /** Shortens the message of commander for an invalid argument: `option '--lifetime <time>' argument '5x' is invalid.
