@@ -184,6 +184,8 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
     if (!Number.isInteger(port) || port < 0 || port > 65_535)
       throw new TypeError(`listen(): port has to be an integer from 0 to 65535, not ${String(port)}`)
     mustBeOpen()
+    const handle = (request: IncomingMessage, response: ServerResponse): void =>
+      track(serve(request, response).catch(() => void response.destroy()))
     const server = createServer(
       {
         maxHeaderSize: maxHeaderBytes,
@@ -192,8 +194,10 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
         keepAliveTimeout: requestMs,
         connectionsCheckingInterval: 1000
       },
-      (request, response) => track(serve(request, response).catch(() => void response.destroy()))
+      handle
     )
+    // Node answers an unknown `Expect` by itself, with 417, and such requests would count for no limit.
+    server.on('checkExpectation', handle)
     server.maxHeadersCount = maxHeaders
     server.on('connection', (socket: Socket) => clients.enter(socket))
     server.on('clientError', (_, socket) => void socket.destroy())

@@ -99,6 +99,22 @@ describe.skipIf(skipReason !== undefined)(`a witness server over TCP${skipped}`,
     for (const socket of sockets) socket.destroy()
   })
 
+  it('a request with an unknown Expect counts for the limits, like every other one', async () => {
+    const { server, port } = await start({ requestsPerIp: 1 })
+    const socket = connect(port, serverHost)
+    onTestFinished(() => void socket.destroy())
+    const answers: string[] = []
+    socket
+      .setEncoding('utf8')
+      .on('data', (text: string) => answers.push(...text.matchAll(/HTTP\/1.1 \d+/g).map(String)))
+    const request = `GET ${addressPath} HTTP/1.1\r\nHost: x\r\nExpect: much\r\n\r\n`
+    socket.write(request.repeat(20))
+    await once(socket, 'close')
+    expect(server.counters.requests).toBeGreaterThan(0)
+    expect(answers).toContain('HTTP/1.1 429')
+    expect(answers).not.toContain('HTTP/1.1 417')
+  })
+
   it('every call of close resolves when the ports are free again, and disposing is the same', async () => {
     const { server, port } = await start()
     const socket = connect(port, serverHost).on('error', () => undefined)
