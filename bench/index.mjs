@@ -1,15 +1,20 @@
-// npm run bench: measures everything that docs/benchmarks/speed-and-size.md says about speed and size.
+// npm run bench: measures what docs/benchmarks/speed-and-size.md says, and `npm run bench -- start` what start.md says.
 import { parseArgs } from 'node:util'
 import { canRunLab } from '@postern/lab'
 import { builtMs } from './build.mjs'
-import { writeDocument } from './document.mjs'
+import { documents, writeDocument } from './document.mjs'
 import { machineFacts } from './machine.mjs'
 import { sections } from './sections/index.mjs'
 import { aimsTable, formatText } from './tables.mjs'
 
-const usage = `node bench/index.mjs [--only ${sections.map(({ name }) => name).join(',')}] [--json]
+const usage = `npm run bench [-- [start] [--only <section>,…] [--json]]
 
-Without --only it runs everything, about half an hour, and writes docs/benchmarks/speed-and-size.md.`
+Measures speed and size, about half an hour, and writes docs/benchmarks/speed-and-size.md. With "start" it measures how soon programs
+start, map and are reachable, a few minutes, and writes docs/benchmarks/start.md. Nothing is written with --only or --json.
+
+  --only <section>,…  ${sections.map(({ name }) => name).join(', ')}
+  --json              the result as one JSON object on standard output
+  --help`
 
 const options = { only: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean' } }
 
@@ -21,7 +26,7 @@ process.once('SIGINT', () => interrupted.abort())
 process.once('SIGTERM', () => interrupted.abort())
 
 try {
-  process.exitCode = await main(parseArgs({ options }).values)
+  process.exitCode = await main(parseArgs({ options, allowPositionals: true }))
 } catch (error) {
   clearProgress()
   if (!interrupted.signal.aborted) throw error
@@ -29,14 +34,17 @@ try {
   process.exitCode = 130
 }
 
-async function main({ only, json = false, help = false }) {
+async function main({ values: { only, json = false, help = false }, positionals }) {
   const names = only?.split(',')
   const unknown = names?.filter((name) => !sections.some((each) => each.name === name)) ?? []
-  if (help || unknown.length > 0) {
-    console.log(usage)
-    return unknown.length > 0 ? 2 : 0
+  const document = documents.find(({ name }) => name === positionals[0])
+  const isWrong = unknown.length > 0 || document === undefined || positionals.length > 1
+  if (help || isWrong) {
+    const tell = isWrong ? console.error : console.log
+    tell(usage)
+    return isWrong ? 2 : 0
   }
-  const chosen = sections.filter(({ name }) => names === undefined || names.includes(name))
+  const chosen = names === undefined ? document.sections : sections.filter(({ name }) => names.includes(name))
   const machine = machineFacts()
   const built = await builtMs()
   const support = chosen.some(({ needsLab }) => needsLab) ? await canRunLab() : { ok: true }
@@ -58,7 +66,7 @@ async function main({ only, json = false, help = false }) {
     console.error('The packages were rebuilt meanwhile: these numbers belong to two builds, and are not written.')
     return 1
   }
-  if (only === undefined && support.ok && !json) await writeDocument(machine, done)
+  if (only === undefined && support.ok && !json) await writeDocument(document, machine, done)
   return 0
 }
 

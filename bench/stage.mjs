@@ -19,6 +19,7 @@ import { openLab } from '@postern/lab'
  * @property {boolean} [fails] - whether the command should end with another exit code than 0
  * @property {'mapped' | 'unmapped'} [expect] - what the kernel of the router must show afterwards
  * @property {number} [ports] - how many ports one call maps. @default 1
+ * @property {number} [pauseMs] - how long the router rests before a turn. @default 0
  *
  * @typedef {{ times: readonly number[] } | { failure: string }} Sample
  */
@@ -56,7 +57,8 @@ export class Stage {
   /** Runs one turn of one contender. @param {Contender} contender @returns {Promise<Sample>} */
   async sample(contender, timeoutMs = capMs) {
     this.#signal.throwIfAborted()
-    const { calls = 1, ports = 1 } = contender
+    const { calls = 1, ports = 1, pauseMs = 0 } = contender
+    await sleep(pauseMs, undefined, { signal: this.#signal })
     const port = this.#port
     this.#port += calls * ports
     return contender.job === undefined

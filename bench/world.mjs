@@ -60,8 +60,9 @@ export class Talker {
   #waiting = new Set()
   #exited
 
-  constructor(lab, host, command) {
-    this.#child = lab.spawn(host, command, { stdio: ['pipe', 'pipe', 'ignore'] })
+  /** @param {NodeJS.ProcessEnv} [env] - added to that of this process */
+  constructor(lab, host, command, env) {
+    this.#child = lab.spawn(host, command, { stdio: ['pipe', 'pipe', 'ignore'], env })
     this.#exited = once(this.#child, 'close').catch(() => {})
     this.#child.stdin.on('error', () => {})
     createInterface({ input: this.#child.stdout }).on('line', (line) => {

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { aim } from '../rounds.mjs'
 import { formatSpread, spreadOf } from '../stats.mjs'
 
 const folder = fileURLToPath(new URL('..', import.meta.url))
@@ -9,6 +10,8 @@ const packages = new URL('../../packages/', import.meta.url)
 const tools = new Set(['conformance', 'lab', 'testkit'])
 const peers = ['@achingbrain/nat-port-mapper', '@silentbot1/nat-api']
 const rounds = 10
+/** What an import may add, in ms. */
+const limitsMs = { core: 6, pcp: 6, 'nat-pmp': 6, manual: 6, upnp: 10, node: 25, libp2p: 30 }
 
 /** @returns {Promise<import('../tables.mjs').Section>} */
 export async function imports({ signal, progress }) {
@@ -43,7 +46,9 @@ export async function imports({ signal, progress }) {
         ]
       }
     ],
-    aims: [],
+    aims: Object.entries(limitsMs).map(([name, limitMs]) =>
+      aim(`import of ${name} ≤ ${limitMs} ms`, spreadOf(added.get(`@postern/${name}`)), ' ms', (ms) => ms <= limitMs)
+    ),
     data: { empty, ...Object.fromEntries(added) }
   }
 }

@@ -1,5 +1,5 @@
 // Minified and compressed size of each package.
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { build } from 'esbuild'
@@ -48,6 +48,16 @@ export async function sizes({ progress }) {
   }
 }
 
+/** Shows esbuild the libraries that are loaded when they are needed. */
+const lateLibraries = {
+  name: 'late-libraries',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/packages\/[\w-]+\/dist\/.*\.js$/ }, async ({ path }) => ({
+      contents: (await readFile(path, 'utf8')).replaceAll(/createRequire\(import\.meta\.url\)\("/g, 'require("')
+    }))
+  }
+}
+
 const kilobytes = (bytes) => (bytes / 1000).toFixed(1)
 
 async function sizeOf(name, options) {
@@ -59,7 +69,11 @@ async function sizeOf(name, options) {
     platform: 'node',
     format: 'esm',
     legalComments: 'none',
-    ...options
+    logLevel: 'error',
+    plugins: [lateLibraries],
+    ...options,
+    // A part in machine code that ssh2 uses where it is installed.
+    external: ['*.node', ...(options.external ?? [])]
   })
   const [{ contents }] = outputFiles
   const compressed = await promisify(gzip)(contents, { level: 9 })

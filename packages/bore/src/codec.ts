@@ -1,5 +1,5 @@
-import { createHash, createHmac } from 'node:crypto'
 import { type NatError, natError } from '@postern/interface'
+import { nodeCrypto } from '@postern/net'
 
 /** The end of a frame: `AnyDelimiterCodec` in bore's src/shared.rs. */
 const delimiter = 0
@@ -23,6 +23,7 @@ export const encodeAccept = (id: string): Buffer => frameOf({ Accept: id })
 /** Encodes the answer to a challenge: HMAC-SHA256 of the 16 bytes of its id, with the SHA-256 hash of the secret as the
  * key (bore's src/auth.rs). */
 export function encodeAnswer(challenge: string, secret: string): Buffer {
+  const { createHash, createHmac } = nodeCrypto()
   const key = createHash('sha256').update(secret).digest()
   const tag = createHmac('sha256', key)
     .update(Buffer.from(challenge.replaceAll('-', ''), 'hex'))

@@ -1,6 +1,6 @@
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { type CallOptions, type Clock, within } from '@postern/interface'
-import { addHandle } from '@postern/net'
+import { addHandle, nodeNet } from '@postern/net'
 import { connectError, silent } from './errors.js'
 
 /** An address of the server. */
@@ -31,7 +31,7 @@ export function dial(server: ServerAddress, clock: Clock, call: CallOptions): Pr
       // The answer to a request that ends with FIN would be lost without `allowHalfOpen`. A client that has vanished would
       // take a place for good without `keepAlive`.
       const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs }
-      const socket = connect({ host, port, ...options })
+      const socket = nodeNet().connect({ host, port, ...options })
       // Without a listener, an error would end the process.
       socket.on('error', () => undefined)
       socket.once('close', addHandle(socket))

@@ -33,7 +33,16 @@ const special: readonly (readonly [AddressClass, readonly string[]])[] = [
   ['global', ['0.0.0.0/0', '2000::/3']]
 ]
 
-const classes = special.map(([name, ranges]) => ({ name, holds: ranges.map(rangeOf) }))
+interface Range {
+  readonly name: AddressClass
+  readonly holds: readonly ((parts: readonly number[]) => boolean)[]
+}
+
+let parsed: readonly Range[] | undefined
+
+/** The registries, parsed when an address is first classified and not at import. */
+const classes = (): readonly Range[] =>
+  (parsed ??= special.map(([name, ranges]) => ({ name, holds: ranges.map(rangeOf) })))
 
 /** Returns a function that checks whether the octets or groups of an address are in the range, `<address>/<bits>`. */
 function rangeOf(range: string): (parts: readonly number[]) => boolean {
@@ -65,7 +74,7 @@ export function classOf(address: string): AddressClass | undefined {
   const plain = canonicalAddress(address)
   if (plain === undefined) return undefined
   const parts = partsOf(plain)
-  return classes.find(({ holds }) => holds.some((each) => each(parts)))?.name ?? 'reserved'
+  return classes().find(({ holds }) => holds.some((each) => each(parts)))?.name ?? 'reserved'
 }
 
 /** Returns whether the address is of class `global`: hosts on the internet can send to it. False for text that is not

@@ -46,6 +46,7 @@ const programs = [
   'upnpc',
   'turnserver',
   'ethtool',
+  'ssh',
   'sshd',
   'ssh-keygen',
   'ssh-agent',

@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 
+export { nodeCrypto, nodeNet } from './async/builtins.js'
 export type { Handle, HandleList } from './async/handles.js'
 export { addHandle, withHandles } from './async/handles.js'
 export type { TaskGroup } from './async/task-group.js'
@@ -28,6 +29,8 @@ export type { FindNetworkOptions, Interfaces } from './network/find-network.js'
 export { findNetwork } from './network/find-network.js'
 export type { FirstHopOptions } from './network/first-hop.js'
 export { checkFirstHop, isOnFirstHop, parseTimeExceeded } from './network/first-hop.js'
+export type { NetworkSnapshot, NetworkSnapshotOptions } from './network/network-snapshot.js'
+export { openNetworkSnapshot } from './network/network-snapshot.js'
 export type { PlaceLevel, PlaceLimits, PlaceRefusal, Places, Rate, RemoteParty } from './network/places.js'
 export { createPlaces, createRate } from './network/places.js'
 export type { Prefixes } from './network/prefixes.js'

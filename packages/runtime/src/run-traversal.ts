@@ -20,7 +20,8 @@ export interface RunTraversalOptions<H extends Host = Host> extends TraversalOpt
    * watched only if `findNetwork` is given too.
    * @default the network that `findNetwork` finds first */
   readonly network?: Network
-  /** Finds the gateways and addresses of this host, at the start and then every 2 s.
+  /** Finds the gateways and addresses of this host, at the start and then every 2 s. The default one is called only when
+   * the network may have changed.
    * @default reads the routes and interfaces of this machine */
   readonly findNetwork?: (call: CallOptions) => Promise<Network>
   /** Called after the traversal has learned of a network: the first one that was found, and each change.

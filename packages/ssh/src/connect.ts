@@ -1,6 +1,6 @@
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { type CallOptions, type Clock, natError, within } from '@postern/interface'
-import { addHandle } from '@postern/net'
+import { addHandle, nodeNet } from '@postern/net'
 import { connectError } from './errors.js'
 
 /** How long one address may take to accept, in milliseconds. The kernel repeats a lost request after 1 s, then ever later:
@@ -31,7 +31,7 @@ export async function connectAny(
 function connectTo(host: string, port: number, place: string, { signal }: CallOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
-    const socket = connect({ host, port, noDelay: true })
+    const socket = nodeNet().connect({ host, port, noDelay: true })
     socket.once('close', addHandle(socket))
     const aborted = (): void => {
       socket.destroy()

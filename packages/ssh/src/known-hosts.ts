@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto'
+import { nodeCrypto } from '@postern/net'
 
 /** One line of a `known_hosts` file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT) that is about the host in question. */
 export interface KnownKey {
@@ -49,7 +49,7 @@ function isListed(name: string, hosts: string): boolean {
 function isHashOf(name: string, field: string): boolean {
   const [, version, salt = '', mac] = field.split('|')
   if (version !== '1') return false
-  return createHmac('sha1', Buffer.from(salt, 'base64')).update(name).digest('base64') === mac
+  return nodeCrypto().createHmac('sha1', Buffer.from(salt, 'base64')).update(name).digest('base64') === mac
 }
 
 /** Returns whether a name matches a pattern with `*` and `?`. Takes a time that grows with the product of the lengths. */
@@ -82,4 +82,4 @@ export function typeOf(key: Buffer): string {
 
 /** Returns the fingerprint of a key as OpenSSH prints it. */
 export const fingerprintOf = (key: Buffer): string =>
-  `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`
+  `SHA256:${nodeCrypto().createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`

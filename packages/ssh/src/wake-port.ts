@@ -1,6 +1,5 @@
-import { connect } from 'node:net'
 import type { CallOptions, Clock } from '@postern/interface'
-import { addHandle } from '@postern/net'
+import { addHandle, nodeNet } from '@postern/net'
 
 /** How long the connection may take, in milliseconds. */
 const wakeMs = 1000
@@ -18,7 +17,7 @@ export function wakePort(
 ): Promise<void> {
   return new Promise((resolve) => {
     const over = new AbortController()
-    const socket = connect(place)
+    const socket = nodeNet().connect(place)
     const end = (): void => void socket.destroy()
     socket.once('close', addHandle(socket)).once('close', () => {
       signal.removeEventListener('abort', end)

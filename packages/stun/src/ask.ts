@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import {
   abortReason,
   type CallOptions,
@@ -53,7 +52,7 @@ export interface Answer {
 const over = abortReason('the question is over')
 
 /** Returns a fresh transaction id. A host that has not seen the request cannot guess it (RFC 8489 §5). */
-export const newId = (): Uint8Array => new Uint8Array(randomBytes(idLength))
+export const newId = (): Uint8Array => crypto.getRandomValues(new Uint8Array(idLength))
 
 /**
  * Asks a STUN server which address it sees (RFC 8489 §6). Retransmits until an answer with the right transaction id

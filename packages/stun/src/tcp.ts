@@ -1,4 +1,4 @@
-import { type Socket, connect as systemConnect } from 'node:net'
+import type { Socket } from 'node:net'
 import {
   type CallOptions,
   type Clock,
@@ -9,6 +9,7 @@ import {
   systemClock,
   within
 } from '@postern/interface'
+import { nodeNet } from '@postern/net'
 import type { StunAddress } from './address-codec.js'
 import { type Answer, answers, newId, readAnswer } from './ask.js'
 import { encodeBindingRequest, headerLength, maxMessageBytes } from './codec.js'
@@ -125,7 +126,7 @@ function readMessage(socket: Awaited<ReturnType<ConnectTcp>>, { signal }: CallOp
 const connectTcp: ConnectTcp = (to, from, { signal }) =>
   new Promise((resolve, reject) => {
     signal.throwIfAborted()
-    const socket = systemConnect({
+    const socket = nodeNet().connect({
       host: to.address,
       port: to.port,
       ...(from.port === undefined ? {} : { localPort: from.port }),

@@ -2,6 +2,9 @@ import type { CallOptions, Clock } from '@postern/interface'
 
 /** Minimum time between two reviews (ms). */
 const spacingMs = 20
+/** Delay of the first review (ms). The code of a review is slow when it runs for the first time, so the first requests leave before
+ * it, and it runs while their answers are awaited. */
+const firstMs = 10
 /** Extra delay per endpoint and candidate, so that reviews use at most about 5 % of the time with thousands of them
  * (ms). It is fixed and not measured, so that the same events have the same consequences on every machine. */
 const perThingMs = 0.05
@@ -17,9 +20,12 @@ export interface Throttle {
 export function createThrottle(clock: Clock, review: () => number): Throttle {
   let due = false
   let last = ''
+  let isFirst = true
   let running: AbortSignal | undefined
 
   async function run(call: CallOptions): Promise<void> {
+    if (isFirst) await clock.sleep(firstMs, call).catch(() => undefined)
+    isFirst = false
     while (due) {
       due = false
       // Changes in one turn of the event loop count as one.

@@ -52,6 +52,8 @@ const lazilyMs = 60_000
 /** Beyond this number, memories without a live mapping are forgotten: a host that travels meets a new gateway each
  * day. */
 const maxMemories = 1024
+/** Delay of the first key after the store was read (ms): the first requests have left by then. */
+const keyAfterMs = 2
 /** How long to wait for the store (ms): a missing disk must not keep a host unreachable. */
 const patienceMs = 1500
 
@@ -62,6 +64,7 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
   // A hardware address may be known in one run and not in the next, so memories are found by address too.
   const byAddress = new Map<string, string>()
   const keys = new WeakMap<Memory, string>()
+  let spareKey: string | undefined
   let purgeAt = maxMemories
   let dirty = false
   let hasFailed = false
@@ -152,6 +155,18 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
     return surplus
   }
 
+  /** Makes the next key while the answers of routers are awaited: loading Web Crypto takes longer than a near router. */
+  async function prepareKey(call: CallOptions): Promise<void> {
+    await clock.sleep(keyAfterMs, call)
+    spareKey ??= newKey()
+  }
+
+  function takeKey(): string {
+    const key = spareKey ?? newKey()
+    spareKey = undefined
+    return key
+  }
+
   /** Reads the store. Never rejects. A late result adds memories that are unknown, and changes none that is known. */
   async function read(): Promise<void> {
     try {
@@ -175,6 +190,7 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
       reading ??= Promise.resolve().then(read)
       await withinTimeout(reading, call).catch(() => undefined)
       isOpening = false
+      if (!call.signal.aborted) prepareKey(closed).catch(() => undefined)
     },
     all: () => [...memories.values()],
     async recall(gateway, endpoint, call) {
@@ -184,7 +200,7 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
         gateway: at,
         endpoint,
         strategy: null,
-        key: newKey(),
+        key: takeKey(),
         externalPort: null,
         wantedPort: null,
         expiresAt: null,
@@ -226,7 +242,7 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
       const known = memories.get(key)
       if (known === undefined) return
       drop(key)
-      const note = noteOf(known, quirky.values(), newKey())
+      const note = noteOf(known, quirky.values(), takeKey())
       if (note !== undefined) keep(note)
       for (const surplus of surplusNotes(quirky.values())) drop(keyOf(surplus))
       saveWithin(soonMs)

@@ -162,7 +162,7 @@ describe('observers', () => {
   it('observers are asked once, and the socket is open no longer than that', async () => {
     const each = setUpObservers({ alpha: even, bravo: { address: seen } })
     await begin(each, 86_400_000)
-    expect(each.asked).toEqual(['20 alpha 6000', '20 bravo 6000'])
+    expect(each.asked).toEqual(['10 alpha 6000', '10 bravo 6000'])
     expect(each.opened.map(({ signal }) => signal.aborted)).toEqual([true])
     await end(each)
   })
@@ -182,7 +182,7 @@ describe('observers', () => {
   it('observers that are found later are asked then, and the others not again', async () => {
     const each = setUpObservers({ alpha: { address: seen }, bravo: { address: seen } }, { later: { bravo: 3000 } })
     await begin(each, 10_000)
-    expect(each.asked).toEqual(['20 alpha 6000', '3000 bravo 6000'])
+    expect(each.asked).toEqual(['10 alpha 6000', '3000 bravo 6000'])
     expect(natIn(each)?.mapping).toBe('endpoint-independent')
     await end(each)
   })
@@ -269,14 +269,14 @@ describe('observers', () => {
       pcp.say((mapper) => ({ kind: 'notice', what: 'address-changed', about: mapper }))
       await clock.advance(60_000)
     }
-    expect(asked).toEqual(['20 alpha 6000', '300040 alpha 6000'])
+    expect(asked).toEqual(['10 alpha 6000', '300030 alpha 6000'])
     await end(each)
   })
 
   it('observers that do not answer are asked again with back-off until one does', async () => {
     const each = setUpObservers({ alpha: 'NO_REPLY' })
     await begin(each, 60_000)
-    expect(each.asked.map((text) => Number.parseFloat(text))).toEqual([20, 5040, 15_060, 35_080])
+    expect(each.asked.map((text) => Number.parseFloat(text))).toEqual([10, 5030, 15_050, 35_070])
     each.answers['alpha'] = even
     await each.clock.advance(60_000)
     expect(natIn(each)?.mapping).toBe('endpoint-independent')

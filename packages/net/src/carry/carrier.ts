@@ -1,4 +1,3 @@
-import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import {
   type CallOptions,
@@ -8,6 +7,7 @@ import {
   isWildcard,
   type RemoteParty
 } from '@postern/interface'
+import { nodeNet } from '../async/builtins.js'
 import { addHandle } from '../async/handles.js'
 import { copyBothWays, reset } from './copy.js'
 import { firstBytes } from './first-bytes.js'
@@ -94,7 +94,7 @@ export function createCarrier(options: CarrierOptions): Carrier {
       isFull = true
       return reset(stream)
     }
-    const socket = connect({ host: endpoint.address, port: endpoint.port, allowHalfOpen: true })
+    const socket = nodeNet().connect({ host: endpoint.address, port: endpoint.port, allowHalfOpen: true })
     carried.set(stream, () => {
       reset(socket)
       reset(stream)

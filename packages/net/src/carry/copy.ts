@@ -1,5 +1,5 @@
-import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { nodeNet } from '../async/builtins.js'
 
 /** Copies both ways until both streams have ended. The end of one is handed on to the other, which may still write. If
  * one is cut before its end, the other is reset, so that its reader does not take the cut for the end. */
@@ -29,6 +29,6 @@ function endUnread(stream: Duplex): void {
 export function reset(stream: Duplex): void {
   // A stream that is not read keeps its bytes, and an SSH channel does not close.
   stream.resume()
-  if (stream instanceof Socket) stream.resetAndDestroy()
+  if (stream instanceof nodeNet().Socket) stream.resetAndDestroy()
   else stream.destroy()
 }

@@ -1,5 +1,3 @@
-import { randomBytes } from 'node:crypto'
-import { connect } from 'node:net'
 import {
   abortReason,
   type CallOptions,
@@ -10,6 +8,7 @@ import {
   natError,
   within
 } from '@postern/interface'
+import { nodeNet } from '../async/builtins.js'
 import { addHandle } from '../async/handles.js'
 
 /** The external address and port of a forward. */
@@ -62,7 +61,7 @@ export function createTrials(clock: Clock): Trials {
   async function run(external: External, call: CallOptions): Promise<void> {
     call.signal.throwIfAborted()
     closing.signal.throwIfAborted()
-    const token = randomBytes(tokenBytes)
+    const token = Buffer.from(crypto.getRandomValues(new Uint8Array(tokenBytes)))
     const arrived = new Promise<void>((resolve) => waiting.set(token, resolve))
     const late = (): Error =>
       natError('NO_REPLY', `no connection to ${inWords(external)} arrived here within ${arrivalMs / 1000} s`)
@@ -123,7 +122,7 @@ function dial(
   return new Promise((resolve, reject) => {
     let isConnected = false
     const beganMs = clock.monotonicMs()
-    const socket = connect({ host: external.address, port: external.port })
+    const socket = nodeNet().connect({ host: external.address, port: external.port })
     const fail = (error: unknown): void => {
       reject(error)
       socket.destroy()

@@ -1,7 +1,7 @@
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { familyOf } from '@postern/interface'
+import { nodeNet, nodeTls } from '../async/builtins.js'
 import { addHandle } from '../async/handles.js'
-import { tls } from './builtins.js'
 
 /** A connection to an HTTP server that is opened before there is a request. It saves the round trip of the handshake, if
  * a request follows soon. */
@@ -21,8 +21,8 @@ export function openEarly(url: URL, connectTo: string): EarlyConnection {
   const isTls = url.protocol === 'https:'
   const port = url.port === '' ? (isTls ? 443 : 80) : Number(url.port)
   const socket: Socket = isTls
-    ? tls().connect({ host: connectTo, port, ...serverNameOf(url) })
-    : connect(port, connectTo)
+    ? nodeTls().connect({ host: connectTo, port, ...serverNameOf(url) })
+    : nodeNet().connect(port, connectTo)
   let isTaken = false
   socket.on('error', () => undefined)
   socket.once('close', addHandle(socket))

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { abortReason, type CallOptions, type Clock, isNatError, natError } from '@postern/interface'
+import { httpOf } from '../async/builtins.js'
 import { addHandle } from '../async/handles.js'
-import { httpOf } from './builtins.js'
 
 /** The maximum number of interim responses (1xx) before the final one. RFC 9110 §15.2 does not limit them, and
  * `maxBytes` does not count them. */

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { isIP, type Socket } from 'node:net'
-import { classOf } from '@postern/interface'
-import { httpOf } from './builtins.js'
+import type { Socket } from 'node:net'
+import { classOf, familyOf } from '@postern/interface'
+import { httpOf } from '../async/builtins.js'
 
 /** The options of {@link localHttpServer}. */
 export interface LocalHttpOptions {
@@ -171,6 +171,6 @@ function isOwnHost(host: string, port: number, allowedHosts: readonly string[]):
   // The name is not resolved here, and a page with a rebound name cannot send an allowed one.
   if (ipv6 === undefined && allowedHosts.includes(name.toLowerCase())) return true
   if (Number(digits ?? 80) !== port) return false
-  if (ipv6 !== undefined) return isIP(ipv6) === 6 && classOf(ipv6) === 'loopback'
+  if (ipv6 !== undefined) return familyOf(ipv6) === 6 && classOf(ipv6) === 'loopback'
   return name.toLowerCase() === 'localhost' || classOf(name) === 'loopback'
 }

@@ -1,4 +1,3 @@
-import { lookup as systemLookup } from 'node:dns/promises'
 import {
   type CallOptions,
   type Clock,
@@ -9,13 +8,14 @@ import {
   natError,
   orAborted
 } from '@postern/interface'
+import { nodeDns } from '../async/builtins.js'
 
 /** Resolves to the IP addresses of a name. */
 export type Lookup = (host: string) => Promise<readonly string[]>
 
 /** {@link Lookup} with the resolver of this machine: the hosts file and the DNS. */
 export const systemNames: Lookup = async (host) =>
-  (await systemLookup(host, { all: true, order: 'verbatim' })).map(({ address }) => address)
+  (await nodeDns().promises.lookup(host, { all: true, order: 'verbatim' })).map(({ address }) => address)
 
 /** The wait before a name is looked up again after a failure, in ms; it doubles with every failure. */
 const backOffMs = { first: 5000, max: 300_000 } as const

@@ -74,11 +74,14 @@ async function look(call: CallOptions, options: FindNetworkOptions): Promise<Net
     findRoutes = platformRoutes[process.platform] ?? (async () => []),
     interfaces = networkInterfaces,
     findUnfit = process.platform === 'linux' ? linuxUnfitAddresses : async () => new Set<string>(),
-    findSource = async (family) => sourceOf(family, interfaces(), call)
+    findSource = async (family) => sourceOf(family, held, call)
   } = options
-  const [routes, unfit, source4, source6] = await Promise.all([findRoutes(), findUnfit(), findSource(4), findSource(6)])
+  const [routes, unfit] = await Promise.all([findRoutes(), findUnfit()])
   call.signal.throwIfAborted()
+  // Once, because every call asks the kernel for all interfaces and addresses.
   const held = interfaces()
+  const [source4, source6] = await Promise.all([findSource(4), findSource(6)])
+  call.signal.throwIfAborted()
   const unfitAddresses = new Set([...unfit].map(canonicalAddress))
   const addresses = Object.values(held)
     .flatMap((each = []) => each)

@@ -1,6 +1,5 @@
-import { randomBytes, randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { anySignal, type CallOptions, type Clock, familyOf, type NatError, natError } from '@postern/interface'
 import { addHandle } from '../async/handles.js'
 
@@ -17,7 +16,7 @@ export interface FirstHopOptions {
    * @default real sockets with a TTL of 1 */
   readonly probe?: (address: string, count: number, call: CallOptions) => Promise<boolean>
   /** Returns an integer from 0 up to `bound`, exclusive. A host on the link must not be able to predict it.
-   * @default that of `node:crypto` */
+   * @default that of Web Crypto */
   readonly random?: (bound: number) => number
 }
 
@@ -99,7 +98,8 @@ function spread(total: number, random: (bound: number) => number): readonly numb
   return counts
 }
 
-const randomBelow = (bound: number): number => randomInt(bound)
+/** The remainder is even to one part in 2^24: the bounds are below 256. */
+const randomBelow = (bound: number): number => (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) % bound
 
 /** Creates the `doubt` option of `createTraversal`. The function resolves to `DOUBLE_NAT` for an external address that
  * lies behind the router that claims it (the router is behind another NAT, or lies), and to undefined if nothing
@@ -125,7 +125,7 @@ export function parseTimeExceeded(snmp: string): number | undefined {
 
 const readTimeExceeded = async (): Promise<number | undefined> => {
   try {
-    return parseTimeExceeded(await readFile('/proc/self/net/snmp', 'utf8'))
+    return parseTimeExceeded(readFileSync('/proc/self/net/snmp', 'utf8'))
   } catch {
     return undefined
   }
@@ -152,10 +152,13 @@ async function probeWithSockets(address: string, count: number, { signal }: Call
         socket.on('error', failed)
         // The callback gets an error if there is no route to the address, and is also called after the socket was
         // closed. It must not throw: that would end the process.
-        socket.connect(firstPort + randomInt(ports), address, (error?: Error) => {
+        socket.connect(firstPort + randomBelow(ports), address, (error?: Error) => {
           if (error !== undefined || isOver) return
           socket.setTTL(1)
-          socket.send(randomBytes(randomInt(maxBytes)), (unsent) => unsent && failed(unsent))
+          socket.send(
+            crypto.getRandomValues(new Uint8Array(randomBelow(maxBytes))),
+            (unsent) => unsent && failed(unsent)
+          )
         })
       }
     })

@@ -1,6 +1,5 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { halvesMetric, type Route } from './route.js'
+import { runTool } from './run-tool.js'
 
 /**
  * Parses the default routes from the output of `netstat -rn`. macOS has no metric and lists routes in use first, so the
@@ -26,6 +25,6 @@ export function parseNetstat(text: string): readonly Route[] {
 
 /** Resolves to the default routes of macOS. */
 export async function darwinRoutes(): Promise<readonly Route[]> {
-  const { stdout } = await promisify(execFile)('netstat', ['-rn'], { timeout: 5000 })
-  return parseNetstat(stdout)
+  const text = await runTool('netstat', ['-rn'], 5000)
+  return parseNetstat(text)
 }

@@ -1,7 +1,6 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { natError } from '@postern/interface'
 import type { Route } from './route.js'
+import { runTool } from './run-tool.js'
 
 const command = [
   "Get-NetRoute -DestinationPrefix '0.0.0.0/0','::/0' -ErrorAction SilentlyContinue",
@@ -43,12 +42,6 @@ const emptyRow: Readonly<Record<'NextHop' | 'InterfaceAlias' | 'RouteMetric' | '
 
 /** Resolves to the default routes of Windows. */
 export async function windowsRoutes(): Promise<readonly Route[]> {
-  const { stdout } = await promisify(execFile)(
-    'powershell.exe',
-    ['-NoProfile', '-NonInteractive', '-Command', command],
-    {
-      timeout: 15_000
-    }
-  )
-  return parseGetNetRoute(stdout)
+  const text = await runTool('powershell.exe', ['-NoProfile', '-NonInteractive', '-Command', command], 15_000)
+  return parseGetNetRoute(text)
 }

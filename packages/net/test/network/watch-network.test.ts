@@ -77,6 +77,137 @@ describe('watchNetwork', () => {
   })
 })
 
+describe('watchNetwork with a snapshot', () => {
+  /** Watches a network of the test, with a snapshot that reports a change when the test says so. */
+  function scene() {
+    const clock = handClock()
+    const state = {
+      network: { gateways: [gateway], addresses: ['192.168.1.2'] } as Network,
+      differs: false,
+      fault: undefined as Error | undefined,
+      reads: 0,
+      told: [] as Network[],
+      failures: [] as unknown[],
+      closed: 0
+    }
+    const end = new AbortController()
+    const watching = watchNetwork(
+      {
+        clock,
+        async find() {
+          state.reads++
+          if (state.fault !== undefined) throw state.fault
+          return state.network
+        },
+        snapshot: {
+          hasChanged() {
+            const { differs } = state
+            state.differs = false
+            return differs
+          },
+          close: () => void state.closed++
+        },
+        changed: (each) => void state.told.push(each),
+        failed: (error) => void state.failures.push(error)
+      },
+      end
+    )
+    /** Lets the clock run for a number of polls, and returns how often the network was read meanwhile. */
+    async function polls(count: number): Promise<number> {
+      const before = state.reads
+      await clock.advance(count * 2000)
+      return state.reads - before
+    }
+    return { clock, state, end, watching, polls }
+  }
+
+  /** A scene whose start is over. */
+  async function settled() {
+    const all = scene()
+    all.state.differs = true
+    await all.polls(20)
+    return all
+  }
+
+  it('reads the network in one poll of fifteen while the snapshot stays the same', async () => {
+    const { polls, end, watching } = await settled()
+    expect(await polls(45)).toBe(3)
+    end.abort()
+    await watching
+  })
+
+  it('reads the network when the snapshot differs, and in the five polls after it', async () => {
+    const { state, polls, end, watching } = await settled()
+    await polls(45)
+    state.differs = true
+    state.network = { ...state.network, addresses: ['192.168.1.9'] }
+    expect(await polls(1)).toBe(1)
+    expect(state.told.at(-1)).toBe(state.network)
+    expect(await polls(5)).toBe(5)
+    expect(await polls(5)).toBe(0)
+    end.abort()
+    await watching
+  })
+
+  it('reports a change that only the network shows with the next read, and reads it in the five polls after it', async () => {
+    const { state, polls, end, watching } = await settled()
+    const told = state.told.length
+    state.network = { ...state.network, addresses: ['192.168.1.9'] }
+    await polls(15)
+    expect(state.told).toHaveLength(told + 1)
+    expect(await polls(30)).toBeLessThanOrEqual(5 + 2)
+    end.abort()
+    await watching
+  })
+
+  it('reads the network at every poll until it can be read again', async () => {
+    const { state, polls, end, watching } = await settled()
+    state.fault = natError('UNREACHABLE', 'no')
+    state.differs = true
+    expect(await polls(20)).toBe(20)
+    expect(state.failures).toHaveLength(20)
+    state.fault = undefined
+    state.network = { ...state.network, addresses: ['192.168.1.9'] }
+    await polls(1)
+    expect(state.told.at(-1)).toBe(state.network)
+    end.abort()
+    await watching
+  })
+
+  it('reports the network after the machine slept, also if it can be read only later', async () => {
+    const { clock, state, polls, end, watching } = await settled()
+    const told = state.told.length
+    clock.jumpWall(3_600_000)
+    state.fault = natError('UNREACHABLE', 'no')
+    await polls(3)
+    expect(state.told).toHaveLength(told)
+    state.fault = undefined
+    await polls(1)
+    expect(state.told).toHaveLength(told + 1)
+    expect(await polls(10)).toBeLessThan(10)
+    expect(state.told).toHaveLength(told + 1)
+    end.abort()
+    await watching
+  })
+
+  it('closes the snapshot at the end, also while a read hangs', async () => {
+    const first = scene()
+    await first.polls(2)
+    first.end.abort()
+    await first.watching
+    expect(first.state.closed).toBe(1)
+
+    const end = new AbortController()
+    let closed = 0
+    const snapshot = { hasChanged: () => true, close: () => void closed++ }
+    const find = (): Promise<Network> => new Promise(() => undefined)
+    const watching = watchNetwork({ clock: handClock(), find, snapshot, changed: () => undefined }, end)
+    end.abort()
+    await watching
+    expect(closed).toBe(1)
+  })
+})
+
 describe('isOnFirstHop', () => {
   const call = { signal: new AbortController().signal }
 

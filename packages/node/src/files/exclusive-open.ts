@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { nodeCrypto } from '@postern/net'
 import { hasCode } from './files.js'
 import type { FileLock, Holder } from './lock-types.js'
 
@@ -64,7 +64,8 @@ async function readHolder(lock: string): Promise<number | undefined> {
 
 async function placeFor(lock: string): Promise<string> {
   const { dev, ino } = await stat(dirname(lock), { bigint: true })
-  const name = createHash('sha256')
+  const name = nodeCrypto()
+    .createHash('sha256')
     .update(`${dev} ${ino} ${basename(lock)}`)
     .digest('hex')
     .slice(0, 32)

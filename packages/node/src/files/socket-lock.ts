@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, link, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { nodeCrypto } from '@postern/net'
 import { hasCode, randomName } from './files.js'
 import type { FileLock, Holder } from './lock-types.js'
 
@@ -66,7 +66,7 @@ async function openPlace(path: string): Promise<Place> {
 }
 
 const nameFor = (prefix: string): string => `${prefix}${process.pid}-${randomName()}`
-const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex')
+const hashOf = (text: string): string => nodeCrypto().createHash('sha256').update(text).digest('hex')
 
 async function contend(place: Place): Promise<FileLock | Holder> {
   const untilMs = performance.now() + patienceMs

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
+import { nodeCrypto } from '@postern/net'
 
 /** The maximum size of a `package.json`; real ones have a few kilobytes. */
 const maxManifestChars = 1024 * 1024
@@ -15,7 +15,7 @@ export function programName(script: string | undefined = process.argv[1]): strin
   const place = script ?? join(process.cwd(), 'node')
   const name = packageName(dirname(place))
   if (name !== undefined) return `${name}-${base}`
-  return `${base}-${createHash('sha256').update(place).digest('hex').slice(0, 8)}`
+  return `${base}-${nodeCrypto().createHash('sha256').update(place).digest('hex').slice(0, 8)}`
 }
 
 /** Returns the name of the main script. Earlier versions used it for the default file. */

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import {
   type Arrival,
   abortReason,
@@ -77,7 +76,7 @@ export function createWitness(
         external: place.address,
         isOutside: (each) => settings.mayAsk(each) && !subnets.has(prefixesOf(each)?.subnet)
       }
-      const nonce = new Uint8Array(randomBytes(nonceLength))
+      const nonce = crypto.getRandomValues(new Uint8Array(nonceLength))
       const end = new AbortController()
       const bounded = { signal: anySignal([call.signal, end.signal]) }
       const isMine = (arrival: Arrival): boolean => {
