@@ -51,7 +51,7 @@ export function windowsProgram(name: string, env: Readonly<Record<string, string
 }
 
 /** The path of PowerShell below System32. */
-export const powerShell = String.raw`WindowsPowerShell\v1.0\powershell.exe`
+export const powerShell: string = String.raw`WindowsPowerShell\v1.0\powershell.exe`
 
 /** Resolves to the default routes of Windows. */
 export async function windowsRoutes(): Promise<readonly Route[]> {
