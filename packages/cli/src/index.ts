@@ -62,7 +62,6 @@ export async function run(args: readonly string[]): Promise<void> {
       writeErr: (text) => writeAbove(process.stderr, harmless(wrapLines(text, columnsOf(process.stderr)), false)),
       outputError: (text, write) => write(plainError(text))
     })
-    .showHelpAfterError('(see postern --help)')
     .addHelpText(
       'after',
       `
@@ -79,6 +78,7 @@ Examples:
 ${codesText('all')}`
     )
   for (const add of await commandsFor(args)) add(program, shell)
+  nameHelpAfterErrors(program, 'postern')
 
   try {
     await program.parseAsync(args[0] === '-V' ? ['-v'] : args, { from: 'user' })
@@ -97,6 +97,12 @@ ${codesText('all')}`
   await saidAll(shell.output)
   if (results.failure() !== undefined || defence.hasFailed()) process.exitCode ||= exitCodes.failed
   await leave(shell.output)
+}
+
+/** Makes each command name its own help after a wrong argument. */
+function nameHelpAfterErrors(command: Command, path: string): void {
+  command.showHelpAfterError(`(see ${path} --help)`)
+  for (const each of command.commands) nameHelpAfterErrors(each, `${path} ${each.name()}`)
 }
 
 /** Shortens the message of commander for an invalid argument: `option '--lifetime <time>' argument '5x' is invalid.

@@ -57,6 +57,17 @@ describe('the command line', () => {
     for (const flag of ['--version', '-v', '-V']) expect((await run(flag)).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
 
+  it.each([
+    ['--bad', 'postern'],
+    ['map', 'postern map'],
+    ['relay --bad', 'postern relay'],
+    ['tunnel listen', 'postern tunnel listen']
+  ])('a wrong argument names the help of its command: postern %s', async (args, command) => {
+    const { code, stderr } = await run(...args.split(' '))
+    expect(code).toBe(2)
+    expect(stderr).toContain(`(see ${command} --help)`)
+  })
+
   it('an invalid key gives advice and exit code 1', async () => {
     const { code, stdout, stderr } = await run('relay', '--key', bin)
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })

@@ -1,4 +1,12 @@
-import { type Discovery, didYouMean, type Gateway, type Host, type Network } from '@postern/interface'
+import {
+  type Discovery,
+  didYouMean,
+  errorText,
+  type Gateway,
+  type Host,
+  type Network,
+  type Strategy
+} from '@postern/interface'
 import type { Store } from './memory/store.js'
 import { defaultPolicy } from './model/policy.js'
 
@@ -9,13 +17,51 @@ export function checkStrategies(strategies: unknown): void {
       `strategies is an array of strings: pass functions, such as [pcp(), upnp()]; expose() takes one string, such as '${strategies.join()}'`
     )
   }
-  if (!Array.isArray(strategies) || strategies.some((strategy) => typeof strategy !== 'function')) {
+  if (typeof strategies === 'function')
+    throw new TypeError('strategies is one function: pass an array, such as [upnp()]')
+  if (isPromise(strategies)) throw new TypeError('strategies is a promise: await it, and pass the array')
+  if (!Array.isArray(strategies)) {
     throw new TypeError('strategies is not an array of strategies, such as [natPmp(), upnp()]')
+  }
+  for (const [rank, strategy] of strategies.entries()) {
+    if (typeof strategy !== 'function') throw new TypeError(`strategies[${rank}] is ${whatInstead(strategy)}`)
   }
 }
 
+/** Returns what was passed in the place of a strategy, and what to pass. */
+function whatInstead(value: unknown): string {
+  if (isPromise(value)) return 'a promise: await it'
+  if (Array.isArray(value)) return 'an array: spread it, as in [...defaultStrategies(), manual()]'
+  if (typeof value === 'object' && value !== null) return 'an object: pass what upnp() returns, which is a function'
+  return `${shown(value)}, and not a strategy such as upnp()`
+}
+
+const isPromise = (value: unknown): boolean => typeof Object(value).then === 'function'
+
+/**
+ * Calls a strategy for a host. Throws a TypeError for a class and for a function that returns no discovery, and what the strategy
+ * throws as the cause of one.
+ */
+export function discoveryOf<H extends Host>(strategy: Strategy<H>, rank: number, host: H): Discovery {
+  if (/^class\b/.test(Function.prototype.toString.call(strategy))) {
+    throw new TypeError(`strategies[${rank}] is a class: pass a function that takes the host, such as upnp() returns`)
+  }
+  let discovery: Discovery
+  try {
+    discovery = strategy(host)
+  } catch (cause) {
+    if (cause instanceof TypeError) throw cause
+    throw new TypeError(`strategies[${rank}] cannot be used: ${errorText(cause)}`, { cause })
+  }
+  checkDiscovery(discovery, rank)
+  return discovery
+}
+
 /** Throws a TypeError if a strategy returned no discovery, as when the factory itself was passed. */
-export function checkDiscovery(discovery: Discovery, rank: number): void {
+function checkDiscovery(discovery: Discovery, rank: number): void {
+  if (isPromise(discovery)) {
+    throw new TypeError(`strategies[${rank}] returns a promise: make the strategy a function that is not async`)
+  }
   const { name, discover }: Partial<Discovery> = Object(discovery)
   if (typeof name === 'string' && typeof discover === 'function') return
   throw new TypeError(`strategies[${rank}] returns no discovery with a name: pass pcp(), for example, not pcp`)
@@ -86,7 +132,7 @@ export function checkPolicy(policy: object, path = 'policy', model: object = def
 const wholeNumbers: ReadonlySet<string> = new Set(['policy.quorum', 'policy.witnessesPerRound'])
 
 /** Quotes strings, so that `"5"` and `5` look different in a message. */
-const shown = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value) : String(value))
+export const shown = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value) : String(value))
 
 /** Throws a TypeError for a lifetime below one second: requests carry whole seconds, and 0 means deletion (RFC 6887
  * §11.1, RFC 6886 §3.3). A strategy shortens a lifetime that is too long for its protocol. */

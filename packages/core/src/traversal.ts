@@ -1,6 +1,7 @@
 import type { CallOptions, Endpoint, Host, MultiaddrText, Network } from '@postern/interface'
 import type { Bus } from './async/bus.js'
 import { createRoutersBeyond } from './beyond/routers-beyond.js'
+import { checkRuntime } from './check-runtime.js'
 import { createContext } from './context.js'
 import { createWantedEndpoints, type WantOptions } from './discovery/wanted-endpoints.js'
 import { createGatewayRecovery } from './mapping/gateway-recovery.js'
@@ -62,11 +63,12 @@ export interface Traversal extends TypedEvents<TraversalEvents> {
  * Creates the ladder: it tries the strategies in rank order for every wanted endpoint, keeps the granted mappings
  * alive, has them verified, falls back to relays, and reports how reachable the host is.
  *
- * Throws a TypeError for invalid options. Does nothing before `start`.
+ * Throws a TypeError for invalid options, and on a runtime that is too old. Does nothing before `start`.
  */
 export function createTraversal(options: TraversalOptions): Traversal
 export function createTraversal<H extends Host>(options: HostedOptions<H>): Traversal
 export function createTraversal(options: TraversalOptions): Traversal {
+  checkRuntime()
   const context = createContext(readOptions(options))
   const { bus, candidates, hostCandidates, memory, networkState, policy, progress } = context
   const { target, fire } = createEvents()

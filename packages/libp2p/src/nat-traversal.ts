@@ -1,4 +1,4 @@
-import { type Connection, type PeerId, type Startable, serviceCapabilities } from '@libp2p/interface'
+import { type Connection, isPeerId, type PeerId, type Startable, serviceCapabilities } from '@libp2p/interface'
 import { autonat } from '@postern/autonat'
 import {
   type EndpointOwners,
@@ -78,7 +78,7 @@ export interface NatTraversal extends TypedEvents<TraversalEvents> {
    *
    * Rejects with the NatError of the hole punch (SYMMETRIC_NAT, REFUSED, NO_REPLY, EXTERNAL_ADDRESS_UNKNOWN,
    * UNSUPPORTED, GRANT_INVALID, QUOTA_EXCEEDED or UNREACHABLE), with NO_SERVICE without a hole-punching strategy, with
-   * libp2p's error if the peer cannot be dialled, or with the signal's reason.
+   * libp2p's error if the peer cannot be dialled, with the signal's reason, or with a TypeError for wrong arguments.
    */
   direct(peer: PeerId, call: CallOptions): Promise<Connection>
 }
@@ -194,6 +194,7 @@ class NatTraversalService implements NatTraversal, Startable {
   }
 
   async direct(peer: PeerId, call: CallOptions): Promise<Connection> {
+    checkDirect(peer, call)
     const { connectionManager } = this.#components
     if (connectionManager.getConnections(peer).length === 0) await connectionManager.openConnection(peer, call)
     await this.#run.traversal.upgrade(peer.toString(), call)
@@ -251,6 +252,16 @@ class NatTraversalService implements NatTraversal, Startable {
   #record(): MetricsRecording | undefined {
     return this.#sink === undefined ? undefined : recordMetrics(this.#run.traversal, this.#sink)
   }
+}
+
+/** Throws a TypeError for wrong arguments of `direct()`. Text is the likely one: libp2p shows peer ids as text. */
+function checkDirect(peer: unknown, call: unknown): void {
+  if (!isPeerId(peer)) {
+    const how = typeof peer === 'string' ? ', and not text: pass peerIdFromString(text) of @libp2p/peer-id' : ''
+    throw new TypeError(`direct() takes a peer id${how}`)
+  }
+  const { signal }: { readonly signal?: unknown } = Object(call)
+  if (!(signal instanceof AbortSignal)) throw new TypeError('direct() takes a signal: direct(peer, { signal })')
 }
 
 const networkTrouble = (error: unknown): readonly string[] =>

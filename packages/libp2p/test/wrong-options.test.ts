@@ -57,6 +57,20 @@ describe('wrong options', () => {
     expect(messageOf(makers[name] ?? expect.fail(), options)).toContain(text)
   })
 
+  it.each<readonly [unknown, unknown, string]>([
+    ['12D3KooWGsCPRnRSvDkF7fkoAX6xVGgWhbLzJyGHzzRvFqAz9mHg', { signal: AbortSignal.abort() }, 'peerIdFromString(text)'],
+    [undefined, { signal: AbortSignal.abort() }, 'direct() takes a peer id'],
+    ['own', undefined, 'direct(peer, { signal })'],
+    ['own', { signal: 5 }, 'direct(peer, { signal })']
+  ])('direct() rejects wrong arguments: %#', async (peer, call, text) => {
+    const nat = natTraversal({ strategies: [] })
+    const node = await createLibp2p({ start: false, services: { nat } })
+    const wrong = node.services.nat.direct((peer === 'own' ? node.peerId : peer) as never, call as never)
+    const error: unknown = await wrong.catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(TypeError)
+    expect(String(error)).toContain(text)
+  })
+
   it.each([
     [{ nat: natTraversal }, 'call natTraversal()'],
     [{ autonat: autonatServer }, 'call autonatServer()'],

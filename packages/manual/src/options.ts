@@ -34,7 +34,8 @@ export function readOptions(options: ManualOptions): Forward {
   checkOptions('manual()', options, { address: 'any', port: 'any' })
   const { address, port } = options
   if (port !== undefined && (!Number.isInteger(port) || port < 1 || port > 65_535)) {
-    throw new TypeError(`port is not in 1…65535: ${port}`)
+    const given: unknown = port
+    throw new TypeError(`port is not a number in 1…65535: ${typeof given === 'string' ? JSON.stringify(given) : port}`)
   }
   if (address === undefined) {
     if (port === undefined) throw new TypeError('manual() needs an address such as /ip4/<address>/tcp/8080, or a port')

@@ -93,6 +93,11 @@ export class NatAPI {
     callBack(this.#ended, callback, () => [])
   }
 
+  /** Like `destroy()`, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.destroy()
+  }
+
   async #map(first: unknown, second: unknown): Promise<Error | undefined> {
     this.#mustLive()
     const request = readRequest(first, second, this.ttl)

@@ -345,6 +345,15 @@ describe('destroy', () => {
     expect(home.clock.pending).toBe(0)
   })
 
+  it('a client that is disposed has deleted its mappings', async () => {
+    const home = openHome()
+    const client = open(home)
+    await home.done(client.map(1000))
+    await home.done(client[Symbol.asyncDispose]())
+    expect(rulesOf(home)).toEqual([])
+    await expect(client.map(1000)).rejects.toThrow('client is destroyed')
+  })
+
   it('destroy() during map() makes it false, and leaves nothing', async () => {
     const home = openHome()
     const client = open(home)

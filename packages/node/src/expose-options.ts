@@ -65,7 +65,7 @@ export function checkExposeOptions(options: ExposeOptions): void {
   })
   const { externalPort } = options
   if (externalPort !== undefined && !(Number.isInteger(externalPort) && externalPort > 0 && externalPort < 65_536)) {
-    throw new TypeError(`externalPort is not in 1…65535: ${externalPort}`)
+    throw new TypeError(`externalPort is not a number in 1…65535: ${quoted(externalPort)}`)
   }
   if (typeof options.store === 'string') {
     throw new TypeError(`store is a text: pass fileStore({ path: ${JSON.stringify(options.store)} })`)
@@ -88,6 +88,9 @@ export function checkExposeOptions(options: ExposeOptions): void {
     lease: 'function'
   })
 }
+
+/** Quotes a text, so that `"80"` and `80` look different in a message. */
+const quoted = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value) : String(value))
 
 function checkOwners(owners: ExposeOptions['owners']): void {
   if (owners === undefined || [owners.join, owners.holders].every((part) => typeof part === 'function')) return

@@ -74,7 +74,8 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   const { policy, externalPort, releaseOnExit = false, findNetwork } = options
   const handles = createOpenHandles()
   const arrivals = createArrivals(server)
-  const clients = createClients(server)
+  const ended = new AbortController()
+  const clients = createClients(server, ended)
   const plainHost = options.host ?? systemHost
   const { carried } = plainHost
   const host = {
@@ -87,7 +88,6 @@ export async function expose(server: ExposableServer, options: ExposeOptions = {
   const strategies = readStrategies(options.strategies)
   const ownStore = options.store === undefined ? fileStore() : undefined
   const store = options.store === undefined ? ownStore : options.store
-  const ended = new AbortController()
   const run = runTraversal({
     strategies,
     host,

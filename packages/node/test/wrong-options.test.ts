@@ -53,6 +53,27 @@ describe('wrong options', () => {
     ['expose()', { strategies: 'PCP' }, 'Did you mean "pcp"?'],
     ['expose()', { strategies: 'natpmp' }, 'Did you mean "nat-pmp"?'],
     ['expose()', { strategies: null }, 'strategies is not an array of strategies'],
+    ['expose()', { strategies: pcp() }, 'strategies is one function: pass an array'],
+    ['expose()', { strategies: Promise.resolve([]) }, 'strategies is a promise: await it'],
+    ['expose()', { strategies: [Promise.resolve(pcp())] }, 'strategies[0] is a promise: await it'],
+    ['expose()', { strategies: [pcp(), [upnp()]] }, 'strategies[1] is an array: spread it'],
+    ['expose()', { strategies: [undefined] }, 'strategies[0] is undefined, and not a strategy such as upnp()'],
+    ['expose()', { strategies: ['pcp', upnp()] }, 'strategies[0] is "pcp", and not a strategy'],
+    ['expose()', { strategies: [{}] }, 'strategies[0] is an object: pass what upnp() returns'],
+    ['expose()', { strategies: [URL] }, 'strategies[0] is a class'],
+    ['expose()', { strategies: [async () => pcp()] }, 'strategies[0] returns a promise'],
+    [
+      'expose()',
+      {
+        strategies: [
+          () => {
+            throw new Error('no licence')
+          }
+        ]
+      },
+      'strategies[0] cannot be used: no licence'
+    ],
+    ['expose()', { strategies: '' }, '"" is none of: any'],
     ['expose()', { store: './x.json' }, 'fileStore({ path: "./x.json" })'],
     ['expose()', { store: {} }, 'store has no load() and save()'],
     ['expose()', { store: true }, 'store has no load() and save()'],
@@ -75,8 +96,11 @@ describe('wrong options', () => {
     ['expose()', { host: null }, 'host is not an object'],
     ['expose()', { findNetwork: 1 }, 'findNetwork is not a function'],
     ['expose()', { releaseOnExit: 'yes' }, 'releaseOnExit is not true or false'],
-    ['expose()', { externalPort: 0 }, 'externalPort is not in 1…65535'],
-    ['expose()', { externalPort: '80' }, 'externalPort is not in 1…65535'],
+    ['expose()', { externalPort: 0 }, 'externalPort is not a number in 1…65535: 0'],
+    ['expose()', { externalPort: Number.NaN }, 'externalPort is not a number in 1…65535: NaN'],
+    ['expose()', { externalPort: 1.5 }, 'externalPort is not a number in 1…65535: 1.5'],
+    ['expose()', { externalPort: '80' }, 'externalPort is not a number in 1…65535: "80"'],
+    ['manual()', { port: '80' }, 'port is not a number in 1…65535: "80"'],
     ['expose()', { on: { maped: () => undefined } }, 'Did you mean "mapped"?'],
     ['expose()', { on: { mapped: 1 } }, 'mapped is not a function'],
     ['expose()', { on: () => undefined }, 'on is not an object'],
@@ -117,6 +141,17 @@ describe('wrong options', () => {
     { gateways: [null], addresses: ['192.168.1.2'] }
   ])('traversal.setNetwork rejects %j', (network) => {
     expect(() => createTraversal({ strategies: [] }).setNetwork(network as never)).toThrow(/^not a network/)
+  })
+
+  it.each([
+    ['a port', 8080, 'run `postern map 8080`'],
+    ['a port as text', '8080', 'run `postern map 8080`'],
+    ['a promise', Promise.resolve(createServer()), 'await it first'],
+    ['a function', () => undefined, 'pass what its listen() returns'],
+    ['nothing', undefined, /of a framework returns$/]
+  ])('expose says what to pass instead of %s', async (_, server, text) => {
+    await expect(expose(server as never)).rejects.toThrow(text)
+    await expect(expose(server as never)).rejects.toThrow(TypeError)
   })
 
   it('expose rejects a server without the methods that it calls later', async () => {

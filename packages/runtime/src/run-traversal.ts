@@ -62,6 +62,8 @@ export interface TraversalRun {
   unwatch(): Promise<void>
   /** Stops watching, and releases everything. Nothing runs after it has resolved. Idempotent. */
   stop(): Promise<void>
+  /** Like `stop()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /**
@@ -122,7 +124,7 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
           // The runtime will refuse at the next poll, too.
           if (isNatError(failure) && failure.code === 'NOT_PERMITTED') known.resolve()
         },
-        find: find ?? findNetwork
+        find: find === undefined ? findNetwork : async (call) => checkedNetwork(await find(call))
       },
       controller
     )
@@ -160,6 +162,14 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
     return each?.watching ?? Promise.resolve()
   }
 
+  async function stop(): Promise<void> {
+    const ending = session
+    session = undefined
+    const watching = end(ending)
+    const starting = ending?.starting?.catch(() => undefined)
+    await Promise.all([traversal.stop(), watching, starting])
+  }
+
   return {
     traversal,
     network: () => network,
@@ -171,14 +181,16 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
       if (isKnown) await traversal.settled()
     },
     unwatch: () => end(session),
-    async stop() {
-      const ending = session
-      session = undefined
-      const watching = end(ending)
-      const starting = ending?.starting?.catch(() => undefined)
-      await Promise.all([traversal.stop(), watching, starting])
-    }
+    stop,
+    [Symbol.asyncDispose]: stop
   }
+}
+
+/** Throws a TypeError for a value of `findNetwork()` that cannot be a network. */
+function checkedNetwork(network: Network): Network {
+  const { gateways, addresses }: Partial<Network> = Object(network)
+  if (Array.isArray(gateways) && Array.isArray(addresses)) return network
+  throw new TypeError('findNetwork() resolved with no network: it has to have gateways and addresses, both arrays')
 }
 
 const ended = abortReason('this wait or watch has ended')

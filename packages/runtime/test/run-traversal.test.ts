@@ -88,6 +88,27 @@ describe('runTraversal', () => {
     await run.stop()
   })
 
+  it.each([undefined, {}, { gateways: 5, addresses: [] }])(
+    'a findNetwork that resolves with %j is told about',
+    async (network) => {
+      const { run, clock } = setUp({ findNetwork: async () => network as never })
+      void run.start()
+      await clock.advance(0)
+      expect(run.networkError()).toEqual(
+        new TypeError('findNetwork() resolved with no network: it has to have gateways and addresses, both arrays')
+      )
+      await run.stop()
+    }
+  )
+
+  it('a run that is disposed while it starts has stopped', async () => {
+    const { run, clock } = setUp({ findNetwork: refuses })
+    const starting = run.ready()
+    const disposing = run[Symbol.asyncDispose]()
+    expect(await isDone(Promise.all([starting, disposing, run[Symbol.asyncDispose]()]), clock)).toBe(true)
+    expect(clock.pending).toBe(0)
+  })
+
   it('networkTimeoutMs is how long start() waits', async () => {
     const short = setUp({ findNetwork: refuses, networkTimeoutMs: 100 })
     expect(await isDone(short.run.start(), short.clock, 100)).toBe(true)

@@ -26,6 +26,8 @@ export interface EventRecord {
   latest(): number
   /** Removes the listeners from the source. Idempotent. */
   stop(): void
+  /** Like `stop()`, for `using`. */
+  [Symbol.dispose](): void
 }
 
 /** The events that are kept for a browser that opens the page later. */
@@ -57,10 +59,12 @@ export function recordEvents(source: StatusSource, options: RecordEventsOptions 
     note({ name: 'verdict', detail: { verdict, cause } })
   source.addEventListener('verdict', noteVerdict, { signal })
 
+  const stop = (): void => ended.abort()
   return {
     after: (seq = 0) => events.slice(Math.max(0, events.length - (latest - seq))),
     latest: () => latest,
-    stop: () => ended.abort()
+    stop,
+    [Symbol.dispose]: stop
   }
 }
 

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type StatusPageOptions, statusPage } from '../src/index.js'
+import { recordEvents, type StatusPageOptions, statusPage } from '../src/index.js'
 import { enter, follow, get } from './support/browser.js'
 import { emptyReport, type Scripted, scriptedSource } from './support/source.js'
 
@@ -288,10 +288,18 @@ describe('the life of the page', () => {
     const stream = await follow(await enter(page.url))
     const { url } = page
     await page.close()
-    await page.close()
+    await page[Symbol.asyncDispose]()
     await stream.ended
     expect(source.listeners).toBe(0)
     await expect(get(url)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  it('a record that is disposed removes its listeners', () => {
+    const source = scriptedSource()
+    const record = recordEvents(source)
+    expect(source.listeners).toBeGreaterThan(0)
+    record[Symbol.dispose]()
+    expect(source.listeners).toBe(0)
   })
 
   it('a port that is taken rejects, and leaves no listener', async () => {

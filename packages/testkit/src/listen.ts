@@ -32,6 +32,8 @@ export interface ListeningGateway {
   settled(): Promise<void>
   /** Closes all sockets. Leaves no handle. Idempotent. */
   close(): Promise<void>
+  /** Like `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 const onLinux = process.platform === 'linux'
@@ -169,7 +171,8 @@ async function listenOn(gateway: FakeGateway, address: string, options: ListenOp
     address,
     ports,
     settled: () => work,
-    close
+    close,
+    [Symbol.asyncDispose]: close
   }
 }
 

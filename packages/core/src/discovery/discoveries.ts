@@ -19,7 +19,7 @@ import {
   untilAborted
 } from '@postern/interface'
 import { asNatError, graceMs } from '../async/attempt.js'
-import { checkDiscovery } from '../check-options.js'
+import { discoveryOf } from '../check-options.js'
 import { reasonText } from '../model/events.js'
 import { backOffMs, type Policy } from '../model/policy.js'
 import type { RequestEvent } from '../model/request-event.js'
@@ -85,13 +85,9 @@ export interface RankedDiscovery {
   readonly discovery: Discovery
 }
 
-/** Creates the strategies for a host, in rank order. Throws a TypeError for one that returns no discovery. */
+/** Creates the strategies for a host, in rank order. Throws a TypeError for one that cannot be created. */
 export const createRanked = <H extends Host>(strategies: readonly Strategy<H>[], host: H): readonly RankedDiscovery[] =>
-  strategies.map((strategy, rank) => {
-    const discovery = strategy(host)
-    checkDiscovery(discovery, rank)
-    return { rank, discovery }
-  })
+  strategies.map((strategy, rank) => ({ rank, discovery: discoveryOf(strategy, rank, host) }))
 
 export function createDiscoveries(
   ranked: readonly RankedDiscovery[],

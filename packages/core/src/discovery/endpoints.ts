@@ -12,6 +12,7 @@ import {
   type Network,
   parseMultiaddr
 } from '@postern/interface'
+import { shown } from '../check-options.js'
 import type { StrategyEntry } from './discoveries.js'
 
 /** An endpoint that should be reachable. */
@@ -41,7 +42,8 @@ export function checkEndpoint({ protocol, family, address, port }: Endpoint): vo
 }
 
 export function checkPort(name: string, port: number): void {
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TypeError(`${name} is not in 1…65535: ${port}`)
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return
+  throw new TypeError(`${name} is not a number in 1…65535: ${shown(port)}`)
 }
 
 /** Throws a TypeError for text that cannot follow a port in a multiaddr. */

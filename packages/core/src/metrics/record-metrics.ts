@@ -17,6 +17,8 @@ import { createStrategyLabels } from './strategy-labels.js'
 export interface MetricsRecording {
   /** Removes every listener, and ends the reading of gauges. Counters keep what they have counted. Idempotent. */
   stop(): void
+  /** Like `stop()`, for `using`. */
+  [Symbol.dispose](): void
 }
 
 /**
@@ -47,12 +49,11 @@ export function recordMetrics(source: MetricsSource, given: MetricsSink): Metric
     sink.observe(instruments.verdict, () => verdictOf(source.report())),
     sink.observe(instruments.candidates, () => candidatesOf(source.report()))
   ]
-  return {
-    stop() {
-      ended.abort()
-      for (const stop of stops.splice(0)) stop()
-    }
+  const stop = (): void => {
+    ended.abort()
+    for (const end of stops.splice(0)) end()
   }
+  return { stop, [Symbol.dispose]: stop }
 }
 
 const withoutErrors = (sink: MetricsSink): MetricsSink => ({

@@ -284,7 +284,7 @@ describe('the bounds of a recording', () => {
     )
     expect(sink.gauges()).toBe(3)
     recording.stop()
-    recording.stop()
+    recording[Symbol.dispose]()
     expect(sink.gauges()).toBe(0)
     for (const name of added) target.dispatchEvent(new CustomEvent(name, { detail: {} }))
     expect(added.length).toBeGreaterThan(10)

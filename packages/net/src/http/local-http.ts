@@ -46,6 +46,19 @@ export function localHttpServer(options: LocalHttpOptions): LocalHttpServer {
   const { answer, allowedHosts = [], maxConnections = 64, timeoutMs = 5000, isInvited = () => false } = options
   let port = 0
   let isRef = true
+  function handle(request: IncomingMessage, response: ServerResponse): void {
+    const refusal = refusalOf(request, port, allowedHosts, isInvited(request))
+    if (refusal === undefined) return serve(request, response)
+    const [status, text] = refusal
+    response.writeHead(status, {
+      ...headers,
+      'content-type': 'text/plain; charset=utf-8',
+      'content-length': text.length + 1,
+      connection: 'close'
+    })
+    response.end(`${text}\n`)
+  }
+
   const server: Server = httpOf('http:').createServer(
     {
       maxHeaderSize: maxHeaderBytes,
@@ -54,19 +67,10 @@ export function localHttpServer(options: LocalHttpOptions): LocalHttpServer {
       keepAliveTimeout: timeoutMs,
       connectionsCheckingInterval: Math.min(1000, timeoutMs)
     },
-    (request, response) => {
-      const refusal = refusalOf(request, port, allowedHosts, isInvited(request))
-      if (refusal === undefined) return serve(request, response)
-      const [status, text] = refusal
-      response.writeHead(status, {
-        ...headers,
-        'content-type': 'text/plain; charset=utf-8',
-        'content-length': text.length + 1,
-        connection: 'close'
-      })
-      response.end(`${text}\n`)
-    }
+    handle
   )
+  // Node answers an unknown `Expect` by itself, with 417.
+  server.on('checkExpectation', handle)
   server.maxHeadersCount = maxHeaders
 
   /** The idle connections, the longest idle first, and all open connections. */

@@ -40,8 +40,21 @@ const emptyRow: Readonly<Record<'NextHop' | 'InterfaceAlias' | 'RouteMetric' | '
   InterfaceMetric: 0
 }
 
+/**
+ * Returns the path of a program of Windows, named below its folder System32. By its name alone, a program of that name in the working folder
+ * would be started in its place: Windows looks there first.
+ */
+export function windowsProgram(name: string, env: Readonly<Record<string, string | undefined>> = process.env): string {
+  const { SystemRoot = '' } = env
+  const root = /^[A-Za-z]:\\/.test(SystemRoot) ? SystemRoot : String.raw`C:\Windows`
+  return [root, 'System32', name].join('\\')
+}
+
+/** The path of PowerShell below System32. */
+export const powerShell: string = String.raw`WindowsPowerShell\v1.0\powershell.exe`
+
 /** Resolves to the default routes of Windows. */
 export async function windowsRoutes(): Promise<readonly Route[]> {
-  const text = await runTool('powershell.exe', ['-NoProfile', '-NonInteractive', '-Command', command], 15_000)
+  const text = await runTool(windowsProgram(powerShell), ['-NoProfile', '-NonInteractive', '-Command', command], 15_000)
   return parseGetNetRoute(text)
 }

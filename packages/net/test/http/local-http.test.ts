@@ -164,3 +164,8 @@ describe('localHttpServer', () => {
     expect(error).toMatchObject({ code: expect.stringMatching(/ECONNREFUSED|EADDRNOTAVAIL|EAFNOSUPPORT/) })
   })
 })
+
+it('a request with an unknown Expect is refused like every other one', async () => {
+  const answer = await exchange(await open(), 'GET / HTTP/1.1\r\nHost: evil.example\r\nExpect: much\r\n\r\n')
+  expect(answer).toMatch(/^HTTP\/1\.1 403 /)
+})

@@ -11,7 +11,8 @@ import {
   parseProcIfInet6,
   parseProcIpv6Route,
   parseProcRoute,
-  type Route
+  type Route,
+  windowsProgram
 } from '../../src/index.js'
 
 const head = 'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n'
@@ -259,4 +260,12 @@ describe('a runtime that does not permit access to the network configuration', (
     const looking = findNetwork(new AbortController(), { findRoutes: async () => [], interfaces })
     await expect(looking).rejects.toMatchObject({ code: 'NOT_PERMITTED', message: expect.stringContaining(refusal) })
   })
+})
+
+it.each([
+  [{}, String.raw`C:\Windows\System32\rundll32.exe`],
+  [{ SystemRoot: String.raw`D:\WinNT` }, String.raw`D:\WinNT\System32\rundll32.exe`],
+  [{ SystemRoot: '.' }, String.raw`C:\Windows\System32\rundll32.exe`]
+])('a program of Windows is started by its whole path: %j', (env, path) => {
+  expect(windowsProgram('rundll32.exe', env)).toBe(path)
 })

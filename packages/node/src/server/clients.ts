@@ -1,5 +1,5 @@
 import type { Server, Socket } from 'node:net'
-import { type CarriedConnection, canonicalAddress } from '@postern/interface'
+import { type CallOptions, type CarriedConnection, canonicalAddress } from '@postern/interface'
 import { type ExposableServer, isDatagram } from './endpoints.js'
 import { parentOf } from './parent-of.js'
 
@@ -15,7 +15,8 @@ export interface Client {
 
 /** The clients of a server, also of the connections that a forwarder carries. */
 export interface Clients {
-  /** Notes a connection that a forwarder carries; see `Host.carried`. Adds one listener to the server at the first. */
+  /** Notes a connection that a forwarder carries; see `Host.carried`. Adds one listener to the server at the first, until the
+   * signal aborts. */
   readonly carried: (connection: CarriedConnection) => void
   /** Returns the client of a connection to the server; undefined for a socket that was closed before its address could be
    * read, and for anything else. */
@@ -26,7 +27,7 @@ export interface Clients {
  * memory. */
 const maxAnnounced = 1024
 
-export function createClients(server: ExposableServer): Clients {
+export function createClients(server: ExposableServer, { signal }: Partial<CallOptions> = {}): Clients {
   const announced = new Map<string, CarriedConnection>()
   const clients = new WeakMap<object, Client>()
   let isListening = false
@@ -43,11 +44,12 @@ export function createClients(server: ExposableServer): Clients {
     isListening = true
     // Before the listeners of the application, which may ask for the client.
     to.prependListener('connection', take)
+    signal?.addEventListener('abort', () => to.off('connection', take), { once: true })
   }
 
   return {
     carried(connection) {
-      if (isDatagram(server)) return
+      if (isDatagram(server) || signal?.aborted === true) return
       if (!isListening) listen(server)
       const [oldest] = announced.keys()
       if (announced.size >= maxAnnounced && oldest !== undefined) announced.delete(oldest)
@@ -67,7 +69,7 @@ const clientIn = ({ client, party }: CarriedConnection): Client => ({
 })
 
 function directClient(socket: object): Client | undefined {
-  const { remoteAddress, remotePort }: { remoteAddress?: unknown; remotePort?: unknown } = socket
+  const { remoteAddress, remotePort }: { remoteAddress?: unknown; remotePort?: unknown } = Object(socket)
   if (typeof remoteAddress !== 'string' || typeof remotePort !== 'number') return undefined
   return { address: canonicalAddress(remoteAddress) ?? remoteAddress, port: remotePort, through: null }
 }

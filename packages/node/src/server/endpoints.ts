@@ -1,7 +1,7 @@
 import type { Socket } from 'node:dgram'
 import { errorMonitor } from 'node:events'
 import type { Server } from 'node:net'
-import { type CallOptions, classOf, type Endpoint, familyOf } from '@postern/interface'
+import { type CallOptions, classOf, type Endpoint, familyOf, printable } from '@postern/interface'
 import { hasCode } from '../files/files.js'
 import { takesIpv4 } from './takes-ipv4.js'
 
@@ -17,7 +17,8 @@ export async function endpointsOf(server: ExposableServer): Promise<readonly End
   const protocol = isDatagram(server) ? 'udp' : 'tcp'
   const bound = server.address()
   if (bound === null || typeof bound === 'string') {
-    throw new TypeError(`the server listens on ${bound === null ? 'nothing' : 'a pipe'}, not on a port`)
+    const where = bound === null ? 'nothing' : `a pipe, ${printable(bound)}`
+    throw new TypeError(`the server listens on ${where}, and not on a port: call listen(8080), for example`)
   }
   const { address, port } = bound
   const family = familyOf(address)
@@ -57,8 +58,17 @@ export function checkServer(server: unknown): asserts server is ExposableServer 
     )
   }
   throw new TypeError(
-    'expose() takes a net.Server, http.Server, https.Server or dgram.Socket, such as the one that listen() of a framework returns'
+    `expose() takes a net.Server, http.Server, https.Server or dgram.Socket, such as the one that listen() of a framework returns${insteadOf(server)}`
   )
+}
+
+/** Returns what to do with something that is not a server; an empty text if there is nothing to say. */
+function insteadOf(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'string')
+    return `; pass the server itself, or run \`postern map ${printable(String(value)).slice(0, 20)}\` for a program that has none`
+  if (typeof Object(value).then === 'function') return ', and not a promise of it: await it first'
+  if (typeof value === 'function') return ', and not a function: pass what its listen() returns'
+  return ''
 }
 
 /**

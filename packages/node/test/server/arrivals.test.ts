@@ -138,3 +138,7 @@ async function visitor(port: number): Promise<void> {
   await once(socket, 'connect')
   socket.destroy()
 }
+
+it.each([undefined, null, 5, 'x'])('isWitness is false for %s', (socket) => {
+  expect(createArrivals(createServer()).isWitness(socket as never)).toBe(false)
+})

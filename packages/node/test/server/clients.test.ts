@@ -92,3 +92,19 @@ describe('the client of a connection', () => {
     expect(clients.clientOf({})).toBeUndefined()
   })
 })
+
+it('the listener for carried connections leaves the server with the exposure', async () => {
+  const server = createServer()
+  const ended = new AbortController()
+  const { carried } = createClients(server, ended)
+  const connection: CarriedConnection = { localAddress: '127.0.0.1', localPort: 5000, client: null, party }
+  carried(connection)
+  expect(server.listenerCount('connection')).toBe(1)
+  ended.abort()
+  carried(connection)
+  expect(server.listenerCount('connection')).toBe(0)
+})
+
+it.each([undefined, null, 5, 'x'])('clientOf returns nothing for %s', (socket) => {
+  expect(createClients(createServer()).clientOf(socket as never)).toBeUndefined()
+})

@@ -33,7 +33,8 @@ export interface WitnessServerCounters {
 /** A witness server. */
 export interface WitnessServer {
   /** Listens on a TCP port, a free one for 0. Resolves to the address and port. Rejects with the error of the system if
-   * the port is taken. May be called for several addresses. A listener on `::` takes IPv4, too, without `ipv6Only`. */
+   * the port is taken, and with a TypeError for an invalid port or after `close()`. May be called for several addresses. A
+   * listener on `::` takes IPv4, too, without `ipv6Only`. */
   listen(
     port: number,
     host?: string,
@@ -41,6 +42,8 @@ export interface WitnessServer {
   ): Promise<Pick<AddressInfo, 'address' | 'port'>>
   /** Closes all ports and connections. Nothing runs after it has resolved. Idempotent. */
   close(): Promise<void>
+  /** Like `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
   /** The counters since the server was created. */
   readonly counters: Readonly<WitnessServerCounters>
   /** How many requests were refused, by their reason. */
@@ -178,6 +181,11 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
   }
 
   const listen: WitnessServer['listen'] = async (port, host, { ipv6Only = false } = {}) => {
+    if (!Number.isInteger(port) || port < 0 || port > 65_535)
+      throw new TypeError(`listen(): port has to be an integer from 0 to 65535, not ${String(port)}`)
+    mustBeOpen()
+    const handle = (request: IncomingMessage, response: ServerResponse): void =>
+      track(serve(request, response).catch(() => void response.destroy()))
     const server = createServer(
       {
         maxHeaderSize: maxHeaderBytes,
@@ -186,17 +194,35 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
         keepAliveTimeout: requestMs,
         connectionsCheckingInterval: 1000
       },
-      (request, response) => track(serve(request, response).catch(() => void response.destroy()))
+      handle
     )
+    // Node answers an unknown `Expect` by itself, with 417, and such requests would count for no limit.
+    server.on('checkExpectation', handle)
     server.maxHeadersCount = maxHeaders
     server.on('connection', (socket: Socket) => clients.enter(socket))
     server.on('clientError', (_, socket) => void socket.destroy())
     server.listen({ port, ipv6Only, ...(host === undefined ? {} : { host }) })
     await once(server, 'listening')
+    // close() may have been called meanwhile.
+    if (stopping.signal.aborted) await endOf(server)
+    mustBeOpen()
     servers.add(server)
     const bound = server.address()
     if (bound === null || typeof bound === 'string') throw new TypeError('a witness server listens on a TCP port')
     return { address: bound.address, port: bound.port }
+  }
+
+  function mustBeOpen(): void {
+    if (stopping.signal.aborted) throw new TypeError('this witness server is closed: create another one')
+  }
+
+  let closed: Promise<void> | undefined
+  const close = (): Promise<void> => (closed ??= end())
+
+  async function end(): Promise<void> {
+    stopping.abort(stopped)
+    await Promise.all([...[...servers].map(endOf), ...working])
+    servers.clear()
   }
 
   return {
@@ -213,17 +239,16 @@ export function createWitnessServer(options: WitnessServerOptions = {}): Witness
       return limits.used
     },
     listen,
-    async close() {
-      stopping.abort(stopped)
-      const ends = [...servers].map(async (server) => {
-        const ended = new Promise((resolve) => server.close(resolve))
-        server.closeAllConnections()
-        await ended
-      })
-      servers.clear()
-      await Promise.all([...ends, ...working])
-    }
+    close,
+    [Symbol.asyncDispose]: close
   }
+}
+
+/** Closes a server and its connections. Resolves when it has ended. */
+async function endOf(server: ReturnType<typeof createServer>): Promise<void> {
+  const ended = new Promise((resolve) => server.close(resolve))
+  server.closeAllConnections()
+  await ended
 }
 
 /** Returns a function that calls `read` at most once in five seconds. */

@@ -98,6 +98,43 @@ describe.skipIf(skipReason !== undefined)(`a witness server over TCP${skipped}`,
     expect(server.dialling).toBe(0)
     for (const socket of sockets) socket.destroy()
   })
+
+  it('a request with an unknown Expect counts for the limits, like every other one', async () => {
+    const { server, port } = await start({ requestsPerIp: 1 })
+    const socket = connect(port, serverHost)
+    onTestFinished(() => void socket.destroy())
+    const answers: string[] = []
+    socket.setEncoding('utf8').on('data', (text: string) => answers.push(...(text.match(/HTTP\/1.1 \d+/g) ?? [])))
+    const request = `GET ${addressPath} HTTP/1.1\r\nHost: x\r\nExpect: much\r\n\r\n`
+    socket.write(request.repeat(20))
+    await once(socket, 'close')
+    expect(server.counters.requests).toBeGreaterThan(0)
+    expect(answers).toContain('HTTP/1.1 429')
+    expect(answers).not.toContain('HTTP/1.1 417')
+  })
+
+  it('every call of close resolves when the ports are free again, and disposing is the same', async () => {
+    const { server, port } = await start()
+    const socket = connect(port, serverHost).on('error', () => undefined)
+    await once(socket, 'connect')
+    void server.close()
+    await server[Symbol.asyncDispose]()
+    const other = createWitnessServer(onLoopback)
+    onTestFinished(() => other.close())
+    expect(await other.listen(port, serverHost)).toEqual({ address: serverHost, port })
+  })
+
+  it('a closed server does not listen, also if it was closed while listen waited', async () => {
+    const { server } = await start()
+    const waiting = server.listen(0, serverHost)
+    await Promise.all([expect(waiting).rejects.toThrow(/^this witness server is closed/), server.close()])
+    await expect(server.listen(0, serverHost)).rejects.toThrow(TypeError)
+  })
+
+  it.each([undefined, null, '4003', -1, 1.5, 65_536, Number.NaN])('listen rejects the port %s', async (port) => {
+    const server = createWitnessServer(onLoopback)
+    await expect(server.listen(port as never, serverHost)).rejects.toThrow(/^listen\(\): port has to be an integer/)
+  })
 })
 
 describe.skipIf(skipReason !== undefined)(`a witness server over UDP${skipped}`, () => {

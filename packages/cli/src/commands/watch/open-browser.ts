@@ -3,11 +3,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { windowsProgram } from '@postern/net'
 
 /** The program that opens a file as the user would, and its arguments before the file. */
 const openers: Readonly<Partial<Record<NodeJS.Platform, readonly [program: string, ...args: string[]]>>> = {
   darwin: ['open'],
-  win32: ['rundll32', 'url.dll,FileProtocolHandler']
+  win32: [windowsProgram('rundll32.exe'), 'url.dll,FileProtocolHandler']
 }
 
 /**

@@ -140,7 +140,7 @@ it('a firewall has a line only if it blocks', () => {
 })
 
 it.each([
-  ['win32', 'powershell.exe', 'windows'],
+  ['win32', String.raw`C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe`, 'windows'],
   ['darwin', 'pfctl', 'macos'],
   ['linux', 'nft', 'nftables'],
   ['sunos', undefined, undefined]

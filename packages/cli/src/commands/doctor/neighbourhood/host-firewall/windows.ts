@@ -1,4 +1,5 @@
 import type { CallOptions } from '@postern/interface'
+import { powerShell, windowsProgram } from '@postern/net'
 import { type Answer, all, any, known } from './chains.js'
 import type { FoundFirewall } from './found.js'
 import { isRecord } from './nft-conditions.js'
@@ -30,7 +31,7 @@ export async function findOnWindows(
   run: RunTool,
   call: CallOptions
 ): Promise<FoundFirewall | null> {
-  const result = await run('powershell.exe', ['-NoProfile', '-NonInteractive', '-Command', script], call)
+  const result = await run(windowsProgram(powerShell), ['-NoProfile', '-NonInteractive', '-Command', script], call)
   if (result === undefined) return null
   return readWindows(result.code === 0 ? result.stdout : '', syn, program)
 }
