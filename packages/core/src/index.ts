@@ -60,6 +60,8 @@ export type {
   GatewayReport,
   NatReport,
   PeerReport,
+  ProtocolsReport,
+  RelayReport,
   Report,
   StrategyReport,
   StrategyState,
