@@ -1,13 +1,15 @@
 // Writes the parts of the documentation that are taken from the code: docs/reference/errors.md, docs/reference/policy.md,
 // docs/reference/limits.md, docs/reference/routers.md (from the built testkit), docs/reference/metrics.md (from the built
-// core), and the option tables of READMEs, between <!-- options X --> and <!-- /options -->.
+// core), the option tables of READMEs, between <!-- options X --> and <!-- /options -->, docs/adr/README.md and llms.txt.
 //
 //   node scripts/run.mjs node scripts/docs.mjs            writes
 //   node scripts/run.mjs node scripts/docs.mjs --check    writes nothing; names what is out of date, and fails
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
+import { decisionsPage } from './decisions.mjs'
 import { limitsPage } from './limits.mjs'
+import { llmsText } from './llms.mjs'
 import { metricsPage } from './metrics.mjs'
 import { routersPage } from './routers.mjs'
 
@@ -21,6 +23,8 @@ const files = new Map([
   ['docs/reference/limits.md', limitsPage({ root, parse, cell, textOf })],
   ['docs/reference/routers.md', await routersPage({ root, cell })],
   ['docs/reference/metrics.md', await metricsPage({ root, cell })],
+  ['docs/adr/README.md', decisionsPage(root)],
+  ['llms.txt', llmsText(root)],
   ...readdirSync(path.join(root, 'packages'))
     .filter((name) => existsSync(path.join(root, 'packages', name, 'README.md')))
     .map((name) => [`packages/${name}/README.md`, withOptions(name)])

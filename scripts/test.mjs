@@ -9,7 +9,7 @@ import { summarize } from './tallies.mjs'
 
 const root = path.dirname(import.meta.dirname)
 const runs = path.join(root, '.turbo', 'runs')
-const tasks = ['format', 'unused', 'lint:rest', 'build', 'typecheck', 'lint', 'check', 'test:house', 'test']
+const tasks = ['format', 'unused', 'lint:rest', 'build', 'typecheck', 'lint', 'check', 'site', 'test:house', 'test']
 
 // A tally that is there at the end was written by this run, or restored by turbo from its cache.
 const folders = ['test', 'interop', ...foldersIn('packages'), ...foldersIn('templates')]

@@ -62,6 +62,8 @@ export type {
   GatewayReport,
   NatReport,
   PeerReport,
+  ProtocolsReport,
+  RelayReport,
   Report,
   StrategyReport,
   StrategyState,

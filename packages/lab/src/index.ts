@@ -33,7 +33,8 @@ export type {
   PortForward,
   RoutePlan,
   RouterPlan,
-  Topology
+  Topology,
+  TranslatorPlan
 } from './topology.js'
 export type { NamedTopology, TopologyName } from './topology-names.js'
 export { withRouter } from './with-router.js'

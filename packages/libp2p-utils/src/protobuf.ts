@@ -16,7 +16,16 @@ export interface FieldValue {
 }
 
 /** The known fields by number: the required wire type, and the function that reads the value. */
-export type Fields = Readonly<Record<number, { readonly type: WireType; readonly read: (value: FieldValue) => void }>>
+export type Fields = Readonly<
+  Record<
+    number,
+    {
+      readonly type: WireType
+      /** Called for every value of the field. */
+      readonly read: (value: FieldValue) => void
+    }
+  >
+>
 
 /**
  * Reads a protobuf message. Calls `read` for every value of a known field, in the order of the bytes, and skips unknown

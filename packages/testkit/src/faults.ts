@@ -42,6 +42,7 @@ export type Fault = FaultScope &
     /** Replaces the reply by any number of replies. If the function returns undefined, the reply is sent unchanged. */
     | {
         readonly kind: 'mangle'
+        /** Returns the replies that are sent. */
         readonly mangle: (reply: Uint8Array, context: ReplyContext) => readonly Uint8Array[] | undefined
       }
     // ---- a correct reply in a wrong way

@@ -35,5 +35,14 @@ export { memoryNetwork } from './memory-network.js'
 export { personalities, personalityGroups } from './personalities/index.js'
 export type { Personality, PersonalityOutcome, RouterEvent } from './personalities/personality.js'
 export { createPersonality, letHappen, personalityNetwork } from './personalities/personality.js'
-export type { HttpAnswer, HttpRequest, Line, OutgoingDatagram, Outlet } from './transport.js'
+export type {
+  Cast,
+  DatagramPort,
+  HttpAnswer,
+  HttpRequest,
+  Line,
+  OutgoingDatagram,
+  Outlet,
+  Sender
+} from './transport.js'
 export type { UpnpOptions, WanService } from './upnp-device.js'

@@ -2,10 +2,14 @@
 
 /** The UDP port of a datagram. NAT-PMP and PCP share 5351, and SSDP uses 1900. */
 export type DatagramPort = 'port-mapping' | 'ssdp'
+/** Whether a datagram goes to one host or to all hosts of a multicast group. */
 export type Cast = 'unicast' | 'multicast'
 
+/** The host and port that a datagram comes from. */
 export interface Sender {
+  /** Its IP address. */
   readonly address: string
+  /** Its UDP port. */
   readonly port: number
 }
 

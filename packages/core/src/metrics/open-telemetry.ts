@@ -5,12 +5,21 @@ import { createSummedReadings, type SummedReadings } from './summed-readings.js'
 /** A `Meter` of `@opentelemetry/api`, as far as it is needed. This package does not depend on that one. */
 export interface OpenTelemetryMeter {
   /** Creates a counter. */
-  createCounter(name: string, options?: MeterOptions): { add(value: number, attributes?: MeterAttributes): void }
+  createCounter(
+    name: string,
+    options?: MeterOptions
+  ): {
+    /** Adds to the sum. */
+    add(value: number, attributes?: MeterAttributes): void
+  }
   /** Creates a histogram. */
   createHistogram(
     name: string,
     options?: MeterOptions & { advice?: { explicitBucketBoundaries?: number[] } }
-  ): { record(value: number, attributes?: MeterAttributes): void }
+  ): {
+    /** Adds a value to the distribution. */
+    record(value: number, attributes?: MeterAttributes): void
+  }
   /** Creates an instrument that is read when the numbers are collected. */
   createObservableUpDownCounter(name: string, options?: MeterOptions): ObservableCounter
 }

@@ -4,6 +4,8 @@
  *
  * @packageDocumentation
  */
+
+export type { RefusalName } from '../wire/messages.js'
 export type { LimitRefusal } from './limits.js'
 export type { TrustedProxies, WitnessServerOptions } from './options.js'
 export type { WitnessServer, WitnessServerCounters } from './server.js'
