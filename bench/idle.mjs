@@ -1,4 +1,4 @@
-// Measures what an idle node costs, side by side: node bench/idle.mjs [minutes]. Without an argument it takes half an hour
+// Measures what an idle node costs, side by side: node bench/idle.mjs [minutes]. Without an argument it takes 22 minutes
 // and writes docs/benchmarks/idle.md.
 import { writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,7 +8,7 @@ import { formatNumber, formatSpread, ratiosOf, spreadOf } from './stats.mjs'
 import { aimsTable, formatMarkdown, formatText } from './tables.mjs'
 import { stacks, World } from './world.mjs'
 
-const minutes = Number(process.argv[2] ?? 30)
+const minutes = Number(process.argv[2] ?? 20)
 /** Until then the node is still starting, or releasing its relays. */
 const settleMs = 120_000
 const file = new URL('../docs/benchmarks/idle.md', import.meta.url)

@@ -84,7 +84,12 @@ function sectionOf(contenders) {
         aim(`${name}, once warm: at least half of ssh -L`, ratio(key), '×', (times) => times >= 0.5)
       ),
       ...directions.map(({ key, name }) =>
-        aim(`${name}, first ${firstBytes / 1e6} MB: at least 100 MB/s`, spreadOf(ours.first[key]), ' MB/s', (speed) => speed >= 100)
+        aim(
+          `${name}, first ${firstBytes / 1e6} MB: at least 100 MB/s`,
+          spreadOf(ours.first[key]),
+          ' MB/s',
+          (speed) => speed >= 100
+        )
       )
     ],
     data: contenders.map(({ name, first, sustained }) => ({ name, first, sustained }))
@@ -162,7 +167,20 @@ async function startSsh(scene) {
   const forward = `127.0.0.1:${port}:127.0.0.1:${servicePort}`
   const child = lab.spawn(
     near,
-    [join(bin, 'ssh'), '-F', 'none', '-N', ...options, '-i', sshd.keyFile, '-p', String(sshd.port), '-L', forward, `${sshd.user}@${sshd.address}`],
+    [
+      join(bin, 'ssh'),
+      '-F',
+      'none',
+      '-N',
+      ...options,
+      '-i',
+      sshd.keyFile,
+      '-p',
+      String(sshd.port),
+      '-L',
+      forward,
+      `${sshd.user}@${sshd.address}`
+    ],
     { stdio: ['ignore', 'ignore', 'pipe'] }
   )
   let complaint = ''

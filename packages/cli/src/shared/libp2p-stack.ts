@@ -4,6 +4,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { errorText, isDialable, printable } from '@postern/interface'
 import type { Libp2pOptions } from 'libp2p'
 import { boundedMuxer } from '../bounds/muxer.js'
+import { fastNoise } from './fast-noise.js'
 import { version } from './version.js'
 
 /** The options of {@link stack}. */
@@ -27,7 +28,7 @@ export const stack = ({
 > => ({
   // Not the name of js-libp2p: peers read the limits of js-libp2p as milliseconds, but this program sends seconds.
   nodeInfo: { name: 'postern', version: version() },
-  connectionEncrypters: [noise()],
+  connectionEncrypters: [fastNoise(noise())],
   streamMuxers: [
     boundedMuxer(yamux({ maxInboundStreams, streamOptions: { maxStreamWindowSize: maxStreamWindowBytes } }))
   ],

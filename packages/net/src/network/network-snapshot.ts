@@ -35,6 +35,9 @@ const interfacesEvery = 3
 /** The maximum size of a file, in bytes. A larger one counts as changed: it belongs to a router with a table of the
  * whole internet. */
 const maxBytes = 256 * 1024
+/** A read that returns less than this, in bytes, has reached the end of the file: the kernel fills a page of 4 KiB with
+ * whole lines, which are all shorter than half of that. */
+const shortRead = 2048
 
 /**
  * Opens the files in which Linux shows routes and addresses, and keeps them open. They show the network namespace in
@@ -136,8 +139,8 @@ function readAll(descriptor: number, buffer: Buffer): number {
   let length = 0
   while (length < buffer.length) {
     const count = readSync(descriptor, buffer, length, buffer.length - length, length)
-    if (count === 0) break
     length += count
+    if (count < shortRead) break
   }
   return length
 }

@@ -66,6 +66,14 @@ describe.skipIf(!isLinux)(`openNetworkSnapshot${isLinux ? '' : ' (skipped: the f
     expect(snapshot.hasChanged()).toBe(true)
   })
 
+  it('reports a change at the end of a long file', () => {
+    const { snapshot, write } = scene()
+    write('route', 'x'.repeat(100_000))
+    snapshot.hasChanged()
+    write('route', `${'x'.repeat(100_000)}y`)
+    expect([snapshot.hasChanged(), snapshot.hasChanged()]).toEqual([true, false])
+  })
+
   it('ignores the counters of ipv6_route, and no other column', () => {
     const { snapshot, write } = scene()
     const zero = '0'.repeat(32)
@@ -232,6 +240,11 @@ describe.skipIf(!support.ok)(`watchNetwork in a network of the kernel${skipped}`
         ['route', 'add', '128.0.0.0/1', 'dev', 'vpn0']
       ],
       { gateways: [{ interface: 'vpn0' }, { interface: 'eth0' }].map((each) => expect.objectContaining(each) as never) }
+    ],
+    [
+      'the last of a hundred addresses',
+      Array.from({ length: 100 }, (_, index) => ['addr', 'add', `10.99.${index}.1/32`, 'dev', 'eth0']),
+      { addresses: expect.arrayContaining(['10.99.99.1']) as never }
     ],
     [
       'a VPN with a routing table of its own, and the rule for it',

@@ -41,6 +41,13 @@ export function splice(socket: Socket, stream: Stream, { signal }: CallOptions):
       finish(false)
     }
 
+    const pass = (bytes: Uint8Array): void => {
+      for (const part of reader.read(bytes)) {
+        toSocket += part.byteLength
+        if (socket.writable && !socket.write(part)) gate.hold()
+      }
+    }
+
     const stopped = (): void => cut(new Error('the tunnel is closed here'))
 
     socket.on('data', (chunk) => {
@@ -76,14 +83,15 @@ export function splice(socket: Socket, stream: Stream, { signal }: CallOptions):
     })
 
     stream.addEventListener('message', ({ data }) => {
+      // One system call for all parts of the message.
+      socket.cork()
       try {
-        for (const part of reader.read(data.subarray())) {
-          toSocket += part.byteLength
-          if (socket.writable && !socket.write(part)) gate.hold()
-        }
+        for (const bytes of data instanceof Uint8Array ? [data] : data) pass(bytes)
       } catch (error) {
         cut(asError(error))
         return
+      } finally {
+        socket.uncork()
       }
       if (reader.hasEnded) socket.end()
     })

@@ -7,8 +7,12 @@ import { Uint8ArrayList } from 'uint8arraylist'
  * libp2p also ends streams regularly when the connection is closed.
  */
 const headerBytes = 4
-/** The maximum length of a record: as much as Node.js reads from a socket at once. */
+/** The maximum length of a record that is accepted. */
 export const maxRecordBytes: number = 64 * 1024
+/** The maximum length of a record that is sent: half of what Node.js reads from a socket at once. A record of 64 KiB
+ * with its headers is longer than a noise message, whose rest of a few bytes would be one more message, and fills the
+ * write buffer of a socket, so that the next one would have to wait. */
+const maxSentBytes = 32 * 1024
 
 const headerOf = (length: number): Uint8Array => {
   const header = new Uint8Array(headerBytes)
@@ -19,8 +23,8 @@ const headerOf = (length: number): Uint8Array => {
 /** Returns records that contain the bytes, without copying them. */
 export function recordsOf(bytes: Uint8Array): readonly Uint8ArrayList[] {
   const records: Uint8ArrayList[] = []
-  for (let from = 0; from < bytes.byteLength; from += maxRecordBytes) {
-    const part = bytes.subarray(from, from + maxRecordBytes)
+  for (let from = 0; from < bytes.byteLength; from += maxSentBytes) {
+    const part = bytes.subarray(from, from + maxSentBytes)
     records.push(new Uint8ArrayList(headerOf(part.byteLength), part))
   }
   return records

@@ -24,10 +24,19 @@ describe('records', () => {
     )
   })
 
-  it('recordsOf splits bytes into records of at most 64 KiB', () => {
-    const lengths = recordsOf(new Uint8Array(2 * maxRecordBytes + 1)).map(({ byteLength }) => byteLength - 4)
-    expect(lengths).toEqual([maxRecordBytes, maxRecordBytes, 1])
+  it('recordsOf splits bytes into records of at most 32 KiB, each of which fits a noise message', () => {
+    const lengths = recordsOf(new Uint8Array(65_537)).map(({ byteLength }) => byteLength - 4)
+    expect(lengths).toEqual([32_768, 32_768, 1])
+    expect(Math.max(...lengths) + 4 + 12).toBeLessThan(65_519)
     expect(Buffer.from(recordsOf(Buffer.from('abc'))[0]?.subarray() ?? []).toString('hex')).toBe('00000003616263')
+  })
+
+  it('a record reader accepts records of 64 KiB, and no longer ones', () => {
+    const header = (length: number): Uint8Array => Uint8Array.of(0, length >> 16, (length >> 8) & 255, length & 255)
+    const reader = createRecordReader()
+    reader.read(header(maxRecordBytes))
+    expect(Buffer.concat(reader.read(new Uint8Array(maxRecordBytes))).byteLength).toBe(maxRecordBytes)
+    expect(() => reader.read(header(maxRecordBytes + 1))).toThrow('above 65536')
   })
 
   it('a record reader returns bytes or throws a NatError for any input', () => {
