@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import module from 'node:module'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join } from 'node:path'
@@ -30,14 +30,24 @@ async function makeFolder(folder) {
   }
 }
 
-/** Resolves with whether the folder is there. False where its disk does not answer. */
+/**
+ * Resolves with whether the folder and the one above are of this user or root, and not writable for everyone. Under sudo, they may be in the
+ * home of another user, whose code root would run. On Windows, which has no such owners, they are in the profile of the user.
+ */
+async function isOwn(folder) {
+  if (process.geteuid === undefined) return true
+  const found = await Promise.all([stat(folder), stat(dirname(folder))])
+  return found.every(({ uid, mode }) => (uid === 0 || uid === process.geteuid()) && (mode & 0o002) === 0)
+}
+
+/** Resolves with whether the folder is there, and safe. False where its disk does not answer. */
 async function isMade(folder) {
   let timer
   const late = new Promise((resolve) => {
     timer = setTimeout(resolve, answerMs, false)
   })
   const made = makeFolder(folder).then(
-    () => true,
+    () => isOwn(folder).catch(() => false),
     () => false
   )
   return Promise.race([made, late]).finally(() => clearTimeout(timer))

@@ -1,7 +1,10 @@
 import { execFile, spawnSync } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ladderGrammar } from '@postern/node'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 
 const bin = fileURLToPath(new URL('../bin/postern.js', import.meta.url))
 
@@ -72,6 +75,25 @@ describe('the command line', () => {
     const { code, stdout, stderr } = await run('relay', '--key', bin)
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toMatch(/✘ .* holds no private key of libp2p\. Move it away/)
+  })
+
+  // macOS and Linux: Windows has no such modes.
+  it.skipIf(process.platform === 'win32').each([
+    ['is kept', 'of this user', 0o700, 0o700, true],
+    ['is not kept', 'in one that every user can write to', 0o777, 0o700, false],
+    ['is not kept', 'that every user can write to', 0o700, 0o777, false]
+  ])('compiled code %s in a folder %s', async (_, __, above, own, isKept) => {
+    const cache = await mkdtemp(join(tmpdir(), 'postern-'))
+    onTestFinished(() => rm(cache, { recursive: true, force: true }))
+    const folder = join(cache, 'postern')
+    await mkdir(folder)
+    await chmod(cache, above)
+    await chmod(folder, own)
+    expect(await runWith({ XDG_CACHE_HOME: cache, NODE_COMPILE_CACHE: '' }, '--version')).toMatchObject({
+      code: 0,
+      stderr: ''
+    })
+    expect((await readdir(folder)).length > 0).toBe(isKept)
   })
 
   it.each([
