@@ -32,7 +32,7 @@ export async function copyCheckout(folder) {
  */
 export async function prepareVersions(folder) {
   const run = (...args) => must(folder, process.execPath, [path.join('scripts', 'run.mjs'), ...args])
-  await run('changeset', 'version')
+  await run('node', path.join('scripts', 'version.mjs'))
   await run('--build')
   return new Map(manifests(folder).map(({ name, version }) => [name, version]))
 }

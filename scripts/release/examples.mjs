@@ -19,7 +19,7 @@ export async function checkExample(world, name) {
   return inLab(world, name, folder)
 }
 
-/** Copies the template out of the checkout, where its tsconfig.json extends one of the root, and runs its tests. */
+/** Copies the template out of the checkout, as docs/guides/write-a-strategy.md says, and runs its tests. */
 export async function checkTemplate(world) {
   const folder = path.join(world.folder, 'my-strategy')
   const { typescript, vitest } = world.third
@@ -30,21 +30,34 @@ export async function checkTemplate(world) {
     'fast-check': world.third['fast-check']
   }
   copyProject(world, path.join('templates', 'strategy'), folder, { dependencies })
-  const tsconfig = path.join(folder, 'tsconfig.json')
-  const { compilerOptions } = JSON.parse(fs.readFileSync(tsconfig, 'utf8'))
-  const base = JSON.parse(fs.readFileSync(path.join(world.checkout, 'tsconfig.base.json'), 'utf8'))
-  fs.writeFileSync(
-    tsconfig,
-    JSON.stringify({
-      compilerOptions: { ...base.compilerOptions, ...compilerOptions, types: ['node'] },
-      include: ['src']
-    })
-  )
+  const { compilerOptions } = readJson(path.join(folder, 'tsconfig.json'))
+  const base = readJson(path.join(world.checkout, 'tsconfig.base.json'))
+  writeJson(path.join(folder, 'tsconfig.json'), {
+    compilerOptions: { ...base.compilerOptions, ...compilerOptions },
+    include: ['src']
+  })
+  const forTests = { composite: false, noEmit: true, isolatedDeclarations: false, declarationMap: false, rootDir: '..' }
+  writeJson(path.join(folder, 'test', 'tsconfig.json'), {
+    extends: '../tsconfig.json',
+    compilerOptions: forTests,
+    include: ['**/*.ts']
+  })
   await install(world, folder)
-  await run(world, folder, process.execPath, [path.join('node_modules', 'typescript', 'bin', 'tsc'), '--project', '.'])
+  const tsc = path.join('node_modules', 'typescript', 'bin', 'tsc')
+  for (const project of ['.', 'test']) await run(world, folder, process.execPath, [tsc, '--project', project])
+  const output = path.join(folder, 'tests.json')
   const vitestFile = path.join('node_modules', 'vitest', 'vitest.mjs')
-  const said = await run(world, folder, process.execPath, [vitestFile, 'run', '--reporter=json'])
-  const { numPassedTests } = JSON.parse(said.slice(said.indexOf('{')))
+  await run(world, folder, process.execPath, [
+    vitestFile,
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile=${output}`
+  ])
+  const { numPassedTests } = readJson(output)
   if (!(numPassedTests > 40)) throw new Error(`${numPassedTests} tests passed`)
   return `compiles, and passes ${numPassedTests} tests`
 }
+
+const readJson = (file) => JSON.parse(fs.readFileSync(file, 'utf8'))
+const writeJson = (file, value) => fs.writeFileSync(file, JSON.stringify(value))

@@ -4,6 +4,9 @@
  *
  * @packageDocumentation
  */
+
+import './one-copy.js'
+
 export { systemClock } from '@postern/interface'
 export type { CheckExternalAddress } from './candidates/claim-checks.js'
 export type { WantOptions } from './discovery/wanted-endpoints.js'
