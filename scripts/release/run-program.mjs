@@ -34,7 +34,7 @@ export function start(cwd, command, args, { env = process.env, stdio = 'pipe' } 
   })
   const kill = () => {
     try {
-      if (windows) child.kill()
+      if (windows || child.pid === undefined) child.kill()
       else process.kill(-child.pid, 'SIGKILL')
     } catch (error) {
       // It has ended by itself.
