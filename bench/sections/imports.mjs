@@ -7,7 +7,8 @@ import { formatSpread, spreadOf } from '../stats.mjs'
 
 const folder = fileURLToPath(new URL('..', import.meta.url))
 const packages = new URL('../../packages/', import.meta.url)
-const tools = new Set(['conformance', 'lab', 'testkit'])
+/** For development only; and `postern`, which has no module. */
+const tools = new Set(['conformance', 'lab', 'postern', 'testkit'])
 const peers = ['@achingbrain/nat-port-mapper', '@silentbot1/nat-api']
 const rounds = 10
 /** What an import may add, in ms. */

@@ -5,8 +5,8 @@ import { gzip } from 'node:zlib'
 import { build } from 'esbuild'
 
 const packages = new URL('../../packages/', import.meta.url)
-/** For development only: no program ships them. */
-const tools = new Set(['conformance', 'lab', 'testkit'])
+/** For development only: no program ships them; and `postern`, which has no module. */
+const tools = new Set(['conformance', 'lab', 'postern', 'testkit'])
 
 /** @returns {Promise<import('../tables.mjs').Section>} */
 export async function sizes({ progress }) {

@@ -1,65 +1,39 @@
-// A copy of this checkout as the release workflow has it: set up, with the next versions, built.
-import { spawnSync } from 'node:child_process'
+// A copy of this checkout as the release workflow has it: set up, with the next versions, built, and published.
 import fs from 'node:fs'
 import path from 'node:path'
+import { must } from './run-program.mjs'
 
 const root = path.dirname(path.dirname(import.meta.dirname))
-const windows = process.platform === 'win32'
-
-/** The time limit for one program, in ms: to publish all packages takes a minute or two. */
-const limitMs = 600_000
-
-/** Runs a program. Throws an Error with its output if it fails, or does not end. */
-export function must(cwd, command, args, env = {}) {
-  const { status, signal, stdout, stderr, error } = spawnSync(command, args, {
-    cwd,
-    timeout: limitMs,
-    // Programs of npm packages take the first Node there.
-    env: {
-      // A script of npm or pnpm has its configuration in its environment, where it is stronger than any file: a registry there would be
-      // the one that is published to.
-      ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_config_/i.test(name))),
-      PATH: [path.dirname(process.execPath), process.env.PATH].join(path.delimiter),
-      ...env
-    },
-    encoding: 'utf8',
-    shell: windows,
-    maxBuffer: 64 * 1024 * 1024
-  })
-  if (error) throw error
-  if (status !== 0)
-    throw new Error(`${command} ${args.join(' ')} ends with ${signal ?? `code ${status}`}\n${stdout}${stderr}`)
-  return stdout
-}
 
 /**
  * Copies what git would commit, so that the rehearsal writes nothing into this checkout.
  *
  * @param {string} folder that does not exist
  */
-export function copyCheckout(folder) {
-  const listed = must(root, 'git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard']).split('\0')
-  for (const file of listed) {
+export async function copyCheckout(folder) {
+  const listed = await must(root, 'git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'])
+  for (const file of listed.split('\0')) {
     // Deleted, and not committed yet.
     if (file === '' || !fs.existsSync(path.join(root, file))) continue
     fs.cpSync(path.join(root, file), path.join(folder, file), { verbatimSymlinks: true })
   }
-  const git = (...args) =>
-    must(folder, 'git', ['-c', 'user.name=release', '-c', 'user.email=release@example.invalid', ...args])
-  git('init', '--quiet', '--initial-branch=main')
-  git('add', '--all')
-  git('commit', '--quiet', '--message=rehearsal')
+  for (const args of [
+    ['init', '--quiet', '--initial-branch=main'],
+    ['add', '--all'],
+    ['commit', '--quiet', '--message=rehearsal']
+  ])
+    await must(folder, 'git', args, { env: withAuthor(process.env) })
 }
 
 /**
  * Sets up the copy, takes the changesets as the release does, and builds.
  *
- * @returns {ReadonlyMap<string, string>} the versions of the published packages
+ * @returns {Promise<ReadonlyMap<string, string>>} the versions of the published packages
  */
-export function prepareVersions(folder) {
+export async function prepareVersions(folder) {
   const run = (...args) => must(folder, process.execPath, [path.join('scripts', 'run.mjs'), ...args])
-  run('changeset', 'version')
-  run('--build')
+  await run('node', path.join('scripts', 'version.mjs'))
+  await run('--build')
   return new Map(manifests(folder).map(({ name, version }) => [name, version]))
 }
 
@@ -74,30 +48,39 @@ export function manifests(folder) {
     .filter((manifest) => manifest.private !== true)
 }
 
-/** Publishes from the copy with the command of the release workflow, to another registry. */
-export function publish(folder, npmrc) {
+/**
+ * Publishes from the copy with the command of the release workflow, to another registry.
+ *
+ * @param {string} folder of the copy
+ * @param {NodeJS.ProcessEnv} env in which npm knows the registry of the rehearsal, and no other
+ */
+export async function publish(folder, env) {
   const manifest = path.join(folder, 'package.json')
   const text = JSON.parse(fs.readFileSync(manifest, 'utf8'))
   const repository = text.repository || 'https://github.com/postern/postern'
   fs.writeFileSync(manifest, `${JSON.stringify({ ...text, repository }, undefined, 2)}\n`)
   const { origin, pathname } = new URL(repository)
-  return must(
-    folder,
-    process.execPath,
-    [path.join('scripts', 'run.mjs'), 'node', path.join('scripts', 'publish.mjs')],
-    {
+  const commit = await must(folder, 'git', ['rev-parse', 'HEAD'])
+  // As the workflow does: not through run.mjs, which would install again, and with pnpm on the PATH, which changesets runs.
+  await must(folder, process.execPath, [path.join('scripts', 'publish.mjs')], {
+    env: {
+      ...withAuthor(env),
+      PATH: [path.join(folder, 'toolchain', 'node_modules', '.bin'), env.PATH].join(path.delimiter),
       GITHUB_SERVER_URL: origin,
       GITHUB_REPOSITORY: pathname.slice(1),
-      GITHUB_SHA: must(folder, 'git', ['rev-parse', 'HEAD']).trim(),
-      NPM_CONFIG_USERCONFIG: npmrc,
+      GITHUB_SHA: commit.trim(),
       NPM_CONFIG_PROVENANCE: 'false'
     }
-  )
+  })
 }
 
-/** Returns the registry of a configuration file. Throws an Error if it names none on loopback. */
-export function registryOf(npmrc) {
-  const [, registry = ''] = /^registry=(http:\/\/127\.0\.0\.1:\d+\/)$/m.exec(fs.readFileSync(npmrc, 'utf8')) ?? []
-  if (registry === '') throw new Error(`${npmrc} names no registry on loopback`)
-  return registry
-}
+/** The release workflow has an author for its commits and tags; an empty home has none. */
+const withAuthor = (env) => ({
+  ...env,
+  ...Object.fromEntries(
+    ['AUTHOR', 'COMMITTER'].flatMap((role) => [
+      [`GIT_${role}_NAME`, 'release'],
+      [`GIT_${role}_EMAIL`, 'release@example.invalid']
+    ])
+  )
+})

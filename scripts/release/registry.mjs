@@ -1,52 +1,46 @@
 // A registry of npm on loopback, Verdaccio, with its data in a folder of the caller. What it does not have it fetches from the registry
 // that npm is configured with.
-import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import { must, start } from './run-program.mjs'
 
 const root = path.dirname(path.dirname(import.meta.dirname))
 const sources = path.join(import.meta.dirname, 'registry')
 const installed = path.join(root, 'node_modules', '.cache', 'registry')
 const startMs = 60_000
 
+/** The registry ends with the program that has started it, however that ends: the other end of its standard input closes. */
+const endWithInput = pathToFileURL(path.join(import.meta.dirname, 'programs', 'end-with-input.mjs')).href
+
 /**
  * Starts a registry with nothing in it.
  *
  * @param {string} folder for its data
- * @returns {Promise<{ url: string, token: string, stop(): Promise<void> }>} `token` lets npm publish
+ * @returns {Promise<{ url: string, token: string }>} `token` lets npm publish. endPrograms() ends the registry
  */
 export async function startRegistry(folder) {
-  install()
+  await install()
   fs.mkdirSync(folder, { recursive: true })
   const port = await freePort()
   const url = `http://127.0.0.1:${port}/`
   const config = path.join(folder, 'config.yaml')
-  fs.writeFileSync(config, configText(folder, registryOfNpm()))
+  fs.writeFileSync(config, configText(folder, await registryOfNpm()))
   const log = fs.openSync(path.join(folder, 'registry.log'), 'w')
   const bin = path.join(installed, 'node_modules', 'verdaccio', 'bin', 'verdaccio')
-  const server = spawn(process.execPath, [bin, '--config', config, '--listen', `127.0.0.1:${port}`], {
-    stdio: ['ignore', log, log]
-  })
-  const ended = once(server, 'exit')
-  const stop = async () => {
-    server.kill('SIGTERM')
-    await ended
-  }
-  try {
-    await untilAnswers(url, server)
-    return { url, token: await addUser(url), stop }
-  } catch (error) {
-    await stop()
-    throw error
-  }
+  const args = ['--import', endWithInput, bin, '--config', config, '--listen', `127.0.0.1:${port}`]
+  const { child } = start(folder, process.execPath, args, { stdio: ['pipe', log, log] })
+  fs.closeSync(log)
+  await untilAnswers(url, child)
+  return { url, token: await addUser(url) }
 }
 
 /** Installs Verdaccio from its lock file, unless that is installed already. */
-function install() {
+async function install() {
   const lock = fs.readFileSync(path.join(sources, 'package-lock.json'))
   const stamp = path.join(installed, 'installed')
   const wanted = createHash('sha256').update(lock).digest('hex')
@@ -54,22 +48,13 @@ function install() {
   fs.mkdirSync(installed, { recursive: true })
   for (const name of ['package.json', 'package-lock.json'])
     fs.cpSync(path.join(sources, name), path.join(installed, name))
-  const { status, stdout, stderr } = spawnSync(
-    'npm',
-    ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
-    { cwd: installed, encoding: 'utf8', shell: process.platform === 'win32' }
-  )
-  if (status !== 0) throw new Error(`the registry cannot be installed: ${stdout}${stderr}`)
+  await must(installed, 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'])
   fs.writeFileSync(stamp, wanted)
 }
 
-function registryOfNpm() {
-  const { stdout } = spawnSync('npm', ['config', 'get', 'registry'], {
-    cwd: root,
-    encoding: 'utf8',
-    shell: process.platform === 'win32'
-  })
-  return stdout.trim() || 'https://registry.npmjs.org/'
+async function registryOfNpm() {
+  const registry = await must(root, 'npm', ['config', 'get', 'registry'])
+  return registry.trim() || 'https://registry.npmjs.org/'
 }
 
 /** Ours are never fetched from elsewhere, even where a package of the same name is there. */

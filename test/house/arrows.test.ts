@@ -3,7 +3,7 @@ import { builtinModules } from 'node:module'
 import { join, posix } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
-import { modulesOf, type Package, packages, read, readJson, root, sourcesOf } from './workspace.js'
+import { modulesOf, type Package, packages, read, readJson, root, shortName, sourcesOf } from './workspace.js'
 
 const strategies = ['manual', 'pcp', 'nat-pmp', 'upnp', 'stun', 'witness']
 const forwarders = ['ssh', 'bore']
@@ -199,14 +199,19 @@ describe.each(packages)('$manifest.name', (each) => {
 
 it('every package that was never released has a changeset', () => {
   const { baseBranch, access, fixed, linked, changelog } = readJson('.changeset/config.json') as Record<string, unknown>
-  expect({ baseBranch, access, fixed, linked }).toEqual({ baseBranch: 'main', access: 'public', fixed: [], linked: [] })
+  expect({ baseBranch, access, fixed, linked }).toEqual({
+    baseBranch: 'main',
+    access: 'public',
+    fixed: [['@postern/cli', shortName]],
+    linked: []
+  })
   expect(changelog).toBe('@changesets/cli/changelog')
   const unreleased = packages.filter(({ manifest }) => manifest['version'] === '0.0.0')
   expect(read('README.md').includes('There is no release yet')).toBe(unreleased.length === packages.length)
   if (unreleased.length > 0) {
     const [, header = ''] = read('.changeset/first-release.md').split('---\n')
     const named = header.split('\n').flatMap((line) => /^'(.+)': minor$/.exec(line)?.[1] ?? [])
-    expect(named.toSorted()).toEqual(unreleased.map(({ manifest }) => manifest.name).toSorted())
+    expect(named.toSorted()).toEqual([...unreleased.map(({ manifest }) => manifest.name), shortName].toSorted())
   }
 })
 

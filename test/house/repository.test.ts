@@ -191,6 +191,6 @@ describe('publishing', () => {
   it('the release workflow publishes, and its pull request names nothing', () => {
     const release = read('.github/workflows/release.yml')
     expect(release).toMatch(/^ *publish: node scripts\/publish\.mjs\b/m)
-    expect(release).toMatch(/^ *version: node_modules\/\.bin\/changeset version$/m)
+    expect(release).toMatch(/^ *version: node scripts\/version\.mjs$/m)
   })
 })

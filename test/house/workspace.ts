@@ -22,8 +22,12 @@ export interface Package {
   readonly manifest: Manifest
 }
 
+/** The package without a scope: three lines that start the program of `@postern/cli`. It has no module, and tests of its own. */
+export const shortName = 'postern'
+
+/** The packages with modules. */
 export const packages: readonly Package[] = readdirSync(join(root, 'packages'))
-  .filter((folder) => existsSync(join(root, 'packages', folder, 'package.json')))
+  .filter((folder) => folder !== shortName && existsSync(join(root, 'packages', folder, 'package.json')))
   .map((folder) => ({ folder, manifest: readJson(`packages/${folder}/package.json`) as Manifest }))
 
 /** Further modules that a package exports beside its main one: `server` for `@postern/relay/server`. */

@@ -6,6 +6,9 @@
  *
  * @packageDocumentation
  */
+
+import './node-version.js'
+
 export { directRoute, isDialledDirectly, isDirect, isRelayed, relayOf } from './connection.js'
 export { agentVersionOf, type IdentifyHost, type NextIdentify, nextIdentify, waitForAgentVersion } from './identify.js'
 export { holdConnection, type KeepConnectedOptions, keepConnected } from './keep-connected.js'
