@@ -58,7 +58,7 @@ export function copyCheckout(folder) {
  */
 export function prepareVersions(folder) {
   const run = (...args) => must(folder, process.execPath, [path.join('scripts', 'run.mjs'), ...args])
-  run('changeset', 'version')
+  run('node', path.join('scripts', 'version.mjs'))
   run('--build')
   return new Map(manifests(folder).map(({ name, version }) => [name, version]))
 }

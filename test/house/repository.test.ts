@@ -237,6 +237,6 @@ describe('publishing', () => {
   it('the release workflow publishes, and its pull request names nothing', () => {
     const release = read('.github/workflows/release.yml')
     expect(release).toMatch(/^ *script: node scripts\/publish\.mjs\b/m)
-    expect(release).toMatch(/^ *script: node_modules\/\.bin\/changeset version$/m)
+    expect(release).toMatch(/^ *script: node scripts\/version\.mjs$/m)
   })
 })
