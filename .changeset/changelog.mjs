@@ -1,7 +1,6 @@
 // The entries of the CHANGELOGs: the text of each changeset, without the number of its commit, which says nothing to a reader,
 // and one line for all dependencies of ours that have a new version.
 
-/** @type {import('@changesets/types').ChangelogFunctions} */
 export default {
   async getReleaseLine({ summary }) {
     return `- ${summary.trim().replaceAll('\n', '\n  ').replaceAll(/^ +$/gm, '')}`

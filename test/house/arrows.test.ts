@@ -200,7 +200,7 @@ describe.each(packages)('$manifest.name', (each) => {
 it('every package that was never released has a changeset', () => {
   const { baseBranch, access, fixed, linked, changelog } = readJson('.changeset/config.json') as Record<string, unknown>
   expect({ baseBranch, access, fixed, linked }).toEqual({ baseBranch: 'main', access: 'public', fixed: [], linked: [] })
-  expect(changelog).toBe('@changesets/cli/changelog')
+  expect(changelog).toBe('./changelog.mjs')
   const unreleased = packages.filter(({ manifest }) => manifest['version'] === '0.0.0')
   expect(read('README.md').includes('There is no release yet')).toBe(unreleased.length === packages.length)
   if (unreleased.length > 0) {
