@@ -1,8 +1,11 @@
-// Writes the next versions: what `changeset version` does, and before that the changesets of packages that depend on a breaking change.
-// Only the release workflow runs this, and its rehearsal.
+// Writes the next versions and CHANGELOGs: what `changeset version` does, before that the changesets of packages that depend on a breaking
+// change, and after it the first CHANGELOG of a package. Only the release workflow runs this, and its rehearsal.
 //
 // Changesets gives a patch to a package whose dependency leaves its range. Then the range ^0.1.0 of a user who has core too takes a
 // package that needs the next core, beside the core of the user. Therefore what depends on a new contract or a new core breaks with it.
+//
+// The changesets from before the first release of a package compare it with versions that were never published. Its CHANGELOG says
+// instead that it is the first one, and what the package is.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -28,6 +31,7 @@ const lines = [...manifests.keys()].flatMap((name) => {
   return cause === undefined || isBroken(name) ? [] : [{ name, cause }]
 })
 for (const cause of single) writeChangeset(cause)
+const unreleased = [...manifests.values()].filter(({ version }) => version === '0.0.0')
 const { error, status } = spawnSync(path.join(root, 'node_modules', '.bin', 'changeset'), ['version'], {
   cwd: root,
   stdio: 'inherit',
@@ -35,6 +39,7 @@ const { error, status } = spawnSync(path.join(root, 'node_modules', '.bin', 'cha
 })
 if (error) throw error
 process.exitCode = status ?? 1
+if (status === 0) unreleased.forEach(introduce)
 
 /** Returns the kinds of change that the changesets name for each package. */
 function readBumps() {
@@ -69,4 +74,13 @@ function writeChangeset(cause) {
   const text = `Takes the next \`${cause}\`, which has a breaking change. Update all packages of Postern together.`
   const file = path.join(changesets, `takes-the-next-${path.basename(cause)}.md`)
   writeFileSync(file, `---\n${header}\n---\n\n${text}\n`)
+}
+
+/** Writes the CHANGELOG of a first release. */
+function introduce({ name, description }) {
+  const folder = path.join(root, 'packages', path.basename(name))
+  const { version } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'))
+  if (version === '0.0.0') return // no changeset names it
+  const text = `First release. ${description.replace(/\.$/, '')}. Its [README](README.md) says how to use it, and what it cannot do.`
+  writeFileSync(path.join(folder, 'CHANGELOG.md'), `# ${name}\n\n## ${version}\n\n${text}\n`)
 }

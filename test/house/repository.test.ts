@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, posix, sep } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -182,6 +182,52 @@ describe('publishing', () => {
     ])
   })
 
+  describe.skipIf(process.platform === 'win32')('with an identity of the workflow', () => {
+    const identity = { ...workflow, ACTIONS_ID_TOKEN_REQUEST_URL: 'http://127.0.0.1:1/' }
+    const programs = (): string => join(copy, 'programs')
+
+    /** Runs it with an npm of this version, and a changeset that prints how npm is configured. */
+    function publish(npm: string, env: NodeJS.ProcessEnv = {}): Outcome {
+      nameInRoot(url)
+      const write = (file: string, text: string): void => {
+        mkdirSync(dirname(file), { recursive: true })
+        writeFileSync(file, `#!/bin/sh\n${text}\n`, { mode: 0o755 })
+      }
+      write(join(programs(), 'npm'), `echo ${npm}`)
+      write(
+        join(copy, 'node_modules', '.bin', 'changeset'),
+        'echo "config: $NPM_CONFIG_USERCONFIG"; cat "$NPM_CONFIG_USERCONFIG" 2>&1'
+      )
+      return run('publish.mjs', [], { ...identity, PATH: `${programs()}:${process.env['PATH']}`, ...env })
+    }
+
+    it.each(['11.5.0', '10.9.4', '9.99.99', 'unknown'])(
+      'publish refuses npm %s, which would ask for a token',
+      (version) => {
+        const { status, stderr } = publish(version)
+        expect({ status, stderr }).toEqual({
+          status: 2,
+          stderr: `npm ${version} cannot publish without a token: 11.5.1 or later is needed.\n`
+        })
+      }
+    )
+
+    it.each(['11.5.1', '11.10.0', '12.0.0'])('publish takes npm %s and writes no token', (version) => {
+      const { status, stdout } = publish(version, { NPM_TOKEN: '' })
+      expect(status).toBe(1) // there is no file to show
+      expect(stdout).toMatch(/^config: $/m)
+    })
+
+    it('publish hands a token to npm in a file that does not contain it, and removes the file', () => {
+      const { status, stdout } = publish('11.5.1', { NPM_TOKEN: 'npm_secret' })
+      expect(status).toBe(0)
+      expect(stdout).toContain('//registry.npmjs.org/:_authToken=${NPM_TOKEN}')
+      expect(stdout).not.toContain('npm_secret')
+      const [, file = ''] = /^config: (.+)$/m.exec(stdout) ?? []
+      expect(existsSync(dirname(file))).toBe(false)
+    })
+  })
+
   it('the root manifest alone names the repository, in a form that name-repository.mjs takes', () => {
     const { repository } = readJson('package.json') as { readonly repository: unknown }
     if (repository !== '') expect(name(String(repository), '--check').status).not.toBe(2)
@@ -190,7 +236,7 @@ describe('publishing', () => {
 
   it('the release workflow publishes, and its pull request names nothing', () => {
     const release = read('.github/workflows/release.yml')
-    expect(release).toMatch(/^ *publish: node scripts\/publish\.mjs\b/m)
-    expect(release).toMatch(/^ *version: node scripts\/version\.mjs$/m)
+    expect(release).toMatch(/^ *script: node scripts\/publish\.mjs\b/m)
+    expect(release).toMatch(/^ *script: node scripts\/version\.mjs$/m)
   })
 })

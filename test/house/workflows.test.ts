@@ -51,6 +51,27 @@ describe.each(workflows)('the workflow %s', (file) => {
   })
 })
 
+describe('the workflow release.yml', () => {
+  const jobs = jobsOf(read(`${folder}/release.yml`))
+  const withRight = (right: string): readonly string[] =>
+    [...jobs].filter(([, job]) => job.includes(`${right}: write`)).map(([name]) => name)
+
+  it('npm and the pull request have a job each, and no job has the rights of both', () => {
+    expect(withRight('id-token')).toEqual(['publish'])
+    expect(withRight('pull-requests')).toEqual(['version'])
+    expect(withRight('contents')).toEqual(['version', 'publish'])
+    expect([...jobs].filter(([, job]) => job.includes('secrets.')).map(([name]) => name)).toEqual(['publish'])
+  })
+
+  it('a release waits for the tests', () => {
+    for (const name of ['version', 'publish']) expect(jobs.get(name)).toMatch(/^ {4}needs: \[test, mode\]$/m)
+  })
+
+  it('no token is written where trusted publishing would find an empty one', () => {
+    expect(jobs.get('publish')).not.toMatch(/^ *(?:registry-url|NODE_AUTH_TOKEN):/m)
+  })
+})
+
 describe('what is installed', () => {
   it('installed packages come from the lock file and are at least three days old', () => {
     const [, minutes] = /^minimumReleaseAge: (\d+)$/m.exec(read('pnpm-workspace.yaml')) ?? []
