@@ -1,11 +1,13 @@
-// `await using` in the types, also for a program with an older `lib` and without @types/node, which brings it.
-/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The ladder: tries NAT traversal strategies in rank order for every wanted endpoint, keeps the granted mappings alive,
  * has them verified, falls back to relays, and reports how reachable the host is and why. It opens no sockets.
  *
  * @packageDocumentation
  */
+
+// `await using` in the types, also for a program with an older `lib` and without @types/node, which brings it.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 export { systemClock } from '@postern/interface'
 export type { CheckExternalAddress } from './candidates/claim-checks.js'
 export type { WantOptions } from './discovery/wanted-endpoints.js'
