@@ -7,7 +7,7 @@ const program = ts.createProgram(entries, compilerOptions)
 const checker = program.getTypeChecker()
 
 /** The names of methods that end an object. */
-const ends = ['close', 'stop', 'destroy', 'release']
+const ends = new Set(['close', 'stop', 'destroy', 'release'])
 
 /** Types with such a method that `await using` is not for, and the reason. */
 const others: Readonly<Record<string, string>> = {
@@ -31,7 +31,7 @@ function exportedTypes(): readonly ts.Symbol[] {
 function endsLater(type: ts.Type): boolean {
   return type
     .getProperties()
-    .filter(({ name }) => ends.includes(name))
+    .filter(({ name }) => ends.has(name))
     .flatMap((each) => checker.getTypeOfSymbol(each).getCallSignatures())
     .some((signature) => checker.getReturnTypeOfSignature(signature).symbol?.name === 'Promise')
 }
