@@ -10,7 +10,7 @@ interface YamuxStream {
 }
 
 /** The states in which a window update opens or accepts the stream. */
-const opening: readonly number[] = [0, 2]
+const opening: ReadonlySet<number> = new Set([0, 2])
 
 /**
  * Has a stream of yamux tell its peer about a free window only when half of it is used, as the implementations in Go
@@ -23,7 +23,7 @@ export function spareWindowUpdates(stream: Stream): void {
   const send = stream.sendWindowUpdate.bind(stream)
   stream.sendWindowUpdate = () => {
     const used = stream.recvWindow - stream.recvWindowCapacity
-    if (used * 2 >= stream.recvWindow || opening.includes(stream.state)) send()
+    if (used * 2 >= stream.recvWindow || opening.has(stream.state)) send()
   }
 }
 
