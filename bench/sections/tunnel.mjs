@@ -10,7 +10,7 @@ import { formatSpread, ratiosOf, spreadOf } from '../stats.mjs'
 import { Talker } from '../world.mjs'
 
 const jobs = fileURLToPath(new URL('../jobs/', import.meta.url))
-const rounds = Number(process.env.ROUNDS ?? 9)
+const rounds = 7
 const waitMs = 30_000
 const firstBytes = 16e6
 const sustainedBytes = 300e6

@@ -1,5 +1,6 @@
 import type { MessageStream, Stream, StreamMuxerFactory } from '@libp2p/interface'
 import { boundMessages } from '@postern/libp2p-utils'
+import { spareWindowUpdates } from './window-updates.js'
 
 /** Frame types of yamux ("Spec for the yamux protocol", Header). */
 const frame = { data: 0, ping: 2 } as const
@@ -50,11 +51,13 @@ export const boundedMuxer =
         muxer.createStream = async (...call) => {
           const stream = await createStream(...call)
           boundMessages(stream)
+          spareWindowUpdates(stream)
           return stream
         }
         const onRemoteStream = muxer.onRemoteStream.bind(muxer)
         muxer.onRemoteStream = (stream) => {
           boundMessages(stream)
+          spareWindowUpdates(stream)
           onRemoteStream(stream)
         }
         return muxer

@@ -10,8 +10,8 @@ const headerBytes = 4
 /** The maximum length of a record that is accepted. */
 export const maxRecordBytes: number = 64 * 1024
 /** The maximum length of a record that is sent: half of what Node.js reads from a socket at once. A record of 64 KiB
- * with its headers is longer than a noise message: the last few bytes would be one more message. And it fills the write
- * buffer of a socket, so that the next one would have to wait. */
+ * with its headers takes two noise messages, the second with only a few bytes, and fills the write buffer of a
+ * socket, so that the next record has to wait. */
 const maxSentBytes = 32 * 1024
 
 const headerOf = (length: number): Uint8Array => {
