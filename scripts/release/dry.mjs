@@ -55,6 +55,9 @@ try {
 
 async function main({ short = false, keep = false, json = false }) {
   const folder = fs.realpathSync(fs.mkdtempSync(path.join(tmpdir(), 'postern-release-')))
+  // npm, for one, keeps what Node.js has compiled in the temporary folder of the system.
+  for (const name of ['TMPDIR', 'TEMP', 'TMP']) process.env[name] = path.join(folder, 'tmp')
+  fs.mkdirSync(path.join(folder, 'tmp'))
   const end = async () => {
     await endPrograms()
     if (keep) console.error(`Left: ${folder}`)
