@@ -25,7 +25,7 @@ It needs network for packages of others only. It changes nothing in this checkou
 node_modules/.cache. Other runtimes are for Linux on x64, and labs for Linux: elsewhere these steps are skipped, with the reason.
 
 Options:
-  --short  npm and the Node.js of this checkout only: less than a minute, and part of npm test. All of it takes about six minutes
+  --short  npm and the Node.js of this checkout only: about a minute, and part of npm test. All of it takes six to twelve
   --keep   leaves the temporary folder, and prints where it is
   --json   the result as one JSON object on standard output: { ok, steps: [{ name, ok, skipped, seen, tookMs }] }
   --help   this text
@@ -55,6 +55,9 @@ try {
 
 async function main({ short = false, keep = false, json = false }) {
   const folder = fs.realpathSync(fs.mkdtempSync(path.join(tmpdir(), 'postern-release-')))
+  // npm, for one, keeps what Node.js has compiled in the temporary folder of the system.
+  for (const name of ['TMPDIR', 'TEMP', 'TMP']) process.env[name] = path.join(folder, 'tmp')
+  fs.mkdirSync(path.join(folder, 'tmp'))
   const end = async () => {
     await endPrograms()
     if (keep) console.error(`Left: ${folder}`)
