@@ -1,6 +1,7 @@
 // A libp2p node at home. Arguments: `ours`, `stock` or `stock-again`, and the addresses of the public peers as JSON.
 // Prints the addresses that it announces on standard output, one JSON line per change, with the time since
-// createLibp2p() was called.
+// createLibp2p() was called. Every kind dials all peers in the moment in which the node listens over TCP, whatever its
+// start() waits for.
 
 import { autoNATv2 } from '@libp2p/autonat-v2'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
@@ -50,15 +51,21 @@ const tell = () => {
   told = addresses.join()
   console.log(JSON.stringify({ ms: performance.now() - began, addresses }))
 }
-let watching = setInterval(tell, 5)
+const connect = () => Promise.allSettled(peers.map((each) => node.dial(multiaddr(each))))
+const { events } = node.components
+const connected = new Promise((resolve) => {
+  events.addEventListener('transport:listening', () => resolve(connect()), { once: true })
+})
+// A relayed address is announced with this event, after its listeners have run.
+events.addEventListener('transport:listening', () => setImmediate(tell))
+let watching = setInterval(tell, 10)
 // Not while the cost of the node is measured.
 setTimeout(() => {
   clearInterval(watching)
   watching = setInterval(tell, 1000)
 }, 60_000).unref()
 await node.start()
-const connect = () => Promise.allSettled(peers.map((each) => node.dial(multiaddr(each))))
-await connect()
+await connected
 // Its AutoNAT asks peers only when they connect: those that connected before the mapping are never asked.
 if (kind === 'stock-again') {
   const { addressManager } = node.components
