@@ -127,6 +127,8 @@ class NatTraversalService implements NatTraversal, Startable {
   readonly #kinds: ReadonlySet<string>
   readonly #clock: Clock
   readonly #sink: MetricsSink | undefined
+  /** What strategies do as soon as the node can dial. */
+  readonly #started: ((call: CallOptions) => Promise<void>)[] = []
   #running: Running | undefined
 
   constructor(components: Libp2pComponents, init: NatTraversalInit) {
@@ -137,6 +139,7 @@ class NatTraversalService implements NatTraversal, Startable {
       random: Math.random,
       log: { debug: (text) => log.trace('%s', printable(text)), info: (text) => log('%s', printable(text)) },
       components,
+      onStart: (started) => void this.#started.push(started),
       nat: () => traversal.report().nat
     }
     const store =
@@ -230,6 +233,7 @@ class NatTraversalService implements NatTraversal, Startable {
     if (needsIdentify && !this.#components.registrar.getProtocols().some((name) => name.endsWith('/id/1.0.0'))) {
       throw new TypeError(withoutIdentify)
     }
+    for (const started of this.#started) void started(running.controller)
     running.follow()
     // A platform that cannot report its routes still has listeners, relays and configured gateways.
     running.begun = this.#run.start()

@@ -18,7 +18,7 @@ import {
 import { isDialledDirectly, waitForAgentVersion } from '@postern/libp2p-utils'
 import { type Acceptance, circuitOf, refusedTransport } from './circuit/circuit-listeners.js'
 import { limitsOf } from './client/limits.js'
-import { keepRelay } from './client/named-relays.js'
+import { dialRelay, keepRelay } from './client/named-relays.js'
 import { isByAddress, networkOfConnection } from './client/network.js'
 import { createOffers } from './client/offers.js'
 import { createCallers, walk } from './client/random-walk.js'
@@ -50,6 +50,9 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
     const { connectionManager, peerStore } = components
     const circuit = circuitOf(host)
     circuit.name(named)
+    if (named.length > 0) {
+      host.onStart?.(async (call) => void (await Promise.all(named.map((each) => dialRelay(host, each, call)))))
+    }
 
     return {
       name: 'relay',
