@@ -26,7 +26,8 @@ export interface RelayHost extends Host {
   readonly components: RelayComponents
   /**
    * Calls `started` each time the node has started and can dial, before the network is known. The signal aborts when
-   * the node stops. The strategy then dials the configured relays.
+   * the node stops. The strategy then dials the configured relays, and resolves when one of them is connected or cannot
+   * be reached.
    * @default none: they are dialled when `discover` is called
    */
   readonly onStart?: (started: (call: CallOptions) => Promise<void>) => void

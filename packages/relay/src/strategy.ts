@@ -51,7 +51,7 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
     const circuit = circuitOf(host)
     circuit.name(named)
     if (named.length > 0) {
-      host.onStart?.(async (call) => void (await Promise.all(named.map((each) => dialRelay(host, each, call)))))
+      host.onStart?.((call) => Promise.race(named.map((each) => dialRelay(host, each, call))))
     }
 
     return {
