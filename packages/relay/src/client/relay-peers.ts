@@ -69,8 +69,9 @@ export async function watchPeers(
       if (known.has(remotePeer.toString()) || (isFull() && !isNamed(remotePeer.toString()))) continue
       const peer = await peerStore.get(remotePeer).catch(() => undefined)
       // Its protocols are those of negotiated streams, until identify has completed.
-      if (peer === undefined || agentVersionOf(peer) === undefined) opened(connection)
-      else consider(remotePeer, peer.protocols)
+      const isUnidentified = peer === undefined || agentVersionOf(peer) === undefined
+      if (isUnidentified && isNamed(remotePeer.toString())) opened(connection)
+      else if (peer !== undefined) consider(remotePeer, peer.protocols)
     }
     isFilling = false
   }
