@@ -16,7 +16,9 @@ import {
   within
 } from '@postern/interface'
 import { isDialledDirectly, waitForAgentVersion } from '@postern/libp2p-utils'
-import { type Acceptance, circuitOf, refusedTransport } from './circuit/circuit-listeners.js'
+import type { Acceptance } from './circuit/circuit.js'
+import { circuitOf } from './circuit/circuit-listeners.js'
+import { refusedTransport } from './circuit/overheard-reserve.js'
 import { limitsOf } from './client/limits.js'
 import { dialRelay, keepRelay } from './client/named-relays.js'
 import { isByAddress, networkOfConnection } from './client/network.js'

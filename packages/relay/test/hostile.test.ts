@@ -32,13 +32,6 @@ function hideAnswers(connection: Connection): void {
     withOverrides<object>(await newStream(...args), { onData: undefined }) as Stream
 }
 
-/** Resets the streams at the relay. The transport keeps a request open for up to five seconds after it was given up. */
-function resetAll({ hop }: Scene): void {
-  for (const { streams } of hop.libp2p.getConnections()) {
-    for (const stream of streams) stream.abort(new Error('the relay has ended'))
-  }
-}
-
 /** Expects no announced address, no open stream, and no reservation in the transport. */
 async function expectNothing({ node, hop }: Scene): Promise<void> {
   expect(node.circuits()).toEqual([])
@@ -125,7 +118,6 @@ describe('a hostile relay', () => {
       const all = await scene(answer, false)
       await expect(all.ability.reserve(call())).rejects.toMatchObject({ code })
       expect(all.hop.asked()).toBe(2)
-      resetAll(all)
       await expectNothing(all)
     }
   )
@@ -149,7 +141,6 @@ describe('a hostile relay', () => {
     const { reserved } = await reserveStalled(all)
     await all.clock.advance(restMs)
     await expect(reserved).rejects.toMatchObject({ code: 'NO_REPLY' })
-    resetAll(all)
     await expectNothing(all)
   })
 
@@ -316,6 +307,24 @@ describe('a hostile relay', () => {
     expect(all.node.circuits()).toHaveLength(1)
   })
 
+  it('a silent relay keeps no other relay waiting, and no renewal', async () => {
+    const all = await scene(() => undefined)
+    const other = await startRelay({ host: '127.1.0.1' })
+    await all.node.libp2p.dial(multiaddr(other.address))
+    const ability = await all.looking.relay(other)
+    const lease = await ability.reserve(call())
+    const cut = new AbortController()
+    const reserved = all.ability.reserve(cut)
+    reserved.catch(() => undefined)
+    await until(() => all.hop.asked() === 1)
+    // The clock stands still, and the transport's own limit is five seconds.
+    const renewed = await lease.renew(call())
+    await renewed.release(call())
+    cut.abort(new Error('enough'))
+    expect((await ability.reserve(call())).addresses).toEqual([`${other.address}/p2p-circuit`])
+    await expect(reserved).rejects.toThrow('enough')
+  })
+
   it('a relay that talks before it is asked is reported as MALFORMED_REPLY', async () => {
     const all = await scene(async ({ say, stream }) => (await say(grant(inAnHour())), stream.close()))
     const [connection] = all.hop.libp2p.getConnections()
@@ -413,7 +422,6 @@ describe('an aborted call', () => {
     await abortedWithin(reserved)
     await all.looking.stop()
     expect(all.clock.pending).toBe(0)
-    resetAll(all)
     await expectNothing(all)
   })
 

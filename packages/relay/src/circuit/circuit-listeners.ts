@@ -1,22 +1,13 @@
 import type { Listener, PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import {
-  abortReason,
-  type CallOptions,
-  type Clock,
-  isNatError,
-  type MultiaddrText,
-  type NatError,
-  natError,
-  orAborted
-} from '@postern/interface'
+import { abortReason, isNatError, type MultiaddrText, natError, orAborted } from '@postern/interface'
 import { isDirect } from '@postern/libp2p-utils'
 import { lifetimeOf } from '../client/lifetime.js'
-import type { Named } from '../client/named-relays.js'
 import type { RelayHost } from '../host.js'
 import type { ReserveReply } from '../wire/hop.js'
+import type { Acceptance, Circuit } from './circuit.js'
 import { createListenOnce } from './listen-once.js'
-import { type Outcome, overhearReserve } from './overheard-reserve.js'
+import { overhearReserve, reasonOf, refusedTransport } from './overheard-reserve.js'
 import {
   admitAgain,
   type CircuitTransport,
@@ -26,38 +17,6 @@ import {
 } from './reservation-store.js'
 import { screenStops } from './screen-stops.js'
 import { screenReservations } from './told-addresses.js'
-
-/** Accepts connections through relays, by means of `circuitRelayTransport()`. */
-export interface Circuit {
-  /** Records the configured addresses of relays. Relayed addresses at these hosts may be announced. */
-  name(relays: readonly Named[]): void
-  /**
-   * Makes the transport reserve at the relay, accept connections through it and announce the relayed addresses. Rejects
-   * with the NatError of a refusal, with `NO_REPLY`, `GRANT_INVALID`, the signal's reason, or with the error of the
-   * transport if the answer of the relay was not overheard; then no connections are accepted.
-   */
-  accept(relay: PeerId, call: CallOptions): Promise<Acceptance>
-  /** Calls `lost` for each relay at which the transport has lost its reservation, until the signal aborts. */
-  watch(lost: (relay: string) => void, signal: AbortSignal): void
-}
-
-/** Connections through one relay are accepted until `refuse`. A later `accept` for the same relay supersedes it. */
-export interface Acceptance {
-  /** The relayed addresses that are announced. */
-  readonly addresses: readonly MultiaddrText[]
-  /** The rest of the reservation's lifetime, in milliseconds. */
-  readonly lifetimeMs: number
-  /** What the relay has answered to the transport; undefined if that was not overheard. */
-  readonly reply: ReserveReply | undefined
-  /** Checks that connections are still accepted, and resolves with the current acceptance. Rejects with `NO_REPLY`,
-   * `GRANT_INVALID` or the signal's reason. */
-  again(call: CallOptions): Promise<Acceptance>
-  /**
-   * Immediately stops accepting connections through this relay. Resolves when the reservations at the other relays are
-   * restored, or when the signal aborts.
-   */
-  refuse(call: CallOptions): Promise<void>
-}
 
 interface Held {
   readonly relay: PeerId
@@ -128,7 +87,7 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
 
   /** Makes the transport listen: it requests a reservation of its own and announces the addresses in the answer. */
   async function listenOnce(entry: Held): Promise<void> {
-    // Without a connection the transport would dial the relay itself, and after a failure never contact it again.
+    // Without a connection the transport would dial the relay itself.
     if (!connectionManager.getConnections(entry.relay).some(isDirect)) {
       throw natError('NO_REPLY', 'the relay is not connected')
     }
@@ -154,6 +113,7 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
       try {
         await transportListen.run(() => listenOnce(entry), entry.controller)
       } catch (error) {
+        overheard.cancel()
         admitAgain(book, entry.relay)
         throw reasonOf(overheard.outcome() ?? {}, error, clock)
       } finally {
@@ -171,11 +131,12 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
     if (entry.listener !== undefined) idle.set(entry.listener, idOf(entry))
   }
 
-  /**
-   * Makes the transport listen at that relay, after it has done so at others.
-   */
+  /** Makes the transport listen at that relay, after it has done so at others. */
   function begin(entry: Held): Promise<void> {
     const id = idOf(entry)
+    // A renewal must not wait for another relay that is silent.
+    if (!underWay.has(id) && book.hasReservation(entry.relay) && addressesThrough(id).length > 0)
+      return Promise.resolve()
     const work: Promise<void> = last
       .then(() => listen(entry))
       .finally(() => {
@@ -327,21 +288,6 @@ const newEntry = (relay: PeerId, holder: object): Held => ({
   controller: new AbortController(),
   reply: undefined
 })
-
-/** Returns the error with which the transport could not listen, or a better one from the answer of the relay. */
-function reasonOf({ reply, failure }: Partial<Outcome>, error: unknown, clock: Clock): unknown {
-  if (reply === undefined) return failure ?? error
-  try {
-    lifetimeOf(reply.expireSeconds, clock)
-    return error
-  } catch (invalid) {
-    return invalid
-  }
-}
-
-/** Returns the error for a relay that grants a reservation to this package, but not to the transport. */
-export const refusedTransport = (cause: unknown): NatError =>
-  natError('NO_REPLY', 'the relay granted a reservation, but not when circuitRelayTransport() requested one', { cause })
 
 const released = abortReason('the relay was released')
 

@@ -1,6 +1,7 @@
 import type { Connection, Stream } from '@libp2p/interface'
-import { isNatError, type NatError, natError } from '@postern/interface'
+import { abortReason, anySignal, type Clock, isNatError, type NatError, natError } from '@postern/interface'
 import { decodeLength } from '@postern/libp2p-utils'
+import { lifetimeOf } from '../client/lifetime.js'
 import { refusalOf } from '../client/reservations.js'
 import { decodeReserveReply, hopProtocol, isReserve, maxBytes, type ReserveReply } from '../wire/hop.js'
 
@@ -13,9 +14,14 @@ export type Outcome =
 export interface OverheardReserve {
   /** Returns the last answer; undefined if none was overheard. */
   outcome(): Outcome | undefined
+  /** Resets the stream of a RESERVE that has no answer. The transport cannot be cancelled otherwise, and would keep other
+   * relays waiting for a silent one. */
+  cancel(): void
   /** Stops listening in on new streams. */
   stop(): void
 }
+
+const cancelled = abortReason('the reservation is no longer waited for')
 
 /**
  * Reads along what relays answer to RESERVE on streams that are opened on these connections from now on. Resets a stream
@@ -26,11 +32,15 @@ export interface OverheardReserve {
  */
 export function overhearReserve(connections: readonly Connection[]): OverheardReserve {
   let heard: Outcome | undefined
+  const controller = new AbortController()
   const restored = connections.map((connection) => {
     const { newStream } = connection
     const open: Connection['newStream'] = async (protocols, options) => {
-      const stream = await newStream.call(connection, protocols, options)
-      if (stream.protocol === hopProtocol) awaitReserve(stream, (outcome) => (heard = outcome))
+      if (protocols !== hopProtocol) return newStream.call(connection, protocols, options)
+      // Without a signal, libp2p has a time limit of its own.
+      const bounded = options?.signal && { ...options, signal: anySignal([options.signal, controller.signal]) }
+      const stream = await newStream.call(connection, protocols, bounded ?? options)
+      awaitReserve(stream, controller.signal, (outcome) => (heard = outcome))
       return stream
     }
     connection.newStream = open
@@ -40,6 +50,7 @@ export function overhearReserve(connections: readonly Connection[]): OverheardRe
   })
   return {
     outcome: () => heard,
+    cancel: () => controller.abort(cancelled),
     stop: () => {
       for (const restore of restored) restore()
     }
@@ -49,16 +60,18 @@ export function overhearReserve(connections: readonly Connection[]): OverheardRe
 type Hear = (outcome: Outcome) => void
 
 /** Follows the stream if its first message is a RESERVE. CONNECT has the same protocol. */
-function awaitReserve(stream: Stream, hear: Hear): void {
+function awaitReserve(stream: Stream, signal: AbortSignal, hear: Hear): void {
   const send = stream.send.bind(stream)
   stream.send = (data) => {
     stream.send = send
-    if (isReserve(data.subarray())) followAnswer(stream, hear)
+    if (isReserve(data.subarray())) followAnswer(stream, signal, hear)
     return send(data)
   }
 }
 
-function followAnswer(stream: Stream, hear: Hear): void {
+function followAnswer(stream: Stream, signal: AbortSignal, hear: Hear): void {
+  const cancel = (): void => stream.abort(cancelled)
+  signal.addEventListener('abort', cancel)
   if (!isReceiver(stream)) return
   const receiver: Stream & Receiver = stream
   const receive = stream.onData.bind(stream)
@@ -66,6 +79,7 @@ function followAnswer(stream: Stream, hear: Hear): void {
 
   function end(outcome: Outcome): void {
     receiver.onData = receive
+    signal.removeEventListener('abort', cancel)
     hear(outcome)
     if (outcome.failure !== undefined) stream.abort(outcome.failure)
   }
@@ -94,6 +108,21 @@ function readAnswer(bytes: Uint8Array): Outcome | undefined {
     return isNatError(error) ? { failure: error } : undefined
   }
 }
+
+/** Returns the error with which the transport could not listen, or a better one from the answer of the relay. */
+export function reasonOf({ reply, failure }: Partial<Outcome>, error: unknown, clock: Clock): unknown {
+  if (reply === undefined) return failure ?? error
+  try {
+    lifetimeOf(reply.expireSeconds, clock)
+    return error
+  } catch (invalid) {
+    return invalid
+  }
+}
+
+/** Returns the error for a relay that grants a reservation to this package, but not to the transport. */
+export const refusedTransport = (cause: unknown): NatError =>
+  natError('NO_REPLY', 'the relay granted a reservation, but not when circuitRelayTransport() requested one', { cause })
 
 function concat(first: Uint8Array, second: Uint8Array): Uint8Array {
   const both = new Uint8Array(first.length + second.length)

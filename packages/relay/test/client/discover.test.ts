@@ -4,7 +4,7 @@ import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { redialMs } from '../../src/client/named-relays.js'
 import { measureRtt } from '../../src/client/rtt.js'
-import { relay } from '../../src/index.js'
+import { relay as createRelay } from '../../src/index.js'
 import { hopProtocol } from '../../src/wire/hop.js'
 import { grant, inAnHour, refusal, startHop } from '../support/hop.js'
 import {
@@ -308,7 +308,7 @@ describe('a configured relay', () => {
     await away.libp2p.stop()
     const begun: ((each: CallOptions) => Promise<void>)[] = []
     const host = { ...hostOf(node.components), onStart: (started: (typeof begun)[number]) => void begun.push(started) }
-    const { discover } = relay({ relays: [one.address, away.address], discover: false })(host)
+    const { discover } = createRelay({ relays: [one.address, away.address], discover: false })(host)
     expect(begun).toHaveLength(1)
     expect(node.libp2p.getConnections()).toHaveLength(0)
     await Promise.all(begun.map(async (started) => started(call())))
