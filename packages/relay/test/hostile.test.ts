@@ -307,6 +307,20 @@ describe('a hostile relay', () => {
     expect(all.node.circuits()).toHaveLength(1)
   })
 
+  it('a refusal that arrives byte by byte is overheard', async () => {
+    const all = await scene(async ({ raw, stream }) => {
+      const bytes = refusal(202)
+      for (const byte of [bytes.length, ...bytes]) {
+        raw(Uint8Array.of(byte))
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      await stream.close()
+    })
+    await expect(all.ability.reserve(call())).rejects.toMatchObject({ code: 'NOT_AUTHORIZED' })
+    expect(all.hop.asked()).toBe(1)
+    await expectNothing(all)
+  })
+
   it('a silent relay keeps no other relay waiting, and no renewal', async () => {
     const all = await scene(() => undefined)
     const other = await startRelay({ host: '127.1.0.1' })

@@ -25,8 +25,8 @@ const cancelled = abortReason('the reservation is no longer waited for')
 
 /**
  * Reads along what relays answer to RESERVE on streams that are opened on these connections from now on. Resets a stream
- * whose relay refuses, talks before it is asked, or sends more than 16 KiB: the transport alone would wait until its own
- * time limit for a relay that does not close its end, and decodes a length prefix without an end for seconds.
+ * when its relay refuses, answers before it is asked, or sends more than 16 KiB: the transport alone decodes a length
+ * prefix without an end for seconds.
  *
  * The receiving method of a stream is not in its public interface. Without it, nothing is overheard.
  */
