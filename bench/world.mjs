@@ -8,12 +8,13 @@ import { buildGoPeer } from '../interop/build.mjs'
 const jobs = fileURLToPath(new URL('jobs/', import.meta.url))
 const hosts = ['alpha', 'bravo', 'charlie']
 
-/** The stacks, and the command that starts each in a home. `isLater`: it differs from the one before only after the
- * mapping. */
+/** The stacks, and the command that starts each in a home. `isStock`: nothing of Postern is in it.
+ * `isLater`: it differs from the one before only after the mapping. */
 export const stacks = [
   { name: 'Postern', command: (peers) => [process.execPath, `${jobs}libp2p-node.mjs`, 'ours', JSON.stringify(peers)] },
   {
     name: 'js-libp2p: upnp-nat, autonat-v2, relays',
+    isStock: true,
     command: (peers) => [process.execPath, `${jobs}libp2p-node.mjs`, 'stock', JSON.stringify(peers)]
   },
   {

@@ -44,11 +44,11 @@ export async function reach({ signal, progress }) {
         ' ms',
         (ms) => ms <= 2000
       ),
-      ...starters
-        .slice(1)
-        .map(({ name }) =>
-          aim(`first address, against ${name}`, compare(dialable, name, ours, 'first'), '×', (ratio) => ratio >= 0.85)
-        ),
+      ...starters.slice(1).map(({ name, isStock }) => {
+        const least = isStock === true ? 0.85 : 1
+        const ratio = compare(dialable, name, ours, 'first')
+        return aim(`first address, against ${name}: at least ${least}×`, ratio, '×', (each) => each >= least)
+      }),
       ...others.map((name) => aimOrNever(`verified address, against ${name}`, verified, name))
     ],
     data: { dialable, verified }
