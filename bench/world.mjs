@@ -8,7 +8,7 @@ import { buildGoPeer } from '../interop/build.mjs'
 const jobs = fileURLToPath(new URL('jobs/', import.meta.url))
 const hosts = ['alpha', 'bravo', 'charlie']
 
-/** The stacks, and the command that starts each in a home. `isStock`: nothing of Postern is in it.
+/** The stacks, and the command that starts each in a home. `isStock`: the aim for the first address is against this one.
  * `isLater`: it differs from the one before only after the mapping. */
 export const stacks = [
   { name: 'Postern', command: (peers) => [process.execPath, `${jobs}libp2p-node.mjs`, 'ours', JSON.stringify(peers)] },

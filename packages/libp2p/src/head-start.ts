@@ -59,7 +59,9 @@ export function createHeadStart({ events }: Pick<Libp2pComponents, 'events'>, cl
     async begin(call) {
       if (work.length === 0) return
       last = startNow(call)
-      await Promise.race([untilAborted(last), ...work.map((started) => started(call))])
+      // A strategy that fails here gives up its head start; its search shows what is wrong.
+      const attempts = work.map(async (started) => started(call).catch(() => undefined))
+      await Promise.race([untilAborted(last), ...attempts])
     }
   }
 }

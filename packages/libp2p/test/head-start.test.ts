@@ -92,6 +92,13 @@ describe('the head start of configured relays', () => {
     expect(await isSearching('mapper')).toBe(true)
   })
 
+  it('a strategy that fails does not keep the traversal from starting', async () => {
+    const clock = virtualClock()
+    const headStart = createHeadStart({ events: new EventTarget() as TypedEventTarget<Libp2pEvents> }, clock)
+    headStart.add(async () => Promise.reject(new Error('no')))
+    await headStart.begin(new AbortController())
+  })
+
   it('a node that stops ends the wait', async () => {
     const { clock, stopping, isStarted } = scene()
     stopping.abort()
