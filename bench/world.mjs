@@ -8,15 +8,18 @@ import { buildGoPeer } from '../interop/build.mjs'
 const jobs = fileURLToPath(new URL('jobs/', import.meta.url))
 const hosts = ['alpha', 'bravo', 'charlie']
 
-/** The stacks, and the command that starts each in a home. */
+/** The stacks, and the command that starts each in a home. `isStock`: the aim for the first address is against this one.
+ * `isLater`: it differs from the one before only after the mapping. */
 export const stacks = [
   { name: 'Postern', command: (peers) => [process.execPath, `${jobs}libp2p-node.mjs`, 'ours', JSON.stringify(peers)] },
   {
     name: 'js-libp2p: upnp-nat, autonat-v2, relays',
+    isStock: true,
     command: (peers) => [process.execPath, `${jobs}libp2p-node.mjs`, 'stock', JSON.stringify(peers)]
   },
   {
     name: 'the same, peers connected again once mapped',
+    isLater: true,
     command: (peers) => [process.execPath, `${jobs}libp2p-node.mjs`, 'stock-again', JSON.stringify(peers)]
   }
 ]
@@ -155,6 +158,13 @@ export class World {
     return ready.address
   }
 
+  /** Starts a host outside that is connected to nothing, to dial what a node announces. */
+  async startVisitor() {
+    const visitor = new Talker(this.lab, 'outsider', [process.execPath, `${jobs}libp2p-visitor.mjs`])
+    if ((await visitor.hear(({ ready }) => ready, 10_000)) === undefined) throw new Error('the visitor does not start')
+    return visitor
+  }
+
   killPeer(host) {
     return this.#talkers.get(host).kill()
   }
@@ -181,6 +191,10 @@ export function further(topology, delaysMs) {
 /** Returns the addresses that a line announces, in either of the two formats. */
 const announced = ({ addresses, event, addrs }) => addresses ?? (event === 'addresses' ? addrs : undefined) ?? []
 
+/** Returns the announced addresses of a line that another host may be able to dial. */
+export const dialableOf = (line) =>
+  announced(line).filter((each) => each.includes('/p2p-circuit') || each.startsWith('/ip4/11.0.0.2/tcp/'))
+
 export const isRelayed = (line) => announced(line).some((each) => each.includes('/p2p-circuit'))
 
 /** Whether a line announces the verified mapped address: js-libp2p announces only verified ones, and go-libp2p marks
@@ -189,8 +203,3 @@ export const isVerified = (line) =>
   line.event === undefined
     ? announced(line).some((each) => each.startsWith('/ip4/11.0.0.2/tcp/'))
     : line.event === 'reachability-v2' && line.reachable.some((each) => each.startsWith('/ip4/11.0.0.2/tcp/'))
-
-/** Returns an address that a host outside can use: go-libp2p announces direct ones unverified, so another peer has to
- * try them. */
-export const isDialable = (line) =>
-  isRelayed(line) || announced(line).some((each) => each.startsWith('/ip4/11.0.0.2/tcp/'))

@@ -1,7 +1,8 @@
 // A libp2p node at home. Arguments: `ours`, `stock` or `stock-again`, and the addresses of the public peers as JSON.
 // Prints the addresses that it announces on standard output, one JSON line per change, with the time since
-// createLibp2p() was called. After the line `quiet` on standard input only when the line `addresses` asks for them. Every
-// line is answered with the cost so far.
+// createLibp2p() was called. Every kind dials all peers in the moment in which the node listens over TCP, whatever its
+// start() waits for. After the line `quiet` on standard input it prints addresses only when the line `addresses` asks for
+// them. Every line is answered with the cost so far.
 
 import { autoNATv2 } from '@libp2p/autonat-v2'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
@@ -51,10 +52,16 @@ const tell = () => {
   told = addresses.join()
   console.log(JSON.stringify({ ms: performance.now() - began, addresses }))
 }
+const connect = () => Promise.allSettled(peers.map((each) => node.dial(multiaddr(each))))
+const { events } = node.components
+const connected = new Promise((resolve) => {
+  events.addEventListener('transport:listening', () => resolve(connect()), { once: true })
+})
+// A relayed address is announced with this event, after its listeners have run.
+events.addEventListener('transport:listening', () => setImmediate(tell))
 const watching = setInterval(tell, 5)
 await node.start()
-const connect = () => Promise.allSettled(peers.map((each) => node.dial(multiaddr(each))))
-await connect()
+await connected
 // Its AutoNAT asks peers only when they connect: those that connected before the mapping are never asked.
 if (kind === 'stock-again') {
   const { addressManager } = node.components

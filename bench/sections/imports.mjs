@@ -10,6 +10,17 @@ const packages = new URL('../../packages/', import.meta.url)
 /** For development only; and `postern`, which has no module. */
 const tools = new Set(['conformance', 'lab', 'postern', 'testkit'])
 const peers = ['@achingbrain/nat-port-mapper', '@silentbot1/nat-api']
+/** What a program with `@postern/libp2p` imports in any case: libp2p alone, and the modules of a usual node. */
+const bases = [
+  { name: 'libp2p', specifiers: ['libp2p'] },
+  {
+    name: 'libp2p with TCP, noise, yamux, identify and relays',
+    specifiers: [
+      'libp2p',
+      ...['tcp', 'noise', 'yamux', 'identify', 'circuit-relay-v2'].map((name) => `@libp2p/${name}`)
+    ]
+  }
+]
 const rounds = 10
 /** What an import may add, in ms. */
 const limitsMs = { core: 6, pcp: 6, 'nat-pmp': 6, manual: 6, upnp: 10, node: 25, libp2p: 30 }
@@ -22,20 +33,29 @@ export async function imports({ signal, progress }) {
     ...peers.map((name) => [name, name])
   ])
   const empty = []
+  const alone = new Map(bases.map(({ name }) => [name, []]))
+  const onTop = new Map(bases.map(({ name }) => [name, []]))
   const added = new Map([...specifiers.keys()].map((name) => [name, []]))
   for (let round = 0; round < rounds; round++) {
     progress(`round ${round + 1} of ${rounds}`)
     const emptyMs = await timeProcess('', signal)
     empty.push(emptyMs)
     for (const [name, specifier] of specifiers) {
-      added.get(name).push((await timeProcess(`await import('${specifier}')`, signal)) - emptyMs)
+      added.get(name).push((await timeProcess(importAll([specifier]), signal)) - emptyMs)
+    }
+    for (const { name, specifiers: base } of bases) {
+      const baseMs = await timeProcess(importAll(base), signal)
+      alone.get(name).push(baseMs - emptyMs)
+      const bothMs = await timeProcess(importAll([...base, specifiers.get('@postern/libp2p')]), signal)
+      onTop.get(name).push(bothMs - baseMs)
     }
   }
   return {
     name: 'imports',
     title: 'Import time',
     notes: [
-      'A new process that imports the package and ends, minus an empty process of the same round; without a compile cache.'
+      'A new process that imports the package and ends, minus an empty process of the same round; without a compile cache.',
+      'The packages for libp2p import packages of libp2p, which stay outside of theirs: two copies would not know each other. A program with libp2p has loaded those anyway.'
     ],
     tables: [
       {
@@ -45,14 +65,25 @@ export async function imports({ signal, progress }) {
           ['an empty process', formatSpread(spreadOf(empty))],
           ...[...added].map(([name, times]) => [name, formatSpread(spreadOf(times))])
         ]
+      },
+      {
+        caption: 'Time that @postern/libp2p adds to what a program with libp2p imports anyway',
+        columns: ['the program imports', 'alone, ms', '@postern/libp2p adds, ms'],
+        rows: bases.map(({ name }) => [
+          name,
+          formatSpread(spreadOf(alone.get(name))),
+          formatSpread(spreadOf(onTop.get(name)))
+        ])
       }
     ],
     aims: Object.entries(limitsMs).map(([name, limitMs]) =>
       aim(`import of ${name} ≤ ${limitMs} ms`, spreadOf(added.get(`@postern/${name}`)), ' ms', (ms) => ms <= limitMs)
     ),
-    data: { empty, ...Object.fromEntries(added) }
+    data: { empty, ...Object.fromEntries(added), alone: Object.fromEntries(alone), onTop: Object.fromEntries(onTop) }
   }
 }
+
+const importAll = (specifiers) => specifiers.map((each) => `await import('${each}')`).join('\n')
 
 function timeProcess(code, signal) {
   return new Promise((resolve, reject) => {

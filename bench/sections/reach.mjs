@@ -1,9 +1,11 @@
 // Measures the time from createLibp2p() to an address that others can dial, and to a verified direct one.
-import { aim, compare, resultOf, tableOf } from '../rounds.mjs'
+import { aim, compare, resultOf, tableOf, takeTurns } from '../rounds.mjs'
 import { spreadOfKnown } from '../stats.mjs'
-import { goStack, isDialable, isVerified, stacks, World } from '../world.mjs'
+import { dialableOf, goStack, isVerified, stacks, World } from '../world.mjs'
 
-const rounds = 5
+/** A first address differs from run to run by the order of a few packets. */
+const dialableRounds = 9
+const verifiedRounds = 5
 const capMs = 30_000
 const ours = 'Postern'
 
@@ -11,28 +13,18 @@ const ours = 'Postern'
 export async function reach({ signal, progress }) {
   const go = await goStack(progress)
   const contenders = go.stack === undefined ? stacks : [...stacks, go.stack]
-  const dialable = contenders.map(({ name }) => ({ name, first: [], again: [], failures: [] }))
-  const verified = contenders.map(({ name }) => ({ name, first: [], again: [], failures: [] }))
-  for (let round = 0; round < rounds; round++) {
-    for (const [index, contender] of contenders.entries()) {
-      progress(`round ${round + 1} of ${rounds}: ${contender.name}`)
-      const world = await World.open('home', signal)
-      try {
-        const node = world.startHome(contender)
-        note(dialable[index], await node.hear(isDialable, capMs))
-        note(verified[index], await node.hear(isVerified, capMs))
-        await node.end()
-      } finally {
-        await world.close()
-      }
-    }
-  }
+  // That one is the same until it is mapped.
+  const starters = contenders.filter(({ isLater }) => isLater !== true)
+  const measure = (all, rounds, sample) =>
+    takeTurns(all, rounds, (contender) => inNewWorld(contender, signal, sample), progress)
+  const dialable = await measure(starters, dialableRounds, firstDialled)
+  const verified = await measure(contenders, verifiedRounds, firstVerified)
   const others = contenders.slice(1).map(({ name }) => name)
   return {
     name: 'reach',
     title: 'From start to reachable with libp2p',
     notes: [
-      'A home behind a router with UPnP (IGD:2), NAT-PMP and PCP; three public peers, each a relay and an AutoNAT v2 server, are connected at the start, and two of them are named as relays. Time runs from createLibp2p(), in Go from the start of the process. An address counts when the node itself announces it; a verified one is the mapped address, announced because AutoNAT confirmed it. Every round has a new lab.',
+      'A home behind a router with UPnP (IGD:2), NAT-PMP and PCP; three public peers, each a relay and an AutoNAT v2 server, are dialled by the program as soon as the node listens over TCP, and two of them are named as relays. Time runs from createLibp2p(), in Go from the start of the process. An address counts when the node itself announces it. A first address counts only if a host outside, which is connected to nothing, then reaches the node at it; a verified one is the mapped address, announced because AutoNAT confirmed it. Every run has a new lab.',
       ...(go.stack === undefined ? [`go-libp2p was not measured: ${go.reason}.`] : [])
     ],
     tables: [
@@ -52,19 +44,54 @@ export async function reach({ signal, progress }) {
         ' ms',
         (ms) => ms <= 2000
       ),
-      ...others.flatMap((name) => [
-        aim(`first address, against ${name}`, compare(dialable, name, ours, 'first'), '×', (ratio) => ratio > 1),
-        aimOrNever(`verified address, against ${name}`, verified, name)
-      ])
+      ...starters.slice(1).map(({ name, isStock }) => {
+        const least = isStock === true ? 0.85 : 1
+        const ratio = compare(dialable, name, ours, 'first')
+        return aim(`first address, against ${name}: at least ${least}×`, ratio, '×', (each) => each >= least)
+      }),
+      ...others.map((name) => aimOrNever(`verified address, against ${name}`, verified, name))
     ],
     data: { dialable, verified }
   }
 }
 
-function note(result, line) {
-  if (line === undefined) result.failures.push(`> ${capMs / 1000} s`)
-  result.first.push(line?.ms)
-  result.again.push(undefined)
+async function inNewWorld(contender, signal, sample) {
+  const world = await World.open('home', signal)
+  try {
+    return await sample(world, contender)
+  } finally {
+    await world.close()
+  }
+}
+
+/** Times the first announced address at which a host outside reaches the node. */
+async function firstDialled(world, contender) {
+  const visitor = await world.startVisitor()
+  const node = world.startHome(contender)
+  const endMs = performance.now() + capMs
+  const tried = new Set()
+  let failure = `> ${capMs / 1000} s`
+  const isNews = (line) => dialableOf(line).some((each) => !tried.has(each))
+  for (;;) {
+    const line = await node.hear(isNews, Math.max(0, endMs - performance.now()))
+    if (line === undefined) return { failure }
+    const [address] = dialableOf(line).filter((each) => !tried.has(each))
+    tried.add(address)
+    visitor.say(address)
+    const visit = await visitor.hear((told) => told.address === address, capMs)
+    if (visit?.isThere === true) {
+      await node.end()
+      return { times: [line.ms] }
+    }
+    failure = `announces an address that leads nowhere: ${visit?.failure ?? 'no answer'}`
+  }
+}
+
+async function firstVerified(world, contender) {
+  const node = world.startHome(contender)
+  const line = await node.hear(isVerified, capMs)
+  await node.end()
+  return line === undefined ? { failure: `> ${capMs / 1000} s` } : { times: [line.ms] }
 }
 
 /** A contender that never gets there is behind. */

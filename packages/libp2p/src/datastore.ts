@@ -1,6 +1,6 @@
 import { formatMemories, parseMemories, type Store } from '@postern/core'
 import type { Datastore } from 'interface-datastore'
-import { Key } from 'interface-datastore'
+import { Key } from 'interface-datastore/key'
 
 const key = new Key('/postern/memory')
 

@@ -33,6 +33,7 @@ import { createAnnouncer } from './announcer.js'
 import { announcingAdvice } from './announcing-advice.js'
 import { datastoreStore } from './datastore.js'
 import { createMoveDetector, endDeadConnections } from './dead-connections.js'
+import { createHeadStart, type HeadStart } from './head-start.js'
 import type { Libp2pComponents, Libp2pHost } from './host.js'
 import { followListeners } from './listeners.js'
 import { libp2pMetrics } from './metrics.js'
@@ -127,16 +128,19 @@ class NatTraversalService implements NatTraversal, Startable {
   readonly #kinds: ReadonlySet<string>
   readonly #clock: Clock
   readonly #sink: MetricsSink | undefined
+  readonly #headStart: HeadStart
   #running: Running | undefined
 
   constructor(components: Libp2pComponents, init: NatTraversalInit) {
     const { strategies = defaultStrategies(), policy = {}, clock = systemClock, findNetwork } = init
     const log = components.logger.forComponent('postern')
+    const headStart = createHeadStart(components, clock)
     const host: Libp2pHost = {
       clock,
       random: Math.random,
       log: { debug: (text) => log.trace('%s', printable(text)), info: (text) => log('%s', printable(text)) },
       components,
+      onStart: headStart.add,
       nat: () => traversal.report().nat
     }
     const store =
@@ -144,7 +148,7 @@ class NatTraversalService implements NatTraversal, Startable {
       datastoreStore(components.datastore, (error) => log.error('the stored mappings cannot be read - %e', error))
     const isInUse = (): boolean => components.connectionManager.getConnections().some(isRelayed)
     const run = runTraversal({
-      strategies,
+      strategies: heldBack(strategies, headStart),
       host,
       store,
       ...(init.owners === undefined ? {} : { owners: init.owners }),
@@ -156,6 +160,7 @@ class NatTraversalService implements NatTraversal, Startable {
     const kinds = new Set(traversal.report().strategies.flatMap(({ kind }) => kind ?? []))
     this.#components = components
     this.#clock = clock
+    this.#headStart = headStart
     this.#kinds = kinds
     this.#run = run
     this.addEventListener = traversal.addEventListener
@@ -231,9 +236,15 @@ class NatTraversalService implements NatTraversal, Startable {
     if (needsIdentify && !this.#components.registrar.getProtocols().some((name) => name.endsWith('/id/1.0.0'))) {
       throw new TypeError(withoutIdentify)
     }
+    running.begun = this.#begin(running)
     running.follow()
+  }
+
+  /** Starts the traversal after the head start of the relays, unless the node has stopped meanwhile. */
+  async #begin(running: Running): Promise<void> {
+    await this.#headStart.begin(running.controller)
     // A platform that cannot report its routes still has listeners, relays and configured gateways.
-    running.begun = this.#run.start()
+    if (this.#running === running) await this.#run.start()
   }
 
   async beforeStop(): Promise<void> {
@@ -243,6 +254,7 @@ class NatTraversalService implements NatTraversal, Startable {
     await this.#run.stop()
     running?.recording?.stop()
     running?.controller.abort()
+    await running?.begun.catch(() => undefined)
     await running?.ending
   }
 
@@ -263,6 +275,15 @@ function checkDirect(peer: unknown, call: unknown): void {
   const { signal }: { readonly signal?: unknown } = Object(call)
   if (!(signal instanceof AbortSignal)) throw new TypeError('direct() takes a signal: direct(peer, { signal })')
 }
+
+/** Lets the strategies wait for the head start. Values that are no strategies are for the traversal to reject. */
+const heldBack = (
+  strategies: readonly Strategy<Libp2pHost>[],
+  { holdBack }: HeadStart
+): readonly Strategy<Libp2pHost>[] =>
+  Array.isArray(strategies) && strategies.every((each) => typeof each === 'function')
+    ? strategies.map(holdBack)
+    : strategies
 
 const networkTrouble = (error: unknown): readonly string[] =>
   error === undefined ? [] : [`The network of this machine is not known: ${printable(errorText(error))}.`]

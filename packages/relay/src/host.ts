@@ -1,6 +1,6 @@
 import type { Libp2pEvents, PeerId, PeerStore, TypedEventTarget } from '@libp2p/interface'
 import type { ConnectionManager, RandomWalk, Registrar, TransportManager } from '@libp2p/interface-internal'
-import type { Host } from '@postern/interface'
+import type { CallOptions, Host } from '@postern/interface'
 
 /** The parts of a libp2p node that `relay()` uses. */
 export interface RelayComponents {
@@ -24,4 +24,11 @@ export interface RelayComponents {
 export interface RelayHost extends Host {
   /** The components of the node. */
   readonly components: RelayComponents
+  /**
+   * Calls `started` each time the node has started and can dial, before the network is known. The signal aborts when
+   * the node stops. The strategy then dials the configured relays, and resolves when one of them is connected or cannot
+   * be reached.
+   * @default none: they are dialled when `discover` is called
+   */
+  readonly onStart?: (started: (call: CallOptions) => Promise<void>) => void
 }

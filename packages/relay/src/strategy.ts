@@ -4,23 +4,28 @@ import {
   type Finding,
   isNatError,
   type Lease,
+  type NatError,
   natError,
+  printable,
   type Relay,
   type RelayLimits,
   type RemoteParty,
   type Strategy,
   untilAborted,
-  waitAtMost
+  waitAtMost,
+  within
 } from '@postern/interface'
 import { isDialledDirectly, waitForAgentVersion } from '@postern/libp2p-utils'
-import { type Acceptance, circuitOf } from './circuit/circuit-listeners.js'
+import type { Acceptance } from './circuit/circuit.js'
+import { circuitOf } from './circuit/circuit-listeners.js'
+import { refusedTransport } from './circuit/overheard-reserve.js'
 import { limitsOf } from './client/limits.js'
-import { keepRelay } from './client/named-relays.js'
+import { dialRelay, keepRelay } from './client/named-relays.js'
 import { isByAddress, networkOfConnection } from './client/network.js'
 import { createOffers } from './client/offers.js'
 import { createCallers, walk } from './client/random-walk.js'
 import { watchPeers } from './client/relay-peers.js'
-import { type Reservation, requestReservation } from './client/reservations.js'
+import { answerMs, type Reservation, requestReservation } from './client/reservations.js'
 import { measureRtt } from './client/rtt.js'
 import type { RelayHost } from './host.js'
 import { type RelayOptions, readOptions } from './options.js'
@@ -43,10 +48,13 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
   const isNamed = (id: string): boolean => names.has(id)
 
   return (host) => {
-    const { clock, components } = host
+    const { clock, components, log } = host
     const { connectionManager, peerStore } = components
     const circuit = circuitOf(host)
     circuit.name(named)
+    if (named.length > 0) {
+      host.onStart?.((call) => Promise.race(named.map((each) => dialRelay(host, each, call))))
+    }
 
     return {
       name: 'relay',
@@ -134,16 +142,11 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
         party,
         async reserve(call) {
           try {
-            const granted = await ask(peer, call)
-            // Ask before the transport does: it does not report why a relay refused, and never asks some relays again.
-            const acceptance = await circuit.accept(peer, call)
+            // The transport reserves: from its grant on, the node announces the address.
+            const acceptance = await acceptOrReason(peer, call)
             answered(party.id, true)
-            return leaseOf(
-              peer,
-              granted,
-              acceptance,
-              await limitsTold(peer, granted, call).catch(undo(acceptance, call))
-            )
+            const terms = await termsOf(peer, acceptance, call).catch(undo(acceptance, call))
+            return leaseOf(peer, terms, acceptance)
           } catch (error) {
             // A timeout aborts with a NatError and counts as a failure; an abort by the caller does not.
             if (!call.signal.aborted || isNatError(call.signal.reason)) answered(party.id, false)
@@ -153,27 +156,50 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
       }
     }
 
-    async function ask(peer: PeerId, call: CallOptions): Promise<Reservation> {
+    async function ask(peer: PeerId, call: CallOptions, limitMs = answerMs): Promise<Reservation> {
       call.signal.throwIfAborted()
       const connection = dialled(peer)
-      if (connection === undefined) throw natError('NO_REPLY', 'the relay is not connected')
-      return requestReservation(connection, clock, call)
+      if (connection === undefined) throw notConnected()
+      return requestReservation(connection, clock, call, limitMs)
     }
 
-    async function limitsTold(
-      peer: PeerId,
-      { limit }: Reservation,
-      call: CallOptions
-    ): Promise<RelayLimits | undefined> {
-      return limit === undefined ? undefined : limitsOf(limit, await waitForAgentVersion(host, peer, call))
+    /** Makes the transport reserve. If it fails for a reason that was not overheard, asks the relay once more for it. */
+    async function acceptOrReason(peer: PeerId, call: CallOptions): Promise<Acceptance> {
+      call.signal.throwIfAborted()
+      if (dialled(peer) === undefined) throw notConnected()
+      const startMs = clock.monotonicMs()
+      try {
+        return await circuit.accept(peer, call)
+      } catch (error) {
+        if (isNatError(error) || call.signal.aborted) throw error
+        await ask(peer, call, Math.max(0, answerMs - (clock.monotonicMs() - startMs)))
+        throw refusedTransport(error)
+      }
     }
 
-    function leaseOf(
-      peer: PeerId,
-      { lifetimeMs }: Reservation,
-      acceptance: Acceptance,
-      limits: RelayLimits | undefined
-    ): Lease {
+    /**
+     * Returns what the relay has granted to the transport. If the limits were not overheard, asks the relay once more
+     * for them; a relay that does not answer leaves them unknown.
+     */
+    async function termsOf(peer: PeerId, { lifetimeMs, reply }: Acceptance, call: CallOptions): Promise<Terms> {
+      if (reply !== undefined) return readTerms(peer, { lifetimeMs, limit: reply.limit }, call)
+      const late = (): Error => natError('NO_REPLY', `the relay did not tell its limits within ${limitsMs} ms`)
+      try {
+        return await within(clock, limitsMs, call, late, async (bounded) =>
+          readTerms(peer, await ask(peer, bounded), bounded)
+        )
+      } catch (error) {
+        call.signal.throwIfAborted()
+        log.debug(`the limits of the relay ${peer.toString()} are not known: ${printable(String(error))}`)
+        return { lifetimeMs, limits: undefined }
+      }
+    }
+
+    async function readTerms(peer: PeerId, { lifetimeMs, limit }: Reservation, call: CallOptions): Promise<Terms> {
+      return { lifetimeMs, limits: limit && limitsOf(limit, await waitForAgentVersion(host, peer, call)) }
+    }
+
+    function leaseOf(peer: PeerId, { lifetimeMs, limits }: Terms, acceptance: Acceptance): Lease {
       let released: Promise<void> | undefined
       return {
         addresses: acceptance.addresses,
@@ -182,7 +208,8 @@ export function relay(options: RelayOptions = {}): Strategy<RelayHost> {
         // Works over a new connection too, for which the transport has no reservation yet.
         async renew(call) {
           const granted = await ask(peer, call)
-          return leaseOf(peer, granted, await acceptance.again(call), await limitsTold(peer, granted, call))
+          const again = await acceptance.again(call)
+          return leaseOf(peer, await readTerms(peer, granted, call), again)
         },
         release(call) {
           released ??= acceptance.refuse(call)
@@ -198,6 +225,16 @@ const measureMs = 500
 /** Head start of the configured relays (ms). Dialling a peer and identify take less time than this. */
 const patienceMs = 2000
 
+/** How long a relay may take to tell its limits after it has granted a reservation (ms). Until then the address is
+ * announced, but the lease is not granted. */
+const limitsMs = 2000
+
+/** What a relay grants: how long a reservation lasts, and how much one relayed connection may carry. */
+interface Terms {
+  readonly lifetimeMs: number
+  readonly limits: RelayLimits | undefined
+}
+
 /** Undoes an acceptance and rethrows the reason for which the reservation failed. */
 const undo =
   (acceptance: Acceptance, call: CallOptions) =>
@@ -205,6 +242,8 @@ const undo =
     await acceptance.refuse(call)
     throw reason
   }
+
+const notConnected = (): NatError => natError('NO_REPLY', 'the relay is not connected')
 
 const noRelay = (): Finding => ({
   kind: 'notice',

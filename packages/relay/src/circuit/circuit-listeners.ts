@@ -1,48 +1,34 @@
 import type { Listener, PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, isNatError, type MultiaddrText, natError, orAborted, within } from '@postern/interface'
+import { abortReason, isNatError, type MultiaddrText, natError, orAborted } from '@postern/interface'
 import { isDirect } from '@postern/libp2p-utils'
-import type { Named } from '../client/named-relays.js'
+import { lifetimeOf } from '../client/lifetime.js'
 import type { RelayHost } from '../host.js'
-import { type CircuitTransport, circuitTransportOf, keepAliveTag, type ReservationBook } from './reservation-store.js'
+import type { ReserveReply } from '../wire/hop.js'
+import type { Acceptance, Circuit } from './circuit.js'
+import { createListenOnce } from './listen-once.js'
+import { overhearReserve, reasonOf, refusedTransport } from './overheard-reserve.js'
+import {
+  admitAgain,
+  type CircuitTransport,
+  circuitTransportOf,
+  keepAliveTag,
+  type ReservationBook
+} from './reservation-store.js'
 import { screenStops } from './screen-stops.js'
 import { screenReservations } from './told-addresses.js'
-
-/** Accepts connections through relays, by means of `circuitRelayTransport()`. */
-export interface Circuit {
-  /** Records the configured addresses of relays. Relayed addresses at these hosts may be announced. */
-  name(relays: readonly Named[]): void
-  /**
-   * Makes the transport accept connections through the relay and announce the relayed addresses. Rejects with
-   * `NO_REPLY`, `GRANT_INVALID` or the signal's reason; then no connections are accepted.
-   */
-  accept(relay: PeerId, call: CallOptions): Promise<Acceptance>
-  /** Calls `lost` for each relay at which the transport has lost its reservation, until the signal aborts. */
-  watch(lost: (relay: string) => void, signal: AbortSignal): void
-}
-
-/** Connections through one relay are accepted until `refuse`. A later `accept` for the same relay supersedes it. */
-export interface Acceptance {
-  /** The relayed addresses that are announced. */
-  readonly addresses: readonly MultiaddrText[]
-  /** Checks that connections are still accepted, and resolves with the current acceptance. Rejects as `accept` does. */
-  again(call: CallOptions): Promise<Acceptance>
-  /**
-   * Immediately stops accepting connections through this relay. Resolves when the reservations at the other relays are
-   * restored, or when the signal aborts.
-   */
-  refuse(call: CallOptions): Promise<void>
-}
 
 interface Held {
   readonly relay: PeerId
   listener: Listener | undefined
   /** Identifies the latest `accept`. */
   holder: object
+  /** Aborts when the relay is released. */
+  readonly controller: AbortController
+  /** What the relay has last answered to the transport. */
+  reply: ReserveReply | undefined
 }
 
-/** Time limit for the transport to listen (ms). It gives up after 5 s itself; if it has not by then, it never will. */
-const listenMs = 6000
 /** How many released relays are remembered, because their reservations still run there. The oldest are forgotten. */
 const maxLeft = 64
 
@@ -71,6 +57,7 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
   const idle = new Map<Listener, string>()
   /** Released relays, with the number of reservations that the transport has made there since. */
   const left = new Map<string, number>()
+  const transportListen = createListenOnce(clock)
   let last: Promise<void> = Promise.resolve()
   let isOurDoing = false
   let watchers = 0
@@ -100,7 +87,7 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
 
   /** Makes the transport listen: it requests a reservation of its own and announces the addresses in the answer. */
   async function listenOnce(entry: Held): Promise<void> {
-    // Without a connection the transport would dial the relay itself, and after a failure never contact it again.
+    // Without a connection the transport would dial the relay itself.
     if (!connectionManager.getConnections(entry.relay).some(isDirect)) {
       throw natError('NO_REPLY', 'the relay is not connected')
     }
@@ -122,24 +109,39 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
         // The transport considers the addresses announced and would do nothing.
         void forget(entry.relay)
       }
-      const late = (): Error => natError('NO_REPLY', `circuitRelayTransport() did not finish within ${listenMs} ms`)
-      await within(clock, listenMs, never, late, () => listenOnce(entry))
+      const overheard = overhearReserve(connectionManager.getConnections(entry.relay).filter(isDirect))
+      try {
+        await transportListen.run(() => listenOnce(entry), entry.controller)
+      } catch (error) {
+        overheard.cancel()
+        admitAgain(book, entry.relay)
+        throw reasonOf(overheard.outcome() ?? {}, error, clock)
+      } finally {
+        overheard.stop()
+      }
+      entry.reply = overheard.outcome()?.reply ?? entry.reply
+      if (book.hasReservation(entry.relay)) return
     }
   }
 
-  /**
-   * Makes the transport listen at that relay. Runs one request at a time: when the transport gets a reservation, it
-   * drops the pending requests for others, which then never settle.
-   */
+  /** Clears up behind an entry that was released while the transport was listening for it. */
+  function clearUp(entry: Held): void {
+    if (isHeld(entry)) return
+    if (!held.has(idOf(entry))) void forget(entry.relay)
+    if (entry.listener !== undefined) idle.set(entry.listener, idOf(entry))
+  }
+
+  /** Makes the transport listen at that relay, after it has done so at others. */
   function begin(entry: Held): Promise<void> {
     const id = idOf(entry)
+    // A renewal must not wait for another relay that is silent.
+    if (!underWay.has(id) && book.hasReservation(entry.relay) && addressesThrough(id).length > 0)
+      return Promise.resolve()
     const work: Promise<void> = last
       .then(() => listen(entry))
       .finally(() => {
         if (underWay.get(id) === work) underWay.delete(id)
-        if (isHeld(entry)) return
-        if (!held.has(id)) void forget(entry.relay)
-        if (entry.listener !== undefined) idle.set(entry.listener, id)
+        if (!isHeld(entry)) void transportListen.settled().then(() => clearUp(entry))
       })
     underWay.set(id, work)
     last = work.catch(() => undefined)
@@ -168,6 +170,7 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
   function release(entry: Held): readonly Promise<void>[] {
     const id = idOf(entry)
     held.delete(id)
+    entry.controller.abort(released)
     left.set(id, 0)
     if (left.size > maxLeft) left.delete([...left.keys()][0] ?? id)
     const restored = forget(entry.relay)
@@ -199,15 +202,20 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
     }
   }
 
-  function acceptanceOf(entry: Held, holder: object): Acceptance {
+  function acceptanceOf(entry: Held, holder: object, lifetimeMs: number): Acceptance {
     const id = idOf(entry)
     const isMine = (): boolean => isHeld(entry) && entry.holder === holder
     const addresses = addressesThrough(id).map((address): MultiaddrText => `/${address.toString().slice(1)}`)
     return {
       addresses: [...new Set(addresses)],
+      lifetimeMs,
+      reply: entry.reply,
       async again(call) {
         if (!isMine()) throw natError('NO_REPLY', 'the reservation was released')
-        await orAborted(begin(entry), call).catch((error: unknown) => fail(error, call))
+        await orAborted(begin(entry), call).catch((error: unknown) => {
+          call.signal.throwIfAborted()
+          throw isNatError(error) ? error : refusedTransport(error)
+        })
         return check(entry, holder)
       },
       async refuse({ signal }) {
@@ -218,13 +226,16 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
   }
 
   function check(entry: Held, holder: object): Acceptance {
-    const acceptance = acceptanceOf(entry, holder)
-    const { length } = acceptance.addresses
-    const isThere = isHeld(entry) && book.hasReservation(entry.relay)
-    if (isThere && length > 0) return acceptance
-    if (isHeld(entry)) void release(entry)
-    if (!isThere) throw natError('NO_REPLY', 'the reservation was lost immediately')
-    throw natError('GRANT_INVALID', 'the relay granted a reservation but reported no address that may be announced')
+    try {
+      const granted = isHeld(entry) ? book.getReservation(entry.relay) : undefined
+      if (granted === undefined) throw natError('NO_REPLY', 'the reservation was lost immediately')
+      const acceptance = acceptanceOf(entry, holder, lifetimeOf(Number(granted.expire), clock))
+      if (acceptance.addresses.length > 0) return acceptance
+      throw natError('GRANT_INVALID', 'the relay granted a reservation but reported no address that may be announced')
+    } catch (error) {
+      if (isHeld(entry)) void release(entry)
+      throw error
+    }
   }
 
   return {
@@ -235,7 +246,7 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
       call.signal.throwIfAborted()
       const id = relay.toString()
       const holder = {}
-      const entry = held.get(id) ?? { relay, listener: undefined, holder }
+      const entry = held.get(id) ?? newEntry(relay, holder)
       entry.holder = holder
       held.set(id, entry)
       left.delete(id)
@@ -243,7 +254,8 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
         await orAborted(begin(entry), call)
       } catch (error) {
         if (isHeld(entry) && entry.holder === holder) void release(entry)
-        return fail(error, call)
+        call.signal.throwIfAborted()
+        throw error
       }
       return check(entry, holder)
     },
@@ -269,15 +281,15 @@ function createCircuit({ clock, components }: RelayHost, transport: CircuitTrans
   }
 }
 
-function fail(cause: unknown, { signal }: CallOptions): never {
-  signal.throwIfAborted()
-  if (isNatError(cause)) throw cause
-  throw natError('NO_REPLY', 'the relay granted a reservation, but not when circuitRelayTransport() requested one', {
-    cause
-  })
-}
+const newEntry = (relay: PeerId, holder: object): Held => ({
+  relay,
+  listener: undefined,
+  holder,
+  controller: new AbortController(),
+  reply: undefined
+})
 
-const never: CallOptions = new AbortController()
+const released = abortReason('the relay was released')
 
 const relayOf = (event: Event): string => (event instanceof CustomEvent ? String(event.detail?.relay) : '')
 

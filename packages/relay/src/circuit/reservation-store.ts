@@ -5,9 +5,42 @@ import type { RelayComponents } from '../host.js'
 export interface ReservationBook extends EventTarget {
   /** Returns whether the transport has a reservation at the relay. */
   hasReservation(relay: PeerId): boolean
+  /** Returns what a relay has granted to the transport; undefined without a reservation there. */
+  getReservation(relay: PeerId): GrantedReservation | undefined
   /** Forgets all reservations. The store cannot forget a single one. */
   cancelReservations(): void
 }
+
+/** The part of a grant that is used here. The transport does not keep the limits. */
+export interface GrantedReservation {
+  /** The end of the reservation, as Unix time in seconds. */
+  readonly expire: bigint
+}
+
+/** The peers that the transport asks no more: a member that is not part of the public type. */
+interface RelayFilter {
+  has(peer: Uint8Array): boolean
+  remove(peer: Uint8Array): boolean
+}
+
+/**
+ * Makes the transport ask a relay again that it could not dial, or that did not serve HOP. Such a relay may have
+ * restarted meanwhile, and the strategy decides when to ask it again.
+ */
+export function admitAgain(book: ReservationBook, relay: PeerId): void {
+  const filter: unknown = Reflect.get(book, 'relayFilter')
+  const { bytes } = relay.toMultihash()
+  // To remove a peer that is not in the filter could remove another one.
+  if (isRelayFilter(filter) && filter.has(bytes)) filter.remove(bytes)
+}
+
+const isRelayFilter = (value: unknown): value is RelayFilter =>
+  typeof value === 'object' &&
+  value !== null &&
+  'has' in value &&
+  typeof value.has === 'function' &&
+  'remove' in value &&
+  typeof value.remove === 'function'
 
 /** The tag with which `circuitRelayTransport()` keeps the connection to a relay open. */
 export const keepAliveTag = 'keep-alive-circuit-relay'
@@ -36,4 +69,5 @@ export const isCircuitTransport = (transport: Transport): transport is CircuitTr
   'reservationStore' in transport &&
   transport.reservationStore instanceof EventTarget &&
   'hasReservation' in transport.reservationStore &&
+  'getReservation' in transport.reservationStore &&
   'cancelReservations' in transport.reservationStore

@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { type CallOptions, natError, printable } from '@postern/interface'
+import { type CallOptions, natError, printable, within } from '@postern/interface'
 import { holdConnection, isDialledDirectly, keepConnected } from '@postern/libp2p-utils'
 import type { RelayHost } from '../host.js'
 
@@ -31,10 +31,20 @@ export function redialMs(failures: number): number {
     : Math.min(maxMs, oftenMs * 2 ** (failures - oftenTimes))
 }
 
+/** Dials a relay once, if it is not connected. Resolves when that has succeeded or failed. */
+export async function dialRelay(host: RelayHost, relay: Named, call: CallOptions): Promise<void> {
+  const { clock, components, log } = host
+  if (relay.id === components.peerId.toString() || findConnection(host, relay) !== undefined) return
+  const late = (): Error => natError('NO_REPLY', `not connected within ${dialMs} ms`)
+  await within(clock, dialMs, call, late, (bounded) => dial(host, relay, bounded)).catch((error: unknown) => {
+    if (!call.signal.aborted) log.debug(unreachable(relay, error))
+  })
+}
+
 /** Keeps an outbound connection to a relay. Resolves when the signal aborts; a failed dial is retried. */
 export async function keepRelay(host: RelayHost, relay: Named, { signal }: CallOptions): Promise<void> {
   const { clock, components, log, random } = host
-  const { connectionManager, peerStore, peerId } = components
+  const { peerStore, peerId } = components
   if (relay.id === peerId.toString()) {
     log.info('one of the configured relays is this node itself; it is ignored')
     return
@@ -44,28 +54,31 @@ export async function keepRelay(host: RelayHost, relay: Named, { signal }: CallO
     random,
     signal,
     connectMs: dialMs,
-    connect: async (call) => findConnection() ?? (await dial(call)),
+    // If this relay is being dialled, libp2p joins the two dials.
+    connect: async (call) => findConnection(host, relay) ?? (await dial(host, relay, call)),
     hold: (connection, call) => holdConnection(peerStore, tag, connection, call),
     minHeldMs: steadyMs,
     delayMs: redialMs,
-    onFailed: (error) => log.debug(`the relay ${relay.id} cannot be reached: ${printable(String(error))}`)
+    onFailed: (error) => log.debug(unreachable(relay, error))
   })
+}
 
-  function findConnection(): Connection | undefined {
-    return connectionManager
-      .getConnections()
-      .find((each) => each.remotePeer.toString() === relay.id && isDialledDirectly(each))
-  }
+const unreachable = ({ id }: Named, error: unknown): string =>
+  `the relay ${id} cannot be reached: ${printable(String(error))}`
 
-  async function dial(call: CallOptions): Promise<Connection> {
-    // `force`: libp2p would otherwise reuse an inbound or relayed connection to the relay.
-    const connection = await connectionManager.openConnection([...relay.addresses], {
-      ...call,
-      force: true,
-      priority: 75
-    })
-    if (!isDialledDirectly(connection))
-      throw natError('UNREACHABLE', 'the connection to the relay is not a direct outbound one')
-    return connection
-  }
+const findConnection = ({ components }: RelayHost, { id }: Named): Connection | undefined =>
+  components.connectionManager
+    .getConnections()
+    .find((each) => each.remotePeer.toString() === id && isDialledDirectly(each))
+
+async function dial({ components }: RelayHost, { addresses }: Named, call: CallOptions): Promise<Connection> {
+  // `force`: libp2p would otherwise reuse an inbound or relayed connection to the relay.
+  const connection = await components.connectionManager.openConnection([...addresses], {
+    ...call,
+    force: true,
+    priority: 75
+  })
+  if (!isDialledDirectly(connection))
+    throw natError('UNREACHABLE', 'the connection to the relay is not a direct outbound one')
+  return connection
 }

@@ -1,5 +1,5 @@
 import type { Connection, IdentifyResult, PeerId, PeerUpdate } from '@libp2p/interface'
-import { isDialledDirectly } from '@postern/libp2p-utils'
+import { agentVersionOf, isDialledDirectly } from '@postern/libp2p-utils'
 import type { RelayComponents } from '../host.js'
 import { hopProtocol } from '../wire/hop.js'
 import { isByAddress } from './network.js'
@@ -63,11 +63,15 @@ export async function watchPeers(
   async function fill(): Promise<void> {
     if (isFilling) return
     isFilling = true
-    for (const { remotePeer } of connectionManager.getConnections()) {
+    for (const connection of connectionManager.getConnections()) {
       if (signal.aborted) break
+      const { remotePeer } = connection
       if (known.has(remotePeer.toString()) || (isFull() && !isNamed(remotePeer.toString()))) continue
       const peer = await peerStore.get(remotePeer).catch(() => undefined)
-      if (peer !== undefined) consider(remotePeer, peer.protocols)
+      // Its protocols are those of negotiated streams, until identify has completed.
+      const isUnidentified = peer === undefined || agentVersionOf(peer) === undefined
+      if (isUnidentified && isNamed(remotePeer.toString())) opened(connection)
+      else if (peer !== undefined) consider(remotePeer, peer.protocols)
     }
     isFilling = false
   }

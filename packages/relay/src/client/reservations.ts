@@ -2,6 +2,7 @@ import type { Connection } from '@libp2p/interface'
 import { type CallOptions, type Clock, type ErrorCode, type NatError, natError, within } from '@postern/interface'
 import { messagesOf, openStream } from '@postern/libp2p-utils'
 import { decodeReserveReply, encodeReserve, hopProtocol, hopStatus, maxBytes, type ReserveReply } from '../wire/hop.js'
+import { lifetimeOf } from './lifetime.js'
 
 /** A granted reservation. */
 export interface Reservation {
@@ -13,27 +14,27 @@ export interface Reservation {
 
 /** How long a relay may take to answer a request for a reservation, in milliseconds. It decides alone, so this allows for
  * a slow network only. */
-const answerMs = 10_000
-
-/** The longest lifetime that is believed, in milliseconds. Relays grant one or two hours and state the end by their own
- * clock; if our clock is slow, the end seems to be later than it is. Extra renewals cost little. */
-const maxLifetimeMs = 2 * 3_600_000
+export const answerMs = 10_000
 
 /**
  * Requests a reservation at a relay, or renews the existing one (circuit relay v2, "Reservation").
  *
  * Rejects with `OUT_OF_RESOURCES`, `NOT_AUTHORIZED`, `MALFORMED_REQUEST`, `GATEWAY_FAULT`, `GRANT_INVALID`,
  * `MALFORMED_REPLY`, `REPLY_TOO_LARGE`, `UNSUPPORTED`, `NO_REPLY`, or with the signal's reason.
+ *
+ * @param limitMs - how long the relay may still take to answer, in ms
  */
 export async function requestReservation(
   connection: Connection,
   clock: Clock,
-  { signal }: CallOptions
+  { signal }: CallOptions,
+  limitMs: number = answerMs
 ): Promise<Reservation> {
   const late = (): NatError => natError('NO_REPLY', `the relay did not answer within ${answerMs} ms`)
-  return within(clock, answerMs, { signal }, late, async (call) => {
+  return within(clock, limitMs, { signal }, late, async (call) => {
     const reply = await exchange(connection, clock, call)
-    if (reply.status !== hopStatus.ok) throw refusal(reply.status)
+    const refusal = refusalOf(reply.status)
+    if (refusal !== undefined) throw refusal
     return { lifetimeMs: lifetimeOf(reply.expireSeconds, clock), limit: reply.limit }
   })
 }
@@ -52,20 +53,9 @@ async function exchange(connection: Connection, clock: Clock, call: CallOptions)
   }
 }
 
-function lifetimeOf(expireSeconds: number | undefined, clock: Clock): number {
-  if (expireSeconds === undefined)
-    throw natError('GRANT_INVALID', 'the relay does not report when the reservation ends')
-  const lifetimeMs = expireSeconds * 1000 - clock.wallMs()
-  if (lifetimeMs <= 0) {
-    throw natError(
-      'GRANT_INVALID',
-      'the reservation has already ended, or the clock of the relay or of this host is wrong'
-    )
-  }
-  return Math.min(lifetimeMs, maxLifetimeMs)
-}
-
-function refusal(status: number): NatError {
+/** Returns the error for the status of an answer to RESERVE; undefined if the relay has granted. */
+export function refusalOf(status: number): NatError | undefined {
+  if (status === hopStatus.ok) return undefined
   const [code, what] = refusals.get(status) ?? ['GATEWAY_FAULT', 'refused']
   return natError(code, `the relay ${what} (status ${status})`)
 }

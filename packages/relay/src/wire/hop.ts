@@ -34,6 +34,12 @@ export interface ReserveReply {
 /** `HopMessage { type: RESERVE }` */
 export const encodeReserve = (): Uint8Array => new BinaryWriter().tag(1, 0).int32(reserve).finish()
 
+/** Returns whether these bytes, with their length prefix, are a RESERVE. */
+export function isReserve(bytes: Uint8Array): boolean {
+  const message = encodeReserve()
+  return bytes.length === 1 + message.length && message.every((byte, index) => bytes[1 + index] === byte)
+}
+
 /**
  * Decodes the answer to RESERVE. Skips the fields that are not needed (peer, addresses, voucher). Throws
  * `MALFORMED_REPLY`.

@@ -1,9 +1,10 @@
 import { multiaddr } from '@multiformats/multiaddr'
-import type { Relay } from '@postern/interface'
+import type { CallOptions, Finding, Relay } from '@postern/interface'
 import { virtualClock } from '@postern/testkit'
 import { describe, expect, it } from 'vitest'
 import { redialMs } from '../../src/client/named-relays.js'
 import { measureRtt } from '../../src/client/rtt.js'
+import { relay as createRelay } from '../../src/index.js'
 import { hopProtocol } from '../../src/wire/hop.js'
 import { grant, inAnHour, refusal, startHop } from '../support/hop.js'
 import {
@@ -14,6 +15,7 @@ import {
   isGone,
   isRelay,
   type Node,
+  nowhere,
   pair,
   search,
   startNode,
@@ -291,6 +293,33 @@ describe('a configured relay', () => {
     const looking = search(node.components, { relays: [hop.address] })
     const lease = await (await looking.relay(hop)).reserve(call())
     expect(lease.addresses).toContain(`/ip4/127.0.0.1/tcp/4001/p2p/${hop.id}/p2p-circuit`)
+  })
+
+  it('a configured relay that has connected before the search is offered, although identify never completes', async () => {
+    const silent = { identify: () => ({}), identifyPush: () => ({}) }
+    const [node, hop] = await Promise.all([startNode(), startHop(() => undefined, { services: silent })])
+    await node.libp2p.dial(multiaddr(hop.address))
+    const looking = search(node.components, { relays: [hop.address] })
+    await looking.relay(hop)
+  })
+
+  it('configured relays are dialled once when the node has started, and found by the search', async () => {
+    const [node, one, away] = await Promise.all([startNode(), startRelay(), startRelay()])
+    await away.libp2p.stop()
+    const begun: ((each: CallOptions) => Promise<void>)[] = []
+    const host = { ...hostOf(node.components), onStart: (started: (typeof begun)[number]) => void begun.push(started) }
+    const { discover } = createRelay({ relays: [one.address, away.address], discover: false })(host)
+    expect(begun).toHaveLength(1)
+    expect(node.libp2p.getConnections()).toHaveLength(0)
+    await Promise.all(begun.map(async (started) => started(call())))
+    await until(() => node.libp2p.getConnections().length > 0)
+    const stopping = new AbortController()
+    const found = Promise.withResolvers<Finding>()
+    const done = discover(nowhere, found.resolve, stopping)
+    expect(await found.promise).toMatchObject({ party: { id: one.id } })
+    stopping.abort()
+    await done
+    expect(node.libp2p.getConnections()).toHaveLength(1)
   })
 
   it('a configured relay is gone when identify shows that it does not serve', async () => {
