@@ -1,6 +1,5 @@
 import type { MessageStream, Stream, StreamMuxerFactory } from '@libp2p/interface'
 import { boundMessages } from '@postern/libp2p-utils'
-import { spareWindowUpdates } from './window-updates.js'
 
 /** Frame types of yamux ("Spec for the yamux protocol", Header). */
 const frame = { data: 0, ping: 2 } as const
@@ -51,13 +50,11 @@ export const boundedMuxer =
         muxer.createStream = async (...call) => {
           const stream = await createStream(...call)
           boundMessages(stream)
-          spareWindowUpdates(stream)
           return stream
         }
         const onRemoteStream = muxer.onRemoteStream.bind(muxer)
         muxer.onRemoteStream = (stream) => {
           boundMessages(stream)
-          spareWindowUpdates(stream)
           onRemoteStream(stream)
         }
         return muxer

@@ -21,7 +21,7 @@ const minBytes = 1200
 const maxJoinedBytes = 1024
 
 /**
- * Makes the connections of @libp2p/noise carry bulk data with half the CPU time. The protocol and its nonces stay with
+ * Makes the connections of @libp2p/noise carry bulk data with less CPU time. The protocol and its nonces stay with
  * @libp2p/noise, and the cipher with Node.js; messages below 1,200 bytes are left to both as they are.
  *
  * For each message @libp2p/noise creates the key object anew, passes each header to the cipher alone, copies what it
