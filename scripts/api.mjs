@@ -15,7 +15,7 @@ const read = (...parts) => readFileSync(path.join(...parts), 'utf8').replaceAll(
 export function modules(repository = root) {
   return readdirSync(path.join(repository, 'packages')).flatMap((folder) => {
     const manifest = JSON.parse(read(repository, `packages/${folder}/package.json`))
-    return Object.entries(manifest.exports).flatMap(([subpath, { types }]) => {
+    return Object.entries(manifest.exports ?? {}).flatMap(([subpath, { types }]) => {
       if (types === undefined) return []
       const part = subpath.slice(1).replaceAll('/', '-') // '' for the main module, '-server' for ./server
       return [

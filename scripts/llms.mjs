@@ -1,7 +1,7 @@
 // Writes llms.txt (llmstxt.org): the packages and the documentation for programs that read text, from the index of the
 // documentation and the manifests. Links are relative to the file, as in all files of the repository: they are right in a clone,
 // in any fork or mirror, and on the site, which has a copy of this file and of the Markdown files.
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { sectionsOf } from './docs-index.mjs'
 
@@ -18,7 +18,7 @@ export function llmsText(root) {
     return `- [${manifest.name}](packages/${name}/README.md): ${manifest.description}`
   })
   const signatures = folders.flatMap((name) =>
-    readdirSync(path.join(root, 'packages', name, 'etc')).map((file) => {
+    reportsIn(path.join(root, 'packages', name, 'etc')).map((file) => {
       const module = /^## API Report File for "(.*)"/.exec(read(`packages/${name}/etc/${file}`))?.[1]
       const subpath = file.slice(name.length + 1, -'.api.md'.length).replace(/^(?=.)/, '/')
       return `- [${module}${subpath}](packages/${name}/etc/${file}): every exported type and function`
@@ -38,5 +38,8 @@ export function llmsText(root) {
     section('Optional', signatures)
   ].join('\n\n')}\n`
 }
+
+/** A package that is only a command has no signatures. */
+const reportsIn = (folder) => (existsSync(folder) ? readdirSync(folder) : [])
 
 const section = (title, lines) => [`## ${title}`, '', ...lines].join('\n')

@@ -4,7 +4,7 @@
 //   node scripts/run.mjs --build node scripts/site/build.mjs [folder]    writes another folder
 //
 // Nothing is fetched. A link that leads nowhere, a name that has no documentation, and every other warning is an error.
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { Application, PackageJsonReader, TSConfigReader, TypeDocReader } from 'typedoc'
 import { sectionsOf } from '../docs-index.mjs'
@@ -68,7 +68,10 @@ function optionsOf(pages, repository) {
   return {
     name: 'Postern',
     entryPointStrategy: 'packages',
-    entryPoints: readdirSync(path.join(root, 'packages')).map((name) => `packages/${name}`),
+    // A package that is only a command has no modules.
+    entryPoints: readdirSync(path.join(root, 'packages'))
+      .filter((name) => existsSync(path.join(root, 'packages', name, 'src')))
+      .map((name) => `packages/${name}`),
     packageOptions: {
       ...sources,
       basePath: root,

@@ -7,6 +7,7 @@
 // `await using` in the types, also for a program with an older `lib` and without @types/node, which brings it.
 /// <reference lib="esnext.disposable" preserve="true" />
 import './one-copy.js'
+
 export { systemClock } from '@postern/interface'
 export type { CheckExternalAddress } from './candidates/claim-checks.js'
 export type { WantOptions } from './discovery/wanted-endpoints.js'
