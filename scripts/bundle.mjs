@@ -16,7 +16,7 @@ await Promise.all(folders.map(bundle))
 
 async function bundle(folder) {
   const { exports, sideEffects, bin = {} } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'))
-  // `postern` is a program of three lines, with no module.
+  // `postern` is a program with no module.
   if (exports === undefined) return
   const exported = Object.values(exports).map((entry) => entry.default)
   // A program may import a module that the package does not export.

@@ -39,7 +39,10 @@ const { error, status } = spawnSync(path.join(root, 'node_modules', '.bin', 'cha
 })
 if (error) throw error
 process.exitCode = status ?? 1
-if (status === 0) unreleased.forEach(introduce)
+if (status === 0) {
+  unreleased.forEach(introduce)
+  announceRelease()
+}
 
 /** Returns the kinds of change that the changesets name for each package. */
 function readBumps() {
@@ -83,4 +86,11 @@ function introduce({ name, description }) {
   if (version === '0.0.0') return // no changeset names it
   const text = `First release. ${description.replace(/\.$/, '')}. Its [README](README.md) says how to use it, and what it cannot do.`
   writeFileSync(path.join(folder, 'CHANGELOG.md'), `# ${name}\n\n## ${version}\n\n${text}\n`)
+}
+
+/** Takes the remark that there is no release out of the README. */
+function announceRelease() {
+  const readme = path.join(root, 'README.md')
+  if (!existsSync(readme)) return
+  writeFileSync(readme, readFileSync(readme, 'utf8').replace('There is no release yet. After the first one:\n\n', ''))
 }

@@ -32,7 +32,9 @@ export async function copyCheckout(folder) {
  */
 export async function prepareVersions(folder) {
   const run = (...args) => must(folder, process.execPath, [path.join('scripts', 'run.mjs'), ...args])
-  await run('node', path.join('scripts', 'version.mjs'))
+  // After a release there is nothing to version, and `changeset version` fails then.
+  const hasChangesets = fs.readdirSync(path.join(folder, '.changeset')).some((file) => file.endsWith('.md'))
+  if (hasChangesets) await run('node', path.join('scripts', 'version.mjs'))
   await run('--build')
   return new Map(manifests(folder).map(({ name, version }) => [name, version]))
 }

@@ -16,7 +16,7 @@ const root = path.dirname(path.dirname(import.meta.dirname))
 const usage = `npm run release:dry [-- options]
 
 Takes the changesets, publishes every package with the command of the release workflow to a registry on loopback, and installs from it
-in empty projects with npm, pnpm and yarn. It runs these on Node.js 22, 24 and 26, on Bun and on Deno: plain servers and libp2p nodes,
+in empty projects with npm, pnpm and yarn. It runs them on the Node.js of the clone, on 22.0, 22 and 26, on Bun and on Deno: plain servers and libp2p nodes,
 ESM, require() and TypeScript, and the import of every package. Commands and examples run in a lab of routers: npx postern doctor, each
 folder of examples/, the template of a strategy. Then it releases a breaking minor version of core, and checks that no project ends with
 two cores without being told.

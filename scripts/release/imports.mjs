@@ -36,7 +36,7 @@ export async function checkRequire(world) {
   // Node.js 22.0 to 22.11 cannot require() ESM, and says what to do instead.
   const refused = await run(world, folder, first, ['require-all.cjs', '@postern/node'], { codes: [1] })
   if (!/^@postern\/node: .*change the require .* to a dynamic import\(\)/.test(refused)) throw new Error(refused)
-  return `${modules.length} modules; Node.js before 22.12 says: use import()`
+  return `${modules.length} modules; the error of Node.js before 22.12 names import()`
 }
 
 /** The packages that a program starts from: they say what is wrong before anything else fails. */

@@ -24,7 +24,6 @@ export const installs = {
  * @property {ReadonlyMap<string, string>} versions of our packages
  * @property {Record<string, string>} runtimes the programs, by their names: node22, bun, deno and others
  * @property {Record<string, string>} third versions of packages of others: those that ours are tested with
- * @property {string} tools the folder of the lab's tools
  */
 
 /** Returns the name of a package of ours: `@postern/core` for `core`. */

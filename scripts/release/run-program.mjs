@@ -29,7 +29,8 @@ export function start(cwd, command, args, { env = process.env, stdio = 'pipe' } 
     stdio,
     // Programs of npm packages take the first Node there.
     env: { ...env, PATH: [path.dirname(process.execPath), env.PATH].join(path.delimiter) },
-    shell: windows,
+    // A shell finds npm.cmd. It would take the path of Node, which has a space, for two words.
+    shell: windows && command !== process.execPath,
     detached: !windows
   })
   const kill = () => {

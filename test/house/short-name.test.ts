@@ -12,7 +12,7 @@ it('the package without a scope can be published, and is nothing but a program',
     license: 'Apache-2.0 OR MIT',
     type: 'module',
     bin: { [shortName]: 'bin/postern.js' },
-    files: ['bin', 'LICENSE-*'],
+    files: ['bin', 'CHANGELOG.md', 'LICENSE-*'],
     publishConfig: { access: 'public' },
     scripts: { lint: 'oxlint --type-aware --deny-warnings', test: `vitest run --root ../.. --project ${shortName}` }
   })

@@ -31,13 +31,13 @@ async function makeFolder(folder) {
 }
 
 /**
- * Resolves with whether the folder and the one above are of this user or root, and not writable for everyone. Under sudo, they may be in the
+ * Resolves with whether the folder and the one above are of this user or root, and writable for no other. Under sudo, they may be in the
  * home of another user, whose code root would run. On Windows, which has no such owners, they are in the profile of the user.
  */
 async function isOwn(folder) {
   if (process.geteuid === undefined) return true
   const found = await Promise.all([stat(folder), stat(dirname(folder))])
-  return found.every(({ uid, mode }) => (uid === 0 || uid === process.geteuid()) && (mode & 0o002) === 0)
+  return found.every(({ uid, mode }) => (uid === 0 || uid === process.geteuid()) && (mode & 0o022) === 0)
 }
 
 /** Resolves with whether the folder is there, and safe. False where its disk does not answer. */

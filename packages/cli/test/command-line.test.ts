@@ -81,7 +81,9 @@ describe('the command line', () => {
   it.skipIf(process.platform === 'win32').each([
     ['is kept', 'of this user', 0o700, 0o700, true],
     ['is not kept', 'in one that every user can write to', 0o777, 0o700, false],
-    ['is not kept', 'that every user can write to', 0o700, 0o777, false]
+    ['is not kept', 'that every user can write to', 0o700, 0o777, false],
+    ['is not kept', 'in one that a group can write to', 0o770, 0o700, false],
+    ['is not kept', 'that a group can write to', 0o700, 0o770, false]
   ])('compiled code %s in a folder %s', async (_, __, above, own, isKept) => {
     const cache = await mkdtemp(join(tmpdir(), 'postern-'))
     onTestFinished(() => rm(cache, { recursive: true, force: true }))

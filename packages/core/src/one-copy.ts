@@ -10,8 +10,8 @@ interface WithProcess {
  * Adds a copy to a list, and returns a sentence for the user if another one is there already. Two copies do not know each other: a
  * traversal of one may not be what the functions of the other expect.
  */
-export function addCopy(copies: Set<string>, url: string): string | undefined {
-  if (url === '') return undefined
+export function addCopy(copies: Set<string>, url: string | undefined): string | undefined {
+  if (url === undefined || url === '') return undefined
   copies.add(url)
   if (copies.size < 2) return undefined
   return `Two copies of @postern/core are loaded, ${[...copies].join(' and ')}: update the packages of Postern together. \`npm ls @postern/core\` shows which package needs which version`
@@ -21,5 +21,6 @@ export function addCopy(copies: Set<string>, url: string): string | undefined {
 // URL, and put two copies into one file: then nothing is known.
 const global: WithProcess & { [key]?: Set<string> } = globalThis
 global[key] ??= new Set()
-const sentence = addCopy(global[key], import.meta.url)
+const url: string | undefined = import.meta.url
+const sentence = addCopy(global[key], url)
 if (sentence !== undefined) global.process?.emitWarning?.(sentence, { code: 'POSTERN_TWO_CORES' })

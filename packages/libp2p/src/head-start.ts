@@ -1,5 +1,5 @@
 import type { Listener } from '@libp2p/interface'
-import { abortReason, type CallOptions, type Clock, type Strategy, untilAborted } from '@postern/interface'
+import { abortReason, type CallOptions, type Clock, orAborted, type Strategy, untilAborted } from '@postern/interface'
 import { withOverrides } from '@postern/libp2p-utils'
 import type { Libp2pComponents, Libp2pHost } from './host.js'
 
@@ -51,7 +51,7 @@ export function createHeadStart({ events }: Pick<Libp2pComponents, 'events'>, cl
       if (!isObject(discovery) || discovery.kind === 'relay') return discovery
       return withOverrides(discovery, {
         async discover(network, found, call) {
-          if (!last.aborted) await Promise.race([untilAborted(last), untilAborted(call.signal)])
+          if (!last.aborted) await orAborted(untilAborted(last), call).catch(() => undefined)
           return discovery.discover(network, found, call)
         }
       })
@@ -60,7 +60,13 @@ export function createHeadStart({ events }: Pick<Libp2pComponents, 'events'>, cl
       if (work.length === 0) return
       last = startNow(call)
       // A strategy that fails here gives up its head start; its search shows what is wrong.
-      const attempts = work.map(async (started) => started(call).catch(() => undefined))
+      const attempts = work.map(async (started) => {
+        try {
+          await started(call)
+        } catch {
+          // Its search reports it.
+        }
+      })
       await Promise.race([untilAborted(last), ...attempts])
     }
   }

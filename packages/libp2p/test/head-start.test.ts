@@ -106,4 +106,12 @@ describe('the head start of configured relays', () => {
     expect(isStarted()).toBe(true)
     expect(clock.pending).toBe(0)
   })
+
+  it('a strategy that throws does not keep the traversal from starting', async () => {
+    const headStart = createHeadStart({ events: new EventTarget() as TypedEventTarget<Libp2pEvents> }, virtualClock())
+    headStart.add(() => {
+      throw new Error('a fault')
+    })
+    await headStart.begin(new AbortController())
+  })
 })

@@ -321,7 +321,7 @@ describe('a hostile relay', () => {
     await expectNothing(all)
   })
 
-  it('a silent relay keeps no other relay waiting, and no renewal', async () => {
+  it('a cancelled request to a silent relay keeps no other relay waiting, and a renewal never waits', async () => {
     const all = await scene(() => undefined)
     const other = await startRelay({ host: '127.1.0.1' })
     await all.node.libp2p.dial(multiaddr(other.address))

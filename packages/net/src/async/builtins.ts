@@ -23,5 +23,5 @@ export const nodeNet = (): typeof Net => load('node:net')
 /** Loads `node:dns` when it is needed: for the names of servers. */
 export const nodeDns = (): typeof Dns => load('node:dns')
 
-/** Loads `node:crypto` when it is needed: for hashes. Randomness is that of Web Crypto, which every platform has. */
+/** Loads `node:crypto` when it is needed: for hashes. Random bytes of this package come from Web Crypto. */
 export const nodeCrypto = (): typeof Crypto => load('node:crypto')

@@ -17,8 +17,8 @@ export interface WatchNetworkOptions {
   /** Resolves to the network.
    * @default the real {@link findNetwork} */
   readonly find?: (call: CallOptions) => Promise<Network>
-  /** Tells whether the network may have changed since the previous poll. `find` is called only then, and regardless of
-   * it in every 15th poll. Closed at the end.
+  /** Tells whether the network may have changed since the previous poll. `find` is called then, in the five polls after
+   * a change or a failure, after a sleep, and in every 15th poll. Closed at the end.
    * @default {@link openNetworkSnapshot} for the real {@link findNetwork}, none for another `find` */
   readonly snapshot?: NetworkSnapshot
 }

@@ -71,7 +71,8 @@ function awaitReserve(stream: Stream, signal: AbortSignal, hear: Hear): void {
 
 function followAnswer(stream: Stream, signal: AbortSignal, hear: Hear): void {
   const cancel = (): void => stream.abort(cancelled)
-  signal.addEventListener('abort', cancel)
+  if (signal.aborted) return cancel()
+  signal.addEventListener('abort', cancel, { once: true })
   if (!isReceiver(stream)) return
   const receiver: Stream & Receiver = stream
   const receive = stream.onData.bind(stream)
