@@ -2,12 +2,21 @@ import { getEventListeners } from 'node:events'
 import { uPnPNAT } from '@libp2p/upnp-nat'
 import { canRunLab, openLab, type TopologyName } from '@postern/lab'
 import { natPmp } from '@postern/nat-pmp'
-import { createGateway, memoryNetwork, virtualClock } from '@postern/testkit'
+import { createGateway, memoryNetwork, type VirtualClock, virtualClock } from '@postern/testkit'
 import { expect, it } from 'vitest'
 import { portMappingClient } from '../src/index.js'
 import { startNode } from './support/nodes.js'
 
 const lab = await canRunLab()
+
+/** Advances virtual time until the work is done. */
+async function advanceUntil<T>(clock: VirtualClock, work: Promise<T>): Promise<T> {
+  let isOver = false
+  const over = work.finally(() => (isOver = true))
+  over.catch(() => undefined)
+  while (!isOver) await clock.advance(50)
+  return over
+}
 
 it('uPnPNAT() accepts portMappingClient()', () => {
   expect(uPnPNAT({ portMappingClient: portMappingClient() })).toBeTypeOf('function')
@@ -46,14 +55,7 @@ it('a gateway renews a mapping, returns the same mapping for a second call, and 
     host: { clock, random: () => 0.5, log: { debug: () => undefined, info: () => undefined } },
     findNetwork: async () => ({ gateways, addresses: ['192.168.1.2'] })
   })
-  /** Advances virtual time until the work is done. */
-  const done = async <T>(work: Promise<T>): Promise<T> => {
-    let isOver = false
-    const over = work.finally(() => (isOver = true))
-    over.catch(() => undefined)
-    while (!isOver) await clock.advance(50)
-    return over
-  }
+  const done = <T>(work: Promise<T>): Promise<T> => advanceUntil(clock, work)
 
   const { value: gateway } = await done(client.findGateways().next())
   if (gateway === undefined) throw new Error('no gateway')
@@ -92,8 +94,8 @@ it('map rejects with the reason if no router maps ports, and leaves nothing runn
     host: { clock, random: () => 0.5, log: { debug: () => undefined, info: () => undefined } },
     findNetwork: async () => ({ gateways: [], addresses: [] })
   })
-  expect(await client.findGateways().next()).toMatchObject({ done: true })
-  const rejected = client.getGateway(new URL('http://192.168.1.1/'))
+  expect(await advanceUntil(clock, client.findGateways().next())).toMatchObject({ done: true })
+  const rejected = advanceUntil(clock, client.getGateway(new URL('http://192.168.1.1/')))
   await expect(rejected).rejects.toThrow('no router of this network maps ports')
   expect(clock.pending).toBe(0)
 })
