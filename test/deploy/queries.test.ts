@@ -79,6 +79,7 @@ describe.skipIf(!isReady)(`the queries, in Prometheus${why}${whyNoLab}`, { timeo
     await shows(
       'sum(increase(postern_strategy_request_duration_seconds_count{postern_verb!="discover",postern_outcome="success"}[5m])) > 0'
     )
+    await shows('postern_strategy_request_duration_seconds_count{error_type!=""}')
     names = new Set(Object.keys((await server.ask('metadata')) as object))
     labels = new Set((await server.ask('labels')) as readonly string[])
   }, 120_000)

@@ -44,7 +44,9 @@ export async function openScene(): Promise<Scene> {
   const witness = await startWitness(lab, 'bravo', '--metrics', '9465', '--requests-per-ip', '2')
   const known = [alpha, bravo].flatMap((each) => ['--relay', pasted(each), '--peer', pasted(each)])
   const peer = command(lab, ['peer', '--json', '--metrics', '9466', ...known], await folder())
-  const map = command(lab, ['map', '8080', '--json', '--metrics', '9467', ...two], await folder())
+  // No router has the second address, so there are requests that fail.
+  const via = 'any,nat-pmp:192.168.1.99'
+  const map = command(lab, ['map', '8080', '--via', via, '--json', '--metrics', '9467', ...two], await folder())
   const program = lab.spawn('home', [process.execPath, libp2pNode, '9468'], { stdio: ['ignore', 'pipe', 'inherit'] })
   await Promise.all([peer.next('metrics'), map.next('verified'), firstOutput(program)])
   const running = [alpha.running, bravo.running, witness, peer, map]
