@@ -30,12 +30,13 @@ export async function startRegistry(folder) {
   const url = `http://127.0.0.1:${port}/`
   const config = path.join(folder, 'config.yaml')
   fs.writeFileSync(config, configText(folder, await registryOfNpm()))
-  const log = fs.openSync(path.join(folder, 'registry.log'), 'w')
+  const logFile = path.join(folder, 'registry.log')
+  const log = fs.openSync(logFile, 'w')
   const bin = path.join(installed, 'node_modules', 'verdaccio', 'bin', 'verdaccio')
   const args = ['--import', endWithInput, bin, '--config', config, '--listen', `127.0.0.1:${port}`]
   const { child } = start(folder, process.execPath, args, { stdio: ['pipe', log, log] })
   fs.closeSync(log)
-  await untilAnswers(url, child)
+  await untilAnswers(url, child, logFile)
   return { url, token: await addUser(url) }
 }
 
@@ -87,14 +88,14 @@ async function freePort() {
   return port
 }
 
-async function untilAnswers(url, server) {
+async function untilAnswers(url, server, logFile) {
   const until = performance.now() + startMs
   while (performance.now() < until && server.exitCode === null) {
     const answer = await fetch(`${url}-/ping`).catch(() => undefined)
     if (answer?.ok) return
     await sleep(100)
   }
-  throw new Error('the registry does not start')
+  throw new Error(`the registry does not start: ${fs.readFileSync(logFile, 'utf8').slice(0, 1000)}`)
 }
 
 async function addUser(url) {
