@@ -68,6 +68,16 @@ function sayBoth({ say }: Seen): void {
 const states = ({ traversal }: Stage): readonly string[] =>
   traversal.report().candidates.map(({ address, type, state }) => `${type} ${address} ${state}`)
 
+/** Wants an endpoint, and lends a socket that is bound there. */
+function shareSocket({ traversal }: ReturnType<typeof setUp>, endpoint: Endpoint): void {
+  traversal.addEndpoint(endpoint)
+  traversal.shareSocket(() => ({
+    endpoint: { ...endpoint, address: '192.168.1.2' },
+    send: () => undefined,
+    receive: () => undefined
+  }))
+}
+
 describe('addresses that remote parties see', () => {
   it.each([
     ['before', 400],
@@ -291,12 +301,7 @@ describe('addresses that remote parties see', () => {
         }
       })
     ])
-    each.traversal.addEndpoint(game)
-    each.traversal.shareSocket(() => ({
-      endpoint: { ...game, address: '192.168.1.2' },
-      send: () => undefined,
-      receive: () => undefined
-    }))
+    shareSocket(each, game)
     await begin(each)
     sayBoth(each)
     await each.clock.advance(1000)
@@ -344,12 +349,7 @@ describe('addresses that remote parties see', () => {
         }
       })
     ])
-    each.traversal.addEndpoint(game)
-    each.traversal.shareSocket(() => ({
-      endpoint: { ...game, address: '192.168.1.2' },
-      send: () => undefined,
-      receive: () => undefined
-    }))
+    shareSocket(each, game)
     await begin(each)
     sayBoth(each)
     for (let ms = 0; asked.length < 2 && ms < 2000; ms += 10) await each.clock.advance(10)
