@@ -68,6 +68,20 @@ function sayBoth({ say }: Seen): void {
 const states = ({ traversal }: Stage): readonly string[] =>
   traversal.report().candidates.map(({ address, type, state }) => `${type} ${address} ${state}`)
 
+/** A strategy of observers that are found when the test tells them to `servers`. */
+const foundLater =
+  (servers: { tell?: (ability: Observer) => void }, clock: () => ReturnType<typeof setUp>['clock']): Strategy =>
+  () => ({
+    name: 'stun',
+    kind: 'observer',
+    async discover(_network, found, call) {
+      servers.tell = found
+      await clock()
+        .sleep(1e12, call)
+        .catch(() => undefined)
+    }
+  })
+
 /** Wants an endpoint, and lends a socket that is bound there. */
 function shareSocket({ traversal }: ReturnType<typeof setUp>, endpoint: Endpoint): void {
   traversal.addEndpoint(endpoint)
@@ -291,16 +305,7 @@ describe('addresses that remote parties see', () => {
     const game: Endpoint = { protocol: 'udp', family: 4, address: '0.0.0.0', port: 6000 }
     const servers: { tell?: (ability: Observer) => void } = {}
     const answers = { a: 'reachable', b: 'reachable', c: 'reachable', d: 'reachable' } as const
-    const each = setUp(answers, () => [
-      () => ({
-        name: 'stun',
-        kind: 'observer',
-        async discover(_network, found, call) {
-          servers.tell = found
-          await each.clock.sleep(1e12, call).catch(() => undefined)
-        }
-      })
-    ])
+    const each = setUp(answers, () => [foundLater(servers, () => each.clock)])
     shareSocket(each, game)
     await begin(each)
     sayBoth(each)
@@ -338,17 +343,7 @@ describe('addresses that remote parties see', () => {
         await each.clock.sleep(1e12, call).catch(() => undefined)
       }
     })
-    const each = setUp({}, () => [
-      slow,
-      () => ({
-        name: 'stun',
-        kind: 'observer',
-        async discover(_network, found, call) {
-          servers.tell = found
-          await each.clock.sleep(1e12, call).catch(() => undefined)
-        }
-      })
-    ])
+    const each = setUp({}, () => [slow, foundLater(servers, () => each.clock)])
     shareSocket(each, game)
     await begin(each)
     sayBoth(each)
