@@ -2,7 +2,8 @@
 // send or receive that many bytes through that port of 127.0.0.1. Prints the time from the request to the last byte.
 import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
-import { sendBytes } from './send-bytes.mjs'
+
+const block = Buffer.alloc(64 * 1024, 'postern ')
 
 console.log(JSON.stringify({ event: 'ready' }))
 for await (const line of createInterface({ input: process.stdin })) {
@@ -36,9 +37,22 @@ function carry(port, direction, bytes) {
       const request = Buffer.alloc(9, direction)
       request.writeBigUInt64BE(BigInt(bytes), 1)
       socket.write(request)
-      if (direction === 'u') sendBytes(socket, bytes)
+      if (direction === 'u') send(socket, bytes)
     })
     socket.on('error', ({ code }) => resolve({ failure: code }))
     socket.on('close', done)
   })
+}
+
+function send(socket, bytes) {
+  let left = bytes
+  const more = () => {
+    while (left > 0) {
+      const part = left >= block.length ? block : block.subarray(0, left)
+      left -= part.length
+      if (!socket.write(part)) return
+    }
+  }
+  socket.on('drain', more)
+  more()
 }
