@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { modulesOf, packages, root } from './workspace.js'
 
 /** Built-in modules that take longer to load than all others together. A server of `node:http` that a program has is loaded
- * already. */
-const heavy = ['_http_client', 'http', 'https', 'http2', 'tls', 'internal/deps/undici/undici']
+ * already. The streams of files come with an import of `node:fs` as an ES module, and not with `nodeFs()`. */
+const heavy = ['_http_client', 'http', 'https', 'http2', 'tls', 'internal/deps/undici/undici', 'internal/fs/streams']
 /** Modules that take longer to load than a strategy, and that few calls need. */
 const seldom = ['child_process', 'crypto', 'dns', 'net']
 /** Servers, which need them at once. */

@@ -23,7 +23,7 @@ export function printable(text: string, maxLength: number = defaultMaxLength): s
   const start = text.length > maxLength ? text.slice(0, maxLength) : text
   const clean = isPrintable(start) ? start : start.replace(everyUnprintable, escapeUnits)
   if (clean.length <= maxLength && start === text) return clean
-  return `${clean.slice(0, Math.max(0, maxLength - 1))}…`.replace(/[\ud800-\udbff]…$/, '…')
+  return `${clean.slice(0, Math.max(0, maxLength - 1))}…`.replace(/[\ud800-\udbff]\u2026$/, '…')
 }
 
 const escapeUnits = (char: string): string =>

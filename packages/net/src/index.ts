@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 
-export { nodeCrypto, nodeNet } from './async/builtins.js'
+export { nodeCrypto, nodeFs, nodeNet } from './async/builtins.js'
 export type { Handle, HandleList } from './async/handles.js'
 export { addHandle, withHandles } from './async/handles.js'
 export type { TaskGroup } from './async/task-group.js'

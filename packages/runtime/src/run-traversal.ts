@@ -124,7 +124,9 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
           // The runtime will refuse at the next poll, too.
           if (isNatError(failure) && failure.code === 'NOT_PERMITTED') known.resolve()
         },
-        find: find === undefined ? findNetwork : async (call) => checkedNetwork(await find(call))
+        // The watch of the default one costs less, also for a caller that names it.
+        find:
+          find === undefined || find === findNetwork ? findNetwork : async (call) => checkedNetwork(await find(call))
       },
       controller
     )
@@ -140,7 +142,9 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
   async function startIn(known: Network, each: Session): Promise<void> {
     if (!isKnown) become(known)
     await traversal.start()
-    if (find !== undefined && !each.controller.signal.aborted) watch()
+    if (find === undefined) return
+    // The network was found a moment ago, and the first requests leave now.
+    void clock.sleep(firstLookMs, each.controller).then(watch, () => undefined)
   }
 
   async function startWatched(each: Session): Promise<void> {
@@ -192,6 +196,9 @@ function checkedNetwork(network: Network): Network {
   if (Array.isArray(gateways) && Array.isArray(addresses)) return network
   throw new TypeError('findNetwork() resolved with no network: it has to have gateways and addresses, both arrays')
 }
+
+/** The delay of the first look at a network that the caller has found before, in ms. */
+const firstLookMs = 20
 
 const ended = abortReason('this wait or watch has ended')
 

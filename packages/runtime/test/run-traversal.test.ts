@@ -164,9 +164,21 @@ describe('runTraversal', () => {
   it('a given network is watched with findNetwork', async () => {
     const { run, clock } = setUp({ network: home, findNetwork: async () => cafe })
     await run.start()
+    // The first requests leave now.
     await clock.advance(0)
+    expect(run.network()).toBe(home)
+    await clock.advance(20)
     expect(run.network()).toBe(cafe)
     await run.stop()
+  })
+
+  it('stop() ends a watch that has not begun', async () => {
+    const { run, clock } = setUp({ network: home, findNetwork: async () => cafe })
+    await run.start()
+    await run.stop()
+    expect(clock.pending).toBe(0)
+    await clock.advance(60_000)
+    expect(run.network()).toBe(home)
   })
 
   it('unwatch() leaves the traversal as it is', async () => {

@@ -1,7 +1,12 @@
-import { existsSync, readFileSync } from 'node:fs'
+import type * as Fs from 'node:fs'
+import { createRequire } from 'node:module'
+
+/** `node:fs` as an ES module takes longer to load: see `nodeFs()` of `@postern/net`, which the help needs for nothing else. */
+const load: (name: 'node:fs') => typeof Fs = createRequire(import.meta.url)
 
 /** Returns the version of this package. */
 export function version(): string {
+  const { existsSync, readFileSync } = load('node:fs')
   // This module lies in a folder of src, and in dist itself.
   const [file] = ['../package.json', '../../package.json']
     .map((path) => new URL(path, import.meta.url))

@@ -73,6 +73,7 @@ export function createEndpointMapping(
 
   /** The life of a mapping: discover, map, keep, release. */
   async function run(call: CallOptions, shutdown: ShutdownScope): Promise<void> {
+    void requests.prepare(call)
     try {
       while (!call.signal.aborted) {
         const granted = await map(call, shutdown)

@@ -1,6 +1,6 @@
-import type { CallOptions, MapRequest } from '@postern/interface'
+import { type CallOptions, hasNextHop, isWildcard, type MapRequest } from '@postern/interface'
 import type { Context } from '../context.js'
-import { ownPort, type WantedEndpoint } from '../discovery/endpoints.js'
+import { isLoopback, ownPort, primaryGateway, type WantedEndpoint } from '../discovery/endpoints.js'
 import { keyBytes } from '../memory/mapping-memory.js'
 import type { Memory } from '../memory/store.js'
 import { agreeOn } from '../owners/mapping-owners.js'
@@ -9,6 +9,9 @@ import type { UncertainMappings } from './uncertain-mappings.js'
 
 /** What precedes a request: the stored key and port of the endpoint at this gateway. */
 export interface Preparation {
+  /** Agrees on the key with other programs while the routers are looked for, if the default gateway is known. That takes a few disk
+   * operations. Rejects with the signal's reason. */
+  agreeEarly(call: CallOptions): Promise<void>
   /** Stores the key before the request is sent, so that the next run finds the mapping if this one is killed. Resolves
    * with the memory. Rejects with the signal's reason. */
   recall(choice: Choice, call: CallOptions): Promise<Memory>
@@ -16,8 +19,11 @@ export interface Preparation {
   requestFor(choice: Choice, remembered: Memory): MapRequest
 }
 
+/** Delay of the early agreement after the start (ms): the first requests have left by then. */
+const earlyAfterMs = 2
+
 export function createPreparation(
-  { memory, mappingOwners }: Context,
+  { host, network, discoveries, memory, mappingOwners }: Context,
   want: WantedEndpoint,
   uncertainMappings: Pick<UncertainMappings, 'note'>
 ): Preparation {
@@ -34,6 +40,18 @@ export function createPreparation(
 
   return {
     requestFor,
+    async agreeEarly(call) {
+      await host.clock.sleep(earlyAfterMs, call)
+      const { family } = want.endpoint
+      const gateway = primaryGateway(network(), family)
+      const mayMap = discoveries.entries.some(({ kind }) => kind === null || kind === 'mapper')
+      // Behind the next hop, another router is asked.
+      if (!mayMap || gateway === undefined || !hasNextHop(gateway) || want.origin !== undefined) return
+      const address = isWildcard(want.endpoint.address) ? gateway.localAddress : want.endpoint.address
+      const endpoint = { ...want.endpoint, address }
+      if (isLoopback(endpoint)) return
+      mappingOwners.agreeEarly(want, endpoint, gateway.address, memory.keyFor(gateway, endpoint))
+    },
     async recall(choice, call) {
       const { entry, mapper, endpoint } = choice
       const known = await memory.recall(mapper.gateway, endpoint, call)

@@ -25,6 +25,8 @@ const pointless = abortReason('the network has changed')
 
 /** The pending requests for one wanted endpoint. The first grant is kept, and later ones are released. */
 export interface MappingRequests {
+  /** Agrees on a key with other programs of this host before it is needed. Does not reject. */
+  prepare(call: CallOptions): Promise<void>
   /** Asks one more mapper. Wakes the loop when it has answered. */
   start(choice: Choice, call: CallOptions, shutdown: ShutdownScope): void
   isAsked(mapper: Mapper): boolean
@@ -79,7 +81,7 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
   const currentEntry = (): StrategyEntry | undefined => arrived?.entry ?? activeEntry()
   const isMapped = (): boolean => currentEntry() !== undefined
   const uncertainMappings = createUncertainMappings(context)
-  const { recall, requestFor } = createPreparation(context, want, uncertainMappings)
+  const { agreeEarly, recall, requestFor } = createPreparation(context, want, uncertainMappings)
   const { giveBack } = createLateGrants({ context, uncertainMappings, currentEntry, disturbed })
 
   /** Asks a mapper in the strategy's turn in the queue of its gateway. Resolves with undefined if the grant is no longer
@@ -187,6 +189,7 @@ export function createMappingRequests(parts: MappingRequestsParts): MappingReque
   }
 
   return {
+    prepare: (call) => agreeEarly(call).catch(() => undefined),
     isAsked: (mapper) => pendingRequests.has(mapper),
     abortEach(isPointless) {
       for (const { choice, controller } of pendingRequests.values())

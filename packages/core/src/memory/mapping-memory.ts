@@ -20,6 +20,8 @@ export interface MappingMemory {
   /** Resolves with the memory of an endpoint at a gateway: the stored one, or a new one with a new key, which is not
    * saved yet. Rejects with the signal's reason. */
   recall(gateway: Gateway | null, endpoint: Endpoint, call: CallOptions): Promise<Memory>
+  /** Returns the key that the memory of an endpoint at a gateway has, or will have. Stores nothing. */
+  keyFor(gateway: Gateway, endpoint: Endpoint): string
   /** Gives a memory the key that other programs of this host use. Resolves and rejects like `saved`. */
   rekey(memory: Memory, key: string, call: CallOptions): Promise<Memory>
   /** Whether a memory has not been forgotten. */
@@ -52,6 +54,8 @@ const lazilyMs = 60_000
 /** Beyond this number, memories without a live mapping are forgotten: a host that travels meets a new gateway each
  * day. */
 const maxMemories = 1024
+/** How many keys of memories that do not exist yet are kept. A forgotten one is only agreed on once more. */
+const maxPromised = 64
 /** Delay of the first key after the store was read (ms): the first requests have left by then. */
 const keyAfterMs = 2
 /** How long to wait for the store (ms): a missing disk must not keep a host unreachable. */
@@ -65,6 +69,8 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
   const byAddress = new Map<string, string>()
   const keys = new WeakMap<Memory, string>()
   let spareKey: string | undefined
+  /** The keys of memories that do not exist yet. */
+  const promisedKeys = new Map<string, string>()
   let purgeAt = maxMemories
   let dirty = false
   let hasFailed = false
@@ -161,6 +167,14 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
     spareKey ??= newKey()
   }
 
+  /** Returns the key for a new memory, once. */
+  function takePromisedKey(gateway: Memory['gateway'], endpoint: Endpoint): string {
+    const at = bookKey(gateway, endpoint)
+    const key = promisedKeys.get(at) ?? takeKey()
+    promisedKeys.delete(at)
+    return key
+  }
+
   function takeKey(): string {
     const key = spareKey ?? newKey()
     spareKey = undefined
@@ -185,6 +199,7 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
   return {
     async open(call) {
       closed = new AbortController()
+      promisedKeys.clear()
       isOpening = true
       // Deferred, so that `reading` is set before a store that throws at once is done.
       reading ??= Promise.resolve().then(read)
@@ -200,7 +215,7 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
         gateway: at,
         endpoint,
         strategy: null,
-        key: takeKey(),
+        key: takePromisedKey(at, endpoint),
         externalPort: null,
         wantedPort: null,
         expiresAt: null,
@@ -213,6 +228,15 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
       }
       call.signal.throwIfAborted()
       return memory
+    },
+    keyFor(gateway, endpoint) {
+      const at = placeOf(gateway)
+      const known = find(at, endpoint)
+      if (known !== undefined) return known.key
+      const key = promisedKeys.get(bookKey(at, endpoint)) ?? takeKey()
+      if (promisedKeys.size >= maxPromised) promisedKeys.clear()
+      promisedKeys.set(bookKey(at, endpoint), key)
+      return key
     },
     async rekey(memory, key, call) {
       const next = { ...(memories.get(keyOf(memory)) ?? memory), key }

@@ -36,10 +36,14 @@ interface Known {
   readonly wants: Set<WantedEndpoint>
   /** The last known answer. */
   others: readonly Owner[]
+  /** The key that is being agreed before it is needed. */
+  early: { readonly gateway: string; readonly key: Promise<string> } | undefined
 }
 
 /** The claims of one traversal: one for each endpoint, regardless of how many mappers are asked for it. */
 export interface MappingOwners {
+  /** Starts to agree on a key before it is needed, for the next {@link MappingOwners.agree} at the gateway. */
+  agreeEarly(want: WantedEndpoint, endpoint: Endpoint, gateway: string, key: string): void
   /** Resolves with the key to use at the gateway. */
   agree(want: WantedEndpoint, endpoint: Endpoint, gateway: string, key: string, call: CallOptions): Promise<string>
   holds(endpoint: Endpoint, addresses: readonly MultiaddrText[]): void
@@ -68,18 +72,31 @@ export function createMappingOwners(
     return waitAtMost(clock, ms, work, otherwise)
   }
 
+  function join(registry: EndpointOwners, want: WantedEndpoint, endpoint: Endpoint): Known {
+    const id = keyOf(endpoint)
+    const known: Known = mappingOwners.get(id) ?? {
+      claim: registry.join(endpoint, () => changed(endpoint)),
+      wants: new Set(),
+      others: [],
+      early: undefined
+    }
+    mappingOwners.set(id, known)
+    known.wants.add(want)
+    return known
+  }
+
   return {
+    agreeEarly(want, endpoint, gateway, key) {
+      if (owners === undefined) return
+      const known = join(owners, want, endpoint)
+      known.early = { gateway, key: soon(known.claim.agree(gateway, key), key) }
+    },
     async agree(want, endpoint, gateway, key, { signal }) {
       if (owners === undefined) return key
-      const id = keyOf(endpoint)
-      const known: Known = mappingOwners.get(id) ?? {
-        claim: owners.join(endpoint, () => changed(endpoint)),
-        wants: new Set(),
-        others: []
-      }
-      mappingOwners.set(id, known)
-      known.wants.add(want)
-      const agreed = await soon(known.claim.agree(gateway, key), key)
+      const known = join(owners, want, endpoint)
+      const { early } = known
+      known.early = undefined
+      const agreed = await (early?.gateway === gateway ? early.key : soon(known.claim.agree(gateway, key), key))
       signal.throwIfAborted()
       return agreed
     },

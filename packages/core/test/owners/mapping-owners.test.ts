@@ -8,6 +8,7 @@ import {
   type Memory,
   memoryStore,
   type Owner,
+  type Store,
   type Traversal
 } from '../../src/index.js'
 
@@ -17,6 +18,8 @@ const router = { address: '192.168.1.1', interface: 'eth0', localAddress: '192.1
 
 interface Told {
   readonly asked: MapRequest[]
+  readonly askedMs: number[]
+  readonly store: Store
   released: number
   readonly events: MappingEvent[]
 }
@@ -25,9 +28,11 @@ interface Told {
 async function run(
   clock: VirtualClock,
   owners: EndpointOwners,
-  memories: readonly Memory[] = []
+  memories: readonly Memory[] = [],
+  discoverMs = 0
 ): Promise<Told & { traversal: Traversal }> {
-  const told: Told = { asked: [], released: 0, events: [] }
+  const store = memoryStore(memories)
+  const told: Told = { asked: [], askedMs: [], store, released: 0, events: [] }
   const grant = (port: number): Lease => ({
     addresses: [`/ip4/11.0.0.2/tcp/${port}`],
     lifetimeMs: 7_200_000,
@@ -41,12 +46,20 @@ async function run(
     protocols: ['tcp', 'udp'],
     async map(request) {
       told.asked.push(request)
+      told.askedMs.push(clock.monotonicMs())
       return grant(request.suggestedExternalPort)
     }
   }
-  const strategy: Strategy = () => ({ name: 'granting', discover: async (_, found) => found(mapper) })
+  const strategy: Strategy = () => ({
+    name: 'granting',
+    async discover(_, found, call) {
+      if (discoverMs === Number.POSITIVE_INFINITY) return
+      await clock.sleep(discoverMs, call)
+      found(mapper)
+    }
+  })
   const host = { clock, random: () => 0.5, log: { debug: () => undefined, info: () => undefined } }
-  const traversal = createTraversal({ strategies: [strategy], host, owners, store: memoryStore(memories) })
+  const traversal = createTraversal({ strategies: [strategy], host, owners, store })
   for (const name of ['mapped', 'renewed', 'released', 'shared'] as const) {
     traversal.addEventListener(name, ({ detail }) => told.events.push(detail))
   }
@@ -80,6 +93,39 @@ function sharing(here: { owners: readonly Owner[]; changed?: () => void; ended?:
     }
   }
 }
+
+it('a traversal agrees on the key while it looks for the router', async () => {
+  const clock = virtualClock()
+  const agreed: string[] = []
+  const slow: EndpointOwners = {
+    holders: async () => [],
+    join: () => ({
+      async agree(gateway) {
+        agreed.push(gateway)
+        await clock.sleep(50, { signal: new AbortController().signal })
+        return key
+      },
+      holds: () => undefined,
+      others: async () => [],
+      leave: async () => [],
+      end: async () => undefined
+    })
+  }
+  const startedMs = clock.monotonicMs()
+  const told = await run(clock, slow, [], 60)
+  expect(told.askedMs.map((ms) => ms - startedMs)).toEqual([60])
+  expect(told.asked.map((each) => Buffer.from(each.key).toString('hex'))).toEqual([key])
+  expect(agreed).toEqual([router.address])
+  await stop(clock, told.traversal)
+})
+
+it('a traversal that finds no router ends what it agreed on, and remembers nothing', async () => {
+  const clock = virtualClock()
+  const here: Parameters<typeof sharing>[0] = { owners: [] }
+  const told = await run(clock, sharing(here), [], Number.POSITIVE_INFINITY)
+  await stop(clock, told.traversal)
+  expect([told.asked, here.ended, await told.store.load()]).toEqual([[], 1, []])
+})
 
 it('a traversal uses the key of the other owners, reports them, and leaves the mapping to them', async () => {
   const clock = virtualClock()

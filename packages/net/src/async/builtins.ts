@@ -1,5 +1,6 @@
 import type * as Crypto from 'node:crypto'
 import type * as Dns from 'node:dns'
+import type * as Fs from 'node:fs'
 import type * as Http from 'node:http'
 import { createRequire } from 'node:module'
 import type * as Net from 'node:net'
@@ -16,6 +17,9 @@ export const httpOf = (protocol: 'http:' | 'https:'): typeof Http =>
 
 /** Loads `node:tls` when it is needed: it takes as long as everything else together. */
 export const nodeTls = (): typeof Tls => load('node:tls')
+
+/** Loads `node:fs` when it is needed. An import as an ES module evaluates a getter that loads the streams of files. */
+export const nodeFs = (): typeof Fs => load('node:fs')
 
 /** Loads `node:net` when it is needed. A strategy over UDP does not need it. */
 export const nodeNet = (): typeof Net => load('node:net')

@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
-import { readFileSync } from 'node:fs'
 import { anySignal, type CallOptions, type Clock, familyOf, type NatError, natError } from '@postern/interface'
+import { nodeFs } from '../async/builtins.js'
 import { addHandle } from '../async/handles.js'
 
 /** The options of {@link isOnFirstHop}. */
@@ -125,7 +125,7 @@ export function parseTimeExceeded(snmp: string): number | undefined {
 
 const readTimeExceeded = async (): Promise<number | undefined> => {
   try {
-    return parseTimeExceeded(readFileSync('/proc/self/net/snmp', 'utf8'))
+    return parseTimeExceeded(nodeFs().readFileSync('/proc/self/net/snmp', 'utf8'))
   } catch {
     return undefined
   }

@@ -1,5 +1,6 @@
-import { closeSync, openSync, readSync } from 'node:fs'
+import type { readSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
+import { nodeFs } from '../async/builtins.js'
 
 /** Compares the state of the network with the state at the previous comparison. This costs a tenth of reading it. */
 export interface NetworkSnapshot {
@@ -115,12 +116,13 @@ function openFiles(folder: string): OpenFiles | undefined {
 /** Opens a file, and ignores these parts of its text. The descriptor of a file in /proc shows the present state at
  * every read from its beginning. */
 function openFile(path: string, buffer: Buffer, ignored: RegExp | undefined): ComparedFile {
+  const { closeSync, openSync, readSync } = nodeFs()
   const descriptor = openSync(path, 'r')
   let lastBytes: Buffer | undefined
   let lastText: string | undefined
   return {
     hasChanged() {
-      const bytes = buffer.subarray(0, readAll(descriptor, buffer))
+      const bytes = buffer.subarray(0, readAll(readSync, descriptor, buffer))
       if (bytes.length === buffer.length) return true
       if (lastBytes?.equals(bytes)) return false
       lastBytes = Buffer.from(bytes)
@@ -135,10 +137,10 @@ function openFile(path: string, buffer: Buffer, ignored: RegExp | undefined): Co
 }
 
 /** Reads a file from its beginning until its end, or until the buffer is full. Returns the number of bytes. */
-function readAll(descriptor: number, buffer: Buffer): number {
+function readAll(read: typeof readSync, descriptor: number, buffer: Buffer): number {
   let length = 0
   while (length < buffer.length) {
-    const count = readSync(descriptor, buffer, length, buffer.length - length, length)
+    const count = read(descriptor, buffer, length, buffer.length - length, length)
     length += count
     if (count < shortRead) break
   }

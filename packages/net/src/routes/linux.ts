@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { nodeFs } from '../async/builtins.js'
 import { notPermitted } from './permission.js'
 import { halvesMetric, type Route } from './route.js'
 
@@ -81,7 +81,7 @@ export const linuxUnfitAddresses = async (): Promise<ReadonlySet<string>> => par
  * cost threads. */
 function readProc(name: string): string {
   try {
-    return readFileSync(`/proc/self/net/${name}`, 'utf8')
+    return nodeFs().readFileSync(`/proc/self/net/${name}`, 'utf8')
   } catch (error) {
     const refused = notPermitted(error)
     if (refused !== undefined) throw refused

@@ -2,7 +2,7 @@ import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { takeByExclusiveOpen } from './exclusive-open.js'
 import type { FileLock, Holder } from './lock-types.js'
-import { takeBySocket } from './socket-lock.js'
+import { isTakenBySocket, takeBySocket } from './socket-lock.js'
 
 /**
  * Takes the lock of a file, or resolves to the process that has it. Of all processes and threads of this machine that
@@ -16,6 +16,16 @@ export async function takeLock(file: string): Promise<FileLock | Holder> {
   // Different paths to the same folder must give the same lock.
   const path = join(await realpath(dirname(file)), basename(file))
   return isSocketPlatform ? takeBySocket(path) : takeByExclusiveOpen(`${path}.lock`)
+}
+
+/** Resolves to whether a process has the lock of a file, or is about to take it. Rejects like {@link takeLock}. */
+export async function isLocked(file: string): Promise<boolean> {
+  const path = join(await realpath(dirname(file)), basename(file))
+  if (isSocketPlatform) return isTakenBySocket(path)
+  const taken = await takeByExclusiveOpen(`${path}.lock`)
+  if (isHolder(taken)) return true
+  await taken.release()
+  return false
 }
 
 /** Whether the platform has no exclusive `open`; a socket, which the kernel closes with its process, replaces it

@@ -1,5 +1,5 @@
-import { constants, type Stats } from 'node:fs'
-import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import type { Stats } from 'node:fs'
+import { constants, type FileHandle, link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import { errorText } from '@postern/interface'
@@ -17,7 +17,7 @@ export async function replaceFile(path: string, data: string | Uint8Array): Prom
   try {
     await rename(temporary, path)
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined)
+    await unlink(temporary).catch(() => undefined)
     throw error
   }
   await syncFolder(dirname(path))
@@ -37,7 +37,7 @@ export async function createFile(path: string, data: string | Uint8Array): Promi
     // The file system has no hard links (FAT, some network shares).
     return await createInPlace(path, data)
   } finally {
-    await rm(temporary, { force: true }).catch(() => undefined)
+    await unlink(temporary).catch(() => undefined)
   }
   await syncFolder(dirname(path))
   return true
@@ -79,7 +79,16 @@ export async function removeLeftovers(path: string, minAgeMs = 0): Promise<void>
     if (!isTemporary(name, basename(path))) continue
     const file = join(folder, name)
     const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }))
-    if (Date.now() - mtimeMs >= minAgeMs) await rm(file, { force: true }).catch(() => undefined)
+    if (Date.now() - mtimeMs >= minAgeMs) await unlink(file).catch(() => undefined)
+  }
+}
+
+/** Removes a file if it is there. Rejects with the error of the system if it cannot be removed. */
+export async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error
   }
 }
 
@@ -168,8 +177,14 @@ const noLinkCodes = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'UNKN
 const isTemporary = (name: string, base: string): boolean =>
   name.startsWith(`${base}.`) && /^tmp-[0-9a-f]{16}$/.test(name.slice(base.length + 1))
 
-/** Returns 16 random hexadecimal digits. */
-export const randomName = (): string => Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString('hex')
+/** Returns 16 hexadecimal digits that no other name has. They need not be secret: a file is made only where there is none, and loading a
+ * cryptographic generator would delay the first request to a router. */
+export const randomName = (): string => Array.from({ length: 4 }, fourDigits).join('')
+
+const fourDigits = (): string =>
+  Math.floor(Math.random() * 0x1_00_00)
+    .toString(16)
+    .padStart(4, '0')
 
 /** Writes a temporary file in the same folder. Resolves to its path; removes it on failure. */
 async function writeBeside(path: string, data: string | Uint8Array): Promise<string> {
@@ -178,7 +193,7 @@ async function writeBeside(path: string, data: string | Uint8Array): Promise<str
   try {
     await writeWhole(file, data)
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined)
+    await unlink(temporary).catch(() => undefined)
     throw error
   }
   return temporary
@@ -195,7 +210,7 @@ async function createInPlace(path: string, data: string | Uint8Array): Promise<b
   try {
     await writeWhole(file, data)
   } catch (error) {
-    await rm(path, { force: true }).catch(() => undefined)
+    await unlink(path).catch(() => undefined)
     throw error
   }
   await syncFolder(dirname(path))

@@ -1,5 +1,4 @@
-import { constants } from 'node:fs'
-import { access, link, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { access, constants, link, open, readdir, rename, stat, unlink, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -28,6 +27,19 @@ export async function takeBySocket(path: string): Promise<FileLock | Holder> {
     await place.close()
     if (!hasCode(error, ...noSocketCodes)) throw error
     return takeAbstract(path)
+  }
+}
+
+/** Resolves to whether a process has the lock, or is about to take it. Removes the sockets of dead processes. */
+export async function isTakenBySocket(path: string): Promise<boolean> {
+  const place = await openPlace(path)
+  try {
+    const names = await readdir(place.folder)
+    // An abstract socket leaves no file, and is used only where no other is possible.
+    if (!names.some((name) => name.startsWith(place.prefix))) return await isAlive(await abstractName(path))
+    return (await look(place, undefined)).length > 0
+  } finally {
+    await place.close()
   }
 }
 
@@ -130,7 +142,7 @@ async function announce(place: Place): Promise<Announced> {
     name,
     async end() {
       // In this order: a socket that exists and refuses counts as dead, and others may remove it.
-      await rm(file, { force: true }).catch(() => undefined)
+      await unlink(file).catch(() => undefined)
       await new Promise((resolve) => server.close(resolve))
     }
   }
@@ -171,7 +183,7 @@ async function look({ folder, prefix, at }: Place, own: string | undefined): Pro
     if (match === null || name === own || !entry.isSocket()) continue
     if (await isAlive(at(name)))
       others.push({ name, pid: Number(match[1]), id: match[2] ?? '', isOwner: owners.has(`${name}${ownerSuffix}`) })
-    else await rm(join(folder, name), { force: true }).catch(() => undefined)
+    else await unlink(join(folder, name)).catch(() => undefined)
   }
   return others
 }
@@ -202,12 +214,12 @@ async function enter(place: Place, own: Announced): Promise<FileLock> {
   await writeFile(marker, `${process.pid}\n`, { mode: 0o600, flag: 'wx' }).catch(() => undefined)
   await removeRest(place, own.name)
   // For users, and for earlier versions, which used this file as the lock.
-  await rm(`${path}.lock`, { force: true }).catch(() => undefined)
+  await unlink(`${path}.lock`).catch(() => undefined)
   await link(marker, `${path}.lock`).catch(() => undefined)
   let released: Promise<void> | undefined
   async function leave(): Promise<void> {
-    await rm(marker, { force: true }).catch(() => undefined)
-    await rm(`${path}.lock`, { force: true }).catch(() => undefined)
+    await unlink(marker).catch(() => undefined)
+    await unlink(`${path}.lock`).catch(() => undefined)
     try {
       await own.end()
     } finally {
@@ -226,7 +238,7 @@ async function enter(place: Place, own: Announced): Promise<FileLock> {
       if (!other.startsWith(prefix) || other.startsWith(name) || !ownName.test(other.slice(prefix.length))) continue
       const socket = other.endsWith(ownerSuffix) ? other.slice(0, -ownerSuffix.length) : other
       const isUsed = names.includes(socket) && (await isAlive(at(socket)).catch(() => true))
-      if (!isUsed) await rm(join(folder, other), { force: true }).catch(() => undefined)
+      if (!isUsed) await unlink(join(folder, other)).catch(() => undefined)
     }
   }
 }
@@ -245,8 +257,7 @@ const isGone = (path: string): Promise<boolean> =>
 /** Takes the lock with an abstract socket, which has no file. Its name is unique for the folder and the file, in this
  * network namespace. */
 async function takeAbstract(path: string): Promise<FileLock | Holder> {
-  const { dev, ino } = await stat(dirname(path), { bigint: true })
-  const name = `\0postern-${hashOf(`${dev} ${ino} ${basename(path)}`).slice(0, 32)}`
+  const name = await abstractName(path)
   let server: Server
   try {
     server = await listen(name)
@@ -259,4 +270,9 @@ async function takeAbstract(path: string): Promise<FileLock | Holder> {
     isHeld: () => Promise.resolve(released === undefined),
     release: () => (released ??= new Promise((resolve) => void server.close(() => resolve())))
   }
+}
+
+async function abstractName(path: string): Promise<string> {
+  const { dev, ino } = await stat(dirname(path), { bigint: true })
+  return `\0postern-${hashOf(`${dev} ${ino} ${basename(path)}`).slice(0, 32)}`
 }

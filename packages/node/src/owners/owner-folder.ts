@@ -1,10 +1,10 @@
-import { watch } from 'node:fs'
-import { readdir, readFile, readlink, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, readlink, rename, stat, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isHolder, takeLock } from '../files/file-lock.js'
-import { hasCode, makeFolder, randomName } from '../files/files.js'
+import { nodeFs } from '@postern/net'
+import { isHolder, isLocked, takeLock } from '../files/file-lock.js'
+import { hasCode, makeFolder, randomName, removeFile } from '../files/files.js'
 import { type FileLock } from '../files/lock-types.js'
 import { formatRecord, type OwnerRecord, parseRecord } from './owner-record.js'
 
@@ -60,13 +60,12 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
     }
   }
 
-  /** Resolves to whether a live process owns the record. Removes the record of a dead one. */
-  async function isLive(file: string): Promise<boolean> {
-    const lock = await takeLock(file)
-    if (isHolder(lock)) return true
-    for (const each of [file, `${file}.tmp`]) await rm(each, { force: true })
-    await lock.release()
-    await rm(`${file}.lock`, { force: true })
+  /** Resolves to whether a live process owns the record. Removes the record of a dead one, and what its lock has left: a process takes
+   * its lock before it writes its record, so nobody will have that name again. */
+  async function isLive(record: string, all: readonly string[]): Promise<boolean> {
+    if (await isLocked(join(folder, record))) return true
+    for (const each of all.filter((entry) => entry === record || entry.startsWith(`${record}.`)))
+      await removeFile(join(folder, each))
     return false
   }
 
@@ -88,13 +87,14 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
       place ??= await findPlace()
       const live = new Map<string, OwnerRecord>()
       const left: OwnerRecord[] = []
-      const names = (await readdir(folder)).filter((each) => each !== name && recordName.test(each))
+      const all = await readdir(folder)
+      const names = all.filter((each) => each !== name && recordName.test(each))
       for (const each of names) {
         const file = join(folder, each)
         const record = parseRecord(await readFile(file, 'utf8').catch(() => ''))
         const isHere = record?.place === place
         if (!isHere && (await isRecent(file))) continue
-        const isAlive = await isLive(file)
+        const isAlive = await isLive(each, all)
         if (record === undefined || !isHere) continue
         if (isAlive) live.set(each, record)
         else left.push(record)
@@ -116,13 +116,13 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
         await rename(temporary, own)
       } catch (error) {
         // A full disk leaves an empty or truncated file.
-        await rm(temporary, { force: true }).catch(() => undefined)
+        await removeFile(temporary).catch(() => undefined)
         throw error
       }
     },
     watch(heard) {
       try {
-        const watcher = watch(folder, { persistent: false }, (_, file) => {
+        const watcher = nodeFs().watch(folder, { persistent: false }, (_, file) => {
           if (file === null || (file !== name && recordName.test(file))) heard(file ?? undefined)
         })
         watcher.on('error', () => watcher.close())
@@ -138,9 +138,9 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
       watching = undefined
       const lock = presence
       presence = undefined
-      await rm(own, { force: true })
+      await removeFile(own)
       await lock?.release()
-      await rm(`${own}.lock`, { force: true })
+      await removeFile(`${own}.lock`)
     }
   }
 }

@@ -1,6 +1,5 @@
-import { readFileSync, statSync } from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
-import { nodeCrypto } from '@postern/net'
+import { nodeCrypto, nodeFs } from '@postern/net'
 
 /** The maximum size of a `package.json`; real ones have a few kilobytes. */
 const maxManifestChars = 1024 * 1024
@@ -34,6 +33,7 @@ function packageName(folder: string): string | undefined {
 
 function nameIn(path: string): string | undefined {
   try {
+    const { readFileSync, statSync } = nodeFs()
     const file = statSync(path)
     // Reading a pipe with that name would block the program.
     if (!file.isFile() || file.size > maxManifestChars) return undefined

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import {
   type Arrival,
   type Clock,
@@ -7,6 +6,7 @@ import {
   type Protocol,
   type ServerHost
 } from '@postern/interface'
+import { nodeFs } from '@postern/net'
 
 /** A line of the kernel's table of TCP sockets. */
 export interface TcpSocketLine {
@@ -24,7 +24,7 @@ const lookMs = 50
 
 /** The table of TCP sockets of both families, which every program may read on Linux. */
 const readTables = (): string =>
-  ['/proc/self/net/tcp', '/proc/self/net/tcp6'].map((path) => readFileSync(path, 'utf8')).join('\n')
+  ['/proc/self/net/tcp', '/proc/self/net/tcp6'].map((path) => nodeFs().readFileSync(path, 'utf8')).join('\n')
 
 /**
  * Parses /proc/net/tcp and /proc/net/tcp6. Addresses are groups of four bytes in the byte order of the machine. Lines of

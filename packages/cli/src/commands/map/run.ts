@@ -70,6 +70,8 @@ export interface MapOptions {
 const momentMs = 30
 /** The same for a run that ends with its first result, which looks several times: a near router answers the check in 2 ms. */
 const momentsMs = [0, 3, 6, 12, 24, momentMs] as const
+/** The delay of the looks at the port itself after the start, in ms: the first requests have left by then. */
+const lookAfterMs = 25
 /** The time after the first result at which it is written even if the check has not ended, in ms. */
 const patienceMs = 6000
 
@@ -172,9 +174,10 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
    * more. */
   function settle(): void {
     if (!once || [...waiting.keys()].some((family) => !failed.has(family))) return
-    const isWaiting = traversal.report().strategies.some(({ waitingFor }) => waitingFor !== undefined)
-    if (failed.size > 0 && isWaiting) return
-    if (!isOverdue && (voice.isHolding() || traversal.report().verdict === 'unknown')) return
+    if (!isOverdue && voice.isHolding()) return
+    const { strategies: all, verdict } = traversal.report()
+    if (failed.size > 0 && all.some(({ waitingFor }) => waitingFor !== undefined)) return
+    if (!isOverdue && verdict === 'unknown') return
     outcome.resolve([...failed].every(isVerified) ? exitCodes.success : exitCodes.failed)
   }
   /** Returns whether witnesses have reached the port without a mapping: it is forwarded by hand, or open in any case. */
@@ -208,11 +211,16 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     waiting.set(endpoint.family, endpoint)
     traversal.addEndpoint(endpoint, externalPort === undefined ? {} : { externalPort })
   }
-  const looked = warnOfSilence(argument, found, err)
-  lookForWeb()
   live.show('Starting')
   // A store that hangs must not delay an interruption.
   await Promise.race([run.start(), untilAborted(signal)])
+  const looked = clock.sleep(lookAfterMs, over).then(
+    () => {
+      lookForWeb()
+      return warnOfSilence(argument, found, err)
+    },
+    () => undefined
+  )
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
   /** Hidden once there is a result: the mapping is then kept in silence. */
   const activity = (): Activity | undefined => {

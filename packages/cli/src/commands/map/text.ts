@@ -118,9 +118,12 @@ export function createMapVoice(options: MapVoiceOptions, { out }: Output): MapVo
   }
 
   function look(): void {
-    if (held.some((event) => isUndecided(event, report()))) return
+    // A report before the first event would delay the first request to the router.
+    if (held.length === 0 && !hasSpoken) return
+    const now = report()
+    if (held.some((event) => isUndecided(event, now))) return
     release()
-    if (report().verdict !== 'unknown') conclude()
+    if (now.verdict !== 'unknown') conclude()
   }
 
   return {
