@@ -117,6 +117,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   let isOverdue = false
   let scheme: Scheme | 'none' | undefined
   let lookingForWeb: Promise<void> | undefined
+  let isSilent = false
   const voice = createMapVoice(
     {
       report: () => withLowPortAdvice(traversal.report(), lowPort),
@@ -140,9 +141,11 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     { out, err }
   )
 
-  /** Looks whether the service answers HTTP: at the start, and after each event as long as nothing listens. */
+  /** Looks whether the service answers HTTP: at the start, and after each event as long as nothing listens. A run that ends with its first
+   * result does not look twice. */
   function lookForWeb(): void {
     if (argument.protocol !== 'tcp' || scheme !== undefined || lookingForWeb !== undefined) return
+    if (once && isSilent) return
     lookingForWeb = schemeOf(argument.port).then((answer) => {
       lookingForWeb = undefined
       scheme = answer
@@ -215,9 +218,9 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   // A store that hangs must not delay an interruption.
   await Promise.race([run.start(), untilAborted(signal)])
   const looked = clock.sleep(lookAfterMs, over).then(
-    () => {
-      lookForWeb()
-      return warnOfSilence(argument, found, err)
+    async () => {
+      isSilent = await warnOfSilence(argument, found, err)
+      if (!isSilent) lookForWeb()
     },
     () => undefined
   )
@@ -247,7 +250,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   over.abort()
   await Promise.race([patience, untilAborted(signal)])
   voice.finish()
-  await Promise.race([Promise.all([looked, lookingForWeb]), untilAborted(signal)])
+  await Promise.race([looked.then(() => lookingForWeb), untilAborted(signal)])
   live.show(once && !signal.aborted ? 'Ending' : 'Releasing the mapping')
   if (once && !signal.aborted) await run.unwatch()
   else await run.stop()

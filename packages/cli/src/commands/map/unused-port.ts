@@ -5,10 +5,12 @@ import type { Family, Protocol } from '@postern/interface'
 /** Resolves to whether certainly no program of this host listens on the port. Sends only to this host. False if that is
  * unknown, because a firewall drops the connection or the port must not be bound. */
 export async function isUnused(protocol: Protocol, port: number, addresses: readonly string[]): Promise<boolean> {
+  // A server that takes the first connection is not dialled again.
+  if (protocol === 'tcp' && (await dial(port, '127.0.0.1')) !== 'unused') return false
   const outcomes =
     protocol === 'udp'
       ? [bind(port, 4), bind(port, 6)]
-      : ['127.0.0.1', '::1', ...addresses].map((address) => dial(port, address))
+      : ['::1', ...addresses].map((address) => dial(port, address))
   return (await Promise.all(outcomes)).every((outcome) => outcome === 'unused')
 }
 

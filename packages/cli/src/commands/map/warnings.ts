@@ -24,12 +24,13 @@ export function withoutBlindWitnesses(
   return others
 }
 
-/** Warns if no program listens on the port. It is mapped anyway: the server may start later. */
+/** Warns if no program listens on the port. It is mapped anyway: the server may start later. Resolves to whether it warns. */
 export async function warnOfSilence(
   { port, protocol }: PortArgument,
   { addresses }: Network,
   err: Output['err']
-): Promise<void> {
-  if (!(await isUnused(protocol, port, addresses))) return
+): Promise<boolean> {
+  if (!(await isUnused(protocol, port, addresses))) return false
   line(err, `${colorsFor(err).yellow('!')} no program listens on ${protocol} port ${port} of this host yet`)
+  return true
 }
