@@ -77,6 +77,12 @@ export function classOf(address: string): AddressClass | undefined {
   return classes().find(({ holds }) => holds.some((each) => each(parts)))?.name ?? 'reserved'
 }
 
+/** Returns whether a subnet, such as `192.168.1.0/24`, contains an address. False for text that is neither. */
+export function isInSubnet(address: string, subnet: string): boolean {
+  const parts = partsOf(address)
+  return parts.length > 0 && rangeOf(subnet)(parts)
+}
+
 /** Returns whether the address is of class `global`: hosts on the internet can send to it. False for text that is not
  * an IP address. */
 export const isGlobal = (address: string): boolean => classOf(address) === 'global'

@@ -15,6 +15,7 @@ export {
   containerBridgeOf,
   familyOf,
   isGlobal,
+  isInSubnet,
   isNeverExternal,
   isVpnInterface,
   isWildcard,

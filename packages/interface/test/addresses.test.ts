@@ -1,3 +1,4 @@
+import { BlockList } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import {
   canonicalAddress,
@@ -5,6 +6,7 @@ import {
   containerBridgeOf,
   familyOf,
   isGlobal,
+  isInSubnet,
   isNeverExternal,
   isVpnInterface,
   networkPrefixOf
@@ -77,6 +79,46 @@ describe('classOf', () => {
     expect(classOf(text)).toBeUndefined()
     expect(canonicalAddress(text)).toBeUndefined()
     expect(networkPrefixOf(text)).toBeUndefined()
+  })
+})
+
+describe('isInSubnet', () => {
+  const addresses = [
+    '10.1.2.3',
+    '10.1.3.3',
+    '192.168.1.255',
+    '0.0.0.0',
+    'fe80::1',
+    'fe80::1:0:0:1',
+    '2001:db8::7f',
+    '::'
+  ]
+  const bases = ['10.1.2.0', '192.168.1.128', '255.255.255.255', 'fe80::', '2001:db8::40', '::']
+  it.each(bases)('%s: agrees with Node.js for prefixes of every length', (base) => {
+    const isLong = base.includes(':')
+    for (let bits = 0; bits <= (isLong ? 128 : 32); bits++) {
+      const list = new BlockList()
+      list.addSubnet(base, bits, isLong ? 'ipv6' : 'ipv4')
+      for (const address of addresses)
+        expect([address, bits, isInSubnet(address, `${base}/${bits}`)]).toEqual([
+          address,
+          bits,
+          address.includes(':') === isLong && list.check(address, isLong ? 'ipv6' : 'ipv4')
+        ])
+    }
+  })
+
+  it('ignores the zone, and is false for what is no address and no subnet', () => {
+    expect(isInSubnet('fe80::1%eth0', 'fe80::/64')).toBe(true)
+    for (const [address, subnet] of [
+      ['', '10.0.0.0/8'],
+      ['10.1.2.3', ''],
+      ['', ''],
+      ['10.1.2.3', '10.0.0.0'],
+      ['10.1.2.3', '10.0.0.0/x'],
+      ['host', 'host/8']
+    ] as const)
+      expect(isInSubnet(address, subnet)).toBe(false)
   })
 })
 

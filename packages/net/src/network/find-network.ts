@@ -7,6 +7,7 @@ import {
   type Family,
   familyOf,
   type Gateway,
+  isInSubnet,
   maxGatewaysPerFamily,
   type Network
 } from '@postern/interface'
@@ -15,7 +16,6 @@ import { linuxRoutes, linuxUnfitAddresses } from '../routes/linux.js'
 import { notPermitted } from '../routes/permission.js'
 import type { FindRoutes, Route } from '../routes/route.js'
 import { windowsRoutes } from '../routes/windows.js'
-import { contains } from '../udp/subnet.js'
 import { localAddressTowards } from '../udp/udp.js'
 import { interfaceOf } from './choose-gateways.js'
 
@@ -118,7 +118,7 @@ function gatewayOf(route: Route, held: Interfaces, unfit: ReadonlySet<string | u
   const { family, interface: link, mac } = route
   const hop = route.gateway ?? (family === 4 ? '0.0.0.0' : '::')
   const ours = (held[link] ?? []).filter(({ address }) => familyOf(address) === family)
-  const near = ours.find(({ cidr }) => cidr !== null && family === 4 && contains(cidr, hop))
+  const near = ours.find(({ cidr }) => cidr !== null && family === 4 && isInSubnet(hop, cidr))
   const global = ours.find(({ address }) => classOf(address) === 'global' && !unfit.has(canonicalAddress(address)))
   const routable = ours.find(({ address }) => classOf(address) !== 'link-local')
   const local = near ?? global ?? routable ?? ours[0]

@@ -6,11 +6,11 @@ import {
   classOf,
   errorText,
   familyOf,
+  isInSubnet,
   type NatError,
   natError
 } from '@postern/interface'
 import { addHandle } from '../async/handles.js'
-import { contains } from './subnet.js'
 
 /** An IP address and a port. */
 export interface SocketAddress {
@@ -191,5 +191,5 @@ export async function localAddressTowards(
  * so does not consult the routing table. */
 function neighbourOf(address: string): string | undefined {
   const held = Object.values(networkInterfaces()).flatMap((each = []) => each)
-  return held.find(({ cidr }) => cidr !== null && contains(cidr, withoutZone(address)))?.address
+  return held.find(({ cidr }) => cidr !== null && isInSubnet(address, cidr))?.address
 }

@@ -8,9 +8,7 @@ export async function isUnused(protocol: Protocol, port: number, addresses: read
   // A server that takes the first connection is not dialled again.
   if (protocol === 'tcp' && (await dial(port, '127.0.0.1')) !== 'unused') return false
   const outcomes =
-    protocol === 'udp'
-      ? [bind(port, 4), bind(port, 6)]
-      : ['::1', ...addresses].map((address) => dial(port, address))
+    protocol === 'udp' ? [bind(port, 4), bind(port, 6)] : ['::1', ...addresses].map((address) => dial(port, address))
   return (await Promise.all(outcomes)).every((outcome) => outcome === 'unused')
 }
 
