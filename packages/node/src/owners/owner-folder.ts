@@ -64,8 +64,9 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
    * its lock before it writes its record, so nobody will have that name again. */
   async function isLive(record: string, all: readonly string[]): Promise<boolean> {
     if (await isLocked(join(folder, record))) return true
-    for (const each of all.filter((entry) => entry === record || entry.startsWith(`${record}.`)))
-      await removeFile(join(folder, each))
+    // Where a lock is a file, asking for it makes the file.
+    const rest = new Set([record, `${record}.lock`, ...all.filter((entry) => entry.startsWith(`${record}.`))])
+    for (const each of rest) await removeFile(join(folder, each))
     return false
   }
 

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { Memory } from '@postern/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { isLocked } from '../../src/files/file-lock.js'
 import { fileStore, takeLock } from '../../src/index.js'
 
 const program = fileURLToPath(new URL('../support/owner.mjs', import.meta.url))
@@ -114,6 +115,22 @@ describe('of processes that start together', { timeout: 60_000 }, () => {
 })
 
 describe('a file', () => {
+  it('a file is locked while a process has it, stopped or not, and no longer when that is closed or killed', async () => {
+    const owner = await start()
+    expect(await isLocked(path)).toBe(false)
+    await tell(owner, { does: 'load', path })
+    expect(await isLocked(path)).toBe(true)
+    if (process.platform !== 'win32') owner.kill('SIGSTOP')
+    expect(await isLocked(path)).toBe(true)
+    await kill(owner)
+    expect(await isLocked(path)).toBe(false)
+    const next = await start()
+    await tell(next, { does: 'load', path })
+    await tell(next, { does: 'close', path })
+    expect(await isLocked(path)).toBe(false)
+    expect(await load()).toEqual({ known: 0, warnings: [] })
+  })
+
   it('a file is free at once when its owner closes it', async () => {
     const owner = await start()
     await tell(owner, { does: 'save', path, memories: [memory] })
