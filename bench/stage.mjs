@@ -54,6 +54,11 @@ export class Stage {
     return stage
   }
 
+  /** Puts the home this far from the router, in ms one way. */
+  delay(delayMs) {
+    return this.#lab.delay('home', delayMs)
+  }
+
   /** Runs one turn of one contender. @param {Contender} contender @returns {Promise<Sample>} */
   async sample(contender, timeoutMs = capMs) {
     this.#signal.throwIfAborted()

@@ -1,4 +1,5 @@
 // Measures whole processes and first calls against an empty process and against others: what a user waits for.
+import { canDelay } from '@postern/lab'
 import { postern } from '../programs.mjs'
 import { aim, compare, tableOf, takeTurns } from '../rounds.mjs'
 import { Stage } from '../stage.mjs'
@@ -7,6 +8,9 @@ const rounds = 9
 const expect = 'mapped'
 /** A Linux router answers a host with one ICMP error a second, and `postern map` asks it for a few. */
 const pauseMs = 3500
+
+/** A router at the other end of a wireless network, in ms one way. */
+const delayMs = 5
 
 const empty = 'an empty Node process'
 const once = 'postern map --once'
@@ -30,6 +34,9 @@ export async function wholeProcess({ signal, progress }) {
     const sample = (contender) => stage.sample(contender)
     const processes = await takeTurns(wholes, rounds, sample, progress)
     const called = await takeTurns(calls, rounds, sample, progress)
+    const { ok: delays } = await canDelay()
+    if (delays) await stage.delay(delayMs)
+    const far = delays ? await takeTurns(calls, rounds, sample, progress) : undefined
     const [toEmpty, toNatApi, later] = [
       compare(processes, once, empty, 'first'),
       compare(called, natApi, ladder, 'first'),
@@ -39,18 +46,19 @@ export async function wholeProcess({ signal, progress }) {
       name: 'process',
       title: 'Whole processes, and the first call in one',
       notes: [
-        'A router with PCP, NAT-PMP and UPnP. A whole process is timed from its start to its end; `postern` finds the compile cache that Node made at its first run, and checks with a few datagrams that the router holds the address that it claims. Before each of its turns the router rests, because Linux sends a host one ICMP error a second. A first call is the first in a new process with its modules loaded. A mapping counts only if the rule is in the kernel of the router.'
+        'A router with PCP, NAT-PMP and UPnP. A whole process is timed from its start to its end; `postern` finds the compile cache that Node made at its first run, and checks with a few datagrams that the router holds the address that it claims. Before each of its turns the router rests, because Linux sends a host one ICMP error a second. A first call is the first in a new process with its modules loaded. A mapping counts only if the rule is in the kernel of the router. Postern asks whether the router speaks a protocol before it maps, which takes a round trip more than a client that maps at once: that shows with the distance.'
       ],
       tables: [
         tableOf('Whole processes', processes, once),
-        tableOf('From the call to the mapping, all three protocols', called, ladder)
+        tableOf('From the call to the mapping, all three protocols', called, ladder),
+        ...(far === undefined ? [] : [tableOf(`The same, ${delayMs} ms from the router, one way`, far, ladder)])
       ],
       aims: [
         aim('postern map --once, whole process, ≤ 3× an empty one', toEmpty, '×', (ratio) => ratio <= 3),
         aim('first call of the ladder ≥ 0.9× @silentbot1/nat-api', toNatApi, '×', (ratio) => ratio >= 0.9),
         aim('… later calls ahead of it', later, '×', (ratio) => ratio > 1)
       ],
-      data: { processes, called }
+      data: { processes, called, far }
     }
   } finally {
     await stage.close()
