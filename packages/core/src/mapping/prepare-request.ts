@@ -9,8 +9,8 @@ import type { UncertainMappings } from './uncertain-mappings.js'
 
 /** What precedes a request: the stored key and port of the endpoint at this gateway. */
 export interface Preparation {
-  /** Agrees on the key with other programs while the routers are looked for, if the default gateway is known. That takes a few disk
-   * operations. Rejects with the signal's reason. */
+  /** Agrees with other programs on the key for the default gateway while the routers are looked for: it takes some thirty operations on
+   * the disk. Not for a router behind the next hop. Rejects with the signal's reason. */
   agreeEarly(call: CallOptions): Promise<void>
   /** Stores the key before the request is sent, so that the next run finds the mapping if this one is killed. Resolves
    * with the memory. Rejects with the signal's reason. */
@@ -41,12 +41,12 @@ export function createPreparation(
   return {
     requestFor,
     async agreeEarly(call) {
+      if (!mappingOwners.isShared || want.origin !== undefined) return
       await host.clock.sleep(earlyAfterMs, call)
       const { family } = want.endpoint
       const gateway = primaryGateway(network(), family)
       const mayMap = discoveries.entries.some(({ kind }) => kind === null || kind === 'mapper')
-      // Behind the next hop, another router is asked.
-      if (!mayMap || gateway === undefined || !hasNextHop(gateway) || want.origin !== undefined) return
+      if (!mayMap || gateway === undefined || !hasNextHop(gateway)) return
       const address = isWildcard(want.endpoint.address) ? gateway.localAddress : want.endpoint.address
       const endpoint = { ...want.endpoint, address }
       if (isLoopback(endpoint)) return

@@ -42,6 +42,8 @@ interface Known {
 
 /** The claims of one traversal: one for each endpoint, regardless of how many mappers are asked for it. */
 export interface MappingOwners {
+  /** Whether other programs of this host can be known. */
+  readonly isShared: boolean
   /** Starts to agree on a key before it is needed, for the next {@link MappingOwners.agree} at the gateway. */
   agreeEarly(want: WantedEndpoint, endpoint: Endpoint, gateway: string, key: string): void
   /** Resolves with the key to use at the gateway. */
@@ -86,6 +88,7 @@ export function createMappingOwners(
   }
 
   return {
+    isShared: owners !== undefined,
     agreeEarly(want, endpoint, gateway, key) {
       if (owners === undefined) return
       const known = join(owners, want, endpoint)

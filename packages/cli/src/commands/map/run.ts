@@ -217,7 +217,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   live.show('Starting')
   // A store that hangs must not delay an interruption.
   await Promise.race([run.start(), untilAborted(signal)])
-  const looked = clock.sleep(lookAfterMs, over).then(
+  const looked = clock.sleep(lookAfterMs, { signal }).then(
     async () => {
       isSilent = await warnOfSilence(argument, found, err)
       if (!isSilent) lookForWeb()
