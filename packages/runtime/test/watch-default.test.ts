@@ -1,10 +1,11 @@
+import type * as Net from '@postern/net'
 import { findNetwork, watchNetwork } from '@postern/net'
 import { expect, it, vi } from 'vitest'
 import { runTraversal } from '../src/index.js'
 
 vi.mock('@postern/net', async (original) => {
-  const net = await original<typeof import('@postern/net')>()
-  return { ...net, watchNetwork: vi.fn(async () => undefined) }
+  const net = await original<typeof Net>()
+  return { ...net, watchNetwork: vi.fn<typeof Net.watchNetwork>(async () => undefined) }
 })
 
 it.each([undefined, findNetwork])('the default network is watched as such, named or not', (named) => {
