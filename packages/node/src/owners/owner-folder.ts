@@ -61,7 +61,7 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
   }
 
   /** Resolves to whether a live process owns the record. Removes the record of a dead one, and what its lock has left: a process takes
-   * its lock before it writes its record, so nobody will have that name again. */
+   * its lock before it writes its record, so no process will have that name again. */
   async function isLive(record: string, all: readonly string[]): Promise<boolean> {
     if (await isLocked(join(folder, record))) return true
     // Where a lock is a file, asking for it makes the file.
