@@ -51,13 +51,15 @@ async function measure({ signal, progress }, cache) {
   for (const specifier of specifiers.values()) await timeProcess(importAll([specifier]), signal, cache)
   for (let round = 0; round < rounds; round++) {
     progress(`round ${round + 1} of ${rounds}`)
-    const emptyMs = await timeProcess('', signal)
-    empty.push(emptyMs)
     for (const [name, specifier] of specifiers) {
+      // Before each package, so that one slow sample shows in one line only.
+      const emptyMs = await timeProcess('', signal)
+      empty.push(emptyMs)
       added.get(name).push((await timeProcess(importAll([specifier]), signal)) - emptyMs)
       cached.get(name).push((await timeProcess(importAll([specifier]), signal, cache)) - emptyMs)
     }
     for (const { name, specifiers: base } of bases) {
+      const emptyMs = await timeProcess('', signal)
       const baseMs = await timeProcess(importAll(base), signal)
       alone.get(name).push(baseMs - emptyMs)
       const bothMs = await timeProcess(importAll([...base, specifiers.get('@postern/libp2p')]), signal)
@@ -68,7 +70,7 @@ async function measure({ signal, progress }, cache) {
     name: 'imports',
     title: 'Import time',
     notes: [
-      'A new process that imports the package and ends, minus an empty process of the same round. The aims are for the first column. The second one is with a compile cache of Node.js (`NODE_COMPILE_CACHE`, or `module.enableCompileCache()`), which an earlier run has filled.',
+      'A new process that imports the package and ends, minus an empty process just before it. The aims are for the first column. The second one is with a compile cache of Node.js (`NODE_COMPILE_CACHE`, or `module.enableCompileCache()`), which an earlier run has filled.',
       'The packages for libp2p import packages of libp2p, which stay outside of theirs: two copies would not know each other. A program with libp2p has loaded those anyway.'
     ],
     tables: [

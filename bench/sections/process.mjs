@@ -46,7 +46,7 @@ export async function wholeProcess({ signal, progress }) {
       name: 'process',
       title: 'Whole processes, and the first call in one',
       notes: [
-        'A router with PCP, NAT-PMP and UPnP. A whole process is timed from its start to its end; `postern` finds the compile cache that Node made at its first run, and checks with a few datagrams that the router holds the address that it claims. Before each of its turns the router rests, because Linux sends a host one ICMP error a second. A first call is the first in a new process with its modules loaded. A mapping counts only if the rule is in the kernel of the router. Postern asks whether the router speaks a protocol before it maps, which takes a round trip more than a client that maps at once: that shows with the distance.'
+        'A router with PCP, NAT-PMP and UPnP. A whole process is timed from its start to its end; `postern` finds the compile cache that Node made at its first run, and checks with a few datagrams that the router holds the address that it claims. Before each of its turns the router rests, because Linux sends a host one ICMP error a second. A first call is the first in a new process with its modules loaded. A mapping counts only if the rule is in the kernel of the router. Postern asks whether the router speaks a protocol before it maps, which takes a round trip more than a client that maps at once, so the difference grows with the distance to the router (the last table, on a machine that can delay packets).'
       ],
       tables: [
         tableOf('Whole processes', processes, once),

@@ -77,10 +77,13 @@ export function classOf(address: string): AddressClass | undefined {
   return classes().find(({ holds }) => holds.some((each) => each(parts)))?.name ?? 'reserved'
 }
 
-/** Returns whether a subnet, such as `192.168.1.0/24`, contains an address. False for text that is neither. */
+/** Returns whether a subnet, such as `192.168.1.0/24`, contains an address. Ignores the zone of the address. False if either text is
+ * invalid, or if the families differ. */
 export function isInSubnet(address: string, subnet: string): boolean {
   const parts = partsOf(address)
-  return parts.length > 0 && rangeOf(subnet)(parts)
+  const [, bits] = /^[^/]+\/(\d{1,3})$/.exec(subnet) ?? []
+  if (parts.length === 0 || bits === undefined || Number(bits) > (parts.length === 4 ? 32 : 128)) return false
+  return rangeOf(subnet)(parts)
 }
 
 /** Returns whether the address is of class `global`: hosts on the internet can send to it. False for text that is not

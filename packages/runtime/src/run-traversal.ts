@@ -124,7 +124,7 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
           // The runtime will refuse at the next poll, too.
           if (isNatError(failure) && failure.code === 'NOT_PERMITTED') known.resolve()
         },
-        // The watch of the default one costs less, also for a caller that names it.
+        // `watchNetwork()` polls this function at a lower cost than any other, so it is passed on as it is.
         find:
           find === undefined || find === findNetwork ? findNetwork : async (call) => checkedNetwork(await find(call))
       },
@@ -144,7 +144,7 @@ export function runTraversal(options: RunTraversalOptions): TraversalRun {
     await traversal.start()
     if (find === undefined) return
     // The network was found a moment ago, and the first requests leave now.
-    void clock.sleep(firstLookMs, each.controller).then(watch, () => undefined)
+    void clock.sleep(firstPollMs, each.controller).then(watch, () => undefined)
   }
 
   async function startWatched(each: Session): Promise<void> {
@@ -197,8 +197,8 @@ function checkedNetwork(network: Network): Network {
   throw new TypeError('findNetwork() resolved with no network: it has to have gateways and addresses, both arrays')
 }
 
-/** The delay of the first look at a network that the caller has found before, in ms. */
-const firstLookMs = 20
+/** The delay of the first poll of a network that the caller has found before, in ms. */
+const firstPollMs = 20
 
 const ended = abortReason('this wait or watch has ended')
 

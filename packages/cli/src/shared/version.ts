@@ -1,7 +1,7 @@
 import type * as Fs from 'node:fs'
 import { createRequire } from 'node:module'
 
-/** `node:fs` as an ES module takes longer to load: see `nodeFs()` of `@postern/net`, which the help needs for nothing else. */
+/** `node:fs` as an ES module takes longer to load: see `nodeFs()` of `@postern/net`. That package is not imported, because the help needs nothing else of it. */
 const load: (name: 'node:fs') => typeof Fs = createRequire(import.meta.url)
 
 /** Returns the version of this package. */

@@ -158,9 +158,10 @@ export function command(lab: Lab, args: readonly string[], state: string, host =
 export async function posternIn(
   lab: Lab,
   args: readonly string[],
-  host = 'home'
+  host = 'home',
+  state?: string
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const env = { XDG_STATE_HOME: await folder(), NO_COLOR: '1' }
+  const env = { XDG_STATE_HOME: state ?? (await folder()), NO_COLOR: '1' }
   return lab.run(host, [process.execPath, postern, ...args], { env, timeoutMs: 20_000 })
 }
 

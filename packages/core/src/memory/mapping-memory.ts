@@ -54,8 +54,8 @@ const lazilyMs = 60_000
 /** Beyond this number, memories without a live mapping are forgotten: a host that travels meets a new gateway each
  * day. */
 const maxMemories = 1024
-/** How many keys of memories that do not exist yet are kept. A forgotten one is only agreed on once more. */
-const maxPromised = 64
+/** Maximum number of keys held for memories that do not exist yet. Beyond it all are dropped, and new keys are made. */
+const maxReservedKeys = 64
 /** Delay of the first key after the store was read (ms): the first requests have left by then. */
 const keyAfterMs = 2
 /** How long to wait for the store (ms): a missing disk must not keep a host unreachable. */
@@ -70,7 +70,7 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
   const keys = new WeakMap<Memory, string>()
   let spareKey: string | undefined
   /** The keys of memories that do not exist yet. */
-  const promisedKeys = new Map<string, string>()
+  const reservedKeys = new Map<string, string>()
   let purgeAt = maxMemories
   let dirty = false
   let hasFailed = false
@@ -168,10 +168,10 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
   }
 
   /** Returns the key for a new memory, once. */
-  function takePromisedKey(gateway: Memory['gateway'], endpoint: Endpoint): string {
+  function takeReservedKey(gateway: Memory['gateway'], endpoint: Endpoint): string {
     const at = bookKey(gateway, endpoint)
-    const key = promisedKeys.get(at) ?? takeKey()
-    promisedKeys.delete(at)
+    const key = reservedKeys.get(at) ?? takeKey()
+    reservedKeys.delete(at)
     return key
   }
 
@@ -199,7 +199,7 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
   return {
     async open(call) {
       closed = new AbortController()
-      promisedKeys.clear()
+      reservedKeys.clear()
       isOpening = true
       // Deferred, so that `reading` is set before a store that throws at once is done.
       reading ??= Promise.resolve().then(read)
@@ -215,7 +215,7 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
         gateway: at,
         endpoint,
         strategy: null,
-        key: takePromisedKey(at, endpoint),
+        key: takeReservedKey(at, endpoint),
         externalPort: null,
         wantedPort: null,
         expiresAt: null,
@@ -233,9 +233,9 @@ export function createMappingMemory(store: Store, clock: Clock, onError: (error:
       const at = placeOf(gateway)
       const known = find(at, endpoint)
       if (known !== undefined) return known.key
-      const key = promisedKeys.get(bookKey(at, endpoint)) ?? takeKey()
-      if (promisedKeys.size >= maxPromised) promisedKeys.clear()
-      promisedKeys.set(bookKey(at, endpoint), key)
+      const key = reservedKeys.get(bookKey(at, endpoint)) ?? takeKey()
+      if (reservedKeys.size >= maxReservedKeys) reservedKeys.clear()
+      reservedKeys.set(bookKey(at, endpoint), key)
       return key
     },
     async rekey(memory, key, call) {

@@ -92,7 +92,10 @@ export function createMappingOwners(
     agreeEarly(want, endpoint, gateway, key) {
       if (owners === undefined) return
       const known = join(owners, want, endpoint)
-      known.early = { gateway, key: soon(known.claim.agree(gateway, key), key) }
+      const agreed = soon(known.claim.agree(gateway, key), key)
+      // An owner that breaks its promise not to reject is reported by the request, if there is one.
+      agreed.catch(() => undefined)
+      known.early = { gateway, key: agreed }
     },
     async agree(want, endpoint, gateway, key, { signal }) {
       if (owners === undefined) return key

@@ -18,7 +18,7 @@ export async function takeLock(file: string): Promise<FileLock | Holder> {
   return isSocketPlatform ? takeBySocket(path) : takeByExclusiveOpen(`${path}.lock`)
 }
 
-/** Resolves to whether a process has the lock of a file, or is about to take it. Rejects like {@link takeLock}. */
+/** Resolves to whether a process has the lock of a file. Rejects like {@link takeLock}. */
 export async function isLocked(file: string): Promise<boolean> {
   const path = join(await realpath(dirname(file)), basename(file))
   if (isSocketPlatform) return isTakenBySocket(path)

@@ -177,14 +177,9 @@ const noLinkCodes = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'UNKN
 const isTemporary = (name: string, base: string): boolean =>
   name.startsWith(`${base}.`) && /^tmp-[0-9a-f]{16}$/.test(name.slice(base.length + 1))
 
-/** Returns 16 hexadecimal digits that no other name has. They need not be secret: a file is made only where there is none, and loading a
- * cryptographic generator would delay the first request to a router. */
-export const randomName = (): string => Array.from({ length: 4 }, fourDigits).join('')
-
-const fourDigits = (): string =>
-  Math.floor(Math.random() * 0x1_00_00)
-    .toString(16)
-    .padStart(4, '0')
+/** Returns 16 random hexadecimal digits. Not of `Math.random()`, whose numbers repeat in programs with a seed: two owners would have one
+ * name. */
+export const randomName = (): string => Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString('hex')
 
 /** Writes a temporary file in the same folder. Resolves to its path; removes it on failure. */
 async function writeBeside(path: string, data: string | Uint8Array): Promise<string> {

@@ -22,7 +22,7 @@ export interface EndpointOwnersOptions {
 /** An owner in this process. */
 interface Local extends Pick<Endpoint, 'protocol' | 'address' | 'port'> {
   readonly keys: Record<string, string>
-  /** The gateways for which the key is agreed: they were asked with it, or will be. */
+  /** The gateways for which the key is agreed. A router may turn out not to map. */
   readonly settled: Set<string>
   addresses: readonly string[]
   readonly changed: () => void
@@ -218,7 +218,7 @@ function createRegistry(path: string, program: string, warn: (error: Error) => v
         local.keys[gateway] ??= common(here(local, local)) ?? key
         await onDisk(async (open) => {
           await look(open)
-          // A settled key was used already. A key that is only proposed here gives way to those of others.
+          // A settled key is in use, or was agreed for a request that may follow. A key that is only proposed here gives way to those of others.
           const settled = common(same().filter((each) => each.settled.has(gateway)))
           const left = abandoned.filter((each) => isSameEndpoint(each, local))
           const agreed = settled ?? common(elsewhere(local)) ?? common(left) ?? common(same()) ?? key

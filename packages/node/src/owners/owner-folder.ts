@@ -60,8 +60,8 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
     }
   }
 
-  /** Resolves to whether a live process owns the record. Removes the record of a dead one, and what its lock has left: a process takes
-   * its lock before it writes its record, so no process will have that name again. */
+  /** Resolves to whether a live process owns the record. Removes the record of a dead one, and what its lock has left. Each process
+   * makes a new random name, so no process takes that lock again. */
   async function isLive(record: string, all: readonly string[]): Promise<boolean> {
     if (await isLocked(join(folder, record))) return true
     // Where a lock is a file, asking for it makes the file.
@@ -90,6 +90,9 @@ export function openOwnerFolder(folder: string, program: string): OwnerFolder {
       const left: OwnerRecord[] = []
       const all = await readdir(folder)
       const names = all.filter((each) => each !== name && recordName.test(each))
+      // A process that was killed at its start has left a lock and no record.
+      const begun = all.flatMap((each) => /^([0-9a-f]{16}\.json)\./.exec(each)?.[1] ?? [])
+      for (const each of new Set(begun)) if (each !== name && !all.includes(each)) await isLive(each, all)
       for (const each of names) {
         const file = join(folder, each)
         const record = parseRecord(await readFile(file, 'utf8').catch(() => ''))

@@ -215,6 +215,20 @@ async function takenLock(path: string): Promise<FileLock> {
 }
 
 describe('a record of another process', () => {
+  it('that was never written leaves no lock behind', async () => {
+    const dead = join(folder, '0000000000000001.json')
+    await writeFile(`${dead}.lock-77-0123456789abcdef-owner`, '77\n')
+    await writeFile(`${dead}.lock`, '77\n')
+    await writeFile(`${dead}.tmp`, '{"half')
+    const begun = join(folder, '0000000000000002.json')
+    const lock = await takenLock(begun)
+    const before = await readdir(folder)
+    await endpointOwners({ folder, program: 'here' }).holders(endpoint)
+    const after = await readdir(folder)
+    expect(after.toSorted()).toEqual(before.filter((each) => each.startsWith('0000000000000002.json')).toSorted())
+    await lock.release()
+  })
+
   const endpoint = { protocol: 'tcp', family: 4, address: '127.0.0.1', port: 8080 } as const
 
   it('tells of a program that came and left before it was read, and of no other one', async () => {

@@ -8,6 +8,8 @@ import {
   type Traversal
 } from '@postern/core'
 import {
+  abortReason,
+  type CallOptions,
   type Endpoint,
   type Family,
   familyOf,
@@ -16,7 +18,8 @@ import {
   parseMultiaddr,
   type ServerHost,
   type Strategy,
-  untilAborted
+  untilAborted,
+  waitAtMost
 } from '@postern/interface'
 import { findNetwork } from '@postern/net'
 import { runTraversal } from '@postern/runtime'
@@ -35,7 +38,7 @@ import type { Watched } from '../common.js'
 import { connectionTable } from './connection-table.js'
 import { reasonsForNothing, untilNothingCanCome } from './once.js'
 import { createMapVoice } from './text.js'
-import { warnOfSilence, withoutBlindWitnesses } from './warnings.js'
+import { warnIfUnused, withoutBlindWitnesses } from './warnings.js'
 import { type Scheme, schemeOf, webAddress } from './web-address.js'
 
 /** The options of {@link map}. */
@@ -70,8 +73,10 @@ export interface MapOptions {
 const momentMs = 30
 /** The same for a run that ends with its first result, which looks several times: a near router answers the check in 2 ms. */
 const momentsMs = [0, 3, 6, 12, 24, momentMs] as const
-/** The delay of the looks at the port itself after the start, in ms: the first requests have left by then. */
-const lookAfterMs = 25
+/** The delay before the port itself is checked, in ms: on a usual machine the first requests have left by then. */
+const checkPortAfterMs = 25
+/** How long a run that ends with its first result waits for that check before it writes the result, in ms. */
+const webPatienceMs = 250
 /** The time after the first result at which it is written even if the check has not ended, in ms. */
 const patienceMs = 6000
 
@@ -111,13 +116,15 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   const waiting = new Map<Family, Endpoint>()
   const outcome = Promise.withResolvers<number>()
   const failed = new Set<Family>()
+  let hasMapped = false
 
   const over = new AbortController()
   let patience: Promise<void> | undefined
   let isOverdue = false
   let scheme: Scheme | 'none' | undefined
   let lookingForWeb: Promise<void> | undefined
-  let isSilent = false
+  let isPortUnused = false
+  let isPortChecked = !once
   const voice = createMapVoice(
     {
       report: () => withLowPortAdvice(traversal.report(), lowPort),
@@ -145,7 +152,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
    * result does not look twice. */
   function lookForWeb(): void {
     if (argument.protocol !== 'tcp' || scheme !== undefined || lookingForWeb !== undefined) return
-    if (once && isSilent) return
+    if (once && isPortUnused) return
     lookingForWeb = schemeOf(argument.port).then((answer) => {
       lookingForWeb = undefined
       scheme = answer
@@ -169,6 +176,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     const family = familyIn(event)
     if (event.event === 'failed') failed.add(family)
     if (event.event === 'mapped') {
+      hasMapped = true
       waiting.delete(family)
       failed.delete(family)
     }
@@ -176,7 +184,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   /** Ends a run with `--once` if there is a result. A failure counts only when no strategy waits for a slow router any
    * more. */
   function settle(): void {
-    if (!once || [...waiting.keys()].some((family) => !failed.has(family))) return
+    if (!once || !isPortChecked || [...waiting.keys()].some((family) => !failed.has(family))) return
     if (!isOverdue && voice.isHolding()) return
     const { strategies: all, verdict } = traversal.report()
     if (failed.size > 0 && all.some(({ waitingFor }) => waitingFor !== undefined)) return
@@ -190,15 +198,22 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
       .candidates.some(
         ({ address, state }) => state === 'verified' && familyOf(parseMultiaddr(address)?.address ?? '') === family
       )
+  let looks = new AbortController()
+  /** Looks a few times whether the result can be written. A later event begins these looks again. */
   const look = (): void => {
-    for (const waitMs of once ? momentsMs : [momentMs])
-      void clock.sleep(waitMs, over).then(
-        () => {
-          voice.look()
-          settle()
-        },
-        () => undefined
-      )
+    looks.abort(looked)
+    if (over.signal.aborted) return
+    looks = new AbortController()
+    void lookAt(once ? momentsMs : [momentMs], looks).catch(() => undefined)
+  }
+  async function lookAt(moments: readonly number[], call: CallOptions): Promise<void> {
+    let at = 0
+    for (const ms of moments) {
+      await clock.sleep(ms - at, call)
+      at = ms
+      if (isPortChecked) voice.look()
+      settle()
+    }
   }
   traversal.addEventListener('strategy', look)
   traversal.addEventListener('verdict', look)
@@ -217,13 +232,18 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   live.show('Starting')
   // A store that hangs must not delay an interruption.
   await Promise.race([run.start(), untilAborted(signal)])
-  const looked = clock.sleep(lookAfterMs, { signal }).then(
+  const portChecked = clock.sleep(checkPortAfterMs, { signal }).then(
     async () => {
-      isSilent = await warnOfSilence(argument, found, err)
-      if (!isSilent) lookForWeb()
+      isPortUnused = await warnIfUnused(argument, found, err)
+      if (!isPortUnused) lookForWeb()
+      await lookingForWeb
     },
     () => undefined
   )
+  void waitAtMost(clock, checkPortAfterMs + webPatienceMs, portChecked, undefined).then(() => {
+    isPortChecked = true
+    look()
+  })
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
   /** Hidden once there is a result: the mapping is then kept in silence. */
   const activity = (): Activity | undefined => {
@@ -248,17 +268,21 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
 
   const code = await outcome.promise
   over.abort()
+  looks.abort(looked)
   await Promise.race([patience, untilAborted(signal)])
   voice.finish()
-  await Promise.race([looked.then(() => lookingForWeb), untilAborted(signal)])
+  await Promise.race([portChecked.then(() => lookingForWeb), untilAborted(signal)])
   live.show(once && !signal.aborted ? 'Ending' : 'Releasing the mapping')
-  if (once && !signal.aborted) await run.unwatch()
+  // With nothing mapped, nothing is to be left: neither a request that may still be granted, nor the record of an owner.
+  if (once && !signal.aborted && hasMapped) await run.unwatch()
   else await run.stop()
   exposition?.close()
   live.hide()
   interrupt.done()
   return code
 }
+
+const looked = abortReason('a later event is looked at')
 
 async function serveMetrics(traversal: Traversal, place: MetricsPlace): Promise<TraversalMetrics> {
   const { serveTraversalMetrics } = await import('../../shared/traversal-metrics.js')

@@ -24,8 +24,8 @@ export function withoutBlindWitnesses(
   return others
 }
 
-/** Warns if no program listens on the port. It is mapped anyway: the server may start later. Resolves to whether it warns. */
-export async function warnOfSilence(
+/** Warns if no program listens on the port. It is mapped anyway: the server may start later. Resolves to whether it warned. */
+export async function warnIfUnused(
   { port, protocol }: PortArgument,
   { addresses }: Network,
   err: Output['err']

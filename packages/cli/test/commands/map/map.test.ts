@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
@@ -55,6 +56,18 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
     expect(await lab.rules()).toHaveLength(1)
   })
 
+  it('map --once tells the web address of a server that answers', async () => {
+    const lab = await enter('home')
+    const server = `require('node:http').createServer((_, to) => to.end('hi')).listen(8080, () => console.log('listening'))`
+    const child = lab.spawn('home', [process.execPath, '-e', server], { stdio: ['ignore', 'pipe', 'inherit'] })
+    if (child.stdout === null) throw new Error('no output')
+    await once(child.stdout, 'data')
+    for (let count = 0; count < 3; count++) {
+      const { stdout } = await posternIn(lab, ['map', '8080', '--once', '--json', '--via', 'pcp'])
+      expect(JSON.parse(stdout)).toMatchObject({ event: 'mapped', url: 'http://11.0.0.2:8080/' })
+    }
+  })
+
   it('map reports one cause for a refused port below 1024, and a command that works', async () => {
     const lab = await enter('home')
     const { code, stdout, stderr } = await posternIn(lab, ['map', '80', '--once'])
@@ -69,8 +82,10 @@ describe.skipIf(!support.ok).concurrent(`postern map${why}`, { timeout: 30_000 }
 
   it('map --once exits with 1 if nothing works, with every reason', async () => {
     const lab = await enter('no-daemon')
-    const { code, stdout } = await posternIn(lab, ['map', '8080', '--once', '--json'])
+    const state = await folder()
+    const { code, stdout } = await posternIn(lab, ['map', '8080', '--once', '--json'], 'home', state)
     expect(code).toBe(1)
+    expect(await readdir(join(state, 'postern', 'endpoints'))).toEqual([])
     expect(JSON.parse(stdout)).toMatchObject({
       event: 'failed',
       strategy: null,
