@@ -177,7 +177,7 @@ const noLinkCodes = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'UNKN
 const isTemporary = (name: string, base: string): boolean =>
   name.startsWith(`${base}.`) && /^tmp-[0-9a-f]{16}$/.test(name.slice(base.length + 1))
 
-/** Returns 16 random hexadecimal digits. Not of `Math.random()`, whose numbers repeat in programs with a seed: two owners would have one
+/** Returns 16 random hexadecimal digits. Not of `Math.random()`: its numbers repeat in programs with a seed, and two owners would have one
  * name. */
 export const randomName = (): string => Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString('hex')
 
