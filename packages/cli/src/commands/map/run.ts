@@ -8,8 +8,6 @@ import {
   type Traversal
 } from '@postern/core'
 import {
-  abortReason,
-  type CallOptions,
   type Endpoint,
   type Family,
   familyOf,
@@ -36,6 +34,7 @@ import { colorsFor } from '../../shared/terminal.js'
 import type { MetricsPlace, TraversalMetrics } from '../../shared/traversal-metrics.js'
 import type { Watched } from '../common.js'
 import { connectionTable } from './connection-table.js'
+import { createLooks } from './looks.js'
 import { reasonsForNothing, untilNothingCanCome } from './once.js'
 import { createMapVoice } from './text.js'
 import { warnIfUnused, withoutBlindWitnesses } from './warnings.js'
@@ -156,14 +155,14 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     lookingForWeb = schemeOf(argument.port).then((answer) => {
       lookingForWeb = undefined
       scheme = answer
-      if (answer !== undefined && answer !== 'none') look()
+      if (answer !== undefined && answer !== 'none') looks.begin()
     })
   }
 
   const tell = (event: MappingEvent): void => {
     voice.event(event)
     lookForWeb()
-    look()
+    looks.begin()
     patience ??= clock.sleep(patienceMs, over).then(
       () => {
         isOverdue = true
@@ -198,25 +197,12 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
       .candidates.some(
         ({ address, state }) => state === 'verified' && familyOf(parseMultiaddr(address)?.address ?? '') === family
       )
-  let looks = new AbortController()
-  /** Looks a few times whether the result can be written. A later event begins these looks again. */
-  const look = (): void => {
-    looks.abort(looked)
-    if (over.signal.aborted) return
-    looks = new AbortController()
-    void lookAt(once ? momentsMs : [momentMs], looks).catch(() => undefined)
-  }
-  async function lookAt(moments: readonly number[], call: CallOptions): Promise<void> {
-    let at = 0
-    for (const ms of moments) {
-      await clock.sleep(ms - at, call)
-      at = ms
-      if (isPortChecked) voice.look()
-      settle()
-    }
-  }
-  traversal.addEventListener('strategy', look)
-  traversal.addEventListener('verdict', look)
+  const looks = createLooks(clock, once ? momentsMs : [momentMs], () => {
+    if (isPortChecked) voice.look()
+    settle()
+  })
+  traversal.addEventListener('strategy', looks.begin)
+  traversal.addEventListener('verdict', looks.begin)
   for (const name of mappingEventNames) traversal.addEventListener(name, ({ detail }) => tell(detail))
   if (!json) {
     const tellStrategy = createStrategyLines(err, (reason) =>
@@ -242,7 +228,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   )
   void waitAtMost(clock, checkPortAfterMs + webPatienceMs, portChecked, undefined).then(() => {
     isPortChecked = true
-    look()
+    looks.begin()
   })
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
   /** Hidden once there is a result: the mapping is then kept in silence. */
@@ -268,7 +254,7 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
 
   const code = await outcome.promise
   over.abort()
-  looks.abort(looked)
+  looks.end()
   await Promise.race([patience, untilAborted(signal)])
   voice.finish()
   await Promise.race([portChecked.then(() => lookingForWeb), untilAborted(signal)])
@@ -281,8 +267,6 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
   interrupt.done()
   return code
 }
-
-const looked = abortReason('a later event is looked at')
 
 async function serveMetrics(traversal: Traversal, place: MetricsPlace): Promise<TraversalMetrics> {
   const { serveTraversalMetrics } = await import('../../shared/traversal-metrics.js')
